@@ -1,0 +1,22 @@
+# Fails when an object of one instruction-set level defines a weak symbol (an inline function, a template instance).
+#
+# The linker keeps one definition of each weak symbol, of whichever level comes first: without this check, the baseline
+# once ran code of the AVX-512 level. What the kernels define belongs in anonymous namespaces.
+#
+#   cmake -DNM=<nm> -DLEVEL=<name> -DOBJECTS=<a.o;b.o> -P check_weak_symbols.cmake
+
+if(NOT NM OR APPLE)  # another nm, that marks weak symbols by words
+  return()
+endif()
+
+execute_process(COMMAND ${NM} -C --defined-only ${OBJECTS} OUTPUT_VARIABLE symbols RESULT_VARIABLE result ERROR_QUIET)
+if(NOT result EQUAL 0)
+  return()
+endif()
+
+# Lines of "<address> <class> <name>"; W and V are weak functions and objects, u is unique in the whole process.
+string(REGEX MATCHALL "[0-9a-fA-F]+ [WVu] [^\n]+" weak "${symbols}")
+if(weak)
+  list(JOIN weak "\n  " weak)
+  message(FATAL_ERROR "Level ${LEVEL} defines symbols that the linker merges with those of other levels:\n  ${weak}")
+endif()

@@ -1,0 +1,187 @@
+// Activation functions, each with its derivative: from the output a where that determines it, else from the input z.
+#pragma once
+
+#include "math.h"
+#include "registry.h"
+#include "vec.h"
+
+#include <type_traits>
+
+namespace {
+
+// value(z) and slope(a) for those whose derivative follows from the output; value_and_slope(z, a, slope) for the others.
+// keeps_zero: f(0) = 0, so that the padding of a row stays zero by itself.
+
+template <class T> struct Identity {
+    static constexpr bool from_output = true, keeps_zero = true;
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return z; }
+    FASTNN_INLINE Vec<T> slope(Vec<T>) { return splat(T(1)); }
+};
+
+template <class T> struct Tanh {
+    static constexpr bool from_output = true, keeps_zero = true;
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return tanh(z); }
+    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return fma(-a, a, splat(T(1))); }
+};
+
+template <class T> struct Sigmoid {
+    static constexpr bool from_output = true, keeps_zero = false;
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return sigmoid(z); }
+    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a * (T(1) - a); }
+};
+
+template <class T> struct Relu {
+    static constexpr bool from_output = true, keeps_zero = true;
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(Vec<T>{}, z); }  // max hands on a NaN in its second argument
+    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : Vec<T>{}; }
+};
+
+template <class T> struct LeakyRelu {
+    static constexpr bool from_output = true, keeps_zero = true;
+    static constexpr T leak = T(0.01);
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(z * leak, z); }
+    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : splat(leak); }
+};
+
+template <class T> struct Elu {
+    static constexpr bool from_output = true, keeps_zero = true;
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return z > Vec<T>{} ? z : expm1(z); }
+    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : a + T(1); }
+};
+
+// z * Phi(z), Phi the normal distribution function (Hendrycks & Gimpel 2016, arXiv:1606.08415, the exact form).
+template <class T> struct Gelu {
+    static constexpr bool from_output = false, keeps_zero = true;
+    FASTNN_INLINE Vec<T> probability(Vec<T> z) {
+        const Vec<T> p = fma(splat(T(0.5)), erf(z * T(0.70710678118654752440)), splat(T(0.5)));
+        return p;
+    }
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return z * probability(z); }
+    FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) {
+        const Vec<T> p = probability(z), density = exp(z * z * T(-0.5)) * T(0.39894228040143267794);
+        a = z * p;
+        slope = fma(z, density, p);
+    }
+};
+
+// z * sigmoid(z) (Elfwing, Uchibe & Doya 2017, arXiv:1702.03118).
+template <class T> struct Silu {
+    static constexpr bool from_output = false, keeps_zero = true;
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return z * sigmoid(z); }
+    FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) {
+        const Vec<T> s = sigmoid(z);
+        a = z * s;
+        slope = fma(a, T(1) - s, s);
+    }
+};
+
+template <class T> struct Softplus {
+    static constexpr bool from_output = true, keeps_zero = false;
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(Vec<T>{}, z) + log1p(exp(-abs<T>(z))); }
+    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return -expm1(-a); }
+};
+
+template <class T> struct Sin {
+    static constexpr bool from_output = false, keeps_zero = true;
+    FASTNN_INLINE Vec<T> value(Vec<T> z) {
+        Vec<T> s, c;
+        sincos(z, s, c);
+        return s;
+    }
+    FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { sincos(z, a, slope); }
+};
+
+template <class T> struct Exp {
+    static constexpr bool from_output = true, keeps_zero = false;
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return exp(z); }
+    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a; }
+};
+
+// Rows of n values, `row` elements apart; the padding between is zero before and after.
+template <class T> struct ActivationKernels {
+    void (*value)(T *z, int64_t rows, int64_t n, int64_t row);                        // in place
+    void (*value_and_slope)(T *z, T *slope, int64_t rows, int64_t n, int64_t row);    // null: the derivative is a matrix
+    void (*times_slope)(T *delta, const T *a, int64_t rows, int64_t n, int64_t row);  // null: it needs z
+};
+
+template <class T> void clear_padding(T *z, int64_t rows, int64_t n, int64_t row) {
+    if (n < row)
+        for (int64_t i = 0; i < rows; i++) std::memset(z + i * row + n, 0, size_t(row - n) * sizeof(T));
+}
+
+template <class T, template <class> class F> void activate(T *z, int64_t rows, int64_t n, int64_t row) {
+    for_each_vector<T>(rows * row, [=](int64_t i, auto access) { access.store(z + i, F<T>::value(access.load(z + i))); });
+    if (!F<T>::keeps_zero) clear_padding(z, rows, n, row);
+}
+
+template <class T, template <class> class F> void activate_with_slope(T *z, T *slope, int64_t rows, int64_t n, int64_t row) {
+    for_each_vector<T>(rows * row, [=](int64_t i, auto access) {
+        Vec<T> a, s;
+        if constexpr (F<T>::from_output) {
+            a = F<T>::value(access.load(z + i));
+            s = F<T>::slope(a);
+        } else {
+            F<T>::value_and_slope(access.load(z + i), a, s);
+        }
+        access.store(z + i, a);
+        access.store(slope + i, s);
+    });
+    if (!F<T>::keeps_zero) clear_padding(z, rows, n, row);
+}
+
+// delta *= f'(z), told by the output a.
+template <class T, template <class> class F> void times_slope(T *delta, const T *a, int64_t rows, int64_t, int64_t row) {
+    for_each_vector<T>(rows * row, [=](int64_t i, auto access) {
+        access.store(delta + i, access.load(delta + i) * F<T>::slope(access.load(a + i)));
+    });
+}
+
+// The first n - i of a vector's lanes; the others become `other`.
+template <class T> FASTNN_INLINE Vec<T> keep_lanes(Vec<T> a, int64_t n, T other) {
+    IntVec<T> lane;
+    for (int q = 0; q < lanes<T>; q++) lane[q] = q;
+    return lane < splat_int<T>(n) ? a : splat(other);
+}
+
+template <class T> T largest(const T *z, int64_t n) {
+    T top = z[0];
+    for (int64_t j = 1; j < n; j++) top = z[j] > top ? z[j] : top;
+    return top;
+}
+
+// e[j] = exp(z[j] - max z), and their sum. z and e may be the same; whole vectors are read, n elements written.
+template <class T> T exp_shifted(const T *z, int64_t n, T *e) {
+    const T top = largest(z, n);
+    Vec<T> sums[block_vectors] = {};
+    for (int64_t j = 0, v = 0; j < n; j += lanes<T>, v++) {
+        const Vec<T> x = keep_lanes<T>(exp(load(z + j) - top), n - j, T(0));
+        sums[v % block_vectors] += x;
+        store_part(e + j, x, n - j < lanes<T> ? n - j : lanes<T>);
+    }
+    return sum_block<T>(sums);
+}
+
+// softmax(z) = exp(z - max z) / sum, a row at a time. Its derivative is a matrix: delta becomes a * (delta - <delta, a>).
+template <class T> struct Softmax {
+    static void value(T *z, int64_t rows, int64_t n, int64_t row) {
+        for (int64_t i = 0; i < rows; i++, z += row) {
+            const T scale = T(1) / exp_shifted(z, n, z);
+            for (int64_t j = 0; j < n; j++) z[j] *= scale;
+        }
+    }
+    static void times_slope(T *delta, const T *a, int64_t rows, int64_t n, int64_t row) {
+        for (int64_t i = 0; i < rows; i++, delta += row, a += row) {
+            T dot = 0;
+            for (int64_t j = 0; j < n; j++) dot += delta[j] * a[j];
+            for (int64_t j = 0; j < n; j++) delta[j] = a[j] * (delta[j] - dot);
+        }
+    }
+};
+
+template <class T, template <class> class F> constexpr ActivationKernels<T> activation_kernels() {
+    if constexpr (std::is_same_v<F<T>, Softmax<T>>) return {F<T>::value, nullptr, F<T>::times_slope};
+    else if constexpr (F<T>::from_output) return {activate<T, F>, activate_with_slope<T, F>, times_slope<T, F>};
+    else return {activate<T, F>, activate_with_slope<T, F>, nullptr};
+}
+
+}  // namespace

@@ -1,0 +1,117 @@
+// What Python hands to the kernels: plain structures, owned by the caller, the same for every level and for both dtypes.
+#pragma once
+
+#include <cstdint>
+
+#include "numpy/random/bitgen.h"
+
+namespace fastnn {
+
+// Element types that rows are read from; any other is converted by NumPy before.
+enum class Type : int32_t { float32, float64, int8, uint8, int16, uint16, int32, uint32, int64, uint64, boolean };
+
+// Rows of an array in the caller's memory, any strides (in bytes). Labels are one column that becomes a one-hot row.
+struct Rows {
+    const char *data = nullptr;
+    int64_t row_stride = 0, column_stride = 0;
+    Type type = Type::float32;
+    bool labels = false;
+};
+
+// A dense layer. Offsets count elements of the one parameter storage. Rows are padded to whole blocks of 64 bytes, zeros
+// that stay zero, except a narrow layer's outputs: those stand without padding, so that elementwise work is one flat loop.
+struct Layer {
+    int64_t n_in, n_out;
+    int64_t weights;         // offset of n_in rows of n_out; of n_out rows of n_in where narrow
+    int64_t weights_row;     // elements from one such row to the next
+    int64_t bias;            // offset
+    int64_t row;             // elements from one row of outputs to the next
+    int32_t activation;      // number in registry.h
+    bool narrow;
+    double dropout;          // probability that an output is dropped in training
+
+    int64_t weights_rows() const { return narrow ? n_out : n_in; }
+};
+
+struct Network {
+    int64_t n_layers;
+    const Layer *layers;
+    int64_t size;            // elements of the parameter storage
+    const Layer &last() const { return layers[n_layers - 1]; }
+};
+
+// Fills in offsets and strides from n_in, n_out and the element's size; returns the elements of the storage.
+int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size);
+
+struct Loss {
+    int32_t kind;            // number in registry.h
+    double parameter;
+    bool from_logits;        // the loss contains the output activation
+    bool per_row;            // the mean is over rows, not over elements
+};
+
+struct Optimizer {
+    int32_t kind;            // number in registry.h
+    int32_t moments;         // arrays of state, each like the parameter storage
+    double decay_1, decay_2, epsilon, weight_decay;
+    double l1, l2;
+    double clip_value, clip_norm;  // infinity: none
+};
+
+// A forward pass over n_rows rows. outputs[l] receives layer l's activations, n_out to a row, where it isn't null.
+struct Prediction {
+    Network network;
+    const void *parameters;
+    Rows x;
+    int64_t n_rows;
+    void *const *outputs;
+    int n_threads;
+};
+
+// Loss and gradients of n_rows rows.
+struct Gradient {
+    Network network;
+    const void *parameters;
+    Loss loss;
+    Rows x, y;
+    const double *sample_weight;   // null: all 1
+    int64_t n_rows;
+    void *gradient;                // like the parameter storage, or null
+    void *input_gradient;          // n_rows x n_in, or null
+    int n_threads;
+    double value;                  // out: the loss
+};
+
+enum class Status : int32_t { paused, finished, diverged };
+
+// A run of many epochs in slices of time: what is to be done, and where it stands between slices.
+struct Training {
+    Network network;
+    void *parameters;
+    void *moments[2];
+    void *snapshot;                // 1 + optimizer.moments storages: the last epoch's beginning, whose loss was finite
+    Loss loss;
+    Optimizer optimizer;
+    Rows x, y;
+    const double *sample_weight;
+    int64_t n_rows, batch_size;
+    int64_t n_epochs;
+    bool shuffle;
+    bitgen_t *random;
+    int64_t *order;                // n_rows, in use where shuffle
+    const double *rates;           // one a step of the run, or a single one where rate_stride is 0
+    int64_t rate_stride;
+    int n_threads;
+    double seconds;                // length of a slice
+
+    int64_t epoch, row, step;      // the next batch
+    int64_t updates;               // of the optimizer, over all runs
+    double loss_sum, weight_sum;   // of the epoch in progress
+    double *epoch_loss, *epoch_seconds;
+    double batch_loss;             // of the last batch
+    int64_t snapshot_updates;      // `updates` when the snapshot was taken; -1: there is none
+    int64_t epochs_stamped;        // epochs that have their seconds
+    double elapsed;                // seconds that no epoch has yet
+};
+
+}  // namespace fastnn

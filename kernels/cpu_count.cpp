@@ -1,0 +1,93 @@
+#include "cpu_count.h"
+
+#include <algorithm>
+#include <climits>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace fastnn {
+namespace {
+
+#if defined(__linux__)
+
+// Rounded down: threads that meet at barriers beyond the quota would all be stopped for the rest of each period.
+int whole_cpus(double quota, double period) {
+    if (!(quota > 0 && period > 0)) return INT_MAX;
+    return int(std::clamp(quota / period, 1.0, double(INT_MAX)));
+}
+
+// "max 100000" or "150000 100000", microseconds of CPU time and of the period.
+int quota_v2(const std::string &directory) {
+    std::ifstream file(directory + "/cpu.max");
+    double quota = 0, period = 0;
+    return file >> quota >> period ? whole_cpus(quota, period) : INT_MAX;
+}
+
+// The same two numbers in two files; the quota is -1 where there is none.
+int quota_v1(const std::string &directory) {
+    std::ifstream quota_file(directory + "/cpu.cfs_quota_us"), period_file(directory + "/cpu.cfs_period_us");
+    double quota = 0, period = 0;
+    return quota_file >> quota && period_file >> period ? whole_cpus(quota, period) : INT_MAX;
+}
+
+// Every group up to the root bounds those below it. In a container the path can be the host's while the mount shows the
+// container's own group as the root: going up finds it there.
+template <class Quota> int tightest(const std::string &mount, std::string path, Quota quota) {
+    int cpus = INT_MAX;
+    for (;; path.resize(path.find_last_of('/'))) {
+        while (!path.empty() && path.back() == '/') path.pop_back();
+        cpus = std::min(cpus, quota(mount + path));
+        if (path.empty() || path.find_last_of('/') == std::string::npos) return cpus;
+    }
+}
+
+// Lines of /proc/self/cgroup are "number:controllers:path"; version 2 has one line, without controllers. root is a
+// prefix of all paths.
+int cgroup_cpus(const std::string &root) {
+    int cpus = INT_MAX;
+    std::ifstream file(root + "/proc/self/cgroup");
+    for (std::string line; std::getline(file, line);) {
+        const size_t first = line.find(':'), second = line.find(':', first + 1);
+        if (first == std::string::npos || second == std::string::npos) continue;
+        const std::string controllers = line.substr(first + 1, second - first - 1), path = line.substr(second + 1);
+        const std::string mounts = root + "/sys/fs/cgroup";
+        if (controllers.empty()) cpus = std::min(cpus, tightest(mounts, path, quota_v2));
+        std::istringstream names(controllers);
+        for (std::string name; std::getline(names, name, ',');)
+            if (name == "cpu") cpus = std::min(cpus, tightest(mounts + "/" + controllers, path, quota_v1));
+    }
+    return cpus;
+}
+
+int affinity_cpus() {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(CPU_COUNT(&set), 1);
+    return std::max(int(std::thread::hardware_concurrency()), 1);  // more CPUs than the set has room for
+}
+
+#endif
+
+}  // namespace
+
+CpuCount usable_cpus() {
+#if defined(__linux__)
+    const int affinity = affinity_cpus();
+    int quota = INT_MAX;
+    try {
+        quota = cgroup_cpus("");
+    } catch (...) {
+        // No memory for a path: no quota known.
+    }
+    return quota < affinity ? CpuCount{quota, "cgroup quota"} : CpuCount{affinity, "affinity"};
+#else
+    return {std::max(int(std::thread::hardware_concurrency()), 1), "affinity"};
+#endif
+}
+
+}  // namespace fastnn

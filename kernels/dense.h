@@ -1,0 +1,194 @@
+// The dense layer's arithmetic: one matrix product, used as forward, input gradient and weight gradient.
+//
+// Every element of a product has one owner and one order: fma over k = 0, 1, 2, … from its start value. Tiles, threads and
+// instruction sets divide rows and columns only, so none of them changes a bit.
+#pragma once
+
+#include "vec.h"
+
+namespace {
+
+enum class Start { zero, bias, previous };  // what an element of C begins as: 0, the bias of its column, or C itself
+enum class Finish { store, descend };       // C = sum, or C = C - rate * sum: gradient descent without a gradient array
+
+// C[i][j] = sum over k of A[i][k] * B[k][j].
+template <class T> struct Product {
+    int64_t depth;                 // k = 0 … depth - 1
+    const T *a;                    // element (i, k) at a[i * a_row + k * a_column]: X, its transpose and a transposed delta alike
+    int64_t a_row, a_column;
+    const T *b;                    // rows of whole vectors
+    int64_t b_row;
+    T *c;
+    int64_t c_row;
+    const T *bias = nullptr;
+    T rate = 0;
+};
+
+struct Range {
+    int64_t begin, end;
+    int64_t size() const { return end - begin; }
+};
+
+// The rows that a tile takes at most: as many as leave no sum in memory (32 registers at 64 bytes, 16 below).
+constexpr int tile_rows = FASTNN_VECTOR_BYTES == 64 ? 8 : 6;
+
+// A tile of ROWS x COLUMNS vectors with all sums in registers. Addresses of A's rows are formed three to a pointer, which
+// is what base + {0, 1, 2} * index addressing can do.
+template <class T, int ROWS, int COLUMNS, Start START, Finish FINISH>
+__attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t column) {
+    constexpr int groups = (ROWS + 2) / 3;
+    const T *a[groups];
+#pragma GCC unroll 4
+    for (int g = 0; g < groups; g++) a[g] = p.a + (row + 3 * g) * p.a_row;
+    const T *b = p.b + column;
+    T *c = p.c + row * p.c_row + column;
+    const int64_t a_row = p.a_row, a_column = p.a_column, b_row = p.b_row;
+
+    Vec<T> sum[ROWS][COLUMNS];
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < COLUMNS; j++) {
+            if constexpr (START == Start::zero) sum[i][j] = Vec<T>{};
+            if constexpr (START == Start::bias) sum[i][j] = load(p.bias + column + j * lanes<T>);
+            if constexpr (START == Start::previous) sum[i][j] = load(c + i * p.c_row + j * lanes<T>);
+        }
+#pragma GCC unroll 2
+    for (int64_t k = 0; k < p.depth; k++) {
+        Vec<T> right[COLUMNS];
+#pragma GCC unroll 4
+        for (int j = 0; j < COLUMNS; j++) right[j] = load(b + j * lanes<T>);
+#pragma GCC unroll 8
+        for (int i = 0; i < ROWS; i++) {
+            const Vec<T> left = splat(a[i / 3][(i % 3) * a_row]);
+#pragma GCC unroll 4
+            for (int j = 0; j < COLUMNS; j++) sum[i][j] = fma(left, right[j], sum[i][j]);
+        }
+#pragma GCC unroll 4
+        for (int g = 0; g < groups; g++) a[g] += a_column;
+        b += b_row;
+    }
+    const Vec<T> minus_rate = splat(-p.rate);
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < COLUMNS; j++) {
+            T *to = c + i * p.c_row + j * lanes<T>;
+            if constexpr (FINISH == Finish::store) store(to, sum[i][j]);
+            if constexpr (FINISH == Finish::descend) store(to, fma(minus_rate, sum[i][j], load(to)));
+        }
+}
+
+// The tiles of one panel of columns.
+template <class T, int COLUMNS, int MAX_ROWS, Start START, Finish FINISH>
+void panel(const Product<T> &p, Range rows, int64_t column) {
+    int64_t i = rows.begin;
+    if constexpr (MAX_ROWS >= 4) {
+        // Eight rows are two tiles of four rather than six and two.
+        for (; rows.end - i >= MAX_ROWS && !(MAX_ROWS == 6 && rows.end - i == 8); i += MAX_ROWS)
+            tile<T, MAX_ROWS, COLUMNS, START, FINISH>(p, i, column);
+        for (; rows.end - i >= 4; i += 4) tile<T, 4, COLUMNS, START, FINISH>(p, i, column);
+    }
+    for (; rows.end - i >= 2; i += 2) tile<T, 2, COLUMNS, START, FINISH>(p, i, column);
+    if (i < rows.end) tile<T, 1, COLUMNS, START, FINISH>(p, i, column);
+}
+
+// C's rows and columns of the given ranges; columns.begin is a multiple of lanes, and the last vector is written whole.
+template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p, Range rows, Range columns) {
+    int64_t j = columns.begin;
+    // Few rows leave registers for wider panels, and need them: one chain of fma a sum is all latency.
+    if (rows.size() < 4)
+        for (; columns.end - j > 3 * lanes<T>; j += 4 * lanes<T>) panel<T, 4, 2, START, FINISH>(p, rows, j);
+    for (; columns.end - j > lanes<T>; j += 2 * lanes<T>) panel<T, 2, tile_rows, START, FINISH>(p, rows, j);
+    if (j < columns.end) panel<T, 1, tile_rows, START, FINISH>(p, rows, j);
+}
+
+// A layer of few outputs, whose weights are stored transposed: out[i][j] = bias[j] + <x[i], weights[j]>.
+// Rows of x and weights are whole blocks, zero past their end; the partial sums of a dot product are the lanes of a block.
+template <class T>
+void multiply_narrow(Range rows, int64_t n_in, int64_t n_out, const T *x, int64_t x_row, const T *weights, int64_t weights_row,
+                     const T *bias, T *out) {
+    int64_t i = rows.begin;
+    for (; i + lanes<T> <= rows.end; i += lanes<T>)
+        for (int64_t j = 0; j < n_out; j++) {
+            Vec<T> sums[block_vectors][lanes<T>] = {};
+            for (int64_t k = 0; k < n_in; k += block_lanes<T>)
+#pragma GCC unroll 4
+                for (int v = 0; v < block_vectors; v++) {
+                    const Vec<T> w = load(weights + j * weights_row + k + v * lanes<T>);
+#pragma GCC unroll 16
+                    for (int q = 0; q < lanes<T>; q++)
+                        sums[v][q] = fma(w, load(x + (i + q) * x_row + k + v * lanes<T>), sums[v][q]);
+                }
+            Vec<T> dots[size_t(lanes<T>)];
+#pragma GCC unroll 16
+            for (int q = 0; q < lanes<T>; q++) {
+                Vec<T> block[block_vectors];
+                for (int v = 0; v < block_vectors; v++) block[v] = sums[v][q];
+                dots[q] = fold_block<T>(block);
+            }
+            const Vec<T> z = sum_rows<T>(dots) + splat(bias[j]);
+            for (int q = 0; q < lanes<T>; q++) out[(i + q) * n_out + j] = z[q];
+        }
+    for (; i < rows.end; i++)
+        for (int64_t j = 0; j < n_out; j++) {
+            Vec<T> block[block_vectors] = {};
+            for (int64_t k = 0; k < n_in; k += block_lanes<T>)
+#pragma GCC unroll 4
+                for (int v = 0; v < block_vectors; v++)
+                    block[v] = fma(load(weights + j * weights_row + k + v * lanes<T>),
+                                   load(x + i * x_row + k + v * lanes<T>), block[v]);
+            out[i * n_out + j] = sum_block<T>(block) + bias[j];
+        }
+}
+
+// out[j][i] = in[i][j] for i in rows (a multiple of lanes at its start), j < columns; whole squares are written.
+template <class T>
+void transpose(const T *in, int64_t in_row, T *out, int64_t out_row, Range rows, int64_t columns) {
+    for (int64_t i = rows.begin; i < rows.end; i += lanes<T>)
+        for (int64_t j = 0; j < columns; j += lanes<T>) {
+            Vec<T> square[size_t(lanes<T>)];
+#pragma GCC unroll 16
+            for (int q = 0; q < lanes<T>; q++)
+                square[q] = i + q < rows.end ? load(in + (i + q) * in_row + j) : Vec<T>{};
+            transpose_square<T>(square);
+#pragma GCC unroll 16
+            for (int q = 0; q < lanes<T>; q++)
+                if (j + q < columns) store(out + (j + q) * out_row + i, square[q]);
+        }
+}
+
+// out[j] = sum over i of in[i][j] in four interleaved sums, (0 + 1) + (2 + 3), added to the previous out where asked.
+template <class T>
+void sum_columns(const T *in, int64_t in_row, int64_t n_rows, Range columns, T *out, bool add) {
+    for (int64_t j = columns.begin; j < columns.end; j += lanes<T>) {
+        Vec<T> sums[4] = {};
+        int64_t i = 0;
+        for (; i + 4 <= n_rows; i += 4)
+#pragma GCC unroll 4
+            for (int q = 0; q < 4; q++) sums[q] += load(in + (i + q) * in_row + j);
+#pragma GCC unroll 3
+        for (int q = 0; q < 3; q++)
+            if (i + q < n_rows) sums[q] += load(in + (i + q) * in_row + j);
+        const Vec<T> total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+        store(out + j, add ? load(out + j) + total : total);
+    }
+}
+
+// The same sums for rows that stand without padding, as a narrow layer's do.
+template <class T> void sum_columns_narrow(const T *in, int64_t n_rows, int64_t n_columns, T *out, bool add) {
+    for (int64_t j = 0; j < n_columns; j++) {
+        T sums[4] = {};
+        int64_t i = 0;
+        for (; i + 4 <= n_rows; i += 4)
+#pragma GCC unroll 4
+            for (int q = 0; q < 4; q++) sums[q] += in[(i + q) * n_columns + j];
+#pragma GCC unroll 3
+        for (int q = 0; q < 3; q++)
+            if (i + q < n_rows) sums[q] += in[(i + q) * n_columns + j];
+        const T total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+        out[j] = add ? out[j] + total : total;
+    }
+}
+
+}  // namespace

@@ -1,0 +1,80 @@
+// What no instruction set changes: the levels of this build, the names, and how parameters are laid out.
+#include "registry.h"
+#include "table.h"
+
+namespace fastnn {
+namespace {
+
+bool always() { return true; }
+
+#if defined(__x86_64__)
+bool has_v3() {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+}
+bool has_v4() {
+    return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+}  // namespace
+
+#define LEVEL(name) extern const Kernels float32_##name, float64_##name;
+#if defined(__x86_64__)
+LEVEL(v4) LEVEL(v3) LEVEL(baseline)
+#elif defined(__aarch64__)
+LEVEL(neon)
+#else
+LEVEL(baseline)
+#endif
+#undef LEVEL
+
+namespace {
+const Level built[] = {
+#if defined(__x86_64__)
+    {"v4", has_v4, &float32_v4, &float64_v4},
+    {"v3", has_v3, &float32_v3, &float64_v3},
+    {"baseline", always, &float32_baseline, &float64_baseline},
+#elif defined(__aarch64__)
+    {"neon", always, &float32_neon, &float64_neon},
+#else
+    {"baseline", always, &float32_baseline, &float64_baseline},
+#endif
+};
+
+#define NAME(name, Struct) #name,
+const char *const activations[] = {FASTNN_ACTIVATIONS(NAME) nullptr};
+const char *const losses[] = {FASTNN_LOSSES(NAME) nullptr};
+const char *const optimizers[] = {FASTNN_OPTIMIZERS(NAME) nullptr};
+
+constexpr int64_t block_bytes = 64;      // rows of storage are whole blocks
+constexpr int64_t narrow_outputs = 4;    // up to so many, the last layer is a few dot products
+}  // namespace
+
+const Level *levels() { return built; }
+int n_levels() { return int(sizeof built / sizeof built[0]); }
+const char *const *activation_names() { return activations; }
+const char *const *loss_names() { return losses; }
+const char *const *optimizer_names() { return optimizers; }
+
+int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
+    const int64_t block = block_bytes / element_size;
+    const auto whole_blocks = [=](int64_t n) { return (n + block - 1) / block * block; };
+    // One block more where rows would be whole KiB apart and so compete for the same few sets of the cache.
+    const auto row_of = [=](int64_t n) { return whole_blocks(n) + (whole_blocks(n) * element_size % 1024 == 0 ? block : 0); };
+    int64_t size = 0;
+    for (int64_t l = 0; l < n_layers; l++) {
+        Layer &layer = layers[l];
+        layer.narrow = l == n_layers - 1 && layer.n_out <= narrow_outputs;
+        layer.row = layer.narrow ? layer.n_out : row_of(layer.n_out);
+        layer.weights_row = row_of(layer.narrow ? layer.n_in : layer.n_out);
+        layer.weights = size;
+        size += layer.weights_rows() * layer.weights_row;
+        layer.bias = size;
+        size += whole_blocks(layer.n_out);
+    }
+    return size;
+}
+
+}  // namespace fastnn

@@ -1,0 +1,128 @@
+// What needs no optimizer: predictions, losses and gradients of many rows, in chunks that stay in the cache.
+#pragma once
+
+#include "step.h"
+
+namespace {
+
+constexpr int64_t prediction_rows = 128;  // a thread's rows at a time
+
+inline double total_weight(const double *sample_weight, const Batch &batch) {
+    if (!sample_weight) return double(batch.size);
+    double sum = 0;
+    for (int64_t i = 0; i < batch.size; i++) sum += sample_weight[batch.row(i)];
+    return sum;
+}
+
+// A batch forward and, where gradients are wanted, back. All threads return the loss, 0 for a batch without weight.
+// collect(n_rows, first) is called after each chunk, when its deltas stand.
+template <class T, class Collect>
+double run_batch(Step<T> &step, const Team &team, const Network &network, const Loss &loss, const Rows &x, const Rows &y,
+                 const double *sample_weight, const Batch &batch, bool backward, Collect collect) {
+    const double weight = total_weight(sample_weight, batch);
+    const double factor = weight > 0 ? 1 / (weight * (loss.per_row ? 1.0 : double(network.last().n_out))) : 0;
+    double value = 0;
+    for (int64_t first = 0; first < batch.size; first += chunk_rows) {
+        const int64_t left = batch.size - first;
+        const Batch chunk = {batch.order, batch.first + first, left < chunk_rows ? left : chunk_rows};
+        const Range rows = share(chunk.size, row_group, team);
+        step.read_x(x, chunk, rows);
+        step.read_y(y, chunk, rows);
+        step.set_scale(factor, sample_weight, chunk, rows);
+        step.forward(rows, first);
+        step.loss(rows);
+        if (backward) step.backward(rows);
+        team.wait();
+        value += step.partial_losses(chunk.size);
+        collect(chunk.size, first);
+        if (left > chunk_rows) team.wait();
+    }
+    return value;
+}
+
+template <class T> class Predictor {
+  public:
+    Predictor(const Prediction &call, Arena &arena)
+        : call_(call), chunk_(chunk_of(call)), step_(call.network, call.parameters, chunk_, {false, false}, nullptr, arena) {}
+
+    void run() { parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<Predictor *>(self)->run(team); }, this); }
+
+  private:
+    static int64_t chunk_of(const Prediction &call) {
+        const int64_t most = prediction_rows * call.n_threads;
+        return call.n_rows < most ? call.n_rows : most;
+    }
+
+    // Rows are independent, and so no thread waits for another.
+    void run(const Team &team) {
+        Step<T> step = step_;
+        for (int64_t first = 0; first < call_.n_rows; first += chunk_) {
+            const int64_t left = call_.n_rows - first;
+            const Batch chunk = {nullptr, first, left < chunk_ ? left : chunk_};
+            const Range rows = share(chunk.size, 1, team);
+            step.read_x(call_.x, chunk, rows);
+            step.forward(rows, first);
+            for (int64_t l = 0; l < call_.network.n_layers; l++)
+                if (call_.outputs[l]) copy_out(step.output(l), call_.network.layers[l], rows, static_cast<T *>(call_.outputs[l]), first);
+        }
+    }
+
+    static void copy_out(const T *from, const Layer &layer, Range rows, T *to, int64_t first) {
+        for (int64_t i = rows.begin; i < rows.end; i++)
+            std::memcpy(to + (first + i) * layer.n_out, from + i * layer.row, size_t(layer.n_out) * sizeof(T));
+    }
+
+    const Prediction &call_;
+    const int64_t chunk_;
+    const Step<T> step_;
+};
+
+template <class T> class GradientRun {
+  public:
+    GradientRun(Gradient &call, Arena &arena)
+        : call_(call), needs_{call.gradient != nullptr, call.input_gradient != nullptr},
+          step_(call.network, call.parameters, call.n_rows < chunk_rows ? call.n_rows : chunk_rows, needs_, &call.loss, arena),
+          inputs_(needs_.input_gradient ? arena.take<T>(chunk_rows * padded<T>(n_in())) : nullptr) {}
+
+    void run() { parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<GradientRun *>(self)->run(team); }, this); }
+
+  private:
+    int64_t n_in() const { return call_.network.layers[0].n_in; }
+
+    void run(const Team &team) {
+        Step<T> step = step_;
+        if (needs_.any()) step.transpose_weights(team);
+        team.wait();
+        const double value = run_batch(step, team, call_.network, call_.loss, call_.x, call_.y, call_.sample_weight,
+                                       Batch{nullptr, 0, call_.n_rows}, needs_.any(), [&](int64_t n_rows, int64_t first) {
+                                           if (needs_.weight_gradient) collect_gradient(step, team, n_rows, first > 0);
+                                           if (needs_.input_gradient) collect_inputs(step, share(n_rows, row_group, team), first);
+                                       });
+        if (team.index == 0) call_.value = value;
+    }
+
+    void collect_gradient(const Step<T> &step, const Team &team, int64_t n_rows, bool add) {
+        T *gradient = static_cast<T *>(call_.gradient);
+        for (int64_t l = 0; l < call_.network.n_layers; l++) {
+            const Layer &layer = call_.network.layers[l];
+            const Range rows = share(layer.weights_rows(), 1, team);
+            if (add) step.template weight_gradient<Start::previous, Finish::store>(l, rows, n_rows, gradient + layer.weights);
+            else step.template weight_gradient<Start::zero, Finish::store>(l, rows, n_rows, gradient + layer.weights);
+            if (team.index == 0) step.bias_gradient(l, n_rows, gradient + layer.bias, add);
+        }
+    }
+
+    void collect_inputs(const Step<T> &step, Range rows, int64_t first) {
+        const int64_t row = padded<T>(n_in());
+        step.input_gradient(0, rows, inputs_, row);
+        for (int64_t i = rows.begin; i < rows.end; i++)
+            std::memcpy(static_cast<T *>(call_.input_gradient) + (first + i) * n_in(), inputs_ + i * row, size_t(n_in()) * sizeof(T));
+    }
+
+    Gradient &call_;
+    const Needs needs_;
+    const Step<T> step_;
+    T *const inputs_;
+};
+
+}  // namespace

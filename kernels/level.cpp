@@ -1,0 +1,92 @@
+// All kernels of one instruction-set level. Compiled once a level; everything but its two tables is in anonymous
+// namespaces, lest the linker merge functions of different levels into one.
+#include "table.h"
+#include "trainer.h"
+
+namespace {
+
+template <class T> int64_t prediction_bytes(const Prediction &call) {
+    Arena arena(nullptr);
+    Predictor<T> counted(call, arena);
+    return arena.used();
+}
+
+template <class T> void predict(const Prediction &call, void *workspace) {
+    Arena arena(workspace);
+    Predictor<T>(call, arena).run();
+}
+
+template <class T> int64_t gradient_bytes(Gradient &call) {
+    Arena arena(nullptr);
+    GradientRun<T> counted(call, arena);
+    return arena.used();
+}
+
+template <class T> void gradient(Gradient &call, void *workspace) {
+    Arena arena(workspace);
+    GradientRun<T>(call, arena).run();
+}
+
+template <class T> int64_t training_bytes(Training &training) {
+    Arena arena(nullptr);
+    Trainer<T> counted(training, arena);
+    return arena.used();
+}
+
+template <class T> Status train(Training &training, void *workspace) {
+    Arena arena(workspace);
+    return Trainer<T>(training, arena).run();
+}
+
+template <class T> void activate_array(int32_t activation, void *z, int64_t rows, int64_t n) {
+    activations_of_level<T>[activation].value(static_cast<T *>(z), rows, n, n);
+}
+
+template <class T> void activation_slope(int32_t activation, void *z, void *slope, int64_t n) {
+    activations_of_level<T>[activation].value_and_slope(static_cast<T *>(z), static_cast<T *>(slope), 1, n, n);
+}
+
+template <class T> void times_slope_array(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n) {
+    activations_of_level<T>[activation].times_slope(static_cast<T *>(delta), static_cast<const T *>(a), rows, n, n);
+}
+
+template <class T>
+void update_array(const Optimizer &o, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates) {
+    updates_of_level<T>[o.kind](static_cast<T *>(w), static_cast<const T *>(g), static_cast<T *>(m), static_cast<T *>(v), n,
+                                coefficients_of<T>(o, rate, updates));
+}
+
+// x - x is 0 for a finite x, NaN else: one pass finds whether, a second where.
+template <class T> int64_t first_not_finite(const void *values, int64_t n) {
+    const T *x = static_cast<const T *>(values);
+    constexpr int64_t stretch = 64 * lanes<T>;
+    for (int64_t i = 0; i < n; i += stretch) {
+        const int64_t count = std::min(stretch, n - i);
+        Vec<T> sum = {};
+        for_each_vector<T>(count, [&](int64_t j, auto access) {
+            const Vec<T> v = access.load(x + i + j);
+            sum += v - v;
+        });
+        for (int q = 0; q < lanes<T>; q++)
+            if (sum[q] != 0)
+                for (int64_t j = i; j < i + count; j++)
+                    if (!std::isfinite(x[j])) return j;
+    }
+    return -1;
+}
+
+template <class T>
+constexpr Kernels kernels = {FASTNN_VECTOR_BYTES, prediction_bytes<T>, predict<T>,          gradient_bytes<T>,
+                             gradient<T>,         training_bytes<T>,   train<T>,            activate_array<T>,
+                             activation_slope<T>, times_slope_array<T>, update_array<T>,    first_not_finite<T>};
+
+}  // namespace
+
+#define JOIN(a, b) a##b
+#define TABLE(prefix, level) JOIN(prefix, level)
+
+namespace fastnn {
+extern const Kernels TABLE(float32_, FASTNN_LEVEL), TABLE(float64_, FASTNN_LEVEL);
+const Kernels TABLE(float32_, FASTNN_LEVEL) = kernels<float>;
+const Kernels TABLE(float64_, FASTNN_LEVEL) = kernels<double>;
+}  // namespace fastnn

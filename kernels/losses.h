@@ -1,0 +1,100 @@
+// Losses, value and gradient in one pass. Poisson and the cross-entropies take logits z, the others the output a.
+#pragma once
+
+#include "activations.h"
+
+namespace {
+
+// value(z, y, p) and gradient(z, y, p) of one element; p is the loss's parameter.
+
+template <class T> struct SquaredError {
+    FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T>) { return (a - y) * (a - y); }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T>) { return T(2) * (a - y); }
+};
+
+template <class T> struct AbsoluteError {
+    FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T>) { return abs<T>(a - y); }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T>) { return a == y ? Vec<T>{} : copysign<T>(splat(T(1)), a - y); }
+};
+
+// Quadratic up to an error of delta, linear beyond (Huber 1964).
+template <class T> struct Huber {
+    FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> delta) {
+        const Vec<T> e = abs<T>(a - y), near = min(delta, e);
+        return near * (e - T(0.5) * near);
+    }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> delta) { return max(-delta, min(delta, a - y)); }
+};
+
+// The pinball loss, least at the q-quantile (Koenker & Bassett 1978).
+template <class T> struct Quantile {
+    FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> q) { return max(q * (y - a), (q - T(1)) * (y - a)); }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> q) {
+        return a == y ? Vec<T>{} : (a < y ? -q : T(1) - q);
+    }
+};
+
+// The negative log-likelihood of counts y with log rate z, less the term log(y!) that no parameter moves.
+template <class T> struct Poisson {
+    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T>) { return fma(-y, z, exp(z)); }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return exp(z) - y; }
+};
+
+// -y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z)), without overflow for either sign of z.
+template <class T> struct BinaryCrossEntropy {
+    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T>) { return fma(-y, z, Softplus<T>::value(z)); }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return sigmoid(z) - y; }
+};
+
+// Rows of n values, `row` elements apart. delta = scale * gradient; returned is the sum of scale * value, in partial sums
+// over the lanes of a block. scale holds the weight of each element in the mean, 0 in the padding.
+template <class T, template <class> class L>
+T elementwise_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t, int64_t row, T parameter) {
+    const Vec<T> p = splat(parameter);
+    const int64_t count = rows * row;
+    Vec<T> sums[block_vectors] = {};
+    const auto add = [=, &sums](int64_t i, int v, auto access) {
+        const Vec<T> zi = access.load(z + i), yi = access.load(y + i), si = access.load(scale + i);
+        sums[v] = fma(si, L<T>::value(zi, yi, p), sums[v]);
+        access.store(delta + i, si * L<T>::gradient(zi, yi, p));
+    };
+    int64_t i = 0;
+    for (; i + block_lanes<T> <= count; i += block_lanes<T>)
+#pragma GCC unroll 4
+        for (int v = 0; v < block_vectors; v++) add(i + v * lanes<T>, v, Whole<T>{});
+    for (int v = 0; i < count; i += lanes<T>, v++) add(i, v, Part<T>{count - i < lanes<T> ? count - i : lanes<T>});
+    return sum_block<T>(sums);
+}
+
+// sum over j of y_j * (log(sum exp z) - z_j), y a one-hot row or probabilities. The mean is over rows: scale is the row's.
+template <class T>
+T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T) {
+    Vec<T> sums[block_vectors] = {};
+    for (int64_t i = 0; i < rows; i++, z += row, y += row, scale += row, delta += row) {
+        const T sum = exp_shifted(z, n, delta), top = largest(z, n);
+        const Vec<T> log_sum = log(splat(sum)) + top;
+        T target = 0;
+        for (int64_t j = 0; j < n; j++) target += y[j];
+        const Vec<T> factor = splat(scale[0] * target / sum), weight = splat(scale[0]);
+        for (int64_t j = 0, v = 0; j < n; j += lanes<T>, v++) {
+            const int64_t part = n - j < lanes<T> ? n - j : lanes<T>;
+            const Vec<T> yj = keep_lanes<T>(load(y + j), part, T(0));
+            const Vec<T> zj = keep_lanes<T>(load(z + j), part, top);
+            sums[v % block_vectors] = fma(weight * yj, log_sum - zj, sums[v % block_vectors]);
+            store_part(delta + j, fma(load_part(delta + j, part), factor, -(weight * yj)), part);
+        }
+    }
+    return sum_block<T>(sums);
+}
+
+template <class T> struct CrossEntropy {};
+
+template <class T>
+using LossKernel = T (*)(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T parameter);
+
+template <class T, template <class> class L> constexpr LossKernel<T> loss_kernel() {
+    if constexpr (std::is_same_v<L<T>, CrossEntropy<T>>) return cross_entropy_loss<T>;
+    else return elementwise_loss<T, L>;
+}
+
+}  // namespace

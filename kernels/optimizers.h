@@ -1,0 +1,127 @@
+// Optimizers in PyTorch's definitions, one vector at a time; which moments an optimizer keeps follows from what it reads.
+#pragma once
+
+#include "registry.h"
+#include "vec.h"
+
+namespace {
+
+// The numbers of one update, the same for every element.
+template <class T> struct Coefficients {
+    T rate, decay_1, rest_1, decay_2, rest_2, root_scale, epsilon, shrink;
+};
+
+template <class T>
+using UpdateKernel = void (*)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &coefficients);
+
+// update(w, g, m, v, c): the new weights, with the moments m and v changed in place.
+
+template <class T> struct GradientDescent {
+    static constexpr int moments = 0;
+    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &, Vec<T> &, const Coefficients<T> &c) {
+        return fma(splat(-c.rate), g, w);
+    }
+};
+
+// Polyak 1964.
+template <class T> struct Momentum {
+    static constexpr int moments = 1;
+    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
+        m = fma(splat(c.decay_1), m, g);
+        return fma(splat(-c.rate), m, w);
+    }
+};
+
+// Nesterov 1983, in the form of Sutskever et al. 2013.
+template <class T> struct Nesterov {
+    static constexpr int moments = 1;
+    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
+        m = fma(splat(c.decay_1), m, g);
+        return fma(splat(-c.rate), fma(splat(c.decay_1), m, g), w);
+    }
+};
+
+// Duchi, Hazan & Singer 2011.
+template <class T> struct AdaGrad {
+    static constexpr int moments = 1;
+    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
+        m = fma(g, g, m);
+        return w - c.rate * g / (sqrt(m) + c.epsilon);
+    }
+};
+
+// Tieleman & Hinton 2012.
+template <class T> struct RMSProp {
+    static constexpr int moments = 1;
+    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
+        m = fma(splat(c.decay_1), m, c.rest_1 * (g * g));
+        return w - c.rate * g / (sqrt(m) + c.epsilon);
+    }
+};
+
+// Kingma & Ba 2014, arXiv:1412.6980: rate and root_scale carry the corrections of the moments' start at zero.
+template <class T> struct Adam {
+    static constexpr int moments = 2;
+    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
+        m = fma(splat(c.decay_1), m, c.rest_1 * g);
+        v = fma(splat(c.decay_2), v, c.rest_2 * (g * g));
+        return w - c.rate * m / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
+    }
+};
+
+// Loshchilov & Hutter 2017, arXiv:1711.05101: the weights decay apart from the gradient.
+template <class T> struct AdamW {
+    static constexpr int moments = 2;
+    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
+        return Adam<T>::update(w * c.shrink, g, m, v, c);
+    }
+};
+
+// count elements, of which the padding stays zero: its gradients are.
+template <class T, template <class> class O>
+void update(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &c) {
+    for_each_vector<T>(count, [=](int64_t i, auto access) {
+        Vec<T> mi = {}, vi = {};
+        if constexpr (O<T>::moments >= 1) mi = access.load(m + i);
+        if constexpr (O<T>::moments >= 2) vi = access.load(v + i);
+        access.store(w + i, O<T>::update(access.load(w + i), access.load(g + i), mi, vi, c));
+        if constexpr (O<T>::moments >= 1) access.store(m + i, mi);
+        if constexpr (O<T>::moments >= 2) access.store(v + i, vi);
+    });
+}
+
+// What the penalties l1 * sum |w| + l2 / 2 * sum w² add: to the gradients in place, and to the loss as the result.
+template <class T> T add_penalty(const T *w, T *g, int64_t count, T l1, T l2) {
+    Vec<T> sums[block_vectors] = {};
+    for (int64_t i = 0; i < count; i += block_lanes<T>)
+        for (int u = 0; u < block_vectors; u++) {
+            const int64_t at = i + u * lanes<T>;
+            const Vec<T> wi = load(w + at), sign = wi == Vec<T>{} ? Vec<T>{} : copysign<T>(splat(T(1)), wi);
+            store(g + at, load(g + at) + fma(splat(l2), wi, l1 * sign));
+            sums[u] += l1 * abs<T>(wi) + T(0.5) * l2 * (wi * wi);
+        }
+    return sum_block<T>(sums);
+}
+
+template <class T> void clip_by_value(T *g, int64_t count, T limit) {
+    for_each_vector<T>(count, [=](int64_t i, auto access) {
+        access.store(g + i, max(splat(-limit), min(splat(limit), access.load(g + i))));
+    });
+}
+
+template <class T> void scale_by(T *g, int64_t count, T factor) {
+    for_each_vector<T>(count, [=](int64_t i, auto access) { access.store(g + i, factor * access.load(g + i)); });
+}
+
+// Whole blocks.
+template <class T> T sum_of_squares(const T *g, int64_t count) {
+    Vec<T> sums[block_vectors] = {};
+    for (int64_t i = 0; i < count; i += block_lanes<T>)
+        for (int u = 0; u < block_vectors; u++) {
+            const Vec<T> gi = load(g + i + u * lanes<T>);
+            sums[u] = fma(gi, gi, sums[u]);
+        }
+    return sum_block<T>(sums);
+}
+
+}  // namespace

@@ -1,0 +1,87 @@
+// Rows of the caller's arrays, of any type and strides, brought into the workspace a batch at a time.
+#pragma once
+
+#include <cstring>
+
+#include "api.h"
+#include "dense.h"
+
+namespace {
+
+using fastnn::Rows;
+using fastnn::Type;
+
+// Which rows of the data a batch holds: consecutive ones from `first`, or those that `order` names from there on.
+struct Batch {
+    const int64_t *order;
+    int64_t first, size;
+    int64_t row(int64_t i) const { return order ? order[first + i] : first + i; }
+};
+
+template <class T, class From>
+void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t columns, T *out, int64_t out_row) {
+    for (int64_t i = range.begin; i < range.end; i++) {
+        const char *in = rows.data + batch.row(i) * rows.row_stride;
+        T *to = out + i * out_row;
+        if (rows.labels) {
+            From label;
+            std::memcpy(&label, in, sizeof label);
+            std::memset(to, 0, size_t(columns) * sizeof(T));
+            to[int64_t(label)] = 1;
+        } else if (std::is_same_v<T, From> && rows.column_stride == int64_t(sizeof(T))) {
+            std::memcpy(to, in, size_t(columns) * sizeof(T));
+        } else {
+            for (int64_t j = 0; j < columns; j++) {
+                From value;
+                std::memcpy(&value, in + j * rows.column_stride, sizeof value);
+                to[j] = T(value);
+            }
+        }
+    }
+}
+
+// Batch rows of the range -> out, whose padding is left alone.
+template <class T>
+void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t columns, T *out, int64_t out_row) {
+    switch (rows.type) {
+    case Type::float32: return read_rows<T, float>(rows, batch, range, columns, out, out_row);
+    case Type::float64: return read_rows<T, double>(rows, batch, range, columns, out, out_row);
+    case Type::int8: return read_rows<T, int8_t>(rows, batch, range, columns, out, out_row);
+    case Type::uint8: return read_rows<T, uint8_t>(rows, batch, range, columns, out, out_row);
+    case Type::int16: return read_rows<T, int16_t>(rows, batch, range, columns, out, out_row);
+    case Type::uint16: return read_rows<T, uint16_t>(rows, batch, range, columns, out, out_row);
+    case Type::int32: return read_rows<T, int32_t>(rows, batch, range, columns, out, out_row);
+    case Type::uint32: return read_rows<T, uint32_t>(rows, batch, range, columns, out, out_row);
+    case Type::int64: return read_rows<T, int64_t>(rows, batch, range, columns, out, out_row);
+    case Type::uint64: return read_rows<T, uint64_t>(rows, batch, range, columns, out, out_row);
+    case Type::boolean: return read_rows<T, uint8_t>(rows, batch, range, columns, out, out_row);
+    }
+}
+
+template <class T> constexpr Type type_of = sizeof(T) == 4 ? Type::float32 : Type::float64;
+
+// Rows that a product can read where they stand: of its type, in one piece, and not at a stride of whole KiB, at which
+// they would all fall on the same few sets of the cache.
+template <class T> bool readable_in_place(const Rows &rows) {
+    return rows.type == type_of<T> && rows.column_stride == int64_t(sizeof(T)) && rows.row_stride % int64_t(sizeof(T)) == 0 &&
+           rows.row_stride % 1024 != 0 && uintptr_t(rows.data) % sizeof(T) == 0;
+}
+
+// Memory handed out in aligned pieces. Without a base it only counts.
+class Arena {
+  public:
+    explicit Arena(void *base) : base_(static_cast<char *>(base)) {}
+    template <class T> T *take(int64_t count) {
+        used_ = (used_ + block_bytes - 1) / block_bytes * block_bytes;
+        T *piece = base_ ? reinterpret_cast<T *>(base_ + used_) : nullptr;
+        used_ += count * int64_t(sizeof(T));
+        return piece;
+    }
+    int64_t used() const { return used_ + block_bytes; }  // a block of slack: the last row may be read whole
+
+  private:
+    char *base_;
+    int64_t used_ = 0;
+};
+
+}  // namespace

@@ -1,0 +1,264 @@
+// One batch through a network: forward, loss, and back to the gradients, for the rows and parameters that a thread owns.
+#pragma once
+
+#include "losses.h"
+#include "optimizers.h"
+#include "random.h"
+#include "rows.h"
+#include "threads.h"
+
+namespace {
+
+using namespace fastnn;
+
+constexpr int64_t row_group = 16;     // threads share rows in groups of this many; the loss has a partial sum for each
+constexpr int64_t chunk_rows = 512;   // larger batches go through in pieces of this many, their gradients added up
+
+template <class T> constexpr LossKernel<T> loss_kernels[] = {
+#define ROW(name, Struct) loss_kernel<T, Struct>(),
+    FASTNN_LOSSES(ROW)
+#undef ROW
+};
+template <class T> constexpr ActivationKernels<T> activations_of_level[] = {
+#define ROW(name, Struct) activation_kernels<T, Struct>(),
+    FASTNN_ACTIVATIONS(ROW)
+#undef ROW
+};
+template <class T> constexpr UpdateKernel<T> updates_of_level[] = {
+#define ROW(name, Struct) update<T, Struct>,
+    FASTNN_OPTIMIZERS(ROW)
+#undef ROW
+};
+
+inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+// The part of 0 … n - 1 that a thread owns, in whole units.
+inline Range share(int64_t n, int64_t unit, const Team &team) {
+    const int64_t units = (n + unit - 1) / unit, end = units * (team.index + 1) / team.size * unit;
+    return {units * team.index / team.size * unit, end < n ? end : n};
+}
+
+template <class T> int64_t padded(int64_t n) { return round_up(n, block_lanes<T>); }
+
+// The workspace of a layer: rows of the chunk in hand.
+template <class T> struct Buffers {
+    T *out;         // outputs; of the last layer, logits where the loss contains the activation
+    T *delta;       // the loss's derivative by the layer's sums z
+    T *slope;       // the activation's derivative, where the output alone doesn't tell it
+    T *transposed;  // weights, n_out rows of n_in, for the input gradient
+};
+
+struct Needs {
+    bool weight_gradient, input_gradient;
+    bool any() const { return weight_gradient || input_gradient; }
+};
+
+template <class T> class Step {
+  public:
+    // rows: of the largest chunk. Without memory behind the arena, only what it counts is of use.
+    Step(const Network &network, const void *parameters, int64_t rows, Needs needs, const Loss *loss, Arena &arena)
+        : network_(network), parameters_(static_cast<const T *>(parameters)), loss_(loss), needs_(needs) {
+        if (loss) rows = round_up(rows, row_group);
+        const int64_t n_layers = network.n_layers;
+        layers_ = arena.take<Buffers<T>>(n_layers);
+        x_row_ = padded<T>(network.layers[0].n_in);
+        if (x_row_ * int64_t(sizeof(T)) % 1024 == 0) x_row_ += block_lanes<T>;
+        x_ = arena.take<T>(rows * x_row_);
+        const bool backward = needs.any();
+        for (int64_t l = 0; l < n_layers; l++) {
+            const Layer &layer = network.layers[l];
+            Buffers<T> b = {};
+            b.out = arena.take<T>(rows * layer.row);
+            if (loss && (backward || l == n_layers - 1)) b.delta = arena.take<T>(rows * layer.row);
+            if (backward && keeps_slope(layer) && l < n_layers - (loss->from_logits ? 1 : 0)) b.slope = arena.take<T>(rows * layer.row);
+            if (backward && !layer.narrow && (l > 0 || needs.input_gradient))
+                b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
+            if (x_) layers_[l] = b;
+        }
+        if (loss) {
+            y_ = arena.take<T>(rows * network.last().row);
+            scale_ = arena.take<T>(rows * network.last().row);
+            partial_ = arena.take<T>(rows / row_group);
+        }
+    }
+
+    void transpose_weights(const Team &team) {
+        for (int64_t l = 0; l < network_.n_layers; l++) transpose_weights(l, share(network_.layers[l].n_in, lanes<T>, team));
+    }
+
+    void transpose_weights(int64_t l, Range rows) {
+        const Layer &layer = network_.layers[l];
+        if (layers_[l].transposed)
+            transpose(weights(layer), layer.weights_row, layers_[l].transposed, transposed_row(layer), rows, layer.n_out);
+    }
+
+    // Rows of the chunk's X where they can be read, gathered first where they can't be read in place.
+    void read_x(const Rows &x, const Batch &chunk, Range rows) {
+        if (!chunk.order && !network_.layers[0].narrow && readable_in_place<T>(x)) {
+            in_ = reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride);
+            in_row_ = x.row_stride / int64_t(sizeof(T));
+        } else {
+            read_rows<T>(x, chunk, rows, network_.layers[0].n_in, x_, x_row_);
+            in_ = x_;
+            in_row_ = x_row_;
+        }
+    }
+
+    void read_y(const Rows &y, const Batch &chunk, Range rows) {
+        const Layer &last = network_.last();
+        const bool flat = last.row == last.n_out && y.row_stride == last.row * int64_t(sizeof(T));
+        if (!chunk.order && flat && !loss_->per_row && !y.labels && y.type == type_of<T> && y.column_stride == int64_t(sizeof(T)) &&
+            uintptr_t(y.data) % sizeof(T) == 0) {
+            target_ = reinterpret_cast<const T *>(y.data + chunk.first * y.row_stride);
+        } else {
+            read_rows<T>(y, chunk, rows, last.n_out, y_, last.row);
+            target_ = y_;
+        }
+    }
+
+    // The weight of each element in the batch's mean: factor, times the row's sample weight; 0 in the padding.
+    void set_scale(double factor, const double *sample_weight, const Batch &chunk, Range rows) {
+        const Layer &last = network_.last();
+        if (!sample_weight && factor == factor_ && rows.begin == scaled_.begin && rows.end == scaled_.end) return;
+        factor_ = factor;
+        scaled_ = rows;
+        for (int64_t i = rows.begin; i < rows.end; i++) {
+            const T weight = T(sample_weight ? factor * sample_weight[chunk.row(i)] : factor);
+            for (int64_t j = 0; j < last.n_out; j++) scale_[i * last.row + j] = weight;
+        }
+    }
+
+    // From now on, forward drops units with masks that follow from the key.
+    void drop_with(uint64_t key) {
+        dropout_key_ = key;
+        dropping_ = true;
+    }
+
+    // Through all layers, for the thread's rows of the chunk, which begins at row `first` of the batch.
+    void forward(Range rows, int64_t first) {
+        first_row_ = first;
+        for (int64_t l = 0; l < network_.n_layers; l++) {
+            const Layer &layer = network_.layers[l];
+            T *out = layers_[l].out;
+            if (layer.narrow)
+                multiply_narrow(rows, layer.n_in, layer.n_out, input(l), input_row(l), weights(layer), layer.weights_row,
+                                bias(layer), out);
+            else
+                multiply<T, Start::bias, Finish::store>({layer.n_in, input(l), input_row(l), 1, weights(layer), layer.weights_row,
+                                                         out, layer.row, bias(layer)},
+                                                        rows, {0, layer.n_out});
+            if (l < network_.n_layers - 1 || !loss_ || !loss_->from_logits) activate(l, rows);
+        }
+    }
+
+    // Fills delta of the last layer, by its sums z, and the groups' partial losses.
+    void loss(Range rows) {
+        const Layer &last = network_.last();
+        const Buffers<T> &b = layers_[network_.n_layers - 1];
+        for (int64_t i = rows.begin; i < rows.end; i += row_group) {
+            const int64_t count = rows.end - i < row_group ? rows.end - i : row_group, at = i * last.row;
+            partial_[i / row_group] = loss_kernels<T>[loss_->kind](b.out + at, target_ + at, scale_ + at, b.delta + at, count,
+                                                                   last.n_out, last.row, T(loss_->parameter));
+        }
+        if (!loss_->from_logits) times_slope(network_.n_layers - 1, rows);
+    }
+
+    double partial_losses(int64_t n_rows) const {
+        double sum = 0;
+        for (int64_t i = 0; i * row_group < n_rows; i++) sum += double(partial_[i]);
+        return sum;
+    }
+
+    void backward(Range rows) {
+        for (int64_t l = network_.n_layers - 1; l > 0; l--) {
+            input_gradient(l, rows, layers_[l - 1].delta, network_.layers[l - 1].row);
+            times_slope(l - 1, rows);
+        }
+    }
+
+    // to[i][k] = <delta[i], weights[k]>.
+    void input_gradient(int64_t l, Range rows, T *to, int64_t to_row) const {
+        const Layer &layer = network_.layers[l];
+        const T *rows_of_outputs = layer.narrow ? weights(layer) : layers_[l].transposed;
+        multiply<T, Start::zero, Finish::store>({layer.n_out, layers_[l].delta, layer.row, 1, rows_of_outputs,
+                                                 layer.narrow ? layer.weights_row : transposed_row(layer), to, to_row},
+                                                rows, {0, layer.n_in});
+    }
+
+    // gradient, laid out as the weights: = or += the chunk's, for the given rows of the weights' storage.
+    template <Start START, Finish FINISH>
+    void weight_gradient(int64_t l, Range weights_rows, int64_t n_rows, T *gradient, T rate = 0) const {
+        const Layer &layer = network_.layers[l];
+        const T *delta = layers_[l].delta;
+        if (layer.narrow)
+            multiply<T, START, FINISH>({n_rows, delta, 1, layer.row, input(l), input_row(l), gradient, layer.weights_row, nullptr, rate},
+                                       weights_rows, {0, layer.n_in});
+        else
+            multiply<T, START, FINISH>({n_rows, input(l), 1, input_row(l), delta, layer.row, gradient, layer.weights_row, nullptr, rate},
+                                       weights_rows, {0, layer.n_out});
+    }
+
+    void bias_gradient(int64_t l, int64_t n_rows, T *gradient, bool add) const {
+        const Layer &layer = network_.layers[l];
+        if (layer.narrow) sum_columns_narrow(layers_[l].delta, n_rows, layer.n_out, gradient, add);
+        else sum_columns(layers_[l].delta, layer.row, n_rows, {0, layer.n_out}, gradient, add);
+    }
+
+    const T *output(int64_t l) const { return layers_[l].out; }
+
+  private:
+    static bool keeps_slope(const Layer &layer) {
+        return layer.dropout > 0 || !activations_of_level<T>[layer.activation].times_slope;
+    }
+    static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
+    const T *weights(const Layer &layer) const { return parameters_ + layer.weights; }
+    const T *bias(const Layer &layer) const { return parameters_ + layer.bias; }
+    const T *input(int64_t l) const { return l ? layers_[l - 1].out : in_; }
+    int64_t input_row(int64_t l) const { return l ? network_.layers[l - 1].row : in_row_; }
+
+    void activate(int64_t l, Range rows) {
+        const Layer &layer = network_.layers[l];
+        const ActivationKernels<T> &kernels = activations_of_level<T>[layer.activation];
+        T *out = layers_[l].out + rows.begin * layer.row, *slope = layers_[l].slope;
+        if (slope) slope += rows.begin * layer.row;
+        if (slope) kernels.value_and_slope(out, slope, rows.size(), layer.n_out, layer.row);
+        else if (layer.activation != identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
+        if (!dropping_ || layer.dropout == 0) return;
+        const T scale = T(1 / (1 - layer.dropout));
+        for (int64_t i = 0; i < rows.size(); i++) {
+            const int64_t first = (first_row_ + rows.begin + i) * layer.n_out;
+            drop_units(out + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
+            drop_units(slope + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
+        }
+    }
+
+    void times_slope(int64_t l, Range rows) {
+        const Layer &layer = network_.layers[l];
+        T *delta = layers_[l].delta + rows.begin * layer.row;
+        if (const T *slope = layers_[l].slope)
+            for_each_vector<T>(rows.size() * layer.row, [=](int64_t i, auto access) {
+                access.store(delta + i, access.load(delta + i) * access.load(slope + rows.begin * layer.row + i));
+            });
+        else if (layer.activation != identity)
+            activations_of_level<T>[layer.activation].times_slope(delta, layers_[l].out + rows.begin * layer.row, rows.size(),
+                                                                  layer.n_out, layer.row);
+    }
+
+    enum { identity = 0 };
+
+    const Network &network_;
+    const T *parameters_;
+    const Loss *loss_;
+    Needs needs_;
+    Buffers<T> *layers_;
+    T *x_, *y_ = nullptr, *scale_ = nullptr, *partial_ = nullptr;
+    int64_t x_row_, in_row_ = 0;
+    double factor_ = 0;
+    Range scaled_ = {0, 0};  // the rows whose scale is factor_
+    const T *in_ = nullptr, *target_ = nullptr;
+    uint64_t dropout_key_ = 0;
+    int64_t first_row_ = 0;
+    bool dropping_ = false;
+};
+
+}  // namespace

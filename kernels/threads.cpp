@@ -1,0 +1,259 @@
+#include "threads.h"
+
+#include "cpu_count.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cfenv>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <thread>
+
+#include <pthread.h>
+#include <sched.h>
+
+namespace fastnn {
+namespace {
+
+constexpr int most_threads = 1024;
+
+// ---- Waiting ---------------------------------------------------------------------------------------------------
+
+// The next message is usually a microsecond away, so spin first. But then give way: the thread that is waited for may
+// need this very CPU, and would get it only at the end of a time slice.
+constexpr int pauses = 300;
+// A worker without work stays awake this long for the next region: waking it costs 20 to 110 us.
+constexpr auto patience = std::chrono::microseconds(60);
+
+void pause_cpu() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb");  // waits a little, as pause does; `yield` is a no-op on most cores
+#endif
+}
+
+template <class Ready> bool spin(Ready ready) {
+    for (int i = 0; i < pauses; i++) {
+        if (ready()) return true;
+        pause_cpu();
+    }
+    return ready();
+}
+
+template <class Ready> void wait_for(Ready ready) {
+    if (spin(ready)) return;
+    while (!ready()) sched_yield();
+}
+
+// False if nothing happened for as long as patience lasts.
+template <class Ready> bool wait_a_little(Ready ready) {
+    if (spin(ready)) return true;
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (!ready()) {
+        if (std::chrono::steady_clock::now() > end) return false;
+        sched_yield();
+    }
+    return true;
+}
+
+// ---- Workers ---------------------------------------------------------------------------------------------------
+
+// Rounding and the treatment of denormals. A worker takes over the caller's, so that all threads give the same bits also
+// where another library has set them.
+#if defined(__x86_64__)
+using FloatMode = unsigned;  // fegetenv and fesetenv would read and write the x87's state too, 70 ns each
+FloatMode float_mode() { return __builtin_ia32_stmxcsr(); }
+void set_float_mode(FloatMode mode) { __builtin_ia32_ldmxcsr(mode); }
+#else
+using FloatMode = std::fenv_t;
+FloatMode float_mode() {
+    FloatMode mode;
+    std::fegetenv(&mode);
+    return mode;
+}
+void set_float_mode(const FloatMode &mode) { std::fesetenv(&mode); }
+#endif
+
+// One call of parallel(). It lives on the caller's stack: no worker looks at it after it has reported to be done.
+struct Region {
+    const int size;
+    const Task task;
+    void *const argument;
+    const FloatMode mode;
+    Barrier barrier;
+};
+
+thread_local bool inside = false;  // this thread runs a task
+
+void run(const Team &team, Task task, void *argument) {
+    const bool nested = inside;
+    inside = true;
+    task(team, argument);
+    inside = nested;
+}
+
+// Never freed: threads sleep on it until the process ends, also while static objects are being destroyed.
+struct Worker {
+    explicit Worker(int index) : index(index) {}
+
+    const int index;
+    // The letter box, on a line of its own: the caller puts a region in, the worker takes it out when it is done.
+    alignas(128) std::atomic<Region *> region{nullptr};
+    std::atomic<bool> asleep{false};
+    std::mutex mutex;
+    std::condition_variable wake;
+
+    void live() {
+        for (;;) {
+            const auto called = [this] { return region.load(std::memory_order_acquire) != nullptr; };
+            if (!wait_a_little(called)) sleep();
+            Region *const r = region.load(std::memory_order_acquire);
+            set_float_mode(r->mode);
+            run(Team{index, r->size, &r->barrier}, r->task, r->argument);
+            region.store(nullptr, std::memory_order_release);
+        }
+    }
+
+    // Of these two stores and the load that follows each, one side at least sees the other's: no call is missed.
+    void sleep() {
+        std::unique_lock<std::mutex> lock(mutex);
+        asleep.store(true, std::memory_order_seq_cst);
+        wake.wait(lock, [this] { return region.load(std::memory_order_seq_cst) != nullptr; });
+        asleep.store(false, std::memory_order_relaxed);
+    }
+    void call(Region *r) {
+        region.store(r, std::memory_order_seq_cst);
+        if (!asleep.load(std::memory_order_seq_cst)) return;
+        std::lock_guard<std::mutex> lock(mutex);  // held by the worker until it really sleeps
+        wake.notify_one();
+    }
+
+    void await() {
+        wait_for([this] { return region.load(std::memory_order_acquire) == nullptr; });
+    }
+};
+
+// ---- The pool --------------------------------------------------------------------------------------------------
+
+// Trivially destructible, so that the end of the process leaves it alone.
+struct Pool {
+    std::atomic<bool> taken{false};  // whoever sets it owns the rest
+    int n_workers = 0;
+    Worker *workers[most_threads - 1] = {};
+};
+
+Pool pool;
+
+// Signals are the program's: with a handler run on a worker, Ctrl-C would not interrupt the main thread's waiting.
+bool start_worker(int index) {
+    Worker *const worker = new (std::nothrow) Worker(index);
+    if (!worker) return false;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    bool started = true;
+    try {
+        std::thread(&Worker::live, worker).detach();
+    } catch (...) {
+        started = false;
+        delete worker;
+    }
+    pthread_sigmask(SIG_SETMASK, &old, nullptr);
+    if (started) pool.workers[pool.n_workers++] = worker;
+    return started;
+}
+
+// Threads do not survive a fork: the child starts without workers, also where another thread held the pool in the
+// parent. What they waited on is left alone, as nobody may destroy a condition variable with sleepers.
+void forget_workers() {
+    pool.n_workers = 0;
+    pool.taken.store(false, std::memory_order_relaxed);
+}
+
+const int fork_handler = pthread_atfork(nullptr, nullptr, forget_workers);
+
+// ---- The number of threads -------------------------------------------------------------------------------------
+
+struct Default {
+    int count;
+    const char *decided_by;
+    char error[160];  // empty if there is none
+};
+
+Default decide() {
+    const CpuCount cpus = usable_cpus();
+    Default d{std::min(cpus.count, most_threads), cpus.decided_by, ""};
+    const char *const text = std::getenv("FASTNN_NUM_THREADS");
+    if (!text || !*text) return d;
+    char *end = nullptr;
+    errno = 0;
+    const long n = std::strtol(text, &end, 10);
+    if (*end == '\0' && n >= 1 && errno == 0) {
+        d.count = int(std::min(n, long(most_threads)));
+        d.decided_by = "FASTNN_NUM_THREADS";
+    } else {
+        std::snprintf(d.error, sizeof d.error, "FASTNN_NUM_THREADS must be a positive integer, got '%.100s'", text);
+    }
+    return d;
+}
+
+const Default at_load = decide();
+std::atomic<int> chosen{0};  // by set_max_threads; 0 is the default
+
+}  // namespace
+
+// ---- The interface ---------------------------------------------------------------------------------------------
+
+Barrier::Barrier(int size) : missing_(size), round_(0), size_(size) {}
+
+void Barrier::wait() {
+    const unsigned round = round_.load(std::memory_order_relaxed);  // can't change before this thread has come
+    if (missing_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        missing_.store(size_, std::memory_order_relaxed);
+        round_.store(round + 1, std::memory_order_release);
+    } else {
+        wait_for([&] { return round_.load(std::memory_order_acquire) != round; });
+    }
+}
+
+void Team::wait() const {
+    if (size > 1) barrier->wait();
+}
+
+int parallel(int n_threads, Task task, void *argument) {
+    if (n_threads > 1 && !inside && !pool.taken.exchange(true, std::memory_order_acquire)) {
+        const int wanted = std::min(n_threads, most_threads);
+        while (pool.n_workers < wanted - 1 && start_worker(pool.n_workers + 1)) {}
+        const int size = std::min(wanted, pool.n_workers + 1);
+        Region region{size, task, argument, float_mode(), Barrier(size)};
+        for (int i = 0; i < size - 1; i++) pool.workers[i]->call(&region);
+        run(Team{0, size, &region.barrier}, task, argument);
+        for (int i = 0; i < size - 1; i++) pool.workers[i]->await();
+        pool.taken.store(false, std::memory_order_release);
+        return size;
+    }
+    Barrier alone(1);
+    run(Team{0, 1, &alone}, task, argument);
+    return 1;
+}
+
+int max_threads() {
+    const int n = chosen.load(std::memory_order_relaxed);
+    return n ? n : at_load.count;
+}
+
+void set_max_threads(int n) { chosen.store(std::clamp(n, 0, most_threads), std::memory_order_relaxed); }
+
+const char *threads_decided_by() {
+    return chosen.load(std::memory_order_relaxed) ? "set_num_threads" : at_load.decided_by;
+}
+
+const char *threads_environment_error() { return at_load.error[0] ? at_load.error : nullptr; }
+
+}  // namespace fastnn

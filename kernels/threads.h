@@ -1,0 +1,56 @@
+// A small pool of threads, shared by every instruction-set level: regions in which a fixed team meets at barriers.
+//
+// Why not OpenMP: after a fork a child of libgomp hangs, a region costs 11 us after 5 ms of idleness and hundreds while
+// another process holds the core, and every library in the process brings a runtime of its own. This one costs a few
+// tenths of a microsecond while it is warm, and nothing at all before it is first used.
+//
+// Nothing here throws, and nothing is inline: a function compiled in several levels would be merged by the linker.
+#pragma once
+
+#include <atomic>
+
+namespace fastnn {
+
+// For the threads of one region: each comes to wait() equally often, and none leaves before all have come.
+class Barrier {
+public:
+    explicit Barrier(int size);
+    void wait();
+
+private:
+    // On cache lines of their own: who comes late writes the first, who waits reads the second.
+    alignas(128) std::atomic<int> missing_;
+    alignas(128) std::atomic<unsigned> round_;
+    const int size_;
+};
+
+// What a thread knows of the region it is in: 0 <= index < size.
+struct Team {
+    int index;
+    int size;
+    Barrier *barrier;
+
+    // All threads of the region meet; what any of them wrote before is seen by all after. A team of one returns at once.
+    void wait() const;
+};
+
+// Must not throw, fork, or wait for anything but its team.
+using Task = void (*)(const Team &team, void *argument);
+
+// Runs task on up to n_threads threads, the caller among them (index 0), and returns how many ran it, when all are done.
+// Serial (a team of one) when nested, when another caller holds the pool, or when no thread can be had. max_threads() is
+// the default for callers without a wish, not a bound on n_threads: results are tested with more threads than CPUs.
+int parallel(int n_threads, Task task, void *argument);
+
+// FASTNN_NUM_THREADS if set, else the number of CPUs that this process may use, both as they were when the library was
+// loaded. Setting less than 1 returns to that default.
+int max_threads();
+void set_max_threads(int n);
+
+// "FASTNN_NUM_THREADS", "affinity", "cgroup quota" or "set_num_threads".
+const char *threads_decided_by();
+
+// What is wrong with FASTNN_NUM_THREADS, which is ignored then; nullptr if nothing is.
+const char *threads_environment_error();
+
+}  // namespace fastnn

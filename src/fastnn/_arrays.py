@@ -1,0 +1,150 @@
+"""What users pass as data, brought into a form that the kernels read: checked, and copied only where it must be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _core
+
+# Elements that a check looks at in one piece, where it must copy them.
+_PIECE = 1 << 20
+
+
+def real_array(argument: str, value: Any) -> NDArray[Any]:
+    """Return `value` as an array of a type that the kernels read, itself where it is one already.
+
+    Raises
+    ------
+    TypeError
+        If it doesn't hold real numbers, or is a sparse matrix.
+    """
+    if hasattr(value, "tocsr"):
+        raise TypeError(f"{argument}: got a sparse matrix, expected an array; .toarray() makes it one")
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "O":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{argument}: got {type(value).__name__} that is no array of numbers ({error})") from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{argument}: got dtype {array.dtype}, expected real numbers")
+    if _core.readable(array):
+        return array
+    # float16 fits float32; longdouble doesn't fit anything better than float64; the rest is in foreign byte order.
+    if array.dtype.kind == "f":
+        return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64)
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def rows(argument: str, value: Any, n_columns: int) -> NDArray[Any]:
+    """Return `value` as an array (n, n_columns).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it doesn't hold real numbers, or has another shape.
+    """
+    array = real_array(argument, value)
+    if array.ndim != 2 or array.shape[1] != n_columns:
+        raise ValueError(f"{argument}: got shape {array.shape}, expected (n, {n_columns}), a row for each sample")
+    return array
+
+
+def training_rows(argument: str, value: Any, n_columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return `value` as at least one row of n_columns numbers that are finite in `dtype`."""
+    array = rows(argument, value, n_columns)
+    if array.shape[0] == 0:
+        raise ValueError(f"{argument}: got shape {array.shape}, expected at least one row")
+    check_finite(argument, array, dtype)
+    return array
+
+
+def check_finite(argument: str, array: NDArray[Any], dtype: np.dtype[Any]) -> None:
+    """Raise ValueError, naming row and column, if an element is NaN, infinite, or too large for `dtype`."""
+    if array.dtype.kind != "f" or array.size == 0:
+        return
+    direct = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
+    step = len(array) if direct else max(1, _PIECE * len(array) // array.size)
+    for first in range(0, len(array), step):
+        piece = array[first : first + step]
+        if not direct:
+            with np.errstate(over="ignore"):
+                piece = np.ascontiguousarray(piece, dtype=dtype)
+        found = _core.first_not_finite(piece)
+        if found >= 0:
+            at = np.unravel_index(found, piece.shape)
+            place = f"row {first + int(at[0])}" + (f", column {int(at[1])}" if array.ndim == 2 else "")
+            value = array[(first + at[0], *at[1:])]
+            raise ValueError(f"{argument}: got {value} at {place}, expected numbers that are finite in {dtype}")
+
+
+def targets(
+    argument: str, value: Any, n_rows: int, n_out: int, loss: str, dtype: np.dtype[Any]
+) -> tuple[NDArray[Any], bool]:
+    """Return targets for `n_rows` rows, and whether they are integer labels: (n,) then, else (n, n_out).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If type, shape or values are not what the loss is defined for.
+    """
+    array = real_array(argument, value)
+    if loss == "cross_entropy" and n_out > 1 and (array.ndim == 1 or array.shape[1:] == (1,)):
+        return _labels(argument, array, n_rows, n_out), True
+    shapes = f"({n_rows}, {n_out})" + (f" or ({n_rows},)" if n_out == 1 else "")
+    if array.ndim == 1 and n_out == 1:
+        array = array[:, None]
+    if array.shape != (n_rows, n_out):
+        raise ValueError(f"{argument}: got shape {array.shape}, expected {shapes} for the {n_rows} rows of X")
+    check_finite(argument, array, dtype)
+    low, high = _DOMAINS.get(loss, (-np.inf, np.inf))
+    if low > -np.inf and (array.min() < low or array.max() > high):
+        interval = f"between {low} and {high}" if high < np.inf else f">= {low}"
+        raise ValueError(f"{argument}: got values from {array.min()} to {array.max()}, expected {interval} for {loss}")
+    return array, False
+
+
+# What the targets of a loss must lie in.
+_DOMAINS = {"binary_cross_entropy": (0, 1), "cross_entropy": (0, 1), "poisson": (0, np.inf)}
+
+
+def _labels(argument: str, array: NDArray[Any], n_rows: int, n_classes: int) -> NDArray[Any]:
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{argument}: got labels of dtype {array.dtype}, expected integers")
+    array = array.reshape(-1)
+    if len(array) != n_rows:
+        raise ValueError(f"{argument}: got {len(array)} labels for the {n_rows} rows of X")
+    wrong = (array < 0) | (array >= n_classes)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"{argument}: got label {array[row]} at row {row}, expected 0 to {n_classes - 1}")
+    return array
+
+
+def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64] | None:
+    """Return weights (n,) as contiguous float64, None for None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not finite numbers >= 0, one a row, and some of them positive.
+    """
+    if value is None:
+        return None
+    array = np.ascontiguousarray(real_array(argument, value), dtype=np.float64)
+    if array.shape != (n_rows,):
+        raise ValueError(f"{argument}: got shape {array.shape}, expected ({n_rows},) for the {n_rows} rows of X")
+    check_finite(argument, array, np.dtype(np.float64))
+    if array.min() < 0 or array.max() == 0:
+        raise ValueError(f"{argument}: got values from {array.min()} to {array.max()}, expected >= 0 and some above")
+    return array
+
+
+def thread_count(value: Any) -> int | None:
+    """Return a number of threads, None to let the work decide."""
+    from fastnn._scalars import integer
+
+    return None if value is None else min(integer("n_threads", value, low=1), 1024)

@@ -1,0 +1,68 @@
+"""What this machine and this process use: instruction set and threads."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+
+from fastnn import _core
+from fastnn._scalars import integer
+from fastnn._version import __version__
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads a call uses at most where `n_threads` isn't given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is not an integer >= 1.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> before = fastnn.get_num_threads()
+    >>> fastnn.set_num_threads(1)
+    >>> fastnn.get_num_threads()
+    1
+    >>> fastnn.set_num_threads(before)
+    """
+    _core.set_max_threads_(min(integer("n", n, low=1), 1024))
+
+
+def get_num_threads() -> int:
+    """Return how many threads a call uses at most: FASTNN_NUM_THREADS, else the CPUs that this process may use."""
+    return _core.get_max_threads()
+
+
+def show_config() -> None:
+    """Print version, instruction set and threads, and how each was decided.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.show_config()  # doctest: +ELLIPSIS
+    fastnn ...
+    """
+    print(config_text())
+
+
+def config_text() -> str:
+    """Return what `show_config` prints."""
+    name, vector_bytes = _core.current_level()
+    usable = _core.levels()
+    decided, error = _core.threads_decided()
+    chosen = "the best that this machine runs" if name == usable[0] else "FASTNN_ISA"
+    lines = [
+        ("fastnn", __version__),
+        ("instruction set", f"{name}, vectors of {vector_bytes} bytes (decided by: {chosen})"),
+        ("built", ", ".join(_core.built_levels())),
+        ("usable here", ", ".join(usable)),
+        ("threads", f"{_core.get_max_threads()} (decided by: {decided})"),
+        ("Python, NumPy", f"{platform.python_version()}, {np.__version__}"),
+        ("machine", f"{platform.system()} {platform.machine()}"),
+    ]
+    if error:
+        lines.append(("ignored", error))
+    return "\n".join(f"{name:<16} {value}" for name, value in lines)

@@ -1,0 +1,26 @@
+"""What training can end with."""
+
+from __future__ import annotations
+
+from fastnn._history import History
+
+
+class DivergedError(ArithmeticError):
+    """The loss became NaN or infinite. The model is back at its last epoch whose loss was finite.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch in which it happened, counted from 1.
+    history : History
+        The epochs before.
+    """
+
+    def __init__(self, message: str, epoch: int, history: History) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+        self.history = history
+
+    def __reduce__(self) -> tuple[type[DivergedError], tuple[str, int, History]]:
+        """Pickle with all attributes."""
+        return type(self), (str(self), self.epoch, self.history)

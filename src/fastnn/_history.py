@@ -1,0 +1,169 @@
+"""What a training run went through, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_ALWAYS = ("loss", "learning_rate", "seconds")
+_ORDER = ("loss", "val_loss", "learning_rate", "seconds")
+
+
+class History(Mapping[str, NDArray[np.float64]]):
+    """Mapping from "loss", "val_loss", "learning_rate" and "seconds" to arrays with one value an epoch.
+
+    "loss" is the mean over the epoch's samples of the loss when each batch was seen, penalties included; "val_loss",
+    there only with validation data, the loss on these after the epoch; "learning_rate" that of the epoch's last step;
+    "seconds" the wall time that the epoch took. The arrays are float64 and read-only.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.append(loss=0.5, learning_rate=0.1, seconds=0.01)
+    >>> history.append(loss=0.25, learning_rate=0.1, seconds=0.01)
+    >>> history["loss"]
+    array([0.5 , 0.25])
+    >>> history
+    History(epochs=2, loss=0.5 -> 0.25, learning_rate=0.1, seconds=0.02)
+    """
+
+    def __init__(self) -> None:
+        self._epochs = 0
+        # Buffers that double when full: reading after every epoch stays cheap.
+        self._buffers = {name: np.empty(0) for name in _ALWAYS}
+
+    @property
+    def epochs(self) -> int:
+        """The number of finished epochs."""
+        return self._epochs
+
+    def append(self, *, loss: float, learning_rate: float, seconds: float, val_loss: float | None = None) -> None:
+        """Add one epoch; `val_loss` either for all epochs or for none."""
+        validation = None if val_loss is None else [val_loss]
+        self.extend(loss=[loss], learning_rate=[learning_rate], seconds=[seconds], val_loss=validation)
+
+    def extend(
+        self, *, loss: ArrayLike, learning_rate: ArrayLike, seconds: ArrayLike, val_loss: ArrayLike | None = None
+    ) -> None:
+        """Add any number of epochs: arrays of one length.
+
+        Raises
+        ------
+        ValueError
+            If the lengths differ, or if `val_loss` comes for some epochs only. Nothing is added then.
+        """
+        given = {"loss": loss, "val_loss": val_loss, "learning_rate": learning_rate, "seconds": seconds}
+        new = {name: np.asarray(values, dtype=np.float64) for name, values in given.items() if values is not None}
+        count = new["loss"].size
+        for name, values in new.items():
+            if values.shape != (count,):
+                raise ValueError(f"{name}: got shape {values.shape}, expected ({count},): one value an epoch")
+        if self._epochs == 0:
+            self._buffers = {name: np.empty(0) for name in new}
+        elif self._buffers.keys() != new.keys():
+            raise ValueError("val_loss: got it for some epochs only, expected it for all or for none")
+        for name, values in new.items():
+            self._buffers[name] = _grown(self._buffers[name], self._epochs, count)
+            self._buffers[name][self._epochs : self._epochs + count] = values
+        self._epochs += count
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the loss of every epoch, and the validation loss where there is one.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure's if not given.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes, for labels and scales of your own.
+
+        Raises
+        ------
+        ImportError
+            If Matplotlib is missing.
+        """
+        if ax is None:
+            ax = _new_axes()
+        epochs = np.arange(1, self._epochs + 1)
+        # A line through a single point is invisible.
+        marker = "o" if self._epochs == 1 else None
+        for name in ("loss", "val_loss"):
+            if name in self._buffers:
+                ax.plot(epochs, self[name], label=name, marker=marker)
+        ax.set_xlabel("epoch")
+        ax.set_ylabel("loss")
+        ax.legend()
+        return ax
+
+    def __getitem__(self, key: str) -> NDArray[np.float64]:
+        """Return the values under `key`, one an epoch."""
+        try:
+            view = self._buffers[key][: self._epochs]
+        except KeyError:
+            names = ", ".join(repr(name) for name in self)
+            raise KeyError(f"history has no {key!r}, only {names}") from None
+        view.flags.writeable = False
+        return view
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return (name for name in _ORDER if name in self._buffers)
+
+    def __len__(self) -> int:
+        """Return the number of names: 3, or 4 with validation. The number of epochs is `epochs`."""
+        return len(self._buffers)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare names and values; NaN equals NaN."""
+        if not isinstance(other, History):
+            return NotImplemented
+        return self.keys() == other.keys() and all(
+            np.array_equal(self[name], other[name], equal_nan=True) for name in self
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Say how many epochs there are, and what they led from and to."""
+        if self._epochs == 0:
+            return "History(epochs=0)"
+        parts = [f"epochs={self._epochs}"]
+        for name in self:
+            values = self[name]
+            text = f"{values.sum():.4g}" if name == "seconds" else f"{values[0]:.4g}"
+            if name != "seconds" and values[0] != values[-1]:
+                text += f" -> {values[-1]:.4g}"
+            parts.append(f"{name}={text}")
+        return f"History({', '.join(parts)})"
+
+    def __getstate__(self) -> dict[str, NDArray[np.float64]]:
+        """Return what to pickle or copy: the values without the buffers' spare room."""
+        return {name: self[name].copy() for name in self}
+
+    def __setstate__(self, state: dict[str, NDArray[np.float64]]) -> None:
+        """Take over unpickled values."""
+        self._buffers = {name: np.array(values) for name, values in state.items()}
+        self._epochs = self._buffers["loss"].size
+
+
+def _grown(buffer: NDArray[np.float64], used: int, extra: int) -> NDArray[np.float64]:
+    """Return a buffer with room for `extra` values after the first `used`, at least doubling its size."""
+    if used + extra <= buffer.size:
+        return buffer
+    larger = np.empty(max(2 * buffer.size, used + extra))
+    larger[:used] = buffer[:used]
+    return larger
+
+
+def _new_axes() -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError('plotting needs Matplotlib: pip install "fastnn-cpu[plot]"') from error
+    return plt.subplots()[1]

@@ -1,0 +1,116 @@
+"""Initial weights: random, and scaled so that signals neither fade nor grow from layer to layer.
+
+Uniform ones are drawn from [-limit, limit], normal ones with a standard deviation around zero. The variance, with n_in
+inputs and n_out outputs of the layer, is
+
+- glorot: 2 / (n_in + n_out). X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+  networks", AISTATS 2010.
+- he: 2 / n_in. K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015.
+- lecun: 1 / n_in. Y. LeCun, L. Bottou, G. B. Orr and K.-R. Mueller, "Efficient BackProp", 1998.
+
+A uniform distribution's limit is the root of three times its variance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Weights: TypeAlias = NDArray[np.float64]
+_Draw: TypeAlias = Callable[[int, int, np.random.Generator], _Weights]
+
+# Their outputs have about half the variance of their inputs, which He's factor of 2 makes up for.
+_RELU_FAMILY = ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
+
+
+def initialize(
+    layer_sizes: Sequence[int], activations: Sequence[object], init: str, rng: np.random.Generator
+) -> list[_Weights]:
+    """Draw a network's initial weights, layer by layer; biases start at zero.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Numbers of units: inputs, hidden layers, outputs.
+    activations : sequence of str
+        One for each layer of weights, the output layer's last. Anything but a name of the ReLU family counts as
+        like tanh.
+    init : str
+        A name in `INITIALIZERS`, or "auto": "he_normal" for the ReLU family, "glorot_uniform" for the rest, each
+        layer by its own activation.
+    rng : numpy.random.Generator
+        Where the numbers come from.
+
+    Returns
+    -------
+    list of float64 ndarrays, shapes (n_in, n_out)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such initialiser.
+    """
+    check_init(init)
+    layers = zip(layer_sizes[:-1], layer_sizes[1:], activations, strict=True)
+    return [INITIALIZERS[_by_activation(init, activation)](n_in, n_out, rng) for n_in, n_out, activation in layers]
+
+
+def check_init(init: object) -> None:
+    """Raise TypeError or ValueError if there is no initialiser of that name."""
+    names = ", ".join(repr(name) for name in ("auto", *INITIALIZERS))
+    if not isinstance(init, str):
+        raise TypeError(f"init: got {init!r} of type {type(init).__name__}, expected one of {names}")
+    if init != "auto" and init not in INITIALIZERS:
+        raise ValueError(f"init: got {init!r}, expected one of {names}")
+
+
+def _by_activation(init: str, activation: object) -> str:
+    if init != "auto":
+        return init
+    return "he_normal" if isinstance(activation, str) and activation in _RELU_FAMILY else "glorot_uniform"
+
+
+def _uniform(numerator: int, fan: Callable[[int, int], int]) -> _Draw:
+    def draw(n_in: int, n_out: int, rng: np.random.Generator) -> _Weights:
+        limit = math.sqrt(3 * numerator / fan(n_in, n_out))
+        return rng.uniform(-limit, limit, (n_in, n_out))
+
+    return draw
+
+
+def _normal(numerator: int, fan: Callable[[int, int], int]) -> _Draw:
+    def draw(n_in: int, n_out: int, rng: np.random.Generator) -> _Weights:
+        return rng.normal(0.0, math.sqrt(numerator / fan(n_in, n_out)), (n_in, n_out))
+
+    return draw
+
+
+def _zeros(n_in: int, n_out: int, rng: np.random.Generator) -> _Weights:
+    return np.zeros((n_in, n_out))
+
+
+def _both(n_in: int, n_out: int) -> int:
+    return n_in + n_out
+
+
+def _inputs(n_in: int, n_out: int) -> int:
+    return n_in
+
+
+INITIALIZERS: Mapping[str, _Draw] = MappingProxyType(
+    {
+        "glorot_uniform": _uniform(2, _both),
+        "glorot_normal": _normal(2, _both),
+        "he_uniform": _uniform(2, _inputs),
+        "he_normal": _normal(2, _inputs),
+        "lecun_uniform": _uniform(1, _inputs),
+        "lecun_normal": _normal(1, _inputs),
+        "zeros": _zeros,
+    }
+)
+"""By name: from n_in, n_out and a generator to weights (n_in, n_out)."""

@@ -1,0 +1,333 @@
+"""The multi-layer perceptron: parameters, and what can be asked of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastnn import _arguments, _arrays, _core
+from fastnn._history import History
+from fastnn._initializers import check_init, initialize
+from fastnn.losses import Loss
+from fastnn.optimizers import Optimizer
+
+# Rows of a sparse matrix that are made dense at a time.
+_SPARSE_ROWS = 1024
+
+
+class MLP:
+    """A network of dense layers, each a matrix product, a bias and an activation.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        ``(n_in, hidden…, n_out)``: two to 65 numbers of units.
+    activation : str or sequence of str, default "relu"
+        Of all hidden layers, or of each: identity, tanh, sigmoid, relu, leaky_relu, elu, gelu, silu, softplus, sin.
+    output_activation : str, default "identity"
+        Of the output layer: one of these, softmax or exp.
+    dropout : float or sequence of float, default 0.0
+        Probability, below 1, that a hidden unit is left out of a training step; the others are scaled up.
+    init : str, default "auto"
+        Initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal, zeros.
+        "auto" is he_normal for layers of the ReLU family and glorot_uniform for the rest. Biases start at zero.
+    dtype : float32 or float64, default float32
+        Of parameters, results, and all arithmetic.
+    random_state : int, numpy.random.Generator or other seed, optional
+        Draws the initial weights, and what training needs unless a trainer is given its own.
+
+    Attributes
+    ----------
+    weights, biases : list of ndarray, shapes (n_in, n_out) and (n_out,)
+        Live views, with gaps between rows: writing into them changes the model at once.
+    parameters : list of ndarray
+        Both interleaved, ``[W1, b1, W2, b2, …]``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong type or outside of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> y = np.array([[0], [1], [1], [0]])
+    >>> model = MLP((2, 8, 1), activation="tanh", random_state=0)
+    >>> history = model.fit(X, y, epochs=2000)
+    >>> model.predict(X).round(1).ravel() + 0
+    array([0., 1., 1., 0.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        activation: str | Sequence[str] = "relu",
+        output_activation: str = "identity",
+        *,
+        dropout: float | Sequence[float] = 0.0,
+        init: str = "auto",
+        dtype: DTypeLike = np.float32,
+        random_state: Any = None,
+    ) -> None:
+        sizes = _arguments.sizes_of_layers(layer_sizes)
+        n_hidden = len(sizes) - 2
+        activations = (*_arguments.hidden_activation_names(activation, n_hidden), _arguments.output_activation_name(output_activation))
+        rates = _arguments.dropout_rates(dropout, n_hidden)
+        check_init(init)
+        self._rng = _arguments.generator(random_state)
+        self._network = _core.Network(sizes, activations, (*rates, 0.0), _arguments.float_dtype(dtype))
+        for view, drawn in zip(self._network.weights, initialize(sizes, activations, init, self._rng), strict=True):
+            view[...] = drawn
+
+    # ---- What the model is ----
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Numbers of units: inputs, hidden layers, outputs."""
+        return self._network.layer_sizes
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """One a layer, the output layer's last."""
+        return self._network.activations
+
+    @property
+    def dropout(self) -> tuple[float, ...]:
+        """One a hidden layer."""
+        return self._network.dropout[:-1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the parameters: float32 or float64."""
+        return self._network.dtype
+
+    @property
+    def weights(self) -> list[NDArray[Any]]:
+        """Live views (n_in, n_out), one a layer."""
+        return list(self._network.weights)
+
+    @property
+    def biases(self) -> list[NDArray[Any]]:
+        """Live views (n_out,), one a layer."""
+        return list(self._network.biases)
+
+    @property
+    def parameters(self) -> list[NDArray[Any]]:
+        """Live views, weights and biases interleaved: ``[W1, b1, W2, b2, …]``."""
+        return [p for pair in zip(self._network.weights, self._network.biases, strict=True) for p in pair]
+
+    def to_vector(self) -> NDArray[Any]:
+        """Return all parameters in one new vector: W1 row by row, b1, W2, …."""
+        return np.concatenate([p.ravel() for p in self.parameters])
+
+    def set_vector(self, v: ArrayLike) -> None:
+        """Take all parameters from a vector in the order of `to_vector`."""
+        vector = _arrays.real_array("v", v)
+        size = sum(p.size for p in self.parameters)
+        if vector.shape != (size,):
+            raise ValueError(f"v: got shape {vector.shape}, expected ({size},): one number a parameter")
+        start = 0
+        for p in self.parameters:
+            p[...] = vector[start : start + p.size].reshape(p.shape)
+            start += p.size
+
+    # ---- What it computes ----
+
+    def predict(self, X: ArrayLike, *, out: NDArray[Any] | None = None, n_threads: int | None = None) -> NDArray[Any]:
+        """Return the outputs for rows of inputs, or for one.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, n_in) or (n_in,), or sparse matrix
+            Any real dtype, strides and byte order.
+        out : ndarray, shape of the result, optional
+            Where to put it, of the model's dtype.
+        n_threads : int, optional
+            As many as pay, if not given. The result is the same to the last bit.
+
+        Returns
+        -------
+        ndarray, shape (n, n_out) or (n_out,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an array has the wrong shape or dtype.
+
+        Examples
+        --------
+        >>> MLP((3, 4, 2)).predict([[1, 2, 3]]).shape
+        (1, 2)
+        """
+        if type(X) is np.ndarray and out is None and n_threads is None and _core.readable(X):
+            return self._network.predict(X)
+        threads = _arrays.thread_count(n_threads)
+        if hasattr(X, "tocsr"):
+            result = self._predict_sparse(X, threads)
+        else:
+            result = self._network.predict(_arrays.real_array("X", X), None, threads)
+        if out is None:
+            return result
+        if not isinstance(out, np.ndarray) or out.dtype != self.dtype or out.shape != result.shape:
+            raise ValueError(
+                f"out: got {getattr(out, 'dtype', type(out).__name__)} of shape {np.shape(out)}, "
+                f"expected {self.dtype} of shape {result.shape}"
+            )
+        out[...] = result
+        return out
+
+    __call__ = predict
+
+    def _predict_sparse(self, X: Any, n_threads: int | None) -> NDArray[Any]:
+        """Predict from a sparse matrix, a piece of which is made dense at a time."""
+        table = X.tocsr()
+        pieces = [table[i : i + _SPARSE_ROWS].toarray() for i in range(0, max(1, table.shape[0]), _SPARSE_ROWS)]
+        return np.concatenate([self._network.predict(_arrays.real_array("X", piece), None, n_threads) for piece in pieces])
+
+    def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
+        """Return what every hidden layer passes on: arrays (n, units)."""
+        return self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0]))[:-1]
+
+    def loss(self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None) -> float:
+        """Return the loss of the predictions, without dropout.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, n_in)
+            Inputs.
+        y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
+            Targets.
+        loss : str or Loss, default "mse"
+            See `fastnn.losses`.
+        sample_weight : array-like, shape (n,), optional
+            Weights of the rows in the mean.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or value; NaN and infinity are named by row and column.
+        """
+        return self._evaluate(X, y, loss, sample_weight)
+
+    def gradient(
+        self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
+    ) -> tuple[float, list[NDArray[Any]]]:
+        """Return the loss and its derivatives by the parameters, ``[gW1, gb1, …]``; arguments as for `loss`."""
+        storage = _core.aligned_zeros(self._network.storage.size, self.dtype)
+        value = self._evaluate(X, y, loss, sample_weight, gradient=storage)
+        pairs = zip(*self._network.views(storage), strict=True)
+        return value, [np.ascontiguousarray(g) for pair in pairs for g in pair]
+
+    def input_gradient(
+        self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
+    ) -> NDArray[Any]:
+        """Return the loss's derivatives by the inputs, shape (n, n_in); arguments as for `loss`."""
+        n_rows = np.shape(X)[0] if np.ndim(X) == 2 else 0  # type: ignore[arg-type]
+        result = np.zeros((n_rows, self.layer_sizes[0]), self.dtype)
+        self._evaluate(X, y, loss, sample_weight, input_gradient=result)
+        return result
+
+    def _evaluate(self, X: Any, y: Any, loss: str | Loss, sample_weight: Any, **outputs: NDArray[Any]) -> float:
+        n_in, n_out = self.layer_sizes[0], self.layer_sizes[-1]
+        native = _arguments.native_loss(loss, self.activations[-1])
+        inputs = _arrays.training_rows("X", X, n_in, self.dtype)
+        target, labels = _arrays.targets("y", y, len(inputs), n_out, native[0], self.dtype)
+        weight = _arrays.sample_weights("sample_weight", sample_weight, len(inputs))
+        return self._network.gradient(native, inputs, target, labels, weight, **outputs)
+
+    # ---- Training and keeping ----
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        loss: str | Loss = "mse",
+        optimizer: str | Optimizer | None = None,
+        epochs: int = 1,
+        batch_size: int = 32,
+        sample_weight: ArrayLike | None = None,
+        validation_data: tuple[Any, ...] | None = None,
+        callbacks: Sequence[Any] = (),
+        progress: Any = None,
+        **trainer_options: Any,
+    ) -> History:
+        """Train the model: `Trainer(self, …).run(X, y, …)`.
+
+        Every parameter of `Trainer` and of `Trainer.run` can be given by name. A trainer of one's own keeps the
+        optimizer's state from one run to the next; this one is new each time.
+
+        Returns
+        -------
+        History
+            Losses, learning rates and seconds, one value an epoch.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> X = np.linspace(-1, 1, 64)[:, None]
+        >>> MLP((1, 16, 1), "tanh", random_state=0).fit(X, X**2, epochs=3).epochs
+        3
+        """
+        from fastnn._trainer import Trainer
+
+        trainer = Trainer(self, loss, optimizer, batch_size=batch_size, **trainer_options)
+        return trainer.run(
+            X,
+            y,
+            epochs,
+            sample_weight=sample_weight,
+            validation_data=validation_data,
+            callbacks=callbacks,
+            progress=progress,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a safetensors file: parameters, and the architecture in its metadata."""
+        from fastnn import _files
+
+        _files.save_model(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> MLP:
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is none of these.
+        """
+        from fastnn import _files
+
+        return _files.load_model(path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what makes an equal model."""
+        return {**self._config(), "vector": self.to_vector(), "rng": self._rng}
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "layer_sizes": self.layer_sizes,
+            "activations": self.activations,
+            "dropout": self.dropout,
+            "dtype": self.dtype.name,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become the model that `state` tells of."""
+        sizes, activations = tuple(state["layer_sizes"]), tuple(state["activations"])
+        self._network = _core.Network(sizes, activations, (*state["dropout"], 0.0), np.dtype(state["dtype"]))
+        self._rng = state["rng"]
+        self.set_vector(state["vector"])
+
+    def __repr__(self) -> str:
+        """Say sizes, activations and dtype."""
+        *hidden, output = self.activations
+        shown: Any = hidden[0] if len(set(hidden)) == 1 else list(hidden)
+        parts = [repr(self.layer_sizes)] + ([f"activation={shown!r}"] if hidden else [])
+        return f"MLP({', '.join(parts)}, output_activation={output!r}, dtype={self.dtype.name})"

@@ -1,0 +1,106 @@
+"""The two-layer network of a well-known tutorial: its class and its names, on compiled kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn._model import MLP
+from fastnn._trainer import Trainer
+from fastnn.optimizers import SGD
+
+_Array = NDArray[np.float64]
+
+
+def _parameter(number: int) -> Any:
+    """Return a property for one of the model's parameters; a bias has the shape (1, n)."""
+
+    def get(self: NeuralNetwork) -> _Array:
+        view = self._model.parameters[number]
+        return view if view.ndim == 2 else view[None, :]
+
+    def set_(self: NeuralNetwork, value: ArrayLike) -> None:
+        get(self)[...] = value
+
+    return property(get, set_)
+
+
+class NeuralNetwork:
+    """A hidden layer of tanh units and linear outputs, in float64, trained by plain gradient descent on the MSE.
+
+    Weights start as draws of ``np.random.randn``, W1 then W2, so that ``np.random.seed`` makes a run repeatable;
+    biases start at zero.
+
+    Parameters
+    ----------
+    input_size, hidden_size, output_size : int
+        Numbers of units.
+    learning_rate : float
+        Kept as an attribute; `train` is told its own.
+
+    Attributes
+    ----------
+    W1, b1, W2, b2 : ndarray, shapes (input_size, hidden_size), (1, hidden_size), (hidden_size, output_size), (1, output_size)
+        Live parameters: what is written into them, or assigned, is what the network computes with.
+    h1, y_pred : ndarray
+        Hidden and output activations of the last `forward`.
+    dW1, db1, dW2, db2 : ndarray
+        Gradients of the last `backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> np.random.seed(0)
+    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> y_true = np.array([[0], [1], [1], [0]])
+    >>> nn = NeuralNetwork(2, 2, 1, 0.1)
+    >>> W1, b1, W2, b2 = nn.train(X, y_true, epochs=10000, batch_size=4, learning_rate=0.1)
+    >>> nn.forward(X).round(2).ravel() + 0
+    array([0., 1., 1., 0.])
+    """
+
+    W1, b1, W2, b2 = (_parameter(number) for number in range(4))
+
+    def __init__(self, input_size: int, hidden_size: int, output_size: int, learning_rate: float) -> None:
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.output_size = output_size
+        self.learning_rate = learning_rate
+        sizes = (input_size, hidden_size, output_size)
+        self._model = MLP(sizes, "tanh", init="zeros", dtype=np.float64)
+        # The legacy global generator on purpose: its seed is the one that programs of this class set.
+        self.W1 = np.random.randn(input_size, hidden_size)  # noqa: NPY002
+        self.W2 = np.random.randn(hidden_size, output_size)  # noqa: NPY002
+
+    def forward(self, X: ArrayLike) -> _Array:
+        """Return the outputs (n, output_size) for inputs (n, input_size)."""
+        rows = np.atleast_2d(np.asarray(X))
+        (self.h1,) = self._model.hidden_activations(rows)
+        self.y_pred = self._model.predict(rows)
+        return self.y_pred
+
+    def backward(self, X: ArrayLike, y_true: ArrayLike, y_pred: ArrayLike) -> None:
+        """Set dW1, db1, dW2 and db2: the MSE's derivatives, given what the last `forward` left."""
+        rows, predicted = np.atleast_2d(np.asarray(X, dtype=np.float64)), np.atleast_2d(np.asarray(y_pred))
+        delta_2 = 2.0 / predicted.size * (predicted - np.asarray(y_true).reshape(predicted.shape))
+        delta_1 = (delta_2 @ self.W2.T) * (1.0 - self.h1**2)
+        self.dW2, self.db2 = self.h1.T @ delta_2, delta_2.sum(axis=0, keepdims=True)
+        self.dW1, self.db1 = rows.T @ delta_1, delta_1.sum(axis=0, keepdims=True)
+
+    def train(
+        self, X: ArrayLike, y_true: ArrayLike, epochs: int, batch_size: int, learning_rate: float
+    ) -> tuple[_Array, _Array, _Array, _Array]:
+        """Train on consecutive batches in the given order, and return W1, b1, W2 and b2.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or value.
+        DivergedError
+            If the loss is no longer finite.
+        """
+        trainer = Trainer(self._model, "mse", SGD(learning_rate), batch_size=batch_size, shuffle=False)
+        trainer.run(X, y_true, epochs)
+        return self.W1, self.b1, self.W2, self.b2

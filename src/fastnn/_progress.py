@@ -1,0 +1,127 @@
+"""The progress of a run as one line of text."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import Protocol, TextIO
+
+from fastnn._history import History
+
+_TERMINAL_INTERVAL = 0.1  # seconds between redraws
+_FILE_INTERVAL = 5.0  # seconds between lines in a file
+_BAR_CELLS = 20
+
+
+class _Trainer(Protocol):
+    @property
+    def epochs(self) -> int: ...
+
+
+class ProgressBar:
+    """Show epochs, losses, the time spent and the time left.
+
+    On a terminal one line is redrawn at most ten times a second; elsewhere a line is added every five seconds at most.
+    The epochs in all are `trainer.epochs`. A file that can't be written to is no reason to stop.
+
+    Parameters
+    ----------
+    file : text file, optional
+        Where to write; `sys.stderr` if not given.
+
+    Examples
+    --------
+    >>> ProgressBar()
+    ProgressBar()
+    """
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        self.file = file
+        self._start: float | None = None
+        self._last_draw = -float("inf")
+        self._drawn_width = 0
+        self._drawn_epochs = -1
+
+    def on_train_begin(self, trainer: _Trainer, history: History) -> None:
+        """Start the clock, and draw an empty bar on a terminal."""
+        self._start = time.monotonic()
+        self._last_draw = -float("inf")
+        self._drawn_width = 0
+        self._drawn_epochs = -1
+        if self._on_terminal():
+            self._draw(trainer, history)
+
+    def on_epoch_end(self, trainer: _Trainer, history: History) -> None:
+        """Redraw if the last time is long enough ago."""
+        interval = _TERMINAL_INTERVAL if self._on_terminal() else _FILE_INTERVAL
+        if time.monotonic() - self._last_draw >= interval:
+            self._draw(trainer, history)
+
+    def on_train_end(self, trainer: _Trainer, history: History) -> None:
+        """Draw the last state, and end the line."""
+        if self._on_terminal():
+            self._draw(trainer, history)
+            self._write("\n")
+        elif history.epochs != self._drawn_epochs:
+            self._draw(trainer, history)
+
+    def _draw(self, trainer: _Trainer, history: History) -> None:
+        now = time.monotonic()
+        if self._start is None:
+            self._start = now - float(history["seconds"].sum())
+        line = _describe(history, trainer.epochs, now - self._start)
+        if self._on_terminal():
+            line = f"{_bar(history.epochs, trainer.epochs)} {line}"[: shutil.get_terminal_size().columns - 1]
+            # Blanks over what was longer before.
+            self._write("\r" + line.ljust(self._drawn_width))
+            self._drawn_width = len(line)
+        else:
+            self._write(line + "\n")
+        self._last_draw, self._drawn_epochs = now, history.epochs
+
+    def _on_terminal(self) -> bool:
+        file = self._target()
+        try:
+            return file is not None and file.isatty()
+        except (AttributeError, ValueError):  # not a full file object, or closed
+            return False
+
+    def _write(self, text: str) -> None:
+        file = self._target()
+        if file is None:
+            return
+        try:
+            file.write(text)
+            file.flush()
+        except (OSError, ValueError):  # a broken pipe, a closed file: no reason to stop training
+            pass
+
+    def _target(self) -> TextIO | None:
+        # Looked up late: sys.stderr may be replaced meanwhile, and is None under pythonw.
+        return sys.stderr if self.file is None else self.file
+
+    def __repr__(self) -> str:
+        return "ProgressBar()" if self.file is None else f"ProgressBar(file={self.file!r})"
+
+
+def _describe(history: History, total: int, elapsed: float) -> str:
+    done = history.epochs
+    parts = [f"epoch {done:{len(str(total))}d}/{total}"]
+    if done:
+        parts += [f"{name} {history[name][-1]:.4g}" for name in ("loss", "val_loss") if name in history]
+    parts.append(f"{_clock(elapsed)} elapsed")
+    if 0 < done < total:
+        parts.append(f"{_clock(elapsed / done * (total - done))} left")
+    return "  ".join(parts)
+
+
+def _bar(done: int, total: int) -> str:
+    cells = _BAR_CELLS * done // total if total else _BAR_CELLS
+    return f"[{'#' * cells}{'.' * (_BAR_CELLS - cells)}]"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

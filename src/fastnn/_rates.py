@@ -1,0 +1,84 @@
+"""Learning rates as the trainers use them: an array with one rate a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn._scalars import real
+
+LearningRate: TypeAlias = float | Callable[[NDArray[np.int64]], ArrayLike]
+
+
+def check_learning_rate(argument: str, learning_rate: object) -> LearningRate:
+    """Return a float >= 0, or the schedule itself.
+
+    Raises
+    ------
+    TypeError
+        If it is neither a number nor a callable, or a class instead of its object.
+    ValueError
+        If it is a number below zero or not finite.
+    """
+    if isinstance(learning_rate, type):
+        name = learning_rate.__name__
+        raise TypeError(f"{argument}: got the class {name}, expected an object: {name}(...)")
+    if callable(learning_rate):
+        return learning_rate
+    try:
+        return real(argument, learning_rate, low=0.0)
+    except TypeError as error:
+        raise TypeError(f"{error} or a schedule (a callable from step numbers to rates)") from None
+
+
+def rates(learning_rate: LearningRate, start: int, count: int) -> NDArray[np.float64]:
+    """Evaluate a learning rate at the steps start, start + 1, ..., start + count - 1.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        A constant, or a schedule from an int64 array of step numbers to an array of rates.
+    start : int
+        The number of updates so far.
+    count : int
+        The number of steps.
+
+    Returns
+    -------
+    ndarray of float64, shape (count,)
+        A new array, which no schedule holds on to.
+
+    Raises
+    ------
+    TypeError
+        If the schedule returns something other than real numbers.
+    ValueError
+        If it returns another shape than it was given, or a rate that is negative or not finite.
+    """
+    return evaluate(learning_rate, np.arange(start, start + count, dtype=np.int64))
+
+
+def evaluate(learning_rate: LearningRate, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Evaluate a learning rate at `steps`, an int64 array of any shape."""
+    if not callable(learning_rate):
+        return np.full(steps.shape, real("learning_rate", learning_rate, low=0.0))
+    # A copy, so that a schedule which computes in place can't change the step numbers below.
+    returned = np.asarray(learning_rate(steps.copy()))
+    if returned.dtype.kind not in "fiu":
+        raise TypeError(f"learning_rate: the schedule returned dtype {returned.dtype}, expected real numbers")
+    if returned.shape != steps.shape:
+        raise ValueError(
+            f"learning_rate: the schedule returned shape {returned.shape}, "
+            f"expected {steps.shape}: one rate for each step number"
+        )
+    result = np.array(returned, dtype=np.float64)
+    wrong = ~(np.isfinite(result) & (result >= 0.0))
+    if wrong.any():
+        first = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        raise ValueError(
+            f"learning_rate: the schedule returned {result[first]} at step {steps[first]}, expected a finite rate >= 0"
+        )
+    return result

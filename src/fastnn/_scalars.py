@@ -1,0 +1,70 @@
+"""Checks of scalar arguments: one message for every number that a user passes."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+
+
+def real(
+    argument: str,
+    value: object,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    exclude_low: bool = False,
+    exclude_high: bool = False,
+) -> float:
+    """Return `value` as a Python float, or say what is wrong with it.
+
+    Parameters
+    ----------
+    argument : str
+        The name under which the user passed it.
+    value : object
+        Any real number; bool is not one.
+    low, high : float
+        The interval that `value` must lie in; infinite ends are never included.
+    exclude_low, exclude_high : bool
+        Leave that end of the interval out.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a real number.
+    ValueError
+        If `value` is not finite or lies outside of the interval.
+    """
+    expected = "a finite number" + _interval(low, high, exclude_low, exclude_high)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected {expected}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    inside = low < number if exclude_low else low <= number
+    inside = inside and (number < high if exclude_high else number <= high)
+    if not inside or not math.isfinite(number):
+        raise ValueError(f"{argument}: got {value!r}, expected {expected}")
+    return number
+
+
+def integer(argument: str, value: object, *, low: int) -> int:
+    """Return `value` as a Python int of at least `low`, or say what is wrong with it."""
+    expected = f"an integer >= {low}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected {expected}")
+    number = operator.index(value)
+    if number < low:
+        raise ValueError(f"{argument}: got {value!r}, expected {expected}")
+    return number
+
+
+def _interval(low: float, high: float, exclude_low: bool, exclude_high: bool) -> str:
+    ends = []
+    if math.isfinite(low):
+        ends.append(f"{'>' if exclude_low else '>='} {low:g}")
+    if math.isfinite(high):
+        ends.append(f"{'<' if exclude_high else '<='} {high:g}")
+    return " " + " and ".join(ends) if ends else ""

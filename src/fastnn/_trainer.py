@@ -1,0 +1,341 @@
+"""The trainer: prepares a run, hands it to the native loop, and looks up now and then."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _arguments, _arrays, _core
+from fastnn._errors import DivergedError
+from fastnn._history import History
+from fastnn._model import MLP
+from fastnn._native import native_optimizer
+from fastnn._progress import ProgressBar
+from fastnn._rates import rates
+from fastnn._scalars import integer, real
+from fastnn.losses import Loss
+from fastnn.losses import resolve as resolve_loss
+from fastnn.optimizers import Adam, Optimizer
+from fastnn.optimizers import resolve as resolve_optimizer
+
+# How long the native loop runs before Python looks at signals and progress.
+_SLICE_SECONDS = 0.05
+# Learning rates of a schedule that are evaluated at a time.
+_RATES_AT_ONCE = 1 << 16
+
+
+class Trainer:
+    """Trains a model, and keeps what the next step depends on: moments, step count, random state.
+
+    Parameters
+    ----------
+    model : MLP
+        Trained in place.
+    loss : str or Loss, default "mse"
+        mse, mae, huber, quantile, poisson, binary_cross_entropy, cross_entropy; see `fastnn.losses`.
+    optimizer : str or Optimizer, default Adam()
+        See `fastnn.optimizers`.
+    batch_size : int, default 32
+        Rows of a step; the last batch of an epoch may be shorter.
+    shuffle : bool, default True
+        A new order of the rows for every epoch: ``rng.permutation(n)`` of the random state's generator.
+    l1, l2 : float, default 0.0
+        Penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` over all weights, no biases, part of loss and gradient.
+    clip_norm, clip_value : float, optional
+        The gradient of all parameters is scaled down to this norm; before, each element is cut to ±clip_value.
+    random_state : int, numpy.random.Generator or other seed, optional
+        For shuffling and dropout; the model's own generator goes on if not given.
+    n_threads : int, optional
+        As many as pay, if not given. Results are the same to the last bit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong type or outside of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MLP, SGD, Trainer
+    >>> X = np.linspace(-1, 1, 100)[:, None]
+    >>> trainer = Trainer(MLP((1, 20, 1), "tanh", random_state=0), optimizer=SGD(0.1, momentum=0.9), random_state=0)
+    >>> history = trainer.run(X, X**3, epochs=200)
+    >>> bool(history["loss"][-1] < 0.001)
+    True
+    """
+
+    def __init__(
+        self,
+        model: MLP,
+        loss: str | Loss = "mse",
+        optimizer: str | Optimizer | None = None,
+        *,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        random_state: Any = None,
+        n_threads: int | None = None,
+    ) -> None:
+        if not isinstance(model, MLP):
+            raise TypeError(f"model: got {type(model).__name__}, expected MLP")
+        self.model = model
+        self.loss = resolve_loss(loss)
+        self._loss = _arguments.native_loss(self.loss, model.activations[-1])
+        self.optimizer = Adam() if optimizer is None else resolve_optimizer(optimizer)
+        self.batch_size = integer("batch_size", batch_size, low=1)
+        if not isinstance(shuffle, bool | np.bool_):
+            raise TypeError(f"shuffle: got {shuffle!r}, expected True or False")
+        self.shuffle = bool(shuffle)
+        self.l1, self.l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
+        self.clip_norm = None if clip_norm is None else real("clip_norm", clip_norm, low=0.0, exclude_low=True)
+        self.clip_value = None if clip_value is None else real("clip_value", clip_value, low=0.0, exclude_low=True)
+        self.n_threads = _arrays.thread_count(n_threads)
+        self.epochs = 0  # of the present or last run
+        self._rng = model._rng if random_state is None else _arguments.generator(random_state)
+        self._native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
+        self._moments = _core.aligned_zeros((self._native["moments"], model._network.storage.size), model.dtype)
+        self._updates = 0
+        self._lock = threading.Lock()
+
+    @property
+    def updates(self) -> int:
+        """Updates of the parameters so far."""
+        return self._updates
+
+    def run(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        epochs: int = 1,
+        *,
+        sample_weight: ArrayLike | None = None,
+        validation_data: tuple[Any, ...] | None = None,
+        callbacks: Sequence[Any] = (),
+        progress: Any = None,
+    ) -> History:
+        """Train for a number of epochs.
+
+        Ctrl-C stops within a tenth of a second, with the parameters of the last finished step.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, n_in)
+            Inputs of any real dtype; rows are converted batch by batch.
+        y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
+            Targets.
+        epochs : int, default 1
+            Passes over all rows.
+        sample_weight : array-like, shape (n,), optional
+            Weights of the rows in a batch's mean.
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
+            Its loss after each epoch, without penalties and dropout, is the history's "val_loss".
+        callbacks : sequence, default ()
+            Objects with ``on_epoch_end(trainer, history)``; see `fastnn.callbacks`.
+        progress : bool or ProgressBar, optional
+            True shows a bar on the standard error stream.
+
+        Returns
+        -------
+        History
+            Losses, learning rates and seconds, one value an epoch.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or value, before anything has changed. NaN and infinity are
+            named by row and column.
+        DivergedError
+            If the loss is no longer finite. Parameters are restored to the last finite epoch.
+        """
+        epochs = integer("epochs", epochs, low=0)
+        inputs, target, labels, weight = self._data(X, y, sample_weight)
+        validation = self._validation(validation_data)
+        watchers = self._watchers(callbacks, progress)
+        history = History()
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
+        try:
+            self.epochs = epochs
+            run = self._new_run(inputs, target, labels, weight, self.batch_size, epochs, self.shuffle)
+            _notify(watchers, "on_train_begin", self, history)
+            self._loop(run, epochs, math.ceil(len(inputs) / self.batch_size), history, validation, watchers)
+            _notify(watchers, "on_train_end", self, history)
+        finally:
+            self._lock.release()
+        return history
+
+    def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Make one update on one batch, all rows of X, and return the loss before it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `run`.
+        DivergedError
+            If the loss is not finite; nothing has changed then.
+        """
+        inputs, target, labels, weight = self._data(X, y, sample_weight)
+        with self._lock:
+            run = self._new_run(inputs, target, labels, weight, len(inputs), 1, shuffle=False)
+            run.set_rates(rates(self.optimizer.learning_rate, self._updates, 1))
+            status = run.advance(math.inf, 1)
+            self._updates = run.updates
+        if status == "diverged":
+            raise DivergedError("the loss of this batch is not finite; nothing was changed", 1, History())
+        return run.batch_loss
+
+    # ---- A run ----
+
+    def _loop(
+        self, run: Any, epochs: int, steps: int, history: History, validation: tuple[Any, ...] | None, watchers: list[Any]
+    ) -> None:
+        """Advance slice by slice; by single epochs where somebody looks at each."""
+        each = 1 if validation or any(not isinstance(w, ProgressBar) for w in watchers) else None
+        planned = 0  # epochs whose learning rates are set
+        try:
+            while history.epochs < epochs:
+                if run.epoch == planned:
+                    planned = self._plan(run, epochs, steps)
+                status = run.advance(_SLICE_SECONDS, min(each or epochs, planned - run.epoch))
+                self._updates = run.updates
+                if run.epoch > history.epochs:
+                    self._record(run, history, validation)
+                    if _notify(watchers, "on_epoch_end", self, history):
+                        return
+                if status == "diverged":
+                    raise _diverged(run.epoch + 1, history)
+        finally:
+            self._updates = run.updates
+
+    def _plan(self, run: Any, epochs: int, steps: int) -> int:
+        """Set the learning rates of the next epochs; return the epoch up to which they reach."""
+        rate = self.optimizer.learning_rate
+        if not callable(rate):
+            run.set_rates(rates(rate, 0, 1))
+            return epochs
+        count = min(epochs - run.epoch, max(1, _RATES_AT_ONCE // steps))
+        run.set_rates(rates(rate, run.updates, count * steps))
+        return int(run.epoch) + count
+
+    def _record(self, run: Any, history: History, validation: tuple[Any, ...] | None) -> None:
+        first, last = history.epochs, run.epoch
+        history.extend(
+            loss=run.epoch_loss[first:last],
+            learning_rate=run.last_rates(first, last),
+            seconds=run.epoch_seconds[first:last],
+            val_loss=None if validation is None else [self.model._network.gradient(*validation)],
+        )
+
+    # ---- Its preparation ----
+
+    def _data(
+        self, X: Any, y: Any, sample_weight: Any, prefix: str = ""
+    ) -> tuple[NDArray[Any], NDArray[Any], bool, NDArray[np.float64] | None]:
+        sizes, dtype = self.model.layer_sizes, self.model.dtype
+        inputs = _arrays.training_rows(f"{prefix}X", X, sizes[0], dtype)
+        target, labels = _arrays.targets(f"{prefix}y", y, len(inputs), sizes[-1], self.loss.name, dtype)
+        return inputs, target, labels, _arrays.sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs))
+
+    def _validation(self, data: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        if data is None:
+            return None
+        if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+            raise TypeError(f"validation_data: got {type(data).__name__}, expected (X, y) or (X, y, sample_weight)")
+        return (self._loss, *self._data(*(*data, None)[:3], prefix="validation_data "))
+
+    def _watchers(self, callbacks: Sequence[Any], progress: Any) -> list[Any]:
+        watchers = list(callbacks)
+        for callback in watchers:
+            if not callable(getattr(callback, "on_epoch_end", None)):
+                raise TypeError(f"callbacks: got {callback!r}, expected objects with on_epoch_end(trainer, history)")
+        if isinstance(progress, ProgressBar):
+            watchers.append(progress)
+        elif progress:
+            watchers.append(ProgressBar())
+        return watchers
+
+    def _new_run(
+        self, inputs: Any, target: Any, labels: bool, weight: Any, batch_size: int, epochs: int, shuffle: bool
+    ) -> Any:
+        return _core.Run(
+            self.model._network,
+            self._loss,
+            self._native,
+            self._moments,
+            self._updates,
+            inputs,
+            target,
+            labels,
+            weight,
+            batch_size,
+            epochs,
+            shuffle,
+            self._rng.bit_generator,
+            self.n_threads,
+        )
+
+    # ---- Keeping ----
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything that the next step depends on to a safetensors file, in place of an older one at once.
+
+        Raises
+        ------
+        TypeError
+            If the learning rate is a schedule of one's own, which no file can hold.
+        """
+        from fastnn import _files
+
+        _files.save_trainer(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trainer:
+        """Read a trainer that `save` wrote, with its model; going on gives the bits of never having stopped.
+
+        Raises
+        ------
+        ValueError
+            If the file is none of these.
+        """
+        from fastnn import _files
+
+        return _files.load_trainer(path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but the lock; moments as contiguous copies."""
+        return {**self.__dict__, "_lock": None, "_moments": np.array(self._moments)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state over, the moments into aligned storage."""
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+        self._moments = _core.aligned_zeros(state["_moments"].shape, self.model.dtype)
+        self._moments[...] = state["_moments"]
+
+    def __repr__(self) -> str:
+        """Say what is trained, and how."""
+        return f"Trainer({self.model!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, batch_size={self.batch_size})"
+
+
+def _notify(watchers: list[Any], event: str, trainer: Trainer, history: History) -> bool:
+    """Call all watchers that know the event; say whether one of them returned True."""
+    answers = [getattr(watcher, event)(trainer, history) for watcher in watchers if hasattr(watcher, event)]
+    return any(answer is True for answer in answers)
+
+
+def _diverged(epoch: int, history: History) -> DivergedError:
+    return DivergedError(
+        f"the loss is not finite in epoch {epoch}; parameters are those of the last epoch with a finite loss. "
+        "A smaller learning rate, clip_norm or scaled inputs may help.",
+        epoch,
+        history,
+    )

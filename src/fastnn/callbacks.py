@@ -1,0 +1,220 @@
+"""Callbacks: what is looked at after every epoch.
+
+A callback is any object with a method `on_epoch_end(trainer, history)`; returning True stops the training. If it has
+methods `on_train_begin(trainer, history)` and `on_train_end(trainer, history)`, these are called too. `history` is that
+of the present run, and `trainer.model` the network as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._history import History
+from fastnn._progress import ProgressBar
+from fastnn._scalars import integer, real
+
+__all__ = ["Checkpoint", "EarlyStopping", "ProgressBar", "TimeLimit"]
+
+_EPOCH = re.compile(r"\{epoch(?::([^{}]*))?\}")
+
+
+class _Model(Protocol):
+    def to_vector(self) -> NDArray[Any]: ...
+
+    def set_vector(self, v: NDArray[Any], /) -> None: ...
+
+
+class _Trainer(Protocol):
+    @property
+    def model(self) -> _Model: ...
+
+    def save(self, path: str, /) -> None: ...
+
+
+class EarlyStopping:
+    """Stop when a loss has not improved for a while, and go back to the best parameters.
+
+    Parameters
+    ----------
+    monitor : {"val_loss", "loss"}, optional
+        What to look at. If not given, the validation loss where there is one, else the training loss.
+    patience : int, default 10
+        After how many epochs without improvement to stop, >= 1.
+    min_delta : float, default 0.0
+        By how much, at least, a loss has to fall below the best so far to be an improvement, >= 0.
+    restore_best : bool, default True
+        Leave the model with the parameters of its best epoch, however the run ended.
+
+    Attributes
+    ----------
+    best : float
+        The best loss of the run; infinite before its first epoch.
+    best_epoch : int
+        The epoch that it belongs to, counted from 1; 0 before the first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong type or outside of its range.
+
+    References
+    ----------
+    L. Prechelt, "Early stopping - but when?", Neural Networks: Tricks of the Trade, 1998.
+
+    Examples
+    --------
+    >>> EarlyStopping(patience=5)
+    EarlyStopping(monitor=None, patience=5, min_delta=0.0, restore_best=True)
+    """
+
+    def __init__(
+        self, monitor: str | None = None, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
+    ) -> None:
+        if monitor not in (None, "val_loss", "loss"):
+            raise ValueError(f"monitor: got {monitor!r}, expected 'val_loss', 'loss' or None")
+        if not isinstance(restore_best, bool | np.bool_):
+            kind = type(restore_best).__name__
+            raise TypeError(f"restore_best: got {restore_best!r} of type {kind}, expected True or False")
+        self.monitor = monitor
+        self.patience = integer("patience", patience, low=1)
+        self.min_delta = real("min_delta", min_delta, low=0.0)
+        self.restore_best = bool(restore_best)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.best = np.inf
+        self.best_epoch = 0
+        self._best_vector: NDArray[Any] | None = None
+
+    def on_train_begin(self, trainer: _Trainer, history: History) -> None:
+        """Forget the run before."""
+        self._reset()
+
+    def on_epoch_end(self, trainer: _Trainer, history: History) -> bool:
+        """Note an improvement; return True after `patience` epochs without one.
+
+        Raises
+        ------
+        ValueError
+            If "val_loss" is monitored and there is no validation data.
+        """
+        loss = float(history[self._monitored(history)][-1])
+        # Written so that NaN is no improvement.
+        if loss < self.best - self.min_delta or (self.best_epoch == 0 and not np.isnan(loss)):
+            self.best, self.best_epoch = loss, history.epochs
+            if self.restore_best:
+                self._best_vector = np.array(trainer.model.to_vector())
+        stop = history.epochs - self.best_epoch >= self.patience
+        if stop:
+            self._restore(trainer)
+        return stop
+
+    def on_train_end(self, trainer: _Trainer, history: History) -> None:
+        """Go back to the best parameters, and let go of their copy."""
+        self._restore(trainer)
+        self._best_vector = None
+
+    def _monitored(self, history: History) -> str:
+        if self.monitor is None:
+            return "val_loss" if "val_loss" in history else "loss"
+        if self.monitor not in history:
+            raise ValueError("monitor: got 'val_loss', expected validation_data to compute it from")
+        return self.monitor
+
+    def _restore(self, trainer: _Trainer) -> None:
+        if self._best_vector is not None:
+            trainer.model.set_vector(self._best_vector)
+
+    def __repr__(self) -> str:
+        return (
+            f"EarlyStopping(monitor={self.monitor!r}, patience={self.patience}, min_delta={self.min_delta}, "
+            f"restore_best={self.restore_best})"
+        )
+
+
+class Checkpoint:
+    """Save the trainer with all that the next step depends on, every few epochs.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where to. "{epoch}" becomes the number of the epoch, counted from 1 in every run; formats as in "{epoch:04d}"
+        work. Without it every save replaces the one before, atomically.
+    every : int, default 1
+        Save after each epoch whose number is a multiple of this, >= 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong type or outside of its range.
+
+    Examples
+    --------
+    >>> Checkpoint("run-{epoch:04d}.fastnn", every=10)
+    Checkpoint('run-{epoch:04d}.fastnn', every=10)
+    """
+
+    def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
+        text = os.fspath(path)
+        if not isinstance(text, str):
+            raise TypeError(f"path: got {path!r} of type {type(path).__name__}, expected text or a path")
+        self.path = text
+        self.every = integer("every", every, low=1)
+        try:
+            self._path_of(1)
+        except ValueError as error:
+            raise ValueError(f"path: got {text!r}, expected a format of an integer after 'epoch:'; {error}") from None
+
+    def on_epoch_end(self, trainer: _Trainer, history: History) -> None:
+        """Save if it is this epoch's turn."""
+        if history.epochs % self.every == 0:
+            trainer.save(self._path_of(history.epochs))
+
+    def _path_of(self, epoch: int) -> str:
+        return _EPOCH.sub(lambda match: format(epoch, match[1] or ""), self.path)
+
+    def __repr__(self) -> str:
+        return f"Checkpoint({self.path!r}, every={self.every})"
+
+
+class TimeLimit:
+    """Stop at the end of the first epoch after some time.
+
+    Parameters
+    ----------
+    seconds : float
+        The time from the start of the run, > 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `seconds` is not a positive number.
+
+    Examples
+    --------
+    >>> TimeLimit(60)
+    TimeLimit(60.0)
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = real("seconds", seconds, low=0.0, exclude_low=True)
+        self._start: float | None = None
+
+    def on_train_begin(self, trainer: _Trainer, history: History) -> None:
+        """Start the clock."""
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, trainer: _Trainer, history: History) -> bool:
+        """Return True when the time is up."""
+        if self._start is None:
+            self._start = time.monotonic() - float(history["seconds"].sum())
+        return time.monotonic() - self._start >= self.seconds
+
+    def __repr__(self) -> str:
+        return f"TimeLimit({self.seconds})"

@@ -1,0 +1,74 @@
+"""The oracle: every operation of fastnn in plain NumPy, written to be read.
+
+Each function has the name and the signature of its compiled counterpart in `fastnn.ops`, which is tested against it.
+Activations, losses and optimizers are listed by name in `ACTIVATIONS`, `LOSSES` and `UPDATES`; `train` trains a network
+given as lists of weights, biases and activations, as the compiled trainer does.
+"""
+
+from __future__ import annotations
+
+from fastnn.reference.activations import (
+    ACTIVATIONS,
+    Activation,
+    elu,
+    elu_grad,
+    gelu,
+    gelu_grad,
+    leaky_relu,
+    leaky_relu_grad,
+    relu,
+    relu_grad,
+    sigmoid,
+    sigmoid_grad,
+    silu,
+    silu_grad,
+    softplus,
+    softplus_grad,
+    tanh,
+    tanh_grad,
+)
+from fastnn.reference.dense import linear, linear_grad
+from fastnn.reference.dropout import dropout_mask
+from fastnn.reference.losses import LOSSES, LossFunction, binary_cross_entropy, cross_entropy, mse_loss
+from fastnn.reference.network import forward, input_gradient, loss_and_gradient
+from fastnn.reference.optimizers import UPDATES, adam, sgd
+from fastnn.reference.softmax import log_softmax, softmax
+from fastnn.reference.training import train
+
+__all__ = [
+    "ACTIVATIONS",
+    "LOSSES",
+    "UPDATES",
+    "Activation",
+    "LossFunction",
+    "adam",
+    "binary_cross_entropy",
+    "cross_entropy",
+    "dropout_mask",
+    "elu",
+    "elu_grad",
+    "forward",
+    "gelu",
+    "gelu_grad",
+    "input_gradient",
+    "leaky_relu",
+    "leaky_relu_grad",
+    "linear",
+    "linear_grad",
+    "log_softmax",
+    "loss_and_gradient",
+    "mse_loss",
+    "relu",
+    "relu_grad",
+    "sgd",
+    "sigmoid",
+    "sigmoid_grad",
+    "silu",
+    "silu_grad",
+    "softmax",
+    "softplus",
+    "softplus_grad",
+    "tanh",
+    "tanh_grad",
+    "train",
+]

@@ -1,0 +1,344 @@
+"""Activations: value and slope, side by side.
+
+In the formulas z is what goes into an activation and a what comes out. A slope is written in a where a determines it,
+so that training need not keep z, and in z where it does not (gelu, silu, sin).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.reference._arrays import Array, elementwise
+from fastnn.reference.softmax import softmax
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "elu",
+    "elu_grad",
+    "gelu",
+    "gelu_grad",
+    "leaky_relu",
+    "leaky_relu_grad",
+    "relu",
+    "relu_grad",
+    "sigmoid",
+    "sigmoid_grad",
+    "silu",
+    "silu_grad",
+    "softplus",
+    "softplus_grad",
+    "tanh",
+    "tanh_grad",
+]
+
+_Float64: TypeAlias = NDArray[np.float64]
+
+# Beyond these, exp(-abs(z)) and exp(-z**2 / 2) are zero in float64. Clipping there keeps inf * 0 from being NaN.
+_EXP_VANISHES = 800.0
+_NORMAL_VANISHES = 40.0
+
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
+
+
+@elementwise
+def sigmoid(z: _Float64) -> _Float64:
+    """Return 1 / (1 + exp(-z)), which never overflows here.
+
+    Examples
+    --------
+    >>> sigmoid([0.0])
+    array([0.5])
+    """
+    small = np.exp(-np.abs(z))
+    return np.where(z >= 0.0, 1.0, small) / (1.0 + small)
+
+
+@elementwise
+def sigmoid_grad(a: _Float64) -> _Float64:
+    """Return the slope of `sigmoid` from its output: a * (1 - a).
+
+    Examples
+    --------
+    >>> sigmoid_grad([0.5])
+    array([0.25])
+    """
+    return a * (1.0 - a)
+
+
+@elementwise
+def tanh(z: _Float64) -> _Float64:
+    """Return the hyperbolic tangent.
+
+    Examples
+    --------
+    >>> tanh([0.0])
+    array([0.])
+    """
+    return np.tanh(z)
+
+
+@elementwise
+def tanh_grad(a: _Float64) -> _Float64:
+    """Return the slope of `tanh` from its output: 1 - a**2.
+
+    Examples
+    --------
+    >>> tanh_grad([0.5])
+    array([0.75])
+    """
+    return (1.0 - a) * (1.0 + a)
+
+
+@elementwise
+def relu(z: _Float64) -> _Float64:
+    """Return max(z, 0).
+
+    Examples
+    --------
+    >>> relu([-1.0, 2.0])
+    array([0., 2.])
+    """
+    return np.maximum(z, 0.0)
+
+
+@elementwise
+def relu_grad(a: _Float64) -> _Float64:
+    """Return the slope of `relu` from its output: 1 if a > 0, else 0.
+
+    Examples
+    --------
+    >>> relu_grad([0.0, 2.0])
+    array([0., 1.])
+    """
+    return np.where(a > 0.0, 1.0, 0.0)
+
+
+@elementwise
+def leaky_relu(z: _Float64) -> _Float64:
+    """Return z if z > 0, else 0.01 * z.
+
+    Examples
+    --------
+    >>> leaky_relu([-1.0, 2.0])
+    array([-0.01,  2.  ])
+    """
+    return np.where(z > 0.0, z, 0.01 * z)
+
+
+@elementwise
+def leaky_relu_grad(a: _Float64) -> _Float64:
+    """Return the slope of `leaky_relu` from its output: 1 if a > 0, else 0.01.
+
+    Examples
+    --------
+    >>> leaky_relu_grad([-0.01, 2.0])
+    array([0.01, 1.  ])
+    """
+    return np.where(a > 0.0, 1.0, 0.01)
+
+
+@elementwise
+def elu(z: _Float64) -> _Float64:
+    """Return z if z > 0, else exp(z) - 1.
+
+    Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear units", 2016.
+
+    Examples
+    --------
+    >>> elu([0.0, 2.0])
+    array([0., 2.])
+    """
+    return np.where(z > 0.0, z, np.expm1(np.minimum(z, 0.0)))
+
+
+@elementwise
+def elu_grad(a: _Float64) -> _Float64:
+    """Return the slope of `elu` from its output: 1 if a > 0, else a + 1.
+
+    Examples
+    --------
+    >>> elu_grad([-0.75, 2.0])
+    array([0.25, 1.  ])
+    """
+    return np.where(a > 0.0, 1.0, a + 1.0)
+
+
+@elementwise
+def gelu(z: _Float64) -> _Float64:
+    """Return z times the normal distribution function at z: z * erfc(-z / sqrt(2)) / 2, not its tanh approximation.
+
+    D. Hendrycks and K. Gimpel, "Gaussian error linear units", 2016.
+
+    Examples
+    --------
+    >>> gelu([-50.0, 0.0, 50.0])
+    array([-0.,  0., 50.])
+    """
+    # 1 + erf(x) would lose every digit for large negative x; erfc(-x) is the same without the cancellation.
+    return np.asarray(np.maximum(z, -_NORMAL_VANISHES) * 0.5 * _erfc(-z / math.sqrt(2.0)))
+
+
+@elementwise
+def gelu_grad(z: _Float64) -> _Float64:
+    """Return the slope of `gelu` from its input: the normal distribution function plus z times its density.
+
+    Examples
+    --------
+    >>> gelu_grad([0.0])
+    array([0.5])
+    """
+    near = np.clip(z, -_NORMAL_VANISHES, _NORMAL_VANISHES)
+    density = np.exp(-0.5 * near**2) / math.sqrt(2.0 * math.pi)
+    return np.asarray(0.5 * _erfc(-near / math.sqrt(2.0)) + near * density)
+
+
+@elementwise
+def silu(z: _Float64) -> _Float64:
+    """Return z * sigmoid(z), also called swish.
+
+    S. Elfwing, E. Uchibe and K. Doya, "Sigmoid-weighted linear units", 2018.
+
+    Examples
+    --------
+    >>> silu([-1000.0, 0.0, 1000.0])
+    array([  -0.,    0., 1000.])
+    """
+    return np.asarray(np.maximum(z, -_EXP_VANISHES) * sigmoid(z))
+
+
+@elementwise
+def silu_grad(z: _Float64) -> _Float64:
+    """Return the slope of `silu` from its input: s * (1 + z * (1 - s)) with s = sigmoid(z).
+
+    Examples
+    --------
+    >>> silu_grad([0.0])
+    array([0.5])
+    """
+    near = np.clip(z, -_EXP_VANISHES, _EXP_VANISHES)
+    return np.asarray(sigmoid(near) * (1.0 + near * sigmoid(-near)))
+
+
+@elementwise
+def softplus(z: _Float64) -> _Float64:
+    """Return log(1 + exp(z)), which never overflows here.
+
+    Examples
+    --------
+    >>> softplus([-1000.0, 1000.0])
+    array([   0., 1000.])
+    """
+    return np.logaddexp(0.0, z)
+
+
+@elementwise
+def softplus_grad(a: _Float64) -> _Float64:
+    """Return the slope of `softplus` from its output: 1 - exp(-a).
+
+    Examples
+    --------
+    >>> softplus_grad([0.0])
+    array([0.])
+    """
+    return 0.0 - np.expm1(-a)
+
+
+@elementwise
+def _identity(z: _Float64) -> _Float64:
+    return z
+
+
+@elementwise
+def _sin(z: _Float64) -> _Float64:
+    return np.sin(z)
+
+
+@elementwise
+def _cos(z: _Float64) -> _Float64:
+    return np.cos(z)
+
+
+@elementwise
+def _exp(z: _Float64) -> _Float64:
+    return np.exp(z)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation of the oracle.
+
+    Attributes
+    ----------
+    name : str
+        The name to ask for it by.
+    value : callable
+        From z to a.
+    slope : callable
+        From z and a to da / dz, elementwise.
+    uses : {"output", "input"}
+        Which of the two `slope` looks at.
+
+    Examples
+    --------
+    >>> ACTIVATIONS["tanh"].slope(None, [0.5])
+    array([0.75])
+    """
+
+    name: str
+    value: Callable[[Any], Any]
+    slope: Callable[[Any, Any], Any]
+    uses: Literal["output", "input"] = "output"
+
+    def backward(self, z: Array, a: Array, grad_a: Array) -> Array:
+        """Return the gradient with respect to z from that with respect to a; all (rows, units)."""
+        return np.asarray(grad_a * self.slope(z, a))
+
+
+@dataclass(frozen=True)
+class _Softmax(Activation):
+    """The only activation whose outputs depend on one another: `slope` is the diagonal of its Jacobian."""
+
+    def backward(self, z: Array, a: Array, grad_a: Array) -> Array:
+        """Return the product with the Jacobian diag(a) - a a^T of every row."""
+        return np.asarray(a * (grad_a - (grad_a * a).sum(axis=-1, keepdims=True)))
+
+
+ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
+    {
+        activation.name: activation
+        for activation in (
+            Activation("identity", _identity, lambda z, a: np.ones_like(a)),
+            Activation("tanh", tanh, lambda z, a: tanh_grad(a)),
+            Activation("sigmoid", sigmoid, lambda z, a: sigmoid_grad(a)),
+            Activation("relu", relu, lambda z, a: relu_grad(a)),
+            Activation("leaky_relu", leaky_relu, lambda z, a: leaky_relu_grad(a)),
+            Activation("elu", elu, lambda z, a: elu_grad(a)),
+            Activation("gelu", gelu, lambda z, a: gelu_grad(z), uses="input"),
+            Activation("silu", silu, lambda z, a: silu_grad(z), uses="input"),
+            Activation("softplus", softplus, lambda z, a: softplus_grad(a)),
+            Activation("sin", _sin, lambda z, a: _cos(z), uses="input"),
+            Activation("exp", _exp, lambda z, a: a),
+            _Softmax("softmax", softmax, lambda z, a: sigmoid_grad(a)),
+        )
+    }
+)
+"""The activations by name; "exp" and "softmax" are for the output layer only."""
+
+
+def named(activation: str | Activation, argument: str = "activation") -> Activation:
+    """Return the activation of that name, or the one given."""
+    if isinstance(activation, Activation):
+        return activation
+    if not isinstance(activation, str):
+        raise TypeError(f"{argument}: got {activation!r} of type {type(activation).__name__}, expected a name")
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"{argument}: got {activation!r}, expected one of {', '.join(map(repr, ACTIVATIONS))}")
+    return ACTIVATIONS[activation]

@@ -1,0 +1,139 @@
+"""The dense layer: activation(x @ w + b), and its gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn._scalars import integer
+from fastnn.reference._arrays import Array, float_type
+from fastnn.reference.activations import ACTIVATIONS, Activation, named
+
+__all__ = ["linear", "linear_grad"]
+
+
+def linear(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    activation: str | Activation = "identity",
+    *,
+    out: Array | None = None,
+    n_threads: int | None = None,
+) -> Array:
+    """Return activation(x @ w + b).
+
+    Parameters
+    ----------
+    x : array-like, shape (n, n_in) or (n_in,)
+        Rows of inputs, or one row.
+    w : array-like, shape (n_in, n_out)
+        Weights.
+    b : array-like, shape (n_out,), optional
+        Biases.
+    activation : str, default "identity"
+        A name in `ACTIVATIONS`.
+    out : ndarray, optional
+        Where to write the result.
+    n_threads : int, optional
+        Has no effect; the compiled function has it.
+
+    Returns
+    -------
+    ndarray, shape (n, n_out) or (n_out,)
+        float32 if all of `x`, `w`, `b` are, float64 otherwise; `out` if given.
+
+    Raises
+    ------
+    ValueError
+        If shapes don't fit or there is no such activation.
+
+    Examples
+    --------
+    >>> linear([[1.0, 2.0]], [[3.0], [-4.0]], [1.0], "relu")
+    array([[0.]])
+    """
+    if n_threads is not None:
+        integer("n_threads", n_threads, low=1)
+    function = named(activation)
+    given = [np.asarray(x), np.asarray(w)] + ([] if b is None else [np.asarray(b)])
+    inputs, weights, *bias = (array.astype(float_type(*given), copy=False) for array in given)
+    _check_layer(inputs, weights)
+    z = inputs @ weights
+    if bias:
+        _check_shape("b", bias[0], weights.shape[1:])
+        z = z + bias[0]
+    a: Array = np.asarray(function.value(z))
+    if out is None:
+        return a
+    _check_shape("out", out, a.shape)
+    np.copyto(out, a, casting="same_kind")
+    return out
+
+
+def linear_grad(
+    x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, activation: str | Activation
+) -> tuple[Array, Array, Array]:
+    """Return the gradients of a loss with respect to x, w and b of `linear`.
+
+    With delta = grad_a * activation'(a): delta @ w.T, x.T @ delta, and the column sums of delta.
+
+    Parameters
+    ----------
+    x : array-like, shape (n, n_in) or (n_in,)
+        The layer's inputs.
+    w : array-like, shape (n_in, n_out)
+        Weights.
+    a : array-like, shape (n, n_out) or (n_out,)
+        The layer's outputs, linear(x, w, b, activation).
+    grad_a : array-like, the shape of `a`
+        The gradient of the loss with respect to them.
+    activation : str
+        The name of an activation whose derivative follows from its output.
+
+    Returns
+    -------
+    grad_x : ndarray, the shape of `x`
+    grad_w : ndarray, shape (n_in, n_out)
+    grad_b : ndarray, shape (n_out,)
+
+    Raises
+    ------
+    ValueError
+        If shapes don't fit, or if the activation's derivative does not follow from its output.
+
+    Examples
+    --------
+    >>> grad_x, grad_w, grad_b = linear_grad([[1.0, 2.0]], [[3.0], [-4.0]], [[5.0]], [[1.0]], "relu")
+    >>> grad_x
+    array([[ 3., -4.]])
+    >>> grad_w.T, grad_b
+    (array([[1., 2.]]), array([1.]))
+    """
+    function = named(activation)
+    if function.uses != "output":
+        allowed = ", ".join(repr(name) for name, entry in ACTIVATIONS.items() if entry.uses == "output")
+        raise ValueError(
+            f"activation: got {function.name!r}, whose derivative does not follow from its output; "
+            f"expected one of {allowed}"
+        )
+    given = [np.asarray(array) for array in (x, w, a, grad_a)]
+    inputs, weights, outputs, grad_outputs = (array.astype(float_type(*given), copy=False) for array in given)
+    _check_layer(inputs, weights)
+    _check_shape("a", outputs, (*inputs.shape[:-1], weights.shape[1]))
+    _check_shape("grad_a", grad_outputs, outputs.shape)
+    delta = function.backward(outputs, outputs, grad_outputs)
+    rows, delta_rows = np.atleast_2d(inputs), np.atleast_2d(delta)
+    return delta @ weights.T, rows.T @ delta_rows, delta_rows.sum(axis=0)
+
+
+def _check_layer(x: Array, w: Array) -> None:
+    if w.ndim != 2:
+        raise ValueError(f"w: got shape {w.shape}, expected (n_in, n_out)")
+    if x.ndim not in (1, 2) or x.shape[-1] != w.shape[0]:
+        raise ValueError(f"x: got shape {x.shape}, expected (n, {w.shape[0]}) or ({w.shape[0]},)")
+
+
+def _check_shape(argument: str, array: Array, expected: tuple[int, ...]) -> None:
+    if array.shape != expected:
+        raise ValueError(f"{argument}: got shape {array.shape}, expected {expected}")

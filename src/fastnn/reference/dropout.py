@@ -1,0 +1,77 @@
+"""Dropout masks from a counter: any row's mask can be computed alone, so threads and batches don't matter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastnn._scalars import integer, real
+from fastnn.reference._arrays import Array
+
+__all__ = ["dropout_mask"]
+
+_LAYER_STRIDE = 0x9E3779B9  # 2**32 / golden ratio: neighbouring layers get distant keys
+
+
+def dropout_mask(key: int, layer: int, n_rows: int, n_units: int, p: float, dtype: DTypeLike = np.float64) -> Array:
+    """Return what dropout multiplies the outputs of a hidden layer with: 0, or 1 / (1 - p).
+
+    Unit u of row r is kept iff mix(mix((r * n_units + u) ^ (k0 + layer * 0x9E3779B9)) + k1) >= floor(p * 2**32),
+    where k0 and k1 are the low and the high 32 bits of `key` and everything wraps around at 2**32.
+
+    Parameters
+    ----------
+    key : int
+        64 random bits, the same for all layers of a step.
+    layer : int
+        The hidden layer, counted from 0.
+    n_rows, n_units : int
+        Rows in the batch, and units in the layer.
+    p : float
+        The probability of dropping a unit, in [0, 1).
+    dtype : data type, default float64
+        The result's.
+
+    Returns
+    -------
+    ndarray, shape (n_rows, n_units)
+
+    References
+    ----------
+    N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014. The mixing
+    function is "lowbias32" of C. Wellons, "Prospecting for hash functions", 2018.
+
+    Examples
+    --------
+    >>> dropout_mask(key=9, layer=0, n_rows=2, n_units=4, p=0.5)
+    array([[2., 0., 0., 0.],
+           [0., 2., 0., 0.]])
+    """
+    p = real("p", p, low=0.0, high=1.0, exclude_high=True)
+    low, high = np.uint32(int(key) & 0xFFFFFFFF), np.uint32(int(key) >> 32 & 0xFFFFFFFF)
+    layer_key = np.uint32((int(low) + integer("layer", layer, low=0) * _LAYER_STRIDE) & 0xFFFFFFFF)
+    counter = (np.arange(n_rows * n_units, dtype=np.uint64) & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    hashed = _mix(_mix(counter ^ layer_key) + high)
+    kept = hashed >= np.uint32(math.floor(p * 2.0**32))
+    return np.asarray(kept.reshape(n_rows, n_units) / (1.0 - p), dtype=dtype)
+
+
+def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> list[float]:
+    """Return one probability for each hidden layer."""
+    if isinstance(dropout, Sequence):
+        if len(dropout) != n_hidden:
+            raise ValueError(f"dropout: got {len(dropout)} probabilities, expected {n_hidden}, one a hidden layer")
+        return [real(f"dropout[{i}]", p, low=0.0, high=1.0, exclude_high=True) for i, p in enumerate(dropout)]
+    return [real("dropout", dropout, low=0.0, high=1.0, exclude_high=True)] * n_hidden
+
+
+def _mix(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return a bijective hash of every element; array arithmetic wraps around without a warning."""
+    x = x ^ (x >> np.uint32(16))
+    x = x * np.uint32(0x7FEB352D)
+    x = x ^ (x >> np.uint32(15))
+    x = x * np.uint32(0x846CA68B)
+    return x ^ (x >> np.uint32(16))

@@ -1,0 +1,144 @@
+"""Training by gradient descent on batches: the readable second opinion on the compiled trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn._scalars import integer, real
+from fastnn.losses import Loss
+from fastnn.optimizers import Optimizer
+from fastnn.reference._arrays import Array
+from fastnn.reference.dropout import dropout_mask, dropout_rates
+from fastnn.reference.network import Activations, Arrays, Masks, loss_and_gradient
+from fastnn.reference.optimizers import UPDATES, State
+from fastnn.schedules import rates
+
+__all__ = ["train"]
+
+_CLIP_EPSILON = 1e-6  # PyTorch's, against division by a norm of zero
+
+
+def train(
+    weights: Arrays,
+    biases: Arrays,
+    activations: Activations,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    loss: str | Loss = "mse",
+    optimizer: Optimizer,
+    epochs: int,
+    batch_size: int,
+    shuffle: bool = True,
+    rng: np.random.Generator | None = None,
+    sample_weight: ArrayLike | None = None,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    clip_value: float | None = None,
+    clip_norm: float | None = None,
+    dropout: float | Sequence[float] = 0.0,
+) -> list[float]:
+    """Train a network in place, and return the loss of every epoch.
+
+    An epoch takes the rows in the order of `rng.permutation`, or as they come without `shuffle`, in slices of
+    `batch_size`; the last may be shorter. A step on a batch computes the gradient with penalties, clips its values,
+    then its norm, and calls the optimizer, whose state starts empty.
+
+    Parameters
+    ----------
+    weights, biases : sequences of ndarrays, shapes (n_in, n_out) and (n_out,)
+        One for each layer; changed in place.
+    activations : sequence of str
+        One for each layer, the output layer's last.
+    X : array-like, shape (n, n_in)
+        Rows of inputs.
+    y : array-like, shape (n, n_out)
+        Targets; also (n,) if there is one output, or integer labels for the cross-entropy.
+    loss : str or Loss, default "mse"
+        A name in `LOSSES`, or an object of `fastnn.losses`.
+    optimizer : Optimizer
+        An object of `fastnn.optimizers`.
+    epochs, batch_size : int
+        At least 0 and 1.
+    shuffle : bool, default True
+        Draw a new order for every epoch.
+    rng : numpy.random.Generator, optional
+        For the order and for dropout; a fresh one if not given.
+    sample_weight : array-like, shape (n,), optional
+        Weights >= 0 of the rows.
+    l1, l2 : float, default 0.0
+        Penalties on the weights: l1 * sum(abs(w)) + l2 / 2 * sum(w**2).
+    clip_value : float, optional
+        Clamp every element of the gradients to [-clip_value, clip_value].
+    clip_norm : float, optional
+        Scale all gradients by min(1, clip_norm / (norm + 1e-6)), with the norm over all parameters.
+    dropout : float or sequence of float, default 0.0
+        The probability of dropping a hidden unit, for all hidden layers or for each.
+
+    Returns
+    -------
+    list of float
+        One an epoch: the mean over its rows, weighted with `sample_weight`, of the loss when each batch was seen,
+        penalties included.
+
+    Examples
+    --------
+    >>> from fastnn.optimizers import SGD
+    >>> W, b = [np.zeros((1, 1))], [np.zeros(1)]
+    >>> losses = train(W, b, ["identity"], [[0.0], [1.0]], [[1.0], [3.0]], optimizer=SGD(0.5), epochs=100, batch_size=2)
+    >>> W[0].round(6), b[0].round(6)
+    (array([[2.]]), array([1.]))
+    """
+    X, y = np.asarray(X), np.asarray(y)
+    row_weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    epochs, batch_size = integer("epochs", epochs, low=0), integer("batch_size", batch_size, low=1)
+    rng = np.random.default_rng() if rng is None else rng
+    drop = dropout_rates(dropout, len(weights) - 1)
+    if len(X) == 0:
+        raise ValueError("X: got no rows, expected at least one")
+    params, state, updates = [*weights, *biases], State(), 0
+    history = []
+    for _ in range(epochs):
+        order = rng.permutation(len(X)) if shuffle else np.arange(len(X))
+        batches = [order[start : start + batch_size] for start in range(0, len(X), batch_size)]
+        total, total_weight = 0.0, 0.0
+        for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
+            masks = _draw_masks(rng, drop, len(rows), weights)
+            batch_weights = None if row_weights is None else row_weights[rows]
+            value, weight_gradients, bias_gradients = loss_and_gradient(
+                weights, biases, activations, X[rows], y[rows], loss, batch_weights, l1, l2, masks
+            )
+            grads = clip([*weight_gradients, *bias_gradients], clip_value, clip_norm)
+            UPDATES[optimizer.name](optimizer, params, grads, state, float(rate))
+            updates += 1
+            seen = len(rows) if batch_weights is None else float(batch_weights.sum())
+            total, total_weight = total + seen * value, total_weight + seen
+        history.append(total / total_weight if total_weight else 0.0)
+    return history
+
+
+def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | None) -> list[Array]:
+    """Return gradients with clipped values, then with a clipped norm over all of them."""
+    clipped = list(grads)
+    if clip_value is not None:
+        bound = real("clip_value", clip_value, low=0.0, exclude_low=True)
+        clipped = [np.clip(grad, -bound, bound) for grad in clipped]
+    if clip_norm is not None:
+        bound = real("clip_norm", clip_norm, low=0.0, exclude_low=True)
+        norm = float(np.sqrt(sum(float((grad.astype(np.float64) ** 2).sum()) for grad in clipped)))
+        clipped = [grad * min(1.0, bound / (norm + _CLIP_EPSILON)) for grad in clipped]
+    return clipped
+
+
+def _draw_masks(rng: np.random.Generator, drop: list[float], n_rows: int, weights: Arrays) -> Masks:
+    """Return the hidden layers' dropout masks of one step; without dropout nothing is drawn."""
+    if not any(drop):
+        return None
+    key = int(rng.integers(0, 2**64, dtype=np.uint64))
+    return [
+        dropout_mask(key, layer, n_rows, w.shape[1], p, w.dtype) if p else None
+        for layer, (p, w) in enumerate(zip(drop, weights, strict=False))
+    ]

@@ -1,0 +1,253 @@
+"""Learning rates that change with the number of updates.
+
+A schedule is any callable from an integer array of step numbers (0, 1, 2, ...: updates so far) to an array of rates;
+these are the usual ones. Pass one as the `learning_rate` of an optimizer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn._rates import LearningRate, check_learning_rate, evaluate
+from fastnn._rates import rates as rates  # private: from here for the trainers
+from fastnn._scalars import integer, real
+
+__all__ = ["Cosine", "Exponential", "InverseScaling", "InverseTime", "Step", "Warmup"]
+
+
+class _Schedule:
+    """Checks of the parameters that the schedules share."""
+
+    def _check_real(self, field: str, *, high: float = np.inf) -> None:
+        """Make `field` a float in [0, high]."""
+        object.__setattr__(self, field, real(field, getattr(self, field), low=0.0, high=high))
+
+    def _check_count(self, field: str) -> None:
+        """Make `field` an int of at least 1."""
+        object.__setattr__(self, field, integer(field, getattr(self, field), low=1))
+
+
+@dataclass(frozen=True)
+class InverseTime(_Schedule):
+    """learning_rate / (1 + decay * t): the schedule of Robbins and Monro.
+
+    The rates' sum diverges while the sum of their squares converges, which is what stochastic approximation needs.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The rate at step 0, >= 0.
+    decay : float
+        >= 0; the rate has halved at step 1 / decay.
+
+    References
+    ----------
+    H. Robbins and S. Monro, "A stochastic approximation method", Annals of Mathematical Statistics 22, 1951.
+
+    Examples
+    --------
+    >>> InverseTime(1.0, decay=0.5)([0, 2, 6])
+    array([1.  , 0.5 , 0.25])
+    """
+
+    learning_rate: float
+    decay: float
+
+    def __post_init__(self) -> None:
+        """Check every parameter."""
+        self._check_real("learning_rate")
+        self._check_real("decay")
+
+    def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Return the rates at `steps`, in its shape."""
+        return np.asarray(self.learning_rate / (1.0 + self.decay * np.asarray(steps, dtype=np.float64)))
+
+
+@dataclass(frozen=True)
+class InverseScaling(_Schedule):
+    """learning_rate / (t + 1)**power, as `learning_rate="invscaling"` of scikit-learn.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The rate at step 0, >= 0.
+    power : float, default 0.5
+        >= 0.
+
+    Examples
+    --------
+    >>> InverseScaling(1.0)([0, 3, 15])
+    array([1.  , 0.5 , 0.25])
+    """
+
+    learning_rate: float
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check every parameter."""
+        self._check_real("learning_rate")
+        self._check_real("power")
+
+    def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Return the rates at `steps`, in its shape."""
+        with np.errstate(over="ignore"):  # the rate is then 0, as it should be
+            return np.asarray(self.learning_rate / np.power(np.asarray(steps, dtype=np.float64) + 1.0, self.power))
+
+
+@dataclass(frozen=True)
+class Step(_Schedule):
+    """learning_rate * factor**(t // every): a staircase.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The rate of the first `every` steps, >= 0.
+    every : int
+        The number of steps between changes, >= 1.
+    factor : float
+        What a change multiplies the rate with, >= 0.
+
+    Examples
+    --------
+    >>> Step(1.0, every=10, factor=0.5)([0, 9, 10, 25])
+    array([1.  , 1.  , 0.5 , 0.25])
+    """
+
+    learning_rate: float
+    every: int
+    factor: float
+
+    def __post_init__(self) -> None:
+        """Check every parameter."""
+        self._check_real("learning_rate")
+        self._check_count("every")
+        self._check_real("factor")
+
+    def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Return the rates at `steps`, in its shape."""
+        stairs = np.floor_divide(np.asarray(steps, dtype=np.float64), self.every)
+        with np.errstate(over="ignore"):  # an infinite rate is reported by whoever uses it
+            return np.asarray(self.learning_rate * _power(self.factor, stairs))
+
+
+@dataclass(frozen=True)
+class Exponential(_Schedule):
+    """learning_rate * decay**t.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The rate at step 0, >= 0.
+    decay : float
+        What every step multiplies the rate with, >= 0.
+
+    Examples
+    --------
+    >>> Exponential(1.0, decay=0.5)([0, 1, 2])
+    array([1.  , 0.5 , 0.25])
+    """
+
+    learning_rate: float
+    decay: float
+
+    def __post_init__(self) -> None:
+        """Check every parameter."""
+        self._check_real("learning_rate")
+        self._check_real("decay")
+
+    def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Return the rates at `steps`, in its shape."""
+        with np.errstate(over="ignore"):  # an infinite rate is reported by whoever uses it
+            return np.asarray(self.learning_rate * _power(self.decay, np.asarray(steps, dtype=np.float64)))
+
+
+@dataclass(frozen=True)
+class Cosine(_Schedule):
+    """Half a cosine from `learning_rate` down to `minimum` in `steps` steps; `minimum` ever after.
+
+    minimum + (learning_rate - minimum) * (1 + cos(pi * t / steps)) / 2.
+
+    Parameters
+    ----------
+    learning_rate : float
+        The rate at step 0, >= 0.
+    steps : int
+        The step at which the minimum is reached, >= 1.
+    minimum : float, default 0.0
+        From 0 to `learning_rate`.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
+
+    Examples
+    --------
+    >>> Cosine(1.0, steps=10, minimum=0.5)([0, 5, 10, 99])
+    array([1.  , 0.75, 0.5 , 0.5 ])
+    """
+
+    learning_rate: float
+    steps: int
+    minimum: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check every parameter."""
+        self._check_real("learning_rate")
+        self._check_count("steps")
+        self._check_real("minimum", high=self.learning_rate)
+
+    def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Return the rates at `steps`, in its shape."""
+        done = np.minimum(np.asarray(steps, dtype=np.float64) / self.steps, 1.0)
+        return np.asarray(self.minimum + (self.learning_rate - self.minimum) * 0.5 * (1.0 + np.cos(np.pi * done)))
+
+
+@dataclass(frozen=True)
+class Warmup(_Schedule):
+    """Another schedule, scaled up linearly during its first `steps` steps.
+
+    schedule(t) * min(1, (t + 1) / steps).
+
+    Parameters
+    ----------
+    schedule : float or callable
+        The rate to arrive at: a number >= 0, or a schedule.
+    steps : int
+        The number of the first step with the full rate, counted from 1; >= 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong type or outside of its range; when called, if `schedule` returns something
+        other than one finite rate >= 0 for each step number.
+
+    Examples
+    --------
+    >>> Warmup(1.0, steps=4)([0, 1, 3, 9])
+    array([0.25, 0.5 , 1.  , 1.  ])
+    """
+
+    schedule: LearningRate
+    steps: int
+
+    def __post_init__(self) -> None:
+        """Check every parameter."""
+        object.__setattr__(self, "schedule", check_learning_rate("schedule", self.schedule))
+        self._check_count("steps")
+
+    def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Return the rates at `steps`, in its shape."""
+        number = np.asarray(steps, dtype=np.int64)
+        scale = np.minimum((number + 1.0) / self.steps, 1.0)
+        return np.asarray(evaluate(self.schedule, number) * scale)
+
+
+def _power(base: float, exponents: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return base**exponents with the same bits for a step alone as among others.
+
+    NumPy squares instead where the exponent is a scalar 2.
+    """
+    return np.power(base, np.atleast_1d(exponents)).reshape(np.shape(exponents))

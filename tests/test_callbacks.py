@@ -1,0 +1,292 @@
+"""Callbacks, called as the trainer calls them, by a trainer that only pretends."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+from fastnn import _progress, callbacks
+from fastnn._history import History
+from fastnn.callbacks import Checkpoint, EarlyStopping, ProgressBar, TimeLimit
+
+
+class FakeModel:
+    def __init__(self):
+        self.vector = np.zeros(3)
+
+    def to_vector(self):
+        return self.vector.copy()
+
+    def set_vector(self, v):
+        self.vector[:] = v
+
+
+class FakeTrainer:
+    """Its parameters are the number of the epoch; its losses are given."""
+
+    def __init__(self, epochs=0):
+        self.model = FakeModel()
+        self.epochs = epochs
+        self.saved = []
+
+    def save(self, path):
+        self.saved.append(path)
+
+    def run(self, callback, losses, val_losses=None, after_epoch=lambda: None):
+        history = History()
+        self.epochs = len(losses)
+        for name in ("on_train_begin", "on_epoch_end", "on_train_end"):
+            if name == "on_epoch_end":
+                for epoch, loss in enumerate(losses):
+                    self.model.vector += 1
+                    val_loss = None if val_losses is None else val_losses[epoch]
+                    history.append(loss=loss, learning_rate=0.1, seconds=0.01, val_loss=val_loss)
+                    after_epoch()
+                    if callback.on_epoch_end(self, history) is True:
+                        break
+            elif hasattr(callback, name):
+                getattr(callback, name)(self, history)
+        return history.epochs
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(_progress.time, "monotonic", clock.monotonic)
+    return clock
+
+
+def test_names():
+    assert callbacks.__all__ == ["Checkpoint", "EarlyStopping", "ProgressBar", "TimeLimit"]
+
+
+def test_early_stopping_waits_and_restores():
+    trainer, stopping = FakeTrainer(), EarlyStopping(patience=3)
+    assert trainer.run(stopping, [5.0, 3.0, 4.0, 3.5, 3.0, 1.0]) == 5
+    assert (stopping.best, stopping.best_epoch) == (3.0, 2)
+    np.testing.assert_array_equal(trainer.model.vector, [2.0] * 3)
+
+
+def test_early_stopping_restores_when_it_stops():
+    # Callbacks after it see the best parameters, not only who comes after the run.
+    trainer, stopping, history = FakeTrainer(), EarlyStopping(patience=1), History()
+    for epoch, loss in enumerate([1.0, 2.0], start=1):
+        trainer.model.vector[:] = epoch
+        history.append(loss=loss, learning_rate=0.1, seconds=0.01)
+        stopped = stopping.on_epoch_end(trainer, history)
+    assert stopped is True
+    np.testing.assert_array_equal(trainer.model.vector, [1.0] * 3)
+
+
+def test_early_stopping_restores_after_a_full_run():
+    trainer = FakeTrainer()
+    assert trainer.run(EarlyStopping(), [5.0, 3.0, 4.0]) == 3
+    np.testing.assert_array_equal(trainer.model.vector, [2.0] * 3)
+
+
+def test_early_stopping_without_restoring():
+    trainer = FakeTrainer()
+    assert trainer.run(EarlyStopping(patience=1, restore_best=False), [5.0, 3.0, 4.0, 1.0]) == 3
+    np.testing.assert_array_equal(trainer.model.vector, [3.0] * 3)
+
+
+def test_early_stopping_monitors():
+    losses, val_losses = [5.0, 4.0, 3.0, 2.0], [1.0, 2.0, 3.0, 4.0]
+    for monitor, epochs in ((None, 2), ("val_loss", 2), ("loss", 4)):
+        assert FakeTrainer().run(EarlyStopping(monitor, patience=1), losses, val_losses) == epochs
+    assert FakeTrainer().run(EarlyStopping(patience=1), losses) == 4
+    with pytest.raises(ValueError, match="monitor: got 'val_loss', expected validation_data"):
+        FakeTrainer().run(EarlyStopping("val_loss"), losses)
+
+
+def test_early_stopping_min_delta():
+    losses = [1.0, 0.95, 0.9, 0.85, 0.8]
+    assert FakeTrainer().run(EarlyStopping(patience=2), losses) == 5
+    assert FakeTrainer().run(EarlyStopping(patience=2, min_delta=0.5), losses) == 3
+    # It is the best so far that counts, not the epoch before.
+    assert FakeTrainer().run(EarlyStopping(patience=2, min_delta=0.09), losses) == 5
+
+
+def test_early_stopping_and_losses_that_are_not_finite():
+    stopping, trainer = EarlyStopping(patience=2), FakeTrainer()
+    assert trainer.run(stopping, [np.nan] * 5) == 2
+    assert stopping.best_epoch == 0
+    np.testing.assert_array_equal(trainer.model.vector, [2.0] * 3)
+    assert FakeTrainer().run(EarlyStopping(patience=2), [np.inf, 5.0, np.nan, np.nan, 1.0]) == 4
+
+
+def test_early_stopping_starts_anew():
+    stopping = EarlyStopping(patience=2)
+    assert FakeTrainer().run(stopping, [1.0, 2.0, 2.0]) == 3
+    trainer = FakeTrainer()
+    assert trainer.run(stopping, [9.0, 8.0, 7.0]) == 3
+    np.testing.assert_array_equal(trainer.model.vector, [3.0] * 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: EarlyStopping("accuracy"), ValueError, "monitor: got 'accuracy', expected 'val_loss', 'loss' or None"),
+        (lambda: EarlyStopping(patience=0), ValueError, "patience: got 0, expected an integer >= 1"),
+        (lambda: EarlyStopping(patience=1.5), TypeError, "patience: got 1.5 of type float"),
+        (lambda: EarlyStopping(min_delta=-1), ValueError, "min_delta: got -1"),
+        (lambda: EarlyStopping(restore_best="no"), TypeError, "restore_best: got 'no' of type str"),
+        (lambda: Checkpoint(b"bytes"), TypeError, "path: got b'bytes' of type bytes"),
+        (lambda: Checkpoint(7), TypeError, "int"),
+        (lambda: Checkpoint("a", every=0), ValueError, "every: got 0"),
+        (lambda: Checkpoint("{epoch:s}"), ValueError, "path: got '{epoch:s}', expected a format of an integer"),
+        (lambda: TimeLimit(0), ValueError, "seconds: got 0, expected a finite number > 0"),
+        (lambda: TimeLimit("1h"), TypeError, "seconds: got '1h' of type str"),
+    ],
+)
+def test_wrong_arguments(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_checkpoint(tmp_path):
+    trainer = FakeTrainer()
+    trainer.run(Checkpoint(tmp_path / "run.fastnn"), [1.0] * 3)
+    assert trainer.saved == [str(tmp_path / "run.fastnn")] * 3
+    trainer = FakeTrainer()
+    trainer.run(Checkpoint("{x}/run-{epoch:03d}-{epoch}.fastnn", every=2), [1.0] * 5)
+    assert trainer.saved == ["{x}/run-002-2.fastnn", "{x}/run-004-4.fastnn"]
+
+
+def test_time_limit(clock):
+    def tick():
+        clock.now += 10.0
+
+    limit = TimeLimit(25)
+    assert FakeTrainer().run(limit, [1.0] * 9, after_epoch=tick) == 3
+    # Every run has its own time.
+    assert FakeTrainer().run(limit, [1.0] * 9, after_epoch=tick) == 3
+
+
+def test_time_limit_without_a_beginning(clock):
+    history = History()
+    history.append(loss=1.0, learning_rate=0.1, seconds=20.0)
+    limit = TimeLimit(25)
+    assert limit.on_epoch_end(FakeTrainer(), history) is False
+    clock.now += 5.0
+    assert limit.on_epoch_end(FakeTrainer(), history) is True
+
+
+@pytest.mark.parametrize("callback", [EarlyStopping(patience=3), Checkpoint("a-{epoch}"), TimeLimit(5), ProgressBar()])
+def test_callbacks_have_a_repr_and_pickle(callback):
+    assert repr(pickle.loads(pickle.dumps(callback))) == repr(callback)
+    assert repr(callback).startswith(type(callback).__name__ + "(")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    return Terminal()
+
+
+def test_progress_on_a_terminal(terminal, clock):
+    def tick():
+        clock.now += 0.04
+
+    FakeTrainer().run(ProgressBar(terminal), np.linspace(1, 0.5, 200), np.linspace(2, 1, 200), after_epoch=tick)
+    text = terminal.getvalue()
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    drawn = text[:-1].split("\r")[1:]
+    # 8 seconds, and three epochs fit into a tenth of a second or a little more.
+    assert 60 <= len(drawn) <= 82
+    assert re.fullmatch(r"\[\.{20}\] epoch   0/200  0:00 elapsed", drawn[0])
+    assert re.fullmatch(
+        r"\[#{10}\.{10}\] epoch 10\d/200  loss 0\.7\d*  val_loss 1\.\d+  0:04 elapsed  0:04 left",
+        next(line for line in drawn if "epoch 10" in line),
+    )
+    assert re.fullmatch(r"\[#{20}\] epoch 200/200  loss 0\.5  val_loss 1  0:08 elapsed +", drawn[-1])
+
+
+def test_progress_overwrites_what_was_longer(terminal, clock):
+    def tick():
+        clock.now += 1.0
+
+    FakeTrainer().run(ProgressBar(terminal), [0.123456789, 1.0, 2.0], after_epoch=tick)
+    widths = [len(line) for line in terminal.getvalue()[:-1].split("\r")[1:]]
+    shown = [len(line.rstrip()) for line in terminal.getvalue()[:-1].split("\r")[1:]]
+    assert all(width >= before for width, before in zip(widths[1:], shown[:-1], strict=True))
+
+
+def test_progress_fits_the_terminal(terminal, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    FakeTrainer().run(ProgressBar(terminal), [0.5] * 3)
+    assert max(len(line) for line in terminal.getvalue()[:-1].split("\r")) < 40
+
+
+def test_progress_in_a_file(clock):
+    def tick():
+        clock.now += 1.0
+
+    file = io.StringIO()
+    FakeTrainer().run(ProgressBar(file), [0.5] * 12, after_epoch=tick)
+    assert file.getvalue().splitlines() == [
+        "epoch  1/12  loss 0.5  0:01 elapsed  0:11 left",
+        "epoch  6/12  loss 0.5  0:06 elapsed  0:06 left",
+        "epoch 11/12  loss 0.5  0:11 elapsed  0:01 left",
+        "epoch 12/12  loss 0.5  0:12 elapsed",
+    ]
+
+
+def test_progress_in_a_file_says_nothing_twice(clock):
+    file = io.StringIO()
+    FakeTrainer().run(ProgressBar(file), [0.5])
+    assert file.getvalue() == "epoch 1/1  loss 0.5  0:00 elapsed\n"
+
+
+def test_progress_of_a_run_that_stops_early(terminal):
+    class Both(ProgressBar):
+        def on_epoch_end(self, trainer, history):
+            super().on_epoch_end(trainer, history)
+            return history.epochs == 3
+
+    assert FakeTrainer().run(Both(terminal), [0.5] * 1000) == 3
+    assert "epoch    3/1000" in terminal.getvalue().split("\r")[-1]
+    assert terminal.getvalue().endswith("\n")
+
+
+def test_progress_is_called_seldom_or_without_epochs(terminal):
+    FakeTrainer().run(ProgressBar(terminal), [])
+    assert "[####################] epoch 0/0" in terminal.getvalue()
+    file, history = io.StringIO(), History()
+    history.extend(loss=[1.0, 0.5], learning_rate=[0.1] * 2, seconds=[30.0] * 2)
+    ProgressBar(file).on_epoch_end(FakeTrainer(epochs=122), history)
+    assert file.getvalue() == "epoch   2/122  loss 0.5  1:00 elapsed  1:00:00 left\n"
+
+
+def test_progress_goes_to_standard_error(capsys):
+    FakeTrainer().run(ProgressBar(), [0.5])
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("epoch 1/1  loss 0.5")
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_progress_survives_a_closed_file(terminal, on_terminal, monkeypatch):
+    file = terminal if on_terminal else io.StringIO()
+    file.close()
+    assert FakeTrainer().run(ProgressBar(file), [0.5] * 3) == 3
+    monkeypatch.setattr("sys.stderr", None)
+    assert FakeTrainer().run(ProgressBar(), [0.5] * 3) == 3

@@ -1,0 +1,143 @@
+"""The history of a run: a mapping that grows."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+from fastnn._history import History
+
+
+def make(epochs, validation=False):
+    history = History()
+    for epoch in range(epochs):
+        val_loss = 2.0 / (epoch + 1) if validation else None
+        history.append(loss=1.0 / (epoch + 1), learning_rate=0.1, seconds=0.5, val_loss=val_loss)
+    return history
+
+
+@pytest.mark.parametrize("validation", [False, True])
+def test_mapping(validation):
+    history = make(40, validation)
+    names = ["loss", "val_loss", "learning_rate", "seconds"] if validation else ["loss", "learning_rate", "seconds"]
+    assert list(history) == list(history.keys()) == names
+    assert len(history) == len(names)
+    assert ("val_loss" in history) is validation
+    assert history.epochs == 40
+    for values in history.values():
+        assert values.shape == (40,)
+        assert values.dtype == np.float64
+    np.testing.assert_array_equal(history["loss"], 1.0 / np.arange(1, 41))
+    with pytest.raises(KeyError, match="history has no 'accuracy', only 'loss', "):
+        history["accuracy"]
+
+
+def test_empty():
+    history = History()
+    assert history.epochs == 0
+    assert list(history) == ["loss", "learning_rate", "seconds"]
+    assert history["loss"].shape == (0,)
+    assert repr(history) == "History(epochs=0)"
+
+
+def test_values_are_read_only_and_stay():
+    history = make(3)
+    before = history["loss"]
+    with pytest.raises(ValueError, match="read-only"):
+        before[0] = 7.0
+    history.append(loss=9.0, learning_rate=0.1, seconds=0.5)
+    np.testing.assert_array_equal(before, [1.0, 1 / 2, 1 / 3])
+    assert history["loss"][-1] == 9.0
+
+
+@pytest.mark.parametrize("validation", [False, True])
+def test_extend_is_many_appends(validation):
+    history, whole = History(), make(30, validation)
+    for chunk in (slice(0, 0), slice(0, 7), slice(7, 8), slice(8, 30)):
+        history.extend(**{name: values[chunk] for name, values in whole.items()})
+    assert history == whole
+
+
+def test_lengths_must_agree():
+    history = make(2)
+    with pytest.raises(ValueError, match=r"seconds: got shape \(1,\), expected \(2,\): one value an epoch"):
+        history.extend(loss=[1.0, 2.0], learning_rate=[0.1, 0.1], seconds=[0.5])
+    with pytest.raises(ValueError, match=r"loss: got shape \(2, 1\), expected \(2,\)"):
+        history.extend(loss=[[1.0], [2.0]], learning_rate=[0.1, 0.1], seconds=[0.5, 0.5])
+    assert history == make(2)
+
+
+@pytest.mark.parametrize("validation", [False, True])
+def test_val_loss_for_all_or_none(validation):
+    history = make(2, validation)
+    with pytest.raises(ValueError, match="val_loss: got it for some epochs only"):
+        history.append(loss=1.0, learning_rate=0.1, seconds=0.5, val_loss=None if validation else 1.0)
+    assert history == make(2, validation)
+
+
+def test_equality():
+    assert make(3) == make(3)
+    assert make(3) != make(4)
+    assert make(3) != make(3, validation=True)
+    assert make(3) != {}
+    broken = [History(), History()]
+    for history in broken:
+        history.append(loss=np.nan, learning_rate=0.1, seconds=0.5)
+    assert broken[0] == broken[1]
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(make(3))
+
+
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda history: pickle.loads(pickle.dumps(history))])
+@pytest.mark.parametrize("epochs", [0, 5])
+def test_copies_are_independent(clone, epochs):
+    history = make(epochs, validation=True)
+    other = clone(history)
+    assert other == history
+    other.append(loss=9.0, learning_rate=0.1, seconds=0.5, val_loss=8.0)
+    assert other.epochs == epochs + 1
+    assert history == make(epochs, validation=True)
+
+
+def test_pickle_is_small():
+    history = make(1000)
+    assert len(pickle.dumps(history)) < 3 * 8 * 1000 + 1000
+
+
+def test_repr():
+    expected = "History(epochs=4, loss=1 -> 0.25, val_loss=2 -> 0.5, learning_rate=0.1, seconds=2)"
+    assert repr(make(4, validation=True)) == expected
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 5])
+@pytest.mark.parametrize("validation", [False, True])
+def test_plot(epochs, validation):
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    history = make(epochs, validation)
+    ax = history.plot()
+    try:
+        expected = [name for name in ("loss", "val_loss") if name in history]
+        assert [line.get_label() for line in ax.lines] == expected
+        for line in ax.lines:
+            np.testing.assert_array_equal(line.get_xdata(), np.arange(1, epochs + 1))
+            np.testing.assert_array_equal(line.get_ydata(), history[line.get_label()])
+        assert ax.get_xlabel() == "epoch"
+        _, mine = plt.subplots()
+        assert history.plot(ax=mine) is mine
+        assert len(mine.lines) == len(expected)
+    finally:
+        plt.close("all")
+
+
+def test_plot_names_the_missing_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r'pip install "fastnn-cpu\[plot\]"'):
+        make(2).plot()

@@ -1,0 +1,112 @@
+"""Losses as users write them: defaults, checks, names."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+from fastnn import losses
+from fastnn.losses import (
+    LOSSES,
+    MAE,
+    MSE,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Huber,
+    Loss,
+    Poisson,
+    Quantile,
+    resolve,
+)
+
+NAMES = {
+    "mse": MSE,
+    "mae": MAE,
+    "huber": Huber,
+    "quantile": Quantile,
+    "poisson": Poisson,
+    "binary_cross_entropy": BinaryCrossEntropy,
+    "cross_entropy": CrossEntropy,
+}
+
+
+def test_names():
+    assert dict(LOSSES) == NAMES
+    assert all(name == loss.name for name, loss in LOSSES.items())
+    for name in losses.__all__:
+        assert hasattr(losses, name)
+
+
+def test_parameters():
+    parameters = {"huber": 1.0, "quantile": 0.5}
+    for name, loss in LOSSES.items():
+        assert loss().parameter == parameters.get(name, 0.0)
+        assert type(loss().parameter) is float
+    assert Huber(2).parameter == Huber(delta=2.0).delta == 2.0
+    assert Quantile(np.float32(0.25)).parameter == Quantile(q=0.25).q == 0.25
+
+
+def test_links():
+    links = {
+        "poisson": ("exp", "identity"),
+        "binary_cross_entropy": ("sigmoid", "identity"),
+        "cross_entropy": ("softmax", "identity"),
+    }
+    for name, loss in LOSSES.items():
+        assert loss.links == links.get(name, ())
+
+
+@pytest.mark.parametrize("loss", NAMES.values())
+def test_is_a_value(loss):
+    assert loss() == loss()
+    assert pickle.loads(pickle.dumps(loss())) == loss()
+    assert hash(loss()) == hash(loss())
+    assert loss() not in [other() for other in NAMES.values() if other is not loss]
+    assert isinstance(loss(), Loss)
+
+
+def test_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Huber().delta = 2.0
+
+
+@pytest.mark.parametrize(("loss", "field"), [(Huber, "delta"), (Quantile, "q")])
+@pytest.mark.parametrize("wrong", [0.0, -0.5, math.nan, math.inf])
+def test_wrong_values(loss, field, wrong):
+    with pytest.raises(ValueError, match=rf"^{field}: got {wrong}, expected a finite number > 0"):
+        loss(wrong)
+
+
+@pytest.mark.parametrize(("loss", "field"), [(Huber, "delta"), (Quantile, "q")])
+@pytest.mark.parametrize("wrong", ["0.5", None, True, 0.5j])
+def test_wrong_types(loss, field, wrong):
+    with pytest.raises(TypeError, match=rf"^{field}: got {wrong!r} of type {type(wrong).__name__}"):
+        loss(wrong)
+
+
+def test_quantile_ends_are_left_out():
+    with pytest.raises(ValueError, match=r"q: got 1\.0, expected a finite number > 0 and < 1"):
+        Quantile(1.0)
+
+
+def test_base_class_is_no_loss():
+    with pytest.raises(TypeError, match="Loss is a base class, expected one of mse, mae"):
+        Loss()
+
+
+def test_resolve():
+    one = Huber(3.0)
+    assert resolve(one) is one
+    for name, loss in LOSSES.items():
+        assert resolve(name) == loss()
+    expected = ", ".join(repr(name) for name in NAMES)
+    with pytest.raises(ValueError, match=f"loss: got 'msw', expected one of {expected}"):
+        resolve("msw")
+    with pytest.raises(TypeError, match=r"loss: got the class Huber, expected an object: Huber\(...\)"):
+        resolve(Huber)
+    with pytest.raises(TypeError, match="loss: got None of type NoneType, expected an object of Loss or one of 'mse'"):
+        resolve(None)

@@ -1,0 +1,130 @@
+"""Optimizers as users write them: defaults, checks, names."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from fastnn import optimizers
+from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp, resolve
+from fastnn.schedules import InverseTime
+
+DEFAULTS = {
+    SGD: {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False},
+    AdaGrad: {"learning_rate": 0.01, "epsilon": 1e-10},
+    RMSProp: {"learning_rate": 0.01, "decay": 0.99, "epsilon": 1e-8},
+    Adam: {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
+    AdamW: {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.01},
+}
+# From 0 to 1 without 1; positive; not negative.
+BELOW_ONE = [(SGD, "momentum"), (RMSProp, "decay"), *((o, b) for o in (Adam, AdamW) for b in ("beta_1", "beta_2"))]
+POSITIVE = [(optimizer, "epsilon") for optimizer in (AdaGrad, RMSProp, Adam, AdamW)]
+NOT_NEGATIVE = [*((optimizer, "learning_rate") for optimizer in DEFAULTS), (AdamW, "weight_decay")]
+
+
+def test_names():
+    assert dict(OPTIMIZERS) == {"sgd": SGD, "adagrad": AdaGrad, "rmsprop": RMSProp, "adam": Adam, "adamw": AdamW}
+    assert all(name == optimizer.name for name, optimizer in OPTIMIZERS.items())
+    assert set(DEFAULTS) == set(OPTIMIZERS.values())
+    for name in optimizers.__all__:
+        assert hasattr(optimizers, name)
+
+
+@pytest.mark.parametrize("optimizer", DEFAULTS)
+def test_defaults(optimizer):
+    assert dataclasses.asdict(optimizer()) == DEFAULTS[optimizer]
+    assert isinstance(optimizer(), Optimizer)
+
+
+@pytest.mark.parametrize("optimizer", DEFAULTS)
+def test_is_a_value(optimizer):
+    one = optimizer(0.125)
+    assert one == optimizer(learning_rate=0.125) != optimizer(0.25)
+    assert pickle.loads(pickle.dumps(one)) == one
+    assert hash(one) == hash(optimizer(0.125))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.learning_rate = 1.0
+
+
+@pytest.mark.parametrize("optimizer", DEFAULTS)
+@pytest.mark.parametrize("number", [np.float32(0.5), np.float64(0.5), Fraction(1, 2)])
+def test_any_real_number_becomes_a_float(optimizer, number):
+    assert type(optimizer(number).learning_rate) is float
+    assert optimizer(number).learning_rate == 0.5
+    assert type(optimizer(1).learning_rate) is float
+
+
+@pytest.mark.parametrize("optimizer", DEFAULTS)
+def test_a_schedule_stays_as_it_is(optimizer):
+    for schedule in (InverseTime(0.1, 0.01), lambda steps: steps):
+        assert optimizer(schedule).learning_rate is schedule
+
+
+@pytest.mark.parametrize("wrong", [-1e-9, math.nan, math.inf, -math.inf, 10**400])
+@pytest.mark.parametrize(("optimizer", "field"), BELOW_ONE + POSITIVE + NOT_NEGATIVE)
+def test_wrong_values(optimizer, field, wrong):
+    with pytest.raises(ValueError, match=rf"^{field}: got {wrong!r}, expected a finite number >=? 0"):
+        optimizer(**{field: wrong})
+
+
+@pytest.mark.parametrize("wrong", ["0.5", None, True, 0.5j, [0.5], np.array([0.5])])
+@pytest.mark.parametrize(("optimizer", "field"), BELOW_ONE + POSITIVE + NOT_NEGATIVE)
+def test_wrong_types(optimizer, field, wrong):
+    with pytest.raises(TypeError, match=rf"^{field}: got .* of type {type(wrong).__name__}, expected a finite number"):
+        optimizer(**{field: wrong})
+
+
+@pytest.mark.parametrize(("optimizer", "field"), BELOW_ONE)
+def test_below_one(optimizer, field):
+    assert getattr(optimizer(**{field: 0}), field) == 0.0
+    with pytest.raises(ValueError, match=f"{field}: got 1.0, expected a finite number >= 0 and < 1"):
+        optimizer(**{field: 1.0})
+
+
+@pytest.mark.parametrize(("optimizer", "field"), POSITIVE)
+def test_positive(optimizer, field):
+    with pytest.raises(ValueError, match=f"{field}: got 0.0, expected a finite number > 0"):
+        optimizer(**{field: 0.0})
+
+
+@pytest.mark.parametrize(("optimizer", "field"), NOT_NEGATIVE)
+def test_zero_is_allowed(optimizer, field):
+    assert getattr(optimizer(**{field: 0}), field) == 0.0
+
+
+def test_learning_rate_of_another_kind():
+    with pytest.raises(TypeError, match=r"learning_rate: got 'fast' of type str, .* or a schedule"):
+        SGD("fast")
+    with pytest.raises(TypeError, match=r"learning_rate: got the class InverseTime, expected .*InverseTime\(...\)"):
+        SGD(InverseTime)
+
+
+def test_nesterov():
+    assert SGD(0.1, 0.9, np.True_).nesterov is True
+    with pytest.raises(ValueError, match=r"nesterov: got True with momentum 0\.0, expected momentum > 0"):
+        SGD(nesterov=True)
+    with pytest.raises(TypeError, match="nesterov: got 1 of type int, expected True or False"):
+        SGD(momentum=0.9, nesterov=1)
+
+
+def test_base_class_is_no_optimizer():
+    with pytest.raises(TypeError, match="Optimizer is a base class, expected one of sgd, adagrad"):
+        Optimizer(0.1)
+
+
+def test_resolve():
+    one = Adam(0.5)
+    assert resolve(one) is one
+    for name, optimizer in OPTIMIZERS.items():
+        assert resolve(name) == optimizer()
+    with pytest.raises(ValueError, match="optimizer: got 'sdg', expected one of 'sgd', 'adagrad', 'rmsprop', 'adam'"):
+        resolve("sdg")
+    with pytest.raises(TypeError, match=r"optimizer: got the class Adam, expected an object: Adam\(...\)"):
+        resolve(Adam)
+    with pytest.raises(TypeError, match=r"optimizer: got 0\.1 of type float, expected an object of Optimizer"):
+        resolve(0.1)

@@ -1,0 +1,155 @@
+"""Schedules: their formulas, their arguments, and the rates that the trainers get."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+from fastnn import schedules
+from fastnn.optimizers import SGD
+from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup, rates
+
+CASES = [
+    (InverseTime(0.5, 0.1), lambda t: 0.5 / (1 + 0.1 * t)),
+    (InverseScaling(0.5), lambda t: 0.5 / math.sqrt(t + 1)),
+    (InverseScaling(0.5, 2.0), lambda t: 0.5 / (t + 1) ** 2),
+    (Step(0.5, every=3, factor=0.1), lambda t: 0.5 * 0.1 ** (t // 3)),
+    (Exponential(0.5, 0.9), lambda t: 0.5 * 0.9**t),
+    (Cosine(0.5, steps=8), lambda t: 0.5 * (1 + math.cos(math.pi * min(t, 8) / 8)) / 2),
+    (Cosine(0.5, steps=8, minimum=0.1), lambda t: 0.1 + 0.4 * (1 + math.cos(math.pi * min(t, 8) / 8)) / 2),
+    (Warmup(0.5, steps=4), lambda t: 0.5 * min(1, (t + 1) / 4)),
+    (Warmup(Exponential(0.5, 0.9), steps=4), lambda t: 0.5 * 0.9**t * min(1, (t + 1) / 4)),
+]
+IDS = [repr(schedule) for schedule, _ in CASES]
+
+
+def test_every_schedule_is_among_the_cases():
+    assert {type(schedule).__name__ for schedule, _ in CASES} == set(schedules.__all__)
+
+
+@pytest.mark.parametrize(("schedule", "formula"), CASES, ids=IDS)
+def test_formula(schedule, formula):
+    steps = np.arange(20)
+    got = schedule(steps)
+    assert got.dtype == np.float64
+    np.testing.assert_allclose(got, [formula(t) for t in range(20)], rtol=1e-14, atol=1e-16)
+    np.testing.assert_array_equal(steps, np.arange(20))
+
+
+@pytest.mark.parametrize("schedule", [schedule for schedule, _ in CASES], ids=IDS)
+def test_any_shape_gives_the_same_bits(schedule):
+    all_at_once = schedule(np.arange(12))
+    np.testing.assert_array_equal(schedule(np.arange(12).reshape(3, 4)), all_at_once.reshape(3, 4))
+    np.testing.assert_array_equal([float(schedule(t)) for t in range(12)], all_at_once)
+    np.testing.assert_array_equal([rates(schedule, t, 1)[0] for t in range(12)], all_at_once)
+    assert schedule(np.arange(0)).shape == (0,)
+    # Started in the middle, as after a checkpoint.
+    np.testing.assert_array_equal(rates(schedule, 5, 7), all_at_once[5:])
+
+
+@pytest.mark.parametrize("schedule", [schedule for schedule, _ in CASES], ids=IDS)
+def test_is_a_value(schedule):
+    assert pickle.loads(pickle.dumps(schedule)) == schedule
+    assert hash(pickle.loads(pickle.dumps(schedule))) == hash(schedule)
+    with pytest.raises(AttributeError):
+        schedule.learning_rate = 1.0
+    assert SGD(schedule).learning_rate is schedule
+
+
+def test_robbins_monro_conditions():
+    rate = InverseTime(1.0, 1.0)(np.arange(100_000))
+    assert rate.sum() > 12.0
+    assert (rate**2).sum() < math.pi**2 / 6
+
+
+def test_very_late_steps_underflow_in_silence():
+    late = np.array([0, 10**15])
+    for schedule in (Exponential(0.1, 0.5), Step(0.1, 1, 0.5), InverseScaling(0.1, 1e3), Cosine(0.1, 10)):
+        assert schedule(late)[1] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: InverseTime(-0.1, 1.0), ValueError, r"learning_rate: got -0\.1, expected a finite number >= 0"),
+        (lambda: InverseTime(0.1, math.nan), ValueError, "decay: got nan"),
+        (lambda: InverseTime("0.1", 1.0), TypeError, "learning_rate: got '0.1' of type str"),
+        (lambda: InverseScaling(0.1, -1.0), ValueError, "power: got -1.0"),
+        (lambda: Step(0.1, 0, 0.5), ValueError, "every: got 0, expected an integer >= 1"),
+        (lambda: Step(0.1, 2.0, 0.5), TypeError, "every: got 2.0 of type float, expected an integer >= 1"),
+        (lambda: Step(0.1, 2, -0.5), ValueError, "factor: got -0.5"),
+        (lambda: Exponential(0.1, -0.5), ValueError, "decay: got -0.5"),
+        (lambda: Exponential(True, 0.5), TypeError, "learning_rate: got True of type bool"),
+        (lambda: Cosine(0.1, True), TypeError, "steps: got True of type bool"),
+        (lambda: Cosine(0.1, 10, minimum=0.2), ValueError, r"minimum: got 0\.2, expected .* and <= 0\.1"),
+        (lambda: Warmup(-1.0, 10), ValueError, "schedule: got -1.0"),
+        (lambda: Warmup("fast", 10), TypeError, r"schedule: got 'fast' of type str, .* or a schedule"),
+        (lambda: Warmup(Exponential, 10), TypeError, r"schedule: got the class Exponential, .*Exponential\(...\)"),
+        (lambda: Warmup(0.1, 0), ValueError, "steps: got 0"),
+    ],
+)
+def test_wrong_arguments(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_rates_of_a_number():
+    got = rates(0.25, 7, 3)
+    assert got.dtype == np.float64
+    np.testing.assert_array_equal(got, [0.25] * 3)
+    assert rates(0.25, 7, 0).shape == (0,)
+
+
+def test_rates_of_a_callable():
+    seen = []
+
+    def schedule(steps):
+        seen.append(steps.copy())
+        steps += 1  # in place, as careless as a user may be
+        return steps
+
+    got = rates(schedule, 3, 4)
+    np.testing.assert_array_equal(got, [4.0, 5.0, 6.0, 7.0])
+    assert got.dtype == np.float64
+    assert seen[0].dtype == np.int64
+    np.testing.assert_array_equal(seen[0], [3, 4, 5, 6])
+
+
+def test_rates_are_nobody_elses():
+    kept = np.full(3, 0.1)
+    got = rates(lambda steps: kept, 0, 3)
+    kept[:] = 7.0
+    np.testing.assert_array_equal(got, [0.1] * 3)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "error", "message"),
+    [
+        (lambda steps: 0.1, ValueError, r"learning_rate: the schedule returned shape \(\), expected \(4,\)"),
+        (lambda steps: np.ones((4, 1)), ValueError, r"returned shape \(4, 1\), expected \(4,\)"),
+        (lambda steps: np.where(steps == 12, np.nan, 0.1), ValueError, "returned nan at step 12, expected a fin"),
+        (lambda steps: np.where(steps == 13, -1.0, 0.1), ValueError, "returned -1.0 at step 13"),
+        (lambda steps: np.where(steps == 11, np.inf, 0.1), ValueError, "returned inf at step 11"),
+        (lambda steps: ["a"] * 4, TypeError, "returned dtype <U1, expected real numbers"),
+        (lambda steps: steps * 1j, TypeError, "returned dtype complex128"),
+        (lambda steps: steps > 0, TypeError, "returned dtype bool"),
+        (lambda steps: None, TypeError, "returned dtype object"),
+        (Exponential(1e300, 1e300), ValueError, "returned inf at step 10"),
+    ],
+)
+def test_what_a_schedule_returns_is_checked(schedule, error, message):
+    with pytest.raises(error, match=message):
+        rates(schedule, 10, 4)
+    with pytest.raises(error, match=message):
+        Warmup(schedule, 3)(np.arange(10, 14))
+
+
+def test_errors_of_a_schedule_come_through():
+    def broken(steps):
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        rates(broken, 0, 3)
