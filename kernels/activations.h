@@ -5,6 +5,7 @@
 #include "registry.h"
 #include "vec.h"
 
+#include <limits>
 #include <type_traits>
 
 namespace {
@@ -49,29 +50,33 @@ template <class T> struct Elu {
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : a + T(1); }
 };
 
+// Minus infinity made finite, so that times a vanishing probability it gives 0 and no NaN.
+template <class T> FASTNN_INLINE Vec<T> above_infinity(Vec<T> z) { return max(splat(std::numeric_limits<T>::lowest()), z); }
+
 // z * Phi(z), Phi the normal distribution function (Hendrycks & Gimpel 2016, arXiv:1606.08415, the exact form).
 template <class T> struct Gelu {
     static constexpr bool from_output = false, keeps_zero = true;
     FASTNN_INLINE Vec<T> probability(Vec<T> z) {
-        const Vec<T> p = fma(splat(T(0.5)), erf(z * T(0.70710678118654752440)), splat(T(0.5)));
-        return p;
+        return fma(splat(T(0.5)), erf(z * T(0.70710678118654752440)), splat(T(0.5)));
     }
-    FASTNN_INLINE Vec<T> value(Vec<T> z) { return z * probability(z); }
+    static constexpr T far = 40;  // beyond it, p is 0 or 1 and the density 0: kept from inf * 0
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(splat(-far), z) * probability(z); }
     FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) {
         const Vec<T> p = probability(z), density = exp(z * z * T(-0.5)) * T(0.39894228040143267794);
-        a = z * p;
-        slope = fma(z, density, p);
+        a = max(splat(-far), z) * p;
+        slope = fma(min(splat(far), max(splat(-far), z)), density, p);
     }
 };
 
 // z * sigmoid(z) (Elfwing, Uchibe & Doya 2017, arXiv:1702.03118).
 template <class T> struct Silu {
     static constexpr bool from_output = false, keeps_zero = true;
-    FASTNN_INLINE Vec<T> value(Vec<T> z) { return z * sigmoid(z); }
+    static constexpr T far = 800;  // beyond it, s is 0 or 1: kept from inf * 0
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(splat(-far), z) * sigmoid(z); }
     FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) {
         const Vec<T> s = sigmoid(z);
-        a = z * s;
-        slope = fma(a, T(1) - s, s);
+        a = max(splat(-far), z) * s;
+        slope = fma(min(splat(far), a), T(1) - s, s);
     }
 };
 
@@ -149,14 +154,16 @@ template <class T> T largest(const T *z, int64_t n) {
     return top;
 }
 
-// e[j] = exp(z[j] - max z), and their sum. z and e may be the same; whole vectors are read, n elements written.
+// e[j] = exp(z[j] - max z), and their sum. z and e may be the same; nothing past their n elements is touched.
 template <class T> T exp_shifted(const T *z, int64_t n, T *e) {
     const T top = largest(z, n);
     Vec<T> sums[block_vectors] = {};
     for (int64_t j = 0, v = 0; j < n; j += lanes<T>, v++) {
-        const Vec<T> x = keep_lanes<T>(exp(load(z + j) - top), n - j, T(0));
+        const int64_t part = n - j < lanes<T> ? n - j : lanes<T>;
+        const Vec<T> zj = part < lanes<T> ? load_part(z + j, part) : load(z + j);
+        const Vec<T> x = keep_lanes<T>(exp(zj - top), part, T(0));
         sums[v % block_vectors] += x;
-        store_part(e + j, x, n - j < lanes<T> ? n - j : lanes<T>);
+        store_part(e + j, x, part);
     }
     return sum_block<T>(sums);
 }

@@ -29,7 +29,7 @@ struct Range {
     int64_t size() const { return end - begin; }
 };
 
-// The rows that a tile takes at most: as many as leave no sum in memory (32 registers at 64 bytes, 16 below).
+// The rows that a tile of two vectors takes at most: as many as leave no sum in memory (32 registers at 64 bytes, 16 below).
 constexpr int tile_rows = FASTNN_VECTOR_BYTES == 64 ? 8 : 6;
 
 // A tile of ROWS x COLUMNS vectors with all sums in registers. Addresses of A's rows are formed three to a pointer, which
@@ -38,14 +38,14 @@ template <class T, int ROWS, int COLUMNS, Start START, Finish FINISH>
 __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t column) {
     constexpr int groups = (ROWS + 2) / 3;
     const T *a[groups];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int g = 0; g < groups; g++) a[g] = p.a + (row + 3 * g) * p.a_row;
     const T *b = p.b + column;
     T *c = p.c + row * p.c_row + column;
     const int64_t a_row = p.a_row, a_column = p.a_column, b_row = p.b_row;
 
     Vec<T> sum[ROWS][COLUMNS];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < COLUMNS; j++) {
@@ -58,18 +58,18 @@ __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t co
         Vec<T> right[COLUMNS];
 #pragma GCC unroll 4
         for (int j = 0; j < COLUMNS; j++) right[j] = load(b + j * lanes<T>);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int i = 0; i < ROWS; i++) {
             const Vec<T> left = splat(a[i / 3][(i % 3) * a_row]);
 #pragma GCC unroll 4
             for (int j = 0; j < COLUMNS; j++) sum[i][j] = fma(left, right[j], sum[i][j]);
         }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int g = 0; g < groups; g++) a[g] += a_column;
         b += b_row;
     }
     const Vec<T> minus_rate = splat(-p.rate);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < COLUMNS; j++) {
@@ -79,18 +79,12 @@ __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t co
         }
 }
 
-// The tiles of one panel of columns.
-template <class T, int COLUMNS, int MAX_ROWS, Start START, Finish FINISH>
-void panel(const Product<T> &p, Range rows, int64_t column) {
+// The tiles of one panel of columns: as many of ROWS as fit, then lower ones. Eight rows are rather 4 + 4 than 6 + 2.
+template <class T, int COLUMNS, int ROWS, Start START, Finish FINISH>
+FASTNN_INLINE void panel(const Product<T> &p, Range rows, int64_t column) {
     int64_t i = rows.begin;
-    if constexpr (MAX_ROWS >= 4) {
-        // Eight rows are two tiles of four rather than six and two.
-        for (; rows.end - i >= MAX_ROWS && !(MAX_ROWS == 6 && rows.end - i == 8); i += MAX_ROWS)
-            tile<T, MAX_ROWS, COLUMNS, START, FINISH>(p, i, column);
-        for (; rows.end - i >= 4; i += 4) tile<T, 4, COLUMNS, START, FINISH>(p, i, column);
-    }
-    for (; rows.end - i >= 2; i += 2) tile<T, 2, COLUMNS, START, FINISH>(p, i, column);
-    if (i < rows.end) tile<T, 1, COLUMNS, START, FINISH>(p, i, column);
+    for (; rows.end - i >= ROWS && !(ROWS == 6 && rows.end - i == 8); i += ROWS) tile<T, ROWS, COLUMNS, START, FINISH>(p, i, column);
+    if constexpr (ROWS > 1) panel<T, COLUMNS, (ROWS == 6 ? 4 : ROWS / 2), START, FINISH>(p, {i, rows.end}, column);
 }
 
 // C's rows and columns of the given ranges; columns.begin is a multiple of lanes, and the last vector is written whole.
@@ -100,7 +94,7 @@ template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p
     if (rows.size() < 4)
         for (; columns.end - j > 3 * lanes<T>; j += 4 * lanes<T>) panel<T, 4, 2, START, FINISH>(p, rows, j);
     for (; columns.end - j > lanes<T>; j += 2 * lanes<T>) panel<T, 2, tile_rows, START, FINISH>(p, rows, j);
-    if (j < columns.end) panel<T, 1, tile_rows, START, FINISH>(p, rows, j);
+    if (j < columns.end) panel<T, 1, 2 * tile_rows, START, FINISH>(p, rows, j);
 }
 
 // A layer of few outputs, whose weights are stored transposed: out[i][j] = bias[j] + <x[i], weights[j]>.

@@ -7,13 +7,6 @@ namespace {
 
 constexpr int64_t prediction_rows = 128;  // a thread's rows at a time
 
-inline double total_weight(const double *sample_weight, const Batch &batch) {
-    if (!sample_weight) return double(batch.size);
-    double sum = 0;
-    for (int64_t i = 0; i < batch.size; i++) sum += sample_weight[batch.row(i)];
-    return sum;
-}
-
 // A batch forward and, where gradients are wanted, back. All threads return the loss, 0 for a batch without weight.
 // collect(n_rows, first) is called after each chunk, when its deltas stand.
 template <class T, class Collect>

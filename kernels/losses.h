@@ -40,9 +40,9 @@ template <class T> struct Poisson {
     FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return exp(z) - y; }
 };
 
-// -y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z)), without overflow for either sign of z.
+// -y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z)), without overflow or cancellation for either sign of z.
 template <class T> struct BinaryCrossEntropy {
-    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T>) { return fma(-y, z, Softplus<T>::value(z)); }
+    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T>) { return fma(-y, z, max(Vec<T>{}, z)) + log1p(exp(-abs<T>(z))); }
     FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return sigmoid(z) - y; }
 };
 

@@ -30,10 +30,13 @@ template <class T> constexpr UpdateKernel<T> updates_of_level[] = {
 #undef ROW
 };
 
+constexpr int32_t identity = 0;       // the first activation, which needs no work
+
 inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 // The part of 0 … n - 1 that a thread owns, in whole units.
 inline Range share(int64_t n, int64_t unit, const Team &team) {
+    if (team.size == 1) return {0, n};
     const int64_t units = (n + unit - 1) / unit, end = units * (team.index + 1) / team.size * unit;
     return {units * team.index / team.size * unit, end < n ? end : n};
 }
@@ -47,6 +50,13 @@ template <class T> struct Buffers {
     T *slope;       // the activation's derivative, where the output alone doesn't tell it
     T *transposed;  // weights, n_out rows of n_in, for the input gradient
 };
+
+inline double total_weight(const double *sample_weight, const Batch &batch) {
+    if (!sample_weight) return double(batch.size);
+    double sum = 0;
+    for (int64_t i = 0; i < batch.size; i++) sum += sample_weight[batch.row(i)];
+    return sum;
+}
 
 struct Needs {
     bool weight_gradient, input_gradient;
@@ -243,8 +253,6 @@ template <class T> class Step {
             activations_of_level<T>[layer.activation].times_slope(delta, layers_[l].out + rows.begin * layer.row, rows.size(),
                                                                   layer.n_out, layer.row);
     }
-
-    enum { identity = 0 };
 
     const Network &network_;
     const T *parameters_;

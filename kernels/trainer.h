@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "evaluate.h"
+#include "tiny.h"
 
 namespace {
 
@@ -43,13 +44,14 @@ template <class T> class Trainer {
         : t_(training), o_(training.optimizer), network_(training.network), parameters_(static_cast<T *>(training.parameters)),
           step_(training.network, training.parameters, std::min(training.batch_size, chunk_rows), {true, false}, &training.loss, arena),
           gradient_(arena.take<T>(network_.size)), partial_(arena.take<T>(2 * storage_rows())),
-          fused_(o_.kind == 0 && !penalized() && !clips()) {}
+          fused_(o_.kind == 0 && !penalized() && !clips()), tiny_(TinyStep<T>::fits(network_, training.loss, training.batch_size)),
+          tiny_step_(network_, training.loss, parameters_) {}
 
     Status run() {
         pause_ = false;
         status_ = Status::paused;
         slice_start_ = clock_start_ = Clock::now();
-        parallel(t_.n_threads, [](const Team &team, void *self) { static_cast<Trainer *>(self)->run(team); }, this);
+        parallel(tiny_ ? 1 : t_.n_threads, [](const Team &team, void *self) { static_cast<Trainer *>(self)->run(team); }, this);
         stamp_epochs(Clock::now());
         return status_;
     }
@@ -71,8 +73,8 @@ template <class T> class Trainer {
         }
         while (at.epoch < t_.n_epochs) {
             const Batch batch = begin_batch(step, team, at);
-            const bool whole = batch.size <= chunk_rows;
-            const double loss = run_batch(step, team, network_, t_.loss, t_.x, t_.y, t_.sample_weight, batch, true,
+            const bool whole = batch.size <= chunk_rows && !tiny_;
+            const double loss = tiny_ ? tiny_step_.run(t_.x, t_.y, t_.sample_weight, batch, gradient_) : run_batch(step, team, network_, t_.loss, t_.x, t_.y, t_.sample_weight, batch, true,
                                           [&](int64_t n_rows, int64_t first) {
                                               if (!whole) for_each_piece(team, [&](const Piece &piece) {
                                                   find_gradient(step, piece, n_rows, first > 0);
@@ -103,7 +105,7 @@ template <class T> class Trainer {
         }
         if (drops || (t_.shuffle && at.row == 0)) team.wait();
         if (drops) step.drop_with(dropout_key_);
-        if (team.size == 1) step.transpose_weights(team);
+        if (team.size == 1 && !tiny_) step.transpose_weights(team);
         return {t_.shuffle ? t_.order : nullptr, at.row, std::min(t_.batch_size, t_.n_rows - at.row)};
     }
 
@@ -154,6 +156,11 @@ template <class T> class Trainer {
     // n_rows: of the batch whose gradients are still to be found, 0 where they stand.
     void update(Step<T> &step, const Team &team, const Position &at, int64_t n_rows) {
         const Coefficients<T> c = coefficients_of<T>(o_, t_.rates[at.step * t_.rate_stride], at.updates);
+        if (tiny_ && !penalized() && !clips()) {
+            const Piece all = {0, {0, 0}, 0, network_.size, 0};
+            if (at.row == 0) take_snapshot(all);
+            return apply(all, c);
+        }
         const bool clips_norm = std::isfinite(o_.clip_norm);
         for_each_piece(team, [&](const Piece &piece) {
             if (at.row == 0) take_snapshot(piece);
@@ -286,6 +293,8 @@ template <class T> class Trainer {
     T *const gradient_;
     T *const partial_;      // storage_rows() penalties, then as many sums of squares
     const bool fused_;      // updates happen in the product, without a gradient array
+    const bool tiny_;
+    TinyStep<T> tiny_step_;
     const double operations_per_row_ = operations_per_row(network_);
     double work_ = 0;
     uint64_t dropout_key_ = 0;

@@ -221,20 +221,21 @@ def readable(cnp.ndarray a):
     return type_of(a) >= 0
 
 
-cdef int fill_rows(Rows *rows, cnp.ndarray a, int64_t n_rows, int64_t n_columns, bint labels=False) except -1:
+cdef int fill_rows(Rows *rows, cnp.ndarray a, str argument, int64_t n_rows, int64_t n_columns,
+                   bint labels=False) except -1:
     """Checks shape and type once more: from here on, only strides and bounds count."""
     cdef int t = type_of(a)
     if t < 0:
-        raise TypeError(f"arrays of {a.dtype} must be converted before")
+        raise TypeError(f"{argument}: arrays of {a.dtype} must be converted before")
     cdef int ndim = cnp.PyArray_NDIM(a)
     if labels:
         if ndim != 1 or a.shape[0] != n_rows or a.dtype.kind not in "iu":
-            raise ValueError(f"labels must be {n_rows} integers, got {a.dtype} of shape {(<object>a).shape}")
+            raise ValueError(f"{argument}: got {a.dtype} of shape {(<object>a).shape}, expected {n_rows} integer labels")
     elif ndim == 1:
         if n_rows != 1 or a.shape[0] != n_columns:
-            raise ValueError(f"expected one row of {n_columns}, got shape {(<object>a).shape}")
+            raise ValueError(f"{argument}: got shape {(<object>a).shape}, expected ({n_columns},) or (n, {n_columns})")
     elif ndim != 2 or a.shape[0] != n_rows or a.shape[1] != n_columns:
-        raise ValueError(f"expected shape {(n_rows, n_columns)}, got {(<object>a).shape}")
+        raise ValueError(f"{argument}: got shape {(<object>a).shape}, expected ({n_rows}, {n_columns})")
     rows.data = <const char *>cnp.PyArray_DATA(a)
     rows.type = <Type>t
     rows.labels = labels
@@ -328,7 +329,9 @@ cdef class Network:
 
     def predict(self, cnp.ndarray x, cnp.ndarray out=None, n_threads=None):
         """The outputs (n, n_out) of rows (n, n_in), or those of one row. out, if given, is of that shape and contiguous."""
-        cdef int one = cnp.PyArray_NDIM(x) == 1
+        cdef int ndim = cnp.PyArray_NDIM(x), one = ndim == 1
+        if not 1 <= ndim <= 2:
+            raise ValueError(f"X: got shape {(<object>x).shape}, expected ({self.layers[0].n_in},) or (n, {self.layers[0].n_in})")
         cdef int64_t last = self.native.n_layers - 1
         cdef void *outputs[64]
         cdef cnp.npy_intp shape[2]
@@ -347,6 +350,8 @@ cdef class Network:
     def outputs(self, cnp.ndarray x, n_threads=None):
         """The activations of every layer for rows (n, n_in)."""
         cdef void *outputs[64]
+        if cnp.PyArray_NDIM(x) != 2:
+            raise ValueError(f"X: got shape {(<object>x).shape}, expected (n, {self.layers[0].n_in})")
         arrays = [np.empty((x.shape[0], size), self.dtype) for size in self.layer_sizes[1:]]
         for l, a in enumerate(arrays):
             outputs[l] = cnp.PyArray_DATA(a)
@@ -360,7 +365,7 @@ cdef class Network:
         cdef void *workspace
         call.network = self.native
         call.parameters = self.data
-        fill_rows(&call.x, x, n_rows, self.layers[0].n_in)
+        fill_rows(&call.x, x, "X", n_rows, self.layers[0].n_in)
         call.n_rows = n_rows
         call.outputs = outputs
         call.n_threads = threads_for(n_threads, self.operations_per_row * n_rows)
@@ -382,12 +387,14 @@ cdef class Network:
         """The loss; fills gradient, an array like the storage, and input_gradient (n, n_in) where they are given."""
         cdef Gradient call
         cdef const Kernels *k = kernels(self.dtype_number)
+        if cnp.PyArray_NDIM(x) != 2:
+            raise ValueError(f"X: got shape {(<object>x).shape}, expected (n, {self.layers[0].n_in})")
         call.network = self.native
         call.parameters = self.data
         fill_loss(&call.loss, loss)
         call.n_rows = x.shape[0]
-        fill_rows(&call.x, x, call.n_rows, self.layers[0].n_in)
-        fill_rows(&call.y, y, call.n_rows, self.layers[self.native.n_layers - 1].n_out, labels)
+        fill_rows(&call.x, x, "X", call.n_rows, self.layers[0].n_in)
+        fill_rows(&call.y, y, "y", call.n_rows, self.layers[self.native.n_layers - 1].n_out, labels)
         call.sample_weight = weights_of(sample_weight, call.n_rows)
         call.gradient = self.output(gradient, self.native.size)
         call.input_gradient = self.output(input_gradient, call.n_rows * self.layers[0].n_in)
@@ -454,6 +461,8 @@ cdef class Run:
                  cnp.ndarray y, bint labels, cnp.ndarray sample_weight, int64_t batch_size, int64_t n_epochs, bint shuffle,
                  bit_generator, n_threads):
         cdef Training *t = &self.t
+        if cnp.PyArray_NDIM(x) != 2:
+            raise ValueError(f"X: got shape {(<object>x).shape}, expected (n, {network.layers[0].n_in})")
         self.k = kernels(network.dtype_number)
         t.network = network.native
         t.parameters = network.data
@@ -462,8 +471,8 @@ cdef class Run:
         t.n_rows = x.shape[0]
         if t.n_rows < 1 or batch_size < 1:
             raise ValueError("there must be rows to train on")
-        fill_rows(&t.x, x, t.n_rows, network.layers[0].n_in)
-        fill_rows(&t.y, y, t.n_rows, network.layers[t.network.n_layers - 1].n_out, labels)
+        fill_rows(&t.x, x, "X", t.n_rows, network.layers[0].n_in)
+        fill_rows(&t.y, y, "y", t.n_rows, network.layers[t.network.n_layers - 1].n_out, labels)
         t.sample_weight = weights_of(sample_weight, t.n_rows)
         t.batch_size = min(batch_size, t.n_rows)
         t.n_epochs = n_epochs

@@ -123,9 +123,9 @@ class History(Mapping[str, NDArray[np.float64]]):
         """Compare names and values; NaN equals NaN."""
         if not isinstance(other, History):
             return NotImplemented
-        return self.keys() == other.keys() and all(
-            np.array_equal(self[name], other[name], equal_nan=True) for name in self
-        )
+        if self.keys() != other.keys():
+            return False
+        return all(np.array_equal(self[name], other[name], equal_nan=True) for name in self)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -167,8 +167,10 @@ class Trainer:
             self.epochs = epochs
             run = self._new_run(inputs, target, labels, weight, self.batch_size, epochs, self.shuffle)
             _notify(watchers, "on_train_begin", self, history)
-            self._loop(run, epochs, math.ceil(len(inputs) / self.batch_size), history, validation, watchers)
-            _notify(watchers, "on_train_end", self, history)
+            try:
+                self._loop(run, epochs, math.ceil(len(inputs) / self.batch_size), history, validation, watchers)
+            finally:
+                _notify(watchers, "on_train_end", self, history)
         finally:
             self._lock.release()
         return history

@@ -67,6 +67,8 @@ def forward(
     return layers
 
 
+# A diverging loss shows in its value; no warnings on the way there.
+@np.errstate(over="ignore", invalid="ignore")
 def loss_and_gradient(
     weights: Arrays,
     biases: Arrays,
@@ -119,12 +121,14 @@ def loss_and_gradient(
     """
     l1, l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
     run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, dropout_masks)
-    penalty = sum(l1 * float(np.abs(w).sum()) + 0.5 * l2 * float((w**2).sum()) for w in weights)
-    steps = list(run.backward())[::-1]
-    weight_gradients: list[Array] = [
-        inputs.T @ delta + (l1 * np.sign(w) + l2 * w) for (inputs, delta), w in zip(steps, weights, strict=True)
-    ]
-    return run.loss + penalty, weight_gradients, [delta.sum(axis=0) for _, delta in steps]
+    value, steps = run.loss, list(run.backward())[::-1]
+    weight_gradients: list[Array] = [inputs.T @ delta for inputs, delta in steps]
+    bias_gradients: list[Array] = [delta.sum(axis=0) for _, delta in steps]
+    for w, gradient in zip(weights, weight_gradients, strict=True):
+        value += l1 * float(np.abs(w).sum(dtype=np.float64)) if l1 else 0.0
+        value += 0.5 * l2 * float((w**2).sum(dtype=np.float64)) if l2 else 0.0
+        gradient += l1 * np.sign(w) + l2 * w
+    return value, weight_gradients, bias_gradients
 
 
 def input_gradient(
@@ -151,7 +155,8 @@ def input_gradient(
     >>> input_gradient([np.array([[2.0]])], [np.array([0.0])], ["identity"], [[3.0]], [[4.0]])
     array([[8.]])
     """
-    run = _run(weights, biases, activations, X, y, resolve(loss), None, None)
+    with np.errstate(over="ignore", invalid="ignore"):
+        run = _run(weights, biases, activations, X, y, resolve(loss), None, None)
     *_, (_, first_delta) = run.backward()
     return np.asarray(first_delta @ weights[0].T)
 
@@ -190,18 +195,22 @@ def _run(
     masks: Masks,
 ) -> _Run:
     functions = _checked_network(weights, biases, activations)
-    check_link(loss, functions[-1])
-    inputs = _inputs(weights, X)
-    targets = _targets(loss, y, len(inputs), weights[-1])
-    row_weights = _row_weights(sample_weight, len(inputs))
-    # A diverging loss shows in its value; no warnings on the way there.
-    with np.errstate(over="ignore", invalid="ignore"):
-        layers = forward(weights, biases, activations, inputs, masks)
-        z, a = layers[-1]
-        value, delta = _mean_loss(loss, targets, z if loss.links else a, row_weights)
-        if not loss.links:
-            delta = functions[-1].backward(z, a, delta)
+    inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
+    layers = forward(weights, biases, activations, inputs, masks)
+    z, a = layers[-1]
+    value, delta = _mean_loss(loss, targets, z if loss.links else a, row_weights)
+    if not loss.links:
+        delta = functions[-1].backward(z, a, delta)
     return _Run(weights, functions, inputs, layers, masks, value, delta)
+
+
+def checked_data(
+    weights: Arrays, output: Activation, X: ArrayLike, y: ArrayLike, loss: Loss, sample_weight: ArrayLike | None
+) -> tuple[Array, Array, Array]:
+    """Return inputs, targets and row weights in the types and shapes to compute with, once they fit together."""
+    _check_link(loss, output)
+    inputs = _inputs(weights, X)
+    return inputs, _targets(loss, y, len(inputs), weights[-1]), _row_weights(sample_weight, len(inputs))
 
 
 def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array) -> tuple[float, Array]:
@@ -219,10 +228,11 @@ def _checked_network(weights: Arrays, biases: Arrays, activations: Activations) 
     if not len(weights) == len(biases) == len(activations) or len(weights) == 0:
         lengths = f"{len(weights)}, {len(biases)} and {len(activations)}"
         raise ValueError(f"weights, biases, activations: got lists of lengths {lengths}, expected one entry a layer")
-    for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
-        n_in = weights[layer - 1].shape[-1] if layer else w.shape[0]
-        if w.ndim != 2 or w.shape[0] != n_in:
+    for layer, w in enumerate(weights):
+        n_in = weights[layer - 1].shape[-1] if layer else "n_in"
+        if w.ndim != 2 or (layer and w.shape[0] != n_in):
             raise ValueError(f"weights[{layer}]: got shape {w.shape}, expected ({n_in}, n_out)")
+    for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
         if b.shape != w.shape[1:]:
             raise ValueError(f"biases[{layer}]: got shape {b.shape}, expected {w.shape[1:]}")
     functions = [named(activation, f"activations[{layer}]") for layer, activation in enumerate(activations)]
@@ -232,7 +242,7 @@ def _checked_network(weights: Arrays, biases: Arrays, activations: Activations) 
     return functions
 
 
-def check_link(loss: Loss, output: Activation) -> None:
+def _check_link(loss: Loss, output: Activation) -> None:
     """Raise ValueError if the loss does not go with the output activation."""
     if loss.links and output.name not in loss.links:
         links = " or ".join(repr(link) for link in loss.links)

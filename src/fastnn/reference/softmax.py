@@ -70,7 +70,8 @@ def _below_maximum(x: Array, axis: int) -> NDArray[np.float64]:
     if x.ndim == 0:
         raise ValueError("x: got a scalar, expected at least one dimension")
     wide = x.astype(np.float64)
-    return np.asarray(wide - wide.max(axis=axis, keepdims=True, initial=-np.inf))
+    with np.errstate(over="ignore", invalid="ignore"):  # a difference of -inf is as good; inf - inf is NaN
+        return np.asarray(wide - wide.max(axis=axis, keepdims=True, initial=-np.inf))
 
 
 def _delivered(result: NDArray[np.float64], like: Array, out: Array | None) -> Array:

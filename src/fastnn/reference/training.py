@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn._scalars import integer, real
-from fastnn.losses import Loss
+from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
 from fastnn.reference._arrays import Array
+from fastnn.reference.activations import named
 from fastnn.reference.dropout import dropout_mask, dropout_rates
-from fastnn.reference.network import Activations, Arrays, Masks, loss_and_gradient
+from fastnn.reference.network import Activations, Arrays, Masks, checked_data, loss_and_gradient
 from fastnn.reference.optimizers import UPDATES, State
 from fastnn.schedules import rates
 
@@ -92,29 +93,26 @@ def train(
     >>> W[0].round(6), b[0].round(6)
     (array([[2.]]), array([1.]))
     """
-    X, y = np.asarray(X), np.asarray(y)
-    row_weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    loss, output = resolve(loss), named(activations[-1])
+    inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
     epochs, batch_size = integer("epochs", epochs, low=0), integer("batch_size", batch_size, low=1)
     rng = np.random.default_rng() if rng is None else rng
     drop = dropout_rates(dropout, len(weights) - 1)
-    if len(X) == 0:
-        raise ValueError("X: got no rows, expected at least one")
     params, state, updates = [*weights, *biases], State(), 0
     history = []
     for _ in range(epochs):
-        order = rng.permutation(len(X)) if shuffle else np.arange(len(X))
-        batches = [order[start : start + batch_size] for start in range(0, len(X), batch_size)]
+        order = rng.permutation(len(inputs)) if shuffle else np.arange(len(inputs))
+        batches = [order[start : start + batch_size] for start in range(0, len(inputs), batch_size)]
         total, total_weight = 0.0, 0.0
         for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
             masks = _draw_masks(rng, drop, len(rows), weights)
-            batch_weights = None if row_weights is None else row_weights[rows]
             value, weight_gradients, bias_gradients = loss_and_gradient(
-                weights, biases, activations, X[rows], y[rows], loss, batch_weights, l1, l2, masks
+                weights, biases, activations, inputs[rows], targets[rows], loss, row_weights[rows], l1, l2, masks
             )
             grads = clip([*weight_gradients, *bias_gradients], clip_value, clip_norm)
             UPDATES[optimizer.name](optimizer, params, grads, state, float(rate))
             updates += 1
-            seen = len(rows) if batch_weights is None else float(batch_weights.sum())
+            seen = float(row_weights[rows].sum())
             total, total_weight = total + seen * value, total_weight + seen
         history.append(total / total_weight if total_weight else 0.0)
     return history

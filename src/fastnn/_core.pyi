@@ -1,0 +1,88 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+ACTIVATIONS: tuple[str, ...]
+LOSSES: tuple[str, ...]
+OPTIMIZERS: tuple[str, ...]
+
+def built_levels() -> tuple[str, ...]: ...
+def levels() -> tuple[str, ...]: ...
+def current_level() -> tuple[str, int]: ...
+def get_max_threads() -> int: ...
+def set_max_threads_(n: int) -> None: ...
+def threads_decided() -> tuple[str, str | None]: ...
+def readable(a: NDArray[Any]) -> bool: ...
+def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]: ...
+def first_not_finite(a: NDArray[Any]) -> int: ...
+def activate(name: str, z: NDArray[Any]) -> None: ...
+def activation_slope(name: str, z: NDArray[Any], slope: NDArray[Any]) -> None: ...
+def times_slope(name: str, delta: NDArray[Any], a: NDArray[Any]) -> None: ...
+def update(
+    optimizer: dict[str, Any],
+    weights: NDArray[Any],
+    gradient: NDArray[Any],
+    m: NDArray[Any] | None,
+    v: NDArray[Any] | None,
+    rate: float,
+    updates: int,
+) -> None: ...
+
+class Network:
+    storage: NDArray[Any]
+    dtype: np.dtype[Any]
+    layer_sizes: tuple[int, ...]
+    activations: tuple[str, ...]
+    dropout: tuple[float, ...]
+    weights: tuple[NDArray[Any], ...]
+    biases: tuple[NDArray[Any], ...]
+    def __init__(
+        self, layer_sizes: tuple[int, ...], activations: tuple[str, ...], dropout: tuple[float, ...], dtype: DTypeLike
+    ) -> None: ...
+    def views(self, storage: NDArray[Any]) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]: ...
+    def predict(
+        self, x: NDArray[Any], out: NDArray[Any] | None = None, n_threads: int | None = None
+    ) -> NDArray[Any]: ...
+    def outputs(self, x: NDArray[Any], n_threads: int | None = None) -> list[NDArray[Any]]: ...
+    def gradient(
+        self,
+        loss: tuple[str, float, bool],
+        x: NDArray[Any],
+        y: NDArray[Any],
+        labels: bool,
+        sample_weight: NDArray[np.float64] | None = None,
+        gradient: NDArray[Any] | None = None,
+        input_gradient: NDArray[Any] | None = None,
+        n_threads: int | None = None,
+    ) -> float: ...
+
+class Run:
+    epoch_loss: NDArray[np.float64]
+    epoch_seconds: NDArray[np.float64]
+    def __init__(
+        self,
+        network: Network,
+        loss: tuple[str, float, bool],
+        optimizer: dict[str, Any],
+        moments: NDArray[Any],
+        updates: int,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        labels: bool,
+        sample_weight: NDArray[np.float64] | None,
+        batch_size: int,
+        n_epochs: int,
+        shuffle: bool,
+        bit_generator: np.random.BitGenerator,
+        n_threads: int | None,
+    ) -> None: ...
+    def set_rates(self, rates: NDArray[np.float64]) -> None: ...
+    def last_rates(self, epoch: int, end: int) -> NDArray[np.float64]: ...
+    def advance(self, seconds: float, n_epochs: int) -> str: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def updates(self) -> int: ...
+    @property
+    def batch_loss(self) -> float: ...

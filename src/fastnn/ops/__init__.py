@@ -1,0 +1,60 @@
+"""Drop-in functions for NumPy code: activations, the dense layer, losses and optimizers on plain arrays.
+
+They take any array-like of real numbers, in any layout and byte order, and compute in float32 or float64 on the
+compiled kernels. `fastnn.reference` has each of them under the same name and signature in plain NumPy.
+"""
+
+from __future__ import annotations
+
+from fastnn.ops.activations import (
+    elu,
+    elu_grad,
+    gelu,
+    gelu_grad,
+    leaky_relu,
+    leaky_relu_grad,
+    relu,
+    relu_grad,
+    sigmoid,
+    sigmoid_grad,
+    silu,
+    silu_grad,
+    softplus,
+    softplus_grad,
+    tanh,
+    tanh_grad,
+)
+from fastnn.ops.dense import linear, linear_grad
+from fastnn.ops.optimizers import adam, sgd
+from fastnn.ops.softmax import log_softmax, softmax
+
+# Means over an array already there are NumPy's field: nothing to gain from kernels.
+from fastnn.reference.losses import binary_cross_entropy, cross_entropy, mse_loss
+
+__all__ = [
+    "adam",
+    "binary_cross_entropy",
+    "cross_entropy",
+    "elu",
+    "elu_grad",
+    "gelu",
+    "gelu_grad",
+    "leaky_relu",
+    "leaky_relu_grad",
+    "linear",
+    "linear_grad",
+    "log_softmax",
+    "mse_loss",
+    "relu",
+    "relu_grad",
+    "sgd",
+    "sigmoid",
+    "sigmoid_grad",
+    "silu",
+    "silu_grad",
+    "softmax",
+    "softplus",
+    "softplus_grad",
+    "tanh",
+    "tanh_grad",
+]

@@ -1,0 +1,77 @@
+"""What goes into the functions and what comes out: any array-like of real numbers in, NumPy's result types out."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastnn.reference._arrays import Array
+
+
+def real_array(argument: str, values: ArrayLike) -> NDArray[Any]:
+    """Return `values` as an array of real numbers, in whatever layout it has, or say what it is instead."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # rows of unequal lengths
+        raise ValueError(f"{argument}: {error}") from None
+    if array.dtype.kind == "O":
+        array = _from_objects(argument, array)
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise TypeError(f"{argument}: got an array of dtype {array.dtype}, expected real numbers that fit into float64")
+    return array
+
+
+def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[np.float64]:
+    """Return Python's numbers (fractions, decimals, large integers) as float64; NumPy would take None and text too."""
+    for value in array.flat:
+        complex_only = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+        if complex_only or isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+            raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected a real number")
+    return array.astype(np.float64)
+
+
+def float_types(*arrays: NDArray[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """Return the type to compute in, float32 or float64, and that of the result.
+
+    NumPy's promotion decides: float32 stays, float16 is computed in float32, integers and bool in float64.
+    """
+    common = np.result_type(*arrays)
+    if common.kind == "f" and common.itemsize <= 4:
+        return np.dtype(np.float32), common.newbyteorder("=")
+    return np.dtype(np.float64), np.dtype(np.float64)
+
+
+def check_out(out: object, shape: tuple[int, ...], *, broadcast: bool = False) -> Array | None:
+    """Return `out` once a result of that shape is sure to fit; with `broadcast`, also where it has to be repeated."""
+    if out is None:
+        return None
+    if isinstance(out, tuple) and len(out) == 1:  # as ufuncs take it
+        return check_out(out[0], shape, broadcast=broadcast)
+    if not isinstance(out, np.ndarray) or out.dtype.kind != "f":
+        kind = f"dtype {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise TypeError(f"out: got {kind}, expected an ndarray of floating-point numbers")
+    if out.shape != shape and not (broadcast and _broadcasts(shape, out.shape)):
+        raise ValueError(f"out: got shape {out.shape}, expected {shape}")
+    if not out.flags.writeable:
+        raise ValueError("out: got a read-only array, expected one to write to")
+    return out
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
+
+
+def fits_kernels(array: NDArray[Any], dtype: DTypeLike) -> bool:
+    """Return whether the kernels can write to this array where it stands."""
+    return bool(array.flags.carray) and array.dtype.isnative and array.dtype == dtype
+
+
+def deliver(result: Array, dtype: DTypeLike, out: Array | None) -> Any:
+    """Return the result in `dtype`, a scalar if it has no dimensions, or written to `out`."""
+    if out is None:
+        return result.astype(dtype, copy=False)[()]
+    np.copyto(out, result, casting="same_kind")
+    return out

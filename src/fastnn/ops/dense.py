@@ -1,0 +1,174 @@
+"""The dense layer: activation(x @ w + b) in one pass, and its gradients."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _core
+from fastnn._scalars import integer
+from fastnn.ops._arrays import check_out, deliver, fits_kernels, float_types, real_array
+from fastnn.reference._arrays import Array
+from fastnn.reference.activations import ACTIVATIONS
+
+__all__ = ["linear", "linear_grad"]
+
+
+def linear(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    activation: str = "identity",
+    *,
+    out: Array | None = None,
+    n_threads: int | None = None,
+) -> Array:
+    """Return activation(x @ w + b), the activation applied while the sums are in the cache.
+
+    Parameters
+    ----------
+    x : array-like of real numbers, shape (..., n_in)
+        Rows of inputs, or one row.
+    w : array-like of real numbers, shape (n_in, n_out)
+        Weights.
+    b : array-like of real numbers, shape (n_out,), optional
+        Biases.
+    activation : str, default "identity"
+        A name in `fastnn.reference.ACTIVATIONS`; "softmax" is along the last axis.
+    out : ndarray of floating-point numbers, shape (..., n_out), optional
+        Where to write the result. It may overlap the arguments.
+    n_threads : int, optional
+        Threads to use; as many as the work pays for if not given. They don't change the result.
+
+    Returns
+    -------
+    ndarray, shape (..., n_out)
+        Of the type that NumPy promotes `x`, `w` and `b` to: float32 if all are (float16 is computed in float32),
+        float64 for integers; `out` if given.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not made of real numbers, or `out` not of floating-point numbers.
+    ValueError
+        If shapes don't fit, `out` is read-only, or there is no such activation.
+
+    Examples
+    --------
+    >>> linear([[1.0, 2.0]], [[3.0], [-4.0]], [1.0], "relu")
+    array([[0.]])
+    """
+    name = _checked_activation(activation)
+    if n_threads is not None:
+        n_threads = integer("n_threads", n_threads, low=1)
+    inputs, weights = real_array("x", x), real_array("w", w)
+    biases = np.zeros(weights.shape[1:], weights.dtype) if b is None else real_array("b", b)
+    compute, result_type = float_types(inputs, weights, biases)
+    _check_layer(inputs, weights)
+    _check_shape("b", biases, weights.shape[1:])
+    shape = (*inputs.shape[:-1], weights.shape[1])
+    out = check_out(out, shape)
+    in_place = out is not None and fits_kernels(out, compute) and not np.may_share_memory(out, inputs)
+    result = out if out is not None and in_place else np.empty(shape, compute)
+    if result.size > 0:
+        layer = _core.Network(weights.shape, (name,), (0.0,), compute)
+        layer.weights[0][...] = weights
+        layer.biases[0][...] = biases
+        rows = inputs if _core.readable(inputs) else inputs.astype(compute)
+        layer.predict(_as_rows(rows), result, n_threads)
+    delivered: Array = result if in_place else deliver(result, result_type, out)
+    return delivered
+
+
+def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, activation: str) -> tuple[Array, Array, Array]:
+    """Return the gradients of a loss with respect to x, w and b of `linear`.
+
+    With delta = grad_a * activation'(a): delta @ w.T, x.T @ delta, and the sums of delta over rows. For "softmax", whose
+    derivative is a matrix, delta = a * (grad_a - sum(grad_a * a)) in each row.
+
+    Parameters
+    ----------
+    x : array-like of real numbers, shape (..., n_in)
+        The layer's inputs.
+    w : array-like of real numbers, shape (n_in, n_out)
+        Weights.
+    a : array-like of real numbers, shape (..., n_out)
+        The layer's outputs, linear(x, w, b, activation).
+    grad_a : array-like of real numbers, the shape of `a`
+        The gradient of the loss with respect to them.
+    activation : str
+        The name of an activation whose derivative follows from its output: any but "gelu", "silu" and "sin".
+
+    Returns
+    -------
+    grad_x : ndarray, the shape of `x`
+    grad_w : ndarray, shape (n_in, n_out)
+    grad_b : ndarray, shape (n_out,)
+        All of the type that NumPy promotes the arguments to, as from `linear`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not made of real numbers.
+    ValueError
+        If shapes don't fit, or if the activation's derivative does not follow from its output.
+
+    Examples
+    --------
+    >>> grad_x, grad_w, grad_b = linear_grad([[1.0, 2.0]], [[3.0], [-4.0]], [[5.0]], [[1.0]], "relu")
+    >>> grad_x
+    array([[ 3., -4.]])
+    >>> grad_w.T, grad_b
+    (array([[1., 2.]]), array([1.]))
+    """
+    name = _checked_activation(activation)
+    allowed = [entry for entry in _core.ACTIVATIONS if ACTIVATIONS[entry].uses == "output"]
+    if name not in allowed:
+        raise ValueError(
+            f"activation: got {name!r}, whose derivative does not follow from its output; "
+            f"expected one of {', '.join(map(repr, allowed))}"
+        )
+    named = {"x": x, "w": w, "a": a, "grad_a": grad_a}
+    given = [real_array(argument, values) for argument, values in named.items()]
+    compute, result_type = float_types(*given)
+    _check_layer(given[0], given[1])
+    _check_shape("a", given[2], (*given[0].shape[:-1], given[1].shape[1]))
+    _check_shape("grad_a", given[3], given[2].shape)
+
+    inputs, weights = (array.astype(compute, copy=False) for array in given[:2])
+    outputs, delta = (np.array(array, dtype=compute, order="C") for array in given[2:])
+    _core.times_slope(name, delta, outputs)
+    # NumPy's products: large ones run in BLAS, and small ones are not worth a second entrance to the kernels.
+    x_rows, delta_rows = (np.atleast_2d(_as_rows(array)) for array in (inputs, delta))
+    gradients = delta @ weights.T, x_rows.T @ delta_rows, delta_rows.sum(axis=0)
+    grad_x, grad_w, grad_b = (gradient.astype(result_type, copy=False) for gradient in gradients)
+    return grad_x, grad_w, grad_b
+
+
+def _as_rows(array: NDArray[Any]) -> NDArray[Any]:
+    """Return (..., n) as (rows, n), and one row as it is."""
+    return array if array.ndim <= 2 else array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+
+
+def _checked_activation(activation: str) -> str:
+    expected = f"expected one of {', '.join(map(repr, _core.ACTIVATIONS))}"
+    if not isinstance(activation, str):
+        raise TypeError(f"activation: got {activation!r} of type {type(activation).__name__}, {expected}")
+    if activation not in _core.ACTIVATIONS:
+        raise ValueError(f"activation: got {activation!r}, {expected}")
+    return activation
+
+
+def _check_layer(x: NDArray[Any], w: NDArray[Any]) -> None:
+    if w.ndim != 2:
+        raise ValueError(f"w: got shape {w.shape}, expected (n_in, n_out)")
+    if x.ndim == 0 or x.shape[-1] != w.shape[0]:
+        raise ValueError(f"x: got shape {x.shape}, expected (..., {w.shape[0]}), as w has shape {w.shape}")
+
+
+def _check_shape(argument: str, array: NDArray[Any], expected: tuple[int, ...]) -> None:
+    if array.shape != expected:
+        raise ValueError(f"{argument}: got shape {array.shape}, expected {expected}")

@@ -1,0 +1,113 @@
+"""Softmax and its logarithm, along any axis, on the compiled kernels."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn import _core
+from fastnn.ops._arrays import check_out, deliver, float_types, real_array
+from fastnn.reference._arrays import Array
+
+__all__ = ["log_softmax", "softmax"]
+
+
+def softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
+    """Return exp(x) divided by its sum along an axis.
+
+    Parameters
+    ----------
+    x : array-like of real numbers
+        Any shape of at least one dimension, any layout and byte order.
+    axis : int, default -1
+        The axis along which the result adds up to 1.
+    out : ndarray of floating-point numbers, optional
+        Where to write the result: of the shape of `x`. It may overlap `x`.
+
+    Returns
+    -------
+    ndarray
+        float16 and float32 as given (float16 is computed in float32), float64 otherwise; `out` if given.
+
+    Raises
+    ------
+    TypeError
+        If `x` is not made of real numbers, or `out` not of floating-point numbers.
+    ValueError
+        If `x` has no such axis, or `out` has the wrong shape or is read-only.
+
+    Examples
+    --------
+    >>> softmax([[0.0, 0.0], [1000.0, 0.0]])
+    array([[0.5, 0.5],
+           [1. , 0. ]])
+    """
+    return _along(axis, x, out, logarithm=False)
+
+
+def log_softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
+    """Return the logarithm of `softmax`, which stays finite where softmax itself is zero.
+
+    With t = x - max(x) along the axis: t - log(sum(exp(t))).
+
+    Parameters
+    ----------
+    x : array-like of real numbers
+        Any shape of at least one dimension, any layout and byte order.
+    axis : int, default -1
+        The axis along which the exponentials of the result add up to 1.
+    out : ndarray of floating-point numbers, optional
+        Where to write the result: of the shape of `x`. It may overlap `x`.
+
+    Returns
+    -------
+    ndarray
+        As from `softmax`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As from `softmax`.
+
+    Examples
+    --------
+    >>> log_softmax([1000.0, 0.0])
+    array([    0., -1000.])
+    """
+    return _along(axis, x, out, logarithm=True)
+
+
+def _along(axis: int, x: ArrayLike, out: Array | None, *, logarithm: bool) -> Array:
+    given = real_array("x", x)
+    axis = _checked_axis(axis, given.ndim)
+    out = check_out(out, given.shape)
+    compute, result_type = float_types(given)
+    rows = np.array(np.moveaxis(given, axis, -1), dtype=compute, order="C")
+    if logarithm and rows.size > 0:
+        _log_softmax(rows)
+    elif rows.size > 0:
+        _core.activate("softmax", rows)
+    result: Array = deliver(np.moveaxis(rows, -1, axis), result_type, out)
+    return result
+
+
+def _log_softmax(rows: Array) -> None:
+    with np.errstate(invalid="ignore", divide="ignore"):  # infinite elements make NaN, without a word
+        rows -= rows.max(axis=-1, keepdims=True)
+        powers = rows.copy()
+        _core.activate("exp", powers)
+        rows -= np.log(powers.sum(axis=-1, keepdims=True))
+
+
+def _checked_axis(axis: int, ndim: int) -> int:
+    if ndim == 0:
+        raise ValueError("x: got a scalar, expected at least one dimension")
+    try:
+        number = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"axis: got {axis!r} of type {type(axis).__name__}, expected an integer") from None
+    if not -ndim <= number < ndim:
+        raise ValueError(f"axis: got {axis}, expected {-ndim} to {ndim - 1}, as x has {ndim} dimensions")
+    return number

@@ -1,0 +1,95 @@
+"""The oracle's dense layer and its gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastnn.reference import ACTIVATIONS, linear, linear_grad
+
+FROM_OUTPUT = [name for name, activation in ACTIVATIONS.items() if activation.uses == "output"]
+FROM_INPUT = [name for name, activation in ACTIVATIONS.items() if activation.uses == "input"]
+
+
+@pytest.fixture
+def layer():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(7, 3)), rng.normal(size=(3, 4)), rng.normal(size=4)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_linear(layer, activation):
+    x, w, b = layer
+    expected = ACTIVATIONS[activation].value(x @ w + b)
+    np.testing.assert_array_equal(linear(x, w, b, activation), expected)
+    np.testing.assert_allclose(linear(x[0], w, b, activation), expected[0], rtol=1e-13)
+    np.testing.assert_array_equal(linear(x, w, activation=activation), ACTIVATIONS[activation].value(x @ w))
+    out = np.empty((7, 4))
+    assert linear(x, w, b, activation, out=out, n_threads=2) is out
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_linear_types(layer):
+    x, w, b = layer
+    single = [array.astype(np.float32) for array in layer]
+    assert linear(*single, "gelu").dtype == np.float32
+    assert linear(x, *single[1:]).dtype == np.float64
+    assert linear([[1, 2, 3]], w, b).dtype == np.float64
+    np.testing.assert_array_equal(linear(x.tolist(), w.tolist(), b.tolist()), linear(x, w, b))
+    out = np.empty((7, 4), dtype=np.float32)
+    np.testing.assert_allclose(linear(x, w, b, out=out), linear(x, w, b).astype(np.float32))
+
+
+@pytest.mark.parametrize("activation", FROM_OUTPUT)
+@pytest.mark.parametrize("rows", [7, None])
+def test_linear_grad_by_finite_differences(layer, activation, rows):
+    x, w, b = layer
+    x = x[0] if rows is None else x
+    direction = np.random.default_rng(1).normal(size=(*x.shape[:-1], 4))
+    a = linear(x, w, b, activation)
+    grads = linear_grad(x, w, a, direction, activation)
+    arrays, step = [x, w, b], 1e-6
+    for which, grad in enumerate(grads):
+        assert grad.shape == arrays[which].shape
+        for index in np.ndindex(grad.shape):
+            losses = []
+            for change in (step, -step):
+                moved = [array.copy() for array in arrays]
+                moved[which][index] += change
+                losses.append((linear(*moved, activation) * direction).sum())
+            assert grad[index] == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-6, abs=1e-8)
+
+
+def test_linear_grad_types(layer):
+    x, w, b = (array.astype(np.float32) for array in layer)
+    a = linear(x, w, b, "tanh")
+    assert all(grad.dtype == np.float32 for grad in linear_grad(x, w, a, np.ones_like(a), "tanh"))
+
+
+@pytest.mark.parametrize("activation", FROM_INPUT)
+def test_linear_grad_needs_the_output_to_tell(layer, activation):
+    x, w, b = layer
+    a = linear(x, w, b, activation)
+    with pytest.raises(ValueError, match=f"activation: got '{activation}', .*expected one of 'identity', 'tanh'"):
+        linear_grad(x, w, a, a, activation)
+
+
+def test_wrong_arguments(layer):
+    x, w, b = layer
+    a = linear(x, w, b)
+    cases = [
+        (lambda: linear(x, w.T), r"x: got shape \(7, 3\), expected \(n, 4\) or \(4,\)"),
+        (lambda: linear(x[np.newaxis], w), r"x: got shape \(1, 7, 3\)"),
+        (lambda: linear(x, w[0]), r"w: got shape \(4,\), expected \(n_in, n_out\)"),
+        (lambda: linear(x, w, b[:1]), r"b: got shape \(1,\), expected \(4,\)"),
+        (lambda: linear(x, w, b, "swish"), "activation: got 'swish', expected one of 'identity', 'tanh'"),
+        (lambda: linear(x, w, out=np.empty((7, 1))), r"out: got shape \(7, 1\), expected \(7, 4\)"),
+        (lambda: linear(x, w, n_threads=0), "n_threads: got 0"),
+        (lambda: linear_grad(x, w, a[:1], a, "tanh"), r"a: got shape \(1, 4\), expected \(7, 4\)"),
+        (lambda: linear_grad(x, w, a, a[0], "tanh"), r"grad_a: got shape \(4,\), expected \(7, 4\)"),
+    ]
+    for call, message in cases:
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(TypeError, match="activation: got 3 of type int, expected a name"):
+        linear(x, w, b, 3)
