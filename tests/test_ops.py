@@ -52,7 +52,8 @@ def assert_close(actual, expected, dtype=None):
 
 def expected(name, x):
     """The oracle's value, in float64."""
-    return getattr(reference, name)(np.asarray(x, np.float64))
+    with np.errstate(divide="ignore"):  # log_softmax of nothing
+        return getattr(reference, name)(np.asarray(x, np.float64))
 
 
 def test_names():
@@ -117,7 +118,7 @@ def test_types(name):
     half = function(x.astype(np.float16) / 8)
     assert half.dtype == np.float16
     assert_close(half, expected(name, x / 8))
-    for objects in ([Fraction(1, 4), 2], [Decimal("0.25"), 2], [np.float32(0.25), np.int8(2)], [0.25, 2, 2**70][:2]):
+    for objects in ([Fraction(1, 4), 2], [Decimal("0.25"), 2], [np.float32(0.25), np.int8(2)]):
         assert_close(function(np.array(objects, dtype=object)), expected(name, [0.25, 2.0]))
     assert_close(function([[0.25, 1], [2, True]]), expected(name, [[0.25, 1], [2, 1]]))
 
@@ -169,7 +170,7 @@ def test_out(name):
     ]
     for out in buffers:
         assert function(x, out=out) is out
-        assert_close(out, wanted, np.promote_types(out.dtype, np.float16) if out.dtype.itemsize < 8 else np.float64)
+        assert_close(out, wanted, f"f{min(out.dtype.itemsize, 8)}")
     assert function(x, (buffers[0],)) is buffers[0]
     repeated = np.empty((2, 6, 5))
     function(x, out=repeated)
@@ -189,8 +190,8 @@ def test_overlap(name):
 @pytest.mark.parametrize("name", [*ELEMENTWISE, *SOFTMAX])
 def test_wrong_types(name):
     function = getattr(ops, name)
-    objects = [np.array([None], object), np.array(["1"], object), np.array([1j], object), np.array([[]], object), {}]
-    for x in ([1j], ["1"], b"1", np.array(["2020-01-01"], "M8[D]"), *objects[:3], {}, None, [np.complex64(1)]):
+    objects = [np.array([value], object) for value in (None, "1", 1j, np.complex64(1), {})]
+    for x in ([1j], ["1"], b"1", np.array(["2020-01-01"], "M8[D]"), {}, None, *objects):
         with pytest.raises(TypeError, match="^x: got "):
             function(x)
     if np.dtype(np.longdouble).itemsize > 8:
@@ -223,7 +224,8 @@ def test_softmax(name):
     for shape in [(7,), (4, 5), (3, 4, 5), (2, 3, 4, 5), (3, 0), (0, 3)]:
         x = numbers(shape, scale=5.0)
         for axis in range(-len(shape), len(shape)):
-            wanted = getattr(reference, name)(x, axis=axis)
+            with np.errstate(divide="ignore"):
+                wanted = getattr(reference, name)(x, axis=axis)
             for given in (x, np.asfortranarray(x), x.astype(x.dtype.newbyteorder()), np.broadcast_to(x, shape)):
                 assert_close(function(given, axis), wanted)
             single = function(x.astype(np.float32), axis=axis)

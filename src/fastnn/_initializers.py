@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Weights: TypeAlias = NDArray[np.float64]
-_Draw: TypeAlias = Callable[[int, int, np.random.Generator], _Weights]
+_Draw: TypeAlias = "Callable[[int, int, np.random.Generator], _Weights]"
 
 # Their outputs have about half the variance of their inputs, which He's factor of 2 makes up for.
 _RELU_FAMILY = ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")

@@ -1,0 +1,96 @@
+"""What several test files share: data for every loss, the registries as objects, the oracle's trajectory, scripts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import MLP, Trainer, _core, losses, optimizers, reference
+
+OUTPUT_ONLY = ("softmax", "exp")
+HIDDEN = [name for name in _core.ACTIVATIONS if name not in OUTPUT_ONLY]
+# Rows of the native registry that are not a class of their own.
+_SPECIAL = {
+    "momentum": optimizers.SGD(0.01, momentum=0.9),
+    "nesterov": optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+}
+
+
+def optimizer_of(row: str, **changes: Any) -> optimizers.Optimizer:
+    """Return an object that is trained by that row of `_core.OPTIMIZERS`."""
+    optimizer = _SPECIAL.get(row) or optimizers.OPTIMIZERS[row]()
+    return type(optimizer)(**vars(optimizer) | changes)
+
+
+def links_of(loss: str) -> tuple[str, ...]:
+    """Return the output activations that go with a loss."""
+    return losses.LOSSES[loss].links or _core.ACTIVATIONS
+
+
+LOSSES_AND_LINKS = [(loss, link) for loss in _core.LOSSES for link in links_of(loss)]
+
+
+def data(rows: int, n_in: int, n_out: int, loss: str = "mse", seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return inputs, and targets that the loss is made for and a network can learn."""
+    rng = np.random.default_rng([seed, rows, n_in, n_out])
+    X = rng.normal(size=(rows, n_in))
+    y = np.sin(X @ rng.normal(size=(n_in, n_out))) + 0.1 * rng.normal(size=(rows, n_out))
+    if loss == "poisson":
+        return X, rng.poisson(np.exp(y)).astype(float)
+    if loss == "binary_cross_entropy":
+        return X, (y > 0).astype(float)
+    if loss == "cross_entropy":
+        return X, np.argmax(y, axis=1) if n_out > 1 else np.ones((rows, 1))
+    return X, y
+
+
+def model_of(sizes: tuple[int, ...], activation: Any = "tanh", output: str = "identity", **options: Any) -> MLP:
+    """Return a model in float64 with biases that are not zero."""
+    options = {"dtype": np.float64, "random_state": 1} | options
+    model = MLP(sizes, activation, output, **options)
+    rng = np.random.default_rng(2)
+    for b in model.biases:
+        b[...] = rng.normal(size=b.shape) * 0.1
+    return model
+
+
+def oracle(model: MLP, X: Any, y: Any, seed: int, **options: Any) -> tuple[list[Any], list[Any], list[float]]:
+    """Train a copy of the model with `reference.train`; return weights, biases and losses."""
+    weights, biases = [w.copy() for w in model.weights], [b.copy() for b in model.biases]
+    rng = np.random.default_rng(seed)
+    history = reference.train(weights, biases, model.activations, X, y, rng=rng, dropout=list(model.dropout), **options)
+    return weights, biases, history
+
+
+def assert_same_trajectory(trainer: Trainer, X: Any, y: Any, seed: int, epochs: int, rtol: float, **run: Any) -> None:
+    """Train, and compare losses and parameters with the oracle's."""
+    options = {name: getattr(trainer, name) for name in ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value")}
+    loss, optimizer = trainer.loss, trainer.optimizer
+    expected = oracle(trainer.model, X, y, seed, loss=loss, optimizer=optimizer, epochs=epochs, **options, **run)
+    before = trainer.model.to_vector()
+    history = trainer.run(X, y, epochs, **run)
+    assert np.abs(trainer.model.to_vector() - before).max() > 1e-3  # something was learned
+    np.testing.assert_allclose(history["loss"], expected[2], rtol=rtol, atol=rtol)
+    for got, wanted in zip(trainer.model.weights + trainer.model.biases, expected[0] + expected[1], strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=rtol, atol=rtol * np.abs(wanted).max())
+
+
+def state_of(trainer: Trainer) -> tuple[Any, ...]:
+    """Return everything that the next step depends on, to be compared to the bit."""
+    rng = trainer._rng.bit_generator.state
+    return trainer.model.to_vector().tobytes(), np.array(trainer._moments).tobytes(), trainer.updates, repr(rng)
+
+
+def run_script(script: str, *arguments: str, timeout: float = 60, check: bool = True, **environment: str) -> Any:
+    """Run a script in a Python of its own, in this environment with changes."""
+    command = [sys.executable, "-c", script, *arguments]
+    env = {**os.environ, **environment}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=env, check=False)
+    if check:
+        assert result.returncode == 0, result.stderr
+    return result

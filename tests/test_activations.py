@@ -1,0 +1,232 @@
+"""The compiled activations against the oracle: value and slope, every length, units in the last place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastnn import _core, reference
+
+DTYPES = [np.float32, np.float64]
+ELEMENTWISE = [name for name in _core.ACTIVATIONS if name != "softmax"]
+FROM_OUTPUT = [name for name in _core.ACTIVATIONS if reference.ACTIVATIONS[name].uses == "output"]
+GUARD = -123.0
+
+# The most that a value may be off, in units in the last place; 4 for names that don't stand here.
+ULPS = {"identity": 0, "relu": 0, "leaky_relu": 1, "tanh": 2, "sigmoid": 2, "exp": 2, "elu": 2, "softplus": 2, "sin": 1}
+
+# Formulas in long double, exact enough to measure float64 by. (gelu would need an erf that NumPy does not have.)
+WIDE = {
+    "identity": lambda z: z,
+    "tanh": np.tanh,
+    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    "relu": lambda z: np.maximum(z, 0),
+    "leaky_relu": lambda z: np.where(z > 0, z, z * np.longdouble("0.01")),
+    "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+    "silu": lambda z: z / (1 + np.exp(-z)),
+    "softplus": lambda z: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))),
+    "sin": np.sin,
+    "exp": np.exp,
+}
+has_long_double = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant
+
+
+def oracle(name, z):
+    """Value and slope in float64; those of softmax a row, with the diagonal of its Jacobian as slope."""
+    activation, z = reference.ACTIVATIONS[name], np.asarray(z, np.float64)
+    a = activation.value(z)
+    return a, activation.slope(z, a)
+
+
+def numbers(n, dtype, seed=0):
+    return np.random.default_rng(seed).uniform(-6, 6, n).astype(dtype)
+
+
+def guarded(values, start):
+    """Return a view on a copy of `values`, and a function that asserts that nothing around it has changed."""
+    buffer = np.full(len(values) + 40, GUARD, values.dtype)
+    inside = np.s_[start : start + len(values)]
+    buffer[inside] = values
+
+    def check():
+        np.testing.assert_array_equal(np.delete(buffer, inside), GUARD)
+
+    return buffer[inside], check
+
+
+def assert_close(actual, expected):
+    eps = float(np.finfo(actual.dtype).eps)
+    np.testing.assert_allclose(actual.astype(np.float64), expected, rtol=8 * eps, atol=8 * eps)
+
+
+def test_registry():
+    assert set(_core.ACTIVATIONS) == set(reference.ACTIVATIONS)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", _core.ACTIVATIONS)
+def test_value(name, dtype):
+    for n in range(34):
+        for start in (0, 3):
+            z, check = guarded(numbers(n, dtype, seed=n), start)
+            expected = oracle(name, z)[0] if n else []
+            _core.activate(name, z)
+            check()
+            assert_close(z, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_value_and_slope(name, dtype):
+    for n in range(34):
+        z, check = guarded(numbers(n, dtype, seed=n), 3)
+        slope, check_slope = guarded(np.zeros(n, dtype), 5)
+        alone = z.copy()
+        expected, expected_slope = oracle(name, z)
+        _core.activation_slope(name, z, slope)
+        check()
+        check_slope()
+        assert_close(slope, expected_slope)
+        _core.activate(name, alone)
+        assert_close(z, expected)
+        np.testing.assert_allclose(z, alone, rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FROM_OUTPUT)
+def test_times_slope(name, dtype):
+    activation = reference.ACTIVATIONS[name]
+    for n in range(1, 34):
+        a = activation.value(numbers(n, np.float64, seed=n)).astype(dtype)
+        outputs, check_outputs = guarded(a, 5)
+        delta, check = guarded(numbers(n, dtype, seed=n + 1), 3)
+        wide = a.astype(np.float64)
+        expected = activation.backward(wide, wide, delta.astype(np.float64))
+        _core.times_slope(name, delta, outputs)
+        check()
+        check_outputs()
+        np.testing.assert_array_equal(outputs, a)
+        assert_close(delta / 8, expected / 8)  # of numbers up to 6
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", _core.ACTIVATIONS)
+def test_rows(name, dtype):
+    """An array of rows is worked on row by row: what one row gives does not depend on the others."""
+    for shape in [(3, 1), (5, 4), (4, 17), (2, 3, 33)]:
+        z = numbers(np.prod(shape), dtype).reshape(shape)
+        rows = z.reshape(-1, shape[-1]).copy()
+        _core.activate(name, z)
+        for row, expected in zip(rows, z.reshape(-1, shape[-1]), strict=True):
+            _core.activate(name, row)
+            np.testing.assert_array_equal(row, expected)
+
+
+def ulps(actual, exact):
+    """Return how far `actual` is from `exact`, in units in the last place of its type at that place."""
+    info = np.finfo(actual.dtype)
+    unit = np.exp2(np.maximum(np.floor(np.log2(np.maximum(np.abs(exact), info.tiny))), info.minexp) - info.nmant)
+    return np.abs(actual.astype(exact.dtype) - exact) / unit
+
+
+def samples(dtype):
+    """All sizes down to the tiniest, and dense where the functions bend."""
+    rng = np.random.default_rng(0)
+    wide = 100.0 if dtype == np.float32 else 740.0
+    signs = rng.choice([-1.0, 1.0], 20_000)
+    parts = [
+        rng.uniform(-1, 1, 20_000),
+        rng.uniform(-4, 4, 40_000),
+        rng.uniform(-20, 20, 40_000),
+        rng.uniform(-wide, wide, 20_000),
+        signs * 10.0 ** rng.uniform(-30, 0, 20_000),
+    ]
+    return np.concatenate(parts).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name in ELEMENTWISE if name != "gelu"])
+def test_units_in_the_last_place(name, dtype):
+    z = samples(dtype)
+    if dtype == np.float64 and not (has_long_double and name in WIDE):
+        pytest.skip("nothing to measure by")
+    with np.errstate(over="ignore", under="ignore"):
+        if dtype == np.float32:
+            exact = np.asarray(reference.ACTIVATIONS[name].value(z.astype(np.float64)))
+        else:
+            exact = WIDE[name](z.astype(np.longdouble))
+    with np.errstate(over="ignore"):
+        expected_to_overflow = ~np.isfinite(exact.astype(dtype))
+    a = z.copy()
+    _core.activate(name, a)
+    assert (a[expected_to_overflow] == np.inf).all()
+    # Where the result is subnormal, sigmoid(z) has lost the digits that silu multiplies by z.
+    kept = ~expected_to_overflow & ((np.abs(exact) >= np.finfo(dtype).tiny) | (name != "silu"))
+    error = ulps(a[kept], exact[kept])
+    worst = int(np.argmax(error))
+    assert error[worst] <= ULPS.get(name, 4), f"{name}({z[kept][worst]!r}) is off by {error[worst]:.3g} ulp"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gelu_error(dtype):
+    """The error of the normal distribution function is a few units of 1: on its way to 0, digits are lost."""
+    z = samples(dtype)
+    a = z.copy()
+    _core.activate("gelu", a)
+    error = np.abs(a - reference.gelu(z.astype(np.float64))) / np.maximum(np.abs(z), np.finfo(dtype).tiny)
+    assert error.max() <= 2 * np.finfo(dtype).eps
+
+
+# The activation at minus infinity, at plus infinity.
+LIMITS = {
+    "identity": (-np.inf, np.inf),
+    "tanh": (-1, 1),
+    "sigmoid": (0, 1),
+    "relu": (0, np.inf),
+    "leaky_relu": (-np.inf, np.inf),
+    "elu": (-1, np.inf),
+    "gelu": (0, np.inf),
+    "silu": (0, np.inf),
+    "softplus": (0, np.inf),
+    "sin": (np.nan, np.nan),
+    "exp": (0, np.inf),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_limits(name, dtype):
+    for where in (0, 32):  # in a whole vector, in the tail
+        z = np.full(33, 0.5, dtype)
+        for value, expected in zip((-np.inf, np.inf, np.nan), (*LIMITS[name], np.nan), strict=True):
+            z[where] = value
+            a, slope, both = z.copy(), np.empty_like(z), z.copy()
+            _core.activate(name, a)
+            _core.activation_slope(name, both, slope)
+            np.testing.assert_array_equal([a[where], both[where]], expected)
+            assert np.isfinite(np.delete(a, where)).all()
+            if np.isfinite(value) or name == "sin":
+                continue
+            if np.isinf(value) and name != "exp":
+                assert slope[where] in (0, 1, dtype(0.01))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_extremes(dtype):
+    z = np.array([[1e4, 0, -1e4], [-np.inf, 0, 0], [np.nan, 0, 0], [0, 0, np.nan]], dtype)
+    _core.activate("softmax", z)
+    np.testing.assert_array_equal(z, [[1, 0, 0], [0, 0.5, 0.5], [np.nan] * 3, [np.nan] * 3])
+
+
+def test_wrong_arrays():
+    z = np.ones((4, 4), np.float32)
+    for wrong in (z.T[::2], z.astype(np.float16), z.astype(int), z.astype(">f4"), np.broadcast_to(z, z.shape)):
+        with pytest.raises(TypeError, match="a writable contiguous float32 or float64 array"):
+            _core.activate("tanh", wrong)
+    for name, wrong in [("tanh", z[0]), ("tanh", z.astype(np.float64)), ("softmax", z.copy())]:
+        with pytest.raises(ValueError, match="slope must be like z"):
+            _core.activation_slope(name, z, wrong)
+    for name, wrong in [("tanh", z[0]), ("tanh", z.astype(np.float64)), ("gelu", z.copy())]:
+        with pytest.raises(ValueError, match="delta must be like a"):
+            _core.times_slope(name, z, wrong)
+    np.testing.assert_array_equal(z, 1)

@@ -1,0 +1,193 @@
+"""linear and linear_grad of fastnn.ops against the oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastnn import _core, reference
+from fastnn.ops import linear, linear_grad
+
+DTYPES = [np.float32, np.float64]
+FROM_OUTPUT = [name for name in _core.ACTIVATIONS if reference.ACTIVATIONS[name].uses == "output"]
+FROM_INPUT = [name for name in _core.ACTIVATIONS if reference.ACTIVATIONS[name].uses == "input"]
+
+
+def layer(n=7, n_in=5, n_out=6, dtype=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+    shapes = (n, n_in), (n_in, n_out), (n_out,)
+    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def assert_close(actual, expected):
+    eps = float(np.finfo(actual.dtype).eps)
+    np.testing.assert_allclose(actual, expected, rtol=64 * eps, atol=64 * eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", _core.ACTIVATIONS)
+def test_linear(activation, dtype):
+    for n, n_in, n_out in [(1, 1, 1), (7, 5, 6), (40, 33, 4), (3, 16, 17), (2, 70, 3)]:
+        x, w, b = layer(n, n_in, n_out, dtype)
+        w /= np.sqrt(dtype(n_in))
+        wanted = reference.linear(*(array.astype(np.float64) for array in (x, w, b)), activation)
+        actual = linear(x, w, b, activation)
+        assert actual.dtype == dtype
+        assert_close(actual, wanted)
+        np.testing.assert_array_equal(linear(x, w, b, activation, n_threads=3), actual)
+        np.testing.assert_array_equal(linear(x[0], w, b, activation), actual[0])
+        np.testing.assert_array_equal(linear(x, w, np.zeros(n_out, dtype), activation), linear(x, w, None, activation))
+
+
+def test_shapes():
+    x, w, b = layer(24)
+    wanted = linear(x, w, b, "softmax")
+    assert linear(x[0], w, b).shape == (6,)
+    np.testing.assert_array_equal(linear(x.reshape(2, 3, 4, 5), w, b, "softmax"), wanted.reshape(2, 3, 4, 6))
+    crossed = x.reshape(4, 6, 5).transpose(1, 0, 2)
+    np.testing.assert_array_equal(
+        linear(crossed, w, b, "softmax"), wanted.reshape(4, 6, 6).transpose(1, 0, 2)
+    )
+    for shape in [(0, 5), (3, 0, 5)]:
+        assert linear(np.ones(shape), w, b).shape == (*shape[:-1], 6)
+    assert linear(x, np.ones((5, 0))).shape == (24, 0)
+    np.testing.assert_array_equal(linear(np.ones((3, 0)), np.ones((0, 6)), b), np.tile(b, (3, 1)))
+    np.testing.assert_array_equal(linear(np.ones((3, 0)), np.ones((0, 2)), b[:2]), np.tile(b[:2], (3, 1)))
+
+
+def test_types():
+    x, w, b = layer()
+    single, half = ([array.astype(dtype) for array in (x, w, b)] for dtype in (np.float32, np.float16))
+    wanted = linear(x, w, b)
+    assert linear(*single).dtype == linear(half[0], *single[1:]).dtype == np.float32
+    assert linear(*half).dtype == np.float16
+    assert linear(x, *single[1:]).dtype == linear(single[0], w, b).dtype == linear(*single[:2], b).dtype == np.float64
+    np.testing.assert_array_equal(linear(x.tolist(), w.tolist(), b.tolist()), wanted)
+    np.testing.assert_array_equal(linear(x.astype(object), w, b), wanted)
+    whole = np.arange(-17, 18).reshape(7, 5)
+    for code in "bhilq":
+        actual = linear(whole.astype(code), w, b)
+        assert actual.dtype == np.float64
+        np.testing.assert_array_equal(actual, linear(whole.astype(np.float64), w, b))
+    assert linear(whole, np.eye(5, dtype=int)).dtype == np.float64
+    np.testing.assert_array_equal(linear(whole > 0, w, b), linear((whole > 0).astype(float), w, b))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_layouts(dtype):
+    x, w, b = layer(dtype=dtype)
+    wanted = linear(x, w, b)
+    swapped = np.dtype(dtype).newbyteorder()
+    views = [
+        lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+        lambda a: np.ascontiguousarray(a[..., ::-1])[..., ::-1],
+        np.asfortranarray,
+        lambda a: a.astype(swapped),
+        lambda a: np.broadcast_to(a, a.shape),
+    ]
+    for view in views:
+        np.testing.assert_array_equal(linear(view(x), w, b), wanted)
+        np.testing.assert_array_equal(linear(view(x), view(w), view(b)), wanted)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_out(dtype):
+    x, w, b = layer(dtype=dtype)
+    wanted = linear(x, w, b, "tanh")
+    guarded = np.full((9, 6), -123.0, dtype)
+    buffers = [
+        guarded[1:-1],
+        np.empty((6, 7), dtype).T,
+        np.empty((7, 12), dtype)[:, ::-2],
+        np.empty((7, 6), np.dtype(dtype).newbyteorder()),
+        np.empty((7, 6), np.float64),
+    ]
+    for out in buffers:
+        assert linear(x, w, b, "tanh", out=out) is out
+        np.testing.assert_array_equal(out, wanted)
+    np.testing.assert_array_equal(guarded[[0, -1]], -123.0)
+    square = layer(5, 5, 5, dtype)
+    wanted = linear(*square)
+    linear(*square, out=square[0])
+    np.testing.assert_array_equal(square[0], wanted)
+
+
+def test_wrong_arguments():
+    x, w, b = layer()
+    out = np.full((7, 6), -123.0)
+    wrong = [
+        (ValueError, "^w: got shape .5,., expected .n_in, n_out.", (x, w[:, 0], b)),
+        (ValueError, "^x: got shape .7, 4., expected ...., 5., as w has shape .5, 6.", (x[:, :4], w, b)),
+        (ValueError, "^x: got shape .., expected", (1.0, w, b)),
+        (ValueError, "^b: got shape .5,., expected .6,.", (x, w, b[:5])),
+        (ValueError, "^activation: got 'tan', expected one of 'identity'", (x, w, b, "tan")),
+        (TypeError, "^activation: got 3 of type int, expected one of 'identity'", (x, w, b, 3)),
+        (TypeError, "^x: got an array of dtype complex128", (x + 1j, w, b)),
+        (TypeError, "^w: got an array of dtype <U1", (x, [["a"]], b)),
+        (TypeError, "^b: got None of type NoneType", (x, w, [None] * 6)),
+    ]
+    for error, message, arguments in wrong:
+        with pytest.raises(error, match=message):
+            linear(*arguments, out=out)
+    for n_threads, error in [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError)]:
+        with pytest.raises(error, match="^n_threads: got "):
+            linear(x, w, b, out=out, n_threads=n_threads)
+    np.testing.assert_array_equal(out, -123.0)
+    with pytest.raises(ValueError, match="^out: got shape .6, 7., expected .7, 6."):
+        linear(x, w, b, out=out.T)
+    with pytest.raises(TypeError, match="^out: got dtype int64"):
+        linear(x, w, b, out=np.zeros((7, 6), np.int64))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", FROM_OUTPUT)
+def test_linear_grad(activation, dtype):
+    for n, n_in, n_out in [(1, 1, 1), (7, 5, 6), (40, 17, 2)]:
+        x, w, b = layer(n, n_in, n_out, dtype)
+        w /= np.sqrt(dtype(n_in))
+        a, grad_a = linear(x, w, b, activation), layer(n, n_out, 1, dtype, seed=1)[0]
+        kept = [array.copy() for array in (x, w, a, grad_a)]
+        wanted = reference.linear_grad(*(array.astype(np.float64) for array in (x, w, a, grad_a)), activation)
+        for actual, oracle in zip(linear_grad(x, w, a, grad_a, activation), wanted, strict=True):
+            assert actual.dtype == dtype
+            assert_close(actual, oracle)
+        one = linear_grad(x[0], w, a[0], grad_a[0], activation)
+        for actual, oracle in zip(one, linear_grad(x[:1], w, a[:1], grad_a[:1], activation), strict=True):
+            assert_close(actual, oracle.reshape(actual.shape))
+        for array, before in zip((x, w, a, grad_a), kept, strict=True):
+            np.testing.assert_array_equal(array, before)
+
+
+def test_linear_grad_shapes_and_types():
+    x, w, b = layer(24)
+    a, grad_a = linear(x, w, b, "tanh"), layer(24, 6, 1, seed=1)[0]
+    wanted = linear_grad(x, w, a, grad_a, "tanh")
+    stacked = linear_grad(x.reshape(2, 12, 5), w, a.reshape(2, 12, 6), grad_a.reshape(2, 12, 6), "tanh")
+    for actual, flat in zip(stacked, wanted, strict=True):
+        assert_close(actual.reshape(flat.shape), flat)
+    swapped = [np.asfortranarray(array.astype(array.dtype.newbyteorder())) for array in (x, w, a, grad_a)]
+    for actual, native in zip(linear_grad(*swapped, "tanh"), wanted, strict=True):
+        assert actual.dtype == np.float64
+        assert_close(actual, native)
+    assert [g.dtype for g in linear_grad(*(v.astype(np.float16) for v in (x, w, a, grad_a)), "tanh")] == [np.float16] * 3
+    empty = linear_grad(x[:0], w, a[:0], grad_a[:0], "tanh")
+    assert [g.shape for g in empty] == [(0, 5), (5, 6), (6,)]
+    assert not empty[1].any()
+
+
+@pytest.mark.parametrize("activation", FROM_INPUT)
+def test_linear_grad_needs_the_output(activation):
+    x, w, b = layer()
+    with pytest.raises(ValueError, match=f"^activation: got '{activation}', whose derivative does not follow"):
+        linear_grad(x, w, linear(x, w, b, activation), np.ones((7, 6)), activation)
+
+
+def test_linear_grad_wrong_shapes():
+    x, w, b = layer()
+    a = linear(x, w, b)
+    with pytest.raises(ValueError, match="^a: got shape .6, 6., expected .7, 6."):
+        linear_grad(x, w, a[:6], a, "tanh")
+    with pytest.raises(ValueError, match="^grad_a: got shape .7, 5., expected .7, 6."):
+        linear_grad(x, w, a, a[:, :5], "tanh")
+    with pytest.raises(TypeError, match="^grad_a: got an array of dtype complex128"):
+        linear_grad(x, w, a, a * 1j, "tanh")
