@@ -36,27 +36,23 @@ double run_batch(Step<T> &step, const Team &team, const Network &network, const 
 template <class T> class Predictor {
   public:
     Predictor(const Prediction &call, Arena &arena)
-        : call_(call), chunk_(chunk_of(call)), step_(call.network, call.parameters, chunk_, {false, false}, nullptr, arena) {}
+        : call_(call), piece_(call.n_rows < prediction_rows ? call.n_rows : prediction_rows),
+          step_(call.network, call.parameters, piece_ * call.n_threads, {false, false}, nullptr, arena) {}
 
     void run() { parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<Predictor *>(self)->run(team); }, this); }
 
   private:
-    static int64_t chunk_of(const Prediction &call) {
-        const int64_t most = prediction_rows * call.n_threads;
-        return call.n_rows < most ? call.n_rows : most;
-    }
-
-    // Rows are independent, and so no thread waits for another.
+    // No thread waits for another: each has rows of its own, both of the data and of the buffers.
     void run(const Team &team) {
         Step<T> step = step_;
-        for (int64_t first = 0; first < call_.n_rows; first += chunk_) {
-            const int64_t left = call_.n_rows - first;
-            const Batch chunk = {nullptr, first, left < chunk_ ? left : chunk_};
-            const Range rows = share(chunk.size, 1, team);
-            step.read_x(call_.x, chunk, rows);
-            step.forward(rows, first);
+        const Range own = share(call_.n_rows, 1, team);
+        for (int64_t first = own.begin; first < own.end; first += piece_) {
+            const int64_t left = own.end - first, begin = team.index * piece_;
+            const Range rows = {begin, begin + (left < piece_ ? left : piece_)};
+            step.read_x(call_.x, {nullptr, first - begin, rows.end}, rows);
+            step.forward(rows, 0);
             for (int64_t l = 0; l < call_.network.n_layers; l++)
-                if (call_.outputs[l]) copy_out(step.output(l), call_.network.layers[l], rows, static_cast<T *>(call_.outputs[l]), first);
+                if (call_.outputs[l]) copy_out(step.output(l), call_.network.layers[l], rows, static_cast<T *>(call_.outputs[l]), first - begin);
         }
     }
 
@@ -66,7 +62,7 @@ template <class T> class Predictor {
     }
 
     const Prediction &call_;
-    const int64_t chunk_;
+    const int64_t piece_;
     const Step<T> step_;
 };
 

@@ -56,29 +56,14 @@ void update_array(const Optimizer &o, void *w, const void *g, void *m, void *v, 
                                 coefficients_of<T>(o, rate, updates));
 }
 
-// x - x is 0 for a finite x, NaN else: one pass finds whether, a second where.
-template <class T> int64_t first_not_finite(const void *values, int64_t n) {
-    const T *x = static_cast<const T *>(values);
-    constexpr int64_t stretch = 64 * lanes<T>;
-    for (int64_t i = 0; i < n; i += stretch) {
-        const int64_t count = std::min(stretch, n - i);
-        Vec<T> sum = {};
-        for_each_vector<T>(count, [&](int64_t j, auto access) {
-            const Vec<T> v = access.load(x + i + j);
-            sum += v - v;
-        });
-        for (int q = 0; q < lanes<T>; q++)
-            if (sum[q] != 0)
-                for (int64_t j = i; j < i + count; j++)
-                    if (!std::isfinite(x[j])) return j;
-    }
-    return -1;
+template <class T> int64_t first_not_finite_of(const void *values, int64_t n) {
+    return first_not_finite(static_cast<const T *>(values), n);
 }
 
 template <class T>
 constexpr Kernels kernels = {FASTNN_VECTOR_BYTES, prediction_bytes<T>, predict<T>,          gradient_bytes<T>,
                              gradient<T>,         training_bytes<T>,   train<T>,            activate_array<T>,
-                             activation_slope<T>, times_slope_array<T>, update_array<T>,    first_not_finite<T>};
+                             activation_slope<T>, times_slope_array<T>, update_array<T>,    first_not_finite_of<T>};
 
 }  // namespace
 

@@ -5,32 +5,21 @@
 
 namespace {
 
-// Uniform on 0 … most. Lemire 2019 (doi 10.1145/3230636), drawing as numpy.random.Generator does.
-inline uint64_t random_below_or_equal(bitgen_t *random, uint64_t most) {
-    if (most < UINT32_MAX) {
-        const uint32_t count = uint32_t(most) + 1;
-        uint64_t product = uint64_t(random->next_uint32(random->state)) * count;
-        if (uint32_t(product) < count) {
-            const uint32_t threshold = (UINT32_MAX - uint32_t(most)) % count;
-            while (uint32_t(product) < threshold) product = uint64_t(random->next_uint32(random->state)) * count;
-        }
-        return product >> 32;
-    }
-    const uint64_t count = most + 1;
-    __extension__ typedef unsigned __int128 Wide;
-    Wide product = Wide(random->next_uint64(random->state)) * count;
-    if (uint64_t(product) < count) {
-        const uint64_t threshold = (UINT64_MAX - most) % count;
-        while (uint64_t(product) < threshold) product = Wide(random->next_uint64(random->state)) * count;
-    }
-    return uint64_t(product >> 64);
+// Uniform on 0 … most: bits up to most's highest, drawn again while they exceed it, as numpy.random does to shuffle.
+inline uint64_t random_up_to(bitgen_t *random, uint64_t most) {
+    uint64_t mask = most;
+    for (int shift = 1; shift < 64; shift *= 2) mask |= mask >> shift;
+    uint64_t value;
+    do value = mask & (most <= UINT32_MAX ? random->next_uint32(random->state) : random->next_uint64(random->state));
+    while (value > most);
+    return value;
 }
 
 // order = the permutation that numpy.random.Generator.permutation(n) returns.
 inline void shuffle(bitgen_t *random, int64_t *order, int64_t n) {
     for (int64_t i = 0; i < n; i++) order[i] = i;
     for (int64_t i = n - 1; i > 0; i--) {
-        const int64_t j = int64_t(random_below_or_equal(random, uint64_t(i)));
+        const int64_t j = int64_t(random_up_to(random, uint64_t(i)));
         const int64_t kept = order[i];
         order[i] = order[j];
         order[j] = kept;

@@ -1,6 +1,7 @@
 // Rows of the caller's arrays, of any type and strides, brought into the workspace a batch at a time.
 #pragma once
 
+#include <cmath>
 #include <cstring>
 
 #include "api.h"
@@ -66,6 +67,25 @@ template <class T> constexpr Type type_of = sizeof(T) == 4 ? Type::float32 : Typ
 template <class T> bool readable_in_place(const Rows &rows) {
     return rows.type == type_of<T> && rows.column_stride == int64_t(sizeof(T)) && rows.row_stride % int64_t(sizeof(T)) == 0 &&
            rows.row_stride % 1024 != 0 && uintptr_t(rows.data) % sizeof(T) == 0;
+}
+
+// x - x is 0 for a finite x, NaN else: one pass finds whether, a second where.
+// Its index, or -1.
+template <class T> int64_t first_not_finite(const T *x, int64_t n) {
+    constexpr int64_t stretch = 64 * lanes<T>;
+    for (int64_t i = 0; i < n; i += stretch) {
+        const int64_t count = n - i < stretch ? n - i : stretch;
+        Vec<T> sum = {};
+        for_each_vector<T>(count, [&](int64_t j, auto access) {
+            const Vec<T> v = access.load(x + i + j);
+            sum += v - v;
+        });
+        for (int q = 0; q < lanes<T>; q++)
+            if (sum[q] != 0)
+                for (int64_t j = i; j < i + count; j++)
+                    if (!std::isfinite(x[j])) return j;
+    }
+    return -1;
 }
 
 // Memory handed out in aligned pieces. Without a base it only counts.

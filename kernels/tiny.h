@@ -54,6 +54,9 @@ template <class T> class TinyStep {
             read_rows<T>(rows, batch, {i, i + 1}, columns, row - i * columns, columns);
             for (int64_t j = 0; j < columns; j++) to[j * block + i] = row[j];
         }
+        // Lanes without a row repeat the last one: whatever they compute is finite where the batch is.
+        for (int64_t i = batch.size; i < block; i++)
+            for (int64_t j = 0; j < columns; j++) to[j * block + i] = row[j];
     }
 
     void set_scale(const double *sample_weight, const Batch &batch) {

@@ -80,7 +80,7 @@ template <class T> class Trainer {
                                                   find_gradient(step, piece, n_rows, first > 0);
                                               });
                                           });
-            if (!std::isfinite(loss)) {
+            if (!std::isfinite(loss) || infinite_penalty_) {
                 team.wait();  // the others may still be reading the partial losses
                 if (team.index == 0) roll_back();
                 return;
@@ -92,7 +92,13 @@ template <class T> class Trainer {
             advance(at, batch.size);
             if (pause) break;
         }
-        if (team.index == 0 && at.epoch == t_.n_epochs) status_ = Status::finished;
+        if (team.index == 0 && at.epoch == t_.n_epochs) finish();
+    }
+
+    // No later loss will tell whether the last updates were finite.
+    void finish() {
+        status_ = Status::finished;
+        if (infinite_penalty_ || first_not_finite(parameters_, network_.size) >= 0) roll_back();
     }
 
     // What must be drawn from the one stream of random numbers is drawn by one thread.
@@ -236,6 +242,8 @@ template <class T> class Trainer {
     void finish_batch(const Batch &batch, double loss) {
         for (int64_t i = 0; penalized() && i < storage_rows(); i++) loss += double(partial_[i]);
         const double weight = total_weight(t_.sample_weight, batch);
+        infinite_penalty_ = !std::isfinite(loss);
+        if (infinite_penalty_) return;
         if (t_.row == 0) t_.snapshot_updates = t_.updates;
         t_.batch_loss = loss;
         t_.loss_sum += loss * weight;
@@ -299,6 +307,7 @@ template <class T> class Trainer {
     double work_ = 0;
     uint64_t dropout_key_ = 0;
     bool pause_ = false;    // written before a batch's first meeting of the threads, read between that and its last
+    bool infinite_penalty_ = false;  // written after a batch's last meeting, read after the next one's first
     Status status_ = Status::paused;
     Clock::time_point slice_start_, clock_start_;
 };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 
 OUTPUT_ONLY = ("softmax", "exp")
+_MOST_ELEMENTS = 2**43
 
 
 def native_loss(loss: str | Loss, output_activation: str) -> tuple[str, float, bool]:
@@ -27,27 +29,26 @@ def native_loss(loss: str | Loss, output_activation: str) -> tuple[str, float, b
     return resolved.name, resolved.parameter, bool(resolved.links)
 
 
-def generator(random_state: Any) -> np.random.Generator:
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.Generator(random_state._bit_generator)
-    try:
-        return np.random.default_rng(random_state)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"random_state: got {random_state!r}, expected a seed or a Generator ({error})") from error
-
-
 def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the sizes as a tuple of int."""
     try:
         sizes = tuple(layer_sizes)
     except TypeError:
         raise TypeError(f"layer_sizes: got {layer_sizes!r}, expected (n_in, hidden…, n_out)") from None
     if not 2 <= len(sizes) <= 65:
         raise ValueError(f"layer_sizes: got {len(sizes)} sizes, expected 2 to 65: (n_in, hidden…, n_out)")
-    return tuple(integer("layer_sizes", size, low=1) for size in sizes)
+    sizes = tuple(integer("layer_sizes", size, low=1, high=2**31 - 1) for size in sizes)
+    elements = sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes))
+    if elements > _MOST_ELEMENTS:
+        raise ValueError(f"layer_sizes: got {sizes} with {elements} weights, expected at most {_MOST_ELEMENTS}")
+    return sizes
 
 
 def hidden_activation_names(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
+    """Return one name a hidden layer."""
     allowed = [name for name in _core.ACTIVATIONS if name not in OUTPUT_ONLY]
+    if not isinstance(activation, str | Sequence):
+        raise TypeError(f"activation: got {activation!r}, expected a name or a list with one a hidden layer")
     names = (activation,) * n_hidden if isinstance(activation, str) else tuple(activation)
     if len(names) != n_hidden:
         raise ValueError(f"activation: got {len(names)} of them, expected {n_hidden}: one a hidden layer")
@@ -58,22 +59,26 @@ def hidden_activation_names(activation: str | Sequence[str], n_hidden: int) -> t
 
 
 def output_activation_name(name: str) -> str:
+    """Return the name, if there is such an activation."""
     if name not in _core.ACTIVATIONS:
         raise ValueError(f"output_activation: got {name!r}, expected one of {', '.join(_core.ACTIVATIONS)}")
     return name
 
 
 def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> tuple[float, ...]:
-    rates = tuple(dropout) if isinstance(dropout, Sequence) else (dropout,) * n_hidden
-    if len(rates) != n_hidden:
-        raise ValueError(f"dropout: got {len(rates)} rates, expected {n_hidden}: one a hidden layer")
-    if not isinstance(dropout, Sequence):
-        real("dropout", dropout, low=0.0, high=1.0, exclude_high=True)
-    return tuple(real("dropout", rate, low=0.0, high=1.0, exclude_high=True) for rate in rates)
+    """Return one rate a hidden layer."""
+    if isinstance(dropout, Sequence) and not isinstance(dropout, str):
+        if len(dropout) != n_hidden:
+            raise ValueError(f"dropout: got {len(dropout)} rates, expected {n_hidden}: one a hidden layer")
+        return tuple(real("dropout", rate, low=0.0, high=1.0, exclude_high=True) for rate in dropout)
+    return (real("dropout", dropout, low=0.0, high=1.0, exclude_high=True),) * n_hidden
 
 
 def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return float32 or float64."""
     try:
+        if dtype is None:  # which NumPy takes for float64
+            raise TypeError("None names no type")
         result = np.dtype(dtype)
     except TypeError as error:
         raise TypeError(f"dtype: got {dtype!r}, expected float32 or float64") from error

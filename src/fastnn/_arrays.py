@@ -27,7 +27,7 @@ def real_array(argument: str, value: Any) -> NDArray[Any]:
         array = np.asarray(value)
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{argument}: got {type(value).__name__} that is no array of numbers ({error})") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument}: got dtype {array.dtype}, expected real numbers")
@@ -35,7 +35,8 @@ def real_array(argument: str, value: Any) -> NDArray[Any]:
         return array
     # float16 fits float32; longdouble doesn't fit anything better than float64; the rest is in foreign byte order.
     if array.dtype.kind == "f":
-        return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64)
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64)
     return array.astype(array.dtype.newbyteorder("="))
 
 
@@ -134,7 +135,7 @@ def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64
     """
     if value is None:
         return None
-    array = np.ascontiguousarray(real_array(argument, value), dtype=np.float64)
+    array = np.require(real_array(argument, value), np.float64, ["C", "A"])
     if array.shape != (n_rows,):
         raise ValueError(f"{argument}: got shape {array.shape}, expected ({n_rows},) for the {n_rows} rows of X")
     check_finite(argument, array, np.dtype(np.float64))

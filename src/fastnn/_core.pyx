@@ -454,7 +454,7 @@ cdef class Run:
     cdef object lock
     cdef cnp.ndarray rates
     cdef int64_t rates_from  # the epoch whose first step has rates[0]
-    cdef int64_t steps       # an epoch's
+    cdef readonly int64_t steps  # an epoch's
     cdef readonly cnp.ndarray epoch_loss, epoch_seconds
 
     def __init__(self, Network network, tuple loss, dict optimizer, cnp.ndarray moments, int64_t updates, cnp.ndarray x,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import _arguments, _arrays, _core
+from fastnn import _arguments, _arrays, _core, _files, _random
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
 from fastnn.losses import Loss
@@ -76,10 +76,11 @@ class MLP:
     ) -> None:
         sizes = _arguments.sizes_of_layers(layer_sizes)
         n_hidden = len(sizes) - 2
-        activations = (*_arguments.hidden_activation_names(activation, n_hidden), _arguments.output_activation_name(output_activation))
+        hidden = _arguments.hidden_activation_names(activation, n_hidden)
+        activations = (*hidden, _arguments.output_activation_name(output_activation))
         rates = _arguments.dropout_rates(dropout, n_hidden)
         check_init(init)
-        self._rng = _arguments.generator(random_state)
+        self._rng = _random.generator(random_state)
         self._network = _core.Network(sizes, activations, (*rates, 0.0), _arguments.float_dtype(dtype))
         for view, drawn in zip(self._network.weights, initialize(sizes, activations, init, self._rng), strict=True):
             view[...] = drawn
@@ -131,6 +132,8 @@ class MLP:
         size = sum(p.size for p in self.parameters)
         if vector.shape != (size,):
             raise ValueError(f"v: got shape {vector.shape}, expected ({size},): one number a parameter")
+        with np.errstate(over="ignore"):
+            vector = vector.astype(self.dtype, copy=False)
         start = 0
         for p in self.parameters:
             p[...] = vector[start : start + p.size].reshape(p.shape)
@@ -212,14 +215,15 @@ class MLP:
         TypeError, ValueError
             If an argument is of the wrong type, shape or value; NaN and infinity are named by row and column.
         """
-        return self._evaluate(X, y, loss, sample_weight)
+        return self._network.gradient(*self._loss_arguments(X, y, loss, sample_weight))
 
     def gradient(
         self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
     ) -> tuple[float, list[NDArray[Any]]]:
         """Return the loss and its derivatives by the parameters, ``[gW1, gb1, …]``; arguments as for `loss`."""
+        arguments = self._loss_arguments(X, y, loss, sample_weight)
         storage = _core.aligned_zeros(self._network.storage.size, self.dtype)
-        value = self._evaluate(X, y, loss, sample_weight, gradient=storage)
+        value = self._network.gradient(*arguments, gradient=storage)
         pairs = zip(*self._network.views(storage), strict=True)
         return value, [np.ascontiguousarray(g) for pair in pairs for g in pair]
 
@@ -227,18 +231,20 @@ class MLP:
         self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
     ) -> NDArray[Any]:
         """Return the loss's derivatives by the inputs, shape (n, n_in); arguments as for `loss`."""
-        n_rows = np.shape(X)[0] if np.ndim(X) == 2 else 0  # type: ignore[arg-type]
-        result = np.zeros((n_rows, self.layer_sizes[0]), self.dtype)
-        self._evaluate(X, y, loss, sample_weight, input_gradient=result)
+        arguments = self._loss_arguments(X, y, loss, sample_weight)
+        result = np.empty(arguments[1].shape, self.dtype)
+        self._network.gradient(*arguments, input_gradient=result)
         return result
 
-    def _evaluate(self, X: Any, y: Any, loss: str | Loss, sample_weight: Any, **outputs: NDArray[Any]) -> float:
+    def _loss_arguments(
+        self, X: Any, y: Any, loss: str | Loss, sample_weight: Any
+    ) -> tuple[tuple[str, float, bool], NDArray[Any], NDArray[Any], bool, NDArray[np.float64] | None]:
         n_in, n_out = self.layer_sizes[0], self.layer_sizes[-1]
         native = _arguments.native_loss(loss, self.activations[-1])
         inputs = _arrays.training_rows("X", X, n_in, self.dtype)
         target, labels = _arrays.targets("y", y, len(inputs), n_out, native[0], self.dtype)
         weight = _arrays.sample_weights("sample_weight", sample_weight, len(inputs))
-        return self._network.gradient(native, inputs, target, labels, weight, **outputs)
+        return native, inputs, target, labels, weight
 
     # ---- Training and keeping ----
 
@@ -289,26 +295,19 @@ class MLP:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file: parameters, and the architecture in its metadata."""
-        from fastnn import _files
-
-        _files.save_model(self, path)
+        _files.write(path, "model", {"model": self._config()}, self._arrays())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> MLP:
-        """Read a model that `save` wrote.
+        """Read a model that `save` wrote, or that of a trainer's file.
 
         Raises
         ------
         ValueError
             If the file is none of these.
         """
-        from fastnn import _files
-
-        return _files.load_model(path)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what makes an equal model."""
-        return {**self._config(), "vector": self.to_vector(), "rng": self._rng}
+        with _files.read(path, ("model", "trainer")) as (config, arrays):
+            return cls._from(config["model"], arrays)
 
     def _config(self) -> dict[str, Any]:
         return {
@@ -316,14 +315,29 @@ class MLP:
             "activations": self.activations,
             "dropout": self.dropout,
             "dtype": self.dtype.name,
+            "rng": _random.state_of(self._rng),
         }
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return _files.named(self._network.weights, self._network.biases)
+
+    @classmethod
+    def _from(cls, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> MLP:
+        *hidden, output = config["activations"]
+        options = {name: config[name] for name in ("dropout", "dtype")}
+        model = cls(config["layer_sizes"], hidden, output, init="zeros", random_state=0, **options)
+        model._rng = _random.from_state(config["rng"])
+        _files.fill(arrays, model._network.weights, model._network.biases)
+        return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what makes an equal model."""
+        return {"config": self._config(), "arrays": self._arrays(), "rng": self._rng}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Become the model that `state` tells of."""
-        sizes, activations = tuple(state["layer_sizes"]), tuple(state["activations"])
-        self._network = _core.Network(sizes, activations, (*state["dropout"], 0.0), np.dtype(state["dtype"]))
-        self._rng = state["rng"]
-        self.set_vector(state["vector"])
+        self.__dict__.update(self._from(state["config"], state["arrays"]).__dict__)
+        self._rng = state["rng"]  # the object itself: a trainer pickled with the model shares it
 
     def __repr__(self) -> str:
         """Say sizes, activations and dtype."""

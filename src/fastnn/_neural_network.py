@@ -42,7 +42,8 @@ class NeuralNetwork:
 
     Attributes
     ----------
-    W1, b1, W2, b2 : ndarray, shapes (input_size, hidden_size), (1, hidden_size), (hidden_size, output_size), (1, output_size)
+    W1, W2 : ndarray, shapes (input_size, hidden_size) and (hidden_size, output_size)
+    b1, b2 : ndarray, shapes (1, hidden_size) and (1, output_size)
         Live parameters: what is written into them, or assigned, is what the network computes with.
     h1, y_pred : ndarray
         Hidden and output activations of the last `forward`.

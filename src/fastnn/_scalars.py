@@ -50,12 +50,14 @@ def real(
     return number
 
 
-def integer(argument: str, value: object, *, low: int) -> int:
-    """Return `value` as a Python int of at least `low`, or say what is wrong with it."""
+def integer(argument: str, value: object, *, low: int, high: int = 2**40) -> int:
+    """Return `value` as a Python int from `low` to `high`, or say what is wrong with it."""
     expected = f"an integer >= {low}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected {expected}")
     number = operator.index(value)
+    if number > high:
+        raise ValueError(f"{argument}: got {value!r}, expected at most {high}")
     if number < low:
         raise ValueError(f"{argument}: got {value!r}, expected {expected}")
     return number

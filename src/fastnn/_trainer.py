@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, _arrays, _core
+from fastnn import _arguments, _arrays, _core, _files, _random
+from fastnn._describe import described, from_description
+from fastnn._epochs import advance, check_watchers, notify
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._native import native_optimizer
-from fastnn._progress import ProgressBar
 from fastnn._rates import rates
 from fastnn._scalars import integer, real
 from fastnn.losses import Loss
@@ -24,10 +26,7 @@ from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Adam, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
 
-# How long the native loop runs before Python looks at signals and progress.
-_SLICE_SECONDS = 0.05
-# Learning rates of a schedule that are evaluated at a time.
-_RATES_AT_ONCE = 1 << 16
+_OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "n_threads")
 
 
 class Trainer:
@@ -100,7 +99,7 @@ class Trainer:
         self.clip_value = None if clip_value is None else real("clip_value", clip_value, low=0.0, exclude_low=True)
         self.n_threads = _arrays.thread_count(n_threads)
         self.epochs = 0  # of the present or last run
-        self._rng = model._rng if random_state is None else _arguments.generator(random_state)
+        self._rng = model._rng if random_state is None else _random.generator(random_state)
         self._native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
         self._moments = _core.aligned_zeros((self._native["moments"], model._network.storage.size), model.dtype)
         self._updates = 0
@@ -159,20 +158,16 @@ class Trainer:
         epochs = integer("epochs", epochs, low=0)
         inputs, target, labels, weight = self._data(X, y, sample_weight)
         validation = self._validation(validation_data)
-        watchers = self._watchers(callbacks, progress)
+        watchers = check_watchers(callbacks, progress)
         history = History()
-        if not self._lock.acquire(blocking=False):
-            raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
-        try:
+        with self._busy():
             self.epochs = epochs
             run = self._new_run(inputs, target, labels, weight, self.batch_size, epochs, self.shuffle)
-            _notify(watchers, "on_train_begin", self, history)
+            notify(watchers, "on_train_begin", self, history)
             try:
-                self._loop(run, epochs, math.ceil(len(inputs) / self.batch_size), history, validation, watchers)
+                advance(self, run, epochs, history, validation, watchers)
             finally:
-                _notify(watchers, "on_train_end", self, history)
-        finally:
-            self._lock.release()
+                notify(watchers, "on_train_end", self, history)
         return history
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -186,56 +181,26 @@ class Trainer:
             If the loss is not finite; nothing has changed then.
         """
         inputs, target, labels, weight = self._data(X, y, sample_weight)
-        with self._lock:
+        with self._busy():
+            state = self._rng.bit_generator.state if any(self.model.dropout) else None
             run = self._new_run(inputs, target, labels, weight, len(inputs), 1, shuffle=False)
             run.set_rates(rates(self.optimizer.learning_rate, self._updates, 1))
-            status = run.advance(math.inf, 1)
+            if run.advance(math.inf, 1) == "diverged":
+                if state is not None:
+                    self._rng.bit_generator.state = state
+                raise DivergedError("loss or update of this batch is not finite; nothing was changed", 1, History())
             self._updates = run.updates
-        if status == "diverged":
-            raise DivergedError("the loss of this batch is not finite; nothing was changed", 1, History())
         return run.batch_loss
 
-    # ---- A run ----
-
-    def _loop(
-        self, run: Any, epochs: int, steps: int, history: History, validation: tuple[Any, ...] | None, watchers: list[Any]
-    ) -> None:
-        """Advance slice by slice; by single epochs where somebody looks at each."""
-        each = 1 if validation or any(not isinstance(w, ProgressBar) for w in watchers) else None
-        planned = 0  # epochs whose learning rates are set
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Let one run at a time have moments and random state."""
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
         try:
-            while history.epochs < epochs:
-                if run.epoch == planned:
-                    planned = self._plan(run, epochs, steps)
-                status = run.advance(_SLICE_SECONDS, min(each or epochs, planned - run.epoch))
-                self._updates = run.updates
-                if run.epoch > history.epochs:
-                    self._record(run, history, validation)
-                    if _notify(watchers, "on_epoch_end", self, history):
-                        return
-                if status == "diverged":
-                    raise _diverged(run.epoch + 1, history)
+            yield
         finally:
-            self._updates = run.updates
-
-    def _plan(self, run: Any, epochs: int, steps: int) -> int:
-        """Set the learning rates of the next epochs; return the epoch up to which they reach."""
-        rate = self.optimizer.learning_rate
-        if not callable(rate):
-            run.set_rates(rates(rate, 0, 1))
-            return epochs
-        count = min(epochs - run.epoch, max(1, _RATES_AT_ONCE // steps))
-        run.set_rates(rates(rate, run.updates, count * steps))
-        return int(run.epoch) + count
-
-    def _record(self, run: Any, history: History, validation: tuple[Any, ...] | None) -> None:
-        first, last = history.epochs, run.epoch
-        history.extend(
-            loss=run.epoch_loss[first:last],
-            learning_rate=run.last_rates(first, last),
-            seconds=run.epoch_seconds[first:last],
-            val_loss=None if validation is None else [self.model._network.gradient(*validation)],
-        )
+            self._lock.release()
 
     # ---- Its preparation ----
 
@@ -252,22 +217,12 @@ class Trainer:
             return None
         if not isinstance(data, tuple | list) or len(data) not in (2, 3):
             raise TypeError(f"validation_data: got {type(data).__name__}, expected (X, y) or (X, y, sample_weight)")
-        return (self._loss, *self._data(*(*data, None)[:3], prefix="validation_data "))
-
-    def _watchers(self, callbacks: Sequence[Any], progress: Any) -> list[Any]:
-        watchers = list(callbacks)
-        for callback in watchers:
-            if not callable(getattr(callback, "on_epoch_end", None)):
-                raise TypeError(f"callbacks: got {callback!r}, expected objects with on_epoch_end(trainer, history)")
-        if isinstance(progress, ProgressBar):
-            watchers.append(progress)
-        elif progress:
-            watchers.append(ProgressBar())
-        return watchers
+        X, y, weight = (*data, None)[:3]
+        return (self._loss, *self._data(X, y, weight, prefix="validation_data "))
 
     def _new_run(
         self, inputs: Any, target: Any, labels: bool, weight: Any, batch_size: int, epochs: int, shuffle: bool
-    ) -> Any:
+    ) -> _core.Run:
         return _core.Run(
             self.model._network,
             self._loss,
@@ -295,9 +250,19 @@ class Trainer:
         TypeError
             If the learning rate is a schedule of one's own, which no file can hold.
         """
-        from fastnn import _files
-
-        _files.save_trainer(self, path)
+        config = {
+            "model": self.model._config(),
+            "loss": described(self.loss),
+            "optimizer": described(self.optimizer),
+            "options": {name: getattr(self, name) for name in _OPTIONS},
+            "updates": self._updates,
+            # A trainer without a generator of its own goes on with the model's.
+            "rng": None if self._rng is self.model._rng else _random.state_of(self._rng),
+        }
+        arrays = self.model._arrays()
+        for i, moment in enumerate(self._moments):
+            arrays |= _files.named(*self.model._network.views(moment), prefix=f"moments.{i}.")
+        _files.write(path, "trainer", config, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trainer:
@@ -308,9 +273,16 @@ class Trainer:
         ValueError
             If the file is none of these.
         """
-        from fastnn import _files
-
-        return _files.load_trainer(path)
+        with _files.read(path, ("trainer",)) as (config, arrays):
+            model = MLP._from(config["model"], arrays)
+            options = {name: config["options"][name] for name in _OPTIONS}
+            loss, optimizer = from_description(config["loss"]), from_description(config["optimizer"])
+            rng = None if config["rng"] is None else _random.from_state(config["rng"])
+            trainer = cls(model, loss, optimizer, random_state=rng, **options)
+            trainer._updates = integer("updates", config["updates"], low=0, high=2**62)
+            for i, moment in enumerate(trainer._moments):
+                _files.fill(arrays, *model._network.views(moment), prefix=f"moments.{i}.")
+            return trainer
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but the lock; moments as contiguous copies."""
@@ -326,18 +298,3 @@ class Trainer:
     def __repr__(self) -> str:
         """Say what is trained, and how."""
         return f"Trainer({self.model!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, batch_size={self.batch_size})"
-
-
-def _notify(watchers: list[Any], event: str, trainer: Trainer, history: History) -> bool:
-    """Call all watchers that know the event; say whether one of them returned True."""
-    answers = [getattr(watcher, event)(trainer, history) for watcher in watchers if hasattr(watcher, event)]
-    return any(answer is True for answer in answers)
-
-
-def _diverged(epoch: int, history: History) -> DivergedError:
-    return DivergedError(
-        f"the loss is not finite in epoch {epoch}; parameters are those of the last epoch with a finite loss. "
-        "A smaller learning rate, clip_norm or scaled inputs may help.",
-        epoch,
-        history,
-    )

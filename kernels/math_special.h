@@ -1,0 +1,133 @@
+// The error function, and sine and cosine together. Included by math.h, which says what holds for all.
+#pragma once
+
+#include "math.h"
+
+namespace {
+namespace elementary {
+
+// Near 0: erf(x) = x + x p(x^2), p of degree 5 for |x| < 0.89 (relative error of erf 2^-26.1) and 11 for |x| < 1 (2^-56.0).
+// Beyond: 1 - exp(l(|x|)), l = log(erfc) of degree 6 up to 3.95 (error of erf 2^-26.2) and 17 up to 5.95 (2^-55.5), fitted
+// with weight erfc: where erfc is small, an error of l hardly shows.
+template <class T> FASTNN_INLINE Vec<T> erf(Vec<T> x) {
+    constexpr T is_one = is_float<T> ? 3.95 : 5.95, near_end = is_float<T> ? 0.875 : 1;
+    const Vec<T> a = min(splat<T>(is_one), abs<T>(x)), u = a * a;
+    Vec<T> p, even, odd, s;
+    if constexpr (is_float<T>) {
+        p = horner<T>(u, 0x1.06eba6p-3f, -0x1.8126fep-2f, 0x1.ce1f2ep-4f, -0x1.b6d6b8p-6f, 0x1.491428p-8f, -0x1.420e96p-11f);
+        even = horner<T>(u, -0x1.217166p-13f, -0x1.460768p-1f, 0x1.6f0506p-6f, 0x1.a45754p-13f);
+        odd = horner<T>(u, -0x1.20bf14p0f, -0x1.ab2dp-4f, -0x1.94a2e6p-9f);
+    } else {
+        p = horner<T>(u, 0x1.06eba8214db68p-3, -0x1.812746b0379b5p-2, 0x1.ce2f21a040b02p-4, -0x1.b82ce311f7069p-6,
+                      0x1.565bccf908894p-8, -0x1.c02db03ff6859p-11, 0x1.f9a2bb4bba0e4p-14, -0x1.f4ca5bb2856d7p-17,
+                      0x1.b9807f233887cp-20, -0x1.5c0bc3130e21dp-23, 0x1.d73d744d56748p-27, -0x1.ac1a4196e188cp-31);
+        even = horner<T>(u, -0x1.138733d86e333p-21, -0x1.45f6359bd61b6p-1, 0x1.3719a713068ecp-6, -0x1.f70978d613094p-10,
+                         -0x1.1e5c868db9f9p-13, 0x1.7a115c2b98ea1p-16, 0x1.1bdc805b59077p-19, 0x1.8a9750b91ef4p-25,
+                         0x1.bc50b582a3e8fp-33);
+        odd = horner<T>(u, -0x1.20dd1e31588a2p0, -0x1.a4ab290af5f3cp-4, 0x1.b19cf4ebf2258p-12, 0x1.954ac499bcfe8p-11,
+                        -0x1.479c51b7f693ap-16, -0x1.1fdfd64949521p-17, -0x1.8cd804bd8c621p-22, -0x1.0b5714b8e00d2p-28,
+                        -0x1.5661e284214acp-38);
+    }
+    const Vec<T> q = exp_parts<T, true>(fma(a, odd, even), 0, s);
+    const Vec<T> far = fma(-s, q, splat<T>(1) - s);
+    return copysign<T>(a < splat<T>(near_end) ? fma(a, p, a) : far, x);
+}
+
+// |x| = k pi/2 + r (Cody & Waite 1980, chapter 8): pi/2 is a sum of constants whose products with k are exact up to `limit`,
+// which are k of 11 bits times 13 and k of 30 bits times 23; only the last is a full one. What they leave of pi/2 is below
+// 2^-63 and 2^-145: k times that is nothing beside the smallest r that there is.
+template <class T> struct HalfPi;
+template <> struct HalfPi<float> {
+    static constexpr float inverse = 0x1.45f306p-1f, limit = 3200;
+    FASTNN_INLINE Vec<float> reduce(Vec<float> a, Vec<float> k) {
+        a = fma(k, splat<float>(-0x1.921p0f), a);
+        a = fma(k, splat<float>(-0x1.f6ap-13f), a);
+        a = fma(k, splat<float>(-0x1.11p-26f), a);
+        return fma(k, splat<float>(-0x1.68c234p-39f), a);
+    }
+};
+template <> struct HalfPi<double> {
+    static constexpr double inverse = 0x1.45f306dc9c883p-1, limit = 1e9;
+    FASTNN_INLINE Vec<double> reduce(Vec<double> a, Vec<double> k) {
+        a = fma(k, splat<double>(-0x1.921fb4p0), a);
+        a = fma(k, splat<double>(-0x1.4442dp-24), a);
+        a = fma(k, splat<double>(-0x1.84698p-48), a);
+        a = fma(k, splat<double>(-0x1.3198ap-69), a);
+        return fma(k, splat<double>(-0x1.701b839a25205p-92), a);
+    }
+};
+
+// sin r = r + r z p(z) and cos r = 1 + z q(z), z = r^2, |r| <= 0.7855; p of degree 2 (relative error of the sine 2^-27.9) and
+// 5 (2^-57.9), q of degree 3 (2^-33.0) and 6 (2^-63.9). Right where |x| <= limit; elsewhere some finite number or NaN.
+template <class T> FASTNN_INLINE void sincos_near(Vec<T> x, Vec<T> &s, Vec<T> &c) {
+    const Vec<T> a = abs<T>(x), round = splat<T>(Format<T>::round);
+    const Vec<T> shifted = fma(a, splat<T>(HalfPi<T>::inverse), round);
+    const Vec<T> r = HalfPi<T>::reduce(a, shifted - round), z = r * r;
+    Vec<T> p, q;
+    if constexpr (is_float<T>) {
+        p = horner<T>(z, -0x1.555546p-3f, 0x1.110778p-7f, -0x1.9953fep-13f);
+        q = horner<T>(z, -0.5f, 0x1.55554ap-5f, -0x1.6c0c2ap-10f, 0x1.99e91p-16f);
+    } else {
+        p = horner<T>(z, -0x1.5555555555548p-3, 0x1.111111110f75dp-7, -0x1.a01a019bf222ep-13, 0x1.71de355f05599p-19,
+                      -0x1.ae5e5471f5501p-26, 0x1.5d8e3511cdb44p-33);
+        q = horner<T>(z, -0.5, 0x1.555555555554bp-5, -0x1.6c16c16c15016p-10, 0x1.a01a019c8f3eep-16, -0x1.27e4f7f19d4b2p-22,
+                      0x1.1ee9dbd0d86a6p-29, -0x1.8fa681e385241p-37);
+    }
+    const Vec<T> sine = fma(r * z, p, r), cosine = fma(z, q, splat<T>(1));
+    // The last two bits of `shifted` number the quadrant: bit 0 swaps sine and cosine, bit 1 is moved to the sign.
+    const IntVec<T> quadrant = as_int<T>(shifted), one = splat_int<T>(1), sign = as_int<T>(splat<T>(T(-0.0)));
+    constexpr int to_sign = 8 * sizeof(T) - 2;
+    const auto swap = (quadrant & one) == one;
+    s = as_float<T>(as_int<T>(swap ? cosine : sine) ^ ((as_int<T>(x) ^ (quadrant << to_sign)) & sign));
+    c = as_float<T>(as_int<T>(swap ? sine : cosine) ^ (((quadrant + one) << to_sign) & sign));
+}
+
+template <class T> void sincos(Vec<T> x, Vec<T> &s, Vec<T> &c);
+
+// The lanes that sincos_near can't do: floats as doubles, doubles by the C library, whose bits may differ between platforms.
+template <class T> __attribute__((noinline, cold)) void sincos_far(const T *x, T *s, T *c) {
+    const auto far = [=](int i) { return !(std::fabs(x[i]) <= HalfPi<T>::limit); };
+    if constexpr (is_float<T>) {
+        constexpr int n = lanes<double>;
+        double xd[n], sd[n], cd[n];
+        for (int i = 0; i < lanes<T>; i += n) {
+            for (int j = 0; j < n; j++) xd[j] = double(x[i + j]);
+            Vec<double> sine, cosine;
+            sincos<double>(load(xd), sine, cosine);
+            store(sd, sine), store(cd, cosine);
+            for (int j = 0; j < n; j++)
+                if (far(i + j)) s[i + j] = float(sd[j]), c[i + j] = float(cd[j]);
+        }
+    } else {
+        for (int i = 0; i < lanes<T>; i++)
+            if (far(i)) s[i] = std::sin(x[i]), c[i] = std::cos(x[i]);
+    }
+}
+
+template <class T> FASTNN_INLINE bool any(IntVec<T> mask) {
+    typedef uint64_t Pair __attribute__((vector_size(16)));
+    Pair pairs[sizeof(mask) / sizeof(Pair)], found = {};
+    std::memcpy(pairs, &mask, sizeof(mask));
+#pragma GCC unroll 4
+    for (Pair p : pairs) found |= p;
+    return (found[0] | found[1]) != 0;
+}
+
+template <class T> FASTNN_INLINE void sincos(Vec<T> x, Vec<T> &s, Vec<T> &c) {
+    sincos_near<T>(x, s, c);
+    if (__builtin_expect(any<T>(~(abs<T>(x) <= splat<T>(HalfPi<T>::limit))), 0)) {
+        T xs[lanes<T>], ss[lanes<T>], cs[lanes<T>];
+        store<T>(xs, x), store<T>(ss, s), store<T>(cs, c);
+        sincos_far<T>(xs, ss, cs);
+        s = load<T>(ss), c = load<T>(cs);
+    }
+}
+
+}  // namespace elementary
+
+FASTNN_INLINE Vec<float> erf(Vec<float> x) { return elementary::erf<float>(x); }
+FASTNN_INLINE Vec<double> erf(Vec<double> x) { return elementary::erf<double>(x); }
+FASTNN_INLINE void sincos(Vec<float> x, Vec<float> &s, Vec<float> &c) { elementary::sincos<float>(x, s, c); }
+FASTNN_INLINE void sincos(Vec<double> x, Vec<double> &s, Vec<double> &c) { elementary::sincos<double>(x, s, c); }
+
+}  // namespace

@@ -1,0 +1,352 @@
+"""Training against the oracle, step by step: optimizers, losses, activations, and every option; then against PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from _helpers import HIDDEN, LOSSES_AND_LINKS, assert_same_trajectory, data, links_of, model_of, optimizer_of, oracle
+
+from fastnn import MLP, SGD, Adam, DivergedError, Trainer, _core, losses
+from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
+
+# Tiny networks have a path of their own, up to 8 units and 8 rows in float64; outputs up to 4 are stored transposed.
+NETWORKS = [((3, 8, 5, 2), 8), ((3, 8, 5, 2), 10), ((7, 19, 33, 2), 7), ((11, 40, 17, 9), 16), ((130, 6, 5), 9), ((4, 1), 3)]
+EVERYTHING = {"l1": 1e-4, "l2": 1e-3, "clip_value": 0.05, "clip_norm": 0.2}
+
+
+def trained(rows, network=((3, 8, 5, 2), 10), loss="mse", dropout=0.0, output=None, activation="tanh", seed=7, **options):
+    """Return a trainer, and the data for it."""
+    sizes, batch_size = network
+    model = model_of(sizes, activation, output or links_of(loss)[0], dropout=dropout)
+    X, y = data(rows, sizes[0], sizes[-1], loss)
+    return Trainer(model, loss, batch_size=batch_size, random_state=seed, **options), X, y
+
+
+@pytest.mark.parametrize("row", _core.OPTIMIZERS)
+@pytest.mark.parametrize("network", NETWORKS[:2], ids=str)
+def test_a_thousand_steps_of_every_optimizer(row, network):
+    steps = -(-25 // network[1])
+    trainer, X, y = trained(25, network, optimizer=optimizer_of(row))
+    assert_same_trajectory(trainer, X, y, 7, -(-1000 // steps), 1e-10)
+    assert trainer.updates >= 1000
+
+
+@pytest.mark.parametrize("row", _core.OPTIMIZERS)
+def test_a_thousand_steps_with_everything(row):
+    optimizer = optimizer_of(row, learning_rate=Warmup(InverseTime(0.02, 1e-3), 20))
+    trainer, X, y = trained(25, optimizer=optimizer, dropout=[0.1, 0.3], **EVERYTHING)
+    sample_weight = np.random.default_rng(3).random(25)
+    sample_weight[::5] = 0.0
+    assert_same_trajectory(trainer, X, y, 7, 334, 1e-10, sample_weight=sample_weight)
+
+
+@pytest.mark.parametrize("row", _core.OPTIMIZERS)
+@pytest.mark.parametrize("network", NETWORKS[2:], ids=str)  # gently, lest rounding errors grow: RMSProp divides by little
+def test_sizes(row, network):
+    trainer, X, y = trained(25, network, optimizer=optimizer_of(row, learning_rate=0.002), l2=1e-3)
+    assert_same_trajectory(trainer, X, y, 7, 40, 1e-10)
+
+
+@pytest.mark.parametrize(("loss", "output"), LOSSES_AND_LINKS)
+@pytest.mark.parametrize("network", NETWORKS[:2], ids=str)
+def test_losses_with_their_links(loss, output, network):
+    trainer, X, y = trained(25, network, loss, output=output, optimizer=SGD(0.02))
+    assert_same_trajectory(trainer, X, y, 7, 70, 1e-10)
+
+
+@pytest.mark.parametrize(("loss", "output"), [(loss, output) for loss, output in LOSSES_AND_LINKS if losses.LOSSES[loss].links])
+def test_linked_losses_for_a_thousand_steps(loss, output):
+    trainer, X, y = trained(25, ((11, 12, 5), 10), loss, output=output, optimizer=Adam(0.003), l2=1e-3)
+    assert_same_trajectory(trainer, X, y, 7, 334, 1e-10)
+
+
+@pytest.mark.parametrize("loss", [losses.Huber(0.3), losses.Quantile(0.9)], ids=repr)
+def test_parameters_of_losses(loss):
+    model = model_of((3, 8, 5, 2))
+    trainer = Trainer(model, loss, SGD(0.05), batch_size=10, random_state=7)
+    assert_same_trajectory(trainer, *data(25, 3, 2), 7, 70, 1e-10)
+
+
+@pytest.mark.parametrize("rows_of", ["labels", "probabilities"])
+def test_cross_entropy_targets(rows_of):
+    trainer, X, y = trained(25, ((4, 12, 6), 10), "cross_entropy", optimizer=Adam(0.01))
+    y = np.random.default_rng(4).dirichlet(np.ones(6), 25) if rows_of == "probabilities" else y.astype(np.uint8)
+    assert_same_trajectory(trainer, X, y, 7, 70, 1e-10)
+
+
+@pytest.mark.parametrize("activation", HIDDEN)
+@pytest.mark.parametrize("network", NETWORKS[:2], ids=str)
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_activations(activation, network, dropout):
+    trainer, X, y = trained(25, network, activation=activation, dropout=dropout, optimizer=SGD(0.02, momentum=0.5))
+    assert_same_trajectory(trainer, X, y, 7, 70, 1e-10)
+
+
+def test_an_activation_for_each_layer():
+    trainer, X, y = trained(25, activation=["gelu", "sigmoid"], output="softplus", optimizer=Adam())
+    assert_same_trajectory(trainer, X, y, 7, 70, 1e-10)
+
+
+@pytest.mark.parametrize("network", NETWORKS[:2], ids=str)
+@pytest.mark.parametrize("option", [*EVERYTHING, "shuffle", "clip_norm and clip_value"])
+@pytest.mark.parametrize("row", ["sgd", "adam"])
+def test_options_one_by_one(row, option, network):
+    options = {name: EVERYTHING[name] for name in option.split(" and ") if name in EVERYTHING}
+    options |= {"shuffle": False} if option == "shuffle" else {}
+    trainer, X, y = trained(25, network, optimizer=optimizer_of(row), **options)
+    assert_same_trajectory(trainer, X, y, 7, 70, 1e-10)
+
+
+SCHEDULES = [
+    InverseTime(0.1, 0.01),
+    InverseScaling(0.1),
+    Step(0.1, 30, 0.5),
+    Exponential(0.1, 0.99),
+    Cosine(0.1, 100, 0.01),
+    Warmup(0.1, 50),
+    lambda steps: 0.1 / (1 + steps),
+    lambda steps: np.where(steps % 2, 0.0, 0.1),
+]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: getattr(s, "__name__", type(s).__name__))
+def test_schedules(schedule):
+    trainer, X, y = trained(25, optimizer=SGD(schedule))
+    assert_same_trajectory(trainer, X, y, 7, 70, 1e-10)
+
+
+def test_rates_of_a_long_run():
+    # Learning rates are evaluated some 65 000 steps at a time.
+    trainer, X, y = trained(20, ((3, 2), 1), optimizer=SGD(InverseTime(0.1, 1e-3)))
+    history = trainer.run(X, y, 5000)
+    np.testing.assert_array_equal(history["learning_rate"], InverseTime(0.1, 1e-3)(np.arange(19, 100_000, 20)))
+    parts, X, y = trained(20, ((3, 2), 1), optimizer=SGD(InverseTime(0.1, 1e-3)))
+    for epochs in (1999, 1, 3000):
+        parts.run(X, y, epochs)
+    np.testing.assert_array_equal(parts.model.to_vector(), trainer.model.to_vector())
+
+
+@pytest.mark.parametrize("network", [((5, 16, 3), 700), ((5, 16, 9), 1100)], ids=str)
+@pytest.mark.parametrize("row", ["sgd", "adam"])
+def test_batches_of_several_chunks(row, network):
+    trainer, X, y = trained(1500, network, optimizer=optimizer_of(row, learning_rate=0.02), dropout=0.2, clip_norm=0.3)
+    assert_same_trajectory(trainer, X, y, 7, 10, 1e-10, sample_weight=np.random.default_rng(3).random(1500))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 25, 26, 1000])
+def test_batch_sizes(batch_size):
+    trainer, X, y = trained(25, ((3, 8, 5, 2), batch_size), optimizer=SGD(0.02))
+    assert_same_trajectory(trainer, X, y, 7, 20, 1e-10)
+    assert trainer.updates == 20 * -(-25 // batch_size)
+
+
+@pytest.mark.parametrize("network", NETWORKS[:2], ids=str)
+def test_batches_without_weight_count_for_nothing(network):
+    trainer, X, y = trained(24, network, optimizer=Adam(0.01), shuffle=False)
+    sample_weight = np.ones(24)
+    sample_weight[: network[1]] = 0.0
+    assert_same_trajectory(trainer, X, y, 7, 20, 1e-10, sample_weight=sample_weight)
+
+
+@pytest.mark.parametrize("network", NETWORKS[:3], ids=str)
+@pytest.mark.parametrize("row", _core.OPTIMIZERS)
+def test_float32(row, network):
+    sizes, batch_size = network
+    model = MLP(sizes, "tanh", random_state=1)
+    double = model_of(sizes)
+    double.set_vector(model.to_vector())
+    X, y = data(25, sizes[0], sizes[-1])
+    weights, _, losses_ = oracle(double, X, y, 7, optimizer=optimizer_of(row), epochs=30, batch_size=batch_size)
+    history = Trainer(model, optimizer=optimizer_of(row), batch_size=batch_size, random_state=7).run(X, y, 30)
+    np.testing.assert_allclose(history["loss"], losses_, rtol=1e-4)
+    for got, wanted in zip(model.weights, weights, strict=True):
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, wanted, rtol=1e-2, atol=1e-3)
+
+
+# What a padded row of a tiny network computes must not matter.
+@pytest.mark.parametrize(("loss", "output", "size"), [("mse", "identity", 1e25), ("poisson", "exp", 200.0)])
+def test_rows_that_are_not_there(loss, output, size):
+    model = MLP((1, 1), output_activation=output, init="zeros")
+    model.weights[0][...], model.biases[0][...] = -size, size
+    value = Trainer(model, loss, SGD(0.0)).step(np.ones((3, 1)), np.zeros((3, 1)))
+    assert value == (1.0 if loss == "poisson" else 0.0)
+    assert np.isfinite(model.to_vector()).all()
+
+
+def test_history():
+    trainer, X, y = trained(25, optimizer=SGD(Exponential(0.05, 0.9)), l1=0.1)
+    X_val, y_val = data(13, 3, 2, seed=5)
+    weight_val = np.arange(13.0)
+    losses_seen, vectors = [], []
+
+    class Watch:
+        def on_epoch_end(self, trainer, history):
+            losses_seen.append(history["loss"][-1])
+            vectors.append(trainer.model.to_vector())
+
+    history = trainer.run(X, y, 6, validation_data=(X_val, y_val, weight_val), callbacks=[Watch()])
+    assert list(history) == ["loss", "val_loss", "learning_rate", "seconds"]
+    assert history.epochs == trainer.epochs == len(vectors) == 6
+    np.testing.assert_array_equal(history["loss"], losses_seen)
+    np.testing.assert_allclose(history["learning_rate"], 0.05 * 0.9 ** np.arange(2, 18, 3))
+    assert (history["seconds"] > 0).all()
+    assert history["seconds"].sum() < 5
+    for vector, val_loss in zip(vectors, history["val_loss"], strict=True):
+        model = model_of((3, 8, 5, 2))
+        model.set_vector(vector)
+        assert val_loss == model.loss(X_val, y_val, sample_weight=weight_val)  # without penalties
+    assert list(trainer.run(X, y)) == ["loss", "learning_rate", "seconds"]
+
+
+def test_no_epochs():
+    trainer, X, y = trained(25)
+    before = trainer.model.to_vector()
+    assert trainer.run(X, y, 0).epochs == 0
+    np.testing.assert_array_equal(trainer.model.to_vector(), before)
+    assert trainer.updates == 0
+
+
+@pytest.mark.parametrize("row", _core.OPTIMIZERS)
+@pytest.mark.parametrize("rows", [4, 8, 25, 600])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_step_is_a_run_of_one_batch(row, rows, dropout):
+    options = {"optimizer": optimizer_of(row), "dropout": dropout, "l2": 0.1, "shuffle": False}
+    one, X, y = trained(rows, ((3, 8, 5, 2), rows), **options)
+    other, _, _ = trained(rows, ((3, 8, 5, 2), rows), **options)
+    weight = np.random.default_rng(0).random(rows)
+    for updates in range(1, 5):
+        assert one.step(X, y, weight) == pytest.approx(other.run(X, y, sample_weight=weight)["loss"][0], rel=1e-14)
+        assert one.updates == other.updates == updates
+    np.testing.assert_array_equal(one.model.to_vector(), other.model.to_vector())
+
+
+def test_a_step_ignores_batch_size_and_counts():
+    trainer, X, y = trained(25, ((3, 8, 5, 2), 2), optimizer=SGD(lambda steps: 0.1 * (steps == 1)))
+    before = trainer.model.to_vector()
+    assert trainer.step(X, y) == trainer.model.loss(X, y)
+    np.testing.assert_array_equal(trainer.model.to_vector(), before)  # the rate of step 0 is 0
+    trainer.step(X, y)
+    assert (trainer.model.to_vector() != before).all()
+    assert trainer.updates == 2
+
+
+@pytest.mark.parametrize("network", NETWORKS[:2], ids=str)
+def test_weights_written_between_runs_are_those_that_are_trained(network):
+    trainer, X, y = trained(25, network, optimizer=SGD(0.02))
+    for factor in (0.5, -2.0):
+        for p in trainer.model.parameters:
+            p *= factor
+        rng = np.random.default_rng(0)
+        trainer._rng.bit_generator.state = rng.bit_generator.state
+        assert_same_trajectory(trainer, X, y, 0, 5, 1e-10)
+
+
+def test_weights_written_by_a_callback_are_those_that_are_trained():
+    trainer, X, y = trained(25, optimizer=SGD(0.02), shuffle=False)
+
+    class Halve:
+        def on_epoch_end(self, trainer, history):
+            for w in trainer.model.weights:
+                w *= 0.5
+
+    trainer.run(X, y, 3, callbacks=[Halve()])
+    by_hand, _, _ = trained(25, optimizer=SGD(0.02), shuffle=False)
+    for _ in range(3):
+        by_hand.run(X, y)
+        Halve().on_epoch_end(by_hand, None)
+    np.testing.assert_array_equal(trainer.model.to_vector(), by_hand.model.to_vector())
+
+
+def test_without_a_random_state_the_models_goes_on():
+    one, two = model_of((3, 8, 2), random_state=5), model_of((3, 8, 2), random_state=5)
+    X, y = data(25, 3, 2)
+    one.fit(X, y, epochs=3, batch_size=10)
+    Trainer(two, batch_size=10, random_state=two._rng).run(X, y, 3)
+    np.testing.assert_array_equal(one.to_vector(), two.to_vector())
+
+
+def test_fit_is_a_run_of_a_trainer():
+    one, two = model_of((3, 8, 2)), model_of((3, 8, 2))
+    X, y = data(25, 3, 2)
+    options = {"l1": 0.1, "clip_norm": 1.0, "shuffle": False, "random_state": 3}
+    history = one.fit(X, y, loss="huber", optimizer="rmsprop", epochs=4, batch_size=6, validation_data=(X, y), **options)
+    expected = Trainer(two, "huber", "rmsprop", batch_size=6, **options).run(X, y, 4, validation_data=(X, y))
+    np.testing.assert_array_equal(history["val_loss"], expected["val_loss"])
+    np.testing.assert_array_equal(one.to_vector(), two.to_vector())
+    with pytest.raises(TypeError, match="momentum"):
+        one.fit(X, y, momentum=0.9)
+
+
+def test_one_hidden_network_learns():
+    X, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0], [1], [1], [0]])
+    model = MLP((2, 8, 1), "tanh", random_state=0)
+    history = model.fit(X, y, optimizer=Adam(0.05), epochs=500)
+    assert history["loss"][-1] < 1e-4 < history["loss"][0]
+    np.testing.assert_array_equal(np.rint(model.predict(X)), y)
+
+
+# ---- PyTorch ----
+
+
+def of_torch(torch, row, parameters):
+    """Return PyTorch's optimizer for a row of the registry, with the parameters of `optimizer_of(row)`."""
+    o = optimizer_of(row)
+    match row:
+        case "sgd" | "momentum" | "nesterov":
+            return torch.optim.SGD(parameters, o.learning_rate, momentum=o.momentum, nesterov=o.nesterov)
+        case "adagrad":
+            return torch.optim.Adagrad(parameters, o.learning_rate, eps=o.epsilon)
+        case "rmsprop":
+            return torch.optim.RMSprop(parameters, o.learning_rate, alpha=o.decay, eps=o.epsilon)
+        case "adam":
+            return torch.optim.Adam(parameters, o.learning_rate, betas=(o.beta_1, o.beta_2), eps=o.epsilon)
+        case "adamw":
+            betas, decay = (o.beta_1, o.beta_2), o.weight_decay
+            return torch.optim.AdamW(parameters, o.learning_rate, betas=betas, eps=o.epsilon, weight_decay=decay)
+    pytest.skip(f"PyTorch has no {row}")
+
+
+def loss_of_torch(torch, loss):
+    """Return PyTorch's loss from the output layer's sums, for the first link of the loss."""
+    f = torch.nn.functional
+    return {
+        "mse": f.mse_loss,
+        "mae": f.l1_loss,
+        "huber": f.huber_loss,
+        "quantile": lambda z, y: 0.5 * f.l1_loss(z, y),
+        "poisson": f.poisson_nll_loss,
+        "binary_cross_entropy": f.binary_cross_entropy_with_logits,
+        "cross_entropy": f.cross_entropy,
+    }[loss]
+
+
+TORCH_RUNS = [(row, "mse", 334) for row in _core.OPTIMIZERS] + [("adam", loss, 70) for loss in _core.LOSSES]
+
+
+@pytest.mark.parametrize(("row", "loss", "epochs"), TORCH_RUNS)
+def test_as_pytorch(row, loss, epochs):
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    options = {"optimizer": optimizer_of(row), "l2": 1e-3, "clip_value": 0.1, "clip_norm": 0.3}
+    trainer, X, y = trained(25, ((3, 12, 5), 10), loss, **options)
+    W1, b1, W2, b2 = theirs = [torch.tensor(np.array(p), requires_grad=True) for p in trainer.model.parameters]
+    optimizer, function = of_torch(torch, row, theirs), loss_of_torch(torch, loss)
+    rng, inputs, targets = np.random.default_rng(7), torch.tensor(X), torch.tensor(y)
+    expected = []
+    for _ in range(epochs):
+        order, total = rng.permutation(25), 0.0
+        for rows in (order[:10], order[10:20], order[20:]):
+            value = function(torch.tanh(inputs[rows] @ W1 + b1) @ W2 + b2, targets[rows])
+            value = value + 1e-3 / 2 * ((W1**2).sum() + (W2**2).sum())
+            optimizer.zero_grad()
+            value.backward()
+            torch.nn.utils.clip_grad_value_(theirs, 0.1)
+            torch.nn.utils.clip_grad_norm_(theirs, 0.3)
+            optimizer.step()
+            total += len(rows) * value.item()
+        expected.append(total / 25)
+    history = trainer.run(X, y, epochs)
+    np.testing.assert_allclose(history["loss"], expected, rtol=1e-8)
+    for got, wanted in zip(trainer.model.parameters, theirs, strict=True):
+        np.testing.assert_allclose(got, wanted.detach().numpy(), rtol=1e-8, atol=1e-10)
