@@ -152,10 +152,10 @@ void transpose(const T *in, int64_t in_row, T *out, int64_t out_row, Range rows,
         }
 }
 
-// out[j] = sum over i of in[i][j] in four interleaved sums, (0 + 1) + (2 + 3), added to the previous out where asked.
-template <class T>
-void sum_columns(const T *in, int64_t in_row, int64_t n_rows, Range columns, T *out, bool add) {
-    for (int64_t j = columns.begin; j < columns.end; j += lanes<T>) {
+// The column sums of rows, in four interleaved sums, (0 + 1) + (2 + 3), started and finished as a product's elements.
+template <class T, Start START, Finish FINISH>
+void sum_columns(const T *in, int64_t in_row, int64_t n_rows, int64_t n_columns, T *out, T rate) {
+    for (int64_t j = 0; j < n_columns; j += lanes<T>) {
         Vec<T> sums[4] = {};
         int64_t i = 0;
         for (; i + 4 <= n_rows; i += 4)
@@ -164,13 +164,15 @@ void sum_columns(const T *in, int64_t in_row, int64_t n_rows, Range columns, T *
 #pragma GCC unroll 3
         for (int q = 0; q < 3; q++)
             if (i + q < n_rows) sums[q] += load(in + (i + q) * in_row + j);
-        const Vec<T> total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-        store(out + j, add ? load(out + j) + total : total);
+        Vec<T> total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+        if constexpr (START == Start::previous) total += load(out + j);
+        store(out + j, FINISH == Finish::store ? total : fma(splat(-rate), total, load(out + j)));
     }
 }
 
-// The same sums for rows that stand without padding, as a narrow layer's do.
-template <class T> void sum_columns_narrow(const T *in, int64_t n_rows, int64_t n_columns, T *out, bool add) {
+// The same for rows that stand without padding, as a narrow layer's do.
+template <class T, Start START, Finish FINISH>
+void sum_columns_narrow(const T *in, int64_t n_rows, int64_t n_columns, T *out, T rate) {
     for (int64_t j = 0; j < n_columns; j++) {
         T sums[4] = {};
         int64_t i = 0;
@@ -180,8 +182,9 @@ template <class T> void sum_columns_narrow(const T *in, int64_t n_rows, int64_t 
 #pragma GCC unroll 3
         for (int q = 0; q < 3; q++)
             if (i + q < n_rows) sums[q] += in[(i + q) * n_columns + j];
-        const T total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-        out[j] = add ? out[j] + total : total;
+        T total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+        if constexpr (START == Start::previous) total += out[j];
+        out[j] = FINISH == Finish::store ? total : out[j] - rate * total;
     }
 }
 

@@ -93,12 +93,15 @@ template <class T> class GradientRun {
     void collect_gradient(const Step<T> &step, const Team &team, int64_t n_rows, bool add) {
         T *gradient = static_cast<T *>(call_.gradient);
         for (int64_t l = 0; l < call_.network.n_layers; l++) {
-            const Layer &layer = call_.network.layers[l];
-            const Range rows = share(layer.weights_rows(), 1, team);
-            if (add) step.template weight_gradient<Start::previous, Finish::store>(l, rows, n_rows, gradient + layer.weights);
-            else step.template weight_gradient<Start::zero, Finish::store>(l, rows, n_rows, gradient + layer.weights);
-            if (team.index == 0) step.bias_gradient(l, n_rows, gradient + layer.bias, add);
+            const Range rows = share(call_.network.layers[l].weights_rows(), 1, team), bias = {0, 0};
+            if (rows.size() > 0) find(step, l, rows, n_rows, add, gradient);
+            if (team.index == 0) find(step, l, bias, n_rows, add, gradient);
         }
+    }
+
+    static void find(const Step<T> &step, int64_t l, Range rows, int64_t n_rows, bool add, T *gradient) {
+        if (add) step.template gradient<Start::previous, Finish::store>(l, rows, n_rows, gradient);
+        else step.template gradient<Start::zero, Finish::store>(l, rows, n_rows, gradient);
     }
 
     void collect_inputs(const Step<T> &step, Range rows, int64_t first) {

@@ -161,7 +161,7 @@ template <class T> class Step {
         }
     }
 
-    // Fills delta of the last layer, by its sums z, and the groups' partial losses.
+    // Fills the groups' partial losses and, where gradients are wanted, delta of the last layer, by its sums z.
     void loss(Range rows) {
         const Layer &last = network_.last();
         const Buffers<T> &b = layers_[network_.n_layers - 1];
@@ -170,7 +170,7 @@ template <class T> class Step {
             partial_[i / row_group] = loss_kernels<T>[loss_->kind](b.out + at, target_ + at, scale_ + at, b.delta + at, count,
                                                                    last.n_out, last.row, T(loss_->parameter));
         }
-        if (!loss_->from_logits) times_slope(network_.n_layers - 1, rows);
+        if (needs_.any() && !loss_->from_logits) times_slope(network_.n_layers - 1, rows);
     }
 
     double partial_losses(int64_t n_rows) const {
@@ -195,7 +195,8 @@ template <class T> class Step {
                                                 rows, {0, layer.n_in});
     }
 
-    // gradient, laid out as the weights: = or += the chunk's, for the given rows of the weights' storage.
+    // gradient, laid out as the weights, becomes the chunk's or more by it, for the given rows of the weights' storage; or the
+    // weights themselves descend.
     template <Start START, Finish FINISH>
     void weight_gradient(int64_t l, Range weights_rows, int64_t n_rows, T *gradient, T rate = 0) const {
         const Layer &layer = network_.layers[l];
@@ -208,10 +209,17 @@ template <class T> class Step {
                                        weights_rows, {0, layer.n_out});
     }
 
-    void bias_gradient(int64_t l, int64_t n_rows, T *gradient, bool add) const {
+    template <Start START, Finish FINISH> void bias_gradient(int64_t l, int64_t n_rows, T *gradient, T rate = 0) const {
         const Layer &layer = network_.layers[l];
-        if (layer.narrow) sum_columns_narrow(layers_[l].delta, n_rows, layer.n_out, gradient, add);
-        else sum_columns(layers_[l].delta, layer.row, n_rows, {0, layer.n_out}, gradient, add);
+        if (layer.narrow) sum_columns_narrow<T, START, FINISH>(layers_[l].delta, n_rows, layer.n_out, gradient, rate);
+        else sum_columns<T, START, FINISH>(layers_[l].delta, layer.row, n_rows, layer.n_out, gradient, rate);
+    }
+
+    // Both, for the given rows of weights: the bias where there are none.
+    template <Start START, Finish FINISH> void gradient(int64_t l, Range weights_rows, int64_t n_rows, T *to, T rate = 0) const {
+        const Layer &layer = network_.layers[l];
+        if (weights_rows.size() == 0) bias_gradient<START, FINISH>(l, n_rows, to + layer.bias, rate);
+        else weight_gradient<START, FINISH>(l, weights_rows, n_rows, to + layer.weights, rate);
     }
 
     const T *output(int64_t l) const { return layers_[l].out; }

@@ -148,15 +148,8 @@ template <class T> class Trainer {
     }
 
     void find_gradient(const Step<T> &step, const Piece &piece, int64_t n_rows, bool add) {
-        T *gradient = gradient_ + piece.offset;
-        if (piece.is_bias()) {
-            step.bias_gradient(piece.layer, n_rows, gradient, add);
-        } else {
-            // Rows of the product are counted from the layer's first.
-            gradient -= piece.rows.begin * network_.layers[piece.layer].weights_row;
-            if (add) step.template weight_gradient<Start::previous, Finish::store>(piece.layer, piece.rows, n_rows, gradient);
-            else step.template weight_gradient<Start::zero, Finish::store>(piece.layer, piece.rows, n_rows, gradient);
-        }
+        if (add) step.template gradient<Start::previous, Finish::store>(piece.layer, piece.rows, n_rows, gradient_);
+        else step.template gradient<Start::zero, Finish::store>(piece.layer, piece.rows, n_rows, gradient_);
     }
 
     // n_rows: of the batch whose gradients are still to be found, 0 where they stand.
@@ -170,10 +163,8 @@ template <class T> class Trainer {
         const bool clips_norm = std::isfinite(o_.clip_norm);
         for_each_piece(team, [&](const Piece &piece) {
             if (at.row == 0) take_snapshot(piece);
-            if (fused_ && n_rows && !piece.is_bias()) {
-                const Layer &layer = network_.layers[piece.layer];
-                step.template weight_gradient<Start::zero, Finish::descend>(piece.layer, piece.rows, n_rows,
-                                                                            parameters_ + layer.weights, c.rate);
+            if (fused_ && n_rows) {
+                step.template gradient<Start::zero, Finish::descend>(piece.layer, piece.rows, n_rows, parameters_, c.rate);
             } else {
                 if (n_rows) find_gradient(step, piece, n_rows, false);
                 prepare_gradient(piece);
