@@ -19,6 +19,12 @@ struct Batch {
     int64_t row(int64_t i) const { return order ? order[first + i] : first + i; }
 };
 
+// NumPy takes any byte but 0 for True.
+struct Boolean {
+    uint8_t byte;
+    template <class T> explicit operator T() const { return T(byte != 0); }
+};
+
 template <class T, class From>
 void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t columns, T *out, int64_t out_row) {
     for (int64_t i = range.begin; i < range.end; i++) {
@@ -56,7 +62,7 @@ void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t column
     case Type::uint32: return read_rows<T, uint32_t>(rows, batch, range, columns, out, out_row);
     case Type::int64: return read_rows<T, int64_t>(rows, batch, range, columns, out, out_row);
     case Type::uint64: return read_rows<T, uint64_t>(rows, batch, range, columns, out, out_row);
-    case Type::boolean: return read_rows<T, uint8_t>(rows, batch, range, columns, out, out_row);
+    case Type::boolean: return read_rows<T, Boolean>(rows, batch, range, columns, out, out_row);
     }
 }
 
