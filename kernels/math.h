@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cmath>
+#include <type_traits>
 
 #include "vec.h"
 
@@ -33,6 +34,13 @@ template <> struct Format<double> {
     static constexpr double smallest_normal = 0x1p-1022, two_to_mantissa = 0x1p52;
     static constexpr double tiny = 0x1p-60;
 };
+
+// a + b modulo 2^32 or 2^64. Where x is NaN or outside the domain the bits may overflow; the result is not used then.
+template <class T> FASTNN_INLINE IntVec<T> wrapping_add(IntVec<T> a, IntVec<T> b) {
+    typedef std::make_unsigned_t<std::remove_reference_t<decltype(a[0])>> Lane;
+    typedef Lane Unsigned __attribute__((vector_size(FASTNN_VECTOR_BYTES)));
+    return (IntVec<T>)((Unsigned)a + (Unsigned)b);
+}
 
 // c0 + c1 x + c2 x^2 + ... by Horner's rule.
 template <class T> FASTNN_INLINE Vec<T> horner(Vec<T>, T c) { return splat<T>(c); }
@@ -93,7 +101,7 @@ template <class T> FASTNN_INLINE Vec<T> exp(Vec<T> x) {
     const Vec<T> q = exp_parts<T>(min(splat<T>(E::overflow), max(splat<T>(E::underflow), x)), 0, s);
     const auto negative = x < Vec<T>{};
     constexpr int64_t two = int64_t(1) << Format<T>::mantissa;
-    s = as_float<T>(as_int<T>(s) + (negative ? splat_int<T>(E::shift * two) : splat_int<T>(-two)));
+    s = as_float<T>(wrapping_add<T>(as_int<T>(s), negative ? splat_int<T>(E::shift * two) : splat_int<T>(-two)));
     return fma(s, q, s) * (negative ? splat<T>(E::unshift) : splat<T>(2));
 }
 
@@ -135,10 +143,10 @@ template <class T> FASTNN_INLINE Vec<T> tanh(Vec<T> x) {
 
 // The exponent e of x = 2^e m, m in [sqrt(1/2), sqrt(2)), for positive normal x.
 template <class T> FASTNN_INLINE IntVec<T> exponent(Vec<T> x) {
-    return (as_int<T>(x) - as_int<T>(splat<T>(T(0.70710678118654752)))) >> Format<T>::mantissa;
+    return wrapping_add<T>(as_int<T>(x), -as_int<T>(splat<T>(T(0.70710678118654752)))) >> Format<T>::mantissa;
 }
 template <class T> FASTNN_INLINE Vec<T> times_power(Vec<T> x, IntVec<T> e) {
-    return as_float<T>(as_int<T>(x) + (e << Format<T>::mantissa));
+    return as_float<T>(wrapping_add<T>(as_int<T>(x), e << Format<T>::mantissa));
 }
 template <class T> FASTNN_INLINE Vec<T> to_float(IntVec<T> n) {
     return as_float<T>(n + as_int<T>(splat<T>(Format<T>::round))) - splat<T>(Format<T>::round);

@@ -79,7 +79,7 @@ template <class T> FASTNN_INLINE void sincos_near(Vec<T> x, Vec<T> &s, Vec<T> &c
     constexpr int to_sign = 8 * sizeof(T) - 2;
     const auto swap = (quadrant & one) == one;
     s = as_float<T>(as_int<T>(swap ? cosine : sine) ^ ((as_int<T>(x) ^ (quadrant << to_sign)) & sign));
-    c = as_float<T>(as_int<T>(swap ? sine : cosine) ^ (((quadrant + one) << to_sign) & sign));
+    c = as_float<T>(as_int<T>(swap ? sine : cosine) ^ ((wrapping_add<T>(quadrant, one) << to_sign) & sign));
 }
 
 template <class T> void sincos(Vec<T> x, Vec<T> &s, Vec<T> &c);

@@ -34,8 +34,8 @@ void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t column
             From label;
             std::memcpy(&label, in, sizeof label);
             std::memset(to, 0, size_t(columns) * sizeof(T));
-            // Checked before, but the caller's array may have changed since.
-            if (label >= From(0) && uint64_t(label) < uint64_t(columns)) to[int64_t(label)] = 1;
+            // Checked before, but the caller's memory may have changed since.
+            if (uint64_t(label) < uint64_t(columns)) to[uint64_t(label)] = 1;
         } else if (std::is_same_v<T, From> && rows.column_stride == int64_t(sizeof(T))) {
             std::memcpy(to, in, size_t(columns) * sizeof(T));
         } else {

@@ -98,7 +98,9 @@ template <class T> class Trainer {
     // No later loss will tell whether the last updates were finite.
     void finish() {
         status_ = Status::finished;
-        if (infinite_penalty_ || first_not_finite(parameters_, network_.size) >= 0) roll_back();
+        const bool lost = first_not_finite(parameters_, network_.size) >= 0;
+        if (lost) t_.epoch--;
+        if (lost || infinite_penalty_) roll_back();
     }
 
     // What must be drawn from the one stream of random numbers is drawn by one thread.

@@ -86,6 +86,51 @@ def state_of(trainer: Trainer) -> tuple[Any, ...]:
     return trainer.model.to_vector().tobytes(), np.array(trainer._moments).tobytes(), trainer.updates, repr(rng)
 
 
+def _unaligned(a: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy at an odd address."""
+    room = np.empty(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
+    room[...] = a
+    return room
+
+
+def _spread(a: NDArray[Any]) -> NDArray[Any]:
+    """Return every third row and every second column, backwards, of something larger."""
+    room = np.full((3 * a.shape[0], *(2 * n for n in a.shape[1:])), -99.0)
+    view = room[::-3] if a.ndim == 1 else room[::-3, ::-2]
+    view[...] = a
+    return view
+
+
+def _read_only(a: NDArray[Any]) -> NDArray[Any]:
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+# From small integers in float64 to any kind of array that holds them.
+KINDS = {
+    **{name: lambda a, name=name: a.astype(name) for name in ["f2", "f4", "f8", "g", ">f2", ">f4", ">f8", ">i2", ">u8"]},
+    **{name: lambda a, name=name: a.astype(name) for name in ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "q", "Q"]},
+    "bool": lambda a: a > 2,
+    "bool of other bytes": lambda a: (3 * (a > 2)).astype(np.uint8).view(bool),
+    "object": lambda a: a.astype(object),
+    "list": lambda a: a.tolist(),
+    "tuple": lambda a: tuple(map(tuple, a.astype(int))) if a.ndim > 1 else tuple(a),
+    "list of rows": list,
+    "column-major": np.asfortranarray,
+    "columns backwards": lambda a: np.ascontiguousarray(a[..., ::-1])[..., ::-1],
+    "spread": _spread,
+    "spread float32": lambda a: _spread(a).astype("f4", order="K"),
+    "unaligned": _unaligned,
+    "unaligned float32": lambda a: _unaligned(a.astype("f4")),
+    "unaligned int16": lambda a: _unaligned(a.astype("i2")),
+    "read-only": _read_only,
+    "wide rows": lambda a: np.hstack([a, a])[:, : a.shape[1]] if a.ndim > 1 else a,
+    "masked": np.ma.masked_array,
+    "memoryview": memoryview,
+}
+
+
 def run_script(script: str, *arguments: str, timeout: float = 60, check: bool = True, **environment: str) -> Any:
     """Run a script in a Python of its own, in this environment with changes."""
     command = [sys.executable, "-c", script, *arguments]

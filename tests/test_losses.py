@@ -185,13 +185,13 @@ def test_targets_of_any_kind(n_out, dtype):
 def test_wrong_arrays():
     loss, p = LOSSES["mse"](), np.ones((4, 3))
     for y in (np.ones((3, 3)), np.ones((4, 2)), np.ones((4, 3, 1))):
-        with pytest.raises(ValueError, match="expected shape"):
+        with pytest.raises(ValueError, match="got shape"):
             evaluate(loss, p, y)
     for labels in (np.zeros(3, int), np.zeros(4)):
-        with pytest.raises(ValueError, match="labels must be 4 integers"):
+        with pytest.raises(ValueError, match="expected 4 integer labels"):
             evaluate(LOSSES["cross_entropy"](), p, labels)
-    with pytest.raises(TypeError, match="arrays of >f8 must be converted before"):
+    with pytest.raises(TypeError, match="must be converted before"):
         evaluate(loss, p, p.astype(">f8"))
     for weights in (np.ones(3), np.ones(4, np.float32), np.ones(8)[::2]):
-        with pytest.raises(ValueError, match="sample_weight must be 4 contiguous float64"):
+        with pytest.raises(ValueError, match="^sample_weight"):
             evaluate(loss, p, p, weights)

@@ -67,9 +67,7 @@ def test_names():
 @pytest.mark.parametrize("name", sorted(set(ops.__all__) - set(ELEMENTWISE)))
 def test_signatures(name):
     actual, oracle = (inspect.signature(getattr(module, name)).parameters for module in (ops, reference))
-    assert [(p.name, p.kind, p.default) for p in actual.values()] == [
-        (p.name, p.kind, p.default) for p in oracle.values()
-    ]
+    assert [(p.name, p.kind, p.default) for p in actual.values()] == [(p.name, p.kind, p.default) for p in oracle.values()]
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)

@@ -45,9 +45,7 @@ def test_shapes():
     assert linear(x[0], w, b).shape == (6,)
     np.testing.assert_array_equal(linear(x.reshape(2, 3, 4, 5), w, b, "softmax"), wanted.reshape(2, 3, 4, 6))
     crossed = x.reshape(4, 6, 5).transpose(1, 0, 2)
-    np.testing.assert_array_equal(
-        linear(crossed, w, b, "softmax"), wanted.reshape(4, 6, 6).transpose(1, 0, 2)
-    )
+    np.testing.assert_array_equal(linear(crossed, w, b, "softmax"), wanted.reshape(4, 6, 6).transpose(1, 0, 2))
     for shape in [(0, 5), (3, 0, 5)]:
         assert linear(np.ones(shape), w, b).shape == (*shape[:-1], 6)
     assert linear(x, np.ones((5, 0))).shape == (24, 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from _helpers import HIDDEN, LOSSES_AND_LINKS, assert_same_trajectory, data, links_of, model_of, optimizer_of, oracle
 
-from fastnn import MLP, SGD, Adam, DivergedError, Trainer, _core, losses
+from fastnn import MLP, SGD, Adam, Trainer, _core, losses
 from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
 
 # Tiny networks have a path of their own, up to 8 units and 8 rows in float64; outputs up to 4 are stored transposed.
@@ -54,7 +54,7 @@ def test_losses_with_their_links(loss, output, network):
     assert_same_trajectory(trainer, X, y, 7, 70, 1e-10)
 
 
-@pytest.mark.parametrize(("loss", "output"), [(loss, output) for loss, output in LOSSES_AND_LINKS if losses.LOSSES[loss].links])
+@pytest.mark.parametrize(("loss", "output"), [pair for pair in LOSSES_AND_LINKS if losses.LOSSES[pair[0]].links])
 def test_linked_losses_for_a_thousand_steps(loss, output):
     trainer, X, y = trained(25, ((11, 12, 5), 10), loss, output=output, optimizer=Adam(0.003), l2=1e-3)
     assert_same_trajectory(trainer, X, y, 7, 334, 1e-10)

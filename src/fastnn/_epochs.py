@@ -36,7 +36,7 @@ def advance(
         If the loss is no longer finite. The run has restored the parameters.
     """
     each = validation is not None or any(not isinstance(watcher, ProgressBar) for watcher in watchers)
-    planned = 0  # epochs whose learning rates are set
+    planned = told = 0  # epochs whose learning rates are set, epochs that the watchers know of
     while history.epochs < epochs:
         if run.epoch == planned:
             planned += _plan(trainer, run, epochs - planned)
@@ -46,16 +46,17 @@ def advance(
             trainer._updates = run.updates
         if run.epoch > history.epochs:
             _record(trainer, run, history, validation)
-            if notify(watchers, "on_epoch_end", trainer, history):
-                return
         if status == "diverged":
-            epoch = min(run.epoch + 1, epochs)
             raise DivergedError(
-                f"the loss is not finite in epoch {epoch}; the parameters were restored to the last epoch with a finite "
+                f"the loss is not finite in epoch {run.epoch + 1}; the parameters were restored to the last epoch with a finite "
                 "loss. A smaller learning rate, clip_norm or scaled inputs may help.",
-                epoch,
+                run.epoch + 1,
                 history,
             )
+        if run.epoch > told:
+            told = run.epoch
+            if notify(watchers, "on_epoch_end", trainer, history):
+                return
 
 
 def _plan(trainer: Trainer, run: Run, epochs_left: int) -> int:

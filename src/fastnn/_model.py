@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -323,9 +324,13 @@ class MLP:
 
     @classmethod
     def _from(cls, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> MLP:
+        sizes = tuple(config["layer_sizes"])
+        # Before memory for them is taken.
+        if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(sizes)):
+            raise ValueError(f"the arrays are not those of layers {sizes}")
         *hidden, output = config["activations"]
         options = {name: config[name] for name in ("dropout", "dtype")}
-        model = cls(config["layer_sizes"], hidden, output, init="zeros", random_state=0, **options)
+        model = cls(sizes, hidden, output, init="zeros", random_state=0, **options)
         model._rng = _random.from_state(config["rng"])
         _files.fill(arrays, model._network.weights, model._network.biases)
         return model

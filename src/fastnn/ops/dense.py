@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _core
-from fastnn._scalars import integer
+from fastnn._arrays import thread_count
 from fastnn.ops._arrays import check_out, deliver, fits_kernels, float_types, real_array
 from fastnn.reference._arrays import Array
 from fastnn.reference.activations import ACTIVATIONS
@@ -62,8 +62,7 @@ def linear(
     array([[0.]])
     """
     name = _checked_activation(activation)
-    if n_threads is not None:
-        n_threads = integer("n_threads", n_threads, low=1)
+    threads = thread_count(n_threads)
     inputs, weights = real_array("x", x), real_array("w", w)
     biases = np.zeros(weights.shape[1:], weights.dtype) if b is None else real_array("b", b)
     compute, result_type = float_types(inputs, weights, biases)
@@ -78,7 +77,7 @@ def linear(
         layer.weights[0][...] = weights
         layer.biases[0][...] = biases
         rows = inputs if _core.readable(inputs) else inputs.astype(compute)
-        layer.predict(_as_rows(rows), result, n_threads)
+        layer.predict(_as_rows(rows), result, threads)
     delivered: Array = result if in_place else deliver(result, result_type, out)
     return delivered
 

@@ -1,0 +1,74 @@
+"""The command line: ``fastnn COMMAND``, also as ``python -m fastnn COMMAND``.
+
+A command is a module with two functions: `add_parser` names it and its arguments, `run` does it and returns the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from fastnn._cli import _demo, _info
+from fastnn._version import __version__
+
+_COMMANDS = (_demo, _info)
+
+_FAILED = 1
+_WRONG_USAGE = 2
+_INTERRUPTED = 128 + 2  # as shells say it: ended by signal 2
+_BROKEN_PIPE = 128 + 13
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say in one line what is wrong; exit."""
+        self.exit(_WRONG_USAGE, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; those of the process if not given.
+
+    Returns
+    -------
+    int
+        0; 1 if the command failed; 2 if it was called wrongly or misses an optional package; 130 after Ctrl-C.
+    """
+    try:
+        try:
+            arguments = _parser().parse_args(argv)
+        except SystemExit as stop:  # after --help, --version, and errors
+            return int(stop.code or 0)
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        # A terminal shows ^C where the cursor is.
+        print("\n" * sys.stderr.isatty() + "fastnn: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough (head, less); the interpreter must not try to flush it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except (ArithmeticError, OSError, TypeError, ValueError) as error:
+        print(f"fastnn: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return _FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="fastnn",
+        description="Small and mid-size neural networks on the CPU, at the speed of the machine.",
+    )
+    parser.add_argument("--version", action="version", version=f"fastnn {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.add_parser(commands)
+    return parser

@@ -1,0 +1,82 @@
+"""``fastnn demo``: three small networks, trained here and now, each against plain NumPy."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastnn import _core
+from fastnn._cli import _demo_curve, _demo_digits, _demo_plot, _demo_xor
+from fastnn._cli._report import Report, duration
+from fastnn._config import get_num_threads
+from fastnn._version import __version__
+
+_SEEDS = 2**32  # that numpy.random.seed takes
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser(
+        "demo",
+        help="train three small networks and compare with plain NumPy",
+        description="Train three small networks: XOR, handwritten digits, a noisy curve. Each run is repeated in plain "
+        "NumPy, which must come to the same result, and the times are shown side by side. Takes a few seconds.",
+    )
+    parser.add_argument("--plot", metavar="FILE", type=_plot_file, help="draw losses and curve into a PNG, PDF or SVG file")
+    parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="of weights, order and noise (default: 0)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the three parts; fail if one of them doesn't come to NumPy's result."""
+    start = time.perf_counter()
+    report = Report(sys.stdout)
+    level, vector_bytes = _core.current_level()
+    threads = get_num_threads()
+    report.title(f"fastnn {__version__}: three small networks, trained here and now (seed {arguments.seed})")
+    report.line(
+        f"{level} instructions ({vector_bytes}-byte vectors), up to {threads} thread{'s' * (threads > 1)}, "
+        f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.system()} {platform.machine()}"
+    )
+    report.line("Each training is repeated in plain NumPy, which must come to the same result.")
+    xor = _demo_xor.run(report, arguments.seed)
+    digits = _demo_digits.run(report, arguments.seed)
+    curve = _demo_curve.run(report, arguments.seed)
+    report.line()
+    report.line("fastnn.reference is written to be read, and checks what it is given at every step: a NumPy")
+    report.line("loop by hand for one network takes about half its time, and a fifth where networks are tiny.")
+    report.line()
+    if arguments.plot is not None:
+        _demo_plot.draw(arguments.plot, xor, digits, curve)
+        report.title(f"Losses and curve are drawn in {arguments.plot}.")
+    report.title(f"Done in {duration(time.perf_counter() - start)}.")
+    wrong = [name for name, part in (("XOR", xor), ("digits", digits), ("curve", curve)) if not part.agrees]
+    if wrong:
+        raise ArithmeticError(f"fastnn and NumPy came to different results: {', '.join(wrong)}")
+    return 0
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= _SEEDS:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer from 0 to {_SEEDS - 1}")
+    return int(text)
+
+
+def _plot_file(text: str) -> Path:
+    """Return the path, once it is sure that a picture can be drawn there: before minutes of work, not after."""
+    path = Path(text)
+    try:
+        formats = _demo_plot.formats()
+    except ImportError:
+        raise argparse.ArgumentTypeError('needs Matplotlib: pip install "fastnn-cpu[plot]"') from None
+    if path.suffix[1:].lower() not in formats:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a name that ends in .{', .'.join(formats)}")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a file in a directory that exists")
+    return path

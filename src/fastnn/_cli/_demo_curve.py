@@ -1,0 +1,75 @@
+"""Part 3 of the demonstration: a network finds a curve in noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import MLP, Adam, Trainer, reference, schedules
+from fastnn._cli import _sketch
+from fastnn._cli._report import Report, Result, largest_difference, stopwatch
+
+NOISE = 0.25
+_SAMPLES, _END = 500, 3.0
+_SIZES, _EPOCHS, _BATCH = (1, 32, 32, 1), 300, 32
+_TOLERANCE = 1e-6  # of the predictions, which are float64
+
+
+@dataclass(frozen=True)
+class Curve(Result):
+    """The data, and what was made of them."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    grid: NDArray[Any]
+    truth: NDArray[Any]
+    fit: NDArray[Any]
+
+
+def run(report: Report, seed: int) -> Curve:
+    """Train with fastnn and with the oracle."""
+    report.heading("3  A curve in noise, by 1-32-32-1 units")
+    report.line(f"{_SAMPLES} samples of sin(2 x) + x / 3 with normal noise of {NOISE}:")
+    report.line("300 epochs of Adam, squared error, batches of 32, tanh, float64")
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-_END, _END, (_SAMPLES, 1))
+    y = _truth(x) + NOISE * rng.standard_normal(x.shape)
+    adam = Adam(schedules.Cosine(0.01, -(-_SAMPLES // _BATCH) * _EPOCHS))
+    model = MLP(_SIZES, "tanh", dtype=np.float64, random_state=seed)
+    weights, biases = ([np.array(p) for p in parameters] for parameters in (model.weights, model.biases))
+    trainer = Trainer(model, "mse", adam, batch_size=_BATCH, random_state=seed)
+    _, seconds = stopwatch(lambda: trainer.run(x, y, _EPOCHS))
+
+    grid = np.linspace(-_END, _END, 1001)[:, None]
+    truth, fit = _truth(grid), model.predict(grid)
+    rmse = float(np.sqrt(np.mean((fit - truth) ** 2)))
+    report.block(_sketch.curves([("·", x, y), ("─", grid, truth), ("●", grid, fit)], 74, 17))
+    report.line("· samples    ─ truth, where the network is not on it    ● network")
+    report.block([f"root mean square error against the truth   {rmse:.3f}   (of the samples: {NOISE})"])
+    report.time("training, fastnn", seconds)
+    losses = report.timed(
+        "training, NumPy (fastnn.reference)",
+        lambda: reference.train(
+            weights,
+            biases,
+            model.activations,
+            x,
+            y,
+            optimizer=adam,
+            epochs=_EPOCHS,
+            batch_size=_BATCH,
+            rng=np.random.default_rng(seed),
+        ),
+        seconds,
+    )
+    by_oracle = reference.forward(weights, biases, model.activations, grid)[-1][1]
+    difference = largest_difference([fit], [by_oracle])
+    agrees = report.verdict("curve", difference, _TOLERANCE)
+    return Curve(losses, agrees, x, y, grid, truth, fit)
+
+
+def _truth(x: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.sin(2 * x) + x / 3)

@@ -1,0 +1,135 @@
+"""A report in a terminal: headings, times side by side, and plain ASCII where the encoding knows no more."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO, TypeVar
+
+WIDTH = 84
+_INDENT = "   "
+_LABEL = 46  # characters for what is timed
+
+# All characters beyond ASCII that reports use, and what stands for them where they can't be written.
+_ASCII = str.maketrans(
+    {"×": "x", "µ": "u", "─": "-", "│": "|", "·": ".", "●": "o", "░": ".", "▒": "+", "▓": "#", "█": "@"},
+)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a part of the demonstration came to."""
+
+    losses: Sequence[float]  # one an epoch
+    agrees: bool  # with NumPy, within the part's tolerance
+
+
+class Report:
+    """Lines of text on a stream.
+
+    Parameters
+    ----------
+    stream : text file
+        Where they go.
+
+    Attributes
+    ----------
+    on_terminal : bool
+        Whether somebody watches the lines come.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._plain = not _writable(stream.encoding)
+        styled = stream.isatty() and os.environ.get("TERM") != "dumb" and "NO_COLOR" not in os.environ
+        self._bold, self._normal = ("\033[1m", "\033[0m") if styled else ("", "")
+        self.on_terminal = stream.isatty()
+
+    def title(self, text: str) -> None:
+        """Write a line at the margin."""
+        self._write(f"{self._bold}{text}{self._normal}\n")
+
+    def heading(self, text: str) -> None:
+        """Begin a part."""
+        self._write(f"\n{self._bold}{text}{self._normal} {'─' * (WIDTH - len(text) - 1)}\n")
+
+    def line(self, text: str = "") -> None:
+        """Write an indented line."""
+        self._write(f"{_INDENT}{text}".rstrip() + "\n")
+
+    def block(self, texts: Sequence[str]) -> None:
+        """Write indented lines between two empty ones."""
+        for text in ("", *texts, ""):
+            self.line(text)
+
+    def time(self, label: str, seconds: float, than: float | None = None) -> None:
+        """Write how long something took, and how many times as long as `than` seconds that is."""
+        self._begin(label)
+        self._end(seconds, than)
+
+    def timed(self, label: str, work: Callable[[], _T], than: float) -> _T:
+        """Do some work, and write its time as `time` does."""
+        self._begin(label)  # before the wait
+        result, seconds = stopwatch(work)
+        self._end(seconds, than)
+        return result
+
+    def verdict(self, what: str, difference: float, tolerance: float) -> bool:
+        """Write, and return, whether two results differ by no more than roundings make them."""
+        same = difference <= tolerance
+        self.line(f"{'The' if same else 'NOT THE'} same {what}: the largest difference is {difference:.0e}.")
+        return same
+
+    def _begin(self, label: str) -> None:
+        self._write(f"{_INDENT}{label:<{_LABEL}}")
+
+    def _end(self, seconds: float, than: float | None) -> None:
+        ratio = 0.0 if than is None else seconds / than
+        compared = "" if than is None else f"  {ratio:6.{0 if ratio >= 10 else 1}f} × as long"
+        self._write(f"{duration(seconds):>9}{compared}\n")
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text.translate(_ASCII) if self._plain else text)
+        self._stream.flush()
+
+
+def stopwatch(work: Callable[[], _T]) -> tuple[_T, float]:
+    """Return what some work comes to, and the seconds it takes."""
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
+
+
+def per_call(work: Callable[[], object], calls: int = 500, rounds: int = 5) -> float:
+    """Return the seconds that a call of `work` takes, in the best of some rounds of calls."""
+    return min(stopwatch(lambda: [work() for _ in range(calls)])[1] for _ in range(rounds)) / calls
+
+
+def duration(seconds: float) -> str:
+    """Return a time in three digits, with its unit.
+
+    Examples
+    --------
+    >>> duration(1.5), duration(0.0123), duration(4.5e-7)
+    ('1.50 s', '12.3 ms', '0.45 µs')
+    """
+    unit, factor = ("s", 1.0) if seconds >= 0.9995 else ("ms", 1e3) if seconds >= 0.9995e-3 else ("µs", 1e6)
+    value = seconds * factor
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
+
+
+def largest_difference(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
+    """Return the largest absolute difference between the elements of two lists of arrays."""
+    return max(float(abs(a - b.reshape(a.shape)).max()) for a, b in zip(ours, theirs, strict=True))
+
+
+def _writable(encoding: str | None) -> bool:
+    try:
+        "".join(chr(code) for code in _ASCII).encode(encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True

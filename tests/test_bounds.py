@@ -1,0 +1,81 @@
+"""No kernel reads or writes past the end of an array: here each array ends where memory that may not be touched begins."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from _helpers import run_script
+
+from fastnn import _core
+
+PROGRAM = """
+import ctypes
+import mmap
+
+import numpy as np
+from fastnn import _core, ops, reference
+from fastnn._native import native_optimizer
+from fastnn.losses import LOSSES
+from fastnn.optimizers import OPTIMIZERS, SGD
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def guarded(*shape, dtype=np.float64):
+    bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    pages = -(-max(bytes, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = mmap.mmap(-1, pages + mmap.PAGESIZE)
+    begin = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert libc.mprotect(ctypes.c_void_p(begin + pages), ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+    array = np.frombuffer(memory, np.uint8)[pages - bytes : pages].view(dtype).reshape(shape)
+    array[...] = 1
+    return array
+
+def functions(n, dtype):
+    for name in _core.ACTIVATIONS:
+        _core.activate(name, guarded(n, dtype=dtype))
+        if name != "softmax":
+            _core.activation_slope(name, guarded(n, dtype=dtype), guarded(n, dtype=dtype))
+        if reference.ACTIVATIONS[name].uses == "output":
+            _core.times_slope(name, guarded(n, dtype=dtype), guarded(n, dtype=dtype))
+    for optimizer in (*(kind() for kind in OPTIMIZERS.values()), SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True)):
+        _core.update(native_optimizer(optimizer), *(guarded(n, dtype=dtype) for _ in range(4)), 0.1, 0)
+    _core.first_not_finite(guarded(n, dtype=dtype))
+    for name in ops.activations.__all__:
+        getattr(ops, name)(guarded(n, dtype=dtype), out=guarded(n, dtype=dtype))
+    for x in (guarded(n, 3, dtype=dtype), guarded(3, n, dtype=dtype).T):
+        ops.softmax(x, out=guarded(n, 3, dtype=dtype))
+        ops.log_softmax(x, axis=0, out=guarded(n, 3, dtype=dtype))
+        ops.linear(x, guarded(3, 2, dtype=dtype), guarded(2, dtype=dtype), out=guarded(n, 2, dtype=dtype))
+
+def networks(n_in, n_out, n_rows, dtype):
+    x = guarded(n_rows, n_in, dtype=dtype)
+    out, by_input = guarded(n_rows, n_out, dtype=dtype), guarded(n_rows, n_in, dtype=dtype)
+    sample_weight, labels = guarded(n_rows), guarded(n_rows, dtype=np.int16) - np.int16(1)
+    for last in ("identity", "softmax"):
+        network = _core.Network((n_in, 7, n_out), ("tanh", last), (0.0, 0.0), dtype)
+        gradient = guarded(network.storage.size, dtype=dtype)
+        for n_threads in (1, 3):
+            network.predict(x, out, n_threads)
+            network.predict(x[0])
+            network.predict(x[::-1, ::-1])
+            for y, loss in [(out, "mse"), (out, "cross_entropy"), (labels, "cross_entropy")]:
+                native = loss, 0.0, bool(LOSSES[loss].links)
+                network.gradient(native, x, y, y.ndim == 1, sample_weight, gradient, by_input, n_threads)
+
+for dtype in (np.float32, np.float64):
+    for n in range(35):
+        functions(n, dtype)
+    for n_in in (1, 15, 16, 17, 256):
+        for n_out in (1, 4, 5, 17):
+            for n_rows in (1, 17, 515):
+                networks(n_in, n_out, n_rows, dtype)
+print(_core.current_level()[0])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs mprotect")
+@pytest.mark.parametrize("level", _core.levels())
+def test_nothing_is_touched_past_the_end(level):
+    process = run_script(PROGRAM, FASTNN_ISA=level, PYTHONWARNINGS="error", PYTHONFAULTHANDLER="1")
+    assert process.stdout.split() == [level]

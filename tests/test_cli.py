@@ -1,0 +1,250 @@
+"""The command line, mostly as its users call it: in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import _cli
+from fastnn._cli import _demo, _report, _sketch
+from fastnn._cli._report import Report, Result, duration
+
+WITHOUT_MATPLOTLIB = (
+    "import sys; sys.modules['matplotlib'] = None; from fastnn._cli import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+def run(*arguments, directory=None, command=("-m", "fastnn"), encoding="utf-8"):
+    env = {**os.environ, "PYTHONIOENCODING": encoding, "MPLBACKEND": "agg"}
+    return subprocess.run(
+        [sys.executable, *command, *arguments], capture_output=True, encoding="utf-8", timeout=300, cwd=directory, env=env
+    )
+
+
+# ---- fastnn demo ----
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def demo(directory):
+    plot = ["--plot", "demo.png"] if importlib.util.find_spec("matplotlib") else []
+    return run("demo", *plot, directory=directory)
+
+
+def test_demo_ends_well(demo):
+    assert (demo.returncode, demo.stderr) == (0, "")
+    assert re.search(r"^Done in [\d.]+ m?s\.$", demo.stdout.splitlines()[-1])
+    assert max(len(line) for line in demo.stdout.splitlines()) <= 100
+    assert "Traceback" not in demo.stdout
+
+
+def test_demo_learns_xor(demo):
+    predicted = re.findall(r"(\d) xor (\d) is (\d),  predicted +(-?[\d.]+)", demo.stdout)
+    assert [row[:3] for row in predicted] == [("0", "0", "0"), ("0", "1", "1"), ("1", "0", "1"), ("1", "1", "0")]
+    for *_, wanted, value in predicted:
+        assert float(value) == pytest.approx(int(wanted), abs=1e-3)
+    assert float(re.search(r"loss before training +(\S+)", demo.stdout)[1]) > 0.1
+    assert float(re.search(r"loss after training +(\S+)", demo.stdout)[1]) < 1e-6
+    assert "The same parameters in all three" in demo.stdout
+
+
+def test_demo_reads_digits(demo):
+    percent, right, of = re.search(r"accuracy on held-out images +([\d.]+)% +\((\d+) of (\d+)\)", demo.stdout).groups()
+    assert int(of) == 450
+    assert int(right) >= 0.97 * 450
+    assert float(percent) == pytest.approx(100 * int(right) / 450, abs=0.051)
+    assert "UCI Machine" in demo.stdout
+    assert "CC BY 4.0" in demo.stdout
+    assert "The same losses in all epochs" in demo.stdout
+
+
+def test_demo_finds_the_curve(demo):
+    error, noise = re.search(r"square error against the truth +([\d.]+) +\(of the samples: ([\d.]+)\)", demo.stdout).groups()
+    assert float(error) < 0.5 * float(noise)
+    assert "The same curve" in demo.stdout
+
+
+def test_demo_compares_with_numpy(demo):
+    labels = re.findall(r"^ +(.*\S) +[\d.]+ (?:µs|ms|s) +[\d.]+ × as long$", demo.stdout, re.MULTILINE)
+    assert [label.split(",")[0] for label in labels] == ["training", "training", "training", "reading one image", "training"]
+    assert all("NumPy" in label for label in labels)
+
+
+def test_demo_draws(demo, directory):
+    pytest.importorskip("matplotlib")
+    from matplotlib import image
+
+    pixels = image.imread(directory / "demo.png")
+    assert min(pixels.shape[:2]) > 500
+    assert pixels.std() > 0.01  # something is on it
+    assert "demo.png" in demo.stdout
+
+
+def test_demo_in_ascii_and_stuck():
+    result = run("demo", "--seed", "1", encoding="ascii")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.isascii()
+    assert "x as long" in result.stdout
+    # From these weights the two units never come to tell all four rows apart, in NumPy as little as here.
+    assert "This start got stuck" in result.stdout
+    assert "The same parameters in all three" in result.stdout
+
+
+def test_demo_fails_if_numpy_disagrees(monkeypatch, capsys):
+    for part in ("_demo_xor", "_demo_digits", "_demo_curve"):
+        result = Result([1.0], agrees=part != "_demo_digits")
+        monkeypatch.setattr(getattr(_demo, part), "run", lambda report, seed, result=result: result)
+    assert _cli.main(["demo"]) == 1
+    assert capsys.readouterr().err == "fastnn: error: fastnn and NumPy came to different results: digits\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_demo_interrupted():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastnn", "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    )
+    process.stdout.readline()  # it is running
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "fastnn: interrupted\n")
+
+
+# ---- Everything else ----
+
+
+def test_info():
+    result = run("info")
+    assert (result.returncode, result.stderr) == (0, "")
+    for name in ("fastnn", "instruction set", "usable here", "threads"):
+        assert re.search(rf"^{name} ", result.stdout, re.MULTILINE)
+    assert fastnn.__version__ in result.stdout
+
+
+def test_version():
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"fastnn {fastnn.__version__}\n")
+
+
+@pytest.mark.parametrize(("arguments", "names"), [((), ["demo", "info", "--version"]), (("demo",), ["--plot", "--seed"])])
+def test_help(arguments, names, capsys):
+    assert _cli.main([*arguments, "--help"]) == 0
+    text = capsys.readouterr().out
+    for name in names:
+        assert name in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["info", "more"], "unrecognized arguments: more"),
+        (["demo", "--seed"], "expected one argument"),
+        (["demo", "--seed", "-1"], "got '-1', expected an integer from 0"),
+        (["demo", "--seed", "4294967296"], "got '4294967296', expected an integer from 0 to 4294967295"),
+        (["demo", "--seed", "²"], "expected an integer"),
+    ],
+)
+def test_wrong_usage(arguments, message, capsys):
+    assert _cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert re.fullmatch(r"fastnn.*: error: .*; see fastnn.* --help\n", err)
+
+
+def test_wrong_usage_in_a_process():
+    result = run("dance")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("name", ["demo", "demo.txt", "missing/demo.png", "folder.png"])
+def test_plots_that_cannot_be_drawn(name, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    assert _cli.main(["demo", "--plot", name]) == 2
+    assert f"argument --plot: got {name!r}, expected a" in capsys.readouterr().err
+
+
+def test_plot_without_matplotlib():
+    result = run("demo", "--plot", "a.png", command=("-c", WITHOUT_MATPLOTLIB))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert 'needs Matplotlib: pip install "fastnn-cpu[plot]"' in result.stderr
+
+
+@pytest.mark.parametrize("error", [ValueError("two\nlines"), OSError("two lines"), ArithmeticError("two lines")])
+def test_errors_are_one_line(error, monkeypatch, capsys):
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", lambda *_: argparse.Namespace(run=fail))
+    assert _cli.main([]) == 1
+    assert capsys.readouterr().err == "fastnn: error: two lines\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_reader_who_has_seen_enough():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastnn", "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert (process.wait(timeout=60), process.stderr.read()) == (141, "")
+    process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "0.00 µs"), (9.99e-4, "999 µs"), (9.999e-4, "1.00 ms"), (0.9999, "1.00 s"), (12.34, "12.3 s"), (123.4, "123 s")],
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_report_keeps_what_the_encoding_can_write():
+    texts = {}
+    for encoding in ("utf-8", "latin-1", "ascii"):
+        file = io.BytesIO()
+        stream = io.TextIOWrapper(file, encoding=encoding)
+        Report(stream).time("a", 1.0, than=0.25)
+        texts[encoding] = file.getvalue().decode(encoding).split()
+    assert texts["utf-8"] == ["a", "1.00", "s", "4.0", "×", "as", "long"]
+    assert texts["latin-1"] == texts["ascii"] == ["a", "1.00", "s", "4.0", "x", "as", "long"]
+
+
+def test_report_verdict():
+    stream = io.StringIO()
+    report = Report(stream)
+    assert report.verdict("bits", 1e-10, 1e-9)
+    assert not report.verdict("bits", float("nan"), 1e-9)
+    assert stream.getvalue().splitlines() == [
+        "   The same bits: the largest difference is 1e-10.",
+        "   NOT THE same bits: the largest difference is nan.",
+    ]
+    assert _report.largest_difference([np.zeros((1, 2))], [np.array([0.0, -2.0])]) == 2.0
+
+
+def test_sketch_of_a_curve():
+    x = np.linspace(0, 1, 5)[:, None]
+    assert _sketch.curves([("-", x, x), ("o", x[:1], x[:1])], width=10, height=3) == [
+        "  1.0 │       - -",
+        "      │     -",
+        "  0.0 │o -",
+        "       ──────────",
+        "       0.0    1.0",
+    ]

@@ -1,0 +1,119 @@
+"""Every instruction-set level: that the one asked for runs, and that those with fused multiply-add give the same bits."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from _helpers import run_script
+
+from fastnn import _core
+
+VECTOR_BYTES = {"v4": 64, "v3": 32, "baseline": 16, "neon": 16}
+FUSED = [level for level in _core.levels() if level != "baseline"]
+
+# Run at each level: writes arrays to the file that it is given, and prints the level and the bytes of its vectors.
+PROGRAM = """
+import sys
+import numpy as np
+from fastnn import MLP, SGD, Trainer, _core
+from fastnn.losses import LOSSES
+from fastnn.optimizers import OPTIMIZERS
+
+results, rng = {}, np.random.default_rng(0)
+z = np.concatenate([rng.uniform(-4, 4, 1000), rng.uniform(-100, 100, 1000), [0.0, -0.0, 1e-30, 1e5, 1e10, np.inf]])
+for dtype in (np.float32, np.float64):
+    d = np.dtype(dtype).name
+    for name in _core.ACTIVATIONS:
+        a, slope = z.astype(dtype), np.zeros(z.size, dtype)
+        _core.activate(name, a[:2003])
+        results[f"{d} value {name}"] = a.copy()
+        if name != "softmax":
+            a = z.astype(dtype)
+            _core.activation_slope(name, a, slope)
+            results[f"{d} slope {name}"] = slope
+
+    for loss in _core.LOSSES:
+        output = LOSSES[loss].links[0] if LOSSES[loss].links else "tanh"
+        native = loss, LOSSES[loss]().parameter, bool(LOSSES[loss].links)
+        for sizes in [(7, 18, 3), (7, 33, 17, 6), (40, 256, 5)]:
+            hidden = ("tanh", "gelu")[: len(sizes) - 2]
+            network = _core.Network(sizes, (*hidden, output), (0.0,) * (len(sizes) - 1), dtype)
+            for w in (*network.weights, *network.biases):
+                w[...] = rng.normal(0, 1 / np.sqrt(w.shape[0]), w.shape)
+            x, y = rng.normal(0, 1, (530, sizes[0])), rng.dirichlet(np.ones(sizes[-1]), 530)
+            gradient, by_input = np.zeros_like(network.storage), np.zeros(x.shape, dtype)
+            value = network.gradient(native, x, y, False, rng.uniform(0, 2, 530), gradient, by_input)
+            key = f"{d} {{}} {loss} {sizes}"
+            results[key.format("predict")] = network.predict(x)
+            results[key.format("gradient")] = np.concatenate([g.ravel() for gs in network.views(gradient) for g in gs])
+            results[key.format("input gradient")] = by_input
+            results[key.format("loss")] = np.array(value)
+
+    X, y = rng.normal(0, 1, (100, 9)), rng.normal(0, 1, (100, 2))
+    for optimizer in (*(kind() for kind in OPTIMIZERS.values()), SGD(0.01, 0.9), SGD(0.01, 0.9, nesterov=True)):
+        for extra in ({}, {"l1": 1e-4, "l2": 1e-3, "clip_norm": 0.5, "clip_value": 0.1}):
+            model = MLP((9, 21, 18, 2), ["silu", "elu"], dropout=0.2, dtype=dtype, random_state=1)
+            trainer = Trainer(model, "huber", optimizer, batch_size=16, random_state=2, n_threads=1, **extra)
+            history = trainer.run(X, y, 3)
+            results[f"{d} training {optimizer} {extra}"] = model.to_vector()
+            results[f"{d} history {optimizer} {extra}"] = np.array(history["loss"])
+np.savez(sys.argv[1], **results)
+print(*_core.current_level())
+"""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What the program prints and writes at every level."""
+    directory, all_results = tmp_path_factory.mktemp("levels"), {}
+    for level in _core.levels():
+        process = run_script(PROGRAM, str(directory / f"{level}.npz"), FASTNN_ISA=level, PYTHONWARNINGS="error")
+        with np.load(directory / f"{level}.npz") as arrays:
+            all_results[level] = process.stdout.split(), dict(arrays)
+    return all_results
+
+
+def test_list():
+    assert _core.levels()
+    assert set(_core.levels()) <= set(_core.built_levels()) <= set(VECTOR_BYTES)
+    if "FASTNN_ISA" not in os.environ:
+        assert _core.current_level() == (_core.levels()[0], VECTOR_BYTES[_core.levels()[0]])
+
+
+@pytest.mark.parametrize("level", _core.levels())
+def test_the_level_asked_for_runs(results, level):
+    assert results[level][0] == [level, str(VECTOR_BYTES[level])]
+
+
+@pytest.mark.skipif(len(FUSED) < 2, reason="needs two levels with fused multiply-add")
+@pytest.mark.parametrize("level", FUSED[1:])
+def test_same_bits(results, level):
+    best, other = results[FUSED[0]][1], results[level][1]
+    assert best.keys() == other.keys()
+    different = [key for key in best if best[key].tobytes() != other[key].tobytes()]
+    assert not different
+
+
+@pytest.mark.skipif("baseline" not in _core.levels() or not FUSED, reason="needs the baseline and another level")
+def test_baseline_agrees(results):
+    best, baseline = results[FUSED[0]][1], results["baseline"][1]
+    assert best.keys() == baseline.keys()
+    for key, expected in best.items():
+        tolerance = 1e-3 if key.startswith("float32") else 1e-9
+        scale = np.abs(expected[np.isfinite(expected)]).max(initial=0) if "value exp" not in key else 0
+        np.testing.assert_allclose(baseline[key], expected, rtol=tolerance, atol=tolerance * scale, err_msg=key)
+
+
+def test_unknown_level():
+    process = run_script("import fastnn._core", check=False, FASTNN_ISA="sse9")
+    assert process.returncode != 0
+    last = process.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: FASTNN_ISA='sse9' ")
+    assert all(level in last for level in _core.levels())
+
+
+def test_empty_means_the_best():
+    process = run_script("from fastnn import _core; print(*_core.current_level())", FASTNN_ISA="")
+    assert process.stdout.split()[0] == _core.levels()[0]

@@ -1,0 +1,434 @@
+"""The model: what it is made of, what it computes for any kind of array, and copies of it."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from _helpers import HIDDEN, KINDS, LOSSES_AND_LINKS, data, links_of, model_of
+
+from fastnn import MLP, SGD, Trainer, _core, losses, reference, set_num_threads
+from fastnn._config import get_num_threads
+
+SIZES = (3, 8, 5, 2)
+
+
+def forward(model, X):
+    return [a for _, a in reference.forward(model.weights, model.biases, model.activations, X)]
+
+
+# ---- Construction ----
+
+WRONG = [
+    ({"layer_sizes": 3}, TypeError, "layer_sizes: got 3, expected"),
+    ({"layer_sizes": None}, TypeError, "layer_sizes: got None"),
+    ({"layer_sizes": (3,)}, ValueError, "layer_sizes: got 1 sizes, expected 2 to 65"),
+    ({"layer_sizes": [1] * 66}, ValueError, "layer_sizes: got 66 sizes"),
+    ({"layer_sizes": (3, 0, 2)}, ValueError, "layer_sizes: got 0, expected an integer >= 1"),
+    ({"layer_sizes": (3, -4, 2)}, ValueError, "layer_sizes: got -4"),
+    ({"layer_sizes": (3, 4.0, 2)}, TypeError, "layer_sizes: got 4.0 of type float"),
+    ({"layer_sizes": (3, True)}, TypeError, "layer_sizes: got True"),
+    ({"layer_sizes": "34"}, TypeError, "layer_sizes: got '3'"),
+    ({"layer_sizes": (2**57, 128)}, ValueError, "layer_sizes"),
+    ({"layer_sizes": (2**62, 1)}, ValueError, "layer_sizes"),
+    ({"layer_sizes": (2**70, 128)}, ValueError, "layer_sizes"),
+    ({"activation": "rleu"}, ValueError, "activation: got 'rleu', expected one of identity, tanh"),
+    ({"activation": ["tanh"]}, ValueError, "activation: got 1 of them, expected 2"),
+    ({"activation": ["tanh", 3]}, ValueError, "activation: got 3"),
+    ({"activation": "softmax"}, ValueError, "activation: got 'softmax', expected"),
+    ({"activation": ["tanh", "exp"]}, ValueError, "activation: got 'exp', expected"),
+    ({"activation": None}, TypeError, "activation: got None"),
+    ({"activation": 5}, TypeError, "activation: got 5"),
+    ({"output_activation": "liner"}, ValueError, "output_activation: got 'liner', expected one of identity"),
+    ({"output_activation": None}, (TypeError, ValueError), "output_activation: got None"),
+    ({"output_activation": ["tanh"]}, (TypeError, ValueError), "output_activation: got"),
+    ({"dropout": 1.0}, ValueError, "dropout: got 1.0, expected a finite number >= 0 and < 1"),
+    ({"dropout": -0.1}, ValueError, "dropout: got -0.1"),
+    ({"dropout": float("nan")}, ValueError, "dropout: got nan"),
+    ({"dropout": [0.1]}, ValueError, "dropout: got 1 rates, expected 2"),
+    ({"dropout": [0.1, 1.5]}, ValueError, "dropout: got 1.5"),
+    ({"dropout": None}, TypeError, "dropout: got None"),
+    ({"dropout": "0.5"}, (TypeError, ValueError), "dropout: got"),
+    ({"dropout": [0.1, "0.1"]}, TypeError, "dropout: got '0.1'"),
+    ({"init": "xavier"}, ValueError, "init: got 'xavier', expected one of 'auto', 'glorot_uniform'"),
+    ({"init": None}, TypeError, "init: got None"),
+    ({"dtype": np.float16}, ValueError, "dtype: got float16, expected float32 or float64"),
+    ({"dtype": np.int32}, ValueError, "dtype: got int32"),
+    ({"dtype": ">f4"}, ValueError, "dtype: got >f4"),
+    ({"dtype": "single precision"}, TypeError, "dtype: got 'single precision'"),
+    ({"random_state": -1}, ValueError, "random_state: got -1"),
+    ({"random_state": "seed"}, TypeError, "random_state: got 'seed'"),
+    ({"random_state": 1.5}, TypeError, "random_state: got 1.5"),
+]
+
+
+@pytest.mark.parametrize(("changes", "error", "message"), WRONG, ids=[str(changes) for changes, _, _ in WRONG])
+def test_wrong_arguments(changes, error, message):
+    rng = np.random.default_rng(0)
+    before = rng.bit_generator.state
+    with pytest.raises(error, match=f"^{message}"):
+        MLP(**{"layer_sizes": SIZES, "random_state": rng} | changes)
+    assert rng.bit_generator.state == before
+
+
+def test_too_large_for_the_machine():
+    with pytest.raises((ValueError, MemoryError)):
+        MLP((2**40, 2**24))
+
+
+def test_activations_of_all_layers_and_of_each():
+    assert MLP(SIZES).activations == ("relu", "relu", "identity")
+    assert MLP(SIZES, ["tanh", "gelu"], "softmax").activations == ("tanh", "gelu", "softmax")
+    assert MLP((3, 2), "tanh").activations == ("identity",)
+    assert MLP((3, 2), []).activations == ("identity",)
+    assert MLP(SIZES, dropout=0.25).dropout == (0.25, 0.25)
+    assert MLP(SIZES, dropout=(0, 0.5)).dropout == (0.0, 0.5)
+
+
+@pytest.mark.parametrize("sizes", [(3, 8, 2), [3, 8, 2], np.array([3, 8, 2]), (n for n in (3, 8, 2))], ids=type)
+def test_sizes_of_any_kind(sizes):
+    model = MLP(sizes)
+    assert model.layer_sizes == (3, 8, 2)
+    assert all(type(size) is int for size in model.layer_sizes)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, "float32", "f8", np.dtype("f4"), float], ids=str)
+def test_dtype(dtype):
+    model = MLP(SIZES, dtype=dtype)
+    assert model.dtype == np.dtype(dtype)
+    assert {p.dtype for p in model.parameters} == {model.dtype}
+    assert model.predict(np.zeros((2, 3))).dtype == model.dtype
+
+
+def test_the_deepest_and_a_wide_one():
+    deep = model_of((2,) * 65)
+    X = np.random.default_rng(0).normal(size=(5, 2))
+    np.testing.assert_allclose(deep.predict(X), forward(deep, X)[-1], rtol=1e-10, atol=1e-14)
+    assert len(deep.gradient(X, X)[1]) == 128
+    wide = model_of((1, 5000, 1))
+    np.testing.assert_allclose(wide.predict(X[:, :1]), forward(wide, X[:, :1])[-1], rtol=1e-10)
+
+
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_initial_weights_follow_the_activation(activation):
+    model = MLP((300, 400, 200, 5), [activation, "tanh"], "relu", dtype=np.float64, random_state=0)
+    family = activation in ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
+    limit = np.sqrt(6 / 700)
+    assert (np.abs(model.weights[0]).max() <= limit) != family
+    assert model.weights[0].std() == pytest.approx(np.sqrt(2 / 300) if family else limit / np.sqrt(3), rel=0.01)
+    assert np.abs(model.weights[1]).max() <= np.sqrt(6 / 600)
+    assert model.weights[2].std() == pytest.approx(np.sqrt(2 / 200), rel=0.1)
+    assert all((b == 0).all() for b in model.biases)
+
+
+def test_initial_weights_by_name_and_seed():
+    rng = np.random.default_rng(3)
+    model = MLP((3, 4, 2), init="lecun_normal", random_state=rng)
+    again = np.random.default_rng(3)
+    for w in model.weights:
+        np.testing.assert_array_equal(w, again.normal(0, np.sqrt(1 / len(w)), w.shape).astype(np.float32))
+    assert rng.bit_generator.state == again.bit_generator.state  # the very generator that was given
+    assert (MLP((3, 4), random_state=1).to_vector() == MLP((3, 4), random_state=1).to_vector()).all()
+    assert (MLP((3, 4)).to_vector()[:12] != MLP((3, 4)).to_vector()[:12]).any()
+    assert not MLP((3, 4), init="zeros").to_vector().any()
+
+
+@pytest.mark.parametrize("seed", [5, np.random.SeedSequence(5), np.random.PCG64(5), np.random.RandomState(5)], ids=type)
+def test_seeds_of_any_kind(seed):
+    model = MLP(SIZES, random_state=seed)
+    assert np.isfinite(model.to_vector()).all()
+    model.fit(*data(10, 3, 2))
+
+
+# ---- Parameters ----
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sizes", [SIZES, (3, 2), (5, 17, 16), (40, 256, 1)], ids=str)
+def test_parameters_are_live_views(sizes, dtype):
+    model = MLP(sizes, dtype=dtype, random_state=0)
+    X = np.random.default_rng(0).normal(size=(4, sizes[0]))
+    assert [w.shape for w in model.weights] == list(pairwise(sizes))
+    assert [b.shape for b in model.biases] == [(n,) for n in sizes[1:]]
+    assert all(p is q for p, q in zip(model.parameters[::2], model.weights, strict=True))
+    assert all(p is q for p, q in zip(model.parameters[1::2], model.biases, strict=True))
+    rng = np.random.default_rng(1)
+    for p in model.parameters:
+        before = model.predict(X)
+        p[...] = rng.normal(size=p.shape) + 1
+        assert (model.predict(X) != before).any()
+    np.testing.assert_allclose(model.predict(X), forward(model, X)[-1], rtol=1e-4)
+    view = model.weights[0]
+    model.set_vector(np.zeros(model.to_vector().size))
+    assert not view.any()
+    # The lists are copies; the arrays are not.
+    model.weights.clear()
+    assert len(model.weights) == len(sizes) - 1
+    with pytest.raises(AttributeError):
+        model.weights = []
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_vector(dtype):
+    model = MLP(SIZES, dtype=dtype, random_state=0)
+    vector = model.to_vector()
+    np.testing.assert_array_equal(vector, np.concatenate([p.ravel() for p in model.parameters]))
+    assert vector.dtype == dtype
+    vector[...] = 0  # a copy
+    assert model.weights[0].any()
+    for kind in (list, tuple, np.int16, lambda v: v[::-1][::-1], lambda v: v.astype(">f8"), lambda v: v.astype(object)):
+        numbers = np.arange(vector.size) % 100
+        model.set_vector(kind(numbers))
+        np.testing.assert_array_equal(model.to_vector(), numbers)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(5), np.zeros((87, 1)), 3.0, [], "text", None, np.zeros(87, complex)], ids=repr)
+def test_wrong_vectors_change_nothing(wrong):
+    model = MLP(SIZES, random_state=0)
+    before = model.to_vector()
+    with pytest.raises((TypeError, ValueError), match="^v: got"):
+        model.set_vector(wrong)
+    np.testing.assert_array_equal(model.to_vector(), before)
+
+
+# ---- Predictions ----
+
+
+@pytest.mark.parametrize("activation", HIDDEN)
+@pytest.mark.parametrize("output", _core.ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_predict(activation, output, dtype):
+    for sizes in (SIZES, (3, 30, 7)):
+        model = MLP(sizes, activation, output, dtype=dtype, random_state=0)
+        X = np.random.default_rng(0).normal(size=(300, 3)).astype(dtype)
+        expected = forward(model, X)
+        result = model.predict(X)
+        assert (result.dtype, result.flags.c_contiguous) == (dtype, True)
+        tolerance = {"rtol": 1e-12, "atol": 1e-14} if dtype == np.float64 else {"rtol": 1e-4, "atol": 1e-5}
+        np.testing.assert_allclose(result, expected[-1], **tolerance)
+        for got, wanted in zip(model.hidden_activations(X), expected[:-1], strict=True):
+            np.testing.assert_allclose(got, wanted, **tolerance)
+        # To the bit: one row, a few, none; by calling; by several threads.
+        assert result.tobytes() == np.stack([model.predict(row) for row in X]).tobytes()
+        assert result.tobytes() == np.concatenate([model.predict(X[:1]), model.predict(X[1:8]), model(X[8:])]).tobytes()
+        assert all(result.tobytes() == model.predict(X, n_threads=n).tobytes() for n in (1, 2, 3, 7))
+        assert model.predict(X[:0]).shape == (0, sizes[-1])
+        assert [a.shape for a in model.hidden_activations(X[:0])] == [(0, n) for n in sizes[1:-1]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_predict_any_kind_of_array(kind, dtype):
+    for sizes in ((5, 8, 2), (5, 3), (20, 30, 7)):
+        model = MLP(sizes, "tanh", dtype=dtype, random_state=0)
+        X = KINDS[kind](np.random.default_rng(0).integers(0, 6, (33, sizes[0])).astype(float))
+        plain = np.asarray(X).astype(bool if "bool" in kind else float).astype(dtype)
+        expected = model.predict(plain)
+        assert model.predict(X).tobytes() == expected.tobytes()
+        if kind != "memoryview":
+            assert model.predict(X[3]).tobytes() == expected[3].tobytes()
+        assert model(X).tobytes() == expected.tobytes()
+        out = np.empty((33, sizes[-1]), dtype)
+        assert model.predict(X, out=out, n_threads=2).tobytes() == expected.tobytes()
+        for got, wanted in zip(model.hidden_activations(X), model.hidden_activations(plain), strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+
+class FakeSparse:
+    """What predict asks of a sparse matrix."""
+
+    def __init__(self, array):
+        self.array, self.shape = array, array.shape
+
+    def tocsr(self):
+        return self
+
+    def __getitem__(self, rows):
+        return FakeSparse(self.array[rows])
+
+    def toarray(self):
+        return self.array
+
+
+def scipy_sparse(array):
+    return pytest.importorskip("scipy.sparse").csr_matrix(array)
+
+
+@pytest.mark.parametrize("sparse", [FakeSparse, scipy_sparse])
+@pytest.mark.parametrize("rows", [0, 1, 1024, 2500])
+def test_predict_sparse(sparse, rows):
+    model = model_of(SIZES)
+    X = np.random.default_rng(0).integers(0, 3, (rows, 3)).astype(float)
+    np.testing.assert_array_equal(model.predict(sparse(X)), model.predict(X))
+    np.testing.assert_array_equal(model(sparse(X), n_threads=2, out=np.empty((rows, 2))), model.predict(X))
+    with pytest.raises(ValueError, match="X: got"):
+        model.predict(sparse(np.ones((rows, 4))))
+    for call in (model.hidden_activations, lambda X: model.loss(X, X), lambda X: model.fit(X, X)):
+        with pytest.raises(TypeError, match="X: got a sparse matrix"):
+            call(sparse(X))
+
+
+@pytest.mark.parametrize("activation", HIDDEN)
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_predict_what_is_not_finite(activation, wrong, dtype):
+    # Values pass as in NumPy; no row sees another's.
+    model = MLP(SIZES, activation, dtype=dtype, random_state=0)
+    X = np.random.default_rng(0).normal(size=(9, 3))
+    expected = model.predict(X)
+    X[4, 1] = wrong
+    result = model.predict(X)
+    np.testing.assert_array_equal(np.delete(result, 4, axis=0), np.delete(expected, 4, axis=0))
+    if np.isnan(wrong):
+        assert np.isnan(result[4]).all()
+    assert np.isnan(model.predict([[None, 1, 2]])).all()
+
+
+def test_predict_into_out():
+    model = model_of(SIZES)
+    X = data(7, 3, 2)[0]
+    expected = model.predict(X)
+    whole = np.full((14, 4), 9.0)
+    for out in (np.empty((7, 2)), np.empty((2, 7)).T, whole[::2, 1:3], whole[::-2, ::-2]):
+        assert model.predict(X, out=out) is out
+        np.testing.assert_array_equal(out, expected)
+    one = np.empty(2)
+    assert model.predict(X[0], out=one) is one
+    np.testing.assert_array_equal(one, expected[0])
+    square = model_of((2, 8, 2))
+    X = data(7, 2, 2)[0]
+    expected = square.predict(X)
+    np.testing.assert_array_equal(square.predict(X, out=X), expected)
+    locked = np.empty((7, 2))
+    locked.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        square.predict(X, out=locked)
+    for wrong in (np.empty((7, 2), "f4"), np.empty((7, 2), ">f8"), np.empty((7, 3)), np.empty(14), [[0.0, 0.0]] * 7, 3):
+        with pytest.raises((TypeError, ValueError), match="^out: got"):
+            square.predict(X, out=wrong)
+
+
+def test_concurrent_predictions():
+    model = model_of((3, 64, 64, 2))
+    X = data(2000, 3, 2)[0]
+    expected, results = model.predict(X), [None] * 8
+
+    def work(i):
+        for _ in range(5):
+            results[i] = model.predict(X, n_threads=1 + i % 3)
+            model.gradient(X[:100], results[i][:100])
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+
+
+# ---- Losses and gradients ----
+
+
+@pytest.mark.parametrize(("loss", "output"), LOSSES_AND_LINKS)
+@pytest.mark.parametrize("sizes", [SIZES, (5, 12, 7)], ids=str)
+def test_loss_and_gradients(loss, output, sizes):
+    model = model_of(sizes, "gelu", output)
+    X, y = data(700, sizes[0], sizes[-1], loss)
+    weight = np.random.default_rng(1).random(700)
+    for rows in (slice(0, 1), slice(0, 20), slice(0, 700)):
+        for w in (None, weight[rows]):
+            arguments = model.weights, model.biases, model.activations, X[rows], y[rows], loss, w
+            value, of_weights, of_biases = reference.loss_and_gradient(*arguments)
+            assert model.loss(X[rows], y[rows], loss, w) == pytest.approx(value, rel=1e-12)
+            got, gradients = model.gradient(X[rows], y[rows], loss, w)
+            assert got == model.loss(X[rows], y[rows], loss, w)
+            for one, other in zip(gradients[::2] + gradients[1::2], of_weights + of_biases, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-14)
+        expected = reference.input_gradient(model.weights, model.biases, model.activations, X[rows], y[rows], loss)
+        np.testing.assert_allclose(model.input_gradient(X[rows], y[rows], loss), expected, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("loss", _core.LOSSES)
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_gradients_are_differences_of_the_loss(loss, activation):
+    model = model_of((3, 4, 2), activation, links_of(loss)[0])
+    X, y = data(6, 3, 2, loss)
+    weight = np.linspace(0.5, 2, 6)
+
+    def differences(array):
+        result = np.empty(array.shape)
+        for index in np.ndindex(array.shape):
+            kept = array[index]
+            array[index] = kept + 1e-6
+            above = model.loss(X, y, loss, weight)
+            array[index] = kept - 1e-6
+            result[index] = (above - model.loss(X, y, loss, weight)) / 2e-6
+            array[index] = kept
+        return result
+
+    _, gradients = model.gradient(X, y, loss, weight)
+    for p, gradient in zip(model.parameters, gradients, strict=True):
+        np.testing.assert_allclose(gradient, differences(p), rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(model.input_gradient(X, y, loss, weight), differences(X), rtol=1e-5, atol=1e-8)
+
+
+def test_loss_objects_and_threads():
+    model = model_of((3, 100, 100, 2))
+    X, y = data(700, 3, 2)
+    assert model.loss(X, y, losses.Huber(1.0)) == model.loss(X, y, "huber") != model.loss(X, y, losses.Huber(0.1))
+    before, expected = get_num_threads(), model.gradient(X, y)[1]
+    try:
+        for n in (1, 2, 5):
+            set_num_threads(n)
+            for one, other in zip(model.gradient(X, y)[1], expected, strict=True):
+                np.testing.assert_array_equal(one, other)
+    finally:
+        set_num_threads(before)
+
+
+def test_dropout_is_for_training_alone():
+    with_, without = model_of(SIZES, dropout=0.5), model_of(SIZES)
+    X, y = data(20, 3, 2)
+    np.testing.assert_array_equal(with_.predict(X), without.predict(X))
+    assert with_.loss(X, y) == without.loss(X, y)
+    np.testing.assert_array_equal(with_.gradient(X, y)[1][0], without.gradient(X, y)[1][0])
+    np.testing.assert_array_equal(with_.hidden_activations(X)[0], without.hidden_activations(X)[0])
+
+
+# ---- Copies ----
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies(copied):
+    model = MLP((3, 8, 5, 2), ["tanh", "gelu"], "softmax", dropout=[0.1, 0.2], dtype=np.float64, random_state=4)
+    twin = copied(model)
+    for name in ("layer_sizes", "activations", "dropout", "dtype"):
+        assert getattr(twin, name) == getattr(model, name)
+    np.testing.assert_array_equal(twin.to_vector(), model.to_vector())
+    twin.weights[0][...] = 0
+    assert model.weights[0].any()
+
+
+def test_a_copy_is_trained_alike():
+    model = MLP(SIZES, dropout=0.5, random_state=4)
+    X, y = data(20, 3, 2)
+    twin, third = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
+    for m in (model, twin, third):
+        m.fit(X, y, epochs=3, batch_size=6)
+    np.testing.assert_array_equal(model.to_vector(), twin.to_vector())
+    np.testing.assert_array_equal(model.to_vector(), third.to_vector())
+
+
+def test_repr():
+    assert repr(MLP((3, 2))) == "MLP((3, 2), output_activation='identity', dtype=float32)"
+    model = MLP(SIZES, "tanh", "softmax", dtype=float)
+    text = "MLP((3, 8, 5, 2), activation='tanh', output_activation='softmax', dtype=float64)"
+    assert repr(model) == text
+    assert "activation=['tanh', 'gelu']" in repr(MLP(SIZES, ["tanh", "gelu"]))
+    trainer = Trainer(model, "cross_entropy", "sgd", batch_size=8)
+    assert repr(trainer) == f"Trainer({text}, loss=CrossEntropy(), optimizer={SGD()!r}, batch_size=8)"
