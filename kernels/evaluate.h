@@ -12,8 +12,7 @@ constexpr int64_t prediction_rows = 128;  // a thread's rows at a time
 template <class T, class Collect>
 double run_batch(Step<T> &step, const Team &team, const Network &network, const Loss &loss, const Rows &x, const Rows &y,
                  const double *sample_weight, const Batch &batch, bool backward, Collect collect) {
-    const double weight = total_weight(sample_weight, batch);
-    const double factor = weight > 0 ? 1 / (weight * (loss.per_row ? 1.0 : double(network.last().n_out))) : 0;
+    const double factor = mean_factor(total_weight(sample_weight, batch), network, loss);
     double value = 0;
     for (int64_t first = 0; first < batch.size; first += chunk_rows) {
         const int64_t left = batch.size - first;

@@ -51,11 +51,15 @@ template <class T> struct Buffers {
     T *transposed;  // weights, n_out rows of n_in, for the input gradient
 };
 
+// The sum of a batch's weights, and what each is multiplied with in the mean: 0 where their reciprocal would overflow.
 inline double total_weight(const double *sample_weight, const Batch &batch) {
     if (!sample_weight) return double(batch.size);
     double sum = 0;
     for (int64_t i = 0; i < batch.size; i++) sum += sample_weight[batch.row(i)];
     return sum;
+}
+inline double mean_factor(double total_weight, const Network &network, const Loss &loss) {
+    return total_weight < 1e-290 ? 0 : 1 / (total_weight * (loss.per_row ? 1.0 : double(network.last().n_out)));
 }
 
 struct Needs {
@@ -158,6 +162,9 @@ template <class T> class Step {
                                                          out, layer.row, bias(layer)},
                                                         rows, {0, layer.n_out});
             if (l < network_.n_layers - 1 || !loss_ || !loss_->from_logits) activate(l, rows);
+            // Dot products run over the padding, where an infinite input has left NaN.
+            if (l == network_.n_layers - 2 && network_.last().narrow)
+                clear_padding(out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
         }
     }
 

@@ -60,10 +60,10 @@ template <class T> class TinyStep {
     }
 
     void set_scale(const double *sample_weight, const Batch &batch) {
-        const double weight = total_weight(sample_weight, batch), n_out = double(network_.last().n_out);
+        const double factor = mean_factor(total_weight(sample_weight, batch), network_, loss_);
         for (int64_t i = 0; i < block; i++) {
-            const double own = i >= batch.size || weight == 0 ? 0 : sample_weight ? sample_weight[batch.row(i)] : 1;
-            for (int64_t j = 0; j < network_.last().n_out; j++) scale_[j * block + i] = own > 0 ? T(1 / (weight * n_out) * own) : T(0);
+            const double weight = i >= batch.size ? 0 : sample_weight ? factor * sample_weight[batch.row(i)] : factor;
+            for (int64_t j = 0; j < network_.last().n_out; j++) scale_[j * block + i] = T(weight);
         }
     }
 

@@ -48,7 +48,7 @@ def demo(directory):
 def test_demo_ends_well(demo):
     assert (demo.returncode, demo.stderr) == (0, "")
     assert re.search(r"^Done in [\d.]+ m?s\.$", demo.stdout.splitlines()[-1])
-    assert max(len(line) for line in demo.stdout.splitlines()) <= 100
+    assert max(len(line) for line in demo.stdout.splitlines()) <= 90
     assert "Traceback" not in demo.stdout
 
 

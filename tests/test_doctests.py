@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the installed package, and in the README."""
+"""The examples in the docstrings of the installed package, and in the README and the documentation."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ import pytest
 import fastnn
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
 MODULES = ["fastnn", *(m.name for m in pkgutil.walk_packages(fastnn.__path__, "fastnn.") if "__main__" not in m.name)]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 
 @pytest.fixture(autouse=True)
 def _clean_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let examples write files, and print as NumPy does by default."""
+    """Let examples write files, change the number of threads, and print as NumPy does by default."""
     monkeypatch.chdir(tmp_path)
+    threads = fastnn.get_num_threads()
     with np.printoptions(precision=8, suppress=False, linewidth=75):
         yield
+    fastnn.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -38,8 +41,15 @@ def test_docstrings(name: str) -> None:
     assert doctest.testmod(module, optionflags=OPTIONS).failed == 0
 
 
+@pytest.mark.parametrize("name", fastnn.__all__)
+def test_public_names_have_examples(name: str) -> None:
+    value = getattr(fastnn, name)
+    if isinstance(value, type) and not issubclass(value, Exception):
+        assert ">>>" in (value.__doc__ or "")
+
+
 def python_blocks(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the number of the first line and the text of each fenced block of Python."""
+    """Yield the number of the line before and the text of each fenced block of Python."""
     lines = text.splitlines(keepends=True)
     start = None
     for number, line in enumerate(lines):
@@ -50,21 +60,28 @@ def python_blocks(text: str) -> Iterator[tuple[int, str]]:
             start = None
 
 
-def test_readme() -> None:
-    """Run the README's blocks one after the other, as a reader would who types them into one session."""
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages(page: Path) -> None:
+    """Run a page's blocks one after the other, as a reader would who types them into one session."""
     names: dict[str, Any] = {"__name__": "__main__"}
     runner = doctest.DocTestRunner(optionflags=OPTIONS)
-    blocks = list(python_blocks(README.read_text(encoding="utf-8")))
-    assert blocks
+    blocks = list(python_blocks(page.read_text(encoding="utf-8")))
+    assert blocks or page.name != "README.md"
     for line, block in blocks:
         try:
             if ">>>" in block:
-                example = doctest.DocTestParser().get_doctest(block, names, README.name, str(README), line)
+                example = doctest.DocTestParser().get_doctest(block, names, page.name, str(page), line)
                 runner.run(example, clear_globs=False)
                 names = example.globs
             else:
-                exec(compile("\n" * line + block, str(README), "exec"), names)
+                exec(compile("\n" * line + block, str(page), "exec"), names)
         except ImportError as error:
             if "fastnn-cpu[" not in str(error):
                 raise
     assert runner.failures == 0
+
+
+def test_readme_begins_with_what_a_newcomer_types() -> None:
+    """The first block of code; continuous integration runs its second line."""
+    first = (ROOT / "README.md").read_text(encoding="utf-8").split("```")[1]
+    assert first.splitlines()[1:] == ["pip install . && fastnn demo", "pip install '.[test]' && pytest"]

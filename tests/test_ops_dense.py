@@ -120,7 +120,7 @@ def test_wrong_arguments():
         (ValueError, "^b: got shape .5,., expected .6,.", (x, w, b[:5])),
         (ValueError, "^activation: got 'tan', expected one of 'identity'", (x, w, b, "tan")),
         (TypeError, "^activation: got 3 of type int, expected one of 'identity'", (x, w, b, 3)),
-        (TypeError, "^x: got an array of dtype complex128", (x + 1j, w, b)),
+        (TypeError, "^x: got dtype complex128", (x + 1j, w, b)),
         (TypeError, "^w: got an array of dtype <U1", (x, [["a"]], b)),
         (TypeError, "^b: got None of type NoneType", (x, w, [None] * 6)),
     ]
@@ -187,5 +187,5 @@ def test_linear_grad_wrong_shapes():
         linear_grad(x, w, a[:6], a, "tanh")
     with pytest.raises(ValueError, match="^grad_a: got shape .7, 5., expected .7, 6."):
         linear_grad(x, w, a, a[:, :5], "tanh")
-    with pytest.raises(TypeError, match="^grad_a: got an array of dtype complex128"):
+    with pytest.raises(TypeError, match="^grad_a: got dtype complex128"):
         linear_grad(x, w, a, a * 1j, "tanh")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -13,24 +14,44 @@ from fastnn import _core
 _PIECE = 1 << 20
 
 
-def real_array(argument: str, value: Any) -> NDArray[Any]:
-    """Return `value` as an array of a type that the kernels read, itself where it is one already.
+def numbers_of(argument: str, value: Any) -> NDArray[Any]:
+    """Return `value` as an array of real numbers, in whatever type and layout it has.
 
     Raises
     ------
     TypeError
         If it doesn't hold real numbers, or is a sparse matrix.
+    ValueError
+        If it is a list of lists of unequal lengths.
     """
     if hasattr(value, "tocsr"):
         raise TypeError(f"{argument}: got a sparse matrix, expected an array; .toarray() makes it one")
     try:
         array = np.asarray(value)
-        if array.dtype.kind == "O":
-            array = array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise TypeError(f"{argument}: got {type(value).__name__} that is no array of numbers ({error})") from error
+    except ValueError as error:
+        raise ValueError(f"{argument}: {error}") from None
+    if array.dtype.kind == "O":
+        array = _from_objects(argument, array)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument}: got dtype {array.dtype}, expected real numbers")
+    return array
+
+
+def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[np.float64]:
+    """Return Python's numbers (fractions, decimals, large integers) as float64; NumPy would take None and text too."""
+    for value in array.flat:
+        complex_only = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+        if complex_only or isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+            raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected a real number")
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"{argument}: got objects that don't fit float64 ({error})") from error
+
+
+def real_array(argument: str, value: Any) -> NDArray[Any]:
+    """Return `value` as an array of a type that the kernels read, itself where it is one; raises as `numbers_of`."""
+    array = numbers_of(argument, value)
     if _core.readable(array):
         return array
     # float16 fits float32; longdouble doesn't fit anything better than float64; the rest is in foreign byte order.
@@ -139,8 +160,11 @@ def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64
     if array.shape != (n_rows,):
         raise ValueError(f"{argument}: got shape {array.shape}, expected ({n_rows},) for the {n_rows} rows of X")
     check_finite(argument, array, np.dtype(np.float64))
-    if array.min() < 0 or array.max() == 0:
-        raise ValueError(f"{argument}: got values from {array.min()} to {array.max()}, expected >= 0 and some above")
+    with np.errstate(over="ignore"):
+        low, high, total = array.min(), array.max(), array.sum()
+    # The ends leave room for the reciprocal of the sum.
+    if low < 0 or high < 1e-290 or total > 1e290:
+        raise ValueError(f"{argument}: got values from {low} to {high}, expected >= 0, some above, and a sum below 1e290")
     return array
 
 

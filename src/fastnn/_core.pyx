@@ -274,9 +274,9 @@ cdef enum:
 cdef double WORK_PER_THREAD = 1e6
 
 
-cdef int threads_for(object wanted, double operations) except -1:
+cdef int threads_for(object wanted, double operations) except? -1:
     if wanted is not None:
-        return wanted
+        return max(1, min(wanted, 1024))
     cdef double most = operations / WORK_PER_THREAD
     cdef int available = max_threads()
     return 1 if most < 2 else available if most > available else <int>most
@@ -592,7 +592,7 @@ def times_slope(str name, cnp.ndarray delta, cnp.ndarray a):
     kernels(cnp.PyArray_TYPE(a)).times_slope(number, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), cnp.PyArray_SIZE(a) // n if n else 0, n)
 
 
-def update(dict optimizer, cnp.ndarray weights, cnp.ndarray gradient, cnp.ndarray m, cnp.ndarray v, double rate, int64_t updates):
+def update(dict optimizer, cnp.ndarray weights not None, cnp.ndarray gradient not None, cnp.ndarray m, cnp.ndarray v, double rate, int64_t updates):
     """One step of an optimizer on contiguous arrays of one size and dtype, in place; `updates` have come before."""
     cdef Optimizer_ native
     fill_optimizer(&native, optimizer)

@@ -48,8 +48,8 @@ def advance(
             _record(trainer, run, history, validation)
         if status == "diverged":
             raise DivergedError(
-                f"the loss is not finite in epoch {run.epoch + 1}; the parameters were restored to the last epoch with a finite "
-                "loss. A smaller learning rate, clip_norm or scaled inputs may help.",
+                f"the loss is not finite in epoch {run.epoch + 1}; the parameters were restored to the last epoch with a "
+                "finite loss. A smaller learning rate, clip_norm or scaled inputs may help.",
                 run.epoch + 1,
                 history,
             )

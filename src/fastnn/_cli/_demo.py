@@ -40,10 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     level, vector_bytes = _core.current_level()
     threads = get_num_threads()
     report.title(f"fastnn {__version__}: three small networks, trained here and now (seed {arguments.seed})")
-    report.line(
-        f"{level} instructions ({vector_bytes}-byte vectors), up to {threads} thread{'s' * (threads > 1)}, "
-        f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.system()} {platform.machine()}"
-    )
+    report.line(f"{level} instructions ({vector_bytes}-byte vectors), up to {threads} thread{'s' * (threads > 1)}")
+    report.line(f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.system()} {platform.machine()}")
     report.line("Each training is repeated in plain NumPy, which must come to the same result.")
     xor = _demo_xor.run(report, arguments.seed)
     digits = _demo_digits.run(report, arguments.seed)

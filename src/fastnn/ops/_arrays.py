@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastnn._arrays import numbers_of
 from fastnn.reference._arrays import Array
 
 
 def real_array(argument: str, values: ArrayLike) -> NDArray[Any]:
     """Return `values` as an array of real numbers, in whatever layout it has, or say what it is instead."""
-    try:
-        array = np.asarray(values)
-    except ValueError as error:  # rows of unequal lengths
-        raise ValueError(f"{argument}: {error}") from None
-    if array.dtype.kind == "O":
-        array = _from_objects(argument, array)
-    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+    array = numbers_of(argument, values)
+    if array.dtype.itemsize > 8:
         raise TypeError(f"{argument}: got an array of dtype {array.dtype}, expected real numbers that fit into float64")
     return array
-
-
-def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[np.float64]:
-    """Return Python's numbers (fractions, decimals, large integers) as float64; NumPy would take None and text too."""
-    for value in array.flat:
-        complex_only = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
-        if complex_only or isinstance(value, str | bytes) or not hasattr(value, "__float__"):
-            raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected a real number")
-    return array.astype(np.float64)
 
 
 def float_types(*arrays: NDArray[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
