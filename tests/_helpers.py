@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -59,6 +60,27 @@ def model_of(sizes: tuple[int, ...], activation: Any = "tanh", output: str = "id
     return model
 
 
+def forward(model: MLP, X: Any) -> list[NDArray[Any]]:
+    """Return the outputs of every layer, by the oracle."""
+    return [a for _, a in reference.forward(model.weights, model.biases, model.activations, X)]
+
+
+def trained(
+    rows: int,
+    network: tuple[tuple[int, ...], int] = ((3, 8, 5, 2), 10),
+    loss: str = "mse",
+    dropout: Any = 0.0,
+    output: str | None = None,
+    activation: Any = "tanh",
+    **options: Any,
+) -> tuple[Trainer, NDArray[Any], NDArray[Any]]:
+    """Return a trainer of a network with layers and batch size, whose seed is 7, and data for it."""
+    sizes, batch_size = network
+    model = model_of(sizes, activation, output or links_of(loss)[0], dropout=dropout)
+    X, y = data(rows, sizes[0], sizes[-1], loss)
+    return Trainer(model, loss, batch_size=batch_size, random_state=7, **options), X, y
+
+
 def oracle(model: MLP, X: Any, y: Any, seed: int, **options: Any) -> tuple[list[Any], list[Any], list[float]]:
     """Train a copy of the model with `reference.train`; return weights, biases and losses."""
     weights, biases = [w.copy() for w in model.weights], [b.copy() for b in model.biases]
@@ -84,6 +106,23 @@ def state_of(trainer: Trainer) -> tuple[Any, ...]:
     """Return everything that the next step depends on, to be compared to the bit."""
     rng = trainer._rng.bit_generator.state
     return trainer.model.to_vector().tobytes(), np.array(trainer._moments).tobytes(), trainer.updates, repr(rng)
+
+
+def example(**options: Any) -> Trainer:
+    """Return a trainer with nothing at its default, and moments that are not zero."""
+    model = MLP((3, 8, 5, 2), ["tanh", "gelu"], "sigmoid", dropout=[0.1, 0.2], dtype=np.float64, random_state=4)
+    options = {"batch_size": 7, "l1": 0.1, "l2": 0.2, "clip_norm": 3.0, "clip_value": 4.0, "n_threads": 2} | options
+    trainer = Trainer(model, losses.Huber(0.3), optimizers.Adam(0.01, 0.8), random_state=9, **options)
+    trainer.run(*data(20, 3, 2), 2)
+    return trainer
+
+
+def config_of(path: os.PathLike[str]) -> Any:
+    """Return the metadata of a file of ours."""
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        return json.loads(file.metadata()["fastnn"])
 
 
 def _unaligned(a: NDArray[Any]) -> NDArray[Any]:

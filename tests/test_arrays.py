@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-IMPORTS
+import numpy as np
+import pytest
+from _entries import ENTRIES, GOOD, assert_refused, trainer_of
+from _helpers import KINDS, LOSSES_AND_LINKS, data, model_of, run_script, state_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastnn import MLP, SGD, Trainer, losses, reference
+
+X, Y = GOOD
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -36,7 +45,6 @@ LABELS = {
 def test_any_kind_of_labels(entry, kind):
     labels = np.random.default_rng(0).integers(0, 5, 10)
     one, other = (trainer_of("cross_entropy", (3, 8, 5)) for _ in range(2))
-    X = GOOD[0]
     np.testing.assert_array_equal(ENTRIES[entry](one, X, LABELS[kind](labels)), ENTRIES[entry](other, X, np.eye(5)[labels]))
 
 

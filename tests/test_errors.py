@@ -1,50 +1,14 @@
-"""Any array that could be meant is understood, any other is refused with its name, and a refusal changes nothing."""
+"""Wrong arguments of every public function: refused by name, and nothing has changed."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from _helpers import KINDS, LOSSES_AND_LINKS, data, links_of, model_of, run_script, state_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from _entries import ENTRIES, GOOD, SIZES, assert_refused, trainer_of
+from _helpers import LOSSES_AND_LINKS, data, model_of
 
-from fastnn import MLP, SGD, Adam, NeuralNetwork, Trainer, _core, losses, reference
+from fastnn import MLP, SGD, NeuralNetwork, Trainer, _core, losses
 from fastnn.callbacks import EarlyStopping, TimeLimit
-
-# Everything that takes X, y and sample weights.
-ENTRIES = {
-    "loss": lambda t, X, y, w=None: t.model.loss(X, y, t.loss, w),
-    "gradient": lambda t, X, y, w=None: t.model.gradient(X, y, t.loss, w)[1][0],
-    "input_gradient": lambda t, X, y, w=None: t.model.input_gradient(X, y, t.loss, w),
-    "step": lambda t, X, y, w=None: t.step(X, y, w),
-    "run": lambda t, X, y, w=None: t.run(X, y, 2, sample_weight=w)["loss"],
-    "fit": lambda t, X, y, w=None: t.model.fit(X, y, loss=t.loss, epochs=2, sample_weight=w, random_state=0)["loss"],
-    "validation": lambda t, X, y, w=None: t.run(*good_for(t), validation_data=(X, y, w))["val_loss"],
-}
-SIZES = (3, 8, 2)
-GOOD = data(10, 3, 2)
-
-
-def good_for(trainer):
-    sizes = trainer.model.layer_sizes
-    return data(10, sizes[0], sizes[-1], trainer.loss.name)
-
-
-def trainer_of(loss="mse", sizes=SIZES, dtype=np.float64, dropout=0.1):
-    model = model_of(sizes, "tanh", links_of(loss)[0], dtype=dtype, dropout=dropout)
-    trainer = Trainer(model, loss, Adam(), batch_size=4, random_state=1)
-    trainer.step(*data(10, sizes[0], sizes[-1], loss))  # so that there are moments
-    return trainer
-
-
-def assert_refused(trainer, call, error, message):
-    """Expect an error with that beginning, and that everything is as before."""
-    before, model_rng = state_of(trainer), trainer.model._rng.bit_generator.state
-    with pytest.raises(error, match=f"^(validation_data )?{message}"):
-        call()
-    assert state_of(trainer) == before
-    assert trainer.model._rng.bit_generator.state == model_rng
-
 
 # ---- Wrong arrays ----
 

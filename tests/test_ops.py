@@ -193,7 +193,7 @@ def test_wrong_types(name):
         with pytest.raises(TypeError, match="^x: got "):
             function(x)
     if np.dtype(np.longdouble).itemsize > 8:
-        with pytest.raises(TypeError, match="^x: got an array of dtype .*, expected real numbers"):
+        with pytest.raises(TypeError, match="^x: got dtype .*, expected real numbers"):
             function(np.ones(2, np.longdouble))
     with pytest.raises(ValueError, match="^x: .*inhomogeneous"):
         function([[1.0], [1.0, 2.0]])

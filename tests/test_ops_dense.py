@@ -121,7 +121,7 @@ def test_wrong_arguments():
         (ValueError, "^activation: got 'tan', expected one of 'identity'", (x, w, b, "tan")),
         (TypeError, "^activation: got 3 of type int, expected one of 'identity'", (x, w, b, 3)),
         (TypeError, "^x: got dtype complex128", (x + 1j, w, b)),
-        (TypeError, "^w: got an array of dtype <U1", (x, [["a"]], b)),
+        (TypeError, "^w: got dtype <U1", (x, [["a"]], b)),
         (TypeError, "^b: got None of type NoneType", (x, w, [None] * 6)),
     ]
     for error, message, arguments in wrong:

@@ -1,10 +1,10 @@
-"""Training against the oracle, step by step: optimizers, losses, activations, and every option; then against PyTorch."""
+"""Training against the oracle, step by step: optimizers, losses, activations, and every option."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from _helpers import HIDDEN, LOSSES_AND_LINKS, assert_same_trajectory, data, links_of, model_of, optimizer_of, oracle
+from _helpers import HIDDEN, LOSSES_AND_LINKS, assert_same_trajectory, data, model_of, optimizer_of, oracle, trained
 
 from fastnn import MLP, SGD, Adam, Trainer, _core, losses
 from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
@@ -12,14 +12,6 @@ from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, S
 # Tiny networks have a path of their own, up to 8 units and 8 rows in float64; outputs up to 4 are stored transposed.
 NETWORKS = [((3, 8, 5, 2), 8), ((3, 8, 5, 2), 10), ((7, 19, 33, 2), 7), ((11, 40, 17, 9), 16), ((130, 6, 5), 9), ((4, 1), 3)]
 EVERYTHING = {"l1": 1e-4, "l2": 1e-3, "clip_value": 0.05, "clip_norm": 0.2}
-
-
-def trained(rows, network=((3, 8, 5, 2), 10), loss="mse", dropout=0.0, output=None, activation="tanh", seed=7, **options):
-    """Return a trainer, and the data for it."""
-    sizes, batch_size = network
-    model = model_of(sizes, activation, output or links_of(loss)[0], dropout=dropout)
-    X, y = data(rows, sizes[0], sizes[-1], loss)
-    return Trainer(model, loss, batch_size=batch_size, random_state=seed, **options), X, y
 
 
 @pytest.mark.parametrize("row", _core.OPTIMIZERS)
@@ -284,69 +276,3 @@ def test_one_hidden_network_learns():
     history = model.fit(X, y, optimizer=Adam(0.05), epochs=500)
     assert history["loss"][-1] < 1e-4 < history["loss"][0]
     np.testing.assert_array_equal(np.rint(model.predict(X)), y)
-
-
-# ---- PyTorch ----
-
-
-def of_torch(torch, row, parameters):
-    """Return PyTorch's optimizer for a row of the registry, with the parameters of `optimizer_of(row)`."""
-    o = optimizer_of(row)
-    match row:
-        case "sgd" | "momentum" | "nesterov":
-            return torch.optim.SGD(parameters, o.learning_rate, momentum=o.momentum, nesterov=o.nesterov)
-        case "adagrad":
-            return torch.optim.Adagrad(parameters, o.learning_rate, eps=o.epsilon)
-        case "rmsprop":
-            return torch.optim.RMSprop(parameters, o.learning_rate, alpha=o.decay, eps=o.epsilon)
-        case "adam":
-            return torch.optim.Adam(parameters, o.learning_rate, betas=(o.beta_1, o.beta_2), eps=o.epsilon)
-        case "adamw":
-            betas, decay = (o.beta_1, o.beta_2), o.weight_decay
-            return torch.optim.AdamW(parameters, o.learning_rate, betas=betas, eps=o.epsilon, weight_decay=decay)
-    pytest.skip(f"PyTorch has no {row}")
-
-
-def loss_of_torch(torch, loss):
-    """Return PyTorch's loss from the output layer's sums, for the first link of the loss."""
-    f = torch.nn.functional
-    return {
-        "mse": f.mse_loss,
-        "mae": f.l1_loss,
-        "huber": f.huber_loss,
-        "quantile": lambda z, y: 0.5 * f.l1_loss(z, y),
-        "poisson": f.poisson_nll_loss,
-        "binary_cross_entropy": f.binary_cross_entropy_with_logits,
-        "cross_entropy": f.cross_entropy,
-    }[loss]
-
-
-TORCH_RUNS = [(row, "mse", 334) for row in _core.OPTIMIZERS] + [("adam", loss, 70) for loss in _core.LOSSES]
-
-
-@pytest.mark.parametrize(("row", "loss", "epochs"), TORCH_RUNS)
-def test_as_pytorch(row, loss, epochs):
-    torch = pytest.importorskip("torch")
-    torch.set_num_threads(1)
-    options = {"optimizer": optimizer_of(row), "l2": 1e-3, "clip_value": 0.1, "clip_norm": 0.3}
-    trainer, X, y = trained(25, ((3, 12, 5), 10), loss, **options)
-    W1, b1, W2, b2 = theirs = [torch.tensor(np.array(p), requires_grad=True) for p in trainer.model.parameters]
-    optimizer, function = of_torch(torch, row, theirs), loss_of_torch(torch, loss)
-    rng, inputs, targets = np.random.default_rng(7), torch.tensor(X), torch.tensor(y)
-    expected = []
-    for _ in range(epochs):
-        order, total = rng.permutation(25), 0.0
-        for rows in (order[:10], order[10:20], order[20:]):
-            value = function(torch.tanh(inputs[rows] @ W1 + b1) @ W2 + b2, targets[rows])
-            value = value + 1e-3 / 2 * ((W1**2).sum() + (W2**2).sum())
-            optimizer.zero_grad()
-            value.backward()
-            torch.nn.utils.clip_grad_value_(theirs, 0.1)
-            torch.nn.utils.clip_grad_norm_(theirs, 0.3)
-            optimizer.step()
-            total += len(rows) * value.item()
-        expected.append(total / 25)
-    history = trainer.run(X, y, epochs)
-    np.testing.assert_allclose(history["loss"], expected, rtol=1e-8)
-    for got, wanted in zip(trainer.model.parameters, theirs, strict=True):
-        np.testing.assert_allclose(got, wanted.detach().numpy(), rtol=1e-8, atol=1e-10)

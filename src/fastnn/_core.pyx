@@ -330,7 +330,7 @@ cdef class Network:
     def predict(self, cnp.ndarray x, cnp.ndarray out=None, n_threads=None):
         """The outputs (n, n_out) of rows (n, n_in), or those of one row. out, if given, is of that shape and contiguous."""
         cdef int ndim = cnp.PyArray_NDIM(x), one = ndim == 1
-        if not 1 <= ndim <= 2:
+        if not 1 <= ndim <= 2 or x.shape[ndim - 1] != self.layers[0].n_in:
             raise ValueError(f"X: got shape {(<object>x).shape}, expected ({self.layers[0].n_in},) or (n, {self.layers[0].n_in})")
         cdef int64_t last = self.native.n_layers - 1
         cdef void *outputs[64]

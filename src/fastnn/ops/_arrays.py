@@ -15,7 +15,7 @@ def real_array(argument: str, values: ArrayLike) -> NDArray[Any]:
     """Return `values` as an array of real numbers, in whatever layout it has, or say what it is instead."""
     array = numbers_of(argument, values)
     if array.dtype.itemsize > 8:
-        raise TypeError(f"{argument}: got an array of dtype {array.dtype}, expected real numbers that fit into float64")
+        raise TypeError(f"{argument}: got dtype {array.dtype}, expected real numbers that fit into float64")
     return array
 
 

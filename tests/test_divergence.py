@@ -1,0 +1,149 @@
+"""Runs whose loss is no longer finite: back to the last good epoch."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from _helpers import data, model_of, optimizer_of, state_of
+
+from fastnn import MLP, SGD, Adam, DivergedError, Trainer, _core
+
+
+class Growing:
+    """A rate that is sensible for some steps, and far too large from then on."""
+
+    def __init__(self, sensible):
+        self.sensible = sensible
+
+    def __call__(self, steps):
+        return np.where(steps < self.sensible, 1e-3, 1e30)
+
+
+def diverging(row, sensible, sizes=(3, 12, 2), dropout=0.0, **options):
+    optimizer = optimizer_of(row, learning_rate=Growing(sensible))
+    model = model_of(sizes, "relu", dtype=np.float32, dropout=dropout)
+    return Trainer(model, optimizer=optimizer, batch_size=10, random_state=3, **options)
+
+
+DIVERGING = [{}, {"n_threads": 2}, {"l2": 1e-3, "clip_norm": 1.0}, {"sizes": (3, 8, 2)}, {"dropout": 0.2}]
+
+
+@pytest.mark.parametrize("row", _core.OPTIMIZERS)
+@pytest.mark.parametrize("sensible", [0, 1, 3, 4, 9, 10, 11])
+@pytest.mark.parametrize("options", DIVERGING, ids=str)
+def test_divergence_restores_the_last_good_epoch(row, sensible, options):
+    X, y = data(25, 3, 2)  # three steps an epoch
+    trainer = diverging(row, sensible, **options)
+    with pytest.raises(DivergedError, match="the loss is not finite in epoch") as caught:
+        trainer.run(X, y, 40)
+    error, epochs = caught.value, sensible // 3
+    # That an epoch's last update went wrong may show in the next one only.
+    assert error.history.epochs == error.epoch - 1
+    assert error.epoch in (epochs + 1, epochs + 2)
+    assert f"epoch {error.epoch}" in str(error)
+    for name in ("loss", "learning_rate", "seconds"):
+        assert np.isfinite(error.history[name]).all()
+    # The state is that of a run which ended before the first epoch with a senseless step.
+    assert trainer.updates == 3 * epochs
+    good = diverging(row, sensible, **options)
+    good.run(X, y, epochs)
+    assert state_of(trainer)[:3] == state_of(good)[:3]
+    assert np.isfinite(trainer.model.to_vector()).all()
+    assert np.isfinite(trainer._moments).all()
+    trainer.model.predict(X)
+
+
+def test_divergence_with_callbacks_and_validation():
+    X, y = data(25, 3, 2)
+    seen = []
+
+    class Watch:
+        def on_epoch_end(self, trainer, history):
+            seen.append(trainer.model.to_vector())
+
+        def on_train_end(self, trainer, history):
+            seen.append("end")
+
+    trainer = diverging("adam", 9)
+    with pytest.raises(DivergedError) as caught:
+        trainer.run(X, y, 40, callbacks=[Watch()], validation_data=(X, y))
+    assert seen.pop() == "end"
+    assert len(seen) == caught.value.history.epochs
+    assert (trainer.model.to_vector() == seen[trainer.updates // 3 - 1]).all()
+
+
+def test_a_callback_cannot_hide_divergence():
+    class Stop:
+        def on_epoch_end(self, trainer, history):
+            return True
+
+    trainer = diverging("sgd", 0)
+    with pytest.raises(DivergedError):
+        trainer.run(*data(10, 3, 2), 5, callbacks=[Stop()])
+    assert trainer.updates == 0
+
+
+def test_divergence_at_once():
+    X, y = data(25, 3, 2)
+    trainer = Trainer(model_of((3, 12, 2), "relu", dtype=np.float32), optimizer=Adam(), batch_size=10)
+    trainer.run(X, y, 2)
+    for w in trainer.model.weights:
+        w[...] = 1e30
+    before = state_of(trainer)[:3]
+    with pytest.raises(DivergedError) as caught:
+        trainer.run(X, y, 5)
+    assert (caught.value.epoch, caught.value.history.epochs) == (1, 0)
+    assert state_of(trainer)[:3] == before
+
+
+def test_the_last_update_counts_too():
+    X, y = data(25, 3, 2)
+    trainer = Trainer(model_of((3, 12, 2), dtype=np.float32), optimizer=SGD(1e300), batch_size=25)
+    before = state_of(trainer)[:3]
+    with pytest.raises(DivergedError):
+        trainer.run(X, y, 1)
+    assert state_of(trainer)[:3] == before
+
+
+def test_an_infinite_penalty_is_divergence():
+    model = MLP((1, 1, 1), "identity")
+    for w in model.weights:
+        w[...] = 1e25
+    trainer = Trainer(model, l2=1.0, optimizer=SGD(0.0))
+    with pytest.raises(DivergedError):
+        trainer.run(np.zeros((4, 1)), np.zeros((4, 1)))
+    with pytest.raises(DivergedError):
+        trainer.step(np.zeros((4, 1)), np.zeros((4, 1)))
+    assert (model.weights[0] == np.float32(1e25)).all()
+
+
+@pytest.mark.parametrize("row", _core.OPTIMIZERS)
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("rows", [5, 25, 600])
+def test_a_diverging_step_changes_nothing(row, dropout, rows):
+    X, y = data(rows, 3, 2)
+    model = model_of((3, 12, 2), "relu", dtype=np.float32, dropout=dropout)
+    trainer = Trainer(model, optimizer=optimizer_of(row), random_state=0)
+    trainer.step(X, y)
+    good = model.to_vector()
+    model.weights[0][...] = 1e30
+    before = state_of(trainer)
+    with pytest.raises(DivergedError, match="nothing was changed") as caught:
+        trainer.step(X, y)
+    assert caught.value.history.epochs == 0
+    assert state_of(trainer) == before
+    model.set_vector(good)
+    assert np.isfinite(trainer.step(X, y))
+
+
+def test_diverged_error_travels():
+    X, y = data(25, 3, 2)
+    with pytest.raises(DivergedError) as caught:
+        diverging("sgd", 9).run(X, y, 40)
+    for error in (copy.copy(caught.value), pickle.loads(pickle.dumps(caught.value))):
+        assert isinstance(error, ArithmeticError)
+        assert (str(error), error.epoch) == (str(caught.value), caught.value.epoch)
+        assert error.history == caught.value.history
