@@ -7,29 +7,11 @@
 
 #include "evaluate.h"
 #include "tiny.h"
+#include "updates.h"
 
 namespace {
 
 constexpr double clock_work = 4e6;       // floating-point operations between two looks at the clock
-constexpr int64_t piece_rows = 64;       // rows of weights whose gradient is used while it is in the cache
-
-// base to a whole power, by squaring: the same on every machine.
-inline double power(double base, int64_t exponent) {
-    double result = 1;
-    for (; exponent; exponent >>= 1, base *= base)
-        if (exponent & 1) result *= base;
-    return result;
-}
-
-template <class T> Coefficients<T> coefficients_of(const Optimizer &o, double rate, int64_t updates) {
-    Coefficients<T> c = {T(rate),          T(o.decay_1), T(1 - o.decay_1), T(o.decay_2),
-                         T(1 - o.decay_2), T(1),         T(o.epsilon),     T(1 - rate * o.weight_decay)};
-    if (o.moments == 2) {  // the moments started at zero: Adam, section 3
-        c.rate = T(rate / (1 - power(o.decay_1, updates + 1)));
-        c.root_scale = T(1 / std::sqrt(1 - power(o.decay_2, updates + 1)));
-    }
-    return c;
-}
 
 inline double operations_per_row(const Network &network) {
     double sum = 0;
@@ -41,11 +23,10 @@ inline double operations_per_row(const Network &network) {
 template <class T> class Trainer {
   public:
     Trainer(Training &training, Arena &arena)
-        : t_(training), o_(training.optimizer), network_(training.network), parameters_(static_cast<T *>(training.parameters)),
+        : t_(training), network_(training.network),
           step_(training.network, training.parameters, std::min(training.batch_size, chunk_rows), {true, false}, &training.loss, arena),
-          gradient_(arena.take<T>(network_.size)), partial_(arena.take<T>(2 * storage_rows())),
-          fused_(o_.kind == 0 && !penalized() && !clips()), tiny_(TinyStep<T>::fits(network_, training.loss, training.batch_size)),
-          tiny_step_(network_, training.loss, parameters_) {}
+          updater_(training, arena), tiny_(TinyStep<T>::fits(network_, training.loss, training.batch_size)),
+          tiny_step_(network_, training.loss, static_cast<const T *>(training.parameters)) {}
 
     Status run() {
         pause_ = false;
@@ -73,34 +54,20 @@ template <class T> class Trainer {
         }
         while (at.epoch < t_.n_epochs) {
             const Batch batch = begin_batch(step, team, at);
-            const bool whole = batch.size <= chunk_rows && !tiny_;
-            const double loss = tiny_ ? tiny_step_.run(t_.x, t_.y, t_.sample_weight, batch, gradient_) : run_batch(step, team, network_, t_.loss, t_.x, t_.y, t_.sample_weight, batch, true,
-                                          [&](int64_t n_rows, int64_t first) {
-                                              if (!whole) for_each_piece(team, [&](const Piece &piece) {
-                                                  find_gradient(step, piece, n_rows, first > 0);
-                                              });
-                                          });
+            const double loss = find_loss(step, team, batch);
             if (!std::isfinite(loss) || infinite_penalty_) {
                 team.wait();  // the others may still be reading the partial losses
                 if (team.index == 0) roll_back();
                 return;
             }
-            update(step, team, at, whole ? batch.size : 0);
+            update(step, team, at, batch.size);
             const bool pause = pause_;
             team.wait();
-            if (team.index == 0) finish_batch(batch, loss);
+            if (team.index == 0) finish_batch(batch, loss + updater_.penalty());
             advance(at, batch.size);
             if (pause) break;
         }
         if (team.index == 0 && at.epoch == t_.n_epochs) finish();
-    }
-
-    // No later loss will tell whether the last updates were finite.
-    void finish() {
-        status_ = Status::finished;
-        const bool lost = first_not_finite(parameters_, network_.size) >= 0;
-        if (lost) t_.epoch--;
-        if (lost || infinite_penalty_) roll_back();
     }
 
     // What must be drawn from the one stream of random numbers is drawn by one thread.
@@ -117,123 +84,40 @@ template <class T> class Trainer {
         return {t_.shuffle ? t_.order : nullptr, at.row, std::min(t_.batch_size, t_.n_rows - at.row)};
     }
 
-    // ---- Parameters, in pieces that have one owner ----
-
-    struct Piece {
-        int64_t layer;
-        Range rows;            // of the weights' storage; of a bias, 0 … 0
-        int64_t offset, count; // elements of the storage
-        int64_t number;        // of its first row among all rows of storage
-        bool is_bias() const { return rows.size() == 0; }
-    };
-
-    template <class Body> void for_each_piece(const Team &team, Body body) {
-        int64_t number = 0;
-        for (int64_t l = 0; l < network_.n_layers; l++) {
-            const Layer &layer = network_.layers[l];
-            const Range own = share(layer.weights_rows(), layer.narrow ? 1 : lanes<T>, team);
-            const int64_t most = fused_ ? own.size() : piece_rows;
-            for (int64_t k = own.begin; k < own.end; k += most) {
-                const Range rows = {k, std::min(k + most, own.end)};
-                body(Piece{l, rows, layer.weights + k * layer.weights_row, rows.size() * layer.weights_row, number + k});
-            }
-            number += layer.weights_rows();
-            if (team.index == team.size - 1) body(Piece{l, {0, 0}, layer.bias, padded<T>(layer.n_out), number});
-            number++;
-        }
-    }
-
-    int64_t storage_rows() const {
-        int64_t sum = 0;
-        for (int64_t l = 0; l < network_.n_layers; l++) sum += network_.layers[l].weights_rows() + 1;
-        return sum;
-    }
-
-    void find_gradient(const Step<T> &step, const Piece &piece, int64_t n_rows, bool add) {
-        if (add) step.template gradient<Start::previous, Finish::store>(piece.layer, piece.rows, n_rows, gradient_);
-        else step.template gradient<Start::zero, Finish::store>(piece.layer, piece.rows, n_rows, gradient_);
-    }
-
-    // n_rows: of the batch whose gradients are still to be found, 0 where they stand.
-    void update(Step<T> &step, const Team &team, const Position &at, int64_t n_rows) {
-        const Coefficients<T> c = coefficients_of<T>(o_, t_.rates[at.step * t_.rate_stride], at.updates);
-        if (tiny_ && !penalized() && !clips()) {
-            const Piece all = {0, {0, 0}, 0, network_.size, 0};
-            if (at.row == 0) take_snapshot(all);
-            return apply(all, c);
-        }
-        const bool clips_norm = std::isfinite(o_.clip_norm);
-        for_each_piece(team, [&](const Piece &piece) {
-            if (at.row == 0) take_snapshot(piece);
-            if (fused_ && n_rows) {
-                step.template gradient<Start::zero, Finish::descend>(piece.layer, piece.rows, n_rows, parameters_, c.rate);
-            } else {
-                if (n_rows) find_gradient(step, piece, n_rows, false);
-                prepare_gradient(piece);
-                if (!clips_norm) apply(piece, c);
-            }
-            if (!clips_norm && team.size > 1 && !piece.is_bias()) step.transpose_weights(piece.layer, piece.rows);
+    // The batch's loss; where the update can't find the gradients itself, they stand in the updater's array then.
+    double find_loss(Step<T> &step, const Team &team, const Batch &batch) {
+        if (tiny_) return tiny_step_.run(t_.x, t_.y, t_.sample_weight, batch, updater_.gradient());
+        return run_batch(step, team, network_, t_.loss, t_.x, t_.y, t_.sample_weight, batch, true, [&](int64_t n_rows, int64_t first) {
+            if (batch.size > chunk_rows) updater_.collect(step, team, n_rows, first > 0);
         });
-        if (clips_norm) {
-            team.wait();
-            const T factor = clip_factor();
-            for_each_piece(team, [&](const Piece &piece) {
-                if (factor < 1) scale_by(gradient_ + piece.offset, piece.count, factor);
-                apply(piece, c);
-                if (team.size > 1 && !piece.is_bias()) step.transpose_weights(piece.layer, piece.rows);
-            });
-        }
     }
 
-    // Penalties, clipping by value, and a row's share in the norm: sums over a row have one owner.
-    void prepare_gradient(const Piece &piece) {
-        T *gradient = gradient_ + piece.offset;
-        const int64_t row = network_.layers[piece.layer].weights_row;
-        if (penalized() && !piece.is_bias())
-            for (int64_t i = 0; i < piece.rows.size(); i++)
-                partial_[piece.number + i] = add_penalty(parameters_ + piece.offset + i * row, gradient + i * row, row, T(o_.l1), T(o_.l2));
-        if (std::isfinite(o_.clip_value)) clip_by_value(gradient, piece.count, T(o_.clip_value));
-        if (std::isfinite(o_.clip_norm)) {
-            T *squares = partial_ + storage_rows() + piece.number;
-            if (piece.is_bias()) squares[0] = sum_of_squares(gradient, piece.count);
-            for (int64_t i = 0; i < piece.rows.size(); i++) squares[i] = sum_of_squares(gradient + i * row, row);
-        }
-    }
-
-    T clip_factor() const {
-        double sum = 0;
-        for (int64_t i = 0; i < storage_rows(); i++) sum += double(partial_[storage_rows() + i]);
-        return T(o_.clip_norm / (std::sqrt(sum) + 1e-6));
-    }
-
-    void apply(const Piece &piece, const Coefficients<T> &c) {
-        updates_of_level<T>[o_.kind](parameters_ + piece.offset, gradient_ + piece.offset, moment(0, piece.offset),
-                                     moment(1, piece.offset), piece.count, c);
-    }
-
-    T *moment(int i, int64_t offset) const { return t_.moments[i] ? static_cast<T *>(t_.moments[i]) + offset : nullptr; }
-    T *snapshot(int i, int64_t offset) const { return static_cast<T *>(t_.snapshot) + i * network_.size + offset; }
-
-    // Before the first update of an epoch, when its first loss was finite.
-    void take_snapshot(const Piece &piece) {
-        const size_t bytes = size_t(piece.count) * sizeof(T);
-        std::memcpy(snapshot(0, piece.offset), parameters_ + piece.offset, bytes);
-        for (int i = 0; i < o_.moments; i++) std::memcpy(snapshot(i + 1, piece.offset), moment(i, piece.offset), bytes);
+    // The snapshot is of an epoch's beginning, once its first loss is known to be finite.
+    void update(Step<T> &step, const Team &team, const Position &at, int64_t batch_size) {
+        const Coefficients<T> c = coefficients_of<T>(t_.optimizer, t_.rates[at.step * t_.rate_stride], at.updates);
+        if (tiny_ && updater_.plain()) updater_.update_all(c, at.row == 0);
+        else updater_.update(step, team, c, tiny_ || batch_size > chunk_rows ? 0 : batch_size, at.row == 0);
     }
 
     void roll_back() {
         status_ = Status::diverged;
         if (t_.snapshot_updates < 0) return;
-        const size_t bytes = size_t(network_.size) * sizeof(T);
-        std::memcpy(parameters_, snapshot(0, 0), bytes);
-        for (int i = 0; i < o_.moments; i++) std::memcpy(moment(i, 0), snapshot(i + 1, 0), bytes);
+        updater_.restore_snapshot();
         t_.updates = t_.snapshot_updates;
+    }
+
+    // No later loss will tell whether the last updates were finite.
+    void finish() {
+        status_ = Status::finished;
+        const bool lost = !updater_.parameters_finite();
+        if (lost) t_.epoch--;
+        if (lost || infinite_penalty_) roll_back();
     }
 
     // ---- The account of the run, kept by the first thread ----
 
+    // loss: with penalties.
     void finish_batch(const Batch &batch, double loss) {
-        for (int64_t i = 0; penalized() && i < storage_rows(); i++) loss += double(partial_[i]);
         const double weight = total_weight(t_.sample_weight, batch);
         infinite_penalty_ = !std::isfinite(loss);
         if (infinite_penalty_) return;
@@ -278,8 +162,6 @@ template <class T> class Trainer {
         t_.elapsed = 0;
     }
 
-    bool penalized() const { return o_.l1 > 0 || o_.l2 > 0; }
-    bool clips() const { return std::isfinite(o_.clip_value) || std::isfinite(o_.clip_norm); }
     bool has_dropout() const {
         for (int64_t l = 0; l < network_.n_layers; l++)
             if (network_.layers[l].dropout > 0) return true;
@@ -287,13 +169,9 @@ template <class T> class Trainer {
     }
 
     Training &t_;
-    const Optimizer &o_;
     const Network &network_;
-    T *const parameters_;
     const Step<T> step_;
-    T *const gradient_;
-    T *const partial_;      // storage_rows() penalties, then as many sums of squares
-    const bool fused_;      // updates happen in the product, without a gradient array
+    Updater<T> updater_;
     const bool tiny_;
     TinyStep<T> tiny_step_;
     const double operations_per_row_ = operations_per_row(network_);

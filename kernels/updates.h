@@ -1,0 +1,176 @@
+// What becomes of a batch's gradients: penalties, clipping, and the optimizer's step, or the product that does it all.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "step.h"
+
+namespace {
+
+constexpr int64_t piece_rows = 64;  // rows of weights whose gradient is used while it is in the cache
+
+// base to a whole power, by squaring: the same on every machine.
+inline double power(double base, int64_t exponent) {
+    double result = 1;
+    for (; exponent; exponent >>= 1, base *= base)
+        if (exponent & 1) result *= base;
+    return result;
+}
+
+template <class T> Coefficients<T> coefficients_of(const Optimizer &o, double rate, int64_t updates) {
+    Coefficients<T> c = {T(rate),          T(o.decay_1), T(1 - o.decay_1), T(o.decay_2),
+                         T(1 - o.decay_2), T(1),         T(o.epsilon),     T(1 - rate * o.weight_decay)};
+    if (o.moments == 2) {  // the moments started at zero: Adam, section 3
+        c.rate = T(rate / (1 - power(o.decay_1, updates + 1)));
+        c.root_scale = T(1 / std::sqrt(1 - power(o.decay_2, updates + 1)));
+    }
+    return c;
+}
+
+template <class T> class Updater {
+  public:
+    Updater(const Training &training, Arena &arena)
+        : o_(training.optimizer), network_(training.network), parameters_(static_cast<T *>(training.parameters)),
+          moments_{static_cast<T *>(training.moments[0]), static_cast<T *>(training.moments[1])},
+          snapshot_(static_cast<T *>(training.snapshot)), gradient_(arena.take<T>(network_.size)),
+          partial_(arena.take<T>(2 * storage_rows())), fused_(o_.kind == 0 && plain()) {}
+
+    T *gradient() const { return gradient_; }
+
+    // Of a batch in several chunks: the gradients become this one's, or more by it.
+    void collect(const Step<T> &step, const Team &team, int64_t n_rows, bool add) {
+        for_each_piece(team, [&](const Piece &piece) { find_gradient(step, piece, n_rows, add); });
+    }
+
+    // n_rows: of the batch whose gradients are still to be found, 0 where they stand. All threads together; the parameters'
+    // state before is kept as a snapshot if asked for.
+    void update(Step<T> &step, const Team &team, const Coefficients<T> &c, int64_t n_rows, bool keep) {
+        const bool clips_norm = std::isfinite(o_.clip_norm);
+        for_each_piece(team, [&](const Piece &piece) {
+            if (keep) take_snapshot(piece.offset, piece.count);
+            if (fused_ && n_rows) {
+                step.template gradient<Start::zero, Finish::descend>(piece.layer, piece.rows, n_rows, parameters_, c.rate);
+            } else {
+                if (n_rows) find_gradient(step, piece, n_rows, false);
+                prepare_gradient(piece);
+                if (!clips_norm) apply(piece.offset, piece.count, c);
+            }
+            if (!clips_norm && team.size > 1) step.transpose_weights(piece.layer, piece.rows);
+        });
+        if (!clips_norm) return;
+        team.wait();
+        const T factor = clip_factor();
+        for_each_piece(team, [&](const Piece &piece) {
+            if (factor < 1) scale_by(gradient_ + piece.offset, piece.count, factor);
+            apply(piece.offset, piece.count, c);
+            if (team.size > 1) step.transpose_weights(piece.layer, piece.rows);
+        });
+    }
+
+    // The same for gradients that stand and need no preparation, by one thread: in one sweep.
+    void update_all(const Coefficients<T> &c, bool keep) {
+        if (keep) take_snapshot(0, network_.size);
+        apply(0, network_.size, c);
+    }
+
+    bool plain() const { return !penalized() && !std::isfinite(o_.clip_value) && !std::isfinite(o_.clip_norm); }
+
+    // What the penalties added to the last batch's loss.
+    double penalty() const {
+        double sum = 0;
+        for (int64_t i = 0; penalized() && i < storage_rows(); i++) sum += double(partial_[i]);
+        return sum;
+    }
+
+    bool parameters_finite() const { return first_not_finite(parameters_, network_.size) < 0; }
+
+    void restore_snapshot() {
+        const size_t bytes = size_t(network_.size) * sizeof(T);
+        std::memcpy(parameters_, snapshot_, bytes);
+        for (int i = 0; i < o_.moments; i++) std::memcpy(moments_[i], snapshot_ + (i + 1) * network_.size, bytes);
+    }
+
+  private:
+    // A part of the parameters that has one owner: rows of a layer's weights, or its bias.
+    struct Piece {
+        int64_t layer;
+        Range rows;            // of the weights' storage; of a bias, 0 … 0
+        int64_t offset, count; // elements of the storage
+        int64_t number;        // of its first row among all rows of storage
+        bool is_bias() const { return rows.size() == 0; }
+    };
+
+    template <class Body> void for_each_piece(const Team &team, Body body) {
+        int64_t number = 0;
+        for (int64_t l = 0; l < network_.n_layers; l++) {
+            const Layer &layer = network_.layers[l];
+            const Range own = share(layer.weights_rows(), layer.narrow ? 1 : lanes<T>, team);
+            const int64_t most = fused_ ? own.size() : piece_rows;
+            for (int64_t k = own.begin; k < own.end; k += most) {
+                const Range rows = {k, std::min(k + most, own.end)};
+                body(Piece{l, rows, layer.weights + k * layer.weights_row, rows.size() * layer.weights_row, number + k});
+            }
+            number += layer.weights_rows();
+            if (team.index == team.size - 1) body(Piece{l, {0, 0}, layer.bias, padded<T>(layer.n_out), number});
+            number++;
+        }
+    }
+
+    int64_t storage_rows() const {
+        int64_t sum = 0;
+        for (int64_t l = 0; l < network_.n_layers; l++) sum += network_.layers[l].weights_rows() + 1;
+        return sum;
+    }
+
+    void find_gradient(const Step<T> &step, const Piece &piece, int64_t n_rows, bool add) {
+        if (add) step.template gradient<Start::previous, Finish::store>(piece.layer, piece.rows, n_rows, gradient_);
+        else step.template gradient<Start::zero, Finish::store>(piece.layer, piece.rows, n_rows, gradient_);
+    }
+
+    // Penalties, clipping by value, and a row's share in the norm: sums over a row have one owner.
+    void prepare_gradient(const Piece &piece) {
+        T *gradient = gradient_ + piece.offset;
+        const int64_t row = network_.layers[piece.layer].weights_row;
+        if (penalized() && !piece.is_bias())
+            for (int64_t i = 0; i < piece.rows.size(); i++)
+                partial_[piece.number + i] = add_penalty(parameters_ + piece.offset + i * row, gradient + i * row, row, T(o_.l1), T(o_.l2));
+        if (std::isfinite(o_.clip_value)) clip_by_value(gradient, piece.count, T(o_.clip_value));
+        if (std::isfinite(o_.clip_norm)) {
+            T *squares = partial_ + storage_rows() + piece.number;
+            if (piece.is_bias()) squares[0] = sum_of_squares(gradient, piece.count);
+            for (int64_t i = 0; i < piece.rows.size(); i++) squares[i] = sum_of_squares(gradient + i * row, row);
+        }
+    }
+
+    T clip_factor() const {
+        double sum = 0;
+        for (int64_t i = 0; i < storage_rows(); i++) sum += double(partial_[storage_rows() + i]);
+        return T(o_.clip_norm / (std::sqrt(sum) + 1e-6));
+    }
+
+    void apply(int64_t offset, int64_t count, const Coefficients<T> &c) {
+        const auto moment = [=](int i) { return moments_[i] ? moments_[i] + offset : nullptr; };
+        updates_of_level<T>[o_.kind](parameters_ + offset, gradient_ + offset, moment(0), moment(1), count, c);
+    }
+
+    void take_snapshot(int64_t offset, int64_t count) {
+        const size_t bytes = size_t(count) * sizeof(T);
+        std::memcpy(snapshot_ + offset, parameters_ + offset, bytes);
+        for (int i = 0; i < o_.moments; i++)
+            std::memcpy(snapshot_ + (i + 1) * network_.size + offset, moments_[i] + offset, bytes);
+    }
+
+    bool penalized() const { return o_.l1 > 0 || o_.l2 > 0; }
+
+    const Optimizer &o_;
+    const Network &network_;
+    T *const parameters_;
+    T *const moments_[2];
+    T *const snapshot_;
+    T *const gradient_;
+    T *const partial_;   // storage_rows() penalties, then as many sums of squares
+    const bool fused_;   // the product updates the weights, without a gradient array
+};
+
+}  // namespace
