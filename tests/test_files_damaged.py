@@ -104,6 +104,7 @@ def leaves(value, prefix=()):
         yield from leaves(part, (*prefix, key))
 
 
+@pytest.mark.filterwarnings("ignore:NumPy will stop allowing:DeprecationWarning")  # NumPy 1, of a state below zero
 @pytest.mark.parametrize("generator", [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64])
 def test_damaged_metadata(generator, path):
     model = MLP((3, 8, 2), dropout=0.1, random_state=np.random.Generator(generator(1)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from fastnn import losses, optimizers
 from fastnn._config import get_num_threads, set_num_threads, show_config
+from fastnn._config import warn_of_environment as _warn_of_environment
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
@@ -55,3 +56,6 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     """List what is public, loaded or not."""
     return sorted(__all__)
+
+
+_warn_of_environment()

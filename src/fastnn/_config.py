@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import platform
+import warnings
 
 import numpy as np
 
 from fastnn import _core
 from fastnn._scalars import integer
 from fastnn._version import __version__
+
+
+def warn_of_environment() -> None:
+    """Say that FASTNN_NUM_THREADS is ignored, where it is."""
+    _, error = _core.threads_decided()
+    if error:
+        warnings.warn(f"{error}; it is ignored", RuntimeWarning, stacklevel=3)
 
 
 def set_num_threads(n: int) -> None:

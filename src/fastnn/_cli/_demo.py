@@ -47,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     digits = _demo_digits.run(report, arguments.seed)
     curve = _demo_curve.run(report, arguments.seed)
     report.line()
-    report.line("fastnn.reference is written to be read, and checks what it is given at every step: a NumPy")
-    report.line("loop by hand for one network takes about half its time, and a fifth where networks are tiny.")
+    report.line("fastnn.reference is written to be read, and checks its arguments at every step; NumPy")
+    report.line("by hand for one network takes about half as long, a fifth where the network is tiny.")
     report.line()
     if arguments.plot is not None:
         _demo_plot.draw(arguments.plot, xor, digits, curve)

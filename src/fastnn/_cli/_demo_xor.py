@@ -14,7 +14,8 @@ from fastnn.optimizers import SGD
 _X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 _Y = np.array([[0], [1], [1], [0]])
 _EPOCHS, _BATCH, _RATE = 10_000, 4, 0.1
-_TOLERANCE = 1e-9  # of the parameters, which are float64
+# Of the parameters, which are float64. One start in a hundred passes so near a saddle that roundings grow further.
+_TOLERANCE = 1e-9
 _STUCK = 0.1  # a loss that only remains where two of the four rows are told apart no more
 
 
@@ -43,8 +44,12 @@ def run(report: Report, seed: int) -> Result:
     report.time("training, fastnn", seconds)
     report.timed("training, NumPy by hand, for this network", lambda: _train_by_hand(*by_hand), seconds)
     losses = report.timed("training, NumPy (fastnn.reference)", lambda: _train_by_oracle(*by_oracle), seconds)
+    between_numpys = largest_difference(by_hand, by_oracle)
     difference = max(largest_difference(_parameters(network), other) for other in (by_hand, by_oracle))
-    return Result(losses, report.verdict("parameters in all three", difference, _TOLERANCE))
+    agrees = report.verdict("parameters in all three", difference, max(_TOLERANCE, 100 * between_numpys))
+    if between_numpys > _TOLERANCE:
+        report.line(f"From this start roundings grow: the two in NumPy differ by {between_numpys:.0e}.")
+    return Result(losses, agrees)
 
 
 def _parameters(network: NeuralNetwork) -> list[NDArray[Any]]:
