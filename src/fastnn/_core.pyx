@@ -192,7 +192,7 @@ def set_max_threads_(int n):
 def threads_decided():
     """How the number of threads was found, and what is wrong with FASTNN_NUM_THREADS, or None."""
     error = threads_environment_error()
-    return threads_decided_by().decode(), None if error is NULL else error.decode()
+    return threads_decided_by().decode(), None if error is NULL else error.decode(errors="replace")
 
 
 # ---- Arrays ----------------------------------------------------------------------------------------------------------

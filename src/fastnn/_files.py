@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +40,8 @@ def fill(arrays: dict[str, NDArray[Any]], weights: _Views, biases: _Views, prefi
 
 def write(path: _Path, kind: str, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write beside the path first, then put the whole file in its place."""
+    import tempfile
+
     from safetensors.numpy import save
 
     text = json.dumps({"version": _VERSION, "kind": kind, **config}, default=lambda value: value.tolist())

@@ -61,9 +61,9 @@ class Trainer:
     Examples
     --------
     >>> import numpy as np
-    >>> from fastnn import MLP, SGD, Trainer
+    >>> from fastnn import MLP, Adam, Trainer
     >>> X = np.linspace(-1, 1, 100)[:, None]
-    >>> trainer = Trainer(MLP((1, 20, 1), "tanh", random_state=0), optimizer=SGD(0.1, momentum=0.9), random_state=0)
+    >>> trainer = Trainer(MLP((1, 20, 1), "tanh", random_state=0), optimizer=Adam(0.01), random_state=0)
     >>> history = trainer.run(X, X**3, epochs=200)
     >>> bool(history["loss"][-1] < 0.001)
     True

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import MLP, Adam, Trainer, reference, schedules
+from fastnn import MLP, Adam, Trainer, schedules
 from fastnn._cli import _sketch
+from fastnn._cli._oracle import Oracle
 from fastnn._cli._report import Report, Result, largest_difference, stopwatch
 
 NOISE = 0.25
@@ -39,8 +40,8 @@ def run(report: Report, seed: int) -> Curve:
     y = _truth(x) + NOISE * rng.standard_normal(x.shape)
     adam = Adam(schedules.Cosine(0.01, -(-_SAMPLES // _BATCH) * _EPOCHS))
     model = MLP(_SIZES, "tanh", dtype=np.float64, random_state=seed)
-    weights, biases = ([np.array(p) for p in parameters] for parameters in (model.weights, model.biases))
     trainer = Trainer(model, "mse", adam, batch_size=_BATCH, random_state=seed)
+    oracle = Oracle(trainer, seed)
     _, seconds = stopwatch(lambda: trainer.run(x, y, _EPOCHS))
 
     grid = np.linspace(-_END, _END, 1001)[:, None]
@@ -50,23 +51,8 @@ def run(report: Report, seed: int) -> Curve:
     report.line("· samples    ─ truth, where the network is not on it    ● network")
     report.block([f"root mean square error against the truth   {rmse:.3f}   (of the samples: {NOISE})"])
     report.time("training, fastnn", seconds)
-    losses = report.timed(
-        "training, NumPy (fastnn.reference)",
-        lambda: reference.train(
-            weights,
-            biases,
-            model.activations,
-            x,
-            y,
-            optimizer=adam,
-            epochs=_EPOCHS,
-            batch_size=_BATCH,
-            rng=np.random.default_rng(seed),
-        ),
-        seconds,
-    )
-    by_oracle = reference.forward(weights, biases, model.activations, grid)[-1][1]
-    difference = largest_difference([fit], [by_oracle])
+    losses = report.timed("training, NumPy (fastnn.reference)", lambda: oracle.run(x, y, _EPOCHS), seconds)
+    difference = largest_difference([fit], [oracle.predict(grid)])
     agrees = report.verdict("curve", difference, _TOLERANCE)
     return Curve(losses, agrees, x, y, grid, truth, fit)
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import MLP, Adam, History, Trainer, reference, schedules
+from fastnn import MLP, Adam, Trainer, schedules
 from fastnn._cli import _sketch
+from fastnn._cli._oracle import Oracle
 from fastnn._cli._report import Report, Result, largest_difference, per_call, stopwatch
 from fastnn._data import load_digits
 
@@ -32,48 +33,33 @@ def run(report: Report, seed: int) -> Result:
     report.line("80 epochs of Adam, cross-entropy, batches of 32, relu, 40 % dropout, float64")
     steps = -(-len(X_train) // _BATCH) * _EPOCHS
     adam = Adam(schedules.Cosine(0.006, steps))
-    model, single = (
-        MLP(_SIZES, "relu", "softmax", dropout=_DROPOUT, dtype=dtype, random_state=seed)
+    trainer, single = (
+        Trainer(
+            MLP(_SIZES, "relu", "softmax", dropout=_DROPOUT, dtype=dtype, random_state=seed),
+            "cross_entropy",
+            adam,
+            batch_size=_BATCH,
+            random_state=seed,
+        )
         for dtype in (np.float64, np.float32)
     )
-    weights, biases = ([np.array(p) for p in parameters] for parameters in (model.weights, model.biases))
+    oracle = Oracle(trainer, seed)
     if report.on_terminal:
         report.line()
+    history, seconds = stopwatch(lambda: trainer.run(X_train, y_train, _EPOCHS, progress=report.on_terminal))
+    _, single_seconds = stopwatch(lambda: single.run(X_train, y_train, _EPOCHS))
 
-    def train(network: MLP, progress: bool) -> History:
-        trainer = Trainer(network, "cross_entropy", adam, batch_size=_BATCH, random_state=seed)
-        return trainer.run(X_train, y_train, _EPOCHS, progress=progress)
-
-    history, seconds = stopwatch(lambda: train(model, report.on_terminal))
-    _, single_seconds = stopwatch(lambda: train(single, False))
-    probabilities = model.predict(X_test)
+    probabilities = trainer.model.predict(X_test)
     _show(report, probabilities, X_test, y_test)
     report.time("training, fastnn", seconds)
     report.time("training, fastnn, in float32", single_seconds, seconds)
-    losses = report.timed(
-        "training, NumPy (fastnn.reference)",
-        lambda: reference.train(
-            weights,
-            biases,
-            model.activations,
-            X_train,
-            y_train,
-            loss="cross_entropy",
-            optimizer=adam,
-            epochs=_EPOCHS,
-            batch_size=_BATCH,
-            rng=np.random.default_rng(seed),
-            dropout=_DROPOUT,
-        ),
-        seconds,
-    )
-    by_oracle = reference.forward(weights, biases, model.activations, X_test)[-1][1]
-    same = int((probabilities.argmax(axis=1) == by_oracle.argmax(axis=1)).sum())
+    losses = report.timed("training, NumPy (fastnn.reference)", lambda: oracle.run(X_train, y_train, _EPOCHS), seconds)
     difference = largest_difference([history["loss"]], [np.array(losses)])
     agrees = report.verdict("losses in all epochs", difference, _TOLERANCE)
+    same = int((probabilities.argmax(axis=1) == oracle.predict(X_test).argmax(axis=1)).sum())
     report.line(f"{same} of {len(X_test)} held-out images are read alike.")
     report.line()
-    _time_one_image(report, model, X_test[0])
+    _time_one_image(report, trainer.model, X_test[0])
     return Result(losses, agrees)
 
 
