@@ -1,7 +1,7 @@
 // Activation functions, each with its derivative: from the output a where that determines it, else from the input z.
 #pragma once
 
-#include "math.h"
+#include "elementary.h"
 #include "registry.h"
 #include "vec.h"
 

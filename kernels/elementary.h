@@ -1,14 +1,15 @@
-// Elementary functions on vectors of either type: exp, expm1, log, log1p, tanh, sigmoid; math_special.h adds erf and sincos.
+// Elementary functions on vectors of either type: exp, expm1, log, log1p, tanh, sigmoid; elementary_special.h adds erf and sincos.
 //
 // Each is one sequence of IEEE operations, without tables and without branches on the data: levels with fused multiply-add
 // give the same bits. Without it (fma then rounds twice) some differ in the last bit; constants are cut short where a product
 // has to be exact. NaN gives NaN; infinities, signed zeros and subnormal numbers are as mathematics has them.
 //
-// Largest errors found, in units in the last place (ULP): float over all inputs, double over 10^7 and more.
+// Largest errors found, in units in the last place (ULP), with fused multiply-add / without. Float: all inputs for exp, log,
+// tanh, sigmoid and (to 1e5) sin and cos, each seventh for the others; double: 5 million inputs and more, against 113 bits.
 //
-//              exp   expm1  log   log1p  tanh  sigmoid  erf   sin, cos
-//     float    0.00  0.00   0.00  0.00   0.00  0.00     0.00  0.00
-//     double   0.00  0.00   0.00  0.00   0.00  0.00     0.00  0.00
+//              exp        expm1      log        log1p      tanh       sigmoid    erf        sin, cos
+//     float    1.08 1.04  1.64 1.76  0.86 0.85  1.40 1.40  1.20 1.20  1.69 1.93  1.23 1.39  2.33 2.33
+//     double   1.06 1.04  2.12 2.22  0.86 0.87  1.37 1.32  1.30 1.42  1.65 1.81  1.06 1.31  2.39 2.39
 #pragma once
 
 #include <cmath>
@@ -212,4 +213,4 @@ FASTNN_INLINE Vec<double> sigmoid(Vec<double> x) { return elementary::sigmoid<do
 
 }  // namespace
 
-#include "math_special.h"
+#include "elementary_special.h"

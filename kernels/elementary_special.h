@@ -1,7 +1,7 @@
-// The error function, and sine and cosine together. Included by math.h, which says what holds for all.
+// The error function, and sine and cosine together. Included by elementary.h, which says what holds for all.
 #pragma once
 
-#include "math.h"
+#include "elementary.h"
 
 namespace {
 namespace elementary {
