@@ -97,6 +97,11 @@ template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p
     if (j < columns.end) panel<T, 1, 2 * tile_rows, START, FINISH>(p, rows, j);
 }
 
+template <class T, Start START, Finish FINISH> FASTNN_INLINE void finish(Vec<T> sum, T *to, T rate) {
+    if constexpr (START == Start::previous) sum += load(to);
+    store(to, FINISH == Finish::store ? sum : fma(splat(-rate), sum, load(to)));
+}
+
 // A layer of few outputs, whose weights are stored transposed: out[i][j] = bias[j] + <x[i], weights[j]>.
 // Rows of x and weights are whole blocks, zero past their end; the partial sums of a dot product are the lanes of a block.
 template <class T>
@@ -122,7 +127,9 @@ void multiply_narrow(Range rows, int64_t n_in, int64_t n_out, const T *x, int64_
                 dots[q] = fold_block<T>(block);
             }
             const Vec<T> z = sum_rows<T>(dots) + splat(bias[j]);
-            for (int q = 0; q < lanes<T>; q++) out[(i + q) * n_out + j] = z[q];
+            if (n_out == 1) store(out + i, z);
+            else
+                for (int q = 0; q < lanes<T>; q++) out[(i + q) * n_out + j] = z[q];
         }
     for (; i < rows.end; i++)
         for (int64_t j = 0; j < n_out; j++) {
@@ -133,6 +140,26 @@ void multiply_narrow(Range rows, int64_t n_in, int64_t n_out, const T *x, int64_
                     block[v] = fma(load(weights + j * weights_row + k + v * lanes<T>),
                                    load(x + i * x_row + k + v * lanes<T>), block[v]);
             out[i * n_out + j] = sum_block<T>(block) + bias[j];
+        }
+}
+
+// Its weights' gradient, sum over i of delta[i][j] * x[i], as four interleaved sums, (0 + 1) + (2 + 3): a single chain of fma
+// would be all latency.
+template <class T, Start START, Finish FINISH>
+void multiply_narrow_gradient(Range outputs, int64_t n_rows, int64_t n_in, int64_t n_out, const T *delta, const T *x, int64_t x_row,
+                              T *to, int64_t to_row, T rate) {
+    for (int64_t j = outputs.begin; j < outputs.end; j++)
+        for (int64_t k = 0; k < n_in; k += lanes<T>) {
+            Vec<T> sums[4] = {};
+            const auto add = [&](int64_t i, int q) { sums[q] = fma(splat(delta[i * n_out + j]), load(x + i * x_row + k), sums[q]); };
+            int64_t i = 0;
+            for (; i + 4 <= n_rows; i += 4)
+#pragma GCC unroll 4
+                for (int q = 0; q < 4; q++) add(i + q, q);
+#pragma GCC unroll 3
+            for (int q = 0; q < 3; q++)
+                if (i + q < n_rows) add(i + q, q);
+            finish<T, START, FINISH>((sums[0] + sums[1]) + (sums[2] + sums[3]), to + j * to_row + k, rate);
         }
 }
 
@@ -164,9 +191,7 @@ void sum_columns(const T *in, int64_t in_row, int64_t n_rows, int64_t n_columns,
 #pragma GCC unroll 3
         for (int q = 0; q < 3; q++)
             if (i + q < n_rows) sums[q] += load(in + (i + q) * in_row + j);
-        Vec<T> total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-        if constexpr (START == Start::previous) total += load(out + j);
-        store(out + j, FINISH == Finish::store ? total : fma(splat(-rate), total, load(out + j)));
+        finish<T, START, FINISH>((sums[0] + sums[1]) + (sums[2] + sums[3]), out + j, rate);
     }
 }
 

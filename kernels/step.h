@@ -209,8 +209,8 @@ template <class T> class Step {
         const Layer &layer = network_.layers[l];
         const T *delta = layers_[l].delta;
         if (layer.narrow)
-            multiply<T, START, FINISH>({n_rows, delta, 1, layer.row, input(l), input_row(l), gradient, layer.weights_row, nullptr, rate},
-                                       weights_rows, {0, layer.n_in});
+            multiply_narrow_gradient<T, START, FINISH>(weights_rows, n_rows, layer.n_in, layer.n_out, delta, input(l), input_row(l),
+                                                       gradient, layer.weights_row, rate);
         else
             multiply<T, START, FINISH>({n_rows, input(l), 1, input_row(l), delta, layer.row, gradient, layer.weights_row, nullptr, rate},
                                        weights_rows, {0, layer.n_out});
