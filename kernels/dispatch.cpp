@@ -1,6 +1,7 @@
 // What no instruction set changes: the levels of this build, the names, and how parameters are laid out.
 #include "registry.h"
 #include "table.h"
+#include "threads.h"
 
 namespace fastnn {
 namespace {
@@ -57,6 +58,9 @@ int n_levels() { return int(sizeof built / sizeof built[0]); }
 const char *const *activation_names() { return activations; }
 const char *const *loss_names() { return losses; }
 const char *const *optimizer_names() { return optimizers; }
+
+// The one symbol that is exported: by it threadpoolctl knows this library.
+extern "C" __attribute__((visibility("default"))) int fastnn_max_threads() { return max_threads(); }
 
 int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
     const int64_t block = block_bytes / element_size;

@@ -12,6 +12,7 @@ from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._neural_network import NeuralNetwork
+from fastnn._threadpools import announce as _announce_threads
 from fastnn._trainer import Trainer
 from fastnn._version import __version__
 from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
@@ -59,3 +60,4 @@ def __dir__() -> list[str]:
 
 
 _warn_of_environment()
+_announce_threads()
