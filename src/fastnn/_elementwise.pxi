@@ -1,0 +1,54 @@
+"""Functions on plain arrays. Included by _core.pyx."""
+
+cdef float_array(cnp.ndarray a):
+    if not cnp.PyArray_ISCARRAY(a) or cnp.PyArray_TYPE(a) not in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64):
+        raise TypeError("a writable contiguous float32 or float64 array is expected")
+
+
+def activate(str name, cnp.ndarray z):
+    """z becomes the activation of z, in place, over rows of its last axis."""
+    float_array(z)
+    cdef const Kernels *k = kernels(cnp.PyArray_TYPE(z))
+    cdef int32_t number = ACTIVATIONS.index(name)
+    cdef int64_t n = z.shape[cnp.PyArray_NDIM(z) - 1] if cnp.PyArray_NDIM(z) else 1
+    cdef int64_t rows = cnp.PyArray_SIZE(z) // n if n else 0
+    cdef void *data = cnp.PyArray_DATA(z)
+    with nogil:
+        k.activate(number, data, rows, n)
+
+
+def activation_slope(str name, cnp.ndarray z, cnp.ndarray slope):
+    """z becomes its activation, slope the derivative there. Not for softmax, whose derivative is a matrix."""
+    float_array(z)
+    float_array(slope)
+    if name == "softmax" or cnp.PyArray_SIZE(z) != cnp.PyArray_SIZE(slope) or cnp.PyArray_TYPE(z) != cnp.PyArray_TYPE(slope):
+        raise ValueError("slope must be like z")
+    cdef int32_t number = ACTIVATIONS.index(name)
+    kernels(cnp.PyArray_TYPE(z)).activation_slope(number, cnp.PyArray_DATA(z), cnp.PyArray_DATA(slope), cnp.PyArray_SIZE(z))
+
+
+def times_slope(str name, cnp.ndarray delta, cnp.ndarray a):
+    """delta *= the derivative that the output a tells, in place, over rows of the last axis."""
+    float_array(delta)
+    float_array(a)
+    if name in ("gelu", "silu", "sin") or cnp.PyArray_SIZE(a) != cnp.PyArray_SIZE(delta) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(delta):
+        raise ValueError("delta must be like a")
+    cdef int64_t n = a.shape[cnp.PyArray_NDIM(a) - 1] if cnp.PyArray_NDIM(a) else 1
+    cdef int32_t number = ACTIVATIONS.index(name)
+    kernels(cnp.PyArray_TYPE(a)).times_slope(number, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), cnp.PyArray_SIZE(a) // n if n else 0, n)
+
+
+def update(dict optimizer, cnp.ndarray weights not None, cnp.ndarray gradient not None, cnp.ndarray m, cnp.ndarray v, double rate, int64_t updates):
+    """One step of an optimizer on contiguous arrays of one size and dtype, in place; `updates` have come before."""
+    cdef Optimizer_ native
+    fill_optimizer(&native, optimizer)
+    for a in (weights, gradient, m, v):
+        if a is not None:
+            float_array(a)
+            if a.size != weights.size or a.dtype != weights.dtype:
+                raise ValueError("the arrays must have one size and dtype")
+    if (native.moments > 0 and m is None) or (native.moments > 1 and v is None):
+        raise ValueError("the optimizer's moments are missing")
+    kernels(cnp.PyArray_TYPE(weights)).update(
+        native, cnp.PyArray_DATA(weights), cnp.PyArray_DATA(gradient), NULL if m is None else cnp.PyArray_DATA(m),
+        NULL if v is None else cnp.PyArray_DATA(v), cnp.PyArray_SIZE(weights), rate, updates)

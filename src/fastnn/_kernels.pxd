@@ -1,0 +1,115 @@
+"""What kernels/ declares: kernels/api.h, table.h and threads.h, in Cython's words."""
+from libc.stdint cimport int32_t, int64_t
+
+cdef extern from "numpy/random/bitgen.h":
+    ctypedef struct bitgen_t:
+        pass
+
+cdef extern from "kernels/threads.h" namespace "fastnn" nogil:
+    int max_threads()
+    void set_max_threads(int n)
+    const char *threads_decided_by()
+    const char *threads_environment_error()
+
+cdef extern from "kernels/table.h" namespace "fastnn" nogil:
+    cdef enum class Type(int32_t):
+        float32, float64, int8, uint8, int16, uint16, int32, uint32, int64, uint64, boolean
+
+    cdef cppclass Rows:
+        const char *data
+        int64_t row_stride, column_stride
+        Type type
+        bint labels
+
+    cdef cppclass Layer:
+        int64_t n_in, n_out, weights, weights_row, bias, row
+        int32_t activation
+        bint narrow
+        double dropout
+
+    cdef cppclass Network_ "fastnn::Network":
+        int64_t n_layers
+        const Layer *layers
+        int64_t size
+
+    cdef cppclass Loss_ "fastnn::Loss":
+        int32_t kind
+        double parameter
+        bint from_logits, per_row
+
+    cdef cppclass Optimizer_ "fastnn::Optimizer":
+        int32_t kind, moments
+        double decay_1, decay_2, epsilon, weight_decay, l1, l2, clip_value, clip_norm
+
+    cdef cppclass Prediction:
+        Network_ network
+        const void *parameters
+        Rows x
+        int64_t n_rows
+        void **outputs
+        int n_threads
+
+    cdef cppclass Gradient:
+        Network_ network
+        const void *parameters
+        Loss_ loss
+        Rows x, y
+        const double *sample_weight
+        int64_t n_rows
+        void *gradient
+        void *input_gradient
+        int n_threads
+        double value
+
+    cdef enum class Status(int32_t):
+        paused, finished, diverged
+
+    cdef cppclass Training:
+        Network_ network
+        void *parameters
+        void *moments[2]
+        void *snapshot
+        Loss_ loss
+        Optimizer_ optimizer
+        Rows x, y
+        const double *sample_weight
+        int64_t n_rows, batch_size, n_epochs
+        bint shuffle
+        bitgen_t *random
+        int64_t *order
+        const double *rates
+        int64_t rate_stride
+        int n_threads
+        double seconds
+        int64_t epoch, row, step, updates
+        double *epoch_loss
+        double *epoch_seconds
+        double batch_loss
+        int64_t snapshot_updates
+
+    cdef cppclass Kernels:
+        int vector_bytes
+        int64_t prediction_bytes(const Prediction &)
+        void predict(const Prediction &, void *workspace)
+        int64_t gradient_bytes(Gradient &)
+        void gradient(Gradient &, void *workspace)
+        int64_t training_bytes(Training &)
+        Status train(Training &, void *workspace)
+        void activate(int32_t activation, void *z, int64_t rows, int64_t n)
+        void activation_slope(int32_t activation, void *z, void *slope, int64_t n)
+        void times_slope(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
+        void update(const Optimizer_ &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates)
+        int64_t first_not_finite(const void *values, int64_t n)
+
+    cdef cppclass Level:
+        const char *name
+        bint supported()
+        const Kernels *float32
+        const Kernels *float64
+
+    const Level *levels_ "fastnn::levels"()
+    int n_levels()
+    int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size)
+    const char **activation_names_ "fastnn::activation_names"()
+    const char **loss_names_ "fastnn::loss_names"()
+    const char **optimizer_names_ "fastnn::optimizer_names"()

@@ -1,0 +1,109 @@
+"""Training runs. Included by _core.pyx."""
+
+@cython.final
+cdef class Run:
+    """Many epochs of training, in slices of time: advance() until it says other than "paused"."""
+
+    cdef Training t
+    cdef const Kernels *k
+    cdef void *workspace
+    cdef tuple keep  # what the native side points to
+    cdef object lock
+    cdef cnp.ndarray rates
+    cdef int64_t rates_from  # the epoch whose first step has rates[0]
+    cdef readonly int64_t steps  # an epoch's
+    cdef readonly cnp.ndarray epoch_loss, epoch_seconds
+
+    def __init__(self, Network network, tuple loss, dict optimizer, cnp.ndarray moments, int64_t updates, cnp.ndarray x,
+                 cnp.ndarray y, bint labels, cnp.ndarray sample_weight, int64_t batch_size, int64_t n_epochs, bint shuffle,
+                 bit_generator, n_threads):
+        cdef Training *t = &self.t
+        if cnp.PyArray_NDIM(x) != 2:
+            raise ValueError(f"X: got shape {(<object>x).shape}, expected (n, {network.layers[0].n_in})")
+        self.k = kernels(network.dtype_number)
+        t.network = network.native
+        t.parameters = network.data
+        fill_loss(&t.loss, loss)
+        fill_optimizer(&t.optimizer, optimizer)
+        t.n_rows = x.shape[0]
+        if t.n_rows < 1 or batch_size < 1:
+            raise ValueError("there must be rows to train on")
+        fill_rows(&t.x, x, "X", t.n_rows, network.layers[0].n_in)
+        fill_rows(&t.y, y, "y", t.n_rows, network.layers[t.network.n_layers - 1].n_out, labels)
+        t.sample_weight = weights_of(sample_weight, t.n_rows)
+        t.batch_size = min(batch_size, t.n_rows)
+        t.n_epochs = n_epochs
+        t.updates = updates
+        t.snapshot_updates = -1
+
+        cdef int i
+        for i in range(t.optimizer.moments):
+            t.moments[i] = network.output(moments[i], t.network.size)
+        snapshot = aligned_zeros((1 + t.optimizer.moments) * t.network.size, network.dtype)
+        t.snapshot = cnp.PyArray_DATA(snapshot)
+
+        t.shuffle = shuffle
+        t.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        self.lock = bit_generator.lock
+        order = np.empty(t.n_rows if shuffle else 0, np.int64)
+        t.order = <int64_t *>cnp.PyArray_DATA(order)
+
+        self.steps = (t.n_rows + t.batch_size - 1) // t.batch_size
+        self.set_rates(np.zeros(1))
+        self.epoch_loss, self.epoch_seconds = np.zeros(n_epochs), np.zeros(n_epochs)
+        t.epoch_loss = <double *>cnp.PyArray_DATA(self.epoch_loss)
+        t.epoch_seconds = <double *>cnp.PyArray_DATA(self.epoch_seconds)
+
+        t.n_threads = threads_for(n_threads, 3 * network.operations_per_row * t.batch_size)
+        memory = aligned_zeros(self.k.training_bytes(t[0]), np.uint8)
+        self.workspace = cnp.PyArray_DATA(memory)
+        self.keep = (network, moments, snapshot, x, y, sample_weight, bit_generator, order, memory)
+
+    def set_rates(self, cnp.ndarray rates):
+        """Learning rates from the next step on: one a step of whole epochs, or a single one for all."""
+        if not cnp.PyArray_ISCARRAY_RO(rates) or cnp.PyArray_TYPE(rates) != cnp.NPY_FLOAT64 or not cnp.PyArray_SIZE(rates):
+            raise ValueError("rates must be contiguous float64")
+        if self.t.row:
+            raise ValueError("rates change between epochs only")
+        self.rates, self.rates_from = rates, self.t.epoch
+        self.t.rates = <const double *>cnp.PyArray_DATA(rates)
+        self.t.rate_stride = 0 if cnp.PyArray_SIZE(rates) == 1 else 1
+        self.t.step = 0
+
+    def last_rates(self, int64_t epoch, int64_t end):
+        """The rate of the last step of each epoch from `epoch` up to `end`."""
+        if self.t.rate_stride == 0:
+            return np.full(end - epoch, self.rates[0])
+        return self.rates[(np.arange(epoch, end) - self.rates_from + 1) * self.steps - 1]
+
+    def advance(self, double seconds, int64_t n_epochs):
+        """Trains for so many epochs or seconds, whichever end first; "paused", "finished" or "diverged"."""
+        cdef Status status
+        cdef const Kernels *k = self.k
+        cdef int64_t all_epochs = self.t.n_epochs, end = self.t.epoch + n_epochs
+        if end < self.t.epoch or end > all_epochs:
+            end = all_epochs
+        if self.t.rate_stride and (end - self.rates_from) * self.steps > cnp.PyArray_SIZE(self.rates):
+            raise ValueError("there are no learning rates for so many epochs")
+        self.t.seconds = seconds
+        with self.lock:
+            self.t.n_epochs = end
+            with nogil:
+                status = k.train(self.t, self.workspace)
+            self.t.n_epochs = all_epochs
+        if status == Status.diverged:
+            return "diverged"
+        return "finished" if self.t.epoch == all_epochs else "paused"
+
+    @property
+    def epoch(self):
+        """Epochs that have ended."""
+        return self.t.epoch
+
+    @property
+    def updates(self):
+        return self.t.updates
+
+    @property
+    def batch_loss(self):
+        return self.t.batch_loss
