@@ -12,7 +12,7 @@ WHEEL = r"fastnn/([a-z_0-9]+/)*([a-z_0-9]+\.pyi?|py\.typed|_core\.[a-z0-9_-]+\.s
 METADATA = r"fastnn_cpu-[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/.+)"
 SOURCES = (
     r"(CMakeLists\.txt|LICENSE|README\.md|CHANGELOG\.md|PKG-INFO|pyproject\.toml"
-    r"|(benchmarks|cmake|docs|examples|kernels|src|tests)/.+\.(cmake|cpp|h|md|npz|png|pxd|py|pyi|pyx|typed))"
+    r"|(benchmarks|cmake|docs|examples|kernels|src|tests)/.+\.(cmake|cpp|h|md|npz|png|pxd|pxi|py|pyi|pyx|typed))"
 )
 LARGEST_WHEEL = 2_000_000  # bytes
 
