@@ -10,13 +10,13 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.string cimport memset
 
+from fastnn._kernels cimport *
+
 import os
 
 import numpy as np
 
 cnp.import_array()
-
-from fastnn._kernels cimport *
 
 
 # ---- Names and levels ------------------------------------------------------------------------------------------------
