@@ -134,6 +134,11 @@ template <class T, template <class> class F> void activate_with_slope(T *z, T *s
     if (!F<T>::keeps_zero) clear_padding(z, rows, n, row);
 }
 
+// delta *= f'(z), the slope itself.
+template <class T> void multiply_by(T *delta, const T *slope, int64_t count) {
+    for_each_vector<T>(count, [=](int64_t i, auto access) { access.store(delta + i, access.load(delta + i) * access.load(slope + i)); });
+}
+
 // delta *= f'(z), told by the output a.
 template <class T, template <class> class F> void times_slope(T *delta, const T *a, int64_t rows, int64_t, int64_t row) {
     for_each_vector<T>(rows * row, [=](int64_t i, auto access) {

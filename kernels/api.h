@@ -40,6 +40,10 @@ struct Network {
     const Layer &last() const { return layers[n_layers - 1]; }
 };
 
+// Elements from one row of n to the next: whole blocks, and one more where rows would be whole KiB apart and so compete for
+// the same few sets of the cache.
+int64_t padded_row(int64_t n, int64_t element_size);
+
 // Fills in offsets and strides from n_in, n_out and the element's size; returns the elements of the storage.
 int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size);
 

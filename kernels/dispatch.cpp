@@ -62,21 +62,29 @@ const char *const *optimizer_names() { return optimizers; }
 // The one symbol that is exported: by it threadpoolctl knows this library.
 extern "C" __attribute__((visibility("default"))) int fastnn_max_threads() { return max_threads(); }
 
-int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
+namespace {
+int64_t whole_blocks(int64_t n, int64_t element_size) {
     const int64_t block = block_bytes / element_size;
-    const auto whole_blocks = [=](int64_t n) { return (n + block - 1) / block * block; };
-    // One block more where rows would be whole KiB apart and so compete for the same few sets of the cache.
-    const auto row_of = [=](int64_t n) { return whole_blocks(n) + (whole_blocks(n) * element_size % 1024 == 0 ? block : 0); };
+    return (n + block - 1) / block * block;
+}
+}  // namespace
+
+int64_t padded_row(int64_t n, int64_t element_size) {
+    const int64_t row = whole_blocks(n, element_size);
+    return row * element_size % 1024 == 0 ? row + block_bytes / element_size : row;
+}
+
+int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
     int64_t size = 0;
     for (int64_t l = 0; l < n_layers; l++) {
         Layer &layer = layers[l];
         layer.narrow = l == n_layers - 1 && layer.n_out <= narrow_outputs;
-        layer.row = layer.narrow ? layer.n_out : row_of(layer.n_out);
-        layer.weights_row = row_of(layer.narrow ? layer.n_in : layer.n_out);
+        layer.row = layer.narrow ? layer.n_out : padded_row(layer.n_out, element_size);
+        layer.weights_row = padded_row(layer.narrow ? layer.n_in : layer.n_out, element_size);
         layer.weights = size;
         size += layer.weights_rows() * layer.weights_row;
         layer.bias = size;
-        size += whole_blocks(layer.n_out);
+        size += whole_blocks(layer.n_out, element_size);
     }
     return size;
 }

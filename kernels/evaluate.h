@@ -93,14 +93,9 @@ template <class T> class GradientRun {
         T *gradient = static_cast<T *>(call_.gradient);
         for (int64_t l = 0; l < call_.network.n_layers; l++) {
             const Range rows = share(call_.network.layers[l].weights_rows(), 1, team), bias = {0, 0};
-            if (rows.size() > 0) find(step, l, rows, n_rows, add, gradient);
-            if (team.index == 0) find(step, l, bias, n_rows, add, gradient);
+            if (rows.size() > 0) step.find_gradient(l, rows, n_rows, add, gradient);
+            if (team.index == 0) step.find_gradient(l, bias, n_rows, add, gradient);
         }
-    }
-
-    static void find(const Step<T> &step, int64_t l, Range rows, int64_t n_rows, bool add, T *gradient) {
-        if (add) step.template gradient<Start::previous, Finish::store>(l, rows, n_rows, gradient);
-        else step.template gradient<Start::zero, Finish::store>(l, rows, n_rows, gradient);
     }
 
     void collect_inputs(const Step<T> &step, Range rows, int64_t first) {

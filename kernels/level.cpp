@@ -42,12 +42,16 @@ template <class T> void activate_array(int32_t activation, void *z, int64_t rows
     activations_of_level<T>[activation].value(static_cast<T *>(z), rows, n, n);
 }
 
-template <class T> void activation_slope(int32_t activation, void *z, void *slope, int64_t n) {
-    activations_of_level<T>[activation].value_and_slope(static_cast<T *>(z), static_cast<T *>(slope), 1, n, n);
+template <class T> bool activation_slope(int32_t activation, void *z, void *slope, int64_t n) {
+    const auto kernel = activations_of_level<T>[activation].value_and_slope;
+    if (kernel) kernel(static_cast<T *>(z), static_cast<T *>(slope), 1, n, n);
+    return kernel;
 }
 
-template <class T> void times_slope_array(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n) {
-    activations_of_level<T>[activation].times_slope(static_cast<T *>(delta), static_cast<const T *>(a), rows, n, n);
+template <class T> bool times_slope_array(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n) {
+    const auto kernel = activations_of_level<T>[activation].times_slope;
+    if (kernel) kernel(static_cast<T *>(delta), static_cast<const T *>(a), rows, n, n);
+    return kernel;
 }
 
 template <class T>

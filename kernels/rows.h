@@ -68,12 +68,15 @@ void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t column
 
 template <class T> constexpr Type type_of = sizeof(T) == 4 ? Type::float32 : Type::float64;
 
-// Rows that a product can read where they stand: of its type, in one piece, and not at a stride of whole KiB, at which
-// they would all fall on the same few sets of the cache.
-template <class T> bool readable_in_place(const Rows &rows) {
+// Rows whose elements are of type T, aligned, and side by side.
+template <class T> bool has_plain_rows(const Rows &rows) {
     return rows.type == type_of<T> && rows.column_stride == int64_t(sizeof(T)) && rows.row_stride % int64_t(sizeof(T)) == 0 &&
-           rows.row_stride % 1024 != 0 && uintptr_t(rows.data) % sizeof(T) == 0;
+           uintptr_t(rows.data) % sizeof(T) == 0;
 }
+
+// Rows that a product can read where they stand: plain, and not at a stride of whole KiB, at which they would all fall on the
+// same few sets of the cache.
+template <class T> bool readable_in_place(const Rows &rows) { return has_plain_rows<T>(rows) && rows.row_stride % 1024 != 0; }
 
 // x - x is 0 for a finite x, NaN else: one pass finds whether, a second where.
 // Its index, or -1.

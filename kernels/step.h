@@ -75,8 +75,7 @@ template <class T> class Step {
         if (loss) rows = round_up(rows, row_group);
         const int64_t n_layers = network.n_layers;
         layers_ = arena.take<Buffers<T>>(n_layers);
-        x_row_ = padded<T>(network.layers[0].n_in);
-        if (x_row_ * int64_t(sizeof(T)) % 1024 == 0) x_row_ += block_lanes<T>;
+        x_row_ = padded_row(network.layers[0].n_in, sizeof(T));
         x_ = arena.take<T>(rows * x_row_);
         const bool backward = needs.any();
         for (int64_t l = 0; l < n_layers; l++) {
@@ -121,8 +120,7 @@ template <class T> class Step {
     void read_y(const Rows &y, const Batch &chunk, Range rows) {
         const Layer &last = network_.last();
         const bool flat = last.row == last.n_out && y.row_stride == last.row * int64_t(sizeof(T));
-        if (!chunk.order && flat && !loss_->per_row && !y.labels && y.type == type_of<T> && y.column_stride == int64_t(sizeof(T)) &&
-            uintptr_t(y.data) % sizeof(T) == 0) {
+        if (!chunk.order && flat && !loss_->per_row && !y.labels && has_plain_rows<T>(y)) {
             target_ = reinterpret_cast<const T *>(y.data + chunk.first * y.row_stride);
         } else {
             read_rows<T>(y, chunk, rows, last.n_out, y_, last.row);
@@ -229,6 +227,12 @@ template <class T> class Step {
         else weight_gradient<START, FINISH>(l, weights_rows, n_rows, to + layer.weights, rate);
     }
 
+    // The gradient alone: the chunk's, or with `add` more by it.
+    void find_gradient(int64_t l, Range weights_rows, int64_t n_rows, bool add, T *to) const {
+        if (add) gradient<Start::previous, Finish::store>(l, weights_rows, n_rows, to);
+        else gradient<Start::zero, Finish::store>(l, weights_rows, n_rows, to);
+    }
+
     const T *output(int64_t l) const { return layers_[l].out; }
 
   private:
@@ -261,9 +265,7 @@ template <class T> class Step {
         const Layer &layer = network_.layers[l];
         T *delta = layers_[l].delta + rows.begin * layer.row;
         if (const T *slope = layers_[l].slope)
-            for_each_vector<T>(rows.size() * layer.row, [=](int64_t i, auto access) {
-                access.store(delta + i, access.load(delta + i) * access.load(slope + rows.begin * layer.row + i));
-            });
+            multiply_by(delta, slope + rows.begin * layer.row, rows.size() * layer.row);
         else if (layer.activation != identity)
             activations_of_level<T>[layer.activation].times_slope(delta, layers_[l].out + rows.begin * layer.row, rows.size(),
                                                                   layer.n_out, layer.row);

@@ -19,8 +19,8 @@ struct Kernels {
     int64_t (*training_bytes)(Training &);
     Status (*train)(Training &, void *workspace);
     void (*activate)(int32_t activation, void *z, int64_t rows, int64_t n);
-    void (*activation_slope)(int32_t activation, void *z, void *slope, int64_t n);    // z becomes the activation
-    void (*times_slope)(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n);
+    bool (*activation_slope)(int32_t activation, void *z, void *slope, int64_t n);    // z becomes the activation; false: a matrix
+    bool (*times_slope)(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n);  // false: the output doesn't tell
     void (*update)(const Optimizer &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates);
     int64_t (*first_not_finite)(const void *values, int64_t n);                       // -1: all are finite
 };

@@ -96,10 +96,7 @@ template <class T> class TinyStep {
     void times_slope(int64_t l) {
         const Layer &layer = network_.layers[l];
         const auto kernel = activations_of_level<T>[layer.activation].times_slope;
-        if (!kernel)
-            for_each_vector<T>(layer.n_out * block, [&](int64_t i, auto access) {
-                access.store(delta_[l] + i, access.load(delta_[l] + i) * access.load(slope_[l] + i));
-            });
+        if (!kernel) multiply_by(delta_[l], slope_[l], layer.n_out * block);
         else if (layer.activation != identity) kernel(delta_[l], out_[l], layer.n_out, block, block);
     }
 

@@ -40,7 +40,7 @@ template <class T> class Updater {
 
     // Of a batch in several chunks: the gradients become this one's, or more by it.
     void collect(const Step<T> &step, const Team &team, int64_t n_rows, bool add) {
-        for_each_piece(team, [&](const Piece &piece) { find_gradient(step, piece, n_rows, add); });
+        for_each_piece(team, [&](const Piece &piece) { step.find_gradient(piece.layer, piece.rows, n_rows, add, gradient_); });
     }
 
     // n_rows: of the batch whose gradients are still to be found, 0 where they stand. All threads together; the parameters'
@@ -52,7 +52,7 @@ template <class T> class Updater {
             if (fused_ && n_rows) {
                 step.template gradient<Start::zero, Finish::descend>(piece.layer, piece.rows, n_rows, parameters_, c.rate);
             } else {
-                if (n_rows) find_gradient(step, piece, n_rows, false);
+                if (n_rows) step.find_gradient(piece.layer, piece.rows, n_rows, false, gradient_);
                 prepare_gradient(piece);
                 if (!clips_norm) apply(piece.offset, piece.count, c);
             }
@@ -121,11 +121,6 @@ template <class T> class Updater {
         int64_t sum = 0;
         for (int64_t l = 0; l < network_.n_layers; l++) sum += network_.layers[l].weights_rows() + 1;
         return sum;
-    }
-
-    void find_gradient(const Step<T> &step, const Piece &piece, int64_t n_rows, bool add) {
-        if (add) step.template gradient<Start::previous, Finish::store>(piece.layer, piece.rows, n_rows, gradient_);
-        else step.template gradient<Start::zero, Finish::store>(piece.layer, piece.rows, n_rows, gradient_);
     }
 
     // Penalties, clipping by value, and a row's share in the norm: sums over a row have one owner.

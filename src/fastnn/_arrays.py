@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
+from fastnn._scalars import integer
 
 # Elements that a check looks at in one piece, where it must copy them.
 _PIECE = 1 << 20
@@ -170,6 +171,4 @@ def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64
 
 def thread_count(value: Any) -> int | None:
     """Return a number of threads, None to let the work decide."""
-    from fastnn._scalars import integer
-
     return None if value is None else min(integer("n_threads", value, low=1), 1024)

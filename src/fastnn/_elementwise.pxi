@@ -17,36 +17,38 @@ def activate(str name, cnp.ndarray z):
         k.activate(number, data, rows, n)
 
 
+cdef check_alike(cnp.ndarray a, cnp.ndarray b):
+    float_array(a)
+    float_array(b)
+    if cnp.PyArray_SIZE(a) != cnp.PyArray_SIZE(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
+        raise ValueError("the arrays must have one size and dtype")
+
+
 def activation_slope(str name, cnp.ndarray z, cnp.ndarray slope):
     """z becomes its activation, slope the derivative there. Not for softmax, whose derivative is a matrix."""
-    float_array(z)
-    float_array(slope)
-    if name == "softmax" or cnp.PyArray_SIZE(z) != cnp.PyArray_SIZE(slope) or cnp.PyArray_TYPE(z) != cnp.PyArray_TYPE(slope):
-        raise ValueError("slope must be like z")
+    check_alike(z, slope)
     cdef int32_t number = ACTIVATIONS.index(name)
-    kernels(cnp.PyArray_TYPE(z)).activation_slope(number, cnp.PyArray_DATA(z), cnp.PyArray_DATA(slope), cnp.PyArray_SIZE(z))
+    if not kernels(cnp.PyArray_TYPE(z)).activation_slope(number, cnp.PyArray_DATA(z), cnp.PyArray_DATA(slope), cnp.PyArray_SIZE(z)):
+        raise ValueError(f"the derivative of {name} is a matrix")
 
 
 def times_slope(str name, cnp.ndarray delta, cnp.ndarray a):
     """delta *= the derivative that the output a tells, in place, over rows of the last axis."""
-    float_array(delta)
-    float_array(a)
-    if name in ("gelu", "silu", "sin") or cnp.PyArray_SIZE(a) != cnp.PyArray_SIZE(delta) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(delta):
-        raise ValueError("delta must be like a")
+    check_alike(delta, a)
     cdef int64_t n = a.shape[cnp.PyArray_NDIM(a) - 1] if cnp.PyArray_NDIM(a) else 1
+    cdef int64_t rows = cnp.PyArray_SIZE(a) // n if n else 0
     cdef int32_t number = ACTIVATIONS.index(name)
-    kernels(cnp.PyArray_TYPE(a)).times_slope(number, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), cnp.PyArray_SIZE(a) // n if n else 0, n)
+    if not kernels(cnp.PyArray_TYPE(a)).times_slope(number, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), rows, n):
+        raise ValueError(f"the derivative of {name} does not follow from its output")
 
 
 def update(dict optimizer, cnp.ndarray weights not None, cnp.ndarray gradient not None, cnp.ndarray m, cnp.ndarray v, double rate, int64_t updates):
     """One step of an optimizer on contiguous arrays of one size and dtype, in place; `updates` have come before."""
     cdef Optimizer_ native
     fill_optimizer(&native, optimizer)
-    for a in (weights, gradient, m, v):
+    for a in (gradient, m, v):
         if a is not None:
-            float_array(a)
-            if a.size != weights.size or a.dtype != weights.dtype:
-                raise ValueError("the arrays must have one size and dtype")
+            check_alike(weights, a)
     if (native.moments > 0 and m is None) or (native.moments > 1 and v is None):
         raise ValueError("the optimizer's moments are missing")
     kernels(cnp.PyArray_TYPE(weights)).update(

@@ -36,7 +36,7 @@ def advance(
         If the loss is no longer finite. The run has restored the parameters.
     """
     each = validation is not None or any(not isinstance(watcher, ProgressBar) for watcher in watchers)
-    planned = told = 0  # epochs whose learning rates are set, epochs that the watchers know of
+    planned = 0  # epochs whose learning rates are set
     while history.epochs < epochs:
         if run.epoch == planned:
             planned += _plan(trainer, run, epochs - planned)
@@ -44,7 +44,8 @@ def advance(
             status = run.advance(_SLICE_SECONDS, 1 if each else planned - run.epoch)
         finally:
             trainer._updates = run.updates
-        if run.epoch > history.epochs:
+        ended = run.epoch > history.epochs
+        if ended:
             _record(trainer, run, history, validation)
         if status == "diverged":
             raise DivergedError(
@@ -53,10 +54,8 @@ def advance(
                 run.epoch + 1,
                 history,
             )
-        if run.epoch > told:
-            told = run.epoch
-            if notify(watchers, "on_epoch_end", trainer, history):
-                return
+        if ended and notify(watchers, "on_epoch_end", trainer, history):
+            return
 
 
 def _plan(trainer: Trainer, run: Run, epochs_left: int) -> int:

@@ -96,8 +96,8 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         int64_t training_bytes(Training &)
         Status train(Training &, void *workspace)
         void activate(int32_t activation, void *z, int64_t rows, int64_t n)
-        void activation_slope(int32_t activation, void *z, void *slope, int64_t n)
-        void times_slope(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
+        bint activation_slope(int32_t activation, void *z, void *slope, int64_t n)
+        bint times_slope(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
         void update(const Optimizer_ &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates)
         int64_t first_not_finite(const void *values, int64_t n)
 

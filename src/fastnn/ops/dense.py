@@ -13,6 +13,7 @@ from fastnn._arrays import thread_count
 from fastnn.ops._arrays import check_out, deliver, fits_kernels, float_types, real_array
 from fastnn.reference._arrays import Array
 from fastnn.reference.activations import ACTIVATIONS
+from fastnn.reference.dense import _check_shape
 
 __all__ = ["linear", "linear_grad"]
 
@@ -166,8 +167,3 @@ def _check_layer(x: NDArray[Any], w: NDArray[Any]) -> None:
         raise ValueError(f"w: got shape {w.shape}, expected (n_in, n_out)")
     if x.ndim == 0 or x.shape[-1] != w.shape[0]:
         raise ValueError(f"x: got shape {x.shape}, expected (..., {w.shape[0]}), as w has shape {w.shape}")
-
-
-def _check_shape(argument: str, array: NDArray[Any], expected: tuple[int, ...]) -> None:
-    if array.shape != expected:
-        raise ValueError(f"{argument}: got shape {array.shape}, expected {expected}")

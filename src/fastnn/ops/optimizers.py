@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _core
+from fastnn._native import native_optimizer
 from fastnn._scalars import integer, real
 from fastnn.ops._arrays import fits_kernels
-from fastnn.optimizers import Adam
+from fastnn.optimizers import SGD, Adam
 from fastnn.reference._arrays import Array
 from fastnn.reference.optimizers import State, _check_state, _checked
 
@@ -43,8 +44,9 @@ def sgd(params: Sequence[Array], grads: Sequence[ArrayLike], learning_rate: floa
     array([0.5, 2.5])
     """
     learning_rate = real("learning_rate", learning_rate, low=0.0)
+    rule = native_optimizer(SGD(learning_rate))
     for param, grad in zip(params, _checked(params, grads), strict=True):
-        _update({"name": "sgd", "moments": 0}, param, grad, [], learning_rate, 0)
+        _update(rule, param, grad, [], learning_rate, 0)
 
 
 def adam(
@@ -90,7 +92,7 @@ def adam(
     (array([0.5, 2.5]), 1)
     """
     learning_rate = real("learning_rate", learning_rate, low=0.0)
-    given = Adam(learning_rate, beta_1, beta_2, epsilon)
+    rule = native_optimizer(Adam(learning_rate, beta_1, beta_2, epsilon))
     checked = _checked(params, grads)
     _check_state(params, state)
     for name in ("m", "v"):
@@ -98,7 +100,6 @@ def adam(
         if not all(isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.flags.writeable for a in moments):
             raise TypeError(f"state: its {name!r} must be floating-point ndarrays that can be written to")
         state[name] = moments or [np.zeros(param.shape, _compute_type(param)) for param in params]
-    rule = {"name": "adam", "moments": 2, "decay_1": given.beta_1, "decay_2": given.beta_2, "epsilon": given.epsilon}
     updates = integer("state['step']", state.get("step", 0), low=0)
     for param, grad, m, v in zip(params, checked, state["m"], state["v"], strict=True):
         _update(rule, param, grad, [m, v], learning_rate, updates)
