@@ -17,29 +17,29 @@ def activate(str name, cnp.ndarray z):
         k.activate(number, data, rows, n)
 
 
-cdef check_alike(cnp.ndarray a, cnp.ndarray b):
+cdef check_alike(cnp.ndarray a, cnp.ndarray b, str message):
     float_array(a)
     float_array(b)
     if cnp.PyArray_SIZE(a) != cnp.PyArray_SIZE(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
-        raise ValueError("the arrays must have one size and dtype")
+        raise ValueError(message)
 
 
 def activation_slope(str name, cnp.ndarray z, cnp.ndarray slope):
     """z becomes its activation, slope the derivative there. Not for softmax, whose derivative is a matrix."""
-    check_alike(z, slope)
+    check_alike(z, slope, "slope must be like z")
     cdef int32_t number = ACTIVATIONS.index(name)
     if not kernels(cnp.PyArray_TYPE(z)).activation_slope(number, cnp.PyArray_DATA(z), cnp.PyArray_DATA(slope), cnp.PyArray_SIZE(z)):
-        raise ValueError(f"the derivative of {name} is a matrix")
+        raise ValueError(f"slope must be like z: the derivative of {name} is a matrix")
 
 
 def times_slope(str name, cnp.ndarray delta, cnp.ndarray a):
     """delta *= the derivative that the output a tells, in place, over rows of the last axis."""
-    check_alike(delta, a)
+    check_alike(delta, a, "delta must be like a")
     cdef int64_t n = a.shape[cnp.PyArray_NDIM(a) - 1] if cnp.PyArray_NDIM(a) else 1
     cdef int64_t rows = cnp.PyArray_SIZE(a) // n if n else 0
     cdef int32_t number = ACTIVATIONS.index(name)
     if not kernels(cnp.PyArray_TYPE(a)).times_slope(number, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), rows, n):
-        raise ValueError(f"the derivative of {name} does not follow from its output")
+        raise ValueError(f"delta must be like a: the derivative of {name} does not follow from its output")
 
 
 def update(dict optimizer, cnp.ndarray weights not None, cnp.ndarray gradient not None, cnp.ndarray m, cnp.ndarray v, double rate, int64_t updates):
@@ -48,7 +48,7 @@ def update(dict optimizer, cnp.ndarray weights not None, cnp.ndarray gradient no
     fill_optimizer(&native, optimizer)
     for a in (gradient, m, v):
         if a is not None:
-            check_alike(weights, a)
+            check_alike(weights, a, "the arrays must have one size and dtype")
     if (native.moments > 0 and m is None) or (native.moments > 1 and v is None):
         raise ValueError("the optimizer's moments are missing")
     kernels(cnp.PyArray_TYPE(weights)).update(
