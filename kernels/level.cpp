@@ -1,5 +1,6 @@
 // All kernels of one instruction-set level. Compiled once a level; everything but its two tables is in anonymous
 // namespaces, lest the linker merge functions of different levels into one.
+#include "peak.h"
 #include "table.h"
 #include "trainer.h"
 
@@ -57,17 +58,27 @@ template <class T> bool times_slope_array(int32_t activation, void *delta, const
 template <class T>
 void update_array(const Optimizer &o, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates) {
     updates_of_level<T>[o.kind](static_cast<T *>(w), static_cast<const T *>(g), static_cast<T *>(m), static_cast<T *>(v), n,
-                                coefficients_of<T>(o, rate, updates));
+                                CoefficientsOf<T>(o)(rate, updates));
 }
 
 template <class T> int64_t first_not_finite_of(const void *values, int64_t n) {
     return first_not_finite(static_cast<const T *>(values), n);
 }
 
+template <class T> double multiply_add_chains(int64_t rounds, void *sum) {
+    store(static_cast<T *>(sum), multiply_add<T>(rounds));
+    return 2.0 * double(rounds) * fma_chains * lanes<T>;
+}
+
+template <class T> void copy_array(const void *from, void *to, int64_t n) {
+    copy(static_cast<const T *>(from), static_cast<T *>(to), n);
+}
+
 template <class T>
-constexpr Kernels kernels = {FASTNN_VECTOR_BYTES, prediction_bytes<T>, predict<T>,          gradient_bytes<T>,
-                             gradient<T>,         training_bytes<T>,   train<T>,            activate_array<T>,
-                             activation_slope<T>, times_slope_array<T>, update_array<T>,    first_not_finite_of<T>};
+constexpr Kernels kernels = {
+    FASTNN_VECTOR_BYTES, prediction_bytes<T>,  predict<T>,           gradient_bytes<T>, gradient<T>,            training_bytes<T>,
+    train<T>,            activate_array<T>,    activation_slope<T>,  times_slope_array<T>, update_array<T>, first_not_finite_of<T>,
+    multiply_add_chains<T>, copy_array<T>};
 
 }  // namespace
 

@@ -5,24 +5,19 @@
 
 namespace {
 
-// Uniform on 0 … most: bits up to most's highest, drawn again while they exceed it, as numpy.random does to shuffle.
-inline uint64_t random_up_to(bitgen_t *random, uint64_t most) {
-    uint64_t mask = most;
-    for (int shift = 1; shift < 64; shift *= 2) mask |= mask >> shift;
-    uint64_t value;
-    do value = mask & (most <= UINT32_MAX ? random->next_uint32(random->state) : random->next_uint64(random->state));
-    while (value > most);
-    return value;
-}
-
-// order = the permutation that numpy.random.Generator.permutation(n) returns.
+// order = the permutation that numpy.random.Generator.permutation(n) returns: the last of the first i + 1 changes places with
+// one of them, whose number is drawn with as many bits as i has, and again while it exceeds i. A number drawn in vain makes
+// the last change places with itself, since a branch that nobody can predict would cost more.
 inline void shuffle(bitgen_t *random, int64_t *order, int64_t n) {
     for (int64_t i = 0; i < n; i++) order[i] = i;
-    for (int64_t i = n - 1; i > 0; i--) {
-        const int64_t j = int64_t(random_up_to(random, uint64_t(i)));
-        const int64_t kept = order[i];
-        order[i] = order[j];
-        order[j] = kept;
+    for (int64_t i = n - 1; i > 0;) {
+        const uint64_t drawn = i <= UINT32_MAX ? random->next_uint32(random->state) : random->next_uint64(random->state);
+        const int64_t j = int64_t(drawn & (UINT64_MAX >> __builtin_clzll(uint64_t(i)))), last = order[i];
+        const bool valid = j <= i;
+        const int64_t with = valid ? j : i;
+        order[i] = order[with];
+        order[with] = last;
+        i -= valid;
     }
 }
 

@@ -48,6 +48,7 @@ template <class T> class Trainer {
     void run(const Team &team) {
         Step<T> step = step_;
         Position at = {t_.epoch, t_.row, t_.step, t_.updates};
+        CoefficientsOf<T> coefficients(t_.optimizer);
         if (team.size > 1) {
             step.transpose_weights(team);
             team.wait();
@@ -60,7 +61,7 @@ template <class T> class Trainer {
                 if (team.index == 0) roll_back();
                 return;
             }
-            update(step, team, at, batch.size);
+            update(step, team, coefficients(t_.rates[at.step * t_.rate_stride], at.updates), batch.size, at.row == 0);
             const bool pause = pause_;
             team.wait();
             if (team.index == 0) finish_batch(batch, loss + updater_.penalty());
@@ -93,10 +94,9 @@ template <class T> class Trainer {
     }
 
     // The snapshot is of an epoch's beginning, once its first loss is known to be finite.
-    void update(Step<T> &step, const Team &team, const Position &at, int64_t batch_size) {
-        const Coefficients<T> c = coefficients_of<T>(t_.optimizer, t_.rates[at.step * t_.rate_stride], at.updates);
-        if (tiny_ && updater_.plain()) updater_.update_all(c, at.row == 0);
-        else updater_.update(step, team, c, tiny_ || batch_size > chunk_rows ? 0 : batch_size, at.row == 0);
+    void update(Step<T> &step, const Team &team, const Coefficients<T> &c, int64_t batch_size, bool begins_epoch) {
+        if (tiny_ && updater_.plain()) updater_.update_all(c, begins_epoch);
+        else updater_.update(step, team, c, tiny_ || batch_size > chunk_rows ? 0 : batch_size, begins_epoch);
     }
 
     void roll_back() {

@@ -18,15 +18,45 @@ inline double power(double base, int64_t exponent) {
     return result;
 }
 
-template <class T> Coefficients<T> coefficients_of(const Optimizer &o, double rate, int64_t updates) {
-    Coefficients<T> c = {T(rate),          T(o.decay_1), T(1 - o.decay_1), T(o.decay_2),
-                         T(1 - o.decay_2), T(1),         T(o.epsilon),     T(1 - rate * o.weight_decay)};
-    if (o.moments == 2) {  // the moments started at zero: Adam, section 3
-        c.rate = T(rate / (1 - power(o.decay_1, updates + 1)));
-        c.root_scale = T(1 / std::sqrt(1 - power(o.decay_2, updates + 1)));
+// Successive powers of a base, one multiplication each. What comes out depends on the exponent alone, not on those asked for
+// before: each begins at the last multiple of `page`, whose power is found by squaring.
+class Powers {
+  public:
+    explicit Powers(double base) : base_(base) {}
+    double operator()(int64_t exponent) {
+        const int64_t start = exponent / page * page;
+        if (exponent == start || exponent != exponent_ + 1) {
+            exponent_ = start;
+            value_ = power(base_, start);
+        }
+        for (; exponent_ < exponent; exponent_++) value_ *= base_;
+        return value_;
     }
-    return c;
-}
+
+  private:
+    static constexpr int64_t page = 64;
+    double base_, value_ = 1;
+    int64_t exponent_ = 0;
+};
+
+// The coefficients of each update, which come in their order.
+template <class T> class CoefficientsOf {
+  public:
+    explicit CoefficientsOf(const Optimizer &optimizer) : o_(optimizer), power_1_(o_.decay_1), power_2_(o_.decay_2) {}
+    Coefficients<T> operator()(double rate, int64_t updates) {
+        Coefficients<T> c = {T(rate),           T(o_.decay_1), T(1 - o_.decay_1), T(o_.decay_2),
+                             T(1 - o_.decay_2), T(1),          T(o_.epsilon),     T(1 - rate * o_.weight_decay)};
+        if (o_.moments == 2) {  // the moments started at zero: Adam, section 3
+            c.rate = T(rate / (1 - power_1_(updates + 1)));
+            c.root_scale = T(1 / std::sqrt(1 - power_2_(updates + 1)));
+        }
+        return c;
+    }
+
+  private:
+    const Optimizer &o_;
+    Powers power_1_, power_2_;
+};
 
 template <class T> class Updater {
   public:

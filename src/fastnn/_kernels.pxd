@@ -100,6 +100,8 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         bint times_slope(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
         void update(const Optimizer_ &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates)
         int64_t first_not_finite(const void *values, int64_t n)
+        double multiply_add(int64_t rounds, void *sum)
+        void copy(const void *source, void *to, int64_t n)
 
     cdef cppclass Level:
         const char *name
