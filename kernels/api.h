@@ -86,6 +86,13 @@ struct Gradient {
     double value;                  // out: the loss
 };
 
+// What one thread and several have lately taken in training; kept from one run to the next.
+struct Pace {
+    int64_t batch_size;
+    double one, several;           // seconds a row; 0: not known
+    double since_probe;            // seconds since the one that is not preferred was tried
+};
+
 enum class Status : int32_t { paused, finished, diverged };
 
 // A run of many epochs in slices of time: what is to be done, and where it stands between slices.
@@ -105,7 +112,9 @@ struct Training {
     int64_t *order;                // n_rows, in use where shuffle
     const double *rates;           // one a step of the run, or a single one where rate_stride is 0
     int64_t rate_stride;
-    int n_threads;
+    int n_threads;                 // to begin with, and for good if pace is null
+    int most_threads;
+    Pace *pace;
     double seconds;                // length of a slice
 
     int64_t epoch, row, step;      // the next batch

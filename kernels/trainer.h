@@ -2,10 +2,10 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "evaluate.h"
+#include "pace.h"
 #include "tiny.h"
 #include "updates.h"
 
@@ -26,19 +26,23 @@ template <class T> class Trainer {
         : t_(training), network_(training.network),
           step_(training.network, training.parameters, std::min(training.batch_size, chunk_rows), {true, false}, &training.loss, arena),
           updater_(training, arena), tiny_(TinyStep<T>::fits(network_, training.loss, training.batch_size)),
-          tiny_step_(network_, training.loss, static_cast<const T *>(training.parameters)) {}
+          tiny_step_(network_, training.loss, static_cast<const T *>(training.parameters)), pacer_(training, tiny_) {}
 
     Status run() {
-        pause_ = false;
         status_ = Status::paused;
         slice_start_ = clock_start_ = Clock::now();
-        parallel(tiny_ ? 1 : t_.n_threads, [](const Team &team, void *self) { static_cast<Trainer *>(self)->run(team); }, this);
+        for (slice_over_ = false; status_ == Status::paused && !slice_over_;) run_lap();
         stamp_epochs(Clock::now());
         return status_;
     }
 
   private:
-    using Clock = std::chrono::steady_clock;
+    // Until the run, the slice or the lap is over.
+    void run_lap() {
+        pause_ = false;
+        parallel(pacer_.begin_lap(), [](const Team &team, void *self) { static_cast<Trainer *>(self)->run(team); }, this);
+        pacer_.end_lap(Clock::now());
+    }
 
     // Each thread keeps its own count of where the run stands; they all count the same.
     struct Position {
@@ -118,6 +122,7 @@ template <class T> class Trainer {
 
     // loss: with penalties.
     void finish_batch(const Batch &batch, double loss) {
+        pacer_.count_step(batch.size);
         const double weight = total_weight(t_.sample_weight, batch);
         infinite_penalty_ = !std::isfinite(loss);
         if (infinite_penalty_) return;
@@ -148,13 +153,14 @@ template <class T> class Trainer {
         if (work_ < clock_work) return;
         work_ = 0;
         const Clock::time_point now = Clock::now();
-        if (now - slice_start_ > std::chrono::duration<double>(t_.seconds)) pause_ = true;
+        slice_over_ = seconds_between(slice_start_, now) > t_.seconds;
+        pause_ = slice_over_ || pacer_.lap_over(now);
         stamp_epochs(now);
     }
 
     // The time since the last look belongs to the epochs that have ended since, in equal parts.
     void stamp_epochs(Clock::time_point now) {
-        t_.elapsed += std::chrono::duration<double>(now - clock_start_).count();
+        t_.elapsed += seconds_between(clock_start_, now);
         clock_start_ = now;
         const int64_t ended = t_.epoch - t_.epochs_stamped;
         if (ended == 0) return;
@@ -177,6 +183,8 @@ template <class T> class Trainer {
     const double operations_per_row_ = operations_per_row(network_);
     double work_ = 0;
     uint64_t dropout_key_ = 0;
+    Pacer pacer_;
+    bool slice_over_ = false;
     bool pause_ = false;    // written before a batch's first meeting of the threads, read between that and its last
     bool infinite_penalty_ = false;  // written after a batch's last meeting, read after the next one's first
     Status status_ = Status::paused;

@@ -61,6 +61,9 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         int n_threads
         double value
 
+    cdef cppclass Pace:
+        pass
+
     cdef enum class Status(int32_t):
         paused, finished, diverged
 
@@ -79,7 +82,8 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         int64_t *order
         const double *rates
         int64_t rate_stride
-        int n_threads
+        int n_threads, most_threads
+        Pace *pace
         double seconds
         int64_t epoch, row, step, updates
         double *epoch_loss

@@ -3,8 +3,12 @@
 cdef enum:
     STACK_BYTES = 16384
 
-# Threads pay above about this many operations each.
+# Threads pay above about this many operations each, and in training, where what they take is measured, perhaps above an
+# eighth of it.
 cdef double WORK_PER_THREAD = 1e6
+cdef double MOST_THREADS_FACTOR = 8
+# The work of an activation, in operations of a product.
+cdef double ACTIVATION_WORK = 20
 
 
 cdef int threads_for(object wanted, double operations) except? -1:
@@ -23,6 +27,7 @@ cdef class Network:
     cdef Layer layers[64]
     cdef int dtype_number
     cdef double operations_per_row
+    cdef Pace pace  # of its training
     cdef void *data
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
@@ -41,7 +46,7 @@ cdef class Network:
             self.layers[l].n_out = layer_sizes[l + 1]
             self.layers[l].activation = ACTIVATIONS.index(activations[l])
             self.layers[l].dropout = dropout[l]
-            self.operations_per_row += 2.0 * layer_sizes[l] * layer_sizes[l + 1]
+            self.operations_per_row += (2.0 * layer_sizes[l] + ACTIVATION_WORK) * layer_sizes[l + 1]
         self.native.n_layers = n_layers
         self.native.layers = self.layers
         self.native.size = lay_out(self.layers, n_layers, self.dtype.itemsize)

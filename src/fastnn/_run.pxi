@@ -54,7 +54,12 @@ cdef class Run:
         t.epoch_loss = <double *>cnp.PyArray_DATA(self.epoch_loss)
         t.epoch_seconds = <double *>cnp.PyArray_DATA(self.epoch_seconds)
 
-        t.n_threads = threads_for(n_threads, 3 * network.operations_per_row * t.batch_size)
+        work = 3 * network.operations_per_row * t.batch_size
+        t.n_threads = threads_for(n_threads, work)
+        t.most_threads = t.n_threads
+        if n_threads is None:
+            t.most_threads = threads_for(None, work * MOST_THREADS_FACTOR)
+            t.pace = &network.pace
         memory = aligned_zeros(self.k.training_bytes(t[0]), np.uint8)
         self.workspace = cnp.PyArray_DATA(memory)
         self.keep = (network, moments, snapshot, x, y, sample_weight, bit_generator, order, memory)
