@@ -22,8 +22,8 @@ template <class T> class TinyStep {
 
     TinyStep(const Network &network, const Loss &loss, const T *parameters) : network_(network), loss_(loss), parameters_(parameters) {}
 
-    // The batch's loss, and its gradients in an array like the parameters, whose padding is left alone.
-    double run(const Rows &x, const Rows &y, const double *sample_weight, const Batch &batch, T *gradient) {
+    // The batch's loss; gradients can be had then.
+    double run(const Rows &x, const Rows &y, const double *sample_weight, const Batch &batch) {
         const Layer &last = network_.last();
         if (batch.order || batch.first != read_from_ || batch.size != read_rows_) {
             read(x, batch, network_.layers[0].n_in, in_);
@@ -38,10 +38,19 @@ template <class T> class TinyStep {
                                                                 T(loss_.parameter)));
         if (!loss_.from_logits) times_slope(end);
         for (int64_t l = end; l > 0; l--) backward(l);
-        Sums sums(gradient);
-        for (int64_t l = 0; l <= end; l++) add_gradients(l, sums);
-        sums.flush();
         return value;
+    }
+
+    // Into an array like the parameters, whose padding is left alone.
+    void find_gradients(T *gradient) const {
+        for_each_gradient([=](int64_t offset, T value) { gradient[offset] = value; });
+    }
+
+    // Plain gradient descent. An array between would be written by elements and read by vectors, for which the CPU waits.
+    void descend(T *parameters, T rate) const {
+        for_each_gradient([=](int64_t offset, T value) {
+            parameters[offset] = fma(splat(-rate), splat(value), splat(parameters[offset]))[0];
+        });
     }
 
   private:
@@ -108,9 +117,14 @@ template <class T> class TinyStep {
         times_slope(l - 1);
     }
 
-    // Sums over the batch, as many at a time as a vector has lanes.
-    struct Sums {
-        explicit Sums(T *gradient) : gradient(gradient) {}
+    // Sums over the batch, as many at a time as a vector has lanes; use(offset, sum) gets each.
+    template <class Use> struct Sums {
+        explicit Sums(Use use) : use(use) {}
+        Use use;
+        Vec<T> pending[size_t(lanes<T>)];
+        int64_t offsets[size_t(lanes<T>)];
+        int count = 0;
+
         void add(const Vec<T> *products, int64_t offset) {
             pending[count] = fold_block<T>(products);
             offsets[count] = offset;
@@ -119,16 +133,18 @@ template <class T> class TinyStep {
         void flush() {
             for (int q = count; q < lanes<T>; q++) pending[q] = Vec<T>{};
             const Vec<T> sums = sum_rows<T>(pending);
-            for (int q = 0; q < count; q++) gradient[offsets[q]] = sums[q];
+            for (int q = 0; q < count; q++) use(offsets[q], sums[q]);
             count = 0;
         }
-        T *gradient;
-        Vec<T> pending[size_t(lanes<T>)];
-        int64_t offsets[size_t(lanes<T>)];
-        int count = 0;
     };
 
-    void add_gradients(int64_t l, Sums &sums) const {
+    template <class Use> void for_each_gradient(Use use) const {
+        Sums<Use> sums(use);
+        for (int64_t l = 0; l < network_.n_layers; l++) add_gradients(l, sums);
+        sums.flush();
+    }
+
+    template <class Sums> void add_gradients(int64_t l, Sums &sums) const {
         const Layer &layer = network_.layers[l];
         for (int64_t j = 0; j < layer.n_out; j++) {
             Vec<T> delta[block_vectors], products[block_vectors];

@@ -89,9 +89,9 @@ template <class T> class Trainer {
         return {t_.shuffle ? t_.order : nullptr, at.row, std::min(t_.batch_size, t_.n_rows - at.row)};
     }
 
-    // The batch's loss; where the update can't find the gradients itself, they stand in the updater's array then.
+    // The batch's loss; of a batch in chunks, the gradients stand in the updater's array then.
     double find_loss(Step<T> &step, const Team &team, const Batch &batch) {
-        if (tiny_) return tiny_step_.run(t_.x, t_.y, t_.sample_weight, batch, updater_.gradient());
+        if (tiny_) return tiny_step_.run(t_.x, t_.y, t_.sample_weight, batch);
         return run_batch(step, team, network_, t_.loss, t_.x, t_.y, t_.sample_weight, batch, true, [&](int64_t n_rows, int64_t first) {
             if (batch.size > chunk_rows) updater_.collect(step, team, n_rows, first > 0);
         });
@@ -99,8 +99,19 @@ template <class T> class Trainer {
 
     // The snapshot is of an epoch's beginning, once its first loss is known to be finite.
     void update(Step<T> &step, const Team &team, const Coefficients<T> &c, int64_t batch_size, bool begins_epoch) {
-        if (tiny_ && updater_.plain()) updater_.update_all(c, begins_epoch);
-        else updater_.update(step, team, c, tiny_ || batch_size > chunk_rows ? 0 : batch_size, begins_epoch);
+        if (tiny_) update_tiny(step, team, c, begins_epoch);
+        else updater_.update(step, team, c, batch_size > chunk_rows ? 0 : batch_size, begins_epoch);
+    }
+
+    void update_tiny(Step<T> &step, const Team &team, const Coefficients<T> &c, bool begins_epoch) {
+        if (updater_.descends()) {
+            if (begins_epoch) updater_.take_snapshot(0, network_.size);
+            tiny_step_.descend(static_cast<T *>(t_.parameters), c.rate);
+            return;
+        }
+        tiny_step_.find_gradients(updater_.gradient());
+        if (updater_.plain()) updater_.update_all(c, begins_epoch);
+        else updater_.update(step, team, c, 0, begins_epoch);
     }
 
     void roll_back() {

@@ -104,6 +104,7 @@ template <class T> class Updater {
         apply(0, network_.size, c);
     }
 
+    bool descends() const { return fused_; }
     bool plain() const { return !penalized() && !std::isfinite(o_.clip_value) && !std::isfinite(o_.clip_norm); }
 
     // What the penalties added to the last batch's loss.
@@ -111,6 +112,13 @@ template <class T> class Updater {
         double sum = 0;
         for (int64_t i = 0; penalized() && i < storage_rows(); i++) sum += double(partial_[i]);
         return sum;
+    }
+
+    void take_snapshot(int64_t offset, int64_t count) {
+        const size_t bytes = size_t(count) * sizeof(T);
+        std::memcpy(snapshot_ + offset, parameters_ + offset, bytes);
+        for (int i = 0; i < o_.moments; i++)
+            std::memcpy(snapshot_ + (i + 1) * network_.size + offset, moments_[i] + offset, bytes);
     }
 
     bool parameters_finite() const { return first_not_finite(parameters_, network_.size) < 0; }
@@ -177,13 +185,6 @@ template <class T> class Updater {
     void apply(int64_t offset, int64_t count, const Coefficients<T> &c) {
         const auto moment = [=](int i) { return moments_[i] ? moments_[i] + offset : nullptr; };
         updates_of_level<T>[o_.kind](parameters_ + offset, gradient_ + offset, moment(0), moment(1), count, c);
-    }
-
-    void take_snapshot(int64_t offset, int64_t count) {
-        const size_t bytes = size_t(count) * sizeof(T);
-        std::memcpy(snapshot_ + offset, parameters_ + offset, bytes);
-        for (int i = 0; i < o_.moments; i++)
-            std::memcpy(snapshot_ + (i + 1) * network_.size + offset, moments_[i] + offset, bytes);
     }
 
     bool penalized() const { return o_.l1 > 0 || o_.l2 > 0; }

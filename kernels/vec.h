@@ -180,15 +180,15 @@ template <class T> FASTNN_INLINE Vec<T> fold_block(const Vec<T> *block) {
     return r[0];
 }
 
-// The sum of a block, in the order that sum_rows has: the two are interchangeable to the last bit.
-template <class T> FASTNN_INLINE T sum_block(const Vec<T> *block) {
-    T s[size_t(lanes<T>)];
-    store(s, fold_block<T>(block));
-#pragma GCC unroll 4
-    for (int half = lanes<T> / 2; half > 0; half /= 2)
-#pragma GCC unroll 8
-        for (int i = 0; i < half; i++) s[i] += s[i + half];
-    return s[0];
+template <class V, int S, size_t... I> FASTNN_INLINE V lanes_from(V a, std::index_sequence<I...>) {
+    return __builtin_shufflevector(a, a, int((I + S) % sizeof...(I))...);
 }
+
+// The sum of a block, in the order that sum_rows has: the two are interchangeable to the last bit.
+template <class T, int S = lanes<T> / 2> FASTNN_INLINE T sum_lanes(Vec<T> a) {
+    if constexpr (S == 0) return a[0];
+    else return sum_lanes<T, S / 2>(a + lanes_from<Vec<T>, S>(a, std::make_index_sequence<size_t(lanes<T>)>()));
+}
+template <class T> FASTNN_INLINE T sum_block(const Vec<T> *block) { return sum_lanes<T>(fold_block<T>(block)); }
 
 }  // namespace
