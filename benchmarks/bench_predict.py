@@ -1,24 +1,38 @@
-"""Predictions, of one row and of many: checked against the oracle, then timed from Python."""
+"""Predictions, of one row and of many: checked against the oracle, then timed from Python, from arrays to arrays."""
 
 from __future__ import annotations
 
-import contestants
 import numpy as np
 import pytest
-from shapes import CASES
+from shapes import LAYER_SIZES, PREDICT_ROWS
+
+from fastnn._bench.peers import PREDICTORS
+from fastnn._bench.works import DTYPES, PredictionWork, check_prediction, rows_of
 
 
-@pytest.mark.parametrize("contestant", contestants.CONTESTANTS)
-@pytest.mark.parametrize("rows", [1, 1000])
-@pytest.mark.parametrize("case", list({case.layer_sizes: case for case in CASES}.values()), ids=str)
-def test_predict(benchmark, record, case, n_threads, rows, contestant):
-    threads = "1 thread" if n_threads == 1 else "all threads"
-    name = "-".join(map(str, case.layer_sizes))
-    benchmark.group = f"prediction {name}, {rows} row{'s' * (rows > 1)}, float32, {threads}"
-    made = contestants.CONTESTANTS[contestant](case, np.float32)
-    contestants.check(made, case, np.float32)
-    X = np.random.default_rng(1).standard_normal((rows, case.layer_sizes[0])).astype(np.float32)
-    benchmark(made.predict, X if rows > 1 else X[0])
-    if benchmark.stats is not None:
-        title = f"microseconds a prediction, float32, {threads}"
-        record(title, f"{name}, {rows} row{'s' * (rows > 1)}", contestant, benchmark.stats.stats.min * 1e6)
+@pytest.mark.parametrize("contestant", PREDICTORS)
+@pytest.mark.parametrize(
+    ("rows", "dtype"),
+    [(rows, dtype) for dtype in DTYPES for rows in PREDICT_ROWS if dtype == np.float32 or rows == 1],
+    ids=lambda value: f"{value} rows" if isinstance(value, int) else str(value),
+)
+@pytest.mark.parametrize("layer_sizes", LAYER_SIZES, ids=lambda sizes: "-".join(map(str, sizes)))
+def test_predict(contest, layer_sizes, rows, dtype, n_threads, contestant):
+    work = PredictionWork(layer_sizes, rows, dtype)
+    reason = PREDICTORS[contestant].why_not(work)
+    if reason:
+        pytest.skip(reason)
+    check_prediction(PREDICTORS[contestant], work, n_threads)
+    X = rows_of(work)
+    ours, theirs = (PREDICTORS[name](work, n_threads) for name in ("fastnn", contestant))
+    threads = "1 thread" if n_threads == 1 else f"{n_threads} threads"
+    contest(
+        f"prediction {work}, {threads}",
+        contestant,
+        lambda: theirs.predict(X),
+        None if contestant == "fastnn" else lambda: ours.predict(X),
+        table=f"microseconds a prediction, {dtype}, {threads}",
+        row=str(work).removesuffix(f", {dtype}"),
+        flop=work.flop,
+        dtype=dtype,
+    )

@@ -1,28 +1,43 @@
-"""A training step: checked against the oracle, then timed in whole epochs."""
+"""Training steps: checked against the oracle, then timed in whole epochs, each peer in turns with fastnn."""
 
 from __future__ import annotations
 
-import contestants
-import numpy as np
 import pytest
 from shapes import CASES
 
+from fastnn._bench.peers import TRAINERS, Trainer
+from fastnn._bench.works import DTYPES, OPTIMIZERS, TrainingWork, check, data
 
-@pytest.mark.parametrize("contestant", contestants.CONTESTANTS)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+@pytest.mark.parametrize("contestant", TRAINERS)
+@pytest.mark.parametrize("shuffled", [False, True], ids=["contiguous", "shuffled"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_step(benchmark, record, case, n_threads, dtype, contestant):
-    threads = "1 thread" if n_threads == 1 else "all threads"
-    benchmark.group = f"training {case}, {np.dtype(dtype)}, {threads}"
-    made = contestants.CONTESTANTS[contestant](case, dtype)
-    contestants.check(made, case, dtype)
-    X, y = contestants.data(case, dtype)
-    benchmark(made.train, X, y, case.epochs)
-    if benchmark.stats is not None:
-        seconds = benchmark.stats.stats.min / (case.epochs * case.steps)
-        gflops = case.flop / seconds / 1e9
-        benchmark.extra_info.update({"microseconds a step": seconds * 1e6, "GFLOP/s": gflops})
-        title = f"microseconds a training step, {np.dtype(dtype)}, {threads}"
-        record(title, str(case), contestant, seconds * 1e6)
-        if contestant == "fastnn":
-            record(title, str(case), "its GFLOP/s", gflops)
+def test_step(contest, case, dtype, optimizer, shuffled, n_threads, contestant):
+    work = TrainingWork(case, dtype, optimizer, shuffled)
+    reason = TRAINERS[contestant].why_not(work)
+    if reason:
+        pytest.skip(reason)
+    check(TRAINERS[contestant], work, n_threads)
+    ours, theirs = (prepared(name, work, n_threads) for name in ("fastnn", contestant))
+    epochs = TRAINERS[contestant].epochs(case)
+    threads = "1 thread" if n_threads == 1 else f"{n_threads} threads"
+    contest(
+        f"training {work}, {threads}",
+        contestant,
+        lambda: theirs.train(epochs),
+        None if contestant == "fastnn" else lambda: ours.train(case.epochs),
+        table=f"microseconds a training step, {str(work).removeprefix(f'{case}, ')}, {threads}",
+        row=str(case),
+        per=epochs * case.steps,
+        anchor_per=case.epochs * case.steps,
+        flop=case.flop,
+        dtype=dtype,
+    )
+
+
+def prepared(contestant: str, work: TrainingWork, n_threads: int) -> Trainer:
+    made = TRAINERS[contestant](work, n_threads)
+    made.prepare(*data(work))
+    return made

@@ -90,7 +90,8 @@ struct Gradient {
 struct Pace {
     int64_t batch_size;
     double one, several;           // seconds a row; 0: not known
-    double since_probe;            // seconds since the one that is not preferred was tried
+    double since_trial;            // seconds since the one that is not preferred was tried
+    double awake;                  // seconds for which several have been at work
 };
 
 enum class Status : int32_t { paused, finished, diverged };

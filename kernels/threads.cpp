@@ -27,8 +27,9 @@ constexpr int most_threads = 1024;
 // The next message is usually a microsecond away, so spin first. But then give way: the thread that is waited for may
 // need this very CPU, and would get it only at the end of a time slice.
 constexpr int pauses = 300;
-// A worker without work stays awake this long for the next region: waking it costs 20 to 110 us.
-constexpr auto patience = std::chrono::microseconds(60);
+// A worker without work stays awake this long for the next region, giving way to whoever needs the CPU: waking it costs 20 to
+// 110 us, and in virtual machines Linux wakes it on the caller's CPU and moves it to an idle one only after some ms.
+constexpr auto patience = std::chrono::milliseconds(1);
 
 void pause_cpu() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -210,16 +211,11 @@ std::atomic<int> chosen{0};  // by set_max_threads; 0 is the default
 
 // ---- The interface ---------------------------------------------------------------------------------------------
 
-Barrier::Barrier(int size) : missing_(size), round_(0), size_(size) {}
+Barrier::Barrier(int size) : come_(0), size_(uint64_t(size)) {}
 
 void Barrier::wait() {
-    const unsigned round = round_.load(std::memory_order_relaxed);  // can't change before this thread has come
-    if (missing_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        missing_.store(size_, std::memory_order_relaxed);
-        round_.store(round + 1, std::memory_order_release);
-    } else {
-        wait_for([&] { return round_.load(std::memory_order_acquire) != round; });
-    }
+    const uint64_t before = come_.fetch_add(1, std::memory_order_acq_rel), all = (before / size_ + 1) * size_;
+    if (before + 1 < all) wait_for([&] { return come_.load(std::memory_order_acquire) >= all; });
 }
 
 void Team::wait() const {

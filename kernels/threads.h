@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 
 namespace fastnn {
 
@@ -18,10 +19,10 @@ public:
     void wait();
 
 private:
-    // On cache lines of their own: who comes late writes the first, who waits reads the second.
-    alignas(128) std::atomic<int> missing_;
-    alignas(128) std::atomic<unsigned> round_;
-    const int size_;
+    // All who have ever come, on a cache line of its own: who comes last makes the number a multiple of size, and that one
+    // change is what the others wait for.
+    alignas(128) std::atomic<uint64_t> come_;
+    alignas(128) const uint64_t size_;
 };
 
 // What a thread knows of the region it is in: 0 <= index < size.

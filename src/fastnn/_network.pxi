@@ -3,10 +3,10 @@
 cdef enum:
     STACK_BYTES = 16384
 
-# Threads pay above about this many operations each, and in training, where what they take is measured, perhaps above an
-# eighth of it.
-cdef double WORK_PER_THREAD = 1e6
-cdef double MOST_THREADS_FACTOR = 8
+# Threads pay above about this many operations each, and in training, where what they take is measured, perhaps above a
+# quarter of it.
+cdef double WORK_PER_THREAD = 5e5
+cdef double MOST_THREADS_FACTOR = 4
 # The work of an activation, in operations of a product.
 cdef double ACTIVATION_WORK = 20
 

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from fastnn._cli import _demo, _info
+from fastnn._cli import _bench, _demo, _info
 from fastnn._version import __version__
 
-_COMMANDS = (_demo, _info)
+_COMMANDS = (_demo, _bench, _info)
 
 _FAILED = 1
 _WRONG_USAGE = 2

@@ -6,13 +6,13 @@ import argparse
 import platform
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastnn import _core
 from fastnn._cli import _demo_curve, _demo_digits, _demo_plot, _demo_xor
+from fastnn._cli._output_files import plot_file
 from fastnn._cli._report import Report, duration
 from fastnn._config import get_num_threads
 from fastnn._version import __version__
@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
         description="Train three small networks: XOR, handwritten digits, a noisy curve. Each run is repeated in plain "
         "NumPy, which must come to the same result, and the times are shown side by side. Takes a few seconds.",
     )
-    parser.add_argument("--plot", metavar="FILE", type=_plot_file, help="draw losses and curve into a PNG, PDF or SVG file")
+    parser.add_argument("--plot", metavar="FILE", type=plot_file, help="draw losses and curve into a PNG, PDF or SVG file")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="of weights, order and noise (default: 0)")
     parser.set_defaults(run=run)
 
@@ -64,17 +64,3 @@ def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= _SEEDS:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer from 0 to {_SEEDS - 1}")
     return int(text)
-
-
-def _plot_file(text: str) -> Path:
-    """Return the path, once it is sure that a picture can be drawn there: before minutes of work, not after."""
-    path = Path(text)
-    try:
-        formats = _demo_plot.formats()
-    except ImportError:
-        raise argparse.ArgumentTypeError('needs Matplotlib: pip install "fastnn-cpu[plot]"') from None
-    if path.suffix[1:].lower() not in formats:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a name that ends in .{', .'.join(formats)}")
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a file in a directory that exists")
-    return path

@@ -12,13 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def formats() -> list[str]:
-    """Return the kinds of files that can be drawn; ImportError if Matplotlib is missing."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    return [name for name in ("png", "pdf", "svg") if name in FigureCanvasAgg.get_supported_filetypes()]
-
-
 def draw(path: Path, xor: Result, digits: Result, curve: Curve) -> None:
     """Draw the three losses above, the curve below."""
     from matplotlib.figure import Figure

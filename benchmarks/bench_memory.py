@@ -1,0 +1,86 @@
+"""Training on more rows than one wants to have twice: how much memory it takes beside X and y.
+
+X is a file of 4 GB, mapped by np.memmap: its pages in memory are the file's, which the system takes back when it needs
+them. What the process takes for itself is its anonymous memory, and of that training needs the model's state and a
+workspace, which grows with the batch and the network but not with the rows; and a permutation of them where it shuffles.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from libraries import checks_only
+from shapes import MEMORY
+
+PROGRAM = Path(__file__).parent / "workloads" / "train_memmap.py"
+STATUS = "/proc/{}/status"
+LAYER_SIZES, BATCH_SIZE = MEMORY.layer_sizes, MEMORY.batch_size
+X_BYTES = 4 * LAYER_SIZES[0] * MEMORY.rows
+X_BYTES_CHECKED_ONLY = X_BYTES // 256
+MOMENTS = {"sgd": 0, "adam": 2}
+MIB = 2**20
+# fastnn looks for NaN in so many elements at a time where X isn't of the model's type.
+CHECKED_AT_ONCE = 2**20
+# The allocator's: blocks of 2 MiB, of which the last are not full, and stacks of threads.
+SLACK = 4 * MIB
+
+
+def bound(optimizer: str, shuffle: bool, rows: int) -> int:
+    """Return how many bytes a float32 model of LAYER_SIZES may take; what depends on the rows is the permutation alone."""
+    layers = list(pairwise(LAYER_SIZES))
+    parameters = 4 * sum((n_in + 1) * n_out for n_in, n_out in layers)
+    state = parameters * (1 + MOMENTS[optimizer])
+    # The state at the epoch's beginning, to which a diverged run returns; gradients; and transposed weights.
+    copies = state + 2 * parameters
+    # A batch's inputs; outputs, deltas and slopes of each layer; targets and their weights.
+    batch = 4 * BATCH_SIZE * (LAYER_SIZES[0] + 3 * sum(LAYER_SIZES[1:]) + 2 * LAYER_SIZES[-1])
+    return state + copies + batch + 4 * CHECKED_AT_ONCE + SLACK + (8 * rows if shuffle else 0)
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Return a process's resident memory that is not a file's."""
+    line = next(line for line in Path(STATUS.format(pid)).read_text().splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024
+
+
+def peak_growth(options: dict[str, object]) -> int:
+    """Return by how much training makes the anonymous memory of a process grow, in bytes at its highest."""
+    command = [sys.executable, str(PROGRAM), json.dumps(options)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        peak = before = anonymous_bytes(process.pid)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        while not select.select([process.stdout], [], [], 0.002)[0]:
+            peak = max(peak, anonymous_bytes(process.pid))
+        assert process.stdout.readline() == "done\n"
+    assert process.returncode == 0
+    return peak - before
+
+
+@pytest.mark.skipif(not Path(STATUS.format("self")).exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shuffle", [False, True], ids=["contiguous", "shuffled"])
+@pytest.mark.parametrize("optimizer", MOMENTS)
+def test_memory(request, record, tmp_path, optimizer, shuffle, dtype):
+    """Of a float32 model; float64 rows are cast batch by batch."""
+    size = X_BYTES_CHECKED_ONLY if checks_only(request) else X_BYTES
+    rows = size // (LAYER_SIZES[0] * np.dtype(dtype).itemsize)
+    path = tmp_path / "X"
+    with path.open("wb") as file:
+        file.truncate(rows * LAYER_SIZES[0] * np.dtype(dtype).itemsize)  # a hole, which takes no place on the disk
+    options = {"path": str(path), "dtype": dtype, "rows": rows, "layer_sizes": LAYER_SIZES, "batch_size": BATCH_SIZE}
+    growth = peak_growth(options | {"optimizer": optimizer, "shuffle": shuffle})
+    path.unlink()
+    table, row = "MiB taken beside X and y", f"{optimizer}, {'shuffled' if shuffle else 'contiguous'}, {dtype} X"
+    record(table, row, "X", size / MIB)
+    record(table, row, "taken at most", growth / MIB)
+    record(table, row, "bound", bound(optimizer, shuffle, rows) / MIB)
+    assert growth <= bound(optimizer, shuffle, rows)

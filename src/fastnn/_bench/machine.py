@@ -1,0 +1,80 @@
+"""What the cores and the memory of a machine can do at most, and what is installed on it."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastnn import _core
+from fastnn._bench.clock import Work, calls_of_a_round, seconds_of
+
+# So many that one of them meets a moment in which nothing else runs.
+_ROUNDS = 20
+_CHAIN = 10_000
+
+_DISTRIBUTIONS = (
+    "fastnn-cpu",
+    "numpy",
+    "scikit-learn",
+    "torch",
+    "jax",
+    "onnxruntime",
+    "numba",
+    "scipy",
+)
+
+
+def peak_gflops(dtype: DTypeLike) -> float:
+    """Return what one core can do at most: independent chains of fused multiply-adds, in GFLOP/s."""
+    return _peak(np.dtype(dtype))
+
+
+@functools.cache
+def _peak(dtype: np.dtype[Any]) -> float:
+    flop = _core.fma_chain(dtype, _CHAIN)
+    return flop / _best(lambda: _core.fma_chain(dtype, _CHAIN)) / 1e9
+
+
+@functools.cache
+def copy_gigabytes_per_second(nbytes: int) -> float:
+    """Return how fast one core copies so many bytes at most, counting what is read and what is written."""
+    x = np.ones(max(1, nbytes // 4), np.float32)
+    out = np.empty_like(x)
+    return 2 * x.nbytes / _best(lambda: _core.copy_vectors(out, x)) / 1e9
+
+
+def _best(work: Work) -> float:
+    calls = calls_of_a_round(work)
+    return min(seconds_of(work, calls) for _ in range(_ROUNDS))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, fastnn, and the peers that are installed."""
+    found = {"Python": platform.python_version()}
+    for name in _DISTRIBUTIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def cpu_name() -> str:
+    """Return what the processor calls itself."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    if names:
+        return names[0]
+    if sys.platform == "darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,211 @@
+"""What is computed, and whether a contestant computes it: every one is checked against the oracle before its clock starts.
+
+The works: hidden layers of one activation, linear outputs, mean squared error over all elements, random data.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import MLP, SGD, Adam, reference
+from fastnn._bench.shapes import Case
+
+if TYPE_CHECKING:
+    from fastnn._bench.peers._contestant import Predictor, Trainer
+
+Array = NDArray[Any]
+Optimizer = Literal["sgd", "adam"]
+
+# Small enough that the largest network doesn't diverge on targets that nothing explains.
+RATE = 1e-3
+OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam")
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+# Roundings of sums over a thousand products.
+_TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
+# What two steps of gradient descent change is small beside the parameters: its own error is bounded too.
+_CHANGE_TOLERANCE = {"float32": 1e-2, "float64": 1e-6}
+
+
+@dataclass(frozen=True)
+class TrainingWork:
+    """Whole epochs of training.
+
+    Parameters
+    ----------
+    case : Case
+        The network, and how much data.
+    dtype : float32 or float64
+        Of data, parameters, and all arithmetic.
+    optimizer : "sgd" or "adam"
+        Plain gradient descent, or Adam with its usual moments.
+    shuffled : bool, default False
+        Whether every epoch takes the rows in a new random order.
+    activation : str, default "tanh"
+        Of the hidden layers: tanh, relu or sin.
+    """
+
+    case: Case
+    dtype: np.dtype[Any]
+    optimizer: Optimizer
+    shuffled: bool = False
+    activation: str = "tanh"
+
+    def __str__(self) -> str:
+        order = "shuffled" if self.shuffled else "contiguous"
+        return f"{self.case}, {self.dtype}, {self.optimizer}, {order}"
+
+
+@dataclass(frozen=True)
+class PredictionWork:
+    """Predictions of so many rows a call, or of one row of shape (n_in,).
+
+    Parameters
+    ----------
+    layer_sizes : tuple of int
+        The network.
+    rows : int
+        Of a call.
+    dtype : float32 or float64
+        Of rows, parameters, and all arithmetic.
+    activation : str, default "tanh"
+        Of the hidden layers: tanh, relu or sin.
+    """
+
+    layer_sizes: tuple[int, ...]
+    rows: int
+    dtype: np.dtype[Any]
+    activation: str = "tanh"
+
+    def __str__(self) -> str:
+        return f"{'-'.join(map(str, self.layer_sizes))}, {self.rows} row{'s' * (self.rows > 1)}, {self.dtype}"
+
+    @property
+    def flop(self) -> int:
+        """Floating-point operations of a call's matrix products."""
+        return sum(2 * self.rows * n_in * n_out for n_in, n_out in pairwise(self.layer_sizes))
+
+
+def model_of(layer_sizes: tuple[int, ...], dtype: np.dtype[Any], activation: str = "tanh") -> MLP:
+    """Return a network with the initial parameters from which every contestant starts."""
+    return MLP(layer_sizes, activation, dtype=dtype, random_state=0)
+
+
+def initial_parameters(work: TrainingWork | PredictionWork) -> list[Array]:
+    """Return new contiguous arrays ``[W1, b1, W2, …]``, weights of shape (n_in, n_out)."""
+    layer_sizes = work.case.layer_sizes if isinstance(work, TrainingWork) else work.layer_sizes
+    return [np.array(p, order="C") for p in model_of(layer_sizes, work.dtype, work.activation).parameters]
+
+
+def data(work: TrainingWork) -> tuple[Array, Array]:
+    """Return inputs (rows, n_in) and targets (rows, n_out)."""
+    rng, case = np.random.default_rng(0), work.case
+    shapes = ((case.rows, case.layer_sizes[0]), (case.rows, case.layer_sizes[-1]))
+    X, y = (rng.standard_normal(shape).astype(work.dtype) for shape in shapes)
+    return X, y
+
+
+def rows_of(work: PredictionWork) -> Array:
+    """Return what is predicted: (rows, n_in), or (n_in,) if it is one row."""
+    X = np.random.default_rng(1).standard_normal((work.rows, work.layer_sizes[0])).astype(work.dtype)
+    return X if work.rows > 1 else X[0]
+
+
+def optimizer_of(work: TrainingWork) -> SGD | Adam:
+    """Return the optimizer as fastnn and its oracle take it."""
+    return SGD(RATE) if work.optimizer == "sgd" else Adam(RATE)
+
+
+def trained_by_oracle(work: TrainingWork, X: Array, y: Array, epochs: int) -> list[Array]:
+    """Return ``[W1, b1, W2, …]`` as `fastnn.reference` trains them, the rows in their order."""
+    parameters = initial_parameters(work)
+    reference.train(
+        parameters[::2],
+        parameters[1::2],
+        activations_of(work),
+        X,
+        y,
+        optimizer=optimizer_of(work),
+        epochs=epochs,
+        batch_size=work.case.batch_size,
+        shuffle=False,
+    )
+    return parameters
+
+
+def predicted_by_oracle(work: PredictionWork, X: Array) -> Array:
+    """Return the outputs (rows, n_out), or (n_out,) for one row."""
+    parameters = initial_parameters(work)
+    outputs = reference.forward(parameters[::2], parameters[1::2], activations_of(work), np.atleast_2d(X))[-1][1]
+    return outputs.reshape(*X.shape[:-1], outputs.shape[-1])
+
+
+def activations_of(work: TrainingWork | PredictionWork) -> list[str]:
+    """Return one a layer, the output layer's last."""
+    layer_sizes = work.case.layer_sizes if isinstance(work, TrainingWork) else work.layer_sizes
+    return [work.activation] * (len(layer_sizes) - 2) + ["identity"]
+
+
+def check(contestant: type[Trainer], work: TrainingWork, n_threads: int) -> None:
+    """Assert that a contestant comes to the oracle's parameters after two steps.
+
+    A shuffled one is checked with the rows in their order first, then with all rows in one batch, where the order adds
+    nothing but roundings.
+
+    Raises
+    ------
+    AssertionError
+        If they differ by more than roundings.
+    """
+    batch_size = work.case.batch_size
+    # A second batch as short as the last one will be.
+    rows = min(work.case.rows, batch_size + (work.case.rows % batch_size or batch_size))
+    _check_two_steps(contestant, replace(work, case=replace(work.case, rows=rows), shuffled=False), n_threads)
+    if work.shuffled:
+        _check_two_steps(contestant, replace(work, case=replace(work.case, rows=batch_size)), n_threads)
+
+
+def _check_two_steps(contestant: type[Trainer], work: TrainingWork, n_threads: int) -> None:
+    made = contestant(work, n_threads)
+    made.prepare(*data(work))
+    made.train(2 // work.case.steps)
+    expected = _two_steps_of_oracle(replace(work, shuffled=False))
+    # Adam divides by the gradient's size: where that is all roundings, a parameter may move by the rate either way.
+    element = RATE if (work.optimizer, work.dtype.name) == ("adam", "float32") else 0.0
+    assert_close(made.parameters(), expected, work.dtype, max(contestant.tolerance(work), element))
+    allowed = max(_CHANGE_TOLERANCE[work.dtype.name], contestant.tolerance(work))
+    for got, wanted, before in zip(made.parameters(), expected, initial_parameters(work), strict=True):
+        wrong, change = np.linalg.norm(np.asarray(got) - wanted), np.linalg.norm(wanted - before)
+        assert wrong <= allowed * change, f"{contestant.name}, {work}: off by {wrong:.1e}, expected a change by {change:.1e}"
+
+
+@functools.lru_cache(maxsize=2)  # for all contestants of a work
+def _two_steps_of_oracle(work: TrainingWork) -> list[Array]:
+    return trained_by_oracle(work, *data(work), epochs=2 // work.case.steps)
+
+
+def check_prediction(contestant: type[Predictor], work: PredictionWork, n_threads: int) -> None:
+    """Assert that a contestant predicts what the oracle does.
+
+    Raises
+    ------
+    AssertionError
+        If they differ by more than roundings.
+    """
+    X = rows_of(work)
+    expected = predicted_by_oracle(work, X)
+    assert_close([np.reshape(contestant(work, n_threads).predict(X), expected.shape)], [expected], work.dtype)
+
+
+def assert_close(ours: Sequence[Array], theirs: Sequence[Array], dtype: np.dtype[Any], least: float = 0.0) -> None:
+    """Compare arrays, with a tolerance of at least `least` for roundings of sums over a thousand products."""
+    tolerance = max(_TOLERANCE[dtype.name], least)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
