@@ -67,7 +67,7 @@ class Pacer {
 
   private:
     // Seconds.
-    static constexpr double lap = 4e-3, waking = 8e-3, one_trial = 1e-3, several_trial = waking + 2e-3;
+    static constexpr double lap = 4e-3, waking = 12e-3, one_trial = 1e-3, several_trial = waking + 2e-3;
     static constexpr double first_interval = 1e-3, one_interval = 25 * one_trial, several_interval = 10 * several_trial;
     static constexpr double window = 10e-3;  // what is remembered
     static constexpr double gain = 0.99;     // what several threads must save to be worth their cores

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+# json, pathlib and tempfile are imported where they are used: together they take as long as half of fastnn.
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _VERSION = 1
 # What reading numbers and names that make no sense can end with.
@@ -40,7 +42,9 @@ def fill(arrays: dict[str, NDArray[Any]], weights: _Views, biases: _Views, prefi
 
 def write(path: _Path, kind: str, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write beside the path first, then put the whole file in its place."""
+    import json
     import tempfile
+    from pathlib import Path
 
     from safetensors.numpy import save
 
@@ -77,6 +81,8 @@ def _umask() -> int:
 @contextmanager
 def read(path: _Path, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], dict[str, NDArray[Any]]]]:
     """Give config and arrays of a file of one of the kinds; what doesn't fit in them is a ValueError with the path."""
+    import json
+
     from safetensors import SafetensorError, safe_open
 
     name = os.fsdecode(path)

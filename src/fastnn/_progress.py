@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from typing import Protocol, TextIO
@@ -67,6 +66,8 @@ class ProgressBar:
             self._draw(trainer, history)
 
     def _draw(self, trainer: _Trainer, history: History) -> None:
+        import shutil  # with the compression formats that it knows: late
+
         now = time.monotonic()
         if self._start is None:
             self._start = now - float(history["seconds"].sum())

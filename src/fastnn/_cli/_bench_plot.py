@@ -50,8 +50,8 @@ def draw(path: Path, title: str, rows: Sequence[Row], kinds: Sequence[Kind], pee
         for count, axes in zip(threads, line, strict=True):
             chosen = [row for row in rows if (row.kind, row.threads) == (kind.name, count)]
             if chosen:
-                title = f"{kind.unit} ({kind.case}, {kind.size}), {counted(count, 'thread')}"
-                _draw_panel(axes, title, chosen, peers)
+                heading = f"{kind.unit} ({kind.case}, {kind.size}), {counted(count, 'thread')}"
+                _draw_panel(axes, heading, chosen, peers)
             else:
                 axes.set_axis_off()
         line[0].invert_yaxis()  # shared with the others of the line
@@ -63,7 +63,7 @@ def draw(path: Path, title: str, rows: Sequence[Row], kinds: Sequence[Kind], pee
     figure.savefig(path, dpi=130)
 
 
-def _draw_panel(axes: Axes, title: str, rows: Sequence[Row], peers: Sequence[str]) -> None:
+def _draw_panel(axes: Axes, heading: str, rows: Sequence[Row], peers: Sequence[str]) -> None:
     """Draw a line for each case from its least to its longest time, and a marker for each contestant."""
     from matplotlib.ticker import LogFormatter
 
@@ -77,7 +77,7 @@ def _draw_panel(axes: Axes, title: str, rows: Sequence[Row], peers: Sequence[str
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))  # for a panel within a decade
     axes.set_yticks(range(len(rows)), [f"{row.name}, {row.size}" for row in rows])
-    axes.set(title=title, xlabel="µs", ylim=(-0.6, len(rows) - 0.4))
+    axes.set(title=heading, xlabel="µs", ylim=(-0.6, len(rows) - 0.4))
     axes.grid(axis="x", alpha=0.3)
 
 
