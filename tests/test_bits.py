@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from _helpers import HIDDEN, data, links_of, model_of, optimizer_of, run_script, state_of
 
+import fastnn
 from fastnn import MLP, SGD, Adam, Trainer, _core, _epochs, callbacks, losses
 from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
 
@@ -91,6 +92,20 @@ def test_activations_with_any_number_of_threads(activation):
 @pytest.mark.parametrize("network", [NETWORKS[3], NETWORKS[7]], ids=str)
 def test_losses_with_any_number_of_threads(loss, network):
     assert_same_for_any_threads(network, loss=loss, shuffle=False)
+
+
+def test_threads_chosen_while_training():
+    # Long enough for several trials of one thread and of two, each of which begins and ends within an epoch.
+    usable, states = fastnn.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            fastnn.set_num_threads(count)
+            trainer, X, y = new_trainer(((64, 128, 128, 5), 40), dropout=0.2)
+            history = trainer.run(X, y, 3000)
+            states.append((*state_of(trainer), history["loss"].tobytes()))
+    finally:
+        fastnn.set_num_threads(usable)
+    assert states[0] == states[1]
 
 
 def test_the_threads_were_there():
