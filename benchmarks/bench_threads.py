@@ -30,7 +30,7 @@ LARGEST = 1024
 TOLERANCE, MEASUREMENTS = 1.05, 3
 # A few shapes may be slower by more, up to a limit. Training chooses by what it has seen; a prediction chooses by its size
 # alone, and uses one thread below 1 MFLOP since a thread that sleeps would have to be woken.
-EXCEPTIONS = {"training": (0.03, 1.25), "prediction": (0.1, 1.5)}
+EXCEPTIONS = {"training": (0.03, 1.5), "prediction": (0.1, 1.5)}
 SECONDS = 0.1
 # Work of a call: enough that what a call from Python costs does not hide what threads do.
 CALL_FLOP = 3e7
