@@ -227,7 +227,7 @@ def test_json_replaces_a_file_as_a_whole(written, monkeypatch):
     before = path.read_bytes()
     with pytest.raises(TypeError):
         _bench_results.save(path, {"cpu": object()}, [])
-    monkeypatch.setattr(_bench_results.Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(OSError, match="full"):
         _bench_results.save(path, {"cpu": "a"}, [])
     assert path.read_bytes() == before

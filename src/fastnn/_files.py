@@ -41,15 +41,20 @@ def fill(arrays: dict[str, NDArray[Any]], weights: _Views, biases: _Views, prefi
 
 
 def write(path: _Path, kind: str, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    """Write beside the path first, then put the whole file in its place."""
+    """Write arrays, and what else there is as metadata."""
     import json
-    import tempfile
-    from pathlib import Path
 
     from safetensors.numpy import save
 
     text = json.dumps({"version": _VERSION, "kind": kind, **config}, default=lambda value: value.tolist())
-    data = save(arrays, {"fastnn": text})
+    replace(path, save(arrays, {"fastnn": text}))
+
+
+def replace(path: _Path, data: bytes) -> None:
+    """Write beside the path first, then put the whole file in its place."""
+    import tempfile
+    from pathlib import Path
+
     target = Path(os.fsdecode(path))
     try:
         handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")

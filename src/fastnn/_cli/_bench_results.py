@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from fastnn import _files
 
 FORMAT = 1
 OURS = "fastnn"
@@ -71,14 +72,9 @@ class Earlier:
 
 
 def save(path: Path, facts: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Write everything into a file: beside it first, then the whole in its place."""
+    """Write everything into a file, in place of an older one at once."""
     text = json.dumps({"format": FORMAT, **facts, "rows": [asdict(row) for row in rows]}, indent=1, ensure_ascii=False)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(text + "\n", encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    _files.replace(path, f"{text}\n".encode())
 
 
 def load(path: Path) -> Earlier:
