@@ -11,12 +11,24 @@ namespace fastnn {
 enum class Type : int32_t { float32, float64, int8, uint8, int16, uint16, int32, uint32, int64, uint64, boolean };
 
 // Rows of an array in the caller's memory, any strides (in bytes). Labels are one column that becomes a one-hot row.
+// Sparse rows (CSR): data has the values that are stored, of the network's type, side by side; those of row i, and their
+// columns, are the elements from row_starts[i] to row_starts[i + 1].
 struct Rows {
     const char *data = nullptr;
     int64_t row_stride = 0, column_stride = 0;
     Type type = Type::float32;
     bool labels = false;
+    const int64_t *row_starts = nullptr;
+    const int32_t *columns = nullptr;
+    int64_t most_entries = 0;  // that any chunk_rows of them have
+
+    bool sparse() const { return row_starts; }
 };
+
+constexpr int64_t chunk_rows = 512;  // larger batches go through in pieces of this many, their gradients added up
+
+// n values of float or double, as the network has: a = f(z), and slope = f'(z) if slope is not null. a may be z.
+using CustomActivation = void (*)(const void *z, void *a, void *slope, int64_t n);
 
 // A dense layer. Offsets count elements of the one parameter storage. Rows are padded to whole blocks of 64 bytes, zeros
 // that stay zero, except a narrow layer's outputs: those stand without padding, so that elementwise work is one flat loop.
@@ -29,6 +41,7 @@ struct Layer {
     int32_t activation;      // number in registry.h
     bool narrow;
     double dropout;          // probability that an output is dropped in training
+    CustomActivation custom; // the user's own, if not null
 
     int64_t weights_rows() const { return narrow ? n_out : n_in; }
 };
@@ -52,6 +65,8 @@ struct Loss {
     double parameter;
     bool from_logits;        // the loss contains the output activation
     bool per_row;            // the mean is over rows, not over elements
+    double factor;           // of loss and gradient
+    double value_factor;     // of the loss alone
 };
 
 struct Optimizer {
@@ -60,6 +75,11 @@ struct Optimizer {
     double decay_1, decay_2, epsilon, weight_decay;
     double l1, l2;
     double clip_value, clip_norm;  // infinity: none
+    bool lazy;                     // sparse inputs: weights of features that are not in the batch are left alone
+    // Where scikit-learn's and Keras's definitions are not PyTorch's:
+    bool epsilon_hat;              // Adam adds epsilon before v is corrected for its start at zero
+    bool rate_in_velocity;         // momentum adds up steps, not gradients: it differs where the rate changes
+    bool penalty_per_weight;       // penalties are divided by the sum of the batch's sample weights
 };
 
 // A forward pass over n_rows rows. outputs[l] receives layer l's activations, n_out to a row, where it isn't null.
@@ -109,6 +129,8 @@ struct Training {
     int64_t n_rows, batch_size;
     int64_t n_epochs;
     bool shuffle;
+    bool reshuffle;                // every order is a permutation of the one before, the first of what `order` has
+    bool loss_by_rows;             // a batch counts in the epoch's loss by its rows, not by their weights
     bitgen_t *random;
     int64_t *order;                // n_rows, in use where shuffle
     const double *rates;           // one a step of the run, or a single one where rate_stride is 0

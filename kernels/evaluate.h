@@ -8,10 +8,10 @@ namespace {
 constexpr int64_t prediction_rows = 128;  // a thread's rows at a time
 
 // A batch forward and, where gradients are wanted, back. All threads return the loss, 0 for a batch without weight.
-// collect(n_rows, first) is called after each chunk, when its deltas stand.
-template <class T, class Collect>
+// prepare() is called for each chunk whose rows have been read, collect(n_rows, first) after it, when its deltas stand.
+template <class T, class Prepare, class Collect>
 double run_batch(Step<T> &step, const Team &team, const Network &network, const Loss &loss, const Rows &x, const Rows &y,
-                 const double *sample_weight, const Batch &batch, bool backward, Collect collect) {
+                 const double *sample_weight, const Batch &batch, bool backward, Prepare prepare, Collect collect) {
     const double factor = mean_factor(total_weight(sample_weight, batch), network, loss);
     double value = 0;
     for (int64_t first = 0; first < batch.size; first += chunk_rows) {
@@ -21,6 +21,7 @@ double run_batch(Step<T> &step, const Team &team, const Network &network, const 
         step.read_x(x, chunk, rows);
         step.read_y(y, chunk, rows);
         step.set_scale(factor, sample_weight, chunk, rows);
+        prepare();
         step.forward(rows, first);
         step.loss(rows);
         if (backward) step.backward(rows);
@@ -29,14 +30,14 @@ double run_batch(Step<T> &step, const Team &team, const Network &network, const 
         collect(chunk.size, first);
         if (left > chunk_rows) team.wait();
     }
-    return value;
+    return value * loss.value_factor;
 }
 
 template <class T> class Predictor {
   public:
     Predictor(const Prediction &call, Arena &arena)
         : call_(call), piece_(call.n_rows < prediction_rows ? call.n_rows : prediction_rows),
-          step_(call.network, call.parameters, piece_ * call.n_threads, {false, false}, nullptr, arena) {}
+          step_(call.network, call.parameters, call.x, piece_ * call.n_threads, call.n_threads, {false, false}, nullptr, arena) {}
 
     void run() { parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<Predictor *>(self)->run(team); }, this); }
 
@@ -69,7 +70,8 @@ template <class T> class GradientRun {
   public:
     GradientRun(Gradient &call, Arena &arena)
         : call_(call), needs_{call.gradient != nullptr, call.input_gradient != nullptr},
-          step_(call.network, call.parameters, call.n_rows < chunk_rows ? call.n_rows : chunk_rows, needs_, &call.loss, arena),
+          step_(call.network, call.parameters, call.x, call.n_rows < chunk_rows ? call.n_rows : chunk_rows, call.n_threads, needs_,
+                &call.loss, arena),
           inputs_(needs_.input_gradient ? arena.take<T>(chunk_rows * padded<T>(n_in())) : nullptr) {}
 
     void run() { parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<GradientRun *>(self)->run(team); }, this); }
@@ -79,10 +81,11 @@ template <class T> class GradientRun {
 
     void run(const Team &team) {
         Step<T> step = step_;
+        step.join(team);
         if (needs_.any()) step.transpose_weights(team);
         team.wait();
         const double value = run_batch(step, team, call_.network, call_.loss, call_.x, call_.y, call_.sample_weight,
-                                       Batch{nullptr, 0, call_.n_rows}, needs_.any(), [&](int64_t n_rows, int64_t first) {
+                                       Batch{nullptr, 0, call_.n_rows}, needs_.any(), [] {}, [&](int64_t n_rows, int64_t first) {
                                            if (needs_.weight_gradient) collect_gradient(step, team, n_rows, first > 0);
                                            if (needs_.input_gradient) collect_inputs(step, share(n_rows, row_group, team), first);
                                        });
@@ -92,7 +95,7 @@ template <class T> class GradientRun {
     void collect_gradient(const Step<T> &step, const Team &team, int64_t n_rows, bool add) {
         T *gradient = static_cast<T *>(call_.gradient);
         for (int64_t l = 0; l < call_.network.n_layers; l++) {
-            const Range rows = share(call_.network.layers[l].weights_rows(), 1, team), bias = {0, 0};
+            const Range rows = own_weights<T>(call_.network.layers[l], team), bias = {0, 0};
             if (rows.size() > 0) step.find_gradient(l, rows, n_rows, add, gradient);
             if (team.index == 0) step.find_gradient(l, bias, n_rows, add, gradient);
         }

@@ -34,15 +34,29 @@ template <class T> struct Quantile {
     }
 };
 
-// The negative log-likelihood of counts y with log rate z, less the term log(y!) that no parameter moves.
+// The negative log-likelihood of counts y with log rate z, less the term log(y!) that no parameter moves; or with p = 1 half
+// the deviance, which is 0 where exp(z) = y.
 template <class T> struct Poisson {
-    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T>) { return fma(-y, z, exp(z)); }
+    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> deviance) {
+        const Vec<T> least = y > 0 ? y * log(y) - y : Vec<T>{};
+        return fma(-y, z, exp(z)) + (deviance > 0 ? least : Vec<T>{});
+    }
     FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return exp(z) - y; }
 };
 
-// -y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z)), without overflow or cancellation for either sign of z.
+// The value -log(p) as of a probability p cut to [epsilon, 1 - epsilon]; as it is where epsilon is 0.
+template <class T> FASTNN_INLINE Vec<T> cut_log_loss(Vec<T> value, Vec<T> epsilon) {
+    const Vec<T> least = -log1p(-epsilon), most = -log(epsilon);
+    const Vec<T> cut = value < least ? least : value > most ? most : value;  // NaN stays
+    return epsilon > 0 ? cut : value;
+}
+
+// -y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z)), without overflow or cancellation for either sign of z. With an epsilon, y
+// must be 0 or 1.
 template <class T> struct BinaryCrossEntropy {
-    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T>) { return fma(-y, z, max(Vec<T>{}, z)) + log1p(exp(-abs<T>(z))); }
+    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> epsilon) {
+        return cut_log_loss<T>(fma(-y, z, max(Vec<T>{}, z)) + log1p(exp(-abs<T>(z))), epsilon);
+    }
     FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return sigmoid(z) - y; }
 };
 
@@ -68,7 +82,7 @@ T elementwise_loss(const T *z, const T *y, const T *scale, T *delta, int64_t row
 
 // sum over j of y_j * (log(sum exp z) - z_j), y a one-hot row or probabilities. The mean is over rows: scale is the row's.
 template <class T>
-T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T) {
+T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T epsilon) {
     Vec<T> sums[block_vectors] = {};
     for (int64_t i = 0; i < rows; i++, z += row, y += row, scale += row, delta += row) {
         const T sum = exp_shifted(z, n, delta), top = largest(z, n);
@@ -80,7 +94,7 @@ T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t r
             const int64_t part = n - j < lanes<T> ? n - j : lanes<T>;
             const Vec<T> yj = keep_lanes<T>(load(y + j), part, T(0));
             const Vec<T> zj = keep_lanes<T>(load(z + j), part, top);
-            sums[v % block_vectors] = fma(weight * yj, log_sum - zj, sums[v % block_vectors]);
+            sums[v % block_vectors] = fma(weight * yj, cut_log_loss<T>(log_sum - zj, splat(epsilon)), sums[v % block_vectors]);
             store_part(delta + j, fma(load_part(delta + j, part), factor, -(weight * yj)), part);
         }
     }

@@ -8,7 +8,7 @@ namespace {
 
 // The numbers of one update, the same for every element.
 template <class T> struct Coefficients {
-    T rate, decay_1, rest_1, decay_2, rest_2, root_scale, epsilon, shrink;
+    T rate, decay_1, rest_1, decay_2, rest_2, root_scale, epsilon, shrink, l1, l2;
 };
 
 template <class T>
@@ -23,11 +23,11 @@ template <class T> struct GradientDescent {
     }
 };
 
-// Polyak 1964.
+// Polyak 1964. The velocity is of gradients, rest_1 being 1, or of steps, rate being 1.
 template <class T> struct Momentum {
     static constexpr int moments = 1;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
-        m = fma(splat(c.decay_1), m, g);
+        m = fma(splat(c.decay_1), m, c.rest_1 * g);
         return fma(splat(-c.rate), m, w);
     }
 };
@@ -36,8 +36,9 @@ template <class T> struct Momentum {
 template <class T> struct Nesterov {
     static constexpr int moments = 1;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
-        m = fma(splat(c.decay_1), m, g);
-        return fma(splat(-c.rate), fma(splat(c.decay_1), m, g), w);
+        const Vec<T> step = c.rest_1 * g;
+        m = fma(splat(c.decay_1), m, step);
+        return fma(splat(-c.rate), fma(splat(c.decay_1), m, step), w);
     }
 };
 

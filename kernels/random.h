@@ -8,8 +8,9 @@ namespace {
 // order = the permutation that numpy.random.Generator.permutation(n) returns: the last of the first i + 1 changes places with
 // one of them, whose number is drawn with as many bits as i has, and again while it exceeds i. A number drawn in vain makes
 // the last change places with itself, since a branch that nobody can predict would cost more.
-inline void shuffle(bitgen_t *random, int64_t *order, int64_t n) {
-    for (int64_t i = 0; i < n; i++) order[i] = i;
+// With `again`, it is the order before, so permuted: what numpy.random.RandomState.shuffle(order) does.
+inline void shuffle(bitgen_t *random, int64_t *order, int64_t n, bool again) {
+    for (int64_t i = 0; !again && i < n; i++) order[i] = i;
     for (int64_t i = n - 1; i > 0;) {
         const uint64_t drawn = i <= UINT32_MAX ? random->next_uint32(random->state) : random->next_uint64(random->state);
         const int64_t j = int64_t(drawn & (UINT64_MAX >> __builtin_clzll(uint64_t(i)))), last = order[i];

@@ -4,7 +4,7 @@
 #include "losses.h"
 #include "optimizers.h"
 #include "random.h"
-#include "rows.h"
+#include "sparse.h"
 #include "threads.h"
 
 namespace {
@@ -12,13 +12,15 @@ namespace {
 using namespace fastnn;
 
 constexpr int64_t row_group = 16;     // threads share rows in groups of this many; the loss has a partial sum for each
-constexpr int64_t chunk_rows = 512;   // larger batches go through in pieces of this many, their gradients added up
 
 template <class T> constexpr LossKernel<T> loss_kernels[] = {
 #define ROW(name, Struct) loss_kernel<T, Struct>(),
     FASTNN_LOSSES(ROW)
 #undef ROW
 };
+// A loss of whole rows, padding included, not of elements one by one.
+template <class T> bool takes_rows(const Loss &loss) { return loss_kernels<T>[loss.kind] == cross_entropy_loss<T>; }
+
 template <class T> constexpr ActivationKernels<T> activations_of_level[] = {
 #define ROW(name, Struct) activation_kernels<T, Struct>(),
     FASTNN_ACTIVATIONS(ROW)
@@ -41,6 +43,11 @@ inline Range share(int64_t n, int64_t unit, const Team &team) {
     return {units * team.index / team.size * unit, end < n ? end : n};
 }
 
+// The rows of a layer's stored weights that a thread owns.
+template <class T> Range own_weights(const Layer &layer, const Team &team) {
+    return share(layer.weights_rows(), layer.narrow ? 1 : lanes<T>, team);
+}
+
 template <class T> int64_t padded(int64_t n) { return round_up(n, block_lanes<T>); }
 
 // The workspace of a layer: rows of the chunk in hand.
@@ -59,7 +66,7 @@ inline double total_weight(const double *sample_weight, const Batch &batch) {
     return sum;
 }
 inline double mean_factor(double total_weight, const Network &network, const Loss &loss) {
-    return total_weight < 1e-290 ? 0 : 1 / (total_weight * (loss.per_row ? 1.0 : double(network.last().n_out)));
+    return total_weight < 1e-290 ? 0 : loss.factor / (total_weight * (loss.per_row ? 1.0 : double(network.last().n_out)));
 }
 
 struct Needs {
@@ -70,13 +77,15 @@ struct Needs {
 template <class T> class Step {
   public:
     // rows: of the largest chunk. Without memory behind the arena, only what it counts is of use.
-    Step(const Network &network, const void *parameters, int64_t rows, Needs needs, const Loss *loss, Arena &arena)
-        : network_(network), parameters_(static_cast<const T *>(parameters)), loss_(loss), needs_(needs) {
+    Step(const Network &network, const void *parameters, const Rows &x, int64_t rows, int n_threads, Needs needs, const Loss *loss,
+         Arena &arena)
+        : network_(network), parameters_(static_cast<const T *>(parameters)), loss_(loss), needs_(needs),
+          entries_(needs.weight_gradient && x.sparse() ? x.most_entries : 0, n_threads, arena) {
         if (loss) rows = round_up(rows, row_group);
         const int64_t n_layers = network.n_layers;
         layers_ = arena.take<Buffers<T>>(n_layers);
         x_row_ = padded_row(network.layers[0].n_in, sizeof(T));
-        x_ = arena.take<T>(rows * x_row_);
+        x_ = arena.take<T>(x.sparse() ? 0 : rows * x_row_);
         const bool backward = needs.any();
         for (int64_t l = 0; l < n_layers; l++) {
             const Layer &layer = network.layers[l];
@@ -86,7 +95,7 @@ template <class T> class Step {
             if (backward && keeps_slope(layer) && l < n_layers - (loss->from_logits ? 1 : 0)) b.slope = arena.take<T>(rows * layer.row);
             if (backward && !layer.narrow && (l > 0 || needs.input_gradient))
                 b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
-            if (x_) layers_[l] = b;
+            if (layers_) layers_[l] = b;
         }
         if (loss) {
             y_ = arena.take<T>(rows * network.last().row);
@@ -105,9 +114,22 @@ template <class T> class Step {
             transpose(weights(layer), layer.weights_row, layers_[l].transposed, transposed_row(layer), rows, layer.n_out);
     }
 
+    // The features whose weights a thread owns: rows of the first layer's storage, or all where it is stored by outputs.
+    Range own_features(const Team &team) const {
+        const Layer &first = network_.layers[0];
+        return first.narrow ? Range{0, first.n_in} : own_weights<T>(first, team);
+    }
+
+    // Makes this copy the thread's.
+    void join(const Team &team) { entries_.own(team.index, own_features(team)); }
+
     // Rows of the chunk's X where they can be read, gathered first where they can't be read in place.
     void read_x(const Rows &x, const Batch &chunk, Range rows) {
-        if (!chunk.order && !network_.layers[0].narrow && readable_in_place<T>(x)) {
+        sparse_ = x.sparse() ? &x : nullptr;
+        if (sparse_) {
+            chunk_ = chunk;
+            if (needs_.weight_gradient) entries_.gather(x, chunk);
+        } else if (!chunk.order && !network_.layers[0].narrow && readable_in_place<T>(x)) {
             in_ = reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride);
             in_row_ = x.row_stride / int64_t(sizeof(T));
         } else {
@@ -120,7 +142,7 @@ template <class T> class Step {
     void read_y(const Rows &y, const Batch &chunk, Range rows) {
         const Layer &last = network_.last();
         const bool flat = last.row == last.n_out && y.row_stride == last.row * int64_t(sizeof(T));
-        if (!chunk.order && flat && !loss_->per_row && !y.labels && has_plain_rows<T>(y)) {
+        if (!chunk.order && flat && !takes_rows<T>(*loss_) && !y.labels && has_plain_rows<T>(y)) {
             target_ = reinterpret_cast<const T *>(y.data + chunk.first * y.row_stride);
         } else {
             read_rows<T>(y, chunk, rows, last.n_out, y_, last.row);
@@ -152,7 +174,9 @@ template <class T> class Step {
         for (int64_t l = 0; l < network_.n_layers; l++) {
             const Layer &layer = network_.layers[l];
             T *out = layers_[l].out;
-            if (layer.narrow)
+            if (l == 0 && sparse_)
+                multiply_sparse_input(rows);
+            else if (layer.narrow)
                 multiply_narrow(rows, layer.n_in, layer.n_out, input(l), input_row(l), weights(layer), layer.weights_row,
                                 bias(layer), out);
             else
@@ -206,7 +230,9 @@ template <class T> class Step {
     void weight_gradient(int64_t l, Range weights_rows, int64_t n_rows, T *gradient, T rate = 0) const {
         const Layer &layer = network_.layers[l];
         const T *delta = layers_[l].delta;
-        if (layer.narrow)
+        if (l == 0 && sparse_)
+            sparse_weight_gradient<START, FINISH>(weights_rows, gradient, rate);
+        else if (layer.narrow)
             multiply_narrow_gradient<T, START, FINISH>(weights_rows, n_rows, layer.n_in, layer.n_out, delta, input(l), input_row(l),
                                                        gradient, layer.weights_row, rate);
         else
@@ -235,9 +261,61 @@ template <class T> class Step {
 
     const T *output(int64_t l) const { return layers_[l].out; }
 
+    // use(feature, gradient) for each feature of the thread's that the chunk has, with its row of weights' gradient, which
+    // stands in `row`.
+    template <class Use> void for_each_feature(T *row, Use use) const {
+        const Layer &layer = network_.layers[0];
+        entries_.for_each_column({0, layer.n_in}, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
+            sparse_gradient_row(first, end, layers_[0].delta, layer.row, layer.n_out, false, row);
+            use(k);
+        });
+    }
+    template <class Use> void for_each_feature(Use use) const {
+        entries_.for_each_column({0, network_.layers[0].n_in}, [&](int64_t k, const Entry<T> *, const Entry<T> *) { use(k); });
+    }
+
   private:
     static bool keeps_slope(const Layer &layer) {
-        return layer.dropout > 0 || !activations_of_level<T>[layer.activation].times_slope;
+        return layer.dropout > 0 || layer.custom || !activations_of_level<T>[layer.activation].times_slope;
+    }
+
+    void multiply_sparse_input(Range rows) {
+        const Layer &layer = network_.layers[0];
+        T *out = layers_[0].out;
+        if (layer.narrow)
+            multiply_sparse_narrow(*sparse_, chunk_, rows, layer.n_in, layer.n_out, weights(layer), layer.weights_row, bias(layer), out);
+        else
+            multiply_sparse(*sparse_, chunk_, rows, layer.n_in, layer.n_out, weights(layer), layer.weights_row, bias(layer), out, layer.row);
+    }
+
+    template <Start START, Finish FINISH>
+    void sparse_weight_gradient(Range weights_rows, T *gradient, T rate) const {
+        const Layer &layer = network_.layers[0];
+        const T *delta = layers_[0].delta;
+        const int64_t to_row = layer.weights_row;
+        if (START == Start::zero && FINISH == Finish::store)
+            std::memset(gradient + weights_rows.begin * to_row, 0, size_t(weights_rows.size() * to_row) * sizeof(T));
+        if (layer.narrow) {
+            for (int64_t j = weights_rows.begin; j < weights_rows.end; j++)
+                entries_.for_each_column({0, layer.n_in}, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
+                    T &to = gradient[j * to_row + k];
+                    const T sum = sparse_gradient_element(first, end, delta + j, layer.n_out);
+                    to = FINISH == Finish::store ? sum + to : fma(splat(-rate), splat(sum), splat(to))[0];
+                });
+            return;
+        }
+        entries_.for_each_column(weights_rows, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
+            T *to = gradient + k * to_row;
+            if constexpr (FINISH == Finish::store) {
+                sparse_gradient_row(first, end, delta, layer.row, layer.n_out, true, to);
+            } else {
+                for (int64_t j = 0; j < layer.n_out; j += lanes<T>) {
+                    T sum[lanes<T>];
+                    sparse_gradient_row(first, end, delta + j, layer.row, 1, false, sum);
+                    finish<T, START, FINISH>(load(sum), to + j, rate);
+                }
+            }
+        });
     }
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
     const T *weights(const Layer &layer) const { return parameters_ + layer.weights; }
@@ -250,7 +328,8 @@ template <class T> class Step {
         const ActivationKernels<T> &kernels = activations_of_level<T>[layer.activation];
         T *out = layers_[l].out + rows.begin * layer.row, *slope = layers_[l].slope;
         if (slope) slope += rows.begin * layer.row;
-        if (slope) kernels.value_and_slope(out, slope, rows.size(), layer.n_out, layer.row);
+        if (layer.custom) activate_custom(layer, out, slope, rows.size());
+        else if (slope) kernels.value_and_slope(out, slope, rows.size(), layer.n_out, layer.row);
         else if (layer.activation != identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
         if (!dropping_ || layer.dropout == 0) return;
         const T scale = T(1 / (1 - layer.dropout));
@@ -259,6 +338,13 @@ template <class T> class Step {
             drop_units(out + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
             drop_units(slope + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
         }
+    }
+
+    // Unlike ours it may not be finite in the padding.
+    static void activate_custom(const Layer &layer, T *out, T *slope, int64_t rows) {
+        layer.custom(out, out, slope, rows * layer.row);
+        clear_padding(out, rows, layer.n_out, layer.row);
+        if (slope) clear_padding(slope, rows, layer.n_out, layer.row);
     }
 
     void times_slope(int64_t l, Range rows) {
@@ -276,6 +362,9 @@ template <class T> class Step {
     const Loss *loss_;
     Needs needs_;
     Buffers<T> *layers_;
+    Entries<T> entries_;
+    const Rows *sparse_ = nullptr;
+    Batch chunk_ = {nullptr, 0, 0};
     T *x_, *y_ = nullptr, *scale_ = nullptr, *partial_ = nullptr;
     int64_t x_row_, in_row_ = 0;
     double factor_ = 0;

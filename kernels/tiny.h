@@ -10,12 +10,12 @@ constexpr int64_t tiny_units = 8, tiny_layers = 4;
 
 template <class T> class TinyStep {
   public:
-    static bool fits(const Network &network, const Loss &loss, int64_t batch_size) {
-        if (batch_size > block || network.n_layers > tiny_layers || loss.per_row) return false;
+    static bool fits(const Network &network, const Loss &loss, const Rows &x, int64_t batch_size) {
+        if (x.sparse() || batch_size > block || network.n_layers > tiny_layers || takes_rows<T>(loss)) return false;
         for (int64_t l = 0; l < network.n_layers; l++) {
             const Layer &layer = network.layers[l];
             const bool by_rows = !activations_of_level<T>[layer.activation].value_and_slope;
-            if (layer.n_in > tiny_units || layer.n_out > tiny_units || layer.dropout > 0 || by_rows) return false;
+            if (layer.n_in > tiny_units || layer.n_out > tiny_units || layer.dropout > 0 || layer.custom || by_rows) return false;
         }
         return true;
     }
@@ -38,7 +38,7 @@ template <class T> class TinyStep {
                                                                 T(loss_.parameter)));
         if (!loss_.from_logits) times_slope(end);
         for (int64_t l = end; l > 0; l--) backward(l);
-        return value;
+        return value * loss_.value_factor;
     }
 
     // Into an array like the parameters, whose padding is left alone.

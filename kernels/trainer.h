@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "deferred.h"
 #include "evaluate.h"
 #include "pace.h"
 #include "tiny.h"
@@ -13,10 +14,13 @@ namespace {
 
 constexpr double clock_work = 4e6;       // floating-point operations between two looks at the clock
 
-inline double operations_per_row(const Network &network) {
+inline double operations_per_row(const Network &network, const Rows &x, int64_t n_rows) {
     double sum = 0;
-    for (int64_t l = 0; l < network.n_layers; l++)
-        sum += double(network.layers[l].n_in) * double(network.layers[l].n_out) * (l ? 6 : 4);
+    for (int64_t l = 0; l < network.n_layers; l++) {
+        const bool sparse = l == 0 && x.sparse();
+        const double n_in = sparse ? double(x.row_starts[n_rows]) / double(n_rows) : double(network.layers[l].n_in);
+        sum += n_in * double(network.layers[l].n_out) * (l ? 6 : 4);
+    }
     return sum;
 }
 
@@ -24,8 +28,10 @@ template <class T> class Trainer {
   public:
     Trainer(Training &training, Arena &arena)
         : t_(training), network_(training.network),
-          step_(training.network, training.parameters, std::min(training.batch_size, chunk_rows), {true, false}, &training.loss, arena),
-          updater_(training, arena), tiny_(TinyStep<T>::fits(network_, training.loss, training.batch_size)),
+          step_(training.network, training.parameters, training.x, std::min(training.batch_size, chunk_rows), training.most_threads,
+                {true, false}, &training.loss, arena),
+          updater_(training, arena), rows_(training, updater_, arena),
+          tiny_(TinyStep<T>::fits(network_, training.loss, training.x, training.batch_size)),
           tiny_step_(network_, training.loss, static_cast<const T *>(training.parameters)), pacer_(training, tiny_) {}
 
     Status run() {
@@ -51,6 +57,9 @@ template <class T> class Trainer {
 
     void run(const Team &team) {
         Step<T> step = step_;
+        DeferredRows<T> rows = rows_;
+        step.join(team);
+        rows.join(team);
         Position at = {t_.epoch, t_.row, t_.step, t_.updates};
         CoefficientsOf<T> coefficients(t_.optimizer);
         if (team.size > 1) {
@@ -59,16 +68,19 @@ template <class T> class Trainer {
         }
         while (at.epoch < t_.n_epochs) {
             const Batch batch = begin_batch(step, team, at);
-            const double loss = find_loss(step, team, batch);
+            const double loss = find_loss(step, rows, team, batch), weight = total_weight(t_.sample_weight, batch);
             if (!std::isfinite(loss) || infinite_penalty_) {
                 team.wait();  // the others may still be reading the partial losses
                 if (team.index == 0) roll_back();
                 return;
             }
-            update(step, team, coefficients(t_.rates[at.step * t_.rate_stride], at.updates), batch.size, at.row == 0);
+            const Coefficients<T> c = coefficients(t_.rates[at.step * t_.rate_stride], at.updates, weight);
+            update(step, team, c, batch.size, at.row == 0);
+            rows.update(step, c, loss_weight(batch, weight));
             const bool pause = pause_;
+            if (pause || at.row + batch.size == t_.n_rows) rows.settle();
             team.wait();
-            if (team.index == 0) finish_batch(batch, loss + updater_.penalty());
+            if (team.index == 0) finish_batch(batch, loss + updater_.penalty(), loss_weight(batch, weight));
             advance(at, batch.size);
             if (pause) break;
         }
@@ -79,7 +91,7 @@ template <class T> class Trainer {
     Batch begin_batch(Step<T> &step, const Team &team, const Position &at) {
         const bool drops = has_dropout();
         if (team.index == 0) {
-            if (t_.shuffle && at.row == 0) shuffle(t_.random, t_.order, t_.n_rows);
+            if (t_.shuffle && at.row == 0) shuffle(t_.random, t_.order, t_.n_rows, t_.reshuffle);
             if (drops) dropout_key_ = t_.random->next_uint64(t_.random->state);
             look_at_clock();
         }
@@ -90,11 +102,17 @@ template <class T> class Trainer {
     }
 
     // The batch's loss; of a batch in chunks, the gradients stand in the updater's array then.
-    double find_loss(Step<T> &step, const Team &team, const Batch &batch) {
+    double find_loss(Step<T> &step, DeferredRows<T> &rows, const Team &team, const Batch &batch) {
         if (tiny_) return tiny_step_.run(t_.x, t_.y, t_.sample_weight, batch);
-        return run_batch(step, team, network_, t_.loss, t_.x, t_.y, t_.sample_weight, batch, true, [&](int64_t n_rows, int64_t first) {
+        const auto prepare = [&] {
+            if (!rows.replays()) return;
+            rows.catch_up(step);
+            team.wait();
+        };
+        const auto collect = [&](int64_t n_rows, int64_t first) {
             if (batch.size > chunk_rows) updater_.collect(step, team, n_rows, first > 0);
-        });
+        };
+        return run_batch(step, team, network_, t_.loss, t_.x, t_.y, t_.sample_weight, batch, true, prepare, collect);
     }
 
     // The snapshot is of an epoch's beginning, once its first loss is known to be finite.
@@ -131,11 +149,18 @@ template <class T> class Trainer {
 
     // ---- The account of the run, kept by the first thread ----
 
-    // loss: with penalties.
-    void finish_batch(const Batch &batch, double loss) {
+    // Of a batch in the epoch's loss.
+    double loss_weight(const Batch &batch, double total_weight) const { return t_.loss_by_rows ? double(batch.size) : total_weight; }
+
+    // loss: with penalties, but those of deferred rows.
+    void finish_batch(const Batch &batch, double loss, double weight) {
         pacer_.count_step(batch.size);
-        const double weight = total_weight(t_.sample_weight, batch);
-        infinite_penalty_ = !std::isfinite(loss);
+        if (t_.row + batch.size == t_.n_rows) {
+            const double deferred = rows_.take_penalty();
+            if (t_.row == 0) loss += deferred / weight;
+            else t_.loss_sum += deferred;
+        }
+        infinite_penalty_ = !std::isfinite(loss) || !std::isfinite(t_.loss_sum);
         if (infinite_penalty_) return;
         if (t_.row == 0) t_.snapshot_updates = t_.updates;
         t_.batch_loss = loss;
@@ -189,9 +214,10 @@ template <class T> class Trainer {
     const Network &network_;
     const Step<T> step_;
     Updater<T> updater_;
+    const DeferredRows<T> rows_;
     const bool tiny_;
     TinyStep<T> tiny_step_;
-    const double operations_per_row_ = operations_per_row(network_);
+    const double operations_per_row_ = operations_per_row(network_, t_.x, t_.n_rows);
     double work_ = 0;
     uint64_t dropout_key_ = 0;
     Pacer pacer_;

@@ -39,16 +39,28 @@ class Powers {
     int64_t exponent_ = 0;
 };
 
+template <class T> bool keeps_velocity(const Optimizer &o) {
+    return updates_of_level<T>[o.kind] == update<T, Momentum> || updates_of_level<T>[o.kind] == update<T, Nesterov>;
+}
+
 // The coefficients of each update, which come in their order.
 template <class T> class CoefficientsOf {
   public:
     explicit CoefficientsOf(const Optimizer &optimizer) : o_(optimizer), power_1_(o_.decay_1), power_2_(o_.decay_2) {}
-    Coefficients<T> operator()(double rate, int64_t updates) {
+    // batch_weight: the sum of the batch's sample weights.
+    Coefficients<T> operator()(double rate, int64_t updates, double batch_weight = 1) {
+        const double share = !o_.penalty_per_weight ? 1 : batch_weight < 1e-290 ? 0 : 1 / batch_weight;
         Coefficients<T> c = {T(rate),           T(o_.decay_1), T(1 - o_.decay_1), T(o_.decay_2),
-                             T(1 - o_.decay_2), T(1),          T(o_.epsilon),     T(1 - rate * o_.weight_decay)};
-        if (o_.moments == 2) {  // the moments started at zero: Adam, section 3
-            c.rate = T(rate / (1 - power_1_(updates + 1)));
-            c.root_scale = T(1 / std::sqrt(1 - power_2_(updates + 1)));
+                             T(1 - o_.decay_2), T(1),          T(o_.epsilon),     T(1 - rate * o_.weight_decay),
+                             T(o_.l1 * share),  T(o_.l2 * share)};
+        if (keeps_velocity<T>(o_)) {
+            c.rest_1 = o_.rate_in_velocity ? T(rate) : T(1);
+            c.rate = o_.rate_in_velocity ? T(1) : T(rate);
+        }
+        if (o_.moments == 2) {  // the moments started at zero: Adam, section 3; the form with epsilon hat is at its end
+            const double root = std::sqrt(1 - power_2_(updates + 1));
+            c.rate = T(rate * (o_.epsilon_hat ? root : 1) / (1 - power_1_(updates + 1)));
+            c.root_scale = T(o_.epsilon_hat ? 1 : 1 / root);
         }
         return c;
     }
@@ -63,8 +75,10 @@ template <class T> class Updater {
     Updater(const Training &training, Arena &arena)
         : o_(training.optimizer), network_(training.network), parameters_(static_cast<T *>(training.parameters)),
           moments_{static_cast<T *>(training.moments[0]), static_cast<T *>(training.moments[1])},
-          snapshot_(static_cast<T *>(training.snapshot)), gradient_(arena.take<T>(network_.size)),
-          partial_(arena.take<T>(2 * storage_rows())), fused_(o_.kind == 0 && plain()) {}
+          snapshot_(static_cast<T *>(training.snapshot)),
+          defers_(training.x.sparse() && !network_.layers[0].narrow && !clips_norm() && training.batch_size <= chunk_rows),
+          gradient_(arena.take<T>(network_.size - skipped()) - skipped()), partial_(arena.take<T>(2 * storage_rows())),
+          fused_(o_.kind == 0 && plain()) {}
 
     T *gradient() const { return gradient_; }
 
@@ -76,24 +90,24 @@ template <class T> class Updater {
     // n_rows: of the batch whose gradients are still to be found, 0 where they stand. All threads together; the parameters'
     // state before is kept as a snapshot if asked for.
     void update(Step<T> &step, const Team &team, const Coefficients<T> &c, int64_t n_rows, bool keep) {
-        const bool clips_norm = std::isfinite(o_.clip_norm);
         for_each_piece(team, [&](const Piece &piece) {
             if (keep) take_snapshot(piece.offset, piece.count);
+            if (defers_ && piece.layer == 0 && !piece.is_bias()) return;
             if (fused_ && n_rows) {
                 step.template gradient<Start::zero, Finish::descend>(piece.layer, piece.rows, n_rows, parameters_, c.rate);
             } else {
                 if (n_rows) step.find_gradient(piece.layer, piece.rows, n_rows, false, gradient_);
-                prepare_gradient(piece);
-                if (!clips_norm) apply(piece.offset, piece.count, c);
+                prepare_gradient(piece, c);
+                if (!clips_norm()) apply(piece.offset, gradient_ + piece.offset, piece.count, c);
             }
-            if (!clips_norm && team.size > 1) step.transpose_weights(piece.layer, piece.rows);
+            if (!clips_norm() && team.size > 1) step.transpose_weights(piece.layer, piece.rows);
         });
-        if (!clips_norm) return;
+        if (!clips_norm()) return;
         team.wait();
         const T factor = clip_factor();
         for_each_piece(team, [&](const Piece &piece) {
             if (factor < 1) scale_by(gradient_ + piece.offset, piece.count, factor);
-            apply(piece.offset, piece.count, c);
+            apply(piece.offset, gradient_ + piece.offset, piece.count, c);
             if (team.size > 1) step.transpose_weights(piece.layer, piece.rows);
         });
     }
@@ -101,16 +115,29 @@ template <class T> class Updater {
     // The same for gradients that stand and need no preparation, by one thread: in one sweep.
     void update_all(const Coefficients<T> &c, bool keep) {
         if (keep) take_snapshot(0, network_.size);
-        apply(0, network_.size, c);
+        apply(0, gradient_, network_.size, c);
+    }
+
+    // One row of weights, by a gradient without penalties; returns what these add to the loss.
+    T update_row(int64_t offset, T *gradient, int64_t count, const Coefficients<T> &c) const {
+        const T penalty = penalized() ? add_penalty(parameters_ + offset, gradient, count, c.l1, c.l2) : T(0);
+        if (std::isfinite(o_.clip_value)) clip_by_value(gradient, count, T(o_.clip_value));
+        apply(offset, gradient, count, c);
+        return penalty;
     }
 
     bool descends() const { return fused_; }
-    bool plain() const { return !penalized() && !std::isfinite(o_.clip_value) && !std::isfinite(o_.clip_norm); }
+    bool penalized() const { return o_.l1 > 0 || o_.l2 > 0; }
+    bool plain() const { return !penalized() && !std::isfinite(o_.clip_value) && !clips_norm(); }
+    // Whether the first layer's weights are left to DeferredRows.
+    bool defers() const { return defers_; }
+    // Whether an update without a gradient changes nothing.
+    bool rests() const { return !penalized() && (o_.moments == 0 || updates_of_level<T>[o_.kind] == ::update<T, AdaGrad>); }
 
-    // What the penalties added to the last batch's loss.
+    // What the penalties added to the last batch's loss, those of deferred rows left out.
     double penalty() const {
         double sum = 0;
-        for (int64_t i = 0; penalized() && i < storage_rows(); i++) sum += double(partial_[i]);
+        for (int64_t i = defers_ ? network_.layers[0].n_in : 0; penalized() && i < storage_rows(); i++) sum += double(partial_[i]);
         return sum;
     }
 
@@ -143,7 +170,7 @@ template <class T> class Updater {
         int64_t number = 0;
         for (int64_t l = 0; l < network_.n_layers; l++) {
             const Layer &layer = network_.layers[l];
-            const Range own = share(layer.weights_rows(), layer.narrow ? 1 : lanes<T>, team);
+            const Range own = own_weights<T>(layer, team);
             const int64_t most = fused_ ? own.size() : piece_rows;
             for (int64_t k = own.begin; k < own.end; k += most) {
                 const Range rows = {k, std::min(k + most, own.end)};
@@ -162,14 +189,14 @@ template <class T> class Updater {
     }
 
     // Penalties, clipping by value, and a row's share in the norm: sums over a row have one owner.
-    void prepare_gradient(const Piece &piece) {
+    void prepare_gradient(const Piece &piece, const Coefficients<T> &c) {
         T *gradient = gradient_ + piece.offset;
         const int64_t row = network_.layers[piece.layer].weights_row;
         if (penalized() && !piece.is_bias())
             for (int64_t i = 0; i < piece.rows.size(); i++)
-                partial_[piece.number + i] = add_penalty(parameters_ + piece.offset + i * row, gradient + i * row, row, T(o_.l1), T(o_.l2));
+                partial_[piece.number + i] = add_penalty(parameters_ + piece.offset + i * row, gradient + i * row, row, c.l1, c.l2);
         if (std::isfinite(o_.clip_value)) clip_by_value(gradient, piece.count, T(o_.clip_value));
-        if (std::isfinite(o_.clip_norm)) {
+        if (clips_norm()) {
             T *squares = partial_ + storage_rows() + piece.number;
             if (piece.is_bias()) squares[0] = sum_of_squares(gradient, piece.count);
             for (int64_t i = 0; i < piece.rows.size(); i++) squares[i] = sum_of_squares(gradient + i * row, row);
@@ -182,19 +209,22 @@ template <class T> class Updater {
         return T(o_.clip_norm / (std::sqrt(sum) + 1e-6));
     }
 
-    void apply(int64_t offset, int64_t count, const Coefficients<T> &c) {
+    void apply(int64_t offset, const T *gradient, int64_t count, const Coefficients<T> &c) const {
         const auto moment = [=](int i) { return moments_[i] ? moments_[i] + offset : nullptr; };
-        updates_of_level<T>[o_.kind](parameters_ + offset, gradient_ + offset, moment(0), moment(1), count, c);
+        updates_of_level<T>[o_.kind](parameters_ + offset, gradient, moment(0), moment(1), count, c);
     }
 
-    bool penalized() const { return o_.l1 > 0 || o_.l2 > 0; }
+    bool clips_norm() const { return std::isfinite(o_.clip_norm); }
+    // Elements of the storage, from its first, that need no gradient.
+    int64_t skipped() const { return defers_ ? network_.layers[0].bias : 0; }
 
     const Optimizer &o_;
     const Network &network_;
     T *const parameters_;
     T *const moments_[2];
     T *const snapshot_;
-    T *const gradient_;
+    const bool defers_;
+    T *const gradient_;  // like the storage; what is skipped is not there
     T *const partial_;   // storage_rows() penalties, then as many sums of squares
     const bool fused_;   // the product updates the weights, without a gradient array
 };

@@ -15,6 +15,7 @@ import mmap
 
 import numpy as np
 from fastnn import _core, ops, reference
+from fastnn._arguments import native_loss
 from fastnn._native import native_optimizer
 from fastnn.losses import LOSSES
 from fastnn.optimizers import OPTIMIZERS, SGD
@@ -60,7 +61,7 @@ def networks(n_in, n_out, n_rows, dtype):
             network.predict(x[0])
             network.predict(x[::-1, ::-1])
             for y, loss in [(out, "mse"), (out, "cross_entropy"), (labels, "cross_entropy")]:
-                native = loss, 0.0, bool(LOSSES[loss].links)
+                native = native_loss(loss, "identity")
                 network.gradient(native, x, y, y.ndim == 1, sample_weight, gradient, by_input, n_threads)
 
 for dtype in (np.float32, np.float64):

@@ -78,6 +78,8 @@ def test_pages(page: Path) -> None:
         except ImportError as error:
             if "fastnn-cpu[" not in str(error):
                 raise
+            if page.name != "README.md":  # the rest of a page about an extra needs it too
+                pytest.skip(str(error))
     assert runner.failures == 0
 
 

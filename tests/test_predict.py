@@ -57,40 +57,6 @@ def test_predict_any_kind_of_array(kind, dtype):
             np.testing.assert_array_equal(got, wanted)
 
 
-class FakeSparse:
-    """What predict asks of a sparse matrix."""
-
-    def __init__(self, array):
-        self.array, self.shape = array, array.shape
-
-    def tocsr(self):
-        return self
-
-    def __getitem__(self, rows):
-        return FakeSparse(self.array[rows])
-
-    def toarray(self):
-        return self.array
-
-
-def scipy_sparse(array):
-    return pytest.importorskip("scipy.sparse").csr_matrix(array)
-
-
-@pytest.mark.parametrize("sparse", [FakeSparse, scipy_sparse])
-@pytest.mark.parametrize("rows", [0, 1, 1024, 2500])
-def test_predict_sparse(sparse, rows):
-    model = model_of(SIZES)
-    X = np.random.default_rng(0).integers(0, 3, (rows, 3)).astype(float)
-    np.testing.assert_array_equal(model.predict(sparse(X)), model.predict(X))
-    np.testing.assert_array_equal(model(sparse(X), n_threads=2, out=np.empty((rows, 2))), model.predict(X))
-    with pytest.raises(ValueError, match="X: got"):
-        model.predict(sparse(np.ones((rows, 4))))
-    for call in (model.hidden_activations, lambda X: model.loss(X, X), lambda X: model.fit(X, X)):
-        with pytest.raises(TypeError, match="X: got a sparse matrix"):
-            call(sparse(X))
-
-
 @pytest.mark.parametrize("activation", HIDDEN)
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e300])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -19,10 +19,12 @@ from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
 
 if _TYPE_CHECKING:
     from fastnn import callbacks, ops, reference, schedules
+    from fastnn import jit as jit
 
 # They load when they are used: half of the time that `import fastnn` would take.
-_LAZY = ("callbacks", "ops", "reference", "schedules")
+_LAZY = ("callbacks", "jit", "ops", "reference", "schedules")
 
+# Without jit: `from fastnn import *` must not need Numba.
 __all__ = [
     "MLP",
     "SGD",
@@ -56,7 +58,7 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """List what is public, loaded or not."""
-    return sorted(__all__)
+    return sorted({*__all__, *_LAZY})
 
 
 _warn_of_environment()

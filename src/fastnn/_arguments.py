@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import _core
+from fastnn._custom import CustomActivation, check_names
 from fastnn._scalars import integer, real
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 
+Activation: TypeAlias = str | CustomActivation
+
 OUTPUT_ONLY = ("softmax", "exp")
+_OR_CUSTOM = "; or what fastnn.jit.activation makes"
 _MOST_ELEMENTS = 2**43
 
 
-def native_loss(loss: str | Loss, output_activation: str) -> tuple[str, float, bool]:
-    """Return name, parameter and whether the loss takes logits; ValueError if it doesn't go with the activation."""
+class NativeLoss(NamedTuple):
+    """A loss in the terms of the native loop."""
+
+    name: str
+    parameter: float
+    from_logits: bool
+    per_row: bool  # the mean is over rows, not over elements
+    factor: float = 1.0  # of loss and gradient
+    value_factor: float = 1.0  # of the loss alone
+
+
+def native_loss(loss: str | Loss, output_activation: Any) -> NativeLoss:
+    """Return the loss for a model with that output activation; ValueError if they don't go together."""
     resolved = resolve_loss(loss)
     if resolved.links and output_activation not in resolved.links:
         expected = " or ".join(repr(link) for link in resolved.links)
         raise ValueError(
             f"loss: got {resolved.name!r} for a model with output_activation={output_activation!r}, expected {expected}"
         )
-    return resolved.name, resolved.parameter, bool(resolved.links)
+    return NativeLoss(resolved.name, resolved.parameter, bool(resolved.links), resolved.name == "cross_entropy")
 
 
 def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
@@ -44,25 +59,33 @@ def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
     return sizes
 
 
-def hidden_activation_names(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
-    """Return one name a hidden layer."""
+def layer_activations(
+    activation: Activation | Sequence[Activation], output_activation: Activation, n_hidden: int
+) -> tuple[Activation, ...]:
+    """Return one a layer, the output layer's last."""
+    activations = (*_hidden_activations(activation, n_hidden), output_activation)
+    if not isinstance(output_activation, CustomActivation) and output_activation not in _core.ACTIVATIONS:
+        expected = f"one of {', '.join(_core.ACTIVATIONS)}{_OR_CUSTOM}"
+        raise ValueError(f"output_activation: got {output_activation!r}, expected {expected}")
+    check_names(activations)
+    return activations
+
+
+def _hidden_activations(activation: Activation | Sequence[Activation], n_hidden: int) -> tuple[Activation, ...]:
     allowed = [name for name in _core.ACTIVATIONS if name not in OUTPUT_ONLY]
-    if not isinstance(activation, str | Sequence):
-        raise TypeError(f"activation: got {activation!r}, expected a name or a list with one a hidden layer")
-    names = (activation,) * n_hidden if isinstance(activation, str) else tuple(activation)
-    if len(names) != n_hidden:
-        raise ValueError(f"activation: got {len(names)} of them, expected {n_hidden}: one a hidden layer")
-    for name in (activation,) if isinstance(activation, str) else names:
-        if name not in allowed:
-            raise ValueError(f"activation: got {name!r}, expected one of {', '.join(allowed)}")
-    return names
-
-
-def output_activation_name(name: str) -> str:
-    """Return the name, if there is such an activation."""
-    if name not in _core.ACTIVATIONS:
-        raise ValueError(f"output_activation: got {name!r}, expected one of {', '.join(_core.ACTIVATIONS)}")
-    return name
+    if isinstance(activation, str | CustomActivation):
+        given: tuple[Activation, ...] = (activation,)
+        count = n_hidden
+    elif isinstance(activation, Sequence):
+        given, count = tuple(activation), 1
+        if len(given) != n_hidden:
+            raise ValueError(f"activation: got {len(given)} of them, expected {n_hidden}: one a hidden layer")
+    else:
+        raise TypeError(f"activation: got {activation!r}, expected a name or a list with one a hidden layer{_OR_CUSTOM}")
+    for each in given:
+        if not isinstance(each, CustomActivation) and each not in allowed:
+            raise ValueError(f"activation: got {each!r}, expected one of {', '.join(allowed)}{_OR_CUSTOM}")
+    return given * count
 
 
 def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> tuple[float, ...]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _core
 from fastnn._scalars import integer
+
+Rows: TypeAlias = NDArray[Any] | _core.SparseRows
 
 # Elements that a check looks at in one piece, where it must copy them.
 _PIECE = 1 << 20
@@ -21,11 +23,11 @@ def numbers_of(argument: str, value: Any) -> NDArray[Any]:
     Raises
     ------
     TypeError
-        If it doesn't hold real numbers, or is a sparse matrix.
+        If it doesn't hold real numbers, or is a sparse matrix where none can be taken.
     ValueError
         If it is a list of lists of unequal lengths.
     """
-    if hasattr(value, "tocsr"):
+    if is_sparse(value):
         raise TypeError(f"{argument}: got a sparse matrix, expected an array; .toarray() makes it one")
     try:
         array = np.asarray(value)
@@ -62,27 +64,56 @@ def real_array(argument: str, value: Any) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("="))
 
 
-def rows(argument: str, value: Any, n_columns: int) -> NDArray[Any]:
-    """Return `value` as an array (n, n_columns).
+def rows(argument: str, value: Any, n_columns: int, dtype: np.dtype[Any]) -> Rows:
+    """Return `value` as an array (n, n_columns), or as sparse rows whose values have that dtype.
 
     Raises
     ------
     TypeError, ValueError
         If it doesn't hold real numbers, or has another shape.
     """
-    array = real_array(argument, value)
-    if array.ndim != 2 or array.shape[1] != n_columns:
+    sparse = is_sparse(value)
+    array = _sparse_rows(argument, value, dtype) if sparse else real_array(argument, value)
+    if len(array.shape) != 2 or array.shape[1] != n_columns:
         raise ValueError(f"{argument}: got shape {array.shape}, expected (n, {n_columns}), a row for each sample")
     return array
 
 
-def training_rows(argument: str, value: Any, n_columns: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+def is_sparse(value: Any) -> bool:
+    """Return whether `value` is a sparse matrix or array of SciPy's kind."""
+    return hasattr(value, "tocsr")
+
+
+def _sparse_rows(argument: str, value: Any, dtype: np.dtype[Any]) -> _core.SparseRows:
+    """Return a sparse matrix in the kernels' form; what has that form already is not copied but for its row pointers."""
+    table = value.tocsr()
+    values = real_array(argument, table.data)
+    with np.errstate(over="ignore"):
+        values = values.astype(dtype, copy=False)
+    try:
+        return _core.SparseRows(values, table.indices, table.indptr, table.shape[1])
+    except ValueError as error:
+        raise ValueError(f"{argument}: got a damaged sparse matrix ({error})") from None
+
+
+def training_rows(argument: str, value: Any, n_columns: int, dtype: np.dtype[Any]) -> Rows:
     """Return `value` as at least one row of n_columns numbers that are finite in `dtype`."""
-    array = rows(argument, value, n_columns)
+    array = rows(argument, value, n_columns, dtype)
     if array.shape[0] == 0:
         raise ValueError(f"{argument}: got shape {array.shape}, expected at least one row")
-    check_finite(argument, array, dtype)
+    if isinstance(array, _core.SparseRows):
+        _check_sparse_finite(argument, array, dtype)
+    else:
+        check_finite(argument, array, dtype)
     return array
+
+
+def _check_sparse_finite(argument: str, array: _core.SparseRows, dtype: np.dtype[Any]) -> None:
+    found = _core.first_not_finite(array.values[: array.row_starts[-1]])
+    if found >= 0:
+        row = int(np.searchsorted(array.row_starts, found, side="right")) - 1
+        place = f"row {row}, column {array.columns[found]}"
+        raise ValueError(f"{argument}: got {array.values[found]} at {place}, expected numbers that are finite in {dtype}")
 
 
 def check_finite(argument: str, array: NDArray[Any], dtype: np.dtype[Any]) -> None:

@@ -3,6 +3,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastnn._custom import CustomActivation
+
 ACTIVATIONS: tuple[str, ...]
 LOSSES: tuple[str, ...]
 OPTIMIZERS: tuple[str, ...]
@@ -31,24 +33,38 @@ def update(
 def fma_chain(dtype: DTypeLike, rounds: int) -> float: ...
 def copy_vectors(out: NDArray[Any], x: NDArray[Any]) -> None: ...
 
+class SparseRows:
+    values: NDArray[Any]
+    columns: NDArray[np.int32]
+    row_starts: NDArray[np.int64]
+    shape: tuple[int, int]
+    def __init__(self, values: NDArray[Any], columns: NDArray[Any], row_starts: NDArray[Any], n_columns: int) -> None: ...
+    def __len__(self) -> int: ...
+
 class Network:
     storage: NDArray[Any]
     dtype: np.dtype[Any]
     layer_sizes: tuple[int, ...]
-    activations: tuple[str, ...]
+    activations: tuple[str | CustomActivation, ...]
     dropout: tuple[float, ...]
     weights: tuple[NDArray[Any], ...]
     biases: tuple[NDArray[Any], ...]
     def __init__(
-        self, layer_sizes: tuple[int, ...], activations: tuple[str, ...], dropout: tuple[float, ...], dtype: DTypeLike
+        self,
+        layer_sizes: tuple[int, ...],
+        activations: tuple[str | CustomActivation, ...],
+        dropout: tuple[float, ...],
+        dtype: DTypeLike,
     ) -> None: ...
     def views(self, storage: NDArray[Any]) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]: ...
-    def predict(self, x: NDArray[Any], out: NDArray[Any] | None = None, n_threads: int | None = None) -> NDArray[Any]: ...
-    def outputs(self, x: NDArray[Any], n_threads: int | None = None) -> list[NDArray[Any]]: ...
+    def predict(
+        self, x: NDArray[Any] | SparseRows, out: NDArray[Any] | None = None, n_threads: int | None = None
+    ) -> NDArray[Any]: ...
+    def outputs(self, x: NDArray[Any] | SparseRows, n_threads: int | None = None) -> list[NDArray[Any]]: ...
     def gradient(
         self,
-        loss: tuple[str, float, bool],
-        x: NDArray[Any],
+        loss: tuple[str, float, bool, bool, float, float],
+        x: NDArray[Any] | SparseRows,
         y: NDArray[Any],
         labels: bool,
         sample_weight: NDArray[np.float64] | None = None,
@@ -64,11 +80,11 @@ class Run:
     def __init__(
         self,
         network: Network,
-        loss: tuple[str, float, bool],
+        loss: tuple[str, float, bool, bool, float, float],
         optimizer: dict[str, Any],
         moments: NDArray[Any],
         updates: int,
-        x: NDArray[Any],
+        x: NDArray[Any] | SparseRows,
         y: NDArray[Any],
         labels: bool,
         sample_weight: NDArray[np.float64] | None,
@@ -77,6 +93,8 @@ class Run:
         shuffle: bool,
         bit_generator: np.random.BitGenerator,
         n_threads: int | None,
+        order: NDArray[np.int64] | None = None,
+        loss_by_rows: bool = False,
     ) -> None: ...
     def set_rates(self, rates: NDArray[np.float64]) -> None: ...
     def last_rates(self, epoch: int, end: int) -> NDArray[np.float64]: ...

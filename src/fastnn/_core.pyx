@@ -110,6 +110,49 @@ def readable(cnp.ndarray a):
     return type_of(a) >= 0
 
 
+@cython.final
+cdef class SparseRows:
+    """Rows of which only some elements are stored (CSR): those of row i are values[row_starts[i]:row_starts[i + 1]]."""
+
+    cdef readonly cnp.ndarray values, columns, row_starts
+    cdef readonly tuple shape
+    cdef int64_t most_entries
+
+    def __init__(self, values, columns, row_starts, n_columns):
+        self.values = np.ascontiguousarray(values)
+        self.columns = np.ascontiguousarray(columns, np.int32)
+        self.row_starts = np.array(row_starts, np.int64)  # a copy: what it says is not checked again
+        n_rows, n_entries = len(self.row_starts) - 1, min(len(self.values), len(self.columns))
+        lengths = np.diff(self.row_starts)
+        if n_rows < 0 or self.row_starts[0] != 0 or self.row_starts[n_rows] > n_entries or (lengths < 0).any():
+            raise ValueError("row_starts must rise from 0 to no more than the number of elements")
+        used = self.columns[:self.row_starts[n_rows]]
+        if len(used) and (used.min() < 0 or used.max() >= n_columns):
+            raise ValueError(f"columns must be 0 to {n_columns - 1}")
+        self.shape = (n_rows, n_columns)
+        longest = lengths if n_rows <= chunk_rows else np.partition(lengths, n_rows - chunk_rows)[n_rows - chunk_rows:]
+        self.most_entries = longest.sum()
+
+    def __len__(self):
+        return self.shape[0]
+
+    cdef double mean_entries(self):
+        n_rows = self.shape[0]
+        return self.row_starts[n_rows] / max(1, n_rows)
+
+
+cdef int fill_sparse_rows(Rows *rows, SparseRows a, str argument, int dtype_number, int64_t n_rows, int64_t n_columns) except -1:
+    if a.shape != (n_rows, n_columns):
+        raise ValueError(f"{argument}: got shape {a.shape}, expected ({n_rows}, {n_columns})")
+    if cnp.PyArray_TYPE(a.values) != dtype_number or type_of(a.values) < 0:
+        raise TypeError(f"{argument}: values of {a.values.dtype} must be converted before")
+    rows.data = <const char *>cnp.PyArray_DATA(a.values)
+    rows.columns = <const int32_t *>cnp.PyArray_DATA(a.columns)
+    rows.row_starts = <const int64_t *>cnp.PyArray_DATA(a.row_starts)
+    rows.most_entries = a.most_entries
+    return 0
+
+
 cdef int fill_rows(Rows *rows, cnp.ndarray a, str argument, int64_t n_rows, int64_t n_columns,
                    bint labels=False) except -1:
     """Checks shape and type once more: from here on, only strides and bounds count."""

@@ -36,10 +36,12 @@ def advance(
         If the loss is no longer finite. The run has restored the parameters.
     """
     each = validation is not None or any(not isinstance(watcher, ProgressBar) for watcher in watchers)
-    planned = 0  # epochs whose learning rates are set
+    planned, rate = 0, None  # epochs whose learning rates are set, and by what
+    ended = True
     while history.epochs < epochs:
-        if run.epoch == planned:
-            planned += _plan(trainer, run, epochs - planned)
+        if ended and (run.epoch == planned or trainer.learning_rate is not rate):
+            rate = trainer.learning_rate
+            planned = run.epoch + _plan(trainer, run, epochs - run.epoch)
         try:
             status = run.advance(_SLICE_SECONDS, 1 if each else planned - run.epoch)
         finally:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._custom import MissingActivation
+
 # json, pathlib and tempfile are imported where they are used: together they take as long as half of fastnn.
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,5 +106,7 @@ def read(path: _Path, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], 
         raise ValueError(f"{name}: not such a file of fastnn ({error})") from error
     try:
         yield config, arrays
+    except MissingActivation as error:
+        raise ValueError(f"{name}: {error}") from None
     except _DAMAGE as error:
         raise ValueError(f"{name}: damaged, or of another version ({error})") from error

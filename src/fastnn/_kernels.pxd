@@ -20,12 +20,19 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         int64_t row_stride, column_stride
         Type type
         bint labels
+        const int64_t *row_starts
+        const int32_t *columns
+        int64_t most_entries
+
+    const int64_t chunk_rows
+    ctypedef void (*CustomActivation)(const void *z, void *a, void *slope, int64_t n)
 
     cdef cppclass Layer:
         int64_t n_in, n_out, weights, weights_row, bias, row
         int32_t activation
         bint narrow
         double dropout
+        CustomActivation custom
 
     cdef cppclass Network_ "fastnn::Network":
         int64_t n_layers
@@ -36,10 +43,12 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         int32_t kind
         double parameter
         bint from_logits, per_row
+        double factor, value_factor
 
     cdef cppclass Optimizer_ "fastnn::Optimizer":
         int32_t kind, moments
         double decay_1, decay_2, epsilon, weight_decay, l1, l2, clip_value, clip_norm
+        bint lazy, epsilon_hat, rate_in_velocity, penalty_per_weight
 
     cdef cppclass Prediction:
         Network_ network
@@ -77,7 +86,7 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         Rows x, y
         const double *sample_weight
         int64_t n_rows, batch_size, n_epochs
-        bint shuffle
+        bint shuffle, reshuffle, loss_by_rows
         bitgen_t *random
         int64_t *order
         const double *rates

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import _arguments, _arrays, _core, _files, _random
+from fastnn import _arguments, _arrays, _core, _custom, _files, _random
+from fastnn._arguments import Activation
+from fastnn._custom import CustomActivation
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
-
-# Rows of a sparse matrix that are made dense at a time.
-_SPARSE_ROWS = 1024
 
 
 class MLP:
@@ -27,9 +26,10 @@ class MLP:
     ----------
     layer_sizes : sequence of int
         ``(n_in, hidden…, n_out)``: two to 65 numbers of units.
-    activation : str or sequence of str, default "relu"
-        Of all hidden layers, or of each: identity, tanh, sigmoid, relu, leaky_relu, elu, gelu, silu, softplus, sin.
-    output_activation : str, default "identity"
+    activation : str, custom activation or sequence of them, default "relu"
+        Of all hidden layers, or of each: identity, tanh, sigmoid, relu, leaky_relu, elu, gelu, silu, softplus, sin,
+        or what `fastnn.jit.activation` makes.
+    output_activation : str or custom activation, default "identity"
         Of the output layer: one of these, softmax or exp.
     dropout : float or sequence of float, default 0.0
         Probability, below 1, that a hidden unit is left out of a training step; the others are scaled up.
@@ -67,8 +67,8 @@ class MLP:
     def __init__(
         self,
         layer_sizes: Sequence[int],
-        activation: str | Sequence[str] = "relu",
-        output_activation: str = "identity",
+        activation: Activation | Sequence[Activation] = "relu",
+        output_activation: Activation = "identity",
         *,
         dropout: float | Sequence[float] = 0.0,
         init: str = "auto",
@@ -77,8 +77,7 @@ class MLP:
     ) -> None:
         sizes = _arguments.sizes_of_layers(layer_sizes)
         n_hidden = len(sizes) - 2
-        hidden = _arguments.hidden_activation_names(activation, n_hidden)
-        activations = (*hidden, _arguments.output_activation_name(output_activation))
+        activations = _arguments.layer_activations(activation, output_activation, n_hidden)
         rates = _arguments.dropout_rates(dropout, n_hidden)
         check_init(init)
         self._rng = _random.generator(random_state)
@@ -94,7 +93,7 @@ class MLP:
         return self._network.layer_sizes
 
     @property
-    def activations(self) -> tuple[str, ...]:
+    def activations(self) -> tuple[Activation, ...]:
         """One a layer, the output layer's last."""
         return self._network.activations
 
@@ -171,10 +170,10 @@ class MLP:
         if type(X) is np.ndarray and out is None and n_threads is None and _core.readable(X):
             return self._network.predict(X)
         threads = _arrays.thread_count(n_threads)
-        if hasattr(X, "tocsr"):
-            result = self._predict_sparse(X, threads)
-        else:
-            result = self._network.predict(_arrays.real_array("X", X), None, threads)
+        inputs = (
+            _arrays.rows("X", X, self.layer_sizes[0], self.dtype) if _arrays.is_sparse(X) else _arrays.real_array("X", X)
+        )
+        result = self._network.predict(inputs, None, threads)
         if out is None:
             return result
         if not isinstance(out, np.ndarray) or out.dtype != self.dtype or out.shape != result.shape:
@@ -187,22 +186,16 @@ class MLP:
 
     __call__ = predict
 
-    def _predict_sparse(self, X: Any, n_threads: int | None) -> NDArray[Any]:
-        """Predict from a sparse matrix, a piece of which is made dense at a time."""
-        table = X.tocsr()
-        pieces = [table[i : i + _SPARSE_ROWS].toarray() for i in range(0, max(1, table.shape[0]), _SPARSE_ROWS)]
-        return np.concatenate([self._network.predict(_arrays.real_array("X", piece), None, n_threads) for piece in pieces])
-
     def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
         """Return what every hidden layer passes on: arrays (n, units)."""
-        return self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0]))[:-1]
+        return self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0], self.dtype))[:-1]
 
     def loss(self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None) -> float:
         """Return the loss of the predictions, without dropout.
 
         Parameters
         ----------
-        X : array-like, shape (n, n_in)
+        X : array-like or sparse matrix, shape (n, n_in)
             Inputs.
         y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
             Targets.
@@ -239,7 +232,7 @@ class MLP:
 
     def _loss_arguments(
         self, X: Any, y: Any, loss: str | Loss, sample_weight: Any
-    ) -> tuple[tuple[str, float, bool], NDArray[Any], NDArray[Any], bool, NDArray[np.float64] | None]:
+    ) -> tuple[_arguments.NativeLoss, _arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
         n_in, n_out = self.layer_sizes[0], self.layer_sizes[-1]
         native = _arguments.native_loss(loss, self.activations[-1])
         inputs = _arrays.training_rows("X", X, n_in, self.dtype)
@@ -299,21 +292,29 @@ class MLP:
         _files.write(path, "model", {"model": self._config()}, self._arrays())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> MLP:
+    def load(cls, path: str | os.PathLike[str], *, custom_activations: Sequence[CustomActivation] = ()) -> MLP:
         """Read a model that `save` wrote, or that of a trainer's file.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        custom_activations : sequence, default ()
+            What `fastnn.jit.activation` made: files have the names of such activations alone.
 
         Raises
         ------
         ValueError
-            If the file is none of these.
+            If the file is none of these, or needs an activation that is not given.
         """
+        custom = _custom.check_given(custom_activations)
         with _files.read(path, ("model", "trainer")) as (config, arrays):
-            return cls._from(config["model"], arrays)
+            return cls._from(config["model"], arrays, custom)
 
     def _config(self) -> dict[str, Any]:
         return {
             "layer_sizes": self.layer_sizes,
-            "activations": self.activations,
+            "activations": [a.name if isinstance(a, CustomActivation) else a for a in self.activations],
             "dropout": self.dropout,
             "dtype": self.dtype.name,
             "rng": _random.state_of(self._rng),
@@ -323,12 +324,12 @@ class MLP:
         return _files.named(self._network.weights, self._network.biases)
 
     @classmethod
-    def _from(cls, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> MLP:
+    def _from(cls, config: dict[str, Any], arrays: dict[str, NDArray[Any]], custom: Sequence[CustomActivation] = ()) -> MLP:
         sizes = tuple(config["layer_sizes"])
         # Before memory for them is taken.
         if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(sizes)):
             raise ValueError(f"the arrays are not those of layers {sizes}")
-        *hidden, output = config["activations"]
+        *hidden, output = _custom.by_names(config["activations"], custom)
         options = {name: config[name] for name in ("dropout", "dtype")}
         model = cls(sizes, hidden, output, init="zeros", random_state=0, **options)
         model._rng = _random.from_state(config["rng"])
@@ -337,7 +338,8 @@ class MLP:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what makes an equal model."""
-        return {"config": self._config(), "arrays": self._arrays(), "rng": self._rng}
+        config = self._config() | {"activations": self.activations}
+        return {"config": config, "arrays": self._arrays(), "rng": self._rng}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Become the model that `state` tells of."""

@@ -9,6 +9,8 @@ cdef double WORK_PER_THREAD = 5e5
 cdef double MOST_THREADS_FACTOR = 4
 # The work of an activation, in operations of a product.
 cdef double ACTIVATION_WORK = 20
+# The work of an update, where it is most of the work, for each parameter.
+cdef double WORK_OF_UPDATE = 1
 
 
 cdef int threads_for(object wanted, double operations) except? -1:
@@ -44,7 +46,7 @@ cdef class Network:
         for l in range(n_layers):
             self.layers[l].n_in = layer_sizes[l]
             self.layers[l].n_out = layer_sizes[l + 1]
-            self.layers[l].activation = ACTIVATIONS.index(activations[l])
+            self.set_activation(l, activations[l])
             self.layers[l].dropout = dropout[l]
             self.operations_per_row += (2.0 * layer_sizes[l] + ACTIVATION_WORK) * layer_sizes[l + 1]
         self.native.n_layers = n_layers
@@ -53,6 +55,30 @@ cdef class Network:
         self.storage = aligned_zeros(self.native.size, self.dtype)
         self.data = cnp.PyArray_DATA(self.storage)
         self.weights, self.biases = self.views(self.storage)
+
+    cdef set_activation(self, int l, activation):
+        if isinstance(activation, str):
+            self.layers[l].activation = ACTIVATIONS.index(activation)
+            return
+        self.layers[l].activation = ACTIVATIONS.index("identity")
+        self.layers[l].custom = <CustomActivation><uintptr_t>activation.address(self.dtype)
+
+    cdef int fill_x(self, Rows *rows, x, int64_t n_rows) except -1:
+        if type(x) is SparseRows:
+            return fill_sparse_rows(rows, x, "X", self.dtype_number, n_rows, self.layers[0].n_in)
+        return fill_rows(rows, x, "X", n_rows, self.layers[0].n_in)
+
+    cdef double operations(self, x):
+        """Of a row's prediction."""
+        if type(x) is not SparseRows:
+            return self.operations_per_row
+        return self.operations_per_row - 2.0 * (self.layers[0].n_in - (<SparseRows>x).mean_entries()) * self.layers[0].n_out
+
+    cdef int64_t count_rows(self, x) except -1:
+        """Of an array (n, n_in) or of sparse rows."""
+        if type(x) is not SparseRows and not (isinstance(x, np.ndarray) and x.ndim == 2):
+            raise ValueError(f"X: got shape {x.shape}, expected (n, {self.layers[0].n_in})")
+        return len(x)
 
     def views(self, storage):
         """The weights (n_in, n_out) and biases (n_out,) within an array that is laid out like the storage."""
@@ -65,15 +91,15 @@ cdef class Network:
             biases.append(storage[layer.bias:layer.bias + layer.n_out])
         return tuple(weights), tuple(biases)
 
-    def predict(self, cnp.ndarray x, cnp.ndarray out=None, n_threads=None):
+    def predict(self, x, cnp.ndarray out=None, n_threads=None):
         """The outputs (n, n_out) of rows (n, n_in), or those of one row. out, if given, is of that shape and contiguous."""
-        cdef int ndim = cnp.PyArray_NDIM(x), one = ndim == 1
+        cdef int ndim = 2 if type(x) is SparseRows else cnp.PyArray_NDIM(x), one = ndim == 1
         if not 1 <= ndim <= 2 or x.shape[ndim - 1] != self.layers[0].n_in:
-            raise ValueError(f"X: got shape {(<object>x).shape}, expected ({self.layers[0].n_in},) or (n, {self.layers[0].n_in})")
+            raise ValueError(f"X: got shape {x.shape}, expected ({self.layers[0].n_in},) or (n, {self.layers[0].n_in})")
         cdef int64_t last = self.native.n_layers - 1
         cdef void *outputs[64]
         cdef cnp.npy_intp shape[2]
-        shape[0] = 1 if one else x.shape[0]
+        shape[0] = 1 if one else len(x)
         shape[1] = self.layers[last].n_out
         if out is None:
             out = cnp.PyArray_EMPTY(1 if one else 2, &shape[one], self.dtype_number, 0)
@@ -85,33 +111,32 @@ cdef class Network:
         self.run(x, shape[0], outputs, n_threads)
         return out
 
-    def outputs(self, cnp.ndarray x, n_threads=None):
+    def outputs(self, x, n_threads=None):
         """The activations of every layer for rows (n, n_in)."""
         cdef void *outputs[64]
-        if cnp.PyArray_NDIM(x) != 2:
-            raise ValueError(f"X: got shape {(<object>x).shape}, expected (n, {self.layers[0].n_in})")
-        arrays = [np.empty((x.shape[0], size), self.dtype) for size in self.layer_sizes[1:]]
+        cdef int64_t n_rows = self.count_rows(x)
+        arrays = [np.empty((n_rows, size), self.dtype) for size in self.layer_sizes[1:]]
         for l, a in enumerate(arrays):
             outputs[l] = cnp.PyArray_DATA(a)
-        self.run(x, x.shape[0], outputs, n_threads)
+        self.run(x, n_rows, outputs, n_threads)
         return arrays
 
-    cdef run(self, cnp.ndarray x, int64_t n_rows, void **outputs, n_threads):
+    cdef run(self, x, int64_t n_rows, void **outputs, n_threads):
         cdef Prediction call
         cdef char small[STACK_BYTES + 64]
         cdef const Kernels *k = kernels(self.dtype_number)
         cdef void *workspace
         call.network = self.native
         call.parameters = self.data
-        fill_rows(&call.x, x, "X", n_rows, self.layers[0].n_in)
+        self.fill_x(&call.x, x, n_rows)
         call.n_rows = n_rows
         call.outputs = outputs
-        call.n_threads = threads_for(n_threads, self.operations_per_row * n_rows)
+        call.n_threads = threads_for(n_threads, self.operations(x) * n_rows)
         cdef int64_t bytes = k.prediction_bytes(call)
         if bytes <= STACK_BYTES:
             workspace = <void *>((<uintptr_t>small + 63) & ~<uintptr_t>63)
             memset(workspace, 0, bytes)
-            if n_rows == 1:
+            if n_rows == 1 and call.n_threads == 1:
                 k.predict(call, workspace)
                 return
         else:
@@ -120,23 +145,21 @@ cdef class Network:
         with nogil:
             k.predict(call, workspace)
 
-    def gradient(self, tuple loss, cnp.ndarray x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight=None,
+    def gradient(self, loss, x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight=None,
                  cnp.ndarray gradient=None, cnp.ndarray input_gradient=None, n_threads=None):
         """The loss; fills gradient, an array like the storage, and input_gradient (n, n_in) where they are given."""
         cdef Gradient call
         cdef const Kernels *k = kernels(self.dtype_number)
-        if cnp.PyArray_NDIM(x) != 2:
-            raise ValueError(f"X: got shape {(<object>x).shape}, expected (n, {self.layers[0].n_in})")
+        call.n_rows = self.count_rows(x)
         call.network = self.native
         call.parameters = self.data
         fill_loss(&call.loss, loss)
-        call.n_rows = x.shape[0]
-        fill_rows(&call.x, x, "X", call.n_rows, self.layers[0].n_in)
+        self.fill_x(&call.x, x, call.n_rows)
         fill_rows(&call.y, y, "y", call.n_rows, self.layers[self.native.n_layers - 1].n_out, labels)
         call.sample_weight = weights_of(sample_weight, call.n_rows)
         call.gradient = self.output(gradient, self.native.size)
         call.input_gradient = self.output(input_gradient, call.n_rows * self.layers[0].n_in)
-        call.n_threads = threads_for(n_threads, 3 * self.operations_per_row * min(call.n_rows, 512))
+        call.n_threads = threads_for(n_threads, 3 * self.operations(x) * min(call.n_rows, chunk_rows))
         memory = aligned_zeros(k.gradient_bytes(call), np.uint8)
         cdef void *workspace = cnp.PyArray_DATA(memory)
         with nogil:
@@ -160,10 +183,9 @@ cdef const double *weights_of(cnp.ndarray sample_weight, int64_t n_rows) except?
     return <const double *>cnp.PyArray_DATA(sample_weight)
 
 
-cdef fill_loss(Loss_ *native, tuple loss):
-    name, native.parameter, native.from_logits = loss
+cdef fill_loss(Loss_ *native, loss):
+    name, native.parameter, native.from_logits, native.per_row, native.factor, native.value_factor = loss
     native.kind = LOSSES.index(name)
-    native.per_row = name == "cross_entropy"
 
 
 cdef fill_optimizer(Optimizer_ *native, dict optimizer):
@@ -177,3 +199,7 @@ cdef fill_optimizer(Optimizer_ *native, dict optimizer):
     native.l2 = optimizer.get("l2", 0.0)
     native.clip_value = optimizer.get("clip_value", float("inf"))
     native.clip_norm = optimizer.get("clip_norm", float("inf"))
+    native.lazy = optimizer.get("lazy", False)
+    native.epsilon_hat = optimizer.get("epsilon_hat", False)
+    native.rate_in_velocity = optimizer.get("rate_in_velocity", False)
+    native.penalty_per_weight = optimizer.get("penalty_per_weight", False)

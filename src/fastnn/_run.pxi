@@ -14,21 +14,19 @@ cdef class Run:
     cdef readonly int64_t steps  # an epoch's
     cdef readonly cnp.ndarray epoch_loss, epoch_seconds
 
-    def __init__(self, Network network, tuple loss, dict optimizer, cnp.ndarray moments, int64_t updates, cnp.ndarray x,
+    def __init__(self, Network network, loss, dict optimizer, cnp.ndarray moments, int64_t updates, x,
                  cnp.ndarray y, bint labels, cnp.ndarray sample_weight, int64_t batch_size, int64_t n_epochs, bint shuffle,
-                 bit_generator, n_threads):
+                 bit_generator, n_threads, cnp.ndarray order=None, bint loss_by_rows=False):
         cdef Training *t = &self.t
-        if cnp.PyArray_NDIM(x) != 2:
-            raise ValueError(f"X: got shape {(<object>x).shape}, expected (n, {network.layers[0].n_in})")
+        t.n_rows = network.count_rows(x)
         self.k = kernels(network.dtype_number)
         t.network = network.native
         t.parameters = network.data
         fill_loss(&t.loss, loss)
         fill_optimizer(&t.optimizer, optimizer)
-        t.n_rows = x.shape[0]
         if t.n_rows < 1 or batch_size < 1:
             raise ValueError("there must be rows to train on")
-        fill_rows(&t.x, x, "X", t.n_rows, network.layers[0].n_in)
+        network.fill_x(&t.x, x, t.n_rows)
         fill_rows(&t.y, y, "y", t.n_rows, network.layers[t.network.n_layers - 1].n_out, labels)
         t.sample_weight = weights_of(sample_weight, t.n_rows)
         t.batch_size = min(batch_size, t.n_rows)
@@ -43,9 +41,11 @@ cdef class Run:
         t.snapshot = cnp.PyArray_DATA(snapshot)
 
         t.shuffle = shuffle
+        t.reshuffle = order is not None
+        t.loss_by_rows = loss_by_rows
         t.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
         self.lock = bit_generator.lock
-        order = np.empty(t.n_rows if shuffle else 0, np.int64)
+        order = self.order_of(t.n_rows, order) if shuffle else np.empty(0, np.int64)
         t.order = <int64_t *>cnp.PyArray_DATA(order)
 
         self.steps = (t.n_rows + t.batch_size - 1) // t.batch_size
@@ -54,15 +54,26 @@ cdef class Run:
         t.epoch_loss = <double *>cnp.PyArray_DATA(self.epoch_loss)
         t.epoch_seconds = <double *>cnp.PyArray_DATA(self.epoch_seconds)
 
-        work = 3 * network.operations_per_row * t.batch_size
+        work = 3 * network.operations(x) * t.batch_size
+        if type(x) is SparseRows:
+            work += WORK_OF_UPDATE * network.native.size
         t.n_threads = threads_for(n_threads, work)
         t.most_threads = t.n_threads
-        if n_threads is None:
+        # Every change of the number of threads would bring all the weights of sparse features up to date.
+        if n_threads is None and type(x) is not SparseRows:
             t.most_threads = threads_for(None, work * MOST_THREADS_FACTOR)
             t.pace = &network.pace
         memory = aligned_zeros(self.k.training_bytes(t[0]), np.uint8)
         self.workspace = cnp.PyArray_DATA(memory)
         self.keep = (network, moments, snapshot, x, y, sample_weight, bit_generator, order, memory)
+
+    cdef order_of(self, int64_t n_rows, order):
+        """The array with the order of the rows, checked where it was given."""
+        if order is None:
+            return np.empty(n_rows, np.int64)
+        if not cnp.PyArray_ISCARRAY(order) or cnp.PyArray_TYPE(order) != cnp.NPY_INT64 or (np.sort(order) != np.arange(n_rows)).any():
+            raise ValueError(f"order must be a permutation of 0 to {n_rows - 1}")
+        return order
 
     def set_rates(self, cnp.ndarray rates):
         """Learning rates from the next step on: one a step of whole epochs, or a single one for all."""

@@ -6,6 +6,8 @@ import math
 import numbers
 import operator
 
+import numpy as np
+
 
 def real(
     argument: str,
@@ -61,6 +63,13 @@ def integer(argument: str, value: object, *, low: int, high: int = 2**40) -> int
     if number < low:
         raise ValueError(f"{argument}: got {value!r}, expected {expected}")
     return number
+
+
+def flag(argument: str, value: object) -> bool:
+    """Return `value` as a Python bool, or say that it is none."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{argument}: got {value!r}, expected True or False")
+    return bool(value)
 
 
 def _interval(low: float, high: float, exclude_low: bool, exclude_high: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import threading
@@ -12,21 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, _arrays, _core, _files, _random
+from fastnn import _arguments, _arrays, _core, _custom, _files, _random
+from fastnn._custom import CustomActivation
 from fastnn._describe import described, from_description
 from fastnn._epochs import advance, check_watchers, notify
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._native import native_optimizer
-from fastnn._rates import rates
-from fastnn._scalars import integer, real
+from fastnn._rates import LearningRate, rates
+from fastnn._scalars import flag, integer, real
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Adam, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
 
-_OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "n_threads")
+_OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "lazy_updates", "n_threads")
 
 
 class Trainer:
@@ -48,6 +50,10 @@ class Trainer:
         Penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` over all weights, no biases, part of loss and gradient.
     clip_norm, clip_value : float, optional
         The gradient of all parameters is scaled down to this norm; before, each element is cut to ±clip_value.
+    lazy_updates : bool, default False
+        Of sparse inputs: an update leaves the weights of features that are not in the batch alone, with their moments
+        and penalties. Plain gradient descent and AdaGrad without penalties do so anyway; momentum, RMSProp, Adam, weight
+        decay and penalties would move these weights too, and come to other results when they are lazy.
     random_state : int, numpy.random.Generator or other seed, optional
         For shuffling and dropout; the model's own generator goes on if not given.
     n_threads : int, optional
@@ -81,6 +87,7 @@ class Trainer:
         l2: float = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        lazy_updates: bool = False,
         random_state: Any = None,
         n_threads: int | None = None,
     ) -> None:
@@ -91,9 +98,7 @@ class Trainer:
         self._loss = _arguments.native_loss(self.loss, model.activations[-1])
         self.optimizer = Adam() if optimizer is None else resolve_optimizer(optimizer)
         self.batch_size = integer("batch_size", batch_size, low=1)
-        if not isinstance(shuffle, bool | np.bool_):
-            raise TypeError(f"shuffle: got {shuffle!r}, expected True or False")
-        self.shuffle = bool(shuffle)
+        self.shuffle, self.lazy_updates = flag("shuffle", shuffle), flag("lazy_updates", lazy_updates)
         self.l1, self.l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
         self.clip_norm = None if clip_norm is None else real("clip_norm", clip_norm, low=0.0, exclude_low=True)
         self.clip_value = None if clip_value is None else real("clip_value", clip_value, low=0.0, exclude_low=True)
@@ -101,6 +106,7 @@ class Trainer:
         self.epochs = 0  # of the present or last run
         self._rng = model._rng if random_state is None else _random.generator(random_state)
         self._native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
+        self._native["lazy"] = self.lazy_updates
         self._moments = _core.aligned_zeros((self._native["moments"], model._network.storage.size), model.dtype)
         self._updates = 0
         self._lock = threading.Lock()
@@ -109,6 +115,15 @@ class Trainer:
     def updates(self) -> int:
         """Updates of the parameters so far."""
         return self._updates
+
+    @property
+    def learning_rate(self) -> LearningRate:
+        """The optimizer's, which a callback may change from one epoch to the next."""
+        return self.optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: LearningRate) -> None:
+        self.optimizer = dataclasses.replace(self.optimizer, learning_rate=value)
 
     def run(
         self,
@@ -127,8 +142,9 @@ class Trainer:
 
         Parameters
         ----------
-        X : array-like, shape (n, n_in)
-            Inputs of any real dtype; rows are converted batch by batch.
+        X : array-like or sparse matrix, shape (n, n_in)
+            Inputs of any real dtype; rows are converted batch by batch. Of a sparse matrix (best CSR), the first layer's
+            products read only what is stored.
         y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
             Targets.
         epochs : int, default 1
@@ -206,7 +222,7 @@ class Trainer:
 
     def _data(
         self, X: Any, y: Any, sample_weight: Any, prefix: str = ""
-    ) -> tuple[NDArray[Any], NDArray[Any], bool, NDArray[np.float64] | None]:
+    ) -> tuple[_arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
         sizes, dtype = self.model.layer_sizes, self.model.dtype
         inputs = _arrays.training_rows(f"{prefix}X", X, sizes[0], dtype)
         target, labels = _arrays.targets(f"{prefix}y", y, len(inputs), sizes[-1], self.loss.name, dtype)
@@ -238,7 +254,12 @@ class Trainer:
             shuffle,
             self._rng.bit_generator,
             self.n_threads,
+            **self._conventions(),
         )
+
+    def _conventions(self) -> dict[str, Any]:
+        """Return arguments of the native run, for a subclass with other definitions than PyTorch's."""
+        return {}
 
     # ---- Keeping ----
 
@@ -265,16 +286,24 @@ class Trainer:
         _files.write(path, "trainer", config, arrays)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Trainer:
+    def load(cls, path: str | os.PathLike[str], *, custom_activations: Sequence[CustomActivation] = ()) -> Trainer:
         """Read a trainer that `save` wrote, with its model; going on gives the bits of never having stopped.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+        custom_activations : sequence, default ()
+            As in `MLP.load`.
 
         Raises
         ------
         ValueError
-            If the file is none of these.
+            If the file is none of these, or needs an activation that is not given.
         """
+        custom = _custom.check_given(custom_activations)
         with _files.read(path, ("trainer",)) as (config, arrays):
-            model = MLP._from(config["model"], arrays)
+            model = MLP._from(config["model"], arrays, custom)
             options = {name: config["options"][name] for name in _OPTIONS}
             loss, optimizer = from_description(config["loss"]), from_description(config["optimizer"])
             rng = None if config["rng"] is None else _random.from_state(config["rng"])

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._custom import CustomActivation
 from fastnn.reference._arrays import Array, elementwise
 from fastnn.reference.softmax import softmax
 
@@ -333,10 +334,12 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
 """The activations by name; "exp" and "softmax" are for the output layer only."""
 
 
-def named(activation: str | Activation, argument: str = "activation") -> Activation:
+def named(activation: str | Activation | CustomActivation, argument: str = "activation") -> Activation:
     """Return the activation of that name, or the one given."""
     if isinstance(activation, Activation):
         return activation
+    if isinstance(activation, CustomActivation):
+        return Activation(activation.name, activation.value, lambda z, a: activation.slope(z), uses="input")
     if not isinstance(activation, str):
         raise TypeError(f"{argument}: got {activation!r} of type {type(activation).__name__}, expected a name")
     if activation not in ACTIVATIONS:

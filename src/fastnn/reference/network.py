@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn._custom import CustomActivation
 from fastnn._scalars import real
 from fastnn.losses import Loss, resolve
 from fastnn.reference._arrays import Array, as_float
@@ -21,7 +22,7 @@ from fastnn.reference.losses import LOSSES, one_hot
 __all__ = ["forward", "input_gradient", "loss_and_gradient"]
 
 Arrays: TypeAlias = Sequence[Array]
-Activations: TypeAlias = Sequence[str | Activation]
+Activations: TypeAlias = Sequence[str | Activation | CustomActivation]
 Masks: TypeAlias = Sequence[Array | None] | None
 
 _OUTPUT_ONLY = ("softmax", "exp")
@@ -36,7 +37,7 @@ def forward(
     ----------
     weights, biases : sequences of ndarrays, shapes (n_in, n_out) and (n_out,)
         One for each layer.
-    activations : sequence of str
+    activations : sequence of str or custom activations
         One for each layer, the output layer's last.
     X : array-like, shape (n, n_in)
         Rows of inputs; computed with in the type of the weights.

@@ -52,7 +52,7 @@ def train(
     ----------
     weights, biases : sequences of ndarrays, shapes (n_in, n_out) and (n_out,)
         One for each layer; changed in place.
-    activations : sequence of str
+    activations : sequence of str or custom activations
         One for each layer, the output layer's last.
     X : array-like, shape (n, n_in)
         Rows of inputs.

@@ -1,0 +1,198 @@
+"""How activations of one's own are made: values, the check of the derivative, errors; and Numba is for them alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from _helpers import run_script
+
+from fastnn import MLP, reference
+
+pytest.importorskip("numba")
+
+from _jit_activations import FORMULAS, leaky, swish
+
+from fastnn import jit
+
+# ---- Values and slopes ----
+
+
+@pytest.mark.parametrize("activation", FORMULAS, ids=repr)
+def test_values_and_slopes_of_arrays(activation):
+    value, slope = FORMULAS[activation]
+    z = np.random.default_rng(0).normal(0, 3, (7, 5))
+    np.testing.assert_allclose(activation(z), value(z), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(activation.value(z), value(z), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(activation.slope(z), slope(z), rtol=1e-12, atol=1e-15)
+
+
+def test_calls_with_anything_real():
+    z = np.arange(-6, 6).reshape(3, 4)
+    kept = z.copy()
+    for given in (z, z.tolist(), np.asfortranarray(z), z.astype(float)[::-1][::-1], z.astype("f4"), z.astype(">f8")):
+        np.testing.assert_allclose(swish(given), reference.silu(z), rtol=1e-6)
+    np.testing.assert_array_equal(z, kept)
+    assert swish(z.astype("f4")).dtype == swish.slope(np.float32(1)).dtype == np.float32
+    assert leaky(-2) == -0.02
+    assert isinstance(leaky(-2), float)
+    assert leaky([]).shape == (0,)
+    with pytest.raises(TypeError):
+        leaky("text")
+
+
+# ---- Making one ----
+
+
+@pytest.mark.parametrize(
+    ("function", "derivative", "uses", "message"),
+    [
+        (
+            lambda z: z * z,
+            lambda z: z,
+            "input",
+            r"got -9\.\d+ at z = -9\.\d+, where the output is 99\.\d+; expected about -19",
+        ),
+        (
+            lambda z: z if z < 2.0 else 2.0,
+            lambda z: 1.0,
+            "input",
+            r"got 1 at z = \d\.\d+, .* expected about 0, the slope of",
+        ),
+        (math.fabs, lambda z: 1.0, "input", None),
+        (lambda z: math.tanh(z), lambda a: 1.0 - a * a, "input", "got .* expected about"),
+        (lambda z: math.tanh(z), lambda z: 1.0 - math.tanh(z) ** 2, "output", "got .* expected about"),
+        (lambda z: 1e-6 * z, lambda z: 2e-6, "input", r"got 2e-06 at z = .* expected about 1e-06"),
+        (lambda z: z, lambda z: math.nan, "input", "got nan at z = "),
+        (lambda z: math.exp(z), lambda z: math.exp(z) if z > -2.0 else 0.0, "input", r"got 0 at z = -[2-9]\.\d+"),
+    ],
+)
+def test_wrong_derivatives_are_found(function, derivative, uses, message):
+    if message is None:
+        function, message = (lambda z: abs(z)), r"got 1 at z = -\d"
+    with pytest.raises(ValueError, match=f"^derivative: {message}"):
+        jit.activation(derivative=derivative, uses=uses)(function)
+
+
+@pytest.mark.parametrize(
+    ("function", "derivative", "check_range"),
+    [
+        (lambda z: z if z > 0.0 else 0.0, lambda z: 1.0 if z > 0.0 else 0.0, (-10, 10)),
+        (lambda z: z if z > 0.0 else 0.0, lambda z: 1.0 if z >= 0.0 else 0.0, (-10, 10)),
+        (lambda z: min(max(z, 0.0), 6.0), lambda z: 1.0 if 0.0 < z < 6.0 else 0.0, (-20, 20)),
+        (lambda z: math.log(z), lambda z: 1.0 / z if z > 0.0 else math.nan, (-10, 10)),  # where it is finite
+        (lambda z: math.erf(z), lambda z: 2.0 / math.sqrt(math.pi) * math.exp(-z * z), (-10, 10)),
+        (lambda z: math.exp(z * z), lambda z: 2.0 * z * math.exp(z * z), (-10, 10)),
+        (lambda z: math.exp(z * z), lambda z: 2.0 * z * math.exp(z * z), (-100, 100)),  # which overflows
+        (lambda z: math.sin(30.0 * z), lambda z: 30.0 * math.cos(30.0 * z), (-10, 10)),
+        (lambda z: math.floor(z), lambda z: 0.0, (-10, 10)),
+        (lambda z: z, lambda z: 1, (1e-9, 2e-9)),
+        (lambda z: z**3, lambda z: 3 * z * z, (-1e6, 1e6)),
+        (lambda z: z > 0.0, lambda z: False, (-10, 10)),
+    ],
+)
+def test_right_derivatives_are_not_refused(function, derivative, check_range):
+    assert jit.activation(derivative=derivative, check_range=check_range)(function)
+
+
+def test_a_derivative_that_is_meant_to_be_another():
+    sign = jit.activation(derivative=lambda z: 1.0 if abs(z) < 1.0 else 0.0, check_range=None)(
+        lambda z: 1.0 if z > 0 else -1.0
+    )
+    np.testing.assert_array_equal(sign.slope([-2.0, 0.5]), [0.0, 1.0])
+
+
+def test_compiled_functions_and_calls_between_them():
+    import numba
+
+    @numba.njit
+    def half(z):
+        return 0.5 * z
+
+    made = jit.activation(derivative=numba.njit(lambda z: half(2.0) * 0.5))(numba.njit(lambda z: half(z)))
+    assert made(3.0) == 1.5
+    assert MLP((1, 1), output_activation=made, dtype=float).predict([[0.0]]) == 0.0
+
+
+def test_division_by_zero_gives_infinity():
+    inverse = jit.activation(derivative=lambda z: -1.0 / (z * z))(lambda z: 1.0 / z)
+    assert inverse(0.0) == np.inf
+    assert not np.isfinite(MLP((1, 3, 1), inverse, init="zeros").predict([0.0])).any()
+
+
+def test_literals_have_the_networks_type():
+    from fastnn.jit._compile import Loops
+
+    loops = Loops(leaky._function, lambda z: 0.5, "input", np.dtype("f4"))
+    assert str(loops._f.nopython_signatures[0]) == "(float32,) -> float32"
+
+
+RIGHT = {"derivative": lambda z: 1.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "function", "error", "message"),
+    [
+        ({"derivative": 3}, None, TypeError, "derivative: got 3, expected a Python function"),
+        ({"derivative": math.cos}, None, TypeError, "derivative: got <built-in function cos>, expected a Python function"),
+        (
+            {"derivative": lambda z, b: z},
+            None,
+            TypeError,
+            r"derivative: got <lambda>\(z, b\), expected a Python function of",
+        ),
+        ({"derivative": lambda z: undefined(z)}, abs, TypeError, "derivative: Numba can't compile <lambda> of a float64: "),  # noqa: F821
+        (
+            {"derivative": lambda z: "1"},
+            abs,
+            TypeError,
+            "derivative: got <lambda>, which returns .*, expected a real number",
+        ),
+        (RIGHT, 5, TypeError, "function: got 5, expected a Python function"),
+        (RIGHT, lambda: 1.0, TypeError, r"function: got <lambda>\(\), expected a Python function of one number"),
+        (RIGHT, lambda z: undefined(z), TypeError, "function: Numba can't compile .*'undefined' is not defined"),  # noqa: F821
+        (RIGHT, lambda z: z * 1j, TypeError, "function: got <lambda>, which returns complex128, expected a real number"),
+        (RIGHT, lambda z: None, TypeError, "function: got <lambda>, which returns none, expected a real number"),
+        ({**RIGHT, "uses": "both"}, None, ValueError, "uses: got 'both', expected 'input' or 'output'"),
+        ({**RIGHT, "uses": None}, None, ValueError, "uses: got None, expected 'input' or 'output'"),
+        ({**RIGHT, "name": 3}, abs, TypeError, "name: got 3, expected a string"),
+        ({**RIGHT, "name": ""}, abs, ValueError, "name: got '', expected one that no built-in"),
+        ({**RIGHT, "name": "relu"}, abs, ValueError, "name: got 'relu', expected one that no built-in"),
+        ({**RIGHT, "check_range": 3}, None, TypeError, r"check_range: got 3, expected \(low, high\) or None"),
+        ({**RIGHT, "check_range": (1, 2, 3)}, None, TypeError, r"check_range: got \(1, 2, 3\), expected"),
+        ({**RIGHT, "check_range": (2, 2)}, None, ValueError, r"check_range: got \(2, 2\), expected \(low, high\) with"),
+        ({**RIGHT, "check_range": ("a", 2)}, None, TypeError, "check_range: got 'a'"),
+        ({**RIGHT, "check_range": (0, math.inf)}, None, ValueError, "check_range: got inf"),
+        ({**RIGHT, "check_range": (-4, -3)}, lambda z: math.log(z), ValueError, r"check_range: got .* is finite nowhere"),
+    ],
+)
+def test_errors(options, function, error, message):
+    function = (lambda z: z) if function is abs else function
+    with pytest.raises(error, match=f"^{message}"):
+        jit.activation(**options)(function)
+
+
+def test_raising_at_zero_is_found_at_once():
+    def picky(z):
+        if z == 0.0:
+            raise ValueError("nothing")
+        return z
+
+    for check_range in ((-10, 10), None):
+        with pytest.raises(ValueError, match=r"^function: picky or its derivative raised ValueError\('nothing'\), expected"):
+            jit.activation(derivative=lambda z: 1.0, check_range=check_range)(picky)
+
+
+# ---- Numba itself ----
+
+
+def test_importing_fastnn_does_not_import_numba():
+    run_script("import sys, fastnn; from fastnn import *; assert 'numba' not in sys.modules; assert 'jit' in dir(fastnn)")
+
+
+def test_without_numba():
+    script = "import sys; sys.modules['numba'] = None; import fastnn; fastnn.jit"
+    result = run_script(script, check=False)
+    assert result.returncode == 1
+    assert 'ImportError: fastnn.jit needs Numba: pip install "fastnn-cpu[jit]"' in result.stderr

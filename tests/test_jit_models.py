@@ -1,0 +1,128 @@
+"""What models, copies and files make of activations of one's own."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from _helpers import data
+
+from fastnn import MLP, Adam, Trainer
+from fastnn._custom import CustomActivation
+
+pytest.importorskip("numba")
+
+from _jit_activations import SIZES, exponential, leaky, swish
+
+from fastnn import jit
+
+
+def test_what_a_model_says_of_it():
+    model = MLP(SIZES, [leaky, "tanh"], swish)
+    assert model.activations == (leaky, "tanh", swish)
+    text = "activation=[<activation 'leaky'>, 'tanh'], output_activation=<activation 'swish'>"
+    assert repr(model) == f"MLP((3, 13, 9, 2), {text}, dtype=float32)"
+    assert "activation=<activation 'leaky'>," in repr(MLP(SIZES, leaky))
+    assert leaky.__name__ == "leaky"
+    assert leaky.__doc__ == "Return z, or a hundredth of it."
+
+
+def test_initial_weights_are_glorots():
+    one, other = (MLP(SIZES, leaky, init=init, random_state=0) for init in ("auto", "glorot_uniform"))
+    np.testing.assert_array_equal(one.to_vector(), other.to_vector())
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies(copied):
+    assert copied(leaky) is leaky
+    model = MLP(SIZES, [leaky, "tanh"], exponential, random_state=0)
+    twin = copied(model)
+    assert twin.activations == model.activations
+    X = data(30, 3, 2)[0]
+    np.testing.assert_array_equal(model.predict(X), twin.predict(X))
+    trainer = copied(Trainer(model))
+    assert trainer.model.activations == model.activations
+
+
+def test_what_is_no_name_of_a_module_is_not_pickled():
+    nameless = jit.activation(derivative=lambda z: 1.0)(lambda z: z)
+    with pytest.raises((pickle.PicklingError, AttributeError), match="(?i)can't pickle.*<lambda>"):
+        pickle.dumps(nameless)
+    model = MLP((2, 3, 1), nameless)
+    assert copy.deepcopy(model).activations == model.activations
+
+
+def test_files(tmp_path):
+    path = tmp_path / "a file"
+    model = MLP(SIZES, [leaky, "tanh"], exponential, random_state=0)
+    X, y = data(30, 3, 2)
+    trainer = Trainer(model, optimizer=Adam(0.01), batch_size=7, random_state=0)
+    trainer.run(X, y, 2)
+    for kept, load in ((model, MLP.load), (trainer, Trainer.load)):
+        kept.save(path)
+        with pytest.raises(ValueError, match=r"a file: custom_activations: got none, expected the one named 'leaky' too$"):
+            load(path)
+        with pytest.raises(
+            ValueError, match="custom_activations: got 'leaky', 'swish', expected the one named 'e to the z'"
+        ):
+            load(path, custom_activations=[leaky, swish])
+    loaded = Trainer.load(path, custom_activations=(swish, exponential, leaky))
+    assert loaded.model.activations == model.activations
+    assert MLP.load(path, custom_activations=[leaky, exponential]).predict(X).tobytes() == model.predict(X).tobytes()
+    for t in (trainer, loaded):
+        t.run(X, y, 2)
+    assert loaded.model.to_vector().tobytes() == model.to_vector().tobytes()
+
+
+@pytest.mark.parametrize("given", [leaky, "leaky", None, ["leaky"], [leaky, 3]])
+def test_what_is_given_for_a_file_is_checked(given, tmp_path):
+    MLP(SIZES).save(tmp_path / "a file")
+    for load in (MLP.load, Trainer.load):
+        with pytest.raises(TypeError, match="^custom_activations: got .*, expected a list"):
+            load(tmp_path / "a file", custom_activations=given)
+
+
+def test_names_tell_a_networks_activations_apart():
+    other = jit.activation(derivative=lambda z: 1.0, name="leaky")(lambda z: z)
+    assert MLP(SIZES, [leaky, leaky], leaky)
+    for arguments in (([leaky, other],), (leaky, other)):
+        with pytest.raises(ValueError, match="^activation: got different ones named leaky, leaky"):
+            MLP(SIZES, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"activation": len}, TypeError, "activation: got <built-in function len>, .*fastnn.jit.activation"),
+        ({"activation": [leaky]}, ValueError, "activation: got 1 of them, expected 2"),
+        ({"activation": [leaky, len]}, ValueError, "activation: got <built-in function len>, .*fastnn.jit.activation"),
+        ({"output_activation": len}, ValueError, "output_activation: got <built-in function len>, .*fastnn.jit.activation"),
+        ({"output_activation": [leaky]}, ValueError, "output_activation: got"),
+    ],
+    ids=str,
+)
+def test_errors_of_models(options, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        MLP(SIZES, **options)
+
+
+def test_a_function_of_ones_own_from_elsewhere():
+    """The base class is all that a network and the oracle ask for."""
+
+    class Borrowed(CustomActivation):
+        name = "borrowed"
+
+        def address(self, dtype):
+            return leaky.address(dtype)
+
+        def value(self, z):
+            return leaky.value(z)
+
+        def slope(self, z):
+            return leaky.slope(z)
+
+    X = data(5, 3, 2)[0]
+    one, other = (MLP(SIZES, activation, random_state=0) for activation in (Borrowed(), leaky))
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))

@@ -1,0 +1,256 @@
+"""Sparse inputs: the same bits as of the same rows made dense, or as lazy as asked for, and nothing read out of bounds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from _helpers import data, links_of, model_of, optimizer_of
+
+from fastnn import SGD, Adam, AdaGrad, Trainer, _core, losses
+
+scipy_sparse = pytest.importorskip("scipy.sparse")
+
+# Layer sizes: many outputs, a network of one layer with many and with few, few hidden units.
+NETWORKS = [(70, 33, 5, 2), (70, 9), (70, 2), (40, 3, 1)]
+
+
+def sparse_data(rows, sizes, loss="mse", density=0.1, seed=0):
+    """Return sparse rows, some of which are empty, and targets."""
+    rng = np.random.default_rng([seed, rows, sizes[0]])
+    X = rng.normal(size=(rows, sizes[0])) * (rng.random((rows, sizes[0])) < density)
+    X[:: max(2, rows // 3)] = 0
+    return scipy_sparse.csr_matrix(X), data(rows, sizes[0], sizes[-1], loss)[1]
+
+
+def pair(sizes, loss="mse", dtype=np.float64, batch_size=10, dropout=0.0, **options):
+    """Return two trainers that are alike."""
+    return [
+        Trainer(
+            model_of(sizes, "tanh", links_of(loss)[0], dtype=dtype, dropout=dropout),
+            loss,
+            batch_size=batch_size,
+            random_state=7,
+            **options,
+        )
+        for _ in range(2)
+    ]
+
+
+def assert_same(sizes, rows=45, epochs=3, loss="mse", sample_weight=None, **options):
+    """Train on the same rows, sparse and dense: parameters and moments have the same bits, losses differ by rounding."""
+    X, y = sparse_data(rows, sizes, loss)
+    sparse, dense = pair(sizes, loss, **options)
+    before = dense.model.to_vector()
+    got = sparse.run(X, y, epochs, sample_weight=sample_weight)
+    expected = dense.run(X.toarray(), y, epochs, sample_weight=sample_weight)
+    np.testing.assert_array_equal(sparse.model.to_vector(), dense.model.to_vector())
+    np.testing.assert_array_equal(sparse._moments, dense._moments)
+    np.testing.assert_allclose(got["loss"], expected["loss"], rtol=2e-6 if sparse.model.dtype == np.float32 else 1e-13)
+    assert np.abs(before - dense.model.to_vector()).max() > 1e-4
+
+
+@pytest.mark.parametrize("sizes", NETWORKS)
+@pytest.mark.parametrize("row", _core.OPTIMIZERS)
+def test_optimizers(row, sizes):
+    assert_same(sizes, optimizer=optimizer_of(row))
+    assert_same(sizes, optimizer=optimizer_of(row), l1=1e-3, l2=1e-2)
+
+
+@pytest.mark.parametrize("sizes", NETWORKS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dtype": np.float32},
+        {"n_threads": 2, "l2": 0.1},
+        {"n_threads": 7},
+        {"clip_value": 0.01, "l2": 0.1},
+        {"clip_norm": 0.1, "n_threads": 2},
+        {"dropout": 0.3, "l1": 0.1},
+        {"batch_size": 1},
+        {"batch_size": 45, "shuffle": False},
+    ],
+    ids=repr,
+)
+def test_options(options, sizes):
+    if "dropout" in options and len(sizes) == 2:
+        options = options | {"dropout": ()}
+    assert_same(sizes, **options)
+
+
+@pytest.mark.parametrize("sizes", NETWORKS)
+def test_batches_in_several_chunks(sizes):
+    assert_same(sizes, rows=1300, batch_size=1200, optimizer=SGD(0.1, momentum=0.9), l2=0.01)
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_losses_and_sample_weights(loss):
+    weight = np.random.default_rng(3).uniform(0, 2, 45)
+    assert_same((70, 12, 3), loss=loss, sample_weight=weight, l2=0.1)
+
+
+def test_schedule_and_more_updates_than_are_remembered():
+    """Rows that no batch has for hundreds of updates are brought up to date all the same."""
+    assert_same((70, 5, 1), rows=1500, batch_size=2, epochs=1, optimizer=Adam(lambda step: 0.01 / (1 + step)), l2=0.1)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1), AdaGrad(0.1), Adam(0.1)], ids=repr)
+def test_lazy(optimizer):
+    """The rows of a batch's features are updated; the others, and their moments, stay as they are."""
+    X, y = sparse_data(8, (70, 5, 1))
+    lazy, regular = pair((70, 5, 1), optimizer=optimizer, l2=0.1, lazy_updates=True)
+    regular.lazy_updates = False
+    regular = Trainer(regular.model, optimizer=optimizer, l2=0.1)
+    lazy.run(*sparse_data(50, (70, 5, 1), density=0.5, seed=1), 2)
+    regular.model.set_vector(lazy.model.to_vector())
+    regular._moments[...], regular._updates = lazy._moments, lazy.updates
+    before, moments = lazy.model.weights[0].copy(), lazy._moments.copy()
+    touched = np.unique(X.indices)
+    rest = np.setdiff1d(np.arange(70), touched)
+    lazy.step(X, y)
+    regular.step(X, y)
+    np.testing.assert_array_equal(lazy.model.weights[0][touched], regular.model.weights[0][touched])
+    np.testing.assert_array_equal(lazy.model.weights[0][rest], before[rest])
+    assert (regular.model.weights[0][rest] != before[rest]).all()
+    for got, kept in zip(lazy._moments, moments, strict=True):
+        np.testing.assert_array_equal(
+            lazy.model._network.views(got)[0][0][rest], lazy.model._network.views(kept)[0][0][rest]
+        )
+    np.testing.assert_array_equal(lazy.model.weights[1], regular.model.weights[1])
+
+
+def test_lazy_is_nothing_new_where_updates_rest():
+    X, y = sparse_data(45, (70, 5, 1))
+    for optimizer in (SGD(0.1), AdaGrad(0.1)):
+        lazy, regular = pair((70, 5, 1), optimizer=optimizer, lazy_updates=True)
+        regular = Trainer(regular.model, optimizer=optimizer, batch_size=10, random_state=7)
+        lazy.run(X, y, 3)
+        regular.run(X, y, 3)
+        np.testing.assert_array_equal(lazy.model.to_vector(), regular.model.to_vector())
+
+
+@pytest.mark.parametrize("sizes", NETWORKS)
+@pytest.mark.parametrize("rows", [1, 16, 1300])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_functions_of_a_model(sizes, rows, dtype):
+    """Each takes sparse rows as it does dense ones, with the same bits, whatever the number of threads."""
+    X, y = sparse_data(rows, sizes)
+    X = X.astype(dtype)
+    model, dense = model_of(sizes, dtype=dtype), X.toarray()
+    np.testing.assert_array_equal(model.predict(X), model.predict(dense))
+    np.testing.assert_array_equal(
+        model.predict(X, n_threads=2, out=np.empty((rows, sizes[-1]), dtype)), model.predict(dense)
+    )
+    for got, expected in zip(model.hidden_activations(X), model.hidden_activations(dense), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    weight = np.random.default_rng(1).uniform(0.1, 1, rows)
+    assert model.loss(X, y, sample_weight=weight) == model.loss(dense, y, sample_weight=weight)
+    for got, expected in zip(
+        model.gradient(X, y, "mse", weight)[1], model.gradient(dense, y, "mse", weight)[1], strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(model.input_gradient(X, y), model.input_gradient(dense, y))
+
+
+@pytest.mark.parametrize("kind", ["csr_matrix", "csr_array", "csc_array", "coo_matrix", "lil_array"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8, bool, ">f4"])
+def test_kinds_of_matrices(kind, dtype):
+    X = np.random.default_rng(0).integers(0, 2, (20, 70)).astype(dtype)
+    made = getattr(scipy_sparse, kind)(X.astype(np.dtype(dtype).newbyteorder("=")))
+    model = model_of(NETWORKS[0])
+    np.testing.assert_array_equal(model.predict(made), model.predict(X))
+
+
+def test_order_and_doubles():
+    """Elements in any order, and several of one place, which count as their sum."""
+    columns, starts = np.array([5, 1, 5, 0, 0], np.int64), np.array([0, 3, 5], np.int64)
+    X = scipy_sparse.csr_matrix((np.arange(1.0, 6.0), columns, starts), shape=(2, 70))
+    sparse, dense = pair(NETWORKS[0])
+    sparse.run(X, np.ones((2, 2)), 3)
+    dense.run(X.toarray(), np.ones((2, 2)), 3)
+    np.testing.assert_allclose(sparse.model.to_vector(), dense.model.to_vector(), rtol=1e-10)
+
+
+def test_no_rows():
+    model = model_of(NETWORKS[0])
+    assert model.predict(scipy_sparse.csr_matrix((0, 70))).shape == (0, 2)
+    with pytest.raises(ValueError, match=r"X: got shape \(0, 70\), expected at least one row"):
+        model.fit(scipy_sparse.csr_matrix((0, 70)), np.ones((0, 2)))
+
+
+def test_empty_rows():
+    sparse, dense = pair(NETWORKS[0], l2=0.1)
+    y = np.ones((30, 2))
+    sparse.run(scipy_sparse.csr_matrix((30, 70)), y, 2)
+    dense.run(np.zeros((30, 70)), y, 2)
+    np.testing.assert_array_equal(sparse.model.to_vector(), dense.model.to_vector())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_not_finite(value):
+    X = np.zeros((10, 70))
+    X[3, 4], X[7, 60] = 1, value
+    model = model_of(NETWORKS[0], dtype=np.float32)
+    with pytest.raises(ValueError, match=r"^X: got \S+ at row 7, column 60, expected numbers that are finite in float32"):
+        model.fit(scipy_sparse.csr_matrix(X), np.ones((10, 2)))
+
+
+def damaged(columns=(0, 1, 2), starts=(0, 2, 3), n_values=3):
+    """Return a matrix that SciPy would not have made."""
+    X = scipy_sparse.csr_matrix((2, 70))
+    X.data, X.indices, X.indptr = np.ones(n_values), np.array(columns, np.int32), np.array(starts, np.int32)
+    return X
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        damaged(columns=(0, 1, 70)),
+        damaged(columns=(0, -1, 2)),
+        damaged(columns=(0, 1)),
+        damaged(starts=(0, 3, 2)),
+        damaged(starts=(1, 2, 3)),
+        damaged(starts=(0, 2, 4)),
+        damaged(starts=(0, -1, 3)),
+        damaged(n_values=2),
+    ],
+)
+def test_damaged(matrix):
+    model = model_of(NETWORKS[0])
+    for call in (lambda: model.predict(matrix), lambda: model.fit(matrix, np.ones((2, 2)))):
+        with pytest.raises(ValueError, match=r"^X: got a damaged sparse matrix"):
+            call()
+
+
+def test_wrong_shape_and_type():
+    model = model_of(NETWORKS[0])
+    with pytest.raises(ValueError, match=r"X: got shape \(3, 71\), expected \(n, 70\)"):
+        model.predict(scipy_sparse.csr_matrix((3, 71)))
+    with pytest.raises(TypeError, match="X: got dtype complex128"):
+        model.predict(scipy_sparse.csr_matrix((3, 70), dtype=complex))
+    with pytest.raises(TypeError, match="y: got a sparse matrix"):
+        model.fit(np.ones((3, 70)), scipy_sparse.csr_matrix((3, 2)))
+    with pytest.raises(TypeError, match="lazy_updates: got 1, expected True or False"):
+        Trainer(model, lazy_updates=1)
+
+
+def test_divergence_restores():
+    X, y = sparse_data(45, NETWORKS[0])
+    trainer, _ = pair(NETWORKS[0], optimizer=SGD(1e200), l2=0.1)
+    before = trainer.model.to_vector()
+    with pytest.raises(ArithmeticError):
+        trainer.run(X, y, 5)
+    np.testing.assert_array_equal(trainer.model.to_vector(), before)
+
+
+def test_exact_resume(tmp_path):
+    X, y = sparse_data(45, NETWORKS[0])
+    whole, parts = pair(NETWORKS[0], l2=0.1)
+    whole.run(X, y, 6)
+    parts.run(X, y, 3)
+    parts.save(tmp_path / "file")
+    resumed = Trainer.load(tmp_path / "file")
+    resumed.run(X, y, 3)
+    np.testing.assert_array_equal(resumed.model.to_vector(), whole.model.to_vector())
+    assert replace(resumed.optimizer) == whole.optimizer
