@@ -20,11 +20,12 @@ from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
 if _TYPE_CHECKING:
     from fastnn import callbacks, ops, reference, schedules
     from fastnn import jit as jit
+    from fastnn import sklearn as sklearn
 
 # They load when they are used: half of the time that `import fastnn` would take.
-_LAZY = ("callbacks", "jit", "ops", "reference", "schedules")
+_LAZY = ("callbacks", "jit", "ops", "reference", "schedules", "sklearn")
 
-# Without jit: `from fastnn import *` must not need Numba.
+# Without jit and sklearn: `from fastnn import *` must not need Numba or scikit-learn.
 __all__ = [
     "MLP",
     "SGD",

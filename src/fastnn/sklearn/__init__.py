@@ -1,0 +1,13 @@
+"""scikit-learn's multi-layer perceptrons on fastnn: the same parameters, attributes and numbers, several times faster."""
+
+from __future__ import annotations
+
+try:
+    import sklearn as _sklearn  # noqa: F401
+except ImportError as error:
+    raise ImportError('fastnn.sklearn needs scikit-learn: pip install "fastnn-cpu[sklearn]"') from error
+
+from fastnn.sklearn._classifier import MLPClassifier
+from fastnn.sklearn._regressor import MLPRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor"]

@@ -1,0 +1,273 @@
+"""What both estimators share: fitting, and everything that is asked of the fitted network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from fastnn import _random
+from fastnn._model import MLP
+from fastnn.losses import Loss
+from fastnn.sklearn import _fitted, _parameters
+from fastnn.sklearn._data import Rows, checked_inputs, native_rows, thread_count
+from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of, draw_weights, native_loss
+from fastnn.sklearn._stochastic import fit_stochastic
+
+
+def _solver_has_epochs(estimator: Any) -> bool:
+    if estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit is only available for solvers that go by epochs, not for solver='lbfgs'.")
+    return True
+
+
+class BaseMLP(BaseEstimator):  # type: ignore[misc]
+    """Base of the two estimators; not for users."""
+
+    _rules: Mapping[str, _parameters.Rule] = _parameters.RULES
+
+    # ---- What differs between the two ----
+
+    def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
+        """Check data, and return X and y as arrays; sets what is known of the classes."""
+        raise NotImplementedError
+
+    def _native_target(self, y: Any) -> NDArray[Any]:
+        """Return checked targets as the loss takes them."""
+        raise NotImplementedError
+
+    def _output(self) -> tuple[str, Loss]:
+        """Return scikit-learn's name of the output activation, and the loss."""
+        raise NotImplementedError
+
+    def _count_outputs(self, y: NDArray[Any]) -> int:
+        """Return the number of the network's outputs."""
+        raise NotImplementedError
+
+    def _weight(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
+        """Return the rows' weights, None where they are alike."""
+        raise NotImplementedError
+
+    def _stratification(self, y: NDArray[Any]) -> NDArray[Any] | None:
+        """Return the classes by which held-out rows are chosen."""
+        return None
+
+    def _original(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return checked targets as a scorer takes them."""
+        return y
+
+    def _score_outputs(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
+        """Return the score of outputs for checked targets."""
+        raise NotImplementedError
+
+    def _decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Return predictions from the network's outputs."""
+        raise NotImplementedError
+
+    def _set_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Keep what the constructor was given, as it is."""
+        for name, value in parameters.items():
+            if name != "self":
+                setattr(self, name, value)
+
+    # ---- Fitting ----
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
+    ) -> Any:
+        _parameters.check(self, self._rules)
+        hidden = _parameters.layer_sizes(self)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        first = not hasattr(self, "network_") or not (self.warm_start or incremental)
+        X, y = self._check_target(X, y, reset=first, incremental=incremental)
+        sample_weight = self._weight(y, sample_weight)
+        held_out = None if validation is None else self._check_held_out(*validation)
+        resumes = self.resume and self.warm_start and not first and not incremental
+        random_state = self._random_state if resumes else check_random_state(self.random_state)
+        if first:
+            self._begin(X, y, hidden, random_state)
+        elif list(self.network_.layer_sizes[1:-1]) != hidden:
+            raise ValueError(f"hidden_layer_sizes: got {hidden}, expected those of the fitted network, {self.network_.layer_sizes[1:-1]}")
+        self._take_assigned()
+        self._random_state = random_state
+        if self.solver == "lbfgs":
+            self._fit_lbfgs(X, y, sample_weight)
+        else:
+            fit_stochastic(self, X, y, sample_weight, held_out, incremental=incremental, resumes=resumes)
+        return self
+
+    def _begin(self, X: Any, y: Any, hidden: list[int], random_state: np.random.RandomState) -> None:
+        """Make the network with its initial weights, and the attributes of an estimator that has seen nothing."""
+        self.n_iter_ = self.t_ = 0
+        self.out_activation_, loss = self._output()
+        self.n_outputs_ = self._count_outputs(y)
+        sizes = (X.shape[1], *hidden, self.n_outputs_)
+        self.n_layers_ = len(sizes)
+        activations = self._hidden_activations(len(hidden))
+        self.network_ = MLP(
+            sizes,
+            activations,
+            OUTPUT_ACTIVATIONS[self.out_activation_],
+            dropout=list(self.dropout) if isinstance(self.dropout, np.ndarray) else self.dropout,
+            init="zeros",
+            dtype=X.dtype,
+            random_state=_random.generator(random_state),
+        )
+        drawn = draw_weights(sizes, activations or [activation_of(self.activation)], random_state)
+        for (weights, bias), to_weights, to_bias in zip(drawn, self.network_.weights, self.network_.biases, strict=True):
+            to_weights[...], to_bias[...] = weights, bias
+        self._show_network()
+        if self.solver == "lbfgs":
+            return
+        self.loss_curve_: list[float] = []
+        self.validation_loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        self._best_parameters = self.network_._network.storage.copy() if self.early_stopping else None
+        self.best_loss_ = None if self.early_stopping else np.inf
+        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+        self.best_validation_score_ = -np.inf if self.early_stopping else None
+
+    def _hidden_activations(self, n_hidden: int) -> list[Any]:
+        """Return each hidden layer's activation by fastnn's name."""
+        several = isinstance(self.activation, list | tuple | np.ndarray)
+        return [activation_of(a) for a in (self.activation if several else [self.activation] * n_hidden)]
+
+    def _fit_lbfgs(self, X: Any, y: Any, sample_weight: Any) -> None:
+        from fastnn.sklearn._lbfgs import Objective, fit_lbfgs
+
+        rows = Rows(native_rows(X, self.network_.dtype), self._native_target(y), sample_weight)
+        loss = native_loss(self._output()[1], self.n_outputs_, self.network_.dtype)
+        objective = Objective(self.network_, loss, rows, self.alpha, thread_count(self.n_jobs))
+        fit_lbfgs(self, objective)
+        _fitted.check_finite(self.network_)
+
+    def _check_held_out(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        if X is None or y is None:
+            raise ValueError("X_val, y_val: got one of them, expected both or none")
+        X, y = self._check_target(X, y, reset=False, incremental=True)
+        return X, y, self._weight(y, sample_weight)
+
+    @available_if(_solver_has_epochs)
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
+        """Train for one epoch over the given rows, going on from where the last call ended.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        self : object
+            The trained estimator.
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    # ---- The fitted network ----
+
+    def _show_network(self) -> None:
+        """Make `coefs_` and `intercepts_` views of the network."""
+        self.coefs_ = self.network_.weights
+        self.intercepts_ = self.network_.biases
+
+    def _take_assigned(self) -> None:
+        """Let the network have what was put in the place of its views in `coefs_` and `intercepts_`."""
+        network = self.network_._network
+        for shown, views in ((self.coefs_, network.weights), (self.intercepts_, network.biases)):
+            for i, view in enumerate(views):
+                if shown[i] is not view:
+                    view[...] = shown[i]
+                    shown[i] = view
+
+    def _outputs(self, X: Any) -> NDArray[Any]:
+        check_is_fitted(self, "network_")
+        X = checked_inputs(self, X)
+        self._take_assigned()
+        outputs = self.network_.predict(X, n_threads=thread_count(self.n_jobs))
+        return outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False) if X.dtype.kind == "f" else outputs
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict using the fitted network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted classes or values.
+        """
+        return self._decode(self._outputs(X))
+
+    def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
+        """Return what every hidden layer passes on.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        activations : list of ndarray of shape (n_samples, n_units)
+            One for each hidden layer.
+        """
+        check_is_fitted(self, "network_")
+        X = checked_inputs(self, X)
+        self._take_assigned()
+        return self.network_.hidden_activations(X)
+
+    def input_gradients(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the derivatives of the outputs by the inputs.
+
+        The outputs are predicted values or probabilities; of a binary classifier, that of the second class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        gradients : ndarray of shape (n_samples, n_features) or (n_samples, n_outputs, n_features)
+            The latter where there is more than one output.
+        """
+        check_is_fitted(self, "network_")
+        X = checked_inputs(self, X)
+        self._take_assigned()
+        return _fitted.input_gradients(self.network_, X)
+
+    # ---- Keeping ----
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but the views of the network."""
+        state = dict(super().__getstate__())
+        if "network_" in state:
+            self._take_assigned()
+            del state["coefs_"], state["intercepts_"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state over, with views of its network."""
+        super().__setstate__(state)
+        if "network_" in state:
+            self._show_network()
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that sparse matrices are taken."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

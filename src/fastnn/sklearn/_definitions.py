@@ -1,0 +1,136 @@
+"""scikit-learn's definitions of loss, optimizer and initial weights, in fastnn's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import optimizers
+from fastnn._arguments import NativeLoss
+from fastnn._model import MLP
+from fastnn._rates import LearningRate
+from fastnn._trainer import Trainer
+from fastnn.losses import LOSSES as LOSS_CLASSES
+from fastnn.losses import Loss
+from fastnn.optimizers import Optimizer
+from fastnn.sklearn._parameters import ACTIVATIONS, LOSSES
+
+# scikit-learn's names of output activations.
+OUTPUT_ACTIVATIONS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid", "softmax": "softmax"}
+
+
+def regression_loss(loss: str | Loss) -> Loss:
+    """Return the loss object that a regressor's parameter stands for."""
+    return loss if isinstance(loss, Loss) else LOSS_CLASSES[LOSSES[loss]]()
+
+
+def native_loss(loss: Loss, n_outputs: int, dtype: np.dtype[Any]) -> NativeLoss:
+    """Return the loss as scikit-learn computes it.
+
+    Probabilities are cut to [eps, 1 - eps] for the value of the log loss, not for its gradient. The squared error is
+    halved; over several outputs its value is their mean, its gradient that of their sum. Poisson's is half the deviance.
+    Losses that scikit-learn has not are means over all elements.
+    """
+    if loss.name in ("cross_entropy", "binary_cross_entropy"):
+        return NativeLoss(loss.name, float(np.finfo(dtype).eps), from_logits=True, per_row=True)
+    if loss.name == "poisson":
+        return NativeLoss(loss.name, 1.0, from_logits=True, per_row=True)
+    if loss.name == "mse":
+        return NativeLoss(loss.name, 0.0, from_logits=False, per_row=True, factor=0.5, value_factor=1 / n_outputs)
+    return NativeLoss(loss.name, loss.parameter, from_logits=False, per_row=False)
+
+
+def activation_of(activation: Any) -> Any:
+    """Return fastnn's name of an activation, and one of the user's own as it is."""
+    return ACTIVATIONS[activation] if isinstance(activation, str) else activation
+
+
+def draw_weights(
+    sizes: Sequence[int], activations: Sequence[Any], random_state: np.random.RandomState
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return initial weights and biases, uniform within sqrt(6 / (n_in + n_out)), or sqrt(2 / …) for the sigmoid.
+
+    The activation that counts is that of the layer, and for the output layer the last one of `activations`, which names at
+    least one even where there is no hidden layer.
+    """
+    drawn = []
+    for (n_in, n_out), activation in zip(pairwise(sizes), [*activations, activations[-1]][-len(sizes) + 1 :], strict=True):
+        bound = np.sqrt((2.0 if activation == "sigmoid" else 6.0) / (n_in + n_out))
+        drawn.append((random_state.uniform(-bound, bound, (n_in, n_out)), random_state.uniform(-bound, bound, n_out)))
+    return drawn
+
+
+def make_optimizer(estimator: Any, learning_rate: LearningRate) -> Optimizer:
+    """Return the optimizer that an estimator's parameters describe."""
+    solver = estimator.solver
+    if isinstance(solver, Optimizer):
+        return solver
+    if solver == "sgd":
+        # The native loop is told the momentum itself, which may be 1.
+        momentum = min(estimator.momentum, np.nextafter(1.0, 0.0))
+        return optimizers.SGD(learning_rate, momentum, nesterov=estimator.nesterovs_momentum and momentum > 0)
+    if solver in ("adam", "adamw"):
+        return optimizers.OPTIMIZERS[solver](
+            learning_rate, beta_1=estimator.beta_1, beta_2=estimator.beta_2, epsilon=estimator.epsilon
+        )
+    return optimizers.OPTIMIZERS[solver](learning_rate)
+
+
+class EstimatorTrainer(Trainer):
+    """A trainer with scikit-learn's definitions, of data that an estimator has prepared.
+
+    Parameters
+    ----------
+    model : MLP
+        Trained in place.
+    loss : Loss
+        What it is in scikit-learn's definition is up to `native_loss`.
+    estimator : estimator
+        Whose parameters describe the rest.
+    learning_rate : float or callable
+        To begin with.
+    generator : numpy.random.Generator
+        For shuffling and dropout.
+    n_threads : int, optional
+        As many as pay, if not given.
+    """
+
+    def __init__(
+        self,
+        model: MLP,
+        loss: Loss,
+        estimator: Any,
+        learning_rate: LearningRate,
+        generator: np.random.Generator,
+        n_threads: int | None,
+    ) -> None:
+        super().__init__(
+            model,
+            loss,
+            make_optimizer(estimator, learning_rate),
+            shuffle=bool(estimator.shuffle),
+            l2=estimator.alpha,
+            clip_norm=estimator.clip_norm,
+            clip_value=estimator.clip_value,
+            lazy_updates=bool(estimator.lazy_updates),
+            random_state=generator,
+            n_threads=n_threads,
+        )
+        self._loss = native_loss(loss, model.layer_sizes[-1], model.dtype)
+        self._native["penalty_per_weight"] = True
+        if estimator.solver == "adam":
+            self._native["epsilon_hat"] = True
+        if estimator.solver == "sgd":
+            self._native["rate_in_velocity"] = True
+            self._native["decay_1"] = float(estimator.momentum)
+        self.order: NDArray[np.int64] | None = None  # of the rows, shuffled anew from epoch to epoch
+
+    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> tuple[Any, Any, bool, Any]:
+        return X, y, self._loss.name == "cross_entropy", sample_weight
+
+    def _conventions(self) -> dict[str, Any]:
+        return {"order": self.order, "loss_by_rows": True}

@@ -1,0 +1,148 @@
+"""What an estimator does after every epoch: its account, its stopping rules, its learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._history import History
+from fastnn.sklearn._definitions import EstimatorTrainer
+
+_LEAST_RATE = 1e-6  # at which an adaptive learning rate is given up
+_RATE_DIVISOR = 5.0
+
+
+@dataclass
+class Validation:
+    """Held-out rows: their score and their loss with the present parameters."""
+
+    score: Callable[[], float]
+    loss: Callable[[], float]
+
+
+class EpochWatcher:
+    """Keeps the fitted attributes of an estimator up to date while it is trained, and says when to stop.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The attributes are its.
+    n_rows : int
+        Rows of an epoch.
+    validation : Validation, optional
+        With `early_stopping` its score decides, else the training loss.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether the rules have said that the last epoch was the last.
+    """
+
+    def __init__(self, estimator: Any, n_rows: int, validation: Validation | None) -> None:
+        self._estimator, self._n_rows, self._validation = estimator, n_rows, validation
+        self.stopped = False
+
+    def on_epoch_end(self, trainer: EstimatorTrainer, history: History) -> bool:
+        """Take note of an epoch; return whether it was the last."""
+        self.end_epoch(trainer, float(history["loss"][-1]))
+        return self.stopped
+
+    def end_epoch(self, trainer: EstimatorTrainer, loss: float) -> None:
+        """Take note of an epoch and its loss."""
+        self._note(loss)
+        self._decay_rate()
+        if self._estimator._no_improvement_count > self._estimator.n_iter_no_change:
+            self.stopped = self._stops(trainer)
+            if not self.stopped:
+                self._estimator._no_improvement_count = 0
+
+    def _note(self, loss: float) -> None:
+        estimator = self._estimator
+        estimator.n_iter_ += 1
+        estimator.t_ += self._n_rows
+        estimator.loss_ = loss
+        estimator.loss_curve_.append(loss)
+        if estimator.verbose:
+            print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
+        if self._validation is not None:
+            estimator.validation_loss_curve_.append(self._validation.loss())
+        if estimator.early_stopping:
+            self._compare_score()
+        else:
+            self._compare_loss(loss)
+
+    def _compare_score(self) -> None:
+        estimator, validation = self._estimator, self._validation
+        assert validation is not None
+        score = validation.score()
+        estimator.validation_scores_.append(score)
+        if estimator.verbose:
+            print(f"Validation score: {score:f}")
+        worse = score < estimator.best_validation_score_ + estimator.tol
+        estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
+        if score > estimator.best_validation_score_:
+            estimator.best_validation_score_ = score
+            estimator._best_parameters = estimator.network_._network.storage.copy()
+
+    def _compare_loss(self, loss: float) -> None:
+        estimator = self._estimator
+        worse = loss > estimator.best_loss_ - estimator.tol
+        estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
+        estimator.best_loss_ = min(estimator.best_loss_, loss)
+
+    def _decay_rate(self) -> None:
+        estimator = self._estimator
+        if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
+            estimator._learning_rate = inverse_scaling(estimator, estimator.t_)
+
+    def _stops(self, trainer: EstimatorTrainer) -> bool:
+        """Stop without improvement, or lower an adaptive learning rate."""
+        estimator = self._estimator
+        what = "Validation score" if estimator.early_stopping else "Training loss"
+        message = (
+            f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive epochs."
+        )
+        adaptive = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
+        stops = not adaptive or estimator._learning_rate <= _LEAST_RATE
+        if not stops:
+            estimator._learning_rate /= _RATE_DIVISOR
+            trainer.learning_rate = estimator._learning_rate
+            message += f" Setting learning rate to {estimator._learning_rate:f}"
+        else:
+            message += " Learning rate too small. Stopping." if adaptive else " Stopping."
+        if estimator.verbose:
+            print(message)
+        return stops
+
+
+def inverse_scaling(estimator: Any, t: Any) -> Any:
+    """Return the learning rate after t samples."""
+    return float(estimator.learning_rate_init) / (t + 1) ** estimator.power_t
+
+
+class InverseScaling:
+    """The learning rates of a run that go down from epoch to epoch, as a schedule.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its present rate is that of the first epoch.
+    n_rows, steps : int
+        Rows and steps of an epoch.
+    updates : int
+        Those that have been made.
+    """
+
+    def __init__(self, estimator: Any, n_rows: int, steps: int, updates: int) -> None:
+        self._estimator, self._first_rate, self._first_t = estimator, estimator._learning_rate, estimator.t_
+        self._n_rows, self._steps, self._updates = n_rows, steps, updates
+
+    def __call__(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the rates of some steps."""
+        epoch = (steps - self._updates) // self._steps
+        later = inverse_scaling(self._estimator, self._first_t + epoch * self._n_rows)
+        return np.where(epoch == 0, self._first_rate, later)

@@ -1,0 +1,103 @@
+"""The solver lbfgs: SciPy's L-BFGS-B over the native gradient."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+
+from fastnn import _core
+from fastnn._arguments import NativeLoss
+from fastnn._model import MLP
+from fastnn.sklearn._data import Rows
+
+
+# Rows times weights. Between two calls SciPy takes its time, in which other threads fall asleep: to wake them costs more than
+# they would bring below this.
+_WORK_OF_SEVERAL_THREADS = 2e6
+
+
+class Objective:
+    """Loss and gradient as functions of one vector: all weights, then all biases.
+
+    Parameters
+    ----------
+    model : MLP
+        Holds the parameters at which the loss was last computed.
+    loss : NativeLoss
+        The loss without its penalty.
+    rows : Rows
+        The data.
+    alpha : float
+        The penalty is alpha / 2 * sum(w**2), divided by the sum of the rows' weights.
+    n_threads : int, optional
+        As many as pay, if not given.
+    """
+
+    def __init__(self, model: MLP, loss: NativeLoss, rows: Rows, alpha: float, n_threads: int | None) -> None:
+        self._network, self._loss, self._rows = model._network, loss, rows
+        n_weights = sum(w.size for w in model.weights)
+        few = n_threads is None and len(rows.target) * n_weights < _WORK_OF_SEVERAL_THREADS
+        self._n_threads = 1 if few else n_threads
+        total = float(len(rows.target)) if rows.weight is None else float(rows.weight.sum())
+        self._penalty = alpha / total
+        self._gradient = _core.aligned_zeros(self._network.storage.size, self._network.dtype)
+        self._slopes = self._network.views(self._gradient)
+
+    def vector(self) -> NDArray[Any]:
+        """Return the parameters."""
+        return _joined(self._network.weights, self._network.biases)
+
+    def set_vector(self, vector: NDArray[Any]) -> None:
+        """Take the parameters over."""
+        start = 0
+        for view in (*self._network.weights, *self._network.biases):
+            view[...] = vector[start : start + view.size].reshape(view.shape)
+            start += view.size
+
+    def __call__(self, vector: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        """Return the loss and its derivatives."""
+        self.set_vector(vector)
+        rows, labels = self._rows, self._loss.name == "cross_entropy"
+        value = self._network.gradient(
+            self._loss, rows.X, rows.target, labels, rows.weight, self._gradient, n_threads=self._n_threads
+        )
+        slopes = _joined(*self._slopes)
+        n_weights = sum(w.size for w in self._network.weights)
+        weights = vector[:n_weights]
+        slopes[:n_weights] += self._penalty * weights
+        return value + 0.5 * self._penalty * float(weights @ weights), slopes
+
+
+def fit_lbfgs(estimator: Any, objective: Objective) -> None:
+    """Minimize the objective, and set the estimator's `n_iter_` and `loss_`."""
+    result = minimize(
+        objective,
+        objective.vector(),
+        method="L-BFGS-B",
+        jac=True,
+        options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
+    )
+    objective.set_vector(result.x)
+    estimator.n_iter_ = min(result.nit, estimator.max_iter)
+    estimator.loss_ = float(result.fun)
+    if estimator.verbose:
+        print(f"lbfgs: {result.nit} iterations, loss = {estimator.loss_:.8f}, {result.message}")
+    if result.status != 0:
+        _warn(result, estimator.n_iter_, estimator.max_iter)
+
+
+def _warn(result: Any, n_iter: int, max_iter: int) -> None:
+    text = f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n{result.message}\n"
+    if n_iter == max_iter:
+        text += f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+    text += "\nScaled inputs may help, as those of sklearn.preprocessing.StandardScaler."
+    warnings.warn(text, ConvergenceWarning, stacklevel=6)
+
+
+def _joined(weights: Any, biases: Any) -> NDArray[Any]:
+    return np.concatenate([view.ravel() for view in (*weights, *biases)])

@@ -1,0 +1,169 @@
+"""The solvers that go by batches: a trainer's run, between the split before and the stopping rules after each epoch."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+
+from fastnn import _random
+from fastnn._errors import DivergedError
+from fastnn.optimizers import Optimizer
+from fastnn.sklearn import _fitted
+from fastnn.sklearn._data import Rows, native_rows, thread_count
+from fastnn.sklearn._definitions import EstimatorTrainer
+from fastnn.sklearn._epochs import EpochWatcher, InverseScaling, Validation
+
+_AUTO_BATCH = 200
+
+
+def fit_stochastic(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, held_out: Any, *, incremental: bool, resumes: bool
+) -> None:
+    """Train an estimator's network: for one epoch if incremental, else until its rules say stop.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Trained in place.
+    X, y, sample_weight : arrays
+        Checked data.
+    held_out : tuple (X, y, sample_weight), optional
+        Checked data for validation that the user gave.
+    incremental : bool
+        Whether this is partial_fit.
+    resumes : bool
+        Whether the optimizer, the random numbers and their order go on from the last fit.
+    """
+    if estimator.early_stopping and held_out is None:
+        X, y, sample_weight, held_out = _split(estimator, X, y, sample_weight, resumes)
+    model = estimator.network_
+    rows = Rows(native_rows(X, model.dtype), estimator._native_target(y), sample_weight)
+    n_rows = len(rows.target)
+    trainer = _trainer(estimator, goes_on=incremental or resumes)
+    trainer.batch_size = _batch_size(estimator.batch_size, n_rows)
+    if not resumes or trainer.order is None or len(trainer.order) != n_rows:
+        trainer.order = np.arange(n_rows)
+    _set_rate(estimator, trainer, n_rows, incremental)
+    estimator.n_iter_ = 0
+    if resumes and estimator.early_stopping:
+        model._network.storage[...] = estimator._last_parameters
+    watcher = EpochWatcher(estimator, n_rows, _validation(estimator, trainer, held_out))
+    _run(estimator, trainer, rows, watcher, 1 if incremental else estimator.max_iter)
+    if not incremental and estimator.n_iter_ == estimator.max_iter and not watcher.stopped:
+        _warn_of_end(estimator)
+    if estimator.early_stopping:
+        estimator._last_parameters = model._network.storage.copy() if estimator.resume else None
+        model._network.storage[...] = estimator._best_parameters
+    if not estimator.resume:
+        trainer.order = None
+    _fitted.check_finite(model)
+
+
+def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:
+    """Return the trainer of the last fit, if it is to go on, or a new one."""
+    generator = _random.generator(estimator._random_state)
+    if goes_on and hasattr(estimator, "_trainer"):
+        trainer: EstimatorTrainer = estimator._trainer
+        trainer._rng = generator
+        return trainer
+    estimator._learning_rate = float(estimator.learning_rate_init)
+    rate = estimator.learning_rate if callable(estimator.learning_rate) else estimator._learning_rate
+    estimator._trainer = EstimatorTrainer(
+        estimator.network_, estimator._output()[1], estimator, rate, generator, thread_count(estimator.n_jobs)
+    )
+    return estimator._trainer
+
+
+def _set_rate(estimator: Any, trainer: EstimatorTrainer, n_rows: int, incremental: bool) -> None:
+    if isinstance(estimator.solver, Optimizer) or callable(estimator.learning_rate):
+        return
+    if estimator.solver == "sgd" and estimator.learning_rate == "invscaling" and not incremental:
+        steps = -(-n_rows // trainer.batch_size)
+        trainer.learning_rate = InverseScaling(estimator, n_rows, steps, trainer.updates)
+    else:
+        trainer.learning_rate = estimator._learning_rate
+
+
+def _batch_size(wanted: Any, n_rows: int) -> int:
+    if wanted == "auto":
+        return min(_AUTO_BATCH, n_rows)
+    if wanted > n_rows:
+        warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5)
+    return min(int(wanted), n_rows)
+
+
+# ---- Validation ----
+
+
+def _split(estimator: Any, X: Any, y: Any, sample_weight: Any, resumes: bool) -> tuple[Any, Any, Any, tuple[Any, Any, Any]]:
+    """Hold rows out, the same ones again where a fit is resumed."""
+    random_state = estimator._random_state
+    if resumes:
+        random_state = np.random.RandomState()
+        random_state.set_state(estimator._split_state)
+    elif estimator.resume:
+        estimator._split_state = random_state.get_state()
+    arrays = [X, y] if sample_weight is None else [X, y, sample_weight]
+    parts = train_test_split(
+        *arrays, random_state=random_state, test_size=estimator.validation_fraction, stratify=estimator._stratification(y)
+    )
+    X, X_val, y, y_val, weight, weight_val = (*parts, None, None)[:6]
+    if X_val.shape[0] < 2:
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+    return X, y, weight, (X_val, y_val, weight_val)
+
+
+def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Validation | None:
+    if held_out is None:
+        return None
+    X, y, weight = held_out
+    network = estimator.network_._network
+    rows = Rows(native_rows(X, network.dtype), estimator._native_target(y), weight)
+
+    def score() -> float:
+        if estimator.scoring is not None:
+            arguments = {} if weight is None else {"sample_weight": weight}
+            return float(check_scoring(estimator, estimator.scoring)(estimator, X, estimator._original(y), **arguments))
+        return float(estimator._score_outputs(network.predict(rows.X), y, weight))
+
+    def loss() -> float:
+        labels = trainer._loss.name == "cross_entropy"
+        return float(network.gradient(trainer._loss, rows.X, rows.target, labels, rows.weight))
+
+    return Validation(score, loss)
+
+
+# ---- The run ----
+
+
+def _run(estimator: Any, trainer: EstimatorTrainer, rows: Rows, watcher: EpochWatcher, epochs: int) -> None:
+    arguments = {"sample_weight": rows.weight, "callbacks": [watcher], "progress": estimator.progress}
+    try:
+        trainer.run(rows.X, rows.target, epochs, **arguments)
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=6)
+        watcher.stopped = True
+    except DivergedError:
+        if not estimator.early_stopping:
+            raise ValueError(_fitted.NOT_FINITE) from None
+        _run_on(estimator, trainer, watcher, epochs)
+
+
+def _run_on(estimator: Any, trainer: EstimatorTrainer, watcher: EpochWatcher, epochs: int) -> None:
+    """Let the epochs after a divergence pass: without finite parameters only their scores are missing."""
+    estimator.network_._network.storage[...] = np.nan
+    while estimator.n_iter_ < epochs and not watcher.stopped:
+        watcher.end_epoch(trainer, np.nan)
+
+
+def _warn_of_end(estimator: Any) -> None:
+    warnings.warn(
+        f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't converged yet.",
+        ConvergenceWarning,
+        stacklevel=5,
+    )

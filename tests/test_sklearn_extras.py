@@ -1,0 +1,323 @@
+"""What fastnn's estimators can beyond scikit-learn's."""
+
+from __future__ import annotations
+
+import io
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score, log_loss, r2_score
+
+from fastnn import AdamW, losses, schedules
+from fastnn.callbacks import ProgressBar
+from fastnn.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, y = load_iris(return_X_y=True)
+X = (X - X.mean(axis=0)) / X.std(axis=0)
+X_numbers, y_numbers = load_diabetes(return_X_y=True)
+X_numbers, y_numbers = X_numbers / X_numbers.std(axis=0), (y_numbers - y_numbers.mean()) / y_numbers.std()
+
+
+def classifier(**options):
+    return MLPClassifier(**{"hidden_layer_sizes": (12, 8), "max_iter": 8, "random_state": 0} | options)
+
+
+def regressor(**options):
+    return MLPRegressor(**{"hidden_layer_sizes": (12, 8), "max_iter": 8, "random_state": 0} | options)
+
+
+def parameters_of(estimator):
+    return estimator.network_.to_vector()
+
+
+# ---- Activations, losses, optimizers ----
+
+
+def test_an_activation_for_each_layer():
+    fitted = classifier(activation=["tanh", "gelu"]).fit(X, y)
+    assert fitted.network_.activations == ("tanh", "gelu", "softmax")
+    with pytest.raises(ValueError, match="activation: got 3 of them, expected 2"):
+        classifier(activation=["tanh"] * 3).fit(X, y)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "leaky_relu", "elu", "gelu", "silu", "softplus", "sin"])
+def test_more_activations(activation):
+    first, last = classifier(activation=activation).fit(X, y), classifier(activation=activation, max_iter=60).fit(X, y)
+    assert last.loss_ < first.loss_
+
+
+def test_sigmoid_is_logistic():
+    one, other = classifier(activation="sigmoid").fit(X, y), classifier(activation="logistic").fit(X, y)
+    np.testing.assert_array_equal(parameters_of(one), parameters_of(other))
+
+
+def test_an_activation_of_ones_own():
+    pytest.importorskip("numba")
+    from _jit_activations import leaky
+
+    fitted = classifier(activation=leaky).fit(X, y)
+    expected = classifier(activation="leaky_relu").fit(X, y)
+    np.testing.assert_allclose(parameters_of(fitted), parameters_of(expected), rtol=1e-9)
+    copy = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(copy.predict_proba(X), fitted.predict_proba(X))
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", losses.Quantile(0.9), losses.Huber(0.1)], ids=repr)
+def test_losses(loss):
+    fitted = regressor(loss=loss, max_iter=200, learning_rate_init=0.01, alpha=0.0, n_iter_no_change=200).fit(X_numbers, y_numbers)
+    assert fitted.loss_curve_[-1] < fitted.loss_curve_[0] / 1.5
+    if loss == losses.Quantile(0.9):
+        assert 0.85 < np.mean(y_numbers < fitted.predict(X_numbers)) < 0.95
+
+
+def test_loss_objects_are_their_names():
+    one, other = regressor(loss=losses.MSE()).fit(X_numbers, y_numbers), regressor().fit(X_numbers, y_numbers)
+    np.testing.assert_array_equal(parameters_of(one), parameters_of(other))
+
+
+@pytest.mark.parametrize("loss", [losses.CrossEntropy(), losses.BinaryCrossEntropy(), "mse", "log_loss", None], ids=repr)
+def test_wrong_losses(loss):
+    with pytest.raises(ValueError, match="The 'loss' parameter of MLPRegressor must be one of"):
+        regressor(loss=loss).fit(X_numbers, y_numbers)
+
+
+@pytest.mark.parametrize("solver", ["adamw", "rmsprop", "adagrad", AdamW(0.01, weight_decay=0.1)], ids=repr)
+def test_solvers(solver):
+    fitted = classifier(solver=solver, learning_rate_init=0.01, max_iter=50).fit(X, y)
+    assert fitted.loss_curve_[-1] < 0.8 * fitted.loss_curve_[0]
+
+
+def test_schedule():
+    falls = classifier(solver="sgd", learning_rate=schedules.Exponential(0.1, 0.9)).fit(X, y)
+    constant = classifier(solver="sgd", learning_rate=schedules.Exponential(0.1, 1.0)).fit(X, y)
+    plain = classifier(solver="sgd", learning_rate_init=0.1).fit(X, y)
+    np.testing.assert_array_equal(parameters_of(constant), parameters_of(plain))
+    assert (parameters_of(falls) != parameters_of(plain)).any()
+
+
+def test_dropout():
+    plain, dropped = regressor().fit(X_numbers, y_numbers), regressor(dropout=[0.5, 0.0]).fit(X_numbers, y_numbers)
+    assert dropped.network_.dropout == (0.5, 0.0)
+    assert (parameters_of(plain) != parameters_of(dropped)).any()
+    np.testing.assert_array_equal(dropped.predict(X_numbers), dropped.predict(X_numbers))
+
+
+def test_clipping():
+    free = regressor(solver="sgd", max_iter=1, momentum=0, batch_size=442, alpha=0.0).fit(X_numbers, y_numbers)
+    start = regressor(solver="sgd", max_iter=1, momentum=0, batch_size=442, alpha=0.0, learning_rate_init=1e-300)
+    start = parameters_of(start.fit(X_numbers, y_numbers))
+    clipped = regressor(solver="sgd", max_iter=1, momentum=0, batch_size=442, alpha=0.0, clip_norm=0.01)
+    clipped = parameters_of(clipped.fit(X_numbers, y_numbers))
+    np.testing.assert_allclose(np.linalg.norm(clipped - start), 0.001 * 0.01, rtol=1e-3)
+    assert np.linalg.norm(parameters_of(free) - start) > 0.001 * 0.02
+    by_value = regressor(solver="sgd", max_iter=1, momentum=0, batch_size=442, alpha=0.0, clip_value=0.001)
+    np.testing.assert_allclose(np.abs(parameters_of(by_value.fit(X_numbers, y_numbers)) - start).max(), 1e-6, rtol=1e-6)
+
+
+# ---- Weights of classes ----
+
+
+def test_class_weight():
+    weight = np.where(y == 2, 3.0, 1.0)
+    by_class = classifier(class_weight={2: 3.0}).fit(X, y)
+    by_sample = classifier().fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(parameters_of(by_class), parameters_of(by_sample))
+    both = classifier(class_weight={2: 3.0}).fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(parameters_of(both), parameters_of(classifier().fit(X, y, sample_weight=weight**2)))
+
+
+def test_balanced_class_weight():
+    few = np.r_[:50, 50:60]
+    plain, balanced = (classifier(class_weight=w, max_iter=20, learning_rate_init=0.01) for w in (None, "balanced"))
+    probability = [e.fit(X[few], y[few]).predict_proba(X[few])[:, 1].mean() for e in (plain, balanced)]
+    assert probability[1] > probability[0] + 0.05
+
+
+# ---- Validation ----
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_validation_data_of_ones_own(stops):
+    train, held = np.r_[:40, 50:90, 100:140], np.r_[40:50, 90:100, 140:150]
+    fitted = classifier(early_stopping=stops).fit(X[train], y[train], X_val=X[held], y_val=y[held])
+    assert len(fitted.validation_loss_curve_) == fitted.n_iter_
+    plain = classifier().fit(X[train], y[train])
+    if stops:
+        assert fitted.best_validation_score_ == fitted.score(X[held], y[held]) == max(fitted.validation_scores_)
+    else:
+        np.testing.assert_array_equal(parameters_of(fitted), parameters_of(plain))
+        np.testing.assert_allclose(fitted.validation_loss_curve_[-1], log_loss(y[held], fitted.predict_proba(X[held])), rtol=1e-9)
+
+
+def test_validation_loss_curve_of_the_part_held_out():
+    fitted = regressor(early_stopping=True).fit(X_numbers, y_numbers)
+    assert len(fitted.validation_loss_curve_) == len(fitted.validation_scores_) == fitted.n_iter_
+
+
+def test_scores_are_those_of_scikit_learn():
+    """Own accuracy and R² in the loop over epochs against the library's."""
+    weight = np.random.default_rng(0).uniform(0, 1, len(X))
+    fitted = classifier(early_stopping=True, max_iter=1).fit(X, y, weight, X_val=X, y_val=y, sample_weight_val=weight)
+    assert fitted.validation_scores_[0] == accuracy_score(y, fitted.predict(X), sample_weight=weight)
+    targets = np.column_stack([y_numbers, y_numbers**2, np.ones_like(y_numbers)])
+    weight = np.random.default_rng(0).uniform(0, 1, len(X_numbers))
+    fitted = regressor(early_stopping=True, max_iter=1)
+    fitted.fit(X_numbers, targets, X_val=X_numbers, y_val=targets, sample_weight_val=weight)
+    expected = r2_score(targets, fitted.predict(X_numbers), sample_weight=weight)
+    np.testing.assert_allclose(fitted.validation_scores_[0], expected, rtol=1e-12)
+
+
+def test_scoring():
+    named = classifier(early_stopping=True, scoring="neg_log_loss").fit(X, y)
+    called = classifier(early_stopping=True, scoring=lambda e, X, y: -log_loss(y, e.predict_proba(X))).fit(X, y)
+    assert named.validation_scores_ == called.validation_scores_
+    np.testing.assert_allclose(named.validation_scores_, -np.array(named.validation_loss_curve_), rtol=1e-9)
+
+
+def test_wrong_validation_data():
+    for arguments in ({"X_val": X}, {"y_val": y}):
+        with pytest.raises(ValueError, match="X_val, y_val: got one of them, expected both or none"):
+            classifier().fit(X, y, **arguments)
+    with pytest.raises(ValueError, match="features"):
+        classifier().fit(X, y, X_val=X[:, :2], y_val=y)
+    with pytest.raises(ValueError, match="classes not in"):
+        classifier().fit(X, y, X_val=X, y_val=y + 1)
+
+
+# ---- What is inside ----
+
+
+def test_hidden_activations():
+    fitted = classifier(activation="tanh").fit(X, y)
+    first, second = fitted.hidden_activations(X)
+    np.testing.assert_allclose(first, np.tanh(X @ fitted.coefs_[0] + fitted.intercepts_[0]), rtol=1e-12)
+    np.testing.assert_allclose(second, np.tanh(first @ fitted.coefs_[1] + fitted.intercepts_[1]), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "targets"),
+    [
+        (classifier(activation="tanh"), y),
+        (classifier(activation="tanh"), y == 1),
+        (classifier(activation="sin"), np.column_stack([y == 1, y > 0])),
+        (regressor(activation="tanh"), X[:, 0]),
+        (regressor(activation="gelu"), X[:, :3]),
+        (regressor(loss="poisson", activation="tanh"), y.astype(float)),
+    ],
+)
+def test_input_gradients(estimator, targets):
+    """Against central differences of the outputs."""
+    fitted = estimator.fit(X, targets)
+    outputs = fitted._outputs(X)
+    gradients = fitted.input_gradients(X)
+    assert gradients.shape == ((len(X), 4) if outputs.shape[1] == 1 else (len(X), outputs.shape[1], 4))
+    for feature in range(4):
+        step = np.zeros(4)
+        step[feature] = 1e-6
+        expected = (fitted._outputs(X + step) - fitted._outputs(X - step)) / 2e-6
+        np.testing.assert_allclose(gradients[..., feature].reshape(expected.shape), expected, rtol=1e-5, atol=1e-8)
+
+
+# ---- Going on ----
+
+
+def test_multilabel_partial_fit():
+    labels = make_multilabel_classification(60, 5, n_classes=4, random_state=0)
+    one, other = classifier(), classifier()
+    for first in (0, 20, 40):
+        rows = slice(first, first + 20)
+        one.partial_fit(labels[0][rows], labels[1][rows])
+        other.partial_fit(labels[0][rows], labels[1][rows], classes=np.arange(4))
+    np.testing.assert_array_equal(parameters_of(one), parameters_of(other))
+    assert one.predict(labels[0]).shape == (60, 4)
+
+
+RESUMED = [
+    {},
+    {"solver": "sgd", "learning_rate": "invscaling"},
+    {"solver": "sgd", "learning_rate": "adaptive", "tol": 10.0, "n_iter_no_change": 2},
+    {"early_stopping": True},
+    {"dropout": 0.2},
+    {"shuffle": False, "batch_size": 32},
+]
+
+
+@pytest.mark.parametrize("options", RESUMED, ids=repr)
+@pytest.mark.parametrize("kept", [lambda e: e, lambda e: pickle.loads(pickle.dumps(e))], ids=["in memory", "pickled"])
+def test_resume(options, kept):
+    """Two fits of three epochs, the second of which may be elsewhere, are one of six, to the bit."""
+    options = {"resume": True, "warm_start": True, "max_iter": 6, "tol": 0.0} | options
+    whole = classifier(**options).fit(X, y)
+    parts = kept(classifier(**options | {"max_iter": 3}).fit(X, y)).fit(X, y)
+    np.testing.assert_array_equal(parameters_of(parts), parameters_of(whole))
+    assert parts.loss_curve_ == whole.loss_curve_
+    assert parts.validation_scores_ == whole.validation_scores_
+    assert parts.t_ == whole.t_
+
+
+def test_warm_start_alone_begins_a_new_optimizer():
+    options = {"warm_start": True, "max_iter": 3}
+    resumed, plain = (classifier(resume=resume, **options).fit(X, y).fit(X, y) for resume in (True, False))
+    assert (parameters_of(resumed) != parameters_of(plain)).any()
+
+
+def test_hidden_layer_sizes_stay_in_a_warm_start():
+    fitted = classifier(warm_start=True).fit(X, y).set_params(hidden_layer_sizes=(5,))
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes: got \[5\], expected those of the fitted network"):
+        fitted.fit(X, y)
+
+
+# ---- Threads, progress ----
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, -1])
+def test_threads_change_no_bit(n_jobs):
+    expected = regressor(batch_size=442).fit(X_numbers, y_numbers)
+    got = regressor(batch_size=442, n_jobs=n_jobs).fit(X_numbers, y_numbers)
+    np.testing.assert_array_equal(parameters_of(got), parameters_of(expected))
+
+
+def test_progress():
+    file = io.StringIO()
+    classifier(progress=ProgressBar(file)).fit(X, y)
+    assert "epoch 8/8" in file.getvalue()
+
+
+def test_lazy_updates():
+    sparse = pytest.importorskip("scipy.sparse")
+    rows = sparse.csr_matrix(X * (np.abs(X) > 1.5))
+    lazy, regular = (classifier(batch_size=2, lazy_updates=option).fit(rows, y) for option in (True, False))
+    assert (parameters_of(lazy) != parameters_of(regular)).any()
+    np.testing.assert_array_equal(parameters_of(regular), parameters_of(classifier(batch_size=2).fit(rows.toarray(), y)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dropout": 1.0}, "The 'dropout' parameter of MLPClassifier must be a float in [0, 1), or a list of them. Got 1.0"),
+        ({"clip_norm": 0.0}, "The 'clip_norm' parameter of MLPClassifier must be a float in (0, inf), or None. Got 0.0"),
+        ({"n_jobs": 0}, "The 'n_jobs' parameter of MLPClassifier must be an int other than 0, or None. Got 0"),
+        ({"solver": "adamx"}, "The 'solver' parameter of MLPClassifier must be one of 'lbfgs', 'sgd', 'adam', 'adagrad'"),
+        ({"class_weight": "even"}, "The 'class_weight' parameter of MLPClassifier must be 'balanced', a dict"),
+        ({"activation": ["tanh", "softmax"]}, "The 'activation' parameter of MLPClassifier must be one of 'logistic'"),
+        ({"resume": 1}, "The 'resume' parameter of MLPClassifier must be True or False. Got 1"),
+        ({"scoring": 3}, "The 'scoring' parameter of MLPClassifier must be the name of a score"),
+    ],
+)
+def test_wrong_parameters(options, message):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        classifier(**options).fit(X, y)
+    assert str(caught.value).startswith(message)
+
+
+def test_warning_of_the_end():
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(8\) reached"):
+        classifier().fit(X, y)
