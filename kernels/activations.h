@@ -159,6 +159,64 @@ template <class T> T largest(const T *z, int64_t n) {
     return top;
 }
 
+// A row of at most V vectors, as most networks' classes are: whole in registers, without a branch, so that the CPU works on
+// several rows at a time. With `padded`, whole vectors of the row may be read and written.
+template <class T, int V> struct ShortRow {
+    Vec<T> at[V];
+
+    static ShortRow read(const T *from, int64_t n, bool padded, T other) {
+        ShortRow row = {};
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            const int64_t part = n - v * lanes<T>;
+            if (padded) row.at[v] = load(from + v * lanes<T>);
+            else
+                for (int64_t q = 0; q < part && q < lanes<T>; q++) row.at[v][q] = from[v * lanes<T> + q];
+            row.at[v] = keep_lanes<T>(row.at[v], part, other);
+        }
+        return row;
+    }
+    // Past the n elements of a padded row, zeros.
+    void write(T *to, int64_t n, bool padded) const {
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            const int64_t part = n - v * lanes<T>;
+            if (padded) store(to + v * lanes<T>, keep_lanes<T>(at[v], part, T(0)));
+            else
+                for (int64_t q = 0; q < part && q < lanes<T>; q++) to[v * lanes<T> + q] = at[v][q];
+        }
+    }
+    // In all lanes.
+    Vec<T> largest() const {
+        Vec<T> top = at[0];
+#pragma GCC unroll 4
+        for (int v = 1; v < V; v++) top = max(at[v], top);
+        return largest_lane<T>(top);
+    }
+    T sum() const {
+        Vec<T> block[block_vectors] = {};
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) block[v % block_vectors] += at[v];
+        return sum_block<T>(block);
+    }
+    // exp(z - top), 0 past the n elements.
+    ShortRow exp_shifted(Vec<T> top, int64_t n) const {
+        ShortRow row = {};
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) row.at[v] = keep_lanes<T>(exp(at[v] - top), n - v * lanes<T>, T(0));
+        return row;
+    }
+};
+
+// Calls f with the number of vectors of a row of n as a constant, if these are few enough; says whether.
+template <class T, class F> FASTNN_INLINE bool with_short_row(int64_t n, F f) {
+    if (n <= lanes<T>) f(std::integral_constant<int, 1>());
+    else if (n <= 2 * lanes<T>) f(std::integral_constant<int, 2>());
+    else if (n <= 4 * lanes<T>) f(std::integral_constant<int, 4>());
+    else return false;
+    return true;
+}
+
 // e[j] = exp(z[j] - max z), and their sum. z and e may be the same; nothing past their n elements is touched.
 template <class T> T exp_shifted(const T *z, int64_t n, T *e) {
     const T top = largest(z, n);
@@ -175,7 +233,19 @@ template <class T> T exp_shifted(const T *z, int64_t n, T *e) {
 
 // softmax(z) = exp(z - max z) / sum, a row at a time. Its derivative is a matrix: delta becomes a * (delta - <delta, a>).
 template <class T> struct Softmax {
+    template <int V> static void short_rows(T *z, int64_t rows, int64_t n, int64_t row) {
+        const bool padded = row >= V * lanes<T>;
+        for (int64_t i = 0; i < rows; i++, z += row) {
+            const ShortRow<T, V> zi = ShortRow<T, V>::read(z, n, padded, -std::numeric_limits<T>::infinity());
+            ShortRow<T, V> e = zi.exp_shifted(zi.largest(), n);
+            const T scale = T(1) / e.sum();
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++) e.at[v] *= scale;
+            e.write(z, n, padded);
+        }
+    }
     static void value(T *z, int64_t rows, int64_t n, int64_t row) {
+        if (with_short_row<T>(n, [=](auto vectors) { short_rows<vectors()>(z, rows, n, row); })) return;
         for (int64_t i = 0; i < rows; i++, z += row) {
             const T scale = T(1) / exp_shifted(z, n, z);
             for (int64_t j = 0; j < n; j++) z[j] *= scale;

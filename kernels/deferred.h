@@ -17,13 +17,15 @@ template <class T> class DeferredRows {
           replays_(active_ && !training.optimizer.lazy && !updater.rests()),
           made_(arena.take<int32_t>(replays_ ? layer_.n_in : 0)),
           penalties_(arena.take<double>(active_ && updater.penalized() ? layer_.n_in : 0)),
-          updates_(arena.take<Update>(replays_ ? window * training.most_threads : 0)),
+          updates_(arena.take<Coefficients<T>>(replays_ ? window * training.most_threads : 0)),
+          loss_weights_(arena.take<double>(replays_ ? window * training.most_threads : 0)),
           row_(arena.take<T>(active_ ? layer_.weights_row * training.most_threads : 0)) {}
 
     // Makes this copy the thread's.
     void join(const Team &team) {
         own_ = own_weights<T>(layer_, team);
         updates_ += window * team.index;
+        loss_weights_ += window * team.index;
         row_ += layer_.weights_row * team.index;
     }
 
@@ -31,19 +33,24 @@ template <class T> class DeferredRows {
 
     // The rows that the batch in hand will read: no other thread may read them meanwhile.
     void catch_up(const Step<T> &step) {
-        step.for_each_feature([&](int64_t k) { replay(k); });
+        step.for_each_feature(nullptr, [&](int64_t k, int64_t next) {
+            updater_.prefetch_row(offset(next), layer_.weights_row);
+            replay(k);
+        });
     }
 
     // The batch's own update of its features' rows. loss_weight: of the batch in the epoch's loss.
     void update(const Step<T> &step, const Coefficients<T> &c, double loss_weight) {
         if (!active_) return;
-        const Update update = {c, loss_weight};
-        step.for_each_feature(row_, [&](int64_t k) {
-            apply(k, update);
+        step.for_each_feature(row_, [&](int64_t k, int64_t next) {
+            updater_.prefetch_row(offset(next), layer_.weights_row);
+            const double penalty = updater_.update_row(offset(k), row_, layer_.weights_row, c);
+            if (updater_.penalized()) penalties_[k] += loss_weight * penalty;
             if (replays_) made_[k]++;
         });
         if (!replays_) return;
-        updates_[n_updates_++] = update;
+        updates_[n_updates_] = c;
+        loss_weights_[n_updates_++] = loss_weight;
         if (n_updates_ == window) settle();
     }
 
@@ -68,32 +75,30 @@ template <class T> class DeferredRows {
     }
 
   private:
-    struct Update {
-        Coefficients<T> coefficients;
-        double loss_weight;
-    };
     static constexpr int window = 256;  // updates that are remembered
 
     // The updates since the row's last, without a gradient from the data.
     void replay(int64_t k) {
-        for (; made_[k] < n_updates_; made_[k]++) {
-            std::memset(row_, 0, size_t(layer_.weights_row) * sizeof(T));
-            apply(k, updates_[made_[k]]);
-        }
+        const int made = made_[k], missed = n_updates_ - made;
+        if (missed == 0) return;
+        Vec<T> penalties[window * block_vectors];
+        std::fill_n(penalties, missed * block_vectors, Vec<T>{});
+        updater_.replay_row(offset(k), layer_.weights_row, updates_ + made, missed, penalties);
+        made_[k] = n_updates_;
+        // One after the other: sums that depended on how many are made at a time would depend on the clock.
+        for (int s = 0; updater_.penalized() && s < missed; s++)
+            penalties_[k] += loss_weights_[made + s] * double(sum_block<T>(penalties + s * block_vectors));
     }
 
-    // One update of a row, whose gradient from the data stands in row_.
-    void apply(int64_t k, const Update &update) {
-        const double penalty = updater_.update_row(layer_.weights + k * layer_.weights_row, row_, layer_.weights_row, update.coefficients);
-        if (updater_.penalized()) penalties_[k] += update.loss_weight * penalty;
-    }
+    int64_t offset(int64_t k) const { return layer_.weights + k * layer_.weights_row; }
 
     const Updater<T> &updater_;
     const Layer &layer_;
     const bool active_, replays_;
     int32_t *const made_;      // of the updates remembered, those that each row has seen
     double *const penalties_;
-    Update *updates_;          // of a thread, as the rest
+    Coefficients<T> *updates_; // of a thread, as the rest
+    double *loss_weights_;
     T *row_;
     int n_updates_ = 0;
     Range own_ = {0, 0};

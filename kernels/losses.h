@@ -80,10 +80,37 @@ T elementwise_loss(const T *z, const T *y, const T *scale, T *delta, int64_t row
     return sum_block<T>(sums);
 }
 
+template <class T, int V>
+void short_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T epsilon, Vec<T> *sums) {
+    const bool padded = row >= V * lanes<T>;
+    for (int64_t i = 0; i < rows; i++, z += row, y += row, scale += row, delta += row) {
+        ShortRow<T, V> zi = ShortRow<T, V>::read(z, n, padded, -std::numeric_limits<T>::infinity());
+        const ShortRow<T, V> yi = ShortRow<T, V>::read(y, n, padded, T(0));
+        const Vec<T> top = zi.largest();
+        ShortRow<T, V> e = zi.exp_shifted(top, n);
+        const T sum = e.sum();
+        const Vec<T> log_sum = log(splat(sum)) + top;
+        T target = 0;
+        for (int64_t j = 0; j < n; j++) target += y[j];
+        const Vec<T> factor = splat(scale[0] * target / sum), weight = splat(scale[0]);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            const Vec<T> zj = keep_lanes<T>(zi.at[v], n - v * lanes<T>, top[0]);
+            sums[v % block_vectors] = fma(weight * yi.at[v], cut_log_loss<T>(log_sum - zj, splat(epsilon)), sums[v % block_vectors]);
+            e.at[v] = fma(e.at[v], factor, -(weight * yi.at[v]));
+        }
+        e.write(delta, n, padded);
+    }
+}
+
 // sum over j of y_j * (log(sum exp z) - z_j), y a one-hot row or probabilities. The mean is over rows: scale is the row's.
 template <class T>
 T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T epsilon) {
     Vec<T> sums[block_vectors] = {};
+    if (with_short_row<T>(n, [=, &sums](auto vectors) {
+            short_cross_entropy<T, vectors()>(z, y, scale, delta, rows, n, row, epsilon, sums);
+        }))
+        return sum_block<T>(sums);
     for (int64_t i = 0; i < rows; i++, z += row, y += row, scale += row, delta += row) {
         const T sum = exp_shifted(z, n, delta), top = largest(z, n);
         const Vec<T> log_sum = log(splat(sum)) + top;

@@ -91,15 +91,65 @@ void update(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &
     });
 }
 
+// The slope of the penalties l1 * |w| + l2 / 2 * w², and their value.
+template <class T> FASTNN_INLINE Vec<T> penalty_slope(Vec<T> w, T l1, T l2) {
+    const Vec<T> sign = w == Vec<T>{} ? Vec<T>{} : copysign<T>(splat(T(1)), w);
+    return fma(splat(l2), w, l1 * sign);
+}
+template <class T> FASTNN_INLINE Vec<T> penalty_value(Vec<T> w, T l1, T l2) { return l1 * abs<T>(w) + T(0.5) * l2 * (w * w); }
+
+// Several updates of N vectors in their order, with no other gradient than the penalties', in registers: the same bits as one
+// update after the other. Each one's penalties are added to its block of `penalties`, if there are any, from its vector
+// `first` on.
+template <class T, template <class> class O, int N>
+FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties, int64_t first) {
+    Vec<T> wi[N], mi[N] = {}, vi[N] = {};
+#pragma GCC unroll 4
+    for (int u = 0; u < N; u++) {
+        wi[u] = load(w + u * lanes<T>);
+        if constexpr (O<T>::moments >= 1) mi[u] = load(m + u * lanes<T>);
+        if constexpr (O<T>::moments >= 2) vi[u] = load(v + u * lanes<T>);
+    }
+    for (int s = 0; s < n; s++) {
+        const Coefficients<T> &c = updates[s];
+#pragma GCC unroll 4
+        for (int u = 0; u < N; u++) {
+            if (penalties) penalties[s * block_vectors + (first + u) % block_vectors] += penalty_value<T>(wi[u], c.l1, c.l2);
+            const Vec<T> g = Vec<T>{} + penalty_slope<T>(wi[u], c.l1, c.l2);
+            wi[u] = O<T>::update(wi[u], max(splat(-clip_value), min(splat(clip_value), g)), mi[u], vi[u], c);
+        }
+    }
+#pragma GCC unroll 4
+    for (int u = 0; u < N; u++) {
+        store(w + u * lanes<T>, wi[u]);
+        if constexpr (O<T>::moments >= 1) store(m + u * lanes<T>, mi[u]);
+        if constexpr (O<T>::moments >= 2) store(v + u * lanes<T>, vi[u]);
+    }
+}
+
+// A row of whole vectors.
+template <class T, template <class> class O>
+void replay(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties) {
+    constexpr int panel = 4;
+    int64_t i = 0;
+    for (; i + panel * lanes<T> <= count; i += panel * lanes<T>)
+        replay_vectors<T, O, panel>(w + i, m + i, v + i, updates, n, clip_value, penalties, 0);
+    for (; i < count; i += lanes<T>)
+        replay_vectors<T, O, 1>(w + i, m + i, v + i, updates, n, clip_value, penalties, i / lanes<T>);
+}
+
+template <class T>
+using ReplayKernel = void (*)(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties);
+
 // What the penalties l1 * sum |w| + l2 / 2 * sum w² add: to the gradients in place, and to the loss as the result.
 template <class T> T add_penalty(const T *w, T *g, int64_t count, T l1, T l2) {
     Vec<T> sums[block_vectors] = {};
     for (int64_t i = 0; i < count; i += block_lanes<T>)
         for (int u = 0; u < block_vectors; u++) {
             const int64_t at = i + u * lanes<T>;
-            const Vec<T> wi = load(w + at), sign = wi == Vec<T>{} ? Vec<T>{} : copysign<T>(splat(T(1)), wi);
-            store(g + at, load(g + at) + fma(splat(l2), wi, l1 * sign));
-            sums[u] += l1 * abs<T>(wi) + T(0.5) * l2 * (wi * wi);
+            const Vec<T> wi = load(w + at);
+            store(g + at, load(g + at) + penalty_slope<T>(wi, l1, l2));
+            sums[u] += penalty_value<T>(wi, l1, l2);
         }
     return sum_block<T>(sums);
 }

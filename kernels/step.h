@@ -32,6 +32,12 @@ template <class T> constexpr UpdateKernel<T> updates_of_level[] = {
 #undef ROW
 };
 
+template <class T> constexpr ReplayKernel<T> replays_of_level[] = {
+#define ROW(name, Struct) replay<T, Struct>,
+    FASTNN_OPTIMIZERS(ROW)
+#undef ROW
+};
+
 constexpr int32_t identity = 0;       // the first activation, which needs no work
 
 inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
@@ -261,17 +267,14 @@ template <class T> class Step {
 
     const T *output(int64_t l) const { return layers_[l].out; }
 
-    // use(feature, gradient) for each feature of the thread's that the chunk has, with its row of weights' gradient, which
-    // stands in `row`.
+    // use(feature, next) for each feature of the thread's that the chunk has, and the one after it; the gradient of its row of
+    // weights stands in `row`, if there is one.
     template <class Use> void for_each_feature(T *row, Use use) const {
         const Layer &layer = network_.layers[0];
         entries_.for_each_column({0, layer.n_in}, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
-            sparse_gradient_row(first, end, layers_[0].delta, layer.row, layer.n_out, false, row);
-            use(k);
+            if (row) sparse_gradient_row(first, end, layers_[0].delta, layer.row, layer.n_out, false, row);
+            use(k, entries_.ends_at(end) ? k : int64_t(end->column));
         });
-    }
-    template <class Use> void for_each_feature(Use use) const {
-        entries_.for_each_column({0, network_.layers[0].n_in}, [&](int64_t k, const Entry<T> *, const Entry<T> *) { use(k); });
     }
 
   private:

@@ -126,6 +126,18 @@ template <class T> class Updater {
         return penalty;
     }
 
+    void prefetch_row(int64_t offset, int64_t count) const {
+        prefetch(parameters_ + offset, count);
+        for (int i = 0; i < o_.moments; i++) prefetch(moments_[i] + offset, count);
+    }
+
+    // Several of them without a gradient; what penalties add to the loss is added to `penalties`, a block for each.
+    void replay_row(int64_t offset, int64_t count, const Coefficients<T> *updates, int n, Vec<T> *penalties) const {
+        const auto moment = [=](int i) { return moments_[i] ? moments_[i] + offset : nullptr; };
+        replays_of_level<T>[o_.kind](parameters_ + offset, moment(0), moment(1), count, updates, n, T(o_.clip_value),
+                                     penalized() ? penalties : nullptr);
+    }
+
     bool descends() const { return fused_; }
     bool penalized() const { return o_.l1 > 0 || o_.l2 > 0; }
     bool plain() const { return !penalized() && !std::isfinite(o_.clip_value) && !clips_norm(); }

@@ -189,6 +189,11 @@ template <class T, int S = lanes<T> / 2> FASTNN_INLINE T sum_lanes(Vec<T> a) {
     if constexpr (S == 0) return a[0];
     else return sum_lanes<T, S / 2>(a + lanes_from<Vec<T>, S>(a, std::make_index_sequence<size_t(lanes<T>)>()));
 }
+// The largest lane, in all lanes.
+template <class T, int S = lanes<T> / 2> FASTNN_INLINE Vec<T> largest_lane(Vec<T> a) {
+    if constexpr (S == 0) return a;
+    else return largest_lane<T, S / 2>(max(a, lanes_from<Vec<T>, S>(a, std::make_index_sequence<size_t(lanes<T>)>())));
+}
 template <class T> FASTNN_INLINE T sum_block(const Vec<T> *block) { return sum_lanes<T>(fold_block<T>(block)); }
 
 }  // namespace
