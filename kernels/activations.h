@@ -208,6 +208,50 @@ template <class T, int V> struct ShortRow {
     }
 };
 
+// One vector for each of a few columns; those beyond the n that there are hold zeros.
+constexpr int most_columns = 4;
+template <class T> struct ColumnVectors {
+    Vec<T> at[most_columns] = {};
+
+    Vec<T> largest(int64_t n) const {
+        Vec<T> top = at[0];
+        for (int64_t j = 1; j < n; j++) top = max(at[j], top);
+        return top;
+    }
+    Vec<T> sum() const { return (at[0] + at[2]) + (at[1] + at[3]); }
+    ColumnVectors exp_shifted(int64_t n) const {
+        ColumnVectors e;
+        const Vec<T> top = largest(n);
+        for (int64_t j = 0; j < n; j++) e.at[j] = exp(at[j] - top);
+        return e;
+    }
+};
+
+// A block of rows that stand without padding, column by column.
+template <class T> class Columns {
+  public:
+    Columns() = default;
+    Columns(const T *from, int64_t rows, int64_t n) {
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < n; j++) at_[j][i] = from[i * n + j];
+        for (int64_t i = rows; i < block_lanes<T>; i++)
+            for (int64_t j = 0; j < n; j++) at_[j][i] = 0;
+    }
+    ColumnVectors<T> read(int v, int64_t n) const {
+        ColumnVectors<T> columns;
+        for (int64_t j = 0; j < n; j++) columns.at[j] = load(at_[j] + v * lanes<T>);
+        return columns;
+    }
+    void write(int v, int64_t j, Vec<T> values) { store(at_[j] + v * lanes<T>, values); }
+    void spread(T *to, int64_t rows, int64_t n) const {
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < n; j++) to[i * n + j] = at_[j][i];
+    }
+
+  private:
+    alignas(block_bytes) T at_[most_columns][size_t(block_lanes<T>)];
+};
+
 // Calls f with the number of vectors of a row of n as a constant, if these are few enough; says whether.
 template <class T, class F> FASTNN_INLINE bool with_short_row(int64_t n, F f) {
     if (n <= lanes<T>) f(std::integral_constant<int, 1>());
@@ -244,7 +288,20 @@ template <class T> struct Softmax {
             e.write(z, n, padded);
         }
     }
+    static void narrow_rows(T *z, int64_t rows, int64_t n) {
+        for (int64_t i = 0; i < rows; i += block_lanes<T>) {
+            const int64_t count = rows - i < block_lanes<T> ? rows - i : block_lanes<T>;
+            Columns<T> columns(z + i * n, count, n);
+            for (int v = 0; v < block_vectors; v++) {
+                const ColumnVectors<T> e = columns.read(v, n).exp_shifted(n);
+                const Vec<T> scale = T(1) / e.sum();
+                for (int64_t j = 0; j < n; j++) columns.write(v, j, e.at[j] * scale);
+            }
+            columns.spread(z + i * n, count, n);
+        }
+    }
     static void value(T *z, int64_t rows, int64_t n, int64_t row) {
+        if (row == n && n <= most_columns) return narrow_rows(z, rows, n);
         if (with_short_row<T>(n, [=](auto vectors) { short_rows<vectors()>(z, rows, n, row); })) return;
         for (int64_t i = 0; i < rows; i++, z += row) {
             const T scale = T(1) / exp_shifted(z, n, z);

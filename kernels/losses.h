@@ -103,10 +103,35 @@ void short_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int64
     }
 }
 
+// Rows of at most 4 values that stand without padding, a block of rows at a time, each in a lane. Sums over a row are in the
+// order that the lanes of a block have.
+template <class T>
+void narrow_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, T epsilon, Vec<T> *sums) {
+    for (int64_t i = 0; i < rows; i += block_lanes<T>) {
+        const int64_t count = rows - i < block_lanes<T> ? rows - i : block_lanes<T>;
+        const Columns<T> zs(z + i * n, count, n), ys(y + i * n, count, n), weights(scale + i * n, count, n);
+        Columns<T> deltas;
+        for (int v = 0; v < block_vectors; v++) {
+            const ColumnVectors<T> zi = zs.read(v, n), yi = ys.read(v, n), e = zi.exp_shifted(n);
+            const Vec<T> sum = e.sum(), log_sum = log(sum) + zi.largest(n), weight = weights.read(v, n).at[0];
+            const Vec<T> factor = weight * (((yi.at[0] + yi.at[1]) + yi.at[2]) + yi.at[3]) / sum;
+            for (int64_t j = 0; j < n; j++) {
+                sums[v] = fma(weight * yi.at[j], cut_log_loss<T>(log_sum - zi.at[j], splat(epsilon)), sums[v]);
+                deltas.write(v, j, fma(e.at[j], factor, -(weight * yi.at[j])));
+            }
+        }
+        deltas.spread(delta + i * n, count, n);
+    }
+}
+
 // sum over j of y_j * (log(sum exp z) - z_j), y a one-hot row or probabilities. The mean is over rows: scale is the row's.
 template <class T>
 T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T epsilon) {
     Vec<T> sums[block_vectors] = {};
+    if (row == n && n <= most_columns) {
+        narrow_cross_entropy(z, y, scale, delta, rows, n, epsilon, sums);
+        return sum_block<T>(sums);
+    }
     if (with_short_row<T>(n, [=, &sums](auto vectors) {
             short_cross_entropy<T, vectors()>(z, y, scale, delta, rows, n, row, epsilon, sums);
         }))
