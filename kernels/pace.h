@@ -14,7 +14,8 @@ using Clock = std::chrono::steady_clock;
 inline double seconds_between(Clock::time_point from, Clock::time_point to) { return std::chrono::duration<double>(to - from).count(); }
 
 // A run goes in laps, each with one number of threads. The one that isn't preferred is tried now and then, for up to a tenth
-// of the time: where it takes twice as long, a run takes 5 % longer.
+// of the time: where it takes twice as long, a run takes 5 % longer. Several are first tried when a run is so long that the
+// time in which sleeping threads wake, or wait for a CPU that another library's threads hold, is not much of it.
 class Pacer {
   public:
     Pacer(Training &training, bool serial)
@@ -68,7 +69,7 @@ class Pacer {
   private:
     // Seconds.
     static constexpr double lap = 4e-3, waking = 12e-3, one_trial = 1e-3, several_trial = waking + 2e-3;
-    static constexpr double first_interval = 1e-3, one_interval = 25 * one_trial, several_interval = 10 * several_trial;
+    static constexpr double first_interval = 25e-3, one_interval = 25 * one_trial, several_interval = 10 * several_trial;
     static constexpr double window = 10e-3;  // what is remembered
     static constexpr double gain = 0.99;     // what several threads must save to be worth their cores
 
@@ -76,7 +77,7 @@ class Pacer {
     double &pace_of(bool several) const { return several ? pace_->several : pace_->one; }
     double interval() const { return !known() ? first_interval : several_ ? one_interval : several_interval; }
     bool known() const { return pace_->one > 0 && pace_->several > 0; }
-    bool prefers_several() const { return known() ? pace_->several < gain * pace_->one : n_threads_ > 1; }
+    bool prefers_several() const { return known() && pace_->several < gain * pace_->one; }
 
     Pace *const pace_;
     const int n_threads_, most_threads_;

@@ -13,6 +13,7 @@ from libc.string cimport memset
 from fastnn._kernels cimport *
 
 import os
+from math import prod
 
 import numpy as np
 
@@ -178,7 +179,7 @@ cdef int fill_rows(Rows *rows, cnp.ndarray a, str argument, int64_t n_rows, int6
 
 def aligned_zeros(shape, dtype):
     """Zeros that begin at a multiple of 64 bytes."""
-    cdef int64_t bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    cdef int64_t bytes = (shape if isinstance(shape, int) else prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(bytes + 64, np.uint8)
     cdef int64_t skip = -<int64_t><uintptr_t>cnp.PyArray_DATA(raw) % 64
     skip = skip + 64 if skip < 0 else skip

@@ -73,6 +73,9 @@ def _plan(trainer: Trainer, run: Run, epochs_left: int) -> int:
 
 def _record(trainer: Trainer, run: Run, history: History, validation: tuple[Any, ...] | None) -> None:
     first, last = history.epochs, run.epoch
+    if last == first + 1 and validation is None:  # in a loop over epochs
+        history.append(loss=run.epoch_loss[first], learning_rate=run.last_rate(first), seconds=run.epoch_seconds[first])
+        return
     history.extend(
         loss=run.epoch_loss[first:last],
         learning_rate=run.last_rates(first, last),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,11 @@ class History(Mapping[str, NDArray[np.float64]]):
 
     def append(self, *, loss: float, learning_rate: float, seconds: float, val_loss: float | None = None) -> None:
         """Add one epoch; `val_loss` either for all epochs or for none."""
-        validation = None if val_loss is None else [val_loss]
-        self.extend(loss=[loss], learning_rate=[learning_rate], seconds=[seconds], val_loss=validation)
+        given = {"loss": loss, "val_loss": val_loss, "learning_rate": learning_rate, "seconds": seconds}
+        self._make_room({name for name, value in given.items() if value is not None}, 1)
+        for name, buffer in self._buffers.items():
+            buffer[self._epochs] = given[name]
+        self._epochs += 1
 
     def extend(
         self, *, loss: ArrayLike, learning_rate: ArrayLike, seconds: ArrayLike, val_loss: ArrayLike | None = None
@@ -61,14 +64,19 @@ class History(Mapping[str, NDArray[np.float64]]):
         for name, values in new.items():
             if values.shape != (count,):
                 raise ValueError(f"{name}: got shape {values.shape}, expected ({count},): one value an epoch")
-        if self._epochs == 0:
-            self._buffers = {name: np.empty(0) for name in new}
-        elif self._buffers.keys() != new.keys():
-            raise ValueError("val_loss: got it for some epochs only, expected it for all or for none")
+        self._make_room(new.keys(), count)
         for name, values in new.items():
-            self._buffers[name] = _grown(self._buffers[name], self._epochs, count)
             self._buffers[name][self._epochs : self._epochs + count] = values
         self._epochs += count
+
+    def _make_room(self, names: Set[str], count: int) -> None:
+        if self._epochs == 0:
+            self._buffers = {name: np.empty(0) for name in names}
+        elif self._buffers.keys() != names:
+            raise ValueError("val_loss: got it for some epochs only, expected it for all or for none")
+        for name, buffer in self._buffers.items():
+            if self._epochs + count > len(buffer):
+                self._buffers[name] = _grown(buffer, self._epochs, count)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the loss of every epoch, and the validation loss where there is one.

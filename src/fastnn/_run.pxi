@@ -71,7 +71,8 @@ cdef class Run:
         """The array with the order of the rows, checked where it was given."""
         if order is None:
             return np.empty(n_rows, np.int64)
-        if not cnp.PyArray_ISCARRAY(order) or cnp.PyArray_TYPE(order) != cnp.NPY_INT64 or (np.sort(order) != np.arange(n_rows)).any():
+        fits = cnp.PyArray_ISCARRAY(order) and cnp.PyArray_TYPE(order) == cnp.NPY_INT64 and cnp.PyArray_SIZE(order) == n_rows
+        if not fits or order.min() < 0 or order.max() >= n_rows:
             raise ValueError(f"order must be a permutation of 0 to {n_rows - 1}")
         return order
 
@@ -85,6 +86,10 @@ cdef class Run:
         self.t.rates = <const double *>cnp.PyArray_DATA(rates)
         self.t.rate_stride = 0 if cnp.PyArray_SIZE(rates) == 1 else 1
         self.t.step = 0
+
+    def last_rate(self, int64_t epoch):
+        """The rate of the last step of an epoch."""
+        return self.rates[0 if self.t.rate_stride == 0 else (epoch - self.rates_from + 1) * self.steps - 1]
 
     def last_rates(self, int64_t epoch, int64_t end):
         """The rate of the last step of each epoch from `epoch` up to `end`."""

@@ -38,9 +38,14 @@ def real(
     ValueError
         If `value` is not finite or lies outside of the interval.
     """
-    expected = "a finite number" + _interval(low, high, exclude_low, exclude_high)
+    if type(value) is float and low < value < high:  # most come so, and need no more
+        return value
+
+    def expected() -> str:
+        return "a finite number" + _interval(low, high, exclude_low, exclude_high)
+
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected {expected}")
+        raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected {expected()}")
     try:
         number = float(value)
     except OverflowError:
@@ -48,7 +53,7 @@ def real(
     inside = low < number if exclude_low else low <= number
     inside = inside and (number < high if exclude_high else number <= high)
     if not inside or not math.isfinite(number):
-        raise ValueError(f"{argument}: got {value!r}, expected {expected}")
+        raise ValueError(f"{argument}: got {value!r}, expected {expected()}")
     return number
 
 
