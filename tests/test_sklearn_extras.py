@@ -72,7 +72,9 @@ def test_an_activation_of_ones_own():
 
 @pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", losses.Quantile(0.9), losses.Huber(0.1)], ids=repr)
 def test_losses(loss):
-    fitted = regressor(loss=loss, max_iter=200, learning_rate_init=0.01, alpha=0.0, n_iter_no_change=200).fit(X_numbers, y_numbers)
+    fitted = regressor(loss=loss, max_iter=200, learning_rate_init=0.01, alpha=0.0, n_iter_no_change=200).fit(
+        X_numbers, y_numbers
+    )
     assert fitted.loss_curve_[-1] < fitted.loss_curve_[0] / 1.5
     if loss == losses.Quantile(0.9):
         assert 0.85 < np.mean(y_numbers < fitted.predict(X_numbers)) < 0.95
@@ -154,7 +156,9 @@ def test_validation_data_of_ones_own(stops):
         assert fitted.best_validation_score_ == fitted.score(X[held], y[held]) == max(fitted.validation_scores_)
     else:
         np.testing.assert_array_equal(parameters_of(fitted), parameters_of(plain))
-        np.testing.assert_allclose(fitted.validation_loss_curve_[-1], log_loss(y[held], fitted.predict_proba(X[held])), rtol=1e-9)
+        np.testing.assert_allclose(
+            fitted.validation_loss_curve_[-1], log_loss(y[held], fitted.predict_proba(X[held])), rtol=1e-9
+        )
 
 
 def test_validation_loss_curve_of_the_part_held_out():
@@ -321,3 +325,13 @@ def test_wrong_parameters(options, message):
 def test_warning_of_the_end():
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(8\) reached"):
         classifier().fit(X, y)
+
+
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True}], ids=repr)
+def test_resume_of_what_was_not_kept_is_a_warm_start(options):
+    plain = classifier(warm_start=True, **options).fit(X, y).fit(X, y)
+    late = classifier(warm_start=True, **options).fit(X, y).set_params(resume=True)
+    if options:  # the rows that were held out are not known any more
+        np.testing.assert_array_equal(parameters_of(late.fit(X, y)), parameters_of(plain))
+    else:
+        assert (parameters_of(late.fit(X, y)) != parameters_of(plain)).any()

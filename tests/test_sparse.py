@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from _helpers import data, links_of, model_of, optimizer_of
 
-from fastnn import SGD, Adam, AdaGrad, Trainer, _core, losses
+from fastnn import SGD, AdaGrad, Adam, Trainer, _core, losses
 
 scipy_sparse = pytest.importorskip("scipy.sparse")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     """Base of the two estimators; not for users."""
 
     _rules: Mapping[str, _parameters.Rule] = _parameters.RULES
+    _random_state: np.random.RandomState  # of the last fit
 
     # ---- What differs between the two ----
 
@@ -58,7 +60,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         """Return the classes by which held-out rows are chosen."""
         return None
 
-    def _original(self, y: NDArray[Any]) -> NDArray[Any]:
+    def _original(self, y: NDArray[Any]) -> Any:
         """Return checked targets as a scorer takes them."""
         return y
 
@@ -66,7 +68,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         """Return the score of outputs for checked targets."""
         raise NotImplementedError
 
-    def _decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
+    def _decode(self, outputs: NDArray[Any]) -> Any:
         """Return predictions from the network's outputs."""
         raise NotImplementedError
 
@@ -89,12 +91,13 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         X, y = self._check_target(X, y, reset=first, incremental=incremental)
         sample_weight = self._weight(y, sample_weight)
         held_out = None if validation is None else self._check_held_out(*validation)
-        resumes = self.resume and self.warm_start and not first and not incremental
+        resumes = self.warm_start and not first and not incremental and self._can_resume()
         random_state = self._random_state if resumes else check_random_state(self.random_state)
         if first:
             self._begin(X, y, hidden, random_state)
         elif list(self.network_.layer_sizes[1:-1]) != hidden:
-            raise ValueError(f"hidden_layer_sizes: got {hidden}, expected those of the fitted network, {self.network_.layer_sizes[1:-1]}")
+            kept = self.network_.layer_sizes[1:-1]
+            raise ValueError(f"hidden_layer_sizes: got {hidden}, expected those of the fitted network, {kept}")
         self._take_assigned()
         self._random_state = random_state
         if self.solver == "lbfgs":
@@ -106,7 +109,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     def _begin(self, X: Any, y: Any, hidden: list[int], random_state: np.random.RandomState) -> None:
         """Make the network with its initial weights, and the attributes of an estimator that has seen nothing."""
         self.n_iter_ = self.t_ = 0
-        self.out_activation_, loss = self._output()
+        self.out_activation_, _ = self._output()
         self.n_outputs_ = self._count_outputs(y)
         sizes = (X.shape[1], *hidden, self.n_outputs_)
         self.n_layers_ = len(sizes)
@@ -139,6 +142,11 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         several = isinstance(self.activation, list | tuple | np.ndarray)
         return [activation_of(a) for a in (self.activation if several else [self.activation] * n_hidden)]
 
+    def _can_resume(self) -> bool:
+        """Return whether the last fit has left all that an exact continuation needs."""
+        needed = ("_trainer", "_last_parameters", "_split_state") if self.early_stopping else ("_trainer",)
+        return bool(self.resume) and all(getattr(self, name, None) is not None for name in needed)
+
     def _fit_lbfgs(self, X: Any, y: Any, sample_weight: Any) -> None:
         from fastnn.sklearn._lbfgs import Objective, fit_lbfgs
 
@@ -154,7 +162,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         X, y = self._check_target(X, y, reset=False, incremental=True)
         return X, y, self._weight(y, sample_weight)
 
-    @available_if(_solver_has_epochs)
+    @available_if(_solver_has_epochs)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
         """Train for one epoch over the given rows, going on from where the last call ended.
 
@@ -184,20 +192,23 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     def _take_assigned(self) -> None:
         """Let the network have what was put in the place of its views in `coefs_` and `intercepts_`."""
         network = self.network_._network
-        for shown, views in ((self.coefs_, network.weights), (self.intercepts_, network.biases)):
-            for i, view in enumerate(views):
-                if shown[i] is not view:
-                    view[...] = shown[i]
-                    shown[i] = view
+        pairs = ((self.coefs_, network.weights), (self.intercepts_, network.biases))
+        if all(len(shown) == len(own) and all(map(operator.is_, shown, own)) for shown, own in pairs):
+            return
+        model = _fitted.network_with(self.network_, self.coefs_, self.intercepts_)
+        if model is not self.network_:
+            self.network_ = model
+            self.__dict__.pop("_trainer", None)  # which trains the one before
+        self._show_network()
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self, "network_")
         X = checked_inputs(self, X)
         self._take_assigned()
         outputs = self.network_.predict(X, n_threads=thread_count(self.n_jobs))
-        return outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False) if X.dtype.kind == "f" else outputs
+        return outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False)
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: ArrayLike) -> Any:
         """Predict using the fitted network.
 
         Parameters
@@ -251,6 +262,33 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         return _fitted.input_gradients(self.network_, X)
 
     # ---- Keeping ----
+
+    def to_sklearn(self) -> Any:
+        """Return scikit-learn's estimator with the same parameters, fitted attributes and predictions.
+
+        It can be trained further, as from a new optimizer. `from_sklearn` is the way back.
+
+        Returns
+        -------
+        estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+            Not fitted if this one is not.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is at a value that scikit-learn does not know.
+
+        Examples
+        --------
+        >>> from fastnn.sklearn import MLPClassifier
+        >>> ours = MLPClassifier((8,), solver="lbfgs", random_state=0).fit([[0.0], [1.0]], ["no", "yes"])
+        >>> theirs = ours.to_sklearn()
+        >>> theirs.predict([[0.1], [0.8]])
+        array(['no', 'yes'], dtype='<U3')
+        """
+        from fastnn.sklearn._convert import to_sklearn
+
+        return to_sklearn(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but the views of the network."""

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
 
 from fastnn.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP, _solver_has_epochs
-from fastnn.sklearn._data import checked_weight
+from fastnn.sklearn._classes import Classes, classes_of, plain_classes
+from fastnn.sklearn._data import checked_pair, checked_weight
 
 _CLASS_WEIGHT = _parameters.Rule(
     "'balanced', a dict of weights by class, or None",
@@ -25,6 +25,99 @@ _CLASS_WEIGHT = _parameters.Rule(
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
+    """Multi-layer perceptron classifier: `sklearn.neural_network.MLPClassifier`, and more.
+
+    For the same data, parameters and `random_state` it comes to the same numbers. Every parameter after `max_fun` is
+    beyond scikit-learn's.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer.
+    activation : str, activation of `fastnn.jit`, or list with one for each hidden layer, default="relu"
+        "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also "leaky_relu", "elu", "gelu", "silu",
+        "softplus", "sin".
+    solver : str or optimizer of `fastnn.optimizers`, default="adam"
+        "lbfgs", "sgd", "adam"; beyond scikit-learn also "adamw", "adagrad", "rmsprop". An object has its own learning rate.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty ``alpha / 2 * sum(w**2)``, divided by the number of samples (of each batch).
+    batch_size : int, default="auto"
+        "auto" is ``min(200, n_samples)``.
+    learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default="constant"
+        The two others than "constant" are for solver "sgd". A schedule of `fastnn.schedules`, or any callable from step
+        numbers to rates, is for every solver by batches.
+    learning_rate_init : float, default=0.001
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+    max_iter : int, default=200
+        Epochs, or iterations of lbfgs, at most.
+    shuffle : bool, default=True
+    random_state : int, RandomState instance or None, default=None
+        For initial weights, the rows that are held out, their order, and dropout.
+    tol : float, default=1e-4
+        What loss or score must improve by, within `n_iter_no_change` epochs; for lbfgs, its `gtol`.
+    verbose : bool or int, default=False
+    warm_start : bool, default=False
+        Go on from the parameters of the last fit.
+    momentum : float, default=0.9
+    nesterovs_momentum : bool, default=True
+    early_stopping : bool, default=False
+        Hold rows out, stop by their score, and keep the parameters of the best one.
+    validation_fraction : float, default=0.1
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999 and 1e-8
+        Adam's.
+    n_iter_no_change : int, default=10
+    max_fun : int, default=15000
+        Evaluations of lbfgs at most.
+    class_weight : dict, "balanced" or None, default=None
+        What the samples of each class count, beside their own weights.
+    dropout : float or list with one for each hidden layer, default=0.0
+        Probability that a hidden unit is left out of a training step. Not for lbfgs.
+    clip_norm, clip_value : float, default=None
+        Bounds of the gradient's norm and of its elements. Not for lbfgs.
+    scoring : str or callable, default=None
+        The score that `early_stopping` looks at: a name of `sklearn.metrics.get_scorer_names`, or a function of estimator,
+        X and y. If None, the accuracy.
+    resume : bool, default=False
+        With `warm_start`, a fit goes on exactly where the last one ended: with its moments, step count, random numbers,
+        held-out rows and stopping rules, to the bits of a single longer fit.
+    lazy_updates : bool, default=False
+        Of sparse inputs: see `fastnn.Trainer`.
+    n_jobs : int, default=None
+        Threads of a fit or prediction: as many as pay if None, -1 for all. Results are the same to the bit.
+    progress : bool or `fastnn.callbacks.ProgressBar`, default=False
+
+    Attributes
+    ----------
+    classes_ : ndarray
+    network_ : fastnn.MLP
+        The network inside.
+    coefs_, intercepts_ : list of ndarray
+        Weights (n_in, n_out) and biases (n_out,) of each layer: live views of the network.
+    loss_, best_loss_ : float
+        Of the last epoch, and the least; the latter is None with early stopping.
+    loss_curve_, validation_loss_curve_ : list of float
+        Losses of the epochs; on held-out rows, where there are some, without the penalty.
+    validation_scores_, best_validation_score_ : list of float, and float
+        With early stopping, else None.
+    n_iter_, t_ : int
+        Epochs of the last fit, and samples seen in all.
+    n_features_in_, n_layers_, n_outputs_ : int
+    feature_names_in_ : ndarray of str
+        If all names of X's columns are strings.
+    out_activation_ : str
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = MLPClassifier((16,), solver="lbfgs", random_state=0).fit(X, y)
+    >>> classifier.score(X, y) > 0.95
+    True
+    >>> classifier.predict(X[:3])
+    array([0, 0, 0])
+    """
+
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -63,6 +156,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     ) -> None:
         self._set_parameters(locals())
 
+    loss = "log_loss"  # which is no parameter
+
     _rules: Mapping[str, _parameters.Rule] = {**_parameters.RULES, "class_weight": _CLASS_WEIGHT}
 
     def fit(
@@ -96,7 +191,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=False, validation=validation)
         return fitted
 
-    @available_if(_solver_has_epochs)
+    @available_if(_solver_has_epochs)  # type: ignore[untyped-decorator]
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> MLPClassifier:
@@ -126,69 +221,38 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def _take_classes(self, y: Any, classes: Any) -> None:
         known = getattr(self, "classes_", None)
-        if known is None and type_of_target(y).startswith("multilabel"):
-            self._set_classes(y, "multilabel-indicator")
-        elif known is None:
-            if classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            self._set_classes(classes, type_of_target(classes))
+        if known is None and classes is None and not type_of_target(y).startswith("multilabel"):
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if known is None:
+            # Of an indicator matrix the columns count, whatever `classes` says.
+            self._set_classes(classes_of(y if type_of_target(y).startswith("multilabel") else classes))
         elif classes is not None and not np.array_equal(known, unique_labels(classes)):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
 
-    def _set_classes(self, y: Any, kind: str) -> None:
-        if kind not in ("binary", "multiclass", "multilabel-indicator"):
-            raise ValueError(f"Unknown label type: got {kind} targets, expected classes or an indicator matrix of labels.")
-        self.classes_ = unique_labels(y)
-        self._target_kind = kind
+    def _set_classes(self, classes: Classes) -> None:
+        self.classes_, self._classes = classes.names, classes
 
     def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=(np.float64, np.float32), reset=reset
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = checked_pair(self, X, y, numeric=False, reset=reset)
         first = not hasattr(self, "classes_") or not (self.warm_start or incremental)
-        if y.ndim == 1 and y.dtype.kind in "iubU":
-            classes, codes = np.unique(y, return_inverse=True)
-            if len(classes) <= len(y) / 2:  # scikit-learn warns of more
-                if first:
-                    self.classes_, self._target_kind = classes, "binary" if len(classes) <= 2 else "multiclass"
-                    return X, codes
-                self._compare_classes(classes, incremental)
-                return X, self._encode(y)
+        plain = plain_classes(y)
         if first:
-            self._set_classes(y, type_of_target(y, input_name="y"))
+            self._set_classes(classes_of(y, input_name="y") if plain is None else plain[0])
+            if plain is not None:
+                return X, plain[1]
         else:
-            self._compare_classes(unique_labels(y), incremental)
-        return X, self._encode(y)
-
-    def _compare_classes(self, classes: NDArray[Any], incremental: bool) -> None:
-        if self.warm_start and not incremental and not np.array_equal(classes, self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
-                f"got {self.classes_}, `y` has {classes}"
-            )
-        if not np.isin(classes, self.classes_).all():
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
-
-    def _encode(self, y: Any) -> NDArray[Any]:
-        """Return the number of each row's class, or the indicator matrix as an array."""
-        if self._target_kind == "multilabel-indicator":
-            dense = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
-            if dense.ndim != 2 or dense.shape[1] != len(self.classes_):
-                raise ValueError(f"y: got shape {dense.shape}, expected an indicator matrix with {len(self.classes_)} columns")
-            return (dense != 0).astype(np.uint8)
-        return np.searchsorted(self.classes_, y)
+            found = unique_labels(y) if plain is None else plain[0].names
+            self._classes.compare(found, all_of_them=self.warm_start and not incremental)
+        return X, self._classes.encode(y)
 
     # ---- What the base asks for ----
 
     def _output(self) -> tuple[str, Loss]:
-        return ("softmax", CrossEntropy()) if self._target_kind == "multiclass" else ("logistic", BinaryCrossEntropy())
+        softmax = self._classes.kind == "multiclass"
+        return ("softmax", CrossEntropy()) if softmax else ("logistic", BinaryCrossEntropy())
 
     def _count_outputs(self, y: NDArray[Any]) -> int:
-        return 1 if self._target_kind == "binary" else len(self.classes_)
+        return 1 if self._classes.kind == "binary" else len(self.classes_)
 
     def _weight(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
         """Return the rows' weights, times those of their classes."""
@@ -199,28 +263,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return checked_weight(by_class if weight is None else by_class * weight, len(y))
 
     def _native_target(self, y: NDArray[Any]) -> NDArray[Any]:
-        return y[:, None] if self._target_kind == "binary" else y
+        return y[:, None] if self._classes.kind == "binary" else y
 
     def _stratification(self, y: NDArray[Any]) -> NDArray[Any] | None:
-        return y.astype(bool) if self.n_outputs_ == 1 else None
+        # A column, of which scikit-learn makes text, so that it names the classes as it does its own.
+        return y.astype(bool)[:, None] if self.n_outputs_ == 1 else None
 
-    def _original(self, y: NDArray[Any]) -> NDArray[Any]:
-        return y if self._target_kind == "multilabel-indicator" else self.classes_[y]
+    def _original(self, y: NDArray[Any]) -> Any:
+        return self._classes.decode(y)
 
-    def _codes(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return predictions in the form of checked targets."""
-        if self._target_kind == "multiclass":
-            return outputs.argmax(axis=1)
-        codes = outputs > 0.5
-        if self._target_kind == "multilabel-indicator":
-            return codes.astype(int)
-        return codes.ravel().astype(np.intp) if len(self.classes_) > 1 else np.zeros(len(codes), np.intp)
-
-    def _decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        return self._original(self._codes(outputs))
+    def _decode(self, outputs: NDArray[Any]) -> Any:
+        return self._classes.decode(self._classes.codes(outputs))
 
     def _score_outputs(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
-        right = self._codes(outputs) == y
+        right = self._classes.codes(outputs) == y
         return float(np.average(right if right.ndim == 1 else right.all(axis=1), weights=weight))
 
     # ---- Probabilities ----
@@ -239,7 +295,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             In the order of `classes_`; of each label, where there are several to a row.
         """
         outputs = self._outputs(X)
-        return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
+        return np.column_stack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray[Any]:
         """Return the logarithms of the probabilities of the classes.
@@ -255,7 +311,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             ``log(predict_proba(X))``.
         """
         probabilities = self.predict_proba(X)
-        return np.log(probabilities, out=probabilities)
+        return np.asarray(np.log(probabilities, out=probabilities))
 
     def __sklearn_tags__(self) -> Any:
         """Say that several labels to a row are taken."""

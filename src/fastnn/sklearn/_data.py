@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_array, validate_data
 
 from fastnn import _arrays, _core
@@ -46,28 +47,49 @@ def checked_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | Non
         raise ValueError(f"sample_weight: got shape {weight.shape}, expected ({n_rows},), one number for each sample")
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    return np.require(weight, requirements=["C", "A"])
+    return np.asarray(np.require(weight, requirements=["C", "A"]))
 
 
 def checked_inputs(estimator: Any, X: Any) -> Any:
-    """Return inputs for a fitted estimator, after all of scikit-learn's checks.
-
-    A plain array of finite floats of the right shape passes them here, without the time that their general form takes.
-    """
-    if (
-        type(X) is np.ndarray
-        and X.ndim == 2
-        and X.dtype in (np.float64, np.float32)
-        and X.shape[1] == estimator.n_features_in_
-        and X.shape[0] > 0
-        and X.flags.c_contiguous
-        and X.flags.aligned
-        and X.flags.writeable
-        and not hasattr(estimator, "feature_names_in_")
-        and _core.first_not_finite(X) < 0
-    ):
+    """Return inputs for a fitted estimator, after all of scikit-learn's checks."""
+    if _is_plain(X) and X.shape[1] == estimator.n_features_in_ and not hasattr(estimator, "feature_names_in_"):
         return X
     return validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
+
+
+def checked_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, Any]:
+    """Return inputs and targets, after all of scikit-learn's checks; with `reset`, of which features is noted."""
+    plain_y = type(y) is np.ndarray and y.ndim == 1 and (y.dtype.kind in "iub" or (_has_floats(y) and _all_finite(y)))
+    if plain_y and _is_plain(X) and len(X) == len(y) and not hasattr(estimator, "feature_names_in_"):
+        if reset:
+            estimator.n_features_in_ = X.shape[1]
+            return X, y
+        if X.shape[1] == estimator.n_features_in_:
+            return X, y
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse=["csr", "csc"],
+        multi_output=True,
+        y_numeric=numeric,
+        dtype=(np.float64, np.float32),
+        reset=reset,
+    )
+    return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+
+def _is_plain(X: Any) -> bool:
+    """Return whether X passes all checks, as a plain array of finite floats does: their general form takes its time."""
+    return type(X) is np.ndarray and X.ndim == 2 and X.size > 0 and _has_floats(X) and _all_finite(X)
+
+
+def _has_floats(array: NDArray[Any]) -> bool:
+    return array.dtype in (np.float64, np.float32) and array.flags.c_contiguous and array.flags.aligned
+
+
+def _all_finite(array: NDArray[Any]) -> bool:
+    return _core.first_not_finite(array) < 0
 
 
 def thread_count(n_jobs: int | None) -> int | None:

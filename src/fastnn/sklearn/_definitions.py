@@ -74,10 +74,22 @@ def make_optimizer(estimator: Any, learning_rate: LearningRate) -> Optimizer:
         momentum = min(estimator.momentum, np.nextafter(1.0, 0.0))
         return optimizers.SGD(learning_rate, momentum, nesterov=estimator.nesterovs_momentum and momentum > 0)
     if solver in ("adam", "adamw"):
-        return optimizers.OPTIMIZERS[solver](
-            learning_rate, beta_1=estimator.beta_1, beta_2=estimator.beta_2, epsilon=estimator.epsilon
-        )
+        kind = optimizers.Adam if solver == "adam" else optimizers.AdamW
+        return kind(learning_rate, beta_1=estimator.beta_1, beta_2=estimator.beta_2, epsilon=estimator.epsilon)
     return optimizers.OPTIMIZERS[solver](learning_rate)
+
+
+class RateRule:
+    """What becomes of an estimator's learning rate from epoch to epoch, as its parameters say at this time."""
+
+    def __init__(self, estimator: Any) -> None:
+        rule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
+        self.inverse_scaling, self.adaptive = rule == "invscaling", rule == "adaptive"
+        self.first, self.power = float(estimator.learning_rate_init), estimator.power_t
+
+    def after(self, t: Any) -> Any:
+        """Return the inversely scaled rate after t samples."""
+        return self.first / (t + 1) ** self.power
 
 
 class EstimatorTrainer(Trainer):
@@ -122,12 +134,18 @@ class EstimatorTrainer(Trainer):
         )
         self._loss = native_loss(loss, model.layer_sizes[-1], model.dtype)
         self._native["penalty_per_weight"] = True
+        self.rate_rule = RateRule(estimator)
         if estimator.solver == "adam":
             self._native["epsilon_hat"] = True
         if estimator.solver == "sgd":
             self._native["rate_in_velocity"] = True
             self._native["decay_1"] = float(estimator.momentum)
         self.order: NDArray[np.int64] | None = None  # of the rows, shuffled anew from epoch to epoch
+
+    def follow(self, estimator: Any) -> None:
+        """Take over what an estimator may change from one call of `partial_fit` to the next; the optimizer is as it was."""
+        self.shuffle = bool(estimator.shuffle)
+        self.l2 = self._native["l2"] = float(estimator.alpha)
 
     def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> tuple[Any, Any, bool, Any]:
         return X, y, self._loss.name == "cross_entropy", sample_weight

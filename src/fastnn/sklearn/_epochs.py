@@ -54,7 +54,8 @@ class EpochWatcher:
     def end_epoch(self, trainer: EstimatorTrainer, loss: float) -> None:
         """Take note of an epoch and its loss."""
         self._note(loss)
-        self._decay_rate()
+        if trainer.rate_rule.inverse_scaling:
+            self._estimator._learning_rate = trainer.rate_rule.after(self._estimator.t_)
         if self._estimator._no_improvement_count > self._estimator.n_iter_no_change:
             self.stopped = self._stops(trainer)
             if not self.stopped:
@@ -94,11 +95,6 @@ class EpochWatcher:
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
         estimator.best_loss_ = min(estimator.best_loss_, loss)
 
-    def _decay_rate(self) -> None:
-        estimator = self._estimator
-        if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
-            estimator._learning_rate = inverse_scaling(estimator, estimator.t_)
-
     def _stops(self, trainer: EstimatorTrainer) -> bool:
         """Stop without improvement, or lower an adaptive learning rate."""
         estimator = self._estimator
@@ -106,7 +102,7 @@ class EpochWatcher:
         message = (
             f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive epochs."
         )
-        adaptive = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
+        adaptive = trainer.rate_rule.adaptive
         stops = not adaptive or estimator._learning_rate <= _LEAST_RATE
         if not stops:
             estimator._learning_rate /= _RATE_DIVISOR
@@ -119,30 +115,25 @@ class EpochWatcher:
         return stops
 
 
-def inverse_scaling(estimator: Any, t: Any) -> Any:
-    """Return the learning rate after t samples."""
-    return float(estimator.learning_rate_init) / (t + 1) ** estimator.power_t
-
-
 class InverseScaling:
     """The learning rates of a run that go down from epoch to epoch, as a schedule.
 
     Parameters
     ----------
+    trainer : EstimatorTrainer
+        Its rule is that of the rates.
     estimator : estimator
         Its present rate is that of the first epoch.
-    n_rows, steps : int
-        Rows and steps of an epoch.
-    updates : int
-        Those that have been made.
+    n_rows : int
+        Rows of an epoch.
     """
 
-    def __init__(self, estimator: Any, n_rows: int, steps: int, updates: int) -> None:
-        self._estimator, self._first_rate, self._first_t = estimator, estimator._learning_rate, estimator.t_
-        self._n_rows, self._steps, self._updates = n_rows, steps, updates
+    def __init__(self, trainer: EstimatorTrainer, estimator: Any, n_rows: int) -> None:
+        self._rule, self._first_rate, self._first_t = trainer.rate_rule, estimator._learning_rate, estimator.t_
+        self._n_rows, self._steps, self._updates = n_rows, -(-n_rows // trainer.batch_size), trainer.updates
 
     def __call__(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the rates of some steps."""
         epoch = (steps - self._updates) // self._steps
-        later = inverse_scaling(self._estimator, self._first_t + epoch * self._n_rows)
-        return np.where(epoch == 0, self._first_rate, later)
+        later = self._rule.after(self._first_t + epoch * self._n_rows)
+        return np.asarray(np.where(epoch == 0, self._first_rate, later))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _core
 from fastnn._arguments import NativeLoss
 from fastnn._model import MLP
 from fastnn.sklearn._data import native_rows
@@ -35,7 +37,34 @@ def input_gradients(model: MLP, X: Any) -> NDArray[Any]:
     return gradients[0] if n_out == 1 else np.ascontiguousarray(gradients.transpose(1, 0, 2))
 
 
+def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
+    """Return the model with other weights and biases: itself, or one with other numbers of units where these fit together.
+
+    Raises
+    ------
+    ValueError
+        If they don't.
+    """
+    weights, biases = [np.asarray(w) for w in coefs], [np.asarray(b) for b in intercepts]
+    shapes = [w.shape for w in weights]
+    fits = len(weights) == len(biases) == len(model.weights) and all(w.ndim == 2 for w in weights)
+    fits = fits and len(weights[0]) == model.layer_sizes[0]
+    if not fits or [b.shape for b in biases] != [s[1:] for s in shapes] or any(a[1] != b[0] for a, b in pairwise(shapes)):
+        raise ValueError(
+            f"coefs_, intercepts_: got shapes {shapes} and {[b.shape for b in biases]}, expected those of "
+            f"{len(model.weights)} layers that fit together, and {model.layer_sizes[0]} inputs"
+        )
+    sizes = (shapes[0][0], *(s[1] for s in shapes))
+    if sizes != model.layer_sizes:
+        *hidden, output = model.activations
+        dropout = list(model.dropout)
+        model = MLP(sizes, hidden, output, dropout=dropout, init="zeros", dtype=model.dtype, random_state=model._rng)
+    for view, values in zip([*model.weights, *model.biases], [*weights, *biases], strict=True):
+        view[...] = values
+    return model
+
+
 def check_finite(model: MLP) -> None:
     """Raise ValueError, as scikit-learn does, if a parameter is not finite."""
-    if not all(np.isfinite(p).all() for p in model.parameters):
+    if _core.first_not_finite(model._network.storage) >= 0:
         raise ValueError(NOT_FINITE)

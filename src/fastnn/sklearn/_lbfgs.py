@@ -15,9 +15,8 @@ from fastnn._arguments import NativeLoss
 from fastnn._model import MLP
 from fastnn.sklearn._data import Rows
 
-
-# Rows times weights. Between two calls SciPy takes its time, in which other threads fall asleep: to wake them costs more than
-# they would bring below this.
+# Rows times weights. SciPy takes its time between two calls, and other threads fall asleep: below this, to wake them costs more
+# than they bring.
 _WORK_OF_SEVERAL_THREADS = 2e6
 
 

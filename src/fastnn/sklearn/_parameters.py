@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
 
 from fastnn import _core
 from fastnn._arguments import OUTPUT_ONLY
@@ -38,7 +39,9 @@ class Rule:
 
 
 def check(estimator: Any, rules: Mapping[str, Rule]) -> None:
-    """Raise InvalidParameterError for the first parameter that breaks its rule."""
+    """Raise InvalidParameterError for the first parameter that breaks its rule, unless scikit-learn is told not to look."""
+    if get_config()["skip_parameter_validation"]:
+        return
     for name, rule in rules.items():
         value = getattr(estimator, name)
         if not rule.holds(value):
@@ -48,11 +51,11 @@ def check(estimator: Any, rules: Mapping[str, Rule]) -> None:
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return isinstance(value, Integral)
 
 
 def _is_real(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and value == value
+    return isinstance(value, Real) and value == value
 
 
 def _is_flag(value: Any) -> bool:
@@ -75,7 +78,7 @@ def _or_none(rule: Rule) -> Rule:
 
 
 def _each_or_one(rule: Rule, value: Any) -> bool:
-    several = isinstance(value, list | tuple | np.ndarray)
+    several = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
     return all(rule.holds(one) for one in value) if several else rule.holds(value)
 
 
@@ -89,7 +92,7 @@ _DROPOUT = _between(0, 1)
 
 RULES: Mapping[str, Rule] = {
     "hidden_layer_sizes": Rule(
-        "an int or an array-like of ints", lambda value: _is_integer(value) or hasattr(value, "__iter__")
+        "an int or an array-like of ints", lambda value: _is_integer(value) or hasattr(value, "__len__")
     ),
     "activation": Rule(_ACTIVATION.expected, lambda value: _each_or_one(_ACTIVATION, value)),
     "solver": Rule(

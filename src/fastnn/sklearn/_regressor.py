@@ -8,18 +8,107 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
-from sklearn.utils import column_or_1d
-from sklearn.utils.validation import validate_data
 
 from fastnn import _arrays
 from fastnn.losses import Loss
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP
-from fastnn.sklearn._data import checked_weight
+from fastnn.sklearn._data import checked_pair, checked_weight
 from fastnn.sklearn._definitions import regression_loss
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
+    """Multi-layer perceptron regressor: `sklearn.neural_network.MLPRegressor`, and more.
+
+    For the same data, parameters and `random_state` it comes to the same numbers. Every parameter after `max_fun` is
+    beyond scikit-learn's.
+
+    Parameters
+    ----------
+    loss : str or loss of `fastnn.losses`, default="squared_error"
+        "squared_error", "poisson"; beyond scikit-learn also "absolute_error", "huber", "quantile", which are means over
+        all elements. `fastnn.losses.Huber` and `Quantile` have a parameter.
+        hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer.
+    activation : str, activation of `fastnn.jit`, or list with one for each hidden layer, default="relu"
+        "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also "leaky_relu", "elu", "gelu", "silu",
+        "softplus", "sin".
+    solver : str or optimizer of `fastnn.optimizers`, default="adam"
+        "lbfgs", "sgd", "adam"; beyond scikit-learn also "adamw", "adagrad", "rmsprop". An object has its own learning rate.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty ``alpha / 2 * sum(w**2)``, divided by the number of samples (of each batch).
+    batch_size : int, default="auto"
+        "auto" is ``min(200, n_samples)``.
+    learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default="constant"
+        The two others than "constant" are for solver "sgd". A schedule of `fastnn.schedules`, or any callable from step
+        numbers to rates, is for every solver by batches.
+    learning_rate_init : float, default=0.001
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+    max_iter : int, default=200
+        Epochs, or iterations of lbfgs, at most.
+    shuffle : bool, default=True
+    random_state : int, RandomState instance or None, default=None
+        For initial weights, the rows that are held out, their order, and dropout.
+    tol : float, default=1e-4
+        What loss or score must improve by, within `n_iter_no_change` epochs; for lbfgs, its `gtol`.
+    verbose : bool or int, default=False
+    warm_start : bool, default=False
+        Go on from the parameters of the last fit.
+    momentum : float, default=0.9
+    nesterovs_momentum : bool, default=True
+    early_stopping : bool, default=False
+        Hold rows out, stop by their score, and keep the parameters of the best one.
+    validation_fraction : float, default=0.1
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999 and 1e-8
+        Adam's.
+    n_iter_no_change : int, default=10
+    max_fun : int, default=15000
+        Evaluations of lbfgs at most.
+    dropout : float or list with one for each hidden layer, default=0.0
+        Probability that a hidden unit is left out of a training step. Not for lbfgs.
+    clip_norm, clip_value : float, default=None
+        Bounds of the gradient's norm and of its elements. Not for lbfgs.
+    scoring : str or callable, default=None
+        The score that `early_stopping` looks at: a name of `sklearn.metrics.get_scorer_names`, or a function of estimator,
+        X and y. If None, the coefficient of determination.
+    resume : bool, default=False
+        With `warm_start`, a fit goes on exactly where the last one ended: with its moments, step count, random numbers,
+        held-out rows and stopping rules, to the bits of a single longer fit.
+    lazy_updates : bool, default=False
+        Of sparse inputs: see `fastnn.Trainer`.
+    n_jobs : int, default=None
+        Threads of a fit or prediction: as many as pay if None, -1 for all. Results are the same to the bit.
+    progress : bool or `fastnn.callbacks.ProgressBar`, default=False
+
+    Attributes
+    ----------
+    network_ : fastnn.MLP
+        The network inside.
+    coefs_, intercepts_ : list of ndarray
+        Weights (n_in, n_out) and biases (n_out,) of each layer: live views of the network.
+    loss_, best_loss_ : float
+        Of the last epoch, and the least; the latter is None with early stopping.
+    loss_curve_, validation_loss_curve_ : list of float
+        Losses of the epochs; on held-out rows, where there are some, without the penalty.
+    validation_scores_, best_validation_score_ : list of float, and float
+        With early stopping, else None.
+    n_iter_, t_ : int
+        Epochs of the last fit, and samples seen in all.
+    n_features_in_, n_layers_, n_outputs_ : int
+    feature_names_in_ : ndarray of str
+        If all names of X's columns are strings.
+    out_activation_ : str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(-2, 2, 200)[:, None]
+    >>> regressor = MLPRegressor(hidden_layer_sizes=(20,), activation="tanh", solver="lbfgs", random_state=0)
+    >>> regressor.fit(X, np.sin(2 * X.ravel())).score(X, np.sin(2 * X.ravel())) > 0.999
+    True
+    """
+
     def __init__(
         self,
         loss: Any = "squared_error",
@@ -94,18 +183,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     # ---- What the base asks for ----
 
     def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = checked_pair(self, X, y, numeric=True, reset=reset)
         if regression_loss(self.loss).name == "poisson" and (y < 0).any():
             raise ValueError(f"y: got {y.min()}, expected values >= 0 for loss='poisson'")
         return X, y

@@ -68,24 +68,25 @@ def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:
     """Return the trainer of the last fit, if it is to go on, or a new one."""
     generator = _random.generator(estimator._random_state)
     if goes_on and hasattr(estimator, "_trainer"):
-        trainer: EstimatorTrainer = estimator._trainer
-        trainer._rng = generator
-        return trainer
+        kept: EstimatorTrainer = estimator._trainer
+        kept._rng = generator
+        kept.follow(estimator)
+        return kept
     estimator._learning_rate = float(estimator.learning_rate_init)
     rate = estimator.learning_rate if callable(estimator.learning_rate) else estimator._learning_rate
-    estimator._trainer = EstimatorTrainer(
+    trainer = EstimatorTrainer(
         estimator.network_, estimator._output()[1], estimator, rate, generator, thread_count(estimator.n_jobs)
     )
-    return estimator._trainer
+    estimator._trainer = trainer
+    return trainer
 
 
 def _set_rate(estimator: Any, trainer: EstimatorTrainer, n_rows: int, incremental: bool) -> None:
     if isinstance(estimator.solver, Optimizer) or callable(estimator.learning_rate):
         return
-    if estimator.solver == "sgd" and estimator.learning_rate == "invscaling" and not incremental:
-        steps = -(-n_rows // trainer.batch_size)
-        trainer.learning_rate = InverseScaling(estimator, n_rows, steps, trainer.updates)
-    else:
+    if trainer.rate_rule.inverse_scaling and not incremental:
+        trainer.learning_rate = InverseScaling(trainer, estimator, n_rows)
+    elif trainer.learning_rate != estimator._learning_rate:
         trainer.learning_rate = estimator._learning_rate
 
 
@@ -110,7 +111,10 @@ def _split(estimator: Any, X: Any, y: Any, sample_weight: Any, resumes: bool) ->
         estimator._split_state = random_state.get_state()
     arrays = [X, y] if sample_weight is None else [X, y, sample_weight]
     parts = train_test_split(
-        *arrays, random_state=random_state, test_size=estimator.validation_fraction, stratify=estimator._stratification(y)
+        *arrays,
+        random_state=random_state,
+        test_size=float(estimator.validation_fraction),
+        stratify=estimator._stratification(y),
     )
     X, X_val, y, y_val, weight, weight_val = (*parts, None, None)[:6]
     if X_val.shape[0] < 2:
@@ -142,9 +146,10 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
 
 
 def _run(estimator: Any, trainer: EstimatorTrainer, rows: Rows, watcher: EpochWatcher, epochs: int) -> None:
+    inputs: Any = rows.X
     arguments = {"sample_weight": rows.weight, "callbacks": [watcher], "progress": estimator.progress}
     try:
-        trainer.run(rows.X, rows.target, epochs, **arguments)
+        trainer.run(inputs, rows.target, epochs, **arguments)
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=6)
         watcher.stopped = True
@@ -163,7 +168,8 @@ def _run_on(estimator: Any, trainer: EstimatorTrainer, watcher: EpochWatcher, ep
 
 def _warn_of_end(estimator: Any) -> None:
     warnings.warn(
-        f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't converged yet.",
+        f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't converged "
+        "yet.",
         ConvergenceWarning,
         stacklevel=5,
     )

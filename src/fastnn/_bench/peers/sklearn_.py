@@ -18,9 +18,10 @@ _ACTIVATIONS = ("tanh", "relu")
 def _regressor(work: TrainingWork | PredictionWork, layer_sizes: tuple[int, ...], **options: Any) -> Any:
     """Return one that has the work's initial parameters, and goes on from where it is when it is fitted again."""
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.neural_network import MLPRegressor
 
-    made = MLPRegressor(
+    from fastnn.sklearn._originals import ORIGINALS  # its own class, also under fastnn.sklearn's patch
+
+    made = ORIGINALS["MLPRegressor"](
         hidden_layer_sizes=layer_sizes[1:-1], activation=work.activation, alpha=0.0, tol=0.0, warm_start=True, **options
     )
     X, y = (np.zeros((2, n), work.dtype) for n in (layer_sizes[0], layer_sizes[-1]))

@@ -1,0 +1,94 @@
+"""A classifier's targets: which classes there are, and each row's as a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, issparse
+from sklearn.utils.multiclass import type_of_target, unique_labels
+
+
+@dataclass
+class Classes:
+    """The classes that a classifier tells apart.
+
+    Attributes
+    ----------
+    names : ndarray
+        In their order; of an indicator matrix, the numbers of its columns.
+    kind : str
+        "binary", "multiclass", or "multilabel-indicator" where a row may be of several.
+    sparse : bool
+        Whether the indicator matrix was sparse, as predictions are then.
+    """
+
+    names: NDArray[Any]
+    kind: str
+    sparse: bool = False
+
+    @property
+    def several(self) -> bool:
+        """Whether a row may be of several classes."""
+        return self.kind == "multilabel-indicator"
+
+    def compare(self, found: NDArray[Any], *, all_of_them: bool) -> None:
+        """Raise ValueError if there are others, or with `all_of_them` if some are missing."""
+        if all_of_them and not np.array_equal(found, self.names):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
+                f"got {self.names}, `y` has {found}"
+            )
+        if not np.isin(found, self.names).all():
+            raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {self.names}. 'y' has {found}.")
+
+    def encode(self, y: Any) -> NDArray[Any]:
+        """Return the number of each row's class, or the indicator matrix as an array of 0 and 1."""
+        if not self.several:
+            return np.asarray(np.searchsorted(self.names, y))
+        dense = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+        if dense.ndim != 2 or dense.shape[1] != len(self.names):
+            raise ValueError(f"y: got shape {dense.shape}, expected an indicator matrix with {len(self.names)} columns")
+        ones: NDArray[Any] = (dense != 0).astype(np.uint8)
+        return ones
+
+    def decode(self, codes: NDArray[Any]) -> Any:
+        """Return what `encode` was given."""
+        if not self.several:
+            return self.names[codes]
+        return csr_matrix(codes) if self.sparse else codes
+
+    def codes(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Return the most probable classes in the form of `encode`, by a network's outputs."""
+        if self.kind == "multiclass":
+            return np.asarray(outputs.argmax(axis=1))
+        likely = outputs > 0.5
+        if self.several:
+            return np.asarray(likely.astype(int))
+        return np.asarray(likely.ravel().astype(np.intp) if len(self.names) > 1 else np.zeros(len(likely), np.intp))
+
+
+def classes_of(y: Any, input_name: str = "") -> Classes:
+    """Return the classes that targets have.
+
+    Raises
+    ------
+    ValueError
+        If they are neither classes nor an indicator matrix.
+    """
+    kind = type_of_target(y, input_name=input_name)
+    if kind not in ("binary", "multiclass", "multilabel-indicator"):
+        raise ValueError(f"Unknown label type: got {kind} targets, expected classes or an indicator matrix of labels.")
+    return Classes(unique_labels(y), kind, issparse(y))
+
+
+def plain_classes(y: Any) -> tuple[Classes, NDArray[Any]] | None:
+    """Return classes and their numbers of a vector that leaves no doubt, without scikit-learn's deliberations."""
+    if issparse(y) or y.ndim != 1 or y.dtype.kind not in "iubU" or not y.dtype.isnative:
+        return None
+    names, codes = np.unique(y, return_inverse=True)
+    if len(names) > len(y) / 2:  # of which scikit-learn warns
+        return None
+    return Classes(names, "binary" if len(names) <= 2 else "multiclass"), codes

@@ -1,0 +1,79 @@
+"""What fastnn can't do and scikit-learn can: how an estimator under the patch becomes scikit-learn's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from fastnn.sklearn import _parameters
+from fastnn.sklearn._originals import parameters_of
+
+_MOST_LAYERS = 64
+_MOST_UNITS = 2**31 - 1
+
+
+def unsupported(estimator: Any) -> str | None:
+    """Return why fastnn can't fit an estimator, None where it can or where scikit-learn couldn't either."""
+    try:
+        sizes = _parameters.layer_sizes(estimator)
+    except (TypeError, ValueError):  # the fit will say what is wrong with them
+        return None
+    if len(sizes) >= _MOST_LAYERS:
+        return f"{len(sizes) + 1} layers, fastnn has at most {_MOST_LAYERS}"
+    if max(sizes, default=0) > _MOST_UNITS:
+        return f"a layer of {max(sizes)} units, fastnn has at most {_MOST_UNITS}"
+    return None
+
+
+def may_become(
+    estimator: Any, original: Any, method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> bool:
+    """Return whether scikit-learn can do what is asked: there is nothing in it that fastnn alone has.
+
+    Parameters
+    ----------
+    estimator : estimator
+        fastnn's.
+    original : class
+        scikit-learn's.
+    method : function
+        fastnn's `fit` or `partial_fit`.
+    args, kwargs
+        What it was called with, without `self`.
+    """
+    goes_on = method.__name__ == "partial_fit" or estimator.warm_start
+    if goes_on and hasattr(estimator, "network_"):  # which is fastnn's
+        return False
+    known = parameters_of(getattr(original, method.__name__))
+    given = [*list(parameters_of(method))[1 : len(args) + 1], *kwargs]
+    if any(name not in known for name in given):
+        return False
+    return all(
+        name in parameters_of(original) or is_default(getattr(estimator, name), parameter.default)
+        for name, parameter in parameters_of(type(estimator)).items()
+    )
+
+
+def is_default(value: Any, default: Any) -> bool:
+    """Return whether a parameter, or each value in a list of them, is at its default."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return all(is_default(one, default) for one in value)
+    return value is default or bool(value == default)
+
+
+def become(estimator: Any, original: Any) -> None:
+    """Make an estimator one of scikit-learn's, unfitted, with the same parameters."""
+    attributes = vars(estimator)
+    if "network_" in attributes:
+        kept = vars(clone(estimator))  # parameters, and requests for metadata
+        for name in [name for name in attributes if name.startswith("_") or name.endswith("_")]:
+            if name not in kept:
+                del attributes[name]
+    given = {name: attributes.pop(name) for name in parameters_of(type(estimator))}
+    estimator.__class__ = original
+    original.__init__(estimator, **{name: given[name] for name in parameters_of(original)})

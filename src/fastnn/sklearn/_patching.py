@@ -1,0 +1,237 @@
+"""fastnn's estimators in the place of scikit-learn's, for programs that know nothing of fastnn."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from abc import ABCMeta
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import sklearn
+import sklearn.neural_network
+from sklearn.utils.metaestimators import available_if
+
+from fastnn._version import __version__
+from fastnn.sklearn import _classifier, _regressor
+from fastnn.sklearn._base import _solver_has_epochs
+from fastnn.sklearn._fallback import become, may_become, unsupported
+from fastnn.sklearn._originals import ORIGINALS, parameters_of
+from fastnn.sklearn._report import Counts, Report
+
+_counts = Counts()
+
+
+# ---- The classes that are swapped in ----
+
+
+def _with_fallback(name: str, method: Callable[..., Any]) -> Any:
+    """Return a method of fastnn's that leaves to scikit-learn what fastnn can't do, and counts."""
+
+    @functools.wraps(method)
+    def fit_or_fall_back(self: Any, *args: Any, **kwargs: Any) -> Any:
+        reason, original = unsupported(self), ORIGINALS[name]
+        # An instance of a subclass would lose what its class defines.
+        if reason is not None and type(self) is _REPLACEMENTS[name] and may_become(self, original, method, args, kwargs):
+            become(self, original)
+            _counts.fallback(name, reason)
+            return getattr(self, method.__name__)(*args, **kwargs)
+        result = method(self, *args, **kwargs)
+        _counts.fit(name)
+        return result
+
+    return fit_or_fall_back
+
+
+# They have scikit-learn's names, for programs that show them. What has fallen back, and what was made before the patch,
+# is an instance too: hence the metaclass, with which scikit-learn's classes are registered as their subclasses.
+
+
+class MLPClassifier(_classifier.MLPClassifier, metaclass=ABCMeta):
+    """fastnn's classifier, in the place of scikit-learn's."""
+
+    fit = _with_fallback("MLPClassifier", _classifier.MLPClassifier.fit)
+    partial_fit = available_if(_solver_has_epochs)(_with_fallback("MLPClassifier", _classifier.MLPClassifier.partial_fit))
+
+
+class MLPRegressor(_regressor.MLPRegressor, metaclass=ABCMeta):
+    """fastnn's regressor, in the place of scikit-learn's."""
+
+    fit = _with_fallback("MLPRegressor", _regressor.MLPRegressor.fit)
+    partial_fit = available_if(_solver_has_epochs)(_with_fallback("MLPRegressor", _regressor.MLPRegressor.partial_fit))
+
+
+_REPLACEMENTS: Mapping[str, Any] = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
+for _name, _replacement in _REPLACEMENTS.items():
+    _replacement.register(ORIGINALS[_name])
+
+
+# ---- Putting them there ----
+
+
+class _State:
+    """Whether the classes are replaced, by whose wish, and what came of it."""
+
+    lock = threading.RLock()
+    wanted = False  # by patch()
+    blocks = 0  # of patched() that have not ended
+    active = False
+    replaced: Mapping[str, tuple[str, ...]] = {}
+    not_replaced: Mapping[str, str] = {}
+
+
+def patch() -> None:
+    """Put fastnn's MLPClassifier and MLPRegressor in the place of scikit-learn's.
+
+    From now on they are what ``sklearn.neural_network`` offers, and what modules have that took the names from there
+    before. Subclasses and objects that exist stay what they are, and so does all of scikit-learn but these two names.
+    A class is left as it is where the installed scikit-learn's has parameters that fastnn's does not know.
+
+    What fastnn can't fit, such as networks with more than 64 layers, becomes an object of scikit-learn's own class when
+    it is fitted, unless it is one of a subclass or uses what only fastnn has.
+
+    The patch is for this process. Others get fastnn's estimators by pickle, as joblib's workers do, and can use them.
+
+    See Also
+    --------
+    report : What was replaced, and what fell back.
+
+    Examples
+    --------
+    >>> import sklearn.neural_network
+    >>> from fastnn.sklearn import patch, unpatch
+    >>> patch()
+    >>> sklearn.neural_network.MLPRegressor.__module__
+    'fastnn.sklearn._patching'
+    >>> unpatch()
+    >>> sklearn.neural_network.MLPRegressor.__module__.split(".")[0]
+    'sklearn'
+    """
+    with _State.lock:
+        _State.wanted = True
+        _put()
+
+
+def unpatch() -> None:
+    """Give scikit-learn's names back to its own classes, also in modules that have taken them since `patch`.
+
+    Within ``with patched():`` it takes effect at the end of the block. Without a patch it does nothing.
+    """
+    with _State.lock:
+        _State.wanted = False
+        _give_back_if_unwanted()
+
+
+@contextmanager
+def patched() -> Iterator[None]:
+    """Patch for the time of a block, or of a function that it decorates.
+
+    Blocks may be nested, and run in several threads: the last one that ends unpatches, if `patch` was not called.
+
+    Examples
+    --------
+    >>> from fastnn.sklearn import patched
+    >>> with patched():
+    ...     from sklearn.neural_network import MLPClassifier
+    ...     classifier = MLPClassifier((8,), solver="lbfgs", random_state=0).fit([[0.0], [1.0]], ["no", "yes"])
+    >>> classifier.predict([[0.1], [0.8]])
+    array(['no', 'yes'], dtype='<U3')
+    >>> classifier.network_
+    MLP((1, 8, 1), activation='relu', output_activation='sigmoid', ...)
+    """
+    with _State.lock:
+        _State.blocks += 1
+        _put()
+    try:
+        yield
+    finally:
+        with _State.lock:
+            _State.blocks -= 1
+            _give_back_if_unwanted()
+
+
+def report() -> Report:
+    """Return what was replaced, how many fits fastnn has done, and what fell back to scikit-learn and why.
+
+    Returns
+    -------
+    Report
+        To be printed, or asked for its attributes.
+
+    Examples
+    --------
+    >>> from fastnn.sklearn import report
+    >>> print(report())
+    fastnn ... in the place of scikit-learn ...
+    """
+    fits, fallbacks = _counts.copies()
+    with _State.lock:
+        return Report(
+            __version__,
+            sklearn.__version__,
+            _State.active,
+            dict(_State.replaced),
+            dict(_State.not_replaced),
+            fits,
+            fallbacks,
+        )
+
+
+def _put() -> None:
+    found = {name: _obstacle(name) for name in ORIGINALS}
+    _State.not_replaced = {name: reason for name, reason in found.items() if reason is not None}
+    names = [name for name, reason in found.items() if reason is None]
+    places = _exchange({ORIGINALS[name]: _REPLACEMENTS[name] for name in names})
+    before = _State.replaced if _State.active else {}
+    _State.replaced = {name: tuple(sorted({*before.get(name, ()), *places[_REPLACEMENTS[name]]})) for name in names}
+    _State.active = True
+
+
+def _give_back_if_unwanted() -> None:
+    if _State.active and not _State.wanted and not _State.blocks:
+        _exchange({replacement: ORIGINALS[name] for name, replacement in _REPLACEMENTS.items()})
+        _State.active = False
+
+
+def _obstacle(name: str) -> str | None:
+    """Return why a class of scikit-learn can't be replaced, None if it can."""
+    original, replacement = ORIGINALS[name], _REPLACEMENTS[name]
+    present = getattr(sklearn.neural_network, name)
+    if present not in (original, replacement):
+        return f"another program has put {present.__module__}.{present.__qualname__} in its place"
+    theirs, ours = parameters_of(original), parameters_of(replacement)
+    for parameter in theirs.values():
+        if parameter.name not in ours:
+            return f"scikit-learn {sklearn.__version__} has the parameter {parameter.name!r}, which fastnn does not know"
+        if parameter.default != ours[parameter.name].default:
+            return f"{parameter.name!r} is {parameter.default!r} by default in scikit-learn {sklearn.__version__}"
+    if _positional(theirs) != _positional(ours):
+        return f"scikit-learn {sklearn.__version__} takes other parameters by position: {', '.join(_positional(theirs))}"
+    return None
+
+
+def _positional(parameters: Mapping[str, Any]) -> list[str]:
+    return [name for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+
+
+def _exchange(new_by_old: Mapping[Any, Any]) -> dict[Any, list[str]]:
+    """Replace classes in the names of all modules; return the modules in which each new one is now."""
+    places: dict[Any, list[str]] = {new: [] for new in new_by_old.values()}
+    by_id = {id(old): new for old, new in new_by_old.items()}  # values of modules need not be hashable
+    for module_name, module in list(sys.modules.items()):
+        if not isinstance(module, ModuleType) or _stays(module_name):
+            continue
+        # Not by vars(): it would make a module load that loads when it is used.
+        namespace = object.__getattribute__(module, "__dict__")
+        for attribute, value in list(namespace.items()):
+            if id(value) in by_id:
+                namespace[attribute] = by_id[id(value)]
+                places[by_id[id(value)]].append(module_name)
+    return places
+
+
+def _stays(module_name: str) -> bool:
+    return module_name.partition(".")[0] in ("sklearn", "fastnn") and module_name != "sklearn.neural_network"
