@@ -1,6 +1,8 @@
 // Optimizers in PyTorch's definitions, one vector at a time; which moments an optimizer keeps follows from what it reads.
 #pragma once
 
+#include <limits>
+
 #include "registry.h"
 #include "vec.h"
 
@@ -100,8 +102,8 @@ template <class T> FASTNN_INLINE Vec<T> penalty_value(Vec<T> w, T l1, T l2) { re
 
 // Several updates of N vectors in their order, with no other gradient than the penalties', in registers: the same bits as one
 // update after the other. Each one's penalties are added to its block of `penalties`, if there are any, from its vector
-// `first` on.
-template <class T, template <class> class O, int N>
+// `first` on. Without L1 and clipping, as most are, it takes two thirds of the time.
+template <class T, template <class> class O, int N, bool L2_ALONE>
 FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties, int64_t first) {
     Vec<T> wi[N], mi[N] = {}, vi[N] = {};
 #pragma GCC unroll 4
@@ -114,9 +116,13 @@ FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, const Coefficients<T> *updat
         const Coefficients<T> &c = updates[s];
 #pragma GCC unroll 4
         for (int u = 0; u < N; u++) {
-            if (penalties) penalties[s * block_vectors + (first + u) % block_vectors] += penalty_value<T>(wi[u], c.l1, c.l2);
-            const Vec<T> g = Vec<T>{} + penalty_slope<T>(wi[u], c.l1, c.l2);
-            wi[u] = O<T>::update(wi[u], max(splat(-clip_value), min(splat(clip_value), g)), mi[u], vi[u], c);
+            if (penalties) {
+                Vec<T> &sum = penalties[s * block_vectors + (first + u) % block_vectors];
+                sum = L2_ALONE ? fma(T(0.5) * c.l2 * wi[u], wi[u], sum) : sum + penalty_value<T>(wi[u], c.l1, c.l2);
+            }
+            Vec<T> g = Vec<T>{} + (L2_ALONE ? c.l2 * wi[u] : penalty_slope<T>(wi[u], c.l1, c.l2));
+            if (!L2_ALONE) g = max(splat(-clip_value), min(splat(clip_value), g));
+            wi[u] = O<T>::update(wi[u], g, mi[u], vi[u], c);
         }
     }
 #pragma GCC unroll 4
@@ -127,15 +133,21 @@ FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, const Coefficients<T> *updat
     }
 }
 
-// A row of whole vectors.
-template <class T, template <class> class O>
-void replay(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties) {
+template <class T, template <class> class O, bool L2_ALONE>
+void replay_row(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties) {
     constexpr int panel = 4;
     int64_t i = 0;
     for (; i + panel * lanes<T> <= count; i += panel * lanes<T>)
-        replay_vectors<T, O, panel>(w + i, m + i, v + i, updates, n, clip_value, penalties, 0);
+        replay_vectors<T, O, panel, L2_ALONE>(w + i, m + i, v + i, updates, n, clip_value, penalties, 0);
     for (; i < count; i += lanes<T>)
-        replay_vectors<T, O, 1>(w + i, m + i, v + i, updates, n, clip_value, penalties, i / lanes<T>);
+        replay_vectors<T, O, 1, L2_ALONE>(w + i, m + i, v + i, updates, n, clip_value, penalties, i / lanes<T>);
+}
+
+// A row of whole vectors.
+template <class T, template <class> class O>
+void replay(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties) {
+    const bool l2_alone = updates[0].l1 == 0 && clip_value == std::numeric_limits<T>::infinity();
+    (l2_alone ? replay_row<T, O, true> : replay_row<T, O, false>)(w, m, v, count, updates, n, clip_value, penalties);
 }
 
 template <class T>

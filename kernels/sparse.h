@@ -137,10 +137,13 @@ template <class T> class Entries {
 // to[j] = the sum over a column's elements of value * delta[row][j], from zero or from what stands there.
 template <class T>
 void sparse_gradient_row(const Entry<T> *first, const Entry<T> *end, const T *delta, int64_t delta_row, int64_t n_out, bool add, T *to) {
-    for (int64_t j = 0; j < n_out; j += lanes<T>) {
-        Vec<T> sum = add ? load(to + j) : Vec<T>{};
-        for (const Entry<T> *e = first; e < end; e++) sum = fma(splat(e->value), load(delta + e->row * delta_row + j), sum);
-        store(to + j, sum);
+    for (const Entry<T> *e = first; e < end; e++, add = true) {
+        const Vec<T> value = splat(e->value);
+        const T *from = delta + e->row * delta_row;
+        if (add)
+            for (int64_t j = 0; j < n_out; j += lanes<T>) store(to + j, fma(value, load(from + j), load(to + j)));
+        else
+            for (int64_t j = 0; j < n_out; j += lanes<T>) store(to + j, fma(value, load(from + j), Vec<T>{}));
     }
 }
 

@@ -313,7 +313,7 @@ template <class T> class Step {
                 sparse_gradient_row(first, end, delta, layer.row, layer.n_out, true, to);
             } else {
                 for (int64_t j = 0; j < layer.n_out; j += lanes<T>) {
-                    T sum[lanes<T>];
+                    T sum[lanes<T>] = {};
                     sparse_gradient_row(first, end, delta + j, layer.row, 1, false, sum);
                     finish<T, START, FINISH>(load(sum), to + j, rate);
                 }
