@@ -7,12 +7,20 @@ namespace {
 
 constexpr int64_t prediction_rows = 128;  // a thread's rows at a time
 
+// In training: rows that go through all layers, and back, before the next ones: what one layer writes, the next one finds in the first
+// cache. Weights that have no place in the second one would have to come from further away each time.
+template <class T> int64_t cached_rows(const Network &network) {
+    constexpr int64_t second_cache = 512 * 1024;
+    return network.size * int64_t(sizeof(T)) <= second_cache ? 2 * row_group : chunk_rows;
+}
+
 // A batch forward and, where gradients are wanted, back. All threads return the loss, 0 for a batch without weight.
 // prepare() is called for each chunk whose rows have been read, collect(n_rows, first) after it, when its deltas stand.
 template <class T, class Prepare, class Collect>
 double run_batch(Step<T> &step, const Team &team, const Network &network, const Loss &loss, const Rows &x, const Rows &y,
                  const double *sample_weight, const Batch &batch, bool backward, Prepare prepare, Collect collect) {
     const double factor = mean_factor(total_weight(sample_weight, batch), network, loss);
+    const int64_t at_a_time = cached_rows<T>(network);
     double value = 0;
     for (int64_t first = 0; first < batch.size; first += chunk_rows) {
         const int64_t left = batch.size - first;
@@ -22,9 +30,12 @@ double run_batch(Step<T> &step, const Team &team, const Network &network, const 
         step.read_y(y, chunk, rows);
         step.set_scale(factor, sample_weight, chunk, rows);
         prepare();
-        step.forward(rows, first);
-        step.loss(rows);
-        if (backward) step.backward(rows);
+        for (int64_t i = rows.begin; i < rows.end; i += at_a_time) {
+            const Range part = {i, rows.end - i < at_a_time ? rows.end : i + at_a_time};
+            step.forward(part, first);
+            step.loss(part);
+            if (backward) step.backward(part);
+        }
         team.wait();
         value += step.partial_losses(chunk.size);
         collect(chunk.size, first);
