@@ -111,3 +111,26 @@ def test_prediction_against_oracle(promise, n_threads):
         lambda: ours.predict(x),
         lambda: predicted_by_oracle(work, x),
     )
+
+
+def test_estimators_against_scikit_learn(promise, n_threads):
+    neural_network = pytest.importorskip("sklearn.neural_network")
+    from sklearn.datasets import load_digits
+
+    from fastnn import sklearn as fastnn_sklearn
+
+    X, y = load_digits(return_X_y=True)
+    made = [library.MLPClassifier(random_state=0) for library in (fastnn_sklearn, neural_network)]
+    for one in made:
+        one.partial_fit(X, y, classes=range(10))
+    np.testing.assert_allclose(made[0].coefs_[0], made[1].coefs_[0], rtol=1e-9)
+    ours, theirs = made
+    promise(
+        "scikit-learn",
+        "an epoch of the digits, float64",
+        1.5,
+        lambda: ours.partial_fit(X, y),
+        lambda: theirs.partial_fit(X, y),
+    )
+    row = X[:1]
+    promise("scikit-learn", "predicting one row of the digits", 5, lambda: ours.predict(row), lambda: theirs.predict(row))

@@ -25,7 +25,7 @@ from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn import sklearn as fastnn_sklearn
-from fastnn._bench.clock import race, rest_of
+from fastnn._bench.clock import get_ready, race, rest_of, seconds_of
 
 DATA = {"iris": load_iris, "diabetes": load_diabetes, "digits": load_digits}
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
@@ -44,6 +44,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 EPOCHS = 15
 CHECKED_ONLY = 3  # options
+FITS = 4
 SECONDS = 0.06
 
 pytestmark = [
@@ -79,12 +80,22 @@ def check(works: dict[str, Callable[[], Any]], rtol: float = 1e-6) -> None:
 
 
 def times_as_fast(
-    works: dict[str, Callable[[], Any]], seconds: float = SECONDS, turns: int = 3
+    works: dict[str, Callable[[], Any]], n_threads: int, seconds: float = SECONDS, turns: int = 3
 ) -> tuple[float, float, float]:
     """Return seconds of both, and how many times as fast fastnn is."""
-    timings = race(works, seconds=seconds, turns=turns)
+    timings = race(works, seconds=seconds, turns=turns, rest=rest_of(n_threads))
     ours, theirs = timings["fastnn"].minimum, timings["scikit-learn"].minimum
     return ours, theirs, theirs / ours
+
+
+def quick_ratio(works: dict[str, Callable[[], Any]], n_threads: int) -> float:
+    """Return how many times as fast fastnn is, by the best of a few fits in turns."""
+    best = dict.fromkeys(works, math.inf)
+    for _ in range(FITS):
+        for name, work in works.items():
+            get_ready(work, rest_of(n_threads))
+            best[name] = min(best[name], seconds_of(work))
+    return best["scikit-learn"] / best["fastnn"]
 
 
 def test_fits_of_15_epochs(request, record, n_threads):
@@ -95,7 +106,7 @@ def test_fits_of_15_epochs(request, record, n_threads):
         works = fits(name, *data(name), activation=activation, max_iter=EPOCHS, **options[option])
         check(works)
         if not checks_only(request):
-            ratios[option, name].append(times_as_fast(works, n_threads)[2])
+            ratios[option, name].append(quick_ratio(works, n_threads))
     if checks_only(request):
         return
     title = (

@@ -92,3 +92,48 @@ def test_wrong_arrays():
         with pytest.raises(ValueError, match="moments are missing"):
             _core.update(native, w, w, *moments, 0.1, 0)
     np.testing.assert_array_equal(w, 1)
+
+
+# ---- Where other libraries define otherwise than PyTorch ----
+
+
+def steps(native, gradients, rate_of):
+    """Return the weights after each step, from zeros."""
+    w, m, v = (np.zeros(5) for _ in range(3))
+    moments = [m, v][: native["moments"]] + [None] * (2 - native["moments"])
+    seen = []
+    for t, gradient in enumerate(gradients):
+        _core.update(native, w, gradient, *moments, rate_of(t), t)
+        seen.append(w.copy())
+    return seen
+
+
+GRADIENTS = np.random.default_rng(0).normal(size=(6, 5))
+
+
+def test_epsilon_hat():
+    """Kingma and Ba, end of section 2: epsilon is added before v is corrected. It must be large to be seen."""
+    native = native_optimizer(Adam(0.1, epsilon=0.1)) | {"epsilon_hat": True}
+    w, m, v = (np.zeros(5) for _ in range(3))
+    for t, (gradient, got) in enumerate(zip(GRADIENTS, steps(native, GRADIENTS, lambda t: 0.1), strict=True), start=1):
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        w = w - 0.1 * np.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(v) + 0.1)
+        np.testing.assert_allclose(got, w, rtol=1e-12)
+    plain = steps(native_optimizer(Adam(0.1, epsilon=0.1)), GRADIENTS, lambda t: 0.1)
+    assert np.abs(plain[-1] - w).max() > 1e-3
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_rate_in_velocity(nesterov):
+    """The velocity adds up steps: the same for a constant rate, another one for a rate that changes."""
+    native = native_optimizer(SGD(0.1, 0.9, nesterov))
+    ours = native | {"rate_in_velocity": True}
+    constant = [steps(one, GRADIENTS, lambda t: 0.1) for one in (native, ours)]
+    np.testing.assert_allclose(constant[0], constant[1], rtol=1e-12)
+    w, velocity = np.zeros(5), np.zeros(5)
+    for t, (gradient, got) in enumerate(zip(GRADIENTS, steps(ours, GRADIENTS, lambda t: 0.1 / (1 + t)), strict=True)):
+        step = -0.1 / (1 + t) * gradient
+        velocity = 0.9 * velocity + step
+        w = w + (0.9 * velocity + step if nesterov else velocity)
+        np.testing.assert_allclose(got, w, rtol=1e-12, atol=1e-15)
+    assert np.abs(w - steps(native, GRADIENTS, lambda t: 0.1 / (1 + t))[-1]).max() > 1e-3

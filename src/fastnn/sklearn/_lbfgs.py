@@ -15,8 +15,7 @@ from fastnn._arguments import NativeLoss
 from fastnn._model import MLP
 from fastnn.sklearn._data import Rows
 
-# Rows times weights. SciPy takes its time between two calls, and other threads fall asleep: below this, to wake them costs more
-# than they bring.
+# Rows times weights. Below this, waking the threads that fell asleep while SciPy took its time costs more than they bring.
 _WORK_OF_SEVERAL_THREADS = 2e6
 
 
