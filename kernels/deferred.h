@@ -33,17 +33,13 @@ template <class T> class DeferredRows {
 
     // The rows that the batch in hand will read: no other thread may read them meanwhile.
     void catch_up(const Step<T> &step) {
-        step.for_each_feature(nullptr, [&](int64_t k, int64_t next) {
-            updater_.prefetch_row(offset(next), layer_.weights_row);
-            replay(k);
-        });
+        step.for_each_feature(nullptr, [&](int64_t k) { replay(k); });
     }
 
     // The batch's own update of its features' rows. loss_weight: of the batch in the epoch's loss.
     void update(const Step<T> &step, const Coefficients<T> &c, double loss_weight) {
         if (!active_) return;
-        step.for_each_feature(row_, [&](int64_t k, int64_t next) {
-            updater_.prefetch_row(offset(next), layer_.weights_row);
+        step.for_each_feature(row_, [&](int64_t k) {
             const double penalty = updater_.update_row(offset(k), row_, layer_.weights_row, c);
             if (updater_.penalized()) penalties_[k] += loss_weight * penalty;
             if (replays_) made_[k]++;

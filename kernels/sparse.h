@@ -18,24 +18,12 @@ template <class T> struct Entry {
 };
 
 // The stored elements of one row. use(column, value) is called for those within bounds: they were checked before, but the
-// caller's memory may have changed since. announce(column) comes some elements earlier, for any column.
-template <class T, class Announce, class Use>
-FASTNN_INLINE void for_each_entry(const Rows &rows, int64_t row, int64_t n_columns, Announce announce, Use use) {
-    constexpr int64_t ahead = 2;
+// caller's memory may have changed since.
+template <class T, class Use> FASTNN_INLINE void for_each_entry(const Rows &rows, int64_t row, int64_t n_columns, Use use) {
     const T *values = reinterpret_cast<const T *>(rows.data);
     const int64_t end = rows.row_starts[row + 1];
-    for (int64_t e = rows.row_starts[row]; e < end; e++) {
-        if (e + ahead < end) announce(int64_t(rows.columns[e + ahead]));
+    for (int64_t e = rows.row_starts[row]; e < end; e++)
         if (uint64_t(rows.columns[e]) < uint64_t(n_columns)) use(int64_t(rows.columns[e]), values[e]);
-    }
-}
-template <class T, class Use> FASTNN_INLINE void for_each_entry(const Rows &rows, int64_t row, int64_t n_columns, Use use) {
-    for_each_entry<T>(rows, row, n_columns, [](int64_t) {}, use);
-}
-
-// Rows of weights are far apart, and which comes next is where the hardware can't guess.
-template <class T> FASTNN_INLINE void prefetch(const T *from, int64_t count) {
-    for (int64_t i = 0; i < count; i += block_lanes<T>) __builtin_prefetch(from + i);
 }
 
 // out[i] = bias + x[i] weights for the range of rows.
@@ -52,10 +40,9 @@ void multiply_sparse(const Rows &x, const Batch &chunk, Range rows, int64_t n_in
 #pragma GCC unroll 8
                 for (int v = 0; v < n; v++) sums[v] = fma(splat(value), load(weights + k * weights_row + j + v * lanes<T>), sums[v]);
             };
-            const auto announce = [&](int64_t k) { prefetch(weights + k * weights_row + j, count * lanes<T>); };
             if (count == sparse_vectors)
-                for_each_entry<T>(x, chunk.row(i), n_in, announce, [&](int64_t k, T value) { add(sparse_vectors, k, value); });
-            else for_each_entry<T>(x, chunk.row(i), n_in, announce, [&](int64_t k, T value) { add(count, k, value); });
+                for_each_entry<T>(x, chunk.row(i), n_in, [&](int64_t k, T value) { add(sparse_vectors, k, value); });
+            else for_each_entry<T>(x, chunk.row(i), n_in, [&](int64_t k, T value) { add(count, k, value); });
             for (int v = 0; v < count; v++) store(out + i * out_row + j + v * lanes<T>, sums[v]);
         }
 }
@@ -112,8 +99,6 @@ template <class T> class Entries {
             first = next;
         }
     }
-
-    bool ends_at(const Entry<T> *entry) const { return entry == entries_ + count_; }
 
   private:
     static constexpr int digit_bits = 11;

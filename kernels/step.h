@@ -267,13 +267,13 @@ template <class T> class Step {
 
     const T *output(int64_t l) const { return layers_[l].out; }
 
-    // use(feature, next) for each feature of the thread's that the chunk has, and the one after it; the gradient of its row of
-    // weights stands in `row`, if there is one.
+    // use(feature) for each feature of the thread's that the chunk has; the gradient of its row of weights stands in `row`, if
+    // there is one.
     template <class Use> void for_each_feature(T *row, Use use) const {
         const Layer &layer = network_.layers[0];
         entries_.for_each_column({0, layer.n_in}, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
             if (row) sparse_gradient_row(first, end, layers_[0].delta, layer.row, layer.n_out, false, row);
-            use(k, entries_.ends_at(end) ? k : int64_t(end->column));
+            use(k);
         });
     }
 

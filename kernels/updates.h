@@ -126,11 +126,6 @@ template <class T> class Updater {
         return penalty;
     }
 
-    void prefetch_row(int64_t offset, int64_t count) const {
-        prefetch(parameters_ + offset, count);
-        for (int i = 0; i < o_.moments; i++) prefetch(moments_[i] + offset, count);
-    }
-
     // Several of them without a gradient; what penalties add to the loss is added to `penalties`, a block for each.
     void replay_row(int64_t offset, int64_t count, const Coefficients<T> *updates, int n, Vec<T> *penalties) const {
         const auto moment = [=](int i) { return moments_[i] ? moments_[i] + offset : nullptr; };
