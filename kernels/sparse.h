@@ -28,8 +28,8 @@ template <class T, class Use> FASTNN_INLINE void for_each_entry(const Rows &rows
 
 // out[i] = bias + x[i] weights for the range of rows.
 template <class T>
-void multiply_sparse(const Rows &x, const Batch &chunk, Range rows, int64_t n_in, int64_t n_out, const T *weights, int64_t weights_row,
-                     const T *bias, T *out, int64_t out_row) {
+void multiply_sparse_wide(const Rows &x, const Batch &chunk, Range rows, int64_t n_in, int64_t n_out, const T *weights,
+                          int64_t weights_row, const T *bias, T *out, int64_t out_row) {
     constexpr int64_t panel = sparse_vectors * lanes<T>;
     for (int64_t i = rows.begin; i < rows.end; i++)
         for (int64_t j = 0; j < n_out; j += panel) {
@@ -62,6 +62,14 @@ void multiply_sparse_narrow(const Rows &x, const Batch &chunk, Range rows, int64
             for (int v = 0; v < block_vectors; v++) block[v] = load(sums + v * lanes<T>);
             out[i * n_out + j] = sum_block<T>(block) + bias[j];
         }
+}
+
+template <class T>
+void multiply_sparse(const Rows &x, const Batch &chunk, Range rows, const Layer &layer, const T *weights, const T *bias, T *out) {
+    if (layer.narrow)
+        multiply_sparse_narrow(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights_row, bias, out);
+    else
+        multiply_sparse_wide(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights_row, bias, out, layer.row);
 }
 
 // The elements of a chunk whose columns a thread owns, by column and within that by row.
@@ -141,6 +149,35 @@ T sparse_gradient_element(const Entry<T> *first, const Entry<T> *end, const T *d
         sum = fma(splat(delta[e->row * n_out]), splat(e->value), splat(sum))[0];
     }
     return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+// The gradient of the first layer's weights, or of the given rows of their storage, started and finished as a product's.
+template <class T, Start START, Finish FINISH>
+void sparse_weight_gradient(const Entries<T> &entries, const Layer &layer, const T *delta, Range weights_rows, T *gradient, T rate) {
+    const int64_t to_row = layer.weights_row;
+    if (START == Start::zero && FINISH == Finish::store)
+        std::memset(gradient + weights_rows.begin * to_row, 0, size_t(weights_rows.size() * to_row) * sizeof(T));
+    if (layer.narrow) {
+        for (int64_t j = weights_rows.begin; j < weights_rows.end; j++)
+            entries.for_each_column({0, layer.n_in}, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
+                T &to = gradient[j * to_row + k];
+                const T sum = sparse_gradient_element(first, end, delta + j, layer.n_out);
+                to = FINISH == Finish::store ? sum + to : fma(splat(-rate), splat(sum), splat(to))[0];
+            });
+        return;
+    }
+    entries.for_each_column(weights_rows, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
+        T *to = gradient + k * to_row;
+        if constexpr (FINISH == Finish::store) {
+            sparse_gradient_row(first, end, delta, layer.row, layer.n_out, true, to);
+        } else {
+            for (int64_t j = 0; j < layer.n_out; j += lanes<T>) {
+                T sum[lanes<T>] = {};
+                sparse_gradient_row(first, end, delta + j, layer.row, 1, false, sum);
+                finish<T, START, FINISH>(load(sum), to + j, rate);
+            }
+        }
+    });
 }
 
 }  // namespace

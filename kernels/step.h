@@ -1,60 +1,11 @@
 // One batch through a network: forward, loss, and back to the gradients, for the rows and parameters that a thread owns.
 #pragma once
 
-#include "losses.h"
-#include "optimizers.h"
+#include "level_tables.h"
 #include "random.h"
 #include "sparse.h"
-#include "threads.h"
 
 namespace {
-
-using namespace fastnn;
-
-constexpr int64_t row_group = 16;     // threads share rows in groups of this many; the loss has a partial sum for each
-
-template <class T> constexpr LossKernel<T> loss_kernels[] = {
-#define ROW(name, Struct) loss_kernel<T, Struct>(),
-    FASTNN_LOSSES(ROW)
-#undef ROW
-};
-// A loss of whole rows, padding included, not of elements one by one.
-template <class T> bool takes_rows(const Loss &loss) { return loss_kernels<T>[loss.kind] == cross_entropy_loss<T>; }
-
-template <class T> constexpr ActivationKernels<T> activations_of_level[] = {
-#define ROW(name, Struct) activation_kernels<T, Struct>(),
-    FASTNN_ACTIVATIONS(ROW)
-#undef ROW
-};
-template <class T> constexpr UpdateKernel<T> updates_of_level[] = {
-#define ROW(name, Struct) update<T, Struct>,
-    FASTNN_OPTIMIZERS(ROW)
-#undef ROW
-};
-
-template <class T> constexpr ReplayKernel<T> replays_of_level[] = {
-#define ROW(name, Struct) replay<T, Struct>,
-    FASTNN_OPTIMIZERS(ROW)
-#undef ROW
-};
-
-constexpr int32_t identity = 0;       // the first activation, which needs no work
-
-inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
-
-// The part of 0 … n - 1 that a thread owns, in whole units.
-inline Range share(int64_t n, int64_t unit, const Team &team) {
-    if (team.size == 1) return {0, n};
-    const int64_t units = (n + unit - 1) / unit, end = units * (team.index + 1) / team.size * unit;
-    return {units * team.index / team.size * unit, end < n ? end : n};
-}
-
-// The rows of a layer's stored weights that a thread owns.
-template <class T> Range own_weights(const Layer &layer, const Team &team) {
-    return share(layer.weights_rows(), layer.narrow ? 1 : lanes<T>, team);
-}
-
-template <class T> int64_t padded(int64_t n) { return round_up(n, block_lanes<T>); }
 
 // The workspace of a layer: rows of the chunk in hand.
 template <class T> struct Buffers {
@@ -181,7 +132,7 @@ template <class T> class Step {
             const Layer &layer = network_.layers[l];
             T *out = layers_[l].out;
             if (l == 0 && sparse_)
-                multiply_sparse_input(rows);
+                multiply_sparse(*sparse_, chunk_, rows, layer, weights(layer), bias(layer), out);
             else if (layer.narrow)
                 multiply_narrow(rows, layer.n_in, layer.n_out, input(l), input_row(l), weights(layer), layer.weights_row,
                                 bias(layer), out);
@@ -237,7 +188,7 @@ template <class T> class Step {
         const Layer &layer = network_.layers[l];
         const T *delta = layers_[l].delta;
         if (l == 0 && sparse_)
-            sparse_weight_gradient<START, FINISH>(weights_rows, gradient, rate);
+            sparse_weight_gradient<T, START, FINISH>(entries_, layer, delta, weights_rows, gradient, rate);
         else if (layer.narrow)
             multiply_narrow_gradient<T, START, FINISH>(weights_rows, n_rows, layer.n_in, layer.n_out, delta, input(l), input_row(l),
                                                        gradient, layer.weights_row, rate);
@@ -282,44 +233,6 @@ template <class T> class Step {
         return layer.dropout > 0 || layer.custom || !activations_of_level<T>[layer.activation].times_slope;
     }
 
-    void multiply_sparse_input(Range rows) {
-        const Layer &layer = network_.layers[0];
-        T *out = layers_[0].out;
-        if (layer.narrow)
-            multiply_sparse_narrow(*sparse_, chunk_, rows, layer.n_in, layer.n_out, weights(layer), layer.weights_row, bias(layer), out);
-        else
-            multiply_sparse(*sparse_, chunk_, rows, layer.n_in, layer.n_out, weights(layer), layer.weights_row, bias(layer), out, layer.row);
-    }
-
-    template <Start START, Finish FINISH>
-    void sparse_weight_gradient(Range weights_rows, T *gradient, T rate) const {
-        const Layer &layer = network_.layers[0];
-        const T *delta = layers_[0].delta;
-        const int64_t to_row = layer.weights_row;
-        if (START == Start::zero && FINISH == Finish::store)
-            std::memset(gradient + weights_rows.begin * to_row, 0, size_t(weights_rows.size() * to_row) * sizeof(T));
-        if (layer.narrow) {
-            for (int64_t j = weights_rows.begin; j < weights_rows.end; j++)
-                entries_.for_each_column({0, layer.n_in}, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
-                    T &to = gradient[j * to_row + k];
-                    const T sum = sparse_gradient_element(first, end, delta + j, layer.n_out);
-                    to = FINISH == Finish::store ? sum + to : fma(splat(-rate), splat(sum), splat(to))[0];
-                });
-            return;
-        }
-        entries_.for_each_column(weights_rows, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
-            T *to = gradient + k * to_row;
-            if constexpr (FINISH == Finish::store) {
-                sparse_gradient_row(first, end, delta, layer.row, layer.n_out, true, to);
-            } else {
-                for (int64_t j = 0; j < layer.n_out; j += lanes<T>) {
-                    T sum[lanes<T>] = {};
-                    sparse_gradient_row(first, end, delta + j, layer.row, 1, false, sum);
-                    finish<T, START, FINISH>(load(sum), to + j, rate);
-                }
-            }
-        });
-    }
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
     const T *weights(const Layer &layer) const { return parameters_ + layer.weights; }
     const T *bias(const Layer &layer) const { return parameters_ + layer.bias; }

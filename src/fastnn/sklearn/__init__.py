@@ -8,7 +8,7 @@ except ImportError as error:
     raise ImportError('fastnn.sklearn needs scikit-learn: pip install "fastnn-cpu[sklearn]"') from error
 
 from fastnn.sklearn._classifier import MLPClassifier
-from fastnn.sklearn._convert import from_sklearn
+from fastnn.sklearn._from_sklearn import from_sklearn
 from fastnn.sklearn._patching import patch, patched, report, unpatch
 from fastnn.sklearn._regressor import MLPRegressor
 

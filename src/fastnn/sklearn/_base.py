@@ -20,6 +20,7 @@ from fastnn.sklearn import _fitted, _parameters
 from fastnn.sklearn._data import Rows, checked_inputs, native_rows, thread_count
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of, draw_weights, native_loss
 from fastnn.sklearn._stochastic import fit_stochastic
+from fastnn.sklearn._to_sklearn import to_sklearn
 
 
 def _solver_has_epochs(estimator: Any) -> bool:
@@ -286,8 +287,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         >>> theirs.predict([[0.1], [0.8]])
         array(['no', 'yes'], dtype='<U3')
         """
-        from fastnn.sklearn._convert import to_sklearn
-
         return to_sklearn(self)
 
     def __getstate__(self) -> dict[str, Any]:

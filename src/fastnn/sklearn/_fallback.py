@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 from sklearn.base import clone
 
 from fastnn.sklearn import _parameters
-from fastnn.sklearn._originals import parameters_of
+from fastnn.sklearn._originals import is_default, parameters_of
 
 _MOST_LAYERS = 64
 _MOST_UNITS = 2**31 - 1
@@ -55,15 +54,6 @@ def may_become(
         name in parameters_of(original) or is_default(getattr(estimator, name), parameter.default)
         for name, parameter in parameters_of(type(estimator)).items()
     )
-
-
-def is_default(value: Any, default: Any) -> bool:
-    """Return whether a parameter, or each value in a list of them, is at its default."""
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return all(is_default(one, default) for one in value)
-    return value is default or bool(value == default)
 
 
 def become(estimator: Any, original: Any) -> None:

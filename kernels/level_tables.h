@@ -1,0 +1,58 @@
+// What this level has for each name of the registry, and which part of the work a thread owns.
+#pragma once
+
+#include "dense.h"
+#include "losses.h"
+#include "optimizers.h"
+#include "threads.h"
+
+namespace {
+
+using namespace fastnn;
+
+constexpr int64_t row_group = 16;     // threads share rows in groups of this many; the loss has a partial sum for each
+
+template <class T> constexpr LossKernel<T> loss_kernels[] = {
+#define ROW(name, Struct) loss_kernel<T, Struct>(),
+    FASTNN_LOSSES(ROW)
+#undef ROW
+};
+// A loss of whole rows, padding included, not of elements one by one.
+template <class T> bool takes_rows(const Loss &loss) { return loss_kernels<T>[loss.kind] == cross_entropy_loss<T>; }
+
+template <class T> constexpr ActivationKernels<T> activations_of_level[] = {
+#define ROW(name, Struct) activation_kernels<T, Struct>(),
+    FASTNN_ACTIVATIONS(ROW)
+#undef ROW
+};
+template <class T> constexpr UpdateKernel<T> updates_of_level[] = {
+#define ROW(name, Struct) update<T, Struct>,
+    FASTNN_OPTIMIZERS(ROW)
+#undef ROW
+};
+
+template <class T> constexpr ReplayKernel<T> replays_of_level[] = {
+#define ROW(name, Struct) replay<T, Struct>,
+    FASTNN_OPTIMIZERS(ROW)
+#undef ROW
+};
+
+constexpr int32_t identity = 0;       // the first activation, which needs no work
+
+inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+// The part of 0 … n - 1 that a thread owns, in whole units.
+inline Range share(int64_t n, int64_t unit, const Team &team) {
+    if (team.size == 1) return {0, n};
+    const int64_t units = (n + unit - 1) / unit, end = units * (team.index + 1) / team.size * unit;
+    return {units * team.index / team.size * unit, end < n ? end : n};
+}
+
+// The rows of a layer's stored weights that a thread owns.
+template <class T> Range own_weights(const Layer &layer, const Team &team) {
+    return share(layer.weights_rows(), layer.narrow ? 1 : lanes<T>, team);
+}
+
+template <class T> int64_t padded(int64_t n) { return round_up(n, block_lanes<T>); }
+
+}  // namespace

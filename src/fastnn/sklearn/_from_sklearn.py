@@ -1,0 +1,82 @@
+"""scikit-learn's estimators into fastnn's, by what is public of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastnn.sklearn._classes import Classes
+from fastnn.sklearn._classifier import MLPClassifier
+from fastnn.sklearn._originals import ORIGINALS, carried, fitted_attributes
+from fastnn.sklearn._regressor import MLPRegressor
+
+_OURS: Mapping[str, Any] = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
+
+
+def from_sklearn(fitted: Any) -> Any:
+    """Return fastnn's estimator for one of scikit-learn's: the same parameters, fitted attributes and predictions.
+
+    It can be trained further. What scikit-learn's optimizer had, such as Adam's moments, is private to it and stays
+    behind: training goes on as from a new optimizer.
+
+    Parameters
+    ----------
+    fitted : sklearn.neural_network.MLPClassifier or MLPRegressor
+        Not changed. If it is not fitted, its parameters are all there is to take.
+
+    Returns
+    -------
+    MLPClassifier or MLPRegressor
+        Of `fastnn.sklearn`; in float32 if the parameters of the network are, else in float64.
+
+    Raises
+    ------
+    TypeError
+        If `fitted` is anything else.
+    ValueError
+        If a parameter has been set that fastnn does not know, or the network is one that fastnn can't have.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.neural_network import MLPRegressor
+    >>> from fastnn.sklearn import from_sklearn
+    >>> X = np.linspace(-1, 1, 50)[:, None]
+    >>> theirs = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs", random_state=0).fit(X, X[:, 0] ** 2)
+    >>> ours = from_sklearn(theirs)
+    >>> np.allclose(ours.predict(X), theirs.predict(X), rtol=1e-12)
+    True
+    """
+    name = next((name for name, original in ORIGINALS.items() if isinstance(fitted, original)), None)
+    if name is None:
+        raise TypeError(f"fitted: got {type(fitted).__qualname__}, expected scikit-learn's MLPClassifier or MLPRegressor")
+    estimator = _OURS[name](**carried(fitted, ORIGINALS[name], _OURS[name], "fastnn"))
+    if hasattr(fitted, "coefs_"):
+        _take_network(estimator, fitted)
+        for attribute, value in fitted_attributes(fitted).items():
+            setattr(estimator, attribute, value)
+    return estimator
+
+
+def _take_network(estimator: Any, fitted: Any) -> None:
+    arrays = [*fitted.coefs_, *fitted.intercepts_]
+    dtype = np.float32 if np.result_type(*arrays) == np.float32 else np.float64
+    hidden = [len(bias) for bias in fitted.intercepts_[:-1]]
+    X, y = np.empty((0, len(fitted.coefs_[0])), dtype), np.empty((0, len(fitted.intercepts_[-1])))
+    if isinstance(estimator, MLPClassifier):
+        estimator._set_classes(Classes(fitted.classes_.copy(), _kind_of_classes(fitted)))
+    estimator._begin(X, y, hidden, np.random.RandomState(0))
+    network = estimator.network_
+    for view, array in zip([*network.weights, *network.biases], arrays, strict=True):
+        view[...] = array
+    estimator._random_state = np.random.RandomState(0)
+    estimator._no_improvement_count = 0
+    estimator._best_parameters = network._network.storage.copy() if estimator.early_stopping else None
+
+
+def _kind_of_classes(classifier: Any) -> str:
+    if classifier.out_activation_ == "softmax":
+        return "multiclass"
+    return "binary" if classifier.n_outputs_ == 1 else "multilabel-indicator"

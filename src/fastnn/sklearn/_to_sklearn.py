@@ -1,0 +1,109 @@
+"""fastnn's estimators into scikit-learn's, by what is public of both."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn import config_context
+from sklearn.base import is_classifier
+
+from fastnn.losses import Loss
+from fastnn.sklearn._definitions import activation_of, regression_loss
+from fastnn.sklearn._originals import ORIGINALS, carried, fitted_attributes
+from fastnn.sklearn._parameters import LOSSES, layer_sizes
+
+# scikit-learn's names by fastnn's; it has no others.
+_ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
+_LOSSES = {LOSSES[name]: name for name in ("squared_error", "poisson")}
+_SOLVERS = ("lbfgs", "sgd", "adam")
+_LEARNING_RATES = ("constant", "invscaling", "adaptive")
+
+
+def to_sklearn(estimator: Any) -> Any:
+    """Return scikit-learn's estimator for one of fastnn's; see the method of the same name."""
+    name = "MLPClassifier" if is_classifier(estimator) else "MLPRegressor"
+    original = ORIGINALS[name]
+    # Not a subclass of the user's, whose constructor may take anything.
+    own = next(one for one in type(estimator).__mro__ if one.__name__ == name and one.__module__.startswith("fastnn."))
+    parameters = carried(estimator, own, original, "scikit-learn")
+    parameters.update(_translated(estimator, parameters))
+    converted = original(**parameters)
+    if hasattr(estimator, "network_"):
+        _make_fitted(converted, estimator)
+        converted.set_params(**parameters)
+        for own, taken in ((converted.coefs_, estimator.coefs_), (converted.intercepts_, estimator.intercepts_)):
+            for i, (array, values) in enumerate(zip(own, taken, strict=True)):
+                if array.dtype == values.dtype:
+                    array[...] = values  # in place: with early stopping, scikit-learn has it as the best one so far too
+                else:  # lbfgs makes float64
+                    own[i] = np.array(values)
+        for attribute, value in fitted_attributes(estimator).items():
+            setattr(converted, attribute, value)
+    return converted
+
+
+def _translated(estimator: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters whose values scikit-learn calls otherwise, or may not have."""
+    translated = {"activation": _one_of("activation", _activation(estimator), _ACTIVATIONS.values())}
+    for name, names in (("solver", _SOLVERS), ("learning_rate", _LEARNING_RATES)):
+        _one_of(name, parameters[name], names)
+    if "loss" in parameters:
+        loss = parameters["loss"]
+        name = regression_loss(loss).name if isinstance(loss, Loss) else LOSSES.get(loss, loss)
+        translated["loss"] = _one_of("loss", _LOSSES.get(name, loss), _LOSSES.values())
+    return translated
+
+
+def _activation(estimator: Any) -> Any:
+    """Return the activation of all hidden layers by scikit-learn's name, or what there is instead."""
+    if hasattr(estimator, "network_"):  # the parameter may have been set since
+        used = list(estimator.network_.activations[:-1])
+    else:
+        used = estimator._hidden_activations(len(layer_sizes(estimator)))
+    if not used:  # without hidden layers
+        used = [activation_of(estimator.activation)] if isinstance(estimator.activation, str) else ["relu"]
+    same = isinstance(used[0], str) and all(one == used[0] for one in used)
+    return _ACTIVATIONS.get(used[0], used[0]) if same else used
+
+
+def _one_of(name: str, value: Any, names: Any) -> Any:
+    if not (isinstance(value, str) and value in names):
+        raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, names))}, which scikit-learn has")
+    return value
+
+
+def _make_fitted(converted: Any, estimator: Any) -> None:
+    """Let scikit-learn make all that a fitted estimator has, without a step of training, from made-up rows.
+
+    No iteration: so its optimizer is as new, with nothing that comes from these rows. They are sparse to be small.
+    """
+    y = _made_up_target(estimator)
+    X = csr_matrix((len(y), estimator.n_features_in_), dtype=estimator.network_.dtype)
+    converted.set_params(
+        hidden_layer_sizes=estimator.network_.layer_sizes[1:-1],
+        alpha=0.0,
+        batch_size="auto",
+        max_iter=0,
+        random_state=0,
+        verbose=False,
+        warm_start=False,
+        validation_fraction=0.5,
+    )
+    with config_context(skip_parameter_validation=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # lbfgs says that it has not converged
+        converted.fit(X, y)
+
+
+def _made_up_target(estimator: Any) -> NDArray[Any]:
+    """Return targets with all the classes, each often enough to be split in two."""
+    n_outputs = estimator.n_outputs_
+    if not is_classifier(estimator):
+        return np.zeros(4 if n_outputs == 1 else (4, n_outputs))
+    if estimator._classes.several:
+        return np.tile(np.array([[0], [1]]), (2, n_outputs))
+    return np.tile(estimator.classes_, 4)
