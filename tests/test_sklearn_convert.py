@@ -374,7 +374,7 @@ def test_a_parameter_of_a_later_release(monkeypatch):
             super().__init__(loss, hidden_layer_sizes)
             self.gadget = gadget
 
-    monkeypatch.setattr(fastnn.sklearn._convert, "ORIGINALS", {"MLPRegressor": MLPRegressor})
+    monkeypatch.setattr(fastnn.sklearn._from_sklearn, "ORIGINALS", {"MLPRegressor": MLPRegressor})
     assert from_sklearn(MLPRegressor()).hidden_layer_sizes == (100,)
     with pytest.raises(ValueError, match="^gadget: got 3, expected None: fastnn has no such parameter"):
         from_sklearn(MLPRegressor(gadget=3))
