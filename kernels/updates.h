@@ -77,7 +77,7 @@ template <class T> class Updater {
           moments_{static_cast<T *>(training.moments[0]), static_cast<T *>(training.moments[1])},
           snapshot_(static_cast<T *>(training.snapshot)),
           defers_(training.x.sparse() && !network_.layers[0].narrow && !clips_norm() && training.batch_size <= chunk_rows),
-          gradient_(arena.take<T>(network_.size - skipped()) - skipped()), partial_(arena.take<T>(2 * storage_rows())),
+          gradient_(with_room_before(arena.take<T>(network_.size - skipped()), skipped())), partial_(arena.take<T>(2 * storage_rows())),
           fused_(o_.kind == 0 && plain()) {}
 
     T *gradient() const { return gradient_; }
@@ -220,6 +220,9 @@ template <class T> class Updater {
         const auto moment = [=](int i) { return moments_[i] ? moments_[i] + offset : nullptr; };
         updates_of_level<T>[o_.kind](parameters_ + offset, gradient, moment(0), moment(1), count, c);
     }
+
+    // An array whose first elements are not there, and never asked for.
+    static T *with_room_before(T *rest, int64_t missing) { return rest ? rest - missing : nullptr; }
 
     bool clips_norm() const { return std::isfinite(o_.clip_norm); }
     // Elements of the storage, from its first, that need no gradient.
