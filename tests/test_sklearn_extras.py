@@ -190,6 +190,8 @@ def test_wrong_validation_data():
     for arguments in ({"X_val": X}, {"y_val": y}):
         with pytest.raises(ValueError, match="X_val, y_val: got one of them, expected both or none"):
             classifier().fit(X, y, **arguments)
+    with pytest.raises(ValueError, match="X_val, y_val: got them for solver='lbfgs'"):
+        classifier(solver="lbfgs").fit(X, y, X_val=X, y_val=y)
     with pytest.raises(ValueError, match="features"):
         classifier().fit(X, y, X_val=X[:, :2], y_val=y)
     with pytest.raises(ValueError, match="classes not in"):
@@ -265,6 +267,20 @@ def test_resume(options, kept):
     assert parts.loss_curve_ == whole.loss_curve_
     assert parts.validation_scores_ == whole.validation_scores_
     assert parts.t_ == whole.t_
+
+
+def test_resume_with_validation_data_of_ones_own():
+    options = {"resume": True, "warm_start": True, "early_stopping": True, "tol": 0.0}
+    whole = classifier(**options, max_iter=6).fit(X, y, X_val=X[::3], y_val=y[::3])
+    parts = classifier(**options, max_iter=3).fit(X, y, X_val=X[::3], y_val=y[::3]).fit(X, y, X_val=X[::3], y_val=y[::3])
+    np.testing.assert_array_equal(parameters_of(parts), parameters_of(whole))
+
+
+def test_partial_fit_trains_the_network_of_the_last_fit():
+    fitted = classifier().fit(X, y).set_params(solver="lbfgs").fit(X, y)
+    before = parameters_of(fitted)
+    fitted.set_params(solver="adam").partial_fit(X, y)
+    assert 0 < np.abs(parameters_of(fitted) - before).max() < 0.01
 
 
 def test_warm_start_alone_begins_a_new_optimizer():

@@ -88,11 +88,13 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         hidden = _parameters.layer_sizes(self)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if validation is not None and self.solver == "lbfgs":
+            raise ValueError("X_val, y_val: got them for solver='lbfgs', expected a solver that goes by epochs")
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
         X, y = self._check_target(X, y, reset=first, incremental=incremental)
         sample_weight = self._weight(y, sample_weight)
         held_out = None if validation is None else self._check_held_out(*validation)
-        resumes = self.warm_start and not first and not incremental and self._can_resume()
+        resumes = self.warm_start and not first and not incremental and self._can_resume(splits=held_out is None)
         random_state = self._random_state if resumes else check_random_state(self.random_state)
         if first:
             self._begin(X, y, hidden, random_state)
@@ -128,6 +130,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         for (weights, bias), to_weights, to_bias in zip(drawn, self.network_.weights, self.network_.biases, strict=True):
             to_weights[...], to_bias[...] = weights, bias
         self._show_network()
+        self.__dict__.pop("_trainer", None)  # of another network
         if self.solver == "lbfgs":
             return
         self.loss_curve_: list[float] = []
@@ -143,9 +146,11 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         several = isinstance(self.activation, list | tuple | np.ndarray)
         return [activation_of(a) for a in (self.activation if several else [self.activation] * n_hidden)]
 
-    def _can_resume(self) -> bool:
-        """Return whether the last fit has left all that an exact continuation needs."""
-        needed = ("_trainer", "_last_parameters", "_split_state") if self.early_stopping else ("_trainer",)
+    def _can_resume(self, *, splits: bool) -> bool:
+        """Return whether the last fit has left all that an exact continuation needs; `splits`: where rows are held out."""
+        needed = ["_trainer"]
+        if self.early_stopping:
+            needed += ["_last_parameters", "_split_state"] if splits else ["_last_parameters"]
         return bool(self.resume) and all(getattr(self, name, None) is not None for name in needed)
 
     def _fit_lbfgs(self, X: Any, y: Any, sample_weight: Any) -> None:
