@@ -135,7 +135,7 @@ struct Training {
     int64_t *order;                // n_rows, in use where shuffle
     const double *rates;           // one a step of the run, or a single one where rate_stride is 0
     int64_t rate_stride;
-    int n_threads;                 // to begin with, and for good if pace is null
+    int n_threads;                 // if pace is null; else a run begins with one
     int most_threads;
     Pace *pace;
     double seconds;                // length of a slice

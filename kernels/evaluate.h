@@ -7,8 +7,8 @@ namespace {
 
 constexpr int64_t prediction_rows = 128;  // a thread's rows at a time
 
-// In training: rows that go through all layers, and back, before the next ones: what one layer writes, the next one finds in the first
-// cache. Weights that have no place in the second one would have to come from further away each time.
+// In batches: rows that go through all layers, and back, before the next ones: what one layer writes, the next one finds in
+// the first cache. Weights that have no place in the second one would have to come from further away each time.
 template <class T> int64_t cached_rows(const Network &network) {
     constexpr int64_t second_cache = 512 * 1024;
     return network.size * int64_t(sizeof(T)) <= second_cache ? 2 * row_group : chunk_rows;

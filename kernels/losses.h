@@ -112,8 +112,10 @@ void narrow_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int6
         const Columns<T> zs(z + i * n, count, n), ys(y + i * n, count, n), weights(scale + i * n, count, n);
         Columns<T> deltas;
         for (int v = 0; v < block_vectors; v++) {
-            const ColumnVectors<T> zi = zs.read(v, n), yi = ys.read(v, n), e = zi.exp_shifted(n);
-            const Vec<T> sum = e.sum(), log_sum = log(sum) + zi.largest(n), weight = weights.read(v, n).at[0];
+            const ColumnVectors<T> zi = zs.read(v, n), yi = ys.read(v, n);
+            const Vec<T> top = zi.largest(n);
+            const ColumnVectors<T> e = zi.exp_shifted(top, n);
+            const Vec<T> sum = e.sum(), log_sum = log(sum) + top, weight = weights.read(v, n).at[0];
             const Vec<T> factor = weight * (((yi.at[0] + yi.at[1]) + yi.at[2]) + yi.at[3]) / sum;
             for (int64_t j = 0; j < n; j++) {
                 sums[v] = fma(weight * yi.at[j], cut_log_loss<T>(log_sum - zi.at[j], splat(epsilon)), sums[v]);

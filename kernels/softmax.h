@@ -82,9 +82,8 @@ template <class T> struct ColumnVectors {
         return top;
     }
     Vec<T> sum() const { return (at[0] + at[2]) + (at[1] + at[3]); }
-    ColumnVectors exp_shifted(int64_t n) const {
+    ColumnVectors exp_shifted(Vec<T> top, int64_t n) const {
         ColumnVectors e;
-        const Vec<T> top = largest(n);
         for (int64_t j = 0; j < n; j++) e.at[j] = exp(at[j] - top);
         return e;
     }
@@ -119,6 +118,7 @@ template <class T> class Columns {
 template <class T, class F> FASTNN_INLINE bool with_short_row(int64_t n, F f) {
     if (n <= lanes<T>) f(std::integral_constant<int, 1>());
     else if (n <= 2 * lanes<T>) f(std::integral_constant<int, 2>());
+    else if (n <= 3 * lanes<T>) f(std::integral_constant<int, 3>());
     else if (n <= 4 * lanes<T>) f(std::integral_constant<int, 4>());
     else return false;
     return true;
@@ -156,7 +156,7 @@ template <class T> struct Softmax {
             const int64_t count = rows - i < block_lanes<T> ? rows - i : block_lanes<T>;
             Columns<T> columns(z + i * n, count, n);
             for (int v = 0; v < block_vectors; v++) {
-                const ColumnVectors<T> e = columns.read(v, n).exp_shifted(n);
+                const ColumnVectors<T> zi = columns.read(v, n), e = zi.exp_shifted(zi.largest(n), n);
                 const Vec<T> scale = T(1) / e.sum();
                 for (int64_t j = 0; j < n; j++) columns.write(v, j, e.at[j] * scale);
             }

@@ -30,6 +30,11 @@ class Rows:
     target: NDArray[Any]
     weight: NDArray[np.float64] | None
 
+    @property
+    def labels(self) -> bool:
+        """Whether the targets are numbers of classes."""
+        return self.target.ndim == 1
+
 
 def native_rows(X: Any, dtype: np.dtype[Any]) -> _arrays.Rows:
     """Return validated inputs in a form that the kernels read."""

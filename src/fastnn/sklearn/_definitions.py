@@ -148,7 +148,7 @@ class EstimatorTrainer(Trainer):
         self.l2 = self._native["l2"] = float(estimator.alpha)
 
     def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> tuple[Any, Any, bool, Any]:
-        return X, y, self._loss.name == "cross_entropy", sample_weight
+        return X, y, y.ndim == 1, sample_weight
 
     def _conventions(self) -> dict[str, Any]:
         return {"order": self.order, "loss_by_rows": True}

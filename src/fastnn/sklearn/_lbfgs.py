@@ -60,9 +60,9 @@ class Objective:
     def __call__(self, vector: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         """Return the loss and its derivatives."""
         self.set_vector(vector)
-        rows, labels = self._rows, self._loss.name == "cross_entropy"
+        rows = self._rows
         value = self._network.gradient(
-            self._loss, rows.X, rows.target, labels, rows.weight, self._gradient, n_threads=self._n_threads
+            self._loss, rows.X, rows.target, rows.labels, rows.weight, self._gradient, n_threads=self._n_threads
         )
         slopes = _joined(*self._slopes)
         n_weights = sum(w.size for w in self._network.weights)

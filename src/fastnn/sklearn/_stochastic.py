@@ -136,8 +136,7 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
         return float(estimator._score_outputs(network.predict(rows.X), y, weight))
 
     def loss() -> float:
-        labels = trainer._loss.name == "cross_entropy"
-        return float(network.gradient(trainer._loss, rows.X, rows.target, labels, rows.weight))
+        return float(network.gradient(trainer._loss, rows.X, rows.target, rows.labels, rows.weight))
 
     return Validation(score, loss)
 
