@@ -17,6 +17,7 @@ from fastnn._trainer import Trainer
 from fastnn.losses import LOSSES as LOSS_CLASSES
 from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
+from fastnn.schedules import InverseScaling
 from fastnn.sklearn._parameters import ACTIVATIONS, LOSSES
 
 # scikit-learn's names of output activations.
@@ -85,11 +86,8 @@ class RateRule:
     def __init__(self, estimator: Any) -> None:
         rule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
         self.inverse_scaling, self.adaptive = rule == "invscaling", rule == "adaptive"
-        self.first, self.power = float(estimator.learning_rate_init), estimator.power_t
-
-    def after(self, t: Any) -> Any:
-        """Return the inversely scaled rate after t samples."""
-        return self.first / (t + 1) ** self.power
+        # scikit-learn counts samples in it, not steps.
+        self.after = InverseScaling(float(estimator.learning_rate_init), estimator.power_t)
 
 
 class EstimatorTrainer(Trainer):

@@ -55,7 +55,7 @@ class EpochWatcher:
         """Take note of an epoch and its loss."""
         self._note(loss)
         if trainer.rate_rule.inverse_scaling:
-            self._estimator._learning_rate = trainer.rate_rule.after(self._estimator.t_)
+            self._estimator._learning_rate = float(trainer.rate_rule.after(self._estimator.t_))
         if self._estimator._no_improvement_count > self._estimator.n_iter_no_change:
             self.stopped = self._stops(trainer)
             if not self.stopped:
@@ -115,7 +115,7 @@ class EpochWatcher:
         return stops
 
 
-class InverseScaling:
+class RatesByEpoch:
     """The learning rates of a run that go down from epoch to epoch, as a schedule.
 
     Parameters

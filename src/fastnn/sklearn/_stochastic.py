@@ -16,7 +16,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
 from fastnn.sklearn._data import Rows, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer
-from fastnn.sklearn._epochs import EpochWatcher, InverseScaling, Validation
+from fastnn.sklearn._epochs import EpochWatcher, RatesByEpoch, Validation
 
 _AUTO_BATCH = 200
 
@@ -85,7 +85,7 @@ def _set_rate(estimator: Any, trainer: EstimatorTrainer, n_rows: int, incrementa
     if isinstance(estimator.solver, Optimizer) or callable(estimator.learning_rate):
         return
     if trainer.rate_rule.inverse_scaling and not incremental:
-        trainer.learning_rate = InverseScaling(trainer, estimator, n_rows)
+        trainer.learning_rate = RatesByEpoch(trainer, estimator, n_rows)
     elif trainer.learning_rate != estimator._learning_rate:
         trainer.learning_rate = estimator._learning_rate
 
