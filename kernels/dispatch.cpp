@@ -46,8 +46,17 @@ const Level built[] = {
 
 #define NAME(name, Struct) #name,
 const char *const activations[] = {FASTNN_ACTIVATIONS(NAME) nullptr};
+#define FUNCTION_NAME(name, part, Struct) #name,
+const char *const functions[] = {FASTNN_FUNCTIONS(FUNCTION_NAME) nullptr};
 const char *const losses[] = {FASTNN_LOSSES(NAME) nullptr};
 const char *const optimizers[] = {FASTNN_OPTIMIZERS(NAME) nullptr};
+
+const Level *best() {
+    const Level *found = built;
+    while (!found->supported()) found++;  // the last one is supported everywhere
+    return found;
+}
+const Level *in_use = best();
 
 constexpr int64_t block_bytes = 64;      // rows of storage are whole blocks
 constexpr int64_t narrow_outputs = 4;    // up to so many, the last layer is a few dot products
@@ -55,7 +64,10 @@ constexpr int64_t narrow_outputs = 4;    // up to so many, the last layer is a f
 
 const Level *levels() { return built; }
 int n_levels() { return int(sizeof built / sizeof built[0]); }
+const Level *level() { return in_use; }
+void use_level(const Level *chosen) { in_use = chosen; }
 const char *const *activation_names() { return activations; }
+const char *const *function_names() { return functions; }
 const char *const *loss_names() { return losses; }
 const char *const *optimizer_names() { return optimizers; }
 

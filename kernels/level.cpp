@@ -1,5 +1,6 @@
 // All kernels of one instruction-set level. Compiled once a level; everything but its two tables is in anonymous
 // namespaces, lest the linker merge functions of different levels into one.
+#include "functions.h"
 #include "peak.h"
 #include "table.h"
 #include "trainer.h"
@@ -37,6 +38,10 @@ template <class T> int64_t training_bytes(Training &training) {
 template <class T> Status train(Training &training, void *workspace) {
     Arena arena(workspace);
     return Trainer<T>(training, arena).run();
+}
+
+template <class T> void function_of_array(int32_t function, const void *x, void *y, int64_t n) {
+    functions_of_level<T>[function](static_cast<const T *>(x), static_cast<T *>(y), n);
 }
 
 template <class T> void activate_array(int32_t activation, void *z, int64_t rows, int64_t n) {
@@ -77,7 +82,7 @@ template <class T> void copy_array(const void *from, void *to, int64_t n) {
 template <class T>
 constexpr Kernels kernels = {
     FASTNN_VECTOR_BYTES, prediction_bytes<T>,  predict<T>,           gradient_bytes<T>, gradient<T>,            training_bytes<T>,
-    train<T>,            activate_array<T>,    activation_slope<T>,  times_slope_array<T>, update_array<T>, first_not_finite_of<T>,
+    train<T>,            function_of_array<T>, activate_array<T>,    activation_slope<T>,  times_slope_array<T>, update_array<T>, first_not_finite_of<T>,
     multiply_add_chains<T>, copy_array<T>};
 
 }  // namespace

@@ -18,6 +18,7 @@ struct Kernels {
     void (*gradient)(Gradient &, void *workspace);
     int64_t (*training_bytes)(Training &);
     Status (*train)(Training &, void *workspace);
+    void (*function)(int32_t function, const void *x, void *y, int64_t n);            // of elements; y may be x
     void (*activate)(int32_t activation, void *z, int64_t rows, int64_t n);
     bool (*activation_slope)(int32_t activation, void *z, void *slope, int64_t n);    // z becomes the activation; false: a matrix
     bool (*times_slope)(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n);  // false: the output doesn't tell
@@ -37,7 +38,12 @@ struct Level {
 const Level *levels();
 int n_levels();
 
+// The one in use: the best that this machine runs, until another one is chosen.
+const Level *level();
+void use_level(const Level *chosen);
+
 const char *const *activation_names();  // in the order of registry.h, then a null; so the others
+const char *const *function_names();
 const char *const *loss_names();
 const char *const *optimizer_names();
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from decimal import Decimal
-from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from fastnn import ops, reference
-from fastnn.ops import activations
+from fastnn.ops import activations, elementary
 
-ELEMENTWISE = activations.__all__
+ELEMENTWISE = [*activations.__all__, *elementary.__all__]
 SOFTMAX = ["softmax", "log_softmax"]
 DTYPES = [np.float32, np.float64]
 GUARD = -123.0
@@ -61,7 +59,7 @@ def test_names():
     oracle_only = {"ACTIVATIONS", "LOSSES", "UPDATES", "Activation", "LossFunction"}
     networks = {"dropout_mask", "forward", "input_gradient", "loss_and_gradient", "train"}
     assert set(ops.__all__) == set(reference.__all__) - oracle_only - networks
-    assert {f"{name}_grad" for name in ELEMENTWISE if not name.endswith("_grad")} <= set(ELEMENTWISE)
+    assert {f"{name}_grad" for name in activations.__all__ if not name.endswith("_grad")} <= set(activations.__all__)
 
 
 @pytest.mark.parametrize("name", sorted(set(ops.__all__) - set(ELEMENTWISE)))
@@ -111,20 +109,18 @@ def test_types(name):
     x = np.arange(10).reshape(2, 5)
     for code in "?bBhHiIlLqQ":
         values = x.astype(code)
-        assert function(values).dtype == np.float64
+        assert function(values).dtype == np.tanh(values).dtype == getattr(reference, name)(values).dtype
         assert_close(function(values), expected(name, values))
     half = function(x.astype(np.float16) / 8)
     assert half.dtype == np.float16
     assert_close(half, expected(name, x / 8))
-    for objects in ([Fraction(1, 4), 2], [Decimal("0.25"), 2], [np.float32(0.25), np.int8(2)]):
-        assert_close(function(np.array(objects, dtype=object)), expected(name, [0.25, 2.0]))
     assert_close(function([[0.25, 1], [2, True]]), expected(name, [[0.25, 1], [2, 1]]))
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_scalars(name):
     function = getattr(ops, name)
-    for x, scalar in [(0.5, np.float64), (1, np.float64), (True, np.float64), (np.array(0.5), np.float64)]:
+    for x, scalar in [(0.5, np.float64), (1, np.float64), (True, np.float16), (np.array(0.5), np.float64)]:
         assert type(function(x)) is scalar
         assert_close(function(x), expected(name, x))
     assert type(function(np.float32(0.5))) is np.float32
@@ -169,7 +165,8 @@ def test_out(name):
     for out in buffers:
         assert function(x, out=out) is out
         assert_close(out, wanted, f"f{min(out.dtype.itemsize, 8)}")
-    assert function(x, (buffers[0],)) is buffers[0]
+    assert function(x, out=(buffers[0],)) is buffers[0]
+    assert function(x, buffers[0]) is buffers[0]
     repeated = np.empty((2, 6, 5))
     function(x, out=repeated)
     assert_close(repeated, np.broadcast_to(wanted, (2, 6, 5)))
@@ -185,7 +182,30 @@ def test_overlap(name):
         assert_close(x[write], wanted)
 
 
-@pytest.mark.parametrize("name", [*ELEMENTWISE, *SOFTMAX])
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_wrong_types_of_ufuncs(name):
+    function, x = getattr(ops, name), numbers((4, 2))
+    for wrong in ([1j], ["1"], b"1", np.array(["2020-01-01"], "M8[D]"), {}, None, np.array([1.0], object)):
+        with pytest.raises(TypeError, match=f"^ufunc '{name}' not supported for the input types"):
+            function(wrong)
+    if np.dtype(np.longdouble).itemsize > 8:
+        with pytest.raises(TypeError, match="not supported for the input types"):
+            function(np.ones(2, np.longdouble))
+    for out in (np.zeros((4, 2), int), [0.0, 0.0], "text"):
+        with pytest.raises(TypeError, match="output|return arrays"):
+            function(x, out=out)
+    for shape in [(3,), (2,), (4, 1), (4, 3), ()]:
+        out = np.full(shape, GUARD)
+        with pytest.raises(ValueError, match="output operand|broadcast together"):
+            function(x, out=out)
+        np.testing.assert_array_equal(out, GUARD)
+    fixed = np.full((4, 2), GUARD)
+    fixed.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        function(x, out=fixed)
+
+
+@pytest.mark.parametrize("name", SOFTMAX)
 def test_wrong_types(name):
     function = getattr(ops, name)
     objects = [np.array([value], object) for value in (None, "1", 1j, np.complex64(1), {})]
@@ -202,7 +222,7 @@ def test_wrong_types(name):
             function(numbers(2), out=out)
 
 
-@pytest.mark.parametrize("name", [*ELEMENTWISE, *SOFTMAX])
+@pytest.mark.parametrize("name", SOFTMAX)
 def test_wrong_out(name):
     function = getattr(ops, name)
     for shape in [(3,), (2,), (4, 1), (4, 3), ()]:

@@ -135,7 +135,17 @@ def test_float32_is_the_rounded_float64(name):
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [("f4", "f4"), ("f8", "f8"), ("f2", "f4"), ("i2", "f4"), ("i4", "f8"), ("i8", "f8"), ("?", "f4"), (">f4", "f4")],
+    [
+        ("f4", "f4"),
+        ("f8", "f8"),
+        ("f2", "f2"),
+        ("i1", "f2"),
+        ("i2", "f4"),
+        ("i4", "f8"),
+        ("i8", "f8"),
+        ("?", "f2"),
+        (">f4", "f4"),
+    ],
 )
 def test_result_types_are_those_of_a_ufunc(given, expected):
     for name in PUBLIC:
@@ -175,7 +185,7 @@ def test_wrong_types(wrong):
 
 
 def test_wrong_dtype():
-    with pytest.raises(TypeError, match="dtype: got int64, expected float32 or float64"):
+    with pytest.raises(TypeError, match="dtype: got int64, expected float16, float32 or float64"):
         reference.sigmoid(0.5, dtype=np.int64)
 
 

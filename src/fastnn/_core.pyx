@@ -7,7 +7,7 @@ Arguments were validated by the Python callers; what would read or write out of 
 cimport cython
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport int32_t, int64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, intptr_t, uintptr_t
 from libc.string cimport memset
 
 from fastnn._kernels cimport *
@@ -18,6 +18,7 @@ from math import prod
 import numpy as np
 
 cnp.import_array()
+cnp.import_ufunc()
 
 
 # ---- Names and levels ------------------------------------------------------------------------------------------------
@@ -32,10 +33,9 @@ cdef tuple strings(const char *const *list):
 
 
 ACTIVATIONS = strings(<const char *const *>activation_names_())
+FUNCTIONS = strings(<const char *const *>function_names_())
 LOSSES = strings(<const char *const *>loss_names_())
 OPTIMIZERS = strings(<const char *const *>optimizer_names_())
-
-cdef const Level *level = NULL
 
 
 def built_levels():
@@ -50,25 +50,24 @@ def levels():
 
 def current_level():
     """The level in use, and the bytes of a vector as its code was compiled."""
-    return level.name.decode(), level.float32.vector_bytes
+    return level().name.decode(), level().float32.vector_bytes
 
 
 cdef choose_level(str wanted):
-    global level
     usable = levels()
     if wanted and wanted not in usable:
         raise ImportError(f"FASTNN_ISA={wanted!r} can't be used: this build has {', '.join(built_levels())}, "
                           f"of which this machine runs {', '.join(usable)}")
     for i in range(n_levels()):
         if levels_()[i].name.decode() == (wanted or usable[0]):
-            level = &levels_()[i]
+            use_level(&levels_()[i])
 
 
 choose_level(os.environ.get("FASTNN_ISA", ""))
 
 
 cdef inline const Kernels *kernels(int dtype) noexcept:
-    return level.float32 if dtype == cnp.NPY_FLOAT32 else level.float64
+    return level().float32 if dtype == cnp.NPY_FLOAT32 else level().float64
 
 
 def get_max_threads():
@@ -201,3 +200,4 @@ def first_not_finite(cnp.ndarray a):
 include "_network.pxi"
 include "_run.pxi"
 include "_elementwise.pxi"
+include "_ufuncs.pxi"

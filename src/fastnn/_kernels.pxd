@@ -1,5 +1,5 @@
 """What kernels/ declares: kernels/api.h, table.h and threads.h, in Cython's words."""
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, intptr_t
 
 cdef extern from "numpy/random/bitgen.h":
     ctypedef struct bitgen_t:
@@ -10,6 +10,11 @@ cdef extern from "kernels/threads.h" namespace "fastnn" nogil:
     void set_max_threads(int n)
     const char *threads_decided_by()
     const char *threads_environment_error()
+
+cdef extern from "kernels/ufuncs.h" namespace "fastnn" nogil:
+    void float16_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
+    void float32_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
+    void float64_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
 
 cdef extern from "kernels/table.h" namespace "fastnn" nogil:
     cdef enum class Type(int32_t):
@@ -108,6 +113,7 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         void gradient(Gradient &, void *workspace)
         int64_t training_bytes(Training &)
         Status train(Training &, void *workspace)
+        void function(int32_t function, const void *x, void *y, int64_t n)
         void activate(int32_t activation, void *z, int64_t rows, int64_t n)
         bint activation_slope(int32_t activation, void *z, void *slope, int64_t n)
         bint times_slope(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
@@ -124,7 +130,10 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
 
     const Level *levels_ "fastnn::levels"()
     int n_levels()
+    const Level *level()
+    void use_level(const Level *chosen)
     int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size)
     const char **activation_names_ "fastnn::activation_names"()
+    const char **function_names_ "fastnn::function_names"()
     const char **loss_names_ "fastnn::loss_names"()
     const char **optimizer_names_ "fastnn::optimizer_names"()

@@ -1,7 +1,8 @@
 """Drop-in functions for NumPy code: activations, the dense layer, losses and optimizers on plain arrays.
 
 They take any array-like of real numbers, in any layout and byte order, and compute in float32 or float64 on the
-compiled kernels. `fastnn.reference` has each of them under the same name and signature in plain NumPy.
+compiled kernels. The elementwise ones are NumPy ufuncs. `fastnn.reference` has each of them under the same name and
+signature in plain NumPy.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from fastnn.ops.activations import (
     tanh_grad,
 )
 from fastnn.ops.dense import linear, linear_grad
+from fastnn.ops.elementary import cos, exp, expm1, log, log1p, sin
 from fastnn.ops.optimizers import adam, sgd
 from fastnn.ops.softmax import log_softmax, softmax
 
@@ -34,15 +36,20 @@ from fastnn.reference.losses import binary_cross_entropy, cross_entropy, mse_los
 __all__ = [
     "adam",
     "binary_cross_entropy",
+    "cos",
     "cross_entropy",
     "elu",
     "elu_grad",
+    "exp",
+    "expm1",
     "gelu",
     "gelu_grad",
     "leaky_relu",
     "leaky_relu_grad",
     "linear",
     "linear_grad",
+    "log",
+    "log1p",
     "log_softmax",
     "mse_loss",
     "relu",
@@ -52,6 +59,7 @@ __all__ = [
     "sigmoid_grad",
     "silu",
     "silu_grad",
+    "sin",
     "softmax",
     "softplus",
     "softplus_grad",

@@ -29,6 +29,7 @@ from fastnn.reference.activations import (
 )
 from fastnn.reference.dense import linear, linear_grad
 from fastnn.reference.dropout import dropout_mask
+from fastnn.reference.elementary import cos, exp, expm1, log, log1p, sin
 from fastnn.reference.losses import LOSSES, LossFunction, binary_cross_entropy, cross_entropy, mse_loss
 from fastnn.reference.network import forward, input_gradient, loss_and_gradient
 from fastnn.reference.optimizers import UPDATES, adam, sgd
@@ -43,10 +44,13 @@ __all__ = [
     "LossFunction",
     "adam",
     "binary_cross_entropy",
+    "cos",
     "cross_entropy",
     "dropout_mask",
     "elu",
     "elu_grad",
+    "exp",
+    "expm1",
     "forward",
     "gelu",
     "gelu_grad",
@@ -55,6 +59,8 @@ __all__ = [
     "leaky_relu_grad",
     "linear",
     "linear_grad",
+    "log",
+    "log1p",
     "log_softmax",
     "loss_and_gradient",
     "mse_loss",
@@ -65,6 +71,7 @@ __all__ = [
     "sigmoid_grad",
     "silu",
     "silu_grad",
+    "sin",
     "softmax",
     "softplus",
     "softplus_grad",

@@ -27,6 +27,17 @@ class Elementwise(Protocol):
         """Return the function's value at every element of `x`."""
 
 
+_FLOAT_TYPES = tuple(np.dtype(code) for code in "efd")
+
+
+def ufunc_type(dtype: np.dtype[Any]) -> np.dtype[np.floating[Any]]:
+    """Return the first of float16, float32 and float64 that all values of a type fit into, as a ufunc's loops are found."""
+    for candidate in _FLOAT_TYPES:
+        if np.can_cast(dtype, candidate):
+            return candidate
+    raise TypeError(f"x: got an array of dtype {dtype}, expected real numbers that fit into float64")
+
+
 def float_type(*arrays: NDArray[Any]) -> np.dtype[np.floating[Any]]:
     """Return float32 if all values of the arrays' types fit into it, and float64 otherwise.
 
@@ -66,9 +77,9 @@ def elementwise(formula: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -
         dtype: DTypeLike | None = None,
     ) -> Any:
         given = np.asarray(x)
-        result_type = float_type(given) if dtype is None else np.dtype(dtype)
-        if result_type not in (np.dtype(np.float32), np.dtype(np.float64)):
-            raise TypeError(f"dtype: got {result_type}, expected float32 or float64")
+        result_type = ufunc_type(given.dtype) if dtype is None else np.dtype(dtype)
+        if result_type not in _FLOAT_TYPES:
+            raise TypeError(f"dtype: got {result_type}, expected float16, float32 or float64")
         # Infinities and NaN go their way in silence, as through the compiled functions.
         with np.errstate(all="ignore"):
             values = formula(given.astype(result_type, casting="same_kind").astype(np.float64))

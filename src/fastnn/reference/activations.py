@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fastnn._custom import CustomActivation
 from fastnn.reference._arrays import Array, elementwise
+from fastnn.reference.elementary import cos, exp, sin
 from fastnn.reference.softmax import softmax
 
 __all__ = [
@@ -257,21 +258,6 @@ def _identity(z: _Float64) -> _Float64:
     return z
 
 
-@elementwise
-def _sin(z: _Float64) -> _Float64:
-    return np.sin(z)
-
-
-@elementwise
-def _cos(z: _Float64) -> _Float64:
-    return np.cos(z)
-
-
-@elementwise
-def _exp(z: _Float64) -> _Float64:
-    return np.exp(z)
-
-
 @dataclass(frozen=True)
 class Activation:
     """An activation of the oracle.
@@ -325,8 +311,8 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
             Activation("gelu", gelu, lambda z, a: gelu_grad(z), uses="input"),
             Activation("silu", silu, lambda z, a: silu_grad(z), uses="input"),
             Activation("softplus", softplus, lambda z, a: softplus_grad(a)),
-            Activation("sin", _sin, lambda z, a: _cos(z), uses="input"),
-            Activation("exp", _exp, lambda z, a: a),
+            Activation("sin", sin, lambda z, a: cos(z), uses="input"),
+            Activation("exp", exp, lambda z, a: a),
             _Softmax("softmax", softmax, lambda z, a: sigmoid_grad(a)),
         )
     }

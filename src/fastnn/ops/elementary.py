@@ -1,0 +1,64 @@
+"""What activations and losses are made of, element by element: NumPy ufuncs on the compiled kernels.
+
+They have the bits of the training loop on every machine with fused multiply-add, which those of a C library do not.
+"""
+
+from __future__ import annotations
+
+from fastnn.ops._ufuncs import ufunc
+
+__all__ = ["cos", "exp", "expm1", "log", "log1p", "sin"]
+
+exp = ufunc(
+    "exp",
+    """Return e to the power of x.
+
+>>> exp([0.0, -1000.0, 1000.0])
+array([ 1.,  0., inf])
+""",
+)
+
+expm1 = ufunc(
+    "expm1",
+    """Return exp(x) - 1, to full precision near zero.
+
+>>> expm1([0.0, 1e-20])
+array([0.e+00, 1.e-20])
+""",
+)
+
+log = ufunc(
+    "log",
+    """Return the natural logarithm of x: -inf at 0 and NaN below.
+
+>>> log([1.0, 0.0])
+array([  0., -inf])
+""",
+)
+
+log1p = ufunc(
+    "log1p",
+    """Return log(1 + x), to full precision near zero.
+
+>>> log1p([0.0, 1e-20])
+array([0.e+00, 1.e-20])
+""",
+)
+
+sin = ufunc(
+    "sin",
+    """Return the sine of x, in radians.
+
+>>> sin([0.0, -0.0])
+array([ 0., -0.])
+""",
+)
+
+cos = ufunc(
+    "cos",
+    """Return the cosine of x, in radians: the slope of the sine from its input.
+
+>>> cos([0.0])
+array([1.])
+""",
+)

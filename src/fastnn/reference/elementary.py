@@ -1,0 +1,86 @@
+"""What activations and losses are made of: NumPy's functions, evaluated in float64 whatever the input."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.reference._arrays import elementwise
+
+__all__ = ["cos", "exp", "expm1", "log", "log1p", "sin"]
+
+_Float64: TypeAlias = NDArray[np.float64]
+
+
+@elementwise
+def exp(x: _Float64) -> _Float64:
+    """Return e to the power of x.
+
+    Examples
+    --------
+    >>> exp([0.0])
+    array([1.])
+    """
+    return np.exp(x)
+
+
+@elementwise
+def expm1(x: _Float64) -> _Float64:
+    """Return exp(x) - 1, to full precision near zero.
+
+    Examples
+    --------
+    >>> expm1([0.0])
+    array([0.])
+    """
+    return np.expm1(x)
+
+
+@elementwise
+def log(x: _Float64) -> _Float64:
+    """Return the natural logarithm of x: -inf at 0 and NaN below.
+
+    Examples
+    --------
+    >>> log([1.0, 0.0])
+    array([  0., -inf])
+    """
+    return np.log(x)
+
+
+@elementwise
+def log1p(x: _Float64) -> _Float64:
+    """Return log(1 + x), to full precision near zero.
+
+    Examples
+    --------
+    >>> log1p([0.0])
+    array([0.])
+    """
+    return np.log1p(x)
+
+
+@elementwise
+def sin(x: _Float64) -> _Float64:
+    """Return the sine of x, in radians.
+
+    Examples
+    --------
+    >>> sin([0.0])
+    array([0.])
+    """
+    return np.sin(x)
+
+
+@elementwise
+def cos(x: _Float64) -> _Float64:
+    """Return the cosine of x, in radians: the slope of the sine from its input.
+
+    Examples
+    --------
+    >>> cos([0.0])
+    array([1.])
+    """
+    return np.cos(x)
