@@ -92,6 +92,16 @@ struct Prediction {
     int n_threads;
 };
 
+// activation(x @ w + b) for n_rows rows; b has one row, or no data for zeros. out is n_rows rows of n_out side by side, and
+// apart from the others.
+struct Linear {
+    Layer layer;                   // of which n_in, n_out and activation are given
+    Rows x, w, b;
+    int64_t n_rows;
+    void *out;
+    int n_threads;
+};
+
 // Loss and gradients of n_rows rows.
 struct Gradient {
     Network network;

@@ -1,6 +1,7 @@
 // All kernels of one instruction-set level. Compiled once a level; everything but its two tables is in anonymous
 // namespaces, lest the linker merge functions of different levels into one.
 #include "functions.h"
+#include "linear.h"
 #include "peak.h"
 #include "table.h"
 #include "trainer.h"
@@ -16,6 +17,17 @@ template <class T> int64_t prediction_bytes(const Prediction &call) {
 template <class T> void predict(const Prediction &call, void *workspace) {
     Arena arena(workspace);
     Predictor<T>(call, arena).run();
+}
+
+template <class T> int64_t linear_bytes(const Linear &call) {
+    Arena arena(nullptr);
+    LinearRun<T> counted(call, arena);
+    return arena.used();
+}
+
+template <class T> void linear(const Linear &call, void *workspace) {
+    Arena arena(workspace);
+    LinearRun<T>(call, arena).run();
 }
 
 template <class T> int64_t gradient_bytes(Gradient &call) {
@@ -81,8 +93,9 @@ template <class T> void copy_array(const void *from, void *to, int64_t n) {
 
 template <class T>
 constexpr Kernels kernels = {
-    FASTNN_VECTOR_BYTES, prediction_bytes<T>,  predict<T>,           gradient_bytes<T>, gradient<T>,            training_bytes<T>,
-    train<T>,            function_of_array<T>, activate_array<T>,    activation_slope<T>,  times_slope_array<T>, update_array<T>, first_not_finite_of<T>,
+    FASTNN_VECTOR_BYTES,  prediction_bytes<T>,  predict<T>,          linear_bytes<T>,       linear<T>,
+    gradient_bytes<T>,    gradient<T>,          training_bytes<T>,   train<T>,              function_of_array<T>,
+    activate_array<T>,    activation_slope<T>,  times_slope_array<T>, update_array<T>,      first_not_finite_of<T>,
     multiply_add_chains<T>, copy_array<T>};
 
 }  // namespace

@@ -1,6 +1,7 @@
 // What this level has for each name of the registry, and which part of the work a thread owns.
 #pragma once
 
+#include "api.h"
 #include "dense.h"
 #include "losses.h"
 #include "optimizers.h"

@@ -14,6 +14,8 @@ struct Kernels {
     int vector_bytes;
     int64_t (*prediction_bytes)(const Prediction &);
     void (*predict)(const Prediction &, void *workspace);
+    int64_t (*linear_bytes)(const Linear &);
+    void (*linear)(const Linear &, void *workspace);
     int64_t (*gradient_bytes)(Gradient &);
     void (*gradient)(Gradient &, void *workspace);
     int64_t (*training_bytes)(Training &);

@@ -53,6 +53,47 @@ def test_shapes():
     np.testing.assert_array_equal(linear(np.ones((3, 0)), np.ones((0, 2)), b[:2]), np.tile(b[:2], (3, 1)))
 
 
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape", "b_shape"),
+    [
+        ((5,), (4, 5, 6), (6,)),
+        ((7, 5), (4, 5, 6), None),
+        ((4, 7, 5), (4, 5, 6), (4, 6)),
+        ((7, 5), (5, 6), (4, 6)),
+        ((5,), (5, 6), (4, 6)),
+        ((3, 1, 7, 5), (4, 5, 6), (3, 4, 6)),
+        ((2, 0, 7, 5), (5, 6), (1, 6)),
+        ((4, 0, 5), (4, 5, 6), (6,)),
+        ((2, 3, 5), (1, 1, 5, 2), (2,)),
+    ],
+)
+@pytest.mark.parametrize("activation", ["tanh", "softmax"])
+def test_stacks(x_shape, w_shape, b_shape, activation):
+    rng = np.random.default_rng(0)
+    x, w, b = (None if shape is None else rng.normal(size=shape) for shape in (x_shape, w_shape, b_shape))
+    wanted = reference.linear(x, w, b, activation)
+    actual = linear(x, w, b, activation)
+    assert actual.shape == wanted.shape
+    assert_close(actual, wanted)
+    out = np.empty((*wanted.shape[::-1],)).T
+    assert linear(x, w, b, activation, out=out) is out
+    np.testing.assert_array_equal(out, actual)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weights_in_place_and_copied(dtype):
+    for n, n_in, n_out in [(1, 40, 256), (40, 40, 256), (40, 9, 48), (3, 300, 16)]:
+        x, w, b = layer(n, n_in, n_out, dtype)
+        w /= np.sqrt(dtype(n_in))
+        odd = np.empty(w.nbytes + 1, np.uint8)[1:].view(dtype).reshape(w.shape)
+        odd[...] = w
+        wanted = linear(x, w, b, "relu")
+        np.testing.assert_array_equal(linear(x, odd, b, "relu"), wanted)
+        np.testing.assert_array_equal(linear(x, np.asfortranarray(w), b, "relu"), wanted)
+        np.testing.assert_array_equal(linear(np.asfortranarray(x), w, b, "relu"), wanted)
+        assert_close(wanted, np.maximum(x.astype(float) @ w + b, 0))
+
+
 def test_types():
     x, w, b = layer()
     single, half = ([array.astype(dtype) for array in (x, w, b)] for dtype in (np.float32, np.float16))
@@ -106,20 +147,27 @@ def test_out(dtype):
     np.testing.assert_array_equal(guarded[[0, -1]], -123.0)
     square = layer(5, 5, 5, dtype)
     wanted = linear(*square)
-    linear(*square, out=square[0])
-    np.testing.assert_array_equal(square[0], wanted)
+    for i in range(2):
+        given = [array.copy() for array in square]
+        linear(*given, out=given[i])
+        np.testing.assert_array_equal(given[i], wanted)
 
 
 def test_wrong_arguments():
     x, w, b = layer()
     out = np.full((7, 6), -123.0)
     wrong = [
-        (ValueError, "^w: got shape .5,., expected .n_in, n_out.", (x, w[:, 0], b)),
+        (ValueError, "^w: got shape .5,., expected ...., n_in, n_out.", (x, w[:, 0], b)),
         (ValueError, "^x: got shape .7, 4., expected ...., 5., as w has shape .5, 6.", (x[:, :4], w, b)),
         (ValueError, "^x: got shape .., expected", (1.0, w, b)),
-        (ValueError, "^b: got shape .5,., expected .6,.", (x, w, b[:5])),
+        (ValueError, "^b: got shape .5,., expected ...., 6.", (x, w, b[:5])),
         (ValueError, "^activation: got 'tan', expected one of 'identity'", (x, w, b, "tan")),
         (TypeError, "^activation: got 3 of type int, expected one of 'identity'", (x, w, b, 3)),
+        (
+            ValueError,
+            "^x, w, b: got shapes .2, 7, 5., .3, 5, 6. and .6,., expected leading",
+            (np.stack([x] * 2), np.stack([w] * 3), b),
+        ),
         (TypeError, "^x: got dtype complex128", (x + 1j, w, b)),
         (TypeError, "^w: got dtype <U1", (x, [["a"]], b)),
         (TypeError, "^b: got None of type NoneType", (x, w, [None] * 6)),

@@ -78,10 +78,9 @@ def test_wrong_arguments(layer):
     x, w, b = layer
     a = linear(x, w, b)
     cases = [
-        (lambda: linear(x, w.T), r"x: got shape \(7, 3\), expected \(n, 4\) or \(4,\)"),
-        (lambda: linear(x[np.newaxis], w), r"x: got shape \(1, 7, 3\)"),
-        (lambda: linear(x, w[0]), r"w: got shape \(4,\), expected \(n_in, n_out\)"),
-        (lambda: linear(x, w, b[:1]), r"b: got shape \(1,\), expected \(4,\)"),
+        (lambda: linear(x, w.T), r"x: got shape \(7, 3\), expected \(\.\.\., 4\)"),
+        (lambda: linear(x, w[0]), r"w: got shape \(4,\), expected \(\.\.\., n_in, n_out\)"),
+        (lambda: linear(x, w, b[:1]), r"b: got shape \(1,\), expected \(\.\.\., 4\)"),
         (lambda: linear(x, w, b, "swish"), "activation: got 'swish', expected one of 'identity', 'tanh'"),
         (lambda: linear(x, w, out=np.empty((7, 1))), r"out: got shape \(7, 1\), expected \(7, 4\)"),
         (lambda: linear(x, w, n_threads=0), "n_threads: got 0"),

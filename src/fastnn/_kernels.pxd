@@ -63,6 +63,13 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         void **outputs
         int n_threads
 
+    cdef cppclass Linear:
+        Layer layer
+        Rows x, w, b
+        int64_t n_rows
+        void *out
+        int n_threads
+
     cdef cppclass Gradient:
         Network_ network
         const void *parameters
@@ -107,8 +114,6 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
 
     cdef cppclass Kernels:
         int vector_bytes
-        int64_t prediction_bytes(const Prediction &)
-        void predict(const Prediction &, void *workspace)
         int64_t gradient_bytes(Gradient &)
         void gradient(Gradient &, void *workspace)
         int64_t training_bytes(Training &)
@@ -137,3 +142,8 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
     const char **function_names_ "fastnn::function_names"()
     const char **loss_names_ "fastnn::loss_names"()
     const char **optimizer_names_ "fastnn::optimizer_names"()
+
+cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
+    bint native_predict "fastnn::predict"(const Prediction &, Type type)
+    bint native_linear "fastnn::linear"(Linear &, Type type)
+    int native_threads_for "fastnn::threads_for"(double operations)

@@ -1,11 +1,6 @@
 """Networks: sizes and parameters, predictions and gradients. Included by _core.pyx."""
 
-cdef enum:
-    STACK_BYTES = 16384
-
-# Threads pay above about this many operations each, and in training, where what they take is measured, perhaps above a
-# quarter of it.
-cdef double WORK_PER_THREAD = 5e5
+# In training, where what threads take is measured, they pay perhaps for a quarter of the work.
 cdef double MOST_THREADS_FACTOR = 4
 # The work of an activation, in operations of a product.
 cdef double ACTIVATION_WORK = 20
@@ -16,9 +11,7 @@ cdef double WORK_OF_UPDATE = 1
 cdef int threads_for(object wanted, double operations) except? -1:
     if wanted is not None:
         return max(1, min(wanted, 1024))
-    cdef double most = operations / WORK_PER_THREAD
-    cdef int available = max_threads()
-    return 1 if most < 2 else available if most > available else <int>most
+    return native_threads_for(operations)
 
 
 @cython.final
@@ -28,6 +21,7 @@ cdef class Network:
     cdef Network_ native
     cdef Layer layers[64]
     cdef int dtype_number
+    cdef Type type
     cdef double operations_per_row
     cdef Pace pace  # of its training
     cdef void *data
@@ -43,6 +37,7 @@ cdef class Network:
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.dtype = np.dtype(dtype)
         self.dtype_number = self.dtype.num
+        self.type = Type.float32 if self.dtype_number == cnp.NPY_FLOAT32 else Type.float64
         for l in range(n_layers):
             self.layers[l].n_in = layer_sizes[l]
             self.layers[l].n_out = layer_sizes[l + 1]
@@ -121,29 +116,24 @@ cdef class Network:
         self.run(x, n_rows, outputs, n_threads)
         return arrays
 
-    cdef run(self, x, int64_t n_rows, void **outputs, n_threads):
+    cdef int run(self, x, int64_t n_rows, void **outputs, n_threads) except -1:
         cdef Prediction call
-        cdef char small[STACK_BYTES + 64]
-        cdef const Kernels *k = kernels(self.dtype_number)
-        cdef void *workspace
+        cdef Type type = self.type
+        cdef bint done
         call.network = self.native
         call.parameters = self.data
         self.fill_x(&call.x, x, n_rows)
         call.n_rows = n_rows
         call.outputs = outputs
         call.n_threads = threads_for(n_threads, self.operations(x) * n_rows)
-        cdef int64_t bytes = k.prediction_bytes(call)
-        if bytes <= STACK_BYTES:
-            workspace = <void *>((<uintptr_t>small + 63) & ~<uintptr_t>63)
-            memset(workspace, 0, bytes)
-            if n_rows == 1 and call.n_threads == 1:
-                k.predict(call, workspace)
-                return
+        if n_rows == 1 and call.n_threads == 1:
+            done = native_predict(call, type)
         else:
-            memory = aligned_zeros(bytes, np.uint8)
-            workspace = cnp.PyArray_DATA(memory)
-        with nogil:
-            k.predict(call, workspace)
+            with nogil:
+                done = native_predict(call, type)
+        if not done:
+            raise MemoryError("there is no memory for the layers' outputs")
+        return 0
 
     def gradient(self, loss, x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight=None,
                  cnp.ndarray gradient=None, cnp.ndarray input_gradient=None, n_threads=None):

@@ -33,10 +33,10 @@ def linear(
     ----------
     x : array-like of real numbers, shape (..., n_in)
         Rows of inputs, or one row.
-    w : array-like of real numbers, shape (n_in, n_out)
-        Weights.
-    b : array-like of real numbers, shape (n_out,), optional
-        Biases.
+    w : array-like of real numbers, shape (n_in, n_out) or (..., n_in, n_out)
+        Weights, or a stack of them, each for a stack of rows: leading dimensions broadcast as in ``x @ w``.
+    b : array-like of real numbers, shape (n_out,) or (..., n_out), optional
+        Biases, or one for each of the stack.
     activation : str, default "identity"
         A name in `fastnn.reference.ACTIVATIONS`; "softmax" is along the last axis.
     out : ndarray of floating-point numbers, shape (..., n_out), optional
@@ -62,23 +62,40 @@ def linear(
     >>> linear([[1.0, 2.0]], [[3.0], [-4.0]], [1.0], "relu")
     array([[0.]])
     """
-    name = _checked_activation(activation)
-    threads = thread_count(n_threads)
+    result = _core.linear(x, w, b, activation, out, n_threads)  # the usual case, at little more than its own cost
+    if result is not None:
+        return result
+    return _linear(x, w, b, _checked_activation(activation), out, thread_count(n_threads))
+
+
+def _linear(
+    x: ArrayLike, w: ArrayLike, b: ArrayLike | None, activation: str, out: Array | None, n_threads: int | None
+) -> Array:
+    """Return `linear` of what takes conversions, loops over leading dimensions, or a message of what is wrong."""
     inputs, weights = real_array("x", x), real_array("w", w)
-    biases = np.zeros(weights.shape[1:], weights.dtype) if b is None else real_array("b", b)
-    compute, result_type = float_types(inputs, weights, biases)
     _check_layer(inputs, weights)
-    _check_shape("b", biases, weights.shape[1:])
-    shape = (*inputs.shape[:-1], weights.shape[1])
+    n_out = weights.shape[-1]
+    biases = np.zeros(n_out, weights.dtype) if b is None else real_array("b", b)
+    if biases.ndim == 0 or biases.shape[-1] != n_out:
+        raise ValueError(f"b: got shape {biases.shape}, expected (..., {n_out}), as w has shape {weights.shape}")
+    compute, result_type = float_types(inputs, weights, biases)
+    try:
+        loop = np.broadcast_shapes(inputs.shape[:-2], weights.shape[:-2], biases.shape[:-1])
+    except ValueError:
+        shapes = f"{inputs.shape}, {weights.shape} and {biases.shape}"
+        raise ValueError(f"x, w, b: got shapes {shapes}, expected leading dimensions that broadcast together") from None
+    shape = (*loop, *inputs.shape[-2:-1], n_out)
     out = check_out(out, shape)
-    in_place = out is not None and fits_kernels(out, compute) and not np.may_share_memory(out, inputs)
+    arrays = [a if _core.readable(a) else a.astype(compute) for a in (inputs, weights, biases)]
+    in_place = out is not None and fits_kernels(out, compute) and not any(np.may_share_memory(out, a) for a in arrays)
     result = out if out is not None and in_place else np.empty(shape, compute)
-    if result.size > 0:
-        layer = _core.Network(weights.shape, (name,), (0.0,), compute)
-        layer.weights[0][...] = weights
-        layer.biases[0][...] = biases
-        rows = inputs if _core.readable(inputs) else inputs.astype(compute)
-        layer.predict(_as_rows(rows), result, threads)
+    if weights.ndim == 2 and biases.ndim == 1:
+        _core.linear_into(result, _as_rows(arrays[0]), *arrays[1:], activation, n_threads or 0)
+    else:
+        cores = inputs.shape[-2:], weights.shape[-2:], (n_out,)
+        stacks = [np.broadcast_to(a, (*loop, *core)) for a, core in zip(arrays, cores, strict=True)]
+        for i in np.ndindex(loop):
+            _core.linear_into(result[i], *(stack[i] for stack in stacks), activation, n_threads or 0)
     delivered: Array = result if in_place else deliver(result, result_type, out)
     return delivered
 
@@ -134,7 +151,7 @@ def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, act
     named = {"x": x, "w": w, "a": a, "grad_a": grad_a}
     given = [real_array(argument, values) for argument, values in named.items()]
     compute, result_type = float_types(*given)
-    _check_layer(given[0], given[1])
+    _check_layer(given[0], given[1], stacked=False)
     _check_shape("a", given[2], (*given[0].shape[:-1], given[1].shape[1]))
     _check_shape("grad_a", given[3], given[2].shape)
 
@@ -162,8 +179,8 @@ def _checked_activation(activation: str) -> str:
     return activation
 
 
-def _check_layer(x: NDArray[Any], w: NDArray[Any]) -> None:
-    if w.ndim != 2:
-        raise ValueError(f"w: got shape {w.shape}, expected (n_in, n_out)")
-    if x.ndim == 0 or x.shape[-1] != w.shape[0]:
-        raise ValueError(f"x: got shape {x.shape}, expected (..., {w.shape[0]}), as w has shape {w.shape}")
+def _check_layer(x: NDArray[Any], w: NDArray[Any], *, stacked: bool = True) -> None:
+    if w.ndim < 2 or (w.ndim > 2 and not stacked):
+        raise ValueError(f"w: got shape {w.shape}, expected {'(..., n_in, n_out)' if stacked else '(n_in, n_out)'}")
+    if x.ndim == 0 or x.shape[-1] != w.shape[-2]:
+        raise ValueError(f"x: got shape {x.shape}, expected (..., {w.shape[-2]}), as w has shape {w.shape}")

@@ -25,12 +25,12 @@ def linear(
 
     Parameters
     ----------
-    x : array-like, shape (n, n_in) or (n_in,)
+    x : array-like, shape (..., n_in)
         Rows of inputs, or one row.
-    w : array-like, shape (n_in, n_out)
-        Weights.
-    b : array-like, shape (n_out,), optional
-        Biases.
+    w : array-like, shape (n_in, n_out) or (..., n_in, n_out)
+        Weights, or a stack of them: leading dimensions broadcast as in ``x @ w``.
+    b : array-like, shape (n_out,) or (..., n_out), optional
+        Biases, or one for each of the stack.
     activation : str, default "identity"
         A name in `ACTIVATIONS`.
     out : ndarray, optional
@@ -40,7 +40,7 @@ def linear(
 
     Returns
     -------
-    ndarray, shape (n, n_out) or (n_out,)
+    ndarray, shape (..., n_out)
         float32 if all of `x`, `w`, `b` are, float64 otherwise; `out` if given.
 
     Raises
@@ -61,8 +61,10 @@ def linear(
     _check_layer(inputs, weights)
     z = inputs @ weights
     if bias:
-        _check_shape("b", bias[0], weights.shape[1:])
-        z = z + bias[0]
+        if bias[0].shape[-1:] != weights.shape[-1:]:
+            raise ValueError(f"b: got shape {bias[0].shape}, expected (..., {weights.shape[-1]})")
+        rows = inputs.ndim > 1 and bias[0].ndim > 1  # of the stack's biases, each for all rows
+        z = z + (bias[0][..., None, :] if rows else bias[0])
     a: Array = np.asarray(function.value(z))
     if out is None:
         return a
@@ -118,6 +120,8 @@ def linear_grad(
     given = [np.asarray(array) for array in (x, w, a, grad_a)]
     inputs, weights, outputs, grad_outputs = (array.astype(float_type(*given), copy=False) for array in given)
     _check_layer(inputs, weights)
+    if weights.ndim > 2 or inputs.ndim > 2:
+        raise ValueError(f"x, w: got shapes {inputs.shape} and {weights.shape}, expected no leading dimensions")
     _check_shape("a", outputs, (*inputs.shape[:-1], weights.shape[1]))
     _check_shape("grad_a", grad_outputs, outputs.shape)
     delta = function.backward(outputs, outputs, grad_outputs)
@@ -126,10 +130,10 @@ def linear_grad(
 
 
 def _check_layer(x: Array, w: Array) -> None:
-    if w.ndim != 2:
-        raise ValueError(f"w: got shape {w.shape}, expected (n_in, n_out)")
-    if x.ndim not in (1, 2) or x.shape[-1] != w.shape[0]:
-        raise ValueError(f"x: got shape {x.shape}, expected (n, {w.shape[0]}) or ({w.shape[0]},)")
+    if w.ndim < 2:
+        raise ValueError(f"w: got shape {w.shape}, expected (..., n_in, n_out)")
+    if x.ndim == 0 or x.shape[-1] != w.shape[-2]:
+        raise ValueError(f"x: got shape {x.shape}, expected (..., {w.shape[-2]})")
 
 
 def _check_shape(argument: str, array: Array, expected: tuple[int, ...]) -> None:

@@ -1,0 +1,73 @@
+// One dense layer on the caller's arrays: what NumPy code calls in place of activation(x @ w + b).
+#pragma once
+
+#include "evaluate.h"
+
+namespace {
+
+template <class T> class LinearRun {
+  public:
+    LinearRun(const Linear &call, Arena &arena)
+        : call_(call), layer_(call.layer), whole_vectors_(layer_.n_out % lanes<T> == 0), piece_(std::min(call.n_rows, prediction_rows)),
+          weights_in_place_(!layer_.narrow && whole_vectors_ && has_plain_rows<T>(call.w) &&
+                            (readable_in_place<T>(call.w) || call.n_rows < few_rows)),
+          x_in_place_(!layer_.narrow && readable_in_place<T>(call.x)), out_in_place_(layer_.narrow || whole_vectors_),
+          x_row_(padded_row(layer_.n_in, sizeof(T))), out_row_(out_in_place_ ? layer_.n_out : layer_.row),
+          weights_(weights_in_place_ ? nullptr : arena.take<T>(layer_.weights_rows() * layer_.weights_row)),
+          bias_(arena.take<T>(padded<T>(layer_.n_out))), x_(arena.take<T>(x_in_place_ ? 0 : call.n_threads * piece_ * x_row_)),
+          out_(arena.take<T>(out_in_place_ ? 0 : call.n_threads * piece_ * out_row_)) {}
+
+    void run() {
+        if (!weights_in_place_) read_weights();
+        if (call_.b.data) read_rows<T>(call_.b, {nullptr, 0, 1}, {0, 1}, layer_.n_out, bias_, 0);
+        parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<LinearRun *>(self)->run(team); }, this);
+    }
+
+  private:
+    static constexpr int64_t few_rows = 32;  // fewer don't pay for a copy of weights whose rows share a set of the cache
+
+    void read_weights() {
+        Rows w = call_.w;
+        if (layer_.narrow) std::swap(w.row_stride, w.column_stride);
+        const int64_t rows = layer_.weights_rows();
+        read_rows<T>(w, {nullptr, 0, rows}, {0, rows}, layer_.narrow ? layer_.n_in : layer_.n_out, weights_, layer_.weights_row);
+    }
+
+    void run(const Team &team) const {
+        const Range own = share(call_.n_rows, 1, team);
+        for (int64_t first = own.begin; first < own.end; first += piece_) multiply_piece(first, std::min(piece_, own.end - first), team.index);
+    }
+
+    // n rows from `first` on, in the thread's part of the buffers where they can't be read or written in place.
+    void multiply_piece(int64_t first, int64_t n, int thread) const {
+        const Range rows = {0, n};
+        const T *in = reinterpret_cast<const T *>(call_.x.data + first * call_.x.row_stride);
+        const int64_t in_row = x_in_place_ ? call_.x.row_stride / int64_t(sizeof(T)) : x_row_;
+        T *result = static_cast<T *>(call_.out) + first * layer_.n_out, *to = out_in_place_ ? result : out_ + thread * piece_ * out_row_;
+        if (!x_in_place_) {
+            T *buffer = x_ + thread * piece_ * x_row_;
+            read_rows<T>(call_.x, {nullptr, first, n}, rows, layer_.n_in, buffer, x_row_);
+            in = buffer;
+        }
+        const T *weights = weights_in_place_ ? reinterpret_cast<const T *>(call_.w.data) : weights_;
+        const int64_t weights_row = weights_in_place_ ? call_.w.row_stride / int64_t(sizeof(T)) : layer_.weights_row;
+        if (layer_.narrow)
+            multiply_narrow(rows, layer_.n_in, layer_.n_out, in, in_row, weights, weights_row, bias_, to);
+        else
+            multiply<T, Start::bias, Finish::store>({layer_.n_in, in, in_row, 1, weights, weights_row, to, out_row_, bias_}, rows,
+                                                    {0, layer_.n_out});
+        if (layer_.activation != identity) activations_of_level<T>[layer_.activation].value(to, n, layer_.n_out, out_row_);
+        if (to == result) return;
+        for (int64_t i = 0; i < n; i++) std::memcpy(result + i * layer_.n_out, to + i * out_row_, size_t(layer_.n_out) * sizeof(T));
+    }
+
+    const Linear &call_;
+    const Layer &layer_;
+    const bool whole_vectors_;  // a row of the result is
+    const int64_t piece_;       // a thread's rows at a time
+    const bool weights_in_place_, x_in_place_, out_in_place_;
+    const int64_t x_row_, out_row_;
+    T *const weights_, *const bias_, *const x_, *const out_;
+};
+
+}  // namespace
