@@ -1,8 +1,8 @@
 #include "calls.h"
 
-#include <cstdlib>
 #include <cstring>
 
+#include "memory.h"
 #include "table.h"
 #include "threads.h"
 
@@ -11,16 +11,15 @@ namespace {
 
 constexpr double work_per_thread = 5e5;  // floating-point operations above which one thread more pays
 
-const Kernels &kernels(Type type) { return type == Type::float32 ? *level()->float32 : *level()->float64; }
-
 // Zeros at a multiple of 64 bytes: on the stack if they are few, where they cost next to nothing.
 class Workspace {
   public:
-    explicit Workspace(int64_t bytes) : allocated_(bytes > on_stack ? std::calloc(size_t(bytes) + 64, 1) : nullptr) {
-        if (bytes <= on_stack) std::memset(small_, 0, size_t(bytes));
-        else if (allocated_) start_ = reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(allocated_) + 63) & ~uintptr_t(63));
+    explicit Workspace(int64_t bytes) : start_(bytes <= on_stack ? small_ : allocate_zeros(bytes)) {
+        if (start_ == small_) std::memset(small_, 0, size_t(bytes));
     }
-    ~Workspace() { std::free(allocated_); }
+    ~Workspace() {
+        if (start_ != small_) free_zeros(start_);
+    }
     Workspace(const Workspace &) = delete;
     Workspace &operator=(const Workspace &) = delete;
     void *start() const { return start_; }
@@ -28,7 +27,7 @@ class Workspace {
   private:
     static constexpr int64_t on_stack = 16384;
     alignas(64) char small_[on_stack];
-    void *allocated_, *start_ = allocated_ ? nullptr : small_;
+    void *const start_;
 };
 
 }  // namespace
@@ -39,15 +38,24 @@ int threads_for(double operations) {
     return most < 2 ? 1 : most > available ? available : int(most);
 }
 
+// Where what threads take is measured, they pay perhaps for a quarter of the work. With sparse rows, every change of their
+// number would bring all the weights up to date; to update these is work, too.
+void choose_threads(Training &t, int wanted, double work, Pace *pace) {
+    const bool adapts = !wanted && !t.x.sparse();
+    t.n_threads = wanted ? wanted : threads_for(t.x.sparse() ? work + double(t.network.size) : work);
+    t.most_threads = adapts ? threads_for(4 * work) : t.n_threads;
+    t.pace = adapts ? pace : nullptr;
+}
+
 bool predict(const Prediction &call, Type type) {
-    const Kernels &k = kernels(type);
+    const Kernels &k = kernels_of(type);
     const Workspace workspace(k.prediction_bytes(call));
     if (workspace.start()) k.predict(call, workspace.start());
     return workspace.start();
 }
 
 bool linear(Linear &call, Type type) {
-    const Kernels &k = kernels(type);
+    const Kernels &k = kernels_of(type);
     lay_out(&call.layer, 1, type == Type::float32 ? sizeof(float) : sizeof(double));
     const Workspace workspace(k.linear_bytes(call));
     if (workspace.start()) k.linear(call, workspace.start());

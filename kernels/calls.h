@@ -5,11 +5,27 @@
 
 namespace fastnn {
 
+// A network as outside code holds it: made by Python, which keeps it where it is.
+struct Model {
+    Network network;
+    void *parameters;
+    Type type;
+    double work_per_row;  // floating-point operations of a prediction
+};
+
 // Where memory for a workspace can't be had, nothing happens but that false is returned.
 bool predict(const Prediction &, Type type);
 bool linear(Linear &, Type type);  // fills in the layer's layout
 
+// Floating-point operations of a layer for so many rows; that of an activation counts as some.
+constexpr double activation_work = 20;
+inline double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out) {
+    return (2 * double(n_in) + activation_work) * double(n_rows) * double(n_out);
+}
+
 // As many threads as so many floating-point operations pay for.
 int threads_for(double operations);
+// Of a training step of so much work: `wanted`, or where that is 0 as many as pay, which pace finds out.
+void choose_threads(Training &, int wanted, double work, Pace *pace);
 
 }  // namespace fastnn

@@ -43,6 +43,7 @@ int n_levels();
 // The one in use: the best that this machine runs, until another one is chosen.
 const Level *level();
 void use_level(const Level *chosen);
+inline const Kernels &kernels_of(Type type) { return type == Type::float32 ? *level()->float32 : *level()->float64; }
 
 const char *const *activation_names();  // in the order of registry.h, then a null; so the others
 const char *const *function_names();

@@ -29,7 +29,7 @@ class QuietExceptions {
     const int before_;
 };
 
-template <class T> const Kernels &kernels() { return sizeof(T) == sizeof(float) ? *level()->float32 : *level()->float64; }
+template <class T> const Kernels &kernels() { return kernels_of(sizeof(T) == sizeof(float) ? Type::float32 : Type::float64); }
 
 template <class T> struct Call {
     int32_t function;

@@ -104,7 +104,7 @@ def test_lazy(optimizer):
     regular = Trainer(regular.model, optimizer=optimizer, l2=0.1)
     lazy.run(*sparse_data(50, (70, 5, 1), density=0.5, seed=1), 2)
     regular.model.set_vector(lazy.model.to_vector())
-    regular._moments[...], regular._updates = lazy._moments, lazy.updates
+    regular._moments[...], regular._stepper.updates = lazy._moments, lazy.updates
     before, moments = lazy.model.weights[0].copy(), lazy._moments.copy()
     touched = np.unique(X.indices)
     rest = np.setdiff1d(np.arange(70), touched)

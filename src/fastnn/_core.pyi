@@ -62,6 +62,8 @@ class Network:
         dropout: tuple[float, ...],
         dtype: DTypeLike,
     ) -> None: ...
+    @property
+    def address(self) -> int: ...
     def views(self, storage: NDArray[Any]) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]: ...
     def predict(
         self, x: NDArray[Any] | SparseRows, out: NDArray[Any] | None = None, n_threads: int | None = None
@@ -112,3 +114,30 @@ class Run:
     def updates(self) -> int: ...
     @property
     def batch_loss(self) -> float: ...
+
+class Stepper:
+    network: Network
+    updates: int
+    rate: float
+    def __init__(
+        self,
+        network: Network,
+        loss: tuple[str, float, bool, bool, float, float],
+        optimizer: dict[str, Any],
+        moments: NDArray[Any],
+        updates: int,
+        bit_generator: np.random.BitGenerator,
+        n_threads: int | None,
+    ) -> None: ...
+    @property
+    def address(self) -> int: ...
+    def acquire(self) -> bool: ...
+    def release(self) -> None: ...
+    def step(
+        self,
+        x: NDArray[Any] | SparseRows,
+        y: NDArray[Any],
+        labels: bool,
+        sample_weight: NDArray[np.float64] | None,
+        rate: float,
+    ) -> float | None: ...

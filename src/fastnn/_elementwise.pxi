@@ -157,7 +157,7 @@ def linear_into(cnp.ndarray out, cnp.ndarray x, cnp.ndarray w, cnp.ndarray b, st
         call.b = rows_of(b)
     call.n_rows = n_rows
     call.out = cnp.PyArray_DATA(out)
-    cdef double work = (2.0 * n_in + ACTIVATION_WORK) * n_rows * n_out
+    cdef double work = layer_work(n_rows, n_in, n_out)
     call.n_threads = n_threads if n_threads > 0 else native_threads_for(work)
     cdef Type computed_in = Type.float32 if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT32 else Type.float64
     if work < WORK_WITH_THE_GIL:

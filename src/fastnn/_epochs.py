@@ -45,7 +45,7 @@ def advance(
         try:
             status = run.advance(_SLICE_SECONDS, 1 if each else planned - run.epoch)
         finally:
-            trainer._updates = run.updates
+            trainer._stepper.updates = run.updates
         ended = run.epoch > history.epochs
         if ended:
             _record(trainer, run, history, validation)

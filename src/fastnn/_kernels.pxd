@@ -144,6 +144,29 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
     const char **optimizer_names_ "fastnn::optimizer_names"()
 
 cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
+    cdef cppclass Model:
+        Network_ network
+        void *parameters
+        Type type
+        double work_per_row
+
     bint native_predict "fastnn::predict"(const Prediction &, Type type)
     bint native_linear "fastnn::linear"(Linear &, Type type)
+    double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out)
     int native_threads_for "fastnn::threads_for"(double operations)
+    void choose_threads(Training &, int wanted, double work, Pace *pace)
+
+cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
+    cdef enum class Stepped(int32_t):
+        done, diverged, no_memory
+
+    cdef cppclass NativeStepper "fastnn::Stepper":
+        Training training
+        Pace *pace
+        double rate
+        Type type
+        int n_threads
+        double work_per_row
+        bint acquire()
+        void release()
+        Stepped step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)

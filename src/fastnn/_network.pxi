@@ -1,17 +1,12 @@
 """Networks: sizes and parameters, predictions and gradients. Included by _core.pyx."""
 
-# In training, where what threads take is measured, they pay perhaps for a quarter of the work.
-cdef double MOST_THREADS_FACTOR = 4
-# The work of an activation, in operations of a product.
-cdef double ACTIVATION_WORK = 20
-# The work of an update, where it is most of the work, for each parameter.
-cdef double WORK_OF_UPDATE = 1
+cdef int wanted_threads(n_threads) except -1:
+    """0 for as many as pay."""
+    return 0 if n_threads is None else max(1, min(n_threads, 1024))
 
 
-cdef int threads_for(object wanted, double operations) except? -1:
-    if wanted is not None:
-        return max(1, min(wanted, 1024))
-    return native_threads_for(operations)
+cdef int threads_for(n_threads, double work) except -1:
+    return wanted_threads(n_threads) or native_threads_for(work)
 
 
 @cython.final
@@ -25,6 +20,7 @@ cdef class Network:
     cdef double operations_per_row
     cdef Pace pace  # of its training
     cdef void *data
+    cdef Model model  # all of this, for native code
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
     cdef readonly tuple layer_sizes, activations, dropout, weights, biases
@@ -43,13 +39,20 @@ cdef class Network:
             self.layers[l].n_out = layer_sizes[l + 1]
             self.set_activation(l, activations[l])
             self.layers[l].dropout = dropout[l]
-            self.operations_per_row += (2.0 * layer_sizes[l] + ACTIVATION_WORK) * layer_sizes[l + 1]
+            self.operations_per_row += layer_work(1, layer_sizes[l], layer_sizes[l + 1])
         self.native.n_layers = n_layers
         self.native.layers = self.layers
         self.native.size = lay_out(self.layers, n_layers, self.dtype.itemsize)
         self.storage = aligned_zeros(self.native.size, self.dtype)
         self.data = cnp.PyArray_DATA(self.storage)
         self.weights, self.biases = self.views(self.storage)
+        self.model.network, self.model.parameters = self.native, self.data
+        self.model.type, self.model.work_per_row = self.type, self.operations_per_row
+
+    @property
+    def address(self):
+        """Of what native code has as a model. It is good for as long as this object is."""
+        return <uintptr_t>&self.model
 
     cdef set_activation(self, int l, activation):
         if isinstance(activation, str):

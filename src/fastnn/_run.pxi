@@ -54,15 +54,7 @@ cdef class Run:
         t.epoch_loss = <double *>cnp.PyArray_DATA(self.epoch_loss)
         t.epoch_seconds = <double *>cnp.PyArray_DATA(self.epoch_seconds)
 
-        work = 3 * network.operations(x) * t.batch_size
-        if type(x) is SparseRows:
-            work += WORK_OF_UPDATE * network.native.size
-        t.n_threads = threads_for(n_threads, work)
-        t.most_threads = t.n_threads
-        # Every change of the number of threads would bring all the weights of sparse features up to date.
-        if n_threads is None and type(x) is not SparseRows:
-            t.most_threads = threads_for(None, work * MOST_THREADS_FACTOR)
-            t.pace = &network.pace
+        choose_threads(t[0], wanted_threads(n_threads), 3 * network.operations(x) * t.batch_size, &network.pace)
         memory = aligned_zeros(self.k.training_bytes(t[0]), np.uint8)
         self.workspace = cnp.PyArray_DATA(memory)
         self.keep = (network, moments, snapshot, x, y, sample_weight, bit_generator, order, memory)
@@ -128,3 +120,82 @@ cdef class Run:
     @property
     def batch_loss(self):
         return self.t.batch_loss
+
+
+@cython.final
+cdef class Stepper:
+    """Single steps of training; the count of updates, whoever makes them; and the lock that one trainer at a time holds."""
+
+    cdef NativeStepper native
+    cdef tuple keep  # what the native side points to
+    cdef object lock
+    cdef readonly Network network
+
+    def __init__(self, Network network, loss, dict optimizer, cnp.ndarray moments, int64_t updates, bit_generator, n_threads):
+        cdef Training *t = &self.native.training
+        cdef int i
+        self.network = network
+        t.network = network.native
+        t.parameters = network.data
+        fill_loss(&t.loss, loss)
+        fill_optimizer(&t.optimizer, optimizer)
+        for i in range(t.optimizer.moments):
+            t.moments[i] = network.output(moments[i], t.network.size)
+        t.updates = updates
+        t.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        self.native.pace = &network.pace
+        self.native.type = network.type
+        self.native.n_threads = wanted_threads(n_threads)
+        self.native.work_per_row = 3 * network.operations_per_row
+        self.lock = bit_generator.lock
+        self.keep = (moments, bit_generator)
+
+    @property
+    def address(self):
+        """Of what native code has as a trainer. It is good for as long as this object is."""
+        return <uintptr_t>&self.native
+
+    @property
+    def updates(self):
+        """Of the parameters so far."""
+        return self.native.training.updates
+
+    @updates.setter
+    def updates(self, int64_t value):
+        self.native.training.updates = value
+
+    @property
+    def rate(self):
+        """The learning rate of the next steps by native code."""
+        return self.native.rate
+
+    @rate.setter
+    def rate(self, double value):
+        self.native.rate = value
+
+    def acquire(self):
+        """Whether the trainer was free and is the caller's now."""
+        return self.native.acquire()
+
+    def release(self):
+        self.native.release()
+
+    def step(self, x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight, double rate):
+        """The loss before a step on a batch; None if loss or update are not finite, and nothing has changed. Acquire before."""
+        cdef Rows inputs, targets
+        cdef Stepped stepped
+        cdef Network network = self.network
+        cdef int64_t n_rows = network.count_rows(x)
+        if n_rows < 1:
+            raise ValueError("there must be rows to train on")
+        network.fill_x(&inputs, x, n_rows)
+        fill_rows(&targets, y, "y", n_rows, network.layers[network.native.n_layers - 1].n_out, labels)
+        cdef const double *weights = weights_of(sample_weight, n_rows)
+        self.native.rate = rate
+        self.native.work_per_row = 3 * network.operations(x)
+        with self.lock:
+            with nogil:
+                stepped = self.native.step(inputs, targets, weights, n_rows)
+        if stepped == Stepped.no_memory:
+            raise MemoryError("there is no memory for the step's workspace")
+        return self.native.training.batch_loss if stepped == Stepped.done else None

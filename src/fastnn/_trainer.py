@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -108,13 +106,12 @@ class Trainer:
         self._native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
         self._native["lazy"] = self.lazy_updates
         self._moments = _core.aligned_zeros((self._native["moments"], model._network.storage.size), model.dtype)
-        self._updates = 0
-        self._lock = threading.Lock()
+        self._stepper = self._new_stepper(0)
 
     @property
     def updates(self) -> int:
         """Updates of the parameters so far."""
-        return self._updates
+        return self._stepper.updates
 
     @property
     def learning_rate(self) -> LearningRate:
@@ -199,24 +196,26 @@ class Trainer:
         inputs, target, labels, weight = self._data(X, y, sample_weight)
         with self._busy():
             state = self._rng.bit_generator.state if any(self.model.dropout) else None
-            run = self._new_run(inputs, target, labels, weight, len(inputs), 1, shuffle=False)
-            run.set_rates(rates(self.optimizer.learning_rate, self._updates, 1))
-            if run.advance(math.inf, 1) == "diverged":
+            rate = self.optimizer.learning_rate
+            if callable(rate):
+                rate = float(rates(rate, self.updates, 1)[0])
+            loss = self._stepper.step(inputs, target, labels, weight, rate)
+            if loss is None:
                 if state is not None:
                     self._rng.bit_generator.state = state
                 raise DivergedError("loss or update of this batch is not finite; nothing was changed", 1, History())
-            self._updates = run.updates
-        return run.batch_loss
+        return loss
 
     @contextmanager
     def _busy(self) -> Iterator[None]:
         """Let one run at a time have moments and random state."""
-        if not self._lock.acquire(blocking=False):
+        stepper = self._stepper
+        if not stepper.acquire():
             raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
         try:
             yield
         finally:
-            self._lock.release()
+            stepper.release()
 
     # ---- Its preparation ----
 
@@ -236,6 +235,10 @@ class Trainer:
         X, y, weight = (*data, None)[:3]
         return (self._loss, *self._data(X, y, weight, prefix="validation_data "))
 
+    def _new_stepper(self, updates: int) -> _core.Stepper:
+        network, rng = self.model._network, self._rng.bit_generator
+        return _core.Stepper(network, self._loss, self._native, self._moments, updates, rng, self.n_threads)
+
     def _new_run(
         self, inputs: Any, target: Any, labels: bool, weight: Any, batch_size: int, epochs: int, shuffle: bool
     ) -> _core.Run:
@@ -244,7 +247,7 @@ class Trainer:
             self._loss,
             self._native,
             self._moments,
-            self._updates,
+            self.updates,
             inputs,
             target,
             labels,
@@ -276,7 +279,7 @@ class Trainer:
             "loss": described(self.loss),
             "optimizer": described(self.optimizer),
             "options": {name: getattr(self, name) for name in _OPTIONS},
-            "updates": self._updates,
+            "updates": self.updates,
             # A trainer without a generator of its own goes on with the model's.
             "rng": None if self._rng is self.model._rng else _random.state_of(self._rng),
         }
@@ -308,21 +311,21 @@ class Trainer:
             loss, optimizer = from_description(config["loss"]), from_description(config["optimizer"])
             rng = None if config["rng"] is None else _random.from_state(config["rng"])
             trainer = cls(model, loss, optimizer, random_state=rng, **options)
-            trainer._updates = integer("updates", config["updates"], low=0, high=2**62)
+            trainer._stepper.updates = integer("updates", config["updates"], low=0, high=2**62)
             for i, moment in enumerate(trainer._moments):
                 _files.fill(arrays, *model._network.views(moment), prefix=f"moments.{i}.")
             return trainer
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return all but the lock; moments as contiguous copies."""
-        return {**self.__dict__, "_lock": None, "_moments": np.array(self._moments)}
+        """Return all but what native code holds; moments as contiguous copies."""
+        return {**self.__dict__, "_stepper": self.updates, "_moments": np.array(self._moments)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the state over, the moments into aligned storage."""
         self.__dict__.update(state)
-        self._lock = threading.Lock()
         self._moments = _core.aligned_zeros(state["_moments"].shape, self.model.dtype)
         self._moments[...] = state["_moments"]
+        self._stepper = self._new_stepper(state["_stepper"])
 
     def __repr__(self) -> str:
         """Say what is trained, and how."""

@@ -90,12 +90,13 @@ def _linear(
     in_place = out is not None and fits_kernels(out, compute) and not any(np.may_share_memory(out, a) for a in arrays)
     result = out if out is not None and in_place else np.empty(shape, compute)
     if weights.ndim == 2 and biases.ndim == 1:
-        _core.linear_into(result, _as_rows(arrays[0]), *arrays[1:], activation, n_threads or 0)
+        _core.linear_into(result, _as_rows(arrays[0]), arrays[1], arrays[2], activation, n_threads or 0)
     else:
         cores = inputs.shape[-2:], weights.shape[-2:], (n_out,)
         stacks = [np.broadcast_to(a, (*loop, *core)) for a, core in zip(arrays, cores, strict=True)]
         for i in np.ndindex(loop):
-            _core.linear_into(result[i], *(stack[i] for stack in stacks), activation, n_threads or 0)
+            x_i, w_i, b_i = (stack[i] for stack in stacks)
+            _core.linear_into(result[i], x_i, w_i, b_i, activation, n_threads or 0)
     delivered: Array = result if in_place else deliver(result, result_type, out)
     return delivered
 

@@ -138,6 +138,7 @@ class EstimatorTrainer(Trainer):
         if estimator.solver == "sgd":
             self._native["rate_in_velocity"] = True
             self._native["decay_1"] = float(estimator.momentum)
+        self._stepper = self._new_stepper(0)
         self.order: NDArray[np.int64] | None = None  # of the rows, shuffled anew from epoch to epoch
 
     def follow(self, estimator: Any) -> None:

@@ -1,0 +1,87 @@
+#include "c_api.h"
+
+#include "calls.h"
+#include "stepper.h"
+#include "table.h"
+
+namespace fastnn {
+namespace {
+
+Rows matrix(const void *data, int64_t type, int64_t row, int64_t column) {
+    Rows rows;
+    rows.data = static_cast<const char *>(data);
+    rows.type = Type(type);
+    rows.row_stride = row, rows.column_stride = column;
+    return rows;
+}
+
+void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void *v, int64_t n, double rate, double decay_1,
+            double decay_2, double epsilon, double weight_decay, int64_t updates) {
+    Optimizer o = {};
+    o.kind = int32_t(optimizer);
+    o.moments = v ? 2 : m ? 1 : 0;
+    o.decay_1 = decay_1, o.decay_2 = decay_2, o.epsilon = epsilon, o.weight_decay = weight_decay;
+    kernels_of(type).update(o, w, g, m, v, n, rate, updates);
+}
+
+}  // namespace
+}  // namespace fastnn
+
+using namespace fastnn;
+
+void fastnn_function_float32(int64_t function, const float *x, float *y, int64_t n) {
+    level()->float32->function(int32_t(function), x, y, n);
+}
+void fastnn_function_float64(int64_t function, const double *x, double *y, int64_t n) {
+    level()->float64->function(int32_t(function), x, y, n);
+}
+
+void fastnn_activate_float32(int64_t activation, float *z, int64_t rows, int64_t n) {
+    level()->float32->activate(int32_t(activation), z, rows, n);
+}
+void fastnn_activate_float64(int64_t activation, double *z, int64_t rows, int64_t n) {
+    level()->float64->activate(int32_t(activation), z, rows, n);
+}
+
+int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out, const void *x, int64_t x_type, int64_t x_row,
+                      int64_t x_column, const void *w, int64_t w_type, int64_t w_row, int64_t w_column, const void *b,
+                      int64_t b_type, int64_t b_column, int64_t activation, void *out) {
+    if (n_rows * n_out == 0) return 0;
+    Linear call = {};
+    call.layer.n_in = n_in, call.layer.n_out = n_out, call.layer.activation = int32_t(activation);
+    call.x = matrix(x, x_type, x_row, x_column);
+    call.w = matrix(w, w_type, w_row, w_column);
+    call.b = matrix(b, b_type, 0, b_column);
+    call.n_rows = n_rows;
+    call.out = out;
+    call.n_threads = threads_for(layer_work(n_rows, n_in, n_out));
+    return linear(call, Type(type)) ? 0 : -1;
+}
+
+void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double decay_1,
+                           double decay_2, double epsilon, double weight_decay, int64_t updates) {
+    update(Type::float32, optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, weight_decay, updates);
+}
+void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
+                           double decay_1, double decay_2, double epsilon, double weight_decay, int64_t updates) {
+    update(Type::float64, optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, weight_decay, updates);
+}
+
+int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, void *out) {
+    void *outputs[64] = {};
+    outputs[model->network.n_layers - 1] = out;
+    const Prediction call = {model->network,          model->parameters, matrix(x, x_type, x_row, x_column), n_rows, outputs,
+                             threads_for(model->work_per_row * double(n_rows))};
+    return n_rows == 0 || predict(call, model->type) ? 0 : -1;
+}
+
+int64_t fastnn_train_step(Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                          const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels, double *loss) {
+    if (!stepper->acquire()) return 2;
+    Rows targets = matrix(y, y_type, y_row, y_column);
+    targets.labels = labels;
+    const Stepped stepped = stepper->step(matrix(x, x_type, x_row, x_column), targets, nullptr, n_rows);
+    *loss = stepper->training.batch_loss;
+    stepper->release();
+    return stepped == Stepped::done ? 0 : stepped == Stepped::diverged ? 1 : -1;
+}

@@ -1,0 +1,58 @@
+#include "stepper.h"
+
+#include <cstring>
+#include <limits>
+
+#include "calls.h"
+#include "memory.h"
+#include "table.h"
+
+namespace fastnn {
+
+Stepper::~Stepper() {
+    free_zeros(snapshot_);
+    free_zeros(workspace_);
+}
+
+bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
+    const Kernels &k = kernels_of(type);
+    Training &t = training;
+    const int64_t size = t.network.size * (type == Type::float32 ? 4 : 8) * (1 + t.optimizer.moments);
+    if (!snapshot_ && !(snapshot_ = allocate_zeros(size))) return false;
+    t.snapshot = snapshot_;
+    if (!x.sparse() && n_rows == rows_ && t.most_threads == threads_) return true;
+    const int64_t bytes = k.training_bytes(t);
+    rows_ = -1;
+    if (bytes > workspace_bytes_) {
+        free_zeros(workspace_);
+        workspace_ = allocate_zeros(bytes);
+        workspace_bytes_ = workspace_ ? bytes : 0;
+        if (!workspace_) return false;
+    } else {
+        std::memset(workspace_, 0, size_t(bytes));
+    }
+    if (!x.sparse()) rows_ = n_rows, threads_ = t.most_threads;
+    return true;
+}
+
+Stepped Stepper::step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows) {
+    Training &t = training;
+    double epoch_loss, epoch_seconds;
+    t.x = x, t.y = y, t.sample_weight = sample_weight;
+    t.n_rows = t.batch_size = n_rows;
+    t.n_epochs = 1;
+    t.epoch = t.row = t.step = t.epochs_stamped = 0;
+    t.loss_sum = t.weight_sum = t.elapsed = 0;
+    t.snapshot_updates = -1;
+    t.rates = &rate;
+    t.rate_stride = 0;
+    t.epoch_loss = &epoch_loss, t.epoch_seconds = &epoch_seconds;
+    t.seconds = std::numeric_limits<double>::infinity();
+    choose_threads(t, n_threads, work_per_row * double(n_rows), pace);
+    if (!lay_out(x, n_rows)) return Stepped::no_memory;
+    Status status = Status::paused;
+    while (status == Status::paused) status = kernels_of(type).train(t, workspace_);  // a lap may end before the step
+    return status == Status::finished ? Stepped::done : Stepped::diverged;
+}
+
+}  // namespace fastnn
