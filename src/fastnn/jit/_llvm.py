@@ -1,0 +1,179 @@
+"""Scalars of LLVM code that is being written: what kernels/vec.h is for vectors.
+
+Every operation is one of IEEE arithmetic or on bits, without a branch: LLVM inlines what is made of them, and vectorises the
+loops around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastnn import _core
+
+# Whether the level has fused multiply-add. Compiled code depends on it: it belongs into the key of what is kept in files.
+FUSED = _core.current_level()[0] != "baseline"
+
+
+class Float:
+    """A float32 or float64. A Python number on the right of an operator is a constant of that type."""
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder, self.value = builder, value
+        self.is_float32 = value.type == ir.FloatType()
+
+    def constant(self, number: float) -> Float:
+        """Return a constant of this type."""
+        return Float(self.builder, ir.Constant(self.value.type, number))
+
+    def operand(self, other: Float | float) -> Any:
+        """Return what an instruction takes."""
+        return other.value if isinstance(other, Float) else ir.Constant(self.value.type, other)
+
+    def as_int(self) -> Integer:
+        """Return an integer of the same bits: no conversion."""
+        return Integer(self.builder, self.builder.bitcast(self.value, ir.IntType(32 if self.is_float32 else 64)))
+
+    def __add__(self, other: Float | float) -> Float:
+        return Float(self.builder, self.builder.fadd(self.value, self.operand(other)))
+
+    def __sub__(self, other: Float | float) -> Float:
+        return Float(self.builder, self.builder.fsub(self.value, self.operand(other)))
+
+    def __mul__(self, other: Float | float) -> Float:
+        return Float(self.builder, self.builder.fmul(self.value, self.operand(other)))
+
+    def __truediv__(self, other: Float | float) -> Float:
+        return Float(self.builder, self.builder.fdiv(self.value, self.operand(other)))
+
+    def __neg__(self) -> Float:
+        return Float(self.builder, self.builder.fneg(self.value))
+
+    # Comparisons are conditions for `select`, false where there is a NaN.
+    def __lt__(self, other: Float | float) -> Any:
+        return self.builder.fcmp_ordered("<", self.value, self.operand(other))
+
+    def __gt__(self, other: Float | float) -> Any:
+        return self.builder.fcmp_ordered(">", self.value, self.operand(other))
+
+    def equals(self, other: Float | float) -> Any:
+        """Return the condition that both are the same number."""
+        return self.builder.fcmp_ordered("==", self.value, self.operand(other))
+
+
+class Integer:
+    """An integer as wide as a float. Sums are modulo 2^32 or 2^64."""
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder, self.value = builder, value
+
+    def constant(self, number: int) -> Integer:
+        """Return a constant of this type."""
+        return Integer(self.builder, ir.Constant(self.value.type, number))
+
+    def as_float(self) -> Float:
+        """Return the float of the same bits: no conversion."""
+        number = ir.FloatType() if self.value.type.width == 32 else ir.DoubleType()
+        return Float(self.builder, self.builder.bitcast(self.value, number))
+
+    def __add__(self, other: Integer) -> Integer:
+        return Integer(self.builder, self.builder.add(self.value, other.value))
+
+    def __neg__(self) -> Integer:
+        return Integer(self.builder, self.builder.neg(self.value))
+
+    def __lshift__(self, places: int) -> Integer:
+        return Integer(self.builder, self.builder.shl(self.value, self.constant(places).value))
+
+    def __rshift__(self, places: int) -> Integer:
+        """Shift copies of the sign in from the left."""
+        return Integer(self.builder, self.builder.ashr(self.value, self.constant(places).value))
+
+
+Body: TypeAlias = Callable[[Float], Float]
+_Scalar = TypeVar("_Scalar", Float, Integer)
+
+
+def select(condition: Any, a: _Scalar, b: _Scalar) -> _Scalar:
+    """Return a if the condition is true and b otherwise."""
+    return type(a)(a.builder, a.builder.select(condition, a.value, b.value))
+
+
+def fma(a: Float, b: Float | float, c: Float | float) -> Float:
+    """Return a b + c, rounded once if the level can."""
+    return Float(a.builder, a.builder.fma(a.value, a.operand(b), a.operand(c))) if FUSED else a * b + c
+
+
+def minimum(a: float, b: Float) -> Float:
+    """Return the smaller one, or b if there is a NaN."""
+    return select(b > a, b.constant(a), b)
+
+
+def maximum(a: float | Float, b: Float) -> Float:
+    """Return the larger one, or b if there is a NaN."""
+    return select(b < a, Float(b.builder, b.operand(a)), b)
+
+
+def absolute(a: Float) -> Float:
+    """Return a without its sign."""
+    return _intrinsic("llvm.fabs", a)
+
+
+def copysign(a: Float, sign: Float) -> Float:
+    """Return the magnitude of a with the sign of another."""
+    return _intrinsic("llvm.copysign", a, sign)
+
+
+def _intrinsic(name: str, *arguments: Float) -> Float:
+    builder, number = arguments[0].builder, arguments[0].value.type
+    function_type = ir.FunctionType(number, [number] * len(arguments))
+    function = builder.module.declare_intrinsic(name, [number], function_type)
+    return Float(builder, builder.call(function, [a.value for a in arguments]))
+
+
+# ---- Functions for Numba ----
+
+
+def scalar_function(body: Body) -> Any:
+    """Return a function of one real number that code compiled by Numba can call.
+
+    float32 gives float32; all else is converted to float64.
+    """
+
+    def typed(_: Any, x: Any) -> Any:
+        if not isinstance(x, types.Float | types.Integer | types.Boolean):
+            return None
+        number = types.float32 if x == types.float32 else types.float64
+        return number(number), call
+
+    def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = context.get_value_type(signature.return_type)
+        function_type = ir.FunctionType(number, [number])
+        symbol = f"fastnn.{body.__name__}.{signature.return_type}"
+        if symbol not in builder.module.globals:
+            library = _library(context, body, function_type, symbol)
+            context.active_code_library.add_linking_library(library)
+        return builder.call(cgutils.get_or_insert_function(builder.module, function_type, symbol), arguments)
+
+    typed.__name__ = body.__name__
+    return intrinsic(typed)
+
+
+def _library(context: Any, body: Body, function_type: Any, symbol: str) -> Any:
+    """Return the function as a library, for the linker to inline.
+
+    In the caller's own module, fastmath=True would take the operations for ones that may be reordered.
+    """
+    library = context.codegen().create_library(symbol)
+    module = library.create_ir_module(symbol)
+    function = ir.Function(module, function_type, symbol)
+    function.attributes.add("alwaysinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    builder.ret(body(Float(builder, function.args[0])).value)
+    library.add_ir_module(module)
+    return library
