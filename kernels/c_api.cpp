@@ -15,6 +15,8 @@ Rows matrix(const void *data, int64_t type, int64_t row, int64_t column) {
     return rows;
 }
 
+int threads(int64_t wanted, double work) { return wanted > 0 ? int(wanted < 1024 ? wanted : 1024) : threads_for(work); }
+
 void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void *v, int64_t n, double rate, double decay_1,
             double decay_2, double epsilon, double weight_decay, int64_t updates) {
     Optimizer o = {};
@@ -43,9 +45,19 @@ void fastnn_activate_float64(int64_t activation, double *z, int64_t rows, int64_
     level()->float64->activate(int32_t(activation), z, rows, n);
 }
 
+void fastnn_log_softmax_float32(float *z, int64_t rows, int64_t n) { level()->float32->log_softmax(z, rows, n); }
+void fastnn_log_softmax_float64(double *z, int64_t rows, int64_t n) { level()->float64->log_softmax(z, rows, n); }
+
+int64_t fastnn_times_slope_float32(int64_t activation, float *delta, const float *a, int64_t rows, int64_t n) {
+    return level()->float32->times_slope(int32_t(activation), delta, a, rows, n) ? 0 : -1;
+}
+int64_t fastnn_times_slope_float64(int64_t activation, double *delta, const double *a, int64_t rows, int64_t n) {
+    return level()->float64->times_slope(int32_t(activation), delta, a, rows, n) ? 0 : -1;
+}
+
 int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out, const void *x, int64_t x_type, int64_t x_row,
                       int64_t x_column, const void *w, int64_t w_type, int64_t w_row, int64_t w_column, const void *b,
-                      int64_t b_type, int64_t b_column, int64_t activation, void *out) {
+                      int64_t b_type, int64_t b_column, int64_t activation, void *out, int64_t n_threads) {
     if (n_rows * n_out == 0) return 0;
     Linear call = {};
     call.layer.n_in = n_in, call.layer.n_out = n_out, call.layer.activation = int32_t(activation);
@@ -54,7 +66,7 @@ int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out,
     call.b = matrix(b, b_type, 0, b_column);
     call.n_rows = n_rows;
     call.out = out;
-    call.n_threads = threads_for(layer_work(n_rows, n_in, n_out));
+    call.n_threads = threads(n_threads, layer_work(n_rows, n_in, n_out));
     return linear(call, Type(type)) ? 0 : -1;
 }
 
@@ -67,11 +79,12 @@ void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double
     update(Type::float64, optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, weight_decay, updates);
 }
 
-int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, void *out) {
+int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, void *out,
+                       int64_t n_threads) {
     void *outputs[64] = {};
     outputs[model->network.n_layers - 1] = out;
     const Prediction call = {model->network,          model->parameters, matrix(x, x_type, x_row, x_column), n_rows, outputs,
-                             threads_for(model->work_per_row * double(n_rows))};
+                             threads(n_threads, model->work_per_row * double(n_rows))};
     return n_rows == 0 || predict(call, model->type) ? 0 : -1;
 }
 

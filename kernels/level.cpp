@@ -60,6 +60,8 @@ template <class T> void activate_array(int32_t activation, void *z, int64_t rows
     activations_of_level<T>[activation].value(static_cast<T *>(z), rows, n, n);
 }
 
+template <class T> void log_softmax_array(void *z, int64_t rows, int64_t n) { log_softmax(static_cast<T *>(z), rows, n); }
+
 template <class T> bool activation_slope(int32_t activation, void *z, void *slope, int64_t n) {
     const auto kernel = activations_of_level<T>[activation].value_and_slope;
     if (kernel) kernel(static_cast<T *>(z), static_cast<T *>(slope), 1, n, n);
@@ -95,7 +97,7 @@ template <class T>
 constexpr Kernels kernels = {
     FASTNN_VECTOR_BYTES,  prediction_bytes<T>,  predict<T>,          linear_bytes<T>,       linear<T>,
     gradient_bytes<T>,    gradient<T>,          training_bytes<T>,   train<T>,              function_of_array<T>,
-    activate_array<T>,    activation_slope<T>,  times_slope_array<T>, update_array<T>,      first_not_finite_of<T>,
+    activate_array<T>,    log_softmax_array<T>, activation_slope<T>,  times_slope_array<T>, update_array<T>,      first_not_finite_of<T>,
     multiply_add_chains<T>, copy_array<T>};
 
 }  // namespace

@@ -11,7 +11,7 @@ template <class T> class LinearRun {
         : call_(call), layer_(call.layer), whole_vectors_(layer_.n_out % lanes<T> == 0), piece_(std::min(call.n_rows, prediction_rows)),
           weights_in_place_(!layer_.narrow && whole_vectors_ && has_plain_rows<T>(call.w) &&
                             (readable_in_place<T>(call.w) || call.n_rows < few_rows)),
-          x_in_place_(!layer_.narrow && readable_in_place<T>(call.x)), out_in_place_(layer_.narrow || whole_vectors_),
+          x_in_place_(!layer_.narrow && (readable_in_place<T>(call.x) || readable_in_place<T>(transposed(call.x)))), out_in_place_(layer_.narrow || whole_vectors_),
           x_row_(padded_row(layer_.n_in, sizeof(T))), out_row_(out_in_place_ ? layer_.n_out : layer_.row),
           weights_(weights_in_place_ ? nullptr : arena.take<T>(layer_.weights_rows() * layer_.weights_row)),
           bias_(arena.take<T>(padded<T>(layer_.n_out))), x_(arena.take<T>(x_in_place_ ? 0 : call.n_threads * piece_ * x_row_)),
@@ -26,9 +26,13 @@ template <class T> class LinearRun {
   private:
     static constexpr int64_t few_rows = 32;  // fewer don't pay for a copy of weights whose rows share a set of the cache
 
+    static Rows transposed(Rows matrix) {
+        std::swap(matrix.row_stride, matrix.column_stride);
+        return matrix;
+    }
+
     void read_weights() {
-        Rows w = call_.w;
-        if (layer_.narrow) std::swap(w.row_stride, w.column_stride);
+        const Rows w = layer_.narrow ? transposed(call_.w) : call_.w;
         const int64_t rows = layer_.weights_rows();
         read_rows<T>(w, {nullptr, 0, rows}, {0, rows}, layer_.narrow ? layer_.n_in : layer_.n_out, weights_, layer_.weights_row);
     }
@@ -43,6 +47,7 @@ template <class T> class LinearRun {
         const Range rows = {0, n};
         const T *in = reinterpret_cast<const T *>(call_.x.data + first * call_.x.row_stride);
         const int64_t in_row = x_in_place_ ? call_.x.row_stride / int64_t(sizeof(T)) : x_row_;
+        const int64_t in_column = x_in_place_ ? call_.x.column_stride / int64_t(sizeof(T)) : 1;
         T *result = static_cast<T *>(call_.out) + first * layer_.n_out, *to = out_in_place_ ? result : out_ + thread * piece_ * out_row_;
         if (!x_in_place_) {
             T *buffer = x_ + thread * piece_ * x_row_;
@@ -54,7 +59,7 @@ template <class T> class LinearRun {
         if (layer_.narrow)
             multiply_narrow(rows, layer_.n_in, layer_.n_out, in, in_row, weights, weights_row, bias_, to);
         else
-            multiply<T, Start::bias, Finish::store>({layer_.n_in, in, in_row, 1, weights, weights_row, to, out_row_, bias_}, rows,
+            multiply<T, Start::bias, Finish::store>({layer_.n_in, in, in_row, in_column, weights, weights_row, to, out_row_, bias_}, rows,
                                                     {0, layer_.n_out});
         if (layer_.activation != identity) activations_of_level<T>[layer_.activation].value(to, n, layer_.n_out, out_row_);
         if (to == result) return;

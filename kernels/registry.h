@@ -1,5 +1,6 @@
 // The one list of names. A row is (name, C++ struct); the struct stands in the file of its noun, the oracle under the same
-// name in src/fastnn/reference. The position in the list is the number that Python passes.
+// name in src/fastnn/reference. The position in the list is the number that Python passes, and that users' compiled programs
+// hold: new ones go to the end.
 #pragma once
 
 #define FASTNN_ACTIVATIONS(ROW)                                                                                         \

@@ -180,4 +180,18 @@ template <class T> struct Softmax {
     }
 };
 
+// t - log(sum exp t) with t = z - max z, a row at a time, in place.
+template <class T> void log_softmax(T *z, int64_t rows, int64_t n) {
+    for (int64_t i = 0; i < rows; i++, z += n) {
+        const T top = largest(z, n);
+        Vec<T> sums[block_vectors] = {};
+        for (int64_t j = 0, v = 0; j < n; j += lanes<T>, v++) {
+            const int64_t part = n - j < lanes<T> ? n - j : lanes<T>;
+            sums[v % block_vectors] += keep_lanes<T>(exp(load_part(z + j, part) - top), part, T(0));
+        }
+        const Vec<T> log_sum = log(splat(sum_block<T>(sums)));
+        for_each_vector<T>(n, [=](int64_t j, auto access) { access.store(z + j, (access.load(z + j) - top) - log_sum); });
+    }
+}
+
 }  // namespace

@@ -22,6 +22,7 @@ struct Kernels {
     Status (*train)(Training &, void *workspace);
     void (*function)(int32_t function, const void *x, void *y, int64_t n);            // of elements; y may be x
     void (*activate)(int32_t activation, void *z, int64_t rows, int64_t n);
+    void (*log_softmax)(void *z, int64_t rows, int64_t n);
     bool (*activation_slope)(int32_t activation, void *z, void *slope, int64_t n);    // z becomes the activation; false: a matrix
     bool (*times_slope)(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n);  // false: the output doesn't tell
     void (*update)(const Optimizer &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates);

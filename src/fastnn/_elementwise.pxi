@@ -21,6 +21,17 @@ def activate(str name, cnp.ndarray z):
         k.activate(number, data, rows, n)
 
 
+def log_softmax(cnp.ndarray z):
+    """z becomes the logarithm of its softmax, in place, over rows of its last axis."""
+    float_array(z)
+    cdef const Kernels *k = kernels(cnp.PyArray_TYPE(z))
+    cdef int64_t n = z.shape[cnp.PyArray_NDIM(z) - 1] if cnp.PyArray_NDIM(z) else 1
+    cdef int64_t rows = cnp.PyArray_SIZE(z) // n if n else 0
+    cdef void *data = cnp.PyArray_DATA(z)
+    with nogil:
+        k.log_softmax(data, rows, n)
+
+
 cdef check_alike(cnp.ndarray a, cnp.ndarray b, str message):
     float_array(a)
     float_array(b)

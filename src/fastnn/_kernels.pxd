@@ -120,6 +120,7 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         Status train(Training &, void *workspace)
         void function(int32_t function, const void *x, void *y, int64_t n)
         void activate(int32_t activation, void *z, int64_t rows, int64_t n)
+        void log_softmax(void *z, int64_t rows, int64_t n)
         bint activation_slope(int32_t activation, void *z, void *slope, int64_t n)
         bint times_slope(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
         void update(const Optimizer_ &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates)
@@ -170,3 +171,25 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
         bint acquire()
         void release()
         Stepped step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)
+
+cdef extern from "kernels/c_api.h" nogil:
+    void fastnn_function_float32(int64_t function, const float *x, float *y, int64_t n)
+    void fastnn_function_float64(int64_t function, const double *x, double *y, int64_t n)
+    void fastnn_activate_float32(int64_t activation, float *z, int64_t rows, int64_t n)
+    void fastnn_activate_float64(int64_t activation, double *z, int64_t rows, int64_t n)
+    void fastnn_log_softmax_float32(float *z, int64_t rows, int64_t n)
+    void fastnn_log_softmax_float64(double *z, int64_t rows, int64_t n)
+    int64_t fastnn_times_slope_float32(int64_t activation, float *delta, const float *a, int64_t rows, int64_t n)
+    int64_t fastnn_times_slope_float64(int64_t activation, double *delta, const double *a, int64_t rows, int64_t n)
+    int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out, const void *x, int64_t x_type, int64_t x_row,
+                          int64_t x_column, const void *w, int64_t w_type, int64_t w_row, int64_t w_column, const void *b,
+                          int64_t b_type, int64_t b_column, int64_t activation, void *out, int64_t n_threads)
+    void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate,
+                               double decay_1, double decay_2, double epsilon, double weight_decay, int64_t updates)
+    void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
+                               double decay_1, double decay_2, double epsilon, double weight_decay, int64_t updates)
+    int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                           void *out, int64_t n_threads)
+    int64_t fastnn_train_step(NativeStepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
+                              int64_t x_column, const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels,
+                              double *loss)

@@ -156,14 +156,17 @@ def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, act
     _check_shape("a", given[2], (*given[0].shape[:-1], given[1].shape[1]))
     _check_shape("grad_a", given[3], given[2].shape)
 
-    inputs, weights = (array.astype(compute, copy=False) for array in given[:2])
+    inputs, weights = (a if _core.readable(a) else a.astype(compute) for a in given[:2])
     outputs, delta = (np.array(array, dtype=compute, order="C") for array in given[2:])
     _core.times_slope(name, delta, outputs)
-    # NumPy's products: large ones run in BLAS, and small ones are not worth a second entrance to the kernels.
     x_rows, delta_rows = (np.atleast_2d(_as_rows(array)) for array in (inputs, delta))
-    gradients = delta @ weights.T, x_rows.T @ delta_rows, delta_rows.sum(axis=0)
-    grad_x, grad_w, grad_b = (gradient.astype(result_type, copy=False) for gradient in gradients)
-    return grad_x, grad_w, grad_b
+    grad_x, grad_w, grad_b = (np.empty(shape, compute) for shape in (x_rows.shape, weights.shape, weights.shape[1]))
+    _core.linear_into(grad_x, delta_rows, weights.T, None, "identity", 0)
+    _core.linear_into(grad_w, x_rows.T, delta_rows, None, "identity", 0)
+    _core.linear_into(grad_b, np.ones(len(delta_rows), compute), delta_rows, None, "identity", 0)
+    gradients = grad_x.reshape(inputs.shape), grad_w, grad_b
+    x_gradient, w_gradient, b_gradient = (gradient.astype(result_type, copy=False) for gradient in gradients)
+    return x_gradient, w_gradient, b_gradient
 
 
 def _as_rows(array: NDArray[Any]) -> NDArray[Any]:

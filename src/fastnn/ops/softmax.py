@@ -85,20 +85,12 @@ def _along(axis: int, x: ArrayLike, out: Array | None, *, logarithm: bool) -> Ar
     out = check_out(out, given.shape)
     compute, result_type = float_types(given)
     rows = np.array(np.moveaxis(given, axis, -1), dtype=compute, order="C")
-    if logarithm and rows.size > 0:
-        _log_softmax(rows)
-    elif rows.size > 0:
+    if logarithm:
+        _core.log_softmax(rows)
+    else:
         _core.activate("softmax", rows)
     result: Array = deliver(np.moveaxis(rows, -1, axis), result_type, out)
     return result
-
-
-def _log_softmax(rows: Array) -> None:
-    with np.errstate(invalid="ignore", divide="ignore"):  # infinite elements make NaN, without a word
-        rows -= rows.max(axis=-1, keepdims=True)
-        powers = rows.copy()
-        _core.activate("exp", powers)
-        rows -= np.log(powers.sum(axis=-1, keepdims=True))
 
 
 def _checked_axis(axis: int, ndim: int) -> int:

@@ -1,0 +1,20 @@
+"""What Numba calls, by the entry point `numba_extensions`, before it compiles anything: fastnn as code that it compiles knows it."""
+
+from __future__ import annotations
+
+import importlib
+
+import llvmlite.binding
+
+from fastnn import _core
+
+# Each adds overloads of functions or types as it is imported.
+_MODULES = ("_ufuncs", "_layers", "_softmax")
+
+
+def register() -> None:
+    """Make the kernels known to the linker by name, so that compiled code can be kept in files; and the functions to Numba."""
+    for symbol, address in _core.c_functions().items():
+        llvmlite.binding.add_symbol(symbol, address)
+    for name in _MODULES:
+        importlib.import_module(f"fastnn.jit.{name}")

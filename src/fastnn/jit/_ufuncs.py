@@ -1,0 +1,116 @@
+"""The elementwise functions of fastnn.ops in code that Numba compiles: of numbers inlined, of arrays by the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import infer, infer_global, make_overload_template
+from numba.extending import intrinsic, overload
+
+from fastnn import _core, ops
+from fastnn.jit import _elementary, _kernels
+from fastnn.jit._kernels import apart_or_same, bare
+
+
+class _Key:
+    """What Numba knows a function by, and calls it in messages."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+
+def _of_a_number(number: int) -> Any:
+    """Return a function of one number that calls the kernel for arrays; of those which aren't written out for numbers."""
+
+    def typed(_: Any, x: Any) -> Any:
+        result = _kernels.float_of(x)
+        return result(result), call
+
+    def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = cgutils.alloca_once_value(builder, arguments[0])
+        pointer, integer = place.type, ir.IntType(64)
+        function_type = ir.FunctionType(ir.VoidType(), [integer, pointer, pointer, integer])
+        name = f"fastnn_function_{signature.return_type}"
+        kernel = cgutils.get_or_insert_function(builder.module, function_type, name)
+        builder.call(kernel, [integer(number), place, place, integer(1)])
+        return builder.load(place)
+
+    return intrinsic(typed)
+
+
+def _new_array(number: int, x: types.Array, dtype: Any) -> Callable[..., Any]:
+    kernel, to = _kernels.function[dtype], getattr(np, str(dtype))
+    if x.layout == "C" and x.dtype == dtype:
+
+        def evaluated(x: Any, out: Any = None) -> Any:
+            result = np.empty(x.shape, to)
+            kernel(number, x.ctypes.data, result.ctypes.data, x.size)
+            return result
+
+    else:
+
+        def evaluated(x: Any, out: Any = None) -> Any:
+            result = np.empty(x.shape, to)
+            result[...] = x
+            kernel(number, result.ctypes.data, result.ctypes.data, result.size)
+            return result
+
+    return bare(evaluated)
+
+
+def _given_array(function: np.ufunc, number: int, x: types.Array, out: types.Array, dtype: Any) -> Callable[..., Any]:
+    kernel = _kernels.function[dtype]
+
+    def by_way_of_a_new_array(x: Any, out: Any = None) -> Any:
+        out[...] = function(x)
+        return out
+
+    def evaluated(x: Any, out: Any = None) -> Any:
+        if x.shape == out.shape and apart_or_same(x, out):
+            kernel(number, x.ctypes.data, out.ctypes.data, x.size)
+        else:
+            out[...] = function(x)
+        return out
+
+    direct = x.layout == out.layout == "C" and x.dtype == out.dtype == dtype and x.ndim == out.ndim
+    return bare(evaluated if direct else by_way_of_a_new_array)
+
+
+def _overload(name: str) -> None:
+    """Let compiled code call the ufunc of that name.
+
+    Calls with arrays become part of Numba's array expressions, one loop over all of an expression, where the function is
+    inlined. For others the overload stands under another name than the ufunc's, which keeps Numba from that.
+    """
+    ufunc, number = getattr(ops, name), _core.FUNCTIONS.index(name)
+    inlined = _elementary.FUNCTIONS.get(name)
+    of_a_number = inlined or _of_a_number(number)
+
+    def implementation(x: Any, out: Any = None) -> Any:
+        if isinstance(x, types.Float | types.Integer | types.Boolean) and x != types.float16 and _kernels.is_none(out):
+            to = _kernels.float_of(x)
+            return lambda x, out=None: of_a_number(to(x))
+        if not _kernels.is_readable(x):
+            return None
+        dtype = _kernels.float_of(x)
+        if _kernels.is_none(out):
+            return _new_array(number, x, dtype)
+        if not isinstance(out, types.Array) or out.dtype not in (types.float32, types.float64) or not out.mutable:
+            return None
+        return _given_array(ufunc, number, x, out, dtype)
+
+    if inlined:
+        overload(ufunc)(bare(implementation))
+        return
+    options = {"nopython": True, "no_cpython_wrapper": True}  # as `overload` has them
+    template = make_overload_template(_Key(name), bare(implementation), options, strict=True, inline="never")
+    infer_global(ufunc, types.Function(infer(template)))
+
+
+for _name in _core.FUNCTIONS:
+    _overload(_name)
