@@ -13,13 +13,13 @@ class DivergedError(ArithmeticError):
     epoch : int
         The epoch in which it happened, counted from 1.
     history : History
-        The epochs before.
+        The epochs before; an empty one where a single step diverged.
     """
 
-    def __init__(self, message: str, epoch: int, history: History) -> None:
+    def __init__(self, message: str, epoch: int = 1, history: History | None = None) -> None:
         super().__init__(message)
         self.epoch = epoch
-        self.history = history
+        self.history = History() if history is None else history
 
     def __reduce__(self) -> tuple[type[DivergedError], tuple[str, int, History]]:
         """Pickle with all attributes."""

@@ -139,6 +139,11 @@ class MLP:
             p[...] = vector[start : start + p.size].reshape(p.shape)
             start += p.size
 
+    @property
+    def _native_model(self) -> tuple[int, int, int]:
+        """What compiled code holds of a model: where it is, and its numbers of inputs and outputs."""
+        return self._network.address, self.layer_sizes[0], self.layer_sizes[-1]
+
     # ---- What it computes ----
 
     def predict(self, X: ArrayLike, *, out: NDArray[Any] | None = None, n_threads: int | None = None) -> NDArray[Any]:

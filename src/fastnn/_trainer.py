@@ -203,8 +203,21 @@ class Trainer:
             if loss is None:
                 if state is not None:
                     self._rng.bit_generator.state = state
-                raise DivergedError("loss or update of this batch is not finite; nothing was changed", 1, History())
+                raise DivergedError("loss or update of this batch is not finite; nothing was changed")
         return loss
+
+    @property
+    def _native_trainer(self) -> tuple[int, int, int, int]:
+        """What compiled code holds of a trainer: where it is, numbers of inputs and outputs, and whether y may be labels.
+
+        Its steps have the present learning rate from now on.
+        """
+        rate = self.optimizer.learning_rate
+        if callable(rate):
+            raise TypeError(f"trainer: got one with the schedule {rate!r}, expected a learning rate that is a number")
+        self._stepper.rate = rate
+        sizes = self.model.layer_sizes
+        return self._stepper.address, sizes[0], sizes[-1], int(self.loss.name == "cross_entropy")
 
     @contextmanager
     def _busy(self) -> Iterator[None]:

@@ -1,0 +1,101 @@
+"""What `as_numba` returns, and the types of models and trainers in code that Numba compiles."""
+
+from __future__ import annotations
+
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn._model import MLP
+from fastnn._trainer import Trainer
+
+
+class NumbaModel:
+    """A model for code that Numba compiles; see `as_numba`."""
+
+    def __init__(self, model: MLP) -> None:
+        self._model, self._network = model, model._network
+        self._native_model = model._native_model
+        self._native_dtype = model.dtype
+
+    def predict(self, X: ArrayLike, out: NDArray[Any] | None = None, n_threads: int | None = None) -> NDArray[Any]:
+        """Return the model's outputs, as `MLP.predict` does, in compiled code or not."""
+        return self._model.predict(X, out=out, n_threads=n_threads)
+
+    def __repr__(self) -> str:
+        """Say of which model."""
+        return f"as_numba({self._model!r})"
+
+
+class NumbaTrainer:
+    """A trainer for code that Numba compiles; see `as_numba`."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer, self._stepper = trainer, trainer._stepper
+        self._native_trainer  # noqa: B018  refuses a schedule now
+
+    @property
+    def _native_trainer(self) -> tuple[int, int, int, int]:
+        return self._trainer._native_trainer
+
+    def step(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Make one update on one batch, as `Trainer.step` does, in compiled code or not."""
+        return self._trainer.step(X, y)
+
+    def __repr__(self) -> str:
+        """Say of which trainer."""
+        return f"as_numba({self._trainer!r})"
+
+
+@overload
+def as_numba(model: MLP) -> NumbaModel: ...
+@overload
+def as_numba(model: Trainer) -> NumbaTrainer: ...
+def as_numba(model: MLP | Trainer) -> NumbaModel | NumbaTrainer:
+    """Return a model or a trainer for functions under ``@numba.njit``.
+
+    Models and trainers can be arguments of such functions as they are. What this returns is taken in faster, and is
+    an object that a function may also refer to as a variable from outside.
+
+    Parameters
+    ----------
+    model : MLP or Trainer
+        It is not copied: what training changes is seen in compiled code, and the other way round.
+
+    Returns
+    -------
+    object
+        With ``predict(X, out=None, n_threads=None)`` or ``step(X, y)``, in compiled code as in Python.
+
+    Raises
+    ------
+    TypeError
+        If it is neither, or a trainer whose learning rate is a schedule.
+
+    Notes
+    -----
+    In compiled code, X is an array of numbers, (n, n_in) or (n_in,), in any layout; NaN in it is not looked for. A function
+    that refers to a model or trainer from outside can't be kept in a cache on disk: pass it as an argument there.
+
+    Examples
+    --------
+    >>> import numba
+    >>> import numpy as np
+    >>> import fastnn
+    >>> @numba.njit
+    ... def simulate(policy, position, steps):
+    ...     state = np.array([position], np.float32)
+    ...     for _ in range(steps):
+    ...         state += policy.predict(state)
+    ...     return state[0]
+    >>> policy = fastnn.MLP((1, 1), output_activation="tanh")
+    >>> policy.weights[0][...] = -0.5
+    >>> round(simulate(fastnn.jit.as_numba(policy), 1.0, 3), 4)
+    0.2017
+    """
+    if isinstance(model, MLP):
+        return NumbaModel(model)
+    if isinstance(model, Trainer):
+        return NumbaTrainer(model)
+    raise TypeError(f"model: got {type(model).__name__}, expected MLP or Trainer")
