@@ -83,9 +83,11 @@ int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_
                        int64_t n_threads) {
     void *outputs[64] = {};
     outputs[model->network.n_layers - 1] = out;
-    const Prediction call = {model->network,          model->parameters, matrix(x, x_type, x_row, x_column), n_rows, outputs,
-                             threads(n_threads, model->work_per_row * double(n_rows))};
-    return n_rows == 0 || predict(call, model->type) ? 0 : -1;
+    const Rows rows = matrix(x, x_type, x_row, x_column);
+    if (n_rows == 0) return 0;
+    if (n_rows == 1 && n_threads <= 1) return predict_row(*model, rows, outputs) ? 0 : -1;
+    const int team = threads(n_threads, model->work_per_row * double(n_rows));
+    return predict({model->network, model->parameters, rows, n_rows, outputs, team}, model->type) ? 0 : -1;
 }
 
 int64_t fastnn_train_step(Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,

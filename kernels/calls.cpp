@@ -54,6 +54,17 @@ bool predict(const Prediction &call, Type type) {
     return workspace.start();
 }
 
+Model model_of(const Network &network, void *parameters, Type type, double work_per_row) {
+    const int64_t bytes = kernels_of(type).prediction_bytes({network, parameters, Rows(), 1, nullptr, 1});
+    return {network, parameters, type, work_per_row, bytes};
+}
+
+bool predict_row(const Model &model, const Rows &x, void *const *outputs) {
+    const Workspace workspace(model.row_bytes);
+    if (workspace.start()) kernels_of(model.type).predict({model.network, model.parameters, x, 1, outputs, 1}, workspace.start());
+    return workspace.start();
+}
+
 bool linear(Linear &call, Type type) {
     const Kernels &k = kernels_of(type);
     lay_out(&call.layer, 1, type == Type::float32 ? sizeof(float) : sizeof(double));

@@ -11,10 +11,13 @@ struct Model {
     void *parameters;
     Type type;
     double work_per_row;  // floating-point operations of a prediction
+    int64_t row_bytes;    // of a workspace for one dense row
 };
+Model model_of(const Network &, void *parameters, Type, double work_per_row);
 
 // Where memory for a workspace can't be had, nothing happens but that false is returned.
 bool predict(const Prediction &, Type type);
+bool predict_row(const Model &, const Rows &x, void *const *outputs);  // on one thread
 bool linear(Linear &, Type type);  // fills in the layer's layout
 
 // Floating-point operations of a layer for so many rows; that of an activation counts as some.

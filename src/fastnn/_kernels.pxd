@@ -146,12 +146,11 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
 
 cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
     cdef cppclass Model:
-        Network_ network
-        void *parameters
-        Type type
-        double work_per_row
+        pass
 
+    Model model_of(const Network_ &, void *parameters, Type type, double work_per_row)
     bint native_predict "fastnn::predict"(const Prediction &, Type type)
+    bint predict_row(const Model &, const Rows &x, void **outputs)
     bint native_linear "fastnn::linear"(Linear &, Type type)
     double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out)
     int native_threads_for "fastnn::threads_for"(double operations)

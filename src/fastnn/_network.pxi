@@ -46,8 +46,7 @@ cdef class Network:
         self.storage = aligned_zeros(self.native.size, self.dtype)
         self.data = cnp.PyArray_DATA(self.storage)
         self.weights, self.biases = self.views(self.storage)
-        self.model.network, self.model.parameters = self.native, self.data
-        self.model.type, self.model.work_per_row = self.type, self.operations_per_row
+        self.model = model_of(self.native, self.data, self.type, self.operations_per_row)
 
     @property
     def address(self):
@@ -129,8 +128,8 @@ cdef class Network:
         call.n_rows = n_rows
         call.outputs = outputs
         call.n_threads = threads_for(n_threads, self.operations(x) * n_rows)
-        if n_rows == 1 and call.n_threads == 1:
-            done = native_predict(call, type)
+        if n_rows == 1 and call.n_threads == 1 and not call.x.row_starts:
+            done = predict_row(self.model, call.x, outputs)
         else:
             with nogil:
                 done = native_predict(call, type)
