@@ -18,3 +18,53 @@ def c_functions():
         "fastnn_predict": <uintptr_t>&fastnn_predict,
         "fastnn_train_step": <uintptr_t>&fastnn_train_step,
     }
+
+
+# ---- For Cython: _core.pxd declares them -------------------------------------------------------------------------------
+
+cdef void c_function_float32(int64_t function, const float *x, float *y, int64_t n) noexcept nogil:
+    fastnn_function_float32(function, x, y, n)
+
+
+cdef void c_function_float64(int64_t function, const double *x, double *y, int64_t n) noexcept nogil:
+    fastnn_function_float64(function, x, y, n)
+
+
+cdef void c_activate_float32(int64_t activation, float *z, int64_t rows, int64_t n) noexcept nogil:
+    fastnn_activate_float32(activation, z, rows, n)
+
+
+cdef void c_activate_float64(int64_t activation, double *z, int64_t rows, int64_t n) noexcept nogil:
+    fastnn_activate_float64(activation, z, rows, n)
+
+
+cdef int64_t c_linear(
+        int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+        const void *w, int64_t w_type, int64_t w_row, int64_t w_column, const void *b, int64_t b_type, int64_t b_column,
+        int64_t activation, void *out, int64_t n_threads) noexcept nogil:
+    return fastnn_linear(type, n_rows, n_in, n_out, x, x_type, x_row, x_column, w, w_type, w_row, w_column, b, b_type, b_column,
+                         activation, out, n_threads)
+
+
+cdef void c_update_float32(
+        int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double decay_1, double decay_2,
+        double epsilon, double weight_decay, int64_t updates) noexcept nogil:
+    fastnn_update_float32(optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, weight_decay, updates)
+
+
+cdef void c_update_float64(
+        int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate, double decay_1, double decay_2,
+        double epsilon, double weight_decay, int64_t updates) noexcept nogil:
+    fastnn_update_float64(optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, weight_decay, updates)
+
+
+cdef int64_t c_predict(
+        const void *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, void *out,
+        int64_t n_threads) noexcept nogil:
+    return fastnn_predict(<const Model *>model, n_rows, x, x_type, x_row, x_column, out, n_threads)
+
+
+cdef int64_t c_train_step(
+        void *trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *y, int64_t y_type,
+        int64_t y_row, int64_t y_column, int64_t labels, double *loss) noexcept nogil:
+    return fastnn_train_step(<NativeStepper *>trainer, n_rows, x, x_type, x_row, x_column, y, y_type, y_row, y_column, labels, loss)

@@ -1,0 +1,207 @@
+"""fastnn's kernels for code that runs without the GIL: ``cimport fastnn``. docs/cython.md has examples.
+
+Pointers are to float or double elements side by side; a matrix is one row after the other. Shapes are the caller's to get
+right: nothing here can check them. What else can go wrong raises Python's exceptions, for which the GIL is taken.
+"""
+from libc.stdint cimport int64_t
+
+from fastnn._core cimport (
+    c_activate_float32,
+    c_activate_float64,
+    c_function_float32,
+    c_function_float64,
+    c_linear,
+    c_predict,
+    c_train_step,
+    c_update_float32,
+    c_update_float64,
+)
+
+ctypedef fused real:
+    float
+    double
+
+
+cdef inline int64_t type_number(real *_) noexcept nogil:
+    """The kernels' number of the element type."""
+    return 0 if real is float else 1
+
+
+# ---- Names, with the GIL: the numbers by which the functions below know them ---------------------------------------------
+
+cdef inline int64_t function(str name) except -1:
+    """An elementwise function of fastnn.ops: "tanh", "gelu_grad", "exp", …"""
+    return _number("FUNCTIONS", name)
+
+
+cdef inline int64_t activation(str name) except -1:
+    """An activation of a layer: "identity", "tanh", "softmax", …"""
+    return _number("ACTIVATIONS", name)
+
+
+cdef inline int64_t _number(str names, str name) except -1:
+    from fastnn import _core
+
+    listed = getattr(_core, names)
+    if name not in listed:
+        raise ValueError(f"name: got {name!r}, expected one of {', '.join(listed)}")
+    return listed.index(name)
+
+
+# ---- Functions of arrays ---------------------------------------------------------------------------------------------------
+
+cdef inline void apply(int64_t function, const real *x, real *y, int64_t n) noexcept nogil:
+    """y = f(x) for n elements; y may be x."""
+    if real is float:
+        c_function_float32(function, x, y, n)
+    else:
+        c_function_float64(function, x, y, n)
+
+
+cdef inline void activate(int64_t activation, real *z, int64_t n_rows, int64_t n) noexcept nogil:
+    """z becomes its activation, rows of n elements: softmax, too."""
+    if real is float:
+        c_activate_float32(activation, z, n_rows, n)
+    else:
+        c_activate_float64(activation, z, n_rows, n)
+
+
+cdef inline int linear(const real *x, const real *w, const real *b, int64_t activation, real *out, int64_t n_rows, int64_t n_in,
+                       int64_t n_out, int64_t n_threads=0) except -1 nogil:
+    """out = activation(x @ w + b), for x (n_rows, n_in), w (n_in, n_out), b (n_out,) or NULL, and out (n_rows, n_out) apart from them.
+
+    n_threads 0: as many as pay.
+    """
+    cdef int64_t number = type_number(out), size = sizeof(real)
+    if c_linear(number, n_rows, n_in, n_out, x, number, n_in * size, size, w, number, n_out * size, size, b, number, size,
+                activation, out, n_threads) != 0:
+        with gil:
+            raise MemoryError("there is no memory for the layer's workspace")
+    return 0
+
+
+# ---- Optimizers: one update of n parameters, in place; `updates` have come before ------------------------------------------
+
+cdef inline void _update(int64_t optimizer, real *w, const real *g, real *m, real *v, int64_t n, double learning_rate, double decay_1,
+                         double decay_2, double epsilon, double weight_decay, int64_t updates) noexcept nogil:
+    if real is float:
+        c_update_float32(optimizer, w, g, m, v, n, learning_rate, decay_1, decay_2, epsilon, weight_decay, updates)
+    else:
+        c_update_float64(optimizer, w, g, m, v, n, learning_rate, decay_1, decay_2, epsilon, weight_decay, updates)
+
+
+cdef inline void sgd(real *w, const real *g, int64_t n, double learning_rate) noexcept nogil:
+    _update(0, w, g, <real *>NULL, <real *>NULL, n, learning_rate, 0, 0, 0, 0, 0)
+
+
+cdef inline void momentum(real *w, const real *g, real *velocity, int64_t n, double learning_rate, double momentum,
+                          bint nesterov=False) noexcept nogil:
+    _update(2 if nesterov else 1, w, g, velocity, <real *>NULL, n, learning_rate, momentum, 0, 0, 0, 0)
+
+
+cdef inline void adagrad(real *w, const real *g, real *sum, int64_t n, double learning_rate, double epsilon=1e-10) noexcept nogil:
+    _update(3, w, g, sum, <real *>NULL, n, learning_rate, 0, 0, epsilon, 0, 0)
+
+
+cdef inline void rmsprop(real *w, const real *g, real *v, int64_t n, double learning_rate, double decay=0.99,
+                         double epsilon=1e-8) noexcept nogil:
+    _update(4, w, g, v, <real *>NULL, n, learning_rate, decay, 0, epsilon, 0, 0)
+
+
+cdef inline void adam(real *w, const real *g, real *m, real *v, int64_t n, int64_t updates, double learning_rate=0.001,
+                      double beta_1=0.9, double beta_2=0.999, double epsilon=1e-8) noexcept nogil:
+    _update(5, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, 0, updates)
+
+
+cdef inline void adamw(real *w, const real *g, real *m, real *v, int64_t n, int64_t updates, double learning_rate=0.001,
+                       double beta_1=0.9, double beta_2=0.999, double epsilon=1e-8, double weight_decay=0.01) noexcept nogil:
+    _update(6, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, weight_decay, updates)
+
+
+# ---- Models and trainers ---------------------------------------------------------------------------------------------------
+
+# What code without the GIL holds of a fastnn.MLP or a fastnn.Trainer, which must live as long.
+cdef struct Model:
+    const void *address
+    int64_t n_in, n_out, type
+
+cdef struct Trainer:
+    void *address
+    int64_t n_in, n_out, type
+    bint takes_labels
+
+
+cdef inline Model model_of(object mlp) except *:
+    """The handle of a fastnn.MLP. With the GIL."""
+    cdef Model model
+    address, model.n_in, model.n_out = mlp._native_model
+    model.address = <const void *><size_t>address
+    model.type = mlp.dtype.itemsize == 8
+    return model
+
+
+cdef inline Trainer trainer_of(object trainer) except *:
+    """The handle of a fastnn.Trainer, whose learning rate stays as it is now. With the GIL."""
+    cdef Trainer handle
+    address, handle.n_in, handle.n_out, handle.takes_labels = trainer._native_trainer
+    handle.address = <void *><size_t>address
+    handle.type = trainer.model.dtype.itemsize == 8
+    return handle
+
+
+cdef inline int predict(Model model, const real *x, real *out, int64_t n_rows, int64_t n_threads=0) except -1 nogil:
+    """The model's outputs (n_rows, n_out) for x (n_rows, n_in), both of its type."""
+    cdef int64_t number = type_number(out), size = sizeof(real), status
+    _check_type(model.type, number)
+    status = c_predict(model.address, n_rows, x, number, model.n_in * size, size, out, n_threads)
+    if status != 0:
+        with gil:
+            raise MemoryError("there is no memory for the layers' outputs")
+    return 0
+
+
+cdef inline double train_step(Trainer trainer, const real *x, const real *y, int64_t n_rows) except? -1 nogil:
+    """One update on a batch of rows x (n_rows, n_in) and y (n_rows, n_out); the loss before it."""
+    cdef int64_t number = 0 if real is float else 1, size = sizeof(real)
+    return _step(trainer, n_rows, x, number, size, y, number, trainer.n_out * size, size, False)
+
+
+cdef inline double train_step_on_labels(Trainer trainer, const real *x, const int64_t *labels, int64_t n_rows) except? -1 nogil:
+    """The same for classes from 0 to n_out - 1, one a row; of a trainer with cross-entropy."""
+    cdef int64_t number = 0 if real is float else 1, i
+    if not trainer.takes_labels:
+        with gil:
+            raise ValueError("labels: got them for another loss than cross_entropy")
+    for i in range(n_rows):
+        if labels[i] < 0 or labels[i] >= trainer.n_out:
+            with gil:
+                raise ValueError(f"labels: got {labels[i]} at row {i}, expected 0 to {trainer.n_out - 1}")
+    return _step(trainer, n_rows, x, number, sizeof(real), labels, 8, sizeof(int64_t), sizeof(int64_t), True)
+
+
+cdef inline double _step(Trainer trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_size, const void *y, int64_t y_type,
+                         int64_t y_row, int64_t y_column, bint labels) except? -1 nogil:
+    cdef double loss = 0
+    cdef int64_t status
+    if n_rows < 1:
+        with gil:
+            raise ValueError(f"n_rows: got {n_rows}, expected at least 1")
+    status = c_train_step(trainer.address, n_rows, x, x_type, trainer.n_in * x_size, x_size, y, y_type, y_row, y_column, labels, &loss)
+    if status == 0:
+        return loss
+    with gil:
+        from fastnn import DivergedError
+
+        if status == 1:
+            raise DivergedError("loss or update of this batch is not finite; nothing was changed")
+        if status == 2:
+            raise RuntimeError("this trainer is already running, in another thread")
+        raise MemoryError("there is no memory for the step's workspace")
+
+
+cdef inline int _check_type(int64_t expected, int64_t got) except -1 nogil:
+    if expected != got:
+        with gil:
+            names = "float", "double"
+            raise TypeError(f"x, out: got {names[got]}, expected {names[expected]}, the model's type")
+    return 0

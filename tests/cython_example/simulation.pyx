@@ -1,0 +1,81 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""A user's extension: trains, predicts and computes with fastnn's kernels in loops that have no GIL."""
+cimport fastnn
+from fastnn cimport real
+from libc.stdint cimport int64_t
+
+
+def train(trainer, real[:, ::1] X, real[:, ::1] y, int64_t steps):
+    """The losses of the first and the last of so many steps on one batch."""
+    cdef fastnn.Trainer handle = fastnn.trainer_of(trainer)
+    cdef double loss = 0, first = 0
+    cdef int64_t i
+    if X.shape[1] != handle.n_in or y.shape[1] != handle.n_out or X.shape[0] != y.shape[0]:
+        raise ValueError("X and y don't fit the trainer's model")
+    with nogil:
+        for i in range(steps):
+            loss = fastnn.train_step(handle, &X[0, 0], &y[0, 0], X.shape[0])
+            if i == 0:
+                first = loss
+    return first, loss
+
+
+def train_on_labels(trainer, real[:, ::1] X, int64_t[::1] labels, int64_t steps):
+    cdef fastnn.Trainer handle = fastnn.trainer_of(trainer)
+    cdef double loss = 0
+    cdef int64_t i
+    with nogil:
+        for i in range(steps):
+            loss = fastnn.train_step_on_labels(handle, &X[0, 0], &labels[0], X.shape[0])
+    return loss
+
+
+def simulate(policy, real[::1] state, int64_t steps):
+    """state += policy(state), again and again."""
+    cdef fastnn.Model model = fastnn.model_of(policy)
+    cdef real[16] change
+    cdef int64_t i, j, n = state.shape[0]
+    if model.n_in != n or model.n_out != n or n > 16:
+        raise ValueError("the policy doesn't fit the state")
+    with nogil:
+        for i in range(steps):
+            fastnn.predict(model, &state[0], &change[0], 1)
+            for j in range(n):
+                state[j] += change[j]
+
+
+def layer(real[:, ::1] x, real[:, ::1] w, real[::1] b, real[:, ::1] out, str activation):
+    cdef int64_t number = fastnn.activation(activation)
+    with nogil:
+        fastnn.linear(&x[0, 0], &w[0, 0], &b[0], number, &out[0, 0], x.shape[0], x.shape[1], w.shape[1])
+
+
+def apply(str name, real[::1] x):
+    cdef int64_t number = fastnn.function(name)
+    with nogil:
+        fastnn.apply(number, &x[0], &x[0], x.shape[0])
+
+
+def softmax(real[:, ::1] z):
+    cdef int64_t number = fastnn.activation("softmax")
+    with nogil:
+        fastnn.activate(number, &z[0, 0], z.shape[0], z.shape[1])
+
+
+def optimize(str name, real[::1] w, real[::1] g, real[::1] m, real[::1] v, int64_t updates):
+    """One update by the optimizer of that name, with a learning rate of 0.1."""
+    cdef int64_t n = w.shape[0]
+    if name == "sgd":
+        fastnn.sgd(&w[0], &g[0], n, 0.1)
+    elif name == "momentum":
+        fastnn.momentum(&w[0], &g[0], &m[0], n, 0.1, 0.9)
+    elif name == "nesterov":
+        fastnn.momentum(&w[0], &g[0], &m[0], n, 0.1, 0.9, True)
+    elif name == "adagrad":
+        fastnn.adagrad(&w[0], &g[0], &m[0], n, 0.1)
+    elif name == "rmsprop":
+        fastnn.rmsprop(&w[0], &g[0], &m[0], n, 0.1)
+    elif name == "adam":
+        fastnn.adam(&w[0], &g[0], &m[0], &v[0], n, updates, 0.1)
+    elif name == "adamw":
+        fastnn.adamw(&w[0], &g[0], &m[0], &v[0], n, updates, 0.1)

@@ -1,0 +1,128 @@
+"""An extension of a user's own that says `cimport fastnn`: built against the installed package, and run."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import MLP, SGD, Trainer, _core, ops
+from fastnn._native import native_optimizer
+from fastnn.optimizers import OPTIMIZERS
+
+SOURCE = Path(__file__).parent / "cython_example" / "simulation.pyx"
+DTYPES = [np.float32, np.float64]
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    """Transpile and compile the example as a user's build would."""
+    pytest.importorskip("Cython")
+    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC").split()[0]
+    if shutil.which(compiler.split()[0]) is None:
+        pytest.skip(f"there is no compiler {compiler}")
+    directory = tmp_path_factory.mktemp("cython_example")
+    source = shutil.copy(SOURCE, directory)
+    subprocess.run([sys.executable, "-m", "cython", "-3", source], cwd=directory, check=True)
+    library = directory / f"simulation{sysconfig.get_config_var('EXT_SUFFIX')}"
+    include = sysconfig.get_paths()["include"]
+    undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+    command = [*compiler.split(), "-O1", "-shared", "-fPIC", *undefined, f"-I{include}", "simulation.c", "-o", str(library)]
+    subprocess.run(command, cwd=directory, check=True)
+    loader = importlib.machinery.ExtensionFileLoader("simulation", str(library))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("simulation", loader))
+    loader.exec_module(module)
+    return module
+
+
+def data(dtype, n_out=2):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(24, 3)).astype(dtype)
+    return X, np.ascontiguousarray(np.sin(X[:, :n_out]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_training(example, dtype):
+    X, y = data(dtype)
+    trainers = [Trainer(MLP((3, 8, 2), "tanh", dropout=0.1, dtype=dtype, random_state=0), "huber", l2=0.1) for _ in range(2)]
+    first, last = example.train(trainers[0], X, y, 30)
+    losses = [trainers[1].step(X, y) for _ in range(30)]
+    assert (first, last) == (losses[0], losses[-1])
+    assert trainers[0].updates == 30
+    np.testing.assert_array_equal(trainers[0].model.to_vector(), trainers[1].model.to_vector())
+
+
+def test_training_on_labels(example):
+    X, _ = data(np.float64)
+    labels = np.arange(24) % 3
+    trainers = [Trainer(MLP((3, 8, 3), "relu", "softmax", random_state=0), "cross_entropy") for _ in range(2)]
+    loss = example.train_on_labels(trainers[0], X, labels, 10)
+    assert loss == [trainers[1].step(X, labels) for _ in range(10)][-1]
+    with pytest.raises(ValueError, match="^labels: got 3 at row 4, expected 0 to 2"):
+        example.train_on_labels(trainers[0], X, np.where(np.arange(24) == 4, 3, labels), 1)
+    with pytest.raises(ValueError, match="^labels: got them for another loss"):
+        example.train_on_labels(Trainer(MLP((3, 3))), X, labels, 1)
+
+
+def test_divergence_and_schedules(example):
+    X, y = data(np.float64)
+    trainer = Trainer(MLP((3, 2), dtype=np.float64), optimizer=SGD(1e200))
+    with pytest.raises(fastnn.DivergedError, match="nothing was changed"):
+        example.train(trainer, X, y, 100)
+    assert np.isfinite(trainer.model.to_vector()).all()
+    with pytest.raises(TypeError, match="^trainer: got one with the schedule"):
+        example.train(Trainer(MLP((3, 2)), optimizer=SGD(lambda step: 0.1 / (1 + step))), X, y, 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_predictions(example, dtype):
+    policy = MLP((3, 5, 3), "tanh", dtype=dtype, random_state=0)
+    state, wanted = np.ones(3, dtype), np.ones(3, dtype)
+    example.simulate(policy, state, 20)
+    for _ in range(20):
+        wanted += policy.predict(wanted)
+    np.testing.assert_array_equal(state, wanted)
+    other = np.ones(3, np.float32 if dtype == np.float64 else np.float64)
+    with pytest.raises(TypeError, match="^x, out: got "):
+        example.simulate(policy, other, 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_functions_of_arrays(example, dtype):
+    x = np.random.default_rng(0).normal(size=50).astype(dtype)
+    for name in _core.FUNCTIONS:
+        y = x.copy()
+        example.apply(name, y)
+        np.testing.assert_array_equal(y, getattr(ops, name)(x))
+    z = x.reshape(10, 5).copy()
+    example.softmax(z)
+    np.testing.assert_array_equal(z, ops.softmax(x.reshape(10, 5)))
+    w, b, out = np.cos(x[:30]).reshape(5, 6), x[:6], np.empty((10, 6), dtype)
+    for activation in _core.ACTIVATIONS:
+        example.layer(x.reshape(10, 5), w, b, out, activation)
+        np.testing.assert_array_equal(out, ops.linear(x.reshape(10, 5), w, b, activation))
+    with pytest.raises(ValueError, match="^name: got 'tan', expected one of tanh, "):
+        example.apply("tan", x)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", _core.OPTIMIZERS)
+def test_optimizers(example, name, dtype):
+    nesterov = SGD(0.1, 0.9, nesterov=True)
+    optimizer = {"momentum": SGD(0.1, 0.9), "nesterov": nesterov}.get(name) or OPTIMIZERS[name](learning_rate=0.1)
+    arrays, wanted = ([np.linspace(1, 2, 9, dtype=dtype), *np.zeros((2, 9), dtype)] for _ in range(2))
+    for updates in range(5):
+        g = np.sin(arrays[0] + updates)
+        example.optimize(name, arrays[0], g, *arrays[1:], updates)
+        _core.update(native_optimizer(optimizer), wanted[0], g, *wanted[1:], 0.1, updates)
+    for actual, expected in zip(arrays, wanted, strict=True):
+        np.testing.assert_array_equal(actual, expected)
