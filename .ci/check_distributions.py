@@ -8,7 +8,10 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-WHEEL = r"fastnn/([a-z_0-9]+/)*([a-z_0-9]+\.pyi?|py\.typed|(__init__|_core)\.pxd|_core\.[a-z0-9_-]+\.so|digits\.npz|CITATION\.md)"
+WHEEL = (
+    r"fastnn/([a-z_0-9]+/)*([a-z_0-9]+\.pyi?|py\.typed|(__init__|_core)\.pxd|_core\.[a-z0-9_-]+\.so|digits\.npz"
+    r"|CITATION\.md)"
+)
 METADATA = r"fastnn_cpu-[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/.+)"
 SOURCES = (
     r"(CMakeLists\.txt|LICENSE|README\.md|CHANGELOG\.md|PKG-INFO|pyproject\.toml"
@@ -29,7 +32,14 @@ def main(directory: Path) -> None:
     print(f"{sdist.name}: {len(sources)} files; {wheel.name}: {len(files)} files, {size / 1e6:.2f} MB")
     problems = [f"{sdist.name} holds {name}" for name in sources if not re.fullmatch(SOURCES, name)]
     problems += [f"{wheel.name} holds {name}" for name in files if not re.fullmatch(f"{WHEEL}|{METADATA}", name)]
-    for name in ("fastnn/__init__.py", "fastnn/_core.pyi", "fastnn/__init__.pxd", "fastnn/_core.pxd", "fastnn/py.typed", "fastnn/_data/digits.npz"):
+    for name in (
+        "fastnn/__init__.py",
+        "fastnn/_core.pyi",
+        "fastnn/__init__.pxd",
+        "fastnn/_core.pxd",
+        "fastnn/py.typed",
+        "fastnn/_data/digits.npz",
+    ):
         if name not in files:
             problems.append(f"{wheel.name} lacks {name}")
     if size > LARGEST_WHEEL:

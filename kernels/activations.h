@@ -6,7 +6,6 @@
 #include "softmax.h"
 #include "vec.h"
 
-#include <limits>
 #include <type_traits>
 
 namespace {
@@ -23,7 +22,7 @@ template <class T> struct Identity {
 template <class T> struct Tanh {
     static constexpr bool from_output = true, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return tanh(z); }
-    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return fma(-a, a, splat(T(1))); }
+    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return fused ? fma(-a, a, splat(T(1))) : (T(1) - a) * (T(1) + a); }
 };
 
 template <class T> struct Sigmoid {
@@ -51,34 +50,18 @@ template <class T> struct Elu {
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : a + T(1); }
 };
 
-// Minus infinity made finite, so that times a vanishing probability it gives 0 and no NaN.
-template <class T> FASTNN_INLINE Vec<T> above_infinity(Vec<T> z) { return max(splat(std::numeric_limits<T>::lowest()), z); }
-
 // z * Phi(z), Phi the normal distribution function (Hendrycks & Gimpel 2016, arXiv:1606.08415, the exact form).
 template <class T> struct Gelu {
     static constexpr bool from_output = false, keeps_zero = true;
-    FASTNN_INLINE Vec<T> probability(Vec<T> z) {
-        return fma(splat(T(0.5)), erf(z * T(0.70710678118654752440)), splat(T(0.5)));
-    }
-    static constexpr T far = 40;  // beyond it, p is 0 or 1 and the density 0: kept from inf * 0
-    FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(splat(-far), z) * probability(z); }
-    FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) {
-        const Vec<T> p = probability(z), density = exp(z * z * T(-0.5)) * T(0.39894228040143267794);
-        a = max(splat(-far), z) * p;
-        slope = fma(min(splat(far), max(splat(-far), z)), density, p);
-    }
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return gelu(z); }
+    FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { a = gelu(z, &slope); }
 };
 
 // z * sigmoid(z) (Elfwing, Uchibe & Doya 2017, arXiv:1702.03118).
 template <class T> struct Silu {
     static constexpr bool from_output = false, keeps_zero = true;
-    static constexpr T far = 800;  // beyond it, s is 0 or 1: kept from inf * 0
-    FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(splat(-far), z) * sigmoid(z); }
-    FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) {
-        const Vec<T> s = sigmoid(z);
-        a = max(splat(-far), z) * s;
-        slope = fma(min(splat(far), a), T(1) - s, s);
-    }
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return silu(z); }
+    FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { a = silu(z, &slope); }
 };
 
 template <class T> struct Softplus {

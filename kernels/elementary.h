@@ -1,4 +1,5 @@
-// Elementary functions on vectors of either type: exp, expm1, log, log1p, tanh, sigmoid; elementary_special.h adds erf and sincos.
+// Elementary functions on vectors of either type: exp, expm1, log, log1p, tanh, sigmoid; elementary_special.h adds sincos,
+// elementary_gated.h gelu and silu.
 //
 // Each is one sequence of IEEE operations, without tables and without branches on the data: levels with fused multiply-add
 // give the same bits. Without it (fma then rounds twice) some differ in the last bit; constants are cut short where a product
@@ -7,9 +8,9 @@
 // Largest errors found, in units in the last place (ULP), with fused multiply-add / without. Float: all inputs for exp, log,
 // tanh, sigmoid and (to 1e5) sin and cos, each seventh for the others; double: 5 million inputs and more, against 113 bits.
 //
-//              exp        expm1      log        log1p      tanh       sigmoid    erf        sin, cos
-//     float    1.08 1.04  1.64 1.76  0.86 0.85  1.40 1.40  1.20 1.20  1.69 1.93  1.23 1.39  2.33 2.33
-//     double   1.06 1.04  2.12 2.22  0.86 0.87  1.37 1.32  1.30 1.42  1.65 1.81  1.06 1.31  2.39 2.39
+//              exp        expm1      log        log1p      tanh       sigmoid    sin, cos
+//     float    1.08 1.04  1.64 1.76  0.86 0.85  1.40 1.40  1.20 1.20  1.69 1.93  2.33 2.33
+//     double   1.06 1.04  2.12 2.22  0.86 0.87  1.37 1.32  1.30 1.42  1.65 1.81  2.39 2.39
 #pragma once
 
 #include <cmath>
@@ -82,7 +83,7 @@ template <class T> FASTNN_INLINE Vec<T> expm1_reduced(Vec<T> r) {
     return fma(z, fma(r, odd, even), r);
 }
 
-// e^x = 2^-shift scale (1 + q): returns q, in [-0.3, 0.42]. `rough` is for tanh and erf, where a large k means a small share
+// e^x = 2^-shift scale (1 + q): returns q, in [-0.3, 0.42]. `rough` is for tanh, where a large k means a small share
 // in the result: one constant for ln 2, with its error times k, is enough.
 template <class T, bool rough = false> FASTNN_INLINE Vec<T> exp_parts(Vec<T> x, int shift, Vec<T> &scale) {
     using F = Format<T>;
@@ -213,4 +214,5 @@ FASTNN_INLINE Vec<double> sigmoid(Vec<double> x) { return elementary::sigmoid<do
 
 }  // namespace
 
+#include "elementary_gated.h"
 #include "elementary_special.h"

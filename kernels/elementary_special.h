@@ -1,37 +1,10 @@
-// The error function, and sine and cosine together. Included by elementary.h, which says what holds for all.
+// Sine and cosine together. Included by elementary.h, which says what holds for all.
 #pragma once
 
 #include "elementary.h"
 
 namespace {
 namespace elementary {
-
-// Near 0: erf(x) = x + x p(x^2), p of degree 5 for |x| < 0.89 (relative error of erf 2^-26.1) and 11 for |x| < 1 (2^-56.0).
-// Beyond: 1 - exp(l(|x|)), l = log(erfc) of degree 6 up to 3.95 (error of erf 2^-26.2) and 17 up to 5.95 (2^-55.5), fitted
-// with weight erfc: where erfc is small, an error of l hardly shows.
-template <class T> FASTNN_INLINE Vec<T> erf(Vec<T> x) {
-    constexpr T is_one = is_float<T> ? 3.95 : 5.95, near_end = is_float<T> ? 0.875 : 1;
-    const Vec<T> a = min(splat<T>(is_one), abs<T>(x)), u = a * a;
-    Vec<T> p, even, odd, s;
-    if constexpr (is_float<T>) {
-        p = horner<T>(u, 0x1.06eba6p-3f, -0x1.8126fep-2f, 0x1.ce1f2ep-4f, -0x1.b6d6b8p-6f, 0x1.491428p-8f, -0x1.420e96p-11f);
-        even = horner<T>(u, -0x1.217166p-13f, -0x1.460768p-1f, 0x1.6f0506p-6f, 0x1.a45754p-13f);
-        odd = horner<T>(u, -0x1.20bf14p0f, -0x1.ab2dp-4f, -0x1.94a2e6p-9f);
-    } else {
-        p = horner<T>(u, 0x1.06eba8214db68p-3, -0x1.812746b0379b5p-2, 0x1.ce2f21a040b02p-4, -0x1.b82ce311f7069p-6,
-                      0x1.565bccf908894p-8, -0x1.c02db03ff6859p-11, 0x1.f9a2bb4bba0e4p-14, -0x1.f4ca5bb2856d7p-17,
-                      0x1.b9807f233887cp-20, -0x1.5c0bc3130e21dp-23, 0x1.d73d744d56748p-27, -0x1.ac1a4196e188cp-31);
-        even = horner<T>(u, -0x1.138733d86e333p-21, -0x1.45f6359bd61b6p-1, 0x1.3719a713068ecp-6, -0x1.f70978d613094p-10,
-                         -0x1.1e5c868db9f9p-13, 0x1.7a115c2b98ea1p-16, 0x1.1bdc805b59077p-19, 0x1.8a9750b91ef4p-25,
-                         0x1.bc50b582a3e8fp-33);
-        odd = horner<T>(u, -0x1.20dd1e31588a2p0, -0x1.a4ab290af5f3cp-4, 0x1.b19cf4ebf2258p-12, 0x1.954ac499bcfe8p-11,
-                        -0x1.479c51b7f693ap-16, -0x1.1fdfd64949521p-17, -0x1.8cd804bd8c621p-22, -0x1.0b5714b8e00d2p-28,
-                        -0x1.5661e284214acp-38);
-    }
-    const Vec<T> q = exp_parts<T, true>(fma(a, odd, even), 0, s);
-    const Vec<T> far = fma(-s, q, splat<T>(1) - s);
-    return copysign<T>(a < splat<T>(near_end) ? fma(a, p, a) : far, x);
-}
 
 // |x| = k pi/2 + r (Cody & Waite 1980, chapter 8): pi/2 is a sum of constants whose products with k are exact up to `limit`,
 // which are k of 11 bits times 13 and k of 30 bits times 23; only the last is a full one. What they leave of pi/2 is below
@@ -125,8 +98,6 @@ template <class T> FASTNN_INLINE void sincos(Vec<T> x, Vec<T> &s, Vec<T> &c) {
 
 }  // namespace elementary
 
-FASTNN_INLINE Vec<float> erf(Vec<float> x) { return elementary::erf<float>(x); }
-FASTNN_INLINE Vec<double> erf(Vec<double> x) { return elementary::erf<double>(x); }
 FASTNN_INLINE void sincos(Vec<float> x, Vec<float> &s, Vec<float> &c) { elementary::sincos<float>(x, s, c); }
 FASTNN_INLINE void sincos(Vec<double> x, Vec<double> &s, Vec<double> &c) { elementary::sincos<double>(x, s, c); }
 

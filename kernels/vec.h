@@ -60,6 +60,7 @@ template <class T> FASTNN_INLINE IntVec<T> as_int(Vec<T> a) { return (IntVec<T>)
 template <class T> FASTNN_INLINE Vec<T> as_float(IntVec<T> a) { return (Vec<T>)a; }
 
 #if defined(__AVX512F__)
+constexpr bool fused = true;  // fma rounds once
 // The zero-masked forms with a full mask: GCC 12 warns of an uninitialised variable inside the plain ones.
 FASTNN_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
 FASTNN_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm512_fmadd_pd(a, b, c); }
@@ -70,6 +71,7 @@ FASTNN_INLINE Vec<double> max(Vec<double> a, Vec<double> b) { return _mm512_mask
 FASTNN_INLINE Vec<float> sqrt(Vec<float> a) { return _mm512_maskz_sqrt_ps(-1, a); }
 FASTNN_INLINE Vec<double> sqrt(Vec<double> a) { return _mm512_maskz_sqrt_pd(-1, a); }
 #elif defined(__AVX2__)
+constexpr bool fused = true;
 FASTNN_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm256_fmadd_ps(a, b, c); }
 FASTNN_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm256_fmadd_pd(a, b, c); }
 FASTNN_INLINE Vec<float> min(Vec<float> a, Vec<float> b) { return _mm256_min_ps(a, b); }
@@ -83,12 +85,14 @@ FASTNN_INLINE Vec<double> sqrt(Vec<double> a) { return _mm256_sqrt_pd(a); }
 template <class V> FASTNN_INLINE V min(V a, V b) { return a < b ? a : b; }
 template <class V> FASTNN_INLINE V max(V a, V b) { return a > b ? a : b; }
 #if defined(__ARM_NEON)
+constexpr bool fused = true;
 FASTNN_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return vfmaq_f32(c, a, b); }
 FASTNN_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return vfmaq_f64(c, a, b); }
 FASTNN_INLINE Vec<float> sqrt(Vec<float> a) { return vsqrtq_f32(a); }
 FASTNN_INLINE Vec<double> sqrt(Vec<double> a) { return vsqrtq_f64(a); }
 #else
 // Two roundings: without hardware support a fused one would cost a library call a lane.
+constexpr bool fused = false;
 template <class V> FASTNN_INLINE V fma(V a, V b, V c) { return a * b + c; }
 template <class V> FASTNN_INLINE V sqrt(V a) {
     for (size_t i = 0; i < sizeof(V) / sizeof(a[0]); i++)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fastnn.jit._llvm import Body, Float, Integer, absolute, copysign, fma, maximum, minimum, scalar_function, select
+from fastnn.jit._llvm import FUSED, Body, Float, Integer, absolute, copysign, fma, maximum, minimum, scalar_function, select
 
 # What code compiled by Numba calls, by the names that fastnn.ops has for arrays.
 FUNCTIONS: dict[str, Any] = {}
@@ -220,7 +220,7 @@ def log1p(x: Float) -> Float:
 
 @_function
 def tanh_grad(a: Float) -> Float:
-    return fma(-a, a, 1.0)
+    return fma(-a, a, 1.0) if FUSED else (a.constant(1.0) - a) * (a.constant(1.0) + a)
 
 
 @_function

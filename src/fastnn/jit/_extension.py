@@ -1,4 +1,4 @@
-"""What Numba calls, by the entry point `numba_extensions`, before it compiles anything: fastnn as code that it compiles knows it."""
+"""What Numba calls by the entry point `numba_extensions` before it compiles anything: how such code comes to know fastnn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MODULES = ("_ufuncs", "_layers", "_softmax", "_models")
 
 
 def register() -> None:
-    """Make the kernels known to the linker by name, so that compiled code can be kept in files; and the functions to Numba."""
+    """Tell the linker the kernels by name, so that compiled code can be kept in files, and Numba of functions and types."""
     for symbol, address in _core.c_functions().items():
         llvmlite.binding.add_symbol(symbol, address)
     for name in _MODULES:

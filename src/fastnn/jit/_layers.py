@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.core.errors import TypingError
 from numba.extending import overload, register_jitable
 
 from fastnn import _core, ops
@@ -29,12 +28,10 @@ def _number_of(name: str) -> int:
 def activation_number(activation: Any) -> Callable[[Any], int] | None:
     """Return a function from an argument of this type to the activation's number; None if it is no string."""
     name = activation.value if isinstance(activation, types.Omitted) else getattr(activation, "literal_value", activation)
-    if isinstance(name, str):
-        if name not in _NAMES:
-            raise TypingError(f"activation: got {name!r}, expected one of {', '.join(map(repr, _NAMES))}")
+    if isinstance(name, str) and name in _NAMES:
         number = _NAMES.index(name)
         return register_jitable(bare(lambda activation: number))
-    return _number_of if isinstance(activation, types.UnicodeType) else None
+    return _number_of if isinstance(name, str | types.UnicodeType) else None
 
 
 # ---- The layer ----
@@ -117,7 +114,8 @@ def _multiplication(dtype: Any, x: Any, w: Any, b: Any, n_threads: Any) -> Calla
                 raise ValueError("n_threads: expected at least 1")
         status = kernel(
             number, rows_of(x), n_in, n_out, x.ctypes.data, x_type, row_stride(x), column_stride(x),
-            w.ctypes.data, w_type, w.strides[0], w.strides[1], bias, b_type, bias_stride, activation, out.ctypes.data, threads,
+            w.ctypes.data, w_type, w.strides[0], w.strides[1], bias, b_type, bias_stride, activation,
+            out.ctypes.data, threads,
         )  # fmt: skip
         if status != 0:
             raise MemoryError("there is no memory for the layer's workspace")
@@ -133,7 +131,12 @@ def _multiplication(dtype: Any, x: Any, w: Any, b: Any, n_threads: Any) -> Calla
 def _linear_grad(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> Any:
     number = activation_number(activation)
     arrays = (x, w, a, grad_a)
-    if number is None or not all(is_readable(array) for array in arrays) or w.ndim != 2 or not x.ndim == a.ndim == grad_a.ndim > 0:
+    if (
+        number is None
+        or not all(is_readable(array) for array in arrays)
+        or w.ndim != 2
+        or not x.ndim == a.ndim == grad_a.ndim > 0
+    ):
         return None
     dtype = _kernels.float_of(*arrays)
     to, times_slope = getattr(np, str(dtype)), _kernels.times_slope[dtype]

@@ -29,8 +29,8 @@ from fastnn.jit._kernels import NUMBERS, apart, bare, column_stride, is_none, is
 _HELD: list[Any] = []  # whose addresses are constants of compiled functions
 
 
-class _Handle(types.Type):  # type: ignore[misc]
-    """A type whose values are a few integers, the first of them an address; `attribute` is where Python's object has them."""
+class _Handle(types.Type):
+    """A type whose values are integers, the first of them an address; `attribute` is where Python's object has them."""
 
     attribute: str
     integers: Any
@@ -72,7 +72,7 @@ def _typeof_trainer(_value: Any, _: Any) -> TrainerType:
 
 @register_model(ModelType)
 @register_model(TrainerType)
-class _HandleModel(models.StructModel):  # type: ignore[misc]
+class _HandleModel(models.StructModel):
     def __init__(self, manager: Any, handle: Any) -> None:
         super().__init__(manager, handle, [("integers", handle.integers)])
 
@@ -157,7 +157,10 @@ def _prediction(X: Any, n_threads: Any) -> Any:
             threads = n_threads
             if threads < 1:
                 raise ValueError("n_threads: expected at least 1")
-        if kernel(address, rows_of(X), X.ctypes.data, number, row_stride(X), column_stride(X), out.ctypes.data, threads) != 0:
+        if (
+            kernel(address, rows_of(X), X.ctypes.data, number, row_stride(X), column_stride(X), out.ctypes.data, threads)
+            != 0
+        ):
             raise MemoryError("there is no memory for the layers' outputs")
 
     return register_jitable(bare(run))

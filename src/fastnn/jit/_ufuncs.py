@@ -98,6 +98,9 @@ def _overload(name: str) -> None:
         if not _kernels.is_readable(x):
             return None
         dtype = _kernels.float_of(x)
+        if _kernels.is_none(out) and x.ndim == 0:  # ufuncs return numbers then
+            to = getattr(np, str(dtype))
+            return lambda x, out=None: of_a_number(to(x[()]))
         if _kernels.is_none(out):
             return _new_array(number, x, dtype)
         if not isinstance(out, types.Array) or out.dtype not in (types.float32, types.float64) or not out.mutable:
