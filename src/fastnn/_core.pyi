@@ -1,3 +1,4 @@
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,15 @@ def activation_slope(name: str, z: NDArray[Any], slope: NDArray[Any]) -> None: .
 def times_slope(name: str, delta: NDArray[Any], a: NDArray[Any]) -> None: ...
 def update(
     optimizer: dict[str, Any],
-    weights: NDArray[Any],
-    gradient: NDArray[Any],
-    m: NDArray[Any] | None,
-    v: NDArray[Any] | None,
+    params: Sequence[NDArray[Any]],
+    grads: Sequence[Any],
+    moments: Sequence[Any],
     rate: float,
     updates: int,
-) -> None: ...
+) -> bool: ...
+def dispatching(
+    implementation: Callable[..., Any], dispatch: Callable[[tuple[Any, ...], dict[str, Any]], Any], lists: bool
+) -> Callable[..., Any]: ...
 def fma_chain(dtype: DTypeLike, rounds: int) -> float: ...
 def copy_vectors(out: NDArray[Any], x: NDArray[Any]) -> None: ...
 

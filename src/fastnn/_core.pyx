@@ -9,6 +9,7 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.string cimport memset
+from libcpp.vector cimport vector
 
 from fastnn._kernels cimport *
 
@@ -201,3 +202,4 @@ def first_not_finite(cnp.ndarray a):
 include "_network.pxi"
 include "_run.pxi"
 include "_elementwise.pxi"
+include "_dispatch.pxi"

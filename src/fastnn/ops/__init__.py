@@ -1,7 +1,8 @@
 """Drop-in functions for NumPy code: activations, the dense layer, losses and optimizers on plain arrays.
 
-They take any array-like of real numbers, in any layout and byte order, and compute in float32 or float64 on the
-compiled kernels. `fastnn.reference` has each of them under the same name and signature in plain NumPy.
+They take any array-like of real numbers, in any layout and byte order, those of other libraries by DLPack, and compute
+in float32 or float64 on the compiled kernels. `fastnn.reference` has each of them under the same name and signature in
+plain NumPy.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from fastnn.ops.activations import (
     tanh_grad,
 )
 from fastnn.ops.dense import linear, linear_grad
-from fastnn.ops.optimizers import adam, sgd
+from fastnn.ops.losses import binary_cross_entropy, cross_entropy, mse_loss
+from fastnn.ops.optimizers import adagrad, adam, adamw, momentum, rmsprop, sgd
 from fastnn.ops.softmax import log_softmax, softmax
 
-# Means over an array already there are NumPy's field: nothing to gain from kernels.
-from fastnn.reference.losses import binary_cross_entropy, cross_entropy, mse_loss
-
 __all__ = [
+    "adagrad",
     "adam",
+    "adamw",
     "binary_cross_entropy",
     "cross_entropy",
     "elu",
@@ -44,9 +45,11 @@ __all__ = [
     "linear",
     "linear_grad",
     "log_softmax",
+    "momentum",
     "mse_loss",
     "relu",
     "relu_grad",
+    "rmsprop",
     "sgd",
     "sigmoid",
     "sigmoid_grad",

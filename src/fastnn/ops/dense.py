@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _core
 from fastnn._arrays import thread_count
 from fastnn.ops._arrays import check_out, deliver, fits_kernels, float_types, real_array
+from fastnn.ops._dispatch import array_function
 from fastnn.reference._arrays import Array
 from fastnn.reference.activations import ACTIVATIONS
 from fastnn.reference.dense import _check_shape
@@ -18,6 +19,7 @@ from fastnn.reference.dense import _check_shape
 __all__ = ["linear", "linear_grad"]
 
 
+@array_function
 def linear(
     x: ArrayLike,
     w: ArrayLike,
@@ -83,6 +85,7 @@ def linear(
     return delivered
 
 
+@array_function
 def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, activation: str) -> tuple[Array, Array, Array]:
     """Return the gradients of a loss with respect to x, w and b of `linear`.
 
