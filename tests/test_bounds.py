@@ -40,7 +40,9 @@ def functions(n, dtype):
         if reference.ACTIVATIONS[name].uses == "output":
             _core.times_slope(name, guarded(n, dtype=dtype), guarded(n, dtype=dtype))
     for optimizer in (*(kind() for kind in OPTIMIZERS.values()), SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True)):
-        _core.update(native_optimizer(optimizer), *(guarded(n, dtype=dtype) for _ in range(4)), 0.1, 0)
+        native = native_optimizer(optimizer)
+        params, grads, *moments = ([guarded(n, dtype=dtype)] for _ in range(2 + native["moments"]))
+        assert _core.update(native, params, grads, moments, 0.1, 0)
     _core.first_not_finite(guarded(n, dtype=dtype))
     for name in ops.activations.__all__:
         getattr(ops, name)(guarded(n, dtype=dtype), out=guarded(n, dtype=dtype))

@@ -123,6 +123,8 @@ def test_optimizers(example, name, dtype):
     for updates in range(5):
         g = np.sin(arrays[0] + updates)
         example.optimize(name, arrays[0], g, *arrays[1:], updates)
-        _core.update(native_optimizer(optimizer), wanted[0], g, *wanted[1:], 0.1, updates)
+        rule = native_optimizer(optimizer)
+        moments = [[moment] for moment in wanted[1 : 1 + rule["moments"]]]
+        assert _core.update(rule, wanted[:1], [g], moments, 0.1, updates)
     for actual, expected in zip(arrays, wanted, strict=True):
         np.testing.assert_array_equal(actual, expected)

@@ -293,4 +293,9 @@ def test_softmax_axis(name):
 
 @pytest.mark.parametrize("name", ["mse_loss", "binary_cross_entropy", "cross_entropy"])
 def test_losses_are_the_oracles(name):
-    assert getattr(ops, name) is getattr(reference, name)
+    function, oracle = getattr(ops, name), getattr(reference, name)
+    y_true, y_pred = np.array([[0.0, 1.0], [0.5, 0.5]]), np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
+    assert function(y_true, y_pred) == function(y_true.tolist(), y_pred=y_pred) == oracle(y_true, y_pred)
+    assert inspect.getdoc(function) == inspect.getdoc(oracle)
+    with pytest.raises(TypeError, match="^y_pred: got dtype complex64, expected real numbers"):
+        function(y_true, y_pred * 1j)

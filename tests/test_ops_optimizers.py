@@ -1,16 +1,29 @@
-"""sgd and adam of fastnn.ops against the oracle: types, layouts, and that nothing changes where anything is wrong."""
+"""The optimizers of fastnn.ops against the oracle and the trainer: types, layouts, and that nothing changes in an error."""
 
 from __future__ import annotations
 
+import copy
+import inspect
+
 import numpy as np
 import pytest
+from _helpers import KINDS, data, model_of
 
-from fastnn import ops, reference
+from fastnn import Trainer, ops, optimizers, reference
 
 SHAPES = [(), (0,), (1,), (33,), (4, 5), (3, 4, 5)]
-UPDATES = {
-    "sgd": lambda module, params, grads, state: module.sgd(params, grads, 0.1),
-    "adam": lambda module, params, grads, state: module.adam(params, grads, state, 0.1, 0.8, 0.99, 1e-6),
+NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
+STATES = {"momentum": ["velocity"], "adagrad": ["sum"], "rmsprop": ["v"], "adam": ["m", "v"], "adamw": ["m", "v"]}
+# A function, and coefficients that are not its defaults.
+CASES = {
+    "sgd": ("sgd", {"learning_rate": 0.1}),
+    "momentum": ("momentum", {"learning_rate": 0.1, "momentum": 0.7}),
+    "momentum of zero": ("momentum", {"learning_rate": 0.1, "momentum": 0.0}),
+    "nesterov": ("momentum", {"learning_rate": 0.1, "momentum": 0.7, "nesterov": True}),
+    "adagrad": ("adagrad", {"learning_rate": 0.1, "epsilon": 0.01}),
+    "rmsprop": ("rmsprop", {"learning_rate": 0.1, "decay": 0.8, "epsilon": 0.01}),
+    "adam": ("adam", {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-6}),
+    "adamw": ("adamw", {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-6, "weight_decay": 0.3}),
 }
 LAYOUTS = {
     "contiguous": lambda a: a,
@@ -18,7 +31,14 @@ LAYOUTS = {
     "reversed": lambda a: np.ascontiguousarray(a[..., ::-1])[..., ::-1],
     "column order": np.asfortranarray,
     "byte-swapped": lambda a: a.astype(a.dtype.newbyteorder()),
+    "unaligned": KINDS["unaligned"],
 }
+
+
+def update(case, module, params, grads, state, **changed):
+    name, coefficients = CASES[case]
+    states = () if name == "sgd" else (state,)
+    return getattr(module, name)(params, grads, *states, **coefficients | changed)
 
 
 def arrays(dtype, seed=0, layout=lambda a: a):
@@ -28,70 +48,211 @@ def arrays(dtype, seed=0, layout=lambda a: a):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.longdouble])
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-@pytest.mark.parametrize("name", UPDATES)
-def test_update(name, layout, dtype):
+@pytest.mark.parametrize("case", CASES)
+def test_update(case, layout, dtype):
     params, wanted, state, oracle_state = arrays(dtype, layout=layout), arrays(np.float64), {}, {}
-    for step in range(5):
+    for step in range(20):
         grads = arrays(np.float64, seed=1 + step)
-        assert UPDATES[name](ops, params, [layout(g) if g.ndim else g for g in grads], state) is None
-        UPDATES[name](reference, wanted, grads, oracle_state)
-    eps = float(np.finfo(dtype).eps) if dtype != np.longdouble else float(np.finfo(np.float64).eps)
+        given = [layout(g.astype(dtype)) if g.ndim else g for g in grads]
+        kept = copy.deepcopy(given)
+        assert update(case, ops, params, given, state) is None
+        update(case, reference, wanted, grads, oracle_state)
+        for grad, before in zip(given, kept, strict=True):
+            np.testing.assert_array_equal(grad, before)
+    eps = max(float(np.finfo(dtype).eps), float(np.finfo(np.float64).eps))
     for param, oracle in zip(params, wanted, strict=True):
-        np.testing.assert_allclose(param.astype(np.float64), oracle, rtol=50 * eps, atol=50 * eps)
+        assert param.dtype == layout(np.ones(1, dtype)).dtype or param.ndim == 0
+        np.testing.assert_allclose(param.astype(np.float64), oracle, rtol=100 * eps, atol=100 * eps)
+    assert state.keys() == oracle_state.keys()
     assert state.get("step") == oracle_state.get("step")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("case", CASES)
+def test_the_oracle_in_other_types(case, dtype):
+    """It keeps moments in float32 at least, so that float16 works: 1e-8 is zero there, and squares overflow."""
+    params, wanted, state, wanted_state = arrays(dtype), arrays(np.float64), {}, {}
+    for step in range(20):
+        grads = arrays(np.float64, seed=1 + step)
+        update(case, reference, params, [g.astype(dtype) for g in grads], state)
+        update(case, reference, wanted, grads, wanted_state)
+    eps = float(np.finfo(dtype).eps)
+    for param, oracle in zip(params, wanted, strict=True):
+        assert param.dtype == dtype
+        np.testing.assert_allclose(param, oracle, rtol=100 * eps, atol=100 * eps)
+
+
+@pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "sgd"])
+def test_small_types_with_default_coefficients(name, module):
+    param, state = np.ones(3, np.float16), {}
+    for grad in (np.array([300, 0, -300], np.float16), np.array([100, 0, -100], np.int8)):
+        getattr(module, name)([param], [grad], state, 0.01)
+    assert param[0] < 1 < param[2]
+    assert param[1] == 1  # a decay by weight_decay is less than float16 can tell
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", UPDATES)
-def test_neighbours_stay(name, dtype):
+@pytest.mark.parametrize("case", CASES)
+def test_neighbours_stay(case, dtype):
     for n in range(34):
-        buffer, state = np.full(n + 40, -123.0, dtype), {}
+        buffer = np.full(n + 40, -123.0, dtype)
         param, oracle = buffer[3 : 3 + n], np.full(n, -123.0, dtype)
         grad = np.random.default_rng(n).standard_normal(n).astype(dtype)
-        for module, params, kept in [(ops, [param], state), (reference, [oracle], {})]:
-            UPDATES[name](module, params, [grad], kept)
+        update(case, ops, [param], [grad], {})
+        update(case, reference, [oracle], [grad], {})
         np.testing.assert_allclose(param, oracle, rtol=1e-6)
         np.testing.assert_array_equal(np.delete(buffer, np.s_[3 : 3 + n]), -123.0)
 
 
-@pytest.mark.parametrize("name", UPDATES)
-def test_gradients_of_any_kind(name):
+@pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_of_any_kind(case, module):
     kinds = [
         lambda g: g.tolist(),
-        lambda g: g.astype(np.int64),
+        lambda g: g.astype(np.int8),
         lambda g: g.astype(np.float32),
         lambda g: np.broadcast_to(g, g.shape),
         lambda g: np.repeat(g, 2)[::2],
+        lambda g: g.view(np.ma.MaskedArray),
     ]
     for kind in kinds:
-        grad = np.array([1.0, -2.0, 3.0])
+        grad = np.array([1.0, -2.0, 100.0])
         given, param, oracle = kind(grad), np.ones(3), np.ones(3)
-        UPDATES[name](ops, [param], [given], {})
-        UPDATES[name](reference, [oracle], [grad], {})
+        update(case, module, (param,), (given,), {})
+        update(case, reference, [oracle], [grad], {})
         np.testing.assert_allclose(param, oracle, rtol=1e-12)
         np.testing.assert_array_equal(given, grad)
 
 
-@pytest.mark.parametrize("name", UPDATES)
-def test_gradients_that_overlap(name):
-    for read, write in [(np.s_[:], np.s_[:]), (np.s_[1:], np.s_[:-1]), (np.s_[:-1], np.s_[1:])]:
+@pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_that_overlap(case, module):
+    """Every gradient is read as it was before the call, whatever has become of the parameters."""
+    slices = [(np.s_[:], np.s_[:]), (np.s_[1:], np.s_[:-1]), (np.s_[:-1], np.s_[1:]), (np.s_[::-1], np.s_[:])]
+    for read, write in slices:
         values = np.random.default_rng(0).standard_normal(50)
-        oracle = values[write].copy()
-        UPDATES[name](reference, [oracle], [values[read].copy()], {})
-        UPDATES[name](ops, [values[write]], [values[read]], {})
-        np.testing.assert_allclose(values[write], oracle, rtol=1e-12)
+        start = values.copy()
+        wanted = [start[write].copy(), np.ones(start[read].size)]
+        update(case, reference, wanted, [start[read], start[read]], {})
+        params = [values[write], np.ones(start[read].size)]
+        update(case, module, params, [values[read], values[read]], {})
+        for param, oracle in zip(params, wanted, strict=True):
+            np.testing.assert_allclose(param, oracle, rtol=1e-12)
 
 
-def test_adam_state_is_the_oracles():
-    """A state goes from one implementation to the other."""
+@pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
+def test_a_gradient_in_the_state(module):
+    params, state = [np.ones(3)], {}
+    module.adam(params, [np.full(3, 2.0)], state)
+    other, other_state = copy.deepcopy(params), copy.deepcopy(state)
+    module.adam(params, [state["v"][0]], state)
+    module.adam(other, [other_state["v"][0].copy()], other_state)
+    np.testing.assert_array_equal(params, other)
+    np.testing.assert_array_equal(state["v"], other_state["v"])
+
+
+@pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
+@pytest.mark.parametrize("case", CASES)
+def test_subclasses_in_place(case, module, tmp_path):
+    mapped = np.memmap(tmp_path / "parameters", np.float64, "w+", shape=(3,))
+    mapped[...] = 1.0
+    params, wanted = [mapped, np.ones((1, 3)).view(np.matrix), np.ma.masked_array(np.ones(3))], [np.ones(3)]
+    grad = np.array([1.0, 2.0, -3.0])
+    update(case, module, params, [grad, grad[np.newaxis], grad], {})
+    update(case, reference, wanted, [grad], {})
+    for param in params:
+        np.testing.assert_allclose(np.asarray(param).ravel(), wanted[0], rtol=1e-12)
+
+
+def optimizer_of(case):
+    name, coefficients = CASES[case]
+    by_name = {"sgd": optimizers.SGD, "momentum": optimizers.SGD} | optimizers.OPTIMIZERS
+    return by_name[name](**coefficients)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", CASES)
+def test_as_the_trainer(case, dtype):
+    X, y = data(10, 3, 2)
+    model = model_of((3, 8, 2), dtype=dtype)
+    trainer = Trainer(model, "mse", optimizer_of(case), batch_size=len(X), shuffle=False)
+    params, state = [np.array(p) for p in model.parameters], {}
+    start = copy.deepcopy(params)
+    for _ in range(20):
+        grads = model.gradient(X, y)[1]
+        update(case, ops, params, grads, state)
+        trainer.step(X, y)
+    eps = float(np.finfo(dtype).eps)
+    for param, theirs, before in zip(params, model.parameters, start, strict=True):
+        assert np.abs(param - before).max() > 1e-2
+        np.testing.assert_allclose(param, theirs, rtol=100 * eps, atol=100 * eps)
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state_goes_from_one_to_the_other(name):
+    case = next(case for case, (function, _) in CASES.items() if function == name)
     params, oracle, state, oracle_state = arrays(np.float64), arrays(np.float64), {}, {}
-    for step in range(4):
+    for step in range(6):
         grads = arrays(np.float64, seed=1 + step)
-        (ops if step % 2 else reference).adam(params, grads, state)
-        reference.adam(oracle, grads, oracle_state)
-    assert set(state) == set(oracle_state) == {"step", "m", "v"}
-    for actual, wanted in zip(params + state["m"] + state["v"], oracle + oracle_state["m"] + oracle_state["v"], strict=True):
-        np.testing.assert_allclose(actual, wanted, rtol=1e-12)
+        update(case, ops if step % 2 else reference, params, grads, state)
+        update(case, reference, oracle, grads, oracle_state)
+    assert set(state) == set(oracle_state) == {*STATES[name]} | ({"step"} if name.startswith("adam") else set())
+    moments = [
+        (moment, other) for kept in STATES[name] for moment, other in zip(state[kept], oracle_state[kept], strict=True)
+    ]
+    for actual, wanted in [*zip(params, oracle, strict=True), *moments]:
+        np.testing.assert_allclose(actual, wanted, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
+def test_a_state_of_another_kind(module):
+    """Moments in other types and layouts, tuples, a step that is NumPy's: what loading from a file gives."""
+    start, grads = [np.array([1.0, 2.0])], [np.array([3.0, -4.0])]
+    params, state = copy.deepcopy(start), {}
+    module.adam(params, grads, state)
+    strided = np.repeat(state["v"][0], 2)[::2]
+    loaded = {"v": (strided,), "m": (state["m"][0].astype(">f8"),), "step": np.int64(1)}
+    other = copy.deepcopy(params)
+    for _ in range(2):
+        module.adam(params, grads, state)
+        module.adam(other, grads, loaded)
+    np.testing.assert_allclose(other, params, rtol=1e-12)
+    np.testing.assert_allclose(strided, state["v"][0], rtol=1e-12)
+    assert loaded["step"] == 3
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_to_update(case):
+    state = {}
+    for _ in range(2):
+        update(case, ops, [], [], state)
+    assert all(kept in (2, []) for kept in state.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_defaults_are_the_optimizers(name):
+    kind = optimizers.SGD if name in ("sgd", "momentum") else optimizers.OPTIMIZERS[name]
+    defaults = {p.name: p.default for p in inspect.signature(kind).parameters.values()}
+    if name == "momentum":
+        defaults["momentum"] = 0.9
+    parameters = list(inspect.signature(getattr(ops, name)).parameters.values())
+    coefficients = parameters[3:] if name != "sgd" else []
+    assert [p.name for p in parameters[:3]] == ["params", "grads", "learning_rate" if name == "sgd" else "state"]
+    assert {p.name: p.default for p in coefficients} == (defaults if name != "sgd" else {})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_documentation(name):
+    text = inspect.getdoc(getattr(ops, name))
+    headings = ("Parameters\n-", "params : ", "grads : ", "Raises\n-", "References\n-", "Examples\n-", ">>> ")
+    assert all(heading in text for heading in headings)
+    assert text == inspect.getdoc(getattr(reference, name))
+    for parameter in inspect.signature(getattr(ops, name)).parameters:
+        assert parameter in text.partition("Raises")[0]
+
+
+# ---- Errors, after which nothing has changed ----
 
 
 def wrong_arguments():
@@ -105,46 +266,100 @@ def wrong_arguments():
         (TypeError, "^params.1.: got int64, expected a floating-point ndarray", [w, np.ones(3, np.int64)], [g, g]),
         (TypeError, "^params.1.: got list, expected a floating-point ndarray", [w, [1.0, 1.0, 1.0]], [g, g]),
         (ValueError, "^params.1.: got a read-only array", [w, fixed], [g, g]),
+        (TypeError, "^params: got int, expected a list of arrays", 3, [g]),
+        (TypeError, "^grads: got NoneType, expected a list of arrays", [w, w], None),
+        (TypeError, "^params.0.: got float64, expected a floating-point ndarray", w, [g]),
     ]
 
 
-@pytest.mark.parametrize("name", UPDATES)
-def test_wrong_arguments(name):
+@pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
+@pytest.mark.parametrize("case", CASES)
+def test_wrong_arguments(case, module):
     for error, message, params, grads in wrong_arguments():
         state = {}
         with pytest.raises(error, match=message):
-            UPDATES[name](ops, params, grads, state)
-        np.testing.assert_array_equal(params[0], 1.0)
+            update(case, module, params, grads, state)
+        if isinstance(params, list):
+            np.testing.assert_array_equal(params[0], 1.0)
         assert not state
 
 
-def test_wrong_numbers():
+@pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
+@pytest.mark.parametrize("case", CASES)
+def test_wrong_numbers(case, module):
     w, g, state = [np.ones(3)], [np.ones(3)], {}
-    for rate, error in [(-0.1, ValueError), (np.nan, ValueError), ("0.1", TypeError)]:
-        with pytest.raises(error, match="^learning_rate: got "):
-            ops.sgd(w, g, rate)
-        with pytest.raises(error, match="^learning_rate: got "):
-            ops.adam(w, g, state, rate)
-    with pytest.raises(ValueError, match="^beta_1: got 1.0"):
-        ops.adam(w, g, state, beta_1=1.0)
-    assert not state
-    np.testing.assert_array_equal(w[0], 1.0)
+    update(case, module, w, g, state, learning_rate=0.0)
+    kept, start = copy.deepcopy(state), w[0].copy()
+    for coefficient in CASES[case][1]:
+        for value in ([0.5], "0.1", None, np.ones(1), True, 1j) if coefficient != "nesterov" else (1, "yes", None):
+            with pytest.raises(TypeError, match=f"^{coefficient}: got "):
+                update(case, module, w, g, state, **{coefficient: value})
+        for value in (-0.1, np.nan, np.inf) if coefficient != "nesterov" else ():
+            with pytest.raises(ValueError, match=f"^{coefficient}: got "):
+                update(case, module, w, g, state, **{coefficient: value})
+    np.testing.assert_array_equal(w[0], start)
+    np.testing.assert_equal(state, kept)
 
 
-def test_wrong_state():
-    w, g = np.ones(3), np.ones(3)
-    fixed = np.zeros(3)
+@pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
+def test_numbers_that_look_alike(module):
+    """True is not 1.0, also if that came before."""
+    w, g = [np.ones(3)], [np.ones(3)]
+    module.adagrad(w, g, {}, epsilon=1.0)
+    module.rmsprop(w, g, {}, decay=0.0)
+    with pytest.raises(TypeError, match="^epsilon: got True of type bool"):
+        module.adagrad(w, g, {}, epsilon=True)
+    with pytest.raises(TypeError, match="^decay: got False of type bool"):
+        module.rmsprop(w, g, {}, decay=False)
+    with pytest.raises(ValueError, match="^nesterov: got True with momentum 0.0"):
+        module.momentum(w, g, {}, momentum=0.0, nesterov=True)
+
+
+def wrong_states(name):
+    """Yield what is wrong with a state, by the error's type and text."""
+    n, first = len(SHAPES), STATES[name][0]
+    fixed = np.ones(1)
     fixed.flags.writeable = False
-    wrong = [
-        (TypeError, "^state: got list, expected a dict", []),
-        (ValueError, "^state: its 'm' does not fit", {"step": 1, "m": [np.zeros(2)], "v": [np.zeros(3)]}),
-        (ValueError, "^state: its 'v' does not fit", {"step": 1, "m": [np.zeros(3)]}),
-        (TypeError, "^state: its 'v' must be floating-point", {"step": 1, "m": [np.zeros(3)], "v": [[0, 0, 0]]}),
-        (TypeError, "^state: its 'm' must be floating-point", {"step": 1, "m": [fixed], "v": [np.zeros(3)]}),
-        (TypeError, "^state.'step'.: got '1'", {"step": "1", "m": [np.zeros(3)], "v": [np.zeros(3)]}),
-        (ValueError, "^state.'step'.: got -1", {"step": -1, "m": [np.zeros(3)], "v": [np.zeros(3)]}),
-    ]
-    for error, message, state in wrong:
-        with pytest.raises(error, match=message):
-            ops.adam([w], [g], state)
-        np.testing.assert_array_equal(w, 1.0)
+    yield TypeError, "state: got list, expected a dict", lambda state: []
+    names = "state: got .*, expected an empty dict or "
+    yield ValueError, names, lambda state: state | {"more": []}
+    yield ValueError, names, lambda state: {"other" if kept == first else kept: v for kept, v in state.items()}
+    yield ValueError, rf"state\['{first}'\]: got NoneType, expected a list of {n}", lambda state: state | {first: None}
+    yield ValueError, rf"state\['{first}'\]: got 1 arrays, expected a list of {n}", lambda state: state | {first: [fixed]}
+
+    def other(array):
+        return lambda state: state | {name: [*state[name][:2], array, *state[name][3:]] for name in [STATES[name][-1]]}
+
+    last = rf"state\['{STATES[name][-1]}'\]\[2\]: got "
+    yield TypeError, last + "list, expected a floating-point ndarray", other([1.0])
+    yield TypeError, last + "int64, expected a floating-point ndarray", other(np.ones(1, np.int64))
+    yield ValueError, last + "a read-only array", other(fixed)
+    yield ValueError, last + r"shape \(2,\), expected \(1,\)", other(np.ones(2))
+    if name.startswith("adam"):
+        yield TypeError, r"state\['step'\]: got '1'", lambda state: state | {"step": "1"}
+        yield TypeError, r"state\['step'\]: got 1.0", lambda state: state | {"step": 1.0}
+        yield TypeError, r"state\['step'\]: got True", lambda state: state | {"step": True}
+        yield ValueError, r"state\['step'\]: got -1", lambda state: state | {"step": -1}
+        yield ValueError, r"state\['step'\]: got 10+,", lambda state: state | {"step": 10**30}
+
+
+@pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
+@pytest.mark.parametrize("name", STATES)
+def test_wrong_states(name, module):
+    for error, message, spoil in wrong_states(name):
+        params, state = arrays(np.float64), {}
+        getattr(module, name)(params, arrays(np.float64), state)
+        wrong = spoil(state)
+        before, kept = copy.deepcopy(params), copy.deepcopy(wrong)
+        with pytest.raises(error, match=f"^{message}"):
+            getattr(module, name)(params, arrays(np.float64), wrong)
+        np.testing.assert_equal(params, before)
+        np.testing.assert_equal(wrong, kept)
+
+
+def test_masked_elements():
+    param = np.ma.masked_array([1.0, 2.0], [True, False])
+    for params, grads, name in [([param], [np.ones(2)], "params"), ([np.ones(2)], [param], "grads")]:
+        with pytest.raises(ValueError, match=f"^{name}.0.: got an array with masked elements"):
+            ops.sgd(params, grads, 0.1)
+    np.testing.assert_array_equal(param.data, [1.0, 2.0])

@@ -27,6 +27,11 @@ def test_registry():
     assert {native_optimizer(case)["name"] for case in CASES} == set(_core.OPTIMIZERS)
 
 
+def update(native, weights, gradient, moments, rate, updates):
+    """Update a single parameter; return whether its arrays are such that it was."""
+    return _core.update(native, [weights], [gradient], [[moment] for moment in moments], rate, updates)
+
+
 def guarded(values, n):
     buffer = np.full(n + 40, GUARD, values.dtype)
     buffer[3 : 3 + n] = values
@@ -41,15 +46,14 @@ def test_update(optimizer, dtype):
         start = rng.standard_normal(n).astype(dtype)
         buffers = [guarded(start, n), *(guarded(np.zeros(n, dtype), n) for _ in range(native["moments"]))]
         weights, *moments = (buffer[3 : 3 + n] for buffer in buffers)
-        m, v = [*moments, None, None][:2]
         expected, state = start.astype(np.float64), {}
         for updates in range(4):
             gradient = rng.standard_normal(n).astype(dtype)
             kept = gradient.copy()
-            _core.update(native, weights, gradient, m, v, optimizer.learning_rate, updates)
+            assert update(native, weights, gradient, moments, optimizer.learning_rate, updates)
             np.testing.assert_array_equal(gradient, kept)
-            update = reference.UPDATES[optimizer.name]
-            update(optimizer, [expected], [gradient.astype(np.float64)], state, optimizer.learning_rate)
+            oracle = reference.UPDATES[optimizer.name]
+            oracle(optimizer, [expected], [gradient.astype(np.float64)], state, optimizer.learning_rate)
         eps = float(np.finfo(dtype).eps)
         np.testing.assert_allclose(weights, expected, rtol=40 * eps, atol=40 * eps)
         for buffer in buffers:
@@ -61,10 +65,10 @@ def test_update(optimizer, dtype):
 def test_zero_gradient_keeps_zeros(optimizer, dtype):
     """The padding of parameters is zero with gradient zero, and stays so."""
     native = native_optimizer(optimizer)
-    arrays = [np.zeros(33, dtype) for _ in range(4)]
+    weights, gradient, *moments = (np.zeros(33, dtype) for _ in range(2 + native["moments"]))
     for updates in range(3):
-        _core.update(native, *arrays, 0.1, updates)
-    for array in arrays:
+        assert update(native, weights, gradient, moments, 0.1, updates)
+    for array in (weights, gradient, *moments):
         np.testing.assert_array_equal(array, 0)
 
 
@@ -76,22 +80,50 @@ def test_adam_counts_updates(updates, dtype):
     weights, gradient = np.zeros(1, dtype), np.full(1, 7, dtype)
     m[0] = gradient[0] * (1 - 0.9**updates)
     v[0] = gradient[0] ** 2 * (1 - 0.999**updates)
-    _core.update(native, weights, gradient, m, v, 0.5, updates)
+    assert update(native, weights, gradient, [m, v], 0.5, updates)
     np.testing.assert_allclose(weights, -0.5, rtol=1e-5)
 
 
-def test_wrong_arrays():
-    native, w = native_optimizer(Adam()), np.ones(4, np.float32)
-    for wrong in (np.ones(3, np.float32), np.ones(4)):
-        for arrays in ([wrong, w, w], [w, wrong, w], [w, w, wrong]):
-            with pytest.raises(ValueError, match="the arrays must have one size and dtype"):
-                _core.update(native, w, *arrays, 0.1, 0)
-    with pytest.raises(TypeError, match="a writable contiguous float32 or float64 array"):
-        _core.update(native, w[::2], w[::2], w[::2], w[::2], 0.1, 0)
-    for moments in ([None, None], [w, None]):
-        with pytest.raises(ValueError, match="moments are missing"):
-            _core.update(native, w, w, *moments, 0.1, 0)
-    np.testing.assert_array_equal(w, 1)
+class Subclass(np.ndarray):
+    pass
+
+
+def attempt(**changed):
+    """Update two parameters by Adam, with other lists than the usual; return whether it was done."""
+    lists = {name: [np.ones(4, np.float32) for _ in range(2)] for name in ("params", "grads", "m", "v")} | changed
+    return _core.update(native_optimizer(Adam()), lists["params"], lists["grads"], [lists["m"], lists["v"]], 0.1, 0)
+
+
+def test_what_is_not_updated():
+    read_only, shared = np.ones(4, np.float32), np.ones(4, np.float32)
+    read_only.flags.writeable = False
+    unaligned = np.ones(17, np.uint8)[1:].view(np.float32)
+    wrong = [np.ones(3, np.float32), np.ones((2, 2), np.float32), np.ones(4), np.ones(8, np.float32)[::2], unaligned]
+    wrong += [shared.astype(">f4"), shared.astype(np.int32), shared.view(Subclass), np.float32(1), None]
+    lists = [None, "text", (shared,), (shared, shared, shared)]
+    assert attempt()
+    assert attempt(grads=[shared, read_only])
+    for name in ("params", "grads", "m", "v"):
+        for array in wrong:
+            assert not attempt(**{name: [shared, array]})
+        for array in lists:
+            assert not attempt(**{name: array})
+        if name != "grads":
+            assert not attempt(**{name: [shared, read_only]})
+            assert not attempt(**{name: [shared.copy(), shared], "grads": [shared, shared.copy()]})
+    for moments in ([], [[shared]], [[shared]] * 3):
+        with pytest.raises(ValueError, match="adam has 2 moments for each parameter"):
+            _core.update(native_optimizer(Adam()), [shared.copy()], [shared], moments, 0.1, 0)
+    np.testing.assert_array_equal(shared, 1)
+
+
+def test_gradients_that_overlap():
+    for first in range(9):
+        buffer = np.ones(12, np.float32)
+        param, gradient = buffer[4:8], buffer[first : first + 4]
+        apart = first in (0, 8)
+        assert attempt(params=[np.ones(4, np.float32), param], grads=[np.ones(4, np.float32), gradient]) is apart
+        assert attempt(params=[np.ones(4, np.float32), param], grads=[gradient, np.ones(4, np.float32)]) is apart
 
 
 # ---- Where other libraries define otherwise than PyTorch ----
@@ -99,11 +131,10 @@ def test_wrong_arrays():
 
 def steps(native, gradients, rate_of):
     """Return the weights after each step, from zeros."""
-    w, m, v = (np.zeros(5) for _ in range(3))
-    moments = [m, v][: native["moments"]] + [None] * (2 - native["moments"])
+    w, *moments = (np.zeros(5) for _ in range(1 + native["moments"]))
     seen = []
     for t, gradient in enumerate(gradients):
-        _core.update(native, w, gradient, *moments, rate_of(t), t)
+        update(native, w, gradient, moments, rate_of(t), t)
         seen.append(w.copy())
     return seen
 

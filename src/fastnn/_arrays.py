@@ -20,24 +20,63 @@ _PIECE = 1 << 20
 def numbers_of(argument: str, value: Any) -> NDArray[Any]:
     """Return `value` as an array of real numbers, in whatever type and layout it has.
 
+    Arrays of other libraries in the CPU's memory come in as they stand, by DLPack.
+
     Raises
     ------
     TypeError
-        If it doesn't hold real numbers, or is a sparse matrix where none can be taken.
+        If it doesn't hold real numbers, is a sparse matrix where none can be taken, or can't be handed over.
     ValueError
-        If it is a list of lists of unequal lengths.
+        If it is a list of lists of unequal lengths, or has masked elements.
     """
-    if is_sparse(value):
-        raise TypeError(f"{argument}: got a sparse matrix, expected an array; .toarray() makes it one")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{argument}: {error}") from None
+    array = value if type(value) is np.ndarray else _array_of(argument, value)
     if array.dtype.kind == "O":
         array = _from_objects(argument, array)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument}: got dtype {array.dtype}, expected real numbers")
     return array
+
+
+def _array_of(argument: str, value: Any) -> NDArray[Any]:
+    if is_sparse(value):
+        raise TypeError(f"{argument}: got a sparse matrix, expected an array; .toarray() makes it one")
+    if isinstance(value, np.ndarray):
+        if np.ma.is_masked(value):
+            raise ValueError(f"{argument}: got an array with masked elements, expected none; .filled() gives them values")
+    elif hasattr(type(value), "__dlpack_device__"):
+        return _handed_over(argument, value)
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{argument}: {error}") from None
+    except (RuntimeError, TypeError) as error:  # of a list's elements
+        raise TypeError(f"{argument}: {error}") from error
+
+
+# DLPack's numbers of memory that the CPU reads: its own, and what CUDA and ROCm pinned there.
+_CPU_DEVICES = (1, 3, 11)
+# What libraries raise where an array can't be handed over.
+_REFUSALS = (AttributeError, BufferError, RuntimeError, TypeError, ValueError)
+
+
+def _handed_over(argument: str, value: Any) -> NDArray[Any]:
+    """Return the array of another library as it stands, or by its own conversion where DLPack has no way."""
+    kind, expected = type(value).__name__, "real numbers in the CPU's memory"
+    try:
+        device = tuple(map(int, value.__dlpack_device__()))
+        if device[0] in _CPU_DEVICES:
+            return np.from_dlpack(value)
+    except _REFUSALS as error:
+        reason = error
+    else:
+        raise TypeError(f"{argument}: got {kind} on DLPack device {device}, expected {expected}")
+    if hasattr(type(value), "__array__"):  # for types and flags that DLPack doesn't know
+        try:
+            return np.asarray(value)
+        except _REFUSALS as error:
+            reason = error
+    described = f"{kind} of dtype {value.dtype}" if hasattr(value, "dtype") else kind
+    raise TypeError(f"{argument}: got {described} ({reason}), expected {expected}") from reason
 
 
 def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[np.float64]:

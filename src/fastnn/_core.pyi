@@ -1,3 +1,4 @@
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,18 +27,20 @@ def activation_slope(name: str, z: NDArray[Any], slope: NDArray[Any]) -> None: .
 def times_slope(name: str, delta: NDArray[Any], a: NDArray[Any]) -> None: ...
 def update(
     optimizer: dict[str, Any],
-    weights: NDArray[Any],
-    gradient: NDArray[Any],
-    m: NDArray[Any] | None,
-    v: NDArray[Any] | None,
+    params: Sequence[NDArray[Any]],
+    grads: Sequence[Any],
+    moments: Sequence[Any],
     rate: float,
     updates: int,
-) -> None: ...
+) -> bool: ...
 def linear(x: Any, w: Any, b: Any, activation: Any, out: Any, n_threads: Any) -> NDArray[Any] | None: ...
 def linear_into(
     out: NDArray[Any], x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, activation: str, n_threads: int
 ) -> None: ...
 def c_functions() -> dict[str, int]: ...
+def dispatching(
+    implementation: Callable[..., Any], dispatch: Callable[[tuple[Any, ...], dict[str, Any]], Any], lists: bool
+) -> Callable[..., Any]: ...
 def fma_chain(dtype: DTypeLike, rounds: int) -> float: ...
 def copy_vectors(out: NDArray[Any], x: NDArray[Any]) -> None: ...
 

@@ -9,6 +9,7 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t, intptr_t, uintptr_t
 from libc.string cimport memset
+from libcpp.vector cimport vector
 
 from fastnn._kernels cimport *
 
@@ -202,3 +203,4 @@ include "_run.pxi"
 include "_elementwise.pxi"
 include "_ufuncs.pxi"
 include "_c_api.pxi"
+include "_dispatch.pxi"

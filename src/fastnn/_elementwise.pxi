@@ -57,18 +57,86 @@ def times_slope(str name, cnp.ndarray delta, cnp.ndarray a):
         raise ValueError(f"delta must be like a: the derivative of {name} does not follow from its output")
 
 
-def update(dict optimizer, cnp.ndarray weights not None, cnp.ndarray gradient not None, cnp.ndarray m, cnp.ndarray v, double rate, int64_t updates):
-    """One step of an optimizer on contiguous arrays of one size and dtype, in place; `updates` have come before."""
+cdef bint add_arrays(list to, arrays, Py_ssize_t n):
+    """Append n arrays, if that is what there is: a list or a tuple of so many that the kernels read where they stand."""
+    if not isinstance(arrays, (list, tuple)) or len(arrays) != n:
+        return False
+    for a in arrays:
+        if not cnp.PyArray_CheckExact(a) or not cnp.PyArray_ISCARRAY_RO(a):
+            return False
+        if cnp.PyArray_TYPE(a) not in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64):
+            return False
+        to.append(a)
+    return True
+
+
+cdef struct Span:
+    const char *begin
+    const char *end
+
+
+cdef inline Span span_of(cnp.ndarray a) noexcept:
+    cdef Span span
+    span.begin = <const char *>cnp.PyArray_DATA(a)
+    span.end = span.begin + cnp.PyArray_NBYTES(a)
+    return span
+
+
+cdef bint can_update(list read, list written):
+    """Whether what is written fits the gradients, for each its parameter and moments, and changes no later one's."""
+    cdef Py_ssize_t n = len(read), i, j
+    cdef vector[Span] changed
+    cdef Span span
+    cdef cnp.ndarray gradient, array
+    changed.reserve(len(written))
+    for j in range(len(written)):
+        array, gradient = written[j], read[j % n]
+        if not cnp.PyArray_ISWRITEABLE(array) or cnp.PyArray_TYPE(array) != cnp.PyArray_TYPE(gradient):
+            return False
+        if not cnp.PyArray_SAMESHAPE(array, gradient):
+            return False
+        changed.push_back(span_of(array))
+    for i in range(n):
+        span = span_of(read[i])
+        for j in range(<Py_ssize_t>changed.size()):
+            if span.begin < changed[j].end and changed[j].begin < span.end:
+                return False
+    return True
+
+
+def update(dict optimizer, params, grads, moments, double rate, int64_t updates):
+    """One step of an optimizer on lists of arrays, in place; `updates` have come before. Return whether it was made.
+
+    It is if all are contiguous arrays, each with one shape and dtype, float32 or float64, with its gradient and its
+    moments, and if no gradient overlaps what is written. Otherwise nothing changes.
+    """
     cdef Optimizer_ native
     fill_optimizer(&native, optimizer)
-    for a in (gradient, m, v):
-        if a is not None:
-            check_alike(weights, a, "the arrays must have one size and dtype")
-    if (native.moments > 0 and m is None) or (native.moments > 1 and v is None):
-        raise ValueError("the optimizer's moments are missing")
-    kernels(cnp.PyArray_TYPE(weights)).update(
-        native, cnp.PyArray_DATA(weights), cnp.PyArray_DATA(gradient), NULL if m is None else cnp.PyArray_DATA(m),
-        NULL if v is None else cnp.PyArray_DATA(v), cnp.PyArray_SIZE(weights), rate, updates)
+    if len(moments) != native.moments:
+        raise ValueError(f"{optimizer['name']} has {native.moments} moments for each parameter")
+    if not isinstance(params, (list, tuple)):
+        return False
+    cdef list read = [], written = []
+    cdef Py_ssize_t n = len(params), i
+    if not add_arrays(read, grads, n) or not add_arrays(written, params, n):
+        return False
+    for kept in moments:
+        if not add_arrays(written, kept, n):
+            return False
+    if not can_update(read, written):
+        return False
+    cdef cnp.ndarray w
+    cdef void *m = NULL
+    cdef void *v = NULL
+    for i in range(n):
+        w = written[i]
+        if native.moments > 0:
+            m = cnp.PyArray_DATA(written[n + i])
+        if native.moments > 1:
+            v = cnp.PyArray_DATA(written[2 * n + i])
+        kernels(cnp.PyArray_TYPE(w)).update(
+            native, cnp.PyArray_DATA(w), cnp.PyArray_DATA(read[i]), m, v, cnp.PyArray_SIZE(w), rate, updates)
+    return True
 
 
 # ---- The dense layer ---------------------------------------------------------------------------------------------------

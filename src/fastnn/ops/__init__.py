@@ -1,8 +1,8 @@
 """Drop-in functions for NumPy code: activations, the dense layer, losses and optimizers on plain arrays.
 
 They take any array-like of real numbers, in any layout and byte order, and compute in float32 or float64 on the
-compiled kernels. The elementwise ones are NumPy ufuncs. `fastnn.reference` has each of them under the same name and
-signature in plain NumPy.
+compiled kernels. The elementwise ones are NumPy ufuncs; the others take arrays of other libraries by DLPack, too.
+`fastnn.reference` has each of them under the same name and signature in plain NumPy.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from fastnn.ops.activations import (
 )
 from fastnn.ops.dense import linear, linear_grad
 from fastnn.ops.elementary import cos, exp, expm1, log, log1p, sin
-from fastnn.ops.optimizers import adam, sgd
+from fastnn.ops.losses import binary_cross_entropy, cross_entropy, mse_loss
+from fastnn.ops.optimizers import adagrad, adam, adamw, momentum, rmsprop, sgd
 from fastnn.ops.softmax import log_softmax, softmax
 
-# Means over an array already there are NumPy's field: nothing to gain from kernels.
-from fastnn.reference.losses import binary_cross_entropy, cross_entropy, mse_loss
-
 __all__ = [
+    "adagrad",
     "adam",
+    "adamw",
     "binary_cross_entropy",
     "cos",
     "cross_entropy",
@@ -51,9 +51,11 @@ __all__ = [
     "log",
     "log1p",
     "log_softmax",
+    "momentum",
     "mse_loss",
     "relu",
     "relu_grad",
+    "rmsprop",
     "sgd",
     "sigmoid",
     "sigmoid_grad",

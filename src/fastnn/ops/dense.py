@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _core
 from fastnn._arrays import thread_count
 from fastnn.ops._arrays import check_out, deliver, fits_kernels, float_types, real_array
+from fastnn.ops._dispatch import array_function, dispatched, overriding
 from fastnn.reference._arrays import Array
 from fastnn.reference.activations import ACTIVATIONS
 from fastnn.reference.dense import _check_shape
@@ -62,16 +63,29 @@ def linear(
     >>> linear([[1.0, 2.0]], [[3.0], [-4.0]], [1.0], "relu")
     array([[0.]])
     """
-    result = _core.linear(x, w, b, activation, out, n_threads)  # the usual case, at little more than its own cost
+    result: Array | None = _core.linear(
+        x, w, b, activation, out, n_threads
+    )  # the usual case, at little more than its own cost
     if result is not None:
         return result
-    return _linear(x, w, b, _checked_activation(activation), out, thread_count(n_threads))
+    relevant = overriding((x, w, b, out))
+    if relevant:
+        overridden: Array = dispatched(linear, relevant, (x, w, b, activation), {"out": out, "n_threads": n_threads})
+        return overridden
+    return _linear(x, w, b, activation, out=out, n_threads=n_threads)
 
 
 def _linear(
-    x: ArrayLike, w: ArrayLike, b: ArrayLike | None, activation: str, out: Array | None, n_threads: int | None
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    activation: str = "identity",
+    *,
+    out: Array | None = None,
+    n_threads: int | None = None,
 ) -> Array:
     """Return `linear` of what takes conversions, loops over leading dimensions, or a message of what is wrong."""
+    name, threads = _checked_activation(activation), thread_count(n_threads) or 0
     inputs, weights = real_array("x", x), real_array("w", w)
     _check_layer(inputs, weights)
     n_out = weights.shape[-1]
@@ -90,17 +104,22 @@ def _linear(
     in_place = out is not None and fits_kernels(out, compute) and not any(np.may_share_memory(out, a) for a in arrays)
     result = out if out is not None and in_place else np.empty(shape, compute)
     if weights.ndim == 2 and biases.ndim == 1:
-        _core.linear_into(result, _as_rows(arrays[0]), arrays[1], arrays[2], activation, n_threads or 0)
+        _core.linear_into(result, _as_rows(arrays[0]), arrays[1], arrays[2], name, threads)
     else:
         cores = inputs.shape[-2:], weights.shape[-2:], (n_out,)
         stacks = [np.broadcast_to(a, (*loop, *core)) for a, core in zip(arrays, cores, strict=True)]
         for i in np.ndindex(loop):
             x_i, w_i, b_i = (stack[i] for stack in stacks)
-            _core.linear_into(result[i], x_i, w_i, b_i, activation, n_threads or 0)
+            _core.linear_into(result[i], x_i, w_i, b_i, name, threads)
     delivered: Array = result if in_place else deliver(result, result_type, out)
     return delivered
 
 
+# As `array_function` has it, which would take as long as a small layer does.
+linear._implementation = _linear  # type: ignore[attr-defined]
+
+
+@array_function
 def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, activation: str) -> tuple[Array, Array, Array]:
     """Return the gradients of a loss with respect to x, w and b of `linear`.
 

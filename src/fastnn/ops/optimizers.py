@@ -2,55 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _core
+from fastnn._arrays import numbers_of
 from fastnn._native import native_optimizer
-from fastnn._scalars import integer, real
+from fastnn._scalars import real
 from fastnn.ops._arrays import fits_kernels
-from fastnn.optimizers import SGD, Adam
+from fastnn.ops._dispatch import array_list_function
+from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
+from fastnn.reference import optimizers as oracle
 from fastnn.reference._arrays import Array
-from fastnn.reference.optimizers import State, _check_state, _checked
+from fastnn.reference._states import (
+    STATES,
+    Arrays,
+    State,
+    apart,
+    check_state,
+    checked_grads,
+    checked_params,
+    moment_names,
+    new_moments,
+)
 
-__all__ = ["adam", "sgd"]
+__all__ = ["adagrad", "adam", "adamw", "momentum", "rmsprop", "sgd"]
 
-
-def sgd(params: Sequence[Array], grads: Sequence[ArrayLike], learning_rate: float) -> None:
-    """Subtract learning_rate * gradient from every parameter, in place.
-
-    Parameters
-    ----------
-    params : sequence of floating-point ndarrays
-        Changed in place; any layout. C-contiguous float32 and float64 are the fast ones.
-    grads : sequence of array-likes of real numbers
-        One for each of `params`, of its shape.
-    learning_rate : float
-        >= 0.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `params` and `grads` don't fit together or can't be computed with. Nothing has changed then.
-
-    Examples
-    --------
-    >>> w = np.array([1.0, 2.0])
-    >>> sgd([w], [np.array([1.0, -1.0])], 0.5)
-    >>> w
-    array([0.5, 2.5])
-    """
-    learning_rate = real("learning_rate", learning_rate, low=0.0)
-    rule = native_optimizer(SGD(learning_rate))
-    for param, grad in zip(params, _checked(params, grads), strict=True):
-        _update(rule, param, grad, [], learning_rate, 0)
+_Function = TypeVar("_Function", bound=Callable[..., None])
 
 
+def _optimizer(function: _Function) -> _Function:
+    """Document a function as the oracle's of the same name, and let the types of gradients override it."""
+    if function.__doc__ is not None:  # it is with python -OO
+        function.__doc__ = getattr(oracle, function.__name__).__doc__
+    return array_list_function(function)  # type: ignore[return-value]
+
+
+@_optimizer
+def sgd(params: Arrays, grads: Sequence[ArrayLike], learning_rate: float) -> None:
+    """Subtract learning_rate * g."""
+    _update(_rule("sgd"), params, grads, {}, learning_rate)
+
+
+@_optimizer
+def momentum(
+    params: Arrays,
+    grads: Sequence[ArrayLike],
+    state: State,
+    learning_rate: float = 0.01,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+) -> None:
+    """Subtract learning_rate * v, where v = momentum * v + g, or learning_rate * (g + momentum * v) with `nesterov`."""
+    _update(_rule("momentum", momentum, nesterov), params, grads, state, learning_rate)
+
+
+@_optimizer
+def adagrad(
+    params: Arrays,
+    grads: Sequence[ArrayLike],
+    state: State,
+    learning_rate: float = 0.01,
+    epsilon: float = 1e-10,
+) -> None:
+    """Subtract learning_rate * g / (sqrt(s) + epsilon), where s = s + g**2."""
+    _update(_rule("adagrad", epsilon), params, grads, state, learning_rate)
+
+
+@_optimizer
+def rmsprop(
+    params: Arrays,
+    grads: Sequence[ArrayLike],
+    state: State,
+    learning_rate: float = 0.01,
+    decay: float = 0.99,
+    epsilon: float = 1e-8,
+) -> None:
+    """Subtract learning_rate * g / (sqrt(v) + epsilon), where v = decay * v + (1 - decay) * g**2."""
+    _update(_rule("rmsprop", decay, epsilon), params, grads, state, learning_rate)
+
+
+@_optimizer
 def adam(
-    params: Sequence[Array],
+    params: Arrays,
     grads: Sequence[ArrayLike],
     state: State,
     learning_rate: float = 0.001,
@@ -58,70 +97,100 @@ def adam(
     beta_2: float = 0.999,
     epsilon: float = 1e-8,
 ) -> None:
-    """Make one update of Adam, in place.
-
-    At update t = 1, 2, ...: m = beta_1 * m + (1 - beta_1) * g, v = beta_2 * v + (1 - beta_2) * g**2, then
-    w = w - learning_rate * m' / (sqrt(v') + epsilon) with m' = m / (1 - beta_1**t) and v' = v / (1 - beta_2**t).
-
-    Parameters
-    ----------
-    params : sequence of floating-point ndarrays
-        Changed in place; any layout. C-contiguous float32 and float64 are the fast ones.
-    grads : sequence of array-likes of real numbers
-        One for each of `params`, of its shape.
-    state : dict
-        Empty before the first update; afterwards "step", the number of updates, and "m" and "v", lists of the running
-        means of gradients and of their squares. Changed in place.
-    learning_rate, beta_1, beta_2, epsilon : float
-        As in `fastnn.optimizers.Adam`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `params`, `grads` and `state` don't fit together or can't be computed with. Nothing has changed then.
-
-    References
-    ----------
-    D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
-
-    Examples
-    --------
-    >>> w, state = np.array([1.0, 2.0]), {}
-    >>> adam([w], [np.array([3.0, -4.0])], state, learning_rate=0.5)
-    >>> w.round(6), state["step"]
-    (array([0.5, 2.5]), 1)
-    """
-    learning_rate = real("learning_rate", learning_rate, low=0.0)
-    rule = native_optimizer(Adam(learning_rate, beta_1, beta_2, epsilon))
-    checked = _checked(params, grads)
-    _check_state(params, state)
-    for name in ("m", "v"):
-        moments = state.get(name, [])
-        if not all(isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.flags.writeable for a in moments):
-            raise TypeError(f"state: its {name!r} must be floating-point ndarrays that can be written to")
-        state[name] = moments or [np.zeros(param.shape, _compute_type(param)) for param in params]
-    updates = integer("state['step']", state.get("step", 0), low=0)
-    for param, grad, m, v in zip(params, checked, state["m"], state["v"], strict=True):
-        _update(rule, param, grad, [m, v], learning_rate, updates)
-    state["step"] = updates + 1
+    """Subtract learning_rate * m' / (sqrt(v') + epsilon), where m' and v' are corrected means of g and g**2."""
+    _update(_rule("adam", beta_1, beta_2, epsilon), params, grads, state, learning_rate)
 
 
-def _compute_type(param: Array) -> np.dtype[Any]:
-    return np.dtype(np.float32 if param.dtype.itemsize <= 4 else np.float64)
-
-
-def _update(
-    rule: dict[str, Any], param: Array, grad: NDArray[Any], moments: list[Array], learning_rate: float, updates: int
+@_optimizer
+def adamw(
+    params: Arrays,
+    grads: Sequence[ArrayLike],
+    state: State,
+    learning_rate: float = 0.001,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.01,
 ) -> None:
+    """Multiply by 1 - learning_rate * weight_decay, then go on as `adam`."""
+    _update(_rule("adamw", beta_1, beta_2, epsilon, weight_decay), params, grads, state, learning_rate)
+
+
+class _Rule(NamedTuple):
+    """A function's name, the native update with its coefficients, and what its state holds."""
+
+    name: str
+    native: dict[str, Any]
+    moments: tuple[str, ...]
+    counts: bool
+
+
+_KINDS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "momentum": SGD,
+    "adagrad": AdaGrad,
+    "rmsprop": RMSProp,
+    "adam": Adam,
+    "adamw": AdamW,
+}
+
+
+def _new_rule(name: str, *coefficients: Any) -> _Rule:
+    native = native_optimizer(_KINDS[name](0.0, *coefficients))
+    if name == "momentum" and native["moments"] == 0:  # of momentum 0, but the velocity is kept all the same
+        native |= {"name": name, "moments": 1, "decay_1": 0.0}
+    return _Rule(name, native, moment_names(name), "step" in STATES[name])
+
+
+# By type as well: False must not pass for a 0.0 that came before.
+_known_rule = lru_cache(maxsize=128, typed=True)(_new_rule)
+
+
+def _rule(name: str, *coefficients: Any) -> _Rule:
+    try:
+        return _known_rule(name, *coefficients)
+    except TypeError:  # not a number, or not even hashable
+        pass
+    return _new_rule(name, *coefficients)
+
+
+def _update(rule: _Rule, params: Arrays, grads: Sequence[ArrayLike], state: State, learning_rate: float) -> None:
+    """Make one update: at once if all arrays are as the kernels take them, else once they have been looked at."""
+    learning_rate = real("learning_rate", learning_rate, low=0.0)
+    if type(state) is dict and len(state) == len(rule.moments) + rule.counts:
+        moments = [state.get(name) for name in rule.moments]
+        updates: Any = state.get("step") if rule.counts else 0
+        counted = type(updates) is int and 0 <= updates < 2**40
+        if counted and _core.update(rule.native, params, grads, moments, learning_rate, updates):
+            if rule.counts:
+                state["step"] = updates + 1
+            return
+    _update_any(rule, params, grads, state, learning_rate)
+
+
+def _update_any(rule: _Rule, params: Arrays, grads: Sequence[ArrayLike], state: State, learning_rate: float) -> None:
+    arrays = checked_params(params)
+    gradients = checked_grads(grads, arrays, numbers_of)
+    check_state(state, rule.name, arrays)
+    kept = {name: state[name] if state else new_moments(arrays) for name in rule.moments}
+    moments = [[np.asarray(moment) for moment in kept[name]] for name in rule.moments]
+    updates = state.get("step", 0)
+    if not _core.update(rule.native, arrays, gradients, moments, learning_rate, updates):
+        gradients = apart(gradients, [*arrays, *chain(*moments)])
+        with np.errstate(all="ignore"):  # what doesn't fit a narrower type becomes infinite without a word
+            for grad, *written in zip(gradients, arrays, *moments, strict=True):
+                _update_one(rule, written, grad, learning_rate, updates)
+    state.update(kept)
+    if rule.counts:
+        state["step"] = updates + 1
+
+
+def _update_one(rule: _Rule, written: list[Array], grad: NDArray[Any], learning_rate: float, updates: int) -> None:
     """Update a parameter and its moments where they stand, or by way of contiguous copies."""
-    compute = _compute_type(param)
-    changed = [param, *moments]
-    buffers = [a if fits_kernels(a, compute) else np.array(a, dtype=compute, order="C") for a in changed]
-    # The kernel asks for a writable gradient, and must not see it change while it works.
-    usable = fits_kernels(grad, compute) and not any(np.may_share_memory(grad, buffer) for buffer in buffers)
-    gradient = grad if usable else np.array(grad, dtype=compute, order="C")
-    m, v = buffers[1:] if moments else (None, None)
-    _core.update(rule, buffers[0], gradient, m, v, learning_rate, updates)
-    for array, buffer in zip(changed, buffers, strict=True):
+    compute = np.dtype(np.float32 if written[0].dtype.itemsize <= 4 else np.float64)
+    buffers = [a if fits_kernels(a, compute) else np.array(a, dtype=compute, order="C") for a in written]
+    gradient = np.require(grad, compute, ["C", "A"])
+    _core.update(rule.native, buffers[:1], [gradient], [[moment] for moment in buffers[1:]], learning_rate, updates)
+    for array, buffer in zip(written, buffers, strict=True):
         if buffer is not array:
             array[...] = buffer

@@ -9,11 +9,13 @@ from numpy.typing import ArrayLike
 
 from fastnn import _core
 from fastnn.ops._arrays import check_out, deliver, float_types, real_array
+from fastnn.ops._dispatch import array_function
 from fastnn.reference._arrays import Array
 
 __all__ = ["log_softmax", "softmax"]
 
 
+@array_function
 def softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
     """Return exp(x) divided by its sum along an axis.
 
@@ -47,6 +49,7 @@ def softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
     return _along(axis, x, out, logarithm=False)
 
 
+@array_function
 def log_softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
     """Return the logarithm of `softmax`, which stays finite where softmax itself is zero.
 

@@ -32,7 +32,7 @@ from fastnn.reference.dropout import dropout_mask
 from fastnn.reference.elementary import cos, exp, expm1, log, log1p, sin
 from fastnn.reference.losses import LOSSES, LossFunction, binary_cross_entropy, cross_entropy, mse_loss
 from fastnn.reference.network import forward, input_gradient, loss_and_gradient
-from fastnn.reference.optimizers import UPDATES, adam, sgd
+from fastnn.reference.optimizers import UPDATES, adagrad, adam, adamw, momentum, rmsprop, sgd
 from fastnn.reference.softmax import log_softmax, softmax
 from fastnn.reference.training import train
 
@@ -42,7 +42,9 @@ __all__ = [
     "UPDATES",
     "Activation",
     "LossFunction",
+    "adagrad",
     "adam",
+    "adamw",
     "binary_cross_entropy",
     "cos",
     "cross_entropy",
@@ -63,9 +65,11 @@ __all__ = [
     "log1p",
     "log_softmax",
     "loss_and_gradient",
+    "momentum",
     "mse_loss",
     "relu",
     "relu_grad",
+    "rmsprop",
     "sgd",
     "sigmoid",
     "sigmoid_grad",

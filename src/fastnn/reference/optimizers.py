@@ -5,40 +5,42 @@ All definitions are PyTorch's. A state is a dict that starts empty; the first up
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastnn._scalars import real
-from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
-from fastnn.reference._arrays import Array
+from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
+from fastnn.reference._states import (
+    Arrays,
+    State,
+    apart,
+    check_state,
+    checked_grads,
+    checked_params,
+    documented,
+    moment_names,
+)
+from fastnn.reference._updates import FORMULAS, UPDATES
 
-__all__ = ["UPDATES", "adam", "sgd"]
-
-Arrays: TypeAlias = Sequence[Array]
-State: TypeAlias = dict[str, Any]
+__all__ = ["UPDATES", "adagrad", "adam", "adamw", "momentum", "rmsprop", "sgd"]
 
 
+@documented
 def sgd(params: Arrays, grads: Sequence[ArrayLike], learning_rate: float) -> None:
-    """Subtract learning_rate * gradient from every parameter, in place.
+    """Make one update of gradient descent, in place.
+
+    With gradient g: w = w - learning_rate * g.
 
     Parameters
     ----------
-    params : sequence of floating-point ndarrays
-        Changed in place.
-    grads : sequence of array-likes
-        One for each of `params`, of its shape.
     learning_rate : float
         >= 0.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `params` and `grads` don't fit together or can't be computed with. Nothing has changed then.
+    References
+    ----------
+    H. Robbins and S. Monro, "A stochastic approximation method", Annals of Mathematical Statistics 22, 1951.
 
     Examples
     --------
@@ -47,11 +49,116 @@ def sgd(params: Arrays, grads: Sequence[ArrayLike], learning_rate: float) -> Non
     >>> w
     array([0.5, 2.5])
     """
-    learning_rate = real("learning_rate", learning_rate, low=0.0)
-    for param, grad in zip(params, _checked(params, grads), strict=True):
-        param -= learning_rate * grad
+    _update("sgd", SGD(0.0), params, grads, {}, learning_rate)
 
 
+@documented
+def momentum(
+    params: Arrays,
+    grads: Sequence[ArrayLike],
+    state: State,
+    learning_rate: float = 0.01,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+) -> None:
+    """Make one update of gradient descent with momentum, in place.
+
+    With gradient g and velocity v (zero at first): v = momentum * v + g, then w = w - learning_rate * v, or
+    w = w - learning_rate * (g + momentum * v) with `nesterov`.
+
+    Parameters
+    ----------
+    state : dict
+        Empty before the first update; afterwards "velocity", a list of arrays. Changed in place.
+    learning_rate, momentum : float
+    nesterov : bool
+        As in `fastnn.optimizers.SGD`.
+
+    References
+    ----------
+    B. T. Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
+    I. Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
+
+    Examples
+    --------
+    >>> w, state = np.array([1.0, 2.0]), {}
+    >>> for _ in range(2):
+    ...     momentum([w], [np.array([1.0, -1.0])], state, learning_rate=0.5, momentum=0.5)
+    >>> w, state["velocity"]
+    (array([-0.25,  3.25]), [array([ 1.5, -1.5])])
+    """
+    _update("momentum", SGD(0.0, momentum, nesterov), params, grads, state, learning_rate)
+
+
+@documented
+def adagrad(
+    params: Arrays,
+    grads: Sequence[ArrayLike],
+    state: State,
+    learning_rate: float = 0.01,
+    epsilon: float = 1e-10,
+) -> None:
+    """Make one update of AdaGrad, in place: steps divided by the root of the sum of all squared gradients so far.
+
+    s = s + g**2, then w = w - learning_rate * g / (sqrt(s) + epsilon).
+
+    Parameters
+    ----------
+    state : dict
+        Empty before the first update; afterwards "sum", a list of arrays. Changed in place.
+    learning_rate, epsilon : float
+        As in `fastnn.optimizers.AdaGrad`.
+
+    References
+    ----------
+    J. Duchi, E. Hazan and Y. Singer, "Adaptive subgradient methods for online learning and stochastic optimization",
+    JMLR 12, 2011.
+
+    Examples
+    --------
+    >>> w, state = np.array([1.0, 2.0]), {}
+    >>> adagrad([w], [np.array([3.0, -4.0])], state, learning_rate=0.5)
+    >>> w.round(6), state["sum"]
+    (array([0.5, 2.5]), [array([ 9., 16.])])
+    """
+    _update("adagrad", AdaGrad(0.0, epsilon), params, grads, state, learning_rate)
+
+
+@documented
+def rmsprop(
+    params: Arrays,
+    grads: Sequence[ArrayLike],
+    state: State,
+    learning_rate: float = 0.01,
+    decay: float = 0.99,
+    epsilon: float = 1e-8,
+) -> None:
+    """Make one update of RMSProp, in place: steps divided by the root of a running mean of squared gradients.
+
+    v = decay * v + (1 - decay) * g**2, then w = w - learning_rate * g / (sqrt(v) + epsilon).
+
+    Parameters
+    ----------
+    state : dict
+        Empty before the first update; afterwards "v", a list of arrays. Changed in place.
+    learning_rate, decay, epsilon : float
+        As in `fastnn.optimizers.RMSProp`.
+
+    References
+    ----------
+    T. Tieleman and G. Hinton, "Lecture 6.5 - rmsprop", Neural Networks for Machine Learning, 2012.
+
+    Examples
+    --------
+    >>> w, state = np.array([1.0, 2.0]), {}
+    >>> rmsprop([w], [np.array([3.0, -4.0])], state, learning_rate=0.5, decay=0.75)
+    >>> w.round(6), state["v"]
+    (array([0., 3.]), [array([2.25, 4.  ])])
+    """
+    _update("rmsprop", RMSProp(0.0, decay, epsilon), params, grads, state, learning_rate)
+
+
+@documented
 def adam(
     params: Arrays,
     grads: Sequence[ArrayLike],
@@ -63,22 +170,16 @@ def adam(
 ) -> None:
     """Make one update of Adam, in place.
 
+    At update t = 1, 2, ...: m = beta_1 * m + (1 - beta_1) * g, v = beta_2 * v + (1 - beta_2) * g**2, then
+    w = w - learning_rate * m' / (sqrt(v') + epsilon) with m' = m / (1 - beta_1**t) and v' = v / (1 - beta_2**t).
+
     Parameters
     ----------
-    params : sequence of floating-point ndarrays
-        Changed in place.
-    grads : sequence of array-likes
-        One for each of `params`, of its shape.
     state : dict
-        Empty before the first update; afterwards "step", the number of updates, and "m" and "v", lists of the running
-        means of gradients and of their squares. Changed in place.
+        Empty before the first update; afterwards "step", the number of updates, and "m" and "v", lists of arrays.
+        Changed in place.
     learning_rate, beta_1, beta_2, epsilon : float
         As in `fastnn.optimizers.Adam`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `params`, `grads` and `state` don't fit together or can't be computed with. Nothing has changed then.
 
     References
     ----------
@@ -91,94 +192,58 @@ def adam(
     >>> w.round(6), state["step"]
     (array([0.5, 2.5]), 1)
     """
+    _update("adam", Adam(0.0, beta_1, beta_2, epsilon), params, grads, state, learning_rate)
+
+
+@documented
+def adamw(
+    params: Arrays,
+    grads: Sequence[ArrayLike],
+    state: State,
+    learning_rate: float = 0.001,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.01,
+) -> None:
+    """Make one update of AdamW, in place: Adam with weight decay apart from the gradient, for every parameter.
+
+    First w = w * (1 - learning_rate * weight_decay), then the update of `adam`.
+
+    Parameters
+    ----------
+    state : dict
+        As for `adam`. Changed in place.
+    learning_rate, beta_1, beta_2, epsilon, weight_decay : float
+        As in `fastnn.optimizers.AdamW`.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+    Examples
+    --------
+    >>> w, state = np.array([1.0, 2.0]), {}
+    >>> adamw([w], [np.array([3.0, -4.0])], state, learning_rate=0.5, weight_decay=0.5)
+    >>> w.round(6), state["step"]
+    (array([0.25, 2.  ]), 1)
+    """
+    _update("adamw", AdamW(0.0, beta_1, beta_2, epsilon, weight_decay), params, grads, state, learning_rate)
+
+
+def _update(
+    name: str, optimizer: Optimizer, params: Arrays, grads: Sequence[ArrayLike], state: State, learning_rate: float
+) -> None:
+    """Make one update by the formula of that name, once nothing can fail any more."""
     learning_rate = real("learning_rate", learning_rate, low=0.0)
-    optimizer = Adam(learning_rate, beta_1, beta_2, epsilon)
-    checked = _checked(params, grads)
-    _check_state(params, state)
-    _adam(optimizer, params, checked, state, learning_rate)
-
-
-def _sgd(optimizer: SGD, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
-    if optimizer.momentum == 0.0:
-        sgd(params, grads, learning_rate)
-        return
-    velocities = _moments(state, "velocity", params)
-    for param, grad, velocity in zip(params, grads, velocities, strict=True):
-        velocity *= optimizer.momentum
-        velocity += grad
-        step = grad + optimizer.momentum * velocity if optimizer.nesterov else velocity
-        param -= learning_rate * step
-
-
-def _adagrad(optimizer: AdaGrad, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
-    for param, grad, total in zip(params, grads, _moments(state, "sum", params), strict=True):
-        total += grad**2
-        param -= learning_rate * grad / (np.sqrt(total) + optimizer.epsilon)
-
-
-def _rmsprop(optimizer: RMSProp, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
-    for param, grad, v in zip(params, grads, _moments(state, "v", params), strict=True):
-        v *= optimizer.decay
-        v += (1.0 - optimizer.decay) * grad**2
-        param -= learning_rate * grad / (np.sqrt(v) + optimizer.epsilon)
-
-
-def _adam(optimizer: Adam | AdamW, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
-    state["step"] = state.get("step", 0) + 1
-    # The means start at zero: after t updates of a constant g, m is g * (1 - beta_1**t).
-    correction_1 = 1.0 - optimizer.beta_1 ** state["step"]
-    correction_2 = 1.0 - optimizer.beta_2 ** state["step"]
-    ms, vs = _moments(state, "m", params), _moments(state, "v", params)
-    for param, grad, m, v in zip(params, grads, ms, vs, strict=True):
-        m *= optimizer.beta_1
-        m += (1.0 - optimizer.beta_1) * grad
-        v *= optimizer.beta_2
-        v += (1.0 - optimizer.beta_2) * grad**2
-        param -= learning_rate / correction_1 * m / (np.sqrt(v) / math.sqrt(correction_2) + optimizer.epsilon)
-
-
-def _adamw(optimizer: AdamW, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
-    for param in params:
-        param *= 1.0 - learning_rate * optimizer.weight_decay
-    _adam(optimizer, params, grads, state, learning_rate)
-
-
-UPDATES: Mapping[str, Callable[[Any, Arrays, Arrays, State, float], None]] = MappingProxyType(
-    {SGD.name: _sgd, AdaGrad.name: _adagrad, RMSProp.name: _rmsprop, Adam.name: _adam, AdamW.name: _adamw}
-)
-"""By the optimizer's name: a function of optimizer, params, grads, state and this step's learning rate."""
-
-
-def _moments(state: State, name: str, params: Arrays) -> list[NDArray[Any]]:
-    """Return the arrays that `state` keeps under `name`, zeros at first: one for each of `params`."""
-    if name not in state:
-        state[name] = [np.zeros_like(param) for param in params]
-    moments: list[NDArray[Any]] = state[name]
-    return moments
-
-
-def _checked(params: Arrays, grads: Sequence[ArrayLike]) -> list[NDArray[Any]]:
-    """Return the gradients as arrays, once nothing can fail any more after the first parameter has changed."""
-    if len(params) != len(grads):
-        raise ValueError(f"grads: got {len(grads)} arrays, expected {len(params)}, one for each of params")
-    arrays = [np.asarray(grad) for grad in grads]
-    for index, (param, grad) in enumerate(zip(params, arrays, strict=True)):
-        if not isinstance(param, np.ndarray) or param.dtype.kind != "f":
-            kind = param.dtype if isinstance(param, np.ndarray) else type(param).__name__
-            raise TypeError(f"params[{index}]: got {kind}, expected a floating-point ndarray to change in place")
-        if not param.flags.writeable:
-            raise ValueError(f"params[{index}]: got a read-only array, expected one to change in place")
-        if grad.dtype.kind not in "fiu":
-            raise TypeError(f"grads[{index}]: got dtype {grad.dtype}, expected real numbers")
-        if grad.shape != param.shape:
-            raise ValueError(f"grads[{index}]: got shape {grad.shape}, expected {param.shape}")
-    return arrays
-
-
-def _check_state(params: Arrays, state: State) -> None:
-    if not isinstance(state, dict):
-        raise TypeError(f"state: got {type(state).__name__}, expected a dict, empty before the first update")
-    shapes = [param.shape for param in params]
-    for name in ("m", "v"):
-        if state and [np.shape(moment) for moment in state.get(name, [])] != shapes:
-            raise ValueError(f"state: its {name!r} does not fit params, expected an empty dict or that of these params")
+    arrays = checked_params(params)
+    gradients = checked_grads(grads, arrays, lambda argument, grad: np.asarray(grad))
+    check_state(state, name, arrays)
+    written = [*arrays, *(moment for kept in moment_names(name) for moment in state.get(kept, []))]
+    # In a type that squares of them fit into.
+    gradients = [
+        grad.astype(np.result_type(grad, array, np.float32), copy=False)
+        for grad, array in zip(apart(gradients, written), arrays, strict=True)
+    ]
+    with np.errstate(all="ignore"):  # infinities and NaN go their way in silence, as through the compiled functions
+        FORMULAS[name](optimizer, arrays, gradients, state, learning_rate)

@@ -11,10 +11,11 @@ from fastnn._scalars import integer, real
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
 from fastnn.reference._arrays import Array
+from fastnn.reference._states import State
 from fastnn.reference.activations import named
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.network import Activations, Arrays, Masks, checked_data, loss_and_gradient
-from fastnn.reference.optimizers import UPDATES, State
+from fastnn.reference.optimizers import UPDATES
 from fastnn.schedules import rates
 
 __all__ = ["train"]

@@ -1,0 +1,72 @@
+"""NEP 18: an argument whose type overrides NumPy's functions gets the call, as from NumPy's own functions.
+
+So a function of `fastnn.ops` works on arrays that are not NumPy's where their library says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from fastnn import _core
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def array_function(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Make a function of arrays one that can be overridden by the type of any of its arguments."""
+    return _overridable(function, lists=False)
+
+
+def array_list_function(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Make it one that can be overridden by the type of anything in its lists and tuples, too."""
+    return _overridable(function, lists=True)
+
+
+def _overridable(function: Callable[_P, _R], *, lists: bool) -> Callable[_P, _R]:
+    def dispatch(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        relevant = overriding(_elements((*args, *kwargs.values()), lists))
+        return dispatched(public, relevant, args, kwargs) if relevant else function(*args, **kwargs)
+
+    public: Callable[_P, _R] = wraps(function)(_core.dispatching(function, dispatch, lists))
+    # What ndarray.__array_function__ calls, which subclasses of it come to by super().
+    public._implementation = function  # type: ignore[attr-defined]
+    return public
+
+
+def _elements(arguments: Iterable[Any], lists: bool) -> Iterator[Any]:
+    for argument in arguments:
+        if lists and isinstance(argument, list | tuple):
+            yield from argument
+        else:
+            yield argument
+
+
+def overriding(arguments: Iterable[Any]) -> list[Any]:
+    """Return an argument of each type that takes part, subclasses before superclasses, else from left to right.
+
+    None if no type does otherwise than ndarray.
+    """
+    relevant: list[Any] = []
+    for argument in arguments:
+        kind = type(argument)
+        if hasattr(kind, "__array_function__") and all(kind is not type(other) for other in relevant):
+            before = (index for index, other in enumerate(relevant) if issubclass(kind, type(other)))
+            relevant.insert(next(before, len(relevant)), argument)
+    own = np.ndarray.__array_function__
+    return relevant if any(type(argument).__array_function__ is not own for argument in relevant) else []
+
+
+def dispatched(public: Callable[..., Any], relevant: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    types = tuple(map(type, relevant))
+    for argument in relevant:
+        result = type(argument).__array_function__(argument, public, types, args, kwargs)
+        if result is not NotImplemented:
+            return result
+    names = ", ".join(kind.__qualname__ for kind in types)
+    name = f"{public.__module__}.{public.__qualname__}"
+    raise TypeError(f"{name}: got arguments of types {names}, expected one whose __array_function__ implements it")
