@@ -70,6 +70,10 @@ int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out,
     return linear(call, Type(type)) ? 0 : -1;
 }
 
+double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, int64_t n) {
+    return level()->float64->prediction_loss(int32_t(loss), p, y, n);
+}
+
 void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double decay_1,
                            double decay_2, double epsilon, double weight_decay, int64_t updates) {
     update(Type::float32, optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, weight_decay, updates);

@@ -38,6 +38,9 @@ int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out,
                       int64_t x_column, const void *w, int64_t w_type, int64_t w_row, int64_t w_column, const void *b,
                       int64_t b_type, int64_t b_column, int64_t activation, void *out, int64_t n_threads);
 
+// The sum of the n terms of a loss of predictions p and targets y, by the loss's number in registry.h.
+double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, int64_t n);
+
 // One update of n parameters: optimizer by its number, of whose moments m and v may be null.
 void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double decay_1,
                            double decay_2, double epsilon, double weight_decay, int64_t updates);

@@ -49,6 +49,7 @@ const char *const activations[] = {FASTNN_ACTIVATIONS(NAME) nullptr};
 #define FUNCTION_NAME(name, part, Struct) #name,
 const char *const functions[] = {FASTNN_FUNCTIONS(FUNCTION_NAME) nullptr};
 const char *const losses[] = {FASTNN_LOSSES(NAME) nullptr};
+const char *const prediction_losses[] = {FASTNN_PREDICTION_LOSSES(NAME) nullptr};
 const char *const optimizers[] = {FASTNN_OPTIMIZERS(NAME) nullptr};
 
 const Level *best() {
@@ -69,6 +70,7 @@ void use_level(const Level *chosen) { in_use = chosen; }
 const char *const *activation_names() { return activations; }
 const char *const *function_names() { return functions; }
 const char *const *loss_names() { return losses; }
+const char *const *prediction_loss_names() { return prediction_losses; }
 const char *const *optimizer_names() { return optimizers; }
 
 // The one symbol that is exported: by it threadpoolctl knows this library.

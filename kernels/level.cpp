@@ -74,6 +74,10 @@ template <class T> bool times_slope_array(int32_t activation, void *delta, const
     return kernel;
 }
 
+template <class T> double prediction_loss(int32_t loss, const void *p, const void *y, int64_t n) {
+    return prediction_losses_of_level<T>[loss](static_cast<const T *>(p), static_cast<const T *>(y), n);
+}
+
 template <class T>
 void update_array(const Optimizer &o, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates) {
     updates_of_level<T>[o.kind](static_cast<T *>(w), static_cast<const T *>(g), static_cast<T *>(m), static_cast<T *>(v), n,
@@ -97,7 +101,7 @@ template <class T>
 constexpr Kernels kernels = {
     FASTNN_VECTOR_BYTES,  prediction_bytes<T>,  predict<T>,          linear_bytes<T>,       linear<T>,
     gradient_bytes<T>,    gradient<T>,          training_bytes<T>,   train<T>,              function_of_array<T>,
-    activate_array<T>,    log_softmax_array<T>, activation_slope<T>,  times_slope_array<T>, update_array<T>,      first_not_finite_of<T>,
+    activate_array<T>,    log_softmax_array<T>, activation_slope<T>,  times_slope_array<T>, prediction_loss<T>, update_array<T>,      first_not_finite_of<T>,
     multiply_add_chains<T>, copy_array<T>};
 
 }  // namespace

@@ -21,6 +21,13 @@ template <class T> constexpr LossKernel<T> loss_kernels[] = {
 // A loss of whole rows, padding included, not of elements one by one.
 template <class T> bool takes_rows(const Loss &loss) { return loss_kernels<T>[loss.kind] == cross_entropy_loss<T>; }
 
+template <class T> using PredictionLoss = double (*)(const T *p, const T *y, int64_t n);
+template <class T> constexpr PredictionLoss<T> prediction_losses_of_level[] = {
+#define ROW(name, Struct) sum_of_terms<T, Struct>,
+    FASTNN_PREDICTION_LOSSES(ROW)
+#undef ROW
+};
+
 template <class T> constexpr ActivationKernels<T> activations_of_level[] = {
 #define ROW(name, Struct) activation_kernels<T, Struct>(),
     FASTNN_ACTIVATIONS(ROW)

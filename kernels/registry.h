@@ -51,6 +51,12 @@
     ROW(binary_cross_entropy, BinaryCrossEntropy)                                                                      \
     ROW(cross_entropy, CrossEntropy)
 
+// Losses of predictions, as functions of arrays have them.
+#define FASTNN_PREDICTION_LOSSES(ROW)                                                                                  \
+    ROW(mse_loss, SquaredDistance)                                                                                     \
+    ROW(binary_cross_entropy, BinaryLogLikelihood)                                                                     \
+    ROW(cross_entropy, LogLikelihood)
+
 #define FASTNN_OPTIMIZERS(ROW)                                                                                          \
     ROW(sgd, GradientDescent)                                                                                          \
     ROW(momentum, Momentum)                                                                                            \

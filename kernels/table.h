@@ -25,6 +25,7 @@ struct Kernels {
     void (*log_softmax)(void *z, int64_t rows, int64_t n);
     bool (*activation_slope)(int32_t activation, void *z, void *slope, int64_t n);    // z becomes the activation; false: a matrix
     bool (*times_slope)(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n);  // false: the output doesn't tell
+    double (*prediction_loss)(int32_t loss, const void *p, const void *y, int64_t n);  // the sum of n terms
     void (*update)(const Optimizer &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates);
     int64_t (*first_not_finite)(const void *values, int64_t n);                       // -1: all are finite
     double (*multiply_add)(int64_t rounds, void *sum);                                // returns the operations done
@@ -49,6 +50,7 @@ inline const Kernels &kernels_of(Type type) { return type == Type::float32 ? *le
 const char *const *activation_names();  // in the order of registry.h, then a null; so the others
 const char *const *function_names();
 const char *const *loss_names();
+const char *const *prediction_loss_names();
 const char *const *optimizer_names();
 
 }  // namespace fastnn

@@ -7,7 +7,10 @@ import pytest
 
 from fastnn import _core, ops
 
-numba = pytest.importorskip("numba")
+pytest.importorskip("numba")
+
+import numba
+
 TypingError = numba.core.errors.TypingError
 
 DTYPES = [np.float32, np.float64]

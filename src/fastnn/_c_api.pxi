@@ -13,6 +13,7 @@ def c_functions():
         "fastnn_times_slope_float32": <uintptr_t>&fastnn_times_slope_float32,
         "fastnn_times_slope_float64": <uintptr_t>&fastnn_times_slope_float64,
         "fastnn_linear": <uintptr_t>&fastnn_linear,
+        "fastnn_prediction_loss": <uintptr_t>&fastnn_prediction_loss,
         "fastnn_update_float32": <uintptr_t>&fastnn_update_float32,
         "fastnn_update_float64": <uintptr_t>&fastnn_update_float64,
         "fastnn_predict": <uintptr_t>&fastnn_predict,

@@ -9,6 +9,7 @@ from fastnn._custom import CustomActivation
 ACTIVATIONS: tuple[str, ...]
 FUNCTIONS: tuple[str, ...]
 LOSSES: tuple[str, ...]
+PREDICTION_LOSSES: tuple[str, ...]
 OPTIMIZERS: tuple[str, ...]
 
 def built_levels() -> tuple[str, ...]: ...
@@ -37,6 +38,7 @@ def linear(x: Any, w: Any, b: Any, activation: Any, out: Any, n_threads: Any) ->
 def linear_into(
     out: NDArray[Any], x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, activation: str, n_threads: int
 ) -> None: ...
+def prediction_loss(name: str, p: NDArray[Any], y: NDArray[Any]) -> float: ...
 def c_functions() -> dict[str, int]: ...
 def dispatching(
     implementation: Callable[..., Any], dispatch: Callable[[tuple[Any, ...], dict[str, Any]], Any], lists: bool

@@ -36,6 +36,7 @@ cdef tuple strings(const char *const *list):
 ACTIVATIONS = strings(<const char *const *>activation_names_())
 FUNCTIONS = strings(<const char *const *>function_names_())
 LOSSES = strings(<const char *const *>loss_names_())
+PREDICTION_LOSSES = strings(<const char *const *>prediction_loss_names_())
 OPTIMIZERS = strings(<const char *const *>optimizer_names_())
 
 

@@ -32,6 +32,13 @@ def log_softmax(cnp.ndarray z):
         k.log_softmax(data, rows, n)
 
 
+def prediction_loss(str name, cnp.ndarray p, cnp.ndarray y):
+    """The sum of a loss's terms over predictions and targets, arrays of one size."""
+    check_alike(p, y, "y must be like p")
+    return kernels(cnp.PyArray_TYPE(p)).prediction_loss(PREDICTION_LOSSES.index(name), cnp.PyArray_DATA(p), cnp.PyArray_DATA(y),
+                                                        cnp.PyArray_SIZE(p))
+
+
 cdef check_alike(cnp.ndarray a, cnp.ndarray b, str message):
     float_array(a)
     float_array(b)

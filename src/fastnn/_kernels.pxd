@@ -123,6 +123,7 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         void log_softmax(void *z, int64_t rows, int64_t n)
         bint activation_slope(int32_t activation, void *z, void *slope, int64_t n)
         bint times_slope(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
+        double prediction_loss(int32_t loss, const void *p, const void *y, int64_t n)
         void update(const Optimizer_ &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates)
         int64_t first_not_finite(const void *values, int64_t n)
         double multiply_add(int64_t rounds, void *sum)
@@ -142,6 +143,7 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
     const char **activation_names_ "fastnn::activation_names"()
     const char **function_names_ "fastnn::function_names"()
     const char **loss_names_ "fastnn::loss_names"()
+    const char **prediction_loss_names_ "fastnn::prediction_loss_names"()
     const char **optimizer_names_ "fastnn::optimizer_names"()
 
 cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
@@ -183,6 +185,7 @@ cdef extern from "kernels/c_api.h" nogil:
     int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out, const void *x, int64_t x_type, int64_t x_row,
                           int64_t x_column, const void *w, int64_t w_type, int64_t w_row, int64_t w_column, const void *b,
                           int64_t b_type, int64_t b_column, int64_t activation, void *out, int64_t n_threads)
+    double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, int64_t n)
     void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate,
                                double decay_1, double decay_2, double epsilon, double weight_decay, int64_t updates)
     void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,

@@ -9,7 +9,7 @@ import llvmlite.binding
 from fastnn import _core
 
 # Each adds overloads of functions or types as it is imported.
-_MODULES = ("_ufuncs", "_layers", "_softmax", "_models")
+_MODULES = ("_ufuncs", "_layers", "_softmax", "_losses", "_optimizers", "_models")
 
 
 def register() -> None:

@@ -22,6 +22,10 @@ class NumbaModel:
         """Return the model's outputs, as `MLP.predict` does, in compiled code or not."""
         return self._model.predict(X, out=out, n_threads=n_threads)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be made anew of a copy of the model."""
+        return as_numba, (self._model,)
+
     def __repr__(self) -> str:
         """Say of which model."""
         return f"as_numba({self._model!r})"
@@ -41,6 +45,10 @@ class NumbaTrainer:
     def step(self, X: ArrayLike, y: ArrayLike) -> float:
         """Make one update on one batch, as `Trainer.step` does, in compiled code or not."""
         return self._trainer.step(X, y)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be made anew of a copy of the trainer."""
+        return as_numba, (self._trainer,)
 
     def __repr__(self) -> str:
         """Say of which trainer."""

@@ -26,6 +26,7 @@ function = _of_both_types("fastnn_function", types.void, _INT, _POINTER, _POINTE
 activate = _of_both_types("fastnn_activate", types.void, _INT, _POINTER, _INT, _INT)
 log_softmax = _of_both_types("fastnn_log_softmax", types.void, _POINTER, _INT, _INT)
 times_slope = _of_both_types("fastnn_times_slope", _INT, _INT, _POINTER, _POINTER, _INT, _INT)
+prediction_loss = _external("fastnn_prediction_loss", _REAL, _INT, _POINTER, _POINTER, _INT)
 update = _of_both_types("fastnn_update", types.void, _INT, *[_POINTER] * 4, _INT, *[_REAL] * 5, _INT)
 linear = _external("fastnn_linear", _INT, *[_INT] * 4, *_MATRIX, *_MATRIX, _POINTER, _INT, _INT, _INT, _POINTER, _INT)
 predict = _external("fastnn_predict", _INT, _POINTER, _INT, *_MATRIX, _POINTER, _INT)

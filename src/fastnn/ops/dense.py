@@ -63,9 +63,8 @@ def linear(
     >>> linear([[1.0, 2.0]], [[3.0], [-4.0]], [1.0], "relu")
     array([[0.]])
     """
-    result: Array | None = _core.linear(
-        x, w, b, activation, out, n_threads
-    )  # the usual case, at little more than its own cost
+    # The usual case, at little more than its own cost.
+    result: Array | None = _core.linear(x, w, b, activation, out, n_threads)
     if result is not None:
         return result
     relevant = overriding((x, w, b, out))

@@ -149,7 +149,7 @@ def mse_loss(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> mse_loss([[1.0], [2.0]], [[1.0], [4.0]])
     2.0
     """
-    y, p = _pair(y_true, y_pred)
+    y, p = checked_pair(y_true, y_pred)
     return float(np.mean(_mse(y, p, 0.0)))
 
 
@@ -177,8 +177,7 @@ def binary_cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> binary_cross_entropy([0.0, 1.0], [0.0, 1.0])
     0.0
     """
-    y, p = _pair(y_true, y_pred)
-    _check_probabilities("y_pred", p)
+    y, p = checked_pair(y_true, y_pred, probabilities=True)
     with np.errstate(divide="ignore"):
         terms = _times(y, np.log(p)) + _times(1.0 - y, np.log1p(-p))
     return float(0.0 - np.mean(terms))
@@ -208,11 +207,7 @@ def cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> cross_entropy([1, 0], [[0.0, 1.0], [1.0, 0.0]])
     0.0
     """
-    p = as_float("y_pred", y_pred).astype(np.float64)
-    if p.ndim != 2:
-        raise ValueError(f"y_pred: got shape {p.shape}, expected (n, n_classes)")
-    y, p = _pair(one_hot("y_true", np.asarray(y_true), p.shape[1]), p)
-    _check_probabilities("y_pred", p)
+    y, p = checked_classes(y_true, y_pred)
     with np.errstate(divide="ignore"):
         terms = _times(y, np.log(p))
     return float(0.0 - np.mean(terms.sum(axis=1)))
@@ -229,20 +224,27 @@ def one_hot(argument: str, y: NDArray[Any], n_classes: int) -> NDArray[Any]:
     return np.asarray(y[:, np.newaxis] == np.arange(n_classes), dtype=np.float64)
 
 
-def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def checked_pair(
+    y_true: ArrayLike, y_pred: ArrayLike, *, probabilities: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both in float64 after making sure that no broadcasting hides a mistake."""
     y, p = as_float("y_true", y_true), as_float("y_pred", y_pred)
     if y.shape != p.shape:
         raise ValueError(f"y_true: got shape {y.shape}, expected {p.shape}, the shape of y_pred")
     if p.size == 0:
         raise ValueError(f"y_pred: got shape {p.shape}, expected at least one element")
+    wrong = (p < 0) | (p > 1)
+    if probabilities and wrong.any():
+        raise ValueError(f"y_pred: got {p[wrong][0]}, expected probabilities from 0 to 1")
     return y.astype(np.float64), p.astype(np.float64)
 
 
-def _check_probabilities(argument: str, p: Array) -> None:
-    wrong = (p < 0) | (p > 1)
-    if wrong.any():
-        raise ValueError(f"{argument}: got {p[wrong][0]}, expected probabilities from 0 to 1")
+def checked_classes(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return rows of probabilities in float64, the targets' first."""
+    p = as_float("y_pred", y_pred)
+    if p.ndim != 2:
+        raise ValueError(f"y_pred: got shape {p.shape}, expected (n, n_classes)")
+    return checked_pair(one_hot("y_true", np.asarray(y_true), p.shape[1]), p, probabilities=True)
 
 
 def _times(y: Array, logarithm: Array) -> Array:

@@ -1,0 +1,279 @@
+"""Optimizers on tuples and lists of arrays in code that Numba compiles.
+
+A state is a tuple there, since Numba has no dicts of different things: what `optimizer_state` returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload, register_jitable
+from numpy.typing import NDArray
+
+from fastnn import _core, ops
+from fastnn.jit import _kernels
+from fastnn.jit._kernels import bare, is_readable
+from fastnn.reference._states import STATES
+
+
+def optimizer_state(name: str, params: Sequence[NDArray[Any]]) -> tuple[Any, ...]:
+    """Return the state of an optimizer of `fastnn.ops` before its first update, for code that Numba compiles.
+
+    Parameters
+    ----------
+    name : str
+        momentum, adagrad, rmsprop, adam or adamw.
+    params : sequence of ndarray
+        The arrays that will be updated.
+
+    Returns
+    -------
+    tuple
+        For each list of arrays that the function's state has, a tuple of arrays of zeros; for adam and adamw at the
+        end an array with the number of updates.
+
+    Raises
+    ------
+    ValueError
+        If there is no such optimizer with a state.
+
+    Examples
+    --------
+    >>> import numba
+    >>> import numpy as np
+    >>> from fastnn import jit, ops
+    >>> @numba.njit
+    ... def descend(params, state, steps):
+    ...     for _ in range(steps):
+    ...         ops.adam(params, (params[0] - 1.0, params[1] + 2.0), state, learning_rate=0.1)
+    >>> params = np.zeros((2, 2)), np.zeros(3)
+    >>> descend(params, jit.optimizer_state("adam", params), 500)
+    >>> params[1].round(3)
+    array([-2., -2., -2.])
+    """
+    if not STATES.get(name):
+        named = ", ".join(name for name, kept in STATES.items() if kept)
+        raise ValueError(f"name: got {name!r}, expected one of {named}")
+    zeros = [tuple(np.zeros_like(param, order="C") for param in params) for kept in STATES[name] if kept != "step"]
+    return (*zeros, np.zeros(1, np.int64)) if "step" in STATES[name] else tuple(zeros)
+
+
+# ---- One array, and each of several ----
+
+
+def _is_parameter(array: Any) -> bool:
+    floats = (types.float32, types.float64)
+    return isinstance(array, types.Array) and array.dtype in floats and array.layout == "C" and array.mutable
+
+
+@register_jitable
+def _check(param: Any, grad: Any, m: Any, v: Any) -> None:
+    if grad.shape != param.shape:
+        raise ValueError("grads: got an array of another shape than its parameter")
+    if m.shape != param.shape or v.shape != param.shape:
+        raise ValueError("state: got an array of another shape than its parameter")
+
+
+def _update(param: Any, grad: Any, m: Any, v: Any, rule: Any) -> None:
+    """Update one array."""
+
+
+@overload(_update)
+@bare
+def _update_overload(param: Any, grad: Any, m: Any, v: Any, rule: Any) -> Callable[..., None] | None:
+    if not (_is_parameter(param) and is_readable(grad, param.ndim) and m == v == param):
+        return None
+    kernel, to = _kernels.update[param.dtype], getattr(np, str(param.dtype))
+
+    def update(param: Any, grad: Any, m: Any, v: Any, rule: Any) -> None:
+        number, moments, rate, decay_1, decay_2, epsilon, weight_decay, updates = rule
+        gradient = np.empty(param.shape, to)  # apart from all that is written
+        gradient[...] = grad
+        kernel(
+            number, param.ctypes.data, gradient.ctypes.data, m.ctypes.data if moments > 0 else 0,
+            v.ctypes.data if moments > 1 else 0, param.size, rate, decay_1, decay_2, epsilon, weight_decay, updates,
+        )  # fmt: skip
+
+    return bare(update)
+
+
+# Of tuples, whose elements have types of their own, the first and then the others; of lists each in a loop.
+
+
+def _check_each(params: Any, grads: Any, ms: Any, vs: Any) -> None:
+    """Check that all arrays fit together."""
+
+
+@overload(_check_each)
+@bare
+def _check_each_overload(params: Any, grads: Any, ms: Any, vs: Any) -> Callable[..., None]:
+    def of_a_tuple(params: Any, grads: Any, ms: Any, vs: Any) -> None:
+        _check(params[0], grads[0], ms[0], vs[0])
+        _check_each(params[1:], grads[1:], ms[1:], vs[1:])
+
+    def of_a_list(params: Any, grads: Any, ms: Any, vs: Any) -> None:
+        for i in range(len(params)):
+            _check(params[i], grads[i], ms[i], vs[i])
+
+    if not isinstance(params, types.BaseTuple):
+        return bare(of_a_list)
+    return bare(of_a_tuple) if len(params) else lambda params, grads, ms, vs: None
+
+
+def _update_each(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
+    """Update all arrays."""
+
+
+@overload(_update_each)
+@bare
+def _update_each_overload(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> Callable[..., None]:
+    def of_a_tuple(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
+        _update(params[0], grads[0], ms[0], vs[0], rule)
+        _update_each(params[1:], grads[1:], ms[1:], vs[1:], rule)
+
+    def of_a_list(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
+        for i in range(len(params)):
+            _update(params[i], grads[i], ms[i], vs[i], rule)
+
+    if not isinstance(params, types.BaseTuple):
+        return bare(of_a_list)
+    return bare(of_a_tuple) if len(params) else lambda params, grads, ms, vs, rule: None
+
+
+@register_jitable
+def _run(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
+    if not (len(params) == len(grads) == len(ms) == len(vs)):
+        raise ValueError("grads, state: expected an array for each of params")
+    if not rule[2] >= 0.0:
+        raise ValueError("learning_rate: expected a number >= 0")
+    _check_each(params, grads, ms, vs)
+    _update_each(params, grads, ms, vs, rule)
+
+
+# ---- The optimizers ----
+
+_SGD, _MOMENTUM, _NESTEROV, _ADAGRAD, _RMSPROP, _ADAM, _ADAMW = map(
+    _core.OPTIMIZERS.index, ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
+)
+
+
+def _are_several(arrays: Any) -> bool:
+    return isinstance(arrays, types.BaseTuple | types.List | types.ListType)
+
+
+def _fits(name: str, params: Any, grads: Any, state: Any) -> bool:
+    """Return whether the types are those of arrays, gradients and a state as `optimizer_state` returns it."""
+    kept = STATES[name]
+    if not _are_several(params) or not _are_several(grads) or not isinstance(state, types.BaseTuple):
+        return False
+    return len(state) == len(kept) and all(_are_several(state[i]) for i, part in enumerate(kept) if part != "step")
+
+
+@overload(ops.sgd)
+@bare
+def _sgd(params: Any, grads: Any, learning_rate: Any) -> Callable[..., None] | None:
+    if not _are_several(params) or not _are_several(grads):
+        return None
+    return lambda params, grads, learning_rate: _run(
+        params, grads, params, params, (_SGD, 0, float(learning_rate), 0.0, 0.0, 0.0, 0.0, 0)
+    )
+
+
+@overload(ops.momentum)
+@bare
+def _momentum(
+    params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, momentum: Any = 0.9, nesterov: Any = False
+) -> Callable[..., None] | None:
+    def update(
+        params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, momentum: Any = 0.9, nesterov: Any = False
+    ) -> None:
+        number = _NESTEROV if nesterov else _MOMENTUM
+        _run(params, grads, state[0], state[0], (number, 1, float(learning_rate), float(momentum), 0.0, 0.0, 0.0, 0))
+
+    return bare(update) if _fits("momentum", params, grads, state) else None
+
+
+@overload(ops.adagrad)
+@bare
+def _adagrad(
+    params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, epsilon: Any = 1e-10
+) -> Callable[..., None] | None:
+    def update(params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, epsilon: Any = 1e-10) -> None:
+        _run(params, grads, state[0], state[0], (_ADAGRAD, 1, float(learning_rate), 0.0, 0.0, float(epsilon), 0.0, 0))
+
+    return bare(update) if _fits("adagrad", params, grads, state) else None
+
+
+@overload(ops.rmsprop)
+@bare
+def _rmsprop(
+    params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, decay: Any = 0.99, epsilon: Any = 1e-8
+) -> Callable[..., None] | None:
+    def update(
+        params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, decay: Any = 0.99, epsilon: Any = 1e-8
+    ) -> None:
+        rule = (_RMSPROP, 1, float(learning_rate), float(decay), 0.0, float(epsilon), 0.0, 0)
+        _run(params, grads, state[0], state[0], rule)
+
+    return bare(update) if _fits("rmsprop", params, grads, state) else None
+
+
+@overload(ops.adam)
+@bare
+def _adam(
+    params: Any,
+    grads: Any,
+    state: Any,
+    learning_rate: Any = 0.001,
+    beta_1: Any = 0.9,
+    beta_2: Any = 0.999,
+    epsilon: Any = 1e-8,
+) -> Callable[..., None] | None:
+    def update(
+        params: Any,
+        grads: Any,
+        state: Any,
+        learning_rate: Any = 0.001,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: Any = 1e-8,
+    ) -> None:
+        m, v, step = state
+        rule = (_ADAM, 2, float(learning_rate), float(beta_1), float(beta_2), float(epsilon), 0.0, step[0])
+        _run(params, grads, m, v, rule)
+        step[0] += 1
+
+    return bare(update) if _fits("adam", params, grads, state) else None
+
+
+@overload(ops.adamw)
+@bare
+def _adamw(
+    params: Any,
+    grads: Any,
+    state: Any,
+    learning_rate: Any = 0.001,
+    beta_1: Any = 0.9,
+    beta_2: Any = 0.999,
+    epsilon: Any = 1e-8,
+    weight_decay: Any = 0.01,
+) -> Callable[..., None] | None:
+    def update(
+        params: Any,
+        grads: Any,
+        state: Any,
+        learning_rate: Any = 0.001,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: Any = 1e-8,
+        weight_decay: Any = 0.01,
+    ) -> None:
+        m, v, step = state
+        rule = (_ADAMW, 2, float(learning_rate), float(beta_1), float(beta_2), float(epsilon), float(weight_decay), step[0])
+        _run(params, grads, m, v, rule)
+        step[0] += 1
+
+    return bare(update) if _fits("adamw", params, grads, state) else None

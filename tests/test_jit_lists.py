@@ -1,0 +1,164 @@
+"""Losses and optimizers of fastnn.ops inside of code that Numba compiles: the bits that they have outside."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastnn import ops
+
+pytest.importorskip("numba")
+
+import numba
+
+from fastnn import jit
+
+TypingError = numba.core.errors.TypingError
+DTYPES = [np.float32, np.float64]
+
+
+def numbers(shape, dtype=np.float64, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+# ---- Losses ----
+
+
+@numba.njit
+def squared(y, p):
+    return ops.mse_loss(y, p)
+
+
+@numba.njit
+def binary(y, p):
+    return ops.binary_cross_entropy(y, p)
+
+
+@numba.njit
+def classes(y, p):
+    return ops.cross_entropy(y, p)
+
+
+def test_losses():
+    y, p = numbers((33, 5)), numbers((33, 5), seed=1)
+    assert squared(y, p) == ops.mse_loss(y, p)
+    assert squared(y.astype(np.float32), np.asfortranarray(p)) == ops.mse_loss(y.astype(np.float32), p)
+    likely = ops.softmax(p)
+    assert binary((y > 0) * 1.0, likely) == ops.binary_cross_entropy((y > 0) * 1.0, likely)
+    assert binary(np.eye(3), np.eye(3)) == 0.0
+    assert binary(np.eye(3), 1 - np.eye(3)) == np.inf
+    labels = np.arange(33) % 5
+    assert classes(labels, likely) == ops.cross_entropy(labels, likely)
+    assert classes(likely, likely) == ops.cross_entropy(likely, likely)
+
+
+def test_wrong_losses():
+    wrong = [
+        (lambda: squared(np.ones(3), np.ones(4)), ValueError, "^y_true: got another shape"),
+        (lambda: squared(np.ones((0, 2)), np.ones((0, 2))), ValueError, "^y_pred: got no element"),
+        (lambda: binary(np.ones(2), np.array([0.5, 1.5])), ValueError, "^y_pred: got a number that is no probability"),
+        (lambda: classes(np.array([0, 2]), np.full((2, 2), 0.5)), ValueError, "^y_true: got a label outside"),
+        (lambda: classes(np.array([0]), np.full((2, 2), 0.5)), ValueError, "^y_true: got another number"),
+        (lambda: classes(np.array([0.0, 1.0]), np.full((2, 2), 0.5)), TypingError, "cross_entropy"),
+        (lambda: squared(np.ones((2, 1)), np.ones(2)), TypingError, "mse_loss"),
+    ]
+    for call, error, message in wrong:
+        with pytest.raises(error, match=message):
+            call()
+
+
+# ---- Optimizers ----
+
+
+@numba.njit
+def sgd(params, grads, state):
+    ops.sgd(params, grads, 0.1)
+
+
+@numba.njit
+def momentum(params, grads, state):
+    ops.momentum(params, grads, state, 0.1, nesterov=True)
+
+
+@numba.njit
+def adagrad(params, grads, state):
+    ops.adagrad(params, grads, state)
+
+
+@numba.njit
+def rmsprop(params, grads, state):
+    ops.rmsprop(params, grads, state, decay=0.9)
+
+
+@numba.njit
+def adam(params, grads, state):
+    ops.adam(params, grads, state, learning_rate=0.1)
+
+
+@numba.njit
+def adamw(params, grads, state):
+    ops.adamw(params, grads, state, weight_decay=0.1)
+
+
+OPTIMIZERS = {
+    "sgd": (sgd, {"learning_rate": 0.1}),
+    "momentum": (momentum, {"learning_rate": 0.1, "nesterov": True}),
+    "adagrad": (adagrad, {}),
+    "rmsprop": (rmsprop, {"decay": 0.9}),
+    "adam": (adam, {"learning_rate": 0.1}),
+    "adamw": (adamw, {"weight_decay": 0.1}),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers(name, dtype):
+    compiled, options = OPTIMIZERS[name]
+    params = numbers((3, 4), dtype), numbers(4, dtype, 1)
+    wanted = [param.copy() for param in params]
+    state, kept = ((), None) if name == "sgd" else (jit.optimizer_state(name, params), {})
+    for step in range(4):
+        grads = np.cos(params[0] * step), np.sin(params[1] + step)
+        compiled(params, grads, state)
+        getattr(ops, name)(wanted, grads, *([] if kept is None else [kept]), **options)
+    for actual, expected in zip(params, wanted, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+    if name in ("adam", "adamw"):
+        assert state[-1][0] == kept["step"] == 4
+
+
+def test_lists():
+    params = numba.typed.List([numbers((3, 4)), numbers((2, 5), seed=1)])
+    wanted = [param.copy() for param in params]
+    grads = numba.typed.List([np.cos(param) for param in params])
+    sgd(params, grads, ())
+    ops.sgd(wanted, list(grads), 0.1)
+    for actual, expected in zip(params, wanted, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_gradients_may_be_parameters_and_of_other_types():
+    params = np.ones(4), np.full(4, 2.0)
+    sgd(params, (params[1], np.arange(4, dtype=np.float32)), ())
+    np.testing.assert_array_equal(params[0], 1 - 0.1 * 2.0)
+    np.testing.assert_allclose(params[1], 2 - 0.1 * np.arange(4), rtol=1e-15)
+
+
+def test_wrong_optimizer_arguments():
+    params = np.ones((2, 3)), np.ones(3)
+    state = jit.optimizer_state("momentum", params)
+    wrong = [
+        (lambda: sgd(params, (params[0], params[1][:2]), ()), ValueError, "^grads: got an array of another shape"),
+        (lambda: sgd(params, params[:1], ()), ValueError, "^grads, state: expected an array for each"),
+        (lambda: momentum(params, params, (state[0][:1],)), ValueError, "^grads, state"),
+        (lambda: momentum(params, params, ((np.zeros((2, 2)), state[0][1]),)), ValueError, "^state: got an array"),
+        (lambda: adam(params, params, state), TypingError, "adam"),
+        (lambda: sgd(params[0], params[0], ()), TypingError, "sgd"),
+        (lambda: sgd((np.ones(3, int),), (np.ones(3),), ()), TypingError, "sgd"),
+        (lambda: jit.optimizer_state("sgd", params), ValueError, "^name: got 'sgd', expected one of momentum, "),
+    ]
+    for call, error, message in wrong:
+        with pytest.raises(error, match=message):
+            call()
+    for array in (*params, *state[0]):
+        assert np.unique(array).size == 1
