@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _core
+from fastnn._backend import core as _core
 from fastnn.ops._arrays import check_out, deliver, fits_kernels, float_types, real_array
 from fastnn.reference._arrays import Array
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _core
+from fastnn._backend import core as _core
 from fastnn._native import native_optimizer
 from fastnn._scalars import integer, real
 from fastnn.ops._arrays import fits_kernels
