@@ -42,6 +42,8 @@ def main(directory: Path) -> None:
     ):
         if name not in files:
             problems.append(f"{wheel.name} lacks {name}")
+    if not any(re.fullmatch(r"fastnn/_core\..+\.so", name) for name in files):
+        problems.append(f"{wheel.name} lacks the compiled extension")
     if size > LARGEST_WHEEL:
         problems.append(f"{wheel.name} is larger than {LARGEST_WHEEL / 1e6} MB")
     if problems:

@@ -11,7 +11,8 @@ from libraries import DTYPES, Work, assert_close, checks_only, torch_on
 from shapes import CASES, Case
 
 import fastnn
-from fastnn import SGD, Adam, AdamW, _core, ops, reference
+from fastnn import SGD, Adam, AdamW, ops, reference
+from fastnn._backend import core as _core
 from fastnn._bench.clock import race
 from fastnn._native import native_optimizer
 from fastnn.optimizers import AdaGrad, Optimizer, RMSProp

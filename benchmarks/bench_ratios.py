@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from shapes import CASES
 
-from fastnn import _core
+from fastnn._backend import core as _core
 from fastnn._bench.clock import Work, race
 from fastnn._bench.peers import PREDICTORS, TRAINERS, Trainer
 from fastnn._bench.works import (

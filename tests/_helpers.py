@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import MLP, Trainer, _core, losses, optimizers, reference
+from fastnn import MLP, Trainer, losses, optimizers, reference
+from fastnn._backend import core as _core
 
 OUTPUT_ONLY = ("softmax", "exp")
 HIDDEN = [name for name in _core.ACTIVATIONS if name not in OUTPUT_ONLY]

@@ -7,7 +7,8 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from fastnn import _core, reference
+from fastnn import reference
+from fastnn._backend import core as _core
 
 DTYPES = [np.float32, np.float64]
 ELEMENTWISE = [name for name in _core.ACTIVATIONS if name != "softmax"]

@@ -7,14 +7,15 @@ import os
 import pytest
 from _helpers import run_script
 
-from fastnn import _core
+from fastnn._backend import core as _core
 
 PROGRAM = """
 import ctypes
 import mmap
 
 import numpy as np
-from fastnn import _core, ops, reference
+from fastnn import ops, reference
+from fastnn._backend import core as _core
 from fastnn._arguments import native_loss
 from fastnn._native import native_optimizer
 from fastnn.losses import LOSSES

@@ -8,7 +8,7 @@ import pytest
 from _helpers import run_script
 
 import fastnn
-from fastnn import _core
+from fastnn._backend import core as _core
 
 
 @pytest.fixture

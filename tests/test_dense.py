@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from _helpers import HIDDEN, LOSSES_AND_LINKS
 
-from fastnn import _core, reference
+from fastnn import reference
 from fastnn._arguments import native_loss
+from fastnn._backend import core as _core
 from fastnn.losses import LOSSES
 
 DTYPES = [np.float32, np.float64]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from _helpers import data, model_of, optimizer_of, state_of
 
-from fastnn import MLP, SGD, Adam, DivergedError, Trainer, _core
+from fastnn import MLP, SGD, Adam, DivergedError, Trainer
+from fastnn._backend import core as _core
 
 
 class Growing:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastnn import _core, reference
+from fastnn import reference
 from fastnn._arguments import native_loss
+from fastnn._backend import core as _core
 from fastnn.losses import LOSSES, Huber, Quantile
 
 DTYPES = [np.float32, np.float64]

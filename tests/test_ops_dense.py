@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastnn import _core, reference
+from fastnn import reference
+from fastnn._backend import core as _core
 from fastnn.ops import linear, linear_grad
 
 DTYPES = [np.float32, np.float64]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastnn import _core, reference
+from fastnn import reference
+from fastnn._backend import core as _core
 from fastnn._native import native_optimizer
 from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, RMSProp
 

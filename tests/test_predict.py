@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from _helpers import HIDDEN, KINDS, LOSSES_AND_LINKS, data, forward, links_of, model_of
 
-from fastnn import MLP, _core, losses, reference, set_num_threads
+from fastnn import MLP, losses, reference, set_num_threads
+from fastnn._backend import core as _core
 from fastnn._config import get_num_threads
 
 SIZES = (3, 8, 5, 2)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from _helpers import data, links_of, model_of, optimizer_of
 
-from fastnn import SGD, AdaGrad, Adam, Trainer, _core, losses
+from fastnn import SGD, AdaGrad, Adam, Trainer, losses
+from fastnn._backend import core as _core
 
 scipy_sparse = pytest.importorskip("scipy.sparse")
 

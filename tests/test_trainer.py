@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from _helpers import HIDDEN, LOSSES_AND_LINKS, assert_same_trajectory, data, model_of, optimizer_of, oracle, trained
 
-from fastnn import MLP, SGD, Adam, Trainer, _core, losses
+from fastnn import MLP, SGD, Adam, Trainer, losses
+from fastnn._backend import core as _core
 from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
 
 # Tiny networks have a path of their own, up to 8 units and 8 rows in float64; outputs up to 4 are stored transposed.

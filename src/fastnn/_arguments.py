@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn import _core
+from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation, check_names
 from fastnn._scalars import integer, real
 from fastnn.losses import Loss

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _core
+from fastnn._backend import core as _core
 from fastnn._scalars import integer
 
 Rows: TypeAlias = NDArray[Any] | _core.SparseRows

@@ -7,13 +7,22 @@ import warnings
 
 import numpy as np
 
-from fastnn import _core
+from fastnn import _backend
+from fastnn._backend import core as _core
 from fastnn._scalars import integer
 from fastnn._version import __version__
 
 
 def warn_of_environment() -> None:
-    """Say that FASTNN_NUM_THREADS is ignored, where it is."""
+    """Say that there is no compiled extension, or that FASTNN_NUM_THREADS is ignored, where it is so."""
+    if _backend.missing:
+        warnings.warn(
+            f"fastnn was installed without its compiled extension: it computes in {_backend.portable}, many times slower. "
+            "With GCC 12 or newer, or Clang, pip install --no-cache-dir --force-reinstall --no-deps fastnn-cpu builds it; "
+            "FASTNN_ISA=portable says that it is not wanted",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     _, error = _core.threads_decided()
     if error:
         warnings.warn(f"{error}; it is ignored", RuntimeWarning, stacklevel=3)
@@ -58,15 +67,12 @@ def show_config() -> None:
 
 def config_text() -> str:
     """Return what `show_config` prints."""
-    name, vector_bytes = _core.current_level()
-    usable = _core.levels()
     decided, error = _core.threads_decided()
-    chosen = "the best that this machine runs" if name == usable[0] else "FASTNN_ISA"
     lines = [
         ("fastnn", __version__),
-        ("instruction set", f"{name}, vectors of {vector_bytes} bytes (decided by: {chosen})"),
+        ("instruction set", _instruction_set()),
         ("built", ", ".join(_core.built_levels())),
-        ("usable here", ", ".join(usable)),
+        ("usable here", ", ".join(_core.levels())),
         ("threads", f"{_core.get_max_threads()} (decided by: {decided})"),
         ("Python, NumPy", f"{platform.python_version()}, {np.__version__}"),
         ("machine", f"{platform.system()} {platform.machine()}"),
@@ -74,3 +80,12 @@ def config_text() -> str:
     if error:
         lines.append(("ignored", error))
     return "\n".join(f"{name:<16} {value}" for name, value in lines)
+
+
+def _instruction_set() -> str:
+    if _backend.portable is not None:
+        chosen = "no compiled extension is installed" if _backend.missing else "FASTNN_ISA"
+        return f"portable: {_backend.portable} (decided by: {chosen})"
+    name, vector_bytes = _core.current_level()
+    chosen = "the best that this machine runs" if name == _core.levels()[0] else "FASTNN_ISA"
+    return f"{name}, vectors of {vector_bytes} bytes (decided by: {chosen})"

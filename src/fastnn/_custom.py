@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn import _core
+from fastnn._backend import core as _core
 
 
 class CustomActivation(ABC):

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import _arguments, _arrays, _core, _custom, _files, _random
+from fastnn import _arguments, _arrays, _custom, _files, _random
 from fastnn._arguments import Activation
+from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize

@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from fastnn import _core
+from fastnn._backend import core as _core
 from fastnn._version import __version__
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, _arrays, _core, _custom, _files, _random
+from fastnn import _arguments, _arrays, _custom, _files, _random
+from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn._describe import described, from_description
 from fastnn._epochs import advance, check_watchers, notify

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn import _core
+from fastnn._backend import core as _core
 from fastnn._bench.clock import Work, calls_of_a_round, seconds_of
 
 # So many that one of them meets a moment in which nothing else runs.

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from fastnn import _core
+from fastnn._backend import core as _core
 from fastnn._bench import machine
 from fastnn._cli import _bench_arguments, _bench_jobs, _bench_plot
 from fastnn._cli._bench_arguments import PEERS, absent

@@ -31,6 +31,7 @@ PEERS = {
     "jax": Peer({"JAX": "jit", "JAX scan": "scan"}, "JAX, a step compiled, and an epoch in lax.scan", ("jax",)),
     "onnxruntime": Peer({"ONNX Runtime": "onnx"}, "ONNX Runtime, predictions only", ("onnxruntime", "onnx")),
     "numba": Peer({"Numba": "numba"}, "a loop by hand, compiled", ("numba",)),
+    "portable": Peer({"fastnn portable": "plain"}, "fastnn without its kernels, by Numba", ("numba", "scipy")),
 }
 _ALWAYS = "numpy"
 _SLOW_TO_START = "torch.compile"  # many seconds of compilation for each case

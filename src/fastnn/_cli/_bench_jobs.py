@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _core, ops, reference
+from fastnn import ops, reference
+from fastnn._backend import core as _core
 from fastnn._bench import shapes
 from fastnn._bench.clock import Timing, race, rest_of
 from fastnn._bench.machine import copy_gigabytes_per_second

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _core
+from fastnn._backend import core as _core
 from fastnn._cli import _demo_curve, _demo_digits, _demo_plot, _demo_xor
 from fastnn._cli._output_files import plot_file
 from fastnn._cli._report import Report, duration

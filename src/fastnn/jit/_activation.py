@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import _core
+from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn._scalars import real
 from fastnn.jit._check import check_slope

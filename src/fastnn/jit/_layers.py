@@ -9,7 +9,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from fastnn import _core, ops
+from fastnn import ops
+from fastnn._backend import core as _core
 from fastnn.jit import _kernels
 from fastnn.jit._kernels import NUMBERS as _NUMBERS
 from fastnn.jit._kernels import apart, bare, column_stride, is_none, is_readable, row_stride, rows_of

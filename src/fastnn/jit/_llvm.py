@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn import _core
+from fastnn._backend import core as _core
 
 # Whether the level has fused multiply-add. Compiled code depends on it: it belongs into the key of what is kept in files.
 FUSED = _core.current_level()[0] != "baseline"

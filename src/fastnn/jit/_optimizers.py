@@ -13,7 +13,8 @@ from numba import types
 from numba.extending import overload, register_jitable
 from numpy.typing import NDArray
 
-from fastnn import _core, ops
+from fastnn import ops
+from fastnn._backend import core as _core
 from fastnn.jit import _kernels
 from fastnn.jit._kernels import bare, is_readable
 from fastnn.reference._states import STATES

@@ -12,7 +12,8 @@ from numba.core import cgutils
 from numba.core.typing.templates import infer, infer_global, make_overload_template
 from numba.extending import intrinsic, overload
 
-from fastnn import _core, ops
+from fastnn import ops
+from fastnn._backend import core as _core
 from fastnn.jit import _elementary, _kernels
 from fastnn.jit._kernels import apart_or_same, bare
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn import _core
+from fastnn._backend import core as _core
 
 _SECTIONS = """
 Parameters

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _core
 from fastnn._arrays import numbers_of
+from fastnn._backend import core as _core
 from fastnn._native import native_optimizer
 from fastnn._scalars import real
 from fastnn.ops._arrays import fits_kernels

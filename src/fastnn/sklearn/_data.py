@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_array, validate_data
 
-from fastnn import _arrays, _core
+from fastnn import _arrays
+from fastnn._backend import core as _core
 from fastnn._config import get_num_threads
 
 

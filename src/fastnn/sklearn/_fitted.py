@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _core
 from fastnn._arguments import NativeLoss
+from fastnn._backend import core as _core
 from fastnn._model import MLP
 from fastnn.sklearn._data import native_rows
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from fastnn import _core
 from fastnn._arguments import NativeLoss
+from fastnn._backend import core as _core
 from fastnn._model import MLP
 from fastnn.sklearn._data import Rows
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 
-from fastnn import _core
 from fastnn._arguments import OUTPUT_ONLY
+from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn.losses import Loss
 from fastnn.optimizers import OPTIMIZERS, Optimizer

@@ -8,6 +8,7 @@ from fastnn._bench.peers.jax_ import JaxPredictor, JaxScanTrainer, JaxTrainer
 from fastnn._bench.peers.numba_ import NumbaPredictor, NumbaTrainer
 from fastnn._bench.peers.numpy_ import NumpyPredictor, NumpyTrainer
 from fastnn._bench.peers.onnx_ import OnnxPredictor
+from fastnn._bench.peers.portable_ import PortablePredictor, PortableTrainer
 from fastnn._bench.peers.sklearn_ import SklearnPredictor, SklearnTrainer
 from fastnn._bench.peers.torch_ import TorchCompilePredictor, TorchCompileTrainer, TorchPredictor, TorchTrainer
 
@@ -24,6 +25,7 @@ TRAINERS: dict[str, type[Trainer]] = {
         JaxTrainer,
         JaxScanTrainer,
         NumbaTrainer,
+        PortableTrainer,
     )
 }
 PREDICTORS: dict[str, type[Predictor]] = {
@@ -37,6 +39,7 @@ PREDICTORS: dict[str, type[Predictor]] = {
         JaxPredictor,
         OnnxPredictor,
         NumbaPredictor,
+        PortablePredictor,
     )
 }
 

@@ -1,0 +1,96 @@
+"""The library's own portable backend, which takes the place of the kernels where they couldn't be compiled."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn._arguments import native_loss
+from fastnn._bench.peers import _threads
+from fastnn._bench.peers._contestant import Predictor, Trainer
+from fastnn._bench.works import RATE, Array, PredictionWork, TrainingWork, activations_of, initial_parameters, optimizer_of
+from fastnn._native import native_optimizer
+
+if TYPE_CHECKING:
+    from fastnn._portable import Network, Run
+
+
+class PortableTrainer(Trainer):
+    """The step in plain Numba, many batches in one compiled call."""
+
+    name = "fastnn portable"
+    modules = ("numba", "scipy")
+    multiplies_by_blas = True
+
+    def __init__(self, work: TrainingWork, n_threads: int) -> None:
+        importlib.import_module("scipy.linalg.cython_blas")  # which is limited where it is loaded
+        _threads.limit(n_threads)
+        from fastnn._portable import Run
+
+        self._run_of: type[Run] = Run
+        self._work, self._network = work, _network(work)
+        self._optimizer = native_optimizer(optimizer_of(work))
+        self._moments = np.zeros((self._optimizer["moments"], self._network.storage.size), work.dtype)
+        self._bits, self._updates = np.random.default_rng(0).bit_generator, 0
+
+    def prepare(self, X: Array, y: Array) -> None:
+        """Keep the data."""
+        self._data = X, y
+
+    def train(self, epochs: int) -> None:
+        """Train for whole epochs."""
+        run = self._run_of(
+            self._network,
+            native_loss("mse", "identity"),
+            self._optimizer,
+            self._moments,
+            self._updates,
+            *self._data,
+            labels=False,
+            sample_weight=None,
+            batch_size=self._work.case.batch_size,
+            n_epochs=epochs,
+            shuffle=self._work.shuffled,
+            bit_generator=self._bits,
+            n_threads=1,
+        )
+        run.set_rates(np.full(1, RATE))
+        run.advance(math.inf, epochs)
+        self._updates = run.updates
+
+    def parameters(self) -> list[Array]:
+        """Return ``[W1, b1, W2, …]``."""
+        return _parameters(self._network)
+
+
+class PortablePredictor(Predictor):
+    """Its predictions, layer by layer in NumPy."""
+
+    name = "fastnn portable"
+    multiplies_by_blas = True
+
+    def __init__(self, work: PredictionWork, n_threads: int) -> None:
+        _threads.limit(n_threads)
+        self._network = _network(work)
+
+    def predict(self, X: Array) -> Array:
+        """Return the outputs."""
+        return self._network.predict(X)
+
+
+def _network(work: TrainingWork | PredictionWork) -> Network:
+    from fastnn._portable import Network
+
+    layer_sizes = work.case.layer_sizes if isinstance(work, TrainingWork) else work.layer_sizes
+    activations = activations_of(work)
+    network = Network(layer_sizes, tuple(activations), (0.0,) * len(activations), work.dtype)
+    for view, initial in zip(_parameters(network), initial_parameters(work), strict=True):
+        view[...] = initial
+    return network
+
+
+def _parameters(network: Network) -> list[Array]:
+    return [p for pair in zip(network.weights, network.biases, strict=True) for p in pair]

@@ -1,0 +1,92 @@
+"""Rows of the user's arrays, of any type and strides, brought into the network's type a piece at a time."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+Chosen: TypeAlias = "slice | NDArray[np.int64]"
+
+
+class SparseRows:
+    """Rows of which only some elements are stored (CSR): those of row i are values[row_starts[i]:row_starts[i + 1]]."""
+
+    def __init__(self, values: Array, columns: Array, row_starts: Array, n_columns: int) -> None:
+        self.values = np.ascontiguousarray(values)
+        self.columns = np.ascontiguousarray(columns, np.int32)
+        self.row_starts = np.array(row_starts, np.int64)
+        n_rows, n_entries = len(self.row_starts) - 1, min(len(self.values), len(self.columns))
+        lengths = np.diff(self.row_starts)
+        if n_rows < 0 or self.row_starts[0] != 0 or self.row_starts[n_rows] > n_entries or (lengths < 0).any():
+            raise ValueError("row_starts must rise from 0 to no more than the number of elements")
+        used = self.columns[: self.row_starts[n_rows]]
+        if len(used) and (used.min() < 0 or used.max() >= n_columns):
+            raise ValueError(f"columns must be 0 to {n_columns - 1}")
+        self.shape = (n_rows, n_columns)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def entries(self, chosen: Chosen) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return of every element stored in some rows, which of these rows it is in, and its place in `values`."""
+        starts, ends = self.row_starts[:-1][chosen], self.row_starts[1:][chosen]
+        lengths = ends - starts
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        return rows, np.arange(len(rows)) + np.repeat(ends - np.cumsum(lengths), lengths)
+
+    def dense(self, chosen: Chosen) -> Array:
+        """Return some rows as an array; elements of one place add up."""
+        rows, places = self.entries(chosen)
+        n_rows = len(self.row_starts[:-1][chosen])
+        out = np.zeros((n_rows, self.shape[1]), self.values.dtype)
+        np.add.at(out, (rows, self.columns[places]), self.values[places])
+        return out
+
+
+def readable(a: Array) -> bool:
+    """Return whether rows can be read from an array of this type."""
+    return a.dtype.isnative and (a.dtype.kind in "iub" or a.dtype in (np.float32, np.float64))
+
+
+def check_sparse(a: SparseRows, argument: str, n_rows: int, n_columns: int, dtype: DTypeLike) -> None:
+    """Raise ValueError or TypeError unless sparse rows have that shape, and values of that type."""
+    if a.shape != (n_rows, n_columns):
+        raise ValueError(f"{argument}: got shape {a.shape}, expected ({n_rows}, {n_columns})")
+    if a.values.dtype != dtype:
+        raise TypeError(f"{argument}: values of {a.values.dtype} must be converted before")
+
+
+def check_rows(a: Array, argument: str, n_rows: int, n_columns: int, labels: bool = False) -> None:
+    """Raise ValueError or TypeError unless rows of that shape can be read from an array."""
+    if not readable(a):
+        raise TypeError(f"{argument}: arrays of {a.dtype} must be converted before")
+    if labels:
+        if a.shape != (n_rows,) or a.dtype.kind not in "iu":
+            raise ValueError(f"{argument}: got {a.dtype} of shape {a.shape}, expected {n_rows} integer labels")
+    elif a.ndim == 1:
+        if n_rows != 1 or a.shape[0] != n_columns:
+            raise ValueError(f"{argument}: got shape {a.shape}, expected ({n_columns},) or (n, {n_columns})")
+    elif a.shape != (n_rows, n_columns):
+        raise ValueError(f"{argument}: got shape {a.shape}, expected ({n_rows}, {n_columns})")
+
+
+def read_x(x: Array | SparseRows, chosen: Chosen, dtype: DTypeLike) -> Array:
+    """Return some rows (n, n_in) in the network's type: contiguous, aligned and, as compiled functions ask, writable."""
+    return _plain(x.dense(chosen) if isinstance(x, SparseRows) else np.atleast_2d(x)[chosen], dtype)
+
+
+def read_y(y: Array, chosen: Chosen, n_out: int, labels: bool, dtype: DTypeLike) -> Array:
+    """Return some targets (n, n_out) in the network's type; of labels, rows with a single 1."""
+    if labels:
+        return _plain(y[chosen][:, np.newaxis] == np.arange(n_out), dtype)
+    return read_x(y, chosen, dtype)
+
+
+def _plain(rows: Array, dtype: DTypeLike) -> Array:
+    if rows.dtype == np.bool_:  # NumPy takes any byte but 0 for True
+        rows = rows.view(np.uint8) != 0
+    with np.errstate(over="ignore"):
+        return np.require(rows, dtype, ["C", "A", "W"])

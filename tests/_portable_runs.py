@@ -1,0 +1,83 @@
+"""Runs of the portable backend with the arguments that a trainer would pass."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from fastnn import SGD, _arrays, _portable
+from fastnn._arguments import native_loss
+from fastnn._native import native_optimizer
+from fastnn._portable import _run
+
+SIZES = (3, 8, 5, 2)
+DTYPES = [np.float64, np.float32]
+TOLERANCE = {np.float64: 1e-9, np.float32: 2e-4}
+
+
+def run_step_as(how, monkeypatch):
+    """Run the step as NumPy does, or as Numba compiles it."""
+    if how == "plain":
+        monkeypatch.setattr(_run, "train", getattr(_run.train, "py_func", _run.train))
+    elif not _portable.COMPILED:
+        pytest.skip("needs Numba and SciPy")
+
+
+class Setting(NamedTuple):
+    """Of a run."""
+
+    loss: str = "mse"
+    optimizer: object = SGD(0.1)
+    batch_size: int = 8
+    epochs: int = 3
+    seed: int = 7
+    shuffle: bool = True
+    sample_weight: object = None
+
+
+def network_of(model):
+    """Return a portable network like a model."""
+    dropout = (*model.dropout, 0.0)
+    network = _portable.Network(model.layer_sizes, model.activations, dropout, model.dtype)
+    for view, array in zip(network.weights + network.biases, model.weights + model.biases, strict=True):
+        view[...] = array
+    return network
+
+
+def run_of(network, X, y, setting, bits=None, native=None, penalties=None, **options):
+    """Return a portable run, and the moments that it changes."""
+    optimizer = native_optimizer(setting.optimizer, **(penalties or {})) | (native or {})
+    moments = np.zeros((optimizer["moments"], network.storage.size), network.dtype)
+    y, labels = _arrays.targets("y", y, len(X), network.layer_sizes[-1], setting.loss, network.dtype)
+    run = _portable.Run(
+        network,
+        native_loss(setting.loss, network.activations[-1]),
+        optimizer,
+        moments,
+        0,
+        X,
+        y,
+        labels,
+        setting.sample_weight,
+        setting.batch_size,
+        setting.epochs,
+        setting.shuffle,
+        bits or np.random.default_rng(setting.seed).bit_generator,
+        1,
+        **options,
+    )
+    run.set_rates(np.full(1, setting.optimizer.learning_rate))
+    return run, moments
+
+
+def assert_close(network, weights, biases, dtype):
+    for got, wanted in zip(network.weights + network.biases, [*weights, *biases], strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * np.abs(wanted).max())
+
+
+def arrays_of(network, vector):
+    """Return the weights and biases in a vector that is laid out like a network's storage."""
+    weights, biases = network.views(vector)
+    return [*weights, *biases]

@@ -1,0 +1,153 @@
+"""Runs of the portable backend beside the compiled one's: other definitions, orders, sparse rows, and how a run ends."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from _helpers import data, model_of
+from _portable_runs import SIZES, Setting, arrays_of, assert_close, network_of, run_of, run_step_as
+
+from fastnn import SGD, Adam, AdamW, RMSProp, _backend, _portable
+from fastnn._arguments import native_loss
+from fastnn._backend import core as _core
+from fastnn._native import native_optimizer
+
+
+@pytest.fixture(params=["plain", "compiled"])
+def step(request, monkeypatch):
+    """How the step is run."""
+    run_step_as(request.param, monkeypatch)
+
+
+# ---- Beside the compiled backend ----
+
+
+def assert_compiled(model, X, y, setting, native=None, bits=np.random.PCG64, **options):
+    """Train both with one another's arguments, and compare losses, parameters and moments."""
+    if _backend.portable is not None:
+        pytest.skip("needs the compiled extension")
+    network, order = network_of(model), options.pop("order", None)
+    our_order = None if order is None else order.copy()
+    ours, moments = run_of(network, X, y, setting, bits(5), native, order=our_order, **options)
+    optimizer = native_optimizer(setting.optimizer) | (native or {})
+    theirs_moments = _core.aligned_zeros((optimizer["moments"], model._network.storage.size), model.dtype)
+    inputs = X if isinstance(X, np.ndarray) else _core.SparseRows(X.values, X.columns, X.row_starts, X.shape[1])
+    theirs = _core.Run(
+        model._network,
+        native_loss(setting.loss, model.activations[-1]),
+        optimizer,
+        theirs_moments,
+        0,
+        inputs,
+        y,
+        False,
+        setting.sample_weight,
+        setting.batch_size,
+        setting.epochs,
+        setting.shuffle,
+        bits(5),
+        1,
+        order=order,
+        **options,
+    )
+    theirs.set_rates(np.linspace(0.1, 0.01, theirs.steps * setting.epochs))
+    ours.set_rates(np.linspace(0.1, 0.01, ours.steps * setting.epochs))
+    assert ours.steps == theirs.steps
+    assert ours.advance(math.inf, 2) == theirs.advance(math.inf, 2) == "paused"
+    assert (ours.epoch, ours.updates) == (theirs.epoch, theirs.updates)
+    assert ours.advance(math.inf, 99) == theirs.advance(math.inf, 99) == "finished"
+    assert ours.last_rate(1) == theirs.last_rate(1)
+    np.testing.assert_allclose(ours.epoch_loss, theirs.epoch_loss, rtol=1e-9)
+    if order is not None:
+        np.testing.assert_array_equal(our_order, order)
+    if isinstance(X, np.ndarray):  # of sparse rows the compiled loop knows penalties by the epoch only
+        np.testing.assert_allclose(ours.batch_loss, theirs.batch_loss, rtol=1e-9)
+    assert_close(network, model.weights, model.biases, np.float64)
+    for mine, other in zip(moments, theirs_moments, strict=True):
+        for got, wanted in zip(arrays_of(network, mine), arrays_of(model._network, other), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-8, atol=1e-8 * np.abs(wanted).max())
+
+
+@pytest.mark.usefixtures("step")
+@pytest.mark.parametrize(
+    ("optimizer", "native"),
+    [
+        (Adam(0.01), {"epsilon_hat": True, "epsilon": 1e-3}),
+        (SGD(0.1, momentum=0.9), {"rate_in_velocity": True}),
+        (SGD(0.1, momentum=0.9, nesterov=True), {"rate_in_velocity": True}),
+        (AdamW(0.01), {"l1": 0.01, "l2": 0.1, "penalty_per_weight": True}),
+        (RMSProp(0.01), {"clip_norm": 0.05, "l2": 0.1}),
+    ],
+    ids=repr,
+)
+def test_other_definitions(optimizer, native):
+    X, y = data(45, 3, 2)
+    weight = np.random.default_rng(3).uniform(0, 2, 45)
+    setting = Setting(optimizer=optimizer, epochs=4, sample_weight=weight)
+    assert_compiled(model_of(SIZES, dropout=0.2), X, y, setting, native, loss_by_rows=True)
+
+
+@pytest.mark.usefixtures("step")
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.SFC64])
+def test_order(bits):
+    """Permutations of permutations, as scikit-learn has them."""
+    X, y = data(45, 3, 2)
+    setting = Setting(epochs=4)
+    assert_compiled(model_of(SIZES, dropout=0.3), X, y, setting, bits=bits, order=np.arange(45)[::-1].copy())
+    assert_compiled(model_of(SIZES), X.astype(np.float32), y, setting, bits=bits)
+
+
+def sparse_rows(density=0.1, rows=45, columns=70):
+    """Return sparse rows, and the same as an array."""
+    rng = np.random.default_rng(4)
+    X = np.where(rng.random((rows, columns)) < density, rng.normal(size=(rows, columns)), 0.0)
+    starts = np.concatenate([[0], np.cumsum((X != 0).sum(axis=1))])
+    return _portable.SparseRows(X[X != 0], np.nonzero(X)[1], starts, columns), X
+
+
+@pytest.mark.usefixtures("step")
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_sparse(shuffle, lazy):
+    X, dense = sparse_rows()
+    setting = Setting(optimizer=Adam(0.01), epochs=4, shuffle=shuffle)
+    y = np.sin(dense @ np.random.default_rng(1).normal(size=(70, 2)))
+    assert_compiled(model_of((70, 12, 2)), X, y, setting, {"lazy": lazy, "l2": 0.1})
+    network = network_of(model_of((70, 12, 2)))
+    np.testing.assert_array_equal(network.predict(X), network.predict(dense))
+
+
+# ---- The end of a run ----
+
+
+@pytest.mark.usefixtures("step")
+def test_divergence_restores():
+    X, y = data(45, 3, 2)
+    model = model_of(SIZES, "identity", dropout=0.1)
+    network, bits = network_of(model), np.random.PCG64(7)
+    before = network.storage.copy()
+    run, moments = run_of(network, X, y, Setting(optimizer=SGD(1e150, momentum=0.9), shuffle=False), bits)
+    assert run.advance(math.inf, 3) == "diverged"
+    assert (run.epoch, run.updates) == (0, 0)
+    np.testing.assert_array_equal(network.storage, before)
+    assert not moments.any()
+    # Random numbers were drawn for the two batches that were seen, as the compiled loop draws them.
+    rng = np.random.Generator(np.random.PCG64(7))
+    rng.integers(0, 2**64, 2 if run.batch_loss < 1e100 else 3, dtype=np.uint64)
+    assert bits.state == rng.bit_generator.state
+
+
+def test_slices_of_time():
+    X, y = data(45, 3, 2)
+    whole, parts = (network_of(model_of(SIZES)) for _ in range(2))
+    setting = Setting(epochs=20, batch_size=1)
+    run_of(whole, X, y, setting)[0].advance(math.inf, 20)
+    run, _ = run_of(parts, X, y, setting)
+    statuses = []
+    while not statuses or statuses[-1] == "paused":
+        statuses.append(run.advance(0.0, 20))
+    assert len(statuses) > 5
+    np.testing.assert_array_equal(parts.storage, whole.storage)
+    assert (run.epoch_seconds > 0).all()
