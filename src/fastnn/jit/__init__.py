@@ -11,5 +11,6 @@ except ImportError as error:
     raise ImportError(f'fastnn.jit needs Numba: pip install "fastnn-cpu[jit]" ({error})') from error
 
 from fastnn.jit._activation import activation
+from fastnn.jit._loss import loss
 
-__all__ = ["activation"]
+__all__ = ["activation", "loss"]
