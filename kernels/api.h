@@ -30,6 +30,9 @@ constexpr int64_t chunk_rows = 512;  // larger batches go through in pieces of t
 // n values of float or double, as the network has: a = f(z), and slope = f'(z) if slope is not null. a may be z.
 using CustomActivation = void (*)(const void *z, void *a, void *slope, int64_t n);
 
+// n elements of a target y and a prediction p: value = f(y, p), and gradient = its derivative by p. All are apart.
+using CustomLoss = void (*)(const void *y, const void *p, void *value, void *gradient, int64_t n);
+
 // A dense layer. Offsets count elements of the one parameter storage. Rows are padded to whole blocks of 64 bytes, zeros
 // that stay zero, except a narrow layer's outputs: those stand without padding, so that elementwise work is one flat loop.
 struct Layer {
@@ -67,6 +70,7 @@ struct Loss {
     bool per_row;            // the mean is over rows, not over elements
     double factor;           // of loss and gradient
     double value_factor;     // of the loss alone
+    CustomLoss custom;       // the user's own, if not null
 };
 
 struct Optimizer {

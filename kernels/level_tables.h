@@ -18,6 +18,12 @@ template <class T> constexpr LossKernel<T> loss_kernels[] = {
     FASTNN_LOSSES(ROW)
 #undef ROW
 };
+// delta and value of rows of outputs; see elementwise_loss.
+template <class T>
+T evaluate_loss(const Loss &loss, const T *out, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row) {
+    if (loss.custom) return custom_loss(loss.custom, out, y, scale, delta, rows * row);
+    return loss_kernels<T>[loss.kind](out, y, scale, delta, rows, n, row, T(loss.parameter));
+}
 // A loss of whole rows, padding included, not of elements one by one.
 template <class T> bool takes_rows(const Loss &loss) { return loss_kernels<T>[loss.kind] == cross_entropy_loss<T>; }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "activations.h"
+#include "api.h"
 
 namespace {
 
@@ -60,6 +61,15 @@ template <class T> struct BinaryCrossEntropy {
     FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return sigmoid(z) - y; }
 };
 
+// add(i, v, access) for the vectors from 0 to count, v being their places in a block.
+template <class T, class Add> FASTNN_INLINE void add_vectors(int64_t count, Add add) {
+    int64_t i = 0;
+    for (; i + block_lanes<T> <= count; i += block_lanes<T>)
+#pragma GCC unroll 4
+        for (int v = 0; v < block_vectors; v++) add(i + v * lanes<T>, v, Whole<T>{});
+    for (int v = 0; i < count; i += lanes<T>, v++) add(i, v, Part<T>{count - i < lanes<T> ? count - i : lanes<T>});
+}
+
 // Rows of n values, `row` elements apart. delta = scale * gradient; returned is the sum of scale * value, in partial sums
 // over the lanes of a block. scale holds the weight of each element in the mean, 0 in the padding.
 template <class T, template <class> class L>
@@ -67,16 +77,30 @@ T elementwise_loss(const T *z, const T *y, const T *scale, T *delta, int64_t row
     const Vec<T> p = splat(parameter);
     const int64_t count = rows * row;
     Vec<T> sums[block_vectors] = {};
-    const auto add = [=, &sums](int64_t i, int v, auto access) {
+    add_vectors<T>(count, [=, &sums](int64_t i, int v, auto access) {
         const Vec<T> zi = access.load(z + i), yi = access.load(y + i), si = access.load(scale + i);
         sums[v] = fma(si, L<T>::value(zi, yi, p), sums[v]);
         access.store(delta + i, si * L<T>::gradient(zi, yi, p));
-    };
-    int64_t i = 0;
-    for (; i + block_lanes<T> <= count; i += block_lanes<T>)
-#pragma GCC unroll 4
-        for (int v = 0; v < block_vectors; v++) add(i + v * lanes<T>, v, Whole<T>{});
-    for (int v = 0; i < count; i += lanes<T>, v++) add(i, v, Part<T>{count - i < lanes<T> ? count - i : lanes<T>});
+    });
+    return sum_block<T>(sums);
+}
+
+// Likewise one of the user's own, which may not be finite where scale is 0: in the padding and in rows without weight.
+template <class T>
+T custom_loss(fastnn::CustomLoss function, const T *a, const T *y, const T *scale, T *delta, int64_t count) {
+    constexpr int64_t piece = 64 * block_lanes<T>;
+    alignas(block_bytes) T values[piece];
+    Vec<T> sums[block_vectors] = {};
+    for (int64_t first = 0; first < count; first += piece) {
+        const int64_t n = count - first < piece ? count - first : piece;
+        function(y + first, a + first, values, delta + first, n);
+        add_vectors<T>(n, [=, &sums, &values](int64_t i, int v, auto access) {
+            const Vec<T> si = access.load(scale + first + i), value = access.load(values + i);
+            const Vec<T> gradient = access.load(delta + first + i);
+            sums[v] = fma(si, si == 0 ? Vec<T>{} : value, sums[v]);
+            access.store(delta + first + i, si * (si == 0 ? Vec<T>{} : gradient));
+        });
+    }
     return sum_block<T>(sums);
 }
 

@@ -153,8 +153,8 @@ template <class T> class Step {
         const Buffers<T> &b = layers_[network_.n_layers - 1];
         for (int64_t i = rows.begin; i < rows.end; i += row_group) {
             const int64_t count = rows.end - i < row_group ? rows.end - i : row_group, at = i * last.row;
-            partial_[i / row_group] = loss_kernels<T>[loss_->kind](b.out + at, target_ + at, scale_ + at, b.delta + at, count,
-                                                                   last.n_out, last.row, T(loss_->parameter));
+            partial_[i / row_group] =
+                evaluate_loss<T>(*loss_, b.out + at, target_ + at, scale_ + at, b.delta + at, count, last.n_out, last.row);
         }
         if (needs_.any() && !loss_->from_logits) times_slope(network_.n_layers - 1, rows);
     }

@@ -34,8 +34,7 @@ template <class T> class TinyStep {
         }
         for (int64_t l = 0; l < network_.n_layers; l++) forward(l);
         const int64_t end = network_.n_layers - 1;
-        const double value = double(loss_kernels<T>[loss_.kind](out_[end], target_, scale_, delta_[end], last.n_out, block, block,
-                                                                T(loss_.parameter)));
+        const double value = double(evaluate_loss<T>(loss_, out_[end], target_, scale_, delta_[end], last.n_out, block, block));
         if (!loss_.from_logits) times_slope(end);
         for (int64_t l = end; l > 0; l--) backward(l);
         return value * loss_.value_factor;

@@ -160,9 +160,9 @@ template <class T> class Trainer {
             if (t_.row == 0) loss += deferred / weight;
             else t_.loss_sum += deferred;
         }
+        if (t_.row == 0) t_.snapshot_updates = t_.updates;
         infinite_penalty_ = !std::isfinite(loss) || !std::isfinite(t_.loss_sum);
         if (infinite_penalty_) return;
-        if (t_.row == 0) t_.snapshot_updates = t_.updates;
         t_.batch_loss = loss;
         t_.loss_sum += loss * weight;
         t_.weight_sum += weight;

@@ -1,4 +1,4 @@
-"""Activations of one's own for several test files, with NumPy's formulas of them."""
+"""Activations and losses of one's own for several test files, with NumPy's formulas of activations."""
 
 from __future__ import annotations
 
@@ -49,6 +49,36 @@ def sine(z):
     return math.sin(z)
 
 
+@jit.activation(derivative=lambda z: 1.0 / (1.0 + z * z))
+def arctan(z):
+    return math.atan(z)
+
+
+@jit.loss(gradient=lambda y_true, y_pred: y_pred - y_true)
+def half_error(y_true, y_pred):
+    """Return scikit-learn's squared error."""
+    e = y_pred - y_true
+    return 0.5 * e * e
+
+
+@jit.loss(gradient=lambda y, p: 2.0 * (p - y))
+def squares(y, p):
+    """Return the squared error."""
+    return (p - y) * (p - y)
+
+
+@jit.loss(gradient=lambda y_true, y_pred: math.tanh(y_pred - y_true))
+def log_cosh(y_true, y_pred):
+    e = abs(y_pred - y_true)
+    return e + math.log1p(math.exp(-2.0 * e)) - math.log(2.0)
+
+
+@jit.loss(gradient=lambda y, p: math.exp(p) - y / p, check_range=(0.1, 3), name="odd one")
+def odd(y, p):
+    """Return a loss that is infinite or NaN for the zeros of the padding."""
+    return math.exp(p) - y * math.log(p)
+
+
 FORMULAS = {
     leaky: (lambda z: np.where(z > 0, z, 0.01 * z), lambda z: np.where(z > 0, 1.0, 0.01)),
     swish: (lambda z: z / (1 + np.exp(-z)), lambda z: reference.silu_grad(z)),
@@ -56,4 +86,5 @@ FORMULAS = {
     exponential: (np.exp, np.exp),
     root: (lambda z: 1 + np.sqrt(np.abs(z)), lambda z: 0.5 * np.sign(z) / np.sqrt(np.abs(z))),
     sine: (np.sin, np.cos),
+    arctan: (np.arctan, lambda z: 1 / (1 + z * z)),
 }

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
 from _helpers import run_script
 
-from fastnn import MLP, reference
+import fastnn
+from fastnn import MLP, ops, reference
 
 pytest.importorskip("numba")
 
-from _jit_activations import FORMULAS, leaky, swish
+import numba
+from _jit_activations import FORMULAS, arctan, leaky, swish
+from numba.core.caching import NullCache
 
 from fastnn import jit
+from fastnn.jit import _compile
+
+HALF = 0.5
 
 # ---- Values and slopes ----
 
@@ -104,8 +111,6 @@ def test_a_derivative_that_is_meant_to_be_another():
 
 
 def test_compiled_functions_and_calls_between_them():
-    import numba
-
     @numba.njit
     def half(z):
         return 0.5 * z
@@ -122,10 +127,73 @@ def test_division_by_zero_gives_infinity():
 
 
 def test_literals_have_the_networks_type():
-    from fastnn.jit._compile import Loops
+    block = leaky._block(np.dtype("f4"))
+    for function in block._functions.values():
+        function.compile((numba.float32,))
+        assert str(function.nopython_signatures[0]) == "(float32,) -> float32"
 
-    loops = Loops(leaky._function, lambda z: 0.5, "input", np.dtype("f4"))
-    assert str(loops._f.nopython_signatures[0]) == "(float32,) -> float32"
+
+def test_globals_and_cells_have_the_networks_type():
+    scale = 0.1
+    made = jit.activation(derivative=lambda z: scale, check_range=None)(lambda z, a=0.5: scale * z * HALF * math.pi + a)
+    function, derivative = made._block(np.dtype("f4"))._functions.values()
+    call = numba.njit(lambda z: function(z) + derivative(z))
+    call.compile((numba.float32,))
+    assert str(call.nopython_signatures[0].return_type) == "float32"
+
+
+ELEMENTARY = {
+    "exp": [math.exp, np.exp, ops.exp],
+    "expm1": [math.expm1, np.expm1, ops.expm1],
+    "log": [math.log, np.log, ops.log],
+    "log1p": [math.log1p, np.log1p, ops.log1p],
+    "tanh": [math.tanh, np.tanh, ops.tanh],
+    "sigmoid": [ops.sigmoid],
+    "softplus": [ops.softplus],
+}
+
+
+@pytest.mark.parametrize("name", ELEMENTARY)
+def test_elementary_functions_are_the_kernels(name):
+    """By whatever way a function comes by them: they have the kernels' bits, and no call of a C library is left."""
+    z = np.random.default_rng(0).uniform(0.1, 3, 1000).astype(np.float32)
+    forms = [eval("lambda z: f(z)", {"f": function}) for function in ELEMENTARY[name]]
+    forms += [(lambda f: lambda z: f(z))(function) for function in ELEMENTARY[name]]
+    modules = {"math": math, "np": np, "ops": ops, "fastnn": fastnn}
+    forms += [eval(f"lambda z: {module}.{name}(z)", modules) for module in ("ops", "fastnn.ops")]
+    forms += [eval(f"lambda z: {module}.{name}(z)", modules) for module in ("math", "np") if hasattr(modules[module], name)]
+    forms += [eval(f"lambda z: (lambda x: ops.{name}(x))(z)", modules)]
+    for form in forms:
+        made = jit.activation(derivative=lambda z: 0.0, check_range=None)(form)
+        model = MLP((1, 1), output_activation=made, init="zeros")
+        model.weights[0][...] = 1.0
+        np.testing.assert_array_equal(model.predict(z[:, None])[:, 0], getattr(ops, name)(z))
+
+
+def test_arctangents():
+    forms = [eval(f"lambda z: {form}(z)", {"math": math, "np": np}) for form in ("math.atan", "np.arctan")]
+    z = np.concatenate([[-np.inf, -0.0, 0.0, np.inf, np.nan, 1e-310], np.random.default_rng(0).normal(0, 2, 5000)])
+    for form in forms:
+        made = jit.activation(derivative=lambda z: 1.0 / (1.0 + z * z))(form)
+        ulp = np.spacing(np.abs(np.arctan(z)))
+        assert np.nanmax(np.abs(made(z) - np.arctan(z)) / ulp) <= 2
+        np.testing.assert_array_equal(np.signbit(made(z)), np.signbit(np.arctan(z)))
+        np.testing.assert_array_equal(np.isnan(made(z)), np.isnan(z))
+        model = MLP((1, 1), output_activation=made, init="zeros")
+        model.weights[0][...] = 1.0
+        single = np.abs(z[6:].astype(np.float32))
+        error = model.predict(single[:, None])[:, 0] - np.arctan(single.astype(float))
+        assert (np.abs(error) <= 2 * np.spacing(np.arctan(single))).all()
+
+
+@pytest.mark.parametrize("number", ["float", "double"])
+@pytest.mark.parametrize("activation", [leaky, swish, arctan], ids=repr)
+def test_blocks_are_made_of_vectors(activation, number, monkeypatch):
+    dtype = np.dtype(np.float32 if number == "float" else np.float64)
+    monkeypatch.setattr(_compile, "_BLOCKS", {})
+    monkeypatch.setattr(_compile, "cache_of", lambda function, key: NullCache())  # with what the compiler has written
+    block = activation._compiled(dtype)
+    assert re.search(rf"store <\d+ x {number}>", block.inspect_llvm())
 
 
 RIGHT = {"derivative": lambda z: 1.0}
@@ -157,8 +225,8 @@ RIGHT = {"derivative": lambda z: 1.0}
         ({**RIGHT, "uses": "both"}, None, ValueError, "uses: got 'both', expected 'input' or 'output'"),
         ({**RIGHT, "uses": None}, None, ValueError, "uses: got None, expected 'input' or 'output'"),
         ({**RIGHT, "name": 3}, abs, TypeError, "name: got 3, expected a string"),
-        ({**RIGHT, "name": ""}, abs, ValueError, "name: got '', expected one that no built-in"),
-        ({**RIGHT, "name": "relu"}, abs, ValueError, "name: got 'relu', expected one that no built-in"),
+        ({**RIGHT, "name": ""}, abs, ValueError, "name: got '', expected one that nothing built in"),
+        ({**RIGHT, "name": "relu"}, abs, ValueError, "name: got 'relu', expected one that nothing built in"),
         ({**RIGHT, "check_range": 3}, None, TypeError, r"check_range: got 3, expected \(low, high\) or None"),
         ({**RIGHT, "check_range": (1, 2, 3)}, None, TypeError, r"check_range: got \(1, 2, 3\), expected"),
         ({**RIGHT, "check_range": (2, 2)}, None, ValueError, r"check_range: got \(2, 2\), expected \(low, high\) with"),

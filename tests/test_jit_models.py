@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from _helpers import data
 
-from fastnn import MLP, Adam, Trainer
+from fastnn import MLP, Adam, Trainer, _custom, reference
 from fastnn._custom import CustomActivation
 
 pytest.importorskip("numba")
@@ -54,12 +54,13 @@ def test_what_is_no_name_of_a_module_is_not_pickled():
     assert copy.deepcopy(model).activations == model.activations
 
 
-def test_files(tmp_path):
+def test_files(tmp_path, monkeypatch):
     path = tmp_path / "a file"
     model = MLP(SIZES, [leaky, "tanh"], exponential, random_state=0)
     X, y = data(30, 3, 2)
     trainer = Trainer(model, optimizer=Adam(0.01), batch_size=7, random_state=0)
     trainer.run(X, y, 2)
+    monkeypatch.setattr(_custom, "ACTIVATIONS", {"swish": swish})
     for kept, load in ((model, MLP.load), (trainer, Trainer.load)):
         kept.save(path)
         with pytest.raises(ValueError, match=r"a file: custom_activations: got none, expected the one named 'leaky' too$"):
@@ -76,6 +77,28 @@ def test_files(tmp_path):
     assert loaded.model.to_vector().tobytes() == model.to_vector().tobytes()
 
 
+def test_names(tmp_path, monkeypatch):
+    """What has been defined is found by its name wherever a name is taken; of several the last one."""
+    monkeypatch.setattr(_custom, "ACTIVATIONS", {"leaky": leaky, "e to the z": exponential})
+    model = MLP(SIZES, ["leaky", "tanh"], "e to the z", random_state=0)
+    assert model.activations == (leaky, "tanh", exponential)
+    assert MLP(SIZES, "leaky").activations == (leaky, leaky, "identity")
+    X = data(30, 3, 2)[0]
+    layers = reference.forward(model.weights, model.biases, ["leaky", "tanh", "e to the z"], X)
+    np.testing.assert_allclose(model.predict(X), layers[-1][1], rtol=1e-5)
+    for keep, load in ((model.save, MLP.load), (Trainer(model).save, lambda path: Trainer.load(path).model)):
+        keep(tmp_path / "a file")
+        assert load(tmp_path / "a file").activations == model.activations
+
+    other = jit.activation(derivative=lambda z: 1.0, name="leaky")(lambda z: z)
+    assert MLP.load(tmp_path / "a file").activations[0] is MLP(SIZES, "leaky").activations[0] is other
+    assert MLP.load(tmp_path / "a file", custom_activations=[leaky]).activations[0] is leaky
+    with pytest.raises(ValueError, match="derivative"):
+        jit.activation(derivative=lambda z: 2.0, name="wrong")(lambda z: z)
+    with pytest.raises(ValueError, match="activation: got 'wrong'"):
+        MLP(SIZES, "wrong")
+
+
 @pytest.mark.parametrize("given", [leaky, "leaky", None, ["leaky"], [leaky, 3]])
 def test_what_is_given_for_a_file_is_checked(given, tmp_path):
     MLP(SIZES).save(tmp_path / "a file")
@@ -84,7 +107,8 @@ def test_what_is_given_for_a_file_is_checked(given, tmp_path):
             load(tmp_path / "a file", custom_activations=given)
 
 
-def test_names_tell_a_networks_activations_apart():
+def test_names_tell_a_networks_activations_apart(monkeypatch):
+    monkeypatch.setattr(_custom, "ACTIVATIONS", {})
     other = jit.activation(derivative=lambda z: 1.0, name="leaky")(lambda z: z)
     assert MLP(SIZES, [leaky, leaky], leaky)
     for arguments in (([leaky, other],), (leaky, other)):

@@ -60,6 +60,14 @@ def test_links():
         assert loss.links == links.get(name, ())
 
 
+def test_targets_and_means():
+    per_row = {"cross_entropy"}
+    domains = {"poisson": (0, math.inf), "binary_cross_entropy": (0, 1), "cross_entropy": (0, 1)}
+    for name, loss in LOSSES.items():
+        assert loss.per_row == loss.takes_labels == (name in per_row)
+        assert loss.domain == domains.get(name, (-math.inf, math.inf))
+
+
 @pytest.mark.parametrize("loss", NAMES.values())
 def test_is_a_value(loss):
     assert loss() == loss()
@@ -96,6 +104,8 @@ def test_quantile_ends_are_left_out():
 def test_base_class_is_no_loss():
     with pytest.raises(TypeError, match="Loss is a base class, expected one of mse, mae"):
         Loss()
+    with pytest.raises(TypeError, match="abstract"):
+        losses.CustomLoss()
 
 
 def test_resolve():

@@ -68,6 +68,24 @@ def test_an_activation_of_ones_own():
     np.testing.assert_allclose(parameters_of(fitted), parameters_of(expected), rtol=1e-9)
     copy = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(copy.predict_proba(X), fitted.predict_proba(X))
+    by_name = classifier(activation="leaky").fit(X, y)
+    np.testing.assert_array_equal(parameters_of(by_name), parameters_of(fitted))
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_loss_of_ones_own(solver):
+    pytest.importorskip("numba")
+    from _jit_activations import half_error
+
+    fitted = regressor(loss=half_error, solver=solver).fit(X_numbers, y_numbers)
+    expected = regressor(solver=solver).fit(X_numbers, y_numbers)
+    np.testing.assert_allclose(parameters_of(fitted), parameters_of(expected), rtol=1e-7)
+    copy = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(copy.predict(X_numbers), fitted.predict(X_numbers))
+    by_name = regressor(loss="half_error", solver=solver).fit(X_numbers, y_numbers)
+    np.testing.assert_array_equal(parameters_of(by_name), parameters_of(fitted))
+    with pytest.raises(ValueError, match="^loss: got "):
+        fitted.to_sklearn()
 
 
 @pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", losses.Quantile(0.9), losses.Huber(0.1)], ids=repr)

@@ -9,16 +9,17 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastnn import _custom
 from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation, check_names
 from fastnn._scalars import integer, real
-from fastnn.losses import Loss
+from fastnn.losses import CustomLoss, Loss
 from fastnn.losses import resolve as resolve_loss
 
 Activation: TypeAlias = str | CustomActivation
 
 OUTPUT_ONLY = ("softmax", "exp")
-_OR_CUSTOM = "; or what fastnn.jit.activation makes"
+_OR_CUSTOM = "; or what fastnn.jit.activation makes, or its name"
 _MOST_ELEMENTS = 2**43
 
 
@@ -31,6 +32,7 @@ class NativeLoss(NamedTuple):
     per_row: bool  # the mean is over rows, not over elements
     factor: float = 1.0  # of loss and gradient
     value_factor: float = 1.0  # of the loss alone
+    custom: CustomLoss | None = None
 
 
 def native_loss(loss: str | Loss, output_activation: Any) -> NativeLoss:
@@ -41,7 +43,8 @@ def native_loss(loss: str | Loss, output_activation: Any) -> NativeLoss:
         raise ValueError(
             f"loss: got {resolved.name!r} for a model with output_activation={output_activation!r}, expected {expected}"
         )
-    return NativeLoss(resolved.name, resolved.parameter, bool(resolved.links), resolved.name == "cross_entropy")
+    custom = resolved if isinstance(resolved, CustomLoss) else None
+    return NativeLoss(resolved.name, resolved.parameter, bool(resolved.links), resolved.per_row, custom=custom)
 
 
 def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
@@ -63,12 +66,21 @@ def layer_activations(
     activation: Activation | Sequence[Activation], output_activation: Activation, n_hidden: int
 ) -> tuple[Activation, ...]:
     """Return one a layer, the output layer's last."""
-    activations = (*_hidden_activations(activation, n_hidden), output_activation)
-    if not isinstance(output_activation, CustomActivation) and output_activation not in _core.ACTIVATIONS:
-        expected = f"one of {', '.join(_core.ACTIVATIONS)}{_OR_CUSTOM}"
-        raise ValueError(f"output_activation: got {output_activation!r}, expected {expected}")
+    hidden = _hidden_activations(activation, n_hidden)
+    activations = (*hidden, _activation("output_activation", output_activation, _core.ACTIVATIONS))
     check_names(activations)
     return activations
+
+
+def _activation(argument: str, given: Activation, allowed: Sequence[str]) -> Activation:
+    """Return a name of a built-in one, and one of the user's own as the object."""
+    if isinstance(given, CustomActivation):
+        return given
+    if isinstance(given, str) and given in _custom.ACTIVATIONS:
+        return _custom.ACTIVATIONS[given]
+    if given not in allowed:
+        raise ValueError(f"{argument}: got {given!r}, expected one of {', '.join(allowed)}{_OR_CUSTOM}")
+    return given
 
 
 def _hidden_activations(activation: Activation | Sequence[Activation], n_hidden: int) -> tuple[Activation, ...]:
@@ -82,10 +94,7 @@ def _hidden_activations(activation: Activation | Sequence[Activation], n_hidden:
             raise ValueError(f"activation: got {len(given)} of them, expected {n_hidden}: one a hidden layer")
     else:
         raise TypeError(f"activation: got {activation!r}, expected a name or a list with one a hidden layer{_OR_CUSTOM}")
-    for each in given:
-        if not isinstance(each, CustomActivation) and each not in allowed:
-            raise ValueError(f"activation: got {each!r}, expected one of {', '.join(allowed)}{_OR_CUSTOM}")
-    return given * count
+    return tuple(_activation("activation", each, allowed) for each in given) * count
 
 
 def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> tuple[float, ...]:

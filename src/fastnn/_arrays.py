@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastnn._backend import core as _core
 from fastnn._scalars import integer
+from fastnn.losses import Loss
 
 Rows: TypeAlias = NDArray[Any] | _core.SparseRows
 
@@ -175,7 +176,7 @@ def check_finite(argument: str, array: NDArray[Any], dtype: np.dtype[Any]) -> No
 
 
 def targets(
-    argument: str, value: Any, n_rows: int, n_out: int, loss: str, dtype: np.dtype[Any]
+    argument: str, value: Any, n_rows: int, n_out: int, loss: Loss, dtype: np.dtype[Any]
 ) -> tuple[NDArray[Any], bool]:
     """Return targets for `n_rows` rows, and whether they are integer labels: (n,) then, else (n, n_out).
 
@@ -185,7 +186,7 @@ def targets(
         If type, shape or values are not what the loss is defined for.
     """
     array = real_array(argument, value)
-    if loss == "cross_entropy" and n_out > 1 and (array.ndim == 1 or array.shape[1:] == (1,)):
+    if loss.takes_labels and n_out > 1 and (array.ndim == 1 or array.shape[1:] == (1,)):
         return _labels(argument, array, n_rows, n_out), True
     shapes = f"({n_rows}, {n_out})" + (f" or ({n_rows},)" if n_out == 1 else "")
     if array.ndim == 1 and n_out == 1:
@@ -193,15 +194,11 @@ def targets(
     if array.shape != (n_rows, n_out):
         raise ValueError(f"{argument}: got shape {array.shape}, expected {shapes} for the {n_rows} rows of X")
     check_finite(argument, array, dtype)
-    low, high = _DOMAINS.get(loss, (-np.inf, np.inf))
+    low, high = loss.domain
     if low > -np.inf and (array.min() < low or array.max() > high):
         interval = f"between {low} and {high}" if high < np.inf else f">= {low}"
-        raise ValueError(f"{argument}: got values from {array.min()} to {array.max()}, expected {interval} for {loss}")
+        raise ValueError(f"{argument}: got values from {array.min()} to {array.max()}, expected {interval} for {loss.name}")
     return array, False
-
-
-# What the targets of a loss must lie in.
-_DOMAINS = {"binary_cross_entropy": (0, 1), "cross_entropy": (0, 1), "poisson": (0, np.inf)}
 
 
 def _labels(argument: str, array: NDArray[Any], n_rows: int, n_classes: int) -> NDArray[Any]:

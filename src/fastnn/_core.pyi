@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastnn._arguments import NativeLoss
 from fastnn._custom import CustomActivation
 
 ACTIVATIONS: tuple[str, ...]
@@ -78,7 +79,7 @@ class Network:
     def outputs(self, x: NDArray[Any] | SparseRows, n_threads: int | None = None) -> list[NDArray[Any]]: ...
     def gradient(
         self,
-        loss: tuple[str, float, bool, bool, float, float],
+        loss: NativeLoss,
         x: NDArray[Any] | SparseRows,
         y: NDArray[Any],
         labels: bool,
@@ -95,7 +96,7 @@ class Run:
     def __init__(
         self,
         network: Network,
-        loss: tuple[str, float, bool, bool, float, float],
+        loss: NativeLoss,
         optimizer: dict[str, Any],
         moments: NDArray[Any],
         updates: int,
@@ -129,7 +130,7 @@ class Stepper:
     def __init__(
         self,
         network: Network,
-        loss: tuple[str, float, bool, bool, float, float],
+        loss: NativeLoss,
         optimizer: dict[str, Any],
         moments: NDArray[Any],
         updates: int,

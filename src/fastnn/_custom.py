@@ -1,14 +1,19 @@
-"""Activations that are not built in: what networks, their files and the oracle ask of one."""
+"""Activations and losses that are not built in: what networks and files ask of an activation, and which one has a name."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn._backend import core as _core
+
+if TYPE_CHECKING:
+    from fastnn.losses import CustomLoss
+
+_T = TypeVar("_T")
 
 
 class CustomActivation(ABC):
@@ -43,8 +48,13 @@ class CustomActivation(ABC):
         return f"<activation {self.name!r}>"
 
 
-class MissingActivation(ValueError):
-    """A file needs an activation that is neither built in nor given."""
+# By name, the last one of each that fastnn.jit has made in this process.
+ACTIVATIONS: dict[str, CustomActivation] = {}
+LOSSES: dict[str, CustomLoss] = {}
+
+
+class MissingFunction(ValueError):
+    """A file needs an activation or a loss that is neither built in nor given nor defined."""
 
 
 def check_names(activations: Sequence[str | CustomActivation]) -> None:
@@ -55,23 +65,35 @@ def check_names(activations: Sequence[str | CustomActivation]) -> None:
         raise ValueError(f"activation: got different ones named {', '.join(names)}, expected a name for each")
 
 
-def check_given(custom_activations: object) -> Sequence[CustomActivation]:
-    """Return the list of activations that a user gives for a file."""
-    expected = "a list of activations made by fastnn.jit.activation"
-    if not isinstance(custom_activations, Sequence) or isinstance(custom_activations, str):
-        raise TypeError(f"custom_activations: got {custom_activations!r}, expected {expected}")
-    for given in custom_activations:
-        if not isinstance(given, CustomActivation):
-            raise TypeError(f"custom_activations: got {given!r} in it, expected {expected}")
-    check_names(custom_activations)
-    return custom_activations
+def check_given(argument: str, value: object, base: type[Any]) -> Sequence[Any]:
+    """Return the list of activations or losses that a user gives for a file."""
+    kind = argument.removeprefix("custom_")
+    expected = f"a list of {kind} made by fastnn.jit"
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise TypeError(f"{argument}: got {value!r}, expected {expected}")
+    for given in value:
+        if not isinstance(given, base):
+            raise TypeError(f"{argument}: got {given!r} in it, expected {expected}")
+    return value
 
 
-def by_names(names: Sequence[Any], custom_activations: Sequence[CustomActivation]) -> list[Any]:
-    """Return a file's activations: the given objects where it has their names, all else as it is."""
-    given = {activation.name: activation for activation in custom_activations}
-    for name in names:
-        if isinstance(name, str) and name not in _core.ACTIVATIONS and name not in given:
-            listed = ", ".join(map(repr, given)) or "none"
-            raise MissingActivation(f"custom_activations: got {listed}, expected the one named {name!r} too")
-    return [given.get(name, name) for name in names]
+def activations_named(names: Sequence[Any], given: Sequence[CustomActivation]) -> list[Any]:
+    """Return a file's activations: objects for the names of custom ones, all else as it is."""
+    custom = [isinstance(name, str) and name not in _core.ACTIVATIONS for name in names]
+    by_name = {activation.name: activation for activation in given}
+    found = zip(names, custom, strict=True)
+    return [_find("custom_activations", name, by_name, ACTIVATIONS) if own else name for name, own in found]
+
+
+def loss_named(name: str, given: Sequence[CustomLoss]) -> CustomLoss:
+    """Return the loss that a file names."""
+    return _find("custom_losses", name, {loss.name: loss for loss in given}, LOSSES)
+
+
+def _find(argument: str, name: str, given: Mapping[str, _T], defined: Mapping[str, _T]) -> _T:
+    if name in given:
+        return given[name]
+    if name in defined:
+        return defined[name]
+    listed = ", ".join(map(repr, given)) or "none"
+    raise MissingFunction(f"{argument}: got {listed}, expected the one named {name!r} too")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-from fastnn import losses, optimizers, schedules
+from fastnn import _custom, losses, optimizers, schedules
 
 _CLASSES = {
     c.__name__: c
@@ -18,13 +19,15 @@ _CLASSES = {
 
 
 def described(value: Any) -> Any:
-    """Return an object of ours as class name and fields, a number as itself.
+    """Return an object of ours as class name and fields, a loss of the user's own as its name, a number as itself.
 
     Raises
     ------
     TypeError
         If it is, or holds, a callable of the user's own.
     """
+    if isinstance(value, losses.CustomLoss):
+        return {"custom_loss": value.name}
     if dataclasses.is_dataclass(value) and _CLASSES.get(type(value).__name__) is type(value):
         fields = {field.name: described(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"class": type(value).__name__, **fields}
@@ -33,9 +36,11 @@ def described(value: Any) -> Any:
     return value
 
 
-def from_description(description: Any) -> Any:
-    """Make the object that was described."""
+def from_description(description: Any, custom_losses: Sequence[losses.CustomLoss] = ()) -> Any:
+    """Make the object that was described, or find it."""
     if not isinstance(description, dict):
         return description
+    if "custom_loss" in description:
+        return _custom.loss_named(description["custom_loss"], custom_losses)
     fields = {name: from_description(value) for name, value in description.items() if name != "class"}
     return _CLASSES[description["class"]](**fields)

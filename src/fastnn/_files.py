@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._custom import MissingActivation
+from fastnn._custom import MissingFunction
 
 # json, pathlib and tempfile are imported where they are used: together they take as long as half of fastnn.
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def read(path: _Path, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], 
         raise ValueError(f"{name}: not such a file of fastnn ({error})") from error
     try:
         yield config, arrays
-    except MissingActivation as error:
+    except MissingFunction as error:
         raise ValueError(f"{name}: {error}") from None
     except _DAMAGE as error:
         raise ValueError(f"{name}: damaged, or of another version ({error})") from error

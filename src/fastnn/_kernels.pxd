@@ -32,6 +32,8 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
     const int64_t chunk_rows
     ctypedef void (*CustomActivation)(const void *z, void *a, void *slope, int64_t n)
 
+    ctypedef void (*CustomLoss)(const void *y, const void *p, void *value, void *gradient, int64_t n)
+
     cdef cppclass Layer:
         int64_t n_in, n_out, weights, weights_row, bias, row
         int32_t activation
@@ -49,6 +51,7 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         double parameter
         bint from_logits, per_row
         double factor, value_factor
+        CustomLoss custom
 
     cdef cppclass Optimizer_ "fastnn::Optimizer":
         int32_t kind, moments

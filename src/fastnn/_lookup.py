@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeVar, cast
 
 _T = TypeVar("_T")
 
 
-def resolve(argument: str, base: type[_T], registry: Mapping[str, type[_T]], value: str | _T) -> _T:
+def resolve(
+    argument: str,
+    base: type[_T],
+    registry: Mapping[str, type[_T]],
+    value: str | _T,
+    defined: Mapping[str, _T] = MappingProxyType({}),
+) -> _T:
     """Return `value` if it is a `base`, or the object with default parameters that it names.
 
     Parameters
@@ -21,18 +28,22 @@ def resolve(argument: str, base: type[_T], registry: Mapping[str, type[_T]], val
         Classes by name.
     value : str or object
         What the user passed.
+    defined : mapping
+        Objects of the user's own by name.
 
     Raises
     ------
     TypeError
         If `value` is neither a string nor a `base`.
     ValueError
-        If no class has that name.
+        If there is none of that name.
     """
-    names = ", ".join(repr(name) for name in registry)
+    names = ", ".join(repr(name) for name in (*registry, *defined))
     if isinstance(value, base):
         return value
     if isinstance(value, str):
+        if value in defined:
+            return defined[value]
         if value not in registry:
             raise ValueError(f"{argument}: got {value!r}, expected one of {names}")
         return registry[value]()

@@ -17,6 +17,7 @@ from fastnn._custom import CustomActivation
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
 from fastnn.losses import Loss
+from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Optimizer
 
 
@@ -29,7 +30,7 @@ class MLP:
         ``(n_in, hidden…, n_out)``: two to 65 numbers of units.
     activation : str, custom activation or sequence of them, default "relu"
         Of all hidden layers, or of each: identity, tanh, sigmoid, relu, leaky_relu, elu, gelu, silu, softplus, sin,
-        or what `fastnn.jit.activation` makes.
+        or what `fastnn.jit.activation` made, or its name.
     output_activation : str or custom activation, default "identity"
         Of the output layer: one of these, softmax or exp.
     dropout : float or sequence of float, default 0.0
@@ -240,9 +241,10 @@ class MLP:
         self, X: Any, y: Any, loss: str | Loss, sample_weight: Any
     ) -> tuple[_arguments.NativeLoss, _arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
         n_in, n_out = self.layer_sizes[0], self.layer_sizes[-1]
+        loss = resolve_loss(loss)
         native = _arguments.native_loss(loss, self.activations[-1])
         inputs = _arrays.training_rows("X", X, n_in, self.dtype)
-        target, labels = _arrays.targets("y", y, len(inputs), n_out, native[0], self.dtype)
+        target, labels = _arrays.targets("y", y, len(inputs), n_out, loss, self.dtype)
         weight = _arrays.sample_weights("sample_weight", sample_weight, len(inputs))
         return native, inputs, target, labels, weight
 
@@ -306,14 +308,15 @@ class MLP:
         path : str or path
             The file.
         custom_activations : sequence, default ()
-            What `fastnn.jit.activation` made: files have the names of such activations alone.
+            What `fastnn.jit.activation` made: files have the names of such activations alone. Those that have been
+            defined in this process are found by their names.
 
         Raises
         ------
         ValueError
-            If the file is none of these, or needs an activation that is not given.
+            If the file is none of these, or needs an activation that is neither given nor defined.
         """
-        custom = _custom.check_given(custom_activations)
+        custom = _custom.check_given("custom_activations", custom_activations, CustomActivation)
         with _files.read(path, ("model", "trainer")) as (config, arrays):
             return cls._from(config["model"], arrays, custom)
 
@@ -335,7 +338,7 @@ class MLP:
         # Before memory for them is taken.
         if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(sizes)):
             raise ValueError(f"the arrays are not those of layers {sizes}")
-        *hidden, output = _custom.by_names(config["activations"], custom)
+        *hidden, output = _custom.activations_named(config["activations"], custom)
         options = {name: config[name] for name in ("dropout", "dtype")}
         model = cls(sizes, hidden, output, init="zeros", random_state=0, **options)
         model._rng = _random.from_state(config["rng"])

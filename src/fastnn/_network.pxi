@@ -145,7 +145,7 @@ cdef class Network:
         call.n_rows = self.count_rows(x)
         call.network = self.native
         call.parameters = self.data
-        fill_loss(&call.loss, loss)
+        fill_loss(&call.loss, loss, self.dtype)
         self.fill_x(&call.x, x, call.n_rows)
         fill_rows(&call.y, y, "y", call.n_rows, self.layers[self.native.n_layers - 1].n_out, labels)
         call.sample_weight = weights_of(sample_weight, call.n_rows)
@@ -175,9 +175,12 @@ cdef const double *weights_of(cnp.ndarray sample_weight, int64_t n_rows) except?
     return <const double *>cnp.PyArray_DATA(sample_weight)
 
 
-cdef fill_loss(Loss_ *native, loss):
-    name, native.parameter, native.from_logits, native.per_row, native.factor, native.value_factor = loss
-    native.kind = LOSSES.index(name)
+cdef fill_loss(Loss_ *native, loss, dtype):
+    name, native.parameter, native.from_logits, native.per_row, native.factor, native.value_factor, custom = loss
+    native.kind = LOSSES.index(name if custom is None else "mse")
+    native.custom = NULL
+    if custom is not None:
+        native.custom = <CustomLoss><uintptr_t>custom.address(dtype)
 
 
 cdef fill_optimizer(Optimizer_ *native, dict optimizer):

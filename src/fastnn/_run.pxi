@@ -22,7 +22,7 @@ cdef class Run:
         self.k = kernels(network.dtype_number)
         t.network = network.native
         t.parameters = network.data
-        fill_loss(&t.loss, loss)
+        fill_loss(&t.loss, loss, network.dtype)
         fill_optimizer(&t.optimizer, optimizer)
         if t.n_rows < 1 or batch_size < 1:
             raise ValueError("there must be rows to train on")
@@ -57,7 +57,7 @@ cdef class Run:
         choose_threads(t[0], wanted_threads(n_threads), 3 * network.operations(x) * t.batch_size, &network.pace)
         memory = aligned_zeros(self.k.training_bytes(t[0]), np.uint8)
         self.workspace = cnp.PyArray_DATA(memory)
-        self.keep = (network, moments, snapshot, x, y, sample_weight, bit_generator, order, memory)
+        self.keep = (network, loss, moments, snapshot, x, y, sample_weight, bit_generator, order, memory)
 
     cdef order_of(self, int64_t n_rows, order):
         """The array with the order of the rows, checked where it was given."""
@@ -137,7 +137,7 @@ cdef class Stepper:
         self.network = network
         t.network = network.native
         t.parameters = network.data
-        fill_loss(&t.loss, loss)
+        fill_loss(&t.loss, loss, network.dtype)
         fill_optimizer(&t.optimizer, optimizer)
         for i in range(t.optimizer.moments):
             t.moments[i] = network.output(moments[i], t.network.size)
@@ -148,7 +148,7 @@ cdef class Stepper:
         self.native.n_threads = wanted_threads(n_threads)
         self.native.work_per_row = 3 * network.operations_per_row
         self.lock = bit_generator.lock
-        self.keep = (moments, bit_generator)
+        self.keep = (loss, moments, bit_generator)
 
     @property
     def address(self):

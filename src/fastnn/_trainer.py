@@ -22,7 +22,7 @@ from fastnn._model import MLP
 from fastnn._native import native_optimizer
 from fastnn._rates import LearningRate, rates
 from fastnn._scalars import flag, integer, real
-from fastnn.losses import Loss
+from fastnn.losses import CustomLoss, Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Adam, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
@@ -38,7 +38,8 @@ class Trainer:
     model : MLP
         Trained in place.
     loss : str or Loss, default "mse"
-        mse, mae, huber, quantile, poisson, binary_cross_entropy, cross_entropy; see `fastnn.losses`.
+        mse, mae, huber, quantile, poisson, binary_cross_entropy, cross_entropy, see `fastnn.losses`; or what
+        `fastnn.jit.loss` made, or its name.
     optimizer : str or Optimizer, default Adam()
         See `fastnn.optimizers`.
     batch_size : int, default 32
@@ -218,7 +219,7 @@ class Trainer:
             raise TypeError(f"trainer: got one with the schedule {rate!r}, expected a learning rate that is a number")
         self._stepper.rate = rate
         sizes = self.model.layer_sizes
-        return self._stepper.address, sizes[0], sizes[-1], int(self.loss.name == "cross_entropy")
+        return self._stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)
 
     @contextmanager
     def _busy(self) -> Iterator[None]:
@@ -238,7 +239,7 @@ class Trainer:
     ) -> tuple[_arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
         sizes, dtype = self.model.layer_sizes, self.model.dtype
         inputs = _arrays.training_rows(f"{prefix}X", X, sizes[0], dtype)
-        target, labels = _arrays.targets(f"{prefix}y", y, len(inputs), sizes[-1], self.loss.name, dtype)
+        target, labels = _arrays.targets(f"{prefix}y", y, len(inputs), sizes[-1], self.loss, dtype)
         return inputs, target, labels, _arrays.sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs))
 
     def _validation(self, data: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
@@ -303,26 +304,33 @@ class Trainer:
         _files.write(path, "trainer", config, arrays)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, custom_activations: Sequence[CustomActivation] = ()) -> Trainer:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        custom_activations: Sequence[CustomActivation] = (),
+        custom_losses: Sequence[CustomLoss] = (),
+    ) -> Trainer:
         """Read a trainer that `save` wrote, with its model; going on gives the bits of never having stopped.
 
         Parameters
         ----------
         path : str or path
             The file.
-        custom_activations : sequence, default ()
-            As in `MLP.load`.
+        custom_activations, custom_losses : sequences, default ()
+            What `fastnn.jit` made; as in `MLP.load`.
 
         Raises
         ------
         ValueError
-            If the file is none of these, or needs an activation that is not given.
+            If the file is none of these, or needs a function that is neither given nor defined.
         """
-        custom = _custom.check_given(custom_activations)
+        activations = _custom.check_given("custom_activations", custom_activations, CustomActivation)
+        losses = _custom.check_given("custom_losses", custom_losses, CustomLoss)
         with _files.read(path, ("trainer",)) as (config, arrays):
-            model = MLP._from(config["model"], arrays, custom)
+            model = MLP._from(config["model"], arrays, activations)
             options = {name: config["options"][name] for name in _OPTIONS}
-            loss, optimizer = from_description(config["loss"]), from_description(config["optimizer"])
+            loss, optimizer = from_description(config["loss"], losses), from_description(config["optimizer"])
             rng = None if config["rng"] is None else _random.from_state(config["rng"])
             trainer = cls(model, loss, optimizer, random_state=rng, **options)
             trainer._stepper.updates = integer("updates", config["updates"], low=0, high=2**62)

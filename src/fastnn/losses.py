@@ -8,16 +8,32 @@ means over all elements, rows times outputs.
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from numpy.typing import ArrayLike, DTypeLike
+
+from fastnn import _custom
 from fastnn._lookup import resolve as _resolve
 from fastnn._scalars import real
 
-__all__ = ["LOSSES", "MAE", "MSE", "BinaryCrossEntropy", "CrossEntropy", "Huber", "Loss", "Poisson", "Quantile"]
+__all__ = [
+    "LOSSES",
+    "MAE",
+    "MSE",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "CustomLoss",
+    "Huber",
+    "Loss",
+    "Poisson",
+    "Quantile",
+]
 
 
 @dataclass(frozen=True)
@@ -32,10 +48,19 @@ class Loss:
         The output activations that it pairs with: such a loss is computed from z, in one stable expression with the
         activation, which is the first of them, or "identity" where z itself is the prediction. Empty: it is computed
         from p and goes with every output activation.
+    per_row : bool
+        Whether it is a mean over rows, not over elements.
+    takes_labels : bool
+        Whether targets may be integer labels.
+    domain : tuple (low, high)
+        What targets must lie in.
     """
 
     name: ClassVar[str] = ""
     links: ClassVar[tuple[str, ...]] = ()
+    per_row: ClassVar[bool] = False
+    takes_labels: ClassVar[bool] = False
+    domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     def __post_init__(self) -> None:
         """Refuse the base class itself."""
@@ -166,6 +191,7 @@ class Poisson(Loss):
 
     name: ClassVar[str] = "poisson"
     links: ClassVar[tuple[str, ...]] = ("exp", "identity")
+    domain: ClassVar[tuple[float, float]] = (0, math.inf)
 
 
 @dataclass(frozen=True)
@@ -183,6 +209,7 @@ class BinaryCrossEntropy(Loss):
 
     name: ClassVar[str] = "binary_cross_entropy"
     links: ClassVar[tuple[str, ...]] = ("sigmoid", "identity")
+    domain: ClassVar[tuple[float, float]] = (0, 1)
 
 
 @dataclass(frozen=True)
@@ -200,6 +227,44 @@ class CrossEntropy(Loss):
 
     name: ClassVar[str] = "cross_entropy"
     links: ClassVar[tuple[str, ...]] = ("softmax", "identity")
+    per_row: ClassVar[bool] = True
+    takes_labels: ClassVar[bool] = True
+    domain: ClassVar[tuple[float, float]] = (0, 1)
+
+
+class CustomLoss(Loss, ABC):
+    """A loss of one's own, a mean over all elements; `fastnn.jit.loss` makes them. Each is equal to itself alone.
+
+    Attributes
+    ----------
+    name : str
+        What files call it; none of the built-in ones' names.
+    """
+
+    name: str  # type: ignore[misc]  # of the object
+
+    @abstractmethod
+    def address(self, dtype: DTypeLike) -> int:
+        """Return the address of a C function of n elements, T being `dtype`.
+
+        ``void (const T *y, const T *p, T *value, T *gradient, int64_t n)`` sets ``value[i]`` and its derivative by ``p[i]``.
+        Threads without the GIL call it for as long as the object lives.
+        """
+
+    @abstractmethod
+    def value(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
+        """Return the loss of every element, computed in float64."""
+
+    @abstractmethod
+    def gradient(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
+        """Return its derivative by the prediction, of every element, computed in float64."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        """Say the name."""
+        return f"<loss {self.name!r}>"
 
 
 LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
@@ -208,4 +273,4 @@ LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
 """The losses by name."""
 
 # From a name or a loss to a loss; private.
-resolve = partial(_resolve, "loss", Loss, LOSSES)
+resolve = partial(_resolve, "loss", Loss, LOSSES, defined=_custom.LOSSES)

@@ -32,9 +32,13 @@ class Loss(NamedTuple):
     value_factor: float  # of the loss alone
 
 
-def loss_of(loss: tuple[str, float, bool, bool, float, float]) -> Loss:
-    """Return the loss that a tuple names."""
-    name, parameter, from_logits, per_row, factor, value_factor = loss
+def loss_of(loss: tuple[str, float, bool, bool, float, float, Any]) -> Loss:
+    """Return the loss that a tuple names; none of the user's own, which native code alone can call."""
+    name, parameter, from_logits, per_row, factor, value_factor, custom = loss
+    if custom is not None:
+        raise TypeError(
+            f"loss: got {custom!r}, which needs fastnn's compiled extension; expected one of {', '.join(LOSSES)}"
+        )
     numbers = float(parameter), bool(from_logits), bool(per_row), float(factor), float(value_factor)
     return Loss(LOSSES.index(name), *numbers)
 

@@ -89,7 +89,7 @@ class Network:
     @np.errstate(all="ignore")
     def gradient(
         self,
-        loss: tuple[str, float, bool, bool, float, float],
+        loss: tuple[str, float, bool, bool, float, float, Any],
         x: Array | SparseRows,
         y: Array,
         labels: bool,

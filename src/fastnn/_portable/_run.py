@@ -29,7 +29,7 @@ class Run:
     def __init__(
         self,
         network: Network,
-        loss: tuple[str, float, bool, bool, float, float],
+        loss: tuple[str, float, bool, bool, float, float, Any],
         optimizer: dict[str, Any],
         moments: Array,
         updates: int,

@@ -20,7 +20,7 @@ class Stepper:
     def __init__(
         self,
         network: Network,
-        loss: tuple[str, float, bool, bool, float, float],
+        loss: tuple[str, float, bool, bool, float, float, Any],
         optimizer: dict[str, Any],
         moments: Array,
         updates: int,

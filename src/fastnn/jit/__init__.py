@@ -12,6 +12,7 @@ except ImportError as error:
 
 from fastnn.jit._activation import activation
 from fastnn.jit._handles import as_numba
+from fastnn.jit._loss import loss
 from fastnn.jit._optimizers import optimizer_state
 
-__all__ = ["activation", "as_numba", "optimizer_state"]
+__all__ = ["activation", "as_numba", "loss", "optimizer_state"]

@@ -2,39 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn._custom import CustomActivation
+from fastnn.losses import CustomLoss
 
-_POINTS = 400
-# No point is a round number, where kinks and poles are.
-_OFFSET = 0.381966
+_Range: TypeAlias = tuple[float, float]
+_Function: TypeAlias = Callable[[NDArray[np.float64]], Any]
+
+# No point is a round number, where kinks and poles are; and no prediction is a target.
+_OFFSET, _OTHER_OFFSET = 0.381966, 0.723607
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
+class _Wrong(NamedTuple):
+    """The worst of the points where a derivative is wrong: which one, and what was found there."""
+
+    point: int
+    output: float
+    given: float
+    expected: float
+
+
+def check_slope(activation: CustomActivation, within: _Range) -> None:
+    """Raise ValueError if the slope of an activation isn't that of its value somewhere in a range."""
+    z = _points(within, 400, _OFFSET)
+    wrong = _worst(activation.name, activation.value, activation.slope, z, within)
+    if wrong:
+        place = f"z = {z[wrong.point]:.6g}, where the output is {wrong.output:.6g}"
+        expected = f"expected about {wrong.expected:.6g}, the slope of {activation.name}"
+        raise ValueError(f"derivative: got {wrong.given:.6g} at {place}; {expected}")
+
+
+def check_gradient(loss: CustomLoss, within: _Range) -> None:
+    """Raise ValueError if the gradient of a loss isn't its derivative by the prediction somewhere in a range of both."""
+    labels = [label for label in (-1.0, 0.0, 1.0) if within[0] <= label <= within[1]]  # which may be special
+    grid = np.meshgrid([*_points(within, 20, _OFFSET), *labels], _points(within, 41, _OTHER_OFFSET))
+    y, p = (axis.reshape(-1) for axis in grid)
+    wrong = _worst(loss.name, lambda x: loss.value(y, x), lambda x: loss.gradient(y, x), p, within)
+    if wrong:
+        point = f"y_true = {y[wrong.point]:.6g}, y_pred = {p[wrong.point]:.6g}"
+        expected = f"expected about {wrong.expected:.6g}, the derivative of {loss.name} by y_pred"
+        raise ValueError(f"gradient: got {wrong.given:.6g} at {point}, where it is {wrong.output:.6g}; {expected}")
+
+
+def _points(within: _Range, count: int, offset: float) -> NDArray[np.float64]:
+    low, high = within
+    return low + (high - low) * (np.arange(count) + offset) / count
+
+
 @np.errstate(all="ignore")
-def check_slope(activation: CustomActivation, low: float, high: float) -> None:
-    """Raise ValueError if the slope of an activation isn't that of its value somewhere between low and high.
+def _worst(name: str, function: _Function, derivative: _Function, x: NDArray[np.float64], within: _Range) -> _Wrong | None:
+    """Return where a derivative is most wrong, None if it is right.
 
     The quotients to the left and to the right of a point enclose the slope, up to rounding. At a kink they are as far
     from each other as the slopes there, so that either is accepted.
     """
-    z = low + (high - low) * (np.arange(_POINTS) + _OFFSET) / _POINTS
-    step = np.cbrt(_EPSILON) * np.maximum(np.abs(z), min(1.0, high - low))
-    below, above = z - step, z + step
-    a_below, a, a_above = (activation.value(points) for points in (below, z, above))
-    left, right = (a - a_below) / (z - below), (a_above - a) / (above - z)
-    expected = (a_above - a_below) / (above - below)
+    low, high = within
+    step = np.cbrt(_EPSILON) * np.maximum(np.abs(x), min(1.0, high - low))
+    below, above = x - step, x + step
+    f_below, f, f_above = (function(points) for points in (below, x, above))
+    left, right = (f - f_below) / (x - below), (f_above - f) / (above - x)
+    expected = (f_above - f_below) / (above - below)
     known = np.isfinite(left) & np.isfinite(right)
     if not known.any():
-        raise ValueError(f"check_range: got ({low}, {high}), where {activation.name} is finite nowhere")
-    given = activation.slope(z)
-    rounding = 64 * _EPSILON * np.abs(a) / step
+        raise ValueError(f"check_range: got ({low}, {high}), where {name} is finite nowhere")
+    given = derivative(x)
+    rounding = 64 * _EPSILON * np.abs(f) / step
     error = np.abs(given - expected)
     wrong = known & ~(error <= np.abs(right - left) + 1e-4 * np.abs(expected) + rounding + 1e-7)
-    if wrong.any():
-        worst = np.argmax(np.where(wrong, np.nan_to_num(error, nan=np.inf), -1.0))
-        raise ValueError(
-            f"derivative: got {given[worst]:.6g} at z = {z[worst]:.6g}, where the output is {a[worst]:.6g}; "
-            f"expected about {expected[worst]:.6g}, the slope of {activation.name}"
-        )
+    if not wrong.any():
+        return None
+    point = int(np.argmax(np.where(wrong, np.nan_to_num(error, nan=np.inf), -1.0)))
+    return _Wrong(point, f[point], given[point], expected[point])

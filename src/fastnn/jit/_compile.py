@@ -1,50 +1,67 @@
-"""From scalar Python functions to native loops over blocks."""
+"""From scalar Python functions to native functions of blocks."""
 
 from __future__ import annotations
 
+import ctypes
 import inspect
-import math
-import types as python_types
-from collections.abc import Callable
-from functools import cached_property
+import threading
+from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any, TypeAlias
 
 import numba
 import numpy as np
 from numba import types
+from numba.core.ccallback import CFunc
 from numba.core.errors import NumbaError
+from numba.extending import intrinsic
+from numpy.typing import NDArray
 
-Scalar: TypeAlias = Callable[[Any], Any]
+from fastnn.jit._cache import cache_of, fingerprint
+from fastnn.jit._translate import translated
+
+# From the type of numbers, a compiler, a function, its derivative, and what that is called with, to the block's function.
+Template: TypeAlias = Callable[..., FunctionType]
+_Array: TypeAlias = NDArray[np.float64]
 
 # Without fastmath: NaN and the order of operations stay what they are in Python, whatever the width of the vectors.
 _OPTIONS = {"nopython": True, "error_model": "numpy"}
 
+# What all results are where a function has raised: NaN, but one that no operation gives.
+_RAISED = np.array(0x7FF8_0000_0000_0FA1, np.uint64).view(np.float64)[()]
 
-def python_function(argument: str, function: object) -> python_types.FunctionType:
-    """Return a Python function, out of what Numba has compiled too."""
+_LOCK = threading.Lock()
+_BLOCKS: dict[str, Block] = {}  # by fingerprint: one name of the linker's is never there for two
+
+
+def python_function(argument: str, function: object, *example: float) -> FunctionType:
+    """Return a Python function of so many numbers, out of what Numba has compiled too."""
     function = getattr(function, "py_func", function)
-    expected = "expected a Python function of one number"
-    if not isinstance(function, python_types.FunctionType):
+    expected = f"expected a Python function of {'one number' if len(example) == 1 else 'two numbers'}"
+    if not isinstance(function, FunctionType):
         raise TypeError(f"{argument}: got {function!r}, {expected}")
     signature = inspect.signature(function)
     try:
-        signature.bind(0.0)
+        signature.bind(*example)
     except TypeError:
         raise TypeError(f"{argument}: got {function.__name__}{signature}, {expected}") from None
     return function
 
 
-class Loops:
-    """A function and its derivative for arrays of one dtype, in place: z becomes a.
+def compiled(template: Template, functions: Mapping[str, FunctionType], uses: str, dtype: np.dtype[Any]) -> Block:
+    """Return the C function of a function and its derivative (by the names of the arguments) for blocks of one dtype."""
+    key = fingerprint(template.__name__, tuple(functions.values()), uses, dtype.name)
+    with _LOCK:
+        if key in _BLOCKS:
+            return _BLOCKS[key]
+        block = Block(template, functions, uses, types.float32 if dtype == np.float32 else types.float64, key)
+        if key is not None:
+            _BLOCKS[key] = block
+        return block
 
-    Parameters
-    ----------
-    function, derivative : callable
-        Python functions of one number.
-    uses : {"input", "output"}
-        What the derivative is called with.
-    dtype : dtype
-        float32 or float64.
+
+class Block(CFunc):
+    """A C function of arrays: the arguments of the user's function, its values, and its derivatives; at last their length.
 
     Raises
     ------
@@ -53,68 +70,56 @@ class Loops:
     """
 
     def __init__(
-        self, function: python_types.FunctionType, derivative: python_types.FunctionType, uses: str, dtype: np.dtype[Any]
+        self, template: Template, functions: Mapping[str, FunctionType], uses: str, number: Any, key: str | None
     ) -> None:
-        self._number = number = types.float32 if dtype == np.float32 else types.float64
-        f = self._f = _compiled("function", function, number)
-        slope_of = _compiled("derivative", derivative, number)
-        from_input = uses == "input"
+        tag = key or ""
 
-        def value_and_slope(a: Any, slope: Any) -> None:
-            for i in range(a.size):
-                z = a[i]
-                value = number(f(z))
-                a[i] = value
-                slope[i] = number(slope_of(z if from_input else value))
+        def jit(function: FunctionType) -> Any:
+            function.__qualname__ += f"_{tag}"
+            return numba.jit(**_OPTIONS)(function)
 
-        self.value_and_slope = numba.jit(**_OPTIONS)(value_and_slope)
+        self._functions = {name: jit(translated(function, number)) for name, function in functions.items()}
+        self._uses = uses
+        block = template(number, jit, *self._functions.values(), uses)
+        block.__qualname__ += f"_{tag}"
+        n_arrays = len(inspect.signature(block).parameters) - 1  # of the last two the user's functions know nothing
+        self._arguments = (number,) * (n_arrays - 2)
+        signature = (*[types.CPointer(number)] * n_arrays, types.int64), types.void
+        super().__init__(block, signature, locals={}, options=_OPTIONS)
+        self._cache = cache_of(next(iter(functions.values())), key)
+        self.compile()
+        self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * n_arrays, ctypes.c_int64)(self.address)
 
-    @cached_property
-    def address(self) -> int:
-        """Of the C function that `CustomActivation` tells of."""
-        return int(self._block.address)
+    def evaluate(self, *points: _Array) -> tuple[_Array, _Array]:
+        """Return values and derivatives, of float64; raises what a function of the user's raises."""
+        value, derivative = np.empty_like(points[0]), np.empty_like(points[0])
+        self._call(*[array.ctypes.data for array in (*points, value, derivative)], value.size)
+        if value.size > 0 and value.view(np.uint64)[0] == _RAISED.view(np.uint64):
+            self._raise(points)
+        return value, derivative
 
-    @cached_property
-    def _block(self) -> Any:
-        number, f, value_and_slope = self._number, self._f, self.value_and_slope
+    def _raise(self, points: tuple[_Array, ...]) -> None:
+        function, derivative = self._functions.values()
+        for point in zip(*points, strict=True):
+            value = function(*point)
+            derivative(*([value] if self._uses == "output" else point))
 
-        def value(a: Any) -> None:
-            for i in range(a.size):
-                a[i] = number(f(a[i]))
-
-        value = numba.jit(**_OPTIONS)(value)
-
-        def block(z_pointer: Any, a_pointer: Any, slope_pointer: Any, n: Any) -> None:
-            z, a, slope = numba.carray(z_pointer, n), numba.carray(a_pointer, n), numba.carray(slope_pointer, n)
-            # Loops over one array in place: over two that may be the same they would not be vectorised.
-            if z.ctypes.data != a.ctypes.data:
-                a[:] = z
-            wants_slope = slope.ctypes.data != 0
-            try:
-                if wants_slope:
-                    value_and_slope(a, slope)
-                else:
-                    value(a)
-            except Exception:  # there is nobody to whom it could be raised
-                a[:] = math.nan
-                if wants_slope:
-                    slope[:] = math.nan
-
-        pointer = types.CPointer(number)
-        return numba.cfunc(types.void(pointer, pointer, pointer, types.int64), **_OPTIONS)(block)
+    def _compile_uncached(self) -> Any:
+        for argument, function in self._functions.items():
+            _compile_alone(argument, function, self._arguments)
+        return super()._compile_uncached()
 
 
-def _compiled(argument: str, function: python_types.FunctionType, number: Any) -> Any:
-    """Return the function compiled for one type of numbers."""
-    compiled = numba.jit(**_OPTIONS)(_with_literals_of(number, function))
+def _compile_alone(argument: str, function: Any, arguments: tuple[Any, ...]) -> None:
+    name = function.py_func.__name__
+    defaults = [p.default for p in inspect.signature(function.py_func).parameters.values()][len(arguments) :]
     try:
-        compiled.compile((number,))
+        function.compile((*arguments, *(types.Omitted(default) for default in defaults)))
     except NumbaError as error:
-        raise TypeError(f"{argument}: Numba can't compile {function.__name__} of a {number}: {_reason(error)}") from error
-    result = compiled.nopython_signatures[0].return_type
+        raise TypeError(f"{argument}: Numba can't compile {name} of a {arguments[0]}: {_reason(error)}") from error
+    result = function.nopython_signatures[0].return_type
     if not isinstance(result, types.Float | types.Integer | types.Boolean):
-        raise TypeError(f"{argument}: got {function.__name__}, which returns {result}, expected a real number")
-    return compiled
+        raise TypeError(f"{argument}: got {name}, which returns {result}, expected a real number")
 
 
 def _reason(error: NumbaError) -> str:
@@ -123,18 +128,70 @@ def _reason(error: NumbaError) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _with_literals_of(number: Any, function: python_types.FunctionType) -> python_types.FunctionType:
-    """Return the function with literals of float32, which would make it compute in float64 otherwise."""
-    if number == types.float64:
-        return function
-    code = function.__code__
-    literals = tuple(np.float32(value) if isinstance(value, float) else value for value in code.co_consts)
-    changed = python_types.FunctionType(
-        code.replace(co_consts=literals),
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    changed.__kwdefaults__ = function.__kwdefaults__
-    return changed
+# ---- Templates: on pointers, since arrays would be compiled to several times as much code ----
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _address(_: Any, pointer: Any) -> Any:
+    def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ptrtoint(arguments[0], context.get_value_type(types.intp))
+
+    return types.intp(pointer), call
+
+
+def activation_block(number: Any, jit: Any, f: Any, slope_of: Any, uses: str) -> Any:
+    """Return the function that `CustomActivation.address` tells of."""
+    from_input = uses == "input"
+
+    def value_and_slope(a: Any, slope: Any, n: Any) -> None:
+        for i in range(n):
+            z = a[i]
+            value = number(f(z))
+            a[i] = value
+            slope[i] = number(slope_of(z if from_input else value))
+
+    def value(a: Any, n: Any) -> None:
+        for i in range(n):
+            a[i] = number(f(a[i]))
+
+    value_and_slope, value = jit(value_and_slope), jit(value)
+
+    def block(z: Any, a: Any, slope: Any, n: Any) -> None:
+        # Loops over one array in place: over two that may be the same they would not be vectorised.
+        if _address(z) != _address(a):
+            for i in range(n):
+                a[i] = z[i]
+        wants_slope = _address(slope) != 0
+        try:
+            if wants_slope:
+                value_and_slope(a, slope, n)
+            else:
+                value(a, n)
+        except Exception:  # there is nobody to whom it could be raised
+            for i in range(n):
+                a[i] = _RAISED
+                if wants_slope:
+                    slope[i] = _RAISED
+
+    return block
+
+
+def loss_block(number: Any, jit: Any, f: Any, gradient_of: Any, uses: str) -> Any:
+    """Return the function that `CustomLoss.address` tells of."""
+
+    def value_and_gradient(y: Any, p: Any, value: Any, gradient: Any, n: Any) -> None:
+        for i in range(n):
+            value[i] = number(f(y[i], p[i]))
+            gradient[i] = number(gradient_of(y[i], p[i]))
+
+    value_and_gradient = jit(value_and_gradient)
+
+    def block(y: Any, p: Any, value: Any, gradient: Any, n: Any) -> None:
+        try:
+            value_and_gradient(y, p, value, gradient, n)
+        except Exception:
+            for i in range(n):
+                value[i] = _RAISED
+                gradient[i] = _RAISED
+
+    return block

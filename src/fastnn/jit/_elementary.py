@@ -46,6 +46,9 @@ class _Constants:
     expm1_odd: tuple[float, ...]
     tanh: tuple[float, ...]
     log: tuple[float, ...]
+    arctan: tuple[float, ...]
+    quarter_pi: float
+    quarter_pi_low: float
 
 
 _FLOAT32 = _Constants(
@@ -66,6 +69,9 @@ _FLOAT32 = _Constants(
     expm1_odd=_hex("0x1.5554bp-3 0x1.1227a4p-7"),
     tanh=_hex("0x1.800016p1 0x1.333074p0 -0x1.6a420ap-8"),
     log=_hex("0x1.55555cp-1 0x1.997b9ep-2 0x1.2ef65ep-2"),
+    arctan=_hex("-0x1.55554ap-2 0x1.999196p-3 -0x1.23b514p-3 0x1.b1eb4ep-4 -0x1.f1e8d6p-5"),
+    quarter_pi=float.fromhex("0x1.921fb6p-1"),
+    quarter_pi_low=float.fromhex("-0x1.777a5cp-26"),
 )
 _FLOAT64 = _Constants(
     mantissa=52,
@@ -95,6 +101,13 @@ _FLOAT64 = _Constants(
         "0x1.5555555555558p-1 0x1.9999999995303p-2 0x1.2492492df3033p-2 0x1.c71c62e0b7695p-3"
         " 0x1.7462b66192993p-3 0x1.39fe212d9da1bp-3 0x1.2b5b85120b2efp-3"
     ),
+    arctan=_hex(
+        "-0x1.555555555553dp-2 0x1.99999999957bep-3 -0x1.24924922a9e7ap-3 0x1.c71c70e4e4061p-4 -0x1.745cf8be82a38p-4"
+        " 0x1.3b11173a3e9f5p-4 -0x1.10eba4a1aa9c8p-4 0x1.df0e4241ec352p-5 -0x1.9cce61d6dbf0ap-5 0x1.37cb3d3a08022p-5"
+        " -0x1.2554cf99c912ep-6"
+    ),
+    quarter_pi=float.fromhex("0x1.921fb54442d18p-1"),
+    quarter_pi_low=float.fromhex("0x1.1a62633145c07p-55"),
 )
 
 
@@ -213,6 +226,28 @@ def log1p(x: Float) -> Float:
     s = _times_power(x.constant(1.0), -e)
     f = select(x > 2.0**60, _times_power(u, -e) - 1.0, fma(x, s, s - 1.0))
     return select(absolute(x) < _constants(x).tiny, x, _log_domain(u, _log_parts(_to_float(e, x), f)))
+
+
+def _arctan(x: Float) -> Float:
+    """Return the arctangent, to 2 ULP; not one of the kernels'.
+
+    From t with abs(t) <= tan(pi/8): that of a is pi/4 more than that of (a - 1) / (a + 1), and pi/2 more than that of -1/a.
+    The polynomial in t**2 is the minimax one for (arctan(t) - t) / t**3, relative to arctan(t), by Remez's exchange.
+    """
+    c = _constants(x)
+    a, one = absolute(x), x.constant(1.0)
+    small, large = a < 0.41421356, a > 2.41421356
+    numerator = select(small, a, select(large, -one, a - 1.0))
+    denominator = select(small, one, select(large, a, a + 1.0))
+    quarters = select(small, x.constant(0.0), select(large, one + 1.0, one))
+    t = numerator / denominator
+    z = t * t
+    low = fma(t * z, _horner(z, c.arctan), quarters * c.quarter_pi_low)
+    return copysign(quarters * c.quarter_pi + (t + low), x)
+
+
+# In the place of math.atan, which would keep a loop from being made of vectors.
+ARCTAN = scalar_function(_arctan)
 
 
 # ---- Activations, and their slopes by the output ----

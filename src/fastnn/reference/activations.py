@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _custom
 from fastnn._custom import CustomActivation
 from fastnn.reference._arrays import Array, elementwise
 from fastnn.reference.elementary import cos, exp, sin
@@ -324,6 +325,8 @@ def named(activation: str | Activation | CustomActivation, argument: str = "acti
     """Return the activation of that name, or the one given."""
     if isinstance(activation, Activation):
         return activation
+    if isinstance(activation, str) and activation in _custom.ACTIVATIONS:
+        activation = _custom.ACTIVATIONS[activation]
     if isinstance(activation, CustomActivation):
         return Activation(activation.name, activation.value, lambda z, a: activation.slope(z), uses="input")
     if not isinstance(activation, str):

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn.losses import CustomLoss, Loss
 from fastnn.reference._arrays import Array, as_float
 from fastnn.reference.activations import sigmoid
 from fastnn.reference.softmax import log_softmax, softmax
@@ -125,6 +126,13 @@ LOSSES: Mapping[str, LossFunction] = MappingProxyType(
     }
 )
 """The losses by name."""
+
+
+def function_of(loss: Loss) -> LossFunction:
+    """Return what computes a loss of `fastnn.losses`, or one of the user's own."""
+    if isinstance(loss, CustomLoss):
+        return LossFunction(loss.name, lambda y, p, _: loss.value(y, p), lambda y, p, _: loss.gradient(y, p))
+    return LOSSES[loss.name]
 
 
 def mse_loss(y_true: ArrayLike, y_pred: ArrayLike) -> float:

@@ -17,7 +17,7 @@ from fastnn._scalars import real
 from fastnn.losses import Loss, resolve
 from fastnn.reference._arrays import Array, as_float
 from fastnn.reference.activations import Activation, named
-from fastnn.reference.losses import LOSSES, one_hot
+from fastnn.reference.losses import function_of, one_hot
 
 __all__ = ["forward", "input_gradient", "loss_and_gradient"]
 
@@ -216,12 +216,14 @@ def checked_data(
 
 def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array) -> tuple[float, Array]:
     """Return sum(w_i l_i) / sum(w_i), where l_i is the loss of row i, and its gradient with respect to p."""
-    function = LOSSES[loss.name]
+    function = function_of(loss)
     shares = row_weights / (row_weights.sum() or 1.0)
     if function.mean_over == "elements":
         shares = shares / p.shape[1]
-    terms = function.value(y, p, loss.parameter).astype(np.float64)
-    gradient = function.gradient(y, p, loss.parameter) * shares[:, np.newaxis]
+    # Rows without weight don't count even where the loss is not finite.
+    counts = row_weights[:, np.newaxis] > 0
+    terms = np.where(counts, function.value(y, p, loss.parameter), 0).astype(np.float64)
+    gradient = np.where(counts, function.gradient(y, p, loss.parameter), 0) * shares[:, np.newaxis]
     return float(shares @ terms.sum(axis=1)), gradient.astype(p.dtype)
 
 
@@ -260,7 +262,7 @@ def _inputs(weights: Arrays, X: ArrayLike) -> Array:
 def _targets(loss: Loss, y: ArrayLike, n_rows: int, last_weights: Array) -> Array:
     n_out = last_weights.shape[1]
     given: NDArray[Any] = np.asarray(y)
-    targets = as_float("y", one_hot("y", given, n_out) if loss.name == "cross_entropy" else given)
+    targets = as_float("y", one_hot("y", given, n_out) if loss.takes_labels else given)
     if targets.ndim == 1 and n_out == 1:
         targets = targets[:, np.newaxis]
     if targets.shape != (n_rows, n_out):

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import optimizers
+from fastnn import _arguments, optimizers
 from fastnn._arguments import NativeLoss
 from fastnn._model import MLP
 from fastnn._rates import LearningRate
 from fastnn._trainer import Trainer
-from fastnn.losses import LOSSES as LOSS_CLASSES
-from fastnn.losses import Loss
+from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import InverseScaling
 from fastnn.sklearn._parameters import ACTIVATIONS, LOSSES
@@ -26,7 +25,7 @@ OUTPUT_ACTIVATIONS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid
 
 def regression_loss(loss: str | Loss) -> Loss:
     """Return the loss object that a regressor's parameter stands for."""
-    return loss if isinstance(loss, Loss) else LOSS_CLASSES[LOSSES[loss]]()
+    return resolve(LOSSES.get(loss, loss) if isinstance(loss, str) else loss)
 
 
 def native_loss(loss: Loss, n_outputs: int, dtype: np.dtype[Any]) -> NativeLoss:
@@ -42,12 +41,12 @@ def native_loss(loss: Loss, n_outputs: int, dtype: np.dtype[Any]) -> NativeLoss:
         return NativeLoss(loss.name, 1.0, from_logits=True, per_row=True)
     if loss.name == "mse":
         return NativeLoss(loss.name, 0.0, from_logits=False, per_row=True, factor=0.5, value_factor=1 / n_outputs)
-    return NativeLoss(loss.name, loss.parameter, from_logits=False, per_row=False)
+    return _arguments.native_loss(loss, "identity")
 
 
 def activation_of(activation: Any) -> Any:
-    """Return fastnn's name of an activation, and one of the user's own as it is."""
-    return ACTIVATIONS[activation] if isinstance(activation, str) else activation
+    """Return fastnn's name of an activation, and one of the user's own, or its name, as it is."""
+    return ACTIVATIONS.get(activation, activation) if isinstance(activation, str) else activation
 
 
 def draw_weights(

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 
+from fastnn import _custom
 from fastnn._arguments import OUTPUT_ONLY
 from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
-from fastnn.losses import Loss
+from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 
 # scikit-learn's names where they are not fastnn's.
@@ -85,8 +86,12 @@ def _each_or_one(rule: Rule, value: Any) -> bool:
 _FLAG = Rule("True or False", _is_flag)
 _COUNT = Rule("an int in [1, inf)", lambda value: _is_integer(value) and value >= 1)
 _ACTIVATION = Rule(
-    f"{_names(ACTIVATIONS)}, an activation of fastnn.jit, or a list with one for each hidden layer",
-    lambda value: value in ACTIVATIONS if isinstance(value, str) else isinstance(value, CustomActivation),
+    f"{_names(ACTIVATIONS)}, an activation of fastnn.jit or its name, or a list with one for each hidden layer",
+    lambda value: (
+        value in ACTIVATIONS or value in _custom.ACTIVATIONS
+        if isinstance(value, str)
+        else isinstance(value, CustomActivation)
+    ),
 )
 _DROPOUT = _between(0, 1)
 
@@ -135,8 +140,12 @@ RULES: Mapping[str, Rule] = {
 """By the names of the parameters that both estimators have."""
 
 LOSS_RULE = Rule(
-    f"{_names(LOSSES)}, or one of these as an object of fastnn.losses",
-    lambda value: value in LOSSES if isinstance(value, str) else isinstance(value, Loss) and value.name in LOSSES.values(),
+    f"{_names(LOSSES)}, one of these as an object of fastnn.losses, or a loss of fastnn.jit or its name",
+    lambda value: (
+        value in LOSSES or value in _custom.LOSSES
+        if isinstance(value, str)
+        else isinstance(value, CustomLoss) or (isinstance(value, Loss) and value.name in LOSSES.values())
+    ),
 )
 
 

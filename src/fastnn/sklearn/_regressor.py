@@ -25,9 +25,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     Parameters
     ----------
-    loss : str or loss of `fastnn.losses`, default="squared_error"
-        "squared_error", "poisson"; beyond scikit-learn also "absolute_error", "huber", "quantile", which are means over
-        all elements. `fastnn.losses.Huber` and `Quantile` have a parameter.
+    loss : str, or loss of `fastnn.losses` or `fastnn.jit`, default="squared_error"
+        "squared_error", "poisson"; beyond scikit-learn also "absolute_error", "huber", "quantile" and what `fastnn.jit.loss`
+        made, which are means over all elements. `fastnn.losses.Huber` and `Quantile` have a parameter.
         hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
     activation : str, activation of `fastnn.jit`, or list with one for each hidden layer, default="relu"

@@ -1,0 +1,108 @@
+"""Losses from scalar Python functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import _custom
+from fastnn._backend import core as _core
+from fastnn.jit._check import check_gradient
+from fastnn.jit._compile import loss_block, python_function
+from fastnn.jit._function import JitFunction, bounds
+from fastnn.losses import CustomLoss
+from fastnn.reference._arrays import as_float, float_type
+
+
+def loss(
+    *,
+    gradient: Callable[[float, float], float],
+    name: str | None = None,
+    check_range: tuple[float, float] | None = (-10.0, 10.0),
+) -> Callable[[Callable[[float, float], float]], JitLoss]:
+    """Make a loss of a function of a target and a prediction: the mean of its values.
+
+    A decorator. What it returns goes wherever the name of a loss does, and so does its name; it is still called as the
+    function was, with numbers or arrays.
+
+    Parameters
+    ----------
+    gradient : callable
+        Of y_true and y_pred as the function: its derivative by y_pred, which is the output after its activation.
+    name : str, optional
+        What networks and files call the loss: the function's name, if not given. Of several with one name the last one has
+        it.
+    check_range : tuple (low, high) or None, default (-10.0, 10.0)
+        Where the gradient is compared with difference quotients of the function, for both arguments. None for no
+        comparison.
+
+    Returns
+    -------
+    decorator
+        From a function to a loss.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type, or if Numba can't compile a function.
+    ValueError
+        If the gradient is wrong, or if another argument makes no sense.
+
+    Notes
+    -----
+    The loss is the mean over all elements, weighted with `sample_weight`; rows of weight 0 don't count whatever it is there.
+    Otherwise as for `activation`.
+
+    Examples
+    --------
+    >>> import math
+    >>> import fastnn
+    >>> @fastnn.jit.loss(gradient=lambda y_true, y_pred: math.tanh(y_pred - y_true))
+    ... def log_cosh(y_true, y_pred):
+    ...     e = abs(y_pred - y_true)
+    ...     return e + math.log1p(math.exp(-2.0 * e)) - math.log(2.0)
+    >>> log_cosh([0.0, 0.0], [0.0, 1.0])
+    array([0.        , 0.43378083])
+    >>> fastnn.Trainer(fastnn.MLP((2, 8, 1)), loss=log_cosh).loss
+    <loss 'log_cosh'>
+    """
+    derivative = python_function("gradient", gradient, 0.0, 0.0)
+    within = bounds(check_range)
+
+    def decorator(function: Callable[[float, float], float]) -> JitLoss:
+        made = JitLoss(python_function("function", function, 0.0, 0.0), derivative, name)
+        if within is not None:
+            check_gradient(made, within)
+        _custom.LOSSES[made.name] = made
+        return made
+
+    return decorator
+
+
+class JitLoss(JitFunction, CustomLoss):
+    """A loss that Numba has compiled; see `loss`."""
+
+    def __init__(self, function: FunctionType, gradient: FunctionType, name: str | None) -> None:
+        functions = {"function": function, "gradient": gradient}
+        super().__init__(loss_block, functions, "input", name, _core.LOSSES)
+        self._evaluate(np.zeros(1), np.zeros(1))  # to say now what can't be compiled, or raises at the zeros between rows
+
+    def value(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
+        """Return the loss of every element, computed in float64."""
+        return self._elementwise(y_true, y_pred, 0)
+
+    def gradient(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
+        """Return its derivative by the prediction, of every element, computed in float64."""
+        return self._elementwise(y_true, y_pred, 1)
+
+    __call__ = value
+
+    def _elementwise(self, y_true: ArrayLike, y_pred: ArrayLike, which: int) -> Any:
+        arguments = as_float("y_true", y_true), as_float("y_pred", y_pred)
+        y, p = np.broadcast_arrays(*(argument.astype(np.float64) for argument in arguments))
+        result: NDArray[Any] = self._evaluate(y, p)[which].astype(float_type(*arguments))
+        return result[()]

@@ -1,0 +1,84 @@
+"""A user's function made ready for vectors: with fastnn's elementary functions, and numbers of the network's type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+from numba import types
+
+import fastnn
+from fastnn import ops
+from fastnn.jit._elementary import ARCTAN, FUNCTIONS
+
+# What is written out in _elementary.py, by the identity of what users call; that would be a call for each number.
+_ELEMENTARY: dict[int, Any] = {
+    id(getattr(module, name)): function
+    for name, function in FUNCTIONS.items()
+    for module in (math, np, ops)
+    if hasattr(module, name)
+}
+_ELEMENTARY |= {id(arctan): ARCTAN for arctan in (math.atan, np.arctan)}
+
+
+def translated(function: FunctionType, number: Any) -> FunctionType:
+    """Return the function with other literals, globals and cells."""
+    code = function.__code__
+    outside = {name: value for name, value in function.__globals__.items() if name in names_of(code)}
+    made = FunctionType(
+        _code(code, number),
+        {**function.__globals__, **{name: _replaced(value, number) for name, value in outside.items()}},
+        function.__name__,
+        tuple(_replaced(value, number) for value in function.__defaults__ or ()),
+        tuple(CellType(_replaced(value, number)) for value in cells_of(function)),
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__qualname__ = function.__qualname__
+    return made
+
+
+def names_of(code: CodeType) -> set[str]:
+    """Return the names of globals and attributes that code uses, that of functions in it too."""
+    return set(code.co_names).union(*(names_of(constant) for constant in _inner(code)))
+
+
+def cells_of(function: FunctionType) -> list[Any]:
+    """Return what the function has from functions around it."""
+    try:
+        return [cell.cell_contents for cell in function.__closure__ or ()]
+    except ValueError:
+        names = ", ".join(function.__code__.co_freevars)
+        raise TypeError(f"function: got {function.__name__}, for which one of {names} is not defined yet") from None
+
+
+def _inner(code: CodeType) -> Iterator[CodeType]:
+    return (constant for constant in code.co_consts if isinstance(constant, CodeType))
+
+
+def _code(code: CodeType, number: Any) -> CodeType:
+    constants = (_code(c, number) if isinstance(c, CodeType) else _replaced(c, number) for c in code.co_consts)
+    return code.replace(co_consts=tuple(constants))
+
+
+def _replaced(value: Any, number: Any) -> Any:
+    if isinstance(value, float):
+        return np.float32(value) if number == types.float32 else value  # float64 would make all of the function so
+    if isinstance(value, ModuleType):
+        return _modules(number).get(value, value)
+    return _ELEMENTARY.get(id(value), value)
+
+
+@lru_cache
+def _modules(number: Any) -> dict[ModuleType, ModuleType]:
+    """Return stand-ins for modules, in which what is replaced anywhere is replaced too."""
+    made: dict[ModuleType, ModuleType] = {}
+    for module in (math, np, ops, fastnn):
+        made[module] = ModuleType(module.__name__)
+        for name, value in vars(module).items():
+            stand_in = made.get(value) if isinstance(value, ModuleType) else _replaced(value, number)
+            setattr(made[module], name, value if stand_in is None else stand_in)
+    return made

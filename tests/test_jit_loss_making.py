@@ -1,0 +1,127 @@
+"""How losses of one's own are made: the check of the gradient, errors; and their names, in files too."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import pytest
+from _helpers import data, state_of
+
+from fastnn import MLP, Adam, Trainer, _custom, losses, reference
+
+pytest.importorskip("numba")
+
+from _jit_activations import leaky, log_cosh, squares
+
+from fastnn import jit
+
+
+def absolute(y, p):
+    return abs(p - y)
+
+
+@pytest.mark.parametrize(
+    ("function", "gradient", "options", "message"),
+    [
+        (
+            squares._python,
+            lambda y, p: p - y,
+            {},
+            r"got -?1\d\.\d+ at y_true = -?9\.\d+, y_pred = -?9\.\d+, where it is \d+\.?\d*; "
+            r"expected about -?3\d\.\d+, the derivative of squares by y_pred$",
+        ),
+        (squares._python, lambda y, p: 2.0 * (y - p), {}, "got"),
+        (absolute, lambda y, p: 1.0, {}, r"got 1 at .* expected about -1, the derivative of absolute"),
+        (lambda y, p: p * p if y == 1.0 else p, lambda y, p: 1.0, {}, r"got 1 at y_true = 1, "),
+        (lambda y, p: p * p if y == 0.0 else p, lambda y, p: 1.0, {}, r"got 1 at y_true = 0, "),
+        (lambda y, p: p, lambda y, p: math.nan, {}, "got nan at"),
+        (lambda y, p: -y * math.log(p), lambda y, p: y / p, {"check_range": (0, 1)}, "got"),
+    ],
+)
+def test_wrong_gradients_are_found(function, gradient, options, message):
+    with pytest.raises(ValueError, match=f"^gradient: {message}"):
+        jit.loss(gradient=gradient, **options)(function)
+
+
+@pytest.mark.parametrize(
+    ("function", "gradient", "check_range"),
+    [
+        (absolute, lambda y, p: 1.0 if p > y else -1.0, (-10, 10)),
+        (absolute, lambda y, p: 0.0 if p == y else math.copysign(1.0, p - y), (-10, 10)),
+        (lambda y, p: max(0.0, 1.0 - y * p), lambda y, p: -y if y * p < 1.0 else 0.0, (-3, 3)),
+        (lambda y, p: -y * math.log(p), lambda y, p: -y / p, (-10, 10)),  # where it is finite
+        (lambda y, p: -y * math.log(p), lambda y, p: -y / p, (0, 1)),
+        (lambda y, p: (p - y) ** 4, lambda y, p: 4 * (p - y) ** 3, (-1e3, 1e3)),
+        (lambda y, p: p, lambda y, p: 3.0, None),
+    ],
+)
+def test_right_gradients_are_not_refused(function, gradient, check_range):
+    assert jit.loss(gradient=gradient, check_range=check_range, name="right")(function)
+
+
+@pytest.mark.parametrize(
+    ("options", "function", "error", "message"),
+    [
+        ({"gradient": 3}, None, TypeError, "gradient: got 3, expected a Python function of two numbers"),
+        ({"gradient": lambda p: p}, None, TypeError, r"gradient: got <lambda>\(p\), expected a Python function of two"),
+        ({}, lambda y: y, TypeError, r"function: got <lambda>\(y\), expected a Python function of two numbers"),
+        ({}, lambda y, p: undefined(p), TypeError, "function: Numba can't compile .*'undefined' is not defined"),  # noqa: F821
+        ({}, lambda y, p: "1", TypeError, "function: got <lambda>, which returns .*, expected a real number"),
+        ({"name": 3}, absolute, TypeError, "name: got 3, expected a string"),
+        ({"name": "mse"}, absolute, ValueError, "name: got 'mse', expected one that nothing built in has"),
+        ({"check_range": (2, 2)}, absolute, ValueError, r"check_range: got \(2, 2\), expected \(low, high\) with"),
+        ({"check_range": (-4, -3)}, lambda y, p: math.log(p), ValueError, r"check_range: got .* is finite nowhere"),
+    ],
+)
+def test_errors(options, function, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        jit.loss(**{"gradient": lambda y, p: 1.0} | options)(function)
+
+
+# ---- Names and files ----
+
+
+def test_names(monkeypatch):
+    X, y = data(30, 3, 2)
+    model = MLP((3, 8, 2), random_state=0)
+    assert Trainer(model, "log_cosh").loss is losses.resolve("log_cosh") is log_cosh
+    assert model.loss(X, y, "log_cosh") == model.loss(X, y, log_cosh)
+    arguments = (model.weights, model.biases, model.activations, X, y)
+    assert reference.loss_and_gradient(*arguments, "log_cosh")[0] == pytest.approx(model.loss(X, y, log_cosh), rel=1e-5)
+    monkeypatch.setitem(_custom.LOSSES, "log_cosh", log_cosh)  # to be there again afterwards
+    other = jit.loss(gradient=lambda y, p: 1.0, name="log_cosh")(lambda y, p: p)
+    assert Trainer(model, "log_cosh").loss is other
+    with pytest.raises(ValueError, match="gradient"):
+        jit.loss(gradient=lambda y, p: 2.0, name="wrong")(lambda y, p: p)
+    with pytest.raises(ValueError, match=r"^loss: got 'wrong', expected one of 'mse', .*'log_cosh'"):
+        Trainer(model, "wrong")
+
+
+def test_files(tmp_path, monkeypatch):
+    path = tmp_path / "a file"
+    X, y = data(30, 3, 2)
+    trainer = Trainer(MLP((3, 8, 2), random_state=0), log_cosh, Adam(0.01), batch_size=7, random_state=0)
+    trainer.run(X, y, 2)
+    trainer.save(path)
+    twins = [Trainer.load(path), Trainer.load(path, custom_losses=[squares, log_cosh]), pickle.loads(pickle.dumps(trainer))]
+    trainer.run(X, y, 2)
+    for twin in twins:
+        assert twin.loss is log_cosh
+        twin.run(X, y, 2)
+        assert state_of(twin) == state_of(trainer)
+    other = jit.loss(gradient=lambda y, p: 1.0, name="log_cosh")(lambda y, p: p)
+    assert Trainer.load(path).loss is other
+    assert Trainer.load(path, custom_losses=[log_cosh]).loss is log_cosh
+    monkeypatch.setitem(_custom.LOSSES, "log_cosh", log_cosh)
+    monkeypatch.delitem(_custom.LOSSES, "log_cosh")
+    with pytest.raises(ValueError, match="a file: custom_losses: got 'squares', expected the one named 'log_cosh' too$"):
+        Trainer.load(path, custom_losses=[squares])
+    assert MLP.load(path).layer_sizes == (3, 8, 2)
+
+
+@pytest.mark.parametrize("given", [log_cosh, "log_cosh", None, ["log_cosh"], [leaky]])
+def test_what_is_given_for_a_file_is_checked(given, tmp_path):
+    Trainer(MLP((2, 1))).save(tmp_path / "a file")
+    with pytest.raises(TypeError, match="^custom_losses: got .*, expected a list of losses"):
+        Trainer.load(tmp_path / "a file", custom_losses=given)
