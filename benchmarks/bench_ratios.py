@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from recipe.jobs import FIRST, JOBS, LAST
+from recipe.jobs import check as check_step
 from shapes import CASES
 
 from fastnn._backend import core as _core
@@ -91,6 +93,15 @@ def test_training_against_oracle(promise, n_threads, case, optimizer, least):
         lambda: trained_by_oracle(work, X[:rows], y[:rows], epochs),
         times,
     )
+
+
+@pytest.mark.parametrize(("job", "least"), list(zip(JOBS, (50, 3), strict=True)), ids=str)
+def test_recipe_against_numpy(promise, n_threads, job, least):
+    """The last step of docs/numpy.md and the first, which is in float64."""
+    check_step(job, LAST)
+    ours, theirs = (JOBS[job].work(step) for step in (LAST, FIRST))
+    times = JOBS[job].updates(LAST) / JOBS[job].updates(FIRST)
+    promise("the tutorials' class", f"the recipe, {job}", least, ours, theirs, times)
 
 
 def test_prediction_against_numpy(promise, n_threads):

@@ -109,16 +109,19 @@ def test_the_last_update_counts_too():
     assert state_of(trainer)[:3] == before
 
 
-def test_an_infinite_penalty_is_divergence():
-    model = MLP((1, 1, 1), "identity")
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (20, 20, 1)])
+def test_an_infinite_penalty_is_divergence(sizes):
+    model = MLP(sizes, "identity")
     for w in model.weights:
         w[...] = 1e25
-    trainer = Trainer(model, l2=1.0, optimizer=SGD(0.0))
-    with pytest.raises(DivergedError):
-        trainer.run(np.zeros((4, 1)), np.zeros((4, 1)))
-    with pytest.raises(DivergedError):
-        trainer.step(np.zeros((4, 1)), np.zeros((4, 1)))
-    assert (model.weights[0] == np.float32(1e25)).all()
+    trainer = Trainer(model, l2=1.0, optimizer=SGD(0.1, momentum=0.9))
+    X, y = np.zeros((4, sizes[0])), np.zeros((4, 1))
+    for train in (trainer.run, trainer.step):
+        with pytest.raises(DivergedError):
+            train(X, y)
+        assert (model.weights[0] == np.float32(1e25)).all()
+        assert not trainer._moments.any()
+        assert trainer.updates == 0
 
 
 @pytest.mark.parametrize("row", _core.OPTIMIZERS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,20 @@ def test_pages(page: Path) -> None:
             if page.name != "README.md":  # the rest of a page about an extra needs it too
                 pytest.skip(str(error))
     assert runner.failures == 0
+
+
+def quotations() -> Iterator[tuple[str, str, str]]:
+    """Yield page, file and text of each definition in a block whose first line is a comment that names a file."""
+    for page in PAGES:
+        blocks = re.findall(r"^```\w+\n# (\w+/\S+)\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        for name, block in blocks:
+            yield from ((page.name, name, part.strip("\n")) for part in block.split("\n\n\n"))
+
+
+@pytest.mark.parametrize(("page", "name", "part"), list(quotations()), ids=lambda value: value.split("\n")[0])
+def test_quotations(page: str, name: str, part: str) -> None:
+    """What a page quotes is in the file, word for word."""
+    assert f"\n{part}\n" in "\n" + (ROOT / name).read_text(encoding="utf-8"), page
 
 
 def test_readme_begins_with_what_a_newcomer_types() -> None:

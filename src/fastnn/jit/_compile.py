@@ -131,7 +131,7 @@ def _reason(error: NumbaError) -> str:
 # ---- Templates: on pointers, since arrays would be compiled to several times as much code ----
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _address(_: Any, pointer: Any) -> Any:
     def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ptrtoint(arguments[0], context.get_value_type(types.intp))

@@ -37,7 +37,7 @@ def linear(
     w : array-like of real numbers, shape (n_in, n_out) or (..., n_in, n_out)
         Weights, or a stack of them, each for a stack of rows: leading dimensions broadcast as in ``x @ w``.
     b : array-like of real numbers, shape (n_out,) or (..., n_out), optional
-        Biases, or one for each of the stack.
+        Biases, or a row of them for each of the stack: (1, n_out) is a stack of one, and gives (1, n, n_out).
     activation : str, default "identity"
         A name in `fastnn.reference.ACTIVATIONS`; "softmax" is along the last axis.
     out : ndarray of floating-point numbers, shape (..., n_out), optional
@@ -54,9 +54,9 @@ def linear(
     Raises
     ------
     TypeError
-        If an argument is not made of real numbers, or `out` not of floating-point numbers.
+        If an argument is not made of real numbers, `out` not of floating-point numbers, or `activation` not a string.
     ValueError
-        If shapes don't fit, `out` is read-only, or there is no such activation.
+        If shapes don't fit, `out` is read-only, there is no such activation, or `n_threads` is out of range.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, act
     Raises
     ------
     TypeError
-        If an argument is not made of real numbers.
+        If an argument is not made of real numbers, or `activation` is not a string.
     ValueError
         If shapes don't fit, or if the activation's derivative does not follow from its output.
 

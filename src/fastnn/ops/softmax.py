@@ -36,7 +36,7 @@ def softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
     Raises
     ------
     TypeError
-        If `x` is not made of real numbers, or `out` not of floating-point numbers.
+        If `x` is not made of real numbers, `axis` not an integer, or `out` not of floating-point numbers.
     ValueError
         If `x` has no such axis, or `out` has the wrong shape or is read-only.
 
