@@ -11,6 +11,7 @@ from fastnn import SGD, _arrays, _portable
 from fastnn._arguments import native_loss
 from fastnn._native import native_optimizer
 from fastnn._portable import _run
+from fastnn.losses import resolve as resolve_loss
 
 SIZES = (3, 8, 5, 2)
 DTYPES = [np.float64, np.float32]
@@ -50,7 +51,7 @@ def run_of(network, X, y, setting, bits=None, native=None, penalties=None, **opt
     """Return a portable run, and the moments that it changes."""
     optimizer = native_optimizer(setting.optimizer, **(penalties or {})) | (native or {})
     moments = np.zeros((optimizer["moments"], network.storage.size), network.dtype)
-    y, labels = _arrays.targets("y", y, len(X), network.layer_sizes[-1], setting.loss, network.dtype)
+    y, labels = _arrays.targets("y", y, len(X), network.layer_sizes[-1], resolve_loss(setting.loss), network.dtype)
     run = _portable.Run(
         network,
         native_loss(setting.loss, network.activations[-1]),

@@ -16,6 +16,7 @@ from fastnn import SGD, _arrays, _portable
 from fastnn._arguments import OUTPUT_ONLY, native_loss
 from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
+from fastnn.losses import resolve as resolve_loss
 
 
 @pytest.fixture(params=["plain", "compiled"])
@@ -155,7 +156,7 @@ def test_outputs_and_gradients(loss, link, dtype):
     np.testing.assert_allclose(network.predict(X), layers[-1][1], **tolerance)
     np.testing.assert_allclose(network.predict(X[5]), layers[-1][1][5], **tolerance)
     gradient, by_input = np.empty_like(network.storage), np.empty(X.shape, dtype)
-    target, labels = _arrays.targets("y", y, 600, 2, loss, np.dtype(dtype))
+    target, labels = _arrays.targets("y", y, 600, 2, resolve_loss(loss), np.dtype(dtype))
     native = native_loss(loss, link)
     value = network.gradient(native, X, target, labels, weight, gradient)
     wanted = fastnn.reference.loss_and_gradient(model.weights, model.biases, model.activations, X, y, loss, weight)
@@ -173,6 +174,6 @@ def test_losses_with_parameters():
     cases = (("binary_cross_entropy", "sigmoid", 0.2), ("poisson", "exp", 1.0), ("cross_entropy", "softmax", 0.2))
     for name, link, parameter in cases:
         model = model_of(SIZES, "tanh", link)
-        native = (name, parameter, True, name == "cross_entropy", 2.0, 0.5)
+        native = (name, parameter, True, name == "cross_entropy", 2.0, 0.5, None)
         value = network_of(model).gradient(native, X, y, False)
         np.testing.assert_allclose(value, model._network.gradient(native, X, y, False), rtol=1e-12)

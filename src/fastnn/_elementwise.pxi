@@ -146,6 +146,65 @@ def update(dict optimizer, params, grads, moments, double rate, int64_t updates)
     return True
 
 
+# ---- Quick ways of functions whose usual arguments need no preparation: None is returned for any other -------------------
+
+cdef bint is_float_array(object a) noexcept:
+    """Whether it is a contiguous writable array of float32 or float64, no subclass."""
+    return (cnp.PyArray_CheckExact(a) and cnp.PyArray_ISCARRAY(a)
+            and (cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT32 or cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT64))
+
+
+cdef bint have_one_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
+    cdef int i
+    if cnp.PyArray_NDIM(a) != cnp.PyArray_NDIM(b) or cnp.PyArray_TYPE(a) != cnp.PyArray_TYPE(b):
+        return False
+    for i in range(cnp.PyArray_NDIM(a)):
+        if cnp.PyArray_DIM(a, i) != cnp.PyArray_DIM(b, i):
+            return False
+    return True
+
+
+def softmax(x, axis, out, bint logarithm):
+    """The softmax of a contiguous array along its last axis, or its logarithm; in out, if that is such an array too."""
+    if not is_float_array(x) or cnp.PyArray_NDIM(x) == 0 or type(axis) is not int or cnp.PyArray_SIZE(x) == 0:
+        return None
+    cdef int last = cnp.PyArray_NDIM(x) - 1
+    if axis != -1 and axis != last:
+        return None
+    if out is None:
+        out = cnp.PyArray_EMPTY(last + 1, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+    elif not is_float_array(out) or not have_one_shape(x, out) or (out is not x and overlap(x, out)):
+        return None
+    cdef const Kernels *k = kernels(cnp.PyArray_TYPE(x))
+    cdef int64_t n = cnp.PyArray_DIM(x, last), rows = cnp.PyArray_SIZE(x) // n
+    cdef void *data = cnp.PyArray_DATA(out)
+    cdef int32_t number = SOFTMAX
+    if out is not x:
+        memcpy(data, cnp.PyArray_DATA(x), cnp.PyArray_NBYTES(x))
+    with nogil:
+        if logarithm:
+            k.log_softmax(data, rows, n)
+        else:
+            k.activate(number, data, rows, n)
+    return out
+
+
+cdef int32_t SOFTMAX = ACTIVATIONS.index("softmax")
+
+
+def quick_prediction_loss(str name, y, p, bint probabilities):
+    """The sum of a loss's terms over float64 arrays of one shape, p from 0 to 1 if that is asked for."""
+    if not is_float_array(p) or not is_float_array(y) or cnp.PyArray_TYPE(p) != cnp.NPY_FLOAT64 or not have_one_shape(p, y):
+        return None
+    cdef const double *values = <const double *>cnp.PyArray_DATA(p)
+    cdef int64_t n = cnp.PyArray_SIZE(p), i
+    cdef bint inside = n > 0
+    if probabilities:
+        for i in range(n):
+            inside = inside and not (values[i] < 0 or values[i] > 1)
+    return prediction_loss(name, p, y) if inside else None
+
+
 # ---- The dense layer ---------------------------------------------------------------------------------------------------
 
 cdef dict ACTIVATION_NUMBERS = {name: number for number, name in enumerate(ACTIVATIONS)}

@@ -19,6 +19,8 @@ from fastnn._portable._functions import (
     log_softmax,
     make_ufunc,
     prediction_loss,
+    quick_prediction_loss,
+    softmax,
 )
 from fastnn._portable._losses import LOSSES
 from fastnn._portable._machine import (
@@ -65,8 +67,10 @@ __all__ = [
     "log_softmax",
     "make_ufunc",
     "prediction_loss",
+    "quick_prediction_loss",
     "readable",
     "set_max_threads_",
+    "softmax",
     "threads_decided",
     "times_slope",
     "update",

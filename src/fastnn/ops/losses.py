@@ -27,6 +27,9 @@ def _loss(function: _Loss) -> _Loss:
 @_loss
 def mse_loss(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Return the mean of (y_pred - y_true)**2."""
+    total = _core.quick_prediction_loss("mse_loss", y_true, y_pred, False)
+    if total is not None:
+        return total / np.size(y_pred)
     y, p = oracle.checked_pair(real_array("y_true", y_true), real_array("y_pred", y_pred))
     return _sum_of_terms("mse_loss", y, p) / p.size
 
@@ -34,6 +37,9 @@ def mse_loss(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 @_loss
 def binary_cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Return the mean of -(y log(p) + (1 - y) log(1 - p))."""
+    total = _core.quick_prediction_loss("binary_cross_entropy", y_true, y_pred, True)
+    if total is not None:
+        return 0.0 - total / np.size(y_pred)
     y, p = oracle.checked_pair(real_array("y_true", y_true), real_array("y_pred", y_pred), probabilities=True)
     return 0.0 - _sum_of_terms("binary_cross_entropy", y, p) / p.size
 
