@@ -1,5 +1,6 @@
 #include "calls.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "memory.h"
@@ -47,7 +48,9 @@ void choose_threads(Training &t, int wanted, double work, Pace *pace) {
     t.pace = adapts ? pace : nullptr;
 }
 
-bool predict(const Prediction &call, Type type) {
+// Threads share rows: more of them than rows would only be woken.
+bool predict(Prediction call, Type type) {
+    call.n_threads = int(std::min<int64_t>(call.n_threads, std::max<int64_t>(call.n_rows, 1)));
     const Kernels &k = kernels_of(type);
     const Workspace workspace(k.prediction_bytes(call));
     if (workspace.start()) k.predict(call, workspace.start());
@@ -66,6 +69,7 @@ bool predict_row(const Model &model, const Rows &x, void *const *outputs) {
 }
 
 bool linear(Linear &call, Type type) {
+    call.n_threads = int(std::min<int64_t>(call.n_threads, std::max<int64_t>(call.n_rows, 1)));
     const Kernels &k = kernels_of(type);
     lay_out(&call.layer, 1, type == Type::float32 ? sizeof(float) : sizeof(double));
     const Workspace workspace(k.linear_bytes(call));

@@ -16,7 +16,7 @@ struct Model {
 Model model_of(const Network &, void *parameters, Type, double work_per_row);
 
 // Where memory for a workspace can't be had, nothing happens but that false is returned.
-bool predict(const Prediction &, Type type);
+bool predict(Prediction, Type type);
 bool predict_row(const Model &, const Rows &x, void *const *outputs);  // on one thread
 bool linear(Linear &, Type type);  // fills in the layer's layout
 

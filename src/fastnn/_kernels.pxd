@@ -154,7 +154,7 @@ cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
         pass
 
     Model model_of(const Network_ &, void *parameters, Type type, double work_per_row)
-    bint native_predict "fastnn::predict"(const Prediction &, Type type)
+    bint native_predict "fastnn::predict"(Prediction, Type type)
     bint predict_row(const Model &, const Rows &x, void **outputs)
     bint native_linear "fastnn::linear"(Linear &, Type type)
     double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out)
