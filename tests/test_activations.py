@@ -1,48 +1,17 @@
-"""The compiled activations against the oracle: value and slope, every length, units in the last place."""
+"""The compiled activations against the oracle: value and slope, every length, and the bits of fastnn.ops."""
 
 from __future__ import annotations
-
-from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
 
-from fastnn import reference
+from fastnn import ops, reference
 from fastnn._backend import core as _core
 
 DTYPES = [np.float32, np.float64]
 ELEMENTWISE = [name for name in _core.ACTIVATIONS if name != "softmax"]
 FROM_OUTPUT = [name for name in _core.ACTIVATIONS if reference.ACTIVATIONS[name].uses == "output"]
 GUARD = -123.0
-
-# The most that a value may be off, in units in the last place; 4 for names that don't stand here.
-ULPS = {"identity": 0, "relu": 0, "leaky_relu": 1, "tanh": 2, "sigmoid": 2, "exp": 2, "elu": 2, "softplus": 2, "sin": 2}
-
-# Formulas in long double, exact enough to measure float64 by: values from z; slopes from the output a, or from z, as the
-# kernels have it. (gelu would need an erfc that NumPy does not have.)
-WIDE = {
-    "identity": lambda z: z,
-    "tanh": np.tanh,
-    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
-    "relu": lambda z: np.maximum(z, 0),
-    "leaky_relu": lambda z: np.where(z > 0, z, z * np.longdouble("0.01")),
-    "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
-    "silu": lambda z: z / (1 + np.exp(-z)),
-    "softplus": lambda z: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))),
-    "sin": np.sin,
-    "exp": np.exp,
-}
-WIDE_SLOPES = {
-    "tanh": lambda a: (1 - a) * (1 + a),
-    "sigmoid": lambda a: a * (1 - a),
-    "elu": lambda a: np.where(a > 0, 1, a + 1),
-    "silu": lambda z: (1 + np.exp(z) + z) * (np.exp(z) / (1 + np.exp(z)) ** 2),
-    "softplus": lambda a: -np.expm1(-a),
-    "sin": np.cos,
-}
-# Where the slopes of gelu and silu are zero.
-ROOTS = {"gelu": -0.7517915246935645, "silu": -1.2784645427610738}
-has_long_double = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant
 
 
 def oracle(name, z):
@@ -136,153 +105,32 @@ def test_rows(name, dtype):
             np.testing.assert_array_equal(row, expected)
 
 
-def ulps(actual, exact, known=0.0):
-    """Return how far `actual` is from `exact`, give or take `known`, in units in the last place of its type there."""
-    info = np.finfo(actual.dtype)
-    unit = np.exp2(np.maximum(np.floor(np.log2(np.maximum(np.abs(exact), info.tiny))), info.minexp) - info.nmant)
-    return np.maximum(np.abs(actual.astype(exact.dtype) - exact) - known, 0) / unit
-
-
-def samples(dtype):
-    """All sizes down to the tiniest, and dense where the functions bend and where the slopes have roots."""
-    rng = np.random.default_rng(0)
-    wide = 100.0 if dtype == np.float32 else 740.0
-    signs = rng.choice([-1.0, 1.0], 20_000)
-    parts = [
-        rng.uniform(-1, 1, 20_000),
-        rng.uniform(-4, 4, 40_000),
-        rng.uniform(-20, 20, 40_000),
-        rng.uniform(-wide, wide, 20_000),
-        signs * 10.0 ** rng.uniform(-30, 0, 20_000),
-        *(root + signs[:2000] * 2.0 ** rng.uniform(-54, -2, 2000) for root in ROOTS.values()),
-    ]
-    return np.concatenate(parts).astype(dtype)
-
-
-def strided(stride=20_011):
-    """Numbers of float32 of every sign and size: each that is `stride` behind another one in the order of their bits."""
-    z = np.arange(0, 2**32, stride, np.uint64).astype(np.uint32).view(np.float32)
-    return z[np.isfinite(z)]
-
-
-def slopes(name, x):
-    """Return the slopes that the kernel finds from outputs or inputs, whichever it looks at."""
-    slope = np.ones_like(x)
-    if name in FROM_OUTPUT:
-        _core.times_slope(name, slope, x)
-    else:
-        _core.activation_slope(name, x.copy(), slope)
-    return slope
-
-
-def assert_units(name, x, actual, exact, most, known=0.0):
-    """Assert that the errors are at most so many units in the last place, and overflow where it should be."""
-    rounded = exact.astype(actual.dtype)
-    finite = np.isfinite(rounded)
-    np.testing.assert_array_equal(actual[~finite], rounded[~finite])
-    error = ulps(actual[finite], exact[finite], known)
-    worst = int(np.argmax(error))
-    assert error[worst] <= most, f"{name} at {x[finite][worst]!r} is off by {error[worst]:.3g} ulp"
-
-
-@pytest.mark.parametrize("name", ELEMENTWISE)
-def test_units_in_the_last_place(name):
-    for z in (samples(np.float32), strided()):
-        a = z.copy()
-        _core.activate(name, a)
-        with np.errstate(over="ignore", under="ignore"):
-            exact = np.asarray(reference.ACTIVATIONS[name].value(z.astype(np.float64)))
-            assert_units(name, z, a, exact, ULPS.get(name, 4))
-
-
-@pytest.mark.parametrize("name", ELEMENTWISE)
-def test_units_of_slopes(name):
-    for x in (samples(np.float32), strided()):
-        wide = x.astype(np.float64)
-        with np.errstate(over="ignore", under="ignore"):
-            exact = np.asarray(reference.ACTIVATIONS[name].slope(wide, wide))
-            assert_units(name, x, slopes(name, x), exact, 4, known=4e-16 if name in ROOTS else 0.0)
-
-
-@pytest.mark.skipif(not has_long_double, reason="nothing to measure by")
-@pytest.mark.parametrize("name", WIDE)
-def test_units_of_float64(name):
-    z = samples(np.float64)
-    a = z.copy()
-    _core.activate(name, a)
-    with np.errstate(over="ignore", under="ignore"):
-        assert_units(name, z, a, WIDE[name](z.astype(np.longdouble)), ULPS.get(name, 4))
-
-
-@pytest.mark.skipif(not has_long_double, reason="nothing to measure by")
-@pytest.mark.parametrize("name", WIDE_SLOPES)
-def test_units_of_float64_slopes(name):
-    x = samples(np.float64)
-    with np.errstate(over="ignore", under="ignore"):
-        exact = WIDE_SLOPES[name](x.astype(np.longdouble))
-        assert_units(name, x, slopes(name, x), exact, 4, known=np.longdouble(1e-18) if name in ROOTS else 0.0)
-
-
-def exact_gelu(points):
-    """Return z Phi(z) and its slope in long double, from e^(z^2 / 2) erf(z / sqrt(2)) ~ z + z^3 / 3 + z^5 / 15 + ..."""
-
-    def integral(z):  # of e^(-t^2 / 2) from 0 to z
-        term, total, n = z, z, 1
-        while abs(term) > abs(total) * Decimal("1e-400"):
-            n += 2
-            term *= z * z / n
-            total += term
-        return total * (-z * z / 2).exp()
-
-    with localcontext() as context:
-        context.prec = 410
-        half = integral(Decimal(45))  # sqrt(pi / 2): what lies beyond is below 1e-440
-        values, slopes = [], []
-        for z in map(Decimal, points):
-            probability = (half + integral(z)) / (2 * half)
-            values.append(str(z * probability))
-            slopes.append(str(probability + z * (-z * z / 2).exp() / (2 * half)))
-    return [np.array([np.longdouble(number) for number in numbers]) for numbers in (values, slopes)]
-
-
-@pytest.mark.skipif(not has_long_double, reason="nothing to measure by")
-def test_units_of_float64_gelu():
-    root, offsets = ROOTS["gelu"], 2.0 ** np.arange(-52, -2, 4)
-    z = np.concatenate([np.linspace(-38.4, 9, 80), root + offsets, root - offsets, [root, -1e-300, 1e-20, -37.51, -38.48]])
-    value, slope = exact_gelu(z.tolist())
-    a = z.copy()
-    _core.activate("gelu", a)
-    assert_units("gelu", z, a, value, 4)
-    assert_units("slope of gelu", z, slopes("gelu", z), slope, 4)
-
-
-# Value and slope at minus infinity, at plus infinity.
-LIMITS = {
-    "identity": [(-np.inf, 1), (np.inf, 1)],
-    "tanh": [(-1, 0), (1, 0)],
-    "sigmoid": [(0, 0), (1, 0)],
-    "relu": [(0, 0), (np.inf, 1)],
-    "leaky_relu": [(-np.inf, 0.01), (np.inf, 1)],
-    "elu": [(-1, 0), (np.inf, 1)],
-    "gelu": [(0, 0), (np.inf, 1)],
-    "silu": [(0, 0), (np.inf, 1)],
-    "softplus": [(0, 0), (np.inf, 1)],
-    "sin": [(np.nan, np.nan), (np.nan, np.nan)],
-    "exp": [(0, 0), (np.inf, np.inf)],
-}
+def same_bits(a, b):
+    """Whether two arrays are the same to the last bit, NaN apart."""
+    integer = f"u{a.dtype.itemsize}"
+    return ((a.view(integer) == b.view(integer)) | (np.isnan(a) & np.isnan(b))).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", LIMITS)
-def test_limits(name, dtype):
-    for where in (0, 32):  # in a whole vector, in the tail
-        for infinity, expected in zip((-np.inf, np.inf), LIMITS[name], strict=True):
-            z = np.full(33, 0.5, dtype)
-            z[where] = infinity
-            slope = np.empty_like(z)
-            _core.activation_slope(name, z, slope)
-            np.testing.assert_array_equal([z[where], slope[where]], np.array(expected, dtype))
-            assert np.isfinite(np.delete(z, where)).all()
+@pytest.mark.parametrize("name", [name for name in ELEMENTWISE if name != "identity"])
+def test_bits_are_those_of_ops(name, dtype):
+    """Numbers of every sign and size, infinities and NaN: whose accuracy, and limits, are in test_accuracy.py."""
+    bits = np.random.default_rng(0).integers(0, 2 ** (8 * dtype().itemsize), 50_000, f"u{dtype().itemsize}")
+    x = np.concatenate(
+        [bits.view(dtype), 10 * numbers(50_000, dtype), np.array([np.inf, -np.inf, np.nan, 0.0, -0.0], dtype)]
+    )
+    wanted = getattr(ops, name)(x)
+    a, alone, slope = x.copy(), x.copy(), np.empty_like(x)
+    _core.activate(name, alone)
+    _core.activation_slope(name, a, slope)
+    assert same_bits(alone, wanted)
+    assert same_bits(a, wanted)
+    derivative = {"sin": ops.cos, "exp": np.positive}.get(name) or getattr(ops, f"{name}_grad")
+    assert same_bits(slope, derivative(wanted if name in FROM_OUTPUT else x))
+    if name in FROM_OUTPUT:
+        delta = np.ones_like(x)
+        _core.times_slope(name, delta, x)
+        assert same_bits(delta, derivative(x))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

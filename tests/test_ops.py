@@ -145,19 +145,6 @@ def test_extremes(name, dtype):
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_small_results(name):
-    """Results on their way to 0 keep their digits: the error is relative, down to subnormal numbers."""
-    x = np.arange(0, 2**32, 60_013, np.uint64).astype(np.uint32).view(np.float32)
-    x = np.concatenate([x[np.isfinite(x)], np.linspace(-105, 2, 5001, dtype=np.float32)])
-    with np.errstate(over="ignore"):
-        wanted = expected(name, x).astype(np.float32)
-    info = np.finfo(np.float32)
-    root = 4e-16 if name in ("gelu_grad", "silu_grad") else 0.0  # near it, the oracle's error is absolute
-    tiny = 4.5 * float(info.smallest_subnormal)
-    np.testing.assert_allclose(getattr(ops, name)(x), wanted, rtol=4.5 * float(info.eps), atol=root + tiny)
-
-
-@pytest.mark.parametrize("name", ELEMENTWISE)
 def test_out(name):
     function, x = getattr(ops, name), numbers((6, 5))
     wanted = expected(name, x)

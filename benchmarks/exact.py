@@ -1,0 +1,115 @@
+"""The elementwise functions of fastnn.ops in wider arithmetic: float64 for float32, and mpmath for float64.
+
+A slope that fastnn takes from the activation's output is written in that output, as fastnn.reference has it.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import mpmath
+import numpy as np
+import scipy.special
+from mpmath.libmp import mpf_pos
+from numpy.typing import NDArray
+
+# Enough for the slopes of gelu and silu next to their roots, where one near 1 is subtracted from another.
+mpmath.mp.prec = 160
+_NAMES = ("exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "erfc")
+
+_DOUBLE = SimpleNamespace(
+    number=float,
+    sqrt=np.sqrt,
+    pi=np.pi,
+    erfc=scipy.special.erfc,
+    **{name: getattr(np, name) for name in _NAMES if name != "erfc"},
+)
+# The same on arrays of mpmath's numbers.
+_MULTIPRECISION = SimpleNamespace(
+    number=mpmath.mp.mpf,
+    sqrt=mpmath.mp.sqrt,
+    pi=+mpmath.mp.pi,
+    **{name: np.frompyfunc(getattr(mpmath.mp, name), 1, 1) for name in _NAMES},
+)
+
+
+def _sigmoid(m: Any, x: Any) -> Any:
+    return 1 / (1 + m.exp(-x))
+
+
+def _normal(m: Any, x: Any) -> Any:
+    return m.erfc(-x / m.sqrt(2)) / 2
+
+
+def _density(m: Any, x: Any) -> Any:
+    return m.exp(-x * x / 2) / m.sqrt(2 * m.pi)
+
+
+def _not_far(x: Any) -> Any:
+    """Where _normal vanishes or is 1 in float64 by far; mpmath takes long beyond."""
+    return np.clip(x, -60, 60)
+
+
+def _gelu_grad(m: Any, x: Any) -> Any:
+    return _normal(m, x) + x * _density(m, x)
+
+
+# From the arithmetic m and finite x, an array of its numbers.
+_FORMULAS = {
+    "sigmoid": _sigmoid,
+    "sigmoid_grad": lambda m, a: a * (1 - a),
+    "tanh": lambda m, x: m.tanh(x),
+    "tanh_grad": lambda m, a: (1 - a) * (1 + a),
+    "relu": lambda m, x: np.maximum(x, 0),
+    "relu_grad": lambda m, a: np.where(a > 0, 1, 0.0),
+    "leaky_relu": lambda m, x: np.where(x > 0, x, x / 100),
+    "leaky_relu_grad": lambda m, a: np.where(a > 0, 1, 1 / m.number(100)),
+    "elu": lambda m, x: np.where(x > 0, x, m.expm1(np.minimum(x, 0))),
+    "elu_grad": lambda m, a: np.where(a > 0, 1, a + 1),
+    "gelu": lambda m, x: x * _normal(m, _not_far(x)),
+    "gelu_grad": lambda m, x: _gelu_grad(m, _not_far(x)),
+    "silu": lambda m, x: x * _sigmoid(m, x),
+    "silu_grad": lambda m, x: _sigmoid(m, x) * (1 + x * _sigmoid(m, -x)),
+    "softplus": lambda m, x: np.maximum(x, 0) + m.log1p(m.exp(-abs(x))),
+    "softplus_grad": lambda m, a: -m.expm1(-a),
+    **{name: lambda m, x, name=name: getattr(m, name)(x) for name in ("cos", "exp", "expm1", "log", "log1p", "sin")},
+}
+# Their formulas lose all relative accuracy next to a root.
+_ROOTED = ("gelu_grad", "silu_grad")
+
+
+def _long_doubles(numbers: NDArray[Any]) -> NDArray[np.longdouble]:
+    """Round mpmath's finite numbers to 64 bits; beyond the range of long double they are zero or infinite."""
+    parts = [mpf_pos(mpmath.mp.mpf(number)._mpf_, 64, "n")[:3] for number in numbers]
+    signs, mantissas, exponents = zip(*parts, strict=True)
+    magnitude = np.array([int(mantissa) for mantissa in mantissas], np.uint64).astype(np.longdouble)
+    bounded = np.array([max(-20_000, min(exponent, 20_000)) for exponent in exponents], np.int32)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(np.where(signs, -magnitude, magnitude), bounded)
+
+
+def _multiprecision(name: str, x: NDArray[Any]) -> NDArray[np.longdouble]:
+    return _long_doubles(_FORMULAS[name](_MULTIPRECISION, np.array([mpmath.mp.mpf(value) for value in x.tolist()])))
+
+
+def exact(name: str, x: NDArray[Any]) -> NDArray[Any]:
+    """Return the function's values in float64 for float32, in long double for float64.
+
+    Parameters
+    ----------
+    name : str
+        Of a function of fastnn.ops.
+    x : ndarray of float32 or float64, shape (n,)
+        Float32: finite or NaN; float64: finite, where the function is.
+    """
+    if x.dtype == np.float64:
+        return _multiprecision(name, x)
+    with np.errstate(all="ignore"):
+        wide = x.astype(np.float64)
+        values = _FORMULAS[name](_DOUBLE, wide)
+    if name in _ROOTED:
+        near_root = (np.abs(values) < 1e-6) & (np.abs(wide) < 2)
+        if near_root.any():
+            values[near_root] = _multiprecision(name, wide[near_root])
+    return values
