@@ -145,3 +145,16 @@ def test_estimators_against_scikit_learn(promise, n_threads):
     )
     row = X[:1]
     promise("scikit-learn", "predicting one row of the digits", 5, lambda: ours.predict(row), lambda: theirs.predict(row))
+
+
+def test_simulation_against_numpy(promise, n_threads):
+    pytest.importorskip("numba", reason="Numba is not installed")
+    from simulation import contestants
+
+    loops = contestants()
+    (ours, _), (theirs, _) = loops["compiled by Numba, fastnn"], loops["Python, NumPy"]
+    states = np.ones((2, 4), np.float32)
+    ours(states[0], 100), theirs(states[1], 100)
+    np.testing.assert_allclose(states[0], states[1], rtol=1e-4)
+    what = "a simulation with a 4-64-64-1 policy"
+    promise("NumPy by hand", what, 10, lambda: ours(states[0], 1000), lambda: theirs(states[1], 100), times=10)
