@@ -54,7 +54,7 @@ def test_layouts_and_types():
     x = numbers((4, 6, 5))
     for given in (x, x[::2, ::-1], x.T, np.asfortranarray(x[0]), x[0, 0], x[:0], np.array(0.5), x.astype(np.float32)):
         np.testing.assert_array_equal(gelu_tanh(given), ops.gelu(ops.tanh(given)))
-        assert gelu_tanh(given).shape == given.shape
+        assert np.shape(gelu_tanh(given)) == given.shape
     for dtype in (np.int16, np.uint16, np.int32, np.int64, np.uint64):
         whole = np.arange(5, dtype=dtype)
         np.testing.assert_array_equal(gelu_tanh(whole), ops.gelu(ops.tanh(whole)), strict=True)
@@ -193,18 +193,17 @@ def test_softmax(name):
     along = numba.njit(lambda x, axis: function(x, axis))
     last = numba.njit(lambda x: function(x))
     first = numba.njit(lambda x, out: function(x, axis=0, out=out))
-    for dtype in (np.float32, np.float64, np.int64):
-        x = numbers((3, 4, 5)).astype(dtype)
-        for given in (x, x[::2, ::-1], x[0].T, x[0, 0], x[:0], np.empty((3, 0))):
-            np.testing.assert_array_equal(last(given), function(given), strict=True)
-            for axis in range(-given.ndim, given.ndim):
-                np.testing.assert_array_equal(along(given, axis), function(given, axis), strict=True)
-            out = np.empty(given.shape, np.float32)
-            assert first(given, out) is out
-            np.testing.assert_array_equal(out, function(given, 0, out=np.empty_like(out)))
+    x = numbers((3, 4, 5))
+    for given in (x, x.astype(np.float32)[0, 0], np.rint(x[0]).astype(int), np.empty((3, 0), int)):
+        np.testing.assert_array_equal(last(given), function(given), strict=True)
+    for axis in range(-3, 3):
+        np.testing.assert_array_equal(along(x[::2, ::-1], axis), function(x[::2, ::-1], axis), strict=True)
+    out = np.empty(x.shape, np.float32)
+    assert first(x, out) is out
+    np.testing.assert_array_equal(out, function(x, 0, out=np.empty_like(out)))
     with pytest.raises(ValueError, match="^axis: "):
-        along(np.ones(3), 1)
+        along(x[::2, ::-1], 3)
     with pytest.raises(ValueError, match="^out: "):
-        first(np.ones(3), np.ones(4))
+        first(x, np.empty((3, 4, 4), np.float32))
     with pytest.raises(TypingError):
         last(1.0)
