@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn import _custom
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 ROOT = Path(__file__).parents[1]
@@ -23,8 +24,10 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 @pytest.fixture(autouse=True)
 def _clean_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let examples write files, change the number of threads, and print as NumPy does by default."""
+    """Let examples write files, change threads, name functions of their own, and print as NumPy does by default."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_custom, "ACTIVATIONS", dict(_custom.ACTIVATIONS))
+    monkeypatch.setattr(_custom, "LOSSES", dict(_custom.LOSSES))
     threads = fastnn.get_num_threads()
     with np.printoptions(precision=8, suppress=False, linewidth=75):
         yield
