@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -26,10 +27,12 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 def _clean_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let examples write files, change threads, name functions of their own, and print as NumPy does by default."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_custom, "ACTIVATIONS", dict(_custom.ACTIVATIONS))
-    monkeypatch.setattr(_custom, "LOSSES", dict(_custom.LOSSES))
     threads = fastnn.get_num_threads()
-    with np.printoptions(precision=8, suppress=False, linewidth=75):
+    with (
+        patch.dict(_custom.ACTIVATIONS),
+        patch.dict(_custom.LOSSES),
+        np.printoptions(precision=8, suppress=False, linewidth=75),
+    ):
         yield
     fastnn.set_num_threads(threads)
 
