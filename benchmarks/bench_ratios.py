@@ -95,7 +95,7 @@ def test_training_against_oracle(promise, n_threads, case, optimizer, least):
     )
 
 
-@pytest.mark.parametrize(("job", "least"), list(zip(JOBS, (50, 3), strict=True)), ids=str)
+@pytest.mark.parametrize(("job", "least"), list(zip(JOBS, (50, 2), strict=True)), ids=str)
 def test_recipe_against_numpy(promise, n_threads, job, least):
     """The last step of docs/numpy.md and the first, which is in float64."""
     check_step(job, LAST)

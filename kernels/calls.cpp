@@ -31,6 +31,12 @@ class Workspace {
     void *const start_;
 };
 
+// Threads share rows: more of them than rows would only be woken, but for few rows of much work, of which each does a part.
+int useful_threads(int wanted, int64_t n_rows, double work) {
+    const int64_t most = n_rows <= few_rows ? std::max<int64_t>(n_rows, threads_for(work)) : n_rows;
+    return int(std::min<int64_t>(wanted, std::max<int64_t>(most, 1)));
+}
+
 }  // namespace
 
 int threads_for(double operations) {
@@ -48,9 +54,8 @@ void choose_threads(Training &t, int wanted, double work, Pace *pace) {
     t.pace = adapts ? pace : nullptr;
 }
 
-// Threads share rows: more of them than rows would only be woken.
 bool predict(Prediction call, Type type) {
-    call.n_threads = int(std::min<int64_t>(call.n_threads, std::max<int64_t>(call.n_rows, 1)));
+    call.n_threads = useful_threads(call.n_threads, call.n_rows, 2 * double(call.network.size) * double(call.n_rows));
     const Kernels &k = kernels_of(type);
     const Workspace workspace(k.prediction_bytes(call));
     if (workspace.start()) k.predict(call, workspace.start());
@@ -69,7 +74,7 @@ bool predict_row(const Model &model, const Rows &x, void *const *outputs) {
 }
 
 bool linear(Linear &call, Type type) {
-    call.n_threads = int(std::min<int64_t>(call.n_threads, std::max<int64_t>(call.n_rows, 1)));
+    call.n_threads = useful_threads(call.n_threads, call.n_rows, layer_work(call.n_rows, call.layer.n_in, call.layer.n_out));
     const Kernels &k = kernels_of(type);
     lay_out(&call.layer, 1, type == Type::float32 ? sizeof(float) : sizeof(double));
     const Workspace workspace(k.linear_bytes(call));

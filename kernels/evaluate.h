@@ -53,18 +53,30 @@ template <class T> class Predictor {
     void run() { parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<Predictor *>(self)->run(team); }, this); }
 
   private:
-    // No thread waits for another: each has rows of its own, both of the data and of the buffers.
     void run(const Team &team) {
         Step<T> step = step_;
+        if (team.size > 1 && call_.n_rows <= few_rows && !call_.x.sparse()) return run_together(step, team);
+        // No thread waits for another: each has rows of its own, both of the data and of the buffers.
         const Range own = share(call_.n_rows, 1, team);
         for (int64_t first = own.begin; first < own.end; first += piece_) {
             const int64_t left = own.end - first, begin = team.index * piece_;
             const Range rows = {begin, begin + (left < piece_ ? left : piece_)};
             step.read_x(call_.x, {nullptr, first - begin, rows.end}, rows);
             step.forward(rows, 0);
-            for (int64_t l = 0; l < call_.network.n_layers; l++)
-                if (call_.outputs[l]) copy_out(step.output(l), call_.network.layers[l], rows, static_cast<T *>(call_.outputs[l]), first - begin);
+            copy_outputs(step, rows, first - begin);
         }
+    }
+
+    void run_together(Step<T> &step, const Team &team) {
+        const Range rows = {0, call_.n_rows};
+        step.read_x(call_.x, {nullptr, 0, rows.end}, team.index == 0 ? rows : Range{0, 0});
+        step.forward_together(team, rows);
+        if (team.index == 0) copy_outputs(step, rows, 0);
+    }
+
+    void copy_outputs(const Step<T> &step, Range rows, int64_t first) const {
+        for (int64_t l = 0; l < call_.network.n_layers; l++)
+            if (call_.outputs[l]) copy_out(step.output(l), call_.network.layers[l], rows, static_cast<T *>(call_.outputs[l]), first);
     }
 
     static void copy_out(const T *from, const Layer &layer, Range rows, T *to, int64_t first) {

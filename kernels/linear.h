@@ -10,7 +10,7 @@ template <class T> class LinearRun {
     LinearRun(const Linear &call, Arena &arena)
         : call_(call), layer_(call.layer), whole_vectors_(layer_.n_out % lanes<T> == 0), piece_(std::min(call.n_rows, prediction_rows)),
           weights_in_place_(!layer_.narrow && whole_vectors_ && has_plain_rows<T>(call.w) &&
-                            (readable_in_place<T>(call.w) || call.n_rows < few_rows)),
+                            (readable_in_place<T>(call.w) || call.n_rows < copied_from)),
           x_in_place_(!layer_.narrow && (readable_in_place<T>(call.x) || readable_in_place<T>(transposed(call.x)))), out_in_place_(layer_.narrow || whole_vectors_),
           x_row_(padded_row(layer_.n_in, sizeof(T))), out_row_(out_in_place_ ? layer_.n_out : layer_.row),
           weights_(weights_in_place_ ? nullptr : arena.take<T>(layer_.weights_rows() * layer_.weights_row)),
@@ -24,7 +24,7 @@ template <class T> class LinearRun {
     }
 
   private:
-    static constexpr int64_t few_rows = 32;  // fewer don't pay for a copy of weights whose rows share a set of the cache
+    static constexpr int64_t copied_from = 32;  // fewer rows don't pay for a copy of weights whose rows share a set of the cache
 
     static Rows transposed(Rows matrix) {
         std::swap(matrix.row_stride, matrix.column_stride);
@@ -37,33 +37,61 @@ template <class T> class LinearRun {
         read_rows<T>(w, {nullptr, 0, rows}, {0, rows}, layer_.narrow ? layer_.n_in : layer_.n_out, weights_, layer_.weights_row);
     }
 
-    void run(const Team &team) const {
-        const Range own = share(call_.n_rows, 1, team);
-        for (int64_t first = own.begin; first < own.end; first += piece_) multiply_piece(first, std::min(piece_, own.end - first), team.index);
+    // Rows of the data, in the thread's part of the buffers where they can't be read or written in place.
+    struct Piece {
+        int64_t first, n;
+        T *buffer, *to;
+    };
+
+    Piece piece(int64_t first, int64_t n, int thread) const {
+        return {first, n, x_ + thread * piece_ * x_row_, out_in_place_ ? result(first) : out_ + thread * piece_ * out_row_};
     }
 
-    // n rows from `first` on, in the thread's part of the buffers where they can't be read or written in place.
-    void multiply_piece(int64_t first, int64_t n, int thread) const {
-        const Range rows = {0, n};
-        const T *in = reinterpret_cast<const T *>(call_.x.data + first * call_.x.row_stride);
+    T *result(int64_t row) const { return static_cast<T *>(call_.out) + row * layer_.n_out; }
+
+    void run(const Team &team) const {
+        if (team.size > 1 && call_.n_rows <= few_rows && !layer_.narrow) return run_together(team);
+        const Range own = share(call_.n_rows, 1, team);
+        for (int64_t first = own.begin; first < own.end; first += piece_) {
+            const Piece p = piece(first, std::min(piece_, own.end - first), team.index);
+            read(p);
+            multiply_piece(p, {0, layer_.n_out});
+            finish(p);
+        }
+    }
+
+    // Each thread has outputs of its own.
+    void run_together(const Team &team) const {
+        const Piece p = piece(0, call_.n_rows, 0);
+        if (team.index == 0) read(p);
+        team.wait();
+        multiply_piece(p, share(layer_.n_out, lanes<T>, team));
+        team.wait();
+        if (team.index == 0) finish(p);
+    }
+
+    void read(const Piece &p) const {
+        if (!x_in_place_) read_rows<T>(call_.x, {nullptr, p.first, p.n}, {0, p.n}, layer_.n_in, p.buffer, x_row_);
+    }
+
+    void multiply_piece(const Piece &p, Range outputs) const {
+        const T *in = x_in_place_ ? reinterpret_cast<const T *>(call_.x.data + p.first * call_.x.row_stride) : p.buffer;
         const int64_t in_row = x_in_place_ ? call_.x.row_stride / int64_t(sizeof(T)) : x_row_;
         const int64_t in_column = x_in_place_ ? call_.x.column_stride / int64_t(sizeof(T)) : 1;
-        T *result = static_cast<T *>(call_.out) + first * layer_.n_out, *to = out_in_place_ ? result : out_ + thread * piece_ * out_row_;
-        if (!x_in_place_) {
-            T *buffer = x_ + thread * piece_ * x_row_;
-            read_rows<T>(call_.x, {nullptr, first, n}, rows, layer_.n_in, buffer, x_row_);
-            in = buffer;
-        }
         const T *weights = weights_in_place_ ? reinterpret_cast<const T *>(call_.w.data) : weights_;
         const int64_t weights_row = weights_in_place_ ? call_.w.row_stride / int64_t(sizeof(T)) : layer_.weights_row;
+        const Range rows = {0, p.n};
         if (layer_.narrow)
-            multiply_narrow(rows, layer_.n_in, layer_.n_out, in, in_row, weights, weights_row, bias_, to);
+            multiply_narrow(rows, layer_.n_in, layer_.n_out, in, in_row, weights, weights_row, bias_, p.to);
         else
-            multiply<T, Start::bias, Finish::store>({layer_.n_in, in, in_row, in_column, weights, weights_row, to, out_row_, bias_}, rows,
-                                                    {0, layer_.n_out});
-        if (layer_.activation != identity) activations_of_level<T>[layer_.activation].value(to, n, layer_.n_out, out_row_);
-        if (to == result) return;
-        for (int64_t i = 0; i < n; i++) std::memcpy(result + i * layer_.n_out, to + i * out_row_, size_t(layer_.n_out) * sizeof(T));
+            multiply<T, Start::bias, Finish::store>({layer_.n_in, in, in_row, in_column, weights, weights_row, p.to, out_row_, bias_},
+                                                    rows, outputs);
+    }
+
+    void finish(const Piece &p) const {
+        if (layer_.activation != identity) activations_of_level<T>[layer_.activation].value(p.to, p.n, layer_.n_out, out_row_);
+        if (out_in_place_) return;
+        for (int64_t i = 0; i < p.n; i++) std::memcpy(result(p.first + i), p.to + i * out_row_, size_t(layer_.n_out) * sizeof(T));
     }
 
     const Linear &call_;

@@ -129,21 +129,20 @@ template <class T> class Step {
     void forward(Range rows, int64_t first) {
         first_row_ = first;
         for (int64_t l = 0; l < network_.n_layers; l++) {
+            multiply_layer(l, rows, {0, network_.layers[l].n_out});
+            finish_layer(l, rows);
+        }
+    }
+
+    // The same by all threads together, for rows that are not sparse: each has outputs of its own of every layer.
+    void forward_together(const Team &team, Range rows) {
+        for (int64_t l = 0; l < network_.n_layers; l++) {
             const Layer &layer = network_.layers[l];
-            T *out = layers_[l].out;
-            if (l == 0 && sparse_)
-                multiply_sparse(*sparse_, chunk_, rows, layer, weights(layer), bias(layer), out);
-            else if (layer.narrow)
-                multiply_narrow(rows, layer.n_in, layer.n_out, input(l), input_row(l), weights(layer), layer.weights_row,
-                                bias(layer), out);
-            else
-                multiply<T, Start::bias, Finish::store>({layer.n_in, input(l), input_row(l), 1, weights(layer), layer.weights_row,
-                                                         out, layer.row, bias(layer)},
-                                                        rows, {0, layer.n_out});
-            if (l < network_.n_layers - 1 || !loss_ || !loss_->from_logits) activate(l, rows);
-            // Dot products run over the padding, where an infinite input has left NaN.
-            if (l == network_.n_layers - 2 && network_.last().narrow)
-                clear_padding(out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
+            team.wait();
+            if (!layer.narrow) multiply_layer(l, rows, share(layer.n_out, lanes<T>, team));
+            else if (team.index == 0) multiply_layer(l, rows, {0, layer.n_out});
+            team.wait();
+            if (team.index == 0) finish_layer(l, rows);
         }
     }
 
@@ -238,6 +237,27 @@ template <class T> class Step {
     const T *bias(const Layer &layer) const { return parameters_ + layer.bias; }
     const T *input(int64_t l) const { return l ? layers_[l - 1].out : in_; }
     int64_t input_row(int64_t l) const { return l ? network_.layers[l - 1].row : in_row_; }
+
+    // The sums z in some of a layer's outputs: in all, if it is narrow or its inputs are sparse.
+    void multiply_layer(int64_t l, Range rows, Range outputs) const {
+        const Layer &layer = network_.layers[l];
+        T *out = layers_[l].out;
+        if (l == 0 && sparse_)
+            multiply_sparse(*sparse_, chunk_, rows, layer, weights(layer), bias(layer), out);
+        else if (layer.narrow)
+            multiply_narrow(rows, layer.n_in, layer.n_out, input(l), input_row(l), weights(layer), layer.weights_row, bias(layer), out);
+        else
+            multiply<T, Start::bias, Finish::store>(
+                {layer.n_in, input(l), input_row(l), 1, weights(layer), layer.weights_row, out, layer.row, bias(layer)}, rows, outputs);
+    }
+
+    void finish_layer(int64_t l, Range rows) {
+        if (l < network_.n_layers - 1 || !loss_ || !loss_->from_logits) activate(l, rows);
+        // Dot products run over the padding, where an infinite input has left NaN.
+        const Layer &layer = network_.layers[l];
+        if (l == network_.n_layers - 2 && network_.last().narrow)
+            clear_padding(layers_[l].out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
+    }
 
     void activate(int64_t l, Range rows) {
         const Layer &layer = network_.layers[l];

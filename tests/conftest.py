@@ -7,8 +7,22 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+import fastnn
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE))
 os.environ.setdefault("NUMBA_CACHE_DIR", str(HERE / "__pycache__" / "numba"))
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """Three threads wherever work pays for them, on any machine."""
+    before = fastnn.get_num_threads()
+    fastnn.set_num_threads(3)
+    yield
+    fastnn.set_num_threads(before)

@@ -40,6 +40,24 @@ def test_linear(activation, dtype):
         np.testing.assert_array_equal(linear(x, w, np.zeros(n_out, dtype), activation), linear(x, w, None, activation))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ["identity", "softmax"])
+def test_few_rows_of_large_layers(activation, dtype, three_threads):
+    """Such layers are read in another order, and shared by columns; the bits are those of any part of them."""
+    for n_in, n_out in [(1000, 1024), (9, 1030), (8, 2500), (7, 1024), (603, 2049)]:
+        x, w, b = layer(9, n_in, n_out, dtype)
+        wanted = reference.linear(*(array.astype(np.float64) for array in (x, w, b)), activation)
+        for n in (1, 2, 3, 5, 8, 9):
+            actual = linear(x[:n], w, b, activation)
+            assert_close(actual / n_in, wanted[:n] / n_in)
+            for n_threads in (1, 2, 3, 7):
+                np.testing.assert_array_equal(linear(x[:n], w, b, activation, n_threads=n_threads), actual)
+            np.testing.assert_array_equal(linear(x[:n], np.asfortranarray(w), b, activation), actual)
+        if activation == "identity":
+            for columns in (slice(0, 5), slice(300, 401), slice(n_out - 20, n_out)):
+                np.testing.assert_array_equal(linear(x, w[:, columns].copy(), b[columns]), linear(x, w, b)[:, columns])
+
+
 def test_shapes():
     x, w, b = layer(24)
     wanted = linear(x, w, b, "softmax")

@@ -40,6 +40,24 @@ def test_predict(activation, output, dtype):
         assert [a.shape for a in model.hidden_activations(X[:0])] == [(0, n) for n in sizes[1:-1]]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_few_rows_of_large_layers(dtype, three_threads):
+    """Threads share each layer's outputs then: the bits are those of rows among many others."""
+    for sizes in ((1000, 1030, 3), (600, 1100, 700, 40), (3, 2000, 1)):
+        model = MLP(sizes, "tanh", "softmax" if sizes[-1] > 1 else "sigmoid", dtype=dtype, random_state=0)
+        X = np.random.default_rng(0).normal(size=(40, sizes[0])).astype(dtype)
+        layers = [*model.hidden_activations(X), model.predict(X)]
+        tolerance = {"rtol": 1e-11, "atol": 1e-13} if dtype == np.float64 else {"rtol": 1e-3, "atol": 1e-5}
+        for got, wanted in zip(layers, forward(model, X), strict=True):
+            np.testing.assert_allclose(got, wanted, **tolerance)
+        for n in (1, 2, 3, 5, 8, 9):
+            for n_threads in (None, 1, 2, 3, 7):
+                assert model.predict(X[:n], n_threads=n_threads).tobytes() == layers[-1][:n].tobytes()
+            for some, all_ in zip(model.hidden_activations(X[:n]), layers, strict=False):
+                assert some.tobytes() == all_[:n].tobytes()
+        assert model.predict(np.asfortranarray(X[:3], dtype=np.float64)).tobytes() == layers[-1][:3].tobytes()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_predict_any_kind_of_array(kind, dtype):

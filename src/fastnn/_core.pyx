@@ -202,6 +202,7 @@ def first_not_finite(cnp.ndarray a):
 include "_network.pxi"
 include "_run.pxi"
 include "_elementwise.pxi"
+include "_dense.pxi"
 include "_ufuncs.pxi"
 include "_c_api.pxi"
 include "_dispatch.pxi"

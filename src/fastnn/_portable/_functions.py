@@ -40,6 +40,20 @@ def linear_into(out: Array, x: Array, w: Array, b: Array | None, activation: str
         out.reshape(-1)[:] = np.ravel(reference.linear(inputs, weights, bias, activation))
 
 
+def linear_grad(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> tuple[Array, Array, Array] | None:
+    """Return None: there is no quick way."""
+    return None
+
+
+def layer_gradients(x: Array, w: Array, a: Array, grad_a: Array, activation: str) -> tuple[Array, Array, Array]:
+    """Return the gradients of a layer by x, w and the bias, computed in the type of a."""
+    from fastnn import reference
+
+    inputs, weights = x.astype(a.dtype, copy=False), w.astype(a.dtype, copy=False)
+    with np.errstate(all="ignore"):
+        return reference.linear_grad(inputs, weights, a, grad_a, activation)
+
+
 def softmax(x: Any, axis: Any, out: Any, logarithm: bool) -> Array | None:
     """Return None: there is no quick way."""
     return None

@@ -160,6 +160,9 @@ def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, act
     >>> grad_w.T, grad_b
     (array([[1., 2.]]), array([1.]))
     """
+    quick: tuple[Array, Array, Array] | None = _core.linear_grad(x, w, a, grad_a, activation)
+    if quick is not None:
+        return quick
     name = _checked_activation(activation)
     allowed = [entry for entry in _core.ACTIVATIONS if ACTIVATIONS[entry].uses == "output"]
     if name not in allowed:
@@ -174,17 +177,11 @@ def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, act
     _check_shape("a", given[2], (*given[0].shape[:-1], given[1].shape[1]))
     _check_shape("grad_a", given[3], given[2].shape)
 
-    inputs, weights = (a if _core.readable(a) else a.astype(compute) for a in given[:2])
-    outputs, delta = (np.array(array, dtype=compute, order="C") for array in given[2:])
-    _core.times_slope(name, delta, outputs)
-    x_rows, delta_rows = (np.atleast_2d(_as_rows(array)) for array in (inputs, delta))
-    grad_x, grad_w, grad_b = (np.empty(shape, compute) for shape in (x_rows.shape, weights.shape, weights.shape[1]))
-    _core.linear_into(grad_x, delta_rows, weights.T, None, "identity", 0)
-    _core.linear_into(grad_w, x_rows.T, delta_rows, None, "identity", 0)
-    _core.linear_into(grad_b, np.ones(len(delta_rows), compute), delta_rows, None, "identity", 0)
-    gradients = grad_x.reshape(inputs.shape), grad_w, grad_b
+    inputs, weights = (array if _core.readable(array) else array.astype(compute) for array in given[:2])
+    outputs, delta = (np.asarray(array, compute, order="C") for array in given[2:])
+    gradients = _core.layer_gradients(_as_rows(inputs), weights, _as_rows(outputs), _as_rows(delta), name)
     x_gradient, w_gradient, b_gradient = (gradient.astype(result_type, copy=False) for gradient in gradients)
-    return x_gradient, w_gradient, b_gradient
+    return x_gradient.reshape(inputs.shape), w_gradient, b_gradient
 
 
 def _as_rows(array: NDArray[Any]) -> NDArray[Any]:
