@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -248,6 +249,7 @@ def test_documentation(name):
     headings = ("Parameters\n-", "params : ", "grads : ", "Raises\n-", "References\n-", "Examples\n-", ">>> ")
     assert all(heading in text for heading in headings)
     assert text == inspect.getdoc(getattr(reference, name))
+    assert not re.search(r"^ +(params|Raises|References)", text, re.MULTILINE)  # one margin for all
     for parameter in inspect.signature(getattr(ops, name)).parameters:
         assert parameter in text.partition("Raises")[0]
 

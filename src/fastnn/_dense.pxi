@@ -36,7 +36,10 @@ cdef void extent(cnp.ndarray a, char **first, char **end) noexcept:
 
 
 cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
-    cdef char *a_first, *a_end, *b_first, *b_end
+    cdef char *a_first
+    cdef char *a_end
+    cdef char *b_first
+    cdef char *b_end
     if cnp.PyArray_SIZE(a) == 0 or cnp.PyArray_SIZE(b) == 0:
         return False
     extent(a, &a_first, &a_end)

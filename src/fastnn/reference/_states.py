@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import cleandoc
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
@@ -30,25 +31,26 @@ STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
 _ARGUMENTS = """----------
-    params : sequence of floating-point ndarrays
-        Changed in place; any layout. C-contiguous float32 and float64 are the fast ones.
-    grads : sequence of array-likes of real numbers
-        One for each of `params`, of its shape. They may overlap `params`.
+params : sequence of floating-point ndarrays
+    Changed in place; any layout. C-contiguous float32 and float64 are the fast ones.
+grads : sequence of array-likes of real numbers
+    One for each of `params`, of its shape. They may overlap `params`.
 """
 
 _RAISES = """Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or outside of its range, or if they don't fit together. Nothing has changed
-        then.
+------
+TypeError, ValueError
+    If an argument is of the wrong type or outside of its range, or if they don't fit together. Nothing has changed
+    then.
 
-    """
+"""
 
 
 def documented(function: _Function) -> _Function:
     """Put what all optimizers share into a docstring: the first parameters, and what is raised."""
     if function.__doc__ is not None:  # it is with python -OO
-        before, _, parameters = function.__doc__.partition("----------\n")
+        # Python 3.13 has taken the indentation away.
+        before, _, parameters = cleandoc(function.__doc__).partition("----------\n")
         parameters, heading, rest = parameters.partition("References\n")
         function.__doc__ = f"{before}{_ARGUMENTS}{parameters}{_RAISES}{heading}{rest}"
     return function
