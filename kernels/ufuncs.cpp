@@ -11,8 +11,8 @@
 namespace fastnn {
 namespace {
 
-// A thread more for each so many elements: below, waking it costs more than it does.
-constexpr int64_t elements_per_thread = 1 << 17;
+// A thread more for each so many bytes: below, waking it costs more than it does.
+constexpr int64_t bytes_per_thread = 1 << 19;
 constexpr int64_t piece = 512;  // elements that are gathered at a time
 
 // What the kernels raise on the way to a finite result is nobody's concern: infinities and NaN go through in silence, too.
@@ -39,7 +39,7 @@ template <class T> struct Call {
 };
 
 template <class T> void evaluate(const Call<T> &call) {
-    const int64_t wanted = call.n / elements_per_thread;
+    const int64_t wanted = call.n * int64_t(sizeof(T)) / bytes_per_thread;
     if (wanted < 2) return kernels<T>().function(call.function, call.x, call.y, call.n);
     const int threads = wanted < max_threads() ? int(wanted) : max_threads();
     parallel(threads, [](const Team &team, void *argument) {
