@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn._backend import core as _core
-
 if TYPE_CHECKING:
     from fastnn.losses import CustomLoss
 
@@ -77,9 +75,9 @@ def check_given(argument: str, value: object, base: type[Any]) -> Sequence[Any]:
     return value
 
 
-def activations_named(names: Sequence[Any], given: Sequence[CustomActivation]) -> list[Any]:
+def activations_named(names: Sequence[Any], built_in: Sequence[str], given: Sequence[CustomActivation]) -> list[Any]:
     """Return a file's activations: objects for the names of custom ones, all else as it is."""
-    custom = [isinstance(name, str) and name not in _core.ACTIVATIONS for name in names]
+    custom = [isinstance(name, str) and name not in built_in for name in names]
     by_name = {activation.name: activation for activation in given}
     found = zip(names, custom, strict=True)
     return [_find("custom_activations", name, by_name, ACTIVATIONS) if own else name for name, own in found]

@@ -338,7 +338,7 @@ class MLP:
         # Before memory for them is taken.
         if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(sizes)):
             raise ValueError(f"the arrays are not those of layers {sizes}")
-        *hidden, output = _custom.activations_named(config["activations"], custom)
+        *hidden, output = _custom.activations_named(config["activations"], _core.ACTIVATIONS, custom)
         options = {name: config[name] for name in ("dropout", "dtype")}
         model = cls(sizes, hidden, output, init="zeros", random_state=0, **options)
         model._rng = _random.from_state(config["rng"])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastnn import reference
 from fastnn._portable import _optimizers
 from fastnn._portable._rows import Array
 
@@ -119,6 +120,4 @@ def _check_alike(a: Array, b: Array, message: str) -> None:
 
 def _oracle(name: str) -> Any:
     """Return the oracle's function; functions on arrays are its, which are right to the last bit or so."""
-    from fastnn import reference  # which imports what imports this module
-
     return reference.ACTIVATIONS[name]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import reference
 from fastnn._portable._rows import Array
 
 FUNCTIONS = (
@@ -20,8 +21,6 @@ PREDICTION_LOSSES = ("mse_loss", "binary_cross_entropy", "cross_entropy")
 
 def make_ufunc(name: str, documentation: str) -> Any:
     """Return the function of that name, which has the keywords of a ufunc but is none."""
-    from fastnn import reference  # which imports what imports this module
-
     return getattr(reference, name)
 
 
@@ -32,8 +31,6 @@ def linear(x: Any, w: Any, b: Any, activation: Any, out: Any, n_threads: Any) ->
 
 def linear_into(out: Array, x: Array, w: Array, b: Array | None, activation: str, n_threads: int) -> None:
     """Make out activation(x @ w + b), computed in its type."""
-    from fastnn import reference
-
     inputs, weights = x.astype(out.dtype, copy=False), w.astype(out.dtype, copy=False)
     bias = None if b is None else b.astype(out.dtype, copy=False)
     with np.errstate(all="ignore"):
@@ -47,8 +44,6 @@ def linear_grad(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> tuple[A
 
 def layer_gradients(x: Array, w: Array, a: Array, grad_a: Array, activation: str) -> tuple[Array, Array, Array]:
     """Return the gradients of a layer by x, w and the bias, computed in the type of a."""
-    from fastnn import reference
-
     inputs, weights = x.astype(a.dtype, copy=False), w.astype(a.dtype, copy=False)
     with np.errstate(all="ignore"):
         return reference.linear_grad(inputs, weights, a, grad_a, activation)
@@ -66,8 +61,6 @@ def quick_prediction_loss(name: str, y: Any, p: Any, probabilities: bool) -> flo
 
 def log_softmax(z: Array) -> None:
     """Make z the logarithm of its softmax, in place, over rows of its last axis."""
-    from fastnn import reference
-
     if z.size:
         with np.errstate(all="ignore"):
             z[...] = reference.log_softmax(z)
@@ -75,8 +68,6 @@ def log_softmax(z: Array) -> None:
 
 def prediction_loss(name: str, p: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """Return the sum of a loss's terms over predictions and targets."""
-    from fastnn import reference
-
     mean = {
         "mse_loss": reference.mse_loss,
         "binary_cross_entropy": reference.binary_cross_entropy,
