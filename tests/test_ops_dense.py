@@ -28,7 +28,7 @@ def assert_close(actual, expected):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", _core.ACTIVATIONS)
 def test_linear(activation, dtype):
-    for n, n_in, n_out in [(1, 1, 1), (7, 5, 6), (40, 33, 4), (3, 16, 17), (2, 70, 3)]:
+    for n, n_in, n_out in [(1, 1, 1), (7, 5, 6), (40, 33, 4), (3, 16, 17), (2, 70, 3), (31, 40, 37), (33, 40, 37)]:
         x, w, b = layer(n, n_in, n_out, dtype)
         w /= np.sqrt(dtype(n_in))
         wanted = reference.linear(*(array.astype(np.float64) for array in (x, w, b)), activation)
