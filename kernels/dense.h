@@ -90,14 +90,15 @@ FASTNN_INLINE void panel(const Product<T> &p, Range rows, int64_t column) {
 // Of long rows of B, more than fit a page of memory, a few at a time are read from end to end rather than panels of all: at
 // the speed of memory where B is in none of the caches, which panels miss by a factor of 2 to 3.
 constexpr int64_t long_row = 4096;  // bytes
-constexpr int sweep_depth = FASTNN_VECTOR_BYTES == 64 ? 8 : 4;
+constexpr int most_splats = FASTNN_VECTOR_BYTES == 64 ? 16 : 8;  // that stay in registers
+template <int ROWS> constexpr int sweep_depth = ROWS == 1 ? most_splats / 2 : most_splats / ROWS;
 
 // COLUMNS vectors in each of ROWS of C become what they are after rows k … k + DEPTH - 1 of B; A's elements are in `left`.
 template <class T, int ROWS, int DEPTH, int COLUMNS, Start START>
 FASTNN_INLINE void add_rows(const Product<T> &p, const Vec<T> (&left)[DEPTH][ROWS], int64_t row, int64_t k, int64_t column) {
     T *c = p.c + row * p.c_row + column;
     Vec<T> sum[ROWS][COLUMNS];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < COLUMNS; j++) {
@@ -110,10 +111,10 @@ FASTNN_INLINE void add_rows(const Product<T> &p, const Vec<T> (&left)[DEPTH][ROW
 #pragma GCC unroll 4
         for (int j = 0; j < COLUMNS; j++) {
             const Vec<T> right = load(p.b + (k + q) * p.b_row + column + j * lanes<T>);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (int i = 0; i < ROWS; i++) sum[i][j] = fma(left[q][i], right, sum[i][j]);
         }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < COLUMNS; j++) store(c + i * p.c_row + j * lanes<T>, sum[i][j]);
@@ -121,37 +122,54 @@ FASTNN_INLINE void add_rows(const Product<T> &p, const Vec<T> (&left)[DEPTH][ROW
 
 template <class T, int ROWS, int DEPTH, Start START>
 __attribute__((noinline)) void sweep(const Product<T> &p, int64_t row, int64_t k, Range columns) {
-    constexpr int width = 4 / ROWS;  // vectors
+    constexpr int width = ROWS == 4 && FASTNN_VECTOR_BYTES == 64 ? 2 : 4 / ROWS;  // vectors
     Vec<T> left[DEPTH][ROWS];
 #pragma GCC unroll 8
     for (int q = 0; q < DEPTH; q++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int i = 0; i < ROWS; i++) left[q][i] = splat(p.a[(row + i) * p.a_row + (k + q) * p.a_column]);
     int64_t j = columns.begin;
     for (; columns.end - j > (width - 1) * lanes<T>; j += width * lanes<T>) add_rows<T, ROWS, DEPTH, width, START>(p, left, row, k, j);
     for (; j < columns.end; j += lanes<T>) add_rows<T, ROWS, DEPTH, 1, START>(p, left, row, k, j);
 }
 
-// ROWS of C, of which a stretch at a time stays in the first cache. p.depth is sweep_depth at least.
+// ROWS of C, of which a stretch at a time stays in the first cache. p.depth is at least the sweep's.
 template <class T, int ROWS, Start START> void sweep_rows(const Product<T> &p, int64_t row, Range columns) {
     constexpr int64_t stretch = 8192 / int64_t(sizeof(T));
+    constexpr int depth = sweep_depth<ROWS>;
     for (int64_t j = columns.begin; j < columns.end; j += stretch) {
         const Range part = {j, columns.end - j < stretch ? columns.end : j + stretch};
-        sweep<T, ROWS, sweep_depth, START>(p, row, 0, part);
-        int64_t k = sweep_depth;
-        for (; k + sweep_depth <= p.depth; k += sweep_depth) sweep<T, ROWS, sweep_depth, Start::previous>(p, row, k, part);
+        sweep<T, ROWS, depth, START>(p, row, 0, part);
+        int64_t k = depth;
+        for (; k + depth <= p.depth; k += depth) sweep<T, ROWS, depth, Start::previous>(p, row, k, part);
         for (; k < p.depth; k++) sweep<T, ROWS, 1, Start::previous>(p, row, k, part);
     }
+}
+
+// How many of C's last rows are swept: where panels read B badly, as each of their vectors touches two lines of the cache or all
+// its rows fall on the same few sets, or as B is so large that each of its rows is a page that has to be found.
+template <class T> int64_t swept_rows(const Product<T> &p, int64_t rows) {
+    const int64_t b_row = p.b_row * int64_t(sizeof(T));
+    if (p.depth < most_splats || b_row < long_row) return 0;
+    const bool fits_lines = (uintptr_t(p.b) | uintptr_t(b_row)) % block_bytes == 0 && b_row % 1024 != 0;
+    const bool large = p.depth * b_row >= 8 << 20;
+    if (fits_lines) return rows < (large ? 8 : 4) ? rows : 0;
+    return rows < (large ? 32 : 8) ? rows : rows % 8;
+}
+
+template <class T, Start START> void sweep_all(const Product<T> &p, Range rows, Range columns) {
+    int64_t i = rows.begin;
+    for (; i + 4 <= rows.end; i += 4) sweep_rows<T, 4, START>(p, i, columns);
+    for (; i + 2 <= rows.end; i += 2) sweep_rows<T, 2, START>(p, i, columns);
+    if (i < rows.end) sweep_rows<T, 1, START>(p, i, columns);
 }
 
 // C's rows and columns of the given ranges; columns.begin is a multiple of lanes, and the last vector is written whole.
 template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p, Range rows, Range columns) {
     if constexpr (FINISH == Finish::store)
-        if (rows.size() < 4 && p.depth >= sweep_depth && p.b_row * int64_t(sizeof(T)) >= long_row) {
-            int64_t i = rows.begin;
-            for (; i + 2 <= rows.end; i += 2) sweep_rows<T, 2, START>(p, i, columns);
-            if (i < rows.end) sweep_rows<T, 1, START>(p, i, columns);
-            return;
+        if (const int64_t swept = swept_rows(p, rows.size())) {
+            sweep_all<T, START>(p, {rows.end - swept, rows.end}, columns);
+            rows.end -= swept;
         }
     int64_t j = columns.begin;
     // Few rows leave registers for wider panels, and need them: one chain of fma a sum is all latency.

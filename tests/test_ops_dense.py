@@ -44,10 +44,10 @@ def test_linear(activation, dtype):
 @pytest.mark.parametrize("activation", ["identity", "softmax"])
 def test_few_rows_of_large_layers(activation, dtype, three_threads):
     """Such layers are read in another order, and shared by columns; the bits are those of any part of them."""
-    for n_in, n_out in [(1000, 1024), (9, 1030), (8, 2500), (7, 1024), (603, 2049)]:
-        x, w, b = layer(9, n_in, n_out, dtype)
+    for n_in, n_out in [(1030, 1030), (9, 1030), (17, 2500), (7, 1024), (603, 1536)]:
+        x, w, b = layer(33, n_in, n_out, dtype)
         wanted = reference.linear(*(array.astype(np.float64) for array in (x, w, b)), activation)
-        for n in (1, 2, 3, 5, 8, 9):
+        for n in (1, 2, 3, 5, 8, 12, 31, 33):
             actual = linear(x[:n], w, b, activation)
             assert_close(actual / n_in, wanted[:n] / n_in)
             for n_threads in (1, 2, 3, 7):
