@@ -87,9 +87,9 @@ FASTNN_INLINE void panel(const Product<T> &p, Range rows, int64_t column) {
     if constexpr (ROWS > 1) panel<T, COLUMNS, (ROWS == 6 ? 4 : ROWS / 2), START, FINISH>(p, {i, rows.end}, column);
 }
 
-// Of long rows of B, more than fit a page of memory, a few at a time are read from end to end rather than panels of all: at
-// the speed of memory where B is in none of the caches, which panels miss by a factor of 2 to 3.
-constexpr int64_t long_row = 4096;  // bytes
+// For few rows of C, B may be swept: a few of its rows at a time are read from end to end, where panels read some of every row.
+// It is read at the speed of memory then, which panels miss by a factor of 2 to 3 where each row of B is a page or more.
+constexpr int64_t page = 4096;  // bytes
 constexpr int most_splats = FASTNN_VECTOR_BYTES == 64 ? 16 : 8;  // that stay in registers
 template <int ROWS> constexpr int sweep_depth = ROWS == 1 ? most_splats / 2 : most_splats / ROWS;
 
@@ -146,11 +146,11 @@ template <class T, int ROWS, Start START> void sweep_rows(const Product<T> &p, i
     }
 }
 
-// How many of C's last rows are swept: where panels read B badly, as each of their vectors touches two lines of the cache or all
-// its rows fall on the same few sets, or as B is so large that each of its rows is a page that has to be found.
+// For how many of C's last rows B is swept. Panels do worst where each of their vectors touches two lines of the cache, where
+// all rows fall on the same few sets of it, and where B has more pages than the processor remembers the places of.
 template <class T> int64_t swept_rows(const Product<T> &p, int64_t rows) {
     const int64_t b_row = p.b_row * int64_t(sizeof(T));
-    if (p.depth < most_splats || b_row < long_row) return 0;
+    if (p.depth < most_splats || b_row < page) return 0;
     const bool fits_lines = (uintptr_t(p.b) | uintptr_t(b_row)) % block_bytes == 0 && b_row % 1024 != 0;
     const bool large = p.depth * b_row >= 8 << 20;
     if (fits_lines) return rows < (large ? 8 : 4) ? rows : 0;
