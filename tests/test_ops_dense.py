@@ -20,6 +20,13 @@ def layer(n=7, n_in=5, n_out=6, dtype=np.float64, seed=0):
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
 
 
+def unaligned(array):
+    """Return a copy that begins at an odd address."""
+    raw = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    raw[...] = array
+    return raw
+
+
 def assert_close(actual, expected):
     eps = float(np.finfo(actual.dtype).eps)
     np.testing.assert_allclose(actual, expected, rtol=64 * eps, atol=64 * eps)
@@ -234,6 +241,12 @@ def test_linear_grad_shapes_and_types():
     for actual, native in zip(linear_grad(*swapped, "tanh"), wanted, strict=True):
         assert actual.dtype == np.float64
         assert_close(actual, native)
+    for actual, aligned in zip(linear_grad(*map(unaligned, (x, w, a, grad_a)), "tanh"), wanted, strict=True):
+        np.testing.assert_array_equal(actual, aligned)
+    for array in (x, w, a, grad_a):
+        array.setflags(write=False)
+    for actual, writeable in zip(linear_grad(x, w, a, grad_a, "tanh"), wanted, strict=True):
+        np.testing.assert_array_equal(actual, writeable)
     assert [g.dtype for g in linear_grad(*(v.astype(np.float16) for v in (x, w, a, grad_a)), "tanh")] == [np.float16] * 3
     empty = linear_grad(x[:0], w, a[:0], grad_a[:0], "tanh")
     assert [g.shape for g in empty] == [(0, 5), (5, 6), (6,)]

@@ -178,7 +178,7 @@ def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, act
     _check_shape("grad_a", given[3], given[2].shape)
 
     inputs, weights = (array if _core.readable(array) else array.astype(compute) for array in given[:2])
-    outputs, delta = (np.asarray(array, compute, order="C") for array in given[2:])
+    outputs, delta = (np.require(array, compute, ["C", "A"]) for array in given[2:])
     gradients = _core.layer_gradients(_as_rows(inputs), weights, _as_rows(outputs), _as_rows(delta), name)
     x_gradient, w_gradient, b_gradient = (gradient.astype(result_type, copy=False) for gradient in gradients)
     return x_gradient.reshape(inputs.shape), w_gradient, b_gradient
