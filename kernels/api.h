@@ -26,6 +26,7 @@ struct Rows {
 };
 
 constexpr int64_t chunk_rows = 512;  // larger batches go through in pieces of this many, their gradients added up
+constexpr int64_t set_stride = 1024; // bytes: rows at multiples of it compete for the same few sets of the cache
 constexpr int64_t few_rows = 8;      // of as many or fewer, threads share each layer's outputs, not the rows
 
 // n values of float or double, as the network has: a = f(z), and slope = f'(z) if slope is not null. a may be z.

@@ -4,6 +4,7 @@
 // instruction sets divide rows and columns only, so none of them changes a bit.
 #pragma once
 
+#include "api.h"
 #include "vec.h"
 
 namespace {
@@ -32,6 +33,20 @@ struct Range {
 // The rows that a tile of two vectors takes at most: as many as leave no sum in memory (32 registers at 64 bytes, 16 below).
 constexpr int tile_rows = FASTNN_VECTOR_BYTES == 64 ? 8 : 6;
 
+// What ROWS x COLUMNS vectors of C begin as.
+template <class T, int ROWS, int COLUMNS, Start START>
+FASTNN_INLINE void start_sums(const Product<T> &p, int64_t row, int64_t column, Vec<T> (&sum)[ROWS][COLUMNS]) {
+    const T *c = p.c + row * p.c_row + column;
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < COLUMNS; j++) {
+            if constexpr (START == Start::zero) sum[i][j] = Vec<T>{};
+            if constexpr (START == Start::bias) sum[i][j] = load(p.bias + column + j * lanes<T>);
+            if constexpr (START == Start::previous) sum[i][j] = load(c + i * p.c_row + j * lanes<T>);
+        }
+}
+
 // A tile of ROWS x COLUMNS vectors with all sums in registers. Addresses of A's rows are formed three to a pointer, which
 // is what base + {0, 1, 2} * index addressing can do.
 template <class T, int ROWS, int COLUMNS, Start START, Finish FINISH>
@@ -45,14 +60,7 @@ __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t co
     const int64_t a_row = p.a_row, a_column = p.a_column, b_row = p.b_row;
 
     Vec<T> sum[ROWS][COLUMNS];
-#pragma GCC unroll 16
-    for (int i = 0; i < ROWS; i++)
-#pragma GCC unroll 4
-        for (int j = 0; j < COLUMNS; j++) {
-            if constexpr (START == Start::zero) sum[i][j] = Vec<T>{};
-            if constexpr (START == Start::bias) sum[i][j] = load(p.bias + column + j * lanes<T>);
-            if constexpr (START == Start::previous) sum[i][j] = load(c + i * p.c_row + j * lanes<T>);
-        }
+    start_sums<T, ROWS, COLUMNS, START>(p, row, column, sum);
 #pragma GCC unroll 2
     for (int64_t k = 0; k < p.depth; k++) {
         Vec<T> right[COLUMNS];
@@ -98,14 +106,7 @@ template <class T, int ROWS, int DEPTH, int COLUMNS, Start START>
 FASTNN_INLINE void add_rows(const Product<T> &p, const Vec<T> (&left)[DEPTH][ROWS], int64_t row, int64_t k, int64_t column) {
     T *c = p.c + row * p.c_row + column;
     Vec<T> sum[ROWS][COLUMNS];
-#pragma GCC unroll 4
-    for (int i = 0; i < ROWS; i++)
-#pragma GCC unroll 4
-        for (int j = 0; j < COLUMNS; j++) {
-            if constexpr (START == Start::zero) sum[i][j] = Vec<T>{};
-            if constexpr (START == Start::bias) sum[i][j] = load(p.bias + column + j * lanes<T>);
-            if constexpr (START == Start::previous) sum[i][j] = load(c + i * p.c_row + j * lanes<T>);
-        }
+    start_sums<T, ROWS, COLUMNS, START>(p, row, column, sum);
 #pragma GCC unroll 8
     for (int q = 0; q < DEPTH; q++)
 #pragma GCC unroll 4
@@ -151,7 +152,7 @@ template <class T, int ROWS, Start START> void sweep_rows(const Product<T> &p, i
 template <class T> int64_t swept_rows(const Product<T> &p, int64_t rows) {
     const int64_t b_row = p.b_row * int64_t(sizeof(T));
     if (p.depth < most_splats || b_row < page) return 0;
-    const bool fits_lines = (uintptr_t(p.b) | uintptr_t(b_row)) % block_bytes == 0 && b_row % 1024 != 0;
+    const bool fits_lines = (uintptr_t(p.b) | uintptr_t(b_row)) % block_bytes == 0 && b_row % fastnn::set_stride != 0;
     const bool large = p.depth * b_row >= 8 << 20;
     if (fits_lines) return rows < (large ? 8 : 4) ? rows : 0;
     return rows < (large ? 32 : 8) ? rows : rows % 8;
@@ -170,6 +171,7 @@ template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p
         if (const int64_t swept = swept_rows(p, rows.size())) {
             sweep_all<T, START>(p, {rows.end - swept, rows.end}, columns);
             rows.end -= swept;
+            if (rows.size() == 0) return;
         }
     int64_t j = columns.begin;
     // Few rows leave registers for wider panels, and need them: one chain of fma a sum is all latency.

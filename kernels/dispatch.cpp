@@ -85,7 +85,7 @@ int64_t whole_blocks(int64_t n, int64_t element_size) {
 
 int64_t padded_row(int64_t n, int64_t element_size) {
     const int64_t row = whole_blocks(n, element_size);
-    return row * element_size % 1024 == 0 ? row + block_bytes / element_size : row;
+    return row * element_size % set_stride == 0 ? row + block_bytes / element_size : row;
 }
 
 int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {

@@ -102,7 +102,7 @@ template <class T> bool has_plain_rows(const Rows &rows) {
 
 // Rows that a product can read where they stand: plain, and not at a stride of whole KiB, at which they would all fall on the
 // same few sets of the cache.
-template <class T> bool readable_in_place(const Rows &rows) { return has_plain_rows<T>(rows) && rows.row_stride % 1024 != 0; }
+template <class T> bool readable_in_place(const Rows &rows) { return has_plain_rows<T>(rows) && rows.row_stride % fastnn::set_stride != 0; }
 
 // x - x is 0 for a finite x, NaN else: one pass finds whether, a second where.
 // Its index, or -1.

@@ -48,7 +48,7 @@ def test_copies(copied):
 
 def test_what_is_no_name_of_a_module_is_not_pickled():
     nameless = jit.activation(derivative=lambda z: 1.0)(lambda z: z)
-    with pytest.raises((pickle.PicklingError, AttributeError), match="<lambda>"):
+    with pytest.raises((pickle.PicklingError, AttributeError), match="(?i)can't (pickle|get local object).*<lambda>"):
         pickle.dumps(nameless)
     model = MLP((2, 3, 1), nameless)
     assert copy.deepcopy(model).activations == model.activations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from _helpers import KINDS
 
 from fastnn import reference
 from fastnn._backend import core as _core
@@ -18,13 +19,6 @@ def layer(n=7, n_in=5, n_out=6, dtype=np.float64, seed=0):
     rng = np.random.default_rng(seed)
     shapes = (n, n_in), (n_in, n_out), (n_out,)
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
-
-
-def unaligned(array):
-    """Return a copy that begins at an odd address."""
-    raw = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
-    raw[...] = array
-    return raw
 
 
 def assert_close(actual, expected):
@@ -241,7 +235,7 @@ def test_linear_grad_shapes_and_types():
     for actual, native in zip(linear_grad(*swapped, "tanh"), wanted, strict=True):
         assert actual.dtype == np.float64
         assert_close(actual, native)
-    for actual, aligned in zip(linear_grad(*map(unaligned, (x, w, a, grad_a)), "tanh"), wanted, strict=True):
+    for actual, aligned in zip(linear_grad(*map(KINDS["unaligned"], (x, w, a, grad_a)), "tanh"), wanted, strict=True):
         np.testing.assert_array_equal(actual, aligned)
     for array in (x, w, a, grad_a):
         array.setflags(write=False)

@@ -21,6 +21,11 @@ cdef Rows rows_of(cnp.ndarray a) noexcept:
     return rows
 
 
+cdef Rows bias_of(cnp.ndarray b) noexcept:
+    cdef Rows none
+    return none if b is None else rows_of(b)
+
+
 cdef void extent(cnp.ndarray a, char **first, char **end) noexcept:
     """The addresses from the first byte of an array that isn't empty to the one after the last."""
     cdef int i
@@ -74,7 +79,8 @@ def linear(x, w, b, activation, out, n_threads):
         return None
     elif overlap(out, x) or overlap(out, w) or (b is not None and overlap(out, b)):
         return None
-    linear_into(out, x, w, b, activation, 0 if n_threads is None else n_threads)
+    multiply(out, rows_of(x), shape[0], n_in, rows_of(w), n_out, bias_of(b), ACTIVATION_NUMBERS[activation],
+             0 if n_threads is None else n_threads)
     return out
 
 
@@ -88,10 +94,7 @@ def linear_into(cnp.ndarray out, cnp.ndarray x, cnp.ndarray w, cnp.ndarray b, st
     if not fits or cnp.PyArray_SIZE(out) != n_rows * n_out:
         raise ValueError("the arrays of a dense layer don't fit together")
     float_array(out)
-    cdef Rows bias
-    if b is not None:
-        bias = rows_of(b)
-    multiply(out, rows_of(x), n_rows, n_in, rows_of(w), n_out, bias, ACTIVATION_NUMBERS[activation], n_threads)
+    multiply(out, rows_of(x), n_rows, n_in, rows_of(w), n_out, bias_of(b), ACTIVATION_NUMBERS[activation], n_threads)
 
 
 cdef int multiply(cnp.ndarray out, Rows x, int64_t n_rows, int64_t n_in, Rows w, int64_t n_out, Rows b, int32_t activation,
@@ -128,13 +131,11 @@ def linear_grad(x, w, a, grad_a, activation):
         return None
     if type(activation) is not str or activation not in ACTIVATION_NUMBERS:
         return None
-    if not kernels(t).times_slope(ACTIVATION_NUMBERS[activation], NULL, NULL, 0, 0):  # its output doesn't tell the derivative
-        return None
     if not is_matrix(x, 2, cnp.PyArray_DIM(w, 0)) or not is_matrix(a, 2, cnp.PyArray_DIM(w, 1)) or not have_one_shape(a, grad_a):
         return None
     if cnp.PyArray_NDIM(a) != ndim or (ndim == 2 and cnp.PyArray_DIM(a, 0) != cnp.PyArray_DIM(x, 0)):
         return None
-    return layer_gradients(x, w, a, grad_a, activation)
+    return gradients(x, w, a, grad_a, ACTIVATION_NUMBERS[activation])
 
 
 def layer_gradients(cnp.ndarray x, cnp.ndarray w, cnp.ndarray a, cnp.ndarray grad_a, str activation):
@@ -142,16 +143,25 @@ def layer_gradients(cnp.ndarray x, cnp.ndarray w, cnp.ndarray a, cnp.ndarray gra
 
     x is (n, n_in) and a (n, n_out), or both are one row without the first dimension.
     """
+    cdef int ndim = cnp.PyArray_NDIM(a)
+    fits = cnp.PyArray_NDIM(w) == 2 and is_matrix(w, 2, w.shape[1]) and is_matrix(x, 2, w.shape[0]) and is_matrix(a, 2, w.shape[1])
+    if not fits or cnp.PyArray_NDIM(x) != ndim or x.shape[0] != (a.shape[0] if ndim == 2 else w.shape[0]) or not have_one_shape(a, grad_a):
+        raise ValueError("the arrays of a dense layer don't fit together")
+    if cnp.PyArray_TYPE(a) not in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64) or not cnp.PyArray_ISCARRAY_RO(a):
+        raise TypeError("a contiguous float32 or float64 array is expected")
+    found = gradients(x, w, a, grad_a, ACTIVATION_NUMBERS[activation])
+    if found is None:
+        raise ValueError(f"the derivative of {activation} does not follow from its output")
+    return found
+
+
+cdef gradients(cnp.ndarray x, cnp.ndarray w, cnp.ndarray a, cnp.ndarray grad_a, int32_t activation):
+    """The same of what fits together; None if the activation's output does not tell its derivative."""
     cdef int t = cnp.PyArray_TYPE(a), ndim = cnp.PyArray_NDIM(a)
     cdef cnp.npy_intp n_in = cnp.PyArray_DIM(w, 0), n_out = cnp.PyArray_DIM(w, 1), n_rows = a.shape[0] if ndim == 2 else 1
-    fits = cnp.PyArray_NDIM(w) == 2 and is_matrix(w, 2, n_out) and is_matrix(x, 2, n_in) and is_matrix(a, 2, n_out)
-    if not fits or cnp.PyArray_NDIM(x) != ndim or (ndim == 2 and x.shape[0] != n_rows) or not have_one_shape(a, grad_a):
-        raise ValueError("the arrays of a dense layer don't fit together")
     cdef cnp.ndarray delta = cnp.PyArray_NewCopy(grad_a, cnp.NPY_CORDER)
-    float_array(delta)
-    if not cnp.PyArray_ISCARRAY_RO(a) or not kernels(t).times_slope(
-            ACTIVATION_NUMBERS[activation], cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), n_rows, n_out):
-        raise ValueError("a must be contiguous, and tell the derivative")
+    if not kernels(t).times_slope(activation, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), n_rows, n_out):
+        return None
     cdef cnp.ndarray grad_x = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(x), t, 0)
     cdef cnp.ndarray grad_w = cnp.PyArray_EMPTY(2, cnp.PyArray_DIMS(w), t, 0)
     cdef cnp.ndarray grad_b = cnp.PyArray_EMPTY(1, &n_out, t, 0)
