@@ -30,7 +30,7 @@ template <class T> class Trainer {
         : t_(training), network_(training.network),
           step_(training.network, training.parameters, training.x, std::min(training.batch_size, chunk_rows), training.most_threads,
                 {true, false}, &training.loss, arena),
-          updater_(training, arena), rows_(training, updater_, arena),
+          updater_(training, arena), rows_(training, updater_, arena), touched_(training, updater_.leaves_untouched(), arena),
           tiny_(TinyStep<T>::fits(network_, training.loss, training.x, training.batch_size)),
           tiny_step_(network_, training.loss, static_cast<const T *>(training.parameters)), pacer_(training, tiny_) {}
 
@@ -58,8 +58,10 @@ template <class T> class Trainer {
     void run(const Team &team) {
         Step<T> step = step_;
         DeferredRows<T> rows = rows_;
+        TouchedFeatures<T> touched = touched_;
         step.join(team);
         rows.join(team);
+        touched.join(team);
         Position at = {t_.epoch, t_.row, t_.step, t_.updates};
         CoefficientsOf<T> coefficients(t_.optimizer);
         if (team.size > 1) {
@@ -68,14 +70,15 @@ template <class T> class Trainer {
         }
         while (at.epoch < t_.n_epochs) {
             const Batch batch = begin_batch(step, team, at);
-            const double loss = find_loss(step, rows, team, batch), weight = total_weight(t_.sample_weight, batch);
+            const double loss = find_loss(step, rows, touched, team, batch), weight = total_weight(t_.sample_weight, batch);
             if (!std::isfinite(loss) || infinite_penalty_) {
                 team.wait();  // the others may still be reading the partial losses
                 if (team.index == 0) roll_back();
                 return;
             }
             const Coefficients<T> c = coefficients(t_.rates[at.step * t_.rate_stride], at.updates, weight);
-            update(step, team, c, batch.size, at.row == 0);
+            update(step, team, c, touched, batch.size, at.row == 0);
+            touched.clear();
             rows.update(step, c, loss_weight(batch, weight));
             const bool pause = pause_;
             if (pause || at.row + batch.size == t_.n_rows) rows.settle();
@@ -102,7 +105,7 @@ template <class T> class Trainer {
     }
 
     // The batch's loss; of a batch in chunks, the gradients stand in the updater's array then.
-    double find_loss(Step<T> &step, DeferredRows<T> &rows, const Team &team, const Batch &batch) {
+    double find_loss(Step<T> &step, DeferredRows<T> &rows, TouchedFeatures<T> &touched, const Team &team, const Batch &batch) {
         if (tiny_) return tiny_step_.run(t_.x, t_.y, t_.sample_weight, batch);
         const auto prepare = [&] {
             if (!rows.replays()) return;
@@ -110,18 +113,20 @@ template <class T> class Trainer {
             team.wait();
         };
         const auto collect = [&](int64_t n_rows, int64_t first) {
+            touched.mark(step);
             if (batch.size > chunk_rows) updater_.collect(step, team, n_rows, first > 0);
         };
         return run_batch(step, team, network_, t_.loss, t_.x, t_.y, t_.sample_weight, batch, true, prepare, collect);
     }
 
     // The snapshot is of an epoch's beginning, once its first loss is known to be finite.
-    void update(Step<T> &step, const Team &team, const Coefficients<T> &c, int64_t batch_size, bool begins_epoch) {
-        if (tiny_) update_tiny(step, team, c, begins_epoch);
-        else updater_.update(step, team, c, batch_size > chunk_rows ? 0 : batch_size, begins_epoch);
+    void update(Step<T> &step, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched, int64_t batch_size,
+                bool begins_epoch) {
+        if (tiny_) update_tiny(step, team, c, touched, begins_epoch);
+        else updater_.update(step, team, c, touched, batch_size > chunk_rows ? 0 : batch_size, begins_epoch);
     }
 
-    void update_tiny(Step<T> &step, const Team &team, const Coefficients<T> &c, bool begins_epoch) {
+    void update_tiny(Step<T> &step, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched, bool begins_epoch) {
         if (updater_.descends()) {
             if (begins_epoch) updater_.take_snapshot(0, network_.size);
             tiny_step_.descend(static_cast<T *>(t_.parameters), c.rate);
@@ -129,7 +134,7 @@ template <class T> class Trainer {
         }
         tiny_step_.find_gradients(updater_.gradient());
         if (updater_.plain()) updater_.update_all(c, begins_epoch);
-        else updater_.update(step, team, c, 0, begins_epoch);
+        else updater_.update(step, team, c, touched, 0, begins_epoch);
     }
 
     void roll_back() {
@@ -215,6 +220,7 @@ template <class T> class Trainer {
     const Step<T> step_;
     Updater<T> updater_;
     const DeferredRows<T> rows_;
+    const TouchedFeatures<T> touched_;
     const bool tiny_;
     TinyStep<T> tiny_step_;
     const double operations_per_row_ = operations_per_row(network_, t_.x, t_.n_rows);

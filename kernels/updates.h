@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "step.h"
+#include "touched.h"
 
 namespace {
 
@@ -75,8 +75,8 @@ template <class T> class Updater {
     Updater(const Training &training, Arena &arena)
         : o_(training.optimizer), network_(training.network), parameters_(static_cast<T *>(training.parameters)),
           moments_{static_cast<T *>(training.moments[0]), static_cast<T *>(training.moments[1])},
-          snapshot_(static_cast<T *>(training.snapshot)),
-          defers_(training.x.sparse() && !network_.layers[0].narrow && !clips_norm() && training.batch_size <= chunk_rows),
+          snapshot_(static_cast<T *>(training.snapshot)), sparse_(training.x.sparse()),
+          defers_(sparse_ && !network_.layers[0].narrow && !clips_norm() && training.batch_size <= chunk_rows),
           gradient_(with_room_before(arena.take<T>(network_.size - skipped()), skipped())), partial_(arena.take<T>(2 * storage_rows())),
           fused_(o_.kind == 0 && plain()) {}
 
@@ -89,7 +89,7 @@ template <class T> class Updater {
 
     // n_rows: of the batch whose gradients are still to be found, 0 where they stand. All threads together; the parameters'
     // state before is kept as a snapshot if asked for.
-    void update(Step<T> &step, const Team &team, const Coefficients<T> &c, int64_t n_rows, bool keep) {
+    void update(Step<T> &step, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched, int64_t n_rows, bool keep) {
         for_each_piece(team, [&](const Piece &piece) {
             if (keep) take_snapshot(piece.offset, piece.count);
             if (defers_ && piece.layer == 0 && !piece.is_bias()) return;
@@ -97,8 +97,8 @@ template <class T> class Updater {
                 step.template gradient<Start::zero, Finish::descend>(piece.layer, piece.rows, n_rows, parameters_, c.rate);
             } else {
                 if (n_rows) step.find_gradient(piece.layer, piece.rows, n_rows, false, gradient_);
-                prepare_gradient(piece, c);
-                if (!clips_norm()) apply(piece.offset, gradient_ + piece.offset, piece.count, c);
+                prepare_gradient(piece, c, touched);
+                if (!clips_norm()) apply(piece, c, touched);
             }
             if (!clips_norm() && team.size > 1) step.transpose_weights(piece.layer, piece.rows);
         });
@@ -107,7 +107,7 @@ template <class T> class Updater {
         const T factor = clip_factor();
         for_each_piece(team, [&](const Piece &piece) {
             if (factor < 1) scale_by(gradient_ + piece.offset, piece.count, factor);
-            apply(piece.offset, gradient_ + piece.offset, piece.count, c);
+            apply(piece, c, touched);
             if (team.size > 1) step.transpose_weights(piece.layer, piece.rows);
         });
     }
@@ -138,6 +138,8 @@ template <class T> class Updater {
     bool plain() const { return !penalized() && !std::isfinite(o_.clip_value) && !clips_norm(); }
     // Whether the first layer's weights are left to DeferredRows.
     bool defers() const { return defers_; }
+    // Whether TouchedFeatures say which of the first layer's weights are updated.
+    bool leaves_untouched() const { return o_.lazy && sparse_ && !defers_ && !rests(); }
     // Whether an update without a gradient changes nothing.
     bool rests() const { return !penalized() && (o_.moments == 0 || updates_of_level<T>[o_.kind] == ::update<T, AdaGrad>); }
 
@@ -196,12 +198,15 @@ template <class T> class Updater {
     }
 
     // Penalties, clipping by value, and a row's share in the norm: sums over a row have one owner.
-    void prepare_gradient(const Piece &piece, const Coefficients<T> &c) {
+    void prepare_gradient(const Piece &piece, const Coefficients<T> &c, const TouchedFeatures<T> &touched) {
         T *gradient = gradient_ + piece.offset;
         const int64_t row = network_.layers[piece.layer].weights_row;
         if (penalized() && !piece.is_bias())
-            for (int64_t i = 0; i < piece.rows.size(); i++)
-                partial_[piece.number + i] = add_penalty(parameters_ + piece.offset + i * row, gradient + i * row, row, c.l1, c.l2);
+            for (int64_t i = 0; i < piece.rows.size(); i++) {
+                const T *w = parameters_ + piece.offset + i * row;
+                if (touched.active() && piece.layer == 0) w = touched.touched_weights(piece.rows.begin + i, w);
+                partial_[piece.number + i] = add_penalty(w, gradient + i * row, row, c.l1, c.l2);
+            }
         if (std::isfinite(o_.clip_value)) clip_by_value(gradient, piece.count, T(o_.clip_value));
         if (clips_norm()) {
             T *squares = partial_ + storage_rows() + piece.number;
@@ -214,6 +219,19 @@ template <class T> class Updater {
         double sum = 0;
         for (int64_t i = 0; i < storage_rows(); i++) sum += double(partial_[storage_rows() + i]);
         return T(o_.clip_norm / (std::sqrt(sum) + 1e-6));
+    }
+
+    void apply(const Piece &piece, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
+        if (!touched.active() || piece.layer > 0 || piece.is_bias()) {
+            apply(piece.offset, gradient_ + piece.offset, piece.count, c);
+            return;
+        }
+        const int64_t row = network_.layers[0].weights_row;
+        for (int64_t i = 0; i < piece.rows.size(); i++) {
+            const int64_t at = piece.offset + i * row;
+            const auto moment = [=](int m) { return moments_[m] ? moments_[m] + at : nullptr; };
+            touched.update_row(piece.rows.begin + i, {parameters_ + at, moment(0), moment(1)}, [&] { apply(at, gradient_ + at, row, c); });
+        }
     }
 
     void apply(int64_t offset, const T *gradient, int64_t count, const Coefficients<T> &c) const {
@@ -233,6 +251,7 @@ template <class T> class Updater {
     T *const parameters_;
     T *const moments_[2];
     T *const snapshot_;
+    const bool sparse_;
     const bool defers_;
     T *const gradient_;  // like the storage; what is skipped is not there
     T *const partial_;   // storage_rows() penalties, then as many sums of squares
