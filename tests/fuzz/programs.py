@@ -1,0 +1,209 @@
+"""A random program: a network, data, a trainer, and a sequence of calls. One seed always draws the same program.
+
+What a program draws never depends on a result, so that it is the same program under every setting.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fuzz import draw, functions
+
+import fastnn
+from fastnn import MLP, DivergedError, Trainer, _epochs
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What must not change a program's results."""
+
+    n_threads: int = 1
+    slice_seconds: float = 0.05
+
+
+@dataclass
+class Outcome:
+    """What a program computed, in order: arrays by label, and a line of text for each call."""
+
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    trace: list[str] = field(default_factory=list)
+    dtype: str = ""
+    work: float = 0.0
+
+
+def run(seed: int, setting: Setting) -> Outcome:
+    """Run the program of that seed under a setting."""
+    with _under(setting):
+        return _Session(seed, setting).run()
+
+
+@contextmanager
+def _under(setting: Setting) -> Any:
+    threads, slice_seconds = fastnn.get_num_threads(), _epochs._SLICE_SECONDS
+    fastnn.set_num_threads(setting.n_threads)
+    _epochs._SLICE_SECONDS = setting.slice_seconds
+    try:
+        yield
+    finally:
+        fastnn.set_num_threads(threads)
+        _epochs._SLICE_SECONDS = slice_seconds
+
+
+class _Session:
+    """One program while it runs: its model and trainer, and everything seen so far."""
+
+    def __init__(self, seed: int, setting: Setting) -> None:
+        self.rng = np.random.default_rng([seed, 0xFA57])
+        self.setting = setting
+        self.outcome = Outcome()
+        self.network = draw.network(self.rng)
+        self.outcome.dtype = np.dtype(self.network["dtype"]).name
+        self.note(f"MLP({self.network})")
+        self.model = MLP(**self.network)
+        self.loss = draw.loss(self.rng, self.model.activations[-1])
+        self.trainer = self.new_trainer()
+
+    def run(self) -> Outcome:
+        """Make between three and nine calls."""
+        calls: list[Callable[[], None]] = [
+            self.fit, self.fit, self.fit, self.steps, self.predict, self.gradients, self.keep, self.change, self.function,
+        ]  # fmt: skip
+        for _ in range(self.rng.integers(3, 10)):
+            call = calls[self.rng.integers(len(calls))]
+            try:
+                call()
+            except DivergedError as error:  # of every run, or of none
+                self.see("diverged", np.zeros(0))
+                self.outcome.trace[-1] += f"  # diverged: {error}"
+        self.see_state()
+        return self.outcome
+
+    # ---- What a program does ----
+
+    def new_trainer(self) -> Trainer:
+        """Return a trainer of the model with drawn options."""
+        options = draw.trainer_options(self.rng)
+        optimizer = draw.optimizer(self.rng)
+        self.note(f"Trainer({self.loss!r}, {optimizer!r}, {options})")
+        return Trainer(self.model, self.loss, optimizer, n_threads=self.setting.n_threads, **options)
+
+    def data(self, sparse: bool = True, most_rows: int = 300) -> tuple[Any, Any, Any]:
+        """Return inputs, targets and weights, of drawn kinds."""
+        sizes = self.model.layer_sizes
+        n = draw.count(self.rng, most_rows)
+        X, kind = draw.inputs(self.rng, n, sizes[0], sparse)
+        y = draw.targets(self.rng, n, sizes[-1], self.loss)
+        weight = draw.weights(self.rng, n)
+        self.note(f"  X: {kind} ({n}, {sizes[0]}), y: {y.dtype} {y.shape}, weights: {weight is not None}")
+        self.outcome.work += n * sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
+        return X, y, weight
+
+    def fit(self) -> None:
+        """Train for some epochs, watched or not."""
+        X, y, weight = self.data()
+        epochs = int(self.rng.integers(1, 5))
+        validation = self.data(most_rows=40)[:2] if self.rng.random() < 0.2 else None
+        stop = draw.watchers(self.rng)
+        self.outcome.work *= epochs
+        self.note(f"run(epochs={epochs}, validation={validation is not None}, callbacks={stop})")
+        history = self.trainer.run(X, y, epochs, sample_weight=weight, validation_data=validation, callbacks=stop)
+        for name in history:
+            if name != "seconds":
+                self.see(name, history[name])
+        self.see_state()
+
+    def steps(self) -> None:
+        """Make single updates, of batches of very different sizes."""
+        for _ in range(self.rng.integers(1, 5)):
+            X, y, weight = self.data(most_rows=600)
+            self.note("step")
+            self.see("loss of the step", np.array(self.trainer.step(X, y, weight)))
+        self.see_state()
+
+    def predict(self) -> None:
+        """Predict rows, or one, into a new array or a given one."""
+        X, _, _ = self.data()
+        out = None
+        if self.rng.random() < 0.3:
+            out = draw.layout(self.rng, np.zeros((X.shape[0], self.model.layer_sizes[-1]), self.model.dtype))
+        if self.rng.random() < 0.3 and isinstance(X, np.ndarray):
+            X, out = X[0], None
+        self.note(f"predict({X.shape})")
+        self.see("predicted", np.array(self.model.predict(X, out=out, n_threads=self.setting.n_threads)))
+        if X.ndim == 2:
+            for hidden in self.model.hidden_activations(X):
+                self.see("hidden", hidden)
+
+    def gradients(self) -> None:
+        """Ask for the loss and its derivatives."""
+        X, y, weight = self.data(sparse=False, most_rows=600)
+        self.note("loss, gradient, input_gradient")
+        self.see("loss", np.array(self.model.loss(X, y, self.loss, weight)))
+        value, gradient = self.model.gradient(X, y, self.loss, weight)
+        self.see("loss", np.array(value))
+        for array in gradient:
+            self.see("gradient", array)
+        self.see("input gradient", self.model.input_gradient(X, y, self.loss, weight))
+
+    def keep(self) -> None:
+        """Go on with the trainer's copy: from a file or a pickle."""
+        import pickle
+
+        if self.rng.random() < 0.5:
+            self.note("save and load")
+            with tempfile.TemporaryDirectory() as folder:
+                self.trainer.save(Path(folder) / "trainer")
+                self.trainer = Trainer.load(Path(folder) / "trainer")
+        else:
+            self.note("pickle")
+            self.trainer = pickle.loads(pickle.dumps(self.trainer))
+        self.model = self.trainer.model
+        self.see_state()
+
+    def change(self) -> None:
+        """Change parameters, the learning rate, or the trainer."""
+        kind = self.rng.integers(3)
+        if kind == 0:
+            self.note("set_vector")
+            vector = self.model.to_vector()
+            self.model.set_vector(vector * 0.5 + 0.01 * self.rng.normal(size=vector.size))
+        elif kind == 1:
+            rate = draw.learning_rate(self.rng)
+            self.note(f"learning_rate = {rate!r}")
+            self.trainer.learning_rate = rate
+        else:
+            self.trainer = self.new_trainer()
+        self.see_state()
+
+    def function(self) -> None:
+        """Call some function of fastnn.ops."""
+        name, arrays = functions.call(self.rng, self.setting.n_threads, self.outcome.dtype)
+        self.note(name)
+        for array in arrays:
+            self.see(name, array)
+
+    # ---- What is seen ----
+
+    def note(self, text: str) -> None:
+        """Put a line into the trace."""
+        self.outcome.trace.append(text)
+
+    def see(self, label: str, array: np.ndarray) -> None:
+        """Keep a result, under a label that says which call it is of."""
+        number = len(self.outcome.arrays)
+        self.outcome.arrays[f"{number:03d} line {len(self.outcome.trace)}: {label}"] = np.array(array)
+
+    def see_state(self) -> None:
+        """Keep everything that the next step depends on."""
+        self.see("parameters", self.model.to_vector())
+        for moment in self.trainer._moments:
+            for view in (*self.model._network.views(moment)[0], *self.model._network.views(moment)[1]):
+                self.see("moments", view)
+        self.see("updates", np.array(self.trainer.updates))
+        self.see("random state", np.frombuffer(repr(self.trainer._rng.bit_generator.state).encode(), np.uint8))
