@@ -75,12 +75,12 @@ int affinity_cpus() {
 
 }  // namespace
 
-CpuCount usable_cpus() {
+CpuCount usable_cpus([[maybe_unused]] const char *root) {
 #if defined(__linux__)
     const int affinity = affinity_cpus();
     int quota = INT_MAX;
     try {
-        quota = cgroup_cpus("");
+        quota = cgroup_cpus(root);
     } catch (...) {
         // No memory for a path: no quota known.
     }

@@ -8,6 +8,7 @@ struct CpuCount {
     const char *decided_by;  // "affinity" or "cgroup quota", whichever is the tighter
 };
 
-CpuCount usable_cpus();
+// root is a prefix of the paths of /proc and /sys: "" but for tests.
+CpuCount usable_cpus(const char *root);
 
 }  // namespace fastnn

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -187,19 +188,34 @@ struct Default {
     char error[160];  // empty if there is none
 };
 
-Default decide() {
-    const CpuCount cpus = usable_cpus();
-    Default d{std::min(cpus.count, most_threads), cpus.decided_by, ""};
-    const char *const text = std::getenv("FASTNN_NUM_THREADS");
-    if (!text || !*text) return d;
+// The positive integer in an environment variable; 0 if it is not set, or wrong, which the first error says. `ends`: the characters that
+// may follow the number.
+int environment_count(const char *name, const char *ends, Default &d) {
+    const char *const text = std::getenv(name);
+    if (!text || !*text) return 0;
     char *end = nullptr;
     errno = 0;
     const long n = std::strtol(text, &end, 10);
-    if (*end == '\0' && n >= 1 && errno == 0) {
-        d.count = int(std::min(n, long(most_threads)));
+    if (n >= 1 && errno == 0 && (*end == '\0' || std::strchr(ends, *end))) return int(std::min(n, long(most_threads)));
+    if (!d.error[0]) std::snprintf(d.error, sizeof d.error, "%s must be a positive integer, got '%.100s'", name, text);
+    return 0;
+}
+
+// OpenMP's variables are what joblib, Dask and Ray set for each of their workers, so that these don't compete for the CPUs. A list
+// has a number for each depth of nested regions; this library's regions are outermost (OpenMP 5.2, 21.1.2).
+Default decide() {
+    const CpuCount cpus = usable_cpus("");
+    Default d{std::min(cpus.count, most_threads), cpus.decided_by, ""};
+    if (const int own = environment_count("FASTNN_NUM_THREADS", "", d)) {
+        d.count = own;
         d.decided_by = "FASTNN_NUM_THREADS";
-    } else {
-        std::snprintf(d.error, sizeof d.error, "FASTNN_NUM_THREADS must be a positive integer, got '%.100s'", text);
+        return d;
+    }
+    for (const char *name : {"OMP_NUM_THREADS", "OMP_THREAD_LIMIT"}) {
+        const int bound = environment_count(name, ", ", d);
+        if (bound == 0 || bound >= d.count) continue;
+        d.count = bound;
+        d.decided_by = name;
     }
     return d;
 }

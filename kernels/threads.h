@@ -43,15 +43,15 @@ using Task = void (*)(const Team &team, void *argument);
 // the default for callers without a wish, not a bound on n_threads: results are tested with more threads than CPUs.
 int parallel(int n_threads, Task task, void *argument);
 
-// FASTNN_NUM_THREADS if set, else the number of CPUs that this process may use, both as they were when the library was
-// loaded. Setting less than 1 returns to that default.
+// FASTNN_NUM_THREADS if set, else the number of CPUs that this process may use, or less where OMP_NUM_THREADS or OMP_THREAD_LIMIT say
+// so; all as they were when the library was loaded. Setting less than 1 returns to that default.
 int max_threads();
 void set_max_threads(int n);
 
-// "FASTNN_NUM_THREADS", "affinity", "cgroup quota" or "set_num_threads".
+// "affinity", "cgroup quota", "set_num_threads", or the name of an environment variable.
 const char *threads_decided_by();
 
-// What is wrong with FASTNN_NUM_THREADS, which is ignored then; nullptr if nothing is.
+// What is wrong with an environment variable, which is ignored then; nullptr if nothing is.
 const char *threads_environment_error();
 
 }  // namespace fastnn

@@ -38,9 +38,16 @@ template <class T> struct Call {
     int64_t n;
 };
 
+// Whether x and y share memory otherwise than element by element. NumPy passes such arrays on where one loop from the first element
+// to the last reads each x before y overwrites it; a divided loop would not.
+template <class T> bool shifted(const Call<T> &call) {
+    const auto x = reinterpret_cast<uintptr_t>(call.x), y = reinterpret_cast<uintptr_t>(call.y);
+    return x != y && (x < y ? y - x : x - y) < uintptr_t(call.n) * sizeof(T);
+}
+
 template <class T> void evaluate(const Call<T> &call) {
     const int64_t wanted = call.n * int64_t(sizeof(T)) / bytes_per_thread;
-    if (wanted < 2) return kernels<T>().function(call.function, call.x, call.y, call.n);
+    if (wanted < 2 || shifted(call)) return kernels<T>().function(call.function, call.x, call.y, call.n);
     const int threads = wanted < max_threads() ? int(wanted) : max_threads();
     parallel(threads, [](const Team &team, void *argument) {
         const Call<T> &c = *static_cast<const Call<T> *>(argument);

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 from _helpers import run_script
@@ -20,7 +22,7 @@ def threads():
 
 def config(**environment):
     """Return what show_config prints in a process with that environment."""
-    text = run_script("import fastnn; fastnn.show_config()", **environment).stdout
+    text = run_script("import fastnn; fastnn.show_config()", **{"OMP_NUM_THREADS": ""} | environment).stdout
     return {line[:16].strip(): line[17:] for line in text.splitlines()}
 
 
@@ -56,6 +58,93 @@ def test_wrong_environment_is_ignored_and_reported(value):
     printed = config(FASTNN_NUM_THREADS=value)
     assert printed["threads"] == config(FASTNN_NUM_THREADS="")["threads"]
     assert printed["ignored"] == f"FASTNN_NUM_THREADS must be a positive integer, got '{value}'"
+
+
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "OMP_THREAD_LIMIT"])
+@pytest.mark.parametrize(("value", "count"), [("1", 1), ("1,7", 1), (" 1 , 2", 1), ("5000", None), ("", None)])
+def test_openmp_bounds_the_default(name, value, count):
+    unset = {"FASTNN_NUM_THREADS": "", "OMP_NUM_THREADS": "", "OMP_THREAD_LIMIT": ""}
+    default = config(**unset)["threads"]
+    expected = default if count is None or default.startswith("1 ") else f"{count} (decided by: {name})"
+    printed = config(**unset | {name: value})
+    assert printed["threads"] == expected
+    assert "ignored" not in printed
+
+
+@pytest.mark.parametrize(("omp", "own"), [("1", "3"), ("3", "1"), ("wrong", "2")])
+def test_our_own_variable_comes_before_openmp(omp, own):
+    printed = config(OMP_NUM_THREADS=omp, FASTNN_NUM_THREADS=own)
+    assert printed["threads"] == f"{own} (decided by: FASTNN_NUM_THREADS)"
+    assert "ignored" not in printed
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "all", "1.5", "2x", ",2"])
+def test_wrong_openmp_variables_are_reported(value):
+    printed = config(OMP_NUM_THREADS=value, FASTNN_NUM_THREADS="")
+    assert printed["threads"] == config(OMP_NUM_THREADS="", FASTNN_NUM_THREADS="")["threads"]
+    assert printed["ignored"] == f"OMP_NUM_THREADS must be a positive integer, got '{value}'"
+
+
+def write_files(root, files):
+    """Write a tree like /proc and /sys."""
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+
+
+CGROUPS = {
+    "version 2": {"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/cpu.max": "100000 100000\n"},
+    "version 2, of a parent": {
+        "proc/self/cgroup": "0::/a/b\n",
+        "sys/fs/cgroup/a/b/cpu.max": "max 100000\n",
+        "sys/fs/cgroup/a/cpu.max": "150000 100000\n",
+    },
+    "version 2, less than one": {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "20000 100000\n"},
+    "version 1": {
+        "proc/self/cgroup": "5:memory:/m\n4:cpu,cpuacct:/a\n",
+        "sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us": "100000\n",
+        "sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
+    },
+    "version 1, of a container": {
+        "proc/self/cgroup": "4:cpu:/docker/0123\n",
+        "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "190000\n",
+        "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+    },
+}
+UNBOUNDED = {
+    "no cgroup": {},
+    "max": {"proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/cpu.max": "max 100000\n"},
+    "-1": {
+        "proc/self/cgroup": "4:cpu:/a\n",
+        "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "-1\n",
+        "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
+    },
+    "more than there are": {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "900000000 100000\n"},
+    "damaged": {"proc/self/cgroup": "0\n:\n0::/x\n", "sys/fs/cgroup/x/cpu.max": "many\n"},
+}
+
+
+def cpus_of(tmp_path, files):
+    """Return the CPUs of a process with such files, and what bounds them, where it may run on all."""
+    write_files(tmp_path, files)
+    return _core.usable_cpus_(str(tmp_path))
+
+
+@pytest.mark.skipif(
+    not hasattr(_core, "usable_cpus_") or not Path("/proc").exists(), reason="needs the extension, and Linux"
+)
+@pytest.mark.parametrize("files", CGROUPS.values(), ids=CGROUPS)
+def test_cgroup_quota(files, tmp_path):
+    affinity = len(os.sched_getaffinity(0))
+    assert cpus_of(tmp_path, files) == ((1, "cgroup quota") if affinity > 1 else (1, "affinity"))
+
+
+@pytest.mark.skipif(
+    not hasattr(_core, "usable_cpus_") or not Path("/proc").exists(), reason="needs the extension, and Linux"
+)
+@pytest.mark.parametrize("files", UNBOUNDED.values(), ids=UNBOUNDED)
+def test_no_cgroup_quota(files, tmp_path):
+    assert cpus_of(tmp_path, files) == (len(os.sched_getaffinity(0)), "affinity")
 
 
 def test_default_is_what_this_process_may_use():

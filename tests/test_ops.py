@@ -267,6 +267,16 @@ def test_softmax_extremes(dtype):
     assert np.isnan(ops.softmax(np.full(5, -np.inf, dtype))).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("large", [1e6, -1e6, 3e38])
+def test_log_softmax_of_large_numbers_keeps_their_differences(dtype, large):
+    x = np.array([large, large, large], dtype)
+    expected = np.full(3, -np.log(3.0))
+    for count in (1, 2, 40):  # rows by themselves and among others
+        got = ops.log_softmax(np.tile(x, (count, 1)))
+        np.testing.assert_allclose(got, np.tile(expected, (count, 1)), rtol=4 * np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("name", SOFTMAX)
 def test_softmax_axis(name):
     function = getattr(ops, name)

@@ -14,7 +14,7 @@ from fastnn._version import __version__
 
 
 def warn_of_environment() -> None:
-    """Say that there is no compiled extension, or that FASTNN_NUM_THREADS is ignored, where it is so."""
+    """Warn where there is no compiled extension, or where an environment variable is ignored."""
     if _backend.missing:
         warnings.warn(
             f"fastnn was installed without its compiled extension: it computes in {_backend.portable}, many times slower. "
@@ -49,7 +49,11 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads a call uses at most: FASTNN_NUM_THREADS, else the CPUs that this process may use."""
+    """Return how many threads a call uses at most.
+
+    It is FASTNN_NUM_THREADS where that is set. Otherwise it is the number of CPUs that this process may use, by affinity and
+    cgroup quota, or OMP_NUM_THREADS or OMP_THREAD_LIMIT where they are less.
+    """
     return _core.get_max_threads()
 
 

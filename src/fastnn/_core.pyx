@@ -81,9 +81,16 @@ def set_max_threads_(int n):
 
 
 def threads_decided():
-    """How the number of threads was found, and what is wrong with FASTNN_NUM_THREADS, or None."""
+    """How the number of threads was found, and what is wrong with an environment variable, or None."""
     error = threads_environment_error()
     return threads_decided_by().decode(), None if error is NULL else error.decode(errors="replace")
+
+
+def usable_cpus_(str root):
+    """The number of CPUs that this process may use, and what bounds it; the paths of /proc and /sys begin with root."""
+    cdef bytes path = root.encode()
+    cdef CpuCount cpus = usable_cpus(path)
+    return cpus.count, cpus.decided_by.decode()
 
 
 # ---- Arrays ----------------------------------------------------------------------------------------------------------

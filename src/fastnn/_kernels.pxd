@@ -1,6 +1,14 @@
 """What kernels/ declares: kernels/api.h, table.h and threads.h, in Cython's words."""
 from libc.stdint cimport int32_t, int64_t, intptr_t
 
+cdef extern from "kernels/cpu_count.h" namespace "fastnn" nogil:
+    struct CpuCount:
+        int count
+        const char *decided_by
+
+    CpuCount usable_cpus(const char *root)
+
+
 cdef extern from "numpy/random/bitgen.h":
     ctypedef struct bitgen_t:
         pass

@@ -8,11 +8,10 @@ import sys
 import time
 from collections.abc import Iterator
 
+import fastnn._core as core
 from fuzz.compare import difference
 from fuzz.programs import Outcome, Setting
 from fuzz.workers import MAX_FALLBACK_WORK, Worker
-
-import fastnn._core as core
 
 FALLBACK = "portable"
 # Of each instruction set. Slices so short that every step ends one, the usual ones, and none.

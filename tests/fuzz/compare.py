@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from fuzz.programs import Outcome
 
 # Rounding grows through the steps of training; a wrong formula differs by far more.
@@ -20,8 +21,7 @@ def difference(expected: Outcome, got: Outcome, exact: bool) -> str | None:
         To the last bit; else to rounding.
     """
     if list(expected.arrays) != list(got.arrays):
-        missing = [label for label in {*expected.arrays} ^ {*got.arrays}]
-        return f"results {sorted(missing)[:3]} are there once only"
+        return f"results {sorted({*expected.arrays} ^ {*got.arrays})[:3]} are there once only"
     for label, wanted in expected.arrays.items():
         found = got.arrays[label]
         if wanted.dtype != found.dtype or wanted.shape != found.shape:

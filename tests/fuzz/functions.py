@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from fuzz import draw
 from numpy.typing import NDArray
 
 from fastnn import ops
 from fastnn._backend import core as _core
+from fuzz import draw
 
 FROM_OUTPUT = [name for name in _core.ACTIVATIONS if name not in ("gelu", "silu", "sin", "exp")]
 UPDATES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]

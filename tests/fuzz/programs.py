@@ -5,6 +5,7 @@ What a program draws never depends on a result, so that it is the same program u
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -13,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz import draw, functions
 
 import fastnn
 from fastnn import MLP, DivergedError, Trainer, _epochs
+from fuzz import draw, functions
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class _Session:
         y = draw.targets(self.rng, n, sizes[-1], self.loss)
         weight = draw.weights(self.rng, n)
         self.note(f"  X: {kind} ({n}, {sizes[0]}), y: {y.dtype} {y.shape}, weights: {weight is not None}")
-        self.outcome.work += n * sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
+        self.outcome.work += n * sum(a * b for a, b in itertools.pairwise(sizes))
         return X, y, weight
 
     def fit(self) -> None:

@@ -33,6 +33,7 @@ class _Threads:
     """The number that users ask for. It changes nothing: all is done by one thread, but what BLAS does with its own."""
 
     def __init__(self) -> None:
+        # OpenMP's variables bound more than one thread, and there is one.
         self.chosen, self.n, self.decided_by = 0, 1, "the portable backend"
         self.error: str | None = None
         text = os.environ.get("FASTNN_NUM_THREADS", "")

@@ -1,0 +1,189 @@
+"""Arrays that share memory: results are those for separate arrays, whatever the offset, layout and number of threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import MLP, ops
+from fastnn._backend import core as _core
+
+THREADS = [1, 2, 3, 7]
+OFFSETS = [1, 3, 16, 63, 64, 65, 511, 512, 513, 20_000]
+UPDATES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
+LONG = 400_000  # elements that are divided among threads: more than two times half a MiB
+
+
+@pytest.fixture(params=THREADS)
+def n_threads(request):
+    """So many threads wherever work is divided."""
+    before = fastnn.get_num_threads()
+    fastnn.set_num_threads(request.param)
+    yield request.param
+    fastnn.set_num_threads(before)
+
+
+def shifted(memory, offset, forwards):
+    """Return an input and an output in one array, the output some elements before or after the input."""
+    low, high = memory[: memory.size - offset], memory[offset:]
+    return (low, high) if forwards else (high, low)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("forwards", [True, False])
+@pytest.mark.parametrize("size", [700, LONG])
+def test_ufuncs_of_shifted_arrays(n_threads, size, forwards, dtype):
+    rng = np.random.default_rng(size)
+    for offset in (offset for offset in OFFSETS if offset < size):
+        x, out = shifted(rng.normal(size=size + offset).astype(dtype), offset, forwards)
+        expected = ops.tanh(x.copy())
+        ops.tanh(x, out=out)
+        np.testing.assert_array_equal(out, expected, err_msg=f"{offset}")
+
+
+@pytest.mark.parametrize("name", _core.FUNCTIONS)
+def test_every_ufunc_of_shifted_arrays(name, three_threads):
+    function, rng = getattr(ops, name), np.random.default_rng(0)
+    for forwards in (True, False):
+        x, out = shifted(rng.uniform(0.1, 0.9, LONG), 7, forwards)
+        expected = function(x.copy())
+        function(x, out=out)
+        np.testing.assert_array_equal(out, expected)
+
+
+def views(rng, room, shape):
+    """Return two random views of one array, of the same shape: any offset, steps of either sign, transposed."""
+    found = []
+    for _ in range(2):
+        steps = [int(rng.choice([1, 1, 2, 3])) for _ in shape]
+        starts = [int(rng.integers(n - (k - 1) * step)) for n, k, step in zip(room.shape, shape, steps, strict=True)]
+        slices = [slice(s, s + (k - 1) * t + 1, t) for s, k, t in zip(starts, shape, steps, strict=True)]
+        view = room[tuple(slices)]
+        view = view[tuple(slice(None, None, int(rng.choice([1, -1]))) for _ in shape)]
+        found.append(view.T if len(set(shape)) == 1 and rng.random() < 0.3 else view)
+    return found
+
+
+def random_views(seed):
+    """Return pairs of overlapping views: vectors, long vectors, and matrices, of each type."""
+    rng = np.random.default_rng(seed)
+    for case in range(18):
+        dtype = rng.choice(["f2", "f4", "f8"])
+        shape = [(int(rng.integers(1, 900)),), (LONG,), (int(rng.integers(1, 40)),) * 2][case % 3 if case % 9 else 1]
+        room = rng.normal(size=tuple(3 * k + 5 for k in shape)).astype(dtype)
+        yield views(rng, room, shape)
+
+
+def test_ufuncs_of_random_views(n_threads):
+    for x, out in random_views(1):
+        expected = ops.sigmoid(x.copy())
+        ops.sigmoid(x, out=out)
+        np.testing.assert_array_equal(out, expected)
+
+
+def test_ufuncs_of_random_views_where(n_threads):
+    rng = np.random.default_rng(5)
+    for x, out in random_views(2):
+        where = rng.random(x.shape) < 0.5
+        expected = np.where(where, ops.sigmoid(x.copy()), out)
+        ops.sigmoid(x, out=out, where=where)
+        np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("function", [ops.softmax, ops.log_softmax])
+def test_softmax_of_random_views(function, n_threads):
+    for x, out in random_views(3):
+        for axis in range(x.ndim):
+            expected = function(x.copy(), axis=axis)
+            kept = out.copy()
+            function(x, axis=axis, out=out)
+            np.testing.assert_array_equal(out, expected)
+            out[...] = kept
+
+
+@pytest.mark.parametrize("n_threads", THREADS)
+@pytest.mark.parametrize("n", [1, 9, 40, 300])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_linear_over_each_of_its_arguments(n, dtype, n_threads):
+    rng = np.random.default_rng(n)
+    for step in (1, 2, -1):
+        room = [rng.normal(size=(3 * n, 3 * n)).astype(dtype) for _ in range(4)]
+        x, w, out = (array[n : 2 * n, n : 2 * n][::step, ::step] for array in room[:3])
+        x, w, out = (array[: len(out), : len(out)] for array in (x, w, out))
+        b = room[3][0, : len(out)]
+        expected = ops.linear(x.copy(), w.copy(), b.copy(), "tanh", n_threads=n_threads)
+        for argument in (x, w):  # the very array, and one that begins in the midst of it
+            for target in (argument, np.lib.stride_tricks.as_strided(argument, argument.shape, argument.strides)):
+                kept = argument.copy()
+                result = ops.linear(x, w, b, "tanh", out=target, n_threads=n_threads)
+                np.testing.assert_array_equal(result, expected)
+                argument[...] = kept
+        biases = out[0]
+        biases[...] = b
+        np.testing.assert_array_equal(ops.linear(x, w, biases, "tanh", out=out, n_threads=n_threads), expected)
+
+
+def test_linear_of_rows_shifted_by_some(n_threads):
+    rng = np.random.default_rng(0)
+    for rows in (3, 70, 900):
+        for shift in (1, 5):
+            room, w = rng.normal(size=(rows + shift, 24)), rng.normal(size=(24, 24))
+            for x, out in ((room[:rows], room[shift:]), (room[shift:], room[:rows])):
+                expected = ops.linear(x.copy(), w)
+                np.testing.assert_array_equal(ops.linear(x, w, out=out, n_threads=n_threads), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [1, 4, 33, 700])
+def test_predictions_over_their_inputs(rows, dtype):
+    model = MLP((6, 40, 6), "tanh", dtype=dtype, random_state=0)
+    rng = np.random.default_rng(rows)
+    for n_threads in THREADS:
+        for shift in (0, 1, 3):
+            room = rng.normal(size=(rows + shift, 6)).astype(dtype)
+            for X, out in ((room[:rows], room[shift:]), (room[shift:], room[:rows])):
+                expected = model.predict(X.copy())
+                np.testing.assert_array_equal(model.predict(X, out=out, n_threads=n_threads), expected)
+
+
+def updated(name, arrays, grads):
+    """Return what an optimizer makes of a parameter and its moments in three updates."""
+    function, state = getattr(ops, name), {}
+    for grad in grads:
+        function([arrays], [grad], 0.01) if name == "sgd" else function([arrays], [grad], state, 0.01)
+    return arrays.copy()
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_optimizers_whose_gradient_is_a_view_of_the_parameter(name, n_threads):
+    for param, grad in random_views(4):
+        if not np.isfinite(param).all():
+            continue
+        expected_param = param.copy()
+        expected = updated(name, expected_param, [grad.copy()])
+        np.testing.assert_array_equal(updated(name, param, [grad]), expected)
+
+
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_optimizers_whose_gradient_is_a_view_of_a_moment(name):
+    rng = np.random.default_rng(0)
+    param, state, other_state = rng.normal(size=500), {}, {}
+    other, function, grad = param.copy(), getattr(ops, name), rng.normal(size=500)
+    function([param], [grad], state, 0.01)
+    function([other], [grad], other_state, 0.01)
+    first = next(kept for kept in state if kept != "step")
+    for shift in (0, 1, 9):
+        room = np.concatenate([state[first][0], np.zeros(shift)])
+        state[first][0], gradient = room[:500], room[shift:]
+        function([other], [gradient.copy()], other_state, 0.01)
+        function([param], [gradient], state, 0.01)
+        np.testing.assert_array_equal(param, other)
+
+
+def test_linear_grad_of_one_array_for_all(n_threads):
+    a = np.random.default_rng(0).uniform(0.1, 0.9, (30, 30))
+    for got, expected in zip(
+        ops.linear_grad(a, a, a, a, "tanh"), ops.linear_grad(a.copy(), a.copy(), a.copy(), a.copy(), "tanh"), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
