@@ -1,7 +1,7 @@
 """threadpoolctl sees and limits fastnn's threads, whichever of the two is imported first.
 
-threadpoolctl has a registry of controllers, but no entry point by which it would find one. So a finder on `sys.meta_path` waits for
-it: whenever threadpoolctl is loaded, for the first time or anew, the controller is registered with it.
+threadpoolctl has a registry of controllers, but no entry point by which it would find one. So a finder on `sys.meta_path`
+waits for it: whenever threadpoolctl is loaded, for the first time or anew, the controller is registered with it.
 """
 
 from __future__ import annotations
