@@ -158,7 +158,7 @@ def _prediction(X: Any, n_threads: Any) -> Any:
             if threads < 1:
                 raise ValueError("n_threads: expected at least 1")
         if (
-            kernel(address, rows_of(X), X.ctypes.data, number, row_stride(X), column_stride(X), out.ctypes.data, threads)
+            kernel(address, rows_of(X), X, number, row_stride(X), column_stride(X), out, threads)
             != 0
         ):
             raise MemoryError("there is no memory for the layers' outputs")
@@ -195,8 +195,8 @@ def _step(trainer: Any, X: Any, y: Any) -> Any:
             raise ValueError("y: got rows of another length than the model has outputs")
         loss = np.empty(1)
         status = kernel(
-            address, n_rows, X.ctypes.data, x_number, X.strides[0], X.strides[1],
-            y.ctypes.data, y_number, y.strides[0], y.strides[y.ndim - 1], labels, loss.ctypes.data,
+            address, n_rows, X, x_number, X.strides[0], X.strides[1],
+            y, y_number, y.strides[0], y.strides[y.ndim - 1], labels, loss,
         )  # fmt: skip
         if status == 1:
             raise DivergedError("loss or update of this batch is not finite; nothing was changed")

@@ -93,10 +93,13 @@ def _update_overload(param: Any, grad: Any, m: Any, v: Any, rule: Any) -> Callab
         number, moments, rate, decay_1, decay_2, epsilon, weight_decay, updates = rule
         gradient = np.empty(param.shape, to)  # apart from all that is written
         gradient[...] = grad
-        kernel(
-            number, param.ctypes.data, gradient.ctypes.data, m.ctypes.data if moments > 0 else 0,
-            v.ctypes.data if moments > 1 else 0, param.size, rate, decay_1, decay_2, epsilon, weight_decay, updates,
-        )  # fmt: skip
+        coefficients = rate, decay_1, decay_2, epsilon, weight_decay
+        if moments == 0:
+            kernel(number, param, gradient, None, None, param.size, *coefficients, updates)
+        elif moments == 1:
+            kernel(number, param, gradient, m, None, param.size, *coefficients, updates)
+        else:
+            kernel(number, param, gradient, m, v, param.size, *coefficients, updates)
 
     return bare(update)
 
