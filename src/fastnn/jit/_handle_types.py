@@ -33,7 +33,7 @@ _HELD: list[Any] = []  # whose addresses are constants of compiled functions
 
 
 class _Handle(types.Type):
-    """A type whose values are integers, the first of them an address: those that `_native_handle` has."""
+    """A type whose values are an address and integers: those that `_native_handle` has."""
 
     integers: Any
 
@@ -41,7 +41,7 @@ class _Handle(types.Type):
 class ModelType(_Handle):
     """A model of one dtype."""
 
-    integers = types.UniTuple(types.int64, 3)  # address, numbers of inputs and outputs
+    integers = types.UniTuple(types.int64, 2)  # numbers of inputs and outputs
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
@@ -51,7 +51,7 @@ class ModelType(_Handle):
 class TrainerType(_Handle):
     """A trainer; of models of both dtypes, since its steps return Python's floats."""
 
-    integers = types.UniTuple(types.int64, 4)  # the same, and whether y may be labels
+    integers = types.UniTuple(types.int64, 3)  # the same, and whether y may be labels
 
     def __init__(self) -> None:
         super().__init__(name="fastnn.Trainer")
@@ -82,7 +82,8 @@ def _typeof_trainer(_value: Any, context: Any) -> TrainerType | OutsideTrainerTy
 class _HandleModel(models.StructModel):
     def __init__(self, manager: Any, handle: Any) -> None:
         owner = types.MemInfoPointer(types.voidptr)  # of the object, and of what the address is in
-        super().__init__(manager, handle, [("owner", owner), ("object", types.voidptr), ("integers", handle.integers)])
+        pointers = [("owner", owner), ("object", types.voidptr), ("address", types.voidptr)]
+        super().__init__(manager, handle, [*pointers, ("integers", handle.integers)])
 
 
 register_model(OutsideTrainerType)(models.OpaqueModel)
@@ -100,13 +101,20 @@ def _unbox(handle_type: Any, value: Any, c: Any) -> NativeValue:
     with c.builder.if_then(cgutils.is_not_null(c.builder, native)):
         owned = c.pyapi.tuple_pack([value, native])
         with c.builder.if_then(cgutils.is_not_null(c.builder, owned)):
-            integers = c.unbox(handle_type.integers, c.pyapi.tuple_getitem(native, 0))
-            handle.integers, handle.object = integers.value, value
+            address, *others = _integers(c, handle_type, c.pyapi.tuple_getitem(native, 0))
+            handle.address = c.builder.inttoptr(address, cgutils.voidptr_t)
+            handle.integers, handle.object = cgutils.pack_array(c.builder, others), value
             handle.owner = c.pyapi.nrt_meminfo_new_from_pyobject(value, owned)
-            c.builder.store(integers.is_error, failed)
+            c.builder.store(cgutils.false_bit, failed)
             c.pyapi.decref(owned)
         c.pyapi.decref(native)
     return NativeValue(handle._getvalue(), is_error=c.builder.load(failed))
+
+
+def _integers(c: Any, handle_type: Any, values: Any) -> list[Any]:
+    """Return an address and the other integers out of a Python tuple."""
+    counted = range(1 + len(handle_type.integers))
+    return [c.pyapi.long_as_longlong(c.pyapi.tuple_getitem(values, i)) for i in counted]
 
 
 @box(ModelType)
@@ -137,8 +145,8 @@ def _model_constant(context: Any, builder: Any, model: Any, value: Any) -> Any:
     handle = cgutils.create_struct_proxy(model)(context, builder)
     handle.owner = cgutils.voidptr_t(None)
     handle.object = _address(context, builder, id(value), model)
-    first = builder.ptrtoint(_address(context, builder, address, model), integer)
-    handle.integers = cgutils.pack_array(builder, [first, *map(integer, sizes)])
+    handle.address = _address(context, builder, address, model)
+    handle.integers = cgutils.pack_array(builder, [*map(integer, sizes)])
     return handle._getvalue()
 
 

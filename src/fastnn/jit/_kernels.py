@@ -15,26 +15,27 @@ from numba.extending import intrinsic, register_jitable
 from fastnn.ops._arrays import float_types
 from fastnn.reference._arrays import ufunc_type
 
-_INT, _REAL, _ARRAY = types.int64, types.float64, types.voidptr
-_MATRIX = (_ARRAY, _INT, _INT, _INT)  # first element, number of its type, strides of rows and columns
+_INT, _REAL, _POINTER = types.int64, types.float64, types.voidptr
+_MATRIX = (_POINTER, _INT, _INT, _INT)  # first element, number of its type, strides of rows and columns
 
 
 def _kernel(name: str, result: Any, *parameters: Any) -> Any:
-    """Return the kernel of that name as a function for compiled code, which takes an array, or None, for each pointer.
+    """Return the kernel of that name as a function for compiled code.
 
-    Numba frees an array after the last operation that takes it. The address is therefore read within the call itself, an
-    operation that takes the arrays: they are alive until the kernel returns.
+    For each pointer it takes an array, a model, a trainer, or None. Numba frees an object after the last operation that takes
+    it. The address is therefore read within the call itself, which is such an operation: the object is alive until the kernel
+    returns.
     """
 
     def typed(_: Any, *arguments: Any) -> Any:
         given = zip(arguments, parameters, strict=True)
-        signature = result(*[argument if kind == _ARRAY else kind for argument, kind in given])
+        signature = result(*[argument if kind == _POINTER else kind for argument, kind in given])
         return signature, call
 
     def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         given = zip(signature.args, arguments, parameters, strict=True)
         natives = [
-            _first_element(context, builder, argument, value) if kind == _ARRAY else value for argument, value, kind in given
+            _pointer(context, builder, argument, value) if kind == _POINTER else value for argument, value, kind in given
         ]
         returned = builder.call(declared(builder, name, result, *parameters), natives)
         return context.get_dummy_value() if result == types.void else returned
@@ -47,16 +48,19 @@ def _kernel(name: str, result: Any, *parameters: Any) -> Any:
     return intrinsic(typed)
 
 
-def _first_element(context: Any, builder: Any, array: Any, value: Any) -> Any:
-    """Return the address of an array's first element, null for None."""
-    if not isinstance(array, types.Array):
+def _pointer(context: Any, builder: Any, argument: Any, value: Any) -> Any:
+    """Return the address of an array's first element, or of a model or a trainer; null for None."""
+    if is_none(argument):
         return cgutils.voidptr_t(None)
-    return builder.bitcast(context.make_array(array)(context, builder, value).data, cgutils.voidptr_t)
+    struct = cgutils.create_struct_proxy(argument)(context, builder, value=value)
+    if isinstance(argument, types.Array):
+        return builder.bitcast(struct.data, cgutils.voidptr_t)
+    return struct.address
 
 
 def declared(builder: Any, name: str, result: Any, *parameters: Any) -> Any:
     """Return the kernel of that name as a function of the module that is being written."""
-    natives = {types.void: ir.VoidType(), _INT: ir.IntType(64), _REAL: ir.DoubleType(), _ARRAY: cgutils.voidptr_t}
+    natives = {types.void: ir.VoidType(), _INT: ir.IntType(64), _REAL: ir.DoubleType(), _POINTER: cgutils.voidptr_t}
     function_type = ir.FunctionType(natives[result], [natives[kind] for kind in parameters])
     return cgutils.get_or_insert_function(builder.module, function_type, name)
 
@@ -65,16 +69,16 @@ def _of_both_types(name: str, result: Any, *parameters: Any) -> dict[Any, Any]:
     return {number: _kernel(f"{name}_{number}", result, *parameters) for number in (types.float32, types.float64)}
 
 
-FUNCTION = (types.void, _INT, _ARRAY, _ARRAY, _INT)
+FUNCTION = (types.void, _INT, _POINTER, _POINTER, _INT)
 function = _of_both_types("fastnn_function", *FUNCTION)
-activate = _of_both_types("fastnn_activate", types.void, _INT, _ARRAY, _INT, _INT)
-log_softmax = _of_both_types("fastnn_log_softmax", types.void, _ARRAY, _INT, _INT)
-times_slope = _of_both_types("fastnn_times_slope", _INT, _INT, _ARRAY, _ARRAY, _INT, _INT)
-prediction_loss = _kernel("fastnn_prediction_loss", _REAL, _INT, _ARRAY, _ARRAY, _INT)
-update = _of_both_types("fastnn_update", types.void, _INT, *[_ARRAY] * 4, _INT, *[_REAL] * 5, _INT)
-linear = _kernel("fastnn_linear", _INT, *[_INT] * 4, *_MATRIX, *_MATRIX, _ARRAY, _INT, _INT, _INT, _ARRAY, _INT)
-predict = _kernel("fastnn_predict", _INT, _INT, _INT, *_MATRIX, _ARRAY, _INT)
-train_step = _kernel("fastnn_train_step", _INT, _INT, _INT, *_MATRIX, *_MATRIX, _INT, _ARRAY)
+activate = _of_both_types("fastnn_activate", types.void, _INT, _POINTER, _INT, _INT)
+log_softmax = _of_both_types("fastnn_log_softmax", types.void, _POINTER, _INT, _INT)
+times_slope = _of_both_types("fastnn_times_slope", _INT, _INT, _POINTER, _POINTER, _INT, _INT)
+prediction_loss = _kernel("fastnn_prediction_loss", _REAL, _INT, _POINTER, _POINTER, _INT)
+update = _of_both_types("fastnn_update", types.void, _INT, *[_POINTER] * 4, _INT, *[_REAL] * 5, _INT)
+linear = _kernel("fastnn_linear", _INT, *[_INT] * 4, *_MATRIX, *_MATRIX, _POINTER, _INT, _INT, _INT, _POINTER, _INT)
+predict = _kernel("fastnn_predict", _INT, _POINTER, _INT, *_MATRIX, _POINTER, _INT)
+train_step = _kernel("fastnn_train_step", _INT, _POINTER, _INT, *_MATRIX, *_MATRIX, _INT, _POINTER)
 
 # Of Numba's types, the numbers in kernels/api.h.
 NUMBERS = {

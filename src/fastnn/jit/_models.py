@@ -25,7 +25,7 @@ def _predict(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
     if is_none(out):
 
         def new(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
-            result = np.empty(X.shape[:-1] + (model._integers[2],), to)  # noqa: RUF005  Numba knows no starred tuples
+            result = np.empty(X.shape[:-1] + (model._integers[1],), to)  # noqa: RUF005  Numba knows no starred tuples
             run(model, X, result, n_threads)
             return result
 
@@ -35,7 +35,7 @@ def _predict(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
         return None
 
     def given(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
-        if out.shape[:-1] != X.shape[:-1] or out.shape[-1] != model._integers[2]:
+        if out.shape[:-1] != X.shape[:-1] or out.shape[-1] != model._integers[1]:
             raise ValueError("out: got another shape than the result has")
         if out.flags.c_contiguous and apart(out, X):
             run(model, X, out, n_threads)
@@ -53,8 +53,7 @@ def _prediction(X: Any, n_threads: Any) -> Any:
     kernel, number, counted = _kernels.predict, NUMBERS[X.dtype], not is_none(n_threads)
 
     def run(model: Any, X: Any, out: Any, n_threads: Any) -> None:
-        address, n_in, _ = model._integers
-        if X.shape[-1] != n_in:
+        if X.shape[-1] != model._integers[0]:
             raise ValueError("X: got rows of another length than the model has inputs")
         threads = 0
         if counted:
@@ -62,7 +61,7 @@ def _prediction(X: Any, n_threads: Any) -> Any:
             if threads < 1:
                 raise ValueError("n_threads: expected at least 1")
         if (
-            kernel(address, rows_of(X), X, number, row_stride(X), column_stride(X), out, threads)
+            kernel(model, rows_of(X), X, number, row_stride(X), column_stride(X), out, threads)
             != 0
         ):
             raise MemoryError("there is no memory for the layers' outputs")
@@ -82,7 +81,7 @@ def _step(trainer: Any, X: Any, y: Any) -> Any:
     may_be_labels = y.ndim == 1 and isinstance(y.dtype, types.Integer)
 
     def step(trainer: Any, X: Any, y: Any) -> float:
-        address, n_in, n_out, takes_labels = trainer._integers
+        n_in, n_out, takes_labels = trainer._integers
         n_rows = X.shape[0]
         if X.shape[1] != n_in or n_rows == 0:
             raise ValueError("X: got another shape than (n, n_in) with at least one row")
@@ -99,7 +98,7 @@ def _step(trainer: Any, X: Any, y: Any) -> Any:
             raise ValueError("y: got rows of another length than the model has outputs")
         loss = np.empty(1)
         status = kernel(
-            address, n_rows, X, x_number, X.strides[0], X.strides[1],
+            trainer, n_rows, X, x_number, X.strides[0], X.strides[1],
             y, y_number, y.strides[0], y.strides[y.ndim - 1], labels, loss,
         )  # fmt: skip
         if status == 1:
