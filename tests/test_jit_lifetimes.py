@@ -215,6 +215,8 @@ def test_containers_own_their_models():
     wanted = model().predict(X[0])
     np.testing.assert_array_equal(first_of((model(), 1.0), X[0]), wanted)
     np.testing.assert_array_equal(first_of([model(), model()], X[0]), wanted)
+    with pytest.raises(TypeError, match="heterogeneous list"):
+        first_of([model(), MLP((2, 2))], X[0])
     models = numba.typed.List()
     models.append(model())
     litter()

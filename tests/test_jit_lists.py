@@ -142,6 +142,10 @@ def test_gradients_may_be_parameters_and_of_other_types():
     sgd(params, (params[1], np.arange(4, dtype=np.float32)), ())
     np.testing.assert_array_equal(params[0], 1 - 0.1 * 2.0)
     np.testing.assert_allclose(params[1], 2 - 0.1 * np.arange(4), rtol=1e-15)
+    params = np.ones(4), np.full(4, 2.0)
+    sgd(params, params[::-1], ())
+    np.testing.assert_array_equal(params[0], 1 - 0.1 * 2.0)
+    np.testing.assert_array_equal(params[1], 2 - 0.1 * 1.0)
 
 
 def test_wrong_optimizer_arguments():

@@ -148,7 +148,7 @@ class MLP:
 
     @property
     def _native_handle(self) -> tuple[tuple[int, int, int], _core.Network]:
-        """The same, and what it is good for as long as: the object that the address is in."""
+        """Return the same and the object that the address is in, which keeps it valid."""
         network = self._network
         return (network.address, network.layer_sizes[0], network.layer_sizes[-1]), network
 

@@ -218,7 +218,7 @@ class Trainer:
 
     @property
     def _native_handle(self) -> tuple[tuple[int, int, int, int], _core.Stepper]:
-        """The same, and what it is good for as long as: the object that the address is in."""
+        """Return the same and the object that the address is in, which keeps it valid."""
         rate = self.optimizer.learning_rate
         if callable(rate):
             raise TypeError(f"trainer: got one with the schedule {rate!r}, expected a learning rate that is a number")

@@ -7,12 +7,13 @@ goes on with what it began with.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 from numba import types
 from numba.core import cgutils
-from numba.core.imputils import lower_constant
+from numba.core.imputils import lower_builtin, lower_constant
 from numba.core.typing.typeof import Purpose
 from numba.extending import (
     NativeValue,
@@ -125,6 +126,14 @@ def _box(handle_type: Any, value: Any, c: Any) -> Any:
     c.pyapi.incref(python_object)
     c.context.nrt.decref(c.builder, handle_type, value)
     return python_object
+
+
+@lower_builtin(operator.is_, ModelType, ModelType)
+@lower_builtin(operator.is_, TrainerType, TrainerType)
+def _is_same(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    given = zip(signature.args, arguments, strict=True)
+    a, b = (cgutils.create_struct_proxy(kind)(context, builder, value=value).object for kind, value in given)
+    return builder.icmp_unsigned("==", a, b)
 
 
 # ---- Variables from outside ----

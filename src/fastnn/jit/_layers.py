@@ -143,7 +143,10 @@ def _linear_grad(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> Any:
     x_rows, rows = rows_for(x), rows_for(types.Array(dtype, a.ndim, "C"))
 
     def gradients(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> Any:
-        _check_out(a.shape, x.shape, w.shape)
+        if x.shape[-1] != w.shape[0]:
+            raise ValueError("x: got rows of another length than w has rows")
+        if a.shape[:-1] != x.shape[:-1] or a.shape[-1] != w.shape[1]:
+            raise ValueError("a: got another shape than linear(x, w) has")
         if grad_a.shape != a.shape:
             raise ValueError("grad_a: got another shape than a")
         outputs, delta = np.empty(a.shape, to), np.empty(a.shape, to)
