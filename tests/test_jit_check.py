@@ -13,6 +13,11 @@ pytest.importorskip("numba")
 from fastnn import jit
 from fastnn.jit._check import check_gradient, check_slope
 
+
+def logistic(z):
+    return 0.5 + 0.5 * np.tanh(0.5 * z)
+
+
 RANGES = [(-10.0, 10.0), (-1.0, 1.0), (0.0, 1e-3), (50.0, 60.0), (-1e4, 1e4)]
 ACTIVATIONS = {
     "line": (lambda z: z, lambda z: np.ones_like(z)),
@@ -20,7 +25,7 @@ ACTIVATIONS = {
     "square": (lambda z: z * z, lambda z: 2 * z),
     "cubic": (lambda z: z**3 - z, lambda z: 3 * z * z - 1),
     "raised": (lambda z: 1e3 + np.tanh(z / 10), lambda z: 0.1 * (1 - np.tanh(z / 10) ** 2)),
-    "silu": (lambda z: z / (1 + np.exp(-z)), lambda z: (1 + np.exp(-z) * (1 + z)) / (1 + np.exp(-z)) ** 2),
+    "silu": (lambda z: z * logistic(z), lambda z: logistic(z) * (1 + z * (1 - logistic(z)))),
     "wave": (lambda z: np.sin(3 * z), lambda z: 3 * np.cos(3 * z)),
     "kinked": (lambda z: np.where(z > 0, z, 0.01 * z), lambda z: np.where(z > 0, 1.0, 0.01)),
     "root": (lambda z: np.sqrt(np.abs(z)), lambda z: 0.5 * np.sign(z) / np.sqrt(np.abs(z))),
@@ -58,8 +63,7 @@ def loss(value, gradient, factor=1.0):
 def test_slopes(name, within):
     """Right ones pass; those that are wrong by half a percent do not, wherever there is a slope to see."""
     check_slope(activation(*ACTIVATIONS[name]), within)
-    flat = {"raised": RANGES[3:], "slight": RANGES[2:3]}
-    if within in flat.get(name, []):
+    if name == "raised" and within in RANGES[2:]:  # where rounding hides it
         return
     for factor in (1.005, 0.995):
         with pytest.raises(ValueError, match="^derivative: got .* the slope of made"):
@@ -71,6 +75,8 @@ def test_slopes(name, within):
 @np.errstate(all="ignore")
 def test_gradients(name, within):
     check_gradient(loss(*LOSSES[name]), within)
+    if (name, within) == ("fourth power", RANGES[2]):  # its gradient is below 1e-8
+        return
     for factor in (1.005, 0.995):
         with pytest.raises(ValueError, match="^gradient: got .* the derivative of made by y_pred"):
             check_gradient(loss(*LOSSES[name], factor), within)

@@ -242,6 +242,17 @@ def test_an_instance_of_a_jitclass_owns_its_model():
     assert agent.policy is agent.policy
 
 
+def test_types_are_known_before_anything_is_compiled():
+    run_script("import numba, fastnn; from fastnn import jit; print(numba.typeof(jit.as_numba(fastnn.MLP((2, 1)))))")
+
+
+def test_identity():
+    are_same = numba.njit(lambda a, b: (a is b, a is not b))
+    for one, other in ((model(), model()), (Trainer(model()), Trainer(model()))):
+        assert are_same(one, one) == (True, False)
+        assert are_same(one, other) == (False, True)
+
+
 @pytest.mark.parametrize("kind", [lambda: model(), lambda: Trainer(model())], ids=["model", "trainer"])
 @WRAPPED
 def test_what_comes_back_is_the_object_itself(kind, wrap):

@@ -73,7 +73,9 @@ def gradients(x, w, a, grad_a):
     return ops.linear_grad(x, w, a, grad_a, "relu")
 
 
-@pytest.mark.parametrize("names", [("int16", "float32", "int8", "bool"), ("float32", "float32", "float32", "uint32")], ids=str)
+@pytest.mark.parametrize(
+    "names", [("int16", "float32", "int8", "bool"), ("float32", "float32", "float32", "uint32")], ids=str
+)
 def test_gradients(names):
     arrays = [numbers(shape, np.dtype(name)) for shape, name in zip([(5, 3), (3, 4), (5, 4), (5, 4)], names, strict=True)]
     for actual, wanted in zip(gradients(*arrays), ops.linear_grad(*arrays, "relu"), strict=True):

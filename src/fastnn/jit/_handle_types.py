@@ -1,8 +1,8 @@
 """The types of models and trainers in code that Numba compiles, and how their values come from Python and go back.
 
-A value holds the address of what native code works with, and shares in owning it, as arrays do their memory: Numba counts the
-references, wherever the value goes. So neither model nor trainer must outlive a generator or a list that has it, and a step
-goes on with what it began with.
+A value holds the address of what native code works with, and shares in owning it as arrays share in owning their memory:
+Numba counts the references, wherever the value goes. So a generator or a list keeps its model alive, and a step ends with
+the network and the moments that it began with.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ def as_numba(model: Trainer) -> NumbaTrainer: ...
 def as_numba(model: MLP | Trainer) -> NumbaModel | NumbaTrainer:
     """Return a model or a trainer for functions under ``@numba.njit``.
 
-    Models and trainers can be arguments of such functions as they are. What this returns is taken in faster, and is
-    an object that a function may also refer to as a variable from outside.
+    Models and trainers can be arguments of such functions as they are, or variables from outside. What this returns is
+    taken in a little faster.
 
     Parameters
     ----------
@@ -81,8 +81,9 @@ def as_numba(model: MLP | Trainer) -> NumbaModel | NumbaTrainer:
 
     Notes
     -----
-    In compiled code, X is an array of numbers, (n, n_in) or (n_in,), in any layout; NaN in it is not looked for. A function
-    that refers to a model or trainer from outside can't be kept in a cache on disk: pass it as an argument there.
+    In compiled code, X is an array of numbers, (n, n_in) or (n_in,), in any layout; NaN in it is not looked for. Compiled
+    code owns what it refers to, in generators and lists too. A function that refers to a model or trainer from outside
+    can't be kept in a cache on disk: pass it as an argument there.
 
     Examples
     --------

@@ -22,8 +22,8 @@ _MATRIX = (_POINTER, _INT, _INT, _INT)  # first element, number of its type, str
 def _kernel(name: str, result: Any, *parameters: Any) -> Any:
     """Return the kernel of that name as a function for compiled code.
 
-    For each pointer it takes an array, a model, a trainer, or None. Numba frees an object after the last operation that takes
-    it. The address is therefore read within the call itself, which is such an operation: the object is alive until the kernel
+    For each pointer it takes an array, a model, a trainer, or None. Numba frees an object after the last operation that
+    takes it. The address is therefore read within the call, which is such an operation: the object lives until the kernel
     returns.
     """
 

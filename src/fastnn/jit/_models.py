@@ -60,10 +60,7 @@ def _prediction(X: Any, n_threads: Any) -> Any:
             threads = n_threads
             if threads < 1:
                 raise ValueError("n_threads: expected at least 1")
-        if (
-            kernel(model, rows_of(X), X, number, row_stride(X), column_stride(X), out, threads)
-            != 0
-        ):
+        if kernel(model, rows_of(X), X, number, row_stride(X), column_stride(X), out, threads) != 0:
             raise MemoryError("there is no memory for the layers' outputs")
 
     return register_jitable(bare(run))

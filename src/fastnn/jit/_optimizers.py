@@ -169,7 +169,7 @@ def _run(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
 
 
 @register_jitable
-def _updates(step: Any) -> int:
+def _updates(step: Any) -> Any:
     if step.size != 1:
         raise ValueError("state: expected one number of updates")
     return np.int64(step[0])
@@ -297,7 +297,16 @@ def _adamw(
         weight_decay: Any = 0.01,
     ) -> None:
         m, v, step = state
-        rule = (_ADAMW, 2, float(learning_rate), float(beta_1), float(beta_2), float(epsilon), float(weight_decay), _updates(step))
+        rule = (
+            _ADAMW,
+            2,
+            float(learning_rate),
+            float(beta_1),
+            float(beta_2),
+            float(epsilon),
+            float(weight_decay),
+            _updates(step),
+        )
         _run(params, grads, m, v, rule)
         step[0] += 1
 

@@ -19,9 +19,7 @@ _SOFTMAX = _core.ACTIVATIONS.index("softmax")
 
 def _softmax(dtype: Any) -> Callable[[Any], None]:
     kernel = _kernels.activate[dtype]
-    return register_jitable(
-        bare(lambda rows: kernel(_SOFTMAX, rows, rows.size // max(1, rows.shape[-1]), rows.shape[-1]))
-    )
+    return register_jitable(bare(lambda rows: kernel(_SOFTMAX, rows, rows.size // max(1, rows.shape[-1]), rows.shape[-1])))
 
 
 def _log_softmax(dtype: Any) -> Callable[[Any], None]:
