@@ -197,3 +197,17 @@ def test_recursive_functions_have_a_fingerprint():
 @pytest.mark.parametrize("unknown", [object(), [1.0], {"a": 1}, leaky, numba.vectorize(lambda z: z)], ids=type)
 def test_what_is_not_known_has_none(unknown):
     assert fingerprint(with_global(A=unknown)) is None
+
+
+def test_what_the_derivative_is_called_with_is_part_of_the_key():
+    def square(z):
+        return z * z
+
+    def itself(value):
+        return value
+
+    of_input, of_output = (
+        jit.activation(derivative=itself, uses=uses, check_range=None)(square) for uses in ("input", "output")
+    )
+    assert (of_input.slope(3.0), of_output.slope(3.0)) == (3.0, 9.0)
+    assert of_input.address(np.float32) != of_output.address(np.float32)

@@ -71,8 +71,8 @@ def test_wrong_losses():
 
 
 @numba.njit
-def sgd(params, grads, state):
-    ops.sgd(params, grads, 0.1)
+def sgd(params, grads, state, rate=0.1):
+    ops.sgd(params, grads, rate)
 
 
 @numba.njit
@@ -142,6 +142,10 @@ def test_gradients_may_be_parameters_and_of_other_types():
     sgd(params, (params[1], np.arange(4, dtype=np.float32)), ())
     np.testing.assert_array_equal(params[0], 1 - 0.1 * 2.0)
     np.testing.assert_allclose(params[1], 2 - 0.1 * np.arange(4), rtol=1e-15)
+    params = np.ones(4), np.full(4, 2.0)
+    sgd(params, params[::-1], ())
+    np.testing.assert_array_equal(params[0], 1 - 0.1 * 2.0)
+    np.testing.assert_array_equal(params[1], 2 - 0.1 * 1.0)
 
 
 def test_wrong_optimizer_arguments():
@@ -153,6 +157,12 @@ def test_wrong_optimizer_arguments():
         (lambda: momentum(params, params, (state[0][:1],)), ValueError, "^grads, state"),
         (lambda: momentum(params, params, ((np.zeros((2, 2)), state[0][1]),)), ValueError, "^state: got an array"),
         (lambda: adam(params, params, state), TypingError, "adam"),
+        (lambda: adam(params, params, (*state * 2, np.zeros(0, int))), ValueError, "^state: expected one number of updates"),
+        (lambda: adam(params, params, (*state * 2, np.array([-1]))), ValueError, "^state: got a negative number of updates"),
+        (lambda: adam(params, params, (*state * 2, np.zeros(1))), TypingError, "adam"),
+        (lambda: sgd(params, params, (), -0.1), ValueError, "^learning_rate: expected a finite number >= 0"),
+        (lambda: sgd(params, params, (), np.inf), ValueError, "^learning_rate: expected a finite number >= 0"),
+        (lambda: sgd(params, params, (), np.nan), ValueError, "^learning_rate: expected a finite number >= 0"),
         (lambda: sgd(params[0], params[0], ()), TypingError, "sgd"),
         (lambda: sgd((np.ones(3, int),), (np.ones(3),), ()), TypingError, "sgd"),
         (lambda: jit.optimizer_state("sgd", params), ValueError, "^name: got 'sgd', expected one of momentum, "),

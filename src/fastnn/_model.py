@@ -144,7 +144,13 @@ class MLP:
     @property
     def _native_model(self) -> tuple[int, int, int]:
         """What compiled code holds of a model: where it is, and its numbers of inputs and outputs."""
-        return self._network.address, self.layer_sizes[0], self.layer_sizes[-1]
+        return self._native_handle[0]
+
+    @property
+    def _native_handle(self) -> tuple[tuple[int, int, int], _core.Network]:
+        """Return the same and the object that the address is in, which keeps it valid."""
+        network = self._network
+        return (network.address, network.layer_sizes[0], network.layer_sizes[-1]), network
 
     # ---- What it computes ----
 

@@ -214,12 +214,18 @@ class Trainer:
 
         Its steps have the present learning rate from now on.
         """
+        return self._native_handle[0]
+
+    @property
+    def _native_handle(self) -> tuple[tuple[int, int, int, int], _core.Stepper]:
+        """Return the same and the object that the address is in, which keeps it valid."""
         rate = self.optimizer.learning_rate
         if callable(rate):
             raise TypeError(f"trainer: got one with the schedule {rate!r}, expected a learning rate that is a number")
-        self._stepper.rate = rate
-        sizes = self.model.layer_sizes
-        return self._stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)
+        stepper = self._stepper
+        stepper.rate = rate
+        sizes = stepper.network.layer_sizes
+        return (stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)), stepper
 
     @contextmanager
     def _busy(self) -> Iterator[None]:

@@ -10,9 +10,12 @@ try:
 except ImportError as error:
     raise ImportError(f'fastnn.jit needs Numba: pip install "fastnn-cpu[jit]" ({error})') from error
 
+from fastnn.jit import _extension
 from fastnn.jit._activation import activation
 from fastnn.jit._handles import as_numba
 from fastnn.jit._loss import loss
 from fastnn.jit._optimizers import optimizer_state
 
 __all__ = ["activation", "as_numba", "loss", "optimizer_state"]
+
+_extension.register()  # for numba.typeof, which does not call entry points

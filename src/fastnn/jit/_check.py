@@ -59,23 +59,41 @@ def _points(within: _Range, count: int, offset: float) -> NDArray[np.float64]:
 def _worst(name: str, function: _Function, derivative: _Function, x: NDArray[np.float64], within: _Range) -> _Wrong | None:
     """Return where a derivative is most wrong, None if it is right.
 
-    The quotients to the left and to the right of a point enclose the slope, up to rounding. At a kink they are as far
-    from each other as the slopes there, so that either is accepted.
+    Steps in proportion to x suit powers, steps of one length suit waves. Right is what either of them confirms.
     """
     low, high = within
-    step = np.cbrt(_EPSILON) * np.maximum(np.abs(x), min(1.0, high - low))
-    below, above = x - step, x + step
-    f_below, f, f_above = (function(points) for points in (below, x, above))
-    left, right = (f - f_below) / (x - below), (f_above - f) / (above - x)
-    expected = (f_above - f_below) / (above - below)
-    known = np.isfinite(left) & np.isfinite(right)
-    if not known.any():
+    size = min(1.0, high - low)
+    f, given = function(x), derivative(x)
+    wide = _Quotients(function, x, f, np.cbrt(_EPSILON) * np.maximum(np.abs(x), size))
+    narrow = _Quotients(function, x, f, np.maximum(np.cbrt(_EPSILON) * size, 2.0**-40 * np.abs(x)))
+    if not wide.known.any():
         raise ValueError(f"check_range: got ({low}, {high}), where {name} is finite nowhere")
-    given = derivative(x)
-    rounding = 64 * _EPSILON * np.abs(f) / step
-    error = np.abs(given - expected)
-    wrong = known & ~(error <= np.abs(right - left) + 1e-4 * np.abs(expected) + rounding + 1e-7)
+    wrong = wide.contradict(given) & narrow.contradict(given)
     if not wrong.any():
         return None
-    point = int(np.argmax(np.where(wrong, np.nan_to_num(error, nan=np.inf), -1.0)))
-    return _Wrong(point, f[point], given[point], expected[point])
+    error = np.nan_to_num(np.abs(given - wide.central), nan=np.inf)
+    point = int(np.argmax(np.where(wrong, error, -1.0)))
+    return _Wrong(point, f[point], given[point], wide.central[point])
+
+
+class _Quotients:
+    """The difference quotients of a function to the left and to the right of points, and over both sides."""
+
+    def __init__(
+        self, function: _Function, x: NDArray[np.float64], f: NDArray[np.float64], step: NDArray[np.float64]
+    ) -> None:
+        below, above = x - step, x + step
+        f_below, f_above = function(below), function(above)
+        left, right = (f - f_below) / (x - below), (f_above - f) / (above - x)
+        self.central = (f_above - f_below) / (above - below)
+        self.known = np.isfinite(left) & np.isfinite(right)
+        self._spread = np.abs(right - left)
+        self._rounding = 64 * _EPSILON * np.abs(f) / step
+
+    def contradict(self, derivative: NDArray[np.float64]) -> Any:
+        """Return where a derivative is not between left and right, up to rounding.
+
+        At a kink they are as far from each other as the slopes there, so that either is accepted.
+        """
+        allowed = self._spread + 1e-4 * np.abs(self.central) + self._rounding + 1e-7
+        return self.known & ~(np.abs(derivative - self.central) <= allowed)

@@ -14,9 +14,8 @@ class NumbaModel:
     """A model for code that Numba compiles; see `as_numba`."""
 
     def __init__(self, model: MLP) -> None:
-        self._model, self._network = model, model._network
-        self._native_model = model._native_model
-        self._native_dtype = model.dtype
+        self._model = model
+        self._native_handle, self._native_dtype = model._native_handle, model.dtype
 
     def predict(self, X: ArrayLike, out: NDArray[Any] | None = None, n_threads: int | None = None) -> NDArray[Any]:
         """Return the model's outputs, as `MLP.predict` does, in compiled code or not."""
@@ -35,12 +34,12 @@ class NumbaTrainer:
     """A trainer for code that Numba compiles; see `as_numba`."""
 
     def __init__(self, trainer: Trainer) -> None:
-        self._trainer, self._stepper = trainer, trainer._stepper
-        self._native_trainer  # noqa: B018  refuses a schedule now
+        self._trainer = trainer
+        self._native_handle  # noqa: B018  refuses a schedule now
 
     @property
-    def _native_trainer(self) -> tuple[int, int, int, int]:
-        return self._trainer._native_trainer
+    def _native_handle(self) -> tuple[tuple[int, int, int, int], Any]:
+        return self._trainer._native_handle
 
     def step(self, X: ArrayLike, y: ArrayLike) -> float:
         """Make one update on one batch, as `Trainer.step` does, in compiled code or not."""
@@ -62,8 +61,8 @@ def as_numba(model: Trainer) -> NumbaTrainer: ...
 def as_numba(model: MLP | Trainer) -> NumbaModel | NumbaTrainer:
     """Return a model or a trainer for functions under ``@numba.njit``.
 
-    Models and trainers can be arguments of such functions as they are. What this returns is taken in faster, and is
-    an object that a function may also refer to as a variable from outside.
+    Models and trainers can be arguments of such functions as they are, or variables from outside. What this returns is
+    taken in a little faster.
 
     Parameters
     ----------
@@ -82,8 +81,9 @@ def as_numba(model: MLP | Trainer) -> NumbaModel | NumbaTrainer:
 
     Notes
     -----
-    In compiled code, X is an array of numbers, (n, n_in) or (n_in,), in any layout; NaN in it is not looked for. A function
-    that refers to a model or trainer from outside can't be kept in a cache on disk: pass it as an argument there.
+    In compiled code, X is an array of numbers, (n, n_in) or (n_in,), in any layout; NaN in it is not looked for. Compiled
+    code owns what it refers to, in generators and lists too. A function that refers to a model or trainer from outside
+    can't be kept in a cache on disk: pass it as an argument there.
 
     Examples
     --------

@@ -2,35 +2,83 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import types
-from numba.extending import register_jitable
+from numba.core import cgutils
+from numba.extending import intrinsic, register_jitable
 
-# Pointers are passed as the integers that `array.ctypes.data` is.
-_INT, _REAL, _POINTER = types.int64, types.float64, types.intp
+from fastnn.ops._arrays import float_types
+from fastnn.reference._arrays import ufunc_type
+
+_INT, _REAL, _POINTER = types.int64, types.float64, types.voidptr
 _MATRIX = (_POINTER, _INT, _INT, _INT)  # first element, number of its type, strides of rows and columns
 
 
-def _external(name: str, result: Any, *arguments: Any) -> Any:
-    return types.ExternalFunction(name, result(*arguments))
+def _kernel(name: str, result: Any, *parameters: Any) -> Any:
+    """Return the kernel of that name as a function for compiled code.
+
+    For each pointer it takes an array, a model, a trainer, or None. Numba frees an object after the last operation that
+    takes it. The address is therefore read within the call, which is such an operation: the object lives until the kernel
+    returns.
+    """
+
+    def typed(_: Any, *arguments: Any) -> Any:
+        given = zip(arguments, parameters, strict=True)
+        signature = result(*[argument if kind == _POINTER else kind for argument, kind in given])
+        return signature, call
+
+    def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        given = zip(signature.args, arguments, parameters, strict=True)
+        natives = [
+            _pointer(context, builder, argument, value) if kind == _POINTER else value for argument, value, kind in given
+        ]
+        returned = builder.call(declared(builder, name, result, *parameters), natives)
+        return context.get_dummy_value() if result == types.void else returned
+
+    # Numba asks for the parameters one by one.
+    names = ["context", *(f"argument_{i}" for i in range(len(parameters)))]
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    typed.__signature__ = inspect.Signature([inspect.Parameter(n, positional) for n in names])  # type: ignore[attr-defined]
+    typed.__name__ = name
+    return intrinsic(typed)
 
 
-def _of_both_types(name: str, result: Any, *arguments: Any) -> dict[Any, Any]:
-    return {number: _external(f"{name}_{number}", result, *arguments) for number in (types.float32, types.float64)}
+def _pointer(context: Any, builder: Any, argument: Any, value: Any) -> Any:
+    """Return the address of an array's first element, or of a model or a trainer; null for None."""
+    if is_none(argument):
+        return cgutils.voidptr_t(None)
+    struct = cgutils.create_struct_proxy(argument)(context, builder, value=value)
+    if isinstance(argument, types.Array):
+        return builder.bitcast(struct.data, cgutils.voidptr_t)
+    return struct.address
 
 
-function = _of_both_types("fastnn_function", types.void, _INT, _POINTER, _POINTER, _INT)
+def declared(builder: Any, name: str, result: Any, *parameters: Any) -> Any:
+    """Return the kernel of that name as a function of the module that is being written."""
+    natives = {types.void: ir.VoidType(), _INT: ir.IntType(64), _REAL: ir.DoubleType(), _POINTER: cgutils.voidptr_t}
+    function_type = ir.FunctionType(natives[result], [natives[kind] for kind in parameters])
+    return cgutils.get_or_insert_function(builder.module, function_type, name)
+
+
+def _of_both_types(name: str, result: Any, *parameters: Any) -> dict[Any, Any]:
+    return {number: _kernel(f"{name}_{number}", result, *parameters) for number in (types.float32, types.float64)}
+
+
+FUNCTION = (types.void, _INT, _POINTER, _POINTER, _INT)
+function = _of_both_types("fastnn_function", *FUNCTION)
 activate = _of_both_types("fastnn_activate", types.void, _INT, _POINTER, _INT, _INT)
 log_softmax = _of_both_types("fastnn_log_softmax", types.void, _POINTER, _INT, _INT)
 times_slope = _of_both_types("fastnn_times_slope", _INT, _INT, _POINTER, _POINTER, _INT, _INT)
-prediction_loss = _external("fastnn_prediction_loss", _REAL, _INT, _POINTER, _POINTER, _INT)
+prediction_loss = _kernel("fastnn_prediction_loss", _REAL, _INT, _POINTER, _POINTER, _INT)
 update = _of_both_types("fastnn_update", types.void, _INT, *[_POINTER] * 4, _INT, *[_REAL] * 5, _INT)
-linear = _external("fastnn_linear", _INT, *[_INT] * 4, *_MATRIX, *_MATRIX, _POINTER, _INT, _INT, _INT, _POINTER, _INT)
-predict = _external("fastnn_predict", _INT, _POINTER, _INT, *_MATRIX, _POINTER, _INT)
-train_step = _external("fastnn_train_step", _INT, _POINTER, _INT, *_MATRIX, *_MATRIX, _INT, _POINTER)
+linear = _kernel("fastnn_linear", _INT, *[_INT] * 4, *_MATRIX, *_MATRIX, _POINTER, _INT, _INT, _INT, _POINTER, _INT)
+predict = _kernel("fastnn_predict", _INT, _POINTER, _INT, *_MATRIX, _POINTER, _INT)
+train_step = _kernel("fastnn_train_step", _INT, _POINTER, _INT, *_MATRIX, *_MATRIX, _INT, _POINTER)
 
 # Of Numba's types, the numbers in kernels/api.h.
 NUMBERS = {
@@ -66,9 +114,18 @@ def is_readable(argument: Any, *ndims: int) -> bool:
 
 
 def float_of(*arguments: Any) -> Any:
-    """Return the type in which NumPy computes with numbers or arrays of these types: float32, or else float64."""
-    dtypes = [np.dtype(str(getattr(argument, "dtype", argument)).replace("boolean", "bool")) for argument in arguments]
-    return types.float32 if np.can_cast(np.result_type(*dtypes), np.float32) else types.float64
+    """Return the type in which functions of arrays of these types compute: the one that they compute in outside."""
+    compute, _ = float_types(*[_dtype(argument) for argument in arguments])
+    return types.float32 if compute == np.float32 else types.float64
+
+
+def elementwise_float_of(argument: Any) -> Any:
+    """Return the type in which ufuncs compute with a number or an array of this type, by NumPy's choice of a loop."""
+    return types.float64 if ufunc_type(_dtype(argument)) == np.float64 else types.float32
+
+
+def _dtype(argument: Any) -> np.dtype[Any]:
+    return np.dtype(str(getattr(argument, "dtype", argument)).replace("boolean", "bool"))
 
 
 def bare(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -104,19 +104,18 @@ def _multiplication(dtype: Any, x: Any, w: Any, b: Any, n_threads: Any) -> Calla
         n_in, n_out = w.shape
         if x.shape[-1] != n_in:
             raise ValueError("x: got rows of another length than w has rows")
-        bias, bias_stride, threads = 0, 0, 0
+        bias_stride, threads = 0, 0
         if has_bias:
             if b.shape[0] != n_out:
                 raise ValueError("b: got another length than w has columns")
-            bias, bias_stride = b.ctypes.data, b.strides[0]
+            bias_stride = b.strides[0]
         if counted:
             threads = n_threads
             if threads < 1:
                 raise ValueError("n_threads: expected at least 1")
         status = kernel(
-            number, rows_of(x), n_in, n_out, x.ctypes.data, x_type, row_stride(x), column_stride(x),
-            w.ctypes.data, w_type, w.strides[0], w.strides[1], bias, b_type, bias_stride, activation,
-            out.ctypes.data, threads,
+            number, rows_of(x), n_in, n_out, x, x_type, row_stride(x), column_stride(x),
+            w, w_type, w.strides[0], w.strides[1], b, b_type, bias_stride, activation, out, threads,
         )  # fmt: skip
         if status != 0:
             raise MemoryError("there is no memory for the layer's workspace")
@@ -144,7 +143,10 @@ def _linear_grad(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> Any:
     x_rows, rows = rows_for(x), rows_for(types.Array(dtype, a.ndim, "C"))
 
     def gradients(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> Any:
-        _check_out(a.shape, x.shape, w.shape)
+        if x.shape[-1] != w.shape[0]:
+            raise ValueError("x: got rows of another length than w has rows")
+        if a.shape[:-1] != x.shape[:-1] or a.shape[-1] != w.shape[1]:
+            raise ValueError("a: got another shape than linear(x, w) has")
         if grad_a.shape != a.shape:
             raise ValueError("grad_a: got another shape than a")
         outputs, delta = np.empty(a.shape, to), np.empty(a.shape, to)
@@ -152,7 +154,7 @@ def _linear_grad(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> Any:
         delta[...] = grad_a
         n_out = w.shape[1]
         n_rows = rows_of(rows(delta))
-        if times_slope(number(activation), delta.ctypes.data, outputs.ctypes.data, n_rows, n_out) != 0:
+        if times_slope(number(activation), delta, outputs, n_rows, n_out) != 0:
             raise ValueError("activation: got one whose derivative does not follow from its output")
         delta_rows = rows(delta).reshape((n_rows, n_out))
         grad_x = ops.linear(delta, w.T.astype(to))

@@ -35,7 +35,7 @@ def _sum_of_terms(number: int, y: Any, p: Any, probabilities: bool) -> float:
         for prediction in predictions.flat:
             if prediction < 0.0 or prediction > 1.0:
                 raise ValueError("y_pred: got a number that is no probability from 0 to 1")
-    return _kernel(number, predictions.ctypes.data, targets.ctypes.data, predictions.size)
+    return _kernel(number, predictions, targets, predictions.size)
 
 
 def _overload(name: str, sign: float, probabilities: bool) -> None:

@@ -70,33 +70,47 @@ def _is_parameter(array: Any) -> bool:
     return isinstance(array, types.Array) and array.dtype in floats and array.layout == "C" and array.mutable
 
 
-@register_jitable
-def _check(param: Any, grad: Any, m: Any, v: Any) -> None:
-    if grad.shape != param.shape:
-        raise ValueError("grads: got an array of another shape than its parameter")
-    if m.shape != param.shape or v.shape != param.shape:
-        raise ValueError("state: got an array of another shape than its parameter")
+def _checked(param: Any, grad: Any, m: Any, v: Any) -> Any:
+    """Return a copy of a gradient in its parameter's type, once all of one parameter fits together."""
 
 
-def _update(param: Any, grad: Any, m: Any, v: Any, rule: Any) -> None:
+@overload(_checked)
+@bare
+def _checked_overload(param: Any, grad: Any, m: Any, v: Any) -> Callable[..., Any] | None:
+    if not (_is_parameter(param) and is_readable(grad, param.ndim) and m == v == param):
+        return None
+    to = getattr(np, str(param.dtype))
+
+    def checked(param: Any, grad: Any, m: Any, v: Any) -> Any:
+        if grad.shape != param.shape:
+            raise ValueError("grads: got an array of another shape than its parameter")
+        if m.shape != param.shape or v.shape != param.shape:
+            raise ValueError("state: got an array of another shape than its parameter")
+        gradient = np.empty(param.shape, to)
+        gradient[...] = grad
+        return gradient
+
+    return bare(checked)
+
+
+def _update(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> None:
     """Update one array."""
 
 
 @overload(_update)
 @bare
-def _update_overload(param: Any, grad: Any, m: Any, v: Any, rule: Any) -> Callable[..., None] | None:
-    if not (_is_parameter(param) and is_readable(grad, param.ndim) and m == v == param):
-        return None
-    kernel, to = _kernels.update[param.dtype], getattr(np, str(param.dtype))
+def _update_overload(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> Callable[..., None]:
+    kernel = _kernels.update[param.dtype]
 
-    def update(param: Any, grad: Any, m: Any, v: Any, rule: Any) -> None:
+    def update(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> None:
         number, moments, rate, decay_1, decay_2, epsilon, weight_decay, updates = rule
-        gradient = np.empty(param.shape, to)  # apart from all that is written
-        gradient[...] = grad
-        kernel(
-            number, param.ctypes.data, gradient.ctypes.data, m.ctypes.data if moments > 0 else 0,
-            v.ctypes.data if moments > 1 else 0, param.size, rate, decay_1, decay_2, epsilon, weight_decay, updates,
-        )  # fmt: skip
+        coefficients = rate, decay_1, decay_2, epsilon, weight_decay
+        if moments == 0:
+            kernel(number, param, gradient, None, None, param.size, *coefficients, updates)
+        elif moments == 1:
+            kernel(number, param, gradient, m, None, param.size, *coefficients, updates)
+        else:
+            kernel(number, param, gradient, m, v, param.size, *coefficients, updates)
 
     return bare(update)
 
@@ -104,54 +118,61 @@ def _update_overload(param: Any, grad: Any, m: Any, v: Any, rule: Any) -> Callab
 # Of tuples, whose elements have types of their own, the first and then the others; of lists each in a loop.
 
 
-def _check_each(params: Any, grads: Any, ms: Any, vs: Any) -> None:
-    """Check that all arrays fit together."""
+def _checked_each(params: Any, grads: Any, ms: Any, vs: Any) -> Any:
+    """Return copies of all gradients: some may be parameters or moments, which change before the last one is read."""
 
 
-@overload(_check_each)
+@overload(_checked_each)
 @bare
-def _check_each_overload(params: Any, grads: Any, ms: Any, vs: Any) -> Callable[..., None]:
-    def of_a_tuple(params: Any, grads: Any, ms: Any, vs: Any) -> None:
-        _check(params[0], grads[0], ms[0], vs[0])
-        _check_each(params[1:], grads[1:], ms[1:], vs[1:])
+def _checked_each_overload(params: Any, grads: Any, ms: Any, vs: Any) -> Callable[..., Any]:
+    def of_a_tuple(params: Any, grads: Any, ms: Any, vs: Any) -> Any:
+        first = _checked(params[0], grads[0], ms[0], vs[0])
+        return (first,) + _checked_each(params[1:], grads[1:], ms[1:], vs[1:])  # noqa: RUF005  Numba knows no starred tuples
 
-    def of_a_list(params: Any, grads: Any, ms: Any, vs: Any) -> None:
-        for i in range(len(params)):
-            _check(params[i], grads[i], ms[i], vs[i])
+    def of_a_list(params: Any, grads: Any, ms: Any, vs: Any) -> Any:
+        return [_checked(params[i], grads[i], ms[i], vs[i]) for i in range(len(params))]
 
     if not isinstance(params, types.BaseTuple):
         return bare(of_a_list)
-    return bare(of_a_tuple) if len(params) else lambda params, grads, ms, vs: None
+    return bare(of_a_tuple) if len(params) else lambda params, grads, ms, vs: ()
 
 
-def _update_each(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
+def _update_each(params: Any, gradients: Any, ms: Any, vs: Any, rule: Any) -> None:
     """Update all arrays."""
 
 
 @overload(_update_each)
 @bare
-def _update_each_overload(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> Callable[..., None]:
-    def of_a_tuple(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
-        _update(params[0], grads[0], ms[0], vs[0], rule)
-        _update_each(params[1:], grads[1:], ms[1:], vs[1:], rule)
+def _update_each_overload(params: Any, gradients: Any, ms: Any, vs: Any, rule: Any) -> Callable[..., None]:
+    def of_a_tuple(params: Any, gradients: Any, ms: Any, vs: Any, rule: Any) -> None:
+        _update(params[0], gradients[0], ms[0], vs[0], rule)
+        _update_each(params[1:], gradients[1:], ms[1:], vs[1:], rule)
 
-    def of_a_list(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
+    def of_a_list(params: Any, gradients: Any, ms: Any, vs: Any, rule: Any) -> None:
         for i in range(len(params)):
-            _update(params[i], grads[i], ms[i], vs[i], rule)
+            _update(params[i], gradients[i], ms[i], vs[i], rule)
 
     if not isinstance(params, types.BaseTuple):
         return bare(of_a_list)
-    return bare(of_a_tuple) if len(params) else lambda params, grads, ms, vs, rule: None
+    return bare(of_a_tuple) if len(params) else lambda params, gradients, ms, vs, rule: None
 
 
 @register_jitable
 def _run(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
     if not (len(params) == len(grads) == len(ms) == len(vs)):
         raise ValueError("grads, state: expected an array for each of params")
-    if not rule[2] >= 0.0:
-        raise ValueError("learning_rate: expected a number >= 0")
-    _check_each(params, grads, ms, vs)
-    _update_each(params, grads, ms, vs, rule)
+    if not 0.0 <= rule[2] < np.inf:
+        raise ValueError("learning_rate: expected a finite number >= 0")
+    if rule[7] < 0:
+        raise ValueError("state: got a negative number of updates")
+    _update_each(params, _checked_each(params, grads, ms, vs), ms, vs, rule)
+
+
+@register_jitable
+def _updates(step: Any) -> Any:
+    if step.size != 1:
+        raise ValueError("state: expected one number of updates")
+    return np.int64(step[0])
 
 
 # ---- The optimizers ----
@@ -170,7 +191,10 @@ def _fits(name: str, params: Any, grads: Any, state: Any) -> bool:
     kept = STATES[name]
     if not _are_several(params) or not _are_several(grads) or not isinstance(state, types.BaseTuple):
         return False
-    return len(state) == len(kept) and all(_are_several(state[i]) for i, part in enumerate(kept) if part != "step")
+    return len(state) == len(kept) and all(
+        is_readable(state[i], 1) and isinstance(state[i].dtype, types.Integer) if part == "step" else _are_several(state[i])
+        for i, part in enumerate(kept)
+    )
 
 
 @overload(ops.sgd)
@@ -243,7 +267,7 @@ def _adam(
         epsilon: Any = 1e-8,
     ) -> None:
         m, v, step = state
-        rule = (_ADAM, 2, float(learning_rate), float(beta_1), float(beta_2), float(epsilon), 0.0, step[0])
+        rule = (_ADAM, 2, float(learning_rate), float(beta_1), float(beta_2), float(epsilon), 0.0, _updates(step))
         _run(params, grads, m, v, rule)
         step[0] += 1
 
@@ -273,7 +297,16 @@ def _adamw(
         weight_decay: Any = 0.01,
     ) -> None:
         m, v, step = state
-        rule = (_ADAMW, 2, float(learning_rate), float(beta_1), float(beta_2), float(epsilon), float(weight_decay), step[0])
+        rule = (
+            _ADAMW,
+            2,
+            float(learning_rate),
+            float(beta_1),
+            float(beta_2),
+            float(epsilon),
+            float(weight_decay),
+            _updates(step),
+        )
         _run(params, grads, m, v, rule)
         step[0] += 1
 

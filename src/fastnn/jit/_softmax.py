@@ -19,14 +19,12 @@ _SOFTMAX = _core.ACTIVATIONS.index("softmax")
 
 def _softmax(dtype: Any) -> Callable[[Any], None]:
     kernel = _kernels.activate[dtype]
-    return register_jitable(
-        bare(lambda rows: kernel(_SOFTMAX, rows.ctypes.data, rows.size // max(1, rows.shape[-1]), rows.shape[-1]))
-    )
+    return register_jitable(bare(lambda rows: kernel(_SOFTMAX, rows, rows.size // max(1, rows.shape[-1]), rows.shape[-1])))
 
 
 def _log_softmax(dtype: Any) -> Callable[[Any], None]:
     kernel = _kernels.log_softmax[dtype]
-    return register_jitable(bare(lambda rows: kernel(rows.ctypes.data, rows.size // max(1, rows.shape[-1]), rows.shape[-1])))
+    return register_jitable(bare(lambda rows: kernel(rows, rows.size // max(1, rows.shape[-1]), rows.shape[-1])))
 
 
 def _overload(function: Callable[..., Any], kernel_of: Callable[[Any], Callable[[Any], None]]) -> None:

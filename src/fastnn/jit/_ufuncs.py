@@ -29,16 +29,14 @@ def _of_a_number(number: int) -> Any:
     """Return a function of one number that calls the kernel for arrays; of those which aren't written out for numbers."""
 
     def typed(_: Any, x: Any) -> Any:
-        result = _kernels.float_of(x)
+        result = _kernels.elementwise_float_of(x)
         return result(result), call
 
     def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = cgutils.alloca_once_value(builder, arguments[0])
-        pointer, integer = place.type, ir.IntType(64)
-        function_type = ir.FunctionType(ir.VoidType(), [integer, pointer, pointer, integer])
-        name = f"fastnn_function_{signature.return_type}"
-        kernel = cgutils.get_or_insert_function(builder.module, function_type, name)
-        builder.call(kernel, [integer(number), place, place, integer(1)])
+        place, integer = cgutils.alloca_once_value(builder, arguments[0]), ir.IntType(64)
+        pointer = builder.bitcast(place, cgutils.voidptr_t)
+        kernel = _kernels.declared(builder, f"fastnn_function_{signature.return_type}", *_kernels.FUNCTION)
+        builder.call(kernel, [integer(number), pointer, pointer, integer(1)])
         return builder.load(place)
 
     return intrinsic(typed)
@@ -50,7 +48,7 @@ def _new_array(number: int, x: types.Array, dtype: Any) -> Callable[..., Any]:
 
         def evaluated(x: Any, out: Any = None) -> Any:
             result = np.empty(x.shape, to)
-            kernel(number, x.ctypes.data, result.ctypes.data, x.size)
+            kernel(number, x, result, x.size)
             return result
 
     else:
@@ -58,7 +56,7 @@ def _new_array(number: int, x: types.Array, dtype: Any) -> Callable[..., Any]:
         def evaluated(x: Any, out: Any = None) -> Any:
             result = np.empty(x.shape, to)
             result[...] = x
-            kernel(number, result.ctypes.data, result.ctypes.data, result.size)
+            kernel(number, result, result, result.size)
             return result
 
     return bare(evaluated)
@@ -73,7 +71,7 @@ def _given_array(function: np.ufunc, number: int, x: types.Array, out: types.Arr
 
     def evaluated(x: Any, out: Any = None) -> Any:
         if x.shape == out.shape and apart_or_same(x, out):
-            kernel(number, x.ctypes.data, out.ctypes.data, x.size)
+            kernel(number, x, out, x.size)
         else:
             out[...] = function(x)
         return out
@@ -94,11 +92,11 @@ def _overload(name: str) -> None:
 
     def implementation(x: Any, out: Any = None) -> Any:
         if isinstance(x, types.Float | types.Integer | types.Boolean) and x != types.float16 and _kernels.is_none(out):
-            to = _kernels.float_of(x)
+            to = _kernels.elementwise_float_of(x)
             return lambda x, out=None: of_a_number(to(x))
         if not _kernels.is_readable(x):
             return None
-        dtype = _kernels.float_of(x)
+        dtype = _kernels.elementwise_float_of(x)
         if _kernels.is_none(out) and x.ndim == 0:  # ufuncs return numbers then
             to = getattr(np, str(dtype))
             return lambda x, out=None: of_a_number(to(x[()]))

@@ -19,8 +19,8 @@ def real_array(argument: str, values: ArrayLike) -> NDArray[Any]:
     return array
 
 
-def float_types(*arrays: NDArray[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """Return the type to compute in, float32 or float64, and that of the result.
+def float_types(*arrays: NDArray[Any] | np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """Return the type to compute in, float32 or float64, and that of the result, for arrays or their types.
 
     NumPy's promotion decides: float32 stays, float16 is computed in float32, integers and bool in float64.
     """
