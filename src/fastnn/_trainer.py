@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,23 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, _arrays, _custom, _files, _random
+from fastnn import _arguments, _arrays, _custom, _files, _random, _state
 from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn._describe import described, from_description
-from fastnn._epochs import advance, check_watchers, notify
+from fastnn._epochs import advance, check_watchers, notify, notify_end
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._native import native_optimizer
 from fastnn._rates import LearningRate, rates
-from fastnn._scalars import flag, integer, real
+from fastnn._scalars import integer
+from fastnn._settings import CHECKS, ELSEWHERE, OPTIONS, REFUSED, Native
 from fastnn.losses import CustomLoss, Loss
-from fastnn.losses import resolve as resolve_loss
-from fastnn.optimizers import Adam, Optimizer
-from fastnn.optimizers import resolve as resolve_optimizer
+from fastnn.optimizers import Optimizer
 
-_OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "lazy_updates", "n_threads")
+# What native code holds, and what belongs to a run in progress.
+_NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
 
 
 class Trainer:
@@ -64,6 +65,16 @@ class Trainer:
     TypeError, ValueError
         If a parameter is of the wrong type or outside of its range.
 
+    Notes
+    -----
+    All parameters but the model are attributes, which can be assigned: they are checked as here, and take effect from the
+    next step on, in a callback from the next epoch on; only the loss can't change during a run. An optimizer with other
+    numbers goes on with its moments. One of another class starts anew: its moments are zero, and `updates`, by which its
+    schedule and bias corrections go, is 0.
+
+    Copies and pickles keep the attributes of a subclass. `run` trains in native code, and doesn't go through `step`: it
+    raises TypeError where a subclass has a `step` of its own.
+
     Examples
     --------
     >>> import numpy as np
@@ -73,7 +84,22 @@ class Trainer:
     >>> history = trainer.run(X, X**2, epochs=300)
     >>> bool(history["loss"][-1] < 0.01)
     True
+    >>> trainer.l2 = 0.001  # from the next step on
     """
+
+    model: MLP
+    loss: Loss
+    optimizer: Optimizer
+    batch_size: int
+    shuffle: bool
+    l1: float
+    l2: float
+    clip_norm: float | None
+    clip_value: float | None
+    lazy_updates: bool
+    n_threads: int | None
+    _rng: np.random.Generator
+    _running = False  # whether a run is in progress, which looks at the settings before each epoch
 
     def __init__(
         self,
@@ -93,27 +119,33 @@ class Trainer:
     ) -> None:
         if not isinstance(model, MLP):
             raise TypeError(f"model: got {type(model).__name__}, expected MLP")
-        self.model = model
-        self.loss = resolve_loss(loss)
-        self._loss = _arguments.native_loss(self.loss, model.activations[-1])
-        self.optimizer = Adam() if optimizer is None else resolve_optimizer(optimizer)
-        self.batch_size = integer("batch_size", batch_size, low=1)
-        self.shuffle, self.lazy_updates = flag("shuffle", shuffle), flag("lazy_updates", lazy_updates)
-        self.l1, self.l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
-        self.clip_norm = None if clip_norm is None else real("clip_norm", clip_norm, low=0.0, exclude_low=True)
-        self.clip_value = None if clip_value is None else real("clip_value", clip_value, low=0.0, exclude_low=True)
-        self.n_threads = _arrays.thread_count(n_threads)
-        self.epochs = 0  # of the present or last run
-        self._rng = model._rng if random_state is None else _random.generator(random_state)
-        self._native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
-        self._native["lazy"] = self.lazy_updates
-        self._moments = _core.aligned_zeros((self._native["moments"], model._network.storage.size), model.dtype)
-        self._stepper = self._new_stepper(0)
+        _check_methods(model)
+        given = {
+            "loss": loss,
+            "optimizer": optimizer,
+            "batch_size": batch_size,
+            "shuffle": shuffle,
+            "lazy_updates": lazy_updates,
+            "l1": l1,
+            "l2": l2,
+            "clip_norm": clip_norm,
+            "clip_value": clip_value,
+            "n_threads": n_threads,
+            "_rng": model._rng if random_state is None else random_state,
+        }
+        self.__dict__.update(model=model, _epochs=0)
+        self.__dict__.update({name: CHECKS[name](name, value) for name, value in given.items()})
+        self._start(self._new_native(None), 0)
 
     @property
     def updates(self) -> int:
-        """Updates of the parameters so far."""
-        return self._stepper.updates
+        """Updates of the parameters so far, by this optimizer or others of its class."""
+        return self._stepper.updates if self._wanted.start is self._native.start else 0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the present or last run."""
+        return self._epochs
 
     @property
     def learning_rate(self) -> LearningRate:
@@ -123,6 +155,15 @@ class Trainer:
     @learning_rate.setter
     def learning_rate(self, value: LearningRate) -> None:
         self.optimizer = dataclasses.replace(self.optimizer, learning_rate=value)
+
+    @property
+    def random_state(self) -> np.random.Generator:
+        """The generator for shuffling and dropout: the model's, unless another or a seed was given."""
+        return self._rng
+
+    @random_state.setter
+    def random_state(self, value: Any) -> None:
+        self._rng = self.model._rng if value is None else value
 
     def run(
         self,
@@ -171,18 +212,27 @@ class Trainer:
             If the loss is no longer finite. Parameters are restored to the last finite epoch.
         """
         epochs = integer("epochs", epochs, low=0)
-        inputs, target, labels, weight = self._data(X, y, sample_weight)
+        if _state.overrides(self, "step", Trainer.step):
+            raise TypeError(
+                f"run: {type(self).__name__} has a step of its own, which run doesn't call: it trains in native code. "
+                "Call step for each batch, or override run too"
+            )
+        data = self._data(X, y, sample_weight)
         validation = self._validation(validation_data)
         watchers = check_watchers(callbacks, progress)
         history = History()
         with self._busy():
-            self.epochs = epochs
-            run = self._new_run(inputs, target, labels, weight, self.batch_size, epochs, self.shuffle)
-            notify(watchers, "on_train_begin", self, history)
+            self._epochs = epochs
+            run = self._new_run(data, epochs)
+            self._running = True
             try:
-                advance(self, run, epochs, history, validation, watchers)
+                notify(watchers, "on_train_begin", self, history)
+                try:
+                    advance(self, data, run, epochs, history, validation, watchers)
+                finally:
+                    notify_end(watchers, self, history)
             finally:
-                notify(watchers, "on_train_end", self, history)
+                self._running = False
         return history
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -210,16 +260,109 @@ class Trainer:
 
     @property
     def _native_trainer(self) -> tuple[int, int, int, int]:
-        """What compiled code holds of a trainer: where it is, numbers of inputs and outputs, and whether y may be labels.
-
-        Its steps have the present learning rate from now on.
-        """
+        """What compiled code holds of a trainer: where it is, numbers of inputs and outputs, and whether y may be labels."""
         rate = self.optimizer.learning_rate
         if callable(rate):
             raise TypeError(f"trainer: got one with the schedule {rate!r}, expected a learning rate that is a number")
-        self._stepper.rate = rate
         sizes = self.model.layer_sizes
         return self._stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)
+
+    # ---- Its settings ----
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Check a setting, and see that it takes effect."""
+        if name in CHECKS:
+            self._change(name, CHECKS[name](name, value))
+        elif name in REFUSED:
+            raise AttributeError(f"{name}: {REFUSED[name]}")
+        elif name in ELSEWHERE and type(self) is Trainer:
+            raise AttributeError(f"{name}: a trainer has no such setting, expected {ELSEWHERE[name]}")
+        else:
+            super().__setattr__(name, value)
+
+    def _change(self, name: str, value: Any) -> None:
+        if not self._running:
+            with self._busy():
+                self._replace(name, value)
+                return
+        if name == "loss":
+            raise RuntimeError("loss: it can't change during a run, whose targets were checked for it; start another run")
+        self._replace(name, value)  # the run looks at it before each epoch and when it ends
+
+    def _replace(self, name: str, value: Any) -> None:
+        before, wanted = self.__dict__[name], self._wanted
+        self.__dict__[name] = value
+        try:
+            self._wanted = self._new_native(wanted)
+            if not self._running:
+                self._apply()
+        except BaseException:
+            self.__dict__[name], self._wanted = before, wanted
+            raise
+
+    def _new_native(self, last: Native | None, moments: NDArray[Any] | None = None) -> Native:
+        """Return the settings for native code, and its moments: those given, else the last ones if they go on, else zeros."""
+        loss, optimizer = self._native_loss(), self._native_optimizer()
+        kind, rate = type(self.optimizer), self.optimizer.learning_rate
+        goes_on = last is not None and last.kind is kind
+        if moments is None and last is not None and goes_on and len(last.moments) == optimizer["moments"]:
+            moments = last.moments
+        return Native(
+            loss,
+            optimizer,
+            self.batch_size,
+            self.shuffle,
+            self.n_threads,
+            self._rng,
+            self._new_moments(optimizer["moments"]) if moments is None else moments,
+            kind,
+            last.start if last is not None and goes_on else object(),
+            math.nan if callable(rate) else rate,
+        )
+
+    def _native_loss(self) -> _arguments.NativeLoss:
+        return _arguments.native_loss(self.loss, self.model.activations[-1])
+
+    def _native_optimizer(self) -> dict[str, Any]:
+        native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
+        return native | {"lazy": self.lazy_updates}
+
+    def _new_moments(self, count: int) -> NDArray[Any]:
+        size = self.model._network.storage.size
+        try:
+            return _core.aligned_zeros((count, size), self.model.dtype)
+        except MemoryError:
+            raise MemoryError(f"optimizer: there is no memory for {count} moments of {size} parameters") from None
+
+    def _start(self, native: Native, updates: int) -> None:
+        """Begin to keep a stepper, which stays: compiled code may have its address."""
+        self._native = self._wanted = native
+        bits = native.rng.bit_generator
+        network = self.model._network
+        self._stepper = _core.Stepper(
+            network, native.loss, native.optimizer, native.moments, updates, bits, native.n_threads
+        )
+        self._stepper.rate = native.rate
+
+    def _apply(self) -> bool:
+        """Let native code have what is wanted; return whether a run must begin anew for it. By who is busy."""
+        before, native, stepper = self._native, self._wanted, self._stepper
+        if native is before:
+            return False
+        stepper.configure(native.loss, native.optimizer, native.moments, native.rng.bit_generator, native.n_threads)
+        stepper.rate = native.rate
+        if native.start is not before.start:
+            stepper.updates = 0
+        self._native = native
+        return not native.same_run(before)
+
+    @property
+    def _loss(self) -> _arguments.NativeLoss:
+        return self._wanted.loss
+
+    @property
+    def _moments(self) -> NDArray[Any]:
+        return self._wanted.moments
 
     @contextmanager
     def _busy(self) -> Iterator[None]:
@@ -228,9 +371,13 @@ class Trainer:
         if not stepper.acquire():
             raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
         try:
+            self._apply()
             yield
         finally:
-            stepper.release()
+            try:
+                self._apply()
+            finally:
+                stepper.release()
 
     # ---- Its preparation ----
 
@@ -250,28 +397,20 @@ class Trainer:
         X, y, weight = (*data, None)[:3]
         return (self._loss, *self._data(X, y, weight, prefix="validation_data "))
 
-    def _new_stepper(self, updates: int) -> _core.Stepper:
-        network, rng = self.model._network, self._rng.bit_generator
-        return _core.Stepper(network, self._loss, self._native, self._moments, updates, rng, self.n_threads)
-
-    def _new_run(
-        self, inputs: Any, target: Any, labels: bool, weight: Any, batch_size: int, epochs: int, shuffle: bool
-    ) -> _core.Run:
+    def _new_run(self, data: tuple[Any, ...], epochs: int) -> _core.Run:
+        native = self._native
         return _core.Run(
             self.model._network,
-            self._loss,
-            self._native,
-            self._moments,
-            self.updates,
-            inputs,
-            target,
-            labels,
-            weight,
-            batch_size,
+            native.loss,
+            native.optimizer,
+            native.moments,
+            self._stepper.updates,
+            *data,
+            native.batch_size,
             epochs,
-            shuffle,
-            self._rng.bit_generator,
-            self.n_threads,
+            native.shuffle,
+            native.rng.bit_generator,
+            native.n_threads,
             **self._conventions(),
         )
 
@@ -293,7 +432,7 @@ class Trainer:
             "model": self.model._config(),
             "loss": described(self.loss),
             "optimizer": described(self.optimizer),
-            "options": {name: getattr(self, name) for name in _OPTIONS},
+            "options": {name: getattr(self, name) for name in OPTIONS},
             "updates": self.updates,
             # A trainer without a generator of its own goes on with the model's.
             "rng": None if self._rng is self.model._rng else _random.state_of(self._rng),
@@ -313,6 +452,8 @@ class Trainer:
     ) -> Trainer:
         """Read a trainer that `save` wrote, with its model; going on gives the bits of never having stopped.
 
+        A subclass gets an object of its own class, whose constructor is not called: attributes of its own are in no file.
+
         Parameters
         ----------
         path : str or path
@@ -329,10 +470,11 @@ class Trainer:
         losses = _custom.check_given("custom_losses", custom_losses, CustomLoss)
         with _files.read(path, ("trainer",)) as (config, arrays):
             model = MLP._from(config["model"], arrays, activations)
-            options = {name: config["options"][name] for name in _OPTIONS}
+            options = {name: config["options"][name] for name in OPTIONS}
             loss, optimizer = from_description(config["loss"], losses), from_description(config["optimizer"])
             rng = None if config["rng"] is None else _random.from_state(config["rng"])
-            trainer = cls(model, loss, optimizer, random_state=rng, **options)
+            trainer = cls.__new__(cls)
+            Trainer.__init__(trainer, model, loss, optimizer, random_state=rng, **options)
             trainer._stepper.updates = integer("updates", config["updates"], low=0, high=2**62)
             for i, moment in enumerate(trainer._moments):
                 _files.fill(arrays, *model._network.views(moment), prefix=f"moments.{i}.")
@@ -340,15 +482,35 @@ class Trainer:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but what native code holds; moments as contiguous copies."""
-        return {**self.__dict__, "_stepper": self.updates, "_moments": np.array(self._moments)}
+        attributes = _state.attributes_of(self, _NOT_PICKLED)
+        return {"attributes": attributes, "moments": np.array(self._moments), "updates": self.updates}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state over, the moments into aligned storage."""
-        self.__dict__.update(state)
-        self._moments = _core.aligned_zeros(state["_moments"].shape, self.model.dtype)
-        self._moments[...] = state["_moments"]
-        self._stepper = self._new_stepper(state["_stepper"])
+        """Take the state over; what native code holds is made when it is first used."""
+        _state.set_attributes(self, state["attributes"])
+        self.__dict__["_kept"] = state["moments"], state["updates"]
+
+    def __getattr__(self, name: str) -> Any:
+        """Make what native code holds after copies and pickles: the model may be there later than the trainer."""
+        if name not in _NOT_PICKLED or "_kept" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        kept, updates = self.__dict__.pop("_kept")
+        moments = self._new_moments(len(kept))
+        moments[...] = kept
+        self._start(self._new_native(None, moments), updates)
+        return getattr(self, name)
 
     def __repr__(self) -> str:
         """Say what is trained, and how."""
         return f"Trainer({self.model!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, batch_size={self.batch_size})"
+
+
+def _check_methods(model: MLP) -> None:
+    """Raise TypeError if a model computes something in a way of its own that training would not know of."""
+    for name in ("forward", "backward", "loss", "gradient"):
+        if _state.overrides(model, name, getattr(MLP, name, None)):
+            raise TypeError(
+                f"model: {type(model).__name__} has a method {name} of its own, which training doesn't call: it computes in "
+                "native code. loss= and activation= take functions made by fastnn.jit; a loop of your own can use "
+                "model.gradient and fastnn.ops"
+            )
