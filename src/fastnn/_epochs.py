@@ -125,7 +125,8 @@ def _check_callback(callback: Any) -> None:
     for event in EVENTS:
         if not callable(getattr(callback, event, _nothing)):
             raise TypeError(f"callbacks: got {callback!r} whose {event} can't be called, expected a method or none")
-    for name in {*_other_events(type(callback)), *_unknown(getattr(callback, "__dict__", ()))}:
+    kind: Any = type(callback)
+    for name in {*_other_events(kind), *_unknown(getattr(callback, "__dict__", ()))}:
         if callable(getattr(callback, name, None)):
             raise TypeError(f"callbacks: got {callback!r} with {name}, which nobody calls; there are {_SIGNATURES}")
 
@@ -134,7 +135,7 @@ def _nothing() -> None: ...
 
 
 @functools.lru_cache(maxsize=64)
-def _other_events(kind: type) -> list[str]:
+def _other_events(kind: Any) -> list[str]:
     return _unknown(dir(kind))
 
 
@@ -150,6 +151,8 @@ def notify(watchers: list[Any], event: str, trainer: Trainer, history: History) 
     TypeError
         If one returned something else than True, False or None, or True before the first epoch.
     """
+    if not watchers:
+        return False
     called = [watcher for watcher in watchers if hasattr(watcher, event)]
     answers = [getattr(watcher, event)(trainer, history) for watcher in called]
     for watcher, answer in zip(called, answers, strict=True):

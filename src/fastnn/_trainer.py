@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,9 @@ class Trainer:
     lazy_updates: bool
     n_threads: int | None
     _rng: np.random.Generator
+    _stepper: _core.Stepper
+    _native: Native  # what native code has
+    _wanted: Native  # what it is to have, from the next step or epoch on
     _running = False  # whether a run is in progress, which looks at the settings before each epoch
 
     def __init__(
@@ -212,7 +215,7 @@ class Trainer:
             If the loss is no longer finite. Parameters are restored to the last finite epoch.
         """
         epochs = integer("epochs", epochs, low=0)
-        if _state.overrides(self, "step", Trainer.step):
+        if getattr(self.step, "__func__", None) is not Trainer.step:
             raise TypeError(
                 f"run: {type(self).__name__} has a step of its own, which run doesn't call: it trains in native code. "
                 "Call step for each batch, or override run too"
@@ -221,18 +224,22 @@ class Trainer:
         validation = self._validation(validation_data)
         watchers = check_watchers(callbacks, progress)
         history = History()
-        with self._busy():
+        stepper = self._acquire()
+        try:
             self._epochs = epochs
             run = self._new_run(data, epochs)
             self._running = True
+            notify(watchers, "on_train_begin", self, history)
             try:
-                notify(watchers, "on_train_begin", self, history)
-                try:
-                    advance(self, data, run, epochs, history, validation, watchers)
-                finally:
-                    notify_end(watchers, self, history)
+                advance(self, data, run, epochs, history, validation, watchers)
             finally:
-                self._running = False
+                notify_end(watchers, self, history)
+        finally:
+            self._running = False
+            try:
+                self._apply()
+            finally:
+                stepper.release()
         return history
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -246,16 +253,19 @@ class Trainer:
             If the loss is not finite; nothing has changed then.
         """
         inputs, target, labels, weight = self._data(X, y, sample_weight)
-        with self._busy():
+        stepper = self._acquire()
+        try:
             state = self._rng.bit_generator.state if any(self.model.dropout) else None
             rate = self.optimizer.learning_rate
             if callable(rate):
-                rate = float(rates(rate, self.updates, 1)[0])
-            loss = self._stepper.step(inputs, target, labels, weight, rate)
+                rate = float(rates(rate, stepper.updates, 1)[0])
+            loss = stepper.step(inputs, target, labels, weight, rate)
             if loss is None:
                 if state is not None:
                     self._rng.bit_generator.state = state
                 raise DivergedError("loss or update of this batch is not finite; nothing was changed")
+        finally:
+            stepper.release()
         return loss
 
     @property
@@ -282,9 +292,12 @@ class Trainer:
 
     def _change(self, name: str, value: Any) -> None:
         if not self._running:
-            with self._busy():
+            stepper = self._acquire()
+            try:
                 self._replace(name, value)
-                return
+            finally:
+                stepper.release()
+            return
         if name == "loss":
             raise RuntimeError("loss: it can't change during a run, whose targets were checked for it; start another run")
         self._replace(name, value)  # the run looks at it before each epoch and when it ends
@@ -301,7 +314,7 @@ class Trainer:
             raise
 
     def _new_native(self, last: Native | None, moments: NDArray[Any] | None = None) -> Native:
-        """Return the settings for native code, and its moments: those given, else the last ones if they go on, else zeros."""
+        """Return the settings for native code, with the moments given, or the last ones if they go on, or zeros."""
         loss, optimizer = self._native_loss(), self._native_optimizer()
         kind, rate = type(self.optimizer), self.optimizer.learning_rate
         goes_on = last is not None and last.kind is kind
@@ -336,13 +349,12 @@ class Trainer:
 
     def _start(self, native: Native, updates: int) -> None:
         """Begin to keep a stepper, which stays: compiled code may have its address."""
-        self._native = self._wanted = native
         bits = native.rng.bit_generator
-        network = self.model._network
-        self._stepper = _core.Stepper(
-            network, native.loss, native.optimizer, native.moments, updates, bits, native.n_threads
+        stepper = _core.Stepper(
+            self.model._network, native.loss, native.optimizer, native.moments, updates, bits, native.n_threads
         )
-        self._stepper.rate = native.rate
+        stepper.rate = native.rate
+        self.__dict__.update(_stepper=stepper, _native=native, _wanted=native)  # past the checks of assignments
 
     def _apply(self) -> bool:
         """Let native code have what is wanted; return whether a run must begin anew for it. By who is busy."""
@@ -364,20 +376,18 @@ class Trainer:
     def _moments(self) -> NDArray[Any]:
         return self._wanted.moments
 
-    @contextmanager
-    def _busy(self) -> Iterator[None]:
-        """Let one run at a time have moments and random state."""
-        stepper = self._stepper
+    def _acquire(self) -> _core.Stepper:
+        """Let one caller at a time have moments and random state, with the settings of the moment; release it after."""
+        stepper: _core.Stepper = self._stepper
         if not stepper.acquire():
             raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
-        try:
-            self._apply()
-            yield
-        finally:
+        if self._wanted is not self._native:
             try:
                 self._apply()
-            finally:
+            except BaseException:
                 stepper.release()
+                raise
+        return stepper
 
     # ---- Its preparation ----
 
@@ -399,13 +409,17 @@ class Trainer:
 
     def _new_run(self, data: tuple[Any, ...], epochs: int) -> _core.Run:
         native = self._native
+        inputs, target, labels, weight = data
         return _core.Run(
             self.model._network,
             native.loss,
             native.optimizer,
             native.moments,
             self._stepper.updates,
-            *data,
+            inputs,
+            target,
+            labels,
+            weight,
             native.batch_size,
             epochs,
             native.shuffle,
@@ -493,7 +507,8 @@ class Trainer:
     def __getattr__(self, name: str) -> Any:
         """Make what native code holds after copies and pickles: the model may be there later than the trainer."""
         if name not in _NOT_PICKLED or "_kept" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            hint = "; its class must call Trainer.__init__" if name in _NOT_PICKLED else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
         kept, updates = self.__dict__.pop("_kept")
         moments = self._new_moments(len(kept))
         moments[...] = kept
@@ -505,12 +520,20 @@ class Trainer:
         return f"Trainer({self.model!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, batch_size={self.batch_size})"
 
 
+_COMPUTING = frozenset({"forward", "backward", "loss", "gradient"})
+
+
 def _check_methods(model: MLP) -> None:
     """Raise TypeError if a model computes something in a way of its own that training would not know of."""
-    for name in ("forward", "backward", "loss", "gradient"):
-        if _state.overrides(model, name, getattr(MLP, name, None)):
-            raise TypeError(
-                f"model: {type(model).__name__} has a method {name} of its own, which training doesn't call: it computes in "
-                "native code. loss= and activation= take functions made by fastnn.jit; a loop of your own can use "
-                "model.gradient and fastnn.ops"
-            )
+    kind: Any = type(model)
+    for name in _own_methods(kind) | (_COMPUTING & model.__dict__.keys()):
+        raise TypeError(
+            f"model: {type(model).__name__} has a method {name} of its own, which training doesn't call: it computes in "
+            "native code. loss= and activation= take functions made by fastnn.jit; a loop of your own can use "
+            "model.gradient and fastnn.ops"
+        )
+
+
+@functools.lru_cache(maxsize=64)
+def _own_methods(kind: Any) -> frozenset[str]:
+    return frozenset(name for name in _COMPUTING if getattr(kind, name, None) is not getattr(MLP, name, None))

@@ -26,17 +26,16 @@ class Views(list[NDArray[Any]]):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Copy arrays of the same shapes into the model, all or none."""
+        view = self[index]
+        if not isinstance(index, slice):
+            view[...] = values_for(f"{self._name}[{index}]", view, value)
+            return
         places = range(len(self))[index]
-        if isinstance(places, range):
-            values = list(value)
-            if len(values) != len(places):
-                raise ValueError(f"{self._name}: got {len(values)} arrays, expected {len(places)}")
-        else:
-            places, values = range(places, places + 1), [value]
-        pairs = list(zip(places, values, strict=True))
-        checked = [values_for(f"{self._name}[{i}]", self[i], value) for i, value in pairs]
-        if len(checked) > 1:  # one may be a view of another's place
-            checked = [array.copy() for array in checked]
+        if not isinstance(value, Iterable) or len(values := list(value)) != len(places):
+            got = f"{len(values)} arrays" if isinstance(value, Iterable) else repr(value)
+            raise ValueError(f"{self._name}: got {got}, expected {len(places)} arrays")
+        named = ((f"{self._name}[{i}]", self[i], array) for i, array in zip(places, values, strict=True))
+        checked = [values_for(*each).copy() for each in named]  # copies: one may be a view of another's place
         for i, array in zip(places, checked, strict=True):
             self[i][...] = array
 
@@ -47,7 +46,7 @@ class Views(list[NDArray[Any]]):
         )
 
     append = extend = insert = remove = pop = clear = sort = reverse = _refuse
-    __delitem__ = __iadd__ = __imul__ = _refuse  # type: ignore[assignment]
+    __delitem__ = __iadd__ = __imul__ = _refuse
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]:
         """Be copied and pickled as a plain list: copies of the arrays are no model's parameters."""
