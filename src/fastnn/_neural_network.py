@@ -153,4 +153,3 @@ class NeuralNetwork:
         _state.set_attributes(other, _state.attributes_of(self, frozenset()))
         other._model = copy.copy(self._model)
         return other
-
