@@ -110,12 +110,10 @@ except MemoryError as error:
     print("MemoryError:", error)
 else:
     print("done")
-resource.setrlimit(resource.RLIMIT_AS, (resource.getrlimit(resource.RLIMIT_AS)[1],) * 2)
 if trainer is not None:
     assert trainer.updates == 0 and type(trainer.optimizer) is Adam
 if before is not None:
-    rows = 100
-    assert all((w.ravel()[:rows] == before[i : i + rows]).all() for w, i in zip(model.weights, (0, n * n + n)))
+    assert all((w[0] == before[i : i + n]).all() for w, i in zip(model.weights, (0, n * n + n)))
 """
 WHATS = {
     "MLP": "layer_sizes: there is no memory for 2002000 parameters in float32",

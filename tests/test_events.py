@@ -95,7 +95,6 @@ def test_the_end_is_told_of_divergence_but_not_of_wrong_arguments():
 
 UNKNOWN = [
     "on_batch_end",
-    "on_batch_begin",
     "on_epoch_start",
     "on_epoch_begin",
     "on_train_start",

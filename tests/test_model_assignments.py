@@ -106,7 +106,7 @@ def test_the_lists_are_lists(name):
     views = getattr(model, name)
     assert isinstance(views, list)
     assert repr(views) == repr(list(views))
-    plain = [views[:], views + [], views * 1, views.copy(), copy.copy(views), list(views)]
+    plain = [views[:], views + views[:0], views * 1, views.copy(), copy.copy(views), list(views)]
     for other in plain:
         assert type(other) is list
         assert all(a is b for a, b in zip(other, views, strict=True))

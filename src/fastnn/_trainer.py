@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, _arrays, _custom, _files, _random, _state
+from fastnn import _arrays, _custom, _files, _random
 from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn._describe import described, from_description
@@ -20,18 +19,14 @@ from fastnn._epochs import advance, check_watchers, notify, notify_end
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
-from fastnn._native import native_optimizer
 from fastnn._rates import LearningRate, rates
 from fastnn._scalars import integer
-from fastnn._settings import CHECKS, ELSEWHERE, OPTIONS, REFUSED, Native
+from fastnn._settings import CHECKS, OPTIONS, Configured
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import Optimizer
 
-# What native code holds, and what belongs to a run in progress.
-_NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
 
-
-class Trainer:
+class Trainer(Configured):
     """Trains a model, and keeps what the next step depends on: moments, step count, random state.
 
     Parameters
@@ -87,23 +82,6 @@ class Trainer:
     >>> trainer.l2 = 0.001  # from the next step on
     """
 
-    model: MLP
-    loss: Loss
-    optimizer: Optimizer
-    batch_size: int
-    shuffle: bool
-    l1: float
-    l2: float
-    clip_norm: float | None
-    clip_value: float | None
-    lazy_updates: bool
-    n_threads: int | None
-    _rng: np.random.Generator
-    _stepper: _core.Stepper
-    _native: Native  # what native code has
-    _wanted: Native  # what it is to have, from the next step or epoch on
-    _running = False  # whether a run is in progress, which looks at the settings before each epoch
-
     def __init__(
         self,
         model: MLP,
@@ -143,7 +121,7 @@ class Trainer:
     @property
     def updates(self) -> int:
         """Updates of the parameters so far, by this optimizer or others of its class."""
-        return self._stepper.updates if self._wanted.start is self._native.start else 0
+        return self._updates
 
     @property
     def epochs(self) -> int:
@@ -277,118 +255,6 @@ class Trainer:
         sizes = self.model.layer_sizes
         return self._stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)
 
-    # ---- Its settings ----
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Check a setting, and see that it takes effect."""
-        if name in CHECKS:
-            self._change(name, CHECKS[name](name, value))
-        elif name in REFUSED:
-            raise AttributeError(f"{name}: {REFUSED[name]}")
-        elif name in ELSEWHERE and type(self) is Trainer:
-            raise AttributeError(f"{name}: a trainer has no such setting, expected {ELSEWHERE[name]}")
-        else:
-            super().__setattr__(name, value)
-
-    def _change(self, name: str, value: Any) -> None:
-        if not self._running:
-            stepper = self._acquire()
-            try:
-                self._replace(name, value)
-            finally:
-                stepper.release()
-            return
-        if name == "loss":
-            raise RuntimeError("loss: it can't change during a run, whose targets were checked for it; start another run")
-        self._replace(name, value)  # the run looks at it before each epoch and when it ends
-
-    def _replace(self, name: str, value: Any) -> None:
-        before, wanted = self.__dict__[name], self._wanted
-        self.__dict__[name] = value
-        try:
-            self._wanted = self._new_native(wanted)
-            if not self._running:
-                self._apply()
-        except BaseException:
-            self.__dict__[name], self._wanted = before, wanted
-            raise
-
-    def _new_native(self, last: Native | None, moments: NDArray[Any] | None = None) -> Native:
-        """Return the settings for native code, with the moments given, or the last ones if they go on, or zeros."""
-        loss, optimizer = self._native_loss(), self._native_optimizer()
-        kind, rate = type(self.optimizer), self.optimizer.learning_rate
-        goes_on = last is not None and last.kind is kind
-        if moments is None and last is not None and goes_on and len(last.moments) == optimizer["moments"]:
-            moments = last.moments
-        return Native(
-            loss,
-            optimizer,
-            self.batch_size,
-            self.shuffle,
-            self.n_threads,
-            self._rng,
-            self._new_moments(optimizer["moments"]) if moments is None else moments,
-            kind,
-            last.start if last is not None and goes_on else object(),
-            math.nan if callable(rate) else rate,
-        )
-
-    def _native_loss(self) -> _arguments.NativeLoss:
-        return _arguments.native_loss(self.loss, self.model.activations[-1])
-
-    def _native_optimizer(self) -> dict[str, Any]:
-        native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
-        return native | {"lazy": self.lazy_updates}
-
-    def _new_moments(self, count: int) -> NDArray[Any]:
-        size = self.model._network.storage.size
-        try:
-            return _core.aligned_zeros((count, size), self.model.dtype)
-        except MemoryError:
-            raise MemoryError(f"optimizer: there is no memory for {count} moments of {size} parameters") from None
-
-    def _start(self, native: Native, updates: int) -> None:
-        """Begin to keep a stepper, which stays: compiled code may have its address."""
-        bits = native.rng.bit_generator
-        stepper = _core.Stepper(
-            self.model._network, native.loss, native.optimizer, native.moments, updates, bits, native.n_threads
-        )
-        stepper.rate = native.rate
-        self.__dict__.update(_stepper=stepper, _native=native, _wanted=native)  # past the checks of assignments
-
-    def _apply(self) -> bool:
-        """Let native code have what is wanted; return whether a run must begin anew for it. By who is busy."""
-        before, native, stepper = self._native, self._wanted, self._stepper
-        if native is before:
-            return False
-        stepper.configure(native.loss, native.optimizer, native.moments, native.rng.bit_generator, native.n_threads)
-        stepper.rate = native.rate
-        if native.start is not before.start:
-            stepper.updates = 0
-        self._native = native
-        return not native.same_run(before)
-
-    @property
-    def _loss(self) -> _arguments.NativeLoss:
-        return self._wanted.loss
-
-    @property
-    def _moments(self) -> NDArray[Any]:
-        return self._wanted.moments
-
-    def _acquire(self) -> _core.Stepper:
-        """Let one caller at a time have moments and random state, with the settings of the moment; release it after."""
-        stepper: _core.Stepper = self._stepper
-        if not stepper.acquire():
-            raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
-        if self._wanted is not self._native:
-            try:
-                self._apply()
-            except BaseException:
-                stepper.release()
-                raise
-        return stepper
-
     # ---- Its preparation ----
 
     def _data(
@@ -493,27 +359,6 @@ class Trainer:
             for i, moment in enumerate(trainer._moments):
                 _files.fill(arrays, *model._network.views(moment), prefix=f"moments.{i}.")
             return trainer
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return all but what native code holds; moments as contiguous copies."""
-        attributes = _state.attributes_of(self, _NOT_PICKLED)
-        return {"attributes": attributes, "moments": np.array(self._moments), "updates": self.updates}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state over; what native code holds is made when it is first used."""
-        _state.set_attributes(self, state["attributes"])
-        self.__dict__["_kept"] = state["moments"], state["updates"]
-
-    def __getattr__(self, name: str) -> Any:
-        """Make what native code holds after copies and pickles: the model may be there later than the trainer."""
-        if name not in _NOT_PICKLED or "_kept" not in self.__dict__:
-            hint = "; its class must call Trainer.__init__" if name in _NOT_PICKLED else ""
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
-        kept, updates = self.__dict__.pop("_kept")
-        moments = self._new_moments(len(kept))
-        moments[...] = kept
-        self._start(self._new_native(None, moments), updates)
-        return getattr(self, name)
 
     def __repr__(self) -> str:
         """Say what is trained, and how."""
