@@ -95,8 +95,15 @@ def test_trainers(duplicate):
     shallow = duplicate is copy.copy
     assert (other.model is trainer.model) == shallow
     assert other.random_state is other.model._rng
-    assert not np.shares_memory(other._moments, trainer._moments)
+    moments, updates = trainer._moments.copy(), trainer.updates
+    trainer.step(X, Y)
+    third = duplicate(trainer)
+    trainer.step(X, Y)
+    np.testing.assert_array_equal(other._moments, moments)
+    assert (other.updates, third.updates, trainer.updates) == (updates, updates + 1, updates + 2)
+    assert (third._moments != trainer._moments).any()
     if not shallow:
+        other = duplicate(trainer)
         assert type(other.model) is Scaled
         for each in (trainer, other):
             each.run(X, Y, 2)

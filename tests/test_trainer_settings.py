@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 
 import numpy as np
 import pytest
 from _helpers import data, model_of
 
-from fastnn import SGD, AdaGrad, Adam, AdamW, RMSProp, Trainer, losses
+from fastnn import SGD, AdaGrad, Adam, AdamW, RMSProp, Trainer, _epochs, losses
 from fastnn._backend import core as _core
+from fastnn.callbacks import ProgressBar
 from fastnn.schedules import Exponential
 
 X, Y = data(40, 3, 2)
@@ -40,7 +42,8 @@ AFTER = [
     ("clip_value", None),
     ("n_threads", 3),
 ]
-in_a_run = pytest.mark.parametrize(("name", "value"), [pair for pair in AFTER if pair[0] != "loss"], ids=str)
+IN_A_RUN = [*(pair for pair in AFTER if pair[0] != "loss"), ("learning_rate", 0.2), ("random_state", 5)]
+in_a_run = pytest.mark.parametrize(("name", "value"), IN_A_RUN, ids=str)
 
 
 def trainer_of(dropout=0.2, **changes):
@@ -118,7 +121,8 @@ def test_a_callback_changes_settings_before_and_after_a_run(name, value, event):
     if event == "on_train_begin":
         setattr(other, name, value)
     other.run(X, Y, 2)
-    setattr(other, name, value)
+    if event == "on_train_end":
+        setattr(other, name, value)
     for each in (trainer, other):
         each.step(X, Y)
         each.run(X, Y, 1)
@@ -292,6 +296,47 @@ def test_what_can_not_change_during_a_run():
     assert change.called
     other.run(X, Y, 3)
     assert_same(trainer, other)
+
+
+def test_a_bar_that_changes_settings_keeps_the_number_of_epochs(monkeypatch):
+    # A progress bar looks at what happens to have ended, several epochs at a time.
+    class Change(ProgressBar):
+        def on_epoch_end(self, trainer, history):
+            if trainer.l2 == BEFORE["l2"] and history.epochs < 2000:
+                trainer.l2 = 0.5
+
+    monkeypatch.setattr(_epochs, "_SLICE_SECONDS", 1e-4)
+    trainer = trainer_of(batch_size=40)
+    history = trainer.run(X, Y, 2000, progress=Change(io.StringIO()))
+    assert trainer.l2 == 0.5
+    assert history.epochs == trainer.updates == 2000
+
+
+def test_what_a_run_missed_is_seen_by_the_next_step():
+    # Another thread may assign just as a run ends.
+    trainer, other = trainer_of(), trainer_of()
+    trainer._running = True
+    trainer.l2 = other.l2 = 0.5
+    trainer._running = False
+    for each in (trainer, other):
+        each.step(X, Y)
+    assert_same(trainer, other)
+
+
+@pytest.mark.parametrize("how", ["run", "step"])
+def test_lazy_updates(how):
+    sparse = pytest.importorskip("scipy.sparse")
+    rows = sparse.csr_array(X * (np.arange(3) < 2) * (np.arange(40) % 8 > 4)[:, None])
+    results = []
+    for lazy in (True, False):
+        trainer, other = trainer_of(), trainer_of(lazy_updates=lazy)
+        trainer.lazy_updates = True
+        trainer.lazy_updates = lazy
+        for each in (trainer, other):
+            each.run(rows, Y, 2) if how == "run" else each.step(rows, Y)
+        assert_same(trainer, other)
+        results.append(trainer.model.to_vector())
+    assert (results[0] != results[1]).any()
 
 
 def test_a_step_elsewhere_bars_assignments():
