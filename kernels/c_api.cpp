@@ -97,6 +97,10 @@ int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_
 int64_t fastnn_train_step(Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                           const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels, double *loss) {
     if (!stepper->acquire()) return 2;
+    if (labels && !stepper->takes_labels) {
+        stepper->release();
+        return 3;
+    }
     Rows targets = matrix(y, y_type, y_row, y_column);
     targets.labels = labels;
     const Stepped stepped = stepper->step(matrix(x, x_type, x_row, x_column), targets, nullptr, n_rows);

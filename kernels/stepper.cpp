@@ -8,6 +8,18 @@
 #include "table.h"
 
 namespace fastnn {
+namespace {
+
+// Makes room for so many bytes, if there are not as many: new ones, all zero.
+bool grow(void *&memory, int64_t &bytes, int64_t wanted) {
+    if (wanted <= bytes) return true;
+    free_zeros(memory);
+    memory = allocate_zeros(wanted);
+    bytes = memory ? wanted : 0;
+    return memory;
+}
+
+}  // namespace
 
 Stepper::~Stepper() {
     free_zeros(snapshot_);
@@ -18,19 +30,13 @@ bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
     const Kernels &k = kernels_of(type);
     Training &t = training;
     const int64_t size = t.network.size * (type == Type::float32 ? 4 : 8) * (1 + t.optimizer.moments);
-    if (!snapshot_ && !(snapshot_ = allocate_zeros(size))) return false;
+    if (!grow(snapshot_, snapshot_bytes_, size)) return false;
     t.snapshot = snapshot_;
     if (!x.sparse() && n_rows == rows_ && t.most_threads == threads_) return true;
     const int64_t bytes = k.training_bytes(t);
     rows_ = -1;
-    if (bytes > workspace_bytes_) {
-        free_zeros(workspace_);
-        workspace_ = allocate_zeros(bytes);
-        workspace_bytes_ = workspace_ ? bytes : 0;
-        if (!workspace_) return false;
-    } else {
-        std::memset(workspace_, 0, size_t(bytes));
-    }
+    if (bytes <= workspace_bytes_) std::memset(workspace_, 0, size_t(bytes));
+    else if (!grow(workspace_, workspace_bytes_, bytes)) return false;
     if (!x.sparse()) rows_ = n_rows, threads_ = t.most_threads;
     return true;
 }

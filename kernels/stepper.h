@@ -25,10 +25,14 @@ class Stepper {
     Type type = Type::float64;
     int n_threads = 0;        // 0: as many as pay
     double work_per_row = 0;  // floating-point operations of a step
+    bool takes_labels = false;
 
     // Only one caller at a time may step, or read and write what training points to.
     bool acquire() { return !busy_.exchange(true, std::memory_order_acquire); }
     void release() { busy_.store(false, std::memory_order_release); }
+
+    // To be called, by who has acquired it, after a change of anything above between two steps.
+    void change() { rows_ = -1; }
 
     // By who has acquired it. After any but `done` nothing has changed.
     Stepped step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);
@@ -38,7 +42,7 @@ class Stepper {
 
     std::atomic<bool> busy_{false};
     void *snapshot_ = nullptr, *workspace_ = nullptr;
-    int64_t workspace_bytes_ = 0;
+    int64_t snapshot_bytes_ = 0, workspace_bytes_ = 0;
     int64_t rows_ = -1, threads_ = 0;  // of dense batches for which the workspace is laid out
 };
 

@@ -142,7 +142,7 @@ def test_early_stopping_starts_anew():
         (lambda: EarlyStopping(patience=0), ValueError, "patience: got 0, expected an integer >= 1"),
         (lambda: EarlyStopping(patience=1.5), TypeError, "patience: got 1.5 of type float"),
         (lambda: EarlyStopping(min_delta=-1), ValueError, "min_delta: got -1"),
-        (lambda: EarlyStopping(restore_best="no"), TypeError, "restore_best: got 'no' of type str"),
+        (lambda: EarlyStopping(restore_best="no"), TypeError, "restore_best: got 'no', expected True or False"),
         (lambda: Checkpoint(b"bytes"), TypeError, "path: got b'bytes' of type bytes"),
         (lambda: Checkpoint(7), TypeError, "int"),
         (lambda: Checkpoint("a", every=0), ValueError, "every: got 0"),

@@ -175,7 +175,7 @@ def test_parameters_are_live():
     network.b2[0, 0] = 0.5
     expected = np.tanh(X @ np.array([[1, 2, 3], [4, 5, 6]])) @ [[1], [0], [-1]] + 0.5
     np.testing.assert_allclose(network.forward(X), expected, rtol=1e-14)
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(ValueError, match=r"W1: got shape \(3, 3\), expected \(2, 3\)"):
         network.W1 = np.zeros((3, 3))
 
 

@@ -108,6 +108,15 @@ def test_schedules(schedule):
     assert_same_trajectory(trainer, X, y, 7, 70, 1e-10)
 
 
+def test_rates_of_a_long_epoch():
+    # More steps than rates are evaluated at a time.
+    X, y = np.linspace(0, 1, 70_000)[:, None], np.zeros((70_000, 1))
+    schedule = InverseTime(0.1, 1e-3)
+    trainer = Trainer(MLP((1, 1), random_state=0), "mse", SGD(schedule), batch_size=1, random_state=0)
+    history = trainer.run(X, y, 2)
+    np.testing.assert_array_equal(history["learning_rate"], schedule(np.array([69_999, 139_999])))
+
+
 def test_rates_of_a_long_run():
     # Learning rates are evaluated some 65 000 steps at a time.
     trainer, X, y = trained(20, ((3, 2), 1), optimizer=SGD(InverseTime(0.1, 1e-3)))

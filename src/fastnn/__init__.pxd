@@ -141,7 +141,7 @@ cdef inline Model model_of(object mlp) except *:
 
 
 cdef inline Trainer trainer_of(object trainer) except *:
-    """The handle of a fastnn.Trainer, whose learning rate stays as it is now. With the GIL."""
+    """The handle of a fastnn.Trainer; what is assigned to this later takes effect in steps by the handle, too. With the GIL."""
     cdef Trainer handle
     address, handle.n_in, handle.n_out, handle.takes_labels = trainer._native_trainer
     handle.address = <void *><size_t>address
@@ -196,6 +196,8 @@ cdef inline double _step(Trainer trainer, int64_t n_rows, const void *x, int64_t
             raise DivergedError("loss or update of this batch is not finite; nothing was changed")
         if status == 2:
             raise RuntimeError("this trainer is already running, in another thread")
+        if status == 3:
+            raise ValueError("labels: got them for another loss than cross_entropy, which the trainer has now")
         raise MemoryError("there is no memory for the step's workspace")
 
 

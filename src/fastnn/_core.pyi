@@ -100,6 +100,8 @@ class Network:
 
 class Run:
     steps: int
+    n_epochs: int
+    first_epoch: int
     epoch_loss: NDArray[np.float64]
     epoch_seconds: NDArray[np.float64]
     def __init__(
@@ -143,6 +145,14 @@ class Stepper:
         optimizer: dict[str, Any],
         moments: NDArray[Any],
         updates: int,
+        bit_generator: np.random.BitGenerator,
+        n_threads: int | None,
+    ) -> None: ...
+    def configure(
+        self,
+        loss: NativeLoss,
+        optimizer: dict[str, Any],
+        moments: NDArray[Any],
         bit_generator: np.random.BitGenerator,
         n_threads: int | None,
     ) -> None: ...

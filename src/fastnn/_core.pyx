@@ -188,7 +188,10 @@ cdef int fill_rows(Rows *rows, cnp.ndarray a, str argument, int64_t n_rows, int6
 def aligned_zeros(shape, dtype):
     """Zeros that begin at a multiple of 64 bytes."""
     cdef int64_t bytes = (shape if isinstance(shape, int) else prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.zeros(bytes + 64, np.uint8)
+    try:
+        raw = np.zeros(bytes + 64, np.uint8)
+    except MemoryError:
+        raise MemoryError(f"there is no memory for {bytes / 2**20:.0f} MiB of parameters or workspace") from None
     cdef int64_t skip = -<int64_t><uintptr_t>cnp.PyArray_DATA(raw) % 64
     skip = skip + 64 if skip < 0 else skip
     return raw[skip:skip + bytes].view(dtype).reshape(shape)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._progress import ProgressBar
-from fastnn._rates import rates
+from fastnn._rates import LearningRate, rates
 
 if TYPE_CHECKING:
     from fastnn._core import Run
@@ -22,6 +26,7 @@ _RATES_AT_ONCE = 1 << 16
 
 def advance(
     trainer: Trainer,
+    data: tuple[Any, ...],
     run: Run,
     epochs: int,
     history: History,
@@ -36,33 +41,38 @@ def advance(
         If the loss is no longer finite. The run has restored the parameters.
     """
     each = validation is not None or any(not isinstance(watcher, ProgressBar) for watcher in watchers)
-    planned, rate = 0, None  # epochs whose learning rates are set, and by what
+    done = before = 0  # epochs that have ended; those of runs before this one
+    planned, rate = 0, None  # epochs of this run whose learning rates are set, and by what
     ended = True
-    while history.epochs < epochs:
-        if ended and (run.epoch == planned or trainer.learning_rate is not rate):
-            rate = trainer.learning_rate
-            planned = run.epoch + _plan(trainer, run, epochs - run.epoch)
+    while done < epochs:
+        if ended:
+            if trainer._apply():
+                run, before, planned = trainer._new_run(data, epochs - done), done, 0
+            if run.epoch == planned or trainer.learning_rate is not rate:
+                rate = trainer.learning_rate
+                planned = run.epoch + _plan(rate, run)
         try:
             status = run.advance(_SLICE_SECONDS, 1 if each else planned - run.epoch)
         finally:
             trainer._stepper.updates = run.updates
-        ended = run.epoch > history.epochs
+        ended = before + run.epoch > done
         if ended:
-            _record(trainer, run, history, validation)
+            _record(trainer, run, done - before, history, validation)
+            done = before + run.epoch
         if status == "diverged":
             raise DivergedError(
-                f"the loss is not finite in epoch {run.epoch + 1}; the parameters were restored to the last epoch with a "
+                f"the loss is not finite in epoch {done + 1}; the parameters were restored to the last epoch with a "
                 "finite loss. A smaller learning rate, clip_norm or scaled inputs may help.",
-                run.epoch + 1,
+                done + 1,
                 history,
             )
         if ended and notify(watchers, "on_epoch_end", trainer, history):
             return
 
 
-def _plan(trainer: Trainer, run: Run, epochs_left: int) -> int:
+def _plan(rate: LearningRate, run: Run) -> int:
     """Set the learning rates of the next epochs; return how many those are."""
-    rate = trainer.optimizer.learning_rate
+    epochs_left = run.n_epochs - run.epoch
     if not callable(rate):
         run.set_rates(rates(rate, 0, 1))
         return epochs_left
@@ -71,17 +81,26 @@ def _plan(trainer: Trainer, run: Run, epochs_left: int) -> int:
     return count
 
 
-def _record(trainer: Trainer, run: Run, history: History, validation: tuple[Any, ...] | None) -> None:
-    first, last = history.epochs, run.epoch
+def _record(trainer: Trainer, run: Run, first: int, history: History, validation: tuple[Any, ...] | None) -> None:
+    """Enter the epochs of a run from `first` up to the present one."""
+    last = run.epoch
+    start = first - run.first_epoch
     if last == first + 1 and validation is None:  # in a loop over epochs
-        history.append(loss=run.epoch_loss[first], learning_rate=run.last_rate(first), seconds=run.epoch_seconds[first])
+        history.append(loss=run.epoch_loss[start], learning_rate=run.last_rate(first), seconds=run.epoch_seconds[start])
         return
+    places = slice(start, last - run.first_epoch)
     history.extend(
-        loss=run.epoch_loss[first:last],
+        loss=run.epoch_loss[places],
         learning_rate=run.last_rates(first, last),
-        seconds=run.epoch_seconds[first:last],
+        seconds=run.epoch_seconds[places],
         val_loss=None if validation is None else [trainer.model._network.gradient(*validation)],
     )
+
+
+# ---- Callbacks ----
+
+EVENTS = ("on_train_begin", "on_epoch_end", "on_train_end")
+_SIGNATURES = "on_train_begin, on_epoch_end and on_train_end, all with (trainer, history)"
 
 
 def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
@@ -90,16 +109,62 @@ def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
         raise TypeError(f"callbacks: got {callbacks!r}, expected a list of callbacks")
     watchers = list(callbacks)
     for callback in watchers:
-        if isinstance(callback, type) or not callable(getattr(callback, "on_epoch_end", None)):
-            raise TypeError(f"callbacks: got {callback!r}, expected objects with on_epoch_end(trainer, history)")
+        _check_callback(callback)
     if isinstance(progress, ProgressBar):
         watchers.append(progress)
+    elif progress is not None and not isinstance(progress, bool | np.bool_):
+        raise TypeError(f"progress: got {progress!r}, expected True, False or a fastnn.callbacks.ProgressBar(…)")
     elif progress:
         watchers.append(ProgressBar())
     return watchers
 
 
+def _check_callback(callback: Any) -> None:
+    if isinstance(callback, type) or not callable(getattr(callback, "on_epoch_end", None)):
+        raise TypeError(f"callbacks: got {callback!r}, expected objects with on_epoch_end(trainer, history)")
+    for event in EVENTS:
+        if not callable(getattr(callback, event, _nothing)):
+            raise TypeError(f"callbacks: got {callback!r} whose {event} can't be called, expected a method or none")
+    kind: Any = type(callback)
+    for name in {*_other_events(kind), *_unknown(getattr(callback, "__dict__", ()))}:
+        if callable(getattr(callback, name, None)):
+            raise TypeError(f"callbacks: got {callback!r} with {name}, which nobody calls; there are {_SIGNATURES}")
+
+
+def _nothing() -> None: ...
+
+
+@functools.lru_cache(maxsize=64)
+def _other_events(kind: Any) -> list[str]:
+    return _unknown(dir(kind))
+
+
+def _unknown(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith("on_") and name not in EVENTS]
+
+
 def notify(watchers: list[Any], event: str, trainer: Trainer, history: History) -> bool:
-    """Call all watchers that know the event; say whether one of them returned True."""
-    answers = [getattr(watcher, event)(trainer, history) for watcher in watchers if hasattr(watcher, event)]
-    return any(answer is True for answer in answers)
+    """Call all watchers that know the event; say whether one of them returned True, which stops a run after an epoch.
+
+    Raises
+    ------
+    TypeError
+        If one returned something else than True, False or None, or True before the first epoch.
+    """
+    if not watchers:
+        return False
+    called = [watcher for watcher in watchers if hasattr(watcher, event)]
+    answers = [getattr(watcher, event)(trainer, history) for watcher in called]
+    for watcher, answer in zip(called, answers, strict=True):
+        expected = "None" if event == "on_train_begin" else "True to stop, or False or None"
+        if answer is not None and (not isinstance(answer, bool | np.bool_) or (answer and event == "on_train_begin")):
+            raise TypeError(f"callbacks: {event} of {watcher!r} returned {answer!r}, expected {expected}")
+    return any(answers)
+
+
+def notify_end(watchers: list[Any], trainer: Trainer, history: History) -> None:
+    """Tell all watchers in their order that the run has ended, whatever one of them raises."""
+    with ExitStack() as stack:
+        for watcher in reversed(watchers):
+            if hasattr(watcher, "on_train_end"):
+                stack.callback(watcher.on_train_end, trainer, history)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from fastnn import _state
 from fastnn._history import History
 
 
@@ -21,6 +24,10 @@ class DivergedError(ArithmeticError):
         self.epoch = epoch
         self.history = History() if history is None else history
 
-    def __reduce__(self) -> tuple[type[DivergedError], tuple[str, int, History]]:
-        """Pickle with all attributes."""
-        return type(self), (str(self), self.epoch, self.history)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with all attributes, and without calling a constructor that a subclass may have."""
+        return _state.new, (type(self), *self.args), _state.attributes_of(self, frozenset())
+
+    def __setstate__(self, state: Any) -> None:
+        """Take over the attributes."""
+        _state.set_attributes(self, state)

@@ -122,6 +122,7 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         double *epoch_seconds
         double batch_loss
         int64_t snapshot_updates
+        int64_t epochs_stamped
 
     cdef cppclass Kernels:
         int vector_bytes
@@ -180,8 +181,10 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
         Type type
         int n_threads
         double work_per_row
+        bint takes_labels
         bint acquire()
         void release()
+        void change()
         Stepped step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)
 
 cdef extern from "kernels/c_api.h" nogil:

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import _arguments, _arrays, _custom, _files, _random
+from fastnn import _arguments, _arrays, _custom, _files, _random, _state
 from fastnn._arguments import Activation
 from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
+from fastnn._views import Views
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Optimizer
+
+_NOT_ATTRIBUTES = frozenset({"_network", "_rng"})
+# By attribute that can't be assigned: its parameter of MLP.
+_FIXED = {
+    "layer_sizes": "layer_sizes",
+    "activations": "activation",
+    "activation": "activation",
+    "output_activation": "output_activation",
+    "dropout": "dropout",
+    "dtype": "dtype",
+    "init": "init",
+    "random_state": "random_state",
+}
+# By attribute that would do nothing: parameters of `fit`.
+_OF_TRAINING = frozenset(
+    {"loss", "optimizer", "learning_rate", "epochs", "batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value"}
+    | {"sample_weight", "validation_data", "callbacks", "progress"}
+)
 
 
 class MLP:
@@ -46,7 +65,8 @@ class MLP:
     Attributes
     ----------
     weights, biases : list of ndarray, shapes (n_in, n_out) and (n_out,)
-        Live views, with gaps between rows: writing into them changes the model at once.
+        Live views, with gaps between rows: writing into them changes the model at once. So does assigning to elements of
+        the lists, or to the whole attribute: ``model.weights[0] = W`` copies W, whose shape must be the same.
     parameters : list of ndarray
         Both interleaved, ``[W1, b1, W2, b2, …]``.
 
@@ -54,6 +74,16 @@ class MLP:
     ------
     TypeError, ValueError
         If a parameter is of the wrong type or outside of its range.
+    MemoryError
+        If there is no memory for so many parameters.
+
+    Notes
+    -----
+    Copies and pickles have parameters of their own, and keep the attributes of a subclass. A shallow ``copy.copy`` shares
+    these and the random generator. Files have the network alone.
+
+    Training computes in native code, and calls no method that a subclass has replaced. It raises TypeError where that is
+    ``loss`` or ``gradient``, or where there is a ``forward`` or ``backward``.
 
     Examples
     --------
@@ -82,10 +112,15 @@ class MLP:
         activations = _arguments.layer_activations(activation, output_activation, n_hidden)
         rates = _arguments.dropout_rates(dropout, n_hidden)
         check_init(init)
+        float_type = _arguments.float_dtype(dtype)
         self._rng = _random.generator(random_state)
-        self._network = _core.Network(sizes, activations, (*rates, 0.0), _arguments.float_dtype(dtype))
-        for view, drawn in zip(self._network.weights, initialize(sizes, activations, init, self._rng), strict=True):
-            view[...] = drawn
+        try:
+            self._network = _core.Network(sizes, activations, (*rates, 0.0), float_type)
+            for view, drawn in zip(self._network.weights, initialize(sizes, activations, init, self._rng), strict=True):
+                view[...] = drawn
+        except MemoryError:
+            count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(sizes))
+            raise MemoryError(f"layer_sizes: there is no memory for {count} parameters in {float_type}") from None
 
     # ---- What the model is ----
 
@@ -112,17 +147,39 @@ class MLP:
     @property
     def weights(self) -> list[NDArray[Any]]:
         """Live views (n_in, n_out), one a layer."""
-        return list(self._network.weights)
+        return Views("weights", self._network.weights)
+
+    @weights.setter
+    def weights(self, values: Iterable[ArrayLike]) -> None:
+        self.weights[:] = values  # type: ignore[assignment]
 
     @property
     def biases(self) -> list[NDArray[Any]]:
         """Live views (n_out,), one a layer."""
-        return list(self._network.biases)
+        return Views("biases", self._network.biases)
+
+    @biases.setter
+    def biases(self, values: Iterable[ArrayLike]) -> None:
+        self.biases[:] = values  # type: ignore[assignment]
 
     @property
     def parameters(self) -> list[NDArray[Any]]:
         """Live views, weights and biases interleaved: ``[W1, b1, W2, b2, …]``."""
-        return [p for pair in zip(self._network.weights, self._network.biases, strict=True) for p in pair]
+        pairs = zip(self._network.weights, self._network.biases, strict=True)
+        return Views("parameters", itertools.chain.from_iterable(pairs))
+
+    @parameters.setter
+    def parameters(self, values: Iterable[ArrayLike]) -> None:
+        self.parameters[:] = values  # type: ignore[assignment]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse what would change nothing, where it isn't an attribute of a subclass."""
+        own = getattr(MLP, name, None)
+        if name in _FIXED and (type(self) is MLP or (own is not None and getattr(type(self), name, None) is own)):
+            raise AttributeError(f"{name}: a model keeps what it was made with; MLP(…, {_FIXED[name]}=…) makes another")
+        if type(self) is MLP and name in _OF_TRAINING and not callable(value):
+            raise AttributeError(f"{name}: a model has no such setting; fit(…, {name}=…) and Trainer(model, …) have them")
+        super().__setattr__(name, value)
 
     def to_vector(self) -> NDArray[Any]:
         """Return all parameters in one new vector: W1 row by row, b1, W2, …."""
@@ -309,6 +366,8 @@ class MLP:
     def load(cls, path: str | os.PathLike[str], *, custom_activations: Sequence[CustomActivation] = ()) -> MLP:
         """Read a model that `save` wrote, or that of a trainer's file.
 
+        A subclass gets an object of its own class, whose constructor is not called: attributes of its own are in no file.
+
         Parameters
         ----------
         path : str or path
@@ -346,20 +405,23 @@ class MLP:
             raise ValueError(f"the arrays are not those of layers {sizes}")
         *hidden, output = _custom.activations_named(config["activations"], _core.ACTIVATIONS, custom)
         options = {name: config[name] for name in ("dropout", "dtype")}
-        model = cls(sizes, hidden, output, init="zeros", random_state=0, **options)
+        model = cls.__new__(cls)
+        MLP.__init__(model, sizes, hidden, output, init="zeros", random_state=0, **options)
         model._rng = _random.from_state(config["rng"])
         _files.fill(arrays, model._network.weights, model._network.biases)
         return model
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what makes an equal model."""
+        """Return what makes an equal model, and the attributes of a subclass."""
         config = self._config() | {"activations": self.activations}
-        return {"config": config, "arrays": self._arrays(), "rng": self._rng}
+        own = _state.attributes_of(self, _NOT_ATTRIBUTES)
+        return {"config": config, "arrays": self._arrays(), "rng": self._rng, "attributes": own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Become the model that `state` tells of."""
-        self.__dict__.update(self._from(state["config"], state["arrays"]).__dict__)
+        self.__dict__.update(MLP._from(state["config"], state["arrays"]).__dict__)
         self._rng = state["rng"]  # the object itself: a trainer pickled with the model shares it
+        _state.set_attributes(self, state["attributes"])
 
     def __repr__(self) -> str:
         """Say sizes, activations and dtype."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn import _state
+from fastnn._errors import DivergedError
 from fastnn._model import MLP
+from fastnn._scalars import integer
 from fastnn._trainer import Trainer
+from fastnn._views import values_for
 from fastnn.optimizers import SGD
 
 _Array = NDArray[np.float64]
+_NAMES = ("W1", "b1", "W2", "b2")
 
 
 def _parameter(number: int) -> Any:
@@ -22,7 +28,10 @@ def _parameter(number: int) -> Any:
         return view if view.ndim == 2 else view[None, :]
 
     def set_(self: NeuralNetwork, value: ArrayLike) -> None:
-        get(self)[...] = value
+        view = get(self)
+        if np.ndim(value) == 1 and number in (1, 3):
+            view = view[0]
+        view[...] = value if np.ndim(value) == 0 else values_for(_NAMES[number], view, value)
 
     return property(get, set_)
 
@@ -49,6 +58,11 @@ class NeuralNetwork:
         Hidden and output activations of the last `forward`.
     dW1, db1, dW2, db2 : ndarray
         Gradients of the last `backward`.
+
+    Notes
+    -----
+    Where a subclass or an object has a `forward` or `backward` of its own, `train` calls both for every batch, in Python,
+    and then subtracts ``learning_rate`` times dW1, db1, dW2 and db2. Else it trains in native code.
 
     Examples
     --------
@@ -103,5 +117,39 @@ class NeuralNetwork:
             If the loss is no longer finite.
         """
         trainer = Trainer(self._model, "mse", SGD(learning_rate), batch_size=batch_size, shuffle=False)
-        trainer.run(X, y_true, epochs)
+        if self._has_own_methods():
+            trainer.run(X, y_true, 0)  # checks all arguments
+            self._train_by_own_methods(np.asarray(X), np.asarray(y_true), epochs, batch_size, learning_rate)
+        else:
+            trainer.run(X, y_true, epochs)
         return self.W1, self.b1, self.W2, self.b2
+
+    def _has_own_methods(self) -> bool:
+        known = (NeuralNetwork.forward, NeuralNetwork.backward)
+        return any(getattr(own, "__func__", None) not in known for own in (self.forward, self.backward))
+
+    def _train_by_own_methods(
+        self, X: NDArray[Any], y_true: NDArray[Any], epochs: int, batch_size: int, learning_rate: float
+    ) -> None:
+        for epoch in range(1, integer("epochs", epochs, low=0) + 1):
+            before = self._model.to_vector()
+            for start in range(0, len(X), batch_size):
+                rows = slice(start, start + batch_size)
+                y_pred = self.forward(X[rows])
+                self.backward(X[rows], y_true[rows], y_pred)
+                for name in _NAMES:
+                    setattr(self, name, getattr(self, name) - learning_rate * np.asarray(getattr(self, f"d{name}")))
+                if not (np.isfinite(y_pred).all() and np.isfinite(self._model.to_vector()).all()):
+                    self._model.set_vector(before)
+                    raise DivergedError(
+                        f"outputs or parameters are not finite in epoch {epoch}; the parameters were restored to the last "
+                        "epoch with finite ones. A smaller learning rate or scaled inputs may help.",
+                        epoch,
+                    )
+
+    def __copy__(self) -> NeuralNetwork:
+        """Return a network with parameters of its own; it shares what else was assigned to this one."""
+        other: NeuralNetwork = _state.new(type(self))
+        _state.set_attributes(other, _state.attributes_of(self, frozenset()))
+        other._model = copy.copy(self._model)
+        return other

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Protocol, TextIO
+from typing import Any, ClassVar, Protocol, TextIO
 
 from fastnn._history import History
+from fastnn._scalars import Checked
 
 _TERMINAL_INTERVAL = 0.1  # seconds between redraws
 _FILE_INTERVAL = 5.0  # seconds between lines in a file
@@ -18,7 +19,13 @@ class _Trainer(Protocol):
     def epochs(self) -> int: ...
 
 
-class ProgressBar:
+def _file(argument: str, value: Any) -> TextIO | None:
+    if value is not None and not (callable(getattr(value, "write", None)) and callable(getattr(value, "flush", None))):
+        raise TypeError(f"{argument}: got {value!r}, expected a text file with write and flush, or None")
+    return value  # type: ignore[no-any-return]
+
+
+class ProgressBar(Checked):
     """Show epochs, losses, the time spent and the time left.
 
     On a terminal one line is redrawn at most ten times a second; elsewhere a line is added every five seconds at most.
@@ -34,6 +41,8 @@ class ProgressBar:
     >>> ProgressBar()
     ProgressBar()
     """
+
+    _checks: ClassVar = {"file": _file}
 
     def __init__(self, file: TextIO | None = None) -> None:
         self.file = file

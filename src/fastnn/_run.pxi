@@ -1,5 +1,9 @@
 """Training runs. Included by _core.pyx."""
 
+# Losses that a run keeps for who reads them between two slices: more than epochs fit into one.
+cdef int64_t most_epochs = 1 << 20
+
+
 @cython.final
 cdef class Run:
     """Many epochs of training, in slices of time: advance() until it says other than "paused"."""
@@ -12,7 +16,9 @@ cdef class Run:
     cdef cnp.ndarray rates
     cdef int64_t rates_from  # the epoch whose first step has rates[0]
     cdef readonly int64_t steps  # an epoch's
-    cdef readonly cnp.ndarray epoch_loss, epoch_seconds
+    cdef readonly int64_t n_epochs
+    cdef readonly int64_t first_epoch  # whose loss and seconds stand first in the arrays
+    cdef readonly cnp.ndarray epoch_loss, epoch_seconds  # of the last epochs
 
     def __init__(self, Network network, loss, dict optimizer, cnp.ndarray moments, int64_t updates, x,
                  cnp.ndarray y, bint labels, cnp.ndarray sample_weight, int64_t batch_size, int64_t n_epochs, bint shuffle,
@@ -30,7 +36,6 @@ cdef class Run:
         fill_rows(&t.y, y, "y", t.n_rows, network.layers[t.network.n_layers - 1].n_out, labels)
         t.sample_weight = weights_of(sample_weight, t.n_rows)
         t.batch_size = min(batch_size, t.n_rows)
-        t.n_epochs = n_epochs
         t.updates = updates
         t.snapshot_updates = -1
 
@@ -50,7 +55,9 @@ cdef class Run:
 
         self.steps = (t.n_rows + t.batch_size - 1) // t.batch_size
         self.set_rates(np.zeros(1))
-        self.epoch_loss, self.epoch_seconds = np.zeros(n_epochs), np.zeros(n_epochs)
+        self.n_epochs = n_epochs
+        room = min(n_epochs, most_epochs)
+        self.epoch_loss, self.epoch_seconds = np.zeros(room), np.zeros(room)
         t.epoch_loss = <double *>cnp.PyArray_DATA(self.epoch_loss)
         t.epoch_seconds = <double *>cnp.PyArray_DATA(self.epoch_seconds)
 
@@ -74,7 +81,7 @@ cdef class Run:
             raise ValueError("rates must be contiguous float64")
         if self.t.row:
             raise ValueError("rates change between epochs only")
-        self.rates, self.rates_from = rates, self.t.epoch
+        self.rates, self.rates_from = rates, self.first_epoch + self.t.epoch
         self.t.rates = <const double *>cnp.PyArray_DATA(rates)
         self.t.rate_stride = 0 if cnp.PyArray_SIZE(rates) == 1 else 1
         self.t.step = 0
@@ -90,28 +97,34 @@ cdef class Run:
         return self.rates[(np.arange(epoch, end) - self.rates_from + 1) * self.steps - 1]
 
     def advance(self, double seconds, int64_t n_epochs):
-        """Trains for so many epochs or seconds, whichever end first; "paused", "finished" or "diverged"."""
+        """Trains for so many epochs or seconds, whichever end first; "paused", "finished" or "diverged".
+
+        Losses and seconds of epochs before may be overwritten: read them between two calls.
+        """
         cdef Status status
         cdef const Kernels *k = self.k
-        cdef int64_t all_epochs = self.t.n_epochs, end = self.t.epoch + n_epochs
-        if end < self.t.epoch or end > all_epochs:
-            end = all_epochs
+        cdef int64_t room = cnp.PyArray_SIZE(self.epoch_loss), end = self.first_epoch + self.t.epoch
+        cdef int64_t wanted = min(n_epochs, self.n_epochs - end)
+        if self.t.epoch + wanted > room:  # what stands in the arrays has been read
+            self.first_epoch += self.t.epoch
+            self.t.epoch = self.t.epochs_stamped = 0
+            wanted = min(wanted, room)
+        end += wanted
         if self.t.rate_stride and (end - self.rates_from) * self.steps > cnp.PyArray_SIZE(self.rates):
             raise ValueError("there are no learning rates for so many epochs")
         self.t.seconds = seconds
+        self.t.n_epochs = self.t.epoch + wanted
         with self.lock:
-            self.t.n_epochs = end
             with nogil:
                 status = k.train(self.t, self.workspace)
-            self.t.n_epochs = all_epochs
         if status == Status.diverged:
             return "diverged"
-        return "finished" if self.t.epoch == all_epochs else "paused"
+        return "finished" if self.epoch == self.n_epochs else "paused"
 
     @property
     def epoch(self):
         """Epochs that have ended."""
-        return self.t.epoch
+        return self.first_epoch + self.t.epoch
 
     @property
     def updates(self):
@@ -133,20 +146,33 @@ cdef class Stepper:
 
     def __init__(self, Network network, loss, dict optimizer, cnp.ndarray moments, int64_t updates, bit_generator, n_threads):
         cdef Training *t = &self.native.training
-        cdef int i
         self.network = network
         t.network = network.native
         t.parameters = network.data
-        fill_loss(&t.loss, loss, network.dtype)
-        fill_optimizer(&t.optimizer, optimizer)
-        for i in range(t.optimizer.moments):
-            t.moments[i] = network.output(moments[i], t.network.size)
         t.updates = updates
-        t.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
         self.native.pace = &network.pace
         self.native.type = network.type
-        self.native.n_threads = wanted_threads(n_threads)
         self.native.work_per_row = 3 * network.operations_per_row
+        self.configure(loss, optimizer, moments, bit_generator, n_threads)
+
+    def configure(self, loss, dict optimizer, cnp.ndarray moments, bit_generator, n_threads):
+        """Has these from the next step on. Acquire before; after an exception nothing has changed."""
+        cdef Training *t = &self.native.training
+        cdef Loss_ native_loss
+        cdef Optimizer_ native_optimizer
+        cdef void *arrays[2]
+        cdef int i
+        fill_loss(&native_loss, loss, self.network.dtype)
+        fill_optimizer(&native_optimizer, optimizer)
+        for i in range(native_optimizer.moments):
+            arrays[i] = self.network.output(moments[i], t.network.size)
+        random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        t.loss, t.optimizer, t.random = native_loss, native_optimizer, random
+        for i in range(native_optimizer.moments):
+            t.moments[i] = arrays[i]
+        self.native.n_threads = wanted_threads(n_threads)
+        self.native.takes_labels = loss.name == "cross_entropy" and loss.custom is None
+        self.native.change()
         self.lock = bit_generator.lock
         self.keep = (loss, moments, bit_generator)
 
@@ -191,11 +217,13 @@ cdef class Stepper:
         network.fill_x(&inputs, x, n_rows)
         fill_rows(&targets, y, "y", n_rows, network.layers[network.native.n_layers - 1].n_out, labels)
         cdef const double *weights = weights_of(sample_weight, n_rows)
+        cdef double native_rate = self.native.rate
         self.native.rate = rate
         self.native.work_per_row = 3 * network.operations(x)
         with self.lock:
             with nogil:
                 stepped = self.native.step(inputs, targets, weights, n_rows)
+        self.native.rate = native_rate
         if stepped == Stepped.no_memory:
             raise MemoryError("there is no memory for the step's workspace")
         return self.native.training.batch_loss if stepped == Stepped.done else None

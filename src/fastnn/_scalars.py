@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -75,6 +77,16 @@ def flag(argument: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{argument}: got {value!r}, expected True or False")
     return bool(value)
+
+
+class Checked:
+    """An object whose settings are checked whenever they are assigned."""
+
+    _checks: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        check = self._checks.get(name)
+        super().__setattr__(name, value if check is None else check(name, value))
 
 
 def _interval(low: float, high: float, exclude_low: bool, exclude_high: bool) -> str:

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, _arrays, _custom, _files, _random
+from fastnn import _arrays, _custom, _files, _random
 from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn._describe import described, from_description
-from fastnn._epochs import advance, check_watchers, notify
+from fastnn._epochs import advance, check_watchers, notify, notify_end
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
-from fastnn._native import native_optimizer
 from fastnn._rates import LearningRate, rates
-from fastnn._scalars import flag, integer, real
+from fastnn._scalars import integer
+from fastnn._settings import CHECKS, OPTIONS, Configured
 from fastnn.losses import CustomLoss, Loss
-from fastnn.losses import resolve as resolve_loss
-from fastnn.optimizers import Adam, Optimizer
-from fastnn.optimizers import resolve as resolve_optimizer
-
-_OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "lazy_updates", "n_threads")
+from fastnn.optimizers import Optimizer
 
 
-class Trainer:
+class Trainer(Configured):
     """Trains a model, and keeps what the next step depends on: moments, step count, random state.
 
     Parameters
@@ -64,6 +60,16 @@ class Trainer:
     TypeError, ValueError
         If a parameter is of the wrong type or outside of its range.
 
+    Notes
+    -----
+    All parameters but the model are attributes, which can be assigned: they are checked as here, and take effect from the
+    next step on, in a callback from the next epoch on; only the loss can't change during a run. An optimizer with other
+    numbers goes on with its moments. One of another class starts anew: its moments are zero, and `updates`, by which its
+    schedule and bias corrections go, is 0.
+
+    Copies and pickles keep the attributes of a subclass. `run` trains in native code, and doesn't go through `step`: it
+    raises TypeError where a subclass has a `step` of its own.
+
     Examples
     --------
     >>> import numpy as np
@@ -73,6 +79,7 @@ class Trainer:
     >>> history = trainer.run(X, X**2, epochs=300)
     >>> bool(history["loss"][-1] < 0.01)
     True
+    >>> trainer.l2 = 0.001  # from the next step on
     """
 
     def __init__(
@@ -93,27 +100,33 @@ class Trainer:
     ) -> None:
         if not isinstance(model, MLP):
             raise TypeError(f"model: got {type(model).__name__}, expected MLP")
-        self.model = model
-        self.loss = resolve_loss(loss)
-        self._loss = _arguments.native_loss(self.loss, model.activations[-1])
-        self.optimizer = Adam() if optimizer is None else resolve_optimizer(optimizer)
-        self.batch_size = integer("batch_size", batch_size, low=1)
-        self.shuffle, self.lazy_updates = flag("shuffle", shuffle), flag("lazy_updates", lazy_updates)
-        self.l1, self.l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
-        self.clip_norm = None if clip_norm is None else real("clip_norm", clip_norm, low=0.0, exclude_low=True)
-        self.clip_value = None if clip_value is None else real("clip_value", clip_value, low=0.0, exclude_low=True)
-        self.n_threads = _arrays.thread_count(n_threads)
-        self.epochs = 0  # of the present or last run
-        self._rng = model._rng if random_state is None else _random.generator(random_state)
-        self._native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
-        self._native["lazy"] = self.lazy_updates
-        self._moments = _core.aligned_zeros((self._native["moments"], model._network.storage.size), model.dtype)
-        self._stepper = self._new_stepper(0)
+        _check_methods(model)
+        given = {
+            "loss": loss,
+            "optimizer": optimizer,
+            "batch_size": batch_size,
+            "shuffle": shuffle,
+            "lazy_updates": lazy_updates,
+            "l1": l1,
+            "l2": l2,
+            "clip_norm": clip_norm,
+            "clip_value": clip_value,
+            "n_threads": n_threads,
+            "_rng": model._rng if random_state is None else random_state,
+        }
+        self.__dict__.update(model=model, _epochs=0)
+        self.__dict__.update({name: CHECKS[name](name, value) for name, value in given.items()})
+        self._start(self._new_native(None), 0)
 
     @property
     def updates(self) -> int:
-        """Updates of the parameters so far."""
-        return self._stepper.updates
+        """Updates of the parameters so far, by this optimizer or others of its class."""
+        return self._updates
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the present or last run."""
+        return self._epochs
 
     @property
     def learning_rate(self) -> LearningRate:
@@ -123,6 +136,15 @@ class Trainer:
     @learning_rate.setter
     def learning_rate(self, value: LearningRate) -> None:
         self.optimizer = dataclasses.replace(self.optimizer, learning_rate=value)
+
+    @property
+    def random_state(self) -> np.random.Generator:
+        """The generator for shuffling and dropout: the model's, unless another or a seed was given."""
+        return self._rng
+
+    @random_state.setter
+    def random_state(self, value: Any) -> None:
+        self._rng = self.model._rng if value is None else value
 
     def run(
         self,
@@ -171,18 +193,31 @@ class Trainer:
             If the loss is no longer finite. Parameters are restored to the last finite epoch.
         """
         epochs = integer("epochs", epochs, low=0)
-        inputs, target, labels, weight = self._data(X, y, sample_weight)
+        if getattr(self.step, "__func__", None) is not Trainer.step:
+            raise TypeError(
+                f"run: {type(self).__name__} has a step of its own, which run doesn't call: it trains in native code. "
+                "Call step for each batch, or override run too"
+            )
+        data = self._data(X, y, sample_weight)
         validation = self._validation(validation_data)
         watchers = check_watchers(callbacks, progress)
         history = History()
-        with self._busy():
-            self.epochs = epochs
-            run = self._new_run(inputs, target, labels, weight, self.batch_size, epochs, self.shuffle)
+        stepper = self._acquire()
+        try:
+            self._epochs = epochs
+            run = self._new_run(data, epochs)
+            self._running = True
             notify(watchers, "on_train_begin", self, history)
             try:
-                advance(self, run, epochs, history, validation, watchers)
+                advance(self, data, run, epochs, history, validation, watchers)
             finally:
-                notify(watchers, "on_train_end", self, history)
+                notify_end(watchers, self, history)
+        finally:
+            self._running = False
+            try:
+                self._apply()
+            finally:
+                stepper.release()
         return history
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -196,24 +231,24 @@ class Trainer:
             If the loss is not finite; nothing has changed then.
         """
         inputs, target, labels, weight = self._data(X, y, sample_weight)
-        with self._busy():
+        stepper = self._acquire()
+        try:
             state = self._rng.bit_generator.state if any(self.model.dropout) else None
             rate = self.optimizer.learning_rate
             if callable(rate):
-                rate = float(rates(rate, self.updates, 1)[0])
-            loss = self._stepper.step(inputs, target, labels, weight, rate)
+                rate = float(rates(rate, stepper.updates, 1)[0])
+            loss = stepper.step(inputs, target, labels, weight, rate)
             if loss is None:
                 if state is not None:
                     self._rng.bit_generator.state = state
                 raise DivergedError("loss or update of this batch is not finite; nothing was changed")
+        finally:
+            stepper.release()
         return loss
 
     @property
     def _native_trainer(self) -> tuple[int, int, int, int]:
-        """What compiled code holds of a trainer: where it is, numbers of inputs and outputs, and whether y may be labels.
-
-        Its steps have the present learning rate from now on.
-        """
+        """What compiled code holds of a trainer: where it is, numbers of inputs and outputs, and whether y may be labels."""
         return self._native_handle[0]
 
     @property
@@ -223,20 +258,8 @@ class Trainer:
         if callable(rate):
             raise TypeError(f"trainer: got one with the schedule {rate!r}, expected a learning rate that is a number")
         stepper = self._stepper
-        stepper.rate = rate
         sizes = stepper.network.layer_sizes
         return (stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)), stepper
-
-    @contextmanager
-    def _busy(self) -> Iterator[None]:
-        """Let one run at a time have moments and random state."""
-        stepper = self._stepper
-        if not stepper.acquire():
-            raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
-        try:
-            yield
-        finally:
-            stepper.release()
 
     # ---- Its preparation ----
 
@@ -256,28 +279,24 @@ class Trainer:
         X, y, weight = (*data, None)[:3]
         return (self._loss, *self._data(X, y, weight, prefix="validation_data "))
 
-    def _new_stepper(self, updates: int) -> _core.Stepper:
-        network, rng = self.model._network, self._rng.bit_generator
-        return _core.Stepper(network, self._loss, self._native, self._moments, updates, rng, self.n_threads)
-
-    def _new_run(
-        self, inputs: Any, target: Any, labels: bool, weight: Any, batch_size: int, epochs: int, shuffle: bool
-    ) -> _core.Run:
+    def _new_run(self, data: tuple[Any, ...], epochs: int) -> _core.Run:
+        native = self._native
+        inputs, target, labels, weight = data
         return _core.Run(
             self.model._network,
-            self._loss,
-            self._native,
-            self._moments,
-            self.updates,
+            native.loss,
+            native.optimizer,
+            native.moments,
+            self._stepper.updates,
             inputs,
             target,
             labels,
             weight,
-            batch_size,
+            native.batch_size,
             epochs,
-            shuffle,
-            self._rng.bit_generator,
-            self.n_threads,
+            native.shuffle,
+            native.rng.bit_generator,
+            native.n_threads,
             **self._conventions(),
         )
 
@@ -299,7 +318,7 @@ class Trainer:
             "model": self.model._config(),
             "loss": described(self.loss),
             "optimizer": described(self.optimizer),
-            "options": {name: getattr(self, name) for name in _OPTIONS},
+            "options": {name: getattr(self, name) for name in OPTIONS},
             "updates": self.updates,
             # A trainer without a generator of its own goes on with the model's.
             "rng": None if self._rng is self.model._rng else _random.state_of(self._rng),
@@ -319,6 +338,8 @@ class Trainer:
     ) -> Trainer:
         """Read a trainer that `save` wrote, with its model; going on gives the bits of never having stopped.
 
+        A subclass gets an object of its own class, whose constructor is not called: attributes of its own are in no file.
+
         Parameters
         ----------
         path : str or path
@@ -335,26 +356,35 @@ class Trainer:
         losses = _custom.check_given("custom_losses", custom_losses, CustomLoss)
         with _files.read(path, ("trainer",)) as (config, arrays):
             model = MLP._from(config["model"], arrays, activations)
-            options = {name: config["options"][name] for name in _OPTIONS}
+            options = {name: config["options"][name] for name in OPTIONS}
             loss, optimizer = from_description(config["loss"], losses), from_description(config["optimizer"])
             rng = None if config["rng"] is None else _random.from_state(config["rng"])
-            trainer = cls(model, loss, optimizer, random_state=rng, **options)
+            trainer = cls.__new__(cls)
+            Trainer.__init__(trainer, model, loss, optimizer, random_state=rng, **options)
             trainer._stepper.updates = integer("updates", config["updates"], low=0, high=2**62)
             for i, moment in enumerate(trainer._moments):
                 _files.fill(arrays, *model._network.views(moment), prefix=f"moments.{i}.")
             return trainer
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return all but what native code holds; moments as contiguous copies."""
-        return {**self.__dict__, "_stepper": self.updates, "_moments": np.array(self._moments)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state over, the moments into aligned storage."""
-        self.__dict__.update(state)
-        self._moments = _core.aligned_zeros(state["_moments"].shape, self.model.dtype)
-        self._moments[...] = state["_moments"]
-        self._stepper = self._new_stepper(state["_stepper"])
-
     def __repr__(self) -> str:
         """Say what is trained, and how."""
         return f"Trainer({self.model!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, batch_size={self.batch_size})"
+
+
+_COMPUTING = frozenset({"forward", "backward", "loss", "gradient"})
+
+
+def _check_methods(model: MLP) -> None:
+    """Raise TypeError if a model computes something in a way of its own that training would not know of."""
+    kind: Any = type(model)
+    for name in _own_methods(kind) | (_COMPUTING & model.__dict__.keys()):
+        raise TypeError(
+            f"model: {type(model).__name__} has a method {name} of its own, which training doesn't call: it computes in "
+            "native code. loss= and activation= take functions made by fastnn.jit; a loop of your own can use "
+            "model.gradient and fastnn.ops"
+        )
+
+
+@functools.lru_cache(maxsize=64)
+def _own_methods(kind: Any) -> frozenset[str]:
+    return frozenset(name for name in _COMPUTING if getattr(kind, name, None) is not getattr(MLP, name, None))

@@ -1,8 +1,11 @@
 """Callbacks: what is looked at after every epoch.
 
-A callback is any object with a method `on_epoch_end(trainer, history)`; returning True stops the training. If it has
-methods `on_train_begin(trainer, history)` and `on_train_end(trainer, history)`, these are called too. `history` is that
-of the present run, and `trainer.model` the network as it is.
+A callback is any object with a method `on_epoch_end(trainer, history)`. It returns True to stop the run, which ends after
+all callbacks have seen the epoch, or else False or None. If it has methods `on_train_begin(trainer, history)` and
+`on_train_end(trainer, history)`, these are called too: before the first epoch, once the arguments of the run have been
+checked, and after the last, also where the run ends with an exception. There are no other events; an object with another
+method `on_…` raises TypeError. `history` is that of the present run, and `trainer.model` the network as it is. Settings
+that a callback assigns to the trainer, or to another callback, take effect from the next epoch on.
 """
 
 from __future__ import annotations
@@ -10,14 +13,15 @@ from __future__ import annotations
 import os
 import re
 import time
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._history import History
 from fastnn._progress import ProgressBar
-from fastnn._scalars import integer, real
+from fastnn._scalars import Checked, flag, integer, real
 
 __all__ = ["Checkpoint", "EarlyStopping", "ProgressBar", "TimeLimit"]
 
@@ -37,7 +41,28 @@ class _Trainer(Protocol):
     def save(self, path: str, /) -> None: ...
 
 
-class EarlyStopping:
+def _monitor(argument: str, value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and value in ("val_loss", "loss")):
+        raise ValueError(f"{argument}: got {value!r}, expected 'val_loss', 'loss' or None")
+    return value
+
+
+def _path(argument: str, value: Any) -> str:
+    text = os.fspath(value)
+    if not isinstance(text, str):
+        raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected text or a path")
+    try:
+        _path_of(text, 1)
+    except ValueError as error:
+        raise ValueError(f"{argument}: got {text!r}, expected a format of an integer after 'epoch:'; {error}") from None
+    return text
+
+
+def _path_of(text: str, epoch: int) -> str:
+    return _EPOCH.sub(lambda match: format(epoch, match[1] or ""), text)
+
+
+class EarlyStopping(Checked):
     """Stop when a loss has not improved for a while, and go back to the best parameters.
 
     Parameters
@@ -73,18 +98,20 @@ class EarlyStopping:
     EarlyStopping(monitor=None, patience=5, min_delta=0.0, restore_best=True)
     """
 
+    _checks: ClassVar = {
+        "monitor": _monitor,
+        "patience": partial(integer, low=1),
+        "min_delta": partial(real, low=0.0),
+        "restore_best": flag,
+    }
+
     def __init__(
         self, monitor: str | None = None, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:
-        if monitor not in (None, "val_loss", "loss"):
-            raise ValueError(f"monitor: got {monitor!r}, expected 'val_loss', 'loss' or None")
-        if not isinstance(restore_best, bool | np.bool_):
-            kind = type(restore_best).__name__
-            raise TypeError(f"restore_best: got {restore_best!r} of type {kind}, expected True or False")
         self.monitor = monitor
-        self.patience = integer("patience", patience, low=1)
-        self.min_delta = real("min_delta", min_delta, low=0.0)
-        self.restore_best = bool(restore_best)
+        self.patience = patience
+        self.min_delta = min_delta
+        self.restore_best = restore_best
         self._reset()
 
     def _reset(self) -> None:
@@ -128,7 +155,7 @@ class EarlyStopping:
         return self.monitor
 
     def _restore(self, trainer: _Trainer) -> None:
-        if self._best_vector is not None:
+        if self.restore_best and self._best_vector is not None:
             trainer.model.set_vector(self._best_vector)
 
     def __repr__(self) -> str:
@@ -138,7 +165,7 @@ class EarlyStopping:
         )
 
 
-class Checkpoint:
+class Checkpoint(Checked):
     """Save the trainer with all that the next step depends on, every few epochs.
 
     Parameters
@@ -160,30 +187,22 @@ class Checkpoint:
     Checkpoint('run-{epoch:04d}.fastnn', every=10)
     """
 
+    _checks: ClassVar = {"path": _path, "every": partial(integer, low=1)}
+
     def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
-        text = os.fspath(path)
-        if not isinstance(text, str):
-            raise TypeError(f"path: got {path!r} of type {type(path).__name__}, expected text or a path")
-        self.path = text
-        self.every = integer("every", every, low=1)
-        try:
-            self._path_of(1)
-        except ValueError as error:
-            raise ValueError(f"path: got {text!r}, expected a format of an integer after 'epoch:'; {error}") from None
+        self.path = _path("path", path)
+        self.every = every
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> None:
         """Save if it is this epoch's turn."""
         if history.epochs % self.every == 0:
-            trainer.save(self._path_of(history.epochs))
-
-    def _path_of(self, epoch: int) -> str:
-        return _EPOCH.sub(lambda match: format(epoch, match[1] or ""), self.path)
+            trainer.save(_path_of(self.path, history.epochs))
 
     def __repr__(self) -> str:
         return f"Checkpoint({self.path!r}, every={self.every})"
 
 
-class TimeLimit:
+class TimeLimit(Checked):
     """Stop at the end of the first epoch after some time.
 
     Parameters
@@ -202,8 +221,10 @@ class TimeLimit:
     TimeLimit(60.0)
     """
 
+    _checks: ClassVar = {"seconds": partial(real, low=0.0, exclude_low=True)}
+
     def __init__(self, seconds: float) -> None:
-        self.seconds = real("seconds", seconds, low=0.0, exclude_low=True)
+        self.seconds = seconds
         self._start: float | None = None
 
     def on_train_begin(self, trainer: _Trainer, history: History) -> None:

@@ -21,6 +21,8 @@ _WORK = 100_000_000
 _WORK_OF_BATCH = 1_000_000
 # Of inputs that are copied for a piece, unless a batch has more.
 _ELEMENTS = 1 << 20
+# Losses that a run keeps for who reads them between two slices.
+_MOST_EPOCHS = 1 << 20
 
 
 class Run:
@@ -59,7 +61,10 @@ class Run:
 
         batch_size = min(batch_size, n_rows)
         self.steps = -(-n_rows // batch_size)
-        self.epoch_loss, self.epoch_seconds = np.zeros(n_epochs), np.zeros(n_epochs)
+        self.n_epochs = n_epochs
+        room = min(n_epochs, _MOST_EPOCHS)
+        self.first_epoch = 0  # whose loss and seconds stand first in the arrays of the last epochs
+        self.epoch_loss, self.epoch_seconds = np.zeros(room), np.zeros(room)
         position, sums = np.array([0, 0, updates], np.int64), np.zeros(3)
         self._account = Account(position, np.array([-1], np.int64), sums, self.epoch_loss)
         none, size = np.empty(0, network.dtype), network.storage.size
@@ -110,7 +115,7 @@ class Run:
     @property
     def epoch(self) -> int:
         """Epochs that have ended."""
-        return int(self._account.position[EPOCH])
+        return self.first_epoch + int(self._account.position[EPOCH])
 
     @property
     def updates(self) -> int:
@@ -124,9 +129,15 @@ class Run:
 
     @np.errstate(all="ignore")
     def advance(self, seconds: float, n_epochs: int) -> str:
-        """Train for so many epochs or seconds, whichever end first; return "paused", "finished" or "diverged"."""
-        n_epochs = min(n_epochs, len(self.epoch_loss) - self.epoch)
-        end = self.epoch + n_epochs
+        """Train for so many epochs or seconds, whichever end first; return "paused", "finished" or "diverged".
+
+        Losses and seconds of epochs before may be overwritten: read them between two calls.
+        """
+        wanted, room = min(n_epochs, self.n_epochs - self.epoch), len(self.epoch_loss)
+        if self.epoch - self.first_epoch + wanted > room:  # what stands in the arrays has been read
+            self.first_epoch, self._account.position[EPOCH] = self.epoch, 0
+            wanted = min(wanted, room)
+        end = self.epoch + wanted
         if self._rates.size > 1 and (end - self._rates_from) * self.steps > self._rates.size:
             raise ValueError("there are no learning rates for so many epochs")
         started = time.perf_counter()
@@ -140,7 +151,7 @@ class Run:
             self._account.position[EPOCH] -= 1
             self._restore_snapshot()
             return "diverged"
-        return "finished" if self.epoch == len(self.epoch_loss) else "paused"
+        return "finished" if self.epoch == self.n_epochs else "paused"
 
     def _restore_snapshot(self) -> None:
         updates = self._account.snapshot_updates[0]
@@ -170,7 +181,8 @@ class Run:
             self._draw_keys(done + 1)
         self._since += time.perf_counter() - started
         if self.epoch > before:
-            self.epoch_seconds[before : self.epoch] = self._since / (self.epoch - before)
+            ended = slice(before - self.first_epoch, self.epoch - self.first_epoch)
+            self.epoch_seconds[ended] = self._since / (self.epoch - before)
             self._since = 0.0
         return done == n_batches
 

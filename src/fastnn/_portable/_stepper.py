@@ -28,9 +28,20 @@ class Stepper:
         n_threads: int | None,
     ) -> None:
         self.network, self.updates, self.rate = network, updates, 0.0
+        self._lock = threading.Lock()
+        self.configure(loss, optimizer, moments, bit_generator, n_threads)
+
+    def configure(
+        self,
+        loss: tuple[str, float, bool, bool, float, float, Any],
+        optimizer: dict[str, Any],
+        moments: Array,
+        bit_generator: np.random.BitGenerator,
+        n_threads: int | None,
+    ) -> None:
+        """Have these from the next step on. Acquire before."""
         self._loss, self._optimizer, self._moments = loss, optimizer, moments
         self._bit_generator, self._n_threads = bit_generator, n_threads
-        self._lock = threading.Lock()
 
     @property
     def address(self) -> int:
@@ -68,5 +79,5 @@ class Stepper:
         run.set_rates(np.array([rate]))
         if run.advance(math.inf, 1) == "diverged":
             return None
-        self.updates, self.rate = run.updates, rate
+        self.updates = run.updates
         return run.batch_loss

@@ -102,6 +102,8 @@ def _step(trainer: Any, X: Any, y: Any) -> Any:
             raise DivergedError("loss or update of this batch is not finite; nothing was changed")
         if status == 2:
             raise RuntimeError("this trainer is already running, in another thread")
+        if status == 3:
+            raise ValueError("y: got labels for a trainer whose loss takes none now")
         if status != 0:
             raise MemoryError("there is no memory for the step's workspace")
         return loss[0]

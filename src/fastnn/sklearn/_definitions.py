@@ -117,6 +117,9 @@ class EstimatorTrainer(Trainer):
         generator: np.random.Generator,
         n_threads: int | None,
     ) -> None:
+        self._solver, self._momentum = estimator.solver, float(estimator.momentum)
+        self.rate_rule = RateRule(estimator)
+        self.order: NDArray[np.int64] | None = None  # of the rows, shuffled anew from epoch to epoch
         super().__init__(
             model,
             loss,
@@ -129,21 +132,22 @@ class EstimatorTrainer(Trainer):
             random_state=generator,
             n_threads=n_threads,
         )
-        self._loss = native_loss(loss, model.layer_sizes[-1], model.dtype)
-        self._native["penalty_per_weight"] = True
-        self.rate_rule = RateRule(estimator)
-        if estimator.solver == "adam":
-            self._native["epsilon_hat"] = True
-        if estimator.solver == "sgd":
-            self._native["rate_in_velocity"] = True
-            self._native["decay_1"] = float(estimator.momentum)
-        self._stepper = self._new_stepper(0)
-        self.order: NDArray[np.int64] | None = None  # of the rows, shuffled anew from epoch to epoch
+
+    def _native_loss(self) -> NativeLoss:
+        return native_loss(self.loss, self.model.layer_sizes[-1], self.model.dtype)
+
+    def _native_optimizer(self) -> dict[str, Any]:
+        native = super()._native_optimizer() | {"penalty_per_weight": True}
+        if self._solver == "adam":
+            native["epsilon_hat"] = True
+        if self._solver == "sgd":
+            native |= {"rate_in_velocity": True, "decay_1": self._momentum}
+        return native
 
     def follow(self, estimator: Any) -> None:
         """Take over what an estimator may change from one call of `partial_fit` to the next; the optimizer is as it was."""
         self.shuffle = bool(estimator.shuffle)
-        self.l2 = self._native["l2"] = float(estimator.alpha)
+        self.l2 = float(estimator.alpha)
 
     def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> tuple[Any, Any, bool, Any]:
         return X, y, y.ndim == 1, sample_weight

@@ -69,7 +69,7 @@ def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:
     generator = _random.generator(estimator._random_state)
     if goes_on and hasattr(estimator, "_trainer"):
         kept: EstimatorTrainer = estimator._trainer
-        kept._rng = generator
+        kept.random_state = generator
         kept.follow(estimator)
         return kept
     estimator._learning_rate = float(estimator.learning_rate_init)

@@ -1,0 +1,257 @@
+"""A trainer's settings: how each is checked, and their form in the native loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _arguments, _arrays, _random, _state
+from fastnn._arguments import NativeLoss
+from fastnn._backend import core as _core
+from fastnn._model import MLP
+from fastnn._native import native_optimizer
+from fastnn._scalars import flag, integer, real
+from fastnn.losses import Loss
+from fastnn.losses import resolve as resolve_loss
+from fastnn.optimizers import Adam, Optimizer
+from fastnn.optimizers import resolve as resolve_optimizer
+
+
+class Native(NamedTuple):
+    """Settings as native code takes them."""
+
+    loss: NativeLoss
+    optimizer: dict[str, Any]
+    batch_size: int
+    shuffle: bool
+    n_threads: int | None
+    rng: np.random.Generator
+    moments: NDArray[Any]
+    kind: type[Optimizer]
+    start: object  # another one for every optimizer that starts anew
+    rate: float  # of compiled code's steps; NaN, at which they diverge, stands for a schedule
+
+    def same_run(self, other: Native) -> bool:
+        """Return whether a run goes on as it is with the others, but for learning rates."""
+        if self.rng is not other.rng or self.moments is not other.moments or self.start is not other.start:
+            return False
+        return self[:5] == other[:5]
+
+
+def _limit(argument: str, value: Any) -> float | None:
+    return None if value is None else real(argument, value, low=0.0, exclude_low=True)
+
+
+CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
+    {
+        "loss": lambda _, value: resolve_loss(value),
+        "optimizer": lambda _, value: Adam() if value is None else resolve_optimizer(value),
+        "batch_size": lambda name, value: integer(name, value, low=1),
+        "shuffle": flag,
+        "l1": lambda name, value: real(name, value, low=0.0),
+        "l2": lambda name, value: real(name, value, low=0.0),
+        "clip_norm": _limit,
+        "clip_value": _limit,
+        "lazy_updates": flag,
+        "n_threads": lambda _, value: _arrays.thread_count(value),
+        "_rng": lambda _, value: _random.generator(value),
+    }
+)
+"""By attribute of a trainer: from its name and a value to the value that is kept. All take effect when assigned."""
+
+OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "lazy_updates", "n_threads")
+"""Those that are numbers, as files have them."""
+
+REFUSED: Mapping[str, str] = MappingProxyType(
+    {
+        "model": "a trainer keeps its model; Trainer(model, …) trains another",
+        "epochs": "it is an argument of run; a callback ends a run by returning True",
+        "updates": "it counts the updates; an optimizer of another kind starts at 0",
+    }
+)
+"""By attribute of a trainer that can't be assigned: why not."""
+
+ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "lr": "learning_rate",
+        "weight_decay": "optimizer = fastnn.AdamW(…, weight_decay=…), or l2",
+        "momentum": "optimizer = fastnn.SGD(…, momentum=…)",
+        "max_grad_norm": "clip_norm",
+        "clipnorm": "clip_norm",
+        "clipvalue": "clip_value",
+        "seed": "random_state",
+        "callbacks": "run(…, callbacks=…)",
+        "progress": "run(…, progress=…)",
+        "verbose": "run(…, progress=True)",
+        "validation_data": "run(…, validation_data=…)",
+        "dropout": "MLP(…, dropout=…)",
+    }
+)
+"""By name that other libraries have for a setting: where it is here."""
+
+# What native code holds, and what belongs to a run in progress.
+_NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
+
+
+class Configured:
+    """A trainer's settings and what native code has of them; the base of `Trainer`."""
+
+    model: MLP
+    loss: Loss
+    optimizer: Optimizer
+    batch_size: int
+    shuffle: bool
+    l1: float
+    l2: float
+    clip_norm: float | None
+    clip_value: float | None
+    lazy_updates: bool
+    n_threads: int | None
+    _rng: np.random.Generator
+    _stepper: _core.Stepper
+    _native: Native  # what native code has
+    _wanted: Native  # what it is to have, from the next step or epoch on
+    _running = False  # whether a run is in progress, which looks at the settings before each epoch
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Check a setting, and see that it takes effect."""
+        if name in CHECKS:
+            self._change(name, CHECKS[name](name, value))
+        elif name in REFUSED:
+            raise AttributeError(f"{name}: {REFUSED[name]}")
+        elif name in ELSEWHERE and type(self).__module__.startswith("fastnn."):
+            raise AttributeError(f"{name}: a trainer has no such setting, expected {ELSEWHERE[name]}")
+        else:
+            super().__setattr__(name, value)
+
+    def _change(self, name: str, value: Any) -> None:
+        if not self._running:
+            stepper = self._acquire()
+            try:
+                self._replace(name, value)
+            finally:
+                stepper.release()
+            return
+        if name == "loss":
+            raise RuntimeError("loss: it can't change during a run, whose targets were checked for it; start another run")
+        self._replace(name, value)  # the run looks at it before each epoch and when it ends
+
+    def _replace(self, name: str, value: Any) -> None:
+        before, wanted = self.__dict__[name], self._wanted
+        self.__dict__[name] = value
+        try:
+            self._wanted = self._new_native(wanted)
+            if not self._running:
+                self._apply()
+        except BaseException:
+            self.__dict__[name], self._wanted = before, wanted
+            raise
+
+    def _new_native(self, last: Native | None, moments: NDArray[Any] | None = None) -> Native:
+        """Return the settings for native code, with the moments given, or the last ones if they go on, or zeros."""
+        loss, optimizer = self._native_loss(), self._native_optimizer()
+        kind, rate = type(self.optimizer), self.optimizer.learning_rate
+        goes_on = last is not None and last.kind is kind
+        if moments is None and last is not None and goes_on and len(last.moments) == optimizer["moments"]:
+            moments = last.moments
+        return Native(
+            loss,
+            optimizer,
+            self.batch_size,
+            self.shuffle,
+            self.n_threads,
+            self._rng,
+            self._new_moments(optimizer["moments"]) if moments is None else moments,
+            kind,
+            last.start if last is not None and goes_on else object(),
+            math.nan if callable(rate) else rate,
+        )
+
+    def _native_loss(self) -> NativeLoss:
+        return _arguments.native_loss(self.loss, self.model.activations[-1])
+
+    def _native_optimizer(self) -> dict[str, Any]:
+        native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
+        return native | {"lazy": self.lazy_updates}
+
+    def _new_moments(self, count: int) -> NDArray[Any]:
+        size = self.model._network.storage.size
+        try:
+            return _core.aligned_zeros((count, size), self.model.dtype)
+        except MemoryError:
+            raise MemoryError(f"optimizer: there is no memory for {count} moments of {size} parameters") from None
+
+    def _start(self, native: Native, updates: int) -> None:
+        """Begin to keep a stepper, which stays: compiled code may have its address."""
+        bits = native.rng.bit_generator
+        stepper = _core.Stepper(
+            self.model._network, native.loss, native.optimizer, native.moments, updates, bits, native.n_threads
+        )
+        stepper.rate = native.rate
+        self.__dict__.update(_stepper=stepper, _native=native, _wanted=native)  # past the checks of assignments
+
+    def _apply(self) -> bool:
+        """Let native code have what is wanted; return whether a run must begin anew for it. By who is busy."""
+        before, native, stepper = self._native, self._wanted, self._stepper
+        if native is before:
+            return False
+        stepper.configure(native.loss, native.optimizer, native.moments, native.rng.bit_generator, native.n_threads)
+        stepper.rate = native.rate
+        if native.start is not before.start:
+            stepper.updates = 0
+        self._native = native
+        return not native.same_run(before)
+
+    @property
+    def _loss(self) -> NativeLoss:
+        return self._wanted.loss
+
+    @property
+    def _updates(self) -> int:
+        return self._stepper.updates if self._wanted.start is self._native.start else 0
+
+    @property
+    def _moments(self) -> NDArray[Any]:
+        return self._wanted.moments
+
+    def _acquire(self) -> _core.Stepper:
+        """Let one caller at a time have moments and random state, with the settings of the moment; release it after."""
+        stepper: _core.Stepper = self._stepper
+        if not stepper.acquire():
+            raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
+        if self._wanted is not self._native:
+            try:
+                self._apply()
+            except BaseException:
+                stepper.release()
+                raise
+        return stepper
+
+    # ---- Copies and pickles ----
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but what native code holds; moments as contiguous copies."""
+        kept = {"moments": np.array(self._moments), "updates": self._updates}
+        return {"attributes": _state.attributes_of(self, _NOT_PICKLED), **kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state over; what native code holds is made when it is first used."""
+        _state.set_attributes(self, state["attributes"])
+        self.__dict__["_kept"] = state["moments"], state["updates"]
+
+    def __getattr__(self, name: str) -> Any:
+        """Make what native code holds after copies and pickles: the model may be there later than the trainer."""
+        if name not in _NOT_PICKLED or "_kept" not in self.__dict__:
+            hint = "; its class must call Trainer.__init__" if name in _NOT_PICKLED else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+        kept, updates = self.__dict__["_kept"]
+        moments = self._new_moments(len(kept))
+        moments[...] = kept
+        self._start(self._new_native(None, moments), updates)
+        del self.__dict__["_kept"]
+        return getattr(self, name)

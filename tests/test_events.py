@@ -1,0 +1,190 @@
+"""Which methods of callbacks are called, and when; what they may return."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from _helpers import data
+
+from fastnn import MLP, DivergedError, Trainer
+from fastnn.callbacks import Checkpoint, EarlyStopping, ProgressBar, TimeLimit
+
+X, Y = data(20, 2, 1)
+
+
+def trainer_of(**options):
+    return Trainer(MLP((2, 3, 1), random_state=0), **options)
+
+
+class Watch:
+    """Write down what is called."""
+
+    def __init__(self, log, name="", answers=()):
+        self.log, self.name, self.answers = log, name, list(answers)
+
+    def on_train_begin(self, trainer, history):
+        self.log.append((self.name, "begin", history.epochs))
+
+    def on_epoch_end(self, trainer, history):
+        self.log.append((self.name, "epoch", history.epochs))
+        return self.answers.pop(0) if self.answers else None
+
+    def on_train_end(self, trainer, history):
+        self.log.append((self.name, "end", history.epochs))
+
+
+@pytest.mark.parametrize("stop", [True, np.True_])
+def test_all_are_called_in_their_order_also_after_one_that_stops(stop):
+    log = []
+    history = trainer_of().run(X, Y, 9, callbacks=[Watch(log, "a", [None, stop]), Watch(log, "b", [False, np.False_])])
+    assert history.epochs == 2
+    expected = [("begin", 0), ("epoch", 1), ("epoch", 2), ("end", 2)]
+    assert log == [(name, *event) for event in expected for name in "ab"]
+
+
+def test_no_epochs():
+    log = []
+    trainer_of().run(X, Y, 0, callbacks=[Watch(log)])
+    assert [event for _, event, _ in log] == ["begin", "end"]
+
+
+@pytest.mark.parametrize("answer", [1, 0, "stop", 1.0, np.array(True), np.int64(1), [], object()], ids=repr)
+def test_other_answers_raise(answer):
+    log = []
+    with pytest.raises(TypeError, match=r"callbacks: on_epoch_end of .*Watch.* returned .*, expected True to stop"):
+        trainer_of().run(X, Y, 9, callbacks=[Watch(log, "a", [None, answer]), Watch(log, "b")])
+    assert log[-3:] == [("b", "epoch", 2), ("a", "end", 2), ("b", "end", 2)]
+
+
+def test_a_run_can_not_be_stopped_before_it_begins():
+    watch = Watch([])
+    watch.on_train_begin = lambda trainer, history: True
+    with pytest.raises(TypeError, match="on_train_begin of .* returned True, expected None"):
+        trainer_of().run(X, Y, 9, callbacks=[watch])
+    assert watch.log == []
+
+
+@pytest.mark.parametrize("failing", ["on_epoch_end", "on_train_end"])
+def test_the_end_is_told_to_all_whatever_fails(failing):
+    def fail(trainer, history):
+        raise KeyError("mine")
+
+    log = []
+    watches = [Watch(log, "a"), Watch(log, "b"), Watch(log, "c")]
+    setattr(watches[1], failing, fail)
+    trainer = trainer_of()
+    with pytest.raises(KeyError, match="mine"):
+        trainer.run(X, Y, 2, callbacks=watches)
+    ends = [name for name, event, _ in log if event == "end"]
+    assert ends == (["a", "b", "c"] if failing == "on_epoch_end" else ["a", "c"])
+    trainer.run(X, Y, 1)
+
+
+def test_the_end_is_told_of_divergence_but_not_of_wrong_arguments():
+    log = []
+    with pytest.raises(DivergedError) as caught:
+        trainer_of(optimizer="sgd").run(1e30 * X, Y, 9, callbacks=[Watch(log)])
+    assert log[0][1:] == ("begin", 0)
+    assert log[-1][1:] == ("end", caught.value.history.epochs)
+    log.clear()
+    for arguments in ({"epochs": -1}, {"validation_data": 3}, {"progress": "yes"}):
+        with pytest.raises((TypeError, ValueError)):
+            trainer_of().run(X, Y, **{"callbacks": [Watch(log)], **arguments})
+    assert log == []
+
+
+UNKNOWN = [
+    "on_batch_end",
+    "on_epoch_start",
+    "on_epoch_begin",
+    "on_train_start",
+    "on_fit_end",
+    "on_epohc_end",
+]
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+@pytest.mark.parametrize("on", ["class", "base", "object", "ours"])
+def test_methods_that_nobody_calls_are_named(name, on):
+    def method(self, *arguments):
+        raise AssertionError
+
+    base = EarlyStopping if on == "ours" else Watch
+    kind = type("Own", (base,), {name: method} if on != "object" else {})
+    kind = type("Heir", (kind,), {}) if on == "base" else kind
+    callback = kind() if on == "ours" else kind([])
+    if on == "object":
+        setattr(callback, name, lambda: None)
+    trainer = trainer_of()
+    before = trainer.model.to_vector()
+    with pytest.raises(TypeError, match=f"callbacks: got .* with {name}, which nobody calls; there are on_train_begin"):
+        trainer.run(X, Y, callbacks=[Watch([]), callback])
+    np.testing.assert_array_equal(trainer.model.to_vector(), before)
+
+
+def test_attributes_that_are_no_methods_are_free():
+    watch = Watch([])
+    watch.on_what, watch.once = "data", lambda: None
+    assert trainer_of().run(X, Y, callbacks=[watch, EarlyStopping(), TimeLimit(60)]).epochs == 1
+
+
+@pytest.mark.parametrize("name", ["on_train_begin", "on_train_end", "on_epoch_end"])
+def test_events_must_be_methods(name):
+    watch = Watch([])
+    setattr(watch, name, None)
+    with pytest.raises(TypeError, match=name):
+        trainer_of().run(X, Y, callbacks=[watch])
+
+
+@pytest.mark.parametrize("progress", ["yes", 2, 1, ProgressBar, [], np.array(True)], ids=repr)
+def test_progress_is_a_flag_or_a_bar(progress):
+    with pytest.raises(TypeError, match="progress: got .*, expected True, False or"):
+        trainer_of().run(X, Y, progress=progress)
+
+
+def test_a_bars_file_can_be_written_to(tmp_path):
+    for file in ("log.txt", tmp_path, 2):
+        with pytest.raises(TypeError, match="file: got .*, expected a text file"):
+            ProgressBar(file)
+
+
+def test_what_is_assigned_during_a_run_counts(tmp_path):
+    class Change(Watch):
+        def on_epoch_end(self, trainer, history):
+            if history.epochs == 3:
+                stopping.patience, stopping.restore_best = 2, False
+                checkpoint.path, checkpoint.every = tmp_path / "b{epoch}", 4
+
+    class Never(EarlyStopping):
+        def on_epoch_end(self, trainer, history):
+            self.best = -1.0  # nothing is better
+            self.best_epoch = self.best_epoch or 1
+            return super().on_epoch_end(trainer, history)
+
+    stopping, checkpoint = Never(patience=50), Checkpoint(tmp_path / "a{epoch}")
+    assert trainer_of().run(X, Y, 20, callbacks=[stopping, checkpoint, Change([])]).epochs == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a1", "a2", "a3", "b4"]
+
+
+def test_parameters_are_not_restored_once_it_is_unwanted():
+    class Leave(Watch):
+        def on_epoch_end(self, trainer, history):
+            self.vector = trainer.model.to_vector()
+            stopping.restore_best = False
+
+    stopping, leave, trainer = EarlyStopping(min_delta=1e9), Leave([]), trainer_of()
+    trainer.run(X, Y, 3, callbacks=[stopping, leave])
+    assert stopping.best_epoch == 1
+    np.testing.assert_array_equal(trainer.model.to_vector(), leave.vector)
+
+
+def test_a_history_that_a_callback_adds_to():
+    class Add(Watch):
+        def on_epoch_end(self, trainer, history):
+            history.append(loss=-1.0, learning_rate=0.0, seconds=0.0)
+
+    trainer = trainer_of(batch_size=20)
+    history = trainer.run(X, Y, 4, callbacks=[Add([])])
+    assert trainer.updates == 4
+    assert history.epochs == 8
+    assert (history["loss"][::2] > 0).all()

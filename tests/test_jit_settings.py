@@ -1,0 +1,86 @@
+"""Settings that are assigned to a trainer which compiled functions hold for good."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from _helpers import data
+
+import fastnn
+from fastnn import MLP, SGD, Adam, DivergedError, Trainer, losses
+from fastnn.schedules import Cosine
+
+pytest.importorskip("numba")
+
+import numba
+
+X, Y = data(16, 3, 2)
+LABELS = (Y[:, 0] > 0).astype(np.int64)
+
+
+def trainer_of(**options):
+    return Trainer(MLP((3, 8, 2), "tanh", dtype=np.float64, random_state=0), optimizer=SGD(0.1), **options)
+
+
+def compiled(trainer):
+    @numba.njit
+    def step(X, y):
+        return trainer.step(X, y)
+
+    return step
+
+
+@pytest.mark.parametrize("wrap", [lambda trainer: trainer, fastnn.jit.as_numba], ids=["itself", "as_numba"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"learning_rate": 0.01},
+        {"l2": 0.5},
+        {"optimizer": Adam(0.1)},
+        {"optimizer": SGD(0.1, momentum=0.9)},
+        {"loss": losses.Huber(0.1), "l1": 0.2},
+        {"clip_norm": 1e-3},
+        {"clip_value": 1e-4, "n_threads": 2},
+    ],
+    ids=str,
+)
+def test_compiled_steps_have_what_is_assigned(changes, wrap):
+    trainer, other, unchanged = trainer_of(), trainer_of(), trainer_of()
+    step = compiled(wrap(trainer))
+    assert step(X, Y) == other.step(X, Y) == unchanged.step(X, Y)
+    for name, value in changes.items():
+        setattr(trainer, name, value)
+        setattr(other, name, value)
+    for _ in range(3):
+        assert step(X, Y) == other.step(X, Y)
+        unchanged.step(X, Y)
+    assert trainer.updates == other.updates
+    np.testing.assert_array_equal(trainer.model.to_vector(), other.model.to_vector())
+    assert (trainer.model.to_vector() != unchanged.model.to_vector()).all()
+
+
+def test_a_schedule_makes_compiled_steps_raise():
+    trainer = trainer_of()
+    step = compiled(trainer)
+    step(X, Y)
+    trainer.learning_rate = Cosine(0.1, 100)
+    for _ in range(2):
+        before = trainer.model.to_vector()
+        with pytest.raises(DivergedError, match="nothing was changed"):
+            step(X, Y)
+        np.testing.assert_array_equal(trainer.model.to_vector(), before)
+        trainer.step(X, Y)  # leaves no rate behind
+    trainer.learning_rate = 0.1
+    step(X, Y)
+
+
+def test_labels_for_a_loss_that_takes_none_any_more():
+    trainer = trainer_of(loss="cross_entropy")
+    step = compiled(trainer)
+    step(X, LABELS)
+    trainer.loss = "mse"
+    before = trainer.model.to_vector()
+    with pytest.raises(ValueError, match="y: got labels for a trainer whose loss takes none"):
+        step(X, LABELS)
+    np.testing.assert_array_equal(trainer.model.to_vector(), before)
+    trainer.step(X, Y)  # it is free
