@@ -16,6 +16,8 @@ from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
+from fastnn._options import explained
+from fastnn._progress import ProgressBar
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Optimizer
@@ -66,6 +68,7 @@ class MLP:
     array([0., 1., 1., 0.], dtype=float32)
     """
 
+    @explained
     def __init__(
         self,
         layer_sizes: Sequence[int],
@@ -193,10 +196,12 @@ class MLP:
 
     __call__ = predict
 
+    @explained
     def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
         """Return what every hidden layer passes on: arrays (n, units)."""
         return self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0], self.dtype))[:-1]
 
+    @explained
     def loss(self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None) -> float:
         """Return the loss of the predictions, without dropout.
 
@@ -218,6 +223,7 @@ class MLP:
         """
         return self._network.gradient(*self._loss_arguments(X, y, loss, sample_weight))
 
+    @explained
     def gradient(
         self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
     ) -> tuple[float, list[NDArray[Any]]]:
@@ -228,6 +234,7 @@ class MLP:
         pairs = zip(*self._network.views(storage), strict=True)
         return value, [np.ascontiguousarray(g) for pair in pairs for g in pair]
 
+    @explained
     def input_gradient(
         self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
     ) -> NDArray[Any]:
@@ -250,6 +257,7 @@ class MLP:
 
     # ---- Training and keeping ----
 
+    @explained
     def fit(
         self,
         X: ArrayLike,
@@ -259,21 +267,72 @@ class MLP:
         optimizer: str | Optimizer | None = None,
         epochs: int = 1,
         batch_size: int = 32,
+        shuffle: bool = True,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        lazy_updates: bool = False,
+        random_state: Any = None,
+        n_threads: int | None = None,
         sample_weight: ArrayLike | None = None,
         validation_data: tuple[Any, ...] | None = None,
         callbacks: Sequence[Any] = (),
-        progress: Any = None,
-        **trainer_options: Any,
+        progress: bool | ProgressBar | None = None,
     ) -> History:
-        """Train the model: `Trainer(self, …).run(X, y, …)`.
+        """Train the model from its present weights: ``Trainer(self, …).run(X, y, …)``.
 
-        Every parameter of `Trainer` and of `Trainer.run` can be given by name. A trainer of one's own keeps the
-        optimizer's state from one run to the next; this one is new each time.
+        A trainer of one's own keeps the optimizer's state from one run to the next; this one is new each time.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix, shape (n, n_in)
+            Inputs of any real dtype. The names of a frame's columns are kept, see `feature_names`.
+        y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
+            Targets, row by row; the index of a Series or frame is not looked at.
+        loss : str or Loss, default "mse"
+            mse, mae, huber and quantile go with every output activation, poisson with "exp", binary_cross_entropy with
+            "sigmoid", cross_entropy (for labels, too) with "softmax"; these three also with "identity". See
+            `fastnn.losses`.
+        optimizer : str or Optimizer, default Adam()
+            See `fastnn.optimizers`; it has the learning rate: ``Adam(learning_rate=0.01)``.
+        epochs : int, default 1
+            Passes over all rows.
+        batch_size : int, default 32
+            Rows of a step; the last batch of an epoch may be shorter.
+        shuffle : bool, default True
+            Take the rows in a new order in every epoch.
+        l1, l2 : float, default 0.0
+            Penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` over all weights, no biases.
+        clip_norm, clip_value : float, optional
+            The gradient of all parameters is scaled down to this norm; before, each element is cut to ±clip_value.
+        lazy_updates : bool, default False
+            Leave the weights of features alone that are zero in all rows of a batch of sparse inputs; see `Trainer`.
+        random_state : int, numpy.random.Generator or other seed, optional
+            For shuffling and dropout; the model's own generator goes on if not given.
+        n_threads : int, optional
+            As many as pay, if not given. Results are the same to the last bit.
+        sample_weight : array-like, shape (n,), optional
+            Weights of the rows in a batch's mean.
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
+            Its loss after each epoch, without penalties and dropout, is the history's "val_loss".
+        callbacks : sequence, default ()
+            Objects with ``on_epoch_end(trainer, history)``; see `fastnn.callbacks`.
+        progress : bool or ProgressBar, optional
+            True shows a bar on the standard error stream.
 
         Returns
         -------
         History
-            Losses, learning rates and seconds, one value an epoch.
+            Losses, learning rates and seconds, one value per epoch.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or value, before anything has changed. NaN and infinity are
+            named by row and column.
+        DivergedError
+            If the loss is no longer finite. Parameters are restored to the last finite epoch.
 
         Examples
         --------
@@ -284,7 +343,20 @@ class MLP:
         """
         from fastnn._trainer import Trainer
 
-        trainer = Trainer(self, loss, optimizer, batch_size=batch_size, **trainer_options)
+        trainer = Trainer(
+            self,
+            loss,
+            optimizer,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            l1=l1,
+            l2=l2,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            lazy_updates=lazy_updates,
+            random_state=random_state,
+            n_threads=n_threads,
+        )
         return trainer.run(
             X,
             y,
@@ -295,11 +367,13 @@ class MLP:
             progress=progress,
         )
 
+    @explained
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file: parameters, and the architecture in its metadata."""
         _files.write(path, "model", {"model": self._config()}, self._arrays())
 
     @classmethod
+    @explained
     def load(cls, path: str | os.PathLike[str], *, custom_activations: Sequence[CustomActivation] = ()) -> MLP:
         """Read a model that `save` wrote, or that of a trainer's file.
 

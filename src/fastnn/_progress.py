@@ -7,6 +7,7 @@ import time
 from typing import Protocol, TextIO
 
 from fastnn._history import History
+from fastnn._options import explained
 
 _TERMINAL_INTERVAL = 0.1  # seconds between redraws
 _FILE_INTERVAL = 5.0  # seconds between lines in a file
@@ -35,6 +36,7 @@ class ProgressBar:
     ProgressBar()
     """
 
+    @explained
     def __init__(self, file: TextIO | None = None) -> None:
         self.file = file
         self._start: float | None = None

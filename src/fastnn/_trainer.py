@@ -20,6 +20,8 @@ from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._native import native_optimizer
+from fastnn._options import explained
+from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, rates
 from fastnn._scalars import flag, integer, real
 from fastnn.losses import CustomLoss, Loss
@@ -75,6 +77,7 @@ class Trainer:
     True
     """
 
+    @explained
     def __init__(
         self,
         model: MLP,
@@ -124,6 +127,7 @@ class Trainer:
     def learning_rate(self, value: LearningRate) -> None:
         self.optimizer = dataclasses.replace(self.optimizer, learning_rate=value)
 
+    @explained
     def run(
         self,
         X: ArrayLike,
@@ -133,7 +137,7 @@ class Trainer:
         sample_weight: ArrayLike | None = None,
         validation_data: tuple[Any, ...] | None = None,
         callbacks: Sequence[Any] = (),
-        progress: Any = None,
+        progress: bool | ProgressBar | None = None,
     ) -> History:
         """Train for a number of epochs.
 
@@ -281,6 +285,7 @@ class Trainer:
 
     # ---- Keeping ----
 
+    @explained
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything that the next step depends on to a safetensors file, in place of an older one at once.
 
@@ -304,6 +309,7 @@ class Trainer:
         _files.write(path, "trainer", config, arrays)
 
     @classmethod
+    @explained
     def load(
         cls,
         path: str | os.PathLike[str],

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._history import History
+from fastnn._options import explained
 from fastnn._progress import ProgressBar
 from fastnn._scalars import integer, real
 
@@ -73,6 +74,7 @@ class EarlyStopping:
     EarlyStopping(monitor=None, patience=5, min_delta=0.0, restore_best=True)
     """
 
+    @explained
     def __init__(
         self, monitor: str | None = None, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:
@@ -160,6 +162,7 @@ class Checkpoint:
     Checkpoint('run-{epoch:04d}.fastnn', every=10)
     """
 
+    @explained
     def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
         text = os.fspath(path)
         if not isinstance(text, str):
@@ -202,6 +205,7 @@ class TimeLimit:
     TimeLimit(60.0)
     """
 
+    @explained
     def __init__(self, seconds: float) -> None:
         self.seconds = real("seconds", seconds, low=0.0, exclude_low=True)
         self._start: float | None = None

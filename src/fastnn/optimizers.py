@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastnn._lookup import resolve as _resolve
+from fastnn._options import explained_fields
 from fastnn._rates import LearningRate, check_learning_rate
 from fastnn._scalars import real
 
@@ -46,6 +47,7 @@ class Optimizer:
         object.__setattr__(self, field, value)
 
 
+@explained_fields
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum if wanted.
@@ -95,6 +97,7 @@ class SGD(Optimizer):
             raise ValueError("nesterov: got True with momentum 0.0, expected momentum > 0")
 
 
+@explained_fields
 @dataclass(frozen=True)
 class AdaGrad(Optimizer):
     """Steps divided by the root of the sum of all squared gradients so far.
@@ -134,6 +137,7 @@ class AdaGrad(Optimizer):
         self._check("epsilon", exclude_low=True)
 
 
+@explained_fields
 @dataclass(frozen=True)
 class RMSProp(Optimizer):
     """Steps divided by the root of a running mean of squared gradients.
@@ -176,6 +180,7 @@ class RMSProp(Optimizer):
         self._check("epsilon", exclude_low=True)
 
 
+@explained_fields
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """Running means of the gradient and of its square, corrected for their start at zero.
@@ -221,6 +226,7 @@ class Adam(Optimizer):
         self._check("epsilon", exclude_low=True)
 
 
+@explained_fields
 @dataclass(frozen=True)
 class AdamW(Optimizer):
     """Adam with weight decay apart from the gradient; every parameter decays, biases too.
