@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import _arguments, _arrays, _custom, _files, _random
+from fastnn import _arguments, _arrays, _columns, _custom, _files, _random
 from fastnn._arguments import Activation
 from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
@@ -51,6 +51,8 @@ class MLP:
         Live views, with gaps between rows: writing into them changes the model at once.
     parameters : list of ndarray
         Both interleaved, ``[W1, b1, W2, b2, …]``.
+    feature_names : tuple of str or None
+        Names of the columns of the first frame that the model was trained on.
 
     Raises
     ------
@@ -67,6 +69,8 @@ class MLP:
     >>> model.predict(X).round(1).ravel() + 0
     array([0., 1., 1., 0.], dtype=float32)
     """
+
+    _feature_names: _columns.Names | None = None
 
     @explained
     def __init__(
@@ -145,6 +149,36 @@ class MLP:
             start += p.size
 
     @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Names of the inputs, or None; a frame with other columns, or in another order, is refused.
+
+        The first frame (pandas, polars, PyArrow…) that the model is trained on gives its columns' names, if all of them
+        are text. Files and copies keep them. Arrays have no names and are taken as they are. Assign a list of names, or
+        None before training on a frame with other columns.
+
+        Examples
+        --------
+        >>> model = MLP((2, 3, 1))
+        >>> model.feature_names = ["age", "height"]
+        >>> model.feature_names
+        ('age', 'height')
+        """
+        return self._feature_names
+
+    @feature_names.setter
+    def feature_names(self, names: Sequence[str] | None) -> None:
+        self._feature_names = _columns.checked_names("feature_names", names, self.layer_sizes[0])
+
+    def _check_columns(self, argument: str, X: Any) -> None:
+        """Raise ValueError if X is a frame whose columns are not those that the model was trained on."""
+        _columns.check_same(argument, _columns.names_of(argument, X), self._feature_names)
+
+    def _learn_columns(self, X: Any) -> None:
+        """Keep the names of the columns that the model is trained on, if there are any and it has none yet."""
+        if self._feature_names is None:
+            self._feature_names = _columns.names_of("X", X)
+
+    @property
     def _native_model(self) -> tuple[int, int, int]:
         """What compiled code holds of a model: where it is, and its numbers of inputs and outputs."""
         return self._network.address, self.layer_sizes[0], self.layer_sizes[-1]
@@ -179,6 +213,7 @@ class MLP:
         """
         if type(X) is np.ndarray and out is None and n_threads is None and _core.readable(X):
             return self._network.predict(X)
+        self._check_columns("X", X)
         threads = _arrays.thread_count(n_threads)
         inputs = (
             _arrays.rows("X", X, self.layer_sizes[0], self.dtype) if _arrays.is_sparse(X) else _arrays.real_array("X", X)
@@ -199,6 +234,7 @@ class MLP:
     @explained
     def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
         """Return what every hidden layer passes on: arrays (n, units)."""
+        self._check_columns("X", X)
         return self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0], self.dtype))[:-1]
 
     @explained
@@ -250,6 +286,7 @@ class MLP:
         n_in, n_out = self.layer_sizes[0], self.layer_sizes[-1]
         loss = resolve_loss(loss)
         native = _arguments.native_loss(loss, self.activations[-1])
+        self._check_columns("X", X)
         inputs = _arrays.training_rows("X", X, n_in, self.dtype)
         target, labels = _arrays.targets("y", y, len(inputs), n_out, loss, self.dtype)
         weight = _arrays.sample_weights("sample_weight", sample_weight, len(inputs))
@@ -400,6 +437,7 @@ class MLP:
             "activations": [a.name if isinstance(a, CustomActivation) else a for a in self.activations],
             "dropout": self.dropout,
             "dtype": self.dtype.name,
+            "feature_names": self._feature_names,
             "rng": _random.state_of(self._rng),
         }
 
@@ -416,6 +454,7 @@ class MLP:
         options = {name: config[name] for name in ("dropout", "dtype")}
         model = cls(sizes, hidden, output, init="zeros", random_state=0, **options)
         model._rng = _random.from_state(config["rng"])
+        model.feature_names = config.get("feature_names")  # which files of older versions lack
         _files.fill(arrays, model._network.weights, model._network.biases)
         return model
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arguments, _arrays, _custom, _files, _random
+from fastnn import _arguments, _arrays, _columns, _custom, _files, _random
 from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn._describe import described, from_description
@@ -177,10 +177,14 @@ class Trainer:
         epochs = integer("epochs", epochs, low=0)
         inputs, target, labels, weight = self._data(X, y, sample_weight)
         validation = self._validation(validation_data)
+        if validation_data is not None:
+            seen, trained = (_columns.names_of("validation_data X", frame) for frame in (validation_data[0], X))
+            _columns.check_same("validation_data X", seen, trained)
         watchers = check_watchers(callbacks, progress)
         history = History()
         with self._busy():
             self.epochs = epochs
+            self.model._learn_columns(X)
             run = self._new_run(inputs, target, labels, weight, self.batch_size, epochs, self.shuffle)
             notify(watchers, "on_train_begin", self, history)
             try:
@@ -210,6 +214,8 @@ class Trainer:
                 if state is not None:
                     self._rng.bit_generator.state = state
                 raise DivergedError("loss or update of this batch is not finite; nothing was changed")
+        if type(X) is not np.ndarray:
+            self.model._learn_columns(X)
         return loss
 
     @property
@@ -242,6 +248,8 @@ class Trainer:
         self, X: Any, y: Any, sample_weight: Any, prefix: str = ""
     ) -> tuple[_arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
         sizes, dtype = self.model.layer_sizes, self.model.dtype
+        if type(X) is not np.ndarray:
+            self.model._check_columns(f"{prefix}X", X)
         inputs = _arrays.training_rows(f"{prefix}X", X, sizes[0], dtype)
         target, labels = _arrays.targets(f"{prefix}y", y, len(inputs), sizes[-1], self.loss, dtype)
         return inputs, target, labels, _arrays.sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs))

@@ -1,0 +1,88 @@
+"""Names of columns: what a frame calls its columns, and whether they are those that a model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Names: TypeAlias = tuple[str, ...]
+
+# Names that a message lists at most.
+_MOST = 5
+
+
+def names_of(argument: str, value: Any) -> Names | None:
+    """Return the names of a frame's columns, or of one row of it; None where the columns have no names.
+
+    Columns whose names are not text (numbers, say) count as having none.
+
+    Raises
+    ------
+    TypeError
+        If some of the names are text and others are not.
+    """
+    if type(value) is np.ndarray:
+        return None
+    names = _labels(value)
+    text = sum(isinstance(name, str) for name in names)
+    if 0 < text < len(names):
+        kinds = ", ".join(sorted({type(name).__name__ for name in names}))
+        raise TypeError(f"{argument}: got column names of types {kinds}, expected all to be text; X.columns.astype(str) is")
+    return tuple(str(name) for name in names) if text else None
+
+
+def _labels(value: Any) -> list[Any]:
+    """Return what pandas, polars, PyArrow and their like have as labels of the columns."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return []
+    # A table of PyArrow has the columns themselves as `columns`.
+    for attribute in ("column_names", "columns"):
+        labels = getattr(value, attribute, None)
+        if isinstance(labels, Iterable) and not isinstance(labels, str):
+            return list(labels)
+    index = getattr(value, "index", None)  # of a row that a frame has handed out
+    one_row = getattr(value, "ndim", None) == 1 and isinstance(index, Iterable) and not callable(index)
+    return list(index) if one_row and index is not None else []
+
+
+def check_same(argument: str, names: Names | None, expected: Names | None) -> None:
+    """Raise ValueError if columns are not those that a model knows; either may have no names, and is not checked then."""
+    if names is None or expected is None or names == expected:
+        return
+    unexpected = [name for name in names if name not in expected]
+    missing = [name for name in expected if name not in names]
+    parts = [f"unexpected {_listed(unexpected)}"] * bool(unexpected) + [f"missing {_listed(missing)}"] * bool(missing)
+    raise ValueError(
+        f"{argument}: got columns that are not those the model was trained on: {', '.join(parts) or _order(names, expected)}; "
+        f"expected {_listed(expected)} in this order. model.feature_names has them all, and None there forgets them"
+    )
+
+
+def _order(names: Names, expected: Names) -> str:
+    """Say where the order differs first; the names are the same, but one may stand twice."""
+    place = next((i for i, (got, wanted) in enumerate(zip(names, expected, strict=False)) if got != wanted), len(expected))
+    got, wanted = (repr(some[place]) if place < len(some) else "none" for some in (names, expected))
+    return f"another order, with {got} as column {place} instead of {wanted}"
+
+
+def checked_names(argument: str, value: Any, n_in: int) -> Names | None:
+    """Return names that a user or a file gives, one per input, as a tuple; None for None."""
+    if value is None:
+        return None
+    expected = f"{n_in} names of columns, or None"
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{argument}: got {value!r}, expected {expected}")
+    names = tuple(value)
+    wrong = [name for name in names if not isinstance(name, str)]
+    if wrong:
+        raise TypeError(f"{argument}: got {wrong[0]!r} of type {type(wrong[0]).__name__} among them, expected {expected}")
+    if len(names) != n_in:
+        raise ValueError(f"{argument}: got {len(names)} names, expected {expected}")
+    return tuple(map(str, names))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return ", ".join(map(repr, names[:_MOST])) + more
