@@ -25,7 +25,7 @@ def names_of(argument: str, value: Any) -> Names | None:
     """
     if type(value) is np.ndarray:
         return None
-    names = _labels(value)
+    names = labels_of(value) or _labels_of_row(value)
     text = sum(isinstance(name, str) for name in names)
     if 0 < text < len(names):
         kinds = ", ".join(sorted({type(name).__name__ for name in names}))
@@ -33,18 +33,22 @@ def names_of(argument: str, value: Any) -> Names | None:
     return tuple(str(name) for name in names) if text else None
 
 
-def _labels(value: Any) -> list[Any]:
-    """Return what pandas, polars, PyArrow and their like have as labels of the columns."""
+def labels_of(value: Any) -> list[Any]:
+    """Return what pandas, polars, PyArrow and their like have as labels of the columns; none where there are no columns."""
     if isinstance(value, np.ndarray | list | tuple):
         return []
     # A table of PyArrow has the columns themselves as `columns`.
     for attribute in ("column_names", "columns"):
-        labels = getattr(value, attribute, None)
-        if isinstance(labels, Iterable) and not isinstance(labels, str):
-            return list(labels)
-    index = getattr(value, "index", None)  # of a row that a frame has handed out
-    one_row = getattr(value, "ndim", None) == 1 and isinstance(index, Iterable) and not callable(index)
-    return list(index) if one_row and index is not None else []
+        found = getattr(value, attribute, None)
+        if isinstance(found, Iterable) and not isinstance(found, str):
+            return list(found)
+    return []
+
+
+def _labels_of_row(value: Any) -> list[Any]:
+    """Return the index of a row that a frame has handed out."""
+    index = getattr(value, "index", None)
+    return list(index) if getattr(value, "ndim", None) == 1 and isinstance(index, Iterable) else []
 
 
 def check_same(argument: str, names: Names | None, expected: Names | None) -> None:

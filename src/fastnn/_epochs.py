@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._progress import ProgressBar
 from fastnn._rates import rates
+from fastnn._scalars import shown
 
 if TYPE_CHECKING:
     from fastnn._core import Run
@@ -87,13 +90,15 @@ def _record(trainer: Trainer, run: Run, history: History, validation: tuple[Any,
 def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
     """Return all that is to be told of epochs: callbacks, and a progress bar where one is wanted."""
     if not isinstance(callbacks, Sequence):
-        raise TypeError(f"callbacks: got {callbacks!r}, expected a list of callbacks")
+        raise TypeError(f"callbacks: got {shown(callbacks)}, expected a list of callbacks, such as [EarlyStopping()]")
     watchers = list(callbacks)
     for callback in watchers:
         if isinstance(callback, type) or not callable(getattr(callback, "on_epoch_end", None)):
             raise TypeError(f"callbacks: got {callback!r}, expected objects with on_epoch_end(trainer, history)")
     if isinstance(progress, ProgressBar):
         watchers.append(progress)
+    elif progress is not None and not isinstance(progress, bool | np.bool_):
+        raise TypeError(f"progress: got {shown(progress)}, expected True, False or a ProgressBar")
     elif progress:
         watchers.append(ProgressBar())
     return watchers

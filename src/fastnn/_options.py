@@ -97,7 +97,11 @@ def _owners(known: Collection[str]) -> Iterator[tuple[str, Collection[str], str]
         place = "callbacks=[fastnn.callbacks.{owner}({option})]" + of_run
         yield callback.__name__, inspect.signature(callback).parameters, place
     if "layer_sizes" not in known:
-        yield "MLP", set(inspect.signature(MLP).parameters) - {"random_state"}, "{owner}(…, {option}), where the model is made"
+        yield (
+            "MLP",
+            set(inspect.signature(MLP).parameters) - {"random_state"},
+            "{owner}(…, {option}), where the model is made",
+        )
     yield "Trainer", inspect.signature(Trainer).parameters, "{option} of fit() or Trainer()"
     yield "run", inspect.signature(Trainer.run).parameters, "{option} of fit() or run()"
 

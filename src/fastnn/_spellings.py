@@ -146,15 +146,15 @@ INITIALIZERS: Mapping[str, str] = {
 }
 
 
-def named_here(name: str, names: Iterable[str], spellings: Mapping[str, str]) -> str:
+def named_here(name: str, names: Iterable[str], spellings: Mapping[str, str], *, similar: bool = True) -> str:
     """Return the end of a message about an unknown name: fastnn's name for it, or a similar one, or nothing."""
     known = {_plain(each): each for each in names}
     known = {_plain(other): each for other, each in spellings.items() if each in known.values()} | known
     plain = _plain(name)
     if plain in known:
         return f"; fastnn calls it {known[plain]!r}"
-    similar = difflib.get_close_matches(plain, known, n=1)
-    return f"; did you mean {known[similar[0]]!r}?" if similar else ""
+    found = difflib.get_close_matches(plain, known, n=1) if similar else []
+    return f"; did you mean {known[found[0]]!r}?" if found else ""
 
 
 def _plain(name: str) -> str:

@@ -100,7 +100,7 @@ class Trainer:
         self.loss = resolve_loss(loss)
         self._loss = _arguments.native_loss(self.loss, model.activations[-1])
         self.optimizer = Adam() if optimizer is None else resolve_optimizer(optimizer)
-        self.batch_size = integer("batch_size", batch_size, low=1)
+        self.batch_size = integer("batch_size", batch_size, low=1, way="; len(X) makes one batch of all rows")
         self.shuffle, self.lazy_updates = flag("shuffle", shuffle), flag("lazy_updates", lazy_updates)
         self.l1, self.l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
         self.clip_norm = None if clip_norm is None else real("clip_norm", clip_norm, low=0.0, exclude_low=True)
@@ -258,7 +258,9 @@ class Trainer:
         if data is None:
             return None
         if not isinstance(data, tuple | list) or len(data) not in (2, 3):
-            raise TypeError(f"validation_data: got {type(data).__name__}, expected (X, y) or (X, y, sample_weight)")
+            way = "; fit() sets no rows apart itself" if isinstance(data, float) else ""
+            kind = type(data).__name__
+            raise TypeError(f"validation_data: got {kind}, expected (X, y) or (X, y, sample_weight){way}")
         X, y, weight = (*data, None)[:3]
         return (self._loss, *self._data(X, y, weight, prefix="validation_data "))
 

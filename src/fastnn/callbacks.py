@@ -21,6 +21,7 @@ from fastnn._progress import ProgressBar
 from fastnn._scalars import integer, real
 
 __all__ = ["Checkpoint", "EarlyStopping", "ProgressBar", "TimeLimit"]
+__dir__ = __all__.copy
 
 _EPOCH = re.compile(r"\{epoch(?::([^{}]*))?\}")
 

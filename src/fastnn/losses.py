@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn import _custom
+from fastnn import _custom, _spellings
 from fastnn._lookup import resolve as _resolve
 from fastnn._options import explained_fields
 from fastnn._scalars import real
@@ -35,6 +35,7 @@ __all__ = [
     "Poisson",
     "Quantile",
 ]
+__dir__ = __all__.copy
 
 
 @dataclass(frozen=True)
@@ -281,4 +282,12 @@ LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
 """The losses by name."""
 
 # From a name or a loss to a loss; private.
-resolve = partial(_resolve, "loss", Loss, LOSSES, defined=_custom.LOSSES)
+resolve = partial(
+    _resolve,
+    "loss",
+    Loss,
+    LOSSES,
+    spellings=_spellings.LOSSES,
+    defined=_custom.LOSSES,
+    custom=(CustomLoss, "fastnn.jit.loss makes one of a function and its gradient"),
+)

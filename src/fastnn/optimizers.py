@@ -14,12 +14,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from fastnn import _spellings
 from fastnn._lookup import resolve as _resolve
 from fastnn._options import explained_fields
 from fastnn._rates import LearningRate, check_learning_rate
 from fastnn._scalars import real
 
 __all__ = ["OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSProp"]
+__dir__ = __all__.copy
 
 
 @dataclass(frozen=True)
@@ -281,4 +283,4 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(
 """The optimizers by name."""
 
 # From a name or an optimizer to an optimizer; private.
-resolve = partial(_resolve, "optimizer", Optimizer, OPTIMIZERS)
+resolve = partial(_resolve, "optimizer", Optimizer, OPTIMIZERS, spellings=_spellings.OPTIMIZERS)

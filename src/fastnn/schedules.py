@@ -17,6 +17,7 @@ from fastnn._rates import rates as rates  # private: from here for the trainers
 from fastnn._scalars import integer, real
 
 __all__ = ["Cosine", "Exponential", "InverseScaling", "InverseTime", "Step", "Warmup"]
+__dir__ = __all__.copy
 
 
 class _Schedule:

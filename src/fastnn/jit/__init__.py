@@ -16,3 +16,4 @@ from fastnn.jit._loss import loss
 from fastnn.jit._optimizers import optimizer_state
 
 __all__ = ["activation", "as_numba", "loss", "optimizer_state"]
+__dir__ = __all__.copy
