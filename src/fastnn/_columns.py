@@ -58,8 +58,9 @@ def check_same(argument: str, names: Names | None, expected: Names | None) -> No
     unexpected = [name for name in names if name not in expected]
     missing = [name for name in expected if name not in names]
     parts = [f"unexpected {_listed(unexpected)}"] * bool(unexpected) + [f"missing {_listed(missing)}"] * bool(missing)
+    different = ", ".join(parts) or _order(names, expected)
     raise ValueError(
-        f"{argument}: got columns that are not those the model was trained on: {', '.join(parts) or _order(names, expected)}; "
+        f"{argument}: got columns that are not those the model was trained on: {different}; "
         f"expected {_listed(expected)} in this order. model.feature_names has them all, and None there forgets them"
     )
 

@@ -15,7 +15,7 @@ _Class = TypeVar("_Class", bound=type)
 
 def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Make a function or method say what to do where it is called with an option that it doesn't have."""
-    code = function.__code__  # type: ignore[attr-defined]
+    code = function.__code__
     positional = code.co_varnames[: code.co_argcount]
     known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     names, most = frozenset(known), code.co_argcount

@@ -8,14 +8,16 @@ import operator
 
 import numpy as np
 
-
 # Characters of a value that a message shows.
 _MOST_SHOWN = 120
 
 
 def shown(value: object) -> str:
     """Return the value as messages show it: its repr on one line, cut short."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of a user's class, or of an integer with thousands of digits
+        return f"one that can't be shown, of type {type(value).__name__}"
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
