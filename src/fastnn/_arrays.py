@@ -34,7 +34,7 @@ def numbers_of(argument: str, value: Any) -> NDArray[Any]:
         If it is a list of lists of unequal lengths, or has masked elements.
     """
     if type(value) is np.ndarray:
-        return _real(argument, value)
+        return value if value.dtype.kind in "fiub" else _real(argument, value)
     try:
         return _real(argument, _array_of(argument, value))
     except TypeError:

@@ -48,8 +48,8 @@ def resolve(
     ValueError
         If there is none of that name.
     """
-    if type(value) in registry.values() or (custom and isinstance(value, custom[0])):
-        return cast("_T", value)
+    if not isinstance(value, str) and (type(value) in registry.values() or (custom and isinstance(value, custom[0]))):
+        return value
     names = ", ".join(repr(name) for name in (*registry, *defined))
     if isinstance(value, str):
         if value in defined:

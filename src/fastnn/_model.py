@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -16,7 +16,7 @@ from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
-from fastnn._options import explained
+from fastnn._options import explained, refusal, without_unknown
 from fastnn._progress import ProgressBar
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
@@ -185,7 +185,10 @@ class MLP:
 
     # ---- What it computes ----
 
-    def predict(self, X: ArrayLike, *, out: NDArray[Any] | None = None, n_threads: int | None = None) -> NDArray[Any]:
+    @without_unknown
+    def predict(
+        self, X: ArrayLike, *, out: NDArray[Any] | None = None, n_threads: int | None = None, **unknown: Never
+    ) -> NDArray[Any]:
         """Return the outputs for rows of inputs, or for one.
 
         Parameters
@@ -211,6 +214,8 @@ class MLP:
         >>> MLP((3, 4, 2)).predict([[1, 2, 3]]).shape
         (1, 2)
         """
+        if unknown:
+            raise refusal(MLP.predict, (self,), unknown)
         if type(X) is np.ndarray and out is None and n_threads is None and _core.readable(X):
             return self._network.predict(X)
         self._check_columns("X", X)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from fastnn import _spellings
@@ -11,21 +11,20 @@ from fastnn import _spellings
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _Class = TypeVar("_Class", bound=type)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Make a function or method say what to do where it is called with an option that it doesn't have."""
     code = function.__code__
-    positional = code.co_varnames[: code.co_argcount]
-    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    names, most = frozenset(known), code.co_argcount
+    names, most = frozenset(_parameters(function)), code.co_argcount
 
     @functools.wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         if not names.issuperset(kwargs):
-            raise unknown_option(_called(function, args), next(name for name in kwargs if name not in names), known)
+            raise refusal(function, args, [name for name in kwargs if name not in names])
         if len(args) > most:
-            raise _too_many(_called(function, args), len(args), positional, known[most:])
+            raise _too_many(function, args)
         return function(*args, **kwargs)
 
     return call
@@ -37,15 +36,31 @@ def explained_fields(cls: _Class) -> _Class:
     return cls
 
 
-def unknown_option(called: str, option: str, known: Collection[str]) -> TypeError:
-    """Return the error for an option that is not among the known ones of the function called."""
-    known = [name for name in known if name not in ("self", "cls")]
+def without_unknown(function: _Function) -> _Function:
+    """Hide ``**unknown`` from the signature of a method that refuses it itself, where a call around it would cost time."""
+    import inspect
+
+    signature = inspect.signature(function)
+    shown = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+    return function
+
+
+def refusal(function: Callable[..., Any], args: Sequence[Any], unknown: Iterable[str]) -> TypeError:
+    """Return the error for options that a function of these arguments doesn't have; of several the first is named."""
+    known = [name for name in _parameters(function) if name not in ("self", "cls")]
+    option = next(iter(unknown))
     ways = (_renamed(option, known), _spellings.WAYS_OUT.get(option), _elsewhere(option, known), _similar(option, known))
     way = next(filter(None, ways), f"expected one of {', '.join(known)}" if known else "expected none")
-    return TypeError(f"{called} got an unexpected keyword argument {option!r}: {way}")
+    return TypeError(f"{_called(function, args)} got an unexpected keyword argument {option!r}: {way}")
 
 
-def _called(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _called(function: Callable[..., Any], args: Sequence[Any]) -> str:
     """Return the call as its user wrote it: ``MLP.fit()``, ``Adam()``."""
     name = function.__name__
     if name == "__init__":
@@ -56,11 +71,14 @@ def _called(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
     return f"{cls.__name__}.{name}()"
 
 
-def _too_many(called: str, count: int, positional: tuple[str, ...], others: tuple[str, ...]) -> TypeError:
-    bound = len(positional) > 0 and positional[0] in ("self", "cls")
-    expected = ", ".join(positional[bound:]) or "none"
-    named = f"; name the others, such as {others[0]}=…" if others else ""
-    return TypeError(f"{called} got {count - bound} arguments without a name, expected at most {expected}{named}")
+def _too_many(function: Callable[..., Any], args: Sequence[Any]) -> TypeError:
+    """Return the error for more arguments without a name than a function takes."""
+    parameters, most = _parameters(function), function.__code__.co_argcount
+    bound = parameters[:1] in (("self",), ("cls",))
+    expected = ", ".join(parameters[bound:most]) or "none"
+    named = f"; name the others, such as {parameters[most]}=…" if len(parameters) > most else ""
+    got = f"{_called(function, args)} got {len(args) - bound} arguments without a name"
+    return TypeError(f"{got}, expected at most {most - bound} ({expected}){named}")
 
 
 def _written(option: str) -> str:

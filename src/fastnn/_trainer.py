@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Never
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +19,7 @@ from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._native import native_optimizer
-from fastnn._options import explained
+from fastnn._options import explained, refusal, without_unknown
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, rates
 from fastnn._scalars import flag, integer, real
@@ -30,6 +29,20 @@ from fastnn.optimizers import Adam, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
 
 _OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "lazy_updates", "n_threads")
+
+
+class _Busy:
+    """Holds a stepper for the time of a block; `contextlib` would take a tenth of a small network's step."""
+
+    def __init__(self, stepper: _core.Stepper) -> None:
+        self._stepper = stepper
+
+    def __enter__(self) -> None:
+        if not self._stepper.acquire():
+            raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
+
+    def __exit__(self, *error: object) -> None:
+        self._stepper.release()
 
 
 class Trainer:
@@ -193,7 +206,8 @@ class Trainer:
                 notify(watchers, "on_train_end", self, history)
         return history
 
-    def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    @without_unknown
+    def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **unknown: Never) -> float:
         """Make one update on one batch, all rows of X, and return the loss before it.
 
         Raises
@@ -203,6 +217,8 @@ class Trainer:
         DivergedError
             If the loss is not finite; nothing has changed then.
         """
+        if unknown:
+            raise refusal(Trainer.step, (self,), unknown)
         inputs, target, labels, weight = self._data(X, y, sample_weight)
         with self._busy():
             state = self._rng.bit_generator.state if any(self.model.dropout) else None
@@ -231,16 +247,9 @@ class Trainer:
         sizes = self.model.layer_sizes
         return self._stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)
 
-    @contextmanager
-    def _busy(self) -> Iterator[None]:
+    def _busy(self) -> _Busy:
         """Let one run at a time have moments and random state."""
-        stepper = self._stepper
-        if not stepper.acquire():
-            raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
-        try:
-            yield
-        finally:
-            stepper.release()
+        return _Busy(self._stepper)
 
     # ---- Its preparation ----
 
