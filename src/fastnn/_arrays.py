@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import numbers
-from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _columns
+from fastnn import _columns, _ways_out
 from fastnn._backend import core as _core
 from fastnn._scalars import integer, shown
 from fastnn.losses import Loss
@@ -46,27 +44,26 @@ def _real(argument: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind == "O":
         array = _from_objects(argument, array)
     if array.dtype.kind not in "fiub":
-        text = _encode(argument) if array.dtype.kind in "UST" else ""
+        text = _ways_out.encoding(argument) if array.dtype.kind in "UST" else ""
         raise TypeError(f"{argument}: got dtype {array.dtype}, expected real numbers{text}")
     return array
 
 
+def _refuse_times(argument: str, value: Any) -> None:
+    """Raise TypeError for a frame of polars with dates or times, which would come as numbers of nanoseconds or the like."""
+    labels = _columns.labels_of(value)
+    for label, dtype in zip(labels, getattr(value, "dtypes", ()) if labels else (), strict=False):
+        if hasattr(dtype, "is_temporal") and dtype.is_temporal():
+            raise TypeError(f"{argument}: column {label!r}: got dtype {dtype}, expected real numbers")
+
+
 def _name_column(argument: str, value: Any) -> None:
-    """Raise TypeError for the column of a frame that holds something other than real numbers, if it can be found."""
-    for label in _columns.labels_of(value):
-        try:
-            column = value[label]
-        except Exception:  # whatever a library makes of it
-            return
-        numbers_of(f"{argument}: column {label!r}", column)
-
-
-def _encode(argument: str) -> str:
-    """Say how to make numbers of text."""
-    if argument.split()[-1] == "y":
-        labels = "np.unique(y, return_inverse=True)[1] makes labels of text"
-        return f"; {labels}, and fastnn.sklearn.MLPClassifier takes text itself"
-    return "; text must be encoded as numbers first"
+    """Raise TypeError for the column of a frame that holds something other than real numbers."""
+    labels = _columns.labels_of(value)
+    table: NDArray[Any] = np.asarray(value) if labels else np.empty(0)
+    if table.ndim == 2 and table.shape[1] == len(labels) and table.dtype.kind != "c":  # which makes all columns complex
+        for i, label in enumerate(labels):
+            _real(f"{argument}: column {label!r}", table[:, i])
 
 
 def _array_of(argument: str, value: Any) -> NDArray[Any]:
@@ -77,6 +74,7 @@ def _array_of(argument: str, value: Any) -> NDArray[Any]:
             raise ValueError(f"{argument}: got an array with masked elements, expected none; .filled() gives them values")
     elif hasattr(type(value), "__dlpack_device__"):
         return _handed_over(argument, value)
+    _refuse_times(argument, value)
     try:
         return np.asarray(value)
     except ValueError as error:
@@ -116,31 +114,18 @@ def _handed_over(argument: str, value: Any) -> NDArray[Any]:
 
 def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[np.float64]:
     """Return Python's numbers (fractions, decimals, large integers) as float64; NumPy would take None and text too."""
-    if array.ndim == 0:
-        _refuse_what_is_no_array(argument, array[()])
+    if array.ndim == 0 and not isinstance(array[()], str | bytes) and not hasattr(array[()], "__float__"):
+        value, way = array[()], _ways_out.other_object(array[()])
+        raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected an array of numbers{way}")
     for value in array.flat:
         complex_only = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
         if complex_only or isinstance(value, str | bytes) or not hasattr(value, "__float__"):
-            text = _encode(argument) if isinstance(value, str) else ""
+            text = _ways_out.encoding(argument) if isinstance(value, str) else ""
             raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected a real number{text}")
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{argument}: got objects that don't fit float64 ({error})") from error
-
-
-def _refuse_what_is_no_array(argument: str, value: Any) -> None:
-    """Raise TypeError for an object that NumPy takes for a single element, and that is no number."""
-    if hasattr(value, "__float__"):
-        return
-    way = ""
-    if isinstance(value, Iterator):
-        way = "; np.array(list(…)) makes one of what an iterator yields"
-    elif isinstance(value, Mapping):
-        way = "; np.column_stack(list(….values())) makes one of columns"
-    elif isinstance(value, Iterable):
-        way = "; np.array(list(…)) makes one of rows, np.concatenate(list(…)) of batches"
-    raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected an array of real numbers{way}")
 
 
 def real_array(argument: str, value: Any) -> NDArray[Any]:
@@ -166,23 +151,9 @@ def rows(argument: str, value: Any, n_columns: int, dtype: np.dtype[Any]) -> Row
     sparse = is_sparse(value)
     array = _sparse_rows(argument, value, dtype) if sparse else real_array(argument, value)
     if len(array.shape) != 2 or array.shape[1] != n_columns:
-        way = _other_shape(argument, array, n_columns)
+        way = _ways_out.other_shape(argument, array.shape, n_columns)
         raise ValueError(f"{argument}: got shape {array.shape}, expected (n, {n_columns}), a row for each sample{way}")
     return array
-
-
-def _other_shape(argument: str, array: Rows, n_columns: int) -> str:
-    """Say how to make rows of something in another shape, where one way suggests itself."""
-    name, shape = argument.split()[-1], array.shape
-    if shape == (n_columns,):
-        return f"; {name}[None] makes one row of it"
-    if len(shape) == 1 and n_columns == 1:
-        return f"; {name}[:, None] makes a column of it"
-    if len(shape) == 2 and shape[0] == n_columns:
-        return f"; {name}.T has it"
-    if len(shape) > 2 and math.prod(shape[1:]) == n_columns:
-        return f"; {name}.reshape(len({name}), -1) has it"
-    return ""
 
 
 def is_sparse(value: Any) -> bool:
@@ -258,51 +229,21 @@ def targets(
     if loss.takes_labels and array.ndim == 1 and array.dtype.kind in "biu" and (array != 1).any():
         binary = "'binary_cross_entropy' with output_activation='sigmoid'"
         raise ValueError(f"{argument}: got labels for one output, expected an output for each class, or loss {binary}")
+    given = array.shape
     if array.ndim == 1 and n_out == 1:
         array = array[:, None]
     if array.shape != (n_rows, n_out):
-        way = _other_targets(argument, array, n_rows, n_out)
+        way = _ways_out.other_targets(argument, array, n_rows, n_out)
         expected = f"{shapes} for the {n_rows} rows of X and loss {loss.name!r}"
-        raise ValueError(f"{argument}: got shape {np.shape(value)}, expected {expected}{way}")
+        raise ValueError(f"{argument}: got shape {given}, expected {expected}{way}")
     check_finite(argument, array, dtype)
     low, high = loss.domain
     if low > -np.inf and (array.min() < low or array.max() > high):
         interval = f"between {low} and {high}" if high < np.inf else f">= {low}"
-        way = _other_classes(array) if (low, high) == (0, 1) else ""
+        way = _ways_out.other_classes(array) if (low, high) == (0, 1) else ""
         between = f"{array.min()} to {array.max()}"
         raise ValueError(f"{argument}: got values from {between}, expected {interval} for {loss.name}{way}")
     return array, False
-
-
-def _other_classes(array: NDArray[Any]) -> str:
-    """Say what to do about classes that are not 0 and 1."""
-    if (np.abs(array) == 1).all():
-        return "; (y + 1) / 2 makes 0 and 1 of -1 and 1"
-    return "; labels of more than two classes go with loss='cross_entropy'" if (array == np.floor(array)).all() else ""
-
-
-def _other_targets(argument: str, array: NDArray[Any], n_rows: int, n_out: int) -> str:
-    """Say what to do about targets in another shape, where something suggests itself."""
-    name, flat = argument.split()[-1], array.shape in ((n_rows,), (n_rows, 1))
-    if n_rows == 1 and array.shape == (n_out,):
-        return f"; {name}[None] makes one row of it"
-    if array.shape == (n_out, n_rows):
-        return f"; {name}.T has it"
-    if flat and n_out > 1 and (array == np.floor(array)).all():
-        return "; labels of classes go with loss='cross_entropy' and output_activation='softmax'"
-    if flat and n_out > 1:
-        return f"; the model has {n_out} outputs, its layer_sizes end in {n_out}"
-    if array.ndim == 2 and len(array) == n_rows:
-        k = array.shape[1]
-        classes = (
-            "; one-hot rows go with an output for each class and loss='cross_entropy', or y.argmax(axis=1) with one output"
-        )
-        return classes if _one_hot(array) else f"; layer_sizes ending in {k} make a model with {k} outputs"
-    return ""
-
-
-def _one_hot(array: NDArray[Any]) -> bool:
-    return bool(((array == 0) | (array == 1)).all() and (array.sum(axis=1) == 1).all())
 
 
 def _labels(argument: str, array: NDArray[Any], n_rows: int, n_classes: int) -> NDArray[Any]:

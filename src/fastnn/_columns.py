@@ -67,7 +67,8 @@ def check_same(argument: str, names: Names | None, expected: Names | None) -> No
 
 def _order(names: Names, expected: Names) -> str:
     """Say where the order differs first; the names are the same, but one may stand twice."""
-    place = next((i for i, (got, wanted) in enumerate(zip(names, expected, strict=False)) if got != wanted), len(expected))
+    shorter = min(len(names), len(expected))
+    place = next((i for i in range(shorter) if names[i] != expected[i]), shorter)
     got, wanted = (repr(some[place]) if place < len(some) else "none" for some in (names, expected))
     return f"another order, with {got} as column {place} instead of {wanted}"
 
