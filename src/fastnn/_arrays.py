@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -60,10 +61,17 @@ def _refuse_times(argument: str, value: Any) -> None:
 def _name_column(argument: str, value: Any) -> None:
     """Raise TypeError for the column of a frame that holds something other than real numbers."""
     labels = _columns.labels_of(value)
-    table: NDArray[Any] = np.asarray(value) if labels else np.empty(0)
-    if table.ndim == 2 and table.shape[1] == len(labels) and table.dtype.kind != "c":  # which makes all columns complex
-        for i, label in enumerate(labels):
-            _real(f"{argument}: column {label!r}", table[:, i])
+    if not labels:
+        return
+    columns: Sequence[NDArray[Any]] = ()
+    try:
+        table = np.asarray(value)
+        if table.ndim == 2 and table.shape[1] == len(labels) and table.dtype.kind != "c":  # which makes all columns complex
+            columns = list(table.T)
+    except (TypeError, ValueError):  # the columns have no type in common
+        columns = [np.asarray(value[label]) for label in labels]
+    for label, column in zip(labels, columns, strict=False):
+        _real(f"{argument}: column {label!r}", column)
 
 
 def _array_of(argument: str, value: Any) -> NDArray[Any]:
