@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Never
 
 import numpy as np
@@ -29,20 +30,6 @@ from fastnn.optimizers import Adam, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
 
 _OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "lazy_updates", "n_threads")
-
-
-class _Busy:
-    """Holds a stepper for the time of a block; `contextlib` would take a tenth of a small network's step."""
-
-    def __init__(self, stepper: _core.Stepper) -> None:
-        self._stepper = stepper
-
-    def __enter__(self) -> None:
-        if not self._stepper.acquire():
-            raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
-
-    def __exit__(self, *error: object) -> None:
-        self._stepper.release()
 
 
 class Trainer:
@@ -247,9 +234,16 @@ class Trainer:
         sizes = self.model.layer_sizes
         return self._stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)
 
-    def _busy(self) -> _Busy:
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
         """Let one run at a time have moments and random state."""
-        return _Busy(self._stepper)
+        stepper = self._stepper
+        if not stepper.acquire():
+            raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")
+        try:
+            yield
+        finally:
+            stepper.release()
 
     # ---- Its preparation ----
 
