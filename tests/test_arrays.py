@@ -184,7 +184,7 @@ def test_fuzz(case):
     np.testing.assert_allclose(model.predict(given_X), reference.forward(*network, X)[-1][1], **near)
     value, of_weights, _ = reference.loss_and_gradient(*network, X, y, loss, weight)
     assert calls[0]() == pytest.approx(value, rel=near["rtol"], abs=near["atol"])
-    scale = max(np.abs(g).max() for g in of_weights) + 1e-30
+    scale = max(1e-3, *(np.abs(g).max() for g in of_weights))  # gradients that cancel leave rounding errors
     for got, wanted in zip(calls[1]()[1][::2], of_weights, strict=True):
         np.testing.assert_allclose(got / scale, wanted / scale, **near)
     assert calls[2]().shape == X.shape

@@ -107,7 +107,6 @@ WRONG_LABELS = {
     "negative": ([0, 1, -1, 0, 1, 0, 0, 1, 0, 1], ValueError, "y: got label -1 at row 2"),
     "very large": (np.full(10, 2**64 - 1, np.uint64), ValueError, "y: got label 18446744073709551615 at row 0"),
     "real": (np.zeros(10), TypeError, "y: got labels of dtype float64, expected integers"),
-    "bool": (np.zeros(10, bool), TypeError, "y: got labels of dtype bool"),
     "few": (np.zeros(9, int), ValueError, "y: got 9 labels for the 10 rows of X"),
     "above one": (np.full((10, 2), 1.5), ValueError, "y: got values from 1.5 to 1.5, expected between 0 and 1"),
     "below zero": (np.full((10, 2), -0.5), ValueError, "y: got values from -0.5"),

@@ -68,7 +68,7 @@ def test_a_schedule_stays_as_it_is(optimizer):
 @pytest.mark.parametrize("wrong", [-1e-9, math.nan, math.inf, -math.inf, 10**400])
 @pytest.mark.parametrize(("optimizer", "field"), BELOW_ONE + POSITIVE + NOT_NEGATIVE)
 def test_wrong_values(optimizer, field, wrong):
-    with pytest.raises(ValueError, match=rf"^{field}: got {wrong!r}, expected a finite number >=? 0"):
+    with pytest.raises(ValueError, match=rf"^{field}: got {str(wrong)[:100]}.*, expected a finite number >=? 0"):
         optimizer(**{field: wrong})
 
 

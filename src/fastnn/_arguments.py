@@ -9,17 +9,17 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn import _custom
+from fastnn import _custom, _spellings
 from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation, check_names
-from fastnn._scalars import integer, real
-from fastnn.losses import CustomLoss, Loss
+from fastnn._scalars import integer, real, shown
+from fastnn.losses import LOSSES, CustomLoss, Loss
 from fastnn.losses import resolve as resolve_loss
 
 Activation: TypeAlias = str | CustomActivation
 
 OUTPUT_ONLY = ("softmax", "exp")
-_OR_CUSTOM = "; or what fastnn.jit.activation makes, or its name"
+_OR_CUSTOM = ", or what fastnn.jit.activation makes of a function and its derivative"
 _MOST_ELEMENTS = 2**43
 
 
@@ -40,8 +40,10 @@ def native_loss(loss: str | Loss, output_activation: Any) -> NativeLoss:
     resolved = resolve_loss(loss)
     if resolved.links and output_activation not in resolved.links:
         expected = " or ".join(repr(link) for link in resolved.links)
+        pair = next((name for name, other in LOSSES.items() if output_activation in other.links), "mse")
         raise ValueError(
-            f"loss: got {resolved.name!r} for a model with output_activation={output_activation!r}, expected {expected}"
+            f"loss: got {resolved.name!r} for a model with output_activation={output_activation!r}, expected {expected}; "
+            f"{output_activation!r} goes with loss {pair!r}"
         )
     custom = resolved if isinstance(resolved, CustomLoss) else None
     return NativeLoss(resolved.name, resolved.parameter, bool(resolved.links), resolved.per_row, custom=custom)
@@ -50,9 +52,11 @@ def native_loss(loss: str | Loss, output_activation: Any) -> NativeLoss:
 def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
     """Return the sizes as a tuple of int."""
     try:
+        if isinstance(layer_sizes, str):
+            raise TypeError("text has no sizes")
         sizes = tuple(layer_sizes)
     except TypeError:
-        raise TypeError(f"layer_sizes: got {layer_sizes!r}, expected (n_in, hidden…, n_out)") from None
+        raise TypeError(f"layer_sizes: got {shown(layer_sizes)}, expected (n_in, hidden…, n_out)") from None
     if not 2 <= len(sizes) <= 65:
         raise ValueError(f"layer_sizes: got {len(sizes)} sizes, expected 2 to 65: (n_in, hidden…, n_out)")
     sizes = tuple(integer("layer_sizes", size, low=1, high=2**31 - 1) for size in sizes)
@@ -78,9 +82,16 @@ def _activation(argument: str, given: Activation, allowed: Sequence[str]) -> Act
         return given
     if isinstance(given, str) and given in _custom.ACTIVATIONS:
         return _custom.ACTIVATIONS[given]
-    if given not in allowed:
-        raise ValueError(f"{argument}: got {given!r}, expected one of {', '.join(allowed)}{_OR_CUSTOM}")
-    return given
+    if isinstance(given, str) and given in allowed:
+        return given
+    expected = f"expected one of {', '.join(allowed)}{_OR_CUSTOM}"
+    if isinstance(given, str):
+        output_only = f"; {given} is for the output layer alone" if given in _core.ACTIVATIONS else ""
+        meant = output_only or _spellings.named_here(given, allowed, _spellings.ACTIVATIONS)
+        raise ValueError(f"{argument}: got {given!r}, {expected}{meant}")
+    kind = type(given).__name__
+    meant = _spellings.named_here(getattr(given, "__name__", kind), allowed, _spellings.ACTIVATIONS, similar=False)
+    raise TypeError(f"{argument}: got {shown(given)} of type {kind}, {expected}{meant}")
 
 
 def _hidden_activations(activation: Activation | Sequence[Activation], n_hidden: int) -> tuple[Activation, ...]:
@@ -93,7 +104,7 @@ def _hidden_activations(activation: Activation | Sequence[Activation], n_hidden:
         if len(given) != n_hidden:
             raise ValueError(f"activation: got {len(given)} of them, expected {n_hidden}: one a hidden layer")
     else:
-        raise TypeError(f"activation: got {activation!r}, expected a name or a list with one a hidden layer{_OR_CUSTOM}")
+        given, count = (activation,), n_hidden or 1
     return tuple(_activation("activation", each, allowed) for each in given) * count
 
 

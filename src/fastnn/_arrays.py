@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _columns, _ways_out
 from fastnn._backend import core as _core
-from fastnn._scalars import integer
+from fastnn._scalars import integer, shown
 from fastnn.losses import Loss
 
 Rows: TypeAlias = NDArray[Any] | _core.SparseRows
@@ -30,12 +32,46 @@ def numbers_of(argument: str, value: Any) -> NDArray[Any]:
     ValueError
         If it is a list of lists of unequal lengths, or has masked elements.
     """
-    array = value if type(value) is np.ndarray else _array_of(argument, value)
+    if type(value) is np.ndarray:
+        return value if value.dtype.kind in "fiub" else _real(argument, value)
+    try:
+        return _real(argument, _array_of(argument, value))
+    except TypeError:
+        _name_column(argument, value)
+        raise
+
+
+def _real(argument: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind == "O":
         array = _from_objects(argument, array)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{argument}: got dtype {array.dtype}, expected real numbers")
+        text = _ways_out.encoding(argument) if array.dtype.kind in "UST" else ""
+        raise TypeError(f"{argument}: got dtype {array.dtype}, expected real numbers{text}")
     return array
+
+
+def _refuse_times(argument: str, value: Any) -> None:
+    """Raise TypeError for a frame of polars with dates or times, which would come as numbers of nanoseconds or the like."""
+    labels = _columns.labels_of(value)
+    for label, dtype in zip(labels, getattr(value, "dtypes", ()) if labels else (), strict=False):
+        if hasattr(dtype, "is_temporal") and dtype.is_temporal():
+            raise TypeError(f"{argument}: column {label!r}: got dtype {dtype}, expected real numbers")
+
+
+def _name_column(argument: str, value: Any) -> None:
+    """Raise TypeError for the column of a frame that holds something other than real numbers."""
+    labels = _columns.labels_of(value)
+    if not labels:
+        return
+    columns: Sequence[NDArray[Any]] = ()
+    try:
+        table = np.asarray(value)
+        if table.ndim == 2 and table.shape[1] == len(labels) and table.dtype.kind != "c":  # which makes all columns complex
+            columns = list(table.T)
+    except (TypeError, ValueError):  # the columns have no type in common
+        columns = [np.asarray(value[label]) for label in labels]
+    for label, column in zip(labels, columns, strict=False):
+        _real(f"{argument}: column {label!r}", column)
 
 
 def _array_of(argument: str, value: Any) -> NDArray[Any]:
@@ -46,10 +82,14 @@ def _array_of(argument: str, value: Any) -> NDArray[Any]:
             raise ValueError(f"{argument}: got an array with masked elements, expected none; .filled() gives them values")
     elif hasattr(type(value), "__dlpack_device__"):
         return _handed_over(argument, value)
+    _refuse_times(argument, value)
     try:
         return np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{argument}: {error}") from None
+        pair = "; give X and y as two arguments" if isinstance(value, tuple) else ""
+        raise ValueError(
+            f"{argument}: got a {type(value).__name__} of unequal shapes ({error}), expected an array{pair}"
+        ) from None
     except (RuntimeError, TypeError) as error:  # of a list's elements
         raise TypeError(f"{argument}: {error}") from error
 
@@ -82,10 +122,14 @@ def _handed_over(argument: str, value: Any) -> NDArray[Any]:
 
 def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[np.float64]:
     """Return Python's numbers (fractions, decimals, large integers) as float64; NumPy would take None and text too."""
+    if array.ndim == 0 and not isinstance(array[()], str | bytes) and not hasattr(array[()], "__float__"):
+        value, way = array[()], _ways_out.other_object(array[()])
+        raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected an array of numbers{way}")
     for value in array.flat:
         complex_only = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
         if complex_only or isinstance(value, str | bytes) or not hasattr(value, "__float__"):
-            raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected a real number")
+            text = _ways_out.encoding(argument) if isinstance(value, str) else ""
+            raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected a real number{text}")
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -115,7 +159,8 @@ def rows(argument: str, value: Any, n_columns: int, dtype: np.dtype[Any]) -> Row
     sparse = is_sparse(value)
     array = _sparse_rows(argument, value, dtype) if sparse else real_array(argument, value)
     if len(array.shape) != 2 or array.shape[1] != n_columns:
-        raise ValueError(f"{argument}: got shape {array.shape}, expected (n, {n_columns}), a row for each sample")
+        way = _ways_out.other_shape(argument, array.shape, n_columns)
+        raise ValueError(f"{argument}: got shape {array.shape}, expected (n, {n_columns}), a row for each sample{way}")
     return array
 
 
@@ -189,28 +234,45 @@ def targets(
     if loss.takes_labels and n_out > 1 and (array.ndim == 1 or array.shape[1:] == (1,)):
         return _labels(argument, array, n_rows, n_out), True
     shapes = f"({n_rows}, {n_out})" + (f" or ({n_rows},)" if n_out == 1 else "")
+    if loss.takes_labels and array.ndim == 1 and array.dtype.kind in "biu" and (array != 1).any():
+        binary = "'binary_cross_entropy' with output_activation='sigmoid'"
+        raise ValueError(f"{argument}: got labels for one output, expected an output for each class, or loss {binary}")
+    given = array.shape
     if array.ndim == 1 and n_out == 1:
         array = array[:, None]
     if array.shape != (n_rows, n_out):
-        raise ValueError(f"{argument}: got shape {array.shape}, expected {shapes} for the {n_rows} rows of X")
+        way = _ways_out.other_targets(argument, array, n_rows, n_out)
+        expected = f"{shapes} for the {n_rows} rows of X and loss {loss.name!r}"
+        raise ValueError(f"{argument}: got shape {given}, expected {expected}{way}")
     check_finite(argument, array, dtype)
     low, high = loss.domain
     if low > -np.inf and (array.min() < low or array.max() > high):
         interval = f"between {low} and {high}" if high < np.inf else f">= {low}"
-        raise ValueError(f"{argument}: got values from {array.min()} to {array.max()}, expected {interval} for {loss.name}")
+        way = _ways_out.other_classes(array) if (low, high) == (0, 1) else ""
+        between = f"{array.min()} to {array.max()}"
+        raise ValueError(f"{argument}: got values from {between}, expected {interval} for {loss.name}{way}")
     return array, False
 
 
 def _labels(argument: str, array: NDArray[Any], n_rows: int, n_classes: int) -> NDArray[Any]:
+    if array.dtype.kind == "b":
+        array = array.astype(np.uint8)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{argument}: got labels of dtype {array.dtype}, expected integers")
+        real = (array != np.floor(array)).any()
+        way = "real targets go with loss='mse'" if real else f"{argument.split()[-1]}.astype(int) makes them"
+        raise TypeError(f"{argument}: got labels of dtype {array.dtype}, expected integers; {way}")
     array = array.reshape(-1)
     if len(array) != n_rows:
         raise ValueError(f"{argument}: got {len(array)} labels for the {n_rows} rows of X")
     wrong = (array < 0) | (array >= n_classes)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise ValueError(f"{argument}: got label {array[row]} at row {row}, expected 0 to {n_classes - 1}")
+        way = (
+            "np.unique(y, return_inverse=True)[1] numbers them so"
+            if len(np.unique(array)) <= n_classes
+            else (f"the model has {n_classes} outputs, one for each class")
+        )
+        raise ValueError(f"{argument}: got label {array[row]} at row {row}, expected 0 to {n_classes - 1}; {way}")
     return array
 
 
@@ -238,4 +300,6 @@ def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64
 
 def thread_count(value: Any) -> int | None:
     """Return a number of threads, None to let the work decide."""
-    return None if value is None else min(integer("n_threads", value, low=1), 1024)
+    if value is None:
+        return None
+    return min(integer("n_threads", value, low=1, way="; None leaves the number to fastnn"), 1024)

@@ -13,6 +13,7 @@ from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, rates
+from fastnn._scalars import shown
 
 if TYPE_CHECKING:
     from fastnn._core import Run
@@ -106,14 +107,14 @@ _SIGNATURES = "on_train_begin, on_epoch_end and on_train_end, all with (trainer,
 def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
     """Return all that is to be told of epochs: callbacks, and a progress bar where one is wanted."""
     if not isinstance(callbacks, Sequence):
-        raise TypeError(f"callbacks: got {callbacks!r}, expected a list of callbacks")
+        raise TypeError(f"callbacks: got {shown(callbacks)}, expected a list of callbacks, such as [EarlyStopping()]")
     watchers = list(callbacks)
     for callback in watchers:
         _check_callback(callback)
     if isinstance(progress, ProgressBar):
         watchers.append(progress)
     elif progress is not None and not isinstance(progress, bool | np.bool_):
-        raise TypeError(f"progress: got {progress!r}, expected True, False or a fastnn.callbacks.ProgressBar(…)")
+        raise TypeError(f"progress: got {shown(progress)}, expected True, False or a fastnn.callbacks.ProgressBar(…)")
     elif progress:
         watchers.append(ProgressBar())
     return watchers

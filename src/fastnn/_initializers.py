@@ -21,6 +21,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _spellings
+
 _Weights: TypeAlias = NDArray[np.float64]
 _Draw: TypeAlias = "Callable[[int, int, np.random.Generator], _Weights]"
 
@@ -66,7 +68,8 @@ def check_init(init: object) -> None:
     if not isinstance(init, str):
         raise TypeError(f"init: got {init!r} of type {type(init).__name__}, expected one of {names}")
     if init != "auto" and init not in INITIALIZERS:
-        raise ValueError(f"init: got {init!r}, expected one of {names}")
+        meant = _spellings.named_here(init, ("auto", *INITIALIZERS), _spellings.INITIALIZERS)
+        raise ValueError(f"init: got {init!r}, expected one of {names}{meant}")
 
 
 def _by_activation(init: str, activation: object) -> str:

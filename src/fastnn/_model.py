@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import _arguments, _arrays, _custom, _files, _random, _state
+from fastnn import _arguments, _arrays, _columns, _custom, _files, _random, _state
 from fastnn._arguments import Activation
 from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
+from fastnn._options import explained, refusal, without_unknown
+from fastnn._progress import ProgressBar
 from fastnn._views import Views
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
@@ -69,6 +71,8 @@ class MLP:
         the lists, or to the whole attribute: ``model.weights[0] = W`` copies W, whose shape must be the same.
     parameters : list of ndarray
         Both interleaved, ``[W1, b1, W2, b2, …]``.
+    feature_names : tuple of str or None
+        Names of the columns of the first frame that the model was trained on.
 
     Raises
     ------
@@ -96,6 +100,9 @@ class MLP:
     array([0., 1., 1., 0.], dtype=float32)
     """
 
+    _feature_names: _columns.Names | None = None
+
+    @explained
     def __init__(
         self,
         layer_sizes: Sequence[int],
@@ -199,6 +206,36 @@ class MLP:
             start += p.size
 
     @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Names of the inputs, or None; a frame with other columns, or in another order, is refused.
+
+        The first frame (pandas, polars, PyArrow…) that the model is trained on gives its columns' names, if all of them
+        are text. Files and copies keep them. Arrays have no names and are taken as they are. Assign a list of names, or
+        None before training on a frame with other columns.
+
+        Examples
+        --------
+        >>> model = MLP((2, 3, 1))
+        >>> model.feature_names = ["age", "height"]
+        >>> model.feature_names
+        ('age', 'height')
+        """
+        return self._feature_names
+
+    @feature_names.setter
+    def feature_names(self, names: Sequence[str] | None) -> None:
+        self._feature_names = _columns.checked_names("feature_names", names, self.layer_sizes[0])
+
+    def _check_columns(self, argument: str, X: Any) -> None:
+        """Raise ValueError if X is a frame whose columns are not those that the model was trained on."""
+        _columns.check_same(argument, _columns.names_of(argument, X), self._feature_names)
+
+    def _learn_columns(self, X: Any) -> None:
+        """Keep the names of the columns that the model is trained on, if there are any and it has none yet."""
+        if self._feature_names is None:
+            self._feature_names = _columns.names_of("X", X)
+
+    @property
     def _native_model(self) -> tuple[int, int, int]:
         """What compiled code holds of a model: where it is, and its numbers of inputs and outputs."""
         return self._native_handle[0]
@@ -211,7 +248,10 @@ class MLP:
 
     # ---- What it computes ----
 
-    def predict(self, X: ArrayLike, *, out: NDArray[Any] | None = None, n_threads: int | None = None) -> NDArray[Any]:
+    @without_unknown
+    def predict(
+        self, X: ArrayLike, *, out: NDArray[Any] | None = None, n_threads: int | None = None, **unknown: Never
+    ) -> NDArray[Any]:
         """Return the outputs for rows of inputs, or for one.
 
         Parameters
@@ -237,8 +277,11 @@ class MLP:
         >>> MLP((3, 4, 2)).predict([[1, 2, 3]]).shape
         (1, 2)
         """
+        if unknown:
+            raise refusal(MLP.predict, (self,), unknown)
         if type(X) is np.ndarray and out is None and n_threads is None and _core.readable(X):
             return self._network.predict(X)
+        self._check_columns("X", X)
         threads = _arrays.thread_count(n_threads)
         inputs = (
             _arrays.rows("X", X, self.layer_sizes[0], self.dtype) if _arrays.is_sparse(X) else _arrays.real_array("X", X)
@@ -256,10 +299,13 @@ class MLP:
 
     __call__ = predict
 
+    @explained
     def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
         """Return what every hidden layer passes on: arrays (n, units)."""
+        self._check_columns("X", X)
         return self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0], self.dtype))[:-1]
 
+    @explained
     def loss(self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None) -> float:
         """Return the loss of the predictions, without dropout.
 
@@ -281,6 +327,7 @@ class MLP:
         """
         return self._network.gradient(*self._loss_arguments(X, y, loss, sample_weight))
 
+    @explained
     def gradient(
         self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
     ) -> tuple[float, list[NDArray[Any]]]:
@@ -291,6 +338,7 @@ class MLP:
         pairs = zip(*self._network.views(storage), strict=True)
         return value, [np.ascontiguousarray(g) for pair in pairs for g in pair]
 
+    @explained
     def input_gradient(
         self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
     ) -> NDArray[Any]:
@@ -306,6 +354,7 @@ class MLP:
         n_in, n_out = self.layer_sizes[0], self.layer_sizes[-1]
         loss = resolve_loss(loss)
         native = _arguments.native_loss(loss, self.activations[-1])
+        self._check_columns("X", X)
         inputs = _arrays.training_rows("X", X, n_in, self.dtype)
         target, labels = _arrays.targets("y", y, len(inputs), n_out, loss, self.dtype)
         weight = _arrays.sample_weights("sample_weight", sample_weight, len(inputs))
@@ -313,6 +362,7 @@ class MLP:
 
     # ---- Training and keeping ----
 
+    @explained
     def fit(
         self,
         X: ArrayLike,
@@ -322,21 +372,72 @@ class MLP:
         optimizer: str | Optimizer | None = None,
         epochs: int = 1,
         batch_size: int = 32,
+        shuffle: bool = True,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        lazy_updates: bool = False,
+        random_state: Any = None,
+        n_threads: int | None = None,
         sample_weight: ArrayLike | None = None,
         validation_data: tuple[Any, ...] | None = None,
         callbacks: Sequence[Any] = (),
-        progress: Any = None,
-        **trainer_options: Any,
+        progress: bool | ProgressBar | None = None,
     ) -> History:
-        """Train the model: `Trainer(self, …).run(X, y, …)`.
+        """Train the model from its present weights: ``Trainer(self, …).run(X, y, …)``.
 
-        Every parameter of `Trainer` and of `Trainer.run` can be given by name. A trainer of one's own keeps the
-        optimizer's state from one run to the next; this one is new each time.
+        A trainer of one's own keeps the optimizer's state from one run to the next; this one is new each time.
+
+        Parameters
+        ----------
+        X : array-like, data frame or sparse matrix, shape (n, n_in)
+            Inputs of any real dtype. The names of a frame's columns are kept, see `feature_names`.
+        y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
+            Targets, row by row; the index of a Series or frame is not looked at.
+        loss : str or Loss, default "mse"
+            mse, mae, huber and quantile go with every output activation, poisson with "exp", binary_cross_entropy with
+            "sigmoid", cross_entropy (for labels, too) with "softmax"; these three also with "identity". See
+            `fastnn.losses`.
+        optimizer : str or Optimizer, default Adam()
+            See `fastnn.optimizers`; it has the learning rate: ``Adam(learning_rate=0.01)``.
+        epochs : int, default 1
+            Passes over all rows.
+        batch_size : int, default 32
+            Rows of a step; the last batch of an epoch may be shorter.
+        shuffle : bool, default True
+            Take the rows in a new order in every epoch.
+        l1, l2 : float, default 0.0
+            Penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` over all weights, no biases.
+        clip_norm, clip_value : float, optional
+            The gradient of all parameters is scaled down to this norm; before, each element is cut to ±clip_value.
+        lazy_updates : bool, default False
+            Leave the weights of features alone that are zero in all rows of a batch of sparse inputs; see `Trainer`.
+        random_state : int, numpy.random.Generator or other seed, optional
+            For shuffling and dropout; the model's own generator goes on if not given.
+        n_threads : int, optional
+            As many as pay, if not given. Results are the same to the last bit.
+        sample_weight : array-like, shape (n,), optional
+            Weights of the rows in a batch's mean.
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
+            Its loss after each epoch, without penalties and dropout, is the history's "val_loss".
+        callbacks : sequence, default ()
+            Objects with ``on_epoch_end(trainer, history)``; see `fastnn.callbacks`.
+        progress : bool or ProgressBar, optional
+            True shows a bar on the standard error stream.
 
         Returns
         -------
         History
-            Losses, learning rates and seconds, one value an epoch.
+            Losses, learning rates and seconds, one value per epoch.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or value, before anything has changed. NaN and infinity are
+            named by row and column.
+        DivergedError
+            If the loss is no longer finite. Parameters are restored to the last finite epoch.
 
         Examples
         --------
@@ -347,7 +448,20 @@ class MLP:
         """
         from fastnn._trainer import Trainer
 
-        trainer = Trainer(self, loss, optimizer, batch_size=batch_size, **trainer_options)
+        trainer = Trainer(
+            self,
+            loss,
+            optimizer,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            l1=l1,
+            l2=l2,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+            lazy_updates=lazy_updates,
+            random_state=random_state,
+            n_threads=n_threads,
+        )
         return trainer.run(
             X,
             y,
@@ -358,11 +472,13 @@ class MLP:
             progress=progress,
         )
 
+    @explained
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file: parameters, and the architecture in its metadata."""
         _files.write(path, "model", {"model": self._config()}, self._arrays())
 
     @classmethod
+    @explained
     def load(cls, path: str | os.PathLike[str], *, custom_activations: Sequence[CustomActivation] = ()) -> MLP:
         """Read a model that `save` wrote, or that of a trainer's file.
 
@@ -391,6 +507,7 @@ class MLP:
             "activations": [a.name if isinstance(a, CustomActivation) else a for a in self.activations],
             "dropout": self.dropout,
             "dtype": self.dtype.name,
+            "feature_names": self._feature_names,
             "rng": _random.state_of(self._rng),
         }
 
@@ -408,6 +525,7 @@ class MLP:
         model = cls.__new__(cls)
         MLP.__init__(model, sizes, hidden, output, init="zeros", random_state=0, **options)
         model._rng = _random.from_state(config["rng"])
+        model.feature_names = config.get("feature_names")  # which files of older versions lack
         _files.fill(arrays, model._network.weights, model._network.biases)
         return model
 

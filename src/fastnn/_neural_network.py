@@ -91,6 +91,7 @@ class NeuralNetwork:
 
     def forward(self, X: ArrayLike) -> _Array:
         """Return the outputs (n, output_size) for inputs (n, input_size)."""
+        self._model._check_columns("X", X)
         rows = np.atleast_2d(np.asarray(X))
         (self.h1,) = self._model.hidden_activations(rows)
         self.y_pred = self._model.predict(rows)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, TextIO
 
 from fastnn._history import History
 from fastnn._scalars import Checked
+from fastnn._options import explained
 
 _TERMINAL_INTERVAL = 0.1  # seconds between redraws
 _FILE_INTERVAL = 5.0  # seconds between lines in a file
@@ -44,6 +45,7 @@ class ProgressBar(Checked):
 
     _checks: ClassVar = {"file": _file}
 
+    @explained
     def __init__(self, file: TextIO | None = None) -> None:
         self.file = file
         self._start: float | None = None

@@ -10,6 +10,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+# Characters of a value that a message shows.
+_MOST_SHOWN = 120
+
+
+def shown(value: object) -> str:
+    """Return the value as messages show it: its repr on one line, cut short."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of a user's class, or of an integer with thousands of digits
+        return f"one that can't be shown, of type {type(value).__name__}"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
 
 def real(
     argument: str,
@@ -47,7 +59,7 @@ def real(
         return "a finite number" + _interval(low, high, exclude_low, exclude_high)
 
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected {expected()}")
+        raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected {expected()}")
     try:
         number = float(value)
     except OverflowError:
@@ -55,27 +67,27 @@ def real(
     inside = low < number if exclude_low else low <= number
     inside = inside and (number < high if exclude_high else number <= high)
     if not inside or not math.isfinite(number):
-        raise ValueError(f"{argument}: got {value!r}, expected {expected()}")
+        raise ValueError(f"{argument}: got {shown(value)}, expected {expected()}")
     return number
 
 
-def integer(argument: str, value: object, *, low: int, high: int = 2**40) -> int:
-    """Return `value` as a Python int from `low` to `high`, or say what is wrong with it."""
-    expected = f"an integer >= {low}"
+def integer(argument: str, value: object, *, low: int, high: int = 2**40, way: str = "") -> int:
+    """Return `value` as a Python int from `low` to `high`, or say what is wrong with it, and the way out."""
+    expected = f"an integer >= {low}{way}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected {expected}")
+        raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected {expected}")
     number = operator.index(value)
     if number > high:
-        raise ValueError(f"{argument}: got {value!r}, expected at most {high}")
+        raise ValueError(f"{argument}: got {shown(value)}, expected at most {high}")
     if number < low:
-        raise ValueError(f"{argument}: got {value!r}, expected {expected}")
+        raise ValueError(f"{argument}: got {shown(value)}, expected {expected}")
     return number
 
 
 def flag(argument: str, value: object) -> bool:
     """Return `value` as a Python bool, or say that it is none."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{argument}: got {value!r}, expected True or False")
+        raise TypeError(f"{argument}: got {shown(value)}, expected True or False")
     return bool(value)
 
 

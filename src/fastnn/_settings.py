@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -51,7 +52,7 @@ CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
     {
         "loss": lambda _, value: resolve_loss(value),
         "optimizer": lambda _, value: Adam() if value is None else resolve_optimizer(value),
-        "batch_size": lambda name, value: integer(name, value, low=1),
+        "batch_size": partial(integer, low=1, way="; len(X) makes one batch of all rows"),
         "shuffle": flag,
         "l1": lambda name, value: real(name, value, low=0.0),
         "l2": lambda name, value: real(name, value, low=0.0),

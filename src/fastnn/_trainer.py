@@ -6,12 +6,12 @@ import dataclasses
 import functools
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arrays, _custom, _files, _random
+from fastnn import _arrays, _columns, _custom, _files, _random
 from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
 from fastnn._describe import described, from_description
@@ -19,6 +19,8 @@ from fastnn._epochs import advance, check_watchers, notify, notify_end
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
+from fastnn._options import explained, refusal, without_unknown
+from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, rates
 from fastnn._scalars import integer
 from fastnn._settings import CHECKS, OPTIONS, Configured
@@ -82,6 +84,7 @@ class Trainer(Configured):
     >>> trainer.l2 = 0.001  # from the next step on
     """
 
+    @explained
     def __init__(
         self,
         model: MLP,
@@ -146,6 +149,7 @@ class Trainer(Configured):
     def random_state(self, value: Any) -> None:
         self._rng = self.model._rng if value is None else value
 
+    @explained
     def run(
         self,
         X: ArrayLike,
@@ -155,7 +159,7 @@ class Trainer(Configured):
         sample_weight: ArrayLike | None = None,
         validation_data: tuple[Any, ...] | None = None,
         callbacks: Sequence[Any] = (),
-        progress: Any = None,
+        progress: bool | ProgressBar | None = None,
     ) -> History:
         """Train for a number of epochs.
 
@@ -200,11 +204,15 @@ class Trainer(Configured):
             )
         data = self._data(X, y, sample_weight)
         validation = self._validation(validation_data)
+        if validation_data is not None:
+            seen, trained = (_columns.names_of("validation_data X", frame) for frame in (validation_data[0], X))
+            _columns.check_same("validation_data X", seen, trained)
         watchers = check_watchers(callbacks, progress)
         history = History()
         stepper = self._acquire()
         try:
             self._epochs = epochs
+            self.model._learn_columns(X)
             run = self._new_run(data, epochs)
             self._running = True
             notify(watchers, "on_train_begin", self, history)
@@ -220,7 +228,8 @@ class Trainer(Configured):
                 stepper.release()
         return history
 
-    def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    @without_unknown
+    def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **unknown: Never) -> float:
         """Make one update on one batch, all rows of X, and return the loss before it.
 
         Raises
@@ -230,6 +239,8 @@ class Trainer(Configured):
         DivergedError
             If the loss is not finite; nothing has changed then.
         """
+        if unknown:
+            raise refusal(Trainer.step, (self,), unknown)
         inputs, target, labels, weight = self._data(X, y, sample_weight)
         stepper = self._acquire()
         try:
@@ -242,6 +253,8 @@ class Trainer(Configured):
                 if state is not None:
                     self._rng.bit_generator.state = state
                 raise DivergedError("loss or update of this batch is not finite; nothing was changed")
+            if type(X) is not np.ndarray:
+                self.model._learn_columns(X)
         finally:
             stepper.release()
         return loss
@@ -267,6 +280,8 @@ class Trainer(Configured):
         self, X: Any, y: Any, sample_weight: Any, prefix: str = ""
     ) -> tuple[_arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
         sizes, dtype = self.model.layer_sizes, self.model.dtype
+        if type(X) is not np.ndarray:
+            self.model._check_columns(f"{prefix}X", X)
         inputs = _arrays.training_rows(f"{prefix}X", X, sizes[0], dtype)
         target, labels = _arrays.targets(f"{prefix}y", y, len(inputs), sizes[-1], self.loss, dtype)
         return inputs, target, labels, _arrays.sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs))
@@ -275,7 +290,9 @@ class Trainer(Configured):
         if data is None:
             return None
         if not isinstance(data, tuple | list) or len(data) not in (2, 3):
-            raise TypeError(f"validation_data: got {type(data).__name__}, expected (X, y) or (X, y, sample_weight)")
+            way = "; fit() sets no rows apart itself" if isinstance(data, float) else ""
+            kind = type(data).__name__
+            raise TypeError(f"validation_data: got {kind}, expected (X, y) or (X, y, sample_weight){way}")
         X, y, weight = (*data, None)[:3]
         return (self._loss, *self._data(X, y, weight, prefix="validation_data "))
 
@@ -306,6 +323,7 @@ class Trainer(Configured):
 
     # ---- Keeping ----
 
+    @explained
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything that the next step depends on to a safetensors file, in place of an older one at once.
 
@@ -329,6 +347,7 @@ class Trainer(Configured):
         _files.write(path, "trainer", config, arrays)
 
     @classmethod
+    @explained
     def load(
         cls,
         path: str | os.PathLike[str],

@@ -20,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._history import History
+from fastnn._options import explained
 from fastnn._progress import ProgressBar
 from fastnn._scalars import Checked, flag, integer, real
 
 __all__ = ["Checkpoint", "EarlyStopping", "ProgressBar", "TimeLimit"]
+__dir__ = __all__.copy
 
 _EPOCH = re.compile(r"\{epoch(?::([^{}]*))?\}")
 
@@ -105,6 +107,7 @@ class EarlyStopping(Checked):
         "restore_best": flag,
     }
 
+    @explained
     def __init__(
         self, monitor: str | None = None, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:
@@ -189,6 +192,7 @@ class Checkpoint(Checked):
 
     _checks: ClassVar = {"path": _path, "every": partial(integer, low=1)}
 
+    @explained
     def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
         self.path = _path("path", path)
         self.every = every
@@ -223,6 +227,7 @@ class TimeLimit(Checked):
 
     _checks: ClassVar = {"seconds": partial(real, low=0.0, exclude_low=True)}
 
+    @explained
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._start: float | None = None

@@ -18,8 +18,9 @@ from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn import _custom
+from fastnn import _custom, _spellings
 from fastnn._lookup import resolve as _resolve
+from fastnn._options import explained_fields
 from fastnn._scalars import real
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Poisson",
     "Quantile",
 ]
+__dir__ = __all__.copy
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Loss:
         return 0.0
 
 
+@explained_fields
 @dataclass(frozen=True)
 class MSE(Loss):
     """Mean squared error: (p - y)**2.
@@ -86,6 +89,7 @@ class MSE(Loss):
     name: ClassVar[str] = "mse"
 
 
+@explained_fields
 @dataclass(frozen=True)
 class MAE(Loss):
     """Mean absolute error: abs(p - y), with gradient 0 where p = y.
@@ -99,6 +103,7 @@ class MAE(Loss):
     name: ClassVar[str] = "mae"
 
 
+@explained_fields
 @dataclass(frozen=True)
 class Huber(Loss):
     """Squared for small errors, linear for large ones, so that outliers pull less.
@@ -138,6 +143,7 @@ class Huber(Loss):
         return self.delta
 
 
+@explained_fields
 @dataclass(frozen=True)
 class Quantile(Loss):
     """Pinball loss, least when p is the `q`-quantile of y.
@@ -177,6 +183,7 @@ class Quantile(Loss):
         return self.q
 
 
+@explained_fields
 @dataclass(frozen=True)
 class Poisson(Loss):
     """Negative log likelihood of counts from the logarithm of their rate: exp(z) - y * z.
@@ -194,6 +201,7 @@ class Poisson(Loss):
     domain: ClassVar[tuple[float, float]] = (0, math.inf)
 
 
+@explained_fields
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
     """Negative log likelihood of independent yes-or-no targets, from logits.
@@ -212,6 +220,7 @@ class BinaryCrossEntropy(Loss):
     domain: ClassVar[tuple[float, float]] = (0, 1)
 
 
+@explained_fields
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
     """Negative log likelihood of one class a row, from logits; a mean over rows, not elements.
@@ -273,4 +282,12 @@ LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
 """The losses by name."""
 
 # From a name or a loss to a loss; private.
-resolve = partial(_resolve, "loss", Loss, LOSSES, defined=_custom.LOSSES)
+resolve = partial(
+    _resolve,
+    "loss",
+    Loss,
+    LOSSES,
+    spellings=_spellings.LOSSES,
+    defined=_custom.LOSSES,
+    custom=(CustomLoss, "fastnn.jit.loss makes one of a function and its gradient"),
+)

@@ -14,11 +14,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from fastnn import _spellings
 from fastnn._lookup import resolve as _resolve
+from fastnn._options import explained_fields
 from fastnn._rates import LearningRate, check_learning_rate
 from fastnn._scalars import real
 
 __all__ = ["OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSProp"]
+__dir__ = __all__.copy
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Optimizer:
         object.__setattr__(self, field, value)
 
 
+@explained_fields
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum if wanted.
@@ -95,6 +99,7 @@ class SGD(Optimizer):
             raise ValueError("nesterov: got True with momentum 0.0, expected momentum > 0")
 
 
+@explained_fields
 @dataclass(frozen=True)
 class AdaGrad(Optimizer):
     """Steps divided by the root of the sum of all squared gradients so far.
@@ -134,6 +139,7 @@ class AdaGrad(Optimizer):
         self._check("epsilon", exclude_low=True)
 
 
+@explained_fields
 @dataclass(frozen=True)
 class RMSProp(Optimizer):
     """Steps divided by the root of a running mean of squared gradients.
@@ -176,6 +182,7 @@ class RMSProp(Optimizer):
         self._check("epsilon", exclude_low=True)
 
 
+@explained_fields
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """Running means of the gradient and of its square, corrected for their start at zero.
@@ -221,6 +228,7 @@ class Adam(Optimizer):
         self._check("epsilon", exclude_low=True)
 
 
+@explained_fields
 @dataclass(frozen=True)
 class AdamW(Optimizer):
     """Adam with weight decay apart from the gradient; every parameter decays, biases too.
@@ -275,4 +283,4 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(
 """The optimizers by name."""
 
 # From a name or an optimizer to an optimizer; private.
-resolve = partial(_resolve, "optimizer", Optimizer, OPTIMIZERS)
+resolve = partial(_resolve, "optimizer", Optimizer, OPTIMIZERS, spellings=_spellings.OPTIMIZERS)

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn._options import explained_fields
 from fastnn._rates import LearningRate, check_learning_rate, evaluate
 from fastnn._rates import rates as rates  # private: from here for the trainers
 from fastnn._scalars import integer, real
 
 __all__ = ["Cosine", "Exponential", "InverseScaling", "InverseTime", "Step", "Warmup"]
+__dir__ = __all__.copy
 
 
 class _Schedule:
@@ -30,6 +32,7 @@ class _Schedule:
         object.__setattr__(self, field, integer(field, getattr(self, field), low=1))
 
 
+@explained_fields
 @dataclass(frozen=True)
 class InverseTime(_Schedule):
     """learning_rate / (1 + decay * t): the schedule of Robbins and Monro.
@@ -66,6 +69,7 @@ class InverseTime(_Schedule):
         return np.asarray(self.learning_rate / (1.0 + self.decay * np.asarray(steps, dtype=np.float64)))
 
 
+@explained_fields
 @dataclass(frozen=True)
 class InverseScaling(_Schedule):
     """learning_rate / (t + 1)**power, as `learning_rate="invscaling"` of scikit-learn.
@@ -97,6 +101,7 @@ class InverseScaling(_Schedule):
             return np.asarray(self.learning_rate / np.power(np.asarray(steps, dtype=np.float64) + 1.0, self.power))
 
 
+@explained_fields
 @dataclass(frozen=True)
 class Step(_Schedule):
     """learning_rate * factor**(t // every): a staircase.
@@ -133,6 +138,7 @@ class Step(_Schedule):
             return np.asarray(self.learning_rate * _power(self.factor, stairs))
 
 
+@explained_fields
 @dataclass(frozen=True)
 class Exponential(_Schedule):
     """learning_rate * decay**t.
@@ -164,6 +170,7 @@ class Exponential(_Schedule):
             return np.asarray(self.learning_rate * _power(self.decay, np.asarray(steps, dtype=np.float64)))
 
 
+@explained_fields
 @dataclass(frozen=True)
 class Cosine(_Schedule):
     """Half a cosine from `learning_rate` down to `minimum` in `steps` steps; `minimum` ever after.
@@ -205,6 +212,7 @@ class Cosine(_Schedule):
         return np.asarray(self.minimum + (self.learning_rate - self.minimum) * 0.5 * (1.0 + np.cos(np.pi * done)))
 
 
+@explained_fields
 @dataclass(frozen=True)
 class Warmup(_Schedule):
     """Another schedule, scaled up linearly during its first `steps` steps.

@@ -19,3 +19,4 @@ from fastnn.jit._optimizers import optimizer_state
 __all__ = ["activation", "as_numba", "loss", "optimizer_state"]
 
 _extension.register()  # for numba.typeof, which does not call entry points
+__dir__ = __all__.copy

@@ -68,3 +68,4 @@ __all__ = [
     "tanh",
     "tanh_grad",
 ]
+__dir__ = __all__.copy

@@ -25,6 +25,7 @@ __all__ = [
     "tanh",
     "tanh_grad",
 ]
+__dir__ = __all__.copy
 
 sigmoid = ufunc(
     "sigmoid",

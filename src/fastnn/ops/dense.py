@@ -17,6 +17,7 @@ from fastnn.reference.activations import ACTIVATIONS
 from fastnn.reference.dense import _check_shape
 
 __all__ = ["linear", "linear_grad"]
+__dir__ = __all__.copy
 
 
 def linear(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fastnn.ops._ufuncs import ufunc
 
 __all__ = ["cos", "exp", "expm1", "log", "log1p", "sin"]
+__dir__ = __all__.copy
 
 exp = ufunc(
     "exp",

@@ -13,6 +13,7 @@ from fastnn.ops._dispatch import array_function
 from fastnn.reference import losses as oracle
 
 __all__ = ["binary_cross_entropy", "cross_entropy", "mse_loss"]
+__dir__ = __all__.copy
 
 _Loss = Callable[[ArrayLike, ArrayLike], float]
 

@@ -32,6 +32,7 @@ from fastnn.reference._states import (
 )
 
 __all__ = ["adagrad", "adam", "adamw", "momentum", "rmsprop", "sgd"]
+__dir__ = __all__.copy
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
 

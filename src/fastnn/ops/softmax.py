@@ -13,6 +13,7 @@ from fastnn.ops._dispatch import array_function
 from fastnn.reference._arrays import Array
 
 __all__ = ["log_softmax", "softmax"]
+__dir__ = __all__.copy
 
 
 @array_function

@@ -83,3 +83,4 @@ __all__ = [
     "tanh_grad",
     "train",
 ]
+__dir__ = __all__.copy

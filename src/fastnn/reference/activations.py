@@ -41,6 +41,7 @@ __all__ = [
     "tanh",
     "tanh_grad",
 ]
+__dir__ = __all__.copy
 
 _Float64: TypeAlias = NDArray[np.float64]
 

@@ -10,6 +10,7 @@ from fastnn.reference._arrays import Array, float_type
 from fastnn.reference.activations import ACTIVATIONS, Activation, named
 
 __all__ = ["linear", "linear_grad"]
+__dir__ = __all__.copy
 
 
 def linear(

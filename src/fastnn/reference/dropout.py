@@ -12,6 +12,7 @@ from fastnn._scalars import integer, real
 from fastnn.reference._arrays import Array
 
 __all__ = ["dropout_mask"]
+__dir__ = __all__.copy
 
 _LAYER_STRIDE = 0x9E3779B9  # 2**32 / golden ratio: neighbouring layers get distant keys
 

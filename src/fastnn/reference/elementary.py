@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastnn.reference._arrays import elementwise
 
 __all__ = ["cos", "exp", "expm1", "log", "log1p", "sin"]
+__dir__ = __all__.copy
 
 _Float64: TypeAlias = NDArray[np.float64]
 

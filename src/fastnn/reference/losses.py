@@ -20,6 +20,7 @@ from fastnn.reference.activations import sigmoid
 from fastnn.reference.softmax import log_softmax, softmax
 
 __all__ = ["LOSSES", "LossFunction", "binary_cross_entropy", "cross_entropy", "mse_loss"]
+__dir__ = __all__.copy
 
 _Formula: TypeAlias = Callable[[Array, Array, float], Array]
 

@@ -20,6 +20,7 @@ from fastnn.reference.activations import Activation, named
 from fastnn.reference.losses import function_of, one_hot
 
 __all__ = ["forward", "input_gradient", "loss_and_gradient"]
+__dir__ = __all__.copy
 
 Arrays: TypeAlias = Sequence[Array]
 Activations: TypeAlias = Sequence[str | Activation | CustomActivation]

@@ -25,6 +25,7 @@ from fastnn.reference._states import (
 from fastnn.reference._updates import FORMULAS, UPDATES
 
 __all__ = ["UPDATES", "adagrad", "adam", "adamw", "momentum", "rmsprop", "sgd"]
+__dir__ = __all__.copy
 
 
 @documented

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn.reference._arrays import Array, as_float
 
 __all__ = ["log_softmax", "softmax"]
+__dir__ = __all__.copy
 
 
 def softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:

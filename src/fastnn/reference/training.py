@@ -19,6 +19,7 @@ from fastnn.reference.optimizers import UPDATES
 from fastnn.schedules import rates
 
 __all__ = ["train"]
+__dir__ = __all__.copy
 
 _CLIP_EPSILON = 1e-6  # PyTorch's, against division by a norm of zero
 

@@ -13,3 +13,4 @@ from fastnn.sklearn._patching import patch, patched, report, unpatch
 from fastnn.sklearn._regressor import MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor", "from_sklearn", "patch", "patched", "report", "unpatch"]
+__dir__ = __all__.copy

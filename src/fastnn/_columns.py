@@ -1,0 +1,94 @@
+"""Names of columns: what a frame calls its columns, and whether they are those that a model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Names: TypeAlias = tuple[str, ...]
+
+# Names that a message lists at most.
+_MOST = 5
+
+
+def names_of(argument: str, value: Any) -> Names | None:
+    """Return the names of a frame's columns, or of one row of it; None where the columns have no names.
+
+    Columns whose names are not text (numbers, say) count as having none.
+
+    Raises
+    ------
+    TypeError
+        If some of the names are text and others are not.
+    """
+    if type(value) is np.ndarray:
+        return None
+    names = labels_of(value) or _labels_of_row(value)
+    text = sum(isinstance(name, str) for name in names)
+    if 0 < text < len(names):
+        kinds = ", ".join(sorted({type(name).__name__ for name in names}))
+        raise TypeError(f"{argument}: got column names of types {kinds}, expected all to be text; X.columns.astype(str) is")
+    return tuple(str(name) for name in names) if text else None
+
+
+def labels_of(value: Any) -> list[Any]:
+    """Return what pandas, polars, PyArrow and their like have as labels of the columns; none where there are no columns."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return []
+    # A table of PyArrow has the columns themselves as `columns`.
+    for attribute in ("column_names", "columns"):
+        found = getattr(value, attribute, None)
+        if isinstance(found, Iterable) and not isinstance(found, str):
+            return list(found)
+    return []
+
+
+def _labels_of_row(value: Any) -> list[Any]:
+    """Return the index of a row that a frame has handed out."""
+    index = getattr(value, "index", None)
+    return list(index) if getattr(value, "ndim", None) == 1 and isinstance(index, Iterable) else []
+
+
+def check_same(argument: str, names: Names | None, expected: Names | None) -> None:
+    """Raise ValueError if columns are not those that a model knows; either may have no names, and is not checked then."""
+    if names is None or expected is None or names == expected:
+        return
+    unexpected = [name for name in names if name not in expected]
+    missing = [name for name in expected if name not in names]
+    parts = [f"unexpected {_listed(unexpected)}"] * bool(unexpected) + [f"missing {_listed(missing)}"] * bool(missing)
+    different = ", ".join(parts) or _order(names, expected)
+    raise ValueError(
+        f"{argument}: got columns that are not those the model was trained on: {different}; "
+        f"expected {_listed(expected)} in this order. model.feature_names has them all, and None there forgets them"
+    )
+
+
+def _order(names: Names, expected: Names) -> str:
+    """Say where the order differs first; the names are the same, but one may stand twice."""
+    shorter = min(len(names), len(expected))
+    place = next((i for i in range(shorter) if names[i] != expected[i]), shorter)
+    got, wanted = (repr(some[place]) if place < len(some) else "none" for some in (names, expected))
+    return f"another order, with {got} as column {place} instead of {wanted}"
+
+
+def checked_names(argument: str, value: Any, n_in: int) -> Names | None:
+    """Return names that a user or a file gives, one per input, as a tuple; None for None."""
+    if value is None:
+        return None
+    expected = f"{n_in} names of columns, or None"
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{argument}: got {value!r}, expected {expected}")
+    names = tuple(value)
+    wrong = [name for name in names if not isinstance(name, str)]
+    if wrong:
+        raise TypeError(f"{argument}: got {wrong[0]!r} of type {type(wrong[0]).__name__} among them, expected {expected}")
+    if len(names) != n_in:
+        raise ValueError(f"{argument}: got {len(names)} names, expected {expected}")
+    return tuple(map(str, names))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return ", ".join(map(repr, names[:_MOST])) + more
