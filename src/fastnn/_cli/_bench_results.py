@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fastnn import _files
+from fastnn._write_file import write_file
 
 FORMAT = 1
 OURS = "fastnn"
@@ -74,7 +74,7 @@ class Earlier:
 def save(path: Path, facts: Mapping[str, Any], rows: Sequence[Row]) -> None:
     """Write everything into a file, in place of an older one at once."""
     text = json.dumps({"format": FORMAT, **facts, "rows": [asdict(row) for row in rows]}, indent=1, ensure_ascii=False)
-    _files.replace(path, f"{text}\n".encode())
+    write_file(path, [f"{text}\n".encode()])
 
 
 def load(path: Path) -> Earlier:
