@@ -45,7 +45,7 @@ def dump(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> lis
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)
         start, end = end, end + little.nbytes
         header[name] = {"dtype": _NAMES[little.dtype], "shape": little.shape, "data_offsets": [start, end]}
-        buffers.append(memoryview(little).cast("B"))
+        buffers.append(memoryview(little.reshape(-1).view(np.uint8)))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
     buffers[0] = _LENGTH.pack(len(text)) + text
@@ -112,7 +112,7 @@ def _place(name: str, entry: dict[str, Any]) -> _Place:
 
 def _array(file: BufferedReader, place: _Place) -> NDArray[Any]:
     array = np.empty(place.shape, place.dtype)
-    if array.nbytes and file.readinto(memoryview(array).cast("B")) != array.nbytes:
+    if file.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:
         raise ValueError(f"{place.name} ends too early")
     return array.astype(place.dtype.newbyteorder("="), copy=False)
 
