@@ -157,8 +157,9 @@ def test_where_nothing_can_be_written(tmp_path):
             model.save(wrong)
         assert caught.value.filename == str(wrong)
     for wrong in (None, 3, ["path"]):
+        message = f"^path: got {re.escape(repr(wrong))} of type .*, expected text, bytes or a path"
         for function in (model.save, MLP.load, Trainer.load):
-            with pytest.raises(TypeError, match=f"^path: got {re.escape(repr(wrong))} of type .*, expected text, bytes or a path"):
+            with pytest.raises(TypeError, match=message):
                 function(wrong)
     assert os.listdir(tmp_path) == []
 

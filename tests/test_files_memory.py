@@ -1,7 +1,8 @@
-"""The safetensors format as fastnn reads and writes it: as the safetensors package does, from pipes too, and within the memory there is."""
+"""The safetensors format: as the safetensors package has it, from pipes too, and within the memory there is."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
@@ -64,7 +65,30 @@ def content_of(header, data):
 
 
 PLACES = ("__metadata__", "biases.0", "weights.0")
-CHANGES = [-1, 0, 1, 2, 1.0, 2**31, 2**63, 2**64, 10**30, None, True, "", "F32", "F16", "F8", [], [0], [3], [2, 3], [0, 24], {}, "gone"]
+CHANGES = [
+    -1,
+    0,
+    1,
+    2,
+    1.0,
+    2**31,
+    2**63,
+    2**64,
+    10**30,
+    None,
+    True,
+    "",
+    "F32",
+    "F16",
+    "F8",
+    [],
+    [0],
+    [3],
+    [2, 3],
+    [0, 24],
+    {},
+    "gone",
+]
 
 
 def damaged_headers(header):
@@ -103,7 +127,9 @@ def test_headers_that_the_package_refuses_are_refused(path):
     assert refused > 100
 
 
-@pytest.mark.parametrize("change", [lambda c: c + b"x", lambda c: c[:-1], lambda c: c[:-24], lambda c: c[:30], lambda c: c[:7], lambda c: b""])
+@pytest.mark.parametrize(
+    "change", [lambda c: c + b"x", lambda c: c[:-1], lambda c: c[:-24], lambda c: c[:30], lambda c: c[:7], lambda c: b""]
+)
 @pytest.mark.parametrize("load", [MLP.load, Trainer.load])
 def test_files_that_end_elsewhere(change, load, path):
     example().save(path)
@@ -134,10 +160,8 @@ def through_a_pipe(path, content):
     os.mkfifo(path)
 
     def write():
-        try:
+        with contextlib.suppress(BrokenPipeError):  # the reader has seen enough
             path.write_bytes(content)
-        except BrokenPipeError:  # the reader has seen enough
-            pass
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -159,7 +183,10 @@ def test_pipes(path, tmp_path):
     [
         (lambda c: c + bytes(10_000_000), "more than 32 bytes of data, expected 32"),
         (lambda c: c[:-1], "31 bytes of data, expected 32"),
-        (lambda c: content_of({"a": {"dtype": "F32", "shape": [2**50], "data_offsets": [0, 2**52]}}, c), "expected 4503599627370496"),
+        (
+            lambda c: content_of({"a": {"dtype": "F32", "shape": [2**50], "data_offsets": [0, 2**52]}}, c),
+            "expected 4503599627370496",
+        ),
         (lambda c: b"\xff" * 100, "expected 100000000 at most"),
         (lambda c: b"", "0 bytes, expected 8"),
         (lambda c: struct.pack("<Q", 50) + c[8:30], "not such a file"),

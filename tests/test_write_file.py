@@ -7,7 +7,10 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import stat
+import subprocess
+import sys
 import tempfile
 import threading
 from contextlib import contextmanager
@@ -20,6 +23,7 @@ from _helpers import example, model_of, run_script
 from fastnn import MLP, Trainer, _write_file
 from fastnn._cli import _bench_results
 from fastnn._write_file import write_file
+from fastnn.callbacks import Checkpoint
 
 NOBODY = 65534
 OLD = b"what was here"
@@ -171,7 +175,9 @@ def test_extended_attributes_are_kept(path):
 def access_list(user, permissions):
     """Return Linux's binary form of an access list that gives one other user rights."""
     entries = [(1, 6, -1), (2, permissions, user), (4, 4, -1), (16, 6, -1), (32, 0, -1)]
-    return b"\2\0\0\0" + b"".join(np.array([tag, mode], "<u2").tobytes() + np.array([who], "<i4").tobytes() for tag, mode, who in entries)
+    return b"\2\0\0\0" + b"".join(
+        np.array([tag, mode], "<u2").tobytes() + np.array([who], "<i4").tobytes() for tag, mode, who in entries
+    )
 
 
 @pytest.mark.parametrize("name", ["system.posix_acl_access", "system.posix_acl_default"])
@@ -268,8 +274,6 @@ def test_devices_are_written_to():
 
 
 def test_a_socket_is_refused(directory):
-    import socket
-
     path = directory / "s"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
@@ -279,7 +283,9 @@ def test_a_socket_is_refused(directory):
 
 
 @needs_procfs
-@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "/proc/thread-self/fd/{}", f"/proc/{os.getpid()}/fd/{{}}", "link"])
+@pytest.mark.parametrize(
+    "name", ["/dev/fd/{}", "/proc/self/fd/{}", "/proc/thread-self/fd/{}", f"/proc/{os.getpid()}/fd/{{}}", "link"]
+)
 def test_descriptors_are_written_from_where_they_stand(name, path):
     with open(path, "w+b") as file:
         file.write(b"before ")
@@ -306,10 +312,11 @@ def test_a_file_that_has_no_name_any_more():
 @pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="no /dev/stdout")
 @pytest.mark.parametrize("kind", ["file", "pipe"])
 def test_standard_output(kind, path):
-    script = "import fastnn, sys; print('before', flush=True); fastnn.MLP((3, 2), random_state=0).save('/dev/stdout'); print('after')"
-    import subprocess
-    import sys
-
+    script = """if True:
+        from fastnn import MLP
+        print("before", flush=True)
+        MLP((3, 2), random_state=0).save("/dev/stdout")
+        print("after")"""
     with open(path, "wb") as file:
         done = subprocess.run([sys.executable, "-c", script], stdout=file if kind == "file" else subprocess.PIPE, check=True)
     got = path.read_bytes() if kind == "file" else done.stdout
@@ -322,7 +329,9 @@ def test_standard_output(kind, path):
 # ---- Names ----
 
 
-@pytest.mark.parametrize("name", ["n" * 255, "-rf", ".hidden", "two\nlines", "ü" * 127, "a b", "%d{epoch", b"\xff\xfe"], ids=repr)
+@pytest.mark.parametrize(
+    "name", ["n" * 255, "-rf", ".hidden", "two\nlines", "ü" * 127, "a b", "%d{epoch", b"\xff\xfe"], ids=repr
+)
 @pytest.mark.parametrize("exists", [True, False])
 def test_names_of_every_kind(name, exists, path):
     directory = path.parent if isinstance(name, str) else os.fsencode(path.parent)
@@ -450,7 +459,9 @@ CALLS = ["write", "fsync", "fchmod", "replace"]
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), OSError(errno.EDQUOT, "quota"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "full"), OSError(errno.EDQUOT, "quota"), KeyboardInterrupt()], ids=repr
+)
 @pytest.mark.parametrize("after", [False, True])
 def test_a_failed_save_leaves_the_old_file(call, error, after, path, monkeypatch):
     trainer = example()
@@ -581,8 +592,6 @@ def test_savers_at_once(path):
 
 
 def test_checkpoints_follow_links(tmp_path):
-    from fastnn.callbacks import Checkpoint
-
     (tmp_path / "target").write_bytes(OLD)
     os.chmod(tmp_path / "target", 0o600)
     (tmp_path / "link").symlink_to("target")

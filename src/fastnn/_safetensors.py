@@ -1,7 +1,7 @@
 """The safetensors format: a length, a header in JSON, and the arrays' bytes one after the other.
 
-The safetensors package reads and writes the same files. But it ends the process, or raises what no `except Exception` catches,
-where memory runs out, and it can't read from a pipe.
+The safetensors package reads and writes the same files. But where memory runs out it ends the process, or raises something
+that no `except Exception` catches, and it can't read from a pipe.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LENGTH = struct.Struct("<Q")
 _LONGEST_HEADER = 100_000_000  # as in the package
@@ -45,7 +45,7 @@ def dump(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> lis
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)
         start, end = end, end + little.nbytes
         header[name] = {"dtype": _NAMES[little.dtype], "shape": little.shape, "data_offsets": [start, end]}
-        buffers.append(memoryview(little.reshape(-1).view(np.uint8)))
+        buffers.append(little.reshape(-1).view(np.uint8).data)
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
     buffers[0] = _LENGTH.pack(len(text)) + text
@@ -112,7 +112,7 @@ def _place(name: str, entry: dict[str, Any]) -> _Place:
 
 def _array(file: BufferedReader, place: _Place) -> NDArray[Any]:
     array = np.empty(place.shape, place.dtype)
-    if file.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:
+    if file.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
         raise ValueError(f"{place.name} ends too early")
     return array.astype(place.dtype.newbyteorder("="), copy=False)
 

@@ -37,9 +37,9 @@ def file_name(path: Path) -> str:
 def write_file(path: Path, buffers: Sequence[bytes | memoryview]) -> None:
     """Write bytes to the file, device or pipe that a path leads to, links followed.
 
-    An older file is replaced when all has been written, and whatever goes wrong before leaves it as it was. The new one gets its
-    mode, access list, other attributes and, where that is permitted, its owner and group. Other hard links to the older file
-    keep what is in it. A writable file in a directory in which none can be made is written over.
+    An older file is replaced when all has been written, and whatever goes wrong before leaves it as it was. The new one
+    gets its mode, access list, other attributes and, where that is permitted, its owner and group. Other hard links to the
+    older file keep its content. A writable file is written over in place where its directory lets nobody make files.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def _sync(descriptor: int) -> None:
 
 
 def _copy_attributes(old: int, new: int) -> None:
-    """Give a new file the owner, group, mode and extended attributes of an old one, and nobody rights that he didn't have."""
+    """Give a new file the owner, group, mode and extended attributes of an old one, and nobody more rights than before."""
     wanted, got = os.fstat(old), os.fstat(new)
     mode = stat.S_IMODE(wanted.st_mode)
     owner_kept = wanted.st_uid == got.st_uid or _chown(new, wanted.st_uid, -1)

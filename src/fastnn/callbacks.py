@@ -1,12 +1,14 @@
 """Callbacks: what is looked at after every epoch.
 
-A callback is any object with a method `on_epoch_end(trainer, history)`; returning True stops the training. If it has
-methods `on_train_begin(trainer, history)` and `on_train_end(trainer, history)`, these are called too. `history` is that
-of the present run, and `trainer.model` the network as it is.
+A callback is any object with a method `on_epoch_end(trainer, history)`; returning True stops the training. If it has a
+method `on_train_begin(trainer, history)`, a run calls this once before its first epoch, and `on_train_end(trainer, history)`
+once at its end, even if an exception or Ctrl-C ends it. `history` is that of the present run, and `trainer.model` the
+network as it is.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from fastnn._history import History
 from fastnn._progress import ProgressBar
 from fastnn._scalars import integer, real
+from fastnn._write_file import Path, file_name
 
 __all__ = ["Checkpoint", "EarlyStopping", "ProgressBar", "TimeLimit"]
 
@@ -143,8 +146,8 @@ class Checkpoint:
 
     Parameters
     ----------
-    path : str or path-like
-        Where to. "{epoch}" becomes the number of the epoch, counted from 1 in every run; formats as in "{epoch:04d}"
+    path : str, bytes or path-like
+        The file. "{epoch}" becomes the number of the epoch, counted from 1 in every run; formats as in "{epoch:04d}"
         work. Without it every save replaces the one before, atomically.
     every : int, default 1
         Save after each epoch whose number is a multiple of this, >= 1.
@@ -160,16 +163,19 @@ class Checkpoint:
     Checkpoint('run-{epoch:04d}.fastnn', every=10)
     """
 
-    def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
-        text = os.fspath(path)
-        if not isinstance(text, str):
-            raise TypeError(f"path: got {path!r} of type {type(path).__name__}, expected text or a path")
-        self.path = text
+    def __init__(self, path: Path, every: int = 1) -> None:
+        self.path = text = file_name(path)
         self.every = integer("every", every, low=1)
         try:
             self._path_of(1)
         except ValueError as error:
             raise ValueError(f"path: got {text!r}, expected a format of an integer after 'epoch:'; {error}") from None
+
+    def on_train_begin(self, trainer: _Trainer, history: History) -> None:
+        """Raise FileNotFoundError if the directory is missing: before the first epoch, not after it."""
+        directory = os.path.dirname(os.path.realpath(self.path))
+        if not _EPOCH.search(directory) and not os.path.isdir(directory):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> None:
         """Save if it is this epoch's turn."""

@@ -36,7 +36,7 @@ class Row:
     size: int  # rows of a batch or a prediction, or elements
     threads: int
     amount: float  # operations or bytes of a unit
-    peak: float  # operations or bytes a second, of which this machine is capable on so many threads
+    peak: float | None  # operations or bytes a second of the machine at most, on as many threads; None if fastnn did more
     anchor: Summary  # 10⁹ operations of the arithmetic alone, on one thread, between the others' turns
     times: dict[str, Summary]  # by contestant
     left_out: dict[str, str]  # why, by contestant
@@ -55,6 +55,11 @@ class Row:
     def relative(self) -> float:
         """Our best time divided by the anchor's: what hardly depends on how fast the machine is today."""
         return self.ours / self.anchor.minimum
+
+    @property
+    def share(self) -> float | None:
+        """Our rate as a share of the peak: 1 at most; None if the peak is not known."""
+        return None if self.peak is None else self.amount / self.ours / self.peak
 
     @property
     def ratios(self) -> dict[str, float]:
