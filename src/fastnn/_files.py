@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._custom import MissingFunction
-from fastnn._write_file import Path, file_name, write_file
+from fastnn._write_file import FilePath, file_name, write_file
 
 # json is imported where it is used: it takes as long as a quarter of fastnn.
 _VERSION = 1
@@ -37,7 +37,7 @@ def fill(arrays: dict[str, NDArray[Any]], weights: _Views, biases: _Views, prefi
             view[...] = array
 
 
-def write(path: Path, kind: str, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+def write(path: FilePath, kind: str, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write arrays, and what else there is as metadata."""
     import json
 
@@ -48,7 +48,7 @@ def write(path: Path, kind: str, config: dict[str, Any], arrays: dict[str, NDArr
 
 
 @contextmanager
-def read(path: Path, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], dict[str, NDArray[Any]]]]:
+def read(path: FilePath, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], dict[str, NDArray[Any]]]]:
     """Give config and arrays of a file of one of the kinds; what doesn't fit in them is a ValueError with the path."""
     name = file_name(path)
     try:

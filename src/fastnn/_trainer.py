@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +21,7 @@ from fastnn._model import MLP
 from fastnn._native import native_optimizer
 from fastnn._rates import LearningRate, rates
 from fastnn._scalars import flag, integer, real
+from fastnn._write_file import FilePath
 from fastnn.losses import CustomLoss, Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Adam, Optimizer
@@ -281,13 +281,15 @@ class Trainer:
 
     # ---- Keeping ----
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything that the next step depends on to a safetensors file, in place of an older one at once.
+    def save(self, path: FilePath) -> None:
+        """Write everything that the next step depends on to a safetensors file, as `MLP.save` does.
 
         Raises
         ------
         TypeError
             If the learning rate is a schedule of one's own, which no file can hold.
+        OSError
+            If the file can't be written. An older one is as it was.
         """
         config = {
             "model": self.model._config(),
@@ -306,7 +308,7 @@ class Trainer:
     @classmethod
     def load(
         cls,
-        path: str | os.PathLike[str],
+        path: FilePath,
         *,
         custom_activations: Sequence[CustomActivation] = (),
         custom_losses: Sequence[CustomLoss] = (),
@@ -315,8 +317,8 @@ class Trainer:
 
         Parameters
         ----------
-        path : str or path
-            The file.
+        path : str, bytes or path-like
+            A file or a pipe.
         custom_activations, custom_losses : sequences, default ()
             What `fastnn.jit` made; as in `MLP.load`.
 
@@ -324,6 +326,8 @@ class Trainer:
         ------
         ValueError
             If the file is none of these, or needs a function that is neither given nor defined.
+        OSError, MemoryError
+            If it can't be read, or does not fit into memory.
         """
         activations = _custom.check_given("custom_activations", custom_activations, CustomActivation)
         losses = _custom.check_given("custom_losses", custom_losses, CustomLoss)

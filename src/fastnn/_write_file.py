@@ -8,7 +8,7 @@ import stat
 from collections.abc import Sequence
 from contextlib import suppress
 
-Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+FilePath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 # The directory itself, which need not be readable, where the system can open it like that.
 _DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY
@@ -20,7 +20,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ACCESS_LIST = "system.posix_acl_access"
 
 
-def file_name(path: Path) -> str:
+def file_name(path: FilePath) -> str:
     """Return a path as text, in which bytes that are no text survive.
 
     Raises
@@ -34,7 +34,7 @@ def file_name(path: Path) -> str:
         raise TypeError(f"path: got {path!r} of type {type(path).__name__}, expected text, bytes or a path") from None
 
 
-def write_file(path: Path, buffers: Sequence[bytes | memoryview]) -> None:
+def write_file(path: FilePath, buffers: Sequence[bytes | memoryview]) -> None:
     """Write bytes to the file, device or pipe that a path leads to, links followed.
 
     An older file is replaced when all has been written, and whatever goes wrong before leaves it as it was. The new one

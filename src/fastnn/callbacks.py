@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fastnn._history import History
 from fastnn._progress import ProgressBar
 from fastnn._scalars import integer, real
-from fastnn._write_file import Path, file_name
+from fastnn._write_file import FilePath, file_name
 
 __all__ = ["Checkpoint", "EarlyStopping", "ProgressBar", "TimeLimit"]
 
@@ -163,7 +163,7 @@ class Checkpoint:
     Checkpoint('run-{epoch:04d}.fastnn', every=10)
     """
 
-    def __init__(self, path: Path, every: int = 1) -> None:
+    def __init__(self, path: FilePath, every: int = 1) -> None:
         self.path = text = file_name(path)
         self.every = integer("every", every, low=1)
         try:
