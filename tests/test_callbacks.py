@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import re
 
@@ -143,8 +144,8 @@ def test_early_stopping_starts_anew():
         (lambda: EarlyStopping(patience=1.5), TypeError, "patience: got 1.5 of type float"),
         (lambda: EarlyStopping(min_delta=-1), ValueError, "min_delta: got -1"),
         (lambda: EarlyStopping(restore_best="no"), TypeError, "restore_best: got 'no', expected True or False"),
-        (lambda: Checkpoint(b"bytes"), TypeError, "path: got b'bytes' of type bytes"),
-        (lambda: Checkpoint(7), TypeError, "int"),
+        (lambda: Checkpoint(7), TypeError, "path: got 7 of type int, expected text, bytes or a path"),
+        (lambda: Checkpoint(None), TypeError, "path: got None of type NoneType"),
         (lambda: Checkpoint("a", every=0), ValueError, "every: got 0"),
         (lambda: Checkpoint("{epoch:s}"), ValueError, "path: got '{epoch:s}', expected a format of an integer"),
         (lambda: TimeLimit(0), ValueError, "seconds: got 0, expected a finite number > 0"),
@@ -156,13 +157,34 @@ def test_wrong_arguments(make, error, message):
         make()
 
 
-def test_checkpoint(tmp_path):
+def test_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "{x}").mkdir()
     trainer = FakeTrainer()
     trainer.run(Checkpoint(tmp_path / "run.fastnn"), [1.0] * 3)
     assert trainer.saved == [str(tmp_path / "run.fastnn")] * 3
     trainer = FakeTrainer()
     trainer.run(Checkpoint("{x}/run-{epoch:03d}-{epoch}.fastnn", every=2), [1.0] * 5)
     assert trainer.saved == ["{x}/run-002-2.fastnn", "{x}/run-004-4.fastnn"]
+
+
+def test_checkpoints_anywhere(tmp_path):
+    for path in (os.fsencode(tmp_path / "a"), tmp_path / "a", b"\xff{epoch}"):
+        trainer = FakeTrainer()
+        trainer.run(Checkpoint(path), [1.0])
+        assert [os.fsencode(saved) for saved in trainer.saved] == [os.fsencode(path).replace(b"{epoch}", b"1")]
+    trainer = FakeTrainer()
+    trainer.run(Checkpoint(tmp_path / "{epoch}" / "a"), [1.0])  # its directory may come to be until then
+    assert trainer.saved == [str(tmp_path / "1" / "a")]
+
+
+def test_a_checkpoint_without_a_directory_stops_before_the_first_epoch(tmp_path):
+    trainer, seen = FakeTrainer(), []
+    path = tmp_path / "missing" / "run-{epoch}"
+    with pytest.raises(FileNotFoundError) as caught:
+        trainer.run(Checkpoint(path, every=100), [1.0], after_epoch=lambda: seen.append(1))
+    assert caught.value.filename == str(path)
+    assert seen == []
 
 
 def test_time_limit(clock):

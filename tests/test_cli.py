@@ -16,7 +16,7 @@ import pytest
 
 import fastnn
 from fastnn import _cli
-from fastnn._cli import _demo, _demo_xor, _report, _sketch
+from fastnn._cli import _demo, _demo_xor, _output_files, _report, _sketch
 from fastnn._cli._report import Report, Result, duration
 
 WITHOUT_MATPLOTLIB = (
@@ -143,6 +143,52 @@ def test_version():
     assert (result.returncode, result.stdout) == (0, f"fastnn {fastnn.__version__}\n")
 
 
+@pytest.mark.parametrize("command", [("-m", "fastnn"), ("-c", "import sys; from fastnn._cli import main; sys.exit(main())")])
+def test_no_command_prints_the_help(command):
+    result = run(command=command)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == run("--help", command=command).stdout
+    for name in ("demo", "bench", "info", "--version"):
+        assert re.search(rf"^ +{name} ", result.stdout, re.MULTILINE)
+
+
+def test_nothing_is_suggested_that_is_not_alike(capsys):
+    assert _cli.main(["dance"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [(), ("demo",), ("bench",), ("info",)])
+def test_help_in_ascii(arguments):
+    result = run(*arguments, "--help", encoding="ascii")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.isascii()
+
+
+def shell(line):
+    """Run a line of the shell, in which "fastnn" is the command; return the exit code and what was said of errors."""
+    code = "import sys; from fastnn._cli import main; sys.exit(main(sys.argv[1:]))"
+    line = line.replace("fastnn", f"{sys.executable} -c '{code}'")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    result = subprocess.run(["bash", "-c", line], capture_output=True, encoding="utf-8", timeout=100, env=environment)
+    return result.returncode, result.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX")
+@pytest.mark.parametrize("arguments", ["", "info", "--help", "--version", "bench --help"])
+def test_output_that_goes_nowhere(arguments):
+    assert shell(f"fastnn {arguments} | true; exit ${{PIPESTATUS[0]}}") == (141, "")
+    assert shell(f"fastnn {arguments} >&-") == (0, "")
+    assert shell(f"fastnn {arguments} >&- 2>&-") == (0, "")
+    if os.path.exists("/dev/full"):
+        assert shell(f"fastnn {arguments} > /dev/full") == (1, "fastnn: error: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX")
+def test_errors_that_go_nowhere():
+    assert shell("fastnn dance 2>&-") == (2, "")
+    assert shell("fastnn demo --seed x >&- 2>&-") == (2, "")
+
+
 @pytest.mark.parametrize(("arguments", "names"), [((), ["demo", "info", "--version"]), (("demo",), ["--plot", "--seed"])])
 def test_help(arguments, names, capsys):
     assert _cli.main([*arguments, "--help"]) == 0
@@ -154,8 +200,10 @@ def test_help(arguments, names, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required: COMMAND"),
         (["dance"], "invalid choice: 'dance'"),
+        (["demmo"], "did you mean 'demo'?; see fastnn --help"),
+        (["benchmark"], "did you mean 'bench'?; see fastnn --help"),
+        (["bench", "--dtype", "float46"], "did you mean 'float64'?; see fastnn bench --help"),
         (["info", "more"], "unrecognized arguments: more"),
         (["demo", "--seed"], "expected one argument"),
         (["demo", "--seed", "-1"], "got '-1', expected an integer from 0"),
@@ -176,13 +224,43 @@ def test_wrong_usage_in_a_process():
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
 
 
-@pytest.mark.parametrize("name", ["demo", "demo.txt", "missing/demo.png", "folder.png"])
+@pytest.mark.parametrize("name", ["demo", "demo.txt", "missing/demo.png", "folder.png", "lost.png"])
 def test_plots_that_cannot_be_drawn(name, tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.png").mkdir()
+    (tmp_path / "lost.png").symlink_to("missing/demo.png")
     assert _cli.main(["demo", "--plot", name]) == 2
     assert f"argument --plot: got {name!r}, expected a" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "missing/a", "folder", "new/", "lost", "old", "fixed/new"])
+def test_files_that_cannot_be_written(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("folder", "fixed"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "lost").symlink_to("missing/a")
+    (tmp_path / "old").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.W_OK and os.path.basename(path) not in ("old", "fixed"))
+    with pytest.raises(argparse.ArgumentTypeError, match=f"^got '{name}', expected a file"):
+        _output_files.output_file(name)
+
+
+def test_files_that_can_be_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old").touch()
+    (tmp_path / "link").symlink_to("new")
+    for name in ("new", "old", "link", "./new", str(tmp_path / "new"), "/dev/stdout", "/dev/null"):
+        assert str(_output_files.output_file(name)) == os.path.normpath(name)
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("PDF", b"%PDF"), ("svg", b"<?xml")])
+def test_pictures_are_saved_as_all_files_are(suffix, start, tmp_path):
+    figures = pytest.importorskip("matplotlib.figure")
+    (tmp_path / f"link.{suffix}").symlink_to("target")
+    _output_files.save_figure(figures.Figure(), tmp_path / f"link.{suffix}")
+    assert (tmp_path / f"link.{suffix}").is_symlink()
+    assert (tmp_path / "target").read_bytes().startswith(start)
 
 
 def test_plot_without_matplotlib():
@@ -191,7 +269,10 @@ def test_plot_without_matplotlib():
     assert 'needs Matplotlib: pip install "fastnn-cpu[plot]"' in result.stderr
 
 
-@pytest.mark.parametrize("error", [ValueError("two\nlines"), OSError("two lines"), ArithmeticError("two lines")])
+ERRORS = (ValueError("two\nlines"), OSError("two lines"), ArithmeticError("two lines"), MemoryError("two lines"))
+
+
+@pytest.mark.parametrize("error", ERRORS)
 def test_errors_are_one_line(error, monkeypatch, capsys):
     def fail(arguments):
         raise error
@@ -229,6 +310,43 @@ def test_report_keeps_what_the_encoding_can_write():
         texts[encoding] = file.getvalue().decode(encoding).split()
     assert texts["utf-8"] == ["a", "1.00", "s", "4.0", "×", "as", "long"]
     assert texts["latin-1"] == texts["ascii"] == ["a", "1.00", "s", "4.0", "x", "as", "long"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"), [("utf-8", "ü😀·"), ("latin-1", "ü\\U0001f600."), ("ascii", "\\xfc\\U0001f600.")]
+)
+def test_report_escapes_what_the_encoding_cannot_write(encoding, text):
+    file = io.BytesIO()
+    stream = io.TextIOWrapper(file, encoding=encoding)
+    Report(stream).title("ü😀·")
+    assert file.getvalue().decode(encoding) == text + "\n"
+
+
+@pytest.mark.parametrize("encoding", [None, "klingon"])
+def test_report_to_a_stream_of_no_encoding(encoding):
+    class Stream(io.StringIO):
+        pass
+
+    Stream.encoding = encoding
+    stream = Stream()
+    Report(stream).title("a × b")
+    assert stream.getvalue() == "a x b\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "styled"),
+    [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({"TERM": "xterm"}, True)],
+)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_colours_only_where_they_are_wanted(environment, styled, terminal, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("TERM", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal
+    Report(stream).title("a")
+    assert stream.getvalue() == ("\033[1ma\033[0m\n" if styled and terminal else "a\n")
 
 
 def test_report_verdict():

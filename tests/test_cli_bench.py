@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -10,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ import pytest
 import fastnn
 from fastnn import _cli
 from fastnn._backend import core as _core
-from fastnn._bench import clock
+from fastnn._bench import clock, machine
 from fastnn._bench.peers import CONTESTANTS, PREDICTORS, TRAINERS
 from fastnn._bench.shapes import Case
 from fastnn._cli import _bench, _bench_arguments, _bench_compare, _bench_jobs, _bench_results, _bench_table
@@ -82,9 +84,9 @@ class Terminal(Text):
         return True
 
 
-def row(ours=2e-6, name="2-2-1", left_out=None, **peers):
+def row(ours=2e-6, name="2-2-1", left_out=None, peak=1e8, **peers):
     times = {name: Summary(seconds, 2 * seconds, 5) for name, seconds in {OURS: ours, **peers}.items()}
-    return Row("training", name, 4, 1, 100.0, 1e8, Summary(1e-2, 1e-2, 5), times, left_out or {})
+    return Row("training", name, 4, 1, 100.0, peak, Summary(1e-2, 1e-2, 5), times, left_out or {})
 
 
 # ---- The tables ----
@@ -143,6 +145,109 @@ def test_where_fastnn_does_not_lose_is_said():
     table.add(row(NumPy=8e-6, JAX=3e-6))
     table.end()
     assert stream.getvalue().endswith("fastnn loses to none of these here.\n")
+
+
+class Clock:
+    """Times of works that are made up: seconds of a call by name, one after the other, the last for ever."""
+
+    def __init__(self, monkeypatch, **seconds):
+        self.seconds = {name: list(values) for name, values in seconds.items()}
+        self.raced = []
+        monkeypatch.setattr(_bench_jobs, "race", self.race)
+
+    def race(self, works, *, seconds, rest):
+        self.raced.append(list(works))
+        return {name: clock.Timing((self._next(name),) * 5) for name in works}
+
+    def _next(self, name):
+        values = self.seconds[name]
+        return values.pop(0) if len(values) > 1 else values[0]
+
+
+def job_of(kind, amount=1.0, threads=1, ceiling=1.0):
+    @contextlib.contextmanager
+    def beside():
+        yield machine.Ceiling(lambda: None, ceiling)
+
+    dtype = np.dtype(np.float32)
+    return _bench_jobs.Job(kind, "a", 1, threads, dtype, amount, beside, lambda name: (lambda: None, 1))
+
+
+FLOP = _core.fma_chain(np.float32, machine._ROUNDS_ALONE)
+
+
+@pytest.mark.parametrize("kind", _bench_jobs.KINDS)
+@pytest.mark.parametrize(
+    ("ours", "ceiling", "share", "races"),
+    [
+        (2.0, [1.0], 0.5, 1),
+        (1.0, [1.0], 1.0, 1),
+        (1.0, [2.0, 0.8], 0.8, 2),  # which met a better moment later
+        (1.0, [2.0, 1.5, 1.2, 0.99], 0.99, 4),
+        (1.0, [2.0, 1.01], None, 1 + _bench_jobs._MORE_TURNS),
+    ],
+)
+def test_a_share_is_never_above_one(kind, ours, ceiling, share, races, monkeypatch):
+    made_up = Clock(monkeypatch, fastnn=[ours], ceiling=ceiling, anchor=[FLOP])  # of one operation a second
+    got = _bench_jobs.measure(job_of(kind), (), 0.1)
+    assert got.share == (None if share is None else pytest.approx(share))
+    assert len(made_up.raced) == races
+    assert made_up.raced[0] == ["ceiling", "fastnn", "anchor"]
+    stream = Text()
+    table = _bench_table.Table(Report(stream), kind, {})
+    table.add(got)
+    table.end()
+    lines = stream.getvalue().splitlines()
+    assert lines[1].split()[-1] == {0.5: "50%", 1.0: "100%", 0.8: "80%", 0.99: "99%", None: "-"}[share]
+    assert (f"- {kind.share}: not known where fastnn did more than it: a, 1" in stream.getvalue()) == (share is None)
+    assert json.loads(json.dumps(dataclasses.asdict(got)))["peak"] == got.peak
+
+
+def test_threads_do_no_less_than_one(monkeypatch):
+    """On a busy machine, the best turn of several threads may be a bad one."""
+    Clock(monkeypatch, fastnn=[2.0], ceiling=[10.0], anchor=[FLOP])
+    assert _bench_jobs.measure(job_of(_bench_jobs.TRAINING, threads=2), (), 0.1).share == pytest.approx(0.5)
+    Clock(monkeypatch, fastnn=[2.0], ceiling=[0.25], anchor=[FLOP])
+    assert _bench_jobs.measure(job_of(_bench_jobs.TRAINING, threads=2), (), 0.1).share == pytest.approx(0.125)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_ceiling_is_that_of_as_many_threads(threads, dtype, monkeypatch):
+    calls = []
+
+    def fma_chain(dtype, rounds):
+        calls.append((dtype, rounds, threading.get_ident()))
+        together.wait()
+        return 10.0 * rounds
+
+    monkeypatch.setattr(_core, "fma_chain", fma_chain)
+    together = threading.Barrier(1)
+    with machine.multiply_adds(dtype, threads) as ceiling:
+        calls.clear()
+        together = threading.Barrier(threads)  # none goes on before all have begun
+        ceiling.work()
+    assert len({ident for _, _, ident in calls}) == len(calls) == threads
+    assert {kind for kind, _, _ in calls} == {dtype}
+    assert ceiling.amount == 10.0 * sum(rounds for _, rounds, _ in calls)
+
+
+def test_the_ceiling_of_functions_is_a_copy_of_the_same_arrays():
+    x, out = np.arange(1000.0), np.zeros(1000)
+    with machine.copies(out, x) as ceiling:
+        ceiling.work()
+    assert ceiling.amount == 2 * x.nbytes
+    np.testing.assert_array_equal(out, x)
+
+
+def test_the_peak_in_the_file_is_the_best_of_all():
+    together, copied = (
+        dataclasses.replace(row(peak=3e11), threads=2),
+        dataclasses.replace(row(peak=9e12), kind="elementwise"),
+    )
+    assert _bench._peak_gflops(0.001, [row(), copied, row(peak=None)]) == pytest.approx(100.0)  # as the anchor
+    assert _bench._peak_gflops(0.001, [row(), together]) == pytest.approx(150.0)
+    assert _bench._peak_gflops(200.0, [row(), together]) == 200.0
 
 
 @pytest.mark.parametrize(
@@ -228,7 +333,7 @@ def test_json_replaces_a_file_as_a_whole(written, monkeypatch):
     before = path.read_bytes()
     with pytest.raises(TypeError):
         _bench_results.save(path, {"cpu": object()}, [])
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    monkeypatch.setattr(os, "replace", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(OSError, match="full"):
         _bench_results.save(path, {"cpu": "a"}, [])
     assert path.read_bytes() == before

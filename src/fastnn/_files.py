@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._custom import MissingFunction
+from fastnn._write_file import FilePath, file_name, write_file
 
-# json, pathlib and tempfile are imported where they are used: together they take as long as half of fastnn.
-if TYPE_CHECKING:
-    from pathlib import Path
-
+# json is imported where it is used: it takes as long as a quarter of fastnn.
 _VERSION = 1
 # What reading numbers and names that make no sense can end with.
-_DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, MemoryError)
+_DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 _Views = Sequence[NDArray[Any]]
-_Path = str | os.PathLike[str]
 
 
 def named(weights: _Views, biases: _Views, prefix: str = "") -> dict[str, NDArray[Any]]:
@@ -42,71 +37,45 @@ def fill(arrays: dict[str, NDArray[Any]], weights: _Views, biases: _Views, prefi
             view[...] = array
 
 
-def write(path: _Path, kind: str, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+def write(path: FilePath, kind: str, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write arrays, and what else there is as metadata."""
     import json
 
-    from safetensors.numpy import save
+    from fastnn._safetensors import dump
 
     text = json.dumps({"version": _VERSION, "kind": kind, **config}, default=lambda value: value.tolist())
-    replace(path, save(arrays, {"fastnn": text}))
-
-
-def replace(path: _Path, data: bytes) -> None:
-    """Write beside the path first, then put the whole file in its place."""
-    import tempfile
-    from pathlib import Path
-
-    target = Path(os.fsdecode(path))
-    try:
-        handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        raise _about(error, target) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(part, 0o666 & ~_umask())
-        os.replace(part, target)
-    except BaseException as error:
-        os.unlink(part)
-        if isinstance(error, OSError):
-            raise _about(error, target) from error
-        raise
-
-
-def _about(error: OSError, path: Path) -> OSError:
-    """Return the error with the path that the user gave."""
-    return OSError(error.errno, error.strerror, str(path))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    write_file(path, dump(arrays, {"fastnn": text}))
 
 
 @contextmanager
-def read(path: _Path, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], dict[str, NDArray[Any]]]]:
+def read(path: FilePath, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], dict[str, NDArray[Any]]]]:
     """Give config and arrays of a file of one of the kinds; what doesn't fit in them is a ValueError with the path."""
+    name = file_name(path)
+    try:
+        config, arrays = _contents(name, kinds)
+        try:
+            yield config, arrays
+        except MissingFunction as error:
+            raise ValueError(f"{name}: {error}") from None
+        except _DAMAGE as error:
+            raise ValueError(f"{name}: damaged, or of another version ({error})") from error
+    except MemoryError as error:
+        raise MemoryError(f"{name}: there is not enough memory to load it") from error
+
+
+def _contents(name: str, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return config and arrays; ValueError with the path if the file is none of fastnn's, or of another kind."""
     import json
 
-    from safetensors import SafetensorError, safe_open
+    from fastnn._safetensors import parse
 
-    name = os.fsdecode(path)
-    if os.path.isdir(name):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-    try:
-        with safe_open(name, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        config = json.loads(metadata["fastnn"])
-        if config["version"] != _VERSION or config["kind"] not in kinds:
-            raise ValueError(f"a {config['kind']} of format {config['version']}, expected {kinds[0]} of format {_VERSION}")
-    except (SafetensorError, *_DAMAGE) as error:
-        raise ValueError(f"{name}: not such a file of fastnn ({error})") from error
-    try:
-        yield config, arrays
-    except MissingFunction as error:
-        raise ValueError(f"{name}: {error}") from None
-    except _DAMAGE as error:
-        raise ValueError(f"{name}: damaged, or of another version ({error})") from error
+    with open(name, "rb") as file:
+        try:
+            metadata, arrays = parse(file)
+            config = json.loads(metadata["fastnn"])
+            if config["version"] != _VERSION or config["kind"] not in kinds:
+                got = f"a {config['kind']} of format {config['version']}"
+                raise ValueError(f"{got}, expected {kinds[0]} of format {_VERSION}")
+        except _DAMAGE as error:
+            raise ValueError(f"{name}: not such a file of fastnn ({error})") from error
+    return config, arrays

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Never
 
@@ -19,6 +18,7 @@ from fastnn._initializers import check_init, initialize
 from fastnn._options import explained, refusal, without_unknown
 from fastnn._progress import ProgressBar
 from fastnn._views import Views
+from fastnn._write_file import FilePath
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Optimizer
@@ -342,7 +342,7 @@ class MLP:
     def input_gradient(
         self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
     ) -> NDArray[Any]:
-        """Return the loss's derivatives by the inputs, shape (n, n_in); arguments as for `loss`."""
+        """Return the derivatives of the mean loss by the inputs, shape (n, n_in); arguments as for `loss`."""
         arguments = self._loss_arguments(X, y, loss, sample_weight)
         result = np.empty(arguments[1].shape, self.dtype)
         self._network.gradient(*arguments, input_gradient=result)
@@ -473,21 +473,29 @@ class MLP:
         )
 
     @explained
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to a safetensors file: parameters, and the architecture in its metadata."""
+    def save(self, path: FilePath) -> None:
+        """Write the model to a safetensors file: parameters, and the architecture in its metadata.
+
+        An older file is replaced when all has been written. Links are followed, modes kept, devices and pipes written to.
+
+        Raises
+        ------
+        OSError
+            If the file can't be written. An older one is as it was.
+        """
         _files.write(path, "model", {"model": self._config()}, self._arrays())
 
     @classmethod
     @explained
-    def load(cls, path: str | os.PathLike[str], *, custom_activations: Sequence[CustomActivation] = ()) -> MLP:
+    def load(cls, path: FilePath, *, custom_activations: Sequence[CustomActivation] = ()) -> MLP:
         """Read a model that `save` wrote, or that of a trainer's file.
 
         A subclass gets an object of its own class, whose constructor is not called: attributes of its own are in no file.
 
         Parameters
         ----------
-        path : str or path
-            The file.
+        path : str, bytes or path-like
+            A file or a pipe.
         custom_activations : sequence, default ()
             What `fastnn.jit.activation` made: files have the names of such activations alone. Those that have been
             defined in this process are found by their names.
@@ -496,6 +504,8 @@ class MLP:
         ------
         ValueError
             If the file is none of these, or needs an activation that is neither given nor defined.
+        OSError, MemoryError
+            If it can't be read, or does not fit into memory.
         """
         custom = _custom.check_given("custom_activations", custom_activations, CustomActivation)
         with _files.read(path, ("model", "trainer")) as (config, arrays):

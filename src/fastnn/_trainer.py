@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Sequence
 from typing import Any, Never
 
@@ -24,6 +23,7 @@ from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, rates
 from fastnn._scalars import integer
 from fastnn._settings import CHECKS, OPTIONS, Configured
+from fastnn._write_file import FilePath
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import Optimizer
 
@@ -324,13 +324,15 @@ class Trainer(Configured):
     # ---- Keeping ----
 
     @explained
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything that the next step depends on to a safetensors file, in place of an older one at once.
+    def save(self, path: FilePath) -> None:
+        """Write everything that the next step depends on to a safetensors file, as `MLP.save` does.
 
         Raises
         ------
         TypeError
             If the learning rate is a schedule of one's own, which no file can hold.
+        OSError
+            If the file can't be written. An older one is as it was.
         """
         config = {
             "model": self.model._config(),
@@ -350,7 +352,7 @@ class Trainer(Configured):
     @explained
     def load(
         cls,
-        path: str | os.PathLike[str],
+        path: FilePath,
         *,
         custom_activations: Sequence[CustomActivation] = (),
         custom_losses: Sequence[CustomLoss] = (),
@@ -361,8 +363,8 @@ class Trainer(Configured):
 
         Parameters
         ----------
-        path : str or path
-            The file.
+        path : str, bytes or path-like
+            A file or a pipe.
         custom_activations, custom_losses : sequences, default ()
             What `fastnn.jit` made; as in `MLP.load`.
 
@@ -370,6 +372,8 @@ class Trainer(Configured):
         ------
         ValueError
             If the file is none of these, or needs a function that is neither given nor defined.
+        OSError, MemoryError
+            If it can't be read, or does not fit into memory.
         """
         activations = _custom.check_given("custom_activations", custom_activations, CustomActivation)
         losses = _custom.check_given("custom_losses", custom_losses, CustomLoss)

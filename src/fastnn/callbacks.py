@@ -10,6 +10,7 @@ that a callback assigns to the trainer, or to another callback, take effect from
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -23,6 +24,7 @@ from fastnn._history import History
 from fastnn._options import explained
 from fastnn._progress import ProgressBar
 from fastnn._scalars import Checked, flag, integer, real
+from fastnn._write_file import FilePath, file_name
 
 __all__ = ["Checkpoint", "EarlyStopping", "ProgressBar", "TimeLimit"]
 __dir__ = __all__.copy
@@ -50,9 +52,7 @@ def _monitor(argument: str, value: Any) -> str | None:
 
 
 def _path(argument: str, value: Any) -> str:
-    text = os.fspath(value)
-    if not isinstance(text, str):
-        raise TypeError(f"{argument}: got {value!r} of type {type(value).__name__}, expected text or a path")
+    text = file_name(value)
     try:
         _path_of(text, 1)
     except ValueError as error:
@@ -173,8 +173,8 @@ class Checkpoint(Checked):
 
     Parameters
     ----------
-    path : str or path-like
-        Where to. "{epoch}" becomes the number of the epoch, counted from 1 in every run; formats as in "{epoch:04d}"
+    path : str, bytes or path-like
+        The file. "{epoch}" becomes the number of the epoch, counted from 1 in every run; formats as in "{epoch:04d}"
         work. Without it every save replaces the one before, atomically.
     every : int, default 1
         Save after each epoch whose number is a multiple of this, >= 1.
@@ -193,9 +193,15 @@ class Checkpoint(Checked):
     _checks: ClassVar = {"path": _path, "every": partial(integer, low=1)}
 
     @explained
-    def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
+    def __init__(self, path: FilePath, every: int = 1) -> None:
         self.path = _path("path", path)
         self.every = every
+
+    def on_train_begin(self, trainer: _Trainer, history: History) -> None:
+        """Raise FileNotFoundError if the directory is missing: before the first epoch, not after it."""
+        directory = os.path.dirname(os.path.realpath(self.path))
+        if not _EPOCH.search(directory) and not os.path.isdir(directory):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> None:
         """Save if it is this epoch's turn."""

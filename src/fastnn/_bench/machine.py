@@ -7,11 +7,16 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from fastnn._backend import core as _core
 from fastnn._bench.clock import Work, calls_of_a_round, seconds_of
@@ -19,6 +24,8 @@ from fastnn._bench.clock import Work, calls_of_a_round, seconds_of
 # So many that one of them meets a moment in which nothing else runs.
 _ROUNDS = 20
 _CHAIN = 10_000
+# Rounds of a call: some tenths of a millisecond, and some milliseconds where threads have to be woken for it.
+_ROUNDS_ALONE, _ROUNDS_TOGETHER = 100_000, 2_000_000
 
 _DISTRIBUTIONS = (
     "fastnn-cpu",
@@ -49,6 +56,38 @@ def copy_gigabytes_per_second(nbytes: int) -> float:
     x = np.ones(max(1, nbytes // 4), np.float32)
     out = np.empty_like(x)
     return 2 * x.nbytes / _best(lambda: _core.copy_vectors(out, x)) / 1e9
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """Work that a machine does as fast as it can do any of its kind, to be timed beside other work."""
+
+    work: Work
+    amount: float  # operations or bytes of a call
+
+
+@contextmanager
+def multiply_adds(dtype: DTypeLike, n_threads: int) -> Iterator[Ceiling]:
+    """Give multiply-adds in registers, on as many threads at once."""
+    if n_threads == 1:
+        yield Ceiling(partial(_core.fma_chain, dtype, _ROUNDS_ALONE), _core.fma_chain(dtype, _ROUNDS_ALONE))
+        return
+    flop = n_threads * _core.fma_chain(dtype, _ROUNDS_TOGETHER)
+    with ThreadPoolExecutor(n_threads - 1) as others:
+
+        def together() -> None:
+            started = [others.submit(_core.fma_chain, dtype, _ROUNDS_TOGETHER) for _ in range(n_threads - 1)]
+            _core.fma_chain(dtype, _ROUNDS_TOGETHER)
+            for one in started:
+                one.result()
+
+        yield Ceiling(together, flop)
+
+
+@contextmanager
+def copies(out: NDArray[Any], x: NDArray[Any]) -> Iterator[Ceiling]:
+    """Give copies of x to out by one thread, counting what is read and what is written."""
+    yield Ceiling(partial(_core.copy_vectors, out, x), 2 * x.nbytes)
 
 
 def _best(work: Work) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -24,8 +25,19 @@ _BROKEN_PIPE = 128 + 13
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Say in one line what is wrong; exit."""
-        self.exit(_WRONG_USAGE, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+        """Say in one line what is wrong, and what may have been meant; exit."""
+        self.exit(_WRONG_USAGE, f"{self.prog}: error: {message}{_suggestion(message)}; see {self.prog} --help\n")
+
+
+def _suggestion(message: str) -> str:
+    """Return which of the choices that a message of argparse lists is like the one that was made."""
+    import difflib
+
+    found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)
+    if not found:
+        return ""
+    close = difflib.get_close_matches(found[1], found[2].replace("'", "").split(", "), n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,14 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if the command failed; 2 if it was called wrongly or misses an optional package; 130 after Ctrl-C.
+        0; 1 if the command failed; 2 if it was called wrongly or misses an optional package; 130 after Ctrl-C;
+        141 if nobody reads the output any more. Without a command, the help is printed, and the code is 0.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell: >&-
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
-        try:
-            arguments = _parser().parse_args(argv)
-        except SystemExit as stop:  # after --help, --version, and errors
-            return int(stop.code or 0)
-        code: int = arguments.run(arguments)
+        code = _run(argv)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -54,12 +66,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n" * sys.stderr.isatty() + "fastnn: interrupted", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough (head, less); the interpreter must not try to flush it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()  # whoever read it has seen enough (head, less)
         return _BROKEN_PIPE
-    except (ArithmeticError, OSError, TypeError, ValueError) as error:
-        print(f"fastnn: error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (ArithmeticError, MemoryError, OSError, TypeError, ValueError) as error:
+        print(f"fastnn: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # the disk is full that it goes to
+            _give_up_output()
         return _FAILED
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as stop:  # after --help, --version, and errors
+        return int(stop.code or 0)
+    if "run" not in arguments:
+        parser.print_help()
+        return 0
+    code: int = arguments.run(arguments)
+    return code
+
+
+def _give_up_output() -> None:
+    """Let what is left of the output go nowhere: the interpreter must not try to flush it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Small and mid-size neural networks on the CPU, at the speed of the machine.",
     )
     parser.add_argument("--version", action="version", version=f"fastnn {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in _COMMANDS:
         command.add_parser(commands)
     return parser

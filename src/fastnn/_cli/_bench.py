@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = _measure_all(report, list(jobs.values()), columns, extent.seconds)
     report.line()
     if arguments.json is not None:
-        save(arguments.json, facts, rows)
+        save(arguments.json, {**facts, "peak_gflops": _peak_gflops(facts["peak_gflops"], rows)}, rows)
         report.line(f"All that was measured is in {arguments.json}.")
     if arguments.plot is not None:
         _bench_plot.draw(arguments.plot, f"fastnn {__version__}, {dtype}, {facts['cpu']}", rows, KINDS, list(columns))
@@ -102,6 +102,14 @@ def _facts(dtype: np.dtype[Any]) -> dict[str, Any]:
     }
 
 
+def _peak_gflops(before: float, rows: Sequence[Row]) -> float:
+    """Return what a thread did at most, before the cases and beside them."""
+    alone = [1 / row.anchor.minimum for row in rows]
+    arithmetic = [row for row in rows if row.kind != _bench_jobs.ELEMENTWISE.name]
+    together = [row.peak / row.threads / 1e9 for row in arithmetic if row.peak is not None]
+    return max(before, *alone, *together)
+
+
 def _introduce(report: Report, facts: dict[str, Any], peers: Sequence[str]) -> None:
     report.title(f"fastnn {__version__}: training steps and predictions, timed here and now")
     report.line(f"{facts['cpu']}, {facts['system']}, {facts['instruction_set']} instructions")
@@ -111,8 +119,8 @@ def _introduce(report: Report, facts: dict[str, Any], peers: Sequence[str]) -> N
     legend = (f"{', '.join(PEERS[peer].columns.values())}: {PEERS[peer].words}" for peer in peers)
     texts = [
         ", ".join(versions),
-        f"{facts['dtype']}; one thread multiplies and adds at {digits(facts['peak_gflops'])} GFLOP/s at most. The peak is "
-        "the share of that, as it is between the turns of a case; copy is the share of a copy's rate.",
+        f"{facts['dtype']}; one thread multiplies and adds at {digits(facts['peak_gflops'])} GFLOP/s now. The peak is the "
+        "share of what all threads of a case do of that at most, in turns with it; copy is the share of a copy's rate.",
         *([f"Not installed: {', '.join(missing)}."] if missing else []),
         *([] if can_change() else ["One number of threads only: threadpoolctl, which changes NumPy's, is not installed."]),
         "",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn._cli._bench_results import OURS, Row
 from fastnn._cli._bench_table import Kind, counted
+from fastnn._cli._output_files import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +61,7 @@ def draw(path: Path, title: str, rows: Sequence[Row], kinds: Sequence[Kind], pee
     columns = math.ceil(len(handles) / lines)
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False)
     figure.suptitle(title)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def _draw_panel(axes: Axes, heading: str, rows: Sequence[Row], peers: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fastnn import _files
+from fastnn._write_file import write_file
 
 FORMAT = 1
 OURS = "fastnn"
@@ -36,7 +36,7 @@ class Row:
     size: int  # rows of a batch or a prediction, or elements
     threads: int
     amount: float  # operations or bytes of a unit
-    peak: float  # operations or bytes a second, of which this machine is capable on so many threads
+    peak: float | None  # operations or bytes a second of the machine at most, on as many threads; None if fastnn did more
     anchor: Summary  # 10⁹ operations of the arithmetic alone, on one thread, between the others' turns
     times: dict[str, Summary]  # by contestant
     left_out: dict[str, str]  # why, by contestant
@@ -57,6 +57,11 @@ class Row:
         return self.ours / self.anchor.minimum
 
     @property
+    def share(self) -> float | None:
+        """Our rate as a share of the peak: 1 at most; None if the peak is not known."""
+        return None if self.peak is None else self.amount / self.ours / self.peak
+
+    @property
     def ratios(self) -> dict[str, float]:
         """How many times as long as we each peer takes."""
         return {name: time.minimum / self.ours for name, time in self.times.items() if name != OURS}
@@ -74,7 +79,7 @@ class Earlier:
 def save(path: Path, facts: Mapping[str, Any], rows: Sequence[Row]) -> None:
     """Write everything into a file, in place of an older one at once."""
     text = json.dumps({"format": FORMAT, **facts, "rows": [asdict(row) for row in rows]}, indent=1, ensure_ascii=False)
-    _files.replace(path, f"{text}\n".encode())
+    write_file(path, [f"{text}\n".encode()])
 
 
 def load(path: Path) -> Earlier:

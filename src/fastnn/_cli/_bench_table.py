@@ -43,6 +43,7 @@ class Table:
 
     def __init__(self, report: Report, kind: Kind, columns: Mapping[str, str]) -> None:
         self._report = report
+        self._kind = kind
         self._columns = columns
         self._rows: list[Row] = []
         heads = f"{kind.size:>{_SIZE}}{'µs':>{_TIME}}{kind.rate:>{_RATE}}{kind.share:>{_SHARE}}"
@@ -52,7 +53,7 @@ class Table:
         """Write a row."""
         self._rows.append(row)
         rate = row.amount / row.ours
-        times = f"{digits(row.ours * 1e6):>{_TIME}}{digits(rate / 1e9):>{_RATE}}{_share(rate / row.peak):>{_SHARE}}"
+        times = f"{digits(row.ours * 1e6):>{_TIME}}{digits(rate / 1e9):>{_RATE}}{_share(row.share):>{_SHARE}}"
         ratios = (row.ratios.get(name, math.nan) for name in self._columns)
         self._report.line(f"{row.name:<{_NAME}}{row.size:{_SIZE}d}{times}" + _cells(map(_ratio, ratios)))
 
@@ -62,6 +63,9 @@ class Table:
         self._report.line(f"{'geometric mean':<{_NAME + _SIZE + _TIME + _RATE + _SHARE}}" + _cells(map(_ratio, means)))
         self._report.line()
         left_out = dict.fromkeys(word for row in self._rows for word in row.left_out.values())
+        unknown = [f"{row.name}, {row.size}" for row in self._rows if row.share is None]
+        if unknown:
+            left_out[f"{self._kind.share}: not known where fastnn did more than it: {'; '.join(unknown)}"] = None
         for text in (*_losses(self._rows, self._columns), *(f"- {word}" for word in left_out)):
             for line in paragraph(text):
                 self._report.line(line)
@@ -109,8 +113,8 @@ def _losses(rows: Sequence[Row], columns: Mapping[str, str]) -> list[str]:
     return texts or ["fastnn loses to none of these here." if len(columns) > 1 else "fastnn loses nowhere here."]
 
 
-def _share(share: float) -> str:
-    return f"{share:.{0 if share >= 0.0995 else 1}%}"
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.{0 if share >= 0.0995 else 1}%}"
 
 
 def _ratio(ratio: float) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastnn._cli._demo_curve import NOISE, Curve
+from fastnn._cli._output_files import save_figure
 from fastnn._cli._report import Result
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def draw(path: Path, xor: Result, digits: Result, curve: Curve) -> None:
             axes.set_yscale("log")
         axes.grid(alpha=0.3)
     _draw_curve(figure.add_subplot(grid[1, :]), curve)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def _draw_curve(axes: Axes, curve: Curve) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -44,8 +45,9 @@ class Report:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._plain = not _writable(stream.encoding)
-        styled = stream.isatty() and os.environ.get("TERM") != "dumb" and "NO_COLOR" not in os.environ
+        self._encoding = _known(stream.encoding)
+        self._plain = not _writable(self._encoding)
+        styled = stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
         self._bold, self._normal = ("\033[1m", "\033[0m") if styled else ("", "")
         self.on_terminal = stream.isatty()
 
@@ -93,7 +95,9 @@ class Report:
         self._write(f"{duration(seconds):>9}{compared}\n")
 
     def _write(self, text: str) -> None:
-        self._stream.write(text.translate(_ASCII) if self._plain else text)
+        text = text.translate(_ASCII) if self._plain else text
+        # Names of files may have characters that the terminal lacks.
+        self._stream.write(text.encode(self._encoding, "backslashreplace").decode(self._encoding))
         self._stream.flush()
 
 
@@ -127,9 +131,17 @@ def largest_difference(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
     return max(float(abs(a - b.reshape(a.shape)).max()) for a, b in zip(ours, theirs, strict=True))
 
 
-def _writable(encoding: str | None) -> bool:
+def _known(encoding: str | None) -> str:
+    """Return an encoding that Python has; a stream may have none."""
     try:
-        "".join(chr(code) for code in _ASCII).encode(encoding or "ascii")
-    except (LookupError, UnicodeEncodeError):
+        return codecs.lookup(encoding or "ascii").name
+    except LookupError:
+        return "ascii"
+
+
+def _writable(encoding: str) -> bool:
+    try:
+        "".join(chr(code) for code in _ASCII).encode(encoding)
+    except UnicodeEncodeError:
         return False
     return True

@@ -1,0 +1,223 @@
+"""The tables and commands of README and docs: each of them holds."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from _helpers import data, model_of
+from safetensors import safe_open
+
+from fastnn import MLP, SGD, AdaGrad, Adam, AdamW, RMSProp, Trainer, losses, reference
+from fastnn._backend import core as _core
+from fastnn.schedules import Cosine, Warmup
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+README, FILES = (path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "docs" / "files.md"))
+
+
+def table(text, head):
+    """Return the rows of the table whose header begins with a word."""
+    rows = re.search(rf"^\| {head} \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)[1]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows.splitlines()]
+
+
+def words(cell):
+    return re.findall(r"`([^`]+)`", cell)
+
+
+# ---- Commands ----
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_installing_works_from_a_clone(page):
+    text = page.read_text(encoding="utf-8")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for command in re.findall(r"pip install [^`\n#]*", text):
+        assert "fastnn" not in command.split("&&")[0], command  # which no index has
+    for extra in re.findall(r"'\.\[(.*?)\]'", text):
+        assert extra in extras
+
+
+# ---- Losses and outputs ----
+
+
+def test_which_loss_goes_with_which_output():
+    stated = {}
+    for names, outputs, _ in table(README, "loss"):
+        for name in names.removesuffix(", your own").split(", "):
+            stated[name] = tuple(_core.ACTIVATIONS) if outputs == "any" else tuple(outputs.split(", "))
+    assert stated.keys() == losses.LOSSES.keys()
+    for name, outputs in stated.items():
+        X, y = data(4, 3, 2, name)
+        for output in _core.ACTIVATIONS:
+            model = model_of((3, 2), output=output)
+            if output in outputs:
+                assert np.isfinite(model.loss(X, y, name))
+            else:
+                with pytest.raises(ValueError, match=output):
+                    model.loss(X, y, name)
+
+
+# ---- What docs say of training ----
+
+
+def test_fit_goes_on_from_the_weights_with_a_new_optimizer():
+    X, y = data(20, 3, 2)
+    model, expected = model_of((3, 2)), model_of((3, 2))
+    for _ in range(2):
+        model.fit(X, y, optimizer=Adam(Cosine(0.1, 10)), epochs=3, shuffle=False)
+        Trainer(expected, "mse", Adam(Cosine(0.1, 10)), shuffle=False).run(X, y, 3)
+    assert model.to_vector().tobytes() == expected.to_vector().tobytes()
+    trainer = Trainer(model_of((3, 2)), "mse", Adam(Cosine(0.1, 10)), shuffle=False)
+    for _ in range(2):
+        trainer.run(X, y, 3)
+    assert trainer.model.to_vector().tobytes() != expected.to_vector().tobytes()
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_the_input_gradient_is_that_of_the_mean_loss(rows):
+    model = model_of((3, 4, 2))
+    X, y = data(rows, 3, 2)
+    got, step = model.input_gradient(X, y), 1e-6
+    for place in np.ndindex(X.shape):
+        there, back = X.copy(), X.copy()
+        there[place] += step
+        back[place] -= step
+        assert got[place] == pytest.approx((model.loss(there, y) - model.loss(back, y)) / (2 * step), rel=1e-5, abs=1e-8)
+
+
+class Recorder:
+    def __init__(self, stop=None):
+        self.events, self.stop = [], stop
+
+    def on_train_begin(self, trainer, history):
+        self.events.append(("begin", history.epochs))
+
+    def on_epoch_end(self, trainer, history):
+        self.events.append(("epoch", history.epochs))
+        if self.stop is not None:
+            raise self.stop
+
+    def on_train_end(self, trainer, history):
+        self.events.append(("end", history.epochs))
+
+
+@pytest.mark.parametrize("stop", [None, KeyboardInterrupt(), ValueError("no")], ids=repr)
+def test_when_callbacks_are_called(stop):
+    recorder = Recorder(stop)
+    X, y = data(20, 3, 2)
+    if stop is None:
+        model_of((3, 2)).fit(X, y, epochs=2, callbacks=[recorder])
+        assert recorder.events == [("begin", 0), ("epoch", 1), ("epoch", 2), ("end", 2)]
+    else:
+        with pytest.raises(type(stop)):
+            model_of((3, 2)).fit(X, y, epochs=2, callbacks=[recorder])
+        assert recorder.events == [("begin", 0), ("epoch", 1), ("end", 1)]
+
+
+# ---- Files ----
+
+
+OPTIMIZERS = [SGD(0.1), SGD(Warmup(Cosine(0.1, 10), 3), momentum=0.9), AdaGrad(), RMSProp(), Adam(), AdamW()]
+
+
+def saved(path, optimizer):
+    """Return a trainer, and by the safetensors package alone what is in its file."""
+    model = model_of((3, 4, 2), dropout=0.5, dtype=np.float64)
+    trainer = Trainer(model, losses.Huber(0.5), optimizer, random_state=1, l2=0.5)
+    trainer.step(*data(8, 3, 2))
+    trainer.save(path)
+    with safe_open(path, "numpy") as file:
+        names = list(file.keys())
+        return trainer, {name: file.get_tensor(name) for name in names}, file.metadata()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_the_arrays_of_files(optimizer, tmp_path):
+    trainer, arrays, _ = saved(tmp_path / "a", optimizer)
+    patterns = [word for name, _, _ in table(FILES, "array") for word in words(name)]
+    assert patterns == ["weights.i", "biases.i", "moments.k.weights.i", "moments.k.biases.i"]
+    parts = ["", *(f"moments.{k}." for k in range(len(trainer._moments)))]
+    model = trainer.model
+    expected = {f"{part}{kind}.{i}" for part in parts for kind in ("weights", "biases") for i in range(2)}
+    assert arrays.keys() == expected
+    for i in range(2):
+        np.testing.assert_array_equal(arrays[f"weights.{i}"], model.weights[i])
+        np.testing.assert_array_equal(arrays[f"biases.{i}"], model.biases[i])
+        for part in parts:
+            assert arrays[f"{part}weights.{i}"].shape == model.weights[i].shape
+            assert arrays[f"{part}biases.{i}"].shape == model.biases[i].shape
+
+
+def test_the_moments_of_files(tmp_path):
+    """Which is which: one step after zero, from the gradient g."""
+    for optimizer, of_gradient in (
+        (SGD(0.1, momentum=0.9), [lambda g: g]),
+        (AdaGrad(), [lambda g: g**2]),
+        (RMSProp(), [lambda g: 0.01 * g**2]),
+        (Adam(), [lambda g: 0.1 * g, lambda g: 0.001 * g**2]),
+        (AdamW(), [lambda g: 0.1 * g, lambda g: 0.001 * g**2]),
+    ):
+        model, (X, y) = model_of((3, 4, 2)), data(8, 3, 2)
+        _, gradients = model.gradient(X, y)
+        trainer = Trainer(model, "mse", optimizer)
+        trainer.step(X, y)
+        trainer.save(tmp_path / "a")
+        with safe_open(tmp_path / "a", "numpy") as file:
+            for k, formula in enumerate(of_gradient):
+                for i in range(2):
+                    np.testing.assert_allclose(
+                        file.get_tensor(f"moments.{k}.weights.{i}"), formula(gradients[2 * i]), rtol=1e-9
+                    )
+                    np.testing.assert_allclose(
+                        file.get_tensor(f"moments.{k}.biases.{i}"), formula(gradients[2 * i + 1]), rtol=1e-9
+                    )
+
+
+@pytest.mark.parametrize("kind", ["model", "trainer"])
+def test_the_metadata_of_files(kind, tmp_path):
+    trainer, _, metadata = saved(tmp_path / "a", Adam(0.01))
+    if kind == "model":
+        trainer.model.save(tmp_path / "a")
+        with safe_open(tmp_path / "a", "numpy") as file:
+            metadata = file.metadata()
+    assert metadata.keys() == {"fastnn"}
+    content = json.loads(metadata["fastnn"])
+    stated = {name: of for names, of, _ in table(FILES, "key") for name in words(names)}
+    keys = {*content, *(f"model.{name}" for name in content["model"])}
+    assert keys == {name for name, of in stated.items() if of == "both" or kind == "trainer"}
+    assert (content["version"], content["kind"]) == (1, kind)
+    assert content["model"] == {
+        "layer_sizes": [3, 4, 2],
+        "activations": ["tanh", "identity"],
+        "dropout": [0.5],
+        "dtype": "float64",
+        "rng": trainer.model._rng.bit_generator.state,
+    }
+    if kind == "trainer":
+        assert content["loss"] == {"class": "Huber", "delta": 0.5}
+        assert content["optimizer"] == {"class": "Adam", **vars(Adam(0.01))}
+        options = next(cell for name, _, cell in table(FILES, "key") if name == "`options`")
+        assert content["options"] == {name: getattr(trainer, name) for name in words(options)[:-1]}
+        assert content["updates"] == 1
+        assert content["rng"] == trainer._rng.bit_generator.state
+
+
+def test_a_file_is_a_network_without_fastnn(tmp_path):
+    trainer, arrays, metadata = saved(tmp_path / "a", Adam())
+    names = json.loads(metadata["fastnn"])["model"]["activations"]
+    weights, biases = [arrays["weights.0"], arrays["weights.1"]], [arrays["biases.0"], arrays["biases.1"]]
+    X, _ = data(8, 3, 2)
+    np.testing.assert_allclose(reference.forward(weights, biases, names, X)[-1][1], trainer.model.predict(X), rtol=1e-12)
+
+
+def test_a_shared_generator_is_null(tmp_path):
+    Trainer(MLP((3, 2))).save(tmp_path / "a")
+    with safe_open(tmp_path / "a", "numpy") as file:
+        assert json.loads(file.metadata()["fastnn"])["rng"] is None
