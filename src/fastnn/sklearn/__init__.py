@@ -7,9 +7,12 @@ try:
 except ImportError as error:
     raise ImportError('fastnn.sklearn needs scikit-learn: pip install "fastnn-cpu[sklearn]"') from error
 
+from fastnn.sklearn import _skl2onnx
 from fastnn.sklearn._classifier import MLPClassifier
 from fastnn.sklearn._from_sklearn import from_sklearn
 from fastnn.sklearn._patching import patch, patched, report, unpatch
 from fastnn.sklearn._regressor import MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor", "from_sklearn", "patch", "patched", "report", "unpatch"]
+
+_skl2onnx.announce()
