@@ -7,6 +7,7 @@ try:
 except ImportError as error:
     raise ImportError('fastnn.sklearn needs scikit-learn: pip install "fastnn-cpu[sklearn]"') from error
 
+from fastnn.sklearn import _skl2onnx
 from fastnn.sklearn._classifier import MLPClassifier
 from fastnn.sklearn._from_sklearn import from_sklearn
 from fastnn.sklearn._patching import patch, patched, report, unpatch
@@ -14,3 +15,5 @@ from fastnn.sklearn._regressor import MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor", "from_sklearn", "patch", "patched", "report", "unpatch"]
 __dir__ = __all__.copy
+
+_skl2onnx.announce()

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastnn import _random
 from fastnn._model import MLP
 from fastnn.losses import Loss
-from fastnn.sklearn import _fitted, _parameters
+from fastnn.sklearn import _fitted, _keeping, _parameters
 from fastnn.sklearn._data import Rows, checked_inputs, native_rows, thread_count
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of, draw_weights, native_loss
 from fastnn.sklearn._stochastic import fit_stochastic
@@ -295,18 +295,19 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         return to_sklearn(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return all but the views of the network."""
-        state = dict(super().__getstate__())
-        if "network_" in state:
-            self._take_assigned()
-            del state["coefs_"], state["intercepts_"]
-        return state
+        """Return all but the views of the network, in plain values."""
+        if "network_" not in self.__dict__:
+            return dict(super().__getstate__())
+        self._take_assigned()
+        return _keeping.packed(dict(super().__getstate__()))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the state over, with views of its network."""
-        super().__setstate__(state)
-        if "network_" in state:
-            self._show_network()
+        if "network_" not in state:
+            super().__setstate__(state)
+            return
+        super().__setstate__(_keeping.unpacked(state))
+        self._show_network()
 
     def __sklearn_tags__(self) -> Any:
         """Say that sparse matrices are taken."""

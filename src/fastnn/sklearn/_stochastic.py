@@ -39,6 +39,7 @@ def fit_stochastic(
     resumes : bool
         Whether the optimizer, the random numbers and their order go on from the last fit.
     """
+    _begin_account(estimator)
     if estimator.early_stopping and held_out is None:
         X, y, sample_weight, held_out = _split(estimator, X, y, sample_weight, resumes)
     model = estimator.network_
@@ -62,6 +63,15 @@ def fit_stochastic(
     if not estimator.resume:
         trainer.order = None
     _fitted.check_finite(model)
+
+
+def _begin_account(estimator: Any) -> None:
+    """Let the stopping rule in force begin, where the last fit had the other one."""
+    if estimator.early_stopping and estimator.best_validation_score_ is None:
+        estimator.best_loss_, estimator.best_validation_score_, estimator.validation_scores_ = None, -np.inf, []
+        estimator._best_parameters = estimator.network_._network.storage.copy()
+    elif not estimator.early_stopping and estimator.best_loss_ is None:
+        estimator.best_loss_, estimator.best_validation_score_, estimator.validation_scores_ = np.inf, None, None
 
 
 def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:

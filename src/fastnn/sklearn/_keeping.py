@@ -1,0 +1,74 @@
+"""What copies, pickles and files of skops hold of a fitted estimator: plain values, which every such tool takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastnn import _random
+from fastnn._model import MLP
+from fastnn.sklearn._definitions import EstimatorTrainer
+
+# Keys that stand alone in the dict that takes the place of a value.
+_NETWORK, _SHARED, _OWN = "the network", "a generator of the random state", "a generator of its own"
+
+
+def packed(state: dict[str, Any]) -> dict[str, Any]:
+    """Return an estimator's state with network and trainer as plain values.
+
+    Generators over the bits of the estimator's random state are said to be such: tools that know no shared objects would
+    make them independent, and skops refuses generators without a seed sequence.
+    """
+    network, random_state = state["network_"], state["_random_state"]
+    without_views = {name: value for name, value in state.items() if name not in ("coefs_", "intercepts_")}
+    kept = {name: without_views[name].__getstate__() for name in ("network_", "_trainer") if name in state}
+    return without_views | {name: _replaced(value, _packer(network, random_state)) for name, value in kept.items()}
+
+
+def unpacked(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state that `packed` was given, but for the views of the network."""
+    unpack = _unpacker(None, state["_random_state"])
+    network = MLP.__new__(MLP)
+    network.__setstate__(_replaced(state["network_"], unpack))
+    result = state | {"network_": network}
+    if "_trainer" in state:
+        trainer = EstimatorTrainer.__new__(EstimatorTrainer)
+        trainer.__setstate__(_replaced(state["_trainer"], _unpacker(network, state["_random_state"])))
+        result["_trainer"] = trainer
+    return result
+
+
+def _packer(network: MLP, random_state: np.random.RandomState) -> Callable[[Any], Any]:
+    def pack(value: Any) -> Any:
+        if value is network:
+            return {_NETWORK: True}
+        if not isinstance(value, np.random.Generator):
+            return value
+        if value.bit_generator is random_state._bit_generator:
+            return {_SHARED: True}
+        return {_OWN: _random.state_of(value)}
+
+    return pack
+
+
+def _unpacker(network: MLP | None, random_state: np.random.RandomState) -> Callable[[Any], Any]:
+    def unpack(value: Any) -> Any:
+        if not isinstance(value, dict) or len(value) != 1:
+            return value
+        if _NETWORK in value:
+            return network
+        if _SHARED in value:
+            return _random.generator(random_state)
+        return _random.from_state(value[_OWN]) if _OWN in value else value
+
+    return unpack
+
+
+def _replaced(value: Any, replace: Callable[[Any], Any]) -> Any:
+    """Return a value with `replace` applied to it and, where it is a dict, to all values in it."""
+    replaced = replace(value)
+    if replaced is value and isinstance(value, dict):
+        return {name: _replaced(one, replace) for name, one in value.items()}
+    return replaced
