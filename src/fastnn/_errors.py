@@ -24,3 +24,10 @@ class DivergedError(ArithmeticError):
     def __reduce__(self) -> tuple[type[DivergedError], tuple[str, int, History]]:
         """Pickle with all attributes."""
         return type(self), (str(self), self.epoch, self.history)
+
+
+WEIGHTLESS = (
+    "sample_weight: got weights that sum to 0 in a batch, whose weighted mean is undefined; the parameters are those of the step "
+    "before. Larger batches, or weights of one sign, have a mean."
+)
+"""Said where a mean is to be divided by a sum of weights of both signs."""

@@ -1,5 +1,8 @@
 """Training runs. Included by _core.pyx."""
 
+from fastnn._errors import WEIGHTLESS
+
+
 @cython.final
 cdef class Run:
     """Many epochs of training, in slices of time: advance() until it says other than "paused"."""
@@ -106,6 +109,8 @@ cdef class Run:
             self.t.n_epochs = all_epochs
         if status == Status.diverged:
             return "diverged"
+        if status == Status.weightless:
+            raise ZeroDivisionError(WEIGHTLESS)
         return "finished" if self.t.epoch == all_epochs else "paused"
 
     @property
@@ -198,4 +203,6 @@ cdef class Stepper:
                 stepped = self.native.step(inputs, targets, weights, n_rows)
         if stepped == Stepped.no_memory:
             raise MemoryError("there is no memory for the step's workspace")
+        if stepped == Stepped.weightless:
+            raise ZeroDivisionError(WEIGHTLESS)
         return self.native.training.batch_loss if stepped == Stepped.done else None
