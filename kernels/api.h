@@ -73,6 +73,7 @@ struct Loss {
     double factor;           // of loss and gradient
     double value_factor;     // of the loss alone
     CustomLoss custom;       // the user's own, if not null
+    bool signed_mean;        // weights are divided by their sum, which may be below 0; else by the sum of their magnitudes
 };
 
 struct Optimizer {
@@ -130,7 +131,7 @@ struct Pace {
     double awake;                  // seconds for which several have been at work
 };
 
-enum class Status : int32_t { paused, finished, diverged };
+enum class Status : int32_t { paused, finished, diverged, weightless };  // the last: a signed mean's weights sum to 0
 
 // A run of many epochs in slices of time: what is to be done, and where it stands between slices.
 struct Training {

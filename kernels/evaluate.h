@@ -19,22 +19,26 @@ template <class T> int64_t cached_rows(const Network &network) {
 template <class T, class Prepare, class Collect>
 double run_batch(Step<T> &step, const Team &team, const Network &network, const Loss &loss, const Rows &x, const Rows &y,
                  const double *sample_weight, const Batch &batch, bool backward, Prepare prepare, Collect collect) {
-    const double factor = mean_factor(total_weight(sample_weight, batch), network, loss);
+    const double factor = mean_factor(batch.weight, network, loss);
     const int64_t at_a_time = cached_rows<T>(network);
     double value = 0;
     for (int64_t first = 0; first < batch.size; first += chunk_rows) {
         const int64_t left = batch.size - first;
-        const Batch chunk = {batch.order, batch.first + first, left < chunk_rows ? left : chunk_rows};
+        const Batch chunk = batch.part(first, left < chunk_rows ? left : chunk_rows);
         const Range rows = share(chunk.size, row_group, team);
-        step.read_x(x, chunk, rows);
-        step.read_y(y, chunk, rows);
-        step.set_scale(factor, sample_weight, chunk, rows);
-        prepare();
-        for (int64_t i = rows.begin; i < rows.end; i += at_a_time) {
-            const Range part = {i, rows.end - i < at_a_time ? rows.end : i + at_a_time};
-            step.forward(part, first);
-            step.loss(part);
-            if (backward) step.backward(part);
+        if (batch.any_counts()) {
+            step.read_x(x, chunk, rows);
+            step.read_y(y, chunk, rows);
+            step.set_scale(factor, sample_weight, chunk, rows);
+            prepare();
+            for (int64_t i = rows.begin; i < rows.end; i += at_a_time) {
+                const Range part = {i, rows.end - i < at_a_time ? rows.end : i + at_a_time};
+                step.forward(part, first);
+                step.loss(part);
+                if (backward) step.backward(part);
+            }
+        } else {
+            step.pass_over(x, chunk, rows);
         }
         team.wait();
         value += step.partial_losses(chunk.size);
@@ -108,7 +112,8 @@ template <class T> class GradientRun {
         if (needs_.any()) step.transpose_weights(team);
         team.wait();
         const double value = run_batch(step, team, call_.network, call_.loss, call_.x, call_.y, call_.sample_weight,
-                                       Batch{nullptr, 0, call_.n_rows}, needs_.any(), [] {}, [&](int64_t n_rows, int64_t first) {
+                                       weighed({nullptr, 0, call_.n_rows}, call_.sample_weight, call_.loss.signed_mean), needs_.any(),
+                                       [] {}, [&](int64_t n_rows, int64_t first) {
                                            if (needs_.weight_gradient) collect_gradient(step, team, n_rows, first > 0);
                                            if (needs_.input_gradient) collect_inputs(step, share(n_rows, row_group, team), first);
                                        });

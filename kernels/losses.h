@@ -70,6 +70,10 @@ template <class T, class Add> FASTNN_INLINE void add_vectors(int64_t count, Add 
     for (int v = 0; i < count; i += lanes<T>, v++) add(i, v, Part<T>{count - i < lanes<T> ? count - i : lanes<T>});
 }
 
+// A value that is to be multiplied with scale, 0 where that is: there it may not be finite, in the padding and in rows that
+// don't count.
+template <class T> FASTNN_INLINE Vec<T> counted(Vec<T> scale, Vec<T> value) { return scale == Vec<T>{} ? Vec<T>{} : value; }
+
 // Rows of n values, `row` elements apart. delta = scale * gradient; returned is the sum of scale * value, in partial sums
 // over the lanes of a block. scale holds the weight of each element in the mean, 0 in the padding.
 template <class T, template <class> class L>
@@ -79,13 +83,13 @@ T elementwise_loss(const T *z, const T *y, const T *scale, T *delta, int64_t row
     Vec<T> sums[block_vectors] = {};
     add_vectors<T>(count, [=, &sums](int64_t i, int v, auto access) {
         const Vec<T> zi = access.load(z + i), yi = access.load(y + i), si = access.load(scale + i);
-        sums[v] = fma(si, L<T>::value(zi, yi, p), sums[v]);
-        access.store(delta + i, si * L<T>::gradient(zi, yi, p));
+        sums[v] = fma(si, counted<T>(si, L<T>::value(zi, yi, p)), sums[v]);
+        access.store(delta + i, si * counted<T>(si, L<T>::gradient(zi, yi, p)));
     });
     return sum_block<T>(sums);
 }
 
-// Likewise one of the user's own, which may not be finite where scale is 0: in the padding and in rows without weight.
+// Likewise one of the user's own.
 template <class T>
 T custom_loss(fastnn::CustomLoss function, const T *a, const T *y, const T *scale, T *delta, int64_t count) {
     constexpr int64_t piece = 64 * block_lanes<T>;
@@ -97,8 +101,8 @@ T custom_loss(fastnn::CustomLoss function, const T *a, const T *y, const T *scal
         add_vectors<T>(n, [=, &sums, &values](int64_t i, int v, auto access) {
             const Vec<T> si = access.load(scale + first + i), value = access.load(values + i);
             const Vec<T> gradient = access.load(delta + first + i);
-            sums[v] = fma(si, si == 0 ? Vec<T>{} : value, sums[v]);
-            access.store(delta + first + i, si * (si == 0 ? Vec<T>{} : gradient));
+            sums[v] = fma(si, counted<T>(si, value), sums[v]);
+            access.store(delta + first + i, si * counted<T>(si, gradient));
         });
     }
     return sum_block<T>(sums);
@@ -120,8 +124,9 @@ void short_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int64
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
             const Vec<T> zj = keep_lanes<T>(zi.at[v], n - v * lanes<T>, top[0]);
-            sums[v % block_vectors] = fma(weight * yi.at[v], cut_log_loss<T>(log_sum - zj, splat(epsilon)), sums[v % block_vectors]);
-            e.at[v] = fma(e.at[v], factor, -(weight * yi.at[v]));
+            const Vec<T> value = cut_log_loss<T>(log_sum - zj, splat(epsilon));
+            sums[v % block_vectors] = fma(weight * yi.at[v], counted<T>(weight, value), sums[v % block_vectors]);
+            e.at[v] = counted<T>(weight, fma(e.at[v], factor, -(weight * yi.at[v])));
         }
         e.write(delta, n, padded);
     }
@@ -142,8 +147,9 @@ void narrow_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int6
             const Vec<T> sum = e.sum(), log_sum = log(sum) + top, weight = weights.read(v, n).at[0];
             const Vec<T> factor = weight * (((yi.at[0] + yi.at[1]) + yi.at[2]) + yi.at[3]) / sum;
             for (int64_t j = 0; j < n; j++) {
-                sums[v] = fma(weight * yi.at[j], cut_log_loss<T>(log_sum - zi.at[j], splat(epsilon)), sums[v]);
-                deltas.write(v, j, fma(e.at[j], factor, -(weight * yi.at[j])));
+                const Vec<T> value = cut_log_loss<T>(log_sum - zi.at[j], splat(epsilon));
+                sums[v] = fma(weight * yi.at[j], counted<T>(weight, value), sums[v]);
+                deltas.write(v, j, counted<T>(weight, fma(e.at[j], factor, -(weight * yi.at[j]))));
             }
         }
         deltas.spread(delta + i * n, count, n);
@@ -172,8 +178,9 @@ T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t r
             const int64_t part = n - j < lanes<T> ? n - j : lanes<T>;
             const Vec<T> yj = keep_lanes<T>(load(y + j), part, T(0));
             const Vec<T> zj = keep_lanes<T>(load(z + j), part, top);
-            sums[v % block_vectors] = fma(weight * yj, cut_log_loss<T>(log_sum - zj, splat(epsilon)), sums[v % block_vectors]);
-            store_part(delta + j, fma(load_part(delta + j, part), factor, -(weight * yj)), part);
+            const Vec<T> value = cut_log_loss<T>(log_sum - zj, splat(epsilon));
+            sums[v % block_vectors] = fma(weight * yj, counted<T>(weight, value), sums[v % block_vectors]);
+            store_part(delta + j, counted<T>(weight, fma(load_part(delta + j, part), factor, -(weight * yj))), part);
         }
     }
     return sum_block<T>(sums);

@@ -12,12 +12,42 @@ namespace {
 using fastnn::Rows;
 using fastnn::Type;
 
-// Which rows of the data a batch holds: consecutive ones from `first`, or those that `order` names from there on.
+// Which rows of the data a batch holds: consecutive ones from `first`, or those that `order` names from there on. A row of
+// weight 0 doesn't count, and may hold anything. It is never read, but in its place a row of the batch that counts: whatever
+// follows from that is finite where the batch is, so that the weight 0 makes 0 of it.
 struct Batch {
     const int64_t *order;
     int64_t first, size;
-    int64_t row(int64_t i) const { return order ? order[first + i] : first + i; }
+    const double *weights = nullptr;  // of all rows of the data, where some of the batch's are 0
+    int64_t stand_in = -1;            // the row that is read in their place
+    double weight = double(size);     // what sums over the batch are divided by
+
+    int64_t own_row(int64_t i) const { return order ? order[first + i] : first + i; }
+    bool counts(int64_t i) const { return !weights || weights[own_row(i)] != 0; }
+    bool any_counts() const { return !weights || stand_in >= 0; }
+    int64_t row(int64_t i) const { return counts(i) ? own_row(i) : stand_in; }
+    Batch part(int64_t begin, int64_t n) const { return {order, first + begin, n, weights, stand_in, weight}; }
 };
+
+// Sums of weights that cancel but for rounding are 0.
+constexpr double cancelled = 0x1p-50;
+
+// A batch that knows its weights. signed_mean: they are divided by their sum, else by that of their magnitudes.
+inline Batch weighed(Batch batch, const double *sample_weight, bool signed_mean) {
+    if (!sample_weight) return batch;
+    double sum = 0, magnitudes = 0;
+    int64_t counted = 0;
+    for (int64_t i = 0; i < batch.size; i++) {
+        const int64_t row = batch.own_row(i);
+        const double weight = sample_weight[row];
+        sum += weight;
+        magnitudes += std::fabs(weight);
+        if (weight != 0 && counted++ == 0) batch.stand_in = row;
+    }
+    if (counted < batch.size) batch.weights = sample_weight;
+    batch.weight = !signed_mean ? magnitudes : std::fabs(sum) <= cancelled * magnitudes ? 0 : sum;
+    return batch;
+}
 
 // NumPy takes any byte but 0 for True.
 struct Boolean {

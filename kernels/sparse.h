@@ -72,7 +72,7 @@ void multiply_sparse(const Rows &x, const Batch &chunk, Range rows, const Layer 
         multiply_sparse_wide(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights_row, bias, out, layer.row);
 }
 
-// The elements of a chunk whose columns a thread owns, by column and within that by row.
+// The elements of a chunk's rows that count, whose columns a thread owns, by column and within that by row.
 template <class T> class Entries {
   public:
     // Without memory behind the arena, only what it counts is of use.
@@ -89,9 +89,10 @@ template <class T> class Entries {
     void gather(const Rows &x, const Batch &chunk) {
         count_ = 0;
         for (int64_t i = 0; i < chunk.size; i++)
-            for_each_entry<T>(x, chunk.row(i), columns_.end, [&](int64_t k, T value) {
-                if (k >= columns_.begin && count_ < most_) entries_[count_++] = {uint32_t(k), uint32_t(i), value};
-            });
+            if (chunk.counts(i))
+                for_each_entry<T>(x, chunk.own_row(i), columns_.end, [&](int64_t k, T value) {
+                    if (k >= columns_.begin && count_ < most_) entries_[count_++] = {uint32_t(k), uint32_t(i), value};
+                });
         for (int shift = 0; columns_.end >> shift; shift += digit_bits) sort_by_digit(shift);
     }
 

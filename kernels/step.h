@@ -15,15 +15,10 @@ template <class T> struct Buffers {
     T *transposed;  // weights, n_out rows of n_in, for the input gradient
 };
 
-// The sum of a batch's weights, and what each is multiplied with in the mean: 0 where their reciprocal would overflow.
-inline double total_weight(const double *sample_weight, const Batch &batch) {
-    if (!sample_weight) return double(batch.size);
-    double sum = 0;
-    for (int64_t i = 0; i < batch.size; i++) sum += sample_weight[batch.row(i)];
-    return sum;
-}
-inline double mean_factor(double total_weight, const Network &network, const Loss &loss) {
-    return total_weight < 1e-290 ? 0 : loss.factor / (total_weight * (loss.per_row ? 1.0 : double(network.last().n_out)));
+// What each weight is multiplied with in the mean: 0 where the reciprocal of their sum would overflow.
+inline double mean_factor(double weight, const Network &network, const Loss &loss) {
+    if (weight == 0 || (!loss.signed_mean && weight < 1e-290)) return 0;
+    return loss.factor / (weight * (loss.per_row ? 1.0 : double(network.last().n_out)));
 }
 
 struct Needs {
@@ -86,7 +81,7 @@ template <class T> class Step {
         if (sparse_) {
             chunk_ = chunk;
             if (needs_.weight_gradient) entries_.gather(x, chunk);
-        } else if (!chunk.order && !network_.layers[0].narrow && readable_in_place<T>(x)) {
+        } else if (!chunk.order && !chunk.weights && !network_.layers[0].narrow && readable_in_place<T>(x)) {
             in_ = reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride);
             in_row_ = x.row_stride / int64_t(sizeof(T));
         } else {
@@ -99,7 +94,7 @@ template <class T> class Step {
     void read_y(const Rows &y, const Batch &chunk, Range rows) {
         const Layer &last = network_.last();
         const bool flat = last.row == last.n_out && y.row_stride == last.row * int64_t(sizeof(T));
-        if (!chunk.order && flat && !takes_rows<T>(*loss_) && !y.labels && has_plain_rows<T>(y)) {
+        if (!chunk.order && !chunk.weights && flat && !takes_rows<T>(*loss_) && !y.labels && has_plain_rows<T>(y)) {
             target_ = reinterpret_cast<const T *>(y.data + chunk.first * y.row_stride);
         } else {
             read_rows<T>(y, chunk, rows, last.n_out, y_, last.row);
@@ -114,9 +109,24 @@ template <class T> class Step {
         factor_ = factor;
         scaled_ = rows;
         for (int64_t i = rows.begin; i < rows.end; i++) {
-            const T weight = T(sample_weight ? factor * sample_weight[chunk.row(i)] : factor);
+            const T weight = T(sample_weight ? factor * sample_weight[chunk.own_row(i)] : factor);
             for (int64_t j = 0; j < last.n_out; j++) scale_[i * last.row + j] = weight;
         }
+    }
+
+    // In the place of all this for a batch of which no row counts: no loss, and no gradients, whatever the parameters are.
+    void pass_over(const Rows &x, const Batch &chunk, Range rows) {
+        sparse_ = x.sparse() ? &x : nullptr;
+        if (sparse_ && needs_.weight_gradient) entries_.gather(x, chunk);
+        in_ = x_;
+        in_row_ = x_row_;
+        for (int64_t l = 0; l < network_.n_layers; l++) {
+            const int64_t row = network_.layers[l].row, first = rows.begin * row;
+            const size_t bytes = size_t(rows.size() * row) * sizeof(T);
+            std::memset(layers_[l].out + first, 0, bytes);
+            if (layers_[l].delta) std::memset(layers_[l].delta + first, 0, bytes);
+        }
+        for (int64_t i = rows.begin; i < rows.end; i += row_group) partial_[i / row_group] = 0;
     }
 
     // From now on, forward drops units with masks that follow from the key.

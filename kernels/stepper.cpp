@@ -58,7 +58,7 @@ Stepped Stepper::step(const Rows &x, const Rows &y, const double *sample_weight,
     if (!lay_out(x, n_rows)) return Stepped::no_memory;
     Status status = Status::paused;
     while (status == Status::paused) status = kernels_of(type).train(t, workspace_);  // a lap may end before the step
-    return status == Status::finished ? Stepped::done : Stepped::diverged;
+    return status == Status::finished ? Stepped::done : status == Status::diverged ? Stepped::diverged : Stepped::weightless;
 }
 
 }  // namespace fastnn

@@ -7,7 +7,7 @@
 
 namespace fastnn {
 
-enum class Stepped : int32_t { done, diverged, no_memory };
+enum class Stepped : int32_t { done, diverged, weightless, no_memory };
 
 // Keeps from one step to the next what a run keeps from one batch to the next.
 class Stepper {

@@ -24,6 +24,7 @@ template <class T> class TinyStep {
 
     // The batch's loss; gradients can be had then.
     double run(const Rows &x, const Rows &y, const double *sample_weight, const Batch &batch) {
+        if (!batch.any_counts()) return pass_over();
         const Layer &last = network_.last();
         if (batch.order || batch.first != read_from_ || batch.size != read_rows_) {
             read(x, batch, network_.layers[0].n_in, in_);
@@ -56,6 +57,15 @@ template <class T> class TinyStep {
     static constexpr int64_t block = block_lanes<T>;
     using Units = T[tiny_units * block];  // a block for each unit
 
+    // As Step's: neither loss nor gradients.
+    double pass_over() {
+        std::memset(in_, 0, sizeof in_);
+        std::memset(out_, 0, sizeof out_);
+        std::memset(delta_, 0, sizeof delta_);
+        read_rows_ = -1;
+        return 0;
+    }
+
     void read(const Rows &rows, const Batch &batch, int64_t columns, T *to) {
         T row[tiny_units];
         for (int64_t i = 0; i < batch.size; i++) {
@@ -68,9 +78,9 @@ template <class T> class TinyStep {
     }
 
     void set_scale(const double *sample_weight, const Batch &batch) {
-        const double factor = mean_factor(total_weight(sample_weight, batch), network_, loss_);
+        const double factor = mean_factor(batch.weight, network_, loss_);
         for (int64_t i = 0; i < block; i++) {
-            const double weight = i >= batch.size ? 0 : sample_weight ? factor * sample_weight[batch.row(i)] : factor;
+            const double weight = i >= batch.size ? 0 : sample_weight ? factor * sample_weight[batch.own_row(i)] : factor;
             for (int64_t j = 0; j < network_.last().n_out; j++) scale_[j * block + i] = T(weight);
         }
     }

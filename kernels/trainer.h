@@ -70,20 +70,26 @@ template <class T> class Trainer {
         }
         while (at.epoch < t_.n_epochs) {
             const Batch batch = begin_batch(step, team, at);
-            const double loss = find_loss(step, rows, touched, team, batch), weight = total_weight(t_.sample_weight, batch);
+            if (t_.loss.signed_mean && batch.weight == 0) {
+                rows.settle();
+                team.wait();
+                if (team.index == 0) give_up();
+                return;
+            }
+            const double loss = find_loss(step, rows, touched, team, batch);
             if (!std::isfinite(loss) || infinite_penalty_) {
                 team.wait();  // the others may still be reading the partial losses
                 if (team.index == 0) roll_back();
                 return;
             }
-            const Coefficients<T> c = coefficients(t_.rates[at.step * t_.rate_stride], at.updates, weight);
+            const Coefficients<T> c = coefficients(t_.rates[at.step * t_.rate_stride], at.updates, batch.weight);
             update(step, team, c, touched, batch.size, at.row == 0);
             touched.clear();
-            rows.update(step, c, loss_weight(batch, weight));
+            rows.update(step, c, loss_weight(batch));
             const bool pause = pause_;
             if (pause || at.row + batch.size == t_.n_rows) rows.settle();
             team.wait();
-            if (team.index == 0) finish_batch(batch, loss + updater_.penalty(), loss_weight(batch, weight));
+            if (team.index == 0) finish_batch(batch, loss + updater_.penalty(), loss_weight(batch));
             advance(at, batch.size);
             if (pause) break;
         }
@@ -101,7 +107,8 @@ template <class T> class Trainer {
         if (drops || (t_.shuffle && at.row == 0)) team.wait();
         if (drops) step.drop_with(dropout_key_);
         if (team.size == 1 && !tiny_) step.transpose_weights(team);
-        return {t_.shuffle ? t_.order : nullptr, at.row, std::min(t_.batch_size, t_.n_rows - at.row)};
+        const Batch batch = {t_.shuffle ? t_.order : nullptr, at.row, std::min(t_.batch_size, t_.n_rows - at.row)};
+        return weighed(batch, t_.sample_weight, t_.loss.signed_mean);
     }
 
     // The batch's loss; of a batch in chunks, the gradients stand in the updater's array then.
@@ -144,6 +151,12 @@ template <class T> class Trainer {
         t_.updates = t_.snapshot_updates;
     }
 
+    // Before a batch that has no mean: what the last step left is kept if it is finite.
+    void give_up() {
+        if (infinite_penalty_ || !updater_.parameters_finite()) roll_back();
+        else status_ = Status::weightless;
+    }
+
     // No later loss will tell whether the last updates were finite.
     void finish() {
         status_ = Status::finished;
@@ -155,7 +168,7 @@ template <class T> class Trainer {
     // ---- The account of the run, kept by the first thread ----
 
     // Of a batch in the epoch's loss.
-    double loss_weight(const Batch &batch, double total_weight) const { return t_.loss_by_rows ? double(batch.size) : total_weight; }
+    double loss_weight(const Batch &batch) const { return t_.loss_by_rows ? double(batch.size) : batch.weight; }
 
     // loss: with penalties, but those of deferred rows.
     void finish_batch(const Batch &batch, double loss, double weight) {

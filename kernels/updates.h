@@ -47,9 +47,9 @@ template <class T> bool keeps_velocity(const Optimizer &o) {
 template <class T> class CoefficientsOf {
   public:
     explicit CoefficientsOf(const Optimizer &optimizer) : o_(optimizer), power_1_(o_.decay_1), power_2_(o_.decay_2) {}
-    // batch_weight: the sum of the batch's sample weights.
+    // batch_weight: the sum of the batch's sample weights, not 0 where penalties are divided by it.
     Coefficients<T> operator()(double rate, int64_t updates, double batch_weight = 1) {
-        const double share = !o_.penalty_per_weight ? 1 : batch_weight < 1e-290 ? 0 : 1 / batch_weight;
+        const double share = o_.penalty_per_weight ? 1 / batch_weight : 1;
         Coefficients<T> c = {T(rate),           T(o_.decay_1), T(1 - o_.decay_1), T(o_.decay_2),
                              T(1 - o_.decay_2), T(1),          T(o_.epsilon),     T(1 - rate * o_.weight_decay),
                              T(o_.l1 * share),  T(o_.l2 * share)};

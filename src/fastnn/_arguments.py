@@ -33,6 +33,7 @@ class NativeLoss(NamedTuple):
     factor: float = 1.0  # of loss and gradient
     value_factor: float = 1.0  # of the loss alone
     custom: CustomLoss | None = None
+    signed_mean: bool = False  # weights are divided by their sum, which may be below 0; else by that of their magnitudes
 
 
 def native_loss(loss: str | Loss, output_activation: Any) -> NativeLoss:

@@ -31,3 +31,10 @@ class DivergedError(ArithmeticError):
     def __setstate__(self, state: Any) -> None:
         """Take over the attributes."""
         _state.set_attributes(self, state)
+
+
+WEIGHTLESS = (
+    "sample_weight: got weights that sum to 0 in a batch, whose weighted mean is undefined; the parameters are those of the step "
+    "before. Larger batches, or weights of one sign, have a mean."
+)
+"""Said where a mean is to be divided by a sum of weights of both signs."""

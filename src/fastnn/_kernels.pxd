@@ -60,6 +60,7 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         bint from_logits, per_row
         double factor, value_factor
         CustomLoss custom
+        bint signed_mean
 
     cdef cppclass Optimizer_ "fastnn::Optimizer":
         int32_t kind, moments
@@ -97,7 +98,7 @@ cdef extern from "kernels/table.h" namespace "fastnn" nogil:
         pass
 
     cdef enum class Status(int32_t):
-        paused, finished, diverged
+        paused, finished, diverged, weightless
 
     cdef cppclass Training:
         Network_ network
@@ -172,7 +173,7 @@ cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
 
 cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
     cdef enum class Stepped(int32_t):
-        done, diverged, no_memory
+        done, diverged, weightless, no_memory
 
     cdef cppclass NativeStepper "fastnn::Stepper":
         Training training

@@ -351,14 +351,10 @@ class MLP:
     def _loss_arguments(
         self, X: Any, y: Any, loss: str | Loss, sample_weight: Any
     ) -> tuple[_arguments.NativeLoss, _arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
-        n_in, n_out = self.layer_sizes[0], self.layer_sizes[-1]
         loss = resolve_loss(loss)
         native = _arguments.native_loss(loss, self.activations[-1])
         self._check_columns("X", X)
-        inputs = _arrays.training_rows("X", X, n_in, self.dtype)
-        target, labels = _arrays.targets("y", y, len(inputs), n_out, loss, self.dtype)
-        weight = _arrays.sample_weights("sample_weight", sample_weight, len(inputs))
-        return native, inputs, target, labels, weight
+        return native, *_arrays.training_data(X, y, sample_weight, self.layer_sizes, loss, self.dtype)
 
     # ---- Training and keeping ----
 

@@ -1,5 +1,7 @@
 """Training runs. Included by _core.pyx."""
 
+from fastnn._errors import WEIGHTLESS
+
 # Losses that a run keeps for who reads them between two slices: more than epochs fit into one.
 cdef int64_t most_epochs = 1 << 20
 
@@ -119,6 +121,8 @@ cdef class Run:
                 status = k.train(self.t, self.workspace)
         if status == Status.diverged:
             return "diverged"
+        if status == Status.weightless:
+            raise ZeroDivisionError(WEIGHTLESS)
         return "finished" if self.epoch == self.n_epochs else "paused"
 
     @property
@@ -226,4 +230,6 @@ cdef class Stepper:
         self.native.rate = native_rate
         if stepped == Stepped.no_memory:
             raise MemoryError("there is no memory for the step's workspace")
+        if stepped == Stepped.weightless:
+            raise ZeroDivisionError(WEIGHTLESS)
         return self.native.training.batch_loss if stepped == Stepped.done else None

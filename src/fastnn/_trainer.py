@@ -279,12 +279,10 @@ class Trainer(Configured):
     def _data(
         self, X: Any, y: Any, sample_weight: Any, prefix: str = ""
     ) -> tuple[_arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
-        sizes, dtype = self.model.layer_sizes, self.model.dtype
+        model = self.model
         if type(X) is not np.ndarray:
-            self.model._check_columns(f"{prefix}X", X)
-        inputs = _arrays.training_rows(f"{prefix}X", X, sizes[0], dtype)
-        target, labels = _arrays.targets(f"{prefix}y", y, len(inputs), sizes[-1], self.loss, dtype)
-        return inputs, target, labels, _arrays.sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs))
+            model._check_columns(f"{prefix}X", X)
+        return _arrays.training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
 
     def _validation(self, data: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         if data is None:

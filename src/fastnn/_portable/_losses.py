@@ -19,6 +19,8 @@ MSE, MAE, HUBER, QUANTILE, POISSON, BINARY_CROSS_ENTROPY, CROSS_ENTROPY = range(
 
 # The reciprocal of a sum of weights below this would overflow; the mean is 0 then.
 LEAST_WEIGHT = 1e-290
+# Weights whose sum is less of the sum of their magnitudes cancel but for rounding.
+CANCELLED = 2.0**-50
 
 
 class Loss(NamedTuple):
@@ -30,17 +32,28 @@ class Loss(NamedTuple):
     per_row: bool  # the mean is over rows, not over elements
     factor: float  # of loss and gradient
     value_factor: float  # of the loss alone
+    signed_mean: bool  # weights are divided by their sum, which may be below 0; else by the sum of their magnitudes
 
 
-def loss_of(loss: tuple[str, float, bool, bool, float, float, Any]) -> Loss:
+def loss_of(loss: tuple[str, float, bool, bool, float, float, Any, bool]) -> Loss:
     """Return the loss that a tuple names; none of the user's own, which native code alone can call."""
-    name, parameter, from_logits, per_row, factor, value_factor, custom = loss
+    name, parameter, from_logits, per_row, factor, value_factor, custom, signed_mean = loss
     if custom is not None:
         raise TypeError(
             f"loss: got {custom!r}, which needs fastnn's compiled extension; expected one of {', '.join(LOSSES)}"
         )
     numbers = float(parameter), bool(from_logits), bool(per_row), float(factor), float(value_factor)
-    return Loss(LOSSES.index(name), *numbers)
+    return Loss(LOSSES.index(name), *numbers, bool(signed_mean))
+
+
+@shared
+def divisor(loss: Loss, sample_weight: Any) -> float:
+    """Return what a weighted mean is divided by: 0 where weights of both signs sum to 0 but for rounding."""
+    magnitudes = np.sum(np.abs(sample_weight))
+    if not loss.signed_mean:
+        return magnitudes  # type: ignore[no-any-return]
+    total = np.sum(sample_weight)
+    return total if abs(total) > CANCELLED * magnitudes else 0.0  # type: ignore[no-any-return]
 
 
 @shared

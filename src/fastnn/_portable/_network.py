@@ -11,8 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastnn._portable._activations import ACTIVATIONS, CUSTOM
 from fastnn._portable._elementwise import aligned_zeros
-from fastnn._portable._losses import loss_of
-from fastnn._portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y
+from fastnn._portable._losses import divisor, loss_of
+from fastnn._portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
 from fastnn._portable._step import (
     Buffers,
     Layers,
@@ -89,7 +89,7 @@ class Network:
     @np.errstate(all="ignore")
     def gradient(
         self,
-        loss: tuple[str, float, bool, bool, float, float, Any],
+        loss: tuple[str, float, bool, bool, float, float, Any, bool],
         x: Array | SparseRows,
         y: Array,
         labels: bool,
@@ -107,11 +107,16 @@ class Network:
         by_input = None if input_gradient is None else self.vector(input_gradient, n_rows * self.layer_sizes[0])
         if by_parameter is not None:
             by_parameter[:] = 0
-        value, part, total_weight = 0.0, np.empty_like(self.storage), weight.sum()
+        if by_input is not None:
+            by_input[:] = 0
+        if not weight.any():
+            return 0.0
+        value, part, total_weight = 0.0, np.empty_like(self.storage), divisor(native, weight)
+        readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
         for rows, buffers in self._pieces(n_rows):
-            inputs = read_x(x, rows, self.dtype)
+            inputs = read_x(x, readable[rows], self.dtype)
             self.forward(inputs, buffers, native.from_logits)
-            targets = read_y(y, rows, n_out, labels, self.dtype).reshape(-1)
+            targets = read_y(y, readable[rows], n_out, labels, self.dtype).reshape(-1)
             value += find_loss(self.layers, native, buffers, targets, weight[rows], total_weight)
             if by_parameter is None and by_input is None:
                 continue

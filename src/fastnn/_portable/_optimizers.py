@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn._portable._compile import put, shared
-from fastnn._portable._losses import LEAST_WEIGHT
 
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW = range(len(OPTIMIZERS))
@@ -112,9 +111,7 @@ def update(kind: int, w: Any, g: Any, m: Any, v: Any, c: Coefficients) -> None:
 @shared
 def add_penalty(o: Optimizer, batch_weight: float, w: Any, g: Any) -> float:
     """Add the slope of l1 * sum |w| + l2 / 2 * sum w² to g, and return the value."""
-    share = 1.0
-    if o.penalty_per_weight:
-        share = 0.0 if batch_weight < LEAST_WEIGHT else 1.0 / batch_weight
+    share = 1.0 / batch_weight if o.penalty_per_weight else 1.0
     l1, l2, half = w.dtype.type(o.l1 * share), w.dtype.type(o.l2 * share), w.dtype.type(0.5)
     put(g, g + l1 * np.sign(w) + l2 * w)
     return np.sum((l1 * np.abs(w) + half * l2 * w * w).astype(np.float64))  # type: ignore[no-any-return]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -76,6 +78,22 @@ def check_rows(a: Array, argument: str, n_rows: int, n_columns: int, labels: boo
 def read_x(x: Array | SparseRows, chosen: Chosen, dtype: DTypeLike) -> Array:
     """Return some rows (n, n_in) in the network's type: contiguous, aligned and, as compiled functions ask, writable."""
     return _plain(x.dense(chosen) if isinstance(x, SparseRows) else np.atleast_2d(x)[chosen], dtype)
+
+
+def standing_in(chosen: Chosen, weight: NDArray[np.float64], ends: Sequence[int] | NDArray[np.int64]) -> Chosen:
+    """Return which rows to read for some of the data, of these weights: for one of weight 0, one of its batch that counts.
+
+    So whatever is computed of it is finite where the batch is. Batch i has the rows from ends[i] to ends[i + 1]; where none
+    counts, they are left.
+    """
+    if weight.all():
+        return chosen
+    rows = np.arange(chosen.start, chosen.stop) if isinstance(chosen, slice) else chosen.copy()
+    for begin, end in pairwise(ends):
+        counted = np.flatnonzero(weight[begin:end])
+        if len(counted):
+            rows[begin:end][weight[begin:end] == 0] = rows[begin + counted[0]]
+    return rows
 
 
 def read_y(y: Array, chosen: Chosen, n_out: int, labels: bool, dtype: DTypeLike) -> Array:

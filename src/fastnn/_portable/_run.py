@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._errors import WEIGHTLESS
 from fastnn._portable._dropout import layer_keys
 from fastnn._portable._elementwise import first_not_finite
-from fastnn._portable._losses import loss_of
+from fastnn._portable._losses import divisor, loss_of
 from fastnn._portable._network import Network, weights_of_rows
 from fastnn._portable._optimizers import MOMENTS, optimizer_of
-from fastnn._portable._rows import Array, Chosen, SparseRows, check_rows, read_x, read_y
+from fastnn._portable._rows import Array, Chosen, SparseRows, check_rows, read_x, read_y, standing_in
 from fastnn._portable._training import EPOCH, ROW, UPDATES, Account, Piece, Training, train, train_with
 
 # Of a piece, between two looks at the clock: operations, and what a batch costs whatever its size. They take 10 ms or so.
@@ -31,7 +33,7 @@ class Run:
     def __init__(
         self,
         network: Network,
-        loss: tuple[str, float, bool, bool, float, float, Any],
+        loss: tuple[str, float, bool, bool, float, float, Any, bool],
         optimizer: dict[str, Any],
         moments: Array,
         updates: int,
@@ -221,19 +223,28 @@ class Run:
 
     def _piece(self, ends: NDArray[np.int64], rows: Chosen, keys: NDArray[np.uint64]) -> Piece:
         network, n_batches = self._network, len(ends) - 1
+        weight = self._weight[rows]
+        self._check_means(ends, weight)
+        rows = standing_in(rows, weight, ends)
         low_keys, high_keys = layer_keys(keys, len(network.activations))
         if not self._drops:
             low_keys, high_keys = np.empty((n_batches, 0), np.uint32), np.zeros(n_batches, np.uint32)
         return Piece(
             read_x(self._x, rows, network.dtype),
             read_y(self._y, rows, network.layer_sizes[-1], self._labels, network.dtype),
-            self._weight[rows],
+            weight,
             ends,
             self._next_rates(n_batches),
             low_keys,
             high_keys,
-            self._features(ends, rows),
+            self._features(ends, rows, weight),
         )
+
+    def _check_means(self, ends: NDArray[np.int64], weight: NDArray[np.float64]) -> None:
+        """Raise ZeroDivisionError before batches one of whose weights sum to 0 where they are divided by their sum."""
+        loss = self._training.loss
+        if loss.signed_mean and not all(divisor(loss, weight[first:end]) for first, end in pairwise(ends)):
+            raise ZeroDivisionError(WEIGHTLESS)
 
     def _next_rates(self, n_batches: int) -> NDArray[np.float64]:
         if self._rates.size == 1:
@@ -241,12 +252,14 @@ class Run:
         step = (self.epoch - self._rates_from) * self.steps + self._account.position[ROW] // self._training.batch_size
         return np.array(self._rates[step : step + n_batches])
 
-    def _features(self, ends: NDArray[np.int64], rows: Chosen) -> NDArray[np.bool_]:
+    def _features(self, ends: NDArray[np.int64], rows: Chosen, weight: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which features each batch has (n_batches, n_in), where the others' weights are left alone."""
         if not self._lazy or not isinstance(self._x, SparseRows):
             return np.empty((len(ends) - 1, 0), np.bool_)
         features = np.zeros((len(ends) - 1, self._x.shape[1]), np.bool_)
         places, entries = self._x.entries(rows)
+        counted = weight[places] != 0
+        places, entries = places[counted], entries[counted]
         features[np.searchsorted(ends, places, side="right") - 1, self._x.columns[entries]] = True
         return features
 

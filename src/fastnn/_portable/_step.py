@@ -122,12 +122,15 @@ def find_loss(layers: Layers, loss: Loss, buffers: Buffers, y: Any, sample_weigh
     terms = np.empty(a.size)
     values(loss.kind, loss.parameter, a, y, n, terms)
     gradients(loss.kind, loss.parameter, a, y, n, delta)
-    factor = 0.0 if total_weight < LEAST_WEIGHT else loss.factor / (total_weight * (1 if loss.per_row else n))
+    none = total_weight == 0.0 or (not loss.signed_mean and total_weight < LEAST_WEIGHT)
+    factor = 0.0 if none else loss.factor / (total_weight * (1 if loss.per_row else n))
     shares = np.repeat(factor * sample_weight, n)
-    put(delta, shares * delta)
+    # Rows of weight 0 don't count even where the loss is not finite.
+    put(delta, np.where(shares == 0.0, 0.0, shares * delta))
+    put(terms, np.where(shares == 0.0, 0.0, shares * terms))
     if not loss.from_logits:
         times_slope(layers.activations[last], delta, a, units_of(buffers.slopes, layers, last, rows), n)
-    return loss.value_factor * np.sum(shares * terms)  # type: ignore[no-any-return]
+    return loss.value_factor * np.sum(terms)  # type: ignore[no-any-return]
 
 
 @shared

@@ -20,7 +20,7 @@ class Stepper:
     def __init__(
         self,
         network: Network,
-        loss: tuple[str, float, bool, bool, float, float, Any],
+        loss: tuple[str, float, bool, bool, float, float, Any, bool],
         optimizer: dict[str, Any],
         moments: Array,
         updates: int,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._portable._compile import compiled, put, shared
-from fastnn._portable._losses import Loss
+from fastnn._portable._losses import Loss, divisor
 from fastnn._portable._optimizers import Optimizer, add_penalty, clip, coefficients, update
 from fastnn._portable._step import Buffers, Layers, backward, find_loss, forward, forward_with, weights_of
 
@@ -68,11 +68,16 @@ def train(t: Training, piece: Piece, first: int, end: int, outputs_stand: bool) 
     for batch in range(first, end):
         rows = slice(piece.ends[batch], piece.ends[batch + 1])
         x, y, sample_weight = piece.x[rows], piece.y[rows].reshape(-1), piece.sample_weight[rows]
-        total_weight = np.sum(sample_weight)
-        if not outputs_stand:
-            forward(t.layers, t.parameters, x, t.buffers, t.loss.from_logits, piece.low_keys[batch], piece.high_keys[batch])
-        loss = find_loss(t.layers, t.loss, t.buffers, y, sample_weight, total_weight)
-        backward(t.layers, t.parameters, x, t.buffers, t.gradient)
+        total_weight = divisor(t.loss, sample_weight)
+        if np.any(sample_weight != 0.0):
+            if not outputs_stand:
+                keys = piece.low_keys[batch], piece.high_keys[batch]
+                forward(t.layers, t.parameters, x, t.buffers, t.loss.from_logits, *keys)
+            loss = find_loss(t.layers, t.loss, t.buffers, y, sample_weight, total_weight)
+            backward(t.layers, t.parameters, x, t.buffers, t.gradient)
+        else:
+            loss = 0.0
+            put(t.gradient, 0.0)
         loss += penalties(t, total_weight, piece.features[batch])
         seen = float(len(x)) if t.loss_by_rows else total_weight
         if not math.isfinite(loss) or not math.isfinite(t.account.sums[LOSS_SUM] + loss * seen):

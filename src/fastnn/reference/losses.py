@@ -222,11 +222,18 @@ def cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     return float(0.0 - np.mean(terms.sum(axis=1)))
 
 
-def one_hot(argument: str, y: NDArray[Any], n_classes: int) -> NDArray[Any]:
-    """Return integer labels (n,) as rows with a single 1, (n, n_classes); anything else as it is."""
+def one_hot(
+    argument: str, y: NDArray[Any], n_classes: int, row_weights: NDArray[np.float64] | None = None
+) -> NDArray[Any]:
+    """Return integer labels (n,) as rows with a single 1, (n, n_classes); anything else as it is.
+
+    Rows of weight 0 may have any label.
+    """
     if y.ndim != 1 or y.dtype.kind not in "biu":
         return y
     wrong = (y < 0) | (y >= n_classes)
+    if row_weights is not None and row_weights.shape == y.shape:
+        wrong &= row_weights != 0
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(f"{argument}: got label {y[row]} in row {row}, expected 0 to {n_classes - 1}")

@@ -98,7 +98,8 @@ def loss_and_gradient(
     loss : str or Loss, default "mse"
         A name in `LOSSES`, or an object of `fastnn.losses`.
     sample_weight : array-like, shape (n,), optional
-        Weights >= 0 of the rows. If all are zero, so is the mean.
+        Weights of the rows, of either sign: the mean is sum(w * l) / sum(abs(w)), and 0 if all are zero. A row of weight 0
+        does not count, whatever it holds.
     l1, l2 : float, default 0.0
         Penalties.
     dropout_masks : sequence of ndarrays or None, optional
@@ -198,6 +199,10 @@ def _run(
 ) -> _Run:
     functions = _checked_network(weights, biases, activations)
     inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
+    counted = row_weights != 0
+    if not counted.all():  # the other rows may hold anything
+        inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
+        masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
     layers = forward(weights, biases, activations, inputs, masks)
     z, a = layers[-1]
     value, delta = _mean_loss(loss, targets, z if loss.links else a, row_weights)
@@ -212,19 +217,18 @@ def checked_data(
     """Return inputs, targets and row weights in the types and shapes to compute with, once they fit together."""
     _check_link(loss, output)
     inputs = _inputs(weights, X)
-    return inputs, _targets(loss, y, len(inputs), weights[-1]), _row_weights(sample_weight, len(inputs))
+    row_weights = _row_weights(sample_weight, len(inputs))
+    return inputs, _targets(loss, y, row_weights, weights[-1]), row_weights
 
 
 def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array) -> tuple[float, Array]:
-    """Return sum(w_i l_i) / sum(w_i), where l_i is the loss of row i, and its gradient with respect to p."""
+    """Return sum(w_i l_i) / sum(abs(w_i)), where l_i is the loss of row i, and its gradient with respect to p."""
     function = function_of(loss)
-    shares = row_weights / (row_weights.sum() or 1.0)
+    shares = row_weights / (np.abs(row_weights).sum() or 1.0)
     if function.mean_over == "elements":
         shares = shares / p.shape[1]
-    # Rows without weight don't count even where the loss is not finite.
-    counts = row_weights[:, np.newaxis] > 0
-    terms = np.where(counts, function.value(y, p, loss.parameter), 0).astype(np.float64)
-    gradient = np.where(counts, function.gradient(y, p, loss.parameter), 0) * shares[:, np.newaxis]
+    terms = function.value(y, p, loss.parameter).astype(np.float64)
+    gradient = function.gradient(y, p, loss.parameter) * shares[:, np.newaxis]
     return float(shares @ terms.sum(axis=1)), gradient.astype(p.dtype)
 
 
@@ -257,20 +261,22 @@ def _inputs(weights: Arrays, X: ArrayLike) -> Array:
     inputs = as_float("X", X)
     if inputs.ndim != 2 or inputs.shape[1] != weights[0].shape[0]:
         raise ValueError(f"X: got shape {inputs.shape}, expected (n, {weights[0].shape[0]})")
-    return inputs.astype(weights[0].dtype, copy=False)
+    with np.errstate(over="ignore"):
+        return inputs.astype(weights[0].dtype, copy=False)
 
 
-def _targets(loss: Loss, y: ArrayLike, n_rows: int, last_weights: Array) -> Array:
-    n_out = last_weights.shape[1]
+def _targets(loss: Loss, y: ArrayLike, row_weights: NDArray[np.float64], last_weights: Array) -> Array:
+    n_rows, n_out = len(row_weights), last_weights.shape[1]
     given: NDArray[Any] = np.asarray(y)
-    targets = as_float("y", one_hot("y", given, n_out) if loss.takes_labels else given)
+    targets = as_float("y", one_hot("y", given, n_out, row_weights) if loss.takes_labels else given)
     if targets.ndim == 1 and n_out == 1:
         targets = targets[:, np.newaxis]
     if targets.shape != (n_rows, n_out):
         raise ValueError(f"y: got shape {given.shape}, expected ({n_rows}, {n_out})")
     if n_rows == 0:
         raise ValueError("X: got no rows, expected at least one")
-    return targets.astype(last_weights.dtype, copy=False)
+    with np.errstate(over="ignore"):
+        return targets.astype(last_weights.dtype, copy=False)
 
 
 def _row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
@@ -279,8 +285,8 @@ def _row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.flo
     row_weights = as_float("sample_weight", sample_weight).astype(np.float64)
     if row_weights.shape != (n_rows,):
         raise ValueError(f"sample_weight: got shape {row_weights.shape}, expected ({n_rows},)")
-    if not (np.isfinite(row_weights) & (row_weights >= 0)).all():
-        raise ValueError("sample_weight: got negative or non-finite weights, expected finite weights >= 0")
+    if not np.isfinite(row_weights).all():
+        raise ValueError("sample_weight: got weights that are not finite, expected finite ones")
     return row_weights
 
 

@@ -71,7 +71,7 @@ def train(
     rng : numpy.random.Generator, optional
         For the order and for dropout; a fresh one if not given.
     sample_weight : array-like, shape (n,), optional
-        Weights >= 0 of the rows.
+        Weights of the rows in a batch's mean, of either sign, as in `loss_and_gradient`.
     l1, l2 : float, default 0.0
         Penalties on the weights: l1 * sum(abs(w)) + l2 / 2 * sum(w**2).
     clip_value : float, optional
@@ -84,7 +84,7 @@ def train(
     Returns
     -------
     list of float
-        One an epoch: the mean over its rows, weighted with `sample_weight`, of the loss when each batch was seen,
+        One an epoch: the mean over its rows, weighted with `abs(sample_weight)`, of the loss when each batch was seen,
         penalties included.
 
     Examples
@@ -114,7 +114,7 @@ def train(
             grads = clip([*weight_gradients, *bias_gradients], clip_value, clip_norm)
             UPDATES[optimizer.name](optimizer, params, grads, state, float(rate))
             updates += 1
-            seen = float(row_weights[rows].sum())
+            seen = float(np.abs(row_weights[rows]).sum())
             total, total_weight = total + seen * value, total_weight + seen
         history.append(total / total_weight if total_weight else 0.0)
     return history

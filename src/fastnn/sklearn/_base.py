@@ -17,7 +17,7 @@ from fastnn import _random
 from fastnn._model import MLP
 from fastnn.losses import Loss
 from fastnn.sklearn import _fitted, _keeping, _parameters
-from fastnn.sklearn._data import Rows, checked_inputs, native_rows, thread_count
+from fastnn.sklearn._data import Rows, check_mean, checked_inputs, native_rows, thread_count
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of, draw_weights, native_loss
 from fastnn.sklearn._stochastic import fit_stochastic
 from fastnn.sklearn._to_sklearn import to_sklearn
@@ -54,7 +54,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _weight(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
-        """Return the rows' weights, None where they are alike."""
+        """Return the rows' weights, None where they are alike; checks the values of targets that count."""
         raise NotImplementedError
 
     def _stratification(self, y: NDArray[Any]) -> NDArray[Any] | None:
@@ -93,6 +93,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         first = not hasattr(self, "network_") or not (self.warm_start or incremental)
         X, y = self._check_target(X, y, reset=first, incremental=incremental)
         sample_weight = self._weight(y, sample_weight)
+        if self.solver == "lbfgs":
+            check_mean("sample_weight", sample_weight)
         held_out = None if validation is None else self._check_held_out(*validation)
         resumes = self.warm_start and not first and not incremental and self._can_resume(splits=held_out is None)
         random_state = self._random_state if resumes else check_random_state(self.random_state)
@@ -166,7 +168,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         if X is None or y is None:
             raise ValueError("X_val, y_val: got one of them, expected both or none")
         X, y = self._check_target(X, y, reset=False, incremental=True)
-        return X, y, self._weight(y, sample_weight)
+        weight = self._weight(y, sample_weight)
+        check_mean("sample_weight_val", weight)
+        return X, y, weight
 
     @available_if(_solver_has_epochs)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:

@@ -15,6 +15,9 @@ from fastnn import _arrays
 from fastnn._backend import core as _core
 from fastnn._config import get_num_threads
 
+# Weights whose sum is less of the sum of their magnitudes cancel but for rounding. The kernels have the same number.
+_CANCELLED = 2.0**-50
+
 
 @dataclass
 class Rows:
@@ -54,6 +57,12 @@ def checked_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | Non
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return np.asarray(np.require(weight, requirements=["C", "A"]))
+
+
+def check_mean(argument: str, weight: NDArray[np.float64] | None) -> None:
+    """Raise ZeroDivisionError, as scikit-learn does, if weights of both signs sum to 0, so that they have no mean."""
+    if weight is not None and abs(weight.sum()) <= _CANCELLED * np.abs(weight).sum():
+        raise ZeroDivisionError(f"{argument}: got weights that sum to 0, expected a sum by which a mean can be divided")
 
 
 def checked_inputs(estimator: Any, X: Any) -> Any:

@@ -33,15 +33,17 @@ def native_loss(loss: Loss, n_outputs: int, dtype: np.dtype[Any]) -> NativeLoss:
 
     Probabilities are cut to [eps, 1 - eps] for the value of the log loss, not for its gradient. The squared error is
     halved; over several outputs its value is their mean, its gradient that of their sum. Poisson's is half the deviance.
-    Losses that scikit-learn has not are means over all elements.
+    Losses that scikit-learn has not are means over all elements. Weights of either sign are divided by their sum.
     """
     if loss.name in ("cross_entropy", "binary_cross_entropy"):
-        return NativeLoss(loss.name, float(np.finfo(dtype).eps), from_logits=True, per_row=True)
-    if loss.name == "poisson":
-        return NativeLoss(loss.name, 1.0, from_logits=True, per_row=True)
-    if loss.name == "mse":
-        return NativeLoss(loss.name, 0.0, from_logits=False, per_row=True, factor=0.5, value_factor=1 / n_outputs)
-    return _arguments.native_loss(loss, "identity")
+        native = NativeLoss(loss.name, float(np.finfo(dtype).eps), from_logits=True, per_row=True)
+    elif loss.name == "poisson":
+        native = NativeLoss(loss.name, 1.0, from_logits=True, per_row=True)
+    elif loss.name == "mse":
+        native = NativeLoss(loss.name, 0.0, from_logits=False, per_row=True, factor=0.5, value_factor=1 / n_outputs)
+    else:
+        native = _arguments.native_loss(loss, "identity")
+    return native._replace(signed_mean=True)
 
 
 def activation_of(activation: Any) -> Any:

@@ -183,10 +183,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     # ---- What the base asks for ----
 
     def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
-        X, y = checked_pair(self, X, y, numeric=True, reset=reset)
-        if regression_loss(self.loss).name == "poisson" and (y < 0).any():
-            raise ValueError(f"y: got {y.min()}, expected values >= 0 for loss='poisson'")
-        return X, y
+        return checked_pair(self, X, y, numeric=True, reset=reset)
 
     def _output(self) -> tuple[str, Loss]:
         loss = regression_loss(self.loss)
@@ -196,7 +193,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return 1 if y.ndim == 1 else y.shape[1]
 
     def _weight(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
-        return checked_weight(sample_weight, len(y))
+        weight = checked_weight(sample_weight, len(y))
+        counted = y if weight is None or weight.all() else y[weight != 0]
+        if regression_loss(self.loss).name == "poisson" and (counted < 0).any():
+            raise ValueError(f"y: got {counted.min()}, expected values >= 0 for loss='poisson'")
+        return weight
 
     def _native_target(self, y: NDArray[Any]) -> NDArray[Any]:
         target = _arrays.real_array("y", y)
@@ -215,5 +216,5 @@ def determination(y: NDArray[Any], predicted: NDArray[Any], weight: NDArray[Any]
     errors = (shares * (y - predicted) ** 2).sum(axis=0, dtype=np.float64)
     spreads = (shares * (y - np.average(y, axis=0, weights=weight)) ** 2).sum(axis=0, dtype=np.float64)
     scores = np.where(errors == 0, 1.0, 0.0)  # for outputs that are constant
-    np.divide(errors, spreads, out=scores, where=spreads > 0)
-    return float(np.where(spreads > 0, 1 - scores, scores).mean())
+    np.divide(errors, spreads, out=scores, where=spreads != 0)  # below 0 where weights are
+    return float(np.where(spreads != 0, 1 - scores, scores).mean())

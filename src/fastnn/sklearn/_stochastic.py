@@ -14,7 +14,7 @@ from fastnn import _random
 from fastnn._errors import DivergedError
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
-from fastnn.sklearn._data import Rows, native_rows, thread_count
+from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer
 from fastnn.sklearn._epochs import EpochWatcher, RatesByEpoch, Validation
 
@@ -129,6 +129,7 @@ def _split(estimator: Any, X: Any, y: Any, sample_weight: Any, resumes: bool) ->
     X, X_val, y, y_val, weight, weight_val = (*parts, None, None)[:6]
     if X_val.shape[0] < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+    check_mean("sample_weight", weight_val)
     return X, y, weight, (X_val, y_val, weight_val)
 
 
@@ -136,6 +137,9 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     if held_out is None:
         return None
     X, y, weight = held_out
+    if weight is not None and not weight.all():  # rows of weight 0 don't count, whatever they hold
+        counted = np.flatnonzero(weight)
+        X, y, weight = X[counted], y[counted], weight[counted]
     network = estimator.network_._network
     rows = Rows(native_rows(X, network.dtype), estimator._native_target(y), weight)
 
