@@ -98,6 +98,8 @@ def test_training(wrap, dtype):
     assert trainers[0].updates == 7
     trainers[0].learning_rate = trainers[1].learning_rate = 0.1
     assert train(trainers[0], X[::-1, :], y[:, :], 2) == [trainers[1].step(X[::-1], y) for _ in range(2)][-1]
+    turned = np.asfortranarray(X), np.asfortranarray(y)
+    assert train(trainers[0], *turned, 1) == trainers[1].step(X, y)
     trainers[0].run(X, y, 2), trainers[1].run(X, y, 2)
     np.testing.assert_array_equal(trainers[0].model.to_vector(), trainers[1].model.to_vector())
 
@@ -115,6 +117,9 @@ def test_targets():
         (lambda: train(trainer, X, np.ones(12), 1), ValueError, "^y: got one number a row"),
         (lambda: train(one, X, np.ones((12, 2)), 1), ValueError, "^y: got rows of another length"),
         (lambda: train(one, X, np.ones(11), 1), ValueError, "^y: got another number of rows"),
+        (lambda: train(trainer, X, labels - 1, 1), ValueError, "^y: got a label outside"),
+        (lambda: train(one, X, np.ones(13), 1), ValueError, "^y: got another number of rows"),
+        (lambda: train(one, np.ones((12, 4)), np.ones(12), 1), ValueError, "^X: got another shape"),
         (lambda: train(one, X[:, :2], np.ones(12), 1), ValueError, "^X: got another shape"),
         (lambda: train(one, X[:0], np.ones(0), 1), ValueError, "^X: got another shape"),
         (lambda: train(Trainer(MLP((3, 3))), X, labels, 1), ValueError, "^y: got one number a row"),
@@ -158,10 +163,19 @@ def test_wrong_objects():
     for call in (lambda: jit.as_numba(scheduled), lambda: train(scheduled, inputs(), np.ones(9), 1)):
         with pytest.raises(TypeError, match="^trainer: got one with the schedule"):
             call()
-    with pytest.raises(ValueError, match="^X: got rows of another length"):
-        predict(MLP((2, 1)), inputs())
-    with pytest.raises(ValueError, match="^out: got another shape"):
-        predict_into(MLP((3, 1)), inputs(), np.empty((9, 2), np.float32))
+    for n_in in (2, 4):
+        with pytest.raises(ValueError, match="^X: got rows of another length"):
+            predict(MLP((n_in, 1)), inputs())
+    for shape in ((9, 2), (8, 1), (10, 1)):
+        with pytest.raises(ValueError, match="^out: got another shape"):
+            predict_into(MLP((3, 1)), inputs(), np.empty(shape, np.float32))
+    read_only = np.empty((9, 1), np.float32)
+    read_only.flags.writeable = False
+    for out in (read_only, np.empty((9, 1)), np.empty(9, np.float32)):
+        with pytest.raises(TypingError, match="predict"):
+            predict_into(MLP((3, 1)), inputs(), out)
+    with pytest.raises(ValueError, match="^n_threads: expected at least 1"):
+        numba.njit(lambda model, X: model.predict(X, n_threads=0))(MLP((3, 1)), inputs())
     for X in ("text", inputs() + 1j, inputs()[None]):
         with pytest.raises(TypingError):
             predict(MLP((3, 1)), X)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from fastnn import ops
 pytest.importorskip("numba")
 
 import numba
+from numba.core.registry import cpu_target
 
 from fastnn import jit
 
@@ -58,6 +61,8 @@ def test_wrong_losses():
         (lambda: squared(np.ones((0, 2)), np.ones((0, 2))), ValueError, "^y_pred: got no element"),
         (lambda: binary(np.ones(2), np.array([0.5, 1.5])), ValueError, "^y_pred: got a number that is no probability"),
         (lambda: classes(np.array([0, 2]), np.full((2, 2), 0.5)), ValueError, "^y_true: got a label outside"),
+        (lambda: classes(np.array([0, -1]), np.full((2, 2), 0.5)), ValueError, "^y_true: got a label outside"),
+        (lambda: binary(np.ones(2), np.array([0.5, -0.5])), ValueError, "^y_pred: got a number that is no probability"),
         (lambda: classes(np.array([0]), np.full((2, 2), 0.5)), ValueError, "^y_true: got another number"),
         (lambda: classes(np.array([0.0, 1.0]), np.full((2, 2), 0.5)), TypingError, "cross_entropy"),
         (lambda: squared(np.ones((2, 1)), np.ones(2)), TypingError, "mse_loss"),
@@ -127,6 +132,17 @@ def test_optimizers(name, dtype):
         assert state[-1][0] == kept["step"] == 4
 
 
+@pytest.mark.parametrize("name", [*OPTIMIZERS, *("linear", "linear_grad", "softmax", "log_softmax")])
+def test_parameters_and_defaults_are_those_outside(name):
+    """Of the overload, with which Numba compares what it compiles."""
+    context = cpu_target.typing_context
+    context.refresh()
+    templates = context.resolve_value_type(getattr(ops, name)).templates
+    (overload,) = [template._overload_func for template in templates if hasattr(template, "_overload_func")]
+    inside, outside = (inspect.signature(function).parameters.values() for function in (overload, getattr(ops, name)))
+    assert [(p.name, p.default) for p in inside] == [(p.name, p.default) for p in outside]
+
+
 def test_lists():
     params = numba.typed.List([numbers((3, 4)), numbers((2, 5), seed=1)])
     wanted = [param.copy() for param in params]
@@ -151,11 +167,23 @@ def test_gradients_may_be_parameters_and_of_other_types():
 def test_wrong_optimizer_arguments():
     params = np.ones((2, 3)), np.ones(3)
     state = jit.optimizer_state("momentum", params)
+    fixed, zero = np.ones(3), np.zeros(1, int)
+    fixed.flags.writeable = False
     wrong = [
         (lambda: sgd(params, (params[0], params[1][:2]), ()), ValueError, "^grads: got an array of another shape"),
         (lambda: sgd(params, params[:1], ()), ValueError, "^grads, state: expected an array for each"),
         (lambda: momentum(params, params, (state[0][:1],)), ValueError, "^grads, state"),
         (lambda: momentum(params, params, ((np.zeros((2, 2)), state[0][1]),)), ValueError, "^state: got an array"),
+        (lambda: adam(params, params, (state[0], state[0][:1], np.zeros(1, int))), ValueError, "^grads, state"),
+        (lambda: adam(params, params, (state[0], params[:1] * 2, np.zeros(1, int))), TypingError, "adam"),
+        (
+            lambda: adam(params, params, (state[0], (np.zeros((3, 2)), state[0][1]), zero)),
+            ValueError,
+            "^state: got an array",
+        ),
+        (lambda: sgd(params, (params[0].T.copy(), params[1]), ()), ValueError, "^grads: got an array of another shape"),
+        (lambda: sgd((params[0].T,), (params[0].T,), ()), TypingError, "sgd"),
+        (lambda: sgd((fixed,), (fixed,), ()), TypingError, "sgd"),
         (lambda: adam(params, params, state), TypingError, "adam"),
         (lambda: adam(params, params, (*state * 2, np.zeros(0, int))), ValueError, "^state: expected one number of updates"),
         (lambda: adam(params, params, (*state * 2, np.array([-1]))), ValueError, "^state: got a negative number of updates"),

@@ -37,6 +37,12 @@ def numbers(shape=(6, 5), dtype=np.float64, seed=0):
     return np.random.default_rng(seed).normal(0, 2, shape).astype(dtype)
 
 
+def read_only(shape):
+    array = np.empty(shape)
+    array.flags.writeable = False
+    return array
+
+
 @pytest.mark.parametrize("name", _core.FUNCTIONS)
 def test_every_elementwise_function(name):
     function = compiled(name)
@@ -103,8 +109,9 @@ def test_wrong_arguments():
     for wrong in ("text", 1j, np.ones(2, complex), (1.0, 2.0), None):
         with pytest.raises(TypingError, match="tanh"):
             function(wrong)
-    with pytest.raises(TypingError):
-        into(numbers(), np.empty((6, 5), int))
+    for out in (np.empty((6, 5), int), read_only((6, 5))):
+        with pytest.raises(TypingError):
+            into(numbers(), out)
     with pytest.raises(ValueError, match="broadcast|assign"):
         into(numbers(), np.empty((5, 5)))
 
@@ -171,8 +178,12 @@ def test_linear_grad(dtype):
 
 def test_wrong_layers():
     x, w, b = numbers((4, 3)), numbers((3, 2)), numbers(2)
+    threaded = numba.njit(lambda x, w, n: ops.linear(x, w, n_threads=n))
     wrong = [
+        (lambda: threaded(x, w, 0), ValueError, "^n_threads: expected at least 1"),
+        (lambda: layer_into(x, w, b, read_only((4, 2))), TypingError, "linear"),
         (lambda: layer(x[:, :2], w, b, "tanh"), ValueError, "^x: got rows"),
+        (lambda: layer(x, w, np.ones(3), "tanh"), ValueError, "^b: got another length"),
         (lambda: layer(x, w, b[:1], "tanh"), ValueError, "^b: got another length"),
         (lambda: layer(x, w, b, "tan"), ValueError, "^activation: got a name"),
         (lambda: layer_into(x, w, b, np.empty((4, 3))), ValueError, "^out: got another shape"),
@@ -204,7 +215,12 @@ def test_softmax(name):
     np.testing.assert_array_equal(out, function(x, 0, out=np.empty_like(out)))
     with pytest.raises(ValueError, match="^axis: "):
         along(x[::2, ::-1], 3)
-    with pytest.raises(ValueError, match="^out: "):
-        first(x, np.empty((3, 4, 4), np.float32))
+    with pytest.raises(ValueError, match="^axis: "):
+        along(x[::2, ::-1], -4)
+    for shape in ((3, 4, 4), (5, 4, 3)):
+        with pytest.raises(ValueError, match="^out: "):
+            first(x, np.empty(shape, np.float32))
+    with pytest.raises(TypingError, match="softmax"):
+        first(x, read_only(x.shape))
     with pytest.raises(TypingError):
         last(1.0)
