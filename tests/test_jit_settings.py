@@ -59,6 +59,20 @@ def test_compiled_steps_have_what_is_assigned(changes, wrap):
     assert (trainer.model.to_vector() != unchanged.model.to_vector()).all()
 
 
+def test_compiled_steps_have_what_a_callback_assigned():
+    class Change:
+        def on_epoch_end(self, trainer, history):
+            trainer.optimizer = Adam(0.1)
+
+    trainer, other = trainer_of(), trainer_of()
+    step = compiled(trainer)
+    for each in (trainer, other):
+        each.run(X, Y, 1, callbacks=[Change()])
+    assert [step(X, Y) for _ in range(3)] == [other.step(X, Y) for _ in range(3)]
+    assert trainer.updates == other.updates == 3
+    np.testing.assert_array_equal(trainer.model.to_vector(), other.model.to_vector())
+
+
 def test_a_schedule_makes_compiled_steps_raise():
     trainer = trainer_of()
     step = compiled(trainer)

@@ -71,6 +71,7 @@ def test_slices_and_arithmetic_in_place():
     ("change", "error", "message"),
     [
         (lambda v: v.__setitem__(0, np.zeros(5)), ValueError, r"\[0\]: got shape \(5,\), expected \("),
+        (lambda v: v.__setitem__(0, v[0][None]), ValueError, r"\[0\]: got shape \(1, .*\), expected \("),
         (lambda v: v.__setitem__(-1, 0.0), ValueError, r"\[-1\]: got shape \(\), expected \("),
         (lambda v: v.__setitem__(0, ["a"]), TypeError, r"\[0\]: got dtype"),
         (lambda v: v.__setitem__(0, None), TypeError, r"\[0\]: "),
