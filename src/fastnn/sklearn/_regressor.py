@@ -15,6 +15,7 @@ from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP
 from fastnn.sklearn._data import checked_pair, checked_weight
 from fastnn.sklearn._definitions import regression_loss
+from fastnn.sklearn._scorers import determination
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
@@ -207,14 +208,4 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
 
     def _score_outputs(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
-        return determination(self._native_target(y), outputs, weight) if np.isfinite(outputs).all() else np.nan
-
-
-def determination(y: NDArray[Any], predicted: NDArray[Any], weight: NDArray[Any] | None) -> float:
-    """Return the coefficient of determination R², a mean over outputs: `sklearn.metrics.r2_score` without its checks."""
-    shares = 1.0 if weight is None else weight[:, None]
-    errors = (shares * (y - predicted) ** 2).sum(axis=0, dtype=np.float64)
-    spreads = (shares * (y - np.average(y, axis=0, weights=weight)) ** 2).sum(axis=0, dtype=np.float64)
-    scores = np.where(errors == 0, 1.0, 0.0)  # for outputs that are constant
-    np.divide(errors, spreads, out=scores, where=spreads != 0)  # below 0 where weights are
-    return float(np.where(spreads != 0, 1 - scores, scores).mean())
+        return determination(outputs, self._native_target(y), weight) if np.isfinite(outputs).all() else np.nan

@@ -17,6 +17,7 @@ from fastnn.sklearn import _fitted
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer
 from fastnn.sklearn._epochs import EpochWatcher, RatesByEpoch, Validation
+from fastnn.sklearn._scorers import score_of_outputs
 
 _AUTO_BATCH = 200
 
@@ -143,11 +144,15 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     network = estimator.network_._network
     rows = Rows(native_rows(X, network.dtype), estimator._native_target(y), weight)
 
+    scorer = None if estimator.scoring is None else check_scoring(estimator, estimator.scoring)
+    known = score_of_outputs(estimator, scorer, len(y))
+
     def score() -> float:
-        if estimator.scoring is not None:
+        if known is None:
             arguments = {} if weight is None else {"sample_weight": weight}
-            return float(check_scoring(estimator, estimator.scoring)(estimator, X, estimator._original(y), **arguments))
-        return float(estimator._score_outputs(network.predict(rows.X), y, weight))
+            return float(scorer(estimator, X, estimator._original(y), **arguments))
+        outputs = network.predict(rows.X)
+        return float(known(outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False), y, weight))
 
     def loss() -> float:
         return float(network.gradient(trainer._loss, rows.X, rows.target, rows.labels, rows.weight))
