@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from fastnn import _random
 from fastnn._model import MLP
 from fastnn.losses import Loss
 from fastnn.sklearn import _fitted, _keeping, _parameters
+from fastnn.sklearn._coefs import WithCoefs
 from fastnn.sklearn._data import Rows, check_mean, checked_inputs, native_rows, thread_count
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of, draw_weights, native_loss
 from fastnn.sklearn._stochastic import fit_stochastic
@@ -29,7 +29,7 @@ def _solver_has_epochs(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(BaseEstimator):  # type: ignore[misc]
+class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
     """Base of the two estimators; not for users."""
 
     _rules: Mapping[str, _parameters.Rule] = _parameters.RULES
@@ -90,7 +90,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             raise ValueError("partial_fit does not support early_stopping=True")
         if validation is not None and self.solver == "lbfgs":
             raise ValueError("X_val, y_val: got them for solver='lbfgs', expected a solver that goes by epochs")
-        first = not hasattr(self, "network_") or not (self.warm_start or incremental)
+        if self.warm_start or incremental:
+            self._take_assigned()
+        first = "network_" not in vars(self) or not (self.warm_start or incremental)
         X, y = self._check_target(X, y, reset=first, incremental=incremental)
         sample_weight = self._weight(y, sample_weight)
         if self.solver == "lbfgs":
@@ -103,35 +105,67 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         elif list(self.network_.layer_sizes[1:-1]) != hidden:
             kept = self.network_.layer_sizes[1:-1]
             raise ValueError(f"hidden_layer_sizes: got {hidden}, expected those of the fitted network, {kept}")
-        self._take_assigned()
         self._random_state = random_state
-        if self.solver == "lbfgs":
-            self._fit_lbfgs(X, y, sample_weight)
-        else:
-            fit_stochastic(self, X, y, sample_weight, held_out, incremental=incremental, resumes=resumes)
+        try:
+            if self.solver == "lbfgs":
+                self._fit_lbfgs(X, y, sample_weight)
+            else:
+                fit_stochastic(self, X, y, sample_weight, held_out, incremental=incremental, resumes=resumes)
+        finally:
+            self._take_assigned()  # arrays of coefs_ that somebody holds are the trained ones
         return self
 
     def _begin(self, X: Any, y: Any, hidden: list[int], random_state: np.random.RandomState) -> None:
         """Make the network with its initial weights, and the attributes of an estimator that has seen nothing."""
-        self.n_iter_ = self.t_ = 0
         self.out_activation_, _ = self._output()
         self.n_outputs_ = self._count_outputs(y)
         sizes = (X.shape[1], *hidden, self.n_outputs_)
         self.n_layers_ = len(sizes)
         activations = self._hidden_activations(len(hidden))
-        self.network_ = MLP(
+        self.network_ = self._new_network(sizes, activations, X.dtype, random_state)
+        self._forget_assigned()
+        drawn = draw_weights(sizes, activations or [activation_of(self.activation)], random_state)
+        for (weights, bias), to_weights, to_bias in zip(drawn, self.network_.weights, self.network_.biases, strict=True):
+            to_weights[...], to_bias[...] = weights, bias
+        self._begin_account()
+
+    def _new_network(
+        self, sizes: tuple[int, ...], activations: list[Any], dtype: Any, random_state: np.random.RandomState
+    ) -> MLP:
+        """Return a network whose weights are zero."""
+        return MLP(
             sizes,
             activations,
             OUTPUT_ACTIVATIONS[self.out_activation_],
             dropout=list(self.dropout) if isinstance(self.dropout, np.ndarray) else self.dropout,
             init="zeros",
-            dtype=X.dtype,
+            dtype=dtype,
             random_state=_random.generator(random_state),
         )
-        drawn = draw_weights(sizes, activations or [activation_of(self.activation)], random_state)
-        for (weights, bias), to_weights, to_bias in zip(drawn, self.network_.weights, self.network_.biases, strict=True):
-            to_weights[...], to_bias[...] = weights, bias
-        self._show_network()
+
+    def _network_of_assigned(self) -> None:
+        """Make the network of an estimator whose attributes were set by hand, before any fit."""
+        coefs, intercepts = vars(self)["coefs_"], vars(self)["intercepts_"]
+        sizes = _fitted.sizes_of(coefs, intercepts)
+        self._adopt_classes()
+        self.out_activation_, self.n_outputs_, self.n_layers_ = self._output()[0], sizes[-1], len(sizes)
+        self._random_state = check_random_state(self.random_state)
+        dtype = np.float32 if np.result_type(*coefs, *intercepts) == np.float32 else np.float64
+        activations = self._hidden_activations(len(sizes) - 2)
+        network = self._new_network(sizes, activations, dtype, self._random_state)
+        self._forget_assigned()
+        self.network_ = network
+        self.coefs_, self.intercepts_ = coefs, intercepts
+        self._take_assigned()
+        self.n_features_in_ = sizes[0]
+        self._begin_account()
+
+    def _adopt_classes(self) -> None:
+        """Let attributes that were set by hand say which classes there are."""
+
+    def _begin_account(self) -> None:
+        """Set the attributes of an estimator that has seen nothing."""
+        self.n_iter_ = self.t_ = 0
         self.__dict__.pop("_trainer", None)  # of another network
         if self.solver == "lbfgs":
             return
@@ -194,27 +228,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
 
     # ---- The fitted network ----
 
-    def _show_network(self) -> None:
-        """Make `coefs_` and `intercepts_` views of the network."""
-        self.coefs_ = self.network_.weights
-        self.intercepts_ = self.network_.biases
-
-    def _take_assigned(self) -> None:
-        """Let the network have what was put in the place of its views in `coefs_` and `intercepts_`."""
-        network = self.network_._network
-        pairs = ((self.coefs_, network.weights), (self.intercepts_, network.biases))
-        if all(len(shown) == len(own) and all(map(operator.is_, shown, own)) for shown, own in pairs):
-            return
-        model = _fitted.network_with(self.network_, self.coefs_, self.intercepts_)
-        if model is not self.network_:
-            self.network_ = model
-            self.__dict__.pop("_trainer", None)  # which trains the one before
-        self._show_network()
-
     def _outputs(self, X: Any) -> NDArray[Any]:
+        self._take_assigned()
         check_is_fitted(self, "network_")
         X = checked_inputs(self, X)
-        self._take_assigned()
         outputs = self.network_.predict(X, n_threads=thread_count(self.n_jobs))
         return outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False)
 
@@ -246,9 +263,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         activations : list of ndarray of shape (n_samples, n_units)
             One for each hidden layer.
         """
+        self._take_assigned()
         check_is_fitted(self, "network_")
         X = checked_inputs(self, X)
-        self._take_assigned()
         return self.network_.hidden_activations(X)
 
     def input_gradients(self, X: ArrayLike) -> NDArray[Any]:
@@ -266,9 +283,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         gradients : ndarray of shape (n_samples, n_features) or (n_samples, n_outputs, n_features)
             The latter where there is more than one output.
         """
+        self._take_assigned()
         check_is_fitted(self, "network_")
         X = checked_inputs(self, X)
-        self._take_assigned()
         return _fitted.input_gradients(self.network_, X)
 
     # ---- Keeping ----
@@ -311,7 +328,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             super().__setstate__(state)
             return
         super().__setstate__(_keeping.unpacked(state))
-        self._show_network()
 
     def __sklearn_tags__(self) -> Any:
         """Say that sparse matrices are taken."""

@@ -92,3 +92,10 @@ def plain_classes(y: Any) -> tuple[Classes, NDArray[Any]] | None:
     if len(names) > len(y) / 2:  # of which scikit-learn warns
         return None
     return Classes(names, "binary" if len(names) <= 2 else "multiclass"), codes
+
+
+def kind_of_outputs(softmax: bool, n_outputs: int) -> str:
+    """Return the kind of the classes that a network with such outputs tells apart."""
+    if softmax:
+        return "multiclass"
+    return "binary" if n_outputs == 1 else "multilabel-indicator"

@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from fastnn.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP, _solver_has_epochs
-from fastnn.sklearn._classes import Classes, classes_of, plain_classes
+from fastnn.sklearn._classes import Classes, classes_of, kind_of_outputs, plain_classes
 from fastnn.sklearn._data import checked_pair, checked_weight
 
 _CLASS_WEIGHT = _parameters.Rule(
@@ -231,6 +231,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def _set_classes(self, classes: Classes) -> None:
         self.classes_, self._classes = classes.names, classes
+
+    def _adopt_classes(self) -> None:
+        if "_classes" in vars(self):
+            return
+        attributes = vars(self)
+        names = attributes.get("classes_", getattr(attributes.get("_label_binarizer"), "classes_", None))
+        if names is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute 'classes_'")
+        names, n_outputs = np.asarray(names), len(attributes["intercepts_"][-1])
+        softmax = attributes.get("out_activation_", "logistic" if n_outputs == 1 else "softmax") == "softmax"
+        self._set_classes(Classes(names, kind_of_outputs(softmax, n_outputs)))
 
     def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
         X, y = checked_pair(self, X, y, numeric=False, reset=reset)

@@ -37,6 +37,27 @@ def input_gradients(model: MLP, X: Any) -> NDArray[Any]:
     return gradients[0] if n_out == 1 else np.ascontiguousarray(gradients.transpose(1, 0, 2))
 
 
+def sizes_of(coefs: Any, intercepts: Any, n_layers: int | None = None, n_inputs: int | None = None) -> tuple[int, ...]:
+    """Return the numbers of units of a network with these weights and biases.
+
+    Raises
+    ------
+    ValueError
+        If they don't fit together, or if there are other numbers of layers and inputs than are named.
+    """
+    shapes, bias_shapes = [np.shape(w) for w in coefs], [np.shape(b) for b in intercepts]
+    fits = bool(shapes) and len(shapes) == len(bias_shapes) and all(len(s) == 2 for s in shapes)
+    fits = fits and bias_shapes == [s[1:] for s in shapes] and all(a[1] == b[0] for a, b in pairwise(shapes))
+    if not fits or len(shapes) != (n_layers or len(shapes)) or shapes[0][0] != (n_inputs or shapes[0][0]):
+        layers = "layers" if n_layers is None else f"{n_layers} layers"
+        inputs = "" if n_inputs is None else f", and {n_inputs} inputs"
+        raise ValueError(
+            f"coefs_, intercepts_: got shapes {shapes} and {bias_shapes}, expected those of {layers} that fit "
+            f"together{inputs}"
+        )
+    return (shapes[0][0], *(s[1] for s in shapes))
+
+
 def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
     """Return the model with other weights and biases: itself, or one with other numbers of units where these fit together.
 
@@ -46,15 +67,7 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
         If they don't.
     """
     weights, biases = [np.asarray(w) for w in coefs], [np.asarray(b) for b in intercepts]
-    shapes = [w.shape for w in weights]
-    fits = len(weights) == len(biases) == len(model.weights) and all(w.ndim == 2 for w in weights)
-    fits = fits and len(weights[0]) == model.layer_sizes[0]
-    if not fits or [b.shape for b in biases] != [s[1:] for s in shapes] or any(a[1] != b[0] for a, b in pairwise(shapes)):
-        raise ValueError(
-            f"coefs_, intercepts_: got shapes {shapes} and {[b.shape for b in biases]}, expected those of "
-            f"{len(model.weights)} layers that fit together, and {model.layer_sizes[0]} inputs"
-        )
-    sizes = (shapes[0][0], *(s[1] for s in shapes))
+    sizes = sizes_of(weights, biases, len(model.weights), model.layer_sizes[0])
     if sizes != model.layer_sizes:
         *hidden, output = model.activations
         dropout = list(model.dropout)

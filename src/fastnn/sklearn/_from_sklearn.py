@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.sklearn._classes import Classes
+from fastnn.sklearn._classes import Classes, kind_of_outputs
 from fastnn.sklearn._classifier import MLPClassifier
 from fastnn.sklearn._originals import ORIGINALS, carried, fitted_attributes
 from fastnn.sklearn._regressor import MLPRegressor
@@ -66,7 +66,9 @@ def _take_network(estimator: Any, fitted: Any) -> None:
     hidden = [len(bias) for bias in fitted.intercepts_[:-1]]
     X, y = np.empty((0, len(fitted.coefs_[0])), dtype), np.empty((0, len(fitted.intercepts_[-1])))
     if isinstance(estimator, MLPClassifier):
-        estimator._set_classes(Classes(fitted.classes_.copy(), _kind_of_classes(fitted)))
+        estimator._set_classes(
+            Classes(fitted.classes_.copy(), kind_of_outputs(fitted.out_activation_ == "softmax", fitted.n_outputs_))
+        )
     estimator._begin(X, y, hidden, np.random.RandomState(0))
     network = estimator.network_
     for view, array in zip([*network.weights, *network.biases], arrays, strict=True):
@@ -74,9 +76,3 @@ def _take_network(estimator: Any, fitted: Any) -> None:
     estimator._random_state = np.random.RandomState(0)
     estimator._no_improvement_count = 0
     estimator._best_parameters = network._network.storage.copy() if estimator.early_stopping else None
-
-
-def _kind_of_classes(classifier: Any) -> str:
-    if classifier.out_activation_ == "softmax":
-        return "multiclass"
-    return "binary" if classifier.n_outputs_ == 1 else "multilabel-indicator"

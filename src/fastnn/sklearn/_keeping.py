@@ -22,7 +22,7 @@ def packed(state: dict[str, Any]) -> dict[str, Any]:
     make them independent, and skops refuses generators without a seed sequence.
     """
     network, random_state = state["network_"], state["_random_state"]
-    without_views = {name: value for name, value in state.items() if name not in ("coefs_", "intercepts_")}
+    without_views = {name: value for name, value in state.items() if name != "_shared_arrays"}
     kept = {name: without_views[name].__getstate__() for name in ("network_", "_trainer") if name in state}
     return without_views | {name: _replaced(value, _packer(network, random_state)) for name, value in kept.items()}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from fastnn._arguments import NativeLoss
 from fastnn._backend import core as _core
 from fastnn._model import MLP
 from fastnn.sklearn._data import Rows
+from fastnn.sklearn._warnings import warn
 
 # Rows times weights. Below this, waking the threads that fell asleep while SciPy took its time costs more than they bring.
 _WORK_OF_SEVERAL_THREADS = 2e6
@@ -94,7 +94,7 @@ def _warn(result: Any, n_iter: int, max_iter: int) -> None:
     if n_iter == max_iter:
         text += f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
     text += "\nScaled inputs may help, as those of sklearn.preprocessing.StandardScaler."
-    warnings.warn(text, ConvergenceWarning, stacklevel=6)
+    warn(text, ConvergenceWarning)
 
 
 def _joined(weights: Any, biases: Any) -> NDArray[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer
 from fastnn.sklearn._epochs import EpochWatcher, RatesByEpoch, Validation
 from fastnn.sklearn._scorers import score_of_outputs
+from fastnn.sklearn._warnings import warn
 
 _AUTO_BATCH = 200
 
@@ -105,7 +105,7 @@ def _batch_size(wanted: Any, n_rows: int) -> int:
     if wanted == "auto":
         return min(_AUTO_BATCH, n_rows)
     if wanted > n_rows:
-        warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5)
+        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     return min(int(wanted), n_rows)
 
 
@@ -169,7 +169,7 @@ def _run(estimator: Any, trainer: EstimatorTrainer, rows: Rows, watcher: EpochWa
     try:
         trainer.run(inputs, rows.target, epochs, **arguments)
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=6)
+        warn("Training interrupted by user.")
         watcher.stopped = True
     except DivergedError:
         if not estimator.early_stopping:
@@ -185,9 +185,8 @@ def _run_on(estimator: Any, trainer: EstimatorTrainer, watcher: EpochWatcher, ep
 
 
 def _warn_of_end(estimator: Any) -> None:
-    warnings.warn(
+    warn(
         f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't converged "
         "yet.",
         ConvergenceWarning,
-        stacklevel=5,
     )

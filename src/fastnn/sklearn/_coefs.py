@@ -1,0 +1,152 @@
+"""`coefs_` and `intercepts_`: contiguous, assignable arrays, in step with a network whose rows are padded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._model import MLP
+from fastnn.sklearn._fitted import network_with
+
+NAMES = ("coefs_", "intercepts_")
+
+
+class SharedArrays:
+    """The two lists that users see, and what both sides had when they were last brought into step.
+
+    Padding makes the network's own views of a layer's weights not contiguous, so that ``coefs_[0].ravel()`` would be a copy.
+    Users get contiguous arrays of their own then. What has changed on one side since is copied to the other; the user's side
+    comes first.
+    """
+
+    def __init__(self, model: MLP) -> None:
+        network = model._network
+        self.coefs: Any = [w if w.flags.c_contiguous else np.ascontiguousarray(w) for w in network.weights]
+        self.intercepts: Any = list(network.biases)
+        self._remember(model)
+
+    @property
+    def assigned(self) -> bool:
+        """Whether there are other arrays in the lists than before."""
+        given = [*self.coefs, *self.intercepts]
+        return len(given) != len(self._arrays) or any(a is not b for a, b in zip(given, self._arrays, strict=True))
+
+    def in_step(self, model: MLP) -> MLP:
+        """Bring lists and network into step; return the network, another one if other numbers of units were assigned.
+
+        Raises
+        ------
+        ValueError
+            If what was assigned does not fit together.
+        """
+        if self.assigned:
+            model = network_with(model, self.coefs, self.intercepts)
+            self.coefs, self.intercepts = ([_own(a, model) for a in arrays] for arrays in (self.coefs, self.intercepts))
+            self._remember(model)
+            return model
+        for i, (array, view, seen) in enumerate(zip(self._arrays, _views(model), self._seen, strict=True)):
+            if seen is None:
+                continue
+            if not _same_bits(array, seen[0]):
+                view[...] = array
+            elif _same_bits(view, seen[1]):
+                continue
+            elif array.flags.writeable and np.can_cast(view.dtype, array.dtype, "same_kind"):
+                array[...] = view
+            else:
+                self._replace(i, view)
+            self._seen[i] = (self._arrays[i].copy(), view.copy())
+        return model
+
+    def _remember(self, model: MLP) -> None:
+        """Take the present state for one in step."""
+        self._arrays = [*self.coefs, *self.intercepts]
+        views = _views(model)
+        # Of the network's own views there is one side only.
+        self._seen = [None if a is v else (a.copy(), v.copy()) for a, v in zip(self._arrays, views, strict=True)]
+
+    def _replace(self, i: int, view: NDArray[Any]) -> None:
+        """Put an array of ours in the place of one that can't be written to."""
+        arrays, at = (self.coefs, i) if i < len(self.coefs) else (self.intercepts, i - len(self.coefs))
+        arrays[at] = self._arrays[i] = np.ascontiguousarray(view)
+
+
+def _views(model: MLP) -> list[NDArray[Any]]:
+    return [*model._network.weights, *model._network.biases]
+
+
+def _own(array: Any, model: MLP) -> NDArray[Any]:
+    """Return an assigned array itself, or a copy of one that shares the network's memory in another order, or of a list."""
+    result = np.asarray(array)
+    if any(result is view for view in _views(model)):
+        return result
+    return result.copy() if np.may_share_memory(result, model._network.storage) else result
+
+
+def _same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """Return whether two arrays of one shape and dtype are alike, NaN and the sign of zero included."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    if a.dtype.kind != "f" or a.dtype.itemsize > 8:
+        return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    bits = f"i{a.dtype.itemsize}"
+    return np.array_equal(a.view(bits), b.view(bits))
+
+
+def _attribute(name: str) -> Any:
+    """Return the property for one of the two lists."""
+
+    def get(self: WithCoefs) -> Any:
+        if "network_" in vars(self):
+            shared = self._shared()
+            if not shared.assigned:  # else the user may be about to assign more, with which these fit together
+                self._take_assigned()
+            return getattr(shared, name.rstrip("_"))
+        try:
+            return vars(self)[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+
+    def set_(self: WithCoefs, value: Any) -> None:
+        if "network_" in vars(self):
+            setattr(self._shared(), name.rstrip("_"), value)
+        else:
+            vars(self)[name] = value
+
+    return property(get, set_, doc="Arrays of each layer; those that are assigned are what the network computes with.")
+
+
+class WithCoefs:
+    """Base of the estimators: the two attributes, before and after a fit."""
+
+    network_: MLP
+
+    coefs_, intercepts_ = (_attribute(name) for name in NAMES)
+
+    def _network_of_assigned(self) -> None:
+        """Make the network of an estimator whose attributes were set by hand, as scikit-learn's can be."""
+        raise NotImplementedError
+
+    def _shared(self) -> SharedArrays:
+        shared: SharedArrays | None = vars(self).get("_shared_arrays")
+        if shared is None:
+            vars(self)["_shared_arrays"] = shared = SharedArrays(self.network_)
+        return shared
+
+    def _forget_assigned(self) -> None:
+        """Let there be no arrays of the network before."""
+        for name in ("_shared_arrays", *NAMES):
+            vars(self).pop(name, None)
+
+    def _take_assigned(self) -> None:
+        """Let the network have what users have put into `coefs_` and `intercepts_`, and these what training has changed."""
+        attributes = vars(self)
+        if "_shared_arrays" in attributes:
+            network = attributes["_shared_arrays"].in_step(self.network_)
+            if network is not self.network_:
+                self.network_ = network
+                attributes.pop("_trainer", None)  # which trains the one before
+        elif "network_" not in attributes and all(name in attributes for name in NAMES):
+            self._network_of_assigned()

@@ -1,0 +1,19 @@
+"""Warnings that scikit-learn gives too: as its own, so that filters on ``module="sklearn"`` find them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+# Where scikit-learn gives them.
+_MODULE = "sklearn.neural_network._multilayer_perceptron"
+_LIBRARIES = ("fastnn", "sklearn", "joblib")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn as scikit-learn's module, about the line that called into these libraries: the user's."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _LIBRARIES:
+        frame = frame.f_back
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, _MODULE, registry)
