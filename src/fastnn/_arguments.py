@@ -125,6 +125,6 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
         result = np.dtype(dtype)
     except TypeError as error:
         raise TypeError(f"dtype: got {dtype!r}, expected float32 or float64") from error
-    if result not in (np.dtype(np.float32), np.dtype(np.float64)) or not result.isnative:
+    if result not in (np.dtype(np.float32), np.dtype(np.float64)):  # of the other byte order neither
         raise ValueError(f"dtype: got {result}, expected float32 or float64")
     return result
