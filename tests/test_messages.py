@@ -342,7 +342,7 @@ OTHERS = [
     ({"epochs": "10"}, "epochs: got '10' of type str"),
     ({"callbacks": callbacks.TimeLimit(1)}, r"callbacks: got TimeLimit\(1.0\), expected a list of callbacks, such as \["),
     *[
-        ({"progress": value}, "progress: got .*, expected True, False or a ProgressBar")
+        ({"progress": value}, "progress: got .*, expected True, False or a .*ProgressBar")
         for value in ("yes", 1, 0, callbacks.ProgressBar, "")
     ],
     ({"random_state": "a"}, "random_state: got 'a', expected a seed or a Generator"),

@@ -96,15 +96,13 @@ def _activation(argument: str, given: Activation, allowed: Sequence[str]) -> Act
 
 def _hidden_activations(activation: Activation | Sequence[Activation], n_hidden: int) -> tuple[Activation, ...]:
     allowed = [name for name in _core.ACTIVATIONS if name not in OUTPUT_ONLY]
-    if isinstance(activation, str | CustomActivation):
-        given: tuple[Activation, ...] = (activation,)
-        count = n_hidden
-    elif isinstance(activation, Sequence):
+    given: tuple[Activation, ...]
+    if isinstance(activation, Sequence) and not isinstance(activation, str | CustomActivation):
         given, count = tuple(activation), 1
         if len(given) != n_hidden:
-            raise ValueError(f"activation: got {len(given)} of them, expected {n_hidden}: one a hidden layer")
+            raise ValueError(f"activation: got {len(given)} of them, expected {n_hidden}: one per hidden layer")
     else:
-        given, count = (activation,), n_hidden or 1
+        given, count = (activation,), n_hidden
     return tuple(_activation("activation", each, allowed) for each in given) * count
 
 
