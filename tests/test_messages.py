@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,7 +13,15 @@ from _entries import ENTRIES, GOOD, assert_refused, trainer_of
 from _helpers import state_of
 
 import fastnn
-from fastnn import MLP, SGD, Adam, Trainer, callbacks, losses
+from fastnn import MLP, SGD, Adam, Trainer, _custom, callbacks, losses
+
+
+@pytest.fixture(autouse=True)
+def _no_functions_of_ones_own():
+    """Let names that other tests define be unknown."""
+    with patch.dict(_custom.ACTIVATIONS, clear=True), patch.dict(_custom.LOSSES, clear=True):
+        yield
+
 
 X, Y = GOOD
 LABELS = (X[:, 0] > 0).astype(int)
