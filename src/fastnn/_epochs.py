@@ -98,7 +98,7 @@ def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
     if isinstance(progress, ProgressBar):
         watchers.append(progress)
     elif progress is not None and not isinstance(progress, bool | np.bool_):
-        raise TypeError(f"progress: got {progress!r}, expected True, False or a fastnn.callbacks.ProgressBar(…)")
+        raise TypeError(f"progress: got {shown(progress)}, expected True, False or a ProgressBar")
     elif progress:
         watchers.append(ProgressBar())
     return watchers
