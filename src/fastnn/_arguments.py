@@ -97,15 +97,13 @@ def _activation(argument: str, given: Activation, allowed: Sequence[str]) -> Act
 
 def _hidden_activations(activation: Activation | Sequence[Activation], n_hidden: int) -> tuple[Activation, ...]:
     allowed = [name for name in _core.ACTIVATIONS if name not in OUTPUT_ONLY]
-    if isinstance(activation, str | CustomActivation):
-        given: tuple[Activation, ...] = (activation,)
-        count = n_hidden
-    elif isinstance(activation, Sequence):
+    given: tuple[Activation, ...]
+    if isinstance(activation, Sequence) and not isinstance(activation, str | CustomActivation):
         given, count = tuple(activation), 1
         if len(given) != n_hidden:
-            raise ValueError(f"activation: got {len(given)} of them, expected {n_hidden}: one a hidden layer")
+            raise ValueError(f"activation: got {len(given)} of them, expected {n_hidden}: one per hidden layer")
     else:
-        given, count = (activation,), n_hidden or 1
+        given, count = (activation,), n_hidden
     return tuple(_activation("activation", each, allowed) for each in given) * count
 
 
@@ -126,6 +124,6 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
         result = np.dtype(dtype)
     except TypeError as error:
         raise TypeError(f"dtype: got {dtype!r}, expected float32 or float64") from error
-    if result not in (np.dtype(np.float32), np.dtype(np.float64)) or not result.isnative:
+    if result not in (np.dtype(np.float32), np.dtype(np.float64)):  # of the other byte order neither
         raise ValueError(f"dtype: got {result}, expected float32 or float64")
     return result

@@ -1,0 +1,112 @@
+"""Checks of arguments at their very edges: the last value that is taken, the first one that is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from _helpers import data, model_of
+
+from fastnn import MLP, SGD, Trainer, _custom, schedules
+from fastnn._custom import CustomActivation, MissingFunction
+from fastnn._describe import described
+from fastnn._scalars import integer, real
+
+
+class Named(CustomActivation):
+    """An activation that has a name alone."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def address(self, dtype: Any) -> int:
+        raise NotImplementedError
+
+    def value(self, z: Any) -> Any:
+        raise NotImplementedError
+
+    def slope(self, z: Any) -> Any:
+        raise NotImplementedError
+
+
+def test_ends_of_intervals():
+    assert integer("n", 3, low=3, high=3) == 3
+    for wrong, message in ((4, "n: got 4, expected at most 3"), (2, "n: got 2, expected an integer >= 3")):
+        with pytest.raises(ValueError, match=message):
+            integer("n", wrong, low=3, high=3)
+    assert real("x", 1.0, low=1.0, high=1.0) == real("x", 1, low=1.0, high=1.0) == 1.0
+    for open_end in ({"exclude_low": True}, {"exclude_high": True}):
+        with pytest.raises(ValueError, match="x: got 1.0, expected a finite number"):
+            real("x", 1.0, low=1.0, high=1.0, **open_end)
+
+
+def test_more_weights_than_any_memory_holds():
+    with pytest.raises(ValueError, match="layer_sizes: got .* with 17592186044416 weights, expected at most 8796093022208"):
+        MLP((2**22, 2**22))
+
+
+@pytest.mark.parametrize("n_threads", [1025, 2**31, 2**40])
+def test_any_number_of_threads_is_taken(n_threads):
+    model = model_of((3, 5, 2))
+    X, y = data(9, 3, 2)
+    np.testing.assert_array_equal(model.predict(X, n_threads=n_threads), model.predict(X))
+    Trainer(model, n_threads=n_threads).step(X, y)
+
+
+@pytest.mark.parametrize("dtype", [">f8", np.longdouble, ">f4", "f2", ">i8", ">u2"])
+def test_no_digit_is_lost_on_the_way(dtype):
+    model = model_of((3, 5, 2))
+    X = (data(9, 3, 2)[0] * 100).astype(dtype)
+    np.testing.assert_array_equal(model.predict(X), model.predict(X.astype(np.float64)))
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "f2", np.longdouble, int, None, "text", object])
+def test_types_that_no_model_has(dtype):
+    if dtype == np.longdouble == np.float64:
+        pytest.skip("the same here")
+    with pytest.raises((TypeError, ValueError), match="^dtype: got .*expected float32 or float64"):
+        MLP((3, 2), dtype=dtype)
+
+
+def test_a_schedule_may_compute_in_place():
+    def schedule(steps):
+        rate = steps
+        rate *= 0
+        return np.where(np.arange(len(rate)) == 1, -1.0, rate)
+
+    X, y = data(9, 3, 2)
+    trainer = Trainer(model_of((3, 5, 2)), optimizer=SGD(schedule), batch_size=3)
+    with pytest.raises(ValueError, match="^learning_rate: the schedule returned -1.0 at step 1, expected"):
+        trainer.run(X, y)
+
+
+def test_activations_of_one_name():
+    one, other = Named("wave"), Named("wave")
+    _custom.check_names([one, one, "tanh"])
+    _custom.check_names([one, Named("saw"), "wave"])
+    with pytest.raises(ValueError, match="activation: got different ones named wave, wave, expected a name for each"):
+        _custom.check_names([one, "tanh", other])
+
+
+def test_what_is_given_for_a_file_comes_first(monkeypatch):
+    defined, given = Named("wave"), Named("wave")
+    monkeypatch.setitem(_custom.ACTIVATIONS, "wave", defined)
+    assert _custom.activations_named(["tanh", "wave"], ["tanh"], []) == ["tanh", defined]
+    assert _custom.activations_named(["wave", "tanh"], ["tanh"], [given]) == [given, "tanh"]
+    with pytest.raises(MissingFunction, match="custom_activations: got 'wave', expected the one named 'saw' too"):
+        _custom.activations_named(["saw"], ["tanh"], [given])
+    with pytest.raises(MissingFunction, match="custom_activations: got none, expected the one named 'saw' too"):
+        _custom.activations_named(["saw"], ["tanh"], [])
+
+
+@pytest.mark.parametrize("wrong", ["", "wave", None, 3, {}, Named("wave")])
+def test_what_is_given_for_a_file_is_a_list(wrong):
+    with pytest.raises(TypeError, match="^custom_activations: got .*, expected a list of activations made by fastnn.jit"):
+        MLP.load("never", custom_activations=wrong)
+
+
+def test_a_schedule_with_a_name_of_ours_is_not_ours():
+    cosine = type("Cosine", (schedules.Cosine,), {"__call__": lambda self, steps: np.zeros(np.shape(steps))})
+    with pytest.raises(TypeError, match="^learning_rate: got Cosine.*which can't be saved"):
+        described(cosine(0.1, 5))
