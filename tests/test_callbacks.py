@@ -126,6 +126,7 @@ def test_early_stopping_and_losses_that_are_not_finite():
     assert stopping.best_epoch == 0
     np.testing.assert_array_equal(trainer.model.vector, [2.0] * 3)
     assert FakeTrainer().run(EarlyStopping(patience=2), [np.inf, 5.0, np.nan, np.nan, 1.0]) == 4
+    assert FakeTrainer().run(EarlyStopping(patience=2), [np.inf] * 5) == 3  # the first one is the best
 
 
 def test_early_stopping_starts_anew():

@@ -145,6 +145,20 @@ def test_generators_whose_position_is_outside(path):
             assert_refused(path, MLP.load)
 
 
+@pytest.mark.parametrize("name", ["seed", "Generator", "bytes", "no such one"])
+def test_generators_that_are_no_bit_generators(name, path):
+    MLP((3, 2), random_state=0).save(path)
+    config, arrays = config_of(path), load_file(path)
+    config["model"]["rng"]["bit_generator"] = name
+    save_file(arrays, path, {"fastnn": json.dumps(config)})
+    np.random.seed(5)  # noqa: NPY002
+    with pytest.raises(ValueError, match=f"unknown bit generator '{name}'"):
+        MLP.load(path)
+    drawn = np.random.rand()  # noqa: NPY002
+    np.random.seed(5)  # noqa: NPY002
+    assert drawn == np.random.rand()  # noqa: NPY002  names are not called
+
+
 @pytest.mark.parametrize("updates", [-1, -5, 1.5, "3", None, True, 2**63, 2**70, 1e400])
 def test_counts_that_are_none(updates, path):
     example().save(path)

@@ -118,6 +118,15 @@ def test_rates_of_a_callable():
     np.testing.assert_array_equal(seen[0], [3, 4, 5, 6])
 
 
+def test_a_schedule_that_computes_in_place_is_named_by_its_step():
+    def negative(steps):
+        steps *= -1
+        return steps
+
+    with pytest.raises(ValueError, match="returned -7.0 at step 7"):
+        rates(negative, 7, 3)
+
+
 def test_rates_are_nobody_elses():
     kept = np.full(3, 0.1)
     got = rates(lambda steps: kept, 0, 3)
