@@ -376,7 +376,7 @@ def test_no_fallback_in_the_midst_of_training(method):
 def test_no_fallback_with_parameters_of_fastnns_own(parameters):
     with patched():
         estimator = made("MLPRegressor", DEEP, **parameters)
-        with pytest.raises(ValueError, match="expected 2 to 65"):
+        with pytest.raises(ValueError, match="^hidden_layer_sizes: got 64 layers"):
             estimator.fit(X, Y["MLPRegressor"])
     assert type(estimator) is _patching.MLPRegressor
 
@@ -385,7 +385,7 @@ def test_no_fallback_with_arguments_of_fastnns_own():
     y = Y["MLPRegressor"]
     with patched():
         for args, kwargs in (((X, y), {"X_val": X, "y_val": y}), ((X, y, None, X, y), {})):
-            with pytest.raises(ValueError, match="expected 2 to 65"):
+            with pytest.raises(ValueError, match="^hidden_layer_sizes: got 64 layers"):
                 made("MLPRegressor", DEEP).fit(*args, **kwargs)
         assert type(made("MLPRegressor", DEEP).fit(X, y, None)) is ORIGINALS["MLPRegressor"]
 
@@ -397,7 +397,7 @@ def test_no_fallback_of_a_subclass():
             pass
 
         assert type(Mine(hidden_layer_sizes=(2,), max_iter=1).fit(X, Y["MLPRegressor"])) is Mine
-        with pytest.raises(ValueError, match="expected 2 to 65"):
+        with pytest.raises(ValueError, match="^hidden_layer_sizes: got 64 layers"):
             Mine(hidden_layer_sizes=DEEP).fit(X, Y["MLPRegressor"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -84,8 +85,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
     ) -> Any:
-        _parameters.check(self, self._rules)
-        hidden = _parameters.layer_sizes(self)
+        hidden = _parameters.check(self, self._rules)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if validation is not None and self.solver == "lbfgs":
@@ -99,7 +99,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
             check_mean("sample_weight", sample_weight)
         held_out = None if validation is None else self._check_held_out(*validation)
         resumes = self.warm_start and not first and not incremental and self._can_resume(splits=held_out is None)
-        random_state = self._random_state if resumes else check_random_state(self.random_state)
+        random_state = self._random_state if resumes else self._new_random_state(again=incremental and not first)
         if first:
             self._begin(X, y, hidden, random_state)
         elif list(self.network_.layer_sizes[1:-1]) != hidden:
@@ -114,6 +114,22 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         finally:
             self._take_assigned()  # arrays of coefs_ that somebody holds are the trained ones
         return self
+
+    def _new_random_state(self, *, again: bool) -> np.random.RandomState:
+        """Return the random state that a fit begins with; `again`: one that was kept may be given the seed once more.
+
+        Making one takes longer than a step.
+        """
+        seed = self.random_state
+        if not again or not isinstance(seed, Integral):
+            state: np.random.RandomState = check_random_state(seed)
+            return state
+        cache = _parameters.cache_of(self)
+        if "random_state" not in cache:
+            cache["random_state"] = check_random_state(seed)
+        kept: np.random.RandomState = cache["random_state"]
+        kept.seed(int(seed))
+        return kept
 
     def _begin(self, X: Any, y: Any, hidden: list[int], random_state: np.random.RandomState) -> None:
         """Make the network with its initial weights, and the attributes of an estimator that has seen nothing."""
@@ -194,7 +210,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
 
         rows = Rows(native_rows(X, self.network_.dtype), self._native_target(y), sample_weight)
         loss = native_loss(self._output()[1], self.n_outputs_, self.network_.dtype)
-        objective = Objective(self.network_, loss, rows, self.alpha, thread_count(self.n_jobs))
+        objective = Objective(self.network_, loss, rows, float(self.alpha), thread_count(self.n_jobs))
         fit_lbfgs(self, objective)
         _fitted.check_finite(self.network_)
 
@@ -317,6 +333,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but the views of the network, in plain values."""
+        self.__dict__.pop("_cache", None)  # a shallow copy shares the random state
         if "network_" not in self.__dict__:
             return dict(super().__getstate__())
         self._take_assigned()

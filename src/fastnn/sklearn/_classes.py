@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
+# Up to so many rows, scikit-learn does not warn that many of them are of different classes.
+_FEW_ROWS = 20
+
 
 @dataclass
 class Classes:
@@ -53,6 +56,18 @@ class Classes:
             raise ValueError(f"y: got shape {dense.shape}, expected an indicator matrix with {len(self.names)} columns")
         ones: NDArray[Any] = (dense != 0).astype(np.uint8)
         return ones
+
+    def known_codes(self, y: Any) -> NDArray[Any] | None:
+        """Return the number of each row's class, None where that takes scikit-learn's deliberations.
+
+        They are needed for classes that may be unknown or of another type, and to warn of many classes in few rows.
+        """
+        plain = type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iubU" and y.dtype.kind == self.names.dtype.kind
+        if not plain or self.several or not (len(y) <= _FEW_ROWS or len(self.names) <= len(y) // 2):
+            return None
+        codes = np.asarray(self.names.searchsorted(y))
+        inside = np.minimum(codes, len(self.names) - 1)
+        return codes if (self.names[inside] == y).all() else None
 
     def decode(self, codes: NDArray[Any]) -> Any:
         """Return what `encode` was given."""

@@ -19,8 +19,12 @@ from fastnn.sklearn._classes import Classes, classes_of, kind_of_outputs, plain_
 from fastnn.sklearn._data import checked_pair, checked_weight
 
 _CLASS_WEIGHT = _parameters.Rule(
-    "'balanced', a dict of weights by class, or None",
-    lambda value: value is None or isinstance(value, dict | list) or (isinstance(value, str) and value == "balanced"),
+    "'balanced', a dict of weights by class, a list of such dicts for several labels to a row, or None",
+    lambda value: (
+        value is None
+        or (isinstance(value, str) and value == "balanced")
+        or all(isinstance(one, dict) for one in (value if isinstance(value, list) and value else [value]))
+    ),
 )
 
 
@@ -221,12 +225,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def _take_classes(self, y: Any, classes: Any) -> None:
         known = getattr(self, "classes_", None)
+        if known is not None and (classes is None or _are(known, classes)):
+            return
         if known is None and classes is None and not type_of_target(y).startswith("multilabel"):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if known is None:
             # Of an indicator matrix the columns count, whatever `classes` says.
             self._set_classes(classes_of(y if type_of_target(y).startswith("multilabel") else classes))
-        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
+        elif not np.array_equal(known, unique_labels(classes)):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
 
     def _set_classes(self, classes: Classes) -> None:
@@ -246,6 +252,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
         X, y = checked_pair(self, X, y, numeric=False, reset=reset)
         first = not hasattr(self, "classes_") or not (self.warm_start or incremental)
+        if incremental and not first and (codes := self._classes.known_codes(y)) is not None:
+            return X, codes
         plain = plain_classes(y)
         if first:
             self._set_classes(classes_of(y, input_name="y") if plain is None else plain[0])
@@ -329,3 +337,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _are(known: NDArray[Any], classes: Any) -> bool:
+    """Return whether classes are plainly the known ones, in their order."""
+    if isinstance(classes, np.ndarray):
+        return classes.dtype.kind == known.dtype.kind and np.array_equal(classes, known)
+    return type(classes) is list and classes == known.tolist()

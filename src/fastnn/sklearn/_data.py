@@ -74,7 +74,10 @@ def checked_inputs(estimator: Any, X: Any) -> Any:
 
 def checked_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, Any]:
     """Return inputs and targets, after all of scikit-learn's checks; with `reset`, of which features is noted."""
-    plain_y = type(y) is np.ndarray and y.ndim == 1 and (y.dtype.kind in "iub" or (_has_floats(y) and _all_finite(y)))
+    if type(X) is list and type(y) is list and not hasattr(estimator, "feature_names_in_"):
+        X, y = _plain_lists(X, y)
+    kinds = "iub" if numeric else "iubU"
+    plain_y = type(y) is np.ndarray and y.ndim == 1 and (y.dtype.kind in kinds or (_has_floats(y) and _all_finite(y)))
     if plain_y and _is_plain(X) and len(X) == len(y) and not hasattr(estimator, "feature_names_in_"):
         if reset:
             estimator.n_features_in_ = X.shape[1]
@@ -94,6 +97,18 @@ def checked_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) 
     return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
 
+def _plain_lists(X: list[Any], y: list[Any]) -> tuple[Any, Any]:
+    """Return lists of lists of floats, and of ints, floats or texts, as arrays, and all others as they are."""
+    if not X or not all(type(row) is list and all(type(value) is float for value in row) for row in X):
+        return X, y
+    if len({len(row) for row in X}) > 1 or not any(all(type(value) is kind for value in y) for kind in (int, float, str)):
+        return X, y
+    try:
+        return np.array(X), np.array(y)
+    except OverflowError:
+        return X, y
+
+
 def _is_plain(X: Any) -> bool:
     """Return whether X passes all checks, as a plain array of finite floats does: their general form takes its time."""
     return type(X) is np.ndarray and X.ndim == 2 and X.size > 0 and _has_floats(X) and _all_finite(X)
@@ -110,5 +125,5 @@ def _all_finite(array: NDArray[Any]) -> bool:
 def thread_count(n_jobs: int | None) -> int | None:
     """Return a number of threads: as many as pay for None, and as joblib counts them below zero."""
     if n_jobs is None or n_jobs > 0:
-        return n_jobs
+        return None if n_jobs is None else int(n_jobs)
     return max(1, get_num_threads() + 1 + n_jobs)

@@ -73,11 +73,12 @@ def make_optimizer(estimator: Any, learning_rate: LearningRate) -> Optimizer:
         return solver
     if solver == "sgd":
         # The native loop is told the momentum itself, which may be 1.
-        momentum = min(estimator.momentum, np.nextafter(1.0, 0.0))
-        return optimizers.SGD(learning_rate, momentum, nesterov=estimator.nesterovs_momentum and momentum > 0)
+        momentum = min(float(estimator.momentum), np.nextafter(1.0, 0.0))
+        return optimizers.SGD(learning_rate, momentum, nesterov=bool(estimator.nesterovs_momentum) and momentum > 0)
     if solver in ("adam", "adamw"):
         kind = optimizers.Adam if solver == "adam" else optimizers.AdamW
-        return kind(learning_rate, beta_1=estimator.beta_1, beta_2=estimator.beta_2, epsilon=estimator.epsilon)
+        betas = {name: float(getattr(estimator, name)) for name in ("beta_1", "beta_2", "epsilon")}
+        return kind(learning_rate, **betas)
     return optimizers.OPTIMIZERS[solver](learning_rate)
 
 
@@ -88,7 +89,7 @@ class RateRule:
         rule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
         self.inverse_scaling, self.adaptive = rule == "invscaling", rule == "adaptive"
         # scikit-learn counts samples in it, not steps.
-        self.after = InverseScaling(float(estimator.learning_rate_init), estimator.power_t)
+        self.after = InverseScaling(float(estimator.learning_rate_init), float(estimator.power_t))
 
 
 class EstimatorTrainer(Trainer):
@@ -127,7 +128,7 @@ class EstimatorTrainer(Trainer):
             loss,
             make_optimizer(estimator, learning_rate),
             shuffle=bool(estimator.shuffle),
-            l2=estimator.alpha,
+            l2=float(estimator.alpha),
             clip_norm=estimator.clip_norm,
             clip_value=estimator.clip_value,
             lazy_updates=bool(estimator.lazy_updates),
@@ -149,7 +150,8 @@ class EstimatorTrainer(Trainer):
     def follow(self, estimator: Any) -> None:
         """Take over what an estimator may change from one call of `partial_fit` to the next; the optimizer is as it was."""
         self.shuffle = bool(estimator.shuffle)
-        self.l2 = float(estimator.alpha)
+        if self.l2 != float(estimator.alpha):  # an assignment costs more than the comparison
+            self.l2 = float(estimator.alpha)
 
     def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> tuple[Any, Any, bool, Any]:
         return X, y, y.ndim == 1, sample_weight

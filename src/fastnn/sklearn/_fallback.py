@@ -10,9 +10,6 @@ from sklearn.base import clone
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._originals import is_default, parameters_of
 
-_MOST_LAYERS = 64
-_MOST_UNITS = 2**31 - 1
-
 
 def unsupported(estimator: Any) -> str | None:
     """Return why fastnn can't fit an estimator, None where it can or where scikit-learn couldn't either."""
@@ -20,10 +17,10 @@ def unsupported(estimator: Any) -> str | None:
         sizes = _parameters.layer_sizes(estimator)
     except (TypeError, ValueError):  # the fit will say what is wrong with them
         return None
-    if len(sizes) >= _MOST_LAYERS:
-        return f"{len(sizes) + 1} layers, fastnn has at most {_MOST_LAYERS}"
-    if max(sizes, default=0) > _MOST_UNITS:
-        return f"a layer of {max(sizes)} units, fastnn has at most {_MOST_UNITS}"
+    if len(sizes) >= _parameters.MAX_LAYERS:
+        return f"{len(sizes) + 1} layers, fastnn has at most {_parameters.MAX_LAYERS}"
+    if max(sizes, default=0) > _parameters.MAX_UNITS:
+        return f"a layer of {max(sizes)} units, fastnn has at most {_parameters.MAX_UNITS}"
     return None
 
 

@@ -78,7 +78,7 @@ def fit_lbfgs(estimator: Any, objective: Objective) -> None:
         objective.vector(),
         method="L-BFGS-B",
         jac=True,
-        options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
+        options={"maxfun": int(estimator.max_fun), "maxiter": int(estimator.max_iter), "gtol": float(estimator.tol)},
     )
     objective.set_vector(result.x)
     estimator.n_iter_ = min(result.nit, estimator.max_iter)

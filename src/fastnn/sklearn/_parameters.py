@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from sklearn import get_config
+from sklearn.metrics import get_scorer_names
+from sklearn.utils._param_validation import InvalidParameterError
 
 from fastnn import _custom
 from fastnn._arguments import OUTPUT_ONLY
@@ -27,8 +30,11 @@ LOSSES: Mapping[str, str] = {"squared_error": "mse", "absolute_error": "mae"} | 
 SOLVERS = ("lbfgs", "sgd", "adam", *(name for name in OPTIMIZERS if name not in ("sgd", "adam")))
 
 
-class InvalidParameterError(ValueError, TypeError):
-    """A parameter of an estimator has a wrong type or value."""
+MAX_LAYERS = 64  # with the output layer
+MAX_UNITS = 2**31 - 1
+
+# Parameters that lbfgs, which takes no steps by batches, has no use for; scikit-learn has none of them.
+_OF_BATCHES = ("dropout", "clip_norm", "clip_value", "lazy_updates")
 
 
 @dataclass(frozen=True)
@@ -39,16 +45,66 @@ class Rule:
     holds: Callable[[Any], bool]
 
 
-def check(estimator: Any, rules: Mapping[str, Rule]) -> None:
-    """Raise InvalidParameterError for the first parameter that breaks its rule, unless scikit-learn is told not to look."""
-    if get_config()["skip_parameter_validation"]:
-        return
-    for name, rule in rules.items():
+def check(estimator: Any, rules: Mapping[str, Rule]) -> list[int]:
+    """Return the hidden layers' sizes; raise InvalidParameterError for the first parameter that breaks its rule.
+
+    If scikit-learn is told not to look, this doesn't either. What was checked is not checked again, unless it can change.
+    """
+    values = [getattr(estimator, name) for name in rules]
+    cache = cache_of(estimator)
+    checked, sizes = cache.get("checked", ((), []))
+    if len(checked) == len(values) and all(map(operator.is_, values, checked)):
+        return list(sizes)
+    skips = get_config()["skip_parameter_validation"]
+    if not skips:
+        for (name, rule), value in zip(rules.items(), values, strict=True):
+            if not rule.holds(value):
+                raise _invalid(estimator, name, rule.expected)
+    sizes = layer_sizes(estimator)
+    _check_together(estimator, sizes)
+    if not skips and not any(map(_may_change, values)):
+        cache["checked"] = values, sizes
+    return list(sizes)
+
+
+def cache_of(estimator: Any) -> dict[str, Any]:
+    """Return what an estimator keeps to be faster, and no copy takes over."""
+    cache: dict[str, Any] = estimator.__dict__.setdefault("_cache", {})
+    return cache
+
+
+def _may_change(value: Any) -> bool:
+    """Return whether an object may have other contents later."""
+    if isinstance(value, tuple):
+        return any(map(_may_change, value))
+    return hasattr(value, "__len__") and not isinstance(value, str)
+
+
+def _invalid(estimator: Any, name: str, expected: str) -> InvalidParameterError:
+    kind, value = type(estimator).__name__, getattr(estimator, name)
+    return InvalidParameterError(f"The {name!r} parameter of {kind} must be {expected}. Got {value!r} instead.")
+
+
+def _check_together(estimator: Any, sizes: list[int]) -> None:
+    """Raise ValueError where parameters don't go together."""
+    if len(sizes) >= MAX_LAYERS or max(sizes, default=0) > MAX_UNITS:
+        raise ValueError(
+            f"hidden_layer_sizes: got {len(sizes)} layers of at most {max(sizes)} units, expected at most {MAX_LAYERS - 1} "
+            f"layers of at most {MAX_UNITS}"
+        )
+    for name in ("activation", "dropout"):
         value = getattr(estimator, name)
-        if not rule.holds(value):
-            raise InvalidParameterError(
-                f"The {name!r} parameter of {type(estimator).__name__} must be {rule.expected}. Got {value!r} instead."
-            )
+        if isinstance(value, list | tuple | np.ndarray) and len(value) != len(sizes):
+            raise ValueError(f"{name}: got {len(value)} of them, expected {len(sizes)}: one per hidden layer")
+    if isinstance(estimator.solver, str) and estimator.solver == "lbfgs":
+        for name in _OF_BATCHES:
+            value = getattr(estimator, name)
+            if value is not None and np.any(value):
+                raise ValueError(f"{name}: got {value!r} for solver='lbfgs', which can't use it; the other solvers can")
+    if estimator.early_stopping and estimator.validation_fraction == 0:
+        raise ValueError(
+            f"validation_fraction: got {estimator.validation_fraction!r} for early_stopping=True, expected a float in (0, 1)"
+        )
 
 
 def _is_integer(value: Any) -> bool:
@@ -74,6 +130,11 @@ def _between(low: float, high: float = np.inf, *, with_low: bool = True, with_hi
     return Rule(f"a float in {'[' if with_low else '('}{low:g}, {high:g}{']' if with_high else ')'}", holds)
 
 
+def _no_flag(rule: Rule) -> Rule:
+    """Return the rule for numbers that True and False are not, as they are in scikit-learn's own parameters."""
+    return Rule(rule.expected, lambda value: not _is_flag(value) and rule.holds(value))
+
+
 def _or_none(rule: Rule) -> Rule:
     return Rule(f"{rule.expected}, or None", lambda value: value is None or rule.holds(value))
 
@@ -93,11 +154,25 @@ _ACTIVATION = Rule(
         else isinstance(value, CustomActivation)
     ),
 )
-_DROPOUT = _between(0, 1)
+_DROPOUT = _no_flag(_between(0, 1))
+
+_SIZES = "an int in [1, inf) or an array-like of such ints, one per hidden layer"
+
+
+def _sizes_in(value: Any) -> list[Any] | None:
+    """Return the integers that a parameter holds, None if it isn't one or an array-like of them."""
+    if isinstance(value, str | bytes):
+        return None
+    try:
+        sizes = [value] if _is_integer(value) else list(value)
+    except TypeError:
+        return None
+    return sizes if all(_is_integer(size) and not _is_flag(size) for size in sizes) else None
+
 
 RULES: Mapping[str, Rule] = {
     "hidden_layer_sizes": Rule(
-        "an int or an array-like of ints", lambda value: _is_integer(value) or hasattr(value, "__len__")
+        _SIZES, lambda value: value >= 1 and not _is_flag(value) if _is_integer(value) else _sizes_in(value) is not None
     ),
     "activation": Rule(_ACTIVATION.expected, lambda value: _each_or_one(_ACTIVATION, value)),
     "solver": Rule(
@@ -114,6 +189,13 @@ RULES: Mapping[str, Rule] = {
     "power_t": _between(0),
     "max_iter": _COUNT,
     "shuffle": _FLAG,
+    "random_state": Rule(
+        "an int in [0, 4294967295], a numpy.random.RandomState (RandomState(generator.bit_generator) makes one of a "
+        "Generator), or None",
+        lambda value: (
+            value is None or isinstance(value, np.random.RandomState) or (_is_integer(value) and 0 <= value < 2**32)
+        ),
+    ),
     "tol": _between(0),
     "verbose": Rule("an int or a bool", lambda value: _is_flag(value) or (_is_integer(value) and value >= 0)),
     "warm_start": _FLAG,
@@ -127,10 +209,11 @@ RULES: Mapping[str, Rule] = {
     "n_iter_no_change": Rule("an int in [1, inf), or inf", lambda value: _COUNT.holds(value) or value == np.inf),
     "max_fun": _COUNT,
     "dropout": Rule(f"{_DROPOUT.expected}, or a list of them", lambda value: _each_or_one(_DROPOUT, value)),
-    "clip_norm": _or_none(_between(0, with_low=False)),
-    "clip_value": _or_none(_between(0, with_low=False)),
+    "clip_norm": _or_none(_no_flag(_between(0, with_low=False))),
+    "clip_value": _or_none(_no_flag(_between(0, with_low=False))),
     "scoring": Rule(
-        "the name of a score, a callable, or None", lambda value: value is None or isinstance(value, str) or callable(value)
+        "the name of a score, of sklearn.metrics.get_scorer_names(), a callable, or None",
+        lambda value: value in get_scorer_names() if isinstance(value, str) else value is None or callable(value),
     ),
     "progress": Rule("a bool or a ProgressBar", lambda value: _is_flag(value) or hasattr(value, "on_epoch_end")),
     "resume": _FLAG,
@@ -151,8 +234,9 @@ LOSS_RULE = Rule(
 
 def layer_sizes(estimator: Any) -> list[int]:
     """Return the hidden layers' sizes."""
-    given = estimator.hidden_layer_sizes
-    sizes = list(given) if hasattr(given, "__iter__") else [given]
-    if any(not isinstance(size, Integral) or size <= 0 for size in sizes):
-        raise InvalidParameterError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    sizes = _sizes_in(estimator.hidden_layer_sizes)
+    if sizes is None:
+        raise _invalid(estimator, "hidden_layer_sizes", _SIZES)
+    if any(size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return [int(size) for size in sizes]

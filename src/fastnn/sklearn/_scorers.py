@@ -1,4 +1,4 @@
-"""Scores that are computed from a network's outputs at once, without the checks and conversions of scikit-learn's scorers."""
+"""Scores from a network's outputs, without the checks and conversions of scikit-learn's scorers, which take most time."""
 
 from __future__ import annotations
 
@@ -41,16 +41,14 @@ def _absolute_error(outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any]
 
 
 def _log_loss(outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
-    if outputs.shape[1] == 1:
-        probabilities = np.where(y == 1, outputs, 1 - outputs)[:, 0]
-    else:
-        probabilities = outputs[np.arange(len(y)), y]
+    binary = outputs.shape[1] == 1
+    probabilities = np.where(y == 1, outputs, 1 - outputs)[:, 0] if binary else outputs[np.arange(len(y)), y]
     smallest = np.finfo(outputs.dtype).eps
     return float(np.average(np.log(np.clip(probabilities, smallest, 1 - smallest)), weights=weight))
 
 
 class _Metric(NamedTuple):
-    """A scorer of scikit-learn's, and the same score from outputs; None for the estimator's own, by which it stops anyway."""
+    """A scorer of scikit-learn's, and the same score from outputs; None for that by which the estimator stops anyway."""
 
     name: str
     of_classes: bool
