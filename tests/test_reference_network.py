@@ -234,7 +234,10 @@ def test_wrong_arguments():
         (lambda: loss_and_gradient(weights, biases, names, X, y[:, 0]), r"y: got shape \(6,\), expected \(6, 2\)"),
         (lambda: loss_and_gradient(weights, biases, names, X[:0], y[:0]), "X: got no rows"),
         (lambda: loss_and_gradient(weights, biases, names, X, y, "mse", [1.0]), r"sample_weight: got shape \(1,\)"),
-        (lambda: loss_and_gradient(weights, biases, names, X, y, "mse", [np.nan] * 6), "sample_weight: got weights that are not"),
+        (
+            lambda: loss_and_gradient(weights, biases, names, X, y, "mse", [np.nan] * 6),
+            "sample_weight: got weights that are not",
+        ),
         (lambda: loss_and_gradient(weights, biases, names, X, y, l1=-1.0), "l1: got -1.0"),
         (lambda: loss_and_gradient(weights, biases, names, X, y, "huge"), "loss: got 'huge'"),
     ]

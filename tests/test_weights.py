@@ -203,7 +203,11 @@ def test_batches_without_weight_move_by_moments_and_penalties_alone():
 
 @pytest.mark.parametrize(
     ("place", "message"),
-    [("X", r"X: got nan at row 4, column 1"), ("y", r"y: got inf at row 4, column 0"), ("label", "y: got label -1 at row 4")],
+    [
+        ("X", r"X: got nan at row 4, column 1"),
+        ("y", r"y: got inf at row 4, column 0"),
+        ("label", "y: got label -1 at row 4"),
+    ],
 )
 def test_rows_that_count_are_checked(place, message):
     """Also after rows that don't."""
@@ -258,7 +262,9 @@ def test_signed_weights_are_divided_by_the_sum_of_their_magnitudes(loss, network
         arrays = model.weights, model.biases, model.activations
         expected, of_weights, of_biases = reference.loss_and_gradient(*arrays, X, y, loss, signs)
         assert value == pytest.approx(expected, rel=1e-10)
-        for found, wanted in zip(gradients, [g for pair in zip(of_weights, of_biases, strict=True) for g in pair], strict=True):
+        for found, wanted in zip(
+            gradients, [g for pair in zip(of_weights, of_biases, strict=True) for g in pair], strict=True
+        ):
             np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-10)
     copies = [[w.copy() for w in model.weights], [b.copy() for b in model.biases]]
     rng = np.random.default_rng(3)
@@ -266,7 +272,9 @@ def test_signed_weights_are_divided_by_the_sum_of_their_magnitudes(loss, network
     expected = reference.train(*copies, model.activations, X, y, sample_weight=weight, **options)
     found = trainer.run(X, y, 2, sample_weight=weight)["loss"]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
-    np.testing.assert_allclose(model.to_vector(), np.concatenate([p.ravel() for w in zip(*copies, strict=True) for p in w]), 1e-9)
+    np.testing.assert_allclose(
+        model.to_vector(), np.concatenate([p.ravel() for w in zip(*copies, strict=True) for p in w]), 1e-9
+    )
 
 
 def test_signed_weights_that_cancel_are_steps_like_others():
@@ -274,7 +282,10 @@ def test_signed_weights_that_cancel_are_steps_like_others():
     X, y = data(6, 3, 1)
     weight = np.array([1, -1, 2, -2, 0.5, -0.5])
     model = model_of((3, 8, 1))
-    up, down = model.gradient(X[::2], y[::2], "mse", weight[::2])[1], model.gradient(X[1::2], y[1::2], "mse", -weight[1::2])[1]
+    up, down = (
+        model.gradient(X[::2], y[::2], "mse", weight[::2])[1],
+        model.gradient(X[1::2], y[1::2], "mse", -weight[1::2])[1],
+    )
     both = model.gradient(X, y, "mse", weight)[1]
     for a, b, c in zip(up, down, both, strict=True):
         np.testing.assert_allclose(c, (a - b) / 2, atol=1e-12)

@@ -221,9 +221,7 @@ def cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     return float(0.0 - np.mean(terms.sum(axis=1)))
 
 
-def one_hot(
-    argument: str, y: NDArray[Any], n_classes: int, row_weights: NDArray[np.float64] | None = None
-) -> NDArray[Any]:
+def one_hot(argument: str, y: NDArray[Any], n_classes: int, row_weights: NDArray[np.float64] | None = None) -> NDArray[Any]:
     """Return integer labels (n,) as rows with a single 1, (n, n_classes); anything else as it is.
 
     Rows of weight 0 may have any label.
