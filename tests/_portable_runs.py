@@ -51,7 +51,8 @@ def run_of(network, X, y, setting, bits=None, native=None, penalties=None, **opt
     """Return a portable run, and the moments that it changes."""
     optimizer = native_optimizer(setting.optimizer, **(penalties or {})) | (native or {})
     moments = np.zeros((optimizer["moments"], network.storage.size), network.dtype)
-    y, labels = _arrays.targets("y", y, len(X), network.layer_sizes[-1], resolve_loss(setting.loss), network.dtype)
+    weight = setting.sample_weight
+    y, labels = _arrays.targets("y", y, len(X), network.layer_sizes[-1], resolve_loss(setting.loss), network.dtype, weight)
     run = _portable.Run(
         network,
         native_loss(setting.loss, network.activations[-1]),
@@ -61,7 +62,7 @@ def run_of(network, X, y, setting, bits=None, native=None, penalties=None, **opt
         X,
         y,
         labels,
-        setting.sample_weight,
+        weight,
         setting.batch_size,
         setting.epochs,
         setting.shuffle,

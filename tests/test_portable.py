@@ -174,6 +174,6 @@ def test_losses_with_parameters():
     cases = (("binary_cross_entropy", "sigmoid", 0.2), ("poisson", "exp", 1.0), ("cross_entropy", "softmax", 0.2))
     for name, link, parameter in cases:
         model = model_of(SIZES, "tanh", link)
-        native = (name, parameter, True, name == "cross_entropy", 2.0, 0.5, None)
+        native = (name, parameter, True, name == "cross_entropy", 2.0, 0.5, None, False)
         value = network_of(model).gradient(native, X, y, False)
         np.testing.assert_allclose(value, model._network.gradient(native, X, y, False), rtol=1e-12)

@@ -318,12 +318,14 @@ class MLP:
         loss : str or Loss, default "mse"
             See `fastnn.losses`.
         sample_weight : array-like, shape (n,), optional
-            Weights of the rows in the mean.
+            Weights of the rows in the mean, of either sign: it is sum(w * loss) / sum(abs(w)). A row of weight 0 does
+            not count, and may hold anything, NaN and labels out of range included. At least one must not be 0.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or value; NaN and infinity are named by row and column.
+            If an argument is of the wrong type, shape or value. NaN and infinity are named by row and column, in rows whose
+            weight is not 0.
         """
         return self._network.gradient(*self._loss_arguments(X, y, loss, sample_weight))
 

@@ -175,9 +175,11 @@ class Trainer(Configured):
         epochs : int, default 1
             Passes over all rows.
         sample_weight : array-like, shape (n,), optional
-            Weights of the rows in a batch's mean.
+            Weights of the rows in a batch's mean, of either sign: it is sum(w * loss) / sum(abs(w)). A row of weight 0 does
+            not count, and may hold anything, NaN and labels out of range included. At least one must not be 0.
+            Where all of a batch's are 0, so are its loss and its gradient; moments and penalties go on.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
-            Its loss after each epoch, without penalties and dropout, is the history's "val_loss".
+            Its loss after each epoch, without penalties and dropout, is the history's "val_loss". Weights as above.
         callbacks : sequence, default ()
             Objects with ``on_epoch_end(trainer, history)``; see `fastnn.callbacks`.
         progress : bool or ProgressBar, optional
@@ -192,7 +194,7 @@ class Trainer(Configured):
         ------
         TypeError, ValueError
             If an argument is of the wrong type, shape or value, before anything has changed. NaN and infinity are
-            named by row and column.
+            named by row and column, in rows whose weight is not 0.
         DivergedError
             If the loss is no longer finite. Parameters are restored to the last finite epoch.
         """
@@ -231,6 +233,8 @@ class Trainer(Configured):
     @without_unknown
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **unknown: Never) -> float:
         """Make one update on one batch, all rows of X, and return the loss before it.
+
+        Arguments are those of `run`; weights may have either sign.
 
         Raises
         ------

@@ -53,7 +53,7 @@ def divisor(loss: Loss, sample_weight: Any) -> float:
     if not loss.signed_mean:
         return magnitudes  # type: ignore[no-any-return]
     total = np.sum(sample_weight)
-    return total if abs(total) > CANCELLED * magnitudes else 0.0  # type: ignore[no-any-return]
+    return total if abs(total) > CANCELLED * magnitudes else 0.0
 
 
 @shared

@@ -233,7 +233,8 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights.
+            Sample weights of either sign. A batch's loss is divided by their sum; where that is zero, ZeroDivisionError is
+            raised. Samples of weight zero do not count.
 
         Returns
         -------

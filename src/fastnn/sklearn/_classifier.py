@@ -182,7 +182,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Classes, or an indicator matrix of labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights.
+            Sample weights of either sign. A batch's loss is divided by their sum; where that is zero, ZeroDivisionError is
+            raised. Samples of weight zero do not count.
         X_val, y_val, sample_weight_val : array-likes, default=None
             Rows of one's own for validation, in place of a part of X that `early_stopping` would hold out.
 
@@ -208,7 +209,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Classes, or an indicator matrix of labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights.
+            Sample weights of either sign. A batch's loss is divided by their sum; where that is zero, ZeroDivisionError is
+            raised. Samples of weight zero do not count.
         classes : array-like of shape (n_classes,), default=None
             All classes that will ever come: needed in the first call, unless y is an indicator matrix.
 

@@ -168,7 +168,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights.
+            Sample weights of either sign. A batch's loss is divided by their sum; where that is zero, ZeroDivisionError is
+            raised. Samples of weight zero do not count.
         X_val, y_val, sample_weight_val : array-likes, default=None
             Rows of one's own for validation, in place of a part of X that `early_stopping` would hold out.
 

@@ -1,0 +1,295 @@
+"""Sample weights: rows of weight zero may hold anything, and weights of either sign have one definition everywhere."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from _helpers import data, links_of, model_of, optimizer_of
+from _portable_runs import Setting, network_of, run_of
+
+from fastnn import MLP, SGD, Adam, Trainer, losses, reference
+from fastnn._arguments import native_loss
+from fastnn._backend import core as _core
+
+# Tiny, narrow and wide outputs, one layer; and batches of one chunk and of several.
+NETWORKS = [((3, 8, 5, 2), 16), ((5, 20, 40), 40), ((20, 3), 700), ((2, 4, 3, 2), 5)]
+LAYOUTS = {
+    "rows": np.ascontiguousarray,
+    "columns": np.asfortranarray,
+    "spread": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    "float64": lambda a: a.astype(np.float64),
+}
+JUNK = [np.nan, np.inf, -np.inf, 1e30, -1e30, 1e300]
+
+
+def weighted_data(rows, sizes, loss, share=0.3, seed=0, signed=False):
+    """Return data, and weights of which a share is zero, those of the first rows among them."""
+    rng = np.random.default_rng([seed, rows])
+    X, y = data(rows, sizes[0], sizes[-1], loss, seed)
+    weight = rng.uniform(0.5, 2, rows) * np.where(rng.random(rows) < share, 0, 1)
+    weight[:3] = 0
+    if signed:
+        weight *= rng.choice([-1.0, 1.0], rows)
+    return X, y, weight
+
+
+def spoiled(array, weight, seed=0):
+    """Return the array with anything in the rows of weight zero; labels out of range if it holds labels."""
+    array, rng = array.copy(), np.random.default_rng(seed)
+    free = weight == 0
+    junk = [-1, 99, 2**62, -(2**62)] if array.dtype.kind in "iu" else JUNK
+    with np.errstate(over="ignore"):
+        array[free] = rng.choice(junk, array[free].shape)
+    return array
+
+
+def trainer_of(network, loss="mse", dtype=np.float32, shuffle=True, activation="tanh", dropout=0.0, **options):
+    sizes, batch_size = network
+    model = model_of(sizes, activation, links_of(loss)[0], dtype=dtype, dropout=dropout)
+    options = {"optimizer": Adam(0.01), "random_state": 3} | options
+    return Trainer(model, loss, batch_size=batch_size, shuffle=shuffle, **options)
+
+
+def state_after(trainer, X, y, weight, epochs=3):
+    """Return all that comes of a run, a step and the model's own functions."""
+    history = trainer.run(X, y, epochs, sample_weight=weight, validation_data=(X, y, weight))
+    model, loss = trainer.model, trainer.loss
+    step = trainer.step(X, y, weight)
+    value, gradients = model.gradient(X, y, loss, weight)
+    by_input = model.input_gradient(X, y, loss, weight)
+    assert model.loss(X, y, loss, weight) == value
+    assert not by_input[weight == 0].any()
+    return [model.to_vector(), *trainer._moments, history["loss"], history["val_loss"], step, value, *gradients, by_input]
+
+
+def assert_equal(found, expected):
+    for a, b in zip(found, expected, strict=True):
+        assert np.isfinite(a).all()
+        np.testing.assert_array_equal(a, b)
+
+
+# ---- Rows of weight zero ----
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_rows_of_weight_zero_hold_anything(loss, layout):
+    for network in NETWORKS:
+        sizes, batch_size = network
+        X, y, weight = weighted_data(2 * batch_size + 9, sizes, loss)
+        for shuffle in (True, False):
+            states = []
+            for i in (None, 0):
+                a, b = (X, y) if i is None else (spoiled(X, weight), spoiled(y, weight))
+                with np.errstate(over="ignore"):
+                    a = LAYOUTS[layout](a.astype(np.float32))
+                    b = b if b.dtype.kind == "i" else LAYOUTS[layout](b.astype(np.float32))
+                states.append(state_after(trainer_of(network, loss, shuffle=shuffle), a, b, weight))
+            assert_equal(*states[::-1])
+
+
+@pytest.mark.parametrize("row", _core.OPTIMIZERS)
+def test_for_any_optimizer_penalty_and_dropout(row):
+    X, y, weight = weighted_data(60, (6, 12, 2), "mse")
+    for options in ({}, {"l1": 1e-3, "l2": 1e-2, "dropout": 0.4}, {"clip_norm": 0.1}, {"clip_value": 0.01}):
+        states = [
+            state_after(trainer_of(((6, 12, 2), 8), optimizer=optimizer_of(row), **options), a, b, weight)
+            for a, b in ((spoiled(X, weight), spoiled(y, weight)), (X, y))
+        ]
+        assert_equal(*states)
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_probabilities_and_integers(loss):
+    """Rows of probabilities, and integer targets and inputs that are too large for a float32's square."""
+    rng = np.random.default_rng(0)
+    weight = np.where(rng.random(50) < 0.4, 0.0, 1.0)
+    X = rng.integers(-3, 4, (50, 4))
+    y = rng.dirichlet(np.ones(3), 50) if loss == "cross_entropy" else rng.integers(0, 5, (50, 3))
+    junk = spoiled(y, weight)
+    X_junk = np.where(weight[:, None] == 0, 2**62, X)
+    states = [state_after(trainer_of(((4, 9, 3), 7), loss), a, b, weight) for a, b in ((X_junk, junk), (X, y))]
+    assert_equal(*states)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "softplus", "elu", "sin"])
+def test_threads_and_activations(activation):
+    network = ((5, 40, 30), 700)
+    X, y, weight = weighted_data(1500, network[0], "mse")
+    expected = state_after(trainer_of(network, activation=activation), X, y, weight)
+    for n_threads in (1, 3):
+        found = state_after(
+            trainer_of(network, activation=activation, n_threads=n_threads), spoiled(X, weight), spoiled(y, weight), weight
+        )
+        assert_equal(found, expected)
+
+
+@pytest.mark.parametrize("sizes", [(70, 33, 5, 2), (70, 9), (70, 2)])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_sparse_rows(sizes, lazy):
+    sparse = pytest.importorskip("scipy.sparse")
+    rng = np.random.default_rng(0)
+    X, y, weight = weighted_data(45, sizes, "mse")
+    X = X * (rng.random(X.shape) < 0.1)
+    X[5] = 0
+    junk = np.where((weight[:, None] == 0) & (rng.random(X.shape) < 0.5), np.inf, X)
+    options = {"optimizer": Adam(0.01), "l2": 0.01, "lazy_updates": lazy}
+    states = [
+        state_after(trainer_of((sizes, 10), dtype=np.float64, **options), sparse.csr_matrix(a), b, weight)
+        for a, b in ((junk, spoiled(y, weight)), (np.where(weight[:, None] == 0, 0, X), y))
+    ]
+    assert_equal(*states)
+    dense = state_after(trainer_of((sizes, 10), dtype=np.float64, **options), junk, y, weight)
+    if not lazy:
+        np.testing.assert_array_equal(states[0][0], dense[0])
+
+
+def test_losses_and_activations_of_ones_own():
+    """The derivative of a root is infinite at 0, where no row that counts has it."""
+    pytest.importorskip("numba")
+    from fastnn import jit
+
+    root = jit.activation(derivative=lambda z: 0.5 / math.sqrt(z))(lambda z: math.sqrt(z))
+    own = jit.loss(gradient=lambda y, p: 2 * math.log(p / y) / p)(lambda y, p: math.log(p / y) ** 2)
+    rng = np.random.default_rng(0)
+    X, y = rng.uniform(1, 2, (40, 3)), rng.uniform(1, 2, (40, 1))
+    weight = np.where(rng.random(40) < 0.4, 0.0, 1.0)
+    weight[8:16] = 0  # a batch
+    states = []
+    for a, b in ((spoiled(X, weight), np.where(weight[:, None] == 0, -1.0, y)), (X, y)):
+        model = MLP((3, 5, 1), root, dtype=np.float64, random_state=0)
+        for w in model.weights:
+            w[...] = np.abs(w)
+        states.append(state_after(Trainer(model, own, SGD(0.001), batch_size=8, shuffle=False), a, b, weight))
+    assert_equal(*states)
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_the_portable_backend(loss):
+    model = model_of((3, 8, 5, 2), "tanh", links_of(loss)[0], dropout=0.2)
+    X, y, weight = weighted_data(45, (3, 2), loss)
+    weight[8:16] = 0  # a batch
+    setting, states = Setting(loss, Adam(0.01), sample_weight=weight, shuffle=False), []
+    for a, b in ((spoiled(X, weight), spoiled(y, weight)), (X, y)):
+        network = network_of(model)
+        run, _ = run_of(network, a, b, setting, penalties={"l2": 0.01})
+        assert run.advance(60, 3) == "finished"
+        gradient, by_input = np.empty_like(network.storage), np.empty_like(a)
+        native = native_loss(loss, model.activations[-1])
+        value = network.gradient(native, a, b, b.dtype.kind == "i", weight, gradient, by_input)
+        assert not by_input[weight == 0].any()
+        states.append([network.storage, run.epoch_loss, value, gradient, by_input])
+    assert_equal(*states)
+
+
+def test_batches_without_weight_move_by_moments_and_penalties_alone():
+    """As with a gradient of zero, whatever the batch holds; they count as updates."""
+    for sizes in ((3, 4, 1), (3, 24, 9)):
+        X, y = data(8, sizes[0], sizes[-1])
+        weight = np.repeat([1.0, 0.0], 4)
+        states = []
+        for a, b in ((spoiled(X, weight), spoiled(y, weight)), (X, y)):
+            trainer = trainer_of((sizes, 4), shuffle=False, l2=0.1)
+            history = trainer.run(a, b, 1, sample_weight=weight)
+            assert trainer.updates == 2
+            states.append([trainer.model.to_vector(), history["loss"]])
+        assert_equal(*states)
+        alone = trainer_of((sizes, 4), shuffle=False, l2=0.1)
+        alone.run(X[:4], y[:4], 1)
+        assert np.abs(alone.model.to_vector() - states[0][0]).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("X", r"X: got nan at row 4, column 1"),
+        ("y", r"y: got inf at row 4, column 0"),
+        ("label", "y: got label -1 at row 4"),
+    ],
+)
+def test_rows_that_count_are_checked(place, message):
+    """Also after rows that don't."""
+    X, weight = np.ones((6, 2)), np.array([0, 1, 0, 1, 1, 0.0])
+    X[weight == 0] = np.nan
+    y = np.array([-7, 0, 99, 1, 1, -1]) if place == "label" else np.where(weight == 0, np.inf, 1.0)[:, None]
+    if place == "X":
+        X[4, 1] = np.nan
+    else:
+        y[4] = -1 if place == "label" else np.inf
+    loss, output = ("cross_entropy", "softmax") if place == "label" else ("mse", "identity")
+    model = MLP((2, 3, 2 if place == "label" else 1), output_activation=output)
+    before = model.to_vector()
+    for dtype in (np.float32, np.float64):
+        with pytest.raises(ValueError, match=message):
+            model.fit(X.astype(dtype), y, loss=loss, sample_weight=weight)
+        with pytest.raises(ValueError, match=message):
+            model.loss(np.asfortranarray(X.astype(dtype)), y, loss, weight)
+    np.testing.assert_array_equal(model.to_vector(), before)
+
+
+def test_domains_of_rows_that_count():
+    model = MLP((2, 1), output_activation="sigmoid")
+    X, weight = np.ones((3, 2)), [0.0, 1, 1]
+    assert np.isfinite(model.loss(X, [np.nan, 1, 0], "binary_cross_entropy", weight))
+    with pytest.raises(ValueError, match=r"y: got values from 0.0 to 2.0, expected between 0 and 1"):
+        model.loss(X, [np.nan, 2, 0], "binary_cross_entropy", weight)
+
+
+def test_sparse_rows_that_count_are_checked():
+    sparse = pytest.importorskip("scipy.sparse")
+    X = sparse.csr_matrix(np.array([[np.nan, 0], [1, 2], [0, np.inf]]))
+    model = MLP((2, 1))
+    assert np.isfinite(model.loss(X, [1, 2, 3], sample_weight=[0, 1, 0]))
+    with pytest.raises(ValueError, match="X: got inf at row 2, column 1"):
+        model.loss(X, [1, 2, 3], sample_weight=[0, 1, 1])
+
+
+# ---- Weights of either sign ----
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_signed_weights_are_divided_by_the_sum_of_their_magnitudes(loss, network):
+    """Gradients, and whole runs, as the reference defines them; of a negative sum too."""
+    sizes, batch_size = network
+    X, y, weight = weighted_data(2 * batch_size + 9, sizes, loss, signed=True)
+    trainer = trainer_of(network, loss, np.float64, optimizer=SGD(0.01))
+    model = trainer.model
+    for signs in (weight, -np.abs(weight)):
+        value, gradients = model.gradient(X, y, loss, signs)
+        arrays = model.weights, model.biases, model.activations
+        expected, of_weights, of_biases = reference.loss_and_gradient(*arrays, X, y, loss, signs)
+        assert value == pytest.approx(expected, rel=1e-10)
+        for found, wanted in zip(
+            gradients, [g for pair in zip(of_weights, of_biases, strict=True) for g in pair], strict=True
+        ):
+            np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-10)
+    copies = [[w.copy() for w in model.weights], [b.copy() for b in model.biases]]
+    rng = np.random.default_rng(3)
+    options = {"loss": loss, "optimizer": SGD(0.01), "epochs": 2, "batch_size": batch_size, "rng": rng}
+    expected = reference.train(*copies, model.activations, X, y, sample_weight=weight, **options)
+    found = trainer.run(X, y, 2, sample_weight=weight)["loss"]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        model.to_vector(), np.concatenate([p.ravel() for w in zip(*copies, strict=True) for p in w]), 1e-9
+    )
+
+
+def test_signed_weights_that_cancel_are_steps_like_others():
+    """A policy's advantages: the sum is zero, the gradient isn't."""
+    X, y = data(6, 3, 1)
+    weight = np.array([1, -1, 2, -2, 0.5, -0.5])
+    model = model_of((3, 8, 1))
+    up, down = (
+        model.gradient(X[::2], y[::2], "mse", weight[::2])[1],
+        model.gradient(X[1::2], y[1::2], "mse", -weight[1::2])[1],
+    )
+    both = model.gradient(X, y, "mse", weight)[1]
+    for a, b, c in zip(up, down, both, strict=True):
+        np.testing.assert_allclose(c, (a - b) / 2, atol=1e-12)
+    trainer = Trainer(model, optimizer=SGD(0.1))
+    before = model.to_vector()
+    trainer.step(X, y, weight)
+    np.testing.assert_allclose(model.to_vector(), before - 0.1 * np.concatenate([g.ravel() for g in both]), atol=1e-12)
