@@ -20,6 +20,7 @@ from fastnn.sklearn import _fitted, _keeping, _parameters
 from fastnn.sklearn._coefs import WithCoefs
 from fastnn.sklearn._data import Rows, check_mean, checked_inputs, native_rows, thread_count
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of, draw_weights, native_loss
+from fastnn.sklearn._overrides import check_class
 from fastnn.sklearn._stochastic import fit_stochastic
 from fastnn.sklearn._to_sklearn import to_sklearn
 
@@ -85,6 +86,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
     ) -> Any:
+        check_class(self)
         hidden = _parameters.check(self, self._rules)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")

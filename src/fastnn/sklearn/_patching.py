@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from abc import ABCMeta
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
@@ -20,6 +19,7 @@ from fastnn.sklearn import _classifier, _regressor
 from fastnn.sklearn._base import _solver_has_epochs
 from fastnn.sklearn._fallback import become, may_become, unsupported
 from fastnn.sklearn._originals import ORIGINALS, parameters_of
+from fastnn.sklearn._overrides import SubclassesOfOriginals, described, own_methods
 from fastnn.sklearn._report import Counts, Report
 
 _counts = Counts()
@@ -34,11 +34,19 @@ def _with_fallback(name: str, method: Callable[..., Any]) -> Any:
     @functools.wraps(method)
     def fit_or_fall_back(self: Any, *args: Any, **kwargs: Any) -> Any:
         reason, original = unsupported(self), ORIGINALS[name]
+        own = own_methods(self, name)
+        if own:
+            reason = described(own)
         # An instance of a subclass would lose what its class defines.
         if reason is not None and type(self) is _REPLACEMENTS[name] and may_become(self, original, method, args, kwargs):
             become(self, original)
             _counts.fallback(name, reason)
             return getattr(self, method.__name__)(*args, **kwargs)
+        if own:
+            raise NotImplementedError(
+                f"{type(self).__name__}.{method.__name__}: got {reason}; expected a class that is derived from "
+                f"scikit-learn's {name} outside of the patch, or directly from the one under it"
+            )
         result = method(self, *args, **kwargs)
         _counts.fit(name)
         return result
@@ -50,23 +58,46 @@ def _with_fallback(name: str, method: Callable[..., Any]) -> Any:
 # is an instance too: hence the metaclass, with which scikit-learn's classes are registered as their subclasses.
 
 
-class MLPClassifier(_classifier.MLPClassifier, metaclass=ABCMeta):
+class MLPClassifier(_classifier.MLPClassifier, metaclass=SubclassesOfOriginals):
     """fastnn's classifier, in the place of scikit-learn's."""
 
     fit = _with_fallback("MLPClassifier", _classifier.MLPClassifier.fit)
     partial_fit = available_if(_solver_has_epochs)(_with_fallback("MLPClassifier", _classifier.MLPClassifier.partial_fit))
 
 
-class MLPRegressor(_regressor.MLPRegressor, metaclass=ABCMeta):
+class MLPRegressor(_regressor.MLPRegressor, metaclass=SubclassesOfOriginals):
     """fastnn's regressor, in the place of scikit-learn's."""
 
     fit = _with_fallback("MLPRegressor", _regressor.MLPRegressor.fit)
     partial_fit = available_if(_solver_has_epochs)(_with_fallback("MLPRegressor", _regressor.MLPRegressor.partial_fit))
 
 
+@functools.cache
+def _counting(name: str, reason: str) -> Any:
+    """Return scikit-learn's class, whose fits are counted as ones that have fallen back for that reason."""
+    original = ORIGINALS[name]
+
+    def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _counts.fallback(name, reason)
+        return original.fit(self, *args, **kwargs)
+
+    def partial_fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _counts.fallback(name, reason)
+        return original.partial_fit.__get__(self)(*args, **kwargs)
+
+    methods = {
+        "fit": functools.wraps(original.fit)(fit),
+        "partial_fit": available_if(lambda self: self._check_solver())(partial_fit),
+        "__module__": original.__module__,
+        "__doc__": original.__doc__,
+    }
+    return type(original)(name, (original,), methods)
+
+
 _REPLACEMENTS: Mapping[str, Any] = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
 for _name, _replacement in _REPLACEMENTS.items():
     _replacement.register(ORIGINALS[_name])
+    SubclassesOfOriginals.swapped[_replacement] = (_name, functools.partial(_counting, _name))
 
 
 # ---- Putting them there ----

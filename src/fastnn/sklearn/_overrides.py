@@ -1,0 +1,90 @@
+"""Methods of scikit-learn's estimators that fastnn would not call.
+
+A program that has one of its own needs scikit-learn's code around it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from abc import ABCMeta
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sklearn.base import is_classifier
+
+from fastnn.sklearn._originals import ORIGINALS
+
+_MODULE = "sklearn.neural_network._multilayer_perceptron"
+_LIBRARIES = ("fastnn", "sklearn")
+
+
+def _private(cls: type) -> dict[str, Any]:
+    """Return the private attributes of a class of scikit-learn's, read from it: those of another version are known, too."""
+    names = {n for base in cls.__mro__ if base.__module__ == _MODULE for n in vars(base)}
+    return {
+        n: inspect.getattr_static(cls, n) for n in names if n.startswith("_") and not n.endswith("__") and n != "_abc_impl"
+    }
+
+
+_KNOWN = {name: _private(original) for name, original in ORIGINALS.items()}
+
+
+def _defined_by(classes: Iterable[type], name: str) -> set[str]:
+    """Return which private methods of scikit-learn's class `name` classes of no library define."""
+    foreign = [cls for cls in classes if cls.__module__.partition(".")[0] not in _LIBRARIES]
+    return {method for cls in foreign for method in vars(cls) if method in _KNOWN[name]}
+
+
+def own_methods(estimator: Any, name: str) -> list[str]:
+    """Return which of these methods a program has put into an object, its class, or the classes of the libraries."""
+    kind, known = type(estimator), _KNOWN[name]
+    found = _defined_by(kind.__mro__, name) | (known.keys() & vars(estimator).keys())
+    for base in kind.__mro__:
+        if base.__module__ == "fastnn.sklearn._patching":  # which programs under the patch take for scikit-learn's
+            found |= known.keys() & vars(base).keys()
+    found |= {method for method, was in known.items() if inspect.getattr_static(ORIGINALS[name], method, None) is not was}
+    return sorted(found)
+
+
+def described(methods: Iterable[str]) -> str:
+    """Return the reason why fastnn can't fit with these."""
+    return f"{', '.join(methods)} of the program's own, which fastnn would not call"
+
+
+def check_class(estimator: Any) -> None:
+    """Raise NotImplementedError if a subclass of fastnn's estimators has methods that only scikit-learn's would call."""
+    methods = _not_called(type(estimator), "MLPClassifier" if is_classifier(estimator) else "MLPRegressor")
+    if methods:
+        raise NotImplementedError(
+            f"{type(estimator).__name__}: got {described(methods)}; expected a subclass of scikit-learn's class, whose fit "
+            "does"
+        )
+
+
+@functools.lru_cache(maxsize=256)
+def _not_called(kind: type, name: str) -> tuple[str, ...]:
+    ours = {method for cls in kind.__mro__ if cls.__module__.startswith("fastnn.") for method in vars(cls)}
+    return tuple(sorted(_defined_by(kind.__mro__, name) - ours))
+
+
+class SubclassesOfOriginals(ABCMeta):
+    """Makes a subclass that has such methods one of scikit-learn's class, not of the one in its place."""
+
+    # By the class that is put in place: its name, and what makes the class of scikit-learn's from a reason.
+    swapped: dict[type, tuple[str, Callable[[str], Any]]] = {}  # noqa: RUF012
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Any:
+        # Of a class that type() makes, which would be said to be of the module that this stands in.
+        namespace.setdefault("__module__", sys._getframe(1).f_globals.get("__name__", "__main__"))
+        for base in bases:
+            if base in mcs.swapped:
+                of, original_for = mcs.swapped[base]
+                others = [cls for other in bases if other is not base for cls in other.__mro__]
+                methods = _defined_by(others, of) | (_KNOWN[of].keys() & namespace.keys())
+                if methods:
+                    original = original_for(described(sorted(methods)))
+                    bases = tuple(original if one is base else one for one in bases)
+                    return type(original)(name, bases, namespace, **kwargs)
+        return super().__new__(mcs, name, bases, namespace, **kwargs)
