@@ -62,6 +62,11 @@ def test_layers(one, other):
     np.testing.assert_array_equal(layer(x, w, b), ops.linear(x, w, b), strict=True)
 
 
+def test_biases_decide_too():
+    x, w, b = numbers((5, 3), np.dtype("f4")), numbers((3, 4), np.dtype("f4")), numbers(4, np.dtype("i4"))
+    np.testing.assert_array_equal(layer(x, w, b), ops.linear(x, w, b), strict=True)
+
+
 @pytest.mark.parametrize("dtype", [DTYPES[1], DTYPES[4]], ids=str)
 def test_softmax(dtype):
     x = numbers((5, 3), dtype)
