@@ -192,8 +192,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
 
     def _show_network(self) -> None:
         """Make `coefs_` and `intercepts_` views of the network."""
-        self.coefs_ = self.network_.weights
-        self.intercepts_ = self.network_.biases
+        self.coefs_ = list(self.network_.weights)
+        self.intercepts_ = list(self.network_.biases)
 
     def _take_assigned(self) -> None:
         """Let the network have what was put in the place of its views in `coefs_` and `intercepts_`."""
