@@ -151,3 +151,26 @@ def test_slices_of_time():
     assert len(statuses) > 5
     np.testing.assert_array_equal(parts.storage, whole.storage)
     assert (run.epoch_seconds > 0).all()
+
+
+@pytest.mark.parametrize("room", [1, 3, 7])
+def test_losses_of_the_last_epochs_alone(room, monkeypatch):
+    X, y = data(45, 3, 2)
+    setting, results = Setting(epochs=20), []
+    for most in (1 << 20, room):
+        monkeypatch.setattr(_portable._run, "_MOST_EPOCHS", most)
+        network = network_of(model_of(SIZES, dropout=0.2))
+        run, _ = run_of(network, X, y, setting)
+        run.set_rates(np.linspace(0.1, 0.01, run.steps * 20))
+        losses, rates, status = [], [], "paused"
+        while status == "paused":
+            before = run.epoch
+            status = run.advance(math.inf, 9)
+            ended = slice(before - run.first_epoch, run.epoch - run.first_epoch)
+            assert (run.epoch_seconds[ended] > 0).all()
+            losses.extend(run.epoch_loss[ended])
+            rates.extend(run.last_rates(before, run.epoch))
+        assert (status, run.epoch, len(run.epoch_loss)) == ("finished", 20, min(most, 20))
+        results.append((losses, rates, network.storage))
+    for got, wanted in zip(*results, strict=True):
+        np.testing.assert_array_equal(got, wanted)
