@@ -240,6 +240,27 @@ def test_in_parts(way, row, option, own_random_state, tmp_path):
     assert_same_in_parts(way, tmp_path / "file", optimizer=optimizer, random_state=random_state, **OPTIONS[option])
 
 
+@pytest.mark.parametrize("row", ["adam", "adamw"])
+@pytest.mark.parametrize("network", [NETWORKS[0], ((9, 30, 4), 20)], ids=str)
+def test_resumed_after_any_number_of_updates(row, network):
+    """The powers of Adam's betas depend on the number of updates alone, not on where a run or a step began."""
+    optimizer = optimizer_of(row, learning_rate=0.01)
+    whole, X, y = new_trainer(network, optimizer=optimizer, dtype=np.float64, shuffle=False)
+    batch = X[: network[1]], y[: network[1]]
+    parts = pickle.loads(pickle.dumps(whole))
+    done = 0
+    for updates in (1, 62, 63, 64, 65, 66, 127, 128, 129, 191, 192, 200):
+        whole.run(*batch, updates - done)
+        for _ in range(updates - done):
+            parts = pickle.loads(pickle.dumps(parts))
+            parts.step(*batch)
+        done = updates
+        assert state_of(parts)[:3] == state_of(whole)[:3], updates
+    once, _, _ = new_trainer(network, optimizer=optimizer, dtype=np.float64, shuffle=False)
+    once.run(*batch, done)
+    assert state_of(once)[:3] == state_of(whole)[:3]
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 def test_schedules_in_parts(way, schedule, tmp_path):

@@ -139,6 +139,28 @@ def test_divergence_restores():
     assert bits.state == rng.bit_generator.state
 
 
+@pytest.mark.usefixtures("step")
+@pytest.mark.parametrize("rows", [8, 45])
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_the_last_update_counts_too(rows, epochs):
+    """No later loss tells that it went wrong."""
+    X, y = data(rows, 3, 2)
+    network = network_of(model_of(SIZES))
+    run, moments = run_of(network, X, y, Setting(optimizer=SGD(0.1, momentum=0.9), epochs=epochs, shuffle=False))
+    steps = epochs * run.steps
+    rates = np.full(steps, 0.01)
+    rates[-1] = np.inf
+    run.set_rates(rates)
+    assert run.advance(math.inf, epochs) == "diverged"
+    assert (run.epoch, run.updates) == (epochs - 1, steps - run.steps)
+    good = network_of(model_of(SIZES))
+    shorter, kept = run_of(good, X, y, Setting(optimizer=SGD(0.01, momentum=0.9), epochs=epochs - 1, shuffle=False))
+    shorter.set_rates(np.array([0.01]))
+    shorter.advance(math.inf, epochs - 1)
+    np.testing.assert_array_equal(network.storage, good.storage)
+    np.testing.assert_array_equal(moments, kept)
+
+
 def test_slices_of_time():
     X, y = data(45, 3, 2)
     whole, parts = (network_of(model_of(SIZES)) for _ in range(2))

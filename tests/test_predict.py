@@ -91,6 +91,23 @@ def test_predict_what_is_not_finite(activation, wrong, dtype):
         assert np.isnan(result[4]).all()
 
 
+@pytest.mark.parametrize("sizes", [(3, 5, 2), (3, 20, 1), (3, 9, 17, 4), (3, 70, 3), (3, 5, 9)])
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "identity"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_predict_of_infinity_is_as_in_numpy(activation, sizes, dtype):
+    """Nothing comes into the sums from beyond a layer's last unit, where an infinite input leaves NaN."""
+    model = model_of(sizes, activation, dtype=dtype)
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    X[::3, 1], X[1::9, 2] = np.inf, -np.inf
+    with np.errstate(invalid="ignore"):
+        expected = forward(model, X)[-1]
+    assert np.isfinite(expected).all() or activation not in ("tanh", "sigmoid")
+    for rows in (1, 5, 40):  # for few, threads share the outputs
+        for n_threads in (1, 3):
+            found = model.predict(X[:rows], n_threads=n_threads)
+            np.testing.assert_allclose(found, expected[:rows], rtol=1e-4 if dtype == np.float32 else 1e-10)
+
+
 def test_predict_into_out():
     model = model_of(SIZES)
     X = data(7, 3, 2)[0]

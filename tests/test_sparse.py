@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from _helpers import data, links_of, model_of, optimizer_of
 
-from fastnn import SGD, AdaGrad, Adam, Trainer, losses
+from fastnn import SGD, AdaGrad, Adam, Trainer, _epochs, losses
 from fastnn._backend import core as _core
 
 scipy_sparse = pytest.importorskip("scipy.sparse")
@@ -89,6 +90,40 @@ def test_batches_in_several_chunks(sizes):
 def test_losses_and_sample_weights(loss):
     weight = np.random.default_rng(3).uniform(0, 2, 45)
     assert_same((70, 12, 3), loss=loss, sample_weight=weight, l2=0.1)
+
+
+@pytest.mark.parametrize("columns", [2047, 2048, 2049, 5000, 70000])
+def test_many_columns(columns):
+    """Elements are sorted by their column in several goes, from 2048 columns on."""
+    for n_out in (9, 2):
+        assert_same((columns, n_out), rows=30, optimizer=SGD(0.1))
+
+
+@pytest.mark.parametrize(
+    "options", [{"optimizer": Adam(0.01)}, {"optimizer": SGD(0.01, momentum=0.9), "l1": 1e-4, "l2": 1e-3}]
+)
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_slices_of_time(options, n_threads, monkeypatch):
+    """At a pause all weights are as after as many updates; with no time at all, there is one after every few batches."""
+    states, seen = [], []
+    X, y = sparse_data(200, (3000, 128, 64, 2), density=0.02)
+    for seconds in (1e9, 0.0):
+        monkeypatch.setattr(_epochs, "_SLICE_SECONDS", seconds)
+        trainer, _ = pair((3000, 128, 64, 2), n_threads=n_threads, **options)
+        history = trainer.run(X, y, 2)
+        states.append((trainer.model.to_vector().tobytes(), trainer._moments.tobytes(), history["loss"].tobytes()))
+    assert states[0] == states[1]
+    # What a callback or an interrupt would see in between is what a shorter run leaves.
+    trainer, other = pair((3000, 128, 64, 2), shuffle=False, n_threads=n_threads, **options)
+    run = trainer._new_run(*trainer._data(X, y, None), 10, 1, False)
+    run.set_rates(np.array([trainer.learning_rate]))
+    while (status := run.advance(0.0, 1)) == "paused":
+        seen.append(run.updates)
+        short = copy.deepcopy(other)
+        short.run(X[: 10 * run.updates], y[: 10 * run.updates], 1)
+        np.testing.assert_array_equal(trainer.model.to_vector(), short.model.to_vector())
+    assert status == "finished"
+    assert len(seen) >= 3
 
 
 def test_schedule_and_more_updates_than_are_remembered():

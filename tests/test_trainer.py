@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
-from _helpers import HIDDEN, LOSSES_AND_LINKS, assert_same_trajectory, data, model_of, optimizer_of, oracle, trained
+from _helpers import (
+    HIDDEN,
+    LOSSES_AND_LINKS,
+    assert_same_trajectory,
+    data,
+    links_of,
+    model_of,
+    optimizer_of,
+    oracle,
+    trained,
+)
 
 from fastnn import MLP, SGD, Adam, Trainer, losses
 from fastnn._backend import core as _core
@@ -221,6 +233,25 @@ def test_a_step_is_a_run_of_one_batch(row, rows, dropout):
         assert one.step(X, y, weight) == pytest.approx(other.run(X, y, sample_weight=weight)["loss"][0], rel=1e-14)
         assert one.updates == other.updates == updates
     np.testing.assert_array_equal(one.model.to_vector(), other.model.to_vector())
+
+
+@pytest.mark.parametrize("sizes", [(3, 8, 5, 2), (3, 20, 30), (5, 40, 17, 1), (9, 3)])
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_step_leaves_nothing_for_the_next(sizes, loss, dtype):
+    """Batches of any size, one after the other, as from a trainer that has just been made."""
+    if loss == "cross_entropy" and sizes[-1] == 1:
+        return
+    model = model_of(sizes, "gelu", links_of(loss)[0], dtype=dtype)
+    X, y = data(700, sizes[0], sizes[-1], loss)
+    rng = np.random.default_rng(0)
+    trainer = Trainer(model, loss, Adam(0.01), l2=0.01, clip_norm=1.0)
+    for rows in (500, 40, 1, 700, 33, 16, 500, 17, 40):
+        weight = rng.uniform(0, 1, rows) if rows % 3 else None
+        fresh = pickle.loads(pickle.dumps(trainer))
+        assert fresh.step(X[:rows], y[:rows], weight) == trainer.step(X[:rows], y[:rows], weight)
+        np.testing.assert_array_equal(fresh.model.to_vector(), trainer.model.to_vector())
+        np.testing.assert_array_equal(fresh._moments, trainer._moments)
 
 
 def test_a_step_ignores_batch_size_and_counts():
