@@ -1,0 +1,67 @@
+"""The fuzzer: a few of its programs, and that it would notice a difference."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy")
+
+from fuzz.compare import difference
+from fuzz.programs import Setting, run
+
+SEEDS = range(6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_threads_and_slices_change_nothing(seed):
+    outcome = run(seed, Setting())
+    assert outcome.arrays
+    for setting in (Setting(3, 1e-7), Setting(7, 10.0)):
+        assert difference(outcome, run(seed, setting), exact=True) is None
+
+
+def changed(outcome, kind, amount):
+    """Return a copy in which one element of the first result of a kind differs."""
+    other = copy.deepcopy(outcome)
+    label = next(label for label in other.arrays if kind in label and other.arrays[label].size)
+    array = other.arrays[label] = other.arrays[label].copy()
+    array.flat[-1] += amount(array.flat[-1])
+    return other
+
+
+def test_a_bit_is_noticed():
+    outcome = run(0, Setting())
+    other = changed(outcome, "parameters", lambda value: np.spacing(value))
+    assert "1 of" in difference(outcome, other, exact=True)
+    assert difference(outcome, other, exact=False) is None
+
+
+def test_more_than_rounding_is_noticed():
+    outcome = run(0, Setting())
+    other = changed(outcome, "parameters", lambda value: 0.2 * np.abs(outcome.arrays[next(iter(outcome.arrays))]).max() + 0.2)
+    assert "became" in difference(outcome, other, exact=False)
+
+
+@pytest.mark.parametrize("kind", ["updates", "random state"])
+def test_counts_and_random_states_are_compared_to_the_bit(kind):
+    outcome = run(0, Setting())
+    other = changed(outcome, kind, lambda value: 1)
+    assert difference(outcome, other, exact=False) is not None
+
+
+def test_results_that_are_missing_or_of_another_type_are_noticed():
+    outcome = run(0, Setting())
+    label = next(iter(outcome.arrays))
+    missing, other = copy.deepcopy(outcome), copy.deepcopy(outcome)
+    del missing.arrays[label]
+    other.arrays[label] = other.arrays[label].astype(np.complex128)
+    assert "once only" in difference(outcome, missing, exact=False)
+    assert "complex128" in difference(outcome, other, exact=False)
+
+
+def test_one_seed_is_one_program():
+    assert run(3, Setting()).trace == run(3, Setting(2, 1e-3)).trace
+    assert run(3, Setting()).trace != run(4, Setting()).trace
