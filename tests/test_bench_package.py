@@ -57,6 +57,31 @@ def test_rests_count_as_time():
     assert clock.rest_of(1) == 0.0 < clock.rest_of(2)
 
 
+@pytest.mark.parametrize("turns", [3, 5, 8])
+def test_race_takes_all_turns_of_short_works(turns, monkeypatch):
+    now = 0.0
+
+    def work():
+        nonlocal now
+        now += 1e-3
+
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now)
+    timing = clock.race({"A": work}, seconds=0.0 if turns == 3 else 0.01, turns=turns)["A"]
+    assert len(timing.seconds) == turns
+
+
+def test_race_gives_seconds_of_a_call(monkeypatch):
+    now = 0.0
+
+    def work():
+        nonlocal now
+        now += 1e-5
+
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now)
+    timing = clock.race({"A": work}, seconds=0.0)["A"]
+    assert timing.seconds == pytest.approx([1e-5] * len(timing.seconds))
+
+
 def test_race_gives_long_works_three_rounds():
     timings = clock.race({"A": lambda: time.sleep(5e-3)}, seconds=1e-3)
     assert len(timings["A"].seconds) == 3
@@ -121,6 +146,24 @@ def test_predictors_give_the_oracles_outputs(name, work):
     if reason:
         pytest.skip(reason)
     works.check_prediction(PREDICTORS[name], work, 1)
+
+
+class Slow(FastnnTrainer):
+    """Makes nine tenths of the way: what is left is small beside the parameters, but not beside their change."""
+
+    def parameters(self):
+        before = works.initial_parameters(self.work)
+        return [b + 0.9 * (np.asarray(a) - b) for a, b in zip(super().parameters(), before, strict=True)]
+
+    def __init__(self, work, n_threads):
+        super().__init__(work, n_threads)
+        self.work = work
+
+
+@pytest.mark.parametrize("work", training_works(), ids=str)
+def test_trainers_that_come_to_less_are_found(work):
+    with pytest.raises(AssertionError):
+        works.check(Slow, work, 1)
 
 
 class Idle(FastnnTrainer):

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -232,6 +233,22 @@ def test_the_ceiling_is_that_of_as_many_threads(threads, dtype, monkeypatch):
     assert ceiling.amount == 10.0 * sum(rounds for _, rounds, _ in calls)
 
 
+def test_the_ceiling_waits_for_all_threads(monkeypatch):
+    done = []
+
+    def fma_chain(dtype, rounds):
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.05)
+        done.append(rounds)
+        return 1.0
+
+    monkeypatch.setattr(_core, "fma_chain", fma_chain)
+    with machine.multiply_adds(np.float32, 3) as ceiling:
+        done.clear()
+        ceiling.work()
+        assert len(done) == 3
+
+
 def test_the_ceiling_of_functions_is_a_copy_of_the_same_arrays():
     x, out = np.arange(1000.0), np.zeros(1000)
     with machine.copies(out, x) as ceiling:
@@ -323,9 +340,10 @@ def test_json(written, directory):
     assert len(content["rows"]) == 6
     for one in content["rows"]:
         assert set(one["times"]) == {"fastnn", "NumPy"}
-        for time in (one["anchor"], *one["times"].values()):
-            assert 0.0 < time["minimum"] <= time["median"] < 1.0
-            assert time["rounds"] >= 3
+        for summary in (one["anchor"], *one["times"].values()):
+            assert 0.0 < summary["minimum"] <= summary["median"] < 1.0
+            assert summary["rounds"] >= 3
+        assert one["peak"] is None or one["peak"] >= one["amount"] / one["times"]["fastnn"]["minimum"]
 
 
 def test_json_replaces_a_file_as_a_whole(written, monkeypatch):
@@ -404,9 +422,17 @@ def test_what_looks_slower_is_measured_again():
     assert not well
     assert "SLOWER   1.25 ×  training 2-2-1, 4, 1 thread" in text
     assert "Not in the file: 1 case of this run." in text
+    _, text, _ = compared([row(2e-6)], [row(3e-6)], again=row(4e-6))
+    assert "SLOWER   1.50 ×" in text  # the better of both
     well, _, asked = compared([row(2e-6)], [row(2.19e-6)], again=None)
     assert well
     assert asked == []
+
+
+@pytest.mark.parametrize(("seconds", "listed"), [(1.0, True), (1.8, True), (1.83, False), (1.99, False), (2.19, False)])
+def test_only_clear_changes_are_listed(seconds, listed):
+    _, text, _ = compared([row(2e-6)], [row(1e-6 * seconds)], again=None)
+    assert ("faster" in text) == listed
 
 
 def test_a_slower_machine_is_no_slower_program():

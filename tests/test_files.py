@@ -140,7 +140,18 @@ def test_across_processes(path):
 # ---- Writing ----
 
 
-@pytest.mark.parametrize("rate", [lambda steps: 0.1 + 0 * steps, Warmup(lambda steps: 0.1 + 0 * steps, 5)])
+@dataclasses.dataclass(frozen=True)
+class Twin:
+    learning_rate: float = 0.1
+
+    def __call__(self, steps):
+        return self.learning_rate + 0.0 * steps
+
+
+Twin.__name__ = "Cosine"
+
+
+@pytest.mark.parametrize("rate", [Twin(), lambda steps: 0.1 + 0 * steps, Warmup(lambda steps: 0.1 + 0 * steps, 5)])
 def test_schedules_of_ones_own_are_refused_before_writing(rate, path):
     path.write_bytes(b"what was here")
     trainer = Trainer(model_of((3, 2)), optimizer=SGD(rate))

@@ -109,8 +109,9 @@ def damaged_headers(header):
                 yield damaged
 
 
-def test_headers_that_the_package_refuses_are_refused(path):
-    MLP((3, 2), dtype=np.float32).save(path)
+@pytest.mark.parametrize("sizes", [(3, 2), (1, 1)])
+def test_headers_that_the_package_refuses_are_refused(sizes, path):
+    MLP(sizes, dtype=np.float32).save(path)
     header, data = header_of(path.read_bytes())
     refused = 0
     for damaged in damaged_headers(header):
@@ -145,6 +146,26 @@ def test_headers_of_absurd_lengths(length, path):
         MLP.load(path)
 
 
+@pytest.mark.parametrize(
+    "places",
+    [((0, 8), (12, 20)), ((4, 12), (12, 20)), ((0, 8), (4, 12)), ((0, 8), (0, 8)), ((8, 16), (0, 8)), ((0, 8), (8, 16))],
+)
+def test_arrays_with_gaps_or_in_one_place(places, path):
+    header = {name: {"dtype": "F32", "shape": [2], "data_offsets": place} for name, place in zip("ab", places, strict=True)}
+    end = max(end for _, end in places)
+    path.write_bytes(content_of(header, np.arange(end // 4, dtype=np.float32).tobytes()))
+    try:
+        theirs = load_file(path)
+    except SafetensorError:
+        assert set(places) != {(0, 8), (8, 16)}
+        with pytest.raises(ValueError, match="of the data, expected"):
+            parsed(path)
+    else:
+        assert {name: array.tolist() for name, array in parsed(path)[1].items()} == {
+            n: a.tolist() for n, a in theirs.items()
+        }
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1"])
 def test_headers_in_other_encodings(encoding, path):
     text = '{"__metadata__": {"fastnn": "ü"}}'.encode(encoding)
@@ -176,6 +197,28 @@ def test_pipes(path, tmp_path):
     writer.join()
     assert loaded.model.to_vector().tobytes() == trainer.model.to_vector().tobytes()
     loaded.step([[1, 2, 3]], [[1, 2]])  # what was read can be written
+
+
+def test_endless_pipes_are_not_read_to_the_end(path, tmp_path):
+    MLP((3, 2)).save(path)
+    os.mkfifo(tmp_path / "pipe")
+    stopped = []
+
+    def write():
+        with open(tmp_path / "pipe", "wb", buffering=0) as pipe:
+            pipe.write(path.read_bytes())
+            try:
+                for _ in range(100):
+                    pipe.write(bytes(1 << 20))
+            except BrokenPipeError:
+                stopped.append(True)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with pytest.raises(ValueError, match="more than 32 bytes of data"):
+        MLP.load(tmp_path / "pipe")
+    writer.join()
+    assert stopped == [True]
 
 
 @pytest.mark.parametrize(

@@ -423,6 +423,30 @@ def test_no_room_in_a_read_only_directory(fixed):
     assert fixed.read_bytes() == OLD * 1000
 
 
+def test_a_disk_that_fills_up_in_a_read_only_directory(fixed, monkeypatch):
+    """What was reserved before there was no more goes again."""
+    content = fixed.read_bytes()
+
+    def reserve(descriptor, start, size):
+        os.truncate(descriptor, 5 * len(content))
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "posix_fallocate", reserve, raising=False)
+    with unprivileged(), pytest.raises(OSError, match="full"):
+        write_file(fixed, [b"new" * 10_000])
+    assert fixed.read_bytes() == content
+
+
+def test_a_file_system_that_cannot_reserve_in_a_read_only_directory(fixed, monkeypatch):
+    def reserve(descriptor, start, size):
+        raise OSError(errno.EOPNOTSUPP, "no such thing here")
+
+    monkeypatch.setattr(os, "posix_fallocate", reserve, raising=False)
+    with unprivileged():
+        write_file(fixed, [b"new"])
+    assert fixed.read_bytes() == b"new"
+
+
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV, errno.EPERM])
 def test_a_file_that_cannot_be_replaced(number, path, monkeypatch):
     """As one that is mounted alone, in a container; or of somebody else in /tmp."""

@@ -58,7 +58,7 @@ def _write(name: str, buffers: Sequence[bytes | memoryview]) -> None:
         mode = os.stat(name).st_mode
     except FileNotFoundError:
         mode = 0
-    if stat.S_ISDIR(mode) or (name.endswith(os.sep) and not mode):
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     target, descriptor = _follow(name)
     if descriptor is not None:  # from where it stands
