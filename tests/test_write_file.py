@@ -283,14 +283,12 @@ def test_a_socket_is_refused(directory):
 
 
 @needs_procfs
-@pytest.mark.parametrize(
-    "name", ["/dev/fd/{}", "/proc/self/fd/{}", "/proc/thread-self/fd/{}", f"/proc/{os.getpid()}/fd/{{}}", "link"]
-)
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "/proc/thread-self/fd/{}", "/proc/{pid}/fd/{}", "link"])
 def test_descriptors_are_written_from_where_they_stand(name, path):
     with open(path, "w+b") as file:
         file.write(b"before ")
         file.flush()
-        name = name.format(file.fileno())
+        name = name.format(file.fileno(), pid=os.getpid())
         if name == "link":
             name = path.parent / "link"
             name.symlink_to(f"/proc/self/fd/{file.fileno()}")
