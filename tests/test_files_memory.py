@@ -71,6 +71,8 @@ CHANGES = [
     1,
     2,
     1.0,
+    0.0,
+    False,
     2**31,
     2**63,
     2**64,
@@ -95,7 +97,13 @@ def damaged_headers(header):
     """Yield the header with each of its parts changed."""
     places = [(name, *inner) for name in PLACES[1:] for inner in ((), ("dtype",), ("shape",), ("data_offsets",))]
     places += [("weights.0", inner, i) for inner in ("shape", "data_offsets") for i in (0, 1)]
-    places += [("biases.0", "shape", 0), ("__metadata__",), ("__metadata__", "fastnn"), ("more",)]
+    places += [
+        ("biases.0", "shape", 0),
+        ("biases.0", "data_offsets", 0),
+        ("__metadata__",),
+        ("__metadata__", "fastnn"),
+        ("more",),
+    ]
     for *parents, last in places:
         for change in CHANGES:
             damaged = copy.deepcopy(header)

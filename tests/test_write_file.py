@@ -147,7 +147,7 @@ def test_another_group_gets_no_rights(directory):
     path = directory / "a file"
     path.write_bytes(OLD)
     os.chown(path, NOBODY, 0)  # a group that the owner is not in
-    os.chmod(path, 0o664)
+    os.chmod(path, 0o4664)
     groups, group = os.getgroups(), os.getegid()
     os.setgroups([])
     os.setegid(NOBODY)
@@ -159,6 +159,17 @@ def test_another_group_gets_no_rights(directory):
         os.setgroups(groups)
     assert path.read_bytes() == b"new"
     assert (path.stat().st_gid, mode_of(path)) == (NOBODY, 0o644)
+
+
+@needs_root
+def test_another_owner_gets_no_program_that_runs_as_him(directory):
+    path = directory / "a file"
+    path.write_bytes(OLD)
+    os.chown(path, 1234, os.getegid())
+    os.chmod(path, 0o4777)
+    with unprivileged():
+        write_file(path, [b"new"])
+    assert (path.stat().st_uid, path.stat().st_gid, mode_of(path)) == (NOBODY, os.getegid(), 0o777)
 
 
 @pytest.mark.skipif(not hasattr(os, "setxattr"), reason="no such attributes")
