@@ -96,10 +96,12 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
             self._take_assigned()
         first = "network_" not in vars(self) or not (self.warm_start or incremental)
         X, y = self._check_target(X, y, reset=first, incremental=incremental)
+        if not first:
+            self._check_outputs("y", y, self.n_outputs_)
         sample_weight = self._weight(y, sample_weight)
         if self.solver == "lbfgs":
             check_mean("sample_weight", sample_weight)
-        held_out = None if validation is None else self._check_held_out(*validation)
+        held_out = None if validation is None else self._check_held_out(*validation, n_outputs=self._count_outputs(y))
         resumes = self.warm_start and not first and not incremental and self._can_resume(splits=held_out is None)
         random_state = self._random_state if resumes else self._new_random_state(again=incremental and not first)
         if first:
@@ -216,13 +218,27 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         fit_lbfgs(self, objective)
         _fitted.check_finite(self.network_)
 
-    def _check_held_out(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    def _check_held_out(self, X: Any, y: Any, sample_weight: Any, *, n_outputs: int) -> tuple[Any, Any, Any]:
+        if X is None and y is None:
+            raise ValueError("sample_weight_val: got it without X_val and y_val")
         if X is None or y is None:
             raise ValueError("X_val, y_val: got one of them, expected both or none")
-        X, y = self._check_target(X, y, reset=False, incremental=True)
-        weight = self._weight(y, sample_weight)
+        try:
+            X, y = self._check_target(X, y, reset=False, incremental=True)
+            weight = self._weight(y, sample_weight)
+        except (TypeError, ValueError) as error:  # which are about X, y and sample_weight
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"X_val, y_val, sample_weight_val: {error}") from error
+        self._check_outputs("y_val", y, n_outputs)
         check_mean("sample_weight_val", weight)
         return X, y, weight
+
+    def _check_outputs(self, argument: str, y: NDArray[Any], n_outputs: int) -> None:
+        """Raise ValueError if targets have other numbers of columns than the network has outputs."""
+        if self._count_outputs(y) != n_outputs:
+            expected = f"({len(y)},)" if n_outputs == 1 else f"({len(y)}, {n_outputs})"
+            counted = "1 output" if n_outputs == 1 else f"{n_outputs} outputs"
+            raise ValueError(f"{argument}: got shape {y.shape}, expected {expected}: the network has {counted}")
 
     @available_if(_solver_has_epochs)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:

@@ -192,7 +192,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self : MLPClassifier
             The fitted estimator.
         """
-        validation = None if X_val is None and y_val is None else (X_val, y_val, sample_weight_val)
+        held_out = (X_val, y_val, sample_weight_val)
+        validation = None if all(part is None for part in held_out) else held_out
         fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=False, validation=validation)
         return fitted
 
@@ -233,7 +234,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if known is None:
             # Of an indicator matrix the columns count, whatever `classes` says.
-            self._set_classes(classes_of(y if type_of_target(y).startswith("multilabel") else classes))
+            found = classes_of(y if type_of_target(y).startswith("multilabel") else classes)
+            if not len(found.names):
+                raise ValueError(f"classes: got {classes!r}, expected at least one class")
+            self._set_classes(found)
         elif not np.array_equal(known, unique_labels(classes)):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
 

@@ -56,6 +56,7 @@ def may_become(
 def become(estimator: Any, original: Any) -> None:
     """Make an estimator one of scikit-learn's, unfitted, with the same parameters."""
     attributes = vars(estimator)
+    attributes.pop("_cache", None)
     if "network_" in attributes:
         kept = vars(clone(estimator))  # parameters, and requests for metadata
         for name in [name for name in attributes if name.startswith("_") or name.endswith("_")]:

@@ -29,7 +29,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     loss : str, or loss of `fastnn.losses` or `fastnn.jit`, default="squared_error"
         "squared_error", "poisson"; beyond scikit-learn also "absolute_error", "huber", "quantile" and what `fastnn.jit.loss`
         made, which are means over all elements. `fastnn.losses.Huber` and `Quantile` have a parameter.
-        hidden_layer_sizes : int or array-like of int, default=(100,)
+    hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
     activation : str, activation of `fastnn.jit`, or list with one for each hidden layer, default="relu"
         "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also "leaky_relu", "elu", "gelu", "silu",
@@ -178,7 +178,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         self : MLPRegressor
             The fitted estimator.
         """
-        validation = None if X_val is None and y_val is None else (X_val, y_val, sample_weight_val)
+        held_out = (X_val, y_val, sample_weight_val)
+        validation = None if all(part is None for part in held_out) else held_out
         fitted: MLPRegressor = self._fit(X, y, sample_weight, incremental=False, validation=validation)
         return fitted
 
