@@ -221,7 +221,9 @@ def test_random_state():
     assert trainer.random_state is trainer.model._rng
 
 
-@pytest.mark.parametrize("keep", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t)), None], ids=["copy", "pickle", "file"])
+@pytest.mark.parametrize(
+    "keep", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t)), None], ids=["copy", "pickle", "file"]
+)
 @pytest.mark.parametrize(("name", "value"), AFTER, ids=str)
 def test_assigned_settings_are_kept(name, value, keep, tmp_path):
     trainer = trainer_of()

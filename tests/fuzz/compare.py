@@ -35,8 +35,8 @@ def difference(expected: Outcome, got: Outcome, exact: bool) -> str | None:
 def _close(wanted: np.ndarray, found: np.ndarray, tolerance: float) -> bool:
     """Return whether differences are small beside the largest element; NaN and infinity must be the same.
 
-    Of float64 all of them; of float32 their mean: rounding decides now and then whether an output lies above its target or below,
-    where the derivative of a loss jumps, and so moves a few weights by a whole step.
+    Of float64 all of them; of float32 their mean: rounding decides now and then whether an output lies above its target or
+    below, where the derivative of a loss jumps, and so moves a few weights by a whole step.
     """
     if wanted.dtype.kind != "f":
         return False

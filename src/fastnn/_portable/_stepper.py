@@ -33,7 +33,7 @@ class Stepper:
 
     def configure(
         self,
-        loss: tuple[str, float, bool, bool, float, float, Any],
+        loss: tuple[str, float, bool, bool, float, float, Any, bool],
         optimizer: dict[str, Any],
         moments: Array,
         bit_generator: np.random.BitGenerator,
