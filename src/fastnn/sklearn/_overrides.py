@@ -9,7 +9,7 @@ import functools
 import inspect
 import sys
 from abc import ABCMeta
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sklearn.base import is_classifier
@@ -55,7 +55,7 @@ def described(methods: Iterable[str]) -> str:
 
 def check_class(estimator: Any) -> None:
     """Raise NotImplementedError if a subclass of fastnn's estimators has methods that only scikit-learn's would call."""
-    kind: Hashable = type(estimator)
+    kind: Any = type(estimator)
     methods = _not_called(kind, "MLPClassifier" if is_classifier(estimator) else "MLPRegressor")
     if methods:
         raise NotImplementedError(
