@@ -332,6 +332,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         >>> theirs.predict([[0.1], [0.8]])
         array(['no', 'yes'], dtype='<U3')
         """
+        self._take_assigned()
         return to_sklearn(self)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -42,8 +42,12 @@ class SharedArrays:
             If what was assigned does not fit together.
         """
         if self.assigned:
-            model = network_with(model, self.coefs, self.intercepts)
-            self.coefs, self.intercepts = ([_own(a, model) for a in arrays] for arrays in (self.coefs, self.intercepts))
+            own = [
+                [_own(array, at, model) for at, array in enumerate(arrays, first)]
+                for first, arrays in ((0, self.coefs), (len(model.weights), self.intercepts))
+            ]
+            model = network_with(model, *own)
+            self.coefs, self.intercepts = own
             self._remember(model)
             return model
         for i, (array, view, seen) in enumerate(zip(self._arrays, _views(model), self._seen, strict=True)):
@@ -77,10 +81,11 @@ def _views(model: MLP) -> list[NDArray[Any]]:
     return [*model._network.weights, *model._network.biases]
 
 
-def _own(array: Any, model: MLP) -> NDArray[Any]:
-    """Return an assigned array itself, or a copy of one that shares the network's memory in another order, or of a list."""
+def _own(array: Any, at: int, model: MLP) -> NDArray[Any]:
+    """Return an assigned array itself, or a copy of one that shares the network's memory in another place, or of a list."""
     result = np.asarray(array)
-    if any(result is view for view in _views(model)):
+    views = _views(model)
+    if at < len(views) and result is views[at]:
         return result
     return result.copy() if np.may_share_memory(result, model._network.storage) else result
 
