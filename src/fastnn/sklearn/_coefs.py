@@ -134,6 +134,15 @@ class WithCoefs:
         """Make the network of an estimator whose attributes were set by hand, as scikit-learn's can be."""
         raise NotImplementedError
 
+    def _replace_network(self, network: MLP) -> None:
+        """Go on with a network of other numbers of units; what is kept of the one before would not fit."""
+        attributes = vars(self)
+        self.network_ = network
+        for name in ("_trainer", "_last_parameters"):
+            attributes.pop(name, None)
+        if attributes.get("_best_parameters") is not None:
+            attributes |= {"_best_parameters": network._network.storage.copy(), "best_validation_score_": -np.inf}
+
     def _shared(self) -> SharedArrays:
         shared: SharedArrays | None = vars(self).get("_shared_arrays")
         if shared is None:
@@ -151,7 +160,6 @@ class WithCoefs:
         if "_shared_arrays" in attributes:
             network = attributes["_shared_arrays"].in_step(self.network_)
             if network is not self.network_:
-                self.network_ = network
-                attributes.pop("_trainer", None)  # which trains the one before
+                self._replace_network(network)
         elif "network_" not in attributes and all(name in attributes for name in NAMES):
             self._network_of_assigned()
