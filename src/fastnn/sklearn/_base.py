@@ -187,8 +187,11 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         """Set the attributes of an estimator that has seen nothing."""
         self.n_iter_ = self.t_ = 0
         self.__dict__.pop("_trainer", None)  # of another network
-        if self.solver == "lbfgs":
-            return
+        if self.solver != "lbfgs":
+            self._begin_epochs()
+
+    def _begin_epochs(self) -> None:
+        """Set the attributes of an estimator that has seen no epoch."""
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
         self._no_improvement_count = 0
@@ -348,6 +351,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         >>> theirs.predict([[0.1], [0.8]])
         array(['no', 'yes'], dtype='<U3')
         """
+        self._take_assigned()
         return to_sklearn(self)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP, _solver_has_epochs
 from fastnn.sklearn._classes import Classes, classes_of, kind_of_outputs, plain_classes
 from fastnn.sklearn._data import checked_pair, checked_weight
+from fastnn.sklearn._warnings import log
 
 _CLASS_WEIGHT = _parameters.Rule(
     "'balanced', a dict of weights by class, a list of such dicts for several labels to a row, or None",
@@ -336,8 +337,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         log_y_prob : ndarray of shape (n_samples, n_classes)
             ``log(predict_proba(X))``.
         """
-        probabilities = self.predict_proba(X)
-        return np.asarray(np.log(probabilities, out=probabilities))
+        return log(self.predict_proba(X))
 
     def __sklearn_tags__(self) -> Any:
         """Say that several labels to a row are taken."""

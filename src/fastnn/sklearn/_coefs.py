@@ -42,8 +42,12 @@ class SharedArrays:
             If what was assigned does not fit together.
         """
         if self.assigned:
-            model = network_with(model, self.coefs, self.intercepts)
-            self.coefs, self.intercepts = ([_own(a, model) for a in arrays] for arrays in (self.coefs, self.intercepts))
+            own = [
+                [_own(array, at, model) for at, array in enumerate(arrays, first)]
+                for first, arrays in ((0, self.coefs), (len(model.weights), self.intercepts))
+            ]
+            model = network_with(model, *own)
+            self.coefs, self.intercepts = own
             self._remember(model)
             return model
         for i, (array, view, seen) in enumerate(zip(self._arrays, _views(model), self._seen, strict=True)):
@@ -77,10 +81,11 @@ def _views(model: MLP) -> list[NDArray[Any]]:
     return [*model._network.weights, *model._network.biases]
 
 
-def _own(array: Any, model: MLP) -> NDArray[Any]:
-    """Return an assigned array itself, or a copy of one that shares the network's memory in another order, or of a list."""
+def _own(array: Any, at: int, model: MLP) -> NDArray[Any]:
+    """Return an assigned array itself, or a copy of one that shares the network's memory in another place, or of a list."""
     result = np.asarray(array)
-    if any(result is view for view in _views(model)):
+    views = _views(model)
+    if at < len(views) and result is views[at]:
         return result
     return result.copy() if np.may_share_memory(result, model._network.storage) else result
 
@@ -129,6 +134,15 @@ class WithCoefs:
         """Make the network of an estimator whose attributes were set by hand, as scikit-learn's can be."""
         raise NotImplementedError
 
+    def _replace_network(self, network: MLP) -> None:
+        """Go on with a network of other numbers of units; what is kept of the one before would not fit."""
+        attributes = vars(self)
+        self.network_ = network
+        for name in ("_trainer", "_last_parameters"):
+            attributes.pop(name, None)
+        if attributes.get("_best_parameters") is not None:
+            attributes |= {"_best_parameters": network._network.storage.copy(), "best_validation_score_": -np.inf}
+
     def _shared(self) -> SharedArrays:
         shared: SharedArrays | None = vars(self).get("_shared_arrays")
         if shared is None:
@@ -146,7 +160,6 @@ class WithCoefs:
         if "_shared_arrays" in attributes:
             network = attributes["_shared_arrays"].in_step(self.network_)
             if network is not self.network_:
-                self.network_ = network
-                attributes.pop("_trainer", None)  # which trains the one before
+                self._replace_network(network)
         elif "network_" not in attributes and all(name in attributes for name in NAMES):
             self._network_of_assigned()

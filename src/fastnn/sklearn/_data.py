@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_array, validate_data
 
 from fastnn import _arrays
 from fastnn._backend import core as _core
 from fastnn._config import get_num_threads
+from fastnn.sklearn._warnings import warn
 
 # Weights whose sum is less of the sum of their magnitudes cancel but for rounding. The kernels have the same number.
 _CANCELLED = 2.0**-50
@@ -94,7 +96,17 @@ def checked_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) 
         dtype=(np.float64, np.float32),
         reset=reset,
     )
-    return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+    return X, _vector(y) if y.ndim == 2 and y.shape[1] == 1 else y
+
+
+def _vector(y: Any) -> NDArray[Any]:
+    """Return a column as a vector, with scikit-learn's warning."""
+    warn(
+        "A column-vector y was passed when a 1d array was expected. Please change the shape of y to (n_samples, ), for "
+        "example using ravel().",
+        DataConversionWarning,
+    )
+    return np.asarray(column_or_1d(y))
 
 
 def _plain_lists(X: list[Any], y: list[Any]) -> tuple[Any, Any]:

@@ -70,7 +70,9 @@ def fit_stochastic(
 
 
 def _begin_account(estimator: Any) -> None:
-    """Let the stopping rule in force begin, where the last fit had the other one."""
+    """Let the stopping rule in force begin, where the last fit had the other one, or no epochs."""
+    if "loss_curve_" not in vars(estimator):
+        estimator._begin_epochs()
     if estimator.early_stopping and estimator.best_validation_score_ is None:
         estimator.best_loss_, estimator.best_validation_score_, estimator.validation_scores_ = None, -np.inf, []
         estimator._best_parameters = estimator.network_._network.storage.copy()

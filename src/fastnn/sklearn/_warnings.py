@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 # Where scikit-learn gives them.
 _MODULE = "sklearn.neural_network._multilayer_perceptron"
@@ -17,3 +21,11 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         frame = frame.f_back
     registry = frame.f_globals.setdefault("__warningregistry__", {})
     warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, _MODULE, registry)
+
+
+def log(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the logarithms of values, computed in place; zeros are warned of where NumPy would."""
+    if np.geterr()["divide"] != "warn":
+        return np.asarray(np.log(values, out=values))
+    with np.errstate(divide="call", call=lambda kind, flag: warn(f"{kind} encountered in log", RuntimeWarning)):
+        return np.asarray(np.log(values, out=values))
