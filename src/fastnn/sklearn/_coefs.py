@@ -47,38 +47,63 @@ class SharedArrays:
                 for first, arrays in ((0, self.coefs), (len(model.weights), self.intercepts))
             ]
             model = network_with(model, *own)
-            self.coefs, self.intercepts = own
+            self.coefs, self.intercepts = _filled(self.coefs, own[0]), _filled(self.intercepts, own[1])
             self._remember(model)
             return model
-        for i, (array, view, seen) in enumerate(zip(self._arrays, _views(model), self._seen, strict=True)):
-            if seen is None:
-                continue
-            if not _same_bits(array, seen[0]):
-                view[...] = array
-            elif _same_bits(view, seen[1]):
-                continue
-            elif array.flags.writeable and np.can_cast(view.dtype, array.dtype, "same_kind"):
-                array[...] = view
-            else:
-                self._replace(i, view)
-            self._seen[i] = (self._arrays[i].copy(), view.copy())
+        changed = {i for i, seen in self._beside.items() if seen != _memory(self._arrays[i])}
+        if changed or self._network_seen != model._network.storage:
+            self._copy(model, changed)
+            self._remember(model)
         return model
+
+    def _copy(self, model: MLP, changed: set[int]) -> None:
+        """Copy arrays that users have changed to the network, and what else has changed there to the others."""
+        seen = _views(model, np.frombuffer(self._network_seen, model.dtype))
+        filled: list[Any] = []
+        for i in self._beside:
+            array, view = self._arrays[i], _views(model)[i]
+            if i in changed:
+                view[...] = array
+            elif view.tobytes() != seen[i].tobytes():
+                fits = array.flags.writeable and np.can_cast(view.dtype, array.dtype, "same_kind")
+                if fits and not any(np.may_share_memory(array, other) for other in filled):
+                    array[...] = view
+                    filled.append(array)
+                else:  # one array can't hold what two layers have learned
+                    self._replace(i, view)
 
     def _remember(self, model: MLP) -> None:
         """Take the present state for one in step."""
         self._arrays = [*self.coefs, *self.intercepts]
-        views = _views(model)
-        # Of the network's own views there is one side only.
-        self._seen = [None if a is v else (a.copy(), v.copy()) for a, v in zip(self._arrays, views, strict=True)]
+        # Bytes are compared in one sweep, and tell NaN and the sign of zero. The network's own views are in its storage.
+        self._network_seen = bytearray(model._network.storage)
+        views = enumerate(zip(self._arrays, _views(model), strict=True))
+        self._beside = {i: bytearray(_memory(array)) for i, (array, view) in views if array is not view}
 
     def _replace(self, i: int, view: NDArray[Any]) -> None:
         """Put an array of ours in the place of one that can't be written to."""
         arrays, at = (self.coefs, i) if i < len(self.coefs) else (self.intercepts, i - len(self.coefs))
-        arrays[at] = self._arrays[i] = np.ascontiguousarray(view)
+        arrays[at] = np.ascontiguousarray(view)
 
 
-def _views(model: MLP) -> list[NDArray[Any]]:
-    return [*model._network.weights, *model._network.biases]
+def _memory(array: NDArray[Any]) -> Any:
+    """Return what has an array's bytes, row by row: itself, if it is contiguous."""
+    return array if array.flags.c_contiguous else array.tobytes()
+
+
+def _filled(given: Any, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return the list that a user has given, which may be kept, with the arrays in it."""
+    if not isinstance(given, list):
+        return arrays
+    given[:] = arrays
+    return given
+
+
+def _views(model: MLP, storage: Any = None) -> list[NDArray[Any]]:
+    """Return weights and biases: a network's own, or those in an array that is laid out like its storage."""
+    network = model._network
+    weights, biases = (network.weights, network.biases) if storage is None else network.views(storage)
+    return [*weights, *biases]
 
 
 def _own(array: Any, at: int, model: MLP) -> NDArray[Any]:
@@ -88,16 +113,6 @@ def _own(array: Any, at: int, model: MLP) -> NDArray[Any]:
     if at < len(views) and result is views[at]:
         return result
     return result.copy() if np.may_share_memory(result, model._network.storage) else result
-
-
-def _same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    """Return whether two arrays of one shape and dtype are alike, NaN and the sign of zero included."""
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return False
-    if a.dtype.kind != "f" or a.dtype.itemsize > 8:
-        return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-    bits = f"i{a.dtype.itemsize}"
-    return np.array_equal(a.view(bits), b.view(bits))
 
 
 def _attribute(name: str) -> Any:
