@@ -63,11 +63,12 @@ def fitted(library, target, setting="adam", dtype="f8", **changes):
 
 def shown(estimator):
     """Return the public attributes that fitting makes, but fastnn's own."""
-    return {
+    attributes = {
         name: value
         for name, value in vars(estimator).items()
         if name.endswith("_") and not name.startswith("_") and name not in ("network_", "validation_loss_curve_")
     }
+    return attributes | {name: getattr(estimator, name) for name in ("coefs_", "intercepts_")}  # properties of ours
 
 
 def assert_alike(one, other, inputs, rtol=1e-12):
