@@ -16,6 +16,7 @@ import numba
 from _jit_activations import leaky
 
 from fastnn import jit
+from fastnn.jit import _cache
 from fastnn.jit._cache import fingerprint
 
 MODULE = """
@@ -23,6 +24,7 @@ import math, os
 import numba
 import helper
 from fastnn import jit
+from fastnn.jit import _cache
 
 FACTOR = float(os.environ.get("FACTOR", "1"))
 
@@ -172,6 +174,7 @@ DIFFERENT = [
     lambda z, a=1.0: z * a,
     lambda z, a=2.0: z * a,
     lambda z, *, a=2.0: z * a,
+    lambda z, *, a=3.0: z * a,
     lambda z: (lambda x: x + 1.0)(z),
     lambda z: (lambda x: x + 2.0)(z),
     lambda z: math.exp(z),
@@ -211,3 +214,30 @@ def test_what_the_derivative_is_called_with_is_part_of_the_key():
     )
     assert (of_input.slope(3.0), of_output.slope(3.0)) == (3.0, 9.0)
     assert of_input.address(np.float32) != of_output.address(np.float32)
+
+
+def test_derivatives_are_part_of_the_key():
+    def line(z):
+        return z
+
+    slopes = [jit.activation(derivative=slope, check_range=None)(line) for slope in (lambda z: 1.0, lambda z: 2.0)]
+    assert [made.slope(0.0) for made in slopes] == [1.0, 2.0]
+
+
+def test_the_kind_of_function_is_part_of_the_key():
+    def both(z, p=4.0):
+        return z + p
+
+    def one(z, p=0.0):
+        return 1.0
+
+    activation = jit.activation(derivative=one, name="both kinds")(both)
+    loss = jit.loss(gradient=one, name="both kinds", check_range=None)(both)
+    assert (activation(1.0), loss(1.0, 2.0)) == (5.0, 3.0)
+
+
+@pytest.mark.parametrize(("name", "other"), [("__version__", "0"), ("_own_code", lambda: b"0"), ("FUSED", None)])
+def test_what_fastnn_itself_puts_in_is_part_of_the_key(name, other, monkeypatch):
+    before = fingerprint(with_global(A=1.0))
+    monkeypatch.setattr(_cache, name, other)
+    assert fingerprint(with_global(A=1.0)) not in (before, None)

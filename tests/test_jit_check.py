@@ -82,6 +82,12 @@ def test_gradients(name, within):
             check_gradient(loss(*LOSSES[name], factor), within)
 
 
+@pytest.mark.parametrize("within", RANGES, ids=str)
+def test_rounding_is_allowed_for(within):
+    check_slope(activation(lambda z: 1e6 + np.sin(z), np.cos), within)
+    check_gradient(loss(lambda y, p: 1e6 + (p - y) ** 2, lambda y, p: 2 * (p - y)), within)
+
+
 def test_slopes_that_are_wrong_at_one_end():
     within = (-10.0, 10.0)
     for low, high in ((-10.0, -9.9), (9.9, 10.0), (0.0, 0.1)):

@@ -273,6 +273,9 @@ def test_a_closure_holds_its_model():
     np.testing.assert_array_equal(predict(X[0]), wanted)
     litter()
     np.testing.assert_array_equal(predict(X[0]), wanted)
+    owner().__setstate__(model().__getstate__())  # which puts another network in its place
+    litter()
+    np.testing.assert_array_equal(predict(X[0]), wanted)
     np.testing.assert_array_equal(owner().predict(X[0]), wanted)
 
 
@@ -290,6 +293,9 @@ def test_a_trainer_from_outside_is_looked_up_at_each_step(wrap):
     assert step(X, X) == other.step(X, X)
     np.testing.assert_array_equal(trainer.model.to_vector(), other.model.to_vector())
     assert itself() is given
+    references = sys.getrefcount(given)
+    assert all(itself() is given for _ in range(5))
+    assert sys.getrefcount(given) == references
     trainer.learning_rate = lambda update: 0.1
     with pytest.raises(TypeError, match="^trainer: got one with a schedule"):
         step(X, X)

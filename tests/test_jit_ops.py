@@ -61,6 +61,9 @@ def test_layouts_and_types():
     for given in (x, x[::2, ::-1], x.T, np.asfortranarray(x[0]), x[0, 0], x[:0], np.array(0.5), x.astype(np.float32)):
         np.testing.assert_array_equal(gelu_tanh(given), ops.gelu(ops.tanh(given)))
         assert np.shape(gelu_tanh(given)) == given.shape
+    sines = compiled("sin")
+    for given in (np.asfortranarray(x[0]), x[0].T, x[0]):
+        np.testing.assert_array_equal(sines(given), ops.sin(given))
     for dtype in (np.int16, np.uint16, np.int32, np.int64, np.uint64):
         whole = np.arange(5, dtype=dtype)
         np.testing.assert_array_equal(gelu_tanh(whole), ops.gelu(ops.tanh(whole)), strict=True)
