@@ -111,9 +111,10 @@ template <class T> class GradientRun {
         step.join(team);
         if (needs_.any()) step.transpose_weights(team);
         team.wait();
-        const double value = run_batch(step, team, call_.network, call_.loss, call_.x, call_.y, call_.sample_weight,
-                                       weighed({nullptr, 0, call_.n_rows}, call_.sample_weight, call_.loss.signed_mean), needs_.any(),
-                                       [] {}, [&](int64_t n_rows, int64_t first) {
+        Batch batch = {nullptr, 0, call_.n_rows};
+        if (call_.sample_weight) weigh(batch, call_.sample_weight, call_.loss.signed_mean);
+        const double value = run_batch(step, team, call_.network, call_.loss, call_.x, call_.y, call_.sample_weight, batch,
+                                       needs_.any(), [] {}, [&](int64_t n_rows, int64_t first) {
                                            if (needs_.weight_gradient) collect_gradient(step, team, n_rows, first > 0);
                                            if (needs_.input_gradient) collect_inputs(step, share(n_rows, row_group, team), first);
                                        });

@@ -32,9 +32,8 @@ struct Batch {
 // Sums of weights that cancel but for rounding are 0.
 constexpr double cancelled = 0x1p-50;
 
-// A batch that knows its weights. signed_mean: they are divided by their sum, else by that of their magnitudes.
-inline Batch weighed(Batch batch, const double *sample_weight, bool signed_mean) {
-    if (!sample_weight) return batch;
+// Lets a batch know its weights. signed_mean: they are divided by their sum, else by that of their magnitudes.
+__attribute__((noinline)) inline void weigh(Batch &batch, const double *sample_weight, bool signed_mean) {
     double sum = 0, magnitudes = 0;
     int64_t counted = 0;
     for (int64_t i = 0; i < batch.size; i++) {
@@ -46,7 +45,6 @@ inline Batch weighed(Batch batch, const double *sample_weight, bool signed_mean)
     }
     if (counted < batch.size) batch.weights = sample_weight;
     batch.weight = !signed_mean ? magnitudes : std::fabs(sum) <= cancelled * magnitudes ? 0 : sum;
-    return batch;
 }
 
 // NumPy takes any byte but 0 for True.

@@ -107,8 +107,9 @@ template <class T> class Trainer {
         if (drops || (t_.shuffle && at.row == 0)) team.wait();
         if (drops) step.drop_with(dropout_key_);
         if (team.size == 1 && !tiny_) step.transpose_weights(team);
-        const Batch batch = {t_.shuffle ? t_.order : nullptr, at.row, std::min(t_.batch_size, t_.n_rows - at.row)};
-        return weighed(batch, t_.sample_weight, t_.loss.signed_mean);
+        Batch batch = {t_.shuffle ? t_.order : nullptr, at.row, std::min(t_.batch_size, t_.n_rows - at.row)};
+        if (t_.sample_weight) weigh(batch, t_.sample_weight, t_.loss.signed_mean);
+        return batch;
     }
 
     // The batch's loss; of a batch in chunks, the gradients stand in the updater's array then.

@@ -130,3 +130,29 @@ def test_rows_of_weight_zero_hold_any_finite_number(dtype, options):
     assert np.isfinite(MLPRegressor("poisson", **options).fit(X, counts, weight).loss_)
     with pytest.raises(ValueError, match=r"y: got -1.0, expected values >= 0 for loss='poisson'"):
         MLPRegressor("poisson", **options).fit(X, counts, np.ones(len(y)))
+
+
+def test_a_batch_that_sums_to_zero_leaves_sparse_weights_up_to_date():
+    """Also those whose features were in none of the last batches."""
+    sparse = pytest.importorskip("scipy.sparse")
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 70)) * (rng.random((60, 70)) < 0.1), rng.normal(size=60)
+    weight = np.concatenate([np.ones(40), sums_to_zero(20)])
+    fitted = []
+    for inputs in (sparse.csr_matrix(X), X):
+        fitted.append(MLPRegressor(hidden_layer_sizes=(33,), batch_size=10, shuffle=False, alpha=0.1, random_state=0))
+        with pytest.raises(ZeroDivisionError):
+            fitted[-1].fit(inputs, y, weight)
+    for a, b in zip(fitted[0].coefs_, fitted[1].coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("hidden", [(3,), (30,)])
+def test_a_batch_that_sums_to_zero_hides_no_divergence(hidden):
+    X, y = (part[:16] for part in DATA["diabetes"])
+    weight = np.concatenate([np.ones(8), sums_to_zero(8)])
+    options = {"solver": "sgd", "learning_rate_init": 1e308, "shuffle": False, "batch_size": 8, "random_state": 0}
+    model = MLPRegressor(hidden_layer_sizes=hidden, **options)
+    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
+        model.fit(1e3 * X, 1e3 * y, weight)
+    assert all(np.isfinite(w).all() for w in model.coefs_)

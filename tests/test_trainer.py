@@ -129,6 +129,13 @@ def test_rates_of_a_long_epoch():
     np.testing.assert_array_equal(history["learning_rate"], schedule(np.array([69_999, 139_999])))
 
 
+@pytest.mark.parametrize(("rows", "batch_size"), [(1536, 1024), (1100, 512), (1300, 1200)])
+def test_short_batches_after_those_of_several_chunks(rows, batch_size):
+    """Rows count as one of their own batch, also where its chunks are as long as those of the batch before."""
+    trainer, X, y = trained(rows, ((3, 8, 5, 2), batch_size), optimizer=SGD(0.1))
+    assert_same_trajectory(trainer, X, y, 7, 3, 1e-10)
+
+
 def test_rates_of_a_long_run():
     # Learning rates are evaluated some 65 000 steps at a time.
     trainer, X, y = trained(20, ((3, 2), 1), optimizer=SGD(InverseTime(0.1, 1e-3)))

@@ -186,10 +186,11 @@ def test_the_portable_backend(loss):
 
 @pytest.mark.parametrize("sizes", [(3, 4, 1), (3, 24, 9), (30, 40)])
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_batches_without_weight_move_by_moments_and_penalties_alone(sizes, kind):
+@pytest.mark.parametrize("of_batches", [(1.0, 0.0), (0.0, 1.0), (1.0, 0.0, 2.0)])
+def test_batches_without_weight_move_by_moments_and_penalties_alone(sizes, kind, of_batches):
     """Their gradient and loss are zero, whatever they and the parameters hold; they count as updates."""
-    X, y = data(12, sizes[0], sizes[-1])
-    weight = np.repeat([1.0, 0.0, 2.0], 4)
+    X, y = data(4 * len(of_batches), sizes[0], sizes[-1])
+    weight = np.repeat(of_batches, 4)
     spoiled_X = spoiled(X, weight)
     rows = pytest.importorskip("scipy.sparse").csr_matrix(spoiled_X) if kind == "sparse" else spoiled_X
     trainer = trainer_of((sizes, 4), dtype=np.float64, shuffle=False, l2=0.1)
@@ -198,7 +199,7 @@ def test_batches_without_weight_move_by_moments_and_penalties_alone(sizes, kind)
     options = {"optimizer": Adam(0.01), "epochs": 5, "batch_size": 4, "shuffle": False, "l2": 0.1}
     expected = reference.train(*copies, model.activations, X, y, sample_weight=weight, **options)
     found = trainer.run(rows, spoiled(y, weight), 5, sample_weight=weight)["loss"]
-    assert trainer.updates == 15
+    assert trainer.updates == 5 * len(of_batches)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
     for view, array in zip(model.weights + model.biases, copies[0] + copies[1], strict=True):
         np.testing.assert_allclose(view, array, rtol=1e-9, atol=1e-12)
