@@ -261,6 +261,25 @@ def test_known_classes_in_any_form(y: Any) -> None:
     assert all(same(results[0], result) for result in results[1:])
 
 
+def test_integers_are_numbers() -> None:
+    """In rows and values, also those that no array of integers holds."""
+    rows = np.arange(12).reshape(4, 3)
+    expected = made(MLPRegressor).partial_fit(rows.astype(float), rows[:, 0].astype(float))
+    for form in (
+        np.array(rows, np.uint8),
+        rows.tolist(),
+        [[0.0, *row[1:]] for row in rows.tolist()][:1] + rows[1:].tolist(),
+    ):
+        found = made(MLPRegressor).partial_fit(form, rows[:, 0].tolist())
+        assert same(found.coefs_, expected.coefs_)
+        assert found.coefs_[0].dtype == np.float64
+    large = [[2**70, 1.0, 2.0], [2**65, 3, 4]]
+    found = made(MLPRegressor, max_iter=1).partial_fit([[10**400 // 10**380, 1, 2]], [1])
+    assert np.isfinite(found.coefs_[0]).all()
+    one, other = (made(MLPRegressor).partial_fit(form, [1, 2]) for form in (large, np.array(large, float)))
+    assert same(one.coefs_, other.coefs_)
+
+
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 def test_wrong_rows(kind: Any) -> None:
     y = LABELS if kind is MLPClassifier else X[:, 0]

@@ -78,6 +78,8 @@ def checked_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) 
     """Return inputs and targets, after all of scikit-learn's checks; with `reset`, of which features is noted."""
     if type(X) is list and type(y) is list and not hasattr(estimator, "feature_names_in_"):
         X, y = _plain_lists(X, y)
+    if type(X) is np.ndarray and X.dtype.kind in "iu":
+        X = X.astype(np.float64)
     kinds = "iub" if numeric else "iubU"
     plain_y = type(y) is np.ndarray and y.ndim == 1 and (y.dtype.kind in kinds or (_has_floats(y) and _all_finite(y)))
     if plain_y and _is_plain(X) and len(X) == len(y) and not hasattr(estimator, "feature_names_in_"):
@@ -110,15 +112,13 @@ def _vector(y: Any) -> NDArray[Any]:
 
 
 def _plain_lists(X: list[Any], y: list[Any]) -> tuple[Any, Any]:
-    """Return lists of lists of floats, and of ints, floats or texts, as arrays, and all others as they are."""
-    if not X or not all(type(row) is list and all(type(value) is float for value in row) for row in X):
+    """Return lists of rows of numbers, and of numbers or texts, as arrays, and all others as they are."""
+    if not X or not all(type(row) is list and all(type(value) in (float, int) for value in row) for row in X):
         return X, y
     if len({len(row) for row in X}) > 1 or not any(all(type(value) is kind for value in y) for kind in (int, float, str)):
         return X, y
-    try:
-        return np.array(X), np.array(y)
-    except OverflowError:
-        return X, y
+    rows, target = np.array(X), np.array(y)
+    return (X, y) if "O" in (rows.dtype.kind, target.dtype.kind) else (rows, target)  # of integers beyond 64 bits
 
 
 def _is_plain(X: Any) -> bool:
