@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("sklearn", minversion="1.7")
 
+import itertools
+
 import joblib
 from sklearn import neural_network
 from sklearn.base import clone
@@ -90,8 +92,10 @@ def test_writing_in_place(kind, width, dtype):
 @pytest.mark.parametrize("kind", KINDS)
 def test_arrays_are_contiguous_and_of_the_dtype(kind, width, dtype):
     for theirs, ours in zip(*map(arrays_of, pair(kind, width, dtype)), strict=True):
-        assert ours.flags.c_contiguous and ours.flags.writeable
-        assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
+        assert ours.flags.c_contiguous
+        assert ours.flags.writeable
+        assert ours.dtype == theirs.dtype
+        assert ours.shape == theirs.shape
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
@@ -325,7 +329,7 @@ def test_scorers_see_the_parameters_of_their_epoch(kind, width):
     options = {"hidden_layer_sizes": (width, width), "max_iter": 4, "random_state": 0, "early_stopping": True}
     fitted = getattr(fastnn.sklearn, kind)(**options, scoring=scorer).fit(X, TARGETS[kind])
     assert len(seen) == 4
-    assert all((a != b).any() for a, b in zip(seen[:-1], seen[1:], strict=True))
+    assert all((a != b).any() for a, b in itertools.pairwise(seen))
     np.testing.assert_array_equal(fitted.coefs_[0], seen[0])
 
 

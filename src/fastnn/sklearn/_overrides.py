@@ -55,7 +55,8 @@ def described(methods: Iterable[str]) -> str:
 
 def check_class(estimator: Any) -> None:
     """Raise NotImplementedError if a subclass of fastnn's estimators has methods that only scikit-learn's would call."""
-    methods = _not_called(type(estimator), "MLPClassifier" if is_classifier(estimator) else "MLPRegressor")
+    kind: type = type(estimator)
+    methods = _not_called(kind, "MLPClassifier" if is_classifier(estimator) else "MLPRegressor")
     if methods:
         raise NotImplementedError(
             f"{type(estimator).__name__}: got {described(methods)}; expected a subclass of scikit-learn's class, whose fit "
