@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 import pickle
 
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", minversion="1.7")
-
-import itertools
 
 import joblib
 from sklearn import neural_network

@@ -98,7 +98,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     network_ : fastnn.MLP
         The network inside.
     coefs_, intercepts_ : list of ndarray
-        Weights (n_in, n_out) and biases (n_out,) of each layer: live views of the network.
+        Weights (n_in, n_out) and biases (n_out,) of each layer: what is written or assigned there takes effect.
     loss_, best_loss_ : float
         Of the last epoch, and the least; the latter is None with early stopping.
     loss_curve_, validation_loss_curve_ : list of float
