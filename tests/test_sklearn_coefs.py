@@ -131,6 +131,19 @@ def test_the_network_shows_what_is_written_and_the_other_way_round(width):
         assert (fitted.network_.weights[i] == 7).all()
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_side_that_was_written_to_last_counts_by_its_bits(width):
+    fitted = pair("MLPRegressor", width)[1]
+    fitted.coefs_[1][0, 0] = np.nan
+    fitted.predict(X)
+    fitted.network_.weights[1][...] = 1.0
+    assert (fitted.coefs_[1] == 1.0).all()
+    for zero in (0.0, -0.0):
+        fitted.coefs_[1].fill(zero)
+        fitted.predict(X)
+        assert (np.signbit(fitted.network_.weights[1]) == np.signbit(zero)).all()
+
+
 # ---- Which arrays a fit writes to ----
 
 
