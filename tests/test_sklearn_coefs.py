@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 import pickle
 
 import numpy as np
@@ -90,8 +91,10 @@ def test_writing_in_place(kind, width, dtype):
 @pytest.mark.parametrize("kind", KINDS)
 def test_arrays_are_contiguous_and_of_the_dtype(kind, width, dtype):
     for theirs, ours in zip(*map(arrays_of, pair(kind, width, dtype)), strict=True):
-        assert ours.flags.c_contiguous and ours.flags.writeable
-        assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
+        assert ours.flags.c_contiguous
+        assert ours.flags.writeable
+        assert ours.dtype == theirs.dtype
+        assert ours.shape == theirs.shape
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
@@ -126,6 +129,19 @@ def test_the_network_shows_what_is_written_and_the_other_way_round(width):
         fitted.coefs_[i].ravel()[:] = 7
         fitted.predict(X)
         assert (fitted.network_.weights[i] == 7).all()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_side_that_was_written_to_last_counts_by_its_bits(width):
+    fitted = pair("MLPRegressor", width)[1]
+    fitted.coefs_[1][0, 0] = np.nan
+    fitted.predict(X)
+    fitted.network_.weights[1][...] = 1.0
+    assert (fitted.coefs_[1] == 1.0).all()
+    for zero in (0.0, -0.0):
+        fitted.coefs_[1].fill(zero)
+        fitted.predict(X)
+        assert (np.signbit(fitted.network_.weights[1]) == np.signbit(zero)).all()
 
 
 # ---- Which arrays a fit writes to ----
@@ -325,7 +341,7 @@ def test_scorers_see_the_parameters_of_their_epoch(kind, width):
     options = {"hidden_layer_sizes": (width, width), "max_iter": 4, "random_state": 0, "early_stopping": True}
     fitted = getattr(fastnn.sklearn, kind)(**options, scoring=scorer).fit(X, TARGETS[kind])
     assert len(seen) == 4
-    assert all((a != b).any() for a, b in zip(seen[:-1], seen[1:], strict=True))
+    assert all((a != b).any() for a, b in itertools.pairwise(seen))
     np.testing.assert_array_equal(fitted.coefs_[0], seen[0])
 
 

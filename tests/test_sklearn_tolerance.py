@@ -94,3 +94,15 @@ def test_steps_of_partial_fit(learning_rate, tol):
             estimator.partial_fit(X, X[:, 0])
     assert_same_end(estimators)
     assert estimators[1]._no_improvement_count == (0 if tol == 0 else estimators[0]._no_improvement_count)
+
+
+def test_the_first_of_equal_scores_is_the_best():
+    options = {"hidden_layer_sizes": (4,), "random_state": 0, "early_stopping": True, "scoring": lambda *_: 0.5}
+    once, often = (fastnn.sklearn.MLPRegressor(max_iter=n, **options).fit(X, X[:, 0]) for n in (1, 5))
+    np.testing.assert_array_equal(often.coefs_[0], once.coefs_[0])
+
+
+@pytest.mark.parametrize("rate", [9e-7, 4e-6, 6e-6, 4e-5])
+def test_the_least_adaptive_rate(rate):
+    options = {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": rate, "n_iter_no_change": 2}
+    assert_same_end(pair("MLPRegressor", X[:, 0], tol=1e9, **options))

@@ -164,7 +164,7 @@ def test_libraries_of_similar_names_are_users(module):
     assert (warning.filename, warning.lineno) == ("there.py", 2)
 
 
-@pytest.mark.parametrize("flag, fails", [("error", True), ("ignore", False), ("error::UserWarning:sklearn", False)])
+@pytest.mark.parametrize(("flag", "fails"), [("error", True), ("ignore", False), ("error::UserWarning:sklearn", False)])
 def test_the_command_line(flag, fails):
     program = """
         import numpy as np
