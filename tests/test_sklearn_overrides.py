@@ -88,13 +88,19 @@ def test_objects_with_a_method_of_their_own(name):
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
+def test_objects_that_get_a_method_after_a_fit(name):
+    estimator = estimator_of(getattr(neural_network, name)).fit(X, TARGETS[name])
+    estimator._init_coef = constant.__get__(estimator)
+    estimator.fit(X, TARGETS[name])
+    np.testing.assert_allclose(estimator.coefs_[0], 0.01, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
 @pytest.mark.parametrize("original", [True, False])
 def test_methods_put_into_the_classes(name, original, monkeypatch):
     where = ORIGINALS[name] if original else getattr(neural_network, name)
     monkeypatch.setattr(where, "_init_coef", constant, raising=False)
     estimator = estimator_of(getattr(neural_network, name))
-    if not original:  # of a class that is not scikit-learn's, its fit would not find it
-        monkeypatch.setattr(ORIGINALS[name], "_init_coef", constant)
     estimator.fit(X, TARGETS[name])
     np.testing.assert_allclose(estimator.coefs_[0], 0.01, atol=1e-4)
 
@@ -141,3 +147,16 @@ def test_subclasses_of_fastnns_own_classes():
 
     with pytest.raises(NotImplementedError, match="Own: got _init_coef of the program's own"):
         Own().fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_partial_fit_is_there_where_scikit_learn_has_it(name, solver):
+    cls, y = subclasses(name)[0], TARGETS[name]
+    estimator = cls(hidden_layer_sizes=(5,), solver=solver, random_state=0)
+    assert hasattr(estimator, "partial_fit") == hasattr(ORIGINALS[name](solver=solver), "partial_fit")
+    if solver == "sgd":
+        classes = {"classes": [0, 1]} if name == "MLPClassifier" else {}
+        before = sum(fallbacks().values())
+        estimator.partial_fit(X, y, **classes)
+        assert sum(fallbacks().values()) == before + 1

@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._originals import is_default, parameters_of
+from fastnn.sklearn._overrides import own_methods
 
 
 def unsupported(estimator: Any) -> str | None:
@@ -54,14 +55,18 @@ def may_become(
 
 
 def become(estimator: Any, original: Any) -> None:
-    """Make an estimator one of scikit-learn's, unfitted, with the same parameters."""
-    attributes = vars(estimator)
+    """Make an estimator one of scikit-learn's, unfitted, with the same parameters and methods of the program's own."""
+    attributes, in_class = vars(estimator), vars(type(estimator))
+    own = own_methods(estimator, original.__name__)
+    # Put into the class that stands in the place of scikit-learn's, whose own class lacks them.
+    lacking = {name: in_class[name] for name in own if name in in_class and name not in attributes}
     attributes.pop("_cache", None)
     if "network_" in attributes:
-        kept = vars(clone(estimator))  # parameters, and requests for metadata
+        kept = {*vars(clone(estimator)), *own}  # parameters, and requests for metadata
         for name in [name for name in attributes if name.startswith("_") or name.endswith("_")]:
             if name not in kept:
                 del attributes[name]
     given = {name: attributes.pop(name) for name in parameters_of(type(estimator))}
     estimator.__class__ = original
+    attributes.update({name: method.__get__(estimator) for name, method in lacking.items() if callable(method)})
     original.__init__(estimator, **{name: given[name] for name in parameters_of(original)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -81,13 +82,17 @@ def _counting(name: str, reason: str) -> Any:
         _counts.fallback(name, reason)
         return original.fit(self, *args, **kwargs)
 
+    def original_partial_fit(self: Any) -> Any:
+        """Return the bound method; AttributeError where scikit-learn has none for the solver."""
+        return inspect.getattr_static(original, "partial_fit").__get__(self, original)
+
     def partial_fit(self: Any, *args: Any, **kwargs: Any) -> Any:
         _counts.fallback(name, reason)
-        return original.partial_fit.__get__(self)(*args, **kwargs)
+        return original_partial_fit(self)(*args, **kwargs)
 
     methods = {
         "fit": functools.wraps(original.fit)(fit),
-        "partial_fit": available_if(lambda self: self._check_solver())(partial_fit),
+        "partial_fit": available_if(original_partial_fit)(partial_fit),
         "__module__": original.__module__,
         "__doc__": original.__doc__,
     }
