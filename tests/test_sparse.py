@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from _helpers import data, links_of, model_of, optimizer_of
 
-from fastnn import SGD, AdaGrad, Adam, Trainer, _epochs, losses
+from fastnn import MLP, SGD, AdaGrad, Adam, Trainer, _epochs, losses
 from fastnn._backend import core as _core
 
 scipy_sparse = pytest.importorskip("scipy.sparse")
@@ -115,7 +115,7 @@ def test_slices_of_time(options, n_threads, monkeypatch):
     assert states[0] == states[1]
     # What a callback or an interrupt would see in between is what a shorter run leaves.
     trainer, other = pair((3000, 128, 64, 2), shuffle=False, n_threads=n_threads, **options)
-    run = trainer._new_run(*trainer._data(X, y, None), 10, 1, False)
+    run = trainer._new_run(trainer._data(X, y, None), 1)
     run.set_rates(np.array([trainer.learning_rate]))
     while (status := run.advance(0.0, 1)) == "paused":
         seen.append(run.updates)
@@ -290,3 +290,21 @@ def test_exact_resume(tmp_path):
     resumed.run(X, y, 3)
     np.testing.assert_array_equal(resumed.model.to_vector(), whole.model.to_vector())
     assert replace(resumed.optimizer) == whole.optimizer
+
+
+@pytest.mark.parametrize("units", [2, 5])  # of a layer that is stored by outputs, and of one by inputs
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+@pytest.mark.parametrize("rows", [8, 700])  # one chunk, and several
+def test_lazy_updates_leave_what_a_batch_lacks_alone(units, clip_norm, rows):
+    model = MLP((90, units, 1), "tanh", dtype=np.float64, random_state=0)
+    trainer = Trainer(model, optimizer="adam", l1=0.01, l2=0.1, clip_norm=clip_norm, lazy_updates=True, random_state=0)
+    X, y = sparse_data(rows, (90, units, 1), density=0.3, seed=1)
+    trainer.step(X, y)  # moments that are not zero
+    before = model.weights[0].copy()
+    half = X.copy()
+    half.data[half.indices >= 45] = 0.0
+    half.eliminate_zeros()
+    trainer.step(half, y)
+    np.testing.assert_array_equal(model.weights[0][45:], before[45:])
+    touched = np.unique(half.indices)
+    assert (model.weights[0][touched] != before[touched]).all()
