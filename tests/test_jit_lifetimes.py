@@ -119,7 +119,7 @@ check(layers(*wide), expected_layers(*wide))
 
 
 def test_temporaries_live_until_the_kernel_returns():
-    run_script(TEMPORARIES, MALLOC_PERTURB_="165", MALLOC_MMAP_THRESHOLD_=str(2**17), NUMBA_OPT="1")
+    run_script(TEMPORARIES, timeout=300, MALLOC_PERTURB_="165", MALLOC_MMAP_THRESHOLD_=str(2**17), NUMBA_OPT="1")
 
 
 # ---- Models and trainers ----

