@@ -133,6 +133,7 @@ def test_other_scorers_are_left_to_scikit_learn() -> None:
             make_scorer(metrics.log_loss, greater_is_better=False, response_method="predict_proba", labels=[0, 1, 2]),
         ),
         (classifier, make_scorer(metrics.log_loss, response_method="predict_proba")),
+        (classifier, make_scorer(metrics.accuracy_score, response_method="predict_proba")),
         (classifier, metrics.accuracy_score),
         (classifier, lambda estimator, X, y: 0.5),
         (classifier, get_scorer("r2")),

@@ -50,6 +50,10 @@ class Classes:
     def encode(self, y: Any) -> NDArray[Any]:
         """Return the number of each row's class, or the indicator matrix as an array of 0 and 1."""
         if not self.several:
+            if y.ndim != 1:
+                raise ValueError(
+                    f"y: got shape {y.shape}, expected ({y.shape[0]},): one of the classes {self.names} per row"
+                )
             return np.asarray(np.searchsorted(self.names, y))
         dense = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
         if dense.ndim != 2 or dense.shape[1] != len(self.names):

@@ -76,7 +76,7 @@ def checked_inputs(estimator: Any, X: Any) -> Any:
 
 def checked_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, Any]:
     """Return inputs and targets, after all of scikit-learn's checks; with `reset`, of which features is noted."""
-    if type(X) is list and type(y) is list and not hasattr(estimator, "feature_names_in_"):
+    if type(X) is list and type(y) is list:
         X, y = _plain_lists(X, y)
     if type(X) is np.ndarray and X.dtype.kind in "iu":
         X = X.astype(np.float64)

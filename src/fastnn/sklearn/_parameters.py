@@ -75,9 +75,7 @@ def cache_of(estimator: Any) -> dict[str, Any]:
 
 def _may_change(value: Any) -> bool:
     """Return whether an object may have other contents later."""
-    if isinstance(value, tuple):
-        return any(map(_may_change, value))
-    return hasattr(value, "__len__") and not isinstance(value, str)
+    return hasattr(value, "__len__") and not isinstance(value, str | tuple)
 
 
 def _invalid(estimator: Any, name: str, expected: str) -> InvalidParameterError:
