@@ -149,9 +149,13 @@ class EstimatorTrainer(Trainer):
 
     def follow(self, estimator: Any) -> None:
         """Take over what an estimator may change from one call of `partial_fit` to the next; the optimizer is as it was."""
-        self.shuffle = bool(estimator.shuffle)
-        if self.l2 != float(estimator.alpha):  # an assignment costs more than the comparison
-            self.l2 = float(estimator.alpha)
+        self.take(shuffle=bool(estimator.shuffle), l2=float(estimator.alpha))
+
+    def take(self, **settings: Any) -> None:
+        """Assign the settings that are others than before: an assignment costs more than the comparison."""
+        for name, value in settings.items():
+            if getattr(self, name) != value:
+                setattr(self, name, value)
 
     def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> tuple[Any, Any, bool, Any]:
         return X, y, y.ndim == 1, sample_weight

@@ -47,7 +47,7 @@ def fit_stochastic(
     rows = Rows(native_rows(X, model.dtype), estimator._native_target(y), sample_weight)
     n_rows = len(rows.target)
     trainer = _trainer(estimator, goes_on=incremental or resumes)
-    trainer.batch_size = _batch_size(estimator.batch_size, n_rows)
+    trainer.take(batch_size=_batch_size(estimator.batch_size, n_rows))
     if not resumes or trainer.order is None or len(trainer.order) != n_rows:
         trainer.order = np.arange(n_rows)
     _set_rate(estimator, trainer, n_rows, incremental)
@@ -82,14 +82,16 @@ def _begin_account(estimator: Any) -> None:
 
 def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:
     """Return the trainer of the last fit, if it is to go on, or a new one."""
-    generator = _random.generator(estimator._random_state)
+    bits = estimator._random_state._bit_generator
     if goes_on and hasattr(estimator, "_trainer"):
         kept: EstimatorTrainer = estimator._trainer
-        kept.random_state = generator
+        if kept.random_state.bit_generator is not bits:
+            kept.random_state = _random.generator(estimator._random_state)
         kept.follow(estimator)
         return kept
     estimator._learning_rate = float(estimator.learning_rate_init)
     rate = estimator.learning_rate if callable(estimator.learning_rate) else estimator._learning_rate
+    generator = _random.generator(estimator._random_state)
     trainer = EstimatorTrainer(
         estimator.network_, estimator._output()[1], estimator, rate, generator, thread_count(estimator.n_jobs)
     )
