@@ -33,18 +33,20 @@ struct Batch {
 constexpr double cancelled = 0x1p-50;
 
 // Lets a batch know its weights. signed_mean: they are divided by their sum, else by that of their magnitudes.
-__attribute__((noinline)) inline void weigh(Batch &batch, const double *sample_weight, bool signed_mean) {
+inline void weigh(Batch &batch, const double *sample_weight, bool signed_mean) {
     double sum = 0, magnitudes = 0;
-    int64_t counted = 0;
+    bool all_count = true;
     for (int64_t i = 0; i < batch.size; i++) {
-        const int64_t row = batch.own_row(i);
-        const double weight = sample_weight[row];
+        const double weight = sample_weight[batch.own_row(i)];
         sum += weight;
         magnitudes += std::fabs(weight);
-        if (weight != 0 && counted++ == 0) batch.stand_in = row;
+        all_count &= weight != 0;
     }
-    if (counted < batch.size) batch.weights = sample_weight;
     batch.weight = !signed_mean ? magnitudes : std::fabs(sum) <= cancelled * magnitudes ? 0 : sum;
+    if (all_count) return;
+    batch.weights = sample_weight;
+    for (int64_t i = 0; i < batch.size && batch.stand_in < 0; i++)
+        if (batch.counts(i)) batch.stand_in = batch.own_row(i);
 }
 
 // NumPy takes any byte but 0 for True.

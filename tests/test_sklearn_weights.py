@@ -156,3 +156,13 @@ def test_a_batch_that_sums_to_zero_hides_no_divergence(hidden):
     with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
         model.fit(1e3 * X, 1e3 * y, weight)
     assert all(np.isfinite(w).all() for w in model.coefs_)
+
+
+def test_a_step_on_weights_that_sum_to_zero_changes_nothing():
+    X, y = (part[:8] for part in DATA["diabetes"])
+    trainer = MLPRegressor(max_iter=1, random_state=0).fit(X, y)._trainer
+    before = trainer.model.to_vector()
+    for n_rows in (1, 8):
+        with pytest.raises(ZeroDivisionError, match="^sample_weight: got weights that sum to 0"):
+            trainer.step(X[:n_rows], y[:n_rows, None], np.zeros(1) if n_rows == 1 else sums_to_zero(8))
+    np.testing.assert_array_equal(trainer.model.to_vector(), before)

@@ -92,6 +92,19 @@ def test_losses_and_sample_weights(loss):
     assert_same((70, 12, 3), loss=loss, sample_weight=weight, l2=0.1)
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_step_returns_its_loss_with_penalties(lazy):
+    """Those of the weights that no feature of the batch has included, unless updates are lazy."""
+    X, y = sparse_data(20, (70, 33, 2))
+    sparse, dense = pair((70, 33, 2), l1=0.1, l2=0.2, lazy_updates=lazy)
+    first, rest = dense.model.weights[0].copy(), dense.model.weights[1].copy()
+    if lazy:
+        first[~(X.toarray() != 0).any(axis=0)] = 0
+    penalty = sum(0.1 * np.abs(w).sum() + 0.1 * (w**2).sum() for w in (first, rest))
+    loss = dense.model.loss(X, y)
+    assert sparse.step(X, y) == pytest.approx(loss + penalty, rel=1e-12)
+
+
 @pytest.mark.parametrize("columns", [2047, 2048, 2049, 5000, 70000])
 def test_many_columns(columns):
     """Elements are sorted by their column in several goes, from 2048 columns on."""

@@ -129,6 +129,32 @@ def test_rates_of_a_long_epoch():
     np.testing.assert_array_equal(history["learning_rate"], schedule(np.array([69_999, 139_999])))
 
 
+@pytest.mark.parametrize("network", [((3, 4, 2), 8), ((3, 20, 2), 8), ((3, 20, 30), 8)])
+def test_gradients_of_any_size_are_taken_as_they_are(network):
+    """Nothing is clipped unless it is asked for."""
+    trainer, X, y = trained(25, network, optimizer=SGD(1e-12))
+    before = trainer.model.to_vector()
+    gradients = trainer.model.gradient(X, 1e9 * y)[1]
+    trainer.step(X, 1e9 * y)
+    change = 1e12 * (before - trainer.model.to_vector())
+    assert np.abs(change).max() > 1e6
+    np.testing.assert_allclose(
+        change, np.concatenate([g.ravel() for g in gradients]), rtol=1e-3, atol=1e-3 * np.abs(change).max()
+    )
+
+
+def test_rates_that_a_callback_sees_are_those_of_the_last_steps():
+    schedule = InverseTime(0.1, 1e-2)
+
+    class Watch:
+        def on_epoch_end(self, trainer, history):
+            return None
+
+    trainer, X, y = trained(25, ((3, 2), 4), optimizer=SGD(schedule))
+    history = trainer.run(X, y, 5, callbacks=[Watch()])
+    np.testing.assert_array_equal(history["learning_rate"], schedule(np.arange(6, 35, 7)))
+
+
 @pytest.mark.parametrize(("rows", "batch_size"), [(1536, 1024), (1100, 512), (1300, 1200)])
 def test_short_batches_after_those_of_several_chunks(rows, batch_size):
     """Rows count as one of their own batch, also where its chunks are as long as those of the batch before."""
@@ -240,6 +266,16 @@ def test_a_step_is_a_run_of_one_batch(row, rows, dropout):
         assert one.step(X, y, weight) == pytest.approx(other.run(X, y, sample_weight=weight)["loss"][0], rel=1e-14)
         assert one.updates == other.updates == updates
     np.testing.assert_array_equal(one.model.to_vector(), other.model.to_vector())
+
+
+def test_a_batch_size_beyond_the_rows_is_that_of_all_rows():
+    for sizes in ((3, 4, 2), (3, 20, 2)):
+        vectors = []
+        for batch_size in (4, 32, 10**12):
+            trainer, X, y = trained(4, (sizes, batch_size))
+            trainer.run(X, y, 3)
+            vectors.append(trainer.model.to_vector())
+        np.testing.assert_array_equal(vectors[1:], vectors[:1] * 2)
 
 
 @pytest.mark.parametrize("sizes", [(3, 8, 5, 2), (3, 20, 30), (5, 40, 17, 1), (9, 3)])

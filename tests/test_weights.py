@@ -297,3 +297,32 @@ def test_signed_weights_that_cancel_are_steps_like_others():
     before = model.to_vector()
     trainer.step(X, y, weight)
     np.testing.assert_allclose(model.to_vector(), before - 0.1 * np.concatenate([g.ravel() for g in both]), atol=1e-12)
+
+
+# ---- The native side's own checks ----
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [np.ones(9), np.ones(11), np.ones(10, np.float32), np.ones(20)[::2], np.ones(10, ">f8")],
+    ids=lambda w: w.dtype.str,
+)
+def test_the_native_side_reads_no_other_weights(weight):
+    X, y = data(10, 3, 2)
+    trainer = trainer_of(((3, 4, 2), 5))
+    network, arguments = trainer.model._network, (X, y, False, weight)
+    with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
+        network.gradient(native_loss("mse", "identity"), *arguments)
+    with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
+        trainer._stepper.step(*arguments, 0.1)
+    with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
+        trainer._new_run(*arguments, 5, 1, True)
+
+
+@pytest.mark.parametrize("order", [np.arange(9), np.arange(1, 11), np.arange(-1, 9), np.arange(10, dtype=np.int32)], ids=str)
+def test_the_native_side_follows_no_other_order(order, monkeypatch):
+    X, y = data(10, 3, 2)
+    trainer = trainer_of(((3, 4, 2), 5))
+    monkeypatch.setattr(trainer, "_conventions", lambda: {"order": order})
+    with pytest.raises(ValueError, match="^order must be a permutation of 0 to 9"):
+        trainer._new_run(X, y, False, None, 5, 1, True)
