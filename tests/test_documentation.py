@@ -198,6 +198,7 @@ def test_the_metadata_of_files(kind, tmp_path):
         "activations": ["tanh", "identity"],
         "dropout": [0.5],
         "dtype": "float64",
+        "feature_names": None,
         "rng": trainer.model._rng.bit_generator.state,
     }
     if kind == "trainer":

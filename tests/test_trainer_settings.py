@@ -241,7 +241,7 @@ def test_assigned_settings_are_kept(name, value, keep, tmp_path):
 
 
 WRONG = [
-    ("loss", "squares", ValueError, "loss: got 'squares'"),
+    ("loss", "no loss", ValueError, "loss: got 'no loss'"),
     ("loss", "poisson", ValueError, "poisson"),  # which the model's sigmoid doesn't go with
     ("loss", 7, TypeError, "loss"),
     ("optimizer", "best", ValueError, "optimizer"),

@@ -316,7 +316,7 @@ def test_the_native_side_reads_no_other_weights(weight):
     with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
         trainer._stepper.step(*arguments, 0.1)
     with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
-        trainer._new_run(*arguments, 5, 1, True)
+        trainer._new_run(arguments, 1)
 
 
 @pytest.mark.parametrize("order", [np.arange(9), np.arange(1, 11), np.arange(-1, 9), np.arange(10, dtype=np.int32)], ids=str)
@@ -325,4 +325,4 @@ def test_the_native_side_follows_no_other_order(order, monkeypatch):
     trainer = trainer_of(((3, 4, 2), 5))
     monkeypatch.setattr(trainer, "_conventions", lambda: {"order": order})
     with pytest.raises(ValueError, match="^order must be a permutation of 0 to 9"):
-        trainer._new_run(X, y, False, None, 5, 1, True)
+        trainer._new_run((X, y, False, None), 1)
