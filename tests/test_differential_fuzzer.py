@@ -33,14 +33,14 @@ def changed(outcome, kind, amount):
 
 
 def test_a_bit_is_noticed():
-    outcome = run(0, Setting())
+    outcome = run(0, Setting(to_rounding=True))
     other = changed(outcome, "parameters", lambda value: np.spacing(value))
     assert "1 of" in difference(outcome, other, exact=True)
     assert difference(outcome, other, exact=False) is None
 
 
 def test_more_than_rounding_is_noticed():
-    outcome = run(0, Setting())
+    outcome = run(0, Setting(to_rounding=True))
     other = copy.deepcopy(outcome)
     label = next(label for label in other.arrays if "parameters" in label)
     other.arrays[label] = other.arrays[label] * 1.1
@@ -49,13 +49,13 @@ def test_more_than_rounding_is_noticed():
 
 @pytest.mark.parametrize("kind", ["updates", "random state"])
 def test_counts_and_random_states_are_compared_to_the_bit(kind):
-    outcome = run(0, Setting())
+    outcome = run(0, Setting(to_rounding=True))
     other = changed(outcome, kind, lambda value: 1)
     assert difference(outcome, other, exact=False) is not None
 
 
 def test_results_that_are_missing_or_of_another_type_are_noticed():
-    outcome = run(0, Setting())
+    outcome = run(0, Setting(to_rounding=True))
     label = next(iter(outcome.arrays))
     missing, other = copy.deepcopy(outcome), copy.deepcopy(outcome)
     del missing.arrays[label]

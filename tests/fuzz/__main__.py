@@ -16,6 +16,7 @@ from fuzz.workers import MAX_FALLBACK_WORK, Worker
 FALLBACK = "portable"
 # Of each instruction set. Slices so short that every step ends one, the usual ones, and none.
 SETTINGS = [Setting(1, 0.05), Setting(2, 1e-7), Setting(3, 10.0), Setting(7, 1e-3)]
+TO_ROUNDING = Setting(to_rounding=True)
 
 
 def main() -> int:
@@ -53,10 +54,10 @@ def _outcomes(workers: list[Worker], seed: int) -> dict[str, list[Outcome]]:
     """Run a program everywhere, at the same time; in the fallback, under one setting and only if it is small."""
     native = workers[:-1]
     for worker in native:
-        worker.ask(seed, SETTINGS)
+        worker.ask(seed, [*SETTINGS, TO_ROUNDING])
     outcomes = {worker.isa: worker.answer() for worker in native}
     if outcomes[native[0].isa][0].work < MAX_FALLBACK_WORK:
-        workers[-1].ask(seed, SETTINGS[:1])
+        workers[-1].ask(seed, [TO_ROUNDING])
         outcomes[FALLBACK] = workers[-1].answer()
     return outcomes
 
@@ -65,14 +66,15 @@ def _differences(outcomes: dict[str, list[Outcome]]) -> Iterator[tuple[str, Outc
     """Compare bits among threads and slices, and among instruction sets with fused multiply-add; else to rounding."""
     best = next(iter(outcomes))
     for name, runs in outcomes.items():
-        for setting, run in zip(SETTINGS, runs, strict=False):
+        for setting, run in zip(SETTINGS, runs[:-1], strict=False):
             what = difference(runs[0], run, exact=True)
             if what:
                 yield f"{name} under {setting}, beside {SETTINGS[0]}: {what}", run
         exact = name not in ("baseline", FALLBACK) and best != "baseline"
-        what = difference(outcomes[best][0], runs[0], exact)
+        at = 0 if exact else -1
+        what = difference(outcomes[best][at], runs[at], exact)
         if what:
-            yield f"{name} beside {best}: {what}", runs[0]
+            yield f"{name} beside {best}: {what}", runs[at]
 
 
 if __name__ == "__main__":

@@ -22,10 +22,15 @@ from fuzz import draw, functions
 
 @dataclass(frozen=True)
 class Setting:
-    """What must not change a program's results."""
+    """Threads and slices, which must not change a program's results, and whether these are to be compared to rounding.
+
+    Then all is in float64, as a training of some hundred steps in float32 may come to any other result, and without an L1
+    penalty: it drives weights to zero, where rounding decides the sign of its derivative.
+    """
 
     n_threads: int = 1
     slice_seconds: float = 0.05
+    to_rounding: bool = False
 
 
 @dataclass
@@ -64,6 +69,8 @@ class _Session:
         self.setting = setting
         self.outcome = Outcome()
         self.network = draw.network(self.rng)
+        if setting.to_rounding:
+            self.network["dtype"] = np.float64
         self.outcome.dtype = np.dtype(self.network["dtype"]).name
         self.note(f"MLP({self.network})")
         self.model = MLP(**self.network)
@@ -90,6 +97,8 @@ class _Session:
     def new_trainer(self) -> Trainer:
         """Return a trainer of the model with drawn options."""
         options = draw.trainer_options(self.rng)
+        if self.setting.to_rounding:
+            options["l1"] = 0.0
         optimizer = draw.optimizer(self.rng)
         self.note(f"Trainer({self.loss!r}, {optimizer!r}, {options})")
         return Trainer(self.model, self.loss, optimizer, n_threads=self.setting.n_threads, **options)
