@@ -7,7 +7,7 @@ import numpy as np
 from fuzz.programs import Outcome
 
 # Of float64. Rounding grows through the steps of training; a wrong formula differs by far more.
-TOLERANCE = 1e-6
+TOLERANCE = 1e-5
 
 
 def difference(expected: Outcome, got: Outcome, exact: bool) -> str | None:

@@ -24,8 +24,8 @@ from fuzz import draw, functions
 class Setting:
     """Threads and slices, which must not change a program's results, and whether these are to be compared to rounding.
 
-    Then all is in float64, as a training of some hundred steps in float32 may come to any other result, and without an L1
-    penalty: it drives weights to zero, where rounding decides the sign of its derivative.
+    Training makes large differences of small ones. So then all is in float64, each call begins with new parameters and
+    moments, and makes a few updates only. And there is no L1 penalty, which drives weights to where its derivative jumps.
     """
 
     n_threads: int = 1
@@ -83,6 +83,8 @@ class _Session:
             self.fit, self.fit, self.fit, self.steps, self.predict, self.gradients, self.keep, self.change, self.function,
         ]  # fmt: skip
         for _ in range(self.rng.integers(3, 10)):
+            if self.setting.to_rounding:
+                self.start_anew()
             call = calls[self.rng.integers(len(calls))]
             try:
                 call()
@@ -103,10 +105,18 @@ class _Session:
         self.note(f"Trainer({self.loss!r}, {optimizer!r}, {options})")
         return Trainer(self.model, self.loss, optimizer, n_threads=self.setting.n_threads, **options)
 
+    def start_anew(self) -> None:
+        """Draw parameters, and make a new trainer of them."""
+        size = self.model.to_vector().size
+        self.model.set_vector(0.05 * self.rng.normal(size=size))
+        self.trainer = self.new_trainer()
+
     def data(self, sparse: bool = True, most_rows: int = 300) -> tuple[Any, Any, Any]:
         """Return inputs, targets and weights, of drawn kinds."""
         sizes = self.model.layer_sizes
         n = draw.count(self.rng, most_rows)
+        if self.setting.to_rounding:
+            n = min(n, 2 * self.trainer.batch_size)
         X, kind = draw.inputs(self.rng, n, sizes[0], sparse)
         y = draw.targets(self.rng, n, sizes[-1], self.loss)
         weight = draw.weights(self.rng, n)
@@ -117,7 +127,7 @@ class _Session:
     def fit(self) -> None:
         """Train for some epochs, watched or not."""
         X, y, weight = self.data()
-        epochs = int(self.rng.integers(1, 5))
+        epochs = int(self.rng.integers(1, 3 if self.setting.to_rounding else 5))
         validation = self.data(most_rows=40)[:2] if self.rng.random() < 0.2 else None
         stop = draw.watchers(self.rng)
         self.outcome.work *= epochs
