@@ -119,11 +119,11 @@ def test_names_tell_a_networks_activations_apart(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"activation": len}, TypeError, "activation: got <built-in function len>, .*fastnn.jit.activation"),
+        ({"activation": len}, TypeError, "activation: got <built-in function len> of type .*jit.activation"),
         ({"activation": [leaky]}, ValueError, "activation: got 1 of them, expected 2"),
-        ({"activation": [leaky, len]}, ValueError, "activation: got <built-in function len>, .*fastnn.jit.activation"),
-        ({"output_activation": len}, ValueError, "output_activation: got <built-in function len>, .*fastnn.jit.activation"),
-        ({"output_activation": [leaky]}, ValueError, "output_activation: got"),
+        ({"activation": [leaky, len]}, TypeError, "activation: got <built-in function len> of type .*jit.activation"),
+        ({"output_activation": len}, TypeError, "output_activation: got <built-in function len> of type .*jit.activation"),
+        ({"output_activation": [leaky]}, TypeError, "output_activation: got"),
     ],
     ids=str,
 )

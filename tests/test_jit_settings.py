@@ -7,7 +7,7 @@ import pytest
 from _helpers import data
 
 import fastnn
-from fastnn import MLP, SGD, Adam, DivergedError, Trainer, losses
+from fastnn import MLP, SGD, Adam, Trainer, losses
 from fastnn.schedules import Cosine
 
 pytest.importorskip("numba")
@@ -80,7 +80,7 @@ def test_a_schedule_makes_compiled_steps_raise():
     trainer.learning_rate = Cosine(0.1, 100)
     for _ in range(2):
         before = trainer.model.to_vector()
-        with pytest.raises(DivergedError, match="nothing was changed"):
+        with pytest.raises(TypeError, match="^trainer: got one with a schedule"):
             step(X, Y)
         np.testing.assert_array_equal(trainer.model.to_vector(), before)
         trainer.step(X, Y)  # leaves no rate behind
@@ -94,7 +94,7 @@ def test_labels_for_a_loss_that_takes_none_any_more():
     step(X, LABELS)
     trainer.loss = "mse"
     before = trainer.model.to_vector()
-    with pytest.raises(ValueError, match="y: got labels for a trainer whose loss takes none"):
+    with pytest.raises(ValueError, match="^y: got one number a row, expected n_out"):
         step(X, LABELS)
     np.testing.assert_array_equal(trainer.model.to_vector(), before)
     trainer.step(X, Y)  # it is free
