@@ -13,14 +13,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn import _random
-from fastnn._model import MLP
 from fastnn.losses import Loss
-from fastnn.sklearn import _fitted, _keeping, _parameters
+from fastnn.sklearn import _by_hand, _fitted, _keeping, _parameters
 from fastnn.sklearn._coefs import WithCoefs
 from fastnn.sklearn._data import Rows, check_mean, checked_inputs, native_rows, thread_count
-from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of, draw_weights, native_loss
-from fastnn.sklearn._overrides import check_class
+from fastnn.sklearn._definitions import activation_of, draw_weights, native_loss
+from fastnn.sklearn._overrides import check_overrides
 from fastnn.sklearn._stochastic import fit_stochastic
 from fastnn.sklearn._to_sklearn import to_sklearn
 
@@ -86,7 +84,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
     ) -> Any:
-        check_class(self)
+        check_overrides(self)
         hidden = _parameters.check(self, self._rules)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -98,6 +96,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         X, y = self._check_target(X, y, reset=first, incremental=incremental)
         if not first:
             self._check_outputs("y", y, self.n_outputs_)
+            _by_hand.check_trainable(self)
         sample_weight = self._weight(y, sample_weight)
         if self.solver == "lbfgs":
             check_mean("sample_weight", sample_weight)
@@ -141,44 +140,19 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         self.n_outputs_ = self._count_outputs(y)
         sizes = (X.shape[1], *hidden, self.n_outputs_)
         self.n_layers_ = len(sizes)
-        activations = self._hidden_activations(len(hidden))
-        self.network_ = self._new_network(sizes, activations, X.dtype, random_state)
+        self.network_ = _by_hand.new_network(self, sizes, X.dtype, random_state)
         self._forget_assigned()
+        activations = _by_hand.hidden_activations(self, len(hidden))
         drawn = draw_weights(sizes, activations or [activation_of(self.activation)], random_state)
         for (weights, bias), to_weights, to_bias in zip(drawn, self.network_.weights, self.network_.biases, strict=True):
             to_weights[...], to_bias[...] = weights, bias
         self._begin_account()
 
-    def _new_network(
-        self, sizes: tuple[int, ...], activations: list[Any], dtype: Any, random_state: np.random.RandomState
-    ) -> MLP:
-        """Return a network whose weights are zero."""
-        return MLP(
-            sizes,
-            activations,
-            OUTPUT_ACTIVATIONS[self.out_activation_],
-            dropout=list(self.dropout) if isinstance(self.dropout, np.ndarray) else self.dropout,
-            init="zeros",
-            dtype=dtype,
-            random_state=_random.generator(random_state),
-        )
-
     def _network_of_assigned(self) -> None:
-        """Make the network of an estimator whose attributes were set by hand, before any fit."""
-        coefs, intercepts = vars(self)["coefs_"], vars(self)["intercepts_"]
-        sizes = _fitted.sizes_of(coefs, intercepts)
-        self._adopt_classes()
-        self.out_activation_, self.n_outputs_, self.n_layers_ = self._output()[0], sizes[-1], len(sizes)
-        self._random_state = check_random_state(self.random_state)
-        dtype = np.float32 if np.result_type(*coefs, *intercepts) == np.float32 else np.float64
-        activations = self._hidden_activations(len(sizes) - 2)
-        network = self._new_network(sizes, activations, dtype, self._random_state)
-        self._forget_assigned()
-        self.network_ = network
-        self.coefs_, self.intercepts_ = coefs, intercepts
-        self._take_assigned()
-        self.n_features_in_ = sizes[0]
-        self._begin_account()
+        _by_hand.network_of_assigned(self)
+
+    def _follow_parameters(self) -> None:
+        _by_hand.follow(self)
 
     def _adopt_classes(self) -> None:
         """Let attributes that were set by hand say which classes there are."""
@@ -188,22 +162,20 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = self.t_ = 0
         self.__dict__.pop("_trainer", None)  # of another network
         if self.solver != "lbfgs":
-            self._begin_epochs()
+            self.__dict__.update(self._account_of_no_epochs())
 
-    def _begin_epochs(self) -> None:
-        """Set the attributes of an estimator that has seen no epoch."""
-        self.loss_curve_: list[float] = []
-        self.validation_loss_curve_: list[float] = []
-        self._no_improvement_count = 0
-        self._best_parameters = self.network_._network.storage.copy() if self.early_stopping else None
-        self.best_loss_ = None if self.early_stopping else np.inf
-        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-        self.best_validation_score_ = -np.inf if self.early_stopping else None
-
-    def _hidden_activations(self, n_hidden: int) -> list[Any]:
-        """Return each hidden layer's activation by fastnn's name."""
-        several = isinstance(self.activation, list | tuple | np.ndarray)
-        return [activation_of(a) for a in (self.activation if several else [self.activation] * n_hidden)]
+    def _account_of_no_epochs(self) -> dict[str, Any]:
+        """Return the attributes of an estimator that has seen no epoch."""
+        by_score = bool(self.early_stopping)
+        return {
+            "loss_curve_": [],
+            "validation_loss_curve_": [],
+            "_no_improvement_count": 0,
+            "_best_parameters": self.network_._network.storage.copy() if by_score else None,
+            "best_loss_": None if by_score else np.inf,
+            "validation_scores_": [] if by_score else None,
+            "best_validation_score_": -np.inf if by_score else None,
+        }
 
     def _can_resume(self, *, splits: bool) -> bool:
         """Return whether the last fit has left all that an exact continuation needs; `splits`: where rows are held out."""
@@ -267,6 +239,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
     # ---- The fitted network ----
 
     def _outputs(self, X: Any) -> NDArray[Any]:
+        check_overrides(self)
         self._take_assigned()
         check_is_fitted(self, "network_")
         X = checked_inputs(self, X)

@@ -56,6 +56,10 @@ class SharedArrays:
             self._remember(model)
         return model
 
+    def moved_to(self, model: MLP) -> None:
+        """Go on beside another network that has the same parameters; arrays that were the other one's own are beside it."""
+        self._remember(model)
+
     def _copy(self, model: MLP, changed: set[int]) -> None:
         """Copy arrays that users have changed to the network, and what else has changed there to the others."""
         seen = _views(model, np.frombuffer(self._network_seen, model.dtype))
@@ -149,6 +153,10 @@ class WithCoefs:
         """Make the network of an estimator whose attributes were set by hand, as scikit-learn's can be."""
         raise NotImplementedError
 
+    def _follow_parameters(self) -> None:
+        """Let the network have the parameters that describe it, where they are others than those that it was made of."""
+        raise NotImplementedError
+
     def _replace_network(self, network: MLP) -> None:
         """Go on with a network of other numbers of units; what is kept of the one before would not fit."""
         attributes = vars(self)
@@ -178,3 +186,5 @@ class WithCoefs:
                 self._replace_network(network)
         elif "network_" not in attributes and all(name in attributes for name in NAMES):
             self._network_of_assigned()
+        if "network_" in attributes:
+            self._follow_parameters()

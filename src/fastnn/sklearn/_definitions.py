@@ -147,9 +147,27 @@ class EstimatorTrainer(Trainer):
             native |= {"rate_in_velocity": True, "decay_1": self._momentum}
         return native
 
-    def follow(self, estimator: Any) -> None:
-        """Take over what an estimator may change from one call of `partial_fit` to the next; the optimizer is as it was."""
-        self.take(shuffle=bool(estimator.shuffle), l2=float(estimator.alpha))
+    def follow(self, estimator: Any, loss: Loss, n_threads: int | None) -> None:
+        """Take over what an estimator may change from one call of `partial_fit` to the next.
+
+        The optimizer stays, as in scikit-learn: that it is another solver's counts from the next fit on.
+        """
+        self.take(
+            loss=loss,
+            shuffle=bool(estimator.shuffle),
+            l2=float(estimator.alpha),
+            clip_norm=estimator.clip_norm,
+            clip_value=estimator.clip_value,
+            lazy_updates=bool(estimator.lazy_updates),
+            n_threads=n_threads,
+        )
+
+    def for_network(self, model: MLP) -> EstimatorTrainer:
+        """Return a trainer that goes on from this one's state with another network of the same sizes."""
+        state = self.__getstate__()
+        other = EstimatorTrainer.__new__(EstimatorTrainer)
+        other.__setstate__(state | {"attributes": state["attributes"] | {"model": model}})
+        return other
 
     def take(self, **settings: Any) -> None:
         """Assign the settings that are others than before: an assignment costs more than the comparison."""

@@ -12,7 +12,7 @@ from abc import ABCMeta
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin
 
 from fastnn.sklearn._originals import ORIGINALS
 
@@ -53,21 +53,23 @@ def described(methods: Iterable[str]) -> str:
     return f"{', '.join(methods)} of the program's own, which fastnn would not call"
 
 
-def check_class(estimator: Any) -> None:
-    """Raise NotImplementedError if a subclass of fastnn's estimators has methods that only scikit-learn's would call."""
+def check_overrides(estimator: Any) -> None:
+    """Raise NotImplementedError if an estimator or its class has methods that only scikit-learn's code would call."""
     kind: Any = type(estimator)
-    methods = _not_called(kind, "MLPClassifier" if is_classifier(estimator) else "MLPRegressor")
-    if methods:
+    by_class, callable_by_none = _not_called(kind)
+    if by_class or not callable_by_none.isdisjoint(vars(estimator)):
+        methods = sorted({*by_class, *(callable_by_none & vars(estimator).keys())})
         raise NotImplementedError(
-            f"{type(estimator).__name__}: got {described(methods)}; expected a subclass of scikit-learn's class, whose fit "
-            "does"
+            f"{kind.__name__}: got {described(methods)}; expected a subclass of scikit-learn's class, whose fit does"
         )
 
 
 @functools.lru_cache(maxsize=256)
-def _not_called(kind: type, name: str) -> tuple[str, ...]:
+def _not_called(kind: type) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return which methods that fastnn does not call a class defines, and which an object might."""
+    name = "MLPClassifier" if issubclass(kind, ClassifierMixin) else "MLPRegressor"
     ours = {method for cls in kind.__mro__ if cls.__module__.startswith("fastnn.") for method in vars(cls)}
-    return tuple(sorted(_defined_by(kind.__mro__, name) - ours))
+    return tuple(sorted(_defined_by(kind.__mro__, name) - ours)), frozenset(_KNOWN[name].keys() - ours)
 
 
 class SubclassesOfOriginals(ABCMeta):

@@ -72,7 +72,7 @@ def fit_stochastic(
 def _begin_account(estimator: Any) -> None:
     """Let the stopping rule in force begin, where the last fit had the other one, or no epochs."""
     if "loss_curve_" not in vars(estimator):
-        estimator._begin_epochs()
+        vars(estimator).update(estimator._account_of_no_epochs())
     if estimator.early_stopping and estimator.best_validation_score_ is None:
         estimator.best_loss_, estimator.best_validation_score_, estimator.validation_scores_ = None, -np.inf, []
         estimator._best_parameters = estimator.network_._network.storage.copy()
@@ -87,7 +87,7 @@ def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:
         kept: EstimatorTrainer = estimator._trainer
         if kept.random_state.bit_generator is not bits:
             kept.random_state = _random.generator(estimator._random_state)
-        kept.follow(estimator)
+        kept.follow(estimator, estimator._output()[1], thread_count(estimator.n_jobs))
         return kept
     estimator._learning_rate = float(estimator.learning_rate_init)
     rate = estimator.learning_rate if callable(estimator.learning_rate) else estimator._learning_rate

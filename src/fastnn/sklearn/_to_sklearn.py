@@ -13,6 +13,7 @@ from sklearn import config_context
 from sklearn.base import is_classifier
 
 from fastnn.losses import Loss
+from fastnn.sklearn._by_hand import hidden_activations
 from fastnn.sklearn._definitions import activation_of, regression_loss
 from fastnn.sklearn._originals import ORIGINALS, carried, fitted_attributes
 from fastnn.sklearn._parameters import LOSSES, layer_sizes
@@ -61,10 +62,7 @@ def _translated(estimator: Any, parameters: Mapping[str, Any]) -> dict[str, Any]
 
 def _activation(estimator: Any) -> Any:
     """Return the activation of all hidden layers by scikit-learn's name, or what there is instead."""
-    if hasattr(estimator, "network_"):  # the parameter may have been set since
-        used = list(estimator.network_.activations[:-1])
-    else:
-        used = estimator._hidden_activations(len(layer_sizes(estimator)))
+    used = hidden_activations(estimator, len(layer_sizes(estimator)))
     if not used:  # without hidden layers
         used = [activation_of(estimator.activation)] if isinstance(estimator.activation, str) else ["relu"]
     same = isinstance(used[0], str) and all(one == used[0] for one in used)

@@ -1,0 +1,105 @@
+"""Attributes and parameters that were set by hand: an estimator's network has them, or an error says why not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from fastnn import _random
+from fastnn._model import MLP
+from fastnn.sklearn import _parameters
+from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of
+from fastnn.sklearn._fitted import sizes_of
+
+
+def new_network(estimator: Any, sizes: tuple[int, ...], dtype: Any, random_state: np.random.RandomState) -> MLP:
+    """Return the network that an estimator's parameters and `out_activation_` describe; its weights are zero."""
+    estimator._network_made_of = _made_of(estimator)
+    return MLP(
+        sizes,
+        hidden_activations(estimator, len(sizes) - 2),
+        OUTPUT_ACTIVATIONS[estimator.out_activation_],
+        dropout=list(estimator.dropout) if isinstance(estimator.dropout, np.ndarray) else estimator.dropout,
+        init="zeros",
+        dtype=dtype,
+        random_state=_random.generator(random_state),
+    )
+
+
+def hidden_activations(estimator: Any, n_hidden: int) -> list[Any]:
+    """Return each hidden layer's activation by fastnn's name."""
+    given = estimator.activation
+    several = isinstance(given, list | tuple | np.ndarray)
+    return [activation_of(a) for a in (given if several else [given] * n_hidden)]
+
+
+def _made_of(estimator: Any) -> tuple[Any, ...]:
+    """Return what describes a network beside its sizes, in values that stay as they are."""
+    given = (estimator.activation, estimator.out_activation_, estimator.dropout)
+    return tuple(tuple(value) if isinstance(value, list | np.ndarray) else value for value in given)
+
+
+def follow(estimator: Any) -> None:
+    """Let the network and its trainer have `activation`, `dropout` and `out_activation_` if others were set after the fit.
+
+    Raises
+    ------
+    ValueError
+        If a parameter breaks its rule, or there is no such output activation.
+    """
+    if estimator._network_made_of == _made_of(estimator):
+        return
+    before: MLP = estimator.network_
+    _parameters.check(estimator, estimator._rules)
+    _check_output_activation(estimator.out_activation_)
+    network = new_network(estimator, before.layer_sizes, before.dtype, estimator._random_state)
+    network._network.storage[...] = before._network.storage
+    estimator.network_ = network
+    if "_shared_arrays" in vars(estimator):
+        estimator._shared_arrays.moved_to(network)
+    if "_trainer" in vars(estimator):
+        estimator._trainer = estimator._trainer.for_network(network)
+
+
+def _check_output_activation(given: Any) -> None:
+    if given not in OUTPUT_ACTIVATIONS:
+        raise ValueError(f"out_activation_: got {given!r}, expected one of {', '.join(OUTPUT_ACTIVATIONS)}")
+
+
+def check_trainable(estimator: Any) -> None:
+    """Raise ValueError if the network's output activation is not the one that the loss is for.
+
+    So it is if it was set by hand, or if `loss` was, after a fit.
+    """
+    expected, _ = estimator._output()
+    if estimator.out_activation_ != expected:
+        raise ValueError(
+            f"out_activation_: got {estimator.out_activation_!r}, expected {expected!r}, which goes with the loss; a fit "
+            "without warm_start begins with it"
+        )
+
+
+def network_of_assigned(estimator: Any) -> None:
+    """Make the network of an estimator whose attributes were set by hand, before any fit."""
+    attributes = vars(estimator)
+    coefs, intercepts = attributes["coefs_"], attributes["intercepts_"]
+    sizes = sizes_of(coefs, intercepts)
+    estimator._adopt_classes()
+    attributes.setdefault("out_activation_", estimator._output()[0])
+    _check_output_activation(estimator.out_activation_)
+    for name, size in (("n_features_in_", sizes[0]), ("n_outputs_", sizes[-1]), ("n_layers_", len(sizes))):
+        if attributes.setdefault(name, size) != size:
+            raise ValueError(f"{name}: got {attributes[name]!r}, expected {size}, as coefs_ has it")
+    estimator._random_state = check_random_state(estimator.random_state)
+    dtype = np.float32 if np.result_type(*coefs, *intercepts) == np.float32 else np.float64
+    network = new_network(estimator, sizes, dtype, estimator._random_state)
+    estimator._forget_assigned()
+    estimator.network_ = network
+    estimator.coefs_, estimator.intercepts_ = coefs, intercepts
+    estimator._take_assigned()
+    account = {"n_iter_": 0, "t_": 0}
+    if estimator.solver != "lbfgs":
+        account |= estimator._account_of_no_epochs()
+    attributes.update({name: value for name, value in account.items() if name not in attributes})
