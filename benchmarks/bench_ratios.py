@@ -14,7 +14,6 @@ from recipe.jobs import FIRST, JOBS, LAST
 from recipe.jobs import check as check_step
 from shapes import CASES
 
-from fastnn._backend import core as _core
 from fastnn._bench.clock import Work, race
 from fastnn._bench.peers import PREDICTORS, TRAINERS, Trainer
 from fastnn._bench.works import (
@@ -27,6 +26,7 @@ from fastnn._bench.works import (
     rows_of,
     trained_by_oracle,
 )
+from fastnn._engine import core as _core
 
 _FLOAT32 = np.dtype(np.float32)
 _LEVEL = _core.current_level()[0]

@@ -2,7 +2,7 @@
 
 #include "calls.h"
 #include "stepper.h"
-#include "table.h"
+#include "isa_kernels.h"
 
 namespace fastnn {
 namespace {

@@ -1,6 +1,6 @@
 // What no instruction set changes: the levels of this build, the names, and how parameters are laid out.
 #include "registry.h"
-#include "table.h"
+#include "isa_kernels.h"
 #include "threads.h"
 
 namespace fastnn {

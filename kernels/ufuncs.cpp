@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "half.h"
-#include "table.h"
+#include "isa_kernels.h"
 #include "threads.h"
 
 namespace fastnn {

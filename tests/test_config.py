@@ -10,7 +10,7 @@ import pytest
 from _helpers import run_script
 
 import fastnn
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 
 @pytest.fixture

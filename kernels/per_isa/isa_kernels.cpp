@@ -2,8 +2,8 @@
 // namespaces, lest the linker merge functions of different levels into one.
 #include "functions.h"
 #include "linear.h"
-#include "peak.h"
-#include "table.h"
+#include "peak_flops.h"
+#include "isa_kernels.h"
 #include "trainer.h"
 
 namespace {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "rows.h"
+#include "input_rows.h"
 
 namespace {
 

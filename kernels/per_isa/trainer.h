@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "deferred.h"
+#include "lazy_updates.h"
 #include "evaluate.h"
-#include "pace.h"
-#include "tiny.h"
+#include "thread_tuner.h"
+#include "tiny_network.h"
 #include "updates.h"
 
 namespace {

@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, int64_t, intptr_t, uintptr_t
 from libc.string cimport memcpy, memset
 from libcpp.vector cimport vector
 
-from fastnn._kernels cimport *
+from _kernels cimport *
 
 import os
 from math import prod

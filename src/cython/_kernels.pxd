@@ -1,4 +1,4 @@
-"""What kernels/ declares: kernels/api.h, table.h and threads.h, in Cython's words."""
+"""What kernels/ declares: kernels/api.h, isa_kernels.h and threads.h, in Cython's words."""
 from libc.stdint cimport int32_t, int64_t, intptr_t
 
 cdef extern from "kernels/cpu_count.h" namespace "fastnn" nogil:
@@ -24,7 +24,7 @@ cdef extern from "kernels/ufuncs.h" namespace "fastnn" nogil:
     void float32_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
     void float64_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
 
-cdef extern from "kernels/table.h" namespace "fastnn" nogil:
+cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     cdef enum class Type(int32_t):
         float32, float64, int8, uint8, int16, uint16, int32, uint32, int64, uint64, boolean
 

@@ -9,16 +9,24 @@ from typing import Any, Never
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import _arguments, _arrays, _columns, _custom, _files, _random, _state
-from fastnn._arguments import Activation
-from fastnn._backend import core as _core
+from fastnn import _custom, _state
+from fastnn._checks import columns as _columns
+from fastnn._checks import layers as _layers
+from fastnn._checks import seeds as _seeds
+from fastnn._checks.layers import Activation
+from fastnn._checks.options import explained, refusal, without_unknown
+from fastnn._checks.scalars import thread_count
 from fastnn._custom import CustomActivation
+from fastnn._engine import arrays as _arrays
+from fastnn._engine import core as _core
+from fastnn._engine import training_data as _training_data
+from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
-from fastnn._options import explained, refusal, without_unknown
 from fastnn._progress import ProgressBar
+from fastnn._storage import models as _saved_models
+from fastnn._storage.write_file import FilePath
 from fastnn._views import Views
-from fastnn._write_file import FilePath
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Optimizer
@@ -114,13 +122,13 @@ class MLP:
         dtype: DTypeLike = np.float32,
         random_state: Any = None,
     ) -> None:
-        sizes = _arguments.sizes_of_layers(layer_sizes)
+        sizes = _layers.sizes_of_layers(layer_sizes)
         n_hidden = len(sizes) - 2
-        activations = _arguments.layer_activations(activation, output_activation, n_hidden)
-        rates = _arguments.dropout_rates(dropout, n_hidden)
+        activations = _layers.layer_activations(activation, output_activation, n_hidden, _core.ACTIVATIONS)
+        rates = _layers.dropout_rates(dropout, n_hidden)
         check_init(init)
-        float_type = _arguments.float_dtype(dtype)
-        self._rng = _random.generator(random_state)
+        float_type = _layers.float_dtype(dtype)
+        self._rng = _seeds.generator(random_state)
         try:
             self._network = _core.Network(sizes, activations, (*rates, 0.0), float_type)
             for view, drawn in zip(self._network.weights, initialize(sizes, activations, init, self._rng), strict=True):
@@ -282,7 +290,7 @@ class MLP:
         if type(X) is np.ndarray and out is None and n_threads is None and _core.readable(X):
             return self._network.predict(X)
         self._check_columns("X", X)
-        threads = _arrays.thread_count(n_threads)
+        threads = thread_count(n_threads)
         inputs = (
             _arrays.rows("X", X, self.layer_sizes[0], self.dtype) if _arrays.is_sparse(X) else _arrays.real_array("X", X)
         )
@@ -352,11 +360,11 @@ class MLP:
 
     def _loss_arguments(
         self, X: Any, y: Any, loss: str | Loss, sample_weight: Any
-    ) -> tuple[_arguments.NativeLoss, _arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
+    ) -> tuple[NativeLoss, _arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
         loss = resolve_loss(loss)
-        native = _arguments.native_loss(loss, self.activations[-1])
+        native = native_loss(loss, self.activations[-1])
         self._check_columns("X", X)
-        return native, *_arrays.training_data(X, y, sample_weight, self.layer_sizes, loss, self.dtype)
+        return native, *_training_data.training_data(X, y, sample_weight, self.layer_sizes, loss, self.dtype)
 
     # ---- Training and keeping ----
 
@@ -481,7 +489,7 @@ class MLP:
         OSError
             If the file can't be written. An older one is as it was.
         """
-        _files.write(path, "model", {"model": self._config()}, self._arrays())
+        _saved_models.write(path, "model", {"model": self._config()}, self._arrays())
 
     @classmethod
     @explained
@@ -506,7 +514,7 @@ class MLP:
             If it can't be read, or does not fit into memory.
         """
         custom = _custom.check_given("custom_activations", custom_activations, CustomActivation)
-        with _files.read(path, ("model", "trainer")) as (config, arrays):
+        with _saved_models.read(path, ("model", "trainer")) as (config, arrays):
             return cls._from(config["model"], arrays, custom)
 
     def _config(self) -> dict[str, Any]:
@@ -516,11 +524,11 @@ class MLP:
             "dropout": self.dropout,
             "dtype": self.dtype.name,
             "feature_names": self._feature_names,
-            "rng": _random.state_of(self._rng),
+            "rng": _seeds.state_of(self._rng),
         }
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        return _files.named(self._network.weights, self._network.biases)
+        return _saved_models.named(self._network.weights, self._network.biases)
 
     @classmethod
     def _from(cls, config: dict[str, Any], arrays: dict[str, NDArray[Any]], custom: Sequence[CustomActivation] = ()) -> MLP:
@@ -532,9 +540,9 @@ class MLP:
         options = {name: config[name] for name in ("dropout", "dtype")}
         model = cls.__new__(cls)
         MLP.__init__(model, sizes, hidden, output, init="zeros", random_state=0, **options)
-        model._rng = _random.from_state(config["rng"])
+        model._rng = _seeds.from_state(config["rng"])
         model.feature_names = config.get("feature_names")  # which files of older versions lack
-        _files.fill(arrays, model._network.weights, model._network.biases)
+        _saved_models.fill(arrays, model._network.weights, model._network.biases)
         return model
 
     def __getstate__(self) -> dict[str, Any]:

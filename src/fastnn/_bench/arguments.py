@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastnn._bench.peers import available
-from fastnn._cli._bench_results import Earlier, load
+from fastnn._bench.results import Earlier, load
 
 _THREADS = 1024
 

@@ -13,18 +13,20 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from fastnn._backend import core as _core
+from fastnn._bench import arguments as _bench_arguments
+from fastnn._bench import jobs as _bench_jobs
 from fastnn._bench import machine
-from fastnn._cli import _bench_arguments, _bench_jobs, _bench_plot
-from fastnn._cli._bench_arguments import PEERS, absent
-from fastnn._cli._bench_compare import compare, require_common
-from fastnn._cli._bench_jobs import KINDS, Job, jobs_of, measure
-from fastnn._cli._bench_results import Earlier, Row, save
-from fastnn._cli._bench_table import Table, counted, digits, paragraph
-from fastnn._cli._bench_threads import can_change, thread_counts
+from fastnn._bench import plot as _bench_plot
+from fastnn._bench.arguments import PEERS, absent
+from fastnn._bench.compare import compare, require_common
+from fastnn._bench.jobs import KINDS, Job, jobs_of, measure
+from fastnn._bench.results import Earlier, Row, save
+from fastnn._bench.table import Table, counted, digits, paragraph
+from fastnn._bench.threads import can_change, thread_counts
 from fastnn._cli._output_files import output_file, plot_file
 from fastnn._cli._report import Report
 from fastnn._config import get_num_threads, set_num_threads
+from fastnn._engine import core as _core
 from fastnn._version import __version__
 
 _LONGER = 5  # times as long is measured what looks slower than in another file

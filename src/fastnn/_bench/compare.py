@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastnn._cli._bench_results import Earlier, Key, Row
-from fastnn._cli._bench_table import counted, geometric_mean
+from fastnn._bench.results import Earlier, Key, Row
+from fastnn._bench.table import counted, geometric_mean
 from fastnn._cli._report import Report
 
 _TOLERANCE = 1.1

@@ -16,10 +16,10 @@ from fastnn._bench import shapes
 from fastnn._bench.clock import Timing, race, rest_of
 from fastnn._bench.machine import Ceiling, copies, multiply_adds
 from fastnn._bench.peers import PREDICTORS, TRAINERS
+from fastnn._bench.results import OURS, Key, Row, Summary
 from fastnn._bench.shapes import CASES, ELEMENTS, LAYER_SIZES, PREDICT_ROWS, Case
+from fastnn._bench.table import Kind
 from fastnn._bench.works import PredictionWork, TrainingWork, assert_close, check, check_prediction, data, rows_of
-from fastnn._cli._bench_results import OURS, Key, Row, Summary
-from fastnn._cli._bench_table import Kind
 
 Work = Callable[[], object]
 Entry = tuple[Work, int] | str  # with the steps or predictions of a call; or the word why it can't be done

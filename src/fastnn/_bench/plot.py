@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastnn._cli._bench_results import OURS, Row
-from fastnn._cli._bench_table import Kind, counted
+from fastnn._bench.results import OURS, Row
+from fastnn._bench.table import Kind, counted
 from fastnn._cli._output_files import save_figure
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fastnn._write_file import write_file
+from fastnn._storage.write_file import write_file
 
 FORMAT = 1
 OURS = "fastnn"

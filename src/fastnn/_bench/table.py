@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fastnn._cli._bench_results import Row
+from fastnn._bench.results import Row
 from fastnn._cli._report import Report
 
 _WIDTH = 96  # beside the report's indent

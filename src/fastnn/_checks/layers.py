@@ -4,50 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn import _custom, _spellings
-from fastnn._backend import core as _core
+from fastnn import _custom
+from fastnn._checks import spellings as _spellings
+from fastnn._checks.scalars import integer, real, shown
 from fastnn._custom import CustomActivation, check_names
-from fastnn._scalars import integer, real, shown
-from fastnn.losses import LOSSES, CustomLoss, Loss
-from fastnn.losses import resolve as resolve_loss
 
 Activation: TypeAlias = str | CustomActivation
 
 OUTPUT_ONLY = ("softmax", "exp")
 _OR_CUSTOM = ", or what fastnn.jit.activation makes of a function and its derivative"
 _MOST_ELEMENTS = 2**43
-
-
-class NativeLoss(NamedTuple):
-    """A loss in the terms of the native loop."""
-
-    name: str
-    parameter: float
-    from_logits: bool
-    per_row: bool  # the mean is over rows, not over elements
-    factor: float = 1.0  # of loss and gradient
-    value_factor: float = 1.0  # of the loss alone
-    custom: CustomLoss | None = None
-    signed_mean: bool = False  # weights are divided by their sum, which may be below 0; else by that of their magnitudes
-
-
-def native_loss(loss: str | Loss, output_activation: Any) -> NativeLoss:
-    """Return the loss for a model with that output activation; ValueError if they don't go together."""
-    resolved = resolve_loss(loss)
-    if resolved.links and output_activation not in resolved.links:
-        expected = " or ".join(repr(link) for link in resolved.links)
-        pair = next((name for name, other in LOSSES.items() if output_activation in other.links), "mse")
-        raise ValueError(
-            f"loss: got {resolved.name!r} for a model with output_activation={output_activation!r}, expected {expected}; "
-            f"{output_activation!r} goes with loss {pair!r}"
-        )
-    custom = resolved if isinstance(resolved, CustomLoss) else None
-    return NativeLoss(resolved.name, resolved.parameter, bool(resolved.links), resolved.per_row, custom=custom)
 
 
 def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
@@ -68,11 +39,11 @@ def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def layer_activations(
-    activation: Activation | Sequence[Activation], output_activation: Activation, n_hidden: int
+    activation: Activation | Sequence[Activation], output_activation: Activation, n_hidden: int, names: Sequence[str]
 ) -> tuple[Activation, ...]:
-    """Return one a layer, the output layer's last."""
-    hidden = _hidden_activations(activation, n_hidden)
-    activations = (*hidden, _activation("output_activation", output_activation, _core.ACTIVATIONS))
+    """Return one activation per layer, the output layer's last; `names` are those of all built-in activations."""
+    hidden = _hidden_activations(activation, n_hidden, [name for name in names if name not in OUTPUT_ONLY])
+    activations = (*hidden, _activation("output_activation", output_activation, names))
     check_names(activations)
     return activations
 
@@ -87,7 +58,7 @@ def _activation(argument: str, given: Activation, allowed: Sequence[str]) -> Act
         return given
     expected = f"expected one of {', '.join(allowed)}{_OR_CUSTOM}"
     if isinstance(given, str):
-        output_only = f"; {given} is for the output layer alone" if given in _core.ACTIVATIONS else ""
+        output_only = f"; {given} is for the output layer alone" if given in OUTPUT_ONLY else ""
         meant = output_only or _spellings.named_here(given, allowed, _spellings.ACTIVATIONS)
         raise ValueError(f"{argument}: got {given!r}, {expected}{meant}")
     kind = type(given).__name__
@@ -95,8 +66,9 @@ def _activation(argument: str, given: Activation, allowed: Sequence[str]) -> Act
     raise TypeError(f"{argument}: got {shown(given)} of type {kind}, {expected}{meant}")
 
 
-def _hidden_activations(activation: Activation | Sequence[Activation], n_hidden: int) -> tuple[Activation, ...]:
-    allowed = [name for name in _core.ACTIVATIONS if name not in OUTPUT_ONLY]
+def _hidden_activations(
+    activation: Activation | Sequence[Activation], n_hidden: int, allowed: Sequence[str]
+) -> tuple[Activation, ...]:
     given: tuple[Activation, ...]
     if isinstance(activation, Sequence) and not isinstance(activation, str | CustomActivation):
         given, count = tuple(activation), 1

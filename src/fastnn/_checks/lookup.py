@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar, cast
 
-from fastnn._scalars import shown
-from fastnn._spellings import named_here
+from fastnn._checks.scalars import shown
+from fastnn._checks.spellings import named_here
 
 _T = TypeVar("_T")
 

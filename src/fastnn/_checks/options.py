@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from fastnn import _spellings
+from fastnn._checks import spellings as _spellings
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

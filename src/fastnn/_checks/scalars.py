@@ -108,3 +108,10 @@ def _interval(low: float, high: float, exclude_low: bool, exclude_high: bool) ->
     if math.isfinite(high):
         ends.append(f"{'<' if exclude_high else '<='} {high:g}")
     return " " + " and ".join(ends) if ends else ""
+
+
+def thread_count(value: Any) -> int | None:
+    """Return a number of threads, None to let the work decide."""
+    if value is None:
+        return None
+    return min(integer("n_threads", value, low=1, way="; None leaves the number to fastnn"), 1024)

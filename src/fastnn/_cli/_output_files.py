@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastnn._write_file import write_file
+from fastnn._storage.write_file import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["core", "missing", "portable"]
+__all__ = ["core", "fallback", "missing"]
 
 _COMPILED = "fastnn._core"
 
@@ -22,7 +22,7 @@ def _chosen() -> tuple[Any, bool]:
                 raise
     if wanted not in ("", "portable"):
         raise ImportError(f"FASTNN_ISA={wanted!r} can't be used: this installation has no compiled extension, only portable")
-    return importlib.import_module("fastnn._portable"), wanted == ""
+    return importlib.import_module("fastnn._engine.portable"), wanted == ""
 
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 else:
     core, missing = _chosen()
 
-# What the portable implementation is made of, None if it is not in use.
-portable: str | None = None
+# The name of the fallback in use, None where the compiled kernels are.
+fallback: str | None = None
 if core.current_level()[0] == "portable":
-    portable = "plain Numba" if core.COMPILED else "plain NumPy"  # type: ignore[attr-defined]
+    fallback = "plain Numba" if core.COMPILED else "plain NumPy"  # type: ignore[attr-defined]

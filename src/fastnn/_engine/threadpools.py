@@ -12,7 +12,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn._version import __version__
 
 _NAME = "threadpoolctl"

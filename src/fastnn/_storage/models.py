@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._custom import MissingFunction
-from fastnn._write_file import FilePath, file_name, write_file
+from fastnn._storage.write_file import FilePath, file_name, write_file
 
 # json is imported where it is used: it takes as long as a quarter of fastnn.
 _VERSION = 1
@@ -41,7 +41,7 @@ def write(path: FilePath, kind: str, config: dict[str, Any], arrays: dict[str, N
     """Write arrays, and what else there is as metadata."""
     import json
 
-    from fastnn._safetensors import dump
+    from fastnn._storage.safetensors import dump
 
     text = json.dumps({"version": _VERSION, "kind": kind, **config}, default=lambda value: value.tolist())
     write_file(path, dump(arrays, {"fastnn": text}))
@@ -67,7 +67,7 @@ def _contents(name: str, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[s
     """Return config and arrays; ValueError with the path if the file is none of fastnn's, or of another kind."""
     import json
 
-    from fastnn._safetensors import parse
+    from fastnn._storage.safetensors import parse
 
     with open(name, "rb") as file:
         try:

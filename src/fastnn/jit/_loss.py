@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _custom
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.jit._check import check_gradient
 from fastnn.jit._compile import loss_block, python_function
 from fastnn.jit._function import JitFunction, bounds

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn._arrays import numbers_of
+from fastnn._engine.arrays import numbers_of
 from fastnn.reference._arrays import Array
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn._arrays import thread_count
-from fastnn._backend import core as _core
+from fastnn._checks.scalars import thread_count
+from fastnn._engine import core as _core
 from fastnn.ops._arrays import check_out, deliver, fits_kernels, float_types, real_array
 from fastnn.ops._dispatch import array_function, dispatched, overriding
 from fastnn.reference._arrays import Array

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.ops._arrays import real_array
 from fastnn.ops._dispatch import array_function
 from fastnn.reference import losses as oracle

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn._arrays import numbers_of
-from fastnn._backend import core as _core
-from fastnn._native import native_optimizer
-from fastnn._scalars import real
+from fastnn._checks.scalars import real
+from fastnn._engine import core as _core
+from fastnn._engine.arrays import numbers_of
+from fastnn._engine.optimizers import native_optimizer
 from fastnn.ops._arrays import fits_kernels
 from fastnn.ops._dispatch import array_list_function
 from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp

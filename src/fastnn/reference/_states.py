@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn._scalars import integer
+from fastnn._checks.scalars import integer
 from fastnn.reference._arrays import Array
 
 Arrays: TypeAlias = Sequence[Array]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn._scalars import integer
+from fastnn._checks.scalars import integer
 from fastnn.reference._arrays import Array, float_type
 from fastnn.reference.activations import ACTIVATIONS, Activation, named
 

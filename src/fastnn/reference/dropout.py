@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn._scalars import integer, real
+from fastnn._checks.scalars import integer, real
 from fastnn.reference._arrays import Array
 
 __all__ = ["dropout_mask"]

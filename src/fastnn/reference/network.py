@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn._checks.scalars import real
 from fastnn._custom import CustomActivation
-from fastnn._scalars import real
 from fastnn.losses import Loss, resolve
 from fastnn.reference._arrays import Array, as_float
 from fastnn.reference.activations import Activation, named

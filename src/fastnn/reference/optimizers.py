@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn._scalars import real
+from fastnn._checks.scalars import real
 from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
 from fastnn.reference._states import (
     Arrays,

@@ -6,10 +6,17 @@ The reasons of what is done stand with the kernels; here stands what is done, in
 
 from __future__ import annotations
 
-from fastnn._portable._activations import ACTIVATIONS
-from fastnn._portable._compile import COMPILED
-from fastnn._portable._elementwise import activate, activation_slope, aligned_zeros, first_not_finite, times_slope, update
-from fastnn._portable._functions import (
+from fastnn._engine.portable._activations import ACTIVATIONS
+from fastnn._engine.portable._compile import COMPILED
+from fastnn._engine.portable._elementwise import (
+    activate,
+    activation_slope,
+    aligned_zeros,
+    first_not_finite,
+    times_slope,
+    update,
+)
+from fastnn._engine.portable._functions import (
     FUNCTIONS,
     PREDICTION_LOSSES,
     c_functions,
@@ -24,8 +31,8 @@ from fastnn._portable._functions import (
     quick_prediction_loss,
     softmax,
 )
-from fastnn._portable._losses import LOSSES
-from fastnn._portable._machine import (
+from fastnn._engine.portable._losses import LOSSES
+from fastnn._engine.portable._machine import (
     built_levels,
     copy_vectors,
     current_level,
@@ -35,11 +42,11 @@ from fastnn._portable._machine import (
     set_max_threads_,
     threads_decided,
 )
-from fastnn._portable._network import Network
-from fastnn._portable._optimizers import OPTIMIZERS
-from fastnn._portable._rows import SparseRows, readable
-from fastnn._portable._run import Run
-from fastnn._portable._stepper import Stepper
+from fastnn._engine.portable._network import Network
+from fastnn._engine.portable._optimizers import OPTIMIZERS
+from fastnn._engine.portable._rows import SparseRows, readable
+from fastnn._engine.portable._run import Run
+from fastnn._engine.portable._stepper import Stepper
 
 __all__ = [
     "ACTIVATIONS",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._portable._compile import put, shared
+from fastnn._engine.portable._compile import put, shared
 
 ACTIVATIONS = (
     "identity",

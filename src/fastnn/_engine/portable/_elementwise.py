@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import reference
-from fastnn._portable import _optimizers
-from fastnn._portable._rows import Array
+from fastnn._engine.portable import _optimizers
+from fastnn._engine.portable._rows import Array
 
 _ALIGNMENT = 64  # bytes
 

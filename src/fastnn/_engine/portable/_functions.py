@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
-from fastnn._portable._rows import Array
+from fastnn._engine.portable._rows import Array
 
 FUNCTIONS = (
     *("tanh", "tanh_grad", "sigmoid", "sigmoid_grad", "relu", "relu_grad", "leaky_relu", "leaky_relu_grad"),

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn._portable._activations import maxima_of_rows, softmax, sums_of_rows
-from fastnn._portable._compile import put, shared
+from fastnn._engine.portable._activations import maxima_of_rows, softmax, sums_of_rows
+from fastnn._engine.portable._compile import put, shared
 
 LOSSES = ("mse", "mae", "huber", "quantile", "poisson", "binary_cross_entropy", "cross_entropy")
 MSE, MAE, HUBER, QUANTILE, POISSON, BINARY_CROSS_ENTROPY, CROSS_ENTROPY = range(len(LOSSES))

@@ -7,8 +7,8 @@ import os
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn._portable._elementwise import _check_alike
-from fastnn._portable._rows import Array
+from fastnn._engine.portable._elementwise import _check_alike
+from fastnn._engine.portable._rows import Array
 
 _MOST_THREADS = 1024
 _CHAINS = 4096  # elements that a multiplication and an addition take in one call

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn._portable._activations import ACTIVATIONS, CUSTOM
-from fastnn._portable._elementwise import aligned_zeros
-from fastnn._portable._losses import divisor, loss_of
-from fastnn._portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
-from fastnn._portable._step import (
+from fastnn._engine.portable._activations import ACTIVATIONS, CUSTOM
+from fastnn._engine.portable._elementwise import aligned_zeros
+from fastnn._engine.portable._losses import divisor, loss_of
+from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
+from fastnn._engine.portable._step import (
     Buffers,
     Layers,
     backward,

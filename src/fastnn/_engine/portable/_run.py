@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._engine.portable._dropout import layer_keys
+from fastnn._engine.portable._elementwise import first_not_finite
+from fastnn._engine.portable._losses import divisor, loss_of
+from fastnn._engine.portable._network import Network, weights_of_rows
+from fastnn._engine.portable._optimizers import MOMENTS, optimizer_of
+from fastnn._engine.portable._rows import Array, Chosen, SparseRows, check_rows, read_x, read_y, standing_in
+from fastnn._engine.portable._training import EPOCH, ROW, UPDATES, Account, Piece, Training, train, train_with
 from fastnn._errors import WEIGHTLESS
-from fastnn._portable._dropout import layer_keys
-from fastnn._portable._elementwise import first_not_finite
-from fastnn._portable._losses import divisor, loss_of
-from fastnn._portable._network import Network, weights_of_rows
-from fastnn._portable._optimizers import MOMENTS, optimizer_of
-from fastnn._portable._rows import Array, Chosen, SparseRows, check_rows, read_x, read_y, standing_in
-from fastnn._portable._training import EPOCH, ROW, UPDATES, Account, Piece, Training, train, train_with
 
 # Of a piece, between two looks at the clock: operations, and what a batch costs whatever its size. They take 10 ms or so.
 _WORK = 100_000_000

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._portable._activations import times_slope, value_and_slope
-from fastnn._portable._compile import put, shared
-from fastnn._portable._dropout import drop
-from fastnn._portable._losses import LEAST_WEIGHT, Loss, gradients, values
+from fastnn._engine.portable._activations import times_slope, value_and_slope
+from fastnn._engine.portable._compile import put, shared
+from fastnn._engine.portable._dropout import drop
+from fastnn._engine.portable._losses import LEAST_WEIGHT, Loss, gradients, values
 
 
 class Layers(NamedTuple):

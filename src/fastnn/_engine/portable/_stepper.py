@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._portable._network import Network
-from fastnn._portable._rows import Array, SparseRows
-from fastnn._portable._run import Run
+from fastnn._engine.portable._network import Network
+from fastnn._engine.portable._rows import Array, SparseRows
+from fastnn._engine.portable._run import Run
 
 
 class Stepper:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._portable._compile import compiled, put, shared
-from fastnn._portable._losses import Loss, divisor
-from fastnn._portable._optimizers import Optimizer, add_penalty, clip, coefficients, update
-from fastnn._portable._step import Buffers, Layers, backward, find_loss, forward, forward_with, weights_of
+from fastnn._engine.portable._compile import compiled, put, shared
+from fastnn._engine.portable._losses import Loss, divisor
+from fastnn._engine.portable._optimizers import Optimizer, add_penalty, clip, coefficients, update
+from fastnn._engine.portable._step import Buffers, Layers, backward, find_loss, forward, forward_with, weights_of
 
 
 class Account(NamedTuple):
