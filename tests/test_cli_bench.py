@@ -30,8 +30,8 @@ from fastnn._bench.jobs import Extent
 from fastnn._bench.peers import CONTESTANTS, PREDICTORS, TRAINERS
 from fastnn._bench.results import OURS, Row, Summary
 from fastnn._bench.shapes import Case
-from fastnn._cli._report import Report
 from fastnn._engine import core as _core
+from fastnn._output.report import Report
 
 pytest.importorskip("threadpoolctl")
 

@@ -13,20 +13,20 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from fastnn._bench import arguments as _bench_arguments
-from fastnn._bench import jobs as _bench_jobs
+from fastnn._bench import arguments as _arguments
+from fastnn._bench import jobs as _jobs
 from fastnn._bench import machine
-from fastnn._bench import plot as _bench_plot
+from fastnn._bench import plot as _plot
 from fastnn._bench.arguments import PEERS, absent
 from fastnn._bench.compare import compare, require_common
 from fastnn._bench.jobs import KINDS, Job, jobs_of, measure
 from fastnn._bench.results import Earlier, Row, save
 from fastnn._bench.table import Table, counted, digits, paragraph
 from fastnn._bench.threads import can_change, thread_counts
-from fastnn._cli._output_files import output_file, plot_file
-from fastnn._cli._report import Report
 from fastnn._config import get_num_threads, set_num_threads
 from fastnn._engine import core as _core
+from fastnn._output.files import output_file, plot_file
+from fastnn._output.report import Report
 from fastnn._version import __version__
 
 _LONGER = 5  # times as long is measured what looks slower than in another file
@@ -38,25 +38,25 @@ def add_parser(commands: Any) -> None:
         "bench",
         help="time training steps and predictions, beside other libraries",
         description="Time training steps and predictions on this machine, beside the other libraries that are installed. "
-        "Every one must come to the oracle's result first; then they take turns. Takes a minute or two.",
+        "Every one must come to the reference's result first; then they take turns. Takes a minute or two.",
     )
     parser.add_argument(
         "--peers",
         metavar="LIST",
-        type=_bench_arguments.chosen_peers,
+        type=_arguments.chosen_peers,
         default="all",
         help=f"with commas between: {', '.join(PEERS)}; all (the default): those that are installed, but torch.compile; "
         "none: NumPy alone, which is always there",
     )
     parser.add_argument("--quick", action="store_true", help="fewer cases, shorter rounds: some seconds")
-    parser.add_argument("--threads", metavar="N", type=_bench_arguments.threads, help="(default: 1, and then all)")
+    parser.add_argument("--threads", metavar="N", type=_arguments.threads, help="(default: 1, and then all)")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="(default: float32)")
     parser.add_argument("--plot", metavar="FILE", type=plot_file, help="draw all times into a PNG, PDF or SVG file")
     parser.add_argument("--json", metavar="FILE", type=output_file, help="keep all that was measured")
     parser.add_argument(
         "--compare",
         metavar="FILE",
-        type=_bench_arguments.earlier_file,
+        type=_arguments.earlier_file,
         help="say what became slower since FILE was written by --json, and fail if something did",
     )
     parser.set_defaults(run=run)
@@ -64,7 +64,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, and write tables, picture and file; fail if something became slower than in another file."""
-    extent = _bench_jobs.QUICK if arguments.quick else _bench_jobs.FULL
+    extent = _jobs.QUICK if arguments.quick else _jobs.FULL
     counts = thread_counts(arguments.threads)
     dtype = np.dtype(arguments.dtype)
     jobs = {job.key: job for count in counts for job in jobs_of(extent, dtype, count)}
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         save(arguments.json, {**facts, "peak_gflops": _peak_gflops(facts["peak_gflops"], rows)}, rows)
         report.line(f"All that was measured is in {arguments.json}.")
     if arguments.plot is not None:
-        _bench_plot.draw(arguments.plot, f"fastnn {__version__}, {dtype}, {facts['cpu']}", rows, KINDS, list(columns))
+        _plot.draw(arguments.plot, f"fastnn {__version__}, {dtype}, {facts['cpu']}", rows, KINDS, list(columns))
         report.line(f"All times are drawn in {arguments.plot}.")
     if earlier is None:
         return 0
@@ -107,7 +107,7 @@ def _facts(dtype: np.dtype[Any]) -> dict[str, Any]:
 def _peak_gflops(before: float, rows: Sequence[Row]) -> float:
     """Return what a thread did at most, before the cases and beside them."""
     alone = [1 / row.anchor.minimum for row in rows]
-    arithmetic = [row for row in rows if row.kind != _bench_jobs.ELEMENTWISE.name]
+    arithmetic = [row for row in rows if row.kind != _jobs.ELEMENTWISE.name]
     together = [row.peak / row.threads / 1e9 for row in arithmetic if row.peak is not None]
     return max(before, *alone, *together)
 
@@ -126,7 +126,7 @@ def _introduce(report: Report, facts: dict[str, Any], peers: Sequence[str]) -> N
         *([f"Not installed: {', '.join(missing)}."] if missing else []),
         *([] if can_change() else ["One number of threads only: threadpoolctl, which changes NumPy's, is not installed."]),
         "",
-        "All come to the oracle's result first, then they take turns, and the best round counts: µs is fastnn's; under a "
+        "All come to the reference's result first, then they take turns, and the best round counts: µs is fastnn's; under a "
         "peer stands how many times as long it takes.",
         f"{'; '.join(legend)}.",
     ]

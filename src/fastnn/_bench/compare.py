@@ -12,7 +12,7 @@ from typing import Any
 
 from fastnn._bench.results import Earlier, Key, Row
 from fastnn._bench.table import counted, geometric_mean
-from fastnn._cli._report import Report
+from fastnn._output.report import Report
 
 _TOLERANCE = 1.1
 # Facts that must be the same for numbers to mean the same, and how they are called.

@@ -71,7 +71,7 @@ class Job:
     ceiling : callable
         Gives, as a context, the work whose operations or bytes a second are 100 %.
     enter : callable
-        From a contestant's name to what it calls, once its result is the oracle's.
+        From a contestant's name to what it calls, once its result is the reference's.
     """
 
     kind: Kind
@@ -104,7 +104,7 @@ def measure(job: Job, contestants: Sequence[str], seconds: float) -> Row:
     Raises
     ------
     ArithmeticError
-        If one doesn't come to the oracle's result.
+        If one doesn't come to the reference's result.
     """
     entered: dict[str, tuple[Work, int]] = {}
     left_out: dict[str, str] = {}
@@ -112,7 +112,9 @@ def measure(job: Job, contestants: Sequence[str], seconds: float) -> Row:
         try:
             entry = job.enter(name)
         except AssertionError as error:
-            raise ArithmeticError(f"{name} and the oracle came to different results: {job.kind.name} {job.name}") from error
+            raise ArithmeticError(
+                f"{name} and the reference came to different results: {job.kind.name} {job.name}"
+            ) from error
         if isinstance(entry, str):
             left_out[name] = entry
         else:

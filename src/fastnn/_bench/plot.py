@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn._bench.results import OURS, Row
 from fastnn._bench.table import Kind, counted
-from fastnn._cli._output_files import save_figure
+from fastnn._output.files import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fastnn._bench.results import Row
-from fastnn._cli._report import Report
+from fastnn._output.report import Report
 
 _WIDTH = 96  # beside the report's indent
 _NAME, _SIZE, _TIME, _RATE, _SHARE, _RATIO = 17, 8, 8, 9, 6, 6

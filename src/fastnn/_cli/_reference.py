@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastnn import Trainer, reference
 
 
-class Oracle:
+class ReferenceNetwork:
     """A copy of a trainer that has not run yet, trained by `fastnn.reference`.
 
     Parameters
