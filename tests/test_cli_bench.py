@@ -299,7 +299,7 @@ def test_wrong_results_are_no_times(monkeypatch, capsys):
 
     monkeypatch.setattr(_bench_jobs, "check", wrong)
     assert _cli.main(list(QUICK)) == 1
-    assert capsys.readouterr().err == "fastnn: error: fastnn and the oracle came to different results: training 8-16-1\n"
+    assert capsys.readouterr().err == "fastnn: error: fastnn and the reference came to different results: training 8-16-1\n"
 
 
 def test_a_peer_that_cannot_do_a_work_is_left_out(monkeypatch, capsys):

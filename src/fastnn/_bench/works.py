@@ -1,4 +1,4 @@
-"""What is computed, and whether a contestant computes it: every one is checked against the reference before its clock starts.
+"""The work of each benchmark, and checks that a contestant does it: against the reference, before its clock starts.
 
 The works: hidden layers of one activation, linear outputs, mean squared error over all elements, random data.
 """
