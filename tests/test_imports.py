@@ -6,6 +6,7 @@ docs/architecture.md says what each folder is for.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -117,3 +118,13 @@ def test_no_circles():
 def test_exceptions_are_needed():
     for module, imported in EXCEPTIONS:
         assert imported in set(imports_of(module, lazy=True)), (module, imported)
+
+
+def test_the_architecture_page_names_what_exists():
+    root = ROOT.parents[1]
+    page = (root / "docs" / "architecture.md").read_text()
+    named = {name for name in re.findall(r"`([\w/.]+)`", page) if name.startswith(("kernels/", "src/", "tests/"))}
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not (root / name).exists()] == []
+    folders = {path.parent.relative_to(ROOT).parts[0] for path in ROOT.rglob("*.py") if path.parent != ROOT}
+    assert [folder for folder in sorted(folders - {"_data"}) if f"{folder}/`" not in page] == []
