@@ -20,15 +20,15 @@ struct Kernels {
     void (*gradient)(Gradient &, void *workspace);
     int64_t (*training_bytes)(Training &);
     Status (*train)(Training &, void *workspace);
-    void (*function)(int32_t function, const void *x, void *y, int64_t n);            // of elements; y may be x
+    void (*function)(int32_t function, const void *x, void *y, int64_t n);  // of elements; y may be x
     void (*activate)(int32_t activation, void *z, int64_t rows, int64_t n);
     void (*log_softmax)(void *z, int64_t rows, int64_t n);
-    bool (*activation_slope)(int32_t activation, void *z, void *slope, int64_t n);    // z becomes the activation; false: a matrix
+    bool (*activation_slope)(int32_t activation, void *z, void *slope, int64_t n);  // z becomes the activation; false: a matrix
     bool (*times_slope)(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n);  // false: the output doesn't tell
-    double (*prediction_loss)(int32_t loss, const void *p, const void *y, int64_t n);  // the sum of n terms
+    double (*prediction_loss)(int32_t loss, const void *p, const void *y, int64_t n);              // the sum of n terms
     void (*update)(const Optimizer &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates);
-    int64_t (*first_not_finite)(const void *values, int64_t n);                       // -1: all are finite
-    double (*multiply_add)(int64_t rounds, void *sum);                                // returns the operations done
+    int64_t (*first_not_finite)(const void *values, int64_t n);  // -1: all are finite
+    double (*multiply_add)(int64_t rounds, void *sum);           // returns the operations done
     void (*copy)(const void *from, void *to, int64_t n);
 };
 

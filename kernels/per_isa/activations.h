@@ -120,7 +120,8 @@ template <class T, template <class> class F> void activate_with_slope(T *z, T *s
 
 // delta *= f'(z), the slope itself.
 template <class T> void multiply_by(T *delta, const T *slope, int64_t count) {
-    for_each_vector<T>(count, [=](int64_t i, auto access) { access.store(delta + i, access.load(delta + i) * access.load(slope + i)); });
+    for_each_vector<T>(count,
+                       [=](int64_t i, auto access) { access.store(delta + i, access.load(delta + i) * access.load(slope + i)); });
 }
 
 // delta *= f'(z), told by the output a.

@@ -14,10 +14,10 @@ enum class Finish { store, descend };       // C = sum, or C = C - rate * sum: g
 
 // C[i][j] = sum over k of A[i][k] * B[k][j].
 template <class T> struct Product {
-    int64_t depth;                 // k = 0 … depth - 1
-    const T *a;                    // element (i, k) at a[i * a_row + k * a_column]: X, its transpose and a transposed delta alike
+    int64_t depth;  // k = 0 … depth - 1
+    const T *a;     // element (i, k) at a[i * a_row + k * a_column]: X, its transpose and a transposed delta alike
     int64_t a_row, a_column;
-    const T *b;                    // rows of whole vectors
+    const T *b;  // rows of whole vectors
     int64_t b_row;
     T *c;
     int64_t c_row;
@@ -91,13 +91,14 @@ __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t co
 template <class T, int COLUMNS, int ROWS, Start START, Finish FINISH>
 FASTNN_INLINE void panel(const Product<T> &p, Range rows, int64_t column) {
     int64_t i = rows.begin;
-    for (; rows.end - i >= ROWS && !(ROWS == 6 && rows.end - i == 8); i += ROWS) tile<T, ROWS, COLUMNS, START, FINISH>(p, i, column);
+    for (; rows.end - i >= ROWS && !(ROWS == 6 && rows.end - i == 8); i += ROWS)
+        tile<T, ROWS, COLUMNS, START, FINISH>(p, i, column);
     if constexpr (ROWS > 1) panel<T, COLUMNS, (ROWS == 6 ? 4 : ROWS / 2), START, FINISH>(p, {i, rows.end}, column);
 }
 
 // For few rows of C, B may be swept: a few of its rows at a time are read from end to end, where panels read some of every row.
 // It is read at the speed of memory then, which panels miss by a factor of 2 to 3 where each row of B is a page or more.
-constexpr int64_t page = 4096;  // bytes
+constexpr int64_t page = 4096;                                   // bytes
 constexpr int most_splats = FASTNN_VECTOR_BYTES == 64 ? 16 : 8;  // that stay in registers
 template <int ROWS> constexpr int sweep_depth = ROWS == 1 ? most_splats / 2 : most_splats / ROWS;
 
@@ -130,7 +131,8 @@ __attribute__((noinline)) void sweep(const Product<T> &p, int64_t row, int64_t k
 #pragma GCC unroll 4
         for (int i = 0; i < ROWS; i++) left[q][i] = splat(p.a[(row + i) * p.a_row + (k + q) * p.a_column]);
     int64_t j = columns.begin;
-    for (; columns.end - j > (width - 1) * lanes<T>; j += width * lanes<T>) add_rows<T, ROWS, DEPTH, width, START>(p, left, row, k, j);
+    for (; columns.end - j > (width - 1) * lanes<T>; j += width * lanes<T>)
+        add_rows<T, ROWS, DEPTH, width, START>(p, left, row, k, j);
     for (; j < columns.end; j += lanes<T>) add_rows<T, ROWS, DEPTH, 1, START>(p, left, row, k, j);
 }
 
@@ -221,8 +223,8 @@ void multiply_narrow(Range rows, int64_t n_in, int64_t n_out, const T *x, int64_
             for (int64_t k = 0; k < n_in; k += block_lanes<T>)
 #pragma GCC unroll 4
                 for (int v = 0; v < block_vectors; v++)
-                    block[v] = fma(load(weights + j * weights_row + k + v * lanes<T>),
-                                   load(x + i * x_row + k + v * lanes<T>), block[v]);
+                    block[v] =
+                        fma(load(weights + j * weights_row + k + v * lanes<T>), load(x + i * x_row + k + v * lanes<T>), block[v]);
             out[i * n_out + j] = sum_block<T>(block) + bias[j];
         }
 }
@@ -235,7 +237,9 @@ void multiply_narrow_gradient(Range outputs, int64_t n_rows, int64_t n_in, int64
     for (int64_t j = outputs.begin; j < outputs.end; j++)
         for (int64_t k = 0; k < n_in; k += lanes<T>) {
             Vec<T> sums[4] = {};
-            const auto add = [&](int64_t i, int q) { sums[q] = fma(splat(delta[i * n_out + j]), load(x + i * x_row + k), sums[q]); };
+            const auto add = [&](int64_t i, int q) {
+                sums[q] = fma(splat(delta[i * n_out + j]), load(x + i * x_row + k), sums[q]);
+            };
             int64_t i = 0;
             for (; i + 4 <= n_rows; i += 4)
 #pragma GCC unroll 4
@@ -248,14 +252,12 @@ void multiply_narrow_gradient(Range outputs, int64_t n_rows, int64_t n_in, int64
 }
 
 // out[j][i] = in[i][j] for i in rows (a multiple of lanes at its start), j < columns; whole squares are written.
-template <class T>
-void transpose(const T *in, int64_t in_row, T *out, int64_t out_row, Range rows, int64_t columns) {
+template <class T> void transpose(const T *in, int64_t in_row, T *out, int64_t out_row, Range rows, int64_t columns) {
     for (int64_t i = rows.begin; i < rows.end; i += lanes<T>)
         for (int64_t j = 0; j < columns; j += lanes<T>) {
             Vec<T> square[size_t(lanes<T>)];
 #pragma GCC unroll 16
-            for (int q = 0; q < lanes<T>; q++)
-                square[q] = i + q < rows.end ? load(in + (i + q) * in_row + j) : Vec<T>{};
+            for (int q = 0; q < lanes<T>; q++) square[q] = i + q < rows.end ? load(in + (i + q) * in_row + j) : Vec<T>{};
             transpose_square<T>(square);
 #pragma GCC unroll 16
             for (int q = 0; q < lanes<T>; q++)

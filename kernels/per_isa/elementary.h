@@ -133,8 +133,7 @@ template <class T> FASTNN_INLINE Vec<T> tanh(Vec<T> x) {
     constexpr T is_one = is_float<T> ? 9.5 : 20;
     const Vec<T> a = min(splat<T>(is_one), abs<T>(x)), u = a * a, one = splat<T>(1);
     Vec<T> d, s;
-    if constexpr (is_float<T>)
-        d = horner<T>(u, 0x1.800016p1f, 0x1.333074p0f, -0x1.6a420ap-8f);
+    if constexpr (is_float<T>) d = horner<T>(u, 0x1.800016p1f, 0x1.333074p0f, -0x1.6a420ap-8f);
     else
         d = horner<T>(u, 0x1.800000000000cp1, 0x1.3333333332d2dp0, -0x1.767dce3af97b3p-8, 0x1.0a4e1015bad2bp-12,
                       -0x1.9978ec57a0615p-17, 0x1.40bacc67995afp-21, -0x1.d6654d3ee7b2dp-26);
@@ -162,8 +161,7 @@ template <class T> FASTNN_INLINE Vec<T> log_parts(Vec<T> e, Vec<T> f) {
     using E = ExpConstants<T>;
     const Vec<T> t = f / (splat<T>(2) + f), z = t * t, h = splat<T>(T(0.5)) * f * f;
     Vec<T> r;
-    if constexpr (is_float<T>)
-        r = horner<T>(z, 0x1.55555cp-1f, 0x1.997b9ep-2f, 0x1.2ef65ep-2f);
+    if constexpr (is_float<T>) r = horner<T>(z, 0x1.55555cp-1f, 0x1.997b9ep-2f, 0x1.2ef65ep-2f);
     else
         r = horner<T>(z, 0x1.5555555555558p-1, 0x1.9999999995303p-2, 0x1.2492492df3033p-2, 0x1.c71c62e0b7695p-3,
                       0x1.7462b66192993p-3, 0x1.39fe212d9da1bp-3, 0x1.2b5b85120b2efp-3);

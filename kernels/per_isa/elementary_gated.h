@@ -54,8 +54,7 @@ template <> struct Normal<float> {
         return horner<float>(t, 0x1.113ca2p0f, 0x1.187b06p-1f, 0x1.4c93bcp-3f, 0x1.c676bep-6f, 0x1.254feep-9f);
     }
     FASTNN_INLINE Vec<float> r(Vec<float> t) {
-        return horner<float>(t, 0x1.1085ep-1f, 0x1.476bdp-1f, 0x1.6a35e4p-2f, 0x1.c68d66p-4f, 0x1.45b838p-6f,
-                             0x1.b904fp-10f);
+        return horner<float>(t, 0x1.1085ep-1f, 0x1.476bdp-1f, 0x1.6a35e4p-2f, 0x1.c68d66p-4f, 0x1.45b838p-6f, 0x1.b904fp-10f);
     }
 };
 template <> struct Normal<double> {

@@ -51,10 +51,13 @@ double run_batch(Step<T> &step, const Team &team, const Network &network, const 
 template <class T> class Predictor {
   public:
     Predictor(const Prediction &call, Arena &arena)
-        : call_(call), piece_(call.n_rows < prediction_rows ? call.n_rows : prediction_rows),
+        : call_(call),
+          piece_(call.n_rows < prediction_rows ? call.n_rows : prediction_rows),
           step_(call.network, call.parameters, call.x, piece_ * call.n_threads, call.n_threads, {false, false}, nullptr, arena) {}
 
-    void run() { parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<Predictor *>(self)->run(team); }, this); }
+    void run() {
+        parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<Predictor *>(self)->run(team); }, this);
+    }
 
   private:
     void run(const Team &team) {
@@ -80,7 +83,8 @@ template <class T> class Predictor {
 
     void copy_outputs(const Step<T> &step, Range rows, int64_t first) const {
         for (int64_t l = 0; l < call_.network.n_layers; l++)
-            if (call_.outputs[l]) copy_out(step.output(l), call_.network.layers[l], rows, static_cast<T *>(call_.outputs[l]), first);
+            if (call_.outputs[l])
+                copy_out(step.output(l), call_.network.layers[l], rows, static_cast<T *>(call_.outputs[l]), first);
     }
 
     static void copy_out(const T *from, const Layer &layer, Range rows, T *to, int64_t first) {
@@ -96,12 +100,15 @@ template <class T> class Predictor {
 template <class T> class GradientRun {
   public:
     GradientRun(Gradient &call, Arena &arena)
-        : call_(call), needs_{call.gradient != nullptr, call.input_gradient != nullptr},
+        : call_(call),
+          needs_{call.gradient != nullptr, call.input_gradient != nullptr},
           step_(call.network, call.parameters, call.x, call.n_rows < chunk_rows ? call.n_rows : chunk_rows, call.n_threads, needs_,
                 &call.loss, arena),
           inputs_(needs_.input_gradient ? arena.take<T>(chunk_rows * padded<T>(n_in())) : nullptr) {}
 
-    void run() { parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<GradientRun *>(self)->run(team); }, this); }
+    void run() {
+        parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<GradientRun *>(self)->run(team); }, this);
+    }
 
   private:
     int64_t n_in() const { return call_.network.layers[0].n_in; }
@@ -113,11 +120,12 @@ template <class T> class GradientRun {
         team.wait();
         Batch batch = {nullptr, 0, call_.n_rows};
         if (call_.sample_weight) weigh(batch, call_.sample_weight, call_.loss.signed_mean);
-        const double value = run_batch(step, team, call_.network, call_.loss, call_.x, call_.y, call_.sample_weight, batch,
-                                       needs_.any(), [] {}, [&](int64_t n_rows, int64_t first) {
-                                           if (needs_.weight_gradient) collect_gradient(step, team, n_rows, first > 0);
-                                           if (needs_.input_gradient) collect_inputs(step, share(n_rows, row_group, team), first);
-                                       });
+        const double value = run_batch(
+            step, team, call_.network, call_.loss, call_.x, call_.y, call_.sample_weight, batch, needs_.any(), [] {},
+            [&](int64_t n_rows, int64_t first) {
+                if (needs_.weight_gradient) collect_gradient(step, team, n_rows, first > 0);
+                if (needs_.input_gradient) collect_inputs(step, share(n_rows, row_group, team), first);
+            });
         if (team.index == 0) call_.value = value;
     }
 
@@ -134,7 +142,8 @@ template <class T> class GradientRun {
         const int64_t row = padded<T>(n_in());
         step.input_gradient(0, rows, inputs_, row);
         for (int64_t i = rows.begin; i < rows.end; i++)
-            std::memcpy(static_cast<T *>(call_.input_gradient) + (first + i) * n_in(), inputs_ + i * row, size_t(n_in()) * sizeof(T));
+            std::memcpy(static_cast<T *>(call_.input_gradient) + (first + i) * n_in(), inputs_ + i * row,
+                        size_t(n_in()) * sizeof(T));
     }
 
     Gradient &call_;

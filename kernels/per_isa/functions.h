@@ -32,7 +32,8 @@ template <class T, template <class> class F> void slope_of(const T *x, T *y, int
     });
 }
 
-template <class T> constexpr FunctionKernel<T> functions_of_level[] = {
+template <class T>
+constexpr FunctionKernel<T> functions_of_level[] = {
 #define ROW(name, part, Struct) part##_of<T, Struct>,
     FASTNN_FUNCTIONS(ROW)
 #undef ROW

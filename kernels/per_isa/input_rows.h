@@ -105,20 +105,19 @@ void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t column
 }
 
 // Batch rows of the range -> out, whose padding is left alone.
-template <class T>
-void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t columns, T *out, int64_t out_row) {
+template <class T> void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t columns, T *out, int64_t out_row) {
     switch (rows.type) {
-    case Type::float32: return read_rows<T, float>(rows, batch, range, columns, out, out_row);
-    case Type::float64: return read_rows<T, double>(rows, batch, range, columns, out, out_row);
-    case Type::int8: return read_rows<T, int8_t>(rows, batch, range, columns, out, out_row);
-    case Type::uint8: return read_rows<T, uint8_t>(rows, batch, range, columns, out, out_row);
-    case Type::int16: return read_rows<T, int16_t>(rows, batch, range, columns, out, out_row);
-    case Type::uint16: return read_rows<T, uint16_t>(rows, batch, range, columns, out, out_row);
-    case Type::int32: return read_rows<T, int32_t>(rows, batch, range, columns, out, out_row);
-    case Type::uint32: return read_rows<T, uint32_t>(rows, batch, range, columns, out, out_row);
-    case Type::int64: return read_rows<T, int64_t>(rows, batch, range, columns, out, out_row);
-    case Type::uint64: return read_rows<T, uint64_t>(rows, batch, range, columns, out, out_row);
-    case Type::boolean: return read_rows<T, Boolean>(rows, batch, range, columns, out, out_row);
+        case Type::float32: return read_rows<T, float>(rows, batch, range, columns, out, out_row);
+        case Type::float64: return read_rows<T, double>(rows, batch, range, columns, out, out_row);
+        case Type::int8: return read_rows<T, int8_t>(rows, batch, range, columns, out, out_row);
+        case Type::uint8: return read_rows<T, uint8_t>(rows, batch, range, columns, out, out_row);
+        case Type::int16: return read_rows<T, int16_t>(rows, batch, range, columns, out, out_row);
+        case Type::uint16: return read_rows<T, uint16_t>(rows, batch, range, columns, out, out_row);
+        case Type::int32: return read_rows<T, int32_t>(rows, batch, range, columns, out, out_row);
+        case Type::uint32: return read_rows<T, uint32_t>(rows, batch, range, columns, out, out_row);
+        case Type::int64: return read_rows<T, int64_t>(rows, batch, range, columns, out, out_row);
+        case Type::uint64: return read_rows<T, uint64_t>(rows, batch, range, columns, out, out_row);
+        case Type::boolean: return read_rows<T, Boolean>(rows, batch, range, columns, out, out_row);
     }
 }
 
@@ -132,7 +131,9 @@ template <class T> bool has_plain_rows(const Rows &rows) {
 
 // Rows that a product can read where they stand: plain, and not at a stride of whole KiB, at which they would all fall on the
 // same few sets of the cache.
-template <class T> bool readable_in_place(const Rows &rows) { return has_plain_rows<T>(rows) && rows.row_stride % fastnn::set_stride != 0; }
+template <class T> bool readable_in_place(const Rows &rows) {
+    return has_plain_rows<T>(rows) && rows.row_stride % fastnn::set_stride != 0;
+}
 
 // x - x is 0 for a finite x, NaN else: one pass finds whether, a second where.
 // Its index, or -1.

@@ -98,11 +98,25 @@ template <class T> void copy_array(const void *from, void *to, int64_t n) {
 }
 
 template <class T>
-constexpr Kernels kernels = {
-    FASTNN_VECTOR_BYTES,  prediction_bytes<T>,  predict<T>,          linear_bytes<T>,       linear<T>,
-    gradient_bytes<T>,    gradient<T>,          training_bytes<T>,   train<T>,              function_of_array<T>,
-    activate_array<T>,    log_softmax_array<T>, activation_slope<T>,  times_slope_array<T>, prediction_loss<T>, update_array<T>,      first_not_finite_of<T>,
-    multiply_add_chains<T>, copy_array<T>};
+constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
+                             prediction_bytes<T>,
+                             predict<T>,
+                             linear_bytes<T>,
+                             linear<T>,
+                             gradient_bytes<T>,
+                             gradient<T>,
+                             training_bytes<T>,
+                             train<T>,
+                             function_of_array<T>,
+                             activate_array<T>,
+                             log_softmax_array<T>,
+                             activation_slope<T>,
+                             times_slope_array<T>,
+                             prediction_loss<T>,
+                             update_array<T>,
+                             first_not_finite_of<T>,
+                             multiply_add_chains<T>,
+                             copy_array<T>};
 
 }  // namespace
 

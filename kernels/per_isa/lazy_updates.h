@@ -13,7 +13,9 @@ template <class T> class DeferredRows {
   public:
     // Without memory behind the arena, only what it counts is of use.
     DeferredRows(const Training &training, const Updater<T> &updater, Arena &arena)
-        : updater_(updater), layer_(training.network.layers[0]), active_(updater.defers()),
+        : updater_(updater),
+          layer_(training.network.layers[0]),
+          active_(updater.defers()),
           replays_(active_ && !training.optimizer.lazy && !updater.rests()),
           made_(arena.take<int32_t>(replays_ ? layer_.n_in : 0)),
           penalties_(arena.take<double>(active_ && updater.penalized() ? layer_.n_in : 0)),
@@ -91,9 +93,9 @@ template <class T> class DeferredRows {
     const Updater<T> &updater_;
     const Layer &layer_;
     const bool active_, replays_;
-    int32_t *const made_;      // of the updates remembered, those that each row has seen
+    int32_t *const made_;  // of the updates remembered, those that each row has seen
     double *const penalties_;
-    Coefficients<T> *updates_; // of a thread, as the rest
+    Coefficients<T> *updates_;  // of a thread, as the rest
     double *loss_weights_;
     T *row_;
     int n_updates_ = 0;

@@ -11,9 +11,10 @@ namespace {
 
 using namespace fastnn;
 
-constexpr int64_t row_group = 16;     // threads share rows in groups of this many; the loss has a partial sum for each
+constexpr int64_t row_group = 16;  // threads share rows in groups of this many; the loss has a partial sum for each
 
-template <class T> constexpr LossKernel<T> loss_kernels[] = {
+template <class T>
+constexpr LossKernel<T> loss_kernels[] = {
 #define ROW(name, Struct) loss_kernel<T, Struct>(),
     FASTNN_LOSSES(ROW)
 #undef ROW
@@ -28,30 +29,34 @@ T evaluate_loss(const Loss &loss, const T *out, const T *y, const T *scale, T *d
 template <class T> bool takes_rows(const Loss &loss) { return loss_kernels<T>[loss.kind] == cross_entropy_loss<T>; }
 
 template <class T> using PredictionLoss = double (*)(const T *p, const T *y, int64_t n);
-template <class T> constexpr PredictionLoss<T> prediction_losses_of_level[] = {
+template <class T>
+constexpr PredictionLoss<T> prediction_losses_of_level[] = {
 #define ROW(name, Struct) sum_of_terms<T, Struct>,
     FASTNN_PREDICTION_LOSSES(ROW)
 #undef ROW
 };
 
-template <class T> constexpr ActivationKernels<T> activations_of_level[] = {
+template <class T>
+constexpr ActivationKernels<T> activations_of_level[] = {
 #define ROW(name, Struct) activation_kernels<T, Struct>(),
     FASTNN_ACTIVATIONS(ROW)
 #undef ROW
 };
-template <class T> constexpr UpdateKernel<T> updates_of_level[] = {
+template <class T>
+constexpr UpdateKernel<T> updates_of_level[] = {
 #define ROW(name, Struct) update<T, Struct>,
     FASTNN_OPTIMIZERS(ROW)
 #undef ROW
 };
 
-template <class T> constexpr ReplayKernel<T> replays_of_level[] = {
+template <class T>
+constexpr ReplayKernel<T> replays_of_level[] = {
 #define ROW(name, Struct) replay<T, Struct>,
     FASTNN_OPTIMIZERS(ROW)
 #undef ROW
 };
 
-constexpr int32_t identity = 0;       // the first activation, which needs no work
+constexpr int32_t identity = 0;  // the first activation, which needs no work
 
 inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 

@@ -8,16 +8,21 @@ namespace {
 template <class T> class LinearRun {
   public:
     LinearRun(const Linear &call, Arena &arena)
-        : call_(call), layer_(call.layer), whole_vectors_(layer_.n_out % lanes<T> == 0), piece_(std::min(call.n_rows, prediction_rows)),
+        : call_(call),
+          layer_(call.layer),
+          whole_vectors_(layer_.n_out % lanes<T> == 0),
+          piece_(std::min(call.n_rows, prediction_rows)),
           weights_in_place_(!layer_.narrow && has_plain_rows<T>(call.w) &&
                             ((whole_vectors_ && readable_in_place<T>(call.w)) || call.n_rows < copied_from)),
           x_in_place_(!layer_.narrow && (readable_in_place<T>(call.x) || readable_in_place<T>(transposed(call.x)))),
           out_in_place_(layer_.narrow || whole_vectors_),
-          x_row_(padded_row(layer_.n_in, sizeof(T))), out_row_(out_in_place_ ? layer_.n_out : layer_.row),
+          x_row_(padded_row(layer_.n_in, sizeof(T))),
+          out_row_(out_in_place_ ? layer_.n_out : layer_.row),
           read_from_(weights_in_place_ ? layer_.n_out / lanes<T> * lanes<T> : 0),
           weights_row_(weights_in_place_ ? lanes<T> : layer_.weights_row),
           weights_(weights_in_place_ && whole_vectors_ ? nullptr : arena.take<T>(layer_.weights_rows() * weights_row_)),
-          bias_(arena.take<T>(padded<T>(layer_.n_out))), x_(arena.take<T>(x_in_place_ ? 0 : call.n_threads * piece_ * x_row_)),
+          bias_(arena.take<T>(padded<T>(layer_.n_out))),
+          x_(arena.take<T>(x_in_place_ ? 0 : call.n_threads * piece_ * x_row_)),
           out_(arena.take<T>(out_in_place_ ? 0 : call.n_threads * piece_ * out_row_)) {}
 
     void run() {
@@ -85,8 +90,7 @@ template <class T> class LinearRun {
         const int64_t in_row = x_in_place_ ? call_.x.row_stride / int64_t(sizeof(T)) : x_row_;
         const int64_t in_column = x_in_place_ ? call_.x.column_stride / int64_t(sizeof(T)) : 1;
         const Range rows = {0, p.n};
-        if (layer_.narrow)
-            return multiply_narrow(rows, layer_.n_in, layer_.n_out, in, in_row, weights_, weights_row_, bias_, p.to);
+        if (layer_.narrow) return multiply_narrow(rows, layer_.n_in, layer_.n_out, in, in_row, weights_, weights_row_, bias_, p.to);
         const auto multiply_columns = [&](const T *weights, int64_t weights_row, int64_t first, Range columns) {
             multiply<T, Start::bias, Finish::store>(
                 {layer_.n_in, in, in_row, in_column, weights, weights_row, p.to + first, out_row_, bias_ + first}, rows, columns);

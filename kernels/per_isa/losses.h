@@ -30,9 +30,7 @@ template <class T> struct Huber {
 // The pinball loss, least at the q-quantile (Koenker & Bassett 1978).
 template <class T> struct Quantile {
     FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> q) { return max(q * (y - a), (q - T(1)) * (y - a)); }
-    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> q) {
-        return a == y ? Vec<T>{} : (a < y ? -q : T(1) - q);
-    }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> q) { return a == y ? Vec<T>{} : (a < y ? -q : T(1) - q); }
 };
 
 // The negative log-likelihood of counts y with log rate z, less the term log(y!) that no parameter moves; or with p = 1 half
@@ -90,8 +88,7 @@ T elementwise_loss(const T *z, const T *y, const T *scale, T *delta, int64_t row
 }
 
 // Likewise one of the user's own.
-template <class T>
-T custom_loss(fastnn::CustomLoss function, const T *a, const T *y, const T *scale, T *delta, int64_t count) {
+template <class T> T custom_loss(fastnn::CustomLoss function, const T *a, const T *y, const T *scale, T *delta, int64_t count) {
     constexpr int64_t piece = 64 * block_lanes<T>;
     alignas(block_bytes) T values[piece];
     Vec<T> sums[block_vectors] = {};
@@ -109,7 +106,8 @@ T custom_loss(fastnn::CustomLoss function, const T *a, const T *y, const T *scal
 }
 
 template <class T, int V>
-void short_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T epsilon, Vec<T> *sums) {
+void short_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T epsilon,
+                         Vec<T> *sums) {
     const bool padded = row >= V * lanes<T>;
     for (int64_t i = 0; i < rows; i++, z += row, y += row, scale += row, delta += row) {
         ShortRow<T, V> zi = ShortRow<T, V>::read(z, n, padded, -std::numeric_limits<T>::infinity());
@@ -164,9 +162,8 @@ T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t r
         narrow_cross_entropy(z, y, scale, delta, rows, n, epsilon, sums);
         return sum_block<T>(sums);
     }
-    if (with_short_row<T>(n, [=, &sums](auto vectors) {
-            short_cross_entropy<T, vectors()>(z, y, scale, delta, rows, n, row, epsilon, sums);
-        }))
+    if (with_short_row<T>(
+            n, [=, &sums](auto vectors) { short_cross_entropy<T, vectors()>(z, y, scale, delta, rows, n, row, epsilon, sums); }))
         return sum_block<T>(sums);
     for (int64_t i = 0; i < rows; i++, z += row, y += row, scale += row, delta += row) {
         const T sum = exp_shifted(z, n, delta), top = largest(z, n);

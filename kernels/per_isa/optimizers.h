@@ -13,8 +13,7 @@ template <class T> struct Coefficients {
     T rate, decay_1, rest_1, decay_2, rest_2, root_scale, epsilon, shrink, l1, l2;
 };
 
-template <class T>
-using UpdateKernel = void (*)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &coefficients);
+template <class T> using UpdateKernel = void (*)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &coefficients);
 
 // update(w, g, m, v, c): the new weights, with the moments m and v changed in place.
 
@@ -81,8 +80,7 @@ template <class T> struct AdamW {
 };
 
 // count elements, of which the padding stays zero: its gradients are.
-template <class T, template <class> class O>
-void update(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &c) {
+template <class T, template <class> class O> void update(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &c) {
     for_each_vector<T>(count, [=](int64_t i, auto access) {
         Vec<T> mi = {}, vi = {};
         if constexpr (O<T>::moments >= 1) mi = access.load(m + i);
@@ -104,7 +102,8 @@ template <class T> FASTNN_INLINE Vec<T> penalty_value(Vec<T> w, T l1, T l2) { re
 // update after the other. Each one's penalties are added to its block of `penalties`, if there are any, from its vector
 // `first` on. Without L1 and clipping, as most are, it takes two thirds of the time.
 template <class T, template <class> class O, int N, bool L2_ALONE>
-FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties, int64_t first) {
+FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties,
+                                  int64_t first) {
     Vec<T> wi[N], mi[N] = {}, vi[N] = {};
 #pragma GCC unroll 4
     for (int u = 0; u < N; u++) {
@@ -151,7 +150,8 @@ void replay(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int
 }
 
 template <class T>
-using ReplayKernel = void (*)(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties);
+using ReplayKernel = void (*)(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value,
+                              Vec<T> *penalties);
 
 // What the penalties l1 * sum |w| + l2 / 2 * sum w² add: to the gradients in place, and to the loss as the result.
 template <class T> T add_penalty(const T *w, T *g, int64_t count, T l1, T l2) {
@@ -167,9 +167,8 @@ template <class T> T add_penalty(const T *w, T *g, int64_t count, T l1, T l2) {
 }
 
 template <class T> void clip_by_value(T *g, int64_t count, T limit) {
-    for_each_vector<T>(count, [=](int64_t i, auto access) {
-        access.store(g + i, max(splat(-limit), min(splat(limit), access.load(g + i))));
-    });
+    for_each_vector<T>(
+        count, [=](int64_t i, auto access) { access.store(g + i, max(splat(-limit), min(splat(limit), access.load(g + i)))); });
 }
 
 template <class T> void scale_by(T *g, int64_t count, T factor) {

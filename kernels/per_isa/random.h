@@ -30,12 +30,10 @@ inline uint32_t mix(uint32_t x) {
 }
 
 // Multiplies n units, the first of which has the number `first`, by their mask: 0 where dropped, else `scale`.
-template <class T>
-void drop_units(T *values, int64_t n, uint64_t key, int64_t layer, int64_t first, double probability, T scale) {
+template <class T> void drop_units(T *values, int64_t n, uint64_t key, int64_t layer, int64_t first, double probability, T scale) {
     const uint32_t low = uint32_t(key) + uint32_t(layer) * 0x9e3779b9u, high = uint32_t(key >> 32);
     const uint32_t threshold = uint32_t(probability * 4294967296.0);
-    for (int64_t u = 0; u < n; u++)
-        values[u] *= mix(mix(uint32_t(first + u) ^ low) + high) < threshold ? T(0) : scale;
+    for (int64_t u = 0; u < n; u++) values[u] *= mix(mix(uint32_t(first + u) ^ low) + high) < threshold ? T(0) : scale;
 }
 
 }  // namespace

@@ -38,7 +38,8 @@ void multiply_sparse_wide(const Rows &x, const Batch &chunk, Range rows, int64_t
             for (int v = 0; v < count; v++) sums[v] = load(bias + j + v * lanes<T>);
             const auto add = [&](int n, int64_t k, T value) {
 #pragma GCC unroll 8
-                for (int v = 0; v < n; v++) sums[v] = fma(splat(value), load(weights + k * weights_row + j + v * lanes<T>), sums[v]);
+                for (int v = 0; v < n; v++)
+                    sums[v] = fma(splat(value), load(weights + k * weights_row + j + v * lanes<T>), sums[v]);
             };
             if (count == sparse_vectors)
                 for_each_entry<T>(x, chunk.row(i), n_in, [&](int64_t k, T value) { add(sparse_vectors, k, value); });
@@ -66,10 +67,8 @@ void multiply_sparse_narrow(const Rows &x, const Batch &chunk, Range rows, int64
 
 template <class T>
 void multiply_sparse(const Rows &x, const Batch &chunk, Range rows, const Layer &layer, const T *weights, const T *bias, T *out) {
-    if (layer.narrow)
-        multiply_sparse_narrow(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights_row, bias, out);
-    else
-        multiply_sparse_wide(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights_row, bias, out, layer.row);
+    if (layer.narrow) multiply_sparse_narrow(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights_row, bias, out);
+    else multiply_sparse_wide(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights_row, bias, out, layer.row);
 }
 
 // The elements of a chunk's rows that count, whose columns a thread owns, by column and within that by row.
@@ -130,7 +129,8 @@ template <class T> class Entries {
 
 // to[j] = the sum over a column's elements of value * delta[row][j], from zero or from what stands there.
 template <class T>
-void sparse_gradient_row(const Entry<T> *first, const Entry<T> *end, const T *delta, int64_t delta_row, int64_t n_out, bool add, T *to) {
+void sparse_gradient_row(const Entry<T> *first, const Entry<T> *end, const T *delta, int64_t delta_row, int64_t n_out, bool add,
+                         T *to) {
     for (const Entry<T> *e = first; e < end; e++, add = true) {
         const Vec<T> value = splat(e->value);
         const T *from = delta + e->row * delta_row;
@@ -142,8 +142,7 @@ void sparse_gradient_row(const Entry<T> *first, const Entry<T> *end, const T *de
 }
 
 // The same for one weight of a layer of few outputs, in the sums that multiply_narrow_gradient has.
-template <class T>
-T sparse_gradient_element(const Entry<T> *first, const Entry<T> *end, const T *delta, int64_t n_out) {
+template <class T> T sparse_gradient_element(const Entry<T> *first, const Entry<T> *end, const T *delta, int64_t n_out) {
     T sums[4] = {};
     for (const Entry<T> *e = first; e < end; e++) {
         T &sum = sums[e->row % 4];
@@ -154,7 +153,8 @@ T sparse_gradient_element(const Entry<T> *first, const Entry<T> *end, const T *d
 
 // The gradient of the first layer's weights, or of the given rows of their storage, started and finished as a product's.
 template <class T, Start START, Finish FINISH>
-void sparse_weight_gradient(const Entries<T> &entries, const Layer &layer, const T *delta, Range weights_rows, T *gradient, T rate) {
+void sparse_weight_gradient(const Entries<T> &entries, const Layer &layer, const T *delta, Range weights_rows, T *gradient,
+                            T rate) {
     const int64_t to_row = layer.weights_row;
     if (START == Start::zero && FINISH == Finish::store)
         std::memset(gradient + weights_rows.begin * to_row, 0, size_t(weights_rows.size() * to_row) * sizeof(T));

@@ -31,7 +31,10 @@ template <class T> class Step {
     // rows: of the largest chunk. Without memory behind the arena, only what it counts is of use.
     Step(const Network &network, const void *parameters, const Rows &x, int64_t rows, int n_threads, Needs needs, const Loss *loss,
          Arena &arena)
-        : network_(network), parameters_(static_cast<const T *>(parameters)), loss_(loss), needs_(needs),
+        : network_(network),
+          parameters_(static_cast<const T *>(parameters)),
+          loss_(loss),
+          needs_(needs),
           entries_(needs.weight_gradient && x.sparse() ? x.most_entries : 0, n_threads, arena) {
         if (loss) rows = round_up(rows, row_group);
         const int64_t n_layers = network.n_layers;
@@ -44,7 +47,8 @@ template <class T> class Step {
             Buffers<T> b = {};
             b.out = arena.take<T>(rows * layer.row);
             if (loss && (backward || l == n_layers - 1)) b.delta = arena.take<T>(rows * layer.row);
-            if (backward && keeps_slope(layer) && l < n_layers - (loss->from_logits ? 1 : 0)) b.slope = arena.take<T>(rows * layer.row);
+            if (backward && keeps_slope(layer) && l < n_layers - (loss->from_logits ? 1 : 0))
+                b.slope = arena.take<T>(rows * layer.row);
             if (backward && !layer.narrow && (l > 0 || needs.input_gradient))
                 b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
             if (layers_) layers_[l] = b;
@@ -196,14 +200,14 @@ template <class T> class Step {
     void weight_gradient(int64_t l, Range weights_rows, int64_t n_rows, T *gradient, T rate = 0) const {
         const Layer &layer = network_.layers[l];
         const T *delta = layers_[l].delta;
-        if (l == 0 && sparse_)
-            sparse_weight_gradient<T, START, FINISH>(entries_, layer, delta, weights_rows, gradient, rate);
+        if (l == 0 && sparse_) sparse_weight_gradient<T, START, FINISH>(entries_, layer, delta, weights_rows, gradient, rate);
         else if (layer.narrow)
             multiply_narrow_gradient<T, START, FINISH>(weights_rows, n_rows, layer.n_in, layer.n_out, delta, input(l), input_row(l),
                                                        gradient, layer.weights_row, rate);
         else
-            multiply<T, START, FINISH>({n_rows, input(l), 1, input_row(l), delta, layer.row, gradient, layer.weights_row, nullptr, rate},
-                                       weights_rows, {0, layer.n_out});
+            multiply<T, START, FINISH>(
+                {n_rows, input(l), 1, input_row(l), delta, layer.row, gradient, layer.weights_row, nullptr, rate}, weights_rows,
+                {0, layer.n_out});
     }
 
     template <Start START, Finish FINISH> void bias_gradient(int64_t l, int64_t n_rows, T *gradient, T rate = 0) const {
@@ -252,13 +256,14 @@ template <class T> class Step {
     void multiply_layer(int64_t l, Range rows, Range outputs) const {
         const Layer &layer = network_.layers[l];
         T *out = layers_[l].out;
-        if (l == 0 && sparse_)
-            multiply_sparse(*sparse_, chunk_, rows, layer, weights(layer), bias(layer), out);
+        if (l == 0 && sparse_) multiply_sparse(*sparse_, chunk_, rows, layer, weights(layer), bias(layer), out);
         else if (layer.narrow)
-            multiply_narrow(rows, layer.n_in, layer.n_out, input(l), input_row(l), weights(layer), layer.weights_row, bias(layer), out);
+            multiply_narrow(rows, layer.n_in, layer.n_out, input(l), input_row(l), weights(layer), layer.weights_row, bias(layer),
+                            out);
         else
             multiply<T, Start::bias, Finish::store>(
-                {layer.n_in, input(l), input_row(l), 1, weights(layer), layer.weights_row, out, layer.row, bias(layer)}, rows, outputs);
+                {layer.n_in, input(l), input_row(l), 1, weights(layer), layer.weights_row, out, layer.row, bias(layer)}, rows,
+                outputs);
     }
 
     void finish_layer(int64_t l, Range rows) {
@@ -296,8 +301,7 @@ template <class T> class Step {
     void times_slope(int64_t l, Range rows) {
         const Layer &layer = network_.layers[l];
         T *delta = layers_[l].delta + rows.begin * layer.row;
-        if (const T *slope = layers_[l].slope)
-            multiply_by(delta, slope + rows.begin * layer.row, rows.size() * layer.row);
+        if (const T *slope = layers_[l].slope) multiply_by(delta, slope + rows.begin * layer.row, rows.size() * layer.row);
         else if (layer.activation != identity)
             activations_of_level<T>[layer.activation].times_slope(delta, layers_[l].out + rows.begin * layer.row, rows.size(),
                                                                   layer.n_out, layer.row);

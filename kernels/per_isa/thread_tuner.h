@@ -11,7 +11,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-inline double seconds_between(Clock::time_point from, Clock::time_point to) { return std::chrono::duration<double>(to - from).count(); }
+inline double seconds_between(Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration<double>(to - from).count();
+}
 
 // A run goes in laps, each with one number of threads. The one that isn't preferred is tried now and then, for up to a tenth
 // of the time: where it takes twice as long, a run takes 5 % longer. Several are first tried when a run is so long that the

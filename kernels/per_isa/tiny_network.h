@@ -20,7 +20,8 @@ template <class T> class TinyStep {
         return true;
     }
 
-    TinyStep(const Network &network, const Loss &loss, const T *parameters) : network_(network), loss_(loss), parameters_(parameters) {}
+    TinyStep(const Network &network, const Loss &loss, const T *parameters)
+        : network_(network), loss_(loss), parameters_(parameters) {}
 
     // The batch's loss; gradients can be had then.
     double run(const Rows &x, const Rows &y, const double *sample_weight, const Batch &batch) {
@@ -48,9 +49,8 @@ template <class T> class TinyStep {
 
     // Plain gradient descent. An array between would be written by elements and read by vectors, for which the CPU waits.
     void descend(T *parameters, T rate) const {
-        for_each_gradient([=](int64_t offset, T value) {
-            parameters[offset] = fma(splat(-rate), splat(value), splat(parameters[offset]))[0];
-        });
+        for_each_gradient(
+            [=](int64_t offset, T value) { parameters[offset] = fma(splat(-rate), splat(value), splat(parameters[offset]))[0]; });
     }
 
   private:

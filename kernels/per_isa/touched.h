@@ -14,7 +14,7 @@ namespace {
 constexpr int kept_arrays = 3;  // weights and at most two moments
 
 template <class T> class TouchedFeatures {
-public:
+  public:
     // Without memory behind the arena, only what it counts is of use.
     TouchedFeatures(const Training &training, bool active, Arena &arena)
         : layer_(training.network.layers[0]),
@@ -51,8 +51,7 @@ public:
 
     // update() is called for row k of the weights' storage; what it does to untouched elements of these arrays (null
     // where there is none) is taken back.
-    template <class Update>
-    void update_row(int64_t k, const std::array<T *, kept_arrays> &arrays, Update update) const {
+    template <class Update> void update_row(int64_t k, const std::array<T *, kept_arrays> &arrays, Update update) const {
         if (!layer_.narrow) {
             if (flags_[k]) update();
             return;
@@ -65,7 +64,7 @@ public:
                 if (!flags_[i]) arrays[a][i] = kept(a)[i];
     }
 
-private:
+  private:
     T *kept(size_t a) const { return rows_ + int64_t(a) * layer_.weights_row; }
 
     const Layer &layer_;

@@ -12,7 +12,7 @@
 
 namespace {
 
-constexpr double clock_work = 4e6;       // floating-point operations between two looks at the clock
+constexpr double clock_work = 4e6;  // floating-point operations between two looks at the clock
 
 inline double operations_per_row(const Network &network, const Rows &x, int64_t n_rows) {
     double sum = 0;
@@ -27,12 +27,16 @@ inline double operations_per_row(const Network &network, const Rows &x, int64_t 
 template <class T> class Trainer {
   public:
     Trainer(Training &training, Arena &arena)
-        : t_(training), network_(training.network),
+        : t_(training),
+          network_(training.network),
           step_(training.network, training.parameters, training.x, std::min(training.batch_size, chunk_rows), training.most_threads,
                 {true, false}, &training.loss, arena),
-          updater_(training, arena), rows_(training, updater_, arena), touched_(training, updater_.leaves_untouched(), arena),
+          updater_(training, arena),
+          rows_(training, updater_, arena),
+          touched_(training, updater_.leaves_untouched(), arena),
           tiny_(TinyStep<T>::fits(network_, training.loss, training.x, training.batch_size)),
-          tiny_step_(network_, training.loss, static_cast<const T *>(training.parameters)), pacer_(training, tiny_) {}
+          tiny_step_(network_, training.loss, static_cast<const T *>(training.parameters)),
+          pacer_(training, tiny_) {}
 
     Status run() {
         status_ = Status::paused;
@@ -134,7 +138,8 @@ template <class T> class Trainer {
         else updater_.update(step, team, c, touched, batch_size > chunk_rows ? 0 : batch_size, begins_epoch);
     }
 
-    void update_tiny(Step<T> &step, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched, bool begins_epoch) {
+    void update_tiny(Step<T> &step, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
+                     bool begins_epoch) {
         if (updater_.descends()) {
             if (begins_epoch) updater_.take_snapshot(0, network_.size);
             tiny_step_.descend(static_cast<T *>(t_.parameters), c.rate);
@@ -242,7 +247,7 @@ template <class T> class Trainer {
     uint64_t dropout_key_ = 0;
     Pacer pacer_;
     bool slice_over_ = false;
-    bool pause_ = false;    // written before a batch's first meeting of the threads, read between that and its last
+    bool pause_ = false;             // written before a batch's first meeting of the threads, read between that and its last
     bool infinite_penalty_ = false;  // written after a batch's last meeting, read after the next one's first
     Status status_ = Status::paused;
     Clock::time_point slice_start_, clock_start_;

@@ -50,8 +50,10 @@ template <class T> class CoefficientsOf {
     // batch_weight: the sum of the batch's sample weights, not 0 where penalties are divided by it.
     Coefficients<T> operator()(double rate, int64_t updates, double batch_weight = 1) {
         const double share = o_.penalty_per_weight ? 1 / batch_weight : 1;
-        Coefficients<T> c = {T(rate),           T(o_.decay_1), T(1 - o_.decay_1), T(o_.decay_2),
-                             T(1 - o_.decay_2), T(1),          T(o_.epsilon),     T(1 - rate * o_.weight_decay),
+        Coefficients<T> c = {T(rate),           T(o_.decay_1),
+                             T(1 - o_.decay_1), T(o_.decay_2),
+                             T(1 - o_.decay_2), T(1),
+                             T(o_.epsilon),     T(1 - rate * o_.weight_decay),
                              T(o_.l1 * share),  T(o_.l2 * share)};
         if (keeps_velocity<T>(o_)) {
             c.rest_1 = o_.rate_in_velocity ? T(rate) : T(1);
@@ -73,11 +75,15 @@ template <class T> class CoefficientsOf {
 template <class T> class Updater {
   public:
     Updater(const Training &training, Arena &arena)
-        : o_(training.optimizer), network_(training.network), parameters_(static_cast<T *>(training.parameters)),
+        : o_(training.optimizer),
+          network_(training.network),
+          parameters_(static_cast<T *>(training.parameters)),
           moments_{static_cast<T *>(training.moments[0]), static_cast<T *>(training.moments[1])},
-          snapshot_(static_cast<T *>(training.snapshot)), sparse_(training.x.sparse()),
+          snapshot_(static_cast<T *>(training.snapshot)),
+          sparse_(training.x.sparse()),
           defers_(sparse_ && !network_.layers[0].narrow && !clips_norm() && training.batch_size <= chunk_rows),
-          gradient_(with_room_before(arena.take<T>(network_.size - skipped()), skipped())), partial_(arena.take<T>(2 * storage_rows())),
+          gradient_(with_room_before(arena.take<T>(network_.size - skipped()), skipped())),
+          partial_(arena.take<T>(2 * storage_rows())),
           fused_(o_.kind == 0 && plain()) {}
 
     T *gradient() const { return gradient_; }
@@ -89,7 +95,8 @@ template <class T> class Updater {
 
     // n_rows: of the batch whose gradients are still to be found, 0 where they stand. All threads together; the parameters'
     // state before is kept as a snapshot if asked for.
-    void update(Step<T> &step, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched, int64_t n_rows, bool keep) {
+    void update(Step<T> &step, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched, int64_t n_rows,
+                bool keep) {
         for_each_piece(team, [&](const Piece &piece) {
             if (keep) take_snapshot(piece.offset, piece.count);
             if (defers_ && piece.layer == 0 && !piece.is_bias()) return;
@@ -153,8 +160,7 @@ template <class T> class Updater {
     void take_snapshot(int64_t offset, int64_t count) {
         const size_t bytes = size_t(count) * sizeof(T);
         std::memcpy(snapshot_ + offset, parameters_ + offset, bytes);
-        for (int i = 0; i < o_.moments; i++)
-            std::memcpy(snapshot_ + (i + 1) * network_.size + offset, moments_[i] + offset, bytes);
+        for (int i = 0; i < o_.moments; i++) std::memcpy(snapshot_ + (i + 1) * network_.size + offset, moments_[i] + offset, bytes);
     }
 
     bool parameters_finite() const { return first_not_finite(parameters_, network_.size) < 0; }
@@ -169,9 +175,9 @@ template <class T> class Updater {
     // A part of the parameters that has one owner: rows of a layer's weights, or its bias.
     struct Piece {
         int64_t layer;
-        Range rows;            // of the weights' storage; of a bias, 0 … 0
-        int64_t offset, count; // elements of the storage
-        int64_t number;        // of its first row among all rows of storage
+        Range rows;             // of the weights' storage; of a bias, 0 … 0
+        int64_t offset, count;  // elements of the storage
+        int64_t number;         // of its first row among all rows of storage
         bool is_bias() const { return rows.size() == 0; }
     };
 
@@ -230,7 +236,8 @@ template <class T> class Updater {
         for (int64_t i = 0; i < piece.rows.size(); i++) {
             const int64_t at = piece.offset + i * row;
             const auto moment = [=](int m) { return moments_[m] ? moments_[m] + at : nullptr; };
-            touched.update_row(piece.rows.begin + i, {parameters_ + at, moment(0), moment(1)}, [&] { apply(at, gradient_ + at, row, c); });
+            touched.update_row(piece.rows.begin + i, {parameters_ + at, moment(0), moment(1)},
+                               [&] { apply(at, gradient_ + at, row, c); });
         }
     }
 

@@ -51,9 +51,7 @@ template <class T> constexpr int block_lanes = block_bytes / int(sizeof(T));
 template <class T> FASTNN_INLINE Vec<T> load(const T *p) { return *(const typename VectorOf<T>::unaligned *)p; }
 template <class T> FASTNN_INLINE void store(T *p, Vec<T> a) { *(typename VectorOf<T>::unaligned *)p = a; }
 template <class T> FASTNN_INLINE Vec<T> splat(T x) { return x - Vec<T>{}; }
-template <class T> FASTNN_INLINE IntVec<T> splat_int(int64_t x) {
-    return decltype(IntVec<T>{}[0])(x) - IntVec<T>{};
-}
+template <class T> FASTNN_INLINE IntVec<T> splat_int(int64_t x) { return decltype(IntVec<T>{}[0])(x) - IntVec<T>{}; }
 
 // The bits of a vector as the other type: no conversion.
 template <class T> FASTNN_INLINE IntVec<T> as_int(Vec<T> a) { return (IntVec<T>)a; }
@@ -102,9 +100,7 @@ template <class V> FASTNN_INLINE V sqrt(V a) {
 #endif
 #endif
 
-template <class T> FASTNN_INLINE Vec<T> abs(Vec<T> a) {
-    return as_float<T>(as_int<T>(a) & ~as_int<T>(splat<T>(T(-0.0))));
-}
+template <class T> FASTNN_INLINE Vec<T> abs(Vec<T> a) { return as_float<T>(as_int<T>(a) & ~as_int<T>(splat<T>(T(-0.0)))); }
 // The magnitude of a with the sign of s.
 template <class T> FASTNN_INLINE Vec<T> copysign(Vec<T> a, Vec<T> s) {
     const IntVec<T> sign = as_int<T>(splat<T>(T(-0.0)));
