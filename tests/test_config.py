@@ -99,14 +99,16 @@ def test_wrong_openmp_variables_are_reported(value):
     assert printed["ignored"] == f"OMP_NUM_THREADS must be a positive integer, got '{value}'"
 
 
-@pytest.mark.parametrize(("limit", "bounds"), [("1", True), ("none", False)])
-def test_a_wrong_variable_leaves_the_other(limit, bounds):
+@pytest.mark.parametrize("wrong", [["FASTNN_NUM_THREADS"], ["OMP_NUM_THREADS"], ["FASTNN_NUM_THREADS", "OMP_NUM_THREADS"]])
+@pytest.mark.parametrize("limit", ["1", "none"])
+def test_wrong_variables_leave_the_others(wrong, limit):
     """The first error is reported, and what is right takes effect."""
     unset = {"FASTNN_NUM_THREADS": "", "OMP_NUM_THREADS": "", "OMP_THREAD_LIMIT": ""}
     default = config(**unset)["threads"]
-    printed = config(**unset | {"OMP_NUM_THREADS": "wrong", "OMP_THREAD_LIMIT": limit})
-    assert printed["threads"] == ("1 (decided by: OMP_THREAD_LIMIT)" if bounds and not default.startswith("1 ") else default)
-    assert printed["ignored"] == "OMP_NUM_THREADS must be a positive integer, got 'wrong'"
+    printed = config(**unset | dict.fromkeys(wrong, "wrong") | {"OMP_THREAD_LIMIT": limit})
+    bounds = limit == "1" and not default.startswith("1 ")
+    assert printed["threads"] == ("1 (decided by: OMP_THREAD_LIMIT)" if bounds else default)
+    assert printed["ignored"] == f"{wrong[0]} must be a positive integer, got 'wrong'"
 
 
 @pytest.mark.parametrize("name", ["FASTNN_NUM_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT"])

@@ -28,14 +28,16 @@ PRELUDE = """if True:
     rng = np.random.default_rng(0)
     model = MLP((40, 60, 8), "tanh", random_state=0)
     X, y = rng.normal(size=(20_000, 40)), rng.normal(size=(20_000, 8))
-    few, weights, long = rng.normal(size=(8, 2000)), rng.normal(size=(2000, 400)), rng.normal(size=7 << 16)
+    few, weights = rng.normal(size=(8, 2000)), rng.normal(size=(2000, 400))
+    long, next_to_it = rng.normal(size=(2, 7 << 16))
 """
 
 # By name: work for seven threads, by the limit or by an argument.
 BY_LIMIT = {
     "elementwise": "ops.tanh(long)",
     "elementwise in place": "ops.tanh(long, out=long)",
-    "elementwise to an array next to it": "ops.tanh(np.zeros(14 << 16)[: 7 << 16], out=np.zeros(14 << 16)[7 << 16 :])",
+    "elementwise to the array behind": "ops.tanh(long, out=next_to_it)",
+    "elementwise to the array before": "ops.tanh(next_to_it, out=long)",
     "layer": "ops.linear(X, weights[:40])",
     "layer of few rows": "ops.linear(few, weights)",
     "predictions": "model.predict(X)",
@@ -89,20 +91,30 @@ def test_training_keeps_to_the_limit():
 
 @counted
 def test_elementwise_functions_have_a_thread_for_each_half_mebibyte():
-    """From two on, and in float64 as in float32; arrays that overlap otherwise than in place have none but the caller's."""
+    """From two on, and in float64 as in float32."""
     script = f"""{PRELUDE}
     fastnn.set_num_threads(5)
     half = 1 << 19
     sizes = (0, 1), (half, 1), (2 * half - 8, 1), (2 * half, 2), (3 * half - 8, 2), (3 * half, 3), (9 * half, 5)
     for size, wanted in sizes:
         for dtype in ("f4", "f8"):
-            x = np.zeros(size // np.dtype(dtype).itemsize + 1, dtype)
-            ops.tanh(x[1:], out=x[:-1])
-            if size > 2 * half:
-                assert tasks() == started, (size, dtype)
-            ops.tanh(x[:-1])
-            started = tasks()
-            assert started == before + wanted - 1, (size, dtype, started - before)"""
+            ops.tanh(np.zeros(size // np.dtype(dtype).itemsize, dtype))
+            assert tasks() == before + wanted - 1, (size, dtype, tasks() - before)"""
+    run_script(script)
+
+
+@counted
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_arrays_that_overlap_otherwise_than_in_place_are_not_divided(dtype):
+    script = f"""{PRELUDE}
+    fastnn.set_num_threads(3)
+    n = 1 << 20
+    room = rng.normal(size=2 * n).astype("{dtype}")
+    for shift in (1, 64, n // 8, n // 2, n - 1):
+        ops.tanh(room[shift : shift + n], out=room[:n])
+        assert tasks() == before, shift
+    ops.tanh(room[n:], out=room[:n])
+    assert tasks() == before + 2"""
     run_script(script)
 
 
@@ -122,6 +134,50 @@ def test_forked_processes_start_threads_of_their_own():
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
     assert (model.predict(X, n_threads=4) == wanted).all()"""
+    run_script(script)
+
+
+@counted
+def test_processes_forked_in_the_midst_of_a_call_start_threads_of_their_own():
+    """Though the thread that made the call is not there to give the pool back."""
+    script = f"""{PRELUDE}
+    import threading
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            model.predict(X, n_threads=3)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                model.predict(X, n_threads=3)
+                os._exit(tasks() != 3)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        thread.join()"""
+    run_script(script)
+
+
+@counted
+def test_signals_are_the_callers():
+    """Threads that are started block them all, and the caller blocks no more than before."""
+    script = f"""{PRELUDE}
+    import signal
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    old = set(os.listdir("/proc/self/task"))
+    model.predict(X, n_threads=3)
+    assert signal.pthread_sigmask(signal.SIG_SETMASK, blocked) == blocked | {{signal.SIGUSR1}}
+    new = set(os.listdir("/proc/self/task")) - old
+    assert len(new) == 2
+    for task in new:
+        (line,) = [line for line in open(f"/proc/self/task/{{task}}/status") if line.startswith("SigBlk:")]
+        mask = int(line.split()[1], 16)
+        assert all(mask >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD))"""
     run_script(script)
 
 
