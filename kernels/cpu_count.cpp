@@ -61,8 +61,7 @@ int cgroup_cpus(const std::string &root) {
         std::istringstream names(controllers);
         for (std::string name; std::getline(names, name, ',');) {
             if (name != "cpu") continue;
-            // Mounted by the list of names, in an order of its own, with a link from each of them; or by one name
-            // alone.
+            // Mounted under the names in an order that may differ, with a link from each of them, or under one alone.
             for (const std::string &mount : {controllers, name})
                 cpus = std::min(cpus, tightest(mounts + "/" + mount, path, quota_v1));
         }
