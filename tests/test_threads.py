@@ -40,7 +40,9 @@ BY_LIMIT = {
     "elementwise to the array before": "ops.tanh(next_to_it, out=long)",
     "layer": "ops.linear(X, weights[:40])",
     "layer of few rows": "ops.linear(few, weights)",
+    "layer of lists": "ops.linear(X.tolist(), weights[:40].tolist())",
     "predictions": "model.predict(X)",
+    "predictions of lists": "model.predict(X.tolist())",
     "gradients": "model.gradient(X, y)",
 }
 BY_ARGUMENT = {
