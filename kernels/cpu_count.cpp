@@ -59,8 +59,12 @@ int cgroup_cpus(const std::string &root) {
         const std::string mounts = root + "/sys/fs/cgroup";
         if (controllers.empty()) cpus = std::min(cpus, tightest(mounts, path, quota_v2));
         std::istringstream names(controllers);
-        for (std::string name; std::getline(names, name, ',');)
-            if (name == "cpu") cpus = std::min(cpus, tightest(mounts + "/" + controllers, path, quota_v1));
+        for (std::string name; std::getline(names, name, ',');) {
+            if (name != "cpu") continue;
+            // Mounted under the names in an order that may differ, with a link from each of them, or under one alone.
+            for (const std::string &mount : {controllers, name})
+                cpus = std::min(cpus, tightest(mounts + "/" + mount, path, quota_v1));
+        }
     }
     return cpus;
 }

@@ -34,8 +34,9 @@ def test_set_and_get():
     for n in (1, 2, 7, 1024):
         fastnn.set_num_threads(n)
         assert fastnn.get_num_threads() == n
-    fastnn.set_num_threads(10**9)
-    assert fastnn.get_num_threads() == 1024
+    for more in (1025, 10**9, 2**31, 2**32, 2**40):
+        fastnn.set_num_threads(more)
+        assert fastnn.get_num_threads() == 1024
     assert _core.threads_decided()[0] == "set_num_threads"
 
 
@@ -46,14 +47,27 @@ def test_wrong_numbers_change_nothing(wrong, error, threads):
     assert fastnn.get_num_threads() == threads
 
 
-@pytest.mark.parametrize(("value", "expected"), [("1", "1"), ("3", "3"), ("5000", "1024")])
+def test_back_to_the_default():
+    """Less than 1 is what threadpoolctl may set."""
+    script = """if True:
+        import fastnn
+        from fastnn._backend import core
+        before = fastnn.get_num_threads(), core.threads_decided()
+        for n in (0, -1):
+            fastnn.set_num_threads(before[0] + 1)
+            core.set_max_threads_(n)
+            assert (fastnn.get_num_threads(), core.threads_decided()) == before"""
+    run_script(script)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", "1"), ("3", "3"), ("010", "10"), ("5000", "1024")])
 def test_environment(value, expected):
     printed = config(FASTNN_NUM_THREADS=value)
     assert printed["threads"] == f"{expected} (decided by: FASTNN_NUM_THREADS)"
     assert "ignored" not in printed
 
 
-@pytest.mark.parametrize("value", ["0", "-2", "two", "1.5", "2x", "99999999999999999999"])
+@pytest.mark.parametrize("value", ["0", "-2", "two", "1.5", "2x", "2,3", "2 ", "0x2", "99999999999999999999"])
 def test_wrong_environment_is_ignored_and_reported(value):
     printed = config(FASTNN_NUM_THREADS=value)
     assert printed["threads"] == config(FASTNN_NUM_THREADS="")["threads"]
@@ -78,11 +92,31 @@ def test_our_own_variable_comes_before_openmp(omp, own):
     assert "ignored" not in printed
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "all", "1.5", "2x", ",2"])
+@pytest.mark.parametrize("value", ["0", "-1", "all", "1.5", "2x", ",2", "0x2"])
 def test_wrong_openmp_variables_are_reported(value):
     printed = config(OMP_NUM_THREADS=value, FASTNN_NUM_THREADS="")
     assert printed["threads"] == config(OMP_NUM_THREADS="", FASTNN_NUM_THREADS="")["threads"]
     assert printed["ignored"] == f"OMP_NUM_THREADS must be a positive integer, got '{value}'"
+
+
+@pytest.mark.parametrize("wrong", [["FASTNN_NUM_THREADS"], ["OMP_NUM_THREADS"], ["FASTNN_NUM_THREADS", "OMP_NUM_THREADS"]])
+@pytest.mark.parametrize("limit", ["1", "none"])
+def test_wrong_variables_leave_the_others(wrong, limit):
+    """The first error is reported, and what is right takes effect."""
+    unset = {"FASTNN_NUM_THREADS": "", "OMP_NUM_THREADS": "", "OMP_THREAD_LIMIT": ""}
+    default = config(**unset)["threads"]
+    printed = config(**unset | dict.fromkeys(wrong, "wrong") | {"OMP_THREAD_LIMIT": limit})
+    bounds = limit == "1" and not default.startswith("1 ")
+    assert printed["threads"] == ("1 (decided by: OMP_THREAD_LIMIT)" if bounds else default)
+    assert printed["ignored"] == f"{wrong[0]} must be a positive integer, got 'wrong'"
+
+
+@pytest.mark.parametrize("name", ["FASTNN_NUM_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT"])
+def test_ignored_variables_are_warned_of(name):
+    unset = {"FASTNN_NUM_THREADS": "", "OMP_NUM_THREADS": "", "OMP_THREAD_LIMIT": ""}
+    shown = run_script("import fastnn", **unset | {name: "many"}).stderr
+    assert f"RuntimeWarning: {name} must be a positive integer, got 'many'; it is ignored" in shown
+    assert run_script("import fastnn", **unset | {name: "2"}).stderr == ""
 
 
 def write_files(root, files):
@@ -110,6 +144,38 @@ CGROUPS = {
         "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "190000\n",
         "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
     },
+    "version 1, mounted by another name than the list's": {
+        "proc/self/cgroup": "4:cpuacct,cpu:/a\n",
+        "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "100000\n",
+        "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
+    },
+    "version 2, of a group between": {
+        "proc/self/cgroup": "0::/a/b/c\n",
+        "sys/fs/cgroup/a/b/c/cpu.max": "900000 100000\n",
+        "sys/fs/cgroup/a/b/cpu.max": "100000 100000\n",
+        "sys/fs/cgroup/a/cpu.max": "800000 100000\n",
+    },
+    "version 2, a path with colons": {
+        "proc/self/cgroup": "0::/a:b:c/d\n",
+        "sys/fs/cgroup/a:b:c/d/cpu.max": "100000 100000\n",
+    },
+    "version 2, a slash at the end": {
+        "proc/self/cgroup": "0::/a//b/\n",
+        "sys/fs/cgroup/a/b/cpu.max": "max 100000\n",
+        "sys/fs/cgroup/a/cpu.max": "100000 100000\n",
+    },
+    "both versions, the second tighter": {
+        "proc/self/cgroup": "4:cpu:/a\n0::/a\n",
+        "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "900000\n",
+        "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
+        "sys/fs/cgroup/a/cpu.max": "100000 100000\n",
+    },
+    "both versions, the first tighter": {
+        "proc/self/cgroup": "4:cpu:/a\n0::/a\n",
+        "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "100000\n",
+        "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
+        "sys/fs/cgroup/a/cpu.max": "900000 100000\n",
+    },
 }
 UNBOUNDED = {
     "no cgroup": {},
@@ -120,6 +186,18 @@ UNBOUNDED = {
         "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
     },
     "more than there are": {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "900000000 100000\n"},
+    "periods that are no times": {
+        "proc/self/cgroup": "4:cpu:/a\n0::/x\n",
+        "sys/fs/cgroup/x/cpu.max": "100000 -100000\n",
+        "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "100000\n",
+        "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "0\n",
+    },
+    "another controller's": {
+        "proc/self/cgroup": "4:cpuset:/a\n3:memory:/a\n",
+        "sys/fs/cgroup/cpuset/a/cpu.cfs_quota_us": "100000\n",
+        "sys/fs/cgroup/cpuset/a/cpu.cfs_period_us": "100000\n",
+        "sys/fs/cgroup/a/cpu.max": "100000 100000\n",
+    },
     "damaged": {"proc/self/cgroup": "0\n:\n0::/x\n", "sys/fs/cgroup/x/cpu.max": "many\n"},
 }
 
@@ -145,6 +223,17 @@ def test_cgroup_quota(files, tmp_path):
 @pytest.mark.parametrize("files", UNBOUNDED.values(), ids=UNBOUNDED)
 def test_no_cgroup_quota(files, tmp_path):
     assert cpus_of(tmp_path, files) == (len(os.sched_getaffinity(0)), "affinity")
+
+
+@pytest.mark.skipif(
+    not hasattr(_core, "usable_cpus_") or not Path("/proc").exists(), reason="needs the extension, and Linux"
+)
+@pytest.mark.parametrize("microseconds", [0, 99_999])
+def test_cgroup_quota_of_all_cpus(microseconds, tmp_path):
+    """Affinity decides where the quota, rounded down, is no less."""
+    affinity = len(os.sched_getaffinity(0))
+    quota = f"{affinity * 100_000 + microseconds} 100000\n"
+    assert cpus_of(tmp_path, {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": quota}) == (affinity, "affinity")
 
 
 def test_default_is_what_this_process_may_use():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ import numba
 from numba.core.registry import cpu_target
 
 from fastnn import jit
+from fastnn.reference._states import STATES
 
 TypingError = numba.core.errors.TypingError
 DTYPES = [np.float32, np.float64]
@@ -200,3 +203,43 @@ def test_wrong_optimizer_arguments():
             call()
     for array in (*params, *state[0]):
         assert np.unique(array).size == 1
+
+
+def shared_states(name):
+    """Yield parameters and a state of which two arrays share memory, tuples and lists."""
+    lists = ("params", *[kept for kept in STATES[name] if kept != "step"])
+    every = [(kept, index) for kept in lists for index in (0, 2)]
+    for one, other in combinations(every, 2):
+        for shift in (0, 19) if other[0] != "params" else ():
+            for first, second in ((0, shift), (shift, 0)):
+                flat = np.arange(1.0, 40.0)
+                arrays = {kept: [np.ones(20) for _ in range(3)] for kept in lists}
+                arrays[one[0]][one[1]], arrays[other[0]][other[1]] = flat[first : first + 20], flat[second : second + 20]
+                step = (np.ones(1, np.int64),) if "step" in STATES[name] else ()
+                yield flat, tuple(arrays["params"]), (*[tuple(arrays[kept]) for kept in lists[1:]], *step)
+
+
+@pytest.mark.parametrize(("name", "compiled"), [("momentum", momentum), ("adam", adam), ("adamw", adamw)])
+def test_states_that_share_memory(name, compiled):
+    """They are refused before anything changes, as outside."""
+    grads = (np.ones(20),) * 3
+    for flat, params, state in shared_states(name):
+        before = copy.deepcopy((flat, params, state))
+        with pytest.raises(ValueError, match="^state: got an array that shares memory with one of params or state"):
+            compiled(params, grads, state)
+        np.testing.assert_equal((flat, params, state), before)
+    room = np.ones((9, 20))  # side by side
+    step = (np.ones(1, np.int64),) if "step" in STATES[name] else ()
+    n = 3 * (len(STATES[name]) - len(step) + 1)
+    parts = [tuple(room[i : i + 3]) for i in range(0, n, 3)]
+    compiled(parts[0], grads, (*parts[1:], *step))
+    assert (room[:3] != 1).all()
+
+
+def test_parameters_may_share_memory():
+    """They are updated one after the other, and none of an empty array's neighbours is taken for it."""
+    flat = np.zeros(40)
+    momentum((flat[:20], flat[10:30]), (np.ones(20), np.ones(20)), jit.optimizer_state("momentum", (flat[:20], flat[10:30])))
+    assert (flat[10:20] < flat[:10]).all()
+    assert (flat[30:] == 0).all()
+    momentum((flat[:20], flat[30:30]), (np.ones(20), np.ones(0)), ((np.zeros(20), flat[5:5]),))

@@ -263,3 +263,40 @@ def test_linear_grad_wrong_shapes():
         linear_grad(x, w, a, a[:, :5], "tanh")
     with pytest.raises(TypeError, match="^grad_a: got dtype complex128"):
         linear_grad(x, w, a, a * 1j, "tanh")
+
+
+LAYOUTS = {
+    "rows backwards": lambda a: a[::-1].copy()[::-1],
+    "columns backwards": lambda a: a[:, ::-1].copy()[:, ::-1],
+    "both backwards": lambda a: a[::-1, ::-1].copy()[::-1, ::-1],
+    "transposed": np.asfortranarray,
+    "transposed, rows backwards": lambda a: np.asfortranarray(a[::-1])[::-1],
+    "transposed, columns backwards": lambda a: np.asfortranarray(a[:, ::-1])[:, ::-1],
+    "every other row": lambda a: np.repeat(a, 2, axis=0)[::2],
+    "every other column": lambda a: np.repeat(a, 2, axis=1)[:, ::2],
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_bits_of_any_layout(layout, dtype):
+    """Whatever the layout of x and w, and whichever threads read them: the bits are those of contiguous arrays."""
+    rng, moved = np.random.default_rng(0), LAYOUTS[layout]
+    for rows, n_in, n_out in ((1, 7, 5), (5, 40, 33), (9, 16, 64), (70, 33, 2), (200, 130, 48)):
+        x, w = rng.normal(size=(rows, n_in)).astype(dtype), rng.normal(size=(n_in, n_out)).astype(dtype)
+        expected = linear(x, w, activation="tanh", n_threads=1)
+        for n_threads in (1, 2, 3, 7):
+            for given in ((moved(x), w), (x, moved(w)), (moved(x), moved(w))):
+                result = linear(*given, activation="tanh", n_threads=n_threads)
+                np.testing.assert_array_equal(result, expected, err_msg=f"{rows} {n_threads}")
+
+
+def test_threads_wait_for_rows_that_are_converted():
+    """Few rows are read by one thread for all, which takes a while where they are long."""
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(60_000, 48))
+    for _ in range(10):
+        x = rng.normal(size=(4, 60_000)).astype(np.float32)
+        expected = linear(x.astype(np.float64), w, n_threads=1)
+        for n_threads in (2, 3):
+            np.testing.assert_array_equal(linear(x, w, n_threads=n_threads), expected)

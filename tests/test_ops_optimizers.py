@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import inspect
 import re
+from itertools import combinations
 
 import numpy as np
 import pytest
 from _helpers import KINDS, data, model_of
 
-from fastnn import Trainer, ops, optimizers, reference
+from fastnn import Trainer, _backend, _portable, ops, optimizers, reference
+from fastnn._native import native_optimizer
 
 SHAPES = [(), (0,), (1,), (33,), (4, 5), (3, 4, 5)]
 NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
@@ -357,6 +359,80 @@ def test_wrong_states(name, module):
             getattr(module, name)(params, arrays(np.float64), wrong)
         np.testing.assert_equal(params, before)
         np.testing.assert_equal(wrong, kept)
+
+
+# ---- States whose arrays share memory ----
+
+SHARED = {
+    "the same": lambda a: (a[:20], a[:20]),
+    "the last element": lambda a: (a[:20], a[19:39]),
+    "the first element": lambda a: (a[19:39], a[:20]),
+    "backwards": lambda a: (a[:20], a[20:0:-1]),
+    "strided": lambda a: (a[:40:2], a[10:30]),
+    "other types": lambda a: (a[:20], a[5:15].view(np.float32)),
+    "as wide as both": lambda a: (a[:20].view(np.float32)[::2], a[10:30]),
+}
+
+
+def places(name):
+    """Return pairs of arrays, not of two parameters, by list and index."""
+    every = [(kept, index) for kept in ("params", *STATES[name]) for index in (0, 2)]
+    return [(one, other) for one, other in combinations(every, 2) if other[0] != "params"]
+
+
+def shown(place):
+    kept, index = place
+    return f"params[{index}]" if kept == "params" else f"state[{kept!r}][{index}]"
+
+
+@pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
+@pytest.mark.parametrize("shared", SHARED)
+@pytest.mark.parametrize("name", STATES)
+def test_states_that_share_memory(name, shared, module):
+    """They are refused before anything changes, whichever two arrays of a parameter or of several it is."""
+    for one, other in places(name):
+        flat = np.arange(1.0, 42.0)
+        lists = {kept: [np.ones(20) for _ in range(3)] for kept in ("params", *STATES[name])}
+        lists[one[0]][one[1]], lists[other[0]][other[1]] = SHARED[shared](flat)
+        params, state = lists.pop("params"), dict(lists) | ({"step": 3} if name.startswith("adam") else {})
+        before = copy.deepcopy([flat, params, state])
+        message = f"{shown(other)}: got an array that shares memory with {shown(one)}, expected one of its own"
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            getattr(module, name)(params, [np.ones(20)] * 3, state)
+        np.testing.assert_equal([flat, params, state], before)
+
+
+@pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
+@pytest.mark.parametrize("name", STATES)
+def test_states_beside_parameters_in_one_array(name, module):
+    """Side by side, one after the other or interwoven: no element is shared, and results are those of separate arrays."""
+    lists = ("params", *STATES[name])
+    n, rng = len(lists), np.random.default_rng(0)
+    for room in (np.ones((n, 20)), np.ones((20, n)).T, np.ones((2, n, 20))[0]):
+        together, apart = dict(zip(lists, room, strict=True)), {kept: np.ones(20) for kept in lists}
+        states = [{kept: [array] for kept, array in given.items() if kept != "params"} for given in (together, apart)]
+        for state in states if name.startswith("adam") else []:
+            state["step"] = 0
+        for grad in rng.normal(size=(3, 20)):
+            getattr(module, name)([together["params"]], [grad], states[0])
+            getattr(module, name)([apart["params"]], [grad], states[1])
+        np.testing.assert_array_equal(room, list(apart.values()))
+
+
+@pytest.mark.parametrize("core", [_backend.core, _portable], ids=["core", "portable"])
+def test_what_is_updated_at_once_is_apart(core):
+    rule = native_optimizer(optimizers.Adam())
+    for one, other in places("adam"):
+        for shared in ("the same", "the last element", "the first element"):
+            flat = np.arange(1.0, 42.0)
+            lists = {kept: [np.ones(20) for _ in range(3)] for kept in ("params", "m", "v")}
+            lists[one[0]][one[1]], lists[other[0]][other[1]] = SHARED[shared](flat)
+            before = copy.deepcopy([flat, lists])
+            assert not core.update(rule, lists["params"], [np.ones(20)] * 3, [lists["m"], lists["v"]], 0.1, 1)
+            np.testing.assert_equal([flat, lists], before)
+    flat = np.ones((9, 20))
+    assert core.update(rule, list(flat[:3]), [np.ones(20)] * 3, [list(flat[3:6]), list(flat[6:])], 0.1, 1)
+    assert (flat[:3] != 1).all()
 
 
 def test_masked_elements():

@@ -125,3 +125,10 @@ def test_no_warnings(name):
         with np.errstate(all="raise"):
             getattr(ops, name)(x)
             getattr(ops, name)(x[::2])
+
+
+@pytest.mark.parametrize("size", [1, 40_000])
+def test_casts_that_overflow_are_reported(size):
+    """What is raised before a function is called is not its own, and stays."""
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+        ops.tanh(np.full(size, 1e300), dtype=np.float32, casting="same_kind")

@@ -1,49 +1,74 @@
-"""Threads compute in the rounding mode of the thread that calls them."""
+"""Threads compute in the rounding mode of the thread that calls them, whichever was in force when they were started."""
 
 from __future__ import annotations
 
 import ctypes
 import ctypes.util
 import platform
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import MLP, ops
+from fastnn import MLP, Trainer, ops
 
-# fenv.h of the C library: towards plus infinity, and to nearest.
-UPWARD = {"x86_64": 0x800, "aarch64": 0x400000}.get(platform.machine())
+THREADS = (1, 2, 3, 7)
+# fenv.h of the C library: downwards, upwards, and towards zero.
+MODES = {"x86_64": (0x400, 0x800, 0xC00), "aarch64": (0x800000, 0x400000, 0xC00000)}.get(platform.machine(), ())
 pytestmark = pytest.mark.skipif(
-    platform.system() != "Linux" or UPWARD is None, reason="rounding modes are known of Linux on x86-64 and aarch64 only"
+    platform.system() != "Linux" or not MODES, reason="rounding modes are known of Linux on x86-64 and aarch64 only"
 )
 
-
-def results(n_threads, model, X, z):
-    """Return what is computed in the present rounding mode, without a rounding of our own in between."""
-    out = np.empty_like(z)
-    fastnn.set_num_threads(n_threads)
-    ops.tanh(z, out=out)
-    return out, model.predict(X, n_threads=n_threads), ops.linear(X, model.weights[0], n_threads=n_threads)
+rng = np.random.default_rng(0)
+X, Z = rng.normal(size=(900, 40)), rng.normal(size=480_000)
+WEIGHTS, FEW, MANY = rng.normal(size=(40, 60)), rng.normal(size=(3, 300)), rng.normal(size=(300, 400))
 
 
-def test_it_is_the_callers():
+@contextmanager
+def rounding(mode):
     libm = ctypes.CDLL(ctypes.util.find_library("m"))
-    rng = np.random.default_rng(0)
-    model, X, z = (
-        MLP((40, 60, 8), "tanh", dtype=np.float64, random_state=0),
-        rng.normal(size=(3000, 40)),
-        rng.normal(size=400_000),
-    )
-    before, nearest = fastnn.get_num_threads(), results(1, model, X, z)
+    assert libm.fesetround(mode) == 0
     try:
-        assert libm.fesetround(UPWARD) == 0
-        upward = [results(n_threads, model, X, z) for n_threads in (1, 2, 3, 7)]
+        yield
     finally:
-        libm.fesetround(0)
-        fastnn.set_num_threads(before)
-    for one, other in zip(nearest, upward[0], strict=True):
-        assert (one != other).mean() > 0.1
-    for of_more in upward[1:]:
-        for one, other in zip(upward[0], of_more, strict=True):
-            np.testing.assert_array_equal(one, other)
+        assert libm.fesetround(0) == 0
+
+
+def elementwise(n_threads):
+    before = fastnn.get_num_threads()
+    fastnn.set_num_threads(n_threads)
+    out = ops.tanh(Z)
+    fastnn.set_num_threads(before)
+    return out
+
+
+def layer(n_threads):
+    return ops.linear(X, WEIGHTS, activation="tanh", n_threads=n_threads)
+
+
+def few_rows(n_threads):
+    return ops.linear(FEW, MANY, n_threads=n_threads)
+
+
+def predictions(n_threads):
+    return MLP((40, 50, 8), dtype="f8", random_state=0).predict(X, n_threads=n_threads)
+
+
+def training(n_threads):
+    model = MLP((40, 30, 3), "tanh", dtype="f8", random_state=0)
+    Trainer(model, batch_size=100, n_threads=n_threads, random_state=0).run(X, X[:, :3], 3)
+    return model.to_vector()
+
+
+@pytest.mark.parametrize("work", [elementwise, layer, few_rows, predictions, training])
+def test_it_is_the_callers(work):
+    nearest = [work(n_threads) for n_threads in THREADS]  # by threads that are there before the mode changes
+    for mode in MODES:
+        with rounding(mode):
+            results = [work(n_threads) for n_threads in THREADS]
+        assert (results[0] != nearest[0]).mean() > 0.1  # the mode shows in them
+        for result in results:
+            np.testing.assert_array_equal(result, results[0])
+        for n_threads in THREADS:  # and is gone when the caller leaves it
+            np.testing.assert_array_equal(work(n_threads), nearest[0])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import zipfile
 
+import numpy as np
 import pytest
 from _helpers import run_script
 
@@ -117,3 +120,99 @@ def test_run_as_a_program():
         sys.argv = ["threadpoolctl", "-i", "fastnn"]
         runpy.run_module("threadpoolctl", run_name="__main__")"""
     run_script(script)
+
+
+# ---- Other imports are what they are without fastnn ----
+
+
+def test_other_modules_are_left_alone(tmp_path):
+    """They keep their loaders, finders are asked for them once, and nothing is registered with one that looks alike."""
+    alike = "registered = []\nregister = registered.append\nclass LibController: pass\n"
+    (tmp_path / "alike.py").write_text(alike, encoding="utf-8")
+    script = """if True:
+        import importlib.util, sys, fastnn
+        from importlib.machinery import SourceFileLoader
+        asked = []
+        class Finder:
+            def find_spec(self, name, path=None, target=None):
+                asked.append(name)
+        sys.meta_path.insert(1, Finder())
+        sys.path.insert(0, sys.argv[1])
+        assert sys.meta_path[0].find_spec("alike") is None
+        spec = importlib.util.find_spec("alike")
+        import alike
+        assert type(spec.loader) is type(alike.__loader__) is SourceFileLoader
+        assert asked == ["alike"] * 2 and alike.registered == [], (asked, alike.registered)"""
+    run_script(script, str(tmp_path))
+
+
+@pytest.mark.parametrize("content", ["register = print", "class LibController: pass", ""])
+def test_another_module_of_that_name(content, tmp_path):
+    (tmp_path / "threadpoolctl.py").write_text(f"{content}\nexecuted = True\n", encoding="utf-8")
+    script = """if True:
+        import sys, fastnn
+        sys.path.insert(0, sys.argv[1])
+        import threadpoolctl
+        assert threadpoolctl.executed"""
+    run_script(script, str(tmp_path))
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 15), reason="Python no longer calls load_module")
+def test_loaders_of_the_old_kind():
+    script = """if True:
+        import importlib.util, sys, types, fastnn
+        class Old:
+            def find_spec(self, name, path=None, target=None):
+                return importlib.util.spec_from_loader(name, self) if name == "threadpoolctl" else None
+            def load_module(self, name):
+                module = sys.modules[name] = types.ModuleType(name)
+                module.executed = True
+                return module
+        sys.meta_path.insert(1, Old())
+        import threadpoolctl
+        assert threadpoolctl.executed"""
+    run_script(script)
+
+
+def test_finders_learn_which_module_is_loaded_anew():
+    pytest.importorskip("threadpoolctl")
+    script = """if True:
+        import importlib, sys, fastnn, threadpoolctl
+        targets = []
+        class Finder:
+            def find_spec(self, name, path=None, target=None):
+                targets.append(target)
+        sys.meta_path.insert(1, Finder())
+        importlib.reload(threadpoolctl)
+        assert targets == [threadpoolctl], targets"""
+    run_script(script)
+
+
+def test_specifications_can_be_copied():
+    pytest.importorskip("threadpoolctl")
+    script = """if True:
+        import copy, importlib.util, pickle, sys, fastnn
+        spec = importlib.util.find_spec("threadpoolctl")
+        for copied in (copy.copy(spec.loader), copy.deepcopy(spec.loader), pickle.loads(pickle.dumps(spec.loader))):
+            assert copied.get_filename("threadpoolctl") == spec.origin
+            assert not hasattr(copied, "nothing")
+        module = importlib.util.module_from_spec(copy.deepcopy(spec))
+        sys.modules["threadpoolctl"] = module
+        module.__spec__.loader.exec_module(module)
+        fastnn.set_num_threads(5)
+        with module.threadpool_limits(1):
+            assert fastnn.get_num_threads() == 1
+        assert fastnn.get_num_threads() == 5"""
+    run_script(script)
+
+
+def test_other_libraries_called_core(tmp_path):
+    """They are none of ours."""
+    pytest.importorskip("threadpoolctl")
+    shutil.copy(np.random.bit_generator.__file__, tmp_path / "_core.of_another.so")
+    script = """if True:
+        import ctypes, sys, fastnn, threadpoolctl
+        other = ctypes.CDLL(sys.argv[1])
+        found = [pool["filepath"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "fastnn"]
+        assert found == [fastnn._backend.core.__file__], found"""
+    run_script(script, str(tmp_path / "_core.of_another.so"))

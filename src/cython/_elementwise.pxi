@@ -89,8 +89,12 @@ cdef inline Span span_of(cnp.ndarray a) noexcept:
     return span
 
 
+cdef inline bint meet(Span a, Span b) noexcept:
+    return a.begin < b.end and b.begin < a.end
+
+
 cdef bint can_update(list read, list written):
-    """Whether what is written fits the gradients, for each its parameter and moments, and changes no later one's."""
+    """Whether parameters and moments fit the gradients and overlap none of them, and no moment overlaps what else is written."""
     cdef Py_ssize_t n = len(read), i, j
     cdef vector[Span] changed
     cdef Span span
@@ -102,11 +106,16 @@ cdef bint can_update(list read, list written):
             return False
         if not cnp.PyArray_SAMESHAPE(array, gradient):
             return False
-        changed.push_back(span_of(array))
+        span = span_of(array)
+        if j >= n:
+            for i in range(j):
+                if meet(span, changed[i]):
+                    return False
+        changed.push_back(span)
     for i in range(n):
         span = span_of(read[i])
         for j in range(<Py_ssize_t>changed.size()):
-            if span.begin < changed[j].end and changed[j].begin < span.end:
+            if meet(span, changed[j]):
                 return False
     return True
 
@@ -115,7 +124,8 @@ def update(dict optimizer, params, grads, moments, double rate, int64_t updates)
     """One step of an optimizer on lists of arrays, in place; `updates` have come before. Return whether it was made.
 
     It is if all are contiguous arrays, each with one shape and dtype, float32 or float64, with its gradient and its
-    moments, and if no gradient overlaps what is written. Otherwise nothing changes.
+    moments, if no gradient overlaps what is written, and if no moment overlaps a parameter or another moment. Otherwise nothing
+    changes.
     """
     cdef Optimizer_ native
     fill_optimizer(&native, optimizer)

@@ -70,22 +70,28 @@ def _is_parameter(array: Any) -> bool:
     return isinstance(array, types.Array) and array.dtype in floats and array.layout == "C" and array.mutable
 
 
-def _checked(param: Any, grad: Any, m: Any, v: Any) -> Any:
-    """Return a copy of a gradient in its parameter's type, once all of one parameter fits together."""
+def _checked(param: Any, grad: Any, m: Any, v: Any, spans: Any) -> Any:
+    """Return a copy of a gradient in its parameter's type, once all of one parameter fits together.
+
+    `spans` (3, 2) becomes the addresses from the first byte to behind the last of param, m and v.
+    """
 
 
 @overload(_checked)
 @bare
-def _checked_overload(param: Any, grad: Any, m: Any, v: Any) -> Callable[..., Any] | None:
+def _checked_overload(param: Any, grad: Any, m: Any, v: Any, spans: Any) -> Callable[..., Any] | None:
     if not (_is_parameter(param) and is_readable(grad, param.ndim) and m == v == param):
         return None
     to = getattr(np, str(param.dtype))
 
-    def checked(param: Any, grad: Any, m: Any, v: Any) -> Any:
+    def checked(param: Any, grad: Any, m: Any, v: Any, spans: Any) -> Any:
         if grad.shape != param.shape:
             raise ValueError("grads: got an array of another shape than its parameter")
         if m.shape != param.shape or v.shape != param.shape:
             raise ValueError("state: got an array of another shape than its parameter")
+        for place, array in enumerate((param, m, v)):
+            start = array.ctypes.data if array.size else 0
+            spans[place, 0], spans[place, 1] = start, start + array.nbytes
         gradient = np.empty(param.shape, to)
         gradient[...] = grad
         return gradient
@@ -118,23 +124,24 @@ def _update_overload(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> Ca
 # Of tuples, whose elements have types of their own, the first and then the others; of lists each in a loop.
 
 
-def _checked_each(params: Any, grads: Any, ms: Any, vs: Any) -> Any:
+def _checked_each(params: Any, grads: Any, ms: Any, vs: Any, spans: Any) -> Any:
     """Return copies of all gradients: some may be parameters or moments, which change before the last one is read."""
 
 
 @overload(_checked_each)
 @bare
-def _checked_each_overload(params: Any, grads: Any, ms: Any, vs: Any) -> Callable[..., Any]:
-    def of_a_tuple(params: Any, grads: Any, ms: Any, vs: Any) -> Any:
-        first = _checked(params[0], grads[0], ms[0], vs[0])
-        return (first,) + _checked_each(params[1:], grads[1:], ms[1:], vs[1:])  # noqa: RUF005  Numba knows no starred tuples
+def _checked_each_overload(params: Any, grads: Any, ms: Any, vs: Any, spans: Any) -> Callable[..., Any]:
+    def of_a_tuple(params: Any, grads: Any, ms: Any, vs: Any, spans: Any) -> Any:
+        first = _checked(params[0], grads[0], ms[0], vs[0], spans[0])
+        others = _checked_each(params[1:], grads[1:], ms[1:], vs[1:], spans[1:])
+        return (first,) + others  # noqa: RUF005  Numba knows no starred tuples
 
-    def of_a_list(params: Any, grads: Any, ms: Any, vs: Any) -> Any:
-        return [_checked(params[i], grads[i], ms[i], vs[i]) for i in range(len(params))]
+    def of_a_list(params: Any, grads: Any, ms: Any, vs: Any, spans: Any) -> Any:
+        return [_checked(params[i], grads[i], ms[i], vs[i], spans[i]) for i in range(len(params))]
 
     if not isinstance(params, types.BaseTuple):
         return bare(of_a_list)
-    return bare(of_a_tuple) if len(params) else lambda params, grads, ms, vs: ()
+    return bare(of_a_tuple) if len(params) else lambda params, grads, ms, vs, spans: ()
 
 
 def _update_each(params: Any, gradients: Any, ms: Any, vs: Any, rule: Any) -> None:
@@ -158,6 +165,18 @@ def _update_each_overload(params: Any, gradients: Any, ms: Any, vs: Any, rule: A
 
 
 @register_jitable
+def _check_apart(spans: Any, moments: int) -> None:
+    """Make sure that no moment shares memory with a parameter or another moment: spans of each, (n, 3, 2)."""
+    n = len(spans)
+    for i in range(n):
+        for part in range(1, moments + 1):
+            for j in range(n):
+                for other in range(part + 1 if j < i else part):
+                    if spans[i, part, 0] < spans[j, other, 1] and spans[j, other, 0] < spans[i, part, 1]:
+                        raise ValueError("state: got an array that shares memory with one of params or state")
+
+
+@register_jitable
 def _run(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
     if not (len(params) == len(grads) == len(ms) == len(vs)):
         raise ValueError("grads, state: expected an array for each of params")
@@ -165,7 +184,10 @@ def _run(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
         raise ValueError("learning_rate: expected a finite number >= 0")
     if rule[7] < 0:
         raise ValueError("state: got a negative number of updates")
-    _update_each(params, _checked_each(params, grads, ms, vs), ms, vs, rule)
+    spans = np.empty((len(params), 3, 2), np.int64)
+    gradients = _checked_each(params, grads, ms, vs, spans)
+    _check_apart(spans, rule[1])
+    _update_each(params, gradients, ms, vs, rule)
 
 
 @register_jitable

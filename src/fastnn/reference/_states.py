@@ -34,7 +34,7 @@ _ARGUMENTS = """----------
 params : sequence of floating-point ndarrays
     Changed in place; any layout. C-contiguous float32 and float64 are the fast ones.
 grads : sequence of array-likes of real numbers
-    One for each of `params`, of its shape. They may overlap `params`.
+    One for each of `params`, of its shape. They may overlap `params` and `state`, whose arrays are apart from each other.
 """
 
 _RAISES = """Raises
@@ -107,8 +107,21 @@ def check_state(state: State, name: str, params: Arrays) -> None:
             _check_writable(f"state[{kept!r}][{index}]", moment)
             if moment.shape != param.shape:
                 raise ValueError(f"state[{kept!r}][{index}]: got shape {moment.shape}, expected {param.shape}")
+    _check_apart(state, moment_names(name), params)
     if "step" in state:
         integer("state['step']", state["step"], low=0)
+
+
+def _check_apart(state: State, names: Sequence[str], params: Arrays) -> None:
+    """Make sure that no moment changes while a parameter or another moment does."""
+    written = [(f"params[{index}]", param) for index, param in enumerate(params)]
+    for kept in names:
+        for index, moment in enumerate(state[kept]):
+            argument = f"state[{kept!r}][{index}]"
+            for other, array in written:
+                if np.may_share_memory(moment, array) and np.shares_memory(moment, array):
+                    raise ValueError(f"{argument}: got an array that shares memory with {other}, expected one of its own")
+            written.append((argument, moment))
 
 
 def apart(grads: Arrays, written: Arrays) -> list[NDArray[Any]]:

@@ -76,7 +76,8 @@ def update(
     """Make one step of an optimizer on lists of arrays, in place; return whether it was made.
 
     It is if all are contiguous arrays, each with one shape and dtype, float32 or float64, with its gradient and its
-    moments, and if no gradient overlaps what is written. Otherwise nothing changes.
+    moments, if no gradient overlaps what is written, and if no moment overlaps a parameter or another moment. Otherwise
+    nothing changes.
     """
     native = _optimizers.optimizer_of(optimizer)
     if len(moments) != optimizer["moments"]:
@@ -88,6 +89,8 @@ def update(
         return False
     written = [array for arrays in (params, *moments) for array in arrays]
     if any(np.may_share_memory(grad, array) for grad in grads for array in written):
+        return False
+    if any(np.may_share_memory(a, b) for i, a in enumerate(written) for b in written[max(i + 1, len(params)) :]):
         return False
     for param, grad, *kept in zip(*lists, strict=True):
         none = np.empty(0, param.dtype)
