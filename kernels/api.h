@@ -123,8 +123,10 @@ struct Gradient {
     double value;  // out: the loss
 };
 
-// What one thread and several have lately taken in training; kept from one run to the next.
+// What one thread and several have lately taken in training; kept from one run to the next. It is one run's at a time, though
+// runs of two threads may be of one network.
 struct Pace {
+    bool taken;  // by a run; read and written atomically
     int64_t batch_size;
     double one, several;  // seconds a row; 0: not known
     double since_trial;   // seconds since the one that is not preferred was tried
@@ -152,7 +154,7 @@ struct Training {
     int64_t *order;       // n_rows, in use where shuffle
     const double *rates;  // one a step of the run, or a single one where rate_stride is 0
     int64_t rate_stride;
-    int n_threads;  // if pace is null; else a run begins with one
+    int n_threads;  // if pace is null or taken; else a run begins with one
     int most_threads;
     Pace *pace;
     double seconds;  // length of a slice

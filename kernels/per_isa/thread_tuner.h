@@ -9,6 +9,8 @@
 
 namespace {
 
+using fastnn::Pace;
+using fastnn::Training;
 using Clock = std::chrono::steady_clock;
 
 inline double seconds_between(Clock::time_point from, Clock::time_point to) {
@@ -20,9 +22,22 @@ inline double seconds_between(Clock::time_point from, Clock::time_point to) {
 // time in which sleeping threads wake, or wait for a CPU that another library's threads hold, is not much of it.
 class Pacer {
   public:
-    Pacer(Training &training, bool serial)
-        : pace_(training.pace), n_threads_(serial ? 1 : training.n_threads), most_threads_(serial ? 1 : training.most_threads) {
-        if (pace_ && pace_->batch_size != training.batch_size) *pace_ = {training.batch_size, 0, 0, 0, 0};
+    Pacer(const Training &training, bool serial)
+        : training_(training), n_threads_(serial ? 1 : training.n_threads), most_threads_(serial ? 1 : training.most_threads) {}
+
+    // Before the first lap. Who only counts the workspace leaves the pace alone.
+    void take_pace() {
+        Pace *const pace = training_.pace;
+        if (!pace || __atomic_exchange_n(&pace->taken, true, __ATOMIC_ACQUIRE)) return;
+        pace_ = pace;
+        if (pace->batch_size == training_.batch_size) return;
+        pace->batch_size = training_.batch_size;
+        pace->one = pace->several = pace->since_trial = pace->awake = 0;
+    }
+    // After the last one.
+    void release_pace() {
+        if (pace_) __atomic_store_n(&pace_->taken, false, __ATOMIC_RELEASE);
+        pace_ = nullptr;
     }
 
     // The number of threads of the lap that begins.
@@ -81,7 +96,8 @@ class Pacer {
     bool known() const { return pace_->one > 0 && pace_->several > 0; }
     bool prefers_several() const { return known() && pace_->several < gain * pace_->one; }
 
-    Pace *const pace_;
+    const Training &training_;
+    Pace *pace_ = nullptr;
     const int n_threads_, most_threads_;
     bool several_ = false, trial_ = false;
     int64_t rows_ = 0;

@@ -41,7 +41,9 @@ template <class T> class Trainer {
     Status run() {
         status_ = Status::paused;
         slice_start_ = clock_start_ = Clock::now();
+        pacer_.take_pace();
         for (slice_over_ = false; status_ == Status::paused && !slice_over_;) run_lap();
+        pacer_.release_pace();
         stamp_epochs(Clock::now());
         return status_;
     }

@@ -128,8 +128,8 @@ cdef class SparseRows:
     cdef int64_t most_entries
 
     def __init__(self, values, columns, row_starts, n_columns):
-        self.values = np.ascontiguousarray(values)
-        self.columns = np.ascontiguousarray(columns, np.int32)
+        self.values = np.require(values, requirements=["C", "A", "E"])
+        self.columns = np.require(columns, np.int32, ["C", "A", "E"])
         self.row_starts = np.array(row_starts, np.int64)  # a copy: what it says is not checked again
         n_rows, n_entries = len(self.row_starts) - 1, min(len(self.values), len(self.columns))
         lengths = np.diff(self.row_starts)
@@ -198,9 +198,9 @@ def aligned_zeros(shape, dtype):
 
 
 def first_not_finite(cnp.ndarray a):
-    """The flat index of the first NaN or infinity of a C-contiguous float array, -1 if there is none."""
-    if not cnp.PyArray_IS_C_CONTIGUOUS(a) or cnp.PyArray_TYPE(a) not in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64) or type_of(a) < 0:
-        raise TypeError("a contiguous float32 or float64 array is expected")
+    """The flat index of the first NaN or infinity of a C-contiguous aligned float array, -1 if there is none."""
+    if not cnp.PyArray_ISCARRAY_RO(a) or cnp.PyArray_TYPE(a) not in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64) or type_of(a) < 0:
+        raise TypeError("a contiguous and aligned float32 or float64 array is expected")
     cdef const Kernels *k = kernels(cnp.PyArray_TYPE(a))
     cdef const void *data = cnp.PyArray_DATA(a)
     cdef int64_t n = cnp.PyArray_SIZE(a), found

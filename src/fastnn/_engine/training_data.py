@@ -87,7 +87,7 @@ def _first_not_finite(
     """Return the index of the first element, of a row that counts, that is not finite in `dtype`."""
     counted = None if weight is None or weight.all() else np.flatnonzero(weight)
     with np.errstate(over="ignore"):
-        piece = np.ascontiguousarray(array if counted is None else array[counted], dtype=dtype)
+        piece = np.require(array if counted is None else array[counted], dtype, ["C", "A", "E"])
     found = _core.first_not_finite(piece)
     if found < 0:
         return None

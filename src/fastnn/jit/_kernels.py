@@ -135,6 +135,12 @@ def bare(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @register_jitable
+def is_aligned(a: Any) -> bool:
+    """Return whether kernels may work on a contiguous array where it stands. Its type does not tell."""
+    return a.ctypes.data & (a.itemsize - 1) == 0
+
+
+@register_jitable
 def apart(a: Any, b: Any) -> bool:
     """Return whether two arrays share no memory. Of the second one, any layout."""
     b_start = b_end = b.ctypes.data
@@ -151,6 +157,8 @@ def apart(a: Any, b: Any) -> bool:
 def apart_or_same(a: Any, b: Any) -> bool:
     """Return whether a kernel may read one contiguous array element by element while it writes the other."""
     a_start, b_start = a.ctypes.data, b.ctypes.data
+    if not (is_aligned(a) and is_aligned(b)):
+        return False
     return a_start == b_start or a_start + a.nbytes <= b_start or b_start + b.nbytes <= a_start
 
 

@@ -13,7 +13,7 @@ from fastnn import ops
 from fastnn._engine import core as _core
 from fastnn.jit import _kernels
 from fastnn.jit._kernels import NUMBERS as _NUMBERS
-from fastnn.jit._kernels import apart, bare, column_stride, is_none, is_readable, row_stride, rows_of
+from fastnn.jit._kernels import apart, bare, column_stride, is_aligned, is_none, is_readable, row_stride, rows_of
 
 _NAMES = _core.ACTIVATIONS
 
@@ -64,7 +64,7 @@ def _linear(x: Any, w: Any, b: Any = None, activation: Any = "identity", out: An
 
     def written(x: Any, w: Any, b: Any = None, activation: Any = "identity", out: Any = None, n_threads: Any = None) -> Any:
         _check_out(out.shape, x.shape, w.shape)
-        if apart(out, x) and apart(out, w) and (not has_bias or apart(out, b)):
+        if is_aligned(out) and apart(out, x) and apart(out, w) and (not has_bias or apart(out, b)):
             multiply(as_rows(x), w, b, number(activation), out, n_threads)
         else:
             result = np.empty(out.shape, to)

@@ -11,7 +11,7 @@ from numba.extending import overload_method, register_jitable
 from fastnn._errors import DivergedError
 from fastnn.jit import _kernels
 from fastnn.jit._handle_types import ModelType, OutsideTrainerType, TrainerType, present
-from fastnn.jit._kernels import NUMBERS, apart, bare, column_stride, is_none, is_readable, row_stride, rows_of
+from fastnn.jit._kernels import NUMBERS, apart, bare, column_stride, is_aligned, is_none, is_readable, row_stride, rows_of
 
 # ---- Predictions ----
 
@@ -37,7 +37,7 @@ def _predict(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
     def given(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
         if out.shape[:-1] != X.shape[:-1] or out.shape[-1] != model._integers[1]:
             raise ValueError("out: got another shape than the result has")
-        if out.flags.c_contiguous and apart(out, X):
+        if out.flags.c_contiguous and is_aligned(out) and apart(out, X):
             run(model, X, out, n_threads)
         else:
             result = np.empty(out.shape, to)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastnn import ops
 from fastnn._engine import core as _core
 from fastnn.jit import _kernels
-from fastnn.jit._kernels import bare, is_readable
+from fastnn.jit._kernels import bare, is_aligned, is_readable
 from fastnn.reference._states import STATES
 
 
@@ -106,7 +106,7 @@ def _update(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> None:
 @overload(_update)
 @bare
 def _update_overload(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> Callable[..., None]:
-    kernel = _kernels.update[param.dtype]
+    kernel, to = _kernels.update[param.dtype], getattr(np, str(param.dtype))
 
     def update(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> None:
         number, moments, rate, decay_1, decay_2, epsilon, weight_decay, updates = rule
@@ -118,7 +118,22 @@ def _update_overload(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> Ca
         else:
             kernel(number, param, gradient, m, v, param.size, *coefficients, updates)
 
-    return bare(update)
+    update = register_jitable(bare(update))
+
+    def update_in_place(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> None:
+        if is_aligned(param) and is_aligned(m) and is_aligned(v):
+            update(param, gradient, m, v, rule)
+            return
+        new, new_m, new_v = np.empty(param.shape, to), np.empty(param.shape, to), np.empty(param.shape, to)
+        new[...] = param
+        new_m[...] = m
+        new_v[...] = v
+        update(new, gradient, new_m, new_v, rule)
+        v[...] = new_v  # first what stands for a moment that there is not: m, or both of them param
+        m[...] = new_m
+        param[...] = new
+
+    return bare(update_in_place)
 
 
 # Of tuples, whose elements have types of their own, the first and then the others; of lists each in a loop.

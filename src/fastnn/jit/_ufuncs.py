@@ -15,7 +15,7 @@ from numba.extending import intrinsic, overload
 from fastnn import ops
 from fastnn._engine import core as _core
 from fastnn.jit import _elementary, _kernels
-from fastnn.jit._kernels import apart_or_same, bare
+from fastnn.jit._kernels import apart_or_same, bare, is_aligned
 
 
 class _Key:
@@ -48,7 +48,11 @@ def _new_array(number: int, x: types.Array, dtype: Any) -> Callable[..., Any]:
 
         def evaluated(x: Any, out: Any = None) -> Any:
             result = np.empty(x.shape, to)
-            kernel(number, x, result, x.size)
+            if is_aligned(x):
+                kernel(number, x, result, x.size)
+            else:
+                result[...] = x
+                kernel(number, result, result, result.size)
             return result
 
     else:

@@ -25,9 +25,9 @@ def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
 
 
 def first_not_finite(a: Array) -> int:
-    """Return the flat index of the first NaN or infinity of a C-contiguous float array, -1 if there is none."""
-    if not a.flags.c_contiguous or a.dtype not in (np.float32, np.float64):
-        raise TypeError("a contiguous float32 or float64 array is expected")
+    """Return the flat index of the first NaN or infinity of a C-contiguous aligned float array, -1 if there is none."""
+    if not (a.flags.c_contiguous and a.flags.aligned) or a.dtype not in (np.float32, np.float64):
+        raise TypeError("a contiguous and aligned float32 or float64 array is expected")
     wrong = ~np.isfinite(a.reshape(-1))
     found = int(wrong.argmax()) if wrong.size else 0
     return found if wrong.size and wrong[found] else -1

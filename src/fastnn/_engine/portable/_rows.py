@@ -17,8 +17,8 @@ class SparseRows:
     """Rows of which only some elements are stored (CSR): those of row i are values[row_starts[i]:row_starts[i + 1]]."""
 
     def __init__(self, values: Array, columns: Array, row_starts: Array, n_columns: int) -> None:
-        self.values = np.ascontiguousarray(values)
-        self.columns = np.ascontiguousarray(columns, np.int32)
+        self.values = np.require(values, requirements=["C", "A", "E"])
+        self.columns = np.require(columns, np.int32, ["C", "A", "E"])
         self.row_starts = np.array(row_starts, np.int64)
         n_rows, n_entries = len(self.row_starts) - 1, min(len(self.values), len(self.columns))
         lengths = np.diff(self.row_starts)
