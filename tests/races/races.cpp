@@ -6,7 +6,7 @@
 
 #include "kernels/calls.h"
 #include "kernels/per_isa/thread_tuner.h"
-#include "kernels/table.h"
+#include "kernels/isa_kernels.h"
 #include "kernels/threads.h"
 
 namespace fastnn {
