@@ -3,6 +3,8 @@
 // hold: new ones go to the end.
 #pragma once
 
+#include <cstdint>
+
 #define FASTNN_ACTIVATIONS(ROW) \
     ROW(identity, Identity)     \
     ROW(tanh, Tanh)             \
@@ -65,3 +67,14 @@
     ROW(rmsprop, RMSProp)      \
     ROW(adam, Adam)            \
     ROW(adamw, AdamW)
+
+namespace fastnn {
+
+// The numbers, for code that has no names at hand.
+enum class OptimizerNumber : int32_t {
+#define ROW(name, Struct) name,
+    FASTNN_OPTIMIZERS(ROW)
+#undef ROW
+};
+
+}  // namespace fastnn

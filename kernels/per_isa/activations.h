@@ -6,71 +6,75 @@
 #include "softmax.h"
 #include "vec.h"
 
-#include <type_traits>
-
 namespace {
 
 // value(z) and slope(a) for those whose derivative follows from the output; value_and_slope(z, a, slope) for the others.
-// keeps_zero: f(0) = 0, so that the padding of a row stays zero by itself.
+// Each says from_output, and keeps_zero: f(0) = 0, so that the padding of a row stays zero by itself.
 
-template <class T> struct Identity {
-    static constexpr bool from_output = true, keeps_zero = true;
+// Traits that hold for most. A struct that differs declares its own.
+struct ActivationTraits {
+    static constexpr bool is_identity = false;
+    static constexpr bool elementwise = true;  // an output depends on one input; else the derivative is a matrix
+};
+
+template <class T> struct Identity : ActivationTraits {
+    static constexpr bool from_output = true, keeps_zero = true, is_identity = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return z; }
     FASTNN_INLINE Vec<T> slope(Vec<T>) { return splat(T(1)); }
 };
 
-template <class T> struct Tanh {
+template <class T> struct Tanh : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return tanh(z); }
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return fused ? fma(-a, a, splat(T(1))) : (T(1) - a) * (T(1) + a); }
 };
 
-template <class T> struct Sigmoid {
+template <class T> struct Sigmoid : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = false;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return sigmoid(z); }
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a * (T(1) - a); }
 };
 
-template <class T> struct Relu {
+template <class T> struct Relu : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(Vec<T>{}, z); }  // max hands on a NaN in its second argument
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : Vec<T>{}; }
 };
 
-template <class T> struct LeakyRelu {
+template <class T> struct LeakyRelu : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     static constexpr T leak = T(0.01);
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(z * leak, z); }
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : splat(leak); }
 };
 
-template <class T> struct Elu {
+template <class T> struct Elu : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return z > Vec<T>{} ? z : expm1(z); }
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : a + T(1); }
 };
 
 // z * Phi(z), Phi the normal distribution function (Hendrycks & Gimpel 2016, arXiv:1606.08415, the exact form).
-template <class T> struct Gelu {
+template <class T> struct Gelu : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return gelu(z); }
     FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { a = gelu(z, &slope); }
 };
 
 // z * sigmoid(z) (Elfwing, Uchibe & Doya 2017, arXiv:1702.03118).
-template <class T> struct Silu {
+template <class T> struct Silu : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return silu(z); }
     FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { a = silu(z, &slope); }
 };
 
-template <class T> struct Softplus {
+template <class T> struct Softplus : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = false;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(Vec<T>{}, z) + log1p(exp(-abs<T>(z))); }
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return -expm1(-a); }
 };
 
-template <class T> struct Sin {
+template <class T> struct Sin : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) {
         Vec<T> s, c;
@@ -80,7 +84,7 @@ template <class T> struct Sin {
     FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { sincos(z, a, slope); }
 };
 
-template <class T> struct Exp {
+template <class T> struct Exp : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = false;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return exp(z); }
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a; }
@@ -91,6 +95,7 @@ template <class T> struct ActivationKernels {
     void (*value)(T *z, int64_t rows, int64_t n, int64_t row);                        // in place
     void (*value_and_slope)(T *z, T *slope, int64_t rows, int64_t n, int64_t row);    // null: the derivative is a matrix
     void (*times_slope)(T *delta, const T *a, int64_t rows, int64_t n, int64_t row);  // null: it needs z
+    bool is_identity, elementwise, from_output;                                       // traits of the struct
 };
 
 template <class T> void clear_padding(T *z, int64_t rows, int64_t n, int64_t row) {
@@ -132,9 +137,11 @@ template <class T, template <class> class F> void times_slope(T *delta, const T 
 }
 
 template <class T, template <class> class F> constexpr ActivationKernels<T> activation_kernels() {
-    if constexpr (std::is_same_v<F<T>, Softmax<T>>) return {F<T>::value, nullptr, F<T>::times_slope};
-    else if constexpr (F<T>::from_output) return {activate<T, F>, activate_with_slope<T, F>, times_slope<T, F>};
-    else return {activate<T, F>, activate_with_slope<T, F>, nullptr};
+    using A = F<T>;
+    if constexpr (!A::elementwise) return {A::value, nullptr, A::times_slope, A::is_identity, A::elementwise, A::from_output};
+    else if constexpr (A::from_output)
+        return {activate<T, F>, activate_with_slope<T, F>, times_slope<T, F>, A::is_identity, A::elementwise, A::from_output};
+    else return {activate<T, F>, activate_with_slope<T, F>, nullptr, A::is_identity, A::elementwise, A::from_output};
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ template <class T> class DeferredRows {
         : updater_(updater),
           layer_(training.network.layers[0]),
           active_(updater.defers()),
-          replays_(active_ && !training.optimizer.lazy && !updater.rests()),
+          replays_(active_ && !training.optimizer.lazy && !updater.is_noop_without_gradient()),
           made_(arena.take<int32_t>(replays_ ? layer_.n_in : 0)),
           penalties_(arena.take<double>(active_ && updater.penalized() ? layer_.n_in : 0)),
           updates_(arena.take<Coefficients<T>>(replays_ ? window * training.most_threads : 0)),

@@ -103,7 +103,8 @@ template <class T> class LinearRun {
     }
 
     void finish(const Piece &p) const {
-        if (layer_.activation != identity) activations_of_level<T>[layer_.activation].value(p.to, p.n, layer_.n_out, out_row_);
+        const ActivationKernels<T> &kernels = all_activations<T>[layer_.activation];
+        if (!kernels.is_identity) kernels.value(p.to, p.n, layer_.n_out, out_row_);
         if (out_in_place_) return;
         for (int64_t i = 0; i < p.n; i++) std::memcpy(result(p.first + i), p.to + i * out_row_, size_t(layer_.n_out) * sizeof(T));
     }

@@ -1,4 +1,4 @@
-// Optimizers in PyTorch's definitions, one vector at a time; which moments an optimizer keeps follows from what it reads.
+// Optimizers in PyTorch's definitions, one vector at a time.
 #pragma once
 
 #include <limits>
@@ -13,20 +13,28 @@ template <class T> struct Coefficients {
     T rate, decay_1, rest_1, decay_2, rest_2, root_scale, epsilon, shrink, l1, l2;
 };
 
-template <class T> using UpdateKernel = void (*)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &coefficients);
+// update(w, g, m, v, c): the new weights, with the moments m and v changed in place. Each says how many moments it has.
 
-// update(w, g, m, v, c): the new weights, with the moments m and v changed in place.
+// Traits that hold for most. A struct that differs declares its own.
+struct OptimizerTraits {
+    static constexpr bool is_plain_descent = false;          // w - rate * g: a product can do it at its end
+    static constexpr bool keeps_velocity = false;            // of gradients or of steps
+    static constexpr bool corrects_moments = false;          // for their start at zero
+    static constexpr bool is_noop_without_gradient = false;  // g = 0 changes neither weights nor moments
+};
 
-template <class T> struct GradientDescent {
+template <class T> struct GradientDescent : OptimizerTraits {
     static constexpr int moments = 0;
+    static constexpr bool is_plain_descent = true, is_noop_without_gradient = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &, Vec<T> &, const Coefficients<T> &c) {
         return fma(splat(-c.rate), g, w);
     }
 };
 
 // Polyak 1964. The velocity is of gradients, rest_1 being 1, or of steps, rate being 1.
-template <class T> struct Momentum {
+template <class T> struct Momentum : OptimizerTraits {
     static constexpr int moments = 1;
+    static constexpr bool keeps_velocity = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         m = fma(splat(c.decay_1), m, c.rest_1 * g);
         return fma(splat(-c.rate), m, w);
@@ -34,8 +42,9 @@ template <class T> struct Momentum {
 };
 
 // Nesterov 1983, in the form of Sutskever et al. 2013.
-template <class T> struct Nesterov {
+template <class T> struct Nesterov : OptimizerTraits {
     static constexpr int moments = 1;
+    static constexpr bool keeps_velocity = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         const Vec<T> step = c.rest_1 * g;
         m = fma(splat(c.decay_1), m, step);
@@ -44,8 +53,9 @@ template <class T> struct Nesterov {
 };
 
 // Duchi, Hazan & Singer 2011.
-template <class T> struct AdaGrad {
+template <class T> struct AdaGrad : OptimizerTraits {
     static constexpr int moments = 1;
+    static constexpr bool is_noop_without_gradient = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         m = fma(g, g, m);
         return w - c.rate * g / (sqrt(m) + c.epsilon);
@@ -53,7 +63,7 @@ template <class T> struct AdaGrad {
 };
 
 // Tieleman & Hinton 2012.
-template <class T> struct RMSProp {
+template <class T> struct RMSProp : OptimizerTraits {
     static constexpr int moments = 1;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         m = fma(splat(c.decay_1), m, c.rest_1 * (g * g));
@@ -62,8 +72,9 @@ template <class T> struct RMSProp {
 };
 
 // Kingma & Ba 2014, arXiv:1412.6980: rate and root_scale carry the corrections of the moments' start at zero.
-template <class T> struct Adam {
+template <class T> struct Adam : OptimizerTraits {
     static constexpr int moments = 2;
+    static constexpr bool corrects_moments = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
         m = fma(splat(c.decay_1), m, c.rest_1 * g);
         v = fma(splat(c.decay_2), v, c.rest_2 * (g * g));
@@ -72,8 +83,9 @@ template <class T> struct Adam {
 };
 
 // Loshchilov & Hutter 2017, arXiv:1711.05101: the weights decay apart from the gradient.
-template <class T> struct AdamW {
+template <class T> struct AdamW : OptimizerTraits {
     static constexpr int moments = 2;
+    static constexpr bool corrects_moments = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
         return Adam<T>::update(w * c.shrink, g, m, v, c);
     }
@@ -149,9 +161,22 @@ void replay(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int
     (l2_alone ? replay_row<T, O, true> : replay_row<T, O, false>)(w, m, v, count, updates, n, clip_value, penalties);
 }
 
-template <class T>
-using ReplayKernel = void (*)(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value,
-                              Vec<T> *penalties);
+template <class T> struct OptimizerKernels {
+    void (*update)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &coefficients);
+    void (*replay)(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties);
+    int moments;
+    bool is_plain_descent, keeps_velocity, corrects_moments, is_noop_without_gradient;  // traits of the struct
+};
+
+template <class T, template <class> class O> constexpr OptimizerKernels<T> optimizer_kernels() {
+    return {update<T, O>,
+            replay<T, O>,
+            O<T>::moments,
+            O<T>::is_plain_descent,
+            O<T>::keeps_velocity,
+            O<T>::corrects_moments,
+            O<T>::is_noop_without_gradient};
+}
 
 // What the penalties l1 * sum |w| + l2 / 2 * sum w² add: to the gradients in place, and to the loss as the result.
 template <class T> T add_penalty(const T *w, T *g, int64_t count, T l1, T l2) {

@@ -1,7 +1,7 @@
 // One batch through a network: forward, loss, and back to the gradients, for the rows and parameters that a thread owns.
 #pragma once
 
-#include "level_tables.h"
+#include "kernel_tables.h"
 #include "random.h"
 #include "sparse.h"
 
@@ -98,7 +98,7 @@ template <class T> class Step {
     void read_y(const Rows &y, const Batch &chunk, Range rows) {
         const Layer &last = network_.last();
         const bool flat = last.row == last.n_out && y.row_stride == last.row * int64_t(sizeof(T));
-        if (!chunk.order && !chunk.weights && flat && !takes_rows<T>(*loss_) && !y.labels && has_plain_rows<T>(y)) {
+        if (!chunk.order && !chunk.weights && flat && !all_losses<T>[loss_->kind].takes_rows && !y.labels && has_plain_rows<T>(y)) {
             target_ = reinterpret_cast<const T *>(y.data + chunk.first * y.row_stride);
         } else {
             read_rows<T>(y, chunk, rows, last.n_out, y_, last.row);
@@ -243,7 +243,7 @@ template <class T> class Step {
 
   private:
     static bool keeps_slope(const Layer &layer) {
-        return layer.dropout > 0 || layer.custom || !activations_of_level<T>[layer.activation].times_slope;
+        return layer.dropout > 0 || layer.custom || !all_activations<T>[layer.activation].from_output;
     }
 
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
@@ -276,12 +276,12 @@ template <class T> class Step {
 
     void activate(int64_t l, Range rows) {
         const Layer &layer = network_.layers[l];
-        const ActivationKernels<T> &kernels = activations_of_level<T>[layer.activation];
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
         T *out = layers_[l].out + rows.begin * layer.row, *slope = layers_[l].slope;
         if (slope) slope += rows.begin * layer.row;
         if (layer.custom) activate_custom(layer, out, slope, rows.size());
         else if (slope) kernels.value_and_slope(out, slope, rows.size(), layer.n_out, layer.row);
-        else if (layer.activation != identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
+        else if (!kernels.is_identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
         if (!dropping_ || layer.dropout == 0) return;
         const T scale = T(1 / (1 - layer.dropout));
         for (int64_t i = 0; i < rows.size(); i++) {
@@ -300,11 +300,11 @@ template <class T> class Step {
 
     void times_slope(int64_t l, Range rows) {
         const Layer &layer = network_.layers[l];
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
         T *delta = layers_[l].delta + rows.begin * layer.row;
         if (const T *slope = layers_[l].slope) multiply_by(delta, slope + rows.begin * layer.row, rows.size() * layer.row);
-        else if (layer.activation != identity)
-            activations_of_level<T>[layer.activation].times_slope(delta, layers_[l].out + rows.begin * layer.row, rows.size(),
-                                                                  layer.n_out, layer.row);
+        else if (!kernels.is_identity)
+            kernels.times_slope(delta, layers_[l].out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
     }
 
     const Network &network_;

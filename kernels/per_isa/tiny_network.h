@@ -11,10 +11,10 @@ constexpr int64_t tiny_units = 8, tiny_layers = 4;
 template <class T> class TinyStep {
   public:
     static bool fits(const Network &network, const Loss &loss, const Rows &x, int64_t batch_size) {
-        if (x.sparse() || batch_size > block || network.n_layers > tiny_layers || takes_rows<T>(loss)) return false;
+        if (x.sparse() || batch_size > block || network.n_layers > tiny_layers || all_losses<T>[loss.kind].takes_rows) return false;
         for (int64_t l = 0; l < network.n_layers; l++) {
             const Layer &layer = network.layers[l];
-            const bool by_rows = !activations_of_level<T>[layer.activation].value_and_slope;
+            const bool by_rows = !all_activations<T>[layer.activation].elementwise;
             if (layer.n_in > tiny_units || layer.n_out > tiny_units || layer.dropout > 0 || layer.custom || by_rows) return false;
         }
         return true;
@@ -102,20 +102,20 @@ template <class T> class TinyStep {
 
     void forward(int64_t l) {
         const Layer &layer = network_.layers[l];
-        const ActivationKernels<T> &kernels = activations_of_level<T>[layer.activation];
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
         for (int64_t j = 0; j < layer.n_out; j++)
             combine(parameters_[layer.bias + j], parameters_ + layer.weights + j * by_output(layer), by_input(layer), input(l),
                     layer.n_in, out_[l] + j * block);
         if (l == network_.n_layers - 1 && loss_.from_logits) return;
-        if (!kernels.times_slope) kernels.value_and_slope(out_[l], slope_[l], layer.n_out, block, block);
-        else if (layer.activation != identity) kernels.value(out_[l], layer.n_out, block, block);
+        if (!kernels.from_output) kernels.value_and_slope(out_[l], slope_[l], layer.n_out, block, block);
+        else if (!kernels.is_identity) kernels.value(out_[l], layer.n_out, block, block);
     }
 
     void times_slope(int64_t l) {
         const Layer &layer = network_.layers[l];
-        const auto kernel = activations_of_level<T>[layer.activation].times_slope;
-        if (!kernel) multiply_by(delta_[l], slope_[l], layer.n_out * block);
-        else if (layer.activation != identity) kernel(delta_[l], out_[l], layer.n_out, block, block);
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
+        if (!kernels.from_output) multiply_by(delta_[l], slope_[l], layer.n_out * block);
+        else if (!kernels.is_identity) kernels.times_slope(delta_[l], out_[l], layer.n_out, block, block);
     }
 
     void backward(int64_t l) {

@@ -39,14 +39,11 @@ class Powers {
     int64_t exponent_ = 0;
 };
 
-template <class T> bool keeps_velocity(const Optimizer &o) {
-    return updates_of_level<T>[o.kind] == update<T, Momentum> || updates_of_level<T>[o.kind] == update<T, Nesterov>;
-}
-
 // The coefficients of each update, which come in their order.
 template <class T> class CoefficientsOf {
   public:
-    explicit CoefficientsOf(const Optimizer &optimizer) : o_(optimizer), power_1_(o_.decay_1), power_2_(o_.decay_2) {}
+    explicit CoefficientsOf(const Optimizer &optimizer)
+        : o_(optimizer), kernels_(all_optimizers<T>[o_.kind]), power_1_(o_.decay_1), power_2_(o_.decay_2) {}
     // batch_weight: the sum of the batch's sample weights, not 0 where penalties are divided by it.
     Coefficients<T> operator()(double rate, int64_t updates, double batch_weight = 1) {
         const double share = o_.penalty_per_weight ? 1 / batch_weight : 1;
@@ -55,11 +52,11 @@ template <class T> class CoefficientsOf {
                              T(1 - o_.decay_2), T(1),
                              T(o_.epsilon),     T(1 - rate * o_.weight_decay),
                              T(o_.l1 * share),  T(o_.l2 * share)};
-        if (keeps_velocity<T>(o_)) {
+        if (kernels_.keeps_velocity) {
             c.rest_1 = o_.rate_in_velocity ? T(rate) : T(1);
             c.rate = o_.rate_in_velocity ? T(1) : T(rate);
         }
-        if (o_.moments == 2) {  // the moments started at zero: Adam, section 3; the form with epsilon hat is at its end
+        if (kernels_.corrects_moments) {  // Adam, section 3; the form with epsilon hat is at its end
             const double root = std::sqrt(1 - power_2_(updates + 1));
             c.rate = T(rate * (o_.epsilon_hat ? root : 1) / (1 - power_1_(updates + 1)));
             c.root_scale = T(o_.epsilon_hat ? 1 : 1 / root);
@@ -69,6 +66,7 @@ template <class T> class CoefficientsOf {
 
   private:
     const Optimizer &o_;
+    const OptimizerKernels<T> &kernels_;
     Powers power_1_, power_2_;
 };
 
@@ -76,6 +74,7 @@ template <class T> class Updater {
   public:
     Updater(const Training &training, Arena &arena)
         : o_(training.optimizer),
+          kernels_(all_optimizers<T>[o_.kind]),
           network_(training.network),
           parameters_(static_cast<T *>(training.parameters)),
           moments_{static_cast<T *>(training.moments[0]), static_cast<T *>(training.moments[1])},
@@ -84,7 +83,7 @@ template <class T> class Updater {
           defers_(sparse_ && !network_.layers[0].narrow && !clips_norm() && training.batch_size <= chunk_rows),
           gradient_(with_room_before(arena.take<T>(network_.size - skipped()), skipped())),
           partial_(arena.take<T>(2 * storage_rows())),
-          fused_(o_.kind == 0 && plain()) {}
+          fused_(kernels_.is_plain_descent && plain()) {}
 
     T *gradient() const { return gradient_; }
 
@@ -136,8 +135,8 @@ template <class T> class Updater {
     // Several of them without a gradient; what penalties add to the loss is added to `penalties`, a block for each.
     void replay_row(int64_t offset, int64_t count, const Coefficients<T> *updates, int n, Vec<T> *penalties) const {
         const auto moment = [=](int i) { return moments_[i] ? moments_[i] + offset : nullptr; };
-        replays_of_level<T>[o_.kind](parameters_ + offset, moment(0), moment(1), count, updates, n, T(o_.clip_value),
-                                     penalized() ? penalties : nullptr);
+        kernels_.replay(parameters_ + offset, moment(0), moment(1), count, updates, n, T(o_.clip_value),
+                        penalized() ? penalties : nullptr);
     }
 
     bool descends() const { return fused_; }
@@ -146,9 +145,9 @@ template <class T> class Updater {
     // Whether the first layer's weights are left to DeferredRows.
     bool defers() const { return defers_; }
     // Whether TouchedFeatures say which of the first layer's weights are updated.
-    bool leaves_untouched() const { return o_.lazy && sparse_ && !defers_ && !rests(); }
+    bool leaves_untouched() const { return o_.lazy && sparse_ && !defers_ && !is_noop_without_gradient(); }
     // Whether an update without a gradient changes nothing.
-    bool rests() const { return !penalized() && (o_.moments == 0 || updates_of_level<T>[o_.kind] == ::update<T, AdaGrad>); }
+    bool is_noop_without_gradient() const { return !penalized() && kernels_.is_noop_without_gradient; }
 
     // What the penalties added to the last batch's loss, those of deferred rows left out.
     double penalty() const {
@@ -243,7 +242,7 @@ template <class T> class Updater {
 
     void apply(int64_t offset, const T *gradient, int64_t count, const Coefficients<T> &c) const {
         const auto moment = [=](int i) { return moments_[i] ? moments_[i] + offset : nullptr; };
-        updates_of_level<T>[o_.kind](parameters_ + offset, gradient, moment(0), moment(1), count, c);
+        kernels_.update(parameters_ + offset, gradient, moment(0), moment(1), count, c);
     }
 
     // An array whose first elements are not there, and never asked for.
@@ -254,6 +253,7 @@ template <class T> class Updater {
     int64_t skipped() const { return defers_ ? network_.layers[0].bias : 0; }
 
     const Optimizer &o_;
+    const OptimizerKernels<T> &kernels_;
     const Network &network_;
     T *const parameters_;
     T *const moments_[2];

@@ -19,6 +19,10 @@ cdef extern from "kernels/threads.h" namespace "fastnn" nogil:
     const char *threads_decided_by()
     const char *threads_environment_error()
 
+cdef extern from "kernels/registry.h" namespace "fastnn" nogil:
+    cdef enum class OptimizerNumber(int32_t):
+        sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw
+
 cdef extern from "kernels/ufuncs.h" namespace "fastnn" nogil:
     void float16_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
     void float32_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
@@ -138,6 +142,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         bint times_slope(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
         double prediction_loss(int32_t loss, const void *p, const void *y, int64_t n)
         void update(const Optimizer_ &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates)
+        int optimizer_moments(int32_t optimizer)
         int64_t first_not_finite(const void *values, int64_t n)
         double multiply_add(int64_t rounds, void *sum)
         void copy(const void *source, void *to, int64_t n)

@@ -187,7 +187,7 @@ cdef fill_loss(Loss_ *native, loss, dtype):
 
 cdef fill_optimizer(Optimizer_ *native, dict optimizer):
     native.kind = OPTIMIZERS.index(optimizer["name"])
-    native.moments = optimizer["moments"]
+    native.moments = level().float64.optimizer_moments(native.kind)
     native.decay_1 = optimizer.get("decay_1", 0.0)
     native.decay_2 = optimizer.get("decay_2", 0.0)
     native.epsilon = optimizer.get("epsilon", 0.0)
