@@ -83,6 +83,13 @@ int64_t whole_blocks(int64_t n, int64_t element_size) {
     const int64_t block = block_bytes / element_size;
     return (n + block - 1) / block * block;
 }
+
+// Adds a block to the layer, behind all that have a place; returns where the next one may begin.
+int64_t add_block(Layer &layer, Block block, int64_t offset) {
+    block.offset = offset;
+    layer.blocks[layer.n_blocks++] = block;
+    return block.end();
+}
 }  // namespace
 
 int64_t padded_row(int64_t n, int64_t element_size) {
@@ -96,11 +103,11 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
         Layer &layer = layers[l];
         layer.narrow = l == n_layers - 1 && layer.n_out <= narrow_outputs;
         layer.row = layer.narrow ? layer.n_out : padded_row(layer.n_out, element_size);
-        layer.weights_row = padded_row(layer.narrow ? layer.n_in : layer.n_out, element_size);
-        layer.weights = size;
-        size += layer.weights_rows() * layer.weights_row;
-        layer.bias = size;
-        size += whole_blocks(layer.n_out, element_size);
+        layer.n_blocks = 0;
+        const int64_t rows = layer.narrow ? layer.n_out : layer.n_in, columns = layer.narrow ? layer.n_in : layer.n_out;
+        size = add_block(layer, {BlockKind::weights, 0, rows, columns, padded_row(columns, element_size), 0, 1, 1, 1}, size);
+        const int64_t units_row = whole_blocks(layer.n_out, element_size);
+        size = add_block(layer, {BlockKind::biases, 0, 1, layer.n_out, units_row, 0, 1, 0, 1}, size);
     }
     return size;
 }

@@ -58,9 +58,15 @@ inline Range share(int64_t n, int64_t unit, const Team &team) {
     return {units * team.index / team.size * unit, end < n ? end : n};
 }
 
-// The rows of a layer's stored weights that a thread owns.
-template <class T> Range own_weights(const Layer &layer, const Team &team) {
-    return share(layer.weights_rows(), layer.narrow ? 1 : lanes<T>, team);
+// The rows of one of a layer's blocks that a thread owns.
+template <class T> Range own_rows(const Layer &layer, const Block &block, const Team &team) {
+    return share(block.rows, layer.narrow ? 1 : lanes<T>, team);
+}
+
+// use(layer number, layer, block) for all parameters, as they stand in the storage.
+template <class Use> void for_each_block(const Network &network, Use use) {
+    for (int64_t l = 0; l < network.n_layers; l++)
+        for (int64_t b = 0; b < network.layers[l].n_blocks; b++) use(l, network.layers[l], network.layers[l].blocks[b]);
 }
 
 template <class T> int64_t padded(int64_t n) { return round_up(n, block_lanes<T>); }

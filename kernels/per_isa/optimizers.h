@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "api.h"
 #include "registry.h"
 #include "vec.h"
 
@@ -11,6 +12,17 @@ namespace {
 // The numbers of one update, the same for every element.
 template <class T> struct Coefficients {
     T rate, decay_1, rest_1, decay_2, rest_2, root_scale, epsilon, shrink, l1, l2;
+
+    // Those of a block of parameters with factors of its own.
+    Coefficients of(const fastnn::Block &block) const {
+        Coefficients c = *this;
+        const T decay = T(block.rate_factor * block.decay_factor);
+        if (decay != 1) c.shrink = T(1) - decay * (T(1) - shrink);
+        c.rate *= T(block.rate_factor);
+        c.l1 *= T(block.penalty_factor);
+        c.l2 *= T(block.penalty_factor);
+        return c;
+    }
 };
 
 // update(w, g, m, v, c): the new weights, with the moments m and v changed in place. Each says how many moments it has.
@@ -112,16 +124,17 @@ template <class T> FASTNN_INLINE Vec<T> penalty_value(Vec<T> w, T l1, T l2) { re
 
 // Several updates of N vectors in their order, with no other gradient than the penalties', in registers: the same bits as one
 // update after the other. Each one's penalties are added to its block of `penalties`, if there are any, from its vector
-// `first` on. Without L1 and clipping, as most are, it takes two thirds of the time.
+// `first` on. Without L1 and clipping, as most are, it takes two thirds of the time. They stand from element `at` of the arrays
+// on, of which m or v may be null.
 template <class T, template <class> class O, int N, bool L2_ALONE>
-FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties,
-                                  int64_t first) {
+FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, int64_t at, const Coefficients<T> *updates, int n, T clip_value,
+                                  Vec<T> *penalties, int64_t first) {
     Vec<T> wi[N], mi[N] = {}, vi[N] = {};
 #pragma GCC unroll 4
     for (int u = 0; u < N; u++) {
-        wi[u] = load(w + u * lanes<T>);
-        if constexpr (O<T>::moments >= 1) mi[u] = load(m + u * lanes<T>);
-        if constexpr (O<T>::moments >= 2) vi[u] = load(v + u * lanes<T>);
+        wi[u] = load(w + at + u * lanes<T>);
+        if constexpr (O<T>::moments >= 1) mi[u] = load(m + at + u * lanes<T>);
+        if constexpr (O<T>::moments >= 2) vi[u] = load(v + at + u * lanes<T>);
     }
     for (int s = 0; s < n; s++) {
         const Coefficients<T> &c = updates[s];
@@ -138,9 +151,9 @@ FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, const Coefficients<T> *updat
     }
 #pragma GCC unroll 4
     for (int u = 0; u < N; u++) {
-        store(w + u * lanes<T>, wi[u]);
-        if constexpr (O<T>::moments >= 1) store(m + u * lanes<T>, mi[u]);
-        if constexpr (O<T>::moments >= 2) store(v + u * lanes<T>, vi[u]);
+        store(w + at + u * lanes<T>, wi[u]);
+        if constexpr (O<T>::moments >= 1) store(m + at + u * lanes<T>, mi[u]);
+        if constexpr (O<T>::moments >= 2) store(v + at + u * lanes<T>, vi[u]);
     }
 }
 
@@ -149,9 +162,8 @@ void replay_row(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates,
     constexpr int panel = 4;
     int64_t i = 0;
     for (; i + panel * lanes<T> <= count; i += panel * lanes<T>)
-        replay_vectors<T, O, panel, L2_ALONE>(w + i, m + i, v + i, updates, n, clip_value, penalties, 0);
-    for (; i < count; i += lanes<T>)
-        replay_vectors<T, O, 1, L2_ALONE>(w + i, m + i, v + i, updates, n, clip_value, penalties, i / lanes<T>);
+        replay_vectors<T, O, panel, L2_ALONE>(w, m, v, i, updates, n, clip_value, penalties, 0);
+    for (; i < count; i += lanes<T>) replay_vectors<T, O, 1, L2_ALONE>(w, m, v, i, updates, n, clip_value, penalties, i / lanes<T>);
 }
 
 // A row of whole vectors.

@@ -67,13 +67,13 @@ template <class T> class Step {
     void transpose_weights(int64_t l, Range rows) {
         const Layer &layer = network_.layers[l];
         if (layers_[l].transposed)
-            transpose(weights(layer), layer.weights_row, layers_[l].transposed, transposed_row(layer), rows, layer.n_out);
+            transpose(weights(layer), layer.weights().row, layers_[l].transposed, transposed_row(layer), rows, layer.n_out);
     }
 
     // The features whose weights a thread owns: rows of the first layer's storage, or all where it is stored by outputs.
     Range own_features(const Team &team) const {
         const Layer &first = network_.layers[0];
-        return first.narrow ? Range{0, first.n_in} : own_weights<T>(first, team);
+        return first.narrow ? Range{0, first.n_in} : own_rows<T>(first, first.weights(), team);
     }
 
     // Makes this copy the thread's.
@@ -190,7 +190,7 @@ template <class T> class Step {
         const Layer &layer = network_.layers[l];
         const T *rows_of_outputs = layer.narrow ? weights(layer) : layers_[l].transposed;
         multiply<T, Start::zero, Finish::store>({layer.n_out, layers_[l].delta, layer.row, 1, rows_of_outputs,
-                                                 layer.narrow ? layer.weights_row : transposed_row(layer), to, to_row},
+                                                 layer.narrow ? layer.weights().row : transposed_row(layer), to, to_row},
                                                 rows, {0, layer.n_in});
     }
 
@@ -203,10 +203,10 @@ template <class T> class Step {
         if (l == 0 && sparse_) sparse_weight_gradient<T, START, FINISH>(entries_, layer, delta, weights_rows, gradient, rate);
         else if (layer.narrow)
             multiply_narrow_gradient<T, START, FINISH>(weights_rows, n_rows, layer.n_in, layer.n_out, delta, input(l), input_row(l),
-                                                       gradient, layer.weights_row, rate);
+                                                       gradient, layer.weights().row, rate);
         else
             multiply<T, START, FINISH>(
-                {n_rows, input(l), 1, input_row(l), delta, layer.row, gradient, layer.weights_row, nullptr, rate}, weights_rows,
+                {n_rows, input(l), 1, input_row(l), delta, layer.row, gradient, layer.weights().row, nullptr, rate}, weights_rows,
                 {0, layer.n_out});
     }
 
@@ -216,17 +216,19 @@ template <class T> class Step {
         else sum_columns<T, START, FINISH>(layers_[l].delta, layer.row, n_rows, layer.n_out, gradient, rate);
     }
 
-    // Both, for the given rows of weights: the bias where there are none.
-    template <Start START, Finish FINISH> void gradient(int64_t l, Range weights_rows, int64_t n_rows, T *to, T rate = 0) const {
-        const Layer &layer = network_.layers[l];
-        if (weights_rows.size() == 0) bias_gradient<START, FINISH>(l, n_rows, to + layer.bias, rate);
-        else weight_gradient<START, FINISH>(l, weights_rows, n_rows, to + layer.weights, rate);
+    // Of the given rows of one of a layer's blocks, whose first row is, or has its gradient, at `to`.
+    template <Start START, Finish FINISH>
+    void block_gradient(int64_t l, BlockKind kind, Range rows, int64_t n_rows, T *to, T rate = 0) const {
+        switch (kind) {
+            case BlockKind::weights: return weight_gradient<START, FINISH>(l, rows, n_rows, to, rate);
+            case BlockKind::biases: return bias_gradient<START, FINISH>(l, n_rows, to, rate);
+        }
     }
 
     // The gradient alone: the chunk's, or with `add` more by it.
-    void find_gradient(int64_t l, Range weights_rows, int64_t n_rows, bool add, T *to) const {
-        if (add) gradient<Start::previous, Finish::store>(l, weights_rows, n_rows, to);
-        else gradient<Start::zero, Finish::store>(l, weights_rows, n_rows, to);
+    void compute_gradient(int64_t l, BlockKind kind, Range rows, int64_t n_rows, bool add, T *to) const {
+        if (add) block_gradient<Start::previous, Finish::store>(l, kind, rows, n_rows, to);
+        else block_gradient<Start::zero, Finish::store>(l, kind, rows, n_rows, to);
     }
 
     const T *output(int64_t l) const { return layers_[l].out; }
@@ -247,8 +249,8 @@ template <class T> class Step {
     }
 
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
-    const T *weights(const Layer &layer) const { return parameters_ + layer.weights; }
-    const T *bias(const Layer &layer) const { return parameters_ + layer.bias; }
+    const T *weights(const Layer &layer) const { return parameters_ + layer.weights().offset; }
+    const T *bias(const Layer &layer) const { return parameters_ + layer.biases().offset; }
     const T *input(int64_t l) const { return l ? layers_[l - 1].out : in_; }
     int64_t input_row(int64_t l) const { return l ? network_.layers[l - 1].row : in_row_; }
 
@@ -258,11 +260,11 @@ template <class T> class Step {
         T *out = layers_[l].out;
         if (l == 0 && sparse_) multiply_sparse(*sparse_, chunk_, rows, layer, weights(layer), bias(layer), out);
         else if (layer.narrow)
-            multiply_narrow(rows, layer.n_in, layer.n_out, input(l), input_row(l), weights(layer), layer.weights_row, bias(layer),
+            multiply_narrow(rows, layer.n_in, layer.n_out, input(l), input_row(l), weights(layer), layer.weights().row, bias(layer),
                             out);
         else
             multiply<T, Start::bias, Finish::store>(
-                {layer.n_in, input(l), input_row(l), 1, weights(layer), layer.weights_row, out, layer.row, bias(layer)}, rows,
+                {layer.n_in, input(l), input_row(l), 1, weights(layer), layer.weights().row, out, layer.row, bias(layer)}, rows,
                 outputs);
     }
 

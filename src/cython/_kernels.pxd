@@ -46,8 +46,20 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     ctypedef void (*CustomLoss)(const void *y, const void *p, void *value, void *gradient, int64_t n)
 
+    cdef enum class BlockKind(int32_t):
+        weights, biases
+
+    const int64_t n_block_kinds
+
+    cdef cppclass Block:
+        BlockKind kind
+        int64_t offset, rows, columns, row
+        double initial_value
+        int64_t end()
+
     cdef cppclass Layer:
-        int64_t n_in, n_out, weights, weights_row, bias, row
+        int64_t n_in, n_out, n_blocks, row
+        Block blocks[2]
         int32_t activation
         bint narrow
         double dropout

@@ -69,6 +69,7 @@ class Network:
     layer_sizes: tuple[int, ...]
     activations: tuple[str | CustomActivation, ...]
     dropout: tuple[float, ...]
+    parameters: tuple[tuple[NDArray[Any] | None, ...], ...]
     weights: tuple[NDArray[Any], ...]
     biases: tuple[NDArray[Any], ...]
     def __init__(

@@ -22,6 +22,7 @@ from fastnn._history import History
 from fastnn._initializers import check_init, initialize
 from fastnn._progress import ProgressBar
 from fastnn._stored import Stored
+from fastnn._views import by_layer
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Optimizer
@@ -243,8 +244,7 @@ class MLP(Stored):
         arguments = self._loss_arguments(X, y, loss, sample_weight)
         storage = _core.aligned_zeros(self._network.storage.size, self.dtype)
         value = self._network.gradient(*arguments, gradient=storage)
-        pairs = zip(*self._network.views(storage), strict=True)
-        return value, [np.ascontiguousarray(g) for pair in pairs for g in pair]
+        return value, [np.ascontiguousarray(g) for g in by_layer(self._network.views(storage))]
 
     @explained
     def input_gradient(

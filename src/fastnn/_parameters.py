@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from fastnn._checks import columns as _columns
 from fastnn._checks.layers import Activation
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
-from fastnn._views import Views
+from fastnn._views import Views, by_layer
 
 
 class Parameters:
@@ -63,8 +62,7 @@ class Parameters:
     @property
     def parameters(self) -> list[NDArray[Any]]:
         """Live views, weights and biases interleaved: ``[W1, b1, W2, b2, …]``."""
-        pairs = zip(self._network.weights, self._network.biases, strict=True)
-        return Views("parameters", itertools.chain.from_iterable(pairs))
+        return Views("parameters", by_layer(self._network.parameters))
 
     @parameters.setter
     def parameters(self, values: Iterable[ArrayLike]) -> None:

@@ -9,6 +9,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn._engine import arrays as _arrays
+from fastnn._storage.models import Kinds
+
+
+def by_layer(kinds: Kinds) -> list[NDArray[Any]]:
+    """Return the arrays of the first layer, one of each kind that it has, then those of the second, and so on."""
+    return [array for arrays in zip(*kinds, strict=True) for array in arrays if array is not None]
+
+
+def by_kind(kinds: Kinds) -> list[NDArray[Any]]:
+    """Return the arrays of the first kind, one of each layer that has them, then those of the second, and so on."""
+    return [array for arrays in kinds for array in arrays if array is not None]
 
 
 class Views(list[NDArray[Any]]):

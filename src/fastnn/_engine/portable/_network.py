@@ -43,7 +43,7 @@ class Network:
         self.custom = tuple(None if isinstance(activation, str) else activation for activation in activations)
         self.layers = _layers(layer_sizes, [_number(activation) for activation in activations], dropout)
         self.storage = aligned_zeros(int(self.layers.biases[-1]) + layer_sizes[-1], self.dtype)
-        self.weights, self.biases = self.views(self.storage)
+        self.parameters = self.weights, self.biases = self.views(self.storage)
 
     @property
     def address(self) -> int:
