@@ -35,8 +35,8 @@ using CustomActivation = void (*)(const void *z, void *a, void *slope, int64_t n
 // n elements of a target y and a prediction p: value = f(y, p), and gradient = its derivative by p. All are apart.
 using CustomLoss = void (*)(const void *y, const void *p, void *value, void *gradient, int64_t n);
 
-enum class BlockKind : int32_t { weights, biases };
-constexpr int64_t n_block_kinds = 2;
+enum class BlockKind : int32_t { weights, biases, slopes };
+constexpr int64_t n_block_kinds = 3;
 
 // Parameters of one kind: rows that stand one after the other in the storage, whose elements offsets count. Rows are padded to
 // whole cache lines of 64 bytes, with zeros that stay zero.
@@ -68,6 +68,12 @@ struct Layer {
 
     const Block &weights() const { return blocks[0]; }
     const Block &biases() const { return blocks[1]; }
+    // Null if the layer has none of this kind.
+    const Block *block(BlockKind kind) const {
+        for (int64_t b = 0; b < n_blocks; b++)
+            if (blocks[b].kind == kind) return &blocks[b];
+        return nullptr;
+    }
 };
 
 struct Network {

@@ -19,6 +19,9 @@
     ROW(exp, Exp)               \
     ROW(softmax, Softmax)
 
+// Activations that have parameters for each unit, which networks alone can have; their numbers follow.
+#define FASTNN_PARAMETRIC_ACTIVATIONS(ROW) ROW(prelu, Prelu)
+
 // Functions of arrays, element by element: (name, what of the struct it is, struct).
 #define FASTNN_FUNCTIONS(ROW)              \
     ROW(tanh, value, Tanh)                 \

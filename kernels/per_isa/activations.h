@@ -15,6 +15,8 @@ namespace {
 struct ActivationTraits {
     static constexpr bool is_identity = false;
     static constexpr bool elementwise = true;  // an output depends on one input; else the derivative is a matrix
+    static constexpr bool has_slopes = false;  // of each unit, which are trained
+    static constexpr double initial_slope = 0;
 };
 
 template <class T> struct Identity : ActivationTraits {
@@ -90,12 +92,25 @@ template <class T> struct Exp : ActivationTraits {
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a; }
 };
 
+// A unit's own slope s below zero (He et al. 2015, arXiv:1502.01852). Of any sign: the output does not tell the derivative.
+template <class T> struct Prelu : ActivationTraits {
+    static constexpr bool from_output = false, keeps_zero = true, has_slopes = true;
+    static constexpr double initial_slope = 0.25;
+    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> s) { return z > Vec<T>{} ? z : s * z; }
+    FASTNN_INLINE Vec<T> by_input(Vec<T> z, Vec<T> s) { return z > Vec<T>{} ? splat(T(1)) : s; }
+    FASTNN_INLINE Vec<T> by_slope(Vec<T> z) { return z > Vec<T>{} ? Vec<T>{} : z; }
+};
+
 // Rows of n values, `row` elements apart; the padding between is zero before and after.
 template <class T> struct ActivationKernels {
     void (*value)(T *z, int64_t rows, int64_t n, int64_t row);                        // in place
     void (*value_and_slope)(T *z, T *slope, int64_t rows, int64_t n, int64_t row);    // null: the derivative is a matrix
     void (*times_slope)(T *delta, const T *a, int64_t rows, int64_t n, int64_t row);  // null: it needs z
-    bool is_identity, elementwise, from_output;                                       // traits of the struct
+    // Of those with a slope s for each unit, in the place of the others. by_slope may be null.
+    void (*value_with_slopes)(T *z, const T *s, int64_t rows, int64_t n, int64_t row);
+    void (*derivatives)(T *z, const T *s, T *by_input, T *by_slope, int64_t rows, int64_t n, int64_t row);
+    bool is_identity, elementwise, from_output, has_slopes;  // traits of the struct
+    double initial_slope;
 };
 
 template <class T> void clear_padding(T *z, int64_t rows, int64_t n, int64_t row) {
@@ -136,12 +151,51 @@ template <class T, template <class> class F> void times_slope(T *delta, const T 
     });
 }
 
+// Elements of a row that stand in whole vectors: with padding, but for narrow rows, which have none.
+template <class T> int64_t elements_of_row(int64_t n, int64_t row) {
+    const int64_t whole = (n + block_lanes<T> - 1) / block_lanes<T> * block_lanes<T>;
+    return whole < row ? whole : row;
+}
+
+template <class T, template <class> class F> void activate_with_slopes(T *z, const T *s, int64_t rows, int64_t n, int64_t row) {
+    const int64_t count = elements_of_row<T>(n, row);
+    for (int64_t i = 0; i < rows; i++, z += row)
+        for_each_vector<T>(
+            count, [=](int64_t j, auto access) { access.store(z + j, F<T>::value(access.load(z + j), access.load(s + j))); });
+}
+
+template <class T, template <class> class F>
+void derivatives_with_slopes(T *z, const T *s, T *by_input, T *by_slope, int64_t rows, int64_t n, int64_t row) {
+    const int64_t count = elements_of_row<T>(n, row);
+    for (int64_t first = 0; first < rows * row; first += row)
+        for_each_vector<T>(count, [=](int64_t j, auto access) {
+            const Vec<T> zj = access.load(z + first + j), sj = access.load(s + j);
+            access.store(z + first + j, F<T>::value(zj, sj));
+            access.store(by_input + first + j, F<T>::by_input(zj, sj));
+            if (by_slope) access.store(by_slope + first + j, F<T>::by_slope(zj));
+        });
+}
+
 template <class T, template <class> class F> constexpr ActivationKernels<T> activation_kernels() {
     using A = F<T>;
-    if constexpr (!A::elementwise) return {A::value, nullptr, A::times_slope, A::is_identity, A::elementwise, A::from_output};
-    else if constexpr (A::from_output)
-        return {activate<T, F>, activate_with_slope<T, F>, times_slope<T, F>, A::is_identity, A::elementwise, A::from_output};
-    else return {activate<T, F>, activate_with_slope<T, F>, nullptr, A::is_identity, A::elementwise, A::from_output};
+    ActivationKernels<T> kernels = {};
+    if constexpr (A::has_slopes) {
+        kernels.value_with_slopes = activate_with_slopes<T, F>;
+        kernels.derivatives = derivatives_with_slopes<T, F>;
+    } else if constexpr (A::elementwise) {
+        kernels.value = activate<T, F>;
+        kernels.value_and_slope = activate_with_slope<T, F>;
+        if constexpr (A::from_output) kernels.times_slope = times_slope<T, F>;
+    } else {
+        kernels.value = A::value;
+        kernels.times_slope = A::times_slope;
+    }
+    kernels.is_identity = A::is_identity;
+    kernels.elementwise = A::elementwise;
+    kernels.from_output = A::from_output;
+    kernels.has_slopes = A::has_slopes;
+    kernels.initial_slope = A::initial_slope;
+    return kernels;
 }
 
 }  // namespace

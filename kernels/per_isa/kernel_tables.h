@@ -31,7 +31,7 @@ constexpr PredictionLoss<T> all_prediction_losses[] = {
 template <class T>
 constexpr ActivationKernels<T> all_activations[] = {
 #define ROW(name, Struct) activation_kernels<T, Struct>(),
-    FASTNN_ACTIVATIONS(ROW)
+    FASTNN_ACTIVATIONS(ROW) FASTNN_PARAMETRIC_ACTIVATIONS(ROW)
 #undef ROW
 };
 

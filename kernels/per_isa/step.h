@@ -12,6 +12,7 @@ template <class T> struct Buffers {
     T *out;         // outputs; of the last layer, logits where the loss contains the activation
     T *delta;       // the loss's derivative by the layer's sums z
     T *slope;       // the activation's derivative, where the output alone doesn't tell it
+    T *by_slope;    // the output's derivative by the unit's slope, where there is one, then the loss's
     T *transposed;  // weights, n_out rows of n_in, for the input gradient
 };
 
@@ -49,6 +50,8 @@ template <class T> class Step {
             if (loss && (backward || l == n_layers - 1)) b.delta = arena.take<T>(rows * layer.row);
             if (backward && keeps_slope(layer) && l < n_layers - (loss->from_logits ? 1 : 0))
                 b.slope = arena.take<T>(rows * layer.row);
+            if (needs.weight_gradient && all_activations<T>[layer.activation].has_slopes)
+                b.by_slope = arena.take<T>(rows * layer.row);
             if (backward && !layer.narrow && (l > 0 || needs.input_gradient))
                 b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
             if (layers_) layers_[l] = b;
@@ -129,6 +132,7 @@ template <class T> class Step {
             const size_t bytes = size_t(rows.size() * row) * sizeof(T);
             std::memset(layers_[l].out + first, 0, bytes);
             if (layers_[l].delta) std::memset(layers_[l].delta + first, 0, bytes);
+            if (layers_[l].by_slope) std::memset(layers_[l].by_slope + first, 0, bytes);
         }
         for (int64_t i = rows.begin; i < rows.end; i += row_group) partial_[i / row_group] = 0;
     }
@@ -210,10 +214,12 @@ template <class T> class Step {
                 {0, layer.n_out});
     }
 
-    template <Start START, Finish FINISH> void bias_gradient(int64_t l, int64_t n_rows, T *gradient, T rate = 0) const {
+    // The sum over rows of what each contributes to the gradients of a layer's units.
+    template <Start START, Finish FINISH>
+    void unit_gradient(int64_t l, const T *shares, int64_t n_rows, T *gradient, T rate = 0) const {
         const Layer &layer = network_.layers[l];
-        if (layer.narrow) sum_columns_narrow<T, START, FINISH>(layers_[l].delta, n_rows, layer.n_out, gradient, rate);
-        else sum_columns<T, START, FINISH>(layers_[l].delta, layer.row, n_rows, layer.n_out, gradient, rate);
+        if (layer.narrow) sum_columns_narrow<T, START, FINISH>(shares, n_rows, layer.n_out, gradient, rate);
+        else sum_columns<T, START, FINISH>(shares, layer.row, n_rows, layer.n_out, gradient, rate);
     }
 
     // Of the given rows of one of a layer's blocks, whose first row is, or has its gradient, at `to`.
@@ -221,7 +227,8 @@ template <class T> class Step {
     void block_gradient(int64_t l, BlockKind kind, Range rows, int64_t n_rows, T *to, T rate = 0) const {
         switch (kind) {
             case BlockKind::weights: return weight_gradient<START, FINISH>(l, rows, n_rows, to, rate);
-            case BlockKind::biases: return bias_gradient<START, FINISH>(l, n_rows, to, rate);
+            case BlockKind::biases: return unit_gradient<START, FINISH>(l, layers_[l].delta, n_rows, to, rate);
+            case BlockKind::slopes: return unit_gradient<START, FINISH>(l, layers_[l].by_slope, n_rows, to, rate);
         }
     }
 
@@ -279,9 +286,11 @@ template <class T> class Step {
     void activate(int64_t l, Range rows) {
         const Layer &layer = network_.layers[l];
         const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
-        T *out = layers_[l].out + rows.begin * layer.row, *slope = layers_[l].slope;
+        T *out = layers_[l].out + rows.begin * layer.row, *slope = layers_[l].slope, *by_slope = layers_[l].by_slope;
         if (slope) slope += rows.begin * layer.row;
+        if (by_slope) by_slope += rows.begin * layer.row;
         if (layer.custom) activate_custom(layer, out, slope, rows.size());
+        else if (kernels.has_slopes) activate_with_slopes(layer, out, slope, by_slope, rows.size());
         else if (slope) kernels.value_and_slope(out, slope, rows.size(), layer.n_out, layer.row);
         else if (!kernels.is_identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
         if (!dropping_ || layer.dropout == 0) return;
@@ -290,7 +299,15 @@ template <class T> class Step {
             const int64_t first = (first_row_ + rows.begin + i) * layer.n_out;
             drop_units(out + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
             drop_units(slope + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
+            if (by_slope) drop_units(by_slope + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
         }
+    }
+
+    void activate_with_slopes(const Layer &layer, T *out, T *slope, T *by_slope, int64_t rows) const {
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
+        const T *slopes = parameters_ + layer.block(BlockKind::slopes)->offset;
+        if (slope) kernels.derivatives(out, slopes, slope, by_slope, rows, layer.n_out, layer.row);
+        else kernels.value_with_slopes(out, slopes, rows, layer.n_out, layer.row);
     }
 
     // Unlike ours it may not be finite in the padding.
@@ -304,6 +321,7 @@ template <class T> class Step {
         const Layer &layer = network_.layers[l];
         const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
         T *delta = layers_[l].delta + rows.begin * layer.row;
+        if (T *by_slope = layers_[l].by_slope) multiply_by(by_slope + rows.begin * layer.row, delta, rows.size() * layer.row);
         if (const T *slope = layers_[l].slope) multiply_by(delta, slope + rows.begin * layer.row, rows.size() * layer.row);
         else if (!kernels.is_identity)
             kernels.times_slope(delta, layers_[l].out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);

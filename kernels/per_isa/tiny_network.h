@@ -70,7 +70,7 @@ template <class T> class TinyStep {
     void read(const Rows &rows, const Batch &batch, int64_t columns, T *to) {
         T row[tiny_units];
         for (int64_t i = 0; i < batch.size; i++) {
-            read_rows<T>(rows, batch.part(i, 1), {0, 1}, columns, row, columns);
+            read_rows<T>(rows, batch, {i, i + 1}, columns, row, 0);
             for (int64_t j = 0; j < columns; j++) to[j * block + i] = row[j];
         }
         // Lanes without a row repeat the last one: whatever they compute is finite where the batch is.

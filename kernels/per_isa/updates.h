@@ -84,7 +84,7 @@ template <class T> class Updater {
           gradient_(arena.take<T>(network_.size - skipped())),
           partial_(arena.take<T>(2 * storage_rows())),
           fused_(kernels_.is_plain_descent && plain()),
-          uniform_(has_uniform_factors()) {}
+          one_sweep_(plain() && has_uniform_factors()) {}
 
     // Of all parameters, laid out like the storage, where the first layer's weights are not deferred.
     T *gradient() const { return gradient_; }
@@ -149,7 +149,7 @@ template <class T> class Updater {
 
     bool descends() const { return fused_; }
     bool penalized() const { return o_.l1 > 0 || o_.l2 > 0; }
-    bool takes_one_sweep() const { return plain() && uniform_; }
+    bool takes_one_sweep() const { return one_sweep_; }
     bool plain() const { return !penalized() && !std::isfinite(o_.clip_value) && !clips_norm(); }
     // Whether the first layer's weights are left to DeferredRows.
     bool defers() const { return defers_; }
@@ -286,7 +286,7 @@ template <class T> class Updater {
     T *const gradient_;  // like the storage from element skipped() on
     T *const partial_;   // storage_rows() penalties, then as many sums of squares
     const bool fused_;   // the product updates the weights, without a gradient array
-    const bool uniform_;
+    const bool one_sweep_;
 };
 
 }  // namespace

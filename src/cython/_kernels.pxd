@@ -47,7 +47,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     ctypedef void (*CustomLoss)(const void *y, const void *p, void *value, void *gradient, int64_t n)
 
     cdef enum class BlockKind(int32_t):
-        weights, biases
+        weights, biases, slopes
 
     const int64_t n_block_kinds
 
@@ -59,7 +59,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     cdef cppclass Layer:
         int64_t n_in, n_out, n_blocks, row
-        Block blocks[2]
+        Block blocks[3]
         int32_t activation
         bint narrow
         double dropout
@@ -171,6 +171,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     void use_level(const Level *chosen)
     int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size)
     const char **activation_names_ "fastnn::activation_names"()
+    const char **parametric_activation_names_ "fastnn::parametric_activation_names"()
     const char **function_names_ "fastnn::function_names"()
     const char **loss_names_ "fastnn::loss_names"()
     const char **prediction_loss_names_ "fastnn::prediction_loss_names"()

@@ -23,7 +23,7 @@ cdef class Network:
     cdef Model model  # all of this, for native code
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
-    cdef readonly tuple layer_sizes, activations, dropout, parameters, weights, biases
+    cdef readonly tuple layer_sizes, activations, dropout, parameters, weights, biases, slopes
 
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype):
         cdef int n_layers = len(layer_sizes) - 1
@@ -45,7 +45,8 @@ cdef class Network:
         self.native.size = lay_out(self.layers, n_layers, self.dtype.itemsize)
         self.storage = aligned_zeros(self.native.size, self.dtype)
         self.data = cnp.PyArray_DATA(self.storage)
-        self.parameters = self.weights, self.biases = self.views(self.storage)
+        self.parameters = self.weights, self.biases, self.slopes = self.views(self.storage)
+        self.fill_initial_values()
         self.model = model_of(self.native, self.data, self.type, self.operations_per_row)
 
     @property
@@ -55,10 +56,18 @@ cdef class Network:
 
     cdef set_activation(self, int l, activation):
         if isinstance(activation, str):
-            self.layers[l].activation = ACTIVATIONS.index(activation)
+            self.layers[l].activation = LAYER_ACTIVATIONS.index(activation)
             return
         self.layers[l].activation = ACTIVATIONS.index("identity")
         self.layers[l].custom = <CustomActivation><uintptr_t>activation.address(self.dtype)
+
+    cdef fill_initial_values(self):
+        cdef Block block
+        for l in range(self.native.n_layers):
+            for b in range(self.layers[l].n_blocks):
+                block = self.layers[l].blocks[b]
+                if block.initial_value != 0:
+                    self.parameters[<int>block.kind][l][...] = block.initial_value
 
     cdef int fill_x(self, Rows *rows, x, int64_t n_rows) except -1:
         if type(x) is SparseRows:
@@ -78,7 +87,7 @@ cdef class Network:
         return len(x)
 
     def views(self, storage):
-        """The parameters within an array that is laid out like the storage: weights (n_in, n_out), and biases (n_out,).
+        """The parameters within an array that is laid out like the storage: weights (n_in, n_out), biases and slopes (n_out,).
 
         There is a tuple for each kind, with an array per layer, or None where the layer has no such parameters.
         """

@@ -97,7 +97,7 @@ class Stored(Parameters):
         # Before memory for them is taken.
         if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(sizes)):
             raise ValueError(f"the arrays are not those of layers {sizes}")
-        *hidden, output = _custom.activations_named(config["activations"], _core.ACTIVATIONS, custom)
+        *hidden, output = _custom.activations_named(config["activations"], _core.LAYER_ACTIVATIONS, custom)
         self._begin(sizes, hidden, output, **{name: config[name] for name in ("dropout", "dtype")})
         self._rng = _seeds.from_state(config["rng"])
         self.feature_names = config.get("feature_names")  # which files of older versions lack

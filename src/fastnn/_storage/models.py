@@ -20,7 +20,7 @@ _DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, Overflow
 Kinds = Sequence[Sequence[NDArray[Any] | None]]
 
 # What files call the kinds of parameters, in the order that networks have them.
-_KINDS = ("weights", "biases")
+_KINDS = ("weights", "biases", "slopes")
 
 
 def named(views: Kinds, prefix: str = "") -> dict[str, NDArray[Any]]:

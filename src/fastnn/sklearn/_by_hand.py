@@ -55,7 +55,10 @@ def follow(estimator: Any) -> None:
     _parameters.check(estimator, estimator._rules)
     _check_output_activation(estimator.out_activation_)
     network = new_network(estimator, before.layer_sizes, before.dtype, estimator._random_state)
-    network._network.storage[...] = before._network.storage
+    for kind, kind_before in zip(network._network.parameters, before._network.parameters, strict=True):
+        for array, array_before in zip(kind, kind_before, strict=True):
+            if array is not None and array_before is not None:
+                array[...] = array_before
     estimator.network_ = network
     if "_shared_arrays" in vars(estimator):
         estimator._shared_arrays.moved_to(network)
