@@ -1,4 +1,4 @@
-"""The activation with a trained slope for each unit: its gradients, training, files, and everything else that lists parameters."""
+"""The activation with a trained slope for each unit: gradients, training, files, and all else that lists parameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ NETWORKS = [
     ((2, 128, 9), ("prelu", "prelu")),
     ((5, 256, 1), ("prelu", "sigmoid")),
 ]
-OPTIMIZERS = [SGD(0.05), SGD(0.02, 0.9), SGD(0.02, 0.9, nesterov=True), AdaGrad(0.05), RMSProp(0.01), Adam(0.01), AdamW(0.01, weight_decay=0.1)]
+OPTIMIZERS = [
+    SGD(0.05),
+    SGD(0.02, 0.9),
+    SGD(0.02, 0.9, nesterov=True),
+    AdaGrad(0.05),
+    RMSProp(0.01),
+    Adam(0.01),
+    AdamW(0.01, weight_decay=0.1),
+]
 STEP = 1e-6
 
 
@@ -87,7 +95,9 @@ def test_predictions_and_gradients_are_the_reference(sizes, activations, dtype):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
-@pytest.mark.parametrize("options", [{}, {"l1": 1e-3, "l2": 1e-2, "clip_norm": 0.5, "clip_value": 0.2}], ids=["plain", "all"])
+@pytest.mark.parametrize(
+    "options", [{}, {"l1": 1e-3, "l2": 1e-2, "clip_norm": 0.5, "clip_value": 0.2}], ids=["plain", "all"]
+)
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("batch_size", [8, 1000])
 def test_training_is_the_reference(optimizer, options, dropout, batch_size):
@@ -181,7 +191,8 @@ for dtype in ("float32", "float64"):
                     states = set()
                     for n_threads in (1, 2, 3):
                         model = MLP(sizes, "prelu", output, dtype=dtype, dropout=0.2, random_state=1)
-                        trainer = Trainer(model, "mse", optimizer, batch_size=batch_size, random_state=2, n_threads=n_threads, **options)
+                        settings = {"batch_size": batch_size, "random_state": 2, "n_threads": n_threads} | options
+                        trainer = Trainer(model, "mse", optimizer, **settings)
                         history = trainer.run(X, y, 3)
                         states.add(model.to_vector().tobytes() + history["loss"].tobytes() + model.predict(X).tobytes())
                     assert len(states) == 1 and np.isfinite(model.to_vector()).all()
@@ -288,7 +299,10 @@ def test_a_diverged_run_restores_the_slopes():
 
 
 def test_functions_of_arrays_refuse_it():
-    for function in (lambda: ops.linear(np.ones((1, 2)), np.ones((2, 1)), None, "prelu"), lambda: reference.linear([[1.0]], [[1.0]], None, "prelu")):
+    for function in (
+        lambda: ops.linear(np.ones((1, 2)), np.ones((2, 1)), None, "prelu"),
+        lambda: reference.linear([[1.0]], [[1.0]], None, "prelu"),
+    ):
         with pytest.raises(ValueError, match="activation: got 'prelu'"):
             function()
     with pytest.raises(ValueError, match=r"slopes\[0\]: got None, expected shape \(1,\) for the activation 'prelu'"):

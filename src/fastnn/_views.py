@@ -22,6 +22,14 @@ def by_kind(kinds: Kinds) -> list[NDArray[Any]]:
     return [array for arrays in kinds for array in arrays if array is not None]
 
 
+def carry_over(source: Kinds, target: Kinds) -> None:
+    """Copy parameters from one network to another of the same sizes: of each layer, the kinds that both have."""
+    for arrays, others in zip(source, target, strict=True):
+        for array, other in zip(arrays, others, strict=True):
+            if array is not None and other is not None:
+                other[...] = array
+
+
 class Views(list[Any]):
     """A list of live views of a model's parameters, as many as it has.
 
@@ -31,7 +39,7 @@ class Views(list[Any]):
 
     __slots__ = ("_name",)
 
-    def __init__(self, name: str, views: Iterable[NDArray[Any]]) -> None:
+    def __init__(self, name: str, views: Iterable[NDArray[Any] | None]) -> None:
         super().__init__(views)
         self._name = name
 
@@ -79,7 +87,9 @@ def values_for(argument: str, view: NDArray[Any] | None, value: ArrayLike | None
     if view is None:
         if value is None:
             return None
-        raise TypeError(f"{argument}: got {type(value).__name__}, expected None: this layer's activation has no such parameters")
+        raise TypeError(
+            f"{argument}: got {type(value).__name__}, expected None: this layer's activation has no such parameters"
+        )
     array = _arrays.real_array(argument, value)
     if array.shape != view.shape:
         raise ValueError(f"{argument}: got shape {array.shape}, expected {view.shape}")

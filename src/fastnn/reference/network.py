@@ -254,9 +254,7 @@ def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array) -> tuple[floa
     return float(shares @ terms.sum(axis=1)), gradient.astype(p.dtype)
 
 
-def checked_network(
-    weights: Arrays, biases: Arrays, activations: Activations, slopes: Slopes = None
-) -> list[Activation]:
+def checked_network(weights: Arrays, biases: Arrays, activations: Activations, slopes: Slopes = None) -> list[Activation]:
     """Return each layer's activation, once the lists fit together."""
     if not len(weights) == len(biases) == len(activations) or len(weights) == 0:
         lengths = f"{len(weights)}, {len(biases)} and {len(activations)}"

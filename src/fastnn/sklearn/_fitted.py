@@ -74,7 +74,7 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
         dropout = list(model.dropout)
         model = MLP(sizes, hidden, output, dropout=dropout, init="zeros", dtype=model.dtype, random_state=model._rng)
         for slopes, slopes_before in zip(model.slopes, before, strict=True):
-            if slopes is not None and slopes.shape == slopes_before.shape:
+            if slopes is not None and slopes_before is not None and slopes.shape == slopes_before.shape:
                 slopes[...] = slopes_before
     for view, values in zip([*model.weights, *model.biases], [*weights, *biases], strict=True):
         view[...] = values

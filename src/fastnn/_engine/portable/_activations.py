@@ -29,7 +29,9 @@ ACTIVATIONS = (
     "softmax",
 )
 LAYER_ACTIVATIONS = (*ACTIVATIONS, "prelu")  # of networks: these have parameters for each unit
-IDENTITY, TANH, SIGMOID, RELU, LEAKY_RELU, ELU, GELU, SILU, SOFTPLUS, SIN, EXP, SOFTMAX, PRELU = range(len(LAYER_ACTIVATIONS))
+IDENTITY, TANH, SIGMOID, RELU, LEAKY_RELU, ELU, GELU, SILU, SOFTPLUS, SIN, EXP, SOFTMAX, PRELU = range(
+    len(LAYER_ACTIVATIONS)
+)
 INITIAL_SLOPE = 0.25
 CUSTOM = -1  # the user's own, which only Python can call
 
