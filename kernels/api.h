@@ -35,20 +35,45 @@ using CustomActivation = void (*)(const void *z, void *a, void *slope, int64_t n
 // n elements of a target y and a prediction p: value = f(y, p), and gradient = its derivative by p. All are apart.
 using CustomLoss = void (*)(const void *y, const void *p, void *value, void *gradient, int64_t n);
 
-// A dense layer. Offsets count elements of the one parameter storage. Rows are padded to whole blocks of 64 bytes, zeros
-// that stay zero, except a narrow layer's outputs: those stand without padding, so that elementwise work is one flat loop.
+enum class BlockKind : int32_t { weights, biases, slopes };
+constexpr int64_t n_block_kinds = 3;
+
+// Parameters of one kind: rows that stand one after the other in the storage, whose elements offsets count. Rows are padded to
+// whole cache lines of 64 bytes, with zeros that stay zero.
+struct Block {
+    BlockKind kind;
+    int64_t offset;
+    int64_t rows, columns;
+    int64_t row;            // elements from one row to the next
+    double initial_value;   // of what is not drawn at random
+    double rate_factor;     // of the learning rate
+    double penalty_factor;  // of l1 and l2
+    double decay_factor;    // of the optimizer's weight decay
+
+    int64_t size() const { return rows * row; }
+    int64_t end() const { return offset + size(); }
+};
+
+// A dense layer: its blocks of parameters, each kind at most once, the weights and biases first. Rows of outputs are padded as
+// those of parameters, except a narrow layer's: those stand without padding, so that elementwise work is one flat loop.
 struct Layer {
     int64_t n_in, n_out;
-    int64_t weights;      // offset of n_in rows of n_out; of n_out rows of n_in where narrow
-    int64_t weights_row;  // elements from one such row to the next
-    int64_t bias;         // offset
-    int64_t row;          // elements from one row of outputs to the next
-    int32_t activation;   // number in registry.h
-    bool narrow;
+    int64_t n_blocks;
+    Block blocks[n_block_kinds];
+    int64_t row;              // elements from one row of outputs to the next
+    int32_t activation;       // number in registry.h
+    bool narrow;              // the weights are stored transposed: n_out rows of n_in
     double dropout;           // probability that an output is dropped in training
     CustomActivation custom;  // the user's own, if not null
 
-    int64_t weights_rows() const { return narrow ? n_out : n_in; }
+    const Block &weights() const { return blocks[0]; }
+    const Block &biases() const { return blocks[1]; }
+    // Null if the layer has none of this kind.
+    const Block *block(BlockKind kind) const {
+        for (int64_t b = 0; b < n_blocks; b++)
+            if (blocks[b].kind == kind) return &blocks[b];
+        return nullptr;
+    }
 };
 
 struct Network {

@@ -48,6 +48,7 @@ const Level built[] = {
 
 #define NAME(name, Struct) #name,
 const char *const activations[] = {FASTNN_ACTIVATIONS(NAME) nullptr};
+const char *const parametric_activations[] = {FASTNN_PARAMETRIC_ACTIVATIONS(NAME) nullptr};
 #define FUNCTION_NAME(name, part, Struct) #name,
 const char *const functions[] = {FASTNN_FUNCTIONS(FUNCTION_NAME) nullptr};
 const char *const losses[] = {FASTNN_LOSSES(NAME) nullptr};
@@ -70,6 +71,7 @@ int n_levels() { return int(sizeof built / sizeof built[0]); }
 const Level *level() { return in_use; }
 void use_level(const Level *chosen) { in_use = chosen; }
 const char *const *activation_names() { return activations; }
+const char *const *parametric_activation_names() { return parametric_activations; }
 const char *const *function_names() { return functions; }
 const char *const *loss_names() { return losses; }
 const char *const *prediction_loss_names() { return prediction_losses; }
@@ -82,6 +84,13 @@ namespace {
 int64_t whole_blocks(int64_t n, int64_t element_size) {
     const int64_t block = block_bytes / element_size;
     return (n + block - 1) / block * block;
+}
+
+// Adds a block to the layer, behind all that have a place; returns where the next one may begin.
+int64_t add_block(Layer &layer, Block block, int64_t offset) {
+    block.offset = offset;
+    layer.blocks[layer.n_blocks++] = block;
+    return block.end();
 }
 }  // namespace
 
@@ -96,11 +105,16 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
         Layer &layer = layers[l];
         layer.narrow = l == n_layers - 1 && layer.n_out <= narrow_outputs;
         layer.row = layer.narrow ? layer.n_out : padded_row(layer.n_out, element_size);
-        layer.weights_row = padded_row(layer.narrow ? layer.n_in : layer.n_out, element_size);
-        layer.weights = size;
-        size += layer.weights_rows() * layer.weights_row;
-        layer.bias = size;
-        size += whole_blocks(layer.n_out, element_size);
+        layer.n_blocks = 0;
+        const int64_t rows = layer.narrow ? layer.n_out : layer.n_in, columns = layer.narrow ? layer.n_in : layer.n_out;
+        size = add_block(layer, {BlockKind::weights, 0, rows, columns, padded_row(columns, element_size), 0, 1, 1, 1}, size);
+        const int64_t units_row = whole_blocks(layer.n_out, element_size);
+        size = add_block(layer, {BlockKind::biases, 0, 1, layer.n_out, units_row, 0, 1, 0, 1}, size);
+        const Kernels &kernels = *level()->float64;
+        if (!kernels.has_slopes(layer.activation)) continue;
+        // Neither penalties nor decay, which would draw a slope towards that of ReLU (He et al. 2015, section 2.1).
+        const double initial = kernels.initial_slope(layer.activation);
+        size = add_block(layer, {BlockKind::slopes, 0, 1, layer.n_out, units_row, initial, 1, 0, 0}, size);
     }
     return size;
 }

@@ -27,6 +27,9 @@ struct Kernels {
     bool (*times_slope)(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n);  // false: the output doesn't tell
     double (*prediction_loss)(int32_t loss, const void *p, const void *y, int64_t n);              // the sum of n terms
     void (*update)(const Optimizer &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates);
+    bool (*has_slopes)(int32_t activation);  // whether each unit of a layer has one that is trained
+    double (*initial_slope)(int32_t activation);
+    int (*optimizer_moments)(int32_t optimizer);                 // how many arrays of moments it keeps
     int64_t (*first_not_finite)(const void *values, int64_t n);  // -1: all are finite
     double (*multiply_add)(int64_t rounds, void *sum);           // returns the operations done
     void (*copy)(const void *from, void *to, int64_t n);
@@ -47,7 +50,8 @@ const Level *level();
 void use_level(const Level *chosen);
 inline const Kernels &kernels_of(Type type) { return type == Type::float32 ? *level()->float32 : *level()->float64; }
 
-const char *const *activation_names();  // in the order of registry.h, then a null; so the others
+const char *const *activation_names();             // in the order of registry.h, then a null; so the others
+const char *const *parametric_activation_names();  // whose numbers follow
 const char *const *function_names();
 const char *const *loss_names();
 const char *const *prediction_loss_names();

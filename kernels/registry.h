@@ -3,6 +3,8 @@
 // hold: new ones go to the end.
 #pragma once
 
+#include <cstdint>
+
 #define FASTNN_ACTIVATIONS(ROW) \
     ROW(identity, Identity)     \
     ROW(tanh, Tanh)             \
@@ -16,6 +18,9 @@
     ROW(sin, Sin)               \
     ROW(exp, Exp)               \
     ROW(softmax, Softmax)
+
+// Activations that have parameters for each unit, which networks alone can have; their numbers follow.
+#define FASTNN_PARAMETRIC_ACTIVATIONS(ROW) ROW(prelu, Prelu)
 
 // Functions of arrays, element by element: (name, what of the struct it is, struct).
 #define FASTNN_FUNCTIONS(ROW)              \
@@ -65,3 +70,14 @@
     ROW(rmsprop, RMSProp)      \
     ROW(adam, Adam)            \
     ROW(adamw, AdamW)
+
+namespace fastnn {
+
+// The numbers, for code that has no names at hand.
+enum class OptimizerNumber : int32_t {
+#define ROW(name, Struct) name,
+    FASTNN_OPTIMIZERS(ROW)
+#undef ROW
+};
+
+}  // namespace fastnn

@@ -85,5 +85,5 @@ def assert_close(network, weights, biases, dtype):
 
 def arrays_of(network, vector):
     """Return the weights and biases in a vector that is laid out like a network's storage."""
-    weights, biases = network.views(vector)
+    weights, biases, _ = network.views(vector)
     return [*weights, *biases]

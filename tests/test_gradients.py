@@ -46,7 +46,7 @@ def check(layer_sizes, activations, loss):
     for weights in (None, sample_weight):
         gradient, by_input = np.zeros_like(network.storage), np.zeros_like(x)
         network.gradient(native, x, y, False, weights, gradient, by_input)
-        gradients = [array for arrays in network.views(gradient) for array in arrays]
+        gradients = [array for arrays in network.views(gradient)[:2] for array in arrays]
         for array, actual in zip([*network.weights, *network.biases, x], [*gradients, by_input], strict=True):
             expected = central_differences(lambda w=weights: network.gradient(native, x, y, False, w), array)
             np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6 * max(np.abs(expected).max(), 1e-3))

@@ -161,7 +161,7 @@ def test_rows_without_weight_and_padding_do_not_count(network, dtype):
     assert np.isfinite(values[0])
     assert models[0].to_vector().tobytes() == models[1].to_vector().tobytes()
     storage = models[0]._network.storage.copy()
-    for view in (view for views in models[0]._network.views(storage) for view in views):
+    for view in (view for views in models[0]._network.views(storage)[:2] for view in views):
         view[...] = 0
     assert not storage.any()
 

@@ -121,7 +121,7 @@ def test_padding_stays_zero(activation):
     model.fit(X, y, epochs=3, optimizer=SGD(0.01), clip_norm=1.0)
     storage = model._network.storage.copy()
     assert np.isfinite(storage).all()
-    weights, biases = model._network.views(storage)
+    weights, biases, _ = model._network.views(storage)
     for view in (*weights, *biases):
         view[...] = 0
     assert not storage.any()

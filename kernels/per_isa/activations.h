@@ -6,71 +6,77 @@
 #include "softmax.h"
 #include "vec.h"
 
-#include <type_traits>
-
 namespace {
 
 // value(z) and slope(a) for those whose derivative follows from the output; value_and_slope(z, a, slope) for the others.
-// keeps_zero: f(0) = 0, so that the padding of a row stays zero by itself.
+// Each says from_output, and keeps_zero: f(0) = 0, so that the padding of a row stays zero by itself.
 
-template <class T> struct Identity {
-    static constexpr bool from_output = true, keeps_zero = true;
+// Traits that hold for most. A struct that differs declares its own.
+struct ActivationTraits {
+    static constexpr bool is_identity = false;
+    static constexpr bool elementwise = true;  // an output depends on one input; else the derivative is a matrix
+    static constexpr bool has_slopes = false;  // of each unit, which are trained
+    static constexpr double initial_slope = 0;
+};
+
+template <class T> struct Identity : ActivationTraits {
+    static constexpr bool from_output = true, keeps_zero = true, is_identity = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return z; }
     FASTNN_INLINE Vec<T> slope(Vec<T>) { return splat(T(1)); }
 };
 
-template <class T> struct Tanh {
+template <class T> struct Tanh : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return tanh(z); }
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return fused ? fma(-a, a, splat(T(1))) : (T(1) - a) * (T(1) + a); }
 };
 
-template <class T> struct Sigmoid {
+template <class T> struct Sigmoid : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = false;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return sigmoid(z); }
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a * (T(1) - a); }
 };
 
-template <class T> struct Relu {
+template <class T> struct Relu : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(Vec<T>{}, z); }  // max hands on a NaN in its second argument
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : Vec<T>{}; }
 };
 
-template <class T> struct LeakyRelu {
+template <class T> struct LeakyRelu : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     static constexpr T leak = T(0.01);
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(z * leak, z); }
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : splat(leak); }
 };
 
-template <class T> struct Elu {
+template <class T> struct Elu : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return z > Vec<T>{} ? z : expm1(z); }
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : a + T(1); }
 };
 
 // z * Phi(z), Phi the normal distribution function (Hendrycks & Gimpel 2016, arXiv:1606.08415, the exact form).
-template <class T> struct Gelu {
+template <class T> struct Gelu : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return gelu(z); }
     FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { a = gelu(z, &slope); }
 };
 
 // z * sigmoid(z) (Elfwing, Uchibe & Doya 2017, arXiv:1702.03118).
-template <class T> struct Silu {
+template <class T> struct Silu : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return silu(z); }
     FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { a = silu(z, &slope); }
 };
 
-template <class T> struct Softplus {
+template <class T> struct Softplus : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = false;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(Vec<T>{}, z) + log1p(exp(-abs<T>(z))); }
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return -expm1(-a); }
 };
 
-template <class T> struct Sin {
+template <class T> struct Sin : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) {
         Vec<T> s, c;
@@ -80,10 +86,19 @@ template <class T> struct Sin {
     FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { sincos(z, a, slope); }
 };
 
-template <class T> struct Exp {
+template <class T> struct Exp : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = false;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return exp(z); }
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a; }
+};
+
+// A unit's own slope s below zero (He et al. 2015, arXiv:1502.01852). Of any sign: the output does not tell the derivative.
+template <class T> struct Prelu : ActivationTraits {
+    static constexpr bool from_output = false, keeps_zero = true, has_slopes = true;
+    static constexpr double initial_slope = 0.25;
+    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> s) { return z > Vec<T>{} ? z : s * z; }
+    FASTNN_INLINE Vec<T> by_input(Vec<T> z, Vec<T> s) { return z > Vec<T>{} ? splat(T(1)) : s; }
+    FASTNN_INLINE Vec<T> by_slope(Vec<T> z) { return z > Vec<T>{} ? Vec<T>{} : z; }
 };
 
 // Rows of n values, `row` elements apart; the padding between is zero before and after.
@@ -91,6 +106,11 @@ template <class T> struct ActivationKernels {
     void (*value)(T *z, int64_t rows, int64_t n, int64_t row);                        // in place
     void (*value_and_slope)(T *z, T *slope, int64_t rows, int64_t n, int64_t row);    // null: the derivative is a matrix
     void (*times_slope)(T *delta, const T *a, int64_t rows, int64_t n, int64_t row);  // null: it needs z
+    // Of those with a slope s for each unit, in the place of the others. by_slope may be null.
+    void (*value_with_slopes)(T *z, const T *s, int64_t rows, int64_t n, int64_t row);
+    void (*derivatives)(T *z, const T *s, T *by_input, T *by_slope, int64_t rows, int64_t n, int64_t row);
+    bool is_identity, elementwise, from_output, has_slopes;  // traits of the struct
+    double initial_slope;
 };
 
 template <class T> void clear_padding(T *z, int64_t rows, int64_t n, int64_t row) {
@@ -131,10 +151,51 @@ template <class T, template <class> class F> void times_slope(T *delta, const T 
     });
 }
 
+// Elements of a row that stand in whole vectors: with padding, but for narrow rows, which have none.
+template <class T> int64_t elements_of_row(int64_t n, int64_t row) {
+    const int64_t whole = (n + block_lanes<T> - 1) / block_lanes<T> * block_lanes<T>;
+    return whole < row ? whole : row;
+}
+
+template <class T, template <class> class F> void activate_with_slopes(T *z, const T *s, int64_t rows, int64_t n, int64_t row) {
+    const int64_t count = elements_of_row<T>(n, row);
+    for (int64_t i = 0; i < rows; i++, z += row)
+        for_each_vector<T>(
+            count, [=](int64_t j, auto access) { access.store(z + j, F<T>::value(access.load(z + j), access.load(s + j))); });
+}
+
+template <class T, template <class> class F>
+void derivatives_with_slopes(T *z, const T *s, T *by_input, T *by_slope, int64_t rows, int64_t n, int64_t row) {
+    const int64_t count = elements_of_row<T>(n, row);
+    for (int64_t first = 0; first < rows * row; first += row)
+        for_each_vector<T>(count, [=](int64_t j, auto access) {
+            const Vec<T> zj = access.load(z + first + j), sj = access.load(s + j);
+            access.store(z + first + j, F<T>::value(zj, sj));
+            access.store(by_input + first + j, F<T>::by_input(zj, sj));
+            if (by_slope) access.store(by_slope + first + j, F<T>::by_slope(zj));
+        });
+}
+
 template <class T, template <class> class F> constexpr ActivationKernels<T> activation_kernels() {
-    if constexpr (std::is_same_v<F<T>, Softmax<T>>) return {F<T>::value, nullptr, F<T>::times_slope};
-    else if constexpr (F<T>::from_output) return {activate<T, F>, activate_with_slope<T, F>, times_slope<T, F>};
-    else return {activate<T, F>, activate_with_slope<T, F>, nullptr};
+    using A = F<T>;
+    ActivationKernels<T> kernels = {};
+    if constexpr (A::has_slopes) {
+        kernels.value_with_slopes = activate_with_slopes<T, F>;
+        kernels.derivatives = derivatives_with_slopes<T, F>;
+    } else if constexpr (A::elementwise) {
+        kernels.value = activate<T, F>;
+        kernels.value_and_slope = activate_with_slope<T, F>;
+        if constexpr (A::from_output) kernels.times_slope = times_slope<T, F>;
+    } else {
+        kernels.value = A::value;
+        kernels.times_slope = A::times_slope;
+    }
+    kernels.is_identity = A::is_identity;
+    kernels.elementwise = A::elementwise;
+    kernels.from_output = A::from_output;
+    kernels.has_slopes = A::has_slopes;
+    kernels.initial_slope = A::initial_slope;
+    return kernels;
 }
 
 }  // namespace

@@ -131,11 +131,10 @@ template <class T> class GradientRun {
 
     void collect_gradient(const Step<T> &step, const Team &team, int64_t n_rows, bool add) {
         T *gradient = static_cast<T *>(call_.gradient);
-        for (int64_t l = 0; l < call_.network.n_layers; l++) {
-            const Range rows = own_weights<T>(call_.network.layers[l], team), bias = {0, 0};
-            if (rows.size() > 0) step.find_gradient(l, rows, n_rows, add, gradient);
-            if (team.index == 0) step.find_gradient(l, bias, n_rows, add, gradient);
-        }
+        for_each_block(call_.network, [&](int64_t l, const Layer &layer, const Block &block) {
+            const Range rows = own_rows<T>(layer, block, team);
+            if (rows.size() > 0) step.compute_gradient(l, block.kind, rows, n_rows, add, gradient + block.offset);
+        });
     }
 
     void collect_inputs(const Step<T> &step, Range rows, int64_t first) {

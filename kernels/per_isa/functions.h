@@ -33,7 +33,7 @@ template <class T, template <class> class F> void slope_of(const T *x, T *y, int
 }
 
 template <class T>
-constexpr FunctionKernel<T> functions_of_level[] = {
+constexpr FunctionKernel<T> all_functions[] = {
 #define ROW(name, part, Struct) part##_of<T, Struct>,
     FASTNN_FUNCTIONS(ROW)
 #undef ROW

@@ -53,36 +53,40 @@ template <class T> Status train(Training &training, void *workspace) {
 }
 
 template <class T> void function_of_array(int32_t function, const void *x, void *y, int64_t n) {
-    functions_of_level<T>[function](static_cast<const T *>(x), static_cast<T *>(y), n);
+    all_functions<T>[function](static_cast<const T *>(x), static_cast<T *>(y), n);
 }
 
 template <class T> void activate_array(int32_t activation, void *z, int64_t rows, int64_t n) {
-    activations_of_level<T>[activation].value(static_cast<T *>(z), rows, n, n);
+    all_activations<T>[activation].value(static_cast<T *>(z), rows, n, n);
 }
 
 template <class T> void log_softmax_array(void *z, int64_t rows, int64_t n) { log_softmax(static_cast<T *>(z), rows, n); }
 
 template <class T> bool activation_slope(int32_t activation, void *z, void *slope, int64_t n) {
-    const auto kernel = activations_of_level<T>[activation].value_and_slope;
+    const auto kernel = all_activations<T>[activation].value_and_slope;
     if (kernel) kernel(static_cast<T *>(z), static_cast<T *>(slope), 1, n, n);
     return kernel;
 }
 
 template <class T> bool times_slope_array(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n) {
-    const auto kernel = activations_of_level<T>[activation].times_slope;
+    const auto kernel = all_activations<T>[activation].times_slope;
     if (kernel) kernel(static_cast<T *>(delta), static_cast<const T *>(a), rows, n, n);
     return kernel;
 }
 
 template <class T> double prediction_loss(int32_t loss, const void *p, const void *y, int64_t n) {
-    return prediction_losses_of_level<T>[loss](static_cast<const T *>(p), static_cast<const T *>(y), n);
+    return all_prediction_losses<T>[loss](static_cast<const T *>(p), static_cast<const T *>(y), n);
 }
 
 template <class T>
 void update_array(const Optimizer &o, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates) {
-    updates_of_level<T>[o.kind](static_cast<T *>(w), static_cast<const T *>(g), static_cast<T *>(m), static_cast<T *>(v), n,
-                                CoefficientsOf<T>(o)(rate, updates));
+    all_optimizers<T>[o.kind].update(static_cast<T *>(w), static_cast<const T *>(g), static_cast<T *>(m), static_cast<T *>(v), n,
+                                     CoefficientsOf<T>(o)(rate, updates));
 }
+
+inline bool has_slopes(int32_t activation) { return all_activations<float>[activation].has_slopes; }
+inline double initial_slope(int32_t activation) { return all_activations<float>[activation].initial_slope; }
+inline int optimizer_moments(int32_t optimizer) { return all_optimizers<float>[optimizer].moments; }
 
 template <class T> int64_t first_not_finite_of(const void *values, int64_t n) {
     return first_not_finite(static_cast<const T *>(values), n);
@@ -114,6 +118,9 @@ constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
                              times_slope_array<T>,
                              prediction_loss<T>,
                              update_array<T>,
+                             has_slopes,
+                             initial_slope,
+                             optimizer_moments,
                              first_not_finite_of<T>,
                              multiply_add_chains<T>,
                              copy_array<T>};

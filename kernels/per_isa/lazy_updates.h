@@ -16,19 +16,21 @@ template <class T> class DeferredRows {
         : updater_(updater),
           layer_(training.network.layers[0]),
           active_(updater.defers()),
-          replays_(active_ && !training.optimizer.lazy && !updater.rests()),
+          replays_(active_ && !training.optimizer.lazy && !updater.is_noop_without_gradient()),
           made_(arena.take<int32_t>(replays_ ? layer_.n_in : 0)),
           penalties_(arena.take<double>(active_ && updater.penalized() ? layer_.n_in : 0)),
           updates_(arena.take<Coefficients<T>>(replays_ ? window * training.most_threads : 0)),
           loss_weights_(arena.take<double>(replays_ ? window * training.most_threads : 0)),
-          row_(arena.take<T>(active_ ? layer_.weights_row * training.most_threads : 0)) {}
+          row_(arena.take<T>(active_ ? layer_.weights().row * training.most_threads : 0)) {}
 
     // Makes this copy the thread's.
     void join(const Team &team) {
-        own_ = own_weights<T>(layer_, team);
-        updates_ += window * team.index;
-        loss_weights_ += window * team.index;
-        row_ += layer_.weights_row * team.index;
+        own_ = own_rows<T>(layer_, layer_.weights(), team);
+        if (replays_) {
+            updates_ += window * team.index;
+            loss_weights_ += window * team.index;
+        }
+        if (active_) row_ += layer_.weights().row * team.index;
     }
 
     bool replays() const { return replays_; }
@@ -41,13 +43,14 @@ template <class T> class DeferredRows {
     // The batch's own update of its features' rows. loss_weight: of the batch in the epoch's loss.
     void update(const Step<T> &step, const Coefficients<T> &c, double loss_weight) {
         if (!active_) return;
+        const Coefficients<T> own = c.of(layer_.weights());
         step.for_each_feature(row_, [&](int64_t k) {
-            const double penalty = updater_.update_row(offset(k), row_, layer_.weights_row, c);
+            const double penalty = updater_.update_row(offset(k), row_, layer_.weights().row, own);
             if (updater_.penalized()) penalties_[k] += loss_weight * penalty;
             if (replays_) made_[k]++;
         });
         if (!replays_) return;
-        updates_[n_updates_] = c;
+        updates_[n_updates_] = own;
         loss_weights_[n_updates_++] = loss_weight;
         if (n_updates_ == window) settle();
     }
@@ -81,14 +84,14 @@ template <class T> class DeferredRows {
         if (missed == 0) return;
         Vec<T> penalties[window * block_vectors];
         std::fill_n(penalties, missed * block_vectors, Vec<T>{});
-        updater_.replay_row(offset(k), layer_.weights_row, updates_ + made, missed, penalties);
+        updater_.replay_row(offset(k), layer_.weights().row, updates_ + made, missed, penalties);
         made_[k] = n_updates_;
         // One after the other: sums that depended on how many are made at a time would depend on the clock.
         for (int s = 0; updater_.penalized() && s < missed; s++)
             penalties_[k] += loss_weights_[made + s] * double(sum_block<T>(penalties + s * block_vectors));
     }
 
-    int64_t offset(int64_t k) const { return layer_.weights + k * layer_.weights_row; }
+    int64_t offset(int64_t k) const { return layer_.weights().offset + k * layer_.weights().row; }
 
     const Updater<T> &updater_;
     const Layer &layer_;

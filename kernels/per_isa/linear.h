@@ -19,8 +19,8 @@ template <class T> class LinearRun {
           x_row_(padded_row(layer_.n_in, sizeof(T))),
           out_row_(out_in_place_ ? layer_.n_out : layer_.row),
           read_from_(weights_in_place_ ? layer_.n_out / lanes<T> * lanes<T> : 0),
-          weights_row_(weights_in_place_ ? lanes<T> : layer_.weights_row),
-          weights_(weights_in_place_ && whole_vectors_ ? nullptr : arena.take<T>(layer_.weights_rows() * weights_row_)),
+          weights_row_(weights_in_place_ ? lanes<T> : layer_.weights().row),
+          weights_(weights_in_place_ && whole_vectors_ ? nullptr : arena.take<T>(layer_.weights().rows * weights_row_)),
           bias_(arena.take<T>(padded<T>(layer_.n_out))),
           x_(arena.take<T>(x_in_place_ ? 0 : call.n_threads * piece_ * x_row_)),
           out_(arena.take<T>(out_in_place_ ? 0 : call.n_threads * piece_ * out_row_)) {}
@@ -44,7 +44,7 @@ template <class T> class LinearRun {
     void read_weights() {
         Rows w = layer_.narrow ? transposed(call_.w) : call_.w;
         w.data += read_from_ * w.column_stride;
-        const int64_t rows = layer_.weights_rows(), columns = layer_.narrow ? layer_.n_in : layer_.n_out - read_from_;
+        const int64_t rows = layer_.weights().rows, columns = layer_.narrow ? layer_.n_in : layer_.n_out - read_from_;
         read_rows<T>(w, {nullptr, 0, rows}, {0, rows}, columns, weights_, weights_row_);
     }
 
@@ -55,7 +55,8 @@ template <class T> class LinearRun {
     };
 
     Piece piece(int64_t first, int64_t n, int thread) const {
-        return {first, n, x_ + thread * piece_ * x_row_, out_in_place_ ? result(first) : out_ + thread * piece_ * out_row_};
+        return {first, n, x_in_place_ ? nullptr : x_ + thread * piece_ * x_row_,
+                out_in_place_ ? result(first) : out_ + thread * piece_ * out_row_};
     }
 
     T *result(int64_t row) const { return static_cast<T *>(call_.out) + row * layer_.n_out; }
@@ -103,7 +104,8 @@ template <class T> class LinearRun {
     }
 
     void finish(const Piece &p) const {
-        if (layer_.activation != identity) activations_of_level<T>[layer_.activation].value(p.to, p.n, layer_.n_out, out_row_);
+        const ActivationKernels<T> &kernels = all_activations<T>[layer_.activation];
+        if (!kernels.is_identity) kernels.value(p.to, p.n, layer_.n_out, out_row_);
         if (out_in_place_) return;
         for (int64_t i = 0; i < p.n; i++) std::memcpy(result(p.first + i), p.to + i * out_row_, size_t(layer_.n_out) * sizeof(T));
     }

@@ -8,18 +8,23 @@ namespace {
 
 // value(z, y, p) and gradient(z, y, p) of one element; p is the loss's parameter.
 
-template <class T> struct SquaredError {
+// Traits that hold for most. A struct that differs declares its own.
+struct LossTraits {
+    static constexpr bool takes_rows = false;  // whole rows, padding included, not elements one by one
+};
+
+template <class T> struct SquaredError : LossTraits {
     FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T>) { return (a - y) * (a - y); }
     FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T>) { return T(2) * (a - y); }
 };
 
-template <class T> struct AbsoluteError {
+template <class T> struct AbsoluteError : LossTraits {
     FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T>) { return abs<T>(a - y); }
     FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T>) { return a == y ? Vec<T>{} : copysign<T>(splat(T(1)), a - y); }
 };
 
 // Quadratic up to an error of delta, linear beyond (Huber 1964).
-template <class T> struct Huber {
+template <class T> struct Huber : LossTraits {
     FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> delta) {
         const Vec<T> e = abs<T>(a - y), near = min(delta, e);
         return near * (e - T(0.5) * near);
@@ -28,14 +33,14 @@ template <class T> struct Huber {
 };
 
 // The pinball loss, least at the q-quantile (Koenker & Bassett 1978).
-template <class T> struct Quantile {
+template <class T> struct Quantile : LossTraits {
     FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> q) { return max(q * (y - a), (q - T(1)) * (y - a)); }
     FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> q) { return a == y ? Vec<T>{} : (a < y ? -q : T(1) - q); }
 };
 
 // The negative log-likelihood of counts y with log rate z, less the term log(y!) that no parameter moves; or with p = 1 half
 // the deviance, which is 0 where exp(z) = y.
-template <class T> struct Poisson {
+template <class T> struct Poisson : LossTraits {
     FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> deviance) {
         const Vec<T> least = y > 0 ? y * log(y) - y : Vec<T>{};
         return fma(-y, z, exp(z)) + (deviance > 0 ? least : Vec<T>{});
@@ -52,7 +57,7 @@ template <class T> FASTNN_INLINE Vec<T> cut_log_loss(Vec<T> value, Vec<T> epsilo
 
 // -y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z)), without overflow or cancellation for either sign of z. With an epsilon, y
 // must be 0 or 1.
-template <class T> struct BinaryCrossEntropy {
+template <class T> struct BinaryCrossEntropy : LossTraits {
     FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> epsilon) {
         return cut_log_loss<T>(fma(-y, z, max(Vec<T>{}, z)) + log1p(exp(-abs<T>(z))), epsilon);
     }
@@ -183,14 +188,18 @@ T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t r
     return sum_block<T>(sums);
 }
 
-template <class T> struct CrossEntropy {};
+template <class T> struct CrossEntropy : LossTraits {
+    static constexpr bool takes_rows = true;
+};
 
-template <class T>
-using LossKernel = T (*)(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T parameter);
+template <class T> struct LossKernels {
+    T (*compute)(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T parameter);
+    bool takes_rows;
+};
 
-template <class T, template <class> class L> constexpr LossKernel<T> loss_kernel() {
-    if constexpr (std::is_same_v<L<T>, CrossEntropy<T>>) return cross_entropy_loss<T>;
-    else return elementwise_loss<T, L>;
+template <class T, template <class> class L> constexpr LossKernels<T> loss_kernels() {
+    if constexpr (L<T>::takes_rows) return {cross_entropy_loss<T>, true};
+    else return {elementwise_loss<T, L>, false};
 }
 
 // ---- Losses of predictions, that is of probabilities, not logits: the sum of all terms ----

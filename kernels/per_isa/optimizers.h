@@ -1,8 +1,9 @@
-// Optimizers in PyTorch's definitions, one vector at a time; which moments an optimizer keeps follows from what it reads.
+// Optimizers in PyTorch's definitions, one vector at a time.
 #pragma once
 
 #include <limits>
 
+#include "api.h"
 #include "registry.h"
 #include "vec.h"
 
@@ -11,22 +12,41 @@ namespace {
 // The numbers of one update, the same for every element.
 template <class T> struct Coefficients {
     T rate, decay_1, rest_1, decay_2, rest_2, root_scale, epsilon, shrink, l1, l2;
+
+    // Those of a block of parameters with factors of its own.
+    Coefficients of(const fastnn::Block &block) const {
+        Coefficients c = *this;
+        const T decay = T(block.rate_factor * block.decay_factor);
+        if (decay != 1) c.shrink = T(1) - decay * (T(1) - shrink);
+        c.rate *= T(block.rate_factor);
+        c.l1 *= T(block.penalty_factor);
+        c.l2 *= T(block.penalty_factor);
+        return c;
+    }
 };
 
-template <class T> using UpdateKernel = void (*)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &coefficients);
+// update(w, g, m, v, c): the new weights, with the moments m and v changed in place. Each says how many moments it has.
 
-// update(w, g, m, v, c): the new weights, with the moments m and v changed in place.
+// Traits that hold for most. A struct that differs declares its own.
+struct OptimizerTraits {
+    static constexpr bool is_plain_descent = false;          // w - rate * g: a product can do it at its end
+    static constexpr bool keeps_velocity = false;            // of gradients or of steps
+    static constexpr bool corrects_moments = false;          // for their start at zero
+    static constexpr bool is_noop_without_gradient = false;  // g = 0 changes neither weights nor moments
+};
 
-template <class T> struct GradientDescent {
+template <class T> struct GradientDescent : OptimizerTraits {
     static constexpr int moments = 0;
+    static constexpr bool is_plain_descent = true, is_noop_without_gradient = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &, Vec<T> &, const Coefficients<T> &c) {
         return fma(splat(-c.rate), g, w);
     }
 };
 
 // Polyak 1964. The velocity is of gradients, rest_1 being 1, or of steps, rate being 1.
-template <class T> struct Momentum {
+template <class T> struct Momentum : OptimizerTraits {
     static constexpr int moments = 1;
+    static constexpr bool keeps_velocity = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         m = fma(splat(c.decay_1), m, c.rest_1 * g);
         return fma(splat(-c.rate), m, w);
@@ -34,8 +54,9 @@ template <class T> struct Momentum {
 };
 
 // Nesterov 1983, in the form of Sutskever et al. 2013.
-template <class T> struct Nesterov {
+template <class T> struct Nesterov : OptimizerTraits {
     static constexpr int moments = 1;
+    static constexpr bool keeps_velocity = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         const Vec<T> step = c.rest_1 * g;
         m = fma(splat(c.decay_1), m, step);
@@ -44,8 +65,9 @@ template <class T> struct Nesterov {
 };
 
 // Duchi, Hazan & Singer 2011.
-template <class T> struct AdaGrad {
+template <class T> struct AdaGrad : OptimizerTraits {
     static constexpr int moments = 1;
+    static constexpr bool is_noop_without_gradient = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         m = fma(g, g, m);
         return w - c.rate * g / (sqrt(m) + c.epsilon);
@@ -53,7 +75,7 @@ template <class T> struct AdaGrad {
 };
 
 // Tieleman & Hinton 2012.
-template <class T> struct RMSProp {
+template <class T> struct RMSProp : OptimizerTraits {
     static constexpr int moments = 1;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         m = fma(splat(c.decay_1), m, c.rest_1 * (g * g));
@@ -62,8 +84,9 @@ template <class T> struct RMSProp {
 };
 
 // Kingma & Ba 2014, arXiv:1412.6980: rate and root_scale carry the corrections of the moments' start at zero.
-template <class T> struct Adam {
+template <class T> struct Adam : OptimizerTraits {
     static constexpr int moments = 2;
+    static constexpr bool corrects_moments = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
         m = fma(splat(c.decay_1), m, c.rest_1 * g);
         v = fma(splat(c.decay_2), v, c.rest_2 * (g * g));
@@ -72,8 +95,9 @@ template <class T> struct Adam {
 };
 
 // Loshchilov & Hutter 2017, arXiv:1711.05101: the weights decay apart from the gradient.
-template <class T> struct AdamW {
+template <class T> struct AdamW : OptimizerTraits {
     static constexpr int moments = 2;
+    static constexpr bool corrects_moments = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
         return Adam<T>::update(w * c.shrink, g, m, v, c);
     }
@@ -100,16 +124,17 @@ template <class T> FASTNN_INLINE Vec<T> penalty_value(Vec<T> w, T l1, T l2) { re
 
 // Several updates of N vectors in their order, with no other gradient than the penalties', in registers: the same bits as one
 // update after the other. Each one's penalties are added to its block of `penalties`, if there are any, from its vector
-// `first` on. Without L1 and clipping, as most are, it takes two thirds of the time.
+// `first` on. Without L1 and clipping, as most are, it takes two thirds of the time. They stand from element `at` of the arrays
+// on, of which m or v may be null.
 template <class T, template <class> class O, int N, bool L2_ALONE>
-FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties,
-                                  int64_t first) {
+FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, int64_t at, const Coefficients<T> *updates, int n, T clip_value,
+                                  Vec<T> *penalties, int64_t first) {
     Vec<T> wi[N], mi[N] = {}, vi[N] = {};
 #pragma GCC unroll 4
     for (int u = 0; u < N; u++) {
-        wi[u] = load(w + u * lanes<T>);
-        if constexpr (O<T>::moments >= 1) mi[u] = load(m + u * lanes<T>);
-        if constexpr (O<T>::moments >= 2) vi[u] = load(v + u * lanes<T>);
+        wi[u] = load(w + at + u * lanes<T>);
+        if constexpr (O<T>::moments >= 1) mi[u] = load(m + at + u * lanes<T>);
+        if constexpr (O<T>::moments >= 2) vi[u] = load(v + at + u * lanes<T>);
     }
     for (int s = 0; s < n; s++) {
         const Coefficients<T> &c = updates[s];
@@ -126,9 +151,9 @@ FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, const Coefficients<T> *updat
     }
 #pragma GCC unroll 4
     for (int u = 0; u < N; u++) {
-        store(w + u * lanes<T>, wi[u]);
-        if constexpr (O<T>::moments >= 1) store(m + u * lanes<T>, mi[u]);
-        if constexpr (O<T>::moments >= 2) store(v + u * lanes<T>, vi[u]);
+        store(w + at + u * lanes<T>, wi[u]);
+        if constexpr (O<T>::moments >= 1) store(m + at + u * lanes<T>, mi[u]);
+        if constexpr (O<T>::moments >= 2) store(v + at + u * lanes<T>, vi[u]);
     }
 }
 
@@ -137,9 +162,8 @@ void replay_row(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates,
     constexpr int panel = 4;
     int64_t i = 0;
     for (; i + panel * lanes<T> <= count; i += panel * lanes<T>)
-        replay_vectors<T, O, panel, L2_ALONE>(w + i, m + i, v + i, updates, n, clip_value, penalties, 0);
-    for (; i < count; i += lanes<T>)
-        replay_vectors<T, O, 1, L2_ALONE>(w + i, m + i, v + i, updates, n, clip_value, penalties, i / lanes<T>);
+        replay_vectors<T, O, panel, L2_ALONE>(w, m, v, i, updates, n, clip_value, penalties, 0);
+    for (; i < count; i += lanes<T>) replay_vectors<T, O, 1, L2_ALONE>(w, m, v, i, updates, n, clip_value, penalties, i / lanes<T>);
 }
 
 // A row of whole vectors.
@@ -149,9 +173,22 @@ void replay(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int
     (l2_alone ? replay_row<T, O, true> : replay_row<T, O, false>)(w, m, v, count, updates, n, clip_value, penalties);
 }
 
-template <class T>
-using ReplayKernel = void (*)(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value,
-                              Vec<T> *penalties);
+template <class T> struct OptimizerKernels {
+    void (*update)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &coefficients);
+    void (*replay)(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties);
+    int moments;
+    bool is_plain_descent, keeps_velocity, corrects_moments, is_noop_without_gradient;  // traits of the struct
+};
+
+template <class T, template <class> class O> constexpr OptimizerKernels<T> optimizer_kernels() {
+    return {update<T, O>,
+            replay<T, O>,
+            O<T>::moments,
+            O<T>::is_plain_descent,
+            O<T>::keeps_velocity,
+            O<T>::corrects_moments,
+            O<T>::is_noop_without_gradient};
+}
 
 // What the penalties l1 * sum |w| + l2 / 2 * sum w² add: to the gradients in place, and to the loss as the result.
 template <class T> T add_penalty(const T *w, T *g, int64_t count, T l1, T l2) {

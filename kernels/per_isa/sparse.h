@@ -67,8 +67,8 @@ void multiply_sparse_narrow(const Rows &x, const Batch &chunk, Range rows, int64
 
 template <class T>
 void multiply_sparse(const Rows &x, const Batch &chunk, Range rows, const Layer &layer, const T *weights, const T *bias, T *out) {
-    if (layer.narrow) multiply_sparse_narrow(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights_row, bias, out);
-    else multiply_sparse_wide(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights_row, bias, out, layer.row);
+    if (layer.narrow) multiply_sparse_narrow(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights().row, bias, out);
+    else multiply_sparse_wide(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights().row, bias, out, layer.row);
 }
 
 // The elements of a chunk's rows that count, whose columns a thread owns, by column and within that by row.
@@ -155,7 +155,7 @@ template <class T> T sparse_gradient_element(const Entry<T> *first, const Entry<
 template <class T, Start START, Finish FINISH>
 void sparse_weight_gradient(const Entries<T> &entries, const Layer &layer, const T *delta, Range weights_rows, T *gradient,
                             T rate) {
-    const int64_t to_row = layer.weights_row;
+    const int64_t to_row = layer.weights().row;
     if (START == Start::zero && FINISH == Finish::store)
         std::memset(gradient + weights_rows.begin * to_row, 0, size_t(weights_rows.size() * to_row) * sizeof(T));
     if (layer.narrow) {

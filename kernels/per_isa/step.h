@@ -1,7 +1,7 @@
 // One batch through a network: forward, loss, and back to the gradients, for the rows and parameters that a thread owns.
 #pragma once
 
-#include "level_tables.h"
+#include "kernel_tables.h"
 #include "random.h"
 #include "sparse.h"
 
@@ -12,6 +12,7 @@ template <class T> struct Buffers {
     T *out;         // outputs; of the last layer, logits where the loss contains the activation
     T *delta;       // the loss's derivative by the layer's sums z
     T *slope;       // the activation's derivative, where the output alone doesn't tell it
+    T *by_slope;    // the output's derivative by the unit's slope, where there is one, then the loss's
     T *transposed;  // weights, n_out rows of n_in, for the input gradient
 };
 
@@ -49,6 +50,8 @@ template <class T> class Step {
             if (loss && (backward || l == n_layers - 1)) b.delta = arena.take<T>(rows * layer.row);
             if (backward && keeps_slope(layer) && l < n_layers - (loss->from_logits ? 1 : 0))
                 b.slope = arena.take<T>(rows * layer.row);
+            if (needs.weight_gradient && all_activations<T>[layer.activation].has_slopes)
+                b.by_slope = arena.take<T>(rows * layer.row);
             if (backward && !layer.narrow && (l > 0 || needs.input_gradient))
                 b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
             if (layers_) layers_[l] = b;
@@ -67,13 +70,13 @@ template <class T> class Step {
     void transpose_weights(int64_t l, Range rows) {
         const Layer &layer = network_.layers[l];
         if (layers_[l].transposed)
-            transpose(weights(layer), layer.weights_row, layers_[l].transposed, transposed_row(layer), rows, layer.n_out);
+            transpose(weights(layer), layer.weights().row, layers_[l].transposed, transposed_row(layer), rows, layer.n_out);
     }
 
     // The features whose weights a thread owns: rows of the first layer's storage, or all where it is stored by outputs.
     Range own_features(const Team &team) const {
         const Layer &first = network_.layers[0];
-        return first.narrow ? Range{0, first.n_in} : own_weights<T>(first, team);
+        return first.narrow ? Range{0, first.n_in} : own_rows<T>(first, first.weights(), team);
     }
 
     // Makes this copy the thread's.
@@ -98,7 +101,7 @@ template <class T> class Step {
     void read_y(const Rows &y, const Batch &chunk, Range rows) {
         const Layer &last = network_.last();
         const bool flat = last.row == last.n_out && y.row_stride == last.row * int64_t(sizeof(T));
-        if (!chunk.order && !chunk.weights && flat && !takes_rows<T>(*loss_) && !y.labels && has_plain_rows<T>(y)) {
+        if (!chunk.order && !chunk.weights && flat && !all_losses<T>[loss_->kind].takes_rows && !y.labels && has_plain_rows<T>(y)) {
             target_ = reinterpret_cast<const T *>(y.data + chunk.first * y.row_stride);
         } else {
             read_rows<T>(y, chunk, rows, last.n_out, y_, last.row);
@@ -129,6 +132,7 @@ template <class T> class Step {
             const size_t bytes = size_t(rows.size() * row) * sizeof(T);
             std::memset(layers_[l].out + first, 0, bytes);
             if (layers_[l].delta) std::memset(layers_[l].delta + first, 0, bytes);
+            if (layers_[l].by_slope) std::memset(layers_[l].by_slope + first, 0, bytes);
         }
         for (int64_t i = rows.begin; i < rows.end; i += row_group) partial_[i / row_group] = 0;
     }
@@ -190,7 +194,7 @@ template <class T> class Step {
         const Layer &layer = network_.layers[l];
         const T *rows_of_outputs = layer.narrow ? weights(layer) : layers_[l].transposed;
         multiply<T, Start::zero, Finish::store>({layer.n_out, layers_[l].delta, layer.row, 1, rows_of_outputs,
-                                                 layer.narrow ? layer.weights_row : transposed_row(layer), to, to_row},
+                                                 layer.narrow ? layer.weights().row : transposed_row(layer), to, to_row},
                                                 rows, {0, layer.n_in});
     }
 
@@ -203,30 +207,35 @@ template <class T> class Step {
         if (l == 0 && sparse_) sparse_weight_gradient<T, START, FINISH>(entries_, layer, delta, weights_rows, gradient, rate);
         else if (layer.narrow)
             multiply_narrow_gradient<T, START, FINISH>(weights_rows, n_rows, layer.n_in, layer.n_out, delta, input(l), input_row(l),
-                                                       gradient, layer.weights_row, rate);
+                                                       gradient, layer.weights().row, rate);
         else
             multiply<T, START, FINISH>(
-                {n_rows, input(l), 1, input_row(l), delta, layer.row, gradient, layer.weights_row, nullptr, rate}, weights_rows,
+                {n_rows, input(l), 1, input_row(l), delta, layer.row, gradient, layer.weights().row, nullptr, rate}, weights_rows,
                 {0, layer.n_out});
     }
 
-    template <Start START, Finish FINISH> void bias_gradient(int64_t l, int64_t n_rows, T *gradient, T rate = 0) const {
+    // The sum over rows of what each contributes to the gradients of a layer's units.
+    template <Start START, Finish FINISH>
+    void unit_gradient(int64_t l, const T *shares, int64_t n_rows, T *gradient, T rate = 0) const {
         const Layer &layer = network_.layers[l];
-        if (layer.narrow) sum_columns_narrow<T, START, FINISH>(layers_[l].delta, n_rows, layer.n_out, gradient, rate);
-        else sum_columns<T, START, FINISH>(layers_[l].delta, layer.row, n_rows, layer.n_out, gradient, rate);
+        if (layer.narrow) sum_columns_narrow<T, START, FINISH>(shares, n_rows, layer.n_out, gradient, rate);
+        else sum_columns<T, START, FINISH>(shares, layer.row, n_rows, layer.n_out, gradient, rate);
     }
 
-    // Both, for the given rows of weights: the bias where there are none.
-    template <Start START, Finish FINISH> void gradient(int64_t l, Range weights_rows, int64_t n_rows, T *to, T rate = 0) const {
-        const Layer &layer = network_.layers[l];
-        if (weights_rows.size() == 0) bias_gradient<START, FINISH>(l, n_rows, to + layer.bias, rate);
-        else weight_gradient<START, FINISH>(l, weights_rows, n_rows, to + layer.weights, rate);
+    // Of the given rows of one of a layer's blocks, whose first row is, or has its gradient, at `to`.
+    template <Start START, Finish FINISH>
+    void block_gradient(int64_t l, BlockKind kind, Range rows, int64_t n_rows, T *to, T rate = 0) const {
+        switch (kind) {
+            case BlockKind::weights: return weight_gradient<START, FINISH>(l, rows, n_rows, to, rate);
+            case BlockKind::biases: return unit_gradient<START, FINISH>(l, layers_[l].delta, n_rows, to, rate);
+            case BlockKind::slopes: return unit_gradient<START, FINISH>(l, layers_[l].by_slope, n_rows, to, rate);
+        }
     }
 
     // The gradient alone: the chunk's, or with `add` more by it.
-    void find_gradient(int64_t l, Range weights_rows, int64_t n_rows, bool add, T *to) const {
-        if (add) gradient<Start::previous, Finish::store>(l, weights_rows, n_rows, to);
-        else gradient<Start::zero, Finish::store>(l, weights_rows, n_rows, to);
+    void compute_gradient(int64_t l, BlockKind kind, Range rows, int64_t n_rows, bool add, T *to) const {
+        if (add) block_gradient<Start::previous, Finish::store>(l, kind, rows, n_rows, to);
+        else block_gradient<Start::zero, Finish::store>(l, kind, rows, n_rows, to);
     }
 
     const T *output(int64_t l) const { return layers_[l].out; }
@@ -243,12 +252,12 @@ template <class T> class Step {
 
   private:
     static bool keeps_slope(const Layer &layer) {
-        return layer.dropout > 0 || layer.custom || !activations_of_level<T>[layer.activation].times_slope;
+        return layer.dropout > 0 || layer.custom || !all_activations<T>[layer.activation].from_output;
     }
 
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
-    const T *weights(const Layer &layer) const { return parameters_ + layer.weights; }
-    const T *bias(const Layer &layer) const { return parameters_ + layer.bias; }
+    const T *weights(const Layer &layer) const { return parameters_ + layer.weights().offset; }
+    const T *bias(const Layer &layer) const { return parameters_ + layer.biases().offset; }
     const T *input(int64_t l) const { return l ? layers_[l - 1].out : in_; }
     int64_t input_row(int64_t l) const { return l ? network_.layers[l - 1].row : in_row_; }
 
@@ -258,11 +267,11 @@ template <class T> class Step {
         T *out = layers_[l].out;
         if (l == 0 && sparse_) multiply_sparse(*sparse_, chunk_, rows, layer, weights(layer), bias(layer), out);
         else if (layer.narrow)
-            multiply_narrow(rows, layer.n_in, layer.n_out, input(l), input_row(l), weights(layer), layer.weights_row, bias(layer),
+            multiply_narrow(rows, layer.n_in, layer.n_out, input(l), input_row(l), weights(layer), layer.weights().row, bias(layer),
                             out);
         else
             multiply<T, Start::bias, Finish::store>(
-                {layer.n_in, input(l), input_row(l), 1, weights(layer), layer.weights_row, out, layer.row, bias(layer)}, rows,
+                {layer.n_in, input(l), input_row(l), 1, weights(layer), layer.weights().row, out, layer.row, bias(layer)}, rows,
                 outputs);
     }
 
@@ -276,19 +285,29 @@ template <class T> class Step {
 
     void activate(int64_t l, Range rows) {
         const Layer &layer = network_.layers[l];
-        const ActivationKernels<T> &kernels = activations_of_level<T>[layer.activation];
-        T *out = layers_[l].out + rows.begin * layer.row, *slope = layers_[l].slope;
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
+        T *out = layers_[l].out + rows.begin * layer.row, *slope = layers_[l].slope, *by_slope = layers_[l].by_slope;
         if (slope) slope += rows.begin * layer.row;
+        if (by_slope) by_slope += rows.begin * layer.row;
         if (layer.custom) activate_custom(layer, out, slope, rows.size());
+        else if (kernels.has_slopes) activate_with_slopes(layer, out, slope, by_slope, rows.size());
         else if (slope) kernels.value_and_slope(out, slope, rows.size(), layer.n_out, layer.row);
-        else if (layer.activation != identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
+        else if (!kernels.is_identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
         if (!dropping_ || layer.dropout == 0) return;
         const T scale = T(1 / (1 - layer.dropout));
         for (int64_t i = 0; i < rows.size(); i++) {
             const int64_t first = (first_row_ + rows.begin + i) * layer.n_out;
             drop_units(out + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
             drop_units(slope + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
+            if (by_slope) drop_units(by_slope + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
         }
+    }
+
+    void activate_with_slopes(const Layer &layer, T *out, T *slope, T *by_slope, int64_t rows) const {
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
+        const T *slopes = parameters_ + layer.block(BlockKind::slopes)->offset;
+        if (slope) kernels.derivatives(out, slopes, slope, by_slope, rows, layer.n_out, layer.row);
+        else kernels.value_with_slopes(out, slopes, rows, layer.n_out, layer.row);
     }
 
     // Unlike ours it may not be finite in the padding.
@@ -300,11 +319,12 @@ template <class T> class Step {
 
     void times_slope(int64_t l, Range rows) {
         const Layer &layer = network_.layers[l];
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
         T *delta = layers_[l].delta + rows.begin * layer.row;
+        if (T *by_slope = layers_[l].by_slope) multiply_by(by_slope + rows.begin * layer.row, delta, rows.size() * layer.row);
         if (const T *slope = layers_[l].slope) multiply_by(delta, slope + rows.begin * layer.row, rows.size() * layer.row);
-        else if (layer.activation != identity)
-            activations_of_level<T>[layer.activation].times_slope(delta, layers_[l].out + rows.begin * layer.row, rows.size(),
-                                                                  layer.n_out, layer.row);
+        else if (!kernels.is_identity)
+            kernels.times_slope(delta, layers_[l].out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
     }
 
     const Network &network_;

@@ -11,10 +11,11 @@ constexpr int64_t tiny_units = 8, tiny_layers = 4;
 template <class T> class TinyStep {
   public:
     static bool fits(const Network &network, const Loss &loss, const Rows &x, int64_t batch_size) {
-        if (x.sparse() || batch_size > block || network.n_layers > tiny_layers || takes_rows<T>(loss)) return false;
+        if (x.sparse() || batch_size > block || network.n_layers > tiny_layers || all_losses<T>[loss.kind].takes_rows) return false;
         for (int64_t l = 0; l < network.n_layers; l++) {
             const Layer &layer = network.layers[l];
-            const bool by_rows = !activations_of_level<T>[layer.activation].value_and_slope;
+            const bool by_rows = !all_activations<T>[layer.activation].elementwise;
+            if (layer.n_blocks > 2) return false;  // more than weights and biases
             if (layer.n_in > tiny_units || layer.n_out > tiny_units || layer.dropout > 0 || layer.custom || by_rows) return false;
         }
         return true;
@@ -69,7 +70,7 @@ template <class T> class TinyStep {
     void read(const Rows &rows, const Batch &batch, int64_t columns, T *to) {
         T row[tiny_units];
         for (int64_t i = 0; i < batch.size; i++) {
-            read_rows<T>(rows, batch, {i, i + 1}, columns, row - i * columns, columns);
+            read_rows<T>(rows, batch, {i, i + 1}, columns, row, 0);
             for (int64_t j = 0; j < columns; j++) to[j * block + i] = row[j];
         }
         // Lanes without a row repeat the last one: whatever they compute is finite where the batch is.
@@ -86,8 +87,8 @@ template <class T> class TinyStep {
     }
 
     // Steps between weights of neighbouring inputs and of neighbouring outputs.
-    static int64_t by_input(const Layer &layer) { return layer.narrow ? 1 : layer.weights_row; }
-    static int64_t by_output(const Layer &layer) { return layer.narrow ? layer.weights_row : 1; }
+    static int64_t by_input(const Layer &layer) { return layer.narrow ? 1 : layer.weights().row; }
+    static int64_t by_output(const Layer &layer) { return layer.narrow ? layer.weights().row : 1; }
     const T *input(int64_t l) const { return l ? out_[l - 1] : in_; }
 
     // to = start + the sum over k of weights[k * step] * units[k].
@@ -102,26 +103,26 @@ template <class T> class TinyStep {
 
     void forward(int64_t l) {
         const Layer &layer = network_.layers[l];
-        const ActivationKernels<T> &kernels = activations_of_level<T>[layer.activation];
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
         for (int64_t j = 0; j < layer.n_out; j++)
-            combine(parameters_[layer.bias + j], parameters_ + layer.weights + j * by_output(layer), by_input(layer), input(l),
-                    layer.n_in, out_[l] + j * block);
+            combine(parameters_[layer.biases().offset + j], parameters_ + layer.weights().offset + j * by_output(layer),
+                    by_input(layer), input(l), layer.n_in, out_[l] + j * block);
         if (l == network_.n_layers - 1 && loss_.from_logits) return;
-        if (!kernels.times_slope) kernels.value_and_slope(out_[l], slope_[l], layer.n_out, block, block);
-        else if (layer.activation != identity) kernels.value(out_[l], layer.n_out, block, block);
+        if (!kernels.from_output) kernels.value_and_slope(out_[l], slope_[l], layer.n_out, block, block);
+        else if (!kernels.is_identity) kernels.value(out_[l], layer.n_out, block, block);
     }
 
     void times_slope(int64_t l) {
         const Layer &layer = network_.layers[l];
-        const auto kernel = activations_of_level<T>[layer.activation].times_slope;
-        if (!kernel) multiply_by(delta_[l], slope_[l], layer.n_out * block);
-        else if (layer.activation != identity) kernel(delta_[l], out_[l], layer.n_out, block, block);
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
+        if (!kernels.from_output) multiply_by(delta_[l], slope_[l], layer.n_out * block);
+        else if (!kernels.is_identity) kernels.times_slope(delta_[l], out_[l], layer.n_out, block, block);
     }
 
     void backward(int64_t l) {
         const Layer &layer = network_.layers[l];
         for (int64_t k = 0; k < layer.n_in; k++)
-            combine(0, parameters_ + layer.weights + k * by_input(layer), by_output(layer), delta_[l], layer.n_out,
+            combine(0, parameters_ + layer.weights().offset + k * by_input(layer), by_output(layer), delta_[l], layer.n_out,
                     delta_[l - 1] + k * block);
         times_slope(l - 1);
     }
@@ -158,10 +159,10 @@ template <class T> class TinyStep {
         for (int64_t j = 0; j < layer.n_out; j++) {
             Vec<T> delta[block_vectors], products[block_vectors];
             for (int v = 0; v < block_vectors; v++) delta[v] = load(delta_[l] + j * block + v * lanes<T>);
-            sums.add(delta, layer.bias + j);
+            sums.add(delta, layer.biases().offset + j);
             for (int64_t k = 0; k < layer.n_in; k++) {
                 for (int v = 0; v < block_vectors; v++) products[v] = delta[v] * load(input(l) + k * block + v * lanes<T>);
-                sums.add(products, layer.weights + k * by_input(layer) + j * by_output(layer));
+                sums.add(products, layer.weights().offset + k * by_input(layer) + j * by_output(layer));
             }
         }
     }

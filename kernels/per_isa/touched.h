@@ -20,12 +20,13 @@ template <class T> class TouchedFeatures {
         : layer_(training.network.layers[0]),
           active_(active),
           flags_(arena.take<uint8_t>(active ? layer_.n_in * training.most_threads : 0)),
-          rows_(arena.take<T>(active ? kept_arrays * layer_.weights_row * training.most_threads : 0)) {}
+          rows_(arena.take<T>(active ? kept_arrays * layer_.weights().row * training.most_threads : 0)) {}
 
     // Makes this copy the thread's.
     void join(const Team &team) {
+        if (!active_) return;
         flags_ += layer_.n_in * team.index;
-        rows_ += kept_arrays * layer_.weights_row * team.index;
+        rows_ += kept_arrays * layer_.weights().row * team.index;
         clear();
     }
 
@@ -43,7 +44,7 @@ template <class T> class TouchedFeatures {
     // Row k of the weights' storage, with zeros in place of the weights that the batch does not touch.
     const T *touched_weights(int64_t k, const T *weights) const {
         if (!layer_.narrow && flags_[k]) return weights;
-        std::fill_n(rows_, layer_.weights_row, T(0));
+        std::fill_n(rows_, layer_.weights().row, T(0));
         for (int64_t i = 0; layer_.narrow && i < layer_.n_in; i++)
             if (flags_[i]) rows_[i] = weights[i];
         return rows_;
@@ -65,7 +66,7 @@ template <class T> class TouchedFeatures {
     }
 
   private:
-    T *kept(size_t a) const { return rows_ + int64_t(a) * layer_.weights_row; }
+    T *kept(size_t a) const { return rows_ + int64_t(a) * layer_.weights().row; }
 
     const Layer &layer_;
     const bool active_;

@@ -142,13 +142,13 @@ template <class T> class Trainer {
 
     void update_tiny(Step<T> &step, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
                      bool begins_epoch) {
-        if (updater_.descends()) {
+        if (updater_.descends() && updater_.takes_one_sweep()) {
             if (begins_epoch) updater_.take_snapshot(0, network_.size);
             tiny_step_.descend(static_cast<T *>(t_.parameters), c.rate);
             return;
         }
         tiny_step_.find_gradients(updater_.gradient());
-        if (updater_.plain()) updater_.update_all(c, begins_epoch);
+        if (updater_.takes_one_sweep()) updater_.update_all(c, begins_epoch);
         else updater_.update(step, team, c, touched, 0, begins_epoch);
     }
 

@@ -39,14 +39,11 @@ class Powers {
     int64_t exponent_ = 0;
 };
 
-template <class T> bool keeps_velocity(const Optimizer &o) {
-    return updates_of_level<T>[o.kind] == update<T, Momentum> || updates_of_level<T>[o.kind] == update<T, Nesterov>;
-}
-
 // The coefficients of each update, which come in their order.
 template <class T> class CoefficientsOf {
   public:
-    explicit CoefficientsOf(const Optimizer &optimizer) : o_(optimizer), power_1_(o_.decay_1), power_2_(o_.decay_2) {}
+    explicit CoefficientsOf(const Optimizer &optimizer)
+        : o_(optimizer), kernels_(all_optimizers<T>[o_.kind]), power_1_(o_.decay_1), power_2_(o_.decay_2) {}
     // batch_weight: the sum of the batch's sample weights, not 0 where penalties are divided by it.
     Coefficients<T> operator()(double rate, int64_t updates, double batch_weight = 1) {
         const double share = o_.penalty_per_weight ? 1 / batch_weight : 1;
@@ -55,11 +52,11 @@ template <class T> class CoefficientsOf {
                              T(1 - o_.decay_2), T(1),
                              T(o_.epsilon),     T(1 - rate * o_.weight_decay),
                              T(o_.l1 * share),  T(o_.l2 * share)};
-        if (keeps_velocity<T>(o_)) {
+        if (kernels_.keeps_velocity) {
             c.rest_1 = o_.rate_in_velocity ? T(rate) : T(1);
             c.rate = o_.rate_in_velocity ? T(1) : T(rate);
         }
-        if (o_.moments == 2) {  // the moments started at zero: Adam, section 3; the form with epsilon hat is at its end
+        if (kernels_.corrects_moments) {  // Adam, section 3; the form with epsilon hat is at its end
             const double root = std::sqrt(1 - power_2_(updates + 1));
             c.rate = T(rate * (o_.epsilon_hat ? root : 1) / (1 - power_1_(updates + 1)));
             c.root_scale = T(o_.epsilon_hat ? 1 : 1 / root);
@@ -69,6 +66,7 @@ template <class T> class CoefficientsOf {
 
   private:
     const Optimizer &o_;
+    const OptimizerKernels<T> &kernels_;
     Powers power_1_, power_2_;
 };
 
@@ -76,21 +74,26 @@ template <class T> class Updater {
   public:
     Updater(const Training &training, Arena &arena)
         : o_(training.optimizer),
+          kernels_(all_optimizers<T>[o_.kind]),
           network_(training.network),
           parameters_(static_cast<T *>(training.parameters)),
           moments_{static_cast<T *>(training.moments[0]), static_cast<T *>(training.moments[1])},
           snapshot_(static_cast<T *>(training.snapshot)),
           sparse_(training.x.sparse()),
           defers_(sparse_ && !network_.layers[0].narrow && !clips_norm() && training.batch_size <= chunk_rows),
-          gradient_(with_room_before(arena.take<T>(network_.size - skipped()), skipped())),
+          gradient_(arena.take<T>(network_.size - skipped())),
           partial_(arena.take<T>(2 * storage_rows())),
-          fused_(o_.kind == 0 && plain()) {}
+          fused_(kernels_.is_plain_descent && plain()),
+          one_sweep_(plain() && has_uniform_factors()) {}
 
+    // Of all parameters, laid out like the storage, where the first layer's weights are not deferred.
     T *gradient() const { return gradient_; }
 
     // Of a batch in several chunks: the gradients become this one's, or more by it.
     void collect(const Step<T> &step, const Team &team, int64_t n_rows, bool add) {
-        for_each_piece(team, [&](const Piece &piece) { step.find_gradient(piece.layer, piece.rows, n_rows, add, gradient_); });
+        for_each_piece(team, [&](const Piece &piece) {
+            step.compute_gradient(piece.layer, piece.block.kind, piece.rows, n_rows, add, gradient_of(piece.block));
+        });
     }
 
     // n_rows: of the batch whose gradients are still to be found, 0 where they stand. All threads together; the parameters'
@@ -98,28 +101,32 @@ template <class T> class Updater {
     void update(Step<T> &step, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched, int64_t n_rows,
                 bool keep) {
         for_each_piece(team, [&](const Piece &piece) {
-            if (keep) take_snapshot(piece.offset, piece.count);
-            if (defers_ && piece.layer == 0 && !piece.is_bias()) return;
+            const Block &block = piece.block;
+            if (keep) take_snapshot(piece.offset(), piece.count());
+            if (is_deferred(piece)) return;
+            const Coefficients<T> own = c.of(block);
             if (fused_ && n_rows) {
-                step.template gradient<Start::zero, Finish::descend>(piece.layer, piece.rows, n_rows, parameters_, c.rate);
+                step.template block_gradient<Start::zero, Finish::descend>(piece.layer, block.kind, piece.rows, n_rows,
+                                                                           parameters_ + block.offset, own.rate);
             } else {
-                if (n_rows) step.find_gradient(piece.layer, piece.rows, n_rows, false, gradient_);
-                prepare_gradient(piece, c, touched);
-                if (!clips_norm()) apply(piece, c, touched);
+                if (n_rows) step.compute_gradient(piece.layer, block.kind, piece.rows, n_rows, false, gradient_of(block));
+                prepare_gradient(piece, own, touched);
+                if (!clips_norm()) apply(piece, own, touched);
             }
-            if (!clips_norm() && team.size > 1) step.transpose_weights(piece.layer, piece.rows);
+            if (!clips_norm()) transpose_after_update(step, team, piece);
         });
         if (!clips_norm()) return;
         team.wait();
         const T factor = clip_factor();
         for_each_piece(team, [&](const Piece &piece) {
-            if (factor < 1) scale_by(gradient_ + piece.offset, piece.count, factor);
-            apply(piece, c, touched);
-            if (team.size > 1) step.transpose_weights(piece.layer, piece.rows);
+            if (factor < 1) scale_by(gradient_of(piece), piece.count(), factor);
+            apply(piece, c.of(piece.block), touched);
+            transpose_after_update(step, team, piece);
         });
     }
 
-    // The same for gradients that stand and need no preparation, by one thread: in one sweep.
+    // The same for gradients that stand, where they need no preparation and all parameters are updated alike: by one thread, in
+    // one sweep.
     void update_all(const Coefficients<T> &c, bool keep) {
         if (keep) take_snapshot(0, network_.size);
         apply(0, gradient_, network_.size, c);
@@ -136,24 +143,26 @@ template <class T> class Updater {
     // Several of them without a gradient; what penalties add to the loss is added to `penalties`, a block for each.
     void replay_row(int64_t offset, int64_t count, const Coefficients<T> *updates, int n, Vec<T> *penalties) const {
         const auto moment = [=](int i) { return moments_[i] ? moments_[i] + offset : nullptr; };
-        replays_of_level<T>[o_.kind](parameters_ + offset, moment(0), moment(1), count, updates, n, T(o_.clip_value),
-                                     penalized() ? penalties : nullptr);
+        kernels_.replay(parameters_ + offset, moment(0), moment(1), count, updates, n, T(o_.clip_value),
+                        penalized() ? penalties : nullptr);
     }
 
     bool descends() const { return fused_; }
     bool penalized() const { return o_.l1 > 0 || o_.l2 > 0; }
+    bool takes_one_sweep() const { return one_sweep_; }
     bool plain() const { return !penalized() && !std::isfinite(o_.clip_value) && !clips_norm(); }
     // Whether the first layer's weights are left to DeferredRows.
     bool defers() const { return defers_; }
     // Whether TouchedFeatures say which of the first layer's weights are updated.
-    bool leaves_untouched() const { return o_.lazy && sparse_ && !defers_ && !rests(); }
+    bool leaves_untouched() const { return o_.lazy && sparse_ && !defers_ && !is_noop_without_gradient(); }
     // Whether an update without a gradient changes nothing.
-    bool rests() const { return !penalized() && (o_.moments == 0 || updates_of_level<T>[o_.kind] == ::update<T, AdaGrad>); }
+    bool is_noop_without_gradient() const { return !penalized() && kernels_.is_noop_without_gradient; }
 
     // What the penalties added to the last batch's loss, those of deferred rows left out.
     double penalty() const {
         double sum = 0;
-        for (int64_t i = defers_ ? network_.layers[0].n_in : 0; penalized() && i < storage_rows(); i++) sum += double(partial_[i]);
+        for (int64_t i = defers_ ? network_.layers[0].weights().rows : 0; penalized() && i < storage_rows(); i++)
+            sum += double(partial_[i]);
         return sum;
     }
 
@@ -172,51 +181,66 @@ template <class T> class Updater {
     }
 
   private:
-    // A part of the parameters that has one owner: rows of a layer's weights, or its bias.
+    // A part of the parameters that has one owner: rows of one of a layer's blocks.
     struct Piece {
         int64_t layer;
-        Range rows;             // of the weights' storage; of a bias, 0 … 0
-        int64_t offset, count;  // elements of the storage
-        int64_t number;         // of its first row among all rows of storage
-        bool is_bias() const { return rows.size() == 0; }
+        const Block &block;
+        Range rows;
+        int64_t number;  // of its first row among all rows of storage
+
+        int64_t offset() const { return block.offset + rows.begin * block.row; }
+        int64_t count() const { return rows.size() * block.row; }
+        bool is_of_inputs() const { return layer == 0 && block.kind == BlockKind::weights; }
     };
 
     template <class Body> void for_each_piece(const Team &team, Body body) {
         int64_t number = 0;
-        for (int64_t l = 0; l < network_.n_layers; l++) {
-            const Layer &layer = network_.layers[l];
-            const Range own = own_weights<T>(layer, team);
+        for_each_block(network_, [&](int64_t l, const Layer &layer, const Block &block) {
+            const Range own = own_rows<T>(layer, block, team);
             const int64_t most = fused_ ? own.size() : piece_rows;
-            for (int64_t k = own.begin; k < own.end; k += most) {
-                const Range rows = {k, std::min(k + most, own.end)};
-                body(Piece{l, rows, layer.weights + k * layer.weights_row, rows.size() * layer.weights_row, number + k});
-            }
-            number += layer.weights_rows();
-            if (team.index == team.size - 1) body(Piece{l, {0, 0}, layer.bias, padded<T>(layer.n_out), number});
-            number++;
-        }
+            for (int64_t k = own.begin; k < own.end; k += most) body(Piece{l, block, {k, std::min(k + most, own.end)}, number + k});
+            number += block.rows;
+        });
     }
 
     int64_t storage_rows() const {
         int64_t sum = 0;
-        for (int64_t l = 0; l < network_.n_layers; l++) sum += network_.layers[l].weights_rows() + 1;
+        for_each_block(network_, [&](int64_t, const Layer &, const Block &block) { sum += block.rows; });
         return sum;
+    }
+
+    bool has_uniform_factors() const {
+        bool uniform = true;
+        for_each_block(network_, [&](int64_t, const Layer &, const Block &block) {
+            uniform &= block.rate_factor == 1 && block.decay_factor == 1;
+        });
+        return uniform;
+    }
+
+    // Left to DeferredRows.
+    bool is_deferred(const Piece &piece) const { return defers_ && piece.is_of_inputs(); }
+
+    // Where the gradients of a block, or of a piece of it, stand: of none that is deferred.
+    T *gradient_of(const Block &block) const { return gradient_ + (block.offset - skipped()); }
+    T *gradient_of(const Piece &piece) const { return gradient_ + (piece.offset() - skipped()); }
+
+    static void transpose_after_update(Step<T> &step, const Team &team, const Piece &piece) {
+        if (team.size > 1 && piece.block.kind == BlockKind::weights) step.transpose_weights(piece.layer, piece.rows);
     }
 
     // Penalties, clipping by value, and a row's share in the norm: sums over a row have one owner.
     void prepare_gradient(const Piece &piece, const Coefficients<T> &c, const TouchedFeatures<T> &touched) {
-        T *gradient = gradient_ + piece.offset;
-        const int64_t row = network_.layers[piece.layer].weights_row;
-        if (penalized() && !piece.is_bias())
+        T *gradient = gradient_of(piece);
+        const int64_t row = piece.block.row;
+        if (penalized() && piece.block.penalty_factor > 0)
             for (int64_t i = 0; i < piece.rows.size(); i++) {
-                const T *w = parameters_ + piece.offset + i * row;
-                if (touched.active() && piece.layer == 0) w = touched.touched_weights(piece.rows.begin + i, w);
+                const T *w = parameters_ + piece.offset() + i * row;
+                if (touched.active() && piece.is_of_inputs()) w = touched.touched_weights(piece.rows.begin + i, w);
                 partial_[piece.number + i] = add_penalty(w, gradient + i * row, row, c.l1, c.l2);
             }
-        if (std::isfinite(o_.clip_value)) clip_by_value(gradient, piece.count, T(o_.clip_value));
+        if (std::isfinite(o_.clip_value)) clip_by_value(gradient, piece.count(), T(o_.clip_value));
         if (clips_norm()) {
             T *squares = partial_ + storage_rows() + piece.number;
-            if (piece.is_bias()) squares[0] = sum_of_squares(gradient, piece.count);
             for (int64_t i = 0; i < piece.rows.size(); i++) squares[i] = sum_of_squares(gradient + i * row, row);
         }
     }
@@ -228,41 +252,41 @@ template <class T> class Updater {
     }
 
     void apply(const Piece &piece, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
-        if (!touched.active() || piece.layer > 0 || piece.is_bias()) {
-            apply(piece.offset, gradient_ + piece.offset, piece.count, c);
+        const T *gradient = gradient_of(piece);
+        if (!touched.active() || !piece.is_of_inputs()) {
+            apply(piece.offset(), gradient, piece.count(), c);
             return;
         }
-        const int64_t row = network_.layers[0].weights_row;
+        const int64_t row = piece.block.row;
         for (int64_t i = 0; i < piece.rows.size(); i++) {
-            const int64_t at = piece.offset + i * row;
+            const int64_t at = piece.offset() + i * row;
             const auto moment = [=](int m) { return moments_[m] ? moments_[m] + at : nullptr; };
             touched.update_row(piece.rows.begin + i, {parameters_ + at, moment(0), moment(1)},
-                               [&] { apply(at, gradient_ + at, row, c); });
+                               [&] { apply(at, gradient + i * row, row, c); });
         }
     }
 
     void apply(int64_t offset, const T *gradient, int64_t count, const Coefficients<T> &c) const {
         const auto moment = [=](int i) { return moments_[i] ? moments_[i] + offset : nullptr; };
-        updates_of_level<T>[o_.kind](parameters_ + offset, gradient, moment(0), moment(1), count, c);
+        kernels_.update(parameters_ + offset, gradient, moment(0), moment(1), count, c);
     }
-
-    // An array whose first elements are not there, and never asked for.
-    static T *with_room_before(T *rest, int64_t missing) { return rest ? rest - missing : nullptr; }
 
     bool clips_norm() const { return std::isfinite(o_.clip_norm); }
     // Elements of the storage, from its first, that need no gradient.
-    int64_t skipped() const { return defers_ ? network_.layers[0].bias : 0; }
+    int64_t skipped() const { return defers_ ? network_.layers[0].weights().end() : 0; }
 
     const Optimizer &o_;
+    const OptimizerKernels<T> &kernels_;
     const Network &network_;
     T *const parameters_;
     T *const moments_[2];
     T *const snapshot_;
     const bool sparse_;
     const bool defers_;
-    T *const gradient_;  // like the storage; what is skipped is not there
+    T *const gradient_;  // like the storage from element skipped() on
     T *const partial_;   // storage_rows() penalties, then as many sums of squares
     const bool fused_;   // the product updates the weights, without a gradient array
+    const bool one_sweep_;
 };
 
 }  // namespace

@@ -23,6 +23,15 @@ def c_functions():
 
 # ---- For Cython: _core.pxd declares them -------------------------------------------------------------------------------
 
+c_sgd = <int64_t>OptimizerNumber.sgd
+c_momentum = <int64_t>OptimizerNumber.momentum
+c_nesterov = <int64_t>OptimizerNumber.nesterov
+c_adagrad = <int64_t>OptimizerNumber.adagrad
+c_rmsprop = <int64_t>OptimizerNumber.rmsprop
+c_adam = <int64_t>OptimizerNumber.adam
+c_adamw = <int64_t>OptimizerNumber.adamw
+
+
 cdef void c_function_float32(int64_t function, const float *x, float *y, int64_t n) noexcept nogil:
     fastnn_function_float32(function, x, y, n)
 

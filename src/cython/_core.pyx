@@ -34,6 +34,7 @@ cdef tuple strings(const char *const *list):
 
 
 ACTIVATIONS = strings(<const char *const *>activation_names_())
+LAYER_ACTIVATIONS = ACTIVATIONS + strings(<const char *const *>parametric_activation_names_())  # of networks
 FUNCTIONS = strings(<const char *const *>function_names_())
 LOSSES = strings(<const char *const *>loss_names_())
 PREDICTION_LOSSES = strings(<const char *const *>prediction_loss_names_())

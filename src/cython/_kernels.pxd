@@ -19,6 +19,10 @@ cdef extern from "kernels/threads.h" namespace "fastnn" nogil:
     const char *threads_decided_by()
     const char *threads_environment_error()
 
+cdef extern from "kernels/registry.h" namespace "fastnn" nogil:
+    cdef enum class OptimizerNumber(int32_t):
+        sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw
+
 cdef extern from "kernels/ufuncs.h" namespace "fastnn" nogil:
     void float16_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
     void float32_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
@@ -42,8 +46,20 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     ctypedef void (*CustomLoss)(const void *y, const void *p, void *value, void *gradient, int64_t n)
 
+    cdef enum class BlockKind(int32_t):
+        weights, biases, slopes
+
+    const int64_t n_block_kinds
+
+    cdef cppclass Block:
+        BlockKind kind
+        int64_t offset, rows, columns, row
+        double initial_value
+        int64_t end()
+
     cdef cppclass Layer:
-        int64_t n_in, n_out, weights, weights_row, bias, row
+        int64_t n_in, n_out, n_blocks, row
+        Block blocks[3]
         int32_t activation
         bint narrow
         double dropout
@@ -138,6 +154,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         bint times_slope(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
         double prediction_loss(int32_t loss, const void *p, const void *y, int64_t n)
         void update(const Optimizer_ &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates)
+        int optimizer_moments(int32_t optimizer)
         int64_t first_not_finite(const void *values, int64_t n)
         double multiply_add(int64_t rounds, void *sum)
         void copy(const void *source, void *to, int64_t n)
@@ -154,6 +171,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     void use_level(const Level *chosen)
     int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size)
     const char **activation_names_ "fastnn::activation_names"()
+    const char **parametric_activation_names_ "fastnn::parametric_activation_names"()
     const char **function_names_ "fastnn::function_names"()
     const char **loss_names_ "fastnn::loss_names"()
     const char **prediction_loss_names_ "fastnn::prediction_loss_names"()

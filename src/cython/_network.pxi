@@ -23,7 +23,7 @@ cdef class Network:
     cdef Model model  # all of this, for native code
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
-    cdef readonly tuple layer_sizes, activations, dropout, weights, biases
+    cdef readonly tuple layer_sizes, activations, dropout, parameters, weights, biases, slopes
 
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype):
         cdef int n_layers = len(layer_sizes) - 1
@@ -45,7 +45,8 @@ cdef class Network:
         self.native.size = lay_out(self.layers, n_layers, self.dtype.itemsize)
         self.storage = aligned_zeros(self.native.size, self.dtype)
         self.data = cnp.PyArray_DATA(self.storage)
-        self.weights, self.biases = self.views(self.storage)
+        self.parameters = self.weights, self.biases, self.slopes = self.views(self.storage)
+        self.fill_initial_values()
         self.model = model_of(self.native, self.data, self.type, self.operations_per_row)
 
     @property
@@ -55,10 +56,18 @@ cdef class Network:
 
     cdef set_activation(self, int l, activation):
         if isinstance(activation, str):
-            self.layers[l].activation = ACTIVATIONS.index(activation)
+            self.layers[l].activation = LAYER_ACTIVATIONS.index(activation)
             return
         self.layers[l].activation = ACTIVATIONS.index("identity")
         self.layers[l].custom = <CustomActivation><uintptr_t>activation.address(self.dtype)
+
+    cdef fill_initial_values(self):
+        cdef Block block
+        for l in range(self.native.n_layers):
+            for b in range(self.layers[l].n_blocks):
+                block = self.layers[l].blocks[b]
+                if block.initial_value != 0:
+                    self.parameters[<int>block.kind][l][...] = block.initial_value
 
     cdef int fill_x(self, Rows *rows, x, int64_t n_rows) except -1:
         if type(x) is SparseRows:
@@ -78,15 +87,21 @@ cdef class Network:
         return len(x)
 
     def views(self, storage):
-        """The weights (n_in, n_out) and biases (n_out,) within an array that is laid out like the storage."""
-        weights, biases = [], []
+        """The parameters within an array that is laid out like the storage: weights (n_in, n_out), biases and slopes (n_out,).
+
+        There is a tuple for each kind, with an array per layer, or None where the layer has no such parameters.
+        """
+        cdef Block block
+        kinds = [[None] * self.native.n_layers for _ in range(n_block_kinds)]
         for l in range(self.native.n_layers):
-            layer = &self.layers[l]
-            rows, columns = (layer.n_out, layer.n_in) if layer.narrow else (layer.n_in, layer.n_out)
-            w = storage[layer.weights:layer.weights + rows * layer.weights_row].reshape(rows, layer.weights_row)[:, :columns]
-            weights.append(w.T if layer.narrow else w)
-            biases.append(storage[layer.bias:layer.bias + layer.n_out])
-        return tuple(weights), tuple(biases)
+            for b in range(self.layers[l].n_blocks):
+                block = self.layers[l].blocks[b]
+                rows = storage[block.offset:block.end()].reshape(block.rows, block.row)[:, :block.columns]
+                if block.kind == BlockKind.weights:
+                    kinds[0][l] = rows.T if self.layers[l].narrow else rows
+                else:
+                    kinds[<int>block.kind][l] = rows[0]
+        return tuple(map(tuple, kinds))
 
     def predict(self, x, cnp.ndarray out=None, n_threads=None):
         """The outputs (n, n_out) of rows (n, n_in), or those of one row. out, if given, is of that shape and contiguous."""
@@ -187,7 +202,7 @@ cdef fill_loss(Loss_ *native, loss, dtype):
 
 cdef fill_optimizer(Optimizer_ *native, dict optimizer):
     native.kind = OPTIMIZERS.index(optimizer["name"])
-    native.moments = optimizer["moments"]
+    native.moments = level().float64.optimizer_moments(native.kind)
     native.decay_1 = optimizer.get("decay_1", 0.0)
     native.decay_2 = optimizer.get("decay_2", 0.0)
     native.epsilon = optimizer.get("epsilon", 0.0)

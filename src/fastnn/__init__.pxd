@@ -8,10 +8,17 @@ from libc.stdint cimport int64_t
 from fastnn._core cimport (
     c_activate_float32,
     c_activate_float64,
+    c_adagrad,
+    c_adam,
+    c_adamw,
     c_function_float32,
     c_function_float64,
     c_linear,
+    c_momentum,
+    c_nesterov,
     c_predict,
+    c_rmsprop,
+    c_sgd,
     c_train_step,
     c_update_float32,
     c_update_float64,
@@ -91,31 +98,31 @@ cdef inline void _update(int64_t optimizer, real *w, const real *g, real *m, rea
 
 
 cdef inline void sgd(real *w, const real *g, int64_t n, double learning_rate) noexcept nogil:
-    _update(0, w, g, <real *>NULL, <real *>NULL, n, learning_rate, 0, 0, 0, 0, 0)
+    _update(c_sgd, w, g, <real *>NULL, <real *>NULL, n, learning_rate, 0, 0, 0, 0, 0)
 
 
 cdef inline void momentum(real *w, const real *g, real *velocity, int64_t n, double learning_rate, double momentum,
                           bint nesterov=False) noexcept nogil:
-    _update(2 if nesterov else 1, w, g, velocity, <real *>NULL, n, learning_rate, momentum, 0, 0, 0, 0)
+    _update(c_nesterov if nesterov else c_momentum, w, g, velocity, <real *>NULL, n, learning_rate, momentum, 0, 0, 0, 0)
 
 
 cdef inline void adagrad(real *w, const real *g, real *sum, int64_t n, double learning_rate, double epsilon=1e-10) noexcept nogil:
-    _update(3, w, g, sum, <real *>NULL, n, learning_rate, 0, 0, epsilon, 0, 0)
+    _update(c_adagrad, w, g, sum, <real *>NULL, n, learning_rate, 0, 0, epsilon, 0, 0)
 
 
 cdef inline void rmsprop(real *w, const real *g, real *v, int64_t n, double learning_rate, double decay=0.99,
                          double epsilon=1e-8) noexcept nogil:
-    _update(4, w, g, v, <real *>NULL, n, learning_rate, decay, 0, epsilon, 0, 0)
+    _update(c_rmsprop, w, g, v, <real *>NULL, n, learning_rate, decay, 0, epsilon, 0, 0)
 
 
 cdef inline void adam(real *w, const real *g, real *m, real *v, int64_t n, int64_t updates, double learning_rate=0.001,
                       double beta_1=0.9, double beta_2=0.999, double epsilon=1e-8) noexcept nogil:
-    _update(5, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, 0, updates)
+    _update(c_adam, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, 0, updates)
 
 
 cdef inline void adamw(real *w, const real *g, real *m, real *v, int64_t n, int64_t updates, double learning_rate=0.001,
                        double beta_1=0.9, double beta_2=0.999, double epsilon=1e-8, double weight_decay=0.01) noexcept nogil:
-    _update(6, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, weight_decay, updates)
+    _update(c_adamw, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, weight_decay, updates)
 
 
 # ---- Models and trainers ---------------------------------------------------------------------------------------------------

@@ -1,6 +1,9 @@
 """What fastnn/__init__.pxd is made of: kernels/c_api.h, which tells what they do."""
 from libc.stdint cimport int64_t
 
+# The numbers that registry.h gives the optimizers.
+cdef int64_t c_sgd, c_momentum, c_nesterov, c_adagrad, c_rmsprop, c_adam, c_adamw
+
 cdef void c_function_float32(int64_t function, const float *x, float *y, int64_t n) noexcept nogil
 cdef void c_function_float64(int64_t function, const double *x, double *y, int64_t n) noexcept nogil
 cdef void c_activate_float32(int64_t activation, float *z, int64_t rows, int64_t n) noexcept nogil

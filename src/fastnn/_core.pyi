@@ -8,6 +8,7 @@ from fastnn._custom import CustomActivation
 from fastnn._engine.losses import NativeLoss
 
 ACTIVATIONS: tuple[str, ...]
+LAYER_ACTIVATIONS: tuple[str, ...]
 FUNCTIONS: tuple[str, ...]
 LOSSES: tuple[str, ...]
 PREDICTION_LOSSES: tuple[str, ...]
@@ -69,8 +70,10 @@ class Network:
     layer_sizes: tuple[int, ...]
     activations: tuple[str | CustomActivation, ...]
     dropout: tuple[float, ...]
+    parameters: tuple[tuple[NDArray[Any] | None, ...], ...]
     weights: tuple[NDArray[Any], ...]
     biases: tuple[NDArray[Any], ...]
+    slopes: tuple[NDArray[Any] | None, ...]
     def __init__(
         self,
         layer_sizes: tuple[int, ...],
@@ -80,7 +83,7 @@ class Network:
     ) -> None: ...
     @property
     def address(self) -> int: ...
-    def views(self, storage: NDArray[Any]) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]: ...
+    def views(self, storage: NDArray[Any]) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...], tuple[Any, ...]]: ...
     def predict(
         self, x: NDArray[Any] | SparseRows, out: NDArray[Any] | None = None, n_threads: int | None = None
     ) -> NDArray[Any]: ...

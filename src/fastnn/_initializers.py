@@ -27,7 +27,7 @@ _Weights: TypeAlias = NDArray[np.float64]
 _Draw: TypeAlias = "Callable[[int, int, np.random.Generator], _Weights]"
 
 # Their outputs have about half the variance of their inputs, which He's factor of 2 makes up for.
-_RELU_FAMILY = ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
+_RELU_FAMILY = ("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "softplus")
 
 
 def initialize(

@@ -22,6 +22,7 @@ from fastnn._history import History
 from fastnn._initializers import check_init, initialize
 from fastnn._progress import ProgressBar
 from fastnn._stored import Stored
+from fastnn._views import by_layer
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Optimizer
@@ -52,7 +53,7 @@ class MLP(Stored):
     layer_sizes : sequence of int
         ``(n_in, hidden…, n_out)``: two to 65 numbers of units.
     activation : str, custom activation or sequence of them, default "relu"
-        Of all hidden layers, or of each: identity, tanh, sigmoid, relu, leaky_relu, elu, gelu, silu, softplus, sin,
+        Of all hidden layers, or of each: identity, tanh, sigmoid, relu, leaky_relu, prelu, elu, gelu, silu, softplus, sin,
         or what `fastnn.jit.activation` made, or its name.
     output_activation : str or custom activation, default "identity"
         Of the output layer: one of these, softmax or exp.
@@ -71,8 +72,11 @@ class MLP(Stored):
     weights, biases : list of ndarray, shapes (n_in, n_out) and (n_out,)
         Live views, with gaps between rows: writing into them changes the model at once. So does assigning to elements of
         the lists, or to the whole attribute: ``model.weights[0] = W`` copies W, whose shape must be the same.
+    slopes : list of ndarray, shape (n_out,), or None
+        Live views of the trained slopes of layers with activation "prelu", which are 0.25 at first; None for other layers.
+        Penalties and weight decay leave them alone.
     parameters : list of ndarray
-        Both interleaved, ``[W1, b1, W2, b2, …]``.
+        All of them, layer by layer: weights, biases, and slopes where there are any, ``[W1, b1, W2, b2, …]``.
     feature_names : tuple of str or None
         Names of the columns of the first frame that the model was trained on.
 
@@ -116,7 +120,7 @@ class MLP(Stored):
     ) -> None:
         sizes = _layers.sizes_of_layers(layer_sizes)
         n_hidden = len(sizes) - 2
-        activations = _layers.layer_activations(activation, output_activation, n_hidden, _core.ACTIVATIONS)
+        activations = _layers.layer_activations(activation, output_activation, n_hidden, _core.LAYER_ACTIVATIONS)
         rates = _layers.dropout_rates(dropout, n_hidden)
         check_init(init)
         float_type = _layers.float_dtype(dtype)
@@ -243,8 +247,7 @@ class MLP(Stored):
         arguments = self._loss_arguments(X, y, loss, sample_weight)
         storage = _core.aligned_zeros(self._network.storage.size, self.dtype)
         value = self._network.gradient(*arguments, gradient=storage)
-        pairs = zip(*self._network.views(storage), strict=True)
-        return value, [np.ascontiguousarray(g) for pair in pairs for g in pair]
+        return value, [np.ascontiguousarray(g) for g in by_layer(self._network.views(storage))]
 
     @explained
     def input_gradient(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from fastnn._checks import columns as _columns
 from fastnn._checks.layers import Activation
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
-from fastnn._views import Views
+from fastnn._views import Views, by_layer
 
 
 class Parameters:
@@ -61,17 +60,32 @@ class Parameters:
         self.biases[:] = values  # type: ignore[assignment]
 
     @property
+    def slopes(self) -> list[NDArray[Any] | None]:
+        """Live views (n_out,) of the trained slopes, one per layer; None for layers whose activation has none.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> MLP((2, 3, 1), "prelu", dtype="float64").slopes
+        [array([0.25, 0.25, 0.25]), None]
+        """
+        return Views("slopes", self._network.slopes)
+
+    @slopes.setter
+    def slopes(self, values: Iterable[ArrayLike | None]) -> None:
+        self.slopes[:] = values  # type: ignore[assignment]
+
+    @property
     def parameters(self) -> list[NDArray[Any]]:
-        """Live views, weights and biases interleaved: ``[W1, b1, W2, b2, …]``."""
-        pairs = zip(self._network.weights, self._network.biases, strict=True)
-        return Views("parameters", itertools.chain.from_iterable(pairs))
+        """Live views, layer by layer: weights, biases, and slopes where there are any: ``[W1, b1, W2, b2, …]``."""
+        return Views("parameters", by_layer(self._network.parameters))
 
     @parameters.setter
     def parameters(self, values: Iterable[ArrayLike]) -> None:
         self.parameters[:] = values  # type: ignore[assignment]
 
     def to_vector(self) -> NDArray[Any]:
-        """Return all parameters in one new vector: W1 row by row, b1, W2, …."""
+        """Return all parameters in one new vector, in the order of `parameters`: W1 row by row, b1, W2, …."""
         return np.concatenate([p.ravel() for p in self.parameters])
 
     def set_vector(self, v: ArrayLike) -> None:

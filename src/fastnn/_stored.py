@@ -81,7 +81,7 @@ class Stored(Parameters):
         }
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        return _saved_models.named(self._network.weights, self._network.biases)
+        return _saved_models.named(self._network.parameters)
 
     @classmethod
     def _from(cls, config: dict[str, Any], arrays: dict[str, NDArray[Any]], custom: Sequence[CustomActivation] = ()) -> Self:
@@ -97,11 +97,11 @@ class Stored(Parameters):
         # Before memory for them is taken.
         if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(sizes)):
             raise ValueError(f"the arrays are not those of layers {sizes}")
-        *hidden, output = _custom.activations_named(config["activations"], _core.ACTIVATIONS, custom)
+        *hidden, output = _custom.activations_named(config["activations"], _core.LAYER_ACTIVATIONS, custom)
         self._begin(sizes, hidden, output, **{name: config[name] for name in ("dropout", "dtype")})
         self._rng = _seeds.from_state(config["rng"])
         self.feature_names = config.get("feature_names")  # which files of older versions lack
-        _saved_models.fill(arrays, self._network.weights, self._network.biases)
+        _saved_models.fill(arrays, self._network.parameters)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what makes an equal model, and the attributes of a subclass."""

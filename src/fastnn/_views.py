@@ -9,9 +9,28 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn._engine import arrays as _arrays
+from fastnn._storage.models import Kinds
 
 
-class Views(list[NDArray[Any]]):
+def by_layer(kinds: Kinds) -> list[NDArray[Any]]:
+    """Return the arrays of the first layer, one of each kind that it has, then those of the second, and so on."""
+    return [array for arrays in zip(*kinds, strict=True) for array in arrays if array is not None]
+
+
+def by_kind(kinds: Kinds) -> list[NDArray[Any]]:
+    """Return the arrays of the first kind, one of each layer that has them, then those of the second, and so on."""
+    return [array for arrays in kinds for array in arrays if array is not None]
+
+
+def carry_over(source: Kinds, target: Kinds) -> None:
+    """Copy parameters from one network to another of the same sizes: of each layer, the kinds that both have."""
+    for arrays, others in zip(source, target, strict=True):
+        for array, other in zip(arrays, others, strict=True):
+            if array is not None and other is not None:
+                other[...] = array
+
+
+class Views(list[Any]):
     """A list of live views of a model's parameters, as many as it has.
 
     Assigning to an element, or to a slice, copies the values into the model. What would make the list longer, shorter or
@@ -20,7 +39,7 @@ class Views(list[NDArray[Any]]):
 
     __slots__ = ("_name",)
 
-    def __init__(self, name: str, views: Iterable[NDArray[Any]]) -> None:
+    def __init__(self, name: str, views: Iterable[NDArray[Any] | None]) -> None:
         super().__init__(views)
         self._name = name
 
@@ -28,16 +47,20 @@ class Views(list[NDArray[Any]]):
         """Copy arrays of the same shapes into the model, all or none."""
         view = self[index]
         if not isinstance(index, slice):
-            view[...] = values_for(f"{self._name}[{index}]", view, value)
+            values = values_for(f"{self._name}[{index}]", view, value)
+            if view is not None:
+                view[...] = values
             return
         places = range(len(self))[index]
         if not isinstance(value, Iterable) or len(values := list(value)) != len(places):
             got = f"{len(values)} arrays" if isinstance(value, Iterable) else repr(value)
             raise ValueError(f"{self._name}: got {got}, expected {len(places)} arrays")
         named = ((f"{self._name}[{i}]", self[i], array) for i, array in zip(places, values, strict=True))
-        checked = [values_for(*each).copy() for each in named]  # copies: one may be a view of another's place
-        for i, array in zip(places, checked, strict=True):
-            self[i][...] = array
+        checked = [values_for(*each) for each in named]
+        copies = [None if array is None else array.copy() for array in checked]  # one may be a view of another's place
+        for i, array in zip(places, copies, strict=True):
+            if array is not None:
+                self[i][...] = array
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(
@@ -53,14 +76,20 @@ class Views(list[NDArray[Any]]):
         return list, (list(self),)
 
 
-def values_for(argument: str, view: NDArray[Any], value: ArrayLike) -> NDArray[Any]:
-    """Return values as an array of the view's shape and dtype.
+def values_for(argument: str, view: NDArray[Any] | None, value: ArrayLike | None) -> Any:
+    """Return values as an array of the view's shape and dtype; None for a layer without such parameters.
 
     Raises
     ------
     TypeError, ValueError
         If they are no real numbers, or have another shape.
     """
+    if view is None:
+        if value is None:
+            return None
+        raise TypeError(
+            f"{argument}: got {type(value).__name__}, expected None: this layer's activation has no such parameters"
+        )
     array = _arrays.real_array(argument, value)
     if array.shape != view.shape:
         raise ValueError(f"{argument}: got shape {array.shape}, expected {view.shape}")

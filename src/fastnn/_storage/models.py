@@ -16,25 +16,30 @@ from fastnn._storage.write_file import FilePath, file_name, write_file
 _VERSION = 1
 # What reading numbers and names that make no sense can end with.
 _DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
-_Views = Sequence[NDArray[Any]]
+# For each kind of parameter, one array per layer, or None where the layer has no such parameters.
+Kinds = Sequence[Sequence[NDArray[Any] | None]]
+
+# What files call the kinds of parameters, in the order that networks have them.
+_KINDS = ("weights", "biases", "slopes")
 
 
-def named(weights: _Views, biases: _Views, prefix: str = "") -> dict[str, NDArray[Any]]:
-    """Return contiguous copies under the names that the file has for them."""
-    views = {f"{prefix}weights.{i}": w for i, w in enumerate(weights)}
-    views |= {f"{prefix}biases.{i}": b for i, b in enumerate(biases)}
-    return {name: np.ascontiguousarray(view) for name, view in views.items()}
+def named(views: Kinds, prefix: str = "") -> dict[str, NDArray[Any]]:
+    """Return contiguous copies of a network's parameters under the names that the file has for them."""
+    return {name: np.ascontiguousarray(view) for name, view in _named_views(views, prefix)}
 
 
-def fill(arrays: dict[str, NDArray[Any]], weights: _Views, biases: _Views, prefix: str = "") -> None:
+def fill(arrays: dict[str, NDArray[Any]], views: Kinds, prefix: str = "") -> None:
     """Write what `named` named back into views."""
-    for kind, views in (("weights", weights), ("biases", biases)):
-        for i, view in enumerate(views):
-            name = f"{prefix}{kind}.{i}"
-            array = arrays[name]
-            if array.shape != view.shape or array.dtype != view.dtype:
-                raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {view.dtype} {view.shape}")
-            view[...] = array
+    for name, view in _named_views(views, prefix):
+        array = arrays[name]
+        if array.shape != view.shape or array.dtype != view.dtype:
+            raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {view.dtype} {view.shape}")
+        view[...] = array
+
+
+def _named_views(views: Kinds, prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:
+    for kind, arrays in zip(_KINDS, views, strict=True):
+        yield from ((f"{prefix}{kind}.{i}", array) for i, array in enumerate(arrays) if array is not None)
 
 
 def write(path: FilePath, kind: str, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:

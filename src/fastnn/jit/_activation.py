@@ -95,7 +95,7 @@ class JitActivation(JitFunction, CustomActivation):
 
     def __init__(self, function: FunctionType, derivative: FunctionType, uses: str, name: str | None) -> None:
         functions = {"function": function, "derivative": derivative}
-        super().__init__(activation_block, functions, uses, name, _core.ACTIVATIONS)
+        super().__init__(activation_block, functions, uses, name, _core.LAYER_ACTIVATIONS)
         self._evaluate(np.zeros(1))  # to say now what can't be compiled, or raises at the zeros between rows
 
     def value(self, z: ArrayLike) -> Any:

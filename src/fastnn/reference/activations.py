@@ -300,6 +300,47 @@ class _Softmax(Activation):
         return np.asarray(a * (grad_a - (grad_a * a).sum(axis=-1, keepdims=True)))
 
 
+@dataclass(frozen=True)
+class Prelu(Activation):
+    """The activation with a trained slope below zero for each unit: z if z > 0, else slopes * z.
+
+    K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", 2015.
+
+    Attributes
+    ----------
+    slopes : ndarray, shape (units,)
+        Their gradient is that of the layer's outputs times min(z, 0), summed over rows.
+
+    Examples
+    --------
+    >>> with_slopes(np.array([0.25, 0.5])).value(np.array([[-2.0, -2.0]]))
+    array([[-0.5, -1. ]])
+    """
+
+    slopes: Any = None
+
+    def gradient(self, z: Array, grad_a: Array) -> Array:
+        """Return the gradient with respect to the slopes from that with respect to a."""
+        return np.asarray((grad_a * np.where(z > 0.0, z.dtype.type(0.0), z)).sum(axis=0))
+
+
+def with_slopes(slopes: Array) -> Prelu:
+    """Return the activation "prelu" of a layer with these slopes.
+
+    Examples
+    --------
+    >>> with_slopes(np.array([0.25])).slope(np.array([[-2.0], [2.0]]), None).T
+    array([[0.25, 1.  ]])
+    """
+    return Prelu(
+        "prelu",
+        lambda z: np.where(z > 0.0, z, slopes * z),
+        lambda z, a: np.where(z > 0.0, slopes.dtype.type(1.0), slopes),
+        uses="input",
+        slopes=slopes,
+    )
+
+
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
     {
         activation.name: activation

@@ -16,7 +16,7 @@ from fastnn._checks.scalars import real
 from fastnn._custom import CustomActivation
 from fastnn.losses import Loss, resolve
 from fastnn.reference._arrays import Array, as_float
-from fastnn.reference.activations import Activation, named
+from fastnn.reference.activations import Activation, Prelu, named, with_slopes
 from fastnn.reference.losses import function_of, one_hot
 
 __all__ = ["forward", "input_gradient", "loss_and_gradient"]
@@ -25,12 +25,18 @@ __dir__ = __all__.copy
 Arrays: TypeAlias = Sequence[Array]
 Activations: TypeAlias = Sequence[str | Activation | CustomActivation]
 Masks: TypeAlias = Sequence[Array | None] | None
+Slopes: TypeAlias = Sequence[Array | None] | None
 
 _OUTPUT_ONLY = ("softmax", "exp")
 
 
 def forward(
-    weights: Arrays, biases: Arrays, activations: Activations, X: ArrayLike, dropout_masks: Masks = None
+    weights: Arrays,
+    biases: Arrays,
+    activations: Activations,
+    X: ArrayLike,
+    dropout_masks: Masks = None,
+    slopes: Slopes = None,
 ) -> list[tuple[Array, Array]]:
     """Return every layer's z = inputs @ W + b and a = activation(z).
 
@@ -44,6 +50,8 @@ def forward(
         Rows of inputs; computed with in the type of the weights.
     dropout_masks : sequence of ndarrays or None, optional
         What the hidden layers' outputs are multiplied with on their way into the next layer (see `dropout_mask`).
+    slopes : sequence of ndarrays or None, optional
+        The slopes (n_out,) of each layer with the activation "prelu".
 
     Returns
     -------
@@ -58,7 +66,7 @@ def forward(
            [ 1.5]]), array([[0. ],
            [1.5]]))]
     """
-    functions = _checked_network(weights, biases, activations)
+    functions = checked_network(weights, biases, activations, slopes)
     inputs = _inputs(weights, X)
     layers: list[tuple[Array, Array]] = []
     for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
@@ -82,7 +90,8 @@ def loss_and_gradient(
     l1: float = 0.0,
     l2: float = 0.0,
     dropout_masks: Masks = None,
-) -> tuple[float, list[Array], list[Array]]:
+    slopes: Slopes = None,
+) -> tuple[Any, ...]:
     """Return the mean loss over rows of data, and its gradients with respect to all parameters.
 
     The loss is the mean, weighted with `sample_weight`, plus l1 * sum(abs(w)) + l2 / 2 * sum(w**2) over all weights.
@@ -102,14 +111,16 @@ def loss_and_gradient(
         does not count, whatever it holds.
     l1, l2 : float, default 0.0
         Penalties.
-    dropout_masks : sequence of ndarrays or None, optional
-        As in `forward`.
+    dropout_masks, slopes : sequences of ndarrays or None, optional
+        As in `forward`. Penalties do not apply to slopes.
 
     Returns
     -------
     loss : float
     weight_gradients, bias_gradients : lists of ndarrays
         In the shapes of `weights` and `biases`.
+    slope_gradients : list of ndarrays or None
+        One entry per layer; only if `slopes` is given.
 
     References
     ----------
@@ -123,7 +134,7 @@ def loss_and_gradient(
     (2.0, [array([[6.]])], [array([2.])])
     """
     l1, l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
-    run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, dropout_masks)
+    run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, dropout_masks, slopes)
     value, steps = run.loss, list(run.backward())[::-1]
     weight_gradients: list[Array] = [inputs.T @ delta for inputs, delta in steps]
     bias_gradients: list[Array] = [delta.sum(axis=0) for _, delta in steps]
@@ -131,7 +142,9 @@ def loss_and_gradient(
         value += l1 * float(np.abs(w).sum(dtype=np.float64)) if l1 else 0.0
         value += 0.5 * l2 * float((w**2).sum(dtype=np.float64)) if l2 else 0.0
         gradient += l1 * np.sign(w) + l2 * w
-    return value, weight_gradients, bias_gradients
+    if slopes is None:
+        return value, weight_gradients, bias_gradients
+    return value, weight_gradients, bias_gradients, run.slope_gradients
 
 
 def input_gradient(
@@ -141,12 +154,13 @@ def input_gradient(
     X: ArrayLike,
     y: ArrayLike,
     loss: str | Loss = "mse",
+    slopes: Slopes = None,
 ) -> Array:
     """Return the gradient of the mean loss over all rows with respect to X.
 
     Parameters
     ----------
-    weights, biases, activations, X, y, loss
+    weights, biases, activations, X, y, loss, slopes
         As in `loss_and_gradient`.
 
     Returns
@@ -159,7 +173,7 @@ def input_gradient(
     array([[8.]])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        run = _run(weights, biases, activations, X, y, resolve(loss), None, None)
+        run = _run(weights, biases, activations, X, y, resolve(loss), None, None, slopes)
     *_, (_, first_delta) = run.backward()
     return np.asarray(first_delta @ weights[0].T)
 
@@ -175,6 +189,7 @@ class _Run:
     masks: Masks
     loss: float
     output_delta: Array  # the gradient with respect to the last z, (n, n_out)
+    slope_gradients: list[Array | None]  # one per layer, found on the way back
 
     def backward(self) -> Iterator[tuple[Array, Array]]:
         """Yield the inputs and the delta of every layer, from the last to the first; delta is the gradient at its z."""
@@ -183,7 +198,10 @@ class _Run:
             z, a = self.layers[layer - 1]
             yield _dropped(a, layer - 1, self.masks), delta
             grad_a = _dropped(delta @ self.weights[layer].T, layer - 1, self.masks)
-            delta = self.functions[layer - 1].backward(z, a, grad_a)
+            function = self.functions[layer - 1]
+            if isinstance(function, Prelu):
+                self.slope_gradients[layer - 1] = function.gradient(z, grad_a)
+            delta = function.backward(z, a, grad_a)
         yield self.inputs, delta
 
 
@@ -196,19 +214,23 @@ def _run(
     loss: Loss,
     sample_weight: ArrayLike | None,
     masks: Masks,
+    slopes: Slopes,
 ) -> _Run:
-    functions = _checked_network(weights, biases, activations)
+    functions = checked_network(weights, biases, activations, slopes)
     inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
     counted = row_weights != 0
     if not counted.all():  # the other rows may hold anything
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
         masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
-    layers = forward(weights, biases, activations, inputs, masks)
+    layers = forward(weights, biases, activations, inputs, masks, slopes)
+    slope_gradients: list[Array | None] = [None] * len(layers)
     z, a = layers[-1]
     value, delta = _mean_loss(loss, targets, z if loss.links else a, row_weights)
+    if isinstance(functions[-1], Prelu):
+        slope_gradients[-1] = functions[-1].gradient(z, delta)
     if not loss.links:
         delta = functions[-1].backward(z, a, delta)
-    return _Run(weights, functions, inputs, layers, masks, value, delta)
+    return _Run(weights, functions, inputs, layers, masks, value, delta, slope_gradients)
 
 
 def checked_data(
@@ -232,7 +254,8 @@ def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array) -> tuple[floa
     return float(shares @ terms.sum(axis=1)), gradient.astype(p.dtype)
 
 
-def _checked_network(weights: Arrays, biases: Arrays, activations: Activations) -> list[Activation]:
+def checked_network(weights: Arrays, biases: Arrays, activations: Activations, slopes: Slopes = None) -> list[Activation]:
+    """Return each layer's activation, once the lists fit together."""
     if not len(weights) == len(biases) == len(activations) or len(weights) == 0:
         lengths = f"{len(weights)}, {len(biases)} and {len(activations)}"
         raise ValueError(f"weights, biases, activations: got lists of lengths {lengths}, expected one entry a layer")
@@ -243,11 +266,22 @@ def _checked_network(weights: Arrays, biases: Arrays, activations: Activations) 
     for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
         if b.shape != w.shape[1:]:
             raise ValueError(f"biases[{layer}]: got shape {b.shape}, expected {w.shape[1:]}")
-    functions = [named(activation, f"activations[{layer}]") for layer, activation in enumerate(activations)]
+    given = [None] * len(weights) if slopes is None else slopes
+    functions = [
+        _with_slopes(layer, given[layer], w) if activation == "prelu" else named(activation, f"activations[{layer}]")
+        for layer, (activation, w) in enumerate(zip(activations, weights, strict=True))
+    ]
     for layer, function in enumerate(functions[:-1]):
         if function.name in _OUTPUT_ONLY:
             raise ValueError(f"activations[{layer}]: got {function.name!r}, which is for the output layer only")
     return functions
+
+
+def _with_slopes(layer: int, slopes: Array | None, w: Array) -> Activation:
+    if slopes is None or slopes.shape != w.shape[1:]:
+        got = None if slopes is None else f"shape {slopes.shape}"
+        raise ValueError(f"slopes[{layer}]: got {got}, expected shape {w.shape[1:]} for the activation 'prelu'")
+    return with_slopes(slopes)
 
 
 def _check_link(loss: Loss, output: Activation) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn._checks.scalars import integer, real
 from fastnn.losses import Loss, resolve
-from fastnn.optimizers import Optimizer
+from fastnn.optimizers import AdamW, Optimizer
 from fastnn.reference._arrays import Array
 from fastnn.reference._states import State
-from fastnn.reference.activations import named
 from fastnn.reference.dropout import dropout_mask, dropout_rates
-from fastnn.reference.network import Activations, Arrays, Masks, checked_data, loss_and_gradient
+from fastnn.reference.network import Activations, Arrays, Masks, Slopes, checked_data, checked_network, loss_and_gradient
 from fastnn.reference.optimizers import UPDATES
 from fastnn.schedules import rates
 
@@ -43,6 +43,7 @@ def train(
     clip_value: float | None = None,
     clip_norm: float | None = None,
     dropout: float | Sequence[float] = 0.0,
+    slopes: Slopes = None,
 ) -> list[float]:
     """Train a network in place, and return the loss of every epoch.
 
@@ -80,6 +81,8 @@ def train(
         Scale all gradients by min(1, clip_norm / (norm + 1e-6)), with the norm over all parameters.
     dropout : float or sequence of float, default 0.0
         The probability of dropping a hidden unit, for all hidden layers or for each.
+    slopes : sequence of ndarrays or None, optional
+        Of each layer with the activation "prelu"; changed in place, without penalties and weight decay.
 
     Returns
     -------
@@ -95,12 +98,15 @@ def train(
     >>> W[0].round(6), b[0].round(6)
     (array([[2.]]), array([1.]))
     """
-    loss, output = resolve(loss), named(activations[-1])
+    loss, output = resolve(loss), checked_network(weights, biases, activations, slopes)[-1]
     inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
     epochs, batch_size = integer("epochs", epochs, low=0), integer("batch_size", batch_size, low=1)
     rng = np.random.default_rng() if rng is None else rng
     drop = dropout_rates(dropout, len(weights) - 1)
+    slopes = [None] * len(weights) if slopes is None else slopes
     params, state, updates = [*weights, *biases], State(), 0
+    undecayed, state_of_undecayed = [s for s in slopes if s is not None], State()
+    without_decay = replace(optimizer, weight_decay=0.0) if isinstance(optimizer, AdamW) else optimizer
     history = []
     for _ in range(epochs):
         order = rng.permutation(len(inputs)) if shuffle else np.arange(len(inputs))
@@ -108,11 +114,14 @@ def train(
         total, total_weight = 0.0, 0.0
         for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
             masks = _draw_masks(rng, drop, len(rows), weights)
-            value, weight_gradients, bias_gradients = loss_and_gradient(
-                weights, biases, activations, inputs[rows], targets[rows], loss, row_weights[rows], l1, l2, masks
+            value, weight_gradients, bias_gradients, slope_gradients = loss_and_gradient(
+                weights, biases, activations, inputs[rows], targets[rows], loss, row_weights[rows], l1, l2, masks, slopes
             )
-            grads = clip([*weight_gradients, *bias_gradients], clip_value, clip_norm)
-            UPDATES[optimizer.name](optimizer, params, grads, state, float(rate))
+            found = [g for g in slope_gradients if g is not None]
+            grads = clip([*weight_gradients, *bias_gradients, *found], clip_value, clip_norm)
+            update, n = UPDATES[optimizer.name], len(params)
+            update(optimizer, params, grads[:n], state, float(rate))
+            update(without_decay, undecayed, grads[n:], state_of_undecayed, float(rate))
             updates += 1
             seen = float(np.abs(row_weights[rows]).sum())
             total, total_weight = total + seen * value, total_weight + seen

@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 
 from fastnn._checks import seeds as _seeds
 from fastnn._model import MLP
+from fastnn._views import carry_over
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of
 from fastnn.sklearn._fitted import sizes_of
@@ -55,7 +56,13 @@ def follow(estimator: Any) -> None:
     _parameters.check(estimator, estimator._rules)
     _check_output_activation(estimator.out_activation_)
     network = new_network(estimator, before.layer_sizes, before.dtype, estimator._random_state)
-    network._network.storage[...] = before._network.storage
+    carry_over(before._network.parameters, network._network.parameters)
+    for name in ("_best_parameters", "_last_parameters"):
+        kept = vars(estimator).get(name)
+        if kept is not None:
+            storage = network._network.storage.copy()
+            carry_over(before._network.views(kept), network._network.views(storage))
+            vars(estimator)[name] = storage
     estimator.network_ = network
     if "_shared_arrays" in vars(estimator):
         estimator._shared_arrays.moved_to(network)

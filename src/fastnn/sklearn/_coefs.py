@@ -106,7 +106,7 @@ def _filled(given: Any, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
 def _views(model: MLP, storage: Any = None) -> list[NDArray[Any]]:
     """Return weights and biases: a network's own, or those in an array that is laid out like its storage."""
     network = model._network
-    weights, biases = (network.weights, network.biases) if storage is None else network.views(storage)
+    weights, biases = (network.weights, network.biases) if storage is None else network.views(storage)[:2]
     return [*weights, *biases]
 
 

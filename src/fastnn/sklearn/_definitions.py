@@ -15,6 +15,7 @@ from fastnn._engine.losses import NativeLoss
 from fastnn._model import MLP
 from fastnn._rates import LearningRate
 from fastnn._trainer import Trainer
+from fastnn._views import carry_over
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import InverseScaling
@@ -166,6 +167,10 @@ class EstimatorTrainer(Trainer):
     def for_network(self, model: MLP) -> EstimatorTrainer:
         """Return a trainer that goes on from this one's state with another network of the same sizes."""
         state = self.__getstate__()
+        moments = np.zeros((len(state["moments"]), model._network.storage.size), model.dtype)
+        for row, row_before in zip(moments, state["moments"], strict=True):
+            carry_over(self.model._network.views(row_before), model._network.views(row))
+        state["moments"] = moments
         other = EstimatorTrainer.__new__(EstimatorTrainer)
         other.__setstate__(state | {"attributes": state["attributes"] | {"model": model}})
         return other

@@ -70,8 +70,12 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
     sizes = sizes_of(weights, biases, len(model.weights), model.layer_sizes[0])
     if sizes != model.layer_sizes:
         *hidden, output = model.activations
+        before = model.slopes
         dropout = list(model.dropout)
         model = MLP(sizes, hidden, output, dropout=dropout, init="zeros", dtype=model.dtype, random_state=model._rng)
+        for slopes, slopes_before in zip(model.slopes, before, strict=True):
+            if slopes is not None and slopes_before is not None and slopes.shape == slopes_before.shape:
+                slopes[...] = slopes_before
     for view, values in zip([*model.weights, *model.biases], [*weights, *biases], strict=True):
         view[...] = values
     return model

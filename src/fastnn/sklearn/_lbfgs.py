@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss
 from fastnn._model import MLP
+from fastnn._views import by_kind
 from fastnn.sklearn._data import Rows
 from fastnn.sklearn._warnings import warn
 
@@ -48,12 +49,12 @@ class Objective:
 
     def vector(self) -> NDArray[Any]:
         """Return the parameters."""
-        return _joined(self._network.weights, self._network.biases)
+        return _joined(self._network.parameters)
 
     def set_vector(self, vector: NDArray[Any]) -> None:
         """Take the parameters over."""
         start = 0
-        for view in (*self._network.weights, *self._network.biases):
+        for view in by_kind(self._network.parameters):
             view[...] = vector[start : start + view.size].reshape(view.shape)
             start += view.size
 
@@ -64,7 +65,7 @@ class Objective:
         value = self._network.gradient(
             self._loss, rows.X, rows.target, rows.labels, rows.weight, self._gradient, n_threads=self._n_threads
         )
-        slopes = _joined(*self._slopes)
+        slopes = _joined(self._slopes)
         n_weights = sum(w.size for w in self._network.weights)
         weights = vector[:n_weights]
         slopes[:n_weights] += self._penalty * weights
@@ -97,5 +98,5 @@ def _warn(result: Any, n_iter: int, max_iter: int) -> None:
     warn(text, ConvergenceWarning)
 
 
-def _joined(weights: Any, biases: Any) -> NDArray[Any]:
-    return np.concatenate([view.ravel() for view in (*weights, *biases)])
+def _joined(views: Any) -> NDArray[Any]:
+    return np.concatenate([view.ravel() for view in by_kind(views)])

@@ -75,6 +75,12 @@ def _leaky_relu(graph: _Graph, z: str) -> str:
     return graph.node("Max", z, graph.node("Mul", z, graph.constant(0.01)))
 
 
+def _prelu(graph: _Graph, z: str, slopes: Any) -> str:
+    zero = graph.constant(0.0)
+    below = graph.node("Mul", graph.node("Min", z, zero), graph.constant(slopes))
+    return graph.node("Add", graph.node("Max", z, zero), below)
+
+
 def _softplus(graph: _Graph, z: str) -> str:
     small = graph.node("Exp", graph.node("Neg", graph.node("Abs", z)))
     bend = graph.node("Log", graph.node("Add", small, graph.constant(1.0)))
@@ -89,7 +95,7 @@ def _gelu(graph: _Graph, z: str) -> str:
     return graph.node("Mul", z, share)
 
 
-# Elu, LeakyRelu and Softplus are composed: ONNX Runtime's own are for float32 alone.
+# Elu, LeakyRelu, PRelu and Softplus are composed: ONNX Runtime's own are for float32 alone.
 _ACTIVATIONS: Mapping[str, Callable[[_Graph, str], str]] = {
     "identity": lambda graph, z: z,
     "tanh": lambda graph, z: graph.node("Tanh", z),
@@ -119,9 +125,10 @@ def _add_network(scope: Any, operator: Any, container: Any) -> tuple[_Graph, str
     double = guess_proto_type(operator.inputs[0].type) == TensorProto.DOUBLE
     graph = _Graph(scope, container, TensorProto.DOUBLE if double else TensorProto.FLOAT)
     values = graph.node("Cast", operator.inputs[0].full_name, to=graph.dtype)
-    for weights, bias, activation in zip(network.weights, network.biases, network.activations, strict=True):
+    layers = zip(network.weights, network.biases, network.slopes, network.activations, strict=True)
+    for weights, bias, slopes, activation in layers:
         z = graph.node("Gemm", values, graph.constant(weights), graph.constant(bias))
-        values = _ACTIVATIONS[activation](graph, z)
+        values = _ACTIVATIONS[activation](graph, z) if slopes is None else _prelu(graph, z, slopes)
     return graph, values
 
 

@@ -22,7 +22,7 @@ from fastnn.optimizers import OPTIMIZERS, Optimizer
 
 # scikit-learn's names where they are not fastnn's.
 ACTIVATIONS: Mapping[str, str] = {"logistic": "sigmoid"} | {
-    name: name for name in _core.ACTIVATIONS if name not in OUTPUT_ONLY
+    name: name for name in _core.LAYER_ACTIVATIONS if name not in OUTPUT_ONLY
 }
 LOSSES: Mapping[str, str] = {"squared_error": "mse", "absolute_error": "mae"} | {
     name: name for name in ("poisson", "huber", "quantile")

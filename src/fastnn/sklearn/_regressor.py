@@ -32,8 +32,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
     activation : str, activation of `fastnn.jit`, or list with one for each hidden layer, default="relu"
-        "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also "leaky_relu", "elu", "gelu", "silu",
-        "softplus", "sin".
+        "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also "leaky_relu", "prelu", "elu", "gelu",
+        "silu", "softplus", "sin".
     solver : str or optimizer of `fastnn.optimizers`, default="adam"
         "lbfgs", "sgd", "adam"; beyond scikit-learn also "adamw", "adagrad", "rmsprop". An object has its own learning rate.
     alpha : float, default=0.0001

@@ -6,7 +6,7 @@ The reasons of what is done stand with the kernels; here stands what is done, in
 
 from __future__ import annotations
 
-from fastnn._engine.portable._activations import ACTIVATIONS
+from fastnn._engine.portable._activations import ACTIVATIONS, LAYER_ACTIVATIONS
 from fastnn._engine.portable._compile import COMPILED
 from fastnn._engine.portable._elementwise import (
     activate,
@@ -52,6 +52,7 @@ __all__ = [
     "ACTIVATIONS",
     "COMPILED",
     "FUNCTIONS",
+    "LAYER_ACTIVATIONS",
     "LOSSES",
     "OPTIMIZERS",
     "PREDICTION_LOSSES",

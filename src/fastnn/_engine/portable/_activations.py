@@ -28,7 +28,11 @@ ACTIVATIONS = (
     "exp",
     "softmax",
 )
-IDENTITY, TANH, SIGMOID, RELU, LEAKY_RELU, ELU, GELU, SILU, SOFTPLUS, SIN, EXP, SOFTMAX = range(len(ACTIVATIONS))
+LAYER_ACTIVATIONS = (*ACTIVATIONS, "prelu")  # of networks: these have parameters for each unit
+IDENTITY, TANH, SIGMOID, RELU, LEAKY_RELU, ELU, GELU, SILU, SOFTPLUS, SIN, EXP, SOFTMAX, PRELU = range(
+    len(LAYER_ACTIVATIONS)
+)
+INITIAL_SLOPE = 0.25
 CUSTOM = -1  # the user's own, which only Python can call
 
 # Those whose slope the output does not tell.
@@ -118,6 +122,24 @@ def value_and_slope(kind: int, z: Any, slope: Any, n: int) -> None:
     else:
         value(kind, z, n)
         slope_from_output(kind, z, slope)
+
+
+@shared
+def prelu(z: Any, slopes: Any, by_input: Any, by_slope: Any) -> None:
+    """Make z its activation with a slope for each unit, by_input and by_slope the derivatives there."""
+    number = z.dtype.type
+    s = slopes_of_rows(z, slopes)
+    put(by_input, np.where(z > number(0.0), number(1.0), s))
+    put(by_slope, np.where(z > number(0.0), number(0.0), z))
+    put(z, np.where(z > number(0.0), z, s * z))
+
+
+@shared
+def slopes_of_rows(z: Any, slopes: Any) -> Any:
+    """Return at every element the slope of its unit."""
+    result = np.empty_like(z)
+    result.reshape(-1, slopes.size)[:] = slopes
+    return result
 
 
 @shared

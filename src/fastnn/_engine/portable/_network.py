@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn._engine.portable._activations import ACTIVATIONS, CUSTOM
+from fastnn._engine.portable._activations import CUSTOM, INITIAL_SLOPE, LAYER_ACTIVATIONS, PRELU
 from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._losses import divisor, loss_of
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
@@ -42,21 +42,29 @@ class Network:
         self.dtype = np.dtype(dtype)
         self.custom = tuple(None if isinstance(activation, str) else activation for activation in activations)
         self.layers = _layers(layer_sizes, [_number(activation) for activation in activations], dropout)
-        self.storage = aligned_zeros(int(self.layers.biases[-1]) + layer_sizes[-1], self.dtype)
-        self.weights, self.biases = self.views(self.storage)
+        self.storage = aligned_zeros(int(self.layers.end), self.dtype)
+        self.parameters = self.weights, self.biases, self.slopes = self.views(self.storage)
+        for slopes in self.slopes:
+            if slopes is not None:
+                slopes[:] = INITIAL_SLOPE
 
     @property
     def address(self) -> int:
         """Refuse: there is nothing that native code could have."""
         raise TypeError("model: code that Numba or Cython compiles needs fastnn's compiled extension")
 
-    def views(self, storage: Array) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the weights (n_in, n_out) and biases (n_out,) within a vector that is laid out like the storage."""
-        weights, biases = [], []
-        for (n_in, n_out), w, b in zip(pairwise(self.layer_sizes), self.layers.weights, self.layers.biases, strict=True):
+    def views(self, storage: Array) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array | None, ...]]:
+        """Return the weights (n_in, n_out), biases and slopes (n_out,) within a vector that is laid out like the storage.
+
+        A layer without slopes has None.
+        """
+        weights, biases, slopes = [], [], []
+        starts = zip(self.layers.weights, self.layers.biases, self.layers.slopes, strict=True)
+        for (n_in, n_out), (w, b, s) in zip(pairwise(self.layer_sizes), starts, strict=True):
             weights.append(storage[w : w + n_in * n_out].reshape(n_in, n_out))
             biases.append(storage[b : b + n_out])
-        return tuple(weights), tuple(biases)
+            slopes.append(None if s < 0 else storage[s : s + n_out])
+        return tuple(weights), tuple(biases), tuple(slopes)
 
     def predict(self, x: Array | SparseRows, out: Array | None = None, n_threads: int | None = None) -> Array:
         """Return the outputs (n, n_out) of rows (n, n_in), or those of one row; out, if given, is contiguous."""
@@ -184,15 +192,15 @@ def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> N
 
 
 def _layers(layer_sizes: tuple[int, ...], activations: list[int], dropout: tuple[float, ...]) -> Layers:
-    """Lay the parameters out: W1 row by row, b1, W2, …."""
-    sizes = np.array(layer_sizes, np.int64)
+    """Lay the parameters out: W1 row by row, b1, slopes where the layer has them, W2, …."""
+    sizes, numbers = np.array(layer_sizes, np.int64), np.array(activations, np.int64)
     weights, biases = sizes[:-1] * sizes[1:], sizes[1:]
-    ends = np.cumsum(weights + biases)
-    units = np.cumsum(biases) - biases
-    return Layers(
-        sizes, np.array(activations, np.int64), np.array(dropout, np.float64), ends - biases - weights, ends - biases, units
-    )
+    slopes = np.where(numbers == PRELU, biases, 0)
+    ends = np.cumsum(weights + biases + slopes)
+    starts_of_slopes = np.where(slopes > 0, ends - slopes, -1)
+    starts = ends - slopes - biases - weights, ends - slopes - biases, starts_of_slopes
+    return Layers(sizes, numbers, np.array(dropout, np.float64), *starts, np.cumsum(biases) - biases, int(ends[-1]))
 
 
 def _number(activation: Any) -> int:
-    return ACTIVATIONS.index(activation) if isinstance(activation, str) else CUSTOM
+    return LAYER_ACTIVATIONS.index(activation) if isinstance(activation, str) else CUSTOM

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._engine.portable._activations import times_slope, value_and_slope
+from fastnn._engine.portable._activations import prelu, times_slope, value_and_slope
 from fastnn._engine.portable._compile import put, shared
 from fastnn._engine.portable._dropout import drop
 from fastnn._engine.portable._losses import LEAST_WEIGHT, Loss, gradients, values
@@ -26,7 +26,9 @@ class Layers(NamedTuple):
     dropout: NDArray[np.float64]
     weights: NDArray[np.int64]  # where they begin in the vector of parameters
     biases: NDArray[np.int64]
+    slopes: NDArray[np.int64]  # -1 where a layer has none
     units: NDArray[np.int64]  # units in the layers before
+    end: int  # elements of the vector of parameters
 
 
 class Buffers(NamedTuple):
@@ -35,6 +37,7 @@ class Buffers(NamedTuple):
     outputs: NDArray[Any]  # of the last layer, logits where the loss contains the activation
     slopes: NDArray[Any]
     deltas: NDArray[Any]  # derivatives of the loss by each layer's sums z
+    by_slopes: NDArray[Any]  # of the outputs by the units' own slopes, then of the loss, where a layer has them
 
 
 @shared
@@ -48,6 +51,13 @@ def weights_of(vector: Any, layers: Layers, layer: int) -> Any:
 def biases_of(vector: Any, layers: Layers, layer: int) -> Any:
     """Return a layer's biases (n_out,)."""
     start = layers.biases[layer]
+    return vector[start : start + layers.sizes[layer + 1]]
+
+
+@shared
+def slopes_of(vector: Any, layers: Layers, layer: int) -> Any:
+    """Return the slopes (n_out,) of a layer that has them."""
+    start = layers.slopes[layer]
     return vector[start : start + layers.sizes[layer + 1]]
 
 
@@ -75,6 +85,37 @@ def sums(layers: Layers, parameters: Any, x: Any, buffers: Buffers, layer: int) 
 
 
 @shared
+def activate(layers: Layers, parameters: Any, buffers: Buffers, layer: int, rows: int) -> None:
+    """Make a layer's sums its outputs, and find their derivatives."""
+    z, slope = units_of(buffers.outputs, layers, layer, rows), units_of(buffers.slopes, layers, layer, rows)
+    if layers.slopes[layer] >= 0:
+        prelu(z, slopes_of(parameters, layers, layer), slope, units_of(buffers.by_slopes, layers, layer, rows))
+    else:
+        value_and_slope(layers.activations[layer], z, slope, layers.sizes[layer + 1])
+
+
+@shared
+def drop_units(layers: Layers, buffers: Buffers, layer: int, rows: int, low_key: Any, high_key: Any) -> None:
+    """Drop units of a layer, with their derivatives."""
+    z, slope = units_of(buffers.outputs, layers, layer, rows), units_of(buffers.slopes, layers, layer, rows)
+    drop(layers.dropout[layer], low_key, high_key, z, slope)
+    if layers.slopes[layer] >= 0:
+        by_slope = units_of(buffers.by_slopes, layers, layer, rows)
+        drop(layers.dropout[layer], low_key, high_key, by_slope, np.empty_like(by_slope))
+
+
+@shared
+def times_slopes(layers: Layers, buffers: Buffers, layer: int, rows: int) -> None:
+    """Make a layer's deltas, derivatives by its outputs, those by its sums; find each row's share in those by its slopes."""
+    delta, a = units_of(buffers.deltas, layers, layer, rows), units_of(buffers.outputs, layers, layer, rows)
+    if layers.slopes[layer] >= 0:
+        by_slope = units_of(buffers.by_slopes, layers, layer, rows)
+        by_slope *= delta
+    slope = units_of(buffers.slopes, layers, layer, rows)
+    times_slope(layers.activations[layer], delta, a, slope, layers.sizes[layer + 1])
+
+
+@shared
 def forward(layers: Layers, parameters: Any, x: Any, buffers: Buffers, logits: bool, low_keys: Any, high_key: Any) -> None:
     """Find the outputs and slopes of all layers, the last one's sums where logits are wanted.
 
@@ -82,11 +123,11 @@ def forward(layers: Layers, parameters: Any, x: Any, buffers: Buffers, logits: b
     """
     last = len(layers.activations) - 1
     for layer in range(last + 1):
-        z, slope = sums(layers, parameters, x, buffers, layer), units_of(buffers.slopes, layers, layer, len(x))
+        sums(layers, parameters, x, buffers, layer)
         if layer < last or not logits:
-            value_and_slope(layers.activations[layer], z, slope, layers.sizes[layer + 1])
+            activate(layers, parameters, buffers, layer, len(x))
         if len(low_keys) and layers.dropout[layer] > 0.0:
-            drop(layers.dropout[layer], low_keys[layer], high_key, z, slope)
+            drop_units(layers, buffers, layer, len(x), low_keys[layer], high_key)
 
 
 def forward_with(
@@ -106,9 +147,9 @@ def forward_with(
         if custom[layer] is not None:
             z[...], slope[...] = custom[layer].value(z), custom[layer].slope(z)
         elif layer < last or not logits:
-            value_and_slope(layers.activations[layer], z, slope, layers.sizes[layer + 1])
+            activate(layers, parameters, buffers, layer, len(x))
         if len(low_keys) and layers.dropout[layer] > 0.0:
-            drop(layers.dropout[layer], low_keys[layer], high_key, z, slope)
+            drop_units(layers, buffers, layer, len(x), low_keys[layer], high_key)
 
 
 @shared
@@ -129,7 +170,7 @@ def find_loss(layers: Layers, loss: Loss, buffers: Buffers, y: Any, sample_weigh
     put(delta, np.where(shares == 0.0, 0.0, shares * delta))
     put(terms, np.where(shares == 0.0, 0.0, shares * terms))
     if not loss.from_logits:
-        times_slope(layers.activations[last], delta, a, units_of(buffers.slopes, layers, last, rows), n)
+        times_slopes(layers, buffers, last, rows)
     return loss.value_factor * np.sum(terms)  # type: ignore[no-any-return]
 
 
@@ -141,10 +182,13 @@ def backward(layers: Layers, parameters: Any, x: Any, buffers: Buffers, gradient
         delta = units_of(buffers.deltas, layers, layer, rows).reshape(rows, -1)
         np.dot(inputs_of(x, buffers, layers, layer).T, delta, weights_of(gradient, layers, layer))
         put(biases_of(gradient, layers, layer), np.sum(delta, axis=0))
+        if layers.slopes[layer] >= 0:
+            by_slope = units_of(buffers.by_slopes, layers, layer, rows).reshape(rows, -1)
+            put(slopes_of(gradient, layers, layer), np.sum(by_slope, axis=0))
         if layer > 0:
             below = units_of(buffers.deltas, layers, layer - 1, rows)
             np.dot(delta, weights_of(parameters, layers, layer).T, below.reshape(rows, -1))
-            below *= units_of(buffers.slopes, layers, layer - 1, rows)
+            times_slopes(layers, buffers, layer - 1, rows)
 
 
 @shared

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastnn._engine.portable._compile import compiled, put, shared
 from fastnn._engine.portable._losses import Loss, divisor
-from fastnn._engine.portable._optimizers import Optimizer, add_penalty, clip, coefficients, update
+from fastnn._engine.portable._optimizers import Coefficients, Optimizer, add_penalty, clip, coefficients, update
 from fastnn._engine.portable._step import Buffers, Layers, backward, find_loss, forward, forward_with, weights_of
 
 
@@ -131,14 +131,34 @@ def descend(t: Training, rate: float, features: Any) -> None:
     """Call the optimizer, whose update leaves alone the weights of features that are not named, if some are."""
     c = coefficients(t.optimizer, rate, t.account.position[UPDATES], t.parameters)
     if len(features) == 0:
-        update(t.optimizer.kind, t.parameters, t.gradient, t.m, t.v, c)
+        update_all(t, c)
         return
     named = np.repeat(features, t.layers.sizes[1])
     parameters, m, v = t.parameters.copy(), t.m.copy(), t.v.copy()
-    update(t.optimizer.kind, t.parameters, t.gradient, t.m, t.v, c)
+    update_all(t, c)
     for now, before in ((t.parameters, parameters), (t.m, m), (t.v, v)):
         first = now[: named.size]  # the first layer's weights, if the optimizer keeps such an array
         put(first, np.where(named[: first.size], first, before[: named.size]))
+
+
+@shared
+def update_all(t: Training, c: Coefficients) -> None:
+    """Update all parameters; slopes without weight decay."""
+    if np.all(t.layers.slopes < 0):
+        update(t.optimizer.kind, t.parameters, t.gradient, t.m, t.v, c)
+        return
+    undecayed = Coefficients(c.rate, c.decay_1, c.rest_1, c.decay_2, c.rest_2, c.root_scale, c.epsilon, c.rest_2 * 0 + 1)
+    for layer in range(len(t.layers.activations)):
+        n = t.layers.sizes[layer + 1]
+        update_range(t, t.layers.weights[layer], t.layers.biases[layer] + n, c)
+        if t.layers.slopes[layer] >= 0:
+            update_range(t, t.layers.slopes[layer], t.layers.slopes[layer] + n, undecayed)
+
+
+@shared
+def update_range(t: Training, first: int, end: int, c: Coefficients) -> None:
+    """Update the parameters from first to end."""
+    update(t.optimizer.kind, t.parameters[first:end], t.gradient[first:end], t.m[first:end], t.v[first:end], c)
 
 
 @shared

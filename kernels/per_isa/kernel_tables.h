@@ -1,0 +1,74 @@
+// What this instruction set has for each name of the registry, and which part of the work a thread owns.
+#pragma once
+
+#include "api.h"
+#include "dense.h"
+#include "losses.h"
+#include "optimizers.h"
+#include "threads.h"
+
+namespace {
+
+using namespace fastnn;
+
+constexpr int64_t row_group = 16;  // threads share rows in groups of this many; the loss has a partial sum for each
+
+template <class T>
+constexpr LossKernels<T> all_losses[] = {
+#define ROW(name, Struct) loss_kernels<T, Struct>(),
+    FASTNN_LOSSES(ROW)
+#undef ROW
+};
+
+template <class T> using PredictionLoss = double (*)(const T *p, const T *y, int64_t n);
+template <class T>
+constexpr PredictionLoss<T> all_prediction_losses[] = {
+#define ROW(name, Struct) sum_of_terms<T, Struct>,
+    FASTNN_PREDICTION_LOSSES(ROW)
+#undef ROW
+};
+
+template <class T>
+constexpr ActivationKernels<T> all_activations[] = {
+#define ROW(name, Struct) activation_kernels<T, Struct>(),
+    FASTNN_ACTIVATIONS(ROW) FASTNN_PARAMETRIC_ACTIVATIONS(ROW)
+#undef ROW
+};
+
+template <class T>
+constexpr OptimizerKernels<T> all_optimizers[] = {
+#define ROW(name, Struct) optimizer_kernels<T, Struct>(),
+    FASTNN_OPTIMIZERS(ROW)
+#undef ROW
+};
+
+// delta and value of rows of outputs; see elementwise_loss.
+template <class T>
+T evaluate_loss(const Loss &loss, const T *out, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row) {
+    if (loss.custom) return custom_loss(loss.custom, out, y, scale, delta, rows * row);
+    return all_losses<T>[loss.kind].compute(out, y, scale, delta, rows, n, row, T(loss.parameter));
+}
+
+inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+// The part of 0 … n - 1 that a thread owns, in whole units.
+inline Range share(int64_t n, int64_t unit, const Team &team) {
+    if (team.size == 1) return {0, n};
+    const int64_t units = (n + unit - 1) / unit, end = units * (team.index + 1) / team.size * unit;
+    return {units * team.index / team.size * unit, end < n ? end : n};
+}
+
+// The rows of one of a layer's blocks that a thread owns.
+template <class T> Range own_rows(const Layer &layer, const Block &block, const Team &team) {
+    return share(block.rows, layer.narrow ? 1 : lanes<T>, team);
+}
+
+// use(layer number, layer, block) for all parameters, as they stand in the storage.
+template <class Use> void for_each_block(const Network &network, Use use) {
+    for (int64_t l = 0; l < network.n_layers; l++)
+        for (int64_t b = 0; b < network.layers[l].n_blocks; b++) use(l, network.layers[l], network.layers[l].blocks[b]);
+}
+
+template <class T> int64_t padded(int64_t n) { return round_up(n, block_lanes<T>); }
+
+}  // namespace
