@@ -214,7 +214,12 @@ template <class T> class Step {
                 {0, layer.n_out});
     }
 
-    // The sum over rows of what each contributes to the gradients of a layer's units.
+    // What each row contributes to the gradients of parameters of which each unit has one.
+    const T *unit_shares(int64_t l, BlockKind kind) const {
+        return kind == BlockKind::biases ? layers_[l].delta : layers_[l].by_slope;
+    }
+
+    // The sum over rows of such contributions.
     template <Start START, Finish FINISH>
     void unit_gradient(int64_t l, const T *shares, int64_t n_rows, T *gradient, T rate = 0) const {
         const Layer &layer = network_.layers[l];
@@ -227,8 +232,8 @@ template <class T> class Step {
     void block_gradient(int64_t l, BlockKind kind, Range rows, int64_t n_rows, T *to, T rate = 0) const {
         switch (kind) {
             case BlockKind::weights: return weight_gradient<START, FINISH>(l, rows, n_rows, to, rate);
-            case BlockKind::biases: return unit_gradient<START, FINISH>(l, layers_[l].delta, n_rows, to, rate);
-            case BlockKind::slopes: return unit_gradient<START, FINISH>(l, layers_[l].by_slope, n_rows, to, rate);
+            case BlockKind::biases:
+            case BlockKind::slopes: return unit_gradient<START, FINISH>(l, unit_shares(l, kind), n_rows, to, rate);
         }
     }
 
@@ -293,17 +298,21 @@ template <class T> class Step {
         else if (kernels.has_slopes) activate_with_slopes(layer, out, slope, by_slope, rows.size());
         else if (slope) kernels.value_and_slope(out, slope, rows.size(), layer.n_out, layer.row);
         else if (!kernels.is_identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
-        if (!dropping_ || layer.dropout == 0) return;
+        if (dropping_ && layer.dropout > 0) drop(l, rows, out, slope, by_slope);
+    }
+
+    // Apart, as is the next: what most networks have is short enough to be inlined then.
+    __attribute__((noinline)) void drop(int64_t l, Range rows, T *out, T *slope, T *by_slope) const {
+        const Layer &layer = network_.layers[l];
         const T scale = T(1 / (1 - layer.dropout));
         for (int64_t i = 0; i < rows.size(); i++) {
             const int64_t first = (first_row_ + rows.begin + i) * layer.n_out;
-            drop_units(out + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
-            drop_units(slope + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
-            if (by_slope) drop_units(by_slope + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
+            for (T *values : {out, slope, by_slope})
+                if (values) drop_units(values + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
         }
     }
 
-    void activate_with_slopes(const Layer &layer, T *out, T *slope, T *by_slope, int64_t rows) const {
+    __attribute__((noinline)) void activate_with_slopes(const Layer &layer, T *out, T *slope, T *by_slope, int64_t rows) const {
         const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
         const T *slopes = parameters_ + layer.block(BlockKind::slopes)->offset;
         if (slope) kernels.derivatives(out, slopes, slope, by_slope, rows, layer.n_out, layer.row);
