@@ -214,5 +214,5 @@ def test_other_libraries_called_core(tmp_path):
         import ctypes, sys, fastnn, threadpoolctl
         other = ctypes.CDLL(sys.argv[1])
         found = [pool["filepath"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "fastnn"]
-        assert found == [fastnn._backend.core.__file__], found"""
+        assert found == [fastnn._engine.core.__file__], found"""
     run_script(script, str(tmp_path / "_core.of_another.so"))
