@@ -15,7 +15,7 @@ from fastnn._engine import core as _core
 from fastnn.jit._check import check_slope
 from fastnn.jit._compile import activation_block, python_function
 from fastnn.jit._function import JitFunction, bounds
-from fastnn.reference._arrays import elementwise
+from fastnn.reference.arrays import elementwise
 
 
 def activation(

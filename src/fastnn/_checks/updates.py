@@ -2,63 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from inspect import cleandoc
-from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn._checks.floats import Array
 from fastnn._checks.scalars import integer
-from fastnn.reference._arrays import Array
 
 Arrays: TypeAlias = Sequence[Array]
 State: TypeAlias = dict[str, Any]
-
-STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "sgd": (),
-        "momentum": ("velocity",),
-        "adagrad": ("sum",),
-        "rmsprop": ("v",),
-        "adam": ("m", "v", "step"),
-        "adamw": ("m", "v", "step"),
-    }
-)
-"""By the function's name: what its state holds. All but "step" are lists with one array for each parameter."""
-
-_Function = TypeVar("_Function", bound=Callable[..., None])
-
-_ARGUMENTS = """----------
-params : sequence of floating-point ndarrays
-    Changed in place; any layout. C-contiguous float32 and float64 are the fast ones.
-grads : sequence of array-likes of real numbers
-    One for each of `params`, of its shape. They may overlap `params` and `state`, whose arrays are apart from each other.
-"""
-
-_RAISES = """Raises
-------
-TypeError, ValueError
-    If an argument is of the wrong type or outside of its range, or if they don't fit together. Nothing has changed
-    then.
-
-"""
-
-
-def documented(function: _Function) -> _Function:
-    """Put what all optimizers share into a docstring: the first parameters, and what is raised."""
-    if function.__doc__ is not None:  # it is with python -OO
-        # Python 3.13 has taken the indentation away.
-        before, _, parameters = cleandoc(function.__doc__).partition("----------\n")
-        parameters, heading, rest = parameters.partition("References\n")
-        function.__doc__ = f"{before}{_ARGUMENTS}{parameters}{_RAISES}{heading}{rest}"
-    return function
-
-
-def moment_names(name: str) -> tuple[str, ...]:
-    """Return the names of the lists of arrays in a state."""
-    return tuple(kept for kept in STATES[name] if kept != "step")
 
 
 def new_moments(params: Arrays) -> list[NDArray[Any]]:
@@ -90,15 +44,16 @@ def checked_grads(
     return arrays
 
 
-def check_state(state: State, name: str, params: Arrays) -> None:
-    """Make sure that a state is empty, or what this optimizer left for these parameters."""
+def check_state(state: State, name: str, names: Sequence[str], params: Arrays) -> None:
+    """Make sure that a state is empty, or what this optimizer left for these parameters: something under each of `names`."""
     if not isinstance(state, dict):
         raise TypeError(f"state: got {type(state).__name__}, expected a dict, empty before the first update")
     if not state:
         return
-    if state.keys() != set(STATES[name]):
-        raise ValueError(f"state: got {list(state)}, expected an empty dict or {list(STATES[name])}, as {name} leaves it")
-    for kept in moment_names(name):
+    if state.keys() != set(names):
+        raise ValueError(f"state: got {list(state)}, expected an empty dict or {list(names)}, as {name} leaves it")
+    moment_names = [kept for kept in names if kept != "step"]
+    for kept in moment_names:
         moments = state[kept]
         if not isinstance(moments, list | tuple) or len(moments) != len(params):
             got = f"{len(moments)} arrays" if isinstance(moments, list | tuple) else type(moments).__name__
@@ -107,7 +62,7 @@ def check_state(state: State, name: str, params: Arrays) -> None:
             _check_writable(f"state[{kept!r}][{index}]", moment)
             if moment.shape != param.shape:
                 raise ValueError(f"state[{kept!r}][{index}]: got shape {moment.shape}, expected {param.shape}")
-    _check_apart(state, moment_names(name), params)
+    _check_apart(state, moment_names, params)
     if "step" in state:
         integer("state['step']", state["step"], low=0)
 
