@@ -17,6 +17,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn._checks.floats import FLOAT_TYPES, Array, as_float, ufunc_type
 
+__all__ = ["AlongAxis", "Elementwise", "along_axis", "elementwise"]
+__dir__ = __all__.copy
+
 
 class Elementwise(Protocol):
     """A function with the keywords of a NumPy ufunc of one argument."""

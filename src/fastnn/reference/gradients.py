@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["add_penalty", "norm_factor", "penalty_gradient", "sum_of_squares"]
+__dir__ = __all__.copy
+
 _CLIP_EPSILON = 1e-6  # PyTorch's, against division by a norm of zero
 
 

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from fastnn._checks.updates import Arrays, State, new_moments
 from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
 
+__all__ = ["RULES", "UPDATES", "Coefficients", "Rule", "correction", "rule_of", "update"]
+__dir__ = __all__.copy
+
 
 class Coefficients(NamedTuple):
     """The numbers of one update; a formula uses those that it names."""
