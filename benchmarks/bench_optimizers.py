@@ -12,9 +12,9 @@ from shapes import CASES, Case
 
 import fastnn
 from fastnn import SGD, Adam, AdamW, ops, reference
-from fastnn._backend import core as _core
 from fastnn._bench.clock import race
-from fastnn._native import native_optimizer
+from fastnn._engine import core as _core
+from fastnn._engine.optimizers import native_optimizer
 from fastnn.optimizers import AdaGrad, Optimizer, RMSProp
 
 RATE = 1e-3

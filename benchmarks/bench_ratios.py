@@ -14,7 +14,6 @@ from recipe.jobs import FIRST, JOBS, LAST
 from recipe.jobs import check as check_step
 from shapes import CASES
 
-from fastnn._backend import core as _core
 from fastnn._bench.clock import Work, race
 from fastnn._bench.peers import PREDICTORS, TRAINERS, Trainer
 from fastnn._bench.works import (
@@ -23,10 +22,11 @@ from fastnn._bench.works import (
     check,
     check_prediction,
     data,
-    predicted_by_oracle,
+    predicted_by_reference,
     rows_of,
-    trained_by_oracle,
+    trained_by_reference,
 )
+from fastnn._engine import core as _core
 
 _FLOAT32 = np.dtype(np.float32)
 _LEVEL = _core.current_level()[0]
@@ -90,7 +90,7 @@ def test_training_against_oracle(promise, n_threads, case, optimizer, least):
         what,
         least,
         lambda: ours.train(case.epochs),
-        lambda: trained_by_oracle(work, X[:rows], y[:rows], epochs),
+        lambda: trained_by_reference(work, X[:rows], y[:rows], epochs),
         times,
     )
 
@@ -120,7 +120,7 @@ def test_prediction_against_oracle(promise, n_threads):
         "predicting one row, 32-64-64-2",
         30,
         lambda: ours.predict(x),
-        lambda: predicted_by_oracle(work, x),
+        lambda: predicted_by_reference(work, x),
     )
 
 

@@ -25,9 +25,9 @@ struct Rows {
     bool sparse() const { return row_starts; }
 };
 
-constexpr int64_t chunk_rows = 512;  // larger batches go through in pieces of this many, their gradients added up
-constexpr int64_t set_stride = 1024; // bytes: rows at multiples of it compete for the same few sets of the cache
-constexpr int64_t few_rows = 8;      // of as many or fewer, threads share each layer's outputs, not the rows
+constexpr int64_t chunk_rows = 512;   // larger batches go through in pieces of this many, their gradients added up
+constexpr int64_t set_stride = 1024;  // bytes: rows at multiples of it compete for the same few sets of the cache
+constexpr int64_t few_rows = 8;       // of as many or fewer, threads share each layer's outputs, not the rows
 
 // n values of float or double, as the network has: a = f(z), and slope = f'(z) if slope is not null. a may be z.
 using CustomActivation = void (*)(const void *z, void *a, void *slope, int64_t n);
@@ -39,14 +39,14 @@ using CustomLoss = void (*)(const void *y, const void *p, void *value, void *gra
 // that stay zero, except a narrow layer's outputs: those stand without padding, so that elementwise work is one flat loop.
 struct Layer {
     int64_t n_in, n_out;
-    int64_t weights;         // offset of n_in rows of n_out; of n_out rows of n_in where narrow
-    int64_t weights_row;     // elements from one such row to the next
-    int64_t bias;            // offset
-    int64_t row;             // elements from one row of outputs to the next
-    int32_t activation;      // number in registry.h
+    int64_t weights;      // offset of n_in rows of n_out; of n_out rows of n_in where narrow
+    int64_t weights_row;  // elements from one such row to the next
+    int64_t bias;         // offset
+    int64_t row;          // elements from one row of outputs to the next
+    int32_t activation;   // number in registry.h
     bool narrow;
-    double dropout;          // probability that an output is dropped in training
-    CustomActivation custom; // the user's own, if not null
+    double dropout;           // probability that an output is dropped in training
+    CustomActivation custom;  // the user's own, if not null
 
     int64_t weights_rows() const { return narrow ? n_out : n_in; }
 };
@@ -54,7 +54,7 @@ struct Layer {
 struct Network {
     int64_t n_layers;
     const Layer *layers;
-    int64_t size;            // elements of the parameter storage
+    int64_t size;  // elements of the parameter storage
     const Layer &last() const { return layers[n_layers - 1]; }
 };
 
@@ -66,27 +66,27 @@ int64_t padded_row(int64_t n, int64_t element_size);
 int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size);
 
 struct Loss {
-    int32_t kind;            // number in registry.h
+    int32_t kind;  // number in registry.h
     double parameter;
-    bool from_logits;        // the loss contains the output activation
-    bool per_row;            // the mean is over rows, not over elements
-    double factor;           // of loss and gradient
-    double value_factor;     // of the loss alone
-    CustomLoss custom;       // the user's own, if not null
-    bool signed_mean;        // weights are divided by their sum, which may be below 0; else by the sum of their magnitudes
+    bool from_logits;     // the loss contains the output activation
+    bool per_row;         // the mean is over rows, not over elements
+    double factor;        // of loss and gradient
+    double value_factor;  // of the loss alone
+    CustomLoss custom;    // the user's own, if not null
+    bool signed_mean;     // weights are divided by their sum, which may be below 0; else by the sum of their magnitudes
 };
 
 struct Optimizer {
-    int32_t kind;            // number in registry.h
-    int32_t moments;         // arrays of state, each like the parameter storage
+    int32_t kind;     // number in registry.h
+    int32_t moments;  // arrays of state, each like the parameter storage
     double decay_1, decay_2, epsilon, weight_decay;
     double l1, l2;
     double clip_value, clip_norm;  // infinity: none
     bool lazy;                     // sparse inputs: weights of features that are not in the batch are left alone
     // Where scikit-learn's and Keras's definitions are not PyTorch's:
-    bool epsilon_hat;              // Adam adds epsilon before v is corrected for its start at zero
-    bool rate_in_velocity;         // momentum adds up steps, not gradients: it differs where the rate changes
-    bool penalty_per_weight;       // penalties are divided by the sum of the batch's sample weights
+    bool epsilon_hat;         // Adam adds epsilon before v is corrected for its start at zero
+    bool rate_in_velocity;    // momentum adds up steps, not gradients: it differs where the rate changes
+    bool penalty_per_weight;  // penalties are divided by the sum of the batch's sample weights
 };
 
 // A forward pass over n_rows rows. outputs[l] receives layer l's activations, n_out to a row, where it isn't null.
@@ -102,7 +102,7 @@ struct Prediction {
 // activation(x @ w + b) for n_rows rows; b has one row, or no data for zeros. out is n_rows rows of n_out side by side, and
 // apart from the others.
 struct Linear {
-    Layer layer;                   // of which n_in, n_out and activation are given
+    Layer layer;  // of which n_in, n_out and activation are given
     Rows x, w, b;
     int64_t n_rows;
     void *out;
@@ -115,22 +115,22 @@ struct Gradient {
     const void *parameters;
     Loss loss;
     Rows x, y;
-    const double *sample_weight;   // null: all 1
+    const double *sample_weight;  // null: all 1
     int64_t n_rows;
-    void *gradient;                // like the parameter storage, or null
-    void *input_gradient;          // n_rows x n_in, or null
+    void *gradient;        // like the parameter storage, or null
+    void *input_gradient;  // n_rows x n_in, or null
     int n_threads;
-    double value;                  // out: the loss
+    double value;  // out: the loss
 };
 
 // What one thread and several have lately taken in training; kept from one run to the next. It is one run's at a time, though
 // runs of two threads may be of one network.
 struct Pace {
-    bool taken;                    // by a run; read and written atomically
+    bool taken;  // by a run; read and written atomically
     int64_t batch_size;
-    double one, several;           // seconds a row; 0: not known
-    double since_trial;            // seconds since the one that is not preferred was tried
-    double awake;                  // seconds for which several have been at work
+    double one, several;  // seconds a row; 0: not known
+    double since_trial;   // seconds since the one that is not preferred was tried
+    double awake;         // seconds for which several have been at work
 };
 
 enum class Status : int32_t { paused, finished, diverged, weightless };  // the last: a signed mean's weights sum to 0
@@ -140,7 +140,7 @@ struct Training {
     Network network;
     void *parameters;
     void *moments[2];
-    void *snapshot;                // 1 + optimizer.moments storages: the last epoch's beginning, whose loss was finite
+    void *snapshot;  // 1 + optimizer.moments storages: the last epoch's beginning, whose loss was finite
     Loss loss;
     Optimizer optimizer;
     Rows x, y;
@@ -148,25 +148,25 @@ struct Training {
     int64_t n_rows, batch_size;
     int64_t n_epochs;
     bool shuffle;
-    bool reshuffle;                // every order is a permutation of the one before, the first of what `order` has
-    bool loss_by_rows;             // a batch counts in the epoch's loss by its rows, not by their weights
+    bool reshuffle;     // every order is a permutation of the one before, the first of what `order` has
+    bool loss_by_rows;  // a batch counts in the epoch's loss by its rows, not by their weights
     bitgen_t *random;
-    int64_t *order;                // n_rows, in use where shuffle
-    const double *rates;           // one a step of the run, or a single one where rate_stride is 0
+    int64_t *order;       // n_rows, in use where shuffle
+    const double *rates;  // one a step of the run, or a single one where rate_stride is 0
     int64_t rate_stride;
-    int n_threads;                 // if pace is null or taken; else a run begins with one
+    int n_threads;  // if pace is null or taken; else a run begins with one
     int most_threads;
     Pace *pace;
-    double seconds;                // length of a slice
+    double seconds;  // length of a slice
 
-    int64_t epoch, row, step;      // the next batch
-    int64_t updates;               // of the optimizer, over all runs
-    double loss_sum, weight_sum;   // of the epoch in progress
+    int64_t epoch, row, step;     // the next batch
+    int64_t updates;              // of the optimizer, over all runs
+    double loss_sum, weight_sum;  // of the epoch in progress
     double *epoch_loss, *epoch_seconds;
-    double batch_loss;             // of the last batch
-    int64_t snapshot_updates;      // `updates` when the snapshot was taken; -1: there is none
-    int64_t epochs_stamped;        // epochs that have their seconds
-    double elapsed;                // seconds that no epoch has yet
+    double batch_loss;         // of the last batch
+    int64_t snapshot_updates;  // `updates` when the snapshot was taken; -1: there is none
+    int64_t epochs_stamped;    // epochs that have their seconds
+    double elapsed;            // seconds that no epoch has yet
 };
 
 }  // namespace fastnn

@@ -2,7 +2,7 @@
 
 #include "calls.h"
 #include "stepper.h"
-#include "table.h"
+#include "isa_kernels.h"
 
 namespace fastnn {
 namespace {
@@ -83,8 +83,8 @@ void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double
     update(Type::float64, optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, weight_decay, updates);
 }
 
-int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, void *out,
-                       int64_t n_threads) {
+int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                       void *out, int64_t n_threads) {
     void *outputs[64] = {};
     outputs[model->network.n_layers - 1] = out;
     const Rows rows = matrix(x, x_type, x_row, x_column);

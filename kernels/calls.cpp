@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "memory.h"
-#include "table.h"
+#include "isa_kernels.h"
 #include "threads.h"
 
 namespace fastnn {

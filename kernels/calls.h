@@ -18,7 +18,7 @@ Model model_of(const Network &, void *parameters, Type, double work_per_row);
 // Where memory for a workspace can't be had, nothing happens but that false is returned.
 bool predict(Prediction, Type type);
 bool predict_row(const Model &, const Rows &x, void *const *outputs);  // on one thread
-bool linear(Linear &, Type type);  // fills in the layer's layout
+bool linear(Linear &, Type type);                                      // fills in the layer's layout
 
 // Floating-point operations of a layer for so many rows; that of an activation counts as some.
 constexpr double activation_work = 20;

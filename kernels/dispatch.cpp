@@ -1,6 +1,6 @@
 // What no instruction set changes: the levels of this build, the names, and how parameters are laid out.
 #include "registry.h"
-#include "table.h"
+#include "isa_kernels.h"
 #include "threads.h"
 
 namespace fastnn {
@@ -21,13 +21,15 @@ bool has_v4() {
 
 }  // namespace
 
-#define LEVEL(name) extern const Kernels float32_##name, float64_##name;
+#define LEVEL(name) extern const Kernels float32_##name, float64_##name
 #if defined(__x86_64__)
-LEVEL(v4) LEVEL(v3) LEVEL(baseline)
+LEVEL(v4);
+LEVEL(v3);
+LEVEL(baseline);
 #elif defined(__aarch64__)
-LEVEL(neon)
+LEVEL(neon);
 #else
-LEVEL(baseline)
+LEVEL(baseline);
 #endif
 #undef LEVEL
 
@@ -59,8 +61,8 @@ const Level *best() {
 }
 const Level *in_use = best();
 
-constexpr int64_t block_bytes = 64;      // rows of storage are whole blocks
-constexpr int64_t narrow_outputs = 4;    // up to so many, the last layer is a few dot products
+constexpr int64_t block_bytes = 64;    // rows of storage are whole blocks
+constexpr int64_t narrow_outputs = 4;  // up to so many, the last layer is a few dot products
 }  // namespace
 
 const Level *levels() { return built; }

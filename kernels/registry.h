@@ -3,65 +3,65 @@
 // hold: new ones go to the end.
 #pragma once
 
-#define FASTNN_ACTIVATIONS(ROW)                                                                                         \
-    ROW(identity, Identity)                                                                                            \
-    ROW(tanh, Tanh)                                                                                                    \
-    ROW(sigmoid, Sigmoid)                                                                                              \
-    ROW(relu, Relu)                                                                                                    \
-    ROW(leaky_relu, LeakyRelu)                                                                                         \
-    ROW(elu, Elu)                                                                                                      \
-    ROW(gelu, Gelu)                                                                                                    \
-    ROW(silu, Silu)                                                                                                    \
-    ROW(softplus, Softplus)                                                                                            \
-    ROW(sin, Sin)                                                                                                      \
-    ROW(exp, Exp)                                                                                                      \
+#define FASTNN_ACTIVATIONS(ROW) \
+    ROW(identity, Identity)     \
+    ROW(tanh, Tanh)             \
+    ROW(sigmoid, Sigmoid)       \
+    ROW(relu, Relu)             \
+    ROW(leaky_relu, LeakyRelu)  \
+    ROW(elu, Elu)               \
+    ROW(gelu, Gelu)             \
+    ROW(silu, Silu)             \
+    ROW(softplus, Softplus)     \
+    ROW(sin, Sin)               \
+    ROW(exp, Exp)               \
     ROW(softmax, Softmax)
 
 // Functions of arrays, element by element: (name, what of the struct it is, struct).
-#define FASTNN_FUNCTIONS(ROW)                                                                                          \
-    ROW(tanh, value, Tanh)                                                                                             \
-    ROW(tanh_grad, slope, Tanh)                                                                                        \
-    ROW(sigmoid, value, Sigmoid)                                                                                       \
-    ROW(sigmoid_grad, slope, Sigmoid)                                                                                  \
-    ROW(relu, value, Relu)                                                                                             \
-    ROW(relu_grad, slope, Relu)                                                                                        \
-    ROW(leaky_relu, value, LeakyRelu)                                                                                  \
-    ROW(leaky_relu_grad, slope, LeakyRelu)                                                                             \
-    ROW(elu, value, Elu)                                                                                               \
-    ROW(elu_grad, slope, Elu)                                                                                          \
-    ROW(gelu, value, Gelu)                                                                                             \
-    ROW(gelu_grad, slope, Gelu)                                                                                        \
-    ROW(silu, value, Silu)                                                                                             \
-    ROW(silu_grad, slope, Silu)                                                                                        \
-    ROW(softplus, value, Softplus)                                                                                     \
-    ROW(softplus_grad, slope, Softplus)                                                                                \
-    ROW(sin, value, Sin)                                                                                               \
-    ROW(cos, slope, Sin)                                                                                               \
-    ROW(exp, value, Exp)                                                                                               \
-    ROW(expm1, value, Expm1)                                                                                           \
-    ROW(log, value, Log)                                                                                               \
+#define FASTNN_FUNCTIONS(ROW)              \
+    ROW(tanh, value, Tanh)                 \
+    ROW(tanh_grad, slope, Tanh)            \
+    ROW(sigmoid, value, Sigmoid)           \
+    ROW(sigmoid_grad, slope, Sigmoid)      \
+    ROW(relu, value, Relu)                 \
+    ROW(relu_grad, slope, Relu)            \
+    ROW(leaky_relu, value, LeakyRelu)      \
+    ROW(leaky_relu_grad, slope, LeakyRelu) \
+    ROW(elu, value, Elu)                   \
+    ROW(elu_grad, slope, Elu)              \
+    ROW(gelu, value, Gelu)                 \
+    ROW(gelu_grad, slope, Gelu)            \
+    ROW(silu, value, Silu)                 \
+    ROW(silu_grad, slope, Silu)            \
+    ROW(softplus, value, Softplus)         \
+    ROW(softplus_grad, slope, Softplus)    \
+    ROW(sin, value, Sin)                   \
+    ROW(cos, slope, Sin)                   \
+    ROW(exp, value, Exp)                   \
+    ROW(expm1, value, Expm1)               \
+    ROW(log, value, Log)                   \
     ROW(log1p, value, Log1p)
 
-#define FASTNN_LOSSES(ROW)                                                                                              \
-    ROW(mse, SquaredError)                                                                                             \
-    ROW(mae, AbsoluteError)                                                                                            \
-    ROW(huber, Huber)                                                                                                  \
-    ROW(quantile, Quantile)                                                                                            \
-    ROW(poisson, Poisson)                                                                                              \
-    ROW(binary_cross_entropy, BinaryCrossEntropy)                                                                      \
+#define FASTNN_LOSSES(ROW)                        \
+    ROW(mse, SquaredError)                        \
+    ROW(mae, AbsoluteError)                       \
+    ROW(huber, Huber)                             \
+    ROW(quantile, Quantile)                       \
+    ROW(poisson, Poisson)                         \
+    ROW(binary_cross_entropy, BinaryCrossEntropy) \
     ROW(cross_entropy, CrossEntropy)
 
 // Losses of predictions, as functions of arrays have them.
-#define FASTNN_PREDICTION_LOSSES(ROW)                                                                                  \
-    ROW(mse_loss, SquaredDistance)                                                                                     \
-    ROW(binary_cross_entropy, BinaryLogLikelihood)                                                                     \
+#define FASTNN_PREDICTION_LOSSES(ROW)              \
+    ROW(mse_loss, SquaredDistance)                 \
+    ROW(binary_cross_entropy, BinaryLogLikelihood) \
     ROW(cross_entropy, LogLikelihood)
 
-#define FASTNN_OPTIMIZERS(ROW)                                                                                          \
-    ROW(sgd, GradientDescent)                                                                                          \
-    ROW(momentum, Momentum)                                                                                            \
-    ROW(nesterov, Nesterov)                                                                                            \
-    ROW(adagrad, AdaGrad)                                                                                              \
-    ROW(rmsprop, RMSProp)                                                                                              \
-    ROW(adam, Adam)                                                                                                    \
+#define FASTNN_OPTIMIZERS(ROW) \
+    ROW(sgd, GradientDescent)  \
+    ROW(momentum, Momentum)    \
+    ROW(nesterov, Nesterov)    \
+    ROW(adagrad, AdaGrad)      \
+    ROW(rmsprop, RMSProp)      \
+    ROW(adam, Adam)            \
     ROW(adamw, AdamW)

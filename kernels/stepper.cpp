@@ -5,7 +5,7 @@
 
 #include "calls.h"
 #include "memory.h"
-#include "table.h"
+#include "isa_kernels.h"
 
 namespace fastnn {
 namespace {

@@ -262,9 +262,7 @@ int max_threads() {
 
 void set_max_threads(int n) { chosen.store(std::clamp(n, 0, most_threads), std::memory_order_relaxed); }
 
-const char *threads_decided_by() {
-    return chosen.load(std::memory_order_relaxed) ? "set_num_threads" : at_load.decided_by;
-}
+const char *threads_decided_by() { return chosen.load(std::memory_order_relaxed) ? "set_num_threads" : at_load.decided_by; }
 
 const char *threads_environment_error() { return at_load.error[0] ? at_load.error : nullptr; }
 

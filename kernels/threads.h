@@ -14,11 +14,11 @@ namespace fastnn {
 
 // For the threads of one region: each comes to wait() equally often, and none leaves before all have come.
 class Barrier {
-public:
+  public:
     explicit Barrier(int size);
     void wait();
 
-private:
+  private:
     // All who have ever come, on a cache line of its own: who comes last makes the number a multiple of size, and that one
     // change is what the others wait for.
     alignas(128) std::atomic<uint64_t> come_;

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "half.h"
-#include "table.h"
+#include "isa_kernels.h"
 #include "threads.h"
 
 namespace fastnn {
@@ -49,12 +49,15 @@ template <class T> void evaluate(const Call<T> &call) {
     const int64_t wanted = call.n * int64_t(sizeof(T)) / bytes_per_thread;
     if (wanted < 2 || shifted(call)) return kernels<T>().function(call.function, call.x, call.y, call.n);
     const int threads = wanted < max_threads() ? int(wanted) : max_threads();
-    parallel(threads, [](const Team &team, void *argument) {
-        const Call<T> &c = *static_cast<const Call<T> *>(argument);
-        const int64_t lines = c.n / 64, begin = lines * team.index / team.size * 64;
-        const int64_t end = team.index + 1 == team.size ? c.n : lines * (team.index + 1) / team.size * 64;
-        kernels<T>().function(c.function, c.x + begin, c.y + begin, end - begin);
-    }, const_cast<Call<T> *>(&call));
+    parallel(
+        threads,
+        [](const Team &team, void *argument) {
+            const Call<T> &c = *static_cast<const Call<T> *>(argument);
+            const int64_t lines = c.n / 64, begin = lines * team.index / team.size * 64;
+            const int64_t end = team.index + 1 == team.size ? c.n : lines * (team.index + 1) / team.size * 64;
+            kernels<T>().function(c.function, c.x + begin, c.y + begin, end - begin);
+        },
+        const_cast<Call<T> *>(&call));
 }
 
 // How elements stand in an array, and as what the kernels compute with them.
@@ -90,8 +93,7 @@ template <class T> void loop(char **arrays, const intptr_t *n, const intptr_t *s
     const QuietExceptions quiet;
     if (steps[0] == sizeof(T) && steps[1] == sizeof(T))
         evaluate<T>({function_of(data), reinterpret_cast<const T *>(arrays[0]), reinterpret_cast<T *>(arrays[1]), *n});
-    else
-        in_pieces<Plain<T>>(function_of(data), arrays[0], steps[0], arrays[1], steps[1], *n);
+    else in_pieces<Plain<T>>(function_of(data), arrays[0], steps[0], arrays[1], steps[1], *n);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import MLP, Trainer, losses, optimizers, reference
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 OUTPUT_ONLY = ("softmax", "exp")
 HIDDEN = [name for name in _core.ACTIVATIONS if name not in OUTPUT_ONLY]

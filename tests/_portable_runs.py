@@ -7,10 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from fastnn import SGD, _arrays, _portable
-from fastnn._arguments import native_loss
-from fastnn._native import native_optimizer
-from fastnn._portable import _run
+from fastnn import SGD
+from fastnn._engine import portable as _portable
+from fastnn._engine import training_data as _training_data
+from fastnn._engine.losses import native_loss
+from fastnn._engine.optimizers import native_optimizer
+from fastnn._engine.portable import _run
 from fastnn.losses import resolve as resolve_loss
 
 SIZES = (3, 8, 5, 2)
@@ -52,7 +54,9 @@ def run_of(network, X, y, setting, bits=None, native=None, penalties=None, **opt
     optimizer = native_optimizer(setting.optimizer, **(penalties or {})) | (native or {})
     moments = np.zeros((optimizer["moments"], network.storage.size), network.dtype)
     weight = setting.sample_weight
-    y, labels = _arrays.targets("y", y, len(X), network.layer_sizes[-1], resolve_loss(setting.loss), network.dtype, weight)
+    y, labels = _training_data.targets(
+        "y", y, len(X), network.layer_sizes[-1], resolve_loss(setting.loss), network.dtype, weight
+    )
     run = _portable.Run(
         network,
         native_loss(setting.loss, network.activations[-1]),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import ops, reference
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 DTYPES = [np.float32, np.float64]
 ELEMENTWISE = [name for name in _core.ACTIVATIONS if name != "softmax"]

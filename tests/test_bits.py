@@ -13,7 +13,7 @@ from _helpers import HIDDEN, data, links_of, model_of, optimizer_of, run_script,
 
 import fastnn
 from fastnn import MLP, SGD, Adam, Trainer, _epochs, callbacks, losses
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
 
 # Layers and batch: tiny, narrow and wide outputs, inputs wider than the rest, rows of whole KiB, batches of several chunks.
@@ -315,7 +315,7 @@ DIGEST = """
 import hashlib, sys
 import numpy as np
 from fastnn import MLP, Trainer
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 digest = hashlib.sha256()
 for dtype in (np.float32, np.float64):
     for sizes, batch_size in (((2, 8, 1), 4), ((9, 33, 17, 5), 20), ((300, 20, 30), 600)):

@@ -7,7 +7,7 @@ import os
 import pytest
 from _helpers import run_script
 
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 PROGRAM = """
 import ctypes
@@ -15,9 +15,9 @@ import mmap
 
 import numpy as np
 from fastnn import ops, reference
-from fastnn._backend import core as _core
-from fastnn._arguments import native_loss
-from fastnn._native import native_optimizer
+from fastnn._engine import core as _core
+from fastnn._engine.losses import native_loss
+from fastnn._engine.optimizers import native_optimizer
 from fastnn.losses import LOSSES
 from fastnn.optimizers import OPTIMIZERS, SGD
 

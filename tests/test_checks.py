@@ -9,9 +9,9 @@ import pytest
 from _helpers import data, model_of
 
 from fastnn import MLP, SGD, Trainer, _custom, schedules
+from fastnn._checks.scalars import integer, real
 from fastnn._custom import CustomActivation, MissingFunction
-from fastnn._describe import described
-from fastnn._scalars import integer, real
+from fastnn._storage.describe import described
 
 
 class Named(CustomActivation):

@@ -16,8 +16,11 @@ import pytest
 
 import fastnn
 from fastnn import _cli
-from fastnn._cli import _demo, _demo_xor, _output_files, _report, _sketch
-from fastnn._cli._report import Report, Result, duration
+from fastnn._cli import _demo, _demo_xor
+from fastnn._output import files as _output_files
+from fastnn._output import report as _report
+from fastnn._output import sketch as _sketch
+from fastnn._output.report import Report, Result, duration
 
 WITHOUT_MATPLOTLIB = (
     "import sys; sys.modules['matplotlib'] = None; from fastnn._cli import main; sys.exit(main(sys.argv[1:]))"

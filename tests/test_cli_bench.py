@@ -19,14 +19,19 @@ import pytest
 
 import fastnn
 from fastnn import _cli
-from fastnn._backend import core as _core
+from fastnn._bench import arguments as _bench_arguments
 from fastnn._bench import clock, machine
+from fastnn._bench import command as _bench
+from fastnn._bench import compare as _bench_compare
+from fastnn._bench import jobs as _bench_jobs
+from fastnn._bench import results as _bench_results
+from fastnn._bench import table as _bench_table
+from fastnn._bench.jobs import Extent
 from fastnn._bench.peers import CONTESTANTS, PREDICTORS, TRAINERS
+from fastnn._bench.results import OURS, Row, Summary
 from fastnn._bench.shapes import Case
-from fastnn._cli import _bench, _bench_arguments, _bench_compare, _bench_jobs, _bench_results, _bench_table
-from fastnn._cli._bench_jobs import Extent
-from fastnn._cli._bench_results import OURS, Row, Summary
-from fastnn._cli._report import Report
+from fastnn._engine import core as _core
+from fastnn._output.report import Report
 
 pytest.importorskip("threadpoolctl")
 
@@ -34,7 +39,8 @@ EXTENT = Extent((Case((8, 16, 1), 32, 80), Case((8, 32, 2), 32, 64)), ((5, 3),),
 QUICK = ("bench", "--quick", "--peers", "none")
 ALONE = """
 import sys
-from fastnn._cli import _bench_jobs, main
+from fastnn._cli import main
+from fastnn._bench import jobs as _bench_jobs
 sys.modules["threadpoolctl"] = None
 _bench_jobs.QUICK = _bench_jobs.Extent((), ((5, 3),), (1,), (), 1e-3)
 sys.exit(main(["bench", "--quick", "--peers", "none", *sys.argv[1:]]))
@@ -293,7 +299,7 @@ def test_wrong_results_are_no_times(monkeypatch, capsys):
 
     monkeypatch.setattr(_bench_jobs, "check", wrong)
     assert _cli.main(list(QUICK)) == 1
-    assert capsys.readouterr().err == "fastnn: error: fastnn and the oracle came to different results: training 8-16-1\n"
+    assert capsys.readouterr().err == "fastnn: error: fastnn and the reference came to different results: training 8-16-1\n"
 
 
 def test_a_peer_that_cannot_do_a_work_is_left_out(monkeypatch, capsys):

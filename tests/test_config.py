@@ -10,7 +10,7 @@ import pytest
 from _helpers import run_script
 
 import fastnn
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_back_to_the_default():
     """Less than 1 is what threadpoolctl may set."""
     script = """if True:
         import fastnn
-        from fastnn._backend import core
+        from fastnn._engine import core
         before = fastnn.get_num_threads(), core.threads_decided()
         for n in (0, -1):
             fastnn.set_num_threads(before[0] + 1)

@@ -16,7 +16,7 @@ import pytest
 
 import fastnn
 from fastnn import MLP, SGD, Trainer, _core, ops
-from fastnn._native import native_optimizer
+from fastnn._engine.optimizers import native_optimizer
 from fastnn.optimizers import OPTIMIZERS
 
 SOURCE = Path(__file__).parent / "cython_example" / "simulation.pyx"

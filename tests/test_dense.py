@@ -7,8 +7,8 @@ import pytest
 from _helpers import HIDDEN, LOSSES_AND_LINKS
 
 from fastnn import reference
-from fastnn._arguments import native_loss
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
+from fastnn._engine.losses import native_loss
 from fastnn.losses import LOSSES
 
 DTYPES = [np.float32, np.float64]

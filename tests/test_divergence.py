@@ -10,7 +10,7 @@ import pytest
 from _helpers import data, model_of, optimizer_of, state_of
 
 from fastnn import MLP, SGD, Adam, DivergedError, Trainer
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 
 class Growing:

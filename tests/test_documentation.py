@@ -13,7 +13,7 @@ from _helpers import data, model_of
 from safetensors import safe_open
 
 from fastnn import MLP, SGD, AdaGrad, Adam, AdamW, RMSProp, Trainer, losses, reference
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.schedules import Cosine, Warmup
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from _helpers import run_script
 
-from fastnn import MLP, SGD, Trainer, _backend
+from fastnn import MLP, SGD, Trainer, _engine
 from fastnn.callbacks import ProgressBar
 from fastnn.schedules import InverseTime
 
@@ -21,7 +21,7 @@ def trainer_of(rate):
     return Trainer(MLP((2, 1), dtype=np.float64, random_state=0), "mse", SGD(rate), batch_size=1, random_state=3)
 
 
-@pytest.mark.skipif(_backend.portable is not None, reason="takes minutes without the compiled extension")
+@pytest.mark.skipif(_engine.fallback is not None, reason="takes minutes without the compiled extension")
 @pytest.mark.parametrize("rate", [1e-4, InverseTime(1e-3, 1e-5)], ids=["constant", "schedule"])
 def test_many_epochs_are_those_of_many_runs(rate):
     one, other = trainer_of(rate), trainer_of(rate)

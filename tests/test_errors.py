@@ -8,7 +8,7 @@ from _entries import ENTRIES, GOOD, SIZES, assert_refused, trainer_of
 from _helpers import LOSSES_AND_LINKS, data, model_of
 
 from fastnn import MLP, SGD, NeuralNetwork, Trainer, losses
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.callbacks import EarlyStopping, TimeLimit
 
 # ---- Wrong arrays ----

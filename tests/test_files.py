@@ -13,7 +13,7 @@ from _helpers import config_of, data, example, model_of, optimizer_of, run_scrip
 from safetensors.numpy import load_file
 
 from fastnn import MLP, SGD, Trainer, losses, schedules
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
 
 SCHEDULES = [

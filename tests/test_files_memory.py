@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from fastnn import MLP, Trainer
-from fastnn._safetensors import dump, parse
+from fastnn._storage.safetensors import dump, parse
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from _helpers import HIDDEN, LOSSES_AND_LINKS
 
-from fastnn._arguments import native_loss
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
+from fastnn._engine.losses import native_loss
 from fastnn.losses import LOSSES, Huber, Quantile
 
 STEP = 1e-5  # the error of a central difference is of order STEP**2, and 1e-16 / STEP by rounding

@@ -17,7 +17,7 @@ import numba
 from numba.core.registry import cpu_target
 
 from fastnn import jit
-from fastnn.reference._states import STATES
+from fastnn.reference.optimizers import STATES
 
 TypingError = numba.core.errors.TypingError
 DTYPES = [np.float32, np.float64]

@@ -22,7 +22,7 @@ def tolerance(dtype):
     return 2e-6 if dtype == np.float32 else 1e-13
 
 
-def gradient_by_oracle(model, X, y, **options):
+def gradient_by_reference(model, X, y, **options):
     value, weights, biases = reference.loss_and_gradient(
         model.weights, model.biases, model.activations, X, y, options.pop("loss", "mse"), **options
     )
@@ -48,7 +48,7 @@ def test_networks_compute_it(activation, dtype, rows):
 def test_gradients(activation, dtype, sizes):
     model = model_of(sizes, [activation, "tanh"][: len(sizes) - 2], activation, dtype=dtype)
     X, y = (array.astype(dtype) for array in data(50, sizes[0], sizes[-1]))
-    value, expected = gradient_by_oracle(model, X, y)
+    value, expected = gradient_by_reference(model, X, y)
     actual_value, actual = model.gradient(X, y)
     assert actual_value == pytest.approx(value, rel=20 * tolerance(dtype))
     for got, wanted in zip(actual, expected, strict=True):
@@ -141,7 +141,7 @@ def test_losses_from_logits_refuse_it(loss):
 def test_output_activations(loss):
     model = model_of((3, 4, 2), "tanh", exponential)
     X, y = data(20, 3, 2)
-    for got, wanted in zip(model.gradient(X, y, loss)[1], gradient_by_oracle(model, X, y, loss=loss)[1], strict=True):
+    for got, wanted in zip(model.gradient(X, y, loss)[1], gradient_by_reference(model, X, y, loss=loss)[1], strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
 
 

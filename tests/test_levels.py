@@ -18,7 +18,7 @@ PROGRAM = """
 import sys
 import numpy as np
 from fastnn import MLP, SGD, Trainer, _core
-from fastnn._arguments import native_loss
+from fastnn._engine.losses import native_loss
 from fastnn.losses import LOSSES
 from fastnn.optimizers import OPTIMIZERS
 

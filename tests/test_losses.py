@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fastnn import reference
-from fastnn._arguments import native_loss
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
+from fastnn._engine.losses import native_loss
 from fastnn.losses import LOSSES, Huber, Quantile
 
 DTYPES = [np.float32, np.float64]

@@ -7,7 +7,7 @@ import pytest
 from _helpers import KINDS
 
 from fastnn import reference
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.ops import linear, linear_grad
 
 DTYPES = [np.float32, np.float64]

@@ -242,7 +242,7 @@ def test_models_take_exchanged_arrays():
 
 def test_nothing_is_copied():
     """The kernels read where the other library wrote."""
-    from fastnn._arrays import numbers_of
+    from fastnn._engine.arrays import numbers_of
 
     array = np.ones((3, 4), np.float32)
     assert np.shares_memory(numbers_of("x", Exchanged(array)), array)

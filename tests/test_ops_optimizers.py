@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from _helpers import KINDS, data, model_of
 
-from fastnn import Trainer, _backend, _portable, ops, optimizers, reference
-from fastnn._native import native_optimizer
+from fastnn import Trainer, _engine, ops, optimizers, reference
+from fastnn._engine import portable as _portable
+from fastnn._engine.optimizers import native_optimizer
 
 SHAPES = [(), (0,), (1,), (33,), (4, 5), (3, 4, 5)]
 NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
@@ -419,7 +420,7 @@ def test_states_beside_parameters_in_one_array(name, module):
         np.testing.assert_array_equal(room, list(apart.values()))
 
 
-@pytest.mark.parametrize("core", [_backend.core, _portable], ids=["core", "portable"])
+@pytest.mark.parametrize("core", [_engine.core, _portable], ids=["core", "portable"])
 def test_what_is_updated_at_once_is_apart(core):
     rule = native_optimizer(optimizers.Adam())
     for one, other in places("adam"):

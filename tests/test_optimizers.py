@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fastnn import reference
-from fastnn._backend import core as _core
-from fastnn._native import native_optimizer
+from fastnn._engine import core as _core
+from fastnn._engine.optimizers import native_optimizer
 from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, RMSProp
 
 CASES = [

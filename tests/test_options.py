@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import MLP, SGD, AdaGrad, Adam, AdamW, NeuralNetwork, RMSProp, Trainer, _spellings, callbacks, losses, schedules
+from fastnn import MLP, SGD, AdaGrad, Adam, AdamW, NeuralNetwork, RMSProp, Trainer, callbacks, losses, schedules
+from fastnn._checks import spellings as _spellings
 
 X, Y = np.zeros((4, 2)), np.zeros((4, 1))
 

@@ -7,7 +7,7 @@ import pytest
 
 import fastnn
 from fastnn import MLP, ops
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 THREADS = [1, 2, 3, 7]
 OFFSETS = [1, 3, 16, 63, 64, 65, 511, 512, 513, 20_000]

@@ -12,10 +12,13 @@ from _helpers import HIDDEN, LOSSES_AND_LINKS, data, model_of, optimizer_of, ora
 from _portable_runs import DTYPES, SIZES, TOLERANCE, Setting, arrays_of, assert_close, network_of, run_of, run_step_as
 
 import fastnn
-from fastnn import SGD, _arrays, _portable
-from fastnn._arguments import OUTPUT_ONLY, native_loss
-from fastnn._backend import core as _core
+from fastnn import SGD
+from fastnn._checks.layers import OUTPUT_ONLY
 from fastnn._custom import CustomActivation
+from fastnn._engine import core as _core
+from fastnn._engine import portable as _portable
+from fastnn._engine import training_data as _training_data
+from fastnn._engine.losses import native_loss
 from fastnn.losses import resolve as resolve_loss
 
 
@@ -156,7 +159,7 @@ def test_outputs_and_gradients(loss, link, dtype):
     np.testing.assert_allclose(network.predict(X), layers[-1][1], **tolerance)
     np.testing.assert_allclose(network.predict(X[5]), layers[-1][1][5], **tolerance)
     gradient, by_input = np.empty_like(network.storage), np.empty(X.shape, dtype)
-    target, labels = _arrays.targets("y", y, 600, 2, resolve_loss(loss), np.dtype(dtype))
+    target, labels = _training_data.targets("y", y, 600, 2, resolve_loss(loss), np.dtype(dtype))
     native = native_loss(loss, link)
     value = network.gradient(native, X, target, labels, weight, gradient)
     wanted = fastnn.reference.loss_and_gradient(model.weights, model.biases, model.activations, X, y, loss, weight)

@@ -15,9 +15,9 @@ PROGRAM = """
 import sys
 import numpy as np
 import fastnn
-from fastnn import _backend
+from fastnn import _engine
 
-assert _backend.portable in ("plain Numba", "plain NumPy")
+assert _engine.fallback in ("plain Numba", "plain NumPy")
 X = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
 y = X[:, :1] * X[:, 1:2]
 model = fastnn.MLP((4, 12, 1), "tanh", dropout=0.1, random_state=0)

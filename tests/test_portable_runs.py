@@ -9,10 +9,11 @@ import pytest
 from _helpers import data, model_of
 from _portable_runs import SIZES, Setting, arrays_of, assert_close, network_of, run_of, run_step_as
 
-from fastnn import SGD, Adam, AdamW, RMSProp, _backend, _portable
-from fastnn._arguments import native_loss
-from fastnn._backend import core as _core
-from fastnn._native import native_optimizer
+from fastnn import SGD, Adam, AdamW, RMSProp, _engine
+from fastnn._engine import core as _core
+from fastnn._engine import portable as _portable
+from fastnn._engine.losses import native_loss
+from fastnn._engine.optimizers import native_optimizer
 
 
 @pytest.fixture(params=["plain", "compiled"])
@@ -26,7 +27,7 @@ def step(request, monkeypatch):
 
 def assert_compiled(model, X, y, setting, native=None, bits=np.random.PCG64, **options):
     """Train both with one another's arguments, and compare losses, parameters and moments."""
-    if _backend.portable is not None:
+    if _engine.fallback is not None:
         pytest.skip("needs the compiled extension")
     network, order = network_of(model), options.pop("order", None)
     our_order = None if order is None else order.copy()

@@ -9,8 +9,8 @@ import pytest
 from _helpers import HIDDEN, KINDS, LOSSES_AND_LINKS, data, forward, links_of, model_of
 
 from fastnn import MLP, losses, reference, set_num_threads
-from fastnn._backend import core as _core
 from fastnn._config import get_num_threads
+from fastnn._engine import core as _core
 
 SIZES = (3, 8, 5, 2)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from _helpers import optimizer_of, trained
 
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 
 def of_torch(torch, row, parameters):

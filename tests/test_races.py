@@ -41,6 +41,8 @@ def test_the_sanitizer_finds_nothing(tmp_path):
         pytest.skip("ThreadSanitizer does not run on this machine")
     program = tmp_path / "races"
     sources = [HERE / "races" / "races.cpp", *COMMON]
-    subprocess.run([*command, f"-I{ROOT}", f"-I{np.get_include()}", *sources, "-o", program], check=True)
+    subprocess.run(
+        [*command, f"-I{ROOT}", f"-I{ROOT / 'kernels'}", f"-I{np.get_include()}", *sources, "-o", program], check=True
+    )
     result = subprocess.run([program], capture_output=True, text=True, check=False, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastnn import MLP, Trainer, _random
+from fastnn import MLP, Trainer
+from fastnn._checks import seeds as _seeds
 
 BIT_GENERATORS = ["PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"]
 
 
 @pytest.mark.parametrize("seed", [5, np.int64(5), [5, 6], np.random.SeedSequence(5)], ids=repr)
 def test_seeds_are_those_of_default_rng(seed):
-    assert _random.generator(seed).integers(2**60) == np.random.default_rng(seed).integers(2**60)
+    assert _seeds.generator(seed).integers(2**60) == np.random.default_rng(seed).integers(2**60)
 
 
 @pytest.mark.parametrize("kind", [np.random.Generator, np.random.RandomState])
@@ -20,7 +21,7 @@ def test_generators_go_on(kind):
     """The very stream is used that was given, and its owner sees that."""
     given, twin = (kind(np.random.MT19937(5)) for _ in range(2))
     expected = np.random.Generator(twin.bit_generator if kind is np.random.Generator else twin._bit_generator).random(3)
-    np.testing.assert_array_equal(_random.generator(given).random(3), expected)
+    np.testing.assert_array_equal(_seeds.generator(given).random(3), expected)
     assert given.random() == twin.random()
     np.testing.assert_array_equal(
         MLP((3, 2), random_state=kind(np.random.MT19937(5))).to_vector(),
@@ -52,6 +53,6 @@ def test_generators_go_on_after_loading(name, tmp_path):
 
 
 def test_generators_of_other_packages_are_named():
-    state = {**_random.state_of(np.random.default_rng(0)), "bit_generator": "Generator"}
+    state = {**_seeds.state_of(np.random.default_rng(0)), "bit_generator": "Generator"}
     with pytest.raises(ValueError, match="unknown bit generator 'Generator'"):
-        _random.from_state(state)
+        _seeds.from_state(state)

@@ -73,7 +73,7 @@ def test_weights_that_sum_to_zero_are_refused(options, backend, monkeypatch):
     X, y = (part[:60] for part in DATA["diabetes"])
     no_row = np.repeat([1.0, 0.0], 30)
     if backend == "portable":
-        from fastnn import _portable
+        from fastnn._engine import portable as _portable
 
         for module in ("_model", "_settings", "_trainer", "sklearn._lbfgs", "sklearn._fitted"):
             monkeypatch.setattr(f"fastnn.{module}._core", _portable)

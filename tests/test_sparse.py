@@ -10,7 +10,7 @@ import pytest
 from _helpers import data, links_of, model_of, optimizer_of
 
 from fastnn import MLP, SGD, AdaGrad, Adam, Trainer, _epochs, losses
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 scipy_sparse = pytest.importorskip("scipy.sparse")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from _helpers import run_script
 
-from fastnn import MLP, Trainer, _backend, ops
+from fastnn import MLP, Trainer, _engine, ops
 
 counted = pytest.mark.skipif(
-    sys.platform != "linux" or _backend.portable is not None, reason="needs the extension, and Linux's list of threads"
+    sys.platform != "linux" or _engine.fallback is not None, reason="needs the extension, and Linux's list of threads"
 )
 
 PRELUDE = """if True:

@@ -19,7 +19,7 @@ from _helpers import (
 )
 
 from fastnn import MLP, SGD, Adam, Trainer, losses
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
 
 # Tiny networks have a path of their own, up to 8 units and 8 rows in float64; outputs up to 4 are stored transposed.

@@ -11,7 +11,7 @@ import pytest
 from _helpers import data, model_of
 
 from fastnn import SGD, AdaGrad, Adam, AdamW, RMSProp, Trainer, _epochs, losses
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.callbacks import ProgressBar
 from fastnn.schedules import Exponential
 

@@ -7,7 +7,7 @@ import pytest
 from _helpers import KINDS
 
 from fastnn import MLP, SGD, Trainer, ops
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 unaligned = KINDS["unaligned"]
 

@@ -10,8 +10,8 @@ from _helpers import data, links_of, model_of, optimizer_of
 from _portable_runs import Setting, network_of, run_of
 
 from fastnn import MLP, SGD, Adam, Trainer, losses, reference
-from fastnn._arguments import native_loss
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
+from fastnn._engine.losses import native_loss
 
 # Tiny, narrow and wide outputs, one layer; and batches of one chunk and of several.
 NETWORKS = [((3, 8, 5, 2), 16), ((5, 20, 40), 40), ((20, 3), 700), ((2, 4, 3, 2), 5)]

@@ -20,9 +20,10 @@ import numpy as np
 import pytest
 from _helpers import example, model_of, run_script
 
-from fastnn import MLP, Trainer, _write_file
-from fastnn._cli import _bench_results
-from fastnn._write_file import write_file
+from fastnn import MLP, Trainer
+from fastnn._bench import results as _bench_results
+from fastnn._storage import write_file as _write_file
+from fastnn._storage.write_file import write_file
 from fastnn.callbacks import Checkpoint
 
 NOBODY = 65534

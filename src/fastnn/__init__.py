@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from fastnn import losses, optimizers
 from fastnn._config import get_num_threads, set_num_threads, show_config
 from fastnn._config import warn_of_environment as _warn_of_environment
+from fastnn._engine.threadpools import announce as _announce_threads
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._neural_network import NeuralNetwork
-from fastnn._threadpools import announce as _announce_threads
 from fastnn._trainer import Trainer
 from fastnn._version import __version__
 from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp

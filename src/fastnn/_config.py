@@ -7,17 +7,17 @@ import warnings
 
 import numpy as np
 
-from fastnn import _backend
-from fastnn._backend import core as _core
-from fastnn._scalars import integer
+from fastnn import _engine
+from fastnn._checks.scalars import integer
+from fastnn._engine import core as _core
 from fastnn._version import __version__
 
 
 def warn_of_environment() -> None:
     """Warn where there is no compiled extension, or where an environment variable is ignored."""
-    if _backend.missing:
+    if _engine.missing:
         warnings.warn(
-            f"fastnn was installed without its compiled extension: it computes in {_backend.portable}, many times slower. "
+            f"fastnn was installed without its compiled extension: it computes in {_engine.fallback}, many times slower. "
             "With GCC 12 or newer, or Clang, pip install --no-cache-dir --force-reinstall --no-deps fastnn-cpu builds it; "
             "FASTNN_ISA=portable says that it is not wanted",
             RuntimeWarning,
@@ -87,9 +87,9 @@ def config_text() -> str:
 
 
 def _instruction_set() -> str:
-    if _backend.portable is not None:
-        chosen = "no compiled extension is installed" if _backend.missing else "FASTNN_ISA"
-        return f"portable: {_backend.portable} (decided by: {chosen})"
+    if _engine.fallback is not None:
+        chosen = "no compiled extension is installed" if _engine.missing else "FASTNN_ISA"
+        return f"portable: {_engine.fallback} (decided by: {chosen})"
     name, vector_bytes = _core.current_level()
     chosen = "the best that this machine runs" if name == _core.levels()[0] else "FASTNN_ISA"
     return f"{name}, vectors of {vector_bytes} bytes (decided by: {chosen})"

@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn._arguments import NativeLoss
 from fastnn._custom import CustomActivation
+from fastnn._engine.losses import NativeLoss
 
 ACTIVATIONS: tuple[str, ...]
 FUNCTIONS: tuple[str, ...]

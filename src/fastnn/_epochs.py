@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._checks.scalars import shown
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, rates
-from fastnn._scalars import shown
 
 if TYPE_CHECKING:
     from fastnn._core import Run

@@ -21,7 +21,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _spellings
+from fastnn._checks import spellings as _spellings
 
 _Weights: TypeAlias = NDArray[np.float64]
 _Draw: TypeAlias = "Callable[[int, int, np.random.Generator], _Weights]"

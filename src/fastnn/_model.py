@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Never
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn import _arguments, _arrays, _columns, _custom, _files, _random, _state
-from fastnn._arguments import Activation
-from fastnn._backend import core as _core
-from fastnn._custom import CustomActivation
+from fastnn._checks import layers as _layers
+from fastnn._checks import seeds as _seeds
+from fastnn._checks.layers import Activation
+from fastnn._checks.options import explained, refusal, without_unknown
+from fastnn._checks.scalars import thread_count
+from fastnn._engine import arrays as _arrays
+from fastnn._engine import core as _core
+from fastnn._engine import training_data as _training_data
+from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
-from fastnn._options import explained, refusal, without_unknown
 from fastnn._progress import ProgressBar
-from fastnn._views import Views
-from fastnn._write_file import FilePath
+from fastnn._stored import Stored
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Optimizer
 
-_NOT_ATTRIBUTES = frozenset({"_network", "_rng"})
 # By attribute that can't be assigned: its parameter of MLP.
 _FIXED = {
     "layer_sizes": "layer_sizes",
@@ -42,7 +44,7 @@ _OF_TRAINING = frozenset(
 )
 
 
-class MLP:
+class MLP(Stored):
     """A network of dense layers, each a matrix product, a bias and an activation.
 
     Parameters
@@ -100,8 +102,6 @@ class MLP:
     array([0., 1., 1., 0.], dtype=float32)
     """
 
-    _feature_names: _columns.Names | None = None
-
     @explained
     def __init__(
         self,
@@ -114,13 +114,13 @@ class MLP:
         dtype: DTypeLike = np.float32,
         random_state: Any = None,
     ) -> None:
-        sizes = _arguments.sizes_of_layers(layer_sizes)
+        sizes = _layers.sizes_of_layers(layer_sizes)
         n_hidden = len(sizes) - 2
-        activations = _arguments.layer_activations(activation, output_activation, n_hidden)
-        rates = _arguments.dropout_rates(dropout, n_hidden)
+        activations = _layers.layer_activations(activation, output_activation, n_hidden, _core.ACTIVATIONS)
+        rates = _layers.dropout_rates(dropout, n_hidden)
         check_init(init)
-        float_type = _arguments.float_dtype(dtype)
-        self._rng = _random.generator(random_state)
+        float_type = _layers.float_dtype(dtype)
+        self._rng = _seeds.generator(random_state)
         try:
             self._network = _core.Network(sizes, activations, (*rates, 0.0), float_type)
             for view, drawn in zip(self._network.weights, initialize(sizes, activations, init, self._rng), strict=True):
@@ -129,55 +129,8 @@ class MLP:
             count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(sizes))
             raise MemoryError(f"layer_sizes: there is no memory for {count} parameters in {float_type}") from None
 
-    # ---- What the model is ----
-
-    @property
-    def layer_sizes(self) -> tuple[int, ...]:
-        """Numbers of units: inputs, hidden layers, outputs."""
-        return self._network.layer_sizes
-
-    @property
-    def activations(self) -> tuple[Activation, ...]:
-        """One a layer, the output layer's last."""
-        return self._network.activations
-
-    @property
-    def dropout(self) -> tuple[float, ...]:
-        """One a hidden layer."""
-        return self._network.dropout[:-1]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the parameters: float32 or float64."""
-        return self._network.dtype
-
-    @property
-    def weights(self) -> list[NDArray[Any]]:
-        """Live views (n_in, n_out), one a layer."""
-        return Views("weights", self._network.weights)
-
-    @weights.setter
-    def weights(self, values: Iterable[ArrayLike]) -> None:
-        self.weights[:] = values  # type: ignore[assignment]
-
-    @property
-    def biases(self) -> list[NDArray[Any]]:
-        """Live views (n_out,), one a layer."""
-        return Views("biases", self._network.biases)
-
-    @biases.setter
-    def biases(self, values: Iterable[ArrayLike]) -> None:
-        self.biases[:] = values  # type: ignore[assignment]
-
-    @property
-    def parameters(self) -> list[NDArray[Any]]:
-        """Live views, weights and biases interleaved: ``[W1, b1, W2, b2, …]``."""
-        pairs = zip(self._network.weights, self._network.biases, strict=True)
-        return Views("parameters", itertools.chain.from_iterable(pairs))
-
-    @parameters.setter
-    def parameters(self, values: Iterable[ArrayLike]) -> None:
-        self.parameters[:] = values  # type: ignore[assignment]
+    def _begin(self, sizes: tuple[int, ...], hidden: Sequence[Activation], output: Activation, **options: Any) -> None:
+        MLP.__init__(self, sizes, hidden, output, init="zeros", random_state=0, **options)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Refuse what would change nothing, where it isn't an attribute of a subclass."""
@@ -187,53 +140,6 @@ class MLP:
         if type(self) is MLP and name in _OF_TRAINING and not callable(value):
             raise AttributeError(f"{name}: a model has no such setting; fit(…, {name}=…) and Trainer(model, …) have them")
         super().__setattr__(name, value)
-
-    def to_vector(self) -> NDArray[Any]:
-        """Return all parameters in one new vector: W1 row by row, b1, W2, …."""
-        return np.concatenate([p.ravel() for p in self.parameters])
-
-    def set_vector(self, v: ArrayLike) -> None:
-        """Take all parameters from a vector in the order of `to_vector`."""
-        vector = _arrays.real_array("v", v)
-        size = sum(p.size for p in self.parameters)
-        if vector.shape != (size,):
-            raise ValueError(f"v: got shape {vector.shape}, expected ({size},): one number a parameter")
-        with np.errstate(over="ignore"):
-            vector = vector.astype(self.dtype, copy=False)
-        start = 0
-        for p in self.parameters:
-            p[...] = vector[start : start + p.size].reshape(p.shape)
-            start += p.size
-
-    @property
-    def feature_names(self) -> tuple[str, ...] | None:
-        """Names of the inputs, or None; a frame with other columns, or in another order, is refused.
-
-        The first frame (pandas, polars, PyArrow…) that the model is trained on gives its columns' names, if all of them
-        are text. Files and copies keep them. Arrays have no names and are taken as they are. Assign a list of names, or
-        None before training on a frame with other columns.
-
-        Examples
-        --------
-        >>> model = MLP((2, 3, 1))
-        >>> model.feature_names = ["age", "height"]
-        >>> model.feature_names
-        ('age', 'height')
-        """
-        return self._feature_names
-
-    @feature_names.setter
-    def feature_names(self, names: Sequence[str] | None) -> None:
-        self._feature_names = _columns.checked_names("feature_names", names, self.layer_sizes[0])
-
-    def _check_columns(self, argument: str, X: Any) -> None:
-        """Raise ValueError if X is a frame whose columns are not those that the model was trained on."""
-        _columns.check_same(argument, _columns.names_of(argument, X), self._feature_names)
-
-    def _learn_columns(self, X: Any) -> None:
-        """Keep the names of the columns that the model is trained on, if there are any and it has none yet."""
-        if self._feature_names is None:
-            self._feature_names = _columns.names_of("X", X)
 
     @property
     def _native_model(self) -> tuple[int, int, int]:
@@ -282,7 +188,7 @@ class MLP:
         if type(X) is np.ndarray and out is None and n_threads is None and _core.readable(X):
             return self._network.predict(X)
         self._check_columns("X", X)
-        threads = _arrays.thread_count(n_threads)
+        threads = thread_count(n_threads)
         inputs = (
             _arrays.rows("X", X, self.layer_sizes[0], self.dtype) if _arrays.is_sparse(X) else _arrays.real_array("X", X)
         )
@@ -352,11 +258,11 @@ class MLP:
 
     def _loss_arguments(
         self, X: Any, y: Any, loss: str | Loss, sample_weight: Any
-    ) -> tuple[_arguments.NativeLoss, _arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
+    ) -> tuple[NativeLoss, _arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
         loss = resolve_loss(loss)
-        native = _arguments.native_loss(loss, self.activations[-1])
+        native = native_loss(loss, self.activations[-1])
         self._check_columns("X", X)
-        return native, *_arrays.training_data(X, y, sample_weight, self.layer_sizes, loss, self.dtype)
+        return native, *_training_data.training_data(X, y, sample_weight, self.layer_sizes, loss, self.dtype)
 
     # ---- Training and keeping ----
 
@@ -469,85 +375,6 @@ class MLP:
             callbacks=callbacks,
             progress=progress,
         )
-
-    @explained
-    def save(self, path: FilePath) -> None:
-        """Write the model to a safetensors file: parameters, and the architecture in its metadata.
-
-        An older file is replaced when all has been written. Links are followed, modes kept, devices and pipes written to.
-
-        Raises
-        ------
-        OSError
-            If the file can't be written. An older one is as it was.
-        """
-        _files.write(path, "model", {"model": self._config()}, self._arrays())
-
-    @classmethod
-    @explained
-    def load(cls, path: FilePath, *, custom_activations: Sequence[CustomActivation] = ()) -> MLP:
-        """Read a model that `save` wrote, or that of a trainer's file.
-
-        A subclass gets an object of its own class, whose constructor is not called: attributes of its own are in no file.
-
-        Parameters
-        ----------
-        path : str, bytes or path-like
-            A file or a pipe.
-        custom_activations : sequence, default ()
-            What `fastnn.jit.activation` made: files have the names of such activations alone. Those that have been
-            defined in this process are found by their names.
-
-        Raises
-        ------
-        ValueError
-            If the file is none of these, or needs an activation that is neither given nor defined.
-        OSError, MemoryError
-            If it can't be read, or does not fit into memory.
-        """
-        custom = _custom.check_given("custom_activations", custom_activations, CustomActivation)
-        with _files.read(path, ("model", "trainer")) as (config, arrays):
-            return cls._from(config["model"], arrays, custom)
-
-    def _config(self) -> dict[str, Any]:
-        return {
-            "layer_sizes": self.layer_sizes,
-            "activations": [a.name if isinstance(a, CustomActivation) else a for a in self.activations],
-            "dropout": self.dropout,
-            "dtype": self.dtype.name,
-            "feature_names": self._feature_names,
-            "rng": _random.state_of(self._rng),
-        }
-
-    def _arrays(self) -> dict[str, NDArray[Any]]:
-        return _files.named(self._network.weights, self._network.biases)
-
-    @classmethod
-    def _from(cls, config: dict[str, Any], arrays: dict[str, NDArray[Any]], custom: Sequence[CustomActivation] = ()) -> MLP:
-        sizes = tuple(config["layer_sizes"])
-        # Before memory for them is taken.
-        if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(sizes)):
-            raise ValueError(f"the arrays are not those of layers {sizes}")
-        *hidden, output = _custom.activations_named(config["activations"], _core.ACTIVATIONS, custom)
-        options = {name: config[name] for name in ("dropout", "dtype")}
-        model = cls.__new__(cls)
-        MLP.__init__(model, sizes, hidden, output, init="zeros", random_state=0, **options)
-        model._rng = _random.from_state(config["rng"])
-        model.feature_names = config.get("feature_names")  # which files of older versions lack
-        _files.fill(arrays, model._network.weights, model._network.biases)
-        return model
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what makes an equal model, and the attributes of a subclass."""
-        config = self._config() | {"activations": self.activations}
-        own = _state.attributes_of(self, _NOT_ATTRIBUTES)
-        return {"config": config, "arrays": self._arrays(), "rng": self._rng, "attributes": own}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Become the model that `state` tells of."""
-        self.__dict__.update(MLP._from(state["config"], state["arrays"]).__dict__)
-        self._rng = state["rng"]  # the object itself: a trainer pickled with the model shares it
-        _state.set_attributes(self, state["attributes"])
 
     def __repr__(self) -> str:
         """Say sizes, activations and dtype."""

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _state
+from fastnn._checks.scalars import integer
 from fastnn._errors import DivergedError
 from fastnn._model import MLP
-from fastnn._scalars import integer
 from fastnn._trainer import Trainer
 from fastnn._views import values_for
 from fastnn.optimizers import SGD

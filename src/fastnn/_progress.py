@@ -6,9 +6,9 @@ import sys
 import time
 from typing import Any, ClassVar, Protocol, TextIO
 
+from fastnn._checks.options import explained
+from fastnn._checks.scalars import Checked
 from fastnn._history import History
-from fastnn._options import explained
-from fastnn._scalars import Checked
 
 _TERMINAL_INTERVAL = 0.1  # seconds between redraws
 _FILE_INTERVAL = 5.0  # seconds between lines in a file

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn._scalars import real
+from fastnn._checks.scalars import real
 
 LearningRate: TypeAlias = float | Callable[[NDArray[np.int64]], ArrayLike]
 

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _arguments, _arrays, _random, _state
-from fastnn._arguments import NativeLoss
-from fastnn._backend import core as _core
+from fastnn import _state
+from fastnn._checks import seeds as _seeds
+from fastnn._checks.scalars import flag, integer, real, thread_count
+from fastnn._engine import core as _core
+from fastnn._engine.losses import NativeLoss, native_loss
+from fastnn._engine.optimizers import native_optimizer
 from fastnn._model import MLP
-from fastnn._native import native_optimizer
-from fastnn._scalars import flag, integer, real
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Adam, Optimizer
@@ -59,8 +60,8 @@ CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
         "clip_norm": _limit,
         "clip_value": _limit,
         "lazy_updates": flag,
-        "n_threads": lambda _, value: _arrays.thread_count(value),
-        "_rng": lambda _, value: _random.generator(value),
+        "n_threads": lambda _, value: thread_count(value),
+        "_rng": lambda _, value: _seeds.generator(value),
     }
 )
 """By attribute of a trainer: from its name and a value to the value that is kept. All take effect when assigned."""
@@ -174,7 +175,7 @@ class Configured:
         )
 
     def _native_loss(self) -> NativeLoss:
-        return _arguments.native_loss(self.loss, self.model.activations[-1])
+        return native_loss(self.loss, self.model.activations[-1])
 
     def _native_optimizer(self) -> dict[str, Any]:
         native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)

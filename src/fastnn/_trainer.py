@@ -10,20 +10,25 @@ from typing import Any, Never
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arrays, _columns, _custom, _files, _random
-from fastnn._backend import core as _core
+from fastnn import _custom
+from fastnn._checks import columns as _columns
+from fastnn._checks import seeds as _seeds
+from fastnn._checks.options import explained, refusal, without_unknown
+from fastnn._checks.scalars import integer
 from fastnn._custom import CustomActivation
-from fastnn._describe import described, from_description
+from fastnn._engine import arrays as _arrays
+from fastnn._engine import core as _core
+from fastnn._engine import training_data as _training_data
 from fastnn._epochs import advance, check_watchers, notify, notify_end
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
-from fastnn._options import explained, refusal, without_unknown
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, rates
-from fastnn._scalars import integer
 from fastnn._settings import CHECKS, OPTIONS, Configured
-from fastnn._write_file import FilePath
+from fastnn._storage import models as _saved_models
+from fastnn._storage.describe import described, from_description
+from fastnn._storage.write_file import FilePath
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import Optimizer
 
@@ -286,7 +291,7 @@ class Trainer(Configured):
         model = self.model
         if type(X) is not np.ndarray:
             model._check_columns(f"{prefix}X", X)
-        return _arrays.training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
+        return _training_data.training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
 
     def _validation(self, data: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         if data is None:
@@ -343,12 +348,12 @@ class Trainer(Configured):
             "options": {name: getattr(self, name) for name in OPTIONS},
             "updates": self.updates,
             # A trainer without a generator of its own goes on with the model's.
-            "rng": None if self._rng is self.model._rng else _random.state_of(self._rng),
+            "rng": None if self._rng is self.model._rng else _seeds.state_of(self._rng),
         }
         arrays = self.model._arrays()
         for i, moment in enumerate(self._moments):
-            arrays |= _files.named(*self.model._network.views(moment), prefix=f"moments.{i}.")
-        _files.write(path, "trainer", config, arrays)
+            arrays |= _saved_models.named(*self.model._network.views(moment), prefix=f"moments.{i}.")
+        _saved_models.write(path, "trainer", config, arrays)
 
     @classmethod
     @explained
@@ -379,16 +384,16 @@ class Trainer(Configured):
         """
         activations = _custom.check_given("custom_activations", custom_activations, CustomActivation)
         losses = _custom.check_given("custom_losses", custom_losses, CustomLoss)
-        with _files.read(path, ("trainer",)) as (config, arrays):
+        with _saved_models.read(path, ("trainer",)) as (config, arrays):
             model = MLP._from(config["model"], arrays, activations)
             options = {name: config["options"][name] for name in OPTIONS}
             loss, optimizer = from_description(config["loss"], losses), from_description(config["optimizer"])
-            rng = None if config["rng"] is None else _random.from_state(config["rng"])
+            rng = None if config["rng"] is None else _seeds.from_state(config["rng"])
             trainer = cls.__new__(cls)
             Trainer.__init__(trainer, model, loss, optimizer, random_state=rng, **options)
             trainer._stepper.updates = integer("updates", config["updates"], low=0, high=2**62)
             for i, moment in enumerate(trainer._moments):
-                _files.fill(arrays, *model._network.views(moment), prefix=f"moments.{i}.")
+                _saved_models.fill(arrays, *model._network.views(moment), prefix=f"moments.{i}.")
             return trainer
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import _arrays
+from fastnn._engine import arrays as _arrays
 
 
 class Views(list[NDArray[Any]]):

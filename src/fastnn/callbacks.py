@@ -20,11 +20,11 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._checks.options import explained
+from fastnn._checks.scalars import Checked, flag, integer, real
 from fastnn._history import History
-from fastnn._options import explained
 from fastnn._progress import ProgressBar
-from fastnn._scalars import Checked, flag, integer, real
-from fastnn._write_file import FilePath, file_name
+from fastnn._storage.write_file import FilePath, file_name
 
 __all__ = ["Checkpoint", "EarlyStopping", "ProgressBar", "TimeLimit"]
 __dir__ = __all__.copy

@@ -18,10 +18,11 @@ from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn import _custom, _spellings
-from fastnn._lookup import resolve as _resolve
-from fastnn._options import explained_fields
-from fastnn._scalars import real
+from fastnn import _custom
+from fastnn._checks import spellings as _spellings
+from fastnn._checks.lookup import resolve as _resolve
+from fastnn._checks.options import explained_fields
+from fastnn._checks.scalars import real
 
 __all__ = [
     "LOSSES",

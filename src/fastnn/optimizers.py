@@ -14,11 +14,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from fastnn import _spellings
-from fastnn._lookup import resolve as _resolve
-from fastnn._options import explained_fields
+from fastnn._checks import spellings as _spellings
+from fastnn._checks.lookup import resolve as _resolve
+from fastnn._checks.options import explained_fields
+from fastnn._checks.scalars import real
 from fastnn._rates import LearningRate, check_learning_rate
-from fastnn._scalars import real
 
 __all__ = ["OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSProp"]
 __dir__ = __all__.copy

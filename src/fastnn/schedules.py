@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn._options import explained_fields
+from fastnn._checks.options import explained_fields
+from fastnn._checks.scalars import integer, real
 from fastnn._rates import LearningRate, check_learning_rate, evaluate
 from fastnn._rates import rates as rates  # private: from here for the trainers
-from fastnn._scalars import integer, real
 
 __all__ = ["Cosine", "Exponential", "InverseScaling", "InverseTime", "Step", "Warmup"]
 __dir__ = __all__.copy

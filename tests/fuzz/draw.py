@@ -9,7 +9,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from fastnn import losses, optimizers, schedules
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 HIDDEN = [name for name in _core.ACTIVATIONS if name not in ("softmax", "exp")]
 Rng = np.random.Generator

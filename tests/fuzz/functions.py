@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import ops
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fuzz import draw
 
 FROM_OUTPUT = [name for name in _core.ACTIVATIONS if name not in ("gelu", "silu", "sin", "exp")]

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "kernels/calls.h"
-#include "kernels/pace.h"
-#include "kernels/table.h"
+#include "kernels/per_isa/thread_tuner.h"
+#include "kernels/isa_kernels.h"
 #include "kernels/threads.h"
 
 namespace fastnn {

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn._backend import core as _core
 from fastnn._bench.clock import Work, calls_of_a_round, seconds_of
+from fastnn._engine import core as _core
 
 # So many that one of them meets a moment in which nothing else runs.
 _ROUNDS = 20

@@ -1,4 +1,4 @@
-"""What is computed, and whether a contestant computes it: every one is checked against the oracle before its clock starts.
+"""The work of each benchmark, and checks that a contestant does it: against the reference, before its clock starts.
 
 The works: hidden layers of one activation, linear outputs, mean squared error over all elements, random data.
 """
@@ -119,11 +119,11 @@ def rows_of(work: PredictionWork) -> Array:
 
 
 def optimizer_of(work: TrainingWork) -> SGD | Adam:
-    """Return the optimizer as fastnn and its oracle take it."""
+    """Return the optimizer as fastnn and its reference take it."""
     return SGD(RATE) if work.optimizer == "sgd" else Adam(RATE)
 
 
-def trained_by_oracle(work: TrainingWork, X: Array, y: Array, epochs: int) -> list[Array]:
+def trained_by_reference(work: TrainingWork, X: Array, y: Array, epochs: int) -> list[Array]:
     """Return ``[W1, b1, W2, …]`` as `fastnn.reference` trains them, the rows in their order."""
     parameters = initial_parameters(work)
     reference.train(
@@ -140,7 +140,7 @@ def trained_by_oracle(work: TrainingWork, X: Array, y: Array, epochs: int) -> li
     return parameters
 
 
-def predicted_by_oracle(work: PredictionWork, X: Array) -> Array:
+def predicted_by_reference(work: PredictionWork, X: Array) -> Array:
     """Return the outputs (rows, n_out), or (n_out,) for one row."""
     parameters = initial_parameters(work)
     outputs = reference.forward(parameters[::2], parameters[1::2], activations_of(work), np.atleast_2d(X))[-1][1]
@@ -154,7 +154,7 @@ def activations_of(work: TrainingWork | PredictionWork) -> list[str]:
 
 
 def check(contestant: type[Trainer], work: TrainingWork, n_threads: int) -> None:
-    """Assert that a contestant comes to the oracle's parameters after two steps.
+    """Assert that a contestant comes to the reference's parameters after two steps.
 
     A shuffled one is checked with the rows in their order first, then with all rows in one batch, where the order adds
     nothing but roundings.
@@ -176,7 +176,7 @@ def _check_two_steps(contestant: type[Trainer], work: TrainingWork, n_threads: i
     made = contestant(work, n_threads)
     made.prepare(*data(work))
     made.train(2 // work.case.steps)
-    expected = _two_steps_of_oracle(replace(work, shuffled=False))
+    expected = _two_steps_of_reference(replace(work, shuffled=False))
     # Adam divides by the gradient's size: where that is all roundings, a parameter may move by the rate either way.
     element = RATE if (work.optimizer, work.dtype.name) == ("adam", "float32") else 0.0
     assert_close(made.parameters(), expected, work.dtype, max(contestant.tolerance(work), element))
@@ -187,12 +187,12 @@ def _check_two_steps(contestant: type[Trainer], work: TrainingWork, n_threads: i
 
 
 @functools.lru_cache(maxsize=2)  # for all contestants of a work
-def _two_steps_of_oracle(work: TrainingWork) -> list[Array]:
-    return trained_by_oracle(work, *data(work), epochs=2 // work.case.steps)
+def _two_steps_of_reference(work: TrainingWork) -> list[Array]:
+    return trained_by_reference(work, *data(work), epochs=2 // work.case.steps)
 
 
 def check_prediction(contestant: type[Predictor], work: PredictionWork, n_threads: int) -> None:
-    """Assert that a contestant predicts what the oracle does.
+    """Assert that a contestant predicts what the reference does.
 
     Raises
     ------
@@ -200,7 +200,7 @@ def check_prediction(contestant: type[Predictor], work: PredictionWork, n_thread
         If they differ by more than roundings.
     """
     X = rows_of(work)
-    expected = predicted_by_oracle(work, X)
+    expected = predicted_by_reference(work, X)
     assert_close([np.reshape(contestant(work, n_threads).predict(X), expected.shape)], [expected], work.dtype)
 
 

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from fastnn._cli import _bench, _demo, _info
+from fastnn._bench import command as _bench
+from fastnn._cli import _demo, _info
 from fastnn._version import __version__
 
 _COMMANDS = (_demo, _bench, _info)

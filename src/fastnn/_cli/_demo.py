@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._backend import core as _core
 from fastnn._cli import _demo_curve, _demo_digits, _demo_plot, _demo_xor
-from fastnn._cli._output_files import plot_file
-from fastnn._cli._report import Report, duration
 from fastnn._config import get_num_threads
+from fastnn._engine import core as _core
+from fastnn._output.files import plot_file
+from fastnn._output.report import Report, duration
 from fastnn._version import __version__
 
 _SEEDS = 2**32  # that numpy.random.seed takes

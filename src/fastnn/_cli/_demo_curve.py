@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import MLP, Adam, Trainer, schedules
-from fastnn._cli import _sketch
-from fastnn._cli._oracle import Oracle
-from fastnn._cli._report import Report, Result, largest_difference, stopwatch
+from fastnn._cli._reference import ReferenceNetwork
+from fastnn._output import sketch as _sketch
+from fastnn._output.report import Report, Result, largest_difference, stopwatch
 
 NOISE = 0.25
 _SAMPLES, _END = 500, 3.0
@@ -31,7 +31,7 @@ class Curve(Result):
 
 
 def run(report: Report, seed: int) -> Curve:
-    """Train with fastnn and with the oracle."""
+    """Train with fastnn and with the reference."""
     report.heading("3  A curve in noise, by 1-32-32-1 units")
     report.line(f"{_SAMPLES} samples of sin(2 x) + x / 3 with normal noise of {NOISE}:")
     report.line("300 epochs of Adam, squared error, batches of 32, tanh, float64")
@@ -41,7 +41,7 @@ def run(report: Report, seed: int) -> Curve:
     adam = Adam(schedules.Cosine(0.01, -(-_SAMPLES // _BATCH) * _EPOCHS))
     model = MLP(_SIZES, "tanh", dtype=np.float64, random_state=seed)
     trainer = Trainer(model, "mse", adam, batch_size=_BATCH, random_state=seed)
-    oracle = Oracle(trainer, seed)
+    reference = ReferenceNetwork(trainer, seed)
     _, seconds = stopwatch(lambda: trainer.run(x, y, _EPOCHS))
 
     grid = np.linspace(-_END, _END, 1001)[:, None]
@@ -51,8 +51,8 @@ def run(report: Report, seed: int) -> Curve:
     report.line("· samples    ─ truth, where the network is not on it    ● network")
     report.block([f"root mean square error against the truth   {rmse:.3f}   (of the samples: {NOISE})"])
     report.time("training, fastnn", seconds)
-    losses = report.timed("training, NumPy (fastnn.reference)", lambda: oracle.run(x, y, _EPOCHS), seconds)
-    difference = largest_difference([fit], [oracle.predict(grid)])
+    losses = report.timed("training, NumPy (fastnn.reference)", lambda: reference.run(x, y, _EPOCHS), seconds)
+    difference = largest_difference([fit], [reference.predict(grid)])
     agrees = report.verdict("curve", difference, _TOLERANCE)
     return Curve(losses, agrees, x, y, grid, truth, fit)
 

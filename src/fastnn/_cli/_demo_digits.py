@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import MLP, Adam, Trainer, schedules
-from fastnn._cli import _sketch
-from fastnn._cli._oracle import Oracle
-from fastnn._cli._report import Report, Result, largest_difference, per_call, stopwatch
+from fastnn._cli._reference import ReferenceNetwork
 from fastnn._data import load_digits
+from fastnn._output import sketch as _sketch
+from fastnn._output.report import Report, Result, largest_difference, per_call, stopwatch
 
 _SIZES, _DROPOUT = (64, 128, 10), 0.4
 _EPOCHS, _BATCH = 80, 32
@@ -21,7 +21,7 @@ _SHOWN = 3
 
 
 def run(report: Report, seed: int) -> Result:
-    """Train with fastnn and with the oracle."""
+    """Train with fastnn and with the reference."""
     images, labels = load_digits()
     X = images / _MOST
     held_out = np.arange(len(X)) % 4 == 0
@@ -43,7 +43,7 @@ def run(report: Report, seed: int) -> Result:
         )
         for dtype in (np.float64, np.float32)
     )
-    oracle = Oracle(trainer, seed)
+    reference = ReferenceNetwork(trainer, seed)
     if report.on_terminal:
         report.line()
     history, seconds = stopwatch(lambda: trainer.run(X_train, y_train, _EPOCHS, progress=report.on_terminal))
@@ -53,10 +53,10 @@ def run(report: Report, seed: int) -> Result:
     _show(report, probabilities, X_test, y_test)
     report.time("training, fastnn", seconds)
     report.time("training, fastnn, in float32", single_seconds, seconds)
-    losses = report.timed("training, NumPy (fastnn.reference)", lambda: oracle.run(X_train, y_train, _EPOCHS), seconds)
+    losses = report.timed("training, NumPy (fastnn.reference)", lambda: reference.run(X_train, y_train, _EPOCHS), seconds)
     difference = largest_difference([history["loss"]], [np.array(losses)])
     agrees = report.verdict("losses in all epochs", difference, _TOLERANCE)
-    same = int((probabilities.argmax(axis=1) == oracle.predict(X_test).argmax(axis=1)).sum())
+    same = int((probabilities.argmax(axis=1) == reference.predict(X_test).argmax(axis=1)).sum())
     report.line(f"{same} of {len(X_test)} held-out images are read alike.")
     report.line()
     _time_one_image(report, trainer.model, X_test[0])

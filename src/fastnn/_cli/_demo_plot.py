@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastnn._cli._demo_curve import NOISE, Curve
-from fastnn._cli._output_files import save_figure
-from fastnn._cli._report import Result
+from fastnn._output.files import save_figure
+from fastnn._output.report import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

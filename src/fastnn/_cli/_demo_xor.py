@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import NeuralNetwork, reference
-from fastnn._cli._report import Report, Result, largest_difference, stopwatch
+from fastnn._output.report import Report, Result, largest_difference, stopwatch
 from fastnn.optimizers import SGD
 
 _X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
@@ -20,13 +20,13 @@ _STUCK = 0.1  # a loss that only remains where two of the four rows are told apa
 
 
 def run(report: Report, seed: int) -> Result:
-    """Train with fastnn, with a loop by hand, and with the oracle."""
+    """Train with fastnn, with a loop by hand, and with the reference."""
     report.heading("1  XOR, by NeuralNetwork(2, 2, 1, 0.1)")
     report.line("10 000 epochs of plain gradient descent, batches of 4, learning rate 0.1, float64")
     # The legacy global generator is the one that the class draws from.
     np.random.seed(seed)  # noqa: NPY002
     network = NeuralNetwork(2, 2, 1, _RATE)
-    by_hand, by_oracle = ([np.array(p) for p in _parameters(network)] for _ in range(2))
+    by_hand, by_reference = ([np.array(p) for p in _parameters(network)] for _ in range(2))
     before = _loss(network)
     _, seconds = stopwatch(lambda: network.train(_X, _Y, _EPOCHS, _BATCH, _RATE))
     after = _loss(network)
@@ -43,9 +43,9 @@ def run(report: Report, seed: int) -> Result:
 
     report.time("training, fastnn", seconds)
     report.timed("training, NumPy by hand, for this network", lambda: _train_by_hand(*by_hand), seconds)
-    losses = report.timed("training, NumPy (fastnn.reference)", lambda: _train_by_oracle(*by_oracle), seconds)
-    between_numpys = largest_difference(by_hand, by_oracle)
-    difference = max(largest_difference(_parameters(network), other) for other in (by_hand, by_oracle))
+    losses = report.timed("training, NumPy (fastnn.reference)", lambda: _train_by_reference(*by_reference), seconds)
+    between_numpys = largest_difference(by_hand, by_reference)
+    difference = max(largest_difference(_parameters(network), other) for other in (by_hand, by_reference))
     agrees = report.verdict("parameters in all three", difference, max(_TOLERANCE, 100 * between_numpys))
     if between_numpys > _TOLERANCE:
         report.line(f"From this start roundings grow: the two in NumPy differ by {between_numpys:.0e}.")
@@ -75,7 +75,7 @@ def _train_by_hand(W1: NDArray[Any], b1: NDArray[Any], W2: NDArray[Any], b2: NDA
             b1 -= _RATE * delta_1.sum(axis=0)
 
 
-def _train_by_oracle(W1: NDArray[Any], b1: NDArray[Any], W2: NDArray[Any], b2: NDArray[Any]) -> list[float]:
+def _train_by_reference(W1: NDArray[Any], b1: NDArray[Any], W2: NDArray[Any], b2: NDArray[Any]) -> list[float]:
     """Train in place; return the loss of every epoch."""
     return reference.train(
         [W1, W2],

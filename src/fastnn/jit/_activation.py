@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import _custom
-from fastnn._backend import core as _core
 from fastnn._custom import CustomActivation
+from fastnn._engine import core as _core
 from fastnn.jit._check import check_slope
 from fastnn.jit._compile import activation_block, python_function
 from fastnn.jit._function import JitFunction, bounds
-from fastnn.reference._arrays import elementwise
+from fastnn.reference.arrays import elementwise
 
 
 def activation(

@@ -1,6 +1,6 @@
 """fastnn's elementary functions and activations of one number, for code that Numba compiles.
 
-They are the kernels' (kernels/elementary.h, kernels/activations.h), operation by operation, so that they give the same bits;
+They are those of the kernels (elementary.h and activations.h), operation by operation, so that they give the same bits;
 where the formulas and constants come from is said there.
 """
 

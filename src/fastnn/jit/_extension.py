@@ -6,7 +6,7 @@ import importlib
 
 import llvmlite.binding
 
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 # Each adds overloads of functions or types as it is imported.
 _MODULES = ("_ufuncs", "_layers", "_softmax", "_losses", "_optimizers", "_models")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn._scalars import real
+from fastnn._checks.scalars import real
 from fastnn.jit._compile import Block, Template, compiled
 
 _Array = NDArray[np.float64]

@@ -12,8 +12,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
+from fastnn._checks.floats import ufunc_type
 from fastnn.ops._arrays import float_types
-from fastnn.reference._arrays import ufunc_type
 
 _INT, _REAL, _POINTER = types.int64, types.float64, types.voidptr
 _MATRIX = (_POINTER, _INT, _INT, _INT)  # first element, number of its type, strides of rows and columns

@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from fastnn import ops
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.jit import _kernels
 from fastnn.jit._kernels import NUMBERS as _NUMBERS
 from fastnn.jit._kernels import apart, bare, column_stride, is_aligned, is_none, is_readable, row_stride, rows_of

@@ -1,4 +1,4 @@
-"""Scalars of LLVM code that is being written: what kernels/vec.h is for vectors.
+"""Scalars of LLVM code that is being written: what kernels/per_isa/vec.h is for vectors.
 
 Every operation is one of IEEE arithmetic or on bits, without a branch: LLVM inlines what is made of them, and vectorises the
 loops around it.
@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 # Whether the level has fused multiply-add. Compiled code depends on it: it belongs into the key of what is kept in files.
 FUSED = _core.current_level()[0] != "baseline"

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _custom
-from fastnn._backend import core as _core
+from fastnn._checks.floats import as_float, float_type
+from fastnn._engine import core as _core
 from fastnn.jit._check import check_gradient
 from fastnn.jit._compile import loss_block, python_function
 from fastnn.jit._function import JitFunction, bounds
 from fastnn.losses import CustomLoss
-from fastnn.reference._arrays import as_float, float_type
 
 
 def loss(

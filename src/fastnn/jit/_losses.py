@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from fastnn import ops
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.jit import _kernels
 from fastnn.jit._kernels import bare, is_readable
 

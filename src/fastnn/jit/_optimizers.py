@@ -14,10 +14,10 @@ from numba.extending import overload, register_jitable
 from numpy.typing import NDArray
 
 from fastnn import ops
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.jit import _kernels
 from fastnn.jit._kernels import bare, is_aligned, is_readable
-from fastnn.reference._states import STATES
+from fastnn.reference.optimizers import STATES
 
 
 def optimizer_state(name: str, params: Sequence[NDArray[Any]]) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from numba.core.typing.templates import infer, infer_global, make_overload_templ
 from numba.extending import intrinsic, overload
 
 from fastnn import ops
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 from fastnn.jit import _elementary, _kernels
 from fastnn.jit._kernels import apart_or_same, bare, is_aligned
 

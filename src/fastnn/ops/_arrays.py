@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastnn._arrays import numbers_of
-from fastnn.reference._arrays import Array
+from fastnn._checks.floats import Array
+from fastnn._engine.arrays import numbers_of
 
 
 def real_array(argument: str, values: ArrayLike) -> NDArray[Any]:

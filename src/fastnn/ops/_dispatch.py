@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

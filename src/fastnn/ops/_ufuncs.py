@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
 
 _SECTIONS = """
 Parameters

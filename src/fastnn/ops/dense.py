@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn._arrays import thread_count
-from fastnn._backend import core as _core
+from fastnn._checks.floats import Array, check_shape
+from fastnn._checks.scalars import thread_count
+from fastnn._engine import core as _core
 from fastnn.ops._arrays import check_out, deliver, fits_kernels, float_types, real_array
 from fastnn.ops._dispatch import array_function, dispatched, overriding
-from fastnn.reference._arrays import Array
 from fastnn.reference.activations import ACTIVATIONS
-from fastnn.reference.dense import _check_shape
 
 __all__ = ["linear", "linear_grad"]
 __dir__ = __all__.copy
@@ -175,8 +174,8 @@ def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, act
     given = [real_array(argument, values) for argument, values in named.items()]
     compute, result_type = float_types(*given)
     _check_layer(given[0], given[1], stacked=False)
-    _check_shape("a", given[2], (*given[0].shape[:-1], given[1].shape[1]))
-    _check_shape("grad_a", given[3], given[2].shape)
+    check_shape("a", given[2], (*given[0].shape[:-1], given[1].shape[1]))
+    check_shape("grad_a", given[3], given[2].shape)
 
     inputs, weights = (array if _core.readable(array) else array.astype(compute) for array in given[:2])
     outputs, delta = (np.require(array, compute, ["C", "A"]) for array in given[2:])

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn._backend import core as _core
+from fastnn import reference
+from fastnn._checks.predictions import checked_classes, checked_pair
+from fastnn._engine import core as _core
 from fastnn.ops._arrays import real_array
 from fastnn.ops._dispatch import array_function
-from fastnn.reference import losses as oracle
 
 __all__ = ["binary_cross_entropy", "cross_entropy", "mse_loss"]
 __dir__ = __all__.copy
@@ -19,9 +20,9 @@ _Loss = Callable[[ArrayLike, ArrayLike], float]
 
 
 def _loss(function: _Loss) -> _Loss:
-    """Document a function as the oracle's of the same name, and let the types of its arguments override it."""
+    """Document a function as the reference's of the same name, and let the types of its arguments override it."""
     if function.__doc__ is not None:  # it is with python -OO
-        function.__doc__ = getattr(oracle, function.__name__).__doc__
+        function.__doc__ = getattr(reference, function.__name__).__doc__
     return array_function(function)
 
 
@@ -31,7 +32,7 @@ def mse_loss(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     total = _core.quick_prediction_loss("mse_loss", y_true, y_pred, False)
     if total is not None:
         return total / np.size(y_pred)
-    y, p = oracle.checked_pair(real_array("y_true", y_true), real_array("y_pred", y_pred))
+    y, p = checked_pair(real_array("y_true", y_true), real_array("y_pred", y_pred))
     return _sum_of_terms("mse_loss", y, p) / p.size
 
 
@@ -41,7 +42,7 @@ def binary_cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     total = _core.quick_prediction_loss("binary_cross_entropy", y_true, y_pred, True)
     if total is not None:
         return 0.0 - total / np.size(y_pred)
-    y, p = oracle.checked_pair(real_array("y_true", y_true), real_array("y_pred", y_pred), probabilities=True)
+    y, p = checked_pair(real_array("y_true", y_true), real_array("y_pred", y_pred), probabilities=True)
     return 0.0 - _sum_of_terms("binary_cross_entropy", y, p) / p.size
 
 
@@ -52,7 +53,7 @@ def cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
         total = _core.quick_prediction_loss("cross_entropy", y_true, y_pred, True)
         if total is not None:
             return 0.0 - total / len(y_pred)
-    y, p = oracle.checked_classes(real_array("y_true", y_true), real_array("y_pred", y_pred))
+    y, p = checked_classes(real_array("y_true", y_true), real_array("y_pred", y_pred))
     return 0.0 - _sum_of_terms("cross_entropy", y, p) / len(p)
 
 

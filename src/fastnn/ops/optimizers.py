@@ -10,26 +10,17 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn._arrays import numbers_of
-from fastnn._backend import core as _core
-from fastnn._native import native_optimizer
-from fastnn._scalars import real
+from fastnn import reference
+from fastnn._checks.floats import Array
+from fastnn._checks.scalars import real
+from fastnn._checks.updates import Arrays, State, apart, check_state, checked_grads, checked_params, new_moments
+from fastnn._engine import core as _core
+from fastnn._engine.arrays import numbers_of
+from fastnn._engine.optimizers import native_optimizer
 from fastnn.ops._arrays import fits_kernels
 from fastnn.ops._dispatch import array_list_function
 from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
-from fastnn.reference import optimizers as oracle
-from fastnn.reference._arrays import Array
-from fastnn.reference._states import (
-    STATES,
-    Arrays,
-    State,
-    apart,
-    check_state,
-    checked_grads,
-    checked_params,
-    moment_names,
-    new_moments,
-)
+from fastnn.reference.optimizers import STATES
 
 __all__ = ["adagrad", "adam", "adamw", "momentum", "rmsprop", "sgd"]
 __dir__ = __all__.copy
@@ -38,9 +29,9 @@ _Function = TypeVar("_Function", bound=Callable[..., None])
 
 
 def _optimizer(function: _Function) -> _Function:
-    """Document a function as the oracle's of the same name, and let the types of gradients override it."""
+    """Document a function as the reference's of the same name, and let the types of gradients override it."""
     if function.__doc__ is not None:  # it is with python -OO
-        function.__doc__ = getattr(oracle, function.__name__).__doc__
+        function.__doc__ = getattr(reference, function.__name__).__doc__
     return array_list_function(function)  # type: ignore[return-value]
 
 
@@ -140,7 +131,7 @@ def _new_rule(name: str, *coefficients: Any) -> _Rule:
     native = native_optimizer(_KINDS[name](0.0, *coefficients))
     if name == "momentum" and native["moments"] == 0:  # of momentum 0, but the velocity is kept all the same
         native |= {"name": name, "moments": 1, "decay_1": 0.0}
-    return _Rule(name, native, moment_names(name), "step" in STATES[name])
+    return _Rule(name, native, tuple(kept for kept in STATES[name] if kept != "step"), "step" in STATES[name])
 
 
 # By type as well: False must not pass for a 0.0 that came before.
@@ -172,7 +163,7 @@ def _update(rule: _Rule, params: Arrays, grads: Sequence[ArrayLike], state: Stat
 def _update_any(rule: _Rule, params: Arrays, grads: Sequence[ArrayLike], state: State, learning_rate: float) -> None:
     arrays = checked_params(params)
     gradients = checked_grads(grads, arrays, numbers_of)
-    check_state(state, rule.name, arrays)
+    check_state(state, rule.name, STATES[rule.name], arrays)
     kept = {name: state[name] if state else new_moments(arrays) for name in rule.moments}
     moments = [[np.asarray(moment) for moment in kept[name]] for name in rule.moments]
     updates = state.get("step", 0)

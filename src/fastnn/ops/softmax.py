@@ -7,10 +7,10 @@ import operator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn._backend import core as _core
+from fastnn._checks.floats import Array
+from fastnn._engine import core as _core
 from fastnn.ops._arrays import check_out, deliver, float_types, real_array
 from fastnn.ops._dispatch import array_function
-from fastnn.reference._arrays import Array
 
 __all__ = ["log_softmax", "softmax"]
 __dir__ = __all__.copy

@@ -1,4 +1,4 @@
-"""The oracle: every operation of fastnn in plain NumPy, written to be read.
+"""The reference: every operation of fastnn in plain NumPy, written to be read.
 
 Each function has the name and the signature of its compiled counterpart in `fastnn.ops`, which is tested against it.
 Activations, losses and optimizers are listed by name in `ACTIVATIONS`, `LOSSES` and `UPDATES`; `train` trains a network

@@ -1,6 +1,6 @@
-"""Activations: value and slope, side by side.
+"""Activations: value and derivative, side by side.
 
-In the formulas z is what goes into an activation and a what comes out. A slope is written in a where a determines it,
+In the formulas z is what goes into an activation and a what comes out. A derivative is written in a where a determines it,
 so that training need not keep z, and in z where it does not (gelu, silu, sin).
 """
 
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _custom
+from fastnn._checks.floats import Array
 from fastnn._custom import CustomActivation
-from fastnn.reference._arrays import Array, elementwise
+from fastnn.reference.arrays import elementwise
 from fastnn.reference.elementary import cos, exp, sin
-from fastnn.reference.softmax import softmax
+from fastnn.reference.softmax import softmax, softmax_backward
 
 __all__ = [
     "ACTIVATIONS",
@@ -49,8 +50,6 @@ _Float64: TypeAlias = NDArray[np.float64]
 _EXP_VANISHES = 800.0
 _NORMAL_VANISHES = 40.0
 
-_erfc = np.vectorize(math.erfc, otypes=[np.float64])
-
 
 @elementwise
 def sigmoid(z: _Float64) -> _Float64:
@@ -67,7 +66,7 @@ def sigmoid(z: _Float64) -> _Float64:
 
 @elementwise
 def sigmoid_grad(a: _Float64) -> _Float64:
-    """Return the slope of `sigmoid` from its output: a * (1 - a).
+    """Return the derivative of `sigmoid` from its output: a * (1 - a).
 
     Examples
     --------
@@ -91,7 +90,7 @@ def tanh(z: _Float64) -> _Float64:
 
 @elementwise
 def tanh_grad(a: _Float64) -> _Float64:
-    """Return the slope of `tanh` from its output: 1 - a**2.
+    """Return the derivative of `tanh` from its output: 1 - a**2.
 
     Examples
     --------
@@ -115,7 +114,7 @@ def relu(z: _Float64) -> _Float64:
 
 @elementwise
 def relu_grad(a: _Float64) -> _Float64:
-    """Return the slope of `relu` from its output: 1 if a > 0, else 0.
+    """Return the derivative of `relu` from its output: 1 if a > 0, else 0.
 
     Examples
     --------
@@ -139,7 +138,7 @@ def leaky_relu(z: _Float64) -> _Float64:
 
 @elementwise
 def leaky_relu_grad(a: _Float64) -> _Float64:
-    """Return the slope of `leaky_relu` from its output: 1 if a > 0, else 0.01.
+    """Return the derivative of `leaky_relu` from its output: 1 if a > 0, else 0.01.
 
     Examples
     --------
@@ -165,7 +164,7 @@ def elu(z: _Float64) -> _Float64:
 
 @elementwise
 def elu_grad(a: _Float64) -> _Float64:
-    """Return the slope of `elu` from its output: 1 if a > 0, else a + 1.
+    """Return the derivative of `elu` from its output: 1 if a > 0, else a + 1.
 
     Examples
     --------
@@ -187,12 +186,12 @@ def gelu(z: _Float64) -> _Float64:
     array([-0.,  0., 50.])
     """
     # 1 + erf(x) would lose every digit for large negative x; erfc(-x) is the same without the cancellation.
-    return np.asarray(np.maximum(z, -_NORMAL_VANISHES) * 0.5 * _erfc(-z / math.sqrt(2.0)))
+    return np.maximum(z, -_NORMAL_VANISHES) * 0.5 * erfc(-z / math.sqrt(2.0))
 
 
 @elementwise
 def gelu_grad(z: _Float64) -> _Float64:
-    """Return the slope of `gelu` from its input: the normal distribution function plus z times its density.
+    """Return the derivative of `gelu` from its input: the normal distribution function plus z times its density.
 
     Examples
     --------
@@ -201,7 +200,7 @@ def gelu_grad(z: _Float64) -> _Float64:
     """
     near = np.clip(z, -_NORMAL_VANISHES, _NORMAL_VANISHES)
     density = np.exp(-0.5 * near**2) / math.sqrt(2.0 * math.pi)
-    return np.asarray(0.5 * _erfc(-near / math.sqrt(2.0)) + near * density)
+    return 0.5 * erfc(-near / math.sqrt(2.0)) + near * density
 
 
 @elementwise
@@ -220,7 +219,7 @@ def silu(z: _Float64) -> _Float64:
 
 @elementwise
 def silu_grad(z: _Float64) -> _Float64:
-    """Return the slope of `silu` from its input: s * (1 + z * (1 - s)) with s = sigmoid(z).
+    """Return the derivative of `silu` from its input: s * (1 + z * (1 - s)) with s = sigmoid(z).
 
     Examples
     --------
@@ -245,7 +244,7 @@ def softplus(z: _Float64) -> _Float64:
 
 @elementwise
 def softplus_grad(a: _Float64) -> _Float64:
-    """Return the slope of `softplus` from its output: 1 - exp(-a).
+    """Return the derivative of `softplus` from its output: 1 - exp(-a).
 
     Examples
     --------
@@ -260,9 +259,22 @@ def _identity(z: _Float64) -> _Float64:
     return z
 
 
+@elementwise
+def _one(a: _Float64) -> _Float64:
+    return np.ones_like(a)
+
+
+def erfc(x: NDArray[Any]) -> _Float64:
+    """Return the complementary error function, which neither NumPy nor Numba has for arrays."""
+    result = np.empty(x.shape)
+    for i in range(x.size):
+        result.flat[i] = math.erfc(x.flat[i])
+    return result
+
+
 @dataclass(frozen=True)
 class Activation:
-    """An activation of the oracle.
+    """An activation of the reference.
 
     Attributes
     ----------
@@ -270,10 +282,10 @@ class Activation:
         The name to ask for it by.
     value : callable
         From z to a.
-    slope : callable
-        From z and a to da / dz, elementwise.
+    derivative : callable
+        To da / dz, elementwise, from what `uses` says.
     uses : {"output", "input"}
-        Which of the two `slope` looks at.
+        Whether `derivative` takes a or z.
 
     Examples
     --------
@@ -283,8 +295,12 @@ class Activation:
 
     name: str
     value: Callable[[Any], Any]
-    slope: Callable[[Any, Any], Any]
+    derivative: Callable[[Any], Any]
     uses: Literal["output", "input"] = "output"
+
+    def slope(self, z: Any, a: Any) -> Any:
+        """Return da / dz, elementwise."""
+        return self.derivative(a if self.uses == "output" else z)
 
     def backward(self, z: Array, a: Array, grad_a: Array) -> Array:
         """Return the gradient with respect to z from that with respect to a; all (rows, units)."""
@@ -293,29 +309,29 @@ class Activation:
 
 @dataclass(frozen=True)
 class _Softmax(Activation):
-    """The only activation whose outputs depend on one another: `slope` is the diagonal of its Jacobian."""
+    """The only activation whose outputs depend on one another: `derivative` is the diagonal of its Jacobian."""
 
     def backward(self, z: Array, a: Array, grad_a: Array) -> Array:
-        """Return the product with the Jacobian diag(a) - a a^T of every row."""
-        return np.asarray(a * (grad_a - (grad_a * a).sum(axis=-1, keepdims=True)))
+        """Return the product with the Jacobian of every row."""
+        return softmax_backward(a, grad_a)
 
 
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
     {
         activation.name: activation
         for activation in (
-            Activation("identity", _identity, lambda z, a: np.ones_like(a)),
-            Activation("tanh", tanh, lambda z, a: tanh_grad(a)),
-            Activation("sigmoid", sigmoid, lambda z, a: sigmoid_grad(a)),
-            Activation("relu", relu, lambda z, a: relu_grad(a)),
-            Activation("leaky_relu", leaky_relu, lambda z, a: leaky_relu_grad(a)),
-            Activation("elu", elu, lambda z, a: elu_grad(a)),
-            Activation("gelu", gelu, lambda z, a: gelu_grad(z), uses="input"),
-            Activation("silu", silu, lambda z, a: silu_grad(z), uses="input"),
-            Activation("softplus", softplus, lambda z, a: softplus_grad(a)),
-            Activation("sin", sin, lambda z, a: cos(z), uses="input"),
-            Activation("exp", exp, lambda z, a: a),
-            _Softmax("softmax", softmax, lambda z, a: sigmoid_grad(a)),
+            Activation("identity", _identity, _one),
+            Activation("tanh", tanh, tanh_grad),
+            Activation("sigmoid", sigmoid, sigmoid_grad),
+            Activation("relu", relu, relu_grad),
+            Activation("leaky_relu", leaky_relu, leaky_relu_grad),
+            Activation("elu", elu, elu_grad),
+            Activation("gelu", gelu, gelu_grad, uses="input"),
+            Activation("silu", silu, silu_grad, uses="input"),
+            Activation("softplus", softplus, softplus_grad),
+            Activation("sin", sin, cos, uses="input"),
+            Activation("exp", exp, _identity),
+            _Softmax("softmax", softmax, sigmoid_grad),
         )
     }
 )
@@ -329,7 +345,7 @@ def named(activation: str | Activation | CustomActivation, argument: str = "acti
     if isinstance(activation, str) and activation in _custom.ACTIVATIONS:
         activation = _custom.ACTIVATIONS[activation]
     if isinstance(activation, CustomActivation):
-        return Activation(activation.name, activation.value, lambda z, a: activation.slope(z), uses="input")
+        return Activation(activation.name, activation.value, activation.slope, uses="input")
     if not isinstance(activation, str):
         raise TypeError(f"{argument}: got {activation!r} of type {type(activation).__name__}, expected a name")
     if activation not in ACTIVATIONS:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn._scalars import integer
-from fastnn.reference._arrays import Array, float_type
+from fastnn._checks.floats import Array, check_shape, float_type
+from fastnn._checks.scalars import integer
 from fastnn.reference.activations import ACTIVATIONS, Activation, named
 
 __all__ = ["linear", "linear_grad"]
@@ -69,7 +69,7 @@ def linear(
     a: Array = np.asarray(function.value(z))
     if out is None:
         return a
-    _check_shape("out", out, a.shape)
+    check_shape("out", out, a.shape)
     np.copyto(out, a, casting="same_kind")
     return out
 
@@ -123,8 +123,8 @@ def linear_grad(
     _check_layer(inputs, weights)
     if weights.ndim > 2 or inputs.ndim > 2:
         raise ValueError(f"x, w: got shapes {inputs.shape} and {weights.shape}, expected no leading dimensions")
-    _check_shape("a", outputs, (*inputs.shape[:-1], weights.shape[1]))
-    _check_shape("grad_a", grad_outputs, outputs.shape)
+    check_shape("a", outputs, (*inputs.shape[:-1], weights.shape[1]))
+    check_shape("grad_a", grad_outputs, outputs.shape)
     delta = function.backward(outputs, outputs, grad_outputs)
     rows, delta_rows = np.atleast_2d(inputs), np.atleast_2d(delta)
     return delta @ weights.T, rows.T @ delta_rows, delta_rows.sum(axis=0)
@@ -135,8 +135,3 @@ def _check_layer(x: Array, w: Array) -> None:
         raise ValueError(f"w: got shape {w.shape}, expected (..., n_in, n_out)")
     if x.ndim == 0 or x.shape[-1] != w.shape[-2]:
         raise ValueError(f"x: got shape {x.shape}, expected (..., {w.shape[-2]})")
-
-
-def _check_shape(argument: str, array: Array, expected: tuple[int, ...]) -> None:
-    if array.shape != expected:
-        raise ValueError(f"{argument}: got shape {array.shape}, expected {expected}")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn._scalars import integer, real
-from fastnn.reference._arrays import Array
+from fastnn._checks.floats import Array
+from fastnn._checks.scalars import integer, real
 
 __all__ = ["dropout_mask"]
 __dir__ = __all__.copy
 
+_MASK = 0xFFFFFFFF
 _LAYER_STRIDE = 0x9E3779B9  # 2**32 / golden ratio: neighbouring layers get distant keys
 
 
@@ -52,12 +52,23 @@ def dropout_mask(key: int, layer: int, n_rows: int, n_units: int, p: float, dtyp
            [0., 2., 0., 0.]])
     """
     p = real("p", p, low=0.0, high=1.0, exclude_high=True)
-    low, high = np.uint32(int(key) & 0xFFFFFFFF), np.uint32(int(key) >> 32 & 0xFFFFFFFF)
-    layer_key = np.uint32((int(low) + integer("layer", layer, low=0) * _LAYER_STRIDE) & 0xFFFFFFFF)
-    counter = (np.arange(n_rows * n_units, dtype=np.uint64) & np.uint64(0xFFFFFFFF)).astype(np.uint32)
-    hashed = _mix(_mix(counter ^ layer_key) + high)
-    kept = hashed >= np.uint32(math.floor(p * 2.0**32))
-    return np.asarray(kept.reshape(n_rows, n_units) / (1.0 - p), dtype=dtype)
+    layers = np.array([integer("layer", layer, low=0) & _MASK], np.uint64)
+    low, high = layer_keys(np.array([int(key) & 2**64 - 1], np.uint64), layers)
+    mask = kept(p, n_rows * n_units, low[0, 0], high[0])
+    return np.asarray(mask.reshape(n_rows, n_units) / (1.0 - p), dtype=dtype)
+
+
+def layer_keys(keys: NDArray[np.uint64], layers: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Return the numbers that masks depend on: from the low bits of each step's key one per layer, and its high bits."""
+    low, high = keys & np.uint64(_MASK), keys >> np.uint64(32)
+    strides = layers * np.uint64(_LAYER_STRIDE)
+    return ((low[:, np.newaxis] + strides) & np.uint64(_MASK)).astype(np.uint32), high.astype(np.uint32)
+
+
+def kept(p: float, n: int, low: np.uint32, high: np.uint32) -> NDArray[np.bool_]:
+    """Return for each of n units, one row after the other, whether it is kept; low and high are as from `layer_keys`."""
+    counter = np.arange(n).astype(np.uint32)
+    return mix(mix(counter ^ low) + high) >= np.uint32(p * 2.0**32)
 
 
 def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> list[float]:
@@ -69,7 +80,7 @@ def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> list[float
     return [real("dropout", dropout, low=0.0, high=1.0, exclude_high=True)] * n_hidden
 
 
-def _mix(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def mix(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Return a bijective hash of every element; array arithmetic wraps around without a warning."""
     x = x ^ (x >> np.uint32(16))
     x = x * np.uint32(0x7FEB352D)

@@ -1,4 +1,4 @@
-"""What activations and losses are made of: NumPy's functions, evaluated in float64 whatever the input."""
+"""The elementary functions that activations and losses are made of: NumPy's, evaluated in float64 whatever the input."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.reference._arrays import elementwise
+from fastnn.reference.arrays import elementwise
 
 __all__ = ["cos", "exp", "expm1", "log", "log1p", "sin"]
 __dir__ = __all__.copy
@@ -77,7 +77,7 @@ def sin(x: _Float64) -> _Float64:
 
 @elementwise
 def cos(x: _Float64) -> _Float64:
-    """Return the cosine of x, in radians: the slope of the sine from its input.
+    """Return the cosine of x, in radians: the derivative of the sine from its input.
 
     Examples
     --------

@@ -6,18 +6,20 @@ what goes into the output activation: a logit or a logarithm of a rate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from fastnn._checks.floats import Array
+from fastnn._checks.predictions import checked_classes, checked_pair
 from fastnn.losses import CustomLoss, Loss
-from fastnn.reference._arrays import Array, as_float
 from fastnn.reference.activations import sigmoid
-from fastnn.reference.softmax import log_softmax, softmax
+from fastnn.reference.softmax import log_softmax, row_sums, softmax
 
 __all__ = ["LOSSES", "LossFunction", "binary_cross_entropy", "cross_entropy", "mse_loss"]
 __dir__ = __all__.copy
@@ -27,7 +29,7 @@ _Formula: TypeAlias = Callable[[Array, Array, float], Array]
 
 @dataclass(frozen=True)
 class LossFunction:
-    """A loss of the oracle. Its functions take y, p, both (rows, outputs), and the loss's parameter.
+    """A loss of the reference. Its functions take y, p, both (rows, outputs), and the loss's parameter.
 
     Attributes
     ----------
@@ -53,7 +55,7 @@ class LossFunction:
 
 
 def _mse(y: Array, p: Array, parameter: float) -> Array:
-    return np.asarray((p - y) ** 2)
+    return (p - y) * (p - y)
 
 
 def _mse_gradient(y: Array, p: Array, parameter: float) -> Array:
@@ -84,32 +86,43 @@ def _quantile(y: Array, p: Array, q: float) -> Array:
 
 def _quantile_gradient(y: Array, p: Array, q: float) -> Array:
     error = y - p
-    return np.asarray(np.where(error > 0, -q, 1 - q) * np.abs(np.sign(error)), dtype=p.dtype)
+    return (np.where(error > 0, -q, 1 - q) * np.abs(np.sign(error))).astype(p.dtype)
 
 
 def _poisson(y: Array, z: Array, parameter: float) -> Array:
-    return np.exp(z) - y * z
+    likelihood = np.exp(z) - y * z
+    if parameter == 0.0:
+        return likelihood
+    # Half the deviance, which is 0 where exp(z) = y.
+    return likelihood + np.where(y > 0, y * np.log(y) - y, np.zeros_like(y))
 
 
 def _poisson_gradient(y: Array, z: Array, parameter: float) -> Array:
     return np.exp(z) - y
 
 
-def _binary_cross_entropy(y: Array, z: Array, parameter: float) -> Array:
+def cut(terms: Array, epsilon: float) -> Array:
+    """Return values -log(p) as they are for probabilities p cut to [epsilon, 1 - epsilon]; with epsilon 0, as given."""
+    low = -math.log1p(-epsilon) if epsilon > 0 else -math.inf
+    high = -math.log(epsilon) if epsilon > 0 else math.inf
+    return np.minimum(np.maximum(terms, low), high)
+
+
+def _binary_cross_entropy(y: Array, z: Array, epsilon: float) -> Array:
     # -y log(s) - (1 - y) log(1 - s) with s = sigmoid(z), rewritten so that nothing overflows or cancels.
-    return np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))
+    return cut(np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z))), epsilon)
 
 
 def _binary_cross_entropy_gradient(y: Array, z: Array, parameter: float) -> Array:
     return np.asarray(sigmoid(z) - y)
 
 
-def _cross_entropy(y: Array, z: Array, parameter: float) -> Array:
-    return -y * log_softmax(z)
+def _cross_entropy(y: Array, z: Array, epsilon: float) -> Array:
+    return y * cut(-log_softmax(z), epsilon)
 
 
 def _cross_entropy_gradient(y: Array, z: Array, parameter: float) -> Array:
-    return np.asarray(softmax(z) * y.sum(axis=-1, keepdims=True) - y)
+    return np.asarray(softmax(z) * row_sums(y) - y)
 
 
 LOSSES: Mapping[str, LossFunction] = MappingProxyType(
@@ -220,45 +233,6 @@ def cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     with np.errstate(divide="ignore"):
         terms = _times(y, np.log(p))
     return float(0.0 - np.mean(terms.sum(axis=1)))
-
-
-def one_hot(argument: str, y: NDArray[Any], n_classes: int, row_weights: NDArray[np.float64] | None = None) -> NDArray[Any]:
-    """Return integer labels (n,) as rows with a single 1, (n, n_classes); anything else as it is.
-
-    Rows of weight 0 may have any label.
-    """
-    if y.ndim != 1 or y.dtype.kind not in "biu":
-        return y
-    wrong = (y < 0) | (y >= n_classes)
-    if row_weights is not None and row_weights.shape == y.shape:
-        wrong &= row_weights != 0
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(f"{argument}: got label {y[row]} in row {row}, expected 0 to {n_classes - 1}")
-    return np.asarray(y[:, np.newaxis] == np.arange(n_classes), dtype=np.float64)
-
-
-def checked_pair(
-    y_true: ArrayLike, y_pred: ArrayLike, *, probabilities: bool = False
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return both in float64 after making sure that no broadcasting hides a mistake."""
-    y, p = as_float("y_true", y_true), as_float("y_pred", y_pred)
-    if y.shape != p.shape:
-        raise ValueError(f"y_true: got shape {y.shape}, expected {p.shape}, the shape of y_pred")
-    if p.size == 0:
-        raise ValueError(f"y_pred: got shape {p.shape}, expected at least one element")
-    wrong = (p < 0) | (p > 1)
-    if probabilities and wrong.any():
-        raise ValueError(f"y_pred: got {p[wrong][0]}, expected probabilities from 0 to 1")
-    return y.astype(np.float64), p.astype(np.float64)
-
-
-def checked_classes(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rows of probabilities in float64, the targets' first."""
-    p = as_float("y_pred", y_pred)
-    if p.ndim != 2:
-        raise ValueError(f"y_pred: got shape {p.shape}, expected (n, n_classes)")
-    return checked_pair(one_hot("y_true", np.asarray(y_true), p.shape[1]), p, probabilities=True)
 
 
 def _times(y: Array, logarithm: Array) -> Array:

@@ -12,12 +12,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn._checks.floats import Array, as_float
+from fastnn._checks.predictions import one_hot
+from fastnn._checks.scalars import real
 from fastnn._custom import CustomActivation
-from fastnn._scalars import real
 from fastnn.losses import Loss, resolve
-from fastnn.reference._arrays import Array, as_float
 from fastnn.reference.activations import Activation, named
-from fastnn.reference.losses import function_of, one_hot
+from fastnn.reference.gradients import add_penalty, penalty_gradient
+from fastnn.reference.losses import function_of
 
 __all__ = ["forward", "input_gradient", "loss_and_gradient"]
 __dir__ = __all__.copy
@@ -128,9 +130,8 @@ def loss_and_gradient(
     weight_gradients: list[Array] = [inputs.T @ delta for inputs, delta in steps]
     bias_gradients: list[Array] = [delta.sum(axis=0) for _, delta in steps]
     for w, gradient in zip(weights, weight_gradients, strict=True):
-        value += l1 * float(np.abs(w).sum(dtype=np.float64)) if l1 else 0.0
-        value += 0.5 * l2 * float((w**2).sum(dtype=np.float64)) if l2 else 0.0
-        gradient += l1 * np.sign(w) + l2 * w
+        value = float(add_penalty(value, w, l1, l2))
+        gradient += penalty_gradient(w, l1, l2)
     return value, weight_gradients, bias_gradients
 
 

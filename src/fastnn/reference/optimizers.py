@@ -5,27 +5,53 @@ All definitions are PyTorch's. A state is a dict that starts empty; the first up
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from inspect import cleandoc
+from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn._scalars import real
+from fastnn._checks.scalars import real
+from fastnn._checks.updates import Arrays, State, apart, check_state, checked_grads, checked_params
 from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
-from fastnn.reference._states import (
-    Arrays,
-    State,
-    apart,
-    check_state,
-    checked_grads,
-    checked_params,
-    documented,
-    moment_names,
-)
-from fastnn.reference._updates import FORMULAS, UPDATES
+from fastnn.reference.updates import RULES, UPDATES, update
 
 __all__ = ["UPDATES", "adagrad", "adam", "adamw", "momentum", "rmsprop", "sgd"]
 __dir__ = __all__.copy
+
+STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {name: rule.state for name, rule in RULES.items() if name in __all__}
+)
+"""By the function's name: what its state holds. All but "step" are lists with one array for each parameter."""
+
+_Function = TypeVar("_Function", bound=Callable[..., None])
+
+_ARGUMENTS = """----------
+params : sequence of floating-point ndarrays
+    Changed in place; any layout. C-contiguous float32 and float64 are the fast ones.
+grads : sequence of array-likes of real numbers
+    One for each of `params`, of its shape. They may overlap `params` and `state`, whose arrays are apart from each other.
+"""
+
+_RAISES = """Raises
+------
+TypeError, ValueError
+    If an argument is of the wrong type or outside of its range, or if they don't fit together. Nothing has changed
+    then.
+
+"""
+
+
+def documented(function: _Function) -> _Function:
+    """Put what all optimizers share into a docstring: the first parameters, and what is raised."""
+    if function.__doc__ is not None:  # it is with python -OO
+        # Python 3.13 has taken the indentation away.
+        before, _, parameters = cleandoc(function.__doc__).partition("----------\n")
+        parameters, heading, rest = parameters.partition("References\n")
+        function.__doc__ = f"{before}{_ARGUMENTS}{parameters}{_RAISES}{heading}{rest}"
+    return function
 
 
 @documented
@@ -239,12 +265,13 @@ def _update(
     learning_rate = real("learning_rate", learning_rate, low=0.0)
     arrays = checked_params(params)
     gradients = checked_grads(grads, arrays, lambda argument, grad: np.asarray(grad))
-    check_state(state, name, arrays)
-    written = [*arrays, *(moment for kept in moment_names(name) for moment in state.get(kept, []))]
+    check_state(state, name, STATES[name], arrays)
+    written = [*arrays, *(moment for kept in RULES[name].moments for moment in state.get(kept, []))]
     # In a type that squares of them fit into.
     gradients = [
         grad.astype(np.result_type(grad, array, np.float32), copy=False)
         for grad, array in zip(apart(gradients, written), arrays, strict=True)
     ]
     with np.errstate(all="ignore"):  # infinities and NaN go their way in silence, as through the compiled functions
-        FORMULAS[name](optimizer, arrays, gradients, state, learning_rate)
+        rule = "nesterov" if isinstance(optimizer, SGD) and optimizer.nesterov and name == "momentum" else name
+        update(RULES[rule], optimizer, arrays, gradients, state, learning_rate)

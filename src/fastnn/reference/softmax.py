@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import Any
 
-from fastnn.reference._arrays import Array, as_float
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.reference.arrays import along_axis
 
 __all__ = ["log_softmax", "softmax"]
 __dir__ = __all__.copy
 
 
-def softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
+@along_axis
+def softmax(x: NDArray[Any]) -> NDArray[Any]:
     """Return exp(x) divided by its sum along an axis.
 
     Parameters
@@ -34,12 +37,12 @@ def softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
-    given = as_float("x", x)
-    powers = np.exp(_below_maximum(given, axis))
-    return _delivered(powers / powers.sum(axis=axis, keepdims=True), given, out)
+    powers = np.exp(x - row_maxima(x))
+    return np.asarray(powers / row_sums(powers))
 
 
-def log_softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
+@along_axis
+def log_softmax(x: NDArray[Any]) -> NDArray[Any]:
     """Return the logarithm of `softmax`, exact where softmax itself is zero in floating point.
 
     Parameters
@@ -61,25 +64,23 @@ def log_softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array
     >>> log_softmax([1000.0, 0.0])
     array([    0., -1000.])
     """
-    given = as_float("x", x)
-    shifted = _below_maximum(given, axis)
-    return _delivered(shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)), given, out)
+    below = x - row_maxima(x)  # softmax is the same, and exp can't overflow
+    return np.asarray(below - np.log(row_sums(np.exp(below))))
 
 
-def _below_maximum(x: Array, axis: int) -> NDArray[np.float64]:
-    """Return x minus its maximum along `axis`, in float64: softmax is the same, and exp can't overflow."""
-    if x.ndim == 0:
-        raise ValueError("x: got a scalar, expected at least one dimension")
-    wide = x.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # a difference of -inf is as good; inf - inf is NaN
-        return np.asarray(wide - wide.max(axis=axis, keepdims=True, initial=-np.inf))
+def softmax_backward(a: NDArray[Any], grad_a: NDArray[Any]) -> NDArray[Any]:
+    """Return the product of the gradient with respect to a softmax's outputs with its Jacobian, diag(a) - a a^T per row."""
+    return np.asarray(a * (grad_a - row_sums(grad_a * a)))
 
 
-def _delivered(result: NDArray[np.float64], like: Array, out: Array | None) -> Array:
-    """Return `result` in the type of `like`, or written to `out`."""
-    if out is None:
-        return result.astype(like.dtype)
-    if out.shape != result.shape:
-        raise ValueError(f"out: got shape {out.shape}, expected {result.shape}")
-    np.copyto(out, result, casting="same_kind")
-    return out
+def row_sums(x: NDArray[Any]) -> NDArray[Any]:
+    """Return the sum of each row (n, 1)."""
+    return np.asarray(np.sum(x, axis=-1)[..., np.newaxis])
+
+
+def row_maxima(x: NDArray[Any]) -> NDArray[Any]:
+    """Return the maximum of each row (n, 1), NaN where a row has one; Numba knows no maximum along an axis."""
+    maxima = np.full(len(x), -np.inf)
+    for column in range(x.shape[1]):
+        maxima = np.maximum(maxima, x[:, column])
+    return maxima[:, np.newaxis]

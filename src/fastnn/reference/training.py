@@ -7,21 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn._scalars import integer, real
+from fastnn._checks.floats import Array
+from fastnn._checks.scalars import integer, real
+from fastnn._checks.updates import State
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
-from fastnn.reference._arrays import Array
-from fastnn.reference._states import State
 from fastnn.reference.activations import named
 from fastnn.reference.dropout import dropout_mask, dropout_rates
+from fastnn.reference.gradients import norm_factor, sum_of_squares
 from fastnn.reference.network import Activations, Arrays, Masks, checked_data, loss_and_gradient
 from fastnn.reference.optimizers import UPDATES
 from fastnn.schedules import rates
 
 __all__ = ["train"]
 __dir__ = __all__.copy
-
-_CLIP_EPSILON = 1e-6  # PyTorch's, against division by a norm of zero
 
 
 def train(
@@ -128,8 +127,8 @@ def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | No
         clipped = [np.clip(grad, -bound, bound) for grad in clipped]
     if clip_norm is not None:
         bound = real("clip_norm", clip_norm, low=0.0, exclude_low=True)
-        norm = float(np.sqrt(sum(float((grad.astype(np.float64) ** 2).sum()) for grad in clipped)))
-        clipped = [grad * min(1.0, bound / (norm + _CLIP_EPSILON)) for grad in clipped]
+        factor = norm_factor(sum(float(sum_of_squares(grad)) for grad in clipped), bound)
+        clipped = [grad * factor for grad in clipped]
     return clipped
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from fastnn import _random
+from fastnn._checks import seeds as _seeds
 from fastnn._model import MLP
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of
@@ -24,7 +24,7 @@ def new_network(estimator: Any, sizes: tuple[int, ...], dtype: Any, random_state
         dropout=list(estimator.dropout) if isinstance(estimator.dropout, np.ndarray) else estimator.dropout,
         init="zeros",
         dtype=dtype,
-        random_state=_random.generator(random_state),
+        random_state=_seeds.generator(random_state),
     )
 
 

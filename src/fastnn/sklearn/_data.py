@@ -12,9 +12,9 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_array, validate_data
 
-from fastnn import _arrays
-from fastnn._backend import core as _core
 from fastnn._config import get_num_threads
+from fastnn._engine import arrays as _arrays
+from fastnn._engine import core as _core
 from fastnn.sklearn._warnings import warn
 
 # Weights whose sum is less of the sum of their magnitudes cancel but for rounding. The kernels have the same number.

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _arguments, optimizers
-from fastnn._arguments import NativeLoss
+from fastnn import optimizers
+from fastnn._engine import losses as _engine_losses
+from fastnn._engine.losses import NativeLoss
 from fastnn._model import MLP
 from fastnn._rates import LearningRate
 from fastnn._trainer import Trainer
@@ -42,7 +43,7 @@ def native_loss(loss: Loss, n_outputs: int, dtype: np.dtype[Any]) -> NativeLoss:
     elif loss.name == "mse":
         native = NativeLoss(loss.name, 0.0, from_logits=False, per_row=True, factor=0.5, value_factor=1 / n_outputs)
     else:
-        native = _arguments.native_loss(loss, "identity")
+        native = _engine_losses.native_loss(loss, "identity")
     return native._replace(signed_mean=True)
 
 

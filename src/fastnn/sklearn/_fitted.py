@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._arguments import NativeLoss
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
+from fastnn._engine.losses import NativeLoss
 from fastnn._model import MLP
 from fastnn.sklearn._data import native_rows
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _random
+from fastnn._checks import seeds as _seeds
 from fastnn._model import MLP
 from fastnn.sklearn._definitions import EstimatorTrainer
 
@@ -48,7 +48,7 @@ def _packer(network: MLP, random_state: np.random.RandomState) -> Callable[[Any]
             return value
         if value.bit_generator is random_state._bit_generator:
             return {_SHARED: True}
-        return {_OWN: _random.state_of(value)}
+        return {_OWN: _seeds.state_of(value)}
 
     return pack
 
@@ -60,8 +60,8 @@ def _unpacker(network: MLP | None, random_state: np.random.RandomState) -> Calla
         if _NETWORK in value:
             return network
         if _SHARED in value:
-            return _random.generator(random_state)
-        return _random.from_state(value[_OWN]) if _OWN in value else value
+            return _seeds.generator(random_state)
+        return _seeds.from_state(value[_OWN]) if _OWN in value else value
 
     return unpack
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from fastnn._arguments import NativeLoss
-from fastnn._backend import core as _core
+from fastnn._engine import core as _core
+from fastnn._engine.losses import NativeLoss
 from fastnn._model import MLP
 from fastnn.sklearn._data import Rows
 from fastnn.sklearn._warnings import warn

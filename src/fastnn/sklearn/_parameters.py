@@ -14,9 +14,9 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fastnn import _custom
-from fastnn._arguments import OUTPUT_ONLY
-from fastnn._backend import core as _core
+from fastnn._checks.layers import OUTPUT_ONLY
 from fastnn._custom import CustomActivation
+from fastnn._engine import core as _core
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 

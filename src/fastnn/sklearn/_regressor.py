@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 
-from fastnn import _arrays
+from fastnn._engine import arrays as _arrays
 from fastnn.losses import Loss
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP

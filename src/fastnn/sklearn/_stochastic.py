@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
-from fastnn import _random
+from fastnn._checks import seeds as _seeds
 from fastnn._errors import DivergedError
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
@@ -86,12 +86,12 @@ def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:
     if goes_on and hasattr(estimator, "_trainer"):
         kept: EstimatorTrainer = estimator._trainer
         if kept.random_state.bit_generator is not bits:
-            kept.random_state = _random.generator(estimator._random_state)
+            kept.random_state = _seeds.generator(estimator._random_state)
         kept.follow(estimator, estimator._output()[1], thread_count(estimator.n_jobs))
         return kept
     estimator._learning_rate = float(estimator.learning_rate_init)
     rate = estimator.learning_rate if callable(estimator.learning_rate) else estimator._learning_rate
-    generator = _random.generator(estimator._random_state)
+    generator = _seeds.generator(estimator._random_state)
     trainer = EstimatorTrainer(
         estimator.network_, estimator._output()[1], estimator, rate, generator, thread_count(estimator.n_jobs)
     )

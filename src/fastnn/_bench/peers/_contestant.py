@@ -71,7 +71,7 @@ class Trainer(Contestant, ABC):
 
     @classmethod
     def tolerance(cls, work: TrainingWork) -> float:
-        """Return by how much, relatively, its definitions make it differ from the oracle, beside roundings."""
+        """Return by how much, relatively, its definitions make it differ from the reference, beside roundings."""
         return 0.0
 
     @abstractmethod

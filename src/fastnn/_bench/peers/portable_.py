@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn._arguments import native_loss
 from fastnn._bench.peers import _threads
 from fastnn._bench.peers._contestant import Predictor, Trainer
 from fastnn._bench.works import RATE, Array, PredictionWork, TrainingWork, activations_of, initial_parameters, optimizer_of
-from fastnn._native import native_optimizer
+from fastnn._engine.losses import native_loss
+from fastnn._engine.optimizers import native_optimizer
 
 if TYPE_CHECKING:
-    from fastnn._portable import Network, Run
+    from fastnn._engine.portable import Network, Run
 
 
 class PortableTrainer(Trainer):
@@ -28,7 +28,7 @@ class PortableTrainer(Trainer):
     def __init__(self, work: TrainingWork, n_threads: int) -> None:
         importlib.import_module("scipy.linalg.cython_blas")  # which is limited where it is loaded
         _threads.limit(n_threads)
-        from fastnn._portable import Run
+        from fastnn._engine.portable import Run
 
         self._run_of: type[Run] = Run
         self._work, self._network = work, _network(work)
@@ -82,7 +82,7 @@ class PortablePredictor(Predictor):
 
 
 def _network(work: TrainingWork | PredictionWork) -> Network:
-    from fastnn._portable import Network
+    from fastnn._engine.portable import Network
 
     layer_sizes = work.case.layer_sizes if isinstance(work, TrainingWork) else work.layer_sizes
     activations = activations_of(work)

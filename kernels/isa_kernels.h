@@ -1,0 +1,56 @@
+// The functions that each instruction-set level exports, a table a dtype.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "api.h"
+
+namespace fastnn {
+
+// Arrays are passed as void: of float or double, which the table decides. Sizes are those of the workspace, in bytes,
+// which is the caller's: zeros at an address that is a multiple of 64.
+struct Kernels {
+    int vector_bytes;
+    int64_t (*prediction_bytes)(const Prediction &);
+    void (*predict)(const Prediction &, void *workspace);
+    int64_t (*linear_bytes)(const Linear &);
+    void (*linear)(const Linear &, void *workspace);
+    int64_t (*gradient_bytes)(Gradient &);
+    void (*gradient)(Gradient &, void *workspace);
+    int64_t (*training_bytes)(Training &);
+    Status (*train)(Training &, void *workspace);
+    void (*function)(int32_t function, const void *x, void *y, int64_t n);  // of elements; y may be x
+    void (*activate)(int32_t activation, void *z, int64_t rows, int64_t n);
+    void (*log_softmax)(void *z, int64_t rows, int64_t n);
+    bool (*activation_slope)(int32_t activation, void *z, void *slope, int64_t n);  // z becomes the activation; false: a matrix
+    bool (*times_slope)(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n);  // false: the output doesn't tell
+    double (*prediction_loss)(int32_t loss, const void *p, const void *y, int64_t n);              // the sum of n terms
+    void (*update)(const Optimizer &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates);
+    int64_t (*first_not_finite)(const void *values, int64_t n);  // -1: all are finite
+    double (*multiply_add)(int64_t rounds, void *sum);           // returns the operations done
+    void (*copy)(const void *from, void *to, int64_t n);
+};
+
+struct Level {
+    const char *name;
+    bool (*supported)();
+    const Kernels *float32, *float64;
+};
+
+// The levels of this build, best first, and their number.
+const Level *levels();
+int n_levels();
+
+// The one in use: the best that this machine runs, until another one is chosen.
+const Level *level();
+void use_level(const Level *chosen);
+inline const Kernels &kernels_of(Type type) { return type == Type::float32 ? *level()->float32 : *level()->float64; }
+
+const char *const *activation_names();  // in the order of registry.h, then a null; so the others
+const char *const *function_names();
+const char *const *loss_names();
+const char *const *prediction_loss_names();
+const char *const *optimizer_names();
+
+}  // namespace fastnn

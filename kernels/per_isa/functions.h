@@ -1,0 +1,42 @@
+// Functions of arrays, element by element: activations, their slopes, and what losses are made of.
+#pragma once
+
+#include "activations.h"
+
+namespace {
+
+template <class T> struct Expm1 {
+    FASTNN_INLINE Vec<T> value(Vec<T> x) { return expm1(x); }
+};
+template <class T> struct Log {
+    FASTNN_INLINE Vec<T> value(Vec<T> x) { return log(x); }
+};
+template <class T> struct Log1p {
+    FASTNN_INLINE Vec<T> value(Vec<T> x) { return log1p(x); }
+};
+
+// y = f(x) for n elements; y may be x.
+template <class T> using FunctionKernel = void (*)(const T *x, T *y, int64_t n);
+
+template <class T, template <class> class F> void value_of(const T *x, T *y, int64_t n) {
+    for_each_vector<T>(n, [=](int64_t i, auto access) { access.store(y + i, F<T>::value(access.load(x + i))); });
+}
+
+// x is the activation's output where that tells the slope, else its input.
+template <class T, template <class> class F> void slope_of(const T *x, T *y, int64_t n) {
+    for_each_vector<T>(n, [=](int64_t i, auto access) {
+        Vec<T> a, slope;
+        if constexpr (F<T>::from_output) slope = F<T>::slope(access.load(x + i));
+        else F<T>::value_and_slope(access.load(x + i), a, slope);
+        access.store(y + i, slope);
+    });
+}
+
+template <class T>
+constexpr FunctionKernel<T> functions_of_level[] = {
+#define ROW(name, part, Struct) part##_of<T, Struct>,
+    FASTNN_FUNCTIONS(ROW)
+#undef ROW
+};
+
+}  // namespace

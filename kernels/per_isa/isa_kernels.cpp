@@ -1,0 +1,130 @@
+// All kernels of one instruction-set level. Compiled once a level; everything but its two tables is in anonymous
+// namespaces, lest the linker merge functions of different levels into one.
+#include "functions.h"
+#include "linear.h"
+#include "peak_flops.h"
+#include "isa_kernels.h"
+#include "trainer.h"
+
+namespace {
+
+template <class T> int64_t prediction_bytes(const Prediction &call) {
+    Arena arena(nullptr);
+    Predictor<T> counted(call, arena);
+    return arena.used();
+}
+
+template <class T> void predict(const Prediction &call, void *workspace) {
+    Arena arena(workspace);
+    Predictor<T>(call, arena).run();
+}
+
+template <class T> int64_t linear_bytes(const Linear &call) {
+    Arena arena(nullptr);
+    LinearRun<T> counted(call, arena);
+    return arena.used();
+}
+
+template <class T> void linear(const Linear &call, void *workspace) {
+    Arena arena(workspace);
+    LinearRun<T>(call, arena).run();
+}
+
+template <class T> int64_t gradient_bytes(Gradient &call) {
+    Arena arena(nullptr);
+    GradientRun<T> counted(call, arena);
+    return arena.used();
+}
+
+template <class T> void gradient(Gradient &call, void *workspace) {
+    Arena arena(workspace);
+    GradientRun<T>(call, arena).run();
+}
+
+template <class T> int64_t training_bytes(Training &training) {
+    Arena arena(nullptr);
+    Trainer<T> counted(training, arena);
+    return arena.used();
+}
+
+template <class T> Status train(Training &training, void *workspace) {
+    Arena arena(workspace);
+    return Trainer<T>(training, arena).run();
+}
+
+template <class T> void function_of_array(int32_t function, const void *x, void *y, int64_t n) {
+    functions_of_level<T>[function](static_cast<const T *>(x), static_cast<T *>(y), n);
+}
+
+template <class T> void activate_array(int32_t activation, void *z, int64_t rows, int64_t n) {
+    activations_of_level<T>[activation].value(static_cast<T *>(z), rows, n, n);
+}
+
+template <class T> void log_softmax_array(void *z, int64_t rows, int64_t n) { log_softmax(static_cast<T *>(z), rows, n); }
+
+template <class T> bool activation_slope(int32_t activation, void *z, void *slope, int64_t n) {
+    const auto kernel = activations_of_level<T>[activation].value_and_slope;
+    if (kernel) kernel(static_cast<T *>(z), static_cast<T *>(slope), 1, n, n);
+    return kernel;
+}
+
+template <class T> bool times_slope_array(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n) {
+    const auto kernel = activations_of_level<T>[activation].times_slope;
+    if (kernel) kernel(static_cast<T *>(delta), static_cast<const T *>(a), rows, n, n);
+    return kernel;
+}
+
+template <class T> double prediction_loss(int32_t loss, const void *p, const void *y, int64_t n) {
+    return prediction_losses_of_level<T>[loss](static_cast<const T *>(p), static_cast<const T *>(y), n);
+}
+
+template <class T>
+void update_array(const Optimizer &o, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates) {
+    updates_of_level<T>[o.kind](static_cast<T *>(w), static_cast<const T *>(g), static_cast<T *>(m), static_cast<T *>(v), n,
+                                CoefficientsOf<T>(o)(rate, updates));
+}
+
+template <class T> int64_t first_not_finite_of(const void *values, int64_t n) {
+    return first_not_finite(static_cast<const T *>(values), n);
+}
+
+template <class T> double multiply_add_chains(int64_t rounds, void *sum) {
+    store(static_cast<T *>(sum), multiply_add<T>(rounds));
+    return 2.0 * double(rounds) * fma_chains * lanes<T>;
+}
+
+template <class T> void copy_array(const void *from, void *to, int64_t n) {
+    copy(static_cast<const T *>(from), static_cast<T *>(to), n);
+}
+
+template <class T>
+constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
+                             prediction_bytes<T>,
+                             predict<T>,
+                             linear_bytes<T>,
+                             linear<T>,
+                             gradient_bytes<T>,
+                             gradient<T>,
+                             training_bytes<T>,
+                             train<T>,
+                             function_of_array<T>,
+                             activate_array<T>,
+                             log_softmax_array<T>,
+                             activation_slope<T>,
+                             times_slope_array<T>,
+                             prediction_loss<T>,
+                             update_array<T>,
+                             first_not_finite_of<T>,
+                             multiply_add_chains<T>,
+                             copy_array<T>};
+
+}  // namespace
+
+#define JOIN(a, b) a##b
+#define TABLE(prefix, level) JOIN(prefix, level)
+
+namespace fastnn {
+extern const Kernels TABLE(float32_, FASTNN_LEVEL), TABLE(float64_, FASTNN_LEVEL);
+const Kernels TABLE(float32_, FASTNN_LEVEL) = kernels<float>;
+const Kernels TABLE(float64_, FASTNN_LEVEL) = kernels<double>;
+}  // namespace fastnn

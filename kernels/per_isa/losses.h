@@ -1,0 +1,223 @@
+// Losses, value and gradient in one pass. Poisson and the cross-entropies take logits z, the others the output a.
+#pragma once
+
+#include "activations.h"
+#include "api.h"
+
+namespace {
+
+// value(z, y, p) and gradient(z, y, p) of one element; p is the loss's parameter.
+
+template <class T> struct SquaredError {
+    FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T>) { return (a - y) * (a - y); }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T>) { return T(2) * (a - y); }
+};
+
+template <class T> struct AbsoluteError {
+    FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T>) { return abs<T>(a - y); }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T>) { return a == y ? Vec<T>{} : copysign<T>(splat(T(1)), a - y); }
+};
+
+// Quadratic up to an error of delta, linear beyond (Huber 1964).
+template <class T> struct Huber {
+    FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> delta) {
+        const Vec<T> e = abs<T>(a - y), near = min(delta, e);
+        return near * (e - T(0.5) * near);
+    }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> delta) { return max(-delta, min(delta, a - y)); }
+};
+
+// The pinball loss, least at the q-quantile (Koenker & Bassett 1978).
+template <class T> struct Quantile {
+    FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> q) { return max(q * (y - a), (q - T(1)) * (y - a)); }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> q) { return a == y ? Vec<T>{} : (a < y ? -q : T(1) - q); }
+};
+
+// The negative log-likelihood of counts y with log rate z, less the term log(y!) that no parameter moves; or with p = 1 half
+// the deviance, which is 0 where exp(z) = y.
+template <class T> struct Poisson {
+    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> deviance) {
+        const Vec<T> least = y > 0 ? y * log(y) - y : Vec<T>{};
+        return fma(-y, z, exp(z)) + (deviance > 0 ? least : Vec<T>{});
+    }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return exp(z) - y; }
+};
+
+// The value -log(p) as of a probability p cut to [epsilon, 1 - epsilon]; as it is where epsilon is 0.
+template <class T> FASTNN_INLINE Vec<T> cut_log_loss(Vec<T> value, Vec<T> epsilon) {
+    const Vec<T> least = -log1p(-epsilon), most = -log(epsilon);
+    const Vec<T> cut = value < least ? least : value > most ? most : value;  // NaN stays
+    return epsilon > 0 ? cut : value;
+}
+
+// -y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z)), without overflow or cancellation for either sign of z. With an epsilon, y
+// must be 0 or 1.
+template <class T> struct BinaryCrossEntropy {
+    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> epsilon) {
+        return cut_log_loss<T>(fma(-y, z, max(Vec<T>{}, z)) + log1p(exp(-abs<T>(z))), epsilon);
+    }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return sigmoid(z) - y; }
+};
+
+// add(i, v, access) for the vectors from 0 to count, v being their places in a block.
+template <class T, class Add> FASTNN_INLINE void add_vectors(int64_t count, Add add) {
+    int64_t i = 0;
+    for (; i + block_lanes<T> <= count; i += block_lanes<T>)
+#pragma GCC unroll 4
+        for (int v = 0; v < block_vectors; v++) add(i + v * lanes<T>, v, Whole<T>{});
+    for (int v = 0; i < count; i += lanes<T>, v++) add(i, v, Part<T>{count - i < lanes<T> ? count - i : lanes<T>});
+}
+
+// A value that is to be multiplied with scale, 0 where that is: there it may not be finite, in the padding and in rows that
+// don't count.
+template <class T> FASTNN_INLINE Vec<T> counted(Vec<T> scale, Vec<T> value) { return scale == Vec<T>{} ? Vec<T>{} : value; }
+
+// Rows of n values, `row` elements apart. delta = scale * gradient; returned is the sum of scale * value, in partial sums
+// over the lanes of a block. scale holds the weight of each element in the mean, 0 in the padding.
+template <class T, template <class> class L>
+T elementwise_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t, int64_t row, T parameter) {
+    const Vec<T> p = splat(parameter);
+    const int64_t count = rows * row;
+    Vec<T> sums[block_vectors] = {};
+    add_vectors<T>(count, [=, &sums](int64_t i, int v, auto access) {
+        const Vec<T> zi = access.load(z + i), yi = access.load(y + i), si = access.load(scale + i);
+        sums[v] = fma(si, counted<T>(si, L<T>::value(zi, yi, p)), sums[v]);
+        access.store(delta + i, si * counted<T>(si, L<T>::gradient(zi, yi, p)));
+    });
+    return sum_block<T>(sums);
+}
+
+// Likewise one of the user's own.
+template <class T> T custom_loss(fastnn::CustomLoss function, const T *a, const T *y, const T *scale, T *delta, int64_t count) {
+    constexpr int64_t piece = 64 * block_lanes<T>;
+    alignas(block_bytes) T values[piece];
+    Vec<T> sums[block_vectors] = {};
+    for (int64_t first = 0; first < count; first += piece) {
+        const int64_t n = count - first < piece ? count - first : piece;
+        function(y + first, a + first, values, delta + first, n);
+        add_vectors<T>(n, [=, &sums, &values](int64_t i, int v, auto access) {
+            const Vec<T> si = access.load(scale + first + i), value = access.load(values + i);
+            const Vec<T> gradient = access.load(delta + first + i);
+            sums[v] = fma(si, counted<T>(si, value), sums[v]);
+            access.store(delta + first + i, si * counted<T>(si, gradient));
+        });
+    }
+    return sum_block<T>(sums);
+}
+
+template <class T, int V>
+void short_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T epsilon,
+                         Vec<T> *sums) {
+    const bool padded = row >= V * lanes<T>;
+    for (int64_t i = 0; i < rows; i++, z += row, y += row, scale += row, delta += row) {
+        ShortRow<T, V> zi = ShortRow<T, V>::read(z, n, padded, -std::numeric_limits<T>::infinity());
+        const ShortRow<T, V> yi = ShortRow<T, V>::read(y, n, padded, T(0));
+        const Vec<T> top = zi.largest();
+        ShortRow<T, V> e = zi.exp_shifted(top, n);
+        const T sum = e.sum();
+        const Vec<T> log_sum = log(splat(sum)) + top;
+        T target = 0;
+        for (int64_t j = 0; j < n; j++) target += y[j];
+        const Vec<T> factor = splat(scale[0] * target / sum), weight = splat(scale[0]);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            const Vec<T> zj = keep_lanes<T>(zi.at[v], n - v * lanes<T>, top[0]);
+            const Vec<T> value = cut_log_loss<T>(log_sum - zj, splat(epsilon));
+            sums[v % block_vectors] = fma(weight * yi.at[v], counted<T>(weight, value), sums[v % block_vectors]);
+            e.at[v] = counted<T>(weight, fma(e.at[v], factor, -(weight * yi.at[v])));
+        }
+        e.write(delta, n, padded);
+    }
+}
+
+// Rows of at most 4 values that stand without padding, a block of rows at a time, each in a lane. Sums over a row are in the
+// order that the lanes of a block have.
+template <class T>
+void narrow_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, T epsilon, Vec<T> *sums) {
+    for (int64_t i = 0; i < rows; i += block_lanes<T>) {
+        const int64_t count = rows - i < block_lanes<T> ? rows - i : block_lanes<T>;
+        const Columns<T> zs(z + i * n, count, n), ys(y + i * n, count, n), weights(scale + i * n, count, n);
+        Columns<T> deltas;
+        for (int v = 0; v < block_vectors; v++) {
+            const ColumnVectors<T> zi = zs.read(v, n), yi = ys.read(v, n);
+            const Vec<T> top = zi.largest(n);
+            const ColumnVectors<T> e = zi.exp_shifted(top, n);
+            const Vec<T> sum = e.sum(), log_sum = log(sum) + top, weight = weights.read(v, n).at[0];
+            const Vec<T> factor = weight * (((yi.at[0] + yi.at[1]) + yi.at[2]) + yi.at[3]) / sum;
+            for (int64_t j = 0; j < n; j++) {
+                const Vec<T> value = cut_log_loss<T>(log_sum - zi.at[j], splat(epsilon));
+                sums[v] = fma(weight * yi.at[j], counted<T>(weight, value), sums[v]);
+                deltas.write(v, j, counted<T>(weight, fma(e.at[j], factor, -(weight * yi.at[j]))));
+            }
+        }
+        deltas.spread(delta + i * n, count, n);
+    }
+}
+
+// sum over j of y_j * (log(sum exp z) - z_j), y a one-hot row or probabilities. The mean is over rows: scale is the row's.
+template <class T>
+T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T epsilon) {
+    Vec<T> sums[block_vectors] = {};
+    if (row == n && n <= most_columns) {
+        narrow_cross_entropy(z, y, scale, delta, rows, n, epsilon, sums);
+        return sum_block<T>(sums);
+    }
+    if (with_short_row<T>(
+            n, [=, &sums](auto vectors) { short_cross_entropy<T, vectors()>(z, y, scale, delta, rows, n, row, epsilon, sums); }))
+        return sum_block<T>(sums);
+    for (int64_t i = 0; i < rows; i++, z += row, y += row, scale += row, delta += row) {
+        const T sum = exp_shifted(z, n, delta), top = largest(z, n);
+        const Vec<T> log_sum = log(splat(sum)) + top;
+        T target = 0;
+        for (int64_t j = 0; j < n; j++) target += y[j];
+        const Vec<T> factor = splat(scale[0] * target / sum), weight = splat(scale[0]);
+        for (int64_t j = 0, v = 0; j < n; j += lanes<T>, v++) {
+            const int64_t part = n - j < lanes<T> ? n - j : lanes<T>;
+            const Vec<T> yj = keep_lanes<T>(load(y + j), part, T(0));
+            const Vec<T> zj = keep_lanes<T>(load(z + j), part, top);
+            const Vec<T> value = cut_log_loss<T>(log_sum - zj, splat(epsilon));
+            sums[v % block_vectors] = fma(weight * yj, counted<T>(weight, value), sums[v % block_vectors]);
+            store_part(delta + j, counted<T>(weight, fma(load_part(delta + j, part), factor, -(weight * yj))), part);
+        }
+    }
+    return sum_block<T>(sums);
+}
+
+template <class T> struct CrossEntropy {};
+
+template <class T>
+using LossKernel = T (*)(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T parameter);
+
+template <class T, template <class> class L> constexpr LossKernel<T> loss_kernel() {
+    if constexpr (std::is_same_v<L<T>, CrossEntropy<T>>) return cross_entropy_loss<T>;
+    else return elementwise_loss<T, L>;
+}
+
+// ---- Losses of predictions, that is of probabilities, not logits: the sum of all terms ----
+
+// What logarithms are multiplied with: 0 log(0) is 0.
+template <class T> FASTNN_INLINE Vec<T> weighted_log(Vec<T> weight, Vec<T> logarithm) {
+    return weight == Vec<T>{} ? Vec<T>{} : weight * logarithm;
+}
+
+template <class T> struct BinaryLogLikelihood {
+    FASTNN_INLINE Vec<T> value(Vec<T> p, Vec<T> y) { return weighted_log<T>(y, log(p)) + weighted_log<T>(T(1) - y, log1p(-p)); }
+};
+template <class T> struct LogLikelihood {
+    FASTNN_INLINE Vec<T> value(Vec<T> p, Vec<T> y) { return weighted_log<T>(y, log(p)); }
+};
+template <class T> struct SquaredDistance {
+    FASTNN_INLINE Vec<T> value(Vec<T> p, Vec<T> y) { return (p - y) * (p - y); }
+};
+
+template <class T, template <class> class L> double sum_of_terms(const T *p, const T *y, int64_t n) {
+    Vec<T> sums[block_vectors] = {};
+    for (int64_t i = 0, v = 0; i < n; i += lanes<T>, v++) {
+        const int64_t part = n - i < lanes<T> ? n - i : lanes<T>;
+        const Vec<T> terms = L<T>::value(load_part(p + i, part), load_part(y + i, part));
+        sums[v % block_vectors] += keep_lanes<T>(terms, part, T(0));
+    }
+    return double(sum_block<T>(sums));
+}
+
+}  // namespace

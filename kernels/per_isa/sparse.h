@@ -1,0 +1,184 @@
+// Sparse rows as the first layer's input: only the weights of features that are there are touched. Elements of products keep
+// their order over k, so that where parameters are finite the results are those of the same rows made dense, to the last bit.
+#pragma once
+
+#include <algorithm>
+
+#include "input_rows.h"
+
+namespace {
+
+// Registers for one row of outputs.
+constexpr int sparse_vectors = 8;
+
+// A stored element of a chunk, its row counted from the chunk's beginning.
+template <class T> struct Entry {
+    uint32_t column, row;
+    T value;
+};
+
+// The stored elements of one row. use(column, value) is called for those within bounds: they were checked before, but the
+// caller's memory may have changed since.
+template <class T, class Use> FASTNN_INLINE void for_each_entry(const Rows &rows, int64_t row, int64_t n_columns, Use use) {
+    const T *values = reinterpret_cast<const T *>(rows.data);
+    const int64_t end = rows.row_starts[row + 1];
+    for (int64_t e = rows.row_starts[row]; e < end; e++)
+        if (uint64_t(rows.columns[e]) < uint64_t(n_columns)) use(int64_t(rows.columns[e]), values[e]);
+}
+
+// out[i] = bias + x[i] weights for the range of rows.
+template <class T>
+void multiply_sparse_wide(const Rows &x, const Batch &chunk, Range rows, int64_t n_in, int64_t n_out, const T *weights,
+                          int64_t weights_row, const T *bias, T *out, int64_t out_row) {
+    constexpr int64_t panel = sparse_vectors * lanes<T>;
+    for (int64_t i = rows.begin; i < rows.end; i++)
+        for (int64_t j = 0; j < n_out; j += panel) {
+            const int count = int(std::min<int64_t>((n_out - j + lanes<T> - 1) / lanes<T>, sparse_vectors));
+            Vec<T> sums[sparse_vectors];
+            for (int v = 0; v < count; v++) sums[v] = load(bias + j + v * lanes<T>);
+            const auto add = [&](int n, int64_t k, T value) {
+#pragma GCC unroll 8
+                for (int v = 0; v < n; v++)
+                    sums[v] = fma(splat(value), load(weights + k * weights_row + j + v * lanes<T>), sums[v]);
+            };
+            if (count == sparse_vectors)
+                for_each_entry<T>(x, chunk.row(i), n_in, [&](int64_t k, T value) { add(sparse_vectors, k, value); });
+            else for_each_entry<T>(x, chunk.row(i), n_in, [&](int64_t k, T value) { add(count, k, value); });
+            for (int v = 0; v < count; v++) store(out + i * out_row + j + v * lanes<T>, sums[v]);
+        }
+}
+
+// The same for a layer of few outputs, whose weights are stored transposed, with the partial sums that multiply_narrow has.
+template <class T>
+void multiply_sparse_narrow(const Rows &x, const Batch &chunk, Range rows, int64_t n_in, int64_t n_out, const T *weights,
+                            int64_t weights_row, const T *bias, T *out) {
+    for (int64_t i = rows.begin; i < rows.end; i++)
+        for (int64_t j = 0; j < n_out; j++) {
+            alignas(block_bytes) T sums[block_lanes<T>] = {};
+            for_each_entry<T>(x, chunk.row(i), n_in, [&](int64_t k, T value) {
+                T &sum = sums[k % block_lanes<T>];
+                sum = fma(splat(value), splat(weights[j * weights_row + k]), splat(sum))[0];
+            });
+            Vec<T> block[block_vectors];
+            for (int v = 0; v < block_vectors; v++) block[v] = load(sums + v * lanes<T>);
+            out[i * n_out + j] = sum_block<T>(block) + bias[j];
+        }
+}
+
+template <class T>
+void multiply_sparse(const Rows &x, const Batch &chunk, Range rows, const Layer &layer, const T *weights, const T *bias, T *out) {
+    if (layer.narrow) multiply_sparse_narrow(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights_row, bias, out);
+    else multiply_sparse_wide(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights_row, bias, out, layer.row);
+}
+
+// The elements of a chunk's rows that count, whose columns a thread owns, by column and within that by row.
+template <class T> class Entries {
+  public:
+    // Without memory behind the arena, only what it counts is of use.
+    Entries(int64_t most, int64_t n_threads, Arena &arena)
+        : most_(most), entries_(arena.take<Entry<T>>(most * n_threads)), spare_(arena.take<Entry<T>>(most * n_threads)) {}
+
+    // From now on for this thread and these columns.
+    void own(int thread, Range columns) {
+        entries_ += thread * most_;
+        spare_ += thread * most_;
+        columns_ = columns;
+    }
+
+    void gather(const Rows &x, const Batch &chunk) {
+        count_ = 0;
+        for (int64_t i = 0; i < chunk.size; i++)
+            if (chunk.counts(i))
+                for_each_entry<T>(x, chunk.own_row(i), columns_.end, [&](int64_t k, T value) {
+                    if (k >= columns_.begin && count_ < most_) entries_[count_++] = {uint32_t(k), uint32_t(i), value};
+                });
+        for (int shift = 0; columns_.end >> shift; shift += digit_bits) sort_by_digit(shift);
+    }
+
+    // use(column, first, end) for each column of the range that has elements, which are those from first up to end.
+    template <class Use> void for_each_column(Range range, Use use) const {
+        const Entry<T> *end = entries_ + count_;
+        const Entry<T> *first = std::lower_bound(entries_, const_cast<Entry<T> *>(end), range.begin,
+                                                 [](const Entry<T> &entry, int64_t column) { return entry.column < column; });
+        while (first < end && first->column < range.end) {
+            const Entry<T> *next = first;
+            while (next < end && next->column == first->column) next++;
+            use(int64_t(first->column), first, next);
+            first = next;
+        }
+    }
+
+  private:
+    static constexpr int digit_bits = 11;
+
+    // Stable, so that sorting by one digit after another, the lowest first, sorts by all.
+    void sort_by_digit(int shift) {
+        constexpr uint32_t n_digits = 1u << digit_bits;
+        int64_t starts[n_digits + 1] = {};
+        const auto digit = [=](const Entry<T> &entry) { return entry.column >> shift & (n_digits - 1); };
+        for (int64_t e = 0; e < count_; e++) starts[digit(entries_[e]) + 1]++;
+        for (uint32_t d = 0; d < n_digits; d++) starts[d + 1] += starts[d];
+        for (int64_t e = 0; e < count_; e++) spare_[starts[digit(entries_[e])]++] = entries_[e];
+        std::swap(entries_, spare_);
+    }
+
+    int64_t most_, count_ = 0;
+    Entry<T> *entries_, *spare_;
+    Range columns_ = {0, 0};
+};
+
+// to[j] = the sum over a column's elements of value * delta[row][j], from zero or from what stands there.
+template <class T>
+void sparse_gradient_row(const Entry<T> *first, const Entry<T> *end, const T *delta, int64_t delta_row, int64_t n_out, bool add,
+                         T *to) {
+    for (const Entry<T> *e = first; e < end; e++, add = true) {
+        const Vec<T> value = splat(e->value);
+        const T *from = delta + e->row * delta_row;
+        if (add)
+            for (int64_t j = 0; j < n_out; j += lanes<T>) store(to + j, fma(value, load(from + j), load(to + j)));
+        else
+            for (int64_t j = 0; j < n_out; j += lanes<T>) store(to + j, fma(value, load(from + j), Vec<T>{}));
+    }
+}
+
+// The same for one weight of a layer of few outputs, in the sums that multiply_narrow_gradient has.
+template <class T> T sparse_gradient_element(const Entry<T> *first, const Entry<T> *end, const T *delta, int64_t n_out) {
+    T sums[4] = {};
+    for (const Entry<T> *e = first; e < end; e++) {
+        T &sum = sums[e->row % 4];
+        sum = fma(splat(delta[e->row * n_out]), splat(e->value), splat(sum))[0];
+    }
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+// The gradient of the first layer's weights, or of the given rows of their storage, started and finished as a product's.
+template <class T, Start START, Finish FINISH>
+void sparse_weight_gradient(const Entries<T> &entries, const Layer &layer, const T *delta, Range weights_rows, T *gradient,
+                            T rate) {
+    const int64_t to_row = layer.weights_row;
+    if (START == Start::zero && FINISH == Finish::store)
+        std::memset(gradient + weights_rows.begin * to_row, 0, size_t(weights_rows.size() * to_row) * sizeof(T));
+    if (layer.narrow) {
+        for (int64_t j = weights_rows.begin; j < weights_rows.end; j++)
+            entries.for_each_column({0, layer.n_in}, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
+                T &to = gradient[j * to_row + k];
+                const T sum = sparse_gradient_element(first, end, delta + j, layer.n_out);
+                to = FINISH == Finish::store ? sum + to : fma(splat(-rate), splat(sum), splat(to))[0];
+            });
+        return;
+    }
+    entries.for_each_column(weights_rows, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
+        T *to = gradient + k * to_row;
+        if constexpr (FINISH == Finish::store) {
+            sparse_gradient_row(first, end, delta, layer.row, layer.n_out, true, to);
+        } else {
+            for (int64_t j = 0; j < layer.n_out; j += lanes<T>) {
+                T sum[lanes<T>] = {};
+                sparse_gradient_row(first, end, delta + j, layer.row, 1, false, sum);
+                finish<T, START, FINISH>(load(sum), to + j, rate);
+            }
+        }
+    });
+}
+
+}  // namespace

@@ -1,0 +1,212 @@
+"""What kernels/ declares: kernels/api.h, isa_kernels.h and threads.h, in Cython's words."""
+from libc.stdint cimport int32_t, int64_t, intptr_t
+
+cdef extern from "kernels/cpu_count.h" namespace "fastnn" nogil:
+    struct CpuCount:
+        int count
+        const char *decided_by
+
+    CpuCount usable_cpus(const char *root)
+
+
+cdef extern from "numpy/random/bitgen.h":
+    ctypedef struct bitgen_t:
+        pass
+
+cdef extern from "kernels/threads.h" namespace "fastnn" nogil:
+    int max_threads()
+    void set_max_threads(int n)
+    const char *threads_decided_by()
+    const char *threads_environment_error()
+
+cdef extern from "kernels/ufuncs.h" namespace "fastnn" nogil:
+    void float16_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
+    void float32_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
+    void float64_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
+
+cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
+    cdef enum class Type(int32_t):
+        float32, float64, int8, uint8, int16, uint16, int32, uint32, int64, uint64, boolean
+
+    cdef cppclass Rows:
+        const char *data
+        int64_t row_stride, column_stride
+        Type type
+        bint labels
+        const int64_t *row_starts
+        const int32_t *columns
+        int64_t most_entries
+
+    const int64_t chunk_rows
+    ctypedef void (*CustomActivation)(const void *z, void *a, void *slope, int64_t n)
+
+    ctypedef void (*CustomLoss)(const void *y, const void *p, void *value, void *gradient, int64_t n)
+
+    cdef cppclass Layer:
+        int64_t n_in, n_out, weights, weights_row, bias, row
+        int32_t activation
+        bint narrow
+        double dropout
+        CustomActivation custom
+
+    cdef cppclass Network_ "fastnn::Network":
+        int64_t n_layers
+        const Layer *layers
+        int64_t size
+
+    cdef cppclass Loss_ "fastnn::Loss":
+        int32_t kind
+        double parameter
+        bint from_logits, per_row
+        double factor, value_factor
+        CustomLoss custom
+        bint signed_mean
+
+    cdef cppclass Optimizer_ "fastnn::Optimizer":
+        int32_t kind, moments
+        double decay_1, decay_2, epsilon, weight_decay, l1, l2, clip_value, clip_norm
+        bint lazy, epsilon_hat, rate_in_velocity, penalty_per_weight
+
+    cdef cppclass Prediction:
+        Network_ network
+        const void *parameters
+        Rows x
+        int64_t n_rows
+        void **outputs
+        int n_threads
+
+    cdef cppclass Linear:
+        Layer layer
+        Rows x, w, b
+        int64_t n_rows
+        void *out
+        int n_threads
+
+    cdef cppclass Gradient:
+        Network_ network
+        const void *parameters
+        Loss_ loss
+        Rows x, y
+        const double *sample_weight
+        int64_t n_rows
+        void *gradient
+        void *input_gradient
+        int n_threads
+        double value
+
+    cdef cppclass Pace:
+        pass
+
+    cdef enum class Status(int32_t):
+        paused, finished, diverged, weightless
+
+    cdef cppclass Training:
+        Network_ network
+        void *parameters
+        void *moments[2]
+        void *snapshot
+        Loss_ loss
+        Optimizer_ optimizer
+        Rows x, y
+        const double *sample_weight
+        int64_t n_rows, batch_size, n_epochs
+        bint shuffle, reshuffle, loss_by_rows
+        bitgen_t *random
+        int64_t *order
+        const double *rates
+        int64_t rate_stride
+        int n_threads, most_threads
+        Pace *pace
+        double seconds
+        int64_t epoch, row, step, updates
+        double *epoch_loss
+        double *epoch_seconds
+        double batch_loss
+        int64_t snapshot_updates
+        int64_t epochs_stamped
+
+    cdef cppclass Kernels:
+        int vector_bytes
+        int64_t gradient_bytes(Gradient &)
+        void gradient(Gradient &, void *workspace)
+        int64_t training_bytes(Training &)
+        Status train(Training &, void *workspace)
+        void function(int32_t function, const void *x, void *y, int64_t n)
+        void activate(int32_t activation, void *z, int64_t rows, int64_t n)
+        void log_softmax(void *z, int64_t rows, int64_t n)
+        bint activation_slope(int32_t activation, void *z, void *slope, int64_t n)
+        bint times_slope(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
+        double prediction_loss(int32_t loss, const void *p, const void *y, int64_t n)
+        void update(const Optimizer_ &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates)
+        int64_t first_not_finite(const void *values, int64_t n)
+        double multiply_add(int64_t rounds, void *sum)
+        void copy(const void *source, void *to, int64_t n)
+
+    cdef cppclass Level:
+        const char *name
+        bint supported()
+        const Kernels *float32
+        const Kernels *float64
+
+    const Level *levels_ "fastnn::levels"()
+    int n_levels()
+    const Level *level()
+    void use_level(const Level *chosen)
+    int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size)
+    const char **activation_names_ "fastnn::activation_names"()
+    const char **function_names_ "fastnn::function_names"()
+    const char **loss_names_ "fastnn::loss_names"()
+    const char **prediction_loss_names_ "fastnn::prediction_loss_names"()
+    const char **optimizer_names_ "fastnn::optimizer_names"()
+
+cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
+    cdef cppclass Model:
+        pass
+
+    Model model_of(const Network_ &, void *parameters, Type type, double work_per_row)
+    bint native_predict "fastnn::predict"(Prediction, Type type)
+    bint predict_row(const Model &, const Rows &x, void **outputs)
+    bint native_linear "fastnn::linear"(Linear &, Type type)
+    double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out)
+    int native_threads_for "fastnn::threads_for"(double operations)
+    void choose_threads(Training &, int wanted, double work, Pace *pace)
+
+cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
+    cdef enum class Stepped(int32_t):
+        done, diverged, weightless, no_memory
+
+    cdef cppclass NativeStepper "fastnn::Stepper":
+        Training training
+        Pace *pace
+        double rate
+        Type type
+        int n_threads
+        double work_per_row
+        bint takes_labels
+        bint acquire()
+        void release()
+        void change()
+        Stepped step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)
+
+cdef extern from "kernels/c_api.h" nogil:
+    void fastnn_function_float32(int64_t function, const float *x, float *y, int64_t n)
+    void fastnn_function_float64(int64_t function, const double *x, double *y, int64_t n)
+    void fastnn_activate_float32(int64_t activation, float *z, int64_t rows, int64_t n)
+    void fastnn_activate_float64(int64_t activation, double *z, int64_t rows, int64_t n)
+    void fastnn_log_softmax_float32(float *z, int64_t rows, int64_t n)
+    void fastnn_log_softmax_float64(double *z, int64_t rows, int64_t n)
+    int64_t fastnn_times_slope_float32(int64_t activation, float *delta, const float *a, int64_t rows, int64_t n)
+    int64_t fastnn_times_slope_float64(int64_t activation, double *delta, const double *a, int64_t rows, int64_t n)
+    int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out, const void *x, int64_t x_type, int64_t x_row,
+                          int64_t x_column, const void *w, int64_t w_type, int64_t w_row, int64_t w_column, const void *b,
+                          int64_t b_type, int64_t b_column, int64_t activation, void *out, int64_t n_threads)
+    double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, int64_t n)
+    void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate,
+                               double decay_1, double decay_2, double epsilon, double weight_decay, int64_t updates)
+    void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
+                               double decay_1, double decay_2, double epsilon, double weight_decay, int64_t updates)
+    int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                           void *out, int64_t n_threads)
+    int64_t fastnn_train_step(NativeStepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
+                              int64_t x_column, const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels,
+                              double *loss)

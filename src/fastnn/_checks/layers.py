@@ -1,0 +1,101 @@
+"""Checks of a model's arguments: what came, what was expected."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastnn import _custom
+from fastnn._checks import spellings as _spellings
+from fastnn._checks.scalars import integer, real, shown
+from fastnn._custom import CustomActivation, check_names
+
+Activation: TypeAlias = str | CustomActivation
+
+OUTPUT_ONLY = ("softmax", "exp")
+_OR_CUSTOM = ", or what fastnn.jit.activation makes of a function and its derivative"
+_MOST_ELEMENTS = 2**43
+
+
+def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the sizes as a tuple of int."""
+    try:
+        if isinstance(layer_sizes, str):
+            raise TypeError("text has no sizes")
+        sizes = tuple(layer_sizes)
+    except TypeError:
+        raise TypeError(f"layer_sizes: got {shown(layer_sizes)}, expected (n_in, hidden…, n_out)") from None
+    if not 2 <= len(sizes) <= 65:
+        raise ValueError(f"layer_sizes: got {len(sizes)} sizes, expected 2 to 65: (n_in, hidden…, n_out)")
+    sizes = tuple(integer("layer_sizes", size, low=1, high=2**31 - 1) for size in sizes)
+    elements = sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes))
+    if elements > _MOST_ELEMENTS:
+        raise ValueError(f"layer_sizes: got {sizes} with {elements} weights, expected at most {_MOST_ELEMENTS}")
+    return sizes
+
+
+def layer_activations(
+    activation: Activation | Sequence[Activation], output_activation: Activation, n_hidden: int, names: Sequence[str]
+) -> tuple[Activation, ...]:
+    """Return one activation per layer, the output layer's last; `names` are those of all built-in activations."""
+    hidden = _hidden_activations(activation, n_hidden, [name for name in names if name not in OUTPUT_ONLY])
+    activations = (*hidden, _activation("output_activation", output_activation, names))
+    check_names(activations)
+    return activations
+
+
+def _activation(argument: str, given: Activation, allowed: Sequence[str]) -> Activation:
+    """Return a name of a built-in one, and one of the user's own as the object."""
+    if isinstance(given, CustomActivation):
+        return given
+    if isinstance(given, str) and given in _custom.ACTIVATIONS:
+        return _custom.ACTIVATIONS[given]
+    if isinstance(given, str) and given in allowed:
+        return given
+    expected = f"expected one of {', '.join(allowed)}{_OR_CUSTOM}"
+    if isinstance(given, str):
+        output_only = f"; {given} is for the output layer alone" if given in OUTPUT_ONLY else ""
+        meant = output_only or _spellings.named_here(given, allowed, _spellings.ACTIVATIONS)
+        raise ValueError(f"{argument}: got {given!r}, {expected}{meant}")
+    kind = type(given).__name__
+    meant = _spellings.named_here(getattr(given, "__name__", kind), allowed, _spellings.ACTIVATIONS, similar=False)
+    raise TypeError(f"{argument}: got {shown(given)} of type {kind}, {expected}{meant}")
+
+
+def _hidden_activations(
+    activation: Activation | Sequence[Activation], n_hidden: int, allowed: Sequence[str]
+) -> tuple[Activation, ...]:
+    given: tuple[Activation, ...]
+    if isinstance(activation, Sequence) and not isinstance(activation, str | CustomActivation):
+        given, count = tuple(activation), 1
+        if len(given) != n_hidden:
+            raise ValueError(f"activation: got {len(given)} of them, expected {n_hidden}: one per hidden layer")
+    else:
+        given, count = (activation,), n_hidden
+    return tuple(_activation("activation", each, allowed) for each in given) * count
+
+
+def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> tuple[float, ...]:
+    """Return one rate a hidden layer."""
+    if isinstance(dropout, Sequence) and not isinstance(dropout, str):
+        if len(dropout) != n_hidden:
+            raise ValueError(f"dropout: got {len(dropout)} rates, expected {n_hidden}: one a hidden layer")
+        return tuple(real("dropout", rate, low=0.0, high=1.0, exclude_high=True) for rate in dropout)
+    return (real("dropout", dropout, low=0.0, high=1.0, exclude_high=True),) * n_hidden
+
+
+def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return float32 or float64."""
+    try:
+        if dtype is None:  # which NumPy takes for float64
+            raise TypeError("None names no type")
+        result = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"dtype: got {dtype!r}, expected float32 or float64") from error
+    if result not in (np.dtype(np.float32), np.dtype(np.float64)):  # of the other byte order neither
+        raise ValueError(f"dtype: got {result}, expected float32 or float64")
+    return result

@@ -1,0 +1,71 @@
+"""Turn the name of a loss or an optimizer into an object, and pass objects through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeVar, cast
+
+from fastnn._checks.scalars import shown
+from fastnn._checks.spellings import named_here
+
+_T = TypeVar("_T")
+
+
+def resolve(
+    argument: str,
+    base: type[_T],
+    registry: Mapping[str, type[_T]],
+    value: str | _T,
+    *,
+    spellings: Mapping[str, str],
+    defined: Mapping[str, _T] = MappingProxyType({}),
+    custom: tuple[type[_T], str] | None = None,
+) -> _T:
+    """Return `value` if it is an object that training knows, or the one with default parameters that it names.
+
+    Parameters
+    ----------
+    argument : str
+        The name under which the user passed it.
+    base : type
+        The common base class of the objects.
+    registry : mapping
+        Classes by name.
+    value : str or object
+        What the user passed.
+    spellings : mapping
+        Names in other libraries, and those of the registry.
+    defined : mapping
+        Objects of the user's own by name.
+    custom : tuple (type, str), optional
+        The base class of the user's own objects, and what makes them.
+
+    Raises
+    ------
+    TypeError
+        If `value` is neither a string nor an object of these classes; methods of others would not be called.
+    ValueError
+        If there is none of that name.
+    """
+    if not isinstance(value, str) and (type(value) in registry.values() or (custom and isinstance(value, custom[0]))):
+        return value
+    names = ", ".join(repr(name) for name in (*registry, *defined))
+    if isinstance(value, str):
+        if value in defined:
+            return defined[value]
+        if value not in registry:
+            meant = named_here(value, (*registry, *defined), spellings)
+            raise ValueError(f"{argument}: got {value!r}, expected one of {names}{meant}")
+        return registry[value]()
+    makes = f"; {custom[1]}" if custom else ""
+    if isinstance(value, type) and issubclass(value, base) and value in registry.values():
+        raise TypeError(f"{argument}: got the class {value.__name__}, expected an object: {value.__name__}(...)")
+    if isinstance(value, base):
+        classes = ", ".join(known.__name__ for known in registry.values())
+        kind = type(value).__name__
+        raise TypeError(f"{argument}: got an object of the class {kind}, expected one of {classes} themselves{makes}")
+    kind = cast("type[object]", type(value)).__name__
+    meant = named_here(getattr(value, "__name__", kind), registry, spellings, similar=False)
+    expected = f"an object of {base.__name__} or one of {names}"
+    raise TypeError(f"{argument}: got {shown(value)} of type {kind}, expected {expected}{meant}{makes}")

@@ -1,0 +1,131 @@
+"""Options that a function doesn't have: an error that names the function, the option and the way out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from fastnn._checks import spellings as _spellings
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_Class = TypeVar("_Class", bound=type)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Make a function or method say what to do where it is called with an option that it doesn't have."""
+    code = function.__code__
+    names, most = frozenset(_parameters(function)), code.co_argcount
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        if not names.issuperset(kwargs):
+            raise refusal(function, args, [name for name in kwargs if name not in names])
+        if len(args) > most:
+            raise _too_many(function, args)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def explained_fields(cls: _Class) -> _Class:
+    """Make a dataclass say what to do where it is made with an option that it doesn't have."""
+    cls.__init__ = explained(cls.__init__)  # type: ignore[misc]
+    return cls
+
+
+def without_unknown(function: _Function) -> _Function:
+    """Hide ``**unknown`` from the signature of a method that refuses it itself, where a call around it would cost time."""
+    import inspect
+
+    signature = inspect.signature(function)
+    shown = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+    return function
+
+
+def refusal(function: Callable[..., Any], args: Sequence[Any], unknown: Iterable[str]) -> TypeError:
+    """Return the error for options that a function of these arguments doesn't have; of several the first is named."""
+    known = [name for name in _parameters(function) if name not in ("self", "cls")]
+    option = next(iter(unknown))
+    ways = (_renamed(option, known), _spellings.WAYS_OUT.get(option), _elsewhere(option, known), _similar(option, known))
+    way = next(filter(None, ways), f"expected one of {', '.join(known)}" if known else "expected none")
+    return TypeError(f"{_called(function, args)} got an unexpected keyword argument {option!r}: {way}")
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _called(function: Callable[..., Any], args: Sequence[Any]) -> str:
+    """Return the call as its user wrote it: ``MLP.fit()``, ``Adam()``."""
+    name = function.__name__
+    if name == "__init__":
+        return f"{type(args[0]).__name__}()"
+    if "." not in function.__qualname__:
+        return f"{name}()"
+    cls = args[0] if isinstance(args[0], type) else type(args[0])
+    return f"{cls.__name__}.{name}()"
+
+
+def _too_many(function: Callable[..., Any], args: Sequence[Any]) -> TypeError:
+    """Return the error for more arguments without a name than a function takes."""
+    parameters, most = _parameters(function), function.__code__.co_argcount
+    bound = parameters[:1] in (("self",), ("cls",))
+    expected = ", ".join(parameters[bound:most]) or "none"
+    named = f"; name the others, such as {parameters[most]}=…" if len(parameters) > most else ""
+    got = f"{_called(function, args)} got {len(args) - bound} arguments without a name"
+    return TypeError(f"{got}, expected at most {most - bound} ({expected}){named}")
+
+
+def _written(option: str) -> str:
+    return f"{option}={_spellings.VALUES.get(option, '…')}"
+
+
+def _renamed(option: str, known: Collection[str]) -> str | None:
+    """Say how the function itself calls the option."""
+    names = [name for name in _spellings.OPTIONS.get(option, ()) if name in known]
+    return f"use {' and '.join(map(_written, names))}" if names else None
+
+
+def _elsewhere(option: str, known: Collection[str]) -> str | None:
+    """Say which other function has the option, under this or under fastnn's name."""
+    for name in (*_spellings.OPTIONS.get(option, ()), option):
+        for owner, options, place in _owners(known):
+            if name in options:
+                return f"use {place.format(owner=owner, option=_written(name))}"
+    return None
+
+
+def _owners(known: Collection[str]) -> Iterator[tuple[str, Collection[str], str]]:
+    """Yield functions that have options, the options, and how to give one to them from a function of known options."""
+    import inspect
+
+    from fastnn import MLP, Trainer, callbacks, optimizers
+
+    of_fit = "" if "optimizer" in known else " of fit() or Trainer()"
+    for optimizer in (optimizers.Adam, optimizers.SGD, optimizers.AdamW, optimizers.RMSProp):
+        place = "optimizer={owner}({option})" + of_fit
+        yield optimizer.__name__, inspect.signature(optimizer).parameters, place
+    of_run = "" if "callbacks" in known else " of fit() or run()"
+    for callback in (callbacks.EarlyStopping, callbacks.TimeLimit):
+        place = "callbacks=[fastnn.callbacks.{owner}({option})]" + of_run
+        yield callback.__name__, inspect.signature(callback).parameters, place
+    if "layer_sizes" not in known:
+        yield (
+            "MLP",
+            set(inspect.signature(MLP).parameters) - {"random_state"},
+            "{owner}(…, {option}), where the model is made",
+        )
+    yield "Trainer", inspect.signature(Trainer).parameters, "{option} of fit() or Trainer()"
+    yield "run", inspect.signature(Trainer.run).parameters, "{option} of fit() or run()"
+
+
+def _similar(option: str, known: Collection[str]) -> str | None:
+    import difflib
+
+    similar = difflib.get_close_matches(option, known, n=1, cutoff=0.7)
+    return f"did you mean {similar[0]}=…?" if similar else None

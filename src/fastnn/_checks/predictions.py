@@ -1,0 +1,49 @@
+"""Targets and predictions: whether they fit together, in float64; and labels as rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn._checks.floats import as_float
+
+
+def one_hot(argument: str, y: NDArray[Any], n_classes: int, row_weights: NDArray[np.float64] | None = None) -> NDArray[Any]:
+    """Return integer labels (n,) as rows with a single 1, (n, n_classes); anything else as it is.
+
+    Rows of weight 0 may have any label.
+    """
+    if y.ndim != 1 or y.dtype.kind not in "biu":
+        return y
+    wrong = (y < 0) | (y >= n_classes)
+    if row_weights is not None and row_weights.shape == y.shape:
+        wrong &= row_weights != 0
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"{argument}: got label {y[row]} in row {row}, expected 0 to {n_classes - 1}")
+    return np.asarray(y[:, np.newaxis] == np.arange(n_classes), dtype=np.float64)
+
+
+def checked_pair(
+    y_true: ArrayLike, y_pred: ArrayLike, *, probabilities: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both in float64 after making sure that no broadcasting hides a mistake."""
+    y, p = as_float("y_true", y_true), as_float("y_pred", y_pred)
+    if y.shape != p.shape:
+        raise ValueError(f"y_true: got shape {y.shape}, expected {p.shape}, the shape of y_pred")
+    if p.size == 0:
+        raise ValueError(f"y_pred: got shape {p.shape}, expected at least one element")
+    wrong = (p < 0) | (p > 1)
+    if probabilities and wrong.any():
+        raise ValueError(f"y_pred: got {p[wrong][0]}, expected probabilities from 0 to 1")
+    return y.astype(np.float64), p.astype(np.float64)
+
+
+def checked_classes(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return rows of probabilities in float64, the targets' first."""
+    p = as_float("y_pred", y_pred)
+    if p.ndim != 2:
+        raise ValueError(f"y_pred: got shape {p.shape}, expected (n, n_classes)")
+    return checked_pair(one_hot("y_true", np.asarray(y_true), p.shape[1]), p, probabilities=True)

@@ -1,0 +1,101 @@
+"""What the optimizers' functions take, parameters, gradients and a state: checked before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn._checks.floats import Array
+from fastnn._checks.scalars import integer
+
+Arrays: TypeAlias = Sequence[Array]
+State: TypeAlias = dict[str, Any]
+
+
+def new_moments(params: Arrays) -> list[NDArray[Any]]:
+    """Return zeros for each parameter, in its type but no less than float32, as squares of gradients are kept."""
+    return [np.zeros(param.shape, np.result_type(param, np.float32)) for param in params]
+
+
+def checked_params(params: Iterable[Array]) -> list[NDArray[Any]]:
+    """Return the parameters, subclasses as ndarrays on the same memory."""
+    arrays = _listed("params", params)
+    for index, array in enumerate(arrays):
+        _check_writable(f"params[{index}]", array)
+    return [np.asarray(array) for array in arrays]
+
+
+def checked_grads(
+    grads: Iterable[ArrayLike], params: Arrays, to_array: Callable[[str, Any], NDArray[Any]]
+) -> list[NDArray[Any]]:
+    """Return the gradients as arrays of real numbers; `to_array` takes an argument's name and what was given for it."""
+    given = _listed("grads", grads)
+    if len(given) != len(params):
+        raise ValueError(f"grads: got {len(given)} arrays, expected {len(params)}, one for each of params")
+    arrays = [to_array(f"grads[{index}]", grad) for index, grad in enumerate(given)]
+    for index, (grad, param) in enumerate(zip(arrays, params, strict=True)):
+        if grad.dtype.kind not in "fiub":
+            raise TypeError(f"grads[{index}]: got dtype {grad.dtype}, expected real numbers")
+        if grad.shape != param.shape:
+            raise ValueError(f"grads[{index}]: got shape {grad.shape}, expected {param.shape}")
+    return arrays
+
+
+def check_state(state: State, name: str, names: Sequence[str], params: Arrays) -> None:
+    """Make sure that a state is empty, or what this optimizer left for these parameters: something under each of `names`."""
+    if not isinstance(state, dict):
+        raise TypeError(f"state: got {type(state).__name__}, expected a dict, empty before the first update")
+    if not state:
+        return
+    if state.keys() != set(names):
+        raise ValueError(f"state: got {list(state)}, expected an empty dict or {list(names)}, as {name} leaves it")
+    moment_names = [kept for kept in names if kept != "step"]
+    for kept in moment_names:
+        moments = state[kept]
+        if not isinstance(moments, list | tuple) or len(moments) != len(params):
+            got = f"{len(moments)} arrays" if isinstance(moments, list | tuple) else type(moments).__name__
+            raise ValueError(f"state[{kept!r}]: got {got}, expected a list of {len(params)}, one for each of params")
+        for index, (moment, param) in enumerate(zip(moments, params, strict=True)):
+            _check_writable(f"state[{kept!r}][{index}]", moment)
+            if moment.shape != param.shape:
+                raise ValueError(f"state[{kept!r}][{index}]: got shape {moment.shape}, expected {param.shape}")
+    _check_apart(state, moment_names, params)
+    if "step" in state:
+        integer("state['step']", state["step"], low=0)
+
+
+def _check_apart(state: State, names: Sequence[str], params: Arrays) -> None:
+    """Make sure that no moment changes while a parameter or another moment does."""
+    written = [(f"params[{index}]", param) for index, param in enumerate(params)]
+    for kept in names:
+        for index, moment in enumerate(state[kept]):
+            argument = f"state[{kept!r}][{index}]"
+            for other, array in written:
+                if np.may_share_memory(moment, array) and np.shares_memory(moment, array):
+                    raise ValueError(f"{argument}: got an array that shares memory with {other}, expected one of its own")
+            written.append((argument, moment))
+
+
+def apart(grads: Arrays, written: Arrays) -> list[NDArray[Any]]:
+    """Return the gradients, copied where they would change while parameters and moments do."""
+    return [grad.copy() if any(np.may_share_memory(grad, array) for array in written) else grad for grad in grads]
+
+
+def _listed(argument: str, arrays: Iterable[Any]) -> list[Any]:
+    try:
+        return list(arrays)
+    except TypeError:
+        raise TypeError(f"{argument}: got {type(arrays).__name__}, expected a list of arrays") from None
+
+
+def _check_writable(argument: str, array: object) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"{argument}: got {kind}, expected a floating-point ndarray to change in place")
+    if not array.flags.writeable:
+        raise ValueError(f"{argument}: got a read-only array, expected one to change in place")
+    if type(array) is not np.ndarray and np.ma.is_masked(array):
+        raise ValueError(f"{argument}: got an array with masked elements, expected none")

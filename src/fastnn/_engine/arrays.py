@@ -1,0 +1,178 @@
+"""What users pass as data, brought into a form that the kernels read: checked, and copied only where it must be."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._checks import columns as _columns
+from fastnn._checks import ways_out as _ways_out
+from fastnn._checks.scalars import shown
+from fastnn._engine import core as _core
+
+Rows: TypeAlias = NDArray[Any] | _core.SparseRows
+
+
+def numbers_of(argument: str, value: Any) -> NDArray[Any]:
+    """Return `value` as an array of real numbers, in whatever type and layout it has.
+
+    Arrays of other libraries in the CPU's memory come in as they stand, by DLPack.
+
+    Raises
+    ------
+    TypeError
+        If it doesn't hold real numbers, is a sparse matrix where none can be taken, or can't be handed over.
+    ValueError
+        If it is a list of lists of unequal lengths, or has masked elements.
+    """
+    if type(value) is np.ndarray:
+        return value if value.dtype.kind in "fiub" else _real(argument, value)
+    try:
+        return _real(argument, _array_of(argument, value))
+    except TypeError:
+        _name_column(argument, value)
+        raise
+
+
+def _real(argument: str, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind == "O":
+        array = _from_objects(argument, array)
+    if array.dtype.kind not in "fiub":
+        text = _ways_out.encoding(argument) if array.dtype.kind in "UST" else ""
+        raise TypeError(f"{argument}: got dtype {array.dtype}, expected real numbers{text}")
+    return array
+
+
+def _refuse_times(argument: str, value: Any) -> None:
+    """Raise TypeError for a frame of polars with dates or times, which would come as numbers of nanoseconds or the like."""
+    labels = _columns.labels_of(value)
+    for label, dtype in zip(labels, getattr(value, "dtypes", ()) if labels else (), strict=False):
+        if hasattr(dtype, "is_temporal") and dtype.is_temporal():
+            raise TypeError(f"{argument}: column {label!r}: got dtype {dtype}, expected real numbers")
+
+
+def _name_column(argument: str, value: Any) -> None:
+    """Raise TypeError for the column of a frame that holds something other than real numbers."""
+    labels = _columns.labels_of(value)
+    if not labels:
+        return
+    columns: Sequence[NDArray[Any]] = ()
+    try:
+        table = np.asarray(value)
+        if table.ndim == 2 and table.shape[1] == len(labels) and table.dtype.kind != "c":  # which makes all columns complex
+            columns = list(table.T)
+    except (TypeError, ValueError):  # the columns have no type in common
+        columns = [np.asarray(value[label]) for label in labels]
+    for label, column in zip(labels, columns, strict=False):
+        _real(f"{argument}: column {label!r}", column)
+
+
+def _array_of(argument: str, value: Any) -> NDArray[Any]:
+    if is_sparse(value):
+        raise TypeError(f"{argument}: got a sparse matrix, expected an array; .toarray() makes it one")
+    if isinstance(value, np.ndarray):
+        if np.ma.is_masked(value):
+            raise ValueError(f"{argument}: got an array with masked elements, expected none; .filled() gives them values")
+    elif hasattr(type(value), "__dlpack_device__"):
+        return _handed_over(argument, value)
+    _refuse_times(argument, value)
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        pair = "; give X and y as two arguments" if isinstance(value, tuple) else ""
+        raise ValueError(
+            f"{argument}: got a {type(value).__name__} of unequal shapes ({error}), expected an array{pair}"
+        ) from None
+    except (RuntimeError, TypeError) as error:  # of a list's elements
+        raise TypeError(f"{argument}: {error}") from error
+
+
+# DLPack's numbers of memory that the CPU reads: its own, and what CUDA and ROCm pinned there.
+_CPU_DEVICES = (1, 3, 11)
+# What libraries raise where an array can't be handed over.
+_REFUSALS = (AttributeError, BufferError, RuntimeError, TypeError, ValueError)
+
+
+def _handed_over(argument: str, value: Any) -> NDArray[Any]:
+    """Return the array of another library as it stands, or by its own conversion where DLPack has no way."""
+    kind, expected = type(value).__name__, "real numbers in the CPU's memory"
+    try:
+        device = tuple(map(int, value.__dlpack_device__()))
+        if device[0] in _CPU_DEVICES:
+            return np.from_dlpack(value)
+    except _REFUSALS as error:
+        reason = error
+    else:
+        raise TypeError(f"{argument}: got {kind} on DLPack device {device}, expected {expected}")
+    if hasattr(type(value), "__array__"):  # for types and flags that DLPack doesn't know
+        try:
+            return np.asarray(value)
+        except _REFUSALS as error:
+            reason = error
+    described = f"{kind} of dtype {value.dtype}" if hasattr(value, "dtype") else kind
+    raise TypeError(f"{argument}: got {described} ({reason}), expected {expected}") from reason
+
+
+def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[np.float64]:
+    """Return Python's numbers (fractions, decimals, large integers) as float64; NumPy would take None and text too."""
+    if array.ndim == 0 and not isinstance(array[()], str | bytes) and not hasattr(array[()], "__float__"):
+        value, way = array[()], _ways_out.other_object(array[()])
+        raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected an array of numbers{way}")
+    for value in array.flat:
+        complex_only = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+        if complex_only or isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+            text = _ways_out.encoding(argument) if isinstance(value, str) else ""
+            raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected a real number{text}")
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"{argument}: got objects that don't fit float64 ({error})") from error
+
+
+def real_array(argument: str, value: Any) -> NDArray[Any]:
+    """Return `value` as an array of a type that the kernels read, itself where it is one; raises as `numbers_of`."""
+    array = numbers_of(argument, value)
+    if _core.readable(array):
+        return array
+    # float16 fits float32; longdouble doesn't fit anything better than float64; the rest is in foreign byte order.
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64)
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def rows(argument: str, value: Any, n_columns: int, dtype: np.dtype[Any]) -> Rows:
+    """Return `value` as an array (n, n_columns), or as sparse rows whose values have that dtype.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it doesn't hold real numbers, or has another shape.
+    """
+    sparse = is_sparse(value)
+    array = _sparse_rows(argument, value, dtype) if sparse else real_array(argument, value)
+    if len(array.shape) != 2 or array.shape[1] != n_columns:
+        way = _ways_out.other_shape(argument, array.shape, n_columns)
+        raise ValueError(f"{argument}: got shape {array.shape}, expected (n, {n_columns}), a row for each sample{way}")
+    return array
+
+
+def is_sparse(value: Any) -> bool:
+    """Return whether `value` is a sparse matrix or array of SciPy's kind."""
+    return hasattr(value, "tocsr")
+
+
+def _sparse_rows(argument: str, value: Any, dtype: np.dtype[Any]) -> _core.SparseRows:
+    """Return a sparse matrix in the kernels' form; what has that form already is not copied but for its row pointers."""
+    table = value.tocsr()
+    values = real_array(argument, table.data)
+    with np.errstate(over="ignore"):
+        values = values.astype(dtype, copy=False)
+    try:
+        return _core.SparseRows(values, table.indices, table.indptr, table.shape[1])
+    except ValueError as error:
+        raise ValueError(f"{argument}: got a damaged sparse matrix ({error})") from None

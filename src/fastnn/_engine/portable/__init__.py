@@ -1,0 +1,88 @@
+"""The portable backend: what `fastnn._core` offers, as a second opinion and where nothing could be compiled.
+
+One text of the training step serves twice: compiled by Numba where Numba and SciPy are installed, else as NumPy runs it.
+The reasons of what is done stand with the kernels; here stands what is done, in the fewest words.
+"""
+
+from __future__ import annotations
+
+from fastnn._engine.portable._activations import ACTIVATIONS
+from fastnn._engine.portable._compile import COMPILED
+from fastnn._engine.portable._elementwise import (
+    activate,
+    activation_slope,
+    aligned_zeros,
+    first_not_finite,
+    times_slope,
+    update,
+)
+from fastnn._engine.portable._functions import (
+    FUNCTIONS,
+    PREDICTION_LOSSES,
+    c_functions,
+    dispatching,
+    layer_gradients,
+    linear,
+    linear_grad,
+    linear_into,
+    log_softmax,
+    make_ufunc,
+    prediction_loss,
+    quick_prediction_loss,
+    softmax,
+)
+from fastnn._engine.portable._losses import LOSSES
+from fastnn._engine.portable._machine import (
+    built_levels,
+    copy_vectors,
+    current_level,
+    fma_chain,
+    get_max_threads,
+    levels,
+    set_max_threads_,
+    threads_decided,
+)
+from fastnn._engine.portable._network import Network
+from fastnn._engine.portable._optimizers import OPTIMIZERS
+from fastnn._engine.portable._rows import SparseRows, readable
+from fastnn._engine.portable._run import Run
+from fastnn._engine.portable._stepper import Stepper
+
+__all__ = [
+    "ACTIVATIONS",
+    "COMPILED",
+    "FUNCTIONS",
+    "LOSSES",
+    "OPTIMIZERS",
+    "PREDICTION_LOSSES",
+    "Network",
+    "Run",
+    "SparseRows",
+    "Stepper",
+    "activate",
+    "activation_slope",
+    "aligned_zeros",
+    "built_levels",
+    "c_functions",
+    "copy_vectors",
+    "current_level",
+    "dispatching",
+    "first_not_finite",
+    "fma_chain",
+    "get_max_threads",
+    "layer_gradients",
+    "levels",
+    "linear",
+    "linear_grad",
+    "linear_into",
+    "log_softmax",
+    "make_ufunc",
+    "prediction_loss",
+    "quick_prediction_loss",
+    "readable",
+    "set_max_threads_",
+    "softmax",
+    "threads_decided",
+    "times_slope",
+    "update",
+]

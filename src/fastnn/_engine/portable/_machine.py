@@ -1,0 +1,77 @@
+"""Instruction sets, threads, and speed: what there is to say of a backend that leaves these to NumPy and Numba."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastnn._engine.portable._elementwise import _check_alike
+from fastnn._engine.portable._rows import Array
+
+_MOST_THREADS = 1024
+_CHAINS = 4096  # elements that a multiplication and an addition take in one call
+
+
+def built_levels() -> tuple[str, ...]:
+    """Return the only level there is."""
+    return ("portable",)
+
+
+def levels() -> tuple[str, ...]:
+    """Return those that this machine can run."""
+    return built_levels()
+
+
+def current_level() -> tuple[str, int]:
+    """Return the level in use, and 0 for the bytes of its vectors: whoever compiles chooses them."""
+    return "portable", 0
+
+
+class _Threads:
+    """The number that users ask for. It changes nothing: all is done by one thread, but what BLAS does with its own."""
+
+    def __init__(self) -> None:
+        # OpenMP's variables bound more than one thread, and there is one.
+        self.chosen, self.n, self.decided_by = 0, 1, "the portable backend"
+        self.error: str | None = None
+        text = os.environ.get("FASTNN_NUM_THREADS", "")
+        if text.isdecimal() and 1 <= int(text) < 2**63:
+            self.n, self.decided_by = min(int(text), _MOST_THREADS), "FASTNN_NUM_THREADS"
+        elif text:
+            self.error = f"FASTNN_NUM_THREADS must be a positive integer, got '{text[:100]}'"
+
+
+_THREADS = _Threads()
+
+
+def get_max_threads() -> int:
+    """Return the number of threads that was asked for."""
+    return _THREADS.chosen or _THREADS.n
+
+
+def set_max_threads_(n: int) -> None:
+    """Take note of a number of threads, 0 for the default."""
+    _THREADS.chosen = max(0, min(n, _MOST_THREADS))
+
+
+def threads_decided() -> tuple[str, str | None]:
+    """Return how the number of threads was found, and what is wrong with FASTNN_NUM_THREADS, or None."""
+    return "set_num_threads" if _THREADS.chosen else _THREADS.decided_by, _THREADS.error
+
+
+def fma_chain(dtype: DTypeLike, rounds: int) -> float:
+    """Multiply and add in the first cache; return the number of operations done."""
+    sums, factors = np.zeros(_CHAINS, dtype), np.full(_CHAINS, 0.5, dtype)
+    calls = max(1, rounds // _CHAINS)
+    for _ in range(calls):
+        np.multiply(sums, factors, out=sums)
+        np.add(sums, factors, out=sums)
+    return 2.0 * calls * _CHAINS
+
+
+def copy_vectors(out: Array, x: Array) -> None:
+    """Copy x to out."""
+    _check_alike(out, x, "out must be like x")
+    out.reshape(-1)[:] = x.reshape(-1)

@@ -1,0 +1,51 @@
+"""The files that commands write, checked before there is something to write."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastnn._storage.write_file import write_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI = 130
+
+
+def plot_file(text: str) -> Path:
+    """Return the path, once it is sure that a picture can be drawn there: before minutes of work, not after."""
+    try:
+        formats = _formats()
+    except ImportError:
+        raise argparse.ArgumentTypeError('needs Matplotlib: pip install "fastnn-cpu[plot]"') from None
+    if Path(text).suffix[1:].lower() not in formats:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a name that ends in .{', .'.join(formats)}")
+    return output_file(text)
+
+
+def output_file(text: str) -> Path:
+    """Return the path, once it is likely that a file can be written there."""
+    path = Path(text)
+    directory = os.path.dirname(os.path.realpath(text))
+    if not text or text.endswith(os.sep) or path.is_dir() or not os.path.isdir(directory):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a file in a directory that exists")
+    if not os.access(path if path.exists() else directory, os.W_OK):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a file that may be written")
+    return path
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Draw a picture into a file whose name tells the format."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=_DPI)
+    write_file(path, [buffer.getbuffer()])
+
+
+def _formats() -> list[str]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    return [name for name in ("png", "pdf", "svg") if name in FigureCanvasAgg.get_supported_filetypes()]

@@ -1,0 +1,119 @@
+"""The shape and the parameters of a model, as its users see them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn._checks import columns as _columns
+from fastnn._checks.layers import Activation
+from fastnn._engine import arrays as _arrays
+from fastnn._engine import core as _core
+from fastnn._views import Views
+
+
+class Parameters:
+    """Sizes, activations, live views of the parameters, and names of the inputs; a base of `MLP`."""
+
+    _network: _core.Network
+    _feature_names: _columns.Names | None = None
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Numbers of units: inputs, hidden layers, outputs."""
+        return self._network.layer_sizes
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """One a layer, the output layer's last."""
+        return self._network.activations
+
+    @property
+    def dropout(self) -> tuple[float, ...]:
+        """One a hidden layer."""
+        return self._network.dropout[:-1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the parameters: float32 or float64."""
+        return self._network.dtype
+
+    @property
+    def weights(self) -> list[NDArray[Any]]:
+        """Live views (n_in, n_out), one a layer."""
+        return Views("weights", self._network.weights)
+
+    @weights.setter
+    def weights(self, values: Iterable[ArrayLike]) -> None:
+        self.weights[:] = values  # type: ignore[assignment]
+
+    @property
+    def biases(self) -> list[NDArray[Any]]:
+        """Live views (n_out,), one a layer."""
+        return Views("biases", self._network.biases)
+
+    @biases.setter
+    def biases(self, values: Iterable[ArrayLike]) -> None:
+        self.biases[:] = values  # type: ignore[assignment]
+
+    @property
+    def parameters(self) -> list[NDArray[Any]]:
+        """Live views, weights and biases interleaved: ``[W1, b1, W2, b2, …]``."""
+        pairs = zip(self._network.weights, self._network.biases, strict=True)
+        return Views("parameters", itertools.chain.from_iterable(pairs))
+
+    @parameters.setter
+    def parameters(self, values: Iterable[ArrayLike]) -> None:
+        self.parameters[:] = values  # type: ignore[assignment]
+
+    def to_vector(self) -> NDArray[Any]:
+        """Return all parameters in one new vector: W1 row by row, b1, W2, …."""
+        return np.concatenate([p.ravel() for p in self.parameters])
+
+    def set_vector(self, v: ArrayLike) -> None:
+        """Take all parameters from a vector in the order of `to_vector`."""
+        vector = _arrays.real_array("v", v)
+        size = sum(p.size for p in self.parameters)
+        if vector.shape != (size,):
+            raise ValueError(f"v: got shape {vector.shape}, expected ({size},): one number a parameter")
+        with np.errstate(over="ignore"):
+            vector = vector.astype(self.dtype, copy=False)
+        start = 0
+        for p in self.parameters:
+            p[...] = vector[start : start + p.size].reshape(p.shape)
+            start += p.size
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Names of the inputs, or None; a frame with other columns, or in another order, is refused.
+
+        The first frame (pandas, polars, PyArrow…) that the model is trained on gives its columns' names, if all of them
+        are text. Files and copies keep them. Arrays have no names and are taken as they are. Assign a list of names, or
+        None before training on a frame with other columns.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> model = MLP((2, 3, 1))
+        >>> model.feature_names = ["age", "height"]
+        >>> model.feature_names
+        ('age', 'height')
+        """
+        return self._feature_names
+
+    @feature_names.setter
+    def feature_names(self, names: Sequence[str] | None) -> None:
+        self._feature_names = _columns.checked_names("feature_names", names, self.layer_sizes[0])
+
+    def _check_columns(self, argument: str, X: Any) -> None:
+        """Raise ValueError if X is a frame whose columns are not those that the model was trained on."""
+        _columns.check_same(argument, _columns.names_of(argument, X), self._feature_names)
+
+    def _learn_columns(self, X: Any) -> None:
+        """Keep the names of the columns that the model is trained on, if there are any and it has none yet."""
+        if self._feature_names is None:
+            self._feature_names = _columns.names_of("X", X)

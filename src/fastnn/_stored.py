@@ -1,0 +1,116 @@
+"""Files, copies and pickles of models."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import _custom, _state
+from fastnn._checks import seeds as _seeds
+from fastnn._checks.layers import Activation
+from fastnn._checks.options import explained
+from fastnn._custom import CustomActivation
+from fastnn._engine import core as _core
+from fastnn._parameters import Parameters
+from fastnn._storage import models as _saved_models
+from fastnn._storage.write_file import FilePath
+
+_NOT_ATTRIBUTES = frozenset({"_network", "_rng"})
+
+
+class Stored(Parameters):
+    """Saving, loading, copying and pickling; a base of `MLP`."""
+
+    _rng: np.random.Generator
+
+    def _begin(self, sizes: tuple[int, ...], hidden: Sequence[Activation], output: Activation, **options: Any) -> None:
+        """Become a network of zeros, by the constructor of `MLP` and not by that of a subclass."""
+        raise NotImplementedError
+
+    @explained
+    def save(self, path: FilePath) -> None:
+        """Write the model to a safetensors file: parameters, and the architecture in its metadata.
+
+        An older file is replaced when all has been written. Links are followed, modes kept, devices and pipes written to.
+
+        Raises
+        ------
+        OSError
+            If the file can't be written. An older one is as it was.
+        """
+        _saved_models.write(path, "model", {"model": self._config()}, self._arrays())
+
+    @classmethod
+    @explained
+    def load(cls, path: FilePath, *, custom_activations: Sequence[CustomActivation] = ()) -> Self:
+        """Read a model that `save` wrote, or that of a trainer's file.
+
+        A subclass gets an object of its own class, whose constructor is not called: attributes of its own are in no file.
+
+        Parameters
+        ----------
+        path : str, bytes or path-like
+            A file or a pipe.
+        custom_activations : sequence, default ()
+            What `fastnn.jit.activation` made: files have the names of such activations alone. Those that have been
+            defined in this process are found by their names.
+
+        Raises
+        ------
+        ValueError
+            If the file is none of these, or needs an activation that is neither given nor defined.
+        OSError, MemoryError
+            If it can't be read, or does not fit into memory.
+        """
+        custom = _custom.check_given("custom_activations", custom_activations, CustomActivation)
+        with _saved_models.read(path, ("model", "trainer")) as (config, arrays):
+            return cls._from(config["model"], arrays, custom)
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "layer_sizes": self.layer_sizes,
+            "activations": [a.name if isinstance(a, CustomActivation) else a for a in self.activations],
+            "dropout": self.dropout,
+            "dtype": self.dtype.name,
+            "feature_names": self._feature_names,
+            "rng": _seeds.state_of(self._rng),
+        }
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return _saved_models.named(self._network.weights, self._network.biases)
+
+    @classmethod
+    def _from(cls, config: dict[str, Any], arrays: dict[str, NDArray[Any]], custom: Sequence[CustomActivation] = ()) -> Self:
+        model = cls.__new__(cls)
+        model._become(config, arrays, custom)
+        return model
+
+    def _become(
+        self, config: dict[str, Any], arrays: dict[str, NDArray[Any]], custom: Sequence[CustomActivation] = ()
+    ) -> None:
+        """Be the network that a file or a state describes."""
+        sizes = tuple(config["layer_sizes"])
+        # Before memory for them is taken.
+        if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(sizes)):
+            raise ValueError(f"the arrays are not those of layers {sizes}")
+        *hidden, output = _custom.activations_named(config["activations"], _core.ACTIVATIONS, custom)
+        self._begin(sizes, hidden, output, **{name: config[name] for name in ("dropout", "dtype")})
+        self._rng = _seeds.from_state(config["rng"])
+        self.feature_names = config.get("feature_names")  # which files of older versions lack
+        _saved_models.fill(arrays, self._network.weights, self._network.biases)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what makes an equal model, and the attributes of a subclass."""
+        config = self._config() | {"activations": self.activations}
+        own = _state.attributes_of(self, _NOT_ATTRIBUTES)
+        return {"config": config, "arrays": self._arrays(), "rng": self._rng, "attributes": own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become the model that `state` tells of."""
+        self._become(state["config"], state["arrays"])
+        self._rng = state["rng"]  # the object itself: a trainer pickled with the model shares it
+        _state.set_attributes(self, state["attributes"])

@@ -1,0 +1,106 @@
+"""Decorators that give a formula on plain arrays the arguments and the result types of its compiled counterpart.
+
+A formula takes and returns whole arrays, and is written so that NumPy runs it as it stands and Numba can compile it: no
+None, no checks, every variable of one type. It stays at hand as the attribute `formula`, and computes in the type of its
+argument; the decorated function computes in float64 whatever the input, so that float32 results are right to the last bit
+or so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastnn._checks.floats import FLOAT_TYPES, Array, as_float, ufunc_type
+
+__all__ = ["AlongAxis", "Elementwise", "along_axis", "elementwise"]
+__dir__ = __all__.copy
+
+
+class Elementwise(Protocol):
+    """A function with the keywords of a NumPy ufunc of one argument."""
+
+    formula: Callable[[NDArray[Any]], NDArray[Any]]
+
+    def __call__(
+        self,
+        x: ArrayLike,
+        /,
+        out: Array | tuple[Array] | None = None,
+        *,
+        where: NDArray[np.bool_] | bool = True,
+        dtype: DTypeLike | None = None,
+    ) -> Any:
+        """Return the function's value at every element of `x`."""
+
+
+class AlongAxis(Protocol):
+    """A function of the values along an axis."""
+
+    formula: Callable[[NDArray[Any]], NDArray[Any]]
+
+    def __call__(self, x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
+        """Return the function's value at every element of `x`."""
+
+
+def elementwise(formula: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Elementwise:
+    """Give a formula of one array the keywords and the result types of a ufunc."""
+
+    @wraps(formula, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    def function(
+        x: ArrayLike,
+        /,
+        out: Array | tuple[Array] | None = None,
+        *,
+        where: NDArray[np.bool_] | bool = True,
+        dtype: DTypeLike | None = None,
+    ) -> Any:
+        given = np.asarray(x)
+        result_type = ufunc_type(given.dtype) if dtype is None else np.dtype(dtype)
+        if result_type not in FLOAT_TYPES:
+            raise TypeError(f"dtype: got {result_type}, expected float16, float32 or float64")
+        # Infinities and NaN go their way in silence, as through the compiled functions.
+        with np.errstate(all="ignore"):
+            values = formula(given.astype(result_type, casting="same_kind").astype(np.float64))
+            result = np.asarray(values).astype(result_type)
+        if out is None and where is True:
+            return result[()]
+        return np.positive(result, out=out, where=where)
+
+    decorated: Elementwise = _with_formula(function, formula)
+    return decorated
+
+
+def along_axis(formula: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> AlongAxis:
+    """Let a formula of rows (n, n_units) work along any axis of an array of any shape."""
+
+    @wraps(formula, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+    def function(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
+        given = as_float("x", x)
+        if given.ndim == 0:
+            raise ValueError("x: got a scalar, expected at least one dimension")
+        moved = np.moveaxis(given.astype(np.float64), axis, -1)
+        n_rows = moved.size // moved.shape[-1] if moved.size else 0
+        with np.errstate(over="ignore", invalid="ignore"):  # a difference of -inf is as good; inf - inf is NaN
+            values = formula(moved.reshape(n_rows, moved.shape[-1]))
+        result = np.moveaxis(values.reshape(moved.shape), -1, axis)
+        if out is None:
+            return np.ascontiguousarray(result, given.dtype)
+        if out.shape != result.shape:
+            raise ValueError(f"out: got shape {out.shape}, expected {result.shape}")
+        np.copyto(out, result, casting="same_kind")
+        return out
+
+    decorated: AlongAxis = _with_formula(function, formula)
+    return decorated
+
+
+def _with_formula(function: Any, formula: Callable[..., Any]) -> Any:
+    """Return a function that stands for a formula, with it at hand."""
+    del function.__dict__["__wrapped__"]  # inspect.signature shall show the function's own keywords
+    function.formula = formula
+    return function

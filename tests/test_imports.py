@@ -1,0 +1,130 @@
+"""The house's rules: which folder may import which, and that no files import each other in a circle.
+
+docs/architecture.md says what each folder is for.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "src" / "fastnn"
+
+DESCRIPTIONS = {"_custom", "_errors", "_history", "_rates", "_state", "_version", "losses", "optimizers", "schedules"}
+# By folder, the folders that it may import. "users" are the other files beside the folders: what users see, and its parts.
+LOW = {"_checks", "descriptions"}
+ALL = LOW | {"reference", "_engine", "_storage", "users"}
+FOLDERS = {
+    "_checks": {"_checks"},
+    "descriptions": LOW,
+    "reference": LOW | {"reference"},
+    "_engine": LOW | {"reference", "_engine"},
+    "_storage": LOW | {"_storage"},
+    "users": LOW | {"_engine", "_storage", "users"},
+    "ops": LOW | {"reference", "_engine", "ops"},
+    "jit": LOW | {"reference", "_engine", "users", "ops", "jit"},
+    "sklearn": LOW | {"_engine", "users", "sklearn"},
+    "_data": {"_data"},
+    "_output": LOW | {"_storage", "users", "_output"},
+    "_bench": ALL | {"ops", "jit", "sklearn", "_data", "_output", "_bench"},
+    "_cli": ALL | {"_data", "_output", "_bench", "_cli"},
+}
+# Imports that a rule would forbid, each for a reason of its own.
+EXCEPTIONS = {
+    ("__main__", "_cli"),
+    ("_checks.options", "fastnn"),  # after a call has failed: the signatures of everything that has options
+    ("_checks.options", "callbacks"),
+    ("_checks.options", "optimizers"),
+    ("_checks.layers", "_custom"),  # the activations of users' own that a model may be given
+    ("_errors", "_history"),
+}
+
+
+def folder_of(module: str) -> str:
+    """Return the folder of a module, whose name begins after "fastnn."."""
+    first = module.partition(".")[0]
+    if first in DESCRIPTIONS:
+        return "descriptions"
+    return first if first in FOLDERS else "users"
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Return all modules by name, without "fastnn.", which itself is "fastnn"."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        found[".".join(parts) or "fastnn"] = path
+    return found
+
+
+def imports_of(module: str, *, lazy: bool) -> Iterator[str]:
+    """Yield the modules of fastnn that a module imports; `lazy`: also within functions."""
+    pending = [(node, False) for node in ast.parse(modules()[module].read_text()).body]
+    while pending:
+        node, inside = pending.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            pending += [(child, inside) for child in node.orelse]
+            continue
+        inside = inside or isinstance(node, ast.FunctionDef | ast.Lambda)
+        pending += [(child, inside) for child in ast.iter_child_nodes(node)]
+        if inside and not lazy:
+            continue
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        yield from (found for name in names if (found := _module_named(name)) not in (None, module))
+
+
+def _module_named(name: str) -> str | None:
+    """Return the module of fastnn that has a name, or is one."""
+    if name.partition(".")[0] != "fastnn":
+        return None
+    parts = name.split(".")[1:]
+    candidates = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return next((candidate for candidate in candidates if candidate in modules()), "fastnn")
+
+
+def test_the_modules_are_found():
+    assert len(modules()) > 100
+    assert {folder_of(module) for module in modules()} == FOLDERS.keys()
+    assert modules().keys() >= DESCRIPTIONS
+    assert "_engine" in set(imports_of("_model", lazy=False))
+
+
+@pytest.mark.parametrize("module", modules())
+def test_imports_obey_the_folders(module):
+    if module == "fastnn":
+        return  # which has what users see
+    for imported in imports_of(module, lazy=True):
+        if (module, imported) not in EXCEPTIONS:
+            assert folder_of(imported) in FOLDERS[folder_of(module)], f"{module} imports {imported}"
+
+
+def test_no_circles():
+    graph = {module: set(imports_of(module, lazy=False)) for module in modules()}
+    TopologicalSorter(graph).prepare()  # raises CycleError with the modules' names
+
+
+def test_exceptions_are_needed():
+    for module, imported in EXCEPTIONS:
+        assert imported in set(imports_of(module, lazy=True)), (module, imported)
+
+
+def test_the_architecture_page_names_what_exists():
+    root = ROOT.parents[1]
+    page = (root / "docs" / "architecture.md").read_text()
+    named = {name for name in re.findall(r"`([\w/.]+)`", page) if name.startswith(("kernels/", "src/", "tests/"))}
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not (root / name).exists()] == []
+    folders = {path.parent.relative_to(ROOT).parts[0] for path in ROOT.rglob("*.py") if path.parent != ROOT}
+    assert [folder for folder in sorted(folders - {"_data"}) if f"{folder}/`" not in page] == []

@@ -1,0 +1,66 @@
+"""Files in tests/data, which an earlier version saved: they load, and training goes on with the same bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import MLP, Trainer
+from fastnn._engine import core as _core
+
+HERE = Path(__file__).parent / "data"
+NAMES = ("adam_float32", "adamw_float64", "momentum_float64")
+FUSED = _core.current_level()[0] in ("v3", "v4", "neon")
+
+
+def training_data(name):
+    """Return the data of the runs, drawn in the order in which they were drawn then."""
+    rng = np.random.default_rng(7)
+    X = rng.normal(size=(40, 4)).astype(np.float32)
+    numbers, labels = rng.normal(size=(40, 3)), rng.integers(0, 3, 40)
+    return X, labels if name == "adamw_float64" else numbers
+
+
+def saved(name):
+    return HERE / f"{name}.safetensors"
+
+
+def test_every_file_is_tested():
+    assert {path.stem for path in HERE.glob("*.safetensors")} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_goes_on(name):
+    trainer = Trainer.load(saved(name))
+    trainer.run(*training_data(name), 4)
+    expected = np.load(HERE / f"{name}_later.npz")["v"]
+    found = trainer.model.to_vector()
+    assert found.dtype == expected.dtype
+    if FUSED:
+        np.testing.assert_array_equal(found, expected)
+    else:
+        np.testing.assert_allclose(found, expected, rtol=1e-5 if found.dtype == np.float32 else 1e-13, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_model_alone(name):
+    model, trainer = MLP.load(saved(name)), Trainer.load(saved(name))
+    np.testing.assert_array_equal(model.to_vector(), trainer.model.to_vector())
+    assert repr(model) == repr(trainer.model)
+    assert model.feature_names == (("a", "b", "c", "d") if name == "adam_float32" else None)
+
+
+def test_settings():
+    adam, adamw, momentum = (Trainer.load(saved(name)) for name in NAMES)
+    assert (adam.batch_size, adam.l2, adam.clip_norm, adam.updates) == (8, 1e-3, 0.5, 15)
+    assert adam.model.dropout == (0.2, 0.0)
+    assert adam.model.activations == ("tanh", "gelu", "identity")
+    assert (adamw.l1, adamw.clip_value, adamw.loss.name, adamw.updates) == (1e-4, 0.1, "cross_entropy", 9)
+    schedule = fastnn.schedules.Warmup(fastnn.schedules.Cosine(0.02, 40), 5)
+    assert adamw.optimizer == fastnn.AdamW(schedule, weight_decay=0.01)
+    assert momentum.loss == fastnn.losses.Huber(0.5)
+    assert not momentum.shuffle
+    assert momentum.optimizer == fastnn.SGD(0.05, momentum=0.9, nesterov=True)
