@@ -14,7 +14,7 @@ WHEEL = (
 )
 METADATA = r"fastnn_cpu-[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/.+)"
 SOURCES = (
-    r"(CMakeLists\.txt|LICENSE|README\.md|CHANGELOG\.md|PKG-INFO|pyproject\.toml"
+    r"(CMakeLists\.txt|LICENSE|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|PKG-INFO|pyproject\.toml"
     r"|(benchmarks|cmake|docs|examples|kernels|src|tests)/.+\.(cmake|cpp|h|md|npz|png|safetensors|pxd|pxi|py|pyi|pyx|typed))"
 )
 LARGEST_WHEEL = 2_000_000  # bytes

@@ -28,22 +28,22 @@ class Parameters:
 
     @property
     def activations(self) -> tuple[Activation, ...]:
-        """One a layer, the output layer's last."""
+        """One per layer, the output layer's last."""
         return self._network.activations
 
     @property
     def dropout(self) -> tuple[float, ...]:
-        """One a hidden layer."""
+        """One per hidden layer."""
         return self._network.dropout[:-1]
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the parameters: float32 or float64."""
+        """The type of the parameters: float32 or float64."""
         return self._network.dtype
 
     @property
     def weights(self) -> list[NDArray[Any]]:
-        """Live views (n_in, n_out), one a layer."""
+        """Live views (n_in, n_out), one per layer."""
         return Views("weights", self._network.weights)
 
     @weights.setter
@@ -52,7 +52,7 @@ class Parameters:
 
     @property
     def biases(self) -> list[NDArray[Any]]:
-        """Live views (n_out,), one a layer."""
+        """Live views (n_out,), one per layer."""
         return Views("biases", self._network.biases)
 
     @biases.setter

@@ -159,10 +159,13 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
 
     def _begin_account(self) -> None:
         """Set the attributes of an estimator that has seen nothing."""
-        self.n_iter_ = self.t_ = 0
         self.__dict__.pop("_trainer", None)  # of another network
-        if self.solver != "lbfgs":
-            self.__dict__.update(self._account_of_no_epochs())
+        self.__dict__.update(self._new_account())
+
+    def _new_account(self) -> dict[str, Any]:
+        """Return the attributes of an estimator that has seen nothing."""
+        epochs = {} if self.solver == "lbfgs" else self._account_of_no_epochs()
+        return {"n_iter_": 0, "t_": 0, **epochs}
 
     def _account_of_no_epochs(self) -> dict[str, Any]:
         """Return the attributes of an estimator that has seen no epoch."""

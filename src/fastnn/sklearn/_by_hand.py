@@ -65,7 +65,7 @@ def follow(estimator: Any) -> None:
             vars(estimator)[name] = storage
     estimator.network_ = network
     if "_shared_arrays" in vars(estimator):
-        estimator._shared_arrays.moved_to(network)
+        estimator._shared_arrays.remember(network)
     if "_trainer" in vars(estimator):
         estimator._trainer = estimator._trainer.for_network(network)
 
@@ -106,7 +106,5 @@ def network_of_assigned(estimator: Any) -> None:
     estimator.network_ = network
     estimator.coefs_, estimator.intercepts_ = coefs, intercepts
     estimator._take_assigned()
-    account = {"n_iter_": 0, "t_": 0}
-    if estimator.solver != "lbfgs":
-        account |= estimator._account_of_no_epochs()
-    attributes.update({name: value for name, value in account.items() if name not in attributes})
+    for name, value in estimator._new_account().items():
+        attributes.setdefault(name, value)

@@ -25,7 +25,7 @@ class SharedArrays:
         network = model._network
         self.coefs: Any = [w if w.flags.c_contiguous else np.ascontiguousarray(w) for w in network.weights]
         self.intercepts: Any = list(network.biases)
-        self._remember(model)
+        self.remember(model)
 
     @property
     def assigned(self) -> bool:
@@ -48,17 +48,13 @@ class SharedArrays:
             ]
             model = network_with(model, *own)
             self.coefs, self.intercepts = _filled(self.coefs, own[0]), _filled(self.intercepts, own[1])
-            self._remember(model)
+            self.remember(model)
             return model
         changed = {i for i, seen in self._beside.items() if seen != _memory(self._arrays[i])}
         if changed or self._network_seen != model._network.storage:
             self._copy(model, changed)
-            self._remember(model)
+            self.remember(model)
         return model
-
-    def moved_to(self, model: MLP) -> None:
-        """Go on beside another network that has the same parameters; arrays that were the other one's own are beside it."""
-        self._remember(model)
 
     def _copy(self, model: MLP, changed: set[int]) -> None:
         """Copy arrays that users have changed to the network, and what else has changed there to the others."""
@@ -76,8 +72,8 @@ class SharedArrays:
                 else:  # one array can't hold what two layers have learned
                     self._replace(i, view)
 
-    def _remember(self, model: MLP) -> None:
-        """Take the present state for one in step."""
+    def remember(self, model: MLP) -> None:
+        """Take the present state for one in step, also with another network that has the same parameters."""
         self._arrays = [*self.coefs, *self.intercepts]
         # Bytes are compared in one sweep, and tell NaN and the sign of zero. The network's own views are in its storage.
         self._network_seen = bytearray(model._network.storage)
