@@ -50,6 +50,8 @@ struct Block {
     double penalty_factor;  // of l1 and l2
     double decay_factor;    // of the optimizer's weight decay
 
+    // Whether its updates take other coefficients than most blocks'. Without penalties none of theirs is used.
+    bool has_own_factors() const { return rate_factor != 1 || decay_factor != 1 || (penalty_factor != 0 && penalty_factor != 1); }
     int64_t size() const { return rows * row; }
     int64_t end() const { return offset + size(); }
 };

@@ -104,7 +104,8 @@ template <class T> class Updater {
             const Block &block = piece.block;
             if (keep) take_snapshot(piece.offset(), piece.count());
             if (is_deferred(piece)) return;
-            const Coefficients<T> own = c.of(block);
+            Coefficients<T> scaled;
+            const Coefficients<T> &own = block.has_own_factors() ? scaled = c.of(block) : c;
             if (fused_ && n_rows) {
                 step.template block_gradient<Start::zero, Finish::descend>(piece.layer, block.kind, piece.rows, n_rows,
                                                                            parameters_ + block.offset, own.rate);
