@@ -20,6 +20,7 @@ _NAMES = ("exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "erfc")
 
 _DOUBLE = SimpleNamespace(
     number=float,
+    far=700,  # exp(-far) is a normal number
     sqrt=np.sqrt,
     pi=np.pi,
     erfc=scipy.special.erfc,
@@ -28,6 +29,7 @@ _DOUBLE = SimpleNamespace(
 # The same on arrays of mpmath's numbers.
 _MULTIPRECISION = SimpleNamespace(
     number=mpmath.mp.mpf,
+    far=12_000,
     sqrt=mpmath.mp.sqrt,
     pi=+mpmath.mp.pi,
     **{name: np.frompyfunc(getattr(mpmath.mp, name), 1, 1) for name in _NAMES},
@@ -55,6 +57,20 @@ def _gelu_grad(m: Any, x: Any) -> Any:
     return _normal(m, x) + x * _density(m, x)
 
 
+def _softplus(m: Any, x: Any) -> Any:
+    return np.maximum(x, 0) + m.log1p(m.exp(-abs(x)))
+
+
+def _gate(m: Any, x: Any) -> Any:
+    return m.tanh(_softplus(m, x))
+
+
+def _mish_grad(m: Any, x: Any) -> Any:
+    return _gate(m, x) + x * (1 - _gate(m, x) ** 2) * _sigmoid(m, x)
+
+
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
 # From the arithmetic m and finite x, an array of its numbers.
 _FORMULAS = {
     "sigmoid": _sigmoid,
@@ -71,12 +87,16 @@ _FORMULAS = {
     "gelu_grad": lambda m, x: _gelu_grad(m, _not_far(x)),
     "silu": lambda m, x: x * _sigmoid(m, x),
     "silu_grad": lambda m, x: _sigmoid(m, x) * (1 + x * _sigmoid(m, -x)),
-    "softplus": lambda m, x: np.maximum(x, 0) + m.log1p(m.exp(-abs(x))),
+    "selu": lambda m, x: m.number(_SELU_SCALE) * np.where(x > 0, x, m.number(_SELU_ALPHA) * m.expm1(np.minimum(x, 0))),
+    "selu_grad": lambda m, a: np.where(a > 0, m.number(_SELU_SCALE), a + m.number(_SELU_SCALE) * m.number(_SELU_ALPHA)),
+    "mish": lambda m, x: x * _gate(m, x),
+    "mish_grad": lambda m, x: _mish_grad(m, np.maximum(x, -m.far)),
+    "softplus": _softplus,
     "softplus_grad": lambda m, a: -m.expm1(-a),
     **{name: lambda m, x, name=name: getattr(m, name)(x) for name in ("cos", "exp", "expm1", "log", "log1p", "sin")},
 }
 # Their formulas lose all relative accuracy next to a root.
-_ROOTED = ("gelu_grad", "silu_grad")
+_ROOTED = ("gelu_grad", "mish_grad", "silu_grad")
 
 
 def _long_doubles(numbers: NDArray[Any]) -> NDArray[np.longdouble]:

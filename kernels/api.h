@@ -106,7 +106,8 @@ struct Loss {
 struct Optimizer {
     int32_t kind;     // number in registry.h
     int32_t moments;  // arrays of state, each like the parameter storage
-    double decay_1, decay_2, epsilon, weight_decay;
+    double decay_1, decay_2, epsilon;
+    double decay;  // of the weights by AdamW, or towards the full momentum by NAdam
     double l1, l2;
     double clip_value, clip_norm;  // infinity: none
     bool lazy;                     // sparse inputs: weights of features that are not in the batch are left alone

@@ -18,11 +18,11 @@ Rows matrix(const void *data, int64_t type, int64_t row, int64_t column) {
 int threads(int64_t wanted, double work) { return wanted > 0 ? int(wanted < 1024 ? wanted : 1024) : threads_for(work); }
 
 void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void *v, int64_t n, double rate, double decay_1,
-            double decay_2, double epsilon, double weight_decay, int64_t updates) {
+            double decay_2, double epsilon, double decay, int64_t updates) {
     Optimizer o = {};
     o.kind = int32_t(optimizer);
     o.moments = v ? 2 : m ? 1 : 0;
-    o.decay_1 = decay_1, o.decay_2 = decay_2, o.epsilon = epsilon, o.weight_decay = weight_decay;
+    o.decay_1 = decay_1, o.decay_2 = decay_2, o.epsilon = epsilon, o.decay = decay;
     kernels_of(type).update(o, w, g, m, v, n, rate, updates);
 }
 
@@ -75,12 +75,12 @@ double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, in
 }
 
 void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double decay_1,
-                           double decay_2, double epsilon, double weight_decay, int64_t updates) {
-    update(Type::float32, optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, weight_decay, updates);
+                           double decay_2, double epsilon, double decay, int64_t updates) {
+    update(Type::float32, optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, decay, updates);
 }
 void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
-                           double decay_1, double decay_2, double epsilon, double weight_decay, int64_t updates) {
-    update(Type::float64, optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, weight_decay, updates);
+                           double decay_1, double decay_2, double epsilon, double decay, int64_t updates) {
+    update(Type::float64, optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, decay, updates);
 }
 
 int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,

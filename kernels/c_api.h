@@ -43,9 +43,9 @@ double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, in
 
 // One update of n parameters: optimizer by its number, of whose moments m and v may be null.
 void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double decay_1,
-                           double decay_2, double epsilon, double weight_decay, int64_t updates);
+                           double decay_2, double epsilon, double decay, int64_t updates);
 void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
-                           double decay_1, double decay_2, double epsilon, double weight_decay, int64_t updates);
+                           double decay_1, double decay_2, double epsilon, double decay, int64_t updates);
 
 // The model's outputs for n_rows rows, side by side in out, which is of its type. 0: done, -1: no memory.
 int64_t fastnn_predict(const fastnn::Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,

@@ -3,8 +3,6 @@
 // hold: new ones go to the end.
 #pragma once
 
-#include <cstdint>
-
 #define FASTNN_ACTIVATIONS(ROW) \
     ROW(identity, Identity)     \
     ROW(tanh, Tanh)             \
@@ -17,7 +15,9 @@
     ROW(softplus, Softplus)     \
     ROW(sin, Sin)               \
     ROW(exp, Exp)               \
-    ROW(softmax, Softmax)
+    ROW(softmax, Softmax)       \
+    ROW(selu, Selu)             \
+    ROW(mish, Mish)
 
 // Activations that have parameters for each unit, which networks alone can have; their numbers follow.
 #define FASTNN_PARAMETRIC_ACTIVATIONS(ROW) ROW(prelu, Prelu)
@@ -45,7 +45,11 @@
     ROW(exp, value, Exp)                   \
     ROW(expm1, value, Expm1)               \
     ROW(log, value, Log)                   \
-    ROW(log1p, value, Log1p)
+    ROW(log1p, value, Log1p)               \
+    ROW(selu, value, Selu)                 \
+    ROW(selu_grad, slope, Selu)            \
+    ROW(mish, value, Mish)                 \
+    ROW(mish_grad, slope, Mish)
 
 #define FASTNN_LOSSES(ROW)                        \
     ROW(mse, SquaredError)                        \
@@ -69,15 +73,5 @@
     ROW(adagrad, AdaGrad)      \
     ROW(rmsprop, RMSProp)      \
     ROW(adam, Adam)            \
-    ROW(adamw, AdamW)
-
-namespace fastnn {
-
-// The numbers, for code that has no names at hand.
-enum class OptimizerNumber : int32_t {
-#define ROW(name, Struct) name,
-    FASTNN_OPTIMIZERS(ROW)
-#undef ROW
-};
-
-}  // namespace fastnn
+    ROW(adamw, AdamW)          \
+    ROW(nadam, NAdam)

@@ -56,6 +56,17 @@ template <class T> struct Elu : ActivationTraits {
     FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : a + T(1); }
 };
 
+// ELU with the scale and the limit that keep mean 0 and variance 1 from layer to layer (Klambauer et al. 2017, arXiv:1706.02515).
+template <class T> struct Selu : ActivationTraits {
+    static constexpr bool from_output = true, keeps_zero = true;
+    static constexpr double alpha = 1.6732632423543772, lambda = 1.0507009873554805;
+    static constexpr T scale = T(lambda), limit = T(lambda * alpha);
+    // limit + rest is lambda alpha to twice the digits: next to -limit, a derivative from the output keeps its own.
+    static constexpr T rest = sizeof(T) == 4 ? T(lambda * alpha - limit) : T(0x1.092dbf6372048p-54);
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return z > Vec<T>{} ? scale * z : limit * expm1(z); }
+    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(scale) : (a + limit) + rest; }
+};
+
 // z * Phi(z), Phi the normal distribution function (Hendrycks & Gimpel 2016, arXiv:1606.08415, the exact form).
 template <class T> struct Gelu : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true;
@@ -68,6 +79,13 @@ template <class T> struct Silu : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return silu(z); }
     FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { a = silu(z, &slope); }
+};
+
+// z * tanh(softplus(z)) (Misra 2019, arXiv:1908.08681).
+template <class T> struct Mish : ActivationTraits {
+    static constexpr bool from_output = false, keeps_zero = true;
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return mish(z); }
+    FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { a = mish(z, &slope); }
 };
 
 template <class T> struct Softplus : ActivationTraits {

@@ -12,6 +12,7 @@ namespace {
 // The numbers of one update, the same for every element.
 template <class T> struct Coefficients {
     T rate, decay_1, rest_1, decay_2, rest_2, root_scale, epsilon, shrink, l1, l2;
+    T gradient_rate;  // of the gradient itself, beside the rate of its mean
 
     // Those of a block of parameters with factors of its own.
     Coefficients of(const fastnn::Block &block) const {
@@ -19,6 +20,7 @@ template <class T> struct Coefficients {
         const T decay = T(block.rate_factor * block.decay_factor);
         if (decay != 1) c.shrink = T(1) - decay * (T(1) - shrink);
         c.rate *= T(block.rate_factor);
+        c.gradient_rate *= T(block.rate_factor);
         c.l1 *= T(block.penalty_factor);
         c.l2 *= T(block.penalty_factor);
         return c;
@@ -32,6 +34,7 @@ struct OptimizerTraits {
     static constexpr bool is_plain_descent = false;          // w - rate * g: a product can do it at its end
     static constexpr bool keeps_velocity = false;            // of gradients or of steps
     static constexpr bool corrects_moments = false;          // for their start at zero
+    static constexpr bool looks_ahead = false;               // steps along the next mean and the gradient, by NAdam's schedule
     static constexpr bool is_noop_without_gradient = false;  // g = 0 changes neither weights nor moments
 };
 
@@ -100,6 +103,17 @@ template <class T> struct AdamW : OptimizerTraits {
     static constexpr bool corrects_moments = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
         return Adam<T>::update(w * c.shrink, g, m, v, c);
+    }
+};
+
+// Dozat 2016, "Incorporating Nesterov momentum into Adam", with a momentum that grows: rate and gradient_rate carry its schedule.
+template <class T> struct NAdam : OptimizerTraits {
+    static constexpr int moments = 2;
+    static constexpr bool corrects_moments = true, looks_ahead = true;
+    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
+        m = fma(splat(c.decay_1), m, c.rest_1 * g);
+        v = fma(splat(c.decay_2), v, c.rest_2 * (g * g));
+        return w - fma(splat(c.rate), m, c.gradient_rate * g) / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
     }
 };
 
@@ -177,7 +191,7 @@ template <class T> struct OptimizerKernels {
     void (*update)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &coefficients);
     void (*replay)(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties);
     int moments;
-    bool is_plain_descent, keeps_velocity, corrects_moments, is_noop_without_gradient;  // traits of the struct
+    bool is_plain_descent, keeps_velocity, corrects_moments, looks_ahead, is_noop_without_gradient;  // traits of the struct
 };
 
 template <class T, template <class> class O> constexpr OptimizerKernels<T> optimizer_kernels() {
@@ -187,6 +201,7 @@ template <class T, template <class> class O> constexpr OptimizerKernels<T> optim
             O<T>::is_plain_descent,
             O<T>::keeps_velocity,
             O<T>::corrects_moments,
+            O<T>::looks_ahead,
             O<T>::is_noop_without_gradient};
 }
 

@@ -39,27 +39,56 @@ class Powers {
     int64_t exponent_ = 0;
 };
 
+// The momentum of NAdam's update t, beta_1 (1 - 0.96^(t decay) / 2) (Dozat 2016; PyTorch's form).
+class MomentumSchedule {
+  public:
+    MomentumSchedule(double beta_1, double decay) : beta_1_(beta_1), base_(std::pow(0.96, decay)), power_(base_) {}
+
+    double operator()(int64_t t) { return beta_1_ * (1 - 0.5 * power_(t)); }
+
+    // The product of the first t. It is below beta_1^t, and 0 where 1 - beta_1^t rounds to 1.
+    double product(int64_t t) {
+        if (double(t) * std::log(beta_1_) < -40) return 0;
+        if (t < counted_) product_ = 1, base_power_ = 1, counted_ = 0;
+        for (; counted_ < t; counted_++) product_ *= beta_1_ * (1 - 0.5 * (base_power_ *= base_));
+        return product_;
+    }
+
+  private:
+    double beta_1_, base_;
+    Powers power_;
+    int64_t counted_ = 0;
+    double base_power_ = 1, product_ = 1;
+};
+
 // The coefficients of each update, which come in their order.
 template <class T> class CoefficientsOf {
   public:
     explicit CoefficientsOf(const Optimizer &optimizer)
-        : o_(optimizer), kernels_(all_optimizers<T>[o_.kind]), power_1_(o_.decay_1), power_2_(o_.decay_2) {}
+        : o_(optimizer), kernels_(all_optimizers<T>[o_.kind]), power_1_(o_.decay_1), power_2_(o_.decay_2),
+          momentum_(o_.decay_1, o_.decay) {}
     // batch_weight: the sum of the batch's sample weights, not 0 where penalties are divided by it.
     Coefficients<T> operator()(double rate, int64_t updates, double batch_weight = 1) {
         const double share = o_.penalty_per_weight ? 1 / batch_weight : 1;
         Coefficients<T> c = {T(rate),           T(o_.decay_1),
                              T(1 - o_.decay_1), T(o_.decay_2),
                              T(1 - o_.decay_2), T(1),
-                             T(o_.epsilon),     T(1 - rate * o_.weight_decay),
-                             T(o_.l1 * share),  T(o_.l2 * share)};
+                             T(o_.epsilon),     T(1 - rate * o_.decay),
+                             T(o_.l1 * share),  T(o_.l2 * share), T(rate)};
         if (kernels_.keeps_velocity) {
             c.rest_1 = o_.rate_in_velocity ? T(rate) : T(1);
             c.rate = o_.rate_in_velocity ? T(1) : T(rate);
         }
         if (kernels_.corrects_moments) {  // Adam, section 3; the form with epsilon hat is at its end
             const double root = std::sqrt(1 - power_2_(updates + 1));
-            c.rate = T(rate * (o_.epsilon_hat ? root : 1) / (1 - power_1_(updates + 1)));
+            const double numerator = rate * (o_.epsilon_hat ? root : 1);
+            c.rate = T(numerator / (1 - power_1_(updates + 1)));
             c.root_scale = T(o_.epsilon_hat ? 1 : 1 / root);
+            if (kernels_.looks_ahead) {
+                const double now = momentum_(updates + 1), next = momentum_(updates + 2), product = momentum_.product(updates + 1);
+                c.gradient_rate = T(numerator * (1 - now) / (1 - product));
+                c.rate = T(numerator * next / (1 - product * next));
+            }
         }
         return c;
     }
@@ -68,6 +97,7 @@ template <class T> class CoefficientsOf {
     const Optimizer &o_;
     const OptimizerKernels<T> &kernels_;
     Powers power_1_, power_2_;
+    MomentumSchedule momentum_;
 };
 
 template <class T> class Updater {

@@ -23,15 +23,6 @@ def c_functions():
 
 # ---- For Cython: _core.pxd declares them -------------------------------------------------------------------------------
 
-c_sgd = <int64_t>OptimizerNumber.sgd
-c_momentum = <int64_t>OptimizerNumber.momentum
-c_nesterov = <int64_t>OptimizerNumber.nesterov
-c_adagrad = <int64_t>OptimizerNumber.adagrad
-c_rmsprop = <int64_t>OptimizerNumber.rmsprop
-c_adam = <int64_t>OptimizerNumber.adam
-c_adamw = <int64_t>OptimizerNumber.adamw
-
-
 cdef void c_function_float32(int64_t function, const float *x, float *y, int64_t n) noexcept nogil:
     fastnn_function_float32(function, x, y, n)
 
@@ -58,14 +49,14 @@ cdef int64_t c_linear(
 
 cdef void c_update_float32(
         int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double decay_1, double decay_2,
-        double epsilon, double weight_decay, int64_t updates) noexcept nogil:
-    fastnn_update_float32(optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, weight_decay, updates)
+        double epsilon, double decay, int64_t updates) noexcept nogil:
+    fastnn_update_float32(optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, decay, updates)
 
 
 cdef void c_update_float64(
         int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate, double decay_1, double decay_2,
-        double epsilon, double weight_decay, int64_t updates) noexcept nogil:
-    fastnn_update_float64(optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, weight_decay, updates)
+        double epsilon, double decay, int64_t updates) noexcept nogil:
+    fastnn_update_float64(optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, decay, updates)
 
 
 cdef int64_t c_predict(

@@ -19,10 +19,6 @@ cdef extern from "kernels/threads.h" namespace "fastnn" nogil:
     const char *threads_decided_by()
     const char *threads_environment_error()
 
-cdef extern from "kernels/registry.h" namespace "fastnn" nogil:
-    cdef enum class OptimizerNumber(int32_t):
-        sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw
-
 cdef extern from "kernels/ufuncs.h" namespace "fastnn" nogil:
     void float16_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
     void float32_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data)
@@ -80,7 +76,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     cdef cppclass Optimizer_ "fastnn::Optimizer":
         int32_t kind, moments
-        double decay_1, decay_2, epsilon, weight_decay, l1, l2, clip_value, clip_norm
+        double decay_1, decay_2, epsilon, decay, l1, l2, clip_value, clip_norm
         bint lazy, epsilon_hat, rate_in_velocity, penalty_per_weight
 
     cdef cppclass Prediction:
@@ -220,9 +216,9 @@ cdef extern from "kernels/c_api.h" nogil:
                           int64_t b_type, int64_t b_column, int64_t activation, void *out, int64_t n_threads)
     double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, int64_t n)
     void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate,
-                               double decay_1, double decay_2, double epsilon, double weight_decay, int64_t updates)
+                               double decay_1, double decay_2, double epsilon, double decay, int64_t updates)
     void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
-                               double decay_1, double decay_2, double epsilon, double weight_decay, int64_t updates)
+                               double decay_1, double decay_2, double epsilon, double decay, int64_t updates)
     int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                            void *out, int64_t n_threads)
     int64_t fastnn_train_step(NativeStepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,

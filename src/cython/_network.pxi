@@ -206,7 +206,7 @@ cdef fill_optimizer(Optimizer_ *native, dict optimizer):
     native.decay_1 = optimizer.get("decay_1", 0.0)
     native.decay_2 = optimizer.get("decay_2", 0.0)
     native.epsilon = optimizer.get("epsilon", 0.0)
-    native.weight_decay = optimizer.get("weight_decay", 0.0)
+    native.decay = optimizer.get("decay", 0.0)
     native.l1 = optimizer.get("l1", 0.0)
     native.l2 = optimizer.get("l2", 0.0)
     native.clip_value = optimizer.get("clip_value", float("inf"))

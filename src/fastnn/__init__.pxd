@@ -15,6 +15,7 @@ from fastnn._core cimport (
     c_function_float64,
     c_linear,
     c_momentum,
+    c_nadam,
     c_nesterov,
     c_predict,
     c_rmsprop,
@@ -90,11 +91,11 @@ cdef inline int linear(const real *x, const real *w, const real *b, int64_t acti
 # ---- Optimizers: one update of n parameters, in place; `updates` have come before ------------------------------------------
 
 cdef inline void _update(int64_t optimizer, real *w, const real *g, real *m, real *v, int64_t n, double learning_rate, double decay_1,
-                         double decay_2, double epsilon, double weight_decay, int64_t updates) noexcept nogil:
+                         double decay_2, double epsilon, double decay, int64_t updates) noexcept nogil:
     if real is float:
-        c_update_float32(optimizer, w, g, m, v, n, learning_rate, decay_1, decay_2, epsilon, weight_decay, updates)
+        c_update_float32(optimizer, w, g, m, v, n, learning_rate, decay_1, decay_2, epsilon, decay, updates)
     else:
-        c_update_float64(optimizer, w, g, m, v, n, learning_rate, decay_1, decay_2, epsilon, weight_decay, updates)
+        c_update_float64(optimizer, w, g, m, v, n, learning_rate, decay_1, decay_2, epsilon, decay, updates)
 
 
 cdef inline void sgd(real *w, const real *g, int64_t n, double learning_rate) noexcept nogil:
@@ -123,6 +124,11 @@ cdef inline void adam(real *w, const real *g, real *m, real *v, int64_t n, int64
 cdef inline void adamw(real *w, const real *g, real *m, real *v, int64_t n, int64_t updates, double learning_rate=0.001,
                        double beta_1=0.9, double beta_2=0.999, double epsilon=1e-8, double weight_decay=0.01) noexcept nogil:
     _update(c_adamw, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, weight_decay, updates)
+
+
+cdef inline void nadam(real *w, const real *g, real *m, real *v, int64_t n, int64_t updates, double learning_rate=0.002,
+                       double beta_1=0.9, double beta_2=0.999, double epsilon=1e-8, double momentum_decay=0.004) noexcept nogil:
+    _update(c_nadam, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, momentum_decay, updates)
 
 
 # ---- Models and trainers ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from fastnn._model import MLP
 from fastnn._neural_network import NeuralNetwork
 from fastnn._trainer import Trainer
 from fastnn._version import __version__
-from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
+from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, NAdam, RMSProp
 
 if _TYPE_CHECKING:
     from fastnn import callbacks, ops, reference, schedules
@@ -34,6 +34,7 @@ __all__ = [
     "AdamW",
     "DivergedError",
     "History",
+    "NAdam",
     "NeuralNetwork",
     "RMSProp",
     "Trainer",

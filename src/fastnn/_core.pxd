@@ -1,8 +1,9 @@
 """What fastnn/__init__.pxd is made of: kernels/c_api.h, which tells what they do."""
 from libc.stdint cimport int64_t
 
-# The numbers that registry.h gives the optimizers.
-cdef int64_t c_sgd, c_momentum, c_nesterov, c_adagrad, c_rmsprop, c_adam, c_adamw
+# The numbers of the optimizers: their order is that of kernels/registry.h.
+cdef enum:
+    c_sgd, c_momentum, c_nesterov, c_adagrad, c_rmsprop, c_adam, c_adamw, c_nadam
 
 cdef void c_function_float32(int64_t function, const float *x, float *y, int64_t n) noexcept nogil
 cdef void c_function_float64(int64_t function, const double *x, double *y, int64_t n) noexcept nogil
@@ -14,10 +15,10 @@ cdef int64_t c_linear(
     int64_t activation, void *out, int64_t n_threads) noexcept nogil
 cdef void c_update_float32(
     int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double decay_1, double decay_2,
-    double epsilon, double weight_decay, int64_t updates) noexcept nogil
+    double epsilon, double decay, int64_t updates) noexcept nogil
 cdef void c_update_float64(
     int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate, double decay_1, double decay_2,
-    double epsilon, double weight_decay, int64_t updates) noexcept nogil
+    double epsilon, double decay, int64_t updates) noexcept nogil
 cdef int64_t c_predict(
     const void *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, void *out,
     int64_t n_threads) noexcept nogil

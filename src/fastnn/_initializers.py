@@ -27,7 +27,11 @@ _Weights: TypeAlias = NDArray[np.float64]
 _Draw: TypeAlias = "Callable[[int, int, np.random.Generator], _Weights]"
 
 # Their outputs have about half the variance of their inputs, which He's factor of 2 makes up for.
-_RELU_FAMILY = ("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "softplus")
+_RELU_FAMILY = ("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "mish", "softplus")
+_BY_ACTIVATION = {
+    **dict.fromkeys(_RELU_FAMILY, "he_normal"),
+    "selu": "lecun_normal",  # keeps mean 0 and variance 1: G. Klambauer et al., "Self-normalizing neural networks", 2017
+}
 
 
 def initialize(
@@ -43,7 +47,7 @@ def initialize(
         One for each layer of weights, the output layer's last. Anything but a name of the ReLU family counts as
         like tanh.
     init : str
-        A name in `INITIALIZERS`, or "auto": "he_normal" for the ReLU family, "glorot_uniform" for the rest, each
+        A name in `INITIALIZERS`, or "auto": "he_normal" for the ReLU family, "lecun_normal" for SELU, "glorot_uniform" for the rest, each
         layer by its own activation.
     rng : numpy.random.Generator
         Where the numbers come from.
@@ -75,7 +79,7 @@ def check_init(init: object) -> None:
 def _by_activation(init: str, activation: object) -> str:
     if init != "auto":
         return init
-    return "he_normal" if isinstance(activation, str) and activation in _RELU_FAMILY else "glorot_uniform"
+    return _BY_ACTIVATION.get(activation, "glorot_uniform") if isinstance(activation, str) else "glorot_uniform"
 
 
 def _uniform(numerator: int, fan: Callable[[int, int], int]) -> _Draw:

@@ -61,7 +61,7 @@ class MLP(Stored):
         Probability, below 1, that a hidden unit is left out of a training step; the others are scaled up.
     init : str, default "auto"
         Initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal, zeros.
-        "auto" is he_normal for layers of the ReLU family and glorot_uniform for the rest. Biases start at zero.
+        "auto" is he_normal for layers of the ReLU family, lecun_normal for SELU, and glorot_uniform for the rest. Biases start at zero.
     dtype : float32 or float64, default float32
         Of parameters, results, and all arithmetic.
     random_state : int, numpy.random.Generator or other seed, optional

@@ -20,7 +20,7 @@ from fastnn._checks.options import explained_fields
 from fastnn._checks.scalars import real
 from fastnn._rates import LearningRate, check_learning_rate
 
-__all__ = ["OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSProp"]
+__all__ = ["OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "NAdam", "Optimizer", "RMSProp"]
 __dir__ = __all__.copy
 
 
@@ -277,8 +277,59 @@ class AdamW(Optimizer):
         self._check("weight_decay")
 
 
+@explained_fields
+@dataclass(frozen=True)
+class NAdam(Optimizer):
+    """Adam with Nesterov's look ahead: the step follows the mean as it will be after the next update.
+
+    At update t = 1, 2, ...: the momentum is mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2), and p(t) is the product of
+    mu(1) to mu(t). With m, v and v' as in `Adam`, w = w - learning_rate * m' / (sqrt(v') + epsilon) with
+    m' = mu(t + 1) * m / (1 - p(t + 1)) + (1 - mu(t)) * g / (1 - p(t)).
+
+    Parameters
+    ----------
+    learning_rate : float or callable, default 0.002
+        A number >= 0, or a schedule.
+    beta_1, beta_2 : float, default 0.9 and 0.999
+        In [0, 1).
+    epsilon : float, default 1e-8
+        A number > 0.
+    momentum_decay : float, default 0.004
+        A number >= 0: how fast the momentum grows from beta_1 / 2 to beta_1. 0 keeps it at beta_1 / 2.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong type or outside of its range.
+
+    References
+    ----------
+    T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016.
+
+    Examples
+    --------
+    >>> NAdam(0.01)
+    NAdam(learning_rate=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-08, momentum_decay=0.004)
+    """
+
+    name: ClassVar[str] = "nadam"
+    learning_rate: LearningRate = 0.002
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    momentum_decay: float = 0.004
+
+    def __post_init__(self) -> None:
+        """Check every parameter."""
+        super().__post_init__()
+        self._check("beta_1", high=1.0)
+        self._check("beta_2", high=1.0)
+        self._check("epsilon", exclude_low=True)
+        self._check("momentum_decay")
+
+
 OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(
-    {optimizer.name: optimizer for optimizer in (SGD, AdaGrad, RMSProp, Adam, AdamW)}
+    {optimizer.name: optimizer for optimizer in (SGD, AdaGrad, RMSProp, Adam, AdamW, NAdam)}
 )
 """The optimizers by name."""
 

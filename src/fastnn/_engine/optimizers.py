@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
+from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, NAdam, Optimizer, RMSProp
 
 
 def native_optimizer(
@@ -37,5 +37,8 @@ def _row(optimizer: Optimizer) -> dict[str, Any]:
             return {"name": "adam", "moments": 2, "decay_1": beta_1, "decay_2": beta_2, "epsilon": epsilon}
         case AdamW(weight_decay=decay):
             adam = _row(Adam(optimizer.learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon))
-            return adam | {"name": "adamw", "weight_decay": decay}
+            return adam | {"name": "adamw", "decay": decay}
+        case NAdam(momentum_decay=decay):
+            adam = _row(Adam(optimizer.learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon))
+            return adam | {"name": "nadam", "decay": decay}
     raise TypeError(f"optimizer: got {optimizer!r}, expected one of fastnn.optimizers")

@@ -26,14 +26,14 @@ def optimizer_state(name: str, params: Sequence[NDArray[Any]]) -> tuple[Any, ...
     Parameters
     ----------
     name : str
-        momentum, adagrad, rmsprop, adam or adamw.
+        momentum, adagrad, rmsprop, adam, adamw or nadam.
     params : sequence of ndarray
         The arrays that will be updated.
 
     Returns
     -------
     tuple
-        For each list of arrays that the function's state has, a tuple of arrays of zeros; for adam and adamw at the
+        For each list of arrays that the function's state has, a tuple of arrays of zeros; for adam, adamw and nadam at the
         end an array with the number of updates.
 
     Raises
@@ -109,8 +109,8 @@ def _update_overload(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> Ca
     kernel, to = _kernels.update[param.dtype], getattr(np, str(param.dtype))
 
     def update(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> None:
-        number, moments, rate, decay_1, decay_2, epsilon, weight_decay, updates = rule
-        coefficients = rate, decay_1, decay_2, epsilon, weight_decay
+        number, moments, rate, decay_1, decay_2, epsilon, decay, updates = rule
+        coefficients = rate, decay_1, decay_2, epsilon, decay
         if moments == 0:
             kernel(number, param, gradient, None, None, param.size, *coefficients, updates)
         elif moments == 1:
@@ -214,8 +214,8 @@ def _updates(step: Any) -> Any:
 
 # ---- The optimizers ----
 
-_SGD, _MOMENTUM, _NESTEROV, _ADAGRAD, _RMSPROP, _ADAM, _ADAMW = map(
-    _core.OPTIMIZERS.index, ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
+_SGD, _MOMENTUM, _NESTEROV, _ADAGRAD, _RMSPROP, _ADAM, _ADAMW, _NADAM = map(
+    _core.OPTIMIZERS.index, ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "nadam")
 )
 
 
@@ -348,3 +348,42 @@ def _adamw(
         step[0] += 1
 
     return bare(update) if _fits("adamw", params, grads, state) else None
+
+
+@overload(ops.nadam)
+@bare
+def _nadam(
+    params: Any,
+    grads: Any,
+    state: Any,
+    learning_rate: Any = 0.002,
+    beta_1: Any = 0.9,
+    beta_2: Any = 0.999,
+    epsilon: Any = 1e-8,
+    momentum_decay: Any = 0.004,
+) -> Callable[..., None] | None:
+    def update(
+        params: Any,
+        grads: Any,
+        state: Any,
+        learning_rate: Any = 0.002,
+        beta_1: Any = 0.9,
+        beta_2: Any = 0.999,
+        epsilon: Any = 1e-8,
+        momentum_decay: Any = 0.004,
+    ) -> None:
+        m, v, step = state
+        rule = (
+            _NADAM,
+            2,
+            float(learning_rate),
+            float(beta_1),
+            float(beta_2),
+            float(epsilon),
+            float(momentum_decay),
+            _updates(step),
+        )
+        _run(params, grads, m, v, rule)
+        step[0] += 1
+
+    return bare(update) if _fits("nadam", params, grads, state) else None

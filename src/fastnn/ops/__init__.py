@@ -14,8 +14,12 @@ from fastnn.ops.activations import (
     gelu_grad,
     leaky_relu,
     leaky_relu_grad,
+    mish,
+    mish_grad,
     relu,
     relu_grad,
+    selu,
+    selu_grad,
     sigmoid,
     sigmoid_grad,
     silu,
@@ -28,7 +32,7 @@ from fastnn.ops.activations import (
 from fastnn.ops.dense import linear, linear_grad
 from fastnn.ops.elementary import cos, exp, expm1, log, log1p, sin
 from fastnn.ops.losses import binary_cross_entropy, cross_entropy, mse_loss
-from fastnn.ops.optimizers import adagrad, adam, adamw, momentum, rmsprop, sgd
+from fastnn.ops.optimizers import adagrad, adam, adamw, momentum, nadam, rmsprop, sgd
 from fastnn.ops.softmax import log_softmax, softmax
 
 __all__ = [
@@ -51,11 +55,16 @@ __all__ = [
     "log",
     "log1p",
     "log_softmax",
+    "mish",
+    "mish_grad",
     "momentum",
     "mse_loss",
+    "nadam",
     "relu",
     "relu_grad",
     "rmsprop",
+    "selu",
+    "selu_grad",
     "sgd",
     "sigmoid",
     "sigmoid_grad",

@@ -1,6 +1,6 @@
 """Activations and their slopes, element by element: NumPy ufuncs on the compiled kernels.
 
-A slope is a function of the activation's output where that determines it, and else (gelu, silu) of its input.
+A slope is a function of the activation's output where that determines it, and else (gelu, silu, mish) of its input.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ __all__ = [
     "gelu_grad",
     "leaky_relu",
     "leaky_relu_grad",
+    "mish",
+    "mish_grad",
     "relu",
     "relu_grad",
+    "selu",
+    "selu_grad",
     "sigmoid",
     "sigmoid_grad",
     "silu",
@@ -152,6 +156,44 @@ silu_grad = ufunc(
 
 >>> silu_grad([0.0, 1000.0])
 array([0.5, 1. ])
+""",
+)
+
+selu = ufunc(
+    "selu",
+    """Return 1.0507 * (x if x > 0, else 1.6733 * (exp(x) - 1)) (Klambauer et al. 2017, arXiv:1706.02515).
+
+The two constants, 1.0507009873554805 and 1.6732632423543772, keep mean 0 and variance 1 from layer to layer.
+
+>>> selu([-1000.0, 0.0, 1.0])
+array([-1.75809934,  0.        ,  1.05070099])
+""",
+)
+
+selu_grad = ufunc(
+    "selu_grad",
+    """Return the derivative of `selu` from its output: 1.0507 if x > 0, else x + 1.7581.
+
+>>> selu_grad([0.0, 1.0])
+array([1.75809934, 1.05070099])
+""",
+)
+
+mish = ufunc(
+    "mish",
+    """Return x * tanh(log(1 + exp(x))) (Misra 2019, arXiv:1908.08681).
+
+>>> mish([0.0, 1000.0])
+array([   0., 1000.])
+""",
+)
+
+mish_grad = ufunc(
+    "mish_grad",
+    """Return the derivative of `mish` from its input: t + x * (1 - t**2) * sigmoid(x) with t = tanh(log(1 + exp(x))).
+
+>>> mish_grad([0.0, 1000.0])
+array([0.6, 1. ])
 """,
 )
 

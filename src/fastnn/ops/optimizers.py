@@ -19,10 +19,10 @@ from fastnn._engine.arrays import numbers_of
 from fastnn._engine.optimizers import native_optimizer
 from fastnn.ops._arrays import fits_kernels
 from fastnn.ops._dispatch import array_list_function
-from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
+from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, NAdam, Optimizer, RMSProp
 from fastnn.reference.optimizers import STATES
 
-__all__ = ["adagrad", "adam", "adamw", "momentum", "rmsprop", "sgd"]
+__all__ = ["adagrad", "adam", "adamw", "momentum", "nadam", "rmsprop", "sgd"]
 __dir__ = __all__.copy
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
@@ -108,6 +108,21 @@ def adamw(
     _update(_rule("adamw", beta_1, beta_2, epsilon, weight_decay), params, grads, state, learning_rate)
 
 
+@_optimizer
+def nadam(
+    params: Arrays,
+    grads: Sequence[ArrayLike],
+    state: State,
+    learning_rate: float = 0.002,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    momentum_decay: float = 0.004,
+) -> None:
+    """Step as `adam`, but along the mean of gradients as it will be after the next update."""
+    _update(_rule("nadam", beta_1, beta_2, epsilon, momentum_decay), params, grads, state, learning_rate)
+
+
 class _Rule(NamedTuple):
     """A function's name, the native update with its coefficients, and what its state holds."""
 
@@ -124,6 +139,7 @@ _KINDS: dict[str, type[Optimizer]] = {
     "rmsprop": RMSProp,
     "adam": Adam,
     "adamw": AdamW,
+    "nadam": NAdam,
 }
 
 

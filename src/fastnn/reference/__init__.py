@@ -16,8 +16,12 @@ from fastnn.reference.activations import (
     gelu_grad,
     leaky_relu,
     leaky_relu_grad,
+    mish,
+    mish_grad,
     relu,
     relu_grad,
+    selu,
+    selu_grad,
     sigmoid,
     sigmoid_grad,
     silu,
@@ -32,7 +36,7 @@ from fastnn.reference.dropout import dropout_mask
 from fastnn.reference.elementary import cos, exp, expm1, log, log1p, sin
 from fastnn.reference.losses import LOSSES, LossFunction, binary_cross_entropy, cross_entropy, mse_loss
 from fastnn.reference.network import forward, input_gradient, loss_and_gradient
-from fastnn.reference.optimizers import UPDATES, adagrad, adam, adamw, momentum, rmsprop, sgd
+from fastnn.reference.optimizers import UPDATES, adagrad, adam, adamw, momentum, nadam, rmsprop, sgd
 from fastnn.reference.softmax import log_softmax, softmax
 from fastnn.reference.training import train
 
@@ -64,12 +68,17 @@ __all__ = [
     "log",
     "log1p",
     "log_softmax",
+    "mish",
+    "mish_grad",
     "loss_and_gradient",
     "momentum",
     "mse_loss",
+    "nadam",
     "relu",
     "relu_grad",
     "rmsprop",
+    "selu",
+    "selu_grad",
     "sgd",
     "sigmoid",
     "sigmoid_grad",

@@ -1,7 +1,7 @@
 """Activations: value and derivative, side by side.
 
 In the formulas z is what goes into an activation and a what comes out. A derivative is written in a where a determines it,
-so that training need not keep z, and in z where it does not (gelu, silu, sin).
+so that training need not keep z, and in z where it does not (gelu, silu, mish, sin).
 """
 
 from __future__ import annotations
@@ -31,8 +31,12 @@ __all__ = [
     "gelu_grad",
     "leaky_relu",
     "leaky_relu_grad",
+    "mish",
+    "mish_grad",
     "relu",
     "relu_grad",
+    "selu",
+    "selu_grad",
     "sigmoid",
     "sigmoid_grad",
     "silu",
@@ -49,6 +53,10 @@ _Float64: TypeAlias = NDArray[np.float64]
 # Beyond these, exp(-abs(z)) and exp(-z**2 / 2) are zero in float64. Clipping there keeps inf * 0 from being NaN.
 _EXP_VANISHES = 800.0
 _NORMAL_VANISHES = 40.0
+
+# Of SELU: mean 0 and variance 1 are a fixed point of a layer with these (Klambauer et al. 2017, equation 14).
+_SELU_SCALE = 1.0507009873554805
+_SELU_ALPHA = 1.6732632423543772
 
 
 @elementwise
@@ -231,6 +239,60 @@ def silu_grad(z: _Float64) -> _Float64:
 
 
 @elementwise
+def selu(z: _Float64) -> _Float64:
+    """Return 1.0507 z if z > 0, else 1.7581 (exp(z) - 1).
+
+    G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural networks", 2017.
+
+    Examples
+    --------
+    >>> selu([0.0, 1.0])
+    array([0.        , 1.05070099])
+    """
+    return _SELU_SCALE * np.where(z > 0.0, z, _SELU_ALPHA * np.expm1(np.minimum(z, 0.0)))
+
+
+@elementwise
+def selu_grad(a: _Float64) -> _Float64:
+    """Return the derivative of `selu` from its output: 1.0507 if a > 0, else a + 1.7581.
+
+    Examples
+    --------
+    >>> selu_grad([0.0, 1.0])
+    array([1.75809934, 1.05070099])
+    """
+    return np.where(a > 0.0, _SELU_SCALE, a + _SELU_SCALE * _SELU_ALPHA)
+
+
+@elementwise
+def mish(z: _Float64) -> _Float64:
+    """Return z * tanh(softplus(z)).
+
+    D. Misra, "Mish: a self regularized non-monotonic activation function", 2019.
+
+    Examples
+    --------
+    >>> mish([-1000.0, 0.0, 1000.0])
+    array([  -0.,    0., 1000.])
+    """
+    return np.maximum(z, -_EXP_VANISHES) * np.tanh(np.logaddexp(0.0, z))
+
+
+@elementwise
+def mish_grad(z: _Float64) -> _Float64:
+    """Return the derivative of `mish` from its input: t + z * (1 - t**2) * sigmoid(z) with t = tanh(softplus(z)).
+
+    Examples
+    --------
+    >>> mish_grad([0.0])
+    array([0.6])
+    """
+    near = np.clip(z, -_EXP_VANISHES, _EXP_VANISHES)
+    gate = np.tanh(np.logaddexp(0.0, near))
+    return np.asarray(gate + near * (1.0 - gate) * (1.0 + gate) * sigmoid(near))
+
+
+@elementwise
 def softplus(z: _Float64) -> _Float64:
     """Return log(1 + exp(z)), which never overflows here.
 
@@ -373,6 +435,8 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
             Activation("sin", sin, cos, uses="input"),
             Activation("exp", exp, _identity),
             _Softmax("softmax", softmax, sigmoid_grad),
+            Activation("selu", selu, selu_grad),
+            Activation("mish", mish, mish_grad, uses="input"),
         )
     }
 )

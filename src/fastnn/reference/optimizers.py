@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike
 
 from fastnn._checks.scalars import real
 from fastnn._checks.updates import Arrays, State, apart, check_state, checked_grads, checked_params
-from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
+from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, NAdam, Optimizer, RMSProp
 from fastnn.reference.updates import RULES, UPDATES, update
 
-__all__ = ["UPDATES", "adagrad", "adam", "adamw", "momentum", "rmsprop", "sgd"]
+__all__ = ["UPDATES", "adagrad", "adam", "adamw", "momentum", "nadam", "rmsprop", "sgd"]
 __dir__ = __all__.copy
 
 STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -256,6 +256,44 @@ def adamw(
     (array([0.25, 2.  ]), 1)
     """
     _update("adamw", AdamW(0.0, beta_1, beta_2, epsilon, weight_decay), params, grads, state, learning_rate)
+
+
+@documented
+def nadam(
+    params: Arrays,
+    grads: Sequence[ArrayLike],
+    state: State,
+    learning_rate: float = 0.002,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    momentum_decay: float = 0.004,
+) -> None:
+    """Make one update of NAdam, in place: Adam along the mean as it will be after the next update.
+
+    At update t = 1, 2, ...: the momentum is mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2), and p(t) is the product of
+    mu(1) to mu(t). With m, v and v' as for `adam`, w = w - learning_rate * m' / (sqrt(v') + epsilon) with
+    m' = mu(t + 1) * m / (1 - p(t + 1)) + (1 - mu(t)) * g / (1 - p(t)).
+
+    Parameters
+    ----------
+    state : dict
+        As for `adam`. Changed in place.
+    learning_rate, beta_1, beta_2, epsilon, momentum_decay : float
+        As in `fastnn.optimizers.NAdam`.
+
+    References
+    ----------
+    T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016.
+
+    Examples
+    --------
+    >>> w, state = np.array([1.0, 2.0]), {}
+    >>> nadam([w], [np.array([3.0, -4.0])], state, learning_rate=0.5)
+    >>> w.round(6), state["step"]
+    (array([0.470786, 2.529214]), 1)
+    """
+    _update("nadam", NAdam(0.0, beta_1, beta_2, epsilon, momentum_decay), params, grads, state, learning_rate)
 
 
 def _update(

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._checks.updates import Arrays, State, new_moments
-from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
+from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, NAdam, Optimizer, RMSProp
 
-__all__ = ["RULES", "UPDATES", "Coefficients", "Rule", "correction", "rule_of", "update"]
+__all__ = ["RULES", "UPDATES", "Coefficients", "Rule", "correction", "momentum_at", "momentum_product", "rule_of", "update"]
 __dir__ = __all__.copy
 
 
@@ -29,6 +29,7 @@ class Coefficients(NamedTuple):
     root: Any = 1.0  # that the square root of the second moment is divided by
     epsilon: Any = 0.0
     decay_factor: Any = 1.0  # of the parameters
+    gradient_rate: Any = 0.0  # of the gradient itself, beside that of its mean
 
 
 _Formula: TypeAlias = Callable[[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], Any], None]
@@ -67,6 +68,12 @@ def _adam(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c:
     w[...] = c.decay_factor * w - c.learning_rate * m / (np.sqrt(v) / c.root + c.epsilon)
 
 
+def _nadam(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c: Coefficients) -> None:
+    m[...] = c.beta_1 * m + c.gradient_factor * g
+    v[...] = c.beta_2 * v + c.one_minus_beta_2 * (g * g)
+    w -= (c.learning_rate * m + c.gradient_rate * g) / (np.sqrt(v) / c.root + c.epsilon)
+
+
 @dataclass(frozen=True)
 class Rule:
     """A formula, and the names in the state that it keeps: lists of moments, then perhaps "step", the number of updates."""
@@ -89,6 +96,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "rmsprop": Rule(_rmsprop, ("v",)),
         "adam": Rule(_adam, ("m", "v", "step")),
         "adamw": Rule(_adam, ("m", "v", "step")),
+        "nadam": Rule(_nadam, ("m", "v", "step")),
     }
 )
 """By the formula's name: that of the function that makes the update, but "nesterov" for momentum's other formula."""
@@ -100,6 +108,18 @@ def correction(beta: float, updates: int) -> float:
     D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 3.
     """
     return 1.0 - beta**updates
+
+
+def momentum_at(optimizer: NAdam, t: int) -> float:
+    """Return NAdam's momentum at update t (T. Dozat, "Incorporating Nesterov momentum into Adam", 2016)."""
+    return float(optimizer.beta_1 * (1.0 - 0.5 * 0.96 ** (t * optimizer.momentum_decay)))
+
+
+def momentum_product(optimizer: NAdam, t: int) -> float:
+    """Return the product of NAdam's momenta at updates 1 to t, or 0 where it is too small to change 1 - product."""
+    if optimizer.beta_1**t < 2.0**-60:  # the momenta are at most beta_1
+        return 0.0
+    return math.prod(momentum_at(optimizer, i) for i in range(1, t + 1))
 
 
 def update(rule: Rule, optimizer: Optimizer, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
@@ -134,6 +154,18 @@ def _coefficients(optimizer: Optimizer, learning_rate: float, updates: int) -> C
                 epsilon,
                 1.0 - learning_rate * optimizer.weight_decay if isinstance(optimizer, AdamW) else 1.0,
             )
+        case NAdam(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon):
+            now, ahead = momentum_at(optimizer, updates), momentum_at(optimizer, updates + 1)
+            return Coefficients(
+                learning_rate * ahead / (1.0 - momentum_product(optimizer, updates + 1)),
+                beta_1,
+                1.0 - beta_1,
+                beta_2,
+                1.0 - beta_2,
+                math.sqrt(correction(beta_2, updates)),
+                epsilon,
+                gradient_rate=learning_rate * (1.0 - now) / (1.0 - momentum_product(optimizer, updates)),
+            )
     raise TypeError(f"optimizer: got {optimizer!r}, expected one of fastnn.optimizers")
 
 
@@ -152,6 +184,6 @@ def _by_rule(optimizer: Optimizer, params: Arrays, grads: Arrays, state: State, 
 
 
 UPDATES: Mapping[str, Callable[[Any, Arrays, Arrays, State, float], None]] = MappingProxyType(
-    {optimizer.name: _by_rule for optimizer in (SGD, AdaGrad, RMSProp, Adam, AdamW)}
+    {optimizer.name: _by_rule for optimizer in (SGD, AdaGrad, RMSProp, Adam, AdamW, NAdam)}
 )
 """By the optimizer's name: a function of optimizer, params, grads, state and this step's learning rate."""

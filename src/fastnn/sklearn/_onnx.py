@@ -71,6 +71,13 @@ def _elu(graph: _Graph, z: str) -> str:
     return graph.node("Add", graph.node("Max", z, zero), below)
 
 
+def _selu(graph: _Graph, z: str) -> str:
+    scale, limit = 1.0507009873554805, 1.0507009873554805 * 1.6732632423543772
+    above = graph.node("Mul", graph.node("Max", z, graph.constant(0.0)), graph.constant(scale))
+    below = graph.node("Sub", graph.node("Exp", graph.node("Min", z, graph.constant(0.0))), graph.constant(1.0))
+    return graph.node("Add", above, graph.node("Mul", below, graph.constant(limit)))
+
+
 def _leaky_relu(graph: _Graph, z: str) -> str:
     return graph.node("Max", z, graph.node("Mul", z, graph.constant(0.01)))
 
@@ -109,6 +116,8 @@ _ACTIVATIONS: Mapping[str, Callable[[_Graph, str], str]] = {
     "sin": lambda graph, z: graph.node("Sin", z),
     "exp": lambda graph, z: graph.node("Exp", z),
     "softmax": lambda graph, z: graph.node("Softmax", z, axis=1),
+    "selu": _selu,
+    "mish": lambda graph, z: graph.node("Mul", z, graph.node("Tanh", _softplus(graph, z))),
 }
 
 
