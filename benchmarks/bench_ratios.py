@@ -29,13 +29,13 @@ from fastnn._bench.works import (
 from fastnn._engine import core as _core
 
 _FLOAT32 = np.dtype(np.float32)
-_LEVEL = _core.current_level()[0]
+_LEVEL = _core.current_instruction_set()[0]
 # What a machine whose best level has narrower vectors promises of the widest one's.
 _PART = {"v4": 1.0, "v3": 0.6}.get(_LEVEL, 0.3)
 
 # NumPy's BLAS takes the best that the machine has.
 pytestmark = [
-    pytest.mark.skipif(_core.levels()[0] != _LEVEL, reason="FASTNN_ISA asks for less than the machine has"),
+    pytest.mark.skipif(_core.usable_instruction_sets()[0] != _LEVEL, reason="FASTNN_ISA asks for less than the machine has"),
     pytest.mark.parametrize("n_threads", [1], indirect=True),
 ]
 

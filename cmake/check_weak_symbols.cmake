@@ -1,9 +1,9 @@
-# Fails when an object of one instruction-set level defines a weak symbol (an inline function, a template instance).
+# Fails when an object of one instruction set defines a weak symbol (an inline function, a template instance).
 #
-# The linker keeps one definition of each weak symbol, of whichever level comes first: without this check, the baseline
-# once ran code of the AVX-512 level. What the kernels define belongs in anonymous namespaces.
+# The linker keeps one definition of each weak symbol, of whichever instruction set comes first: without this check, the baseline
+# once ran code of AVX-512. What the kernels define belongs in anonymous namespaces.
 #
-#   cmake -DNM=<nm> -DLEVEL=<name> -DOBJECTS=<a.o;b.o> -P check_weak_symbols.cmake
+#   cmake -DNM=<nm> -DISA=<name> -DOBJECTS=<a.o;b.o> -P check_weak_symbols.cmake
 
 if(NOT NM OR APPLE)  # another nm, that marks weak symbols by words
   return()
@@ -20,5 +20,5 @@ string(REGEX MATCHALL "[0-9a-fA-F]+ [WVu] [^\n]+" weak "${symbols}")
 list(FILTER weak EXCLUDE REGEX " DW\\.ref\\.")
 if(weak)
   list(JOIN weak "\n  " weak)
-  message(FATAL_ERROR "Level ${LEVEL} defines symbols that the linker merges with those of other levels:\n  ${weak}")
+  message(FATAL_ERROR "${ISA} defines symbols that the linker merges with those of other instruction sets:\n  ${weak}")
 endif()

@@ -1,4 +1,4 @@
-// What Python hands to the kernels: plain structures, owned by the caller, the same for every level and for both dtypes.
+// What Python hands to the kernels: plain structures, owned by the caller, the same for every instruction set and both dtypes.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct Rows {
     bool labels = false;
     const int64_t *row_starts = nullptr;
     const int32_t *columns = nullptr;
-    int64_t most_entries = 0;  // that any chunk_rows of them have
+    int64_t max_entries = 0;  // that any chunk_rows of them have
 
     bool sparse() const { return row_starts; }
 };
@@ -29,8 +29,8 @@ constexpr int64_t chunk_rows = 512;   // larger batches go through in pieces of 
 constexpr int64_t set_stride = 1024;  // bytes: rows at multiples of it compete for the same few sets of the cache
 constexpr int64_t few_rows = 8;       // of as many or fewer, threads share each layer's outputs, not the rows
 
-// n values of float or double, as the network has: a = f(z), and slope = f'(z) if slope is not null. a may be z.
-using CustomActivation = void (*)(const void *z, void *a, void *slope, int64_t n);
+// n values of float or double, as the network has: a = f(z), and derivative = f'(z) if derivative is not null. a may be z.
+using CustomActivation = void (*)(const void *z, void *a, void *derivative, int64_t n);
 
 // n elements of a target y and a prediction p: value = f(y, p), and gradient = its derivative by p. All are apart.
 using CustomLoss = void (*)(const void *y, const void *p, void *value, void *gradient, int64_t n);
@@ -106,7 +106,7 @@ struct Loss {
 struct Optimizer {
     int32_t kind;     // number in registry.h
     int32_t moments;  // arrays of state, each like the parameter storage
-    double decay_1, decay_2, epsilon;
+    double beta_1, beta_2, epsilon;
     double decay;  // of the weights by AdamW, or towards the full momentum by NAdam
     double l1, l2;
     double clip_value, clip_norm;  // infinity: none
@@ -183,7 +183,7 @@ struct Training {
     const double *rates;  // one a step of the run, or a single one where rate_stride is 0
     int64_t rate_stride;
     int n_threads;  // if pace is null or taken; else a run begins with one
-    int most_threads;
+    int max_threads;
     Pace *pace;
     double seconds;  // length of a slice
 

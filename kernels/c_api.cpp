@@ -17,12 +17,12 @@ Rows matrix(const void *data, int64_t type, int64_t row, int64_t column) {
 
 int threads(int64_t wanted, double work) { return wanted > 0 ? int(wanted < 1024 ? wanted : 1024) : threads_for(work); }
 
-void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void *v, int64_t n, double rate, double decay_1,
-            double decay_2, double epsilon, double decay, int64_t updates) {
+void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void *v, int64_t n, double rate, double beta_1,
+            double beta_2, double epsilon, double decay, int64_t updates) {
     Optimizer o = {};
     o.kind = int32_t(optimizer);
     o.moments = v ? 2 : m ? 1 : 0;
-    o.decay_1 = decay_1, o.decay_2 = decay_2, o.epsilon = epsilon, o.decay = decay;
+    o.beta_1 = beta_1, o.beta_2 = beta_2, o.epsilon = epsilon, o.decay = decay;
     kernels_of(type).update(o, w, g, m, v, n, rate, updates);
 }
 
@@ -32,27 +32,27 @@ void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void 
 using namespace fastnn;
 
 void fastnn_function_float32(int64_t function, const float *x, float *y, int64_t n) {
-    level()->float32->function(int32_t(function), x, y, n);
+    instruction_set()->float32->function(int32_t(function), x, y, n);
 }
 void fastnn_function_float64(int64_t function, const double *x, double *y, int64_t n) {
-    level()->float64->function(int32_t(function), x, y, n);
+    instruction_set()->float64->function(int32_t(function), x, y, n);
 }
 
 void fastnn_activate_float32(int64_t activation, float *z, int64_t rows, int64_t n) {
-    level()->float32->activate(int32_t(activation), z, rows, n);
+    instruction_set()->float32->activate(int32_t(activation), z, rows, n);
 }
 void fastnn_activate_float64(int64_t activation, double *z, int64_t rows, int64_t n) {
-    level()->float64->activate(int32_t(activation), z, rows, n);
+    instruction_set()->float64->activate(int32_t(activation), z, rows, n);
 }
 
-void fastnn_log_softmax_float32(float *z, int64_t rows, int64_t n) { level()->float32->log_softmax(z, rows, n); }
-void fastnn_log_softmax_float64(double *z, int64_t rows, int64_t n) { level()->float64->log_softmax(z, rows, n); }
+void fastnn_log_softmax_float32(float *z, int64_t rows, int64_t n) { instruction_set()->float32->log_softmax(z, rows, n); }
+void fastnn_log_softmax_float64(double *z, int64_t rows, int64_t n) { instruction_set()->float64->log_softmax(z, rows, n); }
 
-int64_t fastnn_times_slope_float32(int64_t activation, float *delta, const float *a, int64_t rows, int64_t n) {
-    return level()->float32->times_slope(int32_t(activation), delta, a, rows, n) ? 0 : -1;
+int64_t fastnn_times_derivative_float32(int64_t activation, float *delta, const float *a, int64_t rows, int64_t n) {
+    return instruction_set()->float32->times_derivative(int32_t(activation), delta, a, rows, n) ? 0 : -1;
 }
-int64_t fastnn_times_slope_float64(int64_t activation, double *delta, const double *a, int64_t rows, int64_t n) {
-    return level()->float64->times_slope(int32_t(activation), delta, a, rows, n) ? 0 : -1;
+int64_t fastnn_times_derivative_float64(int64_t activation, double *delta, const double *a, int64_t rows, int64_t n) {
+    return instruction_set()->float64->times_derivative(int32_t(activation), delta, a, rows, n) ? 0 : -1;
 }
 
 int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out, const void *x, int64_t x_type, int64_t x_row,
@@ -71,16 +71,16 @@ int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out,
 }
 
 double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, int64_t n) {
-    return level()->float64->prediction_loss(int32_t(loss), p, y, n);
+    return instruction_set()->float64->prediction_loss(int32_t(loss), p, y, n);
 }
 
-void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double decay_1,
-                           double decay_2, double epsilon, double decay, int64_t updates) {
-    update(Type::float32, optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, decay, updates);
+void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double beta_1,
+                           double beta_2, double epsilon, double decay, int64_t updates) {
+    update(Type::float32, optimizer, w, g, m, v, n, rate, beta_1, beta_2, epsilon, decay, updates);
 }
 void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
-                           double decay_1, double decay_2, double epsilon, double decay, int64_t updates) {
-    update(Type::float64, optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, decay, updates);
+                           double beta_1, double beta_2, double epsilon, double decay, int64_t updates) {
+    update(Type::float64, optimizer, w, g, m, v, n, rate, beta_1, beta_2, epsilon, decay, updates);
 }
 
 int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,

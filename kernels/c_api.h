@@ -29,8 +29,8 @@ void fastnn_log_softmax_float32(float *z, int64_t rows, int64_t n);
 void fastnn_log_softmax_float64(double *z, int64_t rows, int64_t n);
 
 // delta times the activation's derivative, in place, told by its outputs a. 0: done, -1: they don't tell.
-int64_t fastnn_times_slope_float32(int64_t activation, float *delta, const float *a, int64_t rows, int64_t n);
-int64_t fastnn_times_slope_float64(int64_t activation, double *delta, const double *a, int64_t rows, int64_t n);
+int64_t fastnn_times_derivative_float32(int64_t activation, float *delta, const float *a, int64_t rows, int64_t n);
+int64_t fastnn_times_derivative_float64(int64_t activation, double *delta, const double *a, int64_t rows, int64_t n);
 
 // out = activation(x @ w + b), n_rows rows of n_out side by side; b may be null; n_threads may be 0 for as many as pay.
 // 0: done, -1: no memory.
@@ -42,10 +42,10 @@ int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out,
 double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, int64_t n);
 
 // One update of n parameters: optimizer by its number, of whose moments m and v may be null.
-void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double decay_1,
-                           double decay_2, double epsilon, double decay, int64_t updates);
+void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double beta_1,
+                           double beta_2, double epsilon, double decay, int64_t updates);
 void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
-                           double decay_1, double decay_2, double epsilon, double decay, int64_t updates);
+                           double beta_1, double beta_2, double epsilon, double decay, int64_t updates);
 
 // The model's outputs for n_rows rows, side by side in out, which is of its type. 0: done, -1: no memory.
 int64_t fastnn_predict(const fastnn::Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,

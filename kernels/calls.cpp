@@ -50,8 +50,8 @@ int threads_for(double operations) {
 void choose_threads(Training &t, int wanted, double work, Pace *pace) {
     const bool adapts = !wanted && !t.x.sparse();
     t.n_threads = wanted ? wanted : threads_for(t.x.sparse() ? work + double(t.network.size) : work);
-    // There is room for most_threads only, and another thread may lower max_threads() between the two calls.
-    t.most_threads = adapts ? std::max(t.n_threads, threads_for(4 * work)) : t.n_threads;
+    // There is room for max_threads only, and another thread may lower max_threads() between the two calls.
+    t.max_threads = adapts ? std::max(t.n_threads, threads_for(4 * work)) : t.n_threads;
     t.pace = adapts ? pace : nullptr;
 }
 

@@ -1,4 +1,4 @@
-// What no instruction set changes: the levels of this build, the names, and how parameters are laid out.
+// What no instruction set changes: the instruction sets of this build, the names, and how parameters are laid out.
 #include "registry.h"
 #include "isa_kernels.h"
 #include "threads.h"
@@ -21,20 +21,20 @@ bool has_v4() {
 
 }  // namespace
 
-#define LEVEL(name) extern const Kernels float32_##name, float64_##name
+#define ISA(name) extern const Kernels float32_##name, float64_##name
 #if defined(__x86_64__)
-LEVEL(v4);
-LEVEL(v3);
-LEVEL(baseline);
+ISA(v4);
+ISA(v3);
+ISA(baseline);
 #elif defined(__aarch64__)
-LEVEL(neon);
+ISA(neon);
 #else
-LEVEL(baseline);
+ISA(baseline);
 #endif
-#undef LEVEL
+#undef ISA
 
 namespace {
-const Level built[] = {
+const InstructionSet built[] = {
 #if defined(__x86_64__)
     {"v4", has_v4, &float32_v4, &float64_v4},
     {"v3", has_v3, &float32_v3, &float64_v3},
@@ -55,21 +55,21 @@ const char *const losses[] = {FASTNN_LOSSES(NAME) nullptr};
 const char *const prediction_losses[] = {FASTNN_PREDICTION_LOSSES(NAME) nullptr};
 const char *const optimizers[] = {FASTNN_OPTIMIZERS(NAME) nullptr};
 
-const Level *best() {
-    const Level *found = built;
+const InstructionSet *best() {
+    const InstructionSet *found = built;
     while (!found->supported()) found++;  // the last one is supported everywhere
     return found;
 }
-const Level *in_use = best();
+const InstructionSet *in_use = best();
 
 constexpr int64_t block_bytes = 64;    // rows of storage are whole blocks
 constexpr int64_t narrow_outputs = 4;  // up to so many, the last layer is a few dot products
 }  // namespace
 
-const Level *levels() { return built; }
-int n_levels() { return int(sizeof built / sizeof built[0]); }
-const Level *level() { return in_use; }
-void use_level(const Level *chosen) { in_use = chosen; }
+const InstructionSet *instruction_sets() { return built; }
+int n_instruction_sets() { return int(sizeof built / sizeof built[0]); }
+const InstructionSet *instruction_set() { return in_use; }
+void use_instruction_set(const InstructionSet *chosen) { in_use = chosen; }
 const char *const *activation_names() { return activations; }
 const char *const *parametric_activation_names() { return parametric_activations; }
 const char *const *function_names() { return functions; }
@@ -110,7 +110,7 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
         size = add_block(layer, {BlockKind::weights, 0, rows, columns, padded_row(columns, element_size), 0, 1, 1, 1}, size);
         const int64_t units_row = whole_blocks(layer.n_out, element_size);
         size = add_block(layer, {BlockKind::biases, 0, 1, layer.n_out, units_row, 0, 1, 0, 1}, size);
-        const Kernels &kernels = *level()->float64;
+        const Kernels &kernels = *instruction_set()->float64;
         if (!kernels.has_slopes(layer.activation)) continue;
         // Neither penalties nor decay, which would draw a slope towards that of ReLU (He et al. 2015, section 2.1).
         const double initial = kernels.initial_slope(layer.activation);

@@ -1,4 +1,4 @@
-// The functions that each instruction-set level exports, a table a dtype.
+// The functions that each instruction set exports, in one table per dtype.
 #pragma once
 
 #include <cstddef>
@@ -23,9 +23,11 @@ struct Kernels {
     void (*function)(int32_t function, const void *x, void *y, int64_t n);  // of elements; y may be x
     void (*activate)(int32_t activation, void *z, int64_t rows, int64_t n);
     void (*log_softmax)(void *z, int64_t rows, int64_t n);
-    bool (*activation_slope)(int32_t activation, void *z, void *slope, int64_t n);  // z becomes the activation; false: a matrix
-    bool (*times_slope)(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n);  // false: the output doesn't tell
-    double (*prediction_loss)(int32_t loss, const void *p, const void *y, int64_t n);              // the sum of n terms
+    bool (*activation_derivative)(int32_t activation, void *z, void *derivative,
+                                  int64_t n);  // z becomes the activation; false: a matrix
+    bool (*times_derivative)(int32_t activation, void *delta, const void *a, int64_t rows,
+                             int64_t n);                                               // false: the output doesn't tell
+    double (*prediction_loss)(int32_t loss, const void *p, const void *y, int64_t n);  // the sum of n terms
     void (*update)(const Optimizer &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates);
     bool (*has_slopes)(int32_t activation);  // whether each unit of a layer has one that is trained
     double (*initial_slope)(int32_t activation);
@@ -35,20 +37,22 @@ struct Kernels {
     void (*copy)(const void *from, void *to, int64_t n);
 };
 
-struct Level {
+struct InstructionSet {
     const char *name;
     bool (*supported)();
     const Kernels *float32, *float64;
 };
 
-// The levels of this build, best first, and their number.
-const Level *levels();
-int n_levels();
+// The instruction sets of this build, best first, and their number.
+const InstructionSet *instruction_sets();
+int n_instruction_sets();
 
 // The one in use: the best that this machine runs, until another one is chosen.
-const Level *level();
-void use_level(const Level *chosen);
-inline const Kernels &kernels_of(Type type) { return type == Type::float32 ? *level()->float32 : *level()->float64; }
+const InstructionSet *instruction_set();
+void use_instruction_set(const InstructionSet *chosen);
+inline const Kernels &kernels_of(Type type) {
+    return type == Type::float32 ? *instruction_set()->float32 : *instruction_set()->float64;
+}
 
 const char *const *activation_names();             // in the order of registry.h, then a null; so the others
 const char *const *parametric_activation_names();  // whose numbers follow

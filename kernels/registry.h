@@ -23,33 +23,33 @@
 #define FASTNN_PARAMETRIC_ACTIVATIONS(ROW) ROW(prelu, Prelu)
 
 // Functions of arrays, element by element: (name, what of the struct it is, struct).
-#define FASTNN_FUNCTIONS(ROW)              \
-    ROW(tanh, value, Tanh)                 \
-    ROW(tanh_grad, slope, Tanh)            \
-    ROW(sigmoid, value, Sigmoid)           \
-    ROW(sigmoid_grad, slope, Sigmoid)      \
-    ROW(relu, value, Relu)                 \
-    ROW(relu_grad, slope, Relu)            \
-    ROW(leaky_relu, value, LeakyRelu)      \
-    ROW(leaky_relu_grad, slope, LeakyRelu) \
-    ROW(elu, value, Elu)                   \
-    ROW(elu_grad, slope, Elu)              \
-    ROW(gelu, value, Gelu)                 \
-    ROW(gelu_grad, slope, Gelu)            \
-    ROW(silu, value, Silu)                 \
-    ROW(silu_grad, slope, Silu)            \
-    ROW(softplus, value, Softplus)         \
-    ROW(softplus_grad, slope, Softplus)    \
-    ROW(sin, value, Sin)                   \
-    ROW(cos, slope, Sin)                   \
-    ROW(exp, value, Exp)                   \
-    ROW(expm1, value, Expm1)               \
-    ROW(log, value, Log)                   \
-    ROW(log1p, value, Log1p)               \
-    ROW(selu, value, Selu)                 \
-    ROW(selu_grad, slope, Selu)            \
-    ROW(mish, value, Mish)                 \
-    ROW(mish_grad, slope, Mish)
+#define FASTNN_FUNCTIONS(ROW)                   \
+    ROW(tanh, value, Tanh)                      \
+    ROW(tanh_grad, derivative, Tanh)            \
+    ROW(sigmoid, value, Sigmoid)                \
+    ROW(sigmoid_grad, derivative, Sigmoid)      \
+    ROW(relu, value, Relu)                      \
+    ROW(relu_grad, derivative, Relu)            \
+    ROW(leaky_relu, value, LeakyRelu)           \
+    ROW(leaky_relu_grad, derivative, LeakyRelu) \
+    ROW(elu, value, Elu)                        \
+    ROW(elu_grad, derivative, Elu)              \
+    ROW(gelu, value, Gelu)                      \
+    ROW(gelu_grad, derivative, Gelu)            \
+    ROW(silu, value, Silu)                      \
+    ROW(silu_grad, derivative, Silu)            \
+    ROW(softplus, value, Softplus)              \
+    ROW(softplus_grad, derivative, Softplus)    \
+    ROW(sin, value, Sin)                        \
+    ROW(cos, derivative, Sin)                   \
+    ROW(exp, value, Exp)                        \
+    ROW(expm1, value, Expm1)                    \
+    ROW(log, value, Log)                        \
+    ROW(log1p, value, Log1p)                    \
+    ROW(selu, value, Selu)                      \
+    ROW(selu_grad, derivative, Selu)            \
+    ROW(mish, value, Mish)                      \
+    ROW(mish_grad, derivative, Mish)
 
 #define FASTNN_LOSSES(ROW)                        \
     ROW(mse, SquaredError)                        \

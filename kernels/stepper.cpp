@@ -32,12 +32,12 @@ bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
     const int64_t size = t.network.size * (type == Type::float32 ? 4 : 8) * (1 + t.optimizer.moments);
     if (!grow(snapshot_, snapshot_bytes_, size)) return false;
     t.snapshot = snapshot_;
-    if (!x.sparse() && n_rows == rows_ && t.most_threads == threads_) return true;
+    if (!x.sparse() && n_rows == rows_ && t.max_threads == threads_) return true;
     const int64_t bytes = k.training_bytes(t);
     rows_ = -1;
     if (bytes <= workspace_bytes_) std::memset(workspace_, 0, size_t(bytes));
     else if (!grow(workspace_, workspace_bytes_, bytes)) return false;
-    if (!x.sparse()) rows_ = n_rows, threads_ = t.most_threads;
+    if (!x.sparse()) rows_ = n_rows, threads_ = t.max_threads;
     return true;
 }
 

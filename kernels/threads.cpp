@@ -21,7 +21,7 @@
 namespace fastnn {
 namespace {
 
-constexpr int most_threads = 1024;
+constexpr int thread_limit = 1024;
 
 // ---- Waiting ---------------------------------------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ struct Worker {
 struct Pool {
     std::atomic<bool> taken{false};  // whoever sets it owns the rest
     int n_workers = 0;
-    Worker *workers[most_threads - 1] = {};
+    Worker *workers[thread_limit - 1] = {};
 };
 
 Pool pool;
@@ -196,7 +196,7 @@ int environment_count(const char *name, const char *ends, Default &d) {
     char *end = nullptr;
     errno = 0;
     const long n = std::strtol(text, &end, 10);
-    if (n >= 1 && errno == 0 && (*end == '\0' || std::strchr(ends, *end))) return int(std::min(n, long(most_threads)));
+    if (n >= 1 && errno == 0 && (*end == '\0' || std::strchr(ends, *end))) return int(std::min(n, long(thread_limit)));
     if (!d.error[0]) std::snprintf(d.error, sizeof d.error, "%s must be a positive integer, got '%.100s'", name, text);
     return 0;
 }
@@ -205,7 +205,7 @@ int environment_count(const char *name, const char *ends, Default &d) {
 // has a number for each depth of nested regions; this library's regions are outermost (OpenMP 5.2, 21.1.2).
 Default decide() {
     const CpuCount cpus = usable_cpus("");
-    Default d{std::min(cpus.count, most_threads), cpus.decided_by, ""};
+    Default d{std::min(cpus.count, thread_limit), cpus.decided_by, ""};
     if (const int own = environment_count("FASTNN_NUM_THREADS", "", d)) {
         d.count = own;
         d.decided_by = "FASTNN_NUM_THREADS";
@@ -240,7 +240,7 @@ void Team::wait() const {
 
 int parallel(int n_threads, Task task, void *argument) {
     if (n_threads > 1 && !inside && !pool.taken.exchange(true, std::memory_order_acquire)) {
-        const int wanted = std::min(n_threads, most_threads);
+        const int wanted = std::min(n_threads, thread_limit);
         while (pool.n_workers < wanted - 1 && start_worker(pool.n_workers + 1)) {}
         const int size = std::min(wanted, pool.n_workers + 1);
         Region region{size, task, argument, float_mode(), Barrier(size)};
@@ -260,7 +260,7 @@ int max_threads() {
     return n ? n : at_load.count;
 }
 
-void set_max_threads(int n) { chosen.store(std::clamp(n, 0, most_threads), std::memory_order_relaxed); }
+void set_max_threads(int n) { chosen.store(std::clamp(n, 0, thread_limit), std::memory_order_relaxed); }
 
 const char *threads_decided_by() { return chosen.load(std::memory_order_relaxed) ? "set_num_threads" : at_load.decided_by; }
 

@@ -1,10 +1,10 @@
-// A small pool of threads, shared by every instruction-set level: regions in which a fixed team meets at barriers.
+// A small pool of threads, shared by every instruction set: regions in which a fixed team meets at barriers.
 //
 // Why not OpenMP: after a fork a child of libgomp hangs, a region costs 11 us after 5 ms of idleness and hundreds while
 // another process holds the core, and every library in the process brings a runtime of its own. This one costs a few
 // tenths of a microsecond while it is warm, and nothing at all before it is first used.
 //
-// Nothing here throws, and nothing is inline: a function compiled in several levels would be merged by the linker.
+// Nothing here throws, and nothing is inline: the linker would merge a function that is compiled for several instruction sets.
 #pragma once
 
 #include <atomic>

@@ -66,7 +66,7 @@ def test_value_and_slope(name, dtype):
         slope, check_slope = guarded(np.zeros(n, dtype), 5)
         alone = z.copy()
         expected, expected_slope = oracle(name, z)
-        _core.activation_slope(name, z, slope)
+        _core.activation_derivative(name, z, slope)
         check()
         check_slope()
         assert_close(slope, expected_slope)
@@ -85,7 +85,7 @@ def test_times_slope(name, dtype):
         delta, check = guarded(numbers(n, dtype, seed=n + 1), 3)
         wide = a.astype(np.float64)
         expected = activation.backward(wide, wide, delta.astype(np.float64))
-        _core.times_slope(name, delta, outputs)
+        _core.times_derivative(name, delta, outputs)
         check()
         check_outputs()
         np.testing.assert_array_equal(outputs, a)
@@ -122,14 +122,14 @@ def test_bits_are_those_of_ops(name, dtype):
     wanted = getattr(ops, name)(x)
     a, alone, slope = x.copy(), x.copy(), np.empty_like(x)
     _core.activate(name, alone)
-    _core.activation_slope(name, a, slope)
+    _core.activation_derivative(name, a, slope)
     assert same_bits(alone, wanted)
     assert same_bits(a, wanted)
     derivative = {"sin": ops.cos, "exp": np.positive}.get(name) or getattr(ops, f"{name}_grad")
     assert same_bits(slope, derivative(wanted if name in FROM_OUTPUT else x))
     if name in FROM_OUTPUT:
         delta = np.ones_like(x)
-        _core.times_slope(name, delta, x)
+        _core.times_derivative(name, delta, x)
         assert same_bits(delta, derivative(x))
 
 
@@ -140,7 +140,7 @@ def test_nan_stays_in_its_lane(name, dtype):
         z = np.full(33, 0.5, dtype)
         z[where] = np.nan
         slope, alone = np.empty_like(z), z.copy()
-        _core.activation_slope(name, z, slope)
+        _core.activation_derivative(name, z, slope)
         _core.activate(name, alone)
         for a in (z, alone):
             assert np.isnan(a[where])
@@ -162,8 +162,8 @@ def test_wrong_arrays():
             _core.activate("tanh", wrong)
     for name, wrong in [("tanh", z[0]), ("tanh", z.astype(np.float64)), ("softmax", z.copy())]:
         with pytest.raises(ValueError, match="slope must be like z"):
-            _core.activation_slope(name, z, wrong)
+            _core.activation_derivative(name, z, wrong)
     for name, wrong in [("tanh", z[0]), ("tanh", z.astype(np.float64)), ("gelu", z.copy())]:
         with pytest.raises(ValueError, match="delta must be like a"):
-            _core.times_slope(name, z, wrong)
+            _core.times_derivative(name, z, wrong)
     np.testing.assert_array_equal(z, 1)

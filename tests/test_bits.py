@@ -325,12 +325,12 @@ for dtype in (np.float32, np.float64):
             X, y = rng.uniform(-1, 1, (2 * batch_size, sizes[0])), rng.uniform(-1, 1, (2 * batch_size, sizes[-1]))
             Trainer(model, batch_size=batch_size, l2=0.01, clip_norm=1.0).run(X, y, 2)
             digest.update(model.to_vector().tobytes() + model.predict(X).tobytes())
-print(_core.current_level()[0], digest.hexdigest())
+print(_core.current_instruction_set()[0], digest.hexdigest())
 """
 
 
 def test_levels():
-    levels = [level for level in _core.levels() if level in ("v4", "v3", "neon")]
+    levels = [level for level in _core.usable_instruction_sets() if level in ("v4", "v3", "neon")]
     results = [run_script(DIGEST, ",".join(HIDDEN), FASTNN_ISA=level).stdout.split() for level in levels]
     assert [name for name, _ in results] == levels  # the forced one really ran
     assert len({digest for _, digest in results}) <= 1

@@ -37,9 +37,9 @@ def functions(n, dtype):
     for name in _core.ACTIVATIONS:
         _core.activate(name, guarded(n, dtype=dtype))
         if name != "softmax":
-            _core.activation_slope(name, guarded(n, dtype=dtype), guarded(n, dtype=dtype))
+            _core.activation_derivative(name, guarded(n, dtype=dtype), guarded(n, dtype=dtype))
         if reference.ACTIVATIONS[name].uses == "output":
-            _core.times_slope(name, guarded(n, dtype=dtype), guarded(n, dtype=dtype))
+            _core.times_derivative(name, guarded(n, dtype=dtype), guarded(n, dtype=dtype))
     for optimizer in (*(kind() for kind in OPTIMIZERS.values()), SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True)):
         native = native_optimizer(optimizer)
         params, grads, *moments = ([guarded(n, dtype=dtype)] for _ in range(2 + native["moments"]))
@@ -74,12 +74,12 @@ for dtype in (np.float32, np.float64):
         for n_out in (1, 4, 5, 17):
             for n_rows in (1, 17, 515):
                 networks(n_in, n_out, n_rows, dtype)
-print(_core.current_level()[0])
+print(_core.current_instruction_set()[0])
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs mprotect")
-@pytest.mark.parametrize("level", _core.levels())
+@pytest.mark.parametrize("level", _core.usable_instruction_sets())
 def test_nothing_is_touched_past_the_end(level):
     process = run_script(PROGRAM, FASTNN_ISA=level, PYTHONWARNINGS="error", PYTHONFAULTHANDLER="1")
     assert process.stdout.split() == [level]

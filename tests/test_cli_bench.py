@@ -340,7 +340,7 @@ def test_json(written, directory):
     assert os.listdir(directory) == ["bench.json"]
     assert content["format"] == _bench_results.FORMAT
     assert content["fastnn"] == fastnn.__version__
-    assert content["instruction_set"] == _core.current_level()[0]
+    assert content["instruction_set"] == _core.current_instruction_set()[0]
     assert content["versions"]["numpy"] == np.__version__
     assert {"cpu", "cpus", "system", "measured", "dtype", "peak_gflops"} <= set(content)
     assert len(content["rows"]) == 6

@@ -254,11 +254,11 @@ def test_default_is_what_this_process_may_use():
 def test_show_config(capsys):
     assert fastnn.show_config() is None
     shown = capsys.readouterr().out
-    name, vector_bytes = _core.current_level()
+    name, vector_bytes = _core.current_instruction_set()
     assert re.match(rf"fastnn +{re.escape(fastnn.__version__)}\n", shown)
     assert f"{name}, vectors of {vector_bytes} bytes (decided by: " in shown
-    assert f"built            {', '.join(_core.built_levels())}\n" in shown
-    assert f"usable here      {', '.join(_core.levels())}\n" in shown
+    assert f"built            {', '.join(_core.built_instruction_sets())}\n" in shown
+    assert f"usable here      {', '.join(_core.usable_instruction_sets())}\n" in shown
     assert re.search(rf"^threads +{fastnn.get_num_threads()} \(decided by: .+\)$", shown, re.MULTILINE)
     assert re.search(r"^Python, NumPy +\d+\.\d+\S*, \d+\.\d+", shown, re.MULTILINE)
     assert shown.endswith("\n")
@@ -267,15 +267,15 @@ def test_show_config(capsys):
 # ---- Levels ----
 
 
-@pytest.mark.parametrize("level", _core.built_levels())
+@pytest.mark.parametrize("level", _core.built_instruction_sets())
 def test_levels_can_be_forced(level):
-    if level not in _core.levels():
+    if level not in _core.usable_instruction_sets():
         result = run_script("import fastnn", check=False, FASTNN_ISA=level)
         assert "ImportError" in result.stderr
         return
     printed = config(FASTNN_ISA=level)
     assert printed["instruction set"].startswith(f"{level}, vectors of ")
-    if level != _core.levels()[0]:
+    if level != _core.usable_instruction_sets()[0]:
         assert printed["instruction set"].endswith("(decided by: FASTNN_ISA)")
 
 
@@ -284,12 +284,12 @@ def test_unknown_levels(level):
     result = run_script("import fastnn", check=False, FASTNN_ISA=level)
     assert result.returncode == 1
     error = result.stderr.strip().splitlines()[-1]
-    built = ", ".join(_core.built_levels())
+    built = ", ".join(_core.built_instruction_sets())
     assert error.startswith(f"ImportError: FASTNN_ISA={level!r} can't be used: this build has {built}, of which")
 
 
 def test_no_wish_is_the_best():
-    best = _core.levels()[0]
+    best = _core.usable_instruction_sets()[0]
     assert config(FASTNN_ISA="")["instruction set"].startswith(best)
 
 

@@ -11,7 +11,7 @@ from _helpers import run_script
 from fastnn import _core
 
 VECTOR_BYTES = {"v4": 64, "v3": 32, "baseline": 16, "neon": 16}
-FUSED = [level for level in _core.levels() if level != "baseline"]
+FUSED = [level for level in _core.usable_instruction_sets() if level != "baseline"]
 
 # Run at each level: writes arrays to the file that it is given, and prints the level and the bytes of its vectors.
 PROGRAM = """
@@ -32,7 +32,7 @@ for dtype in (np.float32, np.float64):
         results[f"{d} value {name}"] = a.copy()
         if name != "softmax":
             a = z.astype(dtype)
-            _core.activation_slope(name, a, slope)
+            _core.activation_derivative(name, a, slope)
             results[f"{d} slope {name}"] = slope
 
     for loss in _core.LOSSES:
@@ -61,7 +61,7 @@ for dtype in (np.float32, np.float64):
             results[f"{d} training {optimizer} {extra}"] = model.to_vector()
             results[f"{d} history {optimizer} {extra}"] = np.array(history["loss"])
 np.savez(sys.argv[1], **results)
-print(*_core.current_level())
+print(*_core.current_instruction_set())
 """
 
 
@@ -69,7 +69,7 @@ print(*_core.current_level())
 def results(tmp_path_factory):
     """What the program prints and writes at every level."""
     directory, all_results = tmp_path_factory.mktemp("levels"), {}
-    for level in _core.levels():
+    for level in _core.usable_instruction_sets():
         process = run_script(PROGRAM, str(directory / f"{level}.npz"), FASTNN_ISA=level, PYTHONWARNINGS="error")
         with np.load(directory / f"{level}.npz") as arrays:
             all_results[level] = process.stdout.split(), dict(arrays)
@@ -77,13 +77,13 @@ def results(tmp_path_factory):
 
 
 def test_list():
-    assert _core.levels()
-    assert set(_core.levels()) <= set(_core.built_levels()) <= set(VECTOR_BYTES)
+    assert _core.usable_instruction_sets()
+    assert set(_core.usable_instruction_sets()) <= set(_core.built_instruction_sets()) <= set(VECTOR_BYTES)
     if "FASTNN_ISA" not in os.environ:
-        assert _core.current_level() == (_core.levels()[0], VECTOR_BYTES[_core.levels()[0]])
+        assert _core.current_instruction_set() == (_core.usable_instruction_sets()[0], VECTOR_BYTES[_core.usable_instruction_sets()[0]])
 
 
-@pytest.mark.parametrize("level", _core.levels())
+@pytest.mark.parametrize("level", _core.usable_instruction_sets())
 def test_the_level_asked_for_runs(results, level):
     assert results[level][0] == [level, str(VECTOR_BYTES[level])]
 
@@ -97,7 +97,7 @@ def test_same_bits(results, level):
     assert not different
 
 
-@pytest.mark.skipif("baseline" not in _core.levels() or not FUSED, reason="needs the baseline and another level")
+@pytest.mark.skipif("baseline" not in _core.usable_instruction_sets() or not FUSED, reason="needs the baseline and another level")
 def test_baseline_agrees(results):
     best, baseline = results[FUSED[0]][1], results["baseline"][1]
     assert best.keys() == baseline.keys()
@@ -112,9 +112,9 @@ def test_unknown_level():
     assert process.returncode != 0
     last = process.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: FASTNN_ISA='sse9' ")
-    assert all(level in last for level in _core.levels())
+    assert all(level in last for level in _core.usable_instruction_sets())
 
 
 def test_empty_means_the_best():
-    process = run_script("from fastnn import _core; print(*_core.current_level())", FASTNN_ISA="")
-    assert process.stdout.split()[0] == _core.levels()[0]
+    process = run_script("from fastnn import _core; print(*_core.current_instruction_set())", FASTNN_ISA="")
+    assert process.stdout.split()[0] == _core.usable_instruction_sets()[0]

@@ -13,7 +13,7 @@ from fastnn._engine import core as _core
 
 HERE = Path(__file__).parent / "data"
 NAMES = ("adam_float32", "adamw_float64", "momentum_float64")
-FUSED = _core.current_level()[0] in ("v3", "v4", "neon")
+FUSED = _core.current_instruction_set()[0] in ("v3", "v4", "neon")
 
 
 def training_data(name):

@@ -31,7 +31,7 @@ def test_limits(imports):
         fastnn.set_num_threads(5)
         (info,) = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "fastnn"]
         assert (info["num_threads"], info["version"]) == (5, fastnn.__version__), info
-        assert info["instruction_set"] == fastnn._engine.core.current_level()[0], info
+        assert info["instruction_set"] == fastnn._engine.core.current_instruction_set()[0], info
         with threadpoolctl.threadpool_limits(1):
             assert fastnn.get_num_threads() == 1
         with threadpoolctl.threadpool_limits(2, user_api="fastnn"):

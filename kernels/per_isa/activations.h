@@ -8,7 +8,7 @@
 
 namespace {
 
-// value(z) and slope(a) for those whose derivative follows from the output; value_and_slope(z, a, slope) for the others.
+// value(z) and derivative(a) for those whose derivative follows from the output; value_and_derivative(z, a, derivative) for the others.
 // Each says from_output, and keeps_zero: f(0) = 0, so that the padding of a row stays zero by itself.
 
 // Traits that hold for most. A struct that differs declares its own.
@@ -22,38 +22,38 @@ struct ActivationTraits {
 template <class T> struct Identity : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true, is_identity = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return z; }
-    FASTNN_INLINE Vec<T> slope(Vec<T>) { return splat(T(1)); }
+    FASTNN_INLINE Vec<T> derivative(Vec<T>) { return splat(T(1)); }
 };
 
 template <class T> struct Tanh : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return tanh(z); }
-    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return fused ? fma(-a, a, splat(T(1))) : (T(1) - a) * (T(1) + a); }
+    FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return fused ? fma(-a, a, splat(T(1))) : (T(1) - a) * (T(1) + a); }
 };
 
 template <class T> struct Sigmoid : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = false;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return sigmoid(z); }
-    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a * (T(1) - a); }
+    FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return a * (T(1) - a); }
 };
 
 template <class T> struct Relu : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(Vec<T>{}, z); }  // max hands on a NaN in its second argument
-    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : Vec<T>{}; }
+    FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : Vec<T>{}; }
 };
 
 template <class T> struct LeakyRelu : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     static constexpr T leak = T(0.01);
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(z * leak, z); }
-    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : splat(leak); }
+    FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : splat(leak); }
 };
 
 template <class T> struct Elu : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return z > Vec<T>{} ? z : expm1(z); }
-    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : a + T(1); }
+    FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : a + T(1); }
 };
 
 // ELU with the scale and the limit that keep mean 0 and variance 1 from layer to layer (Klambauer et al. 2017, arXiv:1706.02515).
@@ -64,34 +64,34 @@ template <class T> struct Selu : ActivationTraits {
     // limit + rest is lambda alpha to twice the digits: next to -limit, a derivative from the output keeps its own.
     static constexpr T rest = sizeof(T) == 4 ? T(lambda * alpha - limit) : T(0x1.092dbf6372048p-54);
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return z > Vec<T>{} ? scale * z : limit * expm1(z); }
-    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a > Vec<T>{} ? splat(scale) : (a + limit) + rest; }
+    FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return a > Vec<T>{} ? splat(scale) : (a + limit) + rest; }
 };
 
 // z * Phi(z), Phi the normal distribution function (Hendrycks & Gimpel 2016, arXiv:1606.08415, the exact form).
 template <class T> struct Gelu : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return gelu(z); }
-    FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { a = gelu(z, &slope); }
+    FASTNN_INLINE void value_and_derivative(Vec<T> z, Vec<T> &a, Vec<T> &derivative) { a = gelu(z, &derivative); }
 };
 
 // z * sigmoid(z) (Elfwing, Uchibe & Doya 2017, arXiv:1702.03118).
 template <class T> struct Silu : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return silu(z); }
-    FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { a = silu(z, &slope); }
+    FASTNN_INLINE void value_and_derivative(Vec<T> z, Vec<T> &a, Vec<T> &derivative) { a = silu(z, &derivative); }
 };
 
 // z * tanh(softplus(z)) (Misra 2019, arXiv:1908.08681).
 template <class T> struct Mish : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return mish(z); }
-    FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { a = mish(z, &slope); }
+    FASTNN_INLINE void value_and_derivative(Vec<T> z, Vec<T> &a, Vec<T> &derivative) { a = mish(z, &derivative); }
 };
 
 template <class T> struct Softplus : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = false;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(Vec<T>{}, z) + log1p(exp(-abs<T>(z))); }
-    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return -expm1(-a); }
+    FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return -expm1(-a); }
 };
 
 template <class T> struct Sin : ActivationTraits {
@@ -101,16 +101,16 @@ template <class T> struct Sin : ActivationTraits {
         sincos(z, s, c);
         return s;
     }
-    FASTNN_INLINE void value_and_slope(Vec<T> z, Vec<T> &a, Vec<T> &slope) { sincos(z, a, slope); }
+    FASTNN_INLINE void value_and_derivative(Vec<T> z, Vec<T> &a, Vec<T> &derivative) { sincos(z, a, derivative); }
 };
 
 template <class T> struct Exp : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = false;
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return exp(z); }
-    FASTNN_INLINE Vec<T> slope(Vec<T> a) { return a; }
+    FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return a; }
 };
 
-// A unit's own slope s below zero (He et al. 2015, arXiv:1502.01852). Of any sign: the output does not tell the derivative.
+// A unit's own, trained slope s below zero (He et al. 2015, arXiv:1502.01852). Of any sign: the output does not tell the derivative.
 template <class T> struct Prelu : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true, has_slopes = true;
     static constexpr double initial_slope = 0.25;
@@ -121,9 +121,9 @@ template <class T> struct Prelu : ActivationTraits {
 
 // Rows of n values, `row` elements apart; the padding between is zero before and after.
 template <class T> struct ActivationKernels {
-    void (*value)(T *z, int64_t rows, int64_t n, int64_t row);                        // in place
-    void (*value_and_slope)(T *z, T *slope, int64_t rows, int64_t n, int64_t row);    // null: the derivative is a matrix
-    void (*times_slope)(T *delta, const T *a, int64_t rows, int64_t n, int64_t row);  // null: it needs z
+    void (*value)(T *z, int64_t rows, int64_t n, int64_t row);                                // in place
+    void (*value_and_derivative)(T *z, T *derivative, int64_t rows, int64_t n, int64_t row);  // null: the derivative is a matrix
+    void (*times_derivative)(T *delta, const T *a, int64_t rows, int64_t n, int64_t row);     // null: it needs z
     // Of those with a slope s for each unit, in the place of the others. by_slope may be null.
     void (*value_with_slopes)(T *z, const T *s, int64_t rows, int64_t n, int64_t row);
     void (*derivatives)(T *z, const T *s, T *by_input, T *by_slope, int64_t rows, int64_t n, int64_t row);
@@ -141,31 +141,32 @@ template <class T, template <class> class F> void activate(T *z, int64_t rows, i
     if (!F<T>::keeps_zero) clear_padding(z, rows, n, row);
 }
 
-template <class T, template <class> class F> void activate_with_slope(T *z, T *slope, int64_t rows, int64_t n, int64_t row) {
+template <class T, template <class> class F>
+void activate_with_derivative(T *z, T *derivative, int64_t rows, int64_t n, int64_t row) {
     for_each_vector<T>(rows * row, [=](int64_t i, auto access) {
         Vec<T> a, s;
         if constexpr (F<T>::from_output) {
             a = F<T>::value(access.load(z + i));
-            s = F<T>::slope(a);
+            s = F<T>::derivative(a);
         } else {
-            F<T>::value_and_slope(access.load(z + i), a, s);
+            F<T>::value_and_derivative(access.load(z + i), a, s);
         }
         access.store(z + i, a);
-        access.store(slope + i, s);
+        access.store(derivative + i, s);
     });
     if (!F<T>::keeps_zero) clear_padding(z, rows, n, row);
 }
 
-// delta *= f'(z), the slope itself.
-template <class T> void multiply_by(T *delta, const T *slope, int64_t count) {
-    for_each_vector<T>(count,
-                       [=](int64_t i, auto access) { access.store(delta + i, access.load(delta + i) * access.load(slope + i)); });
+// delta *= f'(z), the derivative itself.
+template <class T> void multiply_by(T *delta, const T *derivative, int64_t count) {
+    for_each_vector<T>(
+        count, [=](int64_t i, auto access) { access.store(delta + i, access.load(delta + i) * access.load(derivative + i)); });
 }
 
 // delta *= f'(z), told by the output a.
-template <class T, template <class> class F> void times_slope(T *delta, const T *a, int64_t rows, int64_t, int64_t row) {
+template <class T, template <class> class F> void times_derivative(T *delta, const T *a, int64_t rows, int64_t, int64_t row) {
     for_each_vector<T>(rows * row, [=](int64_t i, auto access) {
-        access.store(delta + i, access.load(delta + i) * F<T>::slope(access.load(a + i)));
+        access.store(delta + i, access.load(delta + i) * F<T>::derivative(access.load(a + i)));
     });
 }
 
@@ -202,11 +203,11 @@ template <class T, template <class> class F> constexpr ActivationKernels<T> acti
         kernels.derivatives = derivatives_with_slopes<T, F>;
     } else if constexpr (A::elementwise) {
         kernels.value = activate<T, F>;
-        kernels.value_and_slope = activate_with_slope<T, F>;
-        if constexpr (A::from_output) kernels.times_slope = times_slope<T, F>;
+        kernels.value_and_derivative = activate_with_derivative<T, F>;
+        if constexpr (A::from_output) kernels.times_derivative = times_derivative<T, F>;
     } else {
         kernels.value = A::value;
-        kernels.times_slope = A::times_slope;
+        kernels.times_derivative = A::times_derivative;
     }
     kernels.is_identity = A::is_identity;
     kernels.elementwise = A::elementwise;

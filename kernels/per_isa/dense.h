@@ -98,9 +98,9 @@ FASTNN_INLINE void panel(const Product<T> &p, Range rows, int64_t column) {
 
 // For few rows of C, B may be swept: a few of its rows at a time are read from end to end, where panels read some of every row.
 // It is read at the speed of memory then, which panels miss by a factor of 2 to 3 where each row of B is a page or more.
-constexpr int64_t page = 4096;                                   // bytes
-constexpr int most_splats = FASTNN_VECTOR_BYTES == 64 ? 16 : 8;  // that stay in registers
-template <int ROWS> constexpr int sweep_depth = ROWS == 1 ? most_splats / 2 : most_splats / ROWS;
+constexpr int64_t page = 4096;                                  // bytes
+constexpr int max_splats = FASTNN_VECTOR_BYTES == 64 ? 16 : 8;  // that stay in registers
+template <int ROWS> constexpr int sweep_depth = ROWS == 1 ? max_splats / 2 : max_splats / ROWS;
 
 // COLUMNS vectors in each of ROWS of C become what they are after rows k … k + DEPTH - 1 of B; A's elements are in `left`.
 template <class T, int ROWS, int DEPTH, int COLUMNS, Start START>
@@ -153,7 +153,7 @@ template <class T, int ROWS, Start START> void sweep_rows(const Product<T> &p, i
 // all rows fall on the same few sets of it, and where B has more pages than the processor remembers the places of.
 template <class T> int64_t swept_rows(const Product<T> &p, int64_t rows) {
     const int64_t b_row = p.b_row * int64_t(sizeof(T));
-    if (p.depth < most_splats || b_row < page) return 0;
+    if (p.depth < max_splats || b_row < page) return 0;
     const bool fits_lines = (uintptr_t(p.b) | uintptr_t(b_row)) % block_bytes == 0 && b_row % fastnn::set_stride != 0;
     const bool large = p.depth * b_row >= 8 << 20;
     if (fits_lines) return rows < (large ? 8 : 4) ? rows : 0;

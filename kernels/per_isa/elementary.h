@@ -1,7 +1,7 @@
 // Elementary functions on vectors of either type: exp, expm1, log, log1p, tanh, sigmoid; elementary_special.h adds sincos,
 // elementary_gated.h gelu and silu.
 //
-// Each is one sequence of IEEE operations, without tables and without branches on the data: levels with fused multiply-add
+// Each is one sequence of IEEE operations, without tables and without branches on the data: instruction sets with fused multiply-add
 // give the same bits. Without it (fma then rounds twice) some differ in the last bit; constants are cut short where a product
 // has to be exact. NaN gives NaN; infinities, signed zeros and subnormal numbers are as mathematics has them.
 //

@@ -2,12 +2,12 @@
 //
 // With t = |z| and the gate g, Phi or sigmoid, the unit is max(z, 0) - t g(-t), and the slopes at z and -z add up to 1. What
 // vanishes left of 0 like an exponential stays 2^shift times too large up to the last product: that alone rounds to a subnormal
-// number. There is the root of the slope too: it keeps all digits because root - t, the root in two parts, is a factor.
+// number. There is the root of the derivative too: it keeps all digits because root - t, the root in two parts, is a factor.
 //
 // Largest errors found, in ULP, with fused multiply-add / without. Float: all inputs from 2^-31 to 2^9, each 61st of the
 // others; double: a million inputs, half of them small or next to the roots, against 113 bits.
 //
-//              gelu       its slope  silu       its slope
+//              gelu       its derivative  silu       its derivative
 //     float    3.75 3.74  3.39 3.70  2.84 3.19  3.71 3.71
 //     double   3.35 3.68  2.92 3.15  2.57 2.76  3.50 3.50
 #pragma once
@@ -77,28 +77,28 @@ template <> struct Normal<double> {
     }
 };
 
-// The unit and its slope at z from t g(-t) and its derivative, times 2^shift. What rounds to zero left of 0 is negative.
+// The unit and its derivative at z from t g(-t) and its derivative, times 2^shift. What rounds to zero left of 0 is negative.
 template <class T> FASTNN_INLINE Vec<T> value_of_side(Vec<T> z, Vec<T> left) {
     return fma(left, splat<T>(-ExpConstants<T>::unshift), max(splat<T>(T(-0.0)), z));
 }
-template <class T> FASTNN_INLINE Vec<T> slope_of_side(Vec<T> z, Vec<T> left) {
+template <class T> FASTNN_INLINE Vec<T> derivative_of_side(Vec<T> z, Vec<T> left) {
     constexpr T unshift = ExpConstants<T>::unshift;
     const auto negative = z < Vec<T>{};
     return fma(left, negative ? splat<T>(unshift) : splat<T>(-unshift), negative ? splat<T>(T(-0.0)) : splat<T>(1));
 }
 
-// z Phi(z), and the derivative where `slope` is not null.
-template <class T> FASTNN_INLINE Vec<T> gelu(Vec<T> z, Vec<T> *slope = nullptr) {
+// z Phi(z), and the derivative where `derivative` is not null.
+template <class T> FASTNN_INLINE Vec<T> gelu(Vec<T> z, Vec<T> *derivative = nullptr) {
     using N = Normal<T>;
     const Vec<T> t = min(splat<T>(N::far), abs<T>(z)), square = t * t, u = fma(square, N::q(t), t);
     const Vec<T> v = splat<T>(2) + fma(u, splat<T>(N::a), t * N::p(t)), inverse = splat<T>(1) / v;
     Vec<T> scale;
     const Vec<T> e = bell_parts<T>(t, square, scale);
-    if (slope) {
+    if (derivative) {
         const Vec<T> high = splat<T>(N::root_high), d = high - t, low = (high - (d + t)) + splat<T>(N::root_low);
         const Vec<T> smooth = scale * fma(N::r(t), inverse, splat<T>(N::inverse_a)), left = d * smooth;
         const Vec<T> rest = low * smooth;
-        *slope = slope_of_side<T>(z, left + fma(left + rest, e, rest));
+        *derivative = derivative_of_side<T>(z, left + fma(left + rest, e, rest));
     }
     const Vec<T> left = scale * (u * inverse);
     return value_of_side<T>(z, fma(left, e, left));
@@ -122,17 +122,17 @@ template <> struct Logistic<double> {
     }
 };
 
-// z sigmoid(z), and the derivative where `slope` is not null: that of t s, s = sigmoid(-t), is s (1 - t sigmoid(t)).
-template <class T> FASTNN_INLINE Vec<T> silu(Vec<T> z, Vec<T> *slope = nullptr) {
+// z sigmoid(z), and the derivative where `derivative` is not null: that of t s, s = sigmoid(-t), is s (1 - t sigmoid(t)).
+template <class T> FASTNN_INLINE Vec<T> silu(Vec<T> z, Vec<T> *derivative = nullptr) {
     using E = ExpConstants<T>;
     using L = Logistic<T>;
     const Vec<T> t = min(splat<T>(L::far), abs<T>(z)), one = splat<T>(1);
     Vec<T> scale;
     const Vec<T> q = exp_parts<T>(-t, E::shift, scale), e = fma(scale, q, scale) * splat<T>(E::unshift), s = e / (one + e);
     const Vec<T> scaled = scale * (one - s), left = fma(scaled, q, scaled);
-    if (slope) {
+    if (derivative) {
         const Vec<T> d = splat<T>(L::root_high) - t, near = d + fma(d * d, L::w(d), splat<T>(L::root_low));
-        *slope = slope_of_side<T>(z, left * (abs<T>(d) < splat<T>(T(0.25)) ? near : fma(t, s, one - t)));
+        *derivative = derivative_of_side<T>(z, left * (abs<T>(d) < splat<T>(T(0.25)) ? near : fma(t, s, one - t)));
     }
     return value_of_side<T>(z, left * t);
 }
@@ -157,9 +157,9 @@ template <> struct SmoothGate<double> {
     }
 };
 
-// The derivative is wanted where `slope` is not null. With e = s (1 + q), s a power of two, m has no other error of note than its
+// The derivative is wanted where `derivative` is not null. With e = s (1 + q), s a power of two, m has no other error of note than its
 // own rounding. Beyond z = -0.45 the derivative is 1 less a smaller number.
-template <class T> FASTNN_INLINE Vec<T> mish(Vec<T> z, Vec<T> *slope = nullptr) {
+template <class T> FASTNN_INLINE Vec<T> mish(Vec<T> z, Vec<T> *derivative = nullptr) {
     using E = ExpConstants<T>;
     using G = SmoothGate<T>;
     const Vec<T> near = min(splat<T>(G::far), max(splat<T>(G::vanishes), z)), one = splat<T>(1), two = splat<T>(2);
@@ -168,14 +168,14 @@ template <class T> FASTNN_INLINE Vec<T> mish(Vec<T> z, Vec<T> *slope = nullptr) 
     const Vec<T> q = exp_parts<T>(near, E::shift, scale), s = scale * splat<T>(E::unshift), e = fma(s, q, s), square = s * s;
     const Vec<T> m = fma(q, fma(square, q, two * (square + s)), (square + two * s) + two);
     const Vec<T> gate = (positive ? two : e + two) / m, scaled = scale * (near * gate);
-    if (slope) {
+    if (derivative) {
         const Vec<T> four = splat<T>(4), d = near - splat<T>(G::root_high);
         const Vec<T> at_root = splat<T>(G::c) * (d + fma(d * d, G::w(d), splat<T>(-G::root_low)));
         const Vec<T> sum = fma(e, fma(four, near, splat<T>(6)) + e * (four + e), fma(four, near, four));
         const Vec<T> r = abs<T>(d) < splat<T>(T(0.25)) ? at_root : sum / (m * m);
         const Vec<T> left = fma(scale * q, r, scale * r) * splat<T>(E::unshift);
         const Vec<T> growth = four * near * (e * ((one + e) / m));
-        *slope = z > splat<T>(T(-0.45)) ? one - (two - growth) / m : left;
+        *derivative = z > splat<T>(T(-0.45)) ? one - (two - growth) / m : left;
     }
     const Vec<T> left = fma(scaled, q, scaled) * splat<T>(E::unshift);
     return z > splat<T>(G::far) ? z : positive ? fma(-near, gate, near) : left;
@@ -183,11 +183,11 @@ template <class T> FASTNN_INLINE Vec<T> mish(Vec<T> z, Vec<T> *slope = nullptr) 
 
 }  // namespace elementary
 
-FASTNN_INLINE Vec<float> gelu(Vec<float> z, Vec<float> *slope = nullptr) { return elementary::gelu<float>(z, slope); }
-FASTNN_INLINE Vec<double> gelu(Vec<double> z, Vec<double> *slope = nullptr) { return elementary::gelu<double>(z, slope); }
-FASTNN_INLINE Vec<float> silu(Vec<float> z, Vec<float> *slope = nullptr) { return elementary::silu<float>(z, slope); }
-FASTNN_INLINE Vec<double> silu(Vec<double> z, Vec<double> *slope = nullptr) { return elementary::silu<double>(z, slope); }
-FASTNN_INLINE Vec<float> mish(Vec<float> z, Vec<float> *slope = nullptr) { return elementary::mish<float>(z, slope); }
-FASTNN_INLINE Vec<double> mish(Vec<double> z, Vec<double> *slope = nullptr) { return elementary::mish<double>(z, slope); }
+FASTNN_INLINE Vec<float> gelu(Vec<float> z, Vec<float> *derivative = nullptr) { return elementary::gelu<float>(z, derivative); }
+FASTNN_INLINE Vec<double> gelu(Vec<double> z, Vec<double> *derivative = nullptr) { return elementary::gelu<double>(z, derivative); }
+FASTNN_INLINE Vec<float> silu(Vec<float> z, Vec<float> *derivative = nullptr) { return elementary::silu<float>(z, derivative); }
+FASTNN_INLINE Vec<double> silu(Vec<double> z, Vec<double> *derivative = nullptr) { return elementary::silu<double>(z, derivative); }
+FASTNN_INLINE Vec<float> mish(Vec<float> z, Vec<float> *derivative = nullptr) { return elementary::mish<float>(z, derivative); }
+FASTNN_INLINE Vec<double> mish(Vec<double> z, Vec<double> *derivative = nullptr) { return elementary::mish<double>(z, derivative); }
 
 }  // namespace

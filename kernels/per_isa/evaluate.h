@@ -123,13 +123,13 @@ template <class T> class GradientRun {
         const double value = run_batch(
             step, team, call_.network, call_.loss, call_.x, call_.y, call_.sample_weight, batch, needs_.any(), [] {},
             [&](int64_t n_rows, int64_t first) {
-                if (needs_.weight_gradient) collect_gradient(step, team, n_rows, first > 0);
-                if (needs_.input_gradient) collect_inputs(step, share(n_rows, row_group, team), first);
+                if (needs_.weight_gradient) accumulate_gradient(step, team, n_rows, first > 0);
+                if (needs_.input_gradient) accumulate_inputs(step, share(n_rows, row_group, team), first);
             });
         if (team.index == 0) call_.value = value;
     }
 
-    void collect_gradient(const Step<T> &step, const Team &team, int64_t n_rows, bool add) {
+    void accumulate_gradient(const Step<T> &step, const Team &team, int64_t n_rows, bool add) {
         T *gradient = static_cast<T *>(call_.gradient);
         for_each_block(call_.network, [&](int64_t l, const Layer &layer, const Block &block) {
             const Range rows = own_rows<T>(layer, block, team);
@@ -137,7 +137,7 @@ template <class T> class GradientRun {
         });
     }
 
-    void collect_inputs(const Step<T> &step, Range rows, int64_t first) {
+    void accumulate_inputs(const Step<T> &step, Range rows, int64_t first) {
         const int64_t row = padded<T>(n_in());
         step.input_gradient(0, rows, inputs_, row);
         for (int64_t i = rows.begin; i < rows.end; i++)

@@ -22,13 +22,13 @@ template <class T, template <class> class F> void value_of(const T *x, T *y, int
     for_each_vector<T>(n, [=](int64_t i, auto access) { access.store(y + i, F<T>::value(access.load(x + i))); });
 }
 
-// x is the activation's output where that tells the slope, else its input.
-template <class T, template <class> class F> void slope_of(const T *x, T *y, int64_t n) {
+// x is the activation's output where that tells the derivative, else its input.
+template <class T, template <class> class F> void derivative_of(const T *x, T *y, int64_t n) {
     for_each_vector<T>(n, [=](int64_t i, auto access) {
-        Vec<T> a, slope;
-        if constexpr (F<T>::from_output) slope = F<T>::slope(access.load(x + i));
-        else F<T>::value_and_slope(access.load(x + i), a, slope);
-        access.store(y + i, slope);
+        Vec<T> a, derivative;
+        if constexpr (F<T>::from_output) derivative = F<T>::derivative(access.load(x + i));
+        else F<T>::value_and_derivative(access.load(x + i), a, derivative);
+        access.store(y + i, derivative);
     });
 }
 

@@ -1,5 +1,5 @@
-// All kernels of one instruction-set level. Compiled once a level; everything but its two tables is in anonymous
-// namespaces, lest the linker merge functions of different levels into one.
+// All kernels of one instruction set. This file is compiled once per instruction set. Everything but its two tables is in anonymous
+// namespaces: the linker would merge functions of different instruction sets into one.
 #include "functions.h"
 #include "linear.h"
 #include "peak_flops.h"
@@ -62,14 +62,14 @@ template <class T> void activate_array(int32_t activation, void *z, int64_t rows
 
 template <class T> void log_softmax_array(void *z, int64_t rows, int64_t n) { log_softmax(static_cast<T *>(z), rows, n); }
 
-template <class T> bool activation_slope(int32_t activation, void *z, void *slope, int64_t n) {
-    const auto kernel = all_activations<T>[activation].value_and_slope;
-    if (kernel) kernel(static_cast<T *>(z), static_cast<T *>(slope), 1, n, n);
+template <class T> bool activation_derivative(int32_t activation, void *z, void *derivative, int64_t n) {
+    const auto kernel = all_activations<T>[activation].value_and_derivative;
+    if (kernel) kernel(static_cast<T *>(z), static_cast<T *>(derivative), 1, n, n);
     return kernel;
 }
 
-template <class T> bool times_slope_array(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n) {
-    const auto kernel = all_activations<T>[activation].times_slope;
+template <class T> bool times_derivative_array(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n) {
+    const auto kernel = all_activations<T>[activation].times_derivative;
     if (kernel) kernel(static_cast<T *>(delta), static_cast<const T *>(a), rows, n, n);
     return kernel;
 }
@@ -114,8 +114,8 @@ constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
                              function_of_array<T>,
                              activate_array<T>,
                              log_softmax_array<T>,
-                             activation_slope<T>,
-                             times_slope_array<T>,
+                             activation_derivative<T>,
+                             times_derivative_array<T>,
                              prediction_loss<T>,
                              update_array<T>,
                              has_slopes,
@@ -128,10 +128,10 @@ constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
 }  // namespace
 
 #define JOIN(a, b) a##b
-#define TABLE(prefix, level) JOIN(prefix, level)
+#define TABLE(prefix, isa) JOIN(prefix, isa)
 
 namespace fastnn {
-extern const Kernels TABLE(float32_, FASTNN_LEVEL), TABLE(float64_, FASTNN_LEVEL);
-const Kernels TABLE(float32_, FASTNN_LEVEL) = kernels<float>;
-const Kernels TABLE(float64_, FASTNN_LEVEL) = kernels<double>;
+extern const Kernels TABLE(float32_, FASTNN_ISA_NAME), TABLE(float64_, FASTNN_ISA_NAME);
+const Kernels TABLE(float32_, FASTNN_ISA_NAME) = kernels<float>;
+const Kernels TABLE(float64_, FASTNN_ISA_NAME) = kernels<double>;
 }  // namespace fastnn

@@ -19,9 +19,9 @@ template <class T> class DeferredRows {
           replays_(active_ && !training.optimizer.lazy && !updater.is_noop_without_gradient()),
           made_(arena.take<int32_t>(replays_ ? layer_.n_in : 0)),
           penalties_(arena.take<double>(active_ && updater.penalized() ? layer_.n_in : 0)),
-          updates_(arena.take<Coefficients<T>>(replays_ ? window * training.most_threads : 0)),
-          loss_weights_(arena.take<double>(replays_ ? window * training.most_threads : 0)),
-          row_(arena.take<T>(active_ ? layer_.weights().row * training.most_threads : 0)) {}
+          updates_(arena.take<Coefficients<T>>(replays_ ? window * training.max_threads : 0)),
+          loss_weights_(arena.take<double>(replays_ ? window * training.max_threads : 0)),
+          row_(arena.take<T>(active_ ? layer_.weights().row * training.max_threads : 0)) {}
 
     // Makes this copy the thread's.
     void join(const Team &team) {

@@ -163,7 +163,7 @@ void narrow_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int6
 template <class T>
 T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T epsilon) {
     Vec<T> sums[block_vectors] = {};
-    if (row == n && n <= most_columns) {
+    if (row == n && n <= max_columns) {
         narrow_cross_entropy(z, y, scale, delta, rows, n, epsilon, sums);
         return sum_block<T>(sums);
     }

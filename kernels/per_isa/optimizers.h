@@ -11,14 +11,14 @@ namespace {
 
 // The numbers of one update, the same for every element.
 template <class T> struct Coefficients {
-    T rate, decay_1, rest_1, decay_2, rest_2, root_scale, epsilon, shrink, l1, l2;
+    T rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, root_scale, epsilon, decay_factor, l1, l2;
     T gradient_rate;  // of the gradient itself, beside the rate of its mean
 
     // Those of a block of parameters with factors of its own.
     Coefficients of(const fastnn::Block &block) const {
         Coefficients c = *this;
         const T decay = T(block.rate_factor * block.decay_factor);
-        if (decay != 1) c.shrink = T(1) - decay * (T(1) - shrink);
+        if (decay != 1) c.decay_factor = T(1) - decay * (T(1) - decay_factor);
         c.rate *= T(block.rate_factor);
         c.gradient_rate *= T(block.rate_factor);
         c.l1 *= T(block.penalty_factor);
@@ -46,12 +46,12 @@ template <class T> struct GradientDescent : OptimizerTraits {
     }
 };
 
-// Polyak 1964. The velocity is of gradients, rest_1 being 1, or of steps, rate being 1.
+// Polyak 1964. The velocity is of gradients, one_minus_beta_1 being 1, or of steps, rate being 1.
 template <class T> struct Momentum : OptimizerTraits {
     static constexpr int moments = 1;
     static constexpr bool keeps_velocity = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
-        m = fma(splat(c.decay_1), m, c.rest_1 * g);
+        m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
         return fma(splat(-c.rate), m, w);
     }
 };
@@ -61,9 +61,9 @@ template <class T> struct Nesterov : OptimizerTraits {
     static constexpr int moments = 1;
     static constexpr bool keeps_velocity = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
-        const Vec<T> step = c.rest_1 * g;
-        m = fma(splat(c.decay_1), m, step);
-        return fma(splat(-c.rate), fma(splat(c.decay_1), m, step), w);
+        const Vec<T> step = c.one_minus_beta_1 * g;
+        m = fma(splat(c.beta_1), m, step);
+        return fma(splat(-c.rate), fma(splat(c.beta_1), m, step), w);
     }
 };
 
@@ -81,7 +81,7 @@ template <class T> struct AdaGrad : OptimizerTraits {
 template <class T> struct RMSProp : OptimizerTraits {
     static constexpr int moments = 1;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
-        m = fma(splat(c.decay_1), m, c.rest_1 * (g * g));
+        m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * (g * g));
         return w - c.rate * g / (sqrt(m) + c.epsilon);
     }
 };
@@ -91,8 +91,8 @@ template <class T> struct Adam : OptimizerTraits {
     static constexpr int moments = 2;
     static constexpr bool corrects_moments = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
-        m = fma(splat(c.decay_1), m, c.rest_1 * g);
-        v = fma(splat(c.decay_2), v, c.rest_2 * (g * g));
+        m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
+        v = fma(splat(c.beta_2), v, c.one_minus_beta_2 * (g * g));
         return w - c.rate * m / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
     }
 };
@@ -102,7 +102,7 @@ template <class T> struct AdamW : OptimizerTraits {
     static constexpr int moments = 2;
     static constexpr bool corrects_moments = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
-        return Adam<T>::update(w * c.shrink, g, m, v, c);
+        return Adam<T>::update(w * c.decay_factor, g, m, v, c);
     }
 };
 
@@ -111,8 +111,8 @@ template <class T> struct NAdam : OptimizerTraits {
     static constexpr int moments = 2;
     static constexpr bool corrects_moments = true, looks_ahead = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
-        m = fma(splat(c.decay_1), m, c.rest_1 * g);
-        v = fma(splat(c.decay_2), v, c.rest_2 * (g * g));
+        m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
+        v = fma(splat(c.beta_2), v, c.one_minus_beta_2 * (g * g));
         return w - fma(splat(c.rate), m, c.gradient_rate * g) / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
     }
 };
@@ -129,8 +129,8 @@ template <class T, template <class> class O> void update(T *w, const T *g, T *m,
     });
 }
 
-// The slope of the penalties l1 * |w| + l2 / 2 * w², and their value.
-template <class T> FASTNN_INLINE Vec<T> penalty_slope(Vec<T> w, T l1, T l2) {
+// The derivative of the penalties l1 * |w| + l2 / 2 * w², and their value.
+template <class T> FASTNN_INLINE Vec<T> penalty_derivative(Vec<T> w, T l1, T l2) {
     const Vec<T> sign = w == Vec<T>{} ? Vec<T>{} : copysign<T>(splat(T(1)), w);
     return fma(splat(l2), w, l1 * sign);
 }
@@ -158,7 +158,7 @@ FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, int64_t at, const Coefficien
                 Vec<T> &sum = penalties[s * block_vectors + (first + u) % block_vectors];
                 sum = L2_ALONE ? fma(T(0.5) * c.l2 * wi[u], wi[u], sum) : sum + penalty_value<T>(wi[u], c.l1, c.l2);
             }
-            Vec<T> g = Vec<T>{} + (L2_ALONE ? c.l2 * wi[u] : penalty_slope<T>(wi[u], c.l1, c.l2));
+            Vec<T> g = Vec<T>{} + (L2_ALONE ? c.l2 * wi[u] : penalty_derivative<T>(wi[u], c.l1, c.l2));
             if (!L2_ALONE) g = max(splat(-clip_value), min(splat(clip_value), g));
             wi[u] = O<T>::update(wi[u], g, mi[u], vi[u], c);
         }
@@ -195,14 +195,8 @@ template <class T> struct OptimizerKernels {
 };
 
 template <class T, template <class> class O> constexpr OptimizerKernels<T> optimizer_kernels() {
-    return {update<T, O>,
-            replay<T, O>,
-            O<T>::moments,
-            O<T>::is_plain_descent,
-            O<T>::keeps_velocity,
-            O<T>::corrects_moments,
-            O<T>::looks_ahead,
-            O<T>::is_noop_without_gradient};
+    return {update<T, O>,         replay<T, O>,           O<T>::moments,     O<T>::is_plain_descent,
+            O<T>::keeps_velocity, O<T>::corrects_moments, O<T>::looks_ahead, O<T>::is_noop_without_gradient};
 }
 
 // What the penalties l1 * sum |w| + l2 / 2 * sum w² add: to the gradients in place, and to the loss as the result.
@@ -212,7 +206,7 @@ template <class T> T add_penalty(const T *w, T *g, int64_t count, T l1, T l2) {
         for (int u = 0; u < block_vectors; u++) {
             const int64_t at = i + u * lanes<T>;
             const Vec<T> wi = load(w + at);
-            store(g + at, load(g + at) + penalty_slope<T>(wi, l1, l2));
+            store(g + at, load(g + at) + penalty_derivative<T>(wi, l1, l2));
             sums[u] += penalty_value<T>(wi, l1, l2);
         }
     return sum_block<T>(sums);

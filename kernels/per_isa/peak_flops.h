@@ -1,4 +1,4 @@
-// What a core can do at most at this level: the yardstick of benchmarks.
+// The most that a core can do with this instruction set: the yardstick of benchmarks.
 #pragma once
 
 #include "vec.h"

@@ -72,9 +72,9 @@ template <class T, int V> struct ShortRow {
 };
 
 // One vector for each of a few columns; those beyond the n that there are hold zeros.
-constexpr int most_columns = 4;
+constexpr int max_columns = 4;
 template <class T> struct ColumnVectors {
-    Vec<T> at[most_columns] = {};
+    Vec<T> at[max_columns] = {};
 
     Vec<T> largest(int64_t n) const {
         Vec<T> top = at[0];
@@ -111,7 +111,7 @@ template <class T> class Columns {
     }
 
   private:
-    alignas(block_bytes) T at_[most_columns][size_t(block_lanes<T>)];
+    alignas(block_bytes) T at_[max_columns][size_t(block_lanes<T>)];
 };
 
 // Calls f with the number of vectors of a row of n as a constant, if these are few enough; says whether.
@@ -167,14 +167,14 @@ template <class T> struct Softmax {
         }
     }
     static void value(T *z, int64_t rows, int64_t n, int64_t row) {
-        if (row == n && n <= most_columns) return narrow_rows(z, rows, n);
+        if (row == n && n <= max_columns) return narrow_rows(z, rows, n);
         if (with_short_row<T>(n, [=](auto vectors) { short_rows<vectors()>(z, rows, n, row); })) return;
         for (int64_t i = 0; i < rows; i++, z += row) {
             const T scale = T(1) / exp_shifted(z, n, z);
             for (int64_t j = 0; j < n; j++) z[j] *= scale;
         }
     }
-    static void times_slope(T *delta, const T *a, int64_t rows, int64_t n, int64_t row) {
+    static void times_derivative(T *delta, const T *a, int64_t rows, int64_t n, int64_t row) {
         for (int64_t i = 0; i < rows; i++, delta += row, a += row) {
             T dot = 0;
             for (int64_t j = 0; j < n; j++) dot += delta[j] * a[j];

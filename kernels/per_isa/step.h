@@ -11,7 +11,7 @@ namespace {
 template <class T> struct Buffers {
     T *out;         // outputs; of the last layer, logits where the loss contains the activation
     T *delta;       // the loss's derivative by the layer's sums z
-    T *slope;       // the activation's derivative, where the output alone doesn't tell it
+    T *derivative;  // the activation's derivative, where the output alone doesn't tell it
     T *by_slope;    // the output's derivative by the unit's slope, where there is one, then the loss's
     T *transposed;  // weights, n_out rows of n_in, for the input gradient
 };
@@ -36,7 +36,7 @@ template <class T> class Step {
           parameters_(static_cast<const T *>(parameters)),
           loss_(loss),
           needs_(needs),
-          entries_(needs.weight_gradient && x.sparse() ? x.most_entries : 0, n_threads, arena) {
+          entries_(needs.weight_gradient && x.sparse() ? x.max_entries : 0, n_threads, arena) {
         if (loss) rows = round_up(rows, row_group);
         const int64_t n_layers = network.n_layers;
         layers_ = arena.take<Buffers<T>>(n_layers);
@@ -48,8 +48,8 @@ template <class T> class Step {
             Buffers<T> b = {};
             b.out = arena.take<T>(rows * layer.row);
             if (loss && (backward || l == n_layers - 1)) b.delta = arena.take<T>(rows * layer.row);
-            if (backward && keeps_slope(layer) && l < n_layers - (loss->from_logits ? 1 : 0))
-                b.slope = arena.take<T>(rows * layer.row);
+            if (backward && keeps_derivative(layer) && l < n_layers - (loss->from_logits ? 1 : 0))
+                b.derivative = arena.take<T>(rows * layer.row);
             if (needs.weight_gradient && all_activations<T>[layer.activation].has_slopes)
                 b.by_slope = arena.take<T>(rows * layer.row);
             if (backward && !layer.narrow && (l > 0 || needs.input_gradient))
@@ -173,7 +173,7 @@ template <class T> class Step {
             partial_[i / row_group] =
                 evaluate_loss<T>(*loss_, b.out + at, target_ + at, scale_ + at, b.delta + at, count, last.n_out, last.row);
         }
-        if (needs_.any() && !loss_->from_logits) times_slope(network_.n_layers - 1, rows);
+        if (needs_.any() && !loss_->from_logits) times_derivative(network_.n_layers - 1, rows);
     }
 
     double partial_losses(int64_t n_rows) const {
@@ -185,7 +185,7 @@ template <class T> class Step {
     void backward(Range rows) {
         for (int64_t l = network_.n_layers - 1; l > 0; l--) {
             input_gradient(l, rows, layers_[l - 1].delta, network_.layers[l - 1].row);
-            times_slope(l - 1, rows);
+            times_derivative(l - 1, rows);
         }
     }
 
@@ -256,7 +256,7 @@ template <class T> class Step {
     }
 
   private:
-    static bool keeps_slope(const Layer &layer) {
+    static bool keeps_derivative(const Layer &layer) {
         return layer.dropout > 0 || layer.custom || !all_activations<T>[layer.activation].from_output;
     }
 
@@ -291,49 +291,51 @@ template <class T> class Step {
     void activate(int64_t l, Range rows) {
         const Layer &layer = network_.layers[l];
         const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
-        T *out = layers_[l].out + rows.begin * layer.row, *slope = layers_[l].slope, *by_slope = layers_[l].by_slope;
-        if (slope) slope += rows.begin * layer.row;
+        T *out = layers_[l].out + rows.begin * layer.row, *derivative = layers_[l].derivative, *by_slope = layers_[l].by_slope;
+        if (derivative) derivative += rows.begin * layer.row;
         if (by_slope) by_slope += rows.begin * layer.row;
-        if (layer.custom) activate_custom(layer, out, slope, rows.size());
-        else if (kernels.has_slopes) activate_with_slopes(layer, out, slope, by_slope, rows.size());
-        else if (slope) kernels.value_and_slope(out, slope, rows.size(), layer.n_out, layer.row);
+        if (layer.custom) activate_custom(layer, out, derivative, rows.size());
+        else if (kernels.has_slopes) activate_with_slopes(layer, out, derivative, by_slope, rows.size());
+        else if (derivative) kernels.value_and_derivative(out, derivative, rows.size(), layer.n_out, layer.row);
         else if (!kernels.is_identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
-        if (dropping_ && layer.dropout > 0) drop(l, rows, out, slope, by_slope);
+        if (dropping_ && layer.dropout > 0) drop(l, rows, out, derivative, by_slope);
     }
 
     // Apart, as is the next: what most networks have is short enough to be inlined then.
-    __attribute__((noinline)) void drop(int64_t l, Range rows, T *out, T *slope, T *by_slope) const {
+    __attribute__((noinline)) void drop(int64_t l, Range rows, T *out, T *derivative, T *by_slope) const {
         const Layer &layer = network_.layers[l];
         const T scale = T(1 / (1 - layer.dropout));
         for (int64_t i = 0; i < rows.size(); i++) {
             const int64_t first = (first_row_ + rows.begin + i) * layer.n_out;
-            for (T *values : {out, slope, by_slope})
+            for (T *values : {out, derivative, by_slope})
                 if (values) drop_units(values + i * layer.row, layer.n_out, dropout_key_, l, first, layer.dropout, scale);
         }
     }
 
-    __attribute__((noinline)) void activate_with_slopes(const Layer &layer, T *out, T *slope, T *by_slope, int64_t rows) const {
+    __attribute__((noinline)) void activate_with_slopes(const Layer &layer, T *out, T *derivative, T *by_slope,
+                                                        int64_t rows) const {
         const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
         const T *slopes = parameters_ + layer.block(BlockKind::slopes)->offset;
-        if (slope) kernels.derivatives(out, slopes, slope, by_slope, rows, layer.n_out, layer.row);
+        if (derivative) kernels.derivatives(out, slopes, derivative, by_slope, rows, layer.n_out, layer.row);
         else kernels.value_with_slopes(out, slopes, rows, layer.n_out, layer.row);
     }
 
     // Unlike ours it may not be finite in the padding.
-    static void activate_custom(const Layer &layer, T *out, T *slope, int64_t rows) {
-        layer.custom(out, out, slope, rows * layer.row);
+    static void activate_custom(const Layer &layer, T *out, T *derivative, int64_t rows) {
+        layer.custom(out, out, derivative, rows * layer.row);
         clear_padding(out, rows, layer.n_out, layer.row);
-        if (slope) clear_padding(slope, rows, layer.n_out, layer.row);
+        if (derivative) clear_padding(derivative, rows, layer.n_out, layer.row);
     }
 
-    void times_slope(int64_t l, Range rows) {
+    void times_derivative(int64_t l, Range rows) {
         const Layer &layer = network_.layers[l];
         const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
         T *delta = layers_[l].delta + rows.begin * layer.row;
         if (T *by_slope = layers_[l].by_slope) multiply_by(by_slope + rows.begin * layer.row, delta, rows.size() * layer.row);
-        if (const T *slope = layers_[l].slope) multiply_by(delta, slope + rows.begin * layer.row, rows.size() * layer.row);
+        if (const T *derivative = layers_[l].derivative)
+            multiply_by(delta, derivative + rows.begin * layer.row, rows.size() * layer.row);
         else if (!kernels.is_identity)
-            kernels.times_slope(delta, layers_[l].out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
+            kernels.times_derivative(delta, layers_[l].out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
     }
 
     const Network &network_;

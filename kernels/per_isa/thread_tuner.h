@@ -23,7 +23,7 @@ inline double seconds_between(Clock::time_point from, Clock::time_point to) {
 class Pacer {
   public:
     Pacer(const Training &training, bool serial)
-        : training_(training), n_threads_(serial ? 1 : training.n_threads), most_threads_(serial ? 1 : training.most_threads) {}
+        : training_(training), n_threads_(serial ? 1 : training.n_threads), max_threads_(serial ? 1 : training.max_threads) {}
 
     // Before the first lap. Who only counts the workspace leaves the pace alone.
     void take_pace() {
@@ -48,7 +48,7 @@ class Pacer {
         several_ = prefers_several();
         trial_ = pace_of(several_) > 0 && pace_->since_trial > interval();
         if (trial_) several_ = !several_;
-        return several_ ? most_threads_ : 1;
+        return several_ ? max_threads_ : 1;
     }
 
     // Threads that were asleep may share the caller's CPU for some ms: what they take then says nothing.
@@ -90,7 +90,7 @@ class Pacer {
     static constexpr double window = 10e-3;  // what is remembered
     static constexpr double gain = 0.99;     // what several threads must save to be worth their cores
 
-    bool adapts() const { return pace_ && most_threads_ > 1; }
+    bool adapts() const { return pace_ && max_threads_ > 1; }
     double &pace_of(bool several) const { return several ? pace_->several : pace_->one; }
     double interval() const { return !known() ? first_interval : several_ ? one_interval : several_interval; }
     bool known() const { return pace_->one > 0 && pace_->several > 0; }
@@ -98,7 +98,7 @@ class Pacer {
 
     const Training &training_;
     Pace *pace_ = nullptr;
-    const int n_threads_, most_threads_;
+    const int n_threads_, max_threads_;
     bool several_ = false, trial_ = false;
     int64_t rows_ = 0;
     Clock::time_point lap_start_, timed_from_;

@@ -38,13 +38,13 @@ template <class T> class TinyStep {
         for (int64_t l = 0; l < network_.n_layers; l++) forward(l);
         const int64_t end = network_.n_layers - 1;
         const double value = double(evaluate_loss<T>(loss_, out_[end], target_, scale_, delta_[end], last.n_out, block, block));
-        if (!loss_.from_logits) times_slope(end);
+        if (!loss_.from_logits) times_derivative(end);
         for (int64_t l = end; l > 0; l--) backward(l);
         return value * loss_.value_factor;
     }
 
     // Into an array like the parameters, whose padding is left alone.
-    void find_gradients(T *gradient) const {
+    void compute_gradients(T *gradient) const {
         for_each_gradient([=](int64_t offset, T value) { gradient[offset] = value; });
     }
 
@@ -108,15 +108,15 @@ template <class T> class TinyStep {
             combine(parameters_[layer.biases().offset + j], parameters_ + layer.weights().offset + j * by_output(layer),
                     by_input(layer), input(l), layer.n_in, out_[l] + j * block);
         if (l == network_.n_layers - 1 && loss_.from_logits) return;
-        if (!kernels.from_output) kernels.value_and_slope(out_[l], slope_[l], layer.n_out, block, block);
+        if (!kernels.from_output) kernels.value_and_derivative(out_[l], derivative_[l], layer.n_out, block, block);
         else if (!kernels.is_identity) kernels.value(out_[l], layer.n_out, block, block);
     }
 
-    void times_slope(int64_t l) {
+    void times_derivative(int64_t l) {
         const Layer &layer = network_.layers[l];
         const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
-        if (!kernels.from_output) multiply_by(delta_[l], slope_[l], layer.n_out * block);
-        else if (!kernels.is_identity) kernels.times_slope(delta_[l], out_[l], layer.n_out, block, block);
+        if (!kernels.from_output) multiply_by(delta_[l], derivative_[l], layer.n_out * block);
+        else if (!kernels.is_identity) kernels.times_derivative(delta_[l], out_[l], layer.n_out, block, block);
     }
 
     void backward(int64_t l) {
@@ -124,7 +124,7 @@ template <class T> class TinyStep {
         for (int64_t k = 0; k < layer.n_in; k++)
             combine(0, parameters_ + layer.weights().offset + k * by_input(layer), by_output(layer), delta_[l], layer.n_out,
                     delta_[l - 1] + k * block);
-        times_slope(l - 1);
+        times_derivative(l - 1);
     }
 
     // Sums over the batch, as many at a time as a vector has lanes; use(offset, sum) gets each.
@@ -176,7 +176,7 @@ template <class T> class TinyStep {
     alignas(block_bytes) Units scale_ = {};
     alignas(block_bytes) Units out_[tiny_layers] = {};
     alignas(block_bytes) Units delta_[tiny_layers] = {};
-    alignas(block_bytes) Units slope_[tiny_layers] = {};
+    alignas(block_bytes) Units derivative_[tiny_layers] = {};
     int64_t read_from_ = -1, read_rows_ = -1;  // the batch that is in in_, target_ and scale_
 };
 

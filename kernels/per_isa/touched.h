@@ -19,8 +19,8 @@ template <class T> class TouchedFeatures {
     TouchedFeatures(const Training &training, bool active, Arena &arena)
         : layer_(training.network.layers[0]),
           active_(active),
-          flags_(arena.take<uint8_t>(active ? layer_.n_in * training.most_threads : 0)),
-          rows_(arena.take<T>(active ? kept_arrays * layer_.weights().row * training.most_threads : 0)) {}
+          flags_(arena.take<uint8_t>(active ? layer_.n_in * training.max_threads : 0)),
+          rows_(arena.take<T>(active ? kept_arrays * layer_.weights().row * training.max_threads : 0)) {}
 
     // Makes this copy the thread's.
     void join(const Team &team) {

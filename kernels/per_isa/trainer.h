@@ -29,7 +29,7 @@ template <class T> class Trainer {
     Trainer(Training &training, Arena &arena)
         : t_(training),
           network_(training.network),
-          step_(training.network, training.parameters, training.x, std::min(training.batch_size, chunk_rows), training.most_threads,
+          step_(training.network, training.parameters, training.x, std::min(training.batch_size, chunk_rows), training.max_threads,
                 {true, false}, &training.loss, arena),
           updater_(training, arena),
           rows_(training, updater_, arena),
@@ -82,7 +82,7 @@ template <class T> class Trainer {
                 if (team.index == 0) give_up();
                 return;
             }
-            const double loss = find_loss(step, rows, touched, team, batch);
+            const double loss = compute_loss(step, rows, touched, team, batch);
             if (!std::isfinite(loss) || infinite_penalty_) {
                 team.wait();  // the others may still be reading the partial losses
                 if (team.index == 0) roll_back();
@@ -119,7 +119,7 @@ template <class T> class Trainer {
     }
 
     // The batch's loss; of a batch in chunks, the gradients stand in the updater's array then.
-    double find_loss(Step<T> &step, DeferredRows<T> &rows, TouchedFeatures<T> &touched, const Team &team, const Batch &batch) {
+    double compute_loss(Step<T> &step, DeferredRows<T> &rows, TouchedFeatures<T> &touched, const Team &team, const Batch &batch) {
         if (tiny_) return tiny_step_.run(t_.x, t_.y, t_.sample_weight, batch);
         const auto prepare = [&] {
             if (!rows.replays()) return;
@@ -147,7 +147,7 @@ template <class T> class Trainer {
             tiny_step_.descend(static_cast<T *>(t_.parameters), c.rate);
             return;
         }
-        tiny_step_.find_gradients(updater_.gradient());
+        tiny_step_.compute_gradients(updater_.gradient());
         if (updater_.takes_one_sweep()) updater_.update_all(c, begins_epoch);
         else updater_.update(step, team, c, touched, 0, begins_epoch);
     }

@@ -65,18 +65,18 @@ class MomentumSchedule {
 template <class T> class CoefficientsOf {
   public:
     explicit CoefficientsOf(const Optimizer &optimizer)
-        : o_(optimizer), kernels_(all_optimizers<T>[o_.kind]), power_1_(o_.decay_1), power_2_(o_.decay_2),
-          momentum_(o_.decay_1, o_.decay) {}
+        : o_(optimizer),
+          kernels_(all_optimizers<T>[o_.kind]),
+          power_1_(o_.beta_1),
+          power_2_(o_.beta_2),
+          momentum_(o_.beta_1, o_.decay) {}
     // batch_weight: the sum of the batch's sample weights, not 0 where penalties are divided by it.
     Coefficients<T> operator()(double rate, int64_t updates, double batch_weight = 1) {
         const double share = o_.penalty_per_weight ? 1 / batch_weight : 1;
-        Coefficients<T> c = {T(rate),           T(o_.decay_1),
-                             T(1 - o_.decay_1), T(o_.decay_2),
-                             T(1 - o_.decay_2), T(1),
-                             T(o_.epsilon),     T(1 - rate * o_.decay),
-                             T(o_.l1 * share),  T(o_.l2 * share), T(rate)};
+        Coefficients<T> c = {T(rate),       T(o_.beta_1),           T(1 - o_.beta_1), T(o_.beta_2),     T(1 - o_.beta_2), T(1),
+                             T(o_.epsilon), T(1 - rate * o_.decay), T(o_.l1 * share), T(o_.l2 * share), T(rate)};
         if (kernels_.keeps_velocity) {
-            c.rest_1 = o_.rate_in_velocity ? T(rate) : T(1);
+            c.one_minus_beta_1 = o_.rate_in_velocity ? T(rate) : T(1);
             c.rate = o_.rate_in_velocity ? T(1) : T(rate);
         }
         if (kernels_.corrects_moments) {  // Adam, section 3; the form with epsilon hat is at its end

@@ -1,7 +1,7 @@
-// SIMD vectors of one instruction-set level. Only this file knows what an instruction is.
+// SIMD vectors of one instruction set. Only this file knows what an instruction is.
 //
-// A level is one compilation of the kernels (see CMakeLists.txt); it fixes the width of a vector. Sums across lanes
-// are defined on blocks of 64 bytes whatever that width is, so that every level with fused multiply-add gives the same bits.
+// CMakeLists.txt compiles the kernels once per instruction set, which fixes the width of a vector. Sums across lanes
+// are defined on blocks of 64 bytes whatever that width is, so that every instruction set with fused multiply-add gives the same bits.
 #pragma once
 
 #include <cstddef>

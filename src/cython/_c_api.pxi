@@ -10,8 +10,8 @@ def c_functions():
         "fastnn_activate_float64": <uintptr_t>&fastnn_activate_float64,
         "fastnn_log_softmax_float32": <uintptr_t>&fastnn_log_softmax_float32,
         "fastnn_log_softmax_float64": <uintptr_t>&fastnn_log_softmax_float64,
-        "fastnn_times_slope_float32": <uintptr_t>&fastnn_times_slope_float32,
-        "fastnn_times_slope_float64": <uintptr_t>&fastnn_times_slope_float64,
+        "fastnn_times_derivative_float32": <uintptr_t>&fastnn_times_derivative_float32,
+        "fastnn_times_derivative_float64": <uintptr_t>&fastnn_times_derivative_float64,
         "fastnn_linear": <uintptr_t>&fastnn_linear,
         "fastnn_prediction_loss": <uintptr_t>&fastnn_prediction_loss,
         "fastnn_update_float32": <uintptr_t>&fastnn_update_float32,
@@ -48,15 +48,15 @@ cdef int64_t c_linear(
 
 
 cdef void c_update_float32(
-        int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double decay_1, double decay_2,
+        int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double beta_1, double beta_2,
         double epsilon, double decay, int64_t updates) noexcept nogil:
-    fastnn_update_float32(optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, decay, updates)
+    fastnn_update_float32(optimizer, w, g, m, v, n, rate, beta_1, beta_2, epsilon, decay, updates)
 
 
 cdef void c_update_float64(
-        int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate, double decay_1, double decay_2,
+        int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate, double beta_1, double beta_2,
         double epsilon, double decay, int64_t updates) noexcept nogil:
-    fastnn_update_float64(optimizer, w, g, m, v, n, rate, decay_1, decay_2, epsilon, decay, updates)
+    fastnn_update_float64(optimizer, w, g, m, v, n, rate, beta_1, beta_2, epsilon, decay, updates)
 
 
 cdef int64_t c_predict(

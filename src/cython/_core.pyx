@@ -22,7 +22,7 @@ cnp.import_array()
 cnp.import_ufunc()
 
 
-# ---- Names and levels ------------------------------------------------------------------------------------------------
+# ---- Names and instruction sets ------------------------------------------------------------------------------------------------
 
 cdef tuple strings(const char *const *list):
     names = []
@@ -41,36 +41,36 @@ PREDICTION_LOSSES = strings(<const char *const *>prediction_loss_names_())
 OPTIMIZERS = strings(<const char *const *>optimizer_names_())
 
 
-def built_levels():
-    """The instruction-set levels in this build, best first."""
-    return tuple(levels_()[i].name.decode() for i in range(n_levels()))
+def built_instruction_sets():
+    """Return the names of the instruction sets in this build, best first."""
+    return tuple(instruction_sets_()[i].name.decode() for i in range(n_instruction_sets()))
 
 
-def levels():
-    """Those of them that this machine can run."""
-    return tuple(levels_()[i].name.decode() for i in range(n_levels()) if levels_()[i].supported())
+def usable_instruction_sets():
+    """Return those of them that this machine can run."""
+    return tuple(instruction_sets_()[i].name.decode() for i in range(n_instruction_sets()) if instruction_sets_()[i].supported())
 
 
-def current_level():
-    """The level in use, and the bytes of a vector as its code was compiled."""
-    return level().name.decode(), level().float32.vector_bytes
+def current_instruction_set():
+    """Return the instruction set in use, and the bytes of a vector as its code was compiled."""
+    return instruction_set().name.decode(), instruction_set().float32.vector_bytes
 
 
-cdef choose_level(str wanted):
-    usable = levels()
+cdef choose_instruction_set(str wanted):
+    usable = usable_instruction_sets()
     if wanted and wanted not in usable:
-        raise ImportError(f"FASTNN_ISA={wanted!r} can't be used: this build has {', '.join(built_levels())}, "
+        raise ImportError(f"FASTNN_ISA={wanted!r} can't be used: this build has {', '.join(built_instruction_sets())}, "
                           f"of which this machine runs {', '.join(usable)}")
-    for i in range(n_levels()):
-        if levels_()[i].name.decode() == (wanted or usable[0]):
-            use_level(&levels_()[i])
+    for i in range(n_instruction_sets()):
+        if instruction_sets_()[i].name.decode() == (wanted or usable[0]):
+            use_instruction_set(&instruction_sets_()[i])
 
 
-choose_level(os.environ.get("FASTNN_ISA", ""))
+choose_instruction_set(os.environ.get("FASTNN_ISA", ""))
 
 
 cdef inline const Kernels *kernels(int dtype) noexcept:
-    return level().float32 if dtype == cnp.NPY_FLOAT32 else level().float64
+    return instruction_set().float32 if dtype == cnp.NPY_FLOAT32 else instruction_set().float64
 
 
 def get_max_threads():
@@ -126,7 +126,7 @@ cdef class SparseRows:
 
     cdef readonly cnp.ndarray values, columns, row_starts
     cdef readonly tuple shape
-    cdef int64_t most_entries
+    cdef int64_t max_entries
 
     def __init__(self, values, columns, row_starts, n_columns):
         self.values = np.require(values, requirements=["C", "A", "E"])
@@ -141,7 +141,7 @@ cdef class SparseRows:
             raise ValueError(f"columns must be 0 to {n_columns - 1}")
         self.shape = (n_rows, n_columns)
         longest = lengths if n_rows <= chunk_rows else np.partition(lengths, n_rows - chunk_rows)[n_rows - chunk_rows:]
-        self.most_entries = longest.sum()
+        self.max_entries = longest.sum()
 
     def __len__(self):
         return self.shape[0]
@@ -159,7 +159,7 @@ cdef int fill_sparse_rows(Rows *rows, SparseRows a, str argument, int dtype_numb
     rows.data = <const char *>cnp.PyArray_DATA(a.values)
     rows.columns = <const int32_t *>cnp.PyArray_DATA(a.columns)
     rows.row_starts = <const int64_t *>cnp.PyArray_DATA(a.row_starts)
-    rows.most_entries = a.most_entries
+    rows.max_entries = a.max_entries
     return 0
 
 

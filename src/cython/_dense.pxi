@@ -160,7 +160,7 @@ cdef gradients(cnp.ndarray x, cnp.ndarray w, cnp.ndarray a, cnp.ndarray grad_a, 
     cdef int t = cnp.PyArray_TYPE(a), ndim = cnp.PyArray_NDIM(a)
     cdef cnp.npy_intp n_in = cnp.PyArray_DIM(w, 0), n_out = cnp.PyArray_DIM(w, 1), n_rows = a.shape[0] if ndim == 2 else 1
     cdef cnp.ndarray delta = cnp.PyArray_NewCopy(grad_a, cnp.NPY_CORDER)
-    if not kernels(t).times_slope(activation, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), n_rows, n_out):
+    if not kernels(t).times_derivative(activation, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), n_rows, n_out):
         return None
     cdef cnp.ndarray grad_x = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(x), t, 0)
     cdef cnp.ndarray grad_w = cnp.PyArray_EMPTY(2, cnp.PyArray_DIMS(w), t, 0)

@@ -46,21 +46,21 @@ cdef check_alike(cnp.ndarray a, cnp.ndarray b, str message):
         raise ValueError(message)
 
 
-def activation_slope(str name, cnp.ndarray z, cnp.ndarray slope):
-    """z becomes its activation, slope the derivative there. Not for softmax, whose derivative is a matrix."""
-    check_alike(z, slope, "slope must be like z")
+def activation_derivative(str name, cnp.ndarray z, cnp.ndarray derivative):
+    """z becomes its activation, derivative the derivative there. Not for softmax, whose derivative is a matrix."""
+    check_alike(z, derivative, "derivative must be like z")
     cdef int32_t number = ACTIVATIONS.index(name)
-    if not kernels(cnp.PyArray_TYPE(z)).activation_slope(number, cnp.PyArray_DATA(z), cnp.PyArray_DATA(slope), cnp.PyArray_SIZE(z)):
-        raise ValueError(f"slope must be like z: the derivative of {name} is a matrix")
+    if not kernels(cnp.PyArray_TYPE(z)).activation_derivative(number, cnp.PyArray_DATA(z), cnp.PyArray_DATA(derivative), cnp.PyArray_SIZE(z)):
+        raise ValueError(f"derivative must be like z: the derivative of {name} is a matrix")
 
 
-def times_slope(str name, cnp.ndarray delta, cnp.ndarray a):
+def times_derivative(str name, cnp.ndarray delta, cnp.ndarray a):
     """delta *= the derivative that the output a tells, in place, over rows of the last axis."""
     check_alike(delta, a, "delta must be like a")
     cdef int64_t n = a.shape[cnp.PyArray_NDIM(a) - 1] if cnp.PyArray_NDIM(a) else 1
     cdef int64_t rows = cnp.PyArray_SIZE(a) // n if n else 0
     cdef int32_t number = ACTIVATIONS.index(name)
-    if not kernels(cnp.PyArray_TYPE(a)).times_slope(number, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), rows, n):
+    if not kernels(cnp.PyArray_TYPE(a)).times_derivative(number, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), rows, n):
         raise ValueError(f"delta must be like a: the derivative of {name} does not follow from its output")
 
 

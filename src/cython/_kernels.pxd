@@ -35,10 +35,10 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         bint labels
         const int64_t *row_starts
         const int32_t *columns
-        int64_t most_entries
+        int64_t max_entries
 
     const int64_t chunk_rows
-    ctypedef void (*CustomActivation)(const void *z, void *a, void *slope, int64_t n)
+    ctypedef void (*CustomActivation)(const void *z, void *a, void *derivative, int64_t n)
 
     ctypedef void (*CustomLoss)(const void *y, const void *p, void *value, void *gradient, int64_t n)
 
@@ -76,7 +76,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     cdef cppclass Optimizer_ "fastnn::Optimizer":
         int32_t kind, moments
-        double decay_1, decay_2, epsilon, decay, l1, l2, clip_value, clip_norm
+        double beta_1, beta_2, epsilon, decay, l1, l2, clip_value, clip_norm
         bint lazy, epsilon_hat, rate_in_velocity, penalty_per_weight
 
     cdef cppclass Prediction:
@@ -127,7 +127,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         int64_t *order
         const double *rates
         int64_t rate_stride
-        int n_threads, most_threads
+        int n_threads, max_threads
         Pace *pace
         double seconds
         int64_t epoch, row, step, updates
@@ -146,8 +146,8 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         void function(int32_t function, const void *x, void *y, int64_t n)
         void activate(int32_t activation, void *z, int64_t rows, int64_t n)
         void log_softmax(void *z, int64_t rows, int64_t n)
-        bint activation_slope(int32_t activation, void *z, void *slope, int64_t n)
-        bint times_slope(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
+        bint activation_derivative(int32_t activation, void *z, void *derivative, int64_t n)
+        bint times_derivative(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
         double prediction_loss(int32_t loss, const void *p, const void *y, int64_t n)
         void update(const Optimizer_ &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates)
         int optimizer_moments(int32_t optimizer)
@@ -155,16 +155,16 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         double multiply_add(int64_t rounds, void *sum)
         void copy(const void *source, void *to, int64_t n)
 
-    cdef cppclass Level:
+    cdef cppclass InstructionSet:
         const char *name
         bint supported()
         const Kernels *float32
         const Kernels *float64
 
-    const Level *levels_ "fastnn::levels"()
-    int n_levels()
-    const Level *level()
-    void use_level(const Level *chosen)
+    const InstructionSet *instruction_sets_ "fastnn::instruction_sets"()
+    int n_instruction_sets()
+    const InstructionSet *instruction_set()
+    void use_instruction_set(const InstructionSet *chosen)
     int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size)
     const char **activation_names_ "fastnn::activation_names"()
     const char **parametric_activation_names_ "fastnn::parametric_activation_names"()
@@ -209,16 +209,16 @@ cdef extern from "kernels/c_api.h" nogil:
     void fastnn_activate_float64(int64_t activation, double *z, int64_t rows, int64_t n)
     void fastnn_log_softmax_float32(float *z, int64_t rows, int64_t n)
     void fastnn_log_softmax_float64(double *z, int64_t rows, int64_t n)
-    int64_t fastnn_times_slope_float32(int64_t activation, float *delta, const float *a, int64_t rows, int64_t n)
-    int64_t fastnn_times_slope_float64(int64_t activation, double *delta, const double *a, int64_t rows, int64_t n)
+    int64_t fastnn_times_derivative_float32(int64_t activation, float *delta, const float *a, int64_t rows, int64_t n)
+    int64_t fastnn_times_derivative_float64(int64_t activation, double *delta, const double *a, int64_t rows, int64_t n)
     int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out, const void *x, int64_t x_type, int64_t x_row,
                           int64_t x_column, const void *w, int64_t w_type, int64_t w_row, int64_t w_column, const void *b,
                           int64_t b_type, int64_t b_column, int64_t activation, void *out, int64_t n_threads)
     double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, int64_t n)
     void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate,
-                               double decay_1, double decay_2, double epsilon, double decay, int64_t updates)
+                               double beta_1, double beta_2, double epsilon, double decay, int64_t updates)
     void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
-                               double decay_1, double decay_2, double epsilon, double decay, int64_t updates)
+                               double beta_1, double beta_2, double epsilon, double decay, int64_t updates)
     int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                            void *out, int64_t n_threads)
     int64_t fastnn_train_step(NativeStepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,

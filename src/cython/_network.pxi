@@ -202,9 +202,9 @@ cdef fill_loss(Loss_ *native, loss, dtype):
 
 cdef fill_optimizer(Optimizer_ *native, dict optimizer):
     native.kind = OPTIMIZERS.index(optimizer["name"])
-    native.moments = level().float64.optimizer_moments(native.kind)
-    native.decay_1 = optimizer.get("decay_1", 0.0)
-    native.decay_2 = optimizer.get("decay_2", 0.0)
+    native.moments = instruction_set().float64.optimizer_moments(native.kind)
+    native.beta_1 = optimizer.get("beta_1", 0.0)
+    native.beta_2 = optimizer.get("beta_2", 0.0)
     native.epsilon = optimizer.get("epsilon", 0.0)
     native.decay = optimizer.get("decay", 0.0)
     native.l1 = optimizer.get("l1", 0.0)

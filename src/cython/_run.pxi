@@ -3,7 +3,7 @@
 from fastnn._errors import WEIGHTLESS
 
 # Losses that a run keeps for who reads them between two slices: more than epochs fit into one.
-cdef int64_t most_epochs = 1 << 20
+cdef int64_t max_epochs = 1 << 20
 
 
 @cython.final
@@ -58,7 +58,7 @@ cdef class Run:
         self.steps = (t.n_rows + t.batch_size - 1) // t.batch_size
         self.set_rates(np.zeros(1))
         self.n_epochs = n_epochs
-        room = min(n_epochs, most_epochs)
+        room = min(n_epochs, max_epochs)
         self.epoch_loss, self.epoch_seconds = np.zeros(room), np.zeros(room)
         t.epoch_loss = <double *>cnp.PyArray_DATA(self.epoch_loss)
         t.epoch_seconds = <double *>cnp.PyArray_DATA(self.epoch_seconds)

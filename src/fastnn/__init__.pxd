@@ -90,12 +90,12 @@ cdef inline int linear(const real *x, const real *w, const real *b, int64_t acti
 
 # ---- Optimizers: one update of n parameters, in place; `updates` have come before ------------------------------------------
 
-cdef inline void _update(int64_t optimizer, real *w, const real *g, real *m, real *v, int64_t n, double learning_rate, double decay_1,
-                         double decay_2, double epsilon, double decay, int64_t updates) noexcept nogil:
+cdef inline void _update(int64_t optimizer, real *w, const real *g, real *m, real *v, int64_t n, double learning_rate, double beta_1,
+                         double beta_2, double epsilon, double decay, int64_t updates) noexcept nogil:
     if real is float:
-        c_update_float32(optimizer, w, g, m, v, n, learning_rate, decay_1, decay_2, epsilon, decay, updates)
+        c_update_float32(optimizer, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, decay, updates)
     else:
-        c_update_float64(optimizer, w, g, m, v, n, learning_rate, decay_1, decay_2, epsilon, decay, updates)
+        c_update_float64(optimizer, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, decay, updates)
 
 
 cdef inline void sgd(real *w, const real *g, int64_t n, double learning_rate) noexcept nogil:

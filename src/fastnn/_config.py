@@ -75,8 +75,8 @@ def config_text() -> str:
     lines = [
         ("fastnn", __version__),
         ("instruction set", _instruction_set()),
-        ("built", ", ".join(_core.built_levels())),
-        ("usable here", ", ".join(_core.levels())),
+        ("built", ", ".join(_core.built_instruction_sets())),
+        ("usable here", ", ".join(_core.usable_instruction_sets())),
         ("threads", f"{_core.get_max_threads()} (decided by: {decided})"),
         ("Python, NumPy", f"{platform.python_version()}, {np.__version__}"),
         ("machine", f"{platform.system()} {platform.machine()}"),
@@ -90,6 +90,6 @@ def _instruction_set() -> str:
     if _engine.fallback is not None:
         chosen = "no compiled extension is installed" if _engine.missing else "FASTNN_ISA"
         return f"portable: {_engine.fallback} (decided by: {chosen})"
-    name, vector_bytes = _core.current_level()
-    chosen = "the best that this machine runs" if name == _core.levels()[0] else "FASTNN_ISA"
+    name, vector_bytes = _core.current_instruction_set()
+    chosen = "the best that this machine runs" if name == _core.usable_instruction_sets()[0] else "FASTNN_ISA"
     return f"{name}, vectors of {vector_bytes} bytes (decided by: {chosen})"

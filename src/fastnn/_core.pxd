@@ -14,10 +14,10 @@ cdef int64_t c_linear(
     const void *w, int64_t w_type, int64_t w_row, int64_t w_column, const void *b, int64_t b_type, int64_t b_column,
     int64_t activation, void *out, int64_t n_threads) noexcept nogil
 cdef void c_update_float32(
-    int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double decay_1, double decay_2,
+    int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double beta_1, double beta_2,
     double epsilon, double decay, int64_t updates) noexcept nogil
 cdef void c_update_float64(
-    int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate, double decay_1, double decay_2,
+    int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate, double beta_1, double beta_2,
     double epsilon, double decay, int64_t updates) noexcept nogil
 cdef int64_t c_predict(
     const void *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, void *out,

@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=2**40, help="how many programs at most")
     options = parser.parse_args()
     first = time.time_ns() // 1000 % 10**9 if options.seed is None else options.seed
-    names = [*core.levels(), FALLBACK]
+    names = [*core.usable_instruction_sets(), FALLBACK]
     print(f"{', '.join(names)}; {len(SETTINGS)} settings each; the first seed is {first}", flush=True)
 
     workers = [Worker(name) for name in names]

@@ -96,7 +96,7 @@ def _facts(dtype: np.dtype[Any]) -> dict[str, Any]:
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": machine.cpu_name(),
         "cpus": get_num_threads(),
-        "instruction_set": _core.current_level()[0],
+        "instruction_set": _core.current_instruction_set()[0],
         "system": f"{platform.system()} {platform.machine()}",
         "versions": machine.versions(),
         "dtype": str(dtype),

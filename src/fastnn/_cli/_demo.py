@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the three parts; fail if one of them doesn't come to NumPy's result."""
     start = time.perf_counter()
     report = Report(sys.stdout)
-    level, vector_bytes = _core.current_level()
+    level, vector_bytes = _core.current_instruction_set()
     threads = get_num_threads()
     report.title(f"fastnn {__version__}: three small networks, trained here and now (seed {arguments.seed})")
     report.line(f"{level} instructions ({vector_bytes}-byte vectors), up to {threads} thread{'s' * (threads > 1)}")

@@ -34,5 +34,5 @@ else:
 
 # The name of the fallback in use, None where the compiled kernels are.
 fallback: str | None = None
-if core.current_level()[0] == "portable":
+if core.current_instruction_set()[0] == "portable":
     fallback = "plain Numba" if core.COMPILED else "plain NumPy"  # type: ignore[attr-defined]

@@ -28,13 +28,13 @@ def _row(optimizer: Optimizer) -> dict[str, Any]:
         case SGD(momentum=0.0):
             return {"name": "sgd", "moments": 0}
         case SGD(momentum=momentum, nesterov=nesterov):
-            return {"name": "nesterov" if nesterov else "momentum", "moments": 1, "decay_1": momentum}
+            return {"name": "nesterov" if nesterov else "momentum", "moments": 1, "beta_1": momentum}
         case AdaGrad(epsilon=epsilon):
             return {"name": "adagrad", "moments": 1, "epsilon": epsilon}
         case RMSProp(decay=decay, epsilon=epsilon):
-            return {"name": "rmsprop", "moments": 1, "decay_1": decay, "epsilon": epsilon}
+            return {"name": "rmsprop", "moments": 1, "beta_1": decay, "epsilon": epsilon}
         case Adam(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon):
-            return {"name": "adam", "moments": 2, "decay_1": beta_1, "decay_2": beta_2, "epsilon": epsilon}
+            return {"name": "adam", "moments": 2, "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
         case AdamW(weight_decay=decay):
             adam = _row(Adam(optimizer.learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon))
             return adam | {"name": "adamw", "decay": decay}

@@ -87,6 +87,6 @@ def _register(threadpoolctl: Any) -> None:
             return __version__
 
         def set_additional_attributes(self) -> None:
-            self.instruction_set = _core.current_level()[0]
+            self.instruction_set = _core.current_instruction_set()[0]
 
     threadpoolctl.register(FastnnController)

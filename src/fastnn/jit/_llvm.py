@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from fastnn._engine import core as _core
 
 # Whether the level has fused multiply-add. Compiled code depends on it: it belongs into the key of what is kept in files.
-FUSED = _core.current_level()[0] != "baseline"
+FUSED = _core.current_instruction_set()[0] != "baseline"
 
 
 class Float:

@@ -146,7 +146,7 @@ _KINDS: dict[str, type[Optimizer]] = {
 def _new_rule(name: str, *coefficients: Any) -> _Rule:
     native = native_optimizer(_KINDS[name](0.0, *coefficients))
     if name == "momentum" and native["moments"] == 0:  # of momentum 0, but the velocity is kept all the same
-        native |= {"name": name, "moments": 1, "decay_1": 0.0}
+        native |= {"name": name, "moments": 1, "beta_1": 0.0}
     return _Rule(name, native, tuple(kept for kept in STATES[name] if kept != "step"), "step" in STATES[name])
 
 

@@ -146,7 +146,7 @@ class EstimatorTrainer(Trainer):
         if self._solver == "adam":
             native["epsilon_hat"] = True
         if self._solver == "sgd":
-            native |= {"rate_in_velocity": True, "decay_1": self._momentum}
+            native |= {"rate_in_velocity": True, "beta_1": self._momentum}
         return native
 
     def follow(self, estimator: Any, loss: Loss, n_threads: int | None) -> None:

@@ -14,17 +14,17 @@ _MOST_THREADS = 1024
 _CHAINS = 4096  # elements that a multiplication and an addition take in one call
 
 
-def built_levels() -> tuple[str, ...]:
+def built_instruction_sets() -> tuple[str, ...]:
     """Return the only level there is."""
     return ("portable",)
 
 
-def levels() -> tuple[str, ...]:
+def usable_instruction_sets() -> tuple[str, ...]:
     """Return those that this machine can run."""
-    return built_levels()
+    return built_instruction_sets()
 
 
-def current_level() -> tuple[str, int]:
+def current_instruction_set() -> tuple[str, int]:
     """Return the level in use, and 0 for the bytes of its vectors: whoever compiles chooses them."""
     return "portable", 0
 
