@@ -109,7 +109,8 @@ def main() -> None:
     if options.float64 and np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant:
         parser.error(f"--float64: got {options.float64}, expected 0 where long double is no wider than float64")
     fastnn.set_num_threads(1)
-    print(f"Level {_core.current_instruction_set()[0]}; float32: one of {options.stride}; float64: about {options.float64} points.\n")
+    isa, _ = _core.current_instruction_set()
+    print(f"Instruction set {isa}; float32: one of {options.stride}; float64: about {options.float64} points.\n")
     print("| function | float32 | at | float64 | at |\n|---|---|---|---|---|", flush=True)
     for name in options.names:
         cells = []

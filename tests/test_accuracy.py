@@ -64,7 +64,12 @@ WIDE = {
     "softplus_grad": lambda a: -np.expm1(-a),
 }
 # Where the derivatives of gelu, silu, mish and selu are zero, and errors of the formulas above and of the oracle's absolute.
-ROOTS = {"gelu_grad": -0.7517915246935645, "silu_grad": -1.2784645427610738, "mish_grad": -1.1924312145154952, "selu_grad": -1.7580993408473766}
+ROOTS = {
+    "gelu_grad": -0.7517915246935645,
+    "silu_grad": -1.2784645427610738,
+    "mish_grad": -1.1924312145154952,
+    "selu_grad": -1.7580993408473766,
+}
 needs_long_double = pytest.mark.skipif(
     np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant, reason="nothing to measure by"
 )

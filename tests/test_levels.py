@@ -80,7 +80,10 @@ def test_list():
     assert _core.usable_instruction_sets()
     assert set(_core.usable_instruction_sets()) <= set(_core.built_instruction_sets()) <= set(VECTOR_BYTES)
     if "FASTNN_ISA" not in os.environ:
-        assert _core.current_instruction_set() == (_core.usable_instruction_sets()[0], VECTOR_BYTES[_core.usable_instruction_sets()[0]])
+        assert _core.current_instruction_set() == (
+            _core.usable_instruction_sets()[0],
+            VECTOR_BYTES[_core.usable_instruction_sets()[0]],
+        )
 
 
 @pytest.mark.parametrize("level", _core.usable_instruction_sets())
@@ -97,7 +100,9 @@ def test_same_bits(results, level):
     assert not different
 
 
-@pytest.mark.skipif("baseline" not in _core.usable_instruction_sets() or not FUSED, reason="needs the baseline and another level")
+@pytest.mark.skipif(
+    "baseline" not in _core.usable_instruction_sets() or not FUSED, reason="needs the baseline and another level"
+)
 def test_baseline_agrees(results):
     best, baseline = results[FUSED[0]][1], results["baseline"][1]
     assert best.keys() == baseline.keys()

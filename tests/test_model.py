@@ -110,10 +110,11 @@ def test_the_deepest_and_a_wide_one():
 @pytest.mark.parametrize("activation", HIDDEN)
 def test_initial_weights_follow_the_activation(activation):
     model = MLP((300, 400, 200, 5), [activation, "tanh"], "relu", dtype=np.float64, random_state=0)
-    family = activation in ("relu", "leaky_relu", "elu", "gelu", "silu", "softplus")
+    normal = dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu", "mish", "softplus"), np.sqrt(2 / 300))
+    normal["selu"] = np.sqrt(1 / 300)
     limit = np.sqrt(6 / 700)
-    assert (np.abs(model.weights[0]).max() <= limit) != family
-    assert model.weights[0].std() == pytest.approx(np.sqrt(2 / 300) if family else limit / np.sqrt(3), rel=0.01)
+    assert (np.abs(model.weights[0]).max() <= limit) != (activation in normal)
+    assert model.weights[0].std() == pytest.approx(normal.get(activation, limit / np.sqrt(3)), rel=0.01)
     assert np.abs(model.weights[1]).max() <= np.sqrt(6 / 600)
     assert model.weights[2].std() == pytest.approx(np.sqrt(2 / 200), rel=0.1)
     assert all((b == 0).all() for b in model.biases)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from _helpers import optimizer_of, trained
 
+from fastnn import ops, reference
 from fastnn._engine import core as _core
 
 
@@ -24,7 +25,20 @@ def of_torch(torch, row, parameters):
         case "adamw":
             betas, decay = (o.beta_1, o.beta_2), o.weight_decay
             return torch.optim.AdamW(parameters, o.learning_rate, betas=betas, eps=o.epsilon, weight_decay=decay)
+        case "nadam":
+            betas, growth = (o.beta_1, o.beta_2), o.momentum_decay
+            return torch.optim.NAdam(parameters, o.learning_rate, betas=betas, eps=o.epsilon, momentum_decay=growth)
     pytest.skip(f"PyTorch has no {row}")
+
+
+@pytest.fixture
+def torch():
+    """PyTorch on one thread, with float64 where it has a choice: NAdam's product of momenta would be float32."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    yield torch
+    torch.set_default_dtype(torch.float32)
 
 
 def loss_of_torch(torch, loss):
@@ -45,9 +59,7 @@ TORCH_RUNS = [(row, "mse", 334) for row in _core.OPTIMIZERS] + [("adam", loss, 7
 
 
 @pytest.mark.parametrize(("row", "loss", "epochs"), TORCH_RUNS)
-def test_as_pytorch(row, loss, epochs):
-    torch = pytest.importorskip("torch")
-    torch.set_num_threads(1)
+def test_trainings_as_pytorch(torch, row, loss, epochs):
     options = {"optimizer": optimizer_of(row), "l2": 1e-3, "clip_value": 0.1, "clip_norm": 0.3}
     trainer, X, y = trained(25, ((3, 12, 5), 10), loss, **options)
     W1, b1, W2, b2 = theirs = [torch.tensor(np.array(p), requires_grad=True) for p in trainer.model.parameters]
@@ -70,3 +82,14 @@ def test_as_pytorch(row, loss, epochs):
     np.testing.assert_allclose(history["loss"], expected, rtol=1e-8)
     for got, wanted in zip(trainer.model.parameters, theirs, strict=True):
         np.testing.assert_allclose(got, wanted.detach().numpy(), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", [name for name in _core.ACTIVATIONS if name not in ("identity", "sin", "exp", "softmax")])
+def test_activations_and_derivatives_as_pytorch(torch, name):
+    z = torch.linspace(-19, 19, 6001, requires_grad=True)
+    expected = getattr(torch.nn.functional, name)(z)
+    expected.sum().backward()
+    value = getattr(ops, name)(z.detach().numpy())
+    argument = value if reference.ACTIVATIONS[name].uses == "output" else z.detach().numpy()
+    np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(getattr(ops, f"{name}_grad")(argument), z.grad.numpy(), rtol=1e-12, atol=1e-14)

@@ -12,9 +12,9 @@ from fastnn import reference
 from fastnn.reference import ACTIVATIONS, log_softmax, softmax
 
 ELEMENTWISE = [name for name in ACTIVATIONS if name != "softmax"]
-PUBLIC = ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus"]
+PUBLIC = ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "selu", "mish", "softplus"]
 GRADIENTS = [f"{name}_grad" for name in PUBLIC]
-FROM_INPUT = {"gelu", "silu", "sin"}
+FROM_INPUT = {"gelu", "silu", "mish", "sin"}
 
 # By the textbook, with nothing done for stability.
 FORMULAS = {
@@ -27,6 +27,8 @@ FORMULAS = {
     "gelu": lambda z: z * (1 + math.erf(z / math.sqrt(2))) / 2,
     "silu": lambda z: z / (1 + math.exp(-z)),
     "softplus": lambda z: math.log(1 + math.exp(z)),
+    "selu": lambda z: 1.0507009873554805 * (z if z > 0 else 1.6732632423543772 * (math.exp(z) - 1)),
+    "mish": lambda z: z * math.tanh(math.log(1 + math.exp(z))),
     "sin": math.sin,
     "exp": math.exp,
 }
@@ -41,6 +43,8 @@ LIMITS = {
     "gelu": (0.0, math.inf),
     "silu": (0.0, math.inf),
     "softplus": (0.0, math.inf),
+    "selu": (-1.0507009873554805 * 1.6732632423543772, math.inf),
+    "mish": (0.0, math.inf),
     "exp": (0.0, math.inf),
 }
 SLOPE_LIMITS = {
@@ -53,6 +57,8 @@ SLOPE_LIMITS = {
     "gelu": (0.0, 1.0),
     "silu": (0.0, 1.0),
     "softplus": (0.0, 1.0),
+    "selu": (0.0, 1.0507009873554805),
+    "mish": (0.0, 1.0),
     "exp": (0.0, math.inf),
 }
 
@@ -96,6 +102,7 @@ def test_slope_looks_where_it_says(name):
 
 def test_slopes_at_zero():
     expected = {"relu": 0.0, "leaky_relu": 0.01, "elu": 1.0, "gelu": 0.5, "silu": 0.5, "softplus": 0.5, "sigmoid": 0.25}
+    expected |= {"selu": 1.0507009873554805 * 1.6732632423543772, "mish": 0.6}
     for name in ELEMENTWISE:
         np.testing.assert_allclose(slope_at(name, np.zeros(1)), [expected.get(name, 1.0)], rtol=1e-15)
 

@@ -47,8 +47,8 @@ def initialize(
         One for each layer of weights, the output layer's last. Anything but a name of the ReLU family counts as
         like tanh.
     init : str
-        A name in `INITIALIZERS`, or "auto": "he_normal" for the ReLU family, "lecun_normal" for SELU, "glorot_uniform" for the rest, each
-        layer by its own activation.
+        A name in `INITIALIZERS`, or "auto": "he_normal" for the ReLU family, "lecun_normal" for SELU,
+        "glorot_uniform" for the rest, each layer by its own activation.
     rng : numpy.random.Generator
         Where the numbers come from.
 

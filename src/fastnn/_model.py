@@ -53,15 +53,16 @@ class MLP(Stored):
     layer_sizes : sequence of int
         ``(n_in, hidden…, n_out)``: two to 65 numbers of units.
     activation : str, custom activation or sequence of them, default "relu"
-        Of all hidden layers, or of each: identity, tanh, sigmoid, relu, leaky_relu, prelu, elu, gelu, silu, softplus, sin,
-        or what `fastnn.jit.activation` made, or its name.
+        Of all hidden layers, or of each: identity, tanh, sigmoid, relu, leaky_relu, prelu, elu, gelu, silu, selu, mish,
+        softplus, sin, or what `fastnn.jit.activation` made, or its name.
     output_activation : str or custom activation, default "identity"
         Of the output layer: one of these, softmax or exp.
     dropout : float or sequence of float, default 0.0
         Probability, below 1, that a hidden unit is left out of a training step; the others are scaled up.
     init : str, default "auto"
         Initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal, zeros.
-        "auto" is he_normal for layers of the ReLU family, lecun_normal for SELU, and glorot_uniform for the rest. Biases start at zero.
+        "auto" is he_normal for layers of the ReLU family, lecun_normal for SELU, and glorot_uniform for the rest.
+        Biases start at zero.
     dtype : float32 or float64, default float32
         Of parameters, results, and all arithmetic.
     random_state : int, numpy.random.Generator or other seed, optional

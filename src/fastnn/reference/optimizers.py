@@ -271,8 +271,8 @@ def nadam(
 ) -> None:
     """Make one update of NAdam, in place: Adam along the mean as it will be after the next update.
 
-    At update t = 1, 2, ...: the momentum is mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2), and p(t) is the product of
-    mu(1) to mu(t). With m, v and v' as for `adam`, w = w - learning_rate * m' / (sqrt(v') + epsilon) with
+    At update t = 1, 2, ...: the momentum is mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2), and p(t) is the
+    product of mu(1) to mu(t). With m, v and v' as for `adam`, w = w - learning_rate * m' / (sqrt(v') + epsilon) with
     m' = mu(t + 1) * m / (1 - p(t + 1)) + (1 - mu(t)) * g / (1 - p(t)).
 
     Parameters

@@ -33,9 +33,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Units of each hidden layer.
     activation : str, activation of `fastnn.jit`, or list with one for each hidden layer, default="relu"
         "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also "leaky_relu", "prelu", "elu", "gelu",
-        "silu", "softplus", "sin".
+        "silu", "selu", "mish", "softplus", "sin".
     solver : str or optimizer of `fastnn.optimizers`, default="adam"
-        "lbfgs", "sgd", "adam"; beyond scikit-learn also "adamw", "nadam", "adagrad", "rmsprop". An object has its own learning rate.
+        "lbfgs", "sgd", "adam"; beyond scikit-learn also "adamw", "nadam", "adagrad", "rmsprop". An object
+        has its own learning rate.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(w**2)``, divided by the number of samples (of each batch).
     batch_size : int, default="auto"

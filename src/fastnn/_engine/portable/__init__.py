@@ -38,9 +38,9 @@ from fastnn._engine.portable._machine import (
     current_instruction_set,
     fma_chain,
     get_max_threads,
-    usable_instruction_sets,
     set_max_threads_,
     threads_decided,
+    usable_instruction_sets,
 )
 from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._optimizers import OPTIMIZERS
@@ -72,7 +72,6 @@ __all__ = [
     "fma_chain",
     "get_max_threads",
     "layer_gradients",
-    "usable_instruction_sets",
     "linear",
     "linear_grad",
     "linear_into",
@@ -86,4 +85,5 @@ __all__ = [
     "threads_decided",
     "times_slope",
     "update",
+    "usable_instruction_sets",
 ]
