@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _state
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.scalars import flag, integer, real, thread_count
 from fastnn._engine import core as _core
@@ -95,9 +94,6 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
     }
 )
 """By name that other libraries have for a setting: where it is here."""
-
-# What native code holds, and what belongs to a run in progress.
-_NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
 
 
 class Configured:
@@ -233,27 +229,3 @@ class Configured:
                 stepper.release()
                 raise
         return stepper
-
-    # ---- Copies and pickles ----
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return all but what native code holds; moments as contiguous copies."""
-        kept = {"moments": np.array(self._moments), "updates": self._updates}
-        return {"attributes": _state.attributes_of(self, _NOT_PICKLED), **kept}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state over; what native code holds is made when it is first used."""
-        _state.set_attributes(self, state["attributes"])
-        self.__dict__["_kept"] = state["moments"], state["updates"]
-
-    def __getattr__(self, name: str) -> Any:
-        """Make what native code holds after copies and pickles: the model may be there later than the trainer."""
-        if name not in _NOT_PICKLED or "_kept" not in self.__dict__:
-            hint = "; its class must call Trainer.__init__" if name in _NOT_PICKLED else ""
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
-        kept, updates = self.__dict__["_kept"]
-        moments = self._new_moments(len(kept))
-        moments[...] = kept
-        self._start(self._new_native(None, moments), updates)
-        del self.__dict__["_kept"]
-        return getattr(self, name)

@@ -60,6 +60,11 @@ def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
+def names_of_options(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of the parameters of a method that `explained` has wrapped, without ``self``."""
+    return frozenset(_parameters(getattr(function, "__wrapped__", function))) - {"self", "cls"}
+
+
 def _called(function: Callable[..., Any], args: Sequence[Any]) -> str:
     """Return the call as its user wrote it: ``MLP.fit()``, ``Adam()``."""
     name = function.__name__
