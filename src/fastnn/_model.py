@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastnn._checks import layers as _layers
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
-from fastnn._checks.options import explained, names_of_options
+from fastnn._checks.options import explained, names_of_options, way_to
 from fastnn._engine import core as _core
 from fastnn._evaluated import Evaluated
 from fastnn._history import History
@@ -121,7 +121,7 @@ class MLP(Evaluated, Stored):
         if parameter and (type(self) is MLP or (own is not None and getattr(type(self), name, None) is own)):
             raise AttributeError(f"{name}: a model keeps what it was made with; MLP(…, {parameter}=…) makes another")
         if type(self) is MLP and name in _OF_TRAINING and not callable(value):
-            raise AttributeError(f"{name}: a model has no such setting; fit(…, {name}=…) and Trainer(model, …) have them")
+            raise AttributeError(f"{name}: a model has no such setting; {way_to(name)}")
         super().__setattr__(name, value)
 
     @property
@@ -255,5 +255,5 @@ class MLP(Evaluated, Stored):
 
 # By attribute that can't be assigned: the parameter of `MLP` that decides it.
 _FIXED = {name: name for name in names_of_options(MLP.__init__)} | {"activations": "activation"}
-# Attributes that would do nothing: they are options of `fit` and `Trainer.run`.
-_OF_TRAINING = names_of_options(MLP.fit) - {"X", "y"}
+# Attributes that would do nothing: they are options of training.
+_OF_TRAINING = names_of_options(MLP.fit) - {"X", "y"} | {"learning_rate"}

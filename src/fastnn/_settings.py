@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._checks import seeds as _seeds
+from fastnn._checks.options import names_of_options, way_to
 from fastnn._checks.scalars import flag, integer, real, thread_count
+from fastnn._checks.spellings import OPTIONS as OTHER_NAMES
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._model import MLP
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
-from fastnn.optimizers import Adam, Optimizer
+from fastnn.optimizers import OPTIMIZERS, Adam, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
 
 
@@ -77,23 +80,14 @@ REFUSED: Mapping[str, str] = MappingProxyType(
 )
 """By attribute of a trainer that can't be assigned: why not."""
 
-ELSEWHERE: Mapping[str, str] = MappingProxyType(
-    {
-        "lr": "learning_rate",
-        "weight_decay": "optimizer = fastnn.AdamW(…, weight_decay=…), or l2",
-        "momentum": "optimizer = fastnn.SGD(…, momentum=…)",
-        "max_grad_norm": "clip_norm",
-        "clipnorm": "clip_norm",
-        "clipvalue": "clip_value",
-        "seed": "random_state",
-        "callbacks": "run(…, callbacks=…)",
-        "progress": "run(…, progress=…)",
-        "verbose": "run(…, progress=True)",
-        "validation_data": "run(…, validation_data=…)",
-        "dropout": "MLP(…, dropout=…)",
-    }
-)
-"""By name that other libraries have for a setting: where it is here."""
+# Settings that are others' options: those of the model, of a run, and of optimizers; and other libraries' names for any.
+_OPTIONS_OF_FIT = names_of_options(MLP.fit) - {"X", "y"} | {"learning_rate"}
+_ELSEWHERE = (
+    {other for other, names in OTHER_NAMES.items() if names[0] in _OPTIONS_OF_FIT}
+    | _OPTIONS_OF_FIT
+    | names_of_options(MLP.__init__)
+    | {field.name for kind in OPTIMIZERS.values() for field in fields(kind)}
+) - {*CHECKS, *REFUSED, "learning_rate", "random_state"}
 
 
 class Configured:
@@ -122,8 +116,9 @@ class Configured:
             self._change(name, CHECKS[name](name, value))
         elif name in REFUSED:
             raise AttributeError(f"{name}: {REFUSED[name]}")
-        elif name in ELSEWHERE and type(self).__module__.startswith("fastnn."):
-            raise AttributeError(f"{name}: a trainer has no such setting, expected {ELSEWHERE[name]}")
+        elif name in _ELSEWHERE and type(self).__module__.startswith("fastnn."):
+            known = (*CHECKS, "learning_rate", "random_state")
+            raise AttributeError(f"{name}: a trainer has no such setting; {way_to(name, known)}")
         else:
             super().__setattr__(name, value)
 

@@ -50,9 +50,14 @@ def refusal(function: Callable[..., Any], args: Sequence[Any], unknown: Iterable
     """Return the error for options that a function of these arguments doesn't have; of several the first is named."""
     known = [name for name in _parameters(function) if name not in ("self", "cls")]
     option = next(iter(unknown))
-    ways = (_renamed(option, known), _spellings.WAYS_OUT.get(option), _elsewhere(option, known), _similar(option, known))
-    way = next(filter(None, ways), f"expected one of {', '.join(known)}" if known else "expected none")
+    otherwise = f"expected one of {', '.join(known)}" if known else "expected none"
+    way = way_to(option, known) or _similar(option, known) or otherwise
     return TypeError(f"{_called(function, args)} got an unexpected keyword argument {option!r}: {way}")
+
+
+def way_to(option: str, known: Collection[str] = ()) -> str | None:
+    """Return how to give an option that is spelled otherwise, or has no place, where the options `known` can be given."""
+    return _renamed(option, known) or _spellings.WAYS_OUT.get(option) or _elsewhere(option, known)
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
