@@ -105,8 +105,7 @@ class MLP(Evaluated, Stored):
         self._rng = _seeds.generator(random_state)
         try:
             self._network = _core.Network(sizes, activations, (*rates, 0.0), float_type)
-            for view, drawn in zip(self._network.weights, initialize(sizes, activations, init, self._rng), strict=True):
-                view[...] = drawn
+            self._initialize(initialize(sizes, activations, init, self._rng))
         except MemoryError:
             count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(sizes))
             raise MemoryError(f"layer_sizes: there is no memory for {count} parameters in {float_type}") from None

@@ -53,7 +53,7 @@ class StoredTrainer(Configured):
         }
         arrays = self.model._arrays()
         for i, moment in enumerate(self._moments):
-            arrays |= _saved_models.named(self.model._network.views(moment), prefix=f"moments.{i}.")
+            arrays |= _saved_models.named(self.model._views(moment), prefix=f"moments.{i}.")
         _saved_models.write(path, "trainer", config, arrays)
 
     @classmethod
@@ -94,7 +94,7 @@ class StoredTrainer(Configured):
             trainer._begin(model, loss, optimizer, random_state=rng, **options)
             trainer._stepper.updates = integer("updates", config["updates"], low=0, high=2**62)
             for i, moment in enumerate(trainer._moments):
-                _saved_models.fill(arrays, model._network.views(moment), prefix=f"moments.{i}.")
+                _saved_models.fill(arrays, model._views(moment), prefix=f"moments.{i}.")
             return trainer
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,15 +1,64 @@
-"""The lists of a model's parameters."""
+"""Live views of a model's parameters: the attribute for each kind, and lists of the arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NoReturn, SupportsIndex
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, SupportsIndex, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn._engine import arrays as _arrays
-from fastnn._storage.models import Kinds
+
+_View = TypeVar("_View")
+
+# For each kind of parameters, one array per layer, or None where the layer has no such parameters.
+Kinds = Sequence[Sequence[NDArray[Any] | None]]
+
+
+class Kind(property, Generic[_View]):
+    """The attribute of a model for one kind of parameters, of which a layer has one block or none: a list of live views.
+
+    Parameters
+    ----------
+    initial : float, optional
+        The value before training. If not given, values are drawn at random, see `fastnn._initializers`.
+    doc : str
+        The documentation of the attribute.
+
+    Attributes
+    ----------
+    name : str
+        The name of the attribute, and of the arrays in files.
+    """
+
+    name: str
+
+    def __init__(self, initial: float | None, doc: str) -> None:
+        def get(model: Any) -> Any:
+            return Views(self.name, model._views()[self.name])
+
+        def set_(model: Any, values: Any) -> None:
+            get(model)[:] = values
+
+        super().__init__(get, set_)
+        self.initial, self.__doc__ = initial, doc
+
+    def __set_name__(self, owner: Any, name: str) -> None:
+        """Take the name of the attribute."""
+        self.name = name
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, model: None, owner: type | None = None) -> Kind[_View]: ...
+
+        @overload
+        def __get__(self, model: object, owner: type | None = None) -> list[_View]: ...
+
+        def __get__(self, model: object, owner: type | None = None) -> Any: ...
+
+        def __set__(self, model: object, values: Iterable[ArrayLike | None]) -> None: ...
 
 
 def by_layer(kinds: Kinds) -> list[NDArray[Any]]:
