@@ -108,7 +108,7 @@ def test_nesterov():
     assert SGD(0.1, 0.9, np.True_).nesterov is True
     with pytest.raises(ValueError, match=r"nesterov: got True with momentum 0\.0, expected momentum > 0"):
         SGD(nesterov=True)
-    with pytest.raises(TypeError, match="nesterov: got 1 of type int, expected True or False"):
+    with pytest.raises(TypeError, match="nesterov: got 1, expected True or False"):
         SGD(momentum=0.9, nesterov=1)
 
 

@@ -117,7 +117,8 @@ def _owners(known: Collection[str]) -> Iterator[tuple[str, Collection[str], str]
     from fastnn import MLP, Trainer, callbacks, optimizers
 
     of_fit = "" if "optimizer" in known else " of fit() or Trainer()"
-    for optimizer in (optimizers.Adam, optimizers.SGD, optimizers.AdamW, optimizers.RMSProp):
+    kinds: list[Any] = [optimizers.Adam, *optimizers.OPTIMIZERS.values()]  # most options are meant for Adam
+    for optimizer in kinds:
         place = "optimizer={owner}({option})" + of_fit
         yield optimizer.__name__, inspect.signature(optimizer).parameters, place
     of_run = "" if "callbacks" in known else " of fit() or run()"
