@@ -177,7 +177,7 @@ def test_the_portable_backend(loss):
         run, _ = run_of(network, a, b, setting, penalties={"l2": 0.01})
         assert run.advance(60, 3) == "finished"
         gradient, by_input = np.empty_like(network.storage), np.empty_like(a)
-        native = native_loss(loss, model.activations[-1])
+        native = native_loss(losses.resolve(loss), model.activations[-1])
         value = network.gradient(native, a, b, b.dtype.kind == "i", weight, gradient, by_input)
         assert not by_input[weight == 0].any()
         states.append([network.storage, run.epoch_loss, value, gradient, by_input])
@@ -312,9 +312,9 @@ def test_the_native_side_reads_no_other_weights(weight):
     trainer = trainer_of(((3, 4, 2), 5))
     network, arguments = trainer.model._network, (X, y, False, weight)
     with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
-        network.gradient(native_loss("mse", "identity"), *arguments)
+        network.gradient(native_loss(losses.MSE(), "identity"), *arguments)
     with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
-        trainer._stepper.step(*arguments, 0.1)
+        trainer._stepper.step(arguments, 0.1)
     with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
         trainer._new_run(arguments, 1)
 

@@ -68,6 +68,8 @@ cdef choose_level(str wanted):
 
 choose_level(os.environ.get("FASTNN_ISA", ""))
 
+OPTIMIZER_MOMENTS = {name: level().float64.optimizer_moments(kind) for kind, name in enumerate(OPTIMIZERS)}
+
 
 cdef inline const Kernels *kernels(int dtype) noexcept:
     return level().float32 if dtype == cnp.NPY_FLOAT32 else level().float64

@@ -17,6 +17,7 @@ from fastnn._rates import LearningRate, rates
 
 if TYPE_CHECKING:
     from fastnn._core import Run
+    from fastnn._engine.training_data import TrainingData
     from fastnn._trainer import Trainer
 
 # How long the native loop runs before Python looks at signals and progress.
@@ -27,7 +28,7 @@ _RATES_AT_ONCE = 1 << 16
 
 def advance(
     trainer: Trainer,
-    data: tuple[Any, ...],
+    data: TrainingData,
     run: Run,
     epochs: int,
     history: History,

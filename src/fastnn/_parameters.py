@@ -67,7 +67,7 @@ class Parameters:
         self.parameters[:] = values  # type: ignore[assignment]
 
     def _views(self, storage: NDArray[Any] | None = None) -> dict[str, Sequence[NDArray[Any] | None]]:
-        """Return the arrays of each kind, one per layer: the model's, or those in an array with the layout of its storage."""
+        """Return the arrays of each kind, one per layer: the model's, or those in an array laid out as its storage is."""
         views = self._network.parameters if storage is None else self._network.views(storage)
         return dict(zip(KINDS, views, strict=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -59,6 +60,16 @@ def rates(learning_rate: LearningRate, start: int, count: int) -> NDArray[np.flo
         If it returns another shape than it was given, or a rate that is negative or not finite.
     """
     return evaluate(learning_rate, np.arange(start, start + count, dtype=np.int64))
+
+
+def rate_at(learning_rate: LearningRate, step: int) -> float:
+    """Return the learning rate of one step, the number of updates before it."""
+    return float(rates(learning_rate, step, 1)[0]) if callable(learning_rate) else learning_rate
+
+
+def constant_rate(learning_rate: LearningRate) -> float:
+    """Return a learning rate that is a number, and NaN for a schedule."""
+    return math.nan if callable(learning_rate) else learning_rate
 
 
 def evaluate(learning_rate: LearningRate, steps: NDArray[np.int64]) -> NDArray[np.float64]:

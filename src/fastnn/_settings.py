@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
@@ -19,7 +18,9 @@ from fastnn._checks.spellings import OPTIONS as OTHER_NAMES
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._engine.optimizers import native_optimizer
+from fastnn._engine.run_settings import RunSettings
 from fastnn._model import MLP
+from fastnn._rates import constant_rate
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import OPTIMIZERS, Adam, Optimizer
@@ -27,24 +28,15 @@ from fastnn.optimizers import resolve as resolve_optimizer
 
 
 class Native(NamedTuple):
-    """Settings as native code takes them."""
+    """Settings in the engine's form, and when to start counting updates anew."""
 
-    loss: NativeLoss
-    optimizer: dict[str, Any]
-    batch_size: int
-    shuffle: bool
-    n_threads: int | None
-    rng: np.random.Generator
-    moments: NDArray[Any]
+    settings: RunSettings
     kind: type[Optimizer]
     start: object  # another one for every optimizer that starts anew
-    rate: float  # of compiled code's steps; NaN, at which they diverge, stands for a schedule
 
-    def same_run(self, other: Native) -> bool:
-        """Return whether a run goes on as it is with the others, but for learning rates."""
-        if self.rng is not other.rng or self.moments is not other.moments or self.start is not other.start:
-            return False
-        return self[:5] == other[:5]
+    def goes_on(self, other: Native) -> bool:
+        """Return whether a run with these can go on with the others."""
+        return self.start is other.start and self.settings.goes_on(other.settings)
 
 
 def _limit(argument: str, value: Any) -> float | None:
@@ -147,23 +139,23 @@ class Configured:
 
     def _new_native(self, last: Native | None, moments: NDArray[Any] | None = None) -> Native:
         """Return the settings for native code, with the moments given, or the last ones if they go on, or zeros."""
-        loss, optimizer = self._native_loss(), self._native_optimizer()
-        kind, rate = type(self.optimizer), self.optimizer.learning_rate
-        goes_on = last is not None and last.kind is kind
-        if moments is None and last is not None and goes_on and len(last.moments) == optimizer["moments"]:
-            moments = last.moments
-        return Native(
+        loss, optimizer, kind = self._native_loss(), self._native_optimizer(), type(self.optimizer)
+        start: object = object()
+        if last is not None and last.kind is kind:
+            start = last.start
+            if moments is None and len(last.settings.moments) == optimizer["moments"]:
+                moments = last.settings.moments
+        settings = RunSettings(
             loss,
             optimizer,
-            self.batch_size,
-            self.shuffle,
-            self.n_threads,
-            self._rng,
             self._new_moments(optimizer["moments"]) if moments is None else moments,
-            kind,
-            last.start if last is not None and goes_on else object(),
-            math.nan if callable(rate) else rate,
+            self._rng.bit_generator,
+            n_threads=self.n_threads,
+            rate=constant_rate(self.optimizer.learning_rate),
+            batch_size=self.batch_size,
+            shuffle=self.shuffle,
         )
+        return Native(settings, kind, start)
 
     def _native_loss(self) -> NativeLoss:
         return native_loss(self.loss, self.model.activations[-1])
@@ -181,11 +173,7 @@ class Configured:
 
     def _start(self, native: Native, updates: int) -> None:
         """Begin to keep a stepper, which stays: compiled code may have its address."""
-        bits = native.rng.bit_generator
-        stepper = _core.Stepper(
-            self.model._network, native.loss, native.optimizer, native.moments, updates, bits, native.n_threads
-        )
-        stepper.rate = native.rate
+        stepper = _core.Stepper(self.model._network, native.settings, updates)
         self.__dict__.update(_stepper=stepper, _native=native, _wanted=native)  # past the checks of assignments
 
     def _apply(self) -> bool:
@@ -193,16 +181,15 @@ class Configured:
         before, native, stepper = self._native, self._wanted, self._stepper
         if native is before:
             return False
-        stepper.configure(native.loss, native.optimizer, native.moments, native.rng.bit_generator, native.n_threads)
-        stepper.rate = native.rate
+        stepper.configure(native.settings)
         if native.start is not before.start:
             stepper.updates = 0
         self._native = native
-        return not native.same_run(before)
+        return not native.goes_on(before)
 
     @property
     def _loss(self) -> NativeLoss:
-        return self._wanted.loss
+        return self._wanted.settings.loss
 
     @property
     def _updates(self) -> int:
@@ -210,7 +197,7 @@ class Configured:
 
     @property
     def _moments(self) -> NDArray[Any]:
-        return self._wanted.moments
+        return self._wanted.settings.moments
 
     def _acquire(self) -> _core.Stepper:
         """Let one caller at a time have moments and random state, with the settings of the moment; release it after."""

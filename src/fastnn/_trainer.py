@@ -7,21 +7,20 @@ from collections.abc import Sequence
 from typing import Any, Never
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastnn._checks import columns as _columns
 from fastnn._checks.options import explained, refusal, without_unknown
 from fastnn._checks.scalars import integer
-from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
-from fastnn._engine import training_data as _training_data
+from fastnn._engine.training_data import TrainingData, training_data
 from fastnn._epochs import advance, check_watchers, notify, notify_end
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._overridden import check_model, check_step
 from fastnn._progress import ProgressBar
-from fastnn._rates import LearningRate, rates
+from fastnn._rates import LearningRate, rate_at
 from fastnn._settings import CHECKS
 from fastnn._stored_trainer import StoredTrainer
 from fastnn.losses import Loss
@@ -244,14 +243,11 @@ class Trainer(StoredTrainer):
         """
         if unknown:
             raise refusal(Trainer.step, (self,), unknown)
-        inputs, target, labels, weight = self._data(X, y, sample_weight)
+        data = self._data(X, y, sample_weight)
         stepper = self._acquire()
         try:
             state = self._rng.bit_generator.state if any(self.model.dropout) else None
-            rate = self.optimizer.learning_rate
-            if callable(rate):
-                rate = float(rates(rate, stepper.updates, 1)[0])
-            loss = stepper.step(inputs, target, labels, weight, rate)
+            loss = stepper.step(data, rate_at(self.optimizer.learning_rate, stepper.updates))
             if loss is None:
                 if state is not None:
                     self._rng.bit_generator.state = state
@@ -279,13 +275,11 @@ class Trainer(StoredTrainer):
 
     # ---- Its preparation ----
 
-    def _data(
-        self, X: Any, y: Any, sample_weight: Any, prefix: str = ""
-    ) -> tuple[_arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
+    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
         model = self.model
         if type(X) is not np.ndarray:
             model._check_columns(f"{prefix}X", X)
-        return _training_data.training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
+        return training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
 
     def _validation(self, data: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         if data is None:
@@ -297,29 +291,12 @@ class Trainer(StoredTrainer):
         X, y, weight = (*data, None)[:3]
         return (self._loss, *self._data(X, y, weight, prefix="validation_data "))
 
-    def _new_run(self, data: tuple[Any, ...], epochs: int) -> _core.Run:
-        native = self._native
-        inputs, target, labels, weight = data
-        return _core.Run(
-            self.model._network,
-            native.loss,
-            native.optimizer,
-            native.moments,
-            self._stepper.updates,
-            inputs,
-            target,
-            labels,
-            weight,
-            native.batch_size,
-            epochs,
-            native.shuffle,
-            native.rng.bit_generator,
-            native.n_threads,
-            **self._conventions(),
-        )
+    def _new_run(self, data: TrainingData, epochs: int) -> _core.Run:
+        settings = self._native.settings._replace(**self._conventions())
+        return _core.Run(self.model._network, data, settings, epochs, self._stepper.updates)
 
     def _conventions(self) -> dict[str, Any]:
-        """Return arguments of the native run, for a subclass with other definitions than PyTorch's."""
+        """Return settings of the engine's runs, for a subclass with other definitions than PyTorch's."""
         return {}
 
     def __repr__(self) -> str:

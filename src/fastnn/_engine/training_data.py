@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,19 @@ from fastnn.losses import Loss
 _PIECE = 1 << 20
 
 
+class TrainingData(NamedTuple):
+    """Inputs, targets and weights in the form that the kernels read."""
+
+    x: Rows  # (n, n_in)
+    y: NDArray[Any]  # (n, n_out), or (n,) for labels
+    labels: bool
+    sample_weight: NDArray[np.float64] | None  # (n,)
+
+
 def training_data(
     X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...], loss: Loss, dtype: np.dtype[Any], prefix: str = ""
-) -> tuple[Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
-    """Return inputs, targets, whether these are labels, and weights; `prefix` comes before the arguments' names.
+) -> TrainingData:
+    """Return checked inputs, targets and weights; `prefix` comes before the arguments' names in errors.
 
     Inputs and targets must be finite in `dtype`, and what the loss is defined for, in all rows but those of weight 0, which
     do not count and are never read.
@@ -34,7 +43,7 @@ def training_data(
         raise ValueError(f"{prefix}X: got shape {inputs.shape}, expected at least one row")
     weight = sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs))
     _check_inputs(f"{prefix}X", inputs, dtype, weight)
-    return inputs, *targets(f"{prefix}y", y, len(inputs), layer_sizes[-1], loss, dtype, weight), weight
+    return TrainingData(inputs, *targets(f"{prefix}y", y, len(inputs), layer_sizes[-1], loss, dtype, weight), weight)
 
 
 def _check_inputs(argument: str, array: Rows, dtype: np.dtype[Any], weight: NDArray[np.float64] | None) -> None:
