@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from fastnn import _custom
 from fastnn._checks import spellings as _spellings
+from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS, MAX_WEIGHTS
 from fastnn._checks.scalars import integer, real, shown
 from fastnn._custom import CustomActivation, check_names
 
@@ -18,7 +19,6 @@ Activation: TypeAlias = str | CustomActivation
 
 OUTPUT_ONLY = ("softmax", "exp")
 _OR_CUSTOM = ", or what fastnn.jit.activation makes of a function and its derivative"
-_MOST_ELEMENTS = 2**43
 
 
 def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
@@ -29,12 +29,12 @@ def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
         sizes = tuple(layer_sizes)
     except TypeError:
         raise TypeError(f"layer_sizes: got {shown(layer_sizes)}, expected (n_in, hidden…, n_out)") from None
-    if not 2 <= len(sizes) <= 65:
-        raise ValueError(f"layer_sizes: got {len(sizes)} sizes, expected 2 to 65: (n_in, hidden…, n_out)")
-    sizes = tuple(integer("layer_sizes", size, low=1, high=2**31 - 1) for size in sizes)
-    elements = sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes))
-    if elements > _MOST_ELEMENTS:
-        raise ValueError(f"layer_sizes: got {sizes} with {elements} weights, expected at most {_MOST_ELEMENTS}")
+    if not 2 <= len(sizes) <= MAX_LAYERS + 1:
+        raise ValueError(f"layer_sizes: got {len(sizes)} sizes, expected 2 to {MAX_LAYERS + 1}: (n_in, hidden…, n_out)")
+    sizes = tuple(integer("layer_sizes", size, low=1, high=MAX_UNITS) for size in sizes)
+    n_weights = sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes))
+    if n_weights > MAX_WEIGHTS:
+        raise ValueError(f"layer_sizes: got {sizes} with {n_weights} weights, expected at most {MAX_WEIGHTS}")
     return sizes
 
 
