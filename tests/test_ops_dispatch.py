@@ -173,7 +173,7 @@ def test_masked_elements_are_refused(name, argument):
     call = CALLS[name]
     masked = np.ma.masked_array(call[argument], np.zeros(call[argument].shape, bool))
     masked[-1] = np.ma.masked
-    with pytest.raises(ValueError, match=f"^{argument}: got an array with masked elements, expected none"):
+    with pytest.raises(ValueError, match=f"^{argument}: expected none.*got an array with masked elements"):
         getattr(ops, name)(**call | {argument: masked})
 
 
@@ -224,7 +224,7 @@ def test_exchanged_gradients():
             getattr(ops, name)([other], [grad], *((0.1,) if name == "sgd" else (states[1],)))
         np.testing.assert_array_equal(one, other)
         assert one[0] < 1
-    with pytest.raises(ValueError, match="^grads.0.: got shape .2,., expected .3,."):
+    with pytest.raises(ValueError, match="^grads.0.: expected .3,..*got .2,."):
         ops.sgd([np.ones(3)], [Exchanged(grad)], 0.1)
 
 

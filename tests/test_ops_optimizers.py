@@ -297,10 +297,10 @@ def test_wrong_numbers(case, module):
     kept, start = copy.deepcopy(state), w[0].copy()
     for coefficient in CASES[case][1]:
         for value in ([0.5], "0.1", None, np.ones(1), True, 1j) if coefficient != "nesterov" else (1, "yes", None):
-            with pytest.raises(TypeError, match=f"^{coefficient}: got "):
+            with pytest.raises(TypeError, match=f"^{coefficient}: .*got "):
                 update(case, module, w, g, state, **{coefficient: value})
         for value in (-0.1, np.nan, np.inf) if coefficient != "nesterov" else ():
-            with pytest.raises(ValueError, match=f"^{coefficient}: got "):
+            with pytest.raises(ValueError, match=f"^{coefficient}: .*got "):
                 update(case, module, w, g, state, **{coefficient: value})
     np.testing.assert_array_equal(w[0], start)
     np.testing.assert_equal(state, kept)
@@ -312,7 +312,7 @@ def test_numbers_that_look_alike(module):
     w, g = [np.ones(3)], [np.ones(3)]
     module.adagrad(w, g, {}, epsilon=1.0)
     module.rmsprop(w, g, {}, decay=0.0)
-    with pytest.raises(TypeError, match="^epsilon: got True of type bool"):
+    with pytest.raises(TypeError, match="^epsilon: .*got True of type bool"):
         module.adagrad(w, g, {}, epsilon=True)
     with pytest.raises(TypeError, match="^decay: got False of type bool"):
         module.rmsprop(w, g, {}, decay=False)
@@ -325,7 +325,7 @@ def wrong_states(name):
     n, first = len(SHAPES), STATES[name][0]
     fixed = np.ones(1)
     fixed.flags.writeable = False
-    yield TypeError, "state: got list, expected a dict", lambda state: []
+    yield TypeError, "state: expected a dict.*got list", lambda state: []
     names = "state: got .*, expected an empty dict or "
     yield ValueError, names, lambda state: state | {"more": []}
     yield ValueError, names, lambda state: {"other" if kept == first else kept: v for kept, v in state.items()}
@@ -439,6 +439,6 @@ def test_what_is_updated_at_once_is_apart(core):
 def test_masked_elements():
     param = np.ma.masked_array([1.0, 2.0], [True, False])
     for params, grads, name in [([param], [np.ones(2)], "params"), ([np.ones(2)], [param], "grads")]:
-        with pytest.raises(ValueError, match=f"^{name}.0.: got an array with masked elements"):
+        with pytest.raises(ValueError, match=f"^{name}.0.: .*got an array with masked elements"):
             ops.sgd(params, grads, 0.1)
     np.testing.assert_array_equal(param.data, [1.0, 2.0])

@@ -167,7 +167,7 @@ def test_labels_are_one_hot_rows():
     other = loss_and_gradient(*arguments, np.eye(2)[labels], "cross_entropy")
     assert one[0] == other[0]
     np.testing.assert_array_equal(one[1][0], other[1][0])
-    with pytest.raises(ValueError, match="y: got label 2 in row 5, expected 0 to 1"):
+    with pytest.raises(ValueError, match="y: expected labels from 0 to 1, got 2 in row 5"):
         loss_and_gradient(*arguments, [0, 1, 1, 0, 1, 2], "cross_entropy")
 
 
@@ -229,16 +229,22 @@ def test_wrong_arguments():
         (lambda: forward(weights, biases[::-1], names, X), r"biases\[0\]: got shape \(2,\), expected \(5,\)"),
         (lambda: forward(weights, biases, ["softmax", "tanh", "tanh"], X), "'softmax', which is for the output layer"),
         (lambda: forward(weights, biases, ["tanh", "tahn", "tanh"], X), r"activations\[1\]: got 'tahn', expected one"),
-        (lambda: forward(weights, biases, names, X[0]), r"X: got shape \(3,\), expected \(n, 3\)"),
-        (lambda: loss_and_gradient(weights, biases, names, X, y[:1]), r"y: got shape \(1, 2\), expected \(6, 2\)"),
-        (lambda: loss_and_gradient(weights, biases, names, X, y[:, 0]), r"y: got shape \(6,\), expected \(6, 2\)"),
+        (lambda: forward(weights, biases, names, X[0]), r"X: expected shape .*got \(3,\), expected \(n, 3\)"),
+        (
+            lambda: loss_and_gradient(weights, biases, names, X, y[:1]),
+            r"y: expected shape .*got \(1, 2\), expected \(6, 2\)",
+        ),
+        (
+            lambda: loss_and_gradient(weights, biases, names, X, y[:, 0]),
+            r"y: expected shape .*got \(6,\), expected \(6, 2\)",
+        ),
         (lambda: loss_and_gradient(weights, biases, names, X[:0], y[:0]), "X: got no rows"),
         (lambda: loss_and_gradient(weights, biases, names, X, y, "mse", [1.0]), r"sample_weight: got shape \(1,\)"),
         (
             lambda: loss_and_gradient(weights, biases, names, X, y, "mse", [np.nan] * 6),
             "sample_weight: got weights that are not",
         ),
-        (lambda: loss_and_gradient(weights, biases, names, X, y, l1=-1.0), "l1: got -1.0"),
+        (lambda: loss_and_gradient(weights, biases, names, X, y, l1=-1.0), "l1: .*got -1.0"),
         (lambda: loss_and_gradient(weights, biases, names, X, y, "huge"), "loss: got 'huge'"),
     ]
     for call, message in cases:

@@ -208,9 +208,9 @@ def test_batches_without_weight_move_by_moments_and_penalties_alone(sizes, kind,
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("X", r"X: got nan at row 4, column 1"),
-        ("y", r"y: got inf at row 4, column 0"),
-        ("label", "y: got label -1 at row 4"),
+        ("X", r"X: .*got nan at row 4, column 1"),
+        ("y", r"y: .*got inf at row 4, column 0"),
+        ("label", "y: .*got -1 at row 4"),
     ],
 )
 def test_rows_that_count_are_checked(place, message):
@@ -237,7 +237,7 @@ def test_domains_of_rows_that_count():
     model = MLP((2, 1), output_activation="sigmoid")
     X, weight = np.ones((3, 2)), [0.0, 1, 1]
     assert np.isfinite(model.loss(X, [np.nan, 1, 0], "binary_cross_entropy", weight))
-    with pytest.raises(ValueError, match=r"y: got values from 0.0 to 2.0, expected between 0 and 1"):
+    with pytest.raises(ValueError, match=r"y: expected between 0 and 1.*got values from 0.0 to 2.0"):
         model.loss(X, [np.nan, 2, 0], "binary_cross_entropy", weight)
 
 
@@ -246,7 +246,7 @@ def test_sparse_rows_that_count_are_checked():
     X = sparse.csr_matrix(np.array([[np.nan, 0], [1, 2], [0, np.inf]]))
     model = MLP((2, 1))
     assert np.isfinite(model.loss(X, [1, 2, 3], sample_weight=[0, 1, 0]))
-    with pytest.raises(ValueError, match="X: got inf at row 2, column 1"):
+    with pytest.raises(ValueError, match="X: .*got inf at row 2, column 1"):
         model.loss(X, [1, 2, 3], sample_weight=[0, 1, 1])
 
 

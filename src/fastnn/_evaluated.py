@@ -65,8 +65,8 @@ class Evaluated(Parameters):
             return result
         if not isinstance(out, np.ndarray) or out.dtype != self.dtype or out.shape != result.shape:
             raise ValueError(
-                f"out: got {getattr(out, 'dtype', type(out).__name__)} of shape {np.shape(out)}, "
-                f"expected {self.dtype} of shape {result.shape}"
+                f"out: expected {self.dtype} of shape {result.shape}, "
+                f"got {getattr(out, 'dtype', type(out).__name__)} of shape {np.shape(out)}"
             )
         out[...] = result
         return out

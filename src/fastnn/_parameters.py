@@ -88,7 +88,7 @@ class Parameters:
         vector = _arrays.real_array("v", v)
         size = sum(p.size for p in self.parameters)
         if vector.shape != (size,):
-            raise ValueError(f"v: got shape {vector.shape}, expected ({size},): one number a parameter")
+            raise ValueError(f"v: expected shape ({size},), one number per parameter, got {vector.shape}")
         with np.errstate(over="ignore"):
             vector = vector.astype(self.dtype, copy=False)
         start = 0

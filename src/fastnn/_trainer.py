@@ -101,7 +101,7 @@ class Trainer(StoredTrainer):
         n_threads: int | None = None,
     ) -> None:
         if not isinstance(model, MLP):
-            raise TypeError(f"model: got {type(model).__name__}, expected MLP")
+            raise TypeError(f"model: expected MLP, got {type(model).__name__}")
         check_model(model)
         given = {
             "loss": loss,
@@ -268,7 +268,7 @@ class Trainer(StoredTrainer):
         """Return the same and the object that the address is in, which keeps it valid."""
         rate = self.optimizer.learning_rate
         if callable(rate):
-            raise TypeError(f"trainer: got one with the schedule {rate!r}, expected a learning rate that is a number")
+            raise TypeError(f"trainer: expected a learning rate that is a number, got the schedule {rate!r}")
         stepper = self._stepper
         sizes = stepper.network.layer_sizes
         return (stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)), stepper
@@ -287,7 +287,7 @@ class Trainer(StoredTrainer):
         if not isinstance(data, tuple | list) or len(data) not in (2, 3):
             way = "; fit() sets no rows apart itself" if isinstance(data, float) else ""
             kind = type(data).__name__
-            raise TypeError(f"validation_data: got {kind}, expected (X, y) or (X, y, sample_weight){way}")
+            raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {kind}{way}")
         X, y, weight = (*data, None)[:3]
         return (self._loss, *self._data(X, y, weight, prefix="validation_data "))
 

@@ -103,7 +103,7 @@ class Views(list[Any]):
         places = range(len(self))[index]
         if not isinstance(value, Iterable) or len(values := list(value)) != len(places):
             got = f"{len(values)} arrays" if isinstance(value, Iterable) else repr(value)
-            raise ValueError(f"{self._name}: got {got}, expected {len(places)} arrays")
+            raise ValueError(f"{self._name}: expected {len(places)} arrays, got {got}")
         named = ((f"{self._name}[{i}]", self[i], array) for i, array in zip(places, values, strict=True))
         checked = [values_for(*each) for each in named]
         copies = [None if array is None else array.copy() for array in checked]  # one may be a view of another's place
@@ -137,10 +137,10 @@ def values_for(argument: str, view: NDArray[Any] | None, value: ArrayLike | None
         if value is None:
             return None
         raise TypeError(
-            f"{argument}: got {type(value).__name__}, expected None: this layer's activation has no such parameters"
+            f"{argument}: expected None, got {type(value).__name__}; this layer's activation has no such parameters"
         )
     array = _arrays.real_array(argument, value)
     if array.shape != view.shape:
-        raise ValueError(f"{argument}: got shape {array.shape}, expected {view.shape}")
+        raise ValueError(f"{argument}: expected shape {view.shape}, got {array.shape}")
     with np.errstate(over="ignore"):
         return array.astype(view.dtype, copy=False)

@@ -110,7 +110,7 @@ class SGD(Optimizer):
         super().__post_init__()
         object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
         if self.nesterov and self.momentum == 0.0:
-            raise ValueError("nesterov: got True with momentum 0.0, expected momentum > 0")
+            raise ValueError("nesterov: expected momentum > 0, got True with momentum 0.0")
 
     @property
     def rule(self) -> str:

@@ -87,8 +87,11 @@ def _too_many(function: Callable[..., Any], args: Sequence[Any]) -> TypeError:
     bound = parameters[:1] in (("self",), ("cls",))
     expected = ", ".join(parameters[bound:most]) or "none"
     named = f"; name the others, such as {parameters[most]}=…" if len(parameters) > most else ""
-    got = f"{_called(function, args)} got {len(args) - bound} arguments without a name"
-    return TypeError(f"{got}, expected at most {most - bound} ({expected}){named}")
+    most -= bound
+    got = f"got {len(args) - bound}"
+    return TypeError(
+        f"{_called(function, args)}: expected at most {most} arguments without a name ({expected}), {got}{named}"
+    )
 
 
 def _written(option: str) -> str:

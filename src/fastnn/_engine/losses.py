@@ -27,7 +27,7 @@ def native_loss(loss: Loss, output_activation: Any) -> NativeLoss:
         expected = " or ".join(repr(link) for link in loss.links)
         pair = next((name for name, other in LOSSES.items() if output_activation in other.links), "mse")
         raise ValueError(
-            f"loss: got {loss.name!r} for a model with output_activation={output_activation!r}, expected {expected}; "
+            f"loss: expected {expected}, got {loss.name!r} for a model with output_activation={output_activation!r}; "
             f"{output_activation!r} goes with loss {pair!r}"
         )
     custom = loss if isinstance(loss, CustomLoss) else None

@@ -76,8 +76,8 @@ def _contents(name: str, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[s
             metadata, arrays = parse(file)
             config = json.loads(metadata["fastnn"])
             if config["version"] != _VERSION or config["kind"] not in kinds:
-                got = f"a {config['kind']} of format {config['version']}"
-                raise ValueError(f"{got}, expected {kinds[0]} of format {_VERSION}")
+                got = f"{config['kind']} of format {config['version']}"
+                raise ValueError(f"expected a {kinds[0]} of format {_VERSION}, got a {got}")
         except _DAMAGE as error:
             raise ValueError(f"{name}: not such a file of fastnn ({error})") from error
     return config, arrays
