@@ -32,7 +32,7 @@ class Named(CustomActivation):
 
 def test_ends_of_intervals():
     assert integer("n", 3, low=3, high=3) == 3
-    for wrong, message in ((4, "n: expected at most 3.*got 4"), (2, "n: got 2, expected an integer >= 3")):
+    for wrong, message in ((4, "n: expected at most 3.*got 4"), (2, "n: expected an integer >= 3, got 2")):
         with pytest.raises(ValueError, match=message):
             integer("n", wrong, low=3, high=3)
     assert real("x", 1.0, low=1.0, high=1.0) == real("x", 1, low=1.0, high=1.0) == 1.0
@@ -96,7 +96,7 @@ def test_what_is_given_for_a_file_comes_first(monkeypatch):
     assert _custom.activations_named(["wave", "tanh"], ["tanh"], [given]) == [given, "tanh"]
     with pytest.raises(MissingFunction, match="custom_activations: expected one named 'saw', got 'wave'"):
         _custom.activations_named(["saw"], ["tanh"], [given])
-    with pytest.raises(MissingFunction, match="custom_activations: got none, expected the one named 'saw' too"):
+    with pytest.raises(MissingFunction, match="custom_activations: expected one named 'saw', got none"):
         _custom.activations_named(["saw"], ["tanh"], [])
 
 

@@ -75,12 +75,12 @@ CALLS = {
     "validation": lambda m, x: m.fit(X, Y, validation_data=(x, Y)),
 }
 WRONG = {
-    "order": (("weight", "height", "age"), "another order, with 'weight' instead of 'age' as column 0 instead of 'age'"),
-    "last two": (("age", "weight", "height"), "another order, with 'weight' as column 1 instead of 'height'"),
-    "renamed": (("age", "size", "weight"), "unexpected 'size', missing 'height'"),
-    "fewer": (("age", "height"), "missing 'weight'"),
+    "order": (("weight", "height", "age"), "another order, with 'weight' instead of 'age' as column 0"),
+    "last two": (("age", "weight", "height"), "another order, with 'weight' instead of 'height' as column 1"),
+    "renamed": (("age", "size", "weight"), "unexpected 'size' and no 'height'"),
+    "fewer": (("age", "height"), "no 'weight'"),
     "more": ((*NAMES, "name"), "unexpected 'name'"),
-    "case": (("Age", "height", "weight"), "unexpected 'Age', missing 'age'"),
+    "case": (("Age", "height", "weight"), "unexpected 'Age' and no 'age'"),
 }
 
 
@@ -91,7 +91,7 @@ def test_other_columns_are_refused(frame, call, wrong):
     before, random = model.to_vector(), repr(model._rng.bit_generator.state)
     names, message = WRONG[wrong]
     with pytest.raises(
-        ValueError, match=f"^(validation_data )?X: .*got columns that are not those .*: {message}; expected 'age'"
+        ValueError, match=f"^(validation_data )?X: expected the columns .*, 'age', .* in this order, got {message}; "
     ):
         CALLS[call](model, frame(columns(*names)))
     np.testing.assert_array_equal(model.to_vector(), before)
@@ -185,7 +185,7 @@ def test_damaged_names_in_a_file(tmp_path, monkeypatch, names):
     config = model._config() | {"feature_names": names}
     monkeypatch.setattr(MLP, "_config", lambda self: config)
     model.save(tmp_path / "damaged")
-    with pytest.raises(ValueError, match=r"damaged: damaged, or of another version \(feature_names: got"):
+    with pytest.raises(ValueError, match=r"damaged: damaged, or of another version \(feature_names: .*got"):
         MLP.load(tmp_path / "damaged")
 
 
@@ -222,7 +222,7 @@ def test_one_row_of_a_frame():
     model, given = fitted(pandas.DataFrame), pandas.DataFrame(columns(*NAMES))
     np.testing.assert_array_equal(model.predict(given.iloc[0]), model.predict(X[0]))
     np.testing.assert_array_equal(model.predict(pandas.Series(X[0])), model.predict(X[0]))  # without names
-    with pytest.raises(ValueError, match="^X: got columns .* another order, with 'weight' instead of 'age' as column 0"):
+    with pytest.raises(ValueError, match="^X: .*got another order, with 'weight' instead of 'age' as column 0"):
         model.predict(given.iloc[0][list(NAMES[::-1])])
 
 
@@ -233,7 +233,7 @@ def test_a_name_that_stands_twice():
     model.predict(pandas.DataFrame(X, columns=["a", "b", "a"]))
     for names, message in (
         (["a", "a", "b"], "'a' instead of 'b' as column 1"),
-        (["a", "b"], "none as column 2 instead of 'a'"),
+        (["a", "b"], "none instead of 'a' as column 2"),
     ):
         with pytest.raises(ValueError, match=message):
             model.predict(pandas.DataFrame(X[:, : len(names)], columns=names))

@@ -117,7 +117,7 @@ def test_methods_that_nobody_calls_are_named(name, on):
         setattr(callback, name, lambda: None)
     trainer = trainer_of()
     before = trainer.model.to_vector()
-    with pytest.raises(TypeError, match=f"callbacks: .*got .* with {name}, which nobody calls; there are on_train_begin"):
+    with pytest.raises(TypeError, match=f"callbacks: expected on_train_begin.*got .* with {name}, which nothing calls"):
         trainer.run(X, Y, callbacks=[Watch([]), callback])
     np.testing.assert_array_equal(trainer.model.to_vector(), before)
 

@@ -116,7 +116,7 @@ def test_resolve():
     expected = ", ".join(repr(name) for name in NAMES)
     with pytest.raises(ValueError, match=f"loss: expected one of {expected}.*got 'msw'"):
         resolve("msw")
-    with pytest.raises(TypeError, match=r"loss: got the class Huber, expected an object: Huber\(...\)"):
+    with pytest.raises(TypeError, match=r"loss: expected an object, Huber\(...\), got the class Huber"):
         resolve(Huber)
     with pytest.raises(TypeError, match="loss: got None of type NoneType, expected an object of Loss or one of 'mse'"):
         resolve(None)

@@ -33,7 +33,7 @@ def check_learning_rate(argument: str, learning_rate: object) -> LearningRate:
     if isinstance(learning_rate, bool) or not isinstance(learning_rate, numbers.Real):
         got = f"{shown(learning_rate)} of type {type(learning_rate).__name__}"
         raise TypeError(
-            f"{argument}: expected a number >= 0 or a schedule (a callable from step numbers to rates), got {got}"
+            f"{argument}: expected a finite number >= 0 or a schedule (a callable from step numbers to rates), got {got}"
         )
     return real(argument, learning_rate, low=0.0)
 

@@ -59,8 +59,8 @@ def check_same(argument: str, names: Names | None, expected: Names | None) -> No
         return
     unexpected = [name for name in names if name not in expected]
     missing = [name for name in expected if name not in names]
-    parts = [f"unexpected {_listed(unexpected)}"] * bool(unexpected) + [f"missing {_listed(missing)}"] * bool(missing)
-    different = ", ".join(parts) or _order(names, expected)
+    parts = [f"unexpected {_listed(unexpected)}"] * bool(unexpected) + [f"no {_listed(missing)}"] * bool(missing)
+    different = " and ".join(parts) or _order(names, expected)
     raise ValueError(
         f"{argument}: expected the columns that the model was trained on, {_listed(expected)} in this order, got "
         f"{different}; model.feature_names has them all, and None there forgets them"

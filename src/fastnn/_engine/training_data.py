@@ -142,7 +142,7 @@ def targets(
 def _check_domain(argument: str, array: NDArray[Any], loss: Loss) -> None:
     low, high = loss.domain
     if low > -np.inf and (array.min() < low or array.max() > high):
-        interval = f"between {low} and {high}" if high < np.inf else f">= {low}"
+        interval = f"values between {low} and {high}" if high < np.inf else f"values >= {low}"
         way = _ways_out.other_classes(array) if (low, high) == (0, 1) else ""
         between = f"{array.min()} to {array.max()}"
         raise ValueError(f"{argument}: expected {interval} for {loss.name}, got values from {between}{way}")
