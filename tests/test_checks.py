@@ -37,7 +37,7 @@ def test_ends_of_intervals():
             integer("n", wrong, low=3, high=3)
     assert real("x", 1.0, low=1.0, high=1.0) == real("x", 1, low=1.0, high=1.0) == 1.0
     for open_end in ({"exclude_low": True}, {"exclude_high": True}):
-        with pytest.raises(ValueError, match="x: got 1.0, expected a finite number"):
+        with pytest.raises(ValueError, match="x: expected a finite number.*got 1.0"):
             real("x", 1.0, low=1.0, high=1.0, **open_end)
 
 

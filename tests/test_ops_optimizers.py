@@ -265,7 +265,7 @@ def wrong_arguments():
     fixed = np.ones(3)
     fixed.flags.writeable = False
     return [
-        (ValueError, "^grads: got 1 arrays, expected 2", [w, w], [g]),
+        (ValueError, "^grads: expected 2 arrays, .*got 1", [w, w], [g]),
         (ValueError, "^grads.1.: got shape .2,., expected .3,.", [w, w], [g, g[:2]]),
         (TypeError, "^grads.1.: got dtype complex128", [w, w], [g, g * 1j]),
         (TypeError, "^params.1.: got int64, expected a floating-point ndarray", [w, np.ones(3, np.int64)], [g, g]),
@@ -314,7 +314,7 @@ def test_numbers_that_look_alike(module):
     module.rmsprop(w, g, {}, decay=0.0)
     with pytest.raises(TypeError, match="^epsilon: .*got True of type bool"):
         module.adagrad(w, g, {}, epsilon=True)
-    with pytest.raises(TypeError, match="^decay: got False of type bool"):
+    with pytest.raises(TypeError, match="^decay: .*got False of type bool"):
         module.rmsprop(w, g, {}, decay=False)
     with pytest.raises(ValueError, match="^nesterov: got True with momentum 0.0"):
         module.momentum(w, g, {}, momentum=0.0, nesterov=True)
@@ -326,7 +326,7 @@ def wrong_states(name):
     fixed = np.ones(1)
     fixed.flags.writeable = False
     yield TypeError, "state: expected a dict.*got list", lambda state: []
-    names = "state: got .*, expected an empty dict or "
+    names = "state: expected an empty dict or .*got .*"
     yield ValueError, names, lambda state: state | {"more": []}
     yield ValueError, names, lambda state: {"other" if kept == first else kept: v for kept, v in state.items()}
     yield ValueError, rf"state\['{first}'\]: got NoneType, expected a list of {n}", lambda state: state | {first: None}
@@ -397,7 +397,7 @@ def test_states_that_share_memory(name, shared, module):
         lists[one[0]][one[1]], lists[other[0]][other[1]] = SHARED[shared](flat)
         params, state = lists.pop("params"), dict(lists) | ({"step": 3} if name.startswith("adam") else {})
         before = copy.deepcopy([flat, params, state])
-        message = f"{shown(other)}: got an array that shares memory with {shown(one)}, expected one of its own"
+        message = f"{shown(other)}: expected an array of its own, got one that shares memory with {shown(one)}"
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             getattr(module, name)(params, [np.ones(20)] * 3, state)
         np.testing.assert_equal([flat, params, state], before)
@@ -439,6 +439,6 @@ def test_what_is_updated_at_once_is_apart(core):
 def test_masked_elements():
     param = np.ma.masked_array([1.0, 2.0], [True, False])
     for params, grads, name in [([param], [np.ones(2)], "params"), ([np.ones(2)], [param], "grads")]:
-        with pytest.raises(ValueError, match=f"^{name}.0.: .*got an array with masked elements"):
+        with pytest.raises(ValueError, match=f"^{name}.0.: expected no masked elements, got an array with some"):
             ops.sgd(params, grads, 0.1)
     np.testing.assert_array_equal(param.data, [1.0, 2.0])

@@ -229,15 +229,9 @@ def test_wrong_arguments():
         (lambda: forward(weights, biases[::-1], names, X), r"biases\[0\]: got shape \(2,\), expected \(5,\)"),
         (lambda: forward(weights, biases, ["softmax", "tanh", "tanh"], X), "'softmax', which is for the output layer"),
         (lambda: forward(weights, biases, ["tanh", "tahn", "tanh"], X), r"activations\[1\]: got 'tahn', expected one"),
-        (lambda: forward(weights, biases, names, X[0]), r"X: expected shape .*got \(3,\), expected \(n, 3\)"),
-        (
-            lambda: loss_and_gradient(weights, biases, names, X, y[:1]),
-            r"y: expected shape .*got \(1, 2\), expected \(6, 2\)",
-        ),
-        (
-            lambda: loss_and_gradient(weights, biases, names, X, y[:, 0]),
-            r"y: expected shape .*got \(6,\), expected \(6, 2\)",
-        ),
+        (lambda: forward(weights, biases, names, X[0]), r"X: got shape \(3,\), expected \(n, 3\)"),
+        (lambda: loss_and_gradient(weights, biases, names, X, y[:1]), r"y: got shape \(1, 2\), expected \(6, 2\)"),
+        (lambda: loss_and_gradient(weights, biases, names, X, y[:, 0]), r"y: got shape \(6,\), expected \(6, 2\)"),
         (lambda: loss_and_gradient(weights, biases, names, X[:0], y[:0]), "X: got no rows"),
         (lambda: loss_and_gradient(weights, biases, names, X, y, "mse", [1.0]), r"sample_weight: got shape \(1,\)"),
         (

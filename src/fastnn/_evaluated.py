@@ -48,6 +48,7 @@ class Evaluated(Parameters):
 
         Examples
         --------
+        >>> from fastnn import MLP
         >>> MLP((3, 4, 2)).predict([[1, 2, 3]]).shape
         (1, 2)
         """
