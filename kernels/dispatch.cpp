@@ -112,7 +112,7 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
         size = add_block(layer, {BlockKind::biases, 0, 1, layer.n_out, units_row, 0, 1, 0, 1}, size);
         const Kernels &kernels = *instruction_set()->float64;
         if (!kernels.has_slopes(layer.activation)) continue;
-        // Neither penalties nor decay, which would draw a slope towards that of ReLU (He et al. 2015, section 2.1).
+        // Neither penalties nor decay, which would draw a derivative towards that of ReLU (He et al. 2015, section 2.1).
         const double initial = kernels.initial_slope(layer.activation);
         size = add_block(layer, {BlockKind::slopes, 0, 1, layer.n_out, units_row, initial, 1, 0, 0}, size);
     }

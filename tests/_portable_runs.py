@@ -13,6 +13,7 @@ from fastnn._engine import training_data as _training_data
 from fastnn._engine.losses import native_loss
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.portable import _run
+from fastnn._engine.run_settings import RunSettings
 from fastnn.losses import resolve as resolve_loss
 
 SIZES = (3, 8, 5, 2)
@@ -54,26 +55,18 @@ def run_of(network, X, y, setting, bits=None, native=None, penalties=None, **opt
     optimizer = native_optimizer(setting.optimizer, **(penalties or {})) | (native or {})
     moments = np.zeros((optimizer["moments"], network.storage.size), network.dtype)
     weight = setting.sample_weight
-    y, labels = _training_data.targets(
-        "y", y, len(X), network.layer_sizes[-1], resolve_loss(setting.loss), network.dtype, weight
-    )
-    run = _portable.Run(
-        network,
-        native_loss(setting.loss, network.activations[-1]),
+    loss = resolve_loss(setting.loss)
+    y, labels = _training_data.targets("y", y, len(X), network.layer_sizes[-1], loss, network.dtype, weight)
+    settings = RunSettings(
+        native_loss(loss, network.activations[-1]),
         optimizer,
         moments,
-        0,
-        X,
-        y,
-        labels,
-        weight,
-        setting.batch_size,
-        setting.epochs,
-        setting.shuffle,
         bits or np.random.default_rng(setting.seed).bit_generator,
-        1,
+        batch_size=setting.batch_size,
+        shuffle=setting.shuffle,
         **options,
     )
+    run = _portable.Run(network, (X, y, labels, weight), settings, setting.epochs, 0)
     run.set_rates(np.full(1, setting.optimizer.learning_rate))
     return run, moments
 

@@ -70,7 +70,7 @@ def test_what_is_not_finite_is_named(entry, value, layout):
         arrays[argument][row, column] = value
         arrays = {name: KINDS[layout](array) for name, array in arrays.items()}
         place = f"row {row}, column {column}"
-        message = rf"{argument}: got -?(nan|inf|1e\+39) at {place}, expected numbers that are finite in float32"
+        message = rf"{argument}: expected numbers that are finite in float32.*got -?(nan|inf|1e\+39) at {place}"
         assert_refused(trainer, lambda a=arrays: ENTRIES[entry](trainer, **a), ValueError, message)
 
 
@@ -79,7 +79,7 @@ def test_the_first_of_many_rows_is_named():
     for dtype in (np.float32, np.float64):
         large = np.zeros((600_000, 3), dtype)
         large[590_000:, 1] = np.nan
-        with pytest.raises(ValueError, match="X: got nan at row 590000, column 1"):
+        with pytest.raises(ValueError, match="X: .*got nan at row 590000, column 1"):
             model.loss(large, np.zeros(600_000))
 
 

@@ -19,6 +19,7 @@ from fastnn._engine import core as _core
 from fastnn._engine.losses import native_loss
 from fastnn._engine.optimizers import native_optimizer
 from fastnn.losses import LOSSES
+from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import OPTIMIZERS, SGD
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -64,7 +65,7 @@ def networks(n_in, n_out, n_rows, dtype):
             network.predict(x[0])
             network.predict(x[::-1, ::-1])
             for y, loss in [(out, "mse"), (out, "cross_entropy"), (labels, "cross_entropy")]:
-                native = native_loss(loss, "identity")
+                native = native_loss(resolve_loss(loss), "identity")
                 network.gradient(native, x, y, y.ndim == 1, sample_weight, gradient, by_input, n_threads)
 
 for dtype in (np.float32, np.float64):

@@ -108,7 +108,7 @@ def test_early_stopping_monitors():
     for monitor, epochs in ((None, 2), ("val_loss", 2), ("loss", 4)):
         assert FakeTrainer().run(EarlyStopping(monitor, patience=1), losses, val_losses) == epochs
     assert FakeTrainer().run(EarlyStopping(patience=1), losses) == 4
-    with pytest.raises(ValueError, match="monitor: got 'val_loss', expected validation_data"):
+    with pytest.raises(ValueError, match="monitor: expected .*got 'val_loss' without validation_data"):
         FakeTrainer().run(EarlyStopping("val_loss"), losses)
 
 
@@ -143,14 +143,14 @@ def test_early_stopping_starts_anew():
         (lambda: EarlyStopping("accuracy"), ValueError, "monitor: got 'accuracy', expected 'val_loss', 'loss' or None"),
         (lambda: EarlyStopping(patience=0), ValueError, "patience: got 0, expected an integer >= 1"),
         (lambda: EarlyStopping(patience=1.5), TypeError, "patience: got 1.5 of type float"),
-        (lambda: EarlyStopping(min_delta=-1), ValueError, "min_delta: got -1"),
+        (lambda: EarlyStopping(min_delta=-1), ValueError, "min_delta: .*got -1"),
         (lambda: EarlyStopping(restore_best="no"), TypeError, "restore_best: got 'no', expected True or False"),
         (lambda: Checkpoint(7), TypeError, "path: got 7 of type int, expected text, bytes or a path"),
         (lambda: Checkpoint(None), TypeError, "path: got None of type NoneType"),
-        (lambda: Checkpoint("a", every=0), ValueError, "every: got 0"),
+        (lambda: Checkpoint("a", every=0), ValueError, "every: .*got 0"),
         (lambda: Checkpoint("{epoch:s}"), ValueError, "path: got '{epoch:s}', expected a format of an integer"),
         (lambda: TimeLimit(0), ValueError, "seconds: got 0, expected a finite number > 0"),
-        (lambda: TimeLimit("1h"), TypeError, "seconds: got '1h' of type str"),
+        (lambda: TimeLimit("1h"), TypeError, "seconds: .*got '1h' of type str"),
     ],
 )
 def test_wrong_arguments(make, error, message):

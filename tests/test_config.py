@@ -42,7 +42,7 @@ def test_set_and_get():
 
 @pytest.mark.parametrize(("wrong", "error"), [(0, ValueError), (-1, ValueError), (1.0, TypeError), ("2", TypeError)])
 def test_wrong_numbers_change_nothing(wrong, error, threads):
-    with pytest.raises(error, match=f"^n: got {wrong!r}"):
+    with pytest.raises(error, match=f"^n: .*got {wrong!r}"):
         fastnn.set_num_threads(wrong)
     assert fastnn.get_num_threads() == threads
 

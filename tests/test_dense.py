@@ -10,6 +10,7 @@ from fastnn import reference
 from fastnn._engine import core as _core
 from fastnn._engine.losses import native_loss
 from fastnn.losses import LOSSES
+from fastnn.losses import resolve as resolve_loss
 
 DTYPES = [np.float32, np.float64]
 # Narrow outputs, widths below, at and past a vector, and rows of 1 KiB.
@@ -57,7 +58,7 @@ def targets(loss, n, n_out, dtype, seed=2):
 
 
 def native(loss):
-    return native_loss(loss, "identity")
+    return native_loss(resolve_loss(loss), "identity")
 
 
 def backward(made, loss, x, y, sample_weight=None, n_threads=1):

@@ -81,7 +81,7 @@ def test_weights_at_the_ends_of_float64(value):
         assert model.loss(X, Y, sample_weight=np.full(10, value)) == pytest.approx(model.loss(X, Y))
         assert trainer.run(X, Y, sample_weight=np.full(10, value))["loss"] == pytest.approx(model_of(SIZES).loss(X, Y))
     except ValueError as error:
-        if not str(error).startswith("sample_weight: got"):
+        if not str(error).startswith("sample_weight: expected"):
             raise
 
 
@@ -97,20 +97,22 @@ def test_wrong_inputs_of_predictions(wrong):
 @pytest.mark.parametrize("n_threads", [0, -1, 1.5, "2", True, [1]])
 def test_wrong_numbers_of_threads(n_threads):
     trainer = trainer_of()
-    assert_refused(trainer, lambda: trainer.model.predict(X, n_threads=n_threads), (TypeError, ValueError), "n_threads: got")
-    with pytest.raises((TypeError, ValueError), match="^n_threads: got"):
+    assert_refused(
+        trainer, lambda: trainer.model.predict(X, n_threads=n_threads), (TypeError, ValueError), "n_threads: .*got"
+    )
+    with pytest.raises((TypeError, ValueError), match="^n_threads: .*got"):
         Trainer(trainer.model, n_threads=n_threads)
 
 
 WRONG_LABELS = {
-    "too large": ([0, 1, 1, 0, 1, 0, 0, 1, 2, 1], ValueError, "y: got label 2 at row 8, expected 0 to 1"),
-    "negative": ([0, 1, -1, 0, 1, 0, 0, 1, 0, 1], ValueError, "y: got label -1 at row 2"),
-    "very large": (np.full(10, 2**64 - 1, np.uint64), ValueError, "y: got label 18446744073709551615 at row 0"),
-    "real": (np.zeros(10), TypeError, "y: got labels of dtype float64, expected integers"),
-    "few": (np.zeros(9, int), ValueError, "y: got 9 labels for the 10 rows of X"),
-    "above one": (np.full((10, 2), 1.5), ValueError, "y: got values from 1.5 to 1.5, expected between 0 and 1"),
-    "below zero": (np.full((10, 2), -0.5), ValueError, "y: got values from -0.5"),
-    "three columns": (np.zeros((10, 3)), ValueError, r"y: got shape \(10, 3\), expected \(10, 2\)"),
+    "too large": ([0, 1, 1, 0, 1, 0, 0, 1, 2, 1], ValueError, "y: expected labels from 0 to 1, got 2 at row 8"),
+    "negative": ([0, 1, -1, 0, 1, 0, 0, 1, 0, 1], ValueError, "y: .*got -1 at row 2"),
+    "very large": (np.full(10, 2**64 - 1, np.uint64), ValueError, "y: .*got 18446744073709551615 at row 0"),
+    "real": (np.zeros(10), TypeError, "y: expected integer labels, got dtype float64"),
+    "few": (np.zeros(9, int), ValueError, "y: expected 10 labels, one per row of X, got 9"),
+    "above one": (np.full((10, 2), 1.5), ValueError, "y: expected values between 0 and 1.*got values from 1.5 to 1.5"),
+    "below zero": (np.full((10, 2), -0.5), ValueError, "y: .*got values from -0.5"),
+    "three columns": (np.zeros((10, 3)), ValueError, r"y: expected (shape )?\(10, 2\).*got \(10, 3\)"),
 }
 
 
@@ -129,30 +131,35 @@ OUTSIDE = [("binary_cross_entropy", 1.01), ("binary_cross_entropy", -0.01), ("po
 def test_targets_outside_of_the_losses_domain(entry, loss, value):
     trainer, wrong = trainer_of(loss), np.zeros((10, 2))
     wrong[3, 1] = value
-    assert_refused(trainer, lambda: ENTRIES[entry](trainer, X, wrong), ValueError, f"y: got values from .* for {loss}")
+    assert_refused(
+        trainer,
+        lambda: ENTRIES[entry](trainer, X, wrong),
+        ValueError,
+        f"y: expected values .* for {loss}.*, got values from ",
+    )
 
 
 # ---- Wrong arguments of other kinds ----
 
 OTHERS = [
-    ({"epochs": -1}, ValueError, "epochs: got -1"),
-    ({"epochs": 1.0}, TypeError, "epochs: got 1.0"),
-    ({"epochs": True}, TypeError, "epochs: got True"),
-    ({"epochs": "3"}, TypeError, "epochs: got '3'"),
-    ({"epochs": None}, TypeError, "epochs: got None"),
-    ({"epochs": 2**70}, ValueError, "epochs: got"),
-    ({"callbacks": None}, TypeError, "callbacks: got None"),
-    ({"callbacks": TimeLimit(1)}, TypeError, "callbacks: got TimeLimit"),
-    ({"callbacks": [None]}, TypeError, "callbacks: got None"),
-    ({"callbacks": [TimeLimit(1), print]}, TypeError, "callbacks: got <built-in function print>"),
-    ({"callbacks": [EarlyStopping]}, TypeError, "callbacks: got <class"),
-    ({"validation_data": X}, TypeError, "validation_data: got ndarray"),
-    ({"validation_data": (X,)}, TypeError, "validation_data: got"),
-    ({"validation_data": (X, Y, None, None)}, TypeError, "validation_data: got"),
-    ({"validation_data": 0.1}, TypeError, "validation_data: got float"),
-    ({"validation_data": (X, Y[:5])}, ValueError, "y: got shape"),
-    ({"validation_data": (X[:, :2], Y)}, ValueError, "X: got shape"),
-    ({"validation_data": (X, Y, np.zeros(10))}, ValueError, "sample_weight: got values"),
+    ({"epochs": -1}, ValueError, "epochs: .*got -1"),
+    ({"epochs": 1.0}, TypeError, "epochs: .*got 1.0"),
+    ({"epochs": True}, TypeError, "epochs: .*got True"),
+    ({"epochs": "3"}, TypeError, "epochs: .*got '3'"),
+    ({"epochs": None}, TypeError, "epochs: .*got None"),
+    ({"epochs": 2**70}, ValueError, "epochs: .*got"),
+    ({"callbacks": None}, TypeError, "callbacks: .*got None"),
+    ({"callbacks": TimeLimit(1)}, TypeError, "callbacks: .*got TimeLimit"),
+    ({"callbacks": [None]}, TypeError, "callbacks: .*got None"),
+    ({"callbacks": [TimeLimit(1), print]}, TypeError, "callbacks: .*got <built-in function print>"),
+    ({"callbacks": [EarlyStopping]}, TypeError, "callbacks: .*got <class"),
+    ({"validation_data": X}, TypeError, "validation_data: .*got ndarray"),
+    ({"validation_data": (X,)}, TypeError, "validation_data: .*got"),
+    ({"validation_data": (X, Y, None, None)}, TypeError, "validation_data: .*got"),
+    ({"validation_data": 0.1}, TypeError, "validation_data: .*got float"),
+    ({"validation_data": (X, Y[:5])}, ValueError, "y: expected shape .*got"),
+    ({"validation_data": (X[:, :2], Y)}, ValueError, "X: expected shape .*got"),
+    ({"validation_data": (X, Y, np.zeros(10))}, ValueError, "sample_weight: .*got values"),
 ]
 
 
@@ -164,23 +171,23 @@ def test_wrong_arguments_of_run(arguments, error, message):
 
 
 TRAINERS = [
-    ({"model": None}, TypeError, "model: got NoneType, expected MLP"),
-    ({"loss": "msq"}, ValueError, "loss: got 'msq', expected one of 'mse'"),
-    ({"loss": None}, TypeError, "loss: got None"),
-    ({"loss": losses.Huber}, TypeError, "loss: got the class Huber"),
-    ({"optimizer": "sdg"}, ValueError, "optimizer: got 'sdg'"),
-    ({"optimizer": SGD}, TypeError, "optimizer: got the class SGD"),
-    ({"optimizer": 0.1}, TypeError, "optimizer: got 0.1"),
-    *[({"batch_size": value}, ValueError, "batch_size: got") for value in (0, -3, 2**70)],
-    *[({"batch_size": value}, TypeError, "batch_size: got") for value in (2.0, "32", None, True)],
-    *[({"shuffle": value}, TypeError, "shuffle: got") for value in (0, "yes", None)],
-    *[({name: -0.1}, ValueError, f"{name}: got -0.1") for name in ("l1", "l2", "clip_norm", "clip_value")],
-    *[({name: np.nan}, ValueError, f"{name}: got nan") for name in ("l1", "l2", "clip_norm", "clip_value")],
-    *[({name: "1"}, TypeError, f"{name}: got '1'") for name in ("l1", "l2", "clip_norm", "clip_value")],
-    *[({name: None}, TypeError, f"{name}: got None") for name in ("l1", "l2")],
-    *[({name: 0.0}, ValueError, f"{name}: got 0.0") for name in ("clip_norm", "clip_value")],
-    ({"random_state": -1}, ValueError, "random_state: got -1"),
-    ({"random_state": "x"}, TypeError, "random_state: got 'x'"),
+    ({"model": None}, TypeError, "model: expected MLP.*got NoneType"),
+    ({"loss": "msq"}, ValueError, "loss: expected one of 'mse'.*got 'msq'"),
+    ({"loss": None}, TypeError, "loss: .*got None"),
+    ({"loss": losses.Huber}, TypeError, "loss: .*got the class Huber"),
+    ({"optimizer": "sdg"}, ValueError, "optimizer: .*got 'sdg'"),
+    ({"optimizer": SGD}, TypeError, "optimizer: .*got the class SGD"),
+    ({"optimizer": 0.1}, TypeError, "optimizer: .*got 0.1"),
+    *[({"batch_size": value}, ValueError, "batch_size: .*got") for value in (0, -3, 2**70)],
+    *[({"batch_size": value}, TypeError, "batch_size: .*got") for value in (2.0, "32", None, True)],
+    *[({"shuffle": value}, TypeError, "shuffle: .*got") for value in (0, "yes", None)],
+    *[({name: -0.1}, ValueError, f"{name}: .*got -0.1") for name in ("l1", "l2", "clip_norm", "clip_value")],
+    *[({name: np.nan}, ValueError, f"{name}: .*got nan") for name in ("l1", "l2", "clip_norm", "clip_value")],
+    *[({name: "1"}, TypeError, f"{name}: .*got '1'") for name in ("l1", "l2", "clip_norm", "clip_value")],
+    *[({name: None}, TypeError, f"{name}: .*got None") for name in ("l1", "l2")],
+    *[({name: 0.0}, ValueError, f"{name}: .*got 0.0") for name in ("clip_norm", "clip_value")],
+    ({"random_state": -1}, ValueError, "random_state: .*got -1"),
+    ({"random_state": "x"}, TypeError, "random_state: .*got 'x'"),
 ]
 
 
@@ -209,7 +216,9 @@ def test_losses_and_outputs_that_do_not_go_together(loss, output):
         lambda: model.input_gradient(*good, loss),
         lambda: model.fit(*good, loss=loss),
     ):
-        with pytest.raises(ValueError, match=f"^loss: got '{loss}' for a model with output_activation='{output}', exp"):
+        with pytest.raises(
+            ValueError, match=f"^loss: expected .*got '{loss}' for a model with output_activation='{output}'"
+        ):
             call()
 
 
@@ -218,7 +227,7 @@ def test_schedules_that_return_nonsense(returned):
     model = model_of(SIZES)
     trainer = Trainer(model, optimizer=SGD(lambda n: returned if np.ndim(returned) else np.full(n.shape, returned)))
     for call in (lambda: trainer.run(X, Y, 2), lambda: trainer.step(X, Y)):
-        with pytest.raises((TypeError, ValueError), match="^learning_rate: the schedule returned"):
+        with pytest.raises((TypeError, ValueError), match="^learning_rate: expected .* from the schedule.*, got "):
             call()
     assert trainer.updates == 0
     np.testing.assert_array_equal(model.to_vector(), model_of(SIZES).to_vector())

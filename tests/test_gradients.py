@@ -8,7 +8,8 @@ from _helpers import HIDDEN, LOSSES_AND_LINKS
 
 from fastnn._engine import core as _core
 from fastnn._engine.losses import native_loss
-from fastnn.losses import LOSSES, Huber, Quantile
+from fastnn.losses import LOSSES, CrossEntropy, Huber, Quantile
+from fastnn.losses import resolve as resolve_loss
 
 STEP = 1e-5  # the error of a central difference is of order STEP**2, and 1e-16 / STEP by rounding
 # One with a last layer of few outputs, which has kernels of its own, and one without.
@@ -42,7 +43,7 @@ def central_differences(function, array):
 
 def check(layer_sizes, activations, loss):
     network, x, y, sample_weight = problem(layer_sizes, activations, loss.name)
-    native = native_loss(loss, "identity")
+    native = native_loss(resolve_loss(loss), "identity")
     for weights in (None, sample_weight):
         gradient, by_input = np.zeros_like(network.storage), np.zeros_like(x)
         network.gradient(native, x, y, False, weights, gradient, by_input)
@@ -73,7 +74,7 @@ def test_parameters_of_losses(loss):
 @pytest.mark.parametrize("n_classes", [3, 6])
 def test_labels(n_classes):
     network, x, _, _ = problem((3, 4, n_classes), ("tanh", "softmax"), "cross_entropy")
-    labels, native = np.arange(7) % n_classes, native_loss("cross_entropy", "identity")
+    labels, native = np.arange(7) % n_classes, native_loss(CrossEntropy(), "identity")
     gradient = np.zeros_like(network.storage)
     network.gradient(native, x, labels, True, None, gradient)
     expected = central_differences(lambda: network.gradient(native, x, labels, True), network.weights[0])

@@ -64,9 +64,9 @@ def test_extend_is_many_appends(validation):
 
 def test_lengths_must_agree():
     history = make(2)
-    with pytest.raises(ValueError, match=r"seconds: got shape \(1,\), expected \(2,\): one value an epoch"):
+    with pytest.raises(ValueError, match=r"seconds: expected shape \(2,\), one value per epoch, got \(1,\)"):
         history.extend(loss=[1.0, 2.0], learning_rate=[0.1, 0.1], seconds=[0.5])
-    with pytest.raises(ValueError, match=r"loss: got shape \(2, 1\), expected \(2,\)"):
+    with pytest.raises(ValueError, match=r"loss: expected shape \(2,\), .*got \(2, 1\)"):
         history.extend(loss=[[1.0], [2.0]], learning_rate=[0.1, 0.1], seconds=[0.5, 0.5])
     assert history == make(2)
 
@@ -74,7 +74,7 @@ def test_lengths_must_agree():
 @pytest.mark.parametrize("validation", [False, True])
 def test_val_loss_for_all_or_none(validation):
     history = make(2, validation)
-    with pytest.raises(ValueError, match="val_loss: got it for some epochs only"):
+    with pytest.raises(ValueError, match="val_loss: expected values for all epochs or for none, got some"):
         history.append(loss=1.0, learning_rate=0.1, seconds=0.5, val_loss=None if validation else 1.0)
     assert history == make(2, validation)
 

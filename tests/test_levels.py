@@ -20,6 +20,7 @@ import numpy as np
 from fastnn import MLP, SGD, Trainer, _core
 from fastnn._engine.losses import native_loss
 from fastnn.losses import LOSSES
+from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import OPTIMIZERS
 
 results, rng = {}, np.random.default_rng(0)
@@ -37,7 +38,7 @@ for dtype in (np.float32, np.float64):
 
     for loss in _core.LOSSES:
         output = LOSSES[loss].links[0] if LOSSES[loss].links else "tanh"
-        native = native_loss(loss, output)
+        native = native_loss(resolve_loss(loss), output)
         for sizes in [(7, 18, 3), (7, 33, 17, 6), (40, 256, 5)]:
             hidden = ("tanh", "gelu")[: len(sizes) - 2]
             network = _core.Network(sizes, (*hidden, output), (0.0,) * (len(sizes) - 1), dtype)

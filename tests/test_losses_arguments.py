@@ -85,19 +85,19 @@ def test_frozen():
 @pytest.mark.parametrize(("loss", "field"), [(Huber, "delta"), (Quantile, "q")])
 @pytest.mark.parametrize("wrong", [0.0, -0.5, math.nan, math.inf])
 def test_wrong_values(loss, field, wrong):
-    with pytest.raises(ValueError, match=rf"^{field}: got {wrong}, expected a finite number > 0"):
+    with pytest.raises(ValueError, match=rf"^{field}: expected a finite number > 0.*got {wrong}"):
         loss(wrong)
 
 
 @pytest.mark.parametrize(("loss", "field"), [(Huber, "delta"), (Quantile, "q")])
 @pytest.mark.parametrize("wrong", ["0.5", None, True, 0.5j])
 def test_wrong_types(loss, field, wrong):
-    with pytest.raises(TypeError, match=rf"^{field}: got {wrong!r} of type {type(wrong).__name__}"):
+    with pytest.raises(TypeError, match=rf"^{field}: .*got {wrong!r} of type {type(wrong).__name__}"):
         loss(wrong)
 
 
 def test_quantile_ends_are_left_out():
-    with pytest.raises(ValueError, match=r"q: got 1\.0, expected a finite number > 0 and < 1"):
+    with pytest.raises(ValueError, match=r"q: expected a finite number > 0 and < 1.*got 1\.0"):
         Quantile(1.0)
 
 
@@ -114,9 +114,9 @@ def test_resolve():
     for name, loss in LOSSES.items():
         assert resolve(name) == loss()
     expected = ", ".join(repr(name) for name in NAMES)
-    with pytest.raises(ValueError, match=f"loss: got 'msw', expected one of {expected}"):
+    with pytest.raises(ValueError, match=f"loss: expected one of {expected}.*got 'msw'"):
         resolve("msw")
-    with pytest.raises(TypeError, match=r"loss: got the class Huber, expected an object: Huber\(...\)"):
+    with pytest.raises(TypeError, match=r"loss: expected an object, Huber\(...\), got the class Huber"):
         resolve(Huber)
-    with pytest.raises(TypeError, match="loss: got None of type NoneType, expected an object of Loss or one of 'mse'"):
+    with pytest.raises(TypeError, match="loss: expected an object of Loss or one of 'mse'.*got None of type NoneType"):
         resolve(None)

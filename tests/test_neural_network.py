@@ -175,7 +175,7 @@ def test_parameters_are_live():
     network.b2[0, 0] = 0.5
     expected = np.tanh(X @ np.array([[1, 2, 3], [4, 5, 6]])) @ [[1], [0], [-1]] + 0.5
     np.testing.assert_allclose(network.forward(X), expected, rtol=1e-14)
-    with pytest.raises(ValueError, match=r"W1: got shape \(3, 3\), expected \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"W1: expected (shape )?\(2, 3\).*got \(3, 3\)"):
         network.W1 = np.zeros((3, 3))
 
 
@@ -244,13 +244,13 @@ def test_copies_are_independent(duplicate):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: NeuralNetwork(0, 2, 1, 0.1), ValueError, "got 0"),
+        (lambda: NeuralNetwork(0, 2, 1, 0.1), ValueError, ".*got 0"),
         (lambda: NeuralNetwork(2, 2.5, 1, 0.1), TypeError, "got 2.5"),
-        (lambda: NeuralNetwork(2, 2, 1, 0.1).forward(np.zeros((4, 3))), ValueError, "X: got shape"),
-        (lambda: NeuralNetwork(2, 2, 1, 0.1).train(X, Y[:3], 1, 4, 0.1), ValueError, "y: got shape"),
-        (lambda: NeuralNetwork(2, 2, 1, 0.1).train(X, Y, 1, 0, 0.1), ValueError, "batch_size: got 0"),
-        (lambda: NeuralNetwork(2, 2, 1, 0.1).train(X, Y, -1, 4, 0.1), ValueError, "epochs: got -1"),
-        (lambda: NeuralNetwork(2, 2, 1, 0.1).train(X, Y, 1, 4, -0.1), ValueError, "learning_rate: got -0.1"),
+        (lambda: NeuralNetwork(2, 2, 1, 0.1).forward(np.zeros((4, 3))), ValueError, "X: expected shape .*got"),
+        (lambda: NeuralNetwork(2, 2, 1, 0.1).train(X, Y[:3], 1, 4, 0.1), ValueError, "y: expected shape .*got"),
+        (lambda: NeuralNetwork(2, 2, 1, 0.1).train(X, Y, 1, 0, 0.1), ValueError, "batch_size: .*got 0"),
+        (lambda: NeuralNetwork(2, 2, 1, 0.1).train(X, Y, -1, 4, 0.1), ValueError, "epochs: .*got -1"),
+        (lambda: NeuralNetwork(2, 2, 1, 0.1).train(X, Y, 1, 4, -0.1), ValueError, "learning_rate: .*got -0.1"),
         (lambda: NeuralNetwork(2, 2, 1, 0.1).train(X * np.nan, Y, 1, 4, 0.1), ValueError, "X: got nan at row 0, column 0"),
     ],
 )

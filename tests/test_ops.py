@@ -206,7 +206,7 @@ def test_wrong_types(name):
     function = getattr(ops, name)
     objects = [np.array([value], object) for value in (None, "1", 1j, np.complex64(1), {})]
     for x in ([1j], ["1"], b"1", np.array(["2020-01-01"], "M8[D]"), {}, None, *objects):
-        with pytest.raises(TypeError, match="^x: got "):
+        with pytest.raises(TypeError, match="^x: .*got "):
             function(x)
     if np.dtype(np.longdouble).itemsize > 8:
         with pytest.raises(TypeError, match="^x: got dtype .*, expected real numbers"):
@@ -294,5 +294,5 @@ def test_losses_are_the_oracles(name):
     y_true, y_pred = np.array([[0.0, 1.0], [0.5, 0.5]]), np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
     assert function(y_true, y_pred) == function(y_true.tolist(), y_pred=y_pred) == oracle(y_true, y_pred)
     assert inspect.getdoc(function) == inspect.getdoc(oracle)
-    with pytest.raises(TypeError, match="^y_pred: got dtype complex64, expected real numbers"):
+    with pytest.raises(TypeError, match="^y_pred: expected real numbers.*got dtype complex64"):
         function(y_true, y_pred * 1j)

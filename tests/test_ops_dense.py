@@ -188,7 +188,7 @@ def test_wrong_arguments():
             "^x, w, b: got shapes .2, 7, 5., .3, 5, 6. and .6,., expected leading",
             (np.stack([x] * 2), np.stack([w] * 3), b),
         ),
-        (TypeError, "^x: got dtype complex128", (x + 1j, w, b)),
+        (TypeError, "^x: .*got dtype complex128", (x + 1j, w, b)),
         (TypeError, "^w: got dtype <U1", (x, [["a"]], b)),
         (TypeError, "^b: got None of type NoneType", (x, w, [None] * 6)),
     ]
@@ -257,7 +257,7 @@ def test_linear_grad_needs_the_output(activation):
 def test_linear_grad_wrong_shapes():
     x, w, b = layer()
     a = linear(x, w, b)
-    with pytest.raises(ValueError, match="^a: got shape .6, 6., expected .7, 6."):
+    with pytest.raises(ValueError, match="^a: expected .7, 6..*got .6, 6."):
         linear_grad(x, w, a[:6], a, "tanh")
     with pytest.raises(ValueError, match="^grad_a: got shape .7, 5., expected .7, 6."):
         linear_grad(x, w, a, a[:, :5], "tanh")

@@ -173,7 +173,7 @@ def test_masked_elements_are_refused(name, argument):
     call = CALLS[name]
     masked = np.ma.masked_array(call[argument], np.zeros(call[argument].shape, bool))
     masked[-1] = np.ma.masked
-    with pytest.raises(ValueError, match=f"^{argument}: got an array with masked elements, expected none"):
+    with pytest.raises(ValueError, match=f"^{argument}: expected no masked elements, got an array with some"):
         getattr(ops, name)(**call | {argument: masked})
 
 
@@ -224,7 +224,7 @@ def test_exchanged_gradients():
             getattr(ops, name)([other], [grad], *((0.1,) if name == "sgd" else (states[1],)))
         np.testing.assert_array_equal(one, other)
         assert one[0] < 1
-    with pytest.raises(ValueError, match="^grads.0.: got shape .2,., expected .3,."):
+    with pytest.raises(ValueError, match="^grads.0.: expected shape .3,., got .2,."):
         ops.sgd([np.ones(3)], [Exchanged(grad)], 0.1)
 
 
@@ -260,13 +260,22 @@ def test_read_only():
 def test_what_cant_be_exchanged():
     y, model = np.ones((2, 2)), MLP((3, 2))
     cases = [
-        (Exchanged(X, (2, 1)), "got Exchanged on DLPack device (2, 1), expected real numbers in the CPU's memory"),
-        (Convertible(X, (2, 0)), "got Convertible on DLPack device (2, 0), expected real numbers in the CPU's memory"),
-        (Exchanged(X, refusal=BufferError("requires grad")), "got Exchanged (requires grad), expected real numbers"),
-        (Exchanged(X, refusal=RuntimeError("bfloat16")), "got Exchanged (bfloat16), expected real numbers"),
-        (Exchanged(X, None), "got Exchanged ("),
-        (Exchanged(X.astype(X.dtype.newbyteorder())), "got Exchanged (DLPack only supports native byte order"),
-        (Exchanged(X * 1j), "got dtype complex128, expected real numbers"),
+        (Exchanged(X, (2, 1)), "expected real numbers in the CPU's memory, got Exchanged on DLPack device (2, 1)"),
+        (Convertible(X, (2, 0)), "expected real numbers in the CPU's memory, got Convertible on DLPack device (2, 0)"),
+        (
+            Exchanged(X, refusal=BufferError("requires grad")),
+            "expected real numbers in the CPU's memory, got Exchanged (requires grad)",
+        ),
+        (
+            Exchanged(X, refusal=RuntimeError("bfloat16")),
+            "expected real numbers in the CPU's memory, got Exchanged (bfloat16)",
+        ),
+        (Exchanged(X, None), "expected real numbers in the CPU's memory, got Exchanged ("),
+        (
+            Exchanged(X.astype(X.dtype.newbyteorder())),
+            "expected real numbers in the CPU's memory, got Exchanged (DLPack only supports native byte order",
+        ),
+        (Exchanged(X * 1j), "expected real numbers, got dtype complex128"),
     ]
     for value, message in cases:
         with pytest.raises(TypeError, match="^x: " + re.escape(message)):

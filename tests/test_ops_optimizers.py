@@ -265,7 +265,7 @@ def wrong_arguments():
     fixed = np.ones(3)
     fixed.flags.writeable = False
     return [
-        (ValueError, "^grads: got 1 arrays, expected 2", [w, w], [g]),
+        (ValueError, "^grads: expected 2 arrays, .*got 1", [w, w], [g]),
         (ValueError, "^grads.1.: got shape .2,., expected .3,.", [w, w], [g, g[:2]]),
         (TypeError, "^grads.1.: got dtype complex128", [w, w], [g, g * 1j]),
         (TypeError, "^params.1.: got int64, expected a floating-point ndarray", [w, np.ones(3, np.int64)], [g, g]),
@@ -297,10 +297,10 @@ def test_wrong_numbers(case, module):
     kept, start = copy.deepcopy(state), w[0].copy()
     for coefficient in CASES[case][1]:
         for value in ([0.5], "0.1", None, np.ones(1), True, 1j) if coefficient != "nesterov" else (1, "yes", None):
-            with pytest.raises(TypeError, match=f"^{coefficient}: got "):
+            with pytest.raises(TypeError, match=f"^{coefficient}: .*got "):
                 update(case, module, w, g, state, **{coefficient: value})
         for value in (-0.1, np.nan, np.inf) if coefficient != "nesterov" else ():
-            with pytest.raises(ValueError, match=f"^{coefficient}: got "):
+            with pytest.raises(ValueError, match=f"^{coefficient}: .*got "):
                 update(case, module, w, g, state, **{coefficient: value})
     np.testing.assert_array_equal(w[0], start)
     np.testing.assert_equal(state, kept)
@@ -312,9 +312,9 @@ def test_numbers_that_look_alike(module):
     w, g = [np.ones(3)], [np.ones(3)]
     module.adagrad(w, g, {}, epsilon=1.0)
     module.rmsprop(w, g, {}, decay=0.0)
-    with pytest.raises(TypeError, match="^epsilon: got True of type bool"):
+    with pytest.raises(TypeError, match="^epsilon: .*got True of type bool"):
         module.adagrad(w, g, {}, epsilon=True)
-    with pytest.raises(TypeError, match="^decay: got False of type bool"):
+    with pytest.raises(TypeError, match="^decay: .*got False of type bool"):
         module.rmsprop(w, g, {}, decay=False)
     with pytest.raises(ValueError, match="^nesterov: got True with momentum 0.0"):
         module.momentum(w, g, {}, momentum=0.0, nesterov=True)
@@ -325,8 +325,8 @@ def wrong_states(name):
     n, first = len(SHAPES), STATES[name][0]
     fixed = np.ones(1)
     fixed.flags.writeable = False
-    yield TypeError, "state: got list, expected a dict", lambda state: []
-    names = "state: got .*, expected an empty dict or "
+    yield TypeError, "state: expected a dict.*got list", lambda state: []
+    names = "state: expected an empty dict or .*got .*"
     yield ValueError, names, lambda state: state | {"more": []}
     yield ValueError, names, lambda state: {"other" if kept == first else kept: v for kept, v in state.items()}
     yield ValueError, rf"state\['{first}'\]: got NoneType, expected a list of {n}", lambda state: state | {first: None}
@@ -397,7 +397,7 @@ def test_states_that_share_memory(name, shared, module):
         lists[one[0]][one[1]], lists[other[0]][other[1]] = SHARED[shared](flat)
         params, state = lists.pop("params"), dict(lists) | ({"step": 3} if name.startswith("adam") else {})
         before = copy.deepcopy([flat, params, state])
-        message = f"{shown(other)}: got an array that shares memory with {shown(one)}, expected one of its own"
+        message = f"{shown(other)}: expected an array of its own, got one that shares memory with {shown(one)}"
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             getattr(module, name)(params, [np.ones(20)] * 3, state)
         np.testing.assert_equal([flat, params, state], before)
@@ -439,6 +439,6 @@ def test_what_is_updated_at_once_is_apart(core):
 def test_masked_elements():
     param = np.ma.masked_array([1.0, 2.0], [True, False])
     for params, grads, name in [([param], [np.ones(2)], "params"), ([np.ones(2)], [param], "grads")]:
-        with pytest.raises(ValueError, match=f"^{name}.0.: got an array with masked elements"):
+        with pytest.raises(ValueError, match=f"^{name}.0.: expected no masked elements, got an array with some"):
             ops.sgd(params, grads, 0.1)
     np.testing.assert_array_equal(param.data, [1.0, 2.0])

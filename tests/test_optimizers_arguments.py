@@ -68,27 +68,27 @@ def test_a_schedule_stays_as_it_is(optimizer):
 @pytest.mark.parametrize("wrong", [-1e-9, math.nan, math.inf, -math.inf, 10**400])
 @pytest.mark.parametrize(("optimizer", "field"), BELOW_ONE + POSITIVE + NOT_NEGATIVE)
 def test_wrong_values(optimizer, field, wrong):
-    with pytest.raises(ValueError, match=rf"^{field}: got {str(wrong)[:100]}.*, expected a finite number >=? 0"):
+    with pytest.raises(ValueError, match=rf"^{field}: expected a finite number >=? 0.*got {str(wrong)[:100]}.*"):
         optimizer(**{field: wrong})
 
 
 @pytest.mark.parametrize("wrong", ["0.5", None, True, 0.5j, [0.5], np.array([0.5])])
 @pytest.mark.parametrize(("optimizer", "field"), BELOW_ONE + POSITIVE + NOT_NEGATIVE)
 def test_wrong_types(optimizer, field, wrong):
-    with pytest.raises(TypeError, match=rf"^{field}: got .* of type {type(wrong).__name__}, expected a finite number"):
+    with pytest.raises(TypeError, match=rf"^{field}: expected a finite number.*got .* of type {type(wrong).__name__}"):
         optimizer(**{field: wrong})
 
 
 @pytest.mark.parametrize(("optimizer", "field"), BELOW_ONE)
 def test_below_one(optimizer, field):
     assert getattr(optimizer(**{field: 0}), field) == 0.0
-    with pytest.raises(ValueError, match=f"{field}: got 1.0, expected a finite number >= 0 and < 1"):
+    with pytest.raises(ValueError, match=f"{field}: expected a finite number >= 0 and < 1.*got 1.0"):
         optimizer(**{field: 1.0})
 
 
 @pytest.mark.parametrize(("optimizer", "field"), POSITIVE)
 def test_positive(optimizer, field):
-    with pytest.raises(ValueError, match=f"{field}: got 0.0, expected a finite number > 0"):
+    with pytest.raises(ValueError, match=f"{field}: expected a finite number > 0.*got 0.0"):
         optimizer(**{field: 0.0})
 
 
@@ -98,17 +98,17 @@ def test_zero_is_allowed(optimizer, field):
 
 
 def test_learning_rate_of_another_kind():
-    with pytest.raises(TypeError, match=r"learning_rate: got 'fast' of type str, .* or a schedule"):
+    with pytest.raises(TypeError, match=r"learning_rate: expected .* or a schedule .*, got 'fast' of type str"):
         SGD("fast")
-    with pytest.raises(TypeError, match=r"learning_rate: got the class InverseTime, expected .*InverseTime\(...\)"):
+    with pytest.raises(TypeError, match=r"learning_rate: expected an object, InverseTime\(...\), got the class InverseTime"):
         SGD(InverseTime)
 
 
 def test_nesterov():
     assert SGD(0.1, 0.9, np.True_).nesterov is True
-    with pytest.raises(ValueError, match=r"nesterov: got True with momentum 0\.0, expected momentum > 0"):
+    with pytest.raises(ValueError, match=r"nesterov: expected momentum > 0.*got True with momentum 0\.0"):
         SGD(nesterov=True)
-    with pytest.raises(TypeError, match="nesterov: got 1 of type int, expected True or False"):
+    with pytest.raises(TypeError, match="nesterov: expected True or False, got 1"):
         SGD(momentum=0.9, nesterov=1)
 
 
@@ -122,9 +122,9 @@ def test_resolve():
     assert resolve(one) is one
     for name, optimizer in OPTIMIZERS.items():
         assert resolve(name) == optimizer()
-    with pytest.raises(ValueError, match="optimizer: got 'sdg', expected one of 'sgd', 'adagrad', 'rmsprop', 'adam'"):
+    with pytest.raises(ValueError, match="optimizer: expected one of 'sgd', 'adagrad', 'rmsprop', 'adam'.*got 'sdg'"):
         resolve("sdg")
-    with pytest.raises(TypeError, match=r"optimizer: got the class Adam, expected an object: Adam\(...\)"):
+    with pytest.raises(TypeError, match=r"optimizer: expected an object, Adam\(...\), got the class Adam"):
         resolve(Adam)
-    with pytest.raises(TypeError, match=r"optimizer: got 0\.1 of type float, expected an object of Optimizer"):
+    with pytest.raises(TypeError, match=r"optimizer: expected an object of Optimizer.*got 0\.1 of type float"):
         resolve(0.1)

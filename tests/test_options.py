@@ -189,15 +189,18 @@ def test_subclasses_go_by_their_own_name_and_options():
 TOO_MANY = [
     (
         lambda: model().fit(X, Y, 10),
-        r"MLP.fit\(\) got 3 arguments without a name, expected at most 2 \(X, y\); name the others",
+        r"MLP.fit\(\): expected at most 2 arguments without a name \(X, y\), got 3; name the others",
     ),
     (
         lambda: Trainer(model()).run(X, Y, 1, 32),
-        r"Trainer.run\(\) got 4 arguments .* at most 3 \(X, y, epochs\); name the others",
+        r"Trainer.run\(\): expected at most 3 arguments .* \(X, y, epochs\), got 4; name the others",
     ),
-    (lambda: Adam(1, 2, 3, 4, 5), r"Adam\(\) got 5 arguments without a name, expected at most 4 \(learning_rate, beta_1"),
-    (lambda: MLP((2, 1), "relu", "identity", 0.5), r"MLP\(\) got 4 arguments .*; name the others, such as dropout=…"),
-    (lambda: MLP.load("a", "b"), r"MLP.load\(\) got 2 arguments without a name, expected at most 1 \(path\)"),
+    (lambda: Adam(1, 2, 3, 4, 5), r"Adam\(\): expected at most 4 arguments without a name \(learning_rate, beta_1"),
+    (
+        lambda: MLP((2, 1), "relu", "identity", 0.5),
+        r"MLP\(\): expected at most 3 arguments .*, got 4; name the others, such as dropout=…",
+    ),
+    (lambda: MLP.load("a", "b"), r"MLP.load\(\): expected at most 1 arguments without a name \(path\), got 2"),
 ]
 
 

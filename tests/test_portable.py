@@ -18,7 +18,7 @@ from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn._engine import portable as _portable
 from fastnn._engine import training_data as _training_data
-from fastnn._engine.losses import native_loss
+from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn.losses import resolve as resolve_loss
 
 
@@ -160,7 +160,7 @@ def test_outputs_and_gradients(loss, link, dtype):
     np.testing.assert_allclose(network.predict(X[5]), layers[-1][1][5], **tolerance)
     gradient, by_input = np.empty_like(network.storage), np.empty(X.shape, dtype)
     target, labels = _training_data.targets("y", y, 600, 2, resolve_loss(loss), np.dtype(dtype))
-    native = native_loss(loss, link)
+    native = native_loss(resolve_loss(loss), link)
     value = network.gradient(native, X, target, labels, weight, gradient)
     wanted = fastnn.reference.loss_and_gradient(model.weights, model.biases, model.activations, X, y, loss, weight)
     np.testing.assert_allclose(value, wanted[0], **tolerance)
@@ -177,6 +177,6 @@ def test_losses_with_parameters():
     cases = (("binary_cross_entropy", "sigmoid", 0.2), ("poisson", "exp", 1.0), ("cross_entropy", "softmax", 0.2))
     for name, link, parameter in cases:
         model = model_of(SIZES, "tanh", link)
-        native = (name, parameter, True, name == "cross_entropy", 2.0, 0.5, None, False)
+        native = NativeLoss(name, parameter, True, name == "cross_entropy", factor=2.0, value_factor=0.5)
         value = network_of(model).gradient(native, X, y, False)
         np.testing.assert_allclose(value, model._network.gradient(native, X, y, False), rtol=1e-12)

@@ -14,6 +14,8 @@ from fastnn._engine import core as _core
 from fastnn._engine import portable as _portable
 from fastnn._engine.losses import native_loss
 from fastnn._engine.optimizers import native_optimizer
+from fastnn._engine.run_settings import RunSettings
+from fastnn.losses import resolve as resolve_loss
 
 
 @pytest.fixture(params=["plain", "compiled"])
@@ -35,24 +37,18 @@ def assert_compiled(model, X, y, setting, native=None, bits=np.random.PCG64, **o
     optimizer = native_optimizer(setting.optimizer) | (native or {})
     theirs_moments = _core.aligned_zeros((optimizer["moments"], model._network.storage.size), model.dtype)
     inputs = X if isinstance(X, np.ndarray) else _core.SparseRows(X.values, X.columns, X.row_starts, X.shape[1])
-    theirs = _core.Run(
-        model._network,
-        native_loss(setting.loss, model.activations[-1]),
+    settings = RunSettings(
+        native_loss(resolve_loss(setting.loss), model.activations[-1]),
         optimizer,
         theirs_moments,
-        0,
-        inputs,
-        y,
-        False,
-        setting.sample_weight,
-        setting.batch_size,
-        setting.epochs,
-        setting.shuffle,
         bits(5),
-        1,
+        n_threads=1,
+        batch_size=setting.batch_size,
+        shuffle=setting.shuffle,
         order=order,
         **options,
     )
+    theirs = _core.Run(model._network, (inputs, y, False, setting.sample_weight), settings, setting.epochs, 0)
     theirs.set_rates(np.linspace(0.1, 0.01, theirs.steps * setting.epochs))
     ours.set_rates(np.linspace(0.1, 0.01, ours.steps * setting.epochs))
     assert ours.steps == theirs.steps

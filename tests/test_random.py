@@ -32,7 +32,7 @@ def test_generators_go_on(kind):
 @pytest.mark.parametrize(("wrong", "error"), [(True, TypeError), ("seed", TypeError), (-1, ValueError), (1.5, TypeError)])
 def test_other_things_are_no_seeds(wrong, error):
     for make in (lambda: MLP((3, 2), random_state=wrong), lambda: Trainer(MLP((3, 2)), random_state=wrong)):
-        with pytest.raises(error, match=f"^random_state: got {wrong!r}, expected a seed or a Generator"):
+        with pytest.raises(error, match=f"^random_state: expected a seed or a Generator.*got {wrong!r}"):
             make()
 
 

@@ -82,7 +82,7 @@ def test_wrong_arguments(layer):
         (lambda: linear(x, w[0]), r"w: got shape \(4,\), expected \(\.\.\., n_in, n_out\)"),
         (lambda: linear(x, w, b[:1]), r"b: got shape \(1,\), expected \(\.\.\., 4\)"),
         (lambda: linear(x, w, b, "tan"), "activation: got 'tan', expected one of 'identity', 'tanh'"),
-        (lambda: linear(x, w, out=np.empty((7, 1))), r"out: got shape \(7, 1\), expected \(7, 4\)"),
+        (lambda: linear(x, w, out=np.empty((7, 1))), r"out: expected (shape )?\(7, 4\).*got \(7, 1\)"),
         (lambda: linear(x, w, n_threads=0), "n_threads: got 0"),
         (lambda: linear_grad(x, w, a[:1], a, "tanh"), r"a: got shape \(1, 4\), expected \(7, 4\)"),
         (lambda: linear_grad(x, w, a, a[0], "tanh"), r"grad_a: got shape \(4,\), expected \(7, 4\)"),

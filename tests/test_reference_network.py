@@ -167,7 +167,7 @@ def test_labels_are_one_hot_rows():
     other = loss_and_gradient(*arguments, np.eye(2)[labels], "cross_entropy")
     assert one[0] == other[0]
     np.testing.assert_array_equal(one[1][0], other[1][0])
-    with pytest.raises(ValueError, match="y: got label 2 in row 5, expected 0 to 1"):
+    with pytest.raises(ValueError, match="y: expected labels from 0 to 1, got 2 in row 5"):
         loss_and_gradient(*arguments, [0, 1, 1, 0, 1, 2], "cross_entropy")
 
 
@@ -238,7 +238,7 @@ def test_wrong_arguments():
             lambda: loss_and_gradient(weights, biases, names, X, y, "mse", [np.nan] * 6),
             "sample_weight: got weights that are not",
         ),
-        (lambda: loss_and_gradient(weights, biases, names, X, y, l1=-1.0), "l1: got -1.0"),
+        (lambda: loss_and_gradient(weights, biases, names, X, y, l1=-1.0), "l1: .*got -1.0"),
         (lambda: loss_and_gradient(weights, biases, names, X, y, "huge"), "loss: got 'huge'"),
     ]
     for call, message in cases:

@@ -158,8 +158,8 @@ def test_nothing_changes_when_something_is_wrong(update):
     frozen = np.ones(2)
     frozen.flags.writeable = False
     cases = [
-        ([first], [grad, grad], ValueError, "grads: got 2 arrays, expected 1"),
-        ([first, np.ones(3)], [grad, grad], ValueError, r"grads\[1\]: got shape \(2,\), expected \(3,\)"),
+        ([first], [grad, grad], ValueError, "grads: expected 1 arrays, .*got 2"),
+        ([first, np.ones(3)], [grad, grad], ValueError, r"grads\[1\]: expected shape \(3,\), got \(2,\)"),
         ([first, np.ones((2, 1))], [grad, grad], ValueError, r"grads\[1\]: got shape \(2,\), expected \(2, 1\)"),
         ([first, np.ones(2, dtype=int)], [grad, grad], TypeError, r"params\[1\]: got int64, expected a floating-point"),
         ([first, [1.0, 1.0]], [grad, grad], TypeError, r"params\[1\]: got list, expected a floating-point"),
@@ -174,9 +174,9 @@ def test_nothing_changes_when_something_is_wrong(update):
 
 def test_wrong_numbers_and_states():
     param, grad, state = np.ones(2), np.ones(2), {}
-    with pytest.raises(ValueError, match="learning_rate: got -0.1, expected a finite number >= 0"):
+    with pytest.raises(ValueError, match="learning_rate: expected a finite number >= 0.*got -0.1"):
         sgd([param], [grad], -0.1)
-    with pytest.raises(TypeError, match="learning_rate: got '0.1' of type str"):
+    with pytest.raises(TypeError, match="learning_rate: .*got '0.1' of type str"):
         adam([param], [grad], state, "0.1")
     with pytest.raises(ValueError, match=r"beta_2: got 1\.0"):
         adam([param], [grad], state, beta_2=1.0)

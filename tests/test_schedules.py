@@ -75,20 +75,20 @@ def test_very_late_steps_underflow_in_silence():
     ("make", "error", "message"),
     [
         (lambda: InverseTime(-0.1, 1.0), ValueError, r"learning_rate: got -0\.1, expected a finite number >= 0"),
-        (lambda: InverseTime(0.1, math.nan), ValueError, "decay: got nan"),
+        (lambda: InverseTime(0.1, math.nan), ValueError, "decay: .*got nan"),
         (lambda: InverseTime("0.1", 1.0), TypeError, "learning_rate: got '0.1' of type str"),
-        (lambda: InverseScaling(0.1, -1.0), ValueError, "power: got -1.0"),
+        (lambda: InverseScaling(0.1, -1.0), ValueError, "power: .*got -1.0"),
         (lambda: Step(0.1, 0, 0.5), ValueError, "every: got 0, expected an integer >= 1"),
         (lambda: Step(0.1, 2.0, 0.5), TypeError, "every: got 2.0 of type float, expected an integer >= 1"),
-        (lambda: Step(0.1, 2, -0.5), ValueError, "factor: got -0.5"),
-        (lambda: Exponential(0.1, -0.5), ValueError, "decay: got -0.5"),
+        (lambda: Step(0.1, 2, -0.5), ValueError, "factor: .*got -0.5"),
+        (lambda: Exponential(0.1, -0.5), ValueError, "decay: .*got -0.5"),
         (lambda: Exponential(True, 0.5), TypeError, "learning_rate: got True of type bool"),
-        (lambda: Cosine(0.1, True), TypeError, "steps: got True of type bool"),
+        (lambda: Cosine(0.1, True), TypeError, "steps: .*got True of type bool"),
         (lambda: Cosine(0.1, 10, minimum=0.2), ValueError, r"minimum: got 0\.2, expected .* and <= 0\.1"),
-        (lambda: Warmup(-1.0, 10), ValueError, "schedule: got -1.0"),
-        (lambda: Warmup("fast", 10), TypeError, r"schedule: got 'fast' of type str, .* or a schedule"),
+        (lambda: Warmup(-1.0, 10), ValueError, "schedule: .*got -1.0"),
+        (lambda: Warmup("fast", 10), TypeError, r"schedule: expected .* or a schedule .*, got 'fast' of type str"),
         (lambda: Warmup(Exponential, 10), TypeError, r"schedule: got the class Exponential, .*Exponential\(...\)"),
-        (lambda: Warmup(0.1, 0), ValueError, "steps: got 0"),
+        (lambda: Warmup(0.1, 0), ValueError, "steps: .*got 0"),
     ],
 )
 def test_wrong_arguments(make, error, message):
@@ -123,7 +123,7 @@ def test_a_schedule_that_computes_in_place_is_named_by_its_step():
         steps *= -1
         return steps
 
-    with pytest.raises(ValueError, match="returned -7.0 at step 7"):
+    with pytest.raises(ValueError, match="got -7.0 at step 7"):
         rates(negative, 7, 3)
 
 
@@ -137,7 +137,7 @@ def test_rates_are_nobody_elses():
 @pytest.mark.parametrize(
     ("schedule", "error", "message"),
     [
-        (lambda steps: 0.1, ValueError, r"learning_rate: the schedule returned shape \(\), expected \(4,\)"),
+        (lambda steps: 0.1, ValueError, r"learning_rate: expected .* from the schedule, got shape \(\), expected \(4,\)"),
         (lambda steps: np.ones((4, 1)), ValueError, r"returned shape \(4, 1\), expected \(4,\)"),
         (lambda steps: np.where(steps == 12, np.nan, 0.1), ValueError, "returned nan at step 12, expected a fin"),
         (lambda steps: np.where(steps == 13, -1.0, 0.1), ValueError, "returned -1.0 at step 13"),

@@ -75,7 +75,7 @@ def test_weights_that_sum_to_zero_are_refused(options, backend, monkeypatch):
     if backend == "portable":
         from fastnn._engine import portable as _portable
 
-        for module in ("_model", "_settings", "_trainer", "sklearn._lbfgs", "sklearn._fitted"):
+        for module in ("_model", "_evaluated", "_settings", "_trainer", "sklearn._lbfgs", "sklearn._fitted"):
             monkeypatch.setattr(f"fastnn.{module}._core", _portable)
     for library in LIBRARIES:
         with pytest.raises(ZeroDivisionError):
@@ -83,7 +83,7 @@ def test_weights_that_sum_to_zero_are_refused(options, backend, monkeypatch):
         with pytest.raises(ZeroDivisionError):
             estimator(library, "diabetes", shuffle=False, batch_size=30).fit(X, y, no_row)
     for weight in (sums_to_zero(60), np.resize([0.1, 0.2, -0.3], 60)):
-        with pytest.raises(ZeroDivisionError, match="^sample_weight: got weights that sum to 0"):
+        with pytest.raises(ZeroDivisionError, match="^sample_weight: .*got weights that sum to 0"):
             estimator(LIBRARIES[1], "diabetes", **{**options, "batch_size": 60}).fit(X, y, weight)
 
 
@@ -163,6 +163,6 @@ def test_a_step_on_weights_that_sum_to_zero_changes_nothing():
     trainer = MLPRegressor(max_iter=1, random_state=0).fit(X, y)._trainer
     before = trainer.model.to_vector()
     for n_rows in (1, 8):
-        with pytest.raises(ZeroDivisionError, match="^sample_weight: got weights that sum to 0"):
+        with pytest.raises(ZeroDivisionError, match="^sample_weight: .*got weights that sum to 0"):
             trainer.step(X[:n_rows], y[:n_rows, None], np.zeros(1) if n_rows == 1 else sums_to_zero(8))
     np.testing.assert_array_equal(trainer.model.to_vector(), before)

@@ -224,7 +224,7 @@ def test_order_and_doubles():
 def test_no_rows():
     model = model_of(NETWORKS[0])
     assert model.predict(scipy_sparse.csr_matrix((0, 70))).shape == (0, 2)
-    with pytest.raises(ValueError, match=r"X: got shape \(0, 70\), expected at least one row"):
+    with pytest.raises(ValueError, match=r"X: expected at least one row, got shape \(0, 70\)"):
         model.fit(scipy_sparse.csr_matrix((0, 70)), np.ones((0, 2)))
 
 
@@ -241,7 +241,7 @@ def test_not_finite(value):
     X = np.zeros((10, 70))
     X[3, 4], X[7, 60] = 1, value
     model = model_of(NETWORKS[0], dtype=np.float32)
-    with pytest.raises(ValueError, match=r"^X: got \S+ at row 7, column 60, expected numbers that are finite in float32"):
+    with pytest.raises(ValueError, match=r"^X: expected numbers that are finite in float32.*got \S+ at row 7, column 60"):
         model.fit(scipy_sparse.csr_matrix(X), np.ones((10, 2)))
 
 
@@ -268,17 +268,17 @@ def damaged(columns=(0, 1, 2), starts=(0, 2, 3), n_values=3):
 def test_damaged(matrix):
     model = model_of(NETWORKS[0])
     for call in (lambda: model.predict(matrix), lambda: model.fit(matrix, np.ones((2, 2)))):
-        with pytest.raises(ValueError, match=r"^X: got a damaged sparse matrix"):
+        with pytest.raises(ValueError, match=r"^X: expected a valid sparse matrix, got a damaged one"):
             call()
 
 
 def test_wrong_shape_and_type():
     model = model_of(NETWORKS[0])
-    with pytest.raises(ValueError, match=r"X: got shape \(3, 71\), expected \(n, 70\)"):
+    with pytest.raises(ValueError, match=r"X: expected (shape )?\(n, 70\).*got \(3, 71\)"):
         model.predict(scipy_sparse.csr_matrix((3, 71)))
-    with pytest.raises(TypeError, match="X: got dtype complex128"):
+    with pytest.raises(TypeError, match="X: .*got dtype complex128"):
         model.predict(scipy_sparse.csr_matrix((3, 70), dtype=complex))
-    with pytest.raises(TypeError, match="y: got a sparse matrix"):
+    with pytest.raises(TypeError, match="y: .*got a sparse matrix"):
         model.fit(np.ones((3, 70)), scipy_sparse.csr_matrix((3, 2)))
     with pytest.raises(TypeError, match="lazy_updates: got 1, expected True or False"):
         Trainer(model, lazy_updates=1)

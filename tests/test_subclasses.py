@@ -276,7 +276,7 @@ def test_train_calls_either_method(name, on):
     assert [shapes[0] for shapes in calls] == [(8, 2), (8, 2), (4, 2)] * 2
     with pytest.raises(ValueError, match="batch_size"):
         network.train(X, Y, 2, 0, 0.1)
-    with pytest.raises(ValueError, match="y: got shape"):
+    with pytest.raises(ValueError, match="y: .*got"):
         network.train(X, Y[:3], 2, 8, 0.1)
 
 
@@ -302,7 +302,7 @@ def test_settings_of_callbacks_are_checked_when_assigned():
         (limit, "seconds", 0, ValueError),
     ]:
         before = getattr(target, name)
-        with pytest.raises(error, match=f"{name}: got {value!r}"):
+        with pytest.raises(error, match=f"{name}: .*got {value!r}"):
             setattr(target, name, value)
         assert getattr(target, name) == before
     stopping.patience, stopping.other = np.int64(3), "mine"

@@ -262,6 +262,10 @@ WRONG = [
     ("updates", 5, AttributeError, "updates: "),
     ("lr", 0.1, AttributeError, "lr: .*learning_rate"),
     ("weight_decay", 0.1, AttributeError, "weight_decay: .*AdamW"),
+    ("n_jobs", 2, AttributeError, "n_jobs: .*n_threads"),
+    ("verbose", True, AttributeError, r"verbose: .*progress=True of fit\(\) or run\(\)"),
+    ("epsilon", 1e-3, AttributeError, r"epsilon: .*optimizer=Adam\(epsilon"),
+    ("dropout", 0.5, AttributeError, r"dropout: .*MLP\("),
 ]
 
 

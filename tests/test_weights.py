@@ -177,7 +177,7 @@ def test_the_portable_backend(loss):
         run, _ = run_of(network, a, b, setting, penalties={"l2": 0.01})
         assert run.advance(60, 3) == "finished"
         gradient, by_input = np.empty_like(network.storage), np.empty_like(a)
-        native = native_loss(loss, model.activations[-1])
+        native = native_loss(losses.resolve(loss), model.activations[-1])
         value = network.gradient(native, a, b, b.dtype.kind == "i", weight, gradient, by_input)
         assert not by_input[weight == 0].any()
         states.append([network.storage, run.epoch_loss, value, gradient, by_input])
@@ -208,9 +208,9 @@ def test_batches_without_weight_move_by_moments_and_penalties_alone(sizes, kind,
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("X", r"X: got nan at row 4, column 1"),
-        ("y", r"y: got inf at row 4, column 0"),
-        ("label", "y: got label -1 at row 4"),
+        ("X", r"X: .*got nan at row 4, column 1"),
+        ("y", r"y: .*got inf at row 4, column 0"),
+        ("label", "y: .*got -1 at row 4"),
     ],
 )
 def test_rows_that_count_are_checked(place, message):
@@ -237,7 +237,7 @@ def test_domains_of_rows_that_count():
     model = MLP((2, 1), output_activation="sigmoid")
     X, weight = np.ones((3, 2)), [0.0, 1, 1]
     assert np.isfinite(model.loss(X, [np.nan, 1, 0], "binary_cross_entropy", weight))
-    with pytest.raises(ValueError, match=r"y: got values from 0.0 to 2.0, expected between 0 and 1"):
+    with pytest.raises(ValueError, match=r"y: expected between 0 and 1.*got values from 0.0 to 2.0"):
         model.loss(X, [np.nan, 2, 0], "binary_cross_entropy", weight)
 
 
@@ -246,7 +246,7 @@ def test_sparse_rows_that_count_are_checked():
     X = sparse.csr_matrix(np.array([[np.nan, 0], [1, 2], [0, np.inf]]))
     model = MLP((2, 1))
     assert np.isfinite(model.loss(X, [1, 2, 3], sample_weight=[0, 1, 0]))
-    with pytest.raises(ValueError, match="X: got inf at row 2, column 1"):
+    with pytest.raises(ValueError, match="X: .*got inf at row 2, column 1"):
         model.loss(X, [1, 2, 3], sample_weight=[0, 1, 1])
 
 
@@ -312,9 +312,9 @@ def test_the_native_side_reads_no_other_weights(weight):
     trainer = trainer_of(((3, 4, 2), 5))
     network, arguments = trainer.model._network, (X, y, False, weight)
     with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
-        network.gradient(native_loss("mse", "identity"), *arguments)
+        network.gradient(native_loss(losses.MSE(), "identity"), *arguments)
     with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
-        trainer._stepper.step(*arguments, 0.1)
+        trainer._stepper.step(arguments, 0.1)
     with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
         trainer._new_run(arguments, 1)
 

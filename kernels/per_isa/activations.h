@@ -110,7 +110,7 @@ template <class T> struct Exp : ActivationTraits {
     FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return a; }
 };
 
-// A unit's own, trained slope s below zero (He et al. 2015, arXiv:1502.01852). Of any sign: the output does not tell the derivative.
+// A unit's own, trained derivative s below zero (He et al. 2015, arXiv:1502.01852). Of any sign: the output does not tell the derivative.
 template <class T> struct Prelu : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true, has_slopes = true;
     static constexpr double initial_slope = 0.25;
@@ -124,7 +124,7 @@ template <class T> struct ActivationKernels {
     void (*value)(T *z, int64_t rows, int64_t n, int64_t row);                                // in place
     void (*value_and_derivative)(T *z, T *derivative, int64_t rows, int64_t n, int64_t row);  // null: the derivative is a matrix
     void (*times_derivative)(T *delta, const T *a, int64_t rows, int64_t n, int64_t row);     // null: it needs z
-    // Of those with a slope s for each unit, in the place of the others. by_slope may be null.
+    // Of those with a derivative s for each unit, in the place of the others. by_slope may be null.
     void (*value_with_slopes)(T *z, const T *s, int64_t rows, int64_t n, int64_t row);
     void (*derivatives)(T *z, const T *s, T *by_input, T *by_slope, int64_t rows, int64_t n, int64_t row);
     bool is_identity, elementwise, from_output, has_slopes;  // traits of the struct

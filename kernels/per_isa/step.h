@@ -12,7 +12,7 @@ template <class T> struct Buffers {
     T *out;         // outputs; of the last layer, logits where the loss contains the activation
     T *delta;       // the loss's derivative by the layer's sums z
     T *derivative;  // the activation's derivative, where the output alone doesn't tell it
-    T *by_slope;    // the output's derivative by the unit's slope, where there is one, then the loss's
+    T *by_slope;    // the output's derivative by the unit's derivative, where there is one, then the loss's
     T *transposed;  // weights, n_out rows of n_in, for the input gradient
 };
 

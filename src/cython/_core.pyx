@@ -68,6 +68,8 @@ cdef choose_instruction_set(str wanted):
 
 choose_instruction_set(os.environ.get("FASTNN_ISA", ""))
 
+OPTIMIZER_MOMENTS = {name: instruction_set().float64.optimizer_moments(kind) for kind, name in enumerate(OPTIMIZERS)}
+
 
 cdef inline const Kernels *kernels(int dtype) noexcept:
     return instruction_set().float32 if dtype == cnp.NPY_FLOAT32 else instruction_set().float64

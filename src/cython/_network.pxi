@@ -193,7 +193,7 @@ cdef const double *weights_of(cnp.ndarray sample_weight, int64_t n_rows) except?
 
 
 cdef fill_loss(Loss_ *native, loss, dtype):
-    name, native.parameter, native.from_logits, native.per_row, native.factor, native.value_factor, custom, native.signed_mean = loss
+    name, native.parameter, native.from_logits, native.per_row, native.factor, native.value_factor, custom, native.signed_mean, _ = loss
     native.kind = LOSSES.index(name if custom is None else "mse")
     native.custom = NULL
     if custom is not None:

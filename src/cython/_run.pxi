@@ -6,6 +6,10 @@ from fastnn._errors import WEIGHTLESS
 cdef int64_t max_epochs = 1 << 20
 
 
+cdef bitgen_t *random_of(bit_generator) except NULL:
+    return <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+
+
 @cython.final
 cdef class Run:
     """Many epochs of training, in slices of time: advance() until it says other than "paused"."""
@@ -22,16 +26,18 @@ cdef class Run:
     cdef readonly int64_t first_epoch  # whose loss and seconds stand first in the arrays
     cdef readonly cnp.ndarray epoch_loss, epoch_seconds  # of the last epochs
 
-    def __init__(self, Network network, loss, dict optimizer, cnp.ndarray moments, int64_t updates, x,
-                 cnp.ndarray y, bint labels, cnp.ndarray sample_weight, int64_t batch_size, int64_t n_epochs, bint shuffle,
-                 bit_generator, n_threads, cnp.ndarray order=None, bint loss_by_rows=False):
+    def __init__(self, Network network, data, settings, int64_t n_epochs, int64_t updates):
+        """The settings are those of fastnn._engine.run_settings, the data those of fastnn._engine.training_data."""
+        x, y, labels, sample_weight = data
         cdef Training *t = &self.t
+        cdef cnp.ndarray moments = settings.moments
+        cdef int64_t batch_size = settings.batch_size
         t.n_rows = network.count_rows(x)
         self.k = kernels(network.dtype_number)
         t.network = network.native
         t.parameters = network.data
-        fill_loss(&t.loss, loss, network.dtype)
-        fill_optimizer(&t.optimizer, optimizer)
+        fill_loss(&t.loss, settings.loss, network.dtype)
+        fill_optimizer(&t.optimizer, settings.optimizer)
         if t.n_rows < 1 or batch_size < 1:
             raise ValueError("there must be rows to train on")
         network.fill_x(&t.x, x, t.n_rows)
@@ -47,12 +53,12 @@ cdef class Run:
         snapshot = aligned_zeros((1 + t.optimizer.moments) * t.network.size, network.dtype)
         t.snapshot = cnp.PyArray_DATA(snapshot)
 
-        t.shuffle = shuffle
-        t.reshuffle = order is not None
-        t.loss_by_rows = loss_by_rows
-        t.random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
-        self.lock = bit_generator.lock
-        order = self.order_of(t.n_rows, order) if shuffle else np.empty(0, np.int64)
+        t.shuffle = settings.shuffle
+        t.reshuffle = settings.order is not None
+        t.loss_by_rows = settings.loss_by_rows
+        t.random = random_of(settings.bit_generator)
+        self.lock = settings.bit_generator.lock
+        cdef cnp.ndarray order = self.order_of(t.n_rows, settings.order) if t.shuffle else np.empty(0, np.int64)
         t.order = <int64_t *>cnp.PyArray_DATA(order)
 
         self.steps = (t.n_rows + t.batch_size - 1) // t.batch_size
@@ -63,12 +69,12 @@ cdef class Run:
         t.epoch_loss = <double *>cnp.PyArray_DATA(self.epoch_loss)
         t.epoch_seconds = <double *>cnp.PyArray_DATA(self.epoch_seconds)
 
-        choose_threads(t[0], wanted_threads(n_threads), 3 * network.operations(x) * t.batch_size, &network.pace)
+        choose_threads(t[0], wanted_threads(settings.n_threads), 3 * network.operations(x) * t.batch_size, &network.pace)
         memory = aligned_zeros(self.k.training_bytes(t[0]), np.uint8)
         self.workspace = cnp.PyArray_DATA(memory)
-        self.keep = (network, loss, moments, snapshot, x, y, sample_weight, bit_generator, order, memory)
+        self.keep = (network, data, settings, snapshot, order, memory)
 
-    cdef order_of(self, int64_t n_rows, order):
+    cdef cnp.ndarray order_of(self, int64_t n_rows, cnp.ndarray order):
         """The array with the order of the rows, checked where it was given."""
         if order is None:
             return np.empty(n_rows, np.int64)
@@ -148,7 +154,7 @@ cdef class Stepper:
     cdef object lock
     cdef readonly Network network
 
-    def __init__(self, Network network, loss, dict optimizer, cnp.ndarray moments, int64_t updates, bit_generator, n_threads):
+    def __init__(self, Network network, settings, int64_t updates):
         cdef Training *t = &self.native.training
         self.network = network
         t.network = network.native
@@ -157,28 +163,29 @@ cdef class Stepper:
         self.native.pace = &network.pace
         self.native.type = network.type
         self.native.work_per_row = 3 * network.operations_per_row
-        self.configure(loss, optimizer, moments, bit_generator, n_threads)
+        self.configure(settings)
 
-    def configure(self, loss, dict optimizer, cnp.ndarray moments, bit_generator, n_threads):
-        """Has these from the next step on. Acquire before; after an exception nothing has changed."""
+    def configure(self, settings):
+        """Trains by these settings from the next step on. Acquire before; after an exception nothing has changed."""
         cdef Training *t = &self.native.training
         cdef Loss_ native_loss
         cdef Optimizer_ native_optimizer
         cdef void *arrays[2]
         cdef int i
-        fill_loss(&native_loss, loss, self.network.dtype)
-        fill_optimizer(&native_optimizer, optimizer)
+        fill_loss(&native_loss, settings.loss, self.network.dtype)
+        fill_optimizer(&native_optimizer, settings.optimizer)
         for i in range(native_optimizer.moments):
-            arrays[i] = self.network.output(moments[i], t.network.size)
-        random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+            arrays[i] = self.network.output(settings.moments[i], t.network.size)
+        random = random_of(settings.bit_generator)
         t.loss, t.optimizer, t.random = native_loss, native_optimizer, random
         for i in range(native_optimizer.moments):
             t.moments[i] = arrays[i]
-        self.native.n_threads = wanted_threads(n_threads)
-        self.native.takes_labels = loss.name == "cross_entropy" and loss.custom is None
+        self.native.n_threads = wanted_threads(settings.n_threads)
+        self.native.rate = settings.rate
+        self.native.takes_labels = settings.loss.takes_labels
         self.native.change()
-        self.lock = bit_generator.lock
-        self.keep = (loss, moments, bit_generator)
+        self.lock = settings.bit_generator.lock
+        self.keep = (settings,)
 
     @property
     def address(self):
@@ -194,15 +201,6 @@ cdef class Stepper:
     def updates(self, int64_t value):
         self.native.training.updates = value
 
-    @property
-    def rate(self):
-        """The learning rate of the next steps by native code."""
-        return self.native.rate
-
-    @rate.setter
-    def rate(self, double value):
-        self.native.rate = value
-
     def acquire(self):
         """Whether the trainer was free and is the caller's now."""
         return self.native.acquire()
@@ -210,8 +208,9 @@ cdef class Stepper:
     def release(self):
         self.native.release()
 
-    def step(self, x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight, double rate):
+    def step(self, data, double rate):
         """The loss before a step on a batch; None if loss or update are not finite, and nothing has changed. Acquire before."""
+        x, y, labels, sample_weight = data
         cdef Rows inputs, targets
         cdef Stepped stepped
         cdef Network network = self.network

@@ -6,6 +6,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastnn._custom import CustomActivation
 from fastnn._engine.losses import NativeLoss
+from fastnn._engine.run_settings import RunSettings
+from fastnn._engine.training_data import TrainingData
 
 ACTIVATIONS: tuple[str, ...]
 LAYER_ACTIVATIONS: tuple[str, ...]
@@ -13,6 +15,7 @@ FUNCTIONS: tuple[str, ...]
 LOSSES: tuple[str, ...]
 PREDICTION_LOSSES: tuple[str, ...]
 OPTIMIZERS: tuple[str, ...]
+OPTIMIZER_MOMENTS: dict[str, int]
 
 def built_instruction_sets() -> tuple[str, ...]: ...
 def usable_instruction_sets() -> tuple[str, ...]: ...
@@ -106,25 +109,7 @@ class Run:
     first_epoch: int
     epoch_loss: NDArray[np.float64]
     epoch_seconds: NDArray[np.float64]
-    def __init__(
-        self,
-        network: Network,
-        loss: NativeLoss,
-        optimizer: dict[str, Any],
-        moments: NDArray[Any],
-        updates: int,
-        x: NDArray[Any] | SparseRows,
-        y: NDArray[Any],
-        labels: bool,
-        sample_weight: NDArray[np.float64] | None,
-        batch_size: int,
-        n_epochs: int,
-        shuffle: bool,
-        bit_generator: np.random.BitGenerator,
-        n_threads: int | None,
-        order: NDArray[np.int64] | None = None,
-        loss_by_rows: bool = False,
-    ) -> None: ...
+    def __init__(self, network: Network, data: TrainingData, settings: RunSettings, n_epochs: int, updates: int) -> None: ...
     def set_rates(self, rates: NDArray[np.float64]) -> None: ...
     def last_rate(self, epoch: int) -> float: ...
     def last_rates(self, epoch: int, end: int) -> NDArray[np.float64]: ...
@@ -139,34 +124,10 @@ class Run:
 class Stepper:
     network: Network
     updates: int
-    rate: float
-    def __init__(
-        self,
-        network: Network,
-        loss: NativeLoss,
-        optimizer: dict[str, Any],
-        moments: NDArray[Any],
-        updates: int,
-        bit_generator: np.random.BitGenerator,
-        n_threads: int | None,
-    ) -> None: ...
-    def configure(
-        self,
-        loss: NativeLoss,
-        optimizer: dict[str, Any],
-        moments: NDArray[Any],
-        bit_generator: np.random.BitGenerator,
-        n_threads: int | None,
-    ) -> None: ...
+    def __init__(self, network: Network, settings: RunSettings, updates: int) -> None: ...
+    def configure(self, settings: RunSettings) -> None: ...
     @property
     def address(self) -> int: ...
     def acquire(self) -> bool: ...
     def release(self) -> None: ...
-    def step(
-        self,
-        x: NDArray[Any] | SparseRows,
-        y: NDArray[Any],
-        labels: bool,
-        sample_weight: NDArray[np.float64] | None,
-        rate: float,
-    ) -> float | None: ...
+    def step(self, data: TrainingData, rate: float) -> float | None: ...

@@ -60,7 +60,7 @@ def check_names(activations: Sequence[str | CustomActivation]) -> None:
     custom = {activation for activation in activations if isinstance(activation, CustomActivation)}
     names = sorted(activation.name for activation in custom)
     if len(set(names)) < len(names):
-        raise ValueError(f"activation: got different ones named {', '.join(names)}, expected a name for each")
+        raise ValueError(f"activation: expected a different name for each, got {', '.join(names)}")
 
 
 def check_given(argument: str, value: object, base: type[Any]) -> Sequence[Any]:
@@ -68,10 +68,10 @@ def check_given(argument: str, value: object, base: type[Any]) -> Sequence[Any]:
     kind = argument.removeprefix("custom_")
     expected = f"a list of {kind} made by fastnn.jit"
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise TypeError(f"{argument}: got {value!r}, expected {expected}")
+        raise TypeError(f"{argument}: expected {expected}, got {value!r}")
     for given in value:
         if not isinstance(given, base):
-            raise TypeError(f"{argument}: got {given!r} in it, expected {expected}")
+            raise TypeError(f"{argument}: expected {expected}, got one with {given!r}")
     return value
 
 
@@ -94,4 +94,4 @@ def _find(argument: str, name: str, given: Mapping[str, _T], defined: Mapping[st
     if name in defined:
         return defined[name]
     listed = ", ".join(map(repr, given)) or "none"
-    raise MissingFunction(f"{argument}: got {listed}, expected the one named {name!r} too")
+    raise MissingFunction(f"{argument}: expected one named {name!r}, got {listed}")

@@ -17,6 +17,7 @@ from fastnn._rates import LearningRate, rates
 
 if TYPE_CHECKING:
     from fastnn._core import Run
+    from fastnn._engine.training_data import TrainingData
     from fastnn._trainer import Trainer
 
 # How long the native loop runs before Python looks at signals and progress.
@@ -27,7 +28,7 @@ _RATES_AT_ONCE = 1 << 16
 
 def advance(
     trainer: Trainer,
-    data: tuple[Any, ...],
+    data: TrainingData,
     run: Run,
     epochs: int,
     history: History,
@@ -107,14 +108,14 @@ _SIGNATURES = "on_train_begin, on_epoch_end and on_train_end, all with (trainer,
 def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
     """Return all that is to be told of epochs: callbacks, and a progress bar where one is wanted."""
     if not isinstance(callbacks, Sequence):
-        raise TypeError(f"callbacks: got {shown(callbacks)}, expected a list of callbacks, such as [EarlyStopping()]")
+        raise TypeError(f"callbacks: expected a list of callbacks, such as [EarlyStopping()], got {shown(callbacks)}")
     watchers = list(callbacks)
     for callback in watchers:
         _check_callback(callback)
     if isinstance(progress, ProgressBar):
         watchers.append(progress)
     elif progress is not None and not isinstance(progress, bool | np.bool_):
-        raise TypeError(f"progress: got {shown(progress)}, expected True, False or a fastnn.callbacks.ProgressBar(…)")
+        raise TypeError(f"progress: expected True, False or a fastnn.callbacks.ProgressBar(…), got {shown(progress)}")
     elif progress:
         watchers.append(ProgressBar())
     return watchers
@@ -122,14 +123,14 @@ def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
 
 def _check_callback(callback: Any) -> None:
     if isinstance(callback, type) or not callable(getattr(callback, "on_epoch_end", None)):
-        raise TypeError(f"callbacks: got {callback!r}, expected objects with on_epoch_end(trainer, history)")
+        raise TypeError(f"callbacks: expected objects with on_epoch_end(trainer, history), got {callback!r}")
     for event in EVENTS:
         if not callable(getattr(callback, event, _nothing)):
-            raise TypeError(f"callbacks: got {callback!r} whose {event} can't be called, expected a method or none")
+            raise TypeError(f"callbacks: expected {event} to be a method, got {callback!r} whose {event} can't be called")
     kind: Any = type(callback)
     for name in {*_other_events(kind), *_unknown(getattr(callback, "__dict__", ()))}:
         if callable(getattr(callback, name, None)):
-            raise TypeError(f"callbacks: got {callback!r} with {name}, which nobody calls; there are {_SIGNATURES}")
+            raise TypeError(f"callbacks: expected {_SIGNATURES}, got {callback!r} with {name}, which nothing calls")
 
 
 def _nothing() -> None: ...
@@ -159,7 +160,7 @@ def notify(watchers: list[Any], event: str, trainer: Trainer, history: History) 
     for watcher, answer in zip(called, answers, strict=True):
         expected = "None" if event == "on_train_begin" else "True to stop, or False or None"
         if answer is not None and (not isinstance(answer, bool | np.bool_) or (answer and event == "on_train_begin")):
-            raise TypeError(f"callbacks: {event} of {watcher!r} returned {answer!r}, expected {expected}")
+            raise TypeError(f"callbacks: {event} of {watcher!r} must return {expected}, got {answer!r}")
     return any(answers)
 
 

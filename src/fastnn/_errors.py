@@ -34,7 +34,7 @@ class DivergedError(ArithmeticError):
 
 
 WEIGHTLESS = (
-    "sample_weight: got weights that sum to 0 in a batch, whose weighted mean is undefined; the parameters are those of the "
+    "sample_weight: expected weights with a mean, got weights that sum to 0 in a batch; the parameters are those of the "
     "step before. Larger batches, or weights of one sign, have a mean."
 )
-"""Said where a mean is to be divided by a sum of weights of both signs."""
+"""The message about weights of both signs, by whose sum a mean can't be divided."""

@@ -66,7 +66,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         count = new["loss"].size
         for name, values in new.items():
             if values.shape != (count,):
-                raise ValueError(f"{name}: got shape {values.shape}, expected ({count},): one value an epoch")
+                raise ValueError(f"{name}: expected shape ({count},), one value per epoch, got {values.shape}")
         self._make_room(new.keys(), count)
         for name, values in new.items():
             self._buffers[name][self._epochs : self._epochs + count] = values
@@ -76,7 +76,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         if self._epochs == 0:
             self._buffers = {name: np.empty(0) for name in names}
         elif self._buffers.keys() != names:
-            raise ValueError("val_loss: got it for some epochs only, expected it for all or for none")
+            raise ValueError("val_loss: expected values for all epochs or for none, got some")
         for name, buffer in self._buffers.items():
             if self._epochs + count > len(buffer):
                 self._buffers[name] = _grown(buffer, self._epochs, count)

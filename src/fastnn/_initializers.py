@@ -59,7 +59,7 @@ def initialize(
     Raises
     ------
     TypeError, ValueError
-        If there is no such initialiser.
+        If there is no such initializer.
     """
     check_init(init)
     layers = zip(layer_sizes[:-1], layer_sizes[1:], activations, strict=True)
@@ -67,13 +67,13 @@ def initialize(
 
 
 def check_init(init: object) -> None:
-    """Raise TypeError or ValueError if there is no initialiser of that name."""
+    """Raise TypeError or ValueError if there is no initializer of that name."""
     names = ", ".join(repr(name) for name in ("auto", *INITIALIZERS))
     if not isinstance(init, str):
-        raise TypeError(f"init: got {init!r} of type {type(init).__name__}, expected one of {names}")
+        raise TypeError(f"init: expected one of {names}, got {init!r} of type {type(init).__name__}")
     if init != "auto" and init not in INITIALIZERS:
         meant = _spellings.named_here(init, ("auto", *INITIALIZERS), _spellings.INITIALIZERS)
-        raise ValueError(f"init: got {init!r}, expected one of {names}{meant}")
+        raise ValueError(f"init: expected one of {names}, got {init!r}{meant}")
 
 
 def _by_activation(init: str, activation: object) -> str:

@@ -1,51 +1,29 @@
-"""The multi-layer perceptron: parameters, and what can be asked of them."""
+"""The multi-layer perceptron: its constructor, and training in one call."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, Never
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn._checks import layers as _layers
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
-from fastnn._checks.options import explained, refusal, without_unknown
-from fastnn._checks.scalars import thread_count
-from fastnn._engine import arrays as _arrays
+from fastnn._checks.options import explained, names_of_options, way_to
 from fastnn._engine import core as _core
-from fastnn._engine import training_data as _training_data
-from fastnn._engine.losses import NativeLoss, native_loss
+from fastnn._evaluated import Evaluated
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
 from fastnn._progress import ProgressBar
 from fastnn._stored import Stored
-from fastnn._views import by_layer
 from fastnn.losses import Loss
-from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import Optimizer
 
-# By attribute that can't be assigned: its parameter of MLP.
-_FIXED = {
-    "layer_sizes": "layer_sizes",
-    "activations": "activation",
-    "activation": "activation",
-    "output_activation": "output_activation",
-    "dropout": "dropout",
-    "dtype": "dtype",
-    "init": "init",
-    "random_state": "random_state",
-}
-# By attribute that would do nothing: parameters of `fit`.
-_OF_TRAINING = frozenset(
-    {"loss", "optimizer", "learning_rate", "epochs", "batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value"}
-    | {"sample_weight", "validation_data", "callbacks", "progress"}
-)
 
-
-class MLP(Stored):
+class MLP(Evaluated, Stored):
     """A network of dense layers, each a matrix product, a bias and an activation.
 
     Parameters
@@ -128,8 +106,7 @@ class MLP(Stored):
         self._rng = _seeds.generator(random_state)
         try:
             self._network = _core.Network(sizes, activations, (*rates, 0.0), float_type)
-            for view, drawn in zip(self._network.weights, initialize(sizes, activations, init, self._rng), strict=True):
-                view[...] = drawn
+            self._initialize(initialize(sizes, activations, init, self._rng))
         except MemoryError:
             count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(sizes))
             raise MemoryError(f"layer_sizes: there is no memory for {count} parameters in {float_type}") from None
@@ -138,12 +115,13 @@ class MLP(Stored):
         MLP.__init__(self, sizes, hidden, output, init="zeros", random_state=0, **options)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Refuse what would change nothing, where it isn't an attribute of a subclass."""
+        """Raise AttributeError for a setting that would change nothing, unless a subclass has an attribute of that name."""
         own = getattr(MLP, name, None)
-        if name in _FIXED and (type(self) is MLP or (own is not None and getattr(type(self), name, None) is own)):
-            raise AttributeError(f"{name}: a model keeps what it was made with; MLP(…, {_FIXED[name]}=…) makes another")
+        parameter = _FIXED.get(name)
+        if parameter and (type(self) is MLP or (own is not None and getattr(type(self), name, None) is own)):
+            raise AttributeError(f"{name}: a model keeps what it was made with; MLP(…, {parameter}=…) makes another")
         if type(self) is MLP and name in _OF_TRAINING and not callable(value):
-            raise AttributeError(f"{name}: a model has no such setting; fit(…, {name}=…) and Trainer(model, …) have them")
+            raise AttributeError(f"{name}: a model has no such setting; {way_to(name)}")
         super().__setattr__(name, value)
 
     @property
@@ -156,119 +134,6 @@ class MLP(Stored):
         """Return the same and the object that the address is in, which keeps it valid."""
         network = self._network
         return (network.address, network.layer_sizes[0], network.layer_sizes[-1]), network
-
-    # ---- What it computes ----
-
-    @without_unknown
-    def predict(
-        self, X: ArrayLike, *, out: NDArray[Any] | None = None, n_threads: int | None = None, **unknown: Never
-    ) -> NDArray[Any]:
-        """Return the outputs for rows of inputs, or for one.
-
-        Parameters
-        ----------
-        X : array-like, shape (n, n_in) or (n_in,), or sparse matrix
-            Any real dtype, strides and byte order.
-        out : ndarray, shape of the result, optional
-            Where to put it, of the model's dtype.
-        n_threads : int, optional
-            As many as pay, if not given. The result is the same to the last bit.
-
-        Returns
-        -------
-        ndarray, shape (n, n_out) or (n_out,)
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an array has the wrong shape or dtype.
-
-        Examples
-        --------
-        >>> MLP((3, 4, 2)).predict([[1, 2, 3]]).shape
-        (1, 2)
-        """
-        if unknown:
-            raise refusal(MLP.predict, (self,), unknown)
-        if type(X) is np.ndarray and out is None and n_threads is None and _core.readable(X):
-            return self._network.predict(X)
-        self._check_columns("X", X)
-        threads = thread_count(n_threads)
-        inputs = (
-            _arrays.rows("X", X, self.layer_sizes[0], self.dtype) if _arrays.is_sparse(X) else _arrays.real_array("X", X)
-        )
-        result = self._network.predict(inputs, None, threads)
-        if out is None:
-            return result
-        if not isinstance(out, np.ndarray) or out.dtype != self.dtype or out.shape != result.shape:
-            raise ValueError(
-                f"out: got {getattr(out, 'dtype', type(out).__name__)} of shape {np.shape(out)}, "
-                f"expected {self.dtype} of shape {result.shape}"
-            )
-        out[...] = result
-        return out
-
-    __call__ = predict
-
-    @explained
-    def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
-        """Return what every hidden layer passes on: arrays (n, units)."""
-        self._check_columns("X", X)
-        return self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0], self.dtype))[:-1]
-
-    @explained
-    def loss(self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None) -> float:
-        """Return the loss of the predictions, without dropout.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix, shape (n, n_in)
-            Inputs.
-        y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
-            Targets.
-        loss : str or Loss, default "mse"
-            See `fastnn.losses`.
-        sample_weight : array-like, shape (n,), optional
-            Weights of the rows in the mean, of either sign: it is sum(w * loss) / sum(abs(w)). A row of weight 0 does
-            not count, and may hold anything, NaN and labels out of range included. At least one must not be 0.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If an argument is of the wrong type, shape or value. NaN and infinity are named by row and column, in rows whose
-            weight is not 0.
-        """
-        return self._network.gradient(*self._loss_arguments(X, y, loss, sample_weight))
-
-    @explained
-    def gradient(
-        self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
-    ) -> tuple[float, list[NDArray[Any]]]:
-        """Return the loss and its derivatives by the parameters, ``[gW1, gb1, …]``; arguments as for `loss`."""
-        arguments = self._loss_arguments(X, y, loss, sample_weight)
-        storage = _core.aligned_zeros(self._network.storage.size, self.dtype)
-        value = self._network.gradient(*arguments, gradient=storage)
-        return value, [np.ascontiguousarray(g) for g in by_layer(self._network.views(storage))]
-
-    @explained
-    def input_gradient(
-        self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
-    ) -> NDArray[Any]:
-        """Return the derivatives of the mean loss by the inputs, shape (n, n_in); arguments as for `loss`."""
-        arguments = self._loss_arguments(X, y, loss, sample_weight)
-        result = np.empty(arguments[1].shape, self.dtype)
-        self._network.gradient(*arguments, input_gradient=result)
-        return result
-
-    def _loss_arguments(
-        self, X: Any, y: Any, loss: str | Loss, sample_weight: Any
-    ) -> tuple[NativeLoss, _arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
-        loss = resolve_loss(loss)
-        native = native_loss(loss, self.activations[-1])
-        self._check_columns("X", X)
-        return native, *_training_data.training_data(X, y, sample_weight, self.layer_sizes, loss, self.dtype)
-
-    # ---- Training and keeping ----
 
     @explained
     def fit(
@@ -386,3 +251,9 @@ class MLP(Stored):
         shown: Any = hidden[0] if len(set(hidden)) == 1 else list(hidden)
         parts = [repr(self.layer_sizes)] + ([f"activation={shown!r}"] if hidden else [])
         return f"MLP({', '.join(parts)}, output_activation={output!r}, dtype={self.dtype.name})"
+
+
+# By attribute that can't be assigned: the parameter of `MLP` that decides it.
+_FIXED = {name: name for name in names_of_options(MLP.__init__)} | {"activations": "activation"}
+# Attributes that would do nothing: they are options of training.
+_OF_TRAINING = names_of_options(MLP.fit) - {"X", "y"} | {"learning_rate"}

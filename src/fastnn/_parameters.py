@@ -12,7 +12,7 @@ from fastnn._checks import columns as _columns
 from fastnn._checks.layers import Activation
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
-from fastnn._views import Views, by_layer
+from fastnn._views import Kind, Views, by_layer
 
 
 class Parameters:
@@ -41,26 +41,12 @@ class Parameters:
         """The type of the parameters: float32 or float64."""
         return self._network.dtype
 
-    @property
-    def weights(self) -> list[NDArray[Any]]:
-        """Live views (n_in, n_out), one per layer."""
-        return Views("weights", self._network.weights)
-
-    @weights.setter
-    def weights(self, values: Iterable[ArrayLike]) -> None:
-        self.weights[:] = values  # type: ignore[assignment]
-
-    @property
-    def biases(self) -> list[NDArray[Any]]:
-        """Live views (n_out,), one per layer."""
-        return Views("biases", self._network.biases)
-
-    @biases.setter
-    def biases(self, values: Iterable[ArrayLike]) -> None:
-        self.biases[:] = values  # type: ignore[assignment]
-
-    @property
-    def slopes(self) -> list[NDArray[Any] | None]:
+    # The kinds of parameters, in the order of BlockKind in kernels/api.h. A new kind needs an entry here, and no more: it is
+    # initialized, saved, loaded, copied and listed as the others are.
+    weights: Kind[NDArray[Any]] = Kind(None, "Live views (n_in, n_out), one per layer.")
+    biases: Kind[NDArray[Any]] = Kind(0.0, "Live views (n_out,), one per layer.")
+    slopes: Kind[NDArray[Any] | None] = Kind(
+        0.25,
         """Live views (n_out,) of the trained slopes, one per layer; None for layers whose activation has none.
 
         Examples
@@ -68,21 +54,30 @@ class Parameters:
         >>> from fastnn import MLP
         >>> MLP((2, 3, 1), "prelu", dtype="float64").slopes
         [array([0.25, 0.25, 0.25]), None]
-        """
-        return Views("slopes", self._network.slopes)
-
-    @slopes.setter
-    def slopes(self, values: Iterable[ArrayLike | None]) -> None:
-        self.slopes[:] = values  # type: ignore[assignment]
+        """,
+    )
 
     @property
     def parameters(self) -> list[NDArray[Any]]:
-        """Live views, layer by layer: weights, biases, and slopes where there are any: ``[W1, b1, W2, b2, …]``."""
+        """Live views, layer by layer: ``[W1, b1, W2, b2, …]``, and slopes after the biases of layers that have some."""
         return Views("parameters", by_layer(self._network.parameters))
 
     @parameters.setter
     def parameters(self, values: Iterable[ArrayLike]) -> None:
         self.parameters[:] = values  # type: ignore[assignment]
+
+    def _views(self, storage: NDArray[Any] | None = None) -> dict[str, Sequence[NDArray[Any] | None]]:
+        """Return the arrays of each kind, one per layer: the model's, or those in an array laid out as its storage is."""
+        views = self._network.parameters if storage is None else self._network.views(storage)
+        return dict(zip(KINDS, views, strict=True))
+
+    def _initialize(self, drawn: Sequence[NDArray[Any]]) -> None:
+        """Set all parameters to their initial values, weights to those drawn for each layer."""
+        for name, views in self._views().items():
+            initial = KINDS[name].initial
+            for layer, view in enumerate(views):
+                if view is not None and initial != 0.0:  # the storage is made of zeros
+                    view[...] = drawn[layer] if initial is None else initial
 
     def to_vector(self) -> NDArray[Any]:
         """Return all parameters in one new vector, in the order of `parameters`: W1 row by row, b1, W2, …."""
@@ -93,7 +88,7 @@ class Parameters:
         vector = _arrays.real_array("v", v)
         size = sum(p.size for p in self.parameters)
         if vector.shape != (size,):
-            raise ValueError(f"v: got shape {vector.shape}, expected ({size},): one number a parameter")
+            raise ValueError(f"v: expected shape ({size},), one number per parameter, got {vector.shape}")
         with np.errstate(over="ignore"):
             vector = vector.astype(self.dtype, copy=False)
         start = 0
@@ -131,3 +126,7 @@ class Parameters:
         """Keep the names of the columns that the model is trained on, if there are any and it has none yet."""
         if self._feature_names is None:
             self._feature_names = _columns.names_of("X", X)
+
+
+KINDS = {name: kind for name, kind in vars(Parameters).items() if isinstance(kind, Kind)}
+"""The kinds of parameters by name."""

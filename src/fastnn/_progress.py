@@ -22,7 +22,7 @@ class _Trainer(Protocol):
 
 def _file(argument: str, value: Any) -> TextIO | None:
     if value is not None and not (callable(getattr(value, "write", None)) and callable(getattr(value, "flush", None))):
-        raise TypeError(f"{argument}: got {value!r}, expected a text file with write and flush, or None")
+        raise TypeError(f"{argument}: expected a text file with write and flush, or None, got {value!r}")
     return value  # type: ignore[no-any-return]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn._checks.scalars import real
+from fastnn._checks.scalars import real, shown
 
 LearningRate: TypeAlias = float | Callable[[NDArray[np.int64]], ArrayLike]
 
@@ -25,13 +27,15 @@ def check_learning_rate(argument: str, learning_rate: object) -> LearningRate:
     """
     if isinstance(learning_rate, type):
         name = learning_rate.__name__
-        raise TypeError(f"{argument}: got the class {name}, expected an object: {name}(...)")
+        raise TypeError(f"{argument}: expected an object, {name}(...), got the class {name}")
     if callable(learning_rate):
         return learning_rate
-    try:
-        return real(argument, learning_rate, low=0.0)
-    except TypeError as error:
-        raise TypeError(f"{error} or a schedule (a callable from step numbers to rates)") from None
+    if isinstance(learning_rate, bool) or not isinstance(learning_rate, numbers.Real):
+        got = f"{shown(learning_rate)} of type {type(learning_rate).__name__}"
+        raise TypeError(
+            f"{argument}: expected a finite number >= 0 or a schedule (a callable from step numbers to rates), got {got}"
+        )
+    return real(argument, learning_rate, low=0.0)
 
 
 def rates(learning_rate: LearningRate, start: int, count: int) -> NDArray[np.float64]:
@@ -61,6 +65,16 @@ def rates(learning_rate: LearningRate, start: int, count: int) -> NDArray[np.flo
     return evaluate(learning_rate, np.arange(start, start + count, dtype=np.int64))
 
 
+def rate_at(learning_rate: LearningRate, step: int) -> float:
+    """Return the learning rate of one step, the number of updates before it."""
+    return float(rates(learning_rate, step, 1)[0]) if callable(learning_rate) else learning_rate
+
+
+def constant_rate(learning_rate: LearningRate) -> float:
+    """Return a learning rate that is a number, and NaN for a schedule."""
+    return math.nan if callable(learning_rate) else learning_rate
+
+
 def evaluate(learning_rate: LearningRate, steps: NDArray[np.int64]) -> NDArray[np.float64]:
     """Evaluate a learning rate at `steps`, an int64 array of any shape."""
     if not callable(learning_rate):
@@ -68,17 +82,16 @@ def evaluate(learning_rate: LearningRate, steps: NDArray[np.int64]) -> NDArray[n
     # A copy, so that a schedule which computes in place can't change the step numbers below.
     returned = np.asarray(learning_rate(steps.copy()))
     if returned.dtype.kind not in "fiu":
-        raise TypeError(f"learning_rate: the schedule returned dtype {returned.dtype}, expected real numbers")
+        raise TypeError(f"learning_rate: expected real numbers from the schedule, got dtype {returned.dtype}")
     if returned.shape != steps.shape:
         raise ValueError(
-            f"learning_rate: the schedule returned shape {returned.shape}, "
-            f"expected {steps.shape}: one rate for each step number"
+            f"learning_rate: expected shape {steps.shape} from the schedule, one rate per step number, got {returned.shape}"
         )
     result = np.array(returned, dtype=np.float64)
     wrong = ~(np.isfinite(result) & (result >= 0.0))
     if wrong.any():
         first = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
         raise ValueError(
-            f"learning_rate: the schedule returned {result[first]} at step {steps[first]}, expected a finite rate >= 0"
+            f"learning_rate: expected finite rates >= 0 from the schedule, got {result[first]} at step {steps[first]}"
         )
     return result

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -11,38 +11,32 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import _state
 from fastnn._checks import seeds as _seeds
+from fastnn._checks.options import names_of_options, way_to
 from fastnn._checks.scalars import flag, integer, real, thread_count
+from fastnn._checks.spellings import OPTIONS as OTHER_NAMES
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._engine.optimizers import native_optimizer
+from fastnn._engine.run_settings import RunSettings
 from fastnn._model import MLP
+from fastnn._rates import constant_rate
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
-from fastnn.optimizers import Adam, Optimizer
+from fastnn.optimizers import OPTIMIZERS, Adam, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
 
 
 class Native(NamedTuple):
-    """Settings as native code takes them."""
+    """Settings in the engine's form, and when to start counting updates anew."""
 
-    loss: NativeLoss
-    optimizer: dict[str, Any]
-    batch_size: int
-    shuffle: bool
-    n_threads: int | None
-    rng: np.random.Generator
-    moments: NDArray[Any]
+    settings: RunSettings
     kind: type[Optimizer]
     start: object  # another one for every optimizer that starts anew
-    rate: float  # of compiled code's steps; NaN, at which they diverge, stands for a schedule
 
-    def same_run(self, other: Native) -> bool:
-        """Return whether a run goes on as it is with the others, but for learning rates."""
-        if self.rng is not other.rng or self.moments is not other.moments or self.start is not other.start:
-            return False
-        return self[:5] == other[:5]
+    def goes_on(self, other: Native) -> bool:
+        """Return whether a run with these can go on with the others."""
+        return self.start is other.start and self.settings.goes_on(other.settings)
 
 
 def _limit(argument: str, value: Any) -> float | None:
@@ -78,26 +72,14 @@ REFUSED: Mapping[str, str] = MappingProxyType(
 )
 """By attribute of a trainer that can't be assigned: why not."""
 
-ELSEWHERE: Mapping[str, str] = MappingProxyType(
-    {
-        "lr": "learning_rate",
-        "weight_decay": "optimizer = fastnn.AdamW(…, weight_decay=…), or l2",
-        "momentum": "optimizer = fastnn.SGD(…, momentum=…)",
-        "max_grad_norm": "clip_norm",
-        "clipnorm": "clip_norm",
-        "clipvalue": "clip_value",
-        "seed": "random_state",
-        "callbacks": "run(…, callbacks=…)",
-        "progress": "run(…, progress=…)",
-        "verbose": "run(…, progress=True)",
-        "validation_data": "run(…, validation_data=…)",
-        "dropout": "MLP(…, dropout=…)",
-    }
-)
-"""By name that other libraries have for a setting: where it is here."""
-
-# What native code holds, and what belongs to a run in progress.
-_NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
+# Settings that are others' options: those of the model, of a run, and of optimizers; and other libraries' names for any.
+_OPTIONS_OF_FIT = names_of_options(MLP.fit) - {"X", "y"} | {"learning_rate"}
+_ELSEWHERE = (
+    {other for other, names in OTHER_NAMES.items() if names[0] in _OPTIONS_OF_FIT}
+    | _OPTIONS_OF_FIT
+    | names_of_options(MLP.__init__)
+    | {field.name for kind in OPTIMIZERS.values() for field in fields(kind)}
+) - {*CHECKS, *REFUSED, "learning_rate", "random_state"}
 
 
 class Configured:
@@ -126,8 +108,9 @@ class Configured:
             self._change(name, CHECKS[name](name, value))
         elif name in REFUSED:
             raise AttributeError(f"{name}: {REFUSED[name]}")
-        elif name in ELSEWHERE and type(self).__module__.startswith("fastnn."):
-            raise AttributeError(f"{name}: a trainer has no such setting, expected {ELSEWHERE[name]}")
+        elif name in _ELSEWHERE and type(self).__module__.startswith("fastnn."):
+            known = (*CHECKS, "learning_rate", "random_state")
+            raise AttributeError(f"{name}: a trainer has no such setting; {way_to(name, known)}")
         else:
             super().__setattr__(name, value)
 
@@ -156,23 +139,23 @@ class Configured:
 
     def _new_native(self, last: Native | None, moments: NDArray[Any] | None = None) -> Native:
         """Return the settings for native code, with the moments given, or the last ones if they go on, or zeros."""
-        loss, optimizer = self._native_loss(), self._native_optimizer()
-        kind, rate = type(self.optimizer), self.optimizer.learning_rate
-        goes_on = last is not None and last.kind is kind
-        if moments is None and last is not None and goes_on and len(last.moments) == optimizer["moments"]:
-            moments = last.moments
-        return Native(
+        loss, optimizer, kind = self._native_loss(), self._native_optimizer(), type(self.optimizer)
+        start: object = object()
+        if last is not None and last.kind is kind:
+            start = last.start
+            if moments is None and len(last.settings.moments) == optimizer["moments"]:
+                moments = last.settings.moments
+        settings = RunSettings(
             loss,
             optimizer,
-            self.batch_size,
-            self.shuffle,
-            self.n_threads,
-            self._rng,
             self._new_moments(optimizer["moments"]) if moments is None else moments,
-            kind,
-            last.start if last is not None and goes_on else object(),
-            math.nan if callable(rate) else rate,
+            self._rng.bit_generator,
+            n_threads=self.n_threads,
+            rate=constant_rate(self.optimizer.learning_rate),
+            batch_size=self.batch_size,
+            shuffle=self.shuffle,
         )
+        return Native(settings, kind, start)
 
     def _native_loss(self) -> NativeLoss:
         return native_loss(self.loss, self.model.activations[-1])
@@ -190,11 +173,7 @@ class Configured:
 
     def _start(self, native: Native, updates: int) -> None:
         """Begin to keep a stepper, which stays: compiled code may have its address."""
-        bits = native.rng.bit_generator
-        stepper = _core.Stepper(
-            self.model._network, native.loss, native.optimizer, native.moments, updates, bits, native.n_threads
-        )
-        stepper.rate = native.rate
+        stepper = _core.Stepper(self.model._network, native.settings, updates)
         self.__dict__.update(_stepper=stepper, _native=native, _wanted=native)  # past the checks of assignments
 
     def _apply(self) -> bool:
@@ -202,16 +181,15 @@ class Configured:
         before, native, stepper = self._native, self._wanted, self._stepper
         if native is before:
             return False
-        stepper.configure(native.loss, native.optimizer, native.moments, native.rng.bit_generator, native.n_threads)
-        stepper.rate = native.rate
+        stepper.configure(native.settings)
         if native.start is not before.start:
             stepper.updates = 0
         self._native = native
-        return not native.same_run(before)
+        return not native.goes_on(before)
 
     @property
     def _loss(self) -> NativeLoss:
-        return self._wanted.loss
+        return self._wanted.settings.loss
 
     @property
     def _updates(self) -> int:
@@ -219,7 +197,7 @@ class Configured:
 
     @property
     def _moments(self) -> NDArray[Any]:
-        return self._wanted.moments
+        return self._wanted.settings.moments
 
     def _acquire(self) -> _core.Stepper:
         """Let one caller at a time have moments and random state, with the settings of the moment; release it after."""
@@ -233,27 +211,3 @@ class Configured:
                 stepper.release()
                 raise
         return stepper
-
-    # ---- Copies and pickles ----
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return all but what native code holds; moments as contiguous copies."""
-        kept = {"moments": np.array(self._moments), "updates": self._updates}
-        return {"attributes": _state.attributes_of(self, _NOT_PICKLED), **kept}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state over; what native code holds is made when it is first used."""
-        _state.set_attributes(self, state["attributes"])
-        self.__dict__["_kept"] = state["moments"], state["updates"]
-
-    def __getattr__(self, name: str) -> Any:
-        """Make what native code holds after copies and pickles: the model may be there later than the trainer."""
-        if name not in _NOT_PICKLED or "_kept" not in self.__dict__:
-            hint = "; its class must call Trainer.__init__" if name in _NOT_PICKLED else ""
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
-        kept, updates = self.__dict__["_kept"]
-        moments = self._new_moments(len(kept))
-        moments[...] = kept
-        self._start(self._new_native(None, moments), updates)
-        del self.__dict__["_kept"]
-        return getattr(self, name)

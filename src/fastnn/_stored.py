@@ -81,7 +81,7 @@ class Stored(Parameters):
         }
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        return _saved_models.named(self._network.parameters)
+        return _saved_models.named(self._views())
 
     @classmethod
     def _from(cls, config: dict[str, Any], arrays: dict[str, NDArray[Any]], custom: Sequence[CustomActivation] = ()) -> Self:
@@ -101,7 +101,7 @@ class Stored(Parameters):
         self._begin(sizes, hidden, output, **{name: config[name] for name in ("dropout", "dtype")})
         self._rng = _seeds.from_state(config["rng"])
         self.feature_names = config.get("feature_names")  # which files of older versions lack
-        _saved_models.fill(arrays, self._network.parameters)
+        _saved_models.fill(arrays, self._views())
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what makes an equal model, and the attributes of a subclass."""

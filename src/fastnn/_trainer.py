@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any, Never
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from fastnn import _custom
 from fastnn._checks import columns as _columns
-from fastnn._checks import seeds as _seeds
 from fastnn._checks.options import explained, refusal, without_unknown
 from fastnn._checks.scalars import integer
-from fastnn._custom import CustomActivation
-from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
-from fastnn._engine import training_data as _training_data
+from fastnn._engine.training_data import TrainingData, training_data
 from fastnn._epochs import advance, check_watchers, notify, notify_end
 from fastnn._errors import DivergedError
 from fastnn._history import History
 from fastnn._model import MLP
+from fastnn._overridden import check_model, check_step
 from fastnn._progress import ProgressBar
-from fastnn._rates import LearningRate, rates
-from fastnn._settings import CHECKS, OPTIONS, Configured
-from fastnn._storage import models as _saved_models
-from fastnn._storage.describe import described, from_description
-from fastnn._storage.write_file import FilePath
-from fastnn.losses import CustomLoss, Loss
+from fastnn._rates import LearningRate, rate_at
+from fastnn._settings import CHECKS
+from fastnn._stored_trainer import StoredTrainer
+from fastnn.losses import Loss
 from fastnn.optimizers import Optimizer
 
 
-class Trainer(Configured):
+class Trainer(StoredTrainer):
     """Trains a model, and keeps what the next step depends on: moments, step count, random state.
 
     Parameters
@@ -107,8 +101,8 @@ class Trainer(Configured):
         n_threads: int | None = None,
     ) -> None:
         if not isinstance(model, MLP):
-            raise TypeError(f"model: got {type(model).__name__}, expected MLP")
-        _check_methods(model)
+            raise TypeError(f"model: expected MLP, got {type(model).__name__}")
+        check_model(model)
         given = {
             "loss": loss,
             "optimizer": optimizer,
@@ -125,6 +119,9 @@ class Trainer(Configured):
         self.__dict__.update(model=model, _epochs=0)
         self.__dict__.update({name: CHECKS[name](name, value) for name, value in given.items()})
         self._start(self._new_native(None), 0)
+
+    def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer, **options: Any) -> None:
+        Trainer.__init__(self, model, loss, optimizer, **options)
 
     @property
     def updates(self) -> int:
@@ -204,11 +201,7 @@ class Trainer(Configured):
             If the loss is no longer finite. Parameters are restored to the last finite epoch.
         """
         epochs = integer("epochs", epochs, low=0)
-        if getattr(self.step, "__func__", None) is not Trainer.step:
-            raise TypeError(
-                f"run: {type(self).__name__} has a step of its own, which run doesn't call: it trains in native code. "
-                "Call step for each batch, or override run too"
-            )
+        check_step(self, Trainer.step)
         data = self._data(X, y, sample_weight)
         validation = self._validation(validation_data)
         if validation_data is not None:
@@ -250,14 +243,11 @@ class Trainer(Configured):
         """
         if unknown:
             raise refusal(Trainer.step, (self,), unknown)
-        inputs, target, labels, weight = self._data(X, y, sample_weight)
+        data = self._data(X, y, sample_weight)
         stepper = self._acquire()
         try:
             state = self._rng.bit_generator.state if any(self.model.dropout) else None
-            rate = self.optimizer.learning_rate
-            if callable(rate):
-                rate = float(rates(rate, stepper.updates, 1)[0])
-            loss = stepper.step(inputs, target, labels, weight, rate)
+            loss = stepper.step(data, rate_at(self.optimizer.learning_rate, stepper.updates))
             if loss is None:
                 if state is not None:
                     self._rng.bit_generator.state = state
@@ -278,20 +268,18 @@ class Trainer(Configured):
         """Return the same and the object that the address is in, which keeps it valid."""
         rate = self.optimizer.learning_rate
         if callable(rate):
-            raise TypeError(f"trainer: got one with the schedule {rate!r}, expected a learning rate that is a number")
+            raise TypeError(f"trainer: expected a learning rate that is a number, got the schedule {rate!r}")
         stepper = self._stepper
         sizes = stepper.network.layer_sizes
         return (stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)), stepper
 
     # ---- Its preparation ----
 
-    def _data(
-        self, X: Any, y: Any, sample_weight: Any, prefix: str = ""
-    ) -> tuple[_arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
+    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
         model = self.model
         if type(X) is not np.ndarray:
             model._check_columns(f"{prefix}X", X)
-        return _training_data.training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
+        return training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
 
     def _validation(self, data: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         if data is None:
@@ -299,122 +287,18 @@ class Trainer(Configured):
         if not isinstance(data, tuple | list) or len(data) not in (2, 3):
             way = "; fit() sets no rows apart itself" if isinstance(data, float) else ""
             kind = type(data).__name__
-            raise TypeError(f"validation_data: got {kind}, expected (X, y) or (X, y, sample_weight){way}")
+            raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {kind}{way}")
         X, y, weight = (*data, None)[:3]
         return (self._loss, *self._data(X, y, weight, prefix="validation_data "))
 
-    def _new_run(self, data: tuple[Any, ...], epochs: int) -> _core.Run:
-        native = self._native
-        inputs, target, labels, weight = data
-        return _core.Run(
-            self.model._network,
-            native.loss,
-            native.optimizer,
-            native.moments,
-            self._stepper.updates,
-            inputs,
-            target,
-            labels,
-            weight,
-            native.batch_size,
-            epochs,
-            native.shuffle,
-            native.rng.bit_generator,
-            native.n_threads,
-            **self._conventions(),
-        )
+    def _new_run(self, data: TrainingData, epochs: int) -> _core.Run:
+        settings = self._native.settings._replace(**self._conventions())
+        return _core.Run(self.model._network, data, settings, epochs, self._stepper.updates)
 
     def _conventions(self) -> dict[str, Any]:
-        """Return arguments of the native run, for a subclass with other definitions than PyTorch's."""
+        """Return settings of the engine's runs, for a subclass with other definitions than PyTorch's."""
         return {}
-
-    # ---- Keeping ----
-
-    @explained
-    def save(self, path: FilePath) -> None:
-        """Write everything that the next step depends on to a safetensors file, as `MLP.save` does.
-
-        Raises
-        ------
-        TypeError
-            If the learning rate is a schedule of one's own, which no file can hold.
-        OSError
-            If the file can't be written. An older one is as it was.
-        """
-        config = {
-            "model": self.model._config(),
-            "loss": described(self.loss),
-            "optimizer": described(self.optimizer),
-            "options": {name: getattr(self, name) for name in OPTIONS},
-            "updates": self.updates,
-            # A trainer without a generator of its own goes on with the model's.
-            "rng": None if self._rng is self.model._rng else _seeds.state_of(self._rng),
-        }
-        arrays = self.model._arrays()
-        for i, moment in enumerate(self._moments):
-            arrays |= _saved_models.named(self.model._network.views(moment), prefix=f"moments.{i}.")
-        _saved_models.write(path, "trainer", config, arrays)
-
-    @classmethod
-    @explained
-    def load(
-        cls,
-        path: FilePath,
-        *,
-        custom_activations: Sequence[CustomActivation] = (),
-        custom_losses: Sequence[CustomLoss] = (),
-    ) -> Trainer:
-        """Read a trainer that `save` wrote, with its model; going on gives the bits of never having stopped.
-
-        A subclass gets an object of its own class, whose constructor is not called: attributes of its own are in no file.
-
-        Parameters
-        ----------
-        path : str, bytes or path-like
-            A file or a pipe.
-        custom_activations, custom_losses : sequences, default ()
-            What `fastnn.jit` made; as in `MLP.load`.
-
-        Raises
-        ------
-        ValueError
-            If the file is none of these, or needs a function that is neither given nor defined.
-        OSError, MemoryError
-            If it can't be read, or does not fit into memory.
-        """
-        activations = _custom.check_given("custom_activations", custom_activations, CustomActivation)
-        losses = _custom.check_given("custom_losses", custom_losses, CustomLoss)
-        with _saved_models.read(path, ("trainer",)) as (config, arrays):
-            model = MLP._from(config["model"], arrays, activations)
-            options = {name: config["options"][name] for name in OPTIONS}
-            loss, optimizer = from_description(config["loss"], losses), from_description(config["optimizer"])
-            rng = None if config["rng"] is None else _seeds.from_state(config["rng"])
-            trainer = cls.__new__(cls)
-            Trainer.__init__(trainer, model, loss, optimizer, random_state=rng, **options)
-            trainer._stepper.updates = integer("updates", config["updates"], low=0, high=2**62)
-            for i, moment in enumerate(trainer._moments):
-                _saved_models.fill(arrays, model._network.views(moment), prefix=f"moments.{i}.")
-            return trainer
 
     def __repr__(self) -> str:
         """Say what is trained, and how."""
         return f"Trainer({self.model!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, batch_size={self.batch_size})"
-
-
-_COMPUTING = frozenset({"forward", "backward", "loss", "gradient"})
-
-
-def _check_methods(model: MLP) -> None:
-    """Raise TypeError if a model computes something in a way of its own that training would not know of."""
-    kind: Any = type(model)
-    for name in _own_methods(kind) | (_COMPUTING & model.__dict__.keys()):
-        raise TypeError(
-            f"model: {type(model).__name__} has a method {name} of its own, which training doesn't call: it computes in "
-            "native code. loss= and activation= take functions made by fastnn.jit; a loop of your own can use "
-            "model.gradient and fastnn.ops"
-        )
-
-
-@functools.lru_cache(maxsize=64)
-def _own_methods(kind: Any) -> frozenset[str]:
-    return frozenset(name for name in _COMPUTING if getattr(kind, name, None) is not getattr(MLP, name, None))

@@ -1,15 +1,64 @@
-"""The lists of a model's parameters."""
+"""Live views of a model's parameters: the attribute for each kind, and lists of the arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NoReturn, SupportsIndex
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, SupportsIndex, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn._engine import arrays as _arrays
-from fastnn._storage.models import Kinds
+
+_View = TypeVar("_View")
+
+# For each kind of parameters, one array per layer, or None where the layer has no such parameters.
+Kinds = Sequence[Sequence[NDArray[Any] | None]]
+
+
+class Kind(property, Generic[_View]):
+    """The attribute of a model for one kind of parameters, of which a layer has one block or none: a list of live views.
+
+    Parameters
+    ----------
+    initial : float, optional
+        The value before training. If not given, values are drawn at random, see `fastnn._initializers`.
+    doc : str
+        The documentation of the attribute.
+
+    Attributes
+    ----------
+    name : str
+        The name of the attribute, and of the arrays in files.
+    """
+
+    name: str
+
+    def __init__(self, initial: float | None, doc: str) -> None:
+        def get(model: Any) -> Any:
+            return Views(self.name, model._views()[self.name])
+
+        def set_(model: Any, values: Any) -> None:
+            get(model)[:] = values
+
+        super().__init__(get, set_)
+        self.initial, self.__doc__ = initial, doc
+
+    def __set_name__(self, owner: Any, name: str) -> None:
+        """Take the name of the attribute."""
+        self.name = name
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, model: None, owner: type | None = None) -> Kind[_View]: ...
+
+        @overload
+        def __get__(self, model: object, owner: type | None = None) -> list[_View]: ...
+
+        def __get__(self, model: object, owner: type | None = None) -> Any: ...
+
+        def __set__(self, model: object, values: Iterable[ArrayLike | None]) -> None: ...
 
 
 def by_layer(kinds: Kinds) -> list[NDArray[Any]]:
@@ -54,7 +103,7 @@ class Views(list[Any]):
         places = range(len(self))[index]
         if not isinstance(value, Iterable) or len(values := list(value)) != len(places):
             got = f"{len(values)} arrays" if isinstance(value, Iterable) else repr(value)
-            raise ValueError(f"{self._name}: got {got}, expected {len(places)} arrays")
+            raise ValueError(f"{self._name}: expected {len(places)} arrays, got {got}")
         named = ((f"{self._name}[{i}]", self[i], array) for i, array in zip(places, values, strict=True))
         checked = [values_for(*each) for each in named]
         copies = [None if array is None else array.copy() for array in checked]  # one may be a view of another's place
@@ -88,10 +137,10 @@ def values_for(argument: str, view: NDArray[Any] | None, value: ArrayLike | None
         if value is None:
             return None
         raise TypeError(
-            f"{argument}: got {type(value).__name__}, expected None: this layer's activation has no such parameters"
+            f"{argument}: expected None, got {type(value).__name__}; this layer's activation has no such parameters"
         )
     array = _arrays.real_array(argument, value)
     if array.shape != view.shape:
-        raise ValueError(f"{argument}: got shape {array.shape}, expected {view.shape}")
+        raise ValueError(f"{argument}: expected shape {view.shape}, got {array.shape}")
     with np.errstate(over="ignore"):
         return array.astype(view.dtype, copy=False)

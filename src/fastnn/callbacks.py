@@ -47,7 +47,7 @@ class _Trainer(Protocol):
 
 def _monitor(argument: str, value: Any) -> str | None:
     if value is not None and not (isinstance(value, str) and value in ("val_loss", "loss")):
-        raise ValueError(f"{argument}: got {value!r}, expected 'val_loss', 'loss' or None")
+        raise ValueError(f"{argument}: expected 'val_loss', 'loss' or None, got {value!r}")
     return value
 
 
@@ -56,7 +56,7 @@ def _path(argument: str, value: Any) -> str:
     try:
         _path_of(text, 1)
     except ValueError as error:
-        raise ValueError(f"{argument}: got {text!r}, expected a format of an integer after 'epoch:'; {error}") from None
+        raise ValueError(f"{argument}: expected a format of an integer after 'epoch:', got {text!r}; {error}") from None
     return text
 
 
@@ -154,7 +154,7 @@ class EarlyStopping(Checked):
         if self.monitor is None:
             return "val_loss" if "val_loss" in history else "loss"
         if self.monitor not in history:
-            raise ValueError("monitor: got 'val_loss', expected validation_data to compute it from")
+            raise ValueError("monitor: expected a loss of the run, got 'val_loss' without validation_data")
         return self.monitor
 
     def _restore(self, trainer: _Trainer) -> None:

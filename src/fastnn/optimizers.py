@@ -6,22 +6,30 @@ These classes hold numbers and no mathematics. The arithmetic is in the compiled
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import partial
 from types import MappingProxyType
-from typing import ClassVar
-
-import numpy as np
+from typing import Any, ClassVar
 
 from fastnn._checks import spellings as _spellings
 from fastnn._checks.lookup import resolve as _resolve
 from fastnn._checks.options import explained_fields
-from fastnn._checks.scalars import real
+from fastnn._checks.scalars import flag, real
 from fastnn._rates import LearningRate, check_learning_rate
 
 __all__ = ["OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "NAdam", "Optimizer", "RMSProp"]
 __dir__ = __all__.copy
+
+
+def _number(default: float, coefficient: str, *, high: float = math.inf, exclude_low: bool = False) -> Any:
+    """Return a field of an optimizer for a number in [0, high), or in (0, high) with `exclude_low`.
+
+    `coefficient` is the name of the number in the engine's terms.
+    """
+    limits = {"high": high, "exclude_low": exclude_low}
+    return field(default=default, metadata={"coefficient": coefficient, "limits": limits})
 
 
 @dataclass(frozen=True)
@@ -38,15 +46,25 @@ class Optimizer:
     learning_rate: LearningRate
 
     def __post_init__(self) -> None:
-        """Check the learning rate."""
+        """Check every parameter."""
         if type(self) is Optimizer:
             raise TypeError(f"Optimizer is a base class, expected one of {', '.join(OPTIMIZERS)}")
         object.__setattr__(self, "learning_rate", check_learning_rate("learning_rate", self.learning_rate))
+        for each in fields(self):
+            if "limits" in each.metadata:
+                number = real(each.name, getattr(self, each.name), low=0.0, exclude_high=True, **each.metadata["limits"])
+                object.__setattr__(self, each.name, number)
 
-    def _check(self, field: str, *, high: float = np.inf, exclude_low: bool = False) -> None:
-        """Make `field` a float in [0, high), or in (0, high) with `exclude_low`."""
-        value = real(field, getattr(self, field), low=0.0, high=high, exclude_low=exclude_low, exclude_high=True)
-        object.__setattr__(self, field, value)
+    @property
+    def rule(self) -> str:
+        """The name of the update in the engine's terms, `name` unless parameters choose between several."""
+        return self.name
+
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """The numbers of the update by their names in the engine's terms, without the learning rate."""
+        numbers = (each for each in fields(self) if "coefficient" in each.metadata)
+        return {each.metadata["coefficient"]: getattr(self, each.name) for each in numbers}
 
 
 @explained_fields
@@ -84,19 +102,20 @@ class SGD(Optimizer):
 
     name: ClassVar[str] = "sgd"
     learning_rate: LearningRate = 0.01
-    momentum: float = 0.0
+    momentum: float = _number(0.0, "beta_1", high=1.0)
     nesterov: bool = False
 
     def __post_init__(self) -> None:
         """Check every parameter."""
         super().__post_init__()
-        self._check("momentum", high=1.0)
-        if not isinstance(self.nesterov, bool | np.bool_):
-            kind = type(self.nesterov).__name__
-            raise TypeError(f"nesterov: got {self.nesterov!r} of type {kind}, expected True or False")
-        object.__setattr__(self, "nesterov", bool(self.nesterov))
+        object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
         if self.nesterov and self.momentum == 0.0:
-            raise ValueError("nesterov: got True with momentum 0.0, expected momentum > 0")
+            raise ValueError("nesterov: expected momentum > 0, got True with momentum 0.0")
+
+    @property
+    def rule(self) -> str:
+        """The name of the update in the engine's terms: "sgd", "momentum" or "nesterov"."""
+        return "nesterov" if self.nesterov else "momentum" if self.momentum else "sgd"
 
 
 @explained_fields
@@ -131,12 +150,7 @@ class AdaGrad(Optimizer):
 
     name: ClassVar[str] = "adagrad"
     learning_rate: LearningRate = 0.01
-    epsilon: float = 1e-10
-
-    def __post_init__(self) -> None:
-        """Check every parameter."""
-        super().__post_init__()
-        self._check("epsilon", exclude_low=True)
+    epsilon: float = _number(1e-10, "epsilon", exclude_low=True)
 
 
 @explained_fields
@@ -172,19 +186,23 @@ class RMSProp(Optimizer):
 
     name: ClassVar[str] = "rmsprop"
     learning_rate: LearningRate = 0.01
-    decay: float = 0.99
-    epsilon: float = 1e-8
+    decay: float = _number(0.99, "beta_1", high=1.0)
+    epsilon: float = _number(1e-8, "epsilon", exclude_low=True)
 
-    def __post_init__(self) -> None:
-        """Check every parameter."""
-        super().__post_init__()
-        self._check("decay", high=1.0)
-        self._check("epsilon", exclude_low=True)
+
+@dataclass(frozen=True)
+class _WithMeans(Optimizer):
+    """The parameters of optimizers that keep running means of the gradient and of its square."""
+
+    learning_rate: LearningRate = 0.001
+    beta_1: float = _number(0.9, "beta_1", high=1.0)
+    beta_2: float = _number(0.999, "beta_2", high=1.0)
+    epsilon: float = _number(1e-8, "epsilon", exclude_low=True)
 
 
 @explained_fields
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class Adam(_WithMeans):
     """Running means of the gradient and of its square, corrected for their start at zero.
 
     At update t = 1, 2, ...: m = beta_1 * m + (1 - beta_1) * g, v = beta_2 * v + (1 - beta_2) * g**2, then
@@ -215,22 +233,11 @@ class Adam(Optimizer):
     """
 
     name: ClassVar[str] = "adam"
-    learning_rate: LearningRate = 0.001
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
-
-    def __post_init__(self) -> None:
-        """Check every parameter."""
-        super().__post_init__()
-        self._check("beta_1", high=1.0)
-        self._check("beta_2", high=1.0)
-        self._check("epsilon", exclude_low=True)
 
 
 @explained_fields
 @dataclass(frozen=True)
-class AdamW(Optimizer):
+class AdamW(_WithMeans):
     """Adam with weight decay apart from the gradient; every parameter decays, biases too.
 
     First w = w * (1 - learning_rate * weight_decay), then the update of `Adam`.
@@ -262,24 +269,12 @@ class AdamW(Optimizer):
     """
 
     name: ClassVar[str] = "adamw"
-    learning_rate: LearningRate = 0.001
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
-    weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        """Check every parameter."""
-        super().__post_init__()
-        self._check("beta_1", high=1.0)
-        self._check("beta_2", high=1.0)
-        self._check("epsilon", exclude_low=True)
-        self._check("weight_decay")
+    weight_decay: float = _number(0.01, "decay")
 
 
 @explained_fields
 @dataclass(frozen=True)
-class NAdam(Optimizer):
+class NAdam(_WithMeans):
     """Adam with Nesterov's look ahead: the step follows the mean as it will be after the next update.
 
     At update t = 1, 2, ...: the momentum is mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2), and p(t) is the
@@ -314,18 +309,7 @@ class NAdam(Optimizer):
 
     name: ClassVar[str] = "nadam"
     learning_rate: LearningRate = 0.002
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
-    momentum_decay: float = 0.004
-
-    def __post_init__(self) -> None:
-        """Check every parameter."""
-        super().__post_init__()
-        self._check("beta_1", high=1.0)
-        self._check("beta_2", high=1.0)
-        self._check("epsilon", exclude_low=True)
-        self._check("momentum_decay")
+    momentum_decay: float = _number(0.004, "decay")
 
 
 OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(

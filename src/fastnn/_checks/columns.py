@@ -29,7 +29,9 @@ def names_of(argument: str, value: Any) -> Names | None:
     text = sum(isinstance(name, str) for name in names)
     if 0 < text < len(names):
         kinds = ", ".join(sorted({type(name).__name__ for name in names}))
-        raise TypeError(f"{argument}: got column names of types {kinds}, expected all to be text; X.columns.astype(str) is")
+        raise TypeError(
+            f"{argument}: expected column names that are all text, got types {kinds}; X.columns.astype(str) makes them text"
+        )
     return tuple(str(name) for name in names) if text else None
 
 
@@ -57,11 +59,11 @@ def check_same(argument: str, names: Names | None, expected: Names | None) -> No
         return
     unexpected = [name for name in names if name not in expected]
     missing = [name for name in expected if name not in names]
-    parts = [f"unexpected {_listed(unexpected)}"] * bool(unexpected) + [f"missing {_listed(missing)}"] * bool(missing)
-    different = ", ".join(parts) or _order(names, expected)
+    parts = [f"unexpected {_listed(unexpected)}"] * bool(unexpected) + [f"no {_listed(missing)}"] * bool(missing)
+    different = " and ".join(parts) or _order(names, expected)
     raise ValueError(
-        f"{argument}: got columns that are not those the model was trained on: {different}; "
-        f"expected {_listed(expected)} in this order. model.feature_names has them all, and None there forgets them"
+        f"{argument}: expected the columns that the model was trained on, {_listed(expected)} in this order, got "
+        f"{different}; model.feature_names has them all, and None there forgets them"
     )
 
 
@@ -70,7 +72,7 @@ def _order(names: Names, expected: Names) -> str:
     shorter = min(len(names), len(expected))
     place = next((i for i in range(shorter) if names[i] != expected[i]), shorter)
     got, wanted = (repr(some[place]) if place < len(some) else "none" for some in (names, expected))
-    return f"another order, with {got} as column {place} instead of {wanted}"
+    return f"another order, with {got} instead of {wanted} as column {place}"
 
 
 def checked_names(argument: str, value: Any, n_in: int) -> Names | None:
@@ -79,13 +81,15 @@ def checked_names(argument: str, value: Any, n_in: int) -> Names | None:
         return None
     expected = f"{n_in} names of columns, or None"
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(f"{argument}: got {value!r}, expected {expected}")
+        raise TypeError(f"{argument}: expected {expected}, got {value!r}")
     names = tuple(value)
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
-        raise TypeError(f"{argument}: got {wrong[0]!r} of type {type(wrong[0]).__name__} among them, expected {expected}")
+        raise TypeError(
+            f"{argument}: expected {expected}, got {wrong[0]!r} of type {type(wrong[0]).__name__} among the names"
+        )
     if len(names) != n_in:
-        raise ValueError(f"{argument}: got {len(names)} names, expected {expected}")
+        raise ValueError(f"{argument}: expected {expected}, got {len(names)} names")
     return tuple(map(str, names))
 
 

@@ -17,7 +17,7 @@ def ufunc_type(dtype: np.dtype[Any]) -> np.dtype[np.floating[Any]]:
     for candidate in FLOAT_TYPES:
         if np.can_cast(dtype, candidate):
             return candidate
-    raise TypeError(f"x: got an array of dtype {dtype}, expected real numbers that fit into float64")
+    raise TypeError(f"x: expected real numbers that fit into float64, got an array of dtype {dtype}")
 
 
 def float_type(*arrays: NDArray[Any]) -> np.dtype[np.floating[Any]]:
@@ -31,7 +31,7 @@ def float_type(*arrays: NDArray[Any]) -> np.dtype[np.floating[Any]]:
         return np.dtype(np.float32)
     if np.can_cast(common, np.float64):
         return np.dtype(np.float64)
-    raise TypeError(f"got an array of dtype {common}, expected real numbers that fit into float64")
+    raise TypeError(f"expected real numbers that fit into float64, got an array of dtype {common}")
 
 
 def as_float(argument: str, values: ArrayLike) -> Array:
@@ -46,4 +46,4 @@ def as_float(argument: str, values: ArrayLike) -> Array:
 def check_shape(argument: str, array: NDArray[Any], expected: tuple[int, ...]) -> None:
     """Raise ValueError unless an array has the expected shape."""
     if array.shape != expected:
-        raise ValueError(f"{argument}: got shape {array.shape}, expected {expected}")
+        raise ValueError(f"{argument}: expected shape {expected}, got {array.shape}")

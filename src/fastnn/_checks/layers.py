@@ -1,4 +1,4 @@
-"""Checks of a model's arguments: what came, what was expected."""
+"""Checks of a model's arguments."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import DTypeLike
 
 from fastnn import _custom
 from fastnn._checks import spellings as _spellings
+from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS, MAX_WEIGHTS
 from fastnn._checks.scalars import integer, real, shown
 from fastnn._custom import CustomActivation, check_names
 
 Activation: TypeAlias = str | CustomActivation
 
 OUTPUT_ONLY = ("softmax", "exp")
-_OR_CUSTOM = ", or what fastnn.jit.activation makes of a function and its derivative"
-_MOST_ELEMENTS = 2**43
+_OR_CUSTOM = ", or an activation that fastnn.jit.activation makes of a function and its derivative"
 
 
 def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
@@ -28,13 +28,13 @@ def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
             raise TypeError("text has no sizes")
         sizes = tuple(layer_sizes)
     except TypeError:
-        raise TypeError(f"layer_sizes: got {shown(layer_sizes)}, expected (n_in, hidden…, n_out)") from None
-    if not 2 <= len(sizes) <= 65:
-        raise ValueError(f"layer_sizes: got {len(sizes)} sizes, expected 2 to 65: (n_in, hidden…, n_out)")
-    sizes = tuple(integer("layer_sizes", size, low=1, high=2**31 - 1) for size in sizes)
-    elements = sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes))
-    if elements > _MOST_ELEMENTS:
-        raise ValueError(f"layer_sizes: got {sizes} with {elements} weights, expected at most {_MOST_ELEMENTS}")
+        raise TypeError(f"layer_sizes: expected (n_in, hidden…, n_out), got {shown(layer_sizes)}") from None
+    if not 2 <= len(sizes) <= MAX_LAYERS + 1:
+        raise ValueError(f"layer_sizes: expected (n_in, hidden…, n_out), 2 to {MAX_LAYERS + 1} sizes, got {len(sizes)}")
+    sizes = tuple(integer("layer_sizes", size, low=1, high=MAX_UNITS) for size in sizes)
+    n_weights = sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes))
+    if n_weights > MAX_WEIGHTS:
+        raise ValueError(f"layer_sizes: expected at most {MAX_WEIGHTS} weights, got {sizes} with {n_weights}")
     return sizes
 
 
@@ -60,10 +60,10 @@ def _activation(argument: str, given: Activation, allowed: Sequence[str]) -> Act
     if isinstance(given, str):
         output_only = f"; {given} is for the output layer alone" if given in OUTPUT_ONLY else ""
         meant = output_only or _spellings.named_here(given, allowed, _spellings.ACTIVATIONS)
-        raise ValueError(f"{argument}: got {given!r}, {expected}{meant}")
+        raise ValueError(f"{argument}: {expected}, got {given!r}{meant}")
     kind = type(given).__name__
     meant = _spellings.named_here(getattr(given, "__name__", kind), allowed, _spellings.ACTIVATIONS, similar=False)
-    raise TypeError(f"{argument}: got {shown(given)} of type {kind}, {expected}{meant}")
+    raise TypeError(f"{argument}: {expected}, got {shown(given)} of type {kind}{meant}")
 
 
 def _hidden_activations(
@@ -73,17 +73,17 @@ def _hidden_activations(
     if isinstance(activation, Sequence) and not isinstance(activation, str | CustomActivation):
         given, count = tuple(activation), 1
         if len(given) != n_hidden:
-            raise ValueError(f"activation: got {len(given)} of them, expected {n_hidden}: one per hidden layer")
+            raise ValueError(f"activation: expected {n_hidden}, one per hidden layer, got {len(given)}")
     else:
         given, count = (activation,), n_hidden
     return tuple(_activation("activation", each, allowed) for each in given) * count
 
 
 def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> tuple[float, ...]:
-    """Return one rate a hidden layer."""
+    """Return one rate per hidden layer."""
     if isinstance(dropout, Sequence) and not isinstance(dropout, str):
         if len(dropout) != n_hidden:
-            raise ValueError(f"dropout: got {len(dropout)} rates, expected {n_hidden}: one a hidden layer")
+            raise ValueError(f"dropout: expected {n_hidden} rates, one per hidden layer, got {len(dropout)}")
         return tuple(real("dropout", rate, low=0.0, high=1.0, exclude_high=True) for rate in dropout)
     return (real("dropout", dropout, low=0.0, high=1.0, exclude_high=True),) * n_hidden
 
@@ -95,7 +95,7 @@ def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
             raise TypeError("None names no type")
         result = np.dtype(dtype)
     except TypeError as error:
-        raise TypeError(f"dtype: got {dtype!r}, expected float32 or float64") from error
+        raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from error
     if result not in (np.dtype(np.float32), np.dtype(np.float64)):  # of the other byte order neither
-        raise ValueError(f"dtype: got {result}, expected float32 or float64")
+        raise ValueError(f"dtype: expected float32 or float64, got {result}")
     return result

@@ -56,16 +56,16 @@ def resolve(
             return defined[value]
         if value not in registry:
             meant = named_here(value, (*registry, *defined), spellings)
-            raise ValueError(f"{argument}: got {value!r}, expected one of {names}{meant}")
+            raise ValueError(f"{argument}: expected one of {names}, got {value!r}{meant}")
         return registry[value]()
     makes = f"; {custom[1]}" if custom else ""
     if isinstance(value, type) and issubclass(value, base) and value in registry.values():
-        raise TypeError(f"{argument}: got the class {value.__name__}, expected an object: {value.__name__}(...)")
+        raise TypeError(f"{argument}: expected an object, {value.__name__}(...), got the class {value.__name__}")
     if isinstance(value, base):
         classes = ", ".join(known.__name__ for known in registry.values())
         kind = type(value).__name__
-        raise TypeError(f"{argument}: got an object of the class {kind}, expected one of {classes} themselves{makes}")
+        raise TypeError(f"{argument}: expected an object of {classes}, got one of {kind}{makes}")
     kind = cast("type[object]", type(value)).__name__
     meant = named_here(getattr(value, "__name__", kind), registry, spellings, similar=False)
     expected = f"an object of {base.__name__} or one of {names}"
-    raise TypeError(f"{argument}: got {shown(value)} of type {kind}, expected {expected}{meant}{makes}")
+    raise TypeError(f"{argument}: expected {expected}, got {shown(value)} of type {kind}{meant}{makes}")

@@ -50,14 +50,24 @@ def refusal(function: Callable[..., Any], args: Sequence[Any], unknown: Iterable
     """Return the error for options that a function of these arguments doesn't have; of several the first is named."""
     known = [name for name in _parameters(function) if name not in ("self", "cls")]
     option = next(iter(unknown))
-    ways = (_renamed(option, known), _spellings.WAYS_OUT.get(option), _elsewhere(option, known), _similar(option, known))
-    way = next(filter(None, ways), f"expected one of {', '.join(known)}" if known else "expected none")
+    otherwise = f"expected one of {', '.join(known)}" if known else "expected none"
+    way = way_to(option, known) or _similar(option, known) or otherwise
     return TypeError(f"{_called(function, args)} got an unexpected keyword argument {option!r}: {way}")
+
+
+def way_to(option: str, known: Collection[str] = ()) -> str | None:
+    """Return how to give an option that is spelled otherwise, or has no place, where the options `known` can be given."""
+    return _renamed(option, known) or _spellings.WAYS_OUT.get(option) or _elsewhere(option, known)
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     code = function.__code__
     return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def names_of_options(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of the parameters of a method that `explained` has wrapped, without ``self``."""
+    return frozenset(_parameters(getattr(function, "__wrapped__", function))) - {"self", "cls"}
 
 
 def _called(function: Callable[..., Any], args: Sequence[Any]) -> str:
@@ -77,8 +87,11 @@ def _too_many(function: Callable[..., Any], args: Sequence[Any]) -> TypeError:
     bound = parameters[:1] in (("self",), ("cls",))
     expected = ", ".join(parameters[bound:most]) or "none"
     named = f"; name the others, such as {parameters[most]}=…" if len(parameters) > most else ""
-    got = f"{_called(function, args)} got {len(args) - bound} arguments without a name"
-    return TypeError(f"{got}, expected at most {most - bound} ({expected}){named}")
+    most -= bound
+    got = f"got {len(args) - bound}"
+    return TypeError(
+        f"{_called(function, args)}: expected at most {most} arguments without a name ({expected}), {got}{named}"
+    )
 
 
 def _written(option: str) -> str:
@@ -107,7 +120,8 @@ def _owners(known: Collection[str]) -> Iterator[tuple[str, Collection[str], str]
     from fastnn import MLP, Trainer, callbacks, optimizers
 
     of_fit = "" if "optimizer" in known else " of fit() or Trainer()"
-    for optimizer in (optimizers.Adam, optimizers.SGD, optimizers.AdamW, optimizers.NAdam, optimizers.RMSProp):
+    kinds: list[Any] = [optimizers.Adam, *optimizers.OPTIMIZERS.values()]  # most options are meant for Adam
+    for optimizer in kinds:
         place = "optimizer={owner}({option})" + of_fit
         yield optimizer.__name__, inspect.signature(optimizer).parameters, place
     of_run = "" if "callbacks" in known else " of fit() or run()"

@@ -22,7 +22,7 @@ def one_hot(argument: str, y: NDArray[Any], n_classes: int, row_weights: NDArray
         wrong &= row_weights != 0
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise ValueError(f"{argument}: got label {y[row]} in row {row}, expected 0 to {n_classes - 1}")
+        raise ValueError(f"{argument}: expected labels from 0 to {n_classes - 1}, got {y[row]} in row {row}")
     return np.asarray(y[:, np.newaxis] == np.arange(n_classes), dtype=np.float64)
 
 
@@ -32,12 +32,12 @@ def checked_pair(
     """Return both in float64 after making sure that no broadcasting hides a mistake."""
     y, p = as_float("y_true", y_true), as_float("y_pred", y_pred)
     if y.shape != p.shape:
-        raise ValueError(f"y_true: got shape {y.shape}, expected {p.shape}, the shape of y_pred")
+        raise ValueError(f"y_true: expected shape {p.shape}, got {y.shape}, the shape of y_pred")
     if p.size == 0:
-        raise ValueError(f"y_pred: got shape {p.shape}, expected at least one element")
+        raise ValueError(f"y_pred: expected at least one element, got shape {p.shape}")
     wrong = (p < 0) | (p > 1)
     if probabilities and wrong.any():
-        raise ValueError(f"y_pred: got {p[wrong][0]}, expected probabilities from 0 to 1")
+        raise ValueError(f"y_pred: expected probabilities from 0 to 1, got {p[wrong][0]}")
     return y.astype(np.float64), p.astype(np.float64)
 
 
@@ -45,5 +45,5 @@ def checked_classes(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.fl
     """Return rows of probabilities in float64, the targets' first."""
     p = as_float("y_pred", y_pred)
     if p.ndim != 2:
-        raise ValueError(f"y_pred: got shape {p.shape}, expected (n, n_classes)")
+        raise ValueError(f"y_pred: expected shape (n, n_classes), got {p.shape}")
     return checked_pair(one_hot("y_true", np.asarray(y_true), p.shape[1]), p, probabilities=True)

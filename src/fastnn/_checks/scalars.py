@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fastnn._checks.limits import MAX_THREADS
+
 # Characters of a value that a message shows.
 _MOST_SHOWN = 120
 
@@ -59,7 +61,7 @@ def real(
         return "a finite number" + _interval(low, high, exclude_low, exclude_high)
 
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected {expected()}")
+        raise TypeError(f"{argument}: expected {expected()}, got {shown(value)} of type {type(value).__name__}")
     try:
         number = float(value)
     except OverflowError:
@@ -67,27 +69,27 @@ def real(
     inside = low < number if exclude_low else low <= number
     inside = inside and (number < high if exclude_high else number <= high)
     if not inside or not math.isfinite(number):
-        raise ValueError(f"{argument}: got {shown(value)}, expected {expected()}")
+        raise ValueError(f"{argument}: expected {expected()}, got {shown(value)}")
     return number
 
 
 def integer(argument: str, value: object, *, low: int, high: int = 2**40, way: str = "") -> int:
     """Return `value` as a Python int from `low` to `high`, or say what is wrong with it, and the way out."""
-    expected = f"an integer >= {low}{way}"
+    expected = f"an integer >= {low}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected {expected}")
+        raise TypeError(f"{argument}: expected {expected}, got {shown(value)} of type {type(value).__name__}{way}")
     number = operator.index(value)
     if number > high:
-        raise ValueError(f"{argument}: got {shown(value)}, expected at most {high}")
+        raise ValueError(f"{argument}: expected at most {high}, got {shown(value)}")
     if number < low:
-        raise ValueError(f"{argument}: got {shown(value)}, expected {expected}")
+        raise ValueError(f"{argument}: expected {expected}, got {shown(value)}{way}")
     return number
 
 
 def flag(argument: str, value: object) -> bool:
     """Return `value` as a Python bool, or say that it is none."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{argument}: got {shown(value)}, expected True or False")
+        raise TypeError(f"{argument}: expected True or False, got {shown(value)}")
     return bool(value)
 
 
@@ -114,4 +116,4 @@ def thread_count(value: Any) -> int | None:
     """Return a number of threads, None to let the work decide."""
     if value is None:
         return None
-    return min(integer("n_threads", value, low=1, way="; None leaves the number to fastnn"), 1024)
+    return min(integer("n_threads", value, low=1, way="; None leaves the number to fastnn"), MAX_THREADS)

@@ -12,13 +12,13 @@ _BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 def generator(random_state: Any) -> np.random.Generator:
     """Return a generator: a new one from a seed, the given one as it is."""
     if isinstance(random_state, bool):
-        raise TypeError(f"random_state: got {random_state!r}, expected a seed or a Generator")
+        raise TypeError(f"random_state: expected a seed or a Generator, got {random_state!r}")
     if isinstance(random_state, np.random.RandomState):
         return np.random.Generator(random_state._bit_generator)
     try:
         return np.random.default_rng(random_state)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"random_state: got {random_state!r}, expected a seed or a Generator ({error})") from error
+        raise type(error)(f"random_state: expected a seed or a Generator, got {random_state!r} ({error})") from error
 
 
 def state_of(rng: np.random.Generator) -> dict[str, Any]:

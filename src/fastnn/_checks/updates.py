@@ -34,34 +34,34 @@ def checked_grads(
     """Return the gradients as arrays of real numbers; `to_array` takes an argument's name and what was given for it."""
     given = _listed("grads", grads)
     if len(given) != len(params):
-        raise ValueError(f"grads: got {len(given)} arrays, expected {len(params)}, one for each of params")
+        raise ValueError(f"grads: expected {len(params)} arrays, one for each of params, got {len(given)}")
     arrays = [to_array(f"grads[{index}]", grad) for index, grad in enumerate(given)]
     for index, (grad, param) in enumerate(zip(arrays, params, strict=True)):
         if grad.dtype.kind not in "fiub":
-            raise TypeError(f"grads[{index}]: got dtype {grad.dtype}, expected real numbers")
+            raise TypeError(f"grads[{index}]: expected real numbers, got dtype {grad.dtype}")
         if grad.shape != param.shape:
-            raise ValueError(f"grads[{index}]: got shape {grad.shape}, expected {param.shape}")
+            raise ValueError(f"grads[{index}]: expected shape {param.shape}, got {grad.shape}")
     return arrays
 
 
 def check_state(state: State, name: str, names: Sequence[str], params: Arrays) -> None:
     """Make sure that a state is empty, or what this optimizer left for these parameters: something under each of `names`."""
     if not isinstance(state, dict):
-        raise TypeError(f"state: got {type(state).__name__}, expected a dict, empty before the first update")
+        raise TypeError(f"state: expected a dict, empty before the first update, got {type(state).__name__}")
     if not state:
         return
     if state.keys() != set(names):
-        raise ValueError(f"state: got {list(state)}, expected an empty dict or {list(names)}, as {name} leaves it")
+        raise ValueError(f"state: expected an empty dict or {list(names)}, as {name} leaves it, got {list(state)}")
     moment_names = [kept for kept in names if kept != "step"]
     for kept in moment_names:
         moments = state[kept]
         if not isinstance(moments, list | tuple) or len(moments) != len(params):
             got = f"{len(moments)} arrays" if isinstance(moments, list | tuple) else type(moments).__name__
-            raise ValueError(f"state[{kept!r}]: got {got}, expected a list of {len(params)}, one for each of params")
+            raise ValueError(f"state[{kept!r}]: expected a list of {len(params)} arrays, one for each of params, got {got}")
         for index, (moment, param) in enumerate(zip(moments, params, strict=True)):
             _check_writable(f"state[{kept!r}][{index}]", moment)
             if moment.shape != param.shape:
-                raise ValueError(f"state[{kept!r}][{index}]: got shape {moment.shape}, expected {param.shape}")
+                raise ValueError(f"state[{kept!r}][{index}]: expected shape {param.shape}, got {moment.shape}")
     _check_apart(state, moment_names, params)
     if "step" in state:
         integer("state['step']", state["step"], low=0)
@@ -75,7 +75,7 @@ def _check_apart(state: State, names: Sequence[str], params: Arrays) -> None:
             argument = f"state[{kept!r}][{index}]"
             for other, array in written:
                 if np.may_share_memory(moment, array) and np.shares_memory(moment, array):
-                    raise ValueError(f"{argument}: got an array that shares memory with {other}, expected one of its own")
+                    raise ValueError(f"{argument}: expected an array of its own, got one that shares memory with {other}")
             written.append((argument, moment))
 
 
@@ -88,14 +88,14 @@ def _listed(argument: str, arrays: Iterable[Any]) -> list[Any]:
     try:
         return list(arrays)
     except TypeError:
-        raise TypeError(f"{argument}: got {type(arrays).__name__}, expected a list of arrays") from None
+        raise TypeError(f"{argument}: expected a list of arrays, got {type(arrays).__name__}") from None
 
 
 def _check_writable(argument: str, array: object) -> None:
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{argument}: got {kind}, expected a floating-point ndarray to change in place")
+        raise TypeError(f"{argument}: expected a floating-point ndarray to change in place, got {kind}")
     if not array.flags.writeable:
-        raise ValueError(f"{argument}: got a read-only array, expected one to change in place")
+        raise ValueError(f"{argument}: expected an array to change in place, got a read-only one")
     if type(array) is not np.ndarray and np.ma.is_masked(array):
-        raise ValueError(f"{argument}: got an array with masked elements, expected none")
+        raise ValueError(f"{argument}: expected no masked elements, got an array with some")

@@ -43,7 +43,7 @@ def _real(argument: str, array: NDArray[Any]) -> NDArray[Any]:
         array = _from_objects(argument, array)
     if array.dtype.kind not in "fiub":
         text = _ways_out.encoding(argument) if array.dtype.kind in "UST" else ""
-        raise TypeError(f"{argument}: got dtype {array.dtype}, expected real numbers{text}")
+        raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}{text}")
     return array
 
 
@@ -52,7 +52,7 @@ def _refuse_times(argument: str, value: Any) -> None:
     labels = _columns.labels_of(value)
     for label, dtype in zip(labels, getattr(value, "dtypes", ()) if labels else (), strict=False):
         if hasattr(dtype, "is_temporal") and dtype.is_temporal():
-            raise TypeError(f"{argument}: column {label!r}: got dtype {dtype}, expected real numbers")
+            raise TypeError(f"{argument}: column {label!r}: expected real numbers, got dtype {dtype}")
 
 
 def _name_column(argument: str, value: Any) -> None:
@@ -73,10 +73,10 @@ def _name_column(argument: str, value: Any) -> None:
 
 def _array_of(argument: str, value: Any) -> NDArray[Any]:
     if is_sparse(value):
-        raise TypeError(f"{argument}: got a sparse matrix, expected an array; .toarray() makes it one")
+        raise TypeError(f"{argument}: expected an array, got a sparse matrix; .toarray() makes it one")
     if isinstance(value, np.ndarray):
         if np.ma.is_masked(value):
-            raise ValueError(f"{argument}: got an array with masked elements, expected none; .filled() gives them values")
+            raise ValueError(f"{argument}: expected no masked elements, got an array with some; .filled() gives them values")
     elif hasattr(type(value), "__dlpack_device__"):
         return _handed_over(argument, value)
     _refuse_times(argument, value)
@@ -85,7 +85,7 @@ def _array_of(argument: str, value: Any) -> NDArray[Any]:
     except ValueError as error:
         pair = "; give X and y as two arguments" if isinstance(value, tuple) else ""
         raise ValueError(
-            f"{argument}: got a {type(value).__name__} of unequal shapes ({error}), expected an array{pair}"
+            f"{argument}: expected an array, got a {type(value).__name__} of unequal shapes ({error}){pair}"
         ) from None
     except (RuntimeError, TypeError) as error:  # of a list's elements
         raise TypeError(f"{argument}: {error}") from error
@@ -107,30 +107,30 @@ def _handed_over(argument: str, value: Any) -> NDArray[Any]:
     except _REFUSALS as error:
         reason = error
     else:
-        raise TypeError(f"{argument}: got {kind} on DLPack device {device}, expected {expected}")
+        raise TypeError(f"{argument}: expected {expected}, got {kind} on DLPack device {device}")
     if hasattr(type(value), "__array__"):  # for types and flags that DLPack doesn't know
         try:
             return np.asarray(value)
         except _REFUSALS as error:
             reason = error
     described = f"{kind} of dtype {value.dtype}" if hasattr(value, "dtype") else kind
-    raise TypeError(f"{argument}: got {described} ({reason}), expected {expected}") from reason
+    raise TypeError(f"{argument}: expected {expected}, got {described} ({reason})") from reason
 
 
 def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[np.float64]:
     """Return Python's numbers (fractions, decimals, large integers) as float64; NumPy would take None and text too."""
     if array.ndim == 0 and not isinstance(array[()], str | bytes) and not hasattr(array[()], "__float__"):
         value, way = array[()], _ways_out.other_object(array[()])
-        raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected an array of numbers{way}")
+        raise TypeError(f"{argument}: expected an array of numbers, got {shown(value)} of type {type(value).__name__}{way}")
     for value in array.flat:
         complex_only = isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
         if complex_only or isinstance(value, str | bytes) or not hasattr(value, "__float__"):
             text = _ways_out.encoding(argument) if isinstance(value, str) else ""
-            raise TypeError(f"{argument}: got {shown(value)} of type {type(value).__name__}, expected a real number{text}")
+            raise TypeError(f"{argument}: expected a real number, got {shown(value)} of type {type(value).__name__}{text}")
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise TypeError(f"{argument}: got objects that don't fit float64 ({error})") from error
+        raise TypeError(f"{argument}: expected numbers that fit float64, got objects that don't ({error})") from error
 
 
 def real_array(argument: str, value: Any) -> NDArray[Any]:
@@ -157,7 +157,7 @@ def rows(argument: str, value: Any, n_columns: int, dtype: np.dtype[Any]) -> Row
     array = _sparse_rows(argument, value, dtype) if sparse else real_array(argument, value)
     if len(array.shape) != 2 or array.shape[1] != n_columns:
         way = _ways_out.other_shape(argument, array.shape, n_columns)
-        raise ValueError(f"{argument}: got shape {array.shape}, expected (n, {n_columns}), a row for each sample{way}")
+        raise ValueError(f"{argument}: expected shape (n, {n_columns}), one row per sample, got {array.shape}{way}")
     return array
 
 
@@ -175,4 +175,4 @@ def _sparse_rows(argument: str, value: Any, dtype: np.dtype[Any]) -> _core.Spars
     try:
         return _core.SparseRows(values, table.indices, table.indptr, table.shape[1])
     except ValueError as error:
-        raise ValueError(f"{argument}: got a damaged sparse matrix ({error})") from None
+        raise ValueError(f"{argument}: expected a valid sparse matrix, got a damaged one ({error})") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fastnn.losses import LOSSES, CustomLoss, Loss
-from fastnn.losses import resolve as resolve_loss
 
 
 class NativeLoss(NamedTuple):
@@ -19,17 +18,19 @@ class NativeLoss(NamedTuple):
     value_factor: float = 1.0  # of the loss alone
     custom: CustomLoss | None = None
     signed_mean: bool = False  # weights are divided by their sum, which may be below 0; else by that of their magnitudes
+    takes_labels: bool = False  # targets may be integer labels
 
 
-def native_loss(loss: str | Loss, output_activation: Any) -> NativeLoss:
+def native_loss(loss: Loss, output_activation: Any) -> NativeLoss:
     """Return the loss for a model with that output activation; ValueError if they don't go together."""
-    resolved = resolve_loss(loss)
-    if resolved.links and output_activation not in resolved.links:
-        expected = " or ".join(repr(link) for link in resolved.links)
+    if loss.links and output_activation not in loss.links:
+        expected = " or ".join(repr(link) for link in loss.links)
         pair = next((name for name, other in LOSSES.items() if output_activation in other.links), "mse")
         raise ValueError(
-            f"loss: got {resolved.name!r} for a model with output_activation={output_activation!r}, expected {expected}; "
+            f"loss: expected {expected}, got {loss.name!r} for a model with output_activation={output_activation!r}; "
             f"{output_activation!r} goes with loss {pair!r}"
         )
-    custom = resolved if isinstance(resolved, CustomLoss) else None
-    return NativeLoss(resolved.name, resolved.parameter, bool(resolved.links), resolved.per_row, custom=custom)
+    custom = loss if isinstance(loss, CustomLoss) else None
+    return NativeLoss(
+        loss.name, loss.parameter, bool(loss.links), loss.per_row, custom=custom, takes_labels=loss.takes_labels
+    )

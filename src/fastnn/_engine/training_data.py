@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,19 @@ from fastnn.losses import Loss
 _PIECE = 1 << 20
 
 
+class TrainingData(NamedTuple):
+    """Inputs, targets and weights in the form that the kernels read."""
+
+    x: Rows  # (n, n_in)
+    y: NDArray[Any]  # (n, n_out), or (n,) for labels
+    labels: bool
+    sample_weight: NDArray[np.float64] | None  # (n,)
+
+
 def training_data(
     X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...], loss: Loss, dtype: np.dtype[Any], prefix: str = ""
-) -> tuple[Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
-    """Return inputs, targets, whether these are labels, and weights; `prefix` comes before the arguments' names.
+) -> TrainingData:
+    """Return checked inputs, targets and weights; `prefix` comes before the arguments' names in errors.
 
     Inputs and targets must be finite in `dtype`, and what the loss is defined for, in all rows but those of weight 0, which
     do not count and are never read.
@@ -31,10 +40,10 @@ def training_data(
     """
     inputs = rows(f"{prefix}X", X, layer_sizes[0], dtype)
     if inputs.shape[0] == 0:
-        raise ValueError(f"{prefix}X: got shape {inputs.shape}, expected at least one row")
+        raise ValueError(f"{prefix}X: expected at least one row, got shape {inputs.shape}")
     weight = sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs))
     _check_inputs(f"{prefix}X", inputs, dtype, weight)
-    return inputs, *targets(f"{prefix}y", y, len(inputs), layer_sizes[-1], loss, dtype, weight), weight
+    return TrainingData(inputs, *targets(f"{prefix}y", y, len(inputs), layer_sizes[-1], loss, dtype, weight), weight)
 
 
 def _check_inputs(argument: str, array: Rows, dtype: np.dtype[Any], weight: NDArray[np.float64] | None) -> None:
@@ -57,7 +66,7 @@ def _check_sparse_finite(
         found, of_rows = found[counted], of_rows[counted]
     if len(found):
         place = f"row {of_rows[0]}, column {array.columns[found[0]]}"
-        raise ValueError(f"{argument}: got {values[found[0]]} at {place}, expected numbers that are finite in {dtype}")
+        raise ValueError(f"{argument}: expected numbers that are finite in {dtype}, got {values[found[0]]} at {place}")
 
 
 def check_finite(
@@ -78,7 +87,7 @@ def check_finite(
         if at is not None:
             place = f"row {first + at[0]}" + (f", column {at[1]}" if array.ndim == 2 else "")
             value = array[(first + at[0], *at[1:])]
-            raise ValueError(f"{argument}: got {value} at {place}, expected numbers that are finite in {dtype}")
+            raise ValueError(f"{argument}: expected numbers that are finite in {dtype}, got {value} at {place}")
 
 
 def _first_not_finite(
@@ -117,14 +126,14 @@ def targets(
     shapes = f"({n_rows}, {n_out})" + (f" or ({n_rows},)" if n_out == 1 else "")
     if loss.takes_labels and array.ndim == 1 and array.dtype.kind in "biu" and (array != 1).any():
         binary = "'binary_cross_entropy' with output_activation='sigmoid'"
-        raise ValueError(f"{argument}: got labels for one output, expected an output for each class, or loss {binary}")
+        raise ValueError(f"{argument}: expected one output per class, or loss {binary}, got labels for one output")
     given = array.shape
     if array.ndim == 1 and n_out == 1:
         array = array[:, None]
     if array.shape != (n_rows, n_out):
         way = _ways_out.other_targets(argument, array, n_rows, n_out)
         expected = f"{shapes} for the {n_rows} rows of X and loss {loss.name!r}"
-        raise ValueError(f"{argument}: got shape {given}, expected {expected}{way}")
+        raise ValueError(f"{argument}: expected shape {expected}, got {given}{way}")
     check_finite(argument, array, dtype, weight)
     _check_domain(argument, array if weight is None or weight.all() else array[weight != 0], loss)
     return array, False
@@ -133,10 +142,10 @@ def targets(
 def _check_domain(argument: str, array: NDArray[Any], loss: Loss) -> None:
     low, high = loss.domain
     if low > -np.inf and (array.min() < low or array.max() > high):
-        interval = f"between {low} and {high}" if high < np.inf else f">= {low}"
+        interval = f"values between {low} and {high}" if high < np.inf else f"values >= {low}"
         way = _ways_out.other_classes(array) if (low, high) == (0, 1) else ""
         between = f"{array.min()} to {array.max()}"
-        raise ValueError(f"{argument}: got values from {between}, expected {interval} for {loss.name}{way}")
+        raise ValueError(f"{argument}: expected {interval} for {loss.name}, got values from {between}{way}")
 
 
 def _labels(
@@ -147,10 +156,10 @@ def _labels(
     if array.dtype.kind not in "iu":
         real = (array != np.floor(array)).any()
         way = "real targets go with loss='mse'" if real else f"{argument.split()[-1]}.astype(int) makes them"
-        raise TypeError(f"{argument}: got labels of dtype {array.dtype}, expected integers; {way}")
+        raise TypeError(f"{argument}: expected integer labels, got dtype {array.dtype}; {way}")
     array = array.reshape(-1)
     if len(array) != n_rows:
-        raise ValueError(f"{argument}: got {len(array)} labels for the {n_rows} rows of X")
+        raise ValueError(f"{argument}: expected {n_rows} labels, one per row of X, got {len(array)}")
     wrong = (array < 0) | (array >= n_classes)
     if weight is not None:
         wrong &= weight != 0
@@ -161,7 +170,7 @@ def _labels(
             if len(np.unique(array)) <= n_classes
             else (f"the model has {n_classes} outputs, one for each class")
         )
-        raise ValueError(f"{argument}: got label {array[row]} at row {row}, expected 0 to {n_classes - 1}; {way}")
+        raise ValueError(f"{argument}: expected labels from 0 to {n_classes - 1}, got {array[row]} at row {row}; {way}")
     return array
 
 
@@ -177,7 +186,7 @@ def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64
         return None
     array = np.require(real_array(argument, value), np.float64, ["C", "A"])
     if array.shape != (n_rows,):
-        raise ValueError(f"{argument}: got shape {array.shape}, expected ({n_rows},) for the {n_rows} rows of X")
+        raise ValueError(f"{argument}: expected shape ({n_rows},), one weight per row of X, got {array.shape}")
     check_finite(argument, array, np.dtype(np.float64))
     with np.errstate(over="ignore"):
         sizes = np.abs(array)
@@ -185,7 +194,7 @@ def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64
     # The ends leave room for the reciprocal of the sum.
     if largest < 1e-290 or total > 1e290:
         raise ValueError(
-            f"{argument}: got values from {array.min()} to {array.max()}, expected some that are not 0, of magnitudes whose "
-            "sum is below 1e290"
+            f"{argument}: expected some weights that are not 0, with magnitudes whose "
+            f"sum is below 1e290, got values from {array.min()} to {array.max()}"
         )
     return array

@@ -32,7 +32,9 @@ def described(value: Any) -> Any:
         fields = {field.name: described(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"class": type(value).__name__, **fields}
     if callable(value):
-        raise TypeError(f"learning_rate: got {value!r}, which can't be saved; the schedules of fastnn.schedules can")
+        raise TypeError(
+            f"learning_rate: expected a number or a schedule of fastnn.schedules, which files can hold, got {value!r}"
+        )
     return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,29 +16,26 @@ from fastnn._storage.write_file import FilePath, file_name, write_file
 _VERSION = 1
 # What reading numbers and names that make no sense can end with.
 _DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
-# For each kind of parameter, one array per layer, or None where the layer has no such parameters.
-Kinds = Sequence[Sequence[NDArray[Any] | None]]
-
-# What files call the kinds of parameters, in the order that networks have them.
-_KINDS = ("weights", "biases", "slopes")
+# By kind of parameters, one array per layer, or None where the layer has no such parameters.
+Views = Mapping[str, Sequence[NDArray[Any] | None]]
 
 
-def named(views: Kinds, prefix: str = "") -> dict[str, NDArray[Any]]:
-    """Return contiguous copies of a network's parameters under the names that the file has for them."""
+def named(views: Views, prefix: str = "") -> dict[str, NDArray[Any]]:
+    """Return contiguous copies of a network's parameters by their names in files."""
     return {name: np.ascontiguousarray(view) for name, view in _named_views(views, prefix)}
 
 
-def fill(arrays: dict[str, NDArray[Any]], views: Kinds, prefix: str = "") -> None:
-    """Write what `named` named back into views."""
+def fill(arrays: dict[str, NDArray[Any]], views: Views, prefix: str = "") -> None:
+    """Copy the arrays of a file into views of a network's parameters."""
     for name, view in _named_views(views, prefix):
         array = arrays[name]
         if array.shape != view.shape or array.dtype != view.dtype:
-            raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {view.dtype} {view.shape}")
+            raise ValueError(f"{name}: expected {view.dtype} {view.shape}, got {array.dtype} {array.shape}")
         view[...] = array
 
 
-def _named_views(views: Kinds, prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:
-    for kind, arrays in zip(_KINDS, views, strict=True):
+def _named_views(views: Views, prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:
+    for kind, arrays in views.items():
         yield from ((f"{prefix}{kind}.{i}", array) for i, array in enumerate(arrays) if array is not None)
 
 
@@ -79,8 +76,8 @@ def _contents(name: str, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[s
             metadata, arrays = parse(file)
             config = json.loads(metadata["fastnn"])
             if config["version"] != _VERSION or config["kind"] not in kinds:
-                got = f"a {config['kind']} of format {config['version']}"
-                raise ValueError(f"{got}, expected {kinds[0]} of format {_VERSION}")
+                got = f"{config['kind']} of format {config['version']}"
+                raise ValueError(f"expected a {kinds[0]} of format {_VERSION}, got a {got}")
         except _DAMAGE as error:
             raise ValueError(f"{name}: not such a file of fastnn ({error})") from error
     return config, arrays

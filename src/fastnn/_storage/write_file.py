@@ -31,7 +31,7 @@ def file_name(path: FilePath) -> str:
     try:
         return os.fsdecode(path)
     except TypeError:
-        raise TypeError(f"path: got {path!r} of type {type(path).__name__}, expected text, bytes or a path") from None
+        raise TypeError(f"path: expected text, bytes or a path, got {path!r} of type {type(path).__name__}") from None
 
 
 def write_file(path: FilePath, buffers: Sequence[bytes | memoryview]) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastnn import optimizers
 from fastnn._engine import losses as _engine_losses
 from fastnn._engine.losses import NativeLoss
+from fastnn._engine.training_data import TrainingData
 from fastnn._model import MLP
 from fastnn._rates import LearningRate
 from fastnn._trainer import Trainer
@@ -45,7 +46,7 @@ def native_loss(loss: Loss, n_outputs: int, dtype: np.dtype[Any]) -> NativeLoss:
         native = NativeLoss(loss.name, 0.0, from_logits=False, per_row=True, factor=0.5, value_factor=1 / n_outputs)
     else:
         native = _engine_losses.native_loss(loss, "identity")
-    return native._replace(signed_mean=True)
+    return native._replace(signed_mean=True, takes_labels=loss.takes_labels)
 
 
 def activation_of(activation: Any) -> Any:
@@ -181,8 +182,8 @@ class EstimatorTrainer(Trainer):
             if getattr(self, name) != value:
                 setattr(self, name, value)
 
-    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> tuple[Any, Any, bool, Any]:
-        return X, y, y.ndim == 1, sample_weight
+    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
+        return TrainingData(X, y, y.ndim == 1, sample_weight)
 
     def _conventions(self) -> dict[str, Any]:
         return {"order": self.order, "loss_by_rows": True}

@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from fastnn import _custom
 from fastnn._checks.layers import OUTPUT_ONLY
+from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn.losses import CustomLoss, Loss
@@ -29,9 +30,6 @@ LOSSES: Mapping[str, str] = {"squared_error": "mse", "absolute_error": "mae"} | 
 }
 SOLVERS = ("lbfgs", "sgd", "adam", *(name for name in OPTIMIZERS if name not in ("sgd", "adam")))
 
-
-MAX_LAYERS = 64  # with the output layer
-MAX_UNITS = 2**31 - 1
 
 # Parameters that lbfgs, which takes no steps by batches, has no use for; scikit-learn has none of them.
 _OF_BATCHES = ("dropout", "clip_norm", "clip_value", "lazy_updates")

@@ -13,6 +13,9 @@ from fastnn._bench.peers._contestant import Predictor, Trainer
 from fastnn._bench.works import RATE, Array, PredictionWork, TrainingWork, activations_of, initial_parameters, optimizer_of
 from fastnn._engine.losses import native_loss
 from fastnn._engine.optimizers import native_optimizer
+from fastnn._engine.run_settings import RunSettings
+from fastnn._engine.training_data import TrainingData
+from fastnn.losses import MSE
 
 if TYPE_CHECKING:
     from fastnn._engine.portable import Network, Run
@@ -31,10 +34,17 @@ class PortableTrainer(Trainer):
         from fastnn._engine.portable import Run
 
         self._run_of: type[Run] = Run
-        self._work, self._network = work, _network(work)
-        self._optimizer = native_optimizer(optimizer_of(work))
-        self._moments = np.zeros((self._optimizer["moments"], self._network.storage.size), work.dtype)
-        self._bits, self._updates = np.random.default_rng(0).bit_generator, 0
+        self._network = _network(work)
+        optimizer = native_optimizer(optimizer_of(work))
+        self._settings = RunSettings(
+            native_loss(MSE(), "identity"),
+            optimizer,
+            np.zeros((optimizer["moments"], self._network.storage.size), work.dtype),
+            np.random.default_rng(0).bit_generator,
+            batch_size=work.case.batch_size,
+            shuffle=work.shuffled,
+        )
+        self._updates = 0
 
     def prepare(self, X: Array, y: Array) -> None:
         """Keep the data."""
@@ -42,21 +52,8 @@ class PortableTrainer(Trainer):
 
     def train(self, epochs: int) -> None:
         """Train for whole epochs."""
-        run = self._run_of(
-            self._network,
-            native_loss("mse", "identity"),
-            self._optimizer,
-            self._moments,
-            self._updates,
-            *self._data,
-            labels=False,
-            sample_weight=None,
-            batch_size=self._work.case.batch_size,
-            n_epochs=epochs,
-            shuffle=self._work.shuffled,
-            bit_generator=self._bits,
-            n_threads=1,
-        )
+        data = TrainingData(*self._data, labels=False, sample_weight=None)
+        run = self._run_of(self._network, data, self._settings, epochs, self._updates)
         run.set_rates(np.full(1, RATE))
         run.advance(math.inf, epochs)
         self._updates = run.updates

@@ -43,7 +43,7 @@ from fastnn._engine.portable._machine import (
     usable_instruction_sets,
 )
 from fastnn._engine.portable._network import Network
-from fastnn._engine.portable._optimizers import OPTIMIZERS
+from fastnn._engine.portable._optimizers import OPTIMIZER_MOMENTS, OPTIMIZERS
 from fastnn._engine.portable._rows import SparseRows, readable
 from fastnn._engine.portable._run import Run
 from fastnn._engine.portable._stepper import Stepper
@@ -55,6 +55,7 @@ __all__ = [
     "LAYER_ACTIVATIONS",
     "LOSSES",
     "OPTIMIZERS",
+    "OPTIMIZER_MOMENTS",
     "PREDICTION_LOSSES",
     "Network",
     "Run",

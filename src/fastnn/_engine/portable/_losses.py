@@ -35,9 +35,9 @@ class Loss(NamedTuple):
     signed_mean: bool  # weights are divided by their sum, which may be below 0; else by the sum of their magnitudes
 
 
-def loss_of(loss: tuple[str, float, bool, bool, float, float, Any, bool]) -> Loss:
+def loss_of(loss: tuple[Any, ...]) -> Loss:
     """Return the loss that a tuple names; none of the user's own, which native code alone can call."""
-    name, parameter, from_logits, per_row, factor, value_factor, custom, signed_mean = loss
+    name, parameter, from_logits, per_row, factor, value_factor, custom, signed_mean = loss[:8]
     if custom is not None:
         raise TypeError(
             f"loss: got {custom!r}, which needs fastnn's compiled extension; expected one of {', '.join(LOSSES)}"

@@ -12,6 +12,7 @@ from fastnn._engine.portable._compile import put, shared
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, ADAMW = range(len(OPTIMIZERS))
 MOMENTS = (0, 1, 1, 1, 1, 2, 2)  # arrays of state, each like the parameters
+OPTIMIZER_MOMENTS = dict(zip(OPTIMIZERS, MOMENTS, strict=True))
 
 _CLIP_EPSILON = 1e-6  # PyTorch's, against division by a norm of zero
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from fastnn._engine.portable._optimizers import MOMENTS, optimizer_of
 from fastnn._engine.portable._rows import Array, Chosen, SparseRows, check_rows, read_x, read_y, standing_in
 from fastnn._engine.portable._training import EPOCH, ROW, UPDATES, Account, Piece, Training, train, train_with
 from fastnn._errors import WEIGHTLESS
+
+if TYPE_CHECKING:
+    from fastnn._engine.run_settings import RunSettings
 
 # Of a piece, between two looks at the clock: operations, and what a batch costs whatever its size. They take 10 ms or so.
 _WORK = 100_000_000
@@ -33,22 +36,13 @@ class Run:
     def __init__(
         self,
         network: Network,
-        loss: tuple[str, float, bool, bool, float, float, Any, bool],
-        optimizer: dict[str, Any],
-        moments: Array,
-        updates: int,
-        x: Array | SparseRows,
-        y: Array,
-        labels: bool,
-        sample_weight: NDArray[np.float64] | None,
-        batch_size: int,
+        data: tuple[Any, Array, bool, NDArray[np.float64] | None],
+        settings: RunSettings,
         n_epochs: int,
-        shuffle: bool,
-        bit_generator: np.random.BitGenerator,
-        n_threads: int | None,
-        order: NDArray[np.int64] | None = None,
-        loss_by_rows: bool = False,
+        updates: int,
     ) -> None:
+        x, y, labels, sample_weight = data
+        loss, optimizer, moments, bit_generator, _, _, batch_size, shuffle, order, loss_by_rows = settings
         n_rows, native = network.count_rows(x), optimizer_of(optimizer)
         if n_rows < 1 or batch_size < 1:
             raise ValueError("there must be rows to train on")

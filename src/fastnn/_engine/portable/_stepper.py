@@ -4,44 +4,29 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._engine.portable._network import Network
-from fastnn._engine.portable._rows import Array, SparseRows
 from fastnn._engine.portable._run import Run
+
+if TYPE_CHECKING:
+    from fastnn._engine.run_settings import RunSettings
+    from fastnn._engine.training_data import TrainingData
 
 
 class Stepper:
     """Single steps of training; the count of updates, whoever makes them; and the lock that one trainer at a time holds."""
 
-    def __init__(
-        self,
-        network: Network,
-        loss: tuple[str, float, bool, bool, float, float, Any, bool],
-        optimizer: dict[str, Any],
-        moments: Array,
-        updates: int,
-        bit_generator: np.random.BitGenerator,
-        n_threads: int | None,
-    ) -> None:
-        self.network, self.updates, self.rate = network, updates, 0.0
+    def __init__(self, network: Network, settings: RunSettings, updates: int) -> None:
+        self.network, self.updates = network, updates
         self._lock = threading.Lock()
-        self.configure(loss, optimizer, moments, bit_generator, n_threads)
+        self.configure(settings)
 
-    def configure(
-        self,
-        loss: tuple[str, float, bool, bool, float, float, Any, bool],
-        optimizer: dict[str, Any],
-        moments: Array,
-        bit_generator: np.random.BitGenerator,
-        n_threads: int | None,
-    ) -> None:
-        """Have these from the next step on. Acquire before."""
-        self._loss, self._optimizer, self._moments = loss, optimizer, moments
-        self._bit_generator, self._n_threads = bit_generator, n_threads
+    def configure(self, settings: RunSettings) -> None:
+        """Train by these settings from the next step on. Acquire before."""
+        self._settings = settings
 
     @property
     def address(self) -> int:
@@ -56,26 +41,10 @@ class Stepper:
         """Let others have the trainer."""
         self._lock.release()
 
-    def step(
-        self, x: Array | SparseRows, y: Array, labels: bool, sample_weight: NDArray[np.float64] | None, rate: float
-    ) -> float | None:
+    def step(self, data: TrainingData, rate: float) -> float | None:
         """Return the loss before a step on a batch; None if loss or update are not finite, and nothing has changed."""
-        run = Run(
-            self.network,
-            self._loss,
-            self._optimizer,
-            self._moments,
-            self.updates,
-            x,
-            y,
-            labels,
-            sample_weight,
-            len(x),
-            1,
-            False,
-            self._bit_generator,
-            self._n_threads,
-        )
+        one_batch = self._settings._replace(batch_size=len(data[0]), shuffle=False)
+        run = Run(self.network, data, one_batch, 1, self.updates)
         run.set_rates(np.array([rate]))
         if run.advance(math.inf, 1) == "diverged":
             return None

@@ -1,0 +1,133 @@
+"""Predictions, losses and gradients of a model."""
+
+from __future__ import annotations
+
+from typing import Any, Never
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn._checks.options import explained, refusal, without_unknown
+from fastnn._checks.scalars import thread_count
+from fastnn._engine import arrays as _arrays
+from fastnn._engine import core as _core
+from fastnn._engine import training_data as _training_data
+from fastnn._engine.losses import NativeLoss, native_loss
+from fastnn._parameters import Parameters
+from fastnn._views import by_layer
+from fastnn.losses import Loss
+from fastnn.losses import resolve as resolve_loss
+
+
+class Evaluated(Parameters):
+    """The computations with a model that leave it as it is; a base of `MLP`."""
+
+    @without_unknown
+    def predict(
+        self, X: ArrayLike, *, out: NDArray[Any] | None = None, n_threads: int | None = None, **unknown: Never
+    ) -> NDArray[Any]:
+        """Return the outputs for rows of inputs, or for one.
+
+        Parameters
+        ----------
+        X : array-like, shape (n, n_in) or (n_in,), or sparse matrix
+            Any real dtype, strides and byte order.
+        out : ndarray, shape of the result, optional
+            Where to put it, of the model's dtype.
+        n_threads : int, optional
+            As many as pay, if not given. The result is the same to the last bit.
+
+        Returns
+        -------
+        ndarray, shape (n, n_out) or (n_out,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an array has the wrong shape or dtype.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> MLP((3, 4, 2)).predict([[1, 2, 3]]).shape
+        (1, 2)
+        """
+        if unknown:
+            raise refusal(Evaluated.predict, (self,), unknown)
+        if type(X) is np.ndarray and out is None and n_threads is None and _core.readable(X):
+            return self._network.predict(X)
+        self._check_columns("X", X)
+        threads = thread_count(n_threads)
+        inputs = (
+            _arrays.rows("X", X, self.layer_sizes[0], self.dtype) if _arrays.is_sparse(X) else _arrays.real_array("X", X)
+        )
+        result = self._network.predict(inputs, None, threads)
+        if out is None:
+            return result
+        if not isinstance(out, np.ndarray) or out.dtype != self.dtype or out.shape != result.shape:
+            raise ValueError(
+                f"out: expected {self.dtype} of shape {result.shape}, "
+                f"got {getattr(out, 'dtype', type(out).__name__)} of shape {np.shape(out)}"
+            )
+        out[...] = result
+        return out
+
+    __call__ = predict
+
+    @explained
+    def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
+        """Return what every hidden layer passes on: arrays (n, units)."""
+        self._check_columns("X", X)
+        return self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0], self.dtype))[:-1]
+
+    @explained
+    def loss(self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None) -> float:
+        """Return the loss of the predictions, without dropout.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, n_in)
+            Inputs.
+        y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
+            Targets.
+        loss : str or Loss, default "mse"
+            See `fastnn.losses`.
+        sample_weight : array-like, shape (n,), optional
+            Weights of the rows in the mean, of either sign: it is sum(w * loss) / sum(abs(w)). A row of weight 0 does
+            not count, and may hold anything, NaN and labels out of range included. At least one must not be 0.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or value. NaN and infinity are named by row and column, in rows whose
+            weight is not 0.
+        """
+        return self._network.gradient(*self._loss_arguments(X, y, loss, sample_weight))
+
+    @explained
+    def gradient(
+        self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
+    ) -> tuple[float, list[NDArray[Any]]]:
+        """Return the loss and its derivatives by the parameters, ``[gW1, gb1, …]``; arguments as for `loss`."""
+        arguments = self._loss_arguments(X, y, loss, sample_weight)
+        storage = _core.aligned_zeros(self._network.storage.size, self.dtype)
+        value = self._network.gradient(*arguments, gradient=storage)
+        return value, [np.ascontiguousarray(g) for g in by_layer(self._network.views(storage))]
+
+    @explained
+    def input_gradient(
+        self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
+    ) -> NDArray[Any]:
+        """Return the derivatives of the mean loss by the inputs, shape (n, n_in); arguments as for `loss`."""
+        arguments = self._loss_arguments(X, y, loss, sample_weight)
+        result = np.empty(arguments[1].shape, self.dtype)
+        self._network.gradient(*arguments, input_gradient=result)
+        return result
+
+    def _loss_arguments(
+        self, X: Any, y: Any, loss: str | Loss, sample_weight: Any
+    ) -> tuple[NativeLoss, _arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
+        loss = resolve_loss(loss)
+        native = native_loss(loss, self.activations[-1])
+        self._check_columns("X", X)
+        return native, *_training_data.training_data(X, y, sample_weight, self.layer_sizes, loss, self.dtype)

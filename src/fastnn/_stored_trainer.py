@@ -1,0 +1,120 @@
+"""Files, copies and pickles of trainers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from fastnn import _custom, _state
+from fastnn._checks import seeds as _seeds
+from fastnn._checks.options import explained
+from fastnn._checks.scalars import integer
+from fastnn._custom import CustomActivation
+from fastnn._model import MLP
+from fastnn._settings import OPTIONS, Configured
+from fastnn._storage import models as _saved_models
+from fastnn._storage.describe import described, from_description
+from fastnn._storage.write_file import FilePath
+from fastnn.losses import CustomLoss, Loss
+from fastnn.optimizers import Optimizer
+
+# Parts of the engine, and of a run in progress.
+_NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
+
+
+class StoredTrainer(Configured):
+    """Saving, loading, copying and pickling; a base of `Trainer`."""
+
+    def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer, **options: Any) -> None:
+        """Become a trainer of these, by the constructor of `Trainer` and not by that of a subclass."""
+        raise NotImplementedError
+
+    @explained
+    def save(self, path: FilePath) -> None:
+        """Write everything that the next step depends on to a safetensors file, as `MLP.save` does.
+
+        Raises
+        ------
+        TypeError
+            If the learning rate is a schedule of one's own, which no file can hold.
+        OSError
+            If the file can't be written. An older one is as it was.
+        """
+        config = {
+            "model": self.model._config(),
+            "loss": described(self.loss),
+            "optimizer": described(self.optimizer),
+            "options": {name: getattr(self, name) for name in OPTIONS},
+            "updates": self._updates,
+            # A trainer without a generator of its own goes on with the model's.
+            "rng": None if self._rng is self.model._rng else _seeds.state_of(self._rng),
+        }
+        arrays = self.model._arrays()
+        for i, moment in enumerate(self._moments):
+            arrays |= _saved_models.named(self.model._views(moment), prefix=f"moments.{i}.")
+        _saved_models.write(path, "trainer", config, arrays)
+
+    @classmethod
+    @explained
+    def load(
+        cls,
+        path: FilePath,
+        *,
+        custom_activations: Sequence[CustomActivation] = (),
+        custom_losses: Sequence[CustomLoss] = (),
+    ) -> Self:
+        """Read a trainer that `save` wrote, with its model; going on gives the bits of never having stopped.
+
+        A subclass gets an object of its own class, whose constructor is not called: attributes of its own are in no file.
+
+        Parameters
+        ----------
+        path : str, bytes or path-like
+            A file or a pipe.
+        custom_activations, custom_losses : sequences, default ()
+            What `fastnn.jit` made; as in `MLP.load`.
+
+        Raises
+        ------
+        ValueError
+            If the file is none of these, or needs a function that is neither given nor defined.
+        OSError, MemoryError
+            If it can't be read, or does not fit into memory.
+        """
+        activations = _custom.check_given("custom_activations", custom_activations, CustomActivation)
+        losses = _custom.check_given("custom_losses", custom_losses, CustomLoss)
+        with _saved_models.read(path, ("trainer",)) as (config, arrays):
+            model = MLP._from(config["model"], arrays, activations)
+            options = {name: config["options"][name] for name in OPTIONS}
+            loss, optimizer = from_description(config["loss"], losses), from_description(config["optimizer"])
+            rng = None if config["rng"] is None else _seeds.from_state(config["rng"])
+            trainer = cls.__new__(cls)
+            trainer._begin(model, loss, optimizer, random_state=rng, **options)
+            trainer._stepper.updates = integer("updates", config["updates"], low=0, high=2**62)
+            for i, moment in enumerate(trainer._moments):
+                _saved_models.fill(arrays, model._views(moment), prefix=f"moments.{i}.")
+            return trainer
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but what native code holds; moments as contiguous copies."""
+        kept = {"moments": np.array(self._moments), "updates": self._updates}
+        return {"attributes": _state.attributes_of(self, _NOT_PICKLED), **kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state over; what native code holds is made when it is first used."""
+        _state.set_attributes(self, state["attributes"])
+        self.__dict__["_kept"] = state["moments"], state["updates"]
+
+    def __getattr__(self, name: str) -> Any:
+        """Make what native code holds after copies and pickles: the model may be there later than the trainer."""
+        if name not in _NOT_PICKLED or "_kept" not in self.__dict__:
+            hint = "; its class must call Trainer.__init__" if name in _NOT_PICKLED else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+        kept, updates = self.__dict__["_kept"]
+        moments = self._new_moments(len(kept))
+        moments[...] = kept
+        self._start(self._new_native(None, moments), updates)
+        del self.__dict__["_kept"]
+        return getattr(self, name)
