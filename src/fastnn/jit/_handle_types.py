@@ -19,7 +19,6 @@ from numba.extending import (
     NativeValue,
     box,
     intrinsic,
-    make_attribute_wrapper,
     models,
     register_model,
     typeof_impl,
@@ -27,6 +26,7 @@ from numba.extending import (
 )
 
 from fastnn._model import MLP
+from fastnn._native import HANDLE, handle_of
 from fastnn._trainer import Trainer
 from fastnn.jit._handles import NumbaModel, NumbaTrainer
 
@@ -34,7 +34,7 @@ _HELD: list[Any] = []  # whose addresses are constants of compiled functions
 
 
 class _Handle(types.Type):
-    """A type whose values are an address and integers: those that `_native_handle` has."""
+    """A type whose values are an address and integers: those that `fastnn._native.handle_of` returns."""
 
     integers: Any
 
@@ -68,8 +68,7 @@ class OutsideTrainerType(types.Opaque):
 @typeof_impl.register(MLP)
 @typeof_impl.register(NumbaModel)
 def _typeof_model(value: Any, _: Any) -> ModelType:
-    dtype = value.dtype if isinstance(value, MLP) else value._native_dtype
-    return ModelType(types.float32 if dtype == np.float32 else types.float64)
+    return ModelType(types.float32 if value.dtype == np.float32 else types.float64)
 
 
 @typeof_impl.register(Trainer)
@@ -89,16 +88,13 @@ class _HandleModel(models.StructModel):
 
 register_model(OutsideTrainerType)(models.OpaqueModel)
 
-make_attribute_wrapper(ModelType, "integers", "_integers")
-make_attribute_wrapper(TrainerType, "integers", "_integers")
-
 
 @unbox(ModelType)
 @unbox(TrainerType)
 def _unbox(handle_type: Any, value: Any, c: Any) -> NativeValue:
     handle = cgutils.create_struct_proxy(handle_type)(c.context, c.builder)
     failed = cgutils.alloca_once_value(c.builder, cgutils.true_bit)
-    native = c.pyapi.object_getattr_string(value, "_native_handle")
+    native = c.pyapi.object_getattr_string(value, HANDLE)
     with c.builder.if_then(cgutils.is_not_null(c.builder, native)):
         owned = c.pyapi.tuple_pack([value, native])
         with c.builder.if_then(cgutils.is_not_null(c.builder, owned)):
@@ -136,6 +132,16 @@ def _is_same(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.icmp_unsigned("==", a, b)
 
 
+@intrinsic
+def integers_of(_: Any, handle: Any) -> Any:
+    """Return the integers of a model or a trainer."""
+
+    def read(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return cgutils.create_struct_proxy(signature.args[0])(context, builder, value=arguments[0]).integers
+
+    return handle.integers(handle), read
+
+
 # ---- Variables from outside ----
 
 
@@ -147,7 +153,7 @@ def _address(context: Any, builder: Any, address: int, described: Any) -> Any:
 @lower_constant(ModelType)
 def _model_constant(context: Any, builder: Any, model: Any, value: Any) -> Any:
     """Put the address into the function, and hold what it is in for good."""
-    native = value._native_handle
+    native = handle_of(value)
     _HELD.append((value, native))
     address, *sizes = native[0]
     integer = context.get_value_type(types.int64)

@@ -7,6 +7,7 @@ from typing import Any, overload
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn._model import MLP
+from fastnn._native import handle_of
 from fastnn._trainer import Trainer
 
 
@@ -15,7 +16,7 @@ class NumbaModel:
 
     def __init__(self, model: MLP) -> None:
         self._model = model
-        self._native_handle, self._native_dtype = model._native_handle, model.dtype
+        self._native_handle, self.dtype = handle_of(model), model.dtype
 
     def predict(self, X: ArrayLike, out: NDArray[Any] | None = None, n_threads: int | None = None) -> NDArray[Any]:
         """Return the model's outputs, as `MLP.predict` does, in compiled code or not."""
@@ -35,11 +36,11 @@ class NumbaTrainer:
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
-        self._native_handle  # noqa: B018  refuses a schedule now
+        handle_of(self)  # refuses a schedule now
 
     @property
-    def _native_handle(self) -> tuple[tuple[int, int, int, int], Any]:
-        return self._trainer._native_handle
+    def _native_handle(self) -> tuple[tuple[int, ...], object]:
+        return handle_of(self._trainer)
 
     def step(self, X: ArrayLike, y: ArrayLike) -> float:
         """Make one update on one batch, as `Trainer.step` does, in compiled code or not."""

@@ -10,7 +10,7 @@ from numba.extending import overload_method, register_jitable
 
 from fastnn._errors import DivergedError
 from fastnn.jit import _kernels
-from fastnn.jit._handle_types import ModelType, OutsideTrainerType, TrainerType, present
+from fastnn.jit._handle_types import ModelType, OutsideTrainerType, TrainerType, integers_of, present
 from fastnn.jit._kernels import NUMBERS, apart, bare, column_stride, is_aligned, is_none, is_readable, row_stride, rows_of
 
 # ---- Predictions ----
@@ -25,7 +25,7 @@ def _predict(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
     if is_none(out):
 
         def new(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
-            result = np.empty(X.shape[:-1] + (model._integers[1],), to)  # noqa: RUF005  Numba knows no starred tuples
+            result = np.empty(X.shape[:-1] + (integers_of(model)[1],), to)  # noqa: RUF005  Numba knows no starred tuples
             run(model, X, result, n_threads)
             return result
 
@@ -35,7 +35,7 @@ def _predict(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
         return None
 
     def given(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
-        if out.shape[:-1] != X.shape[:-1] or out.shape[-1] != model._integers[1]:
+        if out.shape[:-1] != X.shape[:-1] or out.shape[-1] != integers_of(model)[1]:
             raise ValueError("out: got another shape than the result has")
         if out.flags.c_contiguous and is_aligned(out) and apart(out, X):
             run(model, X, out, n_threads)
@@ -53,7 +53,7 @@ def _prediction(X: Any, n_threads: Any) -> Any:
     kernel, number, counted = _kernels.predict, NUMBERS[X.dtype], not is_none(n_threads)
 
     def run(model: Any, X: Any, out: Any, n_threads: Any) -> None:
-        if X.shape[-1] != model._integers[0]:
+        if X.shape[-1] != integers_of(model)[0]:
             raise ValueError("X: got rows of another length than the model has inputs")
         threads = 0
         if counted:
@@ -78,7 +78,7 @@ def _step(trainer: Any, X: Any, y: Any) -> Any:
     may_be_labels = y.ndim == 1 and isinstance(y.dtype, types.Integer)
 
     def step(trainer: Any, X: Any, y: Any) -> float:
-        n_in, n_out, takes_labels = trainer._integers
+        n_in, n_out, takes_labels = integers_of(trainer)
         n_rows = X.shape[0]
         if X.shape[1] != n_in or n_rows == 0:
             raise ValueError("X: got another shape than (n, n_in) with at least one row")

@@ -13,11 +13,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from fastnn._native import copied_parameters
 from fastnn.losses import Loss
 from fastnn.sklearn import _by_hand, _fitted, _keeping, _parameters
 from fastnn.sklearn._coefs import WithCoefs
 from fastnn.sklearn._data import Rows, check_mean, checked_inputs, native_rows, thread_count
-from fastnn.sklearn._definitions import activation_of, draw_weights, native_loss
+from fastnn.sklearn._definitions import EstimatorTrainer, activation_of, draw_weights, native_loss
 from fastnn.sklearn._overrides import check_overrides
 from fastnn.sklearn._stochastic import fit_stochastic
 from fastnn.sklearn._to_sklearn import to_sklearn
@@ -33,7 +34,15 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
     """Base of the two estimators; not for users."""
 
     _rules: Mapping[str, _parameters.Rule] = _parameters.RULES
+    # Set by fitting, and kept by copies and pickles. The functions of this folder read and set them.
     _random_state: np.random.RandomState  # of the last fit
+    _network_made_of: tuple[Any, ...]  # the parameters that the network was made of, see `_by_hand`
+    _learning_rate: float  # of the next epoch
+    _no_improvement_count: int  # epochs since loss or score last improved
+    _best_parameters: NDArray[Any] | None  # with early stopping, those with the best score
+    _last_parameters: NDArray[Any] | None  # with early stopping and `resume`, those of the last epoch
+    _split_state: Any  # with `resume`, the state of the random numbers that chose the held-out rows
+    _trainer: EstimatorTrainer  # of the last fit by batches
 
     # ---- What differs between the two ----
 
@@ -104,7 +113,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         resumes = self.warm_start and not first and not incremental and self._can_resume(splits=held_out is None)
         random_state = self._random_state if resumes else self._new_random_state(again=incremental and not first)
         if first:
-            self._begin(X, y, hidden, random_state)
+            self._begin_network(X, y, hidden, random_state)
         elif list(self.network_.layer_sizes[1:-1]) != hidden:
             kept = self.network_.layer_sizes[1:-1]
             raise ValueError(f"hidden_layer_sizes: got {hidden}, expected those of the fitted network, {kept}")
@@ -134,7 +143,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         kept.seed(int(seed))
         return kept
 
-    def _begin(self, X: Any, y: Any, hidden: list[int], random_state: np.random.RandomState) -> None:
+    def _begin_network(self, X: Any, y: Any, hidden: list[int], random_state: np.random.RandomState) -> None:
         """Make the network with its initial weights, and the attributes of an estimator that has seen nothing."""
         self.out_activation_, _ = self._output()
         self.n_outputs_ = self._count_outputs(y)
@@ -174,7 +183,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
             "loss_curve_": [],
             "validation_loss_curve_": [],
             "_no_improvement_count": 0,
-            "_best_parameters": self.network_._network.storage.copy() if by_score else None,
+            "_best_parameters": copied_parameters(self.network_) if by_score else None,
             "best_loss_": None if by_score else np.inf,
             "validation_scores_": [] if by_score else None,
             "best_validation_score_": -np.inf if by_score else None,

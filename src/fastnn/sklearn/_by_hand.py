@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 
 from fastnn._checks import seeds as _seeds
 from fastnn._model import MLP
+from fastnn._native import network_of
 from fastnn._views import carry_over
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of
@@ -56,12 +57,13 @@ def follow(estimator: Any) -> None:
     _parameters.check(estimator, estimator._rules)
     _check_output_activation(estimator.out_activation_)
     network = new_network(estimator, before.layer_sizes, before.dtype, estimator._random_state)
-    carry_over(before._network.parameters, network._network.parameters)
+    native_before, native = network_of(before), network_of(network)
+    carry_over(native_before.parameters, native.parameters)
     for name in ("_best_parameters", "_last_parameters"):
         kept = vars(estimator).get(name)
         if kept is not None:
-            storage = network._network.storage.copy()
-            carry_over(before._network.views(kept), network._network.views(storage))
+            storage = native.storage.copy()
+            carry_over(native_before.views(kept), native.views(storage))
             vars(estimator)[name] = storage
     estimator.network_ = network
     if "_shared_arrays" in vars(estimator):

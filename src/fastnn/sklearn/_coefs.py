@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._model import MLP
+from fastnn._native import copied_parameters, network_of
 from fastnn.sklearn._fitted import network_with
 
 NAMES = ("coefs_", "intercepts_")
@@ -22,7 +23,7 @@ class SharedArrays:
     """
 
     def __init__(self, model: MLP) -> None:
-        network = model._network
+        network = network_of(model)
         self.coefs: Any = [w if w.flags.c_contiguous else np.ascontiguousarray(w) for w in network.weights]
         self.intercepts: Any = list(network.biases)
         self.remember(model)
@@ -51,7 +52,7 @@ class SharedArrays:
             self.remember(model)
             return model
         changed = {i for i, seen in self._beside.items() if seen != _memory(self._arrays[i])}
-        if changed or self._network_seen != model._network.storage:
+        if changed or self._network_seen != network_of(model).storage:
             self._copy(model, changed)
             self.remember(model)
         return model
@@ -76,7 +77,7 @@ class SharedArrays:
         """Take the present state for one in step, also with another network that has the same parameters."""
         self._arrays = [*self.coefs, *self.intercepts]
         # Bytes are compared in one sweep, and tell NaN and the sign of zero. The network's own views are in its storage.
-        self._network_seen = bytearray(model._network.storage)
+        self._network_seen = bytearray(network_of(model).storage)
         views = enumerate(zip(self._arrays, _views(model), strict=True))
         self._beside = {i: bytearray(_memory(array)) for i, (array, view) in views if array is not view}
 
@@ -101,7 +102,7 @@ def _filled(given: Any, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
 
 def _views(model: MLP, storage: Any = None) -> list[NDArray[Any]]:
     """Return weights and biases: a network's own, or those in an array that is laid out like its storage."""
-    network = model._network
+    network = network_of(model)
     weights, biases = (network.weights, network.biases) if storage is None else network.views(storage)[:2]
     return [*weights, *biases]
 
@@ -112,7 +113,7 @@ def _own(array: Any, at: int, model: MLP) -> NDArray[Any]:
     views = _views(model)
     if at < len(views) and result is views[at]:
         return result
-    return result.copy() if np.may_share_memory(result, model._network.storage) else result
+    return result.copy() if np.may_share_memory(result, network_of(model).storage) else result
 
 
 def _attribute(name: str) -> Any:
@@ -142,6 +143,7 @@ class WithCoefs:
     """Base of the estimators: the two attributes, before and after a fit."""
 
     network_: MLP
+    _shared_arrays: SharedArrays
 
     coefs_, intercepts_ = (_attribute(name) for name in NAMES)
 
@@ -160,7 +162,7 @@ class WithCoefs:
         for name in ("_trainer", "_last_parameters"):
             attributes.pop(name, None)
         if attributes.get("_best_parameters") is not None:
-            attributes |= {"_best_parameters": network._network.storage.copy(), "best_validation_score_": -np.inf}
+            attributes |= {"_best_parameters": copied_parameters(network), "best_validation_score_": -np.inf}
 
     def _shared(self) -> SharedArrays:
         shared: SharedArrays | None = vars(self).get("_shared_arrays")

@@ -13,6 +13,7 @@ from fastnn import optimizers
 from fastnn._engine import losses as _engine_losses
 from fastnn._engine.losses import NativeLoss
 from fastnn._model import MLP
+from fastnn._native import network_of
 from fastnn._rates import LearningRate
 from fastnn._trainer import Trainer
 from fastnn._views import carry_over
@@ -167,9 +168,10 @@ class EstimatorTrainer(Trainer):
     def for_network(self, model: MLP) -> EstimatorTrainer:
         """Return a trainer that goes on from this one's state with another network of the same sizes."""
         state = self.__getstate__()
-        moments = np.zeros((len(state["moments"]), model._network.storage.size), model.dtype)
+        network_before, network = network_of(self.model), network_of(model)
+        moments = np.zeros((len(state["moments"]), network.storage.size), model.dtype)
         for row, row_before in zip(moments, state["moments"], strict=True):
-            carry_over(self.model._network.views(row_before), model._network.views(row))
+            carry_over(network_before.views(row_before), network.views(row))
         state["moments"] = moments
         other = EstimatorTrainer.__new__(EstimatorTrainer)
         other.__setstate__(state | {"attributes": state["attributes"] | {"model": model}})

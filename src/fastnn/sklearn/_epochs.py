@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._history import History
+from fastnn._native import copied_parameters
 from fastnn.sklearn._definitions import EstimatorTrainer
 
 _LEAST_RATE = 1e-6  # at which an adaptive learning rate is given up
@@ -87,7 +88,7 @@ class EpochWatcher:
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
         if score > estimator.best_validation_score_:
             estimator.best_validation_score_ = score
-            estimator._best_parameters = estimator.network_._network.storage.copy()
+            estimator._best_parameters = copied_parameters(estimator.network_)
 
     def _compare_loss(self, loss: float) -> None:
         estimator = self._estimator

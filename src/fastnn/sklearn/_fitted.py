@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss
 from fastnn._model import MLP
+from fastnn._native import generator_of, network_of
 from fastnn.sklearn._data import native_rows
 
 NOT_FINITE = (
@@ -24,7 +25,7 @@ def input_gradients(model: MLP, X: Any) -> NDArray[Any]:
     They are those of a sum of absolute errors to targets that are the outputs themselves, where its derivative is 0, but
     for one output, whose target is lower, so that it is 1.
     """
-    network = model._network
+    network = network_of(model)
     rows = native_rows(X, model.dtype)
     outputs = network.predict(rows)
     n, n_out = outputs.shape
@@ -72,7 +73,8 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
         *hidden, output = model.activations
         before = model.slopes
         dropout = list(model.dropout)
-        model = MLP(sizes, hidden, output, dropout=dropout, init="zeros", dtype=model.dtype, random_state=model._rng)
+        generator = generator_of(model)
+        model = MLP(sizes, hidden, output, dropout=dropout, init="zeros", dtype=model.dtype, random_state=generator)
         for slopes, slopes_before in zip(model.slopes, before, strict=True):
             if slopes is not None and slopes_before is not None and slopes.shape == slopes_before.shape:
                 slopes[...] = slopes_before
@@ -83,5 +85,5 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
 
 def check_finite(model: MLP) -> None:
     """Raise ValueError, as scikit-learn does, if a parameter is not finite."""
-    if _core.first_not_finite(model._network.storage) >= 0:
+    if _core.first_not_finite(network_of(model).storage) >= 0:
         raise ValueError(NOT_FINITE)

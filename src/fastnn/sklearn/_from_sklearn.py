@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._native import copied_parameters
 from fastnn.sklearn._classes import Classes, kind_of_outputs
 from fastnn.sklearn._classifier import MLPClassifier
 from fastnn.sklearn._originals import ORIGINALS, carried, fitted_attributes
@@ -69,10 +70,10 @@ def _take_network(estimator: Any, fitted: Any) -> None:
         estimator._set_classes(
             Classes(fitted.classes_.copy(), kind_of_outputs(fitted.out_activation_ == "softmax", fitted.n_outputs_))
         )
-    estimator._begin(X, y, hidden, np.random.RandomState(0))
+    estimator._begin_network(X, y, hidden, np.random.RandomState(0))
     network = estimator.network_
     for view, array in zip([*network.weights, *network.biases], arrays, strict=True):
         view[...] = array
     estimator._random_state = np.random.RandomState(0)
     estimator._no_improvement_count = 0
-    estimator._best_parameters = network._network.storage.copy() if estimator.early_stopping else None
+    estimator._best_parameters = copied_parameters(network) if estimator.early_stopping else None

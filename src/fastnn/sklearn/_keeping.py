@@ -46,7 +46,7 @@ def _packer(network: MLP, random_state: np.random.RandomState) -> Callable[[Any]
             return {_NETWORK: True}
         if not isinstance(value, np.random.Generator):
             return value
-        if value.bit_generator is random_state._bit_generator:
+        if value.bit_generator is _seeds.bits_of(random_state):
             return {_SHARED: True}
         return {_OWN: _seeds.state_of(value)}
 

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss
 from fastnn._model import MLP
+from fastnn._native import network_of
 from fastnn._views import by_kind
 from fastnn.sklearn._data import Rows
 from fastnn.sklearn._warnings import warn
@@ -38,7 +39,7 @@ class Objective:
     """
 
     def __init__(self, model: MLP, loss: NativeLoss, rows: Rows, alpha: float, n_threads: int | None) -> None:
-        self._network, self._loss, self._rows = model._network, loss, rows
+        self._network, self._loss, self._rows = network_of(model), loss, rows
         n_weights = sum(w.size for w in model.weights)
         few = n_threads is None and len(rows.target) * n_weights < _WORK_OF_SEVERAL_THREADS
         self._n_threads = 1 if few else n_threads

@@ -11,6 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from fastnn._checks import seeds as _seeds
 from fastnn._errors import DivergedError
+from fastnn._native import copied_parameters, loss_of, network_of, restore_parameters
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
@@ -53,7 +54,7 @@ def fit_stochastic(
     _set_rate(estimator, trainer, n_rows, incremental)
     estimator.n_iter_ = 0
     if resumes and estimator.early_stopping:
-        model._network.storage[...] = estimator._last_parameters
+        restore_parameters(model, estimator._last_parameters)
     watcher = EpochWatcher(estimator, n_rows, _validation(estimator, trainer, held_out))
     if incremental and n_rows == 1 and not estimator.progress and not any(model.dropout):
         _step(trainer, rows, watcher)
@@ -62,8 +63,8 @@ def fit_stochastic(
     if not incremental and estimator.n_iter_ == estimator.max_iter and not watcher.stopped:
         _warn_of_end(estimator)
     if estimator.early_stopping:
-        estimator._last_parameters = model._network.storage.copy() if estimator.resume else None
-        model._network.storage[...] = estimator._best_parameters
+        estimator._last_parameters = copied_parameters(model) if estimator.resume else None
+        restore_parameters(model, estimator._best_parameters)
     if not estimator.resume:
         trainer.order = None
     _fitted.check_finite(model)
@@ -75,14 +76,14 @@ def _begin_account(estimator: Any) -> None:
         vars(estimator).update(estimator._account_of_no_epochs())
     if estimator.early_stopping and estimator.best_validation_score_ is None:
         estimator.best_loss_, estimator.best_validation_score_, estimator.validation_scores_ = None, -np.inf, []
-        estimator._best_parameters = estimator.network_._network.storage.copy()
+        estimator._best_parameters = copied_parameters(estimator.network_)
     elif not estimator.early_stopping and estimator.best_loss_ is None:
         estimator.best_loss_, estimator.best_validation_score_, estimator.validation_scores_ = np.inf, None, None
 
 
 def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:
     """Return the trainer of the last fit, if it is to go on, or a new one."""
-    bits = estimator._random_state._bit_generator
+    bits = _seeds.bits_of(estimator._random_state)
     if goes_on and hasattr(estimator, "_trainer"):
         kept: EstimatorTrainer = estimator._trainer
         if kept.random_state.bit_generator is not bits:
@@ -148,7 +149,7 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     if weight is not None and not weight.all():  # rows of weight 0 don't count, whatever they hold
         counted = np.flatnonzero(weight)
         X, y, weight = X[counted], y[counted], weight[counted]
-    network = estimator.network_._network
+    network = network_of(estimator.network_)
     rows = Rows(native_rows(X, network.dtype), estimator._native_target(y), weight)
 
     scorer: Any = None if estimator.scoring is None else check_scoring(estimator, estimator.scoring)
@@ -162,7 +163,7 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
         return float(known(outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False), y, weight))
 
     def loss() -> float:
-        return float(network.gradient(trainer._loss, rows.X, rows.target, rows.labels, rows.weight))
+        return float(network.gradient(loss_of(trainer), rows.X, rows.target, rows.labels, rows.weight))
 
     return Validation(score, loss)
 
@@ -196,7 +197,7 @@ def _step(trainer: EstimatorTrainer, rows: Rows, watcher: EpochWatcher) -> None:
 
 def _run_on(estimator: Any, trainer: EstimatorTrainer, watcher: EpochWatcher, epochs: int) -> None:
     """Let the epochs after a divergence pass: without finite parameters only their scores are missing."""
-    estimator.network_._network.storage[...] = np.nan
+    restore_parameters(estimator.network_, np.nan)
     while estimator.n_iter_ < epochs and not watcher.stopped:
         watcher.end_epoch(trainer, np.nan)
 
