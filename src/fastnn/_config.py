@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 
 from fastnn import _engine
-from fastnn._checks.scalars import integer
+from fastnn._checks.scalars import MAX_THREADS, integer
 from fastnn._engine import core as _core
 from fastnn._version import __version__
 
@@ -45,7 +45,7 @@ def set_num_threads(n: int) -> None:
     1
     >>> fastnn.set_num_threads(before)
     """
-    _core.set_max_threads_(min(integer("n", n, low=1), 1024))
+    _core.set_max_threads_(min(integer("n", n, low=1), MAX_THREADS))
 
 
 def get_num_threads() -> int:

@@ -12,35 +12,27 @@ Array: TypeAlias = NDArray[np.floating[Any]]
 FLOAT_TYPES = tuple(np.dtype(code) for code in "efd")
 
 
-def ufunc_type(dtype: np.dtype[Any]) -> np.dtype[np.floating[Any]]:
-    """Return the first of float16, float32 and float64 that all values of a type fit into, as a ufunc's loops are found."""
+def ufunc_type(dtype: np.dtype[Any], prefix: str = "x: ") -> np.dtype[np.floating[Any]]:
+    """Return the first of float16, float32 and float64 that can hold all values of a type.
+
+    This is how NumPy chooses the loop of a ufunc. Types that do not fit into float64 either (complex, long double, text)
+    raise TypeError, with a message that begins with `prefix`.
+    """
     for candidate in FLOAT_TYPES:
         if np.can_cast(dtype, candidate):
             return candidate
-    raise TypeError(f"x: got an array of dtype {dtype}, expected real numbers that fit into float64")
+    raise TypeError(f"{prefix}got an array of dtype {dtype}, expected real numbers that fit into float64")
 
 
-def float_type(*arrays: NDArray[Any]) -> np.dtype[np.floating[Any]]:
-    """Return float32 if all values of the arrays' types fit into it, and float64 otherwise.
-
-    This is the rule by which NumPy picks between the two loops of a ufunc. Types that do not fit into float64 either
-    (complex, long double, text) raise TypeError.
-    """
-    common = np.result_type(*arrays)
-    if np.can_cast(common, np.float32):
-        return np.dtype(np.float32)
-    if np.can_cast(common, np.float64):
-        return np.dtype(np.float64)
-    raise TypeError(f"got an array of dtype {common}, expected real numbers that fit into float64")
+def float_type(*arrays: NDArray[Any], prefix: str = "") -> np.dtype[np.floating[Any]]:
+    """Return the type of a ufunc's loop over arrays of these types, but float32 for float16."""
+    return np.promote_types(ufunc_type(np.result_type(*arrays), prefix), np.float32)
 
 
 def as_float(argument: str, values: ArrayLike) -> Array:
     """Return `values` as an array of float32 or float64."""
     array = np.asarray(values)
-    try:
-        return array.astype(float_type(array), copy=False)
-    except TypeError as error:
-        raise TypeError(f"{argument}: {error}") from None
+    return array.astype(float_type(array, prefix=f"{argument}: "), copy=False)
 
 
 def check_shape(argument: str, array: NDArray[Any], expected: tuple[int, ...]) -> None:

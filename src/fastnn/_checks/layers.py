@@ -17,6 +17,8 @@ from fastnn._custom import CustomActivation, check_names
 Activation: TypeAlias = str | CustomActivation
 
 OUTPUT_ONLY = ("softmax", "exp")
+MAX_LAYERS = 64  # with the output layer
+MAX_UNITS = 2**31 - 1  # of a layer
 _OR_CUSTOM = ", or what fastnn.jit.activation makes of a function and its derivative"
 _MOST_ELEMENTS = 2**43
 
@@ -29,9 +31,9 @@ def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
         sizes = tuple(layer_sizes)
     except TypeError:
         raise TypeError(f"layer_sizes: got {shown(layer_sizes)}, expected (n_in, hidden…, n_out)") from None
-    if not 2 <= len(sizes) <= 65:
-        raise ValueError(f"layer_sizes: got {len(sizes)} sizes, expected 2 to 65: (n_in, hidden…, n_out)")
-    sizes = tuple(integer("layer_sizes", size, low=1, high=2**31 - 1) for size in sizes)
+    if not 2 <= len(sizes) <= MAX_LAYERS + 1:
+        raise ValueError(f"layer_sizes: got {len(sizes)} sizes, expected 2 to {MAX_LAYERS + 1}: (n_in, hidden…, n_out)")
+    sizes = tuple(integer("layer_sizes", size, low=1, high=MAX_UNITS) for size in sizes)
     elements = sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes))
     if elements > _MOST_ELEMENTS:
         raise ValueError(f"layer_sizes: got {sizes} with {elements} weights, expected at most {_MOST_ELEMENTS}")

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+MAX_THREADS = 1024
+
 # Characters of a value that a message shows.
 _MOST_SHOWN = 120
 
@@ -114,4 +116,4 @@ def thread_count(value: Any) -> int | None:
     """Return a number of threads, None to let the work decide."""
     if value is None:
         return None
-    return min(integer("n_threads", value, low=1, way="; None leaves the number to fastnn"), 1024)
+    return min(integer("n_threads", value, low=1, way="; None leaves the number to fastnn"), MAX_THREADS)

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
-from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
+from fastnn.optimizers import SGD, Optimizer
+
+COEFFICIENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "momentum": "decay_1",
+        "decay": "decay_1",
+        "beta_1": "decay_1",
+        "beta_2": "decay_2",
+        "epsilon": "epsilon",
+        "weight_decay": "weight_decay",
+    }
+)
+"""By the field of an optimizer's dataclass: its name in the native update."""
+
+ARGUMENTS = ("decay_1", "decay_2", "epsilon", "weight_decay")
+"""The names in the order in which the kernels' function of arrays takes them (kernels/c_api.h)."""
+
+# By the row of the registry: the number of arrays that the update keeps.
+_MOMENTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2}
 
 
 def native_optimizer(
@@ -24,18 +45,10 @@ def native_optimizer(
 
 
 def _row(optimizer: Optimizer) -> dict[str, Any]:
-    match optimizer:
-        case SGD(momentum=0.0):
-            return {"name": "sgd", "moments": 0}
-        case SGD(momentum=momentum, nesterov=nesterov):
-            return {"name": "nesterov" if nesterov else "momentum", "moments": 1, "decay_1": momentum}
-        case AdaGrad(epsilon=epsilon):
-            return {"name": "adagrad", "moments": 1, "epsilon": epsilon}
-        case RMSProp(decay=decay, epsilon=epsilon):
-            return {"name": "rmsprop", "moments": 1, "decay_1": decay, "epsilon": epsilon}
-        case Adam(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon):
-            return {"name": "adam", "moments": 2, "decay_1": beta_1, "decay_2": beta_2, "epsilon": epsilon}
-        case AdamW(weight_decay=decay):
-            adam = _row(Adam(optimizer.learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon))
-            return adam | {"name": "adamw", "weight_decay": decay}
-    raise TypeError(f"optimizer: got {optimizer!r}, expected one of fastnn.optimizers")
+    name = optimizer.name
+    if isinstance(optimizer, SGD) and optimizer.momentum != 0.0:
+        name = "nesterov" if optimizer.nesterov else "momentum"
+    if name not in _MOMENTS:
+        raise TypeError(f"optimizer: got {optimizer!r}, expected one of fastnn.optimizers")
+    coefficients = {COEFFICIENTS[f.name]: getattr(optimizer, f.name) for f in fields(optimizer) if f.name in COEFFICIENTS}
+    return {"name": name, "moments": _MOMENTS[name], **coefficients}

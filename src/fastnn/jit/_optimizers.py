@@ -5,6 +5,7 @@ A state is a tuple there, since Numba has no dicts of different things: what `op
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 
 from fastnn import ops
 from fastnn._engine import core as _core
+from fastnn._engine.optimizers import ARGUMENTS, COEFFICIENTS
 from fastnn.jit import _kernels
 from fastnn.jit._kernels import bare, is_aligned, is_readable
+from fastnn.ops._signatures import same_parameters
 from fastnn.reference.optimizers import STATES
 
 
@@ -26,15 +29,15 @@ def optimizer_state(name: str, params: Sequence[NDArray[Any]]) -> tuple[Any, ...
     Parameters
     ----------
     name : str
-        momentum, adagrad, rmsprop, adam or adamw.
+        The name of a function of `fastnn.ops` that has a state, such as "adam".
     params : sequence of ndarray
         The arrays that will be updated.
 
     Returns
     -------
     tuple
-        For each list of arrays that the function's state has, a tuple of arrays of zeros; for adam and adamw at the
-        end an array with the number of updates.
+        For each list of arrays in the function's state, a tuple of arrays of zeros. If the state has "step", the number of
+        updates, an array with it comes last.
 
     Raises
     ------
@@ -109,8 +112,7 @@ def _update_overload(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> Ca
     kernel, to = _kernels.update[param.dtype], getattr(np, str(param.dtype))
 
     def update(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> None:
-        number, moments, rate, decay_1, decay_2, epsilon, weight_decay, updates = rule
-        coefficients = rate, decay_1, decay_2, epsilon, weight_decay
+        number, moments, updates, coefficients = rule[0], rule[1], rule[-1], rule[2:-1]
         if moments == 0:
             kernel(number, param, gradient, None, None, param.size, *coefficients, updates)
         elif moments == 1:
@@ -197,7 +199,7 @@ def _run(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
         raise ValueError("grads, state: expected an array for each of params")
     if not 0.0 <= rule[2] < np.inf:
         raise ValueError("learning_rate: expected a finite number >= 0")
-    if rule[7] < 0:
+    if rule[-1] < 0:
         raise ValueError("state: got a negative number of updates")
     spans = np.empty((len(params), 3, 2), np.int64)
     gradients = _checked_each(params, grads, ms, vs, spans)
@@ -214,10 +216,6 @@ def _updates(step: Any) -> Any:
 
 # ---- The optimizers ----
 
-_SGD, _MOMENTUM, _NESTEROV, _ADAGRAD, _RMSPROP, _ADAM, _ADAMW = map(
-    _core.OPTIMIZERS.index, ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
-)
-
 
 def _are_several(arrays: Any) -> bool:
     return isinstance(arrays, types.BaseTuple | types.List | types.ListType)
@@ -226,7 +224,7 @@ def _are_several(arrays: Any) -> bool:
 def _fits(name: str, params: Any, grads: Any, state: Any) -> bool:
     """Return whether the types are those of arrays, gradients and a state as `optimizer_state` returns it."""
     kept = STATES[name]
-    if not _are_several(params) or not _are_several(grads) or not isinstance(state, types.BaseTuple):
+    if not _are_several(params) or not _are_several(grads) or not (isinstance(state, types.BaseTuple) or not kept):
         return False
     return len(state) == len(kept) and all(
         is_readable(state[i], 1) and isinstance(state[i].dtype, types.Integer) if part == "step" else _are_several(state[i])
@@ -234,117 +232,28 @@ def _fits(name: str, params: Any, grads: Any, state: Any) -> bool:
     )
 
 
-@overload(ops.sgd)
-@bare
-def _sgd(params: Any, grads: Any, learning_rate: Any) -> Callable[..., None] | None:
-    if not _are_several(params) or not _are_several(grads):
-        return None
-    return lambda params, grads, learning_rate: _run(
-        params, grads, params, params, (_SGD, 0, float(learning_rate), 0.0, 0.0, 0.0, 0.0, 0)
-    )
+def _overload(name: str) -> None:
+    """Let compiled code call the function of that name, with parameters and defaults as outside."""
+    function, kept = getattr(ops, name), STATES[name]
+    parameters = list(inspect.signature(function).parameters)
+    moments, state = len(kept) - ("step" in kept), "state" if kept else "()"
+    m, v = ("state[0]", f"state[{moments - 1}]") if moments else ("params", "params")  # at which the kernel doesn't look
+    number = "nesterov_number if nesterov else number" if "nesterov" in parameters else "number"
+    # A coefficient of the kernel's that the function lacks is 0.
+    given = {COEFFICIENTS[parameter]: f"float({parameter})" for parameter in parameters if parameter in COEFFICIENTS}
+    coefficients = ", ".join(["float(learning_rate)", *(given.get(argument, "0.0") for argument in ARGUMENTS)])
+    updates = f"updates(state[{moments}])" if "step" in kept else "0"
+    body = f"run(params, grads, {m}, {v}, ({number}, {moments}, {coefficients}, {updates}))"
+    if "step" in kept:
+        body += f"\nstate[{moments}][0] += 1"
+    names = {"number": _core.OPTIMIZERS.index(name), "nesterov_number": _core.OPTIMIZERS.index("nesterov")}
+    implementation = same_parameters(function, body, run=_run, updates=_updates, **names)
+
+    def chosen(params: Any, grads: Any, state: Any) -> Callable[..., None] | None:
+        return implementation if _fits(name, params, grads, state) else None
+
+    overload(function)(same_parameters(function, f"return chosen(params, grads, {state})", chosen=chosen))
 
 
-@overload(ops.momentum)
-@bare
-def _momentum(
-    params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, momentum: Any = 0.9, nesterov: Any = False
-) -> Callable[..., None] | None:
-    def update(
-        params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, momentum: Any = 0.9, nesterov: Any = False
-    ) -> None:
-        number = _NESTEROV if nesterov else _MOMENTUM
-        _run(params, grads, state[0], state[0], (number, 1, float(learning_rate), float(momentum), 0.0, 0.0, 0.0, 0))
-
-    return bare(update) if _fits("momentum", params, grads, state) else None
-
-
-@overload(ops.adagrad)
-@bare
-def _adagrad(
-    params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, epsilon: Any = 1e-10
-) -> Callable[..., None] | None:
-    def update(params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, epsilon: Any = 1e-10) -> None:
-        _run(params, grads, state[0], state[0], (_ADAGRAD, 1, float(learning_rate), 0.0, 0.0, float(epsilon), 0.0, 0))
-
-    return bare(update) if _fits("adagrad", params, grads, state) else None
-
-
-@overload(ops.rmsprop)
-@bare
-def _rmsprop(
-    params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, decay: Any = 0.99, epsilon: Any = 1e-8
-) -> Callable[..., None] | None:
-    def update(
-        params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, decay: Any = 0.99, epsilon: Any = 1e-8
-    ) -> None:
-        rule = (_RMSPROP, 1, float(learning_rate), float(decay), 0.0, float(epsilon), 0.0, 0)
-        _run(params, grads, state[0], state[0], rule)
-
-    return bare(update) if _fits("rmsprop", params, grads, state) else None
-
-
-@overload(ops.adam)
-@bare
-def _adam(
-    params: Any,
-    grads: Any,
-    state: Any,
-    learning_rate: Any = 0.001,
-    beta_1: Any = 0.9,
-    beta_2: Any = 0.999,
-    epsilon: Any = 1e-8,
-) -> Callable[..., None] | None:
-    def update(
-        params: Any,
-        grads: Any,
-        state: Any,
-        learning_rate: Any = 0.001,
-        beta_1: Any = 0.9,
-        beta_2: Any = 0.999,
-        epsilon: Any = 1e-8,
-    ) -> None:
-        m, v, step = state
-        rule = (_ADAM, 2, float(learning_rate), float(beta_1), float(beta_2), float(epsilon), 0.0, _updates(step))
-        _run(params, grads, m, v, rule)
-        step[0] += 1
-
-    return bare(update) if _fits("adam", params, grads, state) else None
-
-
-@overload(ops.adamw)
-@bare
-def _adamw(
-    params: Any,
-    grads: Any,
-    state: Any,
-    learning_rate: Any = 0.001,
-    beta_1: Any = 0.9,
-    beta_2: Any = 0.999,
-    epsilon: Any = 1e-8,
-    weight_decay: Any = 0.01,
-) -> Callable[..., None] | None:
-    def update(
-        params: Any,
-        grads: Any,
-        state: Any,
-        learning_rate: Any = 0.001,
-        beta_1: Any = 0.9,
-        beta_2: Any = 0.999,
-        epsilon: Any = 1e-8,
-        weight_decay: Any = 0.01,
-    ) -> None:
-        m, v, step = state
-        rule = (
-            _ADAMW,
-            2,
-            float(learning_rate),
-            float(beta_1),
-            float(beta_2),
-            float(epsilon),
-            float(weight_decay),
-            _updates(step),
-        )
-        _run(params, grads, m, v, rule)
-        step[0] += 1
-
-    return bare(update) if _fits("adamw", params, grads, state) else None
+for _name in STATES:
+    _overload(_name)

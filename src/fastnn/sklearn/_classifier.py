@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from fastnn.optimizers import Adam
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP, _solver_has_epochs
 from fastnn.sklearn._classes import Classes, classes_of, kind_of_outputs, plain_classes
@@ -40,10 +41,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
     activation : str, activation of `fastnn.jit`, or list with one for each hidden layer, default="relu"
-        "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also "leaky_relu", "prelu", "elu", "gelu",
-        "silu", "softplus", "sin".
+        "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also the others that `fastnn.MLP` has for
+        hidden layers, such as "gelu" and "prelu".
     solver : str or optimizer of `fastnn.optimizers`, default="adam"
-        "lbfgs", "sgd", "adam"; beyond scikit-learn also "adamw", "adagrad", "rmsprop". An object has its own learning rate.
+        "lbfgs", "sgd", "adam"; beyond scikit-learn also the others in `fastnn.optimizers.OPTIMIZERS`, such as "adamw". An
+        object has its own learning rate.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(w**2)``, divided by the number of samples (of each batch).
     batch_size : int, default="auto"
@@ -145,9 +147,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         nesterovs_momentum: bool = True,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
+        beta_1: float = Adam.beta_1,
+        beta_2: float = Adam.beta_2,
+        epsilon: float = Adam.epsilon,
         n_iter_no_change: Any = 10,
         max_fun: int = 15000,
         class_weight: Any = None,

@@ -78,11 +78,11 @@ def make_optimizer(estimator: Any, learning_rate: LearningRate) -> Optimizer:
         # The native loop is told the momentum itself, which may be 1.
         momentum = min(float(estimator.momentum), np.nextafter(1.0, 0.0))
         return optimizers.SGD(learning_rate, momentum, nesterov=bool(estimator.nesterovs_momentum) and momentum > 0)
-    if solver in ("adam", "adamw"):
-        kind = optimizers.Adam if solver == "adam" else optimizers.AdamW
+    kind = optimizers.OPTIMIZERS[solver]
+    if hasattr(kind, "beta_1"):  # Adam and its relatives: the parameters of scikit-learn's Adam
         betas = {name: float(getattr(estimator, name)) for name in ("beta_1", "beta_2", "epsilon")}
         return kind(learning_rate, **betas)
-    return optimizers.OPTIMIZERS[solver](learning_rate)
+    return kind(learning_rate)
 
 
 class RateRule:

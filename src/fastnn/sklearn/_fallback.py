@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.base import clone
 
+from fastnn._checks.layers import MAX_LAYERS, MAX_UNITS
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._originals import is_default, parameters_of
 from fastnn.sklearn._overrides import own_methods
@@ -18,10 +19,10 @@ def unsupported(estimator: Any) -> str | None:
         sizes = _parameters.layer_sizes(estimator)
     except (TypeError, ValueError):  # the fit will say what is wrong with them
         return None
-    if len(sizes) >= _parameters.MAX_LAYERS:
-        return f"{len(sizes) + 1} layers, fastnn has at most {_parameters.MAX_LAYERS}"
-    if max(sizes, default=0) > _parameters.MAX_UNITS:
-        return f"a layer of {max(sizes)} units, fastnn has at most {_parameters.MAX_UNITS}"
+    if len(sizes) >= MAX_LAYERS:
+        return f"{len(sizes) + 1} layers, fastnn has at most {MAX_LAYERS}"
+    if max(sizes, default=0) > MAX_UNITS:
+        return f"a layer of {max(sizes)} units, fastnn has at most {MAX_UNITS}"
     return None
 
 

@@ -110,6 +110,7 @@ _ACTIVATIONS: Mapping[str, Callable[[_Graph, str], str]] = {
     "exp": lambda graph, z: graph.node("Exp", z),
     "softmax": lambda graph, z: graph.node("Softmax", z, axis=1),
 }
+_CONVERTIBLE = (*_ACTIVATIONS, "prelu")
 
 
 def _add_network(scope: Any, operator: Any, container: Any) -> tuple[_Graph, str]:
@@ -117,11 +118,12 @@ def _add_network(scope: Any, operator: Any, container: Any) -> tuple[_Graph, str
     estimator = operator.raw_operator
     estimator._take_assigned()
     network = estimator.network_
-    custom = [activation for activation in network.activations if not isinstance(activation, str)]
-    if custom:
-        raise NotImplementedError(
-            f"activation: got {custom[0]!r}, expected built-in ones: functions of fastnn.jit can't be converted to ONNX"
-        )
+    for activation in network.activations:
+        if activation not in _CONVERTIBLE:
+            known = ", ".join(_CONVERTIBLE)
+            raise NotImplementedError(
+                f"activation: got {activation!r}, expected one of {known}; ONNX has no functions of fastnn.jit"
+            )
     double = guess_proto_type(operator.inputs[0].type) == TensorProto.DOUBLE
     graph = _Graph(scope, container, TensorProto.DOUBLE if double else TensorProto.FLOAT)
     values = graph.node("Cast", operator.inputs[0].full_name, to=graph.dtype)

@@ -13,25 +13,27 @@ from sklearn import get_config
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import InvalidParameterError
 
-from fastnn import _custom
-from fastnn._checks.layers import OUTPUT_ONLY
+from fastnn import _custom, losses
+from fastnn._checks.layers import MAX_LAYERS, MAX_UNITS, OUTPUT_ONLY
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 
-# scikit-learn's names where they are not fastnn's.
 ACTIVATIONS: Mapping[str, str] = {"logistic": "sigmoid"} | {
     name: name for name in _core.LAYER_ACTIVATIONS if name not in OUTPUT_ONLY
 }
-LOSSES: Mapping[str, str] = {"squared_error": "mse", "absolute_error": "mae"} | {
-    name: name for name in ("poisson", "huber", "quantile")
+"""By the name that an estimator takes: fastnn's name. scikit-learn's differs for some."""
+
+_ERRORS = {"mse": "squared_error", "mae": "absolute_error"}
+LOSSES: Mapping[str, str] = {
+    _ERRORS.get(name, name): name for name, loss in losses.LOSSES.items() if loss.domain[1] == np.inf
 }
-SOLVERS = ("lbfgs", "sgd", "adam", *(name for name in OPTIMIZERS if name not in ("sgd", "adam")))
+"""The same for the losses of regressors: those whose targets are not probabilities."""
 
-
-MAX_LAYERS = 64  # with the output layer
-MAX_UNITS = 2**31 - 1
+ORIGINAL_SOLVERS = ("lbfgs", "sgd", "adam")
+SOLVERS = (*ORIGINAL_SOLVERS, *(name for name in OPTIMIZERS if name not in ORIGINAL_SOLVERS))
+LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 # Parameters that lbfgs, which takes no steps by batches, has no use for; scikit-learn has none of them.
 _OF_BATCHES = ("dropout", "clip_norm", "clip_value", "lazy_updates")
@@ -180,8 +182,8 @@ RULES: Mapping[str, Rule] = {
     "alpha": _between(0),
     "batch_size": Rule("'auto' or an int in [1, inf)", lambda value: value == "auto" or _COUNT.holds(value)),
     "learning_rate": Rule(
-        "one of 'constant', 'invscaling', 'adaptive', or a schedule of fastnn.schedules",
-        lambda value: callable(value) or (isinstance(value, str) and value in ("constant", "invscaling", "adaptive")),
+        f"{_names(LEARNING_RATES)}, or a schedule of fastnn.schedules",
+        lambda value: callable(value) or (isinstance(value, str) and value in LEARNING_RATES),
     ),
     "learning_rate_init": _between(0, with_low=False),
     "power_t": _between(0),

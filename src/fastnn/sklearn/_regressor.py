@@ -11,6 +11,7 @@ from sklearn.base import RegressorMixin
 
 from fastnn._engine import arrays as _arrays
 from fastnn.losses import Loss
+from fastnn.optimizers import Adam
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP
 from fastnn.sklearn._data import checked_pair, checked_weight
@@ -27,15 +28,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     Parameters
     ----------
     loss : str, or loss of `fastnn.losses` or `fastnn.jit`, default="squared_error"
-        "squared_error", "poisson"; beyond scikit-learn also "absolute_error", "huber", "quantile" and what `fastnn.jit.loss`
-        made, which are means over all elements. `fastnn.losses.Huber` and `Quantile` have a parameter.
+        "squared_error", "poisson"; beyond scikit-learn also "absolute_error", the other losses in `fastnn.losses.LOSSES` for
+        targets that are not probabilities, such as "huber", and those of `fastnn.jit`. These are means over all elements.
     hidden_layer_sizes : int or array-like of int, default=(100,)
         Units of each hidden layer.
     activation : str, activation of `fastnn.jit`, or list with one for each hidden layer, default="relu"
-        "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also "leaky_relu", "prelu", "elu", "gelu",
-        "silu", "softplus", "sin".
+        "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also the others that `fastnn.MLP` has for
+        hidden layers, such as "gelu" and "prelu".
     solver : str or optimizer of `fastnn.optimizers`, default="adam"
-        "lbfgs", "sgd", "adam"; beyond scikit-learn also "adamw", "adagrad", "rmsprop". An object has its own learning rate.
+        "lbfgs", "sgd", "adam"; beyond scikit-learn also the others in `fastnn.optimizers.OPTIMIZERS`, such as "adamw". An
+        object has its own learning rate.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(w**2)``, divided by the number of samples (of each batch).
     batch_size : int, default="auto"
@@ -133,9 +135,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         nesterovs_momentum: bool = True,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
+        beta_1: float = Adam.beta_1,
+        beta_2: float = Adam.beta_2,
+        epsilon: float = Adam.epsilon,
         n_iter_no_change: Any = 10,
         max_fun: int = 15000,
         dropout: Any = 0.0,
@@ -191,7 +193,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     def _output(self) -> tuple[str, Loss]:
         loss = regression_loss(self.loss)
-        return ("exp" if loss.name == "poisson" else "identity"), loss
+        return (loss.links[0] if loss.links else "identity"), loss
 
     def _count_outputs(self, y: NDArray[Any]) -> int:
         return 1 if y.ndim == 1 else y.shape[1]
@@ -199,8 +201,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     def _weight(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
         weight = checked_weight(sample_weight, len(y))
         counted = y if weight is None or weight.all() else y[weight != 0]
-        if regression_loss(self.loss).name == "poisson" and (counted < 0).any():
-            raise ValueError(f"y: got {counted.min()}, expected values >= 0 for loss='poisson'")
+        loss = regression_loss(self.loss)
+        if np.isfinite(loss.domain[0]) and (counted < loss.domain[0]).any():
+            raise ValueError(f"y: got {counted.min()}, expected values >= {loss.domain[0]} for loss={loss.name!r}")
         return weight
 
     def _native_target(self, y: NDArray[Any]) -> NDArray[Any]:

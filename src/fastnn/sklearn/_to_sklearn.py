@@ -16,13 +16,11 @@ from fastnn.losses import Loss
 from fastnn.sklearn._by_hand import hidden_activations
 from fastnn.sklearn._definitions import activation_of, regression_loss
 from fastnn.sklearn._originals import ORIGINALS, carried, fitted_attributes
-from fastnn.sklearn._parameters import LOSSES, layer_sizes
+from fastnn.sklearn._parameters import LEARNING_RATES, LOSSES, ORIGINAL_SOLVERS, layer_sizes
 
 # scikit-learn's names by fastnn's; it has no others.
 _ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
 _LOSSES = {LOSSES[name]: name for name in ("squared_error", "poisson")}
-_SOLVERS = ("lbfgs", "sgd", "adam")
-_LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 
 def to_sklearn(estimator: Any) -> Any:
@@ -51,7 +49,7 @@ def to_sklearn(estimator: Any) -> Any:
 def _translated(estimator: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters whose values scikit-learn calls otherwise, or may not have."""
     translated = {"activation": _one_of("activation", _activation(estimator), _ACTIVATIONS.values())}
-    for name, names in (("solver", _SOLVERS), ("learning_rate", _LEARNING_RATES)):
+    for name, names in (("solver", ORIGINAL_SOLVERS), ("learning_rate", LEARNING_RATES)):
         _one_of(name, parameters[name], names)
     if "loss" in parameters:
         loss = parameters["loss"]
