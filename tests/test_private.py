@@ -96,6 +96,15 @@ def test_private_parts_are_not_named_in_strings(module):
     assert own.isdisjoint(defined_by("owners") - defined_by(group_of(module)))
 
 
+@pytest.mark.parametrize("module", modules())
+def test_no_private_names_are_imported(module):
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastnn"):
+            names = [alias.name for alias in node.names if is_private(alias.name)]
+            modules_of = {name.rpartition(".")[2] for name in (*modules(), "_core")}
+            assert set(names) <= modules_of, f"{module}, line {node.lineno}"
+
+
 def test_owners_and_exceptions_are_needed():
     assert modules().keys() >= OWNERS
     assert {"_network", "_rng", "_stepper", "_native_loss", "_loss"} <= defined_by("owners")

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
+from fastnn.sklearn._data import checked_pair
+
 # Up to so many rows, scikit-learn does not warn that many of them are of different classes.
 _FEW_ROWS = 20
 
@@ -118,3 +120,62 @@ def kind_of_outputs(softmax: bool, n_outputs: int) -> str:
     if softmax:
         return "multiclass"
     return "binary" if n_outputs == 1 else "multilabel-indicator"
+
+
+class WithClasses:
+    """Base of the classifier: the classes that it knows, and checks of targets by them."""
+
+    classes_: NDArray[Any]
+    warm_start: bool
+    _classes: Classes
+
+    def _take_classes(self, y: Any, classes: Any) -> None:
+        known = getattr(self, "classes_", None)
+        if known is not None and (classes is None or _are(known, classes)):
+            return
+        if known is None and classes is None and not type_of_target(y).startswith("multilabel"):
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if known is None:
+            # Of an indicator matrix the columns count, whatever `classes` says.
+            found = classes_of(y if type_of_target(y).startswith("multilabel") else classes)
+            if not len(found.names):
+                raise ValueError(f"classes: got {classes!r}, expected at least one class")
+            self._set_classes(found)
+        elif not np.array_equal(known, unique_labels(classes)):
+            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
+
+    def _set_classes(self, classes: Classes) -> None:
+        self.classes_, self._classes = classes.names, classes
+
+    def _adopt_classes(self) -> None:
+        if "_classes" in vars(self):
+            return
+        attributes = vars(self)
+        names = attributes.get("classes_", getattr(attributes.get("_label_binarizer"), "classes_", None))
+        if names is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute 'classes_'")
+        names, n_outputs = np.asarray(names), len(attributes["intercepts_"][-1])
+        softmax = attributes.get("out_activation_", "logistic" if n_outputs == 1 else "softmax") == "softmax"
+        self._set_classes(Classes(names, kind_of_outputs(softmax, n_outputs)))
+
+    def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
+        X, y = checked_pair(self, X, y, numeric=False, reset=reset)
+        first = not hasattr(self, "classes_") or not (self.warm_start or incremental)
+        if incremental and not first and (codes := self._classes.known_codes(y)) is not None:
+            return X, codes
+        plain = plain_classes(y)
+        if first:
+            self._set_classes(classes_of(y, input_name="y") if plain is None else plain[0])
+            if plain is not None:
+                return X, plain[1]
+        else:
+            found = unique_labels(y) if plain is None else plain[0].names
+            self._classes.compare(found, all_of_them=self.warm_start and not incremental)
+        return X, self._classes.encode(y)
+
+
+def _are(known: NDArray[Any], classes: Any) -> bool:
+    """Return whether classes are plainly the known ones, in their order."""
+    if isinstance(classes, np.ndarray):
+        return classes.dtype.kind == known.dtype.kind and np.array_equal(classes, known)
+    return type(classes) is list and classes == known.tolist()

@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 
 from fastnn._version import __version__
 from fastnn.sklearn import _classifier, _regressor
-from fastnn.sklearn._base import _solver_has_epochs
+from fastnn.sklearn._base import solver_has_epochs
 from fastnn.sklearn._fallback import become, may_become, unsupported
 from fastnn.sklearn._originals import ORIGINALS, parameters_of
 from fastnn.sklearn._overrides import SubclassesOfOriginals, described, own_methods
@@ -63,14 +63,14 @@ class MLPClassifier(_classifier.MLPClassifier, metaclass=SubclassesOfOriginals):
     """fastnn's classifier, in the place of scikit-learn's."""
 
     fit = _with_fallback("MLPClassifier", _classifier.MLPClassifier.fit)
-    partial_fit = available_if(_solver_has_epochs)(_with_fallback("MLPClassifier", _classifier.MLPClassifier.partial_fit))
+    partial_fit = available_if(solver_has_epochs)(_with_fallback("MLPClassifier", _classifier.MLPClassifier.partial_fit))
 
 
 class MLPRegressor(_regressor.MLPRegressor, metaclass=SubclassesOfOriginals):
     """fastnn's regressor, in the place of scikit-learn's."""
 
     fit = _with_fallback("MLPRegressor", _regressor.MLPRegressor.fit)
-    partial_fit = available_if(_solver_has_epochs)(_with_fallback("MLPRegressor", _regressor.MLPRegressor.partial_fit))
+    partial_fit = available_if(solver_has_epochs)(_with_fallback("MLPRegressor", _regressor.MLPRegressor.partial_fit))
 
 
 @functools.cache
