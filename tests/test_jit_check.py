@@ -66,7 +66,7 @@ def test_slopes(name, within):
     if name == "raised" and within in RANGES[2:]:  # where rounding hides it
         return
     for factor in (1.005, 0.995):
-        with pytest.raises(ValueError, match="^derivative: got .* the slope of made"):
+        with pytest.raises(ValueError, match="^derivative: got .* the derivative of made"):
             check_slope(activation(*ACTIVATIONS[name], factor), within)
 
 

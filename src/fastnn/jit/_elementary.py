@@ -1,7 +1,7 @@
 """fastnn's elementary functions and activations of one number, for code that Numba compiles.
 
-They are those of the kernels (elementary.h and activations.h), operation by operation, so that they give the same bits;
-where the formulas and constants come from is said there.
+They repeat those of the kernels (elementary.h and activations.h) operation by operation, and give the same bits. These files
+name the sources of the formulas and constants.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 from fastnn.jit._elementary_constants import FLOAT32, FLOAT64, Constants
 from fastnn.jit._llvm import FUSED, Body, Float, Integer, absolute, copysign, fma, maximum, minimum, scalar_function, select
 
-# What code compiled by Numba calls, by the names that fastnn.ops has for arrays.
+# The functions that compiled code calls, by the names of their counterparts for arrays in fastnn.ops.
 FUNCTIONS: dict[str, Any] = {}
 
 
 def _function(body: Body) -> Body:
-    """List what the body computes in FUNCTIONS."""
+    """List the function of a body in FUNCTIONS."""
     FUNCTIONS[body.__name__] = scalar_function(body)
     return body
 
@@ -42,7 +42,7 @@ def _expm1_reduced(r: Float) -> Float:
 
 
 def _exp_parts(x: Float, shift: int, rough: bool = False) -> tuple[Float, Float]:
-    """Return q and the scale."""
+    """Return q and s with exp(x) = s * (1 + q)."""
     c = _constants(x)
     round_ = c.round + (c.bias + shift)
     shifted = fma(x, c.log2e, round_)
@@ -139,9 +139,9 @@ def log1p(x: Float) -> Float:
 
 
 def _arctan(x: Float) -> Float:
-    """Return the arctangent, to 2 ULP; not one of the kernels'.
+    """Return the arctangent, within 2 ULP. The kernels have none.
 
-    From t with abs(t) <= tan(pi/8): that of a is pi/4 more than that of (a - 1) / (a + 1), and pi/2 more than that of -1/a.
+    With abs(t) <= tan(pi/8): arctan(a) is pi/4 + arctan((a - 1) / (a + 1)), and pi/2 + arctan(-1/a).
     The polynomial in t**2 is the minimax one for (arctan(t) - t) / t**3, relative to arctan(t), by Remez's exchange.
     """
     c = _constants(x)
@@ -156,11 +156,11 @@ def _arctan(x: Float) -> Float:
     return copysign(quarters * c.quarter_pi + (t + low), x)
 
 
-# In the place of math.atan, which would keep a loop from being made of vectors.
+# Replaces math.atan, which would keep loops from being vectorised.
 ARCTAN = scalar_function(_arctan)
 
 
-# ---- Activations, and their slopes by the output ----
+# ---- Activations, and their derivatives as functions of the output ----
 
 
 @_function

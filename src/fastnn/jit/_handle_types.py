@@ -1,8 +1,8 @@
-"""The types of models and trainers in code that Numba compiles, and how their values come from Python and go back.
+"""The types of models and trainers in code that Numba compiles, and the conversion of their values from and to Python.
 
-A value holds the address of what native code works with, and shares in owning it as arrays share in owning their memory:
-Numba counts the references, wherever the value goes. So a generator or a list keeps its model alive, and a step ends with
-the network and the moments that it began with.
+A value holds the address of a native object, and owns it together with others, as arrays own their memory: Numba counts the
+references wherever the value goes. So a generator or a list keeps its model alive, and a step ends with the network and
+the moments that it began with.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from fastnn._native import HANDLE, handle_of
 from fastnn._trainer import Trainer
 from fastnn.jit._handles import NumbaModel, NumbaTrainer
 
-_HELD: list[Any] = []  # whose addresses are constants of compiled functions
+_HELD: list[Any] = []  # objects whose addresses are constants of compiled functions
 
 
 class _Handle(types.Type):
@@ -50,16 +50,16 @@ class ModelType(_Handle):
 
 
 class TrainerType(_Handle):
-    """A trainer; of models of both dtypes, since its steps return Python's floats."""
+    """A trainer of a model of either dtype: its steps return Python floats."""
 
-    integers = types.UniTuple(types.int64, 3)  # the same, and whether y may be labels
+    integers = types.UniTuple(types.int64, 3)  # the same, and whether targets may be labels
 
     def __init__(self) -> None:
         super().__init__(name="fastnn.Trainer")
 
 
 class OutsideTrainerType(types.Opaque):
-    """A trainer that a function refers to as a variable from outside: its value is the Python object."""
+    """A trainer that is a global or a closure variable of a compiled function: its value is the Python object."""
 
     def __init__(self) -> None:
         super().__init__(name="fastnn.Trainer from outside")
@@ -81,7 +81,7 @@ def _typeof_trainer(_value: Any, context: Any) -> TrainerType | OutsideTrainerTy
 @register_model(TrainerType)
 class _HandleModel(models.StructModel):
     def __init__(self, manager: Any, handle: Any) -> None:
-        owner = types.MemInfoPointer(types.voidptr)  # of the object, and of what the address is in
+        owner = types.MemInfoPointer(types.voidptr)  # owns the Python object, and the one at the address
         pointers = [("owner", owner), ("object", types.voidptr), ("address", types.voidptr)]
         super().__init__(manager, handle, [*pointers, ("integers", handle.integers)])
 
@@ -109,7 +109,7 @@ def _unbox(handle_type: Any, value: Any, c: Any) -> NativeValue:
 
 
 def _integers(c: Any, handle_type: Any, values: Any) -> list[Any]:
-    """Return an address and the other integers out of a Python tuple."""
+    """Return the address and the other integers of a Python tuple."""
     counted = range(1 + len(handle_type.integers))
     return [c.pyapi.long_as_longlong(c.pyapi.tuple_getitem(values, i)) for i in counted]
 
@@ -117,7 +117,7 @@ def _integers(c: Any, handle_type: Any, values: Any) -> list[Any]:
 @box(ModelType)
 @box(TrainerType)
 def _box(handle_type: Any, value: Any, c: Any) -> Any:
-    """Return the very object that had come in."""
+    """Return the Python object that the value came from."""
     python_object = cgutils.create_struct_proxy(handle_type)(c.context, c.builder, value=value).object
     c.pyapi.incref(python_object)
     c.context.nrt.decref(c.builder, handle_type, value)
@@ -146,13 +146,13 @@ def integers_of(_: Any, handle: Any) -> Any:
 
 
 def _address(context: Any, builder: Any, address: int, described: Any) -> Any:
-    """Return an address that is known to be one, which keeps the function out of caches on disk."""
+    """Return a constant that is marked as an address, which keeps the function out of caches on disk."""
     return context.add_dynamic_addr(builder, address, info=str(described))
 
 
 @lower_constant(ModelType)
 def _model_constant(context: Any, builder: Any, model: Any, value: Any) -> Any:
-    """Put the address into the function, and hold what it is in for good."""
+    """Put the address into the function, and keep the object at the address alive for good."""
     native = handle_of(value)
     _HELD.append((value, native))
     address, *sizes = native[0]
@@ -179,7 +179,7 @@ def _box_outside(_: Any, value: Any, c: Any) -> Any:
 
 @intrinsic
 def present(_: Any, trainer: Any) -> Any:
-    """Return a trainer from outside as it is now: with its present learning rate, and whatever else has been assigned."""
+    """Return the present state of a trainer from outside: its learning rate and other settings may have been assigned."""
 
     def look_up(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pyapi = context.get_python_api(builder)

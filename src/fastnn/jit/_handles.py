@@ -1,4 +1,4 @@
-"""What `as_numba` returns, and the types of models and trainers in code that Numba compiles."""
+"""`as_numba`, and the objects that it returns."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class NumbaModel:
         return self._model.predict(X, out=out, n_threads=n_threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be made anew of a copy of the model."""
+        """Return how copies and pickles make it: from a copy of the model."""
         return as_numba, (self._model,)
 
     def __repr__(self) -> str:
-        """Say of which model."""
+        """Show the model."""
         return f"as_numba({self._model!r})"
 
 
@@ -47,11 +47,11 @@ class NumbaTrainer:
         return self._trainer.step(X, y)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be made anew of a copy of the trainer."""
+        """Return how copies and pickles make it: from a copy of the trainer."""
         return as_numba, (self._trainer,)
 
     def __repr__(self) -> str:
-        """Say of which trainer."""
+        """Show the trainer."""
         return f"as_numba({self._trainer!r})"
 
 
@@ -62,13 +62,13 @@ def as_numba(model: Trainer) -> NumbaTrainer: ...
 def as_numba(model: MLP | Trainer) -> NumbaModel | NumbaTrainer:
     """Return a model or a trainer for functions under ``@numba.njit``.
 
-    Models and trainers can be arguments of such functions as they are, or variables from outside. What this returns is
-    taken in a little faster.
+    Such functions also take models and trainers themselves, as arguments or variables from outside. The object that this
+    function returns is passed a little faster.
 
     Parameters
     ----------
     model : MLP or Trainer
-        It is not copied: what training changes is seen in compiled code, and the other way round.
+        It is not copied: compiled code sees the changes of training, and the other way round.
 
     Returns
     -------
@@ -82,9 +82,9 @@ def as_numba(model: MLP | Trainer) -> NumbaModel | NumbaTrainer:
 
     Notes
     -----
-    In compiled code, X is an array of numbers, (n, n_in) or (n_in,), in any layout; NaN in it is not looked for. Compiled
-    code owns what it refers to, in generators and lists too. A function that refers to a model or trainer from outside
-    can't be kept in a cache on disk: pass it as an argument there.
+    In compiled code, X is an array of numbers, (n, n_in) or (n_in,), in any layout; it is not checked for NaN. Compiled code
+    keeps the models and trainers that it refers to alive, also in generators and lists. A function that refers to a model
+    or trainer from outside can't be cached on disk: pass it as an argument there.
 
     Examples
     --------

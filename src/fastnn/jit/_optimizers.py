@@ -1,6 +1,6 @@
 """Optimizers on tuples and lists of arrays in code that Numba compiles.
 
-A state is a tuple there, since Numba has no dicts of different things: what `optimizer_state` returns.
+There, a state is a tuple, which `optimizer_state` returns: Numba has no dicts of values of different types.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def optimizer_state(name: str, params: Sequence[NDArray[Any]]) -> tuple[Any, ...
     Raises
     ------
     ValueError
-        If there is no such optimizer with a state.
+        If no function of `fastnn.ops` with a state has that name.
 
     Examples
     --------
@@ -74,9 +74,9 @@ def _is_parameter(array: Any) -> bool:
 
 
 def _checked(param: Any, grad: Any, m: Any, v: Any, spans: Any) -> Any:
-    """Return a copy of a gradient in its parameter's type, once all of one parameter fits together.
+    """Return a copy of a gradient in its parameter's type, once the arrays of one parameter fit together.
 
-    `spans` (3, 2) becomes the addresses from the first byte to behind the last of param, m and v.
+    Fill `spans` (3, 2) with the addresses of the first byte and behind the last one of param, m and v.
     """
 
 
@@ -89,9 +89,9 @@ def _checked_overload(param: Any, grad: Any, m: Any, v: Any, spans: Any) -> Call
 
     def checked(param: Any, grad: Any, m: Any, v: Any, spans: Any) -> Any:
         if grad.shape != param.shape:
-            raise ValueError("grads: got an array of another shape than its parameter")
+            raise ValueError("grads: expected the shapes of the parameters, got another")
         if m.shape != param.shape or v.shape != param.shape:
-            raise ValueError("state: got an array of another shape than its parameter")
+            raise ValueError("state: expected the shapes of the parameters, got another")
         for place, array in enumerate((param, m, v)):
             start = array.ctypes.data if array.size else 0
             spans[place, 0], spans[place, 1] = start, start + array.nbytes
@@ -131,18 +131,18 @@ def _update_overload(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> Ca
         new_m[...] = m
         new_v[...] = v
         update(new, gradient, new_m, new_v, rule)
-        v[...] = new_v  # first what stands for a moment that there is not: m, or both of them param
+        v[...] = new_v  # first those that stand in for missing moments: v is m then, or both are param
         m[...] = new_m
         param[...] = new
 
     return bare(update_in_place)
 
 
-# Of tuples, whose elements have types of their own, the first and then the others; of lists each in a loop.
+# Tuples, whose elements have different types, by recursion: the first element, then the others. Lists in a loop.
 
 
 def _checked_each(params: Any, grads: Any, ms: Any, vs: Any, spans: Any) -> Any:
-    """Return copies of all gradients: some may be parameters or moments, which change before the last one is read."""
+    """Return copies of all gradients: some may be parameters or moments, which change before the last gradient is read."""
 
 
 @overload(_checked_each)
@@ -190,17 +190,17 @@ def _check_apart(spans: Any, moments: int) -> None:
             for j in range(n):
                 for other in range(part + 1 if j < i else part):
                     if spans[i, part, 0] < spans[j, other, 1] and spans[j, other, 0] < spans[i, part, 1]:
-                        raise ValueError("state: got an array that shares memory with one of params or state")
+                        raise ValueError("state: expected an array of its own, got one that overlaps params or state")
 
 
 @register_jitable
 def _run(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
     if not (len(params) == len(grads) == len(ms) == len(vs)):
-        raise ValueError("grads, state: expected an array for each of params")
+        raise ValueError("grads, state: expected one array per parameter, got another number")
     if not 0.0 <= rule[2] < np.inf:
-        raise ValueError("learning_rate: expected a finite number >= 0")
+        raise ValueError("learning_rate: expected a finite number >= 0, got another")
     if rule[-1] < 0:
-        raise ValueError("state: got a negative number of updates")
+        raise ValueError("state: expected a number of updates >= 0, got a negative one")
     spans = np.empty((len(params), 3, 2), np.int64)
     gradients = _checked_each(params, grads, ms, vs, spans)
     _check_apart(spans, rule[1])
@@ -210,7 +210,7 @@ def _run(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
 @register_jitable
 def _updates(step: Any) -> Any:
     if step.size != 1:
-        raise ValueError("state: expected one number of updates")
+        raise ValueError("state: expected an array with one number of updates, got another")
     return np.int64(step[0])
 
 

@@ -1,8 +1,8 @@
 """Drop-in functions for NumPy code: activations, the dense layer, losses and optimizers on plain arrays.
 
-They take any array-like of real numbers, in any layout and byte order, and compute in float32 or float64 on the
-compiled kernels. The elementwise ones are NumPy ufuncs; the others take arrays of other libraries by DLPack, too.
-`fastnn.reference` has each of them under the same name and signature in plain NumPy.
+The functions take any array-like of real numbers, in any layout and byte order, and compute in float32 or float64 on the
+compiled kernels. The elementwise ones are NumPy ufuncs; the others also take arrays of other libraries by DLPack.
+`fastnn.reference` defines each of them under the same name and signature in plain NumPy.
 """
 
 from __future__ import annotations

@@ -45,25 +45,25 @@ class _Rule(NamedTuple):
 def _new_rule(name: str, *coefficients: Any) -> _Rule:
     """Return the rule of a function whose arguments after the learning rate are `coefficients`, in their order."""
     native = native_optimizer(OPTIMIZERS.get(name, SGD)(0.0, *coefficients))
-    if name == "momentum" and native["moments"] == 0:  # of momentum 0, but the velocity is kept all the same
+    if name == "momentum" and native["moments"] == 0:  # with momentum 0, but the state has a velocity all the same
         native |= {"name": name, "moments": 1}
     return _Rule(name, native, tuple(kept for kept in STATES[name] if kept != "step"), "step" in STATES[name])
 
 
-# By type as well: False must not pass for a 0.0 that came before.
+# typed: False must not be taken for a 0.0 that came before.
 _known_rule = lru_cache(maxsize=128, typed=True)(_new_rule)
 
 
 def _rule(name: str, *coefficients: Any) -> _Rule:
     try:
         return _known_rule(name, *coefficients)
-    except TypeError:  # not a number, or not even hashable
+    except TypeError:  # not a number, or not hashable
         pass
     return _new_rule(name, *coefficients)
 
 
 def _update(rule: _Rule, params: Arrays, grads: Sequence[ArrayLike], state: State, learning_rate: float) -> None:
-    """Make one update: at once if all arrays are as the kernels take them, else once they have been looked at."""
+    """Make one update: at once if the kernels can take all arrays as they are, otherwise after checks and conversions."""
     learning_rate = real("learning_rate", learning_rate, low=0.0)
     if type(state) is dict and len(state) == len(rule.moments) + rule.counts:
         moments = [state.get(name) for name in rule.moments]
