@@ -191,12 +191,12 @@ def test_wrong_optimizer_arguments():
         (
             lambda: adam(params, params, (*state * 2, np.zeros(0, int))),
             ValueError,
-            "^state: expected an array with one number of updates",
+            "^state: expected an array with one number",
         ),
         (
             lambda: adam(params, params, (*state * 2, np.array([-1]))),
             ValueError,
-            "^state: expected a number of updates >= 0",
+            "^state: expected a number of updates",
         ),
         (lambda: adam(params, params, (*state * 2, np.zeros(1))), TypingError, "adam"),
         (lambda: sgd(params, params, (), -0.1), ValueError, "^learning_rate: expected a finite number >= 0"),

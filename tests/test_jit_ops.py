@@ -188,7 +188,7 @@ def test_wrong_layers():
         (lambda: layer(x[:, :2], w, b, "tanh"), ValueError, "^x: got rows"),
         (lambda: layer(x, w, np.ones(3), "tanh"), ValueError, r"^b: expected shape \(n_out,\)"),
         (lambda: layer(x, w, b[:1], "tanh"), ValueError, r"^b: expected shape \(n_out,\)"),
-        (lambda: layer(x, w, b, "tan"), ValueError, "^activation: got a name"),
+        (lambda: layer(x, w, b, "tan"), ValueError, "^activation: expected the name"),
         (lambda: layer_into(x, w, b, np.empty((4, 3))), ValueError, "^out: expected the shape"),
         (lambda: layer_into(x, w, b, np.empty((3, 2))), ValueError, "^out: expected the shape"),
         (lambda: gradients(x, w, np.ones((4, 3)), np.ones((4, 2))), ValueError, r"^a: expected the shape of linear"),
