@@ -1,4 +1,4 @@
-"""What both estimators share: fitting, and everything that is asked of the fitted network."""
+"""The common base of both estimators: their methods on the fitted network, copies and pickles."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BaseMLP(Fitting):
 
     @available_if(solver_has_epochs)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
-        """Train for one epoch over the given rows, going on from where the last call ended.
+        """Train for one epoch on the given rows, from where the last call ended.
 
         Parameters
         ----------
@@ -36,8 +36,8 @@ class BaseMLP(Fitting):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights of either sign. A batch's loss is divided by their sum; where that is zero, ZeroDivisionError is
-            raised. Samples of weight zero do not count.
+            Sample weights of either sign. The loss of a batch is divided by their sum; a sum of zero raises
+            ZeroDivisionError. Samples of weight zero do not count.
 
         Returns
         -------
@@ -72,7 +72,7 @@ class BaseMLP(Fitting):
         return self._decode(self._outputs(X))
 
     def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
-        """Return what every hidden layer passes on.
+        """Return the outputs of every hidden layer.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class BaseMLP(Fitting):
         Returns
         -------
         activations : list of ndarray of shape (n_samples, n_units)
-            One for each hidden layer.
+            One per hidden layer.
         """
         self._take_assigned()
         check_is_fitted(self, "network_")
@@ -92,7 +92,8 @@ class BaseMLP(Fitting):
     def input_gradients(self, X: ArrayLike) -> NDArray[Any]:
         """Return the derivatives of the outputs by the inputs.
 
-        The outputs are predicted values or probabilities; of a binary classifier, that of the second class.
+        The outputs are the predicted values or probabilities. A binary classifier has one: the probability of its second
+        class.
 
         Parameters
         ----------
@@ -102,7 +103,7 @@ class BaseMLP(Fitting):
         Returns
         -------
         gradients : ndarray of shape (n_samples, n_features) or (n_samples, n_outputs, n_features)
-            The latter where there is more than one output.
+            The latter if there is more than one output.
         """
         self._take_assigned()
         check_is_fitted(self, "network_")
@@ -114,17 +115,17 @@ class BaseMLP(Fitting):
     def to_sklearn(self) -> Any:
         """Return scikit-learn's estimator with the same parameters, fitted attributes and predictions.
 
-        It can be trained further, as from a new optimizer. `from_sklearn` is the way back.
+        Training can continue, with a new optimizer. `from_sklearn` converts back.
 
         Returns
         -------
         estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Not fitted if this one is not.
+            Unfitted if this one is.
 
         Raises
         ------
         ValueError
-            If a parameter is at a value that scikit-learn does not know.
+            If scikit-learn does not know the value of a parameter.
 
         Examples
         --------
@@ -138,22 +139,22 @@ class BaseMLP(Fitting):
         return to_sklearn(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return all but the views of the network, in plain values."""
-        self.__dict__.pop("_cache", None)  # a shallow copy shares the random state
+        """Return the attributes, except for the views of the network, as plain values."""
+        self.__dict__.pop("_cache", None)  # shallow copies would share its random state
         if "network_" not in self.__dict__:
             return dict(super().__getstate__())
         self._take_assigned()
         return _keeping.packed(dict(super().__getstate__()))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state over, with views of its network."""
+        """Set the attributes, with the network of the state."""
         if "network_" not in state:
             super().__setstate__(state)
             return
         super().__setstate__(_keeping.unpacked(state))
 
     def __sklearn_tags__(self) -> Any:
-        """Say that sparse matrices are taken."""
+        """Declare that sparse matrices are accepted."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags

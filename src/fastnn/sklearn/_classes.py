@@ -1,4 +1,4 @@
-"""A classifier's targets: which classes there are, and each row's as a number."""
+"""The targets of classifiers: the classes, and the class of each row as a number."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.sklearn._data import checked_pair
 
-# Up to so many rows, scikit-learn does not warn that many of them are of different classes.
+# Up to this number of rows, scikit-learn does not warn if more than half of them are of different classes.
 _FEW_ROWS = 20
 
 
 @dataclass
 class Classes:
-    """The classes that a classifier tells apart.
+    """The classes between which a classifier decides.
 
     Attributes
     ----------
     names : ndarray
-        In their order; of an indicator matrix, the numbers of its columns.
+        In their order. For an indicator matrix, the numbers of its columns.
     kind : str
-        "binary", "multiclass", or "multilabel-indicator" where a row may be of several.
+        "binary", "multiclass", or "multilabel-indicator" if a row may have several.
     sparse : bool
-        Whether the indicator matrix was sparse, as predictions are then.
+        Whether the indicator matrix was sparse. Predictions are then sparse too.
     """
 
     names: NDArray[Any]
@@ -36,11 +36,11 @@ class Classes:
 
     @property
     def several(self) -> bool:
-        """Whether a row may be of several classes."""
+        """Whether a row may have several classes."""
         return self.kind == "multilabel-indicator"
 
     def compare(self, found: NDArray[Any], *, all_of_them: bool) -> None:
-        """Raise ValueError if there are others, or with `all_of_them` if some are missing."""
+        """Raise ValueError if unknown classes were found, or, with `all_of_them`, if known ones were not."""
         if all_of_them and not np.array_equal(found, self.names):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
@@ -50,7 +50,7 @@ class Classes:
             raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {self.names}. 'y' has {found}.")
 
     def encode(self, y: Any) -> NDArray[Any]:
-        """Return the number of each row's class, or the indicator matrix as an array of 0 and 1."""
+        """Return the number of the class of each row, or the indicator matrix as an array of 0 and 1."""
         if not self.several:
             if y.ndim != 1:
                 raise ValueError(
@@ -64,7 +64,7 @@ class Classes:
         return ones
 
     def known_codes(self, y: Any) -> NDArray[Any] | None:
-        """Return the number of each row's class, None where that takes scikit-learn's deliberations.
+        """Return the number of the class of each row, None if scikit-learn's functions are needed.
 
         They are needed for classes that may be unknown or of another type, and to warn of many classes in few rows.
         """
@@ -76,13 +76,13 @@ class Classes:
         return codes if (self.names[inside] == y).all() else None
 
     def decode(self, codes: NDArray[Any]) -> Any:
-        """Return what `encode` was given."""
+        """Return the targets of which `encode` returns these numbers."""
         if not self.several:
             return self.names[codes]
         return csr_matrix(codes) if self.sparse else codes
 
     def codes(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return the most probable classes in the form of `encode`, by a network's outputs."""
+        """Return the most probable classes for a network's outputs, in the form of `encode`."""
         if self.kind == "multiclass":
             return np.asarray(outputs.argmax(axis=1))
         likely = outputs > 0.5
@@ -92,7 +92,7 @@ class Classes:
 
 
 def classes_of(y: Any, input_name: str = "") -> Classes:
-    """Return the classes that targets have.
+    """Return the classes in targets.
 
     Raises
     ------
@@ -106,24 +106,24 @@ def classes_of(y: Any, input_name: str = "") -> Classes:
 
 
 def plain_classes(y: Any) -> tuple[Classes, NDArray[Any]] | None:
-    """Return classes and their numbers of a vector that leaves no doubt, without scikit-learn's deliberations."""
+    """Return the classes in a vector and their numbers, None if scikit-learn's functions are needed to find them."""
     if issparse(y) or y.ndim != 1 or y.dtype.kind not in "iubU" or not y.dtype.isnative:
         return None
     names, codes = np.unique(y, return_inverse=True)
-    if len(names) > len(y) / 2:  # of which scikit-learn warns
+    if len(names) > len(y) / 2:  # scikit-learn warns then
         return None
     return Classes(names, "binary" if len(names) <= 2 else "multiclass"), codes
 
 
 def kind_of_outputs(softmax: bool, n_outputs: int) -> str:
-    """Return the kind of the classes that a network with such outputs tells apart."""
+    """Return the kind of classes of a network with these outputs."""
     if softmax:
         return "multiclass"
     return "binary" if n_outputs == 1 else "multilabel-indicator"
 
 
 class WithClasses:
-    """Base of the classifier: the classes that it knows, and checks of targets by them."""
+    """Base of the classifier: its classes, and the checks of targets against them."""
 
     classes_: NDArray[Any]
     warm_start: bool
@@ -136,7 +136,7 @@ class WithClasses:
         if known is None and classes is None and not type_of_target(y).startswith("multilabel"):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if known is None:
-            # Of an indicator matrix the columns count, whatever `classes` says.
+            # The columns of an indicator matrix are the classes, whatever `classes` is.
             found = classes_of(y if type_of_target(y).startswith("multilabel") else classes)
             if not len(found.names):
                 raise ValueError(f"classes: got {classes!r}, expected at least one class")
@@ -175,7 +175,7 @@ class WithClasses:
 
 
 def _are(known: NDArray[Any], classes: Any) -> bool:
-    """Return whether classes are plainly the known ones, in their order."""
+    """Return whether classes are the known ones in the same order, without any conversion."""
     if isinstance(classes, np.ndarray):
         return classes.dtype.kind == known.dtype.kind and np.array_equal(classes, known)
     return type(classes) is list and classes == known.tolist()

@@ -35,14 +35,14 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
     _split_state: Any  # with `resume`, the state of the random numbers that chose the held-out rows
     _trainer: EstimatorTrainer  # of the last fit by batches
 
-    # ---- What differs between the two ----
+    # ---- Differences between the two estimators ----
 
     def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
-        """Check data, and return X and y as arrays; sets what is known of the classes."""
+        """Check data, and return X and y as arrays; note the classes."""
         raise NotImplementedError
 
     def _native_target(self, y: Any) -> NDArray[Any]:
-        """Return checked targets as the loss takes them."""
+        """Return checked targets in the form that the loss takes."""
         raise NotImplementedError
 
     def _output(self) -> tuple[str, Loss]:
@@ -54,7 +54,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _weight(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
-        """Return the rows' weights, None where they are alike; checks the values of targets that count."""
+        """Return the weights of the rows, None if all are equal; check the targets of rows that count."""
         raise NotImplementedError
 
     def _stratification(self, y: NDArray[Any]) -> NDArray[Any] | None:
@@ -62,7 +62,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         return None
 
     def _original(self, y: NDArray[Any]) -> Any:
-        """Return checked targets as a scorer takes them."""
+        """Return checked targets in the form that scorers take."""
         return y
 
     def _score_outputs(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
@@ -74,7 +74,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _set_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Keep what the constructor was given, as it is."""
+        """Keep the arguments of the constructor as they are."""
         for name, value in parameters.items():
             if name != "self":
                 setattr(self, name, value)
@@ -89,7 +89,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if validation is not None and self.solver == "lbfgs":
-            raise ValueError("X_val, y_val: got them for solver='lbfgs', expected a solver that goes by epochs")
+            raise ValueError("X_val, y_val: got them for solver='lbfgs', expected a solver that trains by epochs")
         if self.warm_start or incremental:
             self._take_assigned()
         first = "network_" not in vars(self) or not (self.warm_start or incremental)
@@ -115,13 +115,13 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             else:
                 fit_stochastic(self, X, y, sample_weight, held_out, incremental=incremental, resumes=resumes)
         finally:
-            self._take_assigned()  # arrays of coefs_ that somebody holds are the trained ones
+            self._take_assigned()  # so that arrays of coefs_ in users' hands are the trained ones
         return self
 
     def _new_random_state(self, *, again: bool) -> np.random.RandomState:
-        """Return the random state that a fit begins with; `again`: one that was kept may be given the seed once more.
+        """Return the random state with which a fit begins.
 
-        Making one takes longer than a step.
+        With `again`, seed the one that was kept: making a new one takes longer than a step.
         """
         seed = self.random_state
         if not again or not isinstance(seed, Integral):
@@ -135,7 +135,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         return kept
 
     def _begin_network(self, X: Any, y: Any, hidden: list[int], random_state: np.random.RandomState) -> None:
-        """Make the network with its initial weights, and the attributes of an estimator that has seen nothing."""
+        """Make the network with its initial weights, and set the attributes of an untrained estimator."""
         self.out_activation_, _ = self._output()
         self.n_outputs_ = self._count_outputs(y)
         sizes = (X.shape[1], *hidden, self.n_outputs_)
@@ -155,20 +155,20 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         _by_hand.follow(self)
 
     def _adopt_classes(self) -> None:
-        """Let attributes that were set by hand say which classes there are."""
+        """Take the classes from attributes that were set by hand."""
 
     def _begin_account(self) -> None:
-        """Set the attributes of an estimator that has seen nothing."""
+        """Set the attributes of an untrained estimator."""
         self.__dict__.pop("_trainer", None)  # of another network
         self.__dict__.update(self._new_account())
 
     def _new_account(self) -> dict[str, Any]:
-        """Return the attributes of an estimator that has seen nothing."""
+        """Return the attributes of an untrained estimator."""
         epochs = {} if self.solver == "lbfgs" else self._account_of_no_epochs()
         return {"n_iter_": 0, "t_": 0, **epochs}
 
     def _account_of_no_epochs(self) -> dict[str, Any]:
-        """Return the attributes of an estimator that has seen no epoch."""
+        """Return the attributes of an estimator before its first epoch."""
         by_score = bool(self.early_stopping)
         return {
             "loss_curve_": [],
@@ -181,7 +181,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         }
 
     def _can_resume(self, *, splits: bool) -> bool:
-        """Return whether the last fit has left all that an exact continuation needs; `splits`: where rows are held out."""
+        """Return whether the last fit left all that an exact continuation needs; `splits`: whether it holds rows out."""
         needed = ["_trainer"]
         if self.early_stopping:
             needed += ["_last_parameters", "_split_state"] if splits else ["_last_parameters"]
@@ -198,13 +198,13 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
 
     def _check_held_out(self, X: Any, y: Any, sample_weight: Any, *, n_outputs: int) -> tuple[Any, Any, Any]:
         if X is None and y is None:
-            raise ValueError("sample_weight_val: got it without X_val and y_val")
+            raise ValueError("sample_weight_val: got it without X_val and y_val, expected all three")
         if X is None or y is None:
             raise ValueError("X_val, y_val: got one of them, expected both or none")
         try:
             X, y = self._check_target(X, y, reset=False, incremental=True)
             weight = self._weight(y, sample_weight)
-        except (TypeError, ValueError) as error:  # which are about X, y and sample_weight
+        except (TypeError, ValueError) as error:  # whose text names X, y or sample_weight
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"X_val, y_val, sample_weight_val: {error}") from error
         self._check_outputs("y_val", y, n_outputs)
@@ -212,7 +212,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         return X, y, weight
 
     def _check_outputs(self, argument: str, y: NDArray[Any], n_outputs: int) -> None:
-        """Raise ValueError if targets have other numbers of columns than the network has outputs."""
+        """Raise ValueError if targets have a number of columns other than the number of the network's outputs."""
         if self._count_outputs(y) != n_outputs:
             expected = f"({len(y)},)" if n_outputs == 1 else f"({len(y)}, {n_outputs})"
             counted = "1 output" if n_outputs == 1 else f"{n_outputs} outputs"

@@ -1,4 +1,4 @@
-"""scikit-learn's estimators into fastnn's, by what is public of both."""
+"""Conversion of scikit-learn's estimators to fastnn's, by the public attributes of both."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _OURS: Mapping[str, Any] = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPR
 def from_sklearn(fitted: Any) -> Any:
     """Return fastnn's estimator for one of scikit-learn's: the same parameters, fitted attributes and predictions.
 
-    It can be trained further. What scikit-learn's optimizer had, such as Adam's moments, is private to it and stays
-    behind: training goes on as from a new optimizer.
+    Training can continue, with a new optimizer: the state of scikit-learn's, such as Adam's moments, is private and stays
+    behind.
 
     Parameters
     ----------
     fitted : sklearn.neural_network.MLPClassifier or MLPRegressor
-        Not changed. If it is not fitted, its parameters are all there is to take.
+        It is not changed. If it is not fitted, only its parameters are taken.
 
     Returns
     -------
     MLPClassifier or MLPRegressor
-        Of `fastnn.sklearn`; in float32 if the parameters of the network are, else in float64.
+        An estimator of `fastnn.sklearn`, in float32 if the network's parameters are, otherwise in float64.
 
     Raises
     ------
     TypeError
         If `fitted` is anything else.
     ValueError
-        If a parameter has been set that fastnn does not know, or the network is one that fastnn can't have.
+        If a parameter that fastnn does not know is not at its default, or fastnn has no such network.
 
     Examples
     --------

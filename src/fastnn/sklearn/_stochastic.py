@@ -1,4 +1,4 @@
-"""The solvers that go by batches: a trainer's run, between the split before and the stopping rules after each epoch."""
+"""The solvers by batches: the split of the rows, and a trainer's run with stopping rules after each epoch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _AUTO_BATCH = 200
 def fit_stochastic(
     estimator: Any, X: Any, y: Any, sample_weight: Any, held_out: Any, *, incremental: bool, resumes: bool
 ) -> None:
-    """Train an estimator's network: for one epoch if incremental, else until its rules say stop.
+    """Train an estimator's network: for one epoch if incremental, otherwise until its rules stop it.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ def fit_stochastic(
     X, y, sample_weight : arrays
         Checked data.
     held_out : tuple (X, y, sample_weight), optional
-        Checked data for validation that the user gave.
+        Checked data for validation, from the user.
     incremental : bool
         Whether this is partial_fit.
     resumes : bool
-        Whether the optimizer, the random numbers and their order go on from the last fit.
+        Whether the optimizer, the random numbers and the order of rows continue from the last fit.
     """
     _begin_account(estimator)
     if estimator.early_stopping and held_out is None:
@@ -71,7 +71,7 @@ def fit_stochastic(
 
 
 def _begin_account(estimator: Any) -> None:
-    """Let the stopping rule in force begin, where the last fit had the other one, or no epochs."""
+    """Initialize the stopping rule if the last fit had the other one, or no epochs."""
     if "loss_curve_" not in vars(estimator):
         vars(estimator).update(estimator._account_of_no_epochs())
     if estimator.early_stopping and estimator.best_validation_score_ is None:
@@ -82,7 +82,7 @@ def _begin_account(estimator: Any) -> None:
 
 
 def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:
-    """Return the trainer of the last fit, if it is to go on, or a new one."""
+    """Return the trainer of the last fit if it continues, otherwise a new one."""
     bits = _seeds.bits_of(estimator._random_state)
     if goes_on and hasattr(estimator, "_trainer"):
         kept: EstimatorTrainer = estimator._trainer
@@ -121,7 +121,7 @@ def _batch_size(wanted: Any, n_rows: int) -> int:
 
 
 def _split(estimator: Any, X: Any, y: Any, sample_weight: Any, resumes: bool) -> tuple[Any, Any, Any, tuple[Any, Any, Any]]:
-    """Hold rows out, the same ones again where a fit is resumed."""
+    """Hold rows out; if a fit is resumed, the same rows again."""
     random_state = estimator._random_state
     if resumes:
         random_state = np.random.RandomState()
@@ -146,7 +146,7 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     if held_out is None:
         return None
     X, y, weight = held_out
-    if weight is not None and not weight.all():  # rows of weight 0 don't count, whatever they hold
+    if weight is not None and not weight.all():  # rows of weight 0 don't count, whatever their contents
         counted = np.flatnonzero(weight)
         X, y, weight = X[counted], y[counted], weight[counted]
     network = network_of(estimator.network_)
@@ -186,7 +186,7 @@ def _run(estimator: Any, trainer: EstimatorTrainer, rows: Rows, watcher: EpochWa
 
 
 def _step(trainer: EstimatorTrainer, rows: Rows, watcher: EpochWatcher) -> None:
-    """Train for an epoch of a single row: a step without the preparation of a run, which takes longer, to the same bits."""
+    """Train for an epoch of a single row by a step, which has less overhead than a run, and the same bits."""
     inputs: Any = rows.X
     try:
         loss = trainer.step(inputs, rows.target, rows.weight)
@@ -196,7 +196,7 @@ def _step(trainer: EstimatorTrainer, rows: Rows, watcher: EpochWatcher) -> None:
 
 
 def _run_on(estimator: Any, trainer: EstimatorTrainer, watcher: EpochWatcher, epochs: int) -> None:
-    """Let the epochs after a divergence pass: without finite parameters only their scores are missing."""
+    """Note the epochs after a divergence: without finite parameters, only their scores remain to be computed."""
     restore_parameters(estimator.network_, np.nan)
     while estimator.n_iter_ < epochs and not watcher.stopped:
         watcher.end_epoch(trainer, np.nan)
