@@ -11,7 +11,7 @@ from fastnn.losses import CustomLoss
 pytest.importorskip("numba")
 
 from fastnn import jit
-from fastnn.jit._check import check_gradient, check_derivative
+from fastnn.jit._check import check_derivative, check_gradient
 
 
 def logistic(z):

@@ -1,4 +1,4 @@
-"""What ``fastnn bench`` can be told, checked before anything is measured."""
+"""The arguments of ``fastnn bench``, checked before anything is measured."""
 
 from __future__ import annotations
 
