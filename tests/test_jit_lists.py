@@ -182,7 +182,7 @@ def test_wrong_optimizer_arguments():
         (
             lambda: adam(params, params, (state[0], (np.zeros((3, 2)), state[0][1]), zero)),
             ValueError,
-            "^state: got an array",
+            "^state: expected the shapes",
         ),
         (lambda: sgd(params, (params[0].T.copy(), params[1]), ()), ValueError, "^grads: expected the shapes"),
         (lambda: sgd((params[0].T,), (params[0].T,), ()), TypingError, "sgd"),
