@@ -11,7 +11,7 @@ from fastnn.losses import CustomLoss
 pytest.importorskip("numba")
 
 from fastnn import jit
-from fastnn.jit._check import check_gradient, check_slope
+from fastnn.jit._check import check_derivative, check_gradient
 
 
 def logistic(z):
@@ -62,12 +62,12 @@ def loss(value, gradient, factor=1.0):
 @np.errstate(all="ignore")
 def test_slopes(name, within):
     """Right ones pass; those that are wrong by half a percent do not, wherever there is a slope to see."""
-    check_slope(activation(*ACTIVATIONS[name]), within)
+    check_derivative(activation(*ACTIVATIONS[name]), within)
     if name == "raised" and within in RANGES[2:]:  # where rounding hides it
         return
     for factor in (1.005, 0.995):
-        with pytest.raises(ValueError, match="^derivative: got .* the slope of made"):
-            check_slope(activation(*ACTIVATIONS[name], factor), within)
+        with pytest.raises(ValueError, match="^derivative: got .* the derivative of made"):
+            check_derivative(activation(*ACTIVATIONS[name], factor), within)
 
 
 @pytest.mark.parametrize("within", RANGES[:4], ids=str)
@@ -84,7 +84,7 @@ def test_gradients(name, within):
 
 @pytest.mark.parametrize("within", RANGES, ids=str)
 def test_rounding_is_allowed_for(within):
-    check_slope(activation(lambda z: 1e6 + np.sin(z), np.cos), within)
+    check_derivative(activation(lambda z: 1e6 + np.sin(z), np.cos), within)
     check_gradient(loss(lambda y, p: 1e6 + (p - y) ** 2, lambda y, p: 2 * (p - y)), within)
 
 
@@ -93,7 +93,7 @@ def test_slopes_that_are_wrong_at_one_end():
     for low, high in ((-10.0, -9.9), (9.9, 10.0), (0.0, 0.1)):
         made = activation(np.sin, lambda z: np.cos(z) * np.where((z > low) & (z < high), 1.005, 1.0))  # noqa: B023
         with pytest.raises(ValueError, match="^derivative: got "):
-            check_slope(made, within)
+            check_derivative(made, within)
 
 
 def test_what_decorators_compare():

@@ -113,16 +113,16 @@ def test_targets():
     one, alike = (Trainer(MLP((3, 1), random_state=0)) for _ in range(2))
     assert train(one, X, X[:, 0], 2) == [alike.step(X, X[:, 0]) for _ in range(2)][-1]
     wrong = [
-        (lambda: train(trainer, X, labels + 1, 1), ValueError, "^y: got a label outside"),
-        (lambda: train(trainer, X, np.ones(12), 1), ValueError, "^y: got one number a row"),
-        (lambda: train(one, X, np.ones((12, 2)), 1), ValueError, "^y: got rows of another length"),
-        (lambda: train(one, X, np.ones(11), 1), ValueError, "^y: got another number of rows"),
-        (lambda: train(trainer, X, labels - 1, 1), ValueError, "^y: got a label outside"),
-        (lambda: train(one, X, np.ones(13), 1), ValueError, "^y: got another number of rows"),
-        (lambda: train(one, np.ones((12, 4)), np.ones(12), 1), ValueError, "^X: got another shape"),
-        (lambda: train(one, X[:, :2], np.ones(12), 1), ValueError, "^X: got another shape"),
-        (lambda: train(one, X[:0], np.ones(0), 1), ValueError, "^X: got another shape"),
-        (lambda: train(Trainer(MLP((3, 3))), X, labels, 1), ValueError, "^y: got one number a row"),
+        (lambda: train(trainer, X, labels + 1, 1), ValueError, "^y: expected labels from 0"),
+        (lambda: train(trainer, X, np.ones(12), 1), ValueError, "^y: expected n_out numbers per row"),
+        (lambda: train(one, X, np.ones((12, 2)), 1), ValueError, "^y: expected rows of n_out"),
+        (lambda: train(one, X, np.ones(11), 1), ValueError, "^y: expected as many rows as X"),
+        (lambda: train(trainer, X, labels - 1, 1), ValueError, "^y: expected labels from 0"),
+        (lambda: train(one, X, np.ones(13), 1), ValueError, "^y: expected as many rows as X"),
+        (lambda: train(one, np.ones((12, 4)), np.ones(12), 1), ValueError, r"^X: expected shape \(n, n_in\)"),
+        (lambda: train(one, X[:, :2], np.ones(12), 1), ValueError, r"^X: expected shape \(n, n_in\)"),
+        (lambda: train(one, X[:0], np.ones(0), 1), ValueError, r"^X: expected shape \(n, n_in\)"),
+        (lambda: train(Trainer(MLP((3, 3))), X, labels, 1), ValueError, "^y: expected n_out numbers per row"),
         (lambda: train(one, X[0], np.ones(1), 1), TypingError, "step"),
     ]
     before = one.model.to_vector(), trainer.model.to_vector()
@@ -164,10 +164,10 @@ def test_wrong_objects():
         with pytest.raises(TypeError, match="^trainer: got one with the schedule"):
             call()
     for n_in in (2, 4):
-        with pytest.raises(ValueError, match="^X: got rows of another length"):
+        with pytest.raises(ValueError, match="^X: expected rows of n_in"):
             predict(MLP((n_in, 1)), inputs())
     for shape in ((9, 2), (8, 1), (10, 1)):
-        with pytest.raises(ValueError, match="^out: got another shape"):
+        with pytest.raises(ValueError, match="^out: expected the shape"):
             predict_into(MLP((3, 1)), inputs(), np.empty(shape, np.float32))
     read_only = np.empty((9, 1), np.float32)
     read_only.flags.writeable = False

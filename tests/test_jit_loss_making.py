@@ -69,7 +69,7 @@ def test_right_gradients_are_not_refused(function, gradient, check_range):
         ({}, lambda y, p: undefined(p), TypeError, "function: Numba can't compile .*'undefined' is not defined"),  # noqa: F821
         ({}, lambda y, p: "1", TypeError, "function: got <lambda>, which returns .*, expected a real number"),
         ({"name": 3}, absolute, TypeError, "name: got 3, expected a string"),
-        ({"name": "mse"}, absolute, ValueError, "name: got 'mse', expected one that nothing built in has"),
+        ({"name": "mse"}, absolute, ValueError, "name: got 'mse', expected one that no built-in function has"),
         ({"check_range": (2, 2)}, absolute, ValueError, r"check_range: got \(2, 2\), expected \(low, high\) with"),
         ({"check_range": (-4, -3)}, lambda y, p: math.log(p), ValueError, r"check_range: got .* is finite nowhere"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 import re
 from itertools import combinations
@@ -13,7 +14,8 @@ from _helpers import KINDS, data, model_of
 
 from fastnn import Trainer, _engine, ops, optimizers, reference
 from fastnn._engine import portable as _portable
-from fastnn._engine.optimizers import native_optimizer
+from fastnn._engine.optimizers import ARGUMENTS, native_optimizer
+from fastnn.reference.updates import RULES
 
 SHAPES = [(), (0,), (1,), (33,), (4, 5), (3, 4, 5)]
 NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
@@ -244,6 +246,22 @@ def test_defaults_are_the_optimizers(name):
     coefficients = parameters[3:] if name != "sgd" else []
     assert [p.name for p in parameters[:3]] == ["params", "grads", "learning_rate" if name == "sgd" else "state"]
     assert {p.name: p.default for p in coefficients} == (defaults if name != "sgd" else {})
+
+
+def test_every_optimizer_has_a_function():
+    names = (set(optimizers.OPTIMIZERS) | set(RULES)) - {"nesterov"}  # which is a parameter of momentum
+    assert set(ops.optimizers.__all__) == set(reference.optimizers.STATES) == names
+
+
+@pytest.mark.parametrize("kind", optimizers.OPTIMIZERS.values(), ids=lambda kind: kind.name)
+def test_native_updates_have_the_coefficients_of_the_dataclass(kind):
+    """Each field but the learning rate has a place of its own among the kernels' arguments, or chooses the formula."""
+    given = {
+        f.name: 0.25 + i / 8 for i, f in enumerate(dataclasses.fields(kind)) if f.name not in ("learning_rate", "nesterov")
+    }
+    native = native_optimizer(kind(0.1, **given))
+    assert [native[name] for name in ARGUMENTS if name in native] == list(given.values())
+    assert native["moments"] == len(RULES[native["name"]].moments)
 
 
 @pytest.mark.parametrize("name", NAMES)

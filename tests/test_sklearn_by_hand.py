@@ -121,7 +121,7 @@ def test_another_loss_of_partial_fit():
         estimator.partial_fit(X, y)
     assert changed.loss_ != unchanged.loss_
     assert (changed.coefs_[0] != unchanged.coefs_[0]).any()
-    with pytest.raises(ValueError, match="^out_activation_: got 'identity', expected 'exp', which goes with the loss"):
+    with pytest.raises(ValueError, match="^out_activation_: got 'identity', expected 'exp', that of the loss"):
         changed.set_params(loss="poisson").partial_fit(X, abs(y))
 
 
@@ -195,7 +195,7 @@ def test_an_account_that_was_set_before_a_fit(name, attributes):
 @BOTH
 @pytest.mark.parametrize(("attribute", "value"), [("n_features_in_", 4), ("n_outputs_", 2), ("n_layers_", 3)])
 def test_attributes_that_contradict_the_arrays(name, attribute, value):
-    with pytest.raises(ValueError, match=f"^{attribute}: got {value}, expected ., as coefs_ has it"):
+    with pytest.raises(ValueError, match=f"^{attribute}: got {value}, expected ., as in coefs_"):
         made_by_hand(ours(name), name, **{attribute: value}).predict(X)
 
 
@@ -212,7 +212,7 @@ def test_methods_put_on_a_fitted_object(name, method):
     estimator = ours(name).fit(X, TARGETS[name])
     setattr(estimator, method, lambda *args, **kwargs: None)
     for call in (estimator.predict, outputs, lambda _: estimator.fit(X, TARGETS[name])):
-        with pytest.raises(NotImplementedError, match=f"^{name}: got {method} of the program's own"):
+        with pytest.raises(NotImplementedError, match=f"^{name}: got {method} of the program"):
             call(X if call == estimator.predict else estimator)
     delattr(estimator, method)
     estimator.predict(X)

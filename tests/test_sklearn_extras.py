@@ -44,7 +44,7 @@ def parameters_of(estimator):
 def test_an_activation_for_each_layer():
     fitted = classifier(activation=["tanh", "gelu"]).fit(X, y)
     assert fitted.network_.activations == ("tanh", "gelu", "softmax")
-    with pytest.raises(ValueError, match="activation: got 3 of them, expected 2"):
+    with pytest.raises(ValueError, match="activation: got a list of 3, expected 2"):
         classifier(activation=["tanh"] * 3).fit(X, y)
 
 

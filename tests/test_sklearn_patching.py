@@ -302,10 +302,10 @@ def test_reasons():
         return unsupported(fastnn.sklearn.MLPClassifier(sizes))
 
     assert reason((2,) * 63) is None
-    assert reason((2,) * 64) == "65 layers, fastnn has at most 64"
+    assert reason((2,) * 64) == "65 layers, where fastnn allows at most 64"
     assert reason(2**31 - 1) is None
     assert reason(()) is None
-    assert reason(np.array([3, 2**31])) == "a layer of 2147483648 units, fastnn has at most 2147483647"
+    assert reason(np.array([3, 2**31])) == "a layer of 2147483648 units, where fastnn allows at most 2147483647"
     assert reason((-1,) * 64) is reason("text") is reason(None) is reason(np.array(3.0)) is None
 
 
@@ -321,7 +321,7 @@ def test_fallback(name, method):
     arguments = {"classes": ["no", "yes"]} if (name, method) == ("MLPClassifier", "partial_fit") else {}
     expected = made(name, DEEP, alpha=0.1)
     getattr(expected, method)(X, Y[name], **arguments)
-    key = (name, "65 layers, fastnn has at most 64")
+    key = (name, "65 layers, where fastnn allows at most 64")
     count, fits = report().fallbacks.get(key, 0), report().fits.get(name, 0)
     with patched():
         estimator = made(name, DEEP, alpha=0.1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _state
+from fastnn._checks import columns as _columns
 from fastnn._checks.scalars import integer
 from fastnn._errors import DivergedError
 from fastnn._model import MLP
@@ -91,7 +92,7 @@ class NeuralNetwork:
 
     def forward(self, X: ArrayLike) -> _Array:
         """Return the outputs (n, output_size) for inputs (n, input_size)."""
-        self._model._check_columns("X", X)
+        _columns.check_same("X", _columns.names_of("X", X), self._model.feature_names)
         rows = np.atleast_2d(np.asarray(X))
         (self.h1,) = self._model.hidden_activations(rows)
         self.y_pred = self._model.predict(rows)

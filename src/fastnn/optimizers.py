@@ -63,8 +63,12 @@ class Optimizer:
     @property
     def coefficients(self) -> dict[str, float]:
         """The numbers of the update by their names in the engine's terms, without the learning rate."""
-        numbers = (each for each in fields(self) if "coefficient" in each.metadata)
-        return {each.metadata["coefficient"]: getattr(self, each.name) for each in numbers}
+        return {coefficient: getattr(self, name) for name, coefficient in self.coefficient_names().items()}
+
+    @classmethod
+    def coefficient_names(cls) -> dict[str, str]:
+        """Return the names of the numbers in the engine's terms, by the names of the parameters."""
+        return {each.name: each.metadata["coefficient"] for each in fields(cls) if "coefficient" in each.metadata}
 
 
 @explained_fields

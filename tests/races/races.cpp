@@ -10,7 +10,7 @@
 #include "kernels/threads.h"
 
 namespace fastnn {
-const Level *level() { return nullptr; }
+const InstructionSet *instruction_set() { return nullptr; }
 int64_t lay_out(Layer *, int64_t, int64_t) { return 0; }
 }  // namespace fastnn
 

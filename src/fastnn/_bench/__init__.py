@@ -1,3 +1,3 @@
-"""What `fastnn bench` and the benchmarks of the repository share: sizes, works, clock, machine, and peers."""
+"""The common parts of `fastnn bench` and the repository's benchmarks: sizes, works, clock, machine, and peers."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What ``fastnn bench`` can be told, checked before anything is measured."""
+"""The arguments of ``fastnn bench``, checked before anything is measured."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 
 from fastnn._bench.peers import available
 from fastnn._bench.results import Earlier, load
-
-_THREADS = 1024
+from fastnn._checks.limits import MAX_THREADS
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ def _missing(peer: str) -> str | None:
 
 def threads(text: str) -> int:
     """Return a number of threads."""
-    if not text.isdecimal() or not 1 <= int(text) <= _THREADS:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer from 1 to {_THREADS}")
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer from 1 to {MAX_THREADS}")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""Interleaved timing: what else the machine does hits all works or none."""
+"""Interleaved timing: other load on the machine affects all works alike."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Timing:
 
 
 def seconds_of(work: Work, calls: int = 1) -> float:
-    """Return the seconds that a call of `work` takes, out of so many in a row."""
+    """Return the seconds per call of `work`, over a number of calls in a row."""
     start = time.perf_counter()
     for _ in range(calls):
         work()
@@ -61,7 +61,7 @@ def calls_of_a_round(work: Work) -> int:
 
 
 def rest_of(n_threads: int) -> float:
-    """Return the seconds of idleness that a turn on so many threads begins with."""
+    """Return the seconds of idleness with which a turn on this number of threads begins."""
     return _REST if n_threads > 1 else 0.0
 
 

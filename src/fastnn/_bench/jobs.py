@@ -90,7 +90,7 @@ class Job:
 
 
 def jobs_of(extent: Extent, dtype: np.dtype[Any], n_threads: int) -> list[Job]:
-    """Return all cases of one run on so many threads."""
+    """Return all cases of one run on this number of threads."""
     jobs = [_training(_shortened(case), dtype, n_threads) for case in extent.cases]
     jobs += [_prediction(sizes, rows, dtype, n_threads) for sizes in extent.layer_sizes for rows in extent.rows]
     if n_threads == 1:  # that is all they use

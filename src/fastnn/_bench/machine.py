@@ -1,4 +1,4 @@
-"""What the cores and the memory of a machine can do at most, and what is installed on it."""
+"""The peak performance of a machine's cores and memory, and the versions of installed libraries."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _peak(dtype: np.dtype[Any]) -> float:
 
 @functools.cache
 def copy_gigabytes_per_second(nbytes: int) -> float:
-    """Return how fast one core copies so many bytes at most, counting what is read and what is written."""
+    """Return the highest rate at which one core copies this number of bytes, reads and writes both counted."""
     x = np.ones(max(1, nbytes // 4), np.float32)
     out = np.empty_like(x)
     return 2 * x.nbytes / _best(lambda: _core.copy_vectors(out, x)) / 1e9

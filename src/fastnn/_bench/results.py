@@ -1,4 +1,4 @@
-"""What ``fastnn bench`` measured, and the JSON file that keeps it."""
+"""The results of ``fastnn bench``, and the JSON file that stores them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Key = tuple[str, str, int, int]
 
 @dataclass(frozen=True)
 class Summary:
-    """The times of one work, in seconds a unit: a step, a prediction, a call."""
+    """The times of one work, in seconds per unit: a step, a prediction, a call."""
 
     minimum: float
     median: float

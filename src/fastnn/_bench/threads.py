@@ -1,4 +1,4 @@
-"""On how many threads ``fastnn bench`` runs."""
+"""The numbers of threads for ``fastnn bench``."""
 
 from __future__ import annotations
 

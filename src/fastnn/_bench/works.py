@@ -65,7 +65,7 @@ class TrainingWork:
 
 @dataclass(frozen=True)
 class PredictionWork:
-    """Predictions of so many rows a call, or of one row of shape (n_in,).
+    """Predictions of a number of rows per call, or of one row of shape (n_in,).
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def data(work: TrainingWork) -> tuple[Array, Array]:
 
 
 def rows_of(work: PredictionWork) -> Array:
-    """Return what is predicted: (rows, n_in), or (n_in,) if it is one row."""
+    """Return the inputs: (rows, n_in), or (n_in,) for a single row."""
     X = np.random.default_rng(1).standard_normal((work.rows, work.layer_sizes[0])).astype(work.dtype)
     return X if work.rows > 1 else X[0]
 
@@ -148,13 +148,13 @@ def predicted_by_reference(work: PredictionWork, X: Array) -> Array:
 
 
 def activations_of(work: TrainingWork | PredictionWork) -> list[str]:
-    """Return one a layer, the output layer's last."""
+    """Return one per layer, that of the output layer last."""
     layer_sizes = work.case.layer_sizes if isinstance(work, TrainingWork) else work.layer_sizes
     return [work.activation] * (len(layer_sizes) - 2) + ["identity"]
 
 
 def check(contestant: type[Trainer], work: TrainingWork, n_threads: int) -> None:
-    """Assert that a contestant comes to the reference's parameters after two steps.
+    """Assert that a contestant has the reference's parameters after two steps.
 
     A shuffled one is checked with the rows in their order first, then with all rows in one batch, where the order adds
     nothing but roundings.
@@ -192,7 +192,7 @@ def _two_steps_of_reference(work: TrainingWork) -> list[Array]:
 
 
 def check_prediction(contestant: type[Predictor], work: PredictionWork, n_threads: int) -> None:
-    """Assert that a contestant predicts what the reference does.
+    """Assert that a contestant has the predictions of the reference.
 
     Raises
     ------

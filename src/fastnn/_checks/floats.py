@@ -12,38 +12,30 @@ Array: TypeAlias = NDArray[np.floating[Any]]
 FLOAT_TYPES = tuple(np.dtype(code) for code in "efd")
 
 
-def ufunc_type(dtype: np.dtype[Any]) -> np.dtype[np.floating[Any]]:
-    """Return the first of float16, float32 and float64 that all values of a type fit into, as a ufunc's loops are found."""
+def ufunc_type(dtype: np.dtype[Any], prefix: str = "x: ") -> np.dtype[np.floating[Any]]:
+    """Return the first of float16, float32 and float64 that can hold all values of a type.
+
+    This is how NumPy chooses the loop of a ufunc. Types that do not fit into float64 either (complex, long double, text)
+    raise TypeError, with a message that begins with `prefix`.
+    """
     for candidate in FLOAT_TYPES:
         if np.can_cast(dtype, candidate):
             return candidate
-    raise TypeError(f"x: expected real numbers that fit into float64, got an array of dtype {dtype}")
+    raise TypeError(f"{prefix}expected real numbers that fit into float64, got an array of dtype {dtype}")
 
 
-def float_type(*arrays: NDArray[Any]) -> np.dtype[np.floating[Any]]:
-    """Return float32 if all values of the arrays' types fit into it, and float64 otherwise.
-
-    This is the rule by which NumPy picks between the two loops of a ufunc. Types that do not fit into float64 either
-    (complex, long double, text) raise TypeError.
-    """
-    common = np.result_type(*arrays)
-    if np.can_cast(common, np.float32):
-        return np.dtype(np.float32)
-    if np.can_cast(common, np.float64):
-        return np.dtype(np.float64)
-    raise TypeError(f"expected real numbers that fit into float64, got an array of dtype {common}")
+def float_type(*arrays: NDArray[Any], prefix: str = "") -> np.dtype[np.floating[Any]]:
+    """Return the type of a ufunc's loop over arrays of these types, but float32 for float16."""
+    return np.promote_types(ufunc_type(np.result_type(*arrays), prefix), np.float32)
 
 
 def as_float(argument: str, values: ArrayLike) -> Array:
     """Return `values` as an array of float32 or float64."""
     array = np.asarray(values)
-    try:
-        return array.astype(float_type(array), copy=False)
-    except TypeError as error:
-        raise TypeError(f"{argument}: {error}") from None
+    return array.astype(float_type(array, prefix=f"{argument}: "), copy=False)
 
 
 def check_shape(argument: str, array: NDArray[Any], expected: tuple[int, ...]) -> None:
     """Raise ValueError unless an array has the expected shape."""
     if array.shape != expected:
-        raise ValueError(f"{argument}: expected shape {expected}, got {array.shape}")
+        raise ValueError(f"{argument}: got shape {array.shape}, expected {expected}")

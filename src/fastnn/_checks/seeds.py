@@ -14,11 +14,17 @@ def generator(random_state: Any) -> np.random.Generator:
     if isinstance(random_state, bool):
         raise TypeError(f"random_state: expected a seed or a Generator, got {random_state!r}")
     if isinstance(random_state, np.random.RandomState):
-        return np.random.Generator(random_state._bit_generator)
+        return np.random.Generator(bits_of(random_state))
     try:
         return np.random.default_rng(random_state)
     except (TypeError, ValueError) as error:
         raise type(error)(f"random_state: expected a seed or a Generator, got {random_state!r} ({error})") from error
+
+
+def bits_of(random_state: np.random.RandomState) -> np.random.BitGenerator:
+    """Return the bit generator that a RandomState draws from, for which NumPy has no public name."""
+    bits: np.random.BitGenerator = random_state._bit_generator
+    return bits
 
 
 def state_of(rng: np.random.Generator) -> dict[str, Any]:

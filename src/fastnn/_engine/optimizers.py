@@ -8,6 +8,10 @@ from fastnn._engine import core as _core
 from fastnn.optimizers import Optimizer
 
 
+ARGUMENTS = ("beta_1", "beta_2", "epsilon", "decay")
+"""The coefficients in the order in which the kernels' function of arrays takes them (kernels/c_api.h)."""
+
+
 def native_optimizer(
     optimizer: Optimizer,
     l1: float = 0.0,

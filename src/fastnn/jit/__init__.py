@@ -1,6 +1,6 @@
-"""Functions of one's own, compiled by Numba for the native loop.
+"""Users' functions, compiled by Numba for the native loop, and fastnn in code that Numba compiles.
 
-It needs Numba: ``pip install "fastnn-cpu[jit]"``.
+This module needs Numba: ``pip install "fastnn-cpu[jit]"``.
 """
 
 from __future__ import annotations
@@ -18,5 +18,5 @@ from fastnn.jit._optimizers import optimizer_state
 
 __all__ = ["activation", "as_numba", "loss", "optimizer_state"]
 
-_extension.register()  # for numba.typeof, which does not call entry points
+_extension.register()  # for numba.typeof, which calls no entry points
 __dir__ = __all__.copy

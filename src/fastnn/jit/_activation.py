@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from fastnn import _custom
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
-from fastnn.jit._check import check_slope
+from fastnn.jit._check import check_derivative
 from fastnn.jit._compile import activation_block, python_function
 from fastnn.jit._function import JitFunction, bounds
 from fastnn.reference.arrays import elementwise
@@ -25,23 +25,23 @@ def activation(
     name: str | None = None,
     check_range: tuple[float, float] | None = (-10.0, 10.0),
 ) -> Callable[[Callable[[float], float]], JitActivation]:
-    """Make an activation of a function of one number.
+    """Make an activation of a function of one number; a decorator.
 
-    A decorator. What it returns goes wherever a network takes the name of an activation, and so does its name; it is still
-    called as the function was, with numbers or arrays.
+    Networks take the activation, or its name, wherever they take the name of a built-in one. It can still be called like the
+    function, with numbers or arrays.
 
     Parameters
     ----------
     derivative : callable
-        The function's slope: from its input z, or from its output a, as `uses` says.
+        The derivative of the function, called with the input z or the output a: see `uses`.
     uses : {"input", "output"}, default "input"
-        What `derivative` is called with.
+        The argument of `derivative`.
     name : str, optional
-        What networks and files call the activation: the function's name, if not given. Of several with one name the last
-        one has it.
+        The name of the activation in networks and files, by default that of the function. Of several activations with one
+        name, the last one has it.
     check_range : tuple (low, high) or None, default (-10.0, 10.0)
-        Where the derivative is compared with difference quotients of the function. None for no comparison, if the
-        slope is meant to be another than the function's.
+        The range in which the derivative is compared with difference quotients of the function. None for no comparison, if
+        the derivative is meant to differ from the function's.
 
     Returns
     -------
@@ -53,15 +53,15 @@ def activation(
     TypeError
         If an argument is of the wrong type, or if Numba can't compile a function.
     ValueError
-        If the derivative is wrong, or if another argument makes no sense.
+        If the derivative is wrong, or another argument is out of its range.
 
     Notes
     -----
-    Both functions are compiled by Numba in nopython mode, and kept in files where Numba keeps its own. exp, expm1, log,
-    log1p, tanh and atan of `math` and NumPy, and most of `fastnn.ops`, become fastnn's own vector instructions.
+    Numba compiles both functions in nopython mode, and keeps them in files beside its own. exp, expm1, log, log1p, tanh and
+    atan of `math` and NumPy, and most functions of `fastnn.ops`, become fastnn's own vector instructions.
 
-    Division by zero gives infinity or NaN, as in NumPy. A function must not raise: if it does inside of a network, all
-    results of that block are NaN. In float32 networks literals and other numbers that the function uses are float32 too.
+    Division by zero gives infinity or NaN, as in NumPy. A function must not raise: if it does so inside a network, all
+    results of that block of rows are NaN. In float32 networks, literals and other numbers in the function are float32 too.
 
     Examples
     --------
@@ -77,13 +77,13 @@ def activation(
     """
     if uses not in ("input", "output"):
         raise ValueError(f"uses: got {uses!r}, expected 'input' or 'output'")
-    slope = python_function("derivative", derivative, 0.0)
+    derivative_function = python_function("derivative", derivative, 0.0)
     within = bounds(check_range)
 
     def decorator(function: Callable[[float], float]) -> JitActivation:
-        made = JitActivation(python_function("function", function, 0.0), slope, uses, name)
+        made = JitActivation(python_function("function", function, 0.0), derivative_function, uses, name)
         if within is not None:
-            check_slope(made, within)
+            check_derivative(made, within)
         _custom.ACTIVATIONS[made.name] = made
         return made
 
@@ -91,12 +91,12 @@ def activation(
 
 
 class JitActivation(JitFunction, CustomActivation):
-    """An activation that Numba has compiled; see `activation`."""
+    """An activation compiled by Numba; see `activation`."""
 
     def __init__(self, function: FunctionType, derivative: FunctionType, uses: str, name: str | None) -> None:
         functions = {"function": function, "derivative": derivative}
         super().__init__(activation_block, functions, uses, name, _core.LAYER_ACTIVATIONS)
-        self._evaluate(np.zeros(1))  # to say now what can't be compiled, or raises at the zeros between rows
+        self._evaluate(np.zeros(1))  # raises now if it can't be compiled, or fails at the zeros between rows
 
     def value(self, z: ArrayLike) -> Any:
         """Return f(z) of every element, computed in float64."""

@@ -1,4 +1,4 @@
-"""Compiled code in files, from one process to the next: where Numba keeps its own, but found by all that goes into it."""
+"""Compiled code in files for other processes, beside Numba's own files, but found by everything that goes into the code."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, EllipsisType, np.bo
 
 
 class _UnknownError(Exception):
-    """It can't be told whether an object is the same in another process."""
+    """An object may be a different one in another process."""
 
 
 def fingerprint(*values: Any) -> str | None:
-    """Return a text that only the same functions and numbers have, in any process on such a machine; None if unknown."""
+    """Return a text that depends only on the functions and numbers, the machine and the version; None if it might not."""
     machine = cpu_target.target_context.codegen().magic_tuple()
     try:
         described = _described((*values, __version__, _own_code(), FUSED, machine), set())
@@ -35,27 +35,27 @@ def fingerprint(*values: Any) -> str | None:
 
 @lru_cache
 def _own_code() -> bytes:
-    """Return a digest of what fastnn itself puts into compiled code: a version may stay while it is worked on."""
+    """Return a digest of fastnn's own part of compiled code, which may change while the version stays."""
     return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).digest()
 
 
 def cache_of(function: FunctionType, key: str | None) -> Any:
-    """Return a cache beside the function's file, or in NUMBA_CACHE_DIR; where there can't be one, one that keeps nothing."""
+    """Return a cache beside the function's file, or in NUMBA_CACHE_DIR; if neither is possible, one that keeps nothing."""
     if key is None:
         return NullCache()
     try:
         return _BlockCache(function, key)
-    except (RuntimeError, OSError, TypeError):  # a function without a file, or no directory that can be written to
+    except (RuntimeError, OSError, TypeError):  # a function without a file, or no writable directory
         return NullCache()
 
 
 class _KeyedFiles(CompileResultCacheImpl):
-    """Files that say which key they are for: Numba's index may be wrong where two processes have written at once."""
+    """Files that contain their key: Numba's index may be wrong if two processes wrote at once."""
 
     key = ""
 
     def reduce(self, data: Any) -> Any:
-        return self.key, super().reduce(data._replace(type_annotation=""))  # most of the file, and for readers alone
+        return self.key, super().reduce(data._replace(type_annotation=""))  # most of the file, and only for readers
 
     def rebuild(self, target_context: Any, payload: Any) -> Any:
         key, data = payload
@@ -66,7 +66,7 @@ class _KeyedFiles(CompileResultCacheImpl):
 
 
 class _BlockCache(FunctionCache):
-    """Numba's, which looks at the function's file and at signature and CPU, with a key for all else."""
+    """Numba's cache, which goes by the function's file, the signature and the CPU, with a key for everything else."""
 
     _impl_class = _KeyedFiles
 
@@ -77,13 +77,13 @@ class _BlockCache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # a damaged file, with which reading pickles can end in any way
+        except Exception:  # a damaged file: unpickling it may raise anything
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
-        except Exception:  # no room, no permission any more, or a damaged index
+        except Exception:  # no space, no longer permitted, or a damaged index
             return
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
@@ -91,7 +91,7 @@ class _BlockCache(FunctionCache):
 
 
 def _described(value: Any, seen: set[int]) -> Any:
-    """Return what is printed alike in all processes where the value has the same meaning to compiled code."""
+    """Return values whose repr is the same in all processes in which `value` means the same to compiled code."""
     if isinstance(value, _PLAIN):
         return type(value).__name__, repr(value)
     if isinstance(value, tuple):
@@ -108,7 +108,7 @@ def _described(value: Any, seen: set[int]) -> Any:
         return _described_function(value, seen)
     if isinstance(value, ModuleType):
         return value.__name__, repr(getattr(value, "__version__", None))
-    if isinstance(value, np.ufunc):  # fastnn's have names of NumPy's
+    if isinstance(value, np.ufunc):  # fastnn's share names with NumPy's
         return value.__name__, value is getattr(np, value.__name__, None)
     if isinstance(value, BuiltinFunctionType) or (isinstance(value, type) and value.__module__ in ("builtins", "numpy")):
         return value.__module__, value.__qualname__
@@ -134,7 +134,7 @@ def _described_function(function: FunctionType, seen: set[int]) -> Any:
 
 
 def _outside(function: FunctionType) -> dict[str, Any]:
-    """Return the globals that a function uses, and what of modules."""
+    """Return the globals that a function uses, and the attributes of modules among them."""
     names = sorted(names_of(function.__code__))
     found = {name: function.__globals__[name] for name in names if name in function.__globals__}
     modules = [value for value in (*found.values(), *cells_of(function)) if isinstance(value, ModuleType)]

@@ -1,4 +1,4 @@
-"""Is a derivative that of its function? Difference quotients tell."""
+"""Checks of derivatives by difference quotients of their functions."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fastnn.losses import CustomLoss
 _Range: TypeAlias = tuple[float, float]
 _Function: TypeAlias = Callable[[NDArray[np.float64]], Any]
 
-# No point is a round number, where kinks and poles are; and no prediction is a target.
+# No point is a round number, which may be a kink or a pole, and no prediction equals a target.
 _OFFSET, _OTHER_OFFSET = 0.381966, 0.723607
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
 class _Wrong(NamedTuple):
-    """The worst of the points where a derivative is wrong: which one, and what was found there."""
+    """The point at which a derivative is most wrong: its index, the function's value, and both derivatives."""
 
     point: int
     output: float
@@ -28,19 +28,19 @@ class _Wrong(NamedTuple):
     expected: float
 
 
-def check_slope(activation: CustomActivation, within: _Range) -> None:
-    """Raise ValueError if the slope of an activation isn't that of its value somewhere in a range."""
+def check_derivative(activation: CustomActivation, within: _Range) -> None:
+    """Raise ValueError if an activation's derivative is wrong anywhere in a range."""
     z = _points(within, 400, _OFFSET)
     wrong = _worst(activation.name, activation.value, activation.slope, z, within)
     if wrong:
         place = f"z = {z[wrong.point]:.6g}, where the output is {wrong.output:.6g}"
-        expected = f"expected about {wrong.expected:.6g}, the slope of {activation.name}"
+        expected = f"expected about {wrong.expected:.6g}, the derivative of {activation.name}"
         raise ValueError(f"derivative: got {wrong.given:.6g} at {place}; {expected}")
 
 
 def check_gradient(loss: CustomLoss, within: _Range) -> None:
-    """Raise ValueError if the gradient of a loss isn't its derivative by the prediction somewhere in a range of both."""
-    labels = [label for label in (-1.0, 0.0, 1.0) if within[0] <= label <= within[1]]  # which may be special
+    """Raise ValueError if a loss's gradient is not its derivative by the prediction anywhere in a range of both."""
+    labels = [label for label in (-1.0, 0.0, 1.0) if within[0] <= label <= within[1]]  # at which a loss may differ
     grid = np.meshgrid([*_points(within, 20, _OFFSET), *labels], _points(within, 41, _OTHER_OFFSET))
     y, p = (axis.reshape(-1) for axis in grid)
     wrong = _worst(loss.name, lambda x: loss.value(y, x), lambda x: loss.gradient(y, x), p, within)
@@ -57,9 +57,9 @@ def _points(within: _Range, count: int, offset: float) -> NDArray[np.float64]:
 
 @np.errstate(all="ignore")
 def _worst(name: str, function: _Function, derivative: _Function, x: NDArray[np.float64], within: _Range) -> _Wrong | None:
-    """Return where a derivative is most wrong, None if it is right.
+    """Return the point at which a derivative is most wrong, None if it is right.
 
-    Steps in proportion to x suit powers, steps of one length suit waves. Right is what either of them confirms.
+    Steps in proportion to x suit powers, and steps of one length suit waves. A derivative is right if either confirms it.
     """
     low, high = within
     size = min(1.0, high - low)
@@ -77,7 +77,7 @@ def _worst(name: str, function: _Function, derivative: _Function, x: NDArray[np.
 
 
 class _Quotients:
-    """The difference quotients of a function to the left and to the right of points, and over both sides."""
+    """The difference quotients of a function on the left of points, on the right, and across."""
 
     def __init__(
         self, function: _Function, x: NDArray[np.float64], f: NDArray[np.float64], step: NDArray[np.float64]
@@ -91,9 +91,9 @@ class _Quotients:
         self._rounding = 64 * _EPSILON * np.abs(f) / step
 
     def contradict(self, derivative: NDArray[np.float64]) -> Any:
-        """Return where a derivative is not between left and right, up to rounding.
+        """Return at which points a derivative is not between the left and the right quotient, up to rounding.
 
-        At a kink they are as far from each other as the slopes there, so that either is accepted.
+        At a kink, these are the two derivatives there, so that either is accepted.
         """
         allowed = self._spread + 1e-4 * np.abs(self.central) + self._rounding + 1e-7
         return self.known & ~(np.abs(derivative - self.central) <= allowed)

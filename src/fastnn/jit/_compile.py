@@ -1,4 +1,4 @@
-"""From scalar Python functions to native functions of blocks."""
+"""Compilation of scalar Python functions to native functions of blocks of numbers."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from numpy.typing import NDArray
 from fastnn.jit._cache import cache_of, fingerprint
 from fastnn.jit._translate import translated
 
-# From the type of numbers, a compiler, a function, its derivative, and what that is called with, to the block's function.
+# From the type of numbers, a compiler, a function, its derivative and the argument of that, to the function of a block.
 Template: TypeAlias = Callable[..., FunctionType]
 _Array: TypeAlias = NDArray[np.float64]
 
 # Without fastmath: NaN and the order of operations stay what they are in Python, whatever the width of the vectors.
 _OPTIONS = {"nopython": True, "error_model": "numpy"}
 
-# What all results are where a function has raised: NaN, but one that no operation gives.
+# All results of a block in which a function raised: a NaN that no operation gives.
 _RAISED = np.array(0x7FF8_0000_0000_0FA1, np.uint64).view(np.float64)[()]
 
 _LOCK = threading.Lock()
-_BLOCKS: dict[str, Block] = {}  # by fingerprint: one name of the linker's is never there for two
+_BLOCKS: dict[str, Block] = {}  # by fingerprint: two blocks never have the same name for the linker
 
 
 def python_function(argument: str, function: object, *example: float) -> FunctionType:
-    """Return a Python function of so many numbers, out of what Numba has compiled too."""
+    """Return a Python function that takes numbers like `example`; also from one that Numba has compiled."""
     function = getattr(function, "py_func", function)
     expected = f"expected a Python function of {'one number' if len(example) == 1 else 'two numbers'}"
     if not isinstance(function, FunctionType):
@@ -49,7 +49,7 @@ def python_function(argument: str, function: object, *example: float) -> Functio
 
 
 def compiled(template: Template, functions: Mapping[str, FunctionType], uses: str, dtype: np.dtype[Any]) -> Block:
-    """Return the C function of a function and its derivative (by the names of the arguments) for blocks of one dtype."""
+    """Return the C function of a function and its derivative, given by their arguments' names, for blocks of one dtype."""
     key = fingerprint(template.__name__, tuple(functions.values()), uses, dtype.name)
     with _LOCK:
         if key in _BLOCKS:
@@ -61,7 +61,7 @@ def compiled(template: Template, functions: Mapping[str, FunctionType], uses: st
 
 
 class Block(CFunc):
-    """A C function of arrays: the arguments of the user's function, its values, and its derivatives; at last their length.
+    """A C function of arrays: the arguments of the user's function, its values, its derivatives; and their length.
 
     Raises
     ------
@@ -82,7 +82,7 @@ class Block(CFunc):
         self._uses = uses
         block = template(number, jit, *self._functions.values(), uses)
         block.__qualname__ += f"_{tag}"
-        n_arrays = len(inspect.signature(block).parameters) - 1  # of the last two the user's functions know nothing
+        n_arrays = len(inspect.signature(block).parameters) - 1  # the user's functions don't see the last two
         self._arguments = (number,) * (n_arrays - 2)
         signature = (*[types.CPointer(number)] * n_arrays, types.int64), types.void
         super().__init__(block, signature, locals={}, options=_OPTIONS)
@@ -91,7 +91,7 @@ class Block(CFunc):
         self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * n_arrays, ctypes.c_int64)(self.address)
 
     def evaluate(self, *points: _Array) -> tuple[_Array, _Array]:
-        """Return values and derivatives, of float64; raises what a function of the user's raises."""
+        """Return values and derivatives in float64; an exception of the user's function passes through."""
         value, derivative = np.empty_like(points[0]), np.empty_like(points[0])
         self._call(*[array.ctypes.data for array in (*points, value, derivative)], value.size)
         if value.size > 0 and value.view(np.uint64)[0] == _RAISED.view(np.uint64):
@@ -123,12 +123,12 @@ def _compile_alone(argument: str, function: Any, arguments: tuple[Any, ...]) -> 
 
 
 def _reason(error: NumbaError) -> str:
-    """Return the line of Numba's message that says what is wrong; the first one only says in which of its steps."""
+    """Return the line of Numba's message that names the cause; the first line names only the compiler's step."""
     lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Failed in")]
     return lines[0] if lines else type(error).__name__
 
 
-# ---- Templates: on pointers, since arrays would be compiled to several times as much code ----
+# ---- Templates, on pointers: arrays would compile to several times as much code ----
 
 
 @intrinsic
@@ -139,45 +139,45 @@ def _address(_: Any, pointer: Any) -> Any:
     return types.intp(pointer), call
 
 
-def activation_block(number: Any, jit: Any, f: Any, slope_of: Any, uses: str) -> Any:
-    """Return the function that `CustomActivation.address` tells of."""
+def activation_block(number: Any, jit: Any, f: Any, derivative_of: Any, uses: str) -> Any:
+    """Return the function that `CustomActivation.address` describes."""
     from_input = uses == "input"
 
-    def value_and_slope(a: Any, slope: Any, n: Any) -> None:
+    def value_and_derivative(a: Any, derivative: Any, n: Any) -> None:
         for i in range(n):
             z = a[i]
             value = number(f(z))
             a[i] = value
-            slope[i] = number(slope_of(z if from_input else value))
+            derivative[i] = number(derivative_of(z if from_input else value))
 
     def value(a: Any, n: Any) -> None:
         for i in range(n):
             a[i] = number(f(a[i]))
 
-    value_and_slope, value = jit(value_and_slope), jit(value)
+    value_and_derivative, value = jit(value_and_derivative), jit(value)
 
-    def block(z: Any, a: Any, slope: Any, n: Any) -> None:
-        # Loops over one array in place: over two that may be the same they would not be vectorised.
+    def block(z: Any, a: Any, derivative: Any, n: Any) -> None:
+        # Loops over one array in place; loops over two that may be the same would not be vectorised.
         if _address(z) != _address(a):
             for i in range(n):
                 a[i] = z[i]
-        wants_slope = _address(slope) != 0
+        wants_derivative = _address(derivative) != 0
         try:
-            if wants_slope:
-                value_and_slope(a, slope, n)
+            if wants_derivative:
+                value_and_derivative(a, derivative, n)
             else:
                 value(a, n)
-        except Exception:  # there is nobody to whom it could be raised
+        except Exception:  # no caller could catch it
             for i in range(n):
                 a[i] = _RAISED
-                if wants_slope:
-                    slope[i] = _RAISED
+                if wants_derivative:
+                    derivative[i] = _RAISED
 
     return block
 
 
 def loss_block(number: Any, jit: Any, f: Any, gradient_of: Any, uses: str) -> Any:
-    """Return the function that `CustomLoss.address` tells of."""
+    """Return the function that `CustomLoss.address` describes."""
 
     def value_and_gradient(y: Any, p: Any, value: Any, gradient: Any, n: Any) -> None:
         for i in range(n):

@@ -1,4 +1,4 @@
-"""What Numba calls by the entry point `numba_extensions` before it compiles anything: how such code comes to know fastnn."""
+"""The entry point `numba_extensions`, by which Numba learns of fastnn before it compiles anything."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import llvmlite.binding
 
 from fastnn._engine import core as _core
 
-# Each adds overloads of functions or types as it is imported.
+# Each registers overloads of functions, or types, when it is imported.
 _MODULES = ("_ufuncs", "_layers", "_softmax", "_losses", "_optimizers", "_models")
 
 
 def register() -> None:
-    """Tell the linker the kernels by name, so that compiled code can be kept in files, and Numba of functions and types.
+    """Make the kernels known to the linker, and functions and types to Numba.
 
-    Without the compiled extension there are none.
+    The linker knows the kernels by name, so that compiled code can be kept in files. Without the compiled extension there
+    are no kernels, and nothing is registered.
     """
     symbols = _core.c_functions()
     if not symbols:

@@ -1,4 +1,4 @@
-"""What activations and losses made by Numba have in common."""
+"""The common base of activations and losses that Numba compiles."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _Array = NDArray[np.float64]
 
 
 class JitFunction:
-    """A function of the user's own and its derivative, compiled for each dtype when it is first asked for.
+    """A user's function and its derivative, compiled for each dtype on first use.
 
     Parameters
     ----------
     template : callable
-        Of the C function that networks call.
+        Makes the C function that networks call.
     functions : mapping
-        Function and derivative, by the names of the arguments.
+        Function and derivative, by their arguments' names.
     uses : {"input", "output"}
-        What the derivative is called with.
+        The argument of the derivative.
     name : str, optional
-        The function's, if not given.
+        By default that of the function.
     built_in : sequence of str
-        Names that it can't have.
+        Names that are taken.
     """
 
     name: str
@@ -40,18 +40,18 @@ class JitFunction:
     ) -> None:
         self._python = next(iter(functions.values()))
         wrapper: Any = self
-        functools.update_wrapper(wrapper, self._python)  # whose place in its module is what a pickle holds
+        functools.update_wrapper(wrapper, self._python)  # pickles hold its place in its module
         self.name = self._python.__name__ if name is None else name
         _check_name(self.name, built_in)
         self._compiled = functools.partial(compiled, template, functions, uses)
         self._blocks: dict[np.dtype[Any], Block] = {}
 
     def address(self, dtype: DTypeLike) -> int:
-        """Return the address of the C function for blocks, which is compiled when it is first asked for."""
+        """Return the address of the C function for blocks, which is compiled on first use."""
         return int(self._block(np.dtype(dtype)).address)
 
     def __reduce__(self) -> str:
-        """Be pickled by reference, as functions are; and copied not at all."""
+        """Return the place in the module: functions are pickled by reference, and not copied."""
         return self._python.__qualname__
 
     def _block(self, dtype: np.dtype[Any]) -> Block:
@@ -65,14 +65,14 @@ class JitFunction:
         block = self._block(points[0].dtype)
         try:
             value, derivative = block.evaluate(*points)
-        except Exception as error:  # whatever the user's functions raise
+        except Exception as error:  # whatever the user's functions raised
             expected = "expected a number everywhere"
             raise ValueError(f"function: {self.name} or its derivative raised {error!r}, {expected}") from error
         return value.reshape(arguments[0].shape), derivative.reshape(arguments[0].shape)
 
 
 def bounds(check_range: object) -> tuple[float, float] | None:
-    """Return the ends of the range that a user wants a derivative to be checked in."""
+    """Return the ends of the range in which a derivative is to be checked."""
     if check_range is None:
         return None
     if not isinstance(check_range, tuple | list) or len(check_range) != 2:
@@ -87,4 +87,4 @@ def _check_name(name: object, built_in: Sequence[str]) -> None:
     if not isinstance(name, str):
         raise TypeError(f"name: got {name!r}, expected a string")
     if not name or name in built_in:
-        raise ValueError(f"name: got {name!r}, expected one that nothing built in has")
+        raise ValueError(f"name: got {name!r}, expected one that no built-in function has")

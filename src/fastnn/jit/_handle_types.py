@@ -1,8 +1,8 @@
-"""The types of models and trainers in code that Numba compiles, and how their values come from Python and go back.
+"""The types of models and trainers in code that Numba compiles, and the conversion of their values from and to Python.
 
-A value holds the address of what native code works with, and shares in owning it as arrays share in owning their memory:
-Numba counts the references, wherever the value goes. So a generator or a list keeps its model alive, and a step ends with
-the network and the moments that it began with.
+A value holds the address of a native object, and owns it together with others, as arrays own their memory: Numba counts the
+references wherever the value goes. So a generator or a list keeps its model alive, and a step ends with the network and
+the moments that it began with.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from numba.extending import (
     NativeValue,
     box,
     intrinsic,
-    make_attribute_wrapper,
     models,
     register_model,
     typeof_impl,
@@ -27,14 +26,15 @@ from numba.extending import (
 )
 
 from fastnn._model import MLP
+from fastnn._native import HANDLE, handle_of
 from fastnn._trainer import Trainer
 from fastnn.jit._handles import NumbaModel, NumbaTrainer
 
-_HELD: list[Any] = []  # whose addresses are constants of compiled functions
+_HELD: list[Any] = []  # objects whose addresses are constants of compiled functions
 
 
 class _Handle(types.Type):
-    """A type whose values are an address and integers: those that `_native_handle` has."""
+    """A type whose values are an address and integers: those that `fastnn._native.handle_of` returns."""
 
     integers: Any
 
@@ -50,16 +50,16 @@ class ModelType(_Handle):
 
 
 class TrainerType(_Handle):
-    """A trainer; of models of both dtypes, since its steps return Python's floats."""
+    """A trainer of a model of either dtype: its steps return Python floats."""
 
-    integers = types.UniTuple(types.int64, 3)  # the same, and whether y may be labels
+    integers = types.UniTuple(types.int64, 3)  # the same, and whether targets may be labels
 
     def __init__(self) -> None:
         super().__init__(name="fastnn.Trainer")
 
 
 class OutsideTrainerType(types.Opaque):
-    """A trainer that a function refers to as a variable from outside: its value is the Python object."""
+    """A trainer that is a global or a closure variable of a compiled function: its value is the Python object."""
 
     def __init__(self) -> None:
         super().__init__(name="fastnn.Trainer from outside")
@@ -68,8 +68,7 @@ class OutsideTrainerType(types.Opaque):
 @typeof_impl.register(MLP)
 @typeof_impl.register(NumbaModel)
 def _typeof_model(value: Any, _: Any) -> ModelType:
-    dtype = value.dtype if isinstance(value, MLP) else value._native_dtype
-    return ModelType(types.float32 if dtype == np.float32 else types.float64)
+    return ModelType(types.float32 if value.dtype == np.float32 else types.float64)
 
 
 @typeof_impl.register(Trainer)
@@ -82,15 +81,12 @@ def _typeof_trainer(_value: Any, context: Any) -> TrainerType | OutsideTrainerTy
 @register_model(TrainerType)
 class _HandleModel(models.StructModel):
     def __init__(self, manager: Any, handle: Any) -> None:
-        owner = types.MemInfoPointer(types.voidptr)  # of the object, and of what the address is in
+        owner = types.MemInfoPointer(types.voidptr)  # owns the Python object, and the one at the address
         pointers = [("owner", owner), ("object", types.voidptr), ("address", types.voidptr)]
         super().__init__(manager, handle, [*pointers, ("integers", handle.integers)])
 
 
 register_model(OutsideTrainerType)(models.OpaqueModel)
-
-make_attribute_wrapper(ModelType, "integers", "_integers")
-make_attribute_wrapper(TrainerType, "integers", "_integers")
 
 
 @unbox(ModelType)
@@ -98,7 +94,7 @@ make_attribute_wrapper(TrainerType, "integers", "_integers")
 def _unbox(handle_type: Any, value: Any, c: Any) -> NativeValue:
     handle = cgutils.create_struct_proxy(handle_type)(c.context, c.builder)
     failed = cgutils.alloca_once_value(c.builder, cgutils.true_bit)
-    native = c.pyapi.object_getattr_string(value, "_native_handle")
+    native = c.pyapi.object_getattr_string(value, HANDLE)
     with c.builder.if_then(cgutils.is_not_null(c.builder, native)):
         owned = c.pyapi.tuple_pack([value, native])
         with c.builder.if_then(cgutils.is_not_null(c.builder, owned)):
@@ -113,7 +109,7 @@ def _unbox(handle_type: Any, value: Any, c: Any) -> NativeValue:
 
 
 def _integers(c: Any, handle_type: Any, values: Any) -> list[Any]:
-    """Return an address and the other integers out of a Python tuple."""
+    """Return the address and the other integers of a Python tuple."""
     counted = range(1 + len(handle_type.integers))
     return [c.pyapi.long_as_longlong(c.pyapi.tuple_getitem(values, i)) for i in counted]
 
@@ -121,7 +117,7 @@ def _integers(c: Any, handle_type: Any, values: Any) -> list[Any]:
 @box(ModelType)
 @box(TrainerType)
 def _box(handle_type: Any, value: Any, c: Any) -> Any:
-    """Return the very object that had come in."""
+    """Return the Python object that the value came from."""
     python_object = cgutils.create_struct_proxy(handle_type)(c.context, c.builder, value=value).object
     c.pyapi.incref(python_object)
     c.context.nrt.decref(c.builder, handle_type, value)
@@ -136,18 +132,28 @@ def _is_same(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.icmp_unsigned("==", a, b)
 
 
+@intrinsic
+def integers_of(_: Any, handle: Any) -> Any:
+    """Return the integers of a model or a trainer."""
+
+    def read(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return cgutils.create_struct_proxy(signature.args[0])(context, builder, value=arguments[0]).integers
+
+    return handle.integers(handle), read
+
+
 # ---- Variables from outside ----
 
 
 def _address(context: Any, builder: Any, address: int, described: Any) -> Any:
-    """Return an address that is known to be one, which keeps the function out of caches on disk."""
+    """Return a constant that is marked as an address, which keeps the function out of caches on disk."""
     return context.add_dynamic_addr(builder, address, info=str(described))
 
 
 @lower_constant(ModelType)
 def _model_constant(context: Any, builder: Any, model: Any, value: Any) -> Any:
-    """Put the address into the function, and hold what it is in for good."""
-    native = value._native_handle
+    """Put the address into the function, and keep the object at the address alive for good."""
+    native = handle_of(value)
     _HELD.append((value, native))
     address, *sizes = native[0]
     integer = context.get_value_type(types.int64)
@@ -173,7 +179,7 @@ def _box_outside(_: Any, value: Any, c: Any) -> Any:
 
 @intrinsic
 def present(_: Any, trainer: Any) -> Any:
-    """Return a trainer from outside as it is now: with its present learning rate, and whatever else has been assigned."""
+    """Return the present state of a trainer from outside: its learning rate and other settings may have been assigned."""
 
     def look_up(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pyapi = context.get_python_api(builder)

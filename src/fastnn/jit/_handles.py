@@ -1,4 +1,4 @@
-"""What `as_numba` returns, and the types of models and trainers in code that Numba compiles."""
+"""`as_numba`, and the objects that it returns."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, overload
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn._model import MLP
+from fastnn._native import handle_of
 from fastnn._trainer import Trainer
 
 
@@ -15,18 +16,18 @@ class NumbaModel:
 
     def __init__(self, model: MLP) -> None:
         self._model = model
-        self._native_handle, self._native_dtype = model._native_handle, model.dtype
+        self._native_handle, self.dtype = handle_of(model), model.dtype
 
     def predict(self, X: ArrayLike, out: NDArray[Any] | None = None, n_threads: int | None = None) -> NDArray[Any]:
         """Return the model's outputs, as `MLP.predict` does, in compiled code or not."""
         return self._model.predict(X, out=out, n_threads=n_threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be made anew of a copy of the model."""
+        """Return how copies and pickles make it: from a copy of the model."""
         return as_numba, (self._model,)
 
     def __repr__(self) -> str:
-        """Say of which model."""
+        """Show the model."""
         return f"as_numba({self._model!r})"
 
 
@@ -35,22 +36,22 @@ class NumbaTrainer:
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
-        self._native_handle  # noqa: B018  refuses a schedule now
+        handle_of(self)  # refuses a schedule now
 
     @property
-    def _native_handle(self) -> tuple[tuple[int, int, int, int], Any]:
-        return self._trainer._native_handle
+    def _native_handle(self) -> tuple[tuple[int, ...], object]:
+        return handle_of(self._trainer)
 
     def step(self, X: ArrayLike, y: ArrayLike) -> float:
         """Make one update on one batch, as `Trainer.step` does, in compiled code or not."""
         return self._trainer.step(X, y)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be made anew of a copy of the trainer."""
+        """Return how copies and pickles make it: from a copy of the trainer."""
         return as_numba, (self._trainer,)
 
     def __repr__(self) -> str:
-        """Say of which trainer."""
+        """Show the trainer."""
         return f"as_numba({self._trainer!r})"
 
 
@@ -61,13 +62,13 @@ def as_numba(model: Trainer) -> NumbaTrainer: ...
 def as_numba(model: MLP | Trainer) -> NumbaModel | NumbaTrainer:
     """Return a model or a trainer for functions under ``@numba.njit``.
 
-    Models and trainers can be arguments of such functions as they are, or variables from outside. What this returns is
-    taken in a little faster.
+    Such functions also take models and trainers themselves, as arguments or variables from outside. The object that this
+    function returns is passed a little faster.
 
     Parameters
     ----------
     model : MLP or Trainer
-        It is not copied: what training changes is seen in compiled code, and the other way round.
+        It is not copied: compiled code sees the changes of training, and the other way round.
 
     Returns
     -------
@@ -81,9 +82,9 @@ def as_numba(model: MLP | Trainer) -> NumbaModel | NumbaTrainer:
 
     Notes
     -----
-    In compiled code, X is an array of numbers, (n, n_in) or (n_in,), in any layout; NaN in it is not looked for. Compiled
-    code owns what it refers to, in generators and lists too. A function that refers to a model or trainer from outside
-    can't be kept in a cache on disk: pass it as an argument there.
+    In compiled code, X is an array of numbers, (n, n_in) or (n_in,), in any layout; it is not checked for NaN. Compiled code
+    keeps the models and trainers that it refers to alive, also in generators and lists. A function that refers to a model
+    or trainer from outside can't be cached on disk: pass it as an argument there.
 
     Examples
     --------

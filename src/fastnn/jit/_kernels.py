@@ -1,4 +1,4 @@
-"""The kernels that compiled code calls (kernels/c_api.h), and how arrays are handed to them."""
+"""The kernels that compiled code calls (kernels/c_api.h), and the passing of arrays to them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ linear = _kernel("fastnn_linear", _INT, *[_INT] * 4, *_MATRIX, *_MATRIX, _POINTE
 predict = _kernel("fastnn_predict", _INT, _POINTER, _INT, *_MATRIX, _POINTER, _INT)
 train_step = _kernel("fastnn_train_step", _INT, _POINTER, _INT, *_MATRIX, *_MATRIX, _INT, _POINTER)
 
-# Of Numba's types, the numbers in kernels/api.h.
+# By Numba's type: its number in kernels/api.h.
 NUMBERS = {
     number: i
     for i, number in enumerate(
@@ -107,20 +107,20 @@ def is_none(argument: Any) -> bool:
 
 
 def is_readable(argument: Any, *ndims: int) -> bool:
-    """Return whether an argument's type is an array of so many dimensions (any, if none are named) that kernels read."""
+    """Return whether an argument's type is an array that kernels read, with one of `ndims` dimensions if any are given."""
     if not isinstance(argument, types.Array) or argument.dtype not in NUMBERS:
         return False
     return argument.ndim in ndims if ndims else True
 
 
 def float_of(*arguments: Any) -> Any:
-    """Return the type in which functions of arrays of these types compute: the one that they compute in outside."""
+    """Return the type in which functions of arrays of these types compute, as outside of compiled code."""
     compute, _ = float_types(*[_dtype(argument) for argument in arguments])
     return types.float32 if compute == np.float32 else types.float64
 
 
 def elementwise_float_of(argument: Any) -> Any:
-    """Return the type in which ufuncs compute with a number or an array of this type, by NumPy's choice of a loop."""
+    """Return the type in which ufuncs compute with numbers or arrays of this type, by NumPy's choice of a loop."""
     return types.float64 if ufunc_type(_dtype(argument)) == np.float64 else types.float32
 
 
@@ -129,20 +129,20 @@ def _dtype(argument: Any) -> np.dtype[Any]:
 
 
 def bare(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Take the annotations off an overload or its implementation, which Numba compares with each other."""
+    """Remove the annotations of an overload or its implementation: Numba requires that they agree."""
     function.__annotations__ = {}
     return function
 
 
 @register_jitable
 def is_aligned(a: Any) -> bool:
-    """Return whether kernels may work on a contiguous array where it stands. Its type does not tell."""
+    """Return whether a contiguous array is aligned, so that kernels may work on it in place. Its type does not say."""
     return a.ctypes.data & (a.itemsize - 1) == 0
 
 
 @register_jitable
 def apart(a: Any, b: Any) -> bool:
-    """Return whether two arrays share no memory. Of the second one, any layout."""
+    """Return whether two arrays share no memory. The first one is contiguous."""
     b_start = b_end = b.ctypes.data
     for size, stride in zip(b.shape, b.strides):  # noqa: B905  Numba's has no `strict`
         if size == 0:
@@ -162,7 +162,7 @@ def apart_or_same(a: Any, b: Any) -> bool:
     return a_start == b_start or a_start + a.nbytes <= b_start or b_start + b.nbytes <= a_start
 
 
-# Of a vector, which is one row, or of a matrix: rows, and what kernels are told of its layout.
+# The number of rows and the strides of a matrix, or of a vector, which is one row.
 @register_jitable
 def rows_of(a: Any) -> int:
     return a.shape[0] if a.ndim == 2 else 1

@@ -23,11 +23,11 @@ def _number_of(name: str) -> int:
     for number in range(len(_NAMES)):
         if _NAMES[number] == name:
             return number
-    raise ValueError("activation: got a name that fastnn does not know")
+    raise ValueError("activation: expected the name of an activation, got another")
 
 
 def activation_number(activation: Any) -> Callable[[Any], int] | None:
-    """Return a function from an argument of this type to the activation's number; None if it is no string."""
+    """Return a function from an argument of this type to the activation's number; None if the argument is not a string."""
     name = activation.value if isinstance(activation, types.Omitted) else getattr(activation, "literal_value", activation)
     if isinstance(name, str) and name in _NAMES:
         number = _NAMES.index(name)
@@ -92,7 +92,7 @@ def rows_for(x: types.Array) -> Callable[[Any], Any]:
 @register_jitable
 def _check_out(shape: Any, x_shape: Any, w_shape: Any) -> None:
     if shape[:-1] != x_shape[:-1] or shape[-1] != w_shape[1]:
-        raise ValueError("out: got another shape than the result has")
+        raise ValueError("out: expected the shape of the result, got another")
 
 
 def _multiplication(dtype: Any, x: Any, w: Any, b: Any, n_threads: Any) -> Callable[..., None]:
@@ -103,16 +103,16 @@ def _multiplication(dtype: Any, x: Any, w: Any, b: Any, n_threads: Any) -> Calla
     def multiply(x: Any, w: Any, b: Any, activation: int, out: Any, n_threads: Any) -> None:
         n_in, n_out = w.shape
         if x.shape[-1] != n_in:
-            raise ValueError("x: got rows of another length than w has rows")
+            raise ValueError("x: expected rows of n_in numbers, as w has shape (n_in, n_out), got rows of another length")
         bias_stride, threads = 0, 0
         if has_bias:
             if b.shape[0] != n_out:
-                raise ValueError("b: got another length than w has columns")
+                raise ValueError("b: expected shape (n_out,), as w has shape (n_in, n_out), got another")
             bias_stride = b.strides[0]
         if counted:
             threads = n_threads
             if threads < 1:
-                raise ValueError("n_threads: expected at least 1")
+                raise ValueError("n_threads: expected at least 1, got less")
         status = kernel(
             number, rows_of(x), n_in, n_out, x, x_type, row_stride(x), column_stride(x),
             w, w_type, w.strides[0], w.strides[1], b, b_type, bias_stride, activation, out, threads,
@@ -144,18 +144,18 @@ def _linear_grad(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> Any:
 
     def gradients(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> Any:
         if x.shape[-1] != w.shape[0]:
-            raise ValueError("x: got rows of another length than w has rows")
+            raise ValueError("x: expected rows of n_in numbers, as w has shape (n_in, n_out), got rows of another length")
         if a.shape[:-1] != x.shape[:-1] or a.shape[-1] != w.shape[1]:
-            raise ValueError("a: got another shape than linear(x, w) has")
+            raise ValueError("a: expected the shape of linear(x, w), got another")
         if grad_a.shape != a.shape:
-            raise ValueError("grad_a: got another shape than a")
+            raise ValueError("grad_a: expected the shape of a, got another")
         outputs, delta = np.empty(a.shape, to), np.empty(a.shape, to)
         outputs[...] = a
         delta[...] = grad_a
         n_out = w.shape[1]
         n_rows = rows_of(rows(delta))
         if times_slope(number(activation), delta, outputs, n_rows, n_out) != 0:
-            raise ValueError("activation: got one whose derivative does not follow from its output")
+            raise ValueError("activation: expected one whose derivative follows from its output, got another")
         delta_rows = rows(delta).reshape((n_rows, n_out))
         grad_x = ops.linear(delta, w.T.astype(to))
         grad_w = ops.linear(np.ascontiguousarray(x_rows(x)).reshape((n_rows, w.shape[0])).T.astype(to), delta_rows)

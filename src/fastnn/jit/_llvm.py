@@ -1,7 +1,7 @@
-"""Scalars of LLVM code that is being written: what kernels/per_isa/vec.h is for vectors.
+"""Scalars in LLVM code under construction, the counterpart of the vectors of kernels/per_isa/vec.h.
 
-Every operation is one of IEEE arithmetic or on bits, without a branch: LLVM inlines what is made of them, and vectorises the
-loops around it.
+Every operation is one of IEEE arithmetic or on bits, without a branch, so that LLVM can inline functions that consist of
+them, and vectorise the loops around them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from fastnn._engine import core as _core
 
-# Whether the level has fused multiply-add. Compiled code depends on it: it belongs into the key of what is kept in files.
+# Whether the instruction set has fused multiply-add. Compiled code depends on it, so it is part of the key of cached files.
 FUSED = _core.current_instruction_set()[0] != "baseline"
 
 
@@ -105,7 +105,7 @@ def select(condition: Any, a: _Scalar, b: _Scalar) -> _Scalar:
 
 
 def fma(a: Float, b: Float | float, c: Float | float) -> Float:
-    """Return a b + c, rounded once if the level can."""
+    """Return a b + c, rounded once if the instruction set can."""
     return Float(a.builder, a.builder.fma(a.value, a.operand(b), a.operand(c))) if FUSED else a * b + c
 
 

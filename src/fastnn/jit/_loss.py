@@ -24,20 +24,20 @@ def loss(
     name: str | None = None,
     check_range: tuple[float, float] | None = (-10.0, 10.0),
 ) -> Callable[[Callable[[float, float], float]], JitLoss]:
-    """Make a loss of a function of a target and a prediction: the mean of its values.
+    """Make a loss of a function of a target and a prediction, the mean of its values; a decorator.
 
-    A decorator. What it returns goes wherever the name of a loss does, and so does its name; it is still called as the
-    function was, with numbers or arrays.
+    Trainers take the loss, or its name, wherever they take the name of a built-in one. It can still be called like the
+    function, with numbers or arrays.
 
     Parameters
     ----------
     gradient : callable
-        Of y_true and y_pred as the function: its derivative by y_pred, which is the output after its activation.
+        The derivative of the function by y_pred, of the same arguments. y_pred is the output after its activation.
     name : str, optional
-        What networks and files call the loss: the function's name, if not given. Of several with one name the last one has
-        it.
+        The name of the loss in trainers and files, by default that of the function. Of several losses with one name, the
+        last one has it.
     check_range : tuple (low, high) or None, default (-10.0, 10.0)
-        Where the gradient is compared with difference quotients of the function, for both arguments. None for no
+        The range of both arguments in which the gradient is compared with difference quotients of the function. None for no
         comparison.
 
     Returns
@@ -50,12 +50,12 @@ def loss(
     TypeError
         If an argument is of the wrong type, or if Numba can't compile a function.
     ValueError
-        If the gradient is wrong, or if another argument makes no sense.
+        If the gradient is wrong, or another argument is out of its range.
 
     Notes
     -----
-    The loss is the mean over all elements, weighted with `sample_weight`; rows of weight 0 don't count whatever it is there.
-    Otherwise as for `activation`.
+    The loss is the mean over all elements, weighted by `sample_weight`. Rows of weight 0 do not count, whatever their loss.
+    The notes of `activation` on compilation and exceptions apply.
 
     Examples
     --------
@@ -84,12 +84,12 @@ def loss(
 
 
 class JitLoss(JitFunction, CustomLoss):
-    """A loss that Numba has compiled; see `loss`."""
+    """A loss compiled by Numba; see `loss`."""
 
     def __init__(self, function: FunctionType, gradient: FunctionType, name: str | None) -> None:
         functions = {"function": function, "gradient": gradient}
         super().__init__(loss_block, functions, "input", name, _core.LOSSES)
-        self._evaluate(np.zeros(1), np.zeros(1))  # to say now what can't be compiled, or raises at the zeros between rows
+        self._evaluate(np.zeros(1), np.zeros(1))  # raises now if it can't be compiled, or fails at the zeros between rows
 
     def value(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
         """Return the loss of every element, computed in float64."""

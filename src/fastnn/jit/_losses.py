@@ -27,14 +27,14 @@ def _in_float64(array: Any) -> Any:
 @register_jitable
 def _sum_of_terms(number: int, y: Any, p: Any, probabilities: bool) -> float:
     if y.shape != p.shape:
-        raise ValueError("y_true: got another shape than y_pred")
+        raise ValueError("y_true: expected the shape of y_pred, got another")
     if p.size == 0:
-        raise ValueError("y_pred: got no element")
+        raise ValueError("y_pred: expected at least one element, got none")
     targets, predictions = _in_float64(y), _in_float64(p)
     if probabilities:
         for prediction in predictions.flat:
             if prediction < 0.0 or prediction > 1.0:
-                raise ValueError("y_pred: got a number that is no probability from 0 to 1")
+                raise ValueError("y_pred: expected probabilities from 0 to 1, got another number")
     return _kernel(number, predictions, targets, predictions.size)
 
 
@@ -67,12 +67,12 @@ def _cross_entropy(y_true: Any, y_pred: Any) -> Callable[..., float] | None:
     def of_labels(y_true: Any, y_pred: Any) -> float:
         n, n_classes = y_pred.shape
         if y_true.shape[0] != n:
-            raise ValueError("y_true: got another number of labels than y_pred has rows")
+            raise ValueError("y_true: expected one label per row of y_pred, got another number")
         rows = np.zeros((n, n_classes))
         for i in range(n):
             label = np.int64(y_true[i])
             if label < 0 or label >= n_classes:
-                raise ValueError("y_true: got a label outside of 0 to n_classes - 1")
+                raise ValueError("y_true: expected labels from 0 to n_classes - 1, got another")
             rows[i, label] = 1.0
         return 0.0 - _sum_of_terms(number, rows, y_pred, True) / n
 

@@ -1,4 +1,4 @@
-"""What models and trainers can be asked to do in code that Numba compiles."""
+"""The methods of models and trainers in code that Numba compiles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numba.extending import overload_method, register_jitable
 
 from fastnn._errors import DivergedError
 from fastnn.jit import _kernels
-from fastnn.jit._handle_types import ModelType, OutsideTrainerType, TrainerType, present
+from fastnn.jit._handle_types import ModelType, OutsideTrainerType, TrainerType, integers_of, present
 from fastnn.jit._kernels import NUMBERS, apart, bare, column_stride, is_aligned, is_none, is_readable, row_stride, rows_of
 
 # ---- Predictions ----
@@ -25,7 +25,7 @@ def _predict(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
     if is_none(out):
 
         def new(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
-            result = np.empty(X.shape[:-1] + (model._integers[1],), to)  # noqa: RUF005  Numba knows no starred tuples
+            result = np.empty(X.shape[:-1] + (integers_of(model)[1],), to)  # noqa: RUF005  Numba knows no starred tuples
             run(model, X, result, n_threads)
             return result
 
@@ -35,8 +35,8 @@ def _predict(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
         return None
 
     def given(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
-        if out.shape[:-1] != X.shape[:-1] or out.shape[-1] != model._integers[1]:
-            raise ValueError("out: got another shape than the result has")
+        if out.shape[:-1] != X.shape[:-1] or out.shape[-1] != integers_of(model)[1]:
+            raise ValueError("out: expected the shape of the result, got another")
         if out.flags.c_contiguous and is_aligned(out) and apart(out, X):
             run(model, X, out, n_threads)
         else:
@@ -53,13 +53,13 @@ def _prediction(X: Any, n_threads: Any) -> Any:
     kernel, number, counted = _kernels.predict, NUMBERS[X.dtype], not is_none(n_threads)
 
     def run(model: Any, X: Any, out: Any, n_threads: Any) -> None:
-        if X.shape[-1] != model._integers[0]:
-            raise ValueError("X: got rows of another length than the model has inputs")
+        if X.shape[-1] != integers_of(model)[0]:
+            raise ValueError("X: expected rows of n_in numbers, got rows of another length")
         threads = 0
         if counted:
             threads = n_threads
             if threads < 1:
-                raise ValueError("n_threads: expected at least 1")
+                raise ValueError("n_threads: expected at least 1, got less")
         if kernel(model, rows_of(X), X, number, row_stride(X), column_stride(X), out, threads) != 0:
             raise MemoryError("there is no memory for the layers' outputs")
 
@@ -78,21 +78,21 @@ def _step(trainer: Any, X: Any, y: Any) -> Any:
     may_be_labels = y.ndim == 1 and isinstance(y.dtype, types.Integer)
 
     def step(trainer: Any, X: Any, y: Any) -> float:
-        n_in, n_out, takes_labels = trainer._integers
+        n_in, n_out, takes_labels = integers_of(trainer)
         n_rows = X.shape[0]
         if X.shape[1] != n_in or n_rows == 0:
-            raise ValueError("X: got another shape than (n, n_in) with at least one row")
+            raise ValueError("X: expected shape (n, n_in) with at least one row, got another")
         if y.shape[0] != n_rows:
-            raise ValueError("y: got another number of rows than X has")
+            raise ValueError("y: expected as many rows as X has, got another number")
         labels = may_be_labels and takes_labels != 0 and n_out > 1
         if y.ndim == 1:
             if labels:
                 if y.min() < 0 or y.max() >= n_out:
-                    raise ValueError("y: got a label outside of 0 to n_out - 1")
+                    raise ValueError("y: expected labels from 0 to n_out - 1, got another")
             elif n_out != 1:
-                raise ValueError("y: got one number a row, expected n_out")
+                raise ValueError("y: expected n_out numbers per row, got one")
         elif y.shape[y.ndim - 1] != n_out:
-            raise ValueError("y: got rows of another length than the model has outputs")
+            raise ValueError("y: expected rows of n_out numbers, got rows of another length")
         loss = np.empty(1)
         status = kernel(
             trainer, n_rows, X, x_number, X.strides[0], X.strides[1],
@@ -103,7 +103,7 @@ def _step(trainer: Any, X: Any, y: Any) -> Any:
         if status == 2:
             raise RuntimeError("this trainer is already running, in another thread")
         if status == 3:
-            raise ValueError("y: got labels for a trainer whose loss takes none now")
+            raise ValueError("y: expected no labels, which the trainer's present loss does not take, got some")
         if status != 0:
             raise MemoryError("there is no memory for the step's workspace")
         return loss[0]

@@ -1,10 +1,11 @@
 """Optimizers on tuples and lists of arrays in code that Numba compiles.
 
-A state is a tuple there, since Numba has no dicts of different things: what `optimizer_state` returns.
+There, a state is a tuple, which `optimizer_state` returns: Numba has no dicts of values of different types.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,8 +16,11 @@ from numpy.typing import NDArray
 
 from fastnn import ops
 from fastnn._engine import core as _core
+from fastnn._engine.optimizers import ARGUMENTS
 from fastnn.jit import _kernels
 from fastnn.jit._kernels import bare, is_aligned, is_readable
+from fastnn.ops._signatures import same_parameters
+from fastnn.optimizers import OPTIMIZERS, SGD
 from fastnn.reference.optimizers import STATES
 
 
@@ -26,20 +30,20 @@ def optimizer_state(name: str, params: Sequence[NDArray[Any]]) -> tuple[Any, ...
     Parameters
     ----------
     name : str
-        momentum, adagrad, rmsprop, adam, adamw or nadam.
+        The name of a function of `fastnn.ops` that has a state, such as "adam".
     params : sequence of ndarray
         The arrays that will be updated.
 
     Returns
     -------
     tuple
-        For each list of arrays that the function's state has, a tuple of arrays of zeros; for adam, adamw and nadam at the
-        end an array with the number of updates.
+        For each list of arrays in the function's state, a tuple of arrays of zeros. If the state has "step", the number of
+        updates, an array with it comes last.
 
     Raises
     ------
     ValueError
-        If there is no such optimizer with a state.
+        If no function of `fastnn.ops` with a state has that name.
 
     Examples
     --------
@@ -71,9 +75,9 @@ def _is_parameter(array: Any) -> bool:
 
 
 def _checked(param: Any, grad: Any, m: Any, v: Any, spans: Any) -> Any:
-    """Return a copy of a gradient in its parameter's type, once all of one parameter fits together.
+    """Return a copy of a gradient in its parameter's type, once the arrays of one parameter fit together.
 
-    `spans` (3, 2) becomes the addresses from the first byte to behind the last of param, m and v.
+    Fill `spans` (3, 2) with the addresses of the first byte and behind the last one of param, m and v.
     """
 
 
@@ -86,9 +90,9 @@ def _checked_overload(param: Any, grad: Any, m: Any, v: Any, spans: Any) -> Call
 
     def checked(param: Any, grad: Any, m: Any, v: Any, spans: Any) -> Any:
         if grad.shape != param.shape:
-            raise ValueError("grads: got an array of another shape than its parameter")
+            raise ValueError("grads: expected the shapes of the parameters, got another")
         if m.shape != param.shape or v.shape != param.shape:
-            raise ValueError("state: got an array of another shape than its parameter")
+            raise ValueError("state: expected the shapes of the parameters, got another")
         for place, array in enumerate((param, m, v)):
             start = array.ctypes.data if array.size else 0
             spans[place, 0], spans[place, 1] = start, start + array.nbytes
@@ -109,8 +113,7 @@ def _update_overload(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> Ca
     kernel, to = _kernels.update[param.dtype], getattr(np, str(param.dtype))
 
     def update(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> None:
-        number, moments, rate, decay_1, decay_2, epsilon, decay, updates = rule
-        coefficients = rate, decay_1, decay_2, epsilon, decay
+        number, moments, updates, coefficients = rule[0], rule[1], rule[-1], rule[2:-1]
         if moments == 0:
             kernel(number, param, gradient, None, None, param.size, *coefficients, updates)
         elif moments == 1:
@@ -129,18 +132,18 @@ def _update_overload(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> Ca
         new_m[...] = m
         new_v[...] = v
         update(new, gradient, new_m, new_v, rule)
-        v[...] = new_v  # first what stands for a moment that there is not: m, or both of them param
+        v[...] = new_v  # first those that stand in for missing moments: v is m then, or both are param
         m[...] = new_m
         param[...] = new
 
     return bare(update_in_place)
 
 
-# Of tuples, whose elements have types of their own, the first and then the others; of lists each in a loop.
+# Tuples, whose elements have different types, by recursion: the first element, then the others. Lists in a loop.
 
 
 def _checked_each(params: Any, grads: Any, ms: Any, vs: Any, spans: Any) -> Any:
-    """Return copies of all gradients: some may be parameters or moments, which change before the last one is read."""
+    """Return copies of all gradients: some may be parameters or moments, which change before the last gradient is read."""
 
 
 @overload(_checked_each)
@@ -188,17 +191,17 @@ def _check_apart(spans: Any, moments: int) -> None:
             for j in range(n):
                 for other in range(part + 1 if j < i else part):
                     if spans[i, part, 0] < spans[j, other, 1] and spans[j, other, 0] < spans[i, part, 1]:
-                        raise ValueError("state: got an array that shares memory with one of params or state")
+                        raise ValueError("state: expected an array of its own, got one that overlaps params or state")
 
 
 @register_jitable
 def _run(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
     if not (len(params) == len(grads) == len(ms) == len(vs)):
-        raise ValueError("grads, state: expected an array for each of params")
+        raise ValueError("grads, state: expected one array per parameter, got another number")
     if not 0.0 <= rule[2] < np.inf:
-        raise ValueError("learning_rate: expected a finite number >= 0")
-    if rule[7] < 0:
-        raise ValueError("state: got a negative number of updates")
+        raise ValueError("learning_rate: expected a finite number >= 0, got another")
+    if rule[-1] < 0:
+        raise ValueError("state: expected a number of updates >= 0, got a negative one")
     spans = np.empty((len(params), 3, 2), np.int64)
     gradients = _checked_each(params, grads, ms, vs, spans)
     _check_apart(spans, rule[1])
@@ -208,15 +211,11 @@ def _run(params: Any, grads: Any, ms: Any, vs: Any, rule: Any) -> None:
 @register_jitable
 def _updates(step: Any) -> Any:
     if step.size != 1:
-        raise ValueError("state: expected one number of updates")
+        raise ValueError("state: expected an array with one number of updates, got another")
     return np.int64(step[0])
 
 
 # ---- The optimizers ----
-
-_SGD, _MOMENTUM, _NESTEROV, _ADAGRAD, _RMSPROP, _ADAM, _ADAMW, _NADAM = map(
-    _core.OPTIMIZERS.index, ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "nadam")
-)
 
 
 def _are_several(arrays: Any) -> bool:
@@ -226,7 +225,7 @@ def _are_several(arrays: Any) -> bool:
 def _fits(name: str, params: Any, grads: Any, state: Any) -> bool:
     """Return whether the types are those of arrays, gradients and a state as `optimizer_state` returns it."""
     kept = STATES[name]
-    if not _are_several(params) or not _are_several(grads) or not isinstance(state, types.BaseTuple):
+    if not _are_several(params) or not _are_several(grads) or not (isinstance(state, types.BaseTuple) or not kept):
         return False
     return len(state) == len(kept) and all(
         is_readable(state[i], 1) and isinstance(state[i].dtype, types.Integer) if part == "step" else _are_several(state[i])
@@ -234,156 +233,29 @@ def _fits(name: str, params: Any, grads: Any, state: Any) -> bool:
     )
 
 
-@overload(ops.sgd)
-@bare
-def _sgd(params: Any, grads: Any, learning_rate: Any) -> Callable[..., None] | None:
-    if not _are_several(params) or not _are_several(grads):
-        return None
-    return lambda params, grads, learning_rate: _run(
-        params, grads, params, params, (_SGD, 0, float(learning_rate), 0.0, 0.0, 0.0, 0.0, 0)
-    )
+def _overload(name: str) -> None:
+    """Let compiled code call the function of that name, with parameters and defaults as outside."""
+    function, kept = getattr(ops, name), STATES[name]
+    parameters = list(inspect.signature(function).parameters)
+    moments, state = len(kept) - ("step" in kept), "state" if kept else "()"
+    m, v = ("state[0]", f"state[{moments - 1}]") if moments else ("params", "params")  # at which the kernel doesn't look
+    number = "nesterov_number if nesterov else number" if "nesterov" in parameters else "number"
+    # A coefficient of the kernel's that the function lacks is 0.
+    names = OPTIMIZERS.get(name, SGD).coefficient_names()
+    given = {names[parameter]: f"float({parameter})" for parameter in parameters if parameter in names}
+    coefficients = ", ".join(["float(learning_rate)", *(given.get(argument, "0.0") for argument in ARGUMENTS)])
+    updates = f"updates(state[{moments}])" if "step" in kept else "0"
+    body = f"run(params, grads, {m}, {v}, ({number}, {moments}, {coefficients}, {updates}))"
+    if "step" in kept:
+        body += f"\nstate[{moments}][0] += 1"
+    numbers = {"number": _core.OPTIMIZERS.index(name), "nesterov_number": _core.OPTIMIZERS.index("nesterov")}
+    implementation = same_parameters(function, body, run=_run, updates=_updates, **numbers)
+
+    def chosen(params: Any, grads: Any, state: Any) -> Callable[..., None] | None:
+        return implementation if _fits(name, params, grads, state) else None
+
+    overload(function)(same_parameters(function, f"return chosen(params, grads, {state})", chosen=chosen))
 
 
-@overload(ops.momentum)
-@bare
-def _momentum(
-    params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, momentum: Any = 0.9, nesterov: Any = False
-) -> Callable[..., None] | None:
-    def update(
-        params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, momentum: Any = 0.9, nesterov: Any = False
-    ) -> None:
-        number = _NESTEROV if nesterov else _MOMENTUM
-        _run(params, grads, state[0], state[0], (number, 1, float(learning_rate), float(momentum), 0.0, 0.0, 0.0, 0))
-
-    return bare(update) if _fits("momentum", params, grads, state) else None
-
-
-@overload(ops.adagrad)
-@bare
-def _adagrad(
-    params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, epsilon: Any = 1e-10
-) -> Callable[..., None] | None:
-    def update(params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, epsilon: Any = 1e-10) -> None:
-        _run(params, grads, state[0], state[0], (_ADAGRAD, 1, float(learning_rate), 0.0, 0.0, float(epsilon), 0.0, 0))
-
-    return bare(update) if _fits("adagrad", params, grads, state) else None
-
-
-@overload(ops.rmsprop)
-@bare
-def _rmsprop(
-    params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, decay: Any = 0.99, epsilon: Any = 1e-8
-) -> Callable[..., None] | None:
-    def update(
-        params: Any, grads: Any, state: Any, learning_rate: Any = 0.01, decay: Any = 0.99, epsilon: Any = 1e-8
-    ) -> None:
-        rule = (_RMSPROP, 1, float(learning_rate), float(decay), 0.0, float(epsilon), 0.0, 0)
-        _run(params, grads, state[0], state[0], rule)
-
-    return bare(update) if _fits("rmsprop", params, grads, state) else None
-
-
-@overload(ops.adam)
-@bare
-def _adam(
-    params: Any,
-    grads: Any,
-    state: Any,
-    learning_rate: Any = 0.001,
-    beta_1: Any = 0.9,
-    beta_2: Any = 0.999,
-    epsilon: Any = 1e-8,
-) -> Callable[..., None] | None:
-    def update(
-        params: Any,
-        grads: Any,
-        state: Any,
-        learning_rate: Any = 0.001,
-        beta_1: Any = 0.9,
-        beta_2: Any = 0.999,
-        epsilon: Any = 1e-8,
-    ) -> None:
-        m, v, step = state
-        rule = (_ADAM, 2, float(learning_rate), float(beta_1), float(beta_2), float(epsilon), 0.0, _updates(step))
-        _run(params, grads, m, v, rule)
-        step[0] += 1
-
-    return bare(update) if _fits("adam", params, grads, state) else None
-
-
-@overload(ops.adamw)
-@bare
-def _adamw(
-    params: Any,
-    grads: Any,
-    state: Any,
-    learning_rate: Any = 0.001,
-    beta_1: Any = 0.9,
-    beta_2: Any = 0.999,
-    epsilon: Any = 1e-8,
-    weight_decay: Any = 0.01,
-) -> Callable[..., None] | None:
-    def update(
-        params: Any,
-        grads: Any,
-        state: Any,
-        learning_rate: Any = 0.001,
-        beta_1: Any = 0.9,
-        beta_2: Any = 0.999,
-        epsilon: Any = 1e-8,
-        weight_decay: Any = 0.01,
-    ) -> None:
-        m, v, step = state
-        rule = (
-            _ADAMW,
-            2,
-            float(learning_rate),
-            float(beta_1),
-            float(beta_2),
-            float(epsilon),
-            float(weight_decay),
-            _updates(step),
-        )
-        _run(params, grads, m, v, rule)
-        step[0] += 1
-
-    return bare(update) if _fits("adamw", params, grads, state) else None
-
-
-@overload(ops.nadam)
-@bare
-def _nadam(
-    params: Any,
-    grads: Any,
-    state: Any,
-    learning_rate: Any = 0.002,
-    beta_1: Any = 0.9,
-    beta_2: Any = 0.999,
-    epsilon: Any = 1e-8,
-    momentum_decay: Any = 0.004,
-) -> Callable[..., None] | None:
-    def update(
-        params: Any,
-        grads: Any,
-        state: Any,
-        learning_rate: Any = 0.002,
-        beta_1: Any = 0.9,
-        beta_2: Any = 0.999,
-        epsilon: Any = 1e-8,
-        momentum_decay: Any = 0.004,
-    ) -> None:
-        m, v, step = state
-        rule = (
-            _NADAM,
-            2,
-            float(learning_rate),
-            float(beta_1),
-            float(beta_2),
-            float(epsilon),
-            float(momentum_decay),
-            _updates(step),
-        )
-        _run(params, grads, m, v, rule)
-        step[0] += 1
-
-    return bare(update) if _fits("nadam", params, grads, state) else None
+for _name in STATES:
+    _overload(_name)

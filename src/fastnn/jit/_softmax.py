@@ -39,9 +39,9 @@ def _overload(function: Callable[..., Any], kernel_of: Callable[[Any], Callable[
 
         def evaluated(x: Any, axis: Any = -1, out: Any = None) -> Any:
             if axis < -ndim or axis >= ndim:
-                raise ValueError("axis: got one that x does not have")
+                raise ValueError("axis: expected one of the axes of x, got another")
             if has_out and out.shape != x.shape:
-                raise ValueError("out: got another shape than x")
+                raise ValueError("out: expected the shape of x, got another")
             moved = np.swapaxes(x, axis, ndim - 1)
             rows = np.empty(moved.shape, to)
             rows[...] = moved

@@ -1,4 +1,4 @@
-"""A user's function made ready for vectors: with fastnn's elementary functions, and numbers of the network's type."""
+"""Users' functions with fastnn's elementary functions and numbers of the network's type, so that loops can be vectorised."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import fastnn
 from fastnn import ops
 from fastnn.jit._elementary import ARCTAN, FUNCTIONS
 
-# What is written out in _elementary.py, by the identity of what users call; that would be a call for each number.
+# The functions of _elementary.py, by the identity of the function that users call, which would be a call per number.
 _ELEMENTARY: dict[int, Any] = {
     id(getattr(module, name)): function
     for name, function in FUNCTIONS.items()
@@ -26,7 +26,7 @@ _ELEMENTARY |= {id(arctan): ARCTAN for arctan in (math.atan, np.arctan)}
 
 
 def translated(function: FunctionType, number: Any) -> FunctionType:
-    """Return the function with other literals, globals and cells."""
+    """Return the function with literals, globals and cells replaced."""
     code = function.__code__
     outside = {name: value for name, value in function.__globals__.items() if name in names_of(code)}
     made = FunctionType(
@@ -42,17 +42,17 @@ def translated(function: FunctionType, number: Any) -> FunctionType:
 
 
 def names_of(code: CodeType) -> set[str]:
-    """Return the names of globals and attributes that code uses, that of functions in it too."""
+    """Return the names of globals and attributes in code, including nested functions."""
     return set(code.co_names).union(*(names_of(constant) for constant in _inner(code)))
 
 
 def cells_of(function: FunctionType) -> list[Any]:
-    """Return what the function has from functions around it."""
+    """Return the variables that a function takes from the functions around it."""
     try:
         return [cell.cell_contents for cell in function.__closure__ or ()]
     except ValueError:
         names = ", ".join(function.__code__.co_freevars)
-        raise TypeError(f"function: got {function.__name__}, for which one of {names} is not defined yet") from None
+        raise TypeError(f"function: got {function.__name__}, in which one of {names} is not defined yet") from None
 
 
 def _inner(code: CodeType) -> Iterator[CodeType]:
@@ -66,7 +66,7 @@ def _code(code: CodeType, number: Any) -> CodeType:
 
 def _replaced(value: Any, number: Any) -> Any:
     if isinstance(value, float):
-        return np.float32(value) if number == types.float32 else value  # float64 would make all of the function so
+        return np.float32(value) if number == types.float32 else value  # a float64 would make the whole function float64
     if isinstance(value, ModuleType):
         return _modules(number).get(value, value)
     return _ELEMENTARY.get(id(value), value)
@@ -74,7 +74,7 @@ def _replaced(value: Any, number: Any) -> Any:
 
 @lru_cache
 def _modules(number: Any) -> dict[ModuleType, ModuleType]:
-    """Return stand-ins for modules, in which what is replaced anywhere is replaced too."""
+    """Return stand-ins for modules, with the same replacements."""
     made: dict[ModuleType, ModuleType] = {}
     for module in (math, np, ops, fastnn):
         made[module] = ModuleType(module.__name__)

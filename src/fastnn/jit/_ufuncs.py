@@ -1,4 +1,4 @@
-"""The elementwise functions of fastnn.ops in code that Numba compiles: of numbers inlined, of arrays by the kernels."""
+"""The elementwise functions of fastnn.ops in code that Numba compiles: inlined for numbers, by the kernels for arrays."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from fastnn.jit._kernels import apart_or_same, bare, is_aligned
 
 
 class _Key:
-    """What Numba knows a function by, and calls it in messages."""
+    """The key of a function in Numba's tables, with its name for messages."""
 
     def __init__(self, name: str) -> None:
         self.__name__ = name
 
 
 def _of_a_number(number: int) -> Any:
-    """Return a function of one number that calls the kernel for arrays; of those which aren't written out for numbers."""
+    """Return a function of one number that calls the kernel for arrays, for those not written out in _elementary.py."""
 
     def typed(_: Any, x: Any) -> Any:
         result = _kernels.elementwise_float_of(x)
@@ -87,8 +87,8 @@ def _given_array(function: np.ufunc, number: int, x: types.Array, out: types.Arr
 def _overload(name: str) -> None:
     """Let compiled code call the ufunc of that name.
 
-    Calls with arrays become part of Numba's array expressions, one loop over all of an expression, where the function is
-    inlined. For others the overload stands under another name than the ufunc's, which keeps Numba from that.
+    If the function is inlined, calls with arrays become part of Numba's array expressions: one loop over a whole expression.
+    The overloads of all others have a key of their own instead of the ufunc, which keeps Numba from that.
     """
     ufunc, number = getattr(ops, name), _core.FUNCTIONS.index(name)
     inlined = _elementary.FUNCTIONS.get(name)

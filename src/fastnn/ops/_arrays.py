@@ -1,4 +1,4 @@
-"""What goes into the functions and what comes out: any array-like of real numbers in, NumPy's result types out."""
+"""Arguments and results of the functions: any array-like of real numbers in, NumPy's result types out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastnn._engine.arrays import numbers_of
 
 
 def real_array(argument: str, values: ArrayLike) -> NDArray[Any]:
-    """Return `values` as an array of real numbers, in whatever layout it has, or say what it is instead."""
+    """Return `values` as an array of real numbers in the layout that it has; raise TypeError if it is something else."""
     array = numbers_of(argument, values)
     if array.dtype.itemsize > 8:
         raise TypeError(f"{argument}: got dtype {array.dtype}, expected real numbers that fit into float64")
@@ -20,7 +20,7 @@ def real_array(argument: str, values: ArrayLike) -> NDArray[Any]:
 
 
 def float_types(*arrays: NDArray[Any] | np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """Return the type to compute in, float32 or float64, and that of the result, for arrays or their types.
+    """Return two types for arrays or their types: that of the computation, float32 or float64, and that of the result.
 
     NumPy's promotion decides: float32 stays, float16 is computed in float32, integers and bool in float64.
     """
@@ -31,10 +31,10 @@ def float_types(*arrays: NDArray[Any] | np.dtype[Any]) -> tuple[np.dtype[Any], n
 
 
 def check_out(out: object, shape: tuple[int, ...], *, broadcast: bool = False) -> Array | None:
-    """Return `out` once a result of that shape is sure to fit; with `broadcast`, also where it has to be repeated."""
+    """Return `out`, once a result of that shape is sure to fit; with `broadcast` the result may be repeated."""
     if out is None:
         return None
-    if isinstance(out, tuple) and len(out) == 1:  # as ufuncs take it
+    if isinstance(out, tuple) and len(out) == 1:  # as ufuncs accept it
         return check_out(out[0], shape, broadcast=broadcast)
     if not isinstance(out, np.ndarray) or out.dtype.kind != "f":
         kind = f"dtype {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__

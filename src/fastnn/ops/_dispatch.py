@@ -1,6 +1,6 @@
-"""NEP 18: an argument whose type overrides NumPy's functions gets the call, as from NumPy's own functions.
+"""NEP 18: if the type of an argument overrides NumPy's functions, it receives the call, as it does from NumPy's own.
 
-So a function of `fastnn.ops` works on arrays that are not NumPy's where their library says how.
+So the functions of `fastnn.ops` work on arrays of other libraries that say how.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _R = TypeVar("_R")
 
 
 def array_function(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Make a function of arrays one that can be overridden by the type of any of its arguments."""
+    """Return a function of arrays that the type of any of its arguments can override."""
     return _overridable(function, lists=False)
 
 
 def array_list_function(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Make it one that can be overridden by the type of anything in its lists and tuples, too."""
+    """Return one that the types of elements of its lists and tuples can override, too."""
     return _overridable(function, lists=True)
 
 
@@ -33,7 +33,7 @@ def _overridable(function: Callable[_P, _R], *, lists: bool) -> Callable[_P, _R]
         return dispatched(public, relevant, args, kwargs) if relevant else function(*args, **kwargs)
 
     public: Callable[_P, _R] = wraps(function)(_core.dispatching(function, dispatch, lists))
-    # What ndarray.__array_function__ calls, which subclasses of it come to by super().
+    # NumPy calls this attribute in ndarray.__array_function__, which subclasses reach by super().
     public._implementation = function  # type: ignore[attr-defined]
     return public
 
@@ -47,9 +47,9 @@ def _elements(arguments: Iterable[Any], lists: bool) -> Iterator[Any]:
 
 
 def overriding(arguments: Iterable[Any]) -> list[Any]:
-    """Return an argument of each type that takes part, subclasses before superclasses, else from left to right.
+    """Return one argument per type that takes part, subclasses before superclasses, otherwise from left to right.
 
-    None if no type does otherwise than ndarray.
+    The list is empty if all types do the same as ndarray.
     """
     relevant: list[Any] = []
     for argument in arguments:
@@ -62,6 +62,7 @@ def overriding(arguments: Iterable[Any]) -> list[Any]:
 
 
 def dispatched(public: Callable[..., Any], relevant: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the result of the first of these arguments whose type implements the function."""
     types = tuple(map(type, relevant))
     for argument in relevant:
         result = type(argument).__array_function__(argument, public, types, args, kwargs)

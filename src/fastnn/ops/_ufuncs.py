@@ -1,4 +1,4 @@
-"""From a name of the kernels' registry to a NumPy ufunc with a docstring."""
+"""NumPy ufuncs from names in the registry of kernels."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Parameters
 x : array-like of real numbers
     Any shape, layout and byte order.
 out, where, dtype, casting, order, subok
-    As of every ufunc of NumPy.
+    As in every ufunc of NumPy.
 
 Returns
 -------
 ndarray, or scalar if `x` is one
-    float16, float32 and float64 as given (float16 is computed in float32); of integers and bool what NumPy promotes
-    them to: float16 up to 8 bits, float32 up to 16, float64 above. `out` if given.
+    For float16, float32 and float64, the same type (float16 is computed in float32). For integers and bool, the type
+    to which NumPy promotes them: float16 up to 8 bits, float32 up to 16, float64 above. `out` if given.
 
 Raises
 ------
@@ -29,8 +29,8 @@ ValueError
 
 Notes
 -----
-No floating-point warnings: infinities and NaN go through in silence. Long contiguous arrays are shared among threads,
-which changes no bit.
+There are no floating-point warnings: infinities and NaN pass silently. Threads share long contiguous arrays, which
+changes no bit of the result.
 
 Examples
 --------
@@ -38,7 +38,7 @@ Examples
 
 
 def ufunc(name: str, documentation: str) -> np.ufunc:
-    """Return the ufunc; the sections that all have in common go between summary and examples."""
+    """Return the ufunc of that name; the sections common to all go between the summary and the examples."""
     summary, _, examples = documentation.partition(">>>")
     made = _core.make_ufunc(name, f"{summary.rstrip()}\n{_SECTIONS}>>>{examples}")
     return made

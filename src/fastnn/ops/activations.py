@@ -1,6 +1,6 @@
-"""Activations and their slopes, element by element: NumPy ufuncs on the compiled kernels.
+"""Activations and their derivatives, element by element: NumPy ufuncs on the compiled kernels.
 
-A slope is a function of the activation's output where that determines it, and else (gelu, silu, mish) of its input.
+A derivative is a function of the activation's output if the output determines it, and otherwise of the input (gelu, silu, mish).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ array([0.5, 0. ])
 
 sigmoid_grad = ufunc(
     "sigmoid_grad",
-    """Return the slope of `sigmoid` from its output: x * (1 - x).
+    """Return the derivative of `sigmoid` from its output: x * (1 - x).
 
 >>> sigmoid_grad([0.5, 1.0])
 array([0.25, 0.  ])
@@ -60,7 +60,7 @@ array([0., 1.])
 
 tanh_grad = ufunc(
     "tanh_grad",
-    """Return the slope of `tanh` from its output: 1 - x**2.
+    """Return the derivative of `tanh` from its output: 1 - x**2.
 
 >>> tanh_grad([0.5, 1.0])
 array([0.75, 0.  ])
@@ -78,7 +78,7 @@ array([0., 2.])
 
 relu_grad = ufunc(
     "relu_grad",
-    """Return the slope of `relu` from its output: 1 if x > 0, else 0.
+    """Return the derivative of `relu` from its output: 1 if x > 0, else 0.
 
 >>> relu_grad([0.0, 2.0])
 array([0., 1.])
@@ -96,7 +96,7 @@ array([-0.01,  2.  ])
 
 leaky_relu_grad = ufunc(
     "leaky_relu_grad",
-    """Return the slope of `leaky_relu` from its output: 1 if x > 0, else 0.01.
+    """Return the derivative of `leaky_relu` from its output: 1 if x > 0, else 0.01.
 
 >>> leaky_relu_grad([-0.01, 2.0])
 array([0.01, 1.  ])
@@ -114,7 +114,7 @@ array([0., 2.])
 
 elu_grad = ufunc(
     "elu_grad",
-    """Return the slope of `elu` from its output: 1 if x > 0, else x + 1.
+    """Return the derivative of `elu` from its output: 1 if x > 0, else x + 1.
 
 >>> elu_grad([-0.75, 2.0])
 array([0.25, 1.  ])
@@ -134,7 +134,7 @@ array([ 0., 50.])
 
 gelu_grad = ufunc(
     "gelu_grad",
-    """Return the slope of `gelu` from its input: the normal distribution function plus x times its density.
+    """Return the derivative of `gelu` from its input: the normal distribution function plus x times its density.
 
 >>> gelu_grad([0.0, 50.0])
 array([0.5, 1. ])
@@ -152,7 +152,7 @@ array([   0., 1000.])
 
 silu_grad = ufunc(
     "silu_grad",
-    """Return the slope of `silu` from its input: s * (1 + x * (1 - s)) with s = sigmoid(x).
+    """Return the derivative of `silu` from its input: s * (1 + x * (1 - s)) with s = sigmoid(x).
 
 >>> silu_grad([0.0, 1000.0])
 array([0.5, 1. ])
@@ -208,7 +208,7 @@ array([   0., 1000.])
 
 softplus_grad = ufunc(
     "softplus_grad",
-    """Return the slope of `softplus` from its output: 1 - exp(-x).
+    """Return the derivative of `softplus` from its output: 1 - exp(-x).
 
 >>> softplus_grad([0.0, 1000.0])
 array([0., 1.])

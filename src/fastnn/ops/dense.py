@@ -28,42 +28,43 @@ def linear(
     out: Array | None = None,
     n_threads: int | None = None,
 ) -> Array:
-    """Return activation(x @ w + b), the activation applied while the sums are in the cache.
+    """Return activation(x @ w + b), with the activation applied while the sums are in the cache.
 
     Parameters
     ----------
     x : array-like of real numbers, shape (..., n_in)
         Rows of inputs, or one row.
     w : array-like of real numbers, shape (n_in, n_out) or (..., n_in, n_out)
-        Weights, or a stack of them, each for a stack of rows: leading dimensions broadcast as in ``x @ w``.
+        Weights, or a stack of weight matrices. Leading dimensions broadcast as in ``x @ w``.
     b : array-like of real numbers, shape (n_out,) or (..., n_out), optional
-        Biases, or a row of them for each of the stack: (1, n_out) is a stack of one, and gives (1, n, n_out).
+        Biases, or one row of biases per matrix of a stack: (1, n_out) is a stack of one, and gives (1, n, n_out).
     activation : str, default "identity"
         A name in `fastnn.reference.ACTIVATIONS`; "softmax" is along the last axis.
     out : ndarray of floating-point numbers, shape (..., n_out), optional
-        Where to write the result. It may overlap the arguments.
+        The array that receives the result. It may overlap the arguments.
     n_threads : int, optional
-        Threads to use; as many as the work pays for if not given. They don't change the result.
+        The number of threads, by default as many as pay. It does not change the result.
 
     Returns
     -------
     ndarray, shape (..., n_out)
-        Of the type that NumPy promotes `x`, `w` and `b` to: float32 if all are (float16 is computed in float32),
-        float64 for integers; `out` if given.
+        Its type is the one to which NumPy promotes `x`, `w` and `b`: float32 if all are float32 (float16 is computed in
+        float32), float64 for integers. `out` if given.
 
     Raises
     ------
     TypeError
-        If an argument is not made of real numbers, `out` not of floating-point numbers, or `activation` not a string.
+        If an argument does not consist of real numbers, `out` is not an array of floating-point numbers, or `activation`
+        is not a string.
     ValueError
-        If shapes don't fit, `out` is read-only, there is no such activation, or `n_threads` is out of range.
+        If shapes do not fit, `out` is read-only, no activation has that name, or `n_threads` is out of range.
 
     Examples
     --------
     >>> linear([[1.0, 2.0]], [[3.0], [-4.0]], [1.0], "relu")
     array([[0.]])
     """
-    # The usual case, at little more than its own cost.
+    # The common case, without the checks and conversions below.
     result: Array | None = _core.linear(x, w, b, activation, out, n_threads)
     if result is not None:
         return result
@@ -83,7 +84,7 @@ def _linear(
     out: Array | None = None,
     n_threads: int | None = None,
 ) -> Array:
-    """Return `linear` of what takes conversions, loops over leading dimensions, or a message of what is wrong."""
+    """Return `linear` of arguments that need conversions or loops over leading dimensions, or raise an error."""
     name, threads = _checked_activation(activation), thread_count(n_threads) or 0
     inputs, weights = real_array("x", x), real_array("w", w)
     _check_layer(inputs, weights)
@@ -114,7 +115,7 @@ def _linear(
     return delivered
 
 
-# As `array_function` has it, which would take as long as a small layer does.
+# Set here rather than by `array_function`, whose call would take as long as a small layer.
 linear._implementation = _linear  # type: ignore[attr-defined]
 
 
@@ -136,21 +137,22 @@ def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, act
     grad_a : array-like of real numbers, the shape of `a`
         The gradient of the loss with respect to them.
     activation : str
-        The name of an activation whose derivative follows from its output: any but "gelu", "silu" and "sin".
+        The name of an activation whose derivative follows from its output: ``fastnn.reference.ACTIVATIONS[name].uses``
+        is "output".
 
     Returns
     -------
     grad_x : ndarray, the shape of `x`
     grad_w : ndarray, shape (n_in, n_out)
     grad_b : ndarray, shape (n_out,)
-        All of the type that NumPy promotes the arguments to, as from `linear`.
+        All of the type to which NumPy promotes the arguments, as from `linear`.
 
     Raises
     ------
     TypeError
-        If an argument is not made of real numbers, or `activation` is not a string.
+        If an argument does not consist of real numbers, or `activation` is not a string.
     ValueError
-        If shapes don't fit, or if the activation's derivative does not follow from its output.
+        If shapes do not fit, or if the activation's derivative does not follow from its output.
 
     Examples
     --------

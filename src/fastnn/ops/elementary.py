@@ -1,6 +1,6 @@
-"""What activations and losses are made of, element by element: NumPy ufuncs on the compiled kernels.
+"""The functions that activations and losses consist of, element by element: NumPy ufuncs on the compiled kernels.
 
-They have the bits of the training loop on every machine with fused multiply-add, which those of a C library do not.
+On every machine with fused multiply-add they give the bits of the training loop. Those of a C library do not.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ array([ 0., -0.])
 
 cos = ufunc(
     "cos",
-    """Return the cosine of x, in radians: the slope of the sine from its input.
+    """Return the cosine of x, in radians: the derivative of the sine from its input.
 
 >>> cos([0.0])
 array([1.])

@@ -1,4 +1,4 @@
-"""Losses of predictions, on the compiled kernels: one pass in float64 over arrays already there."""
+"""Losses of predictions, on the compiled kernels: one pass in float64."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _Loss = Callable[[ArrayLike, ArrayLike], float]
 
 
 def _loss(function: _Loss) -> _Loss:
-    """Document a function as the reference's of the same name, and let the types of its arguments override it."""
-    if function.__doc__ is not None:  # it is with python -OO
+    """Return a function with the reference's documentation, which the types of its arguments can override."""
+    if function.__doc__ is not None:  # it is None under python -OO
         function.__doc__ = getattr(reference, function.__name__).__doc__
     return array_function(function)
 

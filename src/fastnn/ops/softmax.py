@@ -27,19 +27,19 @@ def softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
     axis : int, default -1
         The axis along which the result adds up to 1.
     out : ndarray of floating-point numbers, optional
-        Where to write the result: of the shape of `x`. It may overlap `x`.
+        The array that receives the result, of the shape of `x`. It may overlap `x`.
 
     Returns
     -------
     ndarray
-        float16 and float32 as given (float16 is computed in float32), float64 otherwise; `out` if given.
+        For float16 and float32, the same type (float16 is computed in float32); otherwise float64. `out` if given.
 
     Raises
     ------
     TypeError
-        If `x` is not made of real numbers, `axis` not an integer, or `out` not of floating-point numbers.
+        If `x` does not consist of real numbers, `axis` is not an integer, or `out` is not of floating-point numbers.
     ValueError
-        If `x` has no such axis, or `out` has the wrong shape or is read-only.
+        If `x` lacks the axis, or `out` has the wrong shape or is read-only.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def log_softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array
     axis : int, default -1
         The axis along which the exponentials of the result add up to 1.
     out : ndarray of floating-point numbers, optional
-        Where to write the result: of the shape of `x`. It may overlap `x`.
+        The array that receives the result, of the shape of `x`. It may overlap `x`.
 
     Returns
     -------

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from inspect import cleandoc
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn._checks.scalars import real
 from fastnn._checks.updates import Arrays, State, apart, check_state, checked_grads, checked_params
-from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, NAdam, Optimizer, RMSProp
+from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, NAdam, Optimizer, RMSProp
 from fastnn.reference.updates import RULES, UPDATES, update
 
 __all__ = ["UPDATES", "adagrad", "adam", "adamw", "momentum", "nadam", "rmsprop", "sgd"]
@@ -25,6 +25,9 @@ STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {name: rule.state for name, rule in RULES.items() if name in __all__}
 )
 """By the function's name: what its state holds. All but "step" are lists with one array for each parameter."""
+
+# By the optimizer's name: its learning rate, which its functions have by default too.
+_RATES: Mapping[str, Any] = {name: vars(optimizer)["learning_rate"] for name, optimizer in OPTIMIZERS.items()}
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
@@ -84,9 +87,9 @@ def momentum(
     params: Arrays,
     grads: Sequence[ArrayLike],
     state: State,
-    learning_rate: float = 0.01,
+    learning_rate: float = _RATES["sgd"],
     momentum: float = 0.9,
-    nesterov: bool = False,
+    nesterov: bool = SGD.nesterov,
 ) -> None:
     """Make one update of gradient descent with momentum, in place.
 
@@ -122,8 +125,8 @@ def adagrad(
     params: Arrays,
     grads: Sequence[ArrayLike],
     state: State,
-    learning_rate: float = 0.01,
-    epsilon: float = 1e-10,
+    learning_rate: float = _RATES["adagrad"],
+    epsilon: float = AdaGrad.epsilon,
 ) -> None:
     """Make one update of AdaGrad, in place: steps divided by the root of the sum of all squared gradients so far.
 
@@ -156,9 +159,9 @@ def rmsprop(
     params: Arrays,
     grads: Sequence[ArrayLike],
     state: State,
-    learning_rate: float = 0.01,
-    decay: float = 0.99,
-    epsilon: float = 1e-8,
+    learning_rate: float = _RATES["rmsprop"],
+    decay: float = RMSProp.decay,
+    epsilon: float = RMSProp.epsilon,
 ) -> None:
     """Make one update of RMSProp, in place: steps divided by the root of a running mean of squared gradients.
 
@@ -190,10 +193,10 @@ def adam(
     params: Arrays,
     grads: Sequence[ArrayLike],
     state: State,
-    learning_rate: float = 0.001,
-    beta_1: float = 0.9,
-    beta_2: float = 0.999,
-    epsilon: float = 1e-8,
+    learning_rate: float = _RATES["adam"],
+    beta_1: float = Adam.beta_1,
+    beta_2: float = Adam.beta_2,
+    epsilon: float = Adam.epsilon,
 ) -> None:
     """Make one update of Adam, in place.
 
@@ -227,11 +230,11 @@ def adamw(
     params: Arrays,
     grads: Sequence[ArrayLike],
     state: State,
-    learning_rate: float = 0.001,
-    beta_1: float = 0.9,
-    beta_2: float = 0.999,
-    epsilon: float = 1e-8,
-    weight_decay: float = 0.01,
+    learning_rate: float = _RATES["adamw"],
+    beta_1: float = AdamW.beta_1,
+    beta_2: float = AdamW.beta_2,
+    epsilon: float = AdamW.epsilon,
+    weight_decay: float = AdamW.weight_decay,
 ) -> None:
     """Make one update of AdamW, in place: Adam with weight decay apart from the gradient, for every parameter.
 
@@ -263,11 +266,11 @@ def nadam(
     params: Arrays,
     grads: Sequence[ArrayLike],
     state: State,
-    learning_rate: float = 0.002,
-    beta_1: float = 0.9,
-    beta_2: float = 0.999,
-    epsilon: float = 1e-8,
-    momentum_decay: float = 0.004,
+    learning_rate: float = _RATES["nadam"],
+    beta_1: float = NAdam.beta_1,
+    beta_2: float = NAdam.beta_2,
+    epsilon: float = NAdam.epsilon,
+    momentum_decay: float = NAdam.momentum_decay,
 ) -> None:
     """Make one update of NAdam, in place: Adam along the mean as it will be after the next update.
 

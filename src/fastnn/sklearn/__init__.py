@@ -1,4 +1,4 @@
-"""scikit-learn's multi-layer perceptrons on fastnn: the same parameters, attributes and numbers, several times faster."""
+"""scikit-learn's multi-layer perceptrons on fastnn's kernels: the same parameters, attributes and results, but faster."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ _WRONG_USAGE = 2
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the program that the arguments name, as Python would; return the exit code if it ends by itself."""
+    """Run the program that the arguments name, as Python would; return the exit code if it returns."""
     rest = list(arguments)
     if rest and rest[0] in ("-h", "--help"):
-        print(_USAGE + "\nRun a program with fastnn's MLPClassifier and MLPRegressor in the place of scikit-learn's.")
-        print("With --report, say at its end on stderr what was replaced, and what fell back to scikit-learn.")
+        print(_USAGE + "\nRun a program with fastnn's MLPClassifier and MLPRegressor in place of scikit-learn's.")
+        print("With --report, print to stderr at the end what was replaced, and what fell back to scikit-learn.")
         return 0
     reports = bool(rest) and rest[0] == "--report"
     rest = rest[reports:]
@@ -58,7 +58,7 @@ def _run(program: str, is_module: bool) -> None:
 
 
 def _without_frames_of_ours(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a hook that shows a traceback from the program's first frame on."""
+    """Return a hook that shows tracebacks from the program's first frame on."""
     ours = (main.__code__.co_filename, runpy.run_path.__code__.co_filename)
 
     def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

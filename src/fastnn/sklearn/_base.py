@@ -1,226 +1,33 @@
-"""What both estimators share: fitting, and everything that is asked of the fitted network."""
+"""The common base of both estimators: their methods on the fitted network, copies and pickles."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn.losses import Loss
-from fastnn.sklearn import _by_hand, _fitted, _keeping, _parameters
-from fastnn.sklearn._coefs import WithCoefs
-from fastnn.sklearn._data import Rows, check_mean, checked_inputs, native_rows, thread_count
-from fastnn.sklearn._definitions import activation_of, draw_weights, native_loss
+from fastnn.sklearn import _fitted, _keeping
+from fastnn.sklearn._data import checked_inputs, thread_count
+from fastnn.sklearn._fitting import Fitting
 from fastnn.sklearn._overrides import check_overrides
-from fastnn.sklearn._stochastic import fit_stochastic
 from fastnn.sklearn._to_sklearn import to_sklearn
 
 
-def _solver_has_epochs(estimator: Any) -> bool:
+def solver_has_epochs(estimator: Any) -> bool:
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit is only available for solvers that go by epochs, not for solver='lbfgs'.")
     return True
 
 
-class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
+class BaseMLP(Fitting):
     """Base of the two estimators; not for users."""
 
-    _rules: Mapping[str, _parameters.Rule] = _parameters.RULES
-    _random_state: np.random.RandomState  # of the last fit
-
-    # ---- What differs between the two ----
-
-    def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
-        """Check data, and return X and y as arrays; sets what is known of the classes."""
-        raise NotImplementedError
-
-    def _native_target(self, y: Any) -> NDArray[Any]:
-        """Return checked targets as the loss takes them."""
-        raise NotImplementedError
-
-    def _output(self) -> tuple[str, Loss]:
-        """Return scikit-learn's name of the output activation, and the loss."""
-        raise NotImplementedError
-
-    def _count_outputs(self, y: NDArray[Any]) -> int:
-        """Return the number of the network's outputs."""
-        raise NotImplementedError
-
-    def _weight(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
-        """Return the rows' weights, None where they are alike; checks the values of targets that count."""
-        raise NotImplementedError
-
-    def _stratification(self, y: NDArray[Any]) -> NDArray[Any] | None:
-        """Return the classes by which held-out rows are chosen."""
-        return None
-
-    def _original(self, y: NDArray[Any]) -> Any:
-        """Return checked targets as a scorer takes them."""
-        return y
-
-    def _score_outputs(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
-        """Return the score of outputs for checked targets."""
-        raise NotImplementedError
-
-    def _decode(self, outputs: NDArray[Any]) -> Any:
-        """Return predictions from the network's outputs."""
-        raise NotImplementedError
-
-    def _set_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Keep what the constructor was given, as it is."""
-        for name, value in parameters.items():
-            if name != "self":
-                setattr(self, name, value)
-
-    # ---- Fitting ----
-
-    def _fit(
-        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
-    ) -> Any:
-        check_overrides(self)
-        hidden = _parameters.check(self, self._rules)
-        if incremental and self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        if validation is not None and self.solver == "lbfgs":
-            raise ValueError("X_val, y_val: got them for solver='lbfgs', expected a solver that goes by epochs")
-        if self.warm_start or incremental:
-            self._take_assigned()
-        first = "network_" not in vars(self) or not (self.warm_start or incremental)
-        X, y = self._check_target(X, y, reset=first, incremental=incremental)
-        if not first:
-            self._check_outputs("y", y, self.n_outputs_)
-            _by_hand.check_trainable(self)
-        sample_weight = self._weight(y, sample_weight)
-        if self.solver == "lbfgs":
-            check_mean("sample_weight", sample_weight)
-        held_out = None if validation is None else self._check_held_out(*validation, n_outputs=self._count_outputs(y))
-        resumes = self.warm_start and not first and not incremental and self._can_resume(splits=held_out is None)
-        random_state = self._random_state if resumes else self._new_random_state(again=incremental and not first)
-        if first:
-            self._begin(X, y, hidden, random_state)
-        elif list(self.network_.layer_sizes[1:-1]) != hidden:
-            kept = self.network_.layer_sizes[1:-1]
-            raise ValueError(f"hidden_layer_sizes: got {hidden}, expected those of the fitted network, {kept}")
-        self._random_state = random_state
-        try:
-            if self.solver == "lbfgs":
-                self._fit_lbfgs(X, y, sample_weight)
-            else:
-                fit_stochastic(self, X, y, sample_weight, held_out, incremental=incremental, resumes=resumes)
-        finally:
-            self._take_assigned()  # arrays of coefs_ that somebody holds are the trained ones
-        return self
-
-    def _new_random_state(self, *, again: bool) -> np.random.RandomState:
-        """Return the random state that a fit begins with; `again`: one that was kept may be given the seed once more.
-
-        Making one takes longer than a step.
-        """
-        seed = self.random_state
-        if not again or not isinstance(seed, Integral):
-            state: np.random.RandomState = check_random_state(seed)
-            return state
-        cache = _parameters.cache_of(self)
-        if "random_state" not in cache:
-            cache["random_state"] = check_random_state(seed)
-        kept: np.random.RandomState = cache["random_state"]
-        kept.seed(int(seed))
-        return kept
-
-    def _begin(self, X: Any, y: Any, hidden: list[int], random_state: np.random.RandomState) -> None:
-        """Make the network with its initial weights, and the attributes of an estimator that has seen nothing."""
-        self.out_activation_, _ = self._output()
-        self.n_outputs_ = self._count_outputs(y)
-        sizes = (X.shape[1], *hidden, self.n_outputs_)
-        self.n_layers_ = len(sizes)
-        self.network_ = _by_hand.new_network(self, sizes, X.dtype, random_state)
-        self._forget_assigned()
-        activations = _by_hand.hidden_activations(self, len(hidden))
-        drawn = draw_weights(sizes, activations or [activation_of(self.activation)], random_state)
-        for (weights, bias), to_weights, to_bias in zip(drawn, self.network_.weights, self.network_.biases, strict=True):
-            to_weights[...], to_bias[...] = weights, bias
-        self._begin_account()
-
-    def _network_of_assigned(self) -> None:
-        _by_hand.network_of_assigned(self)
-
-    def _follow_parameters(self) -> None:
-        _by_hand.follow(self)
-
-    def _adopt_classes(self) -> None:
-        """Let attributes that were set by hand say which classes there are."""
-
-    def _begin_account(self) -> None:
-        """Set the attributes of an estimator that has seen nothing."""
-        self.__dict__.pop("_trainer", None)  # of another network
-        self.__dict__.update(self._new_account())
-
-    def _new_account(self) -> dict[str, Any]:
-        """Return the attributes of an estimator that has seen nothing."""
-        epochs = {} if self.solver == "lbfgs" else self._account_of_no_epochs()
-        return {"n_iter_": 0, "t_": 0, **epochs}
-
-    def _account_of_no_epochs(self) -> dict[str, Any]:
-        """Return the attributes of an estimator that has seen no epoch."""
-        by_score = bool(self.early_stopping)
-        return {
-            "loss_curve_": [],
-            "validation_loss_curve_": [],
-            "_no_improvement_count": 0,
-            "_best_parameters": self.network_._network.storage.copy() if by_score else None,
-            "best_loss_": None if by_score else np.inf,
-            "validation_scores_": [] if by_score else None,
-            "best_validation_score_": -np.inf if by_score else None,
-        }
-
-    def _can_resume(self, *, splits: bool) -> bool:
-        """Return whether the last fit has left all that an exact continuation needs; `splits`: where rows are held out."""
-        needed = ["_trainer"]
-        if self.early_stopping:
-            needed += ["_last_parameters", "_split_state"] if splits else ["_last_parameters"]
-        return bool(self.resume) and all(getattr(self, name, None) is not None for name in needed)
-
-    def _fit_lbfgs(self, X: Any, y: Any, sample_weight: Any) -> None:
-        from fastnn.sklearn._lbfgs import Objective, fit_lbfgs
-
-        rows = Rows(native_rows(X, self.network_.dtype), self._native_target(y), sample_weight)
-        loss = native_loss(self._output()[1], self.n_outputs_, self.network_.dtype)
-        objective = Objective(self.network_, loss, rows, float(self.alpha), thread_count(self.n_jobs))
-        fit_lbfgs(self, objective)
-        _fitted.check_finite(self.network_)
-
-    def _check_held_out(self, X: Any, y: Any, sample_weight: Any, *, n_outputs: int) -> tuple[Any, Any, Any]:
-        if X is None and y is None:
-            raise ValueError("sample_weight_val: got it without X_val and y_val")
-        if X is None or y is None:
-            raise ValueError("X_val, y_val: got one of them, expected both or none")
-        try:
-            X, y = self._check_target(X, y, reset=False, incremental=True)
-            weight = self._weight(y, sample_weight)
-        except (TypeError, ValueError) as error:  # which are about X, y and sample_weight
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"X_val, y_val, sample_weight_val: {error}") from error
-        self._check_outputs("y_val", y, n_outputs)
-        check_mean("sample_weight_val", weight)
-        return X, y, weight
-
-    def _check_outputs(self, argument: str, y: NDArray[Any], n_outputs: int) -> None:
-        """Raise ValueError if targets have other numbers of columns than the network has outputs."""
-        if self._count_outputs(y) != n_outputs:
-            expected = f"({len(y)},)" if n_outputs == 1 else f"({len(y)}, {n_outputs})"
-            counted = "1 output" if n_outputs == 1 else f"{n_outputs} outputs"
-            raise ValueError(f"{argument}: got shape {y.shape}, expected {expected}: the network has {counted}")
-
-    @available_if(_solver_has_epochs)  # type: ignore[untyped-decorator]
+    @available_if(solver_has_epochs)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
-        """Train for one epoch over the given rows, going on from where the last call ended.
+        """Train for one epoch on the given rows, from where the last call ended.
 
         Parameters
         ----------
@@ -229,8 +36,8 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights of either sign. A batch's loss is divided by their sum; where that is zero, ZeroDivisionError is
-            raised. Samples of weight zero do not count.
+            Sample weights of either sign. The loss of a batch is divided by their sum; a sum of zero raises
+            ZeroDivisionError. Samples of weight zero do not count.
 
         Returns
         -------
@@ -265,7 +72,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         return self._decode(self._outputs(X))
 
     def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
-        """Return what every hidden layer passes on.
+        """Return the outputs of every hidden layer.
 
         Parameters
         ----------
@@ -275,7 +82,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         activations : list of ndarray of shape (n_samples, n_units)
-            One for each hidden layer.
+            One per hidden layer.
         """
         self._take_assigned()
         check_is_fitted(self, "network_")
@@ -285,7 +92,8 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
     def input_gradients(self, X: ArrayLike) -> NDArray[Any]:
         """Return the derivatives of the outputs by the inputs.
 
-        The outputs are predicted values or probabilities; of a binary classifier, that of the second class.
+        The outputs are the predicted values or probabilities. A binary classifier has one: the probability of its second
+        class.
 
         Parameters
         ----------
@@ -295,7 +103,7 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         gradients : ndarray of shape (n_samples, n_features) or (n_samples, n_outputs, n_features)
-            The latter where there is more than one output.
+            The latter if there is more than one output.
         """
         self._take_assigned()
         check_is_fitted(self, "network_")
@@ -307,17 +115,17 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
     def to_sklearn(self) -> Any:
         """Return scikit-learn's estimator with the same parameters, fitted attributes and predictions.
 
-        It can be trained further, as from a new optimizer. `from_sklearn` is the way back.
+        Training can continue, with a new optimizer. `from_sklearn` converts back.
 
         Returns
         -------
         estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Not fitted if this one is not.
+            Unfitted if this one is.
 
         Raises
         ------
         ValueError
-            If a parameter is at a value that scikit-learn does not know.
+            If scikit-learn does not know the value of a parameter.
 
         Examples
         --------
@@ -331,22 +139,22 @@ class BaseMLP(WithCoefs, BaseEstimator):  # type: ignore[misc]
         return to_sklearn(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return all but the views of the network, in plain values."""
-        self.__dict__.pop("_cache", None)  # a shallow copy shares the random state
+        """Return the attributes, except for the views of the network, as plain values."""
+        self.__dict__.pop("_cache", None)  # shallow copies would share its random state
         if "network_" not in self.__dict__:
             return dict(super().__getstate__())
         self._take_assigned()
         return _keeping.packed(dict(super().__getstate__()))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state over, with views of its network."""
+        """Set the attributes, with the network of the state."""
         if "network_" not in state:
             super().__setstate__(state)
             return
         super().__setstate__(_keeping.unpacked(state))
 
     def __sklearn_tags__(self) -> Any:
-        """Say that sparse matrices are taken."""
+        """Declare that sparse matrices are accepted."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags

@@ -1,4 +1,4 @@
-"""Attributes and parameters that were set by hand: an estimator's network has them, or an error says why not."""
+"""Attributes and parameters that were set by hand: the network follows them, or an error says why it can't."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 
 from fastnn._checks import seeds as _seeds
 from fastnn._model import MLP
+from fastnn._native import network_of
 from fastnn._views import carry_over
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of
@@ -30,25 +31,25 @@ def new_network(estimator: Any, sizes: tuple[int, ...], dtype: Any, random_state
 
 
 def hidden_activations(estimator: Any, n_hidden: int) -> list[Any]:
-    """Return each hidden layer's activation by fastnn's name."""
+    """Return the activations of the hidden layers by fastnn's names."""
     given = estimator.activation
     several = isinstance(given, list | tuple | np.ndarray)
     return [activation_of(a) for a in (given if several else [given] * n_hidden)]
 
 
 def _made_of(estimator: Any) -> tuple[Any, ...]:
-    """Return what describes a network beside its sizes, in values that stay as they are."""
+    """Return the description of a network beside its sizes, in immutable values."""
     given = (estimator.activation, estimator.out_activation_, estimator.dropout)
     return tuple(tuple(value) if isinstance(value, list | np.ndarray) else value for value in given)
 
 
 def follow(estimator: Any) -> None:
-    """Let the network and its trainer have `activation`, `dropout` and `out_activation_` if others were set after the fit.
+    """Make the network and its trainer follow `activation`, `dropout` and `out_activation_` if these were set after the fit.
 
     Raises
     ------
     ValueError
-        If a parameter breaks its rule, or there is no such output activation.
+        If a parameter breaks its rule, or the output activation is unknown.
     """
     if estimator._network_made_of == _made_of(estimator):
         return
@@ -56,12 +57,13 @@ def follow(estimator: Any) -> None:
     _parameters.check(estimator, estimator._rules)
     _check_output_activation(estimator.out_activation_)
     network = new_network(estimator, before.layer_sizes, before.dtype, estimator._random_state)
-    carry_over(before._network.parameters, network._network.parameters)
+    native_before, native = network_of(before), network_of(network)
+    carry_over(native_before.parameters, native.parameters)
     for name in ("_best_parameters", "_last_parameters"):
         kept = vars(estimator).get(name)
         if kept is not None:
-            storage = network._network.storage.copy()
-            carry_over(before._network.views(kept), network._network.views(storage))
+            storage = native.storage.copy()
+            carry_over(native_before.views(kept), native.views(storage))
             vars(estimator)[name] = storage
     estimator.network_ = network
     if "_shared_arrays" in vars(estimator):
@@ -76,14 +78,14 @@ def _check_output_activation(given: Any) -> None:
 
 
 def check_trainable(estimator: Any) -> None:
-    """Raise ValueError if the network's output activation is not the one that the loss is for.
+    """Raise ValueError if the network's output activation is not that of the loss.
 
-    So it is if it was set by hand, or if `loss` was, after a fit.
+    This happens if either was set by hand after a fit.
     """
     expected, _ = estimator._output()
     if estimator.out_activation_ != expected:
         raise ValueError(
-            f"out_activation_: got {estimator.out_activation_!r}, expected {expected!r}, which goes with the loss; a fit "
+            f"out_activation_: got {estimator.out_activation_!r}, expected {expected!r}, that of the loss; a fit "
             "without warm_start begins with it"
         )
 
@@ -98,7 +100,7 @@ def network_of_assigned(estimator: Any) -> None:
     _check_output_activation(estimator.out_activation_)
     for name, size in (("n_features_in_", sizes[0]), ("n_outputs_", sizes[-1]), ("n_layers_", len(sizes))):
         if attributes.setdefault(name, size) != size:
-            raise ValueError(f"{name}: got {attributes[name]!r}, expected {size}, as coefs_ has it")
+            raise ValueError(f"{name}: got {attributes[name]!r}, expected {size}, as in coefs_")
     estimator._random_state = check_random_state(estimator.random_state)
     dtype = np.float32 if np.result_type(*coefs, *intercepts) == np.float32 else np.float64
     network = new_network(estimator, sizes, dtype, estimator._random_state)

@@ -1,4 +1,4 @@
-"""A classifier's targets: which classes there are, and each row's as a number."""
+"""The targets of classifiers: the classes, and the class of each row as a number."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
-# Up to so many rows, scikit-learn does not warn that many of them are of different classes.
+from fastnn.sklearn._data import checked_pair
+
+# Up to this number of rows, scikit-learn does not warn if more than half of them are of different classes.
 _FEW_ROWS = 20
 
 
 @dataclass
 class Classes:
-    """The classes that a classifier tells apart.
+    """The classes between which a classifier decides.
 
     Attributes
     ----------
     names : ndarray
-        In their order; of an indicator matrix, the numbers of its columns.
+        In their order. For an indicator matrix, the numbers of its columns.
     kind : str
-        "binary", "multiclass", or "multilabel-indicator" where a row may be of several.
+        "binary", "multiclass", or "multilabel-indicator" if a row may have several.
     sparse : bool
-        Whether the indicator matrix was sparse, as predictions are then.
+        Whether the indicator matrix was sparse. Predictions are then sparse too.
     """
 
     names: NDArray[Any]
@@ -34,11 +36,11 @@ class Classes:
 
     @property
     def several(self) -> bool:
-        """Whether a row may be of several classes."""
+        """Whether a row may have several classes."""
         return self.kind == "multilabel-indicator"
 
     def compare(self, found: NDArray[Any], *, all_of_them: bool) -> None:
-        """Raise ValueError if there are others, or with `all_of_them` if some are missing."""
+        """Raise ValueError if unknown classes were found, or, with `all_of_them`, if known ones were not."""
         if all_of_them and not np.array_equal(found, self.names):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
@@ -48,7 +50,7 @@ class Classes:
             raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {self.names}. 'y' has {found}.")
 
     def encode(self, y: Any) -> NDArray[Any]:
-        """Return the number of each row's class, or the indicator matrix as an array of 0 and 1."""
+        """Return the number of the class of each row, or the indicator matrix as an array of 0 and 1."""
         if not self.several:
             if y.ndim != 1:
                 raise ValueError(
@@ -62,7 +64,7 @@ class Classes:
         return ones
 
     def known_codes(self, y: Any) -> NDArray[Any] | None:
-        """Return the number of each row's class, None where that takes scikit-learn's deliberations.
+        """Return the number of the class of each row, None if scikit-learn's functions are needed.
 
         They are needed for classes that may be unknown or of another type, and to warn of many classes in few rows.
         """
@@ -74,13 +76,13 @@ class Classes:
         return codes if (self.names[inside] == y).all() else None
 
     def decode(self, codes: NDArray[Any]) -> Any:
-        """Return what `encode` was given."""
+        """Return the targets of which `encode` returns these numbers."""
         if not self.several:
             return self.names[codes]
         return csr_matrix(codes) if self.sparse else codes
 
     def codes(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return the most probable classes in the form of `encode`, by a network's outputs."""
+        """Return the most probable classes for a network's outputs, in the form of `encode`."""
         if self.kind == "multiclass":
             return np.asarray(outputs.argmax(axis=1))
         likely = outputs > 0.5
@@ -90,7 +92,7 @@ class Classes:
 
 
 def classes_of(y: Any, input_name: str = "") -> Classes:
-    """Return the classes that targets have.
+    """Return the classes in targets.
 
     Raises
     ------
@@ -104,17 +106,76 @@ def classes_of(y: Any, input_name: str = "") -> Classes:
 
 
 def plain_classes(y: Any) -> tuple[Classes, NDArray[Any]] | None:
-    """Return classes and their numbers of a vector that leaves no doubt, without scikit-learn's deliberations."""
+    """Return the classes in a vector and their numbers, None if scikit-learn's functions are needed to find them."""
     if issparse(y) or y.ndim != 1 or y.dtype.kind not in "iubU" or not y.dtype.isnative:
         return None
     names, codes = np.unique(y, return_inverse=True)
-    if len(names) > len(y) / 2:  # of which scikit-learn warns
+    if len(names) > len(y) / 2:  # scikit-learn warns then
         return None
     return Classes(names, "binary" if len(names) <= 2 else "multiclass"), codes
 
 
 def kind_of_outputs(softmax: bool, n_outputs: int) -> str:
-    """Return the kind of the classes that a network with such outputs tells apart."""
+    """Return the kind of classes of a network with these outputs."""
     if softmax:
         return "multiclass"
     return "binary" if n_outputs == 1 else "multilabel-indicator"
+
+
+class WithClasses:
+    """Base of the classifier: its classes, and the checks of targets against them."""
+
+    classes_: NDArray[Any]
+    warm_start: bool
+    _classes: Classes
+
+    def _take_classes(self, y: Any, classes: Any) -> None:
+        known = getattr(self, "classes_", None)
+        if known is not None and (classes is None or _are(known, classes)):
+            return
+        if known is None and classes is None and not type_of_target(y).startswith("multilabel"):
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if known is None:
+            # The columns of an indicator matrix are the classes, whatever `classes` is.
+            found = classes_of(y if type_of_target(y).startswith("multilabel") else classes)
+            if not len(found.names):
+                raise ValueError(f"classes: got {classes!r}, expected at least one class")
+            self._set_classes(found)
+        elif not np.array_equal(known, unique_labels(classes)):
+            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
+
+    def _set_classes(self, classes: Classes) -> None:
+        self.classes_, self._classes = classes.names, classes
+
+    def _adopt_classes(self) -> None:
+        if "_classes" in vars(self):
+            return
+        attributes = vars(self)
+        names = attributes.get("classes_", getattr(attributes.get("_label_binarizer"), "classes_", None))
+        if names is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute 'classes_'")
+        names, n_outputs = np.asarray(names), len(attributes["intercepts_"][-1])
+        softmax = attributes.get("out_activation_", "logistic" if n_outputs == 1 else "softmax") == "softmax"
+        self._set_classes(Classes(names, kind_of_outputs(softmax, n_outputs)))
+
+    def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
+        X, y = checked_pair(self, X, y, numeric=False, reset=reset)
+        first = not hasattr(self, "classes_") or not (self.warm_start or incremental)
+        if incremental and not first and (codes := self._classes.known_codes(y)) is not None:
+            return X, codes
+        plain = plain_classes(y)
+        if first:
+            self._set_classes(classes_of(y, input_name="y") if plain is None else plain[0])
+            if plain is not None:
+                return X, plain[1]
+        else:
+            found = unique_labels(y) if plain is None else plain[0].names
+            self._classes.compare(found, all_of_them=self.warm_start and not incremental)
+        return X, self._classes.encode(y)
+
+
+def _are(known: NDArray[Any], classes: Any) -> bool:
+    """Return whether classes are the known ones in the same order, without any conversion."""
+    if isinstance(classes, np.ndarray):
+        return classes.dtype.kind == known.dtype.kind and np.array_equal(classes, known)
+    return type(classes) is list and classes == known.tolist()

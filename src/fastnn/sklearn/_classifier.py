@@ -1,4 +1,4 @@
-"""The classifier: classes in, classes and probabilities out."""
+"""The classifier."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from fastnn.optimizers import Adam
 from fastnn.sklearn import _parameters
-from fastnn.sklearn._base import BaseMLP, _solver_has_epochs
-from fastnn.sklearn._classes import Classes, classes_of, kind_of_outputs, plain_classes
-from fastnn.sklearn._data import checked_pair, checked_weight
+from fastnn.sklearn._base import BaseMLP, solver_has_epochs
+from fastnn.sklearn._classes import WithClasses
+from fastnn.sklearn._data import checked_weight
 from fastnn.sklearn._warnings import log
 
 _CLASS_WEIGHT = _parameters.Rule(
-    "'balanced', a dict of weights by class, a list of such dicts for several labels to a row, or None",
+    "'balanced', a dict of weights by class, a list of such dicts for multilabel targets, or None",
     lambda value: (
         value is None
         or (isinstance(value, str) and value == "balanced")
@@ -29,89 +29,89 @@ _CLASS_WEIGHT = _parameters.Rule(
 )
 
 
-class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
-    """Multi-layer perceptron classifier: `sklearn.neural_network.MLPClassifier`, and more.
+class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc]
+    """Multi-layer perceptron classifier with the interface of `sklearn.neural_network.MLPClassifier`, and more.
 
-    For the same data, parameters and `random_state` it comes to the same numbers. Every parameter after `max_fun` is
-    beyond scikit-learn's.
+    With the same data, parameters and `random_state` it gives the same numbers. scikit-learn has no parameters after
+    `max_fun`.
 
     Parameters
     ----------
     hidden_layer_sizes : int or array-like of int, default=(100,)
-        Units of each hidden layer.
-    activation : str, activation of `fastnn.jit`, or list with one for each hidden layer, default="relu"
-        "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also "leaky_relu", "prelu", "elu", "gelu",
-        "silu", "selu", "mish", "softplus", "sin".
+        Numbers of units, one per hidden layer.
+    activation : str, activation of `fastnn.jit`, or list with one per hidden layer, default="relu"
+        "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also the others that `fastnn.MLP` has for
+        hidden layers, such as "gelu" and "prelu".
     solver : str or optimizer of `fastnn.optimizers`, default="adam"
-        "lbfgs", "sgd", "adam"; beyond scikit-learn also "adamw", "nadam", "adagrad", "rmsprop". An object
-        has its own learning rate.
+        "lbfgs", "sgd", "adam"; beyond scikit-learn also the others in `fastnn.optimizers.OPTIMIZERS`, such as "adamw". An
+        object has its own learning rate.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(w**2)``, divided by the number of samples (of each batch).
     batch_size : int, default="auto"
         "auto" is ``min(200, n_samples)``.
     learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default="constant"
-        The two others than "constant" are for solver "sgd". A schedule of `fastnn.schedules`, or any callable from step
-        numbers to rates, is for every solver by batches.
+        "invscaling" and "adaptive" are for solver "sgd". A schedule of `fastnn.schedules`, or any callable from step
+        numbers to rates, is for all solvers but "lbfgs".
     learning_rate_init : float, default=0.001
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Epochs, or iterations of lbfgs, at most.
+        Maximum number of epochs, or of iterations of lbfgs.
     shuffle : bool, default=True
     random_state : int, RandomState instance or None, default=None
-        For initial weights, the rows that are held out, their order, and dropout.
+        For the initial weights, the choice of held-out rows, the order of rows, and dropout.
     tol : float, default=1e-4
-        What loss or score must improve by, within `n_iter_no_change` epochs; for lbfgs, its `gtol`.
+        Minimum improvement of loss or score within `n_iter_no_change` epochs; for lbfgs, its `gtol`.
     verbose : bool or int, default=False
     warm_start : bool, default=False
-        Go on from the parameters of the last fit.
+        Continue from the parameters of the last fit.
     momentum : float, default=0.9
     nesterovs_momentum : bool, default=True
     early_stopping : bool, default=False
-        Hold rows out, stop by their score, and keep the parameters of the best one.
+        Hold rows out, stop by their score, and keep the parameters with the best score.
     validation_fraction : float, default=0.1
     beta_1, beta_2, epsilon : float, default=0.9, 0.999 and 1e-8
-        Adam's.
+        Parameters of "adam" and its relatives.
     n_iter_no_change : int, default=10
     max_fun : int, default=15000
-        Evaluations of lbfgs at most.
+        Maximum number of evaluations of lbfgs.
     class_weight : dict, "balanced" or None, default=None
-        What the samples of each class count, beside their own weights.
-    dropout : float or list with one for each hidden layer, default=0.0
-        Probability that a hidden unit is left out of a training step. Not for lbfgs.
+        Weights of the classes, which multiply the samples' own weights.
+    dropout : float or list with one per hidden layer, default=0.0
+        Probability of leaving a hidden unit out of a training step. Not for lbfgs.
     clip_norm, clip_value : float, default=None
         Bounds of the gradient's norm and of its elements. Not for lbfgs.
     scoring : str or callable, default=None
-        The score that `early_stopping` looks at: a name of `sklearn.metrics.get_scorer_names`, or a function of estimator,
-        X and y. If None, the accuracy.
+        The score by which `early_stopping` stops: a name in `sklearn.metrics.get_scorer_names()`, or a function of
+        estimator, X and y. If None, the accuracy.
     resume : bool, default=False
-        With `warm_start`, a fit goes on exactly where the last one ended: with its moments, step count, random numbers,
-        held-out rows and stopping rules, to the bits of a single longer fit.
+        With `warm_start`, continue exactly where the last fit ended, with its moments, step count, random numbers,
+        held-out rows and stopping rules. The result has the bits of a single longer fit.
     lazy_updates : bool, default=False
-        Of sparse inputs: see `fastnn.Trainer`.
+        For sparse inputs: see `fastnn.Trainer`.
     n_jobs : int, default=None
-        Threads of a fit or prediction: as many as pay if None, -1 for all. Results are the same to the bit.
+        Number of threads of a fit or prediction: as many as pay if None, all if -1. It changes no bit of the results.
     progress : bool or `fastnn.callbacks.ProgressBar`, default=False
 
     Attributes
     ----------
     classes_ : ndarray
     network_ : fastnn.MLP
-        The network inside.
+        The network.
     coefs_, intercepts_ : list of ndarray
-        Weights (n_in, n_out) and biases (n_out,) of each layer, contiguous. Writing into them, or assigning others, changes
-        the network, and training changes them. Set by hand before a fit, they make an estimator that predicts.
+        Contiguous weights (n_in, n_out) and biases (n_out,) of each layer. Writing into them, or assigning others, changes
+        the network, and training changes them. If they are set by hand before a fit, the estimator can predict.
     loss_, best_loss_ : float
-        Of the last epoch, and the least; the latter is None with early stopping.
+        Loss of the last epoch, and lowest loss; the latter is None with early stopping.
     loss_curve_, validation_loss_curve_ : list of float
-        Losses of the epochs; on held-out rows, where there are some, without the penalty.
+        Losses of the epochs; on held-out rows, if there are any, without the penalty.
     validation_scores_, best_validation_score_ : list of float, and float
-        With early stopping, else None.
+        None without early stopping.
     n_iter_, t_ : int
-        Epochs of the last fit, and samples seen in all.
+        Number of epochs of the last fit, and of samples seen in total.
     n_features_in_, n_layers_, n_outputs_ : int
     feature_names_in_ : ndarray of str
-        If all names of X's columns are strings.
+        Exists if the names of all columns of X are strings.
     out_activation_ : str
 
     Examples
@@ -146,9 +146,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         nesterovs_momentum: bool = True,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
+        beta_1: float = Adam.beta_1,
+        beta_2: float = Adam.beta_2,
+        epsilon: float = Adam.epsilon,
         n_iter_no_change: Any = 10,
         max_fun: int = 15000,
         class_weight: Any = None,
@@ -163,7 +163,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     ) -> None:
         self._set_parameters(locals())
 
-    loss = "log_loss"  # which is no parameter
+    loss = "log_loss"  # not a parameter
 
     _rules: Mapping[str, _parameters.Rule] = {**_parameters.RULES, "class_weight": _CLASS_WEIGHT}
 
@@ -185,10 +185,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Classes, or an indicator matrix of labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights of either sign. A batch's loss is divided by their sum; where that is zero, ZeroDivisionError is
-            raised. Samples of weight zero do not count.
+            Sample weights of either sign. The loss of a batch is divided by their sum; a sum of zero raises
+            ZeroDivisionError. Samples of weight zero do not count.
         X_val, y_val, sample_weight_val : array-likes, default=None
-            Rows of one's own for validation, in place of a part of X that `early_stopping` would hold out.
+            Rows for validation, instead of those of X that `early_stopping` would hold out.
 
         Returns
         -------
@@ -200,11 +200,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=False, validation=validation)
         return fitted
 
-    @available_if(_solver_has_epochs)  # type: ignore[untyped-decorator]
+    @available_if(solver_has_epochs)  # type: ignore[untyped-decorator]
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> MLPClassifier:
-        """Train for one epoch over the given rows, going on from where the last call ended.
+        """Train for one epoch on the given rows, from where the last call ended.
 
         Parameters
         ----------
@@ -213,10 +213,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Classes, or an indicator matrix of labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights of either sign. A batch's loss is divided by their sum; where that is zero, ZeroDivisionError is
-            raised. Samples of weight zero do not count.
+            Sample weights of either sign. The loss of a batch is divided by their sum; a sum of zero raises
+            ZeroDivisionError. Samples of weight zero do not count.
         classes : array-like of shape (n_classes,), default=None
-            All classes that will ever come: needed in the first call, unless y is an indicator matrix.
+            All classes of this and later calls: required in the first call, unless y is an indicator matrix.
 
         Returns
         -------
@@ -227,53 +227,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True)
         return fitted
 
-    # ---- Classes ----
-
-    def _take_classes(self, y: Any, classes: Any) -> None:
-        known = getattr(self, "classes_", None)
-        if known is not None and (classes is None or _are(known, classes)):
-            return
-        if known is None and classes is None and not type_of_target(y).startswith("multilabel"):
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if known is None:
-            # Of an indicator matrix the columns count, whatever `classes` says.
-            found = classes_of(y if type_of_target(y).startswith("multilabel") else classes)
-            if not len(found.names):
-                raise ValueError(f"classes: got {classes!r}, expected at least one class")
-            self._set_classes(found)
-        elif not np.array_equal(known, unique_labels(classes)):
-            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
-
-    def _set_classes(self, classes: Classes) -> None:
-        self.classes_, self._classes = classes.names, classes
-
-    def _adopt_classes(self) -> None:
-        if "_classes" in vars(self):
-            return
-        attributes = vars(self)
-        names = attributes.get("classes_", getattr(attributes.get("_label_binarizer"), "classes_", None))
-        if names is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute 'classes_'")
-        names, n_outputs = np.asarray(names), len(attributes["intercepts_"][-1])
-        softmax = attributes.get("out_activation_", "logistic" if n_outputs == 1 else "softmax") == "softmax"
-        self._set_classes(Classes(names, kind_of_outputs(softmax, n_outputs)))
-
-    def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
-        X, y = checked_pair(self, X, y, numeric=False, reset=reset)
-        first = not hasattr(self, "classes_") or not (self.warm_start or incremental)
-        if incremental and not first and (codes := self._classes.known_codes(y)) is not None:
-            return X, codes
-        plain = plain_classes(y)
-        if first:
-            self._set_classes(classes_of(y, input_name="y") if plain is None else plain[0])
-            if plain is not None:
-                return X, plain[1]
-        else:
-            found = unique_labels(y) if plain is None else plain[0].names
-            self._classes.compare(found, all_of_them=self.warm_start and not incremental)
-        return X, self._classes.encode(y)
-
-    # ---- What the base asks for ----
+    # ---- Methods that the base calls ----
 
     def _output(self) -> tuple[str, Loss]:
         softmax = self._classes.kind == "multiclass"
@@ -283,7 +237,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return 1 if self._classes.kind == "binary" else len(self.classes_)
 
     def _weight(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
-        """Return the rows' weights, times those of their classes."""
+        """Return the weights of the rows times those of their classes."""
         weight = checked_weight(sample_weight, len(y))
         if self.class_weight is None:
             return weight
@@ -294,7 +248,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return y[:, None] if self._classes.kind == "binary" else y
 
     def _stratification(self, y: NDArray[Any]) -> NDArray[Any] | None:
-        # A column, of which scikit-learn makes text, so that it names the classes as it does its own.
+        # A column, whose rows scikit-learn turns into text, so that its messages name classes as for its own estimator.
         return y.astype(bool)[:, None] if self.n_outputs_ == 1 else None
 
     def _original(self, y: NDArray[Any]) -> Any:
@@ -320,7 +274,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Returns
         -------
         y_prob : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`; of each label, where there are several to a row.
+            In the order of `classes_`; for multilabel targets, one per label.
         """
         outputs = self._outputs(X)
         return np.column_stack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
@@ -341,14 +295,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return log(self.predict_proba(X))
 
     def __sklearn_tags__(self) -> Any:
-        """Say that several labels to a row are taken."""
+        """Declare that multilabel targets are accepted."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def _are(known: NDArray[Any], classes: Any) -> bool:
-    """Return whether classes are plainly the known ones, in their order."""
-    if isinstance(classes, np.ndarray):
-        return classes.dtype.kind == known.dtype.kind and np.array_equal(classes, known)
-    return type(classes) is list and classes == known.tolist()

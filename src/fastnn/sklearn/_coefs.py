@@ -8,38 +8,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._model import MLP
+from fastnn._native import copied_parameters, network_of
 from fastnn.sklearn._fitted import network_with
 
 NAMES = ("coefs_", "intercepts_")
 
 
 class SharedArrays:
-    """The two lists that users see, and what both sides had when they were last brought into step.
+    """The two lists that users see, and the contents of lists and network when they last agreed.
 
-    Padding makes the network's own views of a layer's weights not contiguous, so that ``coefs_[0].ravel()`` would be a copy.
-    Users get contiguous arrays of their own then. What has changed on one side since is copied to the other; the user's side
-    comes first.
+    Padded rows make the network's own views of weights non-contiguous, so that ``coefs_[0].ravel()`` would be a copy. Users
+    then get contiguous arrays of their own. Changes on either side are copied to the other; the users' changes come first.
     """
 
     def __init__(self, model: MLP) -> None:
-        network = model._network
+        network = network_of(model)
         self.coefs: Any = [w if w.flags.c_contiguous else np.ascontiguousarray(w) for w in network.weights]
         self.intercepts: Any = list(network.biases)
         self.remember(model)
 
     @property
     def assigned(self) -> bool:
-        """Whether there are other arrays in the lists than before."""
+        """Whether other arrays were put into the lists."""
         given = [*self.coefs, *self.intercepts]
         return len(given) != len(self._arrays) or any(a is not b for a, b in zip(given, self._arrays, strict=True))
 
     def in_step(self, model: MLP) -> MLP:
-        """Bring lists and network into step; return the network, another one if other numbers of units were assigned.
+        """Make lists and network agree; return the network, a new one if other numbers of units were assigned.
 
         Raises
         ------
         ValueError
-            If what was assigned does not fit together.
+            If assigned arrays do not fit together.
         """
         if self.assigned:
             own = [
@@ -51,13 +51,13 @@ class SharedArrays:
             self.remember(model)
             return model
         changed = {i for i, seen in self._beside.items() if seen != _memory(self._arrays[i])}
-        if changed or self._network_seen != model._network.storage:
+        if changed or self._network_seen != network_of(model).storage:
             self._copy(model, changed)
             self.remember(model)
         return model
 
     def _copy(self, model: MLP, changed: set[int]) -> None:
-        """Copy arrays that users have changed to the network, and what else has changed there to the others."""
+        """Copy arrays that users changed to the network, and other changes of the network to the arrays."""
         seen = _views(model, np.frombuffer(self._network_seen, model.dtype))
         filled: list[Any] = []
         for i in self._beside:
@@ -69,30 +69,30 @@ class SharedArrays:
                 if fits and not any(np.may_share_memory(array, other) for other in filled):
                     array[...] = view
                     filled.append(array)
-                else:  # one array can't hold what two layers have learned
+                else:  # one array can't hold the weights of two layers
                     self._replace(i, view)
 
     def remember(self, model: MLP) -> None:
-        """Take the present state for one in step, also with another network that has the same parameters."""
+        """Note the present contents as those that agree, also for another network with the same parameters."""
         self._arrays = [*self.coefs, *self.intercepts]
-        # Bytes are compared in one sweep, and tell NaN and the sign of zero. The network's own views are in its storage.
-        self._network_seen = bytearray(model._network.storage)
+        # Bytes are compared at once, and distinguish NaN and the sign of zero. The network's own views are in its storage.
+        self._network_seen = bytearray(network_of(model).storage)
         views = enumerate(zip(self._arrays, _views(model), strict=True))
         self._beside = {i: bytearray(_memory(array)) for i, (array, view) in views if array is not view}
 
     def _replace(self, i: int, view: NDArray[Any]) -> None:
-        """Put an array of ours in the place of one that can't be written to."""
+        """Replace an array that can't be written to."""
         arrays, at = (self.coefs, i) if i < len(self.coefs) else (self.intercepts, i - len(self.coefs))
         arrays[at] = np.ascontiguousarray(view)
 
 
 def _memory(array: NDArray[Any]) -> Any:
-    """Return what has an array's bytes, row by row: itself, if it is contiguous."""
+    """Return an object with the array's bytes, row by row: the array itself if it is contiguous."""
     return array if array.flags.c_contiguous else array.tobytes()
 
 
 def _filled(given: Any, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Return the list that a user has given, which may be kept, with the arrays in it."""
+    """Return the list that a user assigned, filled with the arrays: the user may hold on to it."""
     if not isinstance(given, list):
         return arrays
     given[:] = arrays
@@ -100,19 +100,19 @@ def _filled(given: Any, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
 
 
 def _views(model: MLP, storage: Any = None) -> list[NDArray[Any]]:
-    """Return weights and biases: a network's own, or those in an array that is laid out like its storage."""
-    network = model._network
+    """Return weights and biases: the network's own, or those in an array with the layout of its storage."""
+    network = network_of(model)
     weights, biases = (network.weights, network.biases) if storage is None else network.views(storage)[:2]
     return [*weights, *biases]
 
 
 def _own(array: Any, at: int, model: MLP) -> NDArray[Any]:
-    """Return an assigned array itself, or a copy of one that shares the network's memory in another place, or of a list."""
+    """Return an assigned array itself; a copy if it is a list, or shares the network's memory in another place."""
     result = np.asarray(array)
     views = _views(model)
     if at < len(views) and result is views[at]:
         return result
-    return result.copy() if np.may_share_memory(result, model._network.storage) else result
+    return result.copy() if np.may_share_memory(result, network_of(model).storage) else result
 
 
 def _attribute(name: str) -> Any:
@@ -121,7 +121,7 @@ def _attribute(name: str) -> Any:
     def get(self: WithCoefs) -> Any:
         if "network_" in vars(self):
             shared = self._shared()
-            if not shared.assigned:  # else the user may be about to assign more, with which these fit together
+            if not shared.assigned:  # otherwise the user may be about to assign the arrays that fit these
                 self._take_assigned()
             return getattr(shared, name.rstrip("_"))
         try:
@@ -135,32 +135,33 @@ def _attribute(name: str) -> Any:
         else:
             vars(self)[name] = value
 
-    return property(get, set_, doc="Arrays of each layer; those that are assigned are what the network computes with.")
+    return property(get, set_, doc="One array per layer. The network computes with arrays that are assigned.")
 
 
 class WithCoefs:
-    """Base of the estimators: the two attributes, before and after a fit."""
+    """Base of the estimators: the attributes `coefs_` and `intercepts_`, before and after a fit."""
 
     network_: MLP
+    _shared_arrays: SharedArrays
 
     coefs_, intercepts_ = (_attribute(name) for name in NAMES)
 
     def _network_of_assigned(self) -> None:
-        """Make the network of an estimator whose attributes were set by hand, as scikit-learn's can be."""
+        """Make the network of an estimator whose attributes were set by hand, which scikit-learn allows."""
         raise NotImplementedError
 
     def _follow_parameters(self) -> None:
-        """Let the network have the parameters that describe it, where they are others than those that it was made of."""
+        """Make the network follow the parameters that describe it, if they have changed since it was made."""
         raise NotImplementedError
 
     def _replace_network(self, network: MLP) -> None:
-        """Go on with a network of other numbers of units; what is kept of the one before would not fit."""
+        """Continue with a network of other numbers of units, without the state of the one before, which would not fit."""
         attributes = vars(self)
         self.network_ = network
         for name in ("_trainer", "_last_parameters"):
             attributes.pop(name, None)
         if attributes.get("_best_parameters") is not None:
-            attributes |= {"_best_parameters": network._network.storage.copy(), "best_validation_score_": -np.inf}
+            attributes |= {"_best_parameters": copied_parameters(network), "best_validation_score_": -np.inf}
 
     def _shared(self) -> SharedArrays:
         shared: SharedArrays | None = vars(self).get("_shared_arrays")
@@ -169,12 +170,12 @@ class WithCoefs:
         return shared
 
     def _forget_assigned(self) -> None:
-        """Let there be no arrays of the network before."""
+        """Drop the arrays of the network before."""
         for name in ("_shared_arrays", *NAMES):
             vars(self).pop(name, None)
 
     def _take_assigned(self) -> None:
-        """Let the network have what users have put into `coefs_` and `intercepts_`, and these what training has changed."""
+        """Copy changes of `coefs_` and `intercepts_` to the network, and changes by training to these."""
         attributes = vars(self)
         if "_shared_arrays" in attributes:
             network = attributes["_shared_arrays"].in_step(self.network_)

@@ -1,4 +1,4 @@
-"""What estimators are given, as the native loop takes it: checked by scikit-learn, converted no more than needed."""
+"""Data of estimators for the native loop: checked by scikit-learn, and converted only if necessary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
 from fastnn.sklearn._warnings import warn
 
-# Weights whose sum is less of the sum of their magnitudes cancel but for rounding. The kernels have the same number.
+# If the sum of weights is a smaller share of the sum of their magnitudes, only rounding is left. The kernels use the same.
 _CANCELLED = 2.0**-50
 
 
@@ -43,7 +43,7 @@ class Rows:
 
 
 def native_rows(X: Any, dtype: np.dtype[Any]) -> _arrays.Rows:
-    """Return validated inputs in a form that the kernels read."""
+    """Return validated inputs in a form that kernels can read."""
     return _arrays.rows("X", X, X.shape[1], dtype)
 
 
@@ -75,7 +75,7 @@ def checked_inputs(estimator: Any, X: Any) -> Any:
 
 
 def checked_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, Any]:
-    """Return inputs and targets, after all of scikit-learn's checks; with `reset`, of which features is noted."""
+    """Return inputs and targets, after all of scikit-learn's checks; with `reset`, note the features."""
     if type(X) is list and type(y) is list:
         X, y = _plain_lists(X, y)
     if type(X) is np.ndarray and X.dtype.kind in "iu":
@@ -112,17 +112,17 @@ def _vector(y: Any) -> NDArray[Any]:
 
 
 def _plain_lists(X: list[Any], y: list[Any]) -> tuple[Any, Any]:
-    """Return lists of rows of numbers, and of numbers or texts, as arrays, and all others as they are."""
+    """Return a list of rows of numbers, and one of numbers or strings, as arrays; others as they are."""
     if not X or not all(type(row) is list and all(type(value) in (float, int) for value in row) for row in X):
         return X, y
     if len({len(row) for row in X}) > 1 or not any(all(type(value) is kind for value in y) for kind in (int, float, str)):
         return X, y
     rows, target = np.array(X), np.array(y)
-    return (X, y) if "O" in (rows.dtype.kind, target.dtype.kind) else (rows, target)  # of integers beyond 64 bits
+    return (X, y) if "O" in (rows.dtype.kind, target.dtype.kind) else (rows, target)  # integers beyond 64 bits
 
 
 def _is_plain(X: Any) -> bool:
-    """Return whether X passes all checks, as a plain array of finite floats does: their general form takes its time."""
+    """Return whether X is a plain array of finite floats, which passes all checks; their general form is slow."""
     return type(X) is np.ndarray and X.ndim == 2 and X.size > 0 and _has_floats(X) and _all_finite(X)
 
 
@@ -135,7 +135,7 @@ def _all_finite(array: NDArray[Any]) -> bool:
 
 
 def thread_count(n_jobs: int | None) -> int | None:
-    """Return a number of threads: as many as pay for None, and as joblib counts them below zero."""
+    """Return a number of threads: None for as many as pay; negative numbers count as in joblib."""
     if n_jobs is None or n_jobs > 0:
         return None if n_jobs is None else int(n_jobs)
     return max(1, get_num_threads() + 1 + n_jobs)

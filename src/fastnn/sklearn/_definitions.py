@@ -14,6 +14,7 @@ from fastnn._engine import losses as _engine_losses
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.training_data import TrainingData
 from fastnn._model import MLP
+from fastnn._native import network_of
 from fastnn._rates import LearningRate
 from fastnn._trainer import Trainer
 from fastnn._views import carry_over
@@ -27,7 +28,7 @@ OUTPUT_ACTIVATIONS = {"identity": "identity", "exp": "exp", "logistic": "sigmoid
 
 
 def regression_loss(loss: str | Loss) -> Loss:
-    """Return the loss object that a regressor's parameter stands for."""
+    """Return the loss object for a regressor's parameter."""
     return resolve(LOSSES.get(loss, loss) if isinstance(loss, str) else loss)
 
 
@@ -36,7 +37,7 @@ def native_loss(loss: Loss, n_outputs: int, dtype: np.dtype[Any]) -> NativeLoss:
 
     Probabilities are cut to [eps, 1 - eps] for the value of the log loss, not for its gradient. The squared error is
     halved; over several outputs its value is their mean, its gradient that of their sum. Poisson's is half the deviance.
-    Losses that scikit-learn has not are means over all elements. Weights of either sign are divided by their sum.
+    Losses that scikit-learn lacks are means over all elements. Weights of either sign are divided by their sum.
     """
     if loss.name in ("cross_entropy", "binary_cross_entropy"):
         native = NativeLoss(loss.name, float(np.finfo(dtype).eps), from_logits=True, per_row=True)
@@ -46,11 +47,11 @@ def native_loss(loss: Loss, n_outputs: int, dtype: np.dtype[Any]) -> NativeLoss:
         native = NativeLoss(loss.name, 0.0, from_logits=False, per_row=True, factor=0.5, value_factor=1 / n_outputs)
     else:
         native = _engine_losses.native_loss(loss, "identity")
-    return native._replace(signed_mean=True, takes_labels=loss.takes_labels)
+    return native._replace(signed_mean=True)
 
 
 def activation_of(activation: Any) -> Any:
-    """Return fastnn's name of an activation, and one of the user's own, or its name, as it is."""
+    """Return fastnn's name of an activation; a custom activation, or its name, as it is."""
     return ACTIVATIONS.get(activation, activation) if isinstance(activation, str) else activation
 
 
@@ -59,8 +60,8 @@ def draw_weights(
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return initial weights and biases, uniform within sqrt(6 / (n_in + n_out)), or sqrt(2 / …) for the sigmoid.
 
-    The activation that counts is that of the layer, and for the output layer the last one of `activations`, which names at
-    least one even where there is no hidden layer.
+    The bound depends on the layer's activation, for the output layer on the last of `activations`. The list is never
+    empty, even without hidden layers.
     """
     drawn = []
     for (n_in, n_out), activation in zip(pairwise(sizes), [*activations, activations[-1]][-len(sizes) + 1 :], strict=True):
@@ -75,18 +76,18 @@ def make_optimizer(estimator: Any, learning_rate: LearningRate) -> Optimizer:
     if isinstance(solver, Optimizer):
         return solver
     if solver == "sgd":
-        # The native loop is told the momentum itself, which may be 1.
+        # The native loop receives the momentum itself, which may be 1.
         momentum = min(float(estimator.momentum), np.nextafter(1.0, 0.0))
         return optimizers.SGD(learning_rate, momentum, nesterov=bool(estimator.nesterovs_momentum) and momentum > 0)
     kind = optimizers.OPTIMIZERS[solver]
-    if hasattr(kind, "beta_1"):
+    if hasattr(kind, "beta_1"):  # Adam and its relatives: the parameters of scikit-learn's Adam
         betas = {name: float(getattr(estimator, name)) for name in ("beta_1", "beta_2", "epsilon")}
         return kind(learning_rate, **betas)
     return kind(learning_rate)
 
 
 class RateRule:
-    """What becomes of an estimator's learning rate from epoch to epoch, as its parameters say at this time."""
+    """The change of an estimator's learning rate from epoch to epoch, by its present parameters."""
 
     def __init__(self, estimator: Any) -> None:
         rule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
@@ -96,18 +97,18 @@ class RateRule:
 
 
 class EstimatorTrainer(Trainer):
-    """A trainer with scikit-learn's definitions, of data that an estimator has prepared.
+    """A trainer with scikit-learn's definitions, for data that an estimator has prepared.
 
     Parameters
     ----------
     model : MLP
         Trained in place.
     loss : Loss
-        What it is in scikit-learn's definition is up to `native_loss`.
+        `native_loss` gives scikit-learn's definition of it.
     estimator : estimator
-        Whose parameters describe the rest.
+        Its parameters describe the rest.
     learning_rate : float or callable
-        To begin with.
+        The first one.
     generator : numpy.random.Generator
         For shuffling and dropout.
     n_threads : int, optional
@@ -125,7 +126,7 @@ class EstimatorTrainer(Trainer):
     ) -> None:
         self._solver, self._momentum = estimator.solver, float(estimator.momentum)
         self.rate_rule = RateRule(estimator)
-        self.order: NDArray[np.int64] | None = None  # of the rows, shuffled anew from epoch to epoch
+        self.order: NDArray[np.int64] | None = None  # of the rows; every epoch shuffles it again
         super().__init__(
             model,
             loss,
@@ -151,9 +152,9 @@ class EstimatorTrainer(Trainer):
         return native
 
     def follow(self, estimator: Any, loss: Loss, n_threads: int | None) -> None:
-        """Take over what an estimator may change from one call of `partial_fit` to the next.
+        """Take over the parameters that may change from one call of `partial_fit` to the next.
 
-        The optimizer stays, as in scikit-learn: that it is another solver's counts from the next fit on.
+        The optimizer stays, as in scikit-learn: a new `solver` takes effect with the next fit.
         """
         self.take(
             loss=loss,
@@ -166,24 +167,25 @@ class EstimatorTrainer(Trainer):
         )
 
     def for_network(self, model: MLP) -> EstimatorTrainer:
-        """Return a trainer that goes on from this one's state with another network of the same sizes."""
+        """Return a trainer that continues from this one's state with another network of the same sizes."""
         state = self.__getstate__()
-        moments = np.zeros((len(state["moments"]), model._network.storage.size), model.dtype)
+        network_before, network = network_of(self.model), network_of(model)
+        moments = np.zeros((len(state["moments"]), network.storage.size), model.dtype)
         for row, row_before in zip(moments, state["moments"], strict=True):
-            carry_over(self.model._network.views(row_before), model._network.views(row))
+            carry_over(network_before.views(row_before), network.views(row))
         state["moments"] = moments
         other = EstimatorTrainer.__new__(EstimatorTrainer)
         other.__setstate__(state | {"attributes": state["attributes"] | {"model": model}})
         return other
 
     def take(self, **settings: Any) -> None:
-        """Assign the settings that are others than before: an assignment costs more than the comparison."""
+        """Assign the settings that have changed: an assignment costs more than a comparison."""
         for name, value in settings.items():
             if getattr(self, name) != value:
                 setattr(self, name, value)
 
-    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
-        return TrainingData(X, y, y.ndim == 1, sample_weight)
+    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> tuple[Any, Any, bool, Any]:
+        return X, y, y.ndim == 1, sample_weight
 
     def _conventions(self) -> dict[str, Any]:
         return {"order": self.order, "loss_by_rows": True}

@@ -1,4 +1,4 @@
-"""What an estimator does after every epoch: its account, its stopping rules, its learning rate."""
+"""The end of an epoch: an estimator's attributes, its stopping rules, its learning rate."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._history import History
+from fastnn._native import copied_parameters
 from fastnn.sklearn._definitions import EstimatorTrainer
 
-_LEAST_RATE = 1e-6  # at which an adaptive learning rate is given up
+_MIN_RATE = 1e-6  # at which an adaptive learning rate stops
 _RATE_DIVISOR = 5.0
 
 
@@ -30,16 +31,16 @@ class EpochWatcher:
     Parameters
     ----------
     estimator : estimator
-        The attributes are its.
+        The estimator whose attributes are kept.
     n_rows : int
-        Rows of an epoch.
+        Number of rows of an epoch.
     validation : Validation, optional
-        With `early_stopping` its score decides, else the training loss.
+        Its score decides with `early_stopping`, otherwise the training loss.
 
     Attributes
     ----------
     stopped : bool
-        Whether the rules have said that the last epoch was the last.
+        Whether the rules ended the training.
     """
 
     def __init__(self, estimator: Any, n_rows: int, validation: Validation | None) -> None:
@@ -47,12 +48,12 @@ class EpochWatcher:
         self.stopped = False
 
     def on_epoch_end(self, trainer: EstimatorTrainer, history: History) -> bool:
-        """Take note of an epoch; return whether it was the last."""
+        """Note an epoch; return whether it was the last."""
         self.end_epoch(trainer, float(history["loss"][-1]))
         return self.stopped
 
     def end_epoch(self, trainer: EstimatorTrainer, loss: float) -> None:
-        """Take note of an epoch and its loss."""
+        """Note an epoch with this loss."""
         self._note(loss)
         if trainer.rate_rule.inverse_scaling:
             self._estimator._learning_rate = float(trainer.rate_rule.after(self._estimator.t_))
@@ -87,7 +88,7 @@ class EpochWatcher:
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
         if score > estimator.best_validation_score_:
             estimator.best_validation_score_ = score
-            estimator._best_parameters = estimator.network_._network.storage.copy()
+            estimator._best_parameters = copied_parameters(estimator.network_)
 
     def _compare_loss(self, loss: float) -> None:
         estimator = self._estimator
@@ -96,14 +97,14 @@ class EpochWatcher:
         estimator.best_loss_ = min(estimator.best_loss_, loss)
 
     def _stops(self, trainer: EstimatorTrainer) -> bool:
-        """Stop without improvement, or lower an adaptive learning rate."""
+        """Return True to stop for lack of improvement, unless an adaptive learning rate can be lowered."""
         estimator = self._estimator
-        what = "Validation score" if estimator.early_stopping else "Training loss"
+        judged = "Validation score" if estimator.early_stopping else "Training loss"
         message = (
-            f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive epochs."
+            f"{judged} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive epochs."
         )
         adaptive = trainer.rate_rule.adaptive
-        stops = not adaptive or estimator._learning_rate <= _LEAST_RATE
+        stops = not adaptive or estimator._learning_rate <= _MIN_RATE
         if not stops:
             estimator._learning_rate /= _RATE_DIVISOR
             trainer.learning_rate = estimator._learning_rate
@@ -116,16 +117,16 @@ class EpochWatcher:
 
 
 class RatesByEpoch:
-    """The learning rates of a run that go down from epoch to epoch, as a schedule.
+    """A schedule: the learning rates of a run, which fall from epoch to epoch.
 
     Parameters
     ----------
     trainer : EstimatorTrainer
-        Its rule is that of the rates.
+        Its `rate_rule` gives the rates.
     estimator : estimator
-        Its present rate is that of the first epoch.
+        Its present rate is the first epoch's.
     n_rows : int
-        Rows of an epoch.
+        Number of rows of an epoch.
     """
 
     def __init__(self, trainer: EstimatorTrainer, estimator: Any, n_rows: int) -> None:
@@ -133,7 +134,7 @@ class RatesByEpoch:
         self._n_rows, self._steps, self._updates = n_rows, -(-n_rows // trainer.batch_size), trainer.updates
 
     def __call__(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the rates of some steps."""
+        """Return the rates of these steps."""
         epoch = (steps - self._updates) // self._steps
         later = self._rule.after(self._first_t + epoch * self._n_rows)
         return np.asarray(np.where(epoch == 0, self._first_rate, later))

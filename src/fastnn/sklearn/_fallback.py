@@ -1,4 +1,4 @@
-"""What fastnn can't do and scikit-learn can: how an estimator under the patch becomes scikit-learn's own."""
+"""Tasks for scikit-learn alone: an estimator under the patch becomes one of scikit-learn's."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from fastnn.sklearn._overrides import own_methods
 
 
 def unsupported(estimator: Any) -> str | None:
-    """Return why fastnn can't fit an estimator, None where it can or where scikit-learn couldn't either."""
+    """Return why fastnn can't fit an estimator; None if it can, or if scikit-learn can't either."""
     try:
         sizes = _parameters.layer_sizes(estimator)
-    except (TypeError, ValueError):  # the fit will say what is wrong with them
+    except (TypeError, ValueError):  # the fit raises the error
         return None
     if len(sizes) >= MAX_LAYERS:
-        return f"{len(sizes) + 1} layers, fastnn has at most {MAX_LAYERS}"
+        return f"{len(sizes) + 1} layers, where fastnn allows at most {MAX_LAYERS}"
     if max(sizes, default=0) > MAX_UNITS:
-        return f"a layer of {max(sizes)} units, fastnn has at most {MAX_UNITS}"
+        return f"a layer of {max(sizes)} units, where fastnn allows at most {MAX_UNITS}"
     return None
 
 
 def may_become(
     estimator: Any, original: Any, method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> bool:
-    """Return whether scikit-learn can do what is asked: there is nothing in it that fastnn alone has.
+    """Return whether scikit-learn can handle a call, which uses no feature that only fastnn has.
 
     Parameters
     ----------
@@ -40,10 +40,10 @@ def may_become(
     method : function
         fastnn's `fit` or `partial_fit`.
     args, kwargs
-        What it was called with, without `self`.
+        Its arguments, without `self`.
     """
     goes_on = method.__name__ == "partial_fit" or estimator.warm_start
-    if goes_on and hasattr(estimator, "network_"):  # which is fastnn's
+    if goes_on and hasattr(estimator, "network_"):  # of fastnn
         return False
     known = parameters_of(getattr(original, method.__name__))
     given = [*list(parameters_of(method))[1 : len(args) + 1], *kwargs]
@@ -59,7 +59,7 @@ def become(estimator: Any, original: Any) -> None:
     """Make an estimator one of scikit-learn's, unfitted, with the same parameters and methods of the program's own."""
     attributes, in_class = vars(estimator), vars(type(estimator))
     own = own_methods(estimator, original.__name__)
-    # Put into the class that stands in the place of scikit-learn's, whose own class lacks them.
+    # They were put into the class that replaces scikit-learn's; scikit-learn's own class lacks them.
     lacking = {name: in_class[name] for name in own if name in in_class and name not in attributes}
     attributes.pop("_cache", None)
     if "network_" in attributes:

@@ -1,4 +1,4 @@
-"""What can be computed with a fitted network beyond its predictions."""
+"""Functions of a fitted network, beyond its predictions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss
 from fastnn._model import MLP
+from fastnn._native import generator_of, network_of
 from fastnn.sklearn._data import native_rows
 
 NOT_FINITE = (
@@ -21,10 +22,10 @@ NOT_FINITE = (
 def input_gradients(model: MLP, X: Any) -> NDArray[Any]:
     """Return the derivatives of outputs by inputs, (n, n_in) for one output, else (n, n_out, n_in).
 
-    They are those of a sum of absolute errors to targets that are the outputs themselves, where its derivative is 0, but
-    for one output, whose target is lower, so that it is 1.
+    They are derivatives of a sum of absolute errors. All targets but one equal the outputs, where the derivative is 0. The
+    target of one output is lower, so that the derivative is 1.
     """
-    network = model._network
+    network = network_of(model)
     rows = native_rows(X, model.dtype)
     outputs = network.predict(rows)
     n, n_out = outputs.shape
@@ -43,7 +44,7 @@ def sizes_of(coefs: Any, intercepts: Any, n_layers: int | None = None, n_inputs:
     Raises
     ------
     ValueError
-        If they don't fit together, or if there are other numbers of layers and inputs than are named.
+        If they don't fit together, or to these numbers of layers and inputs.
     """
     shapes, bias_shapes = [np.shape(w) for w in coefs], [np.shape(b) for b in intercepts]
     fits = bool(shapes) and len(shapes) == len(bias_shapes) and all(len(s) == 2 for s in shapes)
@@ -59,12 +60,12 @@ def sizes_of(coefs: Any, intercepts: Any, n_layers: int | None = None, n_inputs:
 
 
 def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
-    """Return the model with other weights and biases: itself, or one with other numbers of units where these fit together.
+    """Return the model with other weights and biases, a new one if their numbers of units differ.
 
     Raises
     ------
     ValueError
-        If they don't.
+        If they do not fit together.
     """
     weights, biases = [np.asarray(w) for w in coefs], [np.asarray(b) for b in intercepts]
     sizes = sizes_of(weights, biases, len(model.weights), model.layer_sizes[0])
@@ -72,7 +73,8 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
         *hidden, output = model.activations
         before = model.slopes
         dropout = list(model.dropout)
-        model = MLP(sizes, hidden, output, dropout=dropout, init="zeros", dtype=model.dtype, random_state=model._rng)
+        generator = generator_of(model)
+        model = MLP(sizes, hidden, output, dropout=dropout, init="zeros", dtype=model.dtype, random_state=generator)
         for slopes, slopes_before in zip(model.slopes, before, strict=True):
             if slopes is not None and slopes_before is not None and slopes.shape == slopes_before.shape:
                 slopes[...] = slopes_before
@@ -83,5 +85,5 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
 
 def check_finite(model: MLP) -> None:
     """Raise ValueError, as scikit-learn does, if a parameter is not finite."""
-    if _core.first_not_finite(model._network.storage) >= 0:
+    if _core.first_not_finite(network_of(model).storage) >= 0:
         raise ValueError(NOT_FINITE)

@@ -1,4 +1,4 @@
-"""scikit-learn's estimators into fastnn's, by what is public of both."""
+"""Conversion of scikit-learn's estimators to fastnn's, by the public attributes of both."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._native import copied_parameters
 from fastnn.sklearn._classes import Classes, kind_of_outputs
 from fastnn.sklearn._classifier import MLPClassifier
 from fastnn.sklearn._originals import ORIGINALS, carried, fitted_attributes
@@ -18,25 +19,25 @@ _OURS: Mapping[str, Any] = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPR
 def from_sklearn(fitted: Any) -> Any:
     """Return fastnn's estimator for one of scikit-learn's: the same parameters, fitted attributes and predictions.
 
-    It can be trained further. What scikit-learn's optimizer had, such as Adam's moments, is private to it and stays
-    behind: training goes on as from a new optimizer.
+    Training can continue, with a new optimizer: the state of scikit-learn's, such as Adam's moments, is private and stays
+    behind.
 
     Parameters
     ----------
     fitted : sklearn.neural_network.MLPClassifier or MLPRegressor
-        Not changed. If it is not fitted, its parameters are all there is to take.
+        It is not changed. If it is not fitted, only its parameters are taken.
 
     Returns
     -------
     MLPClassifier or MLPRegressor
-        Of `fastnn.sklearn`; in float32 if the parameters of the network are, else in float64.
+        An estimator of `fastnn.sklearn`, in float32 if the network's parameters are, otherwise in float64.
 
     Raises
     ------
     TypeError
         If `fitted` is anything else.
     ValueError
-        If a parameter has been set that fastnn does not know, or the network is one that fastnn can't have.
+        If a parameter that fastnn does not know is not at its default, or fastnn has no such network.
 
     Examples
     --------
@@ -69,10 +70,10 @@ def _take_network(estimator: Any, fitted: Any) -> None:
         estimator._set_classes(
             Classes(fitted.classes_.copy(), kind_of_outputs(fitted.out_activation_ == "softmax", fitted.n_outputs_))
         )
-    estimator._begin(X, y, hidden, np.random.RandomState(0))
+    estimator._begin_network(X, y, hidden, np.random.RandomState(0))
     network = estimator.network_
     for view, array in zip([*network.weights, *network.biases], arrays, strict=True):
         view[...] = array
     estimator._random_state = np.random.RandomState(0)
     estimator._no_improvement_count = 0
-    estimator._best_parameters = network._network.storage.copy() if estimator.early_stopping else None
+    estimator._best_parameters = copied_parameters(network) if estimator.early_stopping else None

@@ -1,4 +1,4 @@
-"""What copies, pickles and files of skops hold of a fitted estimator: plain values, which every such tool takes."""
+"""The state of a fitted estimator in copies, pickles and files of skops: plain values, which all such tools accept."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from fastnn._checks import seeds as _seeds
 from fastnn._model import MLP
 from fastnn.sklearn._definitions import EstimatorTrainer
 
-# Keys that stand alone in the dict that takes the place of a value.
+# Each is the only key of a dict that replaces a value.
 _NETWORK, _SHARED, _OWN = "the network", "a generator of the random state", "a generator of its own"
 
 
 def packed(state: dict[str, Any]) -> dict[str, Any]:
     """Return an estimator's state with network and trainer as plain values.
 
-    Generators over the bits of the estimator's random state are said to be such: tools that know no shared objects would
-    make them independent, and skops refuses generators without a seed sequence.
+    Generators that share the bits of the estimator's random state are marked: tools without shared objects would separate
+    them, and skops refuses generators without a seed sequence.
     """
     network, random_state = state["network_"], state["_random_state"]
     without_views = {name: value for name, value in state.items() if name != "_shared_arrays"}
@@ -28,7 +28,7 @@ def packed(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def unpacked(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state that `packed` was given, but for the views of the network."""
+    """Return the state of which `packed` returned this, without the views of the network."""
     unpack = _unpacker(None, state["_random_state"])
     network = MLP.__new__(MLP)
     network.__setstate__(_replaced(state["network_"], unpack))
@@ -46,7 +46,7 @@ def _packer(network: MLP, random_state: np.random.RandomState) -> Callable[[Any]
             return {_NETWORK: True}
         if not isinstance(value, np.random.Generator):
             return value
-        if value.bit_generator is random_state._bit_generator:
+        if value.bit_generator is _seeds.bits_of(random_state):
             return {_SHARED: True}
         return {_OWN: _seeds.state_of(value)}
 
@@ -67,7 +67,7 @@ def _unpacker(network: MLP | None, random_state: np.random.RandomState) -> Calla
 
 
 def _replaced(value: Any, replace: Callable[[Any], Any]) -> Any:
-    """Return a value with `replace` applied to it and, where it is a dict, to all values in it."""
+    """Return a value with `replace` applied to it and, if it is a dict, to all values in it."""
     replaced = replace(value)
     if replaced is value and isinstance(value, dict):
         return {name: _replaced(one, replace) for name, one in value.items()}

@@ -12,11 +12,12 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss
 from fastnn._model import MLP
+from fastnn._native import network_of
 from fastnn._views import by_kind
 from fastnn.sklearn._data import Rows
 from fastnn.sklearn._warnings import warn
 
-# Rows times weights. Below this, waking the threads that fell asleep while SciPy took its time costs more than they bring.
+# Rows times weights. Below this, waking threads, which sleep while SciPy computes, costs more than they save.
 _WORK_OF_SEVERAL_THREADS = 2e6
 
 
@@ -38,21 +39,21 @@ class Objective:
     """
 
     def __init__(self, model: MLP, loss: NativeLoss, rows: Rows, alpha: float, n_threads: int | None) -> None:
-        self._network, self._loss, self._rows = model._network, loss, rows
+        self._network, self._loss, self._rows = network_of(model), loss, rows
         n_weights = sum(w.size for w in model.weights)
         few = n_threads is None and len(rows.target) * n_weights < _WORK_OF_SEVERAL_THREADS
         self._n_threads = 1 if few else n_threads
         total = float(len(rows.target)) if rows.weight is None else float(rows.weight.sum())
         self._penalty = alpha / total
         self._gradient = _core.aligned_zeros(self._network.storage.size, self._network.dtype)
-        self._slopes = self._network.views(self._gradient)
+        self._gradients = self._network.views(self._gradient)
 
     def vector(self) -> NDArray[Any]:
         """Return the parameters."""
         return _joined(self._network.parameters)
 
     def set_vector(self, vector: NDArray[Any]) -> None:
-        """Take the parameters over."""
+        """Set the parameters."""
         start = 0
         for view in by_kind(self._network.parameters):
             view[...] = vector[start : start + view.size].reshape(view.shape)
@@ -65,11 +66,11 @@ class Objective:
         value = self._network.gradient(
             self._loss, rows.X, rows.target, rows.labels, rows.weight, self._gradient, n_threads=self._n_threads
         )
-        slopes = _joined(self._slopes)
+        derivatives = _joined(self._gradients)
         n_weights = sum(w.size for w in self._network.weights)
         weights = vector[:n_weights]
-        slopes[:n_weights] += self._penalty * weights
-        return value + 0.5 * self._penalty * float(weights @ weights), slopes
+        derivatives[:n_weights] += self._penalty * weights
+        return value + 0.5 * self._penalty * float(weights @ weights), derivatives
 
 
 def fit_lbfgs(estimator: Any, objective: Objective) -> None:
@@ -94,7 +95,7 @@ def _warn(result: Any, n_iter: int, max_iter: int) -> None:
     text = f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n{result.message}\n"
     if n_iter == max_iter:
         text += f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
-    text += "\nScaled inputs may help, as those of sklearn.preprocessing.StandardScaler."
+    text += "\nScaled inputs may help, for example by sklearn.preprocessing.StandardScaler."
     warn(text, ConvergenceWarning)
 
 

@@ -1,4 +1,4 @@
-"""The estimators as ONNX graphs. An import of this module registers them with skl2onnx, which it needs."""
+"""The estimators as ONNX graphs. Importing this module registers them with skl2onnx, which it needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fastnn.sklearn._classifier import MLPClassifier
 from fastnn.sklearn._originals import ORIGINALS
 from fastnn.sklearn._regressor import MLPRegressor
 
-# Those that skl2onnx has for scikit-learn's classifier.
+# The options of skl2onnx for scikit-learn's classifier.
 _OPTIONS = {"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [True, False]}
 
 
@@ -57,7 +57,7 @@ class _Graph:
         return str(output)
 
     def constant(self, values: Any, dtype: int | None = None) -> str:
-        """Add an array, of real numbers if not told otherwise, and return its name."""
+        """Add an array, by default of real numbers, and return its name."""
         array = np.asarray(values)
         name = self._scope.get_unique_variable_name("constant")
         content = [str(text).encode() for text in array.flat] if dtype == TensorProto.STRING else array.ravel()
@@ -102,7 +102,7 @@ def _gelu(graph: _Graph, z: str) -> str:
     return graph.node("Mul", z, share)
 
 
-# Elu, LeakyRelu, PRelu and Softplus are composed: ONNX Runtime's own are for float32 alone.
+# Elu, LeakyRelu, PRelu and Softplus consist of other operators: those of ONNX Runtime are for float32 alone.
 _ACTIVATIONS: Mapping[str, Callable[[_Graph, str], str]] = {
     "identity": lambda graph, z: z,
     "tanh": lambda graph, z: graph.node("Tanh", z),
@@ -119,18 +119,20 @@ _ACTIVATIONS: Mapping[str, Callable[[_Graph, str], str]] = {
     "selu": _selu,
     "mish": lambda graph, z: graph.node("Mul", z, graph.node("Tanh", _softplus(graph, z))),
 }
+_CONVERTIBLE = (*_ACTIVATIONS, "prelu")
 
 
 def _add_network(scope: Any, operator: Any, container: Any) -> tuple[_Graph, str]:
-    """Add the network, in float64 for inputs in float64, else in float32; return the name of its outputs too."""
+    """Add the network, in float64 for inputs in float64, otherwise in float32; return graph and outputs' name."""
     estimator = operator.raw_operator
     estimator._take_assigned()
     network = estimator.network_
-    custom = [activation for activation in network.activations if not isinstance(activation, str)]
-    if custom:
-        raise NotImplementedError(
-            f"activation: got {custom[0]!r}, expected built-in ones: functions of fastnn.jit can't be converted to ONNX"
-        )
+    for activation in network.activations:
+        if activation not in _CONVERTIBLE:
+            known = ", ".join(_CONVERTIBLE)
+            raise NotImplementedError(
+                f"activation: got {activation!r}, expected one of {known}; ONNX has no functions of fastnn.jit"
+            )
     double = guess_proto_type(operator.inputs[0].type) == TensorProto.DOUBLE
     graph = _Graph(scope, container, TensorProto.DOUBLE if double else TensorProto.FLOAT)
     values = graph.node("Cast", operator.inputs[0].full_name, to=graph.dtype)
@@ -200,14 +202,14 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _register() -> None:
-    # The patch's classes are registered too: skl2onnx goes by the very class.
+    # The classes of the patch are registered too: skl2onnx looks for the class itself.
     for classifier in (MLPClassifier, _patching.MLPClassifier):
         update_registered_converter(
             classifier, "FastnnMLPClassifier", _classifier_shapes, _convert_classifier, overwrite=True, options=_OPTIONS
         )
     for regressor in (MLPRegressor, _patching.MLPRegressor):
         update_registered_converter(regressor, "FastnnMLPRegressor", _regressor_shapes, _convert_regressor, overwrite=True)
-    # An import of skl2onnx under the patch has taken fastnn's classes for scikit-learn's.
+    # If skl2onnx was imported under the patch, it took fastnn's classes for scikit-learn's.
     for name, original in ORIGINALS.items():
         sklearn_operator_name_map.setdefault(original, f"Sklearn{name}")
     sklearn_parsers_map.setdefault(ORIGINALS["MLPClassifier"], _parse_sklearn_classifier)

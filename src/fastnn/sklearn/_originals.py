@@ -1,4 +1,4 @@
-"""scikit-learn's own classes, whatever `patch` has put in their place, and what its estimators and fastnn's share."""
+"""scikit-learn's own classes, even under the patch, and the parameters and attributes that both libraries share."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-# Parameters that change no number.
+# Parameters that change no result.
 _WITHOUT_EFFECT = ("n_jobs", "progress")
-# Of the fitted attributes, those that scikit-learn has not, and those that are views of the network.
+# Fitted attributes that scikit-learn lacks, or that are views of the network.
 _OWN = ("network_", "validation_loss_curve_", "coefs_", "intercepts_")
-# By the names of sklearn.neural_network. This module is imported before anything is replaced.
+# By name in sklearn.neural_network. This module is imported before anything is replaced.
 ORIGINALS: Mapping[str, Any] = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
 
 
@@ -33,7 +33,7 @@ def is_default(value: Any, default: Any) -> bool:
 
 
 def carried(source: Any, source_class: Any, target_class: Any, target: str) -> dict[str, Any]:
-    """Return the parameters that both classes have; raise ValueError if another one is not at its default."""
+    """Return the values of parameters that both classes have; raise ValueError if another one is not at its default."""
     found = {}
     for name, parameter in parameters_of(source_class).items():
         value = getattr(source, name, parameter.default)  # pickles of old versions lack some
@@ -45,7 +45,7 @@ def carried(source: Any, source_class: Any, target_class: Any, target: str) -> d
 
 
 def fitted_attributes(estimator: Any) -> dict[str, Any]:
-    """Return copies of the public attributes that fitting makes, but for the network."""
+    """Return copies of the public attributes that fitting sets, except for the network."""
     return {
         name: copy.copy(value)
         for name, value in vars(estimator).items()

@@ -1,6 +1,6 @@
-"""Methods of scikit-learn's estimators that fastnn would not call.
+"""Private methods of scikit-learn's estimators, which fastnn does not call.
 
-A program that has one of its own needs scikit-learn's code around it.
+A program that overrides one needs scikit-learn's estimator.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LIBRARIES = ("fastnn", "sklearn")
 
 
 def _private(cls: type) -> dict[str, Any]:
-    """Return the private attributes of a class of scikit-learn's, read from it: those of another version are known, too."""
+    """Return the private attributes of a class of scikit-learn, whatever its version."""
     names = {n for base in cls.__mro__ if base.__module__ == _MODULE for n in vars(base)}
     return {
         n: inspect.getattr_static(cls, n) for n in names if n.startswith("_") and not n.endswith("__") and n != "_abc_impl"
@@ -32,25 +32,25 @@ _KNOWN = {name: _private(original) for name, original in ORIGINALS.items()}
 
 
 def _defined_by(classes: Iterable[type], name: str) -> set[str]:
-    """Return which private methods of scikit-learn's class `name` classes of no library define."""
+    """Return the private methods of scikit-learn's class `name` that classes of the program define."""
     foreign = [cls for cls in classes if cls.__module__.partition(".")[0] not in _LIBRARIES]
     return {method for cls in foreign for method in vars(cls) if method in _KNOWN[name]}
 
 
 def own_methods(estimator: Any, name: str) -> list[str]:
-    """Return which of these methods a program has put into an object, its class, or the classes of the libraries."""
+    """Return the methods among these that a program put into an object, its class, or the classes of the libraries."""
     kind, known = type(estimator), _KNOWN[name]
     found = _defined_by(kind.__mro__, name) | (known.keys() & vars(estimator).keys())
     for base in kind.__mro__:
-        if base.__module__ == "fastnn.sklearn._patching":  # which programs under the patch take for scikit-learn's
+        if base.__module__ == "fastnn.sklearn._patching":  # scikit-learn's, for programs under the patch
             found |= known.keys() & vars(base).keys()
     found |= {method for method, was in known.items() if inspect.getattr_static(ORIGINALS[name], method, None) is not was}
     return sorted(found)
 
 
 def described(methods: Iterable[str]) -> str:
-    """Return the reason why fastnn can't fit with these."""
-    return f"{', '.join(methods)} of the program's own, which fastnn would not call"
+    """Return in words why fastnn can't fit with these methods."""
+    return f"{', '.join(methods)} of the program, which fastnn would not call"
 
 
 def check_overrides(estimator: Any) -> None:
@@ -66,20 +66,20 @@ def check_overrides(estimator: Any) -> None:
 
 @functools.lru_cache(maxsize=256)
 def _not_called(kind: type) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return which methods that fastnn does not call a class defines, and which an object might."""
+    """Return methods that fastnn does not call: those that a class defines, and those that an object might have."""
     name = "MLPClassifier" if issubclass(kind, ClassifierMixin) else "MLPRegressor"
     ours = {method for cls in kind.__mro__ if cls.__module__.startswith("fastnn.") for method in vars(cls)}
     return tuple(sorted(_defined_by(kind.__mro__, name) - ours)), frozenset(_KNOWN[name].keys() - ours)
 
 
 class SubclassesOfOriginals(ABCMeta):
-    """Makes a subclass that has such methods one of scikit-learn's class, not of the one in its place."""
+    """The metaclass that derives subclasses with such methods from scikit-learn's class, not from its replacement."""
 
-    # By the class that is put in place: its name, and what makes the class of scikit-learn's from a reason.
+    # By replacement: its name, and a function from a reason to scikit-learn's class.
     swapped: dict[type, tuple[str, Callable[[str], Any]]] = {}  # noqa: RUF012
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Any:
-        # Of a class that type() makes, which would be said to be of the module that this stands in.
+        # Classes made by type() would otherwise get the name of this module.
         namespace.setdefault("__module__", sys._getframe(1).f_globals.get("__name__", "__main__"))
         for base in bases:
             if base in mcs.swapped:

@@ -1,4 +1,4 @@
-"""What the parameters of an estimator may be, and what is said where they are not."""
+"""The rules of an estimator's parameters, and the errors for values that break them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn import get_config
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import InvalidParameterError
 
-from fastnn import _custom
+from fastnn import _custom, losses
 from fastnn._checks.layers import OUTPUT_ONLY
 from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
 from fastnn._custom import CustomActivation
@@ -21,32 +21,37 @@ from fastnn._engine import core as _core
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 
-# scikit-learn's names where they are not fastnn's.
 ACTIVATIONS: Mapping[str, str] = {"logistic": "sigmoid"} | {
     name: name for name in _core.LAYER_ACTIVATIONS if name not in OUTPUT_ONLY
 }
-LOSSES: Mapping[str, str] = {"squared_error": "mse", "absolute_error": "mae"} | {
-    name: name for name in ("poisson", "huber", "quantile")
+"""By the name that an estimator takes: fastnn's name. scikit-learn's differs for some."""
+
+_ERRORS = {"mse": "squared_error", "mae": "absolute_error"}
+LOSSES: Mapping[str, str] = {
+    _ERRORS.get(name, name): name for name, loss in losses.LOSSES.items() if loss.domain[1] == np.inf
 }
-SOLVERS = ("lbfgs", "sgd", "adam", *(name for name in OPTIMIZERS if name not in ("sgd", "adam")))
+"""The same for the losses of regressors: those whose targets are not probabilities."""
 
+ORIGINAL_SOLVERS = ("lbfgs", "sgd", "adam")
+SOLVERS = (*ORIGINAL_SOLVERS, *(name for name in OPTIMIZERS if name not in ORIGINAL_SOLVERS))
+LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
-# Parameters that lbfgs, which takes no steps by batches, has no use for; scikit-learn has none of them.
+# Parameters that lbfgs can't use, since it takes no steps by batches. scikit-learn has none of them.
 _OF_BATCHES = ("dropout", "clip_norm", "clip_value", "lazy_updates")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a parameter may be: in words, and as a test."""
+    """The values that a parameter may have: in words, and as a test."""
 
     expected: str
     holds: Callable[[Any], bool]
 
 
 def check(estimator: Any, rules: Mapping[str, Rule]) -> list[int]:
-    """Return the hidden layers' sizes; raise InvalidParameterError for the first parameter that breaks its rule.
+    """Return the sizes of the hidden layers; raise InvalidParameterError for the first parameter that breaks its rule.
 
-    If scikit-learn is told not to look, this doesn't either. What was checked is not checked again, unless it can change.
+    Nothing is checked if scikit-learn is configured to skip checks. Values that can't change are checked once.
     """
     values = [getattr(estimator, name) for name in rules]
     cache = cache_of(estimator)
@@ -66,13 +71,13 @@ def check(estimator: Any, rules: Mapping[str, Rule]) -> list[int]:
 
 
 def cache_of(estimator: Any) -> dict[str, Any]:
-    """Return what an estimator keeps to be faster, and no copy takes over."""
+    """Return the values that an estimator keeps for speed, which copies drop."""
     cache: dict[str, Any] = estimator.__dict__.setdefault("_cache", {})
     return cache
 
 
 def _may_change(value: Any) -> bool:
-    """Return whether an object may have other contents later."""
+    """Return whether the contents of an object may change."""
     return hasattr(value, "__len__") and not isinstance(value, str | tuple)
 
 
@@ -82,7 +87,7 @@ def _invalid(estimator: Any, name: str, expected: str) -> InvalidParameterError:
 
 
 def _check_together(estimator: Any, sizes: list[int]) -> None:
-    """Raise ValueError where parameters don't go together."""
+    """Raise ValueError if parameters contradict each other."""
     if len(sizes) >= MAX_LAYERS or max(sizes, default=0) > MAX_UNITS:
         raise ValueError(
             f"hidden_layer_sizes: got {len(sizes)} layers of at most {max(sizes)} units, expected at most {MAX_LAYERS - 1} "
@@ -91,12 +96,12 @@ def _check_together(estimator: Any, sizes: list[int]) -> None:
     for name in ("activation", "dropout"):
         value = getattr(estimator, name)
         if isinstance(value, list | tuple | np.ndarray) and len(value) != len(sizes):
-            raise ValueError(f"{name}: got {len(value)} of them, expected {len(sizes)}: one per hidden layer")
+            raise ValueError(f"{name}: got a list of {len(value)}, expected {len(sizes)}: one per hidden layer")
     if isinstance(estimator.solver, str) and estimator.solver == "lbfgs":
         for name in _OF_BATCHES:
             value = getattr(estimator, name)
             if value is not None and np.any(value):
-                raise ValueError(f"{name}: got {value!r} for solver='lbfgs', which can't use it; the other solvers can")
+                raise ValueError(f"{name}: got {value!r} for solver='lbfgs', which can't use it, expected another solver")
     if estimator.early_stopping and estimator.validation_fraction == 0:
         raise ValueError(
             f"validation_fraction: got {estimator.validation_fraction!r} for early_stopping=True, expected a float in (0, 1)"
@@ -127,7 +132,7 @@ def _between(low: float, high: float = np.inf, *, with_low: bool = True, with_hi
 
 
 def _no_flag(rule: Rule) -> Rule:
-    """Return the rule for numbers that True and False are not, as they are in scikit-learn's own parameters."""
+    """Return the rule for numbers without True and False, which scikit-learn's own parameters accept."""
     return Rule(rule.expected, lambda value: not _is_flag(value) and rule.holds(value))
 
 
@@ -143,7 +148,7 @@ def _each_or_one(rule: Rule, value: Any) -> bool:
 _FLAG = Rule("True or False", _is_flag)
 _COUNT = Rule("an int in [1, inf)", lambda value: _is_integer(value) and value >= 1)
 _ACTIVATION = Rule(
-    f"{_names(ACTIVATIONS)}, an activation of fastnn.jit or its name, or a list with one for each hidden layer",
+    f"{_names(ACTIVATIONS)}, an activation of fastnn.jit or its name, or a list with one per hidden layer",
     lambda value: (
         value in ACTIVATIONS or value in _custom.ACTIVATIONS
         if isinstance(value, str)
@@ -156,7 +161,7 @@ _SIZES = "an int in [1, inf) or an array-like of such ints, one per hidden layer
 
 
 def _sizes_in(value: Any) -> list[Any] | None:
-    """Return the integers that a parameter holds, None if it isn't one or an array-like of them."""
+    """Return the integers in a parameter, None if it is neither an integer nor an array-like of integers."""
     if isinstance(value, str | bytes):
         return None
     try:
@@ -178,8 +183,8 @@ RULES: Mapping[str, Rule] = {
     "alpha": _between(0),
     "batch_size": Rule("'auto' or an int in [1, inf)", lambda value: value == "auto" or _COUNT.holds(value)),
     "learning_rate": Rule(
-        "one of 'constant', 'invscaling', 'adaptive', or a schedule of fastnn.schedules",
-        lambda value: callable(value) or (isinstance(value, str) and value in ("constant", "invscaling", "adaptive")),
+        f"{_names(LEARNING_RATES)}, or a schedule of fastnn.schedules",
+        lambda value: callable(value) or (isinstance(value, str) and value in LEARNING_RATES),
     ),
     "learning_rate_init": _between(0, with_low=False),
     "power_t": _between(0),
@@ -216,7 +221,7 @@ RULES: Mapping[str, Rule] = {
     "lazy_updates": _FLAG,
     "n_jobs": _or_none(Rule("an int other than 0", lambda value: _is_integer(value) and value != 0)),
 }
-"""By the names of the parameters that both estimators have."""
+"""By name, the rules of the parameters that both estimators have."""
 
 LOSS_RULE = Rule(
     f"{_names(LOSSES)}, one of these as an object of fastnn.losses, or a loss of fastnn.jit or its name",
@@ -229,7 +234,7 @@ LOSS_RULE = Rule(
 
 
 def layer_sizes(estimator: Any) -> list[int]:
-    """Return the hidden layers' sizes."""
+    """Return the sizes of the hidden layers."""
     sizes = _sizes_in(estimator.hidden_layer_sizes)
     if sizes is None:
         raise _invalid(estimator, "hidden_layer_sizes", _SIZES)

@@ -1,4 +1,4 @@
-"""fastnn's estimators in the place of scikit-learn's, for programs that know nothing of fastnn."""
+"""The patch: fastnn's estimators in place of scikit-learn's, for programs that don't mention fastnn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import available_if
 
 from fastnn._version import __version__
 from fastnn.sklearn import _classifier, _regressor
-from fastnn.sklearn._base import _solver_has_epochs
+from fastnn.sklearn._base import solver_has_epochs
 from fastnn.sklearn._fallback import become, may_become, unsupported
 from fastnn.sklearn._originals import ORIGINALS, parameters_of
 from fastnn.sklearn._overrides import SubclassesOfOriginals, described, own_methods
@@ -30,7 +30,7 @@ _counts = Counts()
 
 
 def _with_fallback(name: str, method: Callable[..., Any]) -> Any:
-    """Return a method of fastnn's that leaves to scikit-learn what fastnn can't do, and counts."""
+    """Return a method of fastnn that counts calls, and leaves those that fastnn can't handle to scikit-learn."""
 
     @functools.wraps(method)
     def fit_or_fall_back(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -38,7 +38,7 @@ def _with_fallback(name: str, method: Callable[..., Any]) -> Any:
         own = own_methods(self, name)
         if own:
             reason = described(own)
-        # An instance of a subclass would lose what its class defines.
+        # An instance of a subclass would lose the definitions of its class.
         if reason is not None and type(self) is _REPLACEMENTS[name] and may_become(self, original, method, args, kwargs):
             become(self, original)
             _counts.fallback(name, reason)
@@ -55,27 +55,27 @@ def _with_fallback(name: str, method: Callable[..., Any]) -> Any:
     return fit_or_fall_back
 
 
-# They have scikit-learn's names, for programs that show them. What has fallen back, and what was made before the patch,
-# is an instance too: hence the metaclass, with which scikit-learn's classes are registered as their subclasses.
+# They have scikit-learn's names, for programs that show them. Estimators that fell back, or were made before the patch, are
+# instances too: the metaclass registers scikit-learn's classes as their subclasses.
 
 
 class MLPClassifier(_classifier.MLPClassifier, metaclass=SubclassesOfOriginals):
-    """fastnn's classifier, in the place of scikit-learn's."""
+    """fastnn's classifier, in place of scikit-learn's."""
 
     fit = _with_fallback("MLPClassifier", _classifier.MLPClassifier.fit)
-    partial_fit = available_if(_solver_has_epochs)(_with_fallback("MLPClassifier", _classifier.MLPClassifier.partial_fit))
+    partial_fit = available_if(solver_has_epochs)(_with_fallback("MLPClassifier", _classifier.MLPClassifier.partial_fit))
 
 
 class MLPRegressor(_regressor.MLPRegressor, metaclass=SubclassesOfOriginals):
-    """fastnn's regressor, in the place of scikit-learn's."""
+    """fastnn's regressor, in place of scikit-learn's."""
 
     fit = _with_fallback("MLPRegressor", _regressor.MLPRegressor.fit)
-    partial_fit = available_if(_solver_has_epochs)(_with_fallback("MLPRegressor", _regressor.MLPRegressor.partial_fit))
+    partial_fit = available_if(solver_has_epochs)(_with_fallback("MLPRegressor", _regressor.MLPRegressor.partial_fit))
 
 
 @functools.cache
 def _counting(name: str, reason: str) -> Any:
-    """Return scikit-learn's class, whose fits are counted as ones that have fallen back for that reason."""
+    """Return scikit-learn's class, with fits that are counted as fallbacks for that reason."""
     original = ORIGINALS[name]
 
     def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -83,7 +83,7 @@ def _counting(name: str, reason: str) -> Any:
         return original.fit(self, *args, **kwargs)
 
     def original_partial_fit(self: Any) -> Any:
-        """Return the bound method; AttributeError where scikit-learn has none for the solver."""
+        """Return the bound method; AttributeError if scikit-learn has none for the solver."""
         return inspect.getattr_static(original, "partial_fit").__get__(self, original)
 
     def partial_fit(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -109,27 +109,27 @@ for _name, _replacement in _REPLACEMENTS.items():
 
 
 class _State:
-    """Whether the classes are replaced, by whose wish, and what came of it."""
+    """The state of the patch: whether the classes are replaced, who asked for it, and the outcome."""
 
     lock = threading.RLock()
     wanted = False  # by patch()
-    blocks = 0  # of patched() that have not ended
+    blocks = 0  # blocks of patched() that have not ended
     active = False
     replaced: Mapping[str, tuple[str, ...]] = {}
     not_replaced: Mapping[str, str] = {}
 
 
 def patch() -> None:
-    """Put fastnn's MLPClassifier and MLPRegressor in the place of scikit-learn's.
+    """Replace scikit-learn's MLPClassifier and MLPRegressor by fastnn's.
 
-    From now on they are what ``sklearn.neural_network`` offers, and what modules have that took the names from there
-    before. Subclasses and objects that exist stay what they are, and so does all of scikit-learn but these two names.
-    A class is left as it is where the installed scikit-learn's has parameters that fastnn's does not know.
+    They replace the two names in ``sklearn.neural_network``, and in modules that imported them from there. Existing
+    subclasses and objects stay as they are, and so does the rest of scikit-learn. A class is not replaced if that of the
+    installed scikit-learn has parameters that fastnn does not know.
 
-    What fastnn can't fit, such as networks with more than 64 layers, becomes an object of scikit-learn's own class when
-    it is fitted, unless it is one of a subclass or uses what only fastnn has.
+    An estimator that fastnn can't fit, such as one with more than 64 layers, becomes one of scikit-learn's own class when
+    it is fitted, unless it is of a subclass or uses features that only fastnn has.
 
-    The patch is for this process. Others get fastnn's estimators by pickle, as joblib's workers do, and can use them.
+    The patch is for this process. Other processes can use fastnn's estimators from pickles, as joblib's workers do.
 
     See Also
     --------
@@ -152,9 +152,9 @@ def patch() -> None:
 
 
 def unpatch() -> None:
-    """Give scikit-learn's names back to its own classes, also in modules that have taken them since `patch`.
+    """Restore scikit-learn's own classes, also in modules that imported the names since `patch`.
 
-    Within ``with patched():`` it takes effect at the end of the block. Without a patch it does nothing.
+    Within ``with patched():`` this takes effect at the end of the block. Without a patch it does nothing.
     """
     with _State.lock:
         _State.wanted = False
@@ -163,9 +163,9 @@ def unpatch() -> None:
 
 @contextmanager
 def patched() -> Iterator[None]:
-    """Patch for the time of a block, or of a function that it decorates.
+    """Patch during a block, or during calls of a function that this decorates.
 
-    Blocks may be nested, and run in several threads: the last one that ends unpatches, if `patch` was not called.
+    Blocks may be nested, and run in several threads: the last one to end unpatches, unless `patch` was called.
 
     Examples
     --------
@@ -190,12 +190,12 @@ def patched() -> Iterator[None]:
 
 
 def report() -> Report:
-    """Return what was replaced, how many fits fastnn has done, and what fell back to scikit-learn and why.
+    """Return a report of the replaced names, the number of fits by fastnn, and the fallbacks to scikit-learn with reasons.
 
     Returns
     -------
     Report
-        To be printed, or asked for its attributes.
+        Can be printed; its attributes have the same information.
 
     Examples
     --------
@@ -233,7 +233,7 @@ def _give_back_if_unwanted() -> None:
 
 
 def _obstacle(name: str) -> str | None:
-    """Return why a class of scikit-learn can't be replaced, None if it can."""
+    """Return why a class of scikit-learn can't be replaced, None if it can be."""
     original, replacement = ORIGINALS[name], _REPLACEMENTS[name]
     present = getattr(sklearn.neural_network, name)
     if present not in (original, replacement):
@@ -254,13 +254,13 @@ def _positional(parameters: Mapping[str, Any]) -> list[str]:
 
 
 def _exchange(new_by_old: Mapping[Any, Any]) -> dict[Any, list[str]]:
-    """Replace classes in the names of all modules; return the modules in which each new one is now."""
+    """Replace classes in the namespaces of all modules; return the modules that now have each new class."""
     places: dict[Any, list[str]] = {new: [] for new in new_by_old.values()}
     by_id = {id(old): new for old, new in new_by_old.items()}  # values of modules need not be hashable
     for module_name, module in list(sys.modules.items()):
         if not isinstance(module, ModuleType) or _stays(module_name):
             continue
-        # Not by vars(): it would make a module load that loads when it is used.
+        # Not vars(), which would load modules that load on first use.
         namespace = object.__getattribute__(module, "__dict__")
         for attribute, value in list(namespace.items()):
             if id(value) in by_id:

@@ -1,4 +1,4 @@
-"""The regressor: numbers in, numbers out."""
+"""The regressor."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sklearn.base import RegressorMixin
 
 from fastnn._engine import arrays as _arrays
 from fastnn.losses import Loss
+from fastnn.optimizers import Adam
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP
 from fastnn.sklearn._data import checked_pair, checked_weight
@@ -19,88 +20,88 @@ from fastnn.sklearn._scorers import determination
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
-    """Multi-layer perceptron regressor: `sklearn.neural_network.MLPRegressor`, and more.
+    """Multi-layer perceptron regressor with the interface of `sklearn.neural_network.MLPRegressor`, and more.
 
-    For the same data, parameters and `random_state` it comes to the same numbers. Every parameter after `max_fun` is
-    beyond scikit-learn's.
+    With the same data, parameters and `random_state` it gives the same numbers. scikit-learn has no parameters after
+    `max_fun`.
 
     Parameters
     ----------
     loss : str, or loss of `fastnn.losses` or `fastnn.jit`, default="squared_error"
-        "squared_error", "poisson"; beyond scikit-learn also "absolute_error", "huber", "quantile" and what `fastnn.jit.loss`
-        made, which are means over all elements. `fastnn.losses.Huber` and `Quantile` have a parameter.
+        "squared_error", "poisson"; beyond scikit-learn also "absolute_error", the other losses in `fastnn.losses.LOSSES` for
+        targets that are not probabilities, such as "huber", and those of `fastnn.jit`. These are means over all elements.
     hidden_layer_sizes : int or array-like of int, default=(100,)
-        Units of each hidden layer.
-    activation : str, activation of `fastnn.jit`, or list with one for each hidden layer, default="relu"
-        "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also "leaky_relu", "prelu", "elu", "gelu",
-        "silu", "selu", "mish", "softplus", "sin".
+        Numbers of units, one per hidden layer.
+    activation : str, activation of `fastnn.jit`, or list with one per hidden layer, default="relu"
+        "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also the others that `fastnn.MLP` has for
+        hidden layers, such as "gelu" and "prelu".
     solver : str or optimizer of `fastnn.optimizers`, default="adam"
-        "lbfgs", "sgd", "adam"; beyond scikit-learn also "adamw", "nadam", "adagrad", "rmsprop". An object
-        has its own learning rate.
+        "lbfgs", "sgd", "adam"; beyond scikit-learn also the others in `fastnn.optimizers.OPTIMIZERS`, such as "adamw". An
+        object has its own learning rate.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(w**2)``, divided by the number of samples (of each batch).
     batch_size : int, default="auto"
         "auto" is ``min(200, n_samples)``.
     learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default="constant"
-        The two others than "constant" are for solver "sgd". A schedule of `fastnn.schedules`, or any callable from step
-        numbers to rates, is for every solver by batches.
+        "invscaling" and "adaptive" are for solver "sgd". A schedule of `fastnn.schedules`, or any callable from step
+        numbers to rates, is for all solvers but "lbfgs".
     learning_rate_init : float, default=0.001
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
-        Epochs, or iterations of lbfgs, at most.
+        Maximum number of epochs, or of iterations of lbfgs.
     shuffle : bool, default=True
     random_state : int, RandomState instance or None, default=None
-        For initial weights, the rows that are held out, their order, and dropout.
+        For the initial weights, the choice of held-out rows, the order of rows, and dropout.
     tol : float, default=1e-4
-        What loss or score must improve by, within `n_iter_no_change` epochs; for lbfgs, its `gtol`.
+        Minimum improvement of loss or score within `n_iter_no_change` epochs; for lbfgs, its `gtol`.
     verbose : bool or int, default=False
     warm_start : bool, default=False
-        Go on from the parameters of the last fit.
+        Continue from the parameters of the last fit.
     momentum : float, default=0.9
     nesterovs_momentum : bool, default=True
     early_stopping : bool, default=False
-        Hold rows out, stop by their score, and keep the parameters of the best one.
+        Hold rows out, stop by their score, and keep the parameters with the best score.
     validation_fraction : float, default=0.1
     beta_1, beta_2, epsilon : float, default=0.9, 0.999 and 1e-8
-        Adam's.
+        Parameters of "adam" and its relatives.
     n_iter_no_change : int, default=10
     max_fun : int, default=15000
-        Evaluations of lbfgs at most.
-    dropout : float or list with one for each hidden layer, default=0.0
-        Probability that a hidden unit is left out of a training step. Not for lbfgs.
+        Maximum number of evaluations of lbfgs.
+    dropout : float or list with one per hidden layer, default=0.0
+        Probability of leaving a hidden unit out of a training step. Not for lbfgs.
     clip_norm, clip_value : float, default=None
         Bounds of the gradient's norm and of its elements. Not for lbfgs.
     scoring : str or callable, default=None
-        The score that `early_stopping` looks at: a name of `sklearn.metrics.get_scorer_names`, or a function of estimator,
-        X and y. If None, the coefficient of determination.
+        The score by which `early_stopping` stops: a name in `sklearn.metrics.get_scorer_names()`, or a function of
+        estimator, X and y. If None, the coefficient of determination.
     resume : bool, default=False
-        With `warm_start`, a fit goes on exactly where the last one ended: with its moments, step count, random numbers,
-        held-out rows and stopping rules, to the bits of a single longer fit.
+        With `warm_start`, continue exactly where the last fit ended, with its moments, step count, random numbers,
+        held-out rows and stopping rules. The result has the bits of a single longer fit.
     lazy_updates : bool, default=False
-        Of sparse inputs: see `fastnn.Trainer`.
+        For sparse inputs: see `fastnn.Trainer`.
     n_jobs : int, default=None
-        Threads of a fit or prediction: as many as pay if None, -1 for all. Results are the same to the bit.
+        Number of threads of a fit or prediction: as many as pay if None, all if -1. It changes no bit of the results.
     progress : bool or `fastnn.callbacks.ProgressBar`, default=False
 
     Attributes
     ----------
     network_ : fastnn.MLP
-        The network inside.
+        The network.
     coefs_, intercepts_ : list of ndarray
-        Weights (n_in, n_out) and biases (n_out,) of each layer, contiguous. Writing into them, or assigning others, changes
-        the network, and training changes them. Set by hand before a fit, they make an estimator that predicts.
+        Contiguous weights (n_in, n_out) and biases (n_out,) of each layer. Writing into them, or assigning others, changes
+        the network, and training changes them. If they are set by hand before a fit, the estimator can predict.
     loss_, best_loss_ : float
-        Of the last epoch, and the least; the latter is None with early stopping.
+        Loss of the last epoch, and lowest loss; the latter is None with early stopping.
     loss_curve_, validation_loss_curve_ : list of float
-        Losses of the epochs; on held-out rows, where there are some, without the penalty.
+        Losses of the epochs; on held-out rows, if there are any, without the penalty.
     validation_scores_, best_validation_score_ : list of float, and float
-        With early stopping, else None.
+        None without early stopping.
     n_iter_, t_ : int
-        Epochs of the last fit, and samples seen in all.
+        Number of epochs of the last fit, and of samples seen in total.
     n_features_in_, n_layers_, n_outputs_ : int
     feature_names_in_ : ndarray of str
-        If all names of X's columns are strings.
+        Exists if the names of all columns of X are strings.
     out_activation_ : str
 
     Examples
@@ -134,9 +135,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         nesterovs_momentum: bool = True,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
+        beta_1: float = Adam.beta_1,
+        beta_2: float = Adam.beta_2,
+        epsilon: float = Adam.epsilon,
         n_iter_no_change: Any = 10,
         max_fun: int = 15000,
         dropout: Any = 0.0,
@@ -170,10 +171,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights of either sign. A batch's loss is divided by their sum; where that is zero, ZeroDivisionError is
-            raised. Samples of weight zero do not count.
+            Sample weights of either sign. The loss of a batch is divided by their sum; a sum of zero raises
+            ZeroDivisionError. Samples of weight zero do not count.
         X_val, y_val, sample_weight_val : array-likes, default=None
-            Rows of one's own for validation, in place of a part of X that `early_stopping` would hold out.
+            Rows for validation, instead of those of X that `early_stopping` would hold out.
 
         Returns
         -------
@@ -185,14 +186,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         fitted: MLPRegressor = self._fit(X, y, sample_weight, incremental=False, validation=validation)
         return fitted
 
-    # ---- What the base asks for ----
+    # ---- Methods that the base calls ----
 
     def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
         return checked_pair(self, X, y, numeric=True, reset=reset)
 
     def _output(self) -> tuple[str, Loss]:
         loss = regression_loss(self.loss)
-        return ("exp" if loss.name == "poisson" else "identity"), loss
+        return (loss.links[0] if loss.links else "identity"), loss
 
     def _count_outputs(self, y: NDArray[Any]) -> int:
         return 1 if y.ndim == 1 else y.shape[1]
@@ -200,8 +201,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     def _weight(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
         weight = checked_weight(sample_weight, len(y))
         counted = y if weight is None or weight.all() else y[weight != 0]
-        if regression_loss(self.loss).name == "poisson" and (counted < 0).any():
-            raise ValueError(f"y: got {counted.min()}, expected values >= 0 for loss='poisson'")
+        loss = regression_loss(self.loss)
+        if np.isfinite(loss.domain[0]) and (counted < loss.domain[0]).any():
+            raise ValueError(f"y: got {counted.min()}, expected values >= {loss.domain[0]} for loss={loss.name!r}")
         return weight
 
     def _native_target(self, y: NDArray[Any]) -> NDArray[Any]:

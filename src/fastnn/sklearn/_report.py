@@ -1,4 +1,4 @@
-"""What the patch did in this process: counts, and their account in words."""
+"""The effects of the patch in this process, counted and in words."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Report:
-    """What was replaced, what fastnn has fitted, and what fell back to scikit-learn; counted from the start of the process.
+    """The classes that were replaced, the fits by fastnn, and the fallbacks to scikit-learn, since the start of the process.
 
     Attributes
     ----------
     fastnn_version, sklearn_version : str
     active : bool
-        Whether the classes are replaced at present.
+        Whether the classes are replaced now.
     replaced : mapping of str to tuple of str
-        By class: the modules whose names were made fastnn's, by the last `patch` that did anything.
+        By class: the modules in which the last effective `patch` replaced it.
     not_replaced : mapping of str to str
-        By class: why it is still scikit-learn's.
+        By class: the reason why it is still scikit-learn's.
     fits : mapping of str to int
-        By class: calls of `fit` and `partial_fit` that fastnn has done.
+        By class: the number of calls of `fit` and `partial_fit` that fastnn handled.
     fallbacks : mapping of (str, str) to int
-        By class and reason: calls that scikit-learn has got.
+        By class and reason: the number of calls that scikit-learn handled.
     """
 
     fastnn_version: str
@@ -52,7 +52,7 @@ def _times(count: int, what: str) -> str:
 
 
 class Counts:
-    """Counts of this process, from any thread."""
+    """The counts of this process, for any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -60,12 +60,12 @@ class Counts:
         self._fallbacks: Counter[tuple[str, str]] = Counter()
 
     def fit(self, name: str) -> None:
-        """Count a fit of fastnn's."""
+        """Count a fit by fastnn."""
         with self._lock:
             self._fits[name] += 1
 
     def fallback(self, name: str, reason: str) -> None:
-        """Count a fit of scikit-learn's."""
+        """Count a fit by scikit-learn."""
         with self._lock:
             self._fallbacks[name, reason] += 1
 

@@ -1,4 +1,4 @@
-"""Scores from a network's outputs, without the checks and conversions of scikit-learn's scorers, which take most time."""
+"""Scores of a network's outputs, without the checks and conversions of scikit-learn's scorers, which are slow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn import get_config, metrics
 from sklearn.base import is_classifier
 
-# From outputs, targets as the loss takes them, and weights of rows, to a score.
+# From outputs, targets in the form that the loss takes, and weights of rows, to a score.
 Score = Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None], float]
 
 
@@ -19,8 +19,8 @@ def determination(outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] |
     shares = 1.0 if weight is None else weight[:, None]
     errors = (shares * (y - outputs) ** 2).sum(axis=0, dtype=np.float64)
     spreads = (shares * (y - np.average(y, axis=0, weights=weight)) ** 2).sum(axis=0, dtype=np.float64)
-    scores = np.where(errors == 0, 1.0, 0.0)  # for outputs that are constant
-    np.divide(errors, spreads, out=scores, where=spreads != 0)  # below 0 where weights are
+    scores = np.where(errors == 0, 1.0, 0.0)  # for constant targets
+    np.divide(errors, spreads, out=scores, where=spreads != 0)  # negative if weights are
     return float(np.where(spreads != 0, 1 - scores, scores).mean())
 
 
@@ -48,7 +48,7 @@ def _log_loss(outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | Non
 
 
 class _Metric(NamedTuple):
-    """A scorer of scikit-learn's, and the same score from outputs; None for that by which the estimator stops anyway."""
+    """A scorer of scikit-learn, and the same score of outputs; None for the estimator's own score."""
 
     name: str
     of_classes: bool
@@ -66,10 +66,10 @@ _METRICS = (
 
 
 def score_of_outputs(estimator: Any, scorer: Any, n_rows: int) -> Score | None:
-    """Return the function of outputs, checked targets and weights that scores as a scorer does, None if there is none.
+    """Return the function of outputs, checked targets and weights that gives a scorer's score, None if there is none.
 
-    Scorers are told by what they consist of, so that those of `make_scorer` are found too: functions of `sklearn.metrics`
-    with default arguments. Methods of the user's own, which a scorer would call, leave it to the scorer.
+    Scorers are recognised by their parts, so that those of `make_scorer` with functions of `sklearn.metrics` and default
+    arguments are found too. The result is None if the user overrides methods that the scorer would call.
     """
     if scorer is None:
         return _own_score(estimator)
@@ -79,9 +79,9 @@ def score_of_outputs(estimator: Any, scorer: Any, n_rows: int) -> Score | None:
     if metric is None or metric.of_classes is not is_classifier(estimator):
         return None
     if metric.score is None:
-        # Of a single row scikit-learn knows no R².
+        # For a single row, scikit-learn's R² is undefined.
         return _own_score(estimator) if metric.of_classes or n_rows > 1 else None
-    # scikit-learn's log loss is not one of labels, of which a row may have several or none.
+    # scikit-learn's log loss is not defined for multilabel targets.
     if metric.of_classes and (estimator._classes.several or len(estimator.classes_) < 2):
         return None
     return _with_checks(estimator, metric.score)
@@ -109,7 +109,7 @@ def _alike(scorer: Any, known: Any) -> bool:
 
 
 def _overrides(estimator: Any, *names: str) -> bool:
-    """Return whether a method is another than this package's."""
+    """Return whether one of the methods is not this package's."""
     for name in names:
         owner = next((kind for kind in type(estimator).__mro__ if name in vars(kind)), None)
         if name in vars(estimator) or (owner is not None and not owner.__module__.startswith("fastnn.sklearn.")):

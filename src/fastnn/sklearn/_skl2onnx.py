@@ -1,7 +1,7 @@
-"""skl2onnx knows the estimators as soon as it is imported, whether before or after: fastnn does not import it.
+"""The registration of the estimators with skl2onnx, whenever it is imported; fastnn does not import it.
 
-skl2onnx keeps converters by class, and looks there before it asks an estimator anything. So the registration waits for an
-import of skl2onnx, in a finder that leaves the search to the others and is gone after it.
+skl2onnx looks for converters by class before it asks an estimator. So the registration waits for the import of skl2onnx in a
+finder, which leaves the search to the other finders, and is removed afterwards.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NAME = "skl2onnx"
 
 
 def announce() -> None:
-    """Register the estimators with skl2onnx, now or as soon as somebody imports it."""
+    """Register the estimators with skl2onnx now, or as soon as it is imported."""
     if _NAME in sys.modules:
         _register()
     else:
@@ -29,7 +29,7 @@ def announce() -> None:
 def _register() -> None:
     try:
         importlib.import_module("fastnn.sklearn._onnx")
-    except Exception as error:  # of a version with other insides; the import of skl2onnx goes on
+    except Exception as error:  # of an unknown version; the import of skl2onnx continues
         warnings.warn(
             f"skl2onnx can't convert estimators of fastnn.sklearn ({error}): pip install 'fastnn-cpu[onnx]' brings a "
             "version that can, and to_sklearn() makes an estimator of scikit-learn's",
@@ -39,7 +39,7 @@ def _register() -> None:
 
 
 class _Finder:
-    """A finder for one module, which the other finders find."""
+    """A finder for one module, which leaves the search to the other finders."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != _NAME:
@@ -53,13 +53,13 @@ class _Finder:
 
 
 class _RegisteringLoader(Loader):
-    """A loader that leaves everything to another one, and registers the estimators at its end."""
+    """A loader that delegates to another one, and then registers the estimators."""
 
     def __init__(self, loader: Any, finder: _Finder) -> None:
         self._loader, self._finder = loader, finder
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)  # for those who look a module up without importing it
+        return getattr(self._loader, name)  # for callers that inspect a module without importing it
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         module: ModuleType | None = self._loader.create_module(spec)

@@ -1,4 +1,4 @@
-"""The solvers that go by batches: a trainer's run, between the split before and the stopping rules after each epoch."""
+"""The solvers by batches: the split of the rows, and a trainer's run with stopping rules after each epoch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from fastnn._checks import seeds as _seeds
 from fastnn._errors import DivergedError
+from fastnn._native import copied_parameters, loss_of, network_of, restore_parameters
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
@@ -25,7 +26,7 @@ _AUTO_BATCH = 200
 def fit_stochastic(
     estimator: Any, X: Any, y: Any, sample_weight: Any, held_out: Any, *, incremental: bool, resumes: bool
 ) -> None:
-    """Train an estimator's network: for one epoch if incremental, else until its rules say stop.
+    """Train an estimator's network: for one epoch if incremental, otherwise until its rules stop it.
 
     Parameters
     ----------
@@ -34,11 +35,11 @@ def fit_stochastic(
     X, y, sample_weight : arrays
         Checked data.
     held_out : tuple (X, y, sample_weight), optional
-        Checked data for validation that the user gave.
+        Checked data for validation, from the user.
     incremental : bool
         Whether this is partial_fit.
     resumes : bool
-        Whether the optimizer, the random numbers and their order go on from the last fit.
+        Whether the optimizer, the random numbers and the order of rows continue from the last fit.
     """
     _begin_account(estimator)
     if estimator.early_stopping and held_out is None:
@@ -53,7 +54,7 @@ def fit_stochastic(
     _set_rate(estimator, trainer, n_rows, incremental)
     estimator.n_iter_ = 0
     if resumes and estimator.early_stopping:
-        model._network.storage[...] = estimator._last_parameters
+        restore_parameters(model, estimator._last_parameters)
     watcher = EpochWatcher(estimator, n_rows, _validation(estimator, trainer, held_out))
     if incremental and n_rows == 1 and not estimator.progress and not any(model.dropout):
         _step(trainer, rows, watcher)
@@ -62,27 +63,27 @@ def fit_stochastic(
     if not incremental and estimator.n_iter_ == estimator.max_iter and not watcher.stopped:
         _warn_of_end(estimator)
     if estimator.early_stopping:
-        estimator._last_parameters = model._network.storage.copy() if estimator.resume else None
-        model._network.storage[...] = estimator._best_parameters
+        estimator._last_parameters = copied_parameters(model) if estimator.resume else None
+        restore_parameters(model, estimator._best_parameters)
     if not estimator.resume:
         trainer.order = None
     _fitted.check_finite(model)
 
 
 def _begin_account(estimator: Any) -> None:
-    """Let the stopping rule in force begin, where the last fit had the other one, or no epochs."""
+    """Initialize the stopping rule if the last fit had the other one, or no epochs."""
     if "loss_curve_" not in vars(estimator):
         vars(estimator).update(estimator._account_of_no_epochs())
     if estimator.early_stopping and estimator.best_validation_score_ is None:
         estimator.best_loss_, estimator.best_validation_score_, estimator.validation_scores_ = None, -np.inf, []
-        estimator._best_parameters = estimator.network_._network.storage.copy()
+        estimator._best_parameters = copied_parameters(estimator.network_)
     elif not estimator.early_stopping and estimator.best_loss_ is None:
         estimator.best_loss_, estimator.best_validation_score_, estimator.validation_scores_ = np.inf, None, None
 
 
 def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:
-    """Return the trainer of the last fit, if it is to go on, or a new one."""
-    bits = estimator._random_state._bit_generator
+    """Return the trainer of the last fit if it continues, otherwise a new one."""
+    bits = _seeds.bits_of(estimator._random_state)
     if goes_on and hasattr(estimator, "_trainer"):
         kept: EstimatorTrainer = estimator._trainer
         if kept.random_state.bit_generator is not bits:
@@ -120,7 +121,7 @@ def _batch_size(wanted: Any, n_rows: int) -> int:
 
 
 def _split(estimator: Any, X: Any, y: Any, sample_weight: Any, resumes: bool) -> tuple[Any, Any, Any, tuple[Any, Any, Any]]:
-    """Hold rows out, the same ones again where a fit is resumed."""
+    """Hold rows out; if a fit is resumed, the same rows again."""
     random_state = estimator._random_state
     if resumes:
         random_state = np.random.RandomState()
@@ -145,10 +146,10 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     if held_out is None:
         return None
     X, y, weight = held_out
-    if weight is not None and not weight.all():  # rows of weight 0 don't count, whatever they hold
+    if weight is not None and not weight.all():  # rows of weight 0 don't count, whatever their contents
         counted = np.flatnonzero(weight)
         X, y, weight = X[counted], y[counted], weight[counted]
-    network = estimator.network_._network
+    network = network_of(estimator.network_)
     rows = Rows(native_rows(X, network.dtype), estimator._native_target(y), weight)
 
     scorer: Any = None if estimator.scoring is None else check_scoring(estimator, estimator.scoring)
@@ -162,7 +163,7 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
         return float(known(outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False), y, weight))
 
     def loss() -> float:
-        return float(network.gradient(trainer._loss, rows.X, rows.target, rows.labels, rows.weight))
+        return float(network.gradient(loss_of(trainer), rows.X, rows.target, rows.labels, rows.weight))
 
     return Validation(score, loss)
 
@@ -185,7 +186,7 @@ def _run(estimator: Any, trainer: EstimatorTrainer, rows: Rows, watcher: EpochWa
 
 
 def _step(trainer: EstimatorTrainer, rows: Rows, watcher: EpochWatcher) -> None:
-    """Train for an epoch of a single row: a step without the preparation of a run, which takes longer, to the same bits."""
+    """Train for an epoch of a single row by a step, which has less overhead than a run, and the same bits."""
     inputs: Any = rows.X
     try:
         loss = trainer.step(inputs, rows.target, rows.weight)
@@ -195,8 +196,8 @@ def _step(trainer: EstimatorTrainer, rows: Rows, watcher: EpochWatcher) -> None:
 
 
 def _run_on(estimator: Any, trainer: EstimatorTrainer, watcher: EpochWatcher, epochs: int) -> None:
-    """Let the epochs after a divergence pass: without finite parameters only their scores are missing."""
-    estimator.network_._network.storage[...] = np.nan
+    """Note the epochs after a divergence: without finite parameters, only their scores remain to be computed."""
+    restore_parameters(estimator.network_, np.nan)
     while estimator.n_iter_ < epochs and not watcher.stopped:
         watcher.end_epoch(trainer, np.nan)
 

@@ -1,4 +1,4 @@
-"""fastnn's estimators into scikit-learn's, by what is public of both."""
+"""Conversion of fastnn's estimators to scikit-learn's, by the public attributes of both."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from fastnn.losses import Loss
 from fastnn.sklearn._by_hand import hidden_activations
 from fastnn.sklearn._definitions import activation_of, regression_loss
 from fastnn.sklearn._originals import ORIGINALS, carried, fitted_attributes
-from fastnn.sklearn._parameters import LOSSES, layer_sizes
+from fastnn.sklearn._parameters import LEARNING_RATES, LOSSES, ORIGINAL_SOLVERS, layer_sizes
 
-# scikit-learn's names by fastnn's; it has no others.
+# scikit-learn's activations: its names by fastnn's.
 _ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
 _LOSSES = {LOSSES[name]: name for name in ("squared_error", "poisson")}
-_SOLVERS = ("lbfgs", "sgd", "adam")
-_LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 
 def to_sklearn(estimator: Any) -> Any:
-    """Return scikit-learn's estimator for one of fastnn's; see the method of the same name."""
+    """Return scikit-learn's estimator for one of fastnn; see the method of the same name."""
     name = "MLPClassifier" if is_classifier(estimator) else "MLPRegressor"
     original = ORIGINALS[name]
-    # Not a subclass of the user's, whose constructor may take anything.
+    # Not a user's subclass, whose constructor may take anything.
     own = next(one for one in type(estimator).__mro__ if one.__name__ == name and one.__module__.startswith("fastnn."))
     parameters = carried(estimator, own, original, "scikit-learn")
     parameters.update(_translated(estimator, parameters))
@@ -40,7 +38,7 @@ def to_sklearn(estimator: Any) -> Any:
         for own, taken in ((converted.coefs_, estimator.coefs_), (converted.intercepts_, estimator.intercepts_)):
             for i, (array, values) in enumerate(zip(own, taken, strict=True)):
                 if array.dtype == values.dtype:
-                    array[...] = values  # in place: with early stopping, scikit-learn has it as the best one so far too
+                    array[...] = values  # in place: with early stopping, scikit-learn's best parameters are the same arrays
                 else:  # lbfgs makes float64
                     own[i] = np.array(values)
         for attribute, value in fitted_attributes(estimator).items():
@@ -49,9 +47,9 @@ def to_sklearn(estimator: Any) -> Any:
 
 
 def _translated(estimator: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters whose values scikit-learn calls otherwise, or may not have."""
+    """Return parameters whose values have other names in scikit-learn; raise ValueError for values that it lacks."""
     translated = {"activation": _one_of("activation", _activation(estimator), _ACTIVATIONS.values())}
-    for name, names in (("solver", _SOLVERS), ("learning_rate", _LEARNING_RATES)):
+    for name, names in (("solver", ORIGINAL_SOLVERS), ("learning_rate", LEARNING_RATES)):
         _one_of(name, parameters[name], names)
     if "loss" in parameters:
         loss = parameters["loss"]
@@ -61,7 +59,7 @@ def _translated(estimator: Any, parameters: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _activation(estimator: Any) -> Any:
-    """Return the activation of all hidden layers by scikit-learn's name, or what there is instead."""
+    """Return scikit-learn's name of the activation of all hidden layers, or the activations if it has none."""
     used = hidden_activations(estimator, len(layer_sizes(estimator)))
     if not used:  # without hidden layers
         used = [activation_of(estimator.activation)] if isinstance(estimator.activation, str) else ["relu"]
@@ -71,14 +69,14 @@ def _activation(estimator: Any) -> Any:
 
 def _one_of(name: str, value: Any, names: Any) -> Any:
     if not (isinstance(value, str) and value in names):
-        raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, names))}, which scikit-learn has")
+        raise ValueError(f"{name}: got {value!r}, expected one of scikit-learn's: {', '.join(map(repr, names))}")
     return value
 
 
 def _make_fitted(converted: Any, estimator: Any) -> None:
-    """Let scikit-learn make all that a fitted estimator has, without a step of training, from made-up rows.
+    """Let scikit-learn set all attributes of a fitted estimator by a fit to made-up rows without any iteration.
 
-    No iteration: so its optimizer is as new, with nothing that comes from these rows. They are sparse to be small.
+    So its optimizer is new, and nothing comes from these rows. They are sparse, to be small.
     """
     y = _made_up_target(estimator)
     X = csr_matrix((len(y), estimator.n_features_in_), dtype=estimator.network_.dtype)
@@ -98,7 +96,7 @@ def _make_fitted(converted: Any, estimator: Any) -> None:
 
 
 def _made_up_target(estimator: Any) -> NDArray[Any]:
-    """Return targets with all the classes, each often enough to be split in two."""
+    """Return targets with all classes, each often enough for a split in two."""
     n_outputs = estimator.n_outputs_
     if not is_classifier(estimator):
         return np.zeros(4 if n_outputs == 1 else (4, n_outputs))

@@ -1,4 +1,4 @@
-"""Warnings that scikit-learn gives too: as its own, so that filters on ``module="sklearn"`` find them."""
+"""scikit-learn's warnings, issued in its name, so that filters on ``module="sklearn"`` apply."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Where scikit-learn gives them.
+# The module from which scikit-learn issues them.
 _MODULE = "sklearn.neural_network._multilayer_perceptron"
 _LIBRARIES = ("fastnn", "sklearn", "joblib")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn as scikit-learn's module, about the line that called into these libraries: the user's."""
+    """Warn in the name of scikit-learn's module about the user's line, which called into these libraries."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _LIBRARIES:
         frame = frame.f_back
@@ -24,7 +24,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def log(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the logarithms of values, computed in place; zeros are warned of where NumPy would."""
+    """Return the logarithms of values, computed in place; warn of zeros if NumPy would."""
     if np.geterr()["divide"] != "warn":
         return np.asarray(np.log(values, out=values))
     with np.errstate(divide="call", call=lambda kind, flag: warn(f"{kind} encountered in log", RuntimeWarning)):

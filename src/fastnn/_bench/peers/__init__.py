@@ -1,4 +1,4 @@
-"""Who does the same work: fastnn, and every peer that is installed, each in its best honest form."""
+"""The contestants: fastnn, and every installed peer, each in its best honest form."""
 
 from __future__ import annotations
 

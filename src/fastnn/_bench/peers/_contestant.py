@@ -1,4 +1,4 @@
-"""What every contestant can do, so that all are checked and timed by the same code."""
+"""The interface of all contestants, by which the same code checks and times them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What JAX compiles, and for how many threads."""
+"""The functions that JAX compiles, and the number of its threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _client: tuple[int, bool] | None = None
 
 
 def make_client(n_threads: int, *, asynchronous: bool) -> None:
-    """Let JAX compute with so many threads from now on, in both types.
+    """Let JAX use this number of threads from now on, in both types.
 
     Its pool is sized once, when its client is made, and no option of a compiled function keeps to a part of it. So a new
     client is made where the number is another; what was compiled or placed with the old one stays with it.

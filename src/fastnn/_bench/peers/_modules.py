@@ -1,4 +1,4 @@
-"""Whether what a peer imports is installed."""
+"""Checks whether a peer's modules are installed."""
 
 from __future__ import annotations
 

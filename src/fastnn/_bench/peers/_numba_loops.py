@@ -1,4 +1,4 @@
-"""A network's arithmetic for Numba's compiler; imported only where Numba is there.
+"""A network's arithmetic for Numba's compiler; imported only if Numba is installed.
 
 Constants come in the arrays' own type: a literal would make float32 arithmetic that of float64.
 """
@@ -58,7 +58,7 @@ def _activate(z: Any, a: Any, activation: int) -> None:
 
 
 @_compiled
-def _times_slope(delta: Any, z: Any, a: Any, activation: int) -> None:
+def _times_derivative(delta: Any, z: Any, a: Any, activation: int) -> None:
     one = z.dtype.type(1)
     for i in range(z.shape[0]):
         for j in range(z.shape[1]):
@@ -127,7 +127,7 @@ def _gradient(x: Any, y: Any, network: Any, gradients: Any, buffers: Any, activa
         below = layer - 1
         _gradients(all_a[below][:rows], all_delta[layer][:rows], weight_gradients[layer], bias_gradients[layer])
         _multiply(all_delta[layer][:rows], weights[layer].T, all_delta[below][:rows])
-        _times_slope(all_delta[below][:rows], all_z[below][:rows], all_a[below][:rows], activation)
+        _times_derivative(all_delta[below][:rows], all_z[below][:rows], all_a[below][:rows], activation)
     _gradients(x, all_delta[0][:rows], weight_gradients[0], bias_gradients[0])
 
 
@@ -162,7 +162,7 @@ def train(
     network, gradients : tuple
         Tuples of weights and of biases, views on the first two of `vectors`.
     buffers : tuple
-        Tuples of sums, activations and errors, one array (batch_size, width) a layer each.
+        Tuples of sums, activations and errors, each with one array (batch_size, width) per layer.
     vectors : tuple of four vectors
         Parameters, gradient, and Adam's moments, which are empty for plain descent.
     constants : tuple of four numbers

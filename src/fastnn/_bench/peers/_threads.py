@@ -1,4 +1,4 @@
-"""How many threads NumPy's BLAS uses."""
+"""The number of threads of NumPy's BLAS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def missing() -> str | None:
 
 
 def limit(n_threads: int) -> None:
-    """Limit BLAS to so many threads, from now on."""
+    """Limit BLAS to this number of threads from now on."""
     if _modules.installed("threadpoolctl"):
         from threadpoolctl import threadpool_limits
 

@@ -1,4 +1,4 @@
-"""The library's own portable backend, which takes the place of the kernels where they couldn't be compiled."""
+"""The library's own portable backend, which replaces the kernels if they couldn't be compiled."""
 
 from __future__ import annotations
 

@@ -1,0 +1,219 @@
+"""The fits of both estimators, from checked parameters and data to a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from fastnn._native import copied_parameters
+from fastnn.losses import Loss
+from fastnn.sklearn import _by_hand, _fitted, _parameters
+from fastnn.sklearn._coefs import WithCoefs
+from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
+from fastnn.sklearn._definitions import EstimatorTrainer, activation_of, draw_weights, native_loss
+from fastnn.sklearn._overrides import check_overrides
+from fastnn.sklearn._stochastic import fit_stochastic
+
+
+class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
+    """Base of the estimators: the checks, preparations and attributes of a fit."""
+
+    _rules: Mapping[str, _parameters.Rule] = _parameters.RULES
+    # Set by fitting, and kept by copies and pickles. The functions of this folder read and set them.
+    _random_state: np.random.RandomState  # of the last fit
+    _network_made_of: tuple[Any, ...]  # the parameters that the network was made of, see `_by_hand`
+    _learning_rate: float  # of the next epoch
+    _no_improvement_count: int  # epochs since loss or score last improved
+    _best_parameters: NDArray[Any] | None  # with early stopping, those with the best score
+    _last_parameters: NDArray[Any] | None  # with early stopping and `resume`, those of the last epoch
+    _split_state: Any  # with `resume`, the state of the random numbers that chose the held-out rows
+    _trainer: EstimatorTrainer  # of the last fit by batches
+
+    # ---- Differences between the two estimators ----
+
+    def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
+        """Check data, and return X and y as arrays; note the classes."""
+        raise NotImplementedError
+
+    def _native_target(self, y: Any) -> NDArray[Any]:
+        """Return checked targets in the form that the loss takes."""
+        raise NotImplementedError
+
+    def _output(self) -> tuple[str, Loss]:
+        """Return scikit-learn's name of the output activation, and the loss."""
+        raise NotImplementedError
+
+    def _count_outputs(self, y: NDArray[Any]) -> int:
+        """Return the number of the network's outputs."""
+        raise NotImplementedError
+
+    def _weight(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
+        """Return the weights of the rows, None if all are equal; check the targets of rows that count."""
+        raise NotImplementedError
+
+    def _stratification(self, y: NDArray[Any]) -> NDArray[Any] | None:
+        """Return the classes by which held-out rows are chosen."""
+        return None
+
+    def _original(self, y: NDArray[Any]) -> Any:
+        """Return checked targets in the form that scorers take."""
+        return y
+
+    def _score_outputs(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
+        """Return the score of outputs for checked targets."""
+        raise NotImplementedError
+
+    def _decode(self, outputs: NDArray[Any]) -> Any:
+        """Return predictions from the network's outputs."""
+        raise NotImplementedError
+
+    def _set_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Keep the arguments of the constructor as they are."""
+        for name, value in parameters.items():
+            if name != "self":
+                setattr(self, name, value)
+
+    # ---- Fitting ----
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
+    ) -> Any:
+        check_overrides(self)
+        hidden = _parameters.check(self, self._rules)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if validation is not None and self.solver == "lbfgs":
+            raise ValueError("X_val, y_val: got them for solver='lbfgs', expected a solver that trains by epochs")
+        if self.warm_start or incremental:
+            self._take_assigned()
+        first = "network_" not in vars(self) or not (self.warm_start or incremental)
+        X, y = self._check_target(X, y, reset=first, incremental=incremental)
+        if not first:
+            self._check_outputs("y", y, self.n_outputs_)
+            _by_hand.check_trainable(self)
+        sample_weight = self._weight(y, sample_weight)
+        if self.solver == "lbfgs":
+            check_mean("sample_weight", sample_weight)
+        held_out = None if validation is None else self._check_held_out(*validation, n_outputs=self._count_outputs(y))
+        resumes = self.warm_start and not first and not incremental and self._can_resume(splits=held_out is None)
+        random_state = self._random_state if resumes else self._new_random_state(again=incremental and not first)
+        if first:
+            self._begin_network(X, y, hidden, random_state)
+        elif list(self.network_.layer_sizes[1:-1]) != hidden:
+            kept = self.network_.layer_sizes[1:-1]
+            raise ValueError(f"hidden_layer_sizes: got {hidden}, expected those of the fitted network, {kept}")
+        self._random_state = random_state
+        try:
+            if self.solver == "lbfgs":
+                self._fit_lbfgs(X, y, sample_weight)
+            else:
+                fit_stochastic(self, X, y, sample_weight, held_out, incremental=incremental, resumes=resumes)
+        finally:
+            self._take_assigned()  # so that arrays of coefs_ in users' hands are the trained ones
+        return self
+
+    def _new_random_state(self, *, again: bool) -> np.random.RandomState:
+        """Return the random state with which a fit begins.
+
+        With `again`, seed the one that was kept: making a new one takes longer than a step.
+        """
+        seed = self.random_state
+        if not again or not isinstance(seed, Integral):
+            state: np.random.RandomState = check_random_state(seed)
+            return state
+        cache = _parameters.cache_of(self)
+        if "random_state" not in cache:
+            cache["random_state"] = check_random_state(seed)
+        kept: np.random.RandomState = cache["random_state"]
+        kept.seed(int(seed))
+        return kept
+
+    def _begin_network(self, X: Any, y: Any, hidden: list[int], random_state: np.random.RandomState) -> None:
+        """Make the network with its initial weights, and set the attributes of an untrained estimator."""
+        self.out_activation_, _ = self._output()
+        self.n_outputs_ = self._count_outputs(y)
+        sizes = (X.shape[1], *hidden, self.n_outputs_)
+        self.n_layers_ = len(sizes)
+        self.network_ = _by_hand.new_network(self, sizes, X.dtype, random_state)
+        self._forget_assigned()
+        activations = _by_hand.hidden_activations(self, len(hidden))
+        drawn = draw_weights(sizes, activations or [activation_of(self.activation)], random_state)
+        for (weights, bias), to_weights, to_bias in zip(drawn, self.network_.weights, self.network_.biases, strict=True):
+            to_weights[...], to_bias[...] = weights, bias
+        self._begin_account()
+
+    def _network_of_assigned(self) -> None:
+        _by_hand.network_of_assigned(self)
+
+    def _follow_parameters(self) -> None:
+        _by_hand.follow(self)
+
+    def _adopt_classes(self) -> None:
+        """Take the classes from attributes that were set by hand."""
+
+    def _begin_account(self) -> None:
+        """Set the attributes of an untrained estimator."""
+        self.__dict__.pop("_trainer", None)  # of another network
+        self.__dict__.update(self._new_account())
+
+    def _new_account(self) -> dict[str, Any]:
+        """Return the attributes of an untrained estimator."""
+        epochs = {} if self.solver == "lbfgs" else self._account_of_no_epochs()
+        return {"n_iter_": 0, "t_": 0, **epochs}
+
+    def _account_of_no_epochs(self) -> dict[str, Any]:
+        """Return the attributes of an estimator before its first epoch."""
+        by_score = bool(self.early_stopping)
+        return {
+            "loss_curve_": [],
+            "validation_loss_curve_": [],
+            "_no_improvement_count": 0,
+            "_best_parameters": copied_parameters(self.network_) if by_score else None,
+            "best_loss_": None if by_score else np.inf,
+            "validation_scores_": [] if by_score else None,
+            "best_validation_score_": -np.inf if by_score else None,
+        }
+
+    def _can_resume(self, *, splits: bool) -> bool:
+        """Return whether the last fit left all that an exact continuation needs; `splits`: whether it holds rows out."""
+        needed = ["_trainer"]
+        if self.early_stopping:
+            needed += ["_last_parameters", "_split_state"] if splits else ["_last_parameters"]
+        return bool(self.resume) and all(getattr(self, name, None) is not None for name in needed)
+
+    def _fit_lbfgs(self, X: Any, y: Any, sample_weight: Any) -> None:
+        from fastnn.sklearn._lbfgs import Objective, fit_lbfgs
+
+        rows = Rows(native_rows(X, self.network_.dtype), self._native_target(y), sample_weight)
+        loss = native_loss(self._output()[1], self.n_outputs_, self.network_.dtype)
+        objective = Objective(self.network_, loss, rows, float(self.alpha), thread_count(self.n_jobs))
+        fit_lbfgs(self, objective)
+        _fitted.check_finite(self.network_)
+
+    def _check_held_out(self, X: Any, y: Any, sample_weight: Any, *, n_outputs: int) -> tuple[Any, Any, Any]:
+        if X is None and y is None:
+            raise ValueError("sample_weight_val: got it without X_val and y_val, expected all three")
+        if X is None or y is None:
+            raise ValueError("X_val, y_val: got one of them, expected both or none")
+        try:
+            X, y = self._check_target(X, y, reset=False, incremental=True)
+            weight = self._weight(y, sample_weight)
+        except (TypeError, ValueError) as error:  # whose text names X, y or sample_weight
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"X_val, y_val, sample_weight_val: {error}") from error
+        self._check_outputs("y_val", y, n_outputs)
+        check_mean("sample_weight_val", weight)
+        return X, y, weight
+
+    def _check_outputs(self, argument: str, y: NDArray[Any], n_outputs: int) -> None:
+        """Raise ValueError if targets have a number of columns other than the number of the network's outputs."""
+        if self._count_outputs(y) != n_outputs:
+            expected = f"({len(y)},)" if n_outputs == 1 else f"({len(y)}, {n_outputs})"
+            counted = "1 output" if n_outputs == 1 else f"{n_outputs} outputs"
+            raise ValueError(f"{argument}: got shape {y.shape}, expected {expected}: the network has {counted}")
