@@ -7,7 +7,6 @@ from typing import Any
 from fastnn._engine import core as _core
 from fastnn.optimizers import Optimizer
 
-
 ARGUMENTS = ("beta_1", "beta_2", "epsilon", "decay")
 """The coefficients in the order in which the kernels' function of arrays takes them (kernels/c_api.h)."""
 

@@ -27,7 +27,7 @@ STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """By the function's name: what its state holds. All but "step" are lists with one array for each parameter."""
 
 # By the optimizer's name: its learning rate, which its functions have by default too.
-_RATES: Mapping[str, Any] = {name: vars(optimizer)["learning_rate"] for name, optimizer in OPTIMIZERS.items()}
+_RATES: Mapping[str, Any] = {name: optimizer.learning_rate for name, optimizer in OPTIMIZERS.items()}
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
 

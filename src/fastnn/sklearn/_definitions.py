@@ -184,8 +184,8 @@ class EstimatorTrainer(Trainer):
             if getattr(self, name) != value:
                 setattr(self, name, value)
 
-    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> tuple[Any, Any, bool, Any]:
-        return X, y, y.ndim == 1, sample_weight
+    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
+        return TrainingData(X, y, y.ndim == 1, sample_weight)
 
     def _conventions(self) -> dict[str, Any]:
         return {"order": self.order, "loss_by_rows": True}
