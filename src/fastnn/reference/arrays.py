@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn._checks.floats import FLOAT_TYPES, Array, as_float, ufunc_type
 
-__all__ = ["AlongAxis", "Elementwise", "along_axis", "elementwise"]
+__all__ = ["AlongAxis", "Elementwise", "Float64", "along_axis", "elementwise"]
 __dir__ = __all__.copy
+
+Float64: TypeAlias = NDArray[np.float64]
 
 
 class Elementwise(Protocol):
@@ -47,7 +49,7 @@ class AlongAxis(Protocol):
         """Return the function's value at every element of `x`."""
 
 
-def elementwise(formula: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Elementwise:
+def elementwise(formula: Callable[[Float64], Float64]) -> Elementwise:
     """Give a formula of one array the keywords and the result types of a ufunc."""
 
     @wraps(formula, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
@@ -75,7 +77,7 @@ def elementwise(formula: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -
     return decorated
 
 
-def along_axis(formula: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> AlongAxis:
+def along_axis(formula: Callable[[Float64], Float64]) -> AlongAxis:
     """Let a formula of rows (n, n_units) work along any axis of an array of any shape."""
 
     @wraps(formula, assigned=("__module__", "__name__", "__qualname__", "__doc__"))

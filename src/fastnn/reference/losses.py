@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from fastnn._checks.floats import Array
 from fastnn._checks.predictions import checked_classes, checked_pair
 from fastnn.losses import CustomLoss, Loss
-from fastnn.reference.activations import sigmoid
+from fastnn.reference.sigmoids import sigmoid
 from fastnn.reference.softmax import log_softmax, row_sums, softmax
 
 __all__ = ["LOSSES", "LossFunction", "binary_cross_entropy", "cross_entropy", "mse_loss"]
