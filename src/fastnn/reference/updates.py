@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -12,21 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._checks.updates import Arrays, State, new_moments
-from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
+from fastnn.optimizers import OPTIMIZERS, SGD, Optimizer
 
-__all__ = ["RULES", "UPDATES", "Coefficients", "Rule", "correction", "rule_of", "update"]
+__all__ = ["RULES", "UPDATES", "Coefficients", "Constants", "Rule", "correction", "rule_of", "update"]
 __dir__ = __all__.copy
 
 
+class Constants(NamedTuple):
+    """The constants of an optimizer, of which a rule uses those that it names."""
+
+    beta_1: float = 0.0  # decay of the first moment
+    beta_2: float = 0.0
+    epsilon: float = 0.0
+    weight_decay: float = 0.0
+    # Where other libraries' definitions are not PyTorch's:
+    epsilon_hat: bool = False  # Adam adds epsilon before v is corrected for its start at zero
+    rate_in_velocity: bool = False  # momentum adds up steps, not gradients
+
+
 class Coefficients(NamedTuple):
-    """The numbers of one update; a formula uses those that it names."""
+    """The numbers of one update, of which a formula uses those that it names."""
 
     learning_rate: Any
-    beta_1: Any = 0.0  # of the first moment: momentum, decay
-    gradient_factor: Any = 1.0  # of what is added to it
+    beta_1: Any = 0.0
+    gradient_factor: Any = 1.0  # of what is added to the first moment
     beta_2: Any = 0.0
     one_minus_beta_2: Any = 1.0
-    root: Any = 1.0  # that the square root of the second moment is divided by
+    root: Any = 1.0  # divides the square root of the second moment
     epsilon: Any = 0.0
     decay_factor: Any = 1.0  # of the parameters
 
@@ -34,11 +46,22 @@ class Coefficients(NamedTuple):
 _Formula: TypeAlias = Callable[[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], Any], None]
 
 
-# Each changes the parameters w and its moments, m and then v, in place by the gradient g.
+# Each formula changes the parameters w and its moments, m and then v, in place by the gradient g. Each function of constants
+# returns the coefficients of update t = 1, 2, ….
+
+
+def _plain(constants: Constants, learning_rate: float, t: int) -> Coefficients:
+    return Coefficients(learning_rate, epsilon=constants.epsilon)
 
 
 def _descent(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c: Coefficients) -> None:
     w -= c.learning_rate * g
+
+
+def _with_velocity(constants: Constants, learning_rate: float, t: int) -> Coefficients:
+    if constants.rate_in_velocity:
+        return Coefficients(1.0, constants.beta_1, learning_rate)
+    return Coefficients(learning_rate, constants.beta_1)
 
 
 def _momentum(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c: Coefficients) -> None:
@@ -56,9 +79,28 @@ def _adagrad(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any],
     w -= c.learning_rate * g / (np.sqrt(m) + c.epsilon)
 
 
+def _with_mean(constants: Constants, learning_rate: float, t: int) -> Coefficients:
+    return Coefficients(learning_rate, constants.beta_1, 1.0 - constants.beta_1, epsilon=constants.epsilon)
+
+
 def _rmsprop(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c: Coefficients) -> None:
     m[...] = c.beta_1 * m + c.gradient_factor * (g * g)
     w -= c.learning_rate * g / (np.sqrt(m) + c.epsilon)
+
+
+def _corrected(constants: Constants, learning_rate: float, t: int) -> Coefficients:
+    beta_1, beta_2, epsilon, weight_decay, epsilon_hat, _ = constants
+    root = math.sqrt(correction(beta_2, t))
+    return Coefficients(
+        learning_rate * (root if epsilon_hat else 1.0) / correction(beta_1, t),
+        beta_1,
+        1.0 - beta_1,
+        beta_2,
+        1.0 - beta_2,
+        1.0 if epsilon_hat else root,
+        epsilon,
+        1.0 - learning_rate * weight_decay,
+    )
 
 
 def _adam(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c: Coefficients) -> None:
@@ -67,11 +109,20 @@ def _adam(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c:
     w[...] = c.decay_factor * w - c.learning_rate * m / (np.sqrt(v) / c.root + c.epsilon)
 
 
+def correction(beta: float, t: int) -> float:
+    """Return 1 - beta**t: a mean that started at zero is, after t updates of a constant g, that factor times g.
+
+    D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 3.
+    """
+    return 1.0 - beta**t
+
+
 @dataclass(frozen=True)
 class Rule:
-    """A formula, and the names in the state that it keeps: lists of moments, then perhaps "step", the number of updates."""
+    """A formula, its coefficients, and the names in its state: lists of moments, then perhaps "step", the count of updates."""
 
     formula: _Formula
+    coefficients: Callable[[Constants, float, int], Coefficients]
     state: tuple[str, ...] = ()
 
     @property
@@ -82,59 +133,38 @@ class Rule:
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "sgd": Rule(_descent),
-        "momentum": Rule(_momentum, ("velocity",)),
-        "nesterov": Rule(_nesterov, ("velocity",)),
-        "adagrad": Rule(_adagrad, ("sum",)),
-        "rmsprop": Rule(_rmsprop, ("v",)),
-        "adam": Rule(_adam, ("m", "v", "step")),
-        "adamw": Rule(_adam, ("m", "v", "step")),
+        "sgd": Rule(_descent, _plain),
+        "momentum": Rule(_momentum, _with_velocity, ("velocity",)),
+        "nesterov": Rule(_nesterov, _with_velocity, ("velocity",)),
+        "adagrad": Rule(_adagrad, _plain, ("sum",)),
+        "rmsprop": Rule(_rmsprop, _with_mean, ("v",)),
+        "adam": Rule(_adam, _corrected, ("m", "v", "step")),
+        "adamw": Rule(_adam, _corrected, ("m", "v", "step")),
     }
 )
 """By the formula's name: that of the function that makes the update, but "nesterov" for momentum's other formula."""
 
+# The fields of the optimizers in `fastnn.optimizers` whose names differ from those of `Constants`.
+_RENAMED = {"momentum": "beta_1", "decay": "beta_1"}
 
-def correction(beta: float, updates: int) -> float:
-    """Return 1 - beta**t: a mean that started at zero is, after t updates of a constant g, that factor times g.
 
-    D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 3.
-    """
-    return 1.0 - beta**updates
+def constants_of(optimizer: Optimizer) -> Constants:
+    """Return the constants of an optimizer of `fastnn.optimizers`."""
+    given = {_RENAMED.get(field.name, field.name): getattr(optimizer, field.name) for field in fields(optimizer)}
+    return Constants(**{name: given[name] for name in Constants._fields if name in given})
 
 
 def update(rule: Rule, optimizer: Optimizer, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
     """Make one update of a list of parameters, and of the state."""
     if "step" in rule.state:
         state["step"] = state.get("step", 0) + 1
-    c = _coefficients(optimizer, learning_rate, state.get("step", 0))
+    c = rule.coefficients(constants_of(optimizer), learning_rate, state.get("step", 0))
     for name in rule.moments:
         if name not in state:
             state[name] = new_moments(params)
     for param, grad, *moments in zip(params, grads, *(state[name] for name in rule.moments), strict=True):
         m, v = [*moments, param, param][:2]
         rule.formula(param, grad, m, v, c)
-
-
-def _coefficients(optimizer: Optimizer, learning_rate: float, updates: int) -> Coefficients:
-    match optimizer:
-        case SGD(momentum=momentum):
-            return Coefficients(learning_rate, momentum)
-        case AdaGrad(epsilon=epsilon):
-            return Coefficients(learning_rate, epsilon=epsilon)
-        case RMSProp(decay=decay, epsilon=epsilon):
-            return Coefficients(learning_rate, decay, 1.0 - decay, epsilon=epsilon)
-        case Adam(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon) | AdamW(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon):
-            return Coefficients(
-                learning_rate / correction(beta_1, updates),
-                beta_1,
-                1.0 - beta_1,
-                beta_2,
-                1.0 - beta_2,
-                math.sqrt(correction(beta_2, updates)),
-                epsilon,
-                1.0 - learning_rate * optimizer.weight_decay if isinstance(optimizer, AdamW) else 1.0,
-            )
-    raise TypeError(f"optimizer: got {optimizer!r}, expected one of fastnn.optimizers")
 
 
 def rule_of(optimizer: Optimizer) -> Rule:
@@ -152,6 +182,6 @@ def _by_rule(optimizer: Optimizer, params: Arrays, grads: Arrays, state: State, 
 
 
 UPDATES: Mapping[str, Callable[[Any, Arrays, Arrays, State, float], None]] = MappingProxyType(
-    {optimizer.name: _by_rule for optimizer in (SGD, AdaGrad, RMSProp, Adam, AdamW)}
+    dict.fromkeys(OPTIMIZERS, _by_rule)
 )
 """By the optimizer's name: a function of optimizer, params, grads, state and this step's learning rate."""

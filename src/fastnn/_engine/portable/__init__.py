@@ -6,7 +6,7 @@ The reasons of what is done stand with the kernels; here stands what is done, in
 
 from __future__ import annotations
 
-from fastnn._engine.portable._activations import ACTIVATIONS, LAYER_ACTIVATIONS
+from fastnn import reference
 from fastnn._engine.portable._compile import COMPILED
 from fastnn._engine.portable._elementwise import (
     activate,
@@ -31,7 +31,7 @@ from fastnn._engine.portable._functions import (
     quick_prediction_loss,
     softmax,
 )
-from fastnn._engine.portable._losses import LOSSES
+from fastnn._engine.portable._layers import LAYER_ACTIVATIONS
 from fastnn._engine.portable._machine import (
     built_levels,
     copy_vectors,
@@ -43,10 +43,12 @@ from fastnn._engine.portable._machine import (
     threads_decided,
 )
 from fastnn._engine.portable._network import Network
-from fastnn._engine.portable._optimizers import OPTIMIZERS
 from fastnn._engine.portable._rows import SparseRows, readable
 from fastnn._engine.portable._run import Run
 from fastnn._engine.portable._stepper import Stepper
+from fastnn.reference.updates import RULES
+
+ACTIVATIONS, LOSSES, OPTIMIZERS = tuple(reference.ACTIVATIONS), tuple(reference.LOSSES), tuple(RULES)
 
 __all__ = [
     "ACTIVATIONS",

@@ -1,12 +1,17 @@
-"""Numba's compiler where it is there. Where it isn't, functions stay what they are: NumPy's work, array by array."""
+"""The table of functions of arrays as the fallback runs them: compiled by Numba, or as they stand where Numba is missing."""
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import importlib.util
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
+
+from fastnn import reference
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -14,40 +19,55 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _FOUND = all(importlib.util.find_spec(module) is not None for module in ("numba", "scipy"))
 if _FOUND:
     import numba
-    from numba.extending import register_jitable
 
 COMPILED: bool = _FOUND and not numba.config.DISABLE_JIT
 
+_PLAIN: dict[FunctionType, Callable[..., Any]] = {}
+_BY_NUMBA: dict[FunctionType, Callable[..., Any]] = {}
 
-def compiled(function: _Function) -> _Function:
-    """Return the function compiled for the types that it is called with, and kept on disk; or itself, without Numba."""
-    if not COMPILED:
-        return function
-    # Numba names what it keeps by the function, and looks at its own file alone: not at those of the functions it calls.
-    function.__qualname__ += f"_{_digest()}"
-    made: _Function = numba.njit(function, cache=True, nogil=True, error_model="numpy")
-    return made
+# Of these NumPy has loops of vector instructions. Numba's loops take ten times as long.
+_VECTORIZED = (reference.tanh, reference.exp, reference.sin, reference.cos)
 
 
-def _digest() -> str:
-    """Return a name for the text of all files here."""
-    texts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
+def runnable(function: _Function) -> _Function:
+    """Return a function of arrays as the fallback runs it.
 
-
-def shared(function: _Function) -> _Function:
-    """Return the function as it is, for Python, and make it known to those that are compiled.
-
-    Its text is what both can run: whole arrays, no None, every variable of one type. Compiled, a number written beside
-    float32 arrays makes float64 of their sum, where NumPy rounds to float32; `put` takes either.
+    A function of `fastnn.reference` that stands for a formula becomes the formula. Functions that the given one calls by
+    name become runnable too. Numba compiles each at its first call for every dtype, and keeps it on disk. Methods and
+    closures, which call what a user has written, stay as they are.
     """
-    if not COMPILED:
-        return function
-    made: _Function = register_jitable(function)
+    numba_compiles = COMPILED and function not in _VECTORIZED
+    return _made(function, _BY_NUMBA if numba_compiles else _PLAIN)  # type: ignore[no-any-return]
+
+
+def _made(function: Any, table: dict[FunctionType, Callable[..., Any]]) -> Any:
+    formula = getattr(function, "formula", function)
+    if not isinstance(formula, FunctionType) or formula.__closure__ is not None:
+        return formula
+    if formula not in table:
+        table[formula] = _bound(formula, table)
+    return table[formula]
+
+
+def _bound(formula: FunctionType, table: dict[FunctionType, Callable[..., Any]]) -> Callable[..., Any]:
+    """Return a copy of a function that calls runnable functions."""
+    names = {each.argval for each in dis.get_instructions(formula) if each.opname == "LOAD_GLOBAL"}
+    named = {name: formula.__globals__.get(name) for name in names}
+    called = {name: _made(value, table) for name, value in named.items() if isinstance(value, FunctionType)}
+    copy = FunctionType(formula.__code__, formula.__globals__ | called, formula.__name__, formula.__defaults__)
+    if table is _PLAIN:
+        return copy
+    # Numba names the file on disk by the function, and looks for changes in its own file alone, not in those of the
+    # functions that it calls.
+    copy.__qualname__ = f"{formula.__qualname__}_{_digest()}"
+    copy.__module__ = formula.__module__
+    made: Callable[..., Any] = numba.njit(copy, cache=True, nogil=True, error_model="numpy")
     return made
 
 
-@shared
-def put(to: Any, values: Any) -> None:
-    """Copy values, an array or a number, to an array; what Numba makes of this line is too long to be made everywhere."""
-    to[...] = values
+@cache
+def _digest() -> str:
+    """Return a name for the text of all files here and in the reference."""
+    folders = Path(__file__).parent, Path(reference.__file__).parent
+    texts = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py"))]
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:16]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import reference
-from fastnn._engine.portable import _optimizers
+from fastnn._engine.portable._optimizers import Optimizer
 from fastnn._engine.portable._rows import Array
 
 _ALIGNMENT = 64  # bytes
@@ -79,9 +79,9 @@ def update(
     moments, if no gradient overlaps what is written, and if no moment overlaps a parameter or another moment. Otherwise
     nothing changes.
     """
-    native = _optimizers.optimizer_of(optimizer)
-    if len(moments) != optimizer["moments"]:
-        raise ValueError(f"{optimizer['name']} has {optimizer['moments']} moments for each parameter")
+    native = Optimizer(optimizer)
+    if len(moments) != native.n_moments:
+        raise ValueError(f"moments: expected {native.n_moments} lists for {optimizer['name']}, got {len(moments)}")
     lists = [params, grads, *moments]
     if not all(isinstance(arrays, list | tuple) and len(arrays) == len(params) for arrays in lists):
         return False
@@ -93,10 +93,8 @@ def update(
     if any(np.may_share_memory(a, b) for i, a in enumerate(written) for b in written[max(i + 1, len(params)) :]):
         return False
     for param, grad, *kept in zip(*lists, strict=True):
-        none = np.empty(0, param.dtype)
-        m, v = [*(array.reshape(-1) for array in kept), none, none][:2]
-        c = _optimizers.coefficients(native, float(rate), updates, none)
-        _optimizers.update(native.kind, param.reshape(-1), grad.reshape(-1), m, v, c)
+        c = native.coefficients(rate, updates, param.dtype)
+        native.update(param.reshape(-1), grad.reshape(-1), [array.reshape(-1) for array in kept], c)
     return True
 
 
