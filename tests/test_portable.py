@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from _helpers import HIDDEN, LOSSES_AND_LINKS, data, model_of, optimizer_of, oracle
-from _portable_runs import DTYPES, SIZES, TOLERANCE, Setting, arrays_of, assert_close, network_of, run_of, run_step_as
+from _portable_runs import DTYPES, SIZES, TOLERANCE, Setting, arrays_of, assert_close, network_of, run_of, run_formulas_as
 
 import fastnn
 from fastnn import SGD
@@ -23,9 +23,9 @@ from fastnn.losses import resolve as resolve_loss
 
 
 @pytest.fixture(params=["plain", "compiled"])
-def step(request, monkeypatch):
-    """How the step is run."""
-    run_step_as(request.param, monkeypatch)
+def formulas(request, monkeypatch):
+    """Run the formulas in plain NumPy, then as Numba compiles them."""
+    run_formulas_as(request.param, monkeypatch)
 
 
 def assert_oracle(model, X, y, setting, **penalties):
@@ -63,7 +63,7 @@ def test_interface():
 # ---- Training beside the oracle ----
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", [*HIDDEN, *OUTPUT_ONLY])
 def test_activations(activation, dtype):
@@ -72,7 +72,7 @@ def test_activations(activation, dtype):
     assert_oracle(model_of(SIZES, hidden, output, dtype=dtype), X, np.abs(y), Setting())
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("loss", "link"), [pair for pair in LOSSES_AND_LINKS if pair[0] not in ("mse", "mae")] + [("mae", "sin")]
@@ -83,7 +83,7 @@ def test_losses(loss, link, dtype):
     assert_oracle(model_of(SIZES, "tanh", link, dtype=dtype), X, y, Setting(loss, sample_weight=weight))
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("row", _core.OPTIMIZERS)
 def test_optimizers(row, dtype):
@@ -94,7 +94,7 @@ def test_optimizers(row, dtype):
     assert_oracle(model_of(SIZES, dtype=dtype), X, y, setting, **penalties)
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 @pytest.mark.parametrize(("batch_size", "shuffle"), [(1, True), (7, False), (45, True), (600, False)])
 def test_dropout_and_batches(batch_size, shuffle):
     X, y = data(45 if batch_size < 600 else 700, 3, 2)
@@ -117,7 +117,7 @@ class Cube(CustomActivation):
         return 3 * np.asarray(z) ** 2
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 def test_custom_activation():
     X, y = data(45, 3, 2)
     cube = Cube()

@@ -1,4 +1,4 @@
-"""The table of functions of arrays as the fallback runs them: compiled by Numba, or as they stand where Numba is missing."""
+"""Functions of arrays as the fallback runs them: compiled by Numba, or as they stand where Numba is missing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 from fastnn import reference
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+Function: TypeAlias = Callable[..., Any]
 
 # In compiled functions it is SciPy's BLAS that multiplies matrices.
 _FOUND = all(importlib.util.find_spec(module) is not None for module in ("numba", "scipy"))
@@ -22,47 +22,53 @@ if _FOUND:
 
 COMPILED: bool = _FOUND and not numba.config.DISABLE_JIT
 
-_PLAIN: dict[FunctionType, Callable[..., Any]] = {}
-_BY_NUMBA: dict[FunctionType, Callable[..., Any]] = {}
-
-# Of these NumPy has loops of vector instructions. Numba's loops take ten times as long.
-_VECTORIZED = (reference.tanh, reference.exp, reference.sin, reference.cos)
+# For these, NumPy has loops of vector instructions. Numba's loops take up to ten times as long.
+_VECTORIZED = frozenset(each.formula for each in (reference.tanh, reference.exp, reference.sin, reference.cos))
 
 
-def runnable(function: _Function) -> _Function:
-    """Return a function of arrays as the fallback runs it.
+def formula(*args: Any) -> Any:
+    """Stand in the text of a function for a formula that `runnable` is given."""
+    raise NotImplementedError
 
-    A function of `fastnn.reference` that stands for a formula becomes the formula. Functions that the given one calls by
-    name become runnable too. Numba compiles each at its first call for every dtype, and keeps it on disk. Methods and
-    closures, which call what a user has written, stay as they are.
+
+def runnable(function: Function, **formulas: Function) -> Function:
+    """Return a function of arrays as the fallback runs it, with formulas in place of names in its text.
+
+    The functions that it calls by name become runnable too; one of `fastnn.reference` that stands for a formula becomes the
+    formula. Numba compiles the result at its first call for every dtype, and keeps it on disk. It compiles nothing that
+    calls what a user has written (methods and closures), or formulas that NumPy computes faster.
     """
-    numba_compiles = COMPILED and function not in _VECTORIZED
-    return _made(function, _BY_NUMBA if numba_compiles else _PLAIN)  # type: ignore[no-any-return]
+    given = tuple((name, getattr(each, "formula", each)) for name, each in formulas.items())
+    by_numba = COMPILED and all(_is_plain(each) and each not in _VECTORIZED for _, each in given)
+    return _made(function, given, by_numba) if all(_is_plain(each) for _, each in given) else _bound(function, given, False)
 
 
-def _made(function: Any, table: dict[FunctionType, Callable[..., Any]]) -> Any:
-    formula = getattr(function, "formula", function)
-    if not isinstance(formula, FunctionType) or formula.__closure__ is not None:
-        return formula
-    if formula not in table:
-        table[formula] = _bound(formula, table)
-    return table[formula]
+def _is_plain(function: Function) -> bool:
+    return isinstance(function, FunctionType) and function.__closure__ is None
 
 
-def _bound(formula: FunctionType, table: dict[FunctionType, Callable[..., Any]]) -> Callable[..., Any]:
-    """Return a copy of a function that calls runnable functions."""
-    names = {each.argval for each in dis.get_instructions(formula) if each.opname == "LOAD_GLOBAL"}
-    named = {name: formula.__globals__.get(name) for name in names}
-    called = {name: _made(value, table) for name, value in named.items() if isinstance(value, FunctionType)}
-    copy = FunctionType(formula.__code__, formula.__globals__ | called, formula.__name__, formula.__defaults__)
-    if table is _PLAIN:
+def _bound(function: Any, formulas: tuple[tuple[str, Function], ...], by_numba: bool) -> Function:
+    """Return a copy of a function that calls the formulas, and runnable functions."""
+    names = {each.argval for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL"}
+    called = {name: function.__globals__.get(name) for name in names} | dict(formulas)
+    made = {name: _made(_formula_of(each), (), by_numba) for name, each in called.items() if _is_plain(_formula_of(each))}
+    copy = FunctionType(function.__code__, function.__globals__ | dict(formulas) | made, function.__name__)
+    if not by_numba:
         return copy
     # Numba names the file on disk by the function, and looks for changes in its own file alone, not in those of the
     # functions that it calls.
-    copy.__qualname__ = f"{formula.__qualname__}_{_digest()}"
-    copy.__module__ = formula.__module__
-    made: Callable[..., Any] = numba.njit(copy, cache=True, nogil=True, error_model="numpy")
-    return made
+    copy.__qualname__ = "_".join([function.__name__, *(each.__name__ for _, each in formulas), _digest()])
+    copy.__module__ = function.__module__
+    compiled: Function = numba.njit(copy, cache=True, nogil=True, error_model="numpy")
+    return compiled
+
+
+# Each is made once: Numba compiles it once for each dtype.
+_made = cache(_bound)
+
+
+def _formula_of(function: Any) -> Any:
+    return getattr(function, "formula", function)
 
 
 @cache

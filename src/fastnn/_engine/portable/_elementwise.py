@@ -93,8 +93,8 @@ def update(
     if any(np.may_share_memory(a, b) for i, a in enumerate(written) for b in written[max(i + 1, len(params)) :]):
         return False
     for param, grad, *kept in zip(*lists, strict=True):
-        c = native.coefficients(rate, updates, param.dtype)
-        native.update(param.reshape(-1), grad.reshape(-1), [array.reshape(-1) for array in kept], c)
+        moments_of_param = [array.reshape(-1) for array in kept]
+        native.update(param.reshape(-1), grad.reshape(-1), moments_of_param, float(rate), updates + 1)
     return True
 
 

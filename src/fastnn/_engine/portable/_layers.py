@@ -1,14 +1,15 @@
-"""Layers of a network: forward on a batch of rows, and back to the gradients."""
+"""Layers of a network, and the way of a batch through them: forward to the outputs, and back to the gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastnn import reference
-from fastnn._engine.portable._compile import runnable
+from fastnn._engine.portable._compile import formula, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.reference.activations import named
 from fastnn.reference.dropout import factors
@@ -26,128 +27,126 @@ class Parameters(NamedTuple):
     slopes: Array | None  # (n_out,)
 
 
-class Batch(NamedTuple):
-    """What a layer has computed on the way forward, for the way back; all (rows, n_out) but the inputs."""
-
-    inputs: Array  # (rows, n_in)
-    z: Array  # inputs @ weights + biases
-    a: Array  # the activation of z
-    dropout: Array | None  # what a was multiplied with on its way into the next layer
-
-    @property
-    def outputs(self) -> Array:
-        """Return what the next layer takes."""
-        return self.a if self.dropout is None else self.a * self.dropout
-
-
 class Layer:
     """One layer: its parameters, and the formulas of its activation as the fallback runs them."""
 
     def __init__(self, activation: Any, dropout: float, parameters: Parameters) -> None:
-        self.parameters, self.dropout = parameters, dropout
-        self._is_identity = activation == "identity"
-        self._sums, self._gradients = runnable(sums), runnable(parameter_gradients)
-        self._times, self._factors = runnable(times), runnable(factors)
-        if parameters.slopes is not None:
-            self._value, self._derivative, self._slopes_grad = runnable(prelu), runnable(prelu_grad), runnable(slopes_grad)
+        self.weights, self.biases, self.slopes = parameters
+        self.dropout, self.is_linear = dropout, activation == "identity"
+        self.activate: Callable[[Array, Array], None]  # makes the second array the activation of the first
+        if self.slopes is not None:
+            self._by_slopes, self._slopes_grad = runnable(backward_by_slopes), runnable(slopes_grad)
+            by_slopes, slopes = runnable(activate_by_slopes), self.slopes
+            self.activate = lambda z, a: by_slopes(z, slopes, a)
             return
         formulas = named(activation)
-        self._value, self._derivative = runnable(formulas.value), runnable(formulas.derivative)
-        self._product = None if formulas.product is None else runnable(formulas.product)
-        self._from_output = formulas.uses == "output"
+        self._derivative_takes_output = formulas.uses == "output"
+        self.activate = runnable(activate, value=formulas.value)
+        if formulas.product is None:
+            self._backward = runnable(backward_by_element, derivative=formulas.derivative)
+        else:
+            self._backward = runnable(backward_by_row, product=formulas.product)
 
-    def forward(self, inputs: Array, keys: tuple[Any, Any] | None, *, logits: bool = False) -> Batch:
-        """Compute the outputs for rows of inputs; as they are before the activation for `logits`.
+    def backward(self, z: Array, a: Array, grad_a: Array, delta: Array, grad_slopes: Array | None) -> None:
+        """Make delta the gradient with respect to z, from that with respect to a; fill that with respect to the slopes."""
+        if self.slopes is None:
+            self._backward(a if self._derivative_takes_output else z, grad_a, delta)
+            return
+        if grad_slopes is not None:
+            grad_slopes[:] = self._slopes_grad(z, grad_a)
+        self._by_slopes(z, self.slopes, grad_a, delta)
 
-        Units are dropped by the two keys of the layer, if they are given.
+
+class Pass:
+    """The way of batches of one number of rows through the layers, and its arrays; all but x are (rows, units)."""
+
+    def __init__(self, layers: Sequence[Layer], n_rows: int, dtype: DTypeLike, *, logits: bool = False) -> None:
+        """With `logits`, the last layer has no activation."""
+        self._layers = layers
+        self._sums, self._dense_gradients, self._factors = runnable(sums), runnable(dense_gradients), runnable(factors)
+        shapes = [(n_rows, layer.biases.size) for layer in layers]
+        self._z = [np.empty(shape, dtype) for shape in shapes]
+        linear = [layer.is_linear for layer in layers[:-1]] + [layers[-1].is_linear or logits]
+        self.outputs = [z if same else np.empty_like(z) for z, same in zip(self._z, linear, strict=True)]
+        self._grads = [np.empty(shape, dtype) for shape in shapes]  # with respect to outputs
+        self._deltas = [grad if same else np.empty_like(grad) for grad, same in zip(self._grads, linear, strict=True)]
+        self._inputs: list[Array] = [self._z[0]] * len(layers)
+        self._masks: list[Array | None] = [None] * len(layers)  # outputs times these go into the next layer
+        self.grad_outputs = self._grads[-1]  # the gradient with respect to the last layer's outputs, for `backward`
+
+    def forward(self, x: Array, keys: tuple[Array, Any] | None = None) -> Array:
+        """Compute all layers' `outputs` for rows x (rows, n_in), and return the last layer's.
+
+        With the keys of a step, units are dropped: the low bits, one number per layer, and the high bits.
         """
-        weights, biases, slopes = self.parameters
-        z = self._sums(inputs, weights, biases)
-        if self._is_identity or logits:
-            a = z
-        elif slopes is not None:
-            a = _like(z, self._value(z, slopes))
-        else:
-            a = _like(z, self._value(z))
-        if keys is None or self.dropout == 0.0:
-            return Batch(inputs, z, a, None)
-        return Batch(inputs, z, a, _like(z, self._factors(self.dropout, z.size, *keys)).reshape(z.shape))
+        for i, (layer, z, a) in enumerate(zip(self._layers, self._z, self.outputs, strict=True)):
+            self._inputs[i] = x
+            self._sums(x, layer.weights, layer.biases, z)
+            if a is not z:
+                layer.activate(z, a)
+            x = a
+            if keys is not None and layer.dropout > 0.0:
+                mask = self._factors(layer.dropout, a.size, keys[0][i], keys[1]).reshape(a.shape).astype(a.dtype)
+                self._masks[i], x = mask, a * mask
+        return x
 
-    def backward(self, batch: Batch, grad_a: Array, slopes_gradient: Array | None) -> Array:
-        """Return the gradient with respect to z from the gradient with respect to a, and fill that of the slopes."""
-        slopes = self.parameters.slopes
-        if slopes is not None:
-            if slopes_gradient is not None:
-                slopes_gradient[:] = self._slopes_grad(batch.z, grad_a)
-            derivative = self._derivative(batch.z, slopes)
-        elif self._is_identity:
-            return grad_a
-        elif self._product is not None:
-            return _like(grad_a, self._product(batch.a, grad_a))
-        else:
-            derivative = self._derivative(batch.a if self._from_output else batch.z)
-        result: Array = self._times(grad_a, derivative)
-        return result
+    def backward(self, gradients: Sequence[Parameters] | None) -> Array:
+        """Fill the gradients of all parameters, and return that with respect to the first layer's z."""
+        for i in range(len(self._layers) - 1, -1, -1):
+            layer, mask, grad, delta = self._layers[i], self._masks[i], self._grads[i], self._deltas[i]
+            if mask is not None:
+                grad *= mask
+            if delta is not grad:
+                layer.backward(self._z[i], self.outputs[i], grad, delta, None if gradients is None else gradients[i].slopes)
+            if gradients is not None:
+                self._dense_gradients(self._inputs[i], delta, gradients[i].weights, gradients[i].biases)
+            if i > 0:
+                np.dot(delta, layer.weights.T, self._grads[i - 1])
+        return delta
 
-    def fill_gradients(self, batch: Batch, delta: Array, gradient: Parameters) -> None:
-        """Fill the gradients with respect to weights and biases from that with respect to z."""
-        self._gradients(batch.inputs, delta, gradient.weights, gradient.biases)
-
-    def grad_inputs(self, delta: Array) -> Array:
-        """Return the gradient with respect to the layer's inputs from that with respect to z."""
-        result: Array = np.dot(delta, self.parameters.weights.T)
+    def grad_inputs(self) -> Array:
+        """Return the gradient with respect to the rows that went in, after `backward`."""
+        result: Array = np.dot(self._deltas[0], self._layers[0].weights.T)
         return result
 
 
-def forward(layers: Sequence[Layer], x: Array, keys: tuple[Array, Any] | None = None, *, logits: bool = False) -> list[Batch]:
-    """Compute the outputs of all layers for rows x (rows, n_in).
+# ---- Functions of arrays, which Numba compiles ----
 
-    With the keys of a step, units are dropped: the low bits, one number per layer, and the high bits. With `logits` the last
-    layer has no activation.
-    """
-    batches: list[Batch] = []
-    for i, layer in enumerate(layers):
-        inputs = batches[-1].outputs if batches else x
-        of_layer = None if keys is None else (keys[0][i], keys[1])
-        batches.append(layer.forward(inputs, of_layer, logits=logits and i == len(layers) - 1))
-    return batches
+value = derivative = product = formula  # of the activation
 
 
-def backward(layers: Sequence[Layer], batches: Sequence[Batch], delta: Array, gradient: Sequence[Parameters] | None) -> Array:
-    """Fill the gradients of all layers, and return that with respect to the first layer's z.
-
-    delta is the gradient with respect to the last layer's z.
-    """
-    for i in range(len(layers) - 1, -1, -1):
-        if gradient is not None:
-            layers[i].fill_gradients(batches[i], delta, gradient[i])
-        if i > 0:
-            grad_a, dropout = layers[i].grad_inputs(delta), batches[i - 1].dropout
-            grad_a = grad_a if dropout is None else grad_a * dropout
-            delta = layers[i - 1].backward(batches[i - 1], grad_a, None if gradient is None else gradient[i - 1].slopes)
-    return delta
-
-
-def sums(x: Array, weights: Array, biases: Array) -> Array:
-    """Return x @ weights + biases."""
-    z = np.dot(x, weights)
+def sums(x: Array, weights: Array, biases: Array, z: Array) -> None:
+    """Make z x @ weights + biases."""
+    np.dot(x, weights, z)
     z += biases
-    return z
 
 
-def parameter_gradients(x: Array, delta: Array, grad_weights: Array, grad_biases: Array) -> None:
-    """Fill the gradients of a layer's weights and biases from its inputs x and the gradient with respect to its sums."""
+def activate(z: Array, a: Array) -> None:
+    """Make a the activation of z."""
+    a[...] = value(z)
+
+
+def activate_by_slopes(z: Array, slopes: Array, a: Array) -> None:
+    """Make a the activation of z with a slope for each unit."""
+    a[...] = prelu(z, slopes)
+
+
+def backward_by_element(at: Array, grad_a: Array, delta: Array) -> None:
+    """Make delta the gradient with respect to z, from that with respect to a; at is what the derivative takes."""
+    delta[...] = grad_a * derivative(at)
+
+
+def backward_by_row(a: Array, grad_a: Array, delta: Array) -> None:
+    """Do the same for an activation whose outputs in a row depend on one another."""
+    delta[...] = product(a, grad_a)
+
+
+def backward_by_slopes(z: Array, slopes: Array, grad_a: Array, delta: Array) -> None:
+    """Do the same for the activation with a slope for each unit."""
+    delta[...] = grad_a * prelu_grad(z, slopes)
+
+
+def dense_gradients(x: Array, delta: Array, grad_weights: Array, grad_biases: Array) -> None:
+    """Fill the gradients of weights and biases from the inputs and the gradient with respect to the sums."""
     np.dot(x.T, delta, grad_weights)
     grad_biases[:] = np.sum(delta, axis=0)
-
-
-def times(grad: Array, derivative: Array) -> Array:
-    """Return the product of two arrays in the first one's type."""
-    result = np.empty_like(grad)
-    result[...] = grad * derivative
-    return result
-
-
-def _like(a: Array, values: Any) -> Array:
-    """Return values in another array's type: formulas may compute in float64."""
-    return np.asarray(values, a.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn._engine.portable._elementwise import aligned_zeros
-from fastnn._engine.portable._layers import INITIAL_SLOPE, LAYER_ACTIVATIONS, Batch, Layer, Parameters, backward, forward
+from fastnn._engine.portable._layers import INITIAL_SLOPE, LAYER_ACTIVATIONS, Layer, Parameters, Pass
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
 
@@ -70,6 +70,7 @@ class Network:
             parts += [(slice(start, s), True), (slice(s, end), False)]
         return [(part, decays) for part, decays in parts if part.stop > part.start]
 
+    @np.errstate(all="ignore")
     def predict(self, x: Array | SparseRows, out: Array | None = None, n_threads: int | None = None) -> Array:
         """Return the outputs (n, n_out) of rows (n, n_in), or those of one row; out, if given, is contiguous."""
         n_in, n_out = self.layer_sizes[0], self.layer_sizes[-1]
@@ -82,18 +83,20 @@ class Network:
         elif not (out.flags.carray and out.dtype == self.dtype and out.size == n_rows * n_out):
             raise ValueError("out must be contiguous and of the network's shape and dtype")
         result = out.reshape(n_rows, n_out)
-        for rows in _pieces(n_rows):
-            result[rows] = self._forward(read_x(x, rows, self.dtype))[-1].a
+        for rows, batch in self._pieces(n_rows):
+            result[rows] = batch.forward(read_x(x, rows, self.dtype))
         return out
 
+    @np.errstate(all="ignore")
     def outputs(self, x: Array | SparseRows, n_threads: int | None = None) -> list[Array]:
         """Return the activations of every layer for rows (n, n_in)."""
         n_rows = self.count_rows(x)
         self.check_x(x, n_rows)
         arrays = [np.empty((n_rows, size), self.dtype) for size in self.layer_sizes[1:]]
-        for rows in _pieces(n_rows):
-            for a, batch in zip(arrays, self._forward(read_x(x, rows, self.dtype)), strict=True):
-                a[rows] = batch.a
+        for rows, batch in self._pieces(n_rows):
+            batch.forward(read_x(x, rows, self.dtype))
+            for a, outputs in zip(arrays, batch.outputs, strict=True):
+                a[rows] = outputs
         return arrays
 
     @np.errstate(all="ignore")
@@ -125,21 +128,18 @@ class Network:
         gradients = None if by_parameter is None else [Parameters(*arrays) for arrays in zip(*self.views(part), strict=True)]
         value, divisor = 0.0, float(mean.divisors(np.abs(weight).sum(), weight.sum()))
         readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
-        for rows in _pieces(n_rows):
+        for rows, batch in self._pieces(n_rows, logits=mean.from_logits):
             inputs = read_x(x, readable[rows], self.dtype)
-            batches = forward(self.layers, inputs, logits=mean.from_logits)
+            p = batch.forward(inputs)
             targets = read_y(y, readable[rows], n_out, labels, self.dtype)
-            of_rows, delta = mean.compute(targets, batches[-1].a, weight[rows], divisor)
-            value += of_rows
+            value += mean.compute(targets, p, weight[rows], divisor, batch.grad_outputs)
             if by_parameter is None and by_input is None:
                 continue
-            if not mean.from_logits:
-                delta = self.layers[-1].backward(batches[-1], delta, None if gradients is None else gradients[-1].slopes)
-            delta = backward(self.layers, batches, delta, gradients)
+            batch.backward(gradients)
             if by_parameter is not None:
                 by_parameter += part
             if by_input is not None:
-                by_input.reshape(n_rows, -1)[rows] = self.layers[0].grad_inputs(delta)
+                by_input.reshape(n_rows, -1)[rows] = batch.grad_inputs()
         return value
 
     # ---- What a run asks too ----
@@ -164,9 +164,14 @@ class Network:
             raise ValueError(f"a contiguous {self.dtype} array of {size} elements is expected")
         return a.reshape(-1)
 
-    @np.errstate(all="ignore")
-    def _forward(self, x: Array) -> list[Batch]:
-        return forward(self.layers, x)
+    def _pieces(self, n_rows: int, *, logits: bool = False) -> Iterator[tuple[slice, Pass]]:
+        """Yield some rows at a time, and their pass through the layers."""
+        batch: Pass | None = None
+        for start in range(0, n_rows, _ROWS_AT_ONCE):
+            count = min(_ROWS_AT_ONCE, n_rows - start)
+            if batch is None or count < _ROWS_AT_ONCE:
+                batch = Pass(self.layers, count, self.dtype, logits=logits)
+            yield slice(start, start + count), batch
 
 
 def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> NDArray[np.float64]:
@@ -177,11 +182,6 @@ def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> N
     if not (flags.c_contiguous and flags.aligned) or sample_weight.dtype != np.float64 or sample_weight.size != n_rows:
         raise ValueError(f"sample_weight must be {n_rows} contiguous float64")
     return np.array(sample_weight).reshape(-1)
-
-
-def _pieces(n_rows: int) -> Iterator[slice]:
-    for start in range(0, n_rows, _ROWS_AT_ONCE):
-        yield slice(start, min(start + _ROWS_AT_ONCE, n_rows))
 
 
 def _check(activation: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._engine.portable._compile import runnable
+from fastnn._engine.portable._compile import formula, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.reference.gradients import add_penalty, norm_factor, penalty_gradient, sum_of_squares
 from fastnn.reference.updates import RULES, Coefficients, Constants
@@ -29,18 +29,15 @@ class Optimizer:
             )
         given = {_RENAMED.get(name, name): value for name, value in native.items()}
         self._constants = Constants(**{name: given[name] for name in Constants._fields if name in given})
-        self._formula = runnable(self._rule.formula)
+        self._undecayed = self._constants._replace(weight_decay=0.0)
+        self._update = runnable(update, change=self._rule.formula)
         self._add_penalty, self._penalty_gradient = runnable(add_penalty), runnable(penalty_gradient)
         self._sum_of_squares = runnable(sum_of_squares)
         self._l1, self._l2 = float(native.get("l1", 0.0)), float(native.get("l2", 0.0))
+        self.has_penalty = self._l1 != 0.0 or self._l2 != 0.0
         self._clip_value, self._clip_norm = native.get("clip_value", math.inf), native.get("clip_norm", math.inf)
         self._penalty_per_weight = bool(native.get("penalty_per_weight", False))  # divided by a batch's sum of weights
         self.lazy = bool(native.get("lazy", False))  # sparse inputs: weights of features that a batch lacks stay
-
-    @property
-    def has_penalty(self) -> bool:
-        """Return whether `penalize` changes anything."""
-        return self._l1 != 0.0 or self._l2 != 0.0
 
     def penalize(self, loss: float, batch_weight: float, w: Array, g: Array) -> float:
         """Add the gradient of the penalties on weights w to g, and return the loss with their value."""
@@ -58,17 +55,28 @@ class Optimizer:
             if factor < 1.0:
                 g *= g.dtype.type(factor)
 
-    def coefficients(self, rate: float, updates: int, dtype: Any) -> Coefficients:
-        """Return the numbers of the update that follows `updates` others."""
-        # Numbers of the parameters' type keep compiled formulas in that type.
-        return Coefficients(*map(dtype.type, self._rule.coefficients(self._constants, float(rate), updates + 1)))
-
-    def update(self, w: Array, g: Array, moments: Sequence[Array], c: Coefficients) -> None:
-        """Change parameters w and their moments in place by the gradient g; all are vectors."""
+    def update(self, w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, *, decays: bool = True) -> None:
+        """Make update t = 1, 2, … of parameters w and their moments by the gradient g; all are vectors."""
         m, v = [*moments, w, w][:2]  # a formula leaves alone what it does not name
-        self._formula(w, g, m, v, c)
+        self._update(w, g, m, v, self._rule.coefficients(self._constants if decays else self._undecayed, rate, t))
 
 
-def without_decay(c: Coefficients) -> Coefficients:
-    """Return coefficients for parameters without weight decay."""
-    return c._replace(decay_factor=type(c.decay_factor)(1.0))
+# ---- A function of arrays, which Numba compiles ----
+
+change = formula  # of the optimizer
+
+
+def update(w: Array, g: Array, m: Array, v: Array, c: Coefficients) -> None:
+    """Change parameters w and their moments in place by the gradient g."""
+    number = w.dtype.type  # numbers of another type would take the formula into that type
+    of_type = Coefficients(
+        number(c.learning_rate),
+        number(c.beta_1),
+        number(c.gradient_factor),
+        number(c.beta_2),
+        number(c.one_minus_beta_2),
+        number(c.root),
+        number(c.epsilon),
+        number(c.decay_factor),
+    )
+    change(w, g, m, v, of_type)

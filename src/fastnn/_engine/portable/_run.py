@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._engine.portable._elementwise import first_not_finite
-from fastnn._engine.portable._layers import Parameters, backward, forward
+from fastnn._engine.portable._layers import Parameters, Pass
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._network import Network
-from fastnn._engine.portable._optimizers import Optimizer, without_decay
+from fastnn._engine.portable._optimizers import Optimizer
 from fastnn._engine.portable._pieces import Piece, Pieces
 from fastnn._engine.portable._rows import Array, SparseRows
 from fastnn._errors import WEIGHTLESS
-from fastnn.reference.updates import Coefficients
 
 # Losses that a run keeps for who reads them between two slices.
 _MAX_EPOCHS = 1 << 20
@@ -25,6 +24,10 @@ _MAX_EPOCHS = 1 << 20
 
 class Run:
     """Many epochs of training, in slices of time: advance() until it says other than "paused"."""
+
+    epoch = 0  # epochs that have ended
+    updates = 0  # of the parameters, over all runs
+    batch_loss = 0.0
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Run:
         self._moments = [network.vector(moments[i]) for i in range(self._optimizer.n_moments)]
         self._gradient = np.empty_like(network.storage)
         self._gradients = [Parameters(*arrays) for arrays in zip(*network.views(self._gradient), strict=True)]
+        self._passes: dict[int, Pass] = {}  # by the number of rows
         self._state = [network.storage, *self._moments]  # of which a snapshot has copies
         self._snapshot, self._snapshot_updates = [np.empty_like(array) for array in self._state], -1  # -1: none was taken
 
@@ -60,10 +64,9 @@ class Run:
         room = min(n_epochs, _MAX_EPOCHS)
         self.epoch_loss, self.epoch_seconds = np.zeros(room), np.zeros(room)
         self.first_epoch = 0  # whose loss and seconds stand first in these arrays
-        self.epoch, self._row = 0, 0  # epochs that have ended; rows of the present one that were seen
-        self.updates = updates  # of the parameters, over all runs
+        self.updates, self._row = updates, 0  # rows of the present epoch that were seen
         self._loss_by_rows = loss_by_rows  # a batch counts in the epoch's loss by its rows, not by their weights
-        self.batch_loss = self._loss_sum = self._weight_sum = 0.0
+        self._loss_sum = self._weight_sum = 0.0
         self._since = 0.0  # seconds that belong to no ended epoch yet
         self.set_rates(np.zeros(1))
 
@@ -171,21 +174,21 @@ class Run:
         if self._row == 0:
             self._take_snapshot()
         self._optimizer.clip(self._gradient)
-        c = self._optimizer.coefficients(rate, self.updates, self._network.dtype)
         if features is None:
-            self._update(c)
+            self._update(rate)
         else:
-            self._update_features(features, c)
+            self._update_features(features, rate)
         self._count(end - begin, loss, weight)
         return True
 
     def _find_gradient(self, piece: Piece, begin: int, end: int, keys: tuple[Array, Any] | None, divisor: float) -> float:
-        layers, rows = self._network.layers, slice(begin, end)
-        batches = forward(layers, piece.x[rows], keys, logits=self._loss.from_logits)
-        loss, delta = self._loss.compute(piece.y[rows], batches[-1].a, piece.weight[rows], divisor)
-        if not self._loss.from_logits:
-            delta = layers[-1].backward(batches[-1], delta, self._gradients[-1].slopes)
-        backward(layers, batches, delta, self._gradients)
+        count = end - begin
+        if count not in self._passes:
+            self._passes[count] = Pass(self._network.layers, count, self._network.dtype, logits=self._loss.from_logits)
+        batch, rows = self._passes[count], slice(begin, end)
+        p = batch.forward(piece.x[rows], keys)
+        loss = self._loss.compute(piece.y[rows], p, piece.weight[rows], divisor, batch.grad_outputs)
+        batch.backward(self._gradients)
         return loss
 
     def _penalize(self, loss: float, divisor: float, features: NDArray[np.bool_] | None) -> float:
@@ -195,18 +198,21 @@ class Run:
             loss = self._optimizer.penalize(loss, divisor, w, gradient.weights)
         return loss
 
-    def _update(self, c: Coefficients) -> None:
+    def _update(self, rate: float) -> None:
         """Update all parameters, slopes without weight decay."""
+        w, g, t = self._network.storage, self._gradient, self.updates + 1
+        if len(self._network.parts) == 1:
+            self._optimizer.update(w, g, self._moments, rate, t)
+            return
         for part, decays in self._network.parts:
             moments = [moment[part] for moment in self._moments]
-            rule = c if decays else without_decay(c)
-            self._optimizer.update(self._network.storage[part], self._gradient[part], moments, rule)
+            self._optimizer.update(w[part], g[part], moments, rate, t, decays=decays)
 
-    def _update_features(self, features: NDArray[np.bool_], c: Coefficients) -> None:
+    def _update_features(self, features: NDArray[np.bool_], rate: float) -> None:
         """Update all parameters but the first layer's weights of features that do not occur."""
         absent = np.repeat(~features, self._network.layer_sizes[1])
         kept = [array[: absent.size][absent] for array in self._state]
-        self._update(c)
+        self._update(rate)
         for array, values in zip(self._state, kept, strict=True):
             array[: absent.size][absent] = values
 
