@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from _helpers import HIDDEN, LOSSES_AND_LINKS, data, model_of, optimizer_of, oracle
-from _portable_runs import DTYPES, SIZES, TOLERANCE, Setting, arrays_of, assert_close, network_of, run_of, run_formulas_as
+from _portable_runs import DTYPES, SIZES, TOLERANCE, Setting, arrays_of, assert_close, network_of, run_formulas_as, run_of
 
 import fastnn
 from fastnn import SGD

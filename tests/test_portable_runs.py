@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from _helpers import data, model_of
-from _portable_runs import SIZES, Setting, arrays_of, assert_close, network_of, run_of, run_formulas_as
+from _portable_runs import SIZES, Setting, arrays_of, assert_close, network_of, run_formulas_as, run_of
 
 from fastnn import SGD, Adam, AdamW, RMSProp, _engine
 from fastnn._engine import core as _core

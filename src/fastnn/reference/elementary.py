@@ -1,4 +1,4 @@
-"""The elementary functions that activations and losses are made of: NumPy's, evaluated in float64 whatever the input."""
+"""The elementary functions in activations and losses: NumPy's, computed in float64 for any input."""
 
 from __future__ import annotations
 

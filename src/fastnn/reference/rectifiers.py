@@ -117,4 +117,5 @@ def slopes_grad(z: Array, grad_a: Array) -> Array:
     >>> slopes_grad(np.array([[-2.0, 2.0], [-1.0, 1.0]]), np.array([[1.0, 1.0], [3.0, 3.0]]))
     array([-5.,  0.])
     """
-    return np.sum(grad_a * np.minimum(z, np.zeros_like(z)), axis=0)
+    result: Array = np.sum(grad_a * np.minimum(z, np.zeros_like(z)), axis=0)
+    return result

@@ -1,4 +1,4 @@
-"""The optimizers' formulas on one array, the state that each keeps, and their updates of lists of arrays."""
+"""The optimizers' formulas for one array, the state that each keeps, and updates of lists of arrays."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def correction(beta: float, t: int) -> float:
 
 @dataclass(frozen=True)
 class Rule:
-    """A formula, its coefficients, and the names in its state: lists of moments, then perhaps "step", the count of updates."""
+    """A formula, its coefficients, and the names in its state: lists of moments, then perhaps "step"."""
 
     formula: _Formula
     coefficients: Callable[[Constants, float, int], Coefficients]

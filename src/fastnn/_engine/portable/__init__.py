@@ -1,7 +1,7 @@
-"""The portable backend: what `fastnn._core` offers, as a second opinion and where nothing could be compiled.
+"""The fallback: the engine with the interface of `fastnn._core`, where the kernels could not be built.
 
-One text of the training step serves twice: compiled by Numba where Numba and SciPy are installed, else as NumPy runs it.
-The reasons of what is done stand with the kernels; here stands what is done, in the fewest words.
+It runs the formulas of `fastnn.reference`: compiled by Numba if Numba and SciPy are installed, otherwise in plain NumPy. The
+loops over epochs, batches and layers are Python's.
 """
 
 from __future__ import annotations

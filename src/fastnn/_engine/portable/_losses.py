@@ -1,4 +1,4 @@
-"""Losses in the form that the front doors pass: a tuple of a name, parameters and factors."""
+"""Losses in the form that the front doors pass, a tuple: means over weighted rows, and their gradients."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Network:
     ) -> None:
         n_layers = len(layer_sizes) - 1
         if not 1 <= n_layers <= 64 or len(activations) != n_layers or len(dropout) != n_layers:
-            raise ValueError(f"layer_sizes: expected 1 to 64 layers, each with an activation and dropout, got {n_layers}")
+            raise ValueError(f"layer_sizes: got {n_layers} layers, expected 1 to 64, each with an activation and a dropout")
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.dtype = np.dtype(dtype)
         with_slopes = [_check(activation) == "prelu" for activation in activations]
@@ -46,7 +46,7 @@ class Network:
 
     @property
     def address(self) -> int:
-        """Refuse: there is nothing that native code could have."""
+        """Raise TypeError: the fallback has no structure for native code."""
         raise TypeError("model: code that Numba or Cython compiles needs fastnn's compiled extension")
 
     def views(self, storage: Array) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array | None, ...]]:
@@ -142,7 +142,7 @@ class Network:
                 by_input.reshape(n_rows, -1)[rows] = batch.grad_inputs()
         return value
 
-    # ---- What a run asks too ----
+    # ---- Methods that a run calls too ----
 
     def count_rows(self, x: Array | SparseRows) -> int:
         """Return the number of rows of an array (n, n_in) or of sparse rows."""
@@ -151,14 +151,14 @@ class Network:
         return len(x)
 
     def check_x(self, x: Array | SparseRows, n_rows: int) -> None:
-        """Raise ValueError or TypeError unless the network can read these rows."""
+        """Raise ValueError or TypeError unless the network can read the rows."""
         if isinstance(x, SparseRows):
             check_sparse(x, "X", n_rows, self.layer_sizes[0], self.dtype)
         else:
             check_rows(x, "X", n_rows, self.layer_sizes[0])
 
     def vector(self, a: Array, size: int | None = None) -> Array:
-        """Return an array for results as a vector, of the storage's size if no other is given."""
+        """Return an array for results as a vector; of the storage's size, if no other is given."""
         size = self.storage.size if size is None else size
         if not a.flags.carray or a.dtype != self.dtype or a.size != size:
             raise ValueError(f"a contiguous {self.dtype} array of {size} elements is expected")
@@ -175,7 +175,7 @@ class Network:
 
 
 def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> NDArray[np.float64]:
-    """Return sample weights, 1 where none are given."""
+    """Return the rows' weights: 1 each, if none are given."""
     if sample_weight is None:
         return np.ones(n_rows)
     flags = sample_weight.flags
@@ -187,5 +187,5 @@ def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> N
 def _check(activation: Any) -> Any:
     """Return an activation of networks, or one of the user's own."""
     if isinstance(activation, str) and activation not in LAYER_ACTIVATIONS:
-        raise ValueError(f"activation: expected one of {', '.join(LAYER_ACTIVATIONS)}, got {activation!r}")
+        raise ValueError(f"activation: got {activation!r}, expected one of {', '.join(LAYER_ACTIVATIONS)}")
     return activation

@@ -1,4 +1,4 @@
-"""An optimizer in the form that the front doors pass, a dictionary; penalties, clipping and updates of a network's vector."""
+"""Optimizers in the form that the front doors pass, a dictionary: penalties, clipping and updates."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ class Optimizer:
 
     def __init__(self, native: dict[str, Any]) -> None:
         self._rule = RULES[native["name"]]
-        self.n_moments = len(self._rule.moments)  # arrays of state, each like the parameters
+        self.n_moments = len(self._rule.moments)  # arrays laid out like the parameters
         if native["moments"] != self.n_moments:
-            raise ValueError(
-                f"optimizer: expected {self.n_moments} moments for {native['name']}, got {native['moments']}"
-            )
+            raise ValueError(f"optimizer: got {native['moments']} moments, expected {self.n_moments} for {native['name']}")
         given = {_RENAMED.get(name, name): value for name, value in native.items()}
         self._constants = Constants(**{name: given[name] for name in Constants._fields if name in given})
         self._undecayed = self._constants._replace(weight_decay=0.0)
@@ -37,7 +35,7 @@ class Optimizer:
         self.has_penalty = self._l1 != 0.0 or self._l2 != 0.0
         self._clip_value, self._clip_norm = native.get("clip_value", math.inf), native.get("clip_norm", math.inf)
         self._penalty_per_weight = bool(native.get("penalty_per_weight", False))  # divided by a batch's sum of weights
-        self.lazy = bool(native.get("lazy", False))  # sparse inputs: weights of features that a batch lacks stay
+        self.lazy = bool(native.get("lazy", False))  # of sparse inputs: keep the weights of features that a batch lacks
 
     def penalize(self, loss: float, batch_weight: float, w: Array, g: Array) -> float:
         """Add the gradient of the penalties on weights w to g, and return the loss with their value."""

@@ -12,10 +12,10 @@ from fastnn._engine.portable._network import Network, weights_of_rows
 from fastnn._engine.portable._rows import Array, Chosen, SparseRows, check_rows, read_x, read_y, standing_in
 from fastnn.reference.dropout import layer_keys
 
-# Of a piece, between two looks at the clock: operations, and the cost of a batch of any size. They take 10 ms or so.
+# The work of a piece, between two looks at the clock: operations, and the cost of a batch of any size. Together about 10 ms.
 _WORK = 100_000_000
 _WORK_OF_BATCH = 1_000_000
-# Of inputs that are copied for a piece, unless a batch has more.
+# Elements of inputs that are copied for a piece, unless a batch has more.
 _ELEMENTS = 1 << 20
 
 
@@ -48,7 +48,7 @@ class Pieces:
     ) -> None:
         n_rows = network.count_rows(x)
         if n_rows < 1 or batch_size < 1:
-            raise ValueError(f"X, batch_size: expected at least one row and 1, got {n_rows} rows and {batch_size}")
+            raise ValueError(f"X, batch_size: got {n_rows} rows and {batch_size}, expected at least 1 of each")
         network.check_x(x, n_rows)
         check_rows(y, "y", n_rows, network.layer_sizes[-1], labels)
         self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
@@ -65,17 +65,17 @@ class Pieces:
         self._batches_at_once = max(1, int(min(by_work, _ELEMENTS / (sizes[0] * self.batch_size))))
 
     def shuffle(self, order: NDArray[np.int64] | None) -> None:
-        """Take the rows in a new order in every epoch: the last one shuffled, if there is an array with the first."""
+        """Draw a new order of the rows for every epoch: of the previous order, if an array with the first is given."""
         self._reshuffles = order is not None
         self._order = np.empty(self.n_rows, np.int64) if order is None else order
         fits = self._order.flags.carray and self._order.dtype == np.int64 and self._order.size == self.n_rows
         if not fits or (self._reshuffles and (self._order.min() < 0 or self._order.max() >= self.n_rows)):
-            raise ValueError(f"order: expected a permutation of 0 to {self.n_rows - 1}, contiguous int64")
+            raise ValueError(f"order must be a permutation of 0 to {self.n_rows - 1}")
 
     def read(self, row: int, epochs: int) -> Piece:
-        """Return the next batches from a row of the present epoch on, the first of so many epochs.
+        """Return the next batches, from a row of the current epoch on.
 
-        They end with the epoch at the latest, if a new order begins there.
+        They end with the last of `epochs` epochs at the latest, or with the current one if a new order begins there.
         """
         first_step = row // self.batch_size
         n_batches = min(self._batches_at_once, (1 if self._order is not None else epochs) * self.steps - first_step)
@@ -104,9 +104,9 @@ class Pieces:
             self._draw_keys(n_batches)
 
     def _ends(self, row: int, n_batches: int) -> NDArray[np.int64]:
-        """Return where the next batches begin and end, in rows from here on: an epoch's last one may be short."""
+        """Return where the next batches begin and end, in rows from here on: an last one of an epoch may be short."""
         steps = row // self.batch_size + np.arange(n_batches + 1)
-        return steps // self.steps * self.n_rows + steps % self.steps * self.batch_size - row  # type: ignore[no-any-return]
+        return steps // self.steps * self.n_rows + steps % self.steps * self.batch_size - row
 
     def _next_rows(self, row: int, count: int) -> Chosen:
         """Return which rows the next batches take, in a new order where an epoch begins."""

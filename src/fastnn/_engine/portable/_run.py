@@ -18,12 +18,12 @@ from fastnn._engine.portable._pieces import Piece, Pieces
 from fastnn._engine.portable._rows import Array, SparseRows
 from fastnn._errors import WEIGHTLESS
 
-# Losses that a run keeps for who reads them between two slices.
+# Epochs whose losses a run keeps for the caller, who reads them between two slices.
 _MAX_EPOCHS = 1 << 20
 
 
 class Run:
-    """Many epochs of training, in slices of time: advance() until it says other than "paused"."""
+    """Many epochs of training, in slices of time: call `advance` as long as it returns "paused"."""
 
     epoch = 0  # epochs that have ended
     updates = 0  # of the parameters, over all runs
@@ -75,9 +75,9 @@ class Run:
     def set_rates(self, rates: NDArray[np.float64]) -> None:
         """Take learning rates from the next step on: one per step of whole epochs, or a single one for all."""
         if not (rates.flags.c_contiguous and rates.flags.aligned) or rates.dtype != np.float64 or not rates.size:
-            raise ValueError(f"rates: expected at least one contiguous float64, got {rates.size} of {rates.dtype}")
+            raise ValueError(f"rates: got {rates.size} of {rates.dtype}, expected at least one, contiguous float64")
         if self._row:
-            raise ValueError("rates: expected new ones between epochs, got them within one")
+            raise ValueError("rates: got new ones within an epoch, expected them between epochs")
         self._rates, self._rates_from = rates.reshape(-1), self.epoch
 
     def last_rate(self, epoch: int) -> float:
@@ -94,17 +94,17 @@ class Run:
 
     @np.errstate(all="ignore")
     def advance(self, seconds: float, n_epochs: int) -> str:
-        """Train for so many epochs or seconds, whichever end first; return "paused", "finished" or "diverged".
+        """Train for a number of epochs or seconds, whichever end first; return "paused", "finished" or "diverged".
 
         Losses and seconds of earlier epochs may be overwritten: read them between two calls.
         """
         wanted, room = min(n_epochs, self.n_epochs - self.epoch), len(self.epoch_loss)
-        if self.epoch - self.first_epoch + wanted > room:  # what stands in the arrays has been read
+        if self.epoch - self.first_epoch + wanted > room:  # the caller has read the arrays
             self.first_epoch = self.epoch
             wanted = min(wanted, room)
         end = self.epoch + wanted
         if self._rates.size > 1 and (end - self._rates_from) * self.steps > self._rates.size:
-            raise ValueError(f"rates: expected one for each step of {wanted} epochs, got {self._rates.size}")
+            raise ValueError(f"rates: got {self._rates.size}, expected one for each step of {wanted} epochs")
         started = time.perf_counter()
         while self.epoch < end:
             if not self._train_piece(end):

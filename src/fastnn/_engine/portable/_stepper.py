@@ -1,4 +1,4 @@
-"""Single steps of training, on batches that the caller brings one at a time."""
+"""Single steps of training on the caller's batches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastnn._engine.portable._run import Run
 
 
 class Stepper:
-    """Single steps of training; the count of updates, whoever makes them; and the lock that one trainer at a time holds."""
+    """Single steps of training, the number of updates of a trainer, and the lock that its users take in turn."""
 
     def __init__(
         self,
@@ -39,27 +39,27 @@ class Stepper:
         bit_generator: np.random.BitGenerator,
         n_threads: int | None,
     ) -> None:
-        """Have these from the next step on. Acquire before."""
+        """Set the trainer's settings from the next step on; the caller has acquired the trainer."""
         self._loss, self._optimizer, self._moments = loss, optimizer, moments
         self._bit_generator, self._n_threads = bit_generator, n_threads
 
     @property
     def address(self) -> int:
-        """Refuse: there is nothing that native code could have."""
+        """Raise TypeError: the fallback has no structure for native code."""
         raise TypeError("trainer: code that Numba or Cython compiles needs fastnn's compiled extension")
 
     def acquire(self) -> bool:
-        """Return whether the trainer was free and is the caller's now."""
+        """Acquire the trainer if it is free, and return whether it was."""
         return self._lock.acquire(blocking=False)
 
     def release(self) -> None:
-        """Let others have the trainer."""
+        """Release the trainer for others."""
         self._lock.release()
 
     def step(
         self, x: Array | SparseRows, y: Array, labels: bool, sample_weight: NDArray[np.float64] | None, rate: float
     ) -> float | None:
-        """Return the loss before a step on a batch; None if loss or update are not finite, and nothing has changed."""
+        """Make a step, and return the loss before it; return None if loss or update are not finite, and change nothing."""
         run = Run(
             self.network,
             self._loss,
