@@ -68,5 +68,5 @@ value = gradient = formula  # of the loss
 def weighted(y: Array, p: Array, parameter: float, factor: float, weight: NDArray[np.float64], delta: Array) -> float:
     """Return the sum of the loss's terms, and make delta their gradient, both times factor and the weights of their rows."""
     shares = (factor * weight).reshape(-1, 1)
-    delta[...] = shares * gradient(y, p, parameter)
+    np.multiply(shares, gradient(y, p, parameter), delta)
     return np.sum(shares * value(y, p, parameter))  # type: ignore[no-any-return]
