@@ -19,6 +19,9 @@ from fastnn._engine import core as _core
 from fastnn._engine import portable as _portable
 from fastnn._engine import training_data as _training_data
 from fastnn._engine.losses import native_loss
+from fastnn._engine.portable import _layers
+from fastnn._engine.portable._compile import runnable
+from fastnn.losses import CustomLoss
 from fastnn.losses import resolve as resolve_loss
 
 
@@ -180,3 +183,38 @@ def test_losses_with_parameters():
         native = (name, parameter, True, name == "cross_entropy", 2.0, 0.5, None, False)
         value = network_of(model).gradient(native, X, y, False)
         np.testing.assert_allclose(value, model._network.gradient(native, X, y, False), rtol=1e-12)
+
+
+class Cubic(CustomLoss):
+    """A loss that Numba knows nothing of."""
+
+    name = "cubic"
+
+    def address(self, dtype):
+        raise AssertionError("nothing native is needed")
+
+    def value(self, y_true, y_pred):
+        return np.abs(y_pred - y_true) ** 3
+
+    def gradient(self, y_true, y_pred):
+        return 3 * np.abs(y_pred - y_true) * (y_pred - y_true)
+
+
+@pytest.mark.usefixtures("formulas")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_custom_loss(dtype):
+    X, y = data(45, 3, 2)
+    assert_oracle(model_of(SIZES, dtype=dtype), X, y, Setting(Cubic()))
+
+
+@pytest.mark.parametrize("formula", ["value", "derivative"])
+@pytest.mark.parametrize("name", fastnn.reference.ACTIVATIONS)
+def test_formulas_are_compiled_once(name, formula):
+    """The engine calls the formula itself, not the function with keywords that stands for it."""
+    function = getattr(fastnn.reference.ACTIVATIONS[name], formula)
+    unit = _layers.activate if formula == "value" else _layers.backward_by_element
+    made = runnable(unit, **{formula: function})
+    assert made is runnable(unit, **{formula: function})
+    called = getattr(made, "py_func", made).__globals__[formula]
+    assert called is not function
+    assert getattr(called, "py_func", called).__code__ is function.formula.__code__
