@@ -12,7 +12,7 @@ from fastnn._engine import portable as _portable
 from fastnn._engine import training_data as _training_data
 from fastnn._engine.losses import native_loss
 from fastnn._engine.optimizers import native_optimizer
-from fastnn._engine.portable import _run
+from fastnn._engine.portable import _compile
 from fastnn._engine.run_settings import RunSettings
 from fastnn.losses import resolve as resolve_loss
 
@@ -21,10 +21,10 @@ DTYPES = [np.float64, np.float32]
 TOLERANCE = {np.float64: 1e-9, np.float32: 2e-4}
 
 
-def run_step_as(how, monkeypatch):
-    """Run the step as NumPy does, or as Numba compiles it."""
+def run_formulas_as(how, monkeypatch):
+    """Run the formulas in plain NumPy, or as Numba compiles them."""
     if how == "plain":
-        monkeypatch.setattr(_run, "train", getattr(_run.train, "py_func", _run.train))
+        monkeypatch.setattr(_compile, "COMPILED", False)
     elif not _portable.COMPILED:
         pytest.skip("needs Numba and SciPy")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from _helpers import HIDDEN, LOSSES_AND_LINKS, data, model_of, optimizer_of, oracle
-from _portable_runs import DTYPES, SIZES, TOLERANCE, Setting, arrays_of, assert_close, network_of, run_of, run_step_as
+from _portable_runs import DTYPES, SIZES, TOLERANCE, Setting, arrays_of, assert_close, network_of, run_formulas_as, run_of
 
 import fastnn
 from fastnn import SGD
@@ -19,13 +19,16 @@ from fastnn._engine import core as _core
 from fastnn._engine import portable as _portable
 from fastnn._engine import training_data as _training_data
 from fastnn._engine.losses import NativeLoss, native_loss
+from fastnn._engine.portable import _layers
+from fastnn._engine.portable._compile import runnable
+from fastnn.losses import CustomLoss
 from fastnn.losses import resolve as resolve_loss
 
 
 @pytest.fixture(params=["plain", "compiled"])
-def step(request, monkeypatch):
-    """How the step is run."""
-    run_step_as(request.param, monkeypatch)
+def formulas(request, monkeypatch):
+    """Run the formulas in plain NumPy, then as Numba compiles them."""
+    run_formulas_as(request.param, monkeypatch)
 
 
 def assert_oracle(model, X, y, setting, **penalties):
@@ -63,7 +66,7 @@ def test_interface():
 # ---- Training beside the oracle ----
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", [*HIDDEN, *OUTPUT_ONLY])
 def test_activations(activation, dtype):
@@ -72,7 +75,7 @@ def test_activations(activation, dtype):
     assert_oracle(model_of(SIZES, hidden, output, dtype=dtype), X, np.abs(y), Setting())
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("loss", "link"), [pair for pair in LOSSES_AND_LINKS if pair[0] not in ("mse", "mae")] + [("mae", "sin")]
@@ -83,7 +86,7 @@ def test_losses(loss, link, dtype):
     assert_oracle(model_of(SIZES, "tanh", link, dtype=dtype), X, y, Setting(loss, sample_weight=weight))
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("row", _core.OPTIMIZERS)
 def test_optimizers(row, dtype):
@@ -94,7 +97,7 @@ def test_optimizers(row, dtype):
     assert_oracle(model_of(SIZES, dtype=dtype), X, y, setting, **penalties)
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 @pytest.mark.parametrize(("batch_size", "shuffle"), [(1, True), (7, False), (45, True), (600, False)])
 def test_dropout_and_batches(batch_size, shuffle):
     X, y = data(45 if batch_size < 600 else 700, 3, 2)
@@ -117,7 +120,7 @@ class Cube(CustomActivation):
         return 3 * np.asarray(z) ** 2
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 def test_custom_activation():
     X, y = data(45, 3, 2)
     cube = Cube()
@@ -180,3 +183,38 @@ def test_losses_with_parameters():
         native = NativeLoss(name, parameter, True, name == "cross_entropy", factor=2.0, value_factor=0.5)
         value = network_of(model).gradient(native, X, y, False)
         np.testing.assert_allclose(value, model._network.gradient(native, X, y, False), rtol=1e-12)
+
+
+class Cubic(CustomLoss):
+    """A loss that Numba knows nothing of."""
+
+    name = "cubic"
+
+    def address(self, dtype):
+        raise AssertionError("nothing native is needed")
+
+    def value(self, y_true, y_pred):
+        return np.abs(y_pred - y_true) ** 3
+
+    def gradient(self, y_true, y_pred):
+        return 3 * np.abs(y_pred - y_true) * (y_pred - y_true)
+
+
+@pytest.mark.usefixtures("formulas")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_custom_loss(dtype):
+    X, y = data(45, 3, 2)
+    assert_oracle(model_of(SIZES, dtype=dtype), X, y, Setting(Cubic()))
+
+
+@pytest.mark.parametrize("formula", ["value", "derivative"])
+@pytest.mark.parametrize("name", fastnn.reference.ACTIVATIONS)
+def test_formulas_are_compiled_once(name, formula):
+    """The engine calls the formula itself, not the function with keywords that stands for it."""
+    function = getattr(fastnn.reference.ACTIVATIONS[name], formula)
+    unit = _layers.activate if formula == "value" else _layers.backward_by_element
+    made = runnable(unit, **{formula: function})
+    assert made is runnable(unit, **{formula: function})
+    called = getattr(made, "py_func", made).__globals__[formula]
+    assert called is not function
+    assert getattr(called, "py_func", called).__code__ is function.formula.__code__

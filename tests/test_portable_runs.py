@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from _helpers import data, model_of
-from _portable_runs import SIZES, Setting, arrays_of, assert_close, network_of, run_of, run_step_as
+from _portable_runs import SIZES, Setting, arrays_of, assert_close, network_of, run_formulas_as, run_of
 
 from fastnn import SGD, Adam, AdamW, RMSProp, _engine
 from fastnn._engine import core as _core
@@ -19,9 +19,9 @@ from fastnn.losses import resolve as resolve_loss
 
 
 @pytest.fixture(params=["plain", "compiled"])
-def step(request, monkeypatch):
-    """How the step is run."""
-    run_step_as(request.param, monkeypatch)
+def formulas(request, monkeypatch):
+    """Run the formulas in plain NumPy, then as Numba compiles them."""
+    run_formulas_as(request.param, monkeypatch)
 
 
 # ---- Beside the compiled backend ----
@@ -67,7 +67,7 @@ def assert_compiled(model, X, y, setting, native=None, bits=np.random.PCG64, **o
             np.testing.assert_allclose(got, wanted, rtol=1e-8, atol=1e-8 * np.abs(wanted).max())
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 @pytest.mark.parametrize(
     ("optimizer", "native"),
     [
@@ -86,7 +86,7 @@ def test_other_definitions(optimizer, native):
     assert_compiled(model_of(SIZES, dropout=0.2), X, y, setting, native, loss_by_rows=True)
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 @pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937, np.random.SFC64])
 def test_order(bits):
     """Permutations of permutations, as scikit-learn has them."""
@@ -104,7 +104,7 @@ def sparse_rows(density=0.1, rows=45, columns=70):
     return _portable.SparseRows(X[X != 0], np.nonzero(X)[1], starts, columns), X
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_sparse(shuffle, lazy):
@@ -119,7 +119,7 @@ def test_sparse(shuffle, lazy):
 # ---- The end of a run ----
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 def test_divergence_restores():
     X, y = data(45, 3, 2)
     model = model_of(SIZES, "identity", dropout=0.1)
@@ -136,7 +136,7 @@ def test_divergence_restores():
     assert bits.state == rng.bit_generator.state
 
 
-@pytest.mark.usefixtures("step")
+@pytest.mark.usefixtures("formulas")
 @pytest.mark.parametrize("rows", [8, 45])
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_the_last_update_counts_too(rows, epochs):
@@ -177,7 +177,7 @@ def test_losses_of_the_last_epochs_alone(room, monkeypatch):
     X, y = data(45, 3, 2)
     setting, results = Setting(epochs=20), []
     for most in (1 << 20, room):
-        monkeypatch.setattr(_portable._run, "_MOST_EPOCHS", most)
+        monkeypatch.setattr(_portable._run, "_MAX_EPOCHS", most)
         network = network_of(model_of(SIZES, dropout=0.2))
         run, _ = run_of(network, X, y, setting)
         run.set_rates(np.linspace(0.1, 0.01, run.steps * 20))

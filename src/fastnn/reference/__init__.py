@@ -7,36 +7,16 @@ given as lists of weights, biases and activations, as the compiled trainer does.
 
 from __future__ import annotations
 
-from fastnn.reference.activations import (
-    ACTIVATIONS,
-    Activation,
-    elu,
-    elu_grad,
-    gelu,
-    gelu_grad,
-    leaky_relu,
-    leaky_relu_grad,
-    mish,
-    mish_grad,
-    relu,
-    relu_grad,
-    selu,
-    selu_grad,
-    sigmoid,
-    sigmoid_grad,
-    silu,
-    silu_grad,
-    softplus,
-    softplus_grad,
-    tanh,
-    tanh_grad,
-)
+from fastnn.reference.activations import ACTIVATIONS, Activation
 from fastnn.reference.dense import linear, linear_grad
 from fastnn.reference.dropout import dropout_mask
 from fastnn.reference.elementary import cos, exp, expm1, log, log1p, sin
+from fastnn.reference.gated import gelu, gelu_grad, mish, mish_grad, silu, silu_grad
 from fastnn.reference.losses import LOSSES, LossFunction, binary_cross_entropy, cross_entropy, mse_loss
 from fastnn.reference.network import forward, input_gradient, loss_and_gradient
 from fastnn.reference.optimizers import UPDATES, adagrad, adam, adamw, momentum, nadam, rmsprop, sgd
+from fastnn.reference.rectifiers import elu, elu_grad, leaky_relu, leaky_relu_grad, relu, relu_grad, selu, selu_grad
+from fastnn.reference.sigmoids import sigmoid, sigmoid_grad, softplus, softplus_grad, tanh, tanh_grad
 from fastnn.reference.softmax import log_softmax, softmax
 from fastnn.reference.training import train
 

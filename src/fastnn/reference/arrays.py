@@ -1,24 +1,25 @@
 """Decorators that give a formula on plain arrays the arguments and the result types of its compiled counterpart.
 
-A formula takes and returns whole arrays, and is written so that NumPy runs it as it stands and Numba can compile it: no
-None, no checks, every variable of one type. It stays at hand as the attribute `formula`, and computes in the type of its
-argument; the decorated function computes in float64 whatever the input, so that float32 results are right to the last bit
-or so.
+A formula takes and returns whole arrays. NumPy runs it as it stands, and Numba can compile it: it has no None, no checks,
+and every variable has one type. It computes in the type of its argument, and is kept as the attribute `formula`. The
+decorated function computes in float64 for any input, so that float32 results are right to the last bit or so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastnn._checks.floats import FLOAT_TYPES, Array, as_float, ufunc_type
 
-__all__ = ["AlongAxis", "Elementwise", "along_axis", "elementwise"]
+__all__ = ["AlongAxis", "Elementwise", "Float64", "along_axis", "elementwise"]
 __dir__ = __all__.copy
+
+Float64: TypeAlias = NDArray[np.float64]
 
 
 class Elementwise(Protocol):
@@ -47,7 +48,7 @@ class AlongAxis(Protocol):
         """Return the function's value at every element of `x`."""
 
 
-def elementwise(formula: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Elementwise:
+def elementwise(formula: Callable[[Float64], Float64]) -> Elementwise:
     """Give a formula of one array the keywords and the result types of a ufunc."""
 
     @wraps(formula, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
@@ -63,7 +64,7 @@ def elementwise(formula: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -
         result_type = ufunc_type(given.dtype) if dtype is None else np.dtype(dtype)
         if result_type not in FLOAT_TYPES:
             raise TypeError(f"dtype: got {result_type}, expected float16, float32 or float64")
-        # Infinities and NaN go their way in silence, as through the compiled functions.
+        # Infinities and NaN pass in silence, as in the compiled functions.
         with np.errstate(all="ignore"):
             values = formula(given.astype(result_type, casting="same_kind").astype(np.float64))
             result = np.asarray(values).astype(result_type)
@@ -75,7 +76,7 @@ def elementwise(formula: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -
     return decorated
 
 
-def along_axis(formula: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> AlongAxis:
+def along_axis(formula: Callable[[Float64], Float64]) -> AlongAxis:
     """Let a formula of rows (n, n_units) work along any axis of an array of any shape."""
 
     @wraps(formula, assigned=("__module__", "__name__", "__qualname__", "__doc__"))

@@ -31,13 +31,13 @@ def linear(
     w : array-like, shape (n_in, n_out) or (..., n_in, n_out)
         Weights, or a stack of them: leading dimensions broadcast as in ``x @ w``.
     b : array-like, shape (n_out,) or (..., n_out), optional
-        Biases, or one for each of the stack.
+        Biases, or a stack of them.
     activation : str, default "identity"
         A name in `ACTIVATIONS`.
     out : ndarray, optional
         Where to write the result.
     n_threads : int, optional
-        Has no effect; the compiled function has it.
+        Has no effect; the compiled function takes it.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def linear(
     if bias:
         if bias[0].shape[-1:] != weights.shape[-1:]:
             raise ValueError(f"b: got shape {bias[0].shape}, expected (..., {weights.shape[-1]})")
-        rows = inputs.ndim > 1 and bias[0].ndim > 1  # of the stack's biases, each for all rows
+        rows = inputs.ndim > 1 and bias[0].ndim > 1  # one bias of the stack for all rows
         z = z + (bias[0][..., None, :] if rows else bias[0])
     a: Array = np.asarray(function.value(z))
     if out is None:

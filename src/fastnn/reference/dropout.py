@@ -1,4 +1,4 @@
-"""Dropout masks from a counter: any row's mask can be computed alone, so threads and batches don't matter."""
+"""Dropout masks from a counter: each row's mask can be computed alone, on any thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastnn._checks.floats import Array
 from fastnn._checks.scalars import integer, real
 
-__all__ = ["dropout_mask"]
+__all__ = ["dropout_mask", "factors", "layer_keys"]
 __dir__ = __all__.copy
 
 _MASK = 0xFFFFFFFF
@@ -18,7 +18,7 @@ _LAYER_STRIDE = 0x9E3779B9  # 2**32 / golden ratio: neighbouring layers get dist
 
 
 def dropout_mask(key: int, layer: int, n_rows: int, n_units: int, p: float, dtype: DTypeLike = np.float64) -> Array:
-    """Return what dropout multiplies the outputs of a hidden layer with: 0, or 1 / (1 - p).
+    """Return the factors of a hidden layer's outputs under dropout: 0, or 1 / (1 - p).
 
     Unit u of row r is kept iff mix(mix((r * n_units + u) ^ (k0 + layer * 0x9E3779B9)) + k1) >= floor(p * 2**32),
     where k0 and k1 are the low and the high 32 bits of `key` and everything wraps around at 2**32.
@@ -34,7 +34,7 @@ def dropout_mask(key: int, layer: int, n_rows: int, n_units: int, p: float, dtyp
     p : float
         The probability of dropping a unit, in [0, 1).
     dtype : data type, default float64
-        The result's.
+        The type of the result.
 
     Returns
     -------
@@ -54,28 +54,28 @@ def dropout_mask(key: int, layer: int, n_rows: int, n_units: int, p: float, dtyp
     p = real("p", p, low=0.0, high=1.0, exclude_high=True)
     layers = np.array([integer("layer", layer, low=0) & _MASK], np.uint64)
     low, high = layer_keys(np.array([int(key) & 2**64 - 1], np.uint64), layers)
-    mask = kept(p, n_rows * n_units, low[0, 0], high[0])
-    return np.asarray(mask.reshape(n_rows, n_units) / (1.0 - p), dtype=dtype)
+    return np.asarray(factors(p, n_rows * n_units, low[0, 0], high[0]).reshape(n_rows, n_units), dtype=dtype)
 
 
 def layer_keys(keys: NDArray[np.uint64], layers: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Return the numbers that masks depend on: from the low bits of each step's key one per layer, and its high bits."""
+    """Return two numbers for masks from each step's 64-bit key: one per layer from the low bits, and the high bits."""
     low, high = keys & np.uint64(_MASK), keys >> np.uint64(32)
     strides = layers * np.uint64(_LAYER_STRIDE)
     return ((low[:, np.newaxis] + strides) & np.uint64(_MASK)).astype(np.uint32), high.astype(np.uint32)
 
 
-def kept(p: float, n: int, low: np.uint32, high: np.uint32) -> NDArray[np.bool_]:
-    """Return for each of n units, one row after the other, whether it is kept; low and high are as from `layer_keys`."""
+def factors(p: float, n: int, low: np.uint32, high: np.uint32) -> NDArray[np.float64]:
+    """Return the factors of n units, one row after the other; low and high are from `layer_keys`."""
     counter = np.arange(n).astype(np.uint32)
-    return mix(mix(counter ^ low) + high) >= np.uint32(p * 2.0**32)
+    kept = mix(mix(counter ^ low) + high) >= np.uint32(p * 2.0**32)
+    return np.where(kept, 1.0 / (1.0 - p), 0.0)
 
 
 def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> list[float]:
-    """Return one probability for each hidden layer."""
+    """Return one probability per hidden layer."""
     if isinstance(dropout, Sequence):
         if len(dropout) != n_hidden:
-            raise ValueError(f"dropout: got {len(dropout)} probabilities, expected {n_hidden}, one a hidden layer")
+            raise ValueError(f"dropout: got {len(dropout)} probabilities, expected {n_hidden}, one per hidden layer")
         return [real(f"dropout[{i}]", p, low=0.0, high=1.0, exclude_high=True) for i, p in enumerate(dropout)]
     return [real("dropout", dropout, low=0.0, high=1.0, exclude_high=True)] * n_hidden
 

@@ -1,22 +1,17 @@
-"""The elementary functions that activations and losses are made of: NumPy's, evaluated in float64 whatever the input."""
+"""The elementary functions in activations and losses: NumPy's, computed in float64 for any input."""
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 
-from fastnn.reference.arrays import elementwise
+from fastnn.reference.arrays import Float64, elementwise
 
 __all__ = ["cos", "exp", "expm1", "log", "log1p", "sin"]
 __dir__ = __all__.copy
 
-_Float64: TypeAlias = NDArray[np.float64]
-
 
 @elementwise
-def exp(x: _Float64) -> _Float64:
+def exp(x: Float64) -> Float64:
     """Return e to the power of x.
 
     Examples
@@ -28,7 +23,7 @@ def exp(x: _Float64) -> _Float64:
 
 
 @elementwise
-def expm1(x: _Float64) -> _Float64:
+def expm1(x: Float64) -> Float64:
     """Return exp(x) - 1, to full precision near zero.
 
     Examples
@@ -40,7 +35,7 @@ def expm1(x: _Float64) -> _Float64:
 
 
 @elementwise
-def log(x: _Float64) -> _Float64:
+def log(x: Float64) -> Float64:
     """Return the natural logarithm of x: -inf at 0 and NaN below.
 
     Examples
@@ -52,7 +47,7 @@ def log(x: _Float64) -> _Float64:
 
 
 @elementwise
-def log1p(x: _Float64) -> _Float64:
+def log1p(x: Float64) -> Float64:
     """Return log(1 + x), to full precision near zero.
 
     Examples
@@ -64,7 +59,7 @@ def log1p(x: _Float64) -> _Float64:
 
 
 @elementwise
-def sin(x: _Float64) -> _Float64:
+def sin(x: Float64) -> Float64:
     """Return the sine of x, in radians.
 
     Examples
@@ -76,7 +71,7 @@ def sin(x: _Float64) -> _Float64:
 
 
 @elementwise
-def cos(x: _Float64) -> _Float64:
+def cos(x: Float64) -> Float64:
     """Return the cosine of x, in radians: the derivative of the sine from its input.
 
     Examples

@@ -1,7 +1,7 @@
 """Losses: value and gradient, side by side.
 
-In the formulas y is the target and p the prediction. For a loss with links (see `fastnn.losses.Loss`) the prediction is
-what goes into the output activation: a logit or a logarithm of a rate.
+In the formulas y is the target and p the prediction. For a loss with links (see `fastnn.losses.Loss`), p is the input
+of the output activation: a logit, or the logarithm of a rate.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from fastnn._checks.floats import Array
 from fastnn._checks.predictions import checked_classes, checked_pair
 from fastnn.losses import CustomLoss, Loss
-from fastnn.reference.activations import sigmoid
+from fastnn.reference.sigmoids import sigmoid
 from fastnn.reference.softmax import log_softmax, row_sums, softmax
 
 __all__ = ["LOSSES", "LossFunction", "binary_cross_entropy", "cross_entropy", "mse_loss"]
@@ -29,18 +29,18 @@ _Formula: TypeAlias = Callable[[Array, Array, float], Array]
 
 @dataclass(frozen=True)
 class LossFunction:
-    """A loss of the reference. Its functions take y, p, both (rows, outputs), and the loss's parameter.
+    """A loss of the reference. Its functions take y and p, both (rows, outputs), and the loss's parameter.
 
     Attributes
     ----------
     name : str
-        The name to ask for it by.
+        The name that trainers take.
     value : callable
-        To the terms whose mean is the loss, (rows, outputs).
+        Returns the terms whose mean is the loss, (rows, outputs).
     gradient : callable
-        To the gradient of the sum of these terms with respect to p, (rows, outputs).
+        Returns the gradient of the sum of these terms with respect to p, (rows, outputs).
     mean_over : {"elements", "rows"}
-        What the sum of all terms is divided by the number of.
+        The sum of all terms is divided by the number of these.
 
     Examples
     --------
@@ -139,11 +139,11 @@ LOSSES: Mapping[str, LossFunction] = MappingProxyType(
         )
     }
 )
-"""The losses by name."""
+"""The losses by name, in the order of the kernels."""
 
 
 def function_of(loss: Loss) -> LossFunction:
-    """Return what computes a loss of `fastnn.losses`, or one of the user's own."""
+    """Return the functions of a loss of `fastnn.losses`, or of one of the user's own."""
     if isinstance(loss, CustomLoss):
         return LossFunction(loss.name, lambda y, p, _: loss.value(y, p), lambda y, p, _: loss.gradient(y, p))
     return LOSSES[loss.name]

@@ -1,6 +1,6 @@
 """A network's outputs, its loss, and the gradients: backpropagation as in the textbook.
 
-A network is three lists with one entry a layer: weights (n_in, n_out), biases (n_out,), names of activations.
+A network is three lists with one entry per layer: weights (n_in, n_out), biases (n_out,), names of activations.
 """
 
 from __future__ import annotations
@@ -10,26 +10,20 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from fastnn._checks.floats import Array, as_float
-from fastnn._checks.predictions import one_hot
+from fastnn._checks.floats import Array
 from fastnn._checks.scalars import real
-from fastnn._custom import CustomActivation
 from fastnn.losses import Loss, resolve
-from fastnn.reference.activations import Activation, Prelu, named, with_slopes
+from fastnn.reference.activations import Activation, Prelu
+from fastnn.reference.arguments import Activations, Arrays, Slopes, checked_data, checked_inputs, checked_network
 from fastnn.reference.gradients import add_penalty, penalty_gradient
 from fastnn.reference.losses import function_of
 
 __all__ = ["forward", "input_gradient", "loss_and_gradient"]
 __dir__ = __all__.copy
 
-Arrays: TypeAlias = Sequence[Array]
-Activations: TypeAlias = Sequence[str | Activation | CustomActivation]
 Masks: TypeAlias = Sequence[Array | None] | None
-Slopes: TypeAlias = Sequence[Array | None] | None
-
-_OUTPUT_ONLY = ("softmax", "exp")
 
 
 def forward(
@@ -45,13 +39,13 @@ def forward(
     Parameters
     ----------
     weights, biases : sequences of ndarrays, shapes (n_in, n_out) and (n_out,)
-        One for each layer.
+        One per layer.
     activations : sequence of str or custom activations
-        One for each layer, the output layer's last.
+        One per layer, the output layer's last.
     X : array-like, shape (n, n_in)
-        Rows of inputs; computed with in the type of the weights.
+        Rows of inputs, converted to the type of the weights.
     dropout_masks : sequence of ndarrays or None, optional
-        What the hidden layers' outputs are multiplied with on their way into the next layer (see `dropout_mask`).
+        Factors of the hidden layers' outputs on their way into the next layer (see `dropout_mask`).
     slopes : sequence of ndarrays or None, optional
         The slopes (n_out,) of each layer with the activation "prelu".
 
@@ -69,7 +63,7 @@ def forward(
            [1.5]]))]
     """
     functions = checked_network(weights, biases, activations, slopes)
-    inputs = _inputs(weights, X)
+    inputs = checked_inputs(weights, X)
     layers: list[tuple[Array, Array]] = []
     for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
         z = inputs @ w + b
@@ -79,7 +73,7 @@ def forward(
     return layers
 
 
-# A diverging loss shows in its value; no warnings on the way there.
+# The value of a loss shows that it diverges; warnings on the way would add nothing.
 @np.errstate(over="ignore", invalid="ignore")
 def loss_and_gradient(
     weights: Arrays,
@@ -220,7 +214,7 @@ def _run(
     functions = checked_network(weights, biases, activations, slopes)
     inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
     counted = row_weights != 0
-    if not counted.all():  # the other rows may hold anything
+    if not counted.all():  # the other rows may hold any values
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
         masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
     layers = forward(weights, biases, activations, inputs, masks, slopes)
@@ -234,16 +228,6 @@ def _run(
     return _Run(weights, functions, inputs, layers, masks, value, delta, slope_gradients)
 
 
-def checked_data(
-    weights: Arrays, output: Activation, X: ArrayLike, y: ArrayLike, loss: Loss, sample_weight: ArrayLike | None
-) -> tuple[Array, Array, Array]:
-    """Return inputs, targets and row weights in the types and shapes to compute with, once they fit together."""
-    _check_link(loss, output)
-    inputs = _inputs(weights, X)
-    row_weights = _row_weights(sample_weight, len(inputs))
-    return inputs, _targets(loss, y, row_weights, weights[-1]), row_weights
-
-
 def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array) -> tuple[float, Array]:
     """Return sum(w_i l_i) / sum(abs(w_i)), where l_i is the loss of row i, and its gradient with respect to p."""
     function = function_of(loss)
@@ -253,76 +237,6 @@ def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array) -> tuple[floa
     terms = function.value(y, p, loss.parameter).astype(np.float64)
     gradient = function.gradient(y, p, loss.parameter) * shares[:, np.newaxis]
     return float(shares @ terms.sum(axis=1)), gradient.astype(p.dtype)
-
-
-def checked_network(weights: Arrays, biases: Arrays, activations: Activations, slopes: Slopes = None) -> list[Activation]:
-    """Return each layer's activation, once the lists fit together."""
-    if not len(weights) == len(biases) == len(activations) or len(weights) == 0:
-        lengths = f"{len(weights)}, {len(biases)} and {len(activations)}"
-        raise ValueError(f"weights, biases, activations: got lists of lengths {lengths}, expected one entry a layer")
-    for layer, w in enumerate(weights):
-        n_in = weights[layer - 1].shape[-1] if layer else "n_in"
-        if w.ndim != 2 or (layer and w.shape[0] != n_in):
-            raise ValueError(f"weights[{layer}]: got shape {w.shape}, expected ({n_in}, n_out)")
-    for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
-        if b.shape != w.shape[1:]:
-            raise ValueError(f"biases[{layer}]: got shape {b.shape}, expected {w.shape[1:]}")
-    given = [None] * len(weights) if slopes is None else slopes
-    functions = [
-        _with_slopes(layer, given[layer], w) if activation == "prelu" else named(activation, f"activations[{layer}]")
-        for layer, (activation, w) in enumerate(zip(activations, weights, strict=True))
-    ]
-    for layer, function in enumerate(functions[:-1]):
-        if function.name in _OUTPUT_ONLY:
-            raise ValueError(f"activations[{layer}]: got {function.name!r}, which is for the output layer only")
-    return functions
-
-
-def _with_slopes(layer: int, slopes: Array | None, w: Array) -> Activation:
-    if slopes is None or slopes.shape != w.shape[1:]:
-        got = None if slopes is None else f"shape {slopes.shape}"
-        raise ValueError(f"slopes[{layer}]: got {got}, expected shape {w.shape[1:]} for the activation 'prelu'")
-    return with_slopes(slopes)
-
-
-def _check_link(loss: Loss, output: Activation) -> None:
-    """Raise ValueError if the loss does not go with the output activation."""
-    if loss.links and output.name not in loss.links:
-        links = " or ".join(repr(link) for link in loss.links)
-        raise ValueError(f"loss: {loss.name!r} got the output activation {output.name!r}, expected {links}")
-
-
-def _inputs(weights: Arrays, X: ArrayLike) -> Array:
-    inputs = as_float("X", X)
-    if inputs.ndim != 2 or inputs.shape[1] != weights[0].shape[0]:
-        raise ValueError(f"X: got shape {inputs.shape}, expected (n, {weights[0].shape[0]})")
-    with np.errstate(over="ignore"):
-        return inputs.astype(weights[0].dtype, copy=False)
-
-
-def _targets(loss: Loss, y: ArrayLike, row_weights: NDArray[np.float64], last_weights: Array) -> Array:
-    n_rows, n_out = len(row_weights), last_weights.shape[1]
-    given: NDArray[Any] = np.asarray(y)
-    targets = as_float("y", one_hot("y", given, n_out, row_weights) if loss.takes_labels else given)
-    if targets.ndim == 1 and n_out == 1:
-        targets = targets[:, np.newaxis]
-    if targets.shape != (n_rows, n_out):
-        raise ValueError(f"y: got shape {given.shape}, expected ({n_rows}, {n_out})")
-    if n_rows == 0:
-        raise ValueError("X: got no rows, expected at least one")
-    with np.errstate(over="ignore"):
-        return targets.astype(last_weights.dtype, copy=False)
-
-
-def _row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
-    if sample_weight is None:
-        return np.ones(n_rows)
-    row_weights = as_float("sample_weight", sample_weight).astype(np.float64)
-    if row_weights.shape != (n_rows,):
-        raise ValueError(f"sample_weight: got shape {row_weights.shape}, expected ({n_rows},)")
-    if not np.isfinite(row_weights).all():
-        raise ValueError("sample_weight: got weights that are not finite, expected finite ones")
-    return row_weights
 
 
 def _dropped(a: Array, layer: int, masks: Masks) -> Array:

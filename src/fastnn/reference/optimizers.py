@@ -5,6 +5,7 @@ All definitions are PyTorch's. A state is a dict that starts empty; the first up
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from inspect import cleandoc
 from types import MappingProxyType
@@ -24,10 +25,12 @@ __dir__ = __all__.copy
 STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {name: rule.state for name, rule in RULES.items() if name in __all__}
 )
-"""By the function's name: what its state holds. All but "step" are lists with one array for each parameter."""
+"""By the function's name: the names in its state. All but "step" are lists with one array per parameter."""
 
 # By the optimizer's name: its learning rate, which its functions have by default too.
-_RATES: Mapping[str, Any] = {name: optimizer.learning_rate for name, optimizer in OPTIMIZERS.items()}
+_RATES: Mapping[str, Any] = {
+    name: inspect.signature(optimizer).parameters["learning_rate"].default for name, optimizer in OPTIMIZERS.items()
+}
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
@@ -35,7 +38,7 @@ _ARGUMENTS = """----------
 params : sequence of floating-point ndarrays
     Changed in place; any layout. C-contiguous float32 and float64 are the fast ones.
 grads : sequence of array-likes of real numbers
-    One for each of `params`, of its shape. They may overlap `params` and `state`, whose arrays are apart from each other.
+    One per array in `params`, of its shape. They may overlap `params` and `state`, whose arrays are apart from each other.
 """
 
 _RAISES = """Raises
@@ -48,9 +51,9 @@ TypeError, ValueError
 
 
 def documented(function: _Function) -> _Function:
-    """Put what all optimizers share into a docstring: the first parameters, and what is raised."""
-    if function.__doc__ is not None:  # it is with python -OO
-        # Python 3.13 has taken the indentation away.
+    """Complete a docstring with the parts that all optimizers share: the first parameters, and the errors."""
+    if function.__doc__ is not None:  # as python -OO makes it
+        # Python 3.13 removes the indentation itself.
         before, _, parameters = cleandoc(function.__doc__).partition("----------\n")
         parameters, heading, rest = parameters.partition("References\n")
         function.__doc__ = f"{before}{_ARGUMENTS}{parameters}{_RAISES}{heading}{rest}"
@@ -302,17 +305,17 @@ def nadam(
 def _update(
     name: str, optimizer: Optimizer, params: Arrays, grads: Sequence[ArrayLike], state: State, learning_rate: float
 ) -> None:
-    """Make one update by the formula of that name, once nothing can fail any more."""
+    """Make one update by the formula of that name, after all checks."""
     learning_rate = real("learning_rate", learning_rate, low=0.0)
     arrays = checked_params(params)
     gradients = checked_grads(grads, arrays, lambda argument, grad: np.asarray(grad))
     check_state(state, name, STATES[name], arrays)
     written = [*arrays, *(moment for kept in RULES[name].moments for moment in state.get(kept, []))]
-    # In a type that squares of them fit into.
+    # Squares of gradients must fit into their type.
     gradients = [
         grad.astype(np.result_type(grad, array, np.float32), copy=False)
         for grad, array in zip(apart(gradients, written), arrays, strict=True)
     ]
-    with np.errstate(all="ignore"):  # infinities and NaN go their way in silence, as through the compiled functions
+    with np.errstate(all="ignore"):  # infinities and NaN pass in silence, as in the compiled functions
         rule = "nesterov" if isinstance(optimizer, SGD) and optimizer.nesterov and name == "momentum" else name
         update(RULES[rule], optimizer, arrays, gradients, state, learning_rate)

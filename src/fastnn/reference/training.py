@@ -1,4 +1,4 @@
-"""Training by gradient descent on batches: the readable second opinion on the compiled trainer."""
+"""Training by gradient descent on batches, as the compiled trainer does it, written to be read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import AdamW, Optimizer
+from fastnn.reference.arguments import Activations, Arrays, Slopes, checked_data, checked_network
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
-from fastnn.reference.network import Activations, Arrays, Masks, Slopes, checked_data, checked_network, loss_and_gradient
+from fastnn.reference.network import Masks, loss_and_gradient
 from fastnn.reference.optimizers import UPDATES
 from fastnn.schedules import rates
 
@@ -53,9 +54,9 @@ def train(
     Parameters
     ----------
     weights, biases : sequences of ndarrays, shapes (n_in, n_out) and (n_out,)
-        One for each layer; changed in place.
+        One per layer; changed in place.
     activations : sequence of str or custom activations
-        One for each layer, the output layer's last.
+        One per layer, the output layer's last.
     X : array-like, shape (n, n_in)
         Rows of inputs.
     y : array-like, shape (n, n_out)
@@ -81,12 +82,12 @@ def train(
     dropout : float or sequence of float, default 0.0
         The probability of dropping a hidden unit, for all hidden layers or for each.
     slopes : sequence of ndarrays or None, optional
-        Of each layer with the activation "prelu"; changed in place, without penalties and weight decay.
+        The slopes of each layer with the activation "prelu"; changed in place, without penalties and weight decay.
 
     Returns
     -------
     list of float
-        One an epoch: the mean over its rows, weighted with `abs(sample_weight)`, of the loss when each batch was seen,
+        One loss per epoch: the mean over its rows, weighted with `abs(sample_weight)`, of the loss when each batch was seen,
         penalties included.
 
     Examples

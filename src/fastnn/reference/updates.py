@@ -1,4 +1,4 @@
-"""The optimizers' formulas on one array, the state that each keeps, and their updates of lists of arrays."""
+"""The optimizers' formulas for one array, the state that each keeps, and updates of lists of arrays."""
 
 from __future__ import annotations
 
@@ -12,21 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._checks.updates import Arrays, State, new_moments
-from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, NAdam, Optimizer, RMSProp
+from fastnn.optimizers import OPTIMIZERS, Optimizer
 
-__all__ = ["RULES", "UPDATES", "Coefficients", "Rule", "correction", "momentum_at", "momentum_product", "rule_of", "update"]
+__all__ = ["RULES", "UPDATES", "Coefficients", "Constants", "Rule", "correction", "update"]
 __dir__ = __all__.copy
 
 
+class Constants(NamedTuple):
+    """The constants of an optimizer, of which a rule uses those that it names."""
+
+    beta_1: float = 0.0  # decay of the first moment
+    beta_2: float = 0.0
+    epsilon: float = 0.0
+    decay: float = 0.0  # of the parameters by AdamW, or towards the full momentum by NAdam
+    # Where other libraries' definitions are not PyTorch's:
+    epsilon_hat: bool = False  # Adam adds epsilon before v is corrected for its start at zero
+    rate_in_velocity: bool = False  # momentum adds up steps, not gradients
+
+
 class Coefficients(NamedTuple):
-    """The numbers of one update; a formula uses those that it names."""
+    """The numbers of one update, of which a formula uses those that it names."""
 
     learning_rate: Any
-    beta_1: Any = 0.0  # of the first moment: momentum, decay
-    gradient_factor: Any = 1.0  # of what is added to it
+    beta_1: Any = 0.0
+    gradient_factor: Any = 1.0  # of what is added to the first moment
     beta_2: Any = 0.0
     one_minus_beta_2: Any = 1.0
-    root: Any = 1.0  # that the square root of the second moment is divided by
+    root: Any = 1.0  # divides the square root of the second moment
     epsilon: Any = 0.0
     decay_factor: Any = 1.0  # of the parameters
     gradient_rate: Any = 0.0  # of the gradient itself, beside that of its mean
@@ -35,11 +47,22 @@ class Coefficients(NamedTuple):
 _Formula: TypeAlias = Callable[[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], Any], None]
 
 
-# Each changes the parameters w and its moments, m and then v, in place by the gradient g.
+# Each formula changes the parameters w and its moments, m and then v, in place by the gradient g. Each function of constants
+# returns the coefficients of update t = 1, 2, ….
+
+
+def _plain(constants: Constants, learning_rate: float, t: int) -> Coefficients:
+    return Coefficients(learning_rate, epsilon=constants.epsilon)
 
 
 def _descent(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c: Coefficients) -> None:
     w -= c.learning_rate * g
+
+
+def _with_velocity(constants: Constants, learning_rate: float, t: int) -> Coefficients:
+    if constants.rate_in_velocity:
+        return Coefficients(1.0, constants.beta_1, learning_rate)
+    return Coefficients(learning_rate, constants.beta_1)
 
 
 def _momentum(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c: Coefficients) -> None:
@@ -57,9 +80,28 @@ def _adagrad(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any],
     w -= c.learning_rate * g / (np.sqrt(m) + c.epsilon)
 
 
+def _with_mean(constants: Constants, learning_rate: float, t: int) -> Coefficients:
+    return Coefficients(learning_rate, constants.beta_1, 1.0 - constants.beta_1, epsilon=constants.epsilon)
+
+
 def _rmsprop(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c: Coefficients) -> None:
     m[...] = c.beta_1 * m + c.gradient_factor * (g * g)
     w -= c.learning_rate * g / (np.sqrt(m) + c.epsilon)
+
+
+def _corrected(constants: Constants, learning_rate: float, t: int) -> Coefficients:
+    beta_1, beta_2, epsilon, decay, epsilon_hat, _ = constants
+    root = math.sqrt(correction(beta_2, t))
+    return Coefficients(
+        learning_rate * (root if epsilon_hat else 1.0) / correction(beta_1, t),
+        beta_1,
+        1.0 - beta_1,
+        beta_2,
+        1.0 - beta_2,
+        1.0 if epsilon_hat else root,
+        epsilon,
+        1.0 - learning_rate * decay,
+    )
 
 
 def _adam(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c: Coefficients) -> None:
@@ -68,17 +110,47 @@ def _adam(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c:
     w[...] = c.decay_factor * w - c.learning_rate * m / (np.sqrt(v) / c.root + c.epsilon)
 
 
+def _with_look_ahead(constants: Constants, learning_rate: float, t: int) -> Coefficients:
+    beta_1, decay = constants.beta_1, constants.decay
+    corrected = _corrected(constants, 1.0, t)  # whose learning rate is that of a mean
+    rate = learning_rate * corrected.learning_rate * correction(beta_1, t)
+    ahead = momentum_at(beta_1, decay, t + 1) / (1.0 - momentum_product(beta_1, decay, t + 1))
+    now = (1.0 - momentum_at(beta_1, decay, t)) / (1.0 - momentum_product(beta_1, decay, t))
+    return corrected._replace(learning_rate=rate * ahead, gradient_rate=rate * now, decay_factor=1.0)
+
+
 def _nadam(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c: Coefficients) -> None:
     m[...] = c.beta_1 * m + c.gradient_factor * g
     v[...] = c.beta_2 * v + c.one_minus_beta_2 * (g * g)
     w -= (c.learning_rate * m + c.gradient_rate * g) / (np.sqrt(v) / c.root + c.epsilon)
 
 
+def momentum_at(beta_1: float, decay: float, t: int) -> float:
+    """Return NAdam's momentum at update t (T. Dozat, "Incorporating Nesterov momentum into Adam", 2016)."""
+    return beta_1 * (1.0 - 0.5 * float(0.96 ** (t * decay)))
+
+
+def momentum_product(beta_1: float, decay: float, t: int) -> float:
+    """Return the product of NAdam's momenta at updates 1 to t, or 0 where it is too small to change 1 - product."""
+    if beta_1**t < 2.0**-60:  # the momenta are at most beta_1
+        return 0.0
+    return math.prod(momentum_at(beta_1, decay, i) for i in range(1, t + 1))
+
+
+def correction(beta: float, t: int) -> float:
+    """Return 1 - beta**t: a mean that started at zero is, after t updates of a constant g, that factor times g.
+
+    D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 3.
+    """
+    return 1.0 - beta**t
+
+
 @dataclass(frozen=True)
 class Rule:
-    """A formula, and the names in the state that it keeps: lists of moments, then perhaps "step", the number of updates."""
+    """A formula, its coefficients, and the names in its state: lists of moments, then perhaps "step"."""
 
     formula: _Formula
+    coefficients: Callable[[Constants, float, int], Coefficients]
     state: tuple[str, ...] = ()
 
     @property
@@ -89,44 +161,24 @@ class Rule:
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "sgd": Rule(_descent),
-        "momentum": Rule(_momentum, ("velocity",)),
-        "nesterov": Rule(_nesterov, ("velocity",)),
-        "adagrad": Rule(_adagrad, ("sum",)),
-        "rmsprop": Rule(_rmsprop, ("v",)),
-        "adam": Rule(_adam, ("m", "v", "step")),
-        "adamw": Rule(_adam, ("m", "v", "step")),
-        "nadam": Rule(_nadam, ("m", "v", "step")),
+        "sgd": Rule(_descent, _plain),
+        "momentum": Rule(_momentum, _with_velocity, ("velocity",)),
+        "nesterov": Rule(_nesterov, _with_velocity, ("velocity",)),
+        "adagrad": Rule(_adagrad, _plain, ("sum",)),
+        "rmsprop": Rule(_rmsprop, _with_mean, ("v",)),
+        "adam": Rule(_adam, _corrected, ("m", "v", "step")),
+        "adamw": Rule(_adam, _corrected, ("m", "v", "step")),
+        "nadam": Rule(_nadam, _with_look_ahead, ("m", "v", "step")),
     }
 )
 """By the formula's name: that of the function that makes the update, but "nesterov" for momentum's other formula."""
-
-
-def correction(beta: float, updates: int) -> float:
-    """Return 1 - beta**t: a mean that started at zero is, after t updates of a constant g, that factor times g.
-
-    D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 3.
-    """
-    return 1.0 - beta**updates
-
-
-def momentum_at(optimizer: NAdam, t: int) -> float:
-    """Return NAdam's momentum at update t (T. Dozat, "Incorporating Nesterov momentum into Adam", 2016)."""
-    return float(optimizer.beta_1 * (1.0 - 0.5 * 0.96 ** (t * optimizer.momentum_decay)))
-
-
-def momentum_product(optimizer: NAdam, t: int) -> float:
-    """Return the product of NAdam's momenta at updates 1 to t, or 0 where it is too small to change 1 - product."""
-    if optimizer.beta_1**t < 2.0**-60:  # the momenta are at most beta_1
-        return 0.0
-    return math.prod(momentum_at(optimizer, i) for i in range(1, t + 1))
 
 
 def update(rule: Rule, optimizer: Optimizer, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
     """Make one update of a list of parameters, and of the state."""
     if "step" in rule.state:
         state["step"] = state.get("step", 0) + 1
-    c = _coefficients(optimizer, learning_rate, state.get("step", 0))
+    c = rule.coefficients(Constants(**optimizer.coefficients), learning_rate, state.get("step", 0))
     for name in rule.moments:
         if name not in state:
             state[name] = new_moments(params)
@@ -135,55 +187,11 @@ def update(rule: Rule, optimizer: Optimizer, params: Arrays, grads: Arrays, stat
         rule.formula(param, grad, m, v, c)
 
 
-def _coefficients(optimizer: Optimizer, learning_rate: float, updates: int) -> Coefficients:
-    match optimizer:
-        case SGD(momentum=momentum):
-            return Coefficients(learning_rate, momentum)
-        case AdaGrad(epsilon=epsilon):
-            return Coefficients(learning_rate, epsilon=epsilon)
-        case RMSProp(decay=decay, epsilon=epsilon):
-            return Coefficients(learning_rate, decay, 1.0 - decay, epsilon=epsilon)
-        case Adam(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon) | AdamW(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon):
-            return Coefficients(
-                learning_rate / correction(beta_1, updates),
-                beta_1,
-                1.0 - beta_1,
-                beta_2,
-                1.0 - beta_2,
-                math.sqrt(correction(beta_2, updates)),
-                epsilon,
-                1.0 - learning_rate * optimizer.weight_decay if isinstance(optimizer, AdamW) else 1.0,
-            )
-        case NAdam(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon):
-            now, ahead = momentum_at(optimizer, updates), momentum_at(optimizer, updates + 1)
-            return Coefficients(
-                learning_rate * ahead / (1.0 - momentum_product(optimizer, updates + 1)),
-                beta_1,
-                1.0 - beta_1,
-                beta_2,
-                1.0 - beta_2,
-                math.sqrt(correction(beta_2, updates)),
-                epsilon,
-                gradient_rate=learning_rate * (1.0 - now) / (1.0 - momentum_product(optimizer, updates)),
-            )
-    raise TypeError(f"optimizer: got {optimizer!r}, expected one of fastnn.optimizers")
-
-
-def rule_of(optimizer: Optimizer) -> Rule:
-    """Return the rule that an optimizer of `fastnn.optimizers` names."""
-    match optimizer:
-        case SGD(momentum=0.0):
-            return RULES["sgd"]
-        case SGD(nesterov=nesterov):
-            return RULES["nesterov" if nesterov else "momentum"]
-    return RULES[optimizer.name]
-
-
 def _by_rule(optimizer: Optimizer, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
-    update(rule_of(optimizer), optimizer, params, grads, state, learning_rate)
+    update(RULES[optimizer.rule], optimizer, params, grads, state, learning_rate)
 
 
 UPDATES: Mapping[str, Callable[[Any, Arrays, Arrays, State, float], None]] = MappingProxyType(
-    {optimizer.name: _by_rule for optimizer in (SGD, AdaGrad, RMSProp, Adam, AdamW, NAdam)}
+    dict.fromkeys(OPTIMIZERS, _by_rule)
 )
 """By the optimizer's name: a function of optimizer, params, grads, state and this step's learning rate."""

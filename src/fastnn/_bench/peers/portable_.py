@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class PortableTrainer(Trainer):
-    """The step in plain Numba, many batches in one compiled call."""
+    """The reference's formulas as Numba compiles them, called from loops in Python."""
 
     name = "fastnn portable"
     modules = ("numba", "scipy")
@@ -64,7 +64,7 @@ class PortableTrainer(Trainer):
 
 
 class PortablePredictor(Predictor):
-    """Its predictions, layer by layer in NumPy."""
+    """Predictions by the same formulas, layer by layer."""
 
     name = "fastnn portable"
     multiplies_by_blas = True

@@ -1,19 +1,19 @@
-"""The portable backend: what `fastnn._core` offers, as a second opinion and where nothing could be compiled.
+"""The fallback: the engine with the interface of `fastnn._core`, where the kernels could not be built.
 
-One text of the training step serves twice: compiled by Numba where Numba and SciPy are installed, else as NumPy runs it.
-The reasons of what is done stand with the kernels; here stands what is done, in the fewest words.
+It runs the formulas of `fastnn.reference`: compiled by Numba if Numba and SciPy are installed, otherwise in plain NumPy. The
+loops over epochs, batches and layers are Python's.
 """
 
 from __future__ import annotations
 
-from fastnn._engine.portable._activations import ACTIVATIONS, LAYER_ACTIVATIONS
+from fastnn import reference
 from fastnn._engine.portable._compile import COMPILED
 from fastnn._engine.portable._elementwise import (
     activate,
-    activation_slope,
+    activation_derivative,
     aligned_zeros,
     first_not_finite,
-    times_slope,
+    times_derivative,
     update,
 )
 from fastnn._engine.portable._functions import (
@@ -31,7 +31,7 @@ from fastnn._engine.portable._functions import (
     quick_prediction_loss,
     softmax,
 )
-from fastnn._engine.portable._losses import LOSSES
+from fastnn._engine.portable._layers import LAYER_ACTIVATIONS
 from fastnn._engine.portable._machine import (
     built_instruction_sets,
     copy_vectors,
@@ -48,6 +48,8 @@ from fastnn._engine.portable._rows import SparseRows, readable
 from fastnn._engine.portable._run import Run
 from fastnn._engine.portable._stepper import Stepper
 
+ACTIVATIONS, LOSSES = tuple(reference.ACTIVATIONS), tuple(reference.LOSSES)
+
 __all__ = [
     "ACTIVATIONS",
     "COMPILED",
@@ -62,7 +64,7 @@ __all__ = [
     "SparseRows",
     "Stepper",
     "activate",
-    "activation_slope",
+    "activation_derivative",
     "aligned_zeros",
     "built_instruction_sets",
     "c_functions",
@@ -84,7 +86,7 @@ __all__ = [
     "set_max_threads_",
     "softmax",
     "threads_decided",
-    "times_slope",
+    "times_derivative",
     "update",
     "usable_instruction_sets",
 ]

@@ -1,53 +1,79 @@
-"""Numba's compiler where it is there. Where it isn't, functions stay what they are: NumPy's work, array by array."""
+"""Functions of arrays as the fallback runs them: compiled by Numba, or as they stand where Numba is missing."""
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import importlib.util
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from types import FunctionType
+from typing import Any, TypeAlias
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+from fastnn import reference
+
+Function: TypeAlias = Callable[..., Any]
 
 # In compiled functions it is SciPy's BLAS that multiplies matrices.
 _FOUND = all(importlib.util.find_spec(module) is not None for module in ("numba", "scipy"))
 if _FOUND:
     import numba
-    from numba.extending import register_jitable
 
 COMPILED: bool = _FOUND and not numba.config.DISABLE_JIT
 
-
-def compiled(function: _Function) -> _Function:
-    """Return the function compiled for the types that it is called with, and kept on disk; or itself, without Numba."""
-    if not COMPILED:
-        return function
-    # Numba names what it keeps by the function, and looks at its own file alone: not at those of the functions it calls.
-    function.__qualname__ += f"_{_digest()}"
-    made: _Function = numba.njit(function, cache=True, nogil=True, error_model="numpy")
-    return made
+# For these, NumPy has loops of vector instructions. Numba's loops take up to ten times as long.
+_VECTORIZED = frozenset(each.formula for each in (reference.tanh, reference.exp, reference.sin, reference.cos))
 
 
-def _digest() -> str:
-    """Return a name for the text of all files here."""
-    texts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
+def formula(*args: Any) -> Any:
+    """Stand in the text of a function for a formula that `runnable` is given."""
+    raise NotImplementedError
 
 
-def shared(function: _Function) -> _Function:
-    """Return the function as it is, for Python, and make it known to those that are compiled.
+def runnable(function: Function, **formulas: Function) -> Function:
+    """Return a function of arrays as the fallback runs it, with formulas in place of names in its text.
 
-    Its text is what both can run: whole arrays, no None, every variable of one type. Compiled, a number written beside
-    float32 arrays makes float64 of their sum, where NumPy rounds to float32; `put` takes either.
+    The functions that it calls by name become runnable too; one of `fastnn.reference` that stands for a formula becomes the
+    formula. Numba compiles the result at its first call for every dtype, and keeps it on disk. It compiles nothing that
+    calls what a user has written (methods and closures), or formulas that NumPy computes faster.
     """
-    if not COMPILED:
-        return function
-    made: _Function = register_jitable(function)
-    return made
+    given = tuple((name, getattr(each, "formula", each)) for name, each in formulas.items())
+    by_numba = COMPILED and all(_is_plain(each) and each not in _VECTORIZED for _, each in given)
+    return _made(function, given, by_numba) if all(_is_plain(each) for _, each in given) else _bound(function, given, False)
 
 
-@shared
-def put(to: Any, values: Any) -> None:
-    """Copy values, an array or a number, to an array; what Numba makes of this line is too long to be made everywhere."""
-    to[...] = values
+def _is_plain(function: Function) -> bool:
+    return isinstance(function, FunctionType) and function.__closure__ is None
+
+
+def _bound(function: Any, formulas: tuple[tuple[str, Function], ...], by_numba: bool) -> Function:
+    """Return a copy of a function that calls the formulas, and runnable functions."""
+    names = {each.argval for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL"}
+    called = {name: function.__globals__.get(name) for name in names} | dict(formulas)
+    made = {name: _made(_formula_of(each), (), by_numba) for name, each in called.items() if _is_plain(_formula_of(each))}
+    copy = FunctionType(function.__code__, function.__globals__ | dict(formulas) | made, function.__name__)
+    if not by_numba:
+        return copy
+    # Numba names the file on disk by the function, and looks for changes in its own file alone, not in those of the
+    # functions that it calls.
+    copy.__qualname__ = "_".join([function.__name__, *(each.__name__ for _, each in formulas), _digest()])
+    copy.__module__ = function.__module__
+    compiled: Function = numba.njit(copy, cache=True, nogil=True, error_model="numpy")
+    return compiled
+
+
+# Each is made once: Numba compiles it once for each dtype.
+_made = cache(_bound)
+
+
+def _formula_of(function: Any) -> Any:
+    return getattr(function, "formula", function)
+
+
+@cache
+def _digest() -> str:
+    """Return a name for the text of all files here and in the reference."""
+    folders = Path(__file__).parent, Path(reference.__file__).parent
+    texts = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py"))]
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:16]

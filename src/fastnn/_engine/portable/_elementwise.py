@@ -1,4 +1,4 @@
-"""Functions on plain arrays."""
+"""Functions of plain arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import reference
-from fastnn._engine.portable import _optimizers
+from fastnn._engine.portable._optimizers import Optimizer
 from fastnn._engine.portable._rows import Array
 
 _ALIGNMENT = 64  # bytes
@@ -27,7 +27,7 @@ def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
 def first_not_finite(a: Array) -> int:
     """Return the flat index of the first NaN or infinity of a C-contiguous aligned float array, -1 if there is none."""
     if not (a.flags.c_contiguous and a.flags.aligned) or a.dtype not in (np.float32, np.float64):
-        raise TypeError("a contiguous and aligned float32 or float64 array is expected")
+        raise TypeError(f"a: got {_described(a)}, expected a contiguous and aligned float32 or float64 array")
     wrong = ~np.isfinite(a.reshape(-1))
     found = int(wrong.argmax()) if wrong.size else 0
     return found if wrong.size and wrong[found] else -1
@@ -36,15 +36,15 @@ def first_not_finite(a: Array) -> int:
 def activate(name: str, z: Array) -> None:
     """Make z the activation of z, in place, over rows of its last axis."""
     _check(z)
-    function = _oracle(name)
+    function = _reference(name)
     if z.size:
         z[...] = function.value(np.atleast_1d(z)).reshape(z.shape)
 
 
-def activation_slope(name: str, z: Array, slope: Array) -> None:
-    """Make z its activation, and slope the derivative there. Not for softmax, whose derivative is a matrix."""
+def activation_derivative(name: str, z: Array, slope: Array) -> None:
+    """Make z its activation, and slope the derivative there; raise ValueError for softmax, whose derivative is a matrix."""
     _check_alike(z, slope, "slope must be like z")
-    function = _oracle(name)
+    function = _reference(name)
     if name == "softmax":
         raise ValueError(f"slope must be like z: the derivative of {name} is a matrix")
     a = function.value(z)
@@ -52,10 +52,10 @@ def activation_slope(name: str, z: Array, slope: Array) -> None:
     z[...] = a
 
 
-def times_slope(name: str, delta: Array, a: Array) -> None:
-    """Multiply delta by the derivative that the output a tells, in place, over rows of the last axis."""
+def times_derivative(name: str, delta: Array, a: Array) -> None:
+    """Multiply delta by the derivative at the output a, in place, over rows of the last axis."""
     _check_alike(delta, a, "delta must be like a")
-    function = _oracle(name)
+    function = _reference(name)
     if function.uses == "input":
         raise ValueError(f"delta must be like a: the derivative of {name} does not follow from its output")
     if a.size:
@@ -75,13 +75,13 @@ def update(
 ) -> bool:
     """Make one step of an optimizer on lists of arrays, in place; return whether it was made.
 
-    It is if all are contiguous arrays, each with one shape and dtype, float32 or float64, with its gradient and its
-    moments, if no gradient overlaps what is written, and if no moment overlaps a parameter or another moment. Otherwise
+    Each parameter, its gradient and its moments must be contiguous arrays of one shape and of one dtype, float32 or
+    float64. No gradient may overlap an array that is written, and no moment a parameter or another moment. Otherwise
     nothing changes.
     """
-    native = _optimizers.optimizer_of(optimizer)
-    if len(moments) != optimizer["moments"]:
-        raise ValueError(f"{optimizer['name']} has {optimizer['moments']} moments for each parameter")
+    native = Optimizer(optimizer)
+    if len(moments) != native.n_moments:
+        raise ValueError(f"{optimizer['name']} has {native.n_moments} moments for each parameter")
     lists = [params, grads, *moments]
     if not all(isinstance(arrays, list | tuple) and len(arrays) == len(params) for arrays in lists):
         return False
@@ -93,11 +93,13 @@ def update(
     if any(np.may_share_memory(a, b) for i, a in enumerate(written) for b in written[max(i + 1, len(params)) :]):
         return False
     for param, grad, *kept in zip(*lists, strict=True):
-        none = np.empty(0, param.dtype)
-        m, v = [*(array.reshape(-1) for array in kept), none, none][:2]
-        c = _optimizers.coefficients(native, float(rate), updates, none)
-        _optimizers.update(native.kind, param.reshape(-1), grad.reshape(-1), m, v, c)
+        moments_of_param = [array.reshape(-1) for array in kept]
+        native.update(param.reshape(-1), grad.reshape(-1), moments_of_param, float(rate), updates + 1)
     return True
+
+
+def _described(a: Array) -> str:
+    return f"{a.dtype} with strides {a.strides}{'' if a.flags.writeable else ', read-only'}"
 
 
 def _are_alike(*arrays: Any) -> bool:
@@ -111,7 +113,7 @@ def _are_alike(*arrays: Any) -> bool:
 
 def _check(a: Array) -> None:
     if not a.flags.carray or a.dtype not in (np.float32, np.float64):
-        raise TypeError("a writable contiguous float32 or float64 array is expected")
+        raise TypeError(f"a: got {_described(a)}, expected a writable contiguous float32 or float64 array")
 
 
 def _check_alike(a: Array, b: Array, message: str) -> None:
@@ -121,6 +123,6 @@ def _check_alike(a: Array, b: Array, message: str) -> None:
         raise ValueError(message)
 
 
-def _oracle(name: str) -> Any:
-    """Return the oracle's function; functions on arrays are its, which are right to the last bit or so."""
+def _reference(name: str) -> Any:
+    """Return the activation of the reference, whose functions are right to the last bit or so."""
     return reference.ACTIVATIONS[name]

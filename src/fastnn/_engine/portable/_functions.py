@@ -1,4 +1,4 @@
-"""What fastnn.ops is made of: the oracle's functions, which are right to the last bit or so."""
+"""The functions behind `fastnn.ops`: those of the reference, which are right to the last bit or so."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PREDICTION_LOSSES = ("mse_loss", "binary_cross_entropy", "cross_entropy")
 
 
 def make_ufunc(name: str, documentation: str) -> Any:
-    """Return the function of that name, which has the keywords of a ufunc but is none."""
+    """Return the function of that name, with the keywords of a ufunc."""
     return getattr(reference, name)
 
 
 def linear(x: Any, w: Any, b: Any, activation: Any, out: Any, n_threads: Any) -> Array | None:
-    """Return None: there is no quick way."""
+    """Return None: the fallback has no quick way."""
     return None
 
 
@@ -38,7 +38,7 @@ def linear_into(out: Array, x: Array, w: Array, b: Array | None, activation: str
 
 
 def linear_grad(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> tuple[Array, Array, Array] | None:
-    """Return None: there is no quick way."""
+    """Return None: the fallback has no quick way."""
     return None
 
 
@@ -50,12 +50,12 @@ def layer_gradients(x: Array, w: Array, a: Array, grad_a: Array, activation: str
 
 
 def softmax(x: Any, axis: Any, out: Any, logarithm: bool) -> Array | None:
-    """Return None: there is no quick way."""
+    """Return None: the fallback has no quick way."""
     return None
 
 
 def quick_prediction_loss(name: str, y: Any, p: Any, probabilities: bool) -> float | None:
-    """Return None: there is no quick way."""
+    """Return None: the fallback has no quick way."""
     return None
 
 
@@ -79,10 +79,10 @@ def prediction_loss(name: str, p: NDArray[np.float64], y: NDArray[np.float64]) -
 def dispatching(
     implementation: Callable[..., Any], dispatch: Callable[[tuple[Any, ...], dict[str, Any]], Any], lists: bool
 ) -> Callable[..., Any]:
-    """Return a function that calls dispatch(arguments, keywords), which calls the implementation where it should."""
+    """Return a function that calls dispatch(arguments, keywords), which calls the implementation in its turn."""
     return lambda *args, **kwargs: dispatch(args, kwargs)
 
 
 def c_functions() -> dict[str, int]:
-    """Return no address: there are no functions of C."""
+    """Return no addresses: the fallback has no functions in C."""
     return {}

@@ -1,109 +1,72 @@
-"""Losses: value and gradient, side by side. Poisson and the cross-entropies take logits z, the others outputs a.
-
-p, the prediction, y, the target, and what is made of them are vectors, one row of n outputs after the other; kind is the
-place in `LOSSES`.
-"""
+"""Losses in the form that the front doors pass, a tuple: means over weighted rows, and their gradients."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastnn._engine.portable._activations import maxima_of_rows, softmax, sums_of_rows
-from fastnn._engine.portable._compile import put, shared
-
-LOSSES = ("mse", "mae", "huber", "quantile", "poisson", "binary_cross_entropy", "cross_entropy")
-MSE, MAE, HUBER, QUANTILE, POISSON, BINARY_CROSS_ENTROPY, CROSS_ENTROPY = range(len(LOSSES))
+from fastnn import reference
+from fastnn._engine.portable._compile import formula, runnable
+from fastnn._engine.portable._rows import Array
+from fastnn.reference.losses import function_of
 
 # The reciprocal of a sum of weights below this would overflow; the mean is 0 then.
-LEAST_WEIGHT = 1e-290
-# Weights whose sum is less of the sum of their magnitudes cancel but for rounding.
-CANCELLED = 2.0**-50
+_MIN_WEIGHT = 1e-290
+# Weights whose sum is a smaller share of the sum of their magnitudes cancel but for rounding.
+_CANCELLED = 2.0**-50
 
 
-class Loss(NamedTuple):
-    """A loss in the terms of the step."""
+class MeanLoss:
+    """The mean of a loss over weighted rows, and its gradient."""
 
-    kind: int
-    parameter: float
-    from_logits: bool  # the loss contains the output activation
-    per_row: bool  # the mean is over rows, not over elements
-    factor: float  # of loss and gradient
-    value_factor: float  # of the loss alone
-    signed_mean: bool  # weights are divided by their sum, which may be below 0; else by the sum of their magnitudes
+    def __init__(self, loss: tuple[Any, ...]) -> None:
+        name, parameter, from_logits, per_row, factor, value_factor, custom, signed_mean = loss[:8]
+        self._function = reference.LOSSES[name] if custom is None else function_of(custom)
+        self._weighted = runnable(weighted, value=self._function.value, gradient=self._function.gradient)
+        self._parameter, self._per_row = float(parameter), bool(per_row)
+        self._factor = float(factor)  # of loss and gradient
+        self._value_factor = float(value_factor)  # of the loss alone
+        self.from_logits = bool(from_logits)  # the loss contains the output activation
+        self.signed_mean = bool(signed_mean)  # the mean divides by the weights' sum, else by the sum of their magnitudes
 
+    def divisors(self, magnitudes: Any, sums: Any) -> Any:
+        """Return what weighted means are divided by: 0 where weights of both signs sum to 0 but for rounding.
 
-def loss_of(loss: tuple[Any, ...]) -> Loss:
-    """Return the loss that a tuple names; none of the user's own, which native code alone can call."""
-    name, parameter, from_logits, per_row, factor, value_factor, custom, signed_mean = loss[:8]
-    if custom is not None:
-        raise TypeError(
-            f"loss: got {custom!r}, which needs fastnn's compiled extension; expected one of {', '.join(LOSSES)}"
-        )
-    numbers = float(parameter), bool(from_logits), bool(per_row), float(factor), float(value_factor)
-    return Loss(LOSSES.index(name), *numbers, bool(signed_mean))
+        Both arguments are sums over the rows of batches, that of the weights' magnitudes and that of the weights.
+        """
+        if not self.signed_mean:
+            return magnitudes
+        return np.where(np.abs(sums) > _CANCELLED * magnitudes, sums, 0.0)
 
+    def compute(self, y: Array, p: Array, weight: NDArray[np.float64], divisor: float, delta: Array) -> float:
+        """Return the loss of predictions p for targets y, both (rows, n_out), and make delta its gradient.
 
-@shared
-def divisor(loss: Loss, sample_weight: Any) -> float:
-    """Return what a weighted mean is divided by: 0 where weights of both signs sum to 0 but for rounding."""
-    magnitudes = np.sum(np.abs(sample_weight))
-    if not loss.signed_mean:
-        return magnitudes  # type: ignore[no-any-return]
-    total = np.sum(sample_weight)
-    return total if abs(total) > CANCELLED * magnitudes else 0.0
-
-
-@shared
-def values(kind: int, parameter: float, p: Any, y: Any, n: int, terms: Any) -> None:
-    """Make terms the loss of every element."""
-    if kind == MSE:
-        put(terms, (p - y) * (p - y))
-    elif kind == MAE:
-        put(terms, np.abs(p - y))
-    elif kind == HUBER:  # parameter: delta
-        size = np.abs(p - y)
-        near = np.minimum(size, parameter)
-        put(terms, near * (size - 0.5 * near))
-    elif kind == QUANTILE:  # parameter: q
-        put(terms, np.maximum(parameter * (y - p), (parameter - 1.0) * (y - p)))
-    elif kind == POISSON:  # parameter: 1 for half the deviance, which is 0 where exp(z) = y
-        put(terms, np.exp(p) - y * p)
-        if parameter > 0.0:
-            put(terms, terms + np.where(y > 0.0, y * np.log(y) - y, 0.0))
-    elif kind == BINARY_CROSS_ENTROPY:
-        put(terms, np.maximum(p, 0.0) - p * y + np.log1p(np.exp(-np.abs(p))))
-        cut(parameter, terms)
-    else:
-        largest = maxima_of_rows(p, n)
-        put(terms, largest + np.log(sums_of_rows(np.exp(p - largest), n)) - p)
-        cut(parameter, terms)
-        terms *= y
+        The loss is the share of these rows in a mean over rows that weigh `divisor`.
+        """
+        if divisor == 0.0 or (not self.signed_mean and divisor < _MIN_WEIGHT):
+            delta[...] = 0.0
+            return 0.0
+        factor = self._factor / (divisor * (1 if self._per_row else p.shape[1]))
+        value = float(self._weighted(y, p, self._parameter, factor, weight, delta))
+        if not math.isfinite(value):  # is it a row of weight 0, which may hold anything?
+            counted = weight != 0.0
+            delta[...] = 0.0
+            of_counted = np.empty_like(p[counted])
+            value = float(self._weighted(y[counted], p[counted], self._parameter, factor, weight[counted], of_counted))
+            delta[counted] = of_counted
+        return self._value_factor * value
 
 
-@shared
-def gradients(kind: int, parameter: float, p: Any, y: Any, n: int, delta: Any) -> None:
-    """Make delta the derivative by p of the sum of `values`."""
-    if kind == MSE:
-        put(delta, 2.0 * (p - y))
-    elif kind == MAE:
-        put(delta, np.sign(p - y))
-    elif kind == HUBER:
-        put(delta, np.minimum(np.maximum(p - y, -parameter), parameter))
-    elif kind == QUANTILE:
-        put(delta, np.abs(np.sign(p - y)) * np.where(p < y, -parameter, 1.0 - parameter))
-    elif kind == POISSON:
-        put(delta, np.exp(p) - y)
-    elif kind == BINARY_CROSS_ENTROPY:
-        put(delta, 1.0 / (1.0 + np.exp(-p)) - y)
-    else:
-        put(delta, softmax(p, n) * sums_of_rows(y, n) - y)
+# ---- Functions of arrays, which Numba compiles ----
+
+value = gradient = formula  # of the loss
 
 
-@shared
-def cut(epsilon: float, terms: Any) -> None:
-    """Make of values -log(p) those of probabilities p cut to [epsilon, 1 - epsilon], if epsilon is not 0."""
-    if epsilon > 0.0:
-        put(terms, np.minimum(np.maximum(terms, -math.log1p(-epsilon)), -math.log(epsilon)))
+def weighted(y: Array, p: Array, parameter: float, factor: float, weight: NDArray[np.float64], delta: Array) -> float:
+    """Return the sum of the loss's terms, and make delta their gradient, both times factor and the weights of their rows."""
+    shares = (factor * weight).reshape(-1, 1)
+    np.multiply(shares, gradient(y, p, parameter), delta)
+    return np.sum(shares * value(y, p, parameter))  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Instruction sets, threads, and speed: what there is to say of a backend that leaves these to NumPy and Numba."""
+"""Instruction sets, threads and speed, which the fallback leaves to NumPy and Numba."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from numpy.typing import DTypeLike
 from fastnn._engine.portable._elementwise import _check_alike
 from fastnn._engine.portable._rows import Array
 
-_MOST_THREADS = 1024
-_CHAINS = 4096  # elements that a multiplication and an addition take in one call
+_MAX_THREADS = 1024
+_CHAINS = 4096  # elements per call of a multiplication and an addition
 
 
 def built_instruction_sets() -> tuple[str, ...]:
-    """Return the only level there is."""
+    """Return the only instruction set of the fallback."""
     return ("portable",)
 
 
 def usable_instruction_sets() -> tuple[str, ...]:
-    """Return those that this machine can run."""
+    """Return the instruction sets that this machine can run."""
     return built_instruction_sets()
 
 
 def current_instruction_set() -> tuple[str, int]:
-    """Return the level in use, and 0 for the bytes of its vectors: whoever compiles chooses them."""
+    """Return the instruction set in use, and 0 for the bytes of its vectors, which NumPy and Numba choose."""
     return "portable", 0
 
 
 class _Threads:
-    """The number that users ask for. It changes nothing: all is done by one thread, but what BLAS does with its own."""
+    """The number of threads that users ask for. It changes nothing: one thread does everything, except in BLAS."""
 
     def __init__(self) -> None:
-        # OpenMP's variables bound more than one thread, and there is one.
+        # OpenMP's variables limit more threads than one, and the fallback has one.
         self.chosen, self.n, self.decided_by = 0, 1, "the portable backend"
         self.error: str | None = None
         text = os.environ.get("FASTNN_NUM_THREADS", "")
         if text.isdecimal() and 1 <= int(text) < 2**63:
-            self.n, self.decided_by = min(int(text), _MOST_THREADS), "FASTNN_NUM_THREADS"
+            self.n, self.decided_by = min(int(text), _MAX_THREADS), "FASTNN_NUM_THREADS"
         elif text:
             self.error = f"FASTNN_NUM_THREADS must be a positive integer, got '{text[:100]}'"
 
@@ -47,22 +47,22 @@ _THREADS = _Threads()
 
 
 def get_max_threads() -> int:
-    """Return the number of threads that was asked for."""
+    """Return the number of threads that the user asked for."""
     return _THREADS.chosen or _THREADS.n
 
 
 def set_max_threads_(n: int) -> None:
-    """Take note of a number of threads, 0 for the default."""
-    _THREADS.chosen = max(0, min(n, _MOST_THREADS))
+    """Keep a number of threads, 0 for the default."""
+    _THREADS.chosen = max(0, min(n, _MAX_THREADS))
 
 
 def threads_decided() -> tuple[str, str | None]:
-    """Return how the number of threads was found, and what is wrong with FASTNN_NUM_THREADS, or None."""
+    """Return the origin of the number of threads, and the error in FASTNN_NUM_THREADS, or None."""
     return "set_num_threads" if _THREADS.chosen else _THREADS.decided_by, _THREADS.error
 
 
 def fma_chain(dtype: DTypeLike, rounds: int) -> float:
-    """Multiply and add in the first cache; return the number of operations done."""
+    """Multiply and add within the first cache, and return the number of operations."""
     sums, factors = np.zeros(_CHAINS, dtype), np.full(_CHAINS, 0.5, dtype)
     calls = max(1, rounds // _CHAINS)
     for _ in range(calls):

@@ -9,24 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn._engine.portable._activations import CUSTOM, INITIAL_SLOPE, LAYER_ACTIVATIONS, PRELU
 from fastnn._engine.portable._elementwise import aligned_zeros
-from fastnn._engine.portable._losses import divisor, loss_of
+from fastnn._engine.portable._layers import INITIAL_SLOPE, LAYER_ACTIVATIONS, Layer, Parameters, Pass
+from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
-from fastnn._engine.portable._step import (
-    Buffers,
-    Layers,
-    backward,
-    find_input_gradient,
-    find_loss,
-    forward,
-    forward_with,
-    units_of,
-)
 
 # Rows that go through all layers, and back, before the next ones.
 _ROWS_AT_ONCE = 512
-_NO_KEYS = np.empty(0, np.uint32)
 
 
 class Network:
@@ -37,20 +26,27 @@ class Network:
     ) -> None:
         n_layers = len(layer_sizes) - 1
         if not 1 <= n_layers <= 64 or len(activations) != n_layers or len(dropout) != n_layers:
-            raise ValueError(f"a network has 1 to 64 layers, got {n_layers}")
+            raise ValueError(f"layer_sizes: got {n_layers} layers, expected 1 to 64, each with an activation and a dropout")
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.dtype = np.dtype(dtype)
-        self.custom = tuple(None if isinstance(activation, str) else activation for activation in activations)
-        self.layers = _layers(layer_sizes, [_number(activation) for activation in activations], dropout)
-        self.storage = aligned_zeros(int(self.layers.end), self.dtype)
+        with_slopes = [_check(activation) == "prelu" for activation in activations]
+        self._places, end = [], 0  # where each layer's weights, biases and slopes begin, and where they end
+        for (n_in, n_out), slopes in zip(pairwise(layer_sizes), with_slopes, strict=True):
+            biases = end + n_in * n_out
+            self._places.append((end, biases, biases + n_out, biases + n_out * (2 if slopes else 1)))
+            end = self._places[-1][-1]
+        self.storage = aligned_zeros(end, self.dtype)
         self.parameters = self.weights, self.biases, self.slopes = self.views(self.storage)
-        for slopes in self.slopes:
-            if slopes is not None:
-                slopes[:] = INITIAL_SLOPE
+        for array in self.slopes:
+            if array is not None:
+                array[:] = INITIAL_SLOPE
+        each = zip(activations, dropout, zip(*self.parameters, strict=True), strict=True)
+        self.layers = [Layer(activation, p, Parameters(*arrays)) for activation, p, arrays in each]
+        self.parts = self._parts()
 
     @property
     def address(self) -> int:
-        """Refuse: there is nothing that native code could have."""
+        """Raise TypeError: the fallback has no structure for native code."""
         raise TypeError("model: code that Numba or Cython compiles needs fastnn's compiled extension")
 
     def views(self, storage: Array) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array | None, ...]]:
@@ -59,13 +55,22 @@ class Network:
         A layer without slopes has None.
         """
         weights, biases, slopes = [], [], []
-        starts = zip(self.layers.weights, self.layers.biases, self.layers.slopes, strict=True)
-        for (n_in, n_out), (w, b, s) in zip(pairwise(self.layer_sizes), starts, strict=True):
-            weights.append(storage[w : w + n_in * n_out].reshape(n_in, n_out))
-            biases.append(storage[b : b + n_out])
-            slopes.append(None if s < 0 else storage[s : s + n_out])
+        for (n_in, n_out), (start, b, s, end) in zip(pairwise(self.layer_sizes), self._places, strict=True):
+            weights.append(storage[start:b].reshape(n_in, n_out))
+            biases.append(storage[b:s])
+            slopes.append(storage[s:end] if end > s else None)
         return tuple(weights), tuple(biases), tuple(slopes)
 
+    def _parts(self) -> list[tuple[slice, bool]]:
+        """Return the parts of the storage that are updated at once, and whether weight decay applies to them."""
+        if not any(slopes is not None for slopes in self.slopes):
+            return [(slice(None), True)]
+        parts = []
+        for start, _, s, end in self._places:
+            parts += [(slice(start, s), True), (slice(s, end), False)]
+        return [(part, decays) for part, decays in parts if part.stop > part.start]
+
+    @np.errstate(all="ignore")
     def predict(self, x: Array | SparseRows, out: Array | None = None, n_threads: int | None = None) -> Array:
         """Return the outputs (n, n_out) of rows (n, n_in), or those of one row; out, if given, is contiguous."""
         n_in, n_out = self.layer_sizes[0], self.layer_sizes[-1]
@@ -78,20 +83,20 @@ class Network:
         elif not (out.flags.carray and out.dtype == self.dtype and out.size == n_rows * n_out):
             raise ValueError("out must be contiguous and of the network's shape and dtype")
         result = out.reshape(n_rows, n_out)
-        for rows, buffers in self._pieces(n_rows):
-            self.forward(read_x(x, rows, self.dtype), buffers)
-            result[rows] = self._outputs(buffers, len(self.activations) - 1, rows)
+        for rows, batch in self._pieces(n_rows):
+            result[rows] = batch.forward(read_x(x, rows, self.dtype))
         return out
 
+    @np.errstate(all="ignore")
     def outputs(self, x: Array | SparseRows, n_threads: int | None = None) -> list[Array]:
         """Return the activations of every layer for rows (n, n_in)."""
         n_rows = self.count_rows(x)
         self.check_x(x, n_rows)
         arrays = [np.empty((n_rows, size), self.dtype) for size in self.layer_sizes[1:]]
-        for rows, buffers in self._pieces(n_rows):
-            self.forward(read_x(x, rows, self.dtype), buffers)
-            for layer, a in enumerate(arrays):
-                a[rows] = self._outputs(buffers, layer, rows)
+        for rows, batch in self._pieces(n_rows):
+            batch.forward(read_x(x, rows, self.dtype))
+            for a, outputs in zip(arrays, batch.outputs, strict=True):
+                a[rows] = outputs
         return arrays
 
     @np.errstate(all="ignore")
@@ -107,7 +112,7 @@ class Network:
         n_threads: int | None = None,
     ) -> float:
         """Return the loss; fill gradient, a vector like the storage, and input_gradient (n, n_in) where they are given."""
-        n_rows, n_out, native = self.count_rows(x), self.layer_sizes[-1], loss_of(loss)
+        n_rows, n_out, mean = self.count_rows(x), self.layer_sizes[-1], MeanLoss(loss)
         self.check_x(x, n_rows)
         check_rows(y, "y", n_rows, n_out, labels)
         weight = weights_of_rows(sample_weight, n_rows)
@@ -119,37 +124,25 @@ class Network:
             by_input[:] = 0
         if not weight.any():
             return 0.0
-        value, part, total_weight = 0.0, np.empty_like(self.storage), divisor(native, weight)
+        part = np.empty_like(self.storage)
+        gradients = None if by_parameter is None else [Parameters(*arrays) for arrays in zip(*self.views(part), strict=True)]
+        value, divisor = 0.0, float(mean.divisors(np.abs(weight).sum(), weight.sum()))
         readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
-        for rows, buffers in self._pieces(n_rows):
+        for rows, batch in self._pieces(n_rows, logits=mean.from_logits):
             inputs = read_x(x, readable[rows], self.dtype)
-            self.forward(inputs, buffers, native.from_logits)
-            targets = read_y(y, readable[rows], n_out, labels, self.dtype).reshape(-1)
-            value += find_loss(self.layers, native, buffers, targets, weight[rows], total_weight)
+            p = batch.forward(inputs)
+            targets = read_y(y, readable[rows], n_out, labels, self.dtype)
+            value += mean.compute(targets, p, weight[rows], divisor, batch.grad_outputs)
             if by_parameter is None and by_input is None:
                 continue
-            backward(self.layers, self.storage, inputs, buffers, part)
+            batch.backward(gradients)
             if by_parameter is not None:
                 by_parameter += part
             if by_input is not None:
-                by_rows = np.empty_like(inputs)
-                find_input_gradient(self.layers, self.storage, buffers, by_rows)
-                by_input.reshape(n_rows, -1)[rows] = by_rows
-        return float(value)
+                by_input.reshape(n_rows, -1)[rows] = batch.grad_inputs()
+        return value
 
-    # ---- What a run asks too ----
-
-    @np.errstate(all="ignore")
-    def forward(self, x: Array, buffers: Buffers, logits: bool = False) -> None:
-        """Find the outputs of all layers, without dropout."""
-        if any(self.custom):
-            forward_with(self.custom, self.layers, self.storage, x, buffers, logits, _NO_KEYS, np.uint32(0))
-        else:
-            forward(self.layers, self.storage, x, buffers, logits, _NO_KEYS, np.uint32(0))
-
-    def new_buffers(self, n_rows: int) -> Buffers:
-        """Return room for the units of so many rows."""
-        return Buffers(*(np.empty(n_rows * sum(self.layer_sizes[1:]), self.dtype) for _ in Buffers._fields))
+    # ---- Methods that a run calls too ----
 
     def count_rows(self, x: Array | SparseRows) -> int:
         """Return the number of rows of an array (n, n_in) or of sparse rows."""
@@ -158,31 +151,31 @@ class Network:
         return len(x)
 
     def check_x(self, x: Array | SparseRows, n_rows: int) -> None:
-        """Raise ValueError or TypeError unless the network can read these rows."""
+        """Raise ValueError or TypeError unless the network can read the rows."""
         if isinstance(x, SparseRows):
             check_sparse(x, "X", n_rows, self.layer_sizes[0], self.dtype)
         else:
             check_rows(x, "X", n_rows, self.layer_sizes[0])
 
     def vector(self, a: Array, size: int | None = None) -> Array:
-        """Return an array for results as a vector, of the storage's size if no other is given."""
+        """Return an array for results as a vector; of the storage's size, if no other is given."""
         size = self.storage.size if size is None else size
         if not a.flags.carray or a.dtype != self.dtype or a.size != size:
             raise ValueError(f"a contiguous {self.dtype} array of {size} elements is expected")
         return a.reshape(-1)
 
-    def _pieces(self, n_rows: int) -> Iterator[tuple[slice, Buffers]]:
-        buffers = self.new_buffers(min(n_rows, _ROWS_AT_ONCE))
+    def _pieces(self, n_rows: int, *, logits: bool = False) -> Iterator[tuple[slice, Pass]]:
+        """Yield some rows at a time, and their pass through the layers."""
+        batch: Pass | None = None
         for start in range(0, n_rows, _ROWS_AT_ONCE):
-            yield slice(start, min(start + _ROWS_AT_ONCE, n_rows)), buffers
-
-    def _outputs(self, buffers: Buffers, layer: int, rows: slice) -> Array:
-        outputs: Array = units_of(buffers.outputs, self.layers, layer, rows.stop - rows.start)
-        return outputs.reshape(-1, self.layer_sizes[layer + 1])
+            count = min(_ROWS_AT_ONCE, n_rows - start)
+            if batch is None or count < _ROWS_AT_ONCE:
+                batch = Pass(self.layers, count, self.dtype, logits=logits)
+            yield slice(start, start + count), batch
 
 
 def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> NDArray[np.float64]:
-    """Return sample weights, 1 where none are given."""
+    """Return the rows' weights: 1 each, if none are given."""
     if sample_weight is None:
         return np.ones(n_rows)
     flags = sample_weight.flags
@@ -191,16 +184,8 @@ def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> N
     return np.array(sample_weight).reshape(-1)
 
 
-def _layers(layer_sizes: tuple[int, ...], activations: list[int], dropout: tuple[float, ...]) -> Layers:
-    """Lay the parameters out: W1 row by row, b1, slopes where the layer has them, W2, …."""
-    sizes, numbers = np.array(layer_sizes, np.int64), np.array(activations, np.int64)
-    weights, biases = sizes[:-1] * sizes[1:], sizes[1:]
-    slopes = np.where(numbers == PRELU, biases, 0)
-    ends = np.cumsum(weights + biases + slopes)
-    starts_of_slopes = np.where(slopes > 0, ends - slopes, -1)
-    starts = ends - slopes - biases - weights, ends - slopes - biases, starts_of_slopes
-    return Layers(sizes, numbers, np.array(dropout, np.float64), *starts, np.cumsum(biases) - biases, int(ends[-1]))
-
-
-def _number(activation: Any) -> int:
-    return LAYER_ACTIVATIONS.index(activation) if isinstance(activation, str) else CUSTOM
+def _check(activation: Any) -> Any:
+    """Return an activation of networks, or one of the user's own."""
+    if isinstance(activation, str) and activation not in LAYER_ACTIVATIONS:
+        raise ValueError(f"activation: got {activation!r}, expected one of {', '.join(LAYER_ACTIVATIONS)}")
+    return activation

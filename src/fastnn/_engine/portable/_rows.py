@@ -1,4 +1,4 @@
-"""Rows of the user's arrays, of any type and strides, brought into the network's type a piece at a time."""
+"""Rows of the user's arrays, of any type and strides, read into the network's type a piece at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Chosen: TypeAlias = "slice | NDArray[np.int64]"
 
 
 class SparseRows:
-    """Rows of which only some elements are stored (CSR): those of row i are values[row_starts[i]:row_starts[i + 1]]."""
+    """Rows with only some elements stored (CSR): those of row i are values[row_starts[i]:row_starts[i + 1]]."""
 
     def __init__(self, values: Array, columns: Array, row_starts: Array, n_columns: int) -> None:
         self.values = np.require(values, requirements=["C", "A", "E"])
@@ -33,14 +33,14 @@ class SparseRows:
         return self.shape[0]
 
     def entries(self, chosen: Chosen) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return of every element stored in some rows, which of these rows it is in, and its place in `values`."""
+        """Return the row of every element stored in the chosen rows, counted among these, and its place in `values`."""
         starts, ends = self.row_starts[:-1][chosen], self.row_starts[1:][chosen]
         lengths = ends - starts
         rows = np.repeat(np.arange(len(lengths)), lengths)
         return rows, np.arange(len(rows)) + np.repeat(ends - np.cumsum(lengths), lengths)
 
     def dense(self, chosen: Chosen) -> Array:
-        """Return some rows as an array; elements of one place add up."""
+        """Return the chosen rows as an array; elements at the same place add up."""
         rows, places = self.entries(chosen)
         n_rows = len(self.row_starts[:-1][chosen])
         out = np.zeros((n_rows, self.shape[1]), self.values.dtype)
@@ -76,15 +76,15 @@ def check_rows(a: Array, argument: str, n_rows: int, n_columns: int, labels: boo
 
 
 def read_x(x: Array | SparseRows, chosen: Chosen, dtype: DTypeLike) -> Array:
-    """Return some rows (n, n_in) in the network's type: contiguous, aligned and, as compiled functions ask, writable."""
+    """Return the chosen rows (n, n_in) in the network's type: contiguous, aligned and writable."""
     return _plain(x.dense(chosen) if isinstance(x, SparseRows) else np.atleast_2d(x)[chosen], dtype)
 
 
 def standing_in(chosen: Chosen, weight: NDArray[np.float64], ends: Sequence[int] | NDArray[np.int64]) -> Chosen:
-    """Return which rows to read for some of the data, of these weights: for one of weight 0, one of its batch that counts.
+    """Return the rows to read for the chosen ones: in place of a row of weight 0, a row of its batch that counts.
 
-    So whatever is computed of it is finite where the batch is. Batch i has the rows from ends[i] to ends[i + 1]; where none
-    counts, they are left.
+    The results for that row are then finite if the batch's are. `weight` has the chosen rows' weights. Batch i has the rows
+    from ends[i] to ends[i + 1]; a batch in which no row counts stays as it is.
     """
     if weight.all():
         return chosen
@@ -97,7 +97,7 @@ def standing_in(chosen: Chosen, weight: NDArray[np.float64], ends: Sequence[int]
 
 
 def read_y(y: Array, chosen: Chosen, n_out: int, labels: bool, dtype: DTypeLike) -> Array:
-    """Return some targets (n, n_out) in the network's type; of labels, rows with a single 1."""
+    """Return the chosen targets (n, n_out) in the network's type; labels become rows with a single 1."""
     if labels:
         return _plain(y[chosen][:, np.newaxis] == np.arange(n_out), dtype)
     return read_x(y, chosen, dtype)

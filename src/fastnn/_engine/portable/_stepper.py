@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stepper:
-    """Single steps of training; the count of updates, whoever makes them; and the lock that one trainer at a time holds."""
+    """Single steps of training, the number of updates of a trainer, and the lock that its users take in turn."""
 
     def __init__(self, network: Network, settings: RunSettings, updates: int) -> None:
         self.network, self.updates = network, updates
@@ -25,24 +25,24 @@ class Stepper:
         self.configure(settings)
 
     def configure(self, settings: RunSettings) -> None:
-        """Train by these settings from the next step on. Acquire before."""
+        """Train by these settings from the next step on; the caller has acquired the trainer."""
         self._settings = settings
 
     @property
     def address(self) -> int:
-        """Refuse: there is nothing that native code could have."""
+        """Raise TypeError: the fallback has no structure for native code."""
         raise TypeError("trainer: code that Numba or Cython compiles needs fastnn's compiled extension")
 
     def acquire(self) -> bool:
-        """Return whether the trainer was free and is the caller's now."""
+        """Acquire the trainer if it is free, and return whether it was."""
         return self._lock.acquire(blocking=False)
 
     def release(self) -> None:
-        """Let others have the trainer."""
+        """Release the trainer for others."""
         self._lock.release()
 
     def step(self, data: TrainingData, rate: float) -> float | None:
-        """Return the loss before a step on a batch; None if loss or update are not finite, and nothing has changed."""
+        """Make a step, and return the loss before it; return None if loss or update are not finite, and change nothing."""
         one_batch = self._settings._replace(batch_size=len(data[0]), shuffle=False)
         run = Run(self.network, data, one_batch, 1, self.updates)
         run.set_rates(np.array([rate]))

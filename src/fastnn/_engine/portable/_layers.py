@@ -1,0 +1,154 @@
+"""Layers of a network, and the way of a batch through them: forward to the outputs, and back to the gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastnn import reference
+from fastnn._engine.portable._compile import formula, runnable
+from fastnn._engine.portable._rows import Array
+from fastnn.reference.activations import named
+from fastnn.reference.dropout import factors
+from fastnn.reference.rectifiers import prelu, prelu_grad, slopes_grad
+
+LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, "prelu")  # those of networks; "prelu" has parameters for each unit
+INITIAL_SLOPE = 0.25
+
+
+class Parameters(NamedTuple):
+    """The parameters of one layer, or arrays like them: views of a vector."""
+
+    weights: Array  # (n_in, n_out)
+    biases: Array  # (n_out,)
+    slopes: Array | None  # (n_out,)
+
+
+class Layer:
+    """One layer: its parameters, and the formulas of its activation as the fallback runs them."""
+
+    def __init__(self, activation: Any, dropout: float, parameters: Parameters) -> None:
+        self.weights, self.biases, self.slopes = parameters
+        self.dropout, self.is_linear = dropout, activation == "identity"
+        self.activate: Callable[[Array, Array], None]  # makes the second array the activation of the first
+        if self.slopes is not None:
+            self._by_slopes, self._slopes_grad = runnable(backward_by_slopes), runnable(slopes_grad)
+            by_slopes, slopes = runnable(activate_by_slopes), self.slopes
+            self.activate = lambda z, a: by_slopes(z, slopes, a)
+            return
+        formulas = named(activation)
+        self._derivative_takes_output = formulas.uses == "output"
+        self.activate = runnable(activate, value=formulas.value)
+        if formulas.product is None:
+            self._backward = runnable(backward_by_element, derivative=formulas.derivative)
+        else:
+            self._backward = runnable(backward_by_row, product=formulas.product)
+
+    def backward(self, z: Array, a: Array, grad_a: Array, delta: Array, grad_slopes: Array | None) -> None:
+        """Make delta the gradient with respect to z, from that with respect to a; fill that with respect to the slopes."""
+        if self.slopes is None:
+            self._backward(a if self._derivative_takes_output else z, grad_a, delta)
+            return
+        if grad_slopes is not None:
+            grad_slopes[:] = self._slopes_grad(z, grad_a)
+        self._by_slopes(z, self.slopes, grad_a, delta)
+
+
+class Pass:
+    """The way of batches of one number of rows through the layers, and its arrays; all but x are (rows, units)."""
+
+    def __init__(self, layers: Sequence[Layer], n_rows: int, dtype: DTypeLike, *, logits: bool = False) -> None:
+        """With `logits`, the last layer has no activation."""
+        self._layers = layers
+        self._sums, self._dense_gradients, self._factors = runnable(sums), runnable(dense_gradients), runnable(factors)
+        shapes = [(n_rows, layer.biases.size) for layer in layers]
+        self._z = [np.empty(shape, dtype) for shape in shapes]
+        linear = [layer.is_linear for layer in layers[:-1]] + [layers[-1].is_linear or logits]
+        self.outputs = [z if same else np.empty_like(z) for z, same in zip(self._z, linear, strict=True)]
+        self._grads = [np.empty(shape, dtype) for shape in shapes]  # with respect to outputs
+        self._deltas = [grad if same else np.empty_like(grad) for grad, same in zip(self._grads, linear, strict=True)]
+        self._inputs: list[Array] = [self._z[0]] * len(layers)
+        self._masks: list[Array | None] = [None] * len(layers)  # outputs times these go into the next layer
+        self.grad_outputs = self._grads[-1]  # the gradient with respect to the last layer's outputs, for `backward`
+
+    def forward(self, x: Array, keys: tuple[Array, Any] | None = None) -> Array:
+        """Compute all layers' `outputs` for rows x (rows, n_in), and return the last layer's.
+
+        With the keys of a step, units are dropped: the low bits, one number per layer, and the high bits.
+        """
+        for i, (layer, z, a) in enumerate(zip(self._layers, self._z, self.outputs, strict=True)):
+            self._inputs[i] = x
+            self._sums(x, layer.weights, layer.biases, z)
+            if a is not z:
+                layer.activate(z, a)
+            x = a
+            if keys is not None and layer.dropout > 0.0:
+                mask = self._factors(layer.dropout, a.size, keys[0][i], keys[1]).reshape(a.shape).astype(a.dtype)
+                self._masks[i], x = mask, a * mask
+        return x
+
+    def backward(self, gradients: Sequence[Parameters] | None) -> Array:
+        """Fill the gradients of all parameters, and return that with respect to the first layer's z."""
+        for i in range(len(self._layers) - 1, -1, -1):
+            layer, mask, grad, delta = self._layers[i], self._masks[i], self._grads[i], self._deltas[i]
+            if mask is not None:
+                grad *= mask
+            if delta is not grad:
+                layer.backward(self._z[i], self.outputs[i], grad, delta, None if gradients is None else gradients[i].slopes)
+            if gradients is not None:
+                self._dense_gradients(self._inputs[i], delta, gradients[i].weights, gradients[i].biases)
+            if i > 0:
+                np.dot(delta, layer.weights.T, self._grads[i - 1])
+        return delta
+
+    def grad_inputs(self) -> Array:
+        """Return the gradient with respect to the rows that went in, after `backward`."""
+        result: Array = np.dot(self._deltas[0], self._layers[0].weights.T)
+        return result
+
+
+# ---- Functions of arrays, which Numba compiles ----
+#
+# They write by ufuncs with an output: Numba compiles an assignment to elements in twice the time.
+
+value = derivative = product = formula  # of the activation
+
+
+def sums(x: Array, weights: Array, biases: Array, z: Array) -> None:
+    """Make z x @ weights + biases."""
+    np.dot(x, weights, z)
+    z += biases
+
+
+def activate(z: Array, a: Array) -> None:
+    """Make a the activation of z."""
+    np.positive(value(z), a)
+
+
+def activate_by_slopes(z: Array, slopes: Array, a: Array) -> None:
+    """Make a the activation of z with a slope for each unit."""
+    np.positive(prelu(z, slopes), a)
+
+
+def backward_by_element(at: Array, grad_a: Array, delta: Array) -> None:
+    """Make delta the gradient with respect to z, from that with respect to a; at is what the derivative takes."""
+    np.multiply(grad_a, derivative(at), delta)
+
+
+def backward_by_row(a: Array, grad_a: Array, delta: Array) -> None:
+    """Do the same for an activation whose outputs in a row depend on one another."""
+    np.positive(product(a, grad_a), delta)
+
+
+def backward_by_slopes(z: Array, slopes: Array, grad_a: Array, delta: Array) -> None:
+    """Do the same for the activation with a slope for each unit."""
+    np.multiply(grad_a, prelu_grad(z, slopes), delta)
+
+
+def dense_gradients(x: Array, delta: Array, grad_weights: Array, grad_biases: Array) -> None:
+    """Fill the gradients of weights and biases from the inputs and the gradient with respect to the sums."""
+    np.dot(x.T, delta, grad_weights)
+    grad_biases[:] = np.sum(delta, axis=0)

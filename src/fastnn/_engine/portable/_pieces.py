@@ -1,0 +1,135 @@
+"""The rows of a run, a piece at a time: several batches, read side by side in the order in which they are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._engine.portable._network import Network, weights_of_rows
+from fastnn._engine.portable._rows import Array, Chosen, SparseRows, check_rows, read_x, read_y, standing_in
+from fastnn.reference.dropout import layer_keys
+
+# The work of a piece, between two looks at the clock: operations, and the cost of a batch of any size. Together about 10 ms.
+_WORK = 100_000_000
+_WORK_OF_BATCH = 1_000_000
+# Elements of inputs that are copied for a piece, unless a batch has more.
+_ELEMENTS = 1 << 20
+
+
+class Piece(NamedTuple):
+    """Rows of several batches, and one entry per batch of all else."""
+
+    x: Array
+    y: Array
+    weight: NDArray[np.float64]
+    ends: list[int]  # batch i has the rows from ends[i] to ends[i + 1]
+    magnitudes: NDArray[np.float64]  # sums of the magnitudes of the rows' weights
+    sums: NDArray[np.float64]  # sums of the rows' weights
+    keys: Sequence[tuple[Array, Any] | None]  # for dropout
+    features: NDArray[np.bool_] | None  # those that occur, (batches, n_in), where updates are lazy
+    random_state: Any  # of the generator before it drew the keys; None without dropout
+
+
+class Pieces:
+    """The rows of a run, and the random numbers that it draws."""
+
+    def __init__(
+        self,
+        network: Network,
+        x: Array | SparseRows,
+        y: Array,
+        labels: bool,
+        sample_weight: NDArray[np.float64] | None,
+        batch_size: int,
+        bit_generator: np.random.BitGenerator,
+    ) -> None:
+        n_rows = network.count_rows(x)
+        if n_rows < 1 or batch_size < 1:
+            raise ValueError(f"X, batch_size: got {n_rows} rows and {batch_size}, expected at least 1 of each")
+        network.check_x(x, n_rows)
+        check_rows(y, "y", n_rows, network.layer_sizes[-1], labels)
+        self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
+        self.steps = -(-n_rows // self.batch_size)  # per epoch
+        self._network, self._x, self._y, self._labels = network, x, y, labels
+        self._weight = weights_of_rows(sample_weight, n_rows)
+        self._bits, self._random = bit_generator, np.random.Generator(bit_generator)
+        self._drops = any(network.dropout)
+        self._order: NDArray[np.int64] | None = None
+        self._reshuffles = self.lazy = False
+        sizes = np.array(network.layer_sizes, np.float64)
+        work_of_row = 6 * (sizes[:-1] * sizes[1:]).sum() + 20 * sizes.sum()
+        by_work = _WORK / (work_of_row * self.batch_size + _WORK_OF_BATCH)
+        self._batches_at_once = max(1, int(min(by_work, _ELEMENTS / (sizes[0] * self.batch_size))))
+
+    def shuffle(self, order: NDArray[np.int64] | None) -> None:
+        """Draw a new order of the rows for every epoch: of the previous order, if an array with the first is given."""
+        self._reshuffles = order is not None
+        self._order = np.empty(self.n_rows, np.int64) if order is None else order
+        fits = self._order.flags.carray and self._order.dtype == np.int64 and self._order.size == self.n_rows
+        if not fits or (self._reshuffles and (self._order.min() < 0 or self._order.max() >= self.n_rows)):
+            raise ValueError(f"order must be a permutation of 0 to {self.n_rows - 1}")
+
+    def read(self, row: int, epochs: int) -> Piece:
+        """Return the next batches, from a row of the current epoch on.
+
+        They end with the last of `epochs` epochs at the latest, or with the current one if a new order begins there.
+        """
+        first_step = row // self.batch_size
+        n_batches = min(self._batches_at_once, (1 if self._order is not None else epochs) * self.steps - first_step)
+        ends = self._ends(row, n_batches)
+        rows = self._next_rows(row, int(ends[-1]))
+        weight = self._weight[rows]
+        magnitudes, sums = (np.add.reduceat(values, ends[:-1]) for values in (np.abs(weight), weight))
+        rows = standing_in(rows, weight, ends)
+        state = self._bits.state if self._drops else None
+        return Piece(
+            read_x(self._x, rows, self._network.dtype),
+            read_y(self._y, rows, self._network.layer_sizes[-1], self._labels, self._network.dtype),
+            weight,
+            ends.tolist(),
+            magnitudes,
+            sums,
+            self._draw_keys(n_batches),
+            self._features(ends, rows, weight),
+            state,
+        )
+
+    def draw_again(self, piece: Piece, n_batches: int) -> None:
+        """Leave the generator as if a piece had had that many batches."""
+        if piece.random_state is not None:
+            self._bits.state = piece.random_state
+            self._draw_keys(n_batches)
+
+    def _ends(self, row: int, n_batches: int) -> NDArray[np.int64]:
+        """Return where the next batches begin and end, in rows from here on: an last one of an epoch may be short."""
+        steps = row // self.batch_size + np.arange(n_batches + 1)
+        return steps // self.steps * self.n_rows + steps % self.steps * self.batch_size - row
+
+    def _next_rows(self, row: int, count: int) -> Chosen:
+        """Return which rows the next batches take, in a new order where an epoch begins."""
+        if self._order is None:
+            return slice(row, row + count) if row + count <= self.n_rows else np.arange(row, row + count) % self.n_rows
+        if row == 0:
+            if not self._reshuffles:
+                self._order[:] = np.arange(self.n_rows)
+            self._random.shuffle(self._order)
+        return self._order[row : row + count]
+
+    def _draw_keys(self, n_batches: int) -> Sequence[tuple[Array, Any] | None]:
+        if not self._drops:
+            return [None] * n_batches
+        keys = self._random.integers(0, 2**64, n_batches, dtype=np.uint64)
+        return list(zip(*layer_keys(keys, np.arange(len(self._network.layers), dtype=np.uint64)), strict=True))
+
+    def _features(self, ends: NDArray[np.int64], rows: Chosen, weight: NDArray[np.float64]) -> NDArray[np.bool_] | None:
+        if not self.lazy or not isinstance(self._x, SparseRows):
+            return None
+        features = np.zeros((len(ends) - 1, self._x.shape[1]), np.bool_)
+        places, entries = self._x.entries(rows)
+        counted = weight[places] != 0
+        places, entries = places[counted], entries[counted]
+        features[np.searchsorted(ends, places, side="right") - 1, self._x.columns[entries]] = True
+        return features

@@ -1,0 +1,105 @@
+"""Checks of networks and of data: whether they fit together, in the types and shapes to compute with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn._checks.floats import Array, as_float
+from fastnn._checks.predictions import one_hot
+from fastnn._custom import CustomActivation
+from fastnn.losses import Loss
+from fastnn.reference.activations import Activation, named, with_slopes
+
+__all__ = ["Activations", "Arrays", "Slopes", "checked_data", "checked_inputs", "checked_network"]
+__dir__ = __all__.copy
+
+Arrays: TypeAlias = Sequence[Array]
+Activations: TypeAlias = Sequence[str | Activation | CustomActivation]
+Slopes: TypeAlias = Sequence[Array | None] | None
+
+_OUTPUT_ONLY = ("softmax", "exp")
+
+
+def checked_network(weights: Arrays, biases: Arrays, activations: Activations, slopes: Slopes = None) -> list[Activation]:
+    """Return each layer's activation, once the lists fit together."""
+    if not len(weights) == len(biases) == len(activations) or len(weights) == 0:
+        lengths = f"{len(weights)}, {len(biases)} and {len(activations)}"
+        raise ValueError(f"weights, biases, activations: got lists of lengths {lengths}, expected one entry per layer")
+    for layer, w in enumerate(weights):
+        n_in = weights[layer - 1].shape[-1] if layer else "n_in"
+        if w.ndim != 2 or (layer and w.shape[0] != n_in):
+            raise ValueError(f"weights[{layer}]: got shape {w.shape}, expected ({n_in}, n_out)")
+    for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
+        if b.shape != w.shape[1:]:
+            raise ValueError(f"biases[{layer}]: got shape {b.shape}, expected {w.shape[1:]}")
+    given = [None] * len(weights) if slopes is None else slopes
+    functions = [
+        _with_slopes(layer, given[layer], w) if activation == "prelu" else named(activation, f"activations[{layer}]")
+        for layer, (activation, w) in enumerate(zip(activations, weights, strict=True))
+    ]
+    for layer, function in enumerate(functions[:-1]):
+        if function.name in _OUTPUT_ONLY:
+            raise ValueError(f"activations[{layer}]: got {function.name!r}, which is for the output layer only")
+    return functions
+
+
+def _with_slopes(layer: int, slopes: Array | None, w: Array) -> Activation:
+    if slopes is None or slopes.shape != w.shape[1:]:
+        got = None if slopes is None else f"shape {slopes.shape}"
+        raise ValueError(f"slopes[{layer}]: got {got}, expected shape {w.shape[1:]} for the activation 'prelu'")
+    return with_slopes(slopes)
+
+
+def _check_link(loss: Loss, output: Activation) -> None:
+    """Raise ValueError if the loss does not go with the output activation."""
+    if loss.links and output.name not in loss.links:
+        links = " or ".join(repr(link) for link in loss.links)
+        raise ValueError(f"loss: {loss.name!r} got the output activation {output.name!r}, expected {links}")
+
+
+def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:
+    """Return rows of inputs in the type of the weights, once they fit the first layer."""
+    inputs = as_float("X", X)
+    if inputs.ndim != 2 or inputs.shape[1] != weights[0].shape[0]:
+        raise ValueError(f"X: got shape {inputs.shape}, expected (n, {weights[0].shape[0]})")
+    with np.errstate(over="ignore"):
+        return inputs.astype(weights[0].dtype, copy=False)
+
+
+def _targets(loss: Loss, y: ArrayLike, row_weights: NDArray[np.float64], last_weights: Array) -> Array:
+    n_rows, n_out = len(row_weights), last_weights.shape[1]
+    given: NDArray[Any] = np.asarray(y)
+    targets = as_float("y", one_hot("y", given, n_out, row_weights) if loss.takes_labels else given)
+    if targets.ndim == 1 and n_out == 1:
+        targets = targets[:, np.newaxis]
+    if targets.shape != (n_rows, n_out):
+        raise ValueError(f"y: got shape {given.shape}, expected ({n_rows}, {n_out})")
+    if n_rows == 0:
+        raise ValueError("X: got no rows, expected at least one")
+    with np.errstate(over="ignore"):
+        return targets.astype(last_weights.dtype, copy=False)
+
+
+def _row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
+    if sample_weight is None:
+        return np.ones(n_rows)
+    row_weights = as_float("sample_weight", sample_weight).astype(np.float64)
+    if row_weights.shape != (n_rows,):
+        raise ValueError(f"sample_weight: got shape {row_weights.shape}, expected ({n_rows},)")
+    if not np.isfinite(row_weights).all():
+        raise ValueError("sample_weight: got weights that are not finite, expected finite ones")
+    return row_weights
+
+
+def checked_data(
+    weights: Arrays, output: Activation, X: ArrayLike, y: ArrayLike, loss: Loss, sample_weight: ArrayLike | None
+) -> tuple[Array, Array, Array]:
+    """Return inputs, targets and row weights in the types and shapes to compute with, once they fit together."""
+    _check_link(loss, output)
+    inputs = checked_inputs(weights, X)
+    row_weights = _row_weights(sample_weight, len(inputs))
+    return inputs, _targets(loss, y, row_weights, weights[-1]), row_weights

@@ -1,0 +1,164 @@
+"""Activations that are linear above zero."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn._checks.floats import Array
+from fastnn.reference.arrays import Float64, elementwise
+
+__all__ = [
+    "elu",
+    "elu_grad",
+    "leaky_relu",
+    "leaky_relu_grad",
+    "prelu",
+    "prelu_grad",
+    "relu",
+    "relu_grad",
+    "selu",
+    "selu_grad",
+    "slopes_grad",
+]
+__dir__ = __all__.copy
+
+
+# Mean 0 and variance 1 are a fixed point of a layer of SELU with these (Klambauer et al. 2017, equation 14).
+_SELU_SCALE = 1.0507009873554805
+_SELU_ALPHA = 1.6732632423543772
+
+
+@elementwise
+def relu(z: Float64) -> Float64:
+    """Return max(z, 0).
+
+    Examples
+    --------
+    >>> relu([-1.0, 2.0])
+    array([0., 2.])
+    """
+    return np.maximum(z, 0.0)
+
+
+@elementwise
+def relu_grad(a: Float64) -> Float64:
+    """Return the derivative of `relu` from its output: 1 if a > 0, else 0.
+
+    Examples
+    --------
+    >>> relu_grad([0.0, 2.0])
+    array([0., 1.])
+    """
+    return np.where(a > 0.0, 1.0, 0.0)
+
+
+@elementwise
+def leaky_relu(z: Float64) -> Float64:
+    """Return z if z > 0, else 0.01 * z.
+
+    Examples
+    --------
+    >>> leaky_relu([-1.0, 2.0])
+    array([-0.01,  2.  ])
+    """
+    return np.where(z > 0.0, z, 0.01 * z)
+
+
+@elementwise
+def leaky_relu_grad(a: Float64) -> Float64:
+    """Return the derivative of `leaky_relu` from its output: 1 if a > 0, else 0.01.
+
+    Examples
+    --------
+    >>> leaky_relu_grad([-0.01, 2.0])
+    array([0.01, 1.  ])
+    """
+    return np.where(a > 0.0, 1.0, 0.01)
+
+
+@elementwise
+def elu(z: Float64) -> Float64:
+    """Return z if z > 0, else exp(z) - 1.
+
+    Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential linear units", 2016.
+
+    Examples
+    --------
+    >>> elu([0.0, 2.0])
+    array([0., 2.])
+    """
+    return np.where(z > 0.0, z, np.expm1(np.minimum(z, 0.0)))
+
+
+@elementwise
+def elu_grad(a: Float64) -> Float64:
+    """Return the derivative of `elu` from its output: 1 if a > 0, else a + 1.
+
+    Examples
+    --------
+    >>> elu_grad([-0.75, 2.0])
+    array([0.25, 1.  ])
+    """
+    return np.where(a > 0.0, 1.0, a + 1.0)
+
+
+@elementwise
+def selu(z: Float64) -> Float64:
+    """Return 1.0507 z if z > 0, else 1.7581 (exp(z) - 1).
+
+    G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural networks", 2017.
+
+    Examples
+    --------
+    >>> selu([0.0, 1.0])
+    array([0.        , 1.05070099])
+    """
+    return _SELU_SCALE * np.where(z > 0.0, z, _SELU_ALPHA * np.expm1(np.minimum(z, 0.0)))
+
+
+@elementwise
+def selu_grad(a: Float64) -> Float64:
+    """Return the derivative of `selu` from its output: 1.0507 if a > 0, else a + 1.7581.
+
+    Examples
+    --------
+    >>> selu_grad([0.0, 1.0])
+    array([1.75809934, 1.05070099])
+    """
+    return np.where(a > 0.0, _SELU_SCALE, a + _SELU_SCALE * _SELU_ALPHA)
+
+
+def prelu(z: Array, slopes: Array) -> Array:
+    """Return z if z > 0, else slopes * z, with one slope per unit.
+
+    K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", 2015.
+
+    Examples
+    --------
+    >>> prelu(np.array([[-2.0, -2.0]]), np.array([0.25, 0.5]))
+    array([[-0.5, -1. ]])
+    """
+    return np.where(z > 0.0, z, slopes * z)
+
+
+def prelu_grad(z: Array, slopes: Array) -> Array:
+    """Return the derivative of `prelu` with respect to its input: 1 if z > 0, else slopes.
+
+    Examples
+    --------
+    >>> prelu_grad(np.array([[-2.0, 2.0]]), np.array([0.25, 0.5]))
+    array([[0.25, 1.  ]])
+    """
+    return np.where(z > 0.0, np.ones_like(z), slopes)
+
+
+def slopes_grad(z: Array, grad_a: Array) -> Array:
+    """Return the gradient with respect to the slopes of `prelu` from that with respect to its outputs; both (n, units).
+
+    Examples
+    --------
+    >>> slopes_grad(np.array([[-2.0, 2.0], [-1.0, 1.0]]), np.array([[1.0, 1.0], [3.0, 3.0]]))
+    array([-5.,  0.])
+    """
+    result: Array = np.sum(grad_a * np.minimum(z, np.zeros_like(z)), axis=0)
+    return result
