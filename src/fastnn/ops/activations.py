@@ -1,6 +1,7 @@
 """Activations and their derivatives, element by element: NumPy ufuncs on the compiled kernels.
 
-A derivative is a function of the activation's output if the output determines it, and otherwise of the input (gelu, silu, mish).
+A derivative is a function of the activation's output if the output determines it, and otherwise of the input (gelu, silu,
+mish).
 """
 
 from __future__ import annotations

@@ -39,13 +39,11 @@ class Pieces:
     def __init__(
         self,
         network: Network,
-        x: Array | SparseRows,
-        y: Array,
-        labels: bool,
-        sample_weight: NDArray[np.float64] | None,
+        data: tuple[Any, Array, bool, NDArray[np.float64] | None],
         batch_size: int,
         bit_generator: np.random.BitGenerator,
     ) -> None:
+        x, y, labels, sample_weight = data
         n_rows = network.count_rows(x)
         if n_rows < 1 or batch_size < 1:
             raise ValueError(f"X, batch_size: got {n_rows} rows and {batch_size}, expected at least 1 of each")

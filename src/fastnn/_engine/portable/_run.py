@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class Run:
         updates: int,
     ) -> None:
         loss, optimizer, moments, bit_generator, _, _, batch_size, shuffle, order, loss_by_rows = settings
-        self._pieces = Pieces(network, *data, batch_size, bit_generator)
+        self._pieces = Pieces(network, data, batch_size, bit_generator)
         if shuffle:
             self._pieces.shuffle(order)
         self._network, self._loss, self._optimizer = network, MeanLoss(loss), Optimizer(optimizer)
