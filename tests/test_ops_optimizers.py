@@ -266,14 +266,14 @@ def wrong_arguments():
     fixed.flags.writeable = False
     return [
         (ValueError, "^grads: expected 2 arrays, .*got 1", [w, w], [g]),
-        (ValueError, "^grads.1.: got shape .2,., expected .3,.", [w, w], [g, g[:2]]),
-        (TypeError, "^grads.1.: got dtype complex128", [w, w], [g, g * 1j]),
-        (TypeError, "^params.1.: got int64, expected a floating-point ndarray", [w, np.ones(3, np.int64)], [g, g]),
-        (TypeError, "^params.1.: got list, expected a floating-point ndarray", [w, [1.0, 1.0, 1.0]], [g, g]),
-        (ValueError, "^params.1.: got a read-only array", [w, fixed], [g, g]),
-        (TypeError, "^params: got int, expected a list of arrays", 3, [g]),
-        (TypeError, "^grads: got NoneType, expected a list of arrays", [w, w], None),
-        (TypeError, "^params.0.: got float64, expected a floating-point ndarray", w, [g]),
+        (ValueError, "^grads.1.: expected shape .3,., got .2,.", [w, w], [g, g[:2]]),
+        (TypeError, "^grads.1.: .*got dtype complex128", [w, w], [g, g * 1j]),
+        (TypeError, "^params.1.: expected a floating-point ndarray.*got int64", [w, np.ones(3, np.int64)], [g, g]),
+        (TypeError, "^params.1.: expected a floating-point ndarray.*got list", [w, [1.0, 1.0, 1.0]], [g, g]),
+        (ValueError, "^params.1.: .*got a read-only one", [w, fixed], [g, g]),
+        (TypeError, "params: expected a list of arrays.*got int", 3, [g]),
+        (TypeError, "grads: expected a list of arrays.*got NoneType", [w, w], None),
+        (TypeError, "^params.0.: expected a floating-point ndarray.*got float64", w, [g]),
     ]
 
 
@@ -316,7 +316,7 @@ def test_numbers_that_look_alike(module):
         module.adagrad(w, g, {}, epsilon=True)
     with pytest.raises(TypeError, match="^decay: .*got False of type bool"):
         module.rmsprop(w, g, {}, decay=False)
-    with pytest.raises(ValueError, match="^nesterov: got True with momentum 0.0"):
+    with pytest.raises(ValueError, match="nesterov: .*got True with momentum 0.0"):
         module.momentum(w, g, {}, momentum=0.0, nesterov=True)
 
 
