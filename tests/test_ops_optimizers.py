@@ -284,14 +284,14 @@ def wrong_arguments():
     fixed.flags.writeable = False
     return [
         (ValueError, "^grads: expected 2 arrays, .*got 1", [w, w], [g]),
-        (ValueError, "^grads.1.: got shape .2,., expected .3,.", [w, w], [g, g[:2]]),
-        (TypeError, "^grads.1.: got dtype complex128", [w, w], [g, g * 1j]),
-        (TypeError, "^params.1.: got int64, expected a floating-point ndarray", [w, np.ones(3, np.int64)], [g, g]),
-        (TypeError, "^params.1.: got list, expected a floating-point ndarray", [w, [1.0, 1.0, 1.0]], [g, g]),
-        (ValueError, "^params.1.: got a read-only array", [w, fixed], [g, g]),
-        (TypeError, "^params: got int, expected a list of arrays", 3, [g]),
-        (TypeError, "^grads: got NoneType, expected a list of arrays", [w, w], None),
-        (TypeError, "^params.0.: got float64, expected a floating-point ndarray", w, [g]),
+        (ValueError, "^grads.1.: expected shape .3,., got .2,.", [w, w], [g, g[:2]]),
+        (TypeError, "^grads.1.: .*got dtype complex128", [w, w], [g, g * 1j]),
+        (TypeError, "^params.1.: expected a floating-point ndarray.*got int64", [w, np.ones(3, np.int64)], [g, g]),
+        (TypeError, "^params.1.: expected a floating-point ndarray.*got list", [w, [1.0, 1.0, 1.0]], [g, g]),
+        (ValueError, "^params.1.: .*got a read-only one", [w, fixed], [g, g]),
+        (TypeError, "params: expected a list of arrays.*got int", 3, [g]),
+        (TypeError, "grads: expected a list of arrays.*got NoneType", [w, w], None),
+        (TypeError, "^params.0.: expected a floating-point ndarray.*got float64", w, [g]),
     ]
 
 
@@ -334,7 +334,7 @@ def test_numbers_that_look_alike(module):
         module.adagrad(w, g, {}, epsilon=True)
     with pytest.raises(TypeError, match="^decay: .*got False of type bool"):
         module.rmsprop(w, g, {}, decay=False)
-    with pytest.raises(ValueError, match="^nesterov: got True with momentum 0.0"):
+    with pytest.raises(ValueError, match="nesterov: .*got True with momentum 0.0"):
         module.momentum(w, g, {}, momentum=0.0, nesterov=True)
 
 
@@ -347,23 +347,31 @@ def wrong_states(name):
     names = "state: expected an empty dict or .*got .*"
     yield ValueError, names, lambda state: state | {"more": []}
     yield ValueError, names, lambda state: {"other" if kept == first else kept: v for kept, v in state.items()}
-    yield ValueError, rf"state\['{first}'\]: got NoneType, expected a list of {n}", lambda state: state | {first: None}
-    yield ValueError, rf"state\['{first}'\]: got 1 arrays, expected a list of {n}", lambda state: state | {first: [fixed]}
+    yield (
+        ValueError,
+        rf"state\['{first}'\]: expected a list of {n} arrays, .*got NoneType",
+        lambda state: state | {first: None},
+    )
+    yield (
+        ValueError,
+        rf"state\['{first}'\]: expected a list of {n} arrays, .*got 1 arrays",
+        lambda state: state | {first: [fixed]},
+    )
 
     def other(array):
         return lambda state: state | {name: [*state[name][:2], array, *state[name][3:]] for name in [STATES[name][-1]]}
 
-    last = rf"state\['{STATES[name][-1]}'\]\[2\]: got "
-    yield TypeError, last + "list, expected a floating-point ndarray", other([1.0])
-    yield TypeError, last + "int64, expected a floating-point ndarray", other(np.ones(1, np.int64))
-    yield ValueError, last + "a read-only array", other(fixed)
-    yield ValueError, last + r"shape \(2,\), expected \(1,\)", other(np.ones(2))
+    last = rf"state\['{STATES[name][-1]}'\]\[2\]: expected "
+    yield TypeError, last + "a floating-point ndarray .*got list", other([1.0])
+    yield TypeError, last + "a floating-point ndarray .*got int64", other(np.ones(1, np.int64))
+    yield ValueError, last + "an array to change in place, got a read-only one", other(fixed)
+    yield ValueError, last + r"shape \(1,\), got \(2,\)", other(np.ones(2))
     if name.startswith("adam"):
-        yield TypeError, r"state\['step'\]: got '1'", lambda state: state | {"step": "1"}
-        yield TypeError, r"state\['step'\]: got 1.0", lambda state: state | {"step": 1.0}
-        yield TypeError, r"state\['step'\]: got True", lambda state: state | {"step": True}
-        yield ValueError, r"state\['step'\]: got -1", lambda state: state | {"step": -1}
-        yield ValueError, r"state\['step'\]: got 10+,", lambda state: state | {"step": 10**30}
+        yield TypeError, r"state\['step'\]: .*got '1'", lambda state: state | {"step": "1"}
+        yield TypeError, r"state\['step'\]: .*got 1.0", lambda state: state | {"step": 1.0}
+        yield TypeError, r"state\['step'\]: .*got True", lambda state: state | {"step": True}
+        yield ValueError, r"state\['step'\]: .*got -1", lambda state: state | {"step": -1}
+        yield ValueError, r"state\['step'\]: .*got 10+", lambda state: state | {"step": 10**30}
 
 
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])

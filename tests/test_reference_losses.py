@@ -193,7 +193,7 @@ def test_shapes_must_agree(function):
         function([0.0, 1.0, 0.0], [[0.5], [0.5], [0.5]])
     with pytest.raises(ValueError, match="y_pred: expected at least one element, got shape"):
         function(np.empty((0, 2)), np.empty((0, 2)))
-    with pytest.raises(TypeError, match="y_pred: got an array of dtype complex128"):
+    with pytest.raises(TypeError, match="y_pred: .*got an array of dtype complex128"):
         function([[0.0]], [[1j]])
 
 
@@ -202,9 +202,9 @@ def test_wrong_probabilities_and_labels():
         binary_cross_entropy([1.0], [1.5])
     with pytest.raises(ValueError, match=r"y_pred: expected probabilities.*got -0\.5"):
         cross_entropy([1], [[0.5, -0.5]])
-    with pytest.raises(ValueError, match="y_true: got label 2 in row 1, expected 0 to 1"):
+    with pytest.raises(ValueError, match="y_true: .*got 2 in row 1"):
         cross_entropy([0, 2], [[0.5, 0.5], [0.5, 0.5]])
-    with pytest.raises(ValueError, match="y_true: got label -1 in row 0"):
+    with pytest.raises(ValueError, match="y_true: .*got -1 in row 0"):
         cross_entropy([-1, 0], [[0.5, 0.5], [0.5, 0.5]])
-    with pytest.raises(ValueError, match=r"y_pred: got shape \(2,\), expected \(n, n_classes\)"):
+    with pytest.raises(ValueError, match=r"y_pred: expected shape \(n, n_classes\), got \(2,\)"):
         cross_entropy([0], [0.5, 0.5])

@@ -160,11 +160,11 @@ def test_nothing_changes_when_something_is_wrong(update):
     cases = [
         ([first], [grad, grad], ValueError, "grads: expected 1 arrays, .*got 2"),
         ([first, np.ones(3)], [grad, grad], ValueError, r"grads\[1\]: expected shape \(3,\), got \(2,\)"),
-        ([first, np.ones((2, 1))], [grad, grad], ValueError, r"grads\[1\]: got shape \(2,\), expected \(2, 1\)"),
-        ([first, np.ones(2, dtype=int)], [grad, grad], TypeError, r"params\[1\]: got int64, expected a floating-point"),
-        ([first, [1.0, 1.0]], [grad, grad], TypeError, r"params\[1\]: got list, expected a floating-point"),
-        ([first, frozen], [grad, grad], ValueError, r"params\[1\]: got a read-only array"),
-        ([first, np.ones(2)], [grad, 1j * grad], TypeError, r"grads\[1\]: got dtype complex128"),
+        ([first, np.ones((2, 1))], [grad, grad], ValueError, r"grads\[1\]: expected shape \(2, 1\), got \(2,\)"),
+        ([first, np.ones(2, dtype=int)], [grad, grad], TypeError, r"params\[1\]: expected a floating-point.*got int64"),
+        ([first, [1.0, 1.0]], [grad, grad], TypeError, r"params\[1\]: expected a floating-point.*got list"),
+        ([first, frozen], [grad, grad], ValueError, r"params\[1\]: .*got a read-only one"),
+        ([first, np.ones(2)], [grad, 1j * grad], TypeError, r"grads\[1\]: .*got dtype complex128"),
     ]
     for params, grads, error, message in cases:
         with pytest.raises(error, match=message):
@@ -178,10 +178,10 @@ def test_wrong_numbers_and_states():
         sgd([param], [grad], -0.1)
     with pytest.raises(TypeError, match="learning_rate: .*got '0.1' of type str"):
         adam([param], [grad], state, "0.1")
-    with pytest.raises(ValueError, match=r"beta_2: got 1\.0"):
+    with pytest.raises(ValueError, match=r"beta_2: .*got 1\.0"):
         adam([param], [grad], state, beta_2=1.0)
-    with pytest.raises(TypeError, match="state: got list, expected a dict"):
+    with pytest.raises(TypeError, match="state: expected a dict.*got list"):
         adam([param], [grad], [])
     adam([param], [grad], state)
-    with pytest.raises(ValueError, match=r"state\['m'\]\[0\]: got shape \(2,\), expected \(3,\)"):
+    with pytest.raises(ValueError, match=r"state\['m'\]\[0\]: expected shape \(3,\), got \(2,\)"):
         adam([np.ones(3)], [np.ones(3)], state)

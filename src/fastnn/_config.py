@@ -1,4 +1,4 @@
-"""What this machine and this process use: instruction set and threads."""
+"""The instruction set and the threads that this process uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastnn._version import __version__
 
 
 def warn_of_environment() -> None:
-    """Warn where there is no compiled extension, or where an environment variable is ignored."""
+    """Warn if the compiled extension is missing, or if an environment variable is ignored."""
     if _engine.missing:
         warnings.warn(
             f"fastnn was installed without its compiled extension: it computes in {_engine.fallback}, many times slower. "
@@ -71,7 +71,7 @@ def show_config() -> None:
 
 
 def config_text() -> str:
-    """Return what `show_config` prints."""
+    """Return the text that `show_config` prints."""
     decided, error = _core.threads_decided()
     lines = [
         ("fastnn", __version__),

@@ -1,4 +1,4 @@
-"""Activations and losses that are not built in: what networks and files ask of an activation, and which one has a name."""
+"""Custom activations and losses: the interface that networks and files use, and the lookup by name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _T = TypeVar("_T")
 
 
 class CustomActivation(ABC):
-    """An activation of one's own; `fastnn.jit.activation` makes them. Each is equal to itself alone.
+    """A custom activation, which `fastnn.jit.activation` makes. Each is equal to itself alone.
 
     Attributes
     ----------
     name : str
-        What files call it; none of the built-in ones' names.
+        The name in files, different from those of the built-in activations.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The epochs of a run: slices of native training, and what is to be done between them."""
+"""The epochs of a run: time slices of native training, and the work between them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def advance(
     validation: tuple[Any, ...] | None,
     watchers: list[Any],
 ) -> None:
-    """Run all epochs, one at a time where somebody looks at each, until a watcher stops them.
+    """Run all epochs, one at a time if a watcher or validation needs each, until a watcher stops them.
 
     Raises
     ------
@@ -106,7 +106,7 @@ _SIGNATURES = "on_train_begin, on_epoch_end and on_train_end, all with (trainer,
 
 
 def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
-    """Return all that is to be told of epochs: callbacks, and a progress bar where one is wanted."""
+    """Return all watchers of a run: the callbacks, and the progress bar if one is wanted."""
     if not isinstance(callbacks, Sequence):
         raise TypeError(f"callbacks: expected a list of callbacks, such as [EarlyStopping()], got {shown(callbacks)}")
     watchers = list(callbacks)

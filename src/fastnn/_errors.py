@@ -1,4 +1,4 @@
-"""What training can end with."""
+"""Errors that end training."""
 
 from __future__ import annotations
 

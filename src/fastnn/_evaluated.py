@@ -76,7 +76,7 @@ class Evaluated(Parameters):
 
     @explained
     def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
-        """Return what every hidden layer passes on: arrays (n, units)."""
+        """Return the outputs of each hidden layer: arrays (n, units)."""
         self._check_columns("X", X)
         return self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0], self.dtype))[:-1]
 

@@ -1,4 +1,4 @@
-"""What a training run went through, epoch by epoch."""
+"""The record of a training run, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ORDER = ("loss", "val_loss", "learning_rate", "seconds")
 
 
 class History(Mapping[str, NDArray[np.float64]]):
-    """Mapping from "loss", "val_loss", "learning_rate" and "seconds" to arrays with one value an epoch.
+    """Mapping from "loss", "val_loss", "learning_rate" and "seconds" to arrays with one value per epoch.
 
     "loss" is the mean over the epoch's samples of the loss when each batch was seen, penalties included; "val_loss",
     there only with validation data, the loss on these after the epoch; "learning_rate" that of the epoch's last step;
@@ -82,7 +82,7 @@ class History(Mapping[str, NDArray[np.float64]]):
                 self._buffers[name] = _grown(buffer, self._epochs, count)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the loss of every epoch, and the validation loss where there is one.
+        """Draw the loss of every epoch, and the validation loss if the history has one.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         return ax
 
     def __getitem__(self, key: str) -> NDArray[np.float64]:
-        """Return the values under `key`, one an epoch."""
+        """Return the values under `key`, one per epoch."""
         try:
             view = self._buffers[key][: self._epochs]
         except KeyError:
@@ -141,7 +141,7 @@ class History(Mapping[str, NDArray[np.float64]]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        """Say how many epochs there are, and what they led from and to."""
+        """Return the number of epochs, and the first and last value of each column."""
         if self._epochs == 0:
             return "History(epochs=0)"
         parts = [f"epochs={self._epochs}"]
@@ -154,7 +154,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         return f"History({', '.join(parts)})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what to pickle or copy: the values without the buffers' spare room, and the attributes of a subclass."""
+        """Return the values without the buffers' spare room, and the attributes of a subclass."""
         values = {name: self[name].copy() for name in self}
         return {"values": values, "attributes": _state.attributes_of(self, {"_buffers", "_epochs"})}
 

@@ -32,7 +32,7 @@ class MLP(Evaluated, Stored):
         ``(n_in, hidden…, n_out)``: two to 65 numbers of units.
     activation : str, custom activation or sequence of them, default "relu"
         Of all hidden layers, or of each: identity, tanh, sigmoid, relu, leaky_relu, prelu, elu, gelu, silu, selu, mish,
-        softplus, sin, or what `fastnn.jit.activation` made, or its name.
+        softplus, sin, or an activation that `fastnn.jit.activation` made, or its name.
     output_activation : str or custom activation, default "identity"
         Of the output layer: one of these, softmax or exp.
     dropout : float or sequence of float, default 0.0
@@ -44,7 +44,7 @@ class MLP(Evaluated, Stored):
     dtype : float32 or float64, default float32
         Of parameters, results, and all arithmetic.
     random_state : int, numpy.random.Generator or other seed, optional
-        Draws the initial weights, and what training needs unless a trainer is given its own.
+        Draws the initial weights, and the random numbers of training unless a trainer is given its own.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class MLP(Evaluated, Stored):
         Live views of the trained slopes of layers with activation "prelu", which are 0.25 at first; None for other layers.
         Penalties and weight decay leave them alone.
     parameters : list of ndarray
-        All of them, layer by layer: weights, biases, and slopes where there are any, ``[W1, b1, W2, b2, …]``.
+        All of them, layer by layer: weights, biases, and slopes if the layer has some, ``[W1, b1, W2, b2, …]``.
     feature_names : tuple of str or None
         Names of the columns of the first frame that the model was trained on.
 
@@ -64,7 +64,7 @@ class MLP(Evaluated, Stored):
     TypeError, ValueError
         If a parameter is of the wrong type or outside of its range.
     MemoryError
-        If there is no memory for so many parameters.
+        If the parameters do not fit into memory.
 
     Notes
     -----
@@ -72,7 +72,7 @@ class MLP(Evaluated, Stored):
     these and the random generator. Files have the network alone.
 
     Training computes in native code, and calls no method that a subclass has replaced. It raises TypeError where that is
-    ``loss`` or ``gradient``, or where there is a ``forward`` or ``backward``.
+    ``loss`` or ``gradient``, or if the model has a ``forward`` or ``backward``.
 
     Examples
     --------
@@ -126,7 +126,7 @@ class MLP(Evaluated, Stored):
 
     @property
     def _native_model(self) -> tuple[int, int, int]:
-        """What compiled code holds of a model: where it is, and its numbers of inputs and outputs."""
+        """Return the form in which compiled code holds a model: its address, and its numbers of inputs and outputs."""
         return self._native_handle[0]
 
     @property
@@ -160,7 +160,7 @@ class MLP(Evaluated, Stored):
     ) -> History:
         """Train the model from its present weights: ``Trainer(self, …).run(X, y, …)``.
 
-        A trainer of one's own keeps the optimizer's state from one run to the next; this one is new each time.
+        This trainer is new each time. To keep the optimizer's state from one run to the next, make a `Trainer`.
 
         Parameters
         ----------
@@ -246,7 +246,7 @@ class MLP(Evaluated, Stored):
         )
 
     def __repr__(self) -> str:
-        """Say sizes, activations and dtype."""
+        """Return sizes, activations and dtype as text."""
         *hidden, output = self.activations
         shown: Any = hidden[0] if len(set(hidden)) == 1 else list(hidden)
         parts = [repr(self.layer_sizes)] + ([f"activation={shown!r}"] if hidden else [])

@@ -83,7 +83,7 @@ _ELSEWHERE = (
 
 
 class Configured:
-    """A trainer's settings and what native code has of them; the base of `Trainer`."""
+    """A trainer's settings, and their form in the engine; a base of `Trainer`."""
 
     model: MLP
     loss: Loss
@@ -98,8 +98,8 @@ class Configured:
     n_threads: int | None
     _rng: np.random.Generator
     _stepper: _core.Stepper
-    _native: Native  # what native code has
-    _wanted: Native  # what it is to have, from the next step or epoch on
+    _native: Native  # the settings that the engine has
+    _wanted: Native  # those that it gets before the next step or epoch
     _running = False  # whether a run is in progress, which looks at the settings before each epoch
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -177,7 +177,7 @@ class Configured:
         self.__dict__.update(_stepper=stepper, _native=native, _wanted=native)  # past the checks of assignments
 
     def _apply(self) -> bool:
-        """Let native code have what is wanted; return whether a run must begin anew for it. By who is busy."""
+        """Pass the wanted settings to the engine, and return whether a run must begin anew. The caller holds the stepper."""
         before, native, stepper = self._native, self._wanted, self._stepper
         if native is before:
             return False

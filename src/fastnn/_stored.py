@@ -56,13 +56,13 @@ class Stored(Parameters):
         path : str, bytes or path-like
             A file or a pipe.
         custom_activations : sequence, default ()
-            What `fastnn.jit.activation` made: files have the names of such activations alone. Those that have been
+            Activations that `fastnn.jit.activation` made: files hold only the names of these. Those that have been
             defined in this process are found by their names.
 
         Raises
         ------
         ValueError
-            If the file is none of these, or needs an activation that is neither given nor defined.
+            If the file is of another kind, or needs an activation that is neither given nor defined.
         OSError, MemoryError
             If it can't be read, or does not fit into memory.
         """
@@ -104,13 +104,13 @@ class Stored(Parameters):
         _saved_models.fill(arrays, self._views())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what makes an equal model, and the attributes of a subclass."""
+        """Return the state of an equal model, and the attributes of a subclass."""
         config = self._config() | {"activations": self.activations}
         own = _state.attributes_of(self, _NOT_ATTRIBUTES)
         return {"config": config, "arrays": self._arrays(), "rng": self._rng, "attributes": own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Become the model that `state` tells of."""
+        """Become the model that `state` describes."""
         self._become(state["config"], state["arrays"])
         self._rng = state["rng"]  # the object itself: a trainer pickled with the model shares it
         _state.set_attributes(self, state["attributes"])

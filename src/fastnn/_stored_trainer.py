@@ -38,7 +38,7 @@ class StoredTrainer(Configured):
         Raises
         ------
         TypeError
-            If the learning rate is a schedule of one's own, which no file can hold.
+            If the learning rate is a custom schedule, which no file can hold.
         OSError
             If the file can't be written. An older one is as it was.
         """
@@ -74,12 +74,12 @@ class StoredTrainer(Configured):
         path : str, bytes or path-like
             A file or a pipe.
         custom_activations, custom_losses : sequences, default ()
-            What `fastnn.jit` made; as in `MLP.load`.
+            Functions that `fastnn.jit` made; as in `MLP.load`.
 
         Raises
         ------
         ValueError
-            If the file is none of these, or needs a function that is neither given nor defined.
+            If the file is of another kind, or needs a function that is neither given nor defined.
         OSError, MemoryError
             If it can't be read, or does not fit into memory.
         """
@@ -98,17 +98,17 @@ class StoredTrainer(Configured):
             return trainer
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return all but what native code holds; moments as contiguous copies."""
+        """Return the state without the engine's objects, and the moments as contiguous copies."""
         kept = {"moments": np.array(self._moments), "updates": self._updates}
         return {"attributes": _state.attributes_of(self, _NOT_PICKLED), **kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state over; what native code holds is made when it is first used."""
+        """Take the state over; the engine's objects are made on first use."""
         _state.set_attributes(self, state["attributes"])
         self.__dict__["_kept"] = state["moments"], state["updates"]
 
     def __getattr__(self, name: str) -> Any:
-        """Make what native code holds after copies and pickles: the model may be there later than the trainer."""
+        """Make the engine's objects of a copied or unpickled trainer: its model may be complete only later."""
         if name not in _NOT_PICKLED or "_kept" not in self.__dict__:
             hint = "; its class must call Trainer.__init__" if name in _NOT_PICKLED else ""
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")

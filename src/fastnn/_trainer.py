@@ -1,4 +1,4 @@
-"""The trainer: prepares a run, hands it to the native loop, and looks up now and then."""
+"""The trainer: its settings, single steps, and runs of epochs."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from fastnn.optimizers import Optimizer
 
 
 class Trainer(StoredTrainer):
-    """Trains a model, and keeps what the next step depends on: moments, step count, random state.
+    """Train a model, and keep the state that the next step depends on: moments, step count, random state.
 
     Parameters
     ----------
     model : MLP
         Trained in place.
     loss : str or Loss, default "mse"
-        mse, mae, huber, quantile, poisson, binary_cross_entropy, cross_entropy, see `fastnn.losses`; or what
-        `fastnn.jit.loss` made, or its name.
+        mse, mae, huber, quantile, poisson, binary_cross_entropy, cross_entropy, see `fastnn.losses`; or a loss
+        that `fastnn.jit.loss` made, or its name.
     optimizer : str or Optimizer, default Adam()
         See `fastnn.optimizers`.
     batch_size : int, default 32
@@ -171,7 +171,7 @@ class Trainer(StoredTrainer):
         ----------
         X : array-like or sparse matrix, shape (n, n_in)
             Inputs of any real dtype; rows are converted batch by batch. Of a sparse matrix (best CSR), the first layer's
-            products read only what is stored.
+            products read only the stored elements.
         y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
             Targets.
         epochs : int, default 1
@@ -190,7 +190,7 @@ class Trainer(StoredTrainer):
         Returns
         -------
         History
-            Losses, learning rates and seconds, one value an epoch.
+            Losses, learning rates and seconds, one value per epoch.
 
         Raises
         ------
@@ -260,7 +260,7 @@ class Trainer(StoredTrainer):
 
     @property
     def _native_trainer(self) -> tuple[int, int, int, int]:
-        """What compiled code holds of a trainer: where it is, numbers of inputs and outputs, and whether y may be labels."""
+        """Return the trainer as compiled code holds it: address, counts of inputs and outputs, whether y may be labels."""
         return self._native_handle[0]
 
     @property
@@ -300,5 +300,5 @@ class Trainer(StoredTrainer):
         return {}
 
     def __repr__(self) -> str:
-        """Say what is trained, and how."""
+        """Return the model and the main settings as text."""
         return f"Trainer({self.model!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, batch_size={self.batch_size})"

@@ -1,4 +1,4 @@
-"""Callbacks: what is looked at after every epoch.
+"""Callbacks, which are called after every epoch.
 
 A callback is any object with a method `on_epoch_end(trainer, history)`. It returns True to stop the run, which ends after
 all callbacks have seen the epoch, or else False or None. If it has methods `on_train_begin(trainer, history)` and
@@ -70,7 +70,7 @@ class EarlyStopping(Checked):
     Parameters
     ----------
     monitor : {"val_loss", "loss"}, optional
-        What to look at. If not given, the validation loss where there is one, else the training loss.
+        The loss to watch. If not given, the validation loss if the run has one, else the training loss.
     patience : int, default 10
         After how many epochs without improvement to stop, >= 1.
     min_delta : float, default 0.0
@@ -132,7 +132,7 @@ class EarlyStopping(Checked):
         Raises
         ------
         ValueError
-            If "val_loss" is monitored and there is no validation data.
+            If "val_loss" is monitored without validation data.
         """
         loss = float(history[self._monitored(history)][-1])
         # Written so that NaN is no improvement.

@@ -1,4 +1,4 @@
-"""Losses: what training makes small, by name and parameter.
+"""Losses, which training minimizes: their names, parameters and traits.
 
 These classes hold numbers and no mathematics. The arithmetic is in the compiled trainer, and in plain NumPy in
 `fastnn.reference`. All definitions are PyTorch's with `reduction="mean"`. Below, y is the target, p the prediction
@@ -56,7 +56,7 @@ class Loss:
     takes_labels : bool
         Whether targets may be integer labels.
     domain : tuple (low, high)
-        What targets must lie in.
+        The interval that contains all valid targets.
     """
 
     name: ClassVar[str] = ""
@@ -72,7 +72,7 @@ class Loss:
 
     @property
     def parameter(self) -> float:
-        """The number that shapes the loss; 0.0 where there is none."""
+        """The number that shapes the loss, 0.0 for losses without one."""
         return 0.0
 
 
@@ -243,12 +243,12 @@ class CrossEntropy(Loss):
 
 
 class CustomLoss(Loss, ABC):
-    """A loss of one's own, a mean over all elements; `fastnn.jit.loss` makes them. Each is equal to itself alone.
+    """A custom loss, a mean over all elements, which `fastnn.jit.loss` makes. Each is equal to itself alone.
 
     Attributes
     ----------
     name : str
-        What files call it; none of the built-in ones' names.
+        The name in files, different from those of the built-in losses.
     """
 
     name: str  # type: ignore[misc]  # of the object

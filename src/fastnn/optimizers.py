@@ -1,4 +1,4 @@
-"""Optimizers: what to do with a gradient, by name and parameters.
+"""Optimizers, which update parameters by gradients: their names, parameters and traits.
 
 These classes hold numbers and no mathematics. The arithmetic is in the compiled trainer, and in plain NumPy in
 `fastnn.reference`. All definitions are PyTorch's, so that training curves can be compared.
@@ -61,7 +61,7 @@ class Optimizer:
         return self.name
 
     @property
-    def coefficients(self) -> dict[str, float]:
+    def coefficients(self) -> dict[str, Any]:
         """The numbers of the update by their names in the engine's terms, without the learning rate."""
         return {coefficient: getattr(self, name) for name, coefficient in self.coefficient_names().items()}
 

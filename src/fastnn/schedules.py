@@ -113,7 +113,7 @@ class Step(_Schedule):
     every : int
         The number of steps between changes, >= 1.
     factor : float
-        What a change multiplies the rate with, >= 0.
+        The factor of each change, >= 0.
 
     Examples
     --------
@@ -134,7 +134,7 @@ class Step(_Schedule):
     def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
         """Return the rates at `steps`, in its shape."""
         stairs = np.floor_divide(np.asarray(steps, dtype=np.float64), self.every)
-        with np.errstate(over="ignore"):  # an infinite rate is reported by whoever uses it
+        with np.errstate(over="ignore"):  # an infinite rate is reported where the rate is used
             return np.asarray(self.learning_rate * _power(self.factor, stairs))
 
 
@@ -148,7 +148,7 @@ class Exponential(_Schedule):
     learning_rate : float
         The rate at step 0, >= 0.
     decay : float
-        What every step multiplies the rate with, >= 0.
+        The factor of each step, >= 0.
 
     Examples
     --------
@@ -166,7 +166,7 @@ class Exponential(_Schedule):
 
     def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
         """Return the rates at `steps`, in its shape."""
-        with np.errstate(over="ignore"):  # an infinite rate is reported by whoever uses it
+        with np.errstate(over="ignore"):  # an infinite rate is reported where the rate is used
             return np.asarray(self.learning_rate * _power(self.decay, np.asarray(steps, dtype=np.float64)))
 
 

@@ -1,4 +1,4 @@
-"""Names of columns: what a frame calls its columns, and whether they are those that a model was trained on."""
+"""Names of a frame's columns, and the comparison with those that a model was trained on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def names_of(argument: str, value: Any) -> Names | None:
 
 
 def labels_of(value: Any) -> list[Any]:
-    """Return what pandas, polars, PyArrow and their like have as labels of the columns; none where there are no columns."""
+    """Return the labels of the columns of a frame of pandas, polars, PyArrow and the like; an empty list for other data."""
     if isinstance(value, np.ndarray | list | tuple):
         return []
     # A table of PyArrow has the columns themselves as `columns`.

@@ -33,20 +33,20 @@ def resolve(
     registry : mapping
         Classes by name.
     value : str or object
-        What the user passed.
+        The argument of the user.
     spellings : mapping
         Names in other libraries, and those of the registry.
     defined : mapping
         Objects of the user's own by name.
     custom : tuple (type, str), optional
-        The base class of the user's own objects, and what makes them.
+        The base class of custom objects, and the end of an error: the function that makes them.
 
     Raises
     ------
     TypeError
         If `value` is neither a string nor an object of these classes; methods of others would not be called.
     ValueError
-        If there is none of that name.
+        If nothing has that name.
     """
     if not isinstance(value, str) and (type(value) in registry.values() or (custom and isinstance(value, custom[0]))):
         return value

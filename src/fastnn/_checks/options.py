@@ -15,7 +15,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Make a function or method say what to do where it is called with an option that it doesn't have."""
+    """Make a function or method name the way out when it is called with an unknown option."""
     code = function.__code__
     names, most = frozenset(_parameters(function)), code.co_argcount
 
@@ -31,7 +31,7 @@ def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def explained_fields(cls: _Class) -> _Class:
-    """Make a dataclass say what to do where it is made with an option that it doesn't have."""
+    """Make a dataclass name the way out when it is made with an unknown option."""
     cls.__init__ = explained(cls.__init__)  # type: ignore[misc]
     return cls
 

@@ -1,4 +1,4 @@
-"""Random generators: from what users pass as `random_state`, and to and from what a file can hold."""
+"""Random generators made of `random_state`, and their state in files."""
 
 from __future__ import annotations
 

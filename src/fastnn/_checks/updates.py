@@ -1,4 +1,4 @@
-"""What the optimizers' functions take, parameters, gradients and a state: checked before anything changes."""
+"""Checks of the arguments of optimizers' functions, parameters, gradients and a state, before anything changes."""
 
 from __future__ import annotations
 

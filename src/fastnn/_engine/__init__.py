@@ -12,7 +12,7 @@ _COMPILED = "fastnn._core"
 
 
 def _chosen() -> tuple[Any, bool]:
-    """Return the implementation, and whether it is so because there is no compiled one."""
+    """Return the implementation, and whether it stands in for a compiled one that is missing."""
     wanted = os.environ.get("FASTNN_ISA", "")
     if wanted != "portable":
         try:

@@ -1,4 +1,4 @@
-"""What users pass as data, brought into a form that the kernels read: checked, and copied only where it must be."""
+"""Users' data as arrays that the kernels read: checked, and copied only where necessary."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _array_of(argument: str, value: Any) -> NDArray[Any]:
 
 # DLPack's numbers of memory that the CPU reads: its own, and what CUDA and ROCm pinned there.
 _CPU_DEVICES = (1, 3, 11)
-# What libraries raise where an array can't be handed over.
+# Errors of libraries that can't hand an array over.
 _REFUSALS = (AttributeError, BufferError, RuntimeError, TypeError, ValueError)
 
 

@@ -1,4 +1,4 @@
-"""Files of the safetensors format: arrays, and what else there is as JSON in the metadata. No pickle."""
+"""Files of the safetensors format: arrays, and all else as JSON in the metadata. No pickle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastnn._storage.write_file import FilePath, file_name, write_file
 
 # json is imported where it is used: it takes as long as a quarter of fastnn.
 _VERSION = 1
-# What reading numbers and names that make no sense can end with.
+# Errors that numbers and names in a damaged file can lead to.
 _DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 # By kind of parameters, one array per layer, or None where the layer has no such parameters.
 Views = Mapping[str, Sequence[NDArray[Any] | None]]
@@ -40,7 +40,7 @@ def _named_views(views: Views, prefix: str) -> Iterator[tuple[str, NDArray[Any]]
 
 
 def write(path: FilePath, kind: str, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    """Write arrays, and what else there is as metadata."""
+    """Write arrays, and the rest as metadata."""
     import json
 
     from fastnn._storage.safetensors import dump

@@ -27,7 +27,7 @@ _CHUNK = 1 << 20
 
 
 class _Place(NamedTuple):
-    """Where an array lies within the data."""
+    """The place of an array within the data."""
 
     start: int
     end: int
@@ -37,7 +37,7 @@ class _Place(NamedTuple):
 
 
 def dump(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> list[bytes | memoryview]:
-    """Return what a file consists of: the header, and the memory of contiguous float32 or float64 arrays."""
+    """Return the parts of a file: the header, and the memory of contiguous float32 or float64 arrays."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     buffers: list[bytes | memoryview] = [b""]
     end = 0
@@ -118,7 +118,7 @@ def _array(file: BufferedReader, place: _Place) -> NDArray[Any]:
 
 
 def _from_pipe(file: BufferedReader, places: list[_Place], end: int) -> dict[str, NDArray[Any]]:
-    """Read as much as there is, however much it should be, and not much more than it should be."""
+    """Read arrays from a pipe, and no more than a little beyond their end."""
     data = bytearray()
     while len(data) <= end and (chunk := file.read(_CHUNK)):
         data += chunk

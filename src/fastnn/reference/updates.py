@@ -178,7 +178,7 @@ def update(rule: Rule, optimizer: Optimizer, params: Arrays, grads: Arrays, stat
     """Make one update of a list of parameters, and of the state."""
     if "step" in rule.state:
         state["step"] = state.get("step", 0) + 1
-    c = rule.coefficients(Constants()._replace(**optimizer.coefficients), learning_rate, state.get("step", 0))
+    c = rule.coefficients(Constants(**optimizer.coefficients), learning_rate, state.get("step", 0))
     for name in rule.moments:
         if name not in state:
             state[name] = new_moments(params)
