@@ -94,7 +94,7 @@ def test_labels_for_a_loss_that_takes_none_any_more():
     step(X, LABELS)
     trainer.loss = "mse"
     before = trainer.model.to_vector()
-    with pytest.raises(ValueError, match="^y: got one number a row, expected n_out"):
+    with pytest.raises(ValueError, match="^y: expected n_out numbers per row, got one"):
         step(X, LABELS)
     np.testing.assert_array_equal(trainer.model.to_vector(), before)
     trainer.step(X, Y)  # it is free
