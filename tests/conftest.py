@@ -21,7 +21,7 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(HERE / "__pycache__" / "numba"))
 
 @pytest.fixture
 def three_threads() -> Iterator[None]:
-    """Three threads wherever work pays for them, on any machine."""
+    """Use three threads wherever the work pays for them, on any machine."""
     before = fastnn.get_num_threads()
     fastnn.set_num_threads(3)
     yield

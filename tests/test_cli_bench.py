@@ -1,4 +1,4 @@
-"""``fastnn bench``, on cases so small that it takes no time; against NumPy, which is always there."""
+"""``fastnn bench``, on cases so small that they take no time; against NumPy, which is always installed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def two_threads():
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
-    """Return where a run has written its file, bench.json."""
+    """Return the directory in which a run has written its file, bench.json."""
     directory = tmp_path_factory.mktemp("bench")
     assert _cli.main([*QUICK, "--threads", "1", "--json", str(directory / "bench.json")]) == 0
     return directory
@@ -75,7 +75,7 @@ def directory(tmp_path_factory):
 
 @pytest.fixture
 def written(directory, tmp_path, capsys):
-    """Return a copy of the file, and what is in it."""
+    """Return a copy of the file, and its content."""
     path = tmp_path / "old.json"
     path.write_bytes((directory / "bench.json").read_bytes())
     capsys.readouterr()
@@ -99,7 +99,7 @@ def row(ours=2e-6, name="2-2-1", left_out=None, peak=1e8, **peers):
 # ---- The tables ----
 
 
-def test_tables(two_threads, capsys):
+def test_tables_have_a_row_per_case_and_a_mean(two_threads, capsys):
     assert _cli.main(list(QUICK)) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -124,7 +124,7 @@ def test_tables(two_threads, capsys):
     assert f"fastnn {fastnn.__version__}" in out
 
 
-def test_one_number_of_threads_and_float64(capsys, tmp_path):
+def test_one_number_of_threads_and_float64_can_be_chosen(capsys, tmp_path):
     path = tmp_path / "a.json"
     assert _cli.main([*QUICK, "--threads", "2", "--dtype", "float64", "--json", str(path)]) == 0
     assert "1 thread" not in capsys.readouterr().out
@@ -133,7 +133,7 @@ def test_one_number_of_threads_and_float64(capsys, tmp_path):
     assert {row["threads"] for row in content["rows"]} == {2}
 
 
-def test_where_fastnn_loses_is_said():
+def test_cases_in_which_fastnn_is_slower_are_listed():
     stream = Text()
     table = _bench_table.Table(Report(stream), _bench_jobs.TRAINING, {"NumPy": "NumPy", "JAX": "jit", "Numba": "numba"})
     table.add(row(NumPy=8e-6, JAX=1e-6, left_out={"Numba": "Numba has a day off"}))
@@ -146,7 +146,7 @@ def test_where_fastnn_loses_is_said():
     assert stream.getvalue().splitlines()[-2:] == ["   * fastnn loses to jit: 2-2-1, 4 (0.50×)", "   - Numba has a day off"]
 
 
-def test_where_fastnn_does_not_lose_is_said():
+def test_the_absence_of_slower_cases_is_reported():
     stream = Text()
     table = _bench_table.Table(Report(stream), _bench_jobs.TRAINING, {"NumPy": "NumPy", "JAX": "jit"})
     table.add(row(NumPy=8e-6, JAX=3e-6))
@@ -155,7 +155,7 @@ def test_where_fastnn_does_not_lose_is_said():
 
 
 class Clock:
-    """Times of works that are made up: seconds of a call by name, one after the other, the last for ever."""
+    """Made-up times of workloads: seconds per call by name, in turn, of which the last repeats for ever."""
 
     def __init__(self, monkeypatch, **seconds):
         self.seconds = {name: list(values) for name, values in seconds.items()}
@@ -189,13 +189,13 @@ FLOP = _core.fma_chain(np.float32, machine._ROUNDS_ALONE)
     [
         (2.0, [1.0], 0.5, 1),
         (1.0, [1.0], 1.0, 1),
-        (1.0, [2.0, 0.8], 0.8, 2),  # which met a better moment later
+        (1.0, [2.0, 0.8], 0.8, 2),  # a later measurement found a better moment
         (1.0, [2.0, 1.5, 1.2, 0.99], 0.99, 4),
         (1.0, [2.0, 1.01], None, 1 + _bench_jobs._MORE_TURNS),
     ],
 )
 def test_a_share_is_never_above_one(kind, ours, ceiling, share, races, monkeypatch):
-    made_up = Clock(monkeypatch, fastnn=[ours], ceiling=ceiling, anchor=[FLOP])  # of one operation a second
+    made_up = Clock(monkeypatch, fastnn=[ours], ceiling=ceiling, anchor=[FLOP])  # at one operation per second
     got = _bench_jobs.measure(job_of(kind), (), 0.1)
     assert got.share == (None if share is None else pytest.approx(share))
     assert len(made_up.raced) == races
@@ -210,8 +210,8 @@ def test_a_share_is_never_above_one(kind, ours, ceiling, share, races, monkeypat
     assert json.loads(json.dumps(dataclasses.asdict(got)))["peak"] == got.peak
 
 
-def test_threads_do_no_less_than_one(monkeypatch):
-    """On a busy machine, the best turn of several threads may be a bad one."""
+def test_the_ceiling_of_several_threads_is_at_least_that_of_one(monkeypatch):
+    """On a busy machine, even the best turn of several threads may be a bad one."""
     Clock(monkeypatch, fastnn=[2.0], ceiling=[10.0], anchor=[FLOP])
     assert _bench_jobs.measure(job_of(_bench_jobs.TRAINING, threads=2), (), 0.1).share == pytest.approx(0.5)
     Clock(monkeypatch, fastnn=[2.0], ceiling=[0.25], anchor=[FLOP])
@@ -220,7 +220,7 @@ def test_threads_do_no_less_than_one(monkeypatch):
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_ceiling_is_that_of_as_many_threads(threads, dtype, monkeypatch):
+def test_the_ceiling_is_measured_with_as_many_threads(threads, dtype, monkeypatch):
     calls = []
 
     def fma_chain(dtype, rounds):
@@ -232,7 +232,7 @@ def test_the_ceiling_is_that_of_as_many_threads(threads, dtype, monkeypatch):
     together = threading.Barrier(1)
     with machine.multiply_adds(dtype, threads) as ceiling:
         calls.clear()
-        together = threading.Barrier(threads)  # none goes on before all have begun
+        together = threading.Barrier(threads)  # none goes on before all have started
         ceiling.work()
     assert len({ident for _, _, ident in calls}) == len(calls) == threads
     assert {kind for kind, _, _ in calls} == {dtype}
@@ -255,7 +255,7 @@ def test_the_ceiling_waits_for_all_threads(monkeypatch):
         assert len(done) == 3
 
 
-def test_the_ceiling_of_functions_is_a_copy_of_the_same_arrays():
+def test_the_ceiling_of_elementwise_functions_is_a_copy_of_the_same_arrays():
     x, out = np.arange(1000.0), np.zeros(1000)
     with machine.copies(out, x) as ceiling:
         ceiling.work()
@@ -263,12 +263,12 @@ def test_the_ceiling_of_functions_is_a_copy_of_the_same_arrays():
     np.testing.assert_array_equal(out, x)
 
 
-def test_the_peak_in_the_file_is_the_best_of_all():
+def test_the_peak_is_the_highest_rate_measured():
     together, copied = (
         dataclasses.replace(row(peak=3e11), threads=2),
         dataclasses.replace(row(peak=9e12), kind="elementwise"),
     )
-    assert _bench._peak_gflops(0.001, [row(), copied, row(peak=None)]) == pytest.approx(100.0)  # as the anchor
+    assert _bench._peak_gflops(0.001, [row(), copied, row(peak=None)]) == pytest.approx(100.0)  # like the anchor
     assert _bench._peak_gflops(0.001, [row(), together]) == pytest.approx(150.0)
     assert _bench._peak_gflops(200.0, [row(), together]) == 200.0
 
@@ -277,23 +277,23 @@ def test_the_peak_in_the_file_is_the_best_of_all():
     ("ratio", "text"),
     [(193.2, "193 "), (9.96, "10 "), (9.94, "9.9 "), (1.0, "1.0 "), (0.996, "1.00*"), (0.5, "0.50*"), (math.nan, "- ")],
 )
-def test_ratio(ratio, text):
+def test_ratios_have_two_digits_and_a_mark_below_one(ratio, text):
     assert _bench_table._ratio(ratio) == text
 
 
-def test_every_contestant_has_a_column():
+def test_every_contestant_has_a_column_that_fits_the_line():
     columns = [name for peer in _bench_arguments.PEERS.values() for name in peer.columns]
     assert sorted(columns) == sorted(set(CONTESTANTS) - {OURS})
     for kind in _bench_jobs.KINDS:
         assert set(kind.contestants) <= {OURS, *columns}
-        # The widest heading that fits beside the others.
+        # The widest heading for which there is room beside the others.
         line = Text()
         _bench_table.Table(Report(line), kind, {name: "heading"[:6] for name in kind.contestants if name != OURS})
         assert len(line.getvalue().rstrip("\n")) <= 106
     assert max(len(heading) for peer in _bench_arguments.PEERS.values() for heading in peer.columns.values()) <= 6
 
 
-def test_wrong_results_are_no_times(monkeypatch, capsys):
+def test_contestants_with_wrong_results_get_no_times(monkeypatch, capsys):
     def wrong(*_):
         raise AssertionError("not close")
 
@@ -302,7 +302,7 @@ def test_wrong_results_are_no_times(monkeypatch, capsys):
     assert capsys.readouterr().err == "fastnn: error: fastnn and the reference came to different results: training 8-16-1\n"
 
 
-def test_a_peer_that_cannot_do_a_work_is_left_out(monkeypatch, capsys):
+def test_a_peer_that_cannot_run_a_workload_is_left_out(monkeypatch, capsys):
     monkeypatch.setattr(TRAINERS["NumPy"], "why_not", lambda work: "NumPy has a day off")
     monkeypatch.setattr(PREDICTORS["NumPy"], "why_not", lambda work: None)
     assert _cli.main([*QUICK, "--threads", "1"]) == 0
@@ -312,7 +312,7 @@ def test_a_peer_that_cannot_do_a_work_is_left_out(monkeypatch, capsys):
     assert re.search(r"^   5-3 .* [\d.]+\*?$", out, re.MULTILINE)
 
 
-def test_progress_only_on_a_terminal(monkeypatch, capsys):
+def test_progress_is_shown_only_on_a_terminal(monkeypatch, capsys):
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     assert _cli.main([*QUICK, "--threads", "1"]) == 0
@@ -321,8 +321,8 @@ def test_progress_only_on_a_terminal(monkeypatch, capsys):
     assert shown[2].strip() == shown[-1] == ""
 
 
-def test_without_threadpoolctl():
-    """NumPy's BLAS reads its number of threads when it is loaded: the process starts again with the right one."""
+def test_without_threadpoolctl_the_process_starts_again():
+    """NumPy's BLAS reads its number of threads only when it is loaded, so that a new process is needed."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     result = subprocess.run(
         [sys.executable, "-c", ALONE, "--threads", "2"], capture_output=True, encoding="utf-8", env=environment, timeout=100
@@ -335,7 +335,7 @@ def test_without_threadpoolctl():
 # ---- The file ----
 
 
-def test_json(written, directory):
+def test_the_file_has_all_measurements(written, directory):
     _, content = written
     assert os.listdir(directory) == ["bench.json"]
     assert content["format"] == _bench_results.FORMAT
@@ -352,7 +352,7 @@ def test_json(written, directory):
         assert one["peak"] is None or one["peak"] >= one["amount"] / one["times"]["fastnn"]["minimum"]
 
 
-def test_json_replaces_a_file_as_a_whole(written, monkeypatch):
+def test_the_file_replaces_another_as_a_whole(written, monkeypatch):
     path, _ = written
     before = path.read_bytes()
     with pytest.raises(TypeError):
@@ -364,7 +364,7 @@ def test_json_replaces_a_file_as_a_whole(written, monkeypatch):
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_plot(tmp_path, capsys, two_threads):
+def test_the_plot_is_saved(tmp_path, capsys, two_threads):
     pytest.importorskip("matplotlib")
     from matplotlib import image
 
@@ -380,7 +380,7 @@ def test_plot(tmp_path, capsys, two_threads):
 
 
 def scaled(written, factor, **facts):
-    """Write the file once more as if fastnn had taken `factor` times as long."""
+    """Write the file once more, as if fastnn had taken `factor` times as long."""
     path, content = written
     for one in content["rows"]:
         one["times"]["fastnn"]["minimum"] *= factor
@@ -388,7 +388,7 @@ def scaled(written, factor, **facts):
     return str(path)
 
 
-def test_compare_with_slower_times(written, capsys):
+def test_times_shorter_than_in_the_file_are_listed_as_faster(written, capsys):
     assert _cli.main([*QUICK, "--threads", "1", "--compare", scaled(written, 1e3)]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[-1].endswith("0 became slower.")
@@ -396,7 +396,7 @@ def test_compare_with_slower_times(written, capsys):
     assert "ANOTHER" not in out
 
 
-def test_compare_with_faster_times(written, capsys):
+def test_times_longer_than_in_the_file_fail(written, capsys):
     assert _cli.main([*QUICK, "--threads", "1", "--compare", scaled(written, 1e-3, cpu="a fast one", fastnn="0.0.7")]) == 1
     out, err = capsys.readouterr()
     assert err == ""
@@ -407,7 +407,7 @@ def test_compare_with_faster_times(written, capsys):
 
 
 def compared(then, now, again):
-    """Return whether nothing became slower, what was written, and what was measured again."""
+    """Return whether nothing became slower, the output, and the cases measured again."""
     stream, asked = Text(), []
     earlier = _bench_results.Earlier("old.json", {}, {row.key: row.relative for row in then})
 
@@ -419,7 +419,7 @@ def compared(then, now, again):
     return _bench_compare.compare(Report(stream), earlier, facts, now, measure), stream.getvalue(), asked
 
 
-def test_what_looks_slower_is_measured_again():
+def test_cases_that_look_slower_are_measured_again():
     well, text, asked = compared([row(2e-6)], [row(3e-6)], again=row(2.1e-6))
     assert well
     assert asked == [("training", "2-2-1", 4, 1)]
@@ -429,7 +429,7 @@ def test_what_looks_slower_is_measured_again():
     assert "SLOWER   1.25 ×  training 2-2-1, 4, 1 thread" in text
     assert "Not in the file: 1 case of this run." in text
     _, text, _ = compared([row(2e-6)], [row(3e-6)], again=row(4e-6))
-    assert "SLOWER   1.50 ×" in text  # the better of both
+    assert "SLOWER   1.50 ×" in text  # the better of the two measurements counts
     well, _, asked = compared([row(2e-6)], [row(2.19e-6)], again=None)
     assert well
     assert asked == []
@@ -441,7 +441,7 @@ def test_only_clear_changes_are_listed(seconds, listed):
     assert ("faster" in text) == listed
 
 
-def test_a_slower_machine_is_no_slower_program():
+def test_a_slower_machine_is_not_taken_for_a_slower_program():
     slow = dataclasses.replace(row(4e-6), anchor=Summary(2e-2, 2e-2, 5))
     assert compared([row(2e-6)], [slow], again=None)[0]
 
@@ -453,7 +453,7 @@ def test_a_slower_machine_is_no_slower_program():
         (["--threads", "3"], "has none of the cases and numbers of threads of this run"),
     ],
 )
-def test_nothing_in_common(arguments, message, written, capsys):
+def test_files_without_common_cases_are_an_error(arguments, message, written, capsys):
     path, _ = written
     assert _cli.main([*QUICK, *arguments, "--compare", str(path)]) == 1
     out, err = capsys.readouterr()
@@ -483,7 +483,7 @@ def test_nothing_in_common(arguments, message, written, capsys):
     ],
     ids=str,
 )
-def test_files_that_are_none_of_ours(change, written, capsys):
+def test_files_of_other_programs_are_refused(change, written, capsys):
     path, content = written
     if isinstance(change, dict):
         inner = content if set(change) & {"format", "rows"} else content["rows"][1]
@@ -498,7 +498,7 @@ def test_files_that_are_none_of_ours(change, written, capsys):
     assert err.count("\n") == 1
 
 
-# ---- What it is told ----
+# ---- Arguments ----
 
 
 @pytest.mark.parametrize(
@@ -517,7 +517,7 @@ def test_files_that_are_none_of_ours(change, written, capsys):
         (["--compare", "."], "argument --compare: [Errno 21]"),
     ],
 )
-def test_wrong_usage(arguments, message, tmp_path, monkeypatch, capsys):
+def test_wrong_usage_exits_with_a_message(arguments, message, tmp_path, monkeypatch, capsys):
     if "--plot" in arguments:
         pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
@@ -530,7 +530,7 @@ def test_wrong_usage(arguments, message, tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Make it seem that PyTorch and Numba are installed, and nothing else."""
+    """Pretend that only PyTorch and Numba are installed."""
     there = {"NumPy", "PyTorch", "PyTorch compile", "Numba"}
     monkeypatch.setattr(_bench_arguments, "available", lambda name: None if name in there else f"{name} is not installed")
 
@@ -544,17 +544,17 @@ def installed(monkeypatch):
         ("numba,torch", ["numpy", "torch", "numba"]),
     ],
 )
-def test_peers(text, peers, installed):
+def test_peers_can_be_chosen(text, peers, installed):
     assert _bench_arguments.chosen_peers(text) == peers
 
 
-def test_peers_that_are_not_installed(installed, capsys):
+def test_peers_that_are_not_installed_are_refused(installed, capsys):
     assert _bench_arguments.absent(["numpy"]) == ["sklearn", "jax", "onnxruntime", "portable"]
     assert _cli.main(["bench", "--peers", "torch,onnxruntime"]) == 2
     assert "ONNX Runtime is not installed: pip install onnxruntime onnx" in capsys.readouterr().err
 
 
-def test_help(capsys):
+def test_help_lists_the_options(capsys):
     assert _cli.main(["bench", "--help"]) == 0
     text = capsys.readouterr().out
     for name in ("--peers", "--quick", "--threads", "--dtype", "--plot", "--json", "--compare", "torch.compile"):

@@ -1,4 +1,4 @@
-"""The fuzzer: a few of its programs, and that it would notice a difference."""
+"""The fuzzer: a few of its programs, and tests that it would notice a difference."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def changed(outcome, kind, amount):
     return other
 
 
-def test_a_bit_is_noticed():
+def test_a_single_bit_is_noticed():
     outcome = run(0, Setting(to_rounding=True))
     other = changed(outcome, "parameters", lambda value: np.spacing(value))
     assert "1 of" in difference(outcome, other, exact=True)
     assert difference(outcome, other, exact=False) is None
 
 
-def test_more_than_rounding_is_noticed():
+def test_differences_beyond_rounding_are_noticed():
     outcome = run(0, Setting(to_rounding=True))
     other = copy.deepcopy(outcome)
     label = next(label for label in other.arrays if "parameters" in label)
@@ -54,7 +54,7 @@ def test_counts_and_random_states_are_compared_to_the_bit(kind):
     assert difference(outcome, other, exact=False) is not None
 
 
-def test_results_that_are_missing_or_of_another_type_are_noticed():
+def test_missing_results_and_results_of_another_type_are_noticed():
     outcome = run(0, Setting(to_rounding=True))
     label = next(iter(outcome.arrays))
     missing, other = copy.deepcopy(outcome), copy.deepcopy(outcome)
@@ -64,6 +64,6 @@ def test_results_that_are_missing_or_of_another_type_are_noticed():
     assert "complex128" in difference(outcome, other, exact=False)
 
 
-def test_one_seed_is_one_program():
+def test_a_seed_always_gives_the_same_program():
     assert run(3, Setting()).trace == run(3, Setting(2, 1e-3)).trace
     assert run(3, Setting()).trace != run(4, Setting()).trace
