@@ -76,7 +76,9 @@ def test_demo_reads_digits(demo):
 
 
 def test_demo_fits_the_curve(demo):
-    error, noise = re.search(r"square error against the truth +([\d.]+) +\(of the samples: ([\d.]+)\)", demo.stdout).groups()
+    error, noise = re.search(
+        r"square error against the true curve +([\d.]+) +\(of the samples: ([\d.]+)\)", demo.stdout
+    ).groups()
     assert float(error) < 0.5 * float(noise)
     assert "The same curve" in demo.stdout
 
@@ -102,7 +104,7 @@ def test_demo_reports_a_start_from_which_training_gets_stuck_in_ascii():
     assert result.stdout.isascii()
     assert "x as long" in result.stdout
     # From these weights the two units never learn to tell all four rows apart, neither in NumPy nor here.
-    assert "This start got stuck" in result.stdout
+    assert "Training got stuck" in result.stdout
     assert "The same parameters in all three" in result.stdout
 
 
@@ -116,7 +118,7 @@ def test_demo_fails_if_numpy_disagrees(monkeypatch, capsys):
         result = Result([1.0], agrees=part != "_demo_digits")
         monkeypatch.setattr(getattr(_demo, part), "run", lambda report, seed, result=result: result)
     assert _cli.main(["demo"]) == 1
-    assert capsys.readouterr().err == "fastnn: error: fastnn and NumPy came to different results: digits\n"
+    assert capsys.readouterr().err == "fastnn: error: fastnn and NumPy gave different results: digits\n"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")

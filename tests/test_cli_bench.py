@@ -51,7 +51,7 @@ sys.exit(main(["bench", "--quick", "--peers", "none", *sys.argv[1:]]))
 def _small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_bench_jobs, "QUICK", EXTENT)
-        patch.setattr(clock, "LEAST_ROUND", 1e-4)
+        patch.setattr(clock, "MIN_ROUND", 1e-4)
         patch.setattr(clock, "_REST", 1e-4)
         yield
 
@@ -108,7 +108,7 @@ def test_tables_have_a_row_per_case_and_a_mean(two_threads, capsys):
     assert headings == [
         "Training by gradient descent, 1 thread",
         "Predictions, 1 thread",
-        "Functions of each element, 1 thread",
+        "Elementwise functions, 1 thread",
         "Training by gradient descent, 2 threads",
         "Predictions, 2 threads",
     ]
@@ -151,7 +151,7 @@ def test_the_absence_of_slower_cases_is_reported():
     table = _bench_table.Table(Report(stream), _bench_jobs.TRAINING, {"NumPy": "NumPy", "JAX": "jit"})
     table.add(row(NumPy=8e-6, JAX=3e-6))
     table.end()
-    assert stream.getvalue().endswith("fastnn loses to none of these here.\n")
+    assert stream.getvalue().endswith("fastnn is the fastest in all of these cases.\n")
 
 
 class Clock:
@@ -206,7 +206,7 @@ def test_a_share_is_never_above_one(kind, ours, ceiling, share, races, monkeypat
     table.end()
     lines = stream.getvalue().splitlines()
     assert lines[1].split()[-1] == {0.5: "50%", 1.0: "100%", 0.8: "80%", 0.99: "99%", None: "-"}[share]
-    assert (f"- {kind.share}: not known where fastnn did more than it: a, 1" in stream.getvalue()) == (share is None)
+    assert (f"- {kind.share}: unknown where fastnn exceeded it: a, 1" in stream.getvalue()) == (share is None)
     assert json.loads(json.dumps(dataclasses.asdict(got)))["peak"] == got.peak
 
 
@@ -299,7 +299,7 @@ def test_contestants_with_wrong_results_get_no_times(monkeypatch, capsys):
 
     monkeypatch.setattr(_bench_jobs, "check", wrong)
     assert _cli.main(list(QUICK)) == 1
-    assert capsys.readouterr().err == "fastnn: error: fastnn and the reference came to different results: training 8-16-1\n"
+    assert capsys.readouterr().err == "fastnn: error: fastnn and the reference gave different results: training 8-16-1\n"
 
 
 def test_a_peer_that_cannot_run_a_workload_is_left_out(monkeypatch, capsys):
@@ -393,7 +393,7 @@ def test_times_shorter_than_in_the_file_are_listed_as_faster(written, capsys):
     out = capsys.readouterr().out
     assert out.splitlines()[-1].endswith("0 became slower.")
     assert re.search(r"^   faster +0\.00 ×  training 8-16-1, 32, 1 thread$", out, re.MULTILINE)
-    assert "ANOTHER" not in out
+    assert "DIFFERENT" not in out
 
 
 def test_times_longer_than_in_the_file_fail(written, capsys):
@@ -402,7 +402,7 @@ def test_times_longer_than_in_the_file_fail(written, capsys):
     assert err == ""
     assert len(re.findall(r"^   SLOWER", out, re.MULTILINE)) == 6
     assert out.splitlines()[-1].endswith("6 became slower.")
-    assert "ANOTHER PROCESSOR then: a fast one, now" in out
+    assert "DIFFERENT PROCESSOR: a fast one then," in out
     assert f"fastnn 0.0.7 then, {fastnn.__version__} now" in out
 
 
@@ -449,7 +449,7 @@ def test_a_slower_machine_is_not_taken_for_a_slower_program():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--dtype", "float64"], "was measured in float32, this run is in float64: nothing in common"),
+        (["--dtype", "float64"], "has times in float32, but this run is in float64"),
         (["--threads", "3"], "has none of the cases and numbers of threads of this run"),
     ],
 )
@@ -493,7 +493,7 @@ def test_files_of_other_programs_are_refused(change, written, capsys):
     assert _cli.main([*QUICK, "--compare", str(path)]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"fastnn bench: error: argument --compare: {path}: not a file of fastnn bench --json (")
+    assert err.startswith(f"fastnn bench: error: argument --compare: {path}: not written by fastnn bench --json (")
     assert err.endswith("; see fastnn bench --help\n")
     assert err.count("\n") == 1
 
@@ -504,9 +504,9 @@ def test_files_of_other_programs_are_refused(change, written, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--peers", "keras"], "got 'keras', expected names among numpy, sklearn, torch, "),
-        (["--peers", "numpy,none"], "got 'none', expected names among"),
-        (["--peers", ""], "got '', expected names among"),
+        (["--peers", "keras"], "got 'keras', expected all, none, or names among numpy, sklearn, torch, "),
+        (["--peers", "numpy,none"], "got 'none', expected all, none, or names among"),
+        (["--peers", ""], "got '', expected all, none, or names among"),
         (["--threads", "0"], "got '0', expected an integer from 1 to 1024"),
         (["--threads", "all"], "got 'all', expected an integer from 1 to 1024"),
         (["--dtype", "float16"], "invalid choice: 'float16'"),

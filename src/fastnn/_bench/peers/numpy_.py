@@ -1,4 +1,4 @@
-"""NumPy by hand: nothing is checked, and every array of a step has its place. About as fast as NumPy goes."""
+"""Hand-written NumPy without checks, in which every array of a step is allocated once; about as fast as NumPy gets."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ def _relu(z: Array, out: Array) -> Array:
     return np.maximum(z, 0.0, out=out)
 
 
-# The slopes overwrite the activation, which is needed no more.
+# The derivatives overwrite the activation, which is not needed any more.
 
 
-def _times_tanh_slope(delta: Array, z: Array, a: Array) -> None:
+def _times_tanh_derivative(delta: Array, z: Array, a: Array) -> None:
     a *= a
     np.subtract(1.0, a, out=a)
     delta *= a
 
 
-def _times_relu_slope(delta: Array, z: Array, a: Array) -> None:
+def _times_relu_derivative(delta: Array, z: Array, a: Array) -> None:
     delta *= a > 0
 
 
-def _times_sin_slope(delta: Array, z: Array, a: Array) -> None:
+def _times_sin_derivative(delta: Array, z: Array, a: Array) -> None:
     np.cos(z, out=a)
     delta *= a
 
 
 _Activation = tuple[Callable[..., Array], Callable[[Array, Array, Array], None]]
 _ACTIVATIONS: dict[str, _Activation] = {
-    "tanh": (np.tanh, _times_tanh_slope),
-    "relu": (_relu, _times_relu_slope),
-    "sin": (np.sin, _times_sin_slope),
+    "tanh": (np.tanh, _times_tanh_derivative),
+    "relu": (_relu, _times_relu_derivative),
+    "sin": (np.sin, _times_sin_derivative),
 }
 
 
 class _Buffers:
-    """Room for a step on so many rows: sums z, activations a, errors delta, and a gathered batch."""
+    """The arrays of a step on some number of rows: sums z, activations a, errors delta, and a gathered batch."""
 
     def __init__(self, work: TrainingWork, rows: int) -> None:
         n_in, *widths = work.case.layer_sizes
         self.a = [np.empty((rows, n), work.dtype) for n in widths]
-        # Only the slope of sin needs the sums; the others are computed in place.
+        # Only the derivative of sin needs the sums; the others are computed in place.
         self.z = [np.empty_like(a) for a in self.a] if work.activation == "sin" else self.a
         self.delta = [np.empty_like(a) for a in self.a]
         self.x, self.y = np.empty((rows, n_in), work.dtype), np.empty((rows, widths[-1]), work.dtype)
 
 
 class NumpyTrainer(Trainer):
-    """A loop written out for one network."""
+    """A training loop written for one network."""
 
     name = "NumPy"
     multiplies_by_blas = True
@@ -71,7 +71,7 @@ class NumpyTrainer(Trainer):
         self._weights, self._biases = self._parameters[::2], self._parameters[1::2]
         self._weight_gradients, self._bias_gradients = gradients[::2], gradients[1::2]
         self._update = (Descent if work.optimizer == "sgd" else Adam)(vector, gradient)
-        self._activate, self._times_slope = _ACTIVATIONS[work.activation]
+        self._activate, self._times_derivative = _ACTIVATIONS[work.activation]
         self._batch_size = work.case.batch_size
         self._buffers = {n: _Buffers(work, n) for n in {self._batch_size, work.case.rows % self._batch_size}}
         self._rng = np.random.default_rng(0) if work.shuffled else None
@@ -97,7 +97,7 @@ class NumpyTrainer(Trainer):
         for start in range(0, len(order), self._batch_size):
             rows = order[start : start + self._batch_size]
             buffers = self._buffers[len(rows)]
-            # With mode="raise", take would go through one more buffer.
+            # With mode="raise", take would use one more buffer.
             self._X.take(rows, axis=0, out=buffers.x, mode="clip")
             self._y.take(rows, axis=0, out=buffers.y, mode="clip")
             self._step(buffers.x, buffers.y, buffers)
@@ -117,7 +117,7 @@ class NumpyTrainer(Trainer):
             np.matmul(a[layer - 1].T, delta[layer], out=self._weight_gradients[layer])
             np.add.reduce(delta[layer], axis=0, out=self._bias_gradients[layer])
             np.matmul(delta[layer], weights[layer].T, out=delta[layer - 1])
-            self._times_slope(delta[layer - 1], z[layer - 1], a[layer - 1])
+            self._times_derivative(delta[layer - 1], z[layer - 1], a[layer - 1])
         np.matmul(x.T, delta[0], out=self._weight_gradients[0])
         np.add.reduce(delta[0], axis=0, out=self._bias_gradients[0])
         self._update()
@@ -128,7 +128,7 @@ class NumpyTrainer(Trainer):
 
 
 class NumpyPredictor(Predictor):
-    """One product a layer, and everything else in place."""
+    """One matrix product per layer, and everything else in place."""
 
     name = "NumPy"
     multiplies_by_blas = True
