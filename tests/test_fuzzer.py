@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("scipy")
 
+from fuzz import draw
 from fuzz.compare import difference
 from fuzz.programs import Setting, run
 
@@ -67,3 +68,11 @@ def test_missing_results_and_results_of_another_type_are_noticed():
 def test_a_seed_always_gives_the_same_program():
     assert run(3, Setting()).trace == run(3, Setting(2, 1e-3)).trace
     assert run(3, Setting()).trace != run(4, Setting()).trace
+
+
+def test_programs_have_networks_with_slopes():
+    networks = [draw.network(np.random.default_rng(seed)) for seed in range(100)]
+    assert any("prelu" in network["activation"] for network in networks)
+    assert any(network["output_activation"] == "prelu" for network in networks)
+    traces = (run(seed, Setting()).trace for seed in range(100))
+    assert any("prelu" in trace[0] and "slopes = ..." in trace for trace in traces)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from fastnn import losses, optimizers, schedules
 from fastnn._engine import core as _core
 
-HIDDEN = [name for name in _core.ACTIVATIONS if name not in ("softmax", "exp")]
+# The kernels' table of activations lacks prelu, whose slopes are parameters.
+HIDDEN = [*(name for name in _core.ACTIVATIONS if name not in ("softmax", "exp")), "prelu", "prelu"]
 Rng = np.random.Generator
 
 
@@ -20,19 +21,19 @@ def choice(rng: Rng, options: list[Any]) -> Any:
     return options[rng.integers(len(options))]
 
 
-def count(rng: Rng, most: int) -> int:
-    """Return a number from 1 to `most`; small numbers are as likely as large ones."""
-    return int(np.exp(rng.uniform(0.0, np.log(most + 0.5))).round().clip(1, most))
+def count(rng: Rng, max_count: int) -> int:
+    """Return a number from 1 to `max_count`; small numbers are as likely as large ones."""
+    return int(np.exp(rng.uniform(0.0, np.log(max_count + 0.5))).round().clip(1, max_count))
 
 
 def network(rng: Rng) -> dict[str, Any]:
     """Return arguments for MLP."""
     n_hidden = int(rng.integers(0, 4))
-    most = choice(rng, [8, 20, 70, 300])
-    sizes = tuple(count(rng, most) for _ in range(n_hidden + 2))
+    max_width = choice(rng, [8, 20, 70, 300])
+    sizes = tuple(count(rng, max_width) for _ in range(n_hidden + 2))
     if n_hidden and rng.random() < 0.1:  # rows of whole KiB, and inputs whose columns are divided among threads
         sizes = (choice(rng, [300, 600]), 256, *sizes[2:])
-    output = choice(rng, ["identity", "identity", "softmax", "sigmoid", "exp", "tanh"])
+    output = choice(rng, ["identity", "identity", "softmax", "sigmoid", "exp", "tanh", "prelu"])
     return {
         "layer_sizes": sizes,
         "activation": [choice(rng, HIDDEN) for _ in range(n_hidden)],

@@ -112,10 +112,10 @@ class _Session:
         self.model.set_vector(0.05 * self.rng.normal(size=size))
         self.trainer = self.new_trainer()
 
-    def data(self, sparse: bool = True, most_rows: int = 300) -> tuple[Any, Any, Any]:
+    def data(self, sparse: bool = True, max_rows: int = 300) -> tuple[Any, Any, Any]:
         """Return inputs, targets and weights of random kinds."""
         sizes = self.model.layer_sizes
-        n = draw.count(self.rng, most_rows)
+        n = draw.count(self.rng, max_rows)
         if self.setting.to_rounding:
             n = min(n, 2 * self.trainer.batch_size)
         X, kind = draw.inputs(self.rng, n, sizes[0], sparse)
@@ -129,7 +129,7 @@ class _Session:
         """Train for some epochs, with or without callbacks."""
         X, y, weight = self.data()
         epochs = int(self.rng.integers(1, 3 if self.setting.to_rounding else 5))
-        validation = self.data(most_rows=40)[:2] if self.rng.random() < 0.2 else None
+        validation = self.data(max_rows=40)[:2] if self.rng.random() < 0.2 else None
         stop = draw.watchers(self.rng)
         self.outcome.work *= epochs
         self.note(f"run(epochs={epochs}, validation={validation is not None}, callbacks={stop})")
@@ -142,7 +142,7 @@ class _Session:
     def steps(self) -> None:
         """Make single updates on batches of very different sizes."""
         for _ in range(self.rng.integers(1, 5)):
-            X, y, weight = self.data(most_rows=600)
+            X, y, weight = self.data(max_rows=600)
             self.note("step")
             self.see("loss of the step", np.array(self.trainer.step(X, y, weight)))
         self.see_state()
@@ -163,7 +163,7 @@ class _Session:
 
     def gradients(self) -> None:
         """Compute the loss and its derivatives."""
-        X, y, weight = self.data(sparse=False, most_rows=600)
+        X, y, weight = self.data(sparse=False, max_rows=600)
         self.note("loss, gradient, input_gradient")
         self.see("loss", np.array(self.model.loss(X, y, self.loss, weight)))
         value, gradient = self.model.gradient(X, y, self.loss, weight)
@@ -188,13 +188,18 @@ class _Session:
         self.see_state()
 
     def change(self) -> None:
-        """Change parameters, the learning rate, or the trainer."""
-        kind = self.rng.integers(3)
+        """Change parameters, slopes, the learning rate, or the trainer."""
+        kind = self.rng.integers(4)
         if kind == 0:
             self.note("set_vector")
             vector = self.model.to_vector()
             self.model.set_vector(vector * 0.5 + 0.01 * self.rng.normal(size=vector.size))
         elif kind == 1:
+            self.note("slopes = ...")
+            for i, slopes in enumerate(self.model.slopes):
+                if slopes is not None:
+                    self.model.slopes[i] = self.rng.uniform(-0.5, 1.0, slopes.shape)
+        elif kind == 2:
             rate = draw.learning_rate(self.rng)
             self.note(f"learning_rate = {rate!r}")
             self.trainer.learning_rate = rate
@@ -224,7 +229,9 @@ class _Session:
         """Keep everything that the next step depends on."""
         self.see("parameters", self.model.to_vector())
         for moment in self.trainer._moments:
-            for view in (*self.model._network.views(moment)[0], *self.model._network.views(moment)[1]):
-                self.see("moments", view)
+            for layers in self.model._network.views(moment):
+                for view in layers:
+                    if view is not None:
+                        self.see("moments", view)
         self.see("updates", np.array(self.trainer.updates))
         self.see("random state", np.frombuffer(repr(self.trainer._rng.bit_generator.state).encode(), np.uint8))
