@@ -127,9 +127,9 @@ def test_callbacks_are_called_when_the_table_says(stop):
 OPTIMIZERS = [SGD(0.1), SGD(Warmup(Cosine(0.1, 10), 3), momentum=0.9), AdaGrad(), RMSProp(), Adam(), AdamW()]
 
 
-def saved(path, optimizer):
+def saved(path, optimizer, activation="tanh"):
     """Return a trainer, and its file as the safetensors package reads it."""
-    model = model_of((3, 4, 2), dropout=0.5, dtype=np.float64)
+    model = model_of((3, 4, 2), activation, dropout=0.5, dtype=np.float64)
     trainer = Trainer(model, losses.Huber(0.5), optimizer, random_state=1, l2=0.5)
     trainer.step(*data(8, 3, 2))
     trainer.save(path)
@@ -140,19 +140,21 @@ def saved(path, optimizer):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_files_have_the_arrays_of_the_table(optimizer, tmp_path):
-    trainer, arrays, _ = saved(tmp_path / "a", optimizer)
+    trainer, arrays, _ = saved(tmp_path / "a", optimizer, "prelu")
     patterns = [word for name, _, _ in table(FILES, "array") for word in words(name)]
-    assert patterns == ["weights.i", "biases.i", "moments.k.weights.i", "moments.k.biases.i"]
-    parts = ["", *(f"moments.{k}." for k in range(len(trainer._moments)))]
+    kinds = ["weights", "biases", "slopes"]
+    assert patterns == [*(f"{kind}.i" for kind in kinds), *(f"moments.k.{kind}.i" for kind in kinds)]
     model = trainer.model
-    expected = {f"{part}{kind}.{i}" for part in parts for kind in ("weights", "biases") for i in range(2)}
-    assert arrays.keys() == expected
-    for i in range(2):
-        np.testing.assert_array_equal(arrays[f"weights.{i}"], model.weights[i])
-        np.testing.assert_array_equal(arrays[f"biases.{i}"], model.biases[i])
-        for part in parts:
-            assert arrays[f"{part}weights.{i}"].shape == model.weights[i].shape
-            assert arrays[f"{part}biases.{i}"].shape == model.biases[i].shape
+    parameters = {
+        f"{kind}.{i}": array for kind in kinds for i, array in enumerate(getattr(model, kind)) if array is not None
+    }
+    assert parameters.keys() == {"weights.0", "weights.1", "biases.0", "biases.1", "slopes.0"}
+    moments = [f"moments.{k}." for k in range(len(trainer._moments))]
+    assert arrays.keys() == {f"{part}{name}" for part in ["", *moments] for name in parameters}
+    for name, parameter in parameters.items():
+        np.testing.assert_array_equal(arrays[name], parameter)
+        for part in moments:
+            assert arrays[f"{part}{name}"].shape == parameter.shape
 
 
 def test_moments_in_files_are_those_of_the_table(tmp_path):
