@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
         "demo",
         help="train three small networks, and compare the results with plain NumPy",
         description="Train three small networks: XOR, handwritten digits, and a noisy curve. Each training is repeated "
-        "in plain NumPy, which must give the same result; the times are shown side by side. Takes about ten seconds.",
+        "in plain NumPy, which must give the same result; the times are shown side by side. Takes a few seconds.",
     )
     parser.add_argument("--plot", metavar="FILE", type=plot_file, help="draw losses and curve to a PNG, PDF or SVG file")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="seed of weights, order and noise (default: 0)")
