@@ -98,9 +98,11 @@ def largest(name: str, parts: Iterable[NDArray[Any]]) -> tuple[float, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=_core.FUNCTIONS, help="functions of fastnn.ops; all by default")
-    parser.add_argument("--stride", type=int, default=1009, help="try every so many float32 (1009); 0 is none")
     parser.add_argument(
-        "--float64", type=int, default=10_000, metavar="POINTS", help="try so many float64 (10000); 0 is none"
+        "--stride", type=int, default=1009, metavar="N", help="try every N-th float32 (default: 1009; 0: none)"
+    )
+    parser.add_argument(
+        "--float64", type=int, default=10_000, metavar="POINTS", help="number of float64 to try (default: 10000; 0: none)"
     )
     options = parser.parse_args()
     unknown = set(options.names) - set(_core.FUNCTIONS)
@@ -109,7 +111,7 @@ def main() -> None:
     if options.float64 and np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant:
         parser.error(f"--float64: got {options.float64}, expected 0 where long double is no wider than float64")
     fastnn.set_num_threads(1)
-    print(f"Level {_core.current_level()[0]}; float32: one of {options.stride}; float64: about {options.float64} points.\n")
+    print(f"Instruction set {_core.current_level()[0]}, one float32 of {options.stride}, about {options.float64} float64.\n")
     print("| function | float32 | at | float64 | at |\n|---|---|---|---|---|", flush=True)
     for name in options.names:
         cells = []

@@ -61,7 +61,7 @@ def test_missing_results_and_results_of_another_type_are_noticed():
     missing, other = copy.deepcopy(outcome), copy.deepcopy(outcome)
     del missing.arrays[label]
     other.arrays[label] = other.arrays[label].astype(np.complex128)
-    assert "once only" in difference(outcome, missing, exact=False)
+    assert "only one run" in difference(outcome, missing, exact=False)
     assert "complex128" in difference(outcome, other, exact=False)
 
 

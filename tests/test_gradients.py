@@ -11,7 +11,7 @@ from fastnn._engine.losses import native_loss
 from fastnn.losses import LOSSES, Huber, Quantile
 
 STEP = 1e-5  # a central difference has an error of order STEP**2, and of 1e-16 / STEP by rounding
-# One network has a last layer of few outputs, which has kernels of its own; the other has not.
+# One network has a last layer of few outputs, which has kernels of its own; the other has none.
 LAYER_SIZES = [(3, 4, 2), (2, 5, 3, 6)]
 
 

@@ -21,7 +21,7 @@ def difference(expected: Outcome, got: Outcome, exact: bool) -> str | None:
         Whether to compare to the last bit, instead of to rounding.
     """
     if list(expected.arrays) != list(got.arrays):
-        return f"results {sorted({*expected.arrays} ^ {*got.arrays})[:3]} are there once only"
+        return f"results {sorted({*expected.arrays} ^ {*got.arrays})[:3]} exist in only one run"
     for label, wanted in expected.arrays.items():
         found = got.arrays[label]
         if wanted.dtype != found.dtype or wanted.shape != found.shape:
