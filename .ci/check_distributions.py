@@ -21,7 +21,7 @@ LARGEST_WHEEL = 2_000_000  # bytes
 
 
 def main(directory: Path) -> None:
-    """Exit with the list of what doesn't belong there."""
+    """Exit with a list of the files that should not be there, or are missing."""
     (sdist,) = directory.glob("*.tar.gz")
     (wheel,) = directory.glob("*.whl")
     with tarfile.open(sdist) as archive:

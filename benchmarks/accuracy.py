@@ -1,13 +1,13 @@
 """The largest errors of the elementwise functions of fastnn.ops, in units in the last place: a table in markdown.
 
-python benchmarks/accuracy.py                             # all of them, on a sample: minutes
-python benchmarks/accuracy.py tanh exp --stride 1         # every float32 there is
-FASTNN_ISA=baseline python benchmarks/accuracy.py         # as a machine without fused multiply-add has them
+python benchmarks/accuracy.py                             # all functions on a sample; takes minutes
+python benchmarks/accuracy.py tanh exp --stride 1         # every float32
+FASTNN_ISA=baseline python benchmarks/accuracy.py         # the errors without fused multiply-add
 
-Needs SciPy and mpmath (pip install scipy mpmath). A unit in the last place (ULP) is the distance of the neighbours of the
-function's exact value among the numbers of the type, subnormal ones too. An error is infinite where one of result and
-exact value, rounded, is NaN or infinite and the other is not, or where their signs differ. What the functions make of
-infinities and signed zeros is in tests/test_accuracy.py.
+It needs SciPy and mpmath (pip install scipy mpmath). A unit in the last place (ULP) is the spacing of the type's
+numbers around the function's exact value, including subnormal numbers. An error is infinite if one of the result and
+the rounded exact value is NaN or infinite and the other is not, or if their signs differ. The results for infinities
+and signed zeros are in tests/test_accuracy.py.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import fastnn
 from fastnn import _core, ops
 
 CHUNK = 2**13
-# Hard cases of float64: where kernels change formulas, where results overflow, turn subnormal or vanish, roots of functions
-# and slopes, and multiples of pi / 2, the last of them the hardest there is to reduce (Muller et al., Handbook of
+# Hard cases of float64: inputs at which kernels change formulas, or results overflow, become subnormal or vanish; roots of
+# functions and derivatives; multiples of pi / 2, the last of which is the hardest to reduce (Muller et al., Handbook of
 # Floating-Point Arithmetic, section on range reduction).
 HARD = [
     *(0.25, 0.5, 0.625, 0.7071067811865476, 1.0, 1.4142135623730951, 2.0, 20.0, 37.5, 38.5, 39.0, 40.0),
@@ -37,7 +37,7 @@ HARD = [
 
 
 def errors(actual: NDArray[Any], wanted: NDArray[Any]) -> NDArray[Any]:
-    """Return how far results are from exact values of a wider type, in units in the last place of the narrow one."""
+    """Return the errors of results against exact values of a wider type, in units in the last place of the narrow one."""
     narrow = np.finfo(actual.dtype)
     with np.errstate(all="ignore"):
         _, exponent = np.frexp(wanted)
@@ -53,7 +53,7 @@ def errors(actual: NDArray[Any], wanted: NDArray[Any]) -> NDArray[Any]:
 
 
 def singles(stride: int) -> Iterator[NDArray[np.float32]]:
-    """Yield every so many of all finite and NaN float32, in the order of their bits."""
+    """Yield every `stride`-th of all finite and NaN float32, in the order of their bits."""
     for first in range(0, 2**32, CHUNK * stride):
         bits = np.arange(first, min(first + CHUNK * stride, 2**32), stride, np.uint64).astype(np.uint32)
         x = bits.view(np.float32)
@@ -61,7 +61,7 @@ def singles(stride: int) -> Iterator[NDArray[np.float32]]:
 
 
 def doubles(name: str, points: int) -> Iterator[NDArray[np.float64]]:
-    """Yield about as many float64: of every size, where the functions bend, and the hard cases and what is next to them."""
+    """Yield about `count` float64: of every size, where the functions bend, and the hard cases with their neighbours."""
     rng = np.random.default_rng(0)
     signs = [1] if name == "log" else [1, -1]
     n, hard = points // len(signs), np.array(HARD)
@@ -70,8 +70,8 @@ def doubles(name: str, points: int) -> Iterator[NDArray[np.float64]]:
         np.nextafter(hard, 0),
         np.nextafter(hard, np.inf),
         rng.choice(hard, n // 4) * (1 + rng.choice([-1, 1], n // 4) * 2.0 ** rng.uniform(-53, -3, n // 4)),
-        rng.integers(1, 0x7FF << 52, n // 4).view(np.float64),  # any bits
-        rng.integers(1, 1 << 52, n // 50).view(np.float64),  # subnormal
+        rng.integers(1, 0x7FF << 52, n // 4).view(np.float64),  # random bits
+        rng.integers(1, 1 << 52, n // 50).view(np.float64),  # subnormal numbers
         rng.uniform(0, 4, n // 4),
         rng.uniform(0, 40, n // 8),
         rng.uniform(0, 750, n // 8),
@@ -85,7 +85,7 @@ def doubles(name: str, points: int) -> Iterator[NDArray[np.float64]]:
 
 
 def largest(name: str, parts: Iterable[NDArray[Any]]) -> tuple[float, Any]:
-    """Return the largest error of a function, and the first input that has it."""
+    """Return the largest error of a function, and the first input with this error."""
     function, most, where = getattr(ops, name), -1.0, None
     for x in parts:
         error = errors(function(x), exact(name, x))
@@ -98,9 +98,11 @@ def largest(name: str, parts: Iterable[NDArray[Any]]) -> tuple[float, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=_core.FUNCTIONS, help="functions of fastnn.ops; all by default")
-    parser.add_argument("--stride", type=int, default=1009, help="try every so many float32 (1009); 0 is none")
     parser.add_argument(
-        "--float64", type=int, default=10_000, metavar="POINTS", help="try so many float64 (10000); 0 is none"
+        "--stride", type=int, default=1009, metavar="N", help="try every N-th float32 (default: 1009; 0: none)"
+    )
+    parser.add_argument(
+        "--float64", type=int, default=10_000, metavar="POINTS", help="number of float64 to try (default: 10000; 0: none)"
     )
     options = parser.parse_args()
     unknown = set(options.names) - set(_core.FUNCTIONS)
@@ -109,8 +111,9 @@ def main() -> None:
     if options.float64 and np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant:
         parser.error(f"--float64: got {options.float64}, expected 0 where long double is no wider than float64")
     fastnn.set_num_threads(1)
-    isa, _ = _core.current_instruction_set()
-    print(f"Instruction set {isa}; float32: one of {options.stride}; float64: about {options.float64} points.\n")
+    print(
+        f"Instruction set {_core.current_instruction_set()[0]}, one float32 of {options.stride}, about {options.float64} float64.\n"
+    )
     print("| function | float32 | at | float64 | at |\n|---|---|---|---|---|", flush=True)
     for name in options.names:
         cells = []

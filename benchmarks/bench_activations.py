@@ -1,4 +1,4 @@
-"""Activations and their slopes, element by element, on one thread: results into an array that is there."""
+"""Activations and their derivatives, elementwise, on one thread, written to an existing array."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from shapes import ELEMENTS
 from fastnn import ops, reference
 from fastnn.ops import activations
 
-# In the first-level cache, and in main memory.
+# One size fits into the first-level cache; the other is in main memory.
 LENGTHS = (min(ELEMENTS), max(ELEMENTS))
-# The oracle takes its time.
+# The reference is slow.
 CHECKED = 1000
 
 Works = dict[str, Work]
@@ -29,7 +29,7 @@ def fastnn_works(x: np.ndarray) -> Works:
 
 
 def numpy_works(x: np.ndarray) -> Works:
-    """Return chains of operations on x, which is the output where that tells the slope, into one array."""
+    """Return chains of operations on x, or on the output if it determines the derivative, into one array."""
     out = np.empty_like(x)
 
     def one_and_power() -> np.ndarray:
@@ -64,7 +64,7 @@ def scipy_works(x: np.ndarray) -> Works:
 
 
 def torch_works(x: np.ndarray) -> Works:
-    """Return operators into one tensor; slopes are those of the backward pass, for a gradient of ones."""
+    """Return operators that write to one tensor; derivatives are those of the backward pass, for a gradient of ones."""
     torch = torch_on(1)
     nn, aten, z = torch._C._nn, torch.ops.aten, torch.from_numpy(x)
     out, ones = torch.empty_like(z), torch.ones_like(z)
@@ -88,7 +88,7 @@ def torch_works(x: np.ndarray) -> Works:
 
 
 def jax_works(x: np.ndarray) -> Works:
-    """Return compiled functions, each compiled when it is first called; JAX makes a new array for every result."""
+    """Return functions that JAX compiles in their first call; JAX makes a new array for every result."""
     names = ("elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus", "tanh")
     makers: dict[str, Callable[[Any], Any]] = {name: lambda jax, name=name: getattr(jax.nn, name) for name in names}
     makers |= {
@@ -129,7 +129,7 @@ def test_activation(contest, n_threads, function, length, dtype, contestant):
     assert_close(np.asarray(work())[:CHECKED], getattr(reference, function)(x[:CHECKED]), dtype)
     anchor = None if contestant == "fastnn" else fastnn_works(x)[function]
     table = f"activations, ns an element, {np.dtype(dtype)}, {length} elements, 1 thread"
-    # Each element is read and written once; microseconds for a thousand are nanoseconds for one.
+    # Each element is read and written once; microseconds per thousand elements are nanoseconds per element.
     traffic = 2 * 1000 * x.itemsize
     group = f"{function}, {length} elements, {np.dtype(dtype)}"
     amount = {"per": length / 1000, "nbytes": traffic, "like_a_copy": True}

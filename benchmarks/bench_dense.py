@@ -1,4 +1,4 @@
-"""The dense layer alone: tanh(x @ w + b) in one pass, and its gradients."""
+"""A single dense layer: tanh(x @ w + b) in one pass, and its gradients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Arrays = tuple[np.ndarray, ...]
 
 
 def arguments(product: Any, dtype: Any) -> Arrays:
-    """Return x, w, b, a = tanh(x @ w + b), and a gradient by a."""
+    """Return x, w, b, a = tanh(x @ w + b), and a gradient with respect to a."""
     rng = np.random.default_rng(0)
     shapes = ((product.rows, product.n_in), (product.n_in, product.n_out), (product.n_out,))
     x, w, b = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
@@ -24,7 +24,7 @@ def arguments(product: Any, dtype: Any) -> Arrays:
     return x, w, b, a, rng.standard_normal(a.shape).astype(dtype)
 
 
-# ---- Forward: the arrays to the layer's output ----
+# ---- Forward: from arrays to the layer's output ----
 
 
 def fastnn_forward(arrays: Arrays, n_threads: int) -> Work:
@@ -56,7 +56,7 @@ def jax_forward(arrays: Arrays, n_threads: int) -> Work:
     return jax_work(lambda jax: lambda x, w, b: jax.numpy.tanh(x @ w + b), arrays[:3], n_threads)
 
 
-# ---- Backward: the arrays to the gradients by x, w and b ----
+# ---- Backward: from arrays to the gradients with respect to x, w and b ----
 
 
 def fastnn_backward(arrays: Arrays, n_threads: int) -> Work:
@@ -81,7 +81,7 @@ def numpy_backward(arrays: Arrays, n_threads: int) -> Work:
 
 
 def torch_backward(arrays: Arrays, n_threads: int) -> Work:
-    """Go backward only, through a graph that is kept."""
+    """Run only the backward pass, through a graph that is kept."""
     torch = torch_on(n_threads)
     inputs = [torch.from_numpy(array).requires_grad_() for array in arrays[:3]]
     x, w, b = inputs

@@ -1,4 +1,4 @@
-"""Losses, on one thread: their values from predictions, and a model's loss with its gradient, as training computes it."""
+"""Losses on one thread: their values from predictions, and the loss of a model with its gradient, as in training."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def text(shape: tuple[int, int]) -> str:
 
 
 def inputs(shape: tuple[int, int], dtype: Any) -> tuple[np.ndarray, ...]:
-    """Return logits and targets of real numbers, probabilities and targets of 0 and 1, rows of probabilities and labels."""
+    """Return logits and real targets, probabilities and targets of 0 and 1, rows of probabilities and labels."""
     rng = np.random.default_rng(0)
     z, y = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
     return z, y, ops.sigmoid(z), (y > 0).astype(dtype), ops.softmax(z), rng.integers(0, shape[1], shape[0])
 
 
 def fastnn_works(module: Any, shape: tuple[int, int], dtype: Any) -> Works:
-    """Return the calls of `fastnn.ops`, or of the oracle."""
+    """Return calls of `fastnn.ops`, or of the reference."""
     z, y, p, yes, rows, labels = inputs(shape, dtype)
     out = np.empty_like(z)
     return {
@@ -83,7 +83,7 @@ def torch_works(shape: tuple[int, int], dtype: Any) -> Works:
 
 
 def sklearn_works(shape: tuple[int, int], dtype: Any) -> Works:
-    """Return the metrics that are defined alike; log_loss takes the probabilities of yes, or of all classes."""
+    """Return the metrics with the same definition; log_loss takes probabilities of the class 1, or of all classes."""
     metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
     z, y, p, yes, rows, labels = inputs(shape, dtype)
     works = {"mse_loss": lambda: metrics.mean_squared_error(y, z)}
@@ -97,7 +97,7 @@ def sklearn_works(shape: tuple[int, int], dtype: Any) -> Works:
 FUNCTIONS = ("softmax", "log_softmax", "mse_loss", "binary_cross_entropy", "cross_entropy")
 VALUES = {
     "fastnn": lambda shape, dtype: fastnn_works(ops, shape, dtype),
-    "oracle": lambda shape, dtype: fastnn_works(reference, shape, dtype),
+    "reference": lambda shape, dtype: fastnn_works(reference, shape, dtype),
     "NumPy": numpy_works,
     "PyTorch": torch_works,
     "scikit-learn": sklearn_works,
@@ -113,17 +113,17 @@ def test_values(contest, n_threads, function, shape, dtype, contestant):
     works = VALUES[contestant](shape, dtype)
     if function not in works:
         pytest.skip(f"{contestant} has no {function} for this shape")
-    assert_close(works[function](), VALUES["oracle"](shape, dtype)[function](), dtype)
+    assert_close(works[function](), VALUES["reference"](shape, dtype)[function](), dtype)
     anchor = None if contestant == "fastnn" else VALUES["fastnn"](shape, dtype)[function]
     table, row = f"losses and softmax, µs, {np.dtype(dtype)}, 1 thread", f"{function}, {text(shape)}"
     contest(f"{table}: {row}", contestant, works[function], anchor, table=table, row=row, dtype=dtype)
 
 
-# ---- A linear layer, the loss of its outputs, and the gradients by its parameters ----
+# ---- The loss of a linear layer's outputs, and the gradients of the layer's parameters ----
 
 
 def model_data(loss: str, shape: tuple[int, int], dtype: Any) -> tuple[np.ndarray, ...]:
-    """Return X, w, b, and targets that the loss is defined for; labels for the cross-entropy."""
+    """Return X, w, b, and targets in the domain of the loss; labels for the cross-entropy."""
     rng = np.random.default_rng(0)
     X, w = (rng.standard_normal(size).astype(dtype) for size in ((shape[0], N_IN), (N_IN, shape[1])))
     targets = {
@@ -142,7 +142,7 @@ def fastnn_gradient(loss: str, arrays: tuple[np.ndarray, ...]) -> Work:
     return lambda: model.gradient(X, y, loss)
 
 
-def oracle_gradient(loss: str, arrays: tuple[np.ndarray, ...]) -> Work:
+def reference_gradient(loss: str, arrays: tuple[np.ndarray, ...]) -> Work:
     X, w, b, y = arrays
 
     def work() -> tuple[float, list[np.ndarray]]:
@@ -192,7 +192,7 @@ def jax_gradient(loss: str, arrays: tuple[np.ndarray, ...]) -> Work:
     return jax_work(make, (w, b, X, y), 1)
 
 
-GRADIENTS = {"fastnn": fastnn_gradient, "oracle": oracle_gradient, "PyTorch": torch_gradient, "JAX": jax_gradient}
+GRADIENTS = {"fastnn": fastnn_gradient, "reference": reference_gradient, "PyTorch": torch_gradient, "JAX": jax_gradient}
 
 
 @pytest.mark.parametrize("n_threads", [1], indirect=True)
@@ -206,7 +206,7 @@ def test_gradient(contest, n_threads, loss, shape, dtype, contestant):
     arrays = model_data(loss, shape, dtype)
     work = GRADIENTS[contestant](loss, arrays)
     value, gradients = work()
-    expected_value, expected = oracle_gradient(loss, arrays)()
+    expected_value, expected = reference_gradient(loss, arrays)()
     assert_close((value, list(gradients)), (expected_value, expected), dtype)
     anchor = None if contestant == "fastnn" else fastnn_gradient(loss, arrays)
     table, row = f"a layer's loss and gradient, µs, {np.dtype(dtype)}, 1 thread", f"{loss}, {N_IN} inputs, {text(shape)}"

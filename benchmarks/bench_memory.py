@@ -1,8 +1,8 @@
-"""Training on more rows than one wants to have twice: how much memory it takes beside X and y.
+"""Training on large data: the memory that it takes besides X and y.
 
-X is a file of 4 GB, mapped by np.memmap: its pages in memory are the file's, which the system takes back when it needs
-them. What the process takes for itself is its anonymous memory, and of that training needs the model's state and a
-workspace, which grows with the batch and the network but not with the rows; and a permutation of them where it shuffles.
+X is a file of 4 GB, mapped by np.memmap: its pages in memory belong to the file, and the system takes them back when it
+needs them. The process's own memory is called anonymous. Of that, training needs the model's state, a workspace that
+grows with the batch and the network but not with the rows, and a permutation of the rows if it shuffles.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ X_BYTES = 4 * LAYER_SIZES[0] * MEMORY.rows
 X_BYTES_CHECKED_ONLY = X_BYTES // 256
 MOMENTS = {"sgd": 0, "adam": 2}
 MIB = 2**20
-# fastnn looks for NaN in so many elements at a time where X isn't of the model's type.
+# If the type of X is not the model's, fastnn looks for NaN in this many elements at a time.
 CHECKED_AT_ONCE = 2**20
-# The allocator's: blocks of 2 MiB, of which the last are not full, and stacks of threads.
+# Overhead: blocks of 2 MiB of the allocator, which need not be full, and stacks of threads.
 SLACK = 4 * MIB
 
 
 def bound(optimizer: str, shuffle: bool, rows: int) -> int:
-    """Return how many bytes a float32 model of LAYER_SIZES may take; what depends on the rows is the permutation alone."""
+    """Return the number of bytes that a float32 model of LAYER_SIZES may take; only the permutation depends on the rows."""
     layers = list(pairwise(LAYER_SIZES))
     parameters = 4 * sum((n_in + 1) * n_out for n_in, n_out in layers)
     state = parameters * (1 + MOMENTS[optimizer])
-    # The state at the epoch's beginning, to which a diverged run returns; gradients; and transposed weights.
+    # The state at the beginning of the epoch, which a diverged run restores; gradients; transposed weights.
     copies = state + 2 * parameters
-    # A batch's inputs; outputs, deltas and slopes of each layer; targets and their weights.
+    # A batch's inputs; outputs, deltas and derivatives of each layer; targets and their weights.
     batch = 4 * BATCH_SIZE * (LAYER_SIZES[0] + 3 * sum(LAYER_SIZES[1:]) + 2 * LAYER_SIZES[-1])
     return state + copies + batch + 4 * CHECKED_AT_ONCE + SLACK + (8 * rows if shuffle else 0)
 
 
 def anonymous_bytes(pid: int) -> int:
-    """Return a process's resident memory that is not a file's."""
+    """Return a process's resident memory that belongs to no file."""
     line = next(line for line in Path(STATUS.format(pid)).read_text().splitlines() if line.startswith("RssAnon"))
     return int(line.split()[1]) * 1024
 
 
 def peak_growth(options: dict[str, object]) -> int:
-    """Return by how much training makes the anonymous memory of a process grow, in bytes at its highest."""
+    """Return by how many bytes, at most, training makes the anonymous memory of a process grow."""
     command = [sys.executable, str(PROGRAM), json.dumps(options)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
@@ -70,12 +70,12 @@ def peak_growth(options: dict[str, object]) -> int:
 @pytest.mark.parametrize("shuffle", [False, True], ids=["contiguous", "shuffled"])
 @pytest.mark.parametrize("optimizer", MOMENTS)
 def test_memory(request, record, tmp_path, optimizer, shuffle, dtype):
-    """Of a float32 model; float64 rows are cast batch by batch."""
+    """The model is float32; float64 rows are converted batch by batch."""
     size = X_BYTES_CHECKED_ONLY if checks_only(request) else X_BYTES
     rows = size // (LAYER_SIZES[0] * np.dtype(dtype).itemsize)
     path = tmp_path / "X"
     with path.open("wb") as file:
-        file.truncate(rows * LAYER_SIZES[0] * np.dtype(dtype).itemsize)  # a hole, which takes no place on the disk
+        file.truncate(rows * LAYER_SIZES[0] * np.dtype(dtype).itemsize)  # a hole, which takes no space on the disk
     options = {"path": str(path), "dtype": dtype, "rows": rows, "layer_sizes": LAYER_SIZES, "batch_size": BATCH_SIZE}
     growth = peak_growth(options | {"optimizer": optimizer, "shuffle": shuffle})
     path.unlink()

@@ -1,4 +1,4 @@
-"""Optimizers: the update alone, on one thread, and what a whole training step takes with each of them."""
+"""Optimizers: the update alone, on one thread, and a whole training step with each of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "adam": Adam(RATE),
     "adamw": AdamW(RATE),
 }
-# Of about 100 000 and 200 000 parameters.
+# The networks have about 100 000 and 200 000 parameters.
 UPDATED = tuple(case.layer_sizes for case in CASES[-3:-1])
 UPDATES_CHECKED = 3
 STEP_SECONDS = 0.2
@@ -40,7 +40,7 @@ def name_of(layer_sizes: tuple[int, ...]) -> str:
 
 
 class Contestant:
-    """Parameters, their gradients, and `update`."""
+    """Parameters, their gradients, and a method `update`."""
 
     def __init__(self, optimizer: str, parameters: Parameters, gradients: Parameters) -> None:
         self.parameters, self.gradients = parameters, gradients
@@ -51,7 +51,7 @@ class Contestant:
 
 
 class Kernel(Contestant):
-    """The compiled update that a training step calls."""
+    """The compiled update that a training step uses."""
 
     def make(self, optimizer: Any) -> Work:
         rule = native_optimizer(optimizer)
@@ -67,7 +67,7 @@ class Kernel(Contestant):
 
 
 class Function(Contestant):
-    """A function of `fastnn.ops`, which checks what it is given."""
+    """A function of `fastnn.ops`, which checks its arguments."""
 
     def make(self, optimizer: Any) -> Work:
         state: dict[str, Any] = {}
@@ -80,8 +80,8 @@ class Function(Contestant):
         return lambda: function(self.parameters, self.gradients, state, RATE)
 
 
-class Oracle(Contestant):
-    """Plain NumPy, written to be read."""
+class Reference(Contestant):
+    """The reference: plain NumPy, written for readers."""
 
     def make(self, optimizer: Any) -> Work:
         state: dict[str, Any] = {}
@@ -90,7 +90,7 @@ class Oracle(Contestant):
 
 
 class TorchForeach(Contestant):
-    """An optimizer of torch.optim, a chain of operations each of which takes all parameters."""
+    """An optimizer of torch.optim as a chain of operations, each of which takes all parameters."""
 
     form = "foreach"
 
@@ -117,7 +117,7 @@ class TorchForeach(Contestant):
 
 
 class TorchFused(TorchForeach):
-    """An optimizer of torch.optim, all in one loop over the elements."""
+    """An optimizer of torch.optim in a single loop over the elements."""
 
     form = "fused"
 
@@ -125,14 +125,14 @@ class TorchFused(TorchForeach):
 CONTESTANTS: dict[str, type[Contestant]] = {
     "fastnn": Kernel,
     "fastnn.ops": Function,
-    "oracle": Oracle,
+    "reference": Reference,
     "PyTorch foreach": TorchForeach,
     "PyTorch fused": TorchFused,
 }
 
 
 def made(contestant: str, optimizer: str, layer_sizes: tuple[int, ...], dtype: Any) -> Contestant:
-    """Return a contestant with arrays of its own, the same for all."""
+    """Return a contestant with arrays of its own, which are equal for all contestants."""
     rng = np.random.default_rng(0)
     model = fastnn.MLP(layer_sizes, "tanh", dtype=dtype, random_state=0)
     parameters = [np.array(p, order="C") for p in model.parameters]
@@ -146,13 +146,13 @@ def made(contestant: str, optimizer: str, layer_sizes: tuple[int, ...], dtype: A
 @pytest.mark.parametrize("layer_sizes", UPDATED, ids=name_of)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_update(contest, n_threads, optimizer, layer_sizes, dtype, contestant):
-    ours, expected = (made(name, optimizer, layer_sizes, dtype) for name in (contestant, "oracle"))
+    ours, expected = (made(name, optimizer, layer_sizes, dtype) for name in (contestant, "reference"))
     for _ in range(UPDATES_CHECKED):
         ours.update()
         expected.update()
     assert_close(ours.parameters, expected.parameters, dtype)
     anchor = None if contestant == "fastnn" else made("fastnn", optimizer, layer_sizes, dtype).update
-    # Parameters and moments are read and written in place, gradients read: no copy does that, so that there is no share.
+    # Parameters and moments are read and written in place, gradients are read. No copy does that, so there is no share.
     arrays = 3 + 2 * native_optimizer(OPTIMIZERS[optimizer])["moments"]
     traffic = arrays * sum(p.nbytes for p in ours.parameters)
     table = f"updates of {name_of(layer_sizes)}, µs, {np.dtype(dtype)}, 1 thread"
@@ -163,7 +163,7 @@ def test_update(contest, n_threads, optimizer, layer_sizes, dtype, contestant):
 @pytest.mark.parametrize("n_threads", [1], indirect=True)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_step(request, record, n_threads, case):
-    """Whole epochs of fastnn's own, in float32, by the optimizer."""
+    """The work is whole float32 epochs of fastnn with the optimizer."""
     works = {name: training(case, optimizer) for name, optimizer in OPTIMIZERS.items()}
     if checks_only(request):
         works["adam"]()

@@ -1,4 +1,4 @@
-"""Predictions, of one row and of many: checked against the oracle, then timed from Python, from arrays to arrays."""
+"""Predictions of one row and of many: checked against the reference, then timed from Python, arrays in and arrays out."""
 
 from __future__ import annotations
 

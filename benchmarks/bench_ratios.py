@@ -1,7 +1,7 @@
-"""Promises: how many times as fast as NumPy by hand, and as the oracle, fastnn is at least, however busy the machine.
+"""Guaranteed speedups: how many times as fast as hand-written NumPy, and as the reference, fastnn is at least.
 
-Both are timed in turns, and the best of many turns counts, so that what else the machine does hits both or neither.
-What is promised is half of what an idle machine shows, or less.
+Both are timed in turns, and the best of many turns counts, so that other load on the machine affects both or neither.
+The guarantee is at most half of the speedup on an idle machine.
 """
 
 from __future__ import annotations
@@ -29,20 +29,23 @@ from fastnn._bench.works import (
 from fastnn._engine import core as _core
 
 _FLOAT32 = np.dtype(np.float32)
-_LEVEL = _core.current_instruction_set()[0]
-# What a machine whose best level has narrower vectors promises of the widest one's.
-_PART = {"v4": 1.0, "v3": 0.6}.get(_LEVEL, 0.3)
+_ISA = _core.current_instruction_set()[0]
+# The share of the guarantee that holds on machines whose vectors are narrower than the widest.
+_PART = {"v4": 1.0, "v3": 0.6}.get(_ISA, 0.3)
 
-# NumPy's BLAS takes the best that the machine has.
+# NumPy's BLAS uses the machine's best instruction set, whatever FASTNN_ISA says.
 pytestmark = [
-    pytest.mark.skipif(_core.usable_instruction_sets()[0] != _LEVEL, reason="FASTNN_ISA asks for less than the machine has"),
+    pytest.mark.skipif(
+        _core.usable_instruction_sets()[0] != _ISA,
+        reason="FASTNN_ISA chooses another instruction set than the machine's best",
+    ),
     pytest.mark.parametrize("n_threads", [1], indirect=True),
 ]
 
 
 @pytest.fixture
 def promise(record: Callable[[str, str, str, float], None]) -> Callable[[str, str, float, Work, Work, float], None]:
-    """Return a function of whom and what, the least ratio, fastnn's work, theirs, and how many of ours make theirs."""
+    """Return a function that asserts a least ratio of two works, of which the first may be done several times."""
 
     def assert_at_least(whom: str, what: str, least: float, ours: Work, theirs: Work, times: float = 1.0) -> None:
         timings = race({"ours": ours, "theirs": theirs}, seconds=0.3, turns=15)
@@ -77,16 +80,16 @@ def test_training_against_numpy(promise, n_threads, case, optimizer, least):
 @pytest.mark.parametrize(
     ("case", "optimizer", "least"), [(CASES[0], "sgd", 200), (CASES[1], "adam", 40), (CASES[4], "sgd", 3)], ids=str
 )
-def test_training_against_oracle(promise, n_threads, case, optimizer, least):
+def test_training_against_reference(promise, n_threads, case, optimizer, least):
     work = TrainingWork(case, _FLOAT32, optimizer)
     ours, (X, y) = prepared("fastnn", work), data(work)
-    # The oracle takes seconds for all: as many steps as make what it does once a call small.
+    # The reference takes seconds for all cases. The number of steps makes the cost per call small.
     rows = min(len(X), 8 * case.batch_size)
     epochs = 8 * case.batch_size // rows
     times = case.epochs * len(X) / (epochs * rows)
     what = f"training {case}, {optimizer}"
     promise(
-        "the oracle",
+        "the reference",
         what,
         least,
         lambda: ours.train(case.epochs),
@@ -97,7 +100,7 @@ def test_training_against_oracle(promise, n_threads, case, optimizer, least):
 
 @pytest.mark.parametrize(("job", "least"), list(zip(JOBS, (50, 2), strict=True)), ids=str)
 def test_recipe_against_numpy(promise, n_threads, job, least):
-    """The last step of docs/numpy.md and the first, which is in float64."""
+    """The last step of docs/numpy.md is compared with the first, which uses float64."""
     check_step(job, LAST)
     ours, theirs = (JOBS[job].work(step) for step in (LAST, FIRST))
     times = JOBS[job].updates(LAST) / JOBS[job].updates(FIRST)
@@ -112,11 +115,11 @@ def test_prediction_against_numpy(promise, n_threads):
     promise("NumPy by hand", "predicting one row, 32-64-64-2", 3.5, lambda: ours.predict(x), lambda: theirs.predict(x))
 
 
-def test_prediction_against_oracle(promise, n_threads):
+def test_prediction_against_reference(promise, n_threads):
     work = PredictionWork(CASES[2].layer_sizes, 1, _FLOAT32)
     ours, x = PREDICTORS["fastnn"](work, 1), rows_of(work)
     promise(
-        "the oracle",
+        "the reference",
         "predicting one row, 32-64-64-2",
         30,
         lambda: ours.predict(x),

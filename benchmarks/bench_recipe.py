@@ -1,4 +1,4 @@
-"""From plain NumPy to a native loop in five steps: docs/numpy.md tells of them, and has these times."""
+"""The steps of docs/numpy.md, from plain NumPy to a native loop; the page quotes these times."""
 
 from __future__ import annotations
 

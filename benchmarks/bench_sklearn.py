@@ -1,4 +1,4 @@
-"""The estimators of fastnn.sklearn beside scikit-learn's: the same numbers, and how many times as fast.
+"""The estimators of fastnn.sklearn against scikit-learn's: the same numbers, and the speedup.
 
 Both are fitted to the same data with the same parameters and `random_state`; parameters and numbers of epochs are compared
 before the clock starts. Then they take turns, and the best of each counts.
@@ -72,7 +72,7 @@ def fits(name: str, X: Any, y: Any, **options: Any) -> dict[str, Callable[[], An
 
 
 def check(works: dict[str, Callable[[], Any]], rtol: float = 1e-6) -> None:
-    """Assert that both come to the same parameters after as many epochs."""
+    """Assert that both estimators reach the same parameters after the same number of epochs."""
     ours, theirs = works["fastnn"](), works["scikit-learn"]()
     assert ours.n_iter_ == theirs.n_iter_
     for got, wanted in zip(ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True):
@@ -82,14 +82,14 @@ def check(works: dict[str, Callable[[], Any]], rtol: float = 1e-6) -> None:
 def times_as_fast(
     works: dict[str, Callable[[], Any]], n_threads: int, seconds: float = SECONDS, turns: int = 3
 ) -> tuple[float, float, float]:
-    """Return seconds of both, and how many times as fast fastnn is."""
+    """Return the seconds of both, and fastnn's speedup."""
     timings = race(works, seconds=seconds, turns=turns, rest=rest_of(n_threads))
     ours, theirs = timings["fastnn"].minimum, timings["scikit-learn"].minimum
     return ours, theirs, theirs / ours
 
 
 def quick_ratio(works: dict[str, Callable[[], Any]], n_threads: int) -> float:
-    """Return how many times as fast fastnn is, by the best of a few fits in turns."""
+    """Return fastnn's speedup, by the best of a few fits in turns."""
     best = dict.fromkeys(works, math.inf)
     for _ in range(FITS):
         for name, work in works.items():
@@ -99,7 +99,7 @@ def quick_ratio(works: dict[str, Callable[[], Any]], n_threads: int) -> float:
 
 
 def test_fits_of_15_epochs(request, record, n_threads):
-    """All 132 of three data sets, four activations, and eleven solvers with options."""
+    """These are 132 fits: three data sets, four activations, and eleven solvers with options."""
     options = dict(list(OPTIONS.items())[:CHECKED_ONLY]) if checks_only(request) else OPTIONS
     ratios = defaultdict(list)
     for (name, activation), option in product(product(DATA, ACTIVATIONS), options):
@@ -125,7 +125,7 @@ def geometric_mean(values: list[float]) -> float:
 
 
 def test_digits_to_convergence(request, record, n_threads):
-    """The default classifier on the digits as they are."""
+    """The default classifier learns the unscaled digits."""
     works = fits("digits", *load_digits(return_X_y=True))
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
@@ -167,7 +167,7 @@ SPARSE = {
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("options", SPARSE)
 def test_sparse(request, record, n_threads, options, dtype):
-    """10 000 rows of 50 000 features, of which one in a thousand is not zero; an epoch, the best of some."""
+    """The data are 10 000 rows of 50 000 features, of which one in a thousand is not zero; the best epoch of some counts."""
     rows, features = (400, 2000) if checks_only(request) else (10_000, 50_000)
     rng = np.random.default_rng(0)
     X = sparse.random(rows, features, 0.001, format="csr", dtype=dtype, rng=rng)

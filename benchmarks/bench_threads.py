@@ -1,7 +1,7 @@
-"""What fastnn decides by itself: as many threads as pay, over shapes drawn at random, and beside another busy process.
+"""The default number of threads: it is the best for random shapes, and beside another busy process.
 
-The widths and batches are spread evenly over orders of magnitude, so that many are near the point where a second thread
-begins to pay. The default, one thread and all threads compute the same bits; they are timed in turns, on the same data.
+Widths and batches are spread evenly over orders of magnitude, so that many are near the point where a second thread
+begins to pay. The default, one thread and all threads compute the same bits, and are timed in turns on the same data.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Works = dict[str, Callable[[], object]]
 
 SHAPES, SHAPES_CHECKED_ONLY = 200, 6
 LARGEST = 1024
-# Slower than the better of one thread and all threads by no more than this, in one of so many measurements.
+# The default may be slower than the better of one thread and all threads by this factor, in the best of some measurements.
 TOLERANCE, MEASUREMENTS = 1.05, 3
-# A few shapes may be slower by more, up to a limit. Training chooses by what it has seen; a prediction chooses by its size
-# alone, and uses one thread below 1 MFLOP since a thread that sleeps would have to be woken.
+# A few shapes may be slower by more, up to a limit. Training chooses by its measurements; a prediction chooses by its size
+# only, and uses one thread below 1 MFLOP, because waking a sleeping thread takes longer.
 EXCEPTIONS = {"training": (0.03, 1.5), "prediction": (0.1, 1.5)}
 SECONDS = 0.1
-# Work of a call: enough that what a call from Python costs does not hide what threads do.
+# The work per call is so large that the cost of a call from Python does not hide the effect of threads.
 CALL_FLOP = 3e7
 
-# Beside a busy process: steps with so much work that threads are used by default.
+# For the test beside a busy process, steps have so much work that threads are used by default.
 BUSY_SHAPES, BUSY_FLOP = 12, 1.2e7
 BUSY_TOLERANCE = 1.3
 BUSY_SECONDS = 0.5
@@ -44,7 +44,7 @@ SPINNER = "print(flush=True)\nwhile True: pass"
 
 @dataclass(frozen=True)
 class Shape:
-    """A network, how many rows it gets at a time, and its type."""
+    """A network, the number of rows per call, and the dtype."""
 
     layer_sizes: tuple[int, ...]
     batch_size: int
@@ -55,12 +55,12 @@ class Shape:
 
     @property
     def case(self) -> Case:
-        """Two batches an epoch, so that rows are read from more than one place."""
+        """Return a case with two batches per epoch, so that rows are read from more than one place."""
         return Case(self.layer_sizes, self.batch_size, 2 * self.batch_size)
 
 
 def shapes() -> Iterator[Shape]:
-    """Yield shapes of 2 to 5 layers, always the same ones."""
+    """Yield shapes of 2 to 5 layers, the same in every run."""
     rng = np.random.default_rng(0)
     while True:
         *sizes, batch_size = np.floor(np.exp(rng.uniform(0, math.log(LARGEST + 1), rng.integers(2, 6) + 2))).astype(int)
@@ -92,9 +92,9 @@ def by_threads(work: Callable[[int | None], Callable[[], object]]) -> Works:
 
 
 def measured(works: Works) -> dict[str, float]:
-    """Return seconds by name, and how many times as long as the better of both others the default takes.
+    """Return seconds by name, and the ratio of the default to the better of the other two.
 
-    A shape that looks wrong is measured again: the default is often the very same code as one of the others.
+    A shape whose ratio is too high is measured again: the default often runs exactly the same code as one of the others.
     """
     for _ in range(MEASUREMENTS):
         seconds = {name: timing.minimum for name, timing in race(works, seconds=SECONDS).items()}
@@ -144,11 +144,11 @@ def assert_same_bits(shape: Shape) -> None:
 
 @contextmanager
 def busy_cpu() -> Iterator[None]:
-    """Let another process spin on one of the CPUs that this one may use, and on no other."""
+    """Let another process spin on one of the CPUs that this process may use, and on no other."""
     cpu = max(os.sched_getaffinity(0))
     with subprocess.Popen([sys.executable, "-c", SPINNER], stdout=subprocess.PIPE) as spinner:
         os.sched_setaffinity(spinner.pid, {cpu})
-        spinner.stdout.readline()  # it is about to spin
+        spinner.stdout.readline()  # the process is about to spin
         try:
             yield
         finally:
@@ -158,7 +158,7 @@ def busy_cpu() -> Iterator[None]:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="can't pin a process to a CPU here")
 @pytest.mark.usefixtures("several_threads")
 def test_beside_a_busy_process(request, record):
-    """By the median: the best round of many would be one during which the other process was not there."""
+    """The median counts: the best of many rounds might be one in which the other process was not running."""
     large = (shape for shape in shapes() if BUSY_FLOP <= shape.case.flop <= 100 * BUSY_FLOP)
     if checks_only(request):
         with busy_cpu():

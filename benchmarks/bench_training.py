@@ -1,4 +1,4 @@
-"""Training steps: checked against the oracle, then timed in whole epochs, each peer in turns with fastnn."""
+"""Training steps: checked against the reference, then timed in whole epochs, each peer in turns with fastnn."""
 
 from __future__ import annotations
 

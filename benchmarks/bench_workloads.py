@@ -1,4 +1,4 @@
-"""Whole jobs, as they are done: each contestant has to come to a result that is good, then its clock starts."""
+"""Whole jobs, as users run them: each contestant must reach a good result before it is timed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def table_of(n_threads: int) -> str:
     return f"whole jobs, µs, {threads_text(n_threads)}"
 
 
-# ---- XOR, as the tutorial has it: in a process that is there, and as a process of its own ----
+# ---- The tutorial's XOR: in a running process, and as a process of its own ----
 
-# The library behind each, and the end of its program's name.
+# The library of each contestant, and the end of its program's name.
 XOR = {"fastnn": "fastnn", "NumPy": "numpy", "PyTorch": "torch", "JAX": "jax", "Numba": "numba"}
 LEAST_XOR_LOSS = 1e-20
 
@@ -60,7 +60,7 @@ def test_xor(contest, n_threads, contestant):
 
 @pytest.mark.parametrize("contestant", XOR)
 def test_xor_process(contest, contestant):
-    """With imports, and what has to be compiled."""
+    """The time includes imports and compilation."""
     require(XOR[contestant], contestant)
     assert xor_process(contestant) < LEAST_XOR_LOSS
     anchor = None if contestant == "fastnn" else lambda: xor_process("fastnn")
@@ -69,7 +69,7 @@ def test_xor_process(contest, contestant):
 
 
 def test_numpy_process(contest):
-    """What a process that does nothing but import NumPy takes: no program above can take less."""
+    """Time a process that only imports NumPy, the least that any program can take."""
     command = [sys.executable, "-c", "import numpy"]
     work, row = (lambda: subprocess.run(command, check=True)), "XOR, a whole process"
     contest(row, "import numpy", work, lambda: xor_process("fastnn"), table=table_of(1), row=row)
@@ -84,7 +84,7 @@ EPOCHS_CHECKED_ONLY, LEAST_ACCURACY_THEN = 20, 0.85
 @pytest.mark.parametrize("contestant", digits.JOBS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_digits(request, contest, n_threads, dtype, contestant):
-    """As many epochs as scikit-learn's default classifier makes before it stops by itself."""
+    """Train for as many epochs as scikit-learn's default classifier needs until it stops by itself."""
     require(digits.IMPORTS[contestant], contestant)
     quick = checks_only(request)
     epochs = digits.epochs_of_sklearn(dtype, EPOCHS_CHECKED_ONLY if quick else digits.DEFAULT_EPOCHS)
@@ -95,18 +95,18 @@ def test_digits(request, contest, n_threads, dtype, contestant):
     contest(row, contestant, jobs[contestant], anchor, table=table_of(n_threads), row=row, dtype=dtype)
 
 
-# ---- Training on tables of numbers: Adam, shuffled ----
+# ---- Training on tabular data with Adam and shuffling ----
 
 
 def tabular(rng: np.random.Generator, case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Return Friedman's function of 8 columns, 3 of which say nothing, scaled; see Friedman 1991, "MARS"."""
+    """Return Friedman's function of 8 columns, 3 of which carry no information, scaled; see Friedman 1991, "MARS"."""
     X = rng.uniform(0, 1, (case.rows, case.layer_sizes[0]))
     y = 10 * np.sin(np.pi * X[:, 0] * X[:, 1]) + 20 * (X[:, 2] - 0.5) ** 2 + 10 * X[:, 3] + 5 * X[:, 4]
     return 2 * X - 1, (y / 5 - 3)[:, None]
 
 
 def images(rng: np.random.Generator, case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Return noisy copies of 10 patterns, and which it is, as rows of 0 and 1."""
+    """Return noisy copies of 10 patterns as rows of 0 and 1, and the number of the pattern."""
     labels = rng.integers(0, case.layer_sizes[-1], case.rows)
     patterns = rng.standard_normal((case.layer_sizes[-1], case.layer_sizes[0]))
     X = patterns[labels] + 2 * rng.standard_normal((case.rows, case.layer_sizes[0]))
@@ -114,12 +114,12 @@ def images(rng: np.random.Generator, case: Case) -> tuple[np.ndarray, np.ndarray
 
 
 def coordinates(rng: np.random.Generator, case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Return places in a square, and the colours of an image there."""
+    """Return positions in a square, and the colours of an image there."""
     X = rng.uniform(-np.pi, np.pi, (case.rows, 2))
     return X, np.stack([np.sin(X[:, 0]) * np.cos(X[:, 1]), np.cos(X[:, 0] + X[:, 1]), np.sin(X[:, 0] - X[:, 1])], axis=1)
 
 
-# The data, the case, the activation, epochs, and a loss that shows that it has learnt.
+# The data, the case, the activation, the number of epochs, and a loss that shows that the network has learned.
 TRAINING: dict[str, tuple[Callable[..., Any], Case, str, int, float]] = {
     "tabular": (tabular, TABULAR, "relu", 5, 0.05),
     "images": (images, IMAGES, "relu", 3, 0.02),
@@ -141,7 +141,7 @@ def mean_squared_error(parameters: list[np.ndarray], work: TrainingWork, X: np.n
 @pytest.mark.parametrize("contestant", TRAINERS)
 @pytest.mark.parametrize("name", TRAINING)
 def test_training(request, contest, n_threads, name, contestant):
-    """Once from the start, for the loss; the clock measures going on, which is the same work."""
+    """A first run from the start gives the loss; the clock measures further training, which is the same work."""
     make, case, activation, epochs, least_loss = TRAINING[name]
     work = TrainingWork(case, FLOAT32, "adam", shuffled=True, activation=activation)
     if reason := TRAINERS[contestant].why_not(work):
@@ -167,7 +167,7 @@ ROW_LAYER_SIZES = LAYER_SIZES[2]
 @pytest.mark.parametrize("n_threads", [1], indirect=True)
 @pytest.mark.parametrize("contestant", PREDICTORS)
 def test_single_rows(contest, n_threads, contestant):
-    """All rows are different; a part of them is timed, and the time is that of all."""
+    """All rows are different. A part of them is timed, and the time is extrapolated to all."""
     work = PredictionWork(ROW_LAYER_SIZES, 1, FLOAT32)
     if reason := PREDICTORS[contestant].why_not(work):
         pytest.skip(reason)
@@ -190,7 +190,7 @@ LEAST_REWARD = -0.1
 @pytest.mark.parametrize("n_threads", [1], indirect=True)
 @pytest.mark.parametrize("contestant", actor_critic.LEARNERS)
 def test_actor_critic(contest, n_threads, contestant):
-    """Once from the start, for the reward; the clock measures going on, which is the same work."""
+    """A first run from the start gives the reward; the clock measures further training, which is the same work."""
     require(actor_critic.IMPORTS[contestant], contestant)
     agent = actor_critic.agent(contestant)
     rewards = agent.run(EPISODES)

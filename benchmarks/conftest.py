@@ -1,4 +1,4 @@
-"""What the benchmarks share: the modules beside this file, numbers of threads, the contest, and the tables at the end."""
+"""Fixtures of the benchmarks: imports of this directory, numbers of threads, the contest, and the tables at the end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(params=[1, None], ids=["1 thread", "all threads"])
 def n_threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    """How many threads fastnn and its peers may use."""
+    """Return the number of threads that fastnn and its peers may use."""
     usable = fastnn.get_num_threads()
     if request.param is None and usable == 1:
         pytest.skip("there is one thread only")
@@ -44,13 +44,13 @@ def n_threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Callable[[str, str, str, Cell], None]:
-    """Return a function of table, row, column and what stands there, for the tables at the end."""
+    """Return a function that puts a value into a table's row and column, for the tables at the end."""
     return request.config.stash[_TABLES].put
 
 
 @pytest.fixture
 def contest(request: pytest.FixtureRequest, benchmark: Any, record: Any) -> Callable[..., None]:
-    """Return a function that times a work in turns with fastnn's own, and records both times for the tables."""
+    """Return a function that times a workload in turns with fastnn's, and records both times for the tables."""
 
     def run(
         group: str,
@@ -67,10 +67,10 @@ def contest(request: pytest.FixtureRequest, benchmark: Any, record: Any) -> Call
         like_a_copy: bool = False,
         dtype: Any = np.float32,
     ) -> None:
-        """Time a call of `work`, which does what the table counts `per` times; `flop` and `nbytes` are of one of these.
+        """Time a call of `work`, which does `per` of the table's units; `flop` and `nbytes` are per unit.
 
         `like_a_copy` says that a call reads one array and writes another of its size, so that a copy of them is the limit.
-        `anchor` is fastnn's own work in the same group, `anchor_per` times, or as often; None for fastnn itself.
+        `anchor` is fastnn's own work in the same group, of `anchor_per` units, or of `per`; it is None for fastnn itself.
         """
         benchmark.group = group
         if benchmark.disabled:
@@ -90,7 +90,7 @@ def contest(request: pytest.FixtureRequest, benchmark: Any, record: Any) -> Call
         between_rounds()
         benchmark.pedantic(work, iterations=calls, rounds=rounds, teardown=between_rounds)
         data = benchmark.stats.stats.data
-        data[:] = [taken / per for taken in data]  # so that the plugin's own tables compare alike with alike
+        data[:] = [taken / per for taken in data]  # the plugin's own tables compare equal work
         timing = Timing(tuple(data))
         rate, unit = rate_of(timing.minimum, flop, nbytes)
         limit = limit_of(flop, nbytes * per if nbytes and like_a_copy else None, dtype, threads)
@@ -103,7 +103,7 @@ def contest(request: pytest.FixtureRequest, benchmark: Any, record: Any) -> Call
 
 
 class Anchor:
-    """fastnn's own work, done once for every round of a peer's; None for fastnn itself, which needs none."""
+    """fastnn's own work, done once per round of a peer; None for fastnn itself, which needs no anchor."""
 
     def __init__(self, work: Work | None, per: float, rest: float) -> None:
         self._work, self._per, self._rest = work, per, rest
@@ -111,7 +111,7 @@ class Anchor:
         self._seconds: list[float] = []
 
     def time(self) -> float:
-        """Return the seconds of a round."""
+        """Return the seconds of one round."""
         if self._work is None:
             return 0.0
         get_ready(self._work, self._rest)
@@ -120,19 +120,19 @@ class Anchor:
         return self._rest + taken * self._calls
 
     def ratio(self, seconds: float) -> float | None:
-        """Return how many times as long as fastnn the peer takes, by its best seconds."""
+        """Return the peer's best time divided by fastnn's."""
         return seconds / min(self._seconds) if self._work else None
 
 
 def rate_of(seconds: float, flop: float | None, nbytes: float | None) -> tuple[float | None, str]:
-    """Return the rate and its unit; None if neither operations nor bytes are counted."""
+    """Return the rate and its unit, or None if neither operations nor bytes are counted."""
     if flop:
         return flop / seconds / 1e9, "GFLOP/s"
     return (nbytes / seconds / 1e9, "GB/s") if nbytes else (None, "")
 
 
 def limit_of(flop: float | None, copied: float | None, dtype: Any, n_threads: int) -> float | None:
-    """Return the rate of so many cores at most, or of one that copies so many bytes, half read and half written."""
+    """Return the highest rate of this many cores, or of one that copies this many bytes, half read and half written."""
     if flop:
         return n_threads * machine.peak_gflops(dtype)
     return machine.copy_gigabytes_per_second(int(copied / 2)) if copied else None

@@ -1,26 +1,26 @@
-"""The tables at the end of a run: a row for each case, a column for each contestant."""
+"""The tables at the end of a run: a row per case, a column per contestant."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# What a rate is a share of, by its unit: of multiply-adds in registers, or of a copy of as many bytes.
+# The limit for each unit of rates: multiply-adds in registers, or a copy of as many bytes.
 SHARES = {"GFLOP/s": "peak", "GB/s": "of a copy"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What one contestant came to in one case."""
+    """The result of one contestant in one case."""
 
-    minimum: float  # microseconds a call
+    minimum: float  # microseconds per call
     median: float
-    ratio: float | None = None  # of the minima, peer / fastnn; None for fastnn
+    ratio: float | None = None  # ratio of the minima, peer / fastnn; None for fastnn
     rate: float | None = None
-    unit: str = ""  # of the rate
-    share: float | None = None  # of the machine's own limit, by `SHARES`
+    unit: str = ""  # unit of the rate
+    share: float | None = None  # share of the machine's limit, see `SHARES`
 
     def extra_info(self) -> dict[str, float]:
-        """Return what pytest-benchmark's JSON shall hold."""
+        """Return the values for pytest-benchmark's JSON."""
         named = {
             "microseconds": self.minimum,
             "microseconds, median": self.median,
@@ -32,7 +32,7 @@ class Cell:
 
 
 class Tables:
-    """Cells by table, row and column, in the order in which they came."""
+    """Cells by table, row and column, in the order of their arrival."""
 
     def __init__(self) -> None:
         self._tables: dict[str, dict[str, dict[str, Cell | float]]] = {}
@@ -75,7 +75,7 @@ def _heading(column: str) -> tuple[str, str]:
 
 
 def _texts(column: str, cell: Cell | float) -> dict[str, str]:
-    """Return what a cell says, by column: fastnn has its rate and its share of the limit beside it."""
+    """Return the text of a cell by column; the columns beside fastnn's hold its rate and its share of the limit."""
     if not isinstance(cell, Cell):
         return {column: _number(cell)}
     if cell.ratio is not None:

@@ -1,6 +1,6 @@
 """The elementwise functions of fastnn.ops in wider arithmetic: float64 for float32, and mpmath for float64.
 
-A slope that fastnn takes from the activation's output is written in that output, as fastnn.reference has it.
+A derivative that fastnn computes from the activation's output is a function of that output here too, as in fastnn.reference.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import scipy.special
 from mpmath.libmp import mpf_pos
 from numpy.typing import NDArray
 
-# Enough for the slopes of gelu and silu next to their roots, where one near 1 is subtracted from another.
+# This precision is enough for the derivatives of gelu and silu near their roots, where numbers near 1 cancel.
 mpmath.mp.prec = 160
 _NAMES = ("exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "erfc")
 
@@ -26,7 +26,7 @@ _DOUBLE = SimpleNamespace(
     erfc=scipy.special.erfc,
     **{name: getattr(np, name) for name in _NAMES if name != "erfc"},
 )
-# The same on arrays of mpmath's numbers.
+# The same functions on arrays of mpmath's numbers.
 _MULTIPRECISION = SimpleNamespace(
     number=mpmath.mp.mpf,
     far=12_000,
@@ -49,7 +49,7 @@ def _density(m: Any, x: Any) -> Any:
 
 
 def _not_far(x: Any) -> Any:
-    """Where _normal vanishes or is 1 in float64 by far; mpmath takes long beyond."""
+    """Limit x to numbers for which _normal is neither 0 nor 1 in float64; beyond, mpmath takes long."""
     return np.clip(x, -60, 60)
 
 
@@ -71,7 +71,7 @@ def _mish_grad(m: Any, x: Any) -> Any:
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
-# From the arithmetic m and finite x, an array of its numbers.
+# Functions of an arithmetic m and finite x, an array of its numbers.
 _FORMULAS = {
     "sigmoid": _sigmoid,
     "sigmoid_grad": lambda m, a: a * (1 - a),
@@ -95,12 +95,12 @@ _FORMULAS = {
     "softplus_grad": lambda m, a: -m.expm1(-a),
     **{name: lambda m, x, name=name: getattr(m, name)(x) for name in ("cos", "exp", "expm1", "log", "log1p", "sin")},
 }
-# Their formulas lose all relative accuracy next to a root.
+# The formulas of these lose all relative accuracy near a root.
 _ROOTED = ("gelu_grad", "mish_grad", "silu_grad")
 
 
 def _long_doubles(numbers: NDArray[Any]) -> NDArray[np.longdouble]:
-    """Round mpmath's finite numbers to 64 bits; beyond the range of long double they are zero or infinite."""
+    """Round mpmath's finite numbers to 64 bits; those beyond the range of long double become zero or infinite."""
     parts = [mpf_pos(mpmath.mp.mpf(number)._mpf_, 64, "n")[:3] for number in numbers]
     signs, mantissas, exponents = zip(*parts, strict=True)
     magnitude = np.array([int(mantissa) for mantissa in mantissas], np.uint64).astype(np.longdouble)
@@ -119,9 +119,9 @@ def exact(name: str, x: NDArray[Any]) -> NDArray[Any]:
     Parameters
     ----------
     name : str
-        Of a function of fastnn.ops.
+        The name of a function of fastnn.ops.
     x : ndarray of float32 or float64, shape (n,)
-        Float32: finite or NaN; float64: finite, where the function is.
+        Finite or NaN for float32; for float64, finite numbers at which the function is finite.
     """
     if x.dtype == np.float64:
         return _multiprecision(name, x)

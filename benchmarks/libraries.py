@@ -1,4 +1,4 @@
-"""What the peers of single functions need: the library on so many threads, and functions compiled by JAX."""
+"""Helpers for the peers of single functions: libraries with limited threads, and functions compiled by JAX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Work = Callable[[], Any]
 
 
 def torch_on(n_threads: int) -> Any:
-    """Return PyTorch, limited to so many threads, or skip the test."""
+    """Return PyTorch, limited to this many threads, or skip the test."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     torch.set_num_threads(n_threads)
     return torch
@@ -25,8 +25,8 @@ def torch_on(n_threads: int) -> Any:
 def jax_work(make: Callable[[Any], Callable[..., Any]], arrays: tuple[np.ndarray, ...], n_threads: int) -> Work:
     """Return a call of a function that JAX compiled for these arrays, or skip the test.
 
-    `make` gets the module jax and returns the function. The arrays are JAX's own before the clock starts, and a call
-    ends when its result is there.
+    `make` gets the module jax and returns the function. The arrays are converted to JAX before the clock starts, and a call
+    ends when its result is available.
     """
     jax = pytest.importorskip("jax", reason="JAX is not installed")
     make_client(n_threads, asynchronous=False)
@@ -36,7 +36,7 @@ def jax_work(make: Callable[[Any], Callable[..., Any]], arrays: tuple[np.ndarray
 
 
 def assert_close(ours: Any, theirs: Any, dtype: Any) -> None:
-    """Compare results, or tuples and lists of them, with a tolerance for roundings."""
+    """Assert that results, or tuples and lists of them, are equal up to rounding."""
     tolerance = 1e-4 if np.dtype(dtype) == np.float32 else 1e-10
     if isinstance(theirs, tuple | list):
         assert len(ours) == len(theirs)
@@ -47,7 +47,7 @@ def assert_close(ours: Any, theirs: Any, dtype: Any) -> None:
 
 
 def checks_only(request: pytest.FixtureRequest) -> bool:
-    """Return whether nothing is to be timed: then little is to be computed too."""
+    """Return whether nothing is timed, so that little has to be computed."""
     return bool(request.config.getoption("benchmark_disable"))
 
 

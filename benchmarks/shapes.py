@@ -1,4 +1,4 @@
-"""The one list of sizes, under a name that the files beside this one can import."""
+"""The list of sizes, under a name that the files in this directory can import."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A simulation with a policy in its loop: compiled by Numba with the model inside, and in Python.
 
-``python benchmarks/simulation.py`` prints the time of a million steps and how many times as long the same loop takes
-in Python, with fastnn, NumPy or PyTorch, which run for fewer steps. Their states are compared before they are timed.
+``python benchmarks/simulation.py`` prints the time of a million steps, and how many times as long the same loop takes
+in Python, with fastnn, NumPy or PyTorch, which run fewer steps. Their states are compared before they are timed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def compiled(policy: Any, state: Any, steps: int) -> None:
 
 @numba.njit
 def advance(state: Any, push: Any) -> None:
-    """A weight on a spring, and the two positions before."""
+    """Advance a weight on a spring by one step; the state is the position and the two before it."""
     state[3] = state[2]
     state[2] = state[0]
     state[1] += np.float32(0.05) * (push - state[0])
@@ -39,7 +39,7 @@ def advance(state: Any, push: Any) -> None:
 
 
 def in_python(act: Callable[[Any], Any]) -> Callable[[Any, int], None]:
-    """Return the same loop."""
+    """Return the same loop in Python."""
 
     def simulate(state: Any, steps: int) -> None:
         for _ in range(steps):
@@ -81,7 +81,7 @@ def seconds_a_step(simulate: Callable[[Any, int], None], steps: int) -> float:
 
 
 def contestants() -> dict[str, tuple[Callable[[Any, int], None], int]]:
-    """Return each loop, and for how many steps it is timed."""
+    """Return each loop, and the number of steps for which it is timed."""
     model = fastnn.MLP(SIZES, "tanh", random_state=0)
     handle = fastnn.jit.as_numba(model)
     found = {"compiled by Numba, fastnn": (lambda state, steps: compiled(handle, state, steps), STEPS)}
@@ -92,7 +92,7 @@ def contestants() -> dict[str, tuple[Callable[[Any, int], None], int]]:
 
 
 def ratios() -> dict[str, float]:
-    """Return the seconds of a million steps, the least of several rounds in turns."""
+    """Return the seconds of a million steps, by the best of several rounds in turns."""
     loops = contestants()
     states = {name: np.ones(4, np.float32) for name in loops}
     for name, (simulate, _) in loops.items():

@@ -1,4 +1,4 @@
-"""Every function that takes data, and how a refusal of it is checked."""
+"""The functions of models and trainers that take data, and helpers that test whether they refuse wrong data."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def trainer_of(loss: str = "mse", sizes: Any = SIZES, dtype: Any = np.float64, d
 
 
 def assert_refused(trainer: Trainer, call: Callable[[], object], error: Any, message: str) -> None:
-    """Expect an error with that beginning, and that everything is as before."""
+    """Assert that a call raises an error that begins with that text, and changes nothing."""
     before, model_rng = state_of(trainer), trainer.model._rng.bit_generator.state
     with pytest.raises(error, match=f"^(validation_data )?{message}"):
         call()

@@ -1,4 +1,4 @@
-"""What several test files share: data for every loss, the registries as objects, the oracle's trajectory, scripts."""
+"""Helpers of several test files: data for every loss, registries as objects, training by the reference, scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastnn._engine import core as _core
 
 OUTPUT_ONLY = ("softmax", "exp")
 HIDDEN = [name for name in _core.ACTIVATIONS if name not in OUTPUT_ONLY]
-# Rows of the native registry that are not a class of their own.
+# Rows of the compiled registry that have no class of their own.
 _SPECIAL = {
     "momentum": optimizers.SGD(0.01, momentum=0.9),
     "nesterov": optimizers.SGD(0.01, momentum=0.9, nesterov=True),
@@ -24,13 +24,13 @@ _SPECIAL = {
 
 
 def optimizer_of(row: str, **changes: Any) -> optimizers.Optimizer:
-    """Return an object that is trained by that row of `_core.OPTIMIZERS`."""
+    """Return an object that is trained by this row of `_core.OPTIMIZERS`."""
     optimizer = _SPECIAL.get(row) or optimizers.OPTIMIZERS[row]()
     return type(optimizer)(**vars(optimizer) | changes)
 
 
 def links_of(loss: str) -> tuple[str, ...]:
-    """Return the output activations that go with a loss."""
+    """Return the output activations that a loss accepts."""
     return losses.LOSSES[loss].links or _core.ACTIVATIONS
 
 
@@ -38,7 +38,7 @@ LOSSES_AND_LINKS = [(loss, link) for loss in _core.LOSSES for link in links_of(l
 
 
 def data(rows: int, n_in: int, n_out: int, loss: str = "mse", seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return inputs, and targets that the loss is made for and a network can learn."""
+    """Return inputs, and targets that suit the loss and that a network can learn."""
     rng = np.random.default_rng([seed, rows, n_in, n_out])
     X = rng.normal(size=(rows, n_in))
     y = np.sin(X @ rng.normal(size=(n_in, n_out))) + 0.1 * rng.normal(size=(rows, n_out))
@@ -52,7 +52,7 @@ def data(rows: int, n_in: int, n_out: int, loss: str = "mse", seed: int = 0) -> 
 
 
 def model_of(sizes: tuple[int, ...], activation: Any = "tanh", output: str = "identity", **options: Any) -> MLP:
-    """Return a model in float64 with biases that are not zero."""
+    """Return a float64 model whose biases are not zero."""
     options = {"dtype": np.float64, "random_state": 1} | options
     model = MLP(sizes, activation, output, **options)
     rng = np.random.default_rng(2)
@@ -62,7 +62,7 @@ def model_of(sizes: tuple[int, ...], activation: Any = "tanh", output: str = "id
 
 
 def forward(model: MLP, X: Any) -> list[NDArray[Any]]:
-    """Return the outputs of every layer, by the oracle."""
+    """Return the outputs of every layer, computed by the reference."""
     return [a for _, a in reference.forward(model.weights, model.biases, model.activations, X)]
 
 
@@ -75,14 +75,14 @@ def trained(
     activation: Any = "tanh",
     **options: Any,
 ) -> tuple[Trainer, NDArray[Any], NDArray[Any]]:
-    """Return a trainer of a network with layers and batch size, whose seed is 7, and data for it."""
+    """Return a trainer with seed 7 for a network, given as layer sizes and batch size, and data for it."""
     sizes, batch_size = network
     model = model_of(sizes, activation, output or links_of(loss)[0], dropout=dropout)
     X, y = data(rows, sizes[0], sizes[-1], loss)
     return Trainer(model, loss, batch_size=batch_size, random_state=7, **options), X, y
 
 
-def oracle(model: MLP, X: Any, y: Any, seed: int, **options: Any) -> tuple[list[Any], list[Any], list[float]]:
+def train_reference(model: MLP, X: Any, y: Any, seed: int, **options: Any) -> tuple[list[Any], list[Any], list[float]]:
     """Train a copy of the model with `reference.train`; return weights, biases and losses."""
     weights, biases = [w.copy() for w in model.weights], [b.copy() for b in model.biases]
     rng = np.random.default_rng(seed)
@@ -91,10 +91,10 @@ def oracle(model: MLP, X: Any, y: Any, seed: int, **options: Any) -> tuple[list[
 
 
 def assert_same_trajectory(trainer: Trainer, X: Any, y: Any, seed: int, epochs: int, rtol: float, **run: Any) -> None:
-    """Train, and compare losses and parameters with the oracle's."""
+    """Train, and compare losses and parameters with those of the reference."""
     options = {name: getattr(trainer, name) for name in ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value")}
     loss, optimizer = trainer.loss, trainer.optimizer
-    expected = oracle(trainer.model, X, y, seed, loss=loss, optimizer=optimizer, epochs=epochs, **options, **run)
+    expected = train_reference(trainer.model, X, y, seed, loss=loss, optimizer=optimizer, epochs=epochs, **options, **run)
     before = trainer.model.to_vector()
     history = trainer.run(X, y, epochs, **run)
     assert np.abs(trainer.model.to_vector() - before).max() > 1e-3  # something was learned
@@ -119,7 +119,7 @@ def example(**options: Any) -> Trainer:
 
 
 def config_of(path: os.PathLike[str]) -> Any:
-    """Return the metadata of a file of ours."""
+    """Return the metadata of a file saved by fastnn."""
     from safetensors import safe_open
 
     with safe_open(path, "numpy") as file:
@@ -134,7 +134,7 @@ def _unaligned(a: NDArray[Any]) -> NDArray[Any]:
 
 
 def _spread(a: NDArray[Any]) -> NDArray[Any]:
-    """Return every third row and every second column, backwards, of something larger."""
+    """Return every third row and every second column of a larger array, in reverse order."""
     room = np.full((3 * a.shape[0], *(2 * n for n in a.shape[1:])), -99.0)
     view = room[::-3] if a.ndim == 1 else room[::-3, ::-2]
     view[...] = a
@@ -147,7 +147,7 @@ def _read_only(a: NDArray[Any]) -> NDArray[Any]:
     return a
 
 
-# From small integers in float64 to any kind of array that holds them.
+# Functions that turn small integers in float64 into each kind of array that can hold them.
 KINDS = {
     **{name: lambda a, name=name: a.astype(name) for name in ["f2", "f4", "f8", "g", ">f2", ">f4", ">f8", ">i2", ">u8"]},
     **{name: lambda a, name=name: a.astype(name) for name in ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "q", "Q"]},
@@ -172,7 +172,7 @@ KINDS = {
 
 
 def run_script(script: str, *arguments: str, timeout: float = 60, check: bool = True, **environment: str) -> Any:
-    """Run a script in a Python of its own, in this environment with changes."""
+    """Run a script in a new Python process, with changes to this process's environment."""
     command = [sys.executable, "-c", script, *arguments]
     env = {**os.environ, **environment}
     result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=env, check=False)

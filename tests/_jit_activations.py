@@ -1,4 +1,4 @@
-"""Activations and losses of one's own for several test files, with NumPy's formulas of activations."""
+"""Custom activations and losses for several test files, and the activations' formulas in NumPy."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 
 from fastnn import jit, reference
 
-SIZES = (3, 13, 9, 2)  # widths that need padding
+SIZES = (3, 13, 9, 2)  # layer widths that need padding
 
 
 @jit.activation(derivative=lambda a: 1.0 if a > 0.0 else 0.01, uses="output")
 def leaky(z):
-    """Return z, or a hundredth of it."""
+    """Return z if it is positive, else a hundredth of it."""
     return z if z > 0.0 else 0.01 * z
 
 
-def swish_slope(z):
+def swish_derivative(z):
     s = 1.0 / (1.0 + math.exp(-z))
     return s * (1.0 + z * (1.0 - s))
 
 
-@jit.activation(derivative=swish_slope)
+@jit.activation(derivative=swish_derivative)
 def swish(z):
     return z / (1.0 + math.exp(-z))
 
@@ -39,13 +39,13 @@ def exponential(z):
 
 @jit.activation(derivative=lambda z: 0.5 / math.sqrt(abs(z)) * (1 if z > 0 else -1))
 def root(z):
-    """Return a function whose slope at zero is infinite."""
+    """Return a function whose derivative at zero is infinite."""
     return 1.0 + math.sqrt(abs(z))
 
 
 @jit.activation(derivative=lambda z: (z / z) * math.cos(z))
 def sine(z):
-    """Return a function whose slope at zero comes out as NaN."""
+    """Return a function whose derivative at zero is computed as NaN."""
     return math.sin(z)
 
 
@@ -56,7 +56,7 @@ def arctan(z):
 
 @jit.loss(gradient=lambda y_true, y_pred: y_pred - y_true)
 def half_error(y_true, y_pred):
-    """Return scikit-learn's squared error."""
+    """Return the squared error as scikit-learn defines it."""
     e = y_pred - y_true
     return 0.5 * e * e
 
@@ -75,7 +75,7 @@ def log_cosh(y_true, y_pred):
 
 @jit.loss(gradient=lambda y, p: math.exp(p) - y / p, check_range=(0.1, 3), name="odd one")
 def odd(y, p):
-    """Return a loss that is infinite or NaN for the zeros of the padding."""
+    """Return a loss that is infinite or NaN for the zeros in the padding."""
     return math.exp(p) - y * math.log(p)
 
 

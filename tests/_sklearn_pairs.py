@@ -1,4 +1,4 @@
-"""What the tests against scikit-learn share: small data, an estimator of each library, and how the two are compared."""
+"""Helpers of the tests against scikit-learn: small data, an estimator of each library, and comparisons of the two."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ CLASSES = ("iris", "digits", "3 digits", "cancer", "strings", "one class", "mult
 
 
 def estimator(library: Any, data: str, **options: Any) -> Any:
-    """Return an estimator of a library for data of that name."""
+    """Return an estimator of one library for the data with that name."""
     kind = library.MLPClassifier if data in CLASSES else library.MLPRegressor
     return kind(**{"hidden_layer_sizes": (7,), "max_iter": 15, "random_state": 0} | options)
 
 
 def snapshot(fitted: Any, X: Any) -> dict[str, Any]:
-    """Return copies of everything that a fitted estimator shows, what it answers for X included."""
+    """Return copies of all fitted attributes of an estimator, and its answers for X."""
     shown = {name: copy.deepcopy(getattr(fitted, name, "absent")) for name in ATTRIBUTES}
     for method in ("predict", "predict_proba", "predict_log_proba"):
         if hasattr(fitted, method):
@@ -65,10 +65,10 @@ def snapshot(fitted: Any, X: Any) -> dict[str, Any]:
 
 
 def outcomes(action: Any) -> list[tuple[Any, list[tuple[type, str]]]]:
-    """Return what an action gives with either library, and its warnings: their categories and first lines."""
+    """Return the results of an action with either library, and its warnings: their categories and first lines."""
     answers = []
     for library in LIBRARIES:
-        np.random.seed(3)  # noqa: NPY002 - what random_state=None stands for
+        np.random.seed(3)  # noqa: NPY002 - random_state=None draws from this generator
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             value = action(library)
@@ -78,7 +78,7 @@ def outcomes(action: Any) -> list[tuple[Any, list[tuple[type, str]]]]:
 
 
 def assert_same(action: Any, rtol: float = 1e-7) -> Any:
-    """Compare what an action gives with either library, and its warnings; return it."""
+    """Assert that an action has the same results with either library; return them."""
     (expected, warned), (got, warned_too) = outcomes(action)
     assert_equal(got, expected, rtol)
     assert warned_too == warned
@@ -86,7 +86,7 @@ def assert_same(action: Any, rtol: float = 1e-7) -> Any:
 
 
 def assert_equal(got: Any, expected: Any, rtol: float, where: str = "") -> None:
-    """Compare numbers to a tolerance relative to the largest, everything else exactly; arrays' dtypes too."""
+    """Compare numbers to a tolerance relative to the largest, everything else exactly, and also the dtypes of arrays."""
     if isinstance(expected, dict):
         assert got.keys() == expected.keys()
         for name in expected:
@@ -99,7 +99,7 @@ def assert_equal(got: Any, expected: Any, rtol: float, where: str = "") -> None:
         assert got == expected, where
     else:
         one, other = np.asarray(got), np.asarray(expected)
-        # With SciPy 1.18 scikit-learn's losses are numbers of float32; ours are Python's.
+        # With SciPy 1.18, scikit-learn's losses are float32 scalars; fastnn's are Python floats.
         number = other.ndim == 0 and other.dtype == np.float32
         assert one.dtype == (np.float64 if number else other.dtype), where
         if other.dtype.kind == "f" and other.size:
@@ -110,6 +110,6 @@ def assert_equal(got: Any, expected: Any, rtol: float, where: str = "") -> None:
 
 
 def assert_same_fit(data: str, rtol: float = 1e-7, sample_weight: Any = None, **options: Any) -> dict[str, Any]:
-    """Compare one fit by each library; return what fastnn's shows."""
+    """Assert that one fit by each library gives the same; return the snapshot of fastnn's estimator."""
     X, y = DATA[data]
     return assert_same(lambda library: snapshot(estimator(library, data, **options).fit(X, y, sample_weight), X), rtol)

@@ -21,8 +21,22 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(HERE / "__pycache__" / "numba"))
 
 @pytest.fixture
 def three_threads() -> Iterator[None]:
-    """Three threads wherever work pays for them, on any machine."""
+    """Use three threads wherever the work pays for them, on any machine."""
     before = fastnn.get_num_threads()
     fastnn.set_num_threads(3)
     yield
     fastnn.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def small_benchmarks():
+    """Make ``fastnn bench --quick`` so small that it takes almost no time."""
+    from _bench_runs import EXTENT
+
+    from fastnn._bench import clock, jobs
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "QUICK", EXTENT)
+        patch.setattr(clock, "MIN_ROUND", 1e-4)
+        patch.setattr(clock, "_REST", 1e-4)
+        yield

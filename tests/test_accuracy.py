@@ -1,4 +1,4 @@
-"""How accurate the elementwise functions are, in units in the last place, and what they make of special values."""
+"""The accuracy of the elementwise functions in units in the last place, and their results for special values."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def logistic(x):
     return 1 / (1 + np.exp(-x))
 
 
-def logistic_slope(x):
-    near = np.clip(x, -12_000, 12_000)  # where long double's exp(-x) is infinite, infinity times zero
+def logistic_derivative(x):
+    near = np.clip(x, -12_000, 12_000)  # beyond, long double's exp(-x) is infinite, and times zero it is NaN
     return logistic(near) * (1 + near * logistic(-near))
 
 
@@ -55,7 +55,7 @@ WIDE = {
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "elu_grad": lambda a: np.where(a > 0, 1, a + 1),
     "silu": lambda x: x * logistic(x),
-    "silu_grad": logistic_slope,
+    "silu_grad": logistic_derivative,
     "mish": lambda x: x * np.tanh(softplus(x)),
     "mish_grad": mish_derivative,
     "selu": lambda x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0))),
@@ -63,7 +63,7 @@ WIDE = {
     "softplus": softplus,
     "softplus_grad": lambda a: -np.expm1(-a),
 }
-# Where the derivatives of gelu, silu, mish and selu are zero, and errors of the formulas above and of the oracle's absolute.
+# Where the derivatives of gelu, silu, mish and selu are zero, and errors of the formulas above and of the reference's absolute.
 ROOTS = {
     "gelu_grad": -0.7517915246935645,
     "silu_grad": -1.2784645427610738,
@@ -71,10 +71,10 @@ ROOTS = {
     "selu_grad": -1.7580993408473766,
 }
 needs_long_double = pytest.mark.skipif(
-    np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant, reason="nothing to measure by"
+    np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant, reason="long double is no wider than float64 here"
 )
 
-# Where results overflow, turn subnormal or vanish, and where the kernels change formulas.
+# Inputs at which results overflow, become subnormal or vanish, or at which the kernels change formulas.
 EDGES = {
     np.float32: [88.722839, 87.336548, 103.27893, 103.97208, 104.0, 9.5, 14.4, 14.75, 110.0, 3200.0, 1e9, 2.0**-30],
     np.float64: [709.782712893384, 708.39641853226, 744.44007192138, 745.13321910194, 746.0, 20.0, 38.5, 39.0, 756.0, 1e9],
@@ -82,14 +82,14 @@ EDGES = {
 
 
 def strided(dtype, parts=200_003):
-    """Numbers of every sign and size, equally far from one another in the order of their bits, and NaN."""
+    """Return numbers of every sign and size, equally spaced in the order of their bits, and NaN."""
     unsigned = np.uint32 if dtype == np.float32 else np.uint64
     x = (np.arange(parts, dtype=unsigned) * unsigned(np.iinfo(unsigned).max // parts)).view(dtype)
     return x[~np.isinf(x)]
 
 
 def samples(dtype):
-    """All sizes down to the tiniest, and dense where the functions bend and where the slopes have roots."""
+    """Return numbers of all sizes, dense where the functions bend and near the roots of the derivatives."""
     rng = np.random.default_rng(0)
     wide = 110.0 if dtype == np.float32 else 760.0
     signs = rng.choice([-1.0, 1.0], 20_000)
@@ -110,14 +110,14 @@ def samples(dtype):
 
 
 def units(dtype, exact):
-    """Return the distance of the neighbours of exact values among the numbers of a type."""
+    """Return the spacing of a dtype's numbers around the exact values."""
     info = np.finfo(dtype)
     _, exponent = np.frexp(exact)
     return np.ldexp(exact.dtype.type(1), np.maximum(exponent - 1, info.minexp) - info.nmant)
 
 
 def assert_units(name, x, exact, known=0.0):
-    """Assert that the errors are small, give or take `known`, and overflow and NaN where they should be."""
+    """Assert that errors are small, give or take `known`, and that overflow and NaN occur where they should."""
     actual = getattr(ops, name)(x)
     with np.errstate(over="ignore", under="ignore"):
         rounded = exact.astype(x.dtype)
@@ -132,7 +132,7 @@ def assert_units(name, x, exact, known=0.0):
 
 
 @pytest.mark.parametrize("name", _core.FUNCTIONS)
-def test_float32(name):
+def test_float32_errors_are_within_the_promised_units(name):
     x = samples(np.float32)
     with np.errstate(all="ignore"):
         exact = np.asarray(getattr(reference, name)(x.astype(np.float64)))
@@ -141,7 +141,7 @@ def test_float32(name):
 
 @needs_long_double
 @pytest.mark.parametrize("name", WIDE)
-def test_float64(name):
+def test_float64_errors_are_within_the_promised_units(name):
     x = samples(np.float64)
     with np.errstate(all="ignore"):
         exact = WIDE[name](x.astype(np.longdouble))
@@ -149,7 +149,7 @@ def test_float64(name):
 
 
 def exact_gelu(points):
-    """Return x Phi(x) and its slope in long double, from e^(x^2 / 2) erf(x / sqrt(2)) ~ x + x^3 / 3 + x^5 / 15 + ..."""
+    """Return x Phi(x) and its derivative in long double, from e^(x^2/2) erf(x/sqrt(2)) ~ x + x^3/3 + x^5/15 + ..."""
 
     def integral(x):  # of e^(-t^2 / 2) from 0 to x
         term, total, n = x, x, 1
@@ -161,17 +161,17 @@ def exact_gelu(points):
 
     with localcontext() as context:
         context.prec = 410
-        half = integral(Decimal(45))  # sqrt(pi / 2): what lies beyond is below 1e-440
-        values, slopes = [], []
+        half = integral(Decimal(45))  # sqrt(pi / 2): the tail beyond 45 is below 1e-440
+        values, derivatives = [], []
         for x in map(Decimal, points):
             probability = (half + integral(x)) / (2 * half)
             values.append(str(x * probability))
-            slopes.append(str(probability + x * (-x * x / 2).exp() / (2 * half)))
-    return [np.array([np.longdouble(number) for number in numbers]) for numbers in (values, slopes)]
+            derivatives.append(str(probability + x * (-x * x / 2).exp() / (2 * half)))
+    return [np.array([np.longdouble(number) for number in numbers]) for numbers in (values, derivatives)]
 
 
 @needs_long_double
-def test_float64_gelu():
+def test_float64_gelu_errors_are_within_the_promised_units():
     root, offsets = ROOTS["gelu_grad"], 2.0 ** np.arange(-52, -2, 4)
     x = np.concatenate([np.linspace(-38.4, 9, 80), root + offsets, root - offsets, [root, -1e-300, 1e-20, -37.51, -38.48]])
     for name, exact in zip(("gelu", "gelu_grad"), exact_gelu(x.tolist()), strict=True):
@@ -179,7 +179,7 @@ def test_float64_gelu():
 
 
 LN_2 = 0.6931471805599453
-# What becomes of -inf, -0, 0 and inf. NaN becomes NaN, except where only a comparison with 0 counts.
+# Results for -inf, -0, 0 and inf. NaN gives NaN, except where a function only compares with 0.
 SPECIAL = {
     "tanh": [-1, -0.0, 0, 1],
     "tanh_grad": [-np.inf, 1, 1, -np.inf],
@@ -213,8 +213,8 @@ AT_NAN = {"relu_grad": 0, "leaky_relu_grad": 0.01}
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", _core.FUNCTIONS)
-def test_special_values(name, dtype):
-    """With the right sign of zero, in every lane of a vector and in what is left over."""
+def test_special_values_have_exact_results(name, dtype):
+    """Zeros have the right sign, in every lane of a vector and in the remainder."""
     x = np.tile(np.array([-np.inf, -0.0, 0.0, np.inf, np.nan], dtype), 17)
     expected = np.tile(np.array([*SPECIAL[name], AT_NAN.get(name, np.nan)], dtype), 17)
     actual = getattr(ops, name)(x)
@@ -225,7 +225,7 @@ def test_special_values(name, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["tanh", "elu", "sin", "expm1", "log1p"])
-def test_subnormal_numbers(name, dtype):
-    """They come out as they went in: none is taken for zero."""
+def test_subnormal_numbers_are_not_flushed_to_zero(name, dtype):
+    """Functions that are the identity near zero return them unchanged."""
     x = np.finfo(dtype).smallest_subnormal * np.arange(-1000, 1001, dtype=dtype)
     np.testing.assert_array_equal(getattr(ops, name)(x), x)

@@ -1,4 +1,4 @@
-"""The compiled activations against the oracle: value and slope, every length, and the bits of fastnn.ops."""
+"""The compiled activations against the reference: values and derivatives, every length, and the bits of fastnn.ops."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ FROM_OUTPUT = [name for name in _core.ACTIVATIONS if reference.ACTIVATIONS[name]
 GUARD = -123.0
 
 
-def oracle(name, z):
-    """Value and slope in float64; those of softmax a row, with the diagonal of its Jacobian as slope."""
+def reference_of(name, z):
+    """Return value and derivative in float64; for softmax, of a row, with the diagonal of its Jacobian as derivative."""
     activation, z = reference.ACTIVATIONS[name], np.asarray(z, np.float64)
     a = activation.value(z)
     return a, activation.slope(z, a)
@@ -42,17 +42,17 @@ def assert_close(actual, expected):
     np.testing.assert_allclose(actual.astype(np.float64), expected, rtol=8 * eps, atol=8 * eps)
 
 
-def test_registry():
+def test_registry_has_the_activations_of_the_reference():
     assert set(_core.ACTIVATIONS) == set(reference.ACTIVATIONS)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", _core.ACTIVATIONS)
-def test_value(name, dtype):
+def test_values_are_those_of_the_reference_for_every_length(name, dtype):
     for n in range(34):
         for start in (0, 3):
             z, check = guarded(numbers(n, dtype, seed=n), start)
-            expected = oracle(name, z)[0] if n else []
+            expected = reference_of(name, z)[0] if n else []
             _core.activate(name, z)
             check()
             assert_close(z, expected)
@@ -60,16 +60,16 @@ def test_value(name, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_value_and_slope(name, dtype):
+def test_derivatives_are_those_of_the_reference_for_every_length(name, dtype):
     for n in range(34):
         z, check = guarded(numbers(n, dtype, seed=n), 3)
-        slope, check_slope = guarded(np.zeros(n, dtype), 5)
+        slope, check_derivative = guarded(np.zeros(n, dtype), 5)
         alone = z.copy()
         expected, expected_slope = oracle(name, z)
         _core.activation_derivative(name, z, slope)
         check()
-        check_slope()
-        assert_close(slope, expected_slope)
+        check_derivative()
+        assert_close(slope, expected_derivative)
         _core.activate(name, alone)
         assert_close(z, expected)
         np.testing.assert_allclose(z, alone, rtol=4 * np.finfo(dtype).eps)
@@ -77,7 +77,7 @@ def test_value_and_slope(name, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FROM_OUTPUT)
-def test_times_slope(name, dtype):
+def test_gradients_are_multiplied_by_the_derivative(name, dtype):
     activation = reference.ACTIVATIONS[name]
     for n in range(1, 34):
         a = activation.value(numbers(n, np.float64, seed=n)).astype(dtype)
@@ -89,13 +89,13 @@ def test_times_slope(name, dtype):
         check()
         check_outputs()
         np.testing.assert_array_equal(outputs, a)
-        assert_close(delta / 8, expected / 8)  # of numbers up to 6
+        assert_close(delta / 8, expected / 8)  # for numbers up to 6
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", _core.ACTIVATIONS)
-def test_rows(name, dtype):
-    """An array of rows is worked on row by row: what one row gives does not depend on the others."""
+def test_rows_are_independent(name, dtype):
+    """The result of a row does not depend on the other rows."""
     for shape in [(3, 1), (5, 4), (4, 17), (2, 3, 33)]:
         z = numbers(np.prod(shape), dtype).reshape(shape)
         rows = z.reshape(-1, shape[-1]).copy()
@@ -106,7 +106,7 @@ def test_rows(name, dtype):
 
 
 def same_bits(a, b):
-    """Whether two arrays are the same to the last bit, NaN apart."""
+    """Return whether two arrays have the same bits, except for the payload of NaN."""
     integer = f"u{a.dtype.itemsize}"
     return ((a.view(integer) == b.view(integer)) | (np.isnan(a) & np.isnan(b))).all()
 
@@ -114,7 +114,7 @@ def same_bits(a, b):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", [name for name in ELEMENTWISE if name != "identity"])
 def test_bits_are_those_of_ops(name, dtype):
-    """Numbers of every sign and size, infinities and NaN: whose accuracy, and limits, are in test_accuracy.py."""
+    """This holds for numbers of every sign and size, infinities and NaN; test_accuracy.py tests how accurate they are."""
     bits = np.random.default_rng(0).integers(0, 2 ** (8 * dtype().itemsize), 50_000, f"u{dtype().itemsize}")
     x = np.concatenate(
         [bits.view(dtype), 10 * numbers(50_000, dtype), np.array([np.inf, -np.inf, np.nan, 0.0, -0.0], dtype)]
@@ -149,13 +149,13 @@ def test_nan_stays_in_its_lane(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_softmax_extremes(dtype):
+def test_softmax_of_extreme_numbers_is_exact(dtype):
     z = np.array([[1e4, 0, -1e4], [-np.inf, 0, 0], [np.nan, 0, 0], [0, 0, np.nan]], dtype)
     _core.activate("softmax", z)
     np.testing.assert_array_equal(z, [[1, 0, 0], [0, 0.5, 0.5], [np.nan] * 3, [np.nan] * 3])
 
 
-def test_wrong_arrays():
+def test_wrong_arrays_raise():
     z = np.ones((4, 4), np.float32)
     for wrong in (z.T[::2], z.astype(np.float16), z.astype(int), z.astype(">f4"), np.broadcast_to(z, z.shape)):
         with pytest.raises(TypeError, match="a writable contiguous float32 or float64 array"):

@@ -1,4 +1,4 @@
-"""Arrays of every kind: understood where they could be meant, else refused by name; and nothing that crashes."""
+"""Arrays of every kind: fastnn converts them if their meaning is clear, else refuses them by name, and never crashes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ X, Y = GOOD
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_kind_of_array(entry, kind):
+def test_any_kind_of_array_gives_the_same_results(entry, kind):
     rng = np.random.default_rng(0)
     for dtype, sizes in ((np.float32, (5, 8, 2)), (np.float64, (5, 20, 9))):
         X, y, w = (rng.integers(0, 6, shape).astype(float) for shape in ((21, 5), (21, sizes[-1]), 21))
@@ -42,26 +42,26 @@ LABELS = {
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("kind", LABELS)
-def test_any_kind_of_labels(entry, kind):
+def test_any_kind_of_labels_gives_the_same_results(entry, kind):
     labels = np.random.default_rng(0).integers(0, 5, 10)
     one, other = (trainer_of("cross_entropy", (3, 8, 5)) for _ in range(2))
     np.testing.assert_array_equal(ENTRIES[entry](one, X, LABELS[kind](labels)), ENTRIES[entry](other, X, np.eye(5)[labels]))
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_flat_targets_of_one_output(entry):
+def test_flat_targets_are_taken_for_one_output(entry):
     X, y = data(10, 3, 1)
     one, other = (trainer_of(sizes=(3, 8, 1)) for _ in range(2))
     np.testing.assert_array_equal(ENTRIES[entry](one, X, y[:, 0]), ENTRIES[entry](other, X, y))
 
 
-# ---- What is not finite ----
+# ---- Values that are not finite ----
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
 @pytest.mark.parametrize("layout", ["f4", "f8", ">f8", "column-major", "spread", "unaligned", "object", "list"])
-def test_what_is_not_finite_is_named(entry, value, layout):
+def test_values_that_are_not_finite_are_named(entry, value, layout):
     if layout == "f4" and value == 1e39:
         pytest.skip("infinite there")
     trainer = trainer_of(dtype=np.float32)
@@ -74,7 +74,7 @@ def test_what_is_not_finite_is_named(entry, value, layout):
         assert_refused(trainer, lambda a=arrays: ENTRIES[entry](trainer, **a), ValueError, message)
 
 
-def test_the_first_of_many_rows_is_named():
+def test_of_many_rows_the_first_bad_one_is_named():
     model = MLP((3, 1), dtype=np.float64)
     for dtype in (np.float32, np.float64):
         large = np.zeros((600_000, 3), dtype)
@@ -83,7 +83,7 @@ def test_the_first_of_many_rows_is_named():
             model.loss(large, np.zeros(600_000))
 
 
-# ---- Anything at all ----
+# ---- Arbitrary objects ----
 
 
 NO_CRASH = """
@@ -117,12 +117,12 @@ print("alive")
 """
 
 
-def test_nothing_crashes():
+def test_arbitrary_objects_raise_errors_and_do_not_crash():
     assert run_script(NO_CRASH).stdout == "alive\n"
 
 
 def arrays_like(draw, shape, low, high, damaged):
-    """Draw small integers in some kind of array, or, if it is to be damaged, something that doesn't fit."""
+    """Draw small integers in some kind of array, or, if it is to be damaged, an array that does not fit."""
     plain = np.random.default_rng(draw(st.integers(0, 2**20))).integers(low, high + 1, shape).astype(float)
     if not damaged:
         return plain, KINDS[draw(st.sampled_from([kind for kind in KINDS if "bool" not in kind]))](plain)
@@ -153,7 +153,7 @@ def cases(draw):
 
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
 @given(cases())
-def test_fuzz(case):
+def test_random_arrays_give_the_results_of_plain_arrays_or_raise(case):
     model, loss, damaged, (X, given_X), (y, given_y), (weight, given_weight) = case
     before = model.to_vector()
     trainer = Trainer(model, loss, SGD(1e-3), batch_size=7, random_state=0)
@@ -177,7 +177,7 @@ def test_fuzz(case):
     np.testing.assert_allclose(model.predict(given_X), reference.forward(*network, X)[-1][1], **near)
     value, of_weights, _ = reference.loss_and_gradient(*network, X, y, loss, weight)
     assert calls[0]() == pytest.approx(value, rel=near["rtol"], abs=near["atol"])
-    scale = max(1e-3, *(np.abs(g).max() for g in of_weights))  # gradients that cancel leave rounding errors
+    scale = max(1e-3, *(np.abs(g).max() for g in of_weights))  # rounding errors remain where gradients cancel
     for got, wanted in zip(calls[1]()[1][::2], of_weights, strict=True):
         np.testing.assert_allclose(got / scale, wanted / scale, **near)
     assert calls[2]().shape == X.shape

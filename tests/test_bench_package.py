@@ -1,4 +1,4 @@
-"""What the benchmarks share: the clock, the sizes, the works, and the check that every contestant has to pass."""
+"""The parts that benchmarks share: the clock, the sizes, the workloads, and the check that every contestant must pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastnn._bench.peers import CONTESTANTS, PREDICTORS, TRAINERS, _modules, _th
 from fastnn._bench.peers.fastnn_ import FastnnPredictor, FastnnTrainer
 from fastnn._bench.shapes import Case
 
-# Two whole batches, a short one in the end, and one batch only.
+# Two whole batches; two whole batches and a short one; a single batch.
 SMALL = [Case((3, 5, 2), 4, 8), Case((3, 5, 4, 1), 4, 10), Case((2, 2, 1), 4, 4)]
 QUICK = ["fastnn", "NumPy", "scikit-learn"]
 
@@ -36,29 +36,29 @@ def prediction_works():
 # ---- The clock ----
 
 
-def test_race_takes_turns():
+def test_contestants_of_a_race_take_turns():
     order = []
-    slow = {name: lambda name=name: (order.append(name), time.sleep(clock.LEAST_ROUND)) for name in "ABC"}
+    slow = {name: lambda name=name: (order.append(name), time.sleep(clock.MIN_ROUND)) for name in "ABC"}
     timings = clock.race(slow, seconds=1e-2, turns=6)
     rounds = len(timings["A"].seconds)
     assert rounds >= 3
     assert "".join(order).endswith("ABC" * rounds)
-    assert all(len(timing.seconds) == rounds and timing.minimum >= clock.LEAST_ROUND for timing in timings.values())
+    assert all(len(timing.seconds) == rounds and timing.minimum >= clock.MIN_ROUND for timing in timings.values())
 
 
-def test_race_goes_on_for_the_seconds_asked():
-    timings = clock.race({name: lambda: time.sleep(clock.LEAST_ROUND) for name in "AB"}, seconds=0.02)
+def test_a_race_lasts_as_many_seconds_as_asked():
+    timings = clock.race({name: lambda: time.sleep(clock.MIN_ROUND) for name in "AB"}, seconds=0.02)
     assert sum(sum(timing.seconds) for timing in timings.values()) >= 0.04
 
 
-def test_rests_count_as_time():
-    timings = clock.race({"A": lambda: time.sleep(clock.LEAST_ROUND)}, seconds=0.02, turns=3, rest=0.02)
+def test_pauses_count_as_time():
+    timings = clock.race({"A": lambda: time.sleep(clock.MIN_ROUND)}, seconds=0.02, turns=3, rest=0.02)
     assert len(timings["A"].seconds) == 3
     assert clock.rest_of(1) == 0.0 < clock.rest_of(2)
 
 
 @pytest.mark.parametrize("turns", [3, 5, 8])
-def test_race_takes_all_turns_of_short_works(turns, monkeypatch):
+def test_a_race_takes_all_turns_of_short_workloads(turns, monkeypatch):
     now = 0.0
 
     def work():
@@ -70,7 +70,7 @@ def test_race_takes_all_turns_of_short_works(turns, monkeypatch):
     assert len(timing.seconds) == turns
 
 
-def test_race_gives_seconds_of_a_call(monkeypatch):
+def test_a_race_gives_the_seconds_per_call(monkeypatch):
     now = 0.0
 
     def work():
@@ -82,26 +82,26 @@ def test_race_gives_seconds_of_a_call(monkeypatch):
     assert timing.seconds == pytest.approx([1e-5] * len(timing.seconds))
 
 
-def test_race_gives_long_works_three_rounds():
+def test_a_race_gives_long_workloads_three_rounds():
     timings = clock.race({"A": lambda: time.sleep(5e-3)}, seconds=1e-3)
     assert len(timings["A"].seconds) == 3
 
 
-def test_race_rests_before_each_turn():
+def test_a_race_pauses_before_each_turn():
     calls = []
-    work = lambda: (calls.append(time.perf_counter()), time.sleep(clock.LEAST_ROUND))  # noqa: E731
+    work = lambda: (calls.append(time.perf_counter()), time.sleep(clock.MIN_ROUND))  # noqa: E731
     clock.race({"A": work}, seconds=0.0, turns=3, rest=5e-3)
-    # After each rest, calls that wake up and one that counts.
-    assert np.sum(np.diff(calls) >= clock.LEAST_ROUND + 5e-3) >= 3
+    # After each pause come calls that warm up, and one that is timed.
+    assert np.sum(np.diff(calls) >= clock.MIN_ROUND + 5e-3) >= 3
     assert len(calls) >= 6
 
 
-def test_short_works_are_repeated():
+def test_short_workloads_are_repeated():
     assert clock.calls_of_a_round(lambda: None) > 100
-    assert clock.calls_of_a_round(lambda: time.sleep(clock.LEAST_ROUND)) == 1
+    assert clock.calls_of_a_round(lambda: time.sleep(clock.MIN_ROUND)) == 1
 
 
-def test_timing_is_of_calls():
+def test_timings_are_per_call():
     timing = clock.Timing((3.0, 1.0, 2.0))
     assert (timing.minimum, timing.median) == (1.0, 2.0)
 
@@ -127,12 +127,12 @@ def test_every_name_is_listed():
     assert set(shapes.QUICK) <= set(shapes.CASES)
 
 
-# ---- The works ----
+# ---- The workloads ----
 
 
 @pytest.mark.parametrize("work", training_works(), ids=str)
 @pytest.mark.parametrize("name", QUICK)
-def test_trainers_come_to_the_oracles_parameters(name, work):
+def test_trainers_reach_the_parameters_of_the_reference(name, work):
     reason = TRAINERS[name].why_not(work)
     if reason:
         pytest.skip(reason)
@@ -141,7 +141,7 @@ def test_trainers_come_to_the_oracles_parameters(name, work):
 
 @pytest.mark.parametrize("work", prediction_works(), ids=str)
 @pytest.mark.parametrize("name", QUICK)
-def test_predictors_give_the_oracles_outputs(name, work):
+def test_predictors_give_the_outputs_of_the_reference(name, work):
     reason = PREDICTORS[name].why_not(work)
     if reason:
         pytest.skip(reason)
@@ -149,7 +149,7 @@ def test_predictors_give_the_oracles_outputs(name, work):
 
 
 class Slow(FastnnTrainer):
-    """Makes nine tenths of the way: what is left is small beside the parameters, but not beside their change."""
+    """A trainer that makes nine tenths of each change: its error is small beside the parameters, not beside the change."""
 
     def parameters(self):
         before = works.initial_parameters(self.work)
@@ -161,7 +161,7 @@ class Slow(FastnnTrainer):
 
 
 @pytest.mark.parametrize("work", training_works(), ids=str)
-def test_trainers_that_come_to_less_are_found(work):
+def test_trainers_that_change_too_little_are_found(work):
     with pytest.raises(AssertionError):
         works.check(Slow, work, 1)
 
@@ -177,7 +177,7 @@ class ShortOfAnEpoch(FastnnTrainer):
 
 
 class ShufflesInputsAlone(FastnnTrainer):
-    """Right in order, wrong if shuffled."""
+    """A trainer that is right without shuffling, and wrong with it."""
 
     def __init__(self, work, n_threads):
         super().__init__(work, n_threads)
@@ -215,13 +215,13 @@ def test_shuffled_trainers_shuffle():
         made.train(3)
         trained.append(np.concatenate([p.ravel() for p in made.parameters()]))
     assert not np.array_equal(*trained)
-    np.testing.assert_allclose(*trained, atol=1e-2)  # by a rate of 0.001
+    np.testing.assert_allclose(*trained, atol=1e-2)  # with a learning rate of 0.001
 
 
-# ---- Who takes part ----
+# ---- Contestants ----
 
 
-def test_contestants_are_named_once():
+def test_names_of_contestants_are_unique():
     assert CONTESTANTS[0] == "fastnn"
     assert set(CONTESTANTS) == TRAINERS.keys() | PREDICTORS.keys()
     assert all(contestant.name == name for name, contestant in [*TRAINERS.items(), *PREDICTORS.items()])
@@ -238,21 +238,21 @@ def test_missing_peers_are_named(monkeypatch):
     assert all("is not installed" in word for name, word in words.items() if name != "fastnn")
 
 
-def test_works_that_a_peer_does_not_do_are_named():
+def test_workloads_that_a_peer_cannot_run_are_named():
     sin = works.TrainingWork(SMALL[0], works.DTYPES[0], "sgd", activation="sin")
     assert "sin" in TRAINERS["scikit-learn"].refusal(sin)
     adam = works.TrainingWork(SMALL[0], works.DTYPES[0], "adam")
-    assert "seconds a case" in TRAINERS["PyTorch compile"].refusal(adam)
+    assert "seconds per case" in TRAINERS["PyTorch compile"].refusal(adam)
 
 
-def test_threads_may_be_limited_by_the_environment(monkeypatch):
+def test_the_environment_may_limit_threads(monkeypatch):
     for name, value in _threads.environment(3).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(_modules.importlib.util, "find_spec", lambda name: None)
     assert _threads.missing() is None
 
 
-def test_peers_are_imported_when_used():
+def test_peers_are_imported_only_when_used():
     peers = {"torch", "jax", "onnx", "onnxruntime", "numba", "scipy", "sklearn", "threadpoolctl"}
     script = f"import sys, fastnn._bench.peers; print({peers} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -263,11 +263,11 @@ def test_peers_are_imported_when_used():
 
 
 @pytest.mark.parametrize("dtype", works.DTYPES, ids=str)
-def test_the_peak_is_a_rate(dtype):
+def test_the_peak_is_a_plausible_rate(dtype):
     assert 0.1 < machine.peak_gflops(dtype) < 10_000
 
 
-def test_a_copy_has_a_rate():
+def test_the_rate_of_a_copy_is_plausible():
     assert 0.1 < machine.copy_gigabytes_per_second(10_000) < 100_000
 
 

@@ -1,4 +1,4 @@
-"""The same bits: for any number of threads, in parts or in one go, from a file, and on every level that has FMA."""
+"""The same bits: for any number of threads, in parts or at once, from a file, and on every instruction set with FMA."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastnn import MLP, SGD, Adam, Trainer, _epochs, callbacks, losses
 from fastnn._engine import core as _core
 from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
 
-# Layers and batch: tiny, narrow and wide outputs, inputs wider than the rest, rows of whole KiB, batches of several chunks.
+# Layer sizes and batch size: tiny; narrow and wide outputs; wide inputs; rows of whole KiB; batches of several chunks.
 NETWORKS = [
     ((3, 8, 5, 2), 8),
     ((3, 8, 5, 2), 20),
@@ -47,7 +47,7 @@ SCHEDULES = [
 
 
 def new_trainer(network, *, dropout=0.0, dtype=np.float32, activation="gelu", loss="mse", **options):
-    """Return a trainer of a new model, and data for it, whose last batch is a short one."""
+    """Return a trainer of a new model, and data for it that ends with a short batch."""
     sizes, batch_size = network
     model = model_of(sizes, activation, links_of(loss)[0], dtype=dtype, dropout=dropout)
     options = {"optimizer": Adam(0.01), "random_state": 5} | options
@@ -73,30 +73,30 @@ def assert_same_for_any_threads(network, **options):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
 @pytest.mark.parametrize("option", OPTIONS)
-def test_any_number_of_threads(network, option, dtype):
+def test_any_number_of_threads_gives_the_same_bits(network, option, dtype):
     assert_same_for_any_threads(network, dtype=dtype, **OPTIONS[option])
 
 
 @pytest.mark.parametrize("row", _core.OPTIMIZERS)
 @pytest.mark.parametrize("network", NETWORKS[2:4], ids=str)
 @pytest.mark.parametrize("option", ["plain", "everything"])
-def test_optimizers_with_any_number_of_threads(row, network, option):
+def test_optimizers_give_the_same_bits_for_any_number_of_threads(row, network, option):
     assert_same_for_any_threads(network, optimizer=optimizer_of(row), **OPTIONS[option])
 
 
 @pytest.mark.parametrize("activation", HIDDEN)
-def test_activations_with_any_number_of_threads(activation):
+def test_activations_give_the_same_bits_for_any_number_of_threads(activation):
     assert_same_for_any_threads(NETWORKS[3], activation=activation, optimizer=SGD(0.01))
 
 
 @pytest.mark.parametrize("loss", _core.LOSSES)
 @pytest.mark.parametrize("network", [NETWORKS[3], NETWORKS[7]], ids=str)
-def test_losses_with_any_number_of_threads(loss, network):
+def test_losses_give_the_same_bits_for_any_number_of_threads(loss, network):
     assert_same_for_any_threads(network, loss=loss, shuffle=False)
 
 
-def test_threads_chosen_while_training():
-    # Long enough for several trials of one thread and of two, each of which begins and ends within an epoch.
+def test_choosing_threads_while_training_changes_no_bit():
+    # The run is long enough for several trials of one thread and of two, each of which begins and ends within an epoch.
     usable, states = fastnn.get_num_threads(), []
     try:
         for count in (1, 2):
@@ -109,7 +109,7 @@ def test_threads_chosen_while_training():
     assert states[0] == states[1]
 
 
-def test_the_threads_were_there():
+def test_the_threads_asked_for_are_used():
     tasks = Path("/proc/self/task")
     if not tasks.exists():
         pytest.skip("threads are not listed here")
@@ -120,7 +120,7 @@ def test_the_threads_were_there():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
-def test_predictions_and_gradients_in_any_company(network, dtype):
+def test_predictions_and_gradients_of_a_row_do_not_depend_on_other_rows(network, dtype):
     sizes, _ = network
     model = model_of(sizes, "gelu", "softmax", dtype=dtype)
     X, y = data(700, sizes[0], sizes[-1])
@@ -130,7 +130,7 @@ def test_predictions_and_gradients_in_any_company(network, dtype):
         for n_threads in (1, 3):
             parts = [model.predict(X[i : i + rows], n_threads=n_threads) for i in range(0, 3 * rows, rows)]
             np.testing.assert_array_equal(np.concatenate(parts), expected[: 3 * rows])
-    # However the rows are laid out, in place or gathered.
+    # The layout of the rows does not matter, nor whether they are gathered.
     for layout in (np.asfortranarray, lambda a: a[::-1].copy()[::-1], lambda a: np.repeat(a, 2, axis=0)[::2], list):
         np.testing.assert_array_equal(model.predict(layout(X)), expected)
         assert model.loss(layout(X), layout(y)) == model.loss(X, y)
@@ -166,7 +166,7 @@ def ten_runs(trainer, X, y, path):
 def saved_and_loaded(trainer, X, y, path):
     trainer.run(X, y, 5)
     trainer.save(path)
-    trainer.run(X, y, 2)  # no matter for the file
+    trainer.run(X, y, 2)  # the file does not keep it
     loaded = Trainer.load(path)
     loaded.run(X, y, 5)
     return loaded
@@ -233,7 +233,7 @@ def assert_same_in_parts(way, path, **options):
 @pytest.mark.parametrize("row", _core.OPTIMIZERS)
 @pytest.mark.parametrize("option", ["plain", "everything"])
 @pytest.mark.parametrize("own_random_state", [False, True])
-def test_in_parts(way, row, option, own_random_state, tmp_path):
+def test_runs_in_parts_give_the_bits_of_one_run(way, row, option, own_random_state, tmp_path):
     random_state = 5 if own_random_state else None
     schedule = Exponential(0.02, 0.99)
     optimizer = optimizer_of(row, learning_rate=schedule)
@@ -242,8 +242,8 @@ def test_in_parts(way, row, option, own_random_state, tmp_path):
 
 @pytest.mark.parametrize("row", ["adam", "adamw"])
 @pytest.mark.parametrize("network", [NETWORKS[0], ((9, 30, 4), 20)], ids=str)
-def test_resumed_after_any_number_of_updates(row, network):
-    """The powers of Adam's betas depend on the number of updates alone, not on where a run or a step began."""
+def test_resuming_after_any_number_of_updates_changes_no_bit(row, network):
+    """The powers of Adam's betas depend only on the number of updates, not on where a run or a step began."""
     optimizer = optimizer_of(row, learning_rate=0.01)
     whole, X, y = new_trainer(network, optimizer=optimizer, dtype=np.float64, shuffle=False)
     batch = X[: network[1]], y[: network[1]]
@@ -263,19 +263,19 @@ def test_resumed_after_any_number_of_updates(row, network):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
-def test_schedules_in_parts(way, schedule, tmp_path):
+def test_schedules_go_on_in_the_next_part(way, schedule, tmp_path):
     assert_same_in_parts(way, tmp_path / "file", optimizer=SGD(schedule, momentum=0.9), shuffle=False)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("network", [*NETWORKS[:4], ((5, 30), 600)], ids=str)
-def test_networks_in_parts(way, network, tmp_path):
+def test_every_kind_of_network_can_be_trained_in_parts(way, network, tmp_path):
     assert_same_in_parts(way, tmp_path / "file", network=network, dtype=np.float64, dropout=0.2 if network[0][2:] else 0.0)
 
 
 @pytest.mark.parametrize("way", ["saved_and_loaded", "pickled", "copied"])
 @pytest.mark.parametrize("generator", [np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64])
-def test_generators_in_parts(way, generator, tmp_path):
+def test_random_generators_go_on_in_the_next_part(way, generator, tmp_path):
     whole, X, y = new_trainer(((3, 12, 2), 10), dropout=0.3, random_state=np.random.Generator(generator(5)))
     parts, _, _ = new_trainer(((3, 12, 2), 10), dropout=0.3, random_state=np.random.Generator(generator(5)))
     whole.run(X, y, 10)
@@ -283,7 +283,7 @@ def test_generators_in_parts(way, generator, tmp_path):
 
 
 @pytest.mark.parametrize("loss", [losses.Huber(0.3), losses.Quantile(0.9), losses.CrossEntropy()], ids=repr)
-def test_losses_from_files(loss, tmp_path):
+def test_trainers_from_files_go_on_with_their_loss(loss, tmp_path):
     model = model_of((3, 8, 2), "tanh")
     X, y = data(30, 3, 2, loss.name)
     trainer = Trainer(model, loss)
@@ -297,8 +297,8 @@ def test_losses_from_files(loss, tmp_path):
 
 @pytest.mark.parametrize("row", ["sgd", "adam"])
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_slices_of_time(row, n_threads, monkeypatch):
-    # Every batch is worth a look at the clock; with no time at all, each is a slice of its own.
+def test_time_slices_change_no_bit(row, n_threads, monkeypatch):
+    # The clock is read after every batch; with slices of no length, each batch is a slice of its own.
     states = []
     for seconds in (1e9, 0.0):
         monkeypatch.setattr(_epochs, "_SLICE_SECONDS", seconds)
@@ -309,7 +309,7 @@ def test_slices_of_time(row, n_threads, monkeypatch):
     assert states[0] == states[1]
 
 
-# ---- Levels ----
+# ---- Instruction sets ----
 
 DIGEST = """
 import hashlib, sys
@@ -329,16 +329,16 @@ print(_core.current_instruction_set()[0], digest.hexdigest())
 """
 
 
-def test_levels():
-    levels = [level for level in _core.usable_instruction_sets() if level in ("v4", "v3", "neon")]
-    results = [run_script(DIGEST, ",".join(HIDDEN), FASTNN_ISA=level).stdout.split() for level in levels]
-    assert [name for name, _ in results] == levels  # the forced one really ran
+def test_instruction_sets_with_fma_give_the_same_bits():
+    isas = [isa for isa in _core.usable_instruction_sets() if isa in ("v4", "v3", "neon")]
+    results = [run_script(DIGEST, ",".join(HIDDEN), FASTNN_ISA=isa).stdout.split() for isa in isas]
+    assert [name for name, _ in results] == isas  # the one asked for really ran
     assert len({digest for _, digest in results}) <= 1
-    if not levels:
-        pytest.skip("no level here has FMA")
+    if not isas:
+        pytest.skip("no instruction set here has FMA")
 
 
-def test_same_seed_same_bits_other_seed_other_bits():
+def test_the_seed_determines_the_bits():
     X, y = data(30, 3, 2)
     vectors = []
     for seed in (1, 1, 2):

@@ -1,4 +1,4 @@
-"""Callbacks, called as the trainer calls them, by a trainer that only pretends."""
+"""Callbacks, called as the trainer calls them, by a fake trainer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FakeModel:
 
 
 class FakeTrainer:
-    """Its parameters are the number of the epoch; its losses are given."""
+    """A trainer whose parameters are the number of the epoch, and whose losses are given."""
 
     def __init__(self, epochs=0):
         self.model = FakeModel()
@@ -69,19 +69,19 @@ def clock(monkeypatch):
     return clock
 
 
-def test_names():
+def test_names_are_public():
     assert callbacks.__all__ == ["Checkpoint", "EarlyStopping", "ProgressBar", "TimeLimit"]
 
 
-def test_early_stopping_waits_and_restores():
+def test_early_stopping_waits_and_restores_the_best_epoch():
     trainer, stopping = FakeTrainer(), EarlyStopping(patience=3)
     assert trainer.run(stopping, [5.0, 3.0, 4.0, 3.5, 3.0, 1.0]) == 5
     assert (stopping.best, stopping.best_epoch) == (3.0, 2)
     np.testing.assert_array_equal(trainer.model.vector, [2.0] * 3)
 
 
-def test_early_stopping_restores_when_it_stops():
-    # Callbacks after it see the best parameters, not only who comes after the run.
+def test_early_stopping_restores_before_later_callbacks_are_called():
+    # Callbacks called after it see the best parameters, as does the code after the run.
     trainer, stopping, history = FakeTrainer(), EarlyStopping(patience=1), History()
     for epoch, loss in enumerate([1.0, 2.0], start=1):
         trainer.model.vector[:] = epoch
@@ -103,7 +103,7 @@ def test_early_stopping_without_restoring():
     np.testing.assert_array_equal(trainer.model.vector, [3.0] * 3)
 
 
-def test_early_stopping_monitors():
+def test_early_stopping_watches_the_loss_it_is_told_to():
     losses, val_losses = [5.0, 4.0, 3.0, 2.0], [1.0, 2.0, 3.0, 4.0]
     for monitor, epochs in ((None, 2), ("val_loss", 2), ("loss", 4)):
         assert FakeTrainer().run(EarlyStopping(monitor, patience=1), losses, val_losses) == epochs
@@ -112,15 +112,15 @@ def test_early_stopping_monitors():
         FakeTrainer().run(EarlyStopping("val_loss"), losses)
 
 
-def test_early_stopping_min_delta():
+def test_early_stopping_ignores_improvements_below_min_delta():
     losses = [1.0, 0.95, 0.9, 0.85, 0.8]
     assert FakeTrainer().run(EarlyStopping(patience=2), losses) == 5
     assert FakeTrainer().run(EarlyStopping(patience=2, min_delta=0.5), losses) == 3
-    # It is the best so far that counts, not the epoch before.
+    # Losses are compared with the best so far, not with those of the epoch before.
     assert FakeTrainer().run(EarlyStopping(patience=2, min_delta=0.09), losses) == 5
 
 
-def test_early_stopping_and_losses_that_are_not_finite():
+def test_early_stopping_counts_losses_that_are_not_finite_as_worse():
     stopping, trainer = EarlyStopping(patience=2), FakeTrainer()
     assert trainer.run(stopping, [np.nan] * 5) == 2
     assert stopping.best_epoch == 0
@@ -129,7 +129,7 @@ def test_early_stopping_and_losses_that_are_not_finite():
     assert FakeTrainer().run(EarlyStopping(patience=2), [np.inf] * 5) == 3  # the first one is the best
 
 
-def test_early_stopping_starts_anew():
+def test_early_stopping_starts_afresh_in_each_run():
     stopping = EarlyStopping(patience=2)
     assert FakeTrainer().run(stopping, [1.0, 2.0, 2.0]) == 3
     trainer = FakeTrainer()
@@ -153,12 +153,12 @@ def test_early_stopping_starts_anew():
         (lambda: TimeLimit("1h"), TypeError, "seconds: .*got '1h' of type str"),
     ],
 )
-def test_wrong_arguments(make, error, message):
+def test_wrong_arguments_raise(make, error, message):
     with pytest.raises(error, match=message):
         make()
 
 
-def test_checkpoint(tmp_path, monkeypatch):
+def test_checkpoints_are_saved_at_their_epochs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "{x}").mkdir()
     trainer = FakeTrainer()
@@ -169,13 +169,13 @@ def test_checkpoint(tmp_path, monkeypatch):
     assert trainer.saved == ["{x}/run-002-2.fastnn", "{x}/run-004-4.fastnn"]
 
 
-def test_checkpoints_anywhere(tmp_path):
+def test_checkpoints_can_be_saved_in_any_directory(tmp_path):
     for path in (os.fsencode(tmp_path / "a"), tmp_path / "a", b"\xff{epoch}"):
         trainer = FakeTrainer()
         trainer.run(Checkpoint(path), [1.0])
         assert [os.fsencode(saved) for saved in trainer.saved] == [os.fsencode(path).replace(b"{epoch}", b"1")]
     trainer = FakeTrainer()
-    trainer.run(Checkpoint(tmp_path / "{epoch}" / "a"), [1.0])  # its directory may come to be until then
+    trainer.run(Checkpoint(tmp_path / "{epoch}" / "a"), [1.0])  # its directory need not exist until then
     assert trainer.saved == [str(tmp_path / "1" / "a")]
 
 
@@ -188,17 +188,17 @@ def test_a_checkpoint_without_a_directory_stops_before_the_first_epoch(tmp_path)
     assert seen == []
 
 
-def test_time_limit(clock):
+def test_time_limit_stops_a_run(clock):
     def tick():
         clock.now += 10.0
 
     limit = TimeLimit(25)
     assert FakeTrainer().run(limit, [1.0] * 9, after_epoch=tick) == 3
-    # Every run has its own time.
+    # The limit applies to each run by itself.
     assert FakeTrainer().run(limit, [1.0] * 9, after_epoch=tick) == 3
 
 
-def test_time_limit_without_a_beginning(clock):
+def test_time_limit_called_outside_of_a_run(clock):
     history = History()
     history.append(loss=1.0, learning_rate=0.1, seconds=20.0)
     limit = TimeLimit(25)
@@ -224,7 +224,7 @@ def terminal(monkeypatch):
     return Terminal()
 
 
-def test_progress_on_a_terminal(terminal, clock):
+def test_progress_on_a_terminal_is_one_line(terminal, clock):
     def tick():
         clock.now += 0.04
 
@@ -233,7 +233,7 @@ def test_progress_on_a_terminal(terminal, clock):
     assert text.endswith("\n")
     assert text.count("\n") == 1
     drawn = text[:-1].split("\r")[1:]
-    # 8 seconds, and three epochs fit into a tenth of a second or a little more.
+    # 8 seconds; a tenth of a second or a little more has room for three epochs.
     assert 60 <= len(drawn) <= 82
     assert re.fullmatch(r"\[\.{20}\] epoch   0/200  0:00 elapsed", drawn[0])
     assert re.fullmatch(
@@ -243,7 +243,7 @@ def test_progress_on_a_terminal(terminal, clock):
     assert re.fullmatch(r"\[#{20}\] epoch 200/200  loss 0\.5  val_loss 1  0:08 elapsed +", drawn[-1])
 
 
-def test_progress_overwrites_what_was_longer(terminal, clock):
+def test_progress_overwrites_longer_lines(terminal, clock):
     def tick():
         clock.now += 1.0
 
@@ -259,7 +259,7 @@ def test_progress_fits_the_terminal(terminal, monkeypatch):
     assert max(len(line) for line in terminal.getvalue()[:-1].split("\r")) < 40
 
 
-def test_progress_in_a_file(clock):
+def test_progress_in_a_file_is_one_line_per_update(clock):
     def tick():
         clock.now += 1.0
 
@@ -273,13 +273,13 @@ def test_progress_in_a_file(clock):
     ]
 
 
-def test_progress_in_a_file_says_nothing_twice(clock):
+def test_progress_in_a_file_repeats_no_line(clock):
     file = io.StringIO()
     FakeTrainer().run(ProgressBar(file), [0.5])
     assert file.getvalue() == "epoch 1/1  loss 0.5  0:00 elapsed\n"
 
 
-def test_progress_of_a_run_that_stops_early(terminal):
+def test_progress_reports_a_run_that_stops_early(terminal):
     class Both(ProgressBar):
         def on_epoch_end(self, trainer, history):
             super().on_epoch_end(trainer, history)
@@ -290,7 +290,7 @@ def test_progress_of_a_run_that_stops_early(terminal):
     assert terminal.getvalue().endswith("\n")
 
 
-def test_progress_is_called_seldom_or_without_epochs(terminal):
+def test_progress_allows_for_rare_calls_and_for_no_epochs(terminal):
     FakeTrainer().run(ProgressBar(terminal), [])
     assert "[####################] epoch 0/0" in terminal.getvalue()
     file, history = io.StringIO(), History()

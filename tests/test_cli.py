@@ -1,4 +1,4 @@
-"""The command line, mostly as its users call it: in a process of its own."""
+"""The command line, mostly run as users run it: in a process of its own."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def demo(directory):
     return run("demo", *plot, directory=directory)
 
 
-def test_demo_ends_well(demo):
+def test_demo_succeeds(demo):
     assert (demo.returncode, demo.stderr) == (0, "")
     assert re.search(r"^Done in [\d.]+ m?s\.$", demo.stdout.splitlines()[-1])
     assert max(len(line) for line in demo.stdout.splitlines()) <= 90
@@ -75,8 +75,10 @@ def test_demo_reads_digits(demo):
     assert "The same losses in all epochs" in demo.stdout
 
 
-def test_demo_finds_the_curve(demo):
-    error, noise = re.search(r"square error against the truth +([\d.]+) +\(of the samples: ([\d.]+)\)", demo.stdout).groups()
+def test_demo_fits_the_curve(demo):
+    error, noise = re.search(
+        r"square error against the true curve +([\d.]+) +\(of the samples: ([\d.]+)\)", demo.stdout
+    ).groups()
     assert float(error) < 0.5 * float(noise)
     assert "The same curve" in demo.stdout
 
@@ -86,28 +88,28 @@ def test_demo_compares_with_numpy(demo):
     assert [label.split(",")[0] for label in labels] == ["training", "training", "training", "reading one image", "training"]
 
 
-def test_demo_draws(demo, directory):
+def test_demo_draws_a_picture(demo, directory):
     pytest.importorskip("matplotlib")
     from matplotlib import image
 
     pixels = image.imread(directory / "demo.png")
     assert min(pixels.shape[:2]) > 500
-    assert pixels.std() > 0.01  # something is on it
+    assert pixels.std() > 0.01  # the picture is not empty
     assert "demo.png" in demo.stdout
 
 
-def test_demo_in_ascii_and_stuck():
+def test_demo_reports_a_start_from_which_training_gets_stuck_in_ascii():
     result = run("demo", "--seed", "1", encoding="ascii")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.isascii()
     assert "x as long" in result.stdout
-    # From these weights the two units never come to tell all four rows apart, in NumPy as little as here.
-    assert "This start got stuck" in result.stdout
+    # From these weights the two units never learn to tell all four rows apart, neither in NumPy nor here.
+    assert "Training got stuck" in result.stdout
     assert "The same parameters in all three" in result.stdout
 
 
-def test_demo_from_a_start_near_a_saddle():
-    # Here roundings grow by seven orders of magnitude, in NumPy too.
+def test_demo_agrees_with_numpy_from_a_start_near_a_saddle():
+    # Rounding errors grow by seven orders of magnitude here, in NumPy too.
     assert _demo_xor.run(Report(io.StringIO()), 6).agrees
 
 
@@ -116,24 +118,24 @@ def test_demo_fails_if_numpy_disagrees(monkeypatch, capsys):
         result = Result([1.0], agrees=part != "_demo_digits")
         monkeypatch.setattr(getattr(_demo, part), "run", lambda report, seed, result=result: result)
     assert _cli.main(["demo"]) == 1
-    assert capsys.readouterr().err == "fastnn: error: fastnn and NumPy came to different results: digits\n"
+    assert capsys.readouterr().err == "fastnn: error: fastnn and NumPy gave different results: digits\n"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_demo_interrupted():
+def test_an_interrupted_demo_ends_without_a_traceback():
     process = subprocess.Popen(
         [sys.executable, "-m", "fastnn", "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
     )
-    process.stdout.readline()  # it is running
+    process.stdout.readline()  # it has started
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "fastnn: interrupted\n")
 
 
-# ---- Everything else ----
+# ---- All other commands ----
 
 
-def test_info():
+def test_info_prints_the_configuration():
     result = run("info")
     assert (result.returncode, result.stderr) == (0, "")
     for name in ("fastnn", "instruction set", "usable here", "threads"):
@@ -141,7 +143,7 @@ def test_info():
     assert fastnn.__version__ in result.stdout
 
 
-def test_version():
+def test_version_is_printed():
     result = run("--version")
     assert (result.returncode, result.stdout) == (0, f"fastnn {fastnn.__version__}\n")
 
@@ -155,20 +157,20 @@ def test_no_command_prints_the_help(command):
         assert re.search(rf"^ +{name} ", result.stdout, re.MULTILINE)
 
 
-def test_nothing_is_suggested_that_is_not_alike(capsys):
+def test_only_similar_commands_are_suggested(capsys):
     assert _cli.main(["dance"]) == 2
     assert "did you mean" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [(), ("demo",), ("bench",), ("info",)])
-def test_help_in_ascii(arguments):
+def test_help_is_printed_where_only_ascii_can_be(arguments):
     result = run(*arguments, "--help", encoding="ascii")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.isascii()
 
 
 def shell(line):
-    """Run a line of the shell, in which "fastnn" is the command; return the exit code and what was said of errors."""
+    """Run a shell line in which "fastnn" is the command; return the exit code and the text of the errors."""
     code = "import sys; from fastnn._cli import main; sys.exit(main(sys.argv[1:]))"
     line = line.replace("fastnn", f"{sys.executable} -c '{code}'")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -178,7 +180,7 @@ def shell(line):
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX")
 @pytest.mark.parametrize("arguments", ["", "info", "--help", "--version", "bench --help"])
-def test_output_that_goes_nowhere(arguments):
+def test_closed_outputs_are_ignored_and_full_ones_are_an_error(arguments):
     assert shell(f"fastnn {arguments} | true; exit ${{PIPESTATUS[0]}}") == (141, "")
     assert shell(f"fastnn {arguments} >&-") == (0, "")
     assert shell(f"fastnn {arguments} >&- 2>&-") == (0, "")
@@ -187,13 +189,13 @@ def test_output_that_goes_nowhere(arguments):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX")
-def test_errors_that_go_nowhere():
+def test_errors_that_cannot_be_written_leave_the_exit_code():
     assert shell("fastnn dance 2>&-") == (2, "")
     assert shell("fastnn demo --seed x >&- 2>&-") == (2, "")
 
 
 @pytest.mark.parametrize(("arguments", "names"), [((), ["demo", "info", "--version"]), (("demo",), ["--plot", "--seed"])])
-def test_help(arguments, names, capsys):
+def test_help_describes_each_command(arguments, names, capsys):
     assert _cli.main([*arguments, "--help"]) == 0
     text = capsys.readouterr().out
     for name in names:
@@ -214,7 +216,7 @@ def test_help(arguments, names, capsys):
         (["demo", "--seed", "²"], "expected an integer"),
     ],
 )
-def test_wrong_usage(arguments, message, capsys):
+def test_wrong_usage_exits_with_a_message(arguments, message, capsys):
     assert _cli.main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -222,13 +224,13 @@ def test_wrong_usage(arguments, message, capsys):
     assert re.fullmatch(r"fastnn.*: error: .*; see fastnn.* --help\n", err)
 
 
-def test_wrong_usage_in_a_process():
+def test_wrong_usage_in_a_process_exits_with_2():
     result = run("dance")
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
 
 
 @pytest.mark.parametrize("name", ["demo", "demo.txt", "missing/demo.png", "folder.png", "lost.png"])
-def test_plots_that_cannot_be_drawn(name, tmp_path, monkeypatch, capsys):
+def test_plots_that_cannot_be_saved_are_refused_before_anything_runs(name, tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.png").mkdir()
@@ -238,7 +240,7 @@ def test_plots_that_cannot_be_drawn(name, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["", "missing/a", "folder", "new/", "lost", "old", "fixed/new"])
-def test_files_that_cannot_be_written(name, tmp_path, monkeypatch):
+def test_files_that_cannot_be_written_are_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for folder in ("folder", "fixed"):
         (tmp_path / folder).mkdir()
@@ -249,7 +251,7 @@ def test_files_that_cannot_be_written(name, tmp_path, monkeypatch):
         _output_files.output_file(name)
 
 
-def test_files_that_can_be_written(tmp_path, monkeypatch):
+def test_files_that_can_be_written_are_accepted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "old").touch()
     (tmp_path / "link").symlink_to("new")
@@ -258,7 +260,7 @@ def test_files_that_can_be_written(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("PDF", b"%PDF"), ("svg", b"<?xml")])
-def test_pictures_are_saved_as_all_files_are(suffix, start, tmp_path):
+def test_pictures_replace_a_file_as_a_whole(suffix, start, tmp_path):
     figures = pytest.importorskip("matplotlib.figure")
     (tmp_path / f"link.{suffix}").symlink_to("target")
     _output_files.save_figure(figures.Figure(), tmp_path / f"link.{suffix}")
@@ -266,7 +268,7 @@ def test_pictures_are_saved_as_all_files_are(suffix, start, tmp_path):
     assert (tmp_path / "target").read_bytes().startswith(start)
 
 
-def test_plot_without_matplotlib():
+def test_plots_without_matplotlib_name_the_extra():
     result = run("demo", "--plot", "a.png", command=("-c", WITHOUT_MATPLOTLIB))
     assert (result.returncode, result.stdout) == (2, "")
     assert 'needs Matplotlib: pip install "fastnn-cpu[plot]"' in result.stderr
@@ -286,7 +288,7 @@ def test_errors_are_one_line(error, monkeypatch, capsys):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
-def test_a_reader_who_has_seen_enough():
+def test_a_closed_pipe_ends_the_command_quietly():
     process = subprocess.Popen(
         [sys.executable, "-m", "fastnn", "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
     )
@@ -300,11 +302,11 @@ def test_a_reader_who_has_seen_enough():
     ("seconds", "text"),
     [(0.0, "0.00 µs"), (9.99e-4, "999 µs"), (9.999e-4, "1.00 ms"), (0.9999, "1.00 s"), (12.34, "12.3 s"), (123.4, "123 s")],
 )
-def test_duration(seconds, text):
+def test_durations_are_printed_in_suitable_units(seconds, text):
     assert duration(seconds) == text
 
 
-def test_report_keeps_what_the_encoding_can_write():
+def test_reports_keep_characters_that_the_encoding_has():
     texts = {}
     for encoding in ("utf-8", "latin-1", "ascii"):
         file = io.BytesIO()
@@ -318,7 +320,7 @@ def test_report_keeps_what_the_encoding_can_write():
 @pytest.mark.parametrize(
     ("encoding", "text"), [("utf-8", "ü😀·"), ("latin-1", "ü\\U0001f600."), ("ascii", "\\xfc\\U0001f600.")]
 )
-def test_report_escapes_what_the_encoding_cannot_write(encoding, text):
+def test_reports_replace_characters_that_the_encoding_lacks(encoding, text):
     file = io.BytesIO()
     stream = io.TextIOWrapper(file, encoding=encoding)
     Report(stream).title("ü😀·")
@@ -326,7 +328,7 @@ def test_report_escapes_what_the_encoding_cannot_write(encoding, text):
 
 
 @pytest.mark.parametrize("encoding", [None, "klingon"])
-def test_report_to_a_stream_of_no_encoding(encoding):
+def test_reports_can_be_written_to_a_stream_without_an_encoding(encoding):
     class Stream(io.StringIO):
         pass
 
@@ -341,7 +343,7 @@ def test_report_to_a_stream_of_no_encoding(encoding):
     [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({"TERM": "xterm"}, True)],
 )
 @pytest.mark.parametrize("terminal", [True, False])
-def test_colours_only_where_they_are_wanted(environment, styled, terminal, monkeypatch):
+def test_colours_are_used_only_where_they_are_wanted(environment, styled, terminal, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.delenv("TERM", raising=False)
     for name, value in environment.items():
@@ -352,7 +354,7 @@ def test_colours_only_where_they_are_wanted(environment, styled, terminal, monke
     assert stream.getvalue() == ("\033[1ma\033[0m\n" if styled and terminal else "a\n")
 
 
-def test_report_verdict():
+def test_verdicts_give_the_difference_and_say_whether_it_is_within_bounds():
     stream = io.StringIO()
     report = Report(stream)
     assert report.verdict("bits", 1e-10, 1e-9)
@@ -364,7 +366,7 @@ def test_report_verdict():
     assert _report.largest_difference([np.zeros((1, 2))], [np.array([0.0, -2.0])]) == 2.0
 
 
-def test_sketch_of_a_curve():
+def test_a_curve_is_sketched_in_characters():
     x = np.linspace(0, 1, 5)[:, None]
     assert _sketch.curves([("-", x, x), ("o", x[:1], x[:1])], width=10, height=3) == [
         "  1.0 │       - -",

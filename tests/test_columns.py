@@ -18,7 +18,7 @@ NAMES = ("age", "height", "weight")
 
 
 class Table:
-    """A table in the manner of PyArrow: `columns` are the data, `column_names` the names."""
+    """A table that behaves like PyArrow's: `columns` are the data, `column_names` the names."""
 
     def __init__(self, columns: dict[str, Any]) -> None:
         self.column_names, self.columns = list(columns), list(columns.values())
@@ -43,12 +43,12 @@ LIBRARIES = {"pandas": _pandas, "polars": _polars, "table": Table}
 
 @pytest.fixture(params=LIBRARIES)
 def frame(request):
-    """Return a function that makes a frame of columns given by name."""
+    """Return a function that makes a frame from columns by name."""
     return LIBRARIES[request.param]
 
 
 def columns(*names: str) -> dict[str, Any]:
-    """Return columns of those names: those of X, and others."""
+    """Return columns with these names: those of X, and others."""
     known = dict(zip(NAMES, X.T, strict=True))
     return {name: known.get(name, X[:, 0] + 1) for name in names}
 
@@ -60,7 +60,7 @@ def fitted(frame: Any) -> MLP:
     return model
 
 
-# Everything that takes inputs.
+# All functions that take inputs.
 CALLS = {
     "predict": lambda m, x: m.predict(x),
     "predict with threads": lambda m, x: m.predict(x, n_threads=1),
@@ -99,7 +99,7 @@ def test_other_columns_are_refused(frame, call, wrong):
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_the_same_columns_and_arrays_are_taken(frame, call):
+def test_the_same_columns_and_plain_arrays_are_accepted(frame, call):
     given = frame(columns(*NAMES))
     for value in (given, X, X.tolist(), np.asfortranarray(X)):
         CALLS[call](fitted(frame), value)
@@ -107,7 +107,7 @@ def test_the_same_columns_and_arrays_are_taken(frame, call):
 
 
 @pytest.mark.parametrize("call", ["fit", "run", "step"])
-def test_training_learns_the_names(frame, call):
+def test_training_records_the_names_of_columns(frame, call):
     model = MLP((3, 5, 1), random_state=0)
     CALLS[call](model, X)
     assert model.feature_names is None
@@ -118,13 +118,13 @@ def test_training_learns_the_names(frame, call):
 
 
 @pytest.mark.parametrize("call", [call for call in CALLS if call not in ("fit", "run", "step")])
-def test_nothing_else_learns_names(frame, call):
+def test_only_training_records_names(frame, call):
     model = MLP((3, 5, 1), random_state=0)
     CALLS[call](model, frame(columns(*NAMES)))
     assert model.feature_names is None
 
 
-def test_a_refused_training_learns_nothing(frame):
+def test_a_refused_training_records_no_names(frame):
     model = MLP((3, 5, 1), random_state=0)
     given = frame(columns(*NAMES))
     calls = [
@@ -141,7 +141,7 @@ def test_a_refused_training_learns_nothing(frame):
         assert model.feature_names is None
 
 
-def test_validation_of_the_first_run_has_its_columns(frame):
+def test_validation_data_of_the_first_run_must_have_its_columns(frame):
     model = MLP((3, 5, 1), random_state=0)
     with pytest.raises(ValueError, match="^validation_data X: expected the columns .*another order"):
         model.fit(frame(columns(*NAMES)), Y, validation_data=(frame(columns(*NAMES[::-1])), Y))
@@ -180,7 +180,7 @@ def test_files_without_names_load(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("names", [["a", "b"], ["a", "b", 3], "abc", 5, [None] * 3])
-def test_damaged_names_in_a_file(tmp_path, monkeypatch, names):
+def test_damaged_names_in_a_file_are_refused(tmp_path, monkeypatch, names):
     model = MLP((3, 5, 1))
     config = model._config() | {"feature_names": names}
     monkeypatch.setattr(MLP, "_config", lambda self: config)
@@ -202,7 +202,7 @@ def test_names_can_be_assigned(frame):
     assert model.feature_names == NAMES
 
 
-def test_names_that_are_not_text_are_none():
+def test_names_that_are_not_text_are_ignored_unless_mixed_with_text():
     pandas = pytest.importorskip("pandas")
     model = MLP((3, 5, 1))
     model.fit(pandas.DataFrame(X), Y)
@@ -217,16 +217,16 @@ def test_names_that_are_not_text_are_none():
             call(model, mixed)
 
 
-def test_one_row_of_a_frame():
+def test_the_names_in_one_row_of_a_frame_are_compared():
     pandas = pytest.importorskip("pandas")
     model, given = fitted(pandas.DataFrame), pandas.DataFrame(columns(*NAMES))
     np.testing.assert_array_equal(model.predict(given.iloc[0]), model.predict(X[0]))
-    np.testing.assert_array_equal(model.predict(pandas.Series(X[0])), model.predict(X[0]))  # without names
+    np.testing.assert_array_equal(model.predict(pandas.Series(X[0])), model.predict(X[0]))  # this index has no names
     with pytest.raises(ValueError, match="^X: .*got another order, with 'weight' instead of 'age' as column 0"):
         model.predict(given.iloc[0][list(NAMES[::-1])])
 
 
-def test_a_name_that_stands_twice():
+def test_a_name_may_occur_twice():
     pandas = pytest.importorskip("pandas")
     model = MLP((3, 5, 1))
     model.fit(pandas.DataFrame(X, columns=["a", "b", "a"]), Y)
@@ -239,7 +239,7 @@ def test_a_name_that_stands_twice():
             model.predict(pandas.DataFrame(X[:, : len(names)], columns=names))
 
 
-def test_many_names_are_not_all_listed():
+def test_messages_list_only_some_of_many_names():
     pandas = pytest.importorskip("pandas")
     names = [f"c{i}" for i in range(50)]
     model = MLP((50, 1))
@@ -251,7 +251,7 @@ def test_many_names_are_not_all_listed():
 
 
 def test_rows_of_targets_are_taken_by_position():
-    """As scikit-learn does, whatever the index says."""
+    """The index is ignored, as in scikit-learn."""
     pandas = pytest.importorskip("pandas")
     given, y = pandas.DataFrame(columns(*NAMES)), pandas.Series(Y[:, 0], index=range(12)[::-1])
     one, other = (MLP((3, 5, 1), random_state=0) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Threads, levels, and what importing costs."""
+"""Threads, instruction sets, and the cost of importing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def threads():
 
 
 def config(**environment):
-    """Return what show_config prints in a process with that environment."""
+    """Return the output of show_config in a process with that environment."""
     text = run_script("import fastnn; fastnn.show_config()", **{"OMP_NUM_THREADS": ""} | environment).stdout
     return {line[:16].strip(): line[17:] for line in text.splitlines()}
 
@@ -30,7 +30,7 @@ def config(**environment):
 
 
 @pytest.mark.usefixtures("threads")
-def test_set_and_get():
+def test_the_number_that_is_set_is_returned():
     for n in (1, 2, 7, 1024):
         fastnn.set_num_threads(n)
         assert fastnn.get_num_threads() == n
@@ -41,14 +41,14 @@ def test_set_and_get():
 
 
 @pytest.mark.parametrize(("wrong", "error"), [(0, ValueError), (-1, ValueError), (1.0, TypeError), ("2", TypeError)])
-def test_wrong_numbers_change_nothing(wrong, error, threads):
+def test_wrong_numbers_raise_and_change_nothing(wrong, error, threads):
     with pytest.raises(error, match=f"^n: .*got {wrong!r}"):
         fastnn.set_num_threads(wrong)
     assert fastnn.get_num_threads() == threads
 
 
-def test_back_to_the_default():
-    """Less than 1 is what threadpoolctl may set."""
+def test_numbers_below_one_restore_the_default():
+    """threadpoolctl may set such numbers."""
     script = """if True:
         import fastnn
         from fastnn._engine import core
@@ -61,7 +61,7 @@ def test_back_to_the_default():
 
 
 @pytest.mark.parametrize(("value", "expected"), [("1", "1"), ("3", "3"), ("010", "10"), ("5000", "1024")])
-def test_environment(value, expected):
+def test_the_environment_sets_the_number(value, expected):
     printed = config(FASTNN_NUM_THREADS=value)
     assert printed["threads"] == f"{expected} (decided by: FASTNN_NUM_THREADS)"
     assert "ignored" not in printed
@@ -86,7 +86,7 @@ def test_openmp_bounds_the_default(name, value, count):
 
 
 @pytest.mark.parametrize(("omp", "own"), [("1", "3"), ("3", "1"), ("wrong", "2")])
-def test_our_own_variable_comes_before_openmp(omp, own):
+def test_the_variable_of_fastnn_precedes_those_of_openmp(omp, own):
     printed = config(OMP_NUM_THREADS=omp, FASTNN_NUM_THREADS=own)
     assert printed["threads"] == f"{own} (decided by: FASTNN_NUM_THREADS)"
     assert "ignored" not in printed
@@ -101,8 +101,8 @@ def test_wrong_openmp_variables_are_reported(value):
 
 @pytest.mark.parametrize("wrong", [["FASTNN_NUM_THREADS"], ["OMP_NUM_THREADS"], ["FASTNN_NUM_THREADS", "OMP_NUM_THREADS"]])
 @pytest.mark.parametrize("limit", ["1", "none"])
-def test_wrong_variables_leave_the_others(wrong, limit):
-    """The first error is reported, and what is right takes effect."""
+def test_a_wrong_variable_leaves_the_others_in_effect(wrong, limit):
+    """The first error is reported, and correct variables take effect."""
     unset = {"FASTNN_NUM_THREADS": "", "OMP_NUM_THREADS": "", "OMP_THREAD_LIMIT": ""}
     default = config(**unset)["threads"]
     printed = config(**unset | dict.fromkeys(wrong, "wrong") | {"OMP_THREAD_LIMIT": limit})
@@ -112,7 +112,7 @@ def test_wrong_variables_leave_the_others(wrong, limit):
 
 
 @pytest.mark.parametrize("name", ["FASTNN_NUM_THREADS", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT"])
-def test_ignored_variables_are_warned_of(name):
+def test_ignored_variables_give_a_warning(name):
     unset = {"FASTNN_NUM_THREADS": "", "OMP_NUM_THREADS": "", "OMP_THREAD_LIMIT": ""}
     shown = run_script("import fastnn", **unset | {name: "many"}).stderr
     assert f"RuntimeWarning: {name} must be a positive integer, got 'many'; it is ignored" in shown
@@ -203,7 +203,7 @@ UNBOUNDED = {
 
 
 def cpus_of(tmp_path, files):
-    """Return the CPUs of a process with such files, and what bounds them, where it may run on all."""
+    """Return the CPUs of a process that may run on all of them and sees these files, and the reason for the limit."""
     write_files(tmp_path, files)
     return _core.usable_cpus_(str(tmp_path))
 
@@ -212,7 +212,7 @@ def cpus_of(tmp_path, files):
     not hasattr(_core, "usable_cpus_") or not Path("/proc").exists(), reason="needs the extension, and Linux"
 )
 @pytest.mark.parametrize("files", CGROUPS.values(), ids=CGROUPS)
-def test_cgroup_quota(files, tmp_path):
+def test_cgroup_quotas_limit_the_cpus(files, tmp_path):
     affinity = len(os.sched_getaffinity(0))
     assert cpus_of(tmp_path, files) == ((1, "cgroup quota") if affinity > 1 else (1, "affinity"))
 
@@ -221,7 +221,7 @@ def test_cgroup_quota(files, tmp_path):
     not hasattr(_core, "usable_cpus_") or not Path("/proc").exists(), reason="needs the extension, and Linux"
 )
 @pytest.mark.parametrize("files", UNBOUNDED.values(), ids=UNBOUNDED)
-def test_no_cgroup_quota(files, tmp_path):
+def test_files_without_a_quota_set_no_limit(files, tmp_path):
     assert cpus_of(tmp_path, files) == (len(os.sched_getaffinity(0)), "affinity")
 
 
@@ -229,14 +229,14 @@ def test_no_cgroup_quota(files, tmp_path):
     not hasattr(_core, "usable_cpus_") or not Path("/proc").exists(), reason="needs the extension, and Linux"
 )
 @pytest.mark.parametrize("microseconds", [0, 99_999])
-def test_cgroup_quota_of_all_cpus(microseconds, tmp_path):
-    """Affinity decides where the quota, rounded down, is no less."""
+def test_a_quota_of_all_cpus_leaves_the_limit_to_affinity(microseconds, tmp_path):
+    """A quota counts only if it is smaller than the affinity, after rounding down."""
     affinity = len(os.sched_getaffinity(0))
     quota = f"{affinity * 100_000 + microseconds} 100000\n"
     assert cpus_of(tmp_path, {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": quota}) == (affinity, "affinity")
 
 
-def test_default_is_what_this_process_may_use():
+def test_the_default_is_the_number_of_cpus_this_process_may_use():
     script = """if True:
         import os
         if hasattr(os, "sched_setaffinity"):
@@ -248,10 +248,10 @@ def test_default_is_what_this_process_may_use():
     run_script(script, FASTNN_NUM_THREADS="")
 
 
-# ---- What is shown ----
+# ---- The configuration that is shown ----
 
 
-def test_show_config(capsys):
+def test_show_config_prints_every_line(capsys):
     assert fastnn.show_config() is None
     shown = capsys.readouterr().out
     name, vector_bytes = _core.current_instruction_set()
@@ -264,31 +264,31 @@ def test_show_config(capsys):
     assert shown.endswith("\n")
 
 
-# ---- Levels ----
+# ---- Instruction sets ----
 
 
-@pytest.mark.parametrize("level", _core.built_instruction_sets())
-def test_levels_can_be_forced(level):
-    if level not in _core.usable_instruction_sets():
-        result = run_script("import fastnn", check=False, FASTNN_ISA=level)
+@pytest.mark.parametrize("isa", _core.built_instruction_sets())
+def test_instruction_sets_can_be_forced(isa):
+    if isa not in _core.usable_instruction_sets():
+        result = run_script("import fastnn", check=False, FASTNN_ISA=isa)
         assert "ImportError" in result.stderr
         return
-    printed = config(FASTNN_ISA=level)
-    assert printed["instruction set"].startswith(f"{level}, vectors of ")
-    if level != _core.usable_instruction_sets()[0]:
+    printed = config(FASTNN_ISA=isa)
+    assert printed["instruction set"].startswith(f"{isa}, vectors of ")
+    if isa != _core.usable_instruction_sets()[0]:
         assert printed["instruction set"].endswith("(decided by: FASTNN_ISA)")
 
 
-@pytest.mark.parametrize("level", ["v5", "V4", "avx2", "1"])
-def test_unknown_levels(level):
-    result = run_script("import fastnn", check=False, FASTNN_ISA=level)
+@pytest.mark.parametrize("isa", ["v5", "V4", "avx2", "1"])
+def test_unknown_instruction_sets_are_an_import_error(isa):
+    result = run_script("import fastnn", check=False, FASTNN_ISA=isa)
     assert result.returncode == 1
     error = result.stderr.strip().splitlines()[-1]
     built = ", ".join(_core.built_instruction_sets())
-    assert error.startswith(f"ImportError: FASTNN_ISA={level!r} can't be used: this build has {built}, of which")
+    assert error.startswith(f"ImportError: FASTNN_ISA={isa!r} can't be used: this build has {built}, of which")
 
 
-def test_no_wish_is_the_best():
+def test_an_empty_variable_chooses_the_best_instruction_set():
     best = _core.usable_instruction_sets()[0]
     assert config(FASTNN_ISA="")["instruction set"].startswith(best)
 
@@ -307,11 +307,11 @@ print(*sorted(name for name in loaded - sys.stdlib_module_names if "cython" not 
 """
 
 
-def test_importing_brings_numpy_alone():
-    assert set(run_script(LOADED.format(use="")).stdout.split()) <= {"fastnn", "numpy"}  # parts that NumPy loads late
+def test_importing_fastnn_imports_only_numpy():
+    assert set(run_script(LOADED.format(use="")).stdout.split()) <= {"fastnn", "numpy"}  # NumPy loads some parts late
 
 
-def test_training_brings_no_more():
+def test_training_imports_nothing_more():
     use = """
 model = fastnn.MLP((2, 4, 1))
 model.fit([[0, 1], [1, 0]], [1, 0], epochs=3)
@@ -322,7 +322,7 @@ fastnn.show_config()
     assert set(printed.split()) <= {"fastnn", "numpy"}
 
 
-def test_names():
+def test_public_names_exist():
     for name in fastnn.__all__:
         assert getattr(fastnn, name) is not None
     assert set(fastnn.__all__) <= set(dir(fastnn))

@@ -1,4 +1,4 @@
-"""An extension of a user's own that says `cimport fastnn`: built against the installed package, and run."""
+"""A user's own extension that says `cimport fastnn`, built against the installed package and run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DTYPES = [np.float32, np.float64]
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
-    """Transpile and compile the example as a user's build would."""
+    """Transpile and compile the example, as a user's build would."""
     pytest.importorskip("Cython")
     compiler = os.environ.get("CC") or sysconfig.get_config_var("CC").split()[0]
     if shutil.which(compiler.split()[0]) is None:
@@ -51,7 +51,7 @@ def data(dtype, n_out=2):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_training(example, dtype):
+def test_training_in_cython_gives_the_bits_of_python(example, dtype):
     X, y = data(dtype)
     trainers = [Trainer(MLP((3, 8, 2), "tanh", dropout=0.1, dtype=dtype, random_state=0), "huber", l2=0.1) for _ in range(2)]
     first, last = example.train(trainers[0], X, y, 30)
@@ -61,7 +61,7 @@ def test_training(example, dtype):
     np.testing.assert_array_equal(trainers[0].model.to_vector(), trainers[1].model.to_vector())
 
 
-def test_training_on_labels(example):
+def test_training_on_labels_in_cython_gives_the_bits_of_python(example):
     X, _ = data(np.float64)
     labels = np.arange(24) % 3
     trainers = [Trainer(MLP((3, 8, 3), "relu", "softmax", random_state=0), "cross_entropy") for _ in range(2)]
@@ -73,7 +73,7 @@ def test_training_on_labels(example):
         example.train_on_labels(Trainer(MLP((3, 3))), X, labels, 1)
 
 
-def test_divergence_and_schedules(example):
+def test_divergence_and_schedules_raise_in_cython(example):
     X, y = data(np.float64)
     trainer = Trainer(MLP((3, 2), dtype=np.float64), optimizer=SGD(1e200))
     with pytest.raises(fastnn.DivergedError, match="nothing was changed"):
@@ -84,7 +84,7 @@ def test_divergence_and_schedules(example):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_predictions(example, dtype):
+def test_predictions_in_cython_are_those_of_python(example, dtype):
     policy = MLP((3, 5, 3), "tanh", dtype=dtype, random_state=0)
     state, wanted = np.ones(3, dtype), np.ones(3, dtype)
     example.simulate(policy, state, 20)
@@ -97,7 +97,7 @@ def test_predictions(example, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_functions_of_arrays(example, dtype):
+def test_functions_of_arrays_in_cython_are_those_of_ops(example, dtype):
     x = np.random.default_rng(0).normal(size=50).astype(dtype)
     for name in _core.FUNCTIONS:
         y = x.copy()
@@ -116,7 +116,7 @@ def test_functions_of_arrays(example, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", _core.OPTIMIZERS)
-def test_optimizers(example, name, dtype):
+def test_optimizers_in_cython_are_those_of_ops(example, name, dtype):
     nesterov = SGD(0.1, 0.9, nesterov=True)
     optimizer = {"momentum": SGD(0.1, 0.9), "nesterov": nesterov}.get(name) or OPTIMIZERS[name](learning_rate=0.1)
     arrays, wanted = ([np.linspace(1, 2, 9, dtype=dtype), *np.zeros((2, 9), dtype)] for _ in range(2))

@@ -7,7 +7,7 @@ import pytest
 
 from fastnn._data import load_digits
 
-# SHA-256 of the images as bytes and of the labels as little-endian 64-bit integers.
+# SHA-256 hashes of the images as bytes, and of the labels as little-endian 64-bit integers.
 IMAGES = "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
 LABELS = "a3c91c262eddcf7ba8f0e37507c30284493c9b20412ffe4af30d536401f7ba21"
 
@@ -20,7 +20,7 @@ def test_digits_are_the_published_ones() -> None:
     assert hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest() == LABELS
 
 
-def test_digits_belong_to_the_caller() -> None:
+def test_digits_are_new_arrays_in_each_call() -> None:
     images, labels = load_digits()
     images[:] = 99
     labels[:] = 99

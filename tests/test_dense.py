@@ -1,4 +1,4 @@
-"""Networks of dense layers on the compiled kernels against the oracle, and that shape, threads and layout change no bit."""
+"""Networks of dense layers on the compiled kernels: the same as the reference, and the same bits for any layout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastnn.losses import LOSSES
 from fastnn.losses import resolve as resolve_loss
 
 DTYPES = [np.float32, np.float64]
-# Narrow outputs, widths below, at and past a vector, and rows of 1 KiB.
+# Narrow outputs; widths below, equal to and above that of a vector; rows of 1 KiB.
 LAYER_SIZES = [
     (1, 1),
     (7, 15, 1),
@@ -25,7 +25,7 @@ LAYER_SIZES = [
     (2, 256, 15),
     (128, 256, 3),
 ]
-# Up to three chunks of 512 rows.
+# The numbers of rows make up to three chunks of 512 rows.
 ROWS = [1, 2, 15, 16, 17, 33, 513, 1030]
 
 
@@ -39,7 +39,7 @@ def network(layer_sizes, activations, dtype, seed=0):
 
 
 def wide(made):
-    """The network in the terms of the oracle, in float64."""
+    """Return the network in the form that the reference takes, in float64."""
     weights, biases = ([array.astype(np.float64) for array in arrays] for arrays in (made.weights, made.biases))
     return weights, biases, list(made.activations)
 
@@ -62,14 +62,14 @@ def native(loss):
 
 
 def backward(made, loss, x, y, sample_weight=None, n_threads=1):
-    """Return the loss, the gradient of the parameters, an array like their storage, and that of the inputs."""
+    """Return the loss, the gradient of the parameters (an array like their storage), and that of the inputs."""
     gradient, by_input = np.zeros_like(made.storage), np.full(x.shape, np.nan, made.dtype)
     value = made.gradient(native(loss), x, y, y.ndim == 1, sample_weight, gradient, by_input, n_threads)
     return value, gradient, by_input
 
 
 def assert_close(actual, expected, scale=100):
-    """Equal to some units in the last place of the largest number, as sums are."""
+    """Assert equality to some units in the last place of the largest number, since sums round by its size."""
     tolerance = scale * float(np.finfo(actual.dtype).eps)
     np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * max(np.abs(expected).max(), 1e-30))
 
@@ -79,8 +79,8 @@ def assert_gradient(made, loss, x, y, sample_weight=None, scale=100):
     expected = reference.loss_and_gradient(*wide(made), x, y, loss, sample_weight)
     assert value == pytest.approx(expected[0], rel=100 * float(np.finfo(made.dtype).eps))
     weights, biases, _ = made.views(gradient)
-    for actual, oracle in zip([*weights, *biases], [*expected[1], *expected[2]], strict=True):
-        assert_close(actual, oracle, scale)
+    for actual, wanted in zip([*weights, *biases], [*expected[1], *expected[2]], strict=True):
+        assert_close(actual, wanted, scale)
     if sample_weight is None:
         assert_close(by_input, reference.input_gradient(*wide(made), x, y, loss), scale)
 
@@ -94,7 +94,7 @@ def assert_padding_is_zero(made, storage):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_rows", ROWS)
 @pytest.mark.parametrize("layer_sizes", LAYER_SIZES, ids=str)
-def test_shapes(layer_sizes, n_rows, dtype):
+def test_outputs_and_gradients_of_any_shape_are_those_of_the_reference(layer_sizes, n_rows, dtype):
     activations = (*["tanh", "silu"][: len(layer_sizes) - 2], "identity")
     made = network(layer_sizes, activations, dtype)
     x, y = inputs(n_rows, layer_sizes[0], dtype), inputs(n_rows, layer_sizes[-1], dtype, seed=2)
@@ -130,8 +130,8 @@ def test_a_row_does_not_depend_on_the_others(layer_sizes, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", _core.ACTIVATIONS)
-def test_activations(activation, dtype):
-    """Every activation where it may stand, forward."""
+def test_outputs_of_every_activation_are_those_of_the_reference(activation, dtype):
+    """Each activation is tried in every layer where it is allowed."""
     x = inputs(40, 7, dtype)
     for n_out in (1, 3, 5, 17):
         hidden = activation if activation in HIDDEN else "tanh"
@@ -144,7 +144,7 @@ def test_activations(activation, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("loss", "output"), LOSSES_AND_LINKS)
-def test_output_activations(loss, output, dtype):
+def test_gradients_of_output_activations_are_those_of_the_reference(loss, output, dtype):
     for n_out in (1, 3, 5, 17):
         made = network((7, 18, n_out), ("tanh", output), dtype)
         assert_gradient(made, loss, inputs(40, 7, dtype), targets(loss, 40, n_out, dtype))
@@ -153,7 +153,7 @@ def test_output_activations(loss, output, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("loss", _core.LOSSES)
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_hidden_activations(hidden, loss, dtype):
+def test_gradients_of_hidden_activations_are_those_of_the_reference(hidden, loss, dtype):
     output = LOSSES[loss].links[0] if LOSSES[loss].links else "identity"
     for n_out in (1, 5):
         made = network((7, 18, 15, n_out), (hidden, hidden, output), dtype)
@@ -162,8 +162,8 @@ def test_hidden_activations(hidden, loss, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("loss", _core.LOSSES)
-def test_weights_and_labels_in_chunks(loss, dtype):
-    """Sample weights and integer labels over more rows than are worked on at a time."""
+def test_weights_and_labels_go_with_their_rows_in_every_chunk(loss, dtype):
+    """Sample weights and integer labels are given for more rows than a chunk has."""
     output = LOSSES[loss].links[0] if LOSSES[loss].links else "tanh"
     for n_out in (2, 5):
         made = network((7, 18, n_out), ("tanh", output), dtype)
@@ -184,8 +184,8 @@ def test_weights_and_labels_in_chunks(loss, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layer_sizes", [(5, 3), (5, 18, 7), (256, 7, 1)], ids=str)
-def test_inputs_of_any_kind(layer_sizes, dtype):
-    """Rows are read where they stand, whatever their type and strides, as if they had been converted."""
+def test_inputs_of_any_kind_give_the_same_bits(layer_sizes, dtype):
+    """Kernels read rows in place, whatever their type and strides, as if they had been converted."""
     made = network(layer_sizes, ("tanh",) * (len(layer_sizes) - 1), dtype)
     numbers, whole = inputs(37, layer_sizes[0]), np.random.default_rng(0).integers(-90, 90, (37, layer_sizes[0]))
     y = inputs(37, layer_sizes[-1], dtype, seed=2)
@@ -219,7 +219,7 @@ def test_inputs_of_any_kind(layer_sizes, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_only_what_is_asked_for(dtype):
+def test_only_the_arrays_asked_for_are_written(dtype):
     made = network((7, 18, 3), ("gelu", "tanh"), dtype)
     x, y = inputs(600, 7, dtype), inputs(600, 3, dtype, seed=2)
     value, gradient, by_input = backward(made, "mse", x, y)
@@ -231,7 +231,7 @@ def test_only_what_is_asked_for(dtype):
     np.testing.assert_array_equal(second, by_input)
 
 
-def test_wrong_arrays():
+def test_wrong_arrays_raise():
     made = network((7, 18, 3), ("tanh", "tanh"), np.float32)
     x, y = inputs(4, 7, np.float32), inputs(4, 3, np.float32)
     for wrong in (x[:, :6], x[0, :6], x[np.newaxis]):

@@ -1,4 +1,4 @@
-"""Runs whose loss is no longer finite: back to the last good epoch."""
+"""Runs whose loss stops being finite: the parameters of the last finite epoch are restored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastnn._engine import core as _core
 
 
 class Growing:
-    """A rate that is sensible for some steps, and far too large from then on."""
+    """A learning rate that is sensible for some steps, and far too large from then on."""
 
     def __init__(self, sensible):
         self.sensible = sensible
@@ -35,19 +35,19 @@ DIVERGING = [{}, {"n_threads": 2}, {"l2": 1e-3, "clip_norm": 1.0}, {"sizes": (3,
 @pytest.mark.parametrize("row", _core.OPTIMIZERS)
 @pytest.mark.parametrize("sensible", [0, 1, 3, 4, 9, 10, 11])
 @pytest.mark.parametrize("options", DIVERGING, ids=str)
-def test_divergence_restores_the_last_good_epoch(row, sensible, options):
-    X, y = data(25, 3, 2)  # three steps an epoch
+def test_divergence_restores_the_last_finite_epoch(row, sensible, options):
+    X, y = data(25, 3, 2)  # three steps per epoch
     trainer = diverging(row, sensible, **options)
     with pytest.raises(DivergedError, match="the loss is not finite in epoch") as caught:
         trainer.run(X, y, 40)
     error, epochs = caught.value, sensible // 3
-    # That an epoch's last update went wrong may show in the next one only.
+    # If an epoch's last update diverges, only the next epoch may show it.
     assert error.history.epochs == error.epoch - 1
     assert error.epoch in (epochs + 1, epochs + 2)
     assert f"epoch {error.epoch}" in str(error)
     for name in ("loss", "learning_rate", "seconds"):
         assert np.isfinite(error.history[name]).all()
-    # The state is that of a run which ended before the first epoch with a senseless step.
+    # The state is that of a run which ended before the first epoch with too large a step.
     assert trainer.updates == 3 * epochs
     good = diverging(row, sensible, **options)
     good.run(X, y, epochs)
@@ -57,7 +57,7 @@ def test_divergence_restores_the_last_good_epoch(row, sensible, options):
     trainer.model.predict(X)
 
 
-def test_divergence_with_callbacks_and_validation():
+def test_callbacks_see_the_finite_epochs_and_the_end_of_a_run_that_diverges():
     X, y = data(25, 3, 2)
     seen = []
 
@@ -87,7 +87,7 @@ def test_a_callback_cannot_hide_divergence():
     assert (trainer.updates, caught.value.epoch, caught.value.history.epochs) == (0, 1, 0)
 
 
-def test_divergence_at_once():
+def test_divergence_in_the_first_epoch_restores_the_initial_parameters():
     X, y = data(25, 3, 2)
     trainer = Trainer(model_of((3, 12, 2), "relu", dtype=np.float32), optimizer=Adam(), batch_size=10)
     trainer.run(X, y, 2)
@@ -100,7 +100,7 @@ def test_divergence_at_once():
     assert state_of(trainer)[:3] == before
 
 
-def test_the_last_update_counts_too():
+def test_divergence_in_the_last_update_is_noticed():
     X, y = data(25, 3, 2)
     trainer = Trainer(model_of((3, 12, 2), dtype=np.float32), optimizer=SGD(1e300), batch_size=25)
     before = state_of(trainer)[:3]
@@ -143,7 +143,7 @@ def test_a_diverging_step_changes_nothing(row, dropout, rows):
     assert np.isfinite(trainer.step(X, y))
 
 
-def test_diverged_error_travels():
+def test_diverged_errors_can_be_pickled():
     X, y = data(25, 3, 2)
     with pytest.raises(DivergedError) as caught:
         diverging("sgd", 9).run(X, y, 40)

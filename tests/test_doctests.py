@@ -20,14 +20,14 @@ from fastnn import _custom
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 ROOT = Path(__file__).parents[1]
 MODULES = ["fastnn", *(m.name for m in pkgutil.walk_packages(fastnn.__path__, "fastnn.") if "__main__" not in m.name)]
-# Packages of other people that examples show fastnn with, beside those that an extra brings.
+# Other packages that appear in examples, besides those that an extra installs.
 OTHERS = ("onnxruntime", "skl2onnx", "skops")
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 
 @pytest.fixture(autouse=True)
 def _clean_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let examples write files, change threads, name functions of their own, and print as NumPy does by default."""
+    """Let examples write files, change the number of threads and define functions; print as NumPy does by default."""
     monkeypatch.chdir(tmp_path)
     threads = fastnn.get_num_threads()
     with (
@@ -40,15 +40,15 @@ def _clean_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_docstrings(name: str) -> None:
+def test_examples_in_docstrings_hold(name: str) -> None:
     try:
         module = importlib.import_module(name)
     except ImportError as error:
-        if "fastnn-cpu[" not in str(error):  # the extra that brings what is missing
+        if "fastnn-cpu[" not in str(error):  # the extra that installs the missing package
             raise
         pytest.skip(str(error))
     assert doctest.testmod(module, optionflags=OPTIONS).failed == 0
-    for value in list(vars(module).values()):  # which doctest takes for data
+    for value in list(vars(module).values()):  # doctest treats properties as data
         if isinstance(value, np.ufunc) and ">>>" in (value.__doc__ or ""):
             runner = doctest.DocTestRunner(optionflags=OPTIONS)
             runner.run(doctest.DocTestParser().get_doctest(value.__doc__, vars(module).copy(), value.__name__, None, 0))
@@ -63,7 +63,7 @@ def test_public_names_have_examples(name: str) -> None:
 
 
 def python_blocks(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the number of the line before and the text of each fenced block of Python."""
+    """Yield each fenced block of Python, with the number of the line before it."""
     lines = text.splitlines(keepends=True)
     start = None
     for number, line in enumerate(lines):
@@ -75,8 +75,8 @@ def python_blocks(text: str) -> Iterator[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_pages(page: Path) -> None:
-    """Run a page's blocks one after the other, as a reader would who types them into one session."""
+def test_examples_in_pages_hold(page: Path) -> None:
+    """Run a page's blocks one after the other, like a reader who types them into one session."""
     names: dict[str, Any] = {"__name__": "__main__"}
     runner = doctest.DocTestRunner(optionflags=OPTIONS)
     blocks = list(python_blocks(page.read_text(encoding="utf-8")))
@@ -92,13 +92,13 @@ def test_pages(page: Path) -> None:
         except ImportError as error:
             if "fastnn-cpu[" not in str(error) and error.name not in OTHERS:
                 raise
-            if page.name != "README.md":  # the rest of a page about an extra needs it too
+            if page.name != "README.md":  # the rest of a page about an extra needs the extra too
                 pytest.skip(str(error))
     assert runner.failures == 0
 
 
 def quotations() -> Iterator[tuple[str, str, str]]:
-    """Yield page, file and text of each definition in a block whose first line is a comment that names a file."""
+    """Yield page, file and text of each definition in a block that begins with a comment naming a file."""
     for page in PAGES:
         blocks = re.findall(r"^```\w+\n# (\w+/\S+)\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
         for name, block in blocks:
@@ -106,12 +106,12 @@ def quotations() -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("page", "name", "part"), list(quotations()), ids=lambda value: value.split("\n")[0])
-def test_quotations(page: str, name: str, part: str) -> None:
+def test_code_quoted_by_a_page_is_in_the_file_word_for_word(page: str, name: str, part: str) -> None:
     """What a page quotes is in the file, word for word."""
     assert f"\n{part}\n" in "\n" + (ROOT / name).read_text(encoding="utf-8"), page
 
 
-def test_readme_begins_with_what_a_newcomer_types() -> None:
-    """The first block of code; continuous integration runs its second line."""
+def test_readme_begins_with_installing_and_running_the_tests() -> None:
+    """Continuous integration runs the second line of the first block."""
     first = (ROOT / "README.md").read_text(encoding="utf-8").split("```")[1]
     assert first.splitlines()[1:] == ["pip install . && fastnn demo", "pip install '.[test]' && pytest"]

@@ -1,4 +1,4 @@
-"""The tables and commands of README and docs: each of them holds."""
+"""The tables and commands in the README and docs/: tests that each of them is true."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ README, FILES = (path.read_text(encoding="utf-8") for path in (ROOT / "README.md
 
 
 def table(text, head):
-    """Return the rows of the table whose header begins with a word."""
+    """Return the rows of the table whose header begins with this word."""
     rows = re.search(rf"^\| {head} \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)[1]
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows.splitlines()]
 
@@ -35,11 +35,11 @@ def words(cell):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_installing_works_from_a_clone(page):
+def test_commands_install_from_a_clone(page):
     text = page.read_text(encoding="utf-8")
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     for command in re.findall(r"pip install [^`\n#]*", text):
-        assert "fastnn" not in command.split("&&")[0], command  # which no index has
+        assert "fastnn" not in command.split("&&")[0], command  # the package is on no index
     for extra in re.findall(r"'\.\[(.*?)\]'", text):
         assert extra in extras
 
@@ -47,7 +47,7 @@ def test_installing_works_from_a_clone(page):
 # ---- Losses and outputs ----
 
 
-def test_which_loss_goes_with_which_output():
+def test_the_table_of_losses_and_outputs_is_true():
     stated = {}
     for names, outputs, _ in table(README, "loss"):
         for name in names.removesuffix(", your own").split(", "):
@@ -64,7 +64,7 @@ def test_which_loss_goes_with_which_output():
                     model.loss(X, y, name)
 
 
-# ---- What docs say of training ----
+# ---- Statements about training ----
 
 
 def test_fit_goes_on_from_the_weights_with_a_new_optimizer():
@@ -109,7 +109,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize("stop", [None, KeyboardInterrupt(), ValueError("no")], ids=repr)
-def test_when_callbacks_are_called(stop):
+def test_callbacks_are_called_when_the_table_says(stop):
     recorder = Recorder(stop)
     X, y = data(20, 3, 2)
     if stop is None:
@@ -127,9 +127,9 @@ def test_when_callbacks_are_called(stop):
 OPTIMIZERS = [SGD(0.1), SGD(Warmup(Cosine(0.1, 10), 3), momentum=0.9), AdaGrad(), RMSProp(), Adam(), AdamW()]
 
 
-def saved(path, optimizer):
-    """Return a trainer, and by the safetensors package alone what is in its file."""
-    model = model_of((3, 4, 2), dropout=0.5, dtype=np.float64)
+def saved(path, optimizer, activation="tanh"):
+    """Return a trainer, and its file as the safetensors package reads it."""
+    model = model_of((3, 4, 2), activation, dropout=0.5, dtype=np.float64)
     trainer = Trainer(model, losses.Huber(0.5), optimizer, random_state=1, l2=0.5)
     trainer.step(*data(8, 3, 2))
     trainer.save(path)
@@ -139,24 +139,26 @@ def saved(path, optimizer):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
-def test_the_arrays_of_files(optimizer, tmp_path):
-    trainer, arrays, _ = saved(tmp_path / "a", optimizer)
+def test_files_have_the_arrays_of_the_table(optimizer, tmp_path):
+    trainer, arrays, _ = saved(tmp_path / "a", optimizer, "prelu")
     patterns = [word for name, _, _ in table(FILES, "array") for word in words(name)]
-    assert patterns == ["weights.i", "biases.i", "moments.k.weights.i", "moments.k.biases.i"]
-    parts = ["", *(f"moments.{k}." for k in range(len(trainer._moments)))]
+    kinds = ["weights", "biases", "slopes"]
+    assert patterns == [*(f"{kind}.i" for kind in kinds), *(f"moments.k.{kind}.i" for kind in kinds)]
     model = trainer.model
-    expected = {f"{part}{kind}.{i}" for part in parts for kind in ("weights", "biases") for i in range(2)}
-    assert arrays.keys() == expected
-    for i in range(2):
-        np.testing.assert_array_equal(arrays[f"weights.{i}"], model.weights[i])
-        np.testing.assert_array_equal(arrays[f"biases.{i}"], model.biases[i])
-        for part in parts:
-            assert arrays[f"{part}weights.{i}"].shape == model.weights[i].shape
-            assert arrays[f"{part}biases.{i}"].shape == model.biases[i].shape
+    parameters = {
+        f"{kind}.{i}": array for kind in kinds for i, array in enumerate(getattr(model, kind)) if array is not None
+    }
+    assert parameters.keys() == {"weights.0", "weights.1", "biases.0", "biases.1", "slopes.0"}
+    moments = [f"moments.{k}." for k in range(len(trainer._moments))]
+    assert arrays.keys() == {f"{part}{name}" for part in ["", *moments] for name in parameters}
+    for name, parameter in parameters.items():
+        np.testing.assert_array_equal(arrays[name], parameter)
+        for part in moments:
+            assert arrays[f"{part}{name}"].shape == parameter.shape
 
 
-def test_the_moments_of_files(tmp_path):
-    """Which is which: one step after zero, from the gradient g."""
+def test_moments_in_files_are_those_of_the_table(tmp_path):
+    """One step from zero shows which is which, from the gradient g."""
     for optimizer, of_gradient in (
         (SGD(0.1, momentum=0.9), [lambda g: g]),
         (AdaGrad(), [lambda g: g**2]),
@@ -181,7 +183,7 @@ def test_the_moments_of_files(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["model", "trainer"])
-def test_the_metadata_of_files(kind, tmp_path):
+def test_files_have_the_metadata_of_the_table(kind, tmp_path):
     trainer, _, metadata = saved(tmp_path / "a", Adam(0.01))
     if kind == "model":
         trainer.model.save(tmp_path / "a")
@@ -210,7 +212,7 @@ def test_the_metadata_of_files(kind, tmp_path):
         assert content["rng"] == trainer._rng.bit_generator.state
 
 
-def test_a_file_is_a_network_without_fastnn(tmp_path):
+def test_a_file_can_be_used_without_fastnn(tmp_path):
     trainer, arrays, metadata = saved(tmp_path / "a", Adam())
     names = json.loads(metadata["fastnn"])["model"]["activations"]
     weights, biases = [arrays["weights.0"], arrays["weights.1"]], [arrays["biases.0"], arrays["biases.1"]]
@@ -218,7 +220,7 @@ def test_a_file_is_a_network_without_fastnn(tmp_path):
     np.testing.assert_allclose(reference.forward(weights, biases, names, X)[-1][1], trainer.model.predict(X), rtol=1e-12)
 
 
-def test_a_shared_generator_is_null(tmp_path):
+def test_a_shared_generator_is_saved_as_null(tmp_path):
     Trainer(MLP((3, 2))).save(tmp_path / "a")
     with safe_open(tmp_path / "a", "numpy") as file:
         assert json.loads(file.metadata()["fastnn"])["rng"] is None

@@ -1,4 +1,4 @@
-"""Wrong arguments of every public function: refused by name, and nothing has changed."""
+"""Wrong arguments of every public function: an error names them, and nothing changes."""
 
 from __future__ import annotations
 
@@ -53,28 +53,27 @@ WRONG_WEIGHT = NOT_NUMBERS | {
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("wrong", WRONG_X)
-def test_wrong_inputs(entry, wrong):
+def test_wrong_inputs_raise_and_change_nothing(entry, wrong):
     trainer, (value, error) = trainer_of(), WRONG_X[wrong]
     assert_refused(trainer, lambda: ENTRIES[entry](trainer, value, Y), error, "X: ")
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("wrong", WRONG_Y)
-def test_wrong_targets(entry, wrong):
+def test_wrong_targets_raise_and_change_nothing(entry, wrong):
     trainer, (value, error) = trainer_of(), WRONG_Y[wrong]
     assert_refused(trainer, lambda: ENTRIES[entry](trainer, X, value), error, "y: ")
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("wrong", WRONG_WEIGHT)
-def test_wrong_sample_weights(entry, wrong):
+def test_wrong_sample_weights_raise_and_change_nothing(entry, wrong):
     trainer, (value, error) = trainer_of(), WRONG_WEIGHT[wrong]
     assert_refused(trainer, lambda: ENTRIES[entry](trainer, X, Y, value), error, "sample_weight: ")
 
 
 @pytest.mark.parametrize("value", [1e308, 1e300, 1e-300, 1e-310, 5e-324])
-def test_weights_at_the_ends_of_float64(value):
-    # Right, or refused.
+def test_extreme_weights_give_the_right_loss_or_raise(value):
     model = model_of(SIZES)
     trainer = Trainer(model)
     try:
@@ -86,7 +85,7 @@ def test_weights_at_the_ends_of_float64(value):
 
 
 @pytest.mark.parametrize("wrong", {**NOT_NUMBERS, **SHAPES})
-def test_wrong_inputs_of_predictions(wrong):
+def test_wrong_inputs_of_predictions_raise(wrong):
     trainer, (value, error) = trainer_of(), (NOT_NUMBERS | SHAPES)[wrong]
     if wrong in ("nothing", "number", "no dimensions"):
         pytest.skip("in a process of its own below")
@@ -95,7 +94,7 @@ def test_wrong_inputs_of_predictions(wrong):
 
 
 @pytest.mark.parametrize("n_threads", [0, -1, 1.5, "2", True, [1]])
-def test_wrong_numbers_of_threads(n_threads):
+def test_wrong_numbers_of_threads_raise(n_threads):
     trainer = trainer_of()
     assert_refused(
         trainer, lambda: trainer.model.predict(X, n_threads=n_threads), (TypeError, ValueError), "n_threads: .*got"
@@ -118,7 +117,7 @@ WRONG_LABELS = {
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("wrong", WRONG_LABELS)
-def test_wrong_labels(entry, wrong):
+def test_wrong_labels_raise(entry, wrong):
     trainer, (value, error, message) = trainer_of("cross_entropy"), WRONG_LABELS[wrong]
     assert_refused(trainer, lambda: ENTRIES[entry](trainer, X, value), error, message)
 
@@ -128,7 +127,7 @@ OUTSIDE = [("binary_cross_entropy", 1.01), ("binary_cross_entropy", -0.01), ("po
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize(("loss", "value"), OUTSIDE)
-def test_targets_outside_of_the_losses_domain(entry, loss, value):
+def test_targets_outside_the_domain_of_the_loss_raise(entry, loss, value):
     trainer, wrong = trainer_of(loss), np.zeros((10, 2))
     wrong[3, 1] = value
     assert_refused(
@@ -164,7 +163,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), OTHERS, ids=[str(a)[:40] for a, _, _ in OTHERS])
-def test_wrong_arguments_of_run(arguments, error, message):
+def test_wrong_arguments_of_run_raise(arguments, error, message):
     trainer = trainer_of()
     assert_refused(trainer, lambda: trainer.run(X, Y, **arguments), error, message)
     assert_refused(trainer, lambda: trainer.model.fit(X, Y, **arguments), error, message)
@@ -192,7 +191,7 @@ TRAINERS = [
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), TRAINERS, ids=[str(a) for a, _, _ in TRAINERS])
-def test_wrong_arguments_of_trainers(arguments, error, message):
+def test_wrong_arguments_of_trainers_raise(arguments, error, message):
     model = model_of(SIZES)
     before = model.to_vector(), repr(model._rng.bit_generator.state)
     with pytest.raises(error, match=f"^{message}"):
@@ -203,7 +202,7 @@ def test_wrong_arguments_of_trainers(arguments, error, message):
 
 @pytest.mark.parametrize("loss", [loss for loss in _core.LOSSES if losses.LOSSES[loss].links])
 @pytest.mark.parametrize("output", _core.ACTIVATIONS)
-def test_losses_and_outputs_that_do_not_go_together(loss, output):
+def test_losses_refuse_unsuitable_output_activations(loss, output):
     model = MLP(SIZES, output_activation=output)
     if (loss, output) in LOSSES_AND_LINKS:
         Trainer(model, loss)
@@ -223,7 +222,7 @@ def test_losses_and_outputs_that_do_not_go_together(loss, output):
 
 
 @pytest.mark.parametrize("returned", [-1.0, np.nan, np.inf, "fast", None, 1j, [0.1] * 3, np.zeros((2, 2))], ids=repr)
-def test_schedules_that_return_nonsense(returned):
+def test_schedules_that_return_unusable_rates_raise(returned):
     model = model_of(SIZES)
     trainer = Trainer(model, optimizer=SGD(lambda n: returned if np.ndim(returned) else np.full(n.shape, returned)))
     for call in (lambda: trainer.run(X, Y, 2), lambda: trainer.step(X, Y)):
@@ -233,7 +232,7 @@ def test_schedules_that_return_nonsense(returned):
     np.testing.assert_array_equal(model.to_vector(), model_of(SIZES).to_vector())
 
 
-def test_seed_class():
+def test_wrong_arguments_of_the_tutorials_class_raise():
     network = NeuralNetwork(2, 3, 1, 0.1)
     before = [p.copy() for p in (network.W1, network.b1, network.W2, network.b2)]
     X, y = np.zeros((4, 2)), np.zeros((4, 1))

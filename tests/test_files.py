@@ -1,4 +1,4 @@
-"""Files of models and trainers: what goes in comes out, and nothing else than that can be read."""
+"""Files of models and trainers: loading restores what was saved, and nothing else can be loaded."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def path(tmp_path):
     return tmp_path / "a file"
 
 
-# ---- There and back ----
+# ---- Saving and loading ----
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("sizes", [(1, 1), (3, 2), (3, 8, 5, 2), (5, 16, 64)], ids=str)
 @pytest.mark.parametrize("kind", [Path, str, os.fsencode])
-def test_models(sizes, dtype, kind, path):
+def test_models_load_as_they_were_saved(sizes, dtype, kind, path):
     model = model_of(sizes, "silu", "exp", dropout=0.25, dtype=dtype)
     model.save(kind(path))
     loaded = MLP.load(kind(path))
@@ -52,7 +52,7 @@ def test_models(sizes, dtype, kind, path):
     assert loaded.to_vector().tobytes() == model.to_vector().tobytes()
 
 
-def test_parameters_of_any_value(path):
+def test_parameters_of_any_value_keep_their_bits(path):
     model = MLP((2, 2), dtype=np.float64)
     values = [np.nan, np.inf, -0.0, 5e-324, 1e308, 0.1]
     model.set_vector(values)
@@ -62,7 +62,7 @@ def test_parameters_of_any_value(path):
 
 @pytest.mark.parametrize("row", _core.OPTIMIZERS)
 @pytest.mark.parametrize("schedule", [None, *SCHEDULES], ids=repr)
-def test_optimizers_and_schedules(row, schedule, path):
+def test_optimizers_and_schedules_load_as_they_were_saved(row, schedule, path):
     optimizer = optimizer_of(row) if schedule is None else optimizer_of(row, learning_rate=schedule)
     trainer = Trainer(model_of((3, 8, 2)), optimizer=optimizer, random_state=0)
     trainer.run(*data(20, 3, 2), 2)
@@ -73,14 +73,14 @@ def test_optimizers_and_schedules(row, schedule, path):
 
 
 @pytest.mark.parametrize("loss", _core.LOSSES)
-def test_losses(loss, path):
+def test_losses_load_as_they_were_saved(loss, path):
     loss = losses.LOSSES[loss]()
     model = model_of((3, 8, 2), output=loss.links[0] if loss.links else "tanh")
     Trainer(model, loss).save(path)
     assert Trainer.load(path).loss == loss
 
 
-def test_every_option(path):
+def test_every_option_loads_as_it_was_saved(path):
     trainer = example(shuffle=False)
     trainer.save(path)
     loaded = Trainer.load(path)
@@ -90,7 +90,7 @@ def test_every_option(path):
         assert type(getattr(loaded, name)) is type(getattr(trainer, name))
     assert repr(loaded) == repr(trainer)
     assert state_of(loaded) == state_of(trainer)
-    # Other generators stay others, the model's own stays shared.
+    # A generator of the trainer's own stays separate; one shared with the model stays shared.
     assert loaded._rng is not loaded.model._rng
     assert loaded.model._rng.bit_generator.state == trainer.model._rng.bit_generator.state
     shared = Trainer(trainer.model)
@@ -99,7 +99,7 @@ def test_every_option(path):
     assert loaded._rng is loaded.model._rng
 
 
-def test_model_of_a_trainers_file(path):
+def test_a_trainers_file_loads_as_a_model(path):
     trainer = example()
     trainer.save(path)
     assert MLP.load(path).to_vector().tobytes() == trainer.model.to_vector().tobytes()
@@ -108,7 +108,7 @@ def test_model_of_a_trainers_file(path):
         Trainer.load(path)
 
 
-def test_other_programs_can_read_it(path):
+def test_other_programs_can_read_the_file(path):
     trainer = example()
     trainer.save(path)
     arrays = load_file(path)
@@ -127,7 +127,7 @@ def test_other_programs_can_read_it(path):
     assert b"pickle" not in path.read_bytes()
 
 
-def test_across_processes(path):
+def test_another_process_goes_on_with_the_same_bits(path):
     trainer = example()
     trainer.save(path)
     script = """if True:
@@ -152,7 +152,7 @@ Twin.__name__ = "Cosine"
 
 
 @pytest.mark.parametrize("rate", [Twin(), lambda steps: 0.1 + 0 * steps, Warmup(lambda steps: 0.1 + 0 * steps, 5)])
-def test_schedules_of_ones_own_are_refused_before_writing(rate, path):
+def test_custom_schedules_are_refused_before_writing(rate, path):
     path.write_bytes(b"what was here")
     trainer = Trainer(model_of((3, 2)), optimizer=SGD(rate))
     with pytest.raises(TypeError, match="learning_rate: expected .*, which files can hold, got "):
@@ -161,7 +161,7 @@ def test_schedules_of_ones_own_are_refused_before_writing(rate, path):
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_where_nothing_can_be_written(tmp_path):
+def test_paths_that_cannot_be_written_raise(tmp_path):
     model = model_of((3, 2))
     for wrong in (tmp_path / "no" / "such" / "directory", tmp_path):
         with pytest.raises(OSError) as caught:  # noqa: PT011
@@ -175,6 +175,6 @@ def test_where_nothing_can_be_written(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_no_schedule_is_forgotten():
+def test_every_schedule_can_be_saved():
     assert {type(schedule).__name__ for schedule in SCHEDULES} == set(schedules.__all__)
     assert all(dataclasses.is_dataclass(schedule) for schedule in SCHEDULES)

@@ -1,4 +1,4 @@
-"""Files that are damaged, foreign, or meant to do harm."""
+"""Files that are damaged, foreign, or crafted to do harm."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def assert_refused(path, *readers, allowed=ValueError):
         assert str(path) in str(caught.value)
 
 
-def test_missing_files(tmp_path):
+def test_missing_files_raise(tmp_path):
     assert_refused(tmp_path / "nothing", allowed=FileNotFoundError)
     assert_refused(tmp_path, allowed=OSError)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\0" * 8, b"\xff" * 100, b"PK\x03\x04" + b"\0" * 50, b"\x80\x04\x95" * 20])
-def test_foreign_files(content, path):
+def test_foreign_files_are_refused(content, path):
     path.write_bytes(content)
     assert_refused(path)
 
 
-def test_a_pickle_is_not_run(path):
+def test_a_pickle_is_refused_without_running_it(path):
     path.write_bytes(b"cos\nsystem\n(S'touch pickled'\ntR.")
     assert_refused(path)
     assert not Path("pickled").exists()
 
 
-def test_safetensors_of_others(path):
+def test_safetensors_of_other_programs_are_refused(path):
     arrays = {"weights.0": np.zeros((3, 2))}
     for metadata in (None, {}, {"format": "pt"}, {"fastnn": "no json"}, {"fastnn": "[]"}, {"fastnn": "3"}, {"fastnn": "{}"}):
         save_file(arrays, path, metadata)
@@ -55,7 +55,7 @@ def test_safetensors_of_others(path):
     assert_refused(path)
 
 
-def test_truncated_files(path):
+def test_truncated_files_are_refused(path):
     trainer = example()
     trainer.save(path)
     content = path.read_bytes()
@@ -64,7 +64,7 @@ def test_truncated_files(path):
         assert_refused(path)
 
 
-def test_flipped_bytes(path):
+def test_flipped_bytes_are_refused_or_give_a_usable_trainer(path):
     trainer = example()
     trainer.save(path)
     content = path.read_bytes()
@@ -79,7 +79,7 @@ def test_flipped_bytes(path):
 
 
 def check_damaged(path):
-    """Whatever is damaged: either the file is refused, or what it holds is a trainer that can be used."""
+    """Assert that a damaged file is refused, or that it loads as a trainer that can be used."""
     message, loaded = str(path), None
     try:
         loaded = Trainer.load(path)
@@ -98,22 +98,22 @@ REPLACEMENTS = [*NUMBERS, None, True, "", "x", "softmax", [], [1], {}, {"class":
 
 
 def leaves(value, prefix=()):
-    """Yield the place of everything within JSON."""
+    """Yield the path to every value within JSON."""
     yield prefix
     for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         yield from leaves(part, (*prefix, key))
 
 
-@pytest.mark.filterwarnings("ignore:NumPy will stop allowing:DeprecationWarning")  # NumPy 1, of a state below zero
+@pytest.mark.filterwarnings("ignore:NumPy will stop allowing:DeprecationWarning")  # NumPy 1 raises this for a negative state
 @pytest.mark.parametrize("generator", [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64])
-def test_damaged_metadata(generator, path):
+def test_damaged_metadata_are_refused_or_give_a_usable_trainer(generator, path):
     model = MLP((3, 8, 2), dropout=0.1, random_state=np.random.Generator(generator(1)))
     trainer = Trainer(model, losses.Huber(0.3), SGD(Warmup(Cosine(0.1, 10), 3), momentum=0.9), clip_norm=1.0)
     trainer.run(*data(20, 3, 2))
     trainer.save(path)
     config, arrays = config_of(path), load_file(path)
     places = [place for place in leaves(config) if place]
-    if generator is not np.random.PCG64:  # the rest is the same
+    if generator is not np.random.PCG64:  # everything else is unchanged
         places = [place for place in places if "rng" in place]
         places = places if len(places) < 30 else random.Random(0).sample(places, 10) + [p for p in places if p[-1] == "pos"]
     for place in places:
@@ -130,8 +130,8 @@ def test_damaged_metadata(generator, path):
             check_damaged(path)
 
 
-def test_generators_whose_position_is_outside(path):
-    # NumPy would read from there.
+def test_generators_with_a_position_out_of_bounds_are_refused(path):
+    # NumPy would read memory there.
     for generator, place in ((np.random.MT19937, ("state", "pos")), (np.random.Philox, ("buffer_pos",))):
         MLP((3, 2), random_state=np.random.Generator(generator(1))).save(path)
         config, arrays = config_of(path), load_file(path)
@@ -146,7 +146,7 @@ def test_generators_whose_position_is_outside(path):
 
 
 @pytest.mark.parametrize("name", ["seed", "Generator", "bytes", "no such one"])
-def test_generators_that_are_no_bit_generators(name, path):
+def test_names_that_are_not_bit_generators_are_refused(name, path):
     MLP((3, 2), random_state=0).save(path)
     config, arrays = config_of(path), load_file(path)
     config["model"]["rng"]["bit_generator"] = name
@@ -160,14 +160,14 @@ def test_generators_that_are_no_bit_generators(name, path):
 
 
 @pytest.mark.parametrize("updates", [-1, -5, 1.5, "3", None, True, 2**63, 2**70, 1e400])
-def test_counts_that_are_none(updates, path):
+def test_wrong_counts_are_refused(updates, path):
     example().save(path)
     config, arrays = config_of(path), load_file(path)
     save_file(arrays, path, {"fastnn": json.dumps({**config, "updates": updates})})
     assert_refused(path, Trainer.load)
 
 
-def test_arrays_that_do_not_fit(path):
+def test_arrays_of_wrong_shapes_are_refused(path):
     example().save(path)
     metadata, arrays = {"fastnn": json.dumps(config_of(path))}, load_file(path)
     for name, array in arrays.items():
@@ -179,7 +179,7 @@ def test_arrays_that_do_not_fit(path):
         assert_refused(path, Trainer.load)
 
 
-def test_sizes_are_compared_before_memory_is_taken(path):
+def test_sizes_are_compared_before_memory_is_allocated(path):
     model = model_of((3, 8, 2))
     model.save(path)
     config, arrays = config_of(path), load_file(path)
@@ -193,7 +193,7 @@ def test_sizes_are_compared_before_memory_is_taken(path):
         tracemalloc.stop()
 
 
-def test_other_versions(path):
+def test_files_of_other_versions_and_kinds_are_refused(path):
     example().save(path)
     config, arrays = config_of(path), load_file(path)
     for changes in ({"version": 2}, {"version": "1"}, {"kind": "forest"}, {"kind": None}):

@@ -1,4 +1,4 @@
-"""The safetensors format: as the safetensors package has it, from pipes too, and within the memory there is."""
+"""The safetensors format: compatible with the safetensors package, readable from pipes, and within the memory available."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parsed(path):
         return parse(file)
 
 
-# ---- As the package does ----
+# ---- Compatibility with the package ----
 
 
 @pytest.mark.parametrize("text", ["x", 'a "b" \\ \n\t\x01', "schön ☃ 𝄞", ""], ids=repr)
@@ -41,7 +41,7 @@ def test_files_have_the_bytes_that_the_package_writes(text, dtype):
     assert b"".join(dump(arrays, {"fastnn": text})) == save(arrays, {"fastnn": text})
 
 
-def test_the_package_reads_what_is_saved(path):
+def test_the_package_reads_saved_files(path):
     trainer = example()
     trainer.save(path)
     metadata, arrays = parsed(path)
@@ -113,7 +113,7 @@ def damaged_headers(header):
             parent[last] = change
             if change == "gone":
                 del parent[last]
-            if damaged.get("__metadata__", "none") is not None:  # which the package takes for none
+            if damaged.get("__metadata__", "none") is not None:  # the package ignores this one
                 yield damaged
 
 
@@ -140,7 +140,7 @@ def test_headers_that_the_package_refuses_are_refused(sizes, path):
     "change", [lambda c: c + b"x", lambda c: c[:-1], lambda c: c[:-24], lambda c: c[:30], lambda c: c[:7], lambda c: b""]
 )
 @pytest.mark.parametrize("load", [MLP.load, Trainer.load])
-def test_files_that_end_elsewhere(change, load, path):
+def test_files_that_are_too_short_or_too_long_are_refused(change, load, path):
     example().save(path)
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(ValueError, match=f"^{path}: not such a file of fastnn .*, expected"):
@@ -148,7 +148,7 @@ def test_files_that_end_elsewhere(change, load, path):
 
 
 @pytest.mark.parametrize("length", [2**63, 2**64 - 1, 10**8 + 1, 10**8, 5000])
-def test_headers_of_absurd_lengths(length, path):
+def test_headers_of_absurd_lengths_are_refused(length, path):
     path.write_bytes(struct.pack("<Q", length) + b"{}" * 10)
     with pytest.raises(ValueError, match=f"a header of {length} bytes, expected 20 at most"):
         MLP.load(path)
@@ -158,7 +158,7 @@ def test_headers_of_absurd_lengths(length, path):
     "places",
     [((0, 8), (12, 20)), ((4, 12), (12, 20)), ((0, 8), (4, 12)), ((0, 8), (0, 8)), ((8, 16), (0, 8)), ((0, 8), (8, 16))],
 )
-def test_arrays_with_gaps_or_in_one_place(places, path):
+def test_arrays_with_gaps_or_overlaps_are_refused_as_by_the_package(places, path):
     header = {name: {"dtype": "F32", "shape": [2], "data_offsets": place} for name, place in zip("ab", places, strict=True)}
     end = max(end for _, end in places)
     path.write_bytes(content_of(header, np.arange(end // 4, dtype=np.float32).tobytes()))
@@ -175,7 +175,7 @@ def test_arrays_with_gaps_or_in_one_place(places, path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1"])
-def test_headers_in_other_encodings(encoding, path):
+def test_headers_in_other_encodings_are_refused(encoding, path):
     text = '{"__metadata__": {"fastnn": "ü"}}'.encode(encoding)
     path.write_bytes(struct.pack("<Q", len(text)) + text)
     with pytest.raises(ValueError, match="not such a file of fastnn"):
@@ -189,7 +189,7 @@ def through_a_pipe(path, content):
     os.mkfifo(path)
 
     def write():
-        with contextlib.suppress(BrokenPipeError):  # the reader has seen enough
+        with contextlib.suppress(BrokenPipeError):  # the reader has closed the pipe
             path.write_bytes(content)
 
     writer = threading.Thread(target=write)
@@ -197,14 +197,14 @@ def through_a_pipe(path, content):
     return writer
 
 
-def test_pipes(path, tmp_path):
+def test_files_can_be_read_from_pipes(path, tmp_path):
     trainer = example()
     trainer.save(path)
     writer = through_a_pipe(tmp_path / "pipe", path.read_bytes())
     loaded = Trainer.load(tmp_path / "pipe")
     writer.join()
     assert loaded.model.to_vector().tobytes() == trainer.model.to_vector().tobytes()
-    loaded.step([[1, 2, 3]], [[1, 2]])  # what was read can be written
+    loaded.step([[1, 2, 3]], [[1, 2]])  # arrays that were read are writable
 
 
 def test_endless_pipes_are_not_read_to_the_end(path, tmp_path):
@@ -243,7 +243,7 @@ def test_endless_pipes_are_not_read_to_the_end(path, tmp_path):
         (lambda c: struct.pack("<Q", 50) + c[8:30], "not such a file"),
     ],
 )
-def test_pipes_with_something_else(change, message, path, tmp_path):
+def test_pipes_with_other_content_are_refused(change, message, path, tmp_path):
     MLP((3, 2)).save(path)
     writer = through_a_pipe(tmp_path / "pipe", change(path.read_bytes()))
     with pytest.raises(ValueError, match=message) as caught:
@@ -253,7 +253,7 @@ def test_pipes_with_something_else(change, message, path, tmp_path):
 
 
 @pytest.mark.parametrize("device", ["/dev/null", "/dev/zero", "/dev/urandom"])
-def test_devices(device):
+def test_devices_are_refused(device):
     if not os.path.exists(device):
         pytest.skip("no such device")
     with pytest.raises(ValueError, match=f"^{device}: not such a file of fastnn"):
@@ -264,7 +264,7 @@ def test_devices(device):
 
 
 def write_sparse(path, n, trainer=False):
-    """Write a file of a network with n inputs and outputs that takes no room on the disk; return its size."""
+    """Write a file of a network with n inputs and outputs that takes no space on the disk; return its size."""
     small = path.parent / "small"
     model = MLP((2, 2), random_state=0)
     (Trainer(model) if trainer else model).save(small)
@@ -298,9 +298,10 @@ LIMITED = """if True:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no /proc")
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.99, 1.2, 1.9])  # of the file that there is memory for; it is needed twice
+# The share of the file for which there is memory; loading needs twice its size.
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.99, 1.2, 1.9])
 @pytest.mark.parametrize("kind", ["MLP", "Trainer"])
-def test_files_larger_than_memory(kind, share, path):
+def test_files_larger_than_memory_raise(kind, share, path):
     size = write_sparse(path, 10_000, trainer=kind == "Trainer")
     load = f"{kind}.load(sys.argv[1])"
     done = run_script(LIMITED.format(load), str(path), "", str(share * size))
@@ -309,7 +310,7 @@ def test_files_larger_than_memory(kind, share, path):
 
 
 @pytest.mark.parametrize("load", [MLP.load, Trainer.load])
-def test_files_larger_than_any_memory(load, path):
+def test_files_larger_than_any_memory_raise(load, path):
     try:
         write_sparse(path, 1_400_000, trainer=load is Trainer.load)  # 8 or 24 TB
     except OSError:
@@ -320,8 +321,8 @@ def test_files_larger_than_any_memory(load, path):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no /proc")
 @pytest.mark.parametrize("share", [0.5, 0.95])
-def test_saving_without_memory_for_a_copy(share, path):
-    """The process goes on, with its parameters and with the old file."""
+def test_saving_without_memory_for_a_copy_raises_and_keeps_the_old_file(share, path):
+    """The process goes on with its parameters, and the old file is intact."""
     path.write_bytes(b"what was here")
     size = 4 * 5000 * 5000
     script = """if True:
@@ -341,8 +342,8 @@ def test_saving_without_memory_for_a_copy(share, path):
     assert path.read_bytes() == b"what was here"
 
 
-def test_a_models_own_size_is_checked_before_memory_is_taken(path):
-    """A few bytes that claim a network of many: damaged, whatever memory there is."""
+def test_the_size_of_a_model_is_checked_before_memory_is_allocated(path):
+    """A few bytes that claim to hold a large network are damaged, however much memory there is."""
     model_of((3, 2)).save(path)
     header, data = header_of(path.read_bytes())
     config = json.loads(header["__metadata__"]["fastnn"])

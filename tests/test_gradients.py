@@ -1,4 +1,4 @@
-"""The compiled gradients against finite differences of the compiled loss: no oracle in between."""
+"""The compiled gradients against finite differences of the compiled loss, independent of the reference."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fastnn._engine.losses import native_loss
 from fastnn.losses import LOSSES, CrossEntropy, Huber, Quantile
 from fastnn.losses import resolve as resolve_loss
 
-STEP = 1e-5  # the error of a central difference is of order STEP**2, and 1e-16 / STEP by rounding
-# One with a last layer of few outputs, which has kernels of its own, and one without.
+STEP = 1e-5  # a central difference has an error of order STEP**2, and of 1e-16 / STEP by rounding
+# One network has a last layer of few outputs, which has kernels of its own; the other has none.
 LAYER_SIZES = [(3, 4, 2), (2, 5, 3, 6)]
 
 
@@ -28,8 +28,8 @@ def problem(layer_sizes, activations, loss, n_rows=7):
 
 
 def central_differences(function, array):
-    """Return the derivative of `function` by each element of `array`, which is moved and put back."""
-    slopes = np.empty(array.shape)
+    """Return the derivative of `function` by each element of `array`, which is changed and restored."""
+    differences = np.empty(array.shape)
     for index in np.ndindex(array.shape):
         kept = array[index]
         array[index] = kept + STEP
@@ -37,8 +37,8 @@ def central_differences(function, array):
         array[index] = kept - STEP
         below = function()
         array[index] = kept
-        slopes[index] = (above - below) / (2 * STEP)
-    return slopes
+        differences[index] = (above - below) / (2 * STEP)
+    return differences
 
 
 def check(layer_sizes, activations, loss):
@@ -54,25 +54,25 @@ def check(layer_sizes, activations, loss):
 
 
 @pytest.mark.parametrize(("loss", "output"), LOSSES_AND_LINKS)
-def test_output_activations(loss, output):
+def test_gradients_of_output_activations_are_finite_differences(loss, output):
     for layer_sizes in LAYER_SIZES:
         hidden = ("tanh", "silu")[: len(layer_sizes) - 2]
         check(layer_sizes, (*hidden, output), LOSSES[loss]())
 
 
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_hidden_activations(hidden):
+def test_gradients_of_hidden_activations_are_finite_differences(hidden):
     for layer_sizes in LAYER_SIZES:
         check(layer_sizes, (hidden,) * (len(layer_sizes) - 2) + ("identity",), LOSSES["mse"]())
 
 
 @pytest.mark.parametrize("loss", [Huber(0.3), Huber(5.0), Quantile(0.1), Quantile(0.9)], ids=repr)
-def test_parameters_of_losses(loss):
+def test_gradients_of_losses_with_parameters_are_finite_differences(loss):
     check((3, 4, 2), ("tanh", "identity"), loss)
 
 
 @pytest.mark.parametrize("n_classes", [3, 6])
-def test_labels(n_classes):
+def test_gradients_for_labels_are_finite_differences(n_classes):
     network, x, _, _ = problem((3, 4, n_classes), ("tanh", "softmax"), "cross_entropy")
     labels, native = np.arange(7) % n_classes, native_loss(CrossEntropy(), "identity")
     gradient = np.zeros_like(network.storage)

@@ -1,4 +1,4 @@
-"""The history of a run: a mapping that grows."""
+"""The history of a run: a mapping that grows by epochs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make(epochs, validation=False):
 
 
 @pytest.mark.parametrize("validation", [False, True])
-def test_mapping(validation):
+def test_a_history_is_a_mapping(validation):
     history = make(40, validation)
     names = ["loss", "val_loss", "learning_rate", "seconds"] if validation else ["loss", "learning_rate", "seconds"]
     assert list(history) == list(history.keys()) == names
@@ -36,7 +36,7 @@ def test_mapping(validation):
         history["accuracy"]
 
 
-def test_empty():
+def test_a_new_history_is_empty():
     history = History()
     assert history.epochs == 0
     assert list(history) == ["loss", "learning_rate", "seconds"]
@@ -44,7 +44,7 @@ def test_empty():
     assert repr(history) == "History(epochs=0)"
 
 
-def test_values_are_read_only_and_stay():
+def test_values_are_read_only_and_keep_their_content():
     history = make(3)
     before = history["loss"]
     with pytest.raises(ValueError, match="read-only"):
@@ -55,7 +55,7 @@ def test_values_are_read_only_and_stay():
 
 
 @pytest.mark.parametrize("validation", [False, True])
-def test_extend_is_many_appends(validation):
+def test_extending_equals_many_appends(validation):
     history, whole = History(), make(30, validation)
     for chunk in (slice(0, 0), slice(0, 7), slice(7, 8), slice(8, 30)):
         history.extend(**{name: values[chunk] for name, values in whole.items()})
@@ -72,14 +72,14 @@ def test_lengths_must_agree():
 
 
 @pytest.mark.parametrize("validation", [False, True])
-def test_val_loss_for_all_or_none(validation):
+def test_validation_losses_are_given_for_all_epochs_or_none(validation):
     history = make(2, validation)
     with pytest.raises(ValueError, match="val_loss: expected values for all epochs or for none, got some"):
         history.append(loss=1.0, learning_rate=0.1, seconds=0.5, val_loss=None if validation else 1.0)
     assert history == make(2, validation)
 
 
-def test_equality():
+def test_histories_with_equal_values_are_equal():
     assert make(3) == make(3)
     assert make(3) != make(4)
     assert make(3) != make(3, validation=True)
@@ -103,19 +103,19 @@ def test_copies_are_independent(clone, epochs):
     assert history == make(epochs, validation=True)
 
 
-def test_pickle_is_small():
+def test_pickles_are_small():
     history = make(1000)
     assert len(pickle.dumps(history)) < 3 * 8 * 1000 + 1000
 
 
-def test_repr():
+def test_repr_names_epochs_and_losses():
     expected = "History(epochs=4, loss=1 -> 0.25, val_loss=2 -> 0.5, learning_rate=0.1, seconds=2)"
     assert repr(make(4, validation=True)) == expected
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 5])
 @pytest.mark.parametrize("validation", [False, True])
-def test_plot(epochs, validation):
+def test_plot_draws_the_losses(epochs, validation):
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt

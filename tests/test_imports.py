@@ -1,6 +1,6 @@
-"""The house's rules: which folder may import which, and that no files import each other in a circle.
+"""The rules of the folders: which may import which, and that no files import each other in a circle.
 
-docs/architecture.md says what each folder is for.
+docs/architecture.md describes the folders.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "fastnn"
 
 DESCRIPTIONS = {"_custom", "_errors", "_history", "_rates", "_state", "_version", "losses", "optimizers", "schedules"}
-# By folder, the folders that it may import. "users" are the other files beside the folders: what users see, and its parts.
+# The folders that each folder may import. "users" stands for the files beside the folders: public modules and their parts.
 LOW = {"_checks", "descriptions"}
 ALL = LOW | {"reference", "_engine", "_storage", "users"}
 FOLDERS = {
@@ -35,13 +35,13 @@ FOLDERS = {
     "_bench": ALL | {"ops", "jit", "sklearn", "_data", "_output", "_bench"},
     "_cli": ALL | {"_data", "_output", "_bench", "_cli"},
 }
-# Imports that a rule would forbid, each for a reason of its own.
+# Exceptions to the rules, each with its reason.
 EXCEPTIONS = {
     ("__main__", "_cli"),
-    ("_checks.options", "fastnn"),  # after a call has failed: the signatures of everything that has options
+    ("_checks.options", "fastnn"),  # after a failed call, it needs the signatures of everything that has options
     ("_checks.options", "callbacks"),
     ("_checks.options", "optimizers"),
-    ("_checks.layers", "_custom"),  # the activations of users' own that a model may be given
+    ("_checks.layers", "_custom"),  # it accepts the custom activations of models
     ("_errors", "_history"),
 }
 
@@ -104,13 +104,13 @@ def test_the_modules_are_found():
 @pytest.mark.parametrize("module", modules())
 def test_imports_obey_the_folders(module):
     if module == "fastnn":
-        return  # which has what users see
+        return  # the package itself holds the public names
     for imported in imports_of(module, lazy=True):
         if (module, imported) not in EXCEPTIONS:
             assert folder_of(imported) in FOLDERS[folder_of(module)], f"{module} imports {imported}"
 
 
-def test_no_circles():
+def test_no_modules_import_each_other():
     graph = {module: set(imports_of(module, lazy=False)) for module in modules()}
     TopologicalSorter(graph).prepare()  # raises CycleError with the modules' names
 

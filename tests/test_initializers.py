@@ -1,4 +1,4 @@
-"""Initial weights: shapes, distributions, which numbers are drawn, names."""
+"""Initial weights: shapes, distributions, the random numbers that are drawn, and names."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ RELU_FAMILY = ["relu", "leaky_relu", "elu", "gelu", "silu", "softplus"]
 OTHERS = ["identity", "tanh", "sigmoid", "sin", "softmax", "exp", object()]
 
 
-def test_names():
+def test_every_initializer_is_tested():
     assert set(INITIALIZERS) == {*NAMES, "zeros"}
 
 
 @pytest.mark.parametrize("init", ["auto", *NAMES, "zeros"])
-def test_shapes_and_types(init):
+def test_weights_have_the_shapes_and_type_of_the_model(init):
     weights = initialize((3, 5, 4, 1), ["relu", "tanh", "identity"], init, np.random.default_rng(0))
     assert [w.shape for w in weights] == [(3, 5), (5, 4), (4, 1)]
     assert all(w.dtype == np.float64 and w.flags.c_contiguous for w in weights)
 
 
 @pytest.mark.parametrize("init", NAMES)
-def test_distribution(init):
+def test_weights_have_the_mean_and_variance_of_their_distribution(init):
     scheme, shape = init.split("_")
     n_in, n_out = 300, 500
     (w,) = initialize((n_in, n_out), ["relu"], init, np.random.default_rng(1))
     variance = VARIANCES[scheme](n_in, n_out)
-    # Both are means over 150 000 independent draws.
+    # Mean and variance are taken over 150 000 independent draws.
     assert abs(w.mean()) < 5 * math.sqrt(variance / w.size)
     assert w.var() == pytest.approx(variance, rel=0.02)
     limit = math.sqrt(3 * variance)
@@ -48,7 +48,7 @@ def test_distribution(init):
         assert np.mean(np.abs(w) < math.sqrt(variance)) == pytest.approx(0.6827, abs=0.01)
 
 
-def test_drawn_layer_by_layer():
+def test_weights_are_drawn_layer_by_layer():
     rng = np.random.default_rng(2)
     limits = [math.sqrt(6 / (2 + 3)), math.sqrt(6 / (3 + 1))]
     expected = [rng.uniform(-limits[0], limits[0], (2, 3)), rng.uniform(-limits[1], limits[1], (3, 1))]
@@ -57,7 +57,7 @@ def test_drawn_layer_by_layer():
         np.testing.assert_array_equal(g, e)
 
 
-def test_zeros_draw_nothing():
+def test_zeros_draw_no_random_numbers():
     rng = np.random.default_rng(3)
     (w,) = initialize((2, 3), ["tanh"], "zeros", rng)
     np.testing.assert_array_equal(w, np.zeros((2, 3)))
@@ -68,8 +68,8 @@ def test_zeros_draw_nothing():
     ("activation", "expected"),
     [*((name, "he_normal") for name in RELU_FAMILY), *((name, "glorot_uniform") for name in OTHERS)],
 )
-def test_auto_goes_by_each_layers_own_activation(activation, expected):
-    # The layer in question is the second; the first takes the other branch.
+def test_auto_depends_on_the_activation_of_each_layer(activation, expected):
+    # The second layer is under test; the first takes the other branch.
     first = "tanh" if expected == "he_normal" else "relu"
     got = initialize((4, 6, 5), [first, activation], "auto", np.random.default_rng(4))
     rng = np.random.default_rng(4)
@@ -78,7 +78,7 @@ def test_auto_goes_by_each_layers_own_activation(activation, expected):
     np.testing.assert_array_equal(got[1], second)
 
 
-def test_wrong_init():
+def test_wrong_init_raises():
     rng = np.random.default_rng(5)
     with pytest.raises(ValueError, match=r"init: expected one of 'auto', 'glorot_uniform', .* 'zeros'.*got 'xavier'"):
         initialize((2, 3), ["tanh"], "xavier", rng)

@@ -1,4 +1,4 @@
-"""Runs that don't end as planned, or aren't alone: Ctrl-C, exceptions, other threads, forks."""
+"""Runs that end early or share the process: Ctrl-C, exceptions, threads, forks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastnn.callbacks import EarlyStopping
 
 # ---- Ctrl-C ----
 
-# It could be ignored by whoever started the tests in the background.
+# A shell that runs the tests in the background may have made processes ignore the signal.
 INTERRUPTED = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -58,10 +58,10 @@ RUNS = ["plain", "tiny", "large", "dropout", "schedule", "callbacks", "validatio
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
 @pytest.mark.parametrize(("kind", "n_threads"), [*((kind, 1) for kind in RUNS), ("plain", 2), ("large", 3)])
-def test_control_c(kind, n_threads):
+def test_control_c_ends_a_run_with_keyboard_interrupt(kind, n_threads):
     command = [sys.executable, "-c", INTERRUPTED, kind, str(n_threads)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        alarm = threading.Timer(40, process.kill)  # readline and read would wait for ever
+        alarm = threading.Timer(40, process.kill)  # readline and read would block for ever
         alarm.start()
         try:
             assert process.stdout.readline() == "started\n", process.stderr.read()
@@ -78,7 +78,7 @@ def test_control_c(kind, n_threads):
 
 
 def test_interrupted_steps_count():
-    """The parameters of an interrupted run are those of the last finished step, and `updates` counts up to that."""
+    """After an interrupt, parameters are those of the last finished step, and `updates` counts up to it."""
     trainer = Trainer(model_of((3, 8, 2)), optimizer=SGD(0.05), batch_size=4, shuffle=False)
     X, y = data(20, 3, 2)
 
@@ -135,11 +135,11 @@ def test_early_stopping_restores_however_the_run_ended():
     np.testing.assert_array_equal(trainer.model.to_vector(), spoil.vector)
 
 
-# ---- Threads of Python ----
+# ---- Python threads ----
 
 
 def test_other_threads_run_meanwhile():
-    # A single native call, in whose middle somebody else must have had a turn.
+    # Another thread must get a turn during a single call of the engine.
     trainer = Trainer(model_of((64, 512, 512, 1)), n_threads=1)
     X, y = data(6000, 64, 1)
     ticks, done = [], threading.Event()
@@ -161,7 +161,7 @@ def test_other_threads_run_meanwhile():
 
 
 def in_a_thread(function):
-    """Return what the function raises or returns in a thread, or fail if it hangs."""
+    """Return the result or exception of the function in a thread, or fail if it hangs."""
     results = []
 
     def work():
@@ -178,7 +178,7 @@ def in_a_thread(function):
 
 
 @pytest.mark.parametrize("method", ["run", "step"])
-def test_a_busy_trainer_says_so(method):
+def test_a_running_trainer_refuses_a_second_run(method):
     trainer, (X, y) = Trainer(model_of((3, 8, 2)), batch_size=10), data(25, 3, 2)
     answers = []
 
@@ -214,7 +214,7 @@ def test_a_callback_may_use_the_model_and_other_trainers():
     assert other.updates == 6
 
 
-def test_many_trainers_at_once():
+def test_trainers_in_many_threads_do_not_affect_each_other():
     X, y = data(200, 3, 2)
 
     def trained(seed, n_threads):
@@ -273,5 +273,5 @@ os._exit(0)
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL") or sys.platform == "darwin", reason="no fork to rely on")
 @pytest.mark.parametrize("when", ["after", "while"])
-def test_forks(when):
+def test_forked_processes_can_train(when):
     assert run_script(FORK, when).stdout == "all well\n"

@@ -1,4 +1,4 @@
-"""Compiled functions in files: found by the next process, and only where they are the same."""
+"""Compiled functions in files: the next process finds them, but only if nothing they depend on has changed."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from fastnn.jit import _cache
 FACTOR = float(os.environ.get("FACTOR", "1"))
 
 def make(scale, uses="input"):
-    slope = (lambda z: scale) if uses == "input" else (lambda a: scale + 0.0 * a)
+    derivative = (lambda z: scale) if uses == "input" else (lambda a: scale + 0.0 * a)
 
-    @jit.activation(derivative=slope, uses=uses, check_range=None)
+    @jit.activation(derivative=derivative, uses=uses, check_range=None)
     def scaled(z):
         return scale * z + FACTOR * helper.shifted(0.0) + helper.CONSTANT
     return scaled
@@ -41,7 +41,7 @@ def squared(y, p):
     return (p - y) ** 2.0
 """
 HELPER = "import numba\nCONSTANT = 0.0\n@numba.njit\ndef shifted(z):\n    return z + 1.0\n"
-# Prints whether anything was compiled, and what comes out: f(2) of every activation, by a network and by a call.
+# The program prints whether anything was compiled, and f(2) of every activation, in a network and in a call.
 PROGRAM = """
 import sys
 from numba.core import event
@@ -61,7 +61,7 @@ print(len(passes.buffer) > 0)
 
 @pytest.fixture
 def run(tmp_path):
-    """Return a function that runs the program on some scales, in a process of its own with a cache of this test's own."""
+    """Return a function that runs the program on some scales, in a process of its own with a cache for this test."""
     (tmp_path / "own.py").write_text(MODULE)
     (tmp_path / "helper.py").write_text(HELPER)
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -79,16 +79,16 @@ def files(tmp_path):
 
 
 def test_the_next_process_compiles_nothing(run, tmp_path):
-    """Whatever the process that wrote a file had compiled before: names are the linker's own for each function."""
+    """It does not matter what else the first process has compiled: each function has its own names for the linker."""
     assert run("(2.0,)") == (True, [[5.0, 5.0, 2.0]])
     assert run("(3.0,)") == (True, [[7.0, 7.0, 3.0]])
     kept = files(tmp_path)
-    assert len(kept) == 5  # two activations for two types, and the loss
+    assert len(kept) == 5  # two activations for two dtypes, and the loss
     assert run("(3.0,)", "(2.0,)") == (False, [[7.0, 7.0, 3.0], [5.0, 5.0, 2.0]])
     assert files(tmp_path) == kept
 
 
-def test_changes_outside_of_the_functions_file_are_seen(run, tmp_path):
+def test_changes_outside_the_file_of_the_function_are_noticed(run, tmp_path):
     run("(2.0,)")
     assert run("(2.0,)", FACTOR="4") == (True, [[8.0, 8.0, 2.0]])
     (tmp_path / "helper.py").write_text(HELPER.replace("1.0", "3.0"))
@@ -102,14 +102,14 @@ def test_changes_outside_of_the_functions_file_are_seen(run, tmp_path):
 
 
 @pytest.mark.skipif(len(_core.usable_instruction_sets()) < 2, reason="this machine has one level only")
-def test_levels_with_and_without_fma_keep_their_own(run):
+def test_instruction_sets_with_and_without_fma_have_separate_files(run):
     fused = next(level for level in _core.usable_instruction_sets() if level != "baseline")
     assert run("(2.0,)", FASTNN_ISA="baseline")[0]
     assert run("(2.0,)", FASTNN_ISA=fused)[0]
     assert not run("(2.0,)", FASTNN_ISA="baseline")[0]
 
 
-def test_files_that_are_damaged_or_exchanged(run, tmp_path):
+def test_damaged_and_exchanged_files_are_ignored(run, tmp_path):
     run("(2.0,)", "(3.0,)")
     kept = {path.name: path for path in files(tmp_path)}
     one, other = (kept[name] for name in sorted(kept) if "scaled" in name and name.endswith((".1.nbc", ".3.nbc")))
@@ -122,7 +122,7 @@ def test_files_that_are_damaged_or_exchanged(run, tmp_path):
     assert run("(2.0,)", "(3.0,)") == (True, [[5.0, 5.0, 2.0], [7.0, 7.0, 3.0]])
 
 
-def test_no_directory_to_write_to(run, tmp_path):
+def test_functions_compile_without_a_writable_directory(run, tmp_path):
     nowhere = tmp_path / "nowhere"
     nowhere.write_text("")
     (tmp_path / "__pycache__").write_text("")
@@ -131,7 +131,7 @@ def test_no_directory_to_write_to(run, tmp_path):
         assert run("(2.0,)", **environment) == (True, [[5.0, 5.0, 2.0]])
 
 
-def test_functions_without_a_file(tmp_path, monkeypatch):
+def test_functions_without_a_source_file_are_not_cached(tmp_path, monkeypatch):
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     names = {"jit": jit}
     exec("@jit.activation(derivative=lambda z: 3.0)\ndef triple(z):\n    return 3.0 * z", names)
@@ -184,7 +184,7 @@ DIFFERENT = [
 ]
 
 
-def test_fingerprints():
+def test_fingerprints_depend_on_everything_a_function_uses():
     prints = [fingerprint(function) for function in DIFFERENT]
     assert None not in prints
     assert len(set(prints)) == len(prints)
@@ -198,11 +198,11 @@ def test_recursive_functions_have_a_fingerprint():
 
 
 @pytest.mark.parametrize("unknown", [object(), [1.0], {"a": 1}, leaky, numba.vectorize(lambda z: z)], ids=type)
-def test_what_is_not_known_has_none(unknown):
+def test_functions_with_unknown_objects_have_no_fingerprint(unknown):
     assert fingerprint(with_global(A=unknown)) is None
 
 
-def test_what_the_derivative_is_called_with_is_part_of_the_key():
+def test_the_argument_of_the_derivative_is_part_of_the_key():
     def square(z):
         return z * z
 
@@ -220,8 +220,8 @@ def test_derivatives_are_part_of_the_key():
     def line(z):
         return z
 
-    slopes = [jit.activation(derivative=slope, check_range=None)(line) for slope in (lambda z: 1.0, lambda z: 2.0)]
-    assert [made.slope(0.0) for made in slopes] == [1.0, 2.0]
+    pair = [jit.activation(derivative=derivative, check_range=None)(line) for derivative in (lambda z: 1.0, lambda z: 2.0)]
+    assert [made.slope(0.0) for made in pair] == [1.0, 2.0]
 
 
 def test_the_kind_of_function_is_part_of_the_key():
@@ -237,7 +237,7 @@ def test_the_kind_of_function_is_part_of_the_key():
 
 
 @pytest.mark.parametrize(("name", "other"), [("__version__", "0"), ("_own_code", lambda: b"0"), ("FUSED", None)])
-def test_what_fastnn_itself_puts_in_is_part_of_the_key(name, other, monkeypatch):
+def test_code_that_fastnn_adds_is_part_of_the_key(name, other, monkeypatch):
     before = fingerprint(with_global(A=1.0))
     monkeypatch.setattr(_cache, name, other)
     assert fingerprint(with_global(A=1.0)) not in (before, None)

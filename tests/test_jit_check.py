@@ -1,4 +1,4 @@
-"""The comparison of derivatives with difference quotients: what it refuses, and what not."""
+"""The comparison of derivatives with difference quotients: which derivatives it refuses, and which it accepts."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ LOSSES = {
 }
 
 
-def activation(value, slope, factor=1.0):
+def activation(value, derivative, factor=1.0):
     def of(function, factor):
         return lambda self, z: np.asarray(factor * function(np.asarray(z)))
 
-    methods = {"name": "made", "address": None, "value": of(value, 1.0), "slope": of(slope, factor)}
+    methods = {"name": "made", "address": None, "value": of(value, 1.0), "slope": of(derivative, factor)}
     return type("Made", (CustomActivation,), methods)()
 
 
@@ -60,10 +60,10 @@ def loss(value, gradient, factor=1.0):
 @pytest.mark.parametrize("within", RANGES, ids=str)
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @np.errstate(all="ignore")
-def test_slopes(name, within):
-    """Right ones pass; those that are wrong by half a percent do not, wherever there is a slope to see."""
-    check_derivative(activation(*ACTIVATIONS[name]), within)
-    if name == "raised" and within in RANGES[2:]:  # where rounding hides it
+def test_correct_derivatives_are_accepted_and_wrong_ones_refused(name, within):
+    """Errors of half a percent are found wherever the derivative is not negligible."""
+    check_slope(activation(*ACTIVATIONS[name]), within)
+    if name == "raised" and within in RANGES[2:]:  # rounding hides the error here
         return
     for factor in (1.005, 0.995):
         with pytest.raises(ValueError, match="^derivative: got .* the derivative of made"):
@@ -73,7 +73,7 @@ def test_slopes(name, within):
 @pytest.mark.parametrize("within", RANGES[:4], ids=str)
 @pytest.mark.parametrize("name", LOSSES)
 @np.errstate(all="ignore")
-def test_gradients(name, within):
+def test_correct_gradients_are_accepted_and_wrong_ones_refused(name, within):
     check_gradient(loss(*LOSSES[name]), within)
     if (name, within) == ("fourth power", RANGES[2]):  # its gradient is below 1e-8
         return
@@ -83,12 +83,12 @@ def test_gradients(name, within):
 
 
 @pytest.mark.parametrize("within", RANGES, ids=str)
-def test_rounding_is_allowed_for(within):
-    check_derivative(activation(lambda z: 1e6 + np.sin(z), np.cos), within)
+def test_rounding_errors_are_allowed_for(within):
+    check_slope(activation(lambda z: 1e6 + np.sin(z), np.cos), within)
     check_gradient(loss(lambda y, p: 1e6 + (p - y) ** 2, lambda y, p: 2 * (p - y)), within)
 
 
-def test_slopes_that_are_wrong_at_one_end():
+def test_derivatives_that_are_wrong_at_one_end_are_refused():
     within = (-10.0, 10.0)
     for low, high in ((-10.0, -9.9), (9.9, 10.0), (0.0, 0.1)):
         made = activation(np.sin, lambda z: np.cos(z) * np.where((z > low) & (z < high), 1.005, 1.0))  # noqa: B023
@@ -96,7 +96,7 @@ def test_slopes_that_are_wrong_at_one_end():
             check_derivative(made, within)
 
 
-def test_what_decorators_compare():
+def test_decorators_check_the_default_ranges():
     with pytest.raises(ValueError, match="^derivative: got "):
         jit.activation(derivative=lambda z: 2.01 * z)(lambda z: z * z)
     with pytest.raises(ValueError, match="^gradient: got "):

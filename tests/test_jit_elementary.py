@@ -1,4 +1,4 @@
-"""The elementary functions inside of compiled code: the kernels' bits at every level, and loops made of vectors."""
+"""The elementary functions inside compiled code: the kernels' bits on every instruction set, and vectorized loops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numba
 
 from fastnn.jit._elementary import FUNCTIONS
 
-# Run at each level: prints whether it is fused, and the functions whose bits are not those of fastnn.ops.
+# Runs on each instruction set: prints whether it is fused, and the functions whose bits are not those of fastnn.ops.
 PROGRAM = """
 import numba
 import numpy as np
@@ -60,7 +60,7 @@ print(FUSED, *different)
 
 
 def in_place(function, **options):
-    """Return a compiled loop over an array."""
+    """Return a compiled loop over the elements of an array."""
 
     @numba.njit(**options)
     def loop(a):
@@ -70,15 +70,15 @@ def in_place(function, **options):
     return loop
 
 
-@pytest.mark.parametrize("level", _core.usable_instruction_sets())
-def test_same_bits_as_the_kernels(level):
-    process = run_script(PROGRAM, FASTNN_ISA=level, PYTHONWARNINGS="error")
-    assert process.stdout.split() == [str(level != "baseline")]
+@pytest.mark.parametrize("isa", _core.usable_instruction_sets())
+def test_compiled_functions_have_the_bits_of_the_kernels(isa):
+    process = run_script(PROGRAM, FASTNN_ISA=isa, PYTHONWARNINGS="error")
+    assert process.stdout.split() == [str(isa != "baseline")]
 
 
 @pytest.mark.parametrize("number", ["float32", "float64"])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_loops_are_vectorised(name, number):
+def test_loops_are_vectorized(name, number):
     loop = in_place(FUNCTIONS[name])
     loop.compile((numba.types.Array(getattr(numba, number), 1, "C"),))
     code = loop.inspect_llvm(loop.signatures[0])
@@ -87,14 +87,14 @@ def test_loops_are_vectorised(name, number):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_fastmath_of_the_caller_changes_nothing(name):
+def test_fastmath_in_the_caller_changes_nothing(name):
     a = np.random.default_rng(0).uniform(0, 40, 1000)
     expected = getattr(ops, name)(a)
     in_place(FUNCTIONS[name], fastmath=True)(a)
     np.testing.assert_array_equal(a, expected)
 
 
-def test_types():
+def test_types_of_results_are_those_of_ops():
     tanh = FUNCTIONS["tanh"]
     call = numba.njit(lambda x: tanh(x))
     for given in (0, 1, True, np.int8(-3), np.uint64(2)):
@@ -105,7 +105,7 @@ def test_types():
         call(1j)
 
 
-def test_functions_of_functions():
+def test_functions_of_functions_have_the_bits_of_ops():
     log, exp = FUNCTIONS["log"], FUNCTIONS["exp"]
     call = numba.njit(lambda x: log(exp(x)) + exp(log(x)) + exp(x))
     assert call(0.5) == ops.log(ops.exp(0.5)) + ops.exp(ops.log(0.5)) + ops.exp(0.5)

@@ -1,4 +1,4 @@
-"""Models and trainers inside of code that Numba compiles, and such code in caches on disk."""
+"""Models and trainers inside code that Numba compiles, and such code in caches on disk."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def inputs(n=9, n_in=3, dtype=np.float64):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("wrap", [lambda model: model, jit.as_numba], ids=["itself", "as_numba"])
-def test_predictions(wrap, dtype):
+def test_compiled_predictions_have_the_bits_of_the_model(wrap, dtype):
     model = MLP((3, 17, 5, 2), ["tanh", "gelu"], "softmax", dtype=dtype, random_state=0)
     given = wrap(model)
     for X in (
@@ -74,7 +74,7 @@ def test_out_may_overlap_the_inputs():
     np.testing.assert_array_equal(X, wanted)
 
 
-def test_many_threads():
+def test_compiled_predictions_can_run_in_many_threads():
     model = MLP((3, 8, 2), random_state=0)
 
     @numba.njit(parallel=True, nogil=True)
@@ -90,7 +90,7 @@ def test_many_threads():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("wrap", [lambda trainer: trainer, jit.as_numba], ids=["itself", "as_numba"])
-def test_training(wrap, dtype):
+def test_compiled_steps_have_the_bits_of_the_trainer(wrap, dtype):
     X, y = inputs(20, dtype=dtype), np.sin(inputs(20))[:, :2]
     trainers = [Trainer(MLP((3, 8, 2), dropout=0.2, dtype=dtype, random_state=1), "huber", l2=0.1) for _ in range(2)]
     loss = train(wrap(trainers[0]), X, y, 7)
@@ -104,7 +104,7 @@ def test_training(wrap, dtype):
     np.testing.assert_array_equal(trainers[0].model.to_vector(), trainers[1].model.to_vector())
 
 
-def test_targets():
+def test_compiled_steps_accept_every_kind_of_target():
     X, labels = inputs(12), np.arange(12) % 3
     model, other = (MLP((3, 5, 3), "relu", "softmax", random_state=0) for _ in range(2))
     trainer, same = Trainer(model, "cross_entropy"), Trainer(other, "cross_entropy")
@@ -133,7 +133,7 @@ def test_targets():
         np.testing.assert_array_equal(actual, expected)
 
 
-def test_divergence():
+def test_compiled_steps_that_diverge_raise():
     trainer = Trainer(MLP((3, 1), dtype=np.float64, random_state=0), optimizer=SGD(1e200))
     with pytest.raises(fastnn.DivergedError, match="nothing was changed") as caught:
         train(trainer, inputs(), np.ones(9), 100)
@@ -141,7 +141,7 @@ def test_divergence():
     assert np.isfinite(trainer.model.to_vector()).all()
 
 
-def test_one_run_at_a_time():
+def test_compiled_steps_during_a_run_raise():
     trainer, seen = Trainer(MLP((3, 1))), []
 
     class InTheMiddle:
@@ -156,7 +156,7 @@ def test_one_run_at_a_time():
     trainer.step(inputs(), np.ones(9))
 
 
-def test_wrong_objects():
+def test_wrong_objects_raise():
     with pytest.raises(TypeError, match="^model: got int, expected MLP or Trainer"):
         jit.as_numba(3)
     scheduled = Trainer(MLP((3, 1)), optimizer=SGD(lambda step: 0.1 / (1 + step)))
@@ -182,7 +182,7 @@ def test_wrong_objects():
     assert repr(jit.as_numba(MLP((3, 1)))) == f"as_numba({MLP((3, 1))!r})"
 
 
-def test_variables_from_outside():
+def test_global_models_and_trainers_can_be_used():
     policy = MLP((3, 4, 3), "tanh", dtype=np.float64, random_state=0)
     handle = jit.as_numba(policy)
 
@@ -196,7 +196,7 @@ def test_variables_from_outside():
     for _ in range(5):
         wanted += policy.predict(wanted)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", numba.core.errors.NumbaWarning)  # that it can't be cached
+        warnings.simplefilter("ignore", numba.core.errors.NumbaWarning)  # a warning that it cannot be cached
         np.testing.assert_array_equal(simulate(np.ones(3), 5), wanted)
 
 
@@ -222,13 +222,13 @@ print(sum(everything.stats.cache_hits.values()), sum(everything.stats.cache_miss
 """
 
 
-def test_code_in_files(tmp_path):
-    """A second process finds the first one's machine code, which calls kernels at addresses of another process."""
+def test_cached_code_works_in_another_process(tmp_path):
+    """Its machine code must call kernels at the addresses of the new process."""
     program = tmp_path / "program.py"
     program.write_text(CACHED)
     runs = [run_script(f"import runpy; runpy.run_path({str(program)!r})").stdout.split() for _ in range(2)]
     assert runs == [["0", "1"], ["1", "0"]]
 
 
-def test_importing_fastnn_leaves_numba_alone():
+def test_importing_fastnn_does_not_import_numba():
     run_script("import sys, fastnn, fastnn.ops; fastnn.ops.tanh(1.0); assert not {'numba', 'llvmlite'} & set(sys.modules)")

@@ -1,4 +1,4 @@
-"""Memory that compiled code works with: alive until a kernel returns, and as long as anything refers to a model."""
+"""Memory that compiled code uses: alive until a kernel returns, and as long as anything refers to a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fastnn import jit
 
 # ---- Arrays ----
 
-# Every argument of every function is a temporary, or a part of one. What has been freed is overwritten, or no longer there.
+# Every argument of every function is a temporary, or a part of one. Freed memory is overwritten or unmapped.
 TEMPORARIES = """
 import numpy as np
 import numba
@@ -165,7 +165,7 @@ def model(**options):
 
 
 def litter():
-    """Overwrite what has been freed."""
+    """Overwrite freed memory."""
     gc.collect()
     return [np.random.default_rng(0).normal(size=size) for size in range(1, 300)]
 
@@ -175,7 +175,7 @@ WRAPPED = pytest.mark.parametrize("wrap", [lambda value: value, jit.as_numba], i
 
 
 @WRAPPED
-def test_a_generator_owns_its_model(wrap):
+def test_a_generator_keeps_its_model_alive(wrap):
     owner = model()
     gone = weakref.ref(owner)
     generator = rolled(wrap(owner), X[0], 4)
@@ -191,8 +191,8 @@ def test_a_generator_owns_its_model(wrap):
 
 
 @WRAPPED
-def test_a_generator_owns_its_trainer(wrap):
-    """Also that what a trainer has put another one in the place of."""
+def test_a_generator_keeps_its_trainer_alive(wrap):
+    """This includes a trainer whose variable has been assigned another one."""
     trainer = Trainer(model(), optimizer=SGD(0.1))
     generator = trained(wrap(trainer), X, X, 3)
     losses = [next(generator)]
@@ -204,14 +204,14 @@ def test_a_generator_owns_its_trainer(wrap):
     litter()
     losses.append(next(generator))
     other = Trainer(model(), optimizer=SGD(0.1))
-    assert [*losses, *generator] == [other.step(X, X) for _ in range(3)]  # Numba keeps for good what has not ended
+    assert [*losses, *generator] == [other.step(X, X) for _ in range(3)]  # Numba never frees generators that have not ended
     del generator
     gc.collect()
     assert gone() is None
 
 
 @pytest.mark.filterwarnings("ignore::numba.core.errors.NumbaPendingDeprecationWarning")
-def test_containers_own_their_models():
+def test_containers_keep_their_models_alive():
     wanted = model().predict(X[0])
     np.testing.assert_array_equal(first_of((model(), 1.0), X[0]), wanted)
     np.testing.assert_array_equal(first_of([model(), model()], X[0]), wanted)
@@ -227,7 +227,7 @@ def test_containers_own_their_models():
     assert [entry[0] for entry in kept] == [owner, owner]
 
 
-def test_an_instance_of_a_jitclass_owns_its_model():
+def test_an_instance_of_a_jitclass_keeps_its_model_alive():
     @jitclass([("policy", numba.typeof(model()))])
     class Agent:
         def __init__(self, policy):
@@ -246,7 +246,7 @@ def test_types_are_known_before_anything_is_compiled():
     run_script("import numba, fastnn; from fastnn import jit; print(numba.typeof(jit.as_numba(fastnn.MLP((2, 1)))))")
 
 
-def test_identity():
+def test_models_can_be_compared_by_identity():
     are_same = numba.njit(lambda a, b: (a is b, a is not b))
     for one, other in ((model(), model()), (Trainer(model()), Trainer(model()))):
         assert are_same(one, one) == (True, False)
@@ -255,7 +255,7 @@ def test_identity():
 
 @pytest.mark.parametrize("kind", [lambda: model(), lambda: Trainer(model())], ids=["model", "trainer"])
 @WRAPPED
-def test_what_comes_back_is_the_object_itself(kind, wrap):
+def test_compiled_functions_return_the_object_itself(kind, wrap):
     value = wrap(kind())
     before = sys.getrefcount(value)
     for _ in range(10):
@@ -263,7 +263,7 @@ def test_what_comes_back_is_the_object_itself(kind, wrap):
     assert sys.getrefcount(value) == before
 
 
-def test_a_closure_holds_its_model():
+def test_a_closure_keeps_its_model_alive():
     def made():
         owner = model()
         return numba.njit(lambda x: owner.predict(x)), numba.njit(lambda: owner)
@@ -273,14 +273,14 @@ def test_a_closure_holds_its_model():
     np.testing.assert_array_equal(predict(X[0]), wanted)
     litter()
     np.testing.assert_array_equal(predict(X[0]), wanted)
-    owner().__setstate__(model().__getstate__())  # which puts another network in its place
+    owner().__setstate__(model().__getstate__())  # which replaces the network
     litter()
     np.testing.assert_array_equal(predict(X[0]), wanted)
     np.testing.assert_array_equal(owner().predict(X[0]), wanted)
 
 
 @WRAPPED
-def test_a_trainer_from_outside_is_looked_up_at_each_step(wrap):
+def test_a_global_trainer_is_looked_up_at_each_step(wrap):
     trainer = Trainer(model(), optimizer=SGD(0.1))
     given = wrap(trainer)
     step, itself = numba.njit(lambda X, y: given.step(X, y)), numba.njit(lambda: given)
@@ -301,7 +301,7 @@ def test_a_trainer_from_outside_is_looked_up_at_each_step(wrap):
         step(X, X)
 
 
-def test_trainers_from_outside_in_threads():
+def test_global_trainers_can_be_used_in_threads():
     trainers = tuple(Trainer(model(), optimizer=SGD(0.1)) for _ in range(4))
 
     @numba.njit(parallel=True)

@@ -1,4 +1,4 @@
-"""Losses of one's own: what they compute, in every kind of network."""
+"""Custom losses: their values and gradients, in every kind of network."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ FORMULAS = {
 }
 ALL = pytest.mark.parametrize("loss", FORMULAS, ids=repr)
 of_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-# A tiny one, narrow outputs, wide ones with and without padding; with the size of a batch.
+# Layer sizes and batch size: a tiny network; narrow outputs; wide outputs with and without padding.
 NETWORKS = [((2, 3, 1), 4), ((3, 8, 5, 2), 10), ((3, 13, 17), 33), ((5, 20, 64), 600)]
 
 
 def positive(model):
-    """Let the outputs be numbers that every loss is finite for."""
+    """Make the outputs positive numbers, for which every loss is finite."""
     model.biases[-1][...] = 1.0
     for w in model.weights:
         w *= 0.2
@@ -37,7 +37,7 @@ def positive(model):
 
 
 def gradients(model, X, y, loss, **options):
-    """Return value and gradients of the model and of the oracle."""
+    """Return value and gradients of the model and of the reference."""
     value, weights, biases = reference.loss_and_gradient(
         model.weights, model.biases, model.activations, X, y, loss, **options
     )
@@ -49,7 +49,7 @@ def gradients(model, X, y, loss, **options):
 
 
 @ALL
-def test_values_and_gradients_of_arrays(loss):
+def test_values_and_gradients_of_arrays_are_those_of_the_formula(loss):
     value, gradient = FORMULAS[loss]
     y, p = np.random.default_rng(0).uniform(0.1, 3, (2, 7, 5))
     np.testing.assert_allclose(loss(y, p), value(y, p), rtol=1e-13, atol=1e-15)
@@ -57,7 +57,7 @@ def test_values_and_gradients_of_arrays(loss):
     np.testing.assert_allclose(loss.gradient(y, p), gradient(y, p), rtol=1e-13, atol=1e-15)
 
 
-def test_calls_with_anything_real():
+def test_losses_can_be_called_with_any_real_numbers():
     assert squares(1, 3) == 4.0
     assert isinstance(squares(1, 3), float)
     np.testing.assert_array_equal(squares([[0], [1]], [1, 2, 4]), [[1, 4, 16], [0, 1, 9]])
@@ -69,7 +69,7 @@ def test_calls_with_anything_real():
         squares(1.0, 1j)
 
 
-def test_what_it_says_of_itself():
+def test_losses_have_name_and_repr_and_compare_by_identity():
     assert repr(squares) == "<loss 'squares'>"
     assert odd.name == "odd one"
     assert (squares.__name__, squares.__doc__) == ("squares", "Return the squared error.")
@@ -85,7 +85,7 @@ def test_what_it_says_of_itself():
 @ALL
 @of_dtypes
 @pytest.mark.parametrize("sizes", [sizes for sizes, _ in NETWORKS], ids=str)
-def test_gradients(loss, sizes, dtype):
+def test_gradients_in_networks_are_those_of_the_reference(loss, sizes, dtype):
     model = positive(model_of(sizes, dtype=dtype))
     X, y = (
         np.random.default_rng(0).uniform(0.5, 2, (50, sizes[0])),
@@ -105,7 +105,7 @@ def test_gradients(loss, sizes, dtype):
 
 @pytest.mark.parametrize("output", ["identity", "tanh", "sigmoid", "gelu", "exp", "softmax", exponential, leaky], ids=str)
 @pytest.mark.parametrize("network", [((2, 3, 2), 4), *NETWORKS[1:3]], ids=str)
-def test_training_follows_the_oracle_for_any_output(network, output):
+def test_training_follows_the_reference_for_any_output(network, output):
     trainer, X, y = trained(45, network, output=output, optimizer=Adam(0.01))
     trainer = Trainer(trainer.model, log_cosh, trainer.optimizer, batch_size=trainer.batch_size, random_state=7)
     assert_same_trajectory(trainer, X, y, seed=7, epochs=3, rtol=1e-9)
@@ -113,7 +113,7 @@ def test_training_follows_the_oracle_for_any_output(network, output):
 
 @of_dtypes
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
-def test_squares_are_the_built_in_ones(network, dtype):
+def test_custom_squares_equal_the_built_in_loss(network, dtype):
     sizes, batch_size = network
     X, y = data(300, sizes[0], sizes[-1])
     models = [MLP(sizes, "tanh", dtype=dtype, random_state=0) for _ in range(2)]
@@ -140,13 +140,13 @@ def test_threads_and_parts_give_the_same_bits(network, dtype):
 
 @of_dtypes
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
-def test_rows_without_weight_and_padding_do_not_count(network, dtype):
-    """The loss of what stands there is infinite or NaN."""
+def test_rows_of_weight_zero_and_padding_have_no_effect(network, dtype):
+    """The loss of their values is infinite or NaN."""
     sizes, _ = network
     models = [positive(MLP(sizes, "tanh", dtype=dtype, random_state=0)) for _ in range(2)]
     X, y = np.full((50, sizes[0]), 0.5), np.ones((50, sizes[-1]))
     y[20:] = -1e4
-    X[20:] = -1e4  # where the prediction, and its logarithm, make no sense
+    X[20:] = -1e4  # rows for which the loss is not finite
     weight = np.repeat([1.0, 0.0], [20, 30])
     for model, rows in zip(models, (50, 20), strict=True):
         for w in model.weights:
@@ -166,7 +166,7 @@ def test_rows_without_weight_and_padding_do_not_count(network, dtype):
     assert not storage.any()
 
 
-def test_a_loss_that_raises_ends_the_training():
+def test_a_loss_that_raises_ends_training():
     @jit.loss(gradient=lambda y, p: 0.0, check_range=(-1, 1))
     def picky(y, p):
         if p > 20.0:
@@ -183,8 +183,8 @@ def test_a_loss_that_raises_ends_the_training():
         picky(0.0, 30.0)
 
 
-def test_a_loss_from_elsewhere():
-    """The base class is all that a network and the oracle ask for."""
+def test_any_subclass_of_the_base_class_is_accepted_as_a_loss():
+    """Networks and the reference require only the base class."""
 
     class Borrowed(losses.CustomLoss):
         name = "borrowed"

@@ -1,4 +1,4 @@
-"""What models, copies and files make of activations of one's own."""
+"""Custom activations in models, copies and files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from _jit_activations import SIZES, exponential, leaky, swish
 from fastnn import jit
 
 
-def test_what_a_model_says_of_it():
+def test_models_show_custom_activations():
     model = MLP(SIZES, [leaky, "tanh"], swish)
     assert model.activations == (leaky, "tanh", swish)
     text = "activation=[<activation 'leaky'>, 'tanh'], output_activation=<activation 'swish'>"
@@ -29,13 +29,13 @@ def test_what_a_model_says_of_it():
     assert leaky.__doc__ == "Return z, or a hundredth of it."
 
 
-def test_initial_weights_are_glorots():
+def test_initial_weights_are_those_of_glorot():
     one, other = (MLP(SIZES, leaky, init=init, random_state=0) for init in ("auto", "glorot_uniform"))
     np.testing.assert_array_equal(one.to_vector(), other.to_vector())
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_copies(copied):
+def test_copies_share_the_activation(copied):
     assert copied(leaky) is leaky
     model = MLP(SIZES, [leaky, "tanh"], exponential, random_state=0)
     twin = copied(model)
@@ -46,7 +46,7 @@ def test_copies(copied):
     assert trainer.model.activations == model.activations
 
 
-def test_what_is_no_name_of_a_module_is_not_pickled():
+def test_activations_that_are_not_names_of_a_module_cannot_be_pickled():
     nameless = jit.activation(derivative=lambda z: 1.0)(lambda z: z)
     with pytest.raises((pickle.PicklingError, AttributeError), match="(?i)can't (pickle|get local object).*<lambda>"):
         pickle.dumps(nameless)
@@ -54,7 +54,7 @@ def test_what_is_no_name_of_a_module_is_not_pickled():
     assert copy.deepcopy(model).activations == model.activations
 
 
-def test_files(tmp_path, monkeypatch):
+def test_files_name_the_activation(tmp_path, monkeypatch):
     path = tmp_path / "a file"
     model = MLP(SIZES, [leaky, "tanh"], exponential, random_state=0)
     X, y = data(30, 3, 2)
@@ -77,8 +77,8 @@ def test_files(tmp_path, monkeypatch):
     assert loaded.model.to_vector().tobytes() == model.to_vector().tobytes()
 
 
-def test_names(tmp_path, monkeypatch):
-    """What has been defined is found by its name wherever a name is taken; of several the last one."""
+def test_activations_are_found_by_name(tmp_path, monkeypatch):
+    """Names are accepted wherever those of built-in activations are; of several definitions, the last one counts."""
     monkeypatch.setattr(_custom, "ACTIVATIONS", {"leaky": leaky, "e to the z": exponential})
     model = MLP(SIZES, ["leaky", "tanh"], "e to the z", random_state=0)
     assert model.activations == (leaky, "tanh", exponential)
@@ -100,14 +100,14 @@ def test_names(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("given", [leaky, "leaky", None, ["leaky"], [leaky, 3]])
-def test_what_is_given_for_a_file_is_checked(given, tmp_path):
+def test_activations_given_to_load_are_checked(given, tmp_path):
     MLP(SIZES).save(tmp_path / "a file")
     for load in (MLP.load, Trainer.load):
         with pytest.raises(TypeError, match="^custom_activations: got .*, expected a list"):
             load(tmp_path / "a file", custom_activations=given)
 
 
-def test_names_tell_a_networks_activations_apart(monkeypatch):
+def test_different_activations_of_a_network_must_have_different_names(monkeypatch):
     monkeypatch.setattr(_custom, "ACTIVATIONS", {})
     other = jit.activation(derivative=lambda z: 1.0, name="leaky")(lambda z: z)
     assert MLP(SIZES, [leaky, leaky], leaky)
@@ -127,13 +127,13 @@ def test_names_tell_a_networks_activations_apart(monkeypatch):
     ],
     ids=str,
 )
-def test_errors_of_models(options, error, message):
+def test_models_refuse_unsuitable_activations(options, error, message):
     with pytest.raises(error, match=f"^{message}"):
         MLP(SIZES, **options)
 
 
-def test_a_function_of_ones_own_from_elsewhere():
-    """The base class is all that a network and the oracle ask for."""
+def test_any_subclass_of_the_base_class_is_accepted_as_an_activation():
+    """Networks and the reference require only the base class."""
 
     class Borrowed(CustomActivation):
         name = "borrowed"

@@ -1,4 +1,4 @@
-"""Networks with activations of one's own: against the oracle, finite differences, and themselves on more threads."""
+"""Networks with custom activations: against the reference and finite differences, and on any number of threads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def gradient_by_reference(model, X, y, **options):
 @ALL
 @of_dtypes
 @pytest.mark.parametrize("rows", [1, 5, 200])
-def test_networks_compute_it(activation, dtype, rows):
+def test_outputs_are_those_of_the_reference(activation, dtype, rows):
     model = model_of(SIZES, [activation, "tanh"], activation, dtype=dtype)
     X = np.random.default_rng(0).normal(size=(rows, 3)).astype(dtype)
     for actual, expected in zip([*model.hidden_activations(X), model.predict(X)], forward(model, X), strict=True):
@@ -45,7 +45,7 @@ def test_networks_compute_it(activation, dtype, rows):
 @ALL
 @of_dtypes
 @pytest.mark.parametrize("sizes", [SIZES, (3, 4, 2), (2, 5, 3, 17)], ids=str)
-def test_gradients(activation, dtype, sizes):
+def test_gradients_are_those_of_the_reference(activation, dtype, sizes):
     model = model_of(sizes, [activation, "tanh"][: len(sizes) - 2], activation, dtype=dtype)
     X, y = (array.astype(dtype) for array in data(50, sizes[0], sizes[-1]))
     value, expected = gradient_by_reference(model, X, y)
@@ -58,10 +58,10 @@ def test_gradients(activation, dtype, sizes):
 
 
 @ALL
-def test_gradients_against_finite_differences(activation):
+def test_gradients_are_finite_differences(activation):
     model = model_of((3, 5, 4, 2), [activation, "tanh"], activation)
     X, y = data(7, 3, 2)
-    slopes = np.concatenate([g.ravel() for g in model.gradient(X, y)[1]])
+    gradient = np.concatenate([g.ravel() for g in model.gradient(X, y)[1]])
     start, step = model.to_vector(), 1e-5
     for i in range(start.size):
         ends = []
@@ -70,7 +70,7 @@ def test_gradients_against_finite_differences(activation):
             moved[i] += sign * step
             model.set_vector(moved)
             ends.append(model.loss(X, y))
-        assert slopes[i] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-5, abs=1e-7)
+        assert gradient[i] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-5, abs=1e-7)
 
 
 # ---- Training ----
@@ -79,20 +79,20 @@ def test_gradients_against_finite_differences(activation):
 @ALL
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("output", [False, True])
-def test_training_follows_the_oracle(activation, dropout, output):
+def test_training_follows_the_reference(activation, dropout, output):
     network = ((3, 13, 5, 2), 10)
     options = {"optimizer": SGD(0.01), "clip_norm": 1.0, "dropout": dropout}
     trainer, X, y = trained(45, network, output=activation if output else "tanh", activation=activation, **options)
     assert_same_trajectory(trainer, X, y, seed=7, epochs=4, rtol=1e-8)
 
 
-def test_mixed_with_built_in_ones():
+def test_custom_and_built_in_activations_can_be_mixed():
     trainer, X, y = trained(40, activation=["tanh", cosine], optimizer=Adam(0.01))
     assert_same_trajectory(trainer, X, y, seed=7, epochs=3, rtol=1e-8)
 
 
 @of_dtypes
-def test_a_leaky_relu_is_the_built_in_one(dtype):
+def test_a_custom_leaky_relu_equals_the_built_in_one(dtype):
     models = [MLP((20, 33, 17, 3), a, init="he_normal", dtype=dtype, random_state=0) for a in ("leaky_relu", leaky)]
     X, y = data(300, 20, 3)
     histories = [model.fit(X, y, epochs=3, random_state=1) for model in models]
@@ -128,7 +128,7 @@ def test_padding_stays_zero(activation):
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "poisson"])
-def test_losses_from_logits_refuse_it(loss):
+def test_losses_from_logits_refuse_custom_output_activations(loss):
     model = MLP((3, 4, 2), output_activation=exponential)
     message = "^loss: got '.*' for a model with output_activation=<activation 'e to the z'>, expected '"
     with pytest.raises(ValueError, match=message):
@@ -138,14 +138,14 @@ def test_losses_from_logits_refuse_it(loss):
 
 
 @pytest.mark.parametrize("loss", ["mse", "mae", losses.Huber(0.3), losses.Quantile(0.3)], ids=str)
-def test_output_activations(loss):
+def test_custom_output_activations_are_accepted_by_other_losses(loss):
     model = model_of((3, 4, 2), "tanh", exponential)
     X, y = data(20, 3, 2)
     for got, wanted in zip(model.gradient(X, y, loss)[1], gradient_by_reference(model, X, y, loss=loss)[1], strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
 
 
-def test_a_function_that_raises_gives_nan():
+def test_an_activation_that_raises_gives_nan():
     @jit.activation(derivative=lambda z: 1.0)
     def picky(z):
         if z > 20.0:

@@ -1,4 +1,4 @@
-"""Functions of fastnn.ops inside of code that Numba compiles: the bits that they have outside."""
+"""Functions of fastnn.ops inside code that Numba compiles: they have the same bits as outside."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def into(x, out):
 
 
 def compiled(name):
-    """Return a compiled function of arrays and numbers that calls the one of that name."""
+    """Return a compiled function of arrays and numbers that calls the function with that name."""
     function = getattr(ops, name)
     return numba.njit(lambda x: function(x))
 
@@ -44,7 +44,7 @@ def read_only(shape):
 
 
 @pytest.mark.parametrize("name", _core.FUNCTIONS)
-def test_every_elementwise_function(name):
+def test_every_elementwise_function_has_the_bits_of_ops(name):
     function = compiled(name)
     with np.errstate(all="ignore"):
         for dtype in DTYPES:
@@ -56,7 +56,7 @@ def test_every_elementwise_function(name):
                 assert np.signbit(actual) == np.signbit(wanted) or np.isnan(wanted)
 
 
-def test_layouts_and_types():
+def test_every_layout_and_type_gives_the_bits_of_ops():
     x = numbers((4, 6, 5))
     for given in (x, x[::2, ::-1], x.T, np.asfortranarray(x[0]), x[0, 0], x[:0], np.array(0.5), x.astype(np.float32)):
         np.testing.assert_array_equal(gelu_tanh(given), ops.gelu(ops.tanh(given)))
@@ -74,7 +74,7 @@ def test_layouts_and_types():
     np.testing.assert_array_equal(gelu_tanh(read_only), ops.gelu(ops.tanh(x)))
 
 
-def test_out():
+def test_results_are_written_to_out():
     x = numbers()
     wanted = ops.sigmoid(ops.sin(x))
     for out in (np.empty((6, 5)), np.empty((5, 6)).T, np.empty((6, 10))[:, ::2], x.copy()):
@@ -95,7 +95,7 @@ def test_out():
     np.testing.assert_array_equal(long[:-1], wanted)
 
 
-def test_parallel_and_without_the_gil():
+def test_functions_can_run_in_parallel_and_without_the_gil():
     @numba.njit(parallel=True, nogil=True)
     def rows(x):
         out = np.empty_like(x)
@@ -107,7 +107,7 @@ def test_parallel_and_without_the_gil():
     np.testing.assert_array_equal(rows(x), ops.silu(x) + ops.exp(-x * x))
 
 
-def test_wrong_arguments():
+def test_wrong_arguments_raise():
     function = compiled("tanh")
     for wrong in ("text", 1j, np.ones(2, complex), (1.0, 2.0), None):
         with pytest.raises(TypingError, match="tanh"):
@@ -143,7 +143,7 @@ def gradients(x, w, a, grad_a):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_linear(dtype):
+def test_linear_has_the_bits_of_ops(dtype):
     x, w, b = numbers((12, 7), dtype), numbers((7, 9), dtype, 1), numbers(9, dtype, 2)
     for given in (
         x,
@@ -169,7 +169,7 @@ def test_linear(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_linear_grad(dtype):
+def test_linear_grad_has_the_bits_of_ops(dtype):
     x, w = numbers((12, 7), dtype), numbers((7, 3), dtype, 1)
     for given in (x, x[::2, ::-1], x[0], x.reshape(3, 4, 7)):
         a = ops.linear(given, w, None, "sigmoid")
@@ -179,7 +179,7 @@ def test_linear_grad(dtype):
             np.testing.assert_array_equal(actual, wanted, strict=True)
 
 
-def test_wrong_layers():
+def test_wrong_layers_raise():
     x, w, b = numbers((4, 3)), numbers((3, 2)), numbers(2)
     threaded = numba.njit(lambda x, w, n: ops.linear(x, w, n_threads=n))
     wrong = [
@@ -203,7 +203,7 @@ def test_wrong_layers():
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-def test_softmax(name):
+def test_softmax_has_the_bits_of_ops(name):
     function = getattr(ops, name)
     along = numba.njit(lambda x, axis: function(x, axis))
     last = numba.njit(lambda x: function(x))

@@ -1,4 +1,4 @@
-"""Results that are written where arguments stand, in code that Numba compiles: those for arrays that are apart."""
+"""Outputs that overlap arguments in code that Numba compiles: results are those of separate arrays."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ pytest.importorskip("numba")
 
 import numba
 
-SIDE = 200  # more than the kernels read before they write anything
-OUT = slice(3 * SIDE**2, 4 * SIDE**2)  # in a buffer
+SIDE = 200  # more rows than kernels read before they write
+OUT = slice(3 * SIDE**2, 4 * SIDE**2)  # the number of elements of a buffer
 STRIDES = ((SIDE, 1), (-SIDE, 1), (SIDE + 1, -1), (2 * SIDE, 2), (-2 * SIDE, -2), (1, SIDE + 1))
 
 
@@ -32,19 +32,19 @@ def sines(x, out):
 
 
 def buffer():
-    """Return numbers, and the matrix in the middle of them that results are written to."""
+    """Return a buffer of numbers, and the matrix in the middle of it to which results are written."""
     numbers = np.random.default_rng(0).normal(size=8 * SIDE**2)
     return numbers, numbers[OUT].reshape(SIDE, SIDE)
 
 
 def starts(*strides):
-    """Return the least indices of views that end just before the output or with its first element, and so on."""
+    """Return first indices of views that end right before the output, share its first element, and so on."""
     span = 1 + (SIDE - 1) * sum(map(abs, strides))
     return OUT.start - span, OUT.start - span + 1, OUT.start - span // 2, OUT.start, OUT.start + 1, OUT.stop - 1, OUT.stop
 
 
 def view(numbers, start, *strides):
-    """Return a vector or a matrix that has its least index at the start."""
+    """Return a vector or a matrix whose first index is the start."""
     first = start - sum(min(0, stride) * (SIDE - 1) for stride in strides)
     in_bytes = tuple(stride * numbers.itemsize for stride in strides)
     return np.lib.stride_tricks.as_strided(numbers[first:], (SIDE,) * len(strides), in_bytes)
@@ -54,7 +54,7 @@ VIEWS = [(start, *strides) for strides in STRIDES for start in starts(*strides)]
 
 
 @pytest.mark.parametrize("argument", ["x", "w"])
-def test_layers(argument):
+def test_layers_may_overlap_their_output(argument):
     other, bias = np.random.default_rng(1).normal(size=(2 * SIDE, 2 * SIDE))[::2, ::2], np.ones(2 * SIDE)[::2]
     for place in VIEWS:
         numbers, out = buffer()
@@ -65,7 +65,7 @@ def test_layers(argument):
         np.testing.assert_array_equal(out, wanted, err_msg=str(place))
 
 
-def test_biases():
+def test_biases_may_overlap_the_output():
     x, w = np.random.default_rng(1).normal(size=(2, 2 * SIDE, 2 * SIDE))[:, ::2, ::2]
     for step in (1, 2, -1, -2, 5, -SIDE):
         for start in starts(step):
@@ -76,7 +76,7 @@ def test_biases():
             np.testing.assert_array_equal(out, wanted, err_msg=str((start, step)))
 
 
-def test_predictions():
+def test_inputs_of_predictions_may_overlap_the_output():
     model = MLP((SIDE, SIDE, SIDE), "tanh", dtype=np.float64, random_state=0)
     for place in VIEWS:
         numbers, out = buffer()
@@ -86,7 +86,7 @@ def test_predictions():
         np.testing.assert_array_equal(out, wanted, err_msg=str(place))
 
 
-def test_elementwise_functions():
+def test_elementwise_functions_may_overlap_their_output():
     for start in starts(1):
         numbers, _ = buffer()
         x, out = view(numbers, start, 1), numbers[OUT][:SIDE]

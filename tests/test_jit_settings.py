@@ -1,4 +1,4 @@
-"""Settings that are assigned to a trainer which compiled functions hold for good."""
+"""Settings assigned to a trainer that is part of a compiled function."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def compiled(trainer):
     ],
     ids=str,
 )
-def test_compiled_steps_have_what_is_assigned(changes, wrap):
+def test_compiled_steps_use_assigned_settings(changes, wrap):
     trainer, other, unchanged = trainer_of(), trainer_of(), trainer_of()
     step = compiled(wrap(trainer))
     assert step(X, Y) == other.step(X, Y) == unchanged.step(X, Y)
@@ -59,7 +59,7 @@ def test_compiled_steps_have_what_is_assigned(changes, wrap):
     assert (trainer.model.to_vector() != unchanged.model.to_vector()).all()
 
 
-def test_compiled_steps_have_what_a_callback_assigned():
+def test_compiled_steps_use_settings_assigned_by_a_callback():
     class Change:
         def on_epoch_end(self, trainer, history):
             trainer.optimizer = Adam(0.1)
@@ -83,12 +83,12 @@ def test_a_schedule_makes_compiled_steps_raise():
         with pytest.raises(TypeError, match="^trainer: got one with a schedule"):
             step(X, Y)
         np.testing.assert_array_equal(trainer.model.to_vector(), before)
-        trainer.step(X, Y)  # leaves no rate behind
+        trainer.step(X, Y)  # the compiled code has kept no learning rate
     trainer.learning_rate = 0.1
     step(X, Y)
 
 
-def test_labels_for_a_loss_that_takes_none_any_more():
+def test_labels_raise_after_assigning_a_loss_that_takes_none():
     trainer = trainer_of(loss="cross_entropy")
     step = compiled(trainer)
     step(X, LABELS)
@@ -97,4 +97,4 @@ def test_labels_for_a_loss_that_takes_none_any_more():
     with pytest.raises(ValueError, match="^y: expected n_out numbers per row, got one"):
         step(X, LABELS)
     np.testing.assert_array_equal(trainer.model.to_vector(), before)
-    trainer.step(X, Y)  # it is free
+    trainer.step(X, Y)  # the trainer is not locked

@@ -1,4 +1,4 @@
-"""The compiled losses against the oracle, in a network that hands its inputs on: value, gradient, weights, labels."""
+"""The compiled losses against the reference, in a network that returns its inputs: values, gradients, weights, labels."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def native(loss):
 
 
 def passing(n, dtype):
-    """Return a network whose outputs are its inputs, and so are a loss's gradients by either."""
+    """Return a network whose outputs are its inputs, so that both have the same gradients."""
     network = _core.Network((n, n), ("identity",), (0.0,), dtype)
     network.weights[0][...] = np.eye(n)
     return network
 
 
 def evaluate(loss, p, y, sample_weight=None, n_threads=1):
-    """Return the compiled loss and its gradient by p."""
+    """Return the compiled loss and its gradient with respect to p."""
     gradient = np.full_like(p, np.nan)
     labels = y.ndim == 1
     value = passing(p.shape[1], p.dtype).gradient(
@@ -43,7 +43,7 @@ def evaluate(loss, p, y, sample_weight=None, n_threads=1):
     return value, gradient
 
 
-def oracle(loss, p, y, sample_weight=None):
+def reference_of(loss, p, y, sample_weight=None):
     function, p, y = reference.LOSSES[loss.name], p.astype(np.float64), y.astype(np.float64)
     weights = np.ones(len(p)) if sample_weight is None else sample_weight
     shares = weights / weights.sum() / (p.shape[1] if function.mean_over == "elements" else 1)
@@ -52,7 +52,7 @@ def oracle(loss, p, y, sample_weight=None):
 
 
 def data(loss, shape, dtype, seed=0):
-    """Predictions, and targets of the kind that the loss is for."""
+    """Return predictions, and targets of the kind that the loss takes."""
     rng = np.random.default_rng(seed)
     p, y = rng.normal(0, 2, shape), rng.normal(0, 2, shape)
     if loss.name == "poisson":
@@ -72,17 +72,17 @@ def assert_same(actual, expected, dtype):
     np.testing.assert_allclose(gradient, wanted_gradient, rtol=100 * eps, atol=20 * eps * largest)
 
 
-def test_registry():
+def test_registry_has_the_losses_of_the_reference():
     assert {loss.name for loss in CASES} == set(_core.LOSSES) == set(reference.LOSSES)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("loss", CASES, ids=repr)
-def test_value_and_gradient(loss, shape, dtype):
+def test_values_and_gradients_are_those_of_the_reference(loss, shape, dtype):
     p, y = data(loss, shape, dtype)
     actual = evaluate(loss, p, y)
-    assert_same(actual, oracle(loss, p, y), dtype)
+    assert_same(actual, reference_of(loss, p, y), dtype)
     value, gradient = evaluate(loss, p, y, n_threads=3)
     assert value == actual[0]
     np.testing.assert_array_equal(gradient, actual[1])
@@ -90,12 +90,12 @@ def test_value_and_gradient(loss, shape, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("loss", CASES, ids=repr)
-def test_sample_weights(loss, dtype):
+def test_weighted_losses_are_those_of_the_reference(loss, dtype):
     for shape in [(33, 5), (600, 1)]:
         p, y = data(loss, shape, dtype)
         rng = np.random.default_rng(1)
         for weights in (rng.uniform(0, 3, len(p)), rng.choice([0.0, 1.0, 2.0], len(p)), 1e-6 * np.ones(len(p))):
-            assert_same(evaluate(loss, p, y, weights), oracle(loss, p, y, weights), dtype)
+            assert_same(evaluate(loss, p, y, weights), reference_of(loss, p, y, weights), dtype)
         plain = evaluate(loss, p, y)
         value, gradient = evaluate(loss, p, y, np.ones(len(p)))
         assert value == plain[0]
@@ -106,20 +106,20 @@ def test_sample_weights(loss, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_weight_zero_leaves_a_row_out(dtype):
+def test_rows_of_weight_zero_are_left_out(dtype):
     for loss in CASES:
         p, y = data(loss, (33, 5), dtype)
         weights = np.ones(33)
         weights[7:20] = 0
         value, gradient = evaluate(loss, p, y, weights)
         kept = weights > 0
-        assert_same((value, gradient[kept]), oracle(loss, p[kept], y[kept]), dtype)
+        assert_same((value, gradient[kept]), reference_of(loss, p[kept], y[kept]), dtype)
         np.testing.assert_array_equal(gradient[~kept], 0)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_kinks(dtype):
-    """At an error of 0, +-delta and beyond, where the formulas change."""
+def test_losses_with_kinks_are_those_of_the_reference_at_the_kinks(dtype):
+    """The formulas change at errors of 0 and +-delta."""
     y = np.zeros((1, 7), dtype)
     p = np.array([[-3, -0.5, -0.25, 0, 0.25, 0.5, 3]], dtype)
     gradients = {
@@ -130,11 +130,11 @@ def test_kinks(dtype):
     for loss, expected in gradients.values():
         _, gradient = evaluate(loss, p, y)
         np.testing.assert_allclose(gradient * 7, [expected], rtol=1e-6)
-        assert_same(evaluate(loss, p, y), oracle(loss, p, y), dtype)
+        assert_same(evaluate(loss, p, y), reference_of(loss, p, y), dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_large_logits(dtype):
+def test_losses_of_large_logits_are_exact(dtype):
     logits = np.array([[0, 30, -30], [1e3, 0, -1e3], [-1e4, 1e4, 1e4], [1e30, -1e30, 0]], dtype)
     for y in (np.eye(3)[[0, 1, 2, 0]], np.eye(3)[[1, 0, 0, 1]]):
         for name in ("binary_cross_entropy", "cross_entropy"):
@@ -142,16 +142,16 @@ def test_large_logits(dtype):
             value, gradient = evaluate(loss, logits, y.astype(dtype))
             assert np.isfinite(value)
             assert np.isfinite(gradient).all()
-            assert_same((value, gradient), oracle(loss, logits, y), dtype)
+            assert_same((value, gradient), reference_of(loss, logits, y), dtype)
     rates = np.array([[-1e4], [-100], [0], [50]], dtype)
     y = np.array([[0], [1], [2], [3]], dtype)
-    assert_same(evaluate(LOSSES["poisson"](), rates, y), oracle(LOSSES["poisson"](), rates, y), dtype)
+    assert_same(evaluate(LOSSES["poisson"](), rates, y), reference_of(LOSSES["poisson"](), rates, y), dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_classes", [2, 4, 5, 17])
-def test_labels(n_classes, dtype):
-    """Integer labels are one-hot rows."""
+def test_labels_equal_one_hot_rows(n_classes, dtype):
+    """Integer labels stand for one-hot rows."""
     loss, rng = LOSSES["cross_entropy"](), np.random.default_rng(0)
     labels = rng.integers(0, n_classes, 600)
     labels[-1] = n_classes - 1
@@ -166,7 +166,7 @@ def test_labels(n_classes, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_out", [1, 3, 7])
-def test_targets_of_any_kind(n_out, dtype):
+def test_targets_of_any_kind_give_the_same_loss(n_out, dtype):
     loss = LOSSES["mse"]()
     p = np.random.default_rng(0).normal(0, 2, (40, n_out)).astype(dtype)
     y = np.random.default_rng(1).integers(0, 2, (40, n_out))
@@ -185,7 +185,7 @@ def test_targets_of_any_kind(n_out, dtype):
         np.testing.assert_array_equal(same_gradient, gradient)
 
 
-def test_wrong_arrays():
+def test_wrong_arrays_raise():
     loss, p = LOSSES["mse"](), np.ones((4, 3))
     for y in (np.ones((3, 3)), np.ones((4, 2)), np.ones((4, 3, 1))):
         with pytest.raises(ValueError, match="got shape"):

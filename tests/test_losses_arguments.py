@@ -1,4 +1,4 @@
-"""Losses as users write them: defaults, checks, names."""
+"""Loss objects: defaults, checks, names."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ NAMES = {
 }
 
 
-def test_names():
+def test_names_are_those_of_the_registry():
     assert dict(LOSSES) == NAMES
     assert all(name == loss.name for name, loss in LOSSES.items())
     for name in losses.__all__:
         assert hasattr(losses, name)
 
 
-def test_parameters():
+def test_parameters_have_their_defaults():
     parameters = {"huber": 1.0, "quantile": 0.5}
     for name, loss in LOSSES.items():
         assert loss().parameter == parameters.get(name, 0.0)
@@ -50,7 +50,7 @@ def test_parameters():
     assert Quantile(np.float32(0.25)).parameter == Quantile(q=0.25).q == 0.25
 
 
-def test_links():
+def test_links_are_the_output_activations_that_a_loss_accepts():
     links = {
         "poisson": ("exp", "identity"),
         "binary_cross_entropy": ("sigmoid", "identity"),
@@ -60,7 +60,7 @@ def test_links():
         assert loss.links == links.get(name, ())
 
 
-def test_targets_and_means():
+def test_losses_know_their_targets_and_domain():
     per_row = {"cross_entropy"}
     domains = {"poisson": (0, math.inf), "binary_cross_entropy": (0, 1), "cross_entropy": (0, 1)}
     for name, loss in LOSSES.items():
@@ -69,7 +69,7 @@ def test_targets_and_means():
 
 
 @pytest.mark.parametrize("loss", NAMES.values())
-def test_is_a_value(loss):
+def test_losses_compare_and_hash_by_value(loss):
     assert loss() == loss()
     assert pickle.loads(pickle.dumps(loss())) == loss()
     assert hash(loss()) == hash(loss())
@@ -77,38 +77,38 @@ def test_is_a_value(loss):
     assert isinstance(loss(), Loss)
 
 
-def test_frozen():
+def test_losses_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Huber().delta = 2.0
 
 
 @pytest.mark.parametrize(("loss", "field"), [(Huber, "delta"), (Quantile, "q")])
 @pytest.mark.parametrize("wrong", [0.0, -0.5, math.nan, math.inf])
-def test_wrong_values(loss, field, wrong):
+def test_wrong_values_raise(loss, field, wrong):
     with pytest.raises(ValueError, match=rf"^{field}: expected a finite number > 0.*got {wrong}"):
         loss(wrong)
 
 
 @pytest.mark.parametrize(("loss", "field"), [(Huber, "delta"), (Quantile, "q")])
 @pytest.mark.parametrize("wrong", ["0.5", None, True, 0.5j])
-def test_wrong_types(loss, field, wrong):
+def test_wrong_types_raise(loss, field, wrong):
     with pytest.raises(TypeError, match=rf"^{field}: .*got {wrong!r} of type {type(wrong).__name__}"):
         loss(wrong)
 
 
-def test_quantile_ends_are_left_out():
+def test_quantiles_of_zero_and_one_raise():
     with pytest.raises(ValueError, match=r"q: expected a finite number > 0 and < 1.*got 1\.0"):
         Quantile(1.0)
 
 
-def test_base_class_is_no_loss():
+def test_the_base_class_is_not_a_loss():
     with pytest.raises(TypeError, match="Loss is a base class, expected one of mse, mae"):
         Loss()
     with pytest.raises(TypeError, match="abstract"):
         losses.CustomLoss()
 
 
-def test_resolve():
+def test_names_and_objects_resolve_to_losses():
     one = Huber(3.0)
     assert resolve(one) is one
     for name, loss in LOSSES.items():

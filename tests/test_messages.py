@@ -1,4 +1,4 @@
-"""What users of other libraries pass first: refused with the way out, or understood."""
+"""Mistakes that users of other libraries make first: the message tells the way out, or the input is understood."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from fastnn import MLP, SGD, Adam, Trainer, _custom, callbacks, losses
 
 
 @pytest.fixture(autouse=True)
-def _no_functions_of_ones_own():
-    """Let names that other tests define be unknown."""
+def _no_custom_functions():
+    """Hide the custom functions that other tests define."""
     with patch.dict(_custom.ACTIVATIONS, clear=True), patch.dict(_custom.LOSSES, clear=True):
         yield
 
@@ -30,7 +30,7 @@ LABELS = (X[:, 0] > 0).astype(int)
 
 # ---- Targets ----
 
-# By loss: targets, and what the message says.
+# Per loss: wrong targets, and a part of the message.
 TARGETS = [
     ("mse", LABELS, "got (10,)", "loss='cross_entropy'"),
     ("mse", LABELS[:, None], "got (10, 1)", "loss='cross_entropy'"),
@@ -56,7 +56,7 @@ TARGETS = [
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize(("loss", "y", "message", "way"), TARGETS, ids=[f"{t[0]} {t[2]} {t[3][:12]}" for t in TARGETS])
-def test_targets(entry, loss, y, message, way):
+def test_wrong_targets_raise_with_a_way_out(entry, loss, y, message, way):
     trainer = trainer_of(loss)
     message = f"y: expected .*, {re.escape(message)}.*{re.escape(way)}"
     assert_refused(trainer, lambda: ENTRIES[entry](trainer, X, y), (TypeError, ValueError), message)
@@ -64,21 +64,21 @@ def test_targets(entry, loss, y, message, way):
 
 @pytest.mark.parametrize("entry", ENTRIES)
 @pytest.mark.parametrize("labels", [LABELS.astype(bool), LABELS.astype(bool)[:, None], LABELS.astype(bool).tolist()])
-def test_bool_labels(entry, labels):
+def test_bool_labels_are_accepted(entry, labels):
     one, other = (trainer_of("cross_entropy") for _ in range(2))
     np.testing.assert_array_equal(ENTRIES[entry](one, X, labels), ENTRIES[entry](other, X, LABELS))
     assert state_of(one) == state_of(other)
 
 
 @pytest.mark.parametrize("y", [LABELS, LABELS.astype(bool), np.arange(10)])
-def test_labels_for_one_output(y):
+def test_labels_for_one_output_raise_with_a_way_out(y):
     trainer = trainer_of("cross_entropy", (3, 8, 1))
     for entry in ("loss", "step", "run"):
         message = "y: expected .*'binary_cross_entropy' with output_activation='sigmoid'.*got labels for one output"
         assert_refused(trainer, lambda e=entry: ENTRIES[e](trainer, X, y), ValueError, message)
 
 
-def test_one_hot_rows_for_one_output():
+def test_one_hot_rows_for_one_output_raise_with_a_way_out():
     for rows in (np.eye(2)[LABELS], np.eye(2, dtype=int)[LABELS]):
         with pytest.raises(
             ValueError, match=r"y: expected shape \(10, 1\) or \(10,\) .*, got \(10, 2\); one-hot rows.*cross_ent"
@@ -91,7 +91,7 @@ PAIRS += [("exp", "cross_entropy", "poisson"), ("tanh", "cross_entropy", "mse")]
 
 
 @pytest.mark.parametrize(("output", "loss", "right"), PAIRS)
-def test_the_loss_that_goes_with_an_output(output, loss, right):
+def test_messages_name_the_loss_that_suits_the_output(output, loss, right):
     with pytest.raises(
         ValueError, match=f"^loss: expected .*got '{loss}' for .*'{output}'; '{output}' goes with loss '{right}'"
     ):
@@ -102,7 +102,7 @@ def test_the_loss_that_goes_with_an_output(output, loss, right):
 
 
 class Batches:
-    """Batches, as a data loader gives them."""
+    """An iterable of batches, like a data loader."""
 
     def __iter__(self):
         yield X, Y
@@ -139,20 +139,20 @@ WAYS = {
 
 @pytest.mark.parametrize("kind", INPUTS)
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_inputs(entry, kind):
+def test_wrong_inputs_raise_with_a_way_out(entry, kind):
     trainer, (value, message) = trainer_of(), INPUTS[kind]
     pattern = f"X: .*{re.escape(message)}.*{re.escape(WAYS.get(kind, ''))}"
     assert_refused(trainer, lambda: ENTRIES[entry](trainer, value, Y), (TypeError, ValueError), pattern)
 
 
-def test_a_flat_list_for_one_input():
+def test_flat_inputs_of_one_feature_raise_with_a_way_out():
     with pytest.raises(
         ValueError, match=r"^X: expected (shape )?\(n, 1\), .*got \(10,\); X\[:, None\] makes a column of it"
     ):
         MLP((1, 2)).fit(X[:, 0], Y)
 
 
-def test_one_row_of_targets():
+def test_one_row_of_targets_raises_with_a_way_out():
     with pytest.raises(ValueError, match=r"^y: expected (shape )?\(1, 2\) .*got \(2,\); y\[None\] makes one row of it"):
         MLP((3, 2)).input_gradient(X[:1], Y[0])
 
@@ -179,7 +179,7 @@ COLUMNS = {
 
 @pytest.mark.parametrize("kind", COLUMNS)
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_columns_that_are_no_numbers_are_named(kind, library):
+def test_columns_that_are_not_numbers_are_named(kind, library):
     if (kind, library) == ("missing", "polars"):
         pytest.skip("polars refuses it itself")
     library = pytest.importorskip(library)
@@ -189,7 +189,7 @@ def test_columns_that_are_no_numbers_are_named(kind, library):
             call()
 
 
-def test_kinds_of_pandas_columns():
+def test_pandas_columns_are_accepted_if_they_hold_real_numbers():
     pandas = pytest.importorskip("pandas")
     for column in (pandas.Categorical(["x", "y", "x"]), pandas.array([1, None, 3], dtype="Int64")):
         with pytest.raises(TypeError, match="^X: column 'the one': .*got "):
@@ -238,13 +238,13 @@ SPELLED = [(a, other, ours) for a, names in NAMES.items() for ours, others in na
 
 
 def make(**options: object) -> object:
-    """Make what has such an option."""
+    """Make an object that has such an option."""
     model = {name: options.pop(name) for name in ("activation", "output_activation", "init") if name in options}
     return Trainer(MLP((3, 4, 2), **model), **options)
 
 
 @pytest.mark.parametrize(("argument", "other", "ours"), SPELLED, ids=[f"{a} {o}" for a, o, _ in SPELLED])
-def test_names_of_other_libraries(argument, other, ours):
+def test_names_of_other_libraries_are_translated(argument, other, ours):
     with pytest.raises(ValueError, match=f"^{argument}: expected one of .*got '{other}'; fastnn calls it '{ours}'$"):
         make(**{argument: other})
     make(**{argument: ours})
@@ -259,14 +259,14 @@ MISSPELT = [
 
 
 @pytest.mark.parametrize(("argument", "wrong", "right"), MISSPELT)
-def test_misspelt_names(argument, wrong, right):
+def test_misspelt_names_raise_with_the_closest_name(argument, wrong, right):
     with pytest.raises(ValueError, match=f"^{argument}: expected one of .*got '{wrong}'; did you mean '{right}'\\?$"):
         make(**{argument: wrong})
     with pytest.raises(ValueError, match=f"^{argument}: expected one of [^;]*, got 'zzzzz'$"):
         make(**{argument: "zzzzz"})
 
 
-def test_activations_of_the_output_layer_alone():
+def test_activations_for_output_layers_only_are_refused_in_hidden_layers():
     with pytest.raises(ValueError, match="^activation: expected .*, got 'softmax'; softmax is for the output layer alone$"):
         MLP((3, 4, 2), "softmax")
 
@@ -275,32 +275,32 @@ def test_activations_of_the_output_layer_alone():
 
 
 class Own(losses.Loss):
-    """A loss that says it is one, and has no mathematics."""
+    """A loss that is marked as one and has no mathematics."""
 
 
 class Squared(losses.MSE):
-    """A loss whose methods nobody would call."""
+    """A loss whose methods would never be called."""
 
     def value(self, y, p):
         return (y - p) ** 4
 
 
 class MSELoss:
-    """Another library's."""
+    """A loss of another library."""
 
     def __call__(self, y, p):
         return 0.0
 
 
 class Slower(SGD):
-    """An optimizer whose methods nobody would call."""
+    """An optimizer whose methods would never be called."""
 
     def update(self, p, g):
         return p
 
 
 @pytest.mark.parametrize("loss", [Own(), Own, Squared(), Squared, lambda y, p: (y - p) ** 2, np.square, MSELoss(), len])
-def test_losses_of_other_classes(loss):
+def test_losses_of_other_classes_are_refused(loss):
     for call in (
         lambda: MLP((3, 2)).fit(X, Y, loss=loss),
         lambda: MLP((3, 2)).loss(X, Y, loss),
@@ -311,7 +311,7 @@ def test_losses_of_other_classes(loss):
 
 
 @pytest.mark.parametrize("optimizer", [Slower(), Slower, MSELoss(), 0.1, lambda p, g: None, len])
-def test_optimizers_of_other_classes(optimizer):
+def test_optimizers_of_other_classes_are_refused(optimizer):
     with pytest.raises(TypeError, match="^optimizer: expected .*got "):
         MLP((3, 2)).fit(X, Y, optimizer=optimizer)
 
@@ -328,7 +328,7 @@ def test_objects_of_other_libraries_are_recognized():
 
 
 @pytest.mark.parametrize("activation", [np.tanh, len, None, 3, MSELoss(), np.zeros(3)])
-def test_activations_that_are_none(activation):
+def test_objects_that_are_not_activations_are_refused(activation):
     for call in (
         lambda: MLP((3, 4, 2), activation),
         lambda: MLP((3, 4, 2), "relu", activation),
@@ -364,7 +364,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("options", "message"), OTHERS, ids=[str(options)[:40] for options, _ in OTHERS])
-def test_other_arguments(options, message):
+def test_other_wrong_arguments_raise_with_a_way_out(options, message):
     model = MLP((3, 4, 2), random_state=0)
     before = model.to_vector()
     with pytest.raises((TypeError, ValueError), match=f"^{message}"):
@@ -373,27 +373,27 @@ def test_other_arguments(options, message):
 
 
 @pytest.mark.parametrize("progress", [None, False, np.False_])
-def test_no_progress(progress, capsys):
+def test_progress_is_off_for_none_and_false(progress, capsys):
     MLP((3, 4, 2)).fit(X, Y, progress=progress)
     assert capsys.readouterr().err == ""
 
 
-def test_progress(capsys):
+def test_progress_may_be_a_numpy_bool(capsys):
     MLP((3, 4, 2)).fit(X, Y, progress=np.True_)
     assert "epoch 1/1" in capsys.readouterr().err
 
 
-# ---- What a module lists ----
+# ---- Names that a module lists ----
 
 PUBLIC = [m.name for m in pkgutil.walk_packages(fastnn.__path__, "fastnn.") if "._" not in m.name]
 
 
-def test_there_are_public_modules():
+def test_public_modules_are_found():
     assert {"fastnn.losses", "fastnn.schedules", "fastnn.optimizers", "fastnn.callbacks", "fastnn.ops"} <= set(PUBLIC)
 
 
 @pytest.mark.parametrize("name", ["fastnn", *PUBLIC])
-def test_modules_list_public_names_alone(name):
+def test_modules_list_only_public_names(name):
     needs = {"fastnn.sklearn": "sklearn", "fastnn.jit": "numba"}
     if name in needs:
         pytest.importorskip(needs[name])

@@ -61,7 +61,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("changes", "error", "message"), WRONG, ids=[str(changes) for changes, _, _ in WRONG])
-def test_wrong_arguments(changes, error, message):
+def test_wrong_arguments_raise(changes, error, message):
     rng = np.random.default_rng(0)
     before = rng.bit_generator.state
     with pytest.raises(error, match=f"^{message}"):
@@ -69,12 +69,12 @@ def test_wrong_arguments(changes, error, message):
     assert rng.bit_generator.state == before
 
 
-def test_too_large_for_the_machine():
+def test_models_too_large_for_the_machine_raise():
     with pytest.raises((ValueError, MemoryError)):
         MLP((2**40, 2**24))
 
 
-def test_activations_of_all_layers_and_of_each():
+def test_activations_are_given_for_all_layers_or_for_each():
     assert MLP(SIZES).activations == ("relu", "relu", "identity")
     assert MLP(SIZES, ["tanh", "gelu"], "softmax").activations == ("tanh", "gelu", "softmax")
     assert MLP((3, 2), "tanh").activations == ("identity",)
@@ -84,21 +84,21 @@ def test_activations_of_all_layers_and_of_each():
 
 
 @pytest.mark.parametrize("sizes", [(3, 8, 2), [3, 8, 2], np.array([3, 8, 2]), (n for n in (3, 8, 2))], ids=type)
-def test_sizes_of_any_kind(sizes):
+def test_layer_sizes_may_be_any_iterable_of_integers(sizes):
     model = MLP(sizes)
     assert model.layer_sizes == (3, 8, 2)
     assert all(type(size) is int for size in model.layer_sizes)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, "float32", "f8", np.dtype("f4"), float], ids=str)
-def test_dtype(dtype):
+def test_dtypes_may_be_given_by_name_or_type(dtype):
     model = MLP(SIZES, dtype=dtype)
     assert model.dtype == np.dtype(dtype)
     assert {p.dtype for p in model.parameters} == {model.dtype}
     assert model.predict(np.zeros((2, 3))).dtype == model.dtype
 
 
-def test_the_deepest_and_a_wide_one():
+def test_the_deepest_network_and_a_wide_one_compute():
     deep = model_of((2,) * 65)
     X = np.random.default_rng(0).normal(size=(5, 2))
     np.testing.assert_allclose(deep.predict(X), forward(deep, X)[-1], rtol=1e-10, atol=1e-14)
@@ -108,7 +108,7 @@ def test_the_deepest_and_a_wide_one():
 
 
 @pytest.mark.parametrize("activation", HIDDEN)
-def test_initial_weights_follow_the_activation(activation):
+def test_initial_weights_depend_on_the_activation(activation):
     model = MLP((300, 400, 200, 5), [activation, "tanh"], "relu", dtype=np.float64, random_state=0)
     normal = dict.fromkeys(("relu", "leaky_relu", "elu", "gelu", "silu", "mish", "softplus"), np.sqrt(2 / 300))
     normal["selu"] = np.sqrt(1 / 300)
@@ -120,20 +120,20 @@ def test_initial_weights_follow_the_activation(activation):
     assert all((b == 0).all() for b in model.biases)
 
 
-def test_initial_weights_by_name_and_seed():
+def test_initial_weights_are_chosen_by_name_and_seed():
     rng = np.random.default_rng(3)
     model = MLP((3, 4, 2), init="lecun_normal", random_state=rng)
     again = np.random.default_rng(3)
     for w in model.weights:
         np.testing.assert_array_equal(w, again.normal(0, np.sqrt(1 / len(w)), w.shape).astype(np.float32))
-    assert rng.bit_generator.state == again.bit_generator.state  # the very generator that was given
+    assert rng.bit_generator.state == again.bit_generator.state  # the model keeps the generator that was given
     assert (MLP((3, 4), random_state=1).to_vector() == MLP((3, 4), random_state=1).to_vector()).all()
     assert (MLP((3, 4)).to_vector()[:12] != MLP((3, 4)).to_vector()[:12]).any()
     assert not MLP((3, 4), init="zeros").to_vector().any()
 
 
 @pytest.mark.parametrize("seed", [5, np.random.SeedSequence(5), np.random.PCG64(5), np.random.RandomState(5)], ids=type)
-def test_seeds_of_any_kind(seed):
+def test_seeds_may_be_whatever_numpy_accepts(seed):
     model = MLP(SIZES, random_state=seed)
     assert np.isfinite(model.to_vector()).all()
     model.fit(*data(10, 3, 2))
@@ -163,12 +163,12 @@ def test_parameters_are_live_views(sizes, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_vector(dtype):
+def test_vectors_hold_all_parameters(dtype):
     model = MLP(SIZES, dtype=dtype, random_state=0)
     vector = model.to_vector()
     np.testing.assert_array_equal(vector, np.concatenate([p.ravel() for p in model.parameters]))
     assert vector.dtype == dtype
-    vector[...] = 0  # a copy
+    vector[...] = 0  # the vector is a copy
     assert model.weights[0].any()
     for kind in (list, tuple, np.int16, lambda v: v[::-1][::-1], lambda v: v.astype(">f8"), lambda v: v.astype(object)):
         numbers = np.arange(vector.size) % 100
@@ -177,7 +177,7 @@ def test_vector(dtype):
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(5), np.zeros((87, 1)), 3.0, [], "text", None, np.zeros(87, complex)], ids=repr)
-def test_wrong_vectors_change_nothing(wrong):
+def test_wrong_vectors_raise_and_change_nothing(wrong):
     model = MLP(SIZES, random_state=0)
     before = model.to_vector()
     with pytest.raises((TypeError, ValueError), match="^v: .*got "):
@@ -189,7 +189,7 @@ def test_wrong_vectors_change_nothing(wrong):
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_copies(copied):
+def test_copies_are_equal_and_share_nothing(copied):
     model = MLP((3, 8, 5, 2), ["tanh", "gelu"], "softmax", dropout=[0.1, 0.2], dtype=np.float64, random_state=4)
     twin = copied(model)
     for name in ("layer_sizes", "activations", "dropout", "dtype"):
@@ -199,7 +199,7 @@ def test_copies(copied):
     assert model.weights[0].any()
 
 
-def test_a_copy_is_trained_alike():
+def test_a_copy_trains_to_the_same_bits():
     model = MLP(SIZES, dropout=0.5, random_state=4)
     X, y = data(20, 3, 2)
     twin, third = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
@@ -209,7 +209,7 @@ def test_a_copy_is_trained_alike():
     np.testing.assert_array_equal(model.to_vector(), third.to_vector())
 
 
-def test_repr():
+def test_repr_shows_the_arguments():
     assert repr(MLP((3, 2))) == "MLP((3, 2), output_activation='identity', dtype=float32)"
     model = MLP(SIZES, "tanh", "softmax", dtype=float)
     text = "MLP((3, 8, 5, 2), activation='tanh', output_activation='softmax', dtype=float64)"

@@ -1,4 +1,4 @@
-"""The tutorial's class: its program, its names, and the mathematics done right."""
+"""The tutorial's class: its program, its names, and its mathematics with the errors corrected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 Y = np.array([[0], [1], [1], [0]])
 NAMES = ["W1", "b1", "W2", "b2"]
 
-# As in the tutorial, but that the class is imported.
+# The program of the tutorial, except that the class is imported.
 PROGRAM = """
 import numpy as np
 from fastnn import NeuralNetwork
@@ -85,7 +85,7 @@ def data(rows, n_in, n_out):
     return rng.normal(size=(rows, n_in)), rng.normal(size=(rows, n_out))
 
 
-def test_the_tutorials_program(capsys):
+def test_the_tutorials_program_runs(capsys):
     np.random.seed(0)  # noqa: NPY002
     exec(PROGRAM, {})
     label, loss = capsys.readouterr().out.split()
@@ -93,7 +93,7 @@ def test_the_tutorials_program(capsys):
     assert float(loss) < 1e-12
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3])  # 1 and 3 get stuck
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])  # seeds 1 and 3 get stuck
 def test_xor_ends_where_the_original_ends(seed):
     network, original = pair((2, 2, 1), seed)
     network.train(X, Y, 3000, 4, 0.1)
@@ -105,7 +105,7 @@ def test_xor_ends_where_the_original_ends(seed):
 @pytest.mark.parametrize(
     ("sizes", "rows", "batch"), [((2, 2, 1), 10, 4), ((3, 7, 2), 33, 8), ((5, 20, 3), 16, 100), ((1, 1, 1), 1, 1)]
 )
-def test_training_is_the_originals(sizes, rows, batch):
+def test_training_gives_the_parameters_of_the_original(sizes, rows, batch):
     network, original = pair(sizes)
     inputs, targets = data(rows, sizes[0], sizes[2])
     network.train(inputs, targets, 50, batch, 0.05)
@@ -114,19 +114,19 @@ def test_training_is_the_originals(sizes, rows, batch):
 
 
 def test_how_often_xor_gets_stuck():
-    """Two tanh units do from about 13 of 100 random starts, as the README says."""
+    """Two tanh units get stuck from about 13 of 100 random starts, as the README says."""
     stuck = 0
     for seed in range(100):
         np.random.seed(seed)  # noqa: NPY002
         network = NeuralNetwork(2, 2, 1, 0.1)
         network.train(X, Y, 10_000, 4, 0.1)
         loss = np.mean((network.forward(X) - Y) ** 2)
-        assert loss < 1e-6 or loss > 0.1  # nothing between
+        assert loss < 1e-6 or loss > 0.1  # there is nothing in between
         stuck += loss > 0.1
     assert 8 <= stuck <= 22
 
 
-def test_attributes():
+def test_attributes_have_the_tutorials_names():
     network = NeuralNetwork(3, 4, 2, 0.25)
     assert (network.input_size, network.hidden_size, network.output_size, network.learning_rate) == (3, 4, 2, 0.25)
     shapes = {"W1": (3, 4), "b1": (1, 4), "W2": (4, 2), "b2": (1, 2)}
@@ -140,7 +140,7 @@ def test_attributes():
     assert {name: getattr(network, "d" + name).shape for name in NAMES} == shapes
 
 
-def test_draws_are_the_originals():
+def test_random_numbers_are_those_of_the_original():
     following = []
     for kind in (NeuralNetwork, Original):
         np.random.seed(5)  # noqa: NPY002
@@ -152,7 +152,7 @@ def test_draws_are_the_originals():
             np.testing.assert_array_equal(getattr(network, name), getattr(original, name))
 
 
-def test_integers_are_cast_and_left_alone():
+def test_integers_are_converted_and_not_changed():
     inputs, targets = X.copy(), Y.copy()
     network, other = NeuralNetwork(2, 2, 1, 0.1), NeuralNetwork(2, 2, 1, 0.1)
     for name in NAMES:
@@ -167,7 +167,7 @@ def test_integers_are_cast_and_left_alone():
     assert network.dW1.dtype == np.float64
 
 
-def test_parameters_are_live():
+def test_writing_to_parameters_changes_the_network():
     network = NeuralNetwork(2, 3, 1, 0.1)
     network.W1 = [[1, 2, 3], [4, 5, 6]]
     network.b1 = np.zeros((1, 3))
@@ -179,7 +179,7 @@ def test_parameters_are_live():
         network.W1 = np.zeros((3, 3))
 
 
-def test_training_returns_the_live_parameters():
+def test_training_returns_views_of_the_parameters():
     network = NeuralNetwork(2, 3, 1, 0.1)
     returned = network.train(X, Y, epochs=1, batch_size=4, learning_rate=0.1)
     for name, array in zip(NAMES, returned, strict=True):
@@ -187,7 +187,7 @@ def test_training_returns_the_live_parameters():
         np.testing.assert_array_equal(array, getattr(network, name))
 
 
-def test_train_goes_by_its_own_learning_rate():
+def test_train_uses_its_own_learning_rate():
     network = NeuralNetwork(2, 2, 1, learning_rate=123.0)
     before = [getattr(network, name).copy() for name in NAMES]
     network.train(X, Y, 5, 4, learning_rate=0.0)
@@ -196,7 +196,7 @@ def test_train_goes_by_its_own_learning_rate():
 
 
 @pytest.mark.parametrize(("sizes", "rows"), [((2, 2, 1), 4), ((3, 5, 2), 7)])
-def test_backward_is_the_slope_of_the_loss(sizes, rows):
+def test_backward_gives_the_derivative_of_the_loss(sizes, rows):
     network, _ = pair(sizes)
     network.b1 = 0.1
     inputs, targets = data(rows, sizes[0], sizes[2])
@@ -211,11 +211,11 @@ def test_backward_is_the_slope_of_the_loss(sizes, rows):
                 parameter[index] = value
                 losses.append(np.mean((network.forward(inputs) - targets) ** 2))
             parameter[index] = kept
-            slope = (losses[1] - losses[0]) / (2 * step)
-            assert gradients[name][index] == pytest.approx(slope, rel=1e-6, abs=1e-9), (name, index)
+            difference = (losses[1] - losses[0]) / (2 * step)
+            assert gradients[name][index] == pytest.approx(difference, rel=1e-6, abs=1e-9), (name, index)
 
 
-def test_backward_then_sgd_is_a_training_step():
+def test_backward_then_sgd_equals_a_training_step():
     network, other = pair((2, 3, 1))[0], pair((2, 3, 1))[0]
     network.train(X, Y, 1, 4, 0.1)
     other.backward(X, Y, other.forward(X))
@@ -223,7 +223,7 @@ def test_backward_then_sgd_is_a_training_step():
     assert_same_parameters(network, other)
 
 
-def test_targets_of_one_dimension():
+def test_targets_of_one_dimension_are_accepted_for_one_output():
     network, other = pair((2, 3, 1))[0], pair((2, 3, 1))[0]
     network.train(X, Y.ravel(), 10, 4, 0.1)
     other.train(X, Y, 10, 4, 0.1)
@@ -254,12 +254,12 @@ def test_copies_are_independent(duplicate):
         (lambda: NeuralNetwork(2, 2, 1, 0.1).train(X * np.nan, Y, 1, 4, 0.1), ValueError, "X: got nan at row 0, column 0"),
     ],
 )
-def test_wrong_arguments(call, error, message):
+def test_wrong_arguments_raise(call, error, message):
     with pytest.raises(error, match=message):
         call()
 
 
-def test_a_rate_too_high_diverges():
+def test_too_high_a_learning_rate_raises_diverged_error():
     network, _ = pair((2, 2, 1))
     with pytest.raises(fastnn.DivergedError):
         network.train(X, Y, 1000, 4, 1e6)

@@ -1,4 +1,4 @@
-"""Elementwise functions and softmax of fastnn.ops against the oracle: every length, layout and type."""
+"""Elementwise functions and softmax of fastnn.ops against the reference: every length, layout and type."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def numbers(shape, dtype=np.float64, scale=2.0, seed=0):
 
 
 def assert_close(actual, expected, dtype=None):
-    """Equal to a few units in the last place of `dtype`, the result's."""
+    """Assert equality to a few units in the last place of `dtype`, that of the result."""
     dtype = np.dtype(np.asarray(actual).dtype if dtype is None else dtype)
     eps = float(np.finfo(dtype).eps)
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
@@ -49,27 +49,27 @@ def assert_close(actual, expected, dtype=None):
 
 
 def expected(name, x):
-    """The oracle's value, in float64."""
-    with np.errstate(divide="ignore"):  # log_softmax of nothing
+    """Return the value of the reference, in float64."""
+    with np.errstate(divide="ignore"):  # log_softmax of an empty array
         return getattr(reference, name)(np.asarray(x, np.float64))
 
 
-def test_names():
+def test_names_are_those_of_the_reference():
     assert set(ops.__all__) <= set(reference.__all__)
-    oracle_only = {"ACTIVATIONS", "LOSSES", "UPDATES", "Activation", "LossFunction"}
+    reference_only = {"ACTIVATIONS", "LOSSES", "UPDATES", "Activation", "LossFunction"}
     networks = {"dropout_mask", "forward", "input_gradient", "loss_and_gradient", "train"}
-    assert set(ops.__all__) == set(reference.__all__) - oracle_only - networks
+    assert set(ops.__all__) == set(reference.__all__) - reference_only - networks
     assert {f"{name}_grad" for name in activations.__all__ if not name.endswith("_grad")} <= set(activations.__all__)
 
 
 @pytest.mark.parametrize("name", sorted(set(ops.__all__) - set(ELEMENTWISE)))
-def test_signatures(name):
-    actual, oracle = (inspect.signature(getattr(module, name)).parameters for module in (ops, reference))
-    assert [(p.name, p.kind, p.default) for p in actual.values()] == [(p.name, p.kind, p.default) for p in oracle.values()]
+def test_signatures_are_those_of_the_reference(name):
+    actual, wanted = (inspect.signature(getattr(module, name)).parameters for module in (ops, reference))
+    assert [(p.name, p.kind, p.default) for p in actual.values()] == [(p.name, p.kind, p.default) for p in wanted.values()]
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_documentation(name):
+def test_every_function_is_documented(name):
     text = inspect.getdoc(getattr(ops, name))
     sections = ["Parameters", "Returns", "Raises", "Examples", ">>>"]
     assert [text.index(section) for section in sections] == sorted(text.index(section) for section in sections)
@@ -77,7 +77,7 @@ def test_documentation(name):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", [*ELEMENTWISE, *SOFTMAX])
-def test_lengths(name, dtype):
+def test_every_length_gives_the_values_of_the_reference(name, dtype):
     function = getattr(ops, name)
     for n in range(34):
         x, out = numbers(n, dtype, seed=n), np.full(n + 40, GUARD, dtype)
@@ -92,7 +92,7 @@ def test_lengths(name, dtype):
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_layouts(name, layout):
+def test_every_layout_gives_the_values_of_the_reference(name, layout):
     for dtype in DTYPES:
         x = layout(numbers((12, 5), dtype))
         before = np.array(x)
@@ -104,7 +104,7 @@ def test_layouts(name, layout):
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_types(name):
+def test_types_of_results_are_those_of_numpy(name):
     function = getattr(ops, name)
     x = np.arange(10).reshape(2, 5)
     for code in "?bBhHiIlLqQ":
@@ -118,7 +118,7 @@ def test_types(name):
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_scalars(name):
+def test_scalars_give_scalars(name):
     function = getattr(ops, name)
     for x, scalar in [(0.5, np.float64), (1, np.float64), (True, np.float16), (np.array(0.5), np.float64)]:
         assert type(function(x)) is scalar
@@ -133,7 +133,7 @@ def test_scalars(name):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_extremes(name, dtype):
+def test_extreme_numbers_give_the_values_of_the_reference(name, dtype):
     x = np.array([np.nan, np.inf, -np.inf, 1e4, -1e4, 1e30, -1e30, 88.0, -88.0, 1e-30, -1e-30, 0.0, -0.0], dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         wanted = getattr(reference, name)(x)
@@ -145,7 +145,7 @@ def test_extremes(name, dtype):
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_out(name):
+def test_results_are_written_to_out(name):
     function, x = getattr(ops, name), numbers((6, 5))
     wanted = expected(name, x)
     buffers = [
@@ -169,7 +169,7 @@ def test_out(name):
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_overlap(name):
+def test_out_may_overlap_the_input(name):
     function = getattr(ops, name)
     for read, write in [(np.s_[:], np.s_[:]), (np.s_[1:], np.s_[:-1]), (np.s_[:-1], np.s_[1:]), (np.s_[:], np.s_[::-1])]:
         x = numbers(50)
@@ -179,7 +179,7 @@ def test_overlap(name):
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_wrong_types_of_ufuncs(name):
+def test_wrong_types_of_ufuncs_raise(name):
     function, x = getattr(ops, name), numbers((4, 2))
     for wrong in ([1j], ["1"], b"1", np.array(["2020-01-01"], "M8[D]"), {}, None, np.array([1.0], object)):
         with pytest.raises(TypeError, match=f"^ufunc '{name}' not supported for the input types"):
@@ -202,7 +202,7 @@ def test_wrong_types_of_ufuncs(name):
 
 
 @pytest.mark.parametrize("name", SOFTMAX)
-def test_wrong_types(name):
+def test_wrong_types_raise(name):
     function = getattr(ops, name)
     objects = [np.array([value], object) for value in (None, "1", 1j, np.complex64(1), {})]
     for x in ([1j], ["1"], b"1", np.array(["2020-01-01"], "M8[D]"), {}, None, *objects):
@@ -219,7 +219,7 @@ def test_wrong_types(name):
 
 
 @pytest.mark.parametrize("name", SOFTMAX)
-def test_wrong_out(name):
+def test_wrong_out_raises(name):
     function = getattr(ops, name)
     for shape in [(3,), (2,), (4, 1), (4, 3), ()]:
         out = np.full(shape, GUARD)
@@ -233,7 +233,7 @@ def test_wrong_out(name):
 
 
 @pytest.mark.parametrize("name", SOFTMAX)
-def test_softmax(name):
+def test_softmax_gives_the_values_of_the_reference(name):
     function = getattr(ops, name)
     for shape in [(7,), (4, 5), (3, 4, 5), (2, 3, 4, 5), (3, 0), (0, 3)]:
         x = numbers(shape, scale=5.0)
@@ -258,7 +258,7 @@ def test_softmax(name):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_softmax_extremes(dtype):
+def test_softmax_of_extreme_numbers_is_exact(dtype):
     x = np.array([[1e4, 0, -1e4], [-np.inf, 0, 0], [np.nan, 0, 0], [0, 0, np.nan], [np.inf, 0, 0]], dtype)
     wanted = [[1, 0, 0], [0, 0.5, 0.5], [np.nan] * 3, [np.nan] * 3, [np.nan] * 3]
     assert_close(ops.softmax(x), wanted, dtype)
@@ -272,13 +272,13 @@ def test_softmax_extremes(dtype):
 def test_log_softmax_of_large_numbers_keeps_their_differences(dtype, large):
     x = np.array([large, large, large], dtype)
     expected = np.full(3, -np.log(3.0))
-    for count in (1, 2, 40):  # rows by themselves and among others
+    for count in (1, 2, 40):  # the row alone and among others
         got = ops.log_softmax(np.tile(x, (count, 1)))
         np.testing.assert_allclose(got, np.tile(expected, (count, 1)), rtol=4 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("name", SOFTMAX)
-def test_softmax_axis(name):
+def test_softmax_along_any_axis_is_that_of_the_last_one(name):
     function = getattr(ops, name)
     with pytest.raises(ValueError, match="^x: got a scalar, expected at least one dimension"):
         function(1.0)
@@ -289,10 +289,10 @@ def test_softmax_axis(name):
 
 
 @pytest.mark.parametrize("name", ["mse_loss", "binary_cross_entropy", "cross_entropy"])
-def test_losses_are_the_oracles(name):
-    function, oracle = getattr(ops, name), getattr(reference, name)
+def test_losses_are_those_of_the_reference(name):
+    function, wanted = getattr(ops, name), getattr(reference, name)
     y_true, y_pred = np.array([[0.0, 1.0], [0.5, 0.5]]), np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
-    assert function(y_true, y_pred) == function(y_true.tolist(), y_pred=y_pred) == oracle(y_true, y_pred)
-    assert inspect.getdoc(function) == inspect.getdoc(oracle)
+    assert function(y_true, y_pred) == function(y_true.tolist(), y_pred=y_pred) == wanted(y_true, y_pred)
+    assert inspect.getdoc(function) == inspect.getdoc(wanted)
     with pytest.raises(TypeError, match="^y_pred: expected real numbers.*got dtype complex64"):
         function(y_true, y_pred * 1j)

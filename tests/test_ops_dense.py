@@ -1,4 +1,4 @@
-"""linear and linear_grad of fastnn.ops against the oracle."""
+"""The functions linear and linear_grad of fastnn.ops against the reference."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def assert_close(actual, expected):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", _core.ACTIVATIONS)
-def test_linear(activation, dtype):
+def test_linear_gives_the_values_of_the_reference(activation, dtype):
     for n, n_in, n_out in [(1, 1, 1), (7, 5, 6), (40, 33, 4), (3, 16, 17), (2, 70, 3), (31, 40, 37), (33, 40, 37)]:
         x, w, b = layer(n, n_in, n_out, dtype)
         w /= np.sqrt(dtype(n_in))
@@ -43,8 +43,8 @@ def test_linear(activation, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ["identity", "softmax"])
-def test_few_rows_of_large_layers(activation, dtype, three_threads):
-    """Such layers are read in another order, and shared by columns; the bits are those of any part of them."""
+def test_few_rows_of_large_layers_have_the_bits_of_many(activation, dtype, three_threads):
+    """Kernels read such layers in another order, and threads share their columns."""
     for n_in, n_out in [(1030, 1030), (9, 1030), (17, 2500), (7, 1024), (603, 1536)]:
         x, w, b = layer(33, n_in, n_out, dtype)
         wanted = reference.linear(*(array.astype(np.float64) for array in (x, w, b)), activation)
@@ -59,7 +59,7 @@ def test_few_rows_of_large_layers(activation, dtype, three_threads):
                 np.testing.assert_array_equal(linear(x, w[:, columns].copy(), b[columns]), linear(x, w, b)[:, columns])
 
 
-def test_shapes():
+def test_inputs_of_any_dimensions_give_outputs_of_their_shape():
     x, w, b = layer(24)
     wanted = linear(x, w, b, "softmax")
     assert linear(x[0], w, b).shape == (6,)
@@ -88,7 +88,7 @@ def test_shapes():
     ],
 )
 @pytest.mark.parametrize("activation", ["tanh", "softmax"])
-def test_stacks(x_shape, w_shape, b_shape, activation):
+def test_stacks_of_matrices_are_multiplied_one_by_one(x_shape, w_shape, b_shape, activation):
     rng = np.random.default_rng(0)
     x, w, b = (None if shape is None else rng.normal(size=shape) for shape in (x_shape, w_shape, b_shape))
     wanted = reference.linear(x, w, b, activation)
@@ -101,7 +101,7 @@ def test_stacks(x_shape, w_shape, b_shape, activation):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_weights_in_place_and_copied(dtype):
+def test_weights_give_the_same_bits_in_place_and_copied(dtype):
     for n, n_in, n_out in [(1, 40, 256), (40, 40, 256), (40, 9, 48), (3, 300, 16)]:
         x, w, b = layer(n, n_in, n_out, dtype)
         w /= np.sqrt(dtype(n_in))
@@ -114,7 +114,7 @@ def test_weights_in_place_and_copied(dtype):
         assert_close(wanted, np.maximum(x.astype(float) @ w + b, 0))
 
 
-def test_types():
+def test_types_of_results_are_those_of_numpy():
     x, w, b = layer()
     single, half = ([array.astype(dtype) for array in (x, w, b)] for dtype in (np.float32, np.float16))
     wanted = linear(x, w, b)
@@ -133,7 +133,7 @@ def test_types():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_layouts(dtype):
+def test_every_layout_gives_the_values_of_the_reference(dtype):
     x, w, b = layer(dtype=dtype)
     wanted = linear(x, w, b)
     swapped = np.dtype(dtype).newbyteorder()
@@ -150,7 +150,7 @@ def test_layouts(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_out(dtype):
+def test_results_are_written_to_out(dtype):
     x, w, b = layer(dtype=dtype)
     wanted = linear(x, w, b, "tanh")
     guarded = np.full((9, 6), -123.0, dtype)
@@ -173,7 +173,7 @@ def test_out(dtype):
         np.testing.assert_array_equal(given[i], wanted)
 
 
-def test_wrong_arguments():
+def test_wrong_arguments_raise():
     x, w, b = layer()
     out = np.full((7, 6), -123.0)
     wrong = [
@@ -207,24 +207,24 @@ def test_wrong_arguments():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", FROM_OUTPUT)
-def test_linear_grad(activation, dtype):
+def test_linear_grad_gives_the_values_of_the_reference(activation, dtype):
     for n, n_in, n_out in [(1, 1, 1), (7, 5, 6), (40, 17, 2)]:
         x, w, b = layer(n, n_in, n_out, dtype)
         w /= np.sqrt(dtype(n_in))
         a, grad_a = linear(x, w, b, activation), layer(n, n_out, 1, dtype, seed=1)[0]
         kept = [array.copy() for array in (x, w, a, grad_a)]
         wanted = reference.linear_grad(*(array.astype(np.float64) for array in (x, w, a, grad_a)), activation)
-        for actual, oracle in zip(linear_grad(x, w, a, grad_a, activation), wanted, strict=True):
+        for actual, expected in zip(linear_grad(x, w, a, grad_a, activation), wanted, strict=True):
             assert actual.dtype == dtype
-            assert_close(actual, oracle)
+            assert_close(actual, expected)
         one = linear_grad(x[0], w, a[0], grad_a[0], activation)
-        for actual, oracle in zip(one, linear_grad(x[:1], w, a[:1], grad_a[:1], activation), strict=True):
-            assert_close(actual, oracle.reshape(actual.shape))
+        for actual, expected in zip(one, linear_grad(x[:1], w, a[:1], grad_a[:1], activation), strict=True):
+            assert_close(actual, expected.reshape(actual.shape))
         for array, before in zip((x, w, a, grad_a), kept, strict=True):
             np.testing.assert_array_equal(array, before)
 
 
-def test_linear_grad_shapes_and_types():
+def test_linear_grad_has_the_shapes_and_types_of_the_arguments():
     x, w, b = layer(24)
     a, grad_a = linear(x, w, b, "tanh"), layer(24, 6, 1, seed=1)[0]
     wanted = linear_grad(x, w, a, grad_a, "tanh")
@@ -254,7 +254,7 @@ def test_linear_grad_needs_the_output(activation):
         linear_grad(x, w, linear(x, w, b, activation), np.ones((7, 6)), activation)
 
 
-def test_linear_grad_wrong_shapes():
+def test_linear_grad_of_wrong_shapes_raises():
     x, w, b = layer()
     a = linear(x, w, b)
     with pytest.raises(ValueError, match="^a: expected .7, 6..*got .6, 6."):
@@ -279,8 +279,8 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_bits_of_any_layout(layout, dtype):
-    """Whatever the layout of x and w, and whichever threads read them: the bits are those of contiguous arrays."""
+def test_any_layout_gives_the_same_bits(layout, dtype):
+    """Results have the bits of contiguous arrays, whatever the layout of x and w and whichever threads read them."""
     rng, moved = np.random.default_rng(0), LAYOUTS[layout]
     for rows, n_in, n_out in ((1, 7, 5), (5, 40, 33), (9, 16, 64), (70, 33, 2), (200, 130, 48)):
         x, w = rng.normal(size=(rows, n_in)).astype(dtype), rng.normal(size=(n_in, n_out)).astype(dtype)
@@ -291,8 +291,8 @@ def test_bits_of_any_layout(layout, dtype):
                 np.testing.assert_array_equal(result, expected, err_msg=f"{rows} {n_threads}")
 
 
-def test_threads_wait_for_rows_that_are_converted():
-    """Few rows are read by one thread for all, which takes a while where they are long."""
+def test_threads_wait_until_rows_are_converted():
+    """One thread converts few rows for all, which takes a while if the rows are long."""
     rng = np.random.default_rng(0)
     w = rng.normal(size=(60_000, 48))
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""Arrays that are not NumPy's in fastnn.ops: types that override functions, subclasses, DLPack, and masked arrays."""
+"""Arrays of other libraries in fastnn.ops: types that override functions, subclasses, DLPack, and masked arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ X = np.random.default_rng(0).normal(size=(2, 3))
 W, A, B = np.random.default_rng(1).normal(size=(3, 4)), X @ np.ones((3, 4)), np.ones(4)
 P = np.array([[0.25, 0.75], [0.5, 0.5]])
 
-# A function, and what it takes: arrays first, by name.
+# Functions and their arguments by name, arrays first.
 CALLS = {
     "linear_grad": {"x": X, "w": W, "a": A, "grad_a": A, "activation": "tanh"},
     "linear": {"x": X, "w": W, "b": B, "activation": "tanh"},
@@ -29,7 +29,7 @@ OPTIMIZERS = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
 
 
 def overriding(name, answer, *bases):
-    """Return a type that notes what it is asked, and answers that."""
+    """Return a type that records its calls, and returns that answer."""
 
     def __array_function__(self, function, types, args, kwargs):
         kind.asked.append((self, function, types, args, kwargs))
@@ -52,7 +52,7 @@ def assert_same(result, expected):
 
 
 @pytest.mark.parametrize(("name", "argument"), ARRAYS)
-def test_any_argument_overrides(name, argument):
+def test_any_argument_may_override_a_function(name, argument):
     function, kind = getattr(ops, name), overriding("Duck", "quack")
     call = CALLS[name] | {argument: kind()}
     assert function(*call.values()) == "quack"
@@ -68,7 +68,7 @@ def test_any_argument_overrides(name, argument):
         assert bound.arguments == wanted.arguments
 
 
-def test_out_overrides():
+def test_out_may_override_a_function():
     kind = overriding("Duck", "quack")
     assert ops.softmax(X, out=kind()) == "quack"
     assert ops.linear(X, W, out=kind()) == "quack"
@@ -76,7 +76,7 @@ def test_out_overrides():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("place", [0, 1])
-def test_any_element_of_the_lists_overrides(name, place):
+def test_any_element_of_a_list_may_override_a_function(name, place):
     kind, state, w = overriding("Duck", "quack"), {}, np.ones(3)
     lists = [[w, w], [w, w]]
     lists[place][1] = kind()
@@ -87,8 +87,8 @@ def test_any_element_of_the_lists_overrides(name, place):
     np.testing.assert_array_equal(w, 1)
 
 
-def test_order():
-    """Subclasses before superclasses, else from left to right, until one knows how."""
+def test_overrides_are_asked_in_numpys_order():
+    """Subclasses come before superclasses, else arguments from left to right, until one has an answer."""
     first, other = overriding("First", NotImplemented), overriding("Other", "other")
     child = overriding("Child", NotImplemented, first)
     asked = [first(), other(), child()]
@@ -111,7 +111,7 @@ def test_each_type_is_asked_once():
     assert kind.asked[0][2] == (kind, np.ndarray)
 
 
-def test_an_error_of_the_override_comes_through():
+def test_errors_of_overrides_are_raised():
     class Broken:
         def __array_function__(self, function, types, args, kwargs):
             raise ZeroDivisionError("as you wish")
@@ -121,7 +121,7 @@ def test_an_error_of_the_override_comes_through():
 
 
 class Noted(np.ndarray):
-    """A subclass that notes calls, and leaves the work to ndarray."""
+    """A subclass that records calls, and leaves the work to ndarray."""
 
     def __array_function__(self, function, types, args, kwargs):
         calls.append(function)
@@ -132,7 +132,7 @@ calls = []
 
 
 @pytest.mark.parametrize(("name", "argument"), ARRAYS)
-def test_super_of_a_subclass(name, argument):
+def test_a_subclass_may_call_super(name, argument):
     function, call = getattr(ops, name), CALLS[name]
     calls.clear()
     result = function(**call | {argument: call[argument].view(Noted)})
@@ -141,7 +141,7 @@ def test_super_of_a_subclass(name, argument):
     assert not any(isinstance(part, Noted) for part in (result if isinstance(result, tuple) else (result,)))
 
 
-def test_super_of_a_subclass_in_a_list():
+def test_a_subclass_in_a_list_may_call_super():
     w, state, calls[:] = np.ones(3), {}, []
     for _ in range(2):
         ops.momentum([w], [np.ones(3).view(Noted)], state, 0.5, 0.5)
@@ -149,14 +149,14 @@ def test_super_of_a_subclass_in_a_list():
     np.testing.assert_array_equal(w, 1 - 0.5 - 0.75)
 
 
-def test_a_subclass_that_meets_a_stranger():
-    """ndarray gives way to types it doesn't know."""
+def test_a_subclass_gives_way_to_unknown_types():
+    """ndarray returns NotImplemented for types that it does not know."""
     kind = overriding("Duck", "quack")
     assert ops.linear(X.view(Noted), kind()) == "quack"
 
 
 @pytest.mark.parametrize(("name", "argument"), ARRAYS)
-def test_subclasses_that_override_nothing(name, argument, tmp_path):
+def test_subclasses_that_override_nothing_are_arrays(name, argument, tmp_path):
     function, call = getattr(ops, name), CALLS[name]
     mapped = np.memmap(tmp_path / "array", call[argument].dtype, "w+", shape=call[argument].shape)
     mapped[...] = call[argument]
@@ -181,7 +181,7 @@ def test_masked_elements_are_refused(name, argument):
 
 
 class Exchanged:
-    """An array that says nothing but what DLPack asks for."""
+    """An array that supports only DLPack."""
 
     def __init__(self, array, device=(1, 0), refusal=None):
         self.array, self.device, self.refusal = array, device, refusal
@@ -196,7 +196,7 @@ class Exchanged:
 
 
 class Convertible(Exchanged):
-    """One that NumPy can convert, too."""
+    """An array that NumPy can also convert."""
 
     conversions = 0
 
@@ -209,13 +209,13 @@ class Convertible(Exchanged):
 @pytest.mark.parametrize(
     "layout", [lambda a: a, lambda a: a.astype(np.float32), lambda a: np.repeat(a, 2, axis=-1)[..., ::2]]
 )
-def test_exchanged(name, argument, layout):
+def test_arrays_of_dlpack_give_the_results_of_numpy_arrays(name, argument, layout):
     function, call = getattr(ops, name), CALLS[name]
     given = call[argument] if call[argument].dtype.kind == "i" else layout(call[argument])
     assert_same(function(**call | {argument: Exchanged(given)}), function(**call | {argument: given}))
 
 
-def test_exchanged_gradients():
+def test_gradients_may_be_arrays_of_dlpack():
     grad = np.array([1.0, -2.0])
     for name in OPTIMIZERS:
         one, other, states = np.ones(2), np.ones(2), ({}, {})
@@ -228,7 +228,7 @@ def test_exchanged_gradients():
         ops.sgd([np.ones(3)], [Exchanged(grad)], 0.1)
 
 
-def test_models_take_exchanged_arrays():
+def test_models_accept_arrays_of_dlpack():
     X, y, weight = np.random.default_rng(0).normal(size=(9, 3)), np.arange(18.0).reshape(9, 2), np.arange(1.0, 10.0)
     models = [MLP((3, 4, 2), dtype=np.float64, random_state=0) for _ in range(2)]
     for model, kind in zip(models, (Exchanged, np.asarray), strict=True):
@@ -240,8 +240,8 @@ def test_models_take_exchanged_arrays():
     np.testing.assert_array_equal(models[0].predict(Exchanged(X[0])), models[1].predict(X[0]))
 
 
-def test_nothing_is_copied():
-    """The kernels read where the other library wrote."""
+def test_arrays_of_dlpack_are_not_copied():
+    """Kernels read the memory of the other library."""
     from fastnn._engine.arrays import numbers_of
 
     array = np.ones((3, 4), np.float32)
@@ -251,13 +251,13 @@ def test_nothing_is_copied():
 
 
 @pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.1.0", reason="this NumPy has no word for read-only in DLPack")
-def test_read_only():
+def test_read_only_arrays_of_dlpack_cannot_be_written_to():
     array = X.copy()
     array.flags.writeable = False
     np.testing.assert_array_equal(ops.softmax(Exchanged(array)), ops.softmax(X))
 
 
-def test_what_cant_be_exchanged():
+def test_arrays_that_cannot_be_exchanged_raise():
     y, model = np.ones((2, 2)), MLP((3, 2))
     cases = [
         (Exchanged(X, (2, 1)), "expected real numbers in the CPU's memory, got Exchanged on DLPack device (2, 1)"),
@@ -285,8 +285,8 @@ def test_what_cant_be_exchanged():
                 call()
 
 
-def test_a_library_s_own_conversion_is_the_second_choice():
-    """For what DLPack doesn't know, as booleans packed to bits."""
+def test_conversion_by_the_library_is_the_second_choice():
+    """It serves for arrays that DLPack does not support, such as booleans packed to bits."""
     value = Convertible(X, refusal=TypeError("not by DLPack"))
     np.testing.assert_array_equal(ops.softmax(value), ops.softmax(X))
 
@@ -296,12 +296,12 @@ class Refusing:
         raise RuntimeError("not without a copy")
 
 
-def test_a_refusal_in_a_list():
+def test_refusals_in_a_list_are_raised():
     with pytest.raises(TypeError, match="^x: not without a copy"):
         ops.softmax([Refusing(), Refusing()])
 
 
-def test_torch():
+def test_tensors_of_torch_are_accepted():
     torch = pytest.importorskip("torch")
     for dtype in (torch.float32, torch.float64, torch.float16, torch.int32, torch.bool):
         tensor = torch.tensor(X).to(dtype)
@@ -319,7 +319,7 @@ def test_torch():
     np.testing.assert_allclose(param, [0.5, 1.0, 1.5])
 
 
-def test_jax():
+def test_arrays_of_jax_are_accepted():
     numpy = pytest.importorskip("jax.numpy")
     given = numpy.asarray(X, numpy.float32)
     np.testing.assert_array_equal(ops.softmax(given), ops.softmax(np.asarray(given)))

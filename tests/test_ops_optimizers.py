@@ -1,4 +1,4 @@
-"""The optimizers of fastnn.ops against the oracle and the trainer: types, layouts, and that nothing changes in an error."""
+"""The optimizers of fastnn.ops against the reference and the trainer: types and layouts; nothing changes on an error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fastnn.reference.updates import RULES
 SHAPES = [(), (0,), (1,), (33,), (4, 5), (3, 4, 5)]
 NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
 STATES = {"momentum": ["velocity"], "adagrad": ["sum"], "rmsprop": ["v"], "adam": ["m", "v"], "adamw": ["m", "v"]}
-# A function, and coefficients that are not its defaults.
+# Functions, with coefficients that differ from the defaults.
 CASES = {
     "sgd": ("sgd", {"learning_rate": 0.1}),
     "momentum": ("momentum", {"learning_rate": 0.1, "momentum": 0.7}),
@@ -55,65 +55,65 @@ def arrays(dtype, seed=0, layout=lambda a: a):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.longdouble])
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize("case", CASES)
-def test_update(case, layout, dtype):
-    params, wanted, state, oracle_state = arrays(dtype, layout=layout), arrays(np.float64), {}, {}
+def test_updates_are_those_of_the_reference(case, layout, dtype):
+    params, wanted, state, expected_state = arrays(dtype, layout=layout), arrays(np.float64), {}, {}
     for step in range(20):
         grads = arrays(np.float64, seed=1 + step)
         given = [layout(g.astype(dtype)) if g.ndim else g for g in grads]
         kept = copy.deepcopy(given)
         assert update(case, ops, params, given, state) is None
-        update(case, reference, wanted, grads, oracle_state)
+        update(case, reference, wanted, grads, expected_state)
         for grad, before in zip(given, kept, strict=True):
             np.testing.assert_array_equal(grad, before)
     eps = max(float(np.finfo(dtype).eps), float(np.finfo(np.float64).eps))
-    for param, oracle in zip(params, wanted, strict=True):
+    for param, expected in zip(params, wanted, strict=True):
         assert param.dtype == layout(np.ones(1, dtype)).dtype or param.ndim == 0
-        np.testing.assert_allclose(param.astype(np.float64), oracle, rtol=100 * eps, atol=100 * eps)
-    assert state.keys() == oracle_state.keys()
-    assert state.get("step") == oracle_state.get("step")
+        np.testing.assert_allclose(param.astype(np.float64), expected, rtol=100 * eps, atol=100 * eps)
+    assert state.keys() == expected_state.keys()
+    assert state.get("step") == expected_state.get("step")
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
 @pytest.mark.parametrize("case", CASES)
-def test_the_oracle_in_other_types(case, dtype):
-    """It keeps moments in float32 at least, so that float16 works: 1e-8 is zero there, and squares overflow."""
+def test_the_reference_computes_in_other_types(case, dtype):
+    """It keeps moments at least in float32, so that float16 works: there, 1e-8 is zero and squares overflow."""
     params, wanted, state, wanted_state = arrays(dtype), arrays(np.float64), {}, {}
     for step in range(20):
         grads = arrays(np.float64, seed=1 + step)
         update(case, reference, params, [g.astype(dtype) for g in grads], state)
         update(case, reference, wanted, grads, wanted_state)
     eps = float(np.finfo(dtype).eps)
-    for param, oracle in zip(params, wanted, strict=True):
+    for param, expected in zip(params, wanted, strict=True):
         assert param.dtype == dtype
-        np.testing.assert_allclose(param, oracle, rtol=100 * eps, atol=100 * eps)
+        np.testing.assert_allclose(param, expected, rtol=100 * eps, atol=100 * eps)
 
 
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "sgd"])
-def test_small_types_with_default_coefficients(name, module):
+def test_small_types_work_with_default_coefficients(name, module):
     param, state = np.ones(3, np.float16), {}
     for grad in (np.array([300, 0, -300], np.float16), np.array([100, 0, -100], np.int8)):
         getattr(module, name)([param], [grad], state, 0.01)
     assert param[0] < 1 < param[2]
-    assert param[1] == 1  # a decay by weight_decay is less than float16 can tell
+    assert param[1] == 1  # a decay by weight_decay is too small for float16
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", CASES)
-def test_neighbours_stay(case, dtype):
+def test_elements_beside_a_parameter_stay_unchanged(case, dtype):
     for n in range(34):
         buffer = np.full(n + 40, -123.0, dtype)
-        param, oracle = buffer[3 : 3 + n], np.full(n, -123.0, dtype)
+        param, expected = buffer[3 : 3 + n], np.full(n, -123.0, dtype)
         grad = np.random.default_rng(n).standard_normal(n).astype(dtype)
         update(case, ops, [param], [grad], {})
-        update(case, reference, [oracle], [grad], {})
-        np.testing.assert_allclose(param, oracle, rtol=1e-6)
+        update(case, reference, [expected], [grad], {})
+        np.testing.assert_allclose(param, expected, rtol=1e-6)
         np.testing.assert_array_equal(np.delete(buffer, np.s_[3 : 3 + n]), -123.0)
 
 
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
 @pytest.mark.parametrize("case", CASES)
-def test_gradients_of_any_kind(case, module):
+def test_gradients_of_any_kind_give_the_same_update(case, module):
     kinds = [
         lambda g: g.tolist(),
         lambda g: g.astype(np.int8),
@@ -124,17 +124,17 @@ def test_gradients_of_any_kind(case, module):
     ]
     for kind in kinds:
         grad = np.array([1.0, -2.0, 100.0])
-        given, param, oracle = kind(grad), np.ones(3), np.ones(3)
+        given, param, expected = kind(grad), np.ones(3), np.ones(3)
         update(case, module, (param,), (given,), {})
-        update(case, reference, [oracle], [grad], {})
-        np.testing.assert_allclose(param, oracle, rtol=1e-12)
+        update(case, reference, [expected], [grad], {})
+        np.testing.assert_allclose(param, expected, rtol=1e-12)
         np.testing.assert_array_equal(given, grad)
 
 
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
 @pytest.mark.parametrize("case", CASES)
-def test_gradients_that_overlap(case, module):
-    """Every gradient is read as it was before the call, whatever has become of the parameters."""
+def test_gradients_may_overlap_parameters(case, module):
+    """Each gradient has the value that it had before the call, however parameters change meanwhile."""
     slices = [(np.s_[:], np.s_[:]), (np.s_[1:], np.s_[:-1]), (np.s_[:-1], np.s_[1:]), (np.s_[::-1], np.s_[:])]
     for read, write in slices:
         values = np.random.default_rng(0).standard_normal(50)
@@ -143,12 +143,12 @@ def test_gradients_that_overlap(case, module):
         update(case, reference, wanted, [start[read], start[read]], {})
         params = [values[write], np.ones(start[read].size)]
         update(case, module, params, [values[read], values[read]], {})
-        for param, oracle in zip(params, wanted, strict=True):
-            np.testing.assert_allclose(param, oracle, rtol=1e-12)
+        for param, expected in zip(params, wanted, strict=True):
+            np.testing.assert_allclose(param, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
-def test_a_gradient_in_the_state(module):
+def test_a_gradient_may_be_part_of_the_state(module):
     params, state = [np.ones(3)], {}
     module.adam(params, [np.full(3, 2.0)], state)
     other, other_state = copy.deepcopy(params), copy.deepcopy(state)
@@ -160,7 +160,7 @@ def test_a_gradient_in_the_state(module):
 
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
 @pytest.mark.parametrize("case", CASES)
-def test_subclasses_in_place(case, module, tmp_path):
+def test_subclasses_are_updated_in_place(case, module, tmp_path):
     mapped = np.memmap(tmp_path / "parameters", np.float64, "w+", shape=(3,))
     mapped[...] = 1.0
     params, wanted = [mapped, np.ones((1, 3)).view(np.matrix), np.ma.masked_array(np.ones(3))], [np.ones(3)]
@@ -179,7 +179,7 @@ def optimizer_of(case):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", CASES)
-def test_as_the_trainer(case, dtype):
+def test_updates_are_those_of_the_trainer(case, dtype):
     X, y = data(10, 3, 2)
     model = model_of((3, 8, 2), dtype=dtype)
     trainer = Trainer(model, "mse", optimizer_of(case), batch_size=len(X), shuffle=False)
@@ -196,24 +196,24 @@ def test_as_the_trainer(case, dtype):
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_a_state_goes_from_one_to_the_other(name):
+def test_a_state_can_be_passed_between_ops_and_the_reference(name):
     case = next(case for case, (function, _) in CASES.items() if function == name)
-    params, oracle, state, oracle_state = arrays(np.float64), arrays(np.float64), {}, {}
+    params, expected, state, expected_state = arrays(np.float64), arrays(np.float64), {}, {}
     for step in range(6):
         grads = arrays(np.float64, seed=1 + step)
         update(case, ops if step % 2 else reference, params, grads, state)
-        update(case, reference, oracle, grads, oracle_state)
-    assert set(state) == set(oracle_state) == {*STATES[name]} | ({"step"} if name.startswith("adam") else set())
+        update(case, reference, expected, grads, expected_state)
+    assert set(state) == set(expected_state) == {*STATES[name]} | ({"step"} if name.startswith("adam") else set())
     moments = [
-        (moment, other) for kept in STATES[name] for moment, other in zip(state[kept], oracle_state[kept], strict=True)
+        (moment, other) for kept in STATES[name] for moment, other in zip(state[kept], expected_state[kept], strict=True)
     ]
-    for actual, wanted in [*zip(params, oracle, strict=True), *moments]:
+    for actual, wanted in [*zip(params, expected, strict=True), *moments]:
         np.testing.assert_allclose(actual, wanted, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
-def test_a_state_of_another_kind(module):
-    """Moments in other types and layouts, tuples, a step that is NumPy's: what loading from a file gives."""
+def test_states_loaded_from_files_are_accepted(module):
+    """Such states have moments in other types and layouts, tuples, and a step of a NumPy type."""
     start, grads = [np.array([1.0, 2.0])], [np.array([3.0, -4.0])]
     params, state = copy.deepcopy(start), {}
     module.adam(params, grads, state)
@@ -229,7 +229,7 @@ def test_a_state_of_another_kind(module):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_nothing_to_update(case):
+def test_empty_lists_are_accepted(case):
     state = {}
     for _ in range(2):
         update(case, ops, [], [], state)
@@ -237,7 +237,7 @@ def test_nothing_to_update(case):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_defaults_are_the_optimizers(name):
+def test_defaults_are_those_of_the_optimizers(name):
     kind = optimizers.SGD if name in ("sgd", "momentum") else optimizers.OPTIMIZERS[name]
     defaults = {p.name: p.default for p in inspect.signature(kind).parameters.values()}
     if name == "momentum":
@@ -265,17 +265,17 @@ def test_native_updates_have_the_coefficients_of_the_dataclass(kind):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_documentation(name):
+def test_every_function_is_documented(name):
     text = inspect.getdoc(getattr(ops, name))
     headings = ("Parameters\n-", "params : ", "grads : ", "Raises\n-", "References\n-", "Examples\n-", ">>> ")
     assert all(heading in text for heading in headings)
     assert text == inspect.getdoc(getattr(reference, name))
-    assert not re.search(r"^ +(params|Raises|References)", text, re.MULTILINE)  # one margin for all
+    assert not re.search(r"^ +(params|Raises|References)", text, re.MULTILINE)  # all lines have the same margin
     for parameter in inspect.signature(getattr(ops, name)).parameters:
         assert parameter in text.partition("Raises")[0]
 
 
-# ---- Errors, after which nothing has changed ----
+# ---- Errors, which change nothing ----
 
 
 def wrong_arguments():
@@ -297,7 +297,7 @@ def wrong_arguments():
 
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
 @pytest.mark.parametrize("case", CASES)
-def test_wrong_arguments(case, module):
+def test_wrong_arguments_raise_and_change_nothing(case, module):
     for error, message, params, grads in wrong_arguments():
         state = {}
         with pytest.raises(error, match=message):
@@ -309,7 +309,7 @@ def test_wrong_arguments(case, module):
 
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
 @pytest.mark.parametrize("case", CASES)
-def test_wrong_numbers(case, module):
+def test_wrong_numbers_raise_and_change_nothing(case, module):
     w, g, state = [np.ones(3)], [np.ones(3)], {}
     update(case, module, w, g, state, learning_rate=0.0)
     kept, start = copy.deepcopy(state), w[0].copy()
@@ -325,8 +325,8 @@ def test_wrong_numbers(case, module):
 
 
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
-def test_numbers_that_look_alike(module):
-    """True is not 1.0, also if that came before."""
+def test_true_is_not_accepted_as_one(module):
+    """Even if 1.0, which equals True, was accepted before."""
     w, g = [np.ones(3)], [np.ones(3)]
     module.adagrad(w, g, {}, epsilon=1.0)
     module.rmsprop(w, g, {}, decay=0.0)
@@ -339,7 +339,7 @@ def test_numbers_that_look_alike(module):
 
 
 def wrong_states(name):
-    """Yield what is wrong with a state, by the error's type and text."""
+    """Yield wrong states, with the type and text of the error."""
     n, first = len(SHAPES), STATES[name][0]
     fixed = np.ones(1)
     fixed.flags.writeable = False
@@ -376,7 +376,7 @@ def wrong_states(name):
 
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
 @pytest.mark.parametrize("name", STATES)
-def test_wrong_states(name, module):
+def test_wrong_states_raise_and_change_nothing(name, module):
     for error, message, spoil in wrong_states(name):
         params, state = arrays(np.float64), {}
         getattr(module, name)(params, arrays(np.float64), state)
@@ -402,7 +402,7 @@ SHARED = {
 
 
 def places(name):
-    """Return pairs of arrays, not of two parameters, by list and index."""
+    """Return pairs of arrays by list and index, except pairs of two parameters."""
     every = [(kept, index) for kept in ("params", *STATES[name]) for index in (0, 2)]
     return [(one, other) for one, other in combinations(every, 2) if other[0] != "params"]
 
@@ -415,8 +415,8 @@ def shown(place):
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
 @pytest.mark.parametrize("shared", SHARED)
 @pytest.mark.parametrize("name", STATES)
-def test_states_that_share_memory(name, shared, module):
-    """They are refused before anything changes, whichever two arrays of a parameter or of several it is."""
+def test_states_that_share_memory_raise_and_change_nothing(name, shared, module):
+    """This holds for any two arrays of one parameter or of several."""
     for one, other in places(name):
         flat = np.arange(1.0, 42.0)
         lists = {kept: [np.ones(20) for _ in range(3)] for kept in ("params", *STATES[name])}
@@ -431,8 +431,8 @@ def test_states_that_share_memory(name, shared, module):
 
 @pytest.mark.parametrize("module", [ops, reference], ids=["ops", "reference"])
 @pytest.mark.parametrize("name", STATES)
-def test_states_beside_parameters_in_one_array(name, module):
-    """Side by side, one after the other or interwoven: no element is shared, and results are those of separate arrays."""
+def test_states_may_be_next_to_parameters_in_one_array(name, module):
+    """Side by side, one after the other or interleaved: no element is shared, and results are those of separate arrays."""
     lists = ("params", *STATES[name])
     n, rng = len(lists), np.random.default_rng(0)
     for room in (np.ones((n, 20)), np.ones((20, n)).T, np.ones((2, n, 20))[0]):
@@ -447,7 +447,7 @@ def test_states_beside_parameters_in_one_array(name, module):
 
 
 @pytest.mark.parametrize("core", [_engine.core, _portable], ids=["core", "portable"])
-def test_what_is_updated_at_once_is_apart(core):
+def test_parameters_updated_in_one_call_may_not_overlap(core):
     rule = native_optimizer(optimizers.Adam())
     for one, other in places("adam"):
         for shared in ("the same", "the last element", "the first element"):
@@ -462,7 +462,7 @@ def test_what_is_updated_at_once_is_apart(core):
     assert (flat[:3] != 1).all()
 
 
-def test_masked_elements():
+def test_masked_elements_are_refused():
     param = np.ma.masked_array([1.0, 2.0], [True, False])
     for params, grads, name in [([param], [np.ones(2)], "params"), ([np.ones(2)], [param], "grads")]:
         with pytest.raises(ValueError, match=f"^{name}.0.: expected no masked elements, got an array with some"):

@@ -1,4 +1,4 @@
-"""The elementwise functions of fastnn.ops as NumPy ufuncs, and half precision to the last bit."""
+"""The elementwise functions of fastnn.ops as NumPy ufuncs, and the bits of half precision."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fastnn.ops import activations, elementary
 NAMES = [*activations.__all__, *elementary.__all__]
 
 
-def test_registry():
+def test_every_function_of_the_registry_is_a_ufunc():
     assert sorted(NAMES) == sorted(_core.FUNCTIONS)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_is_a_ufunc(name):
+def test_functions_have_the_attributes_of_ufuncs(name):
     function = getattr(ops, name)
     assert type(function) is np.ufunc
     assert function.__name__ == name
@@ -30,7 +30,7 @@ def test_is_a_ufunc(name):
 
 
 @pytest.mark.parametrize("function", [ops.sigmoid, reference.sigmoid])
-def test_where_and_dtype(function):
+def test_where_and_dtype_work_as_for_numpys_ufuncs(function):
     x = np.linspace(-3, 3, 40).reshape(8, 5)
     where = x > 0
     out = np.full_like(x, -7.0)
@@ -44,7 +44,7 @@ def test_where_and_dtype(function):
         function(x, dtype=np.int32)
 
 
-def test_casting():
+def test_casting_works_as_for_numpys_ufuncs():
     x = np.ones(3)
     with pytest.raises(TypeError, match="casting rule"):
         ops.tanh(x, dtype=np.float32, casting="safe")
@@ -54,14 +54,14 @@ def test_casting():
         ops.tanh(x, signature="g->g")
 
 
-def test_at():
+def test_at_works_as_for_numpys_ufuncs():
     x = np.array([1.0, 2.0, 3.0])
     ops.tanh.at(x, [0, 0, 2])
     once = ops.tanh(1.0)
     np.testing.assert_array_equal(x, [ops.tanh(once), 2.0, ops.tanh(3.0)])
 
 
-def test_array_ufunc():
+def test_types_may_override_ufuncs():
     class Logged(np.ndarray):
         def __array_ufunc__(self, ufunc, method, *inputs, **keywords):
             return ufunc, method
@@ -71,14 +71,14 @@ def test_array_ufunc():
 
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # np.matrix
 @pytest.mark.parametrize("kind", [np.ma.masked_array, np.matrix])
-def test_subclasses_stay(kind):
+def test_subclasses_are_returned(kind):
     x = kind([[1.0, 2.0]])
     assert type(ops.tanh(x)) is type(np.tanh(x)) is type(x)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
-def test_bits_do_not_depend_on_place(name, dtype):
+def test_bits_do_not_depend_on_the_position_in_an_array(name, dtype):
     function = getattr(ops, name)
     x = np.random.default_rng(0).normal(0, 3, 700).astype(dtype)
     wanted = function(x)
@@ -107,8 +107,8 @@ def test_long_arrays_have_the_bits_of_short_ones():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_half_precision_is_that_of_float32(name):
-    """By way of every input, and of NumPy's rounding of the results."""
+def test_half_precision_is_float32_rounded(name):
+    """The test runs over every input, and NumPy rounds the results."""
     x = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     with np.errstate(all="ignore"):
         wanted = getattr(ops, name)(x.astype(np.float32)).astype(np.float16)
@@ -118,8 +118,8 @@ def test_half_precision_is_that_of_float32(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_warnings(name):
-    # pytest turns warnings into errors; "raise" would tell of what NumPy ignores.
+def test_no_floating_point_warnings_are_given(name):
+    # pytest turns warnings into errors; "raise" also reports errors that NumPy ignores by default.
     for dtype in ("f2", "f4", "f8"):
         x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 6e4, -6e4, np.finfo(dtype).tiny, np.finfo(dtype).max, -1.0], dtype)
         with np.errstate(all="raise"):
@@ -129,6 +129,6 @@ def test_no_warnings(name):
 
 @pytest.mark.parametrize("size", [1, 40_000])
 def test_casts_that_overflow_are_reported(size):
-    """What is raised before a function is called is not its own, and stays."""
+    """Unlike flags that a kernel raises, those of NumPy's casts before the call are the user's to see."""
     with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
         ops.tanh(np.full(size, 1e300), dtype=np.float32, casting="same_kind")

@@ -1,4 +1,4 @@
-"""The compiled updates against the oracle: every row of the registry, every length."""
+"""The compiled updates against the reference: every row of the registry, every length."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ CASES = [
 GUARD = -123.0
 
 
-def test_registry():
+def test_registry_has_the_optimizers_of_the_reference():
     assert {native_optimizer(case)["name"] for case in CASES} == set(_core.OPTIMIZERS)
 
 
 def update(native, weights, gradient, moments, rate, updates):
-    """Update a single parameter; return whether its arrays are such that it was."""
+    """Update a single parameter; return whether its arrays were suitable, and so updated."""
     return _core.update(native, [weights], [gradient], [[moment] for moment in moments], rate, updates)
 
 
@@ -41,7 +41,7 @@ def guarded(values, n):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("optimizer", CASES, ids=repr)
-def test_update(optimizer, dtype):
+def test_updates_are_those_of_the_reference_for_every_length(optimizer, dtype):
     native, rng = native_optimizer(optimizer), np.random.default_rng(0)
     for n in range(34):
         start = rng.standard_normal(n).astype(dtype)
@@ -53,8 +53,8 @@ def test_update(optimizer, dtype):
             kept = gradient.copy()
             assert update(native, weights, gradient, moments, optimizer.learning_rate, updates)
             np.testing.assert_array_equal(gradient, kept)
-            oracle = reference.UPDATES[optimizer.name]
-            oracle(optimizer, [expected], [gradient.astype(np.float64)], state, optimizer.learning_rate)
+            update_by_reference = reference.UPDATES[optimizer.name]
+            update_by_reference(optimizer, [expected], [gradient.astype(np.float64)], state, optimizer.learning_rate)
         eps = float(np.finfo(dtype).eps)
         np.testing.assert_allclose(weights, expected, rtol=40 * eps, atol=40 * eps)
         for buffer in buffers:
@@ -64,7 +64,7 @@ def test_update(optimizer, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("optimizer", CASES, ids=repr)
 def test_zero_gradient_keeps_zeros(optimizer, dtype):
-    """The padding of parameters is zero with gradient zero, and stays so."""
+    """The padding of parameters is zero and has gradient zero; it must stay zero."""
     native = native_optimizer(optimizer)
     weights, gradient, *moments = (np.zeros(33, dtype) for _ in range(2 + native["moments"]))
     for updates in range(3):
@@ -75,8 +75,8 @@ def test_zero_gradient_keeps_zeros(optimizer, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("updates", [0, 1, 1000, 10**6, 10**12])
-def test_adam_counts_updates(updates, dtype):
-    """From the first step on, a step is as long as the learning rate, whatever the gradient's size."""
+def test_adams_first_steps_are_as_long_as_the_learning_rate(updates, dtype):
+    """From the first step on, a step is as long as the learning rate, however large the gradient is."""
     native, m, v = native_optimizer(Adam()), np.zeros(1, dtype), np.zeros(1, dtype)
     weights, gradient = np.zeros(1, dtype), np.full(1, 7, dtype)
     m[0] = gradient[0] * (1 - 0.9**updates)
@@ -90,12 +90,12 @@ class Subclass(np.ndarray):
 
 
 def attempt(**changed):
-    """Update two parameters by Adam, with other lists than the usual; return whether it was done."""
+    """Update two parameters by Adam, with some lists replaced; return whether they were updated."""
     lists = {name: [np.ones(4, np.float32) for _ in range(2)] for name in ("params", "grads", "m", "v")} | changed
     return _core.update(native_optimizer(Adam()), lists["params"], lists["grads"], [lists["m"], lists["v"]], 0.1, 0)
 
 
-def test_what_is_not_updated():
+def test_unsuitable_lists_are_not_updated():
     read_only, shared = np.ones(4, np.float32), np.ones(4, np.float32)
     read_only.flags.writeable = False
     unaligned = np.ones(17, np.uint8)[1:].view(np.float32)
@@ -118,7 +118,7 @@ def test_what_is_not_updated():
     np.testing.assert_array_equal(shared, 1)
 
 
-def test_gradients_that_overlap():
+def test_gradients_may_overlap_parameters():
     for first in range(9):
         buffer = np.ones(12, np.float32)
         param, gradient = buffer[4:8], buffer[first : first + 4]
@@ -127,7 +127,7 @@ def test_gradients_that_overlap():
         assert attempt(params=[np.ones(4, np.float32), param], grads=[gradient, np.ones(4, np.float32)]) is apart
 
 
-# ---- Where other libraries define otherwise than PyTorch ----
+# ---- Definitions that differ between libraries ----
 
 
 def steps(native, gradients, rate_of):
@@ -143,8 +143,8 @@ def steps(native, gradients, rate_of):
 GRADIENTS = np.random.default_rng(0).normal(size=(6, 5))
 
 
-def test_epsilon_hat():
-    """Kingma and Ba, end of section 2: epsilon is added before v is corrected. It must be large to be seen."""
+def test_epsilon_is_added_before_the_correction_if_asked():
+    """This is the form at the end of section 2 of Kingma and Ba; a large epsilon makes it visible."""
     native = native_optimizer(Adam(0.1, epsilon=0.1)) | {"epsilon_hat": True}
     w, m, v = (np.zeros(5) for _ in range(3))
     for t, (gradient, got) in enumerate(zip(GRADIENTS, steps(native, GRADIENTS, lambda t: 0.1), strict=True), start=1):
@@ -156,8 +156,8 @@ def test_epsilon_hat():
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
-def test_rate_in_velocity(nesterov):
-    """The velocity adds up steps: the same for a constant rate, another one for a rate that changes."""
+def test_the_velocity_includes_the_learning_rate_if_asked(nesterov):
+    """For a constant rate the results are those of PyTorch's definition; for one that changes they differ."""
     native = native_optimizer(SGD(0.1, 0.9, nesterov))
     ours = native | {"rate_in_velocity": True}
     constant = [steps(one, GRADIENTS, lambda t: 0.1) for one in (native, ours)]

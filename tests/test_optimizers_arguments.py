@@ -1,4 +1,4 @@
-"""Optimizers as users write them: defaults, checks, names."""
+"""Optimizer objects: defaults, checks, names."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ DEFAULTS = {
     Adam: {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
     AdamW: {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.01},
 }
-# From 0 to 1 without 1; positive; not negative.
+# The intervals of arguments: 0 <= x < 1; x > 0; x >= 0.
 BELOW_ONE = [(SGD, "momentum"), (RMSProp, "decay"), *((o, b) for o in (Adam, AdamW) for b in ("beta_1", "beta_2"))]
 POSITIVE = [(optimizer, "epsilon") for optimizer in (AdaGrad, RMSProp, Adam, AdamW)]
 NOT_NEGATIVE = [*((optimizer, "learning_rate") for optimizer in DEFAULTS), (AdamW, "weight_decay")]
 
 
-def test_names():
+def test_names_are_those_of_the_registry():
     assert dict(OPTIMIZERS) == {"sgd": SGD, "adagrad": AdaGrad, "rmsprop": RMSProp, "adam": Adam, "adamw": AdamW}
     assert all(name == optimizer.name for name, optimizer in OPTIMIZERS.items())
     assert set(DEFAULTS) == set(OPTIMIZERS.values())
@@ -36,13 +36,13 @@ def test_names():
 
 
 @pytest.mark.parametrize("optimizer", DEFAULTS)
-def test_defaults(optimizer):
+def test_defaults_are_those_documented(optimizer):
     assert dataclasses.asdict(optimizer()) == DEFAULTS[optimizer]
     assert isinstance(optimizer(), Optimizer)
 
 
 @pytest.mark.parametrize("optimizer", DEFAULTS)
-def test_is_a_value(optimizer):
+def test_optimizers_compare_and_hash_by_value(optimizer):
     one = optimizer(0.125)
     assert one == optimizer(learning_rate=0.125) != optimizer(0.25)
     assert pickle.loads(pickle.dumps(one)) == one
@@ -60,51 +60,51 @@ def test_any_real_number_becomes_a_float(optimizer, number):
 
 
 @pytest.mark.parametrize("optimizer", DEFAULTS)
-def test_a_schedule_stays_as_it_is(optimizer):
+def test_a_schedule_is_kept_unchanged(optimizer):
     for schedule in (InverseTime(0.1, 0.01), lambda steps: steps):
         assert optimizer(schedule).learning_rate is schedule
 
 
 @pytest.mark.parametrize("wrong", [-1e-9, math.nan, math.inf, -math.inf, 10**400])
 @pytest.mark.parametrize(("optimizer", "field"), BELOW_ONE + POSITIVE + NOT_NEGATIVE)
-def test_wrong_values(optimizer, field, wrong):
+def test_wrong_values_raise(optimizer, field, wrong):
     with pytest.raises(ValueError, match=rf"^{field}: expected a finite number >=? 0.*got {str(wrong)[:100]}.*"):
         optimizer(**{field: wrong})
 
 
 @pytest.mark.parametrize("wrong", ["0.5", None, True, 0.5j, [0.5], np.array([0.5])])
 @pytest.mark.parametrize(("optimizer", "field"), BELOW_ONE + POSITIVE + NOT_NEGATIVE)
-def test_wrong_types(optimizer, field, wrong):
+def test_wrong_types_raise(optimizer, field, wrong):
     with pytest.raises(TypeError, match=rf"^{field}: expected a finite number.*got .* of type {type(wrong).__name__}"):
         optimizer(**{field: wrong})
 
 
 @pytest.mark.parametrize(("optimizer", "field"), BELOW_ONE)
-def test_below_one(optimizer, field):
+def test_decay_rates_must_be_below_one(optimizer, field):
     assert getattr(optimizer(**{field: 0}), field) == 0.0
     with pytest.raises(ValueError, match=f"{field}: expected a finite number >= 0 and < 1.*got 1.0"):
         optimizer(**{field: 1.0})
 
 
 @pytest.mark.parametrize(("optimizer", "field"), POSITIVE)
-def test_positive(optimizer, field):
+def test_some_arguments_must_be_positive(optimizer, field):
     with pytest.raises(ValueError, match=f"{field}: expected a finite number > 0.*got 0.0"):
         optimizer(**{field: 0.0})
 
 
 @pytest.mark.parametrize(("optimizer", "field"), NOT_NEGATIVE)
-def test_zero_is_allowed(optimizer, field):
+def test_zero_is_allowed_elsewhere(optimizer, field):
     assert getattr(optimizer(**{field: 0}), field) == 0.0
 
 
-def test_learning_rate_of_another_kind():
+def test_learning_rates_of_other_types_raise():
     with pytest.raises(TypeError, match=r"learning_rate: expected .* or a schedule .*, got 'fast' of type str"):
         SGD("fast")
     with pytest.raises(TypeError, match=r"learning_rate: expected an object, InverseTime\(...\), got the class InverseTime"):
         SGD(InverseTime)
 
 
-def test_nesterov():
+def test_nesterov_needs_momentum():
     assert SGD(0.1, 0.9, np.True_).nesterov is True
     with pytest.raises(ValueError, match=r"nesterov: expected momentum > 0.*got True with momentum 0\.0"):
         SGD(nesterov=True)
@@ -112,12 +112,12 @@ def test_nesterov():
         SGD(momentum=0.9, nesterov=1)
 
 
-def test_base_class_is_no_optimizer():
+def test_the_base_class_is_not_an_optimizer():
     with pytest.raises(TypeError, match="Optimizer is a base class, expected one of sgd, adagrad"):
         Optimizer(0.1)
 
 
-def test_resolve():
+def test_names_and_objects_resolve_to_optimizers():
     one = Adam(0.5)
     assert resolve(one) is one
     for name, optimizer in OPTIMIZERS.items():

@@ -1,4 +1,4 @@
-"""Options that a function doesn't have: refused with the function's name, the option, and the way out."""
+"""Unknown options: an error names the function, the option, and the way out."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ CALLS = {
 
 @pytest.mark.parametrize("called", CALLS)
 @pytest.mark.parametrize("option", ["nonsense", "self_", "𝓍"])
-def test_the_function_and_the_option_are_named(called, option):
+def test_unknown_options_raise_an_error_that_names_function_and_option(called, option):
     with pytest.raises(TypeError, match=rf"^{re.escape(called)} got an unexpected keyword argument '{option}': expected "):
         CALLS[called](**{option: 1})
 
 
-# Where the option belongs instead, as its user would write it: parts of the message, "$" for its end.
+# Parts of messages that say where an option belongs, as users would write it; "$" stands for the message's end.
 WAYS = [
     ("MLP.fit()", "lr", "use optimizer=Adam(learning_rate=…)$"),
     ("MLP.fit()", "learning_rate", "use optimizer=Adam(learning_rate=…)$"),
@@ -127,14 +127,14 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("called", "option", "way"), WAYS, ids=[f"{called} {option}" for called, option, _ in WAYS])
-def test_the_way_out(called, option, way):
+def test_messages_say_where_an_option_belongs(called, option, way):
     with pytest.raises(TypeError, match=rf"^{re.escape(called)} got an unexpected keyword argument '{option}': ") as error:
         CALLS[called](**{option: 1})
     assert all(part in f"{error.value}$" for part in way.split(" .* "))
 
 
 @pytest.mark.parametrize("option", [*_spellings.OPTIONS, *_spellings.WAYS_OUT])
-def test_every_spelling_helps_at_every_function(option):
+def test_messages_translate_every_known_spelling(option):
     for called, call in CALLS.items():
         if called.split(".")[0] in ("MLP", "Trainer", "MLP()", "Trainer()"):
             with pytest.raises(
@@ -145,28 +145,28 @@ def test_every_spelling_helps_at_every_function(option):
 
 
 def _has_owner(option: str) -> bool:
-    """Say whether fit, the trainer, the model or what they take have an option of that meaning."""
+    """Return whether fit, the trainer, the model or objects given to them have an option with that meaning."""
     functions = [MLP, MLP.fit, Trainer, Adam, SGD, RMSProp, callbacks.EarlyStopping, callbacks.TimeLimit]
     known = {name for function in functions for name in inspect.signature(function).parameters} - {"X", "y", "model"}
     return option in _spellings.WAYS_OUT or not known.isdisjoint(_spellings.OPTIONS[option])
 
 
-def test_spellings_are_no_names_of_our_own():
-    # A name that a function has itself is never looked up there.
+def test_spellings_are_not_names_of_options():
+    # The list is never searched for names that a function has.
     for option, ours in _spellings.OPTIONS.items():
         assert option not in ours
     for option in set(_spellings.OPTIONS) & set(_spellings.WAYS_OUT):
         pytest.fail(f"{option} stands in both tables")
 
 
-def test_several_unknown_options_and_known_ones():
+def test_several_unknown_options_among_known_ones_are_named():
     with pytest.raises(TypeError, match=r"^MLP.fit\(\) got an unexpected keyword argument 'lr'"):
         model().fit(X, Y, epochs=2, lr=0.1, verbose=1)
     with pytest.raises(TypeError, match=r"^MLP\(\) got an unexpected keyword argument 'hidden_layer_sizes'"):
-        MLP(hidden_layer_sizes=(5,))  # before what is missing
+        MLP(hidden_layer_sizes=(5,))  # unknown options are reported before missing ones
 
 
-def test_subclasses_go_by_their_own_name_and_options():
+def test_subclasses_have_their_own_name_and_options():
     class Mine(MLP):
         def __init__(self, width: int, **options: object) -> None:
             super().__init__((2, width, 1), **options)
@@ -205,12 +205,12 @@ TOO_MANY = [
 
 
 @pytest.mark.parametrize(("call", "message"), TOO_MANY, ids=[message[:12] for _, message in TOO_MANY])
-def test_too_many_arguments_without_a_name(call, message):
+def test_too_many_positional_arguments_raise(call, message):
     with pytest.raises(TypeError, match=f"^{message}"):
         call()
 
 
-def test_nothing_has_changed():
+def test_unknown_options_change_nothing():
     one, trainer = model(), Trainer(model())
     before = one.to_vector(), trainer.model.to_vector(), repr(one._rng.bit_generator.state)
     for call in (one.fit, trainer.run, trainer.step):
@@ -225,8 +225,8 @@ def test_nothing_has_changed():
 # ---- Signatures ----
 
 
-def test_signature_of_fit():
-    """Every parameter of the trainer and of a run, with their defaults and types."""
+def test_signature_of_fit_has_all_options():
+    """It has every parameter of the trainer and of a run, with their defaults and types."""
     fit, of_run, of_trainer = (inspect.signature(f).parameters for f in (MLP.fit, Trainer.run, Trainer))
     expected = {**of_trainer, **of_run}
     assert set(fit) - {"self"} == set(expected) - {"self", "model"}
@@ -278,13 +278,13 @@ def test_options_that_do_not_change_the_numbers_reach_the_run(monkeypatch):
 @pytest.mark.parametrize(
     "function", [MLP, MLP.fit, MLP.predict, MLP.load, Trainer, Trainer.run, Trainer.step, Adam, losses.Huber]
 )
-def test_signatures_list_parameters_alone(function):
+def test_signatures_list_only_parameters(function):
     parameters = inspect.signature(function).parameters.values()
     assert not [p for p in parameters if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     assert [p for p in parameters if p.name not in ("self", "cls")]
 
 
-def test_wrapped_classes_are_as_before():
+def test_classes_with_checked_options_construct_pickle_and_compare():
     assert pickle.loads(pickle.dumps(Adam(0.1))) == Adam(0.1) == dataclasses.replace(Adam(), learning_rate=0.1)
     assert repr(Adam(0.1, epsilon=1e-7)) == "Adam(learning_rate=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-07)"
     assert Adam.__init__.__name__ == "__init__"

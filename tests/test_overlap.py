@@ -1,4 +1,4 @@
-"""Arrays that share memory: results are those for separate arrays, whatever the offset, layout and number of threads."""
+"""Arrays that share memory: results are those of separate arrays, for any offset, layout and number of threads."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fastnn._engine import core as _core
 THREADS = [1, 2, 3, 7]
 OFFSETS = [1, 3, 16, 63, 64, 65, 511, 512, 513, 20_000]
 UPDATES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
-LONG = 400_000  # elements that are divided among threads: more than two times half a MiB
+LONG = 400_000  # elements enough to be divided among threads: more than twice half a MiB
 
 
 @pytest.fixture(params=THREADS)
 def n_threads(request):
-    """So many threads wherever work is divided."""
+    """Use this many threads wherever work is divided."""
     before = fastnn.get_num_threads()
     fastnn.set_num_threads(request.param)
     yield request.param
@@ -33,7 +33,7 @@ def shifted(memory, offset, forwards):
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 @pytest.mark.parametrize("forwards", [True, False])
 @pytest.mark.parametrize("size", [700, LONG])
-def test_ufuncs_of_shifted_arrays(n_threads, size, forwards, dtype):
+def test_ufuncs_of_shifted_arrays_equal_those_of_copies(n_threads, size, forwards, dtype):
     rng = np.random.default_rng(size)
     for offset in (offset for offset in OFFSETS if offset < size):
         x, out = shifted(rng.normal(size=size + offset).astype(dtype), offset, forwards)
@@ -43,7 +43,7 @@ def test_ufuncs_of_shifted_arrays(n_threads, size, forwards, dtype):
 
 
 @pytest.mark.parametrize("name", _core.FUNCTIONS)
-def test_every_ufunc_of_shifted_arrays(name, three_threads):
+def test_every_ufunc_of_shifted_arrays_equals_that_of_copies(name, three_threads):
     function, rng = getattr(ops, name), np.random.default_rng(0)
     for forwards in (True, False):
         x, out = shifted(rng.uniform(0.1, 0.9, LONG), 7, forwards)
@@ -53,7 +53,7 @@ def test_every_ufunc_of_shifted_arrays(name, three_threads):
 
 
 def views(rng, room, shape):
-    """Return two random views of one array, of the same shape: any offset, steps of either sign, transposed."""
+    """Return two random views of one array with the same shape: any offset, steps of either sign, transposed or not."""
     found = []
     for _ in range(2):
         steps = [int(rng.choice([1, 1, 2, 3])) for _ in shape]
@@ -75,14 +75,14 @@ def random_views(seed):
         yield views(rng, room, shape)
 
 
-def test_ufuncs_of_random_views(n_threads):
+def test_ufuncs_of_random_views_equal_those_of_copies(n_threads):
     for x, out in random_views(1):
         expected = ops.sigmoid(x.copy())
         ops.sigmoid(x, out=out)
         np.testing.assert_array_equal(out, expected)
 
 
-def test_ufuncs_of_random_views_where(n_threads):
+def test_ufuncs_of_random_views_with_where_equal_those_of_copies(n_threads):
     rng = np.random.default_rng(5)
     for x, out in random_views(2):
         where = rng.random(x.shape) < 0.5
@@ -92,7 +92,7 @@ def test_ufuncs_of_random_views_where(n_threads):
 
 
 @pytest.mark.parametrize("function", [ops.softmax, ops.log_softmax])
-def test_softmax_of_random_views(function, n_threads):
+def test_softmax_of_random_views_equals_that_of_copies(function, n_threads):
     for x, out in random_views(3):
         for axis in range(x.ndim):
             expected = function(x.copy(), axis=axis)
@@ -105,7 +105,7 @@ def test_softmax_of_random_views(function, n_threads):
 @pytest.mark.parametrize("n_threads", THREADS)
 @pytest.mark.parametrize("n", [1, 9, 40, 300])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_linear_over_each_of_its_arguments(n, dtype, n_threads):
+def test_linear_may_overwrite_each_of_its_arguments(n, dtype, n_threads):
     rng = np.random.default_rng(n)
     for step in (1, 2, -1):
         room = [rng.normal(size=(3 * n, 3 * n)).astype(dtype) for _ in range(4)]
@@ -113,7 +113,7 @@ def test_linear_over_each_of_its_arguments(n, dtype, n_threads):
         x, w, out = (array[: len(out), : len(out)] for array in (x, w, out))
         b = room[3][0, : len(out)]
         expected = ops.linear(x.copy(), w.copy(), b.copy(), "tanh", n_threads=n_threads)
-        for argument in (x, w):  # the very array, and one that begins in the midst of it
+        for argument in (x, w):  # the array itself, and one that begins in the middle of it
             for target in (argument, np.lib.stride_tricks.as_strided(argument, argument.shape, argument.strides)):
                 kept = argument.copy()
                 result = ops.linear(x, w, b, "tanh", out=target, n_threads=n_threads)
@@ -124,7 +124,7 @@ def test_linear_over_each_of_its_arguments(n, dtype, n_threads):
         np.testing.assert_array_equal(ops.linear(x, w, biases, "tanh", out=out, n_threads=n_threads), expected)
 
 
-def test_linear_of_rows_shifted_by_some(n_threads):
+def test_linear_of_shifted_rows_equals_that_of_copies(n_threads):
     rng = np.random.default_rng(0)
     for rows in (3, 70, 900):
         for shift in (1, 5):
@@ -136,7 +136,7 @@ def test_linear_of_rows_shifted_by_some(n_threads):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rows", [1, 4, 33, 700])
-def test_predictions_over_their_inputs(rows, dtype):
+def test_predictions_may_overwrite_their_inputs(rows, dtype):
     model = MLP((6, 40, 6), "tanh", dtype=dtype, random_state=0)
     rng = np.random.default_rng(rows)
     for n_threads in THREADS:
@@ -148,7 +148,7 @@ def test_predictions_over_their_inputs(rows, dtype):
 
 
 def updated(name, arrays, grads):
-    """Return what an optimizer makes of a parameter and its moments in three updates."""
+    """Return a parameter and its moments after three updates by an optimizer."""
     function, state = getattr(ops, name), {}
     for grad in grads:
         function([arrays], [grad], 0.01) if name == "sgd" else function([arrays], [grad], state, 0.01)
@@ -156,7 +156,7 @@ def updated(name, arrays, grads):
 
 
 @pytest.mark.parametrize("name", UPDATES)
-def test_optimizers_whose_gradient_is_a_view_of_the_parameter(name, n_threads):
+def test_gradients_may_be_views_of_the_parameter(name, n_threads):
     for param, grad in random_views(4):
         if not np.isfinite(param).all():
             continue
@@ -166,7 +166,7 @@ def test_optimizers_whose_gradient_is_a_view_of_the_parameter(name, n_threads):
 
 
 @pytest.mark.parametrize("name", ["momentum", "adam"])
-def test_optimizers_whose_gradient_is_a_view_of_a_moment(name):
+def test_gradients_may_be_views_of_a_moment(name):
     rng = np.random.default_rng(0)
     param, state, other_state = rng.normal(size=500), {}, {}
     other, function, grad = param.copy(), getattr(ops, name), rng.normal(size=500)
@@ -181,7 +181,7 @@ def test_optimizers_whose_gradient_is_a_view_of_a_moment(name):
         np.testing.assert_array_equal(param, other)
 
 
-def test_linear_grad_of_one_array_for_all(n_threads):
+def test_linear_grad_may_be_given_one_array_for_all_arguments(n_threads):
     a = np.random.default_rng(0).uniform(0.1, 0.9, (30, 30))
     for got, expected in zip(
         ops.linear_grad(a, a, a, a, "tanh"), ops.linear_grad(a.copy(), a.copy(), a.copy(), a.copy(), "tanh"), strict=True

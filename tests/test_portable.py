@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _helpers import HIDDEN, LOSSES_AND_LINKS, data, model_of, optimizer_of, oracle
-from _portable_runs import DTYPES, SIZES, TOLERANCE, Setting, arrays_of, assert_close, network_of, run_formulas_as, run_of
+from _helpers import HIDDEN, LOSSES_AND_LINKS, data, model_of, optimizer_of, train_reference
+from _portable_runs import DTYPES, SIZES, TOLERANCE, Setting, arrays_of, assert_close, network_of, run_of
 
 import fastnn
 from fastnn import SGD
@@ -38,7 +38,7 @@ def assert_oracle(model, X, y, setting, **penalties):
     run, _ = run_of(network, X, y, setting, penalties=penalties)
     assert run.advance(math.inf, setting.epochs) == "finished"
     options = {name: getattr(setting, name) for name in Setting._fields if name != "seed"}
-    weights, biases, history = oracle(model, X, y, setting.seed, **options, **penalties)
+    weights, biases, history = train_reference(model, X, y, setting.seed, **options, **penalties)
     assert np.abs(network.storage - before).max() > 1e-3
     np.testing.assert_allclose(run.epoch_loss, history, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
     assert_close(network, weights, biases, dtype)

@@ -1,4 +1,4 @@
-"""What a model computes: predictions for any kind of array, losses, gradients."""
+"""The results of a model: predictions for any kind of array, losses, gradients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZES = (3, 8, 5, 2)
 @pytest.mark.parametrize("activation", HIDDEN)
 @pytest.mark.parametrize("output", _core.ACTIVATIONS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_predict(activation, output, dtype):
+def test_predictions_are_those_of_the_reference(activation, output, dtype):
     for sizes in (SIZES, (3, 30, 7)):
         model = MLP(sizes, activation, output, dtype=dtype, random_state=0)
         X = np.random.default_rng(0).normal(size=(300, 3)).astype(dtype)
@@ -32,7 +32,7 @@ def test_predict(activation, output, dtype):
         np.testing.assert_allclose(result, expected[-1], **tolerance)
         for got, wanted in zip(model.hidden_activations(X), expected[:-1], strict=True):
             np.testing.assert_allclose(got, wanted, **tolerance)
-        # To the bit: one row, a few, none; by calling; by several threads.
+        # The bits are the same for one row, a few or none, by calling the model, and by several threads.
         assert result.tobytes() == np.stack([model.predict(row) for row in X]).tobytes()
         assert result.tobytes() == np.concatenate([model.predict(X[:1]), model.predict(X[1:8]), model(X[8:])]).tobytes()
         assert all(result.tobytes() == model.predict(X, n_threads=n).tobytes() for n in (1, 2, 3, 7))
@@ -41,8 +41,8 @@ def test_predict(activation, output, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_few_rows_of_large_layers(dtype, three_threads):
-    """Threads share each layer's outputs then: the bits are those of rows among many others."""
+def test_few_rows_of_large_layers_have_the_bits_of_many(dtype, three_threads):
+    """Threads share the outputs of each layer if there are few rows."""
     for sizes in ((1000, 1030, 3), (600, 1100, 700, 40), (3, 2000, 1)):
         model = MLP(sizes, "tanh", "softmax" if sizes[-1] > 1 else "sigmoid", dtype=dtype, random_state=0)
         X = np.random.default_rng(0).normal(size=(40, sizes[0])).astype(dtype)
@@ -60,7 +60,7 @@ def test_few_rows_of_large_layers(dtype, three_threads):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_predict_any_kind_of_array(kind, dtype):
+def test_any_kind_of_array_can_be_predicted(kind, dtype):
     for sizes in ((5, 8, 2), (5, 3), (20, 30, 7)):
         model = MLP(sizes, "tanh", dtype=dtype, random_state=0)
         X = KINDS[kind](np.random.default_rng(0).integers(0, 6, (33, sizes[0])).astype(float))
@@ -79,8 +79,8 @@ def test_predict_any_kind_of_array(kind, dtype):
 @pytest.mark.parametrize("activation", HIDDEN)
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e300])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_predict_what_is_not_finite(activation, wrong, dtype):
-    # Values pass as in NumPy; no row sees another's.
+def test_rows_that_are_not_finite_do_not_affect_others(activation, wrong, dtype):
+    # NaN and infinity propagate as in NumPy, within their row.
     model = MLP(SIZES, activation, dtype=dtype, random_state=0)
     X = np.random.default_rng(0).normal(size=(9, 3))
     expected = model.predict(X)
@@ -94,21 +94,21 @@ def test_predict_what_is_not_finite(activation, wrong, dtype):
 @pytest.mark.parametrize("sizes", [(3, 5, 2), (3, 20, 1), (3, 9, 17, 4), (3, 70, 3), (3, 5, 9)])
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "identity"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_predict_of_infinity_is_as_in_numpy(activation, sizes, dtype):
-    """Nothing comes into the sums from beyond a layer's last unit, where an infinite input leaves NaN."""
+def test_predictions_for_infinity_are_as_in_numpy(activation, sizes, dtype):
+    """The padding behind a layer's last unit adds nothing to sums, although an infinite input makes it NaN."""
     model = model_of(sizes, activation, dtype=dtype)
     X = np.random.default_rng(0).normal(size=(40, 3))
     X[::3, 1], X[1::9, 2] = np.inf, -np.inf
     with np.errstate(invalid="ignore"):
         expected = forward(model, X)[-1]
     assert np.isfinite(expected).all() or activation not in ("tanh", "sigmoid")
-    for rows in (1, 5, 40):  # for few, threads share the outputs
+    for rows in (1, 5, 40):  # threads share the outputs of few rows
         for n_threads in (1, 3):
             found = model.predict(X[:rows], n_threads=n_threads)
             np.testing.assert_allclose(found, expected[:rows], rtol=1e-4 if dtype == np.float32 else 1e-10)
 
 
-def test_predict_into_out():
+def test_predictions_are_written_to_out():
     model = model_of(SIZES)
     X = data(7, 3, 2)[0]
     expected = model.predict(X)
@@ -132,7 +132,7 @@ def test_predict_into_out():
             square.predict(X, out=wrong)
 
 
-def test_concurrent_predictions():
+def test_concurrent_predictions_give_the_same_bits():
     model = model_of((3, 64, 64, 2))
     X = data(2000, 3, 2)[0]
     expected, results = model.predict(X), [None] * 8
@@ -156,7 +156,7 @@ def test_concurrent_predictions():
 
 @pytest.mark.parametrize(("loss", "output"), LOSSES_AND_LINKS)
 @pytest.mark.parametrize("sizes", [SIZES, (5, 12, 7)], ids=str)
-def test_loss_and_gradients(loss, output, sizes):
+def test_losses_and_gradients_are_those_of_the_reference(loss, output, sizes):
     model = model_of(sizes, "gelu", output)
     X, y = data(700, sizes[0], sizes[-1], loss)
     weight = np.random.default_rng(1).random(700)
@@ -175,7 +175,7 @@ def test_loss_and_gradients(loss, output, sizes):
 
 @pytest.mark.parametrize("loss", _core.LOSSES)
 @pytest.mark.parametrize("activation", HIDDEN)
-def test_gradients_are_differences_of_the_loss(loss, activation):
+def test_gradients_are_finite_differences_of_the_loss(loss, activation):
     model = model_of((3, 4, 2), activation, links_of(loss)[0])
     X, y = data(6, 3, 2, loss)
     weight = np.linspace(0.5, 2, 6)
@@ -197,7 +197,7 @@ def test_gradients_are_differences_of_the_loss(loss, activation):
     np.testing.assert_allclose(model.input_gradient(X, y, loss, weight), differences(X), rtol=1e-5, atol=1e-8)
 
 
-def test_loss_objects_and_threads():
+def test_losses_by_name_or_object_and_any_threads_give_the_same():
     model = model_of((3, 100, 100, 2))
     X, y = data(700, 3, 2)
     assert model.loss(X, y, losses.Huber(1.0)) == model.loss(X, y, "huber") != model.loss(X, y, losses.Huber(0.1))
@@ -211,7 +211,7 @@ def test_loss_objects_and_threads():
         set_num_threads(before)
 
 
-def test_dropout_is_for_training_alone():
+def test_dropout_affects_only_training():
     with_, without = model_of(SIZES, dropout=0.5), model_of(SIZES)
     X, y = data(20, 3, 2)
     np.testing.assert_array_equal(with_.predict(X), without.predict(X))

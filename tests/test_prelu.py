@@ -1,4 +1,4 @@
-"""The activation with a trained slope for each unit: gradients, training, files, and all else that lists parameters."""
+"""PReLU, which trains a slope for each unit: gradients, training, files, and everything that lists parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastnn._engine.losses import native_loss
 from fastnn._engine.portable import _compile
 from fastnn.losses import MSE
 
-# Narrow and wide outputs, slopes in every layer or in some, rows of whole KiB, several chunks of rows.
+# Narrow and wide outputs; slopes in every layer or in some; rows of whole KiB; several chunks of rows.
 NETWORKS = [
     ((3, 5, 2), ("prelu", "identity")),
     ((4, 6, 7, 3), ("prelu", "tanh", "prelu")),
@@ -38,7 +38,7 @@ STEP = 1e-6
 
 
 def model_with_slopes(sizes, activations, dtype=np.float64, dropout=0.0):
-    """Return a model whose slopes have both signs."""
+    """Return a model with positive and negative slopes."""
     *hidden, output = activations
     model = MLP(sizes, hidden, output, dtype=dtype, dropout=dropout if hidden else 0.0, random_state=0)
     rng = np.random.default_rng(1)
@@ -53,7 +53,7 @@ def data_for(model, n=37):
 
 
 def reference_of(model):
-    """Return copies of what the reference takes."""
+    """Return copies of the arrays that the reference takes."""
     slopes = [None if s is None else s.copy() for s in model.slopes]
     return [w.copy() for w in model.weights], [b.copy() for b in model.biases], slopes
 
@@ -77,7 +77,7 @@ def test_gradients_are_central_differences(sizes, activations):
 
 @pytest.mark.parametrize(("sizes", "activations"), NETWORKS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_predictions_and_gradients_are_the_reference(sizes, activations, dtype):
+def test_predictions_and_gradients_are_those_of_the_reference(sizes, activations, dtype):
     model = model_with_slopes(sizes, activations, dtype)
     X, y, weight = data_for(model, 600)
     weights, biases, slopes = reference_of(model)
@@ -101,7 +101,7 @@ def test_predictions_and_gradients_are_the_reference(sizes, activations, dtype):
 )
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("batch_size", [8, 1000])
-def test_training_is_the_reference(optimizer, options, dropout, batch_size):
+def test_training_gives_the_parameters_of_the_reference(optimizer, options, dropout, batch_size):
     sizes, activations = NETWORKS[1]
     model = model_with_slopes(sizes, activations, dropout=dropout)
     X, y, weight = data_for(model, 1200 if batch_size > 512 else 40)
@@ -133,7 +133,7 @@ def test_training_is_the_reference(optimizer, options, dropout, batch_size):
 
 @pytest.mark.parametrize("how", ["plain", "compiled"])
 @pytest.mark.parametrize("optimizer", [SGD(0.05, 0.9), AdamW(0.01, weight_decay=0.1)], ids=repr)
-def test_the_fallback_trains_alike(optimizer, how, monkeypatch):
+def test_the_fallback_trains_to_the_same_parameters(optimizer, how, monkeypatch):
     if how == "plain":
         monkeypatch.setattr(_compile, "COMPILED", False)
     sizes, activations = NETWORKS[1]
@@ -201,7 +201,7 @@ print(digest.hexdigest())
 """
 
 
-def test_bits_for_any_number_of_threads_and_instruction_set():
+def test_any_number_of_threads_and_instruction_set_gives_the_same_bits():
     pytest.importorskip("scipy")
     fused = [name for name in _core.usable_instruction_sets() if name != "baseline"]
     digests = {name: run_script(PROGRAM, FASTNN_ISA=name).stdout for name in _core.usable_instruction_sets()}
@@ -213,8 +213,8 @@ def test_bits_for_any_number_of_threads_and_instruction_set():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("sizes", [(2, 2, 1), (2, 40, 9)])
-def test_penalties_and_decay_leave_slopes_alone(sizes, dtype):
-    # All sums are positive, so that the slopes have no gradient.
+def test_penalties_and_decay_do_not_change_slopes(sizes, dtype):
+    # All sums are positive, so that the gradient of the slopes is zero.
     model = MLP(sizes, "prelu", "prelu", dtype=dtype, random_state=0)
     for w in model.weights:
         w[...] = np.abs(w)
@@ -229,7 +229,7 @@ def test_penalties_and_decay_leave_slopes_alone(sizes, dtype):
 # ---- Parameters, copies and files ----
 
 
-def test_lists_and_vectors_have_the_slopes_behind_each_layers_biases():
+def test_lists_and_vectors_have_the_slopes_after_each_layers_biases():
     model = model_with_slopes(*NETWORKS[1])
     shapes = [(4, 6), (6,), (6,), (6, 7), (7,), (7, 3), (3,), (3,)]
     assert [p.shape for p in model.parameters] == shapes
@@ -241,14 +241,14 @@ def test_lists_and_vectors_have_the_slopes_behind_each_layers_biases():
     np.testing.assert_array_equal(model.slopes[2], vector.size - 3 + np.arange(3))
 
 
-def test_slopes_begin_at_a_quarter_and_weights_as_for_relu():
+def test_slopes_start_at_a_quarter_and_weights_as_for_relu():
     model, relu = (MLP((3, 200, 1), name, random_state=0) for name in ("prelu", "relu"))
     np.testing.assert_array_equal(model.slopes[0], 0.25)
     np.testing.assert_array_equal(model.weights[0], relu.weights[0])
     assert relu.slopes == [None, None]
 
 
-def test_assignments():
+def test_slopes_can_be_assigned_and_wrong_ones_raise():
     model, other = model_with_slopes(*NETWORKS[1]), MLP((4, 6, 7, 3), ["prelu", "tanh"], "prelu", dtype="float64")
     other.slopes = model.slopes
     np.testing.assert_array_equal(other.slopes[0], model.slopes[0])
@@ -264,7 +264,7 @@ def test_assignments():
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
-def test_copies(copied):
+def test_copies_have_slopes_of_their_own(copied):
     model = model_with_slopes(*NETWORKS[1])
     other = copied(model)
     np.testing.assert_array_equal(other.to_vector(), model.to_vector())
@@ -272,7 +272,7 @@ def test_copies(copied):
     assert (model.slopes[0] != 9).all()
 
 
-def test_files_of_models_and_trainers(tmp_path):
+def test_files_of_models_and_trainers_keep_the_slopes(tmp_path):
     model = model_with_slopes(*NETWORKS[1])
     X, y, _ = data_for(model)
     trainer = Trainer(model, "mse", Adam(0.01), batch_size=8, random_state=3)
@@ -298,7 +298,7 @@ def test_a_diverged_run_restores_the_slopes():
 # ---- Functions of arrays have no slopes ----
 
 
-def test_functions_of_arrays_refuse_it():
+def test_functions_of_arrays_refuse_prelu():
     for function in (
         lambda: ops.linear(np.ones((1, 2)), np.ones((2, 1)), None, "prelu"),
         lambda: reference.linear([[1.0]], [[1.0]], None, "prelu"),

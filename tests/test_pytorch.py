@@ -1,4 +1,4 @@
-"""Whole runs against PyTorch, where it is installed."""
+"""Whole runs against PyTorch, if it is installed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def torch():
 
 
 def loss_of_torch(torch, loss):
-    """Return PyTorch's loss from the output layer's sums, for the first link of the loss."""
+    """Return PyTorch's loss of the output layer's sums, for the first output activation that the loss accepts."""
     f = torch.nn.functional
     return {
         "mse": f.mse_loss,
@@ -59,7 +59,7 @@ TORCH_RUNS = [(row, "mse", 334) for row in _core.OPTIMIZERS] + [("adam", loss, 7
 
 
 @pytest.mark.parametrize(("row", "loss", "epochs"), TORCH_RUNS)
-def test_trainings_as_pytorch(torch, row, loss, epochs):
+def test_training_gives_the_parameters_of_pytorch(row, loss, epochs):
     options = {"optimizer": optimizer_of(row), "l2": 1e-3, "clip_value": 0.1, "clip_norm": 0.3}
     trainer, X, y = trained(25, ((3, 12, 5), 10), loss, **options)
     W1, b1, W2, b2 = theirs = [torch.tensor(np.array(p), requires_grad=True) for p in trainer.model.parameters]

@@ -1,4 +1,4 @@
-"""Data races in what threads of a program share, which ThreadSanitizer would see."""
+"""Data races between the threads of a program: ThreadSanitizer would report them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMON = [ROOT / "kernels" / f"{name}.cpp" for name in ("calls", "cpu_count", "m
 
 
 def compiler():
-    """Return the command of a C++ compiler, for a program under ThreadSanitizer, or skip the test."""
+    """Return the command of a C++ compiler that can build with ThreadSanitizer, or skip the test."""
     command = os.environ.get("CXX", "c++").split()
     if shutil.which(command[0]) is None:
         pytest.skip(f"there is no compiler {command[0]}")
@@ -24,12 +24,12 @@ def compiler():
 
 
 def can_run(program):
-    """Return whether the sanitizer starts here: its memory layout suits not every kernel."""
+    """Return whether the sanitizer starts here; some kernels' memory layouts do not allow it."""
     result = subprocess.run([program], capture_output=True, check=False)
     return b"FATAL: ThreadSanitizer" not in result.stderr
 
 
-def test_the_sanitizer_finds_nothing(tmp_path):
+def test_thread_sanitizer_reports_no_race(tmp_path):
     if not COMMON[0].exists():
         pytest.skip("the kernels' source is not here")
     empty = tmp_path / "empty.cpp"

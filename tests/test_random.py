@@ -1,4 +1,4 @@
-"""Random generators: from whatever users give, into files, and back."""
+"""Random generators: made from any seed, saved to files, and restored."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def test_seeds_are_those_of_default_rng(seed):
 
 
 @pytest.mark.parametrize("kind", [np.random.Generator, np.random.RandomState])
-def test_generators_go_on(kind):
-    """The very stream is used that was given, and its owner sees that."""
+def test_a_given_generator_is_used_itself(kind):
+    """The generator is not copied, and its owner sees that numbers are drawn."""
     given, twin = (kind(np.random.MT19937(5)) for _ in range(2))
     expected = np.random.Generator(twin.bit_generator if kind is np.random.Generator else twin._bit_generator).random(3)
     np.testing.assert_array_equal(_seeds.generator(given).random(3), expected)
@@ -30,16 +30,16 @@ def test_generators_go_on(kind):
 
 
 @pytest.mark.parametrize(("wrong", "error"), [(True, TypeError), ("seed", TypeError), (-1, ValueError), (1.5, TypeError)])
-def test_other_things_are_no_seeds(wrong, error):
+def test_objects_of_other_types_are_refused_as_seeds(wrong, error):
     for make in (lambda: MLP((3, 2), random_state=wrong), lambda: Trainer(MLP((3, 2)), random_state=wrong)):
         with pytest.raises(error, match=f"^random_state: expected a seed or a Generator.*got {wrong!r}"):
             make()
 
 
 @pytest.mark.parametrize("name", BIT_GENERATORS)
-def test_generators_go_on_after_loading(name, tmp_path):
+def test_generators_continue_after_loading(name, tmp_path):
     rng = np.random.Generator(getattr(np.random, name)(1))
-    rng.integers(10, dtype=np.uint32)  # half of a number is left over
+    rng.integers(10, dtype=np.uint32)  # half of a number is left in the generator
     trainer = Trainer(MLP((3, 2), random_state=2), random_state=rng)
     trainer.save(tmp_path / "a")
     loaded = Trainer.load(tmp_path / "a")._rng

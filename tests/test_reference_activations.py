@@ -1,4 +1,4 @@
-"""The oracle's activations: values, slopes, extremes, types."""
+"""The activations of the reference: values, derivatives, extreme numbers, types."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PUBLIC = ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "selu"
 GRADIENTS = [f"{name}_grad" for name in PUBLIC]
 FROM_INPUT = {"gelu", "silu", "mish", "sin"}
 
-# By the textbook, with nothing done for stability.
+# The textbook's formulas, without any care for stability.
 FORMULAS = {
     "identity": lambda z: z,
     "tanh": math.tanh,
@@ -32,7 +32,7 @@ FORMULAS = {
     "sin": math.sin,
     "exp": math.exp,
 }
-# At minus infinity, and at plus infinity.
+# Limits at minus infinity and at plus infinity.
 LIMITS = {
     "identity": (-math.inf, math.inf),
     "tanh": (-1.0, 1.0),
@@ -47,7 +47,7 @@ LIMITS = {
     "mish": (0.0, math.inf),
     "exp": (0.0, math.inf),
 }
-SLOPE_LIMITS = {
+DERIVATIVE_LIMITS = {
     "identity": (1.0, 1.0),
     "tanh": (0.0, 0.0),
     "sigmoid": (0.0, 0.0),
@@ -63,12 +63,12 @@ SLOPE_LIMITS = {
 }
 
 
-def slope_at(name, z):
+def derivative_at(name, z):
     activation = ACTIVATIONS[name]
     return activation.slope(z, activation.value(z))
 
 
-def test_registry():
+def test_every_activation_is_tested():
     assert all(name == activation.name for name, activation in ACTIVATIONS.items())
     assert set(FORMULAS) == set(ELEMENTWISE)
     assert {name for name, activation in ACTIVATIONS.items() if activation.uses == "input"} == FROM_INPUT
@@ -77,56 +77,56 @@ def test_registry():
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_formula(name):
+def test_values_are_those_of_the_textbook(name):
     z = np.linspace(-5, 5, 101)
     expected = [FORMULAS[name](float(x)) for x in z]
     np.testing.assert_allclose(ACTIVATIONS[name].value(z), expected, rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_slope_is_the_derivative(name):
+def test_derivatives_are_finite_differences(name):
     z = np.concatenate([-np.geomspace(0.01, 20, 50), np.geomspace(0.01, 20, 50)])
     step = 1e-6 * np.maximum(1, np.abs(z))
     value = ACTIVATIONS[name].value
     expected = (value(z + step) - value(z - step)) / (2 * step)
-    np.testing.assert_allclose(slope_at(name, z), expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(derivative_at(name, z), expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_slope_looks_where_it_says(name):
+def test_derivatives_use_only_the_argument_they_name(name):
     activation, z = ACTIVATIONS[name], np.array([-1.5, 0.5, 2.0])
     a, nothing = activation.value(z), np.full(3, np.nan)
     arguments = (z, nothing) if activation.uses == "input" else (nothing, a)
     assert np.isfinite(activation.slope(*arguments)).all()
 
 
-def test_slopes_at_zero():
+def test_derivatives_at_zero_are_those_documented():
     expected = {"relu": 0.0, "leaky_relu": 0.01, "elu": 1.0, "gelu": 0.5, "silu": 0.5, "softplus": 0.5, "sigmoid": 0.25}
     expected |= {"selu": 1.0507009873554805 * 1.6732632423543772, "mish": 0.6}
     for name in ELEMENTWISE:
-        np.testing.assert_allclose(slope_at(name, np.zeros(1)), [expected.get(name, 1.0)], rtol=1e-15)
+        np.testing.assert_allclose(derivative_at(name, np.zeros(1)), [expected.get(name, 1.0)], rtol=1e-15)
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_extremes(name):
-    # No warnings either: they are errors.
+def test_infinity_gives_the_limits(name):
+    # Warnings would be errors.
     value = ACTIVATIONS[name].value
-    for z, expected, slope in zip((-math.inf, math.inf), LIMITS[name], SLOPE_LIMITS[name], strict=True):
+    for z, expected, derivative in zip((-math.inf, math.inf), LIMITS[name], DERIVATIVE_LIMITS[name], strict=True):
         assert value(np.array([z]))[0] == expected
-        assert slope_at(name, np.array([z]))[0] == slope
+        assert derivative_at(name, np.array([z]))[0] == derivative
     for z in (-1e308, -1e4, 1e4, 1e308):
         assert np.isfinite(value(np.array([z]))[0]) or name == "exp"
-        assert np.isfinite(slope_at(name, np.array([z]))[0]) or name == "exp"
+        assert np.isfinite(derivative_at(name, np.array([z]))[0]) or name == "exp"
     assert np.isnan(value(np.array([np.nan]))[0])
 
 
 def test_small_values_keep_their_digits():
-    # Where the textbook's formula would cancel.
+    # The textbook's formulas would cancel here.
     tiny = np.array([1e-20])
     assert reference.elu(-tiny)[0] == -1e-20
     assert reference.softplus(np.array([-50.0]))[0] == pytest.approx(math.exp(-50), rel=1e-14)
     assert reference.sigmoid(np.array([-700.0]))[0] == pytest.approx(math.exp(-700), rel=1e-14)
-    # Phi(-10) = 7.619853024160526e-24 (tables of the normal distribution).
+    # Phi(-10) = 7.619853024160526e-24, from tables of the normal distribution.
     assert reference.gelu(np.array([-10.0]))[0] == pytest.approx(-7.619853024160526e-23, rel=1e-13)
     assert reference.tanh_grad(np.array([1 - 2.0**-53]))[0] == pytest.approx(2.0**-52, rel=1e-15)
 
@@ -182,7 +182,7 @@ def test_keywords_are_those_of_a_ufunc(name):
 
 
 @pytest.mark.parametrize("wrong", [1j, "text", None, np.array([object()]), np.longdouble(1)])
-def test_wrong_types(wrong):
+def test_wrong_types_raise(wrong):
     if np.asarray(wrong).dtype == np.float64:
         pytest.skip("long double is float64 here")
     with pytest.raises(TypeError):
@@ -191,14 +191,14 @@ def test_wrong_types(wrong):
         softmax(wrong)
 
 
-def test_wrong_dtype():
+def test_wrong_dtypes_raise():
     with pytest.raises(TypeError, match="dtype: got int64, expected float16, float32 or float64"):
         reference.sigmoid(0.5, dtype=np.int64)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_softmax(axis, dtype):
+def test_softmax_is_that_of_the_textbook(axis, dtype):
     x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(dtype)
     powers = np.exp(x.astype(np.float64))
     expected = powers / powers.sum(axis=axis, keepdims=True)
@@ -211,7 +211,7 @@ def test_softmax(axis, dtype):
         np.testing.assert_array_equal(out, got)
 
 
-def test_softmax_extremes():
+def test_softmax_of_extreme_numbers_is_exact():
     x = np.array([[1e308, 0.0, -1e308], [-1000.0, -1000.0, -1001.0]])
     np.testing.assert_array_equal(softmax(x)[0], [1.0, 0.0, 0.0])
     np.testing.assert_allclose(softmax(x)[1].sum(), 1.0, rtol=1e-15)
@@ -219,14 +219,14 @@ def test_softmax_extremes():
     assert softmax(np.empty((0, 3))).shape == (0, 3)
 
 
-def test_softmax_arguments():
+def test_wrong_arguments_of_softmax_raise():
     with pytest.raises(ValueError, match="x: got a scalar"):
         softmax(1.0)
     with pytest.raises(ValueError, match=r"out: got shape \(3,\), expected \(2,\)"):
         softmax([1.0, 2.0], out=np.empty(3))
 
 
-def test_softmax_backward_is_its_jacobian():
+def test_softmax_backward_multiplies_by_the_jacobian():
     activation = ACTIVATIONS["softmax"]
     rng = np.random.default_rng(1)
     z, grad_a = rng.normal(size=(5, 4)), rng.normal(size=(5, 4))
@@ -238,14 +238,14 @@ def test_softmax_backward_is_its_jacobian():
 
 
 @pytest.mark.parametrize("name", [*PUBLIC, "softmax"])
-def test_against_torch(name):
+def test_values_and_derivatives_are_those_of_pytorch(name):
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
     theirs = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "softmax": lambda x: functional.softmax(x, dim=-1)}
     z = torch.linspace(-8, 8, 1001, dtype=torch.float64, requires_grad=True)
     a = theirs.get(name, getattr(functional, name))(z)
-    # PyTorch's gelu and its slope cancel for large negative z.
+    # PyTorch's gelu and its derivative cancel for large negative z.
     np.testing.assert_allclose(ACTIVATIONS[name].value(z.detach().numpy()), a.detach().numpy(), rtol=1e-9, atol=1e-15)
     if name != "softmax":
         a.sum().backward()
-        np.testing.assert_allclose(slope_at(name, z.detach().numpy()), z.grad.numpy(), rtol=1e-9, atol=1e-15)
+        np.testing.assert_allclose(derivative_at(name, z.detach().numpy()), z.grad.numpy(), rtol=1e-9, atol=1e-15)

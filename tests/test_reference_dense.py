@@ -1,4 +1,4 @@
-"""The oracle's dense layer and its gradients."""
+"""The dense layer of the reference, and its gradients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def layer():
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_linear(layer, activation):
+def test_linear_is_a_matrix_product_with_bias_and_activation(layer, activation):
     x, w, b = layer
     expected = ACTIVATIONS[activation].value(x @ w + b)
     np.testing.assert_array_equal(linear(x, w, b, activation), expected)
@@ -29,7 +29,7 @@ def test_linear(layer, activation):
     np.testing.assert_array_equal(out, expected)
 
 
-def test_linear_types(layer):
+def test_types_of_results_are_those_of_numpy(layer):
     x, w, b = layer
     single = [array.astype(np.float32) for array in layer]
     assert linear(*single, "gelu").dtype == np.float32
@@ -42,7 +42,7 @@ def test_linear_types(layer):
 
 @pytest.mark.parametrize("activation", FROM_OUTPUT)
 @pytest.mark.parametrize("rows", [7, None])
-def test_linear_grad_by_finite_differences(layer, activation, rows):
+def test_linear_grad_gives_finite_differences(layer, activation, rows):
     x, w, b = layer
     x = x[0] if rows is None else x
     direction = np.random.default_rng(1).normal(size=(*x.shape[:-1], 4))
@@ -60,7 +60,7 @@ def test_linear_grad_by_finite_differences(layer, activation, rows):
             assert grad[index] == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-6, abs=1e-8)
 
 
-def test_linear_grad_types(layer):
+def test_linear_grad_has_the_types_of_the_arguments(layer):
     x, w, b = (array.astype(np.float32) for array in layer)
     a = linear(x, w, b, "tanh")
     assert all(grad.dtype == np.float32 for grad in linear_grad(x, w, a, np.ones_like(a), "tanh"))
@@ -74,7 +74,7 @@ def test_linear_grad_needs_the_output_to_tell(layer, activation):
         linear_grad(x, w, a, a, activation)
 
 
-def test_wrong_arguments(layer):
+def test_wrong_arguments_raise(layer):
     x, w, b = layer
     a = linear(x, w, b)
     cases = [

@@ -1,4 +1,4 @@
-"""The oracle's dropout masks: bit by bit, and as random numbers."""
+"""The dropout masks of the reference: their bits, and their statistics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def mix(x):
 
 @pytest.mark.parametrize("key", [0, 1, 0xFFFFFFFFFFFFFFFF, 0x123456789ABCDEF0])
 @pytest.mark.parametrize(("layer", "p"), [(0, 0.5), (3, 0.1), (7, 0.999)])
-def test_dropout_mask_bit_by_bit(key, layer, p):
+def test_masks_have_the_documented_bits(key, layer, p):
     got = dropout_mask(key, layer, 5, 7, p)
     for row in range(5):
         for unit in range(7):
@@ -28,18 +28,18 @@ def test_dropout_mask_bit_by_bit(key, layer, p):
             assert got[row, unit] == (1 / (1 - p) if kept else 0.0)
 
 
-def test_dropout_mask_statistics():
+def test_masks_behave_like_random_numbers():
     rng = np.random.default_rng(3)
     masks = []
     for _ in range(20):
         key = rng.integers(0, 2**64, dtype=np.uint64)
         masks += [dropout_mask(key, layer, 50, 40, 0.3) != 0 for layer in range(3)]
     kept = np.array(masks)
-    # 120 000 draws: five standard deviations are 0.0066.
+    # For 120 000 draws, five standard deviations are 0.0066.
     assert kept.mean() == pytest.approx(0.7, abs=0.0066)
     assert np.abs(kept.mean(axis=(0, 1)) - 0.7).max() < 0.05
     assert np.abs(kept.mean(axis=(0, 2)) - 0.7).max() < 0.05
-    # Neighbours, layers and steps know nothing of one another.
+    # Neighbouring units, layers and steps are independent.
     centred = kept - 0.7
     pairs = [
         (centred[:, :, 1:], centred[:, :, :-1]),
@@ -50,12 +50,12 @@ def test_dropout_mask_statistics():
         assert abs((one * other).mean()) < 5 * 0.21 / np.sqrt(one.size)
 
 
-def test_dropout_mask_types_and_ends():
+def test_masks_have_the_type_asked_for_and_allow_extreme_rates():
     mask = dropout_mask(5, 0, 4, 4, 0.25, np.float32)
     assert mask.dtype == np.float32
     assert set(np.unique(mask)) <= {np.float32(0), np.float32(1 / 0.75)}
     np.testing.assert_array_equal(dropout_mask(5, 0, 3, 2, 0.0), np.ones((3, 2)))
-    # A batch's mask starts as that of a larger one.
+    # The mask of a batch is the beginning of that of a larger batch.
     np.testing.assert_array_equal(dropout_mask(5, 1, 3, 7, 0.5), dropout_mask(5, 1, 9, 7, 0.5)[:3])
     with pytest.raises(ValueError, match=r"p: got 1\.0, expected a finite number >= 0 and < 1"):
         dropout_mask(5, 0, 3, 2, 1.0)

@@ -1,4 +1,4 @@
-"""The oracle's losses: values, gradients, ties, extremes."""
+"""The losses of the reference: values, gradients, ties, extreme numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from fastnn import losses
 from fastnn.reference import LOSSES, binary_cross_entropy, cross_entropy, mse_loss, sigmoid, softmax
 
-# With a parameter that is not the default, where there is one.
+# Losses with parameters have values that differ from the defaults.
 CASES = [
     losses.MSE(),
     losses.MAE(),
@@ -25,7 +25,7 @@ CASES = [
 
 
 def targets(loss, rng, shape=(6, 4)):
-    """Draw targets that the loss is made for."""
+    """Draw targets that suit the loss."""
     if loss.name == "poisson":
         return rng.poisson(2.0, shape).astype(float)
     if loss.name == "binary_cross_entropy":
@@ -47,14 +47,14 @@ def mean_gradient(loss, y, p):
     return gradient / (len(p) if function.mean_over == "rows" else p.size)
 
 
-def test_registry():
+def test_every_loss_is_tested():
     assert set(LOSSES) == set(losses.LOSSES) == {loss.name for loss in CASES}
     assert all(name == loss.name for name, loss in LOSSES.items())
     assert [name for name, loss in LOSSES.items() if loss.mean_over == "rows"] == ["cross_entropy"]
 
 
 @pytest.mark.parametrize("loss", CASES, ids=repr)
-def test_gradient_by_finite_differences(loss):
+def test_gradients_are_finite_differences(loss):
     rng = np.random.default_rng(0)
     y, p = targets(loss, rng), rng.normal(size=(6, 4))
     got, step = mean_gradient(loss, y, p), 1e-6
@@ -68,7 +68,7 @@ def test_gradient_by_finite_differences(loss):
 
 @pytest.mark.parametrize("loss", CASES, ids=repr)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_types_are_kept(loss, dtype):
+def test_results_have_the_type_of_the_predictions(loss, dtype):
     rng = np.random.default_rng(1)
     y, p = targets(loss, rng).astype(dtype), rng.normal(size=(6, 4)).astype(dtype)
     function = LOSSES[loss.name]
@@ -76,14 +76,14 @@ def test_types_are_kept(loss, dtype):
     assert function.gradient(y, p, loss.parameter).dtype == dtype
 
 
-def test_closed_forms():
+def test_values_are_those_of_the_formulas():
     y, p = np.array([[0.0, 0.0, 0.0]]), np.array([[-3.0, 0.5, 0.0]])
     expected = {
         losses.MSE(): ([9.0, 0.25, 0.0], [-6.0, 1.0, 0.0]),
         losses.MAE(): ([3.0, 0.5, 0.0], [-1.0, 1.0, 0.0]),
         losses.Huber(): ([2.5, 0.125, 0.0], [-1.0, 0.5, 0.0]),
         losses.Huber(2.0): ([4.0, 0.125, 0.0], [-2.0, 0.5, 0.0]),
-        # Above the prediction q counts, below it 1 - q.
+        # Errors above the prediction have weight q, errors below it 1 - q.
         losses.Quantile(0.9): ([2.7, 0.05, 0.0], [-0.9, 0.1, 0.0]),
         losses.Poisson(): ([math.exp(-3), math.exp(0.5), 1.0], [math.exp(-3), math.exp(0.5), 1.0]),
         losses.BinaryCrossEntropy(): (
@@ -97,13 +97,13 @@ def test_closed_forms():
         np.testing.assert_allclose(function.gradient(y, p, loss.parameter), [gradients], rtol=1e-14, atol=1e-16)
 
 
-def test_median_and_mean_absolute_error():
+def test_the_quantile_loss_of_the_median_is_half_the_absolute_error():
     rng = np.random.default_rng(2)
     y, p = rng.normal(size=(5, 2)), rng.normal(size=(5, 2))
     np.testing.assert_allclose(LOSSES["quantile"].value(y, p, 0.5), LOSSES["mae"].value(y, p, 0.0) / 2)
 
 
-def test_extreme_logits():
+def test_losses_of_extreme_logits_are_exact():
     z, ones, zeros = np.array([[-1e4, 1e4]]), np.ones((1, 2)), np.zeros((1, 2))
     function = LOSSES["binary_cross_entropy"]
     np.testing.assert_array_equal(function.value(ones, z, 0.0), [[1e4, 0.0]])
@@ -112,7 +112,7 @@ def test_extreme_logits():
     first = np.array([[1.0, 0.0]])
     assert LOSSES["cross_entropy"].value(first, z, 0.0).sum() == 2e4
     assert LOSSES["cross_entropy"].value(first, -z, 0.0).sum() == 0.0
-    # Confident and right, without cancellation: log(1 + exp(-40)).
+    # The loss of a confident, correct prediction is log(1 + exp(-40)), without cancellation.
     assert function.value(np.ones(1), np.array([40.0]), 0.0)[0] == pytest.approx(math.exp(-40), rel=1e-12)
 
 
@@ -125,7 +125,7 @@ def test_cross_entropy_of_two_classes_is_the_binary_one():
     np.testing.assert_allclose(one.gradient(rows, logits, 0.0)[:, 1:], other.gradient(y, z, 0.0), atol=1e-15)
 
 
-def test_cross_entropy_of_rows_that_do_not_add_up_to_one():
+def test_cross_entropy_of_rows_that_do_not_sum_to_one_is_that_of_the_formula():
     rng = np.random.default_rng(4)
     z, y = rng.normal(size=(3, 4)), rng.random((3, 4))
     doubled, once = LOSSES["cross_entropy"].gradient(2 * y, z, 0.0), LOSSES["cross_entropy"].gradient(y, z, 0.0)
@@ -134,7 +134,7 @@ def test_cross_entropy_of_rows_that_do_not_add_up_to_one():
 
 
 @pytest.mark.parametrize("loss", CASES, ids=repr)
-def test_against_torch(loss):
+def test_values_and_gradients_are_those_of_pytorch(loss):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(5)
     y, p = targets(loss, rng), 2 * rng.normal(size=(6, 4))
@@ -155,17 +155,17 @@ def test_against_torch(loss):
     np.testing.assert_allclose(mean_gradient(loss, y, p), prediction.grad.numpy(), rtol=1e-12, atol=1e-16)
 
 
-def test_mse_loss():
+def test_mse_loss_is_the_mean_squared_error():
     y, p = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 0.0], [3.0, 5.0]])
     assert mse_loss(y, p) == 1.25
     assert type(mse_loss(y.astype(np.float32), p.astype(np.float32))) is float
     assert mse_loss([0, 1], [0, 3]) == 2.0
-    # Unsigned and boolean targets must not wrap around.
+    # Differences of unsigned and boolean targets must not wrap around.
     assert mse_loss(np.array([3], dtype=np.uint8), np.array([5], dtype=np.uint8)) == 4.0
     assert mse_loss(np.array([True]), np.array([3.0])) == 4.0
 
 
-def test_binary_cross_entropy():
+def test_binary_cross_entropy_is_that_of_the_formula():
     z, y = np.linspace(-5, 5, 12).reshape(4, 3), np.linspace(0, 1, 12).reshape(4, 3)
     assert binary_cross_entropy(y, sigmoid(z)) == pytest.approx(mean(losses.BinaryCrossEntropy(), y, z), rel=1e-13)
     assert binary_cross_entropy([0, 1], [0, 1]) == 0.0
@@ -174,7 +174,7 @@ def test_binary_cross_entropy():
     assert math.isnan(binary_cross_entropy([1.0], [np.nan]))
 
 
-def test_cross_entropy():
+def test_cross_entropy_is_that_of_the_formula():
     rng = np.random.default_rng(6)
     z, labels = rng.normal(size=(5, 3)), np.array([0, 2, 1, 1, 0])
     rows = np.eye(3)[labels]
@@ -188,7 +188,7 @@ def test_cross_entropy():
 
 @pytest.mark.parametrize("function", [mse_loss, binary_cross_entropy, cross_entropy])
 def test_shapes_must_agree(function):
-    # (n,) against (n, 1) would broadcast to (n, n) in silence.
+    # Shapes (n,) and (n, 1) would broadcast silently to (n, n).
     with pytest.raises(ValueError, match=r"y_true: expected (shape )?\(3, 1\).*got \(3,\)"):
         function([0.0, 1.0, 0.0], [[0.5], [0.5], [0.5]])
     with pytest.raises(ValueError, match="y_pred: expected at least one element, got shape"):
@@ -197,7 +197,7 @@ def test_shapes_must_agree(function):
         function([[0.0]], [[1j]])
 
 
-def test_wrong_probabilities_and_labels():
+def test_wrong_probabilities_and_labels_raise():
     with pytest.raises(ValueError, match=r"y_pred: expected probabilities.*got 1\.5"):
         binary_cross_entropy([1.0], [1.5])
     with pytest.raises(ValueError, match=r"y_pred: expected probabilities.*got -0\.5"):

@@ -1,4 +1,4 @@
-"""The oracle's backpropagation against finite differences, for every activation with every loss that it goes with."""
+"""The backpropagation of the reference against finite differences, for every activation with every loss that accepts it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = 6
 
 
 def network(rng, dtype=np.float64):
-    """Draw weights and biases that are large enough for every slope to matter."""
+    """Draw weights and biases large enough for every derivative to matter."""
     pairs = list(pairwise(SIZES))
     weights = [rng.normal(size=pair).astype(dtype) for pair in pairs]
     biases = [rng.normal(size=n_out).astype(dtype) for _, n_out in pairs]
@@ -26,7 +26,7 @@ def network(rng, dtype=np.float64):
 
 
 def data(rng, loss):
-    """Draw inputs, and targets that the loss is made for."""
+    """Draw inputs, and targets that suit the loss."""
     X, shape = rng.normal(size=(ROWS, SIZES[0])), (ROWS, SIZES[-1])
     if loss.name == "poisson":
         return X, rng.poisson(2.0, shape).astype(float)
@@ -38,7 +38,7 @@ def data(rng, loss):
 
 
 def assert_gradient(gradient, function, array, step=1e-6):
-    """Compare with central differences of `function()` while changing `array` element by element."""
+    """Compare with central differences of `function()`, changing `array` element by element."""
     assert gradient.shape == array.shape
     expected = np.empty(array.shape)
     for index in np.ndindex(array.shape):
@@ -61,7 +61,7 @@ def assert_gradients(weights, biases, activations, X, y, loss, **options):
 
 
 @pytest.mark.parametrize(("output", "loss"), PAIRS, ids=[f"{output}-{loss!r}" for output, loss in PAIRS])
-def test_output_layer_with_loss(output, loss):
+def test_gradients_of_output_layers_are_finite_differences(output, loss):
     rng = np.random.default_rng(0)
     weights, biases = network(rng)
     X, y = data(rng, loss)
@@ -73,7 +73,7 @@ def test_output_layer_with_loss(output, loss):
 
 @pytest.mark.parametrize("hidden", HIDDEN)
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
-def test_hidden_layers_with_loss(hidden, loss):
+def test_gradients_of_hidden_layers_are_finite_differences(hidden, loss):
     rng = np.random.default_rng(1)
     weights, biases = network(rng)
     weights = [0.5 * w for w in weights]
@@ -82,7 +82,7 @@ def test_hidden_layers_with_loss(hidden, loss):
 
 
 @pytest.mark.parametrize("loss", [losses.MSE(), losses.CrossEntropy()], ids=repr)
-def test_everything_at_once(loss):
+def test_gradients_with_every_option_are_finite_differences(loss):
     rng = np.random.default_rng(2)
     weights, biases = network(rng)
     X, y = data(rng, loss)
@@ -91,7 +91,7 @@ def test_everything_at_once(loss):
     assert_gradients(weights, biases, ["tanh", "gelu", "identity"], X, y, loss, **options)
 
 
-def test_forward():
+def test_forward_applies_layer_after_layer():
     rng = np.random.default_rng(3)
     weights, biases = network(rng)
     X = rng.normal(size=(ROWS, 3))
@@ -104,7 +104,7 @@ def test_forward():
     np.testing.assert_array_equal(a2, softmax(z2))
 
 
-def test_dropout_masks_act_behind_the_activation():
+def test_dropout_masks_are_applied_after_the_activation():
     rng = np.random.default_rng(4)
     weights, biases = network(rng)
     X = rng.normal(size=(ROWS, 3))
@@ -114,7 +114,7 @@ def test_dropout_masks_act_behind_the_activation():
     np.testing.assert_array_equal(z1, (a0 * mask) @ weights[1] + biases[1])
 
 
-def test_sample_weight_repeats_rows():
+def test_integer_weights_equal_repeated_rows():
     rng = np.random.default_rng(5)
     weights, biases = network(rng)
     X, y = data(rng, losses.MSE())
@@ -128,7 +128,7 @@ def test_sample_weight_repeats_rows():
             np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-15)
 
 
-def test_weights_that_are_all_zero():
+def test_weights_that_are_all_zero_give_no_gradient():
     rng = np.random.default_rng(6)
     weights, biases = network(rng)
     X, y = data(rng, losses.MSE())
@@ -136,13 +136,13 @@ def test_weights_that_are_all_zero():
     value, weight_gradients, bias_gradients = loss_and_gradient(*arguments)
     assert value == 0.0
     assert all((gradient == 0.0).all() for gradient in weight_gradients + bias_gradients)
-    # The penalty is no matter of the rows.
+    # The penalty does not depend on the rows.
     value, weight_gradients, _ = loss_and_gradient(*arguments, l2=1.0)
     assert value == pytest.approx(sum((w**2).sum() for w in weights) / 2)
     np.testing.assert_allclose(weight_gradients[0], weights[0])
 
 
-def test_penalties_leave_biases_alone():
+def test_penalties_do_not_apply_to_biases():
     rng = np.random.default_rng(7)
     weights, biases = network(rng)
     weights[0][0, 0] = 0.0
@@ -158,7 +158,7 @@ def test_penalties_leave_biases_alone():
         np.testing.assert_array_equal(before, after)
 
 
-def test_labels_are_one_hot_rows():
+def test_labels_equal_one_hot_rows():
     rng = np.random.default_rng(8)
     weights, biases = network(rng)
     X, labels = rng.normal(size=(ROWS, 3)), np.array([0, 1, 1, 0, 1, 0])
@@ -171,13 +171,13 @@ def test_labels_are_one_hot_rows():
         loss_and_gradient(*arguments, [0, 1, 1, 0, 1, 2], "cross_entropy")
 
 
-def test_one_output_takes_flat_targets():
+def test_flat_targets_are_accepted_for_one_output():
     w, b = [np.ones((3, 1))], [np.zeros(1)]
     X, y = np.eye(3), np.array([1, 2, 3])
     assert loss_and_gradient(w, b, ["identity"], X, y)[0] == loss_and_gradient(w, b, ["identity"], X, y[:, None])[0]
 
 
-def test_linked_losses_do_not_see_the_output_activation():
+def test_losses_give_the_same_with_activation_or_from_logits():
     rng = np.random.default_rng(9)
     weights, biases = network(rng)
     for loss in (losses.Poisson(), losses.BinaryCrossEntropy(), losses.CrossEntropy()):
@@ -188,7 +188,7 @@ def test_linked_losses_do_not_see_the_output_activation():
             np.testing.assert_array_equal(one, other)
 
 
-def test_linked_losses_refuse_other_output_activations():
+def test_losses_refuse_unsuitable_output_activations():
     rng = np.random.default_rng(10)
     weights, biases = network(rng)
     for loss in LOSSES:
@@ -199,7 +199,7 @@ def test_linked_losses_refuse_other_output_activations():
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
-def test_float32(loss):
+def test_float32_gives_float32(loss):
     rng = np.random.default_rng(11)
     weights, biases = network(rng, np.float32)
     X, y = data(rng, loss)
@@ -211,13 +211,13 @@ def test_float32(loss):
     assert input_gradient(weights, biases, ["silu", "gelu", "identity"], X, y, loss).dtype == np.float32
 
 
-def test_divergence_shows_in_the_loss_without_warnings():
+def test_divergence_gives_an_infinite_loss_without_warnings():
     w, b = [np.full((1, 1), 1e200)], [np.zeros(1)]
     assert loss_and_gradient(w, b, ["identity"], [[1e200]], [[0.0]])[0] == np.inf
     assert np.isinf(loss_and_gradient(w, b, ["exp"], [[1.0]], [[1.0]], "poisson")[0])
 
 
-def test_wrong_arguments():
+def test_wrong_arguments_raise():
     rng = np.random.default_rng(12)
     weights, biases = network(rng)
     X, y = data(rng, losses.MSE())

@@ -1,4 +1,4 @@
-"""The oracle's optimizers: by hand, against PyTorch, and in place."""
+"""The optimizers of the reference: against hand calculations and PyTorch, and in place."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def torch_optimizer(torch, optimizer, params):
     return optim.Adam(params, rate, betas=betas, eps=optimizer.epsilon)
 
 
-def test_registry():
+def test_every_optimizer_is_tested():
     assert set(UPDATES) == set(OPTIMIZERS) == {optimizer.name for optimizer in CASES}
 
 
 @pytest.mark.parametrize("optimizer", CASES, ids=repr)
-def test_against_torch(optimizer):
+def test_updates_are_those_of_pytorch(optimizer):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     params = [rng.normal(size=(3, 4)), rng.normal(size=4)]
@@ -66,7 +66,7 @@ def test_against_torch(optimizer):
 @pytest.mark.parametrize(
     ("optimizer", "expected"),
     [
-        # The parameter after two steps from 1 with gradients 1 and 0.
+        # The parameter after two steps that start from 1, with gradients 1 and 0.
         (SGD(0.5), 0.5),
         (SGD(0.5, momentum=0.5), 1 - 0.5 - 0.25),
         (SGD(0.5, momentum=0.5, nesterov=True), 1 - 0.5 * 1.5 - 0.5 * 0.25),
@@ -77,7 +77,7 @@ def test_against_torch(optimizer):
     ],
     ids=repr,
 )
-def test_by_hand(optimizer, expected):
+def test_updates_are_those_calculated_by_hand(optimizer, expected):
     param, state = np.array([1.0]), {}
     for grad in (1.0, 0.0):
         UPDATES[optimizer.name](optimizer, [param], [np.array([grad])], state, optimizer.learning_rate)
@@ -86,7 +86,7 @@ def test_by_hand(optimizer, expected):
 
 @pytest.mark.parametrize("optimizer", CASES, ids=repr)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_in_place_and_in_type(optimizer, dtype):
+def test_updates_are_in_place_and_keep_the_type(optimizer, dtype):
     storage = np.ones((4, 8), dtype=dtype)
     param, grad, state = storage[:, :3], np.full((4, 3), 0.5, dtype=dtype), {}
     UPDATES[optimizer.name](optimizer, [param], [grad], state, 0.1)
@@ -97,7 +97,7 @@ def test_in_place_and_in_type(optimizer, dtype):
     assert all(moment.dtype == dtype and moment.shape == param.shape for moment in moments)
 
 
-def test_sgd():
+def test_sgd_subtracts_the_gradient():
     params = [np.array([[1.0, 2.0]]), np.array([3.0])]
     assert sgd(params, [[[1, -1]], np.array([2])], 0.5) is None
     np.testing.assert_array_equal(params[0], [[0.5, 2.5]])
@@ -106,8 +106,8 @@ def test_sgd():
 
 
 @pytest.mark.parametrize("optimizer", CASES, ids=repr)
-def test_functions_are_the_updates(optimizer):
-    """The functions check, and then compute to the bit what training does."""
+def test_functions_have_the_bits_of_the_updates(optimizer):
+    """The functions check arguments, and then compute the same as training."""
     functions = {"adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw}
     plain = optimizer.name == "sgd" and optimizer.momentum == 0
     function = functions.get(optimizer.name, sgd if plain else momentum)
@@ -124,7 +124,7 @@ def test_functions_are_the_updates(optimizer):
         np.testing.assert_equal((params, state), (others, other_state))
 
 
-def test_adam_state():
+def test_the_state_of_adam_counts_steps_and_can_be_copied():
     rng = np.random.default_rng(1)
     params, state = [rng.normal(size=(2, 3)), rng.normal(size=3)], {}
     others, other_state = copy.deepcopy(params), {}
@@ -136,14 +136,14 @@ def test_adam_state():
         UPDATES["adam"](Adam(0.01, 0.8, 0.9, 1e-6), others, grads, other_state, 0.01)
         for one, other in zip(params, others, strict=True):
             np.testing.assert_array_equal(one, other)
-    # A copied state goes on where the first one was.
+    # A copied state continues from the same place.
     again, again_state = copy.deepcopy(params), copy.deepcopy(state)
     adam(params, grads, state)
     adam(again, grads, again_state)
     np.testing.assert_array_equal(params[0], again[0])
 
 
-def test_signatures():
+def test_signatures_have_the_coefficients_of_the_optimizers():
     assert list(inspect.signature(sgd).parameters) == ["params", "grads", "learning_rate"]
     parameters = inspect.signature(adam).parameters
     assert list(parameters) == ["params", "grads", "state", "learning_rate", "beta_1", "beta_2", "epsilon"]
@@ -153,7 +153,7 @@ def test_signatures():
 @pytest.mark.parametrize(
     "update", [lambda params, grads: sgd(params, grads, 0.1), lambda params, grads: adam(params, grads, {})]
 )
-def test_nothing_changes_when_something_is_wrong(update):
+def test_errors_change_nothing(update):
     first, grad = np.ones(2), np.ones(2)
     frozen = np.ones(2)
     frozen.flags.writeable = False
@@ -172,7 +172,7 @@ def test_nothing_changes_when_something_is_wrong(update):
         np.testing.assert_array_equal(first, [1.0, 1.0])
 
 
-def test_wrong_numbers_and_states():
+def test_wrong_numbers_and_states_raise():
     param, grad, state = np.ones(2), np.ones(2), {}
     with pytest.raises(ValueError, match="learning_rate: expected a finite number >= 0.*got -0.1"):
         sgd([param], [grad], -0.1)

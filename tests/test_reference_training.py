@@ -1,4 +1,4 @@
-"""The oracle's training loop: order, batches, clipping, schedules, and whole runs against PyTorch."""
+"""The training loop of the reference: order, batches, clipping, schedules, and whole runs against PyTorch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def data(rows=25):
 
 
 def by_hand(seed_of_rng, epochs, batch_size, optimizer, sample_weight=None, **options):
-    """Do as `train`, in one flat loop with nothing hidden."""
+    """Train like `train`, in one flat loop with every step written out."""
     weights, biases = network()
     X, y = data()
     rng, state, losses = np.random.default_rng(seed_of_rng), {}, []
@@ -49,7 +49,7 @@ def by_hand(seed_of_rng, epochs, batch_size, optimizer, sample_weight=None, **op
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_steps_by_hand(name, weighted):
+def test_training_equals_steps_written_out(name, weighted):
     sample_weight = np.random.default_rng(5).random(25) if weighted else None
     optimizer = OPTIMIZERS[name]()
     expected = by_hand(7, 3, 10, optimizer, sample_weight, l1=0.01, l2=0.02)
@@ -72,7 +72,7 @@ def test_steps_by_hand(name, weighted):
         np.testing.assert_allclose(got, wanted, rtol=1e-11, atol=1e-15)
 
 
-def test_same_seed_same_bits():
+def test_the_same_seed_gives_the_same_bits():
     runs = []
     for seed in (1, 1, 2):
         weights, biases = network()
@@ -83,7 +83,7 @@ def test_same_seed_same_bits():
     assert runs[0] == runs[1] != runs[2]
 
 
-def test_without_shuffling_rows_come_in_order():
+def test_without_shuffling_rows_are_used_in_order():
     X, y = data()
     whole, parts = network(), network()
     train(*whole, ACTIVATIONS, X, y, optimizer=SGD(0.1), epochs=1, batch_size=10, shuffle=False)
@@ -92,7 +92,7 @@ def test_without_shuffling_rows_come_in_order():
     np.testing.assert_array_equal(whole[0][0], parts[0][0])
 
 
-def test_schedule_counts_steps_over_epochs():
+def test_schedules_count_steps_across_epochs():
     scheduled, constant = network(), network()
     seen = []
 
@@ -111,7 +111,7 @@ def test_schedule_counts_steps_over_epochs():
     np.testing.assert_array_equal(scheduled[0][0], constant[0][0])
 
 
-def test_clipping():
+def test_gradients_are_clipped_by_norm_and_value():
     X, y = data()
     weights, biases = network()
     _, gw, gb = loss_and_gradient(weights, biases, ACTIVATIONS, X, y, l2=0.1)
@@ -140,7 +140,7 @@ def test_clipping():
             np.testing.assert_allclose(got, gradient * factor, rtol=1e-9, atol=1e-14)
 
 
-def test_dropout_draws_one_key_a_step():
+def test_dropout_draws_one_key_per_step():
     X, y = data()
     trained, expected = network(), network()
     rates = [0.5, 0.2]
@@ -168,7 +168,7 @@ def test_without_dropout_no_key_is_drawn():
     assert rng.random() == other.random()
 
 
-def test_batches_whose_weights_are_all_zero_do_not_count():
+def test_batches_whose_weights_are_all_zero_do_not_count_in_the_loss():
     X, y = data()
     sample_weight = np.ones(25)
     sample_weight[:10] = 0.0
@@ -195,7 +195,7 @@ def test_strided_storage_is_trained_in_place():
         assert (s[:, view.shape[1] :] == 0.0).all()
 
 
-def test_exclusive_or():
+def test_exclusive_or_is_learned():
     X, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0], [1], [1], [0]])
     weights, biases = network(1, (2, 4, 1))
     losses = train(weights, biases, ["tanh", "identity"], X, y, optimizer=Adam(0.05), epochs=400, batch_size=4)
@@ -210,7 +210,7 @@ def test_float32_stays_float32():
     assert {param.dtype for param in weights + biases} == {np.dtype(np.float32)}
 
 
-def test_wrong_arguments():
+def test_wrong_arguments_raise():
     X, y = data()
     options = {"optimizer": SGD(), "epochs": 1, "batch_size": 10}
     cases = [
@@ -234,7 +234,7 @@ def test_wrong_arguments():
 
 
 @pytest.mark.parametrize("loss", ["mse", CrossEntropy()], ids=repr)
-def test_a_run_of_pytorch(loss):
+def test_a_run_gives_the_parameters_of_pytorch(loss):
     torch = pytest.importorskip("torch")
     X, y = data()
     target = y if loss == "mse" else (X[:, 0] > 0).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Threads compute in the rounding mode of the thread that calls them, whichever was in force when they were started."""
+"""Threads compute in the rounding mode of their caller, whichever was in force when they were started."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import fastnn
 from fastnn import MLP, Trainer, ops
 
 THREADS = (1, 2, 3, 7)
-# fenv.h of the C library: downwards, upwards, and towards zero.
+# The modes in the C library's fenv.h: downwards, upwards, and towards zero.
 MODES = {"x86_64": (0x400, 0x800, 0xC00), "aarch64": (0x800000, 0x400000, 0xC00000)}.get(platform.machine(), ())
 pytestmark = pytest.mark.skipif(
     platform.system() != "Linux" or not MODES, reason="rounding modes are known of Linux on x86-64 and aarch64 only"
@@ -62,13 +62,13 @@ def training(n_threads):
 
 
 @pytest.mark.parametrize("work", [elementwise, layer, few_rows, predictions, training])
-def test_it_is_the_callers(work):
-    nearest = [work(n_threads) for n_threads in THREADS]  # by threads that are there before the mode changes
+def test_threads_use_the_rounding_mode_of_the_caller(work):
+    nearest = [work(n_threads) for n_threads in THREADS]  # starts threads before the mode changes
     for mode in MODES:
         with rounding(mode):
             results = [work(n_threads) for n_threads in THREADS]
-        assert (results[0] != nearest[0]).mean() > 0.1  # the mode shows in them
+        assert (results[0] != nearest[0]).mean() > 0.1  # the mode has an effect on the results
         for result in results:
             np.testing.assert_array_equal(result, results[0])
-        for n_threads in THREADS:  # and is gone when the caller leaves it
+        for n_threads in THREADS:  # and has none after the caller restores it
             np.testing.assert_array_equal(work(n_threads), nearest[0])

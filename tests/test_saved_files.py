@@ -1,4 +1,4 @@
-"""Files in tests/data, which an earlier version saved: they load, and training goes on with the same bits."""
+"""Files in tests/data, which an earlier version saved: they load, and training continues with the same bits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FUSED = _core.current_instruction_set()[0] in ("v3", "v4", "neon")
 
 
 def training_data(name):
-    """Return the data of the runs, drawn in the order in which they were drawn then."""
+    """Return the data of the runs, drawn in the same order as when the files were made."""
     rng = np.random.default_rng(7)
     X = rng.normal(size=(40, 4)).astype(np.float32)
     numbers, labels = rng.normal(size=(40, 3)), rng.integers(0, 3, 40)
@@ -33,7 +33,7 @@ def test_every_file_is_tested():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_training_goes_on(name):
+def test_training_continues_with_the_same_bits(name):
     trainer = Trainer.load(saved(name))
     trainer.run(*training_data(name), 4)
     expected = np.load(HERE / f"{name}_later.npz")["v"]
@@ -46,14 +46,14 @@ def test_training_goes_on(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_model_alone(name):
+def test_the_model_can_be_loaded_alone(name):
     model, trainer = MLP.load(saved(name)), Trainer.load(saved(name))
     np.testing.assert_array_equal(model.to_vector(), trainer.model.to_vector())
     assert repr(model) == repr(trainer.model)
     assert model.feature_names == (("a", "b", "c", "d") if name == "adam_float32" else None)
 
 
-def test_settings():
+def test_settings_load_as_they_were_saved():
     adam, adamw, momentum = (Trainer.load(saved(name)) for name in NAMES)
     assert (adam.batch_size, adam.l2, adam.clip_norm, adam.updates) == (8, 1e-3, 0.5, 15)
     assert adam.model.dropout == (0.2, 0.0)

@@ -1,4 +1,4 @@
-"""Schedules: their formulas, their arguments, and the rates that the trainers get."""
+"""Schedules: their formulas, their arguments, and the learning rates that trainers use."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ CASES = [
 IDS = [repr(schedule) for schedule, _ in CASES]
 
 
-def test_every_schedule_is_among_the_cases():
+def test_every_schedule_is_tested():
     assert {type(schedule).__name__ for schedule, _ in CASES} == set(schedules.__all__)
 
 
 @pytest.mark.parametrize(("schedule", "formula"), CASES, ids=IDS)
-def test_formula(schedule, formula):
+def test_rates_are_those_of_the_formula(schedule, formula):
     steps = np.arange(20)
     got = schedule(steps)
     assert got.dtype == np.float64
@@ -46,12 +46,12 @@ def test_any_shape_gives_the_same_bits(schedule):
     np.testing.assert_array_equal([float(schedule(t)) for t in range(12)], all_at_once)
     np.testing.assert_array_equal([rates(schedule, t, 1)[0] for t in range(12)], all_at_once)
     assert schedule(np.arange(0)).shape == (0,)
-    # Started in the middle, as after a checkpoint.
+    # The steps start in the middle, as after a checkpoint.
     np.testing.assert_array_equal(rates(schedule, 5, 7), all_at_once[5:])
 
 
 @pytest.mark.parametrize("schedule", [schedule for schedule, _ in CASES], ids=IDS)
-def test_is_a_value(schedule):
+def test_schedules_compare_and_hash_by_value(schedule):
     assert pickle.loads(pickle.dumps(schedule)) == schedule
     assert hash(pickle.loads(pickle.dumps(schedule))) == hash(schedule)
     with pytest.raises(AttributeError):
@@ -59,13 +59,13 @@ def test_is_a_value(schedule):
     assert SGD(schedule).learning_rate is schedule
 
 
-def test_robbins_monro_conditions():
+def test_inverse_time_satisfies_the_robbins_monro_conditions():
     rate = InverseTime(1.0, 1.0)(np.arange(100_000))
     assert rate.sum() > 12.0
     assert (rate**2).sum() < math.pi**2 / 6
 
 
-def test_very_late_steps_underflow_in_silence():
+def test_very_late_steps_underflow_without_warnings():
     late = np.array([0, 10**15])
     for schedule in (Exponential(0.1, 0.5), Step(0.1, 1, 0.5), InverseScaling(0.1, 1e3), Cosine(0.1, 10)):
         assert schedule(late)[1] == 0.0
@@ -91,24 +91,24 @@ def test_very_late_steps_underflow_in_silence():
         (lambda: Warmup(0.1, 0), ValueError, "steps: .*got 0"),
     ],
 )
-def test_wrong_arguments(make, error, message):
+def test_wrong_arguments_raise(make, error, message):
     with pytest.raises(error, match=message):
         make()
 
 
-def test_rates_of_a_number():
+def test_a_number_gives_constant_rates():
     got = rates(0.25, 7, 3)
     assert got.dtype == np.float64
     np.testing.assert_array_equal(got, [0.25] * 3)
     assert rates(0.25, 7, 0).shape == (0,)
 
 
-def test_rates_of_a_callable():
+def test_a_callable_gives_the_rates_it_returns():
     seen = []
 
     def schedule(steps):
         seen.append(steps.copy())
-        steps += 1  # in place, as careless as a user may be
+        steps += 1  # in place, which a careless user may do
         return steps
 
     got = rates(schedule, 3, 4)
@@ -118,7 +118,7 @@ def test_rates_of_a_callable():
     np.testing.assert_array_equal(seen[0], [3, 4, 5, 6])
 
 
-def test_a_schedule_that_computes_in_place_is_named_by_its_step():
+def test_a_schedule_that_writes_to_its_argument_is_reported_with_the_right_step():
     def negative(steps):
         steps *= -1
         return steps
@@ -127,7 +127,7 @@ def test_a_schedule_that_computes_in_place_is_named_by_its_step():
         rates(negative, 7, 3)
 
 
-def test_rates_are_nobody_elses():
+def test_rates_are_copied():
     kept = np.full(3, 0.1)
     got = rates(lambda steps: kept, 0, 3)
     kept[:] = 7.0
@@ -149,14 +149,14 @@ def test_rates_are_nobody_elses():
         (Exponential(1e300, 1e300), ValueError, "returned inf at step 10"),
     ],
 )
-def test_what_a_schedule_returns_is_checked(schedule, error, message):
+def test_wrong_rates_of_a_schedule_raise(schedule, error, message):
     with pytest.raises(error, match=message):
         rates(schedule, 10, 4)
     with pytest.raises(error, match=message):
         Warmup(schedule, 3)(np.arange(10, 14))
 
 
-def test_errors_of_a_schedule_come_through():
+def test_errors_in_a_schedule_are_raised():
     def broken(steps):
         raise ZeroDivisionError("mine")
 

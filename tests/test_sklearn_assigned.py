@@ -1,4 +1,4 @@
-"""What users put in the place of fitted attributes and of parameters, in both libraries."""
+"""Values that users assign to fitted attributes and to parameters, in both libraries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 X, y = DATA["iris"]
 
 
-def test_layers_that_were_pruned():
+def test_layers_may_be_pruned():
     pairs = [cls((6,), max_iter=3, random_state=0).fit(X, y) for cls in (neural_network.MLPClassifier, MLPClassifier)]
     for estimator in pairs:
         estimator.coefs_ = [estimator.coefs_[0][:, :4], estimator.coefs_[1][:4]]
@@ -27,14 +27,14 @@ def test_layers_that_were_pruned():
 
 
 @pytest.mark.parametrize("wrong", [np.ones(6), np.ones((4, 5)), np.ones((1, 6))], ids=np.shape)
-def test_layers_that_do_not_fit(wrong):
+def test_layers_that_do_not_fit_raise(wrong):
     fitted = MLPClassifier((6,), max_iter=3, random_state=0).fit(X, y)
     fitted.coefs_[0] = wrong
     with pytest.raises(ValueError, match="coefs_, intercepts_: got shapes"):
         fitted.predict(X)
 
 
-def test_sparse_indicators():
+def test_sparse_indicators_are_accepted():
     labels = sparse.csr_matrix(np.column_stack([y == 0, y == 1, y > 0]).astype(int))
     pairs = [cls((6,), max_iter=3, random_state=0).fit(X, labels) for cls in (neural_network.MLPClassifier, MLPClassifier)]
     theirs, ours = (estimator.predict(X) for estimator in pairs)
@@ -43,7 +43,7 @@ def test_sparse_indicators():
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
-def test_parameters_that_change_between_calls(solver):
+def test_parameters_may_change_between_calls(solver):
     pairs = [cls((6,), solver=solver, random_state=0) for cls in (neural_network.MLPClassifier, MLPClassifier)]
     for estimator in pairs:
         estimator.partial_fit(X, y, classes=[0, 1, 2])

@@ -1,4 +1,4 @@
-"""`coefs_` and `intercepts_` behave as scikit-learn's: what is written there is what the estimators compute with."""
+"""`coefs_` and `intercepts_` behave as in scikit-learn: estimators compute with the values that are written there."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ X = rng.normal(size=(60, 3))
 LABELS = np.digitize(X[:, 0] + X[:, 1], [-0.5, 0.5])
 TARGETS = {"MLPRegressor": X[:, 0] - X[:, 1] ** 2, "MLPClassifier": LABELS}
 
-# What a program may do to an array in place.
+# Changes that a program may make to an array in place.
 WRITES = {
     "ravel": lambda a: a.ravel().__setitem__(slice(None), 0.25),
     "reshape": lambda a: a.reshape(-1).__setitem__(slice(1, None, 2), -0.5),
@@ -56,7 +56,7 @@ def answers(estimator, dtype=np.float64):
 
 
 def assert_alike(pair, dtype=np.float64):
-    """Check that two estimators have the same parameters and answers, to rounding."""
+    """Assert that two estimators have the same parameters and answers, to rounding."""
     theirs, ours = pair
     tolerance = {"rtol": 1e-9, "atol": 1e-12} if dtype == np.float64 else {"rtol": 2e-4, "atol": 1e-5}
     for name in ("coefs_", "intercepts_"):
@@ -75,7 +75,7 @@ def arrays_of(estimator):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_writing_in_place(kind, width, dtype):
+def test_values_written_in_place_take_effect(kind, width, dtype):
     estimators = pair(kind, width, dtype)
     for i in range(6):
         for name, write in WRITES.items():
@@ -99,7 +99,7 @@ def test_arrays_are_contiguous_and_of_the_dtype(kind, width, dtype):
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_writing_before_a_step(kind, write):
+def test_values_written_before_a_step_take_effect(kind, write):
     estimators = pair(kind)
     for estimator in estimators:
         for array in arrays_of(estimator):
@@ -109,7 +109,7 @@ def test_writing_before_a_step(kind, write):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nan_in_weights(width):
+def test_nan_in_weights_spreads_as_in_scikit_learn(width):
     estimators = pair("MLPRegressor", width)
     for estimator in estimators:
         estimator.coefs_[1][0, 0] = np.nan
@@ -119,7 +119,7 @@ def test_nan_in_weights(width):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_network_shows_what_is_written_and_the_other_way_round(width):
+def test_network_and_arrays_show_changes_of_each_other(width):
     fitted = pair("MLPRegressor", width)[1]
     held = fitted.coefs_
     for i, weights in enumerate(fitted.network_.weights):
@@ -132,7 +132,7 @@ def test_the_network_shows_what_is_written_and_the_other_way_round(width):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_side_that_was_written_to_last_counts_by_its_bits(width):
+def test_the_values_written_last_count_even_if_nan_or_negative_zero(width):
     fitted = pair("MLPRegressor", width)[1]
     fitted.coefs_[1][0, 0] = np.nan
     fitted.predict(X)
@@ -144,13 +144,13 @@ def test_the_side_that_was_written_to_last_counts_by_its_bits(width):
         assert (np.signbit(fitted.network_.weights[1]) == np.signbit(zero)).all()
 
 
-# ---- Which arrays a fit writes to ----
+# ---- The arrays that a fit writes to ----
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_held_arrays_are_trained(kind, width, dtype):
+def test_training_that_continues_writes_to_the_same_arrays(kind, width, dtype):
     y = TARGETS[kind]
     estimators = pair(kind, width, dtype, warm_start=True)
     held = [arrays_of(estimator) for estimator in estimators]
@@ -166,7 +166,7 @@ def test_held_arrays_are_trained(kind, width, dtype):
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_new_fit_leaves_held_arrays(kind, width):
+def test_a_new_fit_does_not_change_old_arrays(kind, width):
     for estimator in pair(kind, width):
         held = arrays_of(estimator)
         before = [array.copy() for array in held]
@@ -177,7 +177,7 @@ def test_a_new_fit_leaves_held_arrays(kind, width):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_held_arrays_after_a_fit_that_raises(kind):
+def test_arrays_show_the_network_after_a_fit_that_raises(kind):
     fitted = pair(kind, warm_start=True)[1]
     held = arrays_of(fitted)
     with pytest.raises(ValueError, match="non-finite"), np.errstate(all="ignore"):
@@ -247,18 +247,18 @@ ASSIGNMENTS = (
 
 @pytest.mark.parametrize("assign", ASSIGNMENTS, ids=lambda function: function.__name__)
 @pytest.mark.parametrize("kind", KINDS)
-def test_assigning(kind, assign):
+def test_assigned_arrays_take_effect(kind, assign):
     estimators = pair(kind)
     for estimator in estimators:
         assign(estimator)
     assert_alike(estimators)
-    for estimator in estimators:  # an array that was assigned is written to as any other
+    for estimator in estimators:  # an assigned array can be written to like any other
         if estimator.coefs_[2].flags.writeable:
             estimator.coefs_[2].flat[0] = 4.0
     assert_alike(estimators)
 
 
-def test_lists_of_lists():
+def test_lists_of_lists_can_be_assigned():
     fitted = pair("MLPRegressor")[1]
     expected = fitted.predict(X)
     fitted.coefs_, fitted.intercepts_ = [w.tolist() for w in fitted.coefs_], [b.tolist() for b in fitted.intercepts_]
@@ -268,8 +268,8 @@ def test_lists_of_lists():
     assert not np.array_equal(fitted.predict(X), expected)
 
 
-def test_a_layer_assigned_to_two_places_is_trained_once():
-    """One array can't hold what two layers have learned."""
+def test_an_array_assigned_to_two_layers_is_replaced_when_trained():
+    """One array cannot hold the trained values of two layers."""
     fitted = pair("MLPRegressor")[1]
     twice = np.full((5, 5), 0.25)
     fitted.set_params(hidden_layer_sizes=(5, 5, 5)).fit(X, TARGETS["MLPRegressor"])
@@ -311,7 +311,7 @@ def test_read_only_arrays_are_replaced_when_trained():
 
 @pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"early_stopping": True, "resume": True}], ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_training_goes_on_from_other_shapes(kind, options):
+def test_training_continues_from_arrays_of_other_shapes(kind, options):
     options = {"hidden_layer_sizes": (5, 5), "max_iter": 5, "random_state": 0, "warm_start": True} | options
     fitted = getattr(fastnn.sklearn, kind)(**options).fit(X, TARGETS[kind])
     shrunk(fitted)
@@ -328,7 +328,7 @@ def test_training_goes_on_from_other_shapes(kind, options):
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_scorers_see_the_parameters_of_their_epoch(kind, width):
+def test_scorers_see_the_parameters_of_the_epoch(kind, width):
     seen = []
 
     def scorer(estimator, X, y):
@@ -336,7 +336,7 @@ def test_scorers_see_the_parameters_of_their_epoch(kind, width):
             np.testing.assert_array_equal(array, view)
         seen.append(arrays_of(estimator)[0].copy())
         assert answers(estimator).shape[0] == 60
-        return -len(seen)  # so that the first epoch is the best one
+        return -len(seen)  # the first epoch has the best score
 
     options = {"hidden_layer_sizes": (width, width), "max_iter": 4, "random_state": 0, "early_stopping": True}
     fitted = getattr(fastnn.sklearn, kind)(**options, scoring=scorer).fit(X, TARGETS[kind])
@@ -367,7 +367,7 @@ COPIES = {
 @pytest.mark.parametrize("make", COPIES.values(), ids=COPIES)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_copies(kind, width, make):
+def test_copies_share_no_arrays(kind, width, make):
     fitted = pair(kind, width)[1]
     for array in arrays_of(fitted):
         array.ravel()[:] *= 1.5
@@ -402,7 +402,7 @@ BY_HAND = {
 
 
 def by_hand(library, case, binarizer=True, dtype=np.float64, **options):
-    """Return an estimator that was never fitted, with a network all the same."""
+    """Return an estimator that was never fitted, and has a network from attributes that were set."""
     kind, y, n_outputs, activation = BY_HAND[case]
     estimator = getattr(library, kind)(hidden_layer_sizes=(5, 4), max_iter=5, random_state=0, **options)
     estimator.coefs_, estimator.intercepts_ = weights(n_outputs, dtype)
@@ -418,7 +418,7 @@ def by_hand(library, case, binarizer=True, dtype=np.float64, **options):
 @pytest.mark.parametrize("binarizer", [True, False])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("case", BY_HAND)
-def test_attributes_set_by_hand(case, dtype, binarizer):
+def test_estimators_predict_with_attributes_that_were_set(case, dtype, binarizer):
     theirs, _ = by_hand(neural_network, case, dtype=dtype)
     ours, _ = by_hand(fastnn.sklearn, case, binarizer=binarizer, dtype=dtype)
     rtol = 1e-9 if dtype == np.float64 else 1e-4
@@ -431,7 +431,7 @@ def test_attributes_set_by_hand(case, dtype, binarizer):
 
 
 @pytest.mark.parametrize("case", ["binary", "multiclass", "strings"])
-def test_classes_by_the_binarizer_alone(case):
+def test_a_label_binarizer_without_classes_is_enough(case):
     theirs, ours = (by_hand(library, case)[0] for library in LIBRARIES)
     del ours.classes_
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
@@ -439,7 +439,7 @@ def test_classes_by_the_binarizer_alone(case):
 
 @pytest.mark.parametrize("train", ["fit", "partial_fit"])
 @pytest.mark.parametrize("case", BY_HAND)
-def test_training_goes_on_from_attributes_set_by_hand(case, train):
+def test_training_continues_from_attributes_that_were_set(case, train):
     ours, y = by_hand(fastnn.sklearn, case, warm_start=True, learning_rate_init=1e-9)
     before = [array.copy() for array in arrays_of(ours)]
     held = arrays_of(ours)
@@ -454,8 +454,8 @@ def test_training_goes_on_from_attributes_set_by_hand(case, train):
 
 @pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_first_loss_of_a_fit_that_goes_on(solver, early_stopping):
-    """A network that is right already has no loss to begin with."""
+def test_a_fit_that_continues_from_a_perfect_network_begins_with_loss_zero(solver, early_stopping):
+    """The loss of the first epoch is that of the weights that were set."""
     kind, _, n_outputs, _ = BY_HAND["regressor"]
     options = {"hidden_layer_sizes": (5, 4), "max_iter": 1, "alpha": 0, "warm_start": True, "random_state": 0}
     estimator = getattr(fastnn.sklearn, kind)(solver=solver, early_stopping=early_stopping, **options)
@@ -465,7 +465,7 @@ def test_first_loss_of_a_fit_that_goes_on(solver, early_stopping):
 
 
 @pytest.mark.parametrize("case", BY_HAND)
-def test_a_fit_without_warm_start_begins_anew(case):
+def test_a_fit_without_warm_start_ignores_attributes_that_were_set(case):
     ours, y = by_hand(fastnn.sklearn, case)
     before = [array.copy() for array in arrays_of(ours)]
     held = arrays_of(ours)
@@ -493,7 +493,7 @@ def test_missing_attributes_raise(case, missing):
 
 
 @pytest.mark.parametrize("case", BY_HAND)
-def test_wrong_shapes_set_by_hand(case):
+def test_wrong_shapes_of_attributes_raise(case):
     ours, y = by_hand(fastnn.sklearn, case, warm_start=True)
     ours.coefs_[1] = np.ones((2, 4))
     for call in (lambda: ours.predict(X), lambda: ours.fit(X, y), lambda: ours.partial_fit(X, y)):
@@ -506,7 +506,7 @@ def test_wrong_shapes_set_by_hand(case):
 @pytest.mark.parametrize("make", COPIES.values(), ids=COPIES)
 @pytest.mark.parametrize("asked", [True, False], ids=["after a prediction", "before any prediction"])
 @pytest.mark.parametrize("case", BY_HAND)
-def test_copies_of_attributes_set_by_hand(case, asked, make):
+def test_copies_keep_attributes_that_were_set(case, asked, make):
     expected = answers(by_hand(neural_network, case)[0])
     ours, _ = by_hand(fastnn.sklearn, case)
     if asked:
@@ -515,7 +515,7 @@ def test_copies_of_attributes_set_by_hand(case, asked, make):
 
 
 @pytest.mark.parametrize("case", BY_HAND)
-def test_parameters_set_after_attributes(case):
+def test_parameters_may_be_set_after_attributes(case):
     ours, y = by_hand(fastnn.sklearn, case, warm_start=True)
     expected = answers(ours)
     ours.set_params(alpha=0.5, max_iter=2)
@@ -525,7 +525,7 @@ def test_parameters_set_after_attributes(case):
 
 
 @pytest.mark.parametrize("by_attributes", [True, False])
-def test_solvers_that_change_from_lbfgs_to_epochs(by_attributes):
+def test_the_solver_may_change_from_lbfgs_to_one_with_epochs(by_attributes):
     y = TARGETS["MLPRegressor"]
     options = {"hidden_layer_sizes": (5, 4), "max_iter": 3, "random_state": 0, "solver": "lbfgs", "warm_start": True}
     estimator = fastnn.sklearn.MLPRegressor(**options)

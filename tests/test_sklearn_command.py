@@ -1,4 +1,4 @@
-"""``python -m fastnn.sklearn``: unmodified programs with fastnn's estimators, and their ends as Python's."""
+"""``python -m fastnn.sklearn`` runs unmodified programs with fastnn's estimators; they end as in Python."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def run(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("how", [("program.py",), ("-m", "program")], ids=["script", "module"])
-def test_a_program(run, how):
+def test_a_program_gets_fastnns_estimators(run, how):
     done = run("--report", *how, "--report", "-m", "x")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "fastnn.sklearn._patching ['--report', '-m', 'x'] True\n"
     assert "MLPClassifier: 1 fit; replaced in sklearn.neural_network\n" in done.stderr
 
 
-def test_a_program_sees_what_python_would_show_it(run):
+def test_a_program_sees_the_same_arguments_path_and_main_module_as_in_python(run):
     program = "import os, sys, beside\nprint(os.path.abspath(sys.argv[0]), sys.path[0], __name__, __file__, beside.__file__)"
     os.mkdir("deep")
     with open("deep/beside.py", "w", encoding="utf-8"):
@@ -65,7 +65,7 @@ def test_a_program_sees_what_python_would_show_it(run):
         ("raise KeyboardInterrupt", -2),
     ],
 )
-def test_ends_as_python_does(run, program, code):
+def test_programs_end_with_the_exit_codes_of_python(run, program, code):
     done = run("--report", "program.py", program=program)
     plain = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, check=False)
     assert done.returncode == plain.returncode == code
@@ -76,7 +76,7 @@ def test_ends_as_python_does(run, program, code):
 
 
 @pytest.mark.parametrize("arguments", [(), ("--report",), ("-m",), ("--report", "-m"), ("--nonsense", "program.py")])
-def test_wrong_usage(arguments, capsys):
+def test_wrong_usage_exits_with_2(arguments, capsys):
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -84,7 +84,7 @@ def test_wrong_usage(arguments, capsys):
     assert not report().active
 
 
-def test_help_and_missing_files(run, capsys):
+def test_help_is_printed_and_missing_files_are_errors(run, capsys):
     assert main(["--help"]) == 0
     assert capsys.readouterr().out.startswith("usage: python -m fastnn.sklearn")
     assert main(["absent.py"]) == 2
@@ -94,7 +94,7 @@ def test_help_and_missing_files(run, capsys):
     assert done.stderr == "ImportError: No module named absent\n"
 
 
-def test_a_program_with_workers(run):
+def test_worker_processes_of_a_program_get_fastnns_estimators(run):
     program = """
 import warnings
 import numpy as np

@@ -1,4 +1,4 @@
-"""Estimators of scikit-learn's into fastnn's, and back: the same parameters, attributes, predictions; and usable further."""
+"""Conversion of scikit-learn's estimators to fastnn's and back: parameters, attributes and predictions are the same."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def fitted(library, target, setting="adam", dtype="f8", **changes):
 
 
 def shown(estimator):
-    """Return the public attributes that fitting makes, but fastnn's own."""
+    """Return the public attributes that fitting sets, except fastnn's own."""
     attributes = {
         name: value
         for name, value in vars(estimator).items()
         if name.endswith("_") and not name.startswith("_") and name not in ("network_", "validation_loss_curve_")
     }
-    return attributes | {name: getattr(estimator, name) for name in ("coefs_", "intercepts_")}  # properties of ours
+    return attributes | {name: getattr(estimator, name) for name in ("coefs_", "intercepts_")}  # fastnn's only
 
 
 def assert_alike(one, other, inputs, rtol=1e-12):
@@ -95,7 +95,7 @@ def assert_alike(one, other, inputs, rtol=1e-12):
 
 
 def go_on(estimator, inputs, y):
-    """Train further in every way there is; return what came of each."""
+    """Train further in every possible way; return the results of each."""
     ways = []
     for parameters in ({"warm_start": True, "max_iter": 3}, {"warm_start": False, "max_iter": 3}):
         one = pickle.loads(pickle.dumps(estimator))
@@ -112,13 +112,13 @@ def go_on(estimator, inputs, y):
 @each_target
 @each_setting
 @both_types
-def test_from_sklearn(target, setting, dtype):
+def test_estimators_from_scikit_learn_have_the_same_attributes_and_predictions(target, setting, dtype):
     original, inputs, y = fitted(theirs, target, setting, dtype)
     before = pickle.dumps(original)
     estimator = from_sklearn(original)
     assert type(estimator) is getattr(ours, TARGETS[target][0])
     assert original.get_params().items() <= estimator.get_params().items()
-    assert estimator.network_.dtype == original.coefs_[0].dtype  # with lbfgs, scikit-learn's is always float64
+    assert estimator.network_.dtype == original.coefs_[0].dtype  # with lbfgs, scikit-learn always uses float64
     assert_alike(estimator, original, inputs)
     assert_alike(pickle.loads(pickle.dumps(estimator)), original, inputs)
     for one in go_on(estimator, inputs, y):
@@ -131,8 +131,8 @@ def test_from_sklearn(target, setting, dtype):
 
 @pytest.mark.parametrize("target", ["binary", "multiclass of strings", "multilabel", "several outputs"])
 @pytest.mark.parametrize("setting", ["sgd", "lbfgs", "no hidden layer"])
-def test_training_goes_on_with_the_same_numbers(target, setting):
-    """Scikit-learn's plain SGD and L-BFGS have no state that a fit leaves behind."""
+def test_training_continues_with_the_same_numbers(target, setting):
+    """Scikit-learn's plain SGD and L-BFGS keep no state after a fit."""
     changes = {"momentum": 0.0, "solver": "lbfgs" if setting == "lbfgs" else "sgd", "learning_rate": "constant"}
     original, inputs, y = fitted(theirs, target, setting, **changes)
     for ours_now, theirs_now in zip(go_on(from_sklearn(original), inputs, y), go_on(original, inputs, y), strict=True):
@@ -141,7 +141,7 @@ def test_training_goes_on_with_the_same_numbers(target, setting):
         assert len(getattr(ours_now, "loss_curve_", [])) == len(getattr(theirs_now, "loss_curve_", []))
 
 
-def test_from_sklearn_after_partial_fit():
+def test_estimators_can_be_converted_after_partial_fit():
     original = theirs.MLPClassifier((3,), random_state=0).partial_fit(X[:10], np.zeros(10, int), classes=[0, 1, 2])
     estimator = from_sklearn(original)
     assert_alike(estimator, original, X)
@@ -151,14 +151,14 @@ def test_from_sklearn_after_partial_fit():
         estimator.partial_fit(X, THIRDS + 1)
 
 
-def test_from_sklearn_before_fit():
+def test_estimators_can_be_converted_before_fit():
     estimator = from_sklearn(theirs.MLPRegressor(alpha=0.5, loss="poisson"))
     assert estimator.get_params() == ours.MLPRegressor(alpha=0.5, loss="poisson").get_params()
     with pytest.raises(NotFittedError):
         estimator.predict(X)
 
 
-def test_names_of_features():
+def test_names_of_features_are_kept():
     frame = pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"))
     original = theirs.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(frame, ROOTS)
     estimator = from_sklearn(original)
@@ -170,7 +170,7 @@ def test_names_of_features():
         back.predict(frame.rename(columns={"a": "z"}))
 
 
-def test_arrays_that_were_put_in_by_hand():
+def test_assigned_arrays_are_converted():
     original, inputs, _ = fitted(theirs, "binary")
     original.coefs_ = [np.asfortranarray(2 * w) for w in original.coefs_]
     np.testing.assert_allclose(from_sklearn(original).predict_proba(inputs), original.predict_proba(inputs), rtol=1e-12)
@@ -179,7 +179,7 @@ def test_arrays_that_were_put_in_by_hand():
     np.testing.assert_allclose(estimator.to_sklearn().predict_proba(inputs), estimator.predict_proba(inputs), rtol=1e-12)
 
 
-def test_a_random_state_of_ones_own_is_not_used_up():
+def test_converting_draws_nothing_from_the_random_state():
     state = np.random.RandomState(3)
     original = theirs.MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=state).fit(X, ROOTS)
     before = state.get_state()[1].tobytes(), state.get_state()[2]
@@ -189,7 +189,7 @@ def test_a_random_state_of_ones_own_is_not_used_up():
     assert (state.get_state()[1].tobytes(), state.get_state()[2]) == before
 
 
-def test_a_subclass_of_scikit_learns():
+def test_subclasses_are_converted_to_the_estimator_of_fastnn():
     class Mine(theirs.MLPRegressor):
         pass
 
@@ -197,7 +197,7 @@ def test_a_subclass_of_scikit_learns():
     assert_alike(from_sklearn(original.fit(X, ROOTS)), original, X)
 
 
-def test_within_the_patch():
+def test_conversion_works_under_the_patch():
     original, inputs, _ = fitted(theirs, "multiclass")
     with patched():
         estimator = from_sklearn(original)
@@ -210,7 +210,7 @@ def test_within_the_patch():
 
 
 @pytest.mark.parametrize("given", [None, theirs.BernoulliRBM(), theirs.MLPClassifier, ours.MLPRegressor()], ids=str)
-def test_from_what_is_not_scikit_learns(given):
+def test_other_objects_are_refused(given):
     with pytest.raises(TypeError, match="fitted: got .*, expected scikit-learn's MLPClassifier or MLPRegressor"):
         from_sklearn(given)
 
@@ -221,7 +221,7 @@ def test_from_what_is_not_scikit_learns(given):
 @each_target
 @each_setting
 @both_types
-def test_to_sklearn(target, setting, dtype):
+def test_estimators_to_scikit_learn_have_the_same_attributes_and_predictions(target, setting, dtype):
     estimator, inputs, y = fitted(ours, target, setting, dtype)
     before = estimator.network_.to_vector()
     with warnings.catch_warnings():
@@ -239,7 +239,7 @@ def test_to_sklearn(target, setting, dtype):
 
 
 @each_target
-def test_there_and_back(target):
+def test_converting_there_and_back_changes_nothing(target):
     original, inputs, _ = fitted(theirs, target)
     back = from_sklearn(original).to_sklearn()
     assert back.get_params() == original.get_params()
@@ -248,8 +248,8 @@ def test_there_and_back(target):
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("target", ["binary of strings", "multilabel", "one output"])
-def test_partial_fit_goes_on_as_from_a_new_optimizer(solver, target):
-    """Nothing of the rows that were made up is left in it: the step is that of an estimator without a past."""
+def test_partial_fit_continues_with_a_new_optimizer(solver, target):
+    """The made-up rows of the conversion leave no trace: a step is that of an estimator without a past."""
     estimator, inputs, y = fitted(ours, target, solver=solver, learning_rate="constant", learning_rate_init=0.01, alpha=0.01)
     converted = estimator.to_sklearn()
     fresh = clone(converted).set_params(max_iter=1, warm_start=True)
@@ -263,8 +263,8 @@ def test_partial_fit_goes_on_as_from_a_new_optimizer(solver, target):
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
-def test_early_stopping_that_finds_nothing_better():
-    """The parameters that scikit-learn goes back to are those of the network, not of the rows that were made up."""
+def test_early_stopping_without_improvement_restores_the_converted_parameters():
+    """scikit-learn restores the network's parameters, not those fitted to the made-up rows."""
     estimator, inputs, y = fitted(ours, "binary", "early stopping")
     converted = estimator.to_sklearn()
     converted.best_validation_score_ = 2.0
@@ -273,7 +273,7 @@ def test_early_stopping_that_finds_nothing_better():
         np.testing.assert_allclose(a, b, atol=1e-7)
 
 
-def test_many_features_and_classes_take_no_room():
+def test_converting_many_features_and_classes_needs_little_memory():
     estimator = ours.MLPClassifier((2,), max_iter=1, random_state=0)
     y = np.arange(400)
     inputs = np.eye(400, 20_000)
@@ -283,7 +283,7 @@ def test_many_features_and_classes_take_no_room():
 
 @pytest.mark.parametrize("alpha", [1e300, 0.0])
 @pytest.mark.parametrize("solver", ["lbfgs", "adam", "sgd"])
-def test_parameters_that_spoil_a_fit(solver, alpha):
+def test_estimators_with_unusual_parameters_can_be_converted(solver, alpha):
     estimator, inputs, _ = fitted(ours, "multiclass", solver=solver)
     extreme = {"alpha": alpha, "learning_rate_init": 1e300, "tol": 0.0, "batch_size": 10**6, "validation_fraction": 0.0}
     converted = estimator.set_params(**extreme).to_sklearn()
@@ -291,7 +291,7 @@ def test_parameters_that_spoil_a_fit(solver, alpha):
     np.testing.assert_allclose(converted.predict_proba(inputs), estimator.predict_proba(inputs), rtol=1e-12)
 
 
-def test_to_sklearn_before_fit():
+def test_estimators_can_be_converted_to_scikit_learn_before_fit():
     estimator = ours.MLPClassifier((5,), "sigmoid", alpha=0.5).to_sklearn()
     assert estimator.get_params() == theirs.MLPClassifier((5,), "logistic", alpha=0.5).get_params()
     with pytest.raises(NotFittedError):
@@ -313,7 +313,7 @@ def test_to_sklearn_before_fit():
     ],
     ids=str,
 )
-def test_values_that_scikit_learn_calls_otherwise(given, expected):
+def test_values_with_another_name_in_scikit_learn_are_translated(given, expected):
     estimator = ours.MLPRegressor(**{"hidden_layer_sizes": (3, 3), "max_iter": 2, "random_state": 0} | given)
     for one in (estimator.to_sklearn(), estimator.fit(X, np.abs(ROOTS)).to_sklearn()):
         assert one.get_params().items() >= expected.items()
@@ -341,19 +341,19 @@ def test_values_that_scikit_learn_calls_otherwise(given, expected):
     ],
     ids=str,
 )
-def test_values_that_scikit_learn_has_not(parameter, value):
+def test_values_unknown_to_scikit_learn_raise(parameter, value):
     estimator = ours.MLPRegressor(hidden_layer_sizes=(3, 3), max_iter=1, random_state=0, **{parameter: value})
     for one in (estimator, clone(estimator).fit(X, ROOTS)):
         with pytest.raises(ValueError, match=f"^{parameter}: got .*, expected .*(one of scikit-learn's|scikit-learn has)"):
             one.to_sklearn()
 
 
-def test_class_weights_are_fastnns_own():
+def test_class_weights_raise():
     with pytest.raises(ValueError, match="^class_weight: got 'balanced', expected None: scikit-learn has no such parameter"):
         ours.MLPClassifier(class_weight="balanced").to_sklearn()
 
 
-def test_an_activation_of_ones_own():
+def test_custom_activations_raise():
     pytest.importorskip("numba")
     from _jit_activations import leaky
 
@@ -362,14 +362,14 @@ def test_an_activation_of_ones_own():
         estimator.to_sklearn()
 
 
-def test_an_activation_that_was_set_after_the_fit():
+def test_an_activation_set_after_the_fit_is_converted():
     estimator = ours.MLPRegressor(hidden_layer_sizes=(3,), activation="tanh", max_iter=1).fit(X, ROOTS)
     converted = estimator.set_params(activation="relu").to_sklearn()
     assert converted.activation == "relu"
     np.testing.assert_allclose(converted.predict(X), estimator.predict(X), rtol=1e-12)
 
 
-def test_a_parameter_of_a_later_release(monkeypatch):
+def test_a_parameter_of_a_newer_release_raises(monkeypatch):
     class MLPRegressor(theirs.MLPRegressor):
         def __init__(self, loss="squared_error", hidden_layer_sizes=(100,), gadget=None):
             super().__init__(loss, hidden_layer_sizes)

@@ -1,4 +1,4 @@
-"""Estimators in the hands of other tools: copies, pickles, skops and skl2onnx take them as they are."""
+"""Copies, pickles, skops files and ONNX models of estimators: other tools accept fastnn's estimators as they are."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ WAYS: Mapping[str, Callable[[Any], Any]] = {
     "cloudpickle": by_cloudpickle,
 }
 
-# Functions, as a fit changes the random state that an estimator was given.
+# These are functions, because a fit changes the random state that an estimator was given.
 FITTED: Mapping[str, tuple[Callable[[], Any], Any]] = {
     "multiclass": (lambda: classifier().fit(X, LABELS), LABELS),
     "binary": (lambda: classifier().fit(X, LABELS > 0), LABELS > 0),
@@ -106,7 +106,7 @@ def fitted_attributes(estimator: Any) -> set[str]:
 
 
 def go_on(estimator: Any, y: Any) -> Any:
-    """Train further in every way that an estimator has."""
+    """Train further in every way that an estimator supports."""
     estimator.set_params(warm_start=True, max_iter=3).fit(X, y)
     if estimator.solver != "lbfgs":
         estimator.set_params(early_stopping=False).partial_fit(X, y).partial_fit(X[:9], y[:9])
@@ -115,7 +115,7 @@ def go_on(estimator: Any, y: Any) -> Any:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("case", FITTED)
-def test_fitted_copies_predict_and_go_on_alike(case: str, way: str) -> None:
+def test_fitted_copies_predict_and_train_to_the_same_bits(case: str, way: str) -> None:
     make, y = FITTED[case]
     estimator = make()
     before = [w.copy() for w in estimator.coefs_]
@@ -124,7 +124,7 @@ def test_fitted_copies_predict_and_go_on_alike(case: str, way: str) -> None:
     assert fitted_attributes(copied) == fitted_attributes(estimator)
     assert_same(copied, estimator)
     go_on(copied, y)
-    assert all(np.array_equal(now, w) for now, w in zip(estimator.coefs_, before, strict=True))  # nothing is shared
+    assert all(np.array_equal(now, w) for now, w in zip(estimator.coefs_, before, strict=True))  # the copies share nothing
     assert_same(copied, go_on(estimator, y))
 
 
@@ -138,7 +138,7 @@ def test_weights_of_copies_may_be_written_to(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_unfitted_copies_fit_alike(way: str) -> None:
+def test_unfitted_copies_fit_to_the_same_bits(way: str) -> None:
     for estimator in (classifier(), classifier(random_state=np.random.RandomState(3)), classifier(warm_start=True)):
         copied = WAYS[way](estimator)
         assert_same(copied.fit(X, LABELS), estimator.fit(X, LABELS))
@@ -146,7 +146,7 @@ def test_unfitted_copies_fit_alike(way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_random_states_stay_shared(way: str) -> None:
-    """The user's random state is that which training draws from; a generator of its own stays one."""
+    """Training draws from the user's random state, and a generator of the estimator's own stays separate."""
     copied = WAYS[way](classifier(random_state=np.random.RandomState(3)).fit(X, LABELS))
     assert copied.random_state is copied._random_state
     assert copied.network_._rng.bit_generator is copied.random_state._bit_generator
@@ -158,27 +158,27 @@ def test_random_states_stay_shared(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_copies_within_other_estimators(way: str) -> None:
+def test_copies_within_other_estimators_predict_the_same(way: str) -> None:
     pipeline = make_pipeline(StandardScaler(), classifier()).fit(X, TEXTS)
     search = GridSearchCV(classifier(), {"alpha": [0.1, 0.01]}, cv=2).fit(X, TEXTS)
     for estimator in (pipeline, search):
         assert np.array_equal(WAYS[way](estimator).predict_proba(X), estimator.predict_proba(X))
 
 
-def test_weights_are_kept_once() -> None:
-    """A pickle holds the network's weights and Adam's two moments, and nothing else of that size."""
+def test_pickles_hold_weights_once() -> None:
+    """A pickle holds the network's weights and Adam's two moments, and no other arrays of that size."""
     estimator = MLPRegressor(hidden_layer_sizes=(200,), max_iter=1).fit(RNG.normal(size=(20, 200)), np.arange(20.0))
     assert len(pickle.dumps(estimator)) < 3.5 * estimator.coefs_[0].nbytes
 
 
-def test_skops_under_the_patch() -> None:
+def test_skops_files_can_be_written_under_the_patch() -> None:
     with patched():
         from sklearn.neural_network import MLPClassifier as Patched
 
         assert_same(by_skops(estimator := Patched((5,), max_iter=5).fit(X, LABELS)), estimator)
 
 
-def test_skops_files_need_no_private_types_of_training(tmp_path: Any) -> None:
+def test_skops_files_have_no_private_types_of_training(tmp_path: Any) -> None:
     io = pytest.importorskip("skops.io")
     io.dump(classifier(solver="lbfgs").fit(X, LABELS), tmp_path / "model.skops")
     types = io.get_untrusted_types(file=tmp_path / "model.skops")
@@ -187,7 +187,7 @@ def test_skops_files_need_no_private_types_of_training(tmp_path: Any) -> None:
 
 
 def test_stopping_rules_may_change_between_fits() -> None:
-    """Each begins its account where the last fit had the other one."""
+    """Each rule starts afresh after a fit with the other one."""
     model = classifier(warm_start=True).fit(X, LABELS)
     model.set_params(early_stopping=True, max_iter=3).fit(X, LABELS)
     assert len(model.validation_scores_) == 3
@@ -205,11 +205,11 @@ def onnx_outputs(model: Any, rows: Any, options: Any = None, opset: Any = None) 
     skl2onnx = pytest.importorskip("skl2onnx")
     runtime = pytest.importorskip("onnxruntime")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of skl2onnx and onnx themselves
+        warnings.simplefilter("ignore")  # warnings from skl2onnx and onnx themselves
         exported = skl2onnx.to_onnx(model, rows[:1], options=options, target_opset=opset)
     session = runtime.InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
     outputs = session.run(None, {"X": rows})
-    # Where a shape is declared, it is the one that comes.
+    # Outputs have the declared shape, if one is declared.
     for declared, output in zip(session.get_outputs(), outputs, strict=True):
         if isinstance(output, np.ndarray):
             assert len(declared.shape) == output.ndim
@@ -228,7 +228,7 @@ ACTIVATIONS = ["identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "gel
 
 @DTYPES
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, ["tanh", "gelu"]], ids=str)
-def test_onnx_regressors(activation: Any, dtype: Any) -> None:
+def test_onnx_models_of_regressors_give_the_same_predictions(activation: Any, dtype: Any) -> None:
     rows = (10.0 * X).astype(dtype)
     for y in (VALUES[:, 0], VALUES):
         model = regressor(activation=activation).fit(rows, y)
@@ -238,12 +238,12 @@ def test_onnx_regressors(activation: Any, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber"])
-def test_onnx_losses(loss: str) -> None:
+def test_onnx_models_of_every_loss_give_the_same_predictions(loss: str) -> None:
     model = regressor(loss=loss).fit(X, np.abs(VALUES))
     assert_close(onnx_outputs(model, X)[0], model.predict(X))
 
 
-def test_onnx_integers_and_opsets() -> None:
+def test_onnx_models_take_integers_and_any_opset() -> None:
     model = MLPRegressor(hidden_layer_sizes=(), max_iter=5, random_state=0).fit(X, VALUES)
     integers = np.arange(12).reshape(4, 3)
     for opset in (None, 13, 15):
@@ -265,14 +265,14 @@ CLASSES: Mapping[str, Any] = {
 
 
 def probabilities_of(model: MLPClassifier, rows: Any) -> Any:
-    """Return them as skl2onnx has them, which for a single class are the network's output."""
+    """Return probabilities in skl2onnx's form, which for a single class is the network's output."""
     probabilities = model.predict_proba(rows)
     return probabilities[:, 1:] if len(model.classes_) == 1 else probabilities
 
 
 @DTYPES
 @pytest.mark.parametrize("classes", CLASSES)
-def test_onnx_classifiers(classes: str, dtype: Any) -> None:
+def test_onnx_models_of_classifiers_give_the_same_predictions(classes: str, dtype: Any) -> None:
     rows = X.astype(dtype)
     model = classifier().fit(rows, CLASSES[classes])
     expected, names = probabilities_of(model, rows), model.classes_.tolist()
@@ -292,7 +292,7 @@ def test_onnx_classifiers(classes: str, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("classes", ["integers", "two texts", "large", "several"])
-def test_onnx_labels_of_classes(classes: str) -> None:
+def test_onnx_models_return_labels_of_every_type(classes: str) -> None:
     model = classifier().fit(X, CLASSES[classes])
     names = onnx_outputs(model, X, {"zipmap": False, "output_class_labels": True})[2]
     assert names.tolist() == model.classes_.tolist()
@@ -304,7 +304,7 @@ def test_onnx_labels_of_classes(classes: str) -> None:
 
 
 @DTYPES
-def test_onnx_of_other_estimators(dtype: Any) -> None:
+def test_onnx_conversion_works_within_other_estimators(dtype: Any) -> None:
     rows = X.astype(dtype)
     pipeline = make_pipeline(StandardScaler(), classifier()).fit(rows, TEXTS)
     for model in (
@@ -322,13 +322,13 @@ def test_onnx_of_other_estimators(dtype: Any) -> None:
     assert_close(onnx_outputs(several, rows)[0], several.predict(rows))
 
 
-def test_onnx_sees_assigned_weights() -> None:
+def test_onnx_models_have_assigned_weights() -> None:
     model = regressor().fit(X, VALUES)
     model.coefs_[2] = 2 * model.coefs_[2]
     assert_close(onnx_outputs(model, X)[0], model.predict(X))
 
 
-def test_onnx_refuses_functions_of_the_user() -> None:
+def test_onnx_conversion_refuses_custom_functions() -> None:
     pytest.importorskip("numba")
     from _jit_activations import leaky
 
@@ -337,7 +337,7 @@ def test_onnx_refuses_functions_of_the_user() -> None:
         onnx_outputs(model, X)
 
 
-def test_onnx_refuses_options_that_scikit_learns_converter_has_not() -> None:
+def test_onnx_conversion_refuses_options_unknown_to_scikit_learns_converter() -> None:
     with pytest.raises(NameError, match="raw_scores"):
         onnx_outputs(classifier().fit(X, LABELS), X, {"raw_scores": True})
 
@@ -359,7 +359,7 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_skl2onnx_may_be_imported_before_or_after(order: str) -> None:
+def test_skl2onnx_may_be_imported_before_or_after_fastnn(order: str) -> None:
     pytest.importorskip("skl2onnx")
     program = f"""
 import sys, warnings
@@ -376,8 +376,8 @@ assert not any(type(finder).__module__.startswith("fastnn.sklearn") for finder i
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_imports_without_skl2onnx() -> None:
-    """What is not installed stays missing, in the usual way."""
+def test_a_missing_skl2onnx_stays_missing() -> None:
+    """Importing it raises the usual error."""
     program = """
 import sys, importlib.util
 sys.path_importer_cache.clear()

@@ -1,4 +1,4 @@
-"""What fastnn's estimators can beyond scikit-learn's."""
+"""Features of fastnn's estimators beyond scikit-learn's."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def parameters_of(estimator):
 # ---- Activations, losses, optimizers ----
 
 
-def test_an_activation_for_each_layer():
+def test_layers_may_have_different_activations():
     fitted = classifier(activation=["tanh", "gelu"]).fit(X, y)
     assert fitted.network_.activations == ("tanh", "gelu", "softmax")
     with pytest.raises(ValueError, match="activation: got a list of 3, expected 2"):
@@ -49,7 +49,7 @@ def test_an_activation_for_each_layer():
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "leaky_relu", "elu", "gelu", "silu", "softplus", "sin"])
-def test_more_activations(activation):
+def test_every_activation_of_fastnn_is_accepted(activation):
     first, last = classifier(activation=activation).fit(X, y), classifier(activation=activation, max_iter=60).fit(X, y)
     assert last.loss_ < first.loss_
 
@@ -59,7 +59,7 @@ def test_sigmoid_is_logistic():
     np.testing.assert_array_equal(parameters_of(one), parameters_of(other))
 
 
-def test_an_activation_of_ones_own():
+def test_custom_activations_are_accepted():
     pytest.importorskip("numba")
     from _jit_activations import leaky
 
@@ -73,7 +73,7 @@ def test_an_activation_of_ones_own():
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_a_loss_of_ones_own(solver):
+def test_custom_losses_are_accepted(solver):
     pytest.importorskip("numba")
     from _jit_activations import half_error
 
@@ -89,7 +89,7 @@ def test_a_loss_of_ones_own(solver):
 
 
 @pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile", losses.Quantile(0.9), losses.Huber(0.1)], ids=repr)
-def test_losses(loss):
+def test_losses_fit_their_targets(loss):
     fitted = regressor(loss=loss, max_iter=200, learning_rate_init=0.01, alpha=0.0, n_iter_no_change=200).fit(
         X_numbers, y_numbers
     )
@@ -98,24 +98,24 @@ def test_losses(loss):
         assert 0.85 < np.mean(y_numbers < fitted.predict(X_numbers)) < 0.95
 
 
-def test_loss_objects_are_their_names():
+def test_loss_objects_equal_their_names():
     one, other = regressor(loss=losses.MSE()).fit(X_numbers, y_numbers), regressor().fit(X_numbers, y_numbers)
     np.testing.assert_array_equal(parameters_of(one), parameters_of(other))
 
 
 @pytest.mark.parametrize("loss", [losses.CrossEntropy(), losses.BinaryCrossEntropy(), "mse", "log_loss", None], ids=repr)
-def test_wrong_losses(loss):
+def test_wrong_losses_raise(loss):
     with pytest.raises(ValueError, match="The 'loss' parameter of MLPRegressor must be one of"):
         regressor(loss=loss).fit(X_numbers, y_numbers)
 
 
 @pytest.mark.parametrize("solver", ["adamw", "rmsprop", "adagrad", AdamW(0.01, weight_decay=0.1)], ids=repr)
-def test_solvers(solver):
+def test_every_optimizer_is_accepted_as_a_solver(solver):
     fitted = classifier(solver=solver, learning_rate_init=0.01, max_iter=50).fit(X, y)
     assert fitted.loss_curve_[-1] < 0.8 * fitted.loss_curve_[0]
 
 
-def test_schedule():
+def test_schedules_are_accepted():
     falls = classifier(solver="sgd", learning_rate=schedules.Exponential(0.1, 0.9)).fit(X, y)
     constant = classifier(solver="sgd", learning_rate=schedules.Exponential(0.1, 1.0)).fit(X, y)
     plain = classifier(solver="sgd", learning_rate_init=0.1).fit(X, y)
@@ -123,14 +123,14 @@ def test_schedule():
     assert (parameters_of(falls) != parameters_of(plain)).any()
 
 
-def test_dropout():
+def test_dropout_is_accepted():
     plain, dropped = regressor().fit(X_numbers, y_numbers), regressor(dropout=[0.5, 0.0]).fit(X_numbers, y_numbers)
     assert dropped.network_.dropout == (0.5, 0.0)
     assert (parameters_of(plain) != parameters_of(dropped)).any()
     np.testing.assert_array_equal(dropped.predict(X_numbers), dropped.predict(X_numbers))
 
 
-def test_clipping():
+def test_gradients_can_be_clipped():
     free = regressor(solver="sgd", max_iter=1, momentum=0, batch_size=442, alpha=0.0).fit(X_numbers, y_numbers)
     start = regressor(solver="sgd", max_iter=1, momentum=0, batch_size=442, alpha=0.0, learning_rate_init=1e-300)
     start = parameters_of(start.fit(X_numbers, y_numbers))
@@ -145,7 +145,7 @@ def test_clipping():
 # ---- Weights of classes ----
 
 
-def test_class_weight():
+def test_class_weights_equal_sample_weights():
     weight = np.where(y == 2, 3.0, 1.0)
     by_class = classifier(class_weight={2: 3.0}).fit(X, y)
     by_sample = classifier().fit(X, y, sample_weight=weight)
@@ -154,7 +154,7 @@ def test_class_weight():
     np.testing.assert_array_equal(parameters_of(both), parameters_of(classifier().fit(X, y, sample_weight=weight**2)))
 
 
-def test_balanced_class_weight():
+def test_balanced_class_weights_are_those_of_scikit_learn():
     few = np.r_[:50, 50:60]
     plain, balanced = (classifier(class_weight=w, max_iter=20, learning_rate_init=0.01) for w in (None, "balanced"))
     probability = [e.fit(X[few], y[few]).predict_proba(X[few])[:, 1].mean() for e in (plain, balanced)]
@@ -165,7 +165,7 @@ def test_balanced_class_weight():
 
 
 @pytest.mark.parametrize("stops", [False, True])
-def test_validation_data_of_ones_own(stops):
+def test_validation_data_can_be_given(stops):
     train, held = np.r_[:40, 50:90, 100:140], np.r_[40:50, 90:100, 140:150]
     fitted = classifier(early_stopping=stops).fit(X[train], y[train], X_val=X[held], y_val=y[held])
     assert len(fitted.validation_loss_curve_) == fitted.n_iter_
@@ -179,13 +179,13 @@ def test_validation_data_of_ones_own(stops):
         )
 
 
-def test_validation_loss_curve_of_the_part_held_out():
+def test_the_validation_loss_curve_is_that_of_the_held_out_rows():
     fitted = regressor(early_stopping=True).fit(X_numbers, y_numbers)
     assert len(fitted.validation_loss_curve_) == len(fitted.validation_scores_) == fitted.n_iter_
 
 
 def test_scores_are_those_of_scikit_learn():
-    """Own accuracy and R² in the loop over epochs against the library's."""
+    """fastnn's own accuracy and R² in the training loop equal scikit-learn's."""
     weight = np.random.default_rng(0).uniform(0, 1, len(X))
     fitted = classifier(early_stopping=True, max_iter=1).fit(X, y, weight, X_val=X, y_val=y, sample_weight_val=weight)
     assert fitted.validation_scores_[0] == accuracy_score(y, fitted.predict(X), sample_weight=weight)
@@ -197,14 +197,14 @@ def test_scores_are_those_of_scikit_learn():
     np.testing.assert_allclose(fitted.validation_scores_[0], expected, rtol=1e-12)
 
 
-def test_scoring():
+def test_scorers_are_accepted():
     named = classifier(early_stopping=True, scoring="neg_log_loss").fit(X, y)
     called = classifier(early_stopping=True, scoring=lambda e, X, y: -log_loss(y, e.predict_proba(X))).fit(X, y)
     assert named.validation_scores_ == called.validation_scores_
     np.testing.assert_allclose(named.validation_scores_, -np.array(named.validation_loss_curve_), rtol=1e-9)
 
 
-def test_wrong_validation_data():
+def test_wrong_validation_data_raise():
     for arguments in ({"X_val": X}, {"y_val": y}):
         with pytest.raises(ValueError, match="X_val, y_val: got one of them, expected both or none"):
             classifier().fit(X, y, **arguments)
@@ -216,10 +216,10 @@ def test_wrong_validation_data():
         classifier().fit(X, y, X_val=X, y_val=y + 1)
 
 
-# ---- What is inside ----
+# ---- Activations and derivatives ----
 
 
-def test_hidden_activations():
+def test_hidden_activations_are_returned():
     fitted = classifier(activation="tanh").fit(X, y)
     first, second = fitted.hidden_activations(X)
     np.testing.assert_allclose(first, np.tanh(X @ fitted.coefs_[0] + fitted.intercepts_[0]), rtol=1e-12)
@@ -237,8 +237,8 @@ def test_hidden_activations():
         (regressor(loss="poisson", activation="tanh"), y.astype(float)),
     ],
 )
-def test_input_gradients(estimator, targets):
-    """Against central differences of the outputs."""
+def test_input_gradients_are_finite_differences(estimator, targets):
+    """They are central differences of the outputs."""
     fitted = estimator.fit(X, targets)
     outputs = fitted._outputs(X)
     gradients = fitted.input_gradients(X)
@@ -250,10 +250,10 @@ def test_input_gradients(estimator, targets):
         np.testing.assert_allclose(gradients[..., feature].reshape(expected.shape), expected, rtol=1e-5, atol=1e-8)
 
 
-# ---- Going on ----
+# ---- Continuing ----
 
 
-def test_multilabel_partial_fit():
+def test_partial_fit_accepts_multilabel_targets():
     labels = make_multilabel_classification(60, 5, n_classes=4, random_state=0)
     one, other = classifier(), classifier()
     for first in (0, 20, 40):
@@ -276,8 +276,8 @@ RESUMED = [
 
 @pytest.mark.parametrize("options", RESUMED, ids=repr)
 @pytest.mark.parametrize("kept", [lambda e: e, lambda e: pickle.loads(pickle.dumps(e))], ids=["in memory", "pickled"])
-def test_resume(options, kept):
-    """Two fits of three epochs, the second of which may be elsewhere, are one of six, to the bit."""
+def test_a_resumed_fit_equals_one_long_fit(options, kept):
+    """Two fits of three epochs have the bits of one of six, even if the second is in another process."""
     options = {"resume": True, "warm_start": True, "max_iter": 6, "tol": 0.0} | options
     whole = classifier(**options).fit(X, y)
     parts = kept(classifier(**options | {"max_iter": 3}).fit(X, y)).fit(X, y)
@@ -287,7 +287,7 @@ def test_resume(options, kept):
     assert parts.t_ == whole.t_
 
 
-def test_resume_with_validation_data_of_ones_own():
+def test_a_fit_with_given_validation_data_can_be_resumed():
     options = {"resume": True, "warm_start": True, "early_stopping": True, "tol": 0.0}
     whole = classifier(**options, max_iter=6).fit(X, y, X_val=X[::3], y_val=y[::3])
     parts = classifier(**options, max_iter=3).fit(X, y, X_val=X[::3], y_val=y[::3]).fit(X, y, X_val=X[::3], y_val=y[::3])
@@ -301,13 +301,13 @@ def test_partial_fit_trains_the_network_of_the_last_fit():
     assert 0 < np.abs(parameters_of(fitted) - before).max() < 0.01
 
 
-def test_warm_start_alone_begins_a_new_optimizer():
+def test_warm_start_without_resume_makes_a_new_optimizer():
     options = {"warm_start": True, "max_iter": 3}
     resumed, plain = (classifier(resume=resume, **options).fit(X, y).fit(X, y) for resume in (True, False))
     assert (parameters_of(resumed) != parameters_of(plain)).any()
 
 
-def test_hidden_layer_sizes_stay_in_a_warm_start():
+def test_hidden_layer_sizes_cannot_change_in_a_warm_start():
     fitted = classifier(warm_start=True).fit(X, y).set_params(hidden_layer_sizes=(5,))
     with pytest.raises(ValueError, match=r"hidden_layer_sizes: got \[5\], expected those of the fitted network"):
         fitted.fit(X, y)
@@ -323,13 +323,13 @@ def test_threads_change_no_bit(n_jobs):
     np.testing.assert_array_equal(parameters_of(got), parameters_of(expected))
 
 
-def test_progress():
+def test_progress_is_shown():
     file = io.StringIO()
     classifier(progress=ProgressBar(file)).fit(X, y)
     assert "epoch 8/8" in file.getvalue()
 
 
-def test_lazy_updates():
+def test_lazy_updates_are_accepted():
     sparse = pytest.importorskip("scipy.sparse")
     rows = sparse.csr_matrix(X * (np.abs(X) > 1.5))
     lazy, regular = (classifier(batch_size=2, lazy_updates=option).fit(rows, y) for option in (True, False))
@@ -350,22 +350,22 @@ def test_lazy_updates():
         ({"scoring": 3}, "The 'scoring' parameter of MLPClassifier must be the name of a score"),
     ],
 )
-def test_wrong_parameters(options, message):
+def test_wrong_parameters_raise(options, message):
     with pytest.raises((ValueError, TypeError)) as caught:
         classifier(**options).fit(X, y)
     assert str(caught.value).startswith(message)
 
 
-def test_warning_of_the_end():
+def test_reaching_max_iter_gives_a_warning():
     with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(8\) reached"):
         classifier().fit(X, y)
 
 
 @pytest.mark.parametrize("options", [{}, {"early_stopping": True}], ids=repr)
-def test_resume_of_what_was_not_kept_is_a_warm_start(options):
+def test_resuming_without_a_kept_state_is_a_warm_start(options):
     plain = classifier(warm_start=True, **options).fit(X, y).fit(X, y)
     late = classifier(warm_start=True, **options).fit(X, y).set_params(resume=True)
-    if options:  # the rows that were held out are not known any more
+    if options:  # the held-out rows are no longer known
         np.testing.assert_array_equal(parameters_of(late.fit(X, y)), parameters_of(plain))
     else:
         assert (parameters_of(late.fit(X, y)) != parameters_of(plain)).any()

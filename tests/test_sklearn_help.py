@@ -1,4 +1,4 @@
-"""What `help` shows of the estimators, on every version of Python: those before 3.13 keep the indentation of docstrings."""
+"""The text that `help` shows for the estimators: before Python 3.13, docstrings keep their indentation in it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ ESTIMATORS = pytest.mark.parametrize("kind", [ours.MLPClassifier, ours.MLPRegres
 
 
 def documented() -> dict[str, Any]:
-    """Return the public names, and the methods of classes that are this package's."""
+    """Return the public names, and the methods of classes that are defined in this package."""
     found = {name: getattr(ours, name) for name in ours.__all__}
     for name, value in list(found.items()):
         for key in dir(value) if isinstance(value, type) else ():
             member = inspect.getattr_static(value, key)
-            function = getattr(member, "fn", member)  # of a method that is there for some parameters
+            function = getattr(member, "fn", member)  # a method that exists only for some parameters
             if not key.startswith("_") and getattr(function, "__module__", "").startswith("fastnn"):
                 found[f"{name}.{key}"] = function
     return found
 
 
 def sections(text: str) -> dict[str, list[str]]:
-    """Return the lines of the sections of a docstring, without empty ones."""
+    """Return the lines of the sections of a docstring, without empty lines."""
     lines = text.splitlines()
     starts = [i for i, line in enumerate(lines[:-1]) if line and lines[i + 1] == "-" * len(line)]
     ends = [*starts[1:], len(lines)][: len(starts)]
@@ -41,13 +41,13 @@ def heads(lines: list[str]) -> list[str]:
     return [one.strip() for line in lines if not line.startswith(" ") for one in line.split(" : ")[0].split(",")]
 
 
-def test_there_is_something_to_look_at() -> None:
+def test_documented_names_are_found() -> None:
     assert {"MLPClassifier.fit", "MLPRegressor.partial_fit", "MLPRegressor.to_sklearn", "patch"} <= documented().keys()
 
 
 @pytest.mark.parametrize("name", documented())
-def test_help_is_indented_right(name: str) -> None:
-    """Sections and the names in them stand at the margin, descriptions four columns in."""
+def test_help_is_indented_correctly(name: str) -> None:
+    """Section titles and names are at the margin, descriptions are indented by four columns."""
     text = inspect.cleandoc(documented()[name].__doc__)
     found = sections(text)
     assert len(found) == len(re.findall(r"^ *-{4,}$", text, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""The estimators' interface against scikit-learn's: its own checks, parameters, signatures, errors."""
+"""The interface of the estimators against scikit-learn's: scikit-learn's own checks, parameters, signatures, errors."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ NAMES = ("MLPClassifier", "MLPRegressor")
 
 
 @parametrize_with_checks([MLPClassifier(), MLPRegressor()])
-def test_estimator_checks(estimator, check):
-    """scikit-learn's own."""
+def test_estimators_pass_the_checks_of_scikit_learn(estimator, check):
+    """Run scikit-learn's checks."""
     check(estimator)
 
 
@@ -35,8 +35,8 @@ def test_estimator_checks(estimator, check):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_signature(name):
-    """What can be given by position is the same, the rest has the same names and defaults; more may follow."""
+def test_signatures_begin_like_those_of_scikit_learn(name):
+    """Positional parameters are the same; keywords have the same names and defaults, and more may follow."""
     theirs, ours = (inspect.signature(getattr(library, name)).parameters for library in LIBRARIES)
     assert list(ours)[: len(theirs)] == list(theirs)
     for parameter in theirs.values():
@@ -46,7 +46,7 @@ def test_signature(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict", "score", "predict_proba", "predict_log_proba"])
-def test_signatures_of_methods(name, method):
+def test_signatures_of_methods_are_those_of_scikit_learn(name, method):
     if not hasattr(getattr(LIBRARIES[0], name), method):
         assert not hasattr(getattr(LIBRARIES[1], name), method)
         return
@@ -55,7 +55,7 @@ def test_signatures_of_methods(name, method):
 
 
 @BOTH
-def test_get_params(data):
+def test_get_params_returns_all_parameters(data):
     theirs, ours = (estimator(library, data) for library in LIBRARIES)
     assert ours.get_params().items() >= theirs.get_params().items()
     assert repr(ours) == repr(theirs)
@@ -116,7 +116,7 @@ ACCEPTED = {
 
 @pytest.mark.parametrize("parameter", REFUSED)
 @BOTH
-def test_refused_parameters(data, parameter):
+def test_parameters_refused_by_scikit_learn_raise(data, parameter):
     inputs, targets = DATA[data]
     for value in REFUSED[parameter]:
         for library in LIBRARIES:
@@ -133,15 +133,15 @@ def test_every_parameter_is_checked():
 
 @pytest.mark.parametrize("parameter", ACCEPTED)
 @BOTH
-def test_accepted_parameters(data, parameter):
-    """Numbers and strings of NumPy, the ends of the ranges."""
+def test_parameters_accepted_by_scikit_learn_are_accepted(data, parameter):
+    """These include NumPy's numbers and strings, and the limits of the ranges."""
     inputs, targets = DATA[data]
     solver = "sgd" if parameter in ("momentum", "power_t") else "lbfgs" if parameter == "max_fun" else "adam"
     options = {"max_iter": 2, "solver": solver, "early_stopping": parameter == "validation_fraction"}
     for value in ACCEPTED[parameter]:
 
         def fit(library, value=value):
-            value = copy.deepcopy(value)  # a random state
+            value = copy.deepcopy(value)  # a fit changes a random state
             return snapshot(estimator(library, data, **options | {parameter: value}).fit(inputs, targets), inputs)
 
         assert_same(fit, 1e-6)
@@ -151,7 +151,7 @@ def test_accepted_parameters(data, parameter):
 
 
 @BOTH
-def test_not_fitted(data):
+def test_methods_of_estimators_that_are_not_fitted_raise(data):
     ours = estimator(LIBRARIES[1], data)
     for call in (ours.predict, getattr(ours, "predict_proba", ours.predict), lambda inputs: ours.score(inputs, y)):
         with pytest.raises(NotFittedError, match="This MLP(Classifier|Regressor) instance is not fitted yet"):
@@ -167,7 +167,7 @@ WRONG_INPUTS = {
 
 @pytest.mark.parametrize("kind", WRONG_INPUTS)
 @BOTH
-def test_wrong_inputs(data, kind):
+def test_wrong_inputs_raise(data, kind):
     errors = []
     for library in LIBRARIES:
         with pytest.raises((ValueError, TypeError)) as caught:
@@ -179,7 +179,7 @@ def test_wrong_inputs(data, kind):
 
 @pytest.mark.parametrize("kind", [kind for kind in WRONG_INPUTS if kind != "short"])
 @BOTH
-def test_wrong_inputs_of_predict(data, kind):
+def test_wrong_inputs_of_predict_raise(data, kind):
     messages = []
     for library in LIBRARIES:
         fitted = estimator(library, data, max_iter=1).fit(X, y)
@@ -191,7 +191,7 @@ def test_wrong_inputs_of_predict(data, kind):
         fitted.predict(X[:, :3])
 
 
-def test_features_of_fits_that_go_on():
+def test_fits_that_continue_check_the_features():
     for one in (estimator(LIBRARIES[1], "iris", warm_start=True, max_iter=1).fit(X, y), MLPRegressor().partial_fit(X, y)):
         for call in (one.fit, one.partial_fit) if isinstance(one, MLPClassifier) else (one.partial_fit,):
             with pytest.raises(ValueError, match="X has 3 features, but MLP(Classifier|Regressor) is expecting 4"):
@@ -217,7 +217,7 @@ WRONG_TARGETS = [
 
 
 @pytest.mark.parametrize(("data", "targets", "message"), WRONG_TARGETS)
-def test_wrong_targets(data, targets, message):
+def test_wrong_targets_raise(data, targets, message):
     for library in LIBRARIES:
         with pytest.raises((ValueError, TypeError), match=message):
             estimator(library, data).fit(X, targets)
@@ -232,7 +232,7 @@ WEIGHTS = [
 
 @pytest.mark.parametrize(("weight", "message"), [*WEIGHTS, (np.full(150, np.nan), "Input sample_weight contains NaN")])
 @BOTH
-def test_wrong_weights(data, weight, message):
+def test_wrong_weights_raise(data, weight, message):
     for library in LIBRARIES:
         with pytest.raises(ValueError, match=message):
             estimator(library, data).fit(X, y, weight)
@@ -269,7 +269,7 @@ WRONG_CALLS = [
 
 
 @pytest.mark.parametrize(("call", "message"), WRONG_CALLS)
-def test_wrong_calls(call, message):
+def test_wrong_calls_raise(call, message):
     for library in LIBRARIES:
         with pytest.raises(ValueError, match=message):
             call(estimator(library, "iris", max_iter=1))
@@ -277,7 +277,7 @@ def test_wrong_calls(call, message):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("options", [{"solver": "sgd", "learning_rate_init": 1e10}, {"loss": "poisson"}], ids=repr)
-def test_divergence(options):
+def test_divergence_raises(options):
     inputs, targets = DATA["counts"]
     for library in LIBRARIES:
         with pytest.raises(
@@ -289,7 +289,7 @@ def test_divergence(options):
 # ---- partial_fit by solver ----
 
 
-def test_partial_fit_is_there_for_solvers_with_epochs():
+def test_partial_fit_exists_only_for_solvers_with_epochs():
     for solver in ("adam", "sgd"):
         assert hasattr(MLPClassifier(solver=solver), "partial_fit")
         assert hasattr(MLPRegressor(solver=solver), "partial_fit")

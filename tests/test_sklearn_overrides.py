@@ -1,4 +1,4 @@
-"""Programs with private methods of their own: under the patch scikit-learn's code runs them, and the report says which."""
+"""Programs that override private methods: under the patch scikit-learn's code runs them, and the report names them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def constant(self, fan_in, fan_out, dtype):
 
 
 class Constant:
-    """Initial weights that are all alike."""
+    """A classifier whose initial weights are all equal."""
 
     _init_coef = constant
 
@@ -48,7 +48,7 @@ def estimator_of(cls):
 
 
 def subclasses(name):
-    """Return classes with the method, each made in another way."""
+    """Return classes with the method, each made in a different way."""
     base = getattr(neural_network, name)
     direct = type("Direct", (base,), {"_init_coef": constant, "__module__": __name__})
     mixed_in = type("MixedIn", (Constant, base), {"__module__": __name__})
@@ -58,7 +58,7 @@ def subclasses(name):
 
 @pytest.mark.parametrize("name", ORIGINALS)
 @pytest.mark.parametrize("way", range(3))
-def test_subclasses_run_their_methods(name, way):
+def test_methods_of_subclasses_are_called(name, way):
     cls = subclasses(name)[way]
     reason = "_init_coef of the program, which fastnn would not call"
     before = fallbacks().get((name, reason), 0)
@@ -79,7 +79,7 @@ def test_every_private_method_is_known(name):
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
-def test_objects_with_a_method_of_their_own(name):
+def test_methods_assigned_to_an_object_are_called(name):
     estimator = estimator_of(getattr(neural_network, name))
     estimator._init_coef = constant.__get__(estimator)
     estimator.fit(X, TARGETS[name])
@@ -88,7 +88,7 @@ def test_objects_with_a_method_of_their_own(name):
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
-def test_objects_that_get_a_method_after_a_fit(name):
+def test_methods_assigned_after_a_fit_are_called(name):
     estimator = estimator_of(getattr(neural_network, name)).fit(X, TARGETS[name])
     estimator._init_coef = constant.__get__(estimator)
     estimator.fit(X, TARGETS[name])
@@ -97,7 +97,7 @@ def test_objects_that_get_a_method_after_a_fit(name):
 
 @pytest.mark.parametrize("name", ORIGINALS)
 @pytest.mark.parametrize("original", [True, False])
-def test_methods_put_into_the_classes(name, original, monkeypatch):
+def test_methods_assigned_to_the_classes_are_called(name, original, monkeypatch):
     where = ORIGINALS[name] if original else getattr(neural_network, name)
     monkeypatch.setattr(where, "_init_coef", constant, raising=False)
     estimator = estimator_of(getattr(neural_network, name))
@@ -105,7 +105,7 @@ def test_methods_put_into_the_classes(name, original, monkeypatch):
     np.testing.assert_allclose(estimator.coefs_[0], 0.01, atol=1e-4)
 
 
-def test_a_method_below_a_plain_subclass_is_refused():
+def test_a_private_method_added_below_a_plain_subclass_is_refused():
     middle = type("Middle", (neural_network.MLPRegressor,), {})
     below = type("Below", (middle,), {"_init_coef": constant})
     with pytest.raises(NotImplementedError, match=r"Below.fit: got _init_coef of the program"):
@@ -113,7 +113,7 @@ def test_a_method_below_a_plain_subclass_is_refused():
     assert isinstance(estimator_of(middle).fit(X, X[:, 0]), fastnn.sklearn.MLPRegressor)
 
 
-def test_subclasses_with_public_methods_stay_ours():
+def test_subclasses_with_public_methods_use_fastnn():
     class Doubled(neural_network.MLPRegressor):
         def predict(self, X):
             return 2 * super().predict(X)
@@ -123,7 +123,7 @@ def test_subclasses_with_public_methods_stay_ours():
     np.testing.assert_array_equal(fitted.predict(X), 2 * fastnn.sklearn.MLPRegressor.predict(fitted, X))
 
 
-def test_zero_argument_super_and_pickles():
+def test_subclasses_may_call_super_and_be_pickled():
     fitted = estimator_of(Super).fit(X, X[:, 0])
     assert fitted.calls == 2
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(X), fitted.predict(X))
@@ -132,7 +132,7 @@ def test_zero_argument_super_and_pickles():
 with fastnn.sklearn.patched():
 
     class Super(neural_network.MLPRegressor):
-        """One that calls what it overrides."""
+        """A subclass whose method calls the one it overrides."""
 
         calls = 0
 
@@ -141,7 +141,7 @@ with fastnn.sklearn.patched():
             return super()._init_coef(fan_in, fan_out, dtype)
 
 
-def test_subclasses_of_fastnns_own_classes():
+def test_subclasses_of_fastnns_classes_that_override_private_methods_are_refused():
     class Own(fastnn.sklearn.MLPRegressor):
         _init_coef = constant
 
@@ -151,7 +151,7 @@ def test_subclasses_of_fastnns_own_classes():
 
 @pytest.mark.parametrize("name", ORIGINALS)
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
-def test_partial_fit_is_there_where_scikit_learn_has_it(name, solver):
+def test_partial_fit_exists_where_scikit_learn_has_it(name, solver):
     cls, y = subclasses(name)[0], TARGETS[name]
     estimator = cls(hidden_layer_sizes=(5,), solver=solver, random_state=0)
     assert hasattr(estimator, "partial_fit") == hasattr(ORIGINALS[name](solver=solver), "partial_fit")

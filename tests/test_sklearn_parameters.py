@@ -1,4 +1,4 @@
-"""What the estimators say of wrong parameters and data: by the names that users know, before anything changes."""
+"""Errors about parameters and data of the estimators: they use names that users know, and come before anything changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ X = RNG.normal(size=(20, 3))
 CLASSES = (X[:, 0] > 0).astype(int)
 NAMES = ["MLPClassifier", "MLPRegressor"]
 ESTIMATORS = pytest.mark.parametrize("name", NAMES)
-# Names that belong to the inside.
+# Internal names.
 INNER = re.compile(r"\b(layer_sizes|epochs|n_threads|l2|power|learning_rate_schedule|test_size)\b")
 
 VALUES: list[Any] = [
@@ -43,7 +43,7 @@ def outcome(estimator: Any) -> Exception | None:
 
 
 def settings(parameter: str) -> dict[str, Any]:
-    """Return the other parameters, with which that one has an effect."""
+    """Return other parameters that give this one an effect."""
     if parameter in ("momentum", "power_t", "nesterovs_momentum", "learning_rate"):
         return {"solver": "sgd", "learning_rate": "invscaling"}
     return {"early_stopping": True} if parameter in ("validation_fraction", "scoring") else {}
@@ -51,8 +51,8 @@ def settings(parameter: str) -> dict[str, Any]:
 
 def matters(parameter: str, value: Any) -> bool:
     if parameter in ("verbose", "progress"):
-        return value not in (1, 2, True) if isinstance(value, int | np.bool_) else True  # which print
-    return not (parameter in ("max_iter", "power_t") and value in (2**32, 2**40))  # with which scikit-learn has no end
+        return value not in (1, 2, True) if isinstance(value, int | np.bool_) else True  # these print to the terminal
+    return not (parameter in ("max_iter", "power_t") and value in (2**32, 2**40))  # scikit-learn does not end with this one
 
 
 PARAMETERS = [(name, parameter) for name in NAMES for parameter in inspect.signature(getattr(ours, name)).parameters]
@@ -60,7 +60,7 @@ PARAMETERS = [(name, parameter) for name in NAMES for parameter in inspect.signa
 
 @pytest.mark.parametrize(("name", "parameter"), PARAMETERS)
 def test_wrong_parameters_are_named(name: str, parameter: str) -> None:
-    """An error is of the kind that scikit-learn's is, and names the parameter, not what fastnn calls it inside."""
+    """The error has the type of scikit-learn's, and names the parameter, not fastnn's internal name for it."""
     kind, original = getattr(ours, name), getattr(theirs, name)
     for value in VALUES:
         if not (np.ndim(value) or matters(parameter, value)):
@@ -78,7 +78,7 @@ def test_wrong_parameters_are_named(name: str, parameter: str) -> None:
             continue
         expected = outcome(original(**given))
         if expected is None:
-            assert error is None or value == [3] * 70, (value, error)  # more layers than fastnn has
+            assert error is None or value == [3] * 70, (value, error)  # more layers than fastnn allows
         elif error is not None:
             assert isinstance(error, TypeError if type(expected) is TypeError else ValueError), (value, error)
 
@@ -111,14 +111,14 @@ def test_wrong_parameters_are_named(name: str, parameter: str) -> None:
         ({"solver": "lbfgs", "lazy_updates": True}, "lazy_updates: got True for solver='lbfgs'"),
     ],
 )
-def test_messages_about_parameters(name: str, parameters: dict[str, Any], message: str) -> None:
+def test_messages_name_the_parameter_and_what_was_expected(name: str, parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         getattr(ours, name)(**{"hidden_layer_sizes": (3, 3), **parameters}).fit(X, CLASSES)
 
 
 @ESTIMATORS
 @pytest.mark.parametrize("solver", ["adam", "sgd", "adamw", "lbfgs"])
-def test_flags_are_numbers_as_in_scikit_learn(name: str, solver: str) -> None:
+def test_flags_may_be_numbers_as_in_scikit_learn(name: str, solver: str) -> None:
     flags = {"alpha": True, "max_iter": True, "tol": False, "epsilon": True, "beta_1": False, "beta_2": False}
     flags |= {"power_t": True, "momentum": True, "learning_rate": "invscaling", "n_jobs": True, "random_state": True}
     if solver == "lbfgs":
@@ -131,7 +131,7 @@ def test_flags_are_numbers_as_in_scikit_learn(name: str, solver: str) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(one.coefs_, other.coefs_, strict=True))
 
 
-def test_wrong_class_weights() -> None:
+def test_wrong_class_weights_raise() -> None:
     for wrong in ([1], [], "balance", 1.0, [{0: 1.0}, 2]):
         with pytest.raises(InvalidParameterError, match="'class_weight' parameter of MLPClassifier"):
             ours.MLPClassifier((3,), class_weight=wrong).fit(X, CLASSES)
@@ -139,7 +139,7 @@ def test_wrong_class_weights() -> None:
 
 @ESTIMATORS
 def test_parameters_are_checked_whenever_they_change(name: str) -> None:
-    """Also within lists, and where scikit-learn's checks were off before."""
+    """This includes elements of lists, and calls after scikit-learn's checks were switched off."""
     sizes, options = [3], {"max_iter": 1, "warm_start": True}
     estimator = getattr(ours, name)(hidden_layer_sizes=sizes, **options).fit(X, CLASSES)
     sizes[0] = 0
@@ -164,7 +164,7 @@ def test_parameters_are_checked_whenever_they_change(name: str) -> None:
 
 
 @ESTIMATORS
-def test_a_size_that_changes_within_a_tuple(name: str) -> None:
+def test_sizes_that_change_within_a_tuple_are_checked(name: str) -> None:
     inner = np.array([3])
     estimator = getattr(ours, name)(hidden_layer_sizes=inner, max_iter=1, warm_start=True).fit(X, CLASSES)
     inner[0] = 4
@@ -173,8 +173,8 @@ def test_a_size_that_changes_within_a_tuple(name: str) -> None:
 
 
 @ESTIMATORS
-def test_what_is_kept_for_speed_is_nobody_elses(name: str) -> None:
-    """No copy, pickle or set of parameters has it."""
+def test_cached_checks_are_in_no_copy_pickle_or_parameters(name: str) -> None:
+    """The cache belongs to one estimator."""
     estimator = getattr(ours, name)(max_iter=1, random_state=0)
     public = vars(copy.copy(estimator)).keys()
     estimator.fit(X, CLASSES).partial_fit(X, CLASSES)
@@ -197,12 +197,12 @@ VALIDATION = [
 
 @ESTIMATORS
 @pytest.mark.parametrize(("arguments", "message"), VALIDATION, ids=str)
-def test_validation_data_are_named(name: str, arguments: dict[str, Any], message: str) -> None:
+def test_errors_name_the_validation_data(name: str, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         getattr(ours, name)(max_iter=1).fit(X, CLASSES, **arguments)
 
 
-def test_validation_targets_are_like_those_of_training() -> None:
+def test_validation_targets_must_be_like_those_of_training() -> None:
     with pytest.raises(ValueError, match="^y_val: got shape .* the network has 1 output$"):
         ours.MLPRegressor(max_iter=1).fit(X, X[:, 0], X_val=X, y_val=X)
     with pytest.raises(ValueError, match="^X_val, y_val, sample_weight_val: `y` has classes not in"):
@@ -210,7 +210,7 @@ def test_validation_targets_are_like_those_of_training() -> None:
 
 
 @pytest.mark.parametrize("warm_start", [True, False])
-def test_later_targets_have_as_many_columns(warm_start: bool) -> None:
+def test_later_targets_must_have_as_many_columns(warm_start: bool) -> None:
     for first, then in ((X[:, 0], X), (X, X[:, 0]), (X, X[:, :2])):
         estimator = ours.MLPRegressor(max_iter=2, warm_start=warm_start).fit(X, first)
         before = copy.deepcopy(estimator)
@@ -221,6 +221,6 @@ def test_later_targets_have_as_many_columns(warm_start: bool) -> None:
         assert all(np.array_equal(a, b) for a, b in zip(estimator.coefs_, before.coefs_, strict=True))
 
 
-def test_no_classes_at_all() -> None:
+def test_targets_without_classes_raise() -> None:
     with pytest.raises(ValueError, match="^classes: got \\[\\], expected at least one class"):
         ours.MLPClassifier().partial_fit(X, CLASSES, classes=[])

@@ -1,4 +1,4 @@
-"""The estimators against scikit-learn's: one fit by each, with the same parameters, gives the same."""
+"""The estimators against scikit-learn's: fits with the same parameters give the same results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from _sklearn_pairs import CLASSES, DATA, LIBRARIES, assert_same, assert_same_fi
 from sklearn.exceptions import ConvergenceWarning
 
 SOLVERS = ("adam", "sgd", "lbfgs")
-# The quasi-Newton method enlarges differences in the last bit from iteration to iteration.
+# The quasi-Newton method amplifies differences in the last bit from iteration to iteration.
 RTOL = {"adam": 1e-9, "sgd": 1e-9, "lbfgs": 1e-4}
 
 
@@ -21,21 +21,21 @@ RTOL = {"adam": 1e-9, "sgd": 1e-9, "lbfgs": 1e-4}
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 @pytest.mark.parametrize("data", DATA)
-def test_fit(data, activation, solver):
+def test_fits_of_every_activation_and_solver_are_the_same(data, activation, solver):
     assert_same_fit(data, RTOL[solver], activation=activation, solver=solver, max_iter=6 if solver == "lbfgs" else 15)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("sizes", [(), 3, (5, 4, 3), [6, 2], np.array([4, 4])], ids=str)
 @pytest.mark.parametrize("data", ["iris", "two outputs"])
-def test_hidden_layer_sizes(data, sizes, solver):
+def test_fits_of_any_hidden_layer_sizes_are_the_same(data, sizes, solver):
     assert_same_fit(data, RTOL[solver], hidden_layer_sizes=sizes, solver=solver, max_iter=10)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("data", ["diabetes", "two outputs"])
-def test_multiple_fits_are_alike(data, solver):
-    """A second fit begins anew."""
+def test_repeated_fits_are_the_same(data, solver):
+    """A second fit starts from new weights."""
     X, y = DATA[data]
     assert_same(
         lambda library: snapshot(estimator(library, data, solver=solver, max_iter=5).fit(X, y).fit(X, y), X), RTOL[solver]
@@ -45,7 +45,7 @@ def test_multiple_fits_are_alike(data, solver):
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("outputs", [1, 2])
-def test_poisson(outputs, early_stopping, solver):
+def test_fits_with_the_poisson_loss_are_the_same(outputs, early_stopping, solver):
     X, y = DATA["counts"]
     y = y if outputs == 1 else np.column_stack([y, y[::-1]])
     options = {"loss": "poisson", "early_stopping": early_stopping, "solver": solver, "max_iter": 10}
@@ -73,7 +73,7 @@ def test_poisson(outputs, early_stopping, solver):
     ],
     ids=repr,
 )
-def test_sgd(options, learning_rate, data):
+def test_fits_with_options_of_sgd_are_the_same(options, learning_rate, data):
     assert_same_fit(data, solver="sgd", learning_rate=learning_rate, **options)
 
 
@@ -99,7 +99,7 @@ def test_sgd(options, learning_rate, data):
     ],
     ids=repr,
 )
-def test_adam(options, data):
+def test_fits_with_options_of_adam_are_the_same(options, data):
     assert_same_fit(data, **options)
 
 
@@ -108,15 +108,15 @@ def test_adam(options, data):
     "options",
     [
         *({"max_fun": 5}, {"max_iter": 3}, {"tol": 0.1, "max_iter": 100}, {"tol": 10.0}, {"alpha": 0}, {"alpha": 1.0}),
-        {"early_stopping": True},  # of no effect
+        {"early_stopping": True},  # options without effect
     ],
     ids=repr,
 )
-def test_lbfgs(options, data):
+def test_fits_with_options_of_lbfgs_are_the_same(options, data):
     assert_same_fit(data, 1e-4, **{"solver": "lbfgs", "max_iter": 10} | options)
 
 
-# ---- When they stop, and what they say ----
+# ---- Stopping, and warnings ----
 
 STOPPING = [
     {"max_iter": 4},
@@ -137,8 +137,8 @@ STOPPING = [
 
 @pytest.mark.parametrize("data", ["iris", "diabetes"])
 @pytest.mark.parametrize("options", STOPPING, ids=repr)
-def test_stopping(data, options, capsys):
-    """The same epochs, the same words."""
+def test_fits_stop_in_the_same_epoch_with_the_same_messages(data, options, capsys):
+    """The cases reach the stopping rules in various ways."""
     X, y = DATA[data]
     printed = []
 
@@ -152,15 +152,15 @@ def test_stopping(data, options, capsys):
     assert printed[0].count("Iteration") == fitted["n_iter_"]
 
 
-def test_every_rule_stops():
-    """The cases above are not all ended by max_iter."""
+def test_every_stopping_rule_ends_some_case():
+    """Not all cases above end by max_iter."""
     X, y = DATA["iris"]
     epochs = [estimator(LIBRARIES[1], "iris", **{"max_iter": 80} | o) for o in STOPPING[1:3] + STOPPING[6:8]]
     assert all(2 < fitted.fit(X, y).n_iter_ < 80 for fitted in epochs)
 
 
 @pytest.mark.parametrize("data", ["cancer", "diabetes"])
-def test_end_without_convergence(data):
+def test_fits_without_convergence_give_the_same_warning(data):
     X, y = DATA[data]
     for library in LIBRARIES:
         with pytest.warns(ConvergenceWarning) as caught:
@@ -169,7 +169,7 @@ def test_end_without_convergence(data):
         assert [str(w.message) for w in caught] == [message]
 
 
-def test_batch_size_beyond_the_data():
+def test_batch_sizes_beyond_the_data_give_the_same_warning():
     X, y = DATA["iris"]
     for library in LIBRARIES:
         with pytest.warns(UserWarning, match="Got `batch_size` less than 1 or larger than sample size. It is"):
@@ -193,22 +193,22 @@ WEIGHTS = {
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("kind", WEIGHTS)
 @pytest.mark.parametrize("data", ["iris", "multilabel", "two outputs"])
-def test_sample_weight(data, kind, solver):
+def test_weighted_fits_are_the_same(data, kind, solver):
     weight = WEIGHTS[kind](np.random.default_rng(0).uniform(0, 2, len(DATA[data][0])))
-    rtol = 1e-6 if kind == "float32" else RTOL[solver]  # which scikit-learn sums up as they are
+    rtol = 1e-6 if kind == "float32" else RTOL[solver]  # scikit-learn sums these without normalizing them
     assert_same_fit(data, rtol, weight, solver=solver, max_iter=5, batch_size=50)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "zeros"])
 @pytest.mark.parametrize("data", ["strings", "multilabel", "diabetes", "two outputs", "counts"])
-def test_sample_weight_and_early_stopping(data, kind):
+def test_weighted_fits_with_early_stopping_are_the_same(data, kind):
     weight = WEIGHTS[kind](np.random.default_rng(0).uniform(0, 2, len(DATA[data][0])))
     options = {"loss": "poisson"} if data == "counts" else {}
     assert_same_fit(data, 1e-9, weight, early_stopping=True, n_iter_no_change=2, **options)
 
 
 @pytest.mark.parametrize("data", ["iris", "cancer", "multilabel", "diabetes", "two outputs"])
-def test_score(data):
+def test_scores_are_the_same(data):
     X, y = DATA[data]
     weight = np.random.default_rng(0).uniform(0, 2, len(X))
 
@@ -219,8 +219,8 @@ def test_score(data):
     assert_same(score)
 
 
-def test_the_kinds_of_data():
-    """What the tests above run over."""
+def test_the_data_include_every_kind_of_target():
+    """The tests above run over these data."""
     outputs = {name: estimator(LIBRARIES[0], name, solver="lbfgs", tol=100.0).fit(*DATA[name]) for name in CLASSES}
     assert {fitted.out_activation_ for fitted in outputs.values()} == {"softmax", "logistic"}
     assert {len(fitted.classes_) for fitted in outputs.values()} == {1, 2, 3, 4, 10}

@@ -1,4 +1,4 @@
-"""The estimators against scikit-learn's: kinds of data, random states, fits that go on, and what is refused."""
+"""The estimators against scikit-learn's: kinds of data, random states, fits that continue, and refused data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def fitted(library, inputs, targets, data="iris", **options):
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("data", ["iris", "cancer", "multilabel", "diabetes"])
-def test_float32(data, early_stopping, solver):
+def test_fits_in_float32_are_the_same(data, early_stopping, solver):
     inputs, targets = DATA[data]
     options = {"solver": solver, "early_stopping": early_stopping}
     got = assert_same(lambda library: fitted(library, inputs.astype(np.float32), targets, data, **options), 1e-4)
@@ -34,7 +34,7 @@ def test_float32(data, early_stopping, solver):
 
 
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
-def test_prediction_in_another_precision(precision):
+def test_predictions_in_another_precision_are_the_same(precision):
     def predict(library):
         trained = estimator(library, "iris", max_iter=5).fit(X.astype(precision), y)
         return [trained.predict_proba(X.astype(other)) for other in (np.float16, np.float32, np.float64)]
@@ -64,12 +64,12 @@ INPUTS = {
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("kind", INPUTS)
-def test_inputs(kind, solver):
+def test_every_kind_of_input_gives_the_same(kind, solver):
     inputs = INPUTS[kind](X)
     assert_same(lambda library: fitted(library, inputs, y, solver=solver))
 
 
-def test_read_only_and_mapped(tmp_path):
+def test_read_only_and_memory_mapped_inputs_give_the_same(tmp_path):
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     assert_same(lambda library: fitted(library, mapped, y, early_stopping=True))
@@ -77,7 +77,7 @@ def test_read_only_and_mapped(tmp_path):
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
-def test_mostly_zeros(solver, early_stopping):
+def test_sparse_inputs_with_few_nonzeros_give_the_same(solver, early_stopping):
     rows = sparse.random(200, 50, 0.05, "csr", random_state=0)
     targets = np.arange(200) % 3
     assert_same(lambda library: fitted(library, rows, targets, solver=solver, early_stopping=early_stopping))
@@ -85,13 +85,13 @@ def test_mostly_zeros(solver, early_stopping):
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 20])
 @pytest.mark.parametrize("data", ["iris", "diabetes"])
-def test_few_rows(data, rows):
+def test_few_rows_give_the_same(data, rows):
     assert_same(lambda library: fitted(library, X[::7][:rows], np.arange(rows) % 2, data))
 
 
 @pytest.mark.parametrize("fraction", [0.02, 0.5])
 @pytest.mark.parametrize("data", ["cancer", "diabetes"])
-def test_small_and_large_parts_held_out(data, fraction):
+def test_any_validation_fraction_gives_the_same(data, fraction):
     options = {"early_stopping": True, "validation_fraction": fraction}
     assert_same(lambda library: fitted(library, *DATA[data], data, **options))
 
@@ -119,7 +119,7 @@ LABELS = {
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("kind", LABELS)
-def test_labels(kind, early_stopping):
+def test_every_kind_of_label_gives_the_same(kind, early_stopping):
     assert_same(lambda library: fitted(library, X, LABELS[kind], early_stopping=early_stopping))
 
 
@@ -138,7 +138,7 @@ NUMBERS = {
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("kind", NUMBERS)
-def test_numbers(kind, early_stopping):
+def test_every_kind_of_numeric_target_gives_the_same(kind, early_stopping):
     assert_same(lambda library: fitted(library, X_numbers, NUMBERS[kind], "diabetes", early_stopping=early_stopping))
 
 
@@ -149,8 +149,8 @@ def test_numbers(kind, early_stopping):
 @pytest.mark.parametrize(
     "options", [{}, {"early_stopping": True}, {"shuffle": False}, {"solver": "lbfgs"}, {"solver": "sgd"}], ids=repr
 )
-def test_random_state(options, random_state):
-    """Two fits draw from the same numbers, and leave the same ones."""
+def test_random_states_give_the_same_numbers(options, random_state):
+    """Two fits draw the same numbers, and leave the random state at the same place."""
 
     def fit(library):
         state = random_state
@@ -164,7 +164,7 @@ def test_random_state(options, random_state):
     assert_same(fit, 1e-6)
 
 
-# ---- Going on ----
+# ---- Continuing ----
 
 
 @pytest.mark.parametrize("data", ["iris", "diabetes", "multilabel"])
@@ -180,7 +180,7 @@ def test_random_state(options, random_state):
     ],
     ids=repr,
 )
-def test_warm_start(data, options):
+def test_warm_starts_are_the_same(data, options):
     inputs, targets = DATA[data]
 
     def fit(library):
@@ -198,7 +198,7 @@ PARTS = [slice(10 * i, 10 * i + 70) for i in range(8)]
 @pytest.mark.parametrize(
     "options", [{}, {"solver": "sgd"}, {"solver": "sgd", "tol": 0.5, "n_iter_no_change": 1, "batch_size": 13}], ids=repr
 )
-def test_partial_fit(options, learning_rate, data):
+def test_partial_fits_are_the_same(options, learning_rate, data):
     inputs, targets = DATA[data]
     first = {"classes": np.unique(targets)[::-1]} if data in ("iris", "strings") else {}
 
@@ -215,8 +215,8 @@ def test_partial_fit(options, learning_rate, data):
 
 @pytest.mark.parametrize("data", ["iris", "diabetes"])
 @pytest.mark.parametrize("options", [{}, {"solver": "sgd", "learning_rate": "invscaling"}, {"shuffle": False}], ids=repr)
-def test_fit_and_partial_fit(options, data):
-    """In any order, with a warm start and without."""
+def test_fit_and_partial_fit_in_any_order_are_the_same(options, data):
+    """They are called with a warm start and without."""
     inputs, targets = DATA[data]
 
     def fit(library):
@@ -232,8 +232,8 @@ def test_fit_and_partial_fit(options, data):
     assert_same(fit, 1e-6)
 
 
-def test_partial_fit_in_other_forms():
-    """Weights that come and go, sparse rows after dense ones, single rows."""
+def test_partial_fits_with_changing_inputs_are_the_same():
+    """Weights are given and omitted, sparse rows follow dense ones, and rows come singly."""
 
     def fit(library):
         one = estimator(library, "iris").partial_fit(X, y, np.arange(150.0), [0, 1, 2])
@@ -245,8 +245,8 @@ def test_partial_fit_in_other_forms():
 
 @pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"tol": 1.0, "n_iter_no_change": 1}], ids=repr)
 @pytest.mark.parametrize("lines", [1, 2, 4])
-def test_interrupted(options, lines, monkeypatch):
-    """Ctrl-C while an epoch is reported: a warning, and the parameters at that time."""
+def test_interrupted_fits_are_the_same(options, lines, monkeypatch):
+    """Ctrl-C while an epoch is reported gives a warning, and the parameters at that time."""
     said = []
 
     def interrupt(*_):

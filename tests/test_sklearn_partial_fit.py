@@ -1,4 +1,4 @@
-"""partial_fit of few rows takes short ways: to the same bits, checks and attributes as the long ones."""
+"""partial_fit of few rows takes fast paths, which give the same bits, checks and attributes as the general one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def made(kind: Any, **parameters: Any) -> Any:
 
 
 def state(estimator: Any) -> dict[str, Any]:
-    """Return all that a fit leaves, but for the trainer's count of epochs in its last run."""
+    """Return everything that a fit leaves, except the trainer's number of epochs in its last run."""
     found = dict(estimator.__getstate__())
     found["_random_state"] = found["_random_state"].get_state(legacy=False)
     found.pop("random_state")
@@ -72,7 +72,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def by_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let single rows be trained as all others are."""
+    """Train single rows by the general path."""
 
     def run(trainer: Any, rows: Any, watcher: Any) -> None:
         _stochastic._run(watcher._estimator, trainer, rows, watcher, 1)
@@ -102,7 +102,7 @@ TARGETS = {
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_steps_are_runs(setting: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fast_path_has_the_bits_of_the_general_one(setting: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kind, y = TARGETS[target]
     found = train(made(kind, **SETTINGS[setting]), y)
     by_runs(monkeypatch)
@@ -129,7 +129,9 @@ def comparable(estimator: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_steps_are_runs_for_all_rows(sparse: bool, weighted: bool, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fast_path_has_the_bits_of_the_general_one_for_any_rows(
+    sparse: bool, weighted: bool, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weight = RNG.uniform(0.5, 2.0, 40) if weighted else None
     monkeypatch.setitem(globals(), "X", X.astype(dtype))
     found = train(made(MLPClassifier), LABELS, weight, sparse)
@@ -139,7 +141,7 @@ def test_steps_are_runs_for_all_rows(sparse: bool, weighted: bool, dtype: Any, m
 
 @pytest.mark.parametrize("setting", ["adam", "sgd", "invscaling", "adaptive", "alpha", "in order"])
 @pytest.mark.parametrize("target", TARGETS)
-def test_rows_one_by_one_as_in_scikit_learn(setting: str, target: str) -> None:
+def test_single_rows_give_the_same_as_in_scikit_learn(setting: str, target: str) -> None:
     kind, y = TARGETS[target]
     found = made(kind, **SETTINGS[setting])
     expected = made(getattr(theirs, kind.__name__), **SETTINGS[setting])
@@ -147,7 +149,7 @@ def test_rows_one_by_one_as_in_scikit_learn(setting: str, target: str) -> None:
         options = {"classes": np.unique(y)} if isinstance(found, MLPClassifier) and (y.ndim == 1 or i == 0) else {}
         if y.ndim == 2 and kind is MLPClassifier:
             options = {"classes": [0, 1, 2]} if i == 0 else {}
-        rows = slice(i, i + (4 if i in (0, 9) else 1))  # one row tells nothing of how many labels it may have
+        rows = slice(i, i + (4 if i in (0, 9) else 1))  # one row does not tell how many labels it may have
         for estimator in (found, expected):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -172,8 +174,8 @@ def test_alpha_may_change_from_row_to_row(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("seed", [0, np.int64(7), None])
-def test_every_call_begins_with_the_seed(seed: Any) -> None:
-    """As in scikit-learn; copies and estimators that go on have a random state of their own."""
+def test_every_call_starts_from_the_seed(seed: Any) -> None:
+    """This is as in scikit-learn; copies and estimators that continue have a random state of their own."""
     np.random.seed(5)  # noqa: NPY002
     estimator = made(MLPRegressor, random_state=seed, batch_size=5)
     estimator.partial_fit(X, X[:, 0]).partial_fit(X, X[:, 0])
@@ -222,7 +224,7 @@ def fitted(kind: Any = MLPClassifier, y: Any = LABELS) -> Any:
     ],
     ids=str,
 )
-def test_unknown_classes(y: Any) -> None:
+def test_unknown_classes_raise(y: Any) -> None:
     estimator = fitted()
     before = pickle.dumps(estimator.coefs_)
     for rows in (X[:1], X[:1].tolist()):
@@ -233,7 +235,7 @@ def test_unknown_classes(y: Any) -> None:
 
 
 @pytest.mark.parametrize("y", ["aaa", "hi", "zzz", "lows", "lo", ""])
-def test_unknown_texts(y: str) -> None:
+def test_unknown_texts_raise(y: str) -> None:
     estimator = fitted(y=TEXTS)
     for given in (np.array([y]), [y], np.array([y], object)):
         with pytest.raises(ValueError, match="classes not in"):
@@ -243,8 +245,8 @@ def test_unknown_texts(y: str) -> None:
 @pytest.mark.parametrize(
     "y", [LABELS, TEXTS, LABELS > 0, LABELS.astype(float), TEXTS.astype(object)], ids=lambda y: str(y.dtype)
 )
-def test_known_classes_in_any_form(y: Any) -> None:
-    """The same as a row's only number, in a list, an array of its own, of another width, a view, or after others."""
+def test_known_classes_are_accepted_in_any_form(y: Any) -> None:
+    """A class may be a number, in a list, an array of its own or of another width, a view, or come after others."""
     forms = [
         lambda i: (X[i : i + 1], y[i : i + 1]),
         lambda i: (X[i : i + 1].tolist(), y[i : i + 1].tolist()),
@@ -261,8 +263,8 @@ def test_known_classes_in_any_form(y: Any) -> None:
     assert all(same(results[0], result) for result in results[1:])
 
 
-def test_integers_are_numbers() -> None:
-    """In rows and values, also those that no array of integers holds."""
+def test_integers_are_accepted_as_numbers() -> None:
+    """This includes rows and values too large for any array of integers."""
     rows = np.arange(12).reshape(4, 3)
     expected = made(MLPRegressor).partial_fit(rows.astype(float), rows[:, 0].astype(float))
     for form in (
@@ -281,7 +283,7 @@ def test_integers_are_numbers() -> None:
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-def test_wrong_rows(kind: Any) -> None:
+def test_wrong_rows_raise(kind: Any) -> None:
     y = LABELS if kind is MLPClassifier else X[:, 0]
     estimator = kind((4,)) if kind is MLPClassifier else kind(hidden_layer_sizes=(4,))
     estimator.partial_fit(X, y, *([None, [0, 1, 2]] if kind is MLPClassifier else []))
@@ -302,7 +304,7 @@ def test_wrong_rows(kind: Any) -> None:
         estimator.partial_fit(X[:1].tolist(), y[:2].tolist())
 
 
-def test_wrong_values() -> None:
+def test_wrong_values_raise() -> None:
     estimator = MLPRegressor(hidden_layer_sizes=(4,)).partial_fit(X, X[:, 0])
     for wrong in ([np.nan], np.array([np.inf]), ["a"], [None]):
         with pytest.raises((ValueError, TypeError)):
@@ -327,7 +329,7 @@ def test_a_step_that_diverges_changes_nothing() -> None:
         assert estimator.loss_curve_ == before.loss_curve_
 
 
-def test_many_classes_in_few_rows_are_warned_of_as_by_scikit_learn() -> None:
+def test_many_classes_in_few_rows_give_the_warning_of_scikit_learn() -> None:
     rows, y = RNG.normal(size=(60, 2)), np.arange(60)
     for size in (19, 20, 21, 22, 40):
         found, expected = (made(module.MLPClassifier) for module in (ours, theirs))
@@ -358,7 +360,7 @@ def test_names_of_features_are_compared() -> None:
         (["low", "mid", "high"], [["high", "low", "mid"], ["mid", "low", "high"], np.array(["high", "low", "mid"], object)]),
     ],
 )
-def test_the_same_classes_again(first: Any, later: Any) -> None:
+def test_the_same_classes_may_be_given_again(first: Any, later: Any) -> None:
     y = LABELS if first[0] == 0 else TEXTS
     estimator = MLPClassifier((4,)).partial_fit(X, y, classes=first)
     for classes in later:

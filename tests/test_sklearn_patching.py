@@ -1,4 +1,4 @@
-"""fastnn's estimators in the place of scikit-learn's: what is replaced, and what falls back."""
+"""The patch that puts fastnn's estimators in place of scikit-learn's: what it replaces, and when it falls back."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def made(name, sizes=(4,), **parameters):
 
 @pytest.fixture
 def user_module(monkeypatch):
-    """Return a module that has taken the names before."""
+    """Return a module that imported the names before the patch."""
     module = types.ModuleType("a_program")
     module.MLPClassifier = module.Net = ORIGINALS["MLPClassifier"]
     module.kept = module.unhashable = [ORIGINALS["MLPClassifier"]]
@@ -60,11 +60,11 @@ def user_module(monkeypatch):
     return module
 
 
-# ---- What is replaced ----
+# ---- Replacing names ----
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_patch_and_unpatch(name):
+def test_patching_replaces_the_names_and_unpatching_restores_them(name):
     original = ORIGINALS[name]
     assert public(name) is original
     unpatch()
@@ -80,7 +80,7 @@ def test_patch_and_unpatch(name):
     unpatch()
 
 
-def test_names_that_other_modules_have_taken(user_module):
+def test_names_that_other_modules_have_imported_are_replaced(user_module):
     with patched():
         assert user_module.MLPClassifier is user_module.Net is public("MLPClassifier")
         assert user_module.kept == [ORIGINALS["MLPClassifier"]]
@@ -92,7 +92,7 @@ def test_names_that_other_modules_have_taken(user_module):
     assert user_module.later is ORIGINALS["MLPRegressor"]
 
 
-def test_modules_that_are_taken_in_by_a_second_patch(user_module):
+def test_a_second_patch_replaces_names_in_new_modules(user_module):
     patch()
     user_module.Net = ORIGINALS["MLPClassifier"]
     patch()
@@ -100,7 +100,7 @@ def test_modules_that_are_taken_in_by_a_second_patch(user_module):
     assert report().replaced["MLPClassifier"].count("a_program") == 1
 
 
-def test_nothing_else_of_scikit_learn_and_fastnn_is_touched():
+def test_nothing_else_in_scikit_learn_and_fastnn_is_changed():
     from fastnn._bench.peers import sklearn_
     from fastnn._bench.works import PredictionWork
 
@@ -120,7 +120,7 @@ def test_nothing_else_of_scikit_learn_and_fastnn_is_touched():
         assert type(measured) is ORIGINALS["MLPRegressor"]
 
 
-def test_modules_of_odd_kinds(monkeypatch):
+def test_unusual_modules_are_left_unchanged(monkeypatch):
     class Loads(types.ModuleType):
         def __getattribute__(self, name):
             raise AssertionError(f"{name} was asked for")
@@ -135,7 +135,7 @@ def test_modules_of_odd_kinds(monkeypatch):
 # ---- Blocks ----
 
 
-def test_blocks_are_nested():
+def test_blocks_can_be_nested():
     with patched():
         with patched():
             assert report().active
@@ -151,13 +151,13 @@ def test_blocks_are_nested():
     assert public("MLPClassifier") is ORIGINALS["MLPClassifier"]
 
 
-def test_a_block_that_ends_by_an_error():
+def test_an_error_ends_a_block():
     with pytest.raises(RuntimeError), patched():
         raise RuntimeError
     assert public("MLPClassifier") is ORIGINALS["MLPClassifier"]
 
 
-def test_a_decorated_function():
+def test_functions_can_be_decorated():
     @patched()
     def function():
         return public("MLPClassifier")
@@ -166,7 +166,7 @@ def test_a_decorated_function():
     assert public("MLPClassifier") is ORIGINALS["MLPClassifier"]
 
 
-def test_blocks_and_fits_of_many_threads():
+def test_blocks_and_fits_may_run_in_many_threads():
     before = report().fits.get("MLPRegressor", 0)
     found = []
 
@@ -185,7 +185,7 @@ def test_blocks_and_fits_of_many_threads():
     assert report().fits["MLPRegressor"] - before == 40
 
 
-# ---- Classes that can't be replaced ----
+# ---- Classes that cannot be replaced ----
 
 
 def check_left_alone(monkeypatch, original, reason):
@@ -200,7 +200,7 @@ def check_left_alone(monkeypatch, original, reason):
     assert public("MLPRegressor") is original
 
 
-def test_a_release_with_another_parameter(monkeypatch):
+def test_a_release_with_another_parameter_is_left_unchanged(monkeypatch):
     class MLPRegressor(ORIGINALS["MLPRegressor"]):
         def __init__(self, loss="squared_error", hidden_layer_sizes=(100,), activation="relu", *, gadget=None):
             pass
@@ -208,7 +208,7 @@ def test_a_release_with_another_parameter(monkeypatch):
     check_left_alone(monkeypatch, MLPRegressor, "has the parameter 'gadget', which fastnn does not know")
 
 
-def test_a_release_with_another_default(monkeypatch):
+def test_a_release_with_another_default_is_left_unchanged(monkeypatch):
     class MLPRegressor(ORIGINALS["MLPRegressor"]):
         def __init__(self, loss="squared_error", hidden_layer_sizes=(64,), activation="relu"):
             pass
@@ -216,7 +216,7 @@ def test_a_release_with_another_default(monkeypatch):
     check_left_alone(monkeypatch, MLPRegressor, "'hidden_layer_sizes' is (64,) by default")
 
 
-def test_a_release_with_another_order(monkeypatch):
+def test_a_release_with_another_order_is_left_unchanged(monkeypatch):
     class MLPRegressor(ORIGINALS["MLPRegressor"]):
         def __init__(self, hidden_layer_sizes=(100,), activation="relu", *, loss="squared_error"):
             pass
@@ -224,7 +224,7 @@ def test_a_release_with_another_order(monkeypatch):
     check_left_alone(monkeypatch, MLPRegressor, "takes other parameters by position: hidden_layer_sizes, activation")
 
 
-def test_a_class_that_another_program_has_put_there(monkeypatch):
+def test_a_class_of_another_program_is_left_unchanged(monkeypatch):
     class Other(ORIGINALS["MLPClassifier"]):
         pass
 
@@ -240,7 +240,7 @@ def test_a_class_that_another_program_has_put_there(monkeypatch):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_numbers(name):
+def test_patched_estimators_give_the_same_numbers(name):
     theirs = made(name, (4,)).fit(X, Y[name])
     with patched():
         ours = made(name, (4,)).fit(X, Y[name])
@@ -256,7 +256,7 @@ def test_the_same_numbers(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("copied", [clone, lambda e: pickle.loads(pickle.dumps(e))], ids=["clone", "pickle"])
-def test_copies(name, copied):
+def test_copies_of_patched_estimators_work(name, copied):
     with patched():
         estimator = made(name, (4,), alpha=0.5)
         for one in (estimator, copied(estimator).fit(X, Y[name]), copied(copied(estimator).fit(X, Y[name]))):
@@ -294,10 +294,10 @@ def test_fits_are_counted():
     assert fastnn.__version__ in str(report())
 
 
-# ---- Falling back ----
+# ---- Falling back to scikit-learn ----
 
 
-def test_reasons():
+def test_reasons_for_falling_back_are_reported():
     def reason(sizes):
         return unsupported(fastnn.sklearn.MLPClassifier(sizes))
 
@@ -309,7 +309,7 @@ def test_reasons():
     assert reason((-1,) * 64) is reason("text") is reason(None) is reason(np.array(3.0)) is None
 
 
-def test_63_hidden_layers_are_fastnns():
+def test_63_hidden_layers_use_fastnn():
     with patched():
         estimator = made("MLPRegressor", (2,) * 63).fit(X, Y["MLPRegressor"])
     assert type(estimator) is _patching.MLPRegressor
@@ -317,7 +317,7 @@ def test_63_hidden_layers_are_fastnns():
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_fallback(name, method):
+def test_estimators_that_fall_back_give_the_results_of_scikit_learn(name, method):
     arguments = {"classes": ["no", "yes"]} if (name, method) == ("MLPClassifier", "partial_fit") else {}
     expected = made(name, DEEP, alpha=0.1)
     getattr(expected, method)(X, Y[name], **arguments)
@@ -343,7 +343,7 @@ def test_fallback(name, method):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_fallback_of_what_was_fitted(name):
+def test_fitted_estimators_can_fall_back(name):
     with patched():
         estimator = made(name, (3,), early_stopping=True, resume=True).fit(X, Y[name])
         estimator.set_params(hidden_layer_sizes=DEEP, resume=False).fit(X, Y[name])
@@ -353,7 +353,7 @@ def test_fallback_of_what_was_fitted(name):
     np.testing.assert_array_equal(estimator.predict(X), expected.predict(X))
 
 
-def test_requests_for_metadata_outlive_the_fallback():
+def test_requests_for_metadata_are_kept_when_falling_back():
     with patched(), sklearn.config_context(enable_metadata_routing=True):
         estimator = made("MLPRegressor", DEEP).set_fit_request(sample_weight=True)
         estimator.fit(X, Y["MLPRegressor"])
@@ -361,7 +361,7 @@ def test_requests_for_metadata_outlive_the_fallback():
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_no_fallback_in_the_midst_of_training(method):
+def test_training_that_has_begun_does_not_fall_back(method):
     with patched():
         estimator = made("MLPRegressor", (3,), warm_start=method == "fit").fit(X, Y["MLPRegressor"])
         estimator.set_params(hidden_layer_sizes=DEEP)
@@ -373,7 +373,7 @@ def test_no_fallback_in_the_midst_of_training(method):
 @pytest.mark.parametrize(
     "parameters", [{"dropout": 0.1}, {"clip_norm": 1.0}, {"n_jobs": 1}, {"dropout": [0.1] * 64}], ids=str
 )
-def test_no_fallback_with_parameters_of_fastnns_own(parameters):
+def test_parameters_unknown_to_scikit_learn_prevent_falling_back(parameters):
     with patched():
         estimator = made("MLPRegressor", DEEP, **parameters)
         with pytest.raises(ValueError, match="^hidden_layer_sizes: got 64 layers"):
@@ -381,7 +381,7 @@ def test_no_fallback_with_parameters_of_fastnns_own(parameters):
     assert type(estimator) is _patching.MLPRegressor
 
 
-def test_no_fallback_with_arguments_of_fastnns_own():
+def test_arguments_unknown_to_scikit_learn_prevent_falling_back():
     y = Y["MLPRegressor"]
     with patched():
         for args, kwargs in (((X, y), {"X_val": X, "y_val": y}), ((X, y, None, X, y), {})):
@@ -390,7 +390,7 @@ def test_no_fallback_with_arguments_of_fastnns_own():
         assert type(made("MLPRegressor", DEEP).fit(X, y, None)) is ORIGINALS["MLPRegressor"]
 
 
-def test_no_fallback_of_a_subclass():
+def test_subclasses_do_not_fall_back():
     with patched():
 
         class Mine(public("MLPRegressor")):
@@ -401,7 +401,7 @@ def test_no_fallback_of_a_subclass():
             Mine(hidden_layer_sizes=DEEP).fit(X, Y["MLPRegressor"])
 
 
-def test_defaults():
+def test_values_equal_to_a_default_are_recognized():
     assert is_default(None, None)
     assert is_default(np.float64(0), 0.0)
     assert is_default([0, 0.0], 0.0)
@@ -415,7 +415,7 @@ def test_defaults():
 # ---- With joblib and searches ----
 
 
-def test_searches_in_processes():
+def test_searches_in_processes_use_fastnn():
     y = Y["MLPClassifier"]
     with patched():
         pipeline = make_pipeline(StandardScaler(), made("MLPClassifier"))
@@ -426,7 +426,7 @@ def test_searches_in_processes():
     assert [type(pipe[-1]) for pipe in fitted] == [_patching.MLPClassifier] * 2
 
 
-def test_unpickled_where_nothing_was_patched(tmp_path):
+def test_pickles_load_where_nothing_is_patched(tmp_path):
     with patched():
         for name in NAMES:
             for kind, sizes in (("ours", (3,)), ("theirs", DEEP)):

@@ -1,4 +1,4 @@
-"""Estimators whose hidden units have trained slopes: solvers, copies, exports, and parameters that are set after a fit."""
+"""Estimators with PReLU: solvers, copies, exports, and parameters set after a fit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_solvers_train_the_slopes(solver: str) -> None:
         np.testing.assert_array_equal(slopes_of(clone(fitted).fit(X, y)), slopes_of(fitted))
 
 
-def test_lbfgs_descends_as_far_as_the_gradient_says() -> None:
+def test_lbfgs_uses_the_gradient_of_the_slopes() -> None:
     fitted = MLPRegressor(
         hidden_layer_sizes=(6,), activation="prelu", solver="lbfgs", max_iter=2000, alpha=0.0, random_state=0, tol=1e-7
     ).fit(X, VALUES)
@@ -46,7 +46,7 @@ def test_lbfgs_descends_as_far_as_the_gradient_says() -> None:
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize(("before", "after"), [("relu", "prelu"), ("prelu", "tanh"), ("prelu", "prelu")])
-def test_an_activation_that_is_set_after_a_fit(before: str, after: str, early_stopping: bool) -> None:
+def test_an_activation_set_after_a_fit_adds_or_removes_slopes(before: str, after: str, early_stopping: bool) -> None:
     options = {"early_stopping": early_stopping, "max_iter": 5, "random_state": 0, "warm_start": True}
     estimator = MLPRegressor(hidden_layer_sizes=(8,), activation=before, **options).fit(X, VALUES)
     coefs = [w.copy() for w in estimator.coefs_]
@@ -59,7 +59,7 @@ def test_an_activation_that_is_set_after_a_fit(before: str, after: str, early_st
     assert np.isfinite(estimator.predict(X)).all()
 
 
-def test_weights_that_are_assigned_keep_the_slopes() -> None:
+def test_assigning_weights_keeps_the_slopes() -> None:
     estimator = MLPRegressor(hidden_layer_sizes=(8,), activation="prelu", max_iter=5, random_state=0).fit(X, VALUES)
     slopes = slopes_of(estimator).copy()
     estimator.coefs_[0] = np.ones((3, 8))
@@ -67,7 +67,7 @@ def test_weights_that_are_assigned_keep_the_slopes() -> None:
     np.testing.assert_array_equal(slopes_of(estimator), slopes)
 
 
-def test_onnx() -> None:
+def test_onnx_models_have_the_slopes() -> None:
     pytest.importorskip("skl2onnx")
     runtime = pytest.importorskip("onnxruntime")
     from skl2onnx import to_onnx
@@ -84,6 +84,6 @@ def test_onnx() -> None:
         np.testing.assert_allclose(outputs, estimator.predict(rows), rtol=1e-4, atol=1e-5)
 
 
-def test_scikit_learn_has_none() -> None:
+def test_conversion_to_scikit_learn_refuses_prelu() -> None:
     with pytest.raises(ValueError, match="activation: got 'prelu', expected one of"):
         MLPRegressor(hidden_layer_sizes=(8,), activation="prelu", max_iter=2).fit(X, VALUES).to_sklearn()

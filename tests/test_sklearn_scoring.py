@@ -1,4 +1,4 @@
-"""Scores by which early stopping goes: what fastnn computes itself is what scikit-learn's scorers say."""
+"""Scores that decide when to stop early: fastnn computes some itself, and they equal those of scikit-learn's scorers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 3))
 WEIGHT = RNG.uniform(0.0, 3.0, 90)
 LABELS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
-VALUES = np.column_stack([X[:, 0] ** 2, 100 * X[:, 1], np.full(90, 2.0)])  # the last one is constant
+VALUES = np.column_stack([X[:, 0] ** 2, 100 * X[:, 1], np.full(90, 2.0)])  # the last target is constant
 
 CLASSES = {
     "binary": LABELS > 0,
@@ -37,14 +37,14 @@ REGRESSION = ["r2", "neg_mean_squared_error", "neg_root_mean_squared_error", "ne
 
 
 def scores(estimator: Any, y: Any, rows: Any, weight: Any) -> Any:
-    """Return the scores of each epoch, on rows of the user's own."""
+    """Return the scores of each epoch on given validation rows."""
     held_out = {"X_val": rows[60:], "y_val": y[60:], "sample_weight_val": None if weight is None else weight[60:]}
     estimator.fit(rows[:60], y[:60], **held_out)
     return np.array(estimator.validation_scores_)
 
 
 def both(kind: Any, scoring: Any, y: Any, monkeypatch: pytest.MonkeyPatch, rows: Any = X, weight: Any = None) -> Any:
-    """Return the scores that fastnn computes and those of scikit-learn's scorer."""
+    """Return the scores that fastnn computes, and those of scikit-learn's scorer."""
     made: Callable[[], Any] = lambda: kind(  # noqa: E731
         hidden_layer_sizes=(6,), max_iter=6, early_stopping=True, scoring=scoring, random_state=0, learning_rate_init=0.05
     )
@@ -66,7 +66,9 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @WEIGHTS
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("scoring", REGRESSION)
-def test_scores_of_regressors(scoring: str, target: str, weight: Any, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_of_regressors_are_those_of_scikit_learn(
+    scoring: str, target: str, weight: Any, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found, expected = both(MLPRegressor, scoring, TARGETS[target], monkeypatch, X.astype(dtype), weight)
     assert len(set(expected)) > 1 or (scoring, target) == ("r2", "constant")
     rounding = 1e-5 if dtype == np.float32 else 1e-12
@@ -79,15 +81,17 @@ def test_scores_of_regressors(scoring: str, target: str, weight: Any, dtype: Any
     ("scoring", "classes"),
     [("accuracy", classes) for classes in CLASSES] + [("neg_log_loss", classes) for classes in ONE_LABEL],
 )
-def test_scores_of_classifiers(scoring: str, classes: str, weight: Any, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_of_classifiers_are_those_of_scikit_learn(
+    scoring: str, classes: str, weight: Any, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found, expected = both(MLPClassifier, scoring, CLASSES[classes], monkeypatch, X.astype(dtype), weight)
     assert len(set(expected)) > 1
     np.testing.assert_allclose(found, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
 
 
 @pytest.mark.filterwarnings("ignore:The y_prob values do not sum")
-def test_probabilities_are_cut_as_by_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the precision of the probabilities' type, in either type of rows."""
+def test_probabilities_are_clipped_as_in_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit depends on the probabilities' type, for either type of rows."""
     for train, held_out in ((np.float64, np.float64), (np.float32, np.float32), (np.float32, np.float64)):
         made = lambda: MLPClassifier((), max_iter=1, early_stopping=True, scoring="neg_log_loss", random_state=0)  # noqa: E731
         for y in (LABELS, LABELS > 0):
@@ -98,8 +102,8 @@ def test_probabilities_are_cut_as_by_scikit_learn(monkeypatch: pytest.MonkeyPatc
             np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_classes_may_be_missing_in_the_held_out_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log loss is that of all classes, where scikit-learn's scorer would end the fit."""
+def test_classes_may_be_missing_from_the_held_out_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log loss is that of all classes, while scikit-learn's scorer would end the fit."""
     rows, y = np.vstack([X[:60], X[60:][LABELS[60:] != 1]]), np.append(LABELS[:60], LABELS[60:][LABELS[60:] != 1])
     found, expected = both(MLPClassifier, "accuracy", y, monkeypatch, rows)
     np.testing.assert_allclose(found, expected)
@@ -110,7 +114,7 @@ def test_classes_may_be_missing_in_the_held_out_rows(monkeypatch: pytest.MonkeyP
         assert found.max() == pytest.approx(expected)
 
 
-def test_scorers_are_known_by_what_they_consist_of() -> None:
+def test_scorers_are_recognized_by_their_function_and_options() -> None:
     classifier, regressor = MLPClassifier((3,), max_iter=1).fit(X, LABELS), MLPRegressor(max_iter=1).fit(X, VALUES)
     for estimator, scorer in (
         (classifier, make_scorer(metrics.accuracy_score)),
@@ -143,7 +147,7 @@ def test_other_scorers_are_left_to_scikit_learn() -> None:
         (regressor, get_scorer("accuracy")),
     ):
         assert score_of_outputs(estimator, scorer, 30) is None, scorer
-    # All others that have a name.
+    # All other scorers with a name.
     for name in metrics.get_scorer_names():
         known = {"accuracy", "neg_log_loss"}, set(REGRESSION)
         for estimator, names in zip((classifier, regressor), known, strict=True):
@@ -156,7 +160,7 @@ def test_log_losses_of_labels_and_of_a_single_class_are_left_to_scikit_learn() -
         assert knows(MLPClassifier((3,), max_iter=1).fit(X, y), "accuracy")
 
 
-def test_scorers_call_methods_of_the_users_own() -> None:
+def test_scorers_call_overridden_methods() -> None:
     class Zeros(MLPRegressor):
         def predict(self, X: Any) -> Any:
             return np.zeros((len(X), 3))
@@ -180,20 +184,20 @@ def test_scorers_call_methods_of_the_users_own() -> None:
     assert not knows(instance, "r2")
 
 
-def test_scorers_under_metadata_routing() -> None:
+def test_scorers_work_with_metadata_routing() -> None:
     model = MLPRegressor(max_iter=1).fit(X, VALUES)
     with sklearn.config_context(enable_metadata_routing=True):
         assert not knows(model, "r2")
 
 
 @pytest.mark.filterwarnings("ignore:R.2 score is not well-defined")
-def test_r2_of_a_single_row() -> None:
+def test_r2_of_a_single_row_gives_a_warning() -> None:
     model = MLPRegressor(max_iter=2, early_stopping=True, scoring="r2").fit(X, VALUES, X_val=X[:1], y_val=VALUES[:1])
     assert np.isnan(model.validation_scores_).all()
 
 
 def test_predictions_that_are_not_finite_have_no_score() -> None:
-    """As without a scorer: the fit stops by its rules, with the best parameters so far."""
+    """The fit stops by its rules, as without a scorer, with the best parameters so far."""
     for scoring in (None, *REGRESSION):
         model = MLPRegressor(hidden_layer_sizes=(3, 3), activation="identity", max_iter=3, early_stopping=True)
         model.set_params(scoring=scoring, random_state=0).fit(X, VALUES, X_val=np.full_like(X, 1e308), y_val=VALUES)
@@ -201,7 +205,7 @@ def test_predictions_that_are_not_finite_have_no_score() -> None:
         assert np.isfinite(model.predict(X)).all()
 
 
-def test_a_scorer_of_the_users_own_gets_weights_and_classes() -> None:
+def test_custom_scorers_get_weights_and_classes() -> None:
     seen = []
 
     def scorer(estimator: Any, rows: Any, y: Any, sample_weight: Any = None) -> float:

@@ -1,4 +1,4 @@
-"""Stopping rules at a score or loss that stays the same: no improvement, also by tol=0."""
+"""Stopping rules for a score or loss that stays the same: fits end in the same epoch as in scikit-learn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 LIBRARIES = (neural_network, fastnn.sklearn)
 RULES = ("n_iter_", "_no_improvement_count", "best_loss_", "best_validation_score_", "loss_curve_", "validation_scores_")
 X = np.random.default_rng(0).normal(size=(60, 3))
-# A rate of 0 is refused; this one changes no bit of a weight.
+# A learning rate of 0 is refused; this one changes no bit of a weight.
 STILL = {"solver": "sgd", "learning_rate_init": 1e-300, "alpha": 0.0, "shuffle": False, "momentum": 0.0}
 
 
@@ -38,8 +38,8 @@ def assert_same_end(estimators):
 @pytest.mark.parametrize("n_iter_no_change", [1, 3, 10])
 @pytest.mark.parametrize("learning_rate", ["constant", "adaptive", "invscaling"])
 @pytest.mark.parametrize("kind", ["MLPRegressor", "MLPClassifier"])
-def test_constant_losses(kind, learning_rate, n_iter_no_change):
-    """A loss that is as it was is no increase: with tol=0 it counts as improvement, and the fit goes on to its end."""
+def test_constant_losses_stop_as_in_scikit_learn(kind, learning_rate, n_iter_no_change):
+    """An equal loss is no increase: with tol=0 it counts as an improvement, and the fit runs to its end."""
     y = X[:, 0] if kind == "MLPRegressor" else (X[:, 0] > 0).astype(int)
     options = STILL | {"learning_rate": learning_rate, "n_iter_no_change": n_iter_no_change}
     estimators = pair(kind, y, **options)
@@ -52,7 +52,7 @@ def test_constant_losses(kind, learning_rate, n_iter_no_change):
 @pytest.mark.parametrize("n_iter_no_change", [1, 3, 10])
 @pytest.mark.parametrize("learning_rate", ["constant", "adaptive", "invscaling"])
 @pytest.mark.parametrize("kind", ["MLPRegressor", "MLPClassifier"])
-def test_constant_scores(kind, learning_rate, n_iter_no_change, tol):
+def test_constant_scores_stop_as_in_scikit_learn(kind, learning_rate, n_iter_no_change, tol):
     y = X[:, 0] if kind == "MLPRegressor" else (X[:, 0] > 0).astype(int)
     options = STILL | {
         "learning_rate": learning_rate,
@@ -68,7 +68,7 @@ def test_constant_scores(kind, learning_rate, n_iter_no_change, tol):
 
 @pytest.mark.parametrize("tol", [0.0, 1e-12])
 @pytest.mark.parametrize("learning_rate", ["constant", "adaptive"])
-def test_losses_that_fall_to_zero(learning_rate, tol):
+def test_losses_that_fall_to_zero_stop_as_in_scikit_learn(learning_rate, tol):
     estimators = pair("MLPRegressor", np.zeros(60), solver="sgd", learning_rate=learning_rate, alpha=0.0, tol=tol)
     assert_same_end(estimators)
 
@@ -76,7 +76,7 @@ def test_losses_that_fall_to_zero(learning_rate, tol):
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("tol", [0.0, 1e-9, 1e-4])
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
-def test_separable_classes_with_a_score_of_one(solver, tol, early_stopping):
+def test_separable_classes_with_a_score_of_one_stop_as_in_scikit_learn(solver, tol, early_stopping):
     options = {"solver": solver, "learning_rate_init": 0.05, "early_stopping": early_stopping, "n_iter_no_change": 3}
     estimators = pair("MLPClassifier", (X[:, 0] > 0).astype(int), tol=tol, **options)
     assert_same_end(estimators)
@@ -84,7 +84,7 @@ def test_separable_classes_with_a_score_of_one(solver, tol, early_stopping):
 
 @pytest.mark.parametrize("tol", [0.0, 1e-12])
 @pytest.mark.parametrize("learning_rate", ["constant", "adaptive"])
-def test_steps_of_partial_fit(learning_rate, tol):
+def test_steps_of_partial_fit_count_as_in_scikit_learn(learning_rate, tol):
     estimators = [
         library.MLPRegressor(hidden_layer_sizes=(4,), random_state=0, tol=tol, **STILL | {"learning_rate": learning_rate})
         for library in LIBRARIES
@@ -103,6 +103,6 @@ def test_the_first_of_equal_scores_is_the_best():
 
 
 @pytest.mark.parametrize("rate", [9e-7, 4e-6, 6e-6, 4e-5])
-def test_the_least_adaptive_rate(rate):
+def test_the_smallest_adaptive_learning_rate_is_that_of_scikit_learn(rate):
     options = {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": rate, "n_iter_no_change": 2}
     assert_same_end(pair("MLPRegressor", X[:, 0], tol=1e9, **options))

@@ -1,4 +1,4 @@
-"""The estimators among scikit-learn's tools: copies, parameters set from outside, searches, metadata, frames."""
+"""The estimators in scikit-learn's tools: copies, parameters set from outside, searches, metadata, frames."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ COPIES = {
 
 @pytest.mark.parametrize("kind", COPIES)
 @pytest.mark.parametrize("data", ["iris", "cancer", "multilabel", "diabetes"])
-def test_copies_go_on_alike(data, kind, tmp_path):
-    """To the bit, with a random state of their own."""
+def test_copies_train_to_the_same_bits(data, kind, tmp_path):
+    """The copies have a random state of their own."""
     inputs, targets = DATA[data]
     one = estimator(LIBRARIES[1], data, random_state=np.random.RandomState(0), max_iter=3).fit(inputs, targets)
     one.partial_fit(inputs, targets)
@@ -62,21 +62,21 @@ def test_copies_go_on_alike(data, kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["pickle", "deepcopy"])
-def test_copies_of_what_is_not_fitted(kind, tmp_path):
+def test_copies_of_unfitted_estimators_work(kind, tmp_path):
     one = COPIES[kind](MLPClassifier(alpha=2.0), tmp_path)
     assert one.get_params() == MLPClassifier(alpha=2.0).get_params()
     with pytest.raises(NotFittedError):
         one.predict(X)
 
 
-def test_clone_of_what_is_fitted():
+def test_clones_of_fitted_estimators_are_not_fitted():
     fitted = estimator(LIBRARIES[1], "iris").fit(X, y)
     again = clone(fitted)
     assert not hasattr(again, "coefs_")
     assert_equal(snapshot(again.fit(X, y), X), snapshot(fitted, X), 0)
 
 
-# ---- Parameters of the network, from outside ----
+# ---- Parameters of the network, set from outside ----
 
 
 def _write(one):
@@ -110,8 +110,8 @@ def test_coefficients_can_be_set(data, change):
     assert_same(act)
 
 
-def test_averages_of_networks():
-    """As in federated learning: the mean of three is what each goes on from."""
+def test_training_continues_from_averages_of_networks():
+    """As in federated learning, three estimators continue from the mean of their weights."""
 
     def act(library):
         members = [estimator(library, "iris", random_state=i) for i in range(3)]
@@ -155,7 +155,7 @@ TOOLS = {
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_tools(tool):
+def test_tools_give_the_same_as_with_scikit_learns_estimators(tool):
     answers = []
     for library in LIBRARIES:
         np.random.seed(0)  # noqa: NPY002
@@ -163,7 +163,7 @@ def test_tools(tool):
     assert_equal(answers[1], answers[0], 1e-6)
 
 
-def test_grid_search_in_processes():
+def test_grid_searches_in_processes_give_the_same():
     grid = {"alpha": [1e-4, 1.0], "hidden_layer_sizes": [(3,), (4, 4)], "activation": ["tanh", "relu"]}
     theirs, ours = (
         GridSearchCV(make_pipeline(few(lib)), {f"{lib_name(lib)}__{k}": v for k, v in grid.items()}, n_jobs=2).fit(X, y)
@@ -177,8 +177,8 @@ def lib_name(library):
     return type(few(library)).__name__.lower()
 
 
-def test_subclass():
-    """With a constructor, a fit and a score of its own."""
+def test_subclasses_give_the_same():
+    """The subclass has its own constructor, fit and score."""
 
     def act(library):
         class Wide(library.MLPClassifier):
@@ -201,8 +201,8 @@ def test_subclass():
 # ---- Metadata ----
 
 
-def test_metadata_routing():
-    """Weights reach the estimator in a pipeline if it has asked for them."""
+def test_metadata_are_routed_to_the_estimator():
+    """Weights reach the estimator in a pipeline if it has requested them."""
     weight = {"sample_weight": np.random.default_rng(0).uniform(0, 1, 150)}
 
     def act(library):
@@ -236,7 +236,7 @@ def frame(kind, columns="abcd", values=X):
 @pytest.mark.parametrize("kind", FRAMES)
 @pytest.mark.parametrize("early_stopping", [False, True])
 @BOTH
-def test_frames(data, early_stopping, kind):
+def test_frames_give_the_same(data, early_stopping, kind):
     table = frame(kind)
 
     def act(library):
@@ -248,7 +248,7 @@ def test_frames(data, early_stopping, kind):
 
 @pytest.mark.parametrize("kind", FRAMES)
 @pytest.mark.parametrize("output", ["default", "pandas", "polars"])
-def test_set_output(kind, output):
+def test_set_output_is_supported(kind, output):
     table = frame(kind)
     scaler = StandardScaler().set_output(transform=output)
     piped = make_pipeline(scaler, few(LIBRARIES[1])).fit(table, y)
@@ -259,8 +259,8 @@ def test_set_output(kind, output):
 
 
 @pytest.mark.parametrize("kind", FRAMES)
-def test_names_of_features(kind):
-    """What is said of names that are missing, wrong or in another order."""
+def test_messages_about_names_of_features_are_the_same(kind):
+    """Names may be missing, wrong or in another order."""
 
     def act(library):
         named, nameless = few(library).fit(frame(kind), y), few(library).fit(X, y)
@@ -277,7 +277,7 @@ def test_names_of_features(kind):
     assert_same(act)
 
 
-def test_targets_of_frames():
+def test_targets_may_be_frames():
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
     names = np.array(["ab", "c", "d"])[y]
     labels = [pandas.Series(y), pandas.Series(names), pandas.Series(names, dtype="category"), polars.Series(names)]

@@ -1,4 +1,4 @@
-"""Warnings of the estimators: scikit-learn's to every filter, about the user's line, and as often as Python says."""
+"""Warnings of the estimators: for filters they are scikit-learn's; they name the user's line, and are shown as often."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def interrupted(estimator, X, y):
     raise KeyboardInterrupt
 
 
-# By name: the class of scikit-learn's, its options, what to call with which arguments, the category, and a part of the text.
+# By name: scikit-learn's class, its options, the method to call, its arguments, the category, and a part of the text.
 CASES = {
     "epochs": ("MLPRegressor", {"max_iter": 1}, "fit", (X, y), ConvergenceWarning, "Maximum iterations"),
     "classifier": ("MLPClassifier", {"max_iter": 1}, "fit", (X, LABELS), ConvergenceWarning, "Maximum iterations"),
@@ -52,7 +52,7 @@ CASES = {
 
 
 def case(name, library=fastnn.sklearn):
-    """Return a function without arguments that warns, made here so that its line is known."""
+    """Return a function without arguments that warns, defined here so that its line is known."""
     kind, options, method, arguments, _, _ = CASES[name]
     call = getattr(getattr(library, kind)(hidden_layer_sizes=(3,), random_state=0, **options), method)
     return lambda: call(*arguments)
@@ -82,7 +82,7 @@ def recorded(call, *filters):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_one_warning_about_the_line_of_the_user(name):
+def test_one_warning_names_the_line_of_the_user(name):
     (warning,) = recorded(FUNCTIONS[name])
     assert warning.category is CATEGORIES[name]
     assert warning.filename == __file__
@@ -91,7 +91,7 @@ def test_one_warning_about_the_line_of_the_user(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_categories_and_texts_of_scikit_learn(name):
+def test_categories_and_texts_are_those_of_scikit_learn(name):
     theirs, ours = (recorded(case(name, library)) for library in (neural_network, fastnn.sklearn))
     assert [w.category for w in ours] == [w.category for w in theirs]
     assert CASES[name][5] in str(ours[0].message)
@@ -100,7 +100,7 @@ def test_categories_and_texts_of_scikit_learn(name):
 
 @pytest.mark.parametrize("module", ["sklearn", r"sklearn\.neural_network", "sklearn.neural_network._multilayer_perceptron$"])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_filters_on_the_module(name, module):
+def test_filters_on_the_module_work(name, module):
     assert not recorded(FUNCTIONS[name], {"action": "ignore", "module": module})
     with warnings.catch_warnings():
         warnings.filterwarnings("error", module=module)
@@ -109,15 +109,15 @@ def test_filters_on_the_module(name, module):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_filters_on_the_category(name):
+def test_filters_on_the_category_work(name):
     assert not recorded(FUNCTIONS[name], {"action": "ignore", "category": CATEGORIES[name]})
 
 
 SHORT = {"hidden_layer_sizes": (3,), "max_iter": 1, "random_state": 0}
 
 
-def test_once_at_each_line():
-    """Plain arrays only: scikit-learn's checks of others change the filters, and Python forgets what it has shown."""
+def test_a_warning_is_shown_once_per_line():
+    """Inputs are plain arrays: for others, scikit-learn's checks change the filters, so that Python repeats warnings."""
     globals().pop("__warningregistry__", None)
 
     def calls():
@@ -130,7 +130,7 @@ def test_once_at_each_line():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_no_more_often_than_scikit_learn(name):
+def test_warnings_are_shown_no_more_often_than_by_scikit_learn(name):
     globals().pop("__warningregistry__", None)
 
     def count(library):
@@ -148,7 +148,7 @@ THROUGH = {
 
 
 @pytest.mark.parametrize("through", THROUGH)
-def test_lines_below_scikit_learns_own_code(through):
+def test_warnings_below_scikit_learns_code_name_its_line(through):
     found = recorded(THROUGH[through])
     assert len(found) == {"pipeline": 1, "search": 5, "scores": 2}[through]
     assert {w.filename for w in found} == {__file__}
@@ -157,7 +157,7 @@ def test_lines_below_scikit_learns_own_code(through):
 
 
 @pytest.mark.parametrize("module", ["fastnn_app", "sklearnex", "joblibs"])
-def test_libraries_of_similar_names_are_users(module):
+def test_libraries_with_similar_names_count_as_users(module):
     code = compile("# A comment.\nfit(X, y)", "there.py", "exec")
     names = {"__name__": module, "fit": fastnn.sklearn.MLPRegressor(**SHORT).fit, "X": X, "y": y}
     (warning,) = recorded(lambda: exec(code, names))
@@ -165,7 +165,7 @@ def test_libraries_of_similar_names_are_users(module):
 
 
 @pytest.mark.parametrize(("flag", "fails"), [("error", True), ("ignore", False), ("error::UserWarning:sklearn", False)])
-def test_the_command_line(flag, fails):
+def test_warnings_appear_on_the_command_line(flag, fails):
     program = """
         import numpy as np
         from fastnn.sklearn import MLPRegressor
@@ -179,7 +179,7 @@ def test_the_command_line(flag, fails):
 
 
 @pytest.mark.parametrize("divide", ["ignore", "raise", "warn"])
-def test_settings_of_numpy_for_zero_probabilities(divide):
+def test_numpys_error_settings_apply_to_zero_probabilities(divide):
     fitted = fastnn.sklearn.MLPClassifier((3,), tol=1e9, random_state=0).fit(X, LABELS)
     with np.errstate(divide=divide):
         if divide == "raise":

@@ -1,4 +1,4 @@
-"""The estimators' sample weights: of either sign as in scikit-learn, and rows of weight zero that don't count."""
+"""Sample weights of the estimators: weights of either sign as in scikit-learn, and rows of weight zero without effect."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def options_of(name):
 @pytest.mark.parametrize("negative", [0.1, 0.7, 1.0])
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 @pytest.mark.parametrize("name", NAMES)
-def test_weights_of_either_sign(name, solver, negative):
-    """Batches of negative sum train as in scikit-learn, which divides by it; and so does lbfgs."""
+def test_weights_of_either_sign_give_the_same_as_in_scikit_learn(name, solver, negative):
+    """scikit-learn divides the gradient of a batch by the sum of its weights, even if that is negative; so does lbfgs."""
     X, y = DATA[name]
     weight = signed(len(X), negative)
     kind = {"max_iter": 3} if solver == "lbfgs" else {"max_iter": 4, "batch_size": 16}
@@ -39,7 +39,7 @@ def test_weights_of_either_sign(name, solver, negative):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_scores_and_partial_fits_of_either_sign(name):
+def test_scores_and_partial_fits_with_weights_of_either_sign_are_the_same(name):
     X, y = DATA[name]
     weight = signed(len(X), 0.6)
 
@@ -62,14 +62,14 @@ def test_scores_and_partial_fits_of_either_sign(name):
 
 
 def sums_to_zero(n):
-    """Return weights of which every two cancel."""
+    """Return weights that cancel in pairs."""
     return np.resize([0.3, -0.3], n)
 
 
 @pytest.mark.parametrize("options", [{"solver": "lbfgs"}, {"batch_size": 10}, {"batch_size": 60}])
 @pytest.mark.parametrize("backend", ["compiled", "portable"])
 def test_weights_that_sum_to_zero_are_refused(options, backend, monkeypatch):
-    """As np.average does in scikit-learn; sums that are zero but for rounding too, and batches of which no row counts."""
+    """np.average raises this in scikit-learn. It includes sums that are zero up to rounding, and batches without weight."""
     X, y = (part[:60] for part in DATA["diabetes"])
     no_row = np.repeat([1.0, 0.0], 30)
     if backend == "portable":
@@ -87,7 +87,7 @@ def test_weights_that_sum_to_zero_are_refused(options, backend, monkeypatch):
             estimator(LIBRARIES[1], "diabetes", **{**options, "batch_size": 60}).fit(X, y, weight)
 
 
-def test_a_batch_that_sums_to_zero_leaves_the_step_before():
+def test_a_batch_that_sums_to_zero_keeps_the_parameters_of_the_step_before():
     X, y = (part[:40] for part in DATA["diabetes"])
     weight = np.concatenate([np.ones(20), sums_to_zero(20)])
     fitted = [estimator(library, "diabetes", shuffle=False, batch_size=20) for library in LIBRARIES]
@@ -112,8 +112,8 @@ def test_held_out_weights_that_sum_to_zero_are_refused_before_anything_is_traine
 
 @pytest.mark.parametrize("options", [{}, {"solver": "lbfgs", "max_iter": 3}, {"early_stopping": True}, {"solver": "sgd"}])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows_of_weight_zero_hold_any_finite_number(dtype, options):
-    """Whatever overflows in them; scikit-learn's checks refuse NaN and infinity first."""
+def test_rows_of_weight_zero_may_hold_any_finite_number(dtype, options):
+    """Their values may overflow; scikit-learn's checks refuse only NaN and infinity."""
     options = {"max_iter": 4, "random_state": 0, "batch_size": 16} | options
     X, y = DATA["diabetes"]
     weight = np.where(np.random.default_rng(0).random(len(X)) < 0.2, 0.0, 1.0)
@@ -133,7 +133,7 @@ def test_rows_of_weight_zero_hold_any_finite_number(dtype, options):
 
 
 def test_a_batch_that_sums_to_zero_leaves_sparse_weights_up_to_date():
-    """Also those whose features were in none of the last batches."""
+    """This includes weights whose features were in none of the last batches."""
     sparse = pytest.importorskip("scipy.sparse")
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 70)) * (rng.random((60, 70)) < 0.1), rng.normal(size=60)

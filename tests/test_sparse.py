@@ -1,4 +1,4 @@
-"""Sparse inputs: the same bits as of the same rows made dense, or as lazy as asked for, and nothing read out of bounds."""
+"""Sparse inputs: the bits of the same rows made dense, or lazy updates if asked for, and no access out of bounds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastnn._engine import core as _core
 
 scipy_sparse = pytest.importorskip("scipy.sparse")
 
-# Layer sizes: many outputs, a network of one layer with many and with few, few hidden units.
+# Layer sizes: many outputs; one layer with many outputs and with few; few hidden units.
 NETWORKS = [(70, 33, 5, 2), (70, 9), (70, 2), (40, 3, 1)]
 
 
@@ -27,7 +27,7 @@ def sparse_data(rows, sizes, loss="mse", density=0.1, seed=0):
 
 
 def pair(sizes, loss="mse", dtype=np.float64, batch_size=10, dropout=0.0, **options):
-    """Return two trainers that are alike."""
+    """Return two equal trainers."""
     return [
         Trainer(
             model_of(sizes, "tanh", links_of(loss)[0], dtype=dtype, dropout=dropout),
@@ -55,7 +55,7 @@ def assert_same(sizes, rows=45, epochs=3, loss="mse", sample_weight=None, **opti
 
 @pytest.mark.parametrize("sizes", NETWORKS)
 @pytest.mark.parametrize("row", _core.OPTIMIZERS)
-def test_optimizers(row, sizes):
+def test_optimizers_give_the_bits_of_dense_rows(row, sizes):
     assert_same(sizes, optimizer=optimizer_of(row))
     assert_same(sizes, optimizer=optimizer_of(row), l1=1e-3, l2=1e-2)
 
@@ -75,26 +75,26 @@ def test_optimizers(row, sizes):
     ],
     ids=repr,
 )
-def test_options(options, sizes):
+def test_options_give_the_bits_of_dense_rows(options, sizes):
     if "dropout" in options and len(sizes) == 2:
         options = options | {"dropout": ()}
     assert_same(sizes, **options)
 
 
 @pytest.mark.parametrize("sizes", NETWORKS)
-def test_batches_in_several_chunks(sizes):
+def test_batches_of_several_chunks_give_the_bits_of_dense_rows(sizes):
     assert_same(sizes, rows=1300, batch_size=1200, optimizer=SGD(0.1, momentum=0.9), l2=0.01)
 
 
 @pytest.mark.parametrize("loss", losses.LOSSES)
-def test_losses_and_sample_weights(loss):
+def test_losses_and_sample_weights_give_the_bits_of_dense_rows(loss):
     weight = np.random.default_rng(3).uniform(0, 2, 45)
     assert_same((70, 12, 3), loss=loss, sample_weight=weight, l2=0.1)
 
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_step_returns_its_loss_with_penalties(lazy):
-    """Those of the weights that no feature of the batch has included, unless updates are lazy."""
+    """The loss includes penalties of weights whose feature is not in the batch, unless updates are lazy."""
     X, y = sparse_data(20, (70, 33, 2))
     sparse, dense = pair((70, 33, 2), l1=0.1, l2=0.2, lazy_updates=lazy)
     first, rest = dense.model.weights[0].copy(), dense.model.weights[1].copy()
@@ -106,8 +106,8 @@ def test_a_step_returns_its_loss_with_penalties(lazy):
 
 
 @pytest.mark.parametrize("columns", [2047, 2048, 2049, 5000, 70000])
-def test_many_columns(columns):
-    """Elements are sorted by their column in several goes, from 2048 columns on."""
+def test_many_columns_give_the_bits_of_dense_rows(columns):
+    """From 2048 columns on, elements are sorted by column in several passes."""
     for n_out in (9, 2):
         assert_same((columns, n_out), rows=30, optimizer=SGD(0.1))
 
@@ -116,8 +116,8 @@ def test_many_columns(columns):
     "options", [{"optimizer": Adam(0.01)}, {"optimizer": SGD(0.01, momentum=0.9), "l1": 1e-4, "l2": 1e-3}]
 )
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_slices_of_time(options, n_threads, monkeypatch):
-    """At a pause all weights are as after as many updates; with no time at all, there is one after every few batches."""
+def test_time_slices_change_no_bit(options, n_threads, monkeypatch):
+    """At a pause all weights are up to date. With slices of no length, there is a pause every few batches."""
     states, seen = [], []
     X, y = sparse_data(200, (3000, 128, 64, 2), density=0.02)
     for seconds in (1e9, 0.0):
@@ -126,7 +126,7 @@ def test_slices_of_time(options, n_threads, monkeypatch):
         history = trainer.run(X, y, 2)
         states.append((trainer.model.to_vector().tobytes(), trainer._moments.tobytes(), history["loss"].tobytes()))
     assert states[0] == states[1]
-    # What a callback or an interrupt would see in between is what a shorter run leaves.
+    # A callback or an interrupt in between would see the parameters that a shorter run leaves.
     trainer, other = pair((3000, 128, 64, 2), shuffle=False, n_threads=n_threads, **options)
     run = trainer._new_run(trainer._data(X, y, None), 1)
     run.set_rates(np.array([trainer.learning_rate]))
@@ -139,14 +139,14 @@ def test_slices_of_time(options, n_threads, monkeypatch):
     assert len(seen) >= 3
 
 
-def test_schedule_and_more_updates_than_are_remembered():
-    """Rows that no batch has for hundreds of updates are brought up to date all the same."""
+def test_schedules_and_long_pauses_give_the_bits_of_dense_rows():
+    """Rows are brought up to date even if no batch has had them for more updates than are remembered."""
     assert_same((70, 5, 1), rows=1500, batch_size=2, epochs=1, optimizer=Adam(lambda step: 0.01 / (1 + step)), l2=0.1)
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.1), AdaGrad(0.1), Adam(0.1)], ids=repr)
-def test_lazy(optimizer):
-    """The rows of a batch's features are updated; the others, and their moments, stay as they are."""
+def test_lazy_updates_change_only_rows_in_the_batch(optimizer):
+    """The rows of the batch's features are updated; the others and their moments stay unchanged."""
     X, y = sparse_data(8, (70, 5, 1))
     lazy, regular = pair((70, 5, 1), optimizer=optimizer, l2=0.1, lazy_updates=True)
     regular.lazy_updates = False
@@ -169,7 +169,7 @@ def test_lazy(optimizer):
     np.testing.assert_array_equal(lazy.model.weights[1], regular.model.weights[1])
 
 
-def test_lazy_is_nothing_new_where_updates_rest():
+def test_lazy_updates_equal_exact_ones_without_moments_and_penalties():
     X, y = sparse_data(45, (70, 5, 1))
     for optimizer in (SGD(0.1), AdaGrad(0.1)):
         lazy, regular = pair((70, 5, 1), optimizer=optimizer, lazy_updates=True)
@@ -182,8 +182,8 @@ def test_lazy_is_nothing_new_where_updates_rest():
 @pytest.mark.parametrize("sizes", NETWORKS)
 @pytest.mark.parametrize("rows", [1, 16, 1300])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_functions_of_a_model(sizes, rows, dtype):
-    """Each takes sparse rows as it does dense ones, with the same bits, whatever the number of threads."""
+def test_functions_of_a_model_give_the_bits_of_dense_rows(sizes, rows, dtype):
+    """Each takes sparse rows like dense ones, with the same bits for any number of threads."""
     X, y = sparse_data(rows, sizes)
     X = X.astype(dtype)
     model, dense = model_of(sizes, dtype=dtype), X.toarray()
@@ -204,15 +204,15 @@ def test_functions_of_a_model(sizes, rows, dtype):
 
 @pytest.mark.parametrize("kind", ["csr_matrix", "csr_array", "csc_array", "coo_matrix", "lil_array"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8, bool, ">f4"])
-def test_kinds_of_matrices(kind, dtype):
+def test_every_format_of_matrix_is_accepted(kind, dtype):
     X = np.random.default_rng(0).integers(0, 2, (20, 70)).astype(dtype)
     made = getattr(scipy_sparse, kind)(X.astype(np.dtype(dtype).newbyteorder("=")))
     model = model_of(NETWORKS[0])
     np.testing.assert_array_equal(model.predict(made), model.predict(X))
 
 
-def test_order_and_doubles():
-    """Elements in any order, and several of one place, which count as their sum."""
+def test_elements_in_any_order_and_duplicates_are_accepted():
+    """Several elements at one place count as their sum."""
     columns, starts = np.array([5, 1, 5, 0, 0], np.int64), np.array([0, 3, 5], np.int64)
     X = scipy_sparse.csr_matrix((np.arange(1.0, 6.0), columns, starts), shape=(2, 70))
     sparse, dense = pair(NETWORKS[0])
@@ -221,14 +221,14 @@ def test_order_and_doubles():
     np.testing.assert_allclose(sparse.model.to_vector(), dense.model.to_vector(), rtol=1e-10)
 
 
-def test_no_rows():
+def test_matrices_without_rows_are_handled():
     model = model_of(NETWORKS[0])
     assert model.predict(scipy_sparse.csr_matrix((0, 70))).shape == (0, 2)
     with pytest.raises(ValueError, match=r"X: expected at least one row, got shape \(0, 70\)"):
         model.fit(scipy_sparse.csr_matrix((0, 70)), np.ones((0, 2)))
 
 
-def test_empty_rows():
+def test_empty_rows_are_handled():
     sparse, dense = pair(NETWORKS[0], l2=0.1)
     y = np.ones((30, 2))
     sparse.run(scipy_sparse.csr_matrix((30, 70)), y, 2)
@@ -237,7 +237,7 @@ def test_empty_rows():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
-def test_not_finite(value):
+def test_elements_that_are_not_finite_raise(value):
     X = np.zeros((10, 70))
     X[3, 4], X[7, 60] = 1, value
     model = model_of(NETWORKS[0], dtype=np.float32)
@@ -246,7 +246,7 @@ def test_not_finite(value):
 
 
 def damaged(columns=(0, 1, 2), starts=(0, 2, 3), n_values=3):
-    """Return a matrix that SciPy would not have made."""
+    """Return a matrix that SciPy would not make."""
     X = scipy_sparse.csr_matrix((2, 70))
     X.data, X.indices, X.indptr = np.ones(n_values), np.array(columns, np.int32), np.array(starts, np.int32)
     return X
@@ -265,14 +265,14 @@ def damaged(columns=(0, 1, 2), starts=(0, 2, 3), n_values=3):
         damaged(n_values=2),
     ],
 )
-def test_damaged(matrix):
+def test_damaged_matrices_raise(matrix):
     model = model_of(NETWORKS[0])
     for call in (lambda: model.predict(matrix), lambda: model.fit(matrix, np.ones((2, 2)))):
         with pytest.raises(ValueError, match=r"^X: expected a valid sparse matrix, got a damaged one"):
             call()
 
 
-def test_wrong_shape_and_type():
+def test_wrong_shapes_and_types_raise():
     model = model_of(NETWORKS[0])
     with pytest.raises(ValueError, match=r"X: expected (shape )?\(n, 70\).*got \(3, 71\)"):
         model.predict(scipy_sparse.csr_matrix((3, 71)))
@@ -284,7 +284,7 @@ def test_wrong_shape_and_type():
         Trainer(model, lazy_updates=1)
 
 
-def test_divergence_restores():
+def test_divergence_restores_the_last_finite_epoch():
     X, y = sparse_data(45, NETWORKS[0])
     trainer, _ = pair(NETWORKS[0], optimizer=SGD(1e200), l2=0.1)
     before = trainer.model.to_vector()
@@ -293,7 +293,7 @@ def test_divergence_restores():
     np.testing.assert_array_equal(trainer.model.to_vector(), before)
 
 
-def test_exact_resume(tmp_path):
+def test_resuming_changes_no_bit(tmp_path):
     X, y = sparse_data(45, NETWORKS[0])
     whole, parts = pair(NETWORKS[0], l2=0.1)
     whole.run(X, y, 6)
@@ -305,14 +305,14 @@ def test_exact_resume(tmp_path):
     assert replace(resumed.optimizer) == whole.optimizer
 
 
-@pytest.mark.parametrize("units", [2, 5])  # of a layer that is stored by outputs, and of one by inputs
+@pytest.mark.parametrize("units", [2, 5])  # one layer is stored by outputs, the other by inputs
 @pytest.mark.parametrize("clip_norm", [None, 0.1])
-@pytest.mark.parametrize("rows", [8, 700])  # one chunk, and several
-def test_lazy_updates_leave_what_a_batch_lacks_alone(units, clip_norm, rows):
+@pytest.mark.parametrize("rows", [8, 700])  # one chunk, and several chunks
+def test_lazy_updates_do_not_change_features_missing_from_the_batch(units, clip_norm, rows):
     model = MLP((90, units, 1), "tanh", dtype=np.float64, random_state=0)
     trainer = Trainer(model, optimizer="adam", l1=0.01, l2=0.1, clip_norm=clip_norm, lazy_updates=True, random_state=0)
     X, y = sparse_data(rows, (90, units, 1), density=0.3, seed=1)
-    trainer.step(X, y)  # moments that are not zero
+    trainer.step(X, y)  # make moments that are not zero
     before = model.weights[0].copy()
     half = X.copy()
     half.data[half.indices >= 45] = 0.0

@@ -1,4 +1,4 @@
-"""Subclasses with constructors, attributes and methods of their own: copied and pickled whole, or refused where ignored."""
+"""Subclasses with their own constructors, attributes and methods: copies keep them, and methods never called raise."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Patient(EarlyStopping):
 
 
 @by_duplicate
-def test_models(duplicate):
+def test_copies_of_models_keep_attributes(duplicate):
     model = Scaled(2)
     model.fit(X, Y, epochs=2)
     other = duplicate(model)
@@ -77,7 +77,7 @@ def test_models(duplicate):
     shallow = duplicate is copy.copy
     assert (other.mean_ is model.mean_) == (other._rng is model._rng) == shallow
     other.weights[0] += 1
-    assert (other.weights[0] != model.weights[0]).all()  # parameters of its own
+    assert (other.weights[0] != model.weights[0]).all()  # the copy has parameters of its own
     if not shallow:
         other.set_vector(model.to_vector())
         model.fit(X, Y, epochs=2)
@@ -86,7 +86,7 @@ def test_models(duplicate):
 
 
 @by_duplicate
-def test_trainers(duplicate):
+def test_copies_of_trainers_keep_attributes(duplicate):
     trainer = Named("mine")
     trainer.run(X, Y, 3)
     other = duplicate(trainer)
@@ -128,7 +128,7 @@ def test_a_model_and_its_trainer_stay_together(duplicate, whole):
 
 
 @by_duplicate
-def test_the_tutorials_network(duplicate):
+def test_copies_of_the_tutorials_network_keep_attributes(duplicate):
     network = Network(["mine"])
     network.forward(X)
     other = duplicate(network)
@@ -144,7 +144,7 @@ def test_the_tutorials_network(duplicate):
 
 
 @by_duplicate
-def test_histories_errors_and_callbacks(duplicate):
+def test_copies_of_histories_errors_and_callbacks_keep_attributes(duplicate):
     record = Record("mine")
     record.extend(loss=[1.0, 2.0], learning_rate=[0.1, 0.1], seconds=[1.0, 1.0], val_loss=[3.0, 4.0])
     other = duplicate(record)
@@ -167,7 +167,7 @@ def test_histories_errors_and_callbacks(duplicate):
     assert (type(other), other.note, other.patience) == (Patient, "mine", 4)
 
 
-def test_files_make_an_object_of_the_class_that_is_asked(tmp_path):
+def test_load_returns_an_object_of_the_class_it_is_called_on(tmp_path):
     model, trainer = Scaled(2), Named("mine")
     trainer.run(X, Y, 2)
     model.save(tmp_path / "model")
@@ -179,11 +179,11 @@ def test_files_make_an_object_of_the_class_that_is_asked(tmp_path):
     for kind in (Trainer, Named):
         loaded = kind.load(tmp_path / "trainer")
         assert type(loaded) is kind
-        assert not hasattr(loaded, "name")  # constructors are not called
+        assert not hasattr(loaded, "name")  # load calls no constructor
         assert (loaded.updates, loaded.l2, type(loaded.model)) == (trainer.updates, 0.1, MLP)
 
 
-def test_a_constructor_that_calls_none_is_named():
+def test_constructors_that_do_not_call_super_raise_an_error_that_says_so():
     class Empty(Trainer):
         def __init__(self):
             pass
@@ -192,12 +192,12 @@ def test_a_constructor_that_calls_none_is_named():
         Empty().l2 = 0.5
 
 
-# ---- Methods of their own ----
+# ---- Overridden methods ----
 
 
 @pytest.mark.parametrize("name", ["loss", "gradient", "forward", "backward"])
 @pytest.mark.parametrize("on", ["class", "object"])
-def test_training_refuses_models_that_compute_in_their_own_way(name, on):
+def test_training_refuses_models_that_override_the_computation(name, on):
     own = type("Own", (MLP,), {name: lambda self, *arguments: 0.0} if on == "class" else {})
     model = own((2, 3, 1))
     if on == "object":
@@ -207,7 +207,7 @@ def test_training_refuses_models_that_compute_in_their_own_way(name, on):
             train(X, Y)
 
 
-def test_other_methods_are_free():
+def test_other_methods_may_be_overridden():
     class Own(MLP):
         def predict(self, X, **options):
             return 2 * super().predict(X, **options)
@@ -219,7 +219,7 @@ def test_other_methods_are_free():
 
 
 @pytest.mark.parametrize("on", ["class", "object"])
-def test_a_run_refuses_to_pass_over_a_step(on):
+def test_a_run_refuses_trainers_that_override_step(on):
     class Own(Trainer):
         def step(self, X, y, sample_weight=None):
             return super().step(X, y, sample_weight)

@@ -1,4 +1,4 @@
-"""threadpoolctl sees the pool and limits it, in either order of import."""
+"""threadpoolctl sees fastnn's threads and limits them, in either order of import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from _helpers import run_script
 
-# However threadpoolctl comes in.
+# The ways in which threadpoolctl may be imported.
 ORDERS = [
     "import fastnn, threadpoolctl",
     "import threadpoolctl, fastnn",
@@ -24,7 +24,7 @@ ORDERS = [
 
 
 @pytest.mark.parametrize("imports", ORDERS)
-def test_limits(imports):
+def test_threadpoolctl_limits_the_threads(imports):
     pytest.importorskip("threadpoolctl")
     script = f"""if True:
         {imports}
@@ -40,7 +40,7 @@ def test_limits(imports):
     run_script(script)
 
 
-def test_not_imported_by_us():
+def test_fastnn_does_not_import_threadpoolctl():
     run_script("import sys, fastnn; assert 'threadpoolctl' not in sys.modules")
 
 
@@ -55,7 +55,7 @@ def zipped(tmp_path):
     return str(path)
 
 
-def test_from_a_zip_file(tmp_path):
+def test_threadpoolctl_may_be_imported_from_a_zip_file(tmp_path):
     script = """if True:
         import sys, fastnn
         sys.path.insert(0, sys.argv[1])
@@ -70,7 +70,7 @@ def test_from_a_zip_file(tmp_path):
     run_script(script, zipped(tmp_path))
 
 
-def test_loaders_of_their_own_and_what_only_has_the_name(tmp_path):
+def test_threadpoolctl_may_be_imported_by_a_custom_loader(tmp_path):
     script = """if True:
         import importlib.abc, importlib.util, sys, fastnn
         class Own(importlib.abc.Loader, importlib.abc.MetaPathFinder):
@@ -90,7 +90,7 @@ def test_loaders_of_their_own_and_what_only_has_the_name(tmp_path):
     run_script(script)
 
 
-def test_where_there_is_none():
+def test_a_missing_threadpoolctl_stays_missing():
     script = """if True:
         import importlib.util, sys, fastnn
         sys.path[:] = []
@@ -104,7 +104,7 @@ def test_where_there_is_none():
     run_script(script)
 
 
-def test_modules_see_their_own_loader():
+def test_modules_see_their_original_loader():
     pytest.importorskip("threadpoolctl")
     script = """if True:
         import fastnn, threadpoolctl
@@ -113,7 +113,7 @@ def test_modules_see_their_own_loader():
     run_script(script)
 
 
-def test_run_as_a_program():
+def test_threadpoolctl_may_run_as_a_program():
     pytest.importorskip("threadpoolctl")
     script = """if True:
         import runpy, sys, fastnn
@@ -122,11 +122,11 @@ def test_run_as_a_program():
     run_script(script)
 
 
-# ---- Other imports are what they are without fastnn ----
+# ---- Other imports are the same as without fastnn ----
 
 
-def test_other_modules_are_left_alone(tmp_path):
-    """They keep their loaders, finders are asked for them once, and nothing is registered with one that looks alike."""
+def test_imports_of_other_modules_are_unchanged(tmp_path):
+    """They keep their loaders, finders are asked once, and nothing is registered with a similar module."""
     alike = "registered = []\nregister = registered.append\nclass LibController: pass\n"
     (tmp_path / "alike.py").write_text(alike, encoding="utf-8")
     script = """if True:
@@ -147,7 +147,7 @@ def test_other_modules_are_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["register = print", "class LibController: pass", ""])
-def test_another_module_of_that_name(content, tmp_path):
+def test_another_module_with_that_name_is_left_unchanged(content, tmp_path):
     (tmp_path / "threadpoolctl.py").write_text(f"{content}\nexecuted = True\n", encoding="utf-8")
     script = """if True:
         import sys, fastnn
@@ -158,7 +158,7 @@ def test_another_module_of_that_name(content, tmp_path):
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 15), reason="Python no longer calls load_module")
-def test_loaders_of_the_old_kind():
+def test_loaders_with_the_old_interface_work():
     script = """if True:
         import importlib.util, sys, types, fastnn
         class Old:
@@ -174,7 +174,7 @@ def test_loaders_of_the_old_kind():
     run_script(script)
 
 
-def test_finders_learn_which_module_is_loaded_anew():
+def test_finders_are_told_which_module_is_reloaded():
     pytest.importorskip("threadpoolctl")
     script = """if True:
         import importlib, sys, fastnn, threadpoolctl
@@ -206,8 +206,8 @@ def test_specifications_can_be_copied():
     run_script(script)
 
 
-def test_other_libraries_called_core(tmp_path):
-    """They are none of ours."""
+def test_other_libraries_called_core_are_ignored(tmp_path):
+    """Libraries of other packages may have the name of fastnn's extension."""
     pytest.importorskip("threadpoolctl")
     shutil.copy(np.random.bit_generator.__file__, tmp_path / "_core.of_another.so")
     script = """if True:

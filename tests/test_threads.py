@@ -1,4 +1,4 @@
-"""How many threads work: as many as are asked for, no more than are allowed, and none for work that doesn't pay for them."""
+"""The number of threads at work: as many as asked for, no more than allowed, and none for work too small to pay."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PRELUDE = """if True:
     long, next_to_it = rng.normal(size=(2, 7 << 16))
 """
 
-# By name: work for seven threads, by the limit or by an argument.
+# Work for seven threads by name; the number is set by the limit or by an argument.
 BY_LIMIT = {
     "elementwise": "ops.tanh(long)",
     "elementwise in place": "ops.tanh(long, out=long)",
@@ -69,7 +69,7 @@ def test_the_limit_is_reached_and_kept(work):
 
 @counted
 @pytest.mark.parametrize("work", BY_ARGUMENT)
-def test_the_argument_counts_whatever_the_limit(work):
+def test_the_argument_overrides_the_limit(work):
     calls = "\n".join(
         f"""
     fastnn.set_num_threads({limit})
@@ -81,8 +81,8 @@ def test_the_argument_counts_whatever_the_limit(work):
 
 
 @counted
-def test_training_keeps_to_the_limit():
-    """As many threads as turn out to pay, but never more."""
+def test_training_obeys_the_limit():
+    """It uses as many threads as turn out to pay, but never more than the limit."""
     script = f"""{PRELUDE}
     for n in (1, 2, 3):
         fastnn.set_num_threads(n)
@@ -92,8 +92,8 @@ def test_training_keeps_to_the_limit():
 
 
 @counted
-def test_elementwise_functions_have_a_thread_for_each_half_mebibyte():
-    """From two on, and in float64 as in float32."""
+def test_elementwise_functions_use_a_thread_per_half_mebibyte():
+    """This begins at two threads, in float64 as in float32."""
     script = f"""{PRELUDE}
     fastnn.set_num_threads(5)
     half = 1 << 19
@@ -107,7 +107,7 @@ def test_elementwise_functions_have_a_thread_for_each_half_mebibyte():
 
 @counted
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_arrays_that_overlap_otherwise_than_in_place_are_not_divided(dtype):
+def test_arrays_that_overlap_partly_are_not_divided(dtype):
     script = f"""{PRELUDE}
     fastnn.set_num_threads(3)
     n = 1 << 20
@@ -140,8 +140,8 @@ def test_forked_processes_start_threads_of_their_own():
 
 
 @counted
-def test_processes_forked_in_the_midst_of_a_call_start_threads_of_their_own():
-    """Though the thread that made the call is not there to give the pool back."""
+def test_processes_forked_during_a_call_start_threads_of_their_own():
+    """The thread that made the call does not exist in the new process, and cannot give the pool back."""
     script = f"""{PRELUDE}
     import threading
     stop = threading.Event()
@@ -166,8 +166,8 @@ def test_processes_forked_in_the_midst_of_a_call_start_threads_of_their_own():
 
 
 @counted
-def test_signals_are_the_callers():
-    """Threads that are started block them all, and the caller blocks no more than before."""
+def test_only_the_caller_receives_signals():
+    """New threads block all signals, and the caller blocks no more than before."""
     script = f"""{PRELUDE}
     import signal
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
@@ -187,7 +187,7 @@ def test_signals_are_the_callers():
 
 
 @pytest.mark.parametrize("many", [1024, 1025, 2**31, 2**32, 2**40])
-def test_any_number_of_threads_can_be_asked_for(many):
+def test_any_number_of_threads_may_be_asked_for(many):
     """There are never more than 1024, nor more than rows."""
     rng = np.random.default_rng(0)
     X, w, model = rng.normal(size=(9, 5)), rng.normal(size=(5, 3)), MLP((5, 4, 3), "tanh", dtype="f8", random_state=0)

@@ -1,4 +1,4 @@
-"""Settings that are assigned to a trainer: checked as by its constructor, and in effect from the next step on."""
+"""Settings assigned to a trainer: checked like arguments of the constructor, and in effect from the next step on."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def trainer_of(dropout=0.2, **changes):
 
 
 def moved(trainer, name, value):
-    """Return a trainer made with another setting that goes on where this one stands."""
+    """Return a trainer made with another setting that continues from the state of this one."""
     other = Trainer(copy.deepcopy(trainer.model), **{k: getattr(trainer, k) for k in BEFORE} | {name: value})
     other.random_state = copy.deepcopy(trainer.random_state)
     if len(other._moments) == len(trainer._moments):
@@ -69,7 +69,7 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize(("name", "value"), AFTER, ids=str)
 @pytest.mark.parametrize("how", ["run", "step"])
-def test_an_assigned_setting_is_that_of_a_new_trainer(name, value, how):
+def test_an_assigned_setting_has_the_effect_of_a_new_trainer(name, value, how):
     trainer = trainer_of()
     for _ in range(2):
         trainer.run(X, Y, 2)
@@ -148,7 +148,7 @@ def test_settings_of_a_run_that_fails_take_effect_after_it():
 
 @pytest.mark.parametrize("kind", [SGD, AdaGrad, RMSProp, Adam, AdamW])
 @pytest.mark.parametrize("how", ["run", "step"])
-def test_an_optimizer_of_another_class_starts_anew(kind, how):
+def test_an_optimizer_of_another_class_starts_with_zero_moments(kind, how):
     before = RMSProp(0.01) if kind is Adam else Adam(0.01)
     trainer = trainer_of(optimizer=before)
     trainer.step(X, Y)
@@ -165,7 +165,7 @@ def test_an_optimizer_of_another_class_starts_anew(kind, how):
         assert_same(trainer, other)
 
 
-def test_the_same_class_of_optimizer_goes_on():
+def test_an_optimizer_of_the_same_class_keeps_the_moments():
     trainer = trainer_of(optimizer=Adam(0.01))
     trainer.run(X, Y, 3)
     kept, updates = trainer._moments.copy(), trainer.updates
@@ -178,7 +178,7 @@ def test_the_same_class_of_optimizer_goes_on():
     assert not trainer._moments.any()
 
 
-def test_two_optimizers_between_two_epochs_end_with_a_new_one():
+def test_two_optimizers_assigned_between_epochs_start_with_zero_moments():
     class Twice:
         def on_epoch_end(self, trainer, history):
             if history.epochs == 2:
@@ -190,14 +190,14 @@ def test_two_optimizers_between_two_epochs_end_with_a_new_one():
     seen = []
     trainer = trainer_of(optimizer=Adam(0.01))
     trainer.run(X, Y, 3, callbacks=[Twice()])
-    assert trainer.updates == 3  # of the third epoch's batches
-    (other,) = seen  # copied with what was pending
+    assert trainer.updates == 3  # updates of the third epoch
+    (other,) = seen  # the copy has the pending settings
     other.run(X, Y, 1)
     assert_same(trainer, other)
 
 
 @pytest.mark.parametrize("rate", [0.3, Exponential(0.3, 0.9)], ids=str)
-def test_learning_rate(rate):
+def test_an_assigned_learning_rate_takes_effect(rate):
     trainer, other = trainer_of(), trainer_of(optimizer=SGD(rate, momentum=0.5))
     trainer.learning_rate = rate
     assert trainer.optimizer == other.optimizer
@@ -207,7 +207,7 @@ def test_learning_rate(rate):
     assert_same(trainer, other)
 
 
-def test_random_state():
+def test_an_assigned_random_state_takes_effect():
     trainer, other = trainer_of(), trainer_of()
     trainer.run(X, Y, 1)
     other.run(X, Y, 1)
@@ -225,7 +225,7 @@ def test_random_state():
     "keep", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t)), None], ids=["copy", "pickle", "file"]
 )
 @pytest.mark.parametrize(("name", "value"), AFTER, ids=str)
-def test_assigned_settings_are_kept(name, value, keep, tmp_path):
+def test_copies_and_files_keep_assigned_settings(name, value, keep, tmp_path):
     trainer = trainer_of()
     trainer.run(X, Y, 2)
     setattr(trainer, name, value)
@@ -242,7 +242,7 @@ def test_assigned_settings_are_kept(name, value, keep, tmp_path):
 
 WRONG = [
     ("loss", "no loss", ValueError, "loss: got 'no loss'"),
-    ("loss", "poisson", ValueError, "poisson"),  # which the model's sigmoid doesn't go with
+    ("loss", "poisson", ValueError, "poisson"),  # the loss does not accept the model's sigmoid
     ("loss", 7, TypeError, "loss"),
     ("optimizer", "best", ValueError, "optimizer"),
     ("optimizer", Adam, TypeError, "optimizer"),
@@ -286,7 +286,7 @@ def test_a_wrong_setting_raises_and_changes_nothing(name, value, error, message)
     assert_same(*made)
 
 
-def test_what_can_not_change_during_a_run():
+def test_settings_that_cannot_change_during_a_run_raise():
     class Change:
         def on_epoch_end(self, trainer, history):
             with pytest.raises(RuntimeError, match="loss: it can't change during a run"):
@@ -305,7 +305,7 @@ def test_what_can_not_change_during_a_run():
 
 
 def test_a_bar_that_changes_settings_keeps_the_number_of_epochs(monkeypatch):
-    # A progress bar looks at what happens to have ended, several epochs at a time.
+    # A progress bar is called after several epochs at a time.
     class Change(ProgressBar):
         def on_epoch_end(self, trainer, history):
             if trainer.l2 == BEFORE["l2"] and history.epochs < 2000:
@@ -318,8 +318,8 @@ def test_a_bar_that_changes_settings_keeps_the_number_of_epochs(monkeypatch):
     assert history.epochs == trainer.updates == 2000
 
 
-def test_what_a_run_missed_is_seen_by_the_next_step():
-    # Another thread may assign just as a run ends.
+def test_settings_assigned_as_a_run_ends_take_effect_in_the_next_step():
+    # Another thread may assign a setting just as a run ends.
     trainer, other = trainer_of(), trainer_of()
     trainer._running = True
     trainer.l2 = other.l2 = 0.5
@@ -330,7 +330,7 @@ def test_what_a_run_missed_is_seen_by_the_next_step():
 
 
 @pytest.mark.parametrize("how", ["run", "step"])
-def test_lazy_updates(how):
+def test_assigned_lazy_updates_take_effect(how):
     sparse = pytest.importorskip("scipy.sparse")
     rows = sparse.csr_array(X * (np.arange(3) < 2) * (np.arange(40) % 8 > 4)[:, None])
     results = []
@@ -345,7 +345,7 @@ def test_lazy_updates(how):
     assert (results[0] != results[1]).any()
 
 
-def test_a_step_elsewhere_bars_assignments():
+def test_assignments_during_a_step_in_another_thread_raise():
     trainer = trainer_of()
     assert trainer._stepper.acquire()
     try:
@@ -358,7 +358,7 @@ def test_a_step_elsewhere_bars_assignments():
     assert trainer.l2 == 0.5
 
 
-def test_no_memory_for_moments_changes_nothing(monkeypatch):
+def test_too_little_memory_for_moments_raises_and_changes_nothing(monkeypatch):
     trainer, other = trainer_of(), trainer_of()
 
     def none_left(shape, dtype):
@@ -374,7 +374,7 @@ def test_no_memory_for_moments_changes_nothing(monkeypatch):
     assert_same(trainer, other)
 
 
-def test_more_moments_than_before_have_room():
+def test_an_optimizer_with_more_moments_has_room_for_its_snapshot():
     # A step keeps a snapshot of parameters and moments, which has to grow with them.
     trainer = trainer_of(optimizer=SGD(0.1))
     trainer.step(X, Y)

@@ -1,4 +1,4 @@
-"""Arrays at odd addresses: the kernels, which read and write aligned elements only, get copies."""
+"""Arrays at unaligned addresses: kernels access only aligned elements, and get copies of such arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def numbers(*shape):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_no_kernel_looks_for_what_is_not_finite_there(dtype):
+def test_the_kernel_that_checks_for_finite_values_refuses_unaligned_arrays(dtype):
     array = numbers(40).astype(dtype)
     assert _core.first_not_finite(array) == -1
     with pytest.raises(TypeError, match="aligned"):
@@ -25,7 +25,7 @@ def test_no_kernel_looks_for_what_is_not_finite_there(dtype):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_training_data(weighted):
+def test_unaligned_training_data_give_the_same_bits(weighted):
     X, y = numbers(40, 3), numbers(40, 2)
     weight = np.arange(40.0) if weighted else None
     losses = []
@@ -38,7 +38,7 @@ def test_training_data(weighted):
         trainer.step(unaligned(X), unaligned(y), sample_weight=weight)
 
 
-def test_sparse_rows():
+def test_unaligned_sparse_rows_give_the_same_bits():
     values, columns, starts = numbers(6), np.array([0, 2, 1, 0, 1, 2], np.int32), np.array([0, 2, 3, 6])
     rows = _core.SparseRows(unaligned(values), unaligned(columns), unaligned(starts), 3)
     for array, expected in ((rows.values, values), (rows.columns, columns), (rows.row_starts, starts)):
@@ -57,7 +57,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_compiled_functions(name):
+def test_compiled_functions_accept_unaligned_arrays(name):
     numba = pytest.importorskip("numba")
     compiled = numba.njit(CALLS[name])
     aligned, odd = numbers(6, 5), unaligned(numbers(6, 5))
@@ -66,7 +66,7 @@ def test_compiled_functions(name):
     np.testing.assert_array_equal(odd, aligned)
 
 
-def test_compiled_optimizers_update_what_is_unaligned():
+def test_compiled_optimizers_update_unaligned_arrays():
     numba = pytest.importorskip("numba")
 
     @numba.njit
@@ -84,7 +84,7 @@ def test_compiled_optimizers_update_what_is_unaligned():
     np.testing.assert_array_equal(*results)
 
 
-def test_addresses_of_compiled_code():
+def test_compiled_code_recognizes_unaligned_addresses():
     pytest.importorskip("numba")
     from fastnn.jit._kernels import apart_or_same, is_aligned
 

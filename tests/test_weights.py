@@ -1,4 +1,4 @@
-"""Sample weights: rows of weight zero may hold anything, and weights of either sign have one definition everywhere."""
+"""Sample weights: rows of weight zero may hold anything, and weights of either sign have the same meaning everywhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastnn import MLP, SGD, Adam, Trainer, losses, reference
 from fastnn._engine import core as _core
 from fastnn._engine.losses import native_loss
 
-# Tiny, narrow and wide outputs, one layer; and batches of one chunk and of several.
+# Tiny networks; narrow and wide outputs; one layer; batches of one chunk and of several.
 NETWORKS = [((3, 8, 5, 2), 16), ((5, 20, 40), 40), ((20, 3), 700), ((2, 4, 3, 2), 5)]
 LAYOUTS = {
     "rows": np.ascontiguousarray,
@@ -25,7 +25,7 @@ JUNK = [np.nan, np.inf, -np.inf, 1e30, -1e30, 1e300]
 
 
 def weighted_data(rows, sizes, loss, share=0.3, seed=0, signed=False):
-    """Return data, and weights of which a share is zero, those of the first rows among them."""
+    """Return data, and weights of which a share is zero, including those of the first rows."""
     rng = np.random.default_rng([seed, rows])
     X, y = data(rows, sizes[0], sizes[-1], loss, seed)
     weight = rng.uniform(0.5, 2, rows) * np.where(rng.random(rows) < share, 0, 1)
@@ -36,7 +36,7 @@ def weighted_data(rows, sizes, loss, share=0.3, seed=0, signed=False):
 
 
 def spoiled(array, weight, seed=0):
-    """Return the array with anything in the rows of weight zero; labels out of range if it holds labels."""
+    """Return the array with arbitrary values in the rows of weight zero, which for labels are out of range."""
     array, rng = array.copy(), np.random.default_rng(seed)
     free = weight == 0
     junk = [-1, 99, 2**62, -(2**62)] if array.dtype.kind in "iu" else JUNK
@@ -53,7 +53,7 @@ def trainer_of(network, loss="mse", dtype=np.float32, shuffle=True, activation="
 
 
 def state_after(trainer, X, y, weight, epochs=3):
-    """Return all that comes of a run, a step and the model's own functions."""
+    """Return the results of a run, a step and the model's functions."""
     history = trainer.run(X, y, epochs, sample_weight=weight, validation_data=(X, y, weight))
     model, loss = trainer.model, trainer.loss
     step = trainer.step(X, y, weight)
@@ -75,7 +75,7 @@ def assert_equal(found, expected):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("loss", losses.LOSSES)
-def test_rows_of_weight_zero_hold_anything(loss, layout):
+def test_rows_of_weight_zero_may_hold_anything(loss, layout):
     for network in NETWORKS:
         sizes, batch_size = network
         X, y, weight = weighted_data(2 * batch_size + 9, sizes, loss)
@@ -91,7 +91,7 @@ def test_rows_of_weight_zero_hold_anything(loss, layout):
 
 
 @pytest.mark.parametrize("row", _core.OPTIMIZERS)
-def test_for_any_optimizer_penalty_and_dropout(row):
+def test_rows_of_weight_zero_have_no_effect_with_any_optimizer_penalty_and_dropout(row):
     X, y, weight = weighted_data(60, (6, 12, 2), "mse")
     for options in ({}, {"l1": 1e-3, "l2": 1e-2, "dropout": 0.4}, {"clip_norm": 0.1}, {"clip_value": 0.01}):
         states = [
@@ -102,8 +102,8 @@ def test_for_any_optimizer_penalty_and_dropout(row):
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
-def test_probabilities_and_integers(loss):
-    """Rows of probabilities, and integer targets and inputs that are too large for a float32's square."""
+def test_rows_of_weight_zero_may_hold_wrong_probabilities_and_large_integers(loss):
+    """Integer targets and inputs are too large for a float32's square."""
     rng = np.random.default_rng(0)
     weight = np.where(rng.random(50) < 0.4, 0.0, 1.0)
     X = rng.integers(-3, 4, (50, 4))
@@ -115,7 +115,7 @@ def test_probabilities_and_integers(loss):
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "softplus", "elu", "sin"])
-def test_threads_and_activations(activation):
+def test_rows_of_weight_zero_have_no_effect_with_any_threads_and_activation(activation):
     network = ((5, 40, 30), 700)
     X, y, weight = weighted_data(1500, network[0], "mse")
     expected = state_after(trainer_of(network, activation=activation), X, y, weight)
@@ -128,7 +128,7 @@ def test_threads_and_activations(activation):
 
 @pytest.mark.parametrize("sizes", [(70, 33, 5, 2), (70, 9), (70, 2)])
 @pytest.mark.parametrize("lazy", [False, True])
-def test_sparse_rows(sizes, lazy):
+def test_sparse_rows_of_weight_zero_have_no_effect(sizes, lazy):
     sparse = pytest.importorskip("scipy.sparse")
     rng = np.random.default_rng(0)
     X, y, weight = weighted_data(45, sizes, "mse")
@@ -146,8 +146,8 @@ def test_sparse_rows(sizes, lazy):
         np.testing.assert_array_equal(states[0][0], dense[0])
 
 
-def test_losses_and_activations_of_ones_own():
-    """The derivative of a root is infinite at 0, where no row that counts has it."""
+def test_rows_of_weight_zero_have_no_effect_on_custom_functions():
+    """The derivative of a root is infinite at 0, which occurs only in rows of weight zero."""
     pytest.importorskip("numba")
     from fastnn import jit
 
@@ -167,7 +167,7 @@ def test_losses_and_activations_of_ones_own():
 
 
 @pytest.mark.parametrize("loss", losses.LOSSES)
-def test_the_portable_backend(loss):
+def test_rows_of_weight_zero_have_no_effect_in_the_fallback(loss):
     model = model_of((3, 8, 5, 2), "tanh", links_of(loss)[0], dropout=0.2)
     X, y, weight = weighted_data(45, (3, 2), loss)
     weight[8:16] = 0  # a batch
@@ -187,7 +187,7 @@ def test_the_portable_backend(loss):
 @pytest.mark.parametrize("sizes", [(3, 4, 1), (3, 24, 9), (30, 40)])
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.mark.parametrize("of_batches", [(1.0, 0.0), (0.0, 1.0), (1.0, 0.0, 2.0)])
-def test_batches_without_weight_move_by_moments_and_penalties_alone(sizes, kind, of_batches):
+def test_batches_without_weight_change_parameters_only_by_moments_and_penalties(sizes, kind, of_batches):
     """Their gradient and loss are zero, whatever they and the parameters hold; they count as updates."""
     X, y = data(4 * len(of_batches), sizes[0], sizes[-1])
     weight = np.repeat(of_batches, 4)
@@ -213,8 +213,8 @@ def test_batches_without_weight_move_by_moments_and_penalties_alone(sizes, kind,
         ("label", "y: .*got -1 at row 4"),
     ],
 )
-def test_rows_that_count_are_checked(place, message):
-    """Also after rows that don't."""
+def test_rows_with_weight_are_checked(place, message):
+    """This includes rows after others of weight zero."""
     X, weight = np.ones((6, 2)), np.array([0, 1, 0, 1, 1, 0.0])
     X[weight == 0] = np.nan
     y = np.array([-7, 0, 99, 1, 1, -1]) if place == "label" else np.where(weight == 0, np.inf, 1.0)[:, None]
@@ -233,7 +233,7 @@ def test_rows_that_count_are_checked(place, message):
     np.testing.assert_array_equal(model.to_vector(), before)
 
 
-def test_domains_of_rows_that_count():
+def test_targets_of_rows_with_weight_must_be_in_the_domain():
     model = MLP((2, 1), output_activation="sigmoid")
     X, weight = np.ones((3, 2)), [0.0, 1, 1]
     assert np.isfinite(model.loss(X, [np.nan, 1, 0], "binary_cross_entropy", weight))
@@ -241,7 +241,7 @@ def test_domains_of_rows_that_count():
         model.loss(X, [np.nan, 2, 0], "binary_cross_entropy", weight)
 
 
-def test_sparse_rows_that_count_are_checked():
+def test_sparse_rows_with_weight_are_checked():
     sparse = pytest.importorskip("scipy.sparse")
     X = sparse.csr_matrix(np.array([[np.nan, 0], [1, 2], [0, np.inf]]))
     model = MLP((2, 1))
@@ -256,7 +256,7 @@ def test_sparse_rows_that_count_are_checked():
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("loss", losses.LOSSES)
 def test_signed_weights_are_divided_by_the_sum_of_their_magnitudes(loss, network):
-    """Gradients, and whole runs, as the reference defines them; of a negative sum too."""
+    """Gradients and whole runs follow the reference's definition, even if the sum is negative."""
     sizes, batch_size = network
     X, y, weight = weighted_data(2 * batch_size + 9, sizes, loss, signed=True)
     trainer = trainer_of(network, loss, np.float64, optimizer=SGD(0.01))
@@ -281,8 +281,8 @@ def test_signed_weights_are_divided_by_the_sum_of_their_magnitudes(loss, network
     )
 
 
-def test_signed_weights_that_cancel_are_steps_like_others():
-    """A policy's advantages: the sum is zero, the gradient isn't."""
+def test_weights_that_sum_to_zero_make_steps():
+    """The advantages of a policy may sum to zero; the gradient does not vanish."""
     X, y = data(6, 3, 1)
     weight = np.array([1, -1, 2, -2, 0.5, -0.5])
     model = model_of((3, 8, 1))
@@ -299,7 +299,7 @@ def test_signed_weights_that_cancel_are_steps_like_others():
     np.testing.assert_allclose(model.to_vector(), before - 0.1 * np.concatenate([g.ravel() for g in both]), atol=1e-12)
 
 
-# ---- The native side's own checks ----
+# ---- The checks of the compiled code ----
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_signed_weights_that_cancel_are_steps_like_others():
     [np.ones(9), np.ones(11), np.ones(10, np.float32), np.ones(20)[::2], np.ones(10, ">f8")],
     ids=lambda w: w.dtype.str,
 )
-def test_the_native_side_reads_no_other_weights(weight):
+def test_compiled_code_refuses_weights_of_other_types_and_lengths(weight):
     X, y = data(10, 3, 2)
     trainer = trainer_of(((3, 4, 2), 5))
     network, arguments = trainer.model._network, (X, y, False, weight)
@@ -320,7 +320,7 @@ def test_the_native_side_reads_no_other_weights(weight):
 
 
 @pytest.mark.parametrize("order", [np.arange(9), np.arange(1, 11), np.arange(-1, 9), np.arange(10, dtype=np.int32)], ids=str)
-def test_the_native_side_follows_no_other_order(order, monkeypatch):
+def test_compiled_code_refuses_an_order_out_of_bounds(order, monkeypatch):
     X, y = data(10, 3, 2)
     trainer = trainer_of(((3, 4, 2), 5))
     monkeypatch.setattr(trainer, "_conventions", lambda: {"order": order})

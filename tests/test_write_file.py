@@ -1,4 +1,4 @@
-"""Saving over something that exists: modes, links, devices, full disks, and whoever is stopped in the middle."""
+"""Saving to an existing path: modes, links, devices, full disks, and programs that are stopped while saving."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="for root alone")
 
 @pytest.fixture(params=["nameless", "named"])
 def way(request, monkeypatch):
-    """Write new files without a name, where the system has such, and with one."""
+    """Write new files without a name, if the system supports that, and with one."""
     if request.param == "named":
         monkeypatch.setattr(_write_file, "_NAMELESS", 0)
 
@@ -46,7 +46,7 @@ def path(tmp_path, way):
 
 @pytest.fixture
 def directory(way):
-    """Return a directory that anybody can reach."""
+    """Return a directory that every user can access."""
     name = tempfile.mkdtemp()
     os.chmod(name, 0o777)
     yield Path(name)
@@ -56,7 +56,7 @@ def directory(way):
 
 @contextmanager
 def unprivileged():
-    """Be somebody whom permissions bind."""
+    """Run the test as a user whom permissions bind."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(NOBODY)
@@ -93,7 +93,7 @@ def test_new_files_follow_the_umask(mask, path):
     try:
         model_of((3, 2)).save(path)
         assert mode_of(path) == 0o666 & ~mask
-        assert os.umask(mask) == mask  # as it was
+        assert os.umask(mask) == mask  # the mode of the existing file is unchanged
     finally:
         os.umask(old)
 
@@ -109,7 +109,7 @@ def test_the_umask_is_never_changed(path, monkeypatch):
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o666, 0o640, 0o755, 0o200, 0o2755])
 @pytest.mark.parametrize("kind", ["model", "trainer", "bytes"])
-def test_modes_are_kept(mode, kind, path):
+def test_an_existing_file_keeps_its_mode(mode, kind, path):
     path.write_bytes(OLD)
     os.chmod(path, mode)
     save = {"model": model_of((3, 2)).save, "trainer": example().save, "bytes": lambda p: write_file(p, [b"new"])}[kind]
@@ -119,7 +119,7 @@ def test_modes_are_kept(mode, kind, path):
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_a_secret_is_secret_while_it_is_written(path, monkeypatch):
+def test_a_private_file_is_private_while_it_is_written(path, monkeypatch):
     path.write_bytes(OLD)
     os.chmod(path, 0o600)
     written, modes = os.write, []
@@ -135,7 +135,7 @@ def test_a_secret_is_secret_while_it_is_written(path, monkeypatch):
 
 
 @needs_root
-def test_owner_and_group_are_kept(path):
+def test_an_existing_file_keeps_owner_and_group(path):
     path.write_bytes(OLD)
     os.chown(path, 1234, 5678)
     os.chmod(path, 0o4750)
@@ -147,7 +147,7 @@ def test_owner_and_group_are_kept(path):
 def test_another_group_gets_no_rights(directory):
     path = directory / "a file"
     path.write_bytes(OLD)
-    os.chown(path, NOBODY, 0)  # a group that the owner is not in
+    os.chown(path, NOBODY, 0)  # a group to which the owner does not belong
     os.chmod(path, 0o4664)
     groups, group = os.getgroups(), os.getegid()
     os.setgroups([])
@@ -163,7 +163,7 @@ def test_another_group_gets_no_rights(directory):
 
 
 @needs_root
-def test_another_owner_gets_no_program_that_runs_as_him(directory):
+def test_set_user_id_is_not_kept_for_another_owner(directory):
     path = directory / "a file"
     path.write_bytes(OLD)
     os.chown(path, 1234, os.getegid())
@@ -174,7 +174,7 @@ def test_another_owner_gets_no_program_that_runs_as_him(directory):
 
 
 @pytest.mark.skipif(not hasattr(os, "setxattr"), reason="no such attributes")
-def test_extended_attributes_are_kept(path):
+def test_an_existing_file_keeps_extended_attributes(path):
     path.write_bytes(OLD)
     try:
         os.setxattr(path, "user.origin", b"a laboratory")
@@ -185,7 +185,7 @@ def test_extended_attributes_are_kept(path):
 
 
 def access_list(user, permissions):
-    """Return Linux's binary form of an access list that gives one other user rights."""
+    """Return Linux's binary form of an access control list that gives one other user rights."""
     entries = [(1, 6, -1), (2, permissions, user), (4, 4, -1), (16, 6, -1), (32, 0, -1)]
     return b"\2\0\0\0" + b"".join(
         np.array([tag, mode], "<u2").tobytes() + np.array([who], "<i4").tobytes() for tag, mode, who in entries
@@ -205,7 +205,7 @@ def test_access_lists_are_those_of_the_old_file(name, path):
     write_file(path, [b"new"])
     if name.endswith("access"):
         assert os.getxattr(path, name) == wanted
-    else:  # which the directory gives to new files alone
+    else:  # the directory gives this list only to new files
         assert "system.posix_acl_access" not in os.listxattr(path)
         assert mode_of(path) == 0o640
 
@@ -235,16 +235,16 @@ def test_links_are_followed(links, exists, absolute, path):
     assert os.listdir(path.parent) == ["elsewhere", path.name] or os.listdir(path.parent) == [path.name, "elsewhere"]
 
 
-def test_links_to_directories_on_the_way(path):
+def test_links_to_directories_in_the_path_are_followed(path):
     (path.parent / "deep" / "er").mkdir(parents=True)
     (path.parent / "way").symlink_to("deep/er")
     link = path.parent / "way" / "link"
-    link.symlink_to("../target")  # seen from deep/er
+    link.symlink_to("../target")  # relative to deep/er
     write_file(link, [b"new"])
     assert (path.parent / "deep" / "target").read_bytes() == b"new"
 
 
-def test_links_that_go_round(path):
+def test_circular_links_raise(path):
     path.symlink_to(path.name)
     with pytest.raises(OSError) as caught:  # noqa: PT011
         write_file(path, [b"new"])
@@ -265,7 +265,7 @@ def test_other_hard_links_keep_the_old_content(path):
 
 def test_a_named_pipe_is_written_to(path):
     os.mkfifo(path)
-    model, read = model_of((3, 200)), []  # more than a pipe holds
+    model, read = model_of((3, 200)), []  # more than a pipe can hold
     model.save(path.parent / "file")
     reader = threading.Thread(target=lambda: read.append(path.read_bytes()))
     reader.start()
@@ -296,7 +296,7 @@ def test_a_socket_is_refused(directory):
 
 @needs_procfs
 @pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}", "/proc/thread-self/fd/{}", "/proc/{pid}/fd/{}", "link"])
-def test_descriptors_are_written_from_where_they_stand(name, path):
+def test_descriptors_are_written_from_their_position(name, path):
     with open(path, "w+b") as file:
         file.write(b"before ")
         file.flush()
@@ -311,7 +311,7 @@ def test_descriptors_are_written_from_where_they_stand(name, path):
 
 
 @needs_procfs
-def test_a_file_that_has_no_name_any_more():
+def test_a_deleted_file_is_written_through_its_descriptor():
     model = model_of((3, 2))
     with tempfile.TemporaryFile() as file:
         name = f"/proc/self/fd/{file.fileno()}"
@@ -321,7 +321,7 @@ def test_a_file_that_has_no_name_any_more():
 
 @pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="no /dev/stdout")
 @pytest.mark.parametrize("kind", ["file", "pipe"])
-def test_standard_output(kind, path):
+def test_standard_output_can_be_written_to(kind, path):
     script = """if True:
         from fastnn import MLP
         print("before", flush=True)
@@ -343,7 +343,7 @@ def test_standard_output(kind, path):
     "name", ["n" * 255, "-rf", ".hidden", "two\nlines", "ü" * 127, "a b", "%d{epoch", b"\xff\xfe"], ids=repr
 )
 @pytest.mark.parametrize("exists", [True, False])
-def test_names_of_every_kind(name, exists, path):
+def test_names_of_every_kind_are_accepted(name, exists, path):
     directory = path.parent if isinstance(name, str) else os.fsencode(path.parent)
     path = os.path.join(directory, name)
     if exists:
@@ -354,14 +354,14 @@ def test_names_of_every_kind(name, exists, path):
     assert os.listdir(directory) == [name]
 
 
-def test_names_that_are_too_long(path):
+def test_names_that_are_too_long_raise(path):
     with pytest.raises(OSError, match="too long") as caught:
         write_file(path.parent / ("n" * 256), [b"new"])
     assert caught.value.errno == errno.ENAMETOOLONG
     assert os.listdir(path.parent) == []
 
 
-def test_the_longest_path(path):
+def test_the_longest_path_is_accepted(path):
     longest = os.pathconf(path.parent, "PC_PATH_MAX") - 1
     directory = path.parent
     while len(str(directory)) < longest - 210:
@@ -376,7 +376,7 @@ def test_the_longest_path(path):
 
 
 @pytest.mark.parametrize("name", ["", "missing/file", "directory", "directory/", "new/", "file/more", "file/"])
-def test_paths_that_are_none(name, path, monkeypatch):
+def test_paths_that_cannot_be_files_raise(name, path, monkeypatch):
     monkeypatch.chdir(path.parent)
     (path.parent / "directory").mkdir()
     (path.parent / "file").write_bytes(OLD)
@@ -390,7 +390,7 @@ def test_paths_that_are_none(name, path, monkeypatch):
 # ---- Permissions ----
 
 
-def test_a_read_only_file_stays(directory):
+def test_a_read_only_file_is_not_replaced(directory):
     path = directory / "a file"
     with unprivileged():
         path.write_bytes(OLD)
@@ -401,7 +401,7 @@ def test_a_read_only_file_stays(directory):
     assert (path.read_bytes(), mode_of(path), os.listdir(directory)) == (OLD, 0o444, [path.name])
 
 
-def test_a_new_file_in_a_read_only_directory(directory):
+def test_a_new_file_in_a_read_only_directory_raises(directory):
     os.chmod(directory, 0o555)
     with unprivileged(), pytest.raises(PermissionError) as caught:
         write_file(directory / "a file", [b"new"])
@@ -410,7 +410,7 @@ def test_a_new_file_in_a_read_only_directory(directory):
 
 @pytest.fixture
 def fixed(directory):
-    """Return a file that can be written in a directory that can't."""
+    """Return a writable file in a read-only directory."""
     path = directory / "a file"
     path.write_bytes(OLD * 1000)
     os.chmod(path, 0o666)
@@ -418,7 +418,7 @@ def fixed(directory):
     return path
 
 
-def test_a_writable_file_in_a_read_only_directory(fixed):
+def test_a_writable_file_in_a_read_only_directory_is_overwritten(fixed):
     inode, model = fixed.stat().st_ino, model_of((3, 2))
     with unprivileged():
         model.save(fixed)
@@ -426,15 +426,15 @@ def test_a_writable_file_in_a_read_only_directory(fixed):
     assert fixed.stat().st_ino == inode
 
 
-def test_no_room_in_a_read_only_directory(fixed):
+def test_a_full_disk_leaves_the_file_in_a_read_only_directory(fixed):
     with unprivileged(), limited_files(20_000), pytest.raises(OSError, match="large") as caught:
         write_file(fixed, [b"new" * 10_000])
     assert caught.value.filename == str(fixed)
     assert fixed.read_bytes() == OLD * 1000
 
 
-def test_a_disk_that_fills_up_in_a_read_only_directory(fixed, monkeypatch):
-    """What was reserved before there was no more goes again."""
+def test_a_disk_that_fills_up_leaves_the_file_in_a_read_only_directory(fixed, monkeypatch):
+    """Space reserved before the disk was full is released."""
     content = fixed.read_bytes()
 
     def reserve(descriptor, start, size):
@@ -447,7 +447,7 @@ def test_a_disk_that_fills_up_in_a_read_only_directory(fixed, monkeypatch):
     assert fixed.read_bytes() == content
 
 
-def test_a_file_system_that_cannot_reserve_in_a_read_only_directory(fixed, monkeypatch):
+def test_file_systems_that_cannot_reserve_space_are_written_to(fixed, monkeypatch):
     def reserve(descriptor, start, size):
         raise OSError(errno.EOPNOTSUPP, "no such thing here")
 
@@ -458,8 +458,8 @@ def test_a_file_system_that_cannot_reserve_in_a_read_only_directory(fixed, monke
 
 
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV, errno.EPERM])
-def test_a_file_that_cannot_be_replaced(number, path, monkeypatch):
-    """As one that is mounted alone, in a container; or of somebody else in /tmp."""
+def test_a_file_that_cannot_be_replaced_is_overwritten(number, path, monkeypatch):
+    """Examples are a file mounted alone in a container, and another user's file in /tmp."""
     path.write_bytes(OLD)
 
     def fail(*_, **__):
@@ -475,7 +475,7 @@ def test_a_file_that_cannot_be_replaced(number, path, monkeypatch):
     assert os.listdir(path.parent) == []
 
 
-def test_a_directory_that_cannot_be_listed(directory):
+def test_a_directory_that_cannot_be_listed_is_no_obstacle(directory):
     inner = directory / "inner"
     with unprivileged():
         inner.mkdir()
@@ -486,7 +486,7 @@ def test_a_directory_that_cannot_be_listed(directory):
         os.chmod(inner, 0o700)
 
 
-# ---- Stopped in the middle ----
+# ---- Interrupted saves ----
 
 
 CALLS = ["write", "fsync", "fchmod", "replace"]
@@ -538,7 +538,7 @@ def test_a_failed_link_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_no_room(exists, path):
+def test_a_full_disk_raises_and_leaves_the_old_file(exists, path):
     if exists:
         path.write_bytes(OLD)
     with limited_files(20_000), pytest.raises(OSError, match="large") as caught:
@@ -549,7 +549,7 @@ def test_no_room(exists, path):
         assert path.read_bytes() == OLD
 
 
-def test_without_a_way_from_descriptors_to_names(path, monkeypatch):
+def test_systems_that_cannot_link_descriptors_are_supported(path, monkeypatch):
     monkeypatch.setattr(_write_file, "_path_of", lambda descriptor: "/nowhere/at/all")
     for text in (b"one", b"two"):
         write_file(path, [text])
@@ -558,7 +558,7 @@ def test_without_a_way_from_descriptors_to_names(path, monkeypatch):
 
 @pytest.mark.skipif(not _write_file._NAMELESS, reason="only files without a name leave nothing behind")
 @pytest.mark.parametrize("kill", ["SIGKILL", "SIGTERM"])
-def test_a_killed_save_leaves_the_old_file_alone(kill, tmp_path):
+def test_a_killed_save_leaves_the_old_file_and_no_other(kill, tmp_path):
     (tmp_path / "a file").write_bytes(OLD)
     script = """if True:
         import os, signal, sys, fastnn
@@ -574,20 +574,20 @@ def test_a_killed_save_leaves_the_old_file_alone(kill, tmp_path):
     assert os.listdir(tmp_path) == ["a file"]
 
 
-def test_no_reader_sees_half_a_file(path, monkeypatch):
+def test_readers_never_see_half_a_file(path, monkeypatch):
     path.write_bytes(OLD)
     write = os.write
 
     def look(descriptor, data):
         assert path.read_bytes() == OLD
-        return write(descriptor, data[:5])  # bit by bit
+        return write(descriptor, data[:5])  # in small pieces
 
     monkeypatch.setattr(os, "write", look)
     write_file(path, [b"new", memoryview(b"er content")])
     assert path.read_bytes() == b"newer content"
 
 
-def test_what_was_saved_is_on_the_disk_before_it_replaces(path, monkeypatch):
+def test_a_new_file_is_on_the_disk_before_it_replaces_the_old_one(path, monkeypatch):
     calls = []
     for name in ("fsync", "replace"):
         original = getattr(os, name)
@@ -597,7 +597,7 @@ def test_what_was_saved_is_on_the_disk_before_it_replaces(path, monkeypatch):
     assert calls == ["replace", "fsync", "replace"]
 
 
-def test_file_systems_that_cannot_sync(path, monkeypatch):
+def test_file_systems_that_cannot_sync_are_supported(path, monkeypatch):
     def fail(descriptor):
         raise OSError(errno.EINVAL, "no such thing here")
 
@@ -607,7 +607,7 @@ def test_file_systems_that_cannot_sync(path, monkeypatch):
     assert path.read_bytes() == b"two"
 
 
-def test_savers_at_once(path):
+def test_concurrent_saves_leave_one_whole_file(path):
     models = [model_of((3, 40), random_state=seed) for seed in range(8)]
     threads = [threading.Thread(target=lambda m=m: [m.save(path) for _ in range(20)]) for m in models]
     for thread in threads:
@@ -622,7 +622,7 @@ def test_savers_at_once(path):
     assert os.listdir(path.parent) == [path.name]
 
 
-# ---- Everything that writes ----
+# ---- Other functions that write files ----
 
 
 def test_checkpoints_follow_links(tmp_path):
@@ -636,7 +636,7 @@ def test_checkpoints_follow_links(tmp_path):
     assert Trainer.load(tmp_path / "target").updates == 2
 
 
-def test_benchmarks_follow_links(tmp_path):
+def test_benchmark_files_follow_links(tmp_path):
     (tmp_path / "link").symlink_to("target")
     _bench_results.save(tmp_path / "link", {}, [])
     assert (tmp_path / "link").is_symlink()

@@ -1,4 +1,4 @@
-"""What the recipe's steps are trained on, and that all of them come to the same losses."""
+"""The jobs of the recipe's steps, and the check that all steps reach the same losses."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _NATIVE = [step for step in STEPS if step >= "4"]
 
 @dataclass(frozen=True)
 class Job:
-    """Rows in float64, and what the class and its `train` are told.
+    """Rows in float64, and the arguments of the class and its `train`.
 
-    `timed` are epochs that take milliseconds: of the steps whose loop is Python's, and of the native ones.
+    `timed` holds numbers of epochs that take milliseconds: for the steps whose loop is in Python, and for the native ones.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Job:
     rate: float
 
     def network(self, step: str) -> Any:
-        """Return the network of a step, at the same start for all of them."""
+        """Return the network of a step, with the same initial parameters for all steps."""
         np.random.seed(0)
         return STEPS[step](*self.layer_sizes, self.rate)
 
@@ -54,11 +54,11 @@ class Job:
         return self.timed[step in _NATIVE]
 
     def updates(self, step: str) -> int:
-        """Return how many a call of its work makes."""
+        """Return the number of updates that a call of the work makes."""
         return self.timed_epochs(step) * -(-len(self.X) // self.batch_size)
 
     def work(self, step: str) -> Callable[[], None]:
-        """Return a call that goes on training."""
+        """Return a call that continues training."""
         network, epochs = self.network(step), self.timed_epochs(step)
         return lambda: self.train(network, epochs)
 
@@ -87,7 +87,7 @@ def losses(job: str, step: str) -> list[float]:
 
 
 def check(job: str, step: str) -> None:
-    """Make sure that a step learns, and just what plain NumPy does, to the roundings of its type."""
+    """Assert that a step learns, and gives the same losses as plain NumPy, up to rounding in its dtype."""
     expected = losses(job, FIRST)
     assert expected[-1] < expected[0] / 2
     rtol, atol = (1e-3, 1e-10) if step == LAST else (1e-9, 1e-20)

@@ -1,4 +1,4 @@
-"""Step 0: the two-layer network of the tutorials in plain NumPy, its gradient put right."""
+"""Step 0: the two-layer network of the tutorials in plain NumPy, with its gradient corrected."""
 
 from __future__ import annotations
 

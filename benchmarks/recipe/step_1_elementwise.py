@@ -1,4 +1,4 @@
-"""Step 1: the activation and its slope from fastnn.ops."""
+"""Step 1: the activation and its derivative from fastnn.ops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 2: whole layers forward, and matrix products back, by ops.linear; biases are rows of one dimension."""
+"""Step 2: whole layers forward, and matrix products backward, by ops.linear; biases have one dimension."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 4: the whole loop native; of the program only the import changes."""
+"""Step 4: the whole loop in native code; only the import of the program changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 5: a model and a trainer, for what the tutorials' class has not: float32, for one."""
+"""Step 5: a model and a trainer, for features that the tutorials' class lacks, such as float32."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Reinforcement learning: a point mass on a line learns to come to rest at 0; policy gradient with a learnt baseline.
+"""Reinforcement learning: a point mass on a line learns to come to rest at 0, by policy gradient with a learned baseline.
 
-An episode is 64 actions, each of which asks the actor about one row, and then one update of both networks on these 64
-rows. The step of the policy gradient for a Gaussian policy is one of the mean squared error to mean + advantage * noise.
+An episode is 64 actions, each of which the actor predicts from one row, and then one update of both networks on these 64
+rows. For a Gaussian policy, a step by the policy gradient is one by the mean squared error to mean + advantage * noise.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ SECONDS_A_STEP, NOISE, DISCOUNT = 0.1, 0.5, 0.9
 
 
 class Learner(Protocol):
-    """A network that is asked and taught in turns."""
+    """A network that predicts and is trained in turns."""
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return the outputs for rows, or for one."""
+        """Return the outputs for rows, or for one row."""
 
     def step(self, X: np.ndarray, y: np.ndarray) -> None:
-        """Make one update of Adam on all rows."""
+        """Update once by Adam on all rows."""
 
 
 class Agent:
-    """An actor and a critic in their world."""
+    """An actor and a critic in their environment."""
 
     def __init__(self, actor: Learner, critic: Learner) -> None:
         self.actor, self.critic = actor, critic
@@ -62,7 +62,7 @@ class Agent:
 
 
 def discounted(rewards: np.ndarray) -> np.ndarray:
-    """Return the sum of each reward and those after it, which count less and less."""
+    """Return the sum of each reward and those after it, with weights that decrease by a constant factor."""
     returns, later = np.empty_like(rewards), 0.0
     for i in range(len(rewards) - 1, -1, -1):
         returns[i] = later = rewards[i] + DISCOUNT * later
@@ -141,7 +141,7 @@ class SklearnLearner:
         options = {"hidden_layer_sizes": WORK.case.layer_sizes[1:-1], "activation": "tanh", "learning_rate_init": RATE}
         self.model = MLPRegressor(**options, alpha=0)
         rows = np.zeros((STEPS, 2), np.float32)
-        self.model.partial_fit(rows, rows[:, 0])  # so that there is something to start from; then from where all start
+        self.model.partial_fit(rows, rows[:, 0])  # makes parameters, which are then replaced by those from which all start
         initial = initial_parameters(WORK)
         optimizer = self.model._optimizer
         optimizer.t = 0
@@ -168,5 +168,5 @@ IMPORTS = {"fastnn": "fastnn", "NumPy": "numpy", "PyTorch": "torch", "JAX": "jax
 
 
 def agent(contestant: str) -> Agent:
-    """Return an agent who knows nothing."""
+    """Return an untrained agent."""
     return Agent(LEARNERS[contestant](), LEARNERS[contestant]())

@@ -1,6 +1,6 @@
-"""A classifier for the handwritten digits with scikit-learn's defaults: 100 ReLU, Adam, batches of 200, a little L2.
+"""A classifier for the handwritten digits with scikit-learn's defaults: 100 ReLU units, Adam, batches of 200, small L2.
 
-A job trains from random weights and returns the share of held-out images that it gets right.
+A job trains from random weights, and returns the share of held-out images that are classified correctly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastnn._bench.shapes import DIGITS
 from fastnn._data import load_digits
 
 BATCH_SIZE, RATE = DIGITS.batch_size, 1e-3
-# scikit-learn divides its penalty by the rows of the batch.
+# scikit-learn divides the penalty by the number of rows in the batch.
 L2 = 1e-4 / BATCH_SIZE
 DEFAULT_EPOCHS = 200
 
@@ -29,7 +29,7 @@ Job = Callable[[], float]
 
 @dataclass(frozen=True)
 class Digits:
-    """Images and labels to learn from, and every fourth image to be tested on."""
+    """Images and labels to learn from, and every fourth image for testing."""
 
     X: np.ndarray
     labels: np.ndarray
@@ -49,7 +49,7 @@ def digits(dtype: Any) -> Digits:
 
 @cache
 def epochs_of_sklearn(dtype: Any, most: int) -> int:
-    """Return after how many epochs scikit-learn stops by itself; the most it may make, if it is not there."""
+    """Return after how many epochs scikit-learn stops by itself, or the maximum if it is not installed."""
     return sklearn_classifier(dtype, most).n_iter_ if find_spec("sklearn") else most
 
 
@@ -59,7 +59,7 @@ def sklearn_classifier(dtype: Any, epochs: int) -> Any:
 
     data = digits(dtype)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # that it stops there is meant
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is meant to stop there
         return MLPClassifier(max_iter=epochs, random_state=0).fit(data.X, data.labels)
 
 
@@ -81,7 +81,7 @@ def fastnn_job(dtype: Any, epochs: int, n_threads: int) -> Job:
 
 
 def torch_job(dtype: Any, epochs: int, n_threads: int) -> Job:
-    """Penalize the gradients of the weights in the optimizer, as the others do, and no biases."""
+    """Penalize the weights in the optimizer's gradients, as the others do, and not the biases."""
     import torch
 
     torch.set_num_threads(n_threads)

@@ -1,6 +1,6 @@
-"""Trains for one epoch on a file of X that is mapped, not read: bench_memory.py runs it and watches its memory.
+"""Train for one epoch on a memory-mapped file X: bench_memory.py runs this program and watches its memory.
 
-Says "ready" when data, imports and threads are there, waits for a line, trains, says "done", and waits for another.
+It prints "ready" once data, imports and threads exist, waits for a line, trains, prints "done", and waits for another line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def main(options: dict[str, object]) -> None:
     layer_sizes, rows = tuple(options["layer_sizes"]), options["rows"]
     X = np.memmap(options["path"], options["dtype"], "r", shape=(rows, layer_sizes[0]))
     y = np.random.default_rng(0).standard_normal((rows, layer_sizes[-1]), np.float32)
-    # What a first run brings once for all, code and threads, is not the price of this one.
+    # Code and threads that a first run loads once are not part of the memory of this run.
     warm_up(layer_sizes, options)
     say("ready")
     trainer_of(layer_sizes, options).run(X, y)

@@ -1,4 +1,4 @@
-"""The tutorial's job, whoever does it: two tanh units learn XOR from a random start that is not stuck, in float64."""
+"""The tutorial's job for every library: two tanh units learn XOR in float64, from a random start that does not get stuck."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EPOCHS, RATE = 10_000, 0.1
 
 def start() -> list[np.ndarray]:
     """Return W1, b1, W2 and b2 as the tutorial's class draws them."""
-    np.random.seed(0)  # noqa: NPY002 the generator of that class
+    np.random.seed(0)  # noqa: NPY002 the class uses this generator
     return [np.random.randn(2, 2), np.zeros(2), np.random.randn(2, 1), np.zeros(1)]  # noqa: NPY002
 
 

@@ -1,4 +1,4 @@
-"""XOR with fastnn's class of the tutorial's name; prints the loss."""
+"""XOR with fastnn's version of the tutorial's class; prints the loss."""
 
 from __future__ import annotations
 

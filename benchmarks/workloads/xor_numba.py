@@ -11,7 +11,7 @@ import xor
 
 @numba.njit
 def forward(W1, b1, W2, b2, x, h):
-    """Fill h with the hidden outputs of a row, and return the network's."""
+    """Fill h with the hidden outputs of a row, and return the output of the network."""
     y = b2[0]
     for j in range(len(h)):
         z = b1[j]
@@ -24,7 +24,7 @@ def forward(W1, b1, W2, b2, x, h):
 
 @numba.njit
 def epoch(W1, b1, W2, b2, gradients, X, Y, h):
-    """Make one step on all rows; gradients, like the parameters, are 0 before and after."""
+    """Update once on all rows; gradients, stored like the parameters, are 0 before and after."""
     dW1, db1, dW2, db2 = gradients
     for row in range(len(X)):
         delta_2 = 2 / len(X) * (forward(W1, b1, W2, b2, X[row], h) - Y[row, 0])

@@ -1,4 +1,4 @@
-"""XOR as the tutorial writes it, with its mistakes put right; prints the loss."""
+"""XOR as in the tutorial, with its errors corrected; prints the loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""XOR with PyTorch, eager, as its tutorials write a loop; prints the loss."""
+"""XOR with PyTorch in eager mode, with a loop as in its tutorials; prints the loss."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""A user's extension: trains, predicts and computes with fastnn's kernels in loops that have no GIL."""
+"""A user's extension, which trains, predicts and computes with fastnn's kernels in loops without the GIL."""
 cimport fastnn
 from fastnn cimport real
 from libc.stdint cimport int64_t
 
 
 def train(trainer, real[:, ::1] X, real[:, ::1] y, int64_t steps):
-    """The losses of the first and the last of so many steps on one batch."""
+    """Return the losses of the first and the last of `steps` steps on one batch."""
     cdef fastnn.Trainer handle = fastnn.trainer_of(trainer)
     cdef double loss = 0, first = 0
     cdef int64_t i
@@ -31,7 +31,7 @@ def train_on_labels(trainer, real[:, ::1] X, int64_t[::1] labels, int64_t steps)
 
 
 def simulate(policy, real[::1] state, int64_t steps):
-    """state += policy(state), again and again."""
+    """Repeat state += policy(state)."""
     cdef fastnn.Model model = fastnn.model_of(policy)
     cdef real[16] change
     cdef int64_t i, j, n = state.shape[0]
@@ -63,7 +63,7 @@ def softmax(real[:, ::1] z):
 
 
 def optimize(str name, real[::1] w, real[::1] g, real[::1] m, real[::1] v, int64_t updates):
-    """One update by the optimizer of that name, with a learning rate of 0.1."""
+    """Make one update by the optimizer with that name and a learning rate of 0.1."""
     cdef int64_t n = w.shape[0]
     if name == "sgd":
         fastnn.sgd(&w[0], &g[0], n, 0.1)

@@ -1,4 +1,4 @@
-"""``python -m fuzz``: run random programs for a while; stop at the first that differs, with what makes it again."""
+"""``python -m fuzz``: run random programs for a while; stop at the first difference and print how to repeat it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fuzz.programs import Outcome, Setting
 from fuzz.workers import MAX_FALLBACK_WORK, Worker
 
 FALLBACK = "portable"
-# Of each instruction set. Slices so short that every step ends one, the usual ones, and none.
+# Settings for each instruction set. Time slices are so short that every step ends one, or as usual, or longer than the run.
 SETTINGS = [Setting(1, 0.05), Setting(2, 1e-7), Setting(3, 10.0), Setting(7, 1e-3)]
 TO_ROUNDING = Setting(to_rounding=True)
 
 
 def main() -> int:
-    """Run programs until the time is up; return 1 if one of them differs."""
+    """Run programs until the time is up; return 1 if the results of one of them differ."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to go on (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=None, help="the first program's seed (default: from the clock)")
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _outcomes(workers: list[Worker], seed: int) -> dict[str, list[Outcome]]:
-    """Run a program everywhere, at the same time; in the fallback, under one setting and only if it is small."""
+    """Run a program with all instruction sets at once; run it in the fallback under one setting, if it is small."""
     native = workers[:-1]
     for worker in native:
         worker.ask(seed, [*SETTINGS, TO_ROUNDING])
@@ -63,7 +63,7 @@ def _outcomes(workers: list[Worker], seed: int) -> dict[str, list[Outcome]]:
 
 
 def _differences(outcomes: dict[str, list[Outcome]]) -> Iterator[tuple[str, Outcome]]:
-    """Compare bits among threads and slices, and among instruction sets with fused multiply-add; else to rounding."""
+    """Compare bits across threads, slices and instruction sets with fused multiply-add; compare the others to rounding."""
     best = next(iter(outcomes))
     for name, runs in outcomes.items():
         for setting, run in zip(SETTINGS, runs[:-1], strict=False):

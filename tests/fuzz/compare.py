@@ -1,4 +1,4 @@
-"""Whether two runs of a program came to the same results."""
+"""Compare the results of two runs of a program."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import numpy as np
 
 from fuzz.programs import Outcome
 
-# Of float64. Rounding grows through the steps of training; a wrong formula differs by far more.
+# Tolerance for float64. Rounding errors grow over the steps of training; a wrong formula differs by far more.
 TOLERANCE = 1e-5
 
 
 def difference(expected: Outcome, got: Outcome, exact: bool) -> str | None:
-    """Return a line about the first result that differs, None if there is none.
+    """Return a line about the first result that differs, or None if there is none.
 
     Parameters
     ----------
     expected, got : Outcome
-        Of the same program.
+        The outcomes of two runs of one program.
     exact : bool
-        To the last bit; else to rounding.
+        Whether to compare to the last bit, instead of to rounding.
     """
     if list(expected.arrays) != list(got.arrays):
-        return f"results {sorted({*expected.arrays} ^ {*got.arrays})[:3]} are there once only"
+        return f"results {sorted({*expected.arrays} ^ {*got.arrays})[:3]} exist in only one run"
     for label, wanted in expected.arrays.items():
         found = got.arrays[label]
         if wanted.dtype != found.dtype or wanted.shape != found.shape:
@@ -33,7 +33,7 @@ def difference(expected: Outcome, got: Outcome, exact: bool) -> str | None:
 
 
 def _close(wanted: np.ndarray, found: np.ndarray) -> bool:
-    """Return whether the largest difference is small beside the largest element; NaN and infinity must be the same."""
+    """Return whether differences are small beside the largest element, and NaN and infinity are in the same places."""
     if wanted.dtype.kind != "f":
         return False
     finite = np.isfinite(wanted)

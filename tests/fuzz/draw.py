@@ -1,4 +1,4 @@
-"""Draws of everything that a program is made of."""
+"""Draw the ingredients of a random program."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from numpy.typing import NDArray
 from fastnn import losses, optimizers, schedules
 from fastnn._engine import core as _core
 
-HIDDEN = [name for name in _core.ACTIVATIONS if name not in ("softmax", "exp")]
+# The kernels' table of activations lacks prelu, whose slopes are parameters.
+HIDDEN = [*(name for name in _core.ACTIVATIONS if name not in ("softmax", "exp")), "prelu", "prelu"]
 Rng = np.random.Generator
 
 
 def choice(rng: Rng, options: list[Any]) -> Any:
-    """Return one of the options as it is."""
+    """Return one of the options, without converting it."""
     return options[rng.integers(len(options))]
 
 
-def count(rng: Rng, most: int) -> int:
-    """Return 1 to `most`, small numbers as often as large ones."""
-    return int(np.exp(rng.uniform(0.0, np.log(most + 0.5))).round().clip(1, most))
+def count(rng: Rng, max_count: int) -> int:
+    """Return a number from 1 to `max_count`; small numbers are as likely as large ones."""
+    return int(np.exp(rng.uniform(0.0, np.log(max_count + 0.5))).round().clip(1, max_count))
 
 
 def network(rng: Rng) -> dict[str, Any]:
-    """Return arguments of MLP."""
+    """Return arguments for MLP."""
     n_hidden = int(rng.integers(0, 4))
-    most = choice(rng, [8, 20, 70, 300])
-    sizes = tuple(count(rng, most) for _ in range(n_hidden + 2))
-    if n_hidden and rng.random() < 0.1:  # rows of whole KiB, and inputs that are divided by columns
+    max_width = choice(rng, [8, 20, 70, 300])
+    sizes = tuple(count(rng, max_width) for _ in range(n_hidden + 2))
+    if n_hidden and rng.random() < 0.1:  # rows of whole KiB, and inputs whose columns are divided among threads
         sizes = (choice(rng, [300, 600]), 256, *sizes[2:])
-    output = choice(rng, ["identity", "identity", "softmax", "sigmoid", "exp", "tanh"])
+    output = choice(rng, ["identity", "identity", "softmax", "sigmoid", "exp", "tanh", "prelu"])
     return {
         "layer_sizes": sizes,
         "activation": [choice(rng, HIDDEN) for _ in range(n_hidden)],
@@ -44,7 +45,7 @@ def network(rng: Rng) -> dict[str, Any]:
 
 
 def loss(rng: Rng, output: str) -> losses.Loss:
-    """Return a loss that goes with an output activation."""
+    """Return a loss that accepts an output activation."""
     fits = [kind for kind in losses.LOSSES.values() if not kind.links or output in kind.links]
     kind = choice(rng, fits)
     if kind is losses.Huber:
@@ -71,7 +72,7 @@ def optimizer(rng: Rng) -> optimizers.Optimizer:
 
 
 def trainer_options(rng: Rng) -> dict[str, Any]:
-    """Return options of a trainer."""
+    """Return options for a trainer."""
     return {
         "batch_size": count(rng, 400),
         "shuffle": bool(rng.random() < 0.7),
@@ -85,7 +86,7 @@ def trainer_options(rng: Rng) -> dict[str, Any]:
 
 
 def layout(rng: Rng, a: NDArray[Any]) -> NDArray[Any]:
-    """Return the same numbers in some layout."""
+    """Return the same numbers in a random memory layout."""
     kind = choice(rng, ["rows", "rows", "columns", "spread", "backwards", "unaligned"])
     if kind == "columns":
         return np.asfortranarray(a)
@@ -103,7 +104,7 @@ def layout(rng: Rng, a: NDArray[Any]) -> NDArray[Any]:
 
 
 def inputs(rng: Rng, n: int, n_in: int, sparse: bool) -> tuple[Any, str]:
-    """Return inputs of any kind, and its name."""
+    """Return inputs of a random kind, and the name of the kind."""
     kind = choice(rng, ["f8", "f8", "f4", "f4", "f2", ">f8", "i1", "u2", "i8", "bool", *["sparse"] * (2 * sparse)])
     if kind == "sparse":
         table = scipy.sparse.random_array((n, n_in), density=0.2, format="csr", dtype=np.float64, rng=rng)
@@ -116,7 +117,7 @@ def inputs(rng: Rng, n: int, n_in: int, sparse: bool) -> tuple[Any, str]:
 
 
 def targets(rng: Rng, n: int, n_out: int, loss: losses.Loss) -> NDArray[Any]:
-    """Return targets that the loss is defined for."""
+    """Return targets for which the loss is defined."""
     if loss.takes_labels:
         if n_out > 1 and rng.random() < 0.6:
             return rng.integers(0, n_out, n).astype(choice(rng, ["i8", "u1", "i4"]) if n_out < 200 else "i8")
@@ -133,7 +134,7 @@ def targets(rng: Rng, n: int, n_out: int, loss: losses.Loss) -> NDArray[Any]:
 
 
 def weights(rng: Rng, n: int) -> NDArray[Any] | None:
-    """Return sample weights, some of them zero, or None."""
+    """Return sample weights, some of which are zero, or None."""
     if rng.random() < 0.6:
         return None
     values = rng.uniform(0.1, 2.0, n) * (rng.random(n) < 0.8)
@@ -142,7 +143,7 @@ def weights(rng: Rng, n: int) -> NDArray[Any] | None:
 
 
 class StopAfter:
-    """A callback that looks at each epoch and stops after some, whatever the loss: rounding must not decide it."""
+    """Stop a run after some epochs and look at each of them, whatever the loss: rounding must not decide when to stop."""
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
@@ -152,10 +153,10 @@ class StopAfter:
         return bool(history.epochs >= self.epochs)
 
     def __repr__(self) -> str:
-        """Say when it stops."""
+        """Return the number of epochs, for the trace."""
         return f"StopAfter({self.epochs})"
 
 
 def watchers(rng: Rng) -> list[Any]:
-    """Return callbacks of a run."""
+    """Return callbacks for a run."""
     return [] if rng.random() < 0.7 else [StopAfter(int(rng.integers(1, 4)))]

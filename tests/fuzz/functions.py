@@ -1,4 +1,4 @@
-"""Random calls of the functions of fastnn.ops."""
+"""Make random calls of the functions in fastnn.ops."""
 
 from __future__ import annotations
 

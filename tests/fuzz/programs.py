@@ -1,6 +1,6 @@
-"""A random program: a network, data, a trainer, and a sequence of calls. One seed always draws the same program.
+"""A random program: a network, data, a trainer, and a sequence of calls. A seed always gives the same program.
 
-What a program draws never depends on a result, so that it is the same program under every setting.
+No draw depends on a result, so that the program is the same under every setting.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from fuzz import draw, functions
 
 @dataclass(frozen=True)
 class Setting:
-    """Threads and slices, which must not change a program's results, and whether these are to be compared to rounding.
+    """The threads and time slices, which must not change a program's results, and the kind of comparison.
 
-    Training makes large differences of small ones. So then all is in float64, each call begins with new parameters and
-    moments, and makes a few updates only. And there is no L1 penalty, which drives weights to where its derivative jumps.
+    Training amplifies small differences. If results are compared to rounding only, everything is therefore in float64,
+    each call begins with new parameters and moments and makes only a few updates, and there is no L1 penalty, because it
+    drives weights to the point where its derivative jumps.
     """
 
     n_threads: int = 1
@@ -35,7 +36,7 @@ class Setting:
 
 @dataclass
 class Outcome:
-    """What a program computed, in order: arrays by label, and a line of text for each call."""
+    """The results of a program, in order: arrays by label, and a line of text per call."""
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     trace: list[str] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Outcome:
 
 
 def run(seed: int, setting: Setting) -> Outcome:
-    """Run the program of that seed under a setting."""
+    """Run the program with this seed under a setting."""
     with _under(setting):
         return _Session(seed, setting).run()
 
@@ -62,7 +63,7 @@ def _under(setting: Setting) -> Any:
 
 
 class _Session:
-    """One program while it runs: its model and trainer, and everything seen so far."""
+    """A running program: its model and trainer, and all results so far."""
 
     def __init__(self, seed: int, setting: Setting) -> None:
         self.rng = np.random.default_rng([seed, 0xFA57])
@@ -94,10 +95,10 @@ class _Session:
         self.see_state()
         return self.outcome
 
-    # ---- What a program does ----
+    # ---- Calls ----
 
     def new_trainer(self) -> Trainer:
-        """Return a trainer of the model with drawn options."""
+        """Return a trainer of the model, with random options."""
         options = draw.trainer_options(self.rng)
         if self.setting.to_rounding:
             options["l1"] = 0.0
@@ -106,15 +107,15 @@ class _Session:
         return Trainer(self.model, self.loss, optimizer, n_threads=self.setting.n_threads, **options)
 
     def start_anew(self) -> None:
-        """Draw parameters, and make a new trainer of them."""
+        """Draw parameters, and make a new trainer for them."""
         size = self.model.to_vector().size
         self.model.set_vector(0.05 * self.rng.normal(size=size))
         self.trainer = self.new_trainer()
 
-    def data(self, sparse: bool = True, most_rows: int = 300) -> tuple[Any, Any, Any]:
-        """Return inputs, targets and weights, of drawn kinds."""
+    def data(self, sparse: bool = True, max_rows: int = 300) -> tuple[Any, Any, Any]:
+        """Return inputs, targets and weights of random kinds."""
         sizes = self.model.layer_sizes
-        n = draw.count(self.rng, most_rows)
+        n = draw.count(self.rng, max_rows)
         if self.setting.to_rounding:
             n = min(n, 2 * self.trainer.batch_size)
         X, kind = draw.inputs(self.rng, n, sizes[0], sparse)
@@ -125,10 +126,10 @@ class _Session:
         return X, y, weight
 
     def fit(self) -> None:
-        """Train for some epochs, watched or not."""
+        """Train for some epochs, with or without callbacks."""
         X, y, weight = self.data()
         epochs = int(self.rng.integers(1, 3 if self.setting.to_rounding else 5))
-        validation = self.data(most_rows=40)[:2] if self.rng.random() < 0.2 else None
+        validation = self.data(max_rows=40)[:2] if self.rng.random() < 0.2 else None
         stop = draw.watchers(self.rng)
         self.outcome.work *= epochs
         self.note(f"run(epochs={epochs}, validation={validation is not None}, callbacks={stop})")
@@ -139,15 +140,15 @@ class _Session:
         self.see_state()
 
     def steps(self) -> None:
-        """Make single updates, of batches of very different sizes."""
+        """Make single updates on batches of very different sizes."""
         for _ in range(self.rng.integers(1, 5)):
-            X, y, weight = self.data(most_rows=600)
+            X, y, weight = self.data(max_rows=600)
             self.note("step")
             self.see("loss of the step", np.array(self.trainer.step(X, y, weight)))
         self.see_state()
 
     def predict(self) -> None:
-        """Predict rows, or one, into a new array or a given one."""
+        """Predict one row or several, into a new array or a given one."""
         X, _, _ = self.data()
         out = None
         if self.rng.random() < 0.3:
@@ -161,8 +162,8 @@ class _Session:
                 self.see("hidden", hidden)
 
     def gradients(self) -> None:
-        """Ask for the loss and its derivatives."""
-        X, y, weight = self.data(sparse=False, most_rows=600)
+        """Compute the loss and its derivatives."""
+        X, y, weight = self.data(sparse=False, max_rows=600)
         self.note("loss, gradient, input_gradient")
         self.see("loss", np.array(self.model.loss(X, y, self.loss, weight)))
         value, gradient = self.model.gradient(X, y, self.loss, weight)
@@ -172,7 +173,7 @@ class _Session:
         self.see("input gradient", self.model.input_gradient(X, y, self.loss, weight))
 
     def keep(self) -> None:
-        """Go on with the trainer's copy: from a file or a pickle."""
+        """Replace the trainer by a copy, from a file or a pickle."""
         import pickle
 
         if self.rng.random() < 0.5:
@@ -187,13 +188,18 @@ class _Session:
         self.see_state()
 
     def change(self) -> None:
-        """Change parameters, the learning rate, or the trainer."""
-        kind = self.rng.integers(3)
+        """Change parameters, slopes, the learning rate, or the trainer."""
+        kind = self.rng.integers(4)
         if kind == 0:
             self.note("set_vector")
             vector = self.model.to_vector()
             self.model.set_vector(vector * 0.5 + 0.01 * self.rng.normal(size=vector.size))
         elif kind == 1:
+            self.note("slopes = ...")
+            for i, slopes in enumerate(self.model.slopes):
+                if slopes is not None:
+                    self.model.slopes[i] = self.rng.uniform(-0.5, 1.0, slopes.shape)
+        elif kind == 2:
             rate = draw.learning_rate(self.rng)
             self.note(f"learning_rate = {rate!r}")
             self.trainer.learning_rate = rate
@@ -202,20 +208,20 @@ class _Session:
         self.see_state()
 
     def function(self) -> None:
-        """Call some function of fastnn.ops."""
+        """Call a random function of fastnn.ops."""
         name, arrays = functions.call(self.rng, self.setting.n_threads, self.outcome.dtype)
         self.note(name)
         for array in arrays:
             self.see(name, array)
 
-    # ---- What is seen ----
+    # ---- Results ----
 
     def note(self, text: str) -> None:
-        """Put a line into the trace."""
+        """Append a line to the trace."""
         self.outcome.trace.append(text)
 
     def see(self, label: str, array: np.ndarray) -> None:
-        """Keep a result, under a label that says which call it is of."""
+        """Keep a result under a label that names its call."""
         number = len(self.outcome.arrays)
         self.outcome.arrays[f"{number:03d} line {len(self.outcome.trace)}: {label}"] = np.array(array)
 
@@ -223,7 +229,9 @@ class _Session:
         """Keep everything that the next step depends on."""
         self.see("parameters", self.model.to_vector())
         for moment in self.trainer._moments:
-            for view in (*self.model._network.views(moment)[0], *self.model._network.views(moment)[1]):
-                self.see("moments", view)
+            for layers in self.model._network.views(moment):
+                for view in layers:
+                    if view is not None:
+                        self.see("moments", view)
         self.see("updates", np.array(self.trainer.updates))
         self.see("random state", np.frombuffer(repr(self.trainer._rng.bit_generator.state).encode(), np.uint8))

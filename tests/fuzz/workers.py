@@ -11,28 +11,28 @@ from typing import Any
 
 from fuzz.programs import Outcome, Setting, run
 
-# To the fallback, a program of this many multiply-adds is a matter of seconds.
+# The fallback takes seconds for a program of this many multiply-adds.
 MAX_FALLBACK_WORK = 2e7
 
 
 class Worker:
-    """A process with FASTNN_ISA set; the fallback runs as plain NumPy, since Numba would compile for minutes."""
+    """A process with FASTNN_ISA set. The fallback runs in plain NumPy, since Numba would compile for minutes."""
 
     def __init__(self, isa: str) -> None:
         self.isa = isa
         environment = {**os.environ, "FASTNN_ISA": isa, "NUMBA_DISABLE_JIT": "1"}
         environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-        # Of a process that runs `serve`, the standard output carries answers alone.
+        # The standard output of a process that runs `serve` carries only its answers.
         command = [sys.executable, "-W", "error", "-c", "from fuzz.workers import serve; serve()"]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
     def ask(self, seed: int, settings: list[Setting]) -> None:
-        """Begin to run a program under each of the settings."""
+        """Start a program under each of the settings."""
         pickle.dump((seed, settings), self.process.stdin)
         self.process.stdin.flush()
 
     def answer(self) -> list[Outcome]:
-        """Return what the program computed, in the order of the settings."""
+        """Return the outcomes of the program, in the order of the settings."""
         try:
             return pickle.load(self.process.stdout)
         except EOFError:
@@ -46,7 +46,7 @@ class Worker:
 
 
 def serve() -> None:
-    """Run programs that the standard input names until it ends."""
+    """Run the programs that arrive on the standard input, until it ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     while True:

@@ -1,5 +1,5 @@
-// What several threads of a program may do to the library at once, for ThreadSanitizer to watch. It needs no instruction set:
-// the functions of dispatch.cpp that calls.cpp names are never called.
+// Calls that several threads of a program may make at once, for ThreadSanitizer. The program needs no instruction set: the
+// functions of dispatch.cpp to which calls.cpp refers are never called.
 #include <cstdio>
 #include <thread>
 #include <vector>
@@ -26,7 +26,7 @@ template <class Body> void in_threads(int n, Body body) {
     for (std::thread &thread : threads) thread.join();
 }
 
-// Runs of one network share its pace: while workspaces are counted, and while several train.
+// Runs of one network share its pace, while workspaces are counted and while several runs train.
 void share_a_pace() {
     Pace pace = {};
     in_threads(3, [&pace](int thread) {
@@ -47,7 +47,7 @@ void share_a_pace() {
     });
 }
 
-// A region of several threads, as many as can be had, from several threads of the program.
+// Regions of as many threads as allowed, started by several threads of the program at once.
 void share_the_pool() {
     in_threads(3, [](int) {
         for (int i = 0; i < rounds; i++) {
@@ -62,7 +62,7 @@ void share_the_pool() {
     });
 }
 
-// The workspace has room for most_threads, whenever set_max_threads() is called.
+// The workspace has room for most_threads, even if set_max_threads() is called meanwhile.
 bool choose_while_the_limit_changes() {
     std::atomic<bool> done{false}, fits{true};
     in_threads(2, [&](int thread) {

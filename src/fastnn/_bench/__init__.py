@@ -1,3 +1,3 @@
-"""The common parts of `fastnn bench` and the repository's benchmarks: sizes, works, clock, machine, and peers."""
+"""`fastnn bench`, and the parts that it shares with the repository's benchmarks: sizes, workloads, clock, machine, peers."""
 
 from __future__ import annotations

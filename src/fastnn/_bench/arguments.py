@@ -16,28 +16,28 @@ from fastnn._checks.limits import MAX_THREADS
 class Peer:
     """A library to compare with."""
 
-    columns: dict[str, str]  # the headings of its contestants
-    words: str  # what the headings mean
-    packages: tuple[str, ...]  # to install
+    columns: dict[str, str]  # contestant: heading of its column
+    words: str  # the explanation of the headings
+    packages: tuple[str, ...]  # packages to install
 
 
-# By what they are called in --peers, in the order of their columns.
+# By their names in --peers, in the order of their columns.
 PEERS = {
-    "numpy": Peer({"NumPy": "NumPy"}, "by hand, nothing checked", ("numpy", "threadpoolctl")),
+    "numpy": Peer({"NumPy": "NumPy"}, "hand-written, without checks", ("numpy", "threadpoolctl")),
     "sklearn": Peer({"scikit-learn": "scikit"}, "scikit-learn, MLPRegressor", ("scikit-learn",)),
     "torch": Peer({"PyTorch": "torch"}, "PyTorch, eager", ("torch",)),
     "torch.compile": Peer({"PyTorch compile": "torchc"}, "PyTorch, compiled", ("torch",)),
-    "jax": Peer({"JAX": "jit", "JAX scan": "scan"}, "JAX, a step compiled, and an epoch in lax.scan", ("jax",)),
+    "jax": Peer({"JAX": "jit", "JAX scan": "scan"}, "JAX, a compiled step, and a compiled epoch (lax.scan)", ("jax",)),
     "onnxruntime": Peer({"ONNX Runtime": "onnx"}, "ONNX Runtime, predictions only", ("onnxruntime", "onnx")),
-    "numba": Peer({"Numba": "numba"}, "a loop by hand, compiled", ("numba",)),
-    "portable": Peer({"fastnn portable": "plain"}, "fastnn without its kernels, by Numba", ("numba", "scipy")),
+    "numba": Peer({"Numba": "numba"}, "a hand-written loop, compiled", ("numba",)),
+    "portable": Peer({"fastnn portable": "plain"}, "fastnn without its kernels, compiled by Numba", ("numba", "scipy")),
 }
 _ALWAYS = "numpy"
-_SLOW_TO_START = "torch.compile"  # many seconds of compilation for each case
+_SLOW_TO_START = "torch.compile"  # it compiles for many seconds per case
 
 
 def chosen_peers(text: str) -> list[str]:
-    """Return the peers that a list names, in their own order; NumPy is always among them."""
+    """Return the peers in a list of names, in the order of columns; NumPy is always among them."""
     names = text.split(",")
     chosen = {_ALWAYS}
     for name in names:
@@ -49,12 +49,12 @@ def chosen_peers(text: str) -> list[str]:
                 raise argparse.ArgumentTypeError(f"{missing}: pip install {' '.join(PEERS[name].packages)}")
             chosen.add(name)
         elif name != "none" or len(names) > 1:
-            raise argparse.ArgumentTypeError(f"got {name!r}, expected names among {', '.join(PEERS)}, or all, or none")
+            raise argparse.ArgumentTypeError(f"got {name!r}, expected all, none, or names among {', '.join(PEERS)}")
     return [peer for peer in PEERS if peer in chosen]
 
 
 def absent(chosen: Sequence[str]) -> list[str]:
-    """Return the peers that could take part if they were installed."""
+    """Return the peers that are not installed."""
     return [peer for peer in PEERS if peer not in chosen and _missing(peer) is not None]
 
 
@@ -70,7 +70,7 @@ def threads(text: str) -> int:
 
 
 def earlier_file(text: str) -> Earlier:
-    """Return what is in a file that was written by --json."""
+    """Return the content of a file that --json wrote."""
     try:
         return load(Path(text))
     except (OSError, ValueError) as error:

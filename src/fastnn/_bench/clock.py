@@ -1,4 +1,4 @@
-"""Interleaved timing: other load on the machine affects all works alike."""
+"""Interleaved timing: other load on the machine affects all workloads or none."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from dataclasses import dataclass
 
 Work = Callable[[], object]
 
-# A round of calls lasts at least this long, so that reading the clock counts for nothing, and the caches that the
-# contestants before have cooled are warm for most of it.
-LEAST_ROUND = 2e-3
+# A round of calls lasts at least this long, so that the cost of reading the clock is negligible, and the caches that the
+# contestants before have emptied are filled again for most of it.
+MIN_ROUND = 2e-3
 _LEAST_TURNS = 3
 
-# How long the threads of other libraries may go on waiting busily after their work, and hold a core: OpenBLAS's did for
-# more than 80 ms. Where works use more threads than one, each turn begins after such a rest, and with calls that aren't
-# timed: threads that were asleep wake up on the caller's CPU, and Linux takes some ms to move them to another.
+# Threads of other libraries may keep a core busy this long after their work while they wait for more: those of OpenBLAS did
+# for more than 80 ms. If workloads use several threads, each turn begins after such a pause, and with calls that are not
+# timed: sleeping threads wake up on the caller's CPU, and Linux takes some ms to move them to another.
 _REST, _WAKING = 0.15, 0.02
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of a call, one number for each round.
+    """The seconds per call, one number per round.
 
     Parameters
     ----------
     seconds : tuple of float
-        As they came.
+        The seconds per call, in the order of measurement.
     """
 
     seconds: tuple[float, ...]
 
     @property
     def minimum(self) -> float:
-        """Of the best round: everything else that a machine does only adds to it."""
+        """The seconds of the best round; other load can only add to them."""
         return min(self.seconds)
 
     @property
     def median(self) -> float:
-        """What may be expected of a machine as busy as this one was."""
+        """The seconds to be expected on a machine as busy as this one was."""
         return statistics.median(self.seconds)
 
 
 def seconds_of(work: Work, calls: int = 1) -> float:
-    """Return the seconds per call of `work`, over a number of calls in a row."""
+    """Return the seconds per call of `work`, out of this many calls in a row."""
     start = time.perf_counter()
     for _ in range(calls):
         work()
@@ -52,21 +52,21 @@ def seconds_of(work: Work, calls: int = 1) -> float:
 
 
 def calls_of_a_round(work: Work) -> int:
-    """Return how many calls last `LEAST_ROUND`; they are made, and warm up what there is to warm up."""
+    """Make calls until they last `MIN_ROUND`, which also warms up caches, and return how many that takes."""
     work()
     calls = 1
-    while (seconds := seconds_of(work, calls) * calls) < LEAST_ROUND:
-        calls = max(2 * calls, int(1.2 * calls * LEAST_ROUND / max(seconds, 1e-9)))
+    while (seconds := seconds_of(work, calls) * calls) < MIN_ROUND:
+        calls = max(2 * calls, int(1.2 * calls * MIN_ROUND / max(seconds, 1e-9)))
     return calls
 
 
 def rest_of(n_threads: int) -> float:
-    """Return the seconds of idleness with which a turn on this number of threads begins."""
+    """Return the seconds of pause before each turn of workloads on this many threads."""
     return _REST if n_threads > 1 else 0.0
 
 
 def get_ready(work: Work, rest: float) -> None:
-    """Wait for a time, if there is one, and wake up the threads of `work` by calls."""
+    """Pause, if asked to, and wake up the threads of `work` by calls."""
     if rest:
         time.sleep(rest)
         end = time.perf_counter() + _WAKING
@@ -75,23 +75,23 @@ def get_ready(work: Work, rest: float) -> None:
 
 
 def race(works: Mapping[str, Work], *, seconds: float, turns: int = 5, rest: float = 0.0) -> dict[str, Timing]:
-    """Time works in turns, A B C A B C, until there are enough rounds.
+    """Time workloads in turns, A B C A B C, until there are enough rounds.
 
     Parameters
     ----------
     works : mapping of str to callable
-        What to call, by name.
+        The functions to call, by name.
     seconds : float
-        Of measurement, and of rest, for each work, on average.
+        The average seconds of measurement, and of pauses, per workload.
     turns : int, default 5
-        At least, unless a work takes longer than `seconds` by itself: then three are enough.
+        The least number of turns; it is three if a single call takes longer than `seconds`.
     rest : float, default 0.0
-        Seconds of idleness before each turn, which calls that aren't timed end: `rest_of` the threads of the works.
+        Seconds of pause before each turn, followed by calls that are not timed: `rest_of` the number of threads.
 
     Returns
     -------
     dict of str to Timing
-        Under the names of `works`; seconds a call.
+        Seconds per call, by the names of `works`.
     """
     calls = {name: calls_of_a_round(work) for name, work in works.items()}
     rounds: dict[str, list[float]] = {name: [] for name in works}

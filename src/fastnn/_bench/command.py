@@ -1,4 +1,4 @@
-"""``fastnn bench``: how long training steps and predictions take on this machine, beside the peers that are installed."""
+"""``fastnn bench``: time training steps and predictions on this machine, and compare with the peers that are installed."""
 
 from __future__ import annotations
 
@@ -29,41 +29,43 @@ from fastnn._output.files import output_file, plot_file
 from fastnn._output.report import Report
 from fastnn._version import __version__
 
-_LONGER = 5  # times as long is measured what looks slower than in another file
+_LONGER = 5  # times as long, cases are measured again that look slower than in the other file
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "bench",
-        help="time training steps and predictions, beside other libraries",
-        description="Time training steps and predictions on this machine, beside the other libraries that are installed. "
-        "Every one must come to the reference's result first; then they take turns. Takes a minute or two.",
+        help="time training steps and predictions, and compare with other libraries",
+        description="Time training steps and predictions on this machine, and compare with the other libraries that are "
+        "installed. Each library must reach the reference's result first; then they take turns. Takes a minute or two.",
     )
     parser.add_argument(
         "--peers",
         metavar="LIST",
         type=_arguments.chosen_peers,
         default="all",
-        help=f"with commas between: {', '.join(PEERS)}; all (the default): those that are installed, but torch.compile; "
-        "none: NumPy alone, which is always there",
+        help=f"names separated by commas: {', '.join(PEERS)}; or all (the default), which means those that are installed, "
+        "except torch.compile; or none, which means NumPy only, which always takes part",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer cases, shorter rounds: some seconds")
-    parser.add_argument("--threads", metavar="N", type=_arguments.threads, help="(default: 1, and then all)")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="(default: float32)")
-    parser.add_argument("--plot", metavar="FILE", type=plot_file, help="draw all times into a PNG, PDF or SVG file")
-    parser.add_argument("--json", metavar="FILE", type=output_file, help="keep all that was measured")
+    parser.add_argument("--quick", action="store_true", help="fewer cases and shorter rounds")
+    parser.add_argument("--threads", metavar="N", type=_arguments.threads, help="number of threads (default: 1, then all)")
+    parser.add_argument(
+        "--dtype", choices=("float32", "float64"), default="float32", help="dtype of all arrays (default: float32)"
+    )
+    parser.add_argument("--plot", metavar="FILE", type=plot_file, help="draw all times to a PNG, PDF or SVG file")
+    parser.add_argument("--json", metavar="FILE", type=output_file, help="write all measurements to FILE")
     parser.add_argument(
         "--compare",
         metavar="FILE",
         type=_arguments.earlier_file,
-        help="say what became slower since FILE was written by --json, and fail if something did",
+        help="list the cases that became slower or faster since --json wrote FILE; fail if any became slower",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, and write tables, picture and file; fail if something became slower than in another file."""
+    """Measure, and write tables, picture and file; fail if a case became slower than in another file."""
     extent = _jobs.QUICK if arguments.quick else _jobs.FULL
     counts = thread_counts(arguments.threads)
     dtype = np.dtype(arguments.dtype)
@@ -80,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     report.line()
     if arguments.json is not None:
         save(arguments.json, {**facts, "peak_gflops": _peak_gflops(facts["peak_gflops"], rows)}, rows)
-        report.line(f"All that was measured is in {arguments.json}.")
+        report.line(f"All measurements are in {arguments.json}.")
     if arguments.plot is not None:
         _plot.draw(arguments.plot, f"fastnn {__version__}, {dtype}, {facts['cpu']}", rows, KINDS, list(columns))
         report.line(f"All times are drawn in {arguments.plot}.")
@@ -90,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _facts(dtype: np.dtype[Any]) -> dict[str, Any]:
-    """Return what tells this run from others."""
+    """Return the conditions of this run."""
     return {
         "fastnn": __version__,
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -105,7 +107,7 @@ def _facts(dtype: np.dtype[Any]) -> dict[str, Any]:
 
 
 def _peak_gflops(before: float, rows: Sequence[Row]) -> float:
-    """Return what a thread did at most, before the cases and beside them."""
+    """Return the highest rate of one thread, measured before the cases and in turns with them."""
     alone = [1 / row.anchor.minimum for row in rows]
     arithmetic = [row for row in rows if row.kind != _jobs.ELEMENTWISE.name]
     together = [row.peak / row.threads / 1e9 for row in arithmetic if row.peak is not None]
@@ -113,21 +115,25 @@ def _peak_gflops(before: float, rows: Sequence[Row]) -> float:
 
 
 def _introduce(report: Report, facts: dict[str, Any], peers: Sequence[str]) -> None:
-    report.title(f"fastnn {__version__}: training steps and predictions, timed here and now")
-    report.line(f"{facts['cpu']}, {facts['system']}, {facts['instruction_set']} instructions")
+    report.title(f"fastnn {__version__}: times of training steps and predictions")
+    report.line(f"{facts['cpu']}, {facts['system']}, instruction set {facts['instruction_set']}")
     packages = {"Python", *(package for peer in peers for package in PEERS[peer].packages)}
     versions = [f"{name} {version}" for name, version in facts["versions"].items() if name in packages]
     missing = absent(peers)
     legend = (f"{', '.join(PEERS[peer].columns.values())}: {PEERS[peer].words}" for peer in peers)
     texts = [
         ", ".join(versions),
-        f"{facts['dtype']}; one thread multiplies and adds at {digits(facts['peak_gflops'])} GFLOP/s now. The peak is the "
-        "share of what all threads of a case do of that at most, in turns with it; copy is the share of a copy's rate.",
+        f"{facts['dtype']}; one thread does {digits(facts['peak_gflops'])} GFLOP/s of bare multiply-adds now. peak is a "
+        "case's share of that rate on all its threads, measured in turns with it; copy is its share of a copy's rate.",
         *([f"Not installed: {', '.join(missing)}."] if missing else []),
-        *([] if can_change() else ["One number of threads only: threadpoolctl, which changes NumPy's, is not installed."]),
+        *(
+            []
+            if can_change()
+            else ["One number of threads only: threadpoolctl, which can change NumPy's, is not installed."]
+        ),
         "",
-        "All come to the reference's result first, then they take turns, and the best round counts: µs is fastnn's; under a "
-        "peer stands how many times as long it takes.",
+        "All libraries reach the reference's result first. Then they take turns, and the best round counts. µs is the time "
+        "of fastnn; the column of a peer gives its time as a multiple of fastnn's.",
         f"{'; '.join(legend)}.",
     ]
     for text in texts:
@@ -136,7 +142,7 @@ def _introduce(report: Report, facts: dict[str, Any], peers: Sequence[str]) -> N
 
 
 def _measure_all(report: Report, jobs: Sequence[Job], columns: dict[str, str], seconds: float) -> list[Row]:
-    """Write the tables, a row as soon as it is measured."""
+    """Write the tables, each row as soon as it is measured."""
     progress = _Progress(len(jobs), sys.stderr)
     rows: list[Row] = []
     for (threads, _), group in itertools.groupby(jobs, key=lambda job: (job.threads, job.kind.name)):
@@ -156,7 +162,7 @@ def _measure_all(report: Report, jobs: Sequence[Job], columns: dict[str, str], s
 
 
 def _measure(job: Job, contestants: Sequence[str], seconds: float) -> Row:
-    """Measure with fastnn limited to the job's threads, and BLAS as its contestants limit it."""
+    """Measure with fastnn limited to the job's threads, and BLAS limited by its contestants."""
     before = get_num_threads()
     set_num_threads(job.threads)
     try:
@@ -166,7 +172,7 @@ def _measure(job: Job, contestants: Sequence[str], seconds: float) -> Row:
 
 
 class _Progress:
-    """What is measured now, on one line of a terminal; nothing elsewhere."""
+    """The case that is being measured, on one line of a terminal; elsewhere nothing is shown."""
 
     def __init__(self, total: int, stream: TextIO) -> None:
         self._stream = stream if stream.isatty() else None
@@ -180,7 +186,7 @@ class _Progress:
 
     def clear(self) -> None:
         self._draw("")
-        self._draw("")  # the cursor back to the margin
+        self._draw("")  # moves the cursor to the margin
 
     def _draw(self, text: str) -> None:
         if self._stream is not None:

@@ -1,7 +1,7 @@
-"""``fastnn bench --compare``: what became slower since a file was written.
+"""``fastnn bench --compare``: list the cases that became slower or faster since a file was written.
 
-Times of different days don't compare, so that each is divided by the anchor's, measured in turns with it: the time of bare
-arithmetic. What looks slower is measured once more, and the better of both counts.
+Times of different days cannot be compared directly. So each is divided by that of bare arithmetic, the anchor, measured in
+turns with it. Cases that look slower are measured once more, and the better result counts.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from fastnn._bench.table import counted, geometric_mean
 from fastnn._output.report import Report
 
 _TOLERANCE = 1.1
-# Facts that must be the same for numbers to mean the same, and how they are called.
+# Conditions that must be equal for numbers to be comparable, and their names.
 _CONDITIONS = {"cpu": "processor", "instruction_set": "instruction set"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """How many times as long as then a case takes now, by the anchor."""
+    """A case, and its time as a multiple of the time in the file, both divided by the anchor's."""
 
     key: Key
     ratio: float
@@ -32,10 +32,10 @@ class Change:
 
 
 def require_common(earlier: Earlier, facts: Mapping[str, Any], keys: Iterable[Key]) -> None:
-    """Raise ValueError if no case of a run is in the file, before the run."""
+    """Raise ValueError, before the run, if none of its cases is in the file."""
     then, now = earlier.facts.get("dtype"), facts["dtype"]
     if then != now:
-        raise ValueError(f"--compare: {earlier.path} was measured in {then}, this run is in {now}: nothing in common")
+        raise ValueError(f"--compare: {earlier.path} has times in {then}, but this run is in {now}")
     if not earlier.relative.keys() & set(keys):
         raise ValueError(f"--compare: {earlier.path} has none of the cases and numbers of threads of this run")
 
@@ -43,24 +43,24 @@ def require_common(earlier: Earlier, facts: Mapping[str, Any], keys: Iterable[Ke
 def compare(
     report: Report, earlier: Earlier, facts: Mapping[str, str], rows: Sequence[Row], again: Callable[[Key], Row]
 ) -> bool:
-    """Write what changed since the file; return whether nothing became slower.
+    """Write the changes since the file; return whether no case became slower.
 
     Parameters
     ----------
     report : Report
-        Where it is written.
+        The report to write to.
     earlier : Earlier
-        The file.
+        The content of the file.
     facts, rows : mapping, sequence of Row
-        Of this run.
+        Conditions and measurements of this run.
     again : callable
-        Measures a case once more.
+        A function that measures a case once more.
     """
     report.heading(f"Compared with {earlier.path}")
-    report.line(f"fastnn {earlier.facts.get('fastnn')} then, {facts['fastnn']} now; by the time of bare arithmetic")
+    report.line(f"fastnn {earlier.facts.get('fastnn')} then, {facts['fastnn']} now; times relative to bare arithmetic")
     for name, words in _CONDITIONS.items():
         if earlier.facts.get(name) != facts[name]:
-            report.line(f"ANOTHER {words.upper()} then: {earlier.facts.get(name)}, now {facts[name]}")
+            report.line(f"DIFFERENT {words.upper()}: {earlier.facts.get(name)} then, {facts[name]} now")
     changes = [_change(row, earlier, again) for row in rows if row.key in earlier.relative]
     if len(changes) < len(rows):
         report.line(f"Not in the file: {counted(len(rows) - len(changes), 'case')} of this run.")
@@ -68,7 +68,7 @@ def compare(
     _list(report, "faster", [change for change in changes if change.ratio < 1 / _TOLERANCE])
     mean = geometric_mean([change.ratio for change in changes])
     compared = counted(len(changes), "case")
-    report.line(f"{compared}: {mean:.2f} times as long as then in the geometric mean; {slower} became slower.")
+    report.line(f"{compared}: {mean:.2f} times as long as then (geometric mean); {slower} became slower.")
     return not slower
 
 

@@ -1,4 +1,4 @@
-"""The cases of ``fastnn bench``, each done by fastnn and by its peers in turns."""
+"""The cases of ``fastnn bench``, each run by fastnn and its peers in turns."""
 
 from __future__ import annotations
 
@@ -22,32 +22,30 @@ from fastnn._bench.table import Kind
 from fastnn._bench.works import PredictionWork, TrainingWork, assert_close, check, check_prediction, data, rows_of
 
 Work = Callable[[], object]
-Entry = tuple[Work, int] | str  # with the steps or predictions of a call; or the word why it can't be done
+Entry = tuple[Work, int] | str  # with the number of steps or predictions per call; or the reason for leaving it out
 
 TRAINING = Kind(
     "training", "Training by gradient descent", "a training step", "network", "batch", "GFLOP/s", "peak", tuple(TRAINERS)
 )
 PREDICTION = Kind("prediction", "Predictions", "a prediction", "network", "rows", "GFLOP/s", "peak", tuple(PREDICTORS))
-ELEMENTWISE = Kind(
-    "elementwise", "Functions of each element", "a call", "function", "values", "GB/s", "copy", (OURS, "NumPy")
-)
+ELEMENTWISE = Kind("elementwise", "Elementwise functions", "a call", "function", "values", "GB/s", "copy", (OURS, "NumPy"))
 KINDS = (TRAINING, PREDICTION, ELEMENTWISE)
 
 _ANCHOR, _CEILING = "anchor", "ceiling"
-_MORE_TURNS = 20  # of five rounds each
-# Of an epoch at most, so that no contestant holds the others up for seconds.
+_MORE_TURNS = 20  # each of five rounds
+# The limit for an epoch, so that no contestant keeps the others waiting for seconds.
 _EPOCH_FLOP = 8e9
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured."""
+    """The amount of measurement."""
 
     cases: tuple[Case, ...]
-    layer_sizes: tuple[tuple[int, ...], ...]  # predictions
-    rows: tuple[int, ...]  # of each of them
+    layer_sizes: tuple[tuple[int, ...], ...]  # networks for predictions
+    rows: tuple[int, ...]  # rows of predictions
     elements: tuple[int, ...]
-    seconds: float  # for each contestant of a case
+    seconds: float  # per contestant of a case
 
 
 FULL = Extent(CASES, LAYER_SIZES, PREDICT_ROWS[:2], ELEMENTS[-1:], 0.1)
@@ -61,17 +59,17 @@ class Job:
     Parameters
     ----------
     kind : Kind
-        The table it belongs to.
+        The table to which it belongs.
     name, size, threads : str, int, int
-        What its row is called.
+        The labels of its row.
     dtype : float32 or float64
-        Of the arithmetic.
+        The dtype of the arithmetic.
     amount : float
-        Operations or bytes of a unit.
+        Operations or bytes per unit.
     ceiling : callable
-        Gives, as a context, the work whose operations or bytes a second are 100 %.
+        Returns a context manager of the workload whose operations or bytes per second are 100 %.
     enter : callable
-        From a contestant's name to what it calls, once its result is the reference's.
+        Checks the contestant of that name against the reference, and returns its workload.
     """
 
     kind: Kind
@@ -85,26 +83,26 @@ class Job:
 
     @property
     def key(self) -> Key:
-        """As its row will have it."""
+        """The key of its row."""
         return self.kind.name, self.name, self.size, self.threads
 
 
 def jobs_of(extent: Extent, dtype: np.dtype[Any], n_threads: int) -> list[Job]:
-    """Return all cases of one run on this number of threads."""
+    """Return all cases of one run on this many threads."""
     jobs = [_training(_shortened(case), dtype, n_threads) for case in extent.cases]
     jobs += [_prediction(sizes, rows, dtype, n_threads) for sizes in extent.layer_sizes for rows in extent.rows]
-    if n_threads == 1:  # that is all they use
+    if n_threads == 1:  # they use a single thread
         jobs += [_elementwise(name, n, dtype) for name in _ELEMENTWISE for n in extent.elements]
     return jobs
 
 
 def measure(job: Job, contestants: Sequence[str], seconds: float) -> Row:
-    """Let contestants do a case in turns, and fastnn and the anchor with them.
+    """Time a case for fastnn, the contestants and the anchor in turns.
 
     Raises
     ------
     ArithmeticError
-        If one doesn't come to the reference's result.
+        If one of them does not give the reference's result.
     """
     entered: dict[str, tuple[Work, int]] = {}
     left_out: dict[str, str] = {}
@@ -112,9 +110,7 @@ def measure(job: Job, contestants: Sequence[str], seconds: float) -> Row:
         try:
             entry = job.enter(name)
         except AssertionError as error:
-            raise ArithmeticError(
-                f"{name} and the reference came to different results: {job.kind.name} {job.name}"
-            ) from error
+            raise ArithmeticError(f"{name} and the reference gave different results: {job.kind.name} {job.name}") from error
         if isinstance(entry, str):
             left_out[name] = entry
         else:
@@ -126,17 +122,17 @@ def measure(job: Job, contestants: Sequence[str], seconds: float) -> Row:
         times = {name: _summary(timings[name], units) for name, (_, units) in entered.items()}
         anchor = _summary(timings[_ANCHOR], bare.amount / 1e9)
         peak = ceiling.amount / timings[_CEILING].minimum
-        if job.kind.share == TRAINING.share:  # several threads do no less than one
+        if job.kind.share == TRAINING.share:  # several threads are at least as fast as one
             peak = max(peak, 1e9 / anchor.minimum)
         known = _peak(peak, job.amount / times[OURS].minimum, ceiling, rest)
     return Row(*job.key, job.amount, known, anchor, times, left_out)
 
 
 def _peak(peak: float, rate: float, ceiling: Ceiling, rest: float) -> float | None:
-    """Return the operations or bytes a second that the machine does at most, so far `peak`.
+    """Return the machine's highest rate in operations or bytes per second, which is `peak` so far.
 
-    If fastnn's rate is beyond it, the ceiling has met no moment as good as fastnn's: it goes on for a while. None if that
-    is not enough.
+    If fastnn's rate exceeds it, fastnn had a better moment than the ceiling, which then gets more turns. Return None if they
+    are not enough.
     """
     for _ in range(_MORE_TURNS):
         if peak >= rate:
@@ -155,13 +151,13 @@ def _named(layer_sizes: Sequence[int]) -> str:
 
 
 def _shortened(case: Case) -> Case:
-    """Return a case with as many rows as its epoch can have without becoming long."""
+    """Return the case with fewer rows, if an epoch would otherwise be long."""
     steps = max(2, int(_EPOCH_FLOP // case.flop))
     return replace(case, rows=min(case.rows, steps * case.batch_size))
 
 
 def _training(case: Case, dtype: np.dtype[Any], n_threads: int) -> Job:
-    """Plain gradient descent, the rows in their order."""
+    """Return a job of plain gradient descent, with the rows in order."""
     work = TrainingWork(case, dtype, "sgd")
 
     def enter(name: str) -> Entry:

@@ -1,4 +1,4 @@
-"""The peak performance of a machine's cores and memory, and the versions of installed libraries."""
+"""The highest rates of a machine's cores and memory, and the versions installed on it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from numpy.typing import DTypeLike, NDArray
 from fastnn._bench.clock import Work, calls_of_a_round, seconds_of
 from fastnn._engine import core as _core
 
-# So many that one of them meets a moment in which nothing else runs.
+# There are enough rounds for one of them to run while nothing else does.
 _ROUNDS = 20
 _CHAIN = 10_000
-# Rounds of a call: some tenths of a millisecond, and some milliseconds where threads have to be woken for it.
+# Rounds per call: they take tenths of a millisecond, or milliseconds if threads must be woken.
 _ROUNDS_ALONE, _ROUNDS_TOGETHER = 100_000, 2_000_000
 
 _DISTRIBUTIONS = (
@@ -40,7 +40,7 @@ _DISTRIBUTIONS = (
 
 
 def peak_gflops(dtype: DTypeLike) -> float:
-    """Return what one core can do at most: independent chains of fused multiply-adds, in GFLOP/s."""
+    """Return the highest rate of one core in GFLOP/s, for independent chains of fused multiply-adds."""
     return _peak(np.dtype(dtype))
 
 
@@ -52,7 +52,7 @@ def _peak(dtype: np.dtype[Any]) -> float:
 
 @functools.cache
 def copy_gigabytes_per_second(nbytes: int) -> float:
-    """Return the highest rate at which one core copies this number of bytes, reads and writes both counted."""
+    """Return the highest rate at which one core copies this many bytes, counting both reading and writing."""
     x = np.ones(max(1, nbytes // 4), np.float32)
     out = np.empty_like(x)
     return 2 * x.nbytes / _best(lambda: _core.copy_vectors(out, x)) / 1e9
@@ -60,15 +60,15 @@ def copy_gigabytes_per_second(nbytes: int) -> float:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """Work that a machine does as fast as it can do any of its kind, to be timed beside other work."""
+    """A workload that the machine runs at its highest rate, to be timed in turns with others."""
 
     work: Work
-    amount: float  # operations or bytes of a call
+    amount: float  # operations or bytes per call
 
 
 @contextmanager
 def multiply_adds(dtype: DTypeLike, n_threads: int) -> Iterator[Ceiling]:
-    """Give multiply-adds in registers, on as many threads at once."""
+    """Yield a workload of multiply-adds in registers, on this many threads at once."""
     if n_threads == 1:
         yield Ceiling(partial(_core.fma_chain, dtype, _ROUNDS_ALONE), _core.fma_chain(dtype, _ROUNDS_ALONE))
         return
@@ -86,7 +86,7 @@ def multiply_adds(dtype: DTypeLike, n_threads: int) -> Iterator[Ceiling]:
 
 @contextmanager
 def copies(out: NDArray[Any], x: NDArray[Any]) -> Iterator[Ceiling]:
-    """Give copies of x to out by one thread, counting what is read and what is written."""
+    """Yield a workload that copies x to out on one thread, counting both reading and writing."""
     yield Ceiling(partial(_core.copy_vectors, out, x), 2 * x.nbytes)
 
 
@@ -107,7 +107,7 @@ def versions() -> dict[str, str]:
 
 
 def cpu_name() -> str:
-    """Return what the processor calls itself."""
+    """Return the name of the processor."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

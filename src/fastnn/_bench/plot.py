@@ -1,4 +1,4 @@
-"""The benchmarks as a picture: the time of every case by every contestant, on a logarithmic scale."""
+"""The picture of the benchmarks: the time of every case by every contestant, on a logarithmic scale."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from fastnn._output.files import save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Of the peers, in their order.
+# The colours of the peers, in the order of their columns.
 _MARKERS = "sDv^<>Pp"
 _COLORS = ("C0", "C1", "C2", "C4", "C5", "C6", "C8", "C9")
-_LEGEND_COLUMNS = 5  # at most
-_WIDTH, _ROW_HEIGHT, _MARGIN = 6.5, 0.27, 1.5  # inches: of a panel, of a case in it, around
+_LEGEND_COLUMNS = 5  # the maximum
+_WIDTH, _ROW_HEIGHT, _MARGIN = 6.5, 0.27, 1.5  # inches: of a panel, of a case in it, of the margins
 
 
 def draw(path: Path, title: str, rows: Sequence[Row], kinds: Sequence[Kind], peers: Sequence[str]) -> None:
-    """Draw a panel for each kind of cases (above each other) and each number of threads (side by side).
+    """Draw one panel per kind of case (top to bottom) and number of threads (side by side).
 
     Parameters
     ----------
     path : Path
         The file.
     title : str
-        What stands above.
+        The title of the picture.
     rows : sequence of Row
-        What was measured.
+        The measurements.
     kinds : sequence of Kind
-        Of the rows.
+        The kinds of the rows.
     peers : sequence of str
-        Contestants beside fastnn.
+        The contestants besides fastnn.
     """
     from matplotlib.figure import Figure
 
@@ -55,7 +55,7 @@ def draw(path: Path, title: str, rows: Sequence[Row], kinds: Sequence[Kind], pee
                 _draw_panel(axes, heading, chosen, peers)
             else:
                 axes.set_axis_off()
-        line[0].invert_yaxis()  # shared with the others of the line
+        line[0].invert_yaxis()  # panels in one line share the axis
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     lines = math.ceil(len(handles) / _LEGEND_COLUMNS)
     columns = math.ceil(len(handles) / lines)
@@ -65,7 +65,7 @@ def draw(path: Path, title: str, rows: Sequence[Row], kinds: Sequence[Kind], pee
 
 
 def _draw_panel(axes: Axes, heading: str, rows: Sequence[Row], peers: Sequence[str]) -> None:
-    """Draw a line for each case from its least to its longest time, and a marker for each contestant."""
+    """Draw a line per case from its shortest to its longest time, and a marker per contestant."""
     from matplotlib.ticker import LogFormatter
 
     for place, row in enumerate(rows):
@@ -76,7 +76,7 @@ def _draw_panel(axes: Axes, heading: str, rows: Sequence[Row], peers: Sequence[s
         _draw_contestant(axes, rows, name, marker=marker, color=color, markersize=6, alpha=0.85, zorder=2)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))  # for a panel within a decade
+    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))  # for panels that span less than a decade
     axes.set_yticks(range(len(rows)), [f"{row.name}, {row.size}" for row in rows])
     axes.set(title=heading, xlabel="µs", ylim=(-0.6, len(rows) - 0.4))
     axes.grid(axis="x", alpha=0.3)

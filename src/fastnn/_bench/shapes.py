@@ -1,4 +1,4 @@
-"""The one list of sizes that benchmarks run."""
+"""The list of the sizes that benchmarks use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Case:
-    """A network, and the data that it is trained on."""
+    """A network, and the size of the data on which it is trained."""
 
     layer_sizes: tuple[int, ...]
     batch_size: int
@@ -40,24 +40,24 @@ class Case:
 
     @property
     def steps(self) -> int:
-        """Of an epoch."""
+        """The number of steps per epoch."""
         return math.ceil(self.rows / self.batch_size)
 
     @property
     def flop(self) -> int:
-        """Floating-point operations of a training step's matrix products; the first layer needs no input gradient."""
+        """The floating-point operations in a training step's matrix products; the first layer needs no input gradient."""
         first, *others = (2 * self.batch_size * n_in * n_out for n_in, n_out in pairwise(self.layer_sizes))
         return 2 * first + 3 * sum(others)
 
     @property
     def epochs(self) -> int:
-        """As many as make the cost of a call from Python small beside the work."""
+        """The number of epochs that makes the cost of a call from Python small beside the work."""
         return max(1, math.ceil(1_000_000 / (self.flop * self.steps)))
 
 
 @dataclass(frozen=True)
 class Product:
-    """A dense layer's matrix product: rows (rows, n_in) by weights (n_in, n_out)."""
+    """The matrix product of a dense layer: rows (rows, n_in) by weights (n_in, n_out)."""
 
     rows: int
     n_in: int
@@ -68,7 +68,7 @@ class Product:
 
     @property
     def flop(self) -> int:
-        """Floating-point operations: a multiplication and an addition for each pair."""
+        """The floating-point operations: a multiplication and an addition per pair."""
         return 2 * self.rows * self.n_in * self.n_out
 
 
@@ -88,11 +88,11 @@ CASES = (
 LAYER_SIZES = tuple(dict.fromkeys(case.layer_sizes for case in CASES))
 PREDICT_ROWS = (1, 1000, 4096)
 
-# What `fastnn bench --quick` trains, and with which networks it predicts.
+# The networks that `fastnn bench --quick` trains, and those with which it predicts.
 QUICK = tuple(CASES[i] for i in (0, 1, 3, 5))
 QUICK_LAYER_SIZES = tuple(CASES[i].layer_sizes for i in (2, 5))
 
-# Dense layers: the middle layers of the cases above, a first layer, a last one, and one row alone.
+# Dense layers: the middle layers of the cases above, a first layer, a last layer, and a single row.
 DENSE = (
     Product(1, 64, 64),
     Product(32, 16, 1),
@@ -103,23 +103,23 @@ DENSE = (
     Product(256, 1024, 1024),
 )
 
-# Lengths of vectors, for activations, losses and updates: in the first-level cache, in the second, in main memory.
+# Lengths of vectors, for activations, losses and updates: in the first-level cache, the second-level cache, main memory.
 ELEMENTS = (1_000, 50_000, 4_000_000)
 
-# Predictions and targets (rows, outputs), for losses: a classifier's batch, and a larger one of a regression; and the
+# Predictions and targets (rows, outputs), for losses: the batch of a classifier, and a larger one of a regression; and the
 # inputs of the layer that makes them.
 OUTPUTS = ((128, 10), (4096, 1))
 OUTPUT_LAYER_INPUTS = 16
 
-# Whole jobs that are training on a table of numbers.
+# Whole jobs of training on tabular data.
 TABULAR = Case((8, 128, 128, 1), 256, 20_000)
 IMAGES = Case((784, 128, 10), 128, 20_000)
 COORDINATES = Case((2, 64, 64, 64, 3), 4096, 65_536)
 
-# Three of four of the images that come with the package, in scikit-learn's default network.
+# Three quarters of the images in the package, for scikit-learn's default network.
 DIGITS = Case((64, 100, 10), 200, 1347)
 
-# One update for each episode of so many steps.
+# One update per episode of this many steps.
 ACTOR_CRITIC = Case((2, 64, 64, 1), 64, 64)
 
 # 4 GB of float32 inputs for a small network.

@@ -1,4 +1,4 @@
-"""The tables of ``fastnn bench``: a row for each case, written as soon as it is measured."""
+"""The tables of ``fastnn bench``: a row per case, written as soon as it is measured."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from fastnn._bench.results import Row
 from fastnn._output.report import Report
 
-_WIDTH = 96  # beside the report's indent
+_WIDTH = 96  # in addition to the report's indent
 _NAME, _SIZE, _TIME, _RATE, _SHARE, _RATIO = 17, 8, 8, 9, 6, 6
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What the rows of a table have in common."""
+    """The common properties of the rows in a table."""
 
-    name: str  # as rows have it
+    name: str  # the `kind` of the rows
     title: str
-    unit: str  # what is timed
-    case: str  # what a row's name names
-    size: str  # what a row's size counts
-    rate: str  # in which unit a row's amount, divided by 10⁹ and by seconds, is
-    share: str  # of what the rate is a share: the peak, or a copy
-    contestants: tuple[str, ...]  # who can take part, in the order of the columns
+    unit: str  # the unit that is timed
+    case: str  # the kind of thing that a row's name names
+    size: str  # the things that a row's size counts
+    rate: str  # the unit of a row's amount, divided by 10⁹ and by seconds
+    share: str  # the limit that the share refers to: the peak, or a copy
+    contestants: tuple[str, ...]  # those that can take part, in the order of the columns
 
 
 class Table:
@@ -34,11 +34,11 @@ class Table:
     Parameters
     ----------
     report : Report
-        Where it is written.
+        The report to write to.
     kind : Kind
-        Of its rows.
+        The kind of its rows.
     columns : mapping of str to str
-        The headings of the peers, by contestant.
+        The headings of the peers' columns, by contestant.
     """
 
     def __init__(self, report: Report, kind: Kind, columns: Mapping[str, str]) -> None:
@@ -58,21 +58,21 @@ class Table:
         self._report.line(f"{row.name:<{_NAME}}{row.size:{_SIZE}d}{times}" + _cells(map(_ratio, ratios)))
 
     def end(self) -> None:
-        """Write the means, and in words where fastnn loses and who didn't take part."""
+        """Write the means, the cases in which fastnn loses, and the peers that did not take part."""
         means = [geometric_mean([row.ratios[name] for row in self._rows if name in row.ratios]) for name in self._columns]
         self._report.line(f"{'geometric mean':<{_NAME + _SIZE + _TIME + _RATE + _SHARE}}" + _cells(map(_ratio, means)))
         self._report.line()
         left_out = dict.fromkeys(word for row in self._rows for word in row.left_out.values())
         unknown = [f"{row.name}, {row.size}" for row in self._rows if row.share is None]
         if unknown:
-            left_out[f"{self._kind.share}: not known where fastnn did more than it: {'; '.join(unknown)}"] = None
+            left_out[f"{self._kind.share}: unknown where fastnn exceeded it: {'; '.join(unknown)}"] = None
         for text in (*_losses(self._rows, self._columns), *(f"- {word}" for word in left_out)):
             for line in paragraph(text):
                 self._report.line(line)
 
 
 def digits(value: float) -> str:
-    """Return a positive number with three digits, or with all before the point.
+    """Return a positive number with three digits, or with all digits before the point.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def digits(value: float) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a number of things.
+    """Return a number with a noun, in the plural if it is not one.
 
     Examples
     --------
@@ -94,23 +94,23 @@ def counted(count: int, noun: str) -> str:
 
 
 def geometric_mean(ratios: Sequence[float]) -> float:
-    """Return the mean of ratios; NaN if there are none."""
+    """Return the geometric mean of ratios, or NaN if there are none."""
     return math.exp(math.fsum(map(math.log, ratios)) / len(ratios)) if ratios else math.nan
 
 
 def paragraph(text: str) -> list[str]:
-    """Return the lines of a text as wide as a table."""
+    """Return the lines of a text, as wide as a table."""
     return textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _losses(rows: Sequence[Row], columns: Mapping[str, str]) -> list[str]:
-    """Return texts that name the cases which a peer does in less time."""
+    """Return a line per peer that is faster than fastnn in some cases."""
     texts = []
     for name, heading in columns.items():
         lost = [f"{row.name}, {row.size} ({row.ratios[name]:.2f}×)" for row in rows if row.ratios.get(name, math.inf) < 1.0]
         if lost:
             texts.append(f"* fastnn loses to {heading}: {'; '.join(lost)}")
-    return texts or ["fastnn loses to none of these here." if len(columns) > 1 else "fastnn loses nowhere here."]
+    return texts or ["fastnn is the fastest in all of these cases."]
 
 
 def _share(share: float | None) -> str:
@@ -118,7 +118,7 @@ def _share(share: float | None) -> str:
 
 
 def _ratio(ratio: float) -> str:
-    """Return the text of a cell, in whose last place losses have their mark; a peer that didn't take part has NaN."""
+    """Return the text of a cell, whose last character marks losses; NaN stands for a peer that did not take part."""
     if math.isnan(ratio):
         return "- "
     return f"{ratio:.{0 if ratio >= 9.95 else 1 if ratio >= 1.0 else 2}f}{'*' if ratio < 1.0 else ' '}"

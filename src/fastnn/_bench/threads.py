@@ -1,4 +1,4 @@
-"""The numbers of threads for ``fastnn bench``."""
+"""The number of threads on which ``fastnn bench`` runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from fastnn._config import get_num_threads
 
 
 def thread_counts(asked: int | None) -> list[int]:
-    """Return the numbers of threads to measure with: the one that was asked for, or 1 and then all.
+    """Return the numbers of threads to measure with: the one asked for, or 1 and then all.
 
-    The threads of NumPy's BLAS can only be changed with threadpoolctl. Without it there is one number of threads, that with
-    which BLAS was loaded: if it was another, the process starts again.
+    Only threadpoolctl can change the number of threads of NumPy's BLAS. Without it, there is only one number, that
+    with which BLAS was loaded; to change it, the process starts again.
     """
     if can_change():
         return [asked] if asked else sorted({1, get_num_threads()})
@@ -27,5 +27,5 @@ def thread_counts(asked: int | None) -> list[int]:
 
 
 def can_change() -> bool:
-    """Return whether the threads of NumPy's BLAS can be changed while it runs."""
+    """Return whether the number of threads of NumPy's BLAS can be changed while it runs."""
     return importlib.util.find_spec("threadpoolctl") is not None

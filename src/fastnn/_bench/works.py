@@ -1,6 +1,6 @@
-"""The work of each benchmark, and checks that a contestant does it: against the reference, before its clock starts.
+"""The workloads of the benchmarks, and the checks of contestants against the reference, before they are timed.
 
-The works: hidden layers of one activation, linear outputs, mean squared error over all elements, random data.
+In all workloads, hidden layers have the same activation, outputs are linear, the loss is the mean squared error, and data
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Optimizer = Literal["sgd", "adam"]
 
-# Small enough that the largest network doesn't diverge on targets that nothing explains.
+# Small enough that the largest network does not diverge on random targets.
 RATE = 1e-3
 OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam")
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
-# Roundings of sums over a thousand products.
+# Rounding errors of sums over a thousand products.
 _TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
-# What two steps of gradient descent change is small beside the parameters: its own error is bounded too.
+# Two steps of gradient descent change the parameters little, so the error of the change is bounded too.
 _CHANGE_TOLERANCE = {"float32": 1e-2, "float64": 1e-6}
 
 
 @dataclass(frozen=True)
 class TrainingWork:
-    """Whole epochs of training.
+    """A workload of whole training epochs.
 
     Parameters
     ----------
     case : Case
-        The network, and how much data.
+        The network, and the size of the data.
     dtype : float32 or float64
-        Of data, parameters, and all arithmetic.
+        The dtype of data, parameters, and arithmetic.
     optimizer : "sgd" or "adam"
-        Plain gradient descent, or Adam with its usual moments.
+        Plain gradient descent, or Adam with its default coefficients.
     shuffled : bool, default False
-        Whether every epoch takes the rows in a new random order.
+        Whether each epoch uses the rows in a new random order.
     activation : str, default "tanh"
-        Of the hidden layers: tanh, relu or sin.
+        The activation of the hidden layers: tanh, relu or sin.
     """
 
     case: Case
@@ -65,18 +65,18 @@ class TrainingWork:
 
 @dataclass(frozen=True)
 class PredictionWork:
-    """Predictions of a number of rows per call, or of one row of shape (n_in,).
+    """A workload of predictions of some number of rows per call, or of one row of shape (n_in,).
 
     Parameters
     ----------
     layer_sizes : tuple of int
         The network.
     rows : int
-        Of a call.
+        The number of rows per call.
     dtype : float32 or float64
-        Of rows, parameters, and all arithmetic.
+        The dtype of rows, parameters, and arithmetic.
     activation : str, default "tanh"
-        Of the hidden layers: tanh, relu or sin.
+        The activation of the hidden layers: tanh, relu or sin.
     """
 
     layer_sizes: tuple[int, ...]
@@ -89,7 +89,7 @@ class PredictionWork:
 
     @property
     def flop(self) -> int:
-        """Floating-point operations of a call's matrix products."""
+        """The floating-point operations in a call's matrix products."""
         return sum(2 * self.rows * n_in * n_out for n_in, n_out in pairwise(self.layer_sizes))
 
 
@@ -113,18 +113,18 @@ def data(work: TrainingWork) -> tuple[Array, Array]:
 
 
 def rows_of(work: PredictionWork) -> Array:
-    """Return the inputs: (rows, n_in), or (n_in,) for a single row."""
+    """Return the inputs: (rows, n_in), or (n_in,) if there is one row."""
     X = np.random.default_rng(1).standard_normal((work.rows, work.layer_sizes[0])).astype(work.dtype)
     return X if work.rows > 1 else X[0]
 
 
 def optimizer_of(work: TrainingWork) -> SGD | Adam:
-    """Return the optimizer as fastnn and its reference take it."""
+    """Return the optimizer, in the form that fastnn and its reference take."""
     return SGD(RATE) if work.optimizer == "sgd" else Adam(RATE)
 
 
 def trained_by_reference(work: TrainingWork, X: Array, y: Array, epochs: int) -> list[Array]:
-    """Return ``[W1, b1, W2, …]`` as `fastnn.reference` trains them, the rows in their order."""
+    """Return ``[W1, b1, W2, …]``, trained by `fastnn.reference` with the rows in order."""
     parameters = initial_parameters(work)
     reference.train(
         parameters[::2],
@@ -148,24 +148,24 @@ def predicted_by_reference(work: PredictionWork, X: Array) -> Array:
 
 
 def activations_of(work: TrainingWork | PredictionWork) -> list[str]:
-    """Return one per layer, that of the output layer last."""
+    """Return one activation per layer, the output layer's last."""
     layer_sizes = work.case.layer_sizes if isinstance(work, TrainingWork) else work.layer_sizes
     return [work.activation] * (len(layer_sizes) - 2) + ["identity"]
 
 
 def check(contestant: type[Trainer], work: TrainingWork, n_threads: int) -> None:
-    """Assert that a contestant has the reference's parameters after two steps.
+    """Assert that a contestant reaches the reference's parameters after two steps.
 
-    A shuffled one is checked with the rows in their order first, then with all rows in one batch, where the order adds
-    nothing but roundings.
+    A contestant that shuffles is checked with the rows in order first, then with all rows in one batch, where their order
+    only changes rounding.
 
     Raises
     ------
     AssertionError
-        If they differ by more than roundings.
+        If the differences exceed rounding errors.
     """
     batch_size = work.case.batch_size
-    # A second batch as short as the last one will be.
+    # The second batch is as short as the last one will be.
     rows = min(work.case.rows, batch_size + (work.case.rows % batch_size or batch_size))
     _check_two_steps(contestant, replace(work, case=replace(work.case, rows=rows), shuffled=False), n_threads)
     if work.shuffled:
@@ -177,7 +177,7 @@ def _check_two_steps(contestant: type[Trainer], work: TrainingWork, n_threads: i
     made.prepare(*data(work))
     made.train(2 // work.case.steps)
     expected = _two_steps_of_reference(replace(work, shuffled=False))
-    # Adam divides by the gradient's size: where that is all roundings, a parameter may move by the rate either way.
+    # Adam divides by the gradient's size. If that is only rounding error, a parameter may move by RATE in either direction.
     element = RATE if (work.optimizer, work.dtype.name) == ("adam", "float32") else 0.0
     assert_close(made.parameters(), expected, work.dtype, max(contestant.tolerance(work), element))
     allowed = max(_CHANGE_TOLERANCE[work.dtype.name], contestant.tolerance(work))
@@ -186,18 +186,18 @@ def _check_two_steps(contestant: type[Trainer], work: TrainingWork, n_threads: i
         assert wrong <= allowed * change, f"{contestant.name}, {work}: off by {wrong:.1e}, expected a change by {change:.1e}"
 
 
-@functools.lru_cache(maxsize=2)  # for all contestants of a work
+@functools.lru_cache(maxsize=2)  # computed once for all contestants of a workload
 def _two_steps_of_reference(work: TrainingWork) -> list[Array]:
     return trained_by_reference(work, *data(work), epochs=2 // work.case.steps)
 
 
 def check_prediction(contestant: type[Predictor], work: PredictionWork, n_threads: int) -> None:
-    """Assert that a contestant has the predictions of the reference.
+    """Assert that a contestant's predictions are those of the reference.
 
     Raises
     ------
     AssertionError
-        If they differ by more than roundings.
+        If the differences exceed rounding errors.
     """
     X = rows_of(work)
     expected = predicted_by_reference(work, X)
@@ -205,7 +205,7 @@ def check_prediction(contestant: type[Predictor], work: PredictionWork, n_thread
 
 
 def assert_close(ours: Sequence[Array], theirs: Sequence[Array], dtype: np.dtype[Any], least: float = 0.0) -> None:
-    """Compare arrays, with a tolerance of at least `least` for roundings of sums over a thousand products."""
+    """Compare arrays, with a tolerance of at least `least` for rounding errors of sums over a thousand products."""
     tolerance = max(_TOLERANCE[dtype.name], least)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)

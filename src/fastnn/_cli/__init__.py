@@ -1,6 +1,6 @@
 """The command line: ``fastnn COMMAND``, also as ``python -m fastnn COMMAND``.
 
-A command is a module with two functions: `add_parser` names it and its arguments, `run` does it and returns the exit code.
+A command is a module with two functions: `add_parser` defines its arguments, `run` does the work and returns the exit code.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _COMMANDS = (_demo, _bench, _info)
 
 _FAILED = 1
 _WRONG_USAGE = 2
-_INTERRUPTED = 128 + 2  # as shells say it: ended by signal 2
+_INTERRUPTED = 128 + 2  # the code of shells for a process ended by signal 2
 _BROKEN_PIPE = 128 + 13
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Say in one line what is wrong, and what may have been meant; exit."""
+        """Print in one line what is wrong and what may have been meant; exit."""
         self.exit(_WRONG_USAGE, f"{self.prog}: error: {message}{_suggestion(message)}; see {self.prog} --help\n")
 
 
 def _suggestion(message: str) -> str:
-    """Return which of the choices that a message of argparse lists is like the one that was made."""
+    """Return the choice listed in a message of argparse that is most similar to the one made."""
     import difflib
 
     found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)
@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if the command failed; 2 if it was called wrongly or misses an optional package; 130 after Ctrl-C;
-        141 if nobody reads the output any more. Without a command, the help is printed, and the code is 0.
+        0; 1 if the command failed; 2 if it was called wrongly or lacks an optional package; 130 after Ctrl-C;
+        141 if the reader of the output has gone. Without a command, the help is printed, and the code is 0.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the shell: >&-
@@ -67,13 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n" * sys.stderr.isatty() + "fastnn: interrupted", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        _give_up_output()  # whoever read it has seen enough (head, less)
+        _give_up_output()  # the reader has gone, as head does
         return _BROKEN_PIPE
     except (ArithmeticError, MemoryError, OSError, TypeError, ValueError) as error:
         print(f"fastnn: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         try:
             sys.stdout.flush()
-        except OSError:  # the disk is full that it goes to
+        except OSError:  # for example, the disk is full
             _give_up_output()
         return _FAILED
 
@@ -82,7 +82,7 @@ def _run(argv: Sequence[str] | None) -> int:
     parser = _parser()
     try:
         arguments = parser.parse_args(argv)
-    except SystemExit as stop:  # after --help, --version, and errors
+    except SystemExit as stop:  # raised after --help, --version, and errors
         return int(stop.code or 0)
     if "run" not in arguments:
         parser.print_help()
@@ -92,7 +92,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _give_up_output() -> None:
-    """Let what is left of the output go nowhere: the interpreter must not try to flush it again."""
+    """Discard the rest of the output, so that the interpreter does not try to flush it again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

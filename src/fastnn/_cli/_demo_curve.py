@@ -1,4 +1,4 @@
-"""Part 3 of the demonstration: a network finds a curve in noise."""
+"""Part 3 of the demonstration: a network fits a noisy curve."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fastnn._output.report import Report, Result, largest_difference, stopwatch
 NOISE = 0.25
 _SAMPLES, _END = 500, 3.0
 _SIZES, _EPOCHS, _BATCH = (1, 32, 32, 1), 300, 32
-_TOLERANCE = 1e-6  # of the predictions, which are float64
+_TOLERANCE = 1e-6  # for the predictions, which are float64
 
 
 @dataclass(frozen=True)
 class Curve(Result):
-    """The data, and what was made of them."""
+    """The data, the fit and the true curve."""
 
     x: NDArray[Any]
     y: NDArray[Any]
@@ -32,8 +32,8 @@ class Curve(Result):
 
 def run(report: Report, seed: int) -> Curve:
     """Train with fastnn and with the reference."""
-    report.heading("3  A curve in noise, by 1-32-32-1 units")
-    report.line(f"{_SAMPLES} samples of sin(2 x) + x / 3 with normal noise of {NOISE}:")
+    report.heading("3  A noisy curve: a 1-32-32-1 network")
+    report.line(f"{_SAMPLES} samples of sin(2 x) + x / 3 with normal noise (standard deviation {NOISE}):")
     report.line("300 epochs of Adam, squared error, batches of 32, tanh, float64")
     rng = np.random.default_rng(seed)
     x = rng.uniform(-_END, _END, (_SAMPLES, 1))
@@ -48,8 +48,8 @@ def run(report: Report, seed: int) -> Curve:
     truth, fit = _truth(grid), model.predict(grid)
     rmse = float(np.sqrt(np.mean((fit - truth) ** 2)))
     report.block(_sketch.curves([("·", x, y), ("─", grid, truth), ("●", grid, fit)], 74, 17))
-    report.line("· samples    ─ truth, where the network is not on it    ● network")
-    report.block([f"root mean square error against the truth   {rmse:.3f}   (of the samples: {NOISE})"])
+    report.line("· samples    ─ true curve, where visible    ● network")
+    report.block([f"root mean square error against the true curve   {rmse:.3f}   (of the samples: {NOISE})"])
     report.time("training, fastnn", seconds)
     losses = report.timed("training, NumPy (fastnn.reference)", lambda: reference.run(x, y, _EPOCHS), seconds)
     difference = largest_difference([fit], [reference.predict(grid)])

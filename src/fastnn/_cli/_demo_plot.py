@@ -1,4 +1,4 @@
-"""The demonstration as a picture."""
+"""The picture of the demonstration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def draw(path: Path, xor: Result, digits: Result, curve: Curve) -> None:
-    """Draw the three losses above, the curve below."""
+    """Draw the three losses at the top, and the curve below."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 7.5), layout="constrained")
@@ -22,7 +22,7 @@ def draw(path: Path, xor: Result, digits: Result, curve: Curve) -> None:
     parts = (
         ("XOR", "mean squared error", xor),
         ("Handwritten digits", "mean cross-entropy", digits),
-        ("A curve in noise", "mean squared error", curve),
+        ("A noisy curve", "mean squared error", curve),
     )
     for column, (title, loss, part) in enumerate(parts):
         axes = figure.add_subplot(grid[0, column])
@@ -41,8 +41,8 @@ def draw(path: Path, xor: Result, digits: Result, curve: Curve) -> None:
 
 def _draw_curve(axes: Axes, curve: Curve) -> None:
     axes.plot(curve.x, curve.y, ".", color="0.65", markersize=5, label="samples")
-    axes.plot(curve.grid, curve.truth, "--", color="black", linewidth=1.5, label="truth: sin(2 x) + x / 3")
-    axes.plot(curve.grid, curve.fit, color="C2", linewidth=2, label="network of 1-32-32-1 units")
-    axes.set(xlabel="x", ylabel="y", title="A curve in noise: the fit")
+    axes.plot(curve.grid, curve.truth, "--", color="black", linewidth=1.5, label="true curve: sin(2 x) + x / 3")
+    axes.plot(curve.grid, curve.fit, color="C2", linewidth=2, label="1-32-32-1 network")
+    axes.set(xlabel="x", ylabel="y", title="A noisy curve: the fit")
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")

@@ -14,16 +14,16 @@ from fastnn.optimizers import SGD
 _X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 _Y = np.array([[0], [1], [1], [0]])
 _EPOCHS, _BATCH, _RATE = 10_000, 4, 0.1
-# Of the parameters, which are float64. One start in a hundred passes so near a saddle that roundings grow further.
+# For the parameters, which are float64. One start in a hundred comes so close to a saddle that rounding errors exceed this.
 _TOLERANCE = 1e-9
-_STUCK = 0.1  # a loss that only remains where two of the four rows are told apart no more
+_STUCK = 0.1  # a higher loss remains only if the network cannot tell two of the four rows apart
 
 
 def run(report: Report, seed: int) -> Result:
-    """Train with fastnn, with a loop by hand, and with the reference."""
-    report.heading("1  XOR, by NeuralNetwork(2, 2, 1, 0.1)")
+    """Train with fastnn, with a hand-written loop, and with the reference."""
+    report.heading("1  XOR: NeuralNetwork(2, 2, 1, 0.1)")
     report.line("10 000 epochs of plain gradient descent, batches of 4, learning rate 0.1, float64")
-    # The legacy global generator is the one that the class draws from.
+    # The class draws from NumPy's legacy global generator.
     np.random.seed(seed)  # noqa: NPY002
     network = NeuralNetwork(2, 2, 1, _RATE)
     by_hand, by_reference = ([np.array(p) for p in _parameters(network)] for _ in range(2))
@@ -38,17 +38,17 @@ def run(report: Report, seed: int) -> Result:
     beside = [f"loss before training {before:10.3g}", f"loss after training  {after:10.3g}", "", ""]
     report.block([f"{row:<40}{note}" for row, note in zip(shown, beside, strict=True)])
     if after > _STUCK:
-        report.line("This start got stuck, as two tanh units do from 13 of 100 random starts. Another --seed helps.")
+        report.line("Training got stuck, as it does with two tanh units from 13 of 100 random starts. Try another --seed.")
         report.line()
 
     report.time("training, fastnn", seconds)
-    report.timed("training, NumPy by hand, for this network", lambda: _train_by_hand(*by_hand), seconds)
+    report.timed("training, NumPy code for this network", lambda: _train_by_hand(*by_hand), seconds)
     losses = report.timed("training, NumPy (fastnn.reference)", lambda: _train_by_reference(*by_reference), seconds)
     between_numpys = largest_difference(by_hand, by_reference)
     difference = max(largest_difference(_parameters(network), other) for other in (by_hand, by_reference))
     agrees = report.verdict("parameters in all three", difference, max(_TOLERANCE, 100 * between_numpys))
     if between_numpys > _TOLERANCE:
-        report.line(f"From this start roundings grow: the two in NumPy differ by {between_numpys:.0e}.")
+        report.line(f"From this start, rounding errors grow: the two NumPy versions differ by {between_numpys:.0e}.")
     return Result(losses, agrees)
 
 
@@ -61,7 +61,7 @@ def _loss(network: NeuralNetwork) -> float:
 
 
 def _train_by_hand(W1: NDArray[Any], b1: NDArray[Any], W2: NDArray[Any], b2: NDArray[Any]) -> None:
-    """Train in place, as one would write it for this network alone."""
+    """Train in place, by code for this network only."""
     X, Y = _X.astype(float), _Y.astype(float)
     for _ in range(_EPOCHS):
         for start in range(0, len(X), _BATCH):

@@ -1,4 +1,4 @@
-"""``fastnn info``: what this machine and this process use."""
+"""``fastnn info``: the version, the instruction set and the threads in use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastnn._config import config_text
 
 
 def add_parser(commands: Any) -> None:
-    """Add the command to the parser's."""
+    """Add the command to the parser."""
     text = "Show the version, the instruction set and the threads, and how each was decided."
     commands.add_parser("info", help="show version, instruction set and threads", description=text).set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""The same training once more, in plain NumPy."""
+"""The networks of the demonstration, trained in plain NumPy."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class ReferenceNetwork:
     Parameters
     ----------
     trainer : Trainer
-        What to copy.
+        The trainer to copy.
     seed : int
-        Its random state.
+        The seed of its random state.
     """
 
     def __init__(self, trainer: Trainer, seed: int) -> None:

@@ -1,1 +1,1 @@
-"""What commands print, draw and write to files."""
+"""Printing, drawing and writing for commands."""

@@ -1,4 +1,4 @@
-"""The files that commands write, checked before there is something to write."""
+"""The files that commands write, checked before the work begins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DPI = 130
 
 
 def plot_file(text: str) -> Path:
-    """Return the path, once it is sure that a picture can be drawn there: before minutes of work, not after."""
+    """Return the path if a picture can be drawn there, so that errors come before minutes of work."""
     try:
         formats = _formats()
     except ImportError:
@@ -28,18 +28,18 @@ def plot_file(text: str) -> Path:
 
 
 def output_file(text: str) -> Path:
-    """Return the path, once it is likely that a file can be written there."""
+    """Return the path if a file can be written there, as far as that can be known."""
     path = Path(text)
     directory = os.path.dirname(os.path.realpath(text))
     if not text or text.endswith(os.sep) or path.is_dir() or not os.path.isdir(directory):
         raise argparse.ArgumentTypeError(f"got {text!r}, expected a file in a directory that exists")
     if not os.access(path if path.exists() else directory, os.W_OK):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a file that may be written")
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a file that can be written")
     return path
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Draw a picture into a file whose name tells the format."""
+    """Draw a figure to a file whose name determines the format."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=path.suffix[1:].lower(), dpi=_DPI)
     write_file(path, [buffer.getbuffer()])

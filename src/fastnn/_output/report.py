@@ -1,4 +1,4 @@
-"""A report in a terminal: headings, times side by side, and plain ASCII where the encoding knows no more."""
+"""A report in a terminal: headings, times side by side, and plain ASCII for encodings that have no more."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, TextIO, TypeVar
 
 WIDTH = 84
 _INDENT = "   "
-_LABEL = 46  # characters for what is timed
+_LABEL = 46  # width of labels
 
-# All characters beyond ASCII that reports use, and what stands for them where they can't be written.
+# All characters beyond ASCII that reports use, and their substitutes for encodings that lack them.
 _ASCII = str.maketrans(
     {"×": "x", "µ": "u", "─": "-", "│": "|", "·": ".", "●": "o", "░": ".", "▒": "+", "▓": "#", "█": "@"},
 )
@@ -23,10 +23,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Result:
-    """What a part of the demonstration came to."""
+    """The result of one part of the demonstration."""
 
-    losses: Sequence[float]  # one an epoch
-    agrees: bool  # with NumPy, within the part's tolerance
+    losses: Sequence[float]  # one per epoch
+    agrees: bool  # whether it agrees with NumPy, within the part's tolerance
 
 
 class Report:
@@ -35,12 +35,12 @@ class Report:
     Parameters
     ----------
     stream : text file
-        Where they go.
+        The stream.
 
     Attributes
     ----------
     on_terminal : bool
-        Whether somebody watches the lines come.
+        Whether the stream is a terminal.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -56,7 +56,7 @@ class Report:
         self._write(f"{self._bold}{text}{self._normal}\n")
 
     def heading(self, text: str) -> None:
-        """Begin a part."""
+        """Write a heading, which begins a part."""
         self._write(f"\n{self._bold}{text}{self._normal} {'─' * (WIDTH - len(text) - 1)}\n")
 
     def line(self, text: str = "") -> None:
@@ -64,24 +64,24 @@ class Report:
         self._write(f"{_INDENT}{text}".rstrip() + "\n")
 
     def block(self, texts: Sequence[str]) -> None:
-        """Write indented lines between two empty ones."""
+        """Write indented lines, with an empty line before and after them."""
         for text in ("", *texts, ""):
             self.line(text)
 
     def time(self, label: str, seconds: float, than: float | None = None) -> None:
-        """Write how long something took, and how many times as long as `than` seconds that is."""
+        """Write a time, and how many times as long as `than` seconds it is."""
         self._begin(label)
         self._end(seconds, than)
 
     def timed(self, label: str, work: Callable[[], _T], than: float) -> _T:
-        """Do some work, and write its time as `time` does."""
-        self._begin(label)  # before the wait
+        """Do some work and return its result; write its time as `time` does."""
+        self._begin(label)  # written before the work begins
         result, seconds = stopwatch(work)
         self._end(seconds, than)
         return result
 
     def verdict(self, what: str, difference: float, tolerance: float) -> bool:
-        """Write, and return, whether two results differ by no more than roundings make them."""
+        """Write, and return, whether two results differ by no more than rounding errors."""
         same = difference <= tolerance
         self.line(f"{'The' if same else 'NOT THE'} same {what}: the largest difference is {difference:.0e}.")
         return same
@@ -96,25 +96,25 @@ class Report:
 
     def _write(self, text: str) -> None:
         text = text.translate(_ASCII) if self._plain else text
-        # Names of files may have characters that the terminal lacks.
+        # Names of files may have characters that the encoding lacks.
         self._stream.write(text.encode(self._encoding, "backslashreplace").decode(self._encoding))
         self._stream.flush()
 
 
 def stopwatch(work: Callable[[], _T]) -> tuple[_T, float]:
-    """Return what some work comes to, and the seconds it takes."""
+    """Return the result of some work, and its seconds."""
     start = time.perf_counter()
     result = work()
     return result, time.perf_counter() - start
 
 
 def per_call(work: Callable[[], object], calls: int = 500, rounds: int = 5) -> float:
-    """Return the seconds that a call of `work` takes, in the best of some rounds of calls."""
+    """Return the seconds per call of `work`, in the best of some rounds of calls."""
     return min(stopwatch(lambda: [work() for _ in range(calls)])[1] for _ in range(rounds)) / calls
 
 
 def duration(seconds: float) -> str:
-    """Return a time in three digits, with its unit.
+    """Return a time with three digits and a unit.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def largest_difference(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
 
 
 def _known(encoding: str | None) -> str:
-    """Return an encoding that Python has; a stream may have none."""
+    """Return the encoding if Python has it, else ASCII; a stream may have none."""
     try:
         return codecs.lookup(encoding or "ascii").name
     except LookupError:

@@ -1,4 +1,4 @@
-"""Pictures made of characters: images, and a curve among points."""
+"""Pictures made of characters: images, and curves among points."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _SHADES = " ░▒▓█"
 _Array = NDArray[Any]
 
 
-def image(pixels: _Array, most: float) -> list[str]:
-    """Draw an image, two characters a pixel.
+def image(pixels: _Array, max_pixel: float) -> list[str]:
+    """Draw an image, with two characters per pixel.
 
     Parameters
     ----------
     pixels : ndarray, shape (height, width)
-        From 0 to `most`.
-    most : float
-        What the darkest shade stands for.
+        Numbers from 0 to `max_pixel`.
+    max_pixel : float
+        The number that is drawn in the darkest shade.
 
     Examples
     --------
     >>> image(np.array([[0, 4], [8, 16]]), 16)
     ['  ░░', '▒▒██']
     """
-    levels = np.rint(pixels / most * (len(_SHADES) - 1)).astype(int)
-    return ["".join(2 * _SHADES[level] for level in row) for row in levels]
+    shades = np.rint(pixels / max_pixel * (len(_SHADES) - 1)).astype(int)
+    return ["".join(2 * _SHADES[shade] for shade in row) for row in shades]
 
 
 def curves(layers: Sequence[tuple[str, _Array, _Array]], width: int, height: int) -> list[str]:
@@ -37,9 +37,9 @@ def curves(layers: Sequence[tuple[str, _Array, _Array]], width: int, height: int
     Parameters
     ----------
     layers : sequence of (character, x, y)
-        What points are drawn as, and where they lie.
+        The character for the points of a layer, and their coordinates.
     width, height : int
-        Characters within the frame.
+        Numbers of characters within the frame.
     """
     layers = [(character, x.ravel(), y.ravel()) for character, x, y in layers]
     all_x, all_y = (np.concatenate([layer[axis] for layer in layers]) for axis in (1, 2))
@@ -57,5 +57,5 @@ def curves(layers: Sequence[tuple[str, _Array, _Array]], width: int, height: int
 
 
 def _cells(values: _Array, low: float, high: float, count: int) -> NDArray[np.intp]:
-    """Return in which of `count` equal cells between low and high each value lies."""
+    """Return the index of the cell that each value is in, of `count` equal cells between low and high."""
     return np.clip((values - low) / (high - low) * count, 0, count - 1).astype(np.intp)

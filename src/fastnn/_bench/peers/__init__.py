@@ -1,4 +1,4 @@
-"""The contestants: fastnn, and every installed peer, each in its best honest form."""
+"""The contestants: fastnn, and every peer that is installed, each in the fastest form that users would write."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ PREDICTORS: dict[str, type[Predictor]] = {
     )
 }
 
-# In the order in which they are shown.
+# All names, in the order of the columns.
 CONTESTANTS = tuple(dict.fromkeys((*PREDICTORS, *TRAINERS)))
 
 
 def available(name: str) -> str | None:
-    """Return None if a contestant is installed, else the word to say."""
+    """Return None if a contestant is installed, else the reason."""
     return (TRAINERS.get(name) or PREDICTORS[name]).missing()

@@ -1,4 +1,4 @@
-"""The interface of all contestants, by which the same code checks and times them."""
+"""The interface of all contestants, through which the same code checks and times them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from fastnn._bench.peers import _modules, _threads
 from fastnn._bench.shapes import Case
 from fastnn._bench.works import Array, PredictionWork, TrainingWork
 
-# 10 milliseconds of a loop whose steps take 10 microseconds.
+# This many steps of 10 microseconds take 10 milliseconds.
 _PYTHON_EPOCHS = 1000
 
 
 class Contestant:
-    """A way to do a work.
+    """A way to do a workload.
 
     Attributes
     ----------
     name : str
-        As tables show it.
+        The name shown in tables.
     modules : tuple of str
-        What it imports beside NumPy.
+        The modules that it imports besides NumPy.
     multiplies_by_blas : bool
-        Whether the threads of BLAS have to be limited.
+        Whether the threads of BLAS must be limited.
     """
 
     name: ClassVar[str]
@@ -32,46 +32,46 @@ class Contestant:
 
     @classmethod
     def missing(cls) -> str | None:
-        """Return None if all that it imports is installed, else the word to say."""
+        """Return None if all modules are installed, else a message about the first that is not."""
         return _modules.missing(*cls.modules) or (_threads.missing() if cls.multiplies_by_blas else None)
 
 
 class Trainer(Contestant, ABC):
-    """Trains a network from `works.initial_parameters`.
+    """A contestant that trains a network from `works.initial_parameters`.
 
     Parameters
     ----------
     work : TrainingWork
-        What to do; `work.case.rows` says how many rows will come.
+        The workload; `work.case.rows` is the number of rows.
     n_threads : int
-        How many threads it may use; fastnn's own are set by `fastnn.set_num_threads`.
+        The number of threads that it may use; those of fastnn are set by `fastnn.set_num_threads`.
 
     Attributes
     ----------
     loops_in_python : bool
-        Whether a step takes so long that fewer epochs are enough to time it.
+        Whether steps take so long that fewer epochs are enough for timing.
     """
 
     loops_in_python: ClassVar[bool] = False
 
     @classmethod
     def why_not(cls, work: TrainingWork) -> str | None:
-        """Return None if it can do this work here, else why it can't."""
+        """Return None if it can do this workload here, else the reason."""
         return cls.missing() or cls.refusal(work)
 
     @classmethod
     def refusal(cls, work: TrainingWork) -> str | None:
-        """Return why it can't do this work wherever it is installed, if so."""
+        """Return the reason why it cannot do this workload even if installed, or None."""
         return None
 
     @classmethod
     def epochs(cls, case: Case) -> int:
-        """Return how many epochs a call has to train, so that what it does once counts for nothing."""
+        """Return the number of epochs per call, which makes the cost per call negligible."""
         return min(case.epochs, _PYTHON_EPOCHS) if cls.loops_in_python else case.epochs
 
     @classmethod
     def tolerance(cls, work: TrainingWork) -> float:
-        """Return by how much, relatively, its definitions make it differ from the reference, beside roundings."""
+        """Return the relative error, besides rounding, by which its definitions differ from the reference's."""
         return 0.0
 
     @abstractmethod
@@ -79,11 +79,11 @@ class Trainer(Contestant, ABC):
 
     @abstractmethod
     def prepare(self, X: Array, y: Array) -> None:
-        """Take the data (rows, n_in) and (rows, n_out), converted outside of the clock."""
+        """Take data of shapes (rows, n_in) and (rows, n_out); conversions here are not timed."""
 
     @abstractmethod
     def train(self, epochs: int) -> None:
-        """Train for whole epochs, and return when they are done."""
+        """Train for whole epochs, and return after they are done."""
 
     @abstractmethod
     def parameters(self) -> list[Array]:
@@ -91,24 +91,24 @@ class Trainer(Contestant, ABC):
 
 
 class Predictor(Contestant, ABC):
-    """Predicts with the parameters of `works.initial_parameters`: NumPy in, NumPy out.
+    """A contestant that predicts with `works.initial_parameters`: NumPy arrays in, NumPy arrays out.
 
     Parameters
     ----------
     work : PredictionWork
-        What to do; `work.rows` says how many rows a call will have.
+        The workload; `work.rows` is the number of rows per call.
     n_threads : int
-        How many threads it may use; fastnn's own are set by `fastnn.set_num_threads`.
+        The number of threads that it may use; those of fastnn are set by `fastnn.set_num_threads`.
     """
 
     @classmethod
     def why_not(cls, work: PredictionWork) -> str | None:
-        """Return None if it can do this work here, else why it can't."""
+        """Return None if it can do this workload here, else the reason."""
         return cls.missing() or cls.refusal(work)
 
     @classmethod
     def refusal(cls, work: PredictionWork) -> str | None:
-        """Return why it can't do this work wherever it is installed, if so."""
+        """Return the reason why it cannot do this workload even if installed, or None."""
         return None
 
     @abstractmethod
@@ -116,4 +116,4 @@ class Predictor(Contestant, ABC):
 
     @abstractmethod
     def predict(self, X: Array) -> Array:
-        """Return the outputs for rows (rows, n_in), or for one of shape (n_in,)."""
+        """Return the outputs for rows of shape (rows, n_in), or for one of shape (n_in,)."""

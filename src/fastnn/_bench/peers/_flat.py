@@ -1,4 +1,4 @@
-"""All parameters in one vector, so that an update is a few operations, whatever the number of layers."""
+"""All parameters in one vector, so that an update takes a few operations, whatever the number of layers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from fastnn._bench.works import Array
 
 
 def flattened(parameters: list[Array]) -> Array:
-    """Return a new vector of all elements, one array after the other."""
+    """Return a new vector of the elements of all arrays, one after the other."""
     return np.concatenate([p.ravel() for p in parameters])
 
 
 def views(vector: Array, like: list[Array]) -> list[Array]:
-    """Return views on a vector in the shapes of some arrays."""
+    """Return views of a vector in the shapes of some arrays."""
     ends = accumulate((array.size for array in like), initial=0)
     return [vector[start:end].reshape(array.shape) for (start, end), array in zip(pairwise(ends), like, strict=True)]

@@ -1,4 +1,4 @@
-"""The functions that JAX compiles, and the number of its threads."""
+"""The functions that JAX compiles, and the number of threads they use."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from fastnn._bench.works import PredictionWork, TrainingWork, initial_parameters, optimizer_of
 from fastnn.optimizers import Adam
 
-# Parameters, then both of Adam's moments and the number of updates: empty tuples and zero for plain descent.
+# Parameters, Adam's two moments, and the number of updates; for plain descent, empty tuples and zero stand for the latter.
 State = tuple[Any, Any, Any, Any]
 
-# The threads of JAX's client in this process, and whether it dispatches asynchronously; None before there is one of ours.
+# The threads of JAX's client in this process, and whether it dispatches asynchronously; None before make_client is called.
 _client: tuple[int, bool] | None = None
 
 
 def make_client(n_threads: int, *, asynchronous: bool) -> None:
-    """Let JAX use this number of threads from now on, in both types.
+    """Let JAX use this many threads from now on, in both dtypes.
 
-    Its pool is sized once, when its client is made, and no option of a compiled function keeps to a part of it. So a new
-    client is made where the number is another; what was compiled or placed with the old one stays with it.
+    The pool gets its size when the client is made, and no option limits a compiled function to a part of it. So a new
+    client is made if the number changes; functions and arrays of the old client keep using the old one.
 
-    An asynchronous client, JAX's default, computes while Python prepares the next step. A call whose result is waited for
-    takes a quarter of the time without, where it is short.
+    An asynchronous client, JAX's default, computes while Python prepares the next step. A short call whose result is waited
+    for takes a quarter of the time with a synchronous client.
     """
     import jax
     from jax.extend.backend import clear_backends
@@ -62,7 +62,7 @@ def forward_of(work: TrainingWork | PredictionWork) -> Callable[[Any, Any], Any]
 
 
 def initial_state(work: TrainingWork) -> State:
-    """Return what a step changes, on JAX's device."""
+    """Return the values that a step changes, on JAX's device."""
     import jax.numpy as jnp
 
     parameters = tuple(jnp.array(p) for p in initial_parameters(work))

@@ -1,4 +1,4 @@
-"""Checks whether a peer's modules are installed."""
+"""Whether the modules that a peer imports are installed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NAMES = {
 
 
 def installed(module: str) -> bool:
-    """Return whether it can be imported."""
+    """Return whether a module can be imported."""
     return importlib.util.find_spec(module) is not None
 
 
 def missing(*modules: str) -> str | None:
-    """Return None if all of them are installed, else the word to say about the first that isn't."""
+    """Return None if all modules are installed, else a message about the first that is not."""
     return next((f"{_NAMES[module]} is not installed" for module in modules if not installed(module)), None)

@@ -1,6 +1,6 @@
-"""A network's arithmetic for Numba's compiler; imported only if Numba is installed.
+"""A network's arithmetic, for Numba's compiler; imported only if Numba is installed.
 
-Constants come in the arrays' own type: a literal would make float32 arithmetic that of float64.
+Constants have the type of the arrays: a literal would turn float32 arithmetic into float64.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ except ImportError as error:
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-# Multiplications up to which a loop takes less time than a call of BLAS.
+# The number of multiplications up to which a loop is faster than a call of BLAS.
 _SMALL = 2000
 
 TANH, RELU, SIN = range(3)
@@ -32,7 +32,7 @@ def _compiled(function: _Function) -> _Function:
 
 @_compiled
 def _multiply(a: Any, w: Any, out: Any) -> None:
-    """Put a (n, n_in) @ w (n_in, n_out) into out (n, n_out)."""
+    """Write a (n, n_in) @ w (n_in, n_out) to out (n, n_out)."""
     if a.shape[0] > 1 and a.shape[0] * w.size > _SMALL:
         np.dot(a, w, out)
         return
@@ -49,7 +49,7 @@ def _activate(z: Any, a: Any, activation: int) -> None:
     one, two = z.dtype.type(1), z.dtype.type(2)
     for i in range(z.shape[0]):
         for j in range(z.shape[1]):
-            if activation == TANH:  # a third of the time of math.tanh
+            if activation == TANH:  # takes a third of the time of math.tanh
                 a[i, j] = one - two / (math.exp(two * z[i, j]) + one)
             elif activation == RELU:
                 a[i, j] = max(z[i, j], z.dtype.type(0))
@@ -107,7 +107,7 @@ def _adam(parameters: Any, gradient: Any, m: Any, v: Any, constants: Any, update
 
 @_compiled
 def _gradient(x: Any, y: Any, network: Any, gradients: Any, buffers: Any, activation: int) -> None:
-    """Forward and backward on a batch; the buffers are sums, activations and errors of all layers."""
+    """Compute the gradient on a batch; the buffers are sums, activations and errors of all layers."""
     weights, biases = network
     weight_gradients, bias_gradients = gradients
     all_z, all_a, all_delta = buffers
@@ -153,27 +153,27 @@ def train(
     constants: Any,
     updates: int,
 ) -> int:
-    """Train for whole epochs, and return the number of updates until then.
+    """Train for whole epochs, and return the number of all updates so far.
 
     Parameters
     ----------
     data, batch : tuple of two arrays
-        All inputs and targets; room for one gathered batch of them.
+        All inputs and targets, and arrays for one gathered batch of them.
     network, gradients : tuple
-        Tuples of weights and of biases, views on the first two of `vectors`.
+        Tuples of weights and of biases, which are views of the first two of `vectors`.
     buffers : tuple
-        Tuples of sums, activations and errors, each with one array (batch_size, width) per layer.
+        Tuples of sums, activations and errors, with one array (batch_size, width) per layer.
     vectors : tuple of four vectors
-        Parameters, gradient, and Adam's moments, which are empty for plain descent.
+        Parameters, gradient, and Adam's two moments, which are empty for plain descent.
     constants : tuple of four numbers
-        Learning rate, both of Adam's decays, its epsilon.
+        The learning rate, Adam's two decay rates, and its epsilon.
     """
     X, y = data
     parameters, gradient, m, v = vectors
     order = np.arange(len(X))
     for _ in range(epochs):
         if shuffled:
-            order = np.random.permutation(len(X))  # noqa: NPY002 compiled, it is Numba's own
+            order = np.random.permutation(len(X))  # noqa: NPY002 in compiled code this is Numba's generator
         for start in range(0, len(X), batch_size):
             rows = min(batch_size, len(X) - start)
             x_batch, y_batch = X[start : start + rows], y[start : start + rows]

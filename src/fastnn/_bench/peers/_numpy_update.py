@@ -1,4 +1,4 @@
-"""Updates of a vector of parameters by its gradient, in NumPy; the gradient is overwritten."""
+"""Updates of a vector of parameters in NumPy; they overwrite the gradient."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from fastnn import optimizers
 from fastnn._bench.works import RATE, Array
 
-# Elements that a chain of operations takes at a time, so that they stay in the cache.
+# The number of elements per chain of operations, which fits into the cache.
 _BLOCK = 32_768
 
 
@@ -28,7 +28,7 @@ class Descent:
 
 
 class Adam:
-    """Adam, with the corrections of its moments folded into the rate and epsilon."""
+    """Adam, with the corrections of the moments folded into learning rate and epsilon."""
 
     def __init__(self, parameters: Array, gradient: Array) -> None:
         self._blocks = _blocks(parameters, gradient, np.zeros_like(gradient), np.zeros_like(gradient))

@@ -6,7 +6,7 @@ import os
 
 from fastnn._bench.peers import _modules
 
-# What BLAS libraries read when they are loaded: OpenBLAS, MKL, BLIS, Accelerate, and OpenMP's for any of them.
+# Variables that BLAS libraries read when they are loaded: OpenBLAS, MKL, BLIS, Accelerate, and OpenMP's for any of them.
 _VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -17,17 +17,17 @@ _VARIABLES = (
 
 
 def environment(n_threads: int) -> dict[str, str]:
-    """Return the variables that limit BLAS in a process that is started with them."""
+    """Return the variables that limit BLAS in a new process."""
     return dict.fromkeys(_VARIABLES, str(n_threads))
 
 
 def missing() -> str | None:
-    """Return None if the threads of BLAS can be limited or are limited already, else the word to say."""
+    """Return None if the threads of BLAS can be limited or are limited already, else the reason."""
     return None if all(name in os.environ for name in _VARIABLES) else _modules.missing("threadpoolctl")
 
 
 def limit(n_threads: int) -> None:
-    """Limit BLAS to this number of threads from now on."""
+    """Limit BLAS to this many threads from now on."""
     if _modules.installed("threadpoolctl"):
         from threadpoolctl import threadpool_limits
 

@@ -1,7 +1,7 @@
-"""The library, as it is called from Python.
+"""fastnn, called from Python.
 
-The threads are those of `fastnn.set_num_threads`, which whoever runs a contest sets: `n_threads=` would force that many upon
-every call, where a user lets fastnn decide how many pay, and costs more than a row.
+The number of threads is that of `fastnn.set_num_threads`, set by the caller of a contest: `n_threads=` would force that
+many on every call, while users let fastnn decide how many pay; and passing it takes longer than predicting a row.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fastnn._bench.works import Array, PredictionWork, TrainingWork, model_of, o
 
 
 class FastnnTrainer(Trainer):
-    """One call for all epochs."""
+    """A trainer that makes one call for all epochs."""
 
     name = "fastnn"
 
@@ -41,7 +41,7 @@ class FastnnTrainer(Trainer):
 
 
 class FastnnPredictor(Predictor):
-    """`predict` as it is called in a loop."""
+    """`predict`, called in a loop."""
 
     name = "fastnn"
 

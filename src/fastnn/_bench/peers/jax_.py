@@ -1,4 +1,4 @@
-"""JAX: a compiled function for each step, or one for whole epochs."""
+"""JAX: a compiled function per step, or one for whole epochs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastnn._bench.works import Array, PredictionWork, TrainingWork, initial_par
 
 
 class JaxTrainer(Trainer):
-    """One compiled step, whose buffers are donated, in a loop of Python."""
+    """A compiled step with donated buffers, in a Python loop."""
 
     name = "JAX"
     modules = ("jax",)
@@ -30,7 +30,7 @@ class JaxTrainer(Trainer):
         self._step_on_rows = jax.jit(lambda state, X, y, rows: step(state, X[rows], y[rows]), donate_argnums=0)
 
     def prepare(self, X: Array, y: Array) -> None:
-        """Put the data on JAX's device, cut into batches if they stay the same."""
+        """Put the data on JAX's device, cut into batches if these stay the same."""
         import jax.numpy as jnp
 
         self._X, self._y = jnp.asarray(X), jnp.asarray(y)
@@ -58,7 +58,7 @@ class JaxTrainer(Trainer):
 
 
 class JaxScanTrainer(Trainer):
-    """One compiled function for any number of epochs, each a `lax.scan` over its batches."""
+    """A compiled function for any number of epochs, each of which is a `lax.scan` over its batches."""
 
     name = "JAX scan"
     modules = ("jax",)
@@ -90,7 +90,7 @@ class JaxScanTrainer(Trainer):
         return jax.lax.fori_loop(0, epochs, lambda _, state: self._epoch(state, X, y), state)
 
     def _epoch(self, state: Any, X: Any, y: Any) -> Any:
-        """Scan all whole batches, of rows as they stand or of their numbers in a random order; then the short one."""
+        """Scan all whole batches, of the rows in order or of their numbers in a random order, and then the short batch."""
         import jax
         import jax.numpy as jnp
 
@@ -98,7 +98,7 @@ class JaxScanTrainer(Trainer):
         scanned: Any = (X, y)
         if self._work.shuffled:
             key, drawn = jax.random.split(key)
-            # jax.random.permutation sorts twice to spare no order; once takes half the time.
+            # jax.random.permutation sorts twice, to make all orders equally likely; sorting once takes half the time.
             scanned = jnp.argsort(jax.random.bits(drawn, (rows,)))
 
         def step(trained: Any, batch: Any) -> Any:
@@ -118,7 +118,7 @@ class JaxScanTrainer(Trainer):
 
 
 class JaxPredictor(Predictor):
-    """One compiled function; NumPy's rows are copied in, its outputs are shared out."""
+    """A compiled function that copies rows from NumPy and shares its outputs with NumPy."""
 
     name = "JAX"
     modules = ("jax",)

@@ -1,4 +1,4 @@
-"""Numba: the loops that a programmer writes by hand, compiled."""
+"""Numba: the loops that a programmer would write, compiled."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fastnn._bench.works import RATE, Array, PredictionWork, TrainingWork, initi
 
 
 def _limit(n_threads: int) -> None:
-    importlib.import_module("scipy.linalg.cython_blas")  # whose BLAS Numba calls, and which is limited where it is loaded
+    importlib.import_module("scipy.linalg.cython_blas")  # Numba calls SciPy's BLAS, which must be loaded to be limited
     _threads.limit(n_threads)
 
 
 class NumbaTrainer(Trainer):
-    """Whole epochs in one compiled call."""
+    """A trainer that makes one compiled call for whole epochs."""
 
     name = "Numba"
     modules = ("numba", "scipy")
@@ -62,7 +62,7 @@ class NumbaTrainer(Trainer):
 
 
 class NumbaPredictor(Predictor):
-    """All layers in one compiled call."""
+    """A predictor that makes one compiled call for all layers."""
 
     name = "Numba"
     modules = ("numba", "scipy")
@@ -83,5 +83,5 @@ class NumbaPredictor(Predictor):
 
 
 def _pairs(parameters: list[Array]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """Return weights and biases."""
+    """Return weights and biases as two tuples."""
     return tuple(parameters[::2]), tuple(parameters[1::2])

@@ -1,4 +1,4 @@
-"""NumPy by hand: nothing is checked, and all arrays of a step are reused. This is about as fast as NumPy can be."""
+"""Hand-written NumPy without checks, in which every array of a step is allocated once; about as fast as NumPy gets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _relu(z: Array, out: Array) -> Array:
     return np.maximum(z, 0.0, out=out)
 
 
-# The derivatives overwrite the activation, which is no longer needed.
+# The derivatives overwrite the activation, which is not needed any more.
 
 
 def _times_tanh_derivative(delta: Array, z: Array, a: Array) -> None:
@@ -44,7 +44,7 @@ _ACTIVATIONS: dict[str, _Activation] = {
 
 
 class _Buffers:
-    """The arrays of a step on a number of rows: sums z, activations a, errors delta, and a gathered batch."""
+    """The arrays of a step on some number of rows: sums z, activations a, errors delta, and a gathered batch."""
 
     def __init__(self, work: TrainingWork, rows: int) -> None:
         n_in, *widths = work.case.layer_sizes
@@ -56,7 +56,7 @@ class _Buffers:
 
 
 class NumpyTrainer(Trainer):
-    """A loop written out for one network."""
+    """A training loop written for one network."""
 
     name = "NumPy"
     multiplies_by_blas = True
@@ -97,7 +97,7 @@ class NumpyTrainer(Trainer):
         for start in range(0, len(order), self._batch_size):
             rows = order[start : start + self._batch_size]
             buffers = self._buffers[len(rows)]
-            # With mode="raise", take would go through one more buffer.
+            # With mode="raise", take would use one more buffer.
             self._X.take(rows, axis=0, out=buffers.x, mode="clip")
             self._y.take(rows, axis=0, out=buffers.y, mode="clip")
             self._step(buffers.x, buffers.y, buffers)
@@ -128,7 +128,7 @@ class NumpyTrainer(Trainer):
 
 
 class NumpyPredictor(Predictor):
-    """One product per layer, and everything else in place."""
+    """One matrix product per layer, and everything else in place."""
 
     name = "NumPy"
     multiplies_by_blas = True

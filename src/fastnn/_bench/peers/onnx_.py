@@ -1,4 +1,4 @@
-"""ONNX Runtime: prediction from a graph of matrix products."""
+"""ONNX Runtime: predictions from a graph of matrix products."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _OPERATORS = {"tanh": "Tanh", "relu": "Relu", "sin": "Sin"}
 
 
 class OnnxPredictor(Predictor):
-    """A session of the CPU provider, all of its optimizations on."""
+    """A session of the CPU provider, with all of its optimizations."""
 
     name = "ONNX Runtime"
     modules = ("onnxruntime", "onnx")
@@ -32,7 +32,7 @@ class OnnxPredictor(Predictor):
 
 
 def _model(work: PredictionWork) -> bytes:
-    """Return the network as a file of ONNX."""
+    """Return the network as an ONNX file."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
     element = TensorProto.FLOAT if work.dtype == np.float32 else TensorProto.DOUBLE
@@ -51,7 +51,7 @@ def _model(work: PredictionWork) -> bytes:
         for name, n in (("x", work.layer_sizes[0]), (value, work.layer_sizes[-1]))
     ]
     graph = helper.make_graph(nodes, "network", ends[:1], ends[1:], constants)
-    # What the runtime has known for years.
+    # Older runtimes know these versions too.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     checker.check_model(model)
     content: bytes = model.SerializeToString()

@@ -1,4 +1,4 @@
-"""scikit-learn's MLPRegressor, made to do the same arithmetic."""
+"""scikit-learn's MLPRegressor, with parameters that make it do the same arithmetic."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _ACTIVATIONS = ("tanh", "relu")
 
 
 def _regressor(work: TrainingWork | PredictionWork, layer_sizes: tuple[int, ...], **options: Any) -> Any:
-    """Return one that has the work's initial parameters, and goes on from where it is when it is fitted again."""
+    """Return a regressor that has the workload's initial parameters, and continues training when it is fitted again."""
     from sklearn.exceptions import ConvergenceWarning
 
-    from fastnn.sklearn._originals import ORIGINALS  # its own class, also under fastnn.sklearn's patch
+    from fastnn.sklearn._originals import ORIGINALS  # scikit-learn's own class, even under fastnn.sklearn's patch
 
     made = ORIGINALS["MLPRegressor"](
         hidden_layer_sizes=layer_sizes[1:-1], activation=work.activation, alpha=0.0, tol=0.0, warm_start=True, **options
@@ -27,7 +27,7 @@ def _regressor(work: TrainingWork | PredictionWork, layer_sizes: tuple[int, ...]
     X, y = (np.zeros((2, n), work.dtype) for n in (layer_sizes[0], layer_sizes[-1]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        # Makes everything that a fitted one has, for data of this type; the parameters are replaced.
+        # This fit sets all attributes for data of this type; the parameters are then replaced.
         made.set_params(max_iter=1, batch_size=1).fit(X, _targets(y))
     parameters = initial_parameters(work)
     made.coefs_, made.intercepts_ = parameters[::2], parameters[1::2]
@@ -35,7 +35,7 @@ def _regressor(work: TrainingWork | PredictionWork, layer_sizes: tuple[int, ...]
 
 
 def _targets(y: Array) -> Array:
-    """Return one output's targets as scikit-learn wants them: (rows,)."""
+    """Return the targets in the shape that scikit-learn expects: (rows,) for one output."""
     return y[:, 0] if y.shape[1] == 1 else y
 
 
@@ -44,7 +44,7 @@ def _refusal(activation: str) -> str | None:
 
 
 class SklearnTrainer(Trainer):
-    """One call of `fit` for all epochs; Adam's moments begin anew with each call."""
+    """A trainer that makes one call of `fit` for all epochs; Adam's moments start from zero in each call."""
 
     name = "scikit-learn"
     modules = ("sklearn",)
@@ -53,18 +53,18 @@ class SklearnTrainer(Trainer):
 
     @classmethod
     def refusal(cls, work: TrainingWork) -> str | None:
-        """Return why it can't do this work, if so."""
+        """Return the reason why it cannot do this workload, or None."""
         return _refusal(work.activation)
 
     @classmethod
     def tolerance(cls, work: TrainingWork) -> float:
-        """Return a hundredth for Adam: it adds epsilon before the correction of the second moment."""
+        """Return a hundredth for Adam: scikit-learn adds epsilon before it corrects the second moment."""
         return 1e-2 if work.optimizer == "adam" else 0.0
 
     def __init__(self, work: TrainingWork, n_threads: int) -> None:
         _threads.limit(n_threads)
         case, n_out = work.case, work.case.layer_sizes[-1]
-        # Its loss is half of the sum over the outputs, ours the mean.
+        # scikit-learn's loss is half of the sum over the outputs, fastnn's is the mean.
         options = (
             {"solver": "sgd", "momentum": 0.0, "learning_rate_init": RATE * 2.0 / n_out}
             if work.optimizer == "sgd"
@@ -93,7 +93,7 @@ class SklearnTrainer(Trainer):
 
 
 class SklearnPredictor(Predictor):
-    """Its `predict`, which checks what it is given."""
+    """The method `predict`, which checks its arguments."""
 
     name = "scikit-learn"
     modules = ("sklearn",)
@@ -101,7 +101,7 @@ class SklearnPredictor(Predictor):
 
     @classmethod
     def refusal(cls, work: PredictionWork) -> str | None:
-        """Return why it can't do this work, if so."""
+        """Return the reason why it cannot do this workload, or None."""
         return _refusal(work.activation)
 
     def __init__(self, work: PredictionWork, n_threads: int) -> None:

@@ -1,4 +1,4 @@
-"""PyTorch: eager, as its tutorials write a loop, and with all of a step in one compiled function."""
+"""PyTorch: eager, with a loop as in its tutorials, and with a whole step in one compiled function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastnn._bench.works import RATE, Array, PredictionWork, TrainingWork, initi
 
 
 def _tensors(work: TrainingWork | PredictionWork, n_threads: int) -> list[Any]:
-    """Return the initial parameters, weights as PyTorch keeps them: (n_out, n_in)."""
+    """Return the initial parameters, with weights in PyTorch's shape: (n_out, n_in)."""
     import torch
 
     torch.set_num_threads(n_threads)
@@ -35,21 +35,21 @@ def _forward(activation: str) -> Callable[[list[Any], Any], Any]:
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return it compiled as a whole, for arguments of the shapes that come."""
+    """Return the function compiled as a whole, for arguments of fixed shapes."""
     import torch
 
     with warnings.catch_warnings():
-        # PyTorch's compiler imports this, which warns of PyTorch's own use of itself.
+        # PyTorch's compiler imports this module, which warns about PyTorch's own code.
         warnings.filterwarnings("ignore", r"`torch\.jit\.script_method` is deprecated", DeprecationWarning)
         importlib.import_module("torch.utils.mkldnn")
-    # Else it counts what it compiled for other networks from the same lines, and refuses the ninth.
+    # Otherwise the compiler counts the networks for which it compiled the same lines, and refuses the ninth.
     torch.compiler.reset()
     made: Callable[..., Any] = torch.compile(function, fullgraph=True, dynamic=False)
     return made
 
 
 class TorchTrainer(Trainer):
-    """Eager: `backward`, and an optimizer of `torch.optim` in the form that is the fastest for small networks."""
+    """Eager mode: `backward`, and the form of an optimizer in `torch.optim` that is fastest for small networks."""
 
     name = "PyTorch"
     modules = ("torch",)
@@ -70,7 +70,7 @@ class TorchTrainer(Trainer):
         return [p.requires_grad_() for p in self._tensors]
 
     def prepare(self, X: Array, y: Array) -> None:
-        """Share the data's memory."""
+        """Make tensors that share the memory of the data."""
         import torch
 
         self._X, self._y = torch.from_numpy(X), torch.from_numpy(y)
@@ -82,7 +82,7 @@ class TorchTrainer(Trainer):
                 self._step(x, y)
 
     def _batches(self) -> Iterator[tuple[Any, Any]]:
-        """Yield slices, or rows that are gathered batch by batch."""
+        """Yield slices of the rows, or gathered batches of shuffled rows."""
         import torch
 
         if not self._shuffled:
@@ -102,22 +102,22 @@ class TorchTrainer(Trainer):
 
 
 class TorchCompileTrainer(TorchTrainer):
-    """Forward, backward and update in one graph: a quarter of the time of a compiled forward and `backward`."""
+    """Forward, backward and update in one graph: a quarter of the time of a compiled forward pass and `backward`."""
 
     name = "PyTorch compile"
 
     @classmethod
     def refusal(cls, work: TrainingWork) -> str | None:
-        """Return why it can't do this work, if so."""
+        """Return the reason why it cannot do this workload, or None."""
         takes_part = work.optimizer == "sgd" and not work.shuffled
-        return None if takes_part else "torch.compile takes seconds a case: sgd, contiguous only"
+        return None if takes_part else "torch.compile takes seconds per case: only sgd, contiguous takes part"
 
     def __init__(self, work: TrainingWork, n_threads: int) -> None:
         super().__init__(work, n_threads)
         self._compiled = _compiled(self._gradient_step)
 
     def _learning(self) -> list[Any]:
-        return self._tensors  # whose gradients are taken by torch.func
+        return self._tensors  # torch.func computes the gradients
 
     def _gradient_step(self, parameters: list[Any], x: Any, y: Any) -> None:
         import torch
@@ -138,7 +138,7 @@ class TorchCompileTrainer(TorchTrainer):
 
 
 class TorchPredictor(Predictor):
-    """Eager, in inference mode."""
+    """Eager mode, with inference mode on."""
 
     name = "PyTorch"
     modules = ("torch",)
@@ -157,7 +157,7 @@ class TorchPredictor(Predictor):
 
 
 class TorchCompilePredictor(TorchPredictor):
-    """Compiled for rows of this shape, in inference mode."""
+    """A function compiled for rows of this shape, with inference mode on."""
 
     name = "PyTorch compile"
 

@@ -1,4 +1,4 @@
-"""How activations of one's own are made: values, the check of the derivative, errors; and Numba is for them alone."""
+"""Defining custom activations: values, the check of the derivative, errors. Nothing else imports Numba."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from fastnn.jit import _compile
 
 HALF = 0.5
 
-# ---- Values and slopes ----
+# ---- Values and derivatives ----
 
 
 @pytest.mark.parametrize("activation", FORMULAS, ids=repr)
-def test_values_and_slopes_of_arrays(activation):
-    value, slope = FORMULAS[activation]
+def test_values_and_derivatives_of_arrays_are_those_of_the_formula(activation):
+    value, derivative = FORMULAS[activation]
     z = np.random.default_rng(0).normal(0, 3, (7, 5))
     np.testing.assert_allclose(activation(z), value(z), rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(activation.value(z), value(z), rtol=1e-13, atol=1e-15)
-    np.testing.assert_allclose(activation.slope(z), slope(z), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(activation.slope(z), derivative(z), rtol=1e-12, atol=1e-15)
 
 
-def test_calls_with_anything_real():
+def test_activations_can_be_called_with_any_real_numbers():
     z = np.arange(-6, 6).reshape(3, 4)
     kept = z.copy()
     for given in (z, z.tolist(), np.asfortranarray(z), z.astype(float)[::-1][::-1], z.astype("f4"), z.astype(">f8")):
@@ -49,7 +49,7 @@ def test_calls_with_anything_real():
         leaky("text")
 
 
-# ---- Making one ----
+# ---- Definition ----
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_calls_with_anything_real():
         (lambda z: math.exp(z), lambda z: math.exp(z) if z > -2.0 else 0.0, "input", r"got 0 at z = -[2-9]\.\d+"),
     ],
 )
-def test_wrong_derivatives_are_found(function, derivative, uses, message):
+def test_wrong_derivatives_raise(function, derivative, uses, message):
     if message is None:
         function, message = (lambda z: abs(z)), r"got 1 at z = -\d"
     with pytest.raises(ValueError, match=f"^derivative: {message}"):
@@ -88,7 +88,7 @@ def test_wrong_derivatives_are_found(function, derivative, uses, message):
         (lambda z: z if z > 0.0 else 0.0, lambda z: 1.0 if z > 0.0 else 0.0, (-10, 10)),
         (lambda z: z if z > 0.0 else 0.0, lambda z: 1.0 if z >= 0.0 else 0.0, (-10, 10)),
         (lambda z: min(max(z, 0.0), 6.0), lambda z: 1.0 if 0.0 < z < 6.0 else 0.0, (-20, 20)),
-        (lambda z: math.log(z), lambda z: 1.0 / z if z > 0.0 else math.nan, (-10, 10)),  # where it is finite
+        (lambda z: math.log(z), lambda z: 1.0 / z if z > 0.0 else math.nan, (-10, 10)),  # where the formula is finite
         (lambda z: math.erf(z), lambda z: 2.0 / math.sqrt(math.pi) * math.exp(-z * z), (-10, 10)),
         (lambda z: math.exp(z * z), lambda z: 2.0 * z * math.exp(z * z), (-10, 10)),
         (lambda z: math.exp(z * z), lambda z: 2.0 * z * math.exp(z * z), (-100, 100)),  # which overflows
@@ -99,18 +99,18 @@ def test_wrong_derivatives_are_found(function, derivative, uses, message):
         (lambda z: z > 0.0, lambda z: False, (-10, 10)),
     ],
 )
-def test_right_derivatives_are_not_refused(function, derivative, check_range):
+def test_correct_derivatives_are_accepted(function, derivative, check_range):
     assert jit.activation(derivative=derivative, check_range=check_range)(function)
 
 
-def test_a_derivative_that_is_meant_to_be_another():
+def test_a_deliberately_different_derivative_is_accepted_without_the_check():
     sign = jit.activation(derivative=lambda z: 1.0 if abs(z) < 1.0 else 0.0, check_range=None)(
         lambda z: 1.0 if z > 0 else -1.0
     )
     np.testing.assert_array_equal(sign.slope([-2.0, 0.5]), [0.0, 1.0])
 
 
-def test_compiled_functions_and_calls_between_them():
+def test_activations_may_call_compiled_functions():
     @numba.njit
     def half(z):
         return 0.5 * z
@@ -126,14 +126,14 @@ def test_division_by_zero_gives_infinity():
     assert not np.isfinite(MLP((1, 3, 1), inverse, init="zeros").predict([0.0])).any()
 
 
-def test_literals_have_the_networks_type():
+def test_literals_have_the_type_of_the_network():
     block = leaky._block(np.dtype("f4"))
     for function in block._functions.values():
         function.compile((numba.float32,))
         assert str(function.nopython_signatures[0]) == "(float32,) -> float32"
 
 
-def test_globals_and_cells_have_the_networks_type():
+def test_globals_and_closure_variables_have_the_type_of_the_network():
     scale = 0.1
     made = jit.activation(derivative=lambda z: scale, check_range=None)(lambda z, a=0.5: scale * z * HALF * math.pi + a)
     function, derivative = made._block(np.dtype("f4"))._functions.values()
@@ -154,8 +154,8 @@ ELEMENTARY = {
 
 
 @pytest.mark.parametrize("name", ELEMENTARY)
-def test_elementary_functions_are_the_kernels(name):
-    """By whatever way a function comes by them: they have the kernels' bits, and no call of a C library is left."""
+def test_elementary_functions_are_those_of_the_kernels(name):
+    """However they are called, they have the kernels' bits, and no call of the C library is left."""
     z = np.random.default_rng(0).uniform(0.1, 3, 1000).astype(np.float32)
     forms = [eval("lambda z: f(z)", {"f": function}) for function in ELEMENTARY[name]]
     forms += [(lambda f: lambda z: f(z))(function) for function in ELEMENTARY[name]]
@@ -170,7 +170,7 @@ def test_elementary_functions_are_the_kernels(name):
         np.testing.assert_array_equal(model.predict(z[:, None])[:, 0], getattr(ops, name)(z))
 
 
-def test_arctangents():
+def test_arctangents_are_accurate():
     forms = [eval(f"lambda z: {form}(z)", {"math": math, "np": np}) for form in ("math.atan", "np.arctan")]
     z = np.concatenate([[-np.inf, -0.0, 0.0, np.inf, np.nan, 1e-310], np.random.default_rng(0).normal(0, 2, 5000)])
     for form in forms:
@@ -188,10 +188,10 @@ def test_arctangents():
 
 @pytest.mark.parametrize("number", ["float", "double"])
 @pytest.mark.parametrize("activation", [leaky, swish, arctan], ids=repr)
-def test_blocks_are_made_of_vectors(activation, number, monkeypatch):
+def test_loops_over_blocks_are_vectorized(activation, number, monkeypatch):
     dtype = np.dtype(np.float32 if number == "float" else np.float64)
     monkeypatch.setattr(_compile, "_BLOCKS", {})
-    monkeypatch.setattr(_compile, "cache_of", lambda function, key: NullCache())  # with what the compiler has written
+    monkeypatch.setattr(_compile, "cache_of", lambda function, key: NullCache())  # inspect the compiler's output
     block = activation._compiled(dtype)
     assert re.search(rf"store <\d+ x {number}>", block.inspect_llvm())
 
@@ -235,13 +235,13 @@ RIGHT = {"derivative": lambda z: 1.0}
         ({**RIGHT, "check_range": (-4, -3)}, lambda z: math.log(z), ValueError, r"check_range: got .* is finite nowhere"),
     ],
 )
-def test_errors(options, function, error, message):
+def test_wrong_arguments_and_functions_that_cannot_be_compiled_raise(options, function, error, message):
     function = (lambda z: z) if function is abs else function
     with pytest.raises(error, match=f"^{message}"):
         jit.activation(**options)(function)
 
 
-def test_raising_at_zero_is_found_at_once():
+def test_functions_that_raise_at_zero_are_refused_at_definition():
     def picky(z):
         if z == 0.0:
             raise ValueError("nothing")

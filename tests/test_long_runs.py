@@ -1,4 +1,4 @@
-"""Runs of more epochs than anyone waits for, and memory that can't be had."""
+"""Runs of more epochs than anyone waits for, and runs without enough memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastnn.callbacks import ProgressBar
 from fastnn.schedules import InverseTime
 
 X, Y = np.array([[0.5, -0.3], [0.1, 0.9]]), np.array([[0.25], [-0.5]])
-MANY = (1 << 20) + 12_345  # more than a run keeps the losses of at a time
+MANY = (1 << 20) + 12_345  # more epochs than those whose losses a run keeps at a time
 
 
 def trainer_of(rate):
@@ -23,7 +23,7 @@ def trainer_of(rate):
 
 @pytest.mark.skipif(_engine.fallback is not None, reason="takes minutes without the compiled extension")
 @pytest.mark.parametrize("rate", [1e-4, InverseTime(1e-3, 1e-5)], ids=["constant", "schedule"])
-def test_many_epochs_are_those_of_many_runs(rate):
+def test_one_long_run_equals_its_parts(rate):
     one, other = trainer_of(rate), trainer_of(rate)
     history = one.run(X, Y, MANY)
     parts = [other.run(X, Y, epochs) for epochs in (1000, MANY // 2, MANY - MANY // 2 - 1000)]
@@ -44,7 +44,7 @@ class Stop:
 
 
 @pytest.mark.parametrize("rate", [1e-4, InverseTime(1e-3, 1e-5)], ids=["constant", "schedule"])
-def test_a_run_without_end_is_stopped(rate):
+def test_a_run_of_endless_epochs_can_be_stopped(rate):
     one, other = trainer_of(rate), trainer_of(rate)
     file = io.StringIO()
     history = one.run(X, Y, 2**40, callbacks=[Stop(2000)], progress=ProgressBar(file))
@@ -79,7 +79,7 @@ assert history.epochs > 0
 
 @linux_only
 @pytest.mark.parametrize("options", ["{}", "{'optimizer': SGD(lambda steps: 0.1 / (1.0 + steps))}", "{'progress': False}"])
-def test_epochs_to_come_need_no_memory(options):
+def test_future_epochs_need_no_memory(options):
     run_script(LIMITED + ENDLESS.replace("OPTIONS", options))
 
 
@@ -129,6 +129,6 @@ WHATS = {
     "what",
     ["MLP", "layers", "Trainer", "run", "step", "predict", "hidden_activations", "gradient", "input_gradient", "optimizer"],
 )
-def test_memory_that_is_not_there_is_a_memory_error(what):
+def test_too_little_memory_is_a_memory_error(what):
     result = run_script(LIMITED + WITHOUT_MEMORY.replace("WHAT", repr(what)), FASTNN_NUM_THREADS="1")
     assert result.stdout.startswith(f"MemoryError: {WHATS.get(what, '')}"), result.stdout

@@ -1,4 +1,4 @@
-"""Which methods of callbacks are called, and when; what they may return."""
+"""Methods of callbacks: which are called when, and what they may return."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def trainer_of(**options):
 
 
 class Watch:
-    """Write down what is called."""
+    """A callback that records the calls of its methods."""
 
     def __init__(self, log, name="", answers=()):
         self.log, self.name, self.answers = log, name, list(answers)
@@ -34,7 +34,7 @@ class Watch:
 
 
 @pytest.mark.parametrize("stop", [True, np.True_])
-def test_all_are_called_in_their_order_also_after_one_that_stops(stop):
+def test_all_callbacks_are_called_in_order_even_after_one_that_stops(stop):
     log = []
     history = trainer_of().run(X, Y, 9, callbacks=[Watch(log, "a", [None, stop]), Watch(log, "b", [False, np.False_])])
     assert history.epochs == 2
@@ -42,14 +42,14 @@ def test_all_are_called_in_their_order_also_after_one_that_stops(stop):
     assert log == [(name, *event) for event in expected for name in "ab"]
 
 
-def test_no_epochs():
+def test_runs_without_epochs_begin_and_end():
     log = []
     trainer_of().run(X, Y, 0, callbacks=[Watch(log)])
     assert [event for _, event, _ in log] == ["begin", "end"]
 
 
 @pytest.mark.parametrize("answer", [1, 0, "stop", 1.0, np.array(True), np.int64(1), [], object], ids=repr)
-def test_other_answers_raise(answer):
+def test_return_values_of_other_types_raise(answer):
     log = []
     with pytest.raises(TypeError, match=r"callbacks: on_epoch_end of .*Watch.* must return True to stop.*, got "):
         trainer_of().run(X, Y, 9, callbacks=[Watch(log, "a", [None, answer]), Watch(log, "b")])
@@ -65,7 +65,7 @@ def test_a_run_can_not_be_stopped_before_it_begins():
 
 
 @pytest.mark.parametrize("failing", ["on_epoch_end", "on_train_end"])
-def test_the_end_is_told_to_all_whatever_fails(failing):
+def test_all_callbacks_hear_of_the_end_whatever_fails(failing):
     def fail(trainer, history):
         raise KeyError("mine")
 
@@ -80,7 +80,7 @@ def test_the_end_is_told_to_all_whatever_fails(failing):
     trainer.run(X, Y, 1)
 
 
-def test_the_end_is_told_of_divergence_but_not_of_wrong_arguments():
+def test_callbacks_hear_of_the_end_after_divergence_but_not_after_wrong_arguments():
     log = []
     with pytest.raises(DivergedError) as caught:
         trainer_of(optimizer="sgd").run(1e30 * X, Y, 9, callbacks=[Watch(log)])
@@ -105,7 +105,7 @@ UNKNOWN = [
 
 @pytest.mark.parametrize("name", UNKNOWN)
 @pytest.mark.parametrize("on", ["class", "base", "object", "ours"])
-def test_methods_that_nobody_calls_are_named(name, on):
+def test_misspelt_methods_raise_an_error_that_names_them(name, on):
     def method(self, *arguments):
         raise AssertionError
 
@@ -122,7 +122,7 @@ def test_methods_that_nobody_calls_are_named(name, on):
     np.testing.assert_array_equal(trainer.model.to_vector(), before)
 
 
-def test_attributes_that_are_no_methods_are_free():
+def test_attributes_that_are_not_methods_may_have_any_name():
     watch = Watch([])
     watch.on_what, watch.once = "data", lambda: None
     assert trainer_of().run(X, Y, callbacks=[watch, EarlyStopping(), TimeLimit(60)]).epochs == 1
@@ -137,18 +137,18 @@ def test_events_must_be_methods(name):
 
 
 @pytest.mark.parametrize("progress", ["yes", 2, 1, ProgressBar, [], np.array(True)], ids=repr)
-def test_progress_is_a_flag_or_a_bar(progress):
+def test_progress_must_be_a_flag_or_a_bar(progress):
     with pytest.raises(TypeError, match="progress: expected True, False or.*got .*"):
         trainer_of().run(X, Y, progress=progress)
 
 
-def test_a_bars_file_can_be_written_to(tmp_path):
+def test_the_file_of_a_bar_must_be_a_text_file(tmp_path):
     for file in ("log.txt", tmp_path, 2):
         with pytest.raises(TypeError, match="file: expected a text file.*got .*"):
             ProgressBar(file)
 
 
-def test_what_is_assigned_during_a_run_counts(tmp_path):
+def test_settings_of_callbacks_assigned_during_a_run_take_effect(tmp_path):
     class Change(Watch):
         def on_epoch_end(self, trainer, history):
             if history.epochs == 3:
@@ -157,7 +157,7 @@ def test_what_is_assigned_during_a_run_counts(tmp_path):
 
     class Never(EarlyStopping):
         def on_epoch_end(self, trainer, history):
-            self.best = -1.0  # nothing is better
+            self.best = -1.0  # no loss is better
             self.best_epoch = self.best_epoch or 1
             return super().on_epoch_end(trainer, history)
 
@@ -166,7 +166,7 @@ def test_what_is_assigned_during_a_run_counts(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a1", "a2", "a3", "b4"]
 
 
-def test_parameters_are_not_restored_once_it_is_unwanted():
+def test_nothing_is_restored_once_restore_best_is_switched_off():
     class Leave(Watch):
         def on_epoch_end(self, trainer, history):
             self.vector = trainer.model.to_vector()
@@ -178,7 +178,7 @@ def test_parameters_are_not_restored_once_it_is_unwanted():
     np.testing.assert_array_equal(trainer.model.to_vector(), leave.vector)
 
 
-def test_a_history_that_a_callback_adds_to():
+def test_callbacks_may_append_to_the_history():
     class Add(Watch):
         def on_epoch_end(self, trainer, history):
             history.append(loss=-1.0, learning_rate=0.0, seconds=0.0)

@@ -1,4 +1,4 @@
-"""The fuzzer: a few of its programs, and that it would notice a difference."""
+"""The fuzzer: a few of its programs, and tests that it would notice a difference."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("scipy")
 
+from fuzz import draw
 from fuzz.compare import difference
 from fuzz.programs import Setting, run
 
@@ -32,14 +33,14 @@ def changed(outcome, kind, amount):
     return other
 
 
-def test_a_bit_is_noticed():
+def test_a_single_bit_is_noticed():
     outcome = run(0, Setting(to_rounding=True))
     other = changed(outcome, "parameters", lambda value: np.spacing(value))
     assert "1 of" in difference(outcome, other, exact=True)
     assert difference(outcome, other, exact=False) is None
 
 
-def test_more_than_rounding_is_noticed():
+def test_differences_beyond_rounding_are_noticed():
     outcome = run(0, Setting(to_rounding=True))
     other = copy.deepcopy(outcome)
     label = next(label for label in other.arrays if "parameters" in label)
@@ -54,16 +55,24 @@ def test_counts_and_random_states_are_compared_to_the_bit(kind):
     assert difference(outcome, other, exact=False) is not None
 
 
-def test_results_that_are_missing_or_of_another_type_are_noticed():
+def test_missing_results_and_results_of_another_type_are_noticed():
     outcome = run(0, Setting(to_rounding=True))
     label = next(iter(outcome.arrays))
     missing, other = copy.deepcopy(outcome), copy.deepcopy(outcome)
     del missing.arrays[label]
     other.arrays[label] = other.arrays[label].astype(np.complex128)
-    assert "once only" in difference(outcome, missing, exact=False)
+    assert "only one run" in difference(outcome, missing, exact=False)
     assert "complex128" in difference(outcome, other, exact=False)
 
 
-def test_one_seed_is_one_program():
+def test_a_seed_always_gives_the_same_program():
     assert run(3, Setting()).trace == run(3, Setting(2, 1e-3)).trace
     assert run(3, Setting()).trace != run(4, Setting()).trace
+
+
+def test_programs_have_networks_with_slopes():
+    networks = [draw.network(np.random.default_rng(seed)) for seed in range(100)]
+    assert any("prelu" in network["activation"] for network in networks)
+    assert any(network["output_activation"] == "prelu" for network in networks)
+    traces = (run(seed, Setting()).trace for seed in range(100))
+    assert any("prelu" in trace[0] and "slopes = ..." in trace for trace in traces)

@@ -1,4 +1,4 @@
-"""Losses and optimizers of fastnn.ops inside of code that Numba compiles: the bits that they have outside."""
+"""Losses and optimizers of fastnn.ops inside code that Numba compiles: they have the same bits as outside."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def classes(y, p):
     return ops.cross_entropy(y, p)
 
 
-def test_losses():
+def test_compiled_losses_have_the_bits_of_ops():
     y, p = numbers((33, 5)), numbers((33, 5), seed=1)
     assert squared(y, p) == ops.mse_loss(y, p)
     assert squared(y.astype(np.float32), np.asfortranarray(p)) == ops.mse_loss(y.astype(np.float32), p)
@@ -58,7 +58,7 @@ def test_losses():
     assert classes(likely, likely) == ops.cross_entropy(likely, likely)
 
 
-def test_wrong_losses():
+def test_wrong_arguments_of_losses_raise():
     wrong = [
         (lambda: squared(np.ones(3), np.ones(4)), ValueError, "^y_true: expected the shape of y_pred"),
         (lambda: squared(np.ones((0, 2)), np.ones((0, 2))), ValueError, "^y_pred: expected at least one element"),
@@ -120,7 +120,7 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizers(name, dtype):
+def test_compiled_optimizers_have_the_bits_of_ops(name, dtype):
     compiled, options = OPTIMIZERS[name]
     params = numbers((3, 4), dtype), numbers(4, dtype, 1)
     wanted = [param.copy() for param in params]
@@ -136,8 +136,8 @@ def test_optimizers(name, dtype):
 
 
 @pytest.mark.parametrize("name", [*OPTIMIZERS, *("linear", "linear_grad", "softmax", "log_softmax")])
-def test_parameters_and_defaults_are_those_outside(name):
-    """Of the overload, with which Numba compares what it compiles."""
+def test_compiled_optimizers_have_the_parameters_and_defaults_of_ops(name):
+    """Numba compares the overload's signature with that of the function."""
     context = cpu_target.typing_context
     context.refresh()
     templates = context.resolve_value_type(getattr(ops, name)).templates
@@ -146,7 +146,7 @@ def test_parameters_and_defaults_are_those_outside(name):
     assert [(p.name, p.default) for p in inside] == [(p.name, p.default) for p in outside]
 
 
-def test_lists():
+def test_lists_of_parameters_are_updated():
     params = numba.typed.List([numbers((3, 4)), numbers((2, 5), seed=1)])
     wanted = [param.copy() for param in params]
     grads = numba.typed.List([np.cos(param) for param in params])
@@ -167,7 +167,7 @@ def test_gradients_may_be_parameters_and_of_other_types():
     np.testing.assert_array_equal(params[1], 2 - 0.1 * 1.0)
 
 
-def test_wrong_optimizer_arguments():
+def test_wrong_arguments_of_optimizers_raise():
     params = np.ones((2, 3)), np.ones(3)
     state = jit.optimizer_state("momentum", params)
     fixed, zero = np.ones(3), np.zeros(1, int)
@@ -214,7 +214,7 @@ def test_wrong_optimizer_arguments():
 
 
 def shared_states(name):
-    """Yield parameters and a state of which two arrays share memory, tuples and lists."""
+    """Yield parameters and a state of which two arrays share memory, as tuples and as lists."""
     lists = ("params", *[kept for kept in STATES[name] if kept != "step"])
     every = [(kept, index) for kept in lists for index in (0, 2)]
     for one, other in combinations(every, 2):
@@ -228,8 +228,8 @@ def shared_states(name):
 
 
 @pytest.mark.parametrize(("name", "compiled"), [("momentum", momentum), ("adam", adam), ("adamw", adamw)])
-def test_states_that_share_memory(name, compiled):
-    """They are refused before anything changes, as outside."""
+def test_states_that_share_memory_raise_and_change_nothing(name, compiled):
+    """Compiled code behaves like fastnn.ops outside."""
     grads = (np.ones(20),) * 3
     for flat, params, state in shared_states(name):
         before = copy.deepcopy((flat, params, state))
@@ -245,7 +245,7 @@ def test_states_that_share_memory(name, compiled):
 
 
 def test_parameters_may_share_memory():
-    """They are updated one after the other, and none of an empty array's neighbours is taken for it."""
+    """They are updated one after the other; empty arrays overlap nothing."""
     flat = np.zeros(40)
     momentum((flat[:20], flat[10:30]), (np.ones(20), np.ones(20)), jit.optimizer_state("momentum", (flat[:20], flat[10:30])))
     assert (flat[10:20] < flat[:10]).all()

@@ -1,4 +1,4 @@
-"""Every instruction-set level: that the one asked for runs, and that those with fused multiply-add give the same bits."""
+"""Every instruction set: the one asked for runs, and those with fused multiply-add give the same bits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from _helpers import run_script
 from fastnn import _core
 
 VECTOR_BYTES = {"v4": 64, "v3": 32, "baseline": 16, "neon": 16}
-FUSED = [level for level in _core.usable_instruction_sets() if level != "baseline"]
+FUSED = [isa for isa in _core.usable_instruction_sets() if isa != "baseline"]
 
-# Run at each level: writes arrays to the file that it is given, and prints the level and the bytes of its vectors.
+# Runs on each instruction set: writes arrays to the file given, and prints the instruction set and its bytes per vector.
 PROGRAM = """
 import sys
 import numpy as np
@@ -28,13 +28,13 @@ z = np.concatenate([rng.uniform(-4, 4, 1000), rng.uniform(-100, 100, 1000), [0.0
 for dtype in (np.float32, np.float64):
     d = np.dtype(dtype).name
     for name in _core.ACTIVATIONS:
-        a, slope = z.astype(dtype), np.zeros(z.size, dtype)
+        a, derivative = z.astype(dtype), np.zeros(z.size, dtype)
         _core.activate(name, a[:2003])
         results[f"{d} value {name}"] = a.copy()
         if name != "softmax":
             a = z.astype(dtype)
-            _core.activation_derivative(name, a, slope)
-            results[f"{d} slope {name}"] = slope
+            _core.activation_derivative(name, a, derivative)
+            results[f"{d} derivative {name}"] = derivative
 
     for loss in _core.LOSSES:
         output = LOSSES[loss].links[0] if LOSSES[loss].links else "tanh"
@@ -68,16 +68,16 @@ print(*_core.current_instruction_set())
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """What the program prints and writes at every level."""
-    directory, all_results = tmp_path_factory.mktemp("levels"), {}
-    for level in _core.usable_instruction_sets():
-        process = run_script(PROGRAM, str(directory / f"{level}.npz"), FASTNN_ISA=level, PYTHONWARNINGS="error")
-        with np.load(directory / f"{level}.npz") as arrays:
-            all_results[level] = process.stdout.split(), dict(arrays)
+    """Return the output and the arrays of the program on every instruction set."""
+    directory, all_results = tmp_path_factory.mktemp("instruction_sets"), {}
+    for isa in _core.usable_instruction_sets():
+        process = run_script(PROGRAM, str(directory / f"{isa}.npz"), FASTNN_ISA=isa, PYTHONWARNINGS="error")
+        with np.load(directory / f"{isa}.npz") as arrays:
+            all_results[isa] = process.stdout.split(), dict(arrays)
     return all_results
 
 
-def test_list():
+def test_the_list_begins_with_the_current_instruction_set():
     assert _core.usable_instruction_sets()
     assert set(_core.usable_instruction_sets()) <= set(_core.built_instruction_sets()) <= set(VECTOR_BYTES)
     if "FASTNN_ISA" not in os.environ:
@@ -87,24 +87,24 @@ def test_list():
         )
 
 
-@pytest.mark.parametrize("level", _core.usable_instruction_sets())
-def test_the_level_asked_for_runs(results, level):
-    assert results[level][0] == [level, str(VECTOR_BYTES[level])]
+@pytest.mark.parametrize("isa", _core.usable_instruction_sets())
+def test_the_instruction_set_asked_for_runs(results, isa):
+    assert results[isa][0] == [isa, str(VECTOR_BYTES[isa])]
 
 
-@pytest.mark.skipif(len(FUSED) < 2, reason="needs two levels with fused multiply-add")
-@pytest.mark.parametrize("level", FUSED[1:])
-def test_same_bits(results, level):
-    best, other = results[FUSED[0]][1], results[level][1]
+@pytest.mark.skipif(len(FUSED) < 2, reason="needs two instruction sets with fused multiply-add")
+@pytest.mark.parametrize("isa", FUSED[1:])
+def test_instruction_sets_with_fma_give_the_same_bits(results, isa):
+    best, other = results[FUSED[0]][1], results[isa][1]
     assert best.keys() == other.keys()
     different = [key for key in best if best[key].tobytes() != other[key].tobytes()]
     assert not different
 
 
 @pytest.mark.skipif(
-    "baseline" not in _core.usable_instruction_sets() or not FUSED, reason="needs the baseline and another level"
+    "baseline" not in _core.usable_instruction_sets() or not FUSED, reason="needs the baseline and another instruction set"
 )
-def test_baseline_agrees(results):
+def test_the_baseline_differs_only_by_rounding(results):
     best, baseline = results[FUSED[0]][1], results["baseline"][1]
     assert best.keys() == baseline.keys()
     for key, expected in best.items():
@@ -113,14 +113,14 @@ def test_baseline_agrees(results):
         np.testing.assert_allclose(baseline[key], expected, rtol=tolerance, atol=tolerance * scale, err_msg=key)
 
 
-def test_unknown_level():
+def test_an_unknown_instruction_set_is_an_import_error():
     process = run_script("import fastnn._core", check=False, FASTNN_ISA="sse9")
     assert process.returncode != 0
     last = process.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: FASTNN_ISA='sse9' ")
-    assert all(level in last for level in _core.usable_instruction_sets())
+    assert all(isa in last for isa in _core.usable_instruction_sets())
 
 
-def test_empty_means_the_best():
+def test_an_empty_variable_chooses_the_best_instruction_set():
     process = run_script("from fastnn import _core; print(*_core.current_instruction_set())", FASTNN_ISA="")
     assert process.stdout.split()[0] == _core.usable_instruction_sets()[0]

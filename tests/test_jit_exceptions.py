@@ -1,4 +1,4 @@
-"""Functions of one's own that raise inside of the native loop: numbers that say so, and the end of a training."""
+"""Custom functions that raise inside the native loop: results are NaN, and training ends."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def picky_error(y, p):
 
 ACTIVATIONS = [
     jit.activation(derivative=one, name="picky")(picky_identity),
-    jit.activation(derivative=picky_one, name="picky slope")(identity),
-    jit.activation(derivative=picky_one, uses="output", name="picky slope of the output")(identity),
+    jit.activation(derivative=picky_one, name="picky derivative")(identity),
+    jit.activation(derivative=picky_one, uses="output", name="picky derivative of the output")(identity),
 ]
 LOSSES = [
     jit.loss(gradient=error, name="picky loss", check_range=None)(picky_error),
@@ -68,7 +68,7 @@ def called(made, dtype, *arguments):
 @of_dtypes
 @pytest.mark.parametrize("made", [*ACTIVATIONS, *LOSSES], ids=repr)
 @pytest.mark.parametrize("place", [0, 5, 12])
-def test_all_of_a_block_is_nan(made, dtype, place):
+def test_the_whole_block_becomes_nan(made, dtype, place):
     z = np.linspace(0, 1, 13)
     z[place] = 30.0
     arguments = (z,) if made in ACTIVATIONS else (np.zeros(13), z)
@@ -81,7 +81,7 @@ def test_all_of_a_block_is_nan(made, dtype, place):
 
 @of_dtypes
 @pytest.mark.parametrize("made", [*ACTIVATIONS, *LOSSES], ids=repr)
-def test_training_ends(made, dtype):
+def test_training_ends_with_an_error(made, dtype):
     options = ({"activation": made}, "mse") if made in ACTIVATIONS else ({"activation": "identity"}, made)
     model = MLP((1, 3, 1), **options[0], init="zeros", dtype=dtype)
     for w in model.weights:

@@ -1,4 +1,4 @@
-"""Parameters and attributes that programs set on estimators, before a fit and after it: as with scikit-learn's."""
+"""Parameters and attributes that programs set on estimators, before and after a fit: as with scikit-learn's estimators."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def assert_alike(mine, theirs):
 @BOTH
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize("activation", ["tanh", "logistic", "identity"])
-def test_another_activation(name, solver, activation):
+def test_a_changed_activation_takes_effect_after_a_fit(name, solver, activation):
     both = pair(name, solver=solver)
     for estimator in both:
         estimator.fit(X, TARGETS[name]).set_params(activation=activation)
     assert_alike(*both)
-    for estimator in both:  # which goes on with the moments of before
+    for estimator in both:  # training continues with the same moments
         estimator.partial_fit(X, TARGETS[name])
     assert_alike(*both)
     assert both[0].network_.activations[:-1] == (both[0].network_.activations[0],) * 2
@@ -60,7 +60,7 @@ def test_another_activation(name, solver, activation):
 
 
 @BOTH
-def test_arrays_stay_in_step_with_another_activation(name):
+def test_arrays_keep_following_training_after_a_changed_activation(name):
     both = pair(name)
     for estimator in both:
         estimator.fit(X, TARGETS[name])
@@ -74,7 +74,7 @@ def test_arrays_stay_in_step_with_another_activation(name):
 
 
 @BOTH
-def test_activations_in_a_list_that_changes(name):
+def test_a_list_of_activations_may_be_changed_in_place(name):
     activations = ["relu", "tanh"]
     estimator = ours(name, activation=activations).fit(X, TARGETS[name])
     before = outputs(estimator)
@@ -84,7 +84,7 @@ def test_activations_in_a_list_that_changes(name):
 
 
 @BOTH
-def test_another_activation_that_is_none(name):
+def test_a_wrong_activation_set_after_a_fit_raises(name):
     estimator = ours(name).fit(X, TARGETS[name])
     before = [w.copy() for w in estimator.coefs_]
     estimator.set_params(activation="relus")
@@ -98,7 +98,7 @@ def test_another_activation_that_is_none(name):
 @pytest.mark.parametrize(
     "parameters", [{"clip_norm": 1e-3}, {"clip_value": 1e-3}, {"dropout": 0.5}, {"alpha": 10.0}, {"shuffle": False}], ids=str
 )
-def test_other_parameters_of_partial_fit(name, parameters):
+def test_changed_parameters_take_effect_in_partial_fit(name, parameters):
     options = {"batch_size": 8, "solver": "sgd", "learning_rate_init": 0.1}
     changed, unchanged = (ours(name, **options).fit(X, TARGETS[name]) for _ in range(2))
     changed.set_params(**parameters)
@@ -107,14 +107,14 @@ def test_other_parameters_of_partial_fit(name, parameters):
     assert (changed.coefs_[0] != unchanged.coefs_[0]).any()
 
 
-def test_threads_of_partial_fit():
+def test_a_changed_number_of_threads_takes_effect_in_partial_fit():
     estimator = ours("MLPRegressor", n_jobs=1).fit(X, TARGETS["MLPRegressor"])
     assert estimator._trainer.n_threads == 1
     estimator.set_params(n_jobs=2).partial_fit(X, TARGETS["MLPRegressor"])
     assert estimator._trainer.n_threads == 2
 
 
-def test_another_loss_of_partial_fit():
+def test_a_changed_loss_takes_effect_in_partial_fit():
     y = TARGETS["MLPRegressor"]
     changed, unchanged = (ours("MLPRegressor").fit(X, y) for _ in range(2))
     for estimator in (changed.set_params(loss="huber"), unchanged):
@@ -130,7 +130,7 @@ def test_another_loss_of_partial_fit():
 
 @BOTH
 @pytest.mark.parametrize("activation", ["identity", "logistic", "softmax"])
-def test_another_output_activation(name, activation):
+def test_a_changed_output_activation_takes_effect(name, activation):
     both = pair(name)
     for estimator in both:
         estimator.fit(X, TARGETS[name])
@@ -148,7 +148,7 @@ def test_another_output_activation(name, activation):
 
 
 def made_by_hand(estimator, name, **attributes):
-    """Give an estimator, ours or scikit-learn's, the attributes that scikit-learn's fit looks at."""
+    """Set the attributes that scikit-learn's fit looks at, on an estimator of either library."""
     draw = np.random.default_rng(1)
     estimator.coefs_ = [draw.normal(size=shape) for shape in ((3, 5), (5, 4), (4, 1))]
     estimator.intercepts_ = [draw.normal(size=size) for size in (5, 4, 1)]
@@ -179,7 +179,7 @@ def made_by_hand(estimator, name, **attributes):
     [{"t_": 500}, {"loss_curve_": [3.0, 2.0]}, {"best_loss_": 1e-6}, {"_no_improvement_count": 2}],
     ids=str,
 )
-def test_an_account_that_was_set_before_a_fit(name, attributes):
+def test_fits_continue_from_loss_curves_and_counts_that_were_set(name, attributes):
     options = {"warm_start": True, "solver": "sgd", "n_iter_no_change": 3, "max_iter": 20, "learning_rate": "invscaling"}
     fitted = []
     for estimator in pair(name, **options):
@@ -194,13 +194,13 @@ def test_an_account_that_was_set_before_a_fit(name, attributes):
 
 @BOTH
 @pytest.mark.parametrize(("attribute", "value"), [("n_features_in_", 4), ("n_outputs_", 2), ("n_layers_", 3)])
-def test_attributes_that_contradict_the_arrays(name, attribute, value):
+def test_attributes_that_contradict_the_arrays_raise(name, attribute, value):
     with pytest.raises(ValueError, match=f"^{attribute}: got {value}, expected ., as in coefs_"):
         made_by_hand(ours(name), name, **{attribute: value}).predict(X)
 
 
 @BOTH
-def test_an_output_activation_that_was_set_before_a_fit(name):
+def test_an_output_activation_set_before_a_fit_takes_effect(name):
     mine, theirs = (made_by_hand(estimator, name, out_activation_="identity") for estimator in pair(name))
     np.testing.assert_allclose(outputs(mine), outputs(theirs), rtol=1e-10)
     assert mine.network_.activations[-1] == "identity"
@@ -208,7 +208,7 @@ def test_an_output_activation_that_was_set_before_a_fit(name):
 
 @BOTH
 @pytest.mark.parametrize("method", ["_forward_pass_fast", "_backprop", "_update_no_improvement_count"])
-def test_methods_put_on_a_fitted_object(name, method):
+def test_methods_assigned_to_a_fitted_estimator_are_called(name, method):
     estimator = ours(name).fit(X, TARGETS[name])
     setattr(estimator, method, lambda *args, **kwargs: None)
     for call in (estimator.predict, outputs, lambda _: estimator.fit(X, TARGETS[name])):

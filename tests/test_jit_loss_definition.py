@@ -1,4 +1,4 @@
-"""How losses of one's own are made: the check of the gradient, errors; and their names, in files too."""
+"""Defining custom losses: the check of the gradient, errors, and their names, also in files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def absolute(y, p):
         (lambda y, p: -y * math.log(p), lambda y, p: y / p, {"check_range": (0, 1)}, "got"),
     ],
 )
-def test_wrong_gradients_are_found(function, gradient, options, message):
+def test_wrong_gradients_raise(function, gradient, options, message):
     with pytest.raises(ValueError, match=f"^gradient: {message}"):
         jit.loss(gradient=gradient, **options)(function)
 
@@ -50,13 +50,13 @@ def test_wrong_gradients_are_found(function, gradient, options, message):
         (absolute, lambda y, p: 1.0 if p > y else -1.0, (-10, 10)),
         (absolute, lambda y, p: 0.0 if p == y else math.copysign(1.0, p - y), (-10, 10)),
         (lambda y, p: max(0.0, 1.0 - y * p), lambda y, p: -y if y * p < 1.0 else 0.0, (-3, 3)),
-        (lambda y, p: -y * math.log(p), lambda y, p: -y / p, (-10, 10)),  # where it is finite
+        (lambda y, p: -y * math.log(p), lambda y, p: -y / p, (-10, 10)),  # where the loss is finite
         (lambda y, p: -y * math.log(p), lambda y, p: -y / p, (0, 1)),
         (lambda y, p: (p - y) ** 4, lambda y, p: 4 * (p - y) ** 3, (-1e3, 1e3)),
         (lambda y, p: p, lambda y, p: 3.0, None),
     ],
 )
-def test_right_gradients_are_not_refused(function, gradient, check_range):
+def test_correct_gradients_are_accepted(function, gradient, check_range):
     assert jit.loss(gradient=gradient, check_range=check_range, name="right")(function)
 
 
@@ -74,7 +74,7 @@ def test_right_gradients_are_not_refused(function, gradient, check_range):
         ({"check_range": (-4, -3)}, lambda y, p: math.log(p), ValueError, r"check_range: got .* is finite nowhere"),
     ],
 )
-def test_errors(options, function, error, message):
+def test_wrong_arguments_and_functions_that_cannot_be_compiled_raise(options, function, error, message):
     with pytest.raises(error, match=f"^{message}"):
         jit.loss(**{"gradient": lambda y, p: 1.0} | options)(function)
 
@@ -82,14 +82,14 @@ def test_errors(options, function, error, message):
 # ---- Names and files ----
 
 
-def test_names(monkeypatch):
+def test_losses_are_found_by_name(monkeypatch):
     X, y = data(30, 3, 2)
     model = MLP((3, 8, 2), random_state=0)
     assert Trainer(model, "log_cosh").loss is losses.resolve("log_cosh") is log_cosh
     assert model.loss(X, y, "log_cosh") == model.loss(X, y, log_cosh)
     arguments = (model.weights, model.biases, model.activations, X, y)
     assert reference.loss_and_gradient(*arguments, "log_cosh")[0] == pytest.approx(model.loss(X, y, log_cosh), rel=1e-5)
-    monkeypatch.setitem(_custom.LOSSES, "log_cosh", log_cosh)  # to be there again afterwards
+    monkeypatch.setitem(_custom.LOSSES, "log_cosh", log_cosh)  # restored after the test
     other = jit.loss(gradient=lambda y, p: 1.0, name="log_cosh")(lambda y, p: p)
     assert Trainer(model, "log_cosh").loss is other
     with pytest.raises(ValueError, match="gradient"):
@@ -98,7 +98,7 @@ def test_names(monkeypatch):
         Trainer(model, "wrong")
 
 
-def test_files(tmp_path, monkeypatch):
+def test_files_name_the_loss(tmp_path, monkeypatch):
     path = tmp_path / "a file"
     X, y = data(30, 3, 2)
     trainer = Trainer(MLP((3, 8, 2), random_state=0), log_cosh, Adam(0.01), batch_size=7, random_state=0)
@@ -121,7 +121,7 @@ def test_files(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("given", [log_cosh, "log_cosh", None, ["log_cosh"], [leaky]])
-def test_what_is_given_for_a_file_is_checked(given, tmp_path):
+def test_losses_given_to_load_are_checked(given, tmp_path):
     Trainer(MLP((2, 1))).save(tmp_path / "a file")
     with pytest.raises(TypeError, match="^custom_losses: got .*, expected a list of losses"):
         Trainer.load(tmp_path / "a file", custom_losses=given)
