@@ -141,16 +141,16 @@ def test_rates_are_nobody_elses():
 @pytest.mark.parametrize(
     ("schedule", "error", "message"),
     [
-        (lambda steps: 0.1, ValueError, r"learning_rate: expected .* from the schedule, got shape \(\), expected \(4,\)"),
-        (lambda steps: np.ones((4, 1)), ValueError, r"returned shape \(4, 1\), expected \(4,\)"),
-        (lambda steps: np.where(steps == 12, np.nan, 0.1), ValueError, "returned nan at step 12, expected a fin"),
-        (lambda steps: np.where(steps == 13, -1.0, 0.1), ValueError, "returned -1.0 at step 13"),
-        (lambda steps: np.where(steps == 11, np.inf, 0.1), ValueError, "returned inf at step 11"),
-        (lambda steps: ["a"] * 4, TypeError, "returned dtype <U1, expected real numbers"),
-        (lambda steps: steps * 1j, TypeError, "returned dtype complex128"),
-        (lambda steps: steps > 0, TypeError, "returned dtype bool"),
-        (lambda steps: None, TypeError, "returned dtype object"),
-        (Exponential(1e300, 1e300), ValueError, "returned inf at step 10"),
+        (lambda steps: 0.1, ValueError, r"learning_rate: expected shape \(4,\) from the schedule.*got \(\)"),
+        (lambda steps: np.ones((4, 1)), ValueError, r"expected shape \(4,\) from the schedule.*got \(4, 1\)"),
+        (lambda steps: np.where(steps == 12, np.nan, 0.1), ValueError, "expected finite rates .*got nan at step 12"),
+        (lambda steps: np.where(steps == 13, -1.0, 0.1), ValueError, "from the schedule, got -1.0 at step 13"),
+        (lambda steps: np.where(steps == 11, np.inf, 0.1), ValueError, "from the schedule, got inf at step 11"),
+        (lambda steps: ["a"] * 4, TypeError, "expected real numbers .*got dtype <U1"),
+        (lambda steps: steps * 1j, TypeError, "from the schedule, got dtype complex128"),
+        (lambda steps: steps > 0, TypeError, "from the schedule, got dtype bool"),
+        (lambda steps: None, TypeError, "from the schedule, got dtype object"),
+        (Exponential(1e300, 1e300), ValueError, "from the schedule, got inf at step 10"),
     ],
 )
 def test_what_a_schedule_returns_is_checked(schedule, error, message):
