@@ -256,7 +256,7 @@ def test_slopes_can_be_assigned_and_wrong_ones_raise():
     assert not other.slopes[0].any()
     with pytest.raises(TypeError, match=r"slopes\[1\]: expected None.*got ndarray"):
         other.slopes[1] = np.zeros(7)
-    with pytest.raises(ValueError, match=r"slopes\[0\]: got shape \(5,\), expected \(6,\)"):
+    with pytest.raises(ValueError, match=r"slopes\[0\]: expected shape \(6,\).*got \(5,\)"):
         other.slopes[0] = np.zeros(5)
     with pytest.raises((TypeError, ValueError), match=r"slopes\[0\]"):
         other.slopes[0] = None

@@ -280,7 +280,7 @@ def test_wrong_shapes_and_types_raise():
         model.predict(scipy_sparse.csr_matrix((3, 70), dtype=complex))
     with pytest.raises(TypeError, match="y: .*got a sparse matrix"):
         model.fit(np.ones((3, 70)), scipy_sparse.csr_matrix((3, 2)))
-    with pytest.raises(TypeError, match="lazy_updates: got 1, expected True or False"):
+    with pytest.raises(TypeError, match="lazy_updates: expected True or False, got 1"):
         Trainer(model, lazy_updates=1)
 
 
