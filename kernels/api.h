@@ -44,14 +44,16 @@ struct Block {
     BlockKind kind;
     int64_t offset;
     int64_t rows, columns;
-    int64_t row;            // elements from one row to the next
-    double initial_value;   // of what is not drawn at random
-    double rate_factor;     // of the learning rate
-    double penalty_factor;  // of l1 and l2
-    double decay_factor;    // of the optimizer's weight decay
+    int64_t row;                  // elements from one row to the next
+    double initial_value;         // of what is not drawn at random
+    double learning_rate_factor;  // of the learning rate
+    double penalty_factor;        // of l1 and l2
+    double decay_factor;          // of the optimizer's weight decay
 
     // Whether its updates take other coefficients than most blocks'. Without penalties none of theirs is used.
-    bool has_own_factors() const { return rate_factor != 1 || decay_factor != 1 || (penalty_factor != 0 && penalty_factor != 1); }
+    bool has_own_factors() const {
+        return learning_rate_factor != 1 || decay_factor != 1 || (penalty_factor != 0 && penalty_factor != 1);
+    }
     int64_t size() const { return rows * row; }
     int64_t end() const { return offset + size(); }
 };
@@ -153,7 +155,7 @@ struct Gradient {
 
 // What one thread and several have lately taken in training; kept from one run to the next. It is one run's at a time, though
 // runs of two threads may be of one network.
-struct Pace {
+struct ThreadTimings {
     bool taken;  // by a run; read and written atomically
     int64_t batch_size;
     double one, several;  // seconds a row; 0: not known
@@ -179,12 +181,12 @@ struct Training {
     bool reshuffle;     // every order is a permutation of the one before, the first of what `order` has
     bool loss_by_rows;  // a batch counts in the epoch's loss by its rows, not by their weights
     bitgen_t *random;
-    int64_t *order;       // n_rows, in use where shuffle
-    const double *rates;  // one a step of the run, or a single one where rate_stride is 0
-    int64_t rate_stride;
-    int n_threads;  // if pace is null or taken; else a run begins with one
+    int64_t *order;                // n_rows, in use where shuffle
+    const double *learning_rates;  // one per step of the run, or a single one if learning_rate_stride is 0
+    int64_t learning_rate_stride;
+    int n_threads;  // if timings is null or taken; else a run begins with one
     int max_threads;
-    Pace *pace;
+    ThreadTimings *timings;
     double seconds;  // length of a slice
 
     int64_t epoch, row, step;     // the next batch

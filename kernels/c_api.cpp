@@ -17,13 +17,13 @@ Rows matrix(const void *data, int64_t type, int64_t row, int64_t column) {
 
 int threads(int64_t wanted, double work) { return wanted > 0 ? int(wanted < 1024 ? wanted : 1024) : threads_for(work); }
 
-void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void *v, int64_t n, double rate, double beta_1,
+void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void *v, int64_t n, double learning_rate, double beta_1,
             double beta_2, double epsilon, double decay, int64_t updates) {
     Optimizer o = {};
     o.kind = int32_t(optimizer);
     o.moments = v ? 2 : m ? 1 : 0;
     o.beta_1 = beta_1, o.beta_2 = beta_2, o.epsilon = epsilon, o.decay = decay;
-    kernels_of(type).update(o, w, g, m, v, n, rate, updates);
+    kernels_of(type).update(o, w, g, m, v, n, learning_rate, updates);
 }
 
 }  // namespace
@@ -74,13 +74,13 @@ double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, in
     return instruction_set()->float64->prediction_loss(int32_t(loss), p, y, n);
 }
 
-void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double beta_1,
-                           double beta_2, double epsilon, double decay, int64_t updates) {
-    update(Type::float32, optimizer, w, g, m, v, n, rate, beta_1, beta_2, epsilon, decay, updates);
-}
-void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
+void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double learning_rate,
                            double beta_1, double beta_2, double epsilon, double decay, int64_t updates) {
-    update(Type::float64, optimizer, w, g, m, v, n, rate, beta_1, beta_2, epsilon, decay, updates);
+    update(Type::float32, optimizer, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, decay, updates);
+}
+void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double learning_rate,
+                           double beta_1, double beta_2, double epsilon, double decay, int64_t updates) {
+    update(Type::float64, optimizer, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, decay, updates);
 }
 
 int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
@@ -103,8 +103,8 @@ int64_t fastnn_train_step(Stepper *stepper, int64_t n_rows, const void *x, int64
     }
     Rows targets = matrix(y, y_type, y_row, y_column);
     targets.labels = labels;
-    const Stepped stepped = stepper->step(matrix(x, x_type, x_row, x_column), targets, nullptr, n_rows);
+    const StepStatus status = stepper->step(matrix(x, x_type, x_row, x_column), targets, nullptr, n_rows);
     *loss = stepper->training.batch_loss;
     stepper->release();
-    return stepped == Stepped::done ? 0 : stepped == Stepped::diverged ? 1 : -1;
+    return status == StepStatus::done ? 0 : status == StepStatus::diverged ? 1 : -1;
 }

@@ -42,9 +42,9 @@ int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out,
 double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, int64_t n);
 
 // One update of n parameters: optimizer by its number, of whose moments m and v may be null.
-void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double beta_1,
-                           double beta_2, double epsilon, double decay, int64_t updates);
-void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
+void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double learning_rate,
+                           double beta_1, double beta_2, double epsilon, double decay, int64_t updates);
+void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double learning_rate,
                            double beta_1, double beta_2, double epsilon, double decay, int64_t updates);
 
 // The model's outputs for n_rows rows, side by side in out, which is of its type. 0: done, -1: no memory.

@@ -47,12 +47,12 @@ int threads_for(double operations) {
 
 // Where what threads take is measured, they pay perhaps for a quarter of the work. With sparse rows, every change of their
 // number would bring all the weights up to date; to update these is work, too.
-void choose_threads(Training &t, int wanted, double work, Pace *pace) {
+void choose_threads(Training &t, int wanted, double work, ThreadTimings *timings) {
     const bool adapts = !wanted && !t.x.sparse();
     t.n_threads = wanted ? wanted : threads_for(t.x.sparse() ? work + double(t.network.size) : work);
     // There is room for max_threads only, and another thread may lower max_threads() between the two calls.
     t.max_threads = adapts ? std::max(t.n_threads, threads_for(4 * work)) : t.n_threads;
-    t.pace = adapts ? pace : nullptr;
+    t.timings = adapts ? timings : nullptr;
 }
 
 bool predict(Prediction call, Type type) {

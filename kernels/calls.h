@@ -28,7 +28,7 @@ inline double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out) {
 
 // As many threads as so many floating-point operations pay for.
 int threads_for(double operations);
-// Of a training step of so much work: `wanted`, or where that is 0 as many as pay, which pace finds out.
-void choose_threads(Training &, int wanted, double work, Pace *pace);
+// Of a training step of so much work: `wanted`, or where that is 0 as many as pay, which timings find out.
+void choose_threads(Training &, int wanted, double work, ThreadTimings *timings);
 
 }  // namespace fastnn

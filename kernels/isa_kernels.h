@@ -28,7 +28,7 @@ struct Kernels {
     bool (*times_derivative)(int32_t activation, void *delta, const void *a, int64_t rows,
                              int64_t n);                                               // false: the output doesn't tell
     double (*prediction_loss)(int32_t loss, const void *p, const void *y, int64_t n);  // the sum of n terms
-    void (*update)(const Optimizer &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates);
+    void (*update)(const Optimizer &, void *w, const void *g, void *m, void *v, int64_t n, double learning_rate, int64_t updates);
     bool (*has_slopes)(int32_t activation);  // whether each unit of a layer has one that is trained
     double (*initial_slope)(int32_t activation);
     int (*optimizer_moments)(int32_t optimizer);                 // how many arrays of moments it keeps

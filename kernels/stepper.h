@@ -7,7 +7,7 @@
 
 namespace fastnn {
 
-enum class Stepped : int32_t { done, diverged, weightless, no_memory };
+enum class StepStatus : int32_t { done, diverged, weightless, no_memory };
 
 // Keeps from one step to the next what a run keeps from one batch to the next.
 class Stepper {
@@ -20,8 +20,8 @@ class Stepper {
     // Network, parameters, moments, loss, optimizer, updates and the source of random numbers are the caller's to fill in. The
     // loss before a step stands in batch_loss.
     Training training = {};
-    Pace *pace = nullptr;
-    double rate = 0;
+    ThreadTimings *timings = nullptr;
+    double learning_rate = 0;
     Type type = Type::float64;
     int n_threads = 0;        // 0: as many as pay
     double work_per_row = 0;  // floating-point operations of a step
@@ -35,7 +35,7 @@ class Stepper {
     void change() { rows_ = -1; }
 
     // By who has acquired it. After any but `done` nothing has changed.
-    Stepped step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);
+    StepStatus step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);
 
   private:
     bool lay_out(const Rows &x, int64_t n_rows);

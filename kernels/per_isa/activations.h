@@ -1,7 +1,8 @@
 // Activation functions, each with its derivative: from the output a where that determines it, else from the input z.
 #pragma once
 
-#include "elementary.h"
+#include "elementary_gated.h"
+#include "elementary_special.h"
 #include "registry.h"
 #include "softmax.h"
 #include "vec.h"

@@ -10,7 +10,7 @@
 namespace {
 
 enum class Start { zero, bias, previous };  // what an element of C begins as: 0, the bias of its column, or C itself
-enum class Finish { store, descend };       // C = sum, or C = C - rate * sum: gradient descent without a gradient array
+enum class Finish { store, descend };       // C = sum, or C = C - learning_rate * sum: gradient descent without a gradient array
 
 // C[i][j] = sum over k of A[i][k] * B[k][j].
 template <class T> struct Product {
@@ -22,7 +22,7 @@ template <class T> struct Product {
     T *c;
     int64_t c_row;
     const T *bias = nullptr;
-    T rate = 0;
+    T learning_rate = 0;
 };
 
 struct Range {
@@ -51,10 +51,10 @@ FASTNN_INLINE void start_sums(const Product<T> &p, int64_t row, int64_t column, 
 // is what base + {0, 1, 2} * index addressing can do.
 template <class T, int ROWS, int COLUMNS, Start START, Finish FINISH>
 __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t column) {
-    constexpr int groups = (ROWS + 2) / 3;
-    const T *a[groups];
+    constexpr int pointers = (ROWS + 2) / 3;
+    const T *a[pointers];
 #pragma GCC unroll 8
-    for (int g = 0; g < groups; g++) a[g] = p.a + (row + 3 * g) * p.a_row;
+    for (int g = 0; g < pointers; g++) a[g] = p.a + (row + 3 * g) * p.a_row;
     const T *b = p.b + column;
     T *c = p.c + row * p.c_row + column;
     const int64_t a_row = p.a_row, a_column = p.a_column, b_row = p.b_row;
@@ -73,10 +73,10 @@ __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t co
             for (int j = 0; j < COLUMNS; j++) sum[i][j] = fma(left, right[j], sum[i][j]);
         }
 #pragma GCC unroll 8
-        for (int g = 0; g < groups; g++) a[g] += a_column;
+        for (int g = 0; g < pointers; g++) a[g] += a_column;
         b += b_row;
     }
-    const Vec<T> minus_rate = splat(-p.rate);
+    const Vec<T> minus_rate = splat(-p.learning_rate);
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
@@ -136,16 +136,16 @@ __attribute__((noinline)) void sweep(const Product<T> &p, int64_t row, int64_t k
     for (; j < columns.end; j += lanes<T>) add_rows<T, ROWS, DEPTH, 1, START>(p, left, row, k, j);
 }
 
-// ROWS of C, of which a stretch at a time stays in the first cache. p.depth is at least the sweep's.
+// ROWS of C, of which a panel at a time stays in the first cache. p.depth is at least the sweep's.
 template <class T, int ROWS, Start START> void sweep_rows(const Product<T> &p, int64_t row, Range columns) {
-    constexpr int64_t stretch = 8192 / int64_t(sizeof(T));
+    constexpr int64_t panel_columns = 8192 / int64_t(sizeof(T));
     constexpr int depth = sweep_depth<ROWS>;
-    for (int64_t j = columns.begin; j < columns.end; j += stretch) {
-        const Range part = {j, columns.end - j < stretch ? columns.end : j + stretch};
-        sweep<T, ROWS, depth, START>(p, row, 0, part);
+    for (int64_t j = columns.begin; j < columns.end; j += panel_columns) {
+        const Range panel = {j, columns.end - j < panel_columns ? columns.end : j + panel_columns};
+        sweep<T, ROWS, depth, START>(p, row, 0, panel);
         int64_t k = depth;
-        for (; k + depth <= p.depth; k += depth) sweep<T, ROWS, depth, Start::previous>(p, row, k, part);
-        for (; k < p.depth; k++) sweep<T, ROWS, 1, Start::previous>(p, row, k, part);
+        for (; k + depth <= p.depth; k += depth) sweep<T, ROWS, depth, Start::previous>(p, row, k, panel);
+        for (; k < p.depth; k++) sweep<T, ROWS, 1, Start::previous>(p, row, k, panel);
     }
 }
 
@@ -183,72 +183,9 @@ template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p
     if (j < columns.end) panel<T, 1, 2 * tile_rows, START, FINISH>(p, rows, j);
 }
 
-template <class T, Start START, Finish FINISH> FASTNN_INLINE void finish(Vec<T> sum, T *to, T rate) {
+template <class T, Start START, Finish FINISH> FASTNN_INLINE void finish(Vec<T> sum, T *to, T learning_rate) {
     if constexpr (START == Start::previous) sum += load(to);
-    store(to, FINISH == Finish::store ? sum : fma(splat(-rate), sum, load(to)));
-}
-
-// A layer of few outputs, whose weights are stored transposed: out[i][j] = bias[j] + <x[i], weights[j]>.
-// Rows of x and weights are whole blocks, zero past their end; the partial sums of a dot product are the lanes of a block.
-template <class T>
-void multiply_narrow(Range rows, int64_t n_in, int64_t n_out, const T *x, int64_t x_row, const T *weights, int64_t weights_row,
-                     const T *bias, T *out) {
-    int64_t i = rows.begin;
-    for (; i + lanes<T> <= rows.end; i += lanes<T>)
-        for (int64_t j = 0; j < n_out; j++) {
-            Vec<T> sums[block_vectors][lanes<T>] = {};
-            for (int64_t k = 0; k < n_in; k += block_lanes<T>)
-#pragma GCC unroll 4
-                for (int v = 0; v < block_vectors; v++) {
-                    const Vec<T> w = load(weights + j * weights_row + k + v * lanes<T>);
-#pragma GCC unroll 16
-                    for (int q = 0; q < lanes<T>; q++)
-                        sums[v][q] = fma(w, load(x + (i + q) * x_row + k + v * lanes<T>), sums[v][q]);
-                }
-            Vec<T> dots[size_t(lanes<T>)];
-#pragma GCC unroll 16
-            for (int q = 0; q < lanes<T>; q++) {
-                Vec<T> block[block_vectors];
-                for (int v = 0; v < block_vectors; v++) block[v] = sums[v][q];
-                dots[q] = fold_block<T>(block);
-            }
-            const Vec<T> z = sum_rows<T>(dots) + splat(bias[j]);
-            if (n_out == 1) store(out + i, z);
-            else
-                for (int q = 0; q < lanes<T>; q++) out[(i + q) * n_out + j] = z[q];
-        }
-    for (; i < rows.end; i++)
-        for (int64_t j = 0; j < n_out; j++) {
-            Vec<T> block[block_vectors] = {};
-            for (int64_t k = 0; k < n_in; k += block_lanes<T>)
-#pragma GCC unroll 4
-                for (int v = 0; v < block_vectors; v++)
-                    block[v] =
-                        fma(load(weights + j * weights_row + k + v * lanes<T>), load(x + i * x_row + k + v * lanes<T>), block[v]);
-            out[i * n_out + j] = sum_block<T>(block) + bias[j];
-        }
-}
-
-// Its weights' gradient, sum over i of delta[i][j] * x[i], as four interleaved sums, (0 + 1) + (2 + 3): a single chain of fma
-// would be all latency.
-template <class T, Start START, Finish FINISH>
-void multiply_narrow_gradient(Range outputs, int64_t n_rows, int64_t n_in, int64_t n_out, const T *delta, const T *x, int64_t x_row,
-                              T *to, int64_t to_row, T rate) {
-    for (int64_t j = outputs.begin; j < outputs.end; j++)
-        for (int64_t k = 0; k < n_in; k += lanes<T>) {
-            Vec<T> sums[4] = {};
-            const auto add = [&](int64_t i, int q) {
-                sums[q] = fma(splat(delta[i * n_out + j]), load(x + i * x_row + k), sums[q]);
-            };
-            int64_t i = 0;
-            for (; i + 4 <= n_rows; i += 4)
-#pragma GCC unroll 4
-                for (int q = 0; q < 4; q++) add(i + q, q);
-#pragma GCC unroll 3
-            for (int q = 0; q < 3; q++)
-                if (i + q < n_rows) add(i + q, q);
-            finish<T, START, FINISH>((sums[0] + sums[1]) + (sums[2] + sums[3]), to + j * to_row + k, rate);
-        }
+    store(to, FINISH == Finish::store ? sum : fma(splat(-learning_rate), sum, load(to)));
 }
 
 // out[j][i] = in[i][j] for i in rows (a multiple of lanes at its start), j < columns; whole squares are written.
@@ -267,7 +204,7 @@ template <class T> void transpose(const T *in, int64_t in_row, T *out, int64_t o
 
 // The column sums of rows, in four interleaved sums, (0 + 1) + (2 + 3), started and finished as a product's elements.
 template <class T, Start START, Finish FINISH>
-void sum_columns(const T *in, int64_t in_row, int64_t n_rows, int64_t n_columns, T *out, T rate) {
+void sum_columns(const T *in, int64_t in_row, int64_t n_rows, int64_t n_columns, T *out, T learning_rate) {
     for (int64_t j = 0; j < n_columns; j += lanes<T>) {
         Vec<T> sums[4] = {};
         int64_t i = 0;
@@ -277,25 +214,7 @@ void sum_columns(const T *in, int64_t in_row, int64_t n_rows, int64_t n_columns,
 #pragma GCC unroll 3
         for (int q = 0; q < 3; q++)
             if (i + q < n_rows) sums[q] += load(in + (i + q) * in_row + j);
-        finish<T, START, FINISH>((sums[0] + sums[1]) + (sums[2] + sums[3]), out + j, rate);
-    }
-}
-
-// The same for rows that stand without padding, as a narrow layer's do.
-template <class T, Start START, Finish FINISH>
-void sum_columns_narrow(const T *in, int64_t n_rows, int64_t n_columns, T *out, T rate) {
-    for (int64_t j = 0; j < n_columns; j++) {
-        T sums[4] = {};
-        int64_t i = 0;
-        for (; i + 4 <= n_rows; i += 4)
-#pragma GCC unroll 4
-            for (int q = 0; q < 4; q++) sums[q] += in[(i + q) * n_columns + j];
-#pragma GCC unroll 3
-        for (int q = 0; q < 3; q++)
-            if (i + q < n_rows) sums[q] += in[(i + q) * n_columns + j];
-        T total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-        if constexpr (START == Start::previous) total += out[j];
-        out[j] = FINISH == Finish::store ? total : out[j] - rate * total;
+        finish<T, START, FINISH>((sums[0] + sums[1]) + (sums[2] + sums[3]), out + j, learning_rate);
     }
 }
 

@@ -1,5 +1,5 @@
-// Elementary functions on vectors of either type: exp, expm1, log, log1p, tanh, sigmoid; elementary_special.h adds sincos,
-// elementary_gated.h gelu and silu.
+// Elementary functions on vectors of either type: exp, expm1, log, log1p, tanh, sigmoid. elementary_special.h adds sincos,
+// and elementary_gated.h adds gelu, silu and mish.
 //
 // Each is one sequence of IEEE operations, without tables and without branches on the data: instruction sets with fused multiply-add
 // give the same bits. Without it (fma then rounds twice) some differ in the last bit; constants are cut short where a product
@@ -212,6 +212,3 @@ FASTNN_INLINE Vec<float> sigmoid(Vec<float> x) { return elementary::sigmoid<floa
 FASTNN_INLINE Vec<double> sigmoid(Vec<double> x) { return elementary::sigmoid<double>(x); }
 
 }  // namespace
-
-#include "elementary_gated.h"
-#include "elementary_special.h"

@@ -26,7 +26,7 @@ struct Batch {
     bool counts(int64_t i) const { return !weights || weights[own_row(i)] != 0; }
     bool any_counts() const { return !weights || stand_in >= 0; }
     int64_t row(int64_t i) const { return counts(i) ? own_row(i) : stand_in; }
-    Batch part(int64_t begin, int64_t n) const { return {order, first + begin, n, weights, stand_in, weight}; }
+    Batch chunk(int64_t begin, int64_t n) const { return {order, first + begin, n, weights, stand_in, weight}; }
 };
 
 // Sums of weights that cancel but for rounding are 0.
@@ -138,9 +138,9 @@ template <class T> bool readable_in_place(const Rows &rows) {
 // x - x is 0 for a finite x, NaN else: one pass finds whether, a second where.
 // Its index, or -1.
 template <class T> int64_t first_not_finite(const T *x, int64_t n) {
-    constexpr int64_t stretch = 64 * lanes<T>;
-    for (int64_t i = 0; i < n; i += stretch) {
-        const int64_t count = n - i < stretch ? n - i : stretch;
+    constexpr int64_t segment = 64 * lanes<T>;
+    for (int64_t i = 0; i < n; i += segment) {
+        const int64_t count = n - i < segment ? n - i : segment;
         Vec<T> sum = {};
         for_each_vector<T>(count, [&](int64_t j, auto access) {
             const Vec<T> v = access.load(x + i + j);
@@ -154,15 +154,15 @@ template <class T> int64_t first_not_finite(const T *x, int64_t n) {
     return -1;
 }
 
-// Memory handed out in aligned pieces. Without a base it only counts.
+// Memory handed out as aligned arrays. Without a base it only counts.
 class Arena {
   public:
     explicit Arena(void *base) : base_(static_cast<char *>(base)) {}
     template <class T> T *take(int64_t count) {
         used_ = (used_ + block_bytes - 1) / block_bytes * block_bytes;
-        T *piece = base_ ? reinterpret_cast<T *>(base_ + used_) : nullptr;
+        T *array = base_ ? reinterpret_cast<T *>(base_ + used_) : nullptr;
         used_ += count * int64_t(sizeof(T));
-        return piece;
+        return array;
     }
     int64_t used() const { return used_ + block_bytes; }  // a block of slack: the last row may be read whole
 

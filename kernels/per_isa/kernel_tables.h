@@ -4,6 +4,7 @@
 #include "api.h"
 #include "dense.h"
 #include "losses.h"
+#include "narrow_layer.h"
 #include "optimizers.h"
 #include "threads.h"
 
@@ -63,7 +64,14 @@ template <class T> Range own_rows(const Layer &layer, const Block &block, const 
     return share(block.rows, layer.narrow ? 1 : lanes<T>, team);
 }
 
-// use(layer number, layer, block) for all parameters, as they stand in the storage.
+// Rows of one of a layer's blocks of parameters.
+struct BlockRows {
+    int64_t layer;
+    const Block &block;
+    Range rows;
+};
+
+// Calls use(layer number, layer, block) for all parameters, in the order of the storage.
 template <class Use> void for_each_block(const Network &network, Use use) {
     for (int64_t l = 0; l < network.n_layers; l++)
         for (int64_t b = 0; b < network.layers[l].n_blocks; b++) use(l, network.layers[l], network.layers[l].blocks[b]);

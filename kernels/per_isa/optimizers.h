@@ -11,16 +11,16 @@ namespace {
 
 // The numbers of one update, the same for every element.
 template <class T> struct Coefficients {
-    T rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, root_scale, epsilon, decay_factor, l1, l2;
-    T gradient_rate;  // of the gradient itself, beside the rate of its mean
+    T learning_rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, root_scale, epsilon, decay_factor, l1, l2;
+    T gradient_learning_rate;  // of the gradient itself, beside the rate of its mean
 
     // Those of a block of parameters with factors of its own.
     Coefficients of(const fastnn::Block &block) const {
         Coefficients c = *this;
-        const T decay = T(block.rate_factor * block.decay_factor);
+        const T decay = T(block.learning_rate_factor * block.decay_factor);
         if (decay != 1) c.decay_factor = T(1) - decay * (T(1) - decay_factor);
-        c.rate *= T(block.rate_factor);
-        c.gradient_rate *= T(block.rate_factor);
+        c.learning_rate *= T(block.learning_rate_factor);
+        c.gradient_learning_rate *= T(block.learning_rate_factor);
         c.l1 *= T(block.penalty_factor);
         c.l2 *= T(block.penalty_factor);
         return c;
@@ -42,7 +42,7 @@ template <class T> struct GradientDescent : OptimizerTraits {
     static constexpr int moments = 0;
     static constexpr bool is_plain_descent = true, is_noop_without_gradient = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &, Vec<T> &, const Coefficients<T> &c) {
-        return fma(splat(-c.rate), g, w);
+        return fma(splat(-c.learning_rate), g, w);
     }
 };
 
@@ -52,7 +52,7 @@ template <class T> struct Momentum : OptimizerTraits {
     static constexpr bool keeps_velocity = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
-        return fma(splat(-c.rate), m, w);
+        return fma(splat(-c.learning_rate), m, w);
     }
 };
 
@@ -63,7 +63,7 @@ template <class T> struct Nesterov : OptimizerTraits {
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         const Vec<T> step = c.one_minus_beta_1 * g;
         m = fma(splat(c.beta_1), m, step);
-        return fma(splat(-c.rate), fma(splat(c.beta_1), m, step), w);
+        return fma(splat(-c.learning_rate), fma(splat(c.beta_1), m, step), w);
     }
 };
 
@@ -73,7 +73,7 @@ template <class T> struct AdaGrad : OptimizerTraits {
     static constexpr bool is_noop_without_gradient = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         m = fma(g, g, m);
-        return w - c.rate * g / (sqrt(m) + c.epsilon);
+        return w - c.learning_rate * g / (sqrt(m) + c.epsilon);
     }
 };
 
@@ -82,7 +82,7 @@ template <class T> struct RMSProp : OptimizerTraits {
     static constexpr int moments = 1;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * (g * g));
-        return w - c.rate * g / (sqrt(m) + c.epsilon);
+        return w - c.learning_rate * g / (sqrt(m) + c.epsilon);
     }
 };
 
@@ -93,7 +93,7 @@ template <class T> struct Adam : OptimizerTraits {
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
         m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
         v = fma(splat(c.beta_2), v, c.one_minus_beta_2 * (g * g));
-        return w - c.rate * m / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
+        return w - c.learning_rate * m / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
     }
 };
 
@@ -106,14 +106,15 @@ template <class T> struct AdamW : OptimizerTraits {
     }
 };
 
-// Dozat 2016, "Incorporating Nesterov momentum into Adam", with a momentum that grows: rate and gradient_rate carry its schedule.
+// Dozat 2016, "Incorporating Nesterov momentum into Adam", with a momentum that grows: rate and gradient_learning_rate carry its schedule.
 template <class T> struct NAdam : OptimizerTraits {
     static constexpr int moments = 2;
     static constexpr bool corrects_moments = true, looks_ahead = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
         m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
         v = fma(splat(c.beta_2), v, c.one_minus_beta_2 * (g * g));
-        return w - fma(splat(c.rate), m, c.gradient_rate * g) / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
+        return w -
+               fma(splat(c.learning_rate), m, c.gradient_learning_rate * g) / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
     }
 };
 

@@ -74,15 +74,19 @@ void multiply_sparse(const Rows &x, const Batch &chunk, Range rows, const Layer 
 // The elements of a chunk's rows that count, whose columns a thread owns, by column and within that by row.
 template <class T> class Entries {
   public:
-    // Without memory behind the arena, only what it counts is of use.
-    Entries(int64_t most, int64_t n_threads, Arena &arena)
-        : most_(most), entries_(arena.take<Entry<T>>(most * n_threads)), spare_(arena.take<Entry<T>>(most * n_threads)) {}
+    // max_count: of a chunk. Without memory behind the arena, the object only counts what it would take.
+    Entries(int64_t max_count, int64_t n_threads, Arena &arena)
+        : max_count_(max_count),
+          entries_(arena.take<Entry<T>>(max_count * n_threads)),
+          spare_(arena.take<Entry<T>>(max_count * n_threads)) {}
 
-    // From now on for this thread and these columns.
-    void own(int thread, Range columns) {
-        entries_ += thread * most_;
-        spare_ += thread * most_;
-        columns_ = columns;
+    // Returns those of one thread, which owns these columns.
+    Entries of_thread(int thread, Range columns) const {
+        Entries own = *this;
+        own.entries_ += thread * max_count_;
+        own.spare_ += thread * max_count_;
+        own.columns_ = columns;
+        return own;
     }
 
     void gather(const Rows &x, const Batch &chunk) {
@@ -90,7 +94,7 @@ template <class T> class Entries {
         for (int64_t i = 0; i < chunk.size; i++)
             if (chunk.counts(i))
                 for_each_entry<T>(x, chunk.own_row(i), columns_.end, [&](int64_t k, T value) {
-                    if (k >= columns_.begin && count_ < most_) entries_[count_++] = {uint32_t(k), uint32_t(i), value};
+                    if (k >= columns_.begin && count_ < max_count_) entries_[count_++] = {uint32_t(k), uint32_t(i), value};
                 });
         for (int shift = 0; columns_.end >> shift; shift += digit_bits) sort_by_digit(shift);
     }
@@ -122,7 +126,7 @@ template <class T> class Entries {
         std::swap(entries_, spare_);
     }
 
-    int64_t most_, count_ = 0;
+    int64_t max_count_, count_ = 0;
     Entry<T> *entries_, *spare_;
     Range columns_ = {0, 0};
 };
@@ -154,7 +158,7 @@ template <class T> T sparse_gradient_element(const Entry<T> *first, const Entry<
 // The gradient of the first layer's weights, or of the given rows of their storage, started and finished as a product's.
 template <class T, Start START, Finish FINISH>
 void sparse_weight_gradient(const Entries<T> &entries, const Layer &layer, const T *delta, Range weights_rows, T *gradient,
-                            T rate) {
+                            T learning_rate) {
     const int64_t to_row = layer.weights().row;
     if (START == Start::zero && FINISH == Finish::store)
         std::memset(gradient + weights_rows.begin * to_row, 0, size_t(weights_rows.size() * to_row) * sizeof(T));
@@ -163,7 +167,7 @@ void sparse_weight_gradient(const Entries<T> &entries, const Layer &layer, const
             entries.for_each_column({0, layer.n_in}, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
                 T &to = gradient[j * to_row + k];
                 const T sum = sparse_gradient_element(first, end, delta + j, layer.n_out);
-                to = FINISH == Finish::store ? sum + to : fma(splat(-rate), splat(sum), splat(to))[0];
+                to = FINISH == Finish::store ? sum + to : fma(splat(-learning_rate), splat(sum), splat(to))[0];
             });
         return;
     }
@@ -175,7 +179,7 @@ void sparse_weight_gradient(const Entries<T> &entries, const Layer &layer, const
             for (int64_t j = 0; j < layer.n_out; j += lanes<T>) {
                 T sum[lanes<T>] = {};
                 sparse_gradient_row(first, end, delta + j, layer.row, 1, false, sum);
-                finish<T, START, FINISH>(load(sum), to + j, rate);
+                finish<T, START, FINISH>(load(sum), to + j, learning_rate);
             }
         }
     });

@@ -2,13 +2,13 @@
 // that no lane is wasted on padding and nothing is called per row: half the time of the general step on XOR.
 #pragma once
 
-#include "step.h"
+#include "loss_rows.h"
 
 namespace {
 
 constexpr int64_t tiny_units = 8, tiny_layers = 4;
 
-template <class T> class TinyStep {
+template <class T> class TinyPass {
   public:
     static bool fits(const Network &network, const Loss &loss, const Rows &x, int64_t batch_size) {
         if (x.sparse() || batch_size > block || network.n_layers > tiny_layers || all_losses<T>[loss.kind].takes_rows) return false;
@@ -21,7 +21,7 @@ template <class T> class TinyStep {
         return true;
     }
 
-    TinyStep(const Network &network, const Loss &loss, const T *parameters)
+    TinyPass(const Network &network, const Loss &loss, const T *parameters)
         : network_(network), loss_(loss), parameters_(parameters) {}
 
     // The batch's loss; gradients can be had then.
@@ -49,16 +49,17 @@ template <class T> class TinyStep {
     }
 
     // Plain gradient descent. An array between would be written by elements and read by vectors, for which the CPU waits.
-    void descend(T *parameters, T rate) const {
-        for_each_gradient(
-            [=](int64_t offset, T value) { parameters[offset] = fma(splat(-rate), splat(value), splat(parameters[offset]))[0]; });
+    void descend(T *parameters, T learning_rate) const {
+        for_each_gradient([=](int64_t offset, T value) {
+            parameters[offset] = fma(splat(-learning_rate), splat(value), splat(parameters[offset]))[0];
+        });
     }
 
   private:
     static constexpr int64_t block = block_lanes<T>;
     using Units = T[tiny_units * block];  // a block for each unit
 
-    // As Step's: neither loss nor gradients.
+    // Like a chunk without rows that count: neither loss nor gradients.
     double pass_over() {
         std::memset(in_, 0, sizeof in_);
         std::memset(out_, 0, sizeof out_);

@@ -18,7 +18,7 @@ cdef class Network:
     cdef int dtype_number
     cdef Type type
     cdef double operations_per_row
-    cdef Pace pace  # of its training
+    cdef ThreadTimings timings  # of its training
     cdef void *data
     cdef Model model  # all of this, for native code
     cdef readonly cnp.ndarray storage

@@ -63,7 +63,7 @@ cdef class Run:
         t.epoch_loss = <double *>cnp.PyArray_DATA(self.epoch_loss)
         t.epoch_seconds = <double *>cnp.PyArray_DATA(self.epoch_seconds)
 
-        choose_threads(t[0], wanted_threads(n_threads), 3 * network.operations(x) * t.batch_size, &network.pace)
+        choose_threads(t[0], wanted_threads(n_threads), 3 * network.operations(x) * t.batch_size, &network.timings)
         memory = aligned_zeros(self.k.training_bytes(t[0]), np.uint8)
         self.workspace = cnp.PyArray_DATA(memory)
         self.keep = (network, loss, moments, snapshot, x, y, sample_weight, bit_generator, order, memory)
@@ -84,17 +84,17 @@ cdef class Run:
         if self.t.row:
             raise ValueError("rates change between epochs only")
         self.rates, self.rates_from = rates, self.first_epoch + self.t.epoch
-        self.t.rates = <const double *>cnp.PyArray_DATA(rates)
-        self.t.rate_stride = 0 if cnp.PyArray_SIZE(rates) == 1 else 1
+        self.t.learning_rates = <const double *>cnp.PyArray_DATA(rates)
+        self.t.learning_rate_stride = 0 if cnp.PyArray_SIZE(rates) == 1 else 1
         self.t.step = 0
 
     def last_rate(self, int64_t epoch):
         """The rate of the last step of an epoch."""
-        return self.rates[0 if self.t.rate_stride == 0 else (epoch - self.rates_from + 1) * self.steps - 1]
+        return self.rates[0 if self.t.learning_rate_stride == 0 else (epoch - self.rates_from + 1) * self.steps - 1]
 
     def last_rates(self, int64_t epoch, int64_t end):
         """The rate of the last step of each epoch from `epoch` up to `end`."""
-        if self.t.rate_stride == 0:
+        if self.t.learning_rate_stride == 0:
             return np.full(end - epoch, self.rates[0])
         return self.rates[(np.arange(epoch, end) - self.rates_from + 1) * self.steps - 1]
 
@@ -112,7 +112,7 @@ cdef class Run:
             self.t.epoch = self.t.epochs_stamped = 0
             wanted = min(wanted, room)
         end += wanted
-        if self.t.rate_stride and (end - self.rates_from) * self.steps > cnp.PyArray_SIZE(self.rates):
+        if self.t.learning_rate_stride and (end - self.rates_from) * self.steps > cnp.PyArray_SIZE(self.rates):
             raise ValueError("there are no learning rates for so many epochs")
         self.t.seconds = seconds
         self.t.n_epochs = self.t.epoch + wanted
@@ -154,7 +154,7 @@ cdef class Stepper:
         t.network = network.native
         t.parameters = network.data
         t.updates = updates
-        self.native.pace = &network.pace
+        self.native.timings = &network.timings
         self.native.type = network.type
         self.native.work_per_row = 3 * network.operations_per_row
         self.configure(loss, optimizer, moments, bit_generator, n_threads)
@@ -197,11 +197,11 @@ cdef class Stepper:
     @property
     def rate(self):
         """The learning rate of the next steps by native code."""
-        return self.native.rate
+        return self.native.learning_rate
 
     @rate.setter
     def rate(self, double value):
-        self.native.rate = value
+        self.native.learning_rate = value
 
     def acquire(self):
         """Whether the trainer was free and is the caller's now."""
@@ -213,7 +213,7 @@ cdef class Stepper:
     def step(self, x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight, double rate):
         """The loss before a step on a batch; None if loss or update are not finite, and nothing has changed. Acquire before."""
         cdef Rows inputs, targets
-        cdef Stepped stepped
+        cdef StepStatus status
         cdef Network network = self.network
         cdef int64_t n_rows = network.count_rows(x)
         if n_rows < 1:
@@ -221,15 +221,15 @@ cdef class Stepper:
         network.fill_x(&inputs, x, n_rows)
         fill_rows(&targets, y, "y", n_rows, network.layers[network.native.n_layers - 1].n_out, labels)
         cdef const double *weights = weights_of(sample_weight, n_rows)
-        cdef double native_rate = self.native.rate
-        self.native.rate = rate
+        cdef double native_rate = self.native.learning_rate
+        self.native.learning_rate = rate
         self.native.work_per_row = 3 * network.operations(x)
         with self.lock:
             with nogil:
-                stepped = self.native.step(inputs, targets, weights, n_rows)
-        self.native.rate = native_rate
-        if stepped == Stepped.no_memory:
+                status = self.native.step(inputs, targets, weights, n_rows)
+        self.native.learning_rate = native_rate
+        if status == StepStatus.no_memory:
             raise MemoryError("there is no memory for the step's workspace")
-        if stepped == Stepped.weightless:
+        if status == StepStatus.weightless:
             raise ZeroDivisionError(WEIGHTLESS)
-        return self.native.training.batch_loss if stepped == Stepped.done else None
+        return self.native.training.batch_loss if status == StepStatus.done else None
