@@ -80,8 +80,10 @@ struct Layer {
     }
 };
 
+constexpr int64_t max_layers = 64;
+
 struct Network {
-    int64_t n_layers;
+    int64_t n_layers;  // 1 to max_layers
     const Layer *layers;
     int64_t size;  // elements of the parameter storage
     const Layer &last() const { return layers[n_layers - 1]; }

@@ -55,22 +55,18 @@ void choose_threads(Training &t, int wanted, double work, ThreadTimings *timings
     t.timings = adapts ? timings : nullptr;
 }
 
-bool predict(Prediction call, Type type) {
-    call.n_threads = useful_threads(call.n_threads, call.n_rows, 2 * double(call.network.size) * double(call.n_rows));
-    const Kernels &k = kernels_of(type);
-    const Workspace workspace(k.prediction_bytes(call));
-    if (workspace.start()) k.predict(call, workspace.start());
-    return workspace.start();
-}
-
 Model model_of(const Network &network, void *parameters, Type type, double work_per_row) {
     const int64_t bytes = kernels_of(type).prediction_bytes({network, parameters, Rows(), 1, nullptr, 1});
     return {network, parameters, type, work_per_row, bytes};
 }
 
-bool predict_row(const Model &model, const Rows &x, void *const *outputs) {
-    const Workspace workspace(model.row_bytes);
-    if (workspace.start()) kernels_of(model.type).predict({model.network, model.parameters, x, 1, outputs, 1}, workspace.start());
+bool predict(const Model &model, const Rows &x, int64_t n_rows, void *const *outputs, int n_threads) {
+    const Kernels &k = kernels_of(model.type);
+    const bool is_short = is_one_dense_row(x, n_rows, n_threads);
+    if (!is_short) n_threads = useful_threads(n_threads, n_rows, 2 * double(model.network.size) * double(n_rows));
+    const Prediction call = {model.network, model.parameters, x, n_rows, outputs, n_threads};
+    const Workspace workspace(is_short ? model.row_bytes : k.prediction_bytes(call));
+    if (workspace.start()) k.predict(call, workspace.start());
     return workspace.start();
 }
 

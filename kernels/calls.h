@@ -15,10 +15,22 @@ struct Model {
 };
 Model model_of(const Network &, void *parameters, Type, double work_per_row);
 
-// Where memory for a workspace can't be had, nothing happens but that false is returned.
-bool predict(Prediction, Type type);
-bool predict_row(const Model &, const Rows &x, void *const *outputs);  // on one thread
-bool linear(Linear &, Type type);                                      // fills in the layer's layout
+// The rows of a matrix in the caller's memory; strides are in bytes.
+inline Rows dense_rows(const void *data, Type type, int64_t row_stride, int64_t column_stride) {
+    Rows rows;
+    rows.data = static_cast<const char *>(data);
+    rows.type = type;
+    rows.row_stride = row_stride;
+    rows.column_stride = column_stride;
+    return rows;
+}
+
+// Whether a prediction takes the short way: it is over before another thread could take a lock that its caller gave away.
+inline bool is_one_dense_row(const Rows &x, int64_t n_rows, int n_threads) { return n_rows == 1 && n_threads == 1 && !x.sparse(); }
+
+// These return false if there is no memory for a workspace; nothing else happens then.
+bool predict(const Model &, const Rows &x, int64_t n_rows, void *const *outputs, int n_threads);
+bool linear(Linear &, Type type);  // fills in the layer's layout
 
 // Floating-point operations of a layer for so many rows; that of an activation counts as some.
 constexpr double activation_work = 20;

@@ -21,8 +21,6 @@
 namespace fastnn {
 namespace {
 
-constexpr int thread_limit = 1024;
-
 // ---- Waiting ---------------------------------------------------------------------------------------------------
 
 // The next message is usually a microsecond away, so spin first. But then give way: the thread that is waited for may

@@ -12,6 +12,8 @@
 
 namespace fastnn {
 
+constexpr int thread_limit = 1024;  // of a region
+
 // For the threads of one region: each comes to wait() equally often, and none leaves before all have come.
 class Barrier {
   public:

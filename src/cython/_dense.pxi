@@ -1,55 +1,30 @@
 """The dense layer on plain arrays: fastnn.ops.linear and its gradients. Included by _core.pyx."""
 
-cdef dict ACTIVATION_NUMBERS = {name: number for number, name in enumerate(ACTIVATIONS)}
-
-
-cdef bint is_matrix(object a, int ndim, int64_t columns) noexcept:
-    """Whether it is an array with so many dimensions, or one less and one row, of a type that the kernels read."""
-    if not cnp.PyArray_CheckExact(a) or type_of(a) < 0:
-        return False
-    cdef int n = cnp.PyArray_NDIM(a)
-    return (n == ndim or n == ndim - 1 == 1) and cnp.PyArray_DIM(a, n - 1) == columns
-
-
-cdef Rows rows_of(cnp.ndarray a) noexcept:
-    cdef Rows rows
-    cdef int last = cnp.PyArray_NDIM(a) - 1
-    rows.data = <const char *>cnp.PyArray_DATA(a)
-    rows.type = <Type>type_of(a)
-    rows.row_stride = cnp.PyArray_STRIDE(a, 0) if last else 0
-    rows.column_stride = cnp.PyArray_STRIDE(a, last)
-    return rows
-
-
 cdef Rows bias_of(cnp.ndarray b) noexcept:
     cdef Rows none
     return none if b is None else rows_of(b)
 
 
-cdef void extent(cnp.ndarray a, char **first, char **end) noexcept:
-    """The addresses from the first byte of an array that isn't empty to the one after the last."""
-    cdef int i
-    cdef int64_t step
-    first[0] = <char *>cnp.PyArray_DATA(a)
-    end[0] = first[0] + cnp.PyArray_ITEMSIZE(a)
-    for i in range(cnp.PyArray_NDIM(a)):
-        step = (cnp.PyArray_DIM(a, i) - 1) * cnp.PyArray_STRIDE(a, i)
-        if step < 0:
-            first[0] += step
-        else:
-            end[0] += step
-
-
-cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
-    cdef char *a_first
-    cdef char *a_end
-    cdef char *b_first
-    cdef char *b_end
-    if cnp.PyArray_SIZE(a) == 0 or cnp.PyArray_SIZE(b) == 0:
-        return False
-    extent(a, &a_first, &a_end)
-    extent(b, &b_first, &b_end)
-    return a_first < b_end and b_first < a_end
+cdef int multiply(cnp.ndarray out, Rows x, int64_t n_rows, int64_t n_in, Rows w, int64_t n_out, Rows b, int32_t activation,
+                  int n_threads) except -1:
+    """out = activation(x @ w + b) of what fits together."""
+    if n_rows * n_out == 0:
+        return 0
+    cdef Linear call
+    cdef bint done
+    call.layer.n_in, call.layer.n_out, call.layer.activation = n_in, n_out, activation
+    call.x, call.w, call.b, call.n_rows, call.out = x, w, b, n_rows, cnp.PyArray_DATA(out)
+    cdef double work = layer_work(n_rows, n_in, n_out)
+    call.n_threads = n_threads if n_threads > 0 else native_threads_for(work)
+    cdef Type computed_in = Type.float32 if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT32 else Type.float64
+    if work < WORK_WITH_THE_GIL:
+        done = native_linear(call, computed_in)
+    else:
+        with nogil:
+            done = native_linear(call, computed_in)
+    if not done:
+        raise MemoryError("there is no memory for the layer's workspace")
+    return 0
 
 
 def linear(x, w, b, activation, out, n_threads):
@@ -66,7 +41,7 @@ def linear(x, w, b, activation, out, n_threads):
         return None
     if (t != cnp.NPY_FLOAT32 and t != cnp.NPY_FLOAT64) or cnp.PyArray_TYPE(x) != t or (b is not None and cnp.PyArray_TYPE(b) != t):
         return None
-    if n_threads is not None and (type(n_threads) is not int or not 1 <= n_threads <= 1024):
+    if n_threads is not None and (type(n_threads) is not int or not 1 <= n_threads <= thread_limit):
         return None
     cdef int ndim = cnp.PyArray_NDIM(x)
     cdef cnp.npy_intp shape[2]
@@ -97,26 +72,25 @@ def linear_into(cnp.ndarray out, cnp.ndarray x, cnp.ndarray w, cnp.ndarray b, st
     multiply(out, rows_of(x), n_rows, n_in, rows_of(w), n_out, bias_of(b), ACTIVATION_NUMBERS[activation], n_threads)
 
 
-cdef int multiply(cnp.ndarray out, Rows x, int64_t n_rows, int64_t n_in, Rows w, int64_t n_out, Rows b, int32_t activation,
-                  int n_threads) except -1:
-    """out = activation(x @ w + b) of what fits together."""
-    if n_rows * n_out == 0:
-        return 0
-    cdef Linear call
-    cdef bint done
-    call.layer.n_in, call.layer.n_out, call.layer.activation = n_in, n_out, activation
-    call.x, call.w, call.b, call.n_rows, call.out = x, w, b, n_rows, cnp.PyArray_DATA(out)
-    cdef double work = layer_work(n_rows, n_in, n_out)
-    call.n_threads = n_threads if n_threads > 0 else native_threads_for(work)
-    cdef Type computed_in = Type.float32 if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT32 else Type.float64
-    if work < WORK_WITH_THE_GIL:
-        done = native_linear(call, computed_in)
-    else:
-        with nogil:
-            done = native_linear(call, computed_in)
-    if not done:
-        raise MemoryError("there is no memory for the layer's workspace")
-    return 0
+cdef signed char ONE = 1  # read as a row of ones, with a stride of 0
+
+
+cdef gradients(cnp.ndarray x, cnp.ndarray w, cnp.ndarray a, cnp.ndarray grad_a, int32_t activation):
+    """The same of what fits together; None if the activation's output does not tell its derivative."""
+    cdef int t = cnp.PyArray_TYPE(a), ndim = cnp.PyArray_NDIM(a)
+    cdef cnp.npy_intp n_in = cnp.PyArray_DIM(w, 0), n_out = cnp.PyArray_DIM(w, 1), n_rows = a.shape[0] if ndim == 2 else 1
+    cdef cnp.ndarray delta = cnp.PyArray_NewCopy(grad_a, cnp.NPY_CORDER)
+    if not kernels(t).times_derivative(activation, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), n_rows, n_out):
+        return None
+    cdef cnp.ndarray grad_x = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(x), t, 0)
+    cdef cnp.ndarray grad_w = cnp.PyArray_EMPTY(2, cnp.PyArray_DIMS(w), t, 0)
+    cdef cnp.ndarray grad_b = cnp.PyArray_EMPTY(1, &n_out, t, 0)
+    cdef Rows inputs = rows_of(x), deltas = rows_of(delta), none, ones
+    multiply(grad_x, deltas, n_rows, n_out, transposed(rows_of(w)), n_in, none, IDENTITY, 0)
+    multiply(grad_w, transposed(inputs), n_in, n_rows, deltas, n_out, none, IDENTITY, 0)
+    ones.data, ones.type = <const char *>&ONE, Type.int8
+    multiply(grad_b, ones, 1, n_rows, deltas, n_out, none, IDENTITY, 0)
+    return grad_x, grad_w, grad_b
 
 
 def linear_grad(x, w, a, grad_a, activation):
@@ -153,31 +127,3 @@ def layer_gradients(cnp.ndarray x, cnp.ndarray w, cnp.ndarray a, cnp.ndarray gra
     if found is None:
         raise ValueError(f"the derivative of {activation} does not follow from its output")
     return found
-
-
-cdef gradients(cnp.ndarray x, cnp.ndarray w, cnp.ndarray a, cnp.ndarray grad_a, int32_t activation):
-    """The same of what fits together; None if the activation's output does not tell its derivative."""
-    cdef int t = cnp.PyArray_TYPE(a), ndim = cnp.PyArray_NDIM(a)
-    cdef cnp.npy_intp n_in = cnp.PyArray_DIM(w, 0), n_out = cnp.PyArray_DIM(w, 1), n_rows = a.shape[0] if ndim == 2 else 1
-    cdef cnp.ndarray delta = cnp.PyArray_NewCopy(grad_a, cnp.NPY_CORDER)
-    if not kernels(t).times_derivative(activation, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), n_rows, n_out):
-        return None
-    cdef cnp.ndarray grad_x = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(x), t, 0)
-    cdef cnp.ndarray grad_w = cnp.PyArray_EMPTY(2, cnp.PyArray_DIMS(w), t, 0)
-    cdef cnp.ndarray grad_b = cnp.PyArray_EMPTY(1, &n_out, t, 0)
-    cdef Rows inputs = rows_of(x), deltas = rows_of(delta), none, ones
-    multiply(grad_x, deltas, n_rows, n_out, transposed(rows_of(w)), n_in, none, IDENTITY, 0)
-    multiply(grad_w, transposed(inputs), n_in, n_rows, deltas, n_out, none, IDENTITY, 0)
-    ones.data, ones.type = <const char *>&ONE, Type.int8
-    multiply(grad_b, ones, 1, n_rows, deltas, n_out, none, IDENTITY, 0)
-    return grad_x, grad_w, grad_b
-
-
-cdef signed char ONE = 1  # read as a row of ones by going nowhere
-cdef int32_t IDENTITY = ACTIVATION_NUMBERS["identity"]
-
-
-cdef Rows transposed(Rows matrix) noexcept:
-    cdef int64_t row_stride = matrix.row_stride
-    matrix.row_stride, matrix.column_stride = matrix.column_stride, row_stride
-    return matrix

@@ -14,6 +14,7 @@ cdef extern from "numpy/random/bitgen.h":
         pass
 
 cdef extern from "kernels/threads.h" namespace "fastnn" nogil:
+    int thread_limit
     int max_threads()
     void set_max_threads(int n)
     const char *threads_decided_by()
@@ -38,14 +39,16 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         int64_t max_entries
 
     const int64_t chunk_rows
+    enum:  # in Cython, only these can be the length of an array
+        max_layers
+        n_block_kinds
+
     ctypedef void (*CustomActivation)(const void *z, void *a, void *derivative, int64_t n)
 
     ctypedef void (*CustomLoss)(const void *y, const void *p, void *value, void *gradient, int64_t n)
 
     cdef enum class BlockKind(int32_t):
         weights, biases, slopes
-
-    const int64_t n_block_kinds
 
     cdef cppclass Block:
         BlockKind kind
@@ -55,7 +58,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     cdef cppclass Layer:
         int64_t n_in, n_out, n_blocks, row
-        Block blocks[3]
+        Block blocks[n_block_kinds]
         int32_t activation
         bint narrow
         double dropout
@@ -78,14 +81,6 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         int32_t kind, moments
         double beta_1, beta_2, epsilon, decay, l1, l2, clip_value, clip_norm
         bint lazy, epsilon_hat, rate_in_velocity, penalty_per_weight
-
-    cdef cppclass Prediction:
-        Network_ network
-        const void *parameters
-        Rows x
-        int64_t n_rows
-        void **outputs
-        int n_threads
 
     cdef cppclass Linear:
         Layer layer
@@ -178,8 +173,9 @@ cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
         pass
 
     Model model_of(const Network_ &, void *parameters, Type type, double work_per_row)
-    bint native_predict "fastnn::predict"(Prediction, Type type)
-    bint predict_row(const Model &, const Rows &x, void **outputs)
+    Rows dense_rows(const void *data, Type type, int64_t row_stride, int64_t column_stride)
+    bint is_one_dense_row(const Rows &x, int64_t n_rows, int n_threads)
+    bint native_predict "fastnn::predict"(const Model &, const Rows &x, int64_t n_rows, void **outputs, int n_threads)
     bint native_linear "fastnn::linear"(Linear &, Type type)
     double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out)
     int native_threads_for "fastnn::threads_for"(double operations)

@@ -1,20 +1,11 @@
 """Networks: sizes and parameters, predictions and gradients. Included by _core.pyx."""
 
-cdef int wanted_threads(n_threads) except -1:
-    """0 for as many as pay."""
-    return 0 if n_threads is None else max(1, min(n_threads, 1024))
-
-
-cdef int threads_for(n_threads, double work) except -1:
-    return wanted_threads(n_threads) or native_threads_for(work)
-
-
 @cython.final
 cdef class Network:
     """Sizes and parameters of one network. The parameters live in `storage`, aligned and padded; the rest are views."""
 
     cdef Network_ native
-    cdef Layer layers[64]
+    cdef Layer layers[max_layers]
     cdef int dtype_number
     cdef Type type
     cdef double operations_per_row
@@ -28,8 +19,8 @@ cdef class Network:
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype):
         cdef int n_layers = len(layer_sizes) - 1
         cdef int l
-        if not 1 <= n_layers <= 64 or len(activations) != n_layers or len(dropout) != n_layers:
-            raise ValueError(f"a network has 1 to 64 layers, got {n_layers}")
+        if not 1 <= n_layers <= max_layers or len(activations) != n_layers or len(dropout) != n_layers:
+            raise ValueError(f"a network has 1 to {max_layers} layers, got {n_layers}")
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.dtype = np.dtype(dtype)
         self.dtype_number = self.dtype.num
@@ -111,7 +102,7 @@ cdef class Network:
         if not 1 <= ndim <= 2 or (<cnp.npy_intp>x.shape[1] if sparse else cnp.PyArray_DIM(x, ndim - 1)) != self.layers[0].n_in:
             raise ValueError(f"X: got shape {x.shape}, expected ({self.layers[0].n_in},) or (n, {self.layers[0].n_in})")
         cdef int64_t last = self.native.n_layers - 1
-        cdef void *outputs[64]
+        cdef void *outputs[max_layers]
         cdef cnp.npy_intp shape[2]
         shape[0] = 1 if one else <cnp.npy_intp>len(x) if sparse else cnp.PyArray_DIM(x, 0)
         shape[1] = self.layers[last].n_out
@@ -127,7 +118,7 @@ cdef class Network:
 
     def outputs(self, x, n_threads=None):
         """The activations of every layer for rows (n, n_in)."""
-        cdef void *outputs[64]
+        cdef void *outputs[max_layers]
         cdef int64_t n_rows = self.count_rows(x)
         arrays = [np.empty((n_rows, size), self.dtype) for size in self.layer_sizes[1:]]
         for l, a in enumerate(arrays):
@@ -136,20 +127,15 @@ cdef class Network:
         return arrays
 
     cdef int run(self, x, int64_t n_rows, void **outputs, n_threads) except -1:
-        cdef Prediction call
-        cdef Type type = self.type
+        cdef Rows rows
         cdef bint done
-        call.network = self.native
-        call.parameters = self.data
-        self.fill_x(&call.x, x, n_rows)
-        call.n_rows = n_rows
-        call.outputs = outputs
-        call.n_threads = threads_for(n_threads, self.operations(x) * n_rows)
-        if n_rows == 1 and call.n_threads == 1 and not call.x.row_starts:
-            done = predict_row(self.model, call.x, outputs)
+        self.fill_x(&rows, x, n_rows)
+        cdef int team = threads_for(n_threads, self.operations(x) * n_rows)
+        if is_one_dense_row(rows, n_rows, team):
+            done = native_predict(self.model, rows, n_rows, outputs, team)
         else:
             with nogil:
-                done = native_predict(call, type)
+                done = native_predict(self.model, rows, n_rows, outputs, team)
         if not done:
             raise MemoryError("there is no memory for the layers' outputs")
         return 0
@@ -181,37 +167,3 @@ cdef class Network:
         if not cnp.PyArray_ISCARRAY(a) or cnp.PyArray_TYPE(a) != self.dtype_number or cnp.PyArray_SIZE(a) != size:
             raise ValueError(f"a contiguous {self.dtype} array of {size} elements is expected")
         return cnp.PyArray_DATA(a)
-
-
-cdef const double *weights_of(cnp.ndarray sample_weight, int64_t n_rows) except? NULL:
-    if sample_weight is None:
-        return NULL
-    if (not cnp.PyArray_ISCARRAY_RO(sample_weight) or cnp.PyArray_TYPE(sample_weight) != cnp.NPY_FLOAT64
-            or cnp.PyArray_SIZE(sample_weight) != n_rows):
-        raise ValueError(f"sample_weight must be {n_rows} contiguous float64")
-    return <const double *>cnp.PyArray_DATA(sample_weight)
-
-
-cdef fill_loss(Loss_ *native, loss, dtype):
-    name, native.parameter, native.from_logits, native.per_row, native.factor, native.value_factor, custom, native.signed_mean = loss
-    native.kind = LOSSES.index(name if custom is None else "mse")
-    native.custom = NULL
-    if custom is not None:
-        native.custom = <CustomLoss><uintptr_t>custom.address(dtype)
-
-
-cdef fill_optimizer(Optimizer_ *native, dict optimizer):
-    native.kind = OPTIMIZERS.index(optimizer["name"])
-    native.moments = instruction_set().float64.optimizer_moments(native.kind)
-    native.beta_1 = optimizer.get("beta_1", 0.0)
-    native.beta_2 = optimizer.get("beta_2", 0.0)
-    native.epsilon = optimizer.get("epsilon", 0.0)
-    native.decay = optimizer.get("decay", 0.0)
-    native.l1 = optimizer.get("l1", 0.0)
-    native.l2 = optimizer.get("l2", 0.0)
-    native.clip_value = optimizer.get("clip_value", float("inf"))
-    native.clip_norm = optimizer.get("clip_norm", float("inf"))
-    native.lazy = optimizer.get("lazy", False)
-    native.epsilon_hat = optimizer.get("epsilon_hat", False)
-    native.rate_in_velocity = optimizer.get("rate_in_velocity", False)
-    native.penalty_per_weight = optimizer.get("penalty_per_weight", False)

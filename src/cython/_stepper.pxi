@@ -1,0 +1,96 @@
+"""Single steps of training. Included by _core.pyx."""
+
+@cython.final
+cdef class Stepper:
+    """Single steps of training; the count of updates, whoever makes them; and the lock that one trainer at a time holds."""
+
+    cdef NativeStepper native
+    cdef tuple keep  # what the native side points to
+    cdef object lock
+    cdef readonly Network network
+
+    def __init__(self, Network network, loss, dict optimizer, cnp.ndarray moments, int64_t updates, bit_generator, n_threads):
+        cdef Training *t = &self.native.training
+        self.network = network
+        t.network = network.native
+        t.parameters = network.data
+        t.updates = updates
+        self.native.timings = &network.timings
+        self.native.type = network.type
+        self.native.work_per_row = 3 * network.operations_per_row
+        self.configure(loss, optimizer, moments, bit_generator, n_threads)
+
+    def configure(self, loss, dict optimizer, cnp.ndarray moments, bit_generator, n_threads):
+        """Has these from the next step on. Acquire before; after an exception nothing has changed."""
+        cdef Training *t = &self.native.training
+        cdef Loss_ native_loss
+        cdef Optimizer_ native_optimizer
+        cdef void *arrays[2]
+        cdef int i
+        fill_loss(&native_loss, loss, self.network.dtype)
+        fill_optimizer(&native_optimizer, optimizer)
+        for i in range(native_optimizer.moments):
+            arrays[i] = self.network.output(moments[i], t.network.size)
+        random = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        t.loss, t.optimizer, t.random = native_loss, native_optimizer, random
+        for i in range(native_optimizer.moments):
+            t.moments[i] = arrays[i]
+        self.native.n_threads = wanted_threads(n_threads)
+        self.native.takes_labels = loss.name == "cross_entropy" and loss.custom is None
+        self.native.change()
+        self.lock = bit_generator.lock
+        self.keep = (loss, moments, bit_generator)
+
+    @property
+    def address(self):
+        """Of what native code has as a trainer. It is good for as long as this object is."""
+        return <uintptr_t>&self.native
+
+    @property
+    def updates(self):
+        """Of the parameters so far."""
+        return self.native.training.updates
+
+    @updates.setter
+    def updates(self, int64_t value):
+        self.native.training.updates = value
+
+    @property
+    def rate(self):
+        """The learning rate of the next steps by native code."""
+        return self.native.learning_rate
+
+    @rate.setter
+    def rate(self, double value):
+        self.native.learning_rate = value
+
+    def acquire(self):
+        """Whether the trainer was free and is the caller's now."""
+        return self.native.acquire()
+
+    def release(self):
+        self.native.release()
+
+    def step(self, x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight, double rate):
+        """The loss before a step on a batch; None if loss or update are not finite, and nothing has changed. Acquire before."""
+        cdef Rows inputs, targets
+        cdef StepStatus status
+        cdef Network network = self.network
+        cdef int64_t n_rows = network.count_rows(x)
+        if n_rows < 1:
+            raise ValueError("there must be rows to train on")
+        network.fill_x(&inputs, x, n_rows)
+        fill_rows(&targets, y, "y", n_rows, network.layers[network.native.n_layers - 1].n_out, labels)
+        cdef const double *weights = weights_of(sample_weight, n_rows)
+        cdef double native_rate = self.native.learning_rate
+        self.native.learning_rate = rate
+        self.native.work_per_row = 3 * network.operations(x)
+        with self.lock:
+            with nogil:
+                status = self.native.step(inputs, targets, weights, n_rows)
+        self.native.learning_rate = native_rate
+        if status == StepStatus.no_memory:
+            raise MemoryError("there is no memory for the step's workspace")
+        if status == StepStatus.weightless:
+            raise ZeroDivisionError(WEIGHTLESS)
+        return self.native.training.batch_loss if status == StepStatus.done else None
