@@ -10,9 +10,9 @@
 namespace fastnn {
 namespace {
 
-constexpr double work_per_thread = 5e5;  // floating-point operations above which one thread more pays
+constexpr double work_per_thread = 5e5;  // floating-point operations that are worth one more thread
 
-// Zeros at a multiple of 64 bytes: on the stack if they are few, where they cost next to nothing.
+// Zeros at a multiple of 64 bytes. If they are few, they are on the stack, where they cost almost nothing.
 class Workspace {
   public:
     explicit Workspace(int64_t bytes) : start_(bytes <= on_stack ? small_ : allocate_zeros(bytes)) {
@@ -31,7 +31,8 @@ class Workspace {
     void *const start_;
 };
 
-// Threads share rows: more of them than rows would only be woken, but for few rows of much work, of which each does a part.
+// Threads share rows, so that more threads than rows would have nothing to do. If a few rows are much work, threads share each
+// row.
 int useful_threads(int wanted, int64_t n_rows, double work) {
     const int64_t most = n_rows <= few_rows ? std::max<int64_t>(n_rows, threads_for(work)) : n_rows;
     return int(std::min<int64_t>(wanted, std::max<int64_t>(most, 1)));
@@ -45,12 +46,12 @@ int threads_for(double operations) {
     return most < 2 ? 1 : most > available ? available : int(most);
 }
 
-// Where what threads take is measured, they pay perhaps for a quarter of the work. With sparse rows, every change of their
-// number would bring all the weights up to date; to update these is work, too.
+// If threads are timed, a quarter of the work may be worth them. With sparse rows, every change of their number would bring all
+// weights up to date, so that the number is fixed; the updates of all weights count as work there.
 void choose_threads(Training &t, int wanted, double work, ThreadTimings *timings) {
     const bool adapts = !wanted && !t.x.sparse();
     t.n_threads = wanted ? wanted : threads_for(t.x.sparse() ? work + double(t.network.size) : work);
-    // There is room for max_threads only, and another thread may lower max_threads() between the two calls.
+    // The workspace has room for max_threads, and another thread may lower max_threads() between the two calls.
     t.max_threads = adapts ? std::max(t.n_threads, threads_for(4 * work)) : t.n_threads;
     t.timings = adapts ? timings : nullptr;
 }

@@ -10,7 +10,7 @@
 namespace fastnn {
 namespace {
 
-// Makes room for so many bytes, if there are not as many: new ones, all zero.
+// Makes room for `wanted` bytes. New memory is all zero.
 bool grow(void *&memory, int64_t &bytes, int64_t wanted) {
     if (wanted <= bytes) return true;
     free_zeros(memory);

@@ -68,8 +68,8 @@ template <class T> class CoefficientSchedule {
           power_2_(o_.beta_2),
           momentum_(o_.beta_1, o_.decay) {}
 
-    // updates: the number of updates before. batch_weight: the sum of the batch's sample weights, not 0 where penalties are divided
-    // by it.
+    // updates: the number of updates before. batch_weight: the sum of the batch's sample weights, not 0 where penalties are
+    // divided by it.
     Coefficients<T> operator()(double learning_rate, int64_t updates, double batch_weight = 1) {
         const double share = o_.penalty_per_weight ? 1 / batch_weight : 1;
         Coefficients<T> c = {T(learning_rate), T(o_.beta_1),

@@ -15,21 +15,21 @@ template <class T> class ChunkGradients {
         : layers_(&layers), entries_(&entries), input_(input), n_rows_(n_rows) {}
 
     // The gradient of some rows of a block. `to` is laid out like the whole block.
-    void compute(const BlockRows &part, T *to) const { block_gradient<Start::zero, Finish::store>(part, to, 0); }
+    void compute(const BlockRows &block_rows, T *to) const { block_gradient<Start::zero, Finish::store>(block_rows, to, 0); }
 
     // Adds the same to what stands there.
-    void add(const BlockRows &part, T *to) const { block_gradient<Start::previous, Finish::store>(part, to, 0); }
+    void add(const BlockRows &block_rows, T *to) const { block_gradient<Start::previous, Finish::store>(block_rows, to, 0); }
 
     // Plain gradient descent: parameters -= learning_rate * gradient, without a gradient array.
-    void descend(const BlockRows &part, T *parameters, T learning_rate) const {
-        block_gradient<Start::zero, Finish::descend>(part, parameters, learning_rate);
+    void descend(const BlockRows &block_rows, T *parameters, T learning_rate) const {
+        block_gradient<Start::zero, Finish::descend>(block_rows, parameters, learning_rate);
     }
 
     // The gradient by some rows of the first layer's input.
     void by_input(Range rows, T *to, int64_t to_row) const { layers_->input_gradient(0, rows, to, to_row); }
 
-    // Calls use(k) for each feature k of the thread's that the chunk has, when the gradient of its row of weights stands in `row`.
-    // The first layer is not narrow.
+    // Calls use(k) for each feature k of the thread's that the chunk has, when the gradient of its row of weights stands in
+    // `row`. The first layer is not narrow.
     template <class Use> void for_each_feature(T *row, Use use) const {
         const Layer &layer = (*layers_)[0];
         entries_->for_each_column({0, layer.n_in}, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
@@ -39,12 +39,12 @@ template <class T> class ChunkGradients {
     }
 
   private:
-    template <Start START, Finish FINISH> void block_gradient(const BlockRows &part, T *to, T learning_rate) const {
-        const LayerBuffers<T> &buffers = layers_->buffers(part.layer);
-        switch (part.block.kind) {
-            case BlockKind::weights: return weight_gradient<START, FINISH>(part.layer, part.rows, to, learning_rate);
-            case BlockKind::biases: return unit_gradient<START, FINISH>(part.layer, buffers.delta, to, learning_rate);
-            case BlockKind::slopes: return unit_gradient<START, FINISH>(part.layer, buffers.by_slope, to, learning_rate);
+    template <Start START, Finish FINISH> void block_gradient(const BlockRows &block_rows, T *to, T learning_rate) const {
+        const LayerBuffers<T> &buffers = layers_->buffers(block_rows.layer);
+        switch (block_rows.block.kind) {
+            case BlockKind::weights: return weight_gradient<START, FINISH>(block_rows.layer, block_rows.rows, to, learning_rate);
+            case BlockKind::biases: return unit_gradient<START, FINISH>(block_rows.layer, buffers.delta, to, learning_rate);
+            case BlockKind::slopes: return unit_gradient<START, FINISH>(block_rows.layer, buffers.by_slope, to, learning_rate);
         }
     }
 

@@ -1,5 +1,5 @@
-// All kernels of one instruction set. This file is compiled once per instruction set. Everything but its two tables is in anonymous
-// namespaces: the linker would merge functions of different instruction sets into one.
+// All kernels of one instruction set: the build compiles this file once per instruction set. Everything except its two tables is
+// in anonymous namespaces; otherwise the linker would merge functions of different instruction sets into one.
 #include "functions.h"
 #include "linear.h"
 #include "peak_flops.h"

@@ -1,7 +1,7 @@
 // The layers of a network with their workspace: the forward and backward arithmetic on some of a chunk's rows.
 //
-// Layers is fixed for a whole run, and all threads share it: each works on rows, or outputs, of its own. The state of one chunk is
-// in the arguments: an Input exists only after the chunk's rows were read.
+// Layers is fixed for a whole run, and all threads share it: each works on rows, or outputs, of its own. The state of one chunk
+// is in the arguments: an Input exists only after the chunk's rows were read.
 #pragma once
 
 #include "kernel_tables.h"

@@ -1,7 +1,7 @@
 // The first layer's weights when inputs are sparse: a row of weights is brought up to date when a batch has its feature.
 //
-// The effect of an update on a row whose feature is not in the batch (moments decay, penalties pull) depends on that row alone. So
-// the update can be made later, in the same order and with the same bits, when the row is in the cache for its feature's sake:
+// The effect of an update on a row whose feature is not in the batch (moments decay, penalties pull) depends on that row alone.
+// So the update can be made later, in the same order and with the same bits, when the row is in the cache for its feature's sake:
 // most updates of most rows then cost no memory traffic. All are made up for at the end of an epoch or of a time slice.
 #pragma once
 

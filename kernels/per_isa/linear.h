@@ -1,4 +1,4 @@
-// One dense layer on the caller's arrays: what NumPy code calls in place of activation(x @ w + b).
+// One dense layer on the caller's arrays: activation(x @ w + b) as a function for NumPy code.
 #pragma once
 
 #include "evaluate.h"
@@ -32,7 +32,8 @@ template <class T> class LinearRun {
     }
 
   private:
-    // Fewer rows don't pay for a copy of weights whose rows share a set of the cache, or are no whole vectors.
+    // With fewer rows, a copy of weights whose rows share a set of the cache, or are not whole vectors, takes longer than it
+    // saves.
     static constexpr int64_t copied_from = 32;
 
     static Rows transposed(Rows matrix) {
@@ -40,7 +41,7 @@ template <class T> class LinearRun {
         return matrix;
     }
 
-    // All of them, or what whole vectors leave of each row.
+    // Copies all weights, or the remainder of each row after its last whole vector.
     void read_weights() {
         Rows w = layer_.narrow ? transposed(call_.w) : call_.w;
         w.data += read_from_ * w.column_stride;
@@ -48,7 +49,7 @@ template <class T> class LinearRun {
         read_rows<T>(w, {nullptr, 0, rows}, {0, rows}, columns, weights_, weights_row_);
     }
 
-    // Rows of the data, in the thread's part of the buffers where they can't be read or written in place.
+    // Rows of the data, with the thread's buffers for those that can't be read or written in place.
     struct Strip {
         int64_t first, n;
         T *buffer, *to;
@@ -72,7 +73,7 @@ template <class T> class LinearRun {
         }
     }
 
-    // Each thread has outputs of its own.
+    // All threads compute the same rows together: each owns some of the outputs.
     void run_together(const Team &team) const {
         const Strip p = strip(0, call_.n_rows, 0);
         if (team.index == 0) read(p);
@@ -112,8 +113,8 @@ template <class T> class LinearRun {
 
     const Linear &call_;
     const Layer &layer_;
-    const bool whole_vectors_;  // a row of the result is
-    const int64_t strip_;       // a thread's rows at a time
+    const bool whole_vectors_;  // whether rows of the result are whole vectors
+    const int64_t strip_;       // rows
     const bool weights_in_place_, x_in_place_, out_in_place_;
     const int64_t x_row_, out_row_;
     const int64_t read_from_, weights_row_;  // columns of weights from `read_from_` on are copied to a buffer

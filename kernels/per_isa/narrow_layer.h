@@ -1,14 +1,14 @@
-// The arithmetic of a narrow layer: a last layer of few outputs, which is a few dot products.
+// The arithmetic of a narrow layer: a last layer with few outputs, which are a few dot products.
 //
-// Its weights are stored transposed, n_out rows of n_in, and its rows of outputs stand without padding.
+// Its weights are stored transposed, as n_out rows of n_in, and its rows of outputs have no padding.
 #pragma once
 
 #include "dense.h"
 
 namespace {
 
-// out[i][j] = bias[j] + <x[i], weights[j]>.
-// Rows of x and weights are whole blocks, zero past their end; the partial sums of a dot product are the lanes of a block.
+// out[i][j] = bias[j] + <x[i], weights[j]>. Rows of x and weights are whole blocks, padded with zeros; the lanes of a block are
+// the partial sums of a dot product.
 template <class T>
 void multiply_narrow(Range rows, int64_t n_in, int64_t n_out, const T *x, int64_t x_row, const T *weights, int64_t weights_row,
                      const T *bias, T *out) {
@@ -48,8 +48,8 @@ void multiply_narrow(Range rows, int64_t n_in, int64_t n_out, const T *x, int64_
         }
 }
 
-// The gradient of its weights, the sum over i of delta[i][j] * x[i], as four interleaved sums, (0 + 1) + (2 + 3): a single chain of fma
-// would be all latency.
+// Computes the gradient of the weights, the sum over i of delta[i][j] * x[i], as four interleaved sums, (0 + 1) + (2 + 3): a
+// single chain of fma would be bound by latency.
 template <class T, Start START, Finish FINISH>
 void multiply_narrow_gradient(Range outputs, int64_t n_rows, int64_t n_in, int64_t n_out, const T *delta, const T *x, int64_t x_row,
                               T *to, int64_t to_row, T learning_rate) {
@@ -70,7 +70,7 @@ void multiply_narrow_gradient(Range outputs, int64_t n_rows, int64_t n_in, int64
         }
 }
 
-// The column sums of rows without padding, in the order that sum_columns has.
+// Computes the sum of each column of rows without padding, in the order of sum_columns.
 template <class T, Start START, Finish FINISH>
 void sum_columns_narrow(const T *in, int64_t n_rows, int64_t n_columns, T *out, T learning_rate) {
     for (int64_t j = 0; j < n_columns; j++) {

@@ -11,8 +11,8 @@
 
 namespace {
 
-// The strip: rows that go through all layers, and back, before the next ones, so that each layer finds in the first cache what the
-// one before has written. Weights that don't fit into the second cache would have to come from further away for each strip.
+// The strip: rows that go through all layers, and back, before the next ones, so that each layer finds in the first cache what
+// the one before has written. Weights that don't fit into the second cache would have to come from further away for each strip.
 template <class T> int64_t strip_rows(const Network &network) {
     constexpr int64_t second_cache = 512 * 1024;
     return network.size * int64_t(sizeof(T)) <= second_cache ? 2 * row_group : chunk_rows;
@@ -50,9 +50,9 @@ template <class T> class Pass {
 
     PassMemory<T> join(const Team &team) const { return {entries_.of_thread(team.index, own_features(team)), Scaled()}; }
 
-    // All threads of a team run a batch together: forward, and back if gradients are needed. All return its loss, which is 0 for a
-    // batch without weight. For each chunk, prepare(entries) is called after its rows were read, and
-    // collect(gradients, n_rows, first) when its deltas stand, `first` being its first row's place in the batch.
+    // All threads of a team run a batch together: forward, and back if gradients are needed. All return its loss, which is 0 for
+    // a batch without weight. For each chunk, prepare(entries) is called after its rows were read, and collect(gradients, n_rows,
+    // first) when its deltas stand, `first` being its first row's place in the batch.
     template <class Prepare, class Collect>
     BatchResult<T> run(PassMemory<T> &memory, const Team &team, const Batch &batch, const uint64_t *dropout_key, Prepare prepare,
                        Collect collect) const {

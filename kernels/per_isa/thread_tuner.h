@@ -1,5 +1,5 @@
-// One thread or several: whichever has been faster lately. Results have the same bits either way, so that the choice can follow
-// what is seen: a formula in the sizes errs by up to 1.6, and knows nothing of other processes.
+// The choice between one thread and several, by recent measurements. Results have the same bits either way, so that any choice is
+// correct. A formula of the sizes would err by a factor of up to 1.6, and would not notice other processes.
 #pragma once
 
 #include <algorithm>
@@ -17,15 +17,15 @@ inline double seconds_between(Clock::time_point from, Clock::time_point to) {
     return std::chrono::duration<double>(to - from).count();
 }
 
-// A run goes in laps, each with one number of threads. The one that isn't preferred is tried now and then, for up to a tenth
-// of the time: where it takes twice as long, a run takes 5 % longer. Several are first tried when a run is so long that the
-// time in which sleeping threads wake, or wait for a CPU that another library's threads hold, is not much of it.
+// A run is a sequence of regions, each with a fixed number of threads. The number that isn't preferred is tried now and then, for
+// up to a tenth of the time: if it takes twice as long, a run takes 5 % longer. Several threads are first tried when a run has
+// taken so long that the time to wake sleeping threads, or to wait for a CPU that another library's threads hold, hardly matters.
 class ThreadTuner {
   public:
     ThreadTuner(const Training &training, bool serial)
         : training_(training), n_threads_(serial ? 1 : training.n_threads), max_threads_(serial ? 1 : training.max_threads) {}
 
-    // Before the first lap. Who only counts the workspace leaves the pace alone.
+    // To be called before the first region. Counting the workspace must not take the timings.
     void take_timings() {
         ThreadTimings *const timings = training_.timings;
         if (!timings || __atomic_exchange_n(&timings->taken, true, __ATOMIC_ACQUIRE)) return;
@@ -34,13 +34,13 @@ class ThreadTuner {
         timings->batch_size = training_.batch_size;
         timings->one = timings->several = timings->since_trial = timings->awake = 0;
     }
-    // After the last one.
+    // To be called after the last region.
     void release_timings() {
         if (timings_) __atomic_store_n(&timings_->taken, false, __ATOMIC_RELEASE);
         timings_ = nullptr;
     }
 
-    // The number of threads of the lap that begins.
+    // Returns the number of threads of the region that begins.
     int begin_region() {
         if (!adapts()) return n_threads_;
         region_start_ = timed_from_ = Clock::now();
@@ -51,7 +51,7 @@ class ThreadTuner {
         return several_ ? max_threads_ : 1;
     }
 
-    // Threads that were asleep may share the caller's CPU for some ms: what they take then says nothing.
+    // Threads that were asleep may share the caller's CPU for some ms: times of that phase don't count.
     void count_step(int64_t rows) {
         if (!adapts()) return;
         rows_ += rows;
@@ -68,8 +68,8 @@ class ThreadTuner {
         return !trial_ ? seconds > region : several_ ? timings_->awake + seconds > several_trial : seconds > one_trial;
     }
 
-    // The mean over rows counts, not the best: beside a busy process most laps may be fast and a few of them endless. A trial
-    // takes the place of what was known, which may be of another time.
+    // The mean over rows counts, not the minimum: beside a busy process, most regions may be fast and a few of them endless. A
+    // trial replaces the known time, which may be out of date.
     void end_region(Clock::time_point now) {
         if (!adapts()) return;
         const double seconds = seconds_between(region_start_, now);
@@ -84,11 +84,11 @@ class ThreadTuner {
     }
 
   private:
-    // Seconds.
+    // All in seconds.
     static constexpr double region = 4e-3, waking = 12e-3, one_trial = 1e-3, several_trial = waking + 2e-3;
     static constexpr double first_interval = 25e-3, one_interval = 25 * one_trial, several_interval = 10 * several_trial;
-    static constexpr double window = 10e-3;  // what is remembered
-    static constexpr double gain = 0.99;     // what several threads must save to be worth their cores
+    static constexpr double window = 10e-3;  // the time that means cover
+    static constexpr double gain = 0.99;     // several threads must take less than this part of the time to be worth their cores
 
     bool adapts() const { return timings_ && max_threads_ > 1; }
     double &seconds_of(bool several) const { return several ? timings_->several : timings_->one; }

@@ -28,9 +28,9 @@ template <class T> class Updater {
 
     // Of a batch in several chunks: stores the first chunk's gradients, and adds those of the others.
     void accumulate(const ChunkGradients<T> &gradients, const Team &team, bool add) const {
-        for_each_part(team, [&](const OwnRows &part) {
-            if (add) gradients.add(part, gradient_of(part.block));
-            else gradients.compute(part, gradient_of(part.block));
+        for_each_own_rows(team, [&](const OwnRows &block_rows) {
+            if (add) gradients.add(block_rows, gradient_of(block_rows.block));
+            else gradients.compute(block_rows, gradient_of(block_rows.block));
         });
     }
 
@@ -38,20 +38,20 @@ template <class T> class Updater {
     // before is kept as a snapshot if asked for.
     void update(const ChunkGradients<T> *gradients, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
                 bool keep) const {
-        for_each_part(team, [&](const OwnRows &part) {
-            const Block &block = part.block;
-            if (keep) state_.take_snapshot(part.offset(), part.count());
-            if (rules_.defers_first_layer && part.is_of_inputs()) return;
+        for_each_own_rows(team, [&](const OwnRows &block_rows) {
+            const Block &block = block_rows.block;
+            if (keep) state_.take_snapshot(block_rows.offset(), block_rows.count());
+            if (rules_.defers_first_layer && block_rows.is_of_inputs()) return;
             Coefficients<T> scaled;
             const Coefficients<T> &own = block.has_own_factors() ? scaled = c.of(block) : c;
             if (rules_.descends_in_product && gradients) {
-                gradients->descend(part, state_.parameters() + block.offset, own.learning_rate);
+                gradients->descend(block_rows, state_.parameters() + block.offset, own.learning_rate);
             } else {
-                if (gradients) gradients->compute(part, gradient_of(block));
-                prepare_gradient(part, own, touched);
-                if (!rules_.clips_norm) apply(part, own, touched);
+                if (gradients) gradients->compute(block_rows, gradient_of(block));
+                prepare_gradient(block_rows, own, touched);
+                if (!rules_.clips_norm) apply(block_rows, own, touched);
             }
-            if (!rules_.clips_norm) transpose_after_update(team, part);
+            if (!rules_.clips_norm) transpose_after_update(team, block_rows);
         });
         if (rules_.clips_norm) update_by_clipped_norm(team, c, touched);
     }
@@ -82,7 +82,7 @@ template <class T> class Updater {
         bool is_of_inputs() const { return layer == 0 && block.kind == BlockKind::weights; }
     };
 
-    template <class Body> void for_each_part(const Team &team, Body body) const {
+    template <class Body> void for_each_own_rows(const Team &team, Body body) const {
         int64_t number = 0;
         for_each_block(network_, [&](int64_t l, const Layer &layer, const Block &block) {
             const Range own = own_rows<T>(layer, block, team);
@@ -101,39 +101,40 @@ template <class T> class Updater {
 
     // Where the gradients of a block, or of some of its rows, stand: of none that is deferred.
     T *gradient_of(const Block &block) const { return gradient_ + (block.offset - skipped()); }
-    T *gradient_of(const OwnRows &part) const { return gradient_ + (part.offset() - skipped()); }
+    T *gradient_of(const OwnRows &block_rows) const { return gradient_ + (block_rows.offset() - skipped()); }
     // Elements of the storage, from its first, that have no place in gradient_.
     int64_t skipped() const { return rules_.defers_first_layer ? network_.layers[0].weights().end() : 0; }
 
     // A thread alone transposes the weights before each batch.
-    void transpose_after_update(const Team &team, const BlockRows &part) const {
-        if (team.size > 1 && part.block.kind == BlockKind::weights) layers_.transpose_weights(part.layer, part.rows);
+    void transpose_after_update(const Team &team, const BlockRows &block_rows) const {
+        if (team.size > 1 && block_rows.block.kind == BlockKind::weights)
+            layers_.transpose_weights(block_rows.layer, block_rows.rows);
     }
 
     // Adds penalties, clips by value, and computes the rows' contributions to the norm: each sum over a row has one owner.
-    void prepare_gradient(const OwnRows &part, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
-        T *gradient = gradient_of(part);
-        const int64_t row = part.block.row;
-        if (rules_.penalizes && part.block.penalty_factor > 0)
-            for (int64_t i = 0; i < part.rows.size(); i++) {
-                const T *w = state_.parameters() + part.offset() + i * row;
-                if (touched.active() && part.is_of_inputs()) w = touched.touched_weights(part.rows.begin + i, w);
-                partial_[part.number + i] = add_penalty(w, gradient + i * row, row, c.l1, c.l2);
+    void prepare_gradient(const OwnRows &block_rows, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
+        T *gradient = gradient_of(block_rows);
+        const int64_t row = block_rows.block.row;
+        if (rules_.penalizes && block_rows.block.penalty_factor > 0)
+            for (int64_t i = 0; i < block_rows.rows.size(); i++) {
+                const T *w = state_.parameters() + block_rows.offset() + i * row;
+                if (touched.active() && block_rows.is_of_inputs()) w = touched.touched_weights(block_rows.rows.begin + i, w);
+                partial_[block_rows.number + i] = add_penalty(w, gradient + i * row, row, c.l1, c.l2);
             }
-        if (rules_.clips_value) clip_by_value(gradient, part.count(), clip_value_);
+        if (rules_.clips_value) clip_by_value(gradient, block_rows.count(), clip_value_);
         if (rules_.clips_norm) {
-            T *squares = partial_ + storage_rows() + part.number;
-            for (int64_t i = 0; i < part.rows.size(); i++) squares[i] = sum_of_squares(gradient + i * row, row);
+            T *squares = partial_ + storage_rows() + block_rows.number;
+            for (int64_t i = 0; i < block_rows.rows.size(); i++) squares[i] = sum_of_squares(gradient + i * row, row);
         }
     }
 
     void update_by_clipped_norm(const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
         team.wait();
         const T factor = clip_factor();
-        for_each_part(team, [&](const OwnRows &part) {
-            if (factor < 1) scale_by(gradient_of(part), part.count(), factor);
-            apply(part, c.of(part.block), touched);
-            transpose_after_update(team, part);
+        for_each_own_rows(team, [&](const OwnRows &block_rows) {
+            if (factor < 1) scale_by(gradient_of(block_rows), block_rows.count(), factor);
+            apply(block_rows, c.of(block_rows.block), touched);
+            transpose_after_update(team, block_rows);
         });
     }
 
@@ -143,13 +144,15 @@ template <class T> class Updater {
         return T(clip_norm_ / (std::sqrt(sum) + 1e-6));
     }
 
-    void apply(const OwnRows &part, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
-        const T *gradient = gradient_of(part);
-        if (!touched.active() || !part.is_of_inputs()) return state_.update(part.offset(), gradient, part.count(), c);
-        const int64_t row = part.block.row;
-        for (int64_t i = 0; i < part.rows.size(); i++) {
-            const int64_t at = part.offset() + i * row;
-            touched.update_row(part.rows.begin + i, state_.arrays(at), [&] { state_.update(at, gradient + i * row, row, c); });
+    void apply(const OwnRows &block_rows, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
+        const T *gradient = gradient_of(block_rows);
+        if (!touched.active() || !block_rows.is_of_inputs())
+            return state_.update(block_rows.offset(), gradient, block_rows.count(), c);
+        const int64_t row = block_rows.block.row;
+        for (int64_t i = 0; i < block_rows.rows.size(); i++) {
+            const int64_t at = block_rows.offset() + i * row;
+            touched.update_row(block_rows.rows.begin + i, state_.arrays(at),
+                               [&] { state_.update(at, gradient + i * row, row, c); });
         }
     }
 
