@@ -42,7 +42,7 @@ cdef float_array(cnp.ndarray a):
 
 
 cdef bint is_float_array(object a) noexcept:
-    """Return whether it is a contiguous writable array of float32 or float64, no subclass."""
+    """Return whether `a` is a contiguous writable array of float32 or float64, and no subclass."""
     return (cnp.PyArray_CheckExact(a) and cnp.PyArray_ISCARRAY(a)
             and (cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT32 or cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT64))
 
@@ -70,7 +70,7 @@ cdef struct Span:
 
 
 cdef Span span_of(cnp.ndarray a) noexcept:
-    """Return the memory from an array's first byte to the one after its last; nothing of an empty array."""
+    """Return the memory from an array's first byte up to the end of its last; an empty span for an empty array."""
     cdef Span span
     cdef int i
     cdef int64_t step

@@ -1,8 +1,8 @@
 # distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-"""The thin layer between NumPy and the kernels: arrays in, pointers down, nothing decided here.
+"""The thin layer between NumPy and the kernels: it takes arrays and passes on pointers, and decides nothing.
 
-Arguments were validated by the Python callers; what would read or write out of bounds is checked here once more.
+The Python callers have checked the arguments. This layer checks once more that nothing is read or written out of bounds.
 """
 cimport cython
 cimport numpy as cnp
@@ -21,7 +21,7 @@ import numpy as np
 cnp.import_array()
 cnp.import_ufunc()
 
-# Each file uses names of those before it alone.
+# Each file uses names of earlier files alone.
 include "_instruction_sets.pxi"
 include "_threads.pxi"
 include "_arrays.pxi"

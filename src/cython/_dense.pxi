@@ -7,7 +7,7 @@ cdef Rows bias_of(cnp.ndarray b) noexcept:
 
 cdef int multiply(cnp.ndarray out, Rows x, int64_t n_rows, int64_t n_in, Rows w, int64_t n_out, Rows b, int32_t activation,
                   int n_threads) except -1:
-    """out = activation(x @ w + b) of what fits together."""
+    """Compute out = activation(x @ w + b), for arrays whose shapes fit."""
     if n_rows * n_out == 0:
         return 0
     cdef Linear call
@@ -28,10 +28,10 @@ cdef int multiply(cnp.ndarray out, Rows x, int64_t n_rows, int64_t n_in, Rows w,
 
 
 def linear(x, w, b, activation, out, n_threads):
-    """activation(x @ w + b) for x (n, n_in) or (n_in,), w (n_in, n_out) and b (n_out,) or None, all float32 or all float64.
+    """Return activation(x @ w + b) for x (n, n_in) or (n_in,), w (n_in, n_out) and b (n_out,) or None, all of one type.
 
-    out, if given, is of that type too, contiguous, and shares no memory with them. None is returned for what doesn't fit in: it
-    takes a check of each argument to say why, or a conversion.
+    The type is float32 or float64. A given out has it too, is contiguous, and shares no memory with the others. Return None for
+    other arguments, which need a check or a conversion.
     """
     if not cnp.PyArray_CheckExact(w) or cnp.PyArray_NDIM(w) != 2 or type_of(w) < 0 or type(activation) is not str:
         return None
@@ -60,9 +60,9 @@ def linear(x, w, b, activation, out, n_threads):
 
 
 def linear_into(cnp.ndarray out, cnp.ndarray x, cnp.ndarray w, cnp.ndarray b, str activation, int n_threads):
-    """The same in out (n, n_out) or (n_out,), of float32 or float64, in which is computed whatever the others are.
+    """Compute the same in out (n, n_out) or (n_out,), in its type, float32 or float64; the others may have any type.
 
-    As many threads as the work pays for if n_threads is 0.
+    With n_threads 0, the kernels choose the number of threads.
     """
     cdef int64_t n_in = cnp.PyArray_DIM(w, 0), n_out = cnp.PyArray_DIM(w, 1), n_rows = x.shape[0] if cnp.PyArray_NDIM(x) == 2 else 1
     fits = cnp.PyArray_NDIM(w) == 2 and is_matrix(x, 2, n_in) and is_matrix(w, 2, n_out) and (b is None or is_matrix(b, 1, n_out))
@@ -72,11 +72,11 @@ def linear_into(cnp.ndarray out, cnp.ndarray x, cnp.ndarray w, cnp.ndarray b, st
     multiply(out, rows_of(x), n_rows, n_in, rows_of(w), n_out, bias_of(b), ACTIVATION_NUMBERS[activation], n_threads)
 
 
-cdef signed char ONE = 1  # read as a row of ones, with a stride of 0
+cdef signed char ONE = 1  # with a stride of 0, it is a row of ones
 
 
 cdef gradients(cnp.ndarray x, cnp.ndarray w, cnp.ndarray a, cnp.ndarray grad_a, int32_t activation):
-    """The same of what fits together; None if the activation's output does not tell its derivative."""
+    """Return the gradients of a layer, for arrays whose shapes fit; None if the output does not determine the derivative."""
     cdef int t = cnp.PyArray_TYPE(a), ndim = cnp.PyArray_NDIM(a)
     cdef cnp.npy_intp n_in = cnp.PyArray_DIM(w, 0), n_out = cnp.PyArray_DIM(w, 1), n_rows = a.shape[0] if ndim == 2 else 1
     cdef cnp.ndarray delta = cnp.PyArray_NewCopy(grad_a, cnp.NPY_CORDER)
@@ -94,9 +94,9 @@ cdef gradients(cnp.ndarray x, cnp.ndarray w, cnp.ndarray a, cnp.ndarray grad_a, 
 
 
 def linear_grad(x, w, a, grad_a, activation):
-    """The gradients of a layer for contiguous arrays of one type: x (n, n_in) or (n_in,), w (n_in, n_out), a and grad_a alike.
+    """Return the gradients of a layer for contiguous arrays of one type: x (n, n_in) or (n_in,), w (n_in, n_out), a and grad_a alike.
 
-    None is returned for what doesn't fit in, as by `linear`.
+    Return None for other arguments, like `linear`.
     """
     if not is_float_array(x) or not is_float_array(w) or not is_float_array(a) or not is_float_array(grad_a):
         return None
@@ -113,7 +113,7 @@ def linear_grad(x, w, a, grad_a, activation):
 
 
 def layer_gradients(cnp.ndarray x, cnp.ndarray w, cnp.ndarray a, cnp.ndarray grad_a, str activation):
-    """The gradients by x, w and the bias in the type of a and grad_a, float32 or float64, which are contiguous.
+    """Return the gradients by x, w and the bias, in the type of a and grad_a, float32 or float64, which are contiguous.
 
     x is (n, n_in) and a (n, n_out), or both are one row without the first dimension.
     """

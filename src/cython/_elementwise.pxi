@@ -1,7 +1,7 @@
 """Activations of arrays, and their derivatives. Included by _core.pyx."""
 
 def activate(str name, cnp.ndarray z):
-    """z becomes the activation of z, in place, over rows of its last axis."""
+    """Replace z by its activation, over rows of its last axis."""
     float_array(z)
     cdef const Kernels *k = kernels(cnp.PyArray_TYPE(z))
     cdef int32_t number = ACTIVATIONS.index(name)
@@ -13,7 +13,7 @@ def activate(str name, cnp.ndarray z):
 
 
 def activation_derivative(str name, cnp.ndarray z, cnp.ndarray derivative):
-    """z becomes its activation, derivative the derivative there. Not for softmax, whose derivative is a matrix."""
+    """Replace z by its activation, and fill derivative. Not for softmax, whose derivative is a matrix."""
     check_alike(z, derivative, "derivative must be like z")
     cdef int32_t number = ACTIVATIONS.index(name)
     if not kernels(cnp.PyArray_TYPE(z)).activation_derivative(number, cnp.PyArray_DATA(z), cnp.PyArray_DATA(derivative), cnp.PyArray_SIZE(z)):
@@ -21,7 +21,7 @@ def activation_derivative(str name, cnp.ndarray z, cnp.ndarray derivative):
 
 
 def times_derivative(str name, cnp.ndarray delta, cnp.ndarray a):
-    """delta *= the derivative that the output a tells, in place, over rows of the last axis."""
+    """Multiply delta by the derivative, given the output a, over rows of the last axis."""
     check_alike(delta, a, "delta must be like a")
     cdef int64_t n = a.shape[cnp.PyArray_NDIM(a) - 1] if cnp.PyArray_NDIM(a) else 1
     cdef int64_t rows = cnp.PyArray_SIZE(a) // n if n else 0

@@ -10,7 +10,7 @@ cdef tuple strings(const char *const *list):
 
 
 ACTIVATIONS = strings(<const char *const *>activation_names_())
-LAYER_ACTIVATIONS = ACTIVATIONS + strings(<const char *const *>parametric_activation_names_())  # of networks
+LAYER_ACTIVATIONS = ACTIVATIONS + strings(<const char *const *>parametric_activation_names_())  # for networks
 FUNCTIONS = strings(<const char *const *>function_names_())
 LOSSES = strings(<const char *const *>loss_names_())
 PREDICTION_LOSSES = strings(<const char *const *>prediction_loss_names_())
@@ -21,7 +21,7 @@ cdef dict ACTIVATION_NUMBERS = {name: number for number, name in enumerate(ACTIV
 cdef int32_t IDENTITY = ACTIVATION_NUMBERS["identity"]
 cdef int32_t SOFTMAX = ACTIVATION_NUMBERS["softmax"]
 
-# Giving the lock away and taking it back costs more than this number of operations.
+# Releasing the GIL and taking it again costs more than this number of operations.
 cdef double WORK_WITH_THE_GIL = 1e5
 
 
@@ -31,12 +31,12 @@ def built_instruction_sets():
 
 
 def usable_instruction_sets():
-    """Return those of them that this machine can run."""
+    """Return the names of the instruction sets in this build that this machine supports, best first."""
     return tuple(instruction_sets_()[i].name.decode() for i in range(n_instruction_sets()) if instruction_sets_()[i].supported())
 
 
 def current_instruction_set():
-    """Return the instruction set in use, and the bytes of a vector as its code was compiled."""
+    """Return the name of the instruction set in use, and the bytes of its vectors."""
     return instruction_set().name.decode(), instruction_set().float32.vector_bytes
 
 

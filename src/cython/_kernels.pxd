@@ -1,4 +1,4 @@
-"""What kernels/ declares: kernels/api.h, isa_kernels.h and threads.h, in Cython's words."""
+"""The declarations of kernels/ for Cython: of api.h, isa_kernels.h, calls.h, stepper.h, threads.h and others."""
 from libc.stdint cimport int32_t, int64_t, intptr_t
 
 cdef extern from "kernels/cpu_count.h" namespace "fastnn" nogil:

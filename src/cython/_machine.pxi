@@ -1,7 +1,7 @@
 """Measurements of the machine, for benchmarks. Included by _core.pyx."""
 
 def fma_chain(dtype, int64_t rounds):
-    """Multiplies and adds in registers, without memory; the number of operations done."""
+    """Multiply and add in registers, without memory. Return the number of operations."""
     cdef const Kernels *k = kernels(np.dtype(dtype).num)
     cdef double operations
     cdef double sum[8]
@@ -11,7 +11,7 @@ def fma_chain(dtype, int64_t rounds):
 
 
 def copy_vectors(cnp.ndarray out, cnp.ndarray x):
-    """out = x, vector by vector."""
+    """Copy x to out, vector by vector."""
     check_alike(out, x, "out must be like x")
     cdef const Kernels *k = kernels(cnp.PyArray_TYPE(x))
     cdef const void *source = cnp.PyArray_DATA(x)

@@ -2,16 +2,16 @@
 
 @cython.final
 cdef class Network:
-    """Sizes and parameters of one network. The parameters live in `storage`, aligned and padded; the rest are views."""
+    """Hold the sizes and parameters of one network. `storage` has the parameters, aligned and padded; all other arrays are views of it."""
 
     cdef Network_ native
     cdef Layer layers[max_layers]
     cdef int dtype_number
     cdef Type type
     cdef double operations_per_row
-    cdef ThreadTimings timings  # of its training
+    cdef ThreadTimings timings  # of training
     cdef void *data
-    cdef Model model  # all of this, for native code
+    cdef Model model  # the handle for native code
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
     cdef readonly tuple layer_sizes, activations, dropout, parameters, weights, biases, slopes
@@ -42,7 +42,7 @@ cdef class Network:
 
     @property
     def address(self):
-        """Of what native code has as a model. It is good for as long as this object is."""
+        """Return the address of the model for native code. It is valid while this object exists."""
         return <uintptr_t>&self.model
 
     cdef set_activation(self, int l, activation):
@@ -66,21 +66,21 @@ cdef class Network:
         return fill_rows(rows, x, "X", n_rows, self.layers[0].n_in)
 
     cdef double operations(self, x):
-        """Of a row's prediction."""
+        """Return the floating-point operations of the prediction of one row."""
         if type(x) is not SparseRows:
             return self.operations_per_row
         return self.operations_per_row - 2.0 * (self.layers[0].n_in - (<SparseRows>x).mean_entries()) * self.layers[0].n_out
 
     cdef int64_t count_rows(self, x) except -1:
-        """Of an array (n, n_in) or of sparse rows."""
+        """Return the number of rows in an array (n, n_in) or in sparse rows."""
         if type(x) is not SparseRows and not (isinstance(x, np.ndarray) and x.ndim == 2):
             raise ValueError(f"X: got shape {x.shape}, expected (n, {self.layers[0].n_in})")
         return len(x)
 
     def views(self, storage):
-        """The parameters within an array that is laid out like the storage: weights (n_in, n_out), biases and slopes (n_out,).
+        """Return views of the parameters in an array with the storage's layout: weights (n_in, n_out), biases and slopes (n_out,).
 
-        There is a tuple for each kind, with an array per layer, or None where the layer has no such parameters.
+        The result has one tuple per kind, with one array per layer, or None for a layer without such parameters.
         """
         cdef Block block
         kinds = [[None] * self.native.n_layers for _ in range(n_block_kinds)]
@@ -95,10 +95,10 @@ cdef class Network:
         return tuple(map(tuple, kinds))
 
     def predict(self, x, cnp.ndarray out=None, n_threads=None):
-        """The outputs (n, n_out) of rows (n, n_in), or those of one row. out, if given, is of that shape and contiguous."""
+        """Return the outputs (n, n_out) of rows (n, n_in), or those of one row. A given out has that shape and is contiguous."""
         cdef bint sparse = type(x) is SparseRows
         cdef int ndim = 2 if sparse else cnp.PyArray_NDIM(x), one = ndim == 1
-        # In C for arrays: a tuple of Python's numbers costs a tenth of a small network's prediction.
+        # Arrays are checked in C: a tuple of Python's numbers would cost a tenth of a small network's prediction.
         if not 1 <= ndim <= 2 or (<cnp.npy_intp>x.shape[1] if sparse else cnp.PyArray_DIM(x, ndim - 1)) != self.layers[0].n_in:
             raise ValueError(f"X: got shape {x.shape}, expected ({self.layers[0].n_in},) or (n, {self.layers[0].n_in})")
         cdef int64_t last = self.native.n_layers - 1
@@ -117,7 +117,7 @@ cdef class Network:
         return out
 
     def outputs(self, x, n_threads=None):
-        """The activations of every layer for rows (n, n_in)."""
+        """Return the activations of every layer for rows (n, n_in)."""
         cdef void *outputs[max_layers]
         cdef int64_t n_rows = self.count_rows(x)
         arrays = [np.empty((n_rows, size), self.dtype) for size in self.layer_sizes[1:]]
@@ -142,7 +142,7 @@ cdef class Network:
 
     def gradient(self, loss, x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight=None,
                  cnp.ndarray gradient=None, cnp.ndarray input_gradient=None, n_threads=None):
-        """The loss; fills gradient, an array like the storage, and input_gradient (n, n_in) where they are given."""
+        """Return the loss, and fill gradient, an array like the storage, and input_gradient (n, n_in) if they are given."""
         cdef Gradient call
         cdef const Kernels *k = kernels(self.dtype_number)
         call.n_rows = self.count_rows(x)

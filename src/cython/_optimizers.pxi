@@ -18,7 +18,7 @@ cdef fill_optimizer(Optimizer_ *native, dict optimizer):
 
 
 cdef bint add_arrays(list to, arrays, Py_ssize_t n):
-    """Append n arrays, if that is what there is: a list or a tuple of so many that the kernels read where they stand."""
+    """Append n arrays, given a list or tuple of n that the kernels can read where they stand. Return whether it is one."""
     if not isinstance(arrays, (list, tuple)) or len(arrays) != n:
         return False
     for a in arrays:
@@ -31,7 +31,10 @@ cdef bint add_arrays(list to, arrays, Py_ssize_t n):
 
 
 cdef bint can_update(list read, list written):
-    """Whether parameters and moments fit the gradients and overlap none of them, and no moment overlaps what else is written."""
+    """Return whether an update can write the parameters and moments.
+
+    They must fit the gradients and overlap none of them, and no moment may overlap a parameter or another moment.
+    """
     cdef Py_ssize_t n = len(read), i, j
     cdef vector[Span] changed
     cdef Span span
@@ -58,11 +61,11 @@ cdef bint can_update(list read, list written):
 
 
 def update(dict optimizer, params, grads, moments, double rate, int64_t updates):
-    """One step of an optimizer on lists of arrays, in place; `updates` have come before. Return whether it was made.
+    """Make one step of an optimizer on lists of arrays, in place, after `updates` earlier ones. Return whether it was made.
 
-    It is if all are contiguous arrays, each with one shape and dtype, float32 or float64, with its gradient and its
-    moments, if no gradient overlaps what is written, and if no moment overlaps a parameter or another moment. Otherwise nothing
-    changes.
+    It is made if all arrays are contiguous, if each parameter has one shape and dtype, float32 or float64, with its gradient and
+    its moments, if no gradient overlaps an array that is written, and if no moment overlaps a parameter or another moment.
+    Otherwise nothing changes.
     """
     cdef Optimizer_ native
     fill_optimizer(&native, optimizer)

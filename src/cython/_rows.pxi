@@ -1,7 +1,7 @@
 """Rows of the caller's arrays, as the kernels read them. Included by _core.pyx."""
 
 cdef Rows rows_of(cnp.ndarray a) noexcept:
-    """Return the rows of a matrix, or a vector as one row."""
+    """Return the rows of a matrix; a vector is one row."""
     cdef int last = cnp.PyArray_NDIM(a) - 1
     return dense_rows(cnp.PyArray_DATA(a), <Type>type_of(a), cnp.PyArray_STRIDE(a, 0) if last else 0, cnp.PyArray_STRIDE(a, last))
 
@@ -13,7 +13,7 @@ cdef Rows transposed(Rows matrix) noexcept:
 
 
 cdef bint is_matrix(object a, int ndim, int64_t columns) noexcept:
-    """Return whether it is an array of ndim dimensions, or one row of them, of a type that the kernels read."""
+    """Return whether `a` is an array of ndim dimensions, or a single row instead of a matrix, of a type that the kernels read."""
     if not cnp.PyArray_CheckExact(a) or type_of(a) < 0:
         return False
     cdef int n = cnp.PyArray_NDIM(a)
@@ -22,7 +22,7 @@ cdef bint is_matrix(object a, int ndim, int64_t columns) noexcept:
 
 cdef int fill_rows(Rows *rows, cnp.ndarray a, str argument, int64_t n_rows, int64_t n_columns,
                    bint labels=False) except -1:
-    """Check shape and type once more: from here on, only strides and bounds count."""
+    """Fill in rows, after a second check of shape and type: the kernels check neither."""
     cdef int t = type_of(a)
     if t < 0:
         raise TypeError(f"{argument}: arrays of {a.dtype} must be converted before")
@@ -44,7 +44,7 @@ cdef int fill_rows(Rows *rows, cnp.ndarray a, str argument, int64_t n_rows, int6
 
 @cython.final
 cdef class SparseRows:
-    """Rows of which only some elements are stored (CSR): those of row i are values[row_starts[i]:row_starts[i + 1]]."""
+    """Hold rows with only some elements stored (CSR): those of row i are values[row_starts[i]:row_starts[i + 1]]."""
 
     cdef readonly cnp.ndarray values, columns, row_starts
     cdef readonly tuple shape
@@ -53,7 +53,7 @@ cdef class SparseRows:
     def __init__(self, values, columns, row_starts, n_columns):
         self.values = np.require(values, requirements=["C", "A", "E"])
         self.columns = np.require(columns, np.int32, ["C", "A", "E"])
-        self.row_starts = np.array(row_starts, np.int64)  # a copy: what it says is not checked again
+        self.row_starts = np.array(row_starts, np.int64)  # a copy, since it is not checked again
         n_rows, n_entries = len(self.row_starts) - 1, min(len(self.values), len(self.columns))
         lengths = np.diff(self.row_starts)
         if n_rows < 0 or self.row_starts[0] != 0 or self.row_starts[n_rows] > n_entries or (lengths < 0).any():

@@ -2,24 +2,24 @@
 
 from fastnn._errors import WEIGHTLESS
 
-# Losses that a run keeps for who reads them between two slices: more than epochs fit into one.
+# The number of losses that a run keeps until its caller reads them between two slices. No slice has more epochs.
 cdef int64_t max_epochs = 1 << 20
 
 
 @cython.final
 cdef class Run:
-    """Many epochs of training, in slices of time: advance() until it says other than "paused"."""
+    """Train for many epochs, in time slices: call advance() until it returns a word other than "paused"."""
 
     cdef Training t
     cdef const Kernels *k
     cdef void *workspace
-    cdef tuple keep  # what the native side points to
+    cdef tuple keep  # the objects that the native side points to
     cdef object lock
     cdef cnp.ndarray rates
-    cdef int64_t rates_from  # the epoch whose first step has rates[0]
-    cdef readonly int64_t steps  # an epoch's
+    cdef int64_t rates_from  # rates[0] is for the first step of this epoch
+    cdef readonly int64_t steps  # per epoch
     cdef readonly int64_t n_epochs
-    cdef readonly int64_t first_epoch  # whose loss and seconds stand first in the arrays
+    cdef readonly int64_t first_epoch  # its loss and seconds stand first in the arrays
     cdef readonly cnp.ndarray epoch_loss, epoch_seconds  # of the last epochs
 
     def __init__(self, Network network, loss, dict optimizer, cnp.ndarray moments, int64_t updates, x,
@@ -69,7 +69,7 @@ cdef class Run:
         self.keep = (network, loss, moments, snapshot, x, y, sample_weight, bit_generator, order, memory)
 
     cdef order_of(self, int64_t n_rows, order):
-        """The array with the order of the rows, checked where it was given."""
+        """Return the array with the order of the rows, after a check if it is given."""
         if order is None:
             return np.empty(n_rows, np.int64)
         fits = cnp.PyArray_ISCARRAY(order) and cnp.PyArray_TYPE(order) == cnp.NPY_INT64 and cnp.PyArray_SIZE(order) == n_rows
@@ -78,7 +78,7 @@ cdef class Run:
         return order
 
     def set_rates(self, cnp.ndarray rates):
-        """Learning rates from the next step on: one a step of whole epochs, or a single one for all."""
+        """Set the learning rates from the next step on: one per step, for whole epochs, or a single one for all."""
         if not cnp.PyArray_ISCARRAY_RO(rates) or cnp.PyArray_TYPE(rates) != cnp.NPY_FLOAT64 or not cnp.PyArray_SIZE(rates):
             raise ValueError("rates must be contiguous float64")
         if self.t.row:
@@ -89,25 +89,25 @@ cdef class Run:
         self.t.step = 0
 
     def last_rate(self, int64_t epoch):
-        """The rate of the last step of an epoch."""
+        """Return the learning rate of the last step of an epoch."""
         return self.rates[0 if self.t.learning_rate_stride == 0 else (epoch - self.rates_from + 1) * self.steps - 1]
 
     def last_rates(self, int64_t epoch, int64_t end):
-        """The rate of the last step of each epoch from `epoch` up to `end`."""
+        """Return the learning rates of the last steps of the epochs from `epoch` up to `end`."""
         if self.t.learning_rate_stride == 0:
             return np.full(end - epoch, self.rates[0])
         return self.rates[(np.arange(epoch, end) - self.rates_from + 1) * self.steps - 1]
 
     def advance(self, double seconds, int64_t n_epochs):
-        """Trains for so many epochs or seconds, whichever end first; "paused", "finished" or "diverged".
+        """Train for this number of epochs or of seconds, whichever ends first. Return "paused", "finished" or "diverged".
 
-        Losses and seconds of epochs before may be overwritten: read them between two calls.
+        Losses and seconds of earlier epochs may be overwritten: read them between two calls.
         """
         cdef Status status
         cdef const Kernels *k = self.k
         cdef int64_t room = cnp.PyArray_SIZE(self.epoch_loss), end = self.first_epoch + self.t.epoch
         cdef int64_t wanted = min(n_epochs, self.n_epochs - end)
-        if self.t.epoch + wanted > room:  # what stands in the arrays has been read
+        if self.t.epoch + wanted > room:  # the caller has read the arrays
             self.first_epoch += self.t.epoch
             self.t.epoch = self.t.epochs_stamped = 0
             wanted = min(wanted, room)
@@ -127,7 +127,7 @@ cdef class Run:
 
     @property
     def epoch(self):
-        """Epochs that have ended."""
+        """Return the number of epochs that have ended."""
         return self.first_epoch + self.t.epoch
 
     @property

@@ -1,7 +1,7 @@
 """Softmax and its logarithm. Included by _core.pyx."""
 
 def log_softmax(cnp.ndarray z):
-    """z becomes the logarithm of its softmax, in place, over rows of its last axis."""
+    """Replace z by the logarithm of its softmax, over rows of its last axis."""
     float_array(z)
     cdef const Kernels *k = kernels(cnp.PyArray_TYPE(z))
     cdef int64_t n = z.shape[cnp.PyArray_NDIM(z) - 1] if cnp.PyArray_NDIM(z) else 1
@@ -12,7 +12,10 @@ def log_softmax(cnp.ndarray z):
 
 
 def softmax(x, axis, out, bint logarithm):
-    """The softmax of a contiguous array along its last axis, or its logarithm; in out, if that is such an array too."""
+    """Return the softmax of a contiguous array along its last axis, or its logarithm; in out, if that is such an array too.
+
+    Return None for arguments that need a check or a conversion.
+    """
     if not is_float_array(x) or cnp.PyArray_NDIM(x) == 0 or type(axis) is not int or cnp.PyArray_SIZE(x) == 0:
         return None
     cdef int last = cnp.PyArray_NDIM(x) - 1

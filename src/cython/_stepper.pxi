@@ -2,10 +2,10 @@
 
 @cython.final
 cdef class Stepper:
-    """Single steps of training; the count of updates, whoever makes them; and the lock that one trainer at a time holds."""
+    """Make single steps of training, count all updates, and hold the lock that one trainer at a time takes."""
 
     cdef NativeStepper native
-    cdef tuple keep  # what the native side points to
+    cdef tuple keep  # the objects that the native side points to
     cdef object lock
     cdef readonly Network network
 
@@ -21,7 +21,7 @@ cdef class Stepper:
         self.configure(loss, optimizer, moments, bit_generator, n_threads)
 
     def configure(self, loss, dict optimizer, cnp.ndarray moments, bit_generator, n_threads):
-        """Has these from the next step on. Acquire before; after an exception nothing has changed."""
+        """Use these settings from the next step on. Acquire before. After an exception, nothing has changed."""
         cdef Training *t = &self.native.training
         cdef Loss_ native_loss
         cdef Optimizer_ native_optimizer
@@ -43,12 +43,12 @@ cdef class Stepper:
 
     @property
     def address(self):
-        """Of what native code has as a trainer. It is good for as long as this object is."""
+        """Return the address of the trainer for native code. It is valid while this object exists."""
         return <uintptr_t>&self.native
 
     @property
     def updates(self):
-        """Of the parameters so far."""
+        """Return the number of updates so far."""
         return self.native.training.updates
 
     @updates.setter
@@ -57,7 +57,7 @@ cdef class Stepper:
 
     @property
     def rate(self):
-        """The learning rate of the next steps by native code."""
+        """Return the learning rate of the next steps that native code makes."""
         return self.native.learning_rate
 
     @rate.setter
@@ -65,14 +65,17 @@ cdef class Stepper:
         self.native.learning_rate = value
 
     def acquire(self):
-        """Whether the trainer was free and is the caller's now."""
+        """Take the trainer if it is free, and return whether it was."""
         return self.native.acquire()
 
     def release(self):
         self.native.release()
 
     def step(self, x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight, double rate):
-        """The loss before a step on a batch; None if loss or update are not finite, and nothing has changed. Acquire before."""
+        """Make a step on a batch, and return the loss before it. Acquire before.
+
+        Return None, with nothing changed, if the loss or the update is not finite.
+        """
         cdef Rows inputs, targets
         cdef StepStatus status
         cdef Network network = self.network

@@ -15,14 +15,17 @@ def threads_decided():
 
 
 def usable_cpus_(str root):
-    """Return the number of CPUs that this process may use, and the limit that decides it. root is a prefix of the paths of /proc and /sys."""
+    """Return the number of CPUs that this process may use, and the limit that decides it.
+
+    root is a prefix of the paths of /proc and /sys.
+    """
     cdef bytes path = root.encode()
     cdef CpuCount cpus = usable_cpus(path)
     return cpus.count, cpus.decided_by.decode()
 
 
 cdef int wanted_threads(n_threads) except -1:
-    """Return the number that was asked for, within bounds; 0 leaves it to the kernels."""
+    """Return the number of threads, within bounds; 0 lets the kernels choose."""
     return 0 if n_threads is None else max(1, min(n_threads, thread_limit))
 
 
