@@ -94,9 +94,9 @@ cdef gradients(cnp.ndarray x, cnp.ndarray w, cnp.ndarray a, cnp.ndarray grad_a, 
 
 
 def linear_grad(x, w, a, grad_a, activation):
-    """Return the gradients of a layer for contiguous arrays of one type: x (n, n_in) or (n_in,), w (n_in, n_out), a and grad_a alike.
+    """Return the gradients of a layer for contiguous arrays of one type.
 
-    Return None for other arguments, like `linear`.
+    x is (n, n_in) or (n_in,), w is (n_in, n_out), and a and grad_a have one shape. Return None for other arguments, like `linear`.
     """
     if not is_float_array(x) or not is_float_array(w) or not is_float_array(a) or not is_float_array(grad_a):
         return None

@@ -2,7 +2,10 @@
 
 @cython.final
 cdef class Network:
-    """Hold the sizes and parameters of one network. `storage` has the parameters, aligned and padded; all other arrays are views of it."""
+    """Hold the sizes and parameters of one network.
+
+    `storage` has the parameters, aligned and padded; all other arrays are views of it.
+    """
 
     cdef Network_ native
     cdef Layer layers[max_layers]

@@ -10,7 +10,7 @@
 #include "kernels/threads.h"
 
 namespace fastnn {
-const Level *level() { return nullptr; }
+const InstructionSet *instruction_set() { return nullptr; }
 int64_t lay_out(Layer *, int64_t, int64_t) { return 0; }
 }  // namespace fastnn
 
@@ -32,7 +32,7 @@ void share_timings() {
     in_threads(3, [&timings](int thread) {
         Training training = {};
         training.timings = &timings;
-        training.n_threads = 1, training.most_threads = 3;
+        training.n_threads = 1, training.max_threads = 3;
         for (int i = 0; i < rounds; i++) {
             training.batch_size = 1 + (i + thread) % 2;
             ThreadTuner counted(training, false), tuner(training, false);
@@ -62,7 +62,7 @@ void share_the_pool() {
     });
 }
 
-// The workspace has room for most_threads, whenever set_max_threads() is called.
+// The workspace has room for max_threads, whenever set_max_threads() is called.
 bool choose_while_the_limit_changes() {
     std::atomic<bool> done{false}, fits{true};
     in_threads(2, [&](int thread) {
@@ -72,7 +72,7 @@ bool choose_while_the_limit_changes() {
             Training training = {};
             ThreadTimings timings = {};
             choose_threads(training, 0, 1e8, &timings);
-            if (training.n_threads > training.most_threads) fits = false;
+            if (training.n_threads > training.max_threads) fits = false;
         }
         done = true;
     });
