@@ -8,24 +8,24 @@ namespace {
 // A chunk after its passes forward and back: the deltas of all layers stand in the workspace, until the next chunk.
 template <class T> class ChunkGradients {
   public:
-    // Of no rows.
+    // The gradients of no rows.
     ChunkGradients() = default;
 
     ChunkGradients(const Layers<T> &layers, const Entries<T> &entries, const Input<T> &input, int64_t n_rows)
         : layers_(&layers), entries_(&entries), input_(input), n_rows_(n_rows) {}
 
-    // The gradient of some rows of a block. `to` is laid out like the whole block.
+    // Stores the gradient of some rows of a block. `to` is laid out like the whole block.
     void compute(const BlockRows &block_rows, T *to) const { block_gradient<Start::zero, Finish::store>(block_rows, to, 0); }
 
-    // Adds the same to what stands there.
+    // Adds the gradient to the previous contents of `to`.
     void add(const BlockRows &block_rows, T *to) const { block_gradient<Start::previous, Finish::store>(block_rows, to, 0); }
 
-    // Plain gradient descent: parameters -= learning_rate * gradient, without a gradient array.
+    // Makes a step of plain gradient descent: parameters -= learning_rate * gradient, without a gradient array.
     void descend(const BlockRows &block_rows, T *parameters, T learning_rate) const {
         block_gradient<Start::zero, Finish::descend>(block_rows, parameters, learning_rate);
     }
 
-    // The gradient by some rows of the first layer's input.
+    // Stores the gradient by some rows of the first layer's input.
     void by_input(Range rows, T *to, int64_t to_row) const { layers_->input_gradient(0, rows, to, to_row); }
 
     // Calls use(k) for each feature k of the thread's that the chunk has, when the gradient of its row of weights stands in
@@ -63,7 +63,7 @@ template <class T> class ChunkGradients {
                                        weights_rows, {0, layer.n_out});
     }
 
-    // Each unit has one such parameter: its gradient is the sum over rows of what they contribute.
+    // Each unit has one such parameter, whose gradient is the sum of the rows' contributions.
     template <Start START, Finish FINISH>
     void unit_gradient(int64_t l, const T *contributions, T *gradient, T learning_rate) const {
         const Layer &layer = (*layers_)[l];

@@ -80,7 +80,7 @@ template <class T> class Layers {
 
     // ---- Forward ----
 
-    // Returns the chunk's rows where they stand if the kernels can read them there; else copies the given range of them.
+    // Returns the chunk's rows where they stand if the kernels can read them there; otherwise copies the given range of them.
     Input<T> read(const Rows &x, const Batch &chunk, Range rows) const {
         if (x.sparse()) return Input<T>::of_sparse(x, chunk);
         if (!chunk.order && !chunk.weights && !network_.layers[0].narrow && readable_in_place<T>(x))
@@ -109,7 +109,7 @@ template <class T> class Layers {
         }
     }
 
-    // In the place of all this for a chunk without any row that counts: outputs and gradients are 0, whatever the parameters are.
+    // For a chunk without any row that counts, sets outputs and deltas to 0, whatever the parameters are. Returns an input.
     Input<T> clear(const Rows &x, const Batch &chunk, Range rows) const {
         for (int64_t l = 0; l < network_.n_layers; l++) {
             const int64_t row = network_.layers[l].row, first = rows.begin * row;

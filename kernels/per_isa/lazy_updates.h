@@ -1,8 +1,9 @@
 // The first layer's weights when inputs are sparse: a row of weights is brought up to date when a batch has its feature.
 //
 // The effect of an update on a row whose feature is not in the batch (moments decay, penalties pull) depends on that row alone.
-// So the update can be made later, in the same order and with the same bits, when the row is in the cache for its feature's sake:
-// most updates of most rows then cost no memory traffic. All are made up for at the end of an epoch or of a time slice.
+// So the update can be made later, in the same order and with the same bits, when a batch has the feature and the row is in the
+// cache: most updates of most rows then cost no memory traffic. All missing updates are made at the end of an epoch or of a time
+// slice.
 #pragma once
 
 #include "gradients.h"
@@ -26,7 +27,7 @@ template <class T> class DeferredRows {
           loss_weights_(arena.take<double>(replays_ ? window * training.max_threads : 0)),
           row_(arena.take<T>(active_ ? layer_.weights().row * training.max_threads : 0)) {}
 
-    // Returns the thread's own, which shares all arrays over features with those of the others.
+    // Returns a thread's own object, which shares all arrays over features with those of the other threads.
     DeferredRows of_thread(const Team &team) const {
         DeferredRows own = *this;
         own.own_ = own_rows<T>(layer_, layer_.weights(), team);
@@ -63,7 +64,7 @@ template <class T> class DeferredRows {
         if (n_updates_ == window) settle();
     }
 
-    // Brings all rows of the thread's up to date.
+    // Brings all of the thread's rows up to date.
     void settle() {
         if (!replays_) return;
         for (int64_t k = own_.begin; k < own_.end; k++) {
@@ -94,7 +95,7 @@ template <class T> class DeferredRows {
         std::fill_n(penalties, missed * block_vectors, Vec<T>{});
         state_.replay(offset(k), layer_.weights().row, updates_ + made, missed, rules_.penalizes ? penalties : nullptr);
         made_[k] = n_updates_;
-        // One after the other: sums that depended on how many are made at a time would depend on the clock.
+        // The penalties are added one by one: a sum that depended on the number of missed updates would depend on the clock.
         for (int s = 0; rules_.penalizes && s < missed; s++)
             penalties_[k] += loss_weights_[made + s] * double(sum_block<T>(penalties + s * block_vectors));
     }

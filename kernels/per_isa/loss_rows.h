@@ -8,7 +8,7 @@
 
 namespace {
 
-// The factor of each weight in the mean: 0 where the reciprocal of the sum of weights would overflow.
+// Returns the factor of each weight in the mean: 0 if the reciprocal of the sum of weights would overflow.
 inline double mean_factor(double weight, const Network &network, const Loss &loss) {
     if (weight == 0 || (!loss.signed_mean && weight < 1e-290)) return 0;
     return loss.factor / (weight * (loss.per_row ? 1.0 : double(network.last().n_out)));
@@ -30,7 +30,7 @@ template <class T> class LossRows {
           scale_(arena.take<T>(rows * last_.row)),
           partial_(arena.take<T>(rows / row_group)) {}
 
-    // Returns the chunk's targets where they stand if they can be read there; else copies the given range of them.
+    // Returns the chunk's targets where they stand if the kernels can read them there; otherwise copies the given range of them.
     const T *read_targets(const Rows &y, const Batch &chunk, Range rows) const {
         const bool flat = last_.row == last_.n_out && y.row_stride == last_.row * int64_t(sizeof(T));
         if (!chunk.order && !chunk.weights && flat && !all_losses<T>[loss_.kind].takes_rows && !y.labels && has_plain_rows<T>(y))
@@ -58,11 +58,12 @@ template <class T> class LossRows {
         }
     }
 
-    // The loss of rows that don't count is 0.
+    // Sets the loss of rows that don't count to 0.
     void clear(Range rows) const {
         for (int64_t i = rows.begin; i < rows.end; i += row_group) partial_[i / row_group] = 0;
     }
 
+    // Returns the loss of a chunk of n_rows rows.
     double sum(int64_t n_rows) const {
         double sum = 0;
         for (int64_t i = 0; i * row_group < n_rows; i++) sum += double(partial_[i]);

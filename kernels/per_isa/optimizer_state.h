@@ -1,4 +1,4 @@
-// A run's parameters and moments: the updates that change them, and the snapshot that takes changes back.
+// A run's parameters and moments: the updates that change them, and the snapshot that restores them.
 #pragma once
 
 #include <array>
@@ -35,8 +35,8 @@ template <class T> class OptimizerState {
         kernels_.update(parameters_ + offset, gradient, moment(0, offset), moment(1, offset), count, c);
     }
 
-    // Makes n updates of theirs with the gradient of penalties alone, whose values are added to `penalties`, one block of
-    // partial sums per update. `penalties` is null without penalties.
+    // Makes n updates of `count` parameters with the gradient of penalties alone. Their values are added to `penalties`, one block
+    // of partial sums per update; it is null without penalties.
     void replay(int64_t offset, int64_t count, const Coefficients<T> *updates, int n, Vec<T> *penalties) const {
         kernels_.replay(parameters_ + offset, moment(0, offset), moment(1, offset), count, updates, n, clip_value_, penalties);
     }

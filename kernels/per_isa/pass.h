@@ -11,8 +11,9 @@
 
 namespace {
 
-// The strip: rows that go through all layers, and back, before the next ones, so that each layer finds in the first cache what
-// the one before has written. Weights that don't fit into the second cache would have to come from further away for each strip.
+// Returns the rows of a strip. A strip passes through all layers, and back, before the next one, so that the outputs of each layer
+// are still in the first cache. If the weights don't fit into the second cache, the strip is a whole chunk, since each strip reads
+// all weights.
 template <class T> int64_t strip_rows(const Network &network) {
     constexpr int64_t second_cache = 512 * 1024;
     return network.size * int64_t(sizeof(T)) <= second_cache ? 2 * row_group : chunk_rows;
@@ -50,9 +51,9 @@ template <class T> class Pass {
 
     PassMemory<T> join(const Team &team) const { return {entries_.of_thread(team.index, own_features(team)), Scaled()}; }
 
-    // All threads of a team run a batch together: forward, and back if gradients are needed. All return its loss, which is 0 for
-    // a batch without weight. For each chunk, prepare(entries) is called after its rows were read, and collect(gradients, n_rows,
-    // first) when its deltas stand, `first` being its first row's place in the batch.
+    // Runs a batch forward, and back if gradients are needed, by all threads of a team together. All return its loss, which is 0
+    // for a batch without weight. For each chunk, run calls prepare(entries) when the chunk's rows have been read, and
+    // collect(gradients, n_rows, first) when its deltas are computed; `first` is the place of its first row in the batch.
     template <class Prepare, class Collect>
     BatchResult<T> run(PassMemory<T> &memory, const Team &team, const Batch &batch, const uint64_t *dropout_key, Prepare prepare,
                        Collect collect) const {

@@ -1,6 +1,6 @@
 // Lazy updates of the first layer's weights where DeferredRows does not make them: the norm of the gradient is clipped,
-// a batch has several chunks, or the layer is stored by outputs. All of the gradient then stands before any weight
-// changes, and the update leaves out the weights of features that are not in the batch.
+// a batch has several chunks, or the layer is narrow. The whole gradient is then computed before any weight changes, and the
+// update leaves out the weights of features that are not in the batch.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ template <class T> class TouchedFeatures {
           flags_(arena.take<uint8_t>(active ? layer_.n_in * training.max_threads : 0)),
           rows_(arena.take<T>(active ? int64_t(state_arrays) * layer_.weights().row * training.max_threads : 0)) {}
 
-    // Returns the thread's own.
+    // Returns a thread's own object.
     TouchedFeatures of_thread(const Team &team) const {
         TouchedFeatures own = *this;
         if (!active_) return own;
@@ -35,7 +35,7 @@ template <class T> class TouchedFeatures {
         if (active_) std::fill_n(flags_, layer_.n_in, uint8_t(0));
     }
 
-    // Notes the thread's features that the chunk has.
+    // Flags the thread's features that the chunk has.
     void mark(const Entries<T> &entries) {
         if (!active_) return;
         entries.for_each_column({0, layer_.n_in}, [&](int64_t k, const Entry<T> *, const Entry<T> *) { flags_[k] = 1; });

@@ -115,7 +115,7 @@ template <class T> class TrainingLoop {
         if (team.index == 0 && self.at.epoch == t_.n_epochs) finish();
     }
 
-    // One thread draws all numbers from the one stream of random numbers.
+    // Draws the order and the dropout key, by one thread, since there is one stream of random numbers.
     Batch begin_batch(const Thread &self) {
         const bool shuffles = t_.shuffle && self.at.row == 0;
         if (self.team.index == 0) {
@@ -147,7 +147,7 @@ template <class T> class TrainingLoop {
 
     static bool is_in_chunks(const Batch &batch) { return batch.size > chunk_rows; }
 
-    // The snapshot is of an epoch's beginning, once its first loss is known to be finite.
+    // An epoch's first update takes the snapshot, when the loss is known to be finite.
     void update(Thread &self, const Batch &batch, const ChunkGradients<T> &gradients) {
         const double learning_rate = t_.learning_rates[self.at.step * t_.learning_rate_stride];
         const Coefficients<T> c = self.coefficients(learning_rate, self.at.updates, batch.weight);

@@ -23,10 +23,10 @@ template <class T> class Updater {
           gradient_(arena.take<T>(network_.size - skipped())),
           partial_(arena.take<T>(2 * storage_rows())) {}
 
-    // The gradients of all parameters, laid out like the storage. Without the first layer's weights, if they are deferred.
+    // Returns the gradients of all parameters, laid out like the storage. Deferred weights of the first layer are left out.
     T *gradient() const { return gradient_; }
 
-    // Of a batch in several chunks: stores the first chunk's gradients, and adds those of the others.
+    // Stores the gradients of a batch's first chunk, and adds those of its other chunks.
     void accumulate(const ChunkGradients<T> &gradients, const Team &team, bool add) const {
         for_each_own_rows(team, [&](const OwnRows &block_rows) {
             if (add) gradients.add(block_rows, gradient_of(block_rows.block));
@@ -34,8 +34,8 @@ template <class T> class Updater {
         });
     }
 
-    // All threads together update the parameters. gradients: of the batch, null if they stand in gradient() already. The state
-    // before is kept as a snapshot if asked for.
+    // Updates the parameters, all threads together. `gradients` are the batch's, and null if they stand in gradient() already. With
+    // `keep`, a snapshot is taken first.
     void update(const ChunkGradients<T> *gradients, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
                 bool keep) const {
         for_each_own_rows(team, [&](const OwnRows &block_rows) {
@@ -99,13 +99,13 @@ template <class T> class Updater {
         return sum;
     }
 
-    // Where the gradients of a block, or of some of its rows, stand: of none that is deferred.
+    // These return the place of the gradients of a block, or of some of its rows. Deferred rows have none.
     T *gradient_of(const Block &block) const { return gradient_ + (block.offset - skipped()); }
     T *gradient_of(const OwnRows &block_rows) const { return gradient_ + (block_rows.offset() - skipped()); }
-    // Elements of the storage, from its first, that have no place in gradient_.
+    // Returns the number of elements at the beginning of the storage that have no place in gradient_.
     int64_t skipped() const { return rules_.defers_first_layer ? network_.layers[0].weights().end() : 0; }
 
-    // A thread alone transposes the weights before each batch.
+    // A team of one thread transposes all weights before each batch instead.
     void transpose_after_update(const Team &team, const BlockRows &block_rows) const {
         if (team.size > 1 && block_rows.block.kind == BlockKind::weights)
             layers_.transpose_weights(block_rows.layer, block_rows.rows);

@@ -95,6 +95,12 @@ cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
     return spans_overlap(span_of(a), span_of(b))
 
 
+cdef int64_t row_length(cnp.ndarray a) noexcept:
+    """Return the number of elements along the last axis; a scalar is a row of one."""
+    cdef int ndim = cnp.PyArray_NDIM(a)
+    return cnp.PyArray_DIM(a, ndim - 1) if ndim else 1
+
+
 def first_not_finite(cnp.ndarray a):
     """Return the flat index of the first NaN or infinity of a C-contiguous aligned float array, -1 if there is none."""
     if not cnp.PyArray_ISCARRAY_RO(a) or cnp.PyArray_TYPE(a) not in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64) or type_of(a) < 0:

@@ -5,8 +5,7 @@ def activate(str name, cnp.ndarray z):
     float_array(z)
     cdef const Kernels *k = kernels(cnp.PyArray_TYPE(z))
     cdef int32_t number = ACTIVATIONS.index(name)
-    cdef int64_t n = z.shape[cnp.PyArray_NDIM(z) - 1] if cnp.PyArray_NDIM(z) else 1
-    cdef int64_t rows = cnp.PyArray_SIZE(z) // n if n else 0
+    cdef int64_t n = row_length(z), rows = cnp.PyArray_SIZE(z) // n if n else 0
     cdef void *data = cnp.PyArray_DATA(z)
     with nogil:
         k.activate(number, data, rows, n)
@@ -23,8 +22,7 @@ def activation_derivative(str name, cnp.ndarray z, cnp.ndarray derivative):
 def times_derivative(str name, cnp.ndarray delta, cnp.ndarray a):
     """Multiply delta by the derivative, given the output a, over rows of the last axis."""
     check_alike(delta, a, "delta must be like a")
-    cdef int64_t n = a.shape[cnp.PyArray_NDIM(a) - 1] if cnp.PyArray_NDIM(a) else 1
-    cdef int64_t rows = cnp.PyArray_SIZE(a) // n if n else 0
+    cdef int64_t n = row_length(a), rows = cnp.PyArray_SIZE(a) // n if n else 0
     cdef int32_t number = ACTIVATIONS.index(name)
     if not kernels(cnp.PyArray_TYPE(a)).times_derivative(number, cnp.PyArray_DATA(delta), cnp.PyArray_DATA(a), rows, n):
         raise ValueError(f"delta must be like a: the derivative of {name} does not follow from its output")

@@ -4,8 +4,7 @@ def log_softmax(cnp.ndarray z):
     """Replace z by the logarithm of its softmax, over rows of its last axis."""
     float_array(z)
     cdef const Kernels *k = kernels(cnp.PyArray_TYPE(z))
-    cdef int64_t n = z.shape[cnp.PyArray_NDIM(z) - 1] if cnp.PyArray_NDIM(z) else 1
-    cdef int64_t rows = cnp.PyArray_SIZE(z) // n if n else 0
+    cdef int64_t n = row_length(z), rows = cnp.PyArray_SIZE(z) // n if n else 0
     cdef void *data = cnp.PyArray_DATA(z)
     with nogil:
         k.log_softmax(data, rows, n)
