@@ -34,16 +34,16 @@ class Workspace {
 // Threads share rows, so that more threads than rows would have nothing to do. If a few rows are much work, threads share each
 // row.
 int useful_threads(int wanted, int64_t n_rows, double work) {
-    const int64_t most = n_rows <= few_rows ? std::max<int64_t>(n_rows, threads_for(work)) : n_rows;
-    return int(std::min<int64_t>(wanted, std::max<int64_t>(most, 1)));
+    const int64_t useful = n_rows <= few_rows ? std::max<int64_t>(n_rows, threads_for(work)) : n_rows;
+    return int(std::min<int64_t>(wanted, std::max<int64_t>(useful, 1)));
 }
 
 }  // namespace
 
 int threads_for(double operations) {
-    const double most = operations / work_per_thread;
+    const double useful = operations / work_per_thread;
     const int available = max_threads();
-    return most < 2 ? 1 : most > available ? available : int(most);
+    return useful < 2 ? 1 : useful > available ? available : int(useful);
 }
 
 // If threads are timed, a quarter of the work may be worth them. With sparse rows, every change of their number would bring all

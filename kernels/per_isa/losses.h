@@ -42,16 +42,16 @@ template <class T> struct Quantile : LossTraits {
 // parameter. With p = 1 it is half the deviance, which is 0 where exp(z) = y.
 template <class T> struct Poisson : LossTraits {
     FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> deviance) {
-        const Vec<T> least = y > 0 ? y * log(y) - y : Vec<T>{};
-        return fma(-y, z, exp(z)) + (deviance > 0 ? least : Vec<T>{});
+        const Vec<T> minimum = y > 0 ? y * log(y) - y : Vec<T>{};
+        return fma(-y, z, exp(z)) + (deviance > 0 ? minimum : Vec<T>{});
     }
     FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return exp(z) - y; }
 };
 
 // Returns the value -log(p) for the probability p clipped to [epsilon, 1 - epsilon]; without change if epsilon is 0.
 template <class T> FASTNN_INLINE Vec<T> cut_log_loss(Vec<T> value, Vec<T> epsilon) {
-    const Vec<T> least = -log1p(-epsilon), most = -log(epsilon);
-    const Vec<T> cut = value < least ? least : value > most ? most : value;  // NaN stays NaN
+    const Vec<T> low = -log1p(-epsilon), high = -log(epsilon);
+    const Vec<T> cut = value < low ? low : value > high ? high : value;  // NaN stays NaN
     return epsilon > 0 ? cut : value;
 }
 
