@@ -1,29 +1,24 @@
 #include "c_api.h"
 
+#include <algorithm>
+
 #include "calls.h"
 #include "stepper.h"
 #include "isa_kernels.h"
+#include "threads.h"
 
 namespace fastnn {
 namespace {
 
-Rows matrix(const void *data, int64_t type, int64_t row, int64_t column) {
-    Rows rows;
-    rows.data = static_cast<const char *>(data);
-    rows.type = Type(type);
-    rows.row_stride = row, rows.column_stride = column;
-    return rows;
-}
+int threads(int64_t wanted, double work) { return wanted > 0 ? int(std::min<int64_t>(wanted, thread_limit)) : threads_for(work); }
 
-int threads(int64_t wanted, double work) { return wanted > 0 ? int(wanted < 1024 ? wanted : 1024) : threads_for(work); }
-
-void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void *v, int64_t n, double rate, double beta_1,
+void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void *v, int64_t n, double learning_rate, double beta_1,
             double beta_2, double epsilon, double decay, int64_t updates) {
     Optimizer o = {};
     o.kind = int32_t(optimizer);
     o.moments = v ? 2 : m ? 1 : 0;
     o.beta_1 = beta_1, o.beta_2 = beta_2, o.epsilon = epsilon, o.decay = decay;
-    kernels_of(type).update(o, w, g, m, v, n, rate, updates);
+    kernels_of(type).update(o, w, g, m, v, n, learning_rate, updates);
 }
 
 }  // namespace
@@ -61,9 +56,9 @@ int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out,
     if (n_rows * n_out == 0) return 0;
     Linear call = {};
     call.layer.n_in = n_in, call.layer.n_out = n_out, call.layer.activation = int32_t(activation);
-    call.x = matrix(x, x_type, x_row, x_column);
-    call.w = matrix(w, w_type, w_row, w_column);
-    call.b = matrix(b, b_type, 0, b_column);
+    call.x = dense_rows(x, Type(x_type), x_row, x_column);
+    call.w = dense_rows(w, Type(w_type), w_row, w_column);
+    call.b = dense_rows(b, Type(b_type), 0, b_column);
     call.n_rows = n_rows;
     call.out = out;
     call.n_threads = threads(n_threads, layer_work(n_rows, n_in, n_out));
@@ -74,24 +69,23 @@ double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, in
     return instruction_set()->float64->prediction_loss(int32_t(loss), p, y, n);
 }
 
-void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate, double beta_1,
-                           double beta_2, double epsilon, double decay, int64_t updates) {
-    update(Type::float32, optimizer, w, g, m, v, n, rate, beta_1, beta_2, epsilon, decay, updates);
-}
-void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
+void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double learning_rate,
                            double beta_1, double beta_2, double epsilon, double decay, int64_t updates) {
-    update(Type::float64, optimizer, w, g, m, v, n, rate, beta_1, beta_2, epsilon, decay, updates);
+    update(Type::float32, optimizer, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, decay, updates);
+}
+void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double learning_rate,
+                           double beta_1, double beta_2, double epsilon, double decay, int64_t updates) {
+    update(Type::float64, optimizer, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, decay, updates);
 }
 
 int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                        void *out, int64_t n_threads) {
-    void *outputs[64] = {};
-    outputs[model->network.n_layers - 1] = out;
-    const Rows rows = matrix(x, x_type, x_row, x_column);
     if (n_rows == 0) return 0;
-    if (n_rows == 1 && n_threads <= 1) return predict_row(*model, rows, outputs) ? 0 : -1;
+    void *outputs[max_layers] = {};
+    outputs[model->network.n_layers - 1] = out;
+    const Rows rows = dense_rows(x, Type(x_type), x_row, x_column);
     const int team = threads(n_threads, model->work_per_row * double(n_rows));
-    return predict({model->network, model->parameters, rows, n_rows, outputs, team}, model->type) ? 0 : -1;
+    return predict(*model, rows, n_rows, outputs, team) ? 0 : -1;
 }
 
 int64_t fastnn_train_step(Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
@@ -101,10 +95,10 @@ int64_t fastnn_train_step(Stepper *stepper, int64_t n_rows, const void *x, int64
         stepper->release();
         return 3;
     }
-    Rows targets = matrix(y, y_type, y_row, y_column);
+    Rows targets = dense_rows(y, Type(y_type), y_row, y_column);
     targets.labels = labels;
-    const Stepped stepped = stepper->step(matrix(x, x_type, x_row, x_column), targets, nullptr, n_rows);
+    const StepStatus status = stepper->step(dense_rows(x, Type(x_type), x_row, x_column), targets, nullptr, n_rows);
     *loss = stepper->training.batch_loss;
     stepper->release();
-    return stepped == Stepped::done ? 0 : stepped == Stepped::diverged ? 1 : -1;
+    return status == StepStatus::done ? 0 : status == StepStatus::diverged ? 1 : -1;
 }

@@ -10,9 +10,9 @@
 namespace fastnn {
 namespace {
 
-constexpr double work_per_thread = 5e5;  // floating-point operations above which one thread more pays
+constexpr double work_per_thread = 5e5;  // floating-point operations that are worth one more thread
 
-// Zeros at a multiple of 64 bytes: on the stack if they are few, where they cost next to nothing.
+// Zeros at a multiple of 64 bytes. If they are few, they are on the stack, where they cost almost nothing.
 class Workspace {
   public:
     explicit Workspace(int64_t bytes) : start_(bytes <= on_stack ? small_ : allocate_zeros(bytes)) {
@@ -31,36 +31,29 @@ class Workspace {
     void *const start_;
 };
 
-// Threads share rows: more of them than rows would only be woken, but for few rows of much work, of which each does a part.
+// Threads share rows, so that more threads than rows would have nothing to do. If a few rows are much work, threads share each
+// row.
 int useful_threads(int wanted, int64_t n_rows, double work) {
-    const int64_t most = n_rows <= few_rows ? std::max<int64_t>(n_rows, threads_for(work)) : n_rows;
-    return int(std::min<int64_t>(wanted, std::max<int64_t>(most, 1)));
+    const int64_t useful = n_rows <= few_rows ? std::max<int64_t>(n_rows, threads_for(work)) : n_rows;
+    return int(std::min<int64_t>(wanted, std::max<int64_t>(useful, 1)));
 }
 
 }  // namespace
 
 int threads_for(double operations) {
-    const double most = operations / work_per_thread;
+    const double useful = operations / work_per_thread;
     const int available = max_threads();
-    return most < 2 ? 1 : most > available ? available : int(most);
+    return useful < 2 ? 1 : useful > available ? available : int(useful);
 }
 
-// Where what threads take is measured, they pay perhaps for a quarter of the work. With sparse rows, every change of their
-// number would bring all the weights up to date; to update these is work, too.
-void choose_threads(Training &t, int wanted, double work, Pace *pace) {
+// If threads are timed, a quarter of the work may be worth them. With sparse rows, every change of their number would bring all
+// weights up to date, so that the number is fixed; the updates of all weights count as work there.
+void choose_threads(Training &t, int wanted, double work, ThreadTimings *timings) {
     const bool adapts = !wanted && !t.x.sparse();
     t.n_threads = wanted ? wanted : threads_for(t.x.sparse() ? work + double(t.network.size) : work);
-    // There is room for max_threads only, and another thread may lower max_threads() between the two calls.
+    // The workspace has room for max_threads, and another thread may lower max_threads() between the two calls.
     t.max_threads = adapts ? std::max(t.n_threads, threads_for(4 * work)) : t.n_threads;
-    t.pace = adapts ? pace : nullptr;
-}
-
-bool predict(Prediction call, Type type) {
-    call.n_threads = useful_threads(call.n_threads, call.n_rows, 2 * double(call.network.size) * double(call.n_rows));
-    const Kernels &k = kernels_of(type);
-    const Workspace workspace(k.prediction_bytes(call));
-    if (workspace.start()) k.predict(call, workspace.start());
-    return workspace.start();
+    t.timings = adapts ? timings : nullptr;
 }
 
 Model model_of(const Network &network, void *parameters, Type type, double work_per_row) {
@@ -68,9 +61,13 @@ Model model_of(const Network &network, void *parameters, Type type, double work_
     return {network, parameters, type, work_per_row, bytes};
 }
 
-bool predict_row(const Model &model, const Rows &x, void *const *outputs) {
-    const Workspace workspace(model.row_bytes);
-    if (workspace.start()) kernels_of(model.type).predict({model.network, model.parameters, x, 1, outputs, 1}, workspace.start());
+bool predict(const Model &model, const Rows &x, int64_t n_rows, void *const *outputs, int n_threads) {
+    const Kernels &k = kernels_of(model.type);
+    const bool is_short = is_one_dense_row(x, n_rows, n_threads);
+    if (!is_short) n_threads = useful_threads(n_threads, n_rows, 2 * double(model.network.size) * double(n_rows));
+    const Prediction call = {model.network, model.parameters, x, n_rows, outputs, n_threads};
+    const Workspace workspace(is_short ? model.row_bytes : k.prediction_bytes(call));
+    if (workspace.start()) k.predict(call, workspace.start());
     return workspace.start();
 }
 

@@ -1,11 +1,11 @@
-// Calls from outside, each with a workspace of its own: of Python, and of code that Numba or Cython have compiled.
+// Entry points for Python, and for code that Numba or Cython compiles. Each call has a workspace of its own.
 #pragma once
 
 #include "api.h"
 
 namespace fastnn {
 
-// A network as outside code holds it: made by Python, which keeps it where it is.
+// The handle of a network for outside code. Python makes it, and keeps it in one place.
 struct Model {
     Network network;
     void *parameters;
@@ -15,20 +15,34 @@ struct Model {
 };
 Model model_of(const Network &, void *parameters, Type, double work_per_row);
 
-// Where memory for a workspace can't be had, nothing happens but that false is returned.
-bool predict(Prediction, Type type);
-bool predict_row(const Model &, const Rows &x, void *const *outputs);  // on one thread
-bool linear(Linear &, Type type);                                      // fills in the layer's layout
+// The rows of a matrix in the caller's memory; strides are in bytes.
+inline Rows dense_rows(const void *data, Type type, int64_t row_stride, int64_t column_stride) {
+    Rows rows;
+    rows.data = static_cast<const char *>(data);
+    rows.type = type;
+    rows.row_stride = row_stride;
+    rows.column_stride = column_stride;
+    return rows;
+}
 
-// Floating-point operations of a layer for so many rows; that of an activation counts as some.
+// Returns whether a prediction is of one dense row on one thread. It takes less time than to release the GIL and to take it
+// again.
+inline bool is_one_dense_row(const Rows &x, int64_t n_rows, int n_threads) { return n_rows == 1 && n_threads == 1 && !x.sparse(); }
+
+// These return false if there is no memory for a workspace; nothing else happens then.
+bool predict(const Model &, const Rows &x, int64_t n_rows, void *const *outputs, int n_threads);
+bool linear(Linear &, Type type);  // fills in the layer's layout
+
+// Returns the floating-point operations of a layer for n_rows rows. An activation counts as several.
 constexpr double activation_work = 20;
 inline double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out) {
     return (2 * double(n_in) + activation_work) * double(n_rows) * double(n_out);
 }
 
-// As many threads as so many floating-point operations pay for.
+// Returns the number of threads that is worthwhile for this number of floating-point operations.
 int threads_for(double operations);
-// Of a training step of so much work: `wanted`, or where that is 0 as many as pay, which pace finds out.
-void choose_threads(Training &, int wanted, double work, Pace *pace);
+// Sets the number of threads for training steps with this number of operations: `wanted`, or, if that is 0, the fastest according
+// to timings.
+void choose_threads(Training &, int wanted, double work, ThreadTimings *timings);
 
 }  // namespace fastnn

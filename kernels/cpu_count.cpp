@@ -16,28 +16,28 @@ namespace {
 
 #if defined(__linux__)
 
-// Rounded down: threads that meet at barriers beyond the quota would all be stopped for the rest of each period.
+// Rounds down: if threads that meet at barriers exceed the quota, all are stopped for the rest of each period.
 int whole_cpus(double quota, double period) {
     if (!(quota > 0 && period > 0)) return INT_MAX;
     return int(std::clamp(quota / period, 1.0, double(INT_MAX)));
 }
 
-// "max 100000" or "150000 100000", microseconds of CPU time and of the period.
+// The file has "max 100000" or "150000 100000": microseconds of CPU time, and of the period.
 int quota_v2(const std::string &directory) {
     std::ifstream file(directory + "/cpu.max");
     double quota = 0, period = 0;
     return file >> quota >> period ? whole_cpus(quota, period) : INT_MAX;
 }
 
-// The same two numbers in two files; the quota is -1 where there is none.
+// The same two numbers stand in two files. The quota is -1 if there is none.
 int quota_v1(const std::string &directory) {
     std::ifstream quota_file(directory + "/cpu.cfs_quota_us"), period_file(directory + "/cpu.cfs_period_us");
     double quota = 0, period = 0;
     return quota_file >> quota && period_file >> period ? whole_cpus(quota, period) : INT_MAX;
 }
 
-// Every group up to the root bounds those below it. In a container the path can be the host's while the mount shows the
-// container's own group as the root: going up finds it there.
+// Every group up to the root limits the groups below it. In a container, the path can be the host's while the mount shows the
+// container's own group as its root; the search towards the root finds it there.
 template <class Quota> int tightest(const std::string &mount, std::string path, Quota quota) {
     int cpus = INT_MAX;
     for (;; path.resize(path.find_last_of('/'))) {
@@ -47,8 +47,8 @@ template <class Quota> int tightest(const std::string &mount, std::string path, 
     }
 }
 
-// Lines of /proc/self/cgroup are "number:controllers:path"; version 2 has one line, without controllers. root is a
-// prefix of all paths.
+// Lines of /proc/self/cgroup are "number:controllers:path". Version 2 has one line, without controllers. root is a prefix of all
+// paths.
 int cgroup_cpus(const std::string &root) {
     int cpus = INT_MAX;
     std::ifstream file(root + "/proc/self/cgroup");
@@ -61,7 +61,8 @@ int cgroup_cpus(const std::string &root) {
         std::istringstream names(controllers);
         for (std::string name; std::getline(names, name, ',');) {
             if (name != "cpu") continue;
-            // Mounted under the names in an order that may differ, with a link from each of them, or under one alone.
+            // The mount has the names of all controllers, in an order that may differ, with a link from each name; or one name
+            // alone.
             for (const std::string &mount : {controllers, name})
                 cpus = std::min(cpus, tightest(mounts + "/" + mount, path, quota_v1));
         }
@@ -72,7 +73,7 @@ int cgroup_cpus(const std::string &root) {
 int affinity_cpus() {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(CPU_COUNT(&set), 1);
-    return std::max(int(std::thread::hardware_concurrency()), 1);  // more CPUs than the set has room for
+    return std::max(int(std::thread::hardware_concurrency()), 1);  // there are more CPUs than the set has room for
 }
 
 #endif
@@ -86,7 +87,7 @@ CpuCount usable_cpus([[maybe_unused]] const char *root) {
     try {
         quota = cgroup_cpus(root);
     } catch (...) {
-        // No memory for a path: no quota known.
+        // Without memory for a path, the quota is not known.
     }
     return quota < affinity ? CpuCount{quota, "cgroup quota"} : CpuCount{affinity, "affinity"};
 #else

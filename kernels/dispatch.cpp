@@ -1,4 +1,5 @@
-// What no instruction set changes: the instruction sets of this build, the names, and how parameters are laid out.
+// The choice of an instruction set, the names in the registry, and the layout of parameters, which is the same for all
+// instruction sets.
 #include "registry.h"
 #include "isa_kernels.h"
 #include "threads.h"
@@ -49,7 +50,7 @@ const InstructionSet built[] = {
 #define NAME(name, Struct) #name,
 const char *const activations[] = {FASTNN_ACTIVATIONS(NAME) nullptr};
 const char *const parametric_activations[] = {FASTNN_PARAMETRIC_ACTIVATIONS(NAME) nullptr};
-#define FUNCTION_NAME(name, part, Struct) #name,
+#define FUNCTION_NAME(name, member, Struct) #name,
 const char *const functions[] = {FASTNN_FUNCTIONS(FUNCTION_NAME) nullptr};
 const char *const losses[] = {FASTNN_LOSSES(NAME) nullptr};
 const char *const prediction_losses[] = {FASTNN_PREDICTION_LOSSES(NAME) nullptr};
@@ -57,13 +58,13 @@ const char *const optimizers[] = {FASTNN_OPTIMIZERS(NAME) nullptr};
 
 const InstructionSet *best() {
     const InstructionSet *found = built;
-    while (!found->supported()) found++;  // the last one is supported everywhere
+    while (!found->supported()) found++;  // every machine supports the last one
     return found;
 }
 const InstructionSet *in_use = best();
 
-constexpr int64_t block_bytes = 64;    // rows of storage are whole blocks
-constexpr int64_t narrow_outputs = 4;  // up to so many, the last layer is a few dot products
+constexpr int64_t block_bytes = 64;    // rows of the storage are whole blocks
+constexpr int64_t narrow_outputs = 4;  // up to this number of outputs, the last layer is narrow
 }  // namespace
 
 const InstructionSet *instruction_sets() { return built; }
@@ -77,7 +78,7 @@ const char *const *loss_names() { return losses; }
 const char *const *prediction_loss_names() { return prediction_losses; }
 const char *const *optimizer_names() { return optimizers; }
 
-// The one symbol that is exported: by it threadpoolctl knows this library.
+// This is the only symbol that the library exports; threadpoolctl recognizes the library by it.
 extern "C" __attribute__((visibility("default"))) int fastnn_max_threads() { return max_threads(); }
 
 namespace {
@@ -86,7 +87,7 @@ int64_t whole_blocks(int64_t n, int64_t element_size) {
     return (n + block - 1) / block * block;
 }
 
-// Adds a block to the layer, behind all that have a place; returns where the next one may begin.
+// Adds a block to the layer, at an offset behind the other blocks. Returns the offset behind it.
 int64_t add_block(Layer &layer, Block block, int64_t offset) {
     block.offset = offset;
     layer.blocks[layer.n_blocks++] = block;
@@ -112,7 +113,7 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
         size = add_block(layer, {BlockKind::biases, 0, 1, layer.n_out, units_row, 0, 1, 0, 1}, size);
         const Kernels &kernels = *instruction_set()->float64;
         if (!kernels.has_slopes(layer.activation)) continue;
-        // Neither penalties nor decay, which would draw a derivative towards that of ReLU (He et al. 2015, section 2.1).
+        // Slopes have neither penalties nor decay, which would draw them towards ReLU's (He et al. 2015, section 2.1).
         const double initial = kernels.initial_slope(layer.activation);
         size = add_block(layer, {BlockKind::slopes, 0, 1, layer.n_out, units_row, initial, 1, 0, 0}, size);
     }

@@ -1,4 +1,4 @@
-// Half precision (IEEE 754 binary16) to float and back, in integer arithmetic that every compiler turns into vectors.
+// Conversion between half precision (IEEE 754 binary16) and float, in integer arithmetic, which every compiler vectorizes.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@ inline uint32_t bits_of_float(float x) {
 }
 
 constexpr uint32_t float_infinity = 0x7f800000;
-constexpr int shorter = 23 - 10;  // bits of the mantissa
+constexpr int shorter = 23 - 10;  // bits by which the mantissa is shorter
 
-// The exponent is read as a float's, which makes the number 2^112 times too small, subnormal ones included.
+// Reads the exponent as a float's, which makes the number 2^112 times too small, also if it is subnormal.
 inline float half_to_float(uint16_t half) {
     const uint32_t magnitude = uint32_t(half & 0x7fff) << shorter;
     const uint32_t special = magnitude >= (0x7c00u << shorter) ? float_infinity : 0;  // infinity and NaN
@@ -28,8 +28,8 @@ inline float half_to_float(uint16_t half) {
     return float_of_bits(bits | uint32_t(half & 0x8000) << 16);
 }
 
-// Rounded to even. Below 2^-14 the sum with 1/2 leaves the half's bits at the end of the float's; above, half a unit less one
-// bit, or with it where the last bit is odd, carries what is to be rounded up.
+// Rounds to even. For numbers below 2^-14, the sum with 1/2 has the half's bits at its end. For larger numbers, the code adds
+// half a unit, less one bit unless the last bit is odd; the carry rounds up.
 inline uint16_t float_to_half(float x) {
     const uint32_t bits = bits_of_float(x), magnitude = bits & 0x7fffffff;
     const uint32_t small = bits_of_float(float_of_bits(magnitude) + 0.5f) - 0x3f000000;

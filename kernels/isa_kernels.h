@@ -8,8 +8,8 @@
 
 namespace fastnn {
 
-// Arrays are passed as void: of float or double, which the table decides. Sizes are those of the workspace, in bytes,
-// which is the caller's: zeros at an address that is a multiple of 64.
+// The table decides whether arrays, passed as void, are of float or double. The functions named _bytes return the size of the
+// workspace. The caller owns it: zeros at an address that is a multiple of 64.
 struct Kernels {
     int vector_bytes;
     int64_t (*prediction_bytes)(const Prediction &);
@@ -20,19 +20,19 @@ struct Kernels {
     void (*gradient)(Gradient &, void *workspace);
     int64_t (*training_bytes)(Training &);
     Status (*train)(Training &, void *workspace);
-    void (*function)(int32_t function, const void *x, void *y, int64_t n);  // of elements; y may be x
+    void (*function)(int32_t function, const void *x, void *y, int64_t n);  // elementwise; y may be x
     void (*activate)(int32_t activation, void *z, int64_t rows, int64_t n);
     void (*log_softmax)(void *z, int64_t rows, int64_t n);
     bool (*activation_derivative)(int32_t activation, void *z, void *derivative,
-                                  int64_t n);  // z becomes the activation; false: a matrix
+                                  int64_t n);  // z becomes the activation; false if the derivative is a matrix
     bool (*times_derivative)(int32_t activation, void *delta, const void *a, int64_t rows,
-                             int64_t n);                                               // false: the output doesn't tell
+                             int64_t n);                                               // false if the output doesn't determine it
     double (*prediction_loss)(int32_t loss, const void *p, const void *y, int64_t n);  // the sum of n terms
-    void (*update)(const Optimizer &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates);
-    bool (*has_slopes)(int32_t activation);  // whether each unit of a layer has one that is trained
+    void (*update)(const Optimizer &, void *w, const void *g, void *m, void *v, int64_t n, double learning_rate, int64_t updates);
+    bool (*has_slopes)(int32_t activation);  // whether each unit has a trained slope
     double (*initial_slope)(int32_t activation);
-    int (*optimizer_moments)(int32_t optimizer);                 // how many arrays of moments it keeps
-    int64_t (*first_not_finite)(const void *values, int64_t n);  // -1: all are finite
+    int (*optimizer_moments)(int32_t optimizer);                 // the number of arrays of moments
+    int64_t (*first_not_finite)(const void *values, int64_t n);  // -1 if all are finite
     double (*multiply_add)(int64_t rounds, void *sum);           // returns the operations done
     void (*copy)(const void *from, void *to, int64_t n);
 };
@@ -43,19 +43,19 @@ struct InstructionSet {
     const Kernels *float32, *float64;
 };
 
-// The instruction sets of this build, best first, and their number.
+// These return the instruction sets of this build, best first, and their number.
 const InstructionSet *instruction_sets();
 int n_instruction_sets();
 
-// The one in use: the best that this machine runs, until another one is chosen.
+// Returns the instruction set in use: the best that this machine supports, until another one is chosen.
 const InstructionSet *instruction_set();
 void use_instruction_set(const InstructionSet *chosen);
 inline const Kernels &kernels_of(Type type) {
     return type == Type::float32 ? *instruction_set()->float32 : *instruction_set()->float64;
 }
 
-const char *const *activation_names();             // in the order of registry.h, then a null; so the others
-const char *const *parametric_activation_names();  // whose numbers follow
+const char *const *activation_names();             // in the order of registry.h, with a null at the end, like all these lists
+const char *const *parametric_activation_names();  // their numbers follow
 const char *const *function_names();
 const char *const *loss_names();
 const char *const *prediction_loss_names();

@@ -5,7 +5,7 @@
 
 namespace fastnn {
 
-// Of large pieces calloc knows that they are zero without writing to them. What it returned stands before the piece.
+// calloc gets large arrays from the system as zeros, without writing to them. Its result is kept before the array.
 void *allocate_zeros(int64_t bytes) {
     char *raw = static_cast<char *>(std::calloc(size_t(bytes) + 64 + sizeof(void *), 1));
     if (!raw) return nullptr;

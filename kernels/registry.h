@@ -1,6 +1,6 @@
-// The one list of names. A row is (name, C++ struct); the struct stands in the file of its noun, the oracle under the same
-// name in src/fastnn/reference. The position in the list is the number that Python passes, and that users' compiled programs
-// hold: new ones go to the end.
+// The one list of names. A row is (name, C++ struct). The struct is in the file of its noun, and the reference has the same name
+// in src/fastnn/reference. The position in the list is the number that Python passes, and that users' compiled programs contain:
+// new rows go to the end.
 #pragma once
 
 #define FASTNN_ACTIVATIONS(ROW) \
@@ -19,10 +19,10 @@
     ROW(selu, Selu)             \
     ROW(mish, Mish)
 
-// Activations that have parameters for each unit, which networks alone can have; their numbers follow.
+// Activations with parameters per unit, for networks alone. Their numbers follow.
 #define FASTNN_PARAMETRIC_ACTIVATIONS(ROW) ROW(prelu, Prelu)
 
-// Functions of arrays, element by element: (name, what of the struct it is, struct).
+// Elementwise functions of arrays: (name, member of the struct, struct).
 #define FASTNN_FUNCTIONS(ROW)                   \
     ROW(tanh, value, Tanh)                      \
     ROW(tanh_grad, derivative, Tanh)            \
@@ -60,7 +60,7 @@
     ROW(binary_cross_entropy, BinaryCrossEntropy) \
     ROW(cross_entropy, CrossEntropy)
 
-// Losses of predictions, as functions of arrays have them.
+// Losses of predictions, for functions of arrays.
 #define FASTNN_PREDICTION_LOSSES(ROW)              \
     ROW(mse_loss, SquaredDistance)                 \
     ROW(binary_cross_entropy, BinaryLogLikelihood) \

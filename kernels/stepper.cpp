@@ -10,7 +10,7 @@
 namespace fastnn {
 namespace {
 
-// Makes room for so many bytes, if there are not as many: new ones, all zero.
+// Makes room for `wanted` bytes. New memory is all zero.
 bool grow(void *&memory, int64_t &bytes, int64_t wanted) {
     if (wanted <= bytes) return true;
     free_zeros(memory);
@@ -41,7 +41,7 @@ bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
     return true;
 }
 
-Stepped Stepper::step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows) {
+StepStatus Stepper::step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows) {
     Training &t = training;
     double epoch_loss, epoch_seconds;
     t.x = x, t.y = y, t.sample_weight = sample_weight;
@@ -50,15 +50,17 @@ Stepped Stepper::step(const Rows &x, const Rows &y, const double *sample_weight,
     t.epoch = t.row = t.step = t.epochs_stamped = 0;
     t.loss_sum = t.weight_sum = t.elapsed = 0;
     t.snapshot_updates = -1;
-    t.rates = &rate;
-    t.rate_stride = 0;
+    t.learning_rates = &learning_rate;
+    t.learning_rate_stride = 0;
     t.epoch_loss = &epoch_loss, t.epoch_seconds = &epoch_seconds;
     t.seconds = std::numeric_limits<double>::infinity();
-    choose_threads(t, n_threads, work_per_row * double(n_rows), pace);
-    if (!lay_out(x, n_rows)) return Stepped::no_memory;
+    choose_threads(t, n_threads, work_per_row * double(n_rows), timings);
+    if (!lay_out(x, n_rows)) return StepStatus::no_memory;
     Status status = Status::paused;
-    while (status == Status::paused) status = kernels_of(type).train(t, workspace_);  // a lap may end before the step
-    return status == Status::finished ? Stepped::done : status == Status::diverged ? Stepped::diverged : Stepped::weightless;
+    while (status == Status::paused) status = kernels_of(type).train(t, workspace_);  // a region may end before the step
+    return status == Status::finished   ? StepStatus::done
+           : status == Status::diverged ? StepStatus::diverged
+                                        : StepStatus::weightless;
 }
 
 }  // namespace fastnn

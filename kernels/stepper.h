@@ -1,4 +1,4 @@
-// Single steps of training, on batches that the caller brings one at a time.
+// Single steps of training, on one batch after the other from the caller.
 #pragma once
 
 #include <atomic>
@@ -7,9 +7,9 @@
 
 namespace fastnn {
 
-enum class Stepped : int32_t { done, diverged, weightless, no_memory };
+enum class StepStatus : int32_t { done, diverged, weightless, no_memory };
 
-// Keeps from one step to the next what a run keeps from one batch to the next.
+// Keeps the state of training from one step to the next, like a run from one batch to the next.
 class Stepper {
   public:
     Stepper() = default;
@@ -17,25 +17,25 @@ class Stepper {
     Stepper(const Stepper &) = delete;
     Stepper &operator=(const Stepper &) = delete;
 
-    // Network, parameters, moments, loss, optimizer, updates and the source of random numbers are the caller's to fill in. The
-    // loss before a step stands in batch_loss.
+    // The caller sets network, parameters, moments, loss, optimizer, updates and the source of random numbers. A step stores the
+    // loss before it in batch_loss.
     Training training = {};
-    Pace *pace = nullptr;
-    double rate = 0;
+    ThreadTimings *timings = nullptr;
+    double learning_rate = 0;
     Type type = Type::float64;
-    int n_threads = 0;        // 0: as many as pay
+    int n_threads = 0;        // 0 if the kernels choose
     double work_per_row = 0;  // floating-point operations of a step
     bool takes_labels = false;
 
-    // Only one caller at a time may step, or read and write what training points to.
+    // Only the caller that has acquired it may step, or use the memory that training points to.
     bool acquire() { return !busy_.exchange(true, std::memory_order_acquire); }
     void release() { busy_.store(false, std::memory_order_release); }
 
-    // To be called, by who has acquired it, after a change of anything above between two steps.
+    // The caller that has acquired it calls this after changing any member above between two steps.
     void change() { rows_ = -1; }
 
-    // By who has acquired it. After any but `done` nothing has changed.
-    Stepped step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);
+    // For the caller that has acquired it. Nothing has changed if the result is not `done`.
+    StepStatus step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);
 
   private:
     bool lay_out(const Rows &x, int64_t n_rows);
@@ -43,7 +43,7 @@ class Stepper {
     std::atomic<bool> busy_{false};
     void *snapshot_ = nullptr, *workspace_ = nullptr;
     int64_t snapshot_bytes_ = 0, workspace_bytes_ = 0;
-    int64_t rows_ = -1, threads_ = 0;  // of dense batches for which the workspace is laid out
+    int64_t rows_ = -1, threads_ = 0;  // of the dense batches that the workspace is laid out for
 };
 
 }  // namespace fastnn

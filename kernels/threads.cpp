@@ -21,22 +21,20 @@
 namespace fastnn {
 namespace {
 
-constexpr int thread_limit = 1024;
-
 // ---- Waiting ---------------------------------------------------------------------------------------------------
 
-// The next message is usually a microsecond away, so spin first. But then give way: the thread that is waited for may
-// need this very CPU, and would get it only at the end of a time slice.
+// The next message usually comes within a microsecond, so a thread spins first. Then it yields: the thread that it waits for may
+// need this very CPU, and would otherwise get it only at the end of the system's time slice.
 constexpr int pauses = 300;
-// A worker without work stays awake this long for the next region, giving way to whoever needs the CPU: waking it costs 20 to
-// 110 us, and in virtual machines Linux wakes it on the caller's CPU and moves it to an idle one only after some ms.
+// A worker without work stays awake for this time, and yields to any thread that needs the CPU. Waking it would cost 20 to 110
+// us, and in virtual machines Linux wakes it on the caller's CPU, and moves it to an idle one only after some ms.
 constexpr auto patience = std::chrono::milliseconds(1);
 
 void pause_cpu() {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
-    asm volatile("isb");  // waits a little, as pause does; `yield` is a no-op on most cores
+    asm volatile("isb");  // waits a little, like pause; `yield` is a no-op on most cores
 #endif
 }
 
@@ -53,7 +51,7 @@ template <class Ready> void wait_for(Ready ready) {
     while (!ready()) sched_yield();
 }
 
-// False if nothing happened for as long as patience lasts.
+// Returns false if it was not ready within `patience`.
 template <class Ready> bool wait_a_little(Ready ready) {
     if (spin(ready)) return true;
     const auto end = std::chrono::steady_clock::now() + patience;
@@ -66,10 +64,10 @@ template <class Ready> bool wait_a_little(Ready ready) {
 
 // ---- Workers ---------------------------------------------------------------------------------------------------
 
-// Rounding and the treatment of denormals. A worker takes over the caller's, so that all threads give the same bits also
-// where another library has set them.
+// The modes of rounding and of subnormal numbers. A worker takes over the caller's modes, so that all threads give the same bits
+// even if another library has set them.
 #if defined(__x86_64__)
-using FloatMode = unsigned;  // fegetenv and fesetenv would read and write the x87's state too, 70 ns each
+using FloatMode = unsigned;  // fegetenv and fesetenv would also read and write the x87's state, for 70 ns each
 FloatMode float_mode() { return __builtin_ia32_stmxcsr(); }
 void set_float_mode(FloatMode mode) { __builtin_ia32_ldmxcsr(mode); }
 #else
@@ -82,7 +80,7 @@ FloatMode float_mode() {
 void set_float_mode(const FloatMode &mode) { std::fesetenv(&mode); }
 #endif
 
-// One call of parallel(). It lives on the caller's stack: no worker looks at it after it has reported to be done.
+// One call of parallel(). It lives on the caller's stack: no worker reads it after reporting that it is done.
 struct Region {
     const int size;
     const Task task;
@@ -91,7 +89,7 @@ struct Region {
     Barrier barrier;
 };
 
-thread_local bool inside = false;  // this thread runs a task
+thread_local bool inside = false;  // whether this thread runs a task
 
 void run(const Team &team, Task task, void *argument) {
     const bool nested = inside;
@@ -100,12 +98,12 @@ void run(const Team &team, Task task, void *argument) {
     inside = nested;
 }
 
-// Never freed: threads sleep on it until the process ends, also while static objects are being destroyed.
+// A worker is never freed: its thread sleeps on it until the process ends, also while static objects are being destroyed.
 struct Worker {
     explicit Worker(int index) : index(index) {}
 
     const int index;
-    // The letter box, on a line of its own: the caller puts a region in, the worker takes it out when it is done.
+    // The mailbox has a cache line of its own: the caller puts a region in, and the worker takes it out when it is done.
     alignas(128) std::atomic<Region *> region{nullptr};
     std::atomic<bool> asleep{false};
     std::mutex mutex;
@@ -122,7 +120,7 @@ struct Worker {
         }
     }
 
-    // Of these two stores and the load that follows each, one side at least sees the other's: no call is missed.
+    // sleep() and call() both store first and then load, so that at least one of them sees the other's store: no call is missed.
     void sleep() {
         std::unique_lock<std::mutex> lock(mutex);
         asleep.store(true, std::memory_order_seq_cst);
@@ -132,7 +130,7 @@ struct Worker {
     void call(Region *r) {
         region.store(r, std::memory_order_seq_cst);
         if (!asleep.load(std::memory_order_seq_cst)) return;
-        std::lock_guard<std::mutex> lock(mutex);  // held by the worker until it really sleeps
+        std::lock_guard<std::mutex> lock(mutex);  // the worker holds it until it really sleeps
         wake.notify_one();
     }
 
@@ -143,16 +141,16 @@ struct Worker {
 
 // ---- The pool --------------------------------------------------------------------------------------------------
 
-// Trivially destructible, so that the end of the process leaves it alone.
+// The pool is trivially destructible, so that it survives until the process ends.
 struct Pool {
-    std::atomic<bool> taken{false};  // whoever sets it owns the rest
+    std::atomic<bool> taken{false};  // the thread that sets it owns the rest
     int n_workers = 0;
     Worker *workers[thread_limit - 1] = {};
 };
 
 Pool pool;
 
-// Signals are the program's: with a handler run on a worker, Ctrl-C would not interrupt the main thread's waiting.
+// Workers block all signals: if a handler ran on a worker, Ctrl-C would not interrupt a wait of the main thread.
 bool start_worker(int index) {
     Worker *const worker = new (std::nothrow) Worker(index);
     if (!worker) return false;
@@ -171,8 +169,8 @@ bool start_worker(int index) {
     return started;
 }
 
-// Threads do not survive a fork: the child starts without workers, also where another thread held the pool in the
-// parent. What they waited on is left alone, as nobody may destroy a condition variable with sleepers.
+// Threads do not survive a fork. The child starts without workers, even if another thread held the pool in the parent. It keeps
+// the workers' objects, since a condition variable with sleepers must not be destroyed.
 void forget_workers() {
     pool.n_workers = 0;
     pool.taken.store(false, std::memory_order_relaxed);
@@ -185,11 +183,11 @@ const int fork_handler = pthread_atfork(nullptr, nullptr, forget_workers);
 struct Default {
     int count;
     const char *decided_by;
-    char error[160];  // empty if there is none
+    char error[160];  // empty without an error
 };
 
-// The positive integer in an environment variable; 0 if it is not set, or wrong, which the first error says. `ends`: the characters that
-// may follow the number.
+// Returns the positive integer in an environment variable. If the variable is not set, or is wrong, it returns 0; the first wrong
+// one sets the error. `ends` has the characters that may follow the number.
 int environment_count(const char *name, const char *ends, Default &d) {
     const char *const text = std::getenv(name);
     if (!text || !*text) return 0;
@@ -201,8 +199,8 @@ int environment_count(const char *name, const char *ends, Default &d) {
     return 0;
 }
 
-// OpenMP's variables are what joblib, Dask and Ray set for each of their workers, so that these don't compete for the CPUs. A list
-// has a number for each depth of nested regions; this library's regions are outermost (OpenMP 5.2, 21.1.2).
+// joblib, Dask and Ray set OpenMP's variables for each of their workers, so that these don't compete for the CPUs. A list has one
+// number per depth of nested regions; this library's regions are outermost (OpenMP 5.2, 21.1.2).
 Default decide() {
     const CpuCount cpus = usable_cpus("");
     Default d{std::min(cpus.count, thread_limit), cpus.decided_by, ""};
@@ -221,7 +219,7 @@ Default decide() {
 }
 
 const Default at_load = decide();
-std::atomic<int> chosen{0};  // by set_max_threads; 0 is the default
+std::atomic<int> chosen{0};  // by set_max_threads; 0 stands for the default
 
 }  // namespace
 

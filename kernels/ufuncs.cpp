@@ -1,4 +1,4 @@
-// What NumPy calls for an array: any strides, half precision by way of float, several threads for long arrays.
+// The loops that NumPy calls for arrays: with any strides, half precision computed as float, and several threads for long arrays.
 #include "ufuncs.h"
 
 #include <cfenv>
@@ -11,11 +11,12 @@
 namespace fastnn {
 namespace {
 
-// A thread more for each so many bytes: below, waking it costs more than it does.
+// The number of bytes per thread: for less, waking a thread costs more than its work.
 constexpr int64_t bytes_per_thread = 1 << 19;
-constexpr int64_t piece = 512;  // elements that are gathered at a time
+constexpr int64_t segment = 512;  // elements that are gathered at a time
 
-// What the kernels raise on the way to a finite result is nobody's concern: infinities and NaN go through in silence, too.
+// Clears the exceptions that the kernels raise. They say nothing about the results; infinities and NaN pass without a warning,
+// too.
 class QuietExceptions {
   public:
     QuietExceptions() : before_(std::fetestexcept(reported)) {}
@@ -38,8 +39,8 @@ template <class T> struct Call {
     int64_t n;
 };
 
-// Whether x and y share memory otherwise than element by element. NumPy passes such arrays on where one loop from the first element
-// to the last reads each x before y overwrites it; a divided loop would not.
+// Returns whether x and y overlap, but not element by element. NumPy passes such arrays if one loop, from the first element to
+// the last, reads each x before y overwrites it. A divided loop would not do so.
 template <class T> bool shifted(const Call<T> &call) {
     const auto x = reinterpret_cast<uintptr_t>(call.x), y = reinterpret_cast<uintptr_t>(call.y);
     return x != y && (x < y ? y - x : x - y) < uintptr_t(call.n) * sizeof(T);
@@ -60,7 +61,7 @@ template <class T> void evaluate(const Call<T> &call) {
         const_cast<Call<T> *>(&call));
 }
 
-// How elements stand in an array, and as what the kernels compute with them.
+// The form of elements in an array, and their type in the kernels.
 template <class T> struct Plain {
     typedef T Element;
     static T read(const char *from) {
@@ -76,11 +77,11 @@ struct Half {
     static void write(char *to, float y) { Plain<uint16_t>::write(to, float_to_half(y)); }
 };
 
-template <class Stored> void in_pieces(int32_t function, const char *x, intptr_t x_step, char *y, intptr_t y_step, int64_t n) {
+template <class Stored> void in_segments(int32_t function, const char *x, intptr_t x_step, char *y, intptr_t y_step, int64_t n) {
     typedef typename Stored::Element T;
-    T buffer[piece];
-    for (int64_t i = 0; i < n; i += piece) {
-        const int64_t count = n - i < piece ? n - i : piece;
+    T buffer[segment];
+    for (int64_t i = 0; i < n; i += segment) {
+        const int64_t count = n - i < segment ? n - i : segment;
         for (int64_t j = 0; j < count; j++) buffer[j] = Stored::read(x + (i + j) * x_step);
         kernels<T>().function(function, buffer, buffer, count);
         for (int64_t j = 0; j < count; j++) Stored::write(y + (i + j) * y_step, buffer[j]);
@@ -93,14 +94,14 @@ template <class T> void loop(char **arrays, const intptr_t *n, const intptr_t *s
     const QuietExceptions quiet;
     if (steps[0] == sizeof(T) && steps[1] == sizeof(T))
         evaluate<T>({function_of(data), reinterpret_cast<const T *>(arrays[0]), reinterpret_cast<T *>(arrays[1]), *n});
-    else in_pieces<Plain<T>>(function_of(data), arrays[0], steps[0], arrays[1], steps[1], *n);
+    else in_segments<Plain<T>>(function_of(data), arrays[0], steps[0], arrays[1], steps[1], *n);
 }
 
 }  // namespace
 
 void float16_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data) {
     const QuietExceptions quiet;
-    in_pieces<Half>(function_of(data), arrays[0], steps[0], arrays[1], steps[1], *n);
+    in_segments<Half>(function_of(data), arrays[0], steps[0], arrays[1], steps[1], *n);
 }
 void float32_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data) { loop<float>(arrays, n, steps, data); }
 void float64_loop(char **arrays, const intptr_t *n, const intptr_t *steps, void *data) { loop<double>(arrays, n, steps, data); }

@@ -1,4 +1,4 @@
-// NumPy's inner loops (PyUFuncGenericFunction) of the elementwise functions; `data` is the function's number in registry.h.
+// NumPy's inner loops (PyUFuncGenericFunction) for the elementwise functions. `data` is the function's number in registry.h.
 #pragma once
 
 #include <cstdint>

@@ -161,7 +161,7 @@ def test_wrong_arrays_raise():
         with pytest.raises(TypeError, match="a writable contiguous float32 or float64 array"):
             _core.activate("tanh", wrong)
     for name, wrong in [("tanh", z[0]), ("tanh", z.astype(np.float64)), ("softmax", z.copy())]:
-        with pytest.raises(ValueError, match="slope must be like z"):
+        with pytest.raises(ValueError, match="derivative must be like z"):
             _core.activation_derivative(name, z, wrong)
     for name, wrong in [("tanh", z[0]), ("tanh", z.astype(np.float64)), ("gelu", z.copy())]:
         with pytest.raises(ValueError, match="delta must be like a"):

@@ -59,8 +59,8 @@ def test_interface():
             assert declared <= set(dir(getattr(_portable, node.name)))
     for registry in ("ACTIVATIONS", "LOSSES", "OPTIMIZERS"):
         assert getattr(_portable, registry) == getattr(_core, registry)
-    assert _portable.levels() == _portable.built_levels() == ("portable",)
-    assert _portable.current_level() == ("portable", 0)
+    assert _portable.usable_instruction_sets() == _portable.built_instruction_sets() == ("portable",)
+    assert _portable.current_instruction_set() == ("portable", 0)
 
 
 # ---- Training beside the oracle ----

@@ -1,21 +1,23 @@
-// Activation functions, each with its derivative: from the output a where that determines it, else from the input z.
+// Activation functions, each with its derivative: as a function of the output a if that determines it, else of the input z.
 #pragma once
 
-#include "elementary.h"
+#include "elementary_gated.h"
+#include "elementary_special.h"
 #include "registry.h"
 #include "softmax.h"
 #include "vec.h"
 
 namespace {
 
-// value(z) and derivative(a) for those whose derivative follows from the output; value_and_derivative(z, a, derivative) for the others.
-// Each says from_output, and keeps_zero: f(0) = 0, so that the padding of a row stays zero by itself.
+// A struct whose derivative follows from the output has value(z) and derivative(a). Every other struct has value(z) and
+// value_and_derivative(z, a, derivative). Each struct declares two traits: from_output says which of the two it is, and
+// keeps_zero says that f(0) = 0, so that the padding of a row stays zero by itself.
 
-// Traits that hold for most. A struct that differs declares its own.
+// The traits that most structs share. A struct that differs declares its own.
 struct ActivationTraits {
     static constexpr bool is_identity = false;
-    static constexpr bool elementwise = true;  // an output depends on one input; else the derivative is a matrix
-    static constexpr bool has_slopes = false;  // of each unit, which are trained
+    static constexpr bool elementwise = true;  // an output depends on one input alone; otherwise the derivative is a matrix
+    static constexpr bool has_slopes = false;  // each unit has a slope that is trained
     static constexpr double initial_slope = 0;
 };
 
@@ -39,7 +41,7 @@ template <class T> struct Sigmoid : ActivationTraits {
 
 template <class T> struct Relu : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
-    FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(Vec<T>{}, z); }  // max hands on a NaN in its second argument
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(Vec<T>{}, z); }  // max passes on a NaN in its second argument
     FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : Vec<T>{}; }
 };
 
@@ -56,12 +58,14 @@ template <class T> struct Elu : ActivationTraits {
     FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return a > Vec<T>{} ? splat(T(1)) : a + T(1); }
 };
 
-// ELU with the scale and the limit that keep mean 0 and variance 1 from layer to layer (Klambauer et al. 2017, arXiv:1706.02515).
+// ELU, with a scale and a limit that preserve mean 0 and variance 1 from layer to layer (Klambauer et al. 2017,
+// arXiv:1706.02515).
 template <class T> struct Selu : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = true;
     static constexpr double alpha = 1.6732632423543772, lambda = 1.0507009873554805;
     static constexpr T scale = T(lambda), limit = T(lambda * alpha);
-    // limit + rest is lambda alpha to twice the digits: next to -limit, a derivative from the output keeps its own.
+    // limit + rest has twice the digits of lambda alpha: so the derivative keeps all of its own where the output is close to
+    // -limit.
     static constexpr T rest = sizeof(T) == 4 ? T(lambda * alpha - limit) : T(0x1.092dbf6372048p-54);
     FASTNN_INLINE Vec<T> value(Vec<T> z) { return z > Vec<T>{} ? scale * z : limit * expm1(z); }
     FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return a > Vec<T>{} ? splat(scale) : (a + limit) + rest; }
@@ -110,7 +114,8 @@ template <class T> struct Exp : ActivationTraits {
     FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return a; }
 };
 
-// A unit's own, trained derivative s below zero (He et al. 2015, arXiv:1502.01852). Of any sign: the output does not tell the derivative.
+// The slope s below zero is trained, one per unit (He et al. 2015, arXiv:1502.01852). It may have any sign, so that the output
+// does not determine the derivative.
 template <class T> struct Prelu : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true, has_slopes = true;
     static constexpr double initial_slope = 0.25;
@@ -119,12 +124,12 @@ template <class T> struct Prelu : ActivationTraits {
     FASTNN_INLINE Vec<T> by_slope(Vec<T> z) { return z > Vec<T>{} ? Vec<T>{} : z; }
 };
 
-// Rows of n values, `row` elements apart; the padding between is zero before and after.
+// The functions take rows of n values, `row` elements apart; the padding in between is zero before and after.
 template <class T> struct ActivationKernels {
     void (*value)(T *z, int64_t rows, int64_t n, int64_t row);                                // in place
-    void (*value_and_derivative)(T *z, T *derivative, int64_t rows, int64_t n, int64_t row);  // null: the derivative is a matrix
-    void (*times_derivative)(T *delta, const T *a, int64_t rows, int64_t n, int64_t row);     // null: it needs z
-    // Of those with a derivative s for each unit, in the place of the others. by_slope may be null.
+    void (*value_and_derivative)(T *z, T *derivative, int64_t rows, int64_t n, int64_t row);  // null if the derivative is a matrix
+    void (*times_derivative)(T *delta, const T *a, int64_t rows, int64_t n, int64_t row);     // null if the derivative needs z
+    // Activations with one slope s per unit have these two instead. by_slope may be null.
     void (*value_with_slopes)(T *z, const T *s, int64_t rows, int64_t n, int64_t row);
     void (*derivatives)(T *z, const T *s, T *by_input, T *by_slope, int64_t rows, int64_t n, int64_t row);
     bool is_identity, elementwise, from_output, has_slopes;  // traits of the struct
@@ -157,20 +162,20 @@ void activate_with_derivative(T *z, T *derivative, int64_t rows, int64_t n, int6
     if (!F<T>::keeps_zero) clear_padding(z, rows, n, row);
 }
 
-// delta *= f'(z), the derivative itself.
+// delta *= f'(z), given the derivative itself.
 template <class T> void multiply_by(T *delta, const T *derivative, int64_t count) {
     for_each_vector<T>(
         count, [=](int64_t i, auto access) { access.store(delta + i, access.load(delta + i) * access.load(derivative + i)); });
 }
 
-// delta *= f'(z), told by the output a.
+// delta *= f'(z), given the output a.
 template <class T, template <class> class F> void times_derivative(T *delta, const T *a, int64_t rows, int64_t, int64_t row) {
     for_each_vector<T>(rows * row, [=](int64_t i, auto access) {
         access.store(delta + i, access.load(delta + i) * F<T>::derivative(access.load(a + i)));
     });
 }
 
-// Elements of a row that stand in whole vectors: with padding, but for narrow rows, which have none.
+// Returns the number of a row's elements in whole vectors. Padding counts; the rows of a narrow layer have none.
 template <class T> int64_t elements_of_row(int64_t n, int64_t row) {
     const int64_t whole = (n + block_lanes<T> - 1) / block_lanes<T> * block_lanes<T>;
     return whole < row ? whole : row;

@@ -1,7 +1,7 @@
-// The dense layer's arithmetic: one matrix product, used as forward, input gradient and weight gradient.
+// The arithmetic of a dense layer: one matrix product computes the outputs, the input gradient and the weight gradient.
 //
-// Every element of a product has one owner and one order: fma over k = 0, 1, 2, … from its start value. Tiles, threads and
-// instruction sets divide rows and columns only, so none of them changes a bit.
+// One thread owns each element of a product, and computes it in one order: fma over k = 0, 1, 2, … from its start value. Tiles,
+// threads and instruction sets divide rows and columns only, so none of them changes a bit.
 #pragma once
 
 #include "api.h"
@@ -9,20 +9,20 @@
 
 namespace {
 
-enum class Start { zero, bias, previous };  // what an element of C begins as: 0, the bias of its column, or C itself
-enum class Finish { store, descend };       // C = sum, or C = C - rate * sum: gradient descent without a gradient array
+enum class Start { zero, bias, previous };  // the start value of an element of C: 0, the bias of its column, or C itself
+enum class Finish { store, descend };       // C = sum, or C = C - learning_rate * sum: gradient descent without a gradient array
 
 // C[i][j] = sum over k of A[i][k] * B[k][j].
 template <class T> struct Product {
     int64_t depth;  // k = 0 … depth - 1
-    const T *a;     // element (i, k) at a[i * a_row + k * a_column]: X, its transpose and a transposed delta alike
+    const T *a;     // element (i, k) stands at a[i * a_row + k * a_column], so that X and its transpose are read alike
     int64_t a_row, a_column;
     const T *b;  // rows of whole vectors
     int64_t b_row;
     T *c;
     int64_t c_row;
     const T *bias = nullptr;
-    T rate = 0;
+    T learning_rate = 0;
 };
 
 struct Range {
@@ -30,10 +30,10 @@ struct Range {
     int64_t size() const { return end - begin; }
 };
 
-// The rows that a tile of two vectors takes at most: as many as leave no sum in memory (32 registers at 64 bytes, 16 below).
+// The maximal number of rows in a tile of two vectors: all sums stay in registers, of which there are 32 at 64 bytes, 16 below.
 constexpr int tile_rows = FASTNN_VECTOR_BYTES == 64 ? 8 : 6;
 
-// What ROWS x COLUMNS vectors of C begin as.
+// Sets ROWS x COLUMNS vectors of sums to their start values.
 template <class T, int ROWS, int COLUMNS, Start START>
 FASTNN_INLINE void start_sums(const Product<T> &p, int64_t row, int64_t column, Vec<T> (&sum)[ROWS][COLUMNS]) {
     const T *c = p.c + row * p.c_row + column;
@@ -47,14 +47,14 @@ FASTNN_INLINE void start_sums(const Product<T> &p, int64_t row, int64_t column, 
         }
 }
 
-// A tile of ROWS x COLUMNS vectors with all sums in registers. Addresses of A's rows are formed three to a pointer, which
-// is what base + {0, 1, 2} * index addressing can do.
+// Computes a tile of ROWS x COLUMNS vectors with all sums in registers. Three rows of A share one pointer, since addresses have
+// the form base + {0, 1, 2} * index.
 template <class T, int ROWS, int COLUMNS, Start START, Finish FINISH>
 __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t column) {
-    constexpr int groups = (ROWS + 2) / 3;
-    const T *a[groups];
+    constexpr int pointers = (ROWS + 2) / 3;
+    const T *a[pointers];
 #pragma GCC unroll 8
-    for (int g = 0; g < groups; g++) a[g] = p.a + (row + 3 * g) * p.a_row;
+    for (int g = 0; g < pointers; g++) a[g] = p.a + (row + 3 * g) * p.a_row;
     const T *b = p.b + column;
     T *c = p.c + row * p.c_row + column;
     const int64_t a_row = p.a_row, a_column = p.a_column, b_row = p.b_row;
@@ -73,10 +73,10 @@ __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t co
             for (int j = 0; j < COLUMNS; j++) sum[i][j] = fma(left, right[j], sum[i][j]);
         }
 #pragma GCC unroll 8
-        for (int g = 0; g < groups; g++) a[g] += a_column;
+        for (int g = 0; g < pointers; g++) a[g] += a_column;
         b += b_row;
     }
-    const Vec<T> minus_rate = splat(-p.rate);
+    const Vec<T> minus_rate = splat(-p.learning_rate);
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
@@ -87,7 +87,8 @@ __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t co
         }
 }
 
-// The tiles of one panel of columns: as many of ROWS as fit, then lower ones. Eight rows are rather 4 + 4 than 6 + 2.
+// Computes the tiles of one panel: as many tiles of ROWS rows as fit, then lower ones. Eight rows are 4 + 4, which is faster than
+// 6 + 2.
 template <class T, int COLUMNS, int ROWS, Start START, Finish FINISH>
 FASTNN_INLINE void panel(const Product<T> &p, Range rows, int64_t column) {
     int64_t i = rows.begin;
@@ -96,13 +97,13 @@ FASTNN_INLINE void panel(const Product<T> &p, Range rows, int64_t column) {
     if constexpr (ROWS > 1) panel<T, COLUMNS, (ROWS == 6 ? 4 : ROWS / 2), START, FINISH>(p, {i, rows.end}, column);
 }
 
-// For few rows of C, B may be swept: a few of its rows at a time are read from end to end, where panels read some of every row.
-// It is read at the speed of memory then, which panels miss by a factor of 2 to 3 where each row of B is a page or more.
+// If C has few rows, B may be swept: the product reads a few rows of B at a time, from end to end, while panels read a few
+// columns of every row. A sweep reads at the speed of memory. Panels are 2 to 3 times slower if each row of B is a page or more.
 constexpr int64_t page = 4096;                                  // bytes
 constexpr int max_splats = FASTNN_VECTOR_BYTES == 64 ? 16 : 8;  // that stay in registers
 template <int ROWS> constexpr int sweep_depth = ROWS == 1 ? max_splats / 2 : max_splats / ROWS;
 
-// COLUMNS vectors in each of ROWS of C become what they are after rows k … k + DEPTH - 1 of B; A's elements are in `left`.
+// Adds the products with rows k … k + DEPTH - 1 of B to COLUMNS vectors in each of ROWS rows of C. `left` has the elements of A.
 template <class T, int ROWS, int DEPTH, int COLUMNS, Start START>
 FASTNN_INLINE void add_rows(const Product<T> &p, const Vec<T> (&left)[DEPTH][ROWS], int64_t row, int64_t k, int64_t column) {
     T *c = p.c + row * p.c_row + column;
@@ -136,21 +137,21 @@ __attribute__((noinline)) void sweep(const Product<T> &p, int64_t row, int64_t k
     for (; j < columns.end; j += lanes<T>) add_rows<T, ROWS, DEPTH, 1, START>(p, left, row, k, j);
 }
 
-// ROWS of C, of which a stretch at a time stays in the first cache. p.depth is at least the sweep's.
+// Sweeps B for ROWS rows of C, one panel after the other: a panel of C stays in the first cache. p.depth is at least sweep_depth.
 template <class T, int ROWS, Start START> void sweep_rows(const Product<T> &p, int64_t row, Range columns) {
-    constexpr int64_t stretch = 8192 / int64_t(sizeof(T));
+    constexpr int64_t panel_columns = 8192 / int64_t(sizeof(T));
     constexpr int depth = sweep_depth<ROWS>;
-    for (int64_t j = columns.begin; j < columns.end; j += stretch) {
-        const Range part = {j, columns.end - j < stretch ? columns.end : j + stretch};
-        sweep<T, ROWS, depth, START>(p, row, 0, part);
+    for (int64_t j = columns.begin; j < columns.end; j += panel_columns) {
+        const Range panel = {j, columns.end - j < panel_columns ? columns.end : j + panel_columns};
+        sweep<T, ROWS, depth, START>(p, row, 0, panel);
         int64_t k = depth;
-        for (; k + depth <= p.depth; k += depth) sweep<T, ROWS, depth, Start::previous>(p, row, k, part);
-        for (; k < p.depth; k++) sweep<T, ROWS, 1, Start::previous>(p, row, k, part);
+        for (; k + depth <= p.depth; k += depth) sweep<T, ROWS, depth, Start::previous>(p, row, k, panel);
+        for (; k < p.depth; k++) sweep<T, ROWS, 1, Start::previous>(p, row, k, panel);
     }
 }
 
-// For how many of C's last rows B is swept. Panels do worst where each of their vectors touches two lines of the cache, where
-// all rows fall on the same few sets of it, and where B has more pages than the processor remembers the places of.
+// Returns the number of C's last rows for which B is swept. Panels are slowest if each of their vectors touches two cache lines,
+// if all rows fall on the same few sets of the cache, or if B has more pages than the processor's cache of page addresses holds.
 template <class T> int64_t swept_rows(const Product<T> &p, int64_t rows) {
     const int64_t b_row = p.b_row * int64_t(sizeof(T));
     if (p.depth < max_splats || b_row < page) return 0;
@@ -167,7 +168,7 @@ template <class T, Start START> void sweep_all(const Product<T> &p, Range rows, 
     if (i < rows.end) sweep_rows<T, 1, START>(p, i, columns);
 }
 
-// C's rows and columns of the given ranges; columns.begin is a multiple of lanes, and the last vector is written whole.
+// Computes C's rows and columns of the given ranges. columns.begin is a multiple of lanes; the last vector is written whole.
 template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p, Range rows, Range columns) {
     if constexpr (FINISH == Finish::store)
         if (const int64_t swept = swept_rows(p, rows.size())) {
@@ -176,82 +177,19 @@ template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p
             if (rows.size() == 0) return;
         }
     int64_t j = columns.begin;
-    // Few rows leave registers for wider panels, and need them: one chain of fma a sum is all latency.
+    // Few rows leave registers for wider panels, and need them: a single chain of fma per sum is bound by latency.
     if (rows.size() < 4)
         for (; columns.end - j > 3 * lanes<T>; j += 4 * lanes<T>) panel<T, 4, 2, START, FINISH>(p, rows, j);
     for (; columns.end - j > lanes<T>; j += 2 * lanes<T>) panel<T, 2, tile_rows, START, FINISH>(p, rows, j);
     if (j < columns.end) panel<T, 1, 2 * tile_rows, START, FINISH>(p, rows, j);
 }
 
-template <class T, Start START, Finish FINISH> FASTNN_INLINE void finish(Vec<T> sum, T *to, T rate) {
+template <class T, Start START, Finish FINISH> FASTNN_INLINE void finish(Vec<T> sum, T *to, T learning_rate) {
     if constexpr (START == Start::previous) sum += load(to);
-    store(to, FINISH == Finish::store ? sum : fma(splat(-rate), sum, load(to)));
+    store(to, FINISH == Finish::store ? sum : fma(splat(-learning_rate), sum, load(to)));
 }
 
-// A layer of few outputs, whose weights are stored transposed: out[i][j] = bias[j] + <x[i], weights[j]>.
-// Rows of x and weights are whole blocks, zero past their end; the partial sums of a dot product are the lanes of a block.
-template <class T>
-void multiply_narrow(Range rows, int64_t n_in, int64_t n_out, const T *x, int64_t x_row, const T *weights, int64_t weights_row,
-                     const T *bias, T *out) {
-    int64_t i = rows.begin;
-    for (; i + lanes<T> <= rows.end; i += lanes<T>)
-        for (int64_t j = 0; j < n_out; j++) {
-            Vec<T> sums[block_vectors][lanes<T>] = {};
-            for (int64_t k = 0; k < n_in; k += block_lanes<T>)
-#pragma GCC unroll 4
-                for (int v = 0; v < block_vectors; v++) {
-                    const Vec<T> w = load(weights + j * weights_row + k + v * lanes<T>);
-#pragma GCC unroll 16
-                    for (int q = 0; q < lanes<T>; q++)
-                        sums[v][q] = fma(w, load(x + (i + q) * x_row + k + v * lanes<T>), sums[v][q]);
-                }
-            Vec<T> dots[size_t(lanes<T>)];
-#pragma GCC unroll 16
-            for (int q = 0; q < lanes<T>; q++) {
-                Vec<T> block[block_vectors];
-                for (int v = 0; v < block_vectors; v++) block[v] = sums[v][q];
-                dots[q] = fold_block<T>(block);
-            }
-            const Vec<T> z = sum_rows<T>(dots) + splat(bias[j]);
-            if (n_out == 1) store(out + i, z);
-            else
-                for (int q = 0; q < lanes<T>; q++) out[(i + q) * n_out + j] = z[q];
-        }
-    for (; i < rows.end; i++)
-        for (int64_t j = 0; j < n_out; j++) {
-            Vec<T> block[block_vectors] = {};
-            for (int64_t k = 0; k < n_in; k += block_lanes<T>)
-#pragma GCC unroll 4
-                for (int v = 0; v < block_vectors; v++)
-                    block[v] =
-                        fma(load(weights + j * weights_row + k + v * lanes<T>), load(x + i * x_row + k + v * lanes<T>), block[v]);
-            out[i * n_out + j] = sum_block<T>(block) + bias[j];
-        }
-}
-
-// Its weights' gradient, sum over i of delta[i][j] * x[i], as four interleaved sums, (0 + 1) + (2 + 3): a single chain of fma
-// would be all latency.
-template <class T, Start START, Finish FINISH>
-void multiply_narrow_gradient(Range outputs, int64_t n_rows, int64_t n_in, int64_t n_out, const T *delta, const T *x, int64_t x_row,
-                              T *to, int64_t to_row, T rate) {
-    for (int64_t j = outputs.begin; j < outputs.end; j++)
-        for (int64_t k = 0; k < n_in; k += lanes<T>) {
-            Vec<T> sums[4] = {};
-            const auto add = [&](int64_t i, int q) {
-                sums[q] = fma(splat(delta[i * n_out + j]), load(x + i * x_row + k), sums[q]);
-            };
-            int64_t i = 0;
-            for (; i + 4 <= n_rows; i += 4)
-#pragma GCC unroll 4
-                for (int q = 0; q < 4; q++) add(i + q, q);
-#pragma GCC unroll 3
-            for (int q = 0; q < 3; q++)
-                if (i + q < n_rows) add(i + q, q);
-            finish<T, START, FINISH>((sums[0] + sums[1]) + (sums[2] + sums[3]), to + j * to_row + k, rate);
-        }
-}
-
-// out[j][i] = in[i][j] for i in rows (a multiple of lanes at its start), j < columns; whole squares are written.
+// out[j][i] = in[i][j] for i in rows and j < columns. rows.begin is a multiple of lanes; whole squares are written.
 template <class T> void transpose(const T *in, int64_t in_row, T *out, int64_t out_row, Range rows, int64_t columns) {
     for (int64_t i = rows.begin; i < rows.end; i += lanes<T>)
         for (int64_t j = 0; j < columns; j += lanes<T>) {
@@ -265,9 +203,9 @@ template <class T> void transpose(const T *in, int64_t in_row, T *out, int64_t o
         }
 }
 
-// The column sums of rows, in four interleaved sums, (0 + 1) + (2 + 3), started and finished as a product's elements.
+// Computes the sum of each column, as four interleaved sums, (0 + 1) + (2 + 3). They start and finish like a product's elements.
 template <class T, Start START, Finish FINISH>
-void sum_columns(const T *in, int64_t in_row, int64_t n_rows, int64_t n_columns, T *out, T rate) {
+void sum_columns(const T *in, int64_t in_row, int64_t n_rows, int64_t n_columns, T *out, T learning_rate) {
     for (int64_t j = 0; j < n_columns; j += lanes<T>) {
         Vec<T> sums[4] = {};
         int64_t i = 0;
@@ -277,25 +215,7 @@ void sum_columns(const T *in, int64_t in_row, int64_t n_rows, int64_t n_columns,
 #pragma GCC unroll 3
         for (int q = 0; q < 3; q++)
             if (i + q < n_rows) sums[q] += load(in + (i + q) * in_row + j);
-        finish<T, START, FINISH>((sums[0] + sums[1]) + (sums[2] + sums[3]), out + j, rate);
-    }
-}
-
-// The same for rows that stand without padding, as a narrow layer's do.
-template <class T, Start START, Finish FINISH>
-void sum_columns_narrow(const T *in, int64_t n_rows, int64_t n_columns, T *out, T rate) {
-    for (int64_t j = 0; j < n_columns; j++) {
-        T sums[4] = {};
-        int64_t i = 0;
-        for (; i + 4 <= n_rows; i += 4)
-#pragma GCC unroll 4
-            for (int q = 0; q < 4; q++) sums[q] += in[(i + q) * n_columns + j];
-#pragma GCC unroll 3
-        for (int q = 0; q < 3; q++)
-            if (i + q < n_rows) sums[q] += in[(i + q) * n_columns + j];
-        T total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-        if constexpr (START == Start::previous) total += out[j];
-        out[j] = FINISH == Finish::store ? total : out[j] - rate * total;
+        finish<T, START, FINISH>((sums[0] + sums[1]) + (sums[2] + sums[3]), out + j, learning_rate);
     }
 }
 

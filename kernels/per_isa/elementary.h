@@ -1,13 +1,14 @@
-// Elementary functions on vectors of either type: exp, expm1, log, log1p, tanh, sigmoid; elementary_special.h adds sincos,
-// elementary_gated.h gelu and silu.
+// Elementary functions on vectors of either type: exp, expm1, log, log1p, tanh, sigmoid. elementary_special.h adds sincos,
+// and elementary_gated.h adds gelu, silu and mish.
 //
-// Each is one sequence of IEEE operations, without tables and without branches on the data: instruction sets with fused multiply-add
-// give the same bits. Without it (fma then rounds twice) some differ in the last bit; constants are cut short where a product
-// has to be exact. NaN gives NaN; infinities, signed zeros and subnormal numbers are as mathematics has them.
+// Each is one sequence of IEEE operations, without tables and without branches on the data, so that all instruction sets with
+// fused multiply-add give the same bits. Without it, fma rounds twice, and some results differ in the last bit. Constants have
+// fewer bits where a product must be exact. NaN gives NaN; results at infinities, signed zeros and subnormal numbers are the
+// mathematical ones.
 //
-// Largest errors found, in units in the last place (ULP), with fused multiply-add / without. Float: all inputs for exp, log,
-// tanh, sigmoid, with fused multiply-add also expm1 and log1p, and (to 1e5) sin and cos, each seventh for the others; double: 5
-// million inputs and more, against 113 bits.
+// The table shows the largest errors found, in units in the last place (ULP), with and without fused multiply-add. Inputs of
+// float: all for exp, log, tanh and sigmoid; with fused multiply-add, also all for expm1 and log1p, and up to 1e5 for sin and
+// cos; every seventh for the others. Inputs of double: 5 million and more, compared with results of 113 bits.
 //
 //              exp        expm1      log        log1p      tanh       sigmoid    sin, cos
 //     float    1.08 1.04  1.68 1.76  0.86 0.85  1.42 1.40  1.20 1.20  1.69 1.93  2.33 2.33
@@ -29,7 +30,7 @@ template <> struct Format<float> {
     static constexpr int mantissa = 23, bias = 127;
     static constexpr float round = 0x1.8p23f;  // x + round - round is the integer next to x; the bits of x + round end in it
     static constexpr float smallest_normal = 0x1p-126f, two_to_mantissa = 0x1p23f;
-    static constexpr float tiny = 0x1p-30f;  // below, expm1(x) and log1p(x) are x
+    static constexpr float tiny = 0x1p-30f;  // for smaller |x|, expm1(x) and log1p(x) are x
 };
 template <> struct Format<double> {
     static constexpr int mantissa = 52, bias = 1023;
@@ -38,7 +39,7 @@ template <> struct Format<double> {
     static constexpr double tiny = 0x1p-60;
 };
 
-// a + b modulo 2^32 or 2^64. Where x is NaN or outside the domain the bits may overflow; the result is not used then.
+// Returns a + b modulo 2^32 or 2^64. The bits may overflow where x is NaN or outside the domain; that result is not used.
 template <class T> FASTNN_INLINE IntVec<T> wrapping_add(IntVec<T> a, IntVec<T> b) {
     typedef std::make_unsigned_t<std::remove_reference_t<decltype(a[0])>> Lane;
     typedef Lane Unsigned __attribute__((vector_size(FASTNN_VECTOR_BYTES)));
@@ -51,11 +52,11 @@ template <class T, class... C> FASTNN_INLINE Vec<T> horner(Vec<T> x, T c, C... r
     return fma(x, horner<T>(x, rest...), splat<T>(c));
 }
 
-// e^x = 2^k e^r, k the integer next to x / ln 2 and r = x - k ln 2 (Cody & Waite 1980, chapter 6). k ln2_high is exact.
+// e^x = 2^k e^r, where k is the integer next to x / ln 2 and r = x - k ln 2 (Cody & Waite 1980, chapter 6). k ln2_high is exact.
 template <class T> struct ExpConstants;
 template <> struct ExpConstants<float> {
     static constexpr float log2e = 0x1.715476p0f, ln2 = 0x1.62e43p-1f, ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
-    static constexpr float overflow = 89, underflow = -104;  // beyond: inf and 0
+    static constexpr float overflow = 89, underflow = -104;  // beyond them, the result is inf or 0
     static constexpr int shift = 64;                         // with k >= underflow / ln 2, 2^(k + shift) is a normal number
     static constexpr float unshift = 0x1p-64f;
 };
@@ -67,8 +68,8 @@ template <> struct ExpConstants<double> {
     static constexpr double unshift = 0x1p-512;
 };
 
-// e^r - 1 = r + r^2 p(r) for |r| <= 0.34675 (ln(2) / 2 and what rounding x / ln 2 adds), p of degree 4 (relative error
-// 2^-26.1) and 9 (2^-55.5). Even and odd powers apart halve the chain of dependent operations.
+// e^r - 1 = r + r^2 p(r) for |r| <= 0.34675, which is ln(2) / 2 plus the rounding of x / ln 2. p is of degree 4 (relative error
+// 2^-26.1) and 9 (2^-55.5). Separate sums of even and odd powers halve the chain of dependent operations.
 template <class T> FASTNN_INLINE Vec<T> expm1_reduced(Vec<T> r) {
     const Vec<T> z = r * r;
     Vec<T> even, odd;
@@ -84,8 +85,8 @@ template <class T> FASTNN_INLINE Vec<T> expm1_reduced(Vec<T> r) {
     return fma(z, fma(r, odd, even), r);
 }
 
-// e^x = 2^-shift scale (1 + q): returns q, in [-0.3, 0.42]. `rough` is for tanh, where a large k means a small share
-// in the result: one constant for ln 2, with its error times k, is enough.
+// Returns q in [-0.3, 0.42] with e^x = 2^-shift scale (1 + q). `rough` is for tanh, to which e^x contributes little if k is
+// large: one constant for ln 2 is enough, although its error is multiplied by k.
 template <class T, bool rough = false> FASTNN_INLINE Vec<T> exp_parts(Vec<T> x, int shift, Vec<T> &scale) {
     using F = Format<T>;
     using E = ExpConstants<T>;
@@ -96,8 +97,8 @@ template <class T, bool rough = false> FASTNN_INLINE Vec<T> exp_parts(Vec<T> x, 
     else return expm1_reduced<T>(fma(k, splat<T>(-E::ln2_low), fma(k, splat<T>(-E::ln2_high), x)));
 }
 
-// The scale is kept 2^shift times too large (x < 0) or half as large as it should be. The last product takes that back, and it
-// alone can overflow or round to a subnormal number. min and max hand on a NaN in their second argument.
+// The scale is 2^shift times too large if x < 0, and otherwise half of its value. The last product corrects that, and it alone
+// can overflow or round to a subnormal number. min and max pass on a NaN in their second argument.
 template <class T> FASTNN_INLINE Vec<T> exp(Vec<T> x) {
     using E = ExpConstants<T>;
     Vec<T> s;
@@ -108,7 +109,7 @@ template <class T> FASTNN_INLINE Vec<T> exp(Vec<T> x) {
     return fma(s, q, s) * (negative ? splat<T>(E::unshift) : splat<T>(2));
 }
 
-// 2^k q + (2^k - 1), halved on the way: 2^k may be one power above the largest number.
+// 2^k q + (2^k - 1), computed as twice its half: 2^k may be one power above the largest number.
 template <class T> FASTNN_INLINE Vec<T> expm1(Vec<T> x) {
     using E = ExpConstants<T>;
     Vec<T> s;
@@ -117,7 +118,8 @@ template <class T> FASTNN_INLINE Vec<T> expm1(Vec<T> x) {
     return abs<T>(x) < splat<T>(Format<T>::tiny) ? x : half + half;
 }
 
-// With e = exp(-|x|): 1 - e / (1 + e), or for x < 0 e - e e / (1 + e); e / (1 + e) itself would be up to 2.2 ULP off.
+// With e = exp(-|x|), the result is 1 - e / (1 + e), or e - e e / (1 + e) if x < 0. e / (1 + e) itself would err by up to 2.2
+// ULP.
 template <class T> FASTNN_INLINE Vec<T> sigmoid(Vec<T> x) {
     using E = ExpConstants<T>;
     Vec<T> s;
@@ -127,8 +129,9 @@ template <class T> FASTNN_INLINE Vec<T> sigmoid(Vec<T> x) {
     return fma(-base, e / (one + e), base);
 }
 
-// |x| < 0.625: x - x u / d(u), u = x^2, d of degree 2 (relative error of tanh 2^-27.0) and 6 (2^-57.2). Beyond, up to where the
-// result is 1: 1 - 2 / (e^2x + 1). Both subtract a smaller number, whose own rounding hardly shows; they share the division.
+// If |x| < 0.625, the result is x - x u / d(u) with u = x^2, and d of degree 2 (relative error of tanh 2^-27.0) and 6 (2^-57.2).
+// Up to the x at which the result is 1, it is 1 - 2 / (e^2x + 1). Both forms subtract a smaller number, whose own rounding hardly
+// shows, and they share the division.
 template <class T> FASTNN_INLINE Vec<T> tanh(Vec<T> x) {
     constexpr T is_one = is_float<T> ? 9.5 : 20;
     const Vec<T> a = min(splat<T>(is_one), abs<T>(x)), u = a * a, one = splat<T>(1);
@@ -143,7 +146,7 @@ template <class T> FASTNN_INLINE Vec<T> tanh(Vec<T> x) {
     return copysign<T>((small ? a : one) - numerator / denominator, x);
 }
 
-// The exponent e of x = 2^e m, m in [sqrt(1/2), sqrt(2)), for positive normal x.
+// Returns the exponent e of x = 2^e m, with m in [sqrt(1/2), sqrt(2)), for positive normal x.
 template <class T> FASTNN_INLINE IntVec<T> exponent(Vec<T> x) {
     return wrapping_add<T>(as_int<T>(x), -as_int<T>(splat<T>(T(0.70710678118654752)))) >> Format<T>::mantissa;
 }
@@ -154,9 +157,9 @@ template <class T> FASTNN_INLINE Vec<T> to_float(IntVec<T> n) {
     return as_float<T>(n + as_int<T>(splat<T>(Format<T>::round))) - splat<T>(Format<T>::round);
 }
 
-// log(2^e (1 + f)), f in [sqrt(1/2) - 1, sqrt(2) - 1]. With t = f / (2 + f), log(1 + f) = 2 atanh(t) = 2t + t z r(z), z = t^2,
-// r of degree 2 (relative error of the sum 2^-28.5) and 6 (2^-57.6). 2t = f - h + t h with h = f^2 / 2 (the arrangement of
-// fdlibm, Sun Microsystems 1993), so that f, which is exact, carries the result. e ln2_high is exact.
+// Returns log(2^e (1 + f)) for f in [sqrt(1/2) - 1, sqrt(2) - 1]. With t = f / (2 + f) and z = t^2, log(1 + f) = 2 atanh(t) =
+// 2t + t z r(z); r is of degree 2 (relative error of the sum 2^-28.5) and 6 (2^-57.6). 2t = f - h + t h with h = f^2 / 2 (the
+// arrangement of fdlibm, Sun Microsystems 1993), so that f, which is exact, dominates the result. e ln2_high is exact.
 template <class T> FASTNN_INLINE Vec<T> log_parts(Vec<T> e, Vec<T> f) {
     using E = ExpConstants<T>;
     const Vec<T> t = f / (splat<T>(2) + f), z = t * t, h = splat<T>(T(0.5)) * f * f;
@@ -169,7 +172,7 @@ template <class T> FASTNN_INLINE Vec<T> log_parts(Vec<T> e, Vec<T> f) {
     return fma(e, splat<T>(E::ln2_high), f - (h - low));
 }
 
-// `value` where 0 < x < inf; -inf at 0, NaN below and at NaN, inf at inf.
+// Returns `value` for 0 < x < inf, -inf for 0, NaN for negative numbers and NaN, inf for inf.
 template <class T> FASTNN_INLINE Vec<T> log_domain(Vec<T> x, Vec<T> value) {
     const Vec<T> inf = splat<T>(T(INFINITY)), outside = x == Vec<T>{} ? -inf : splat<T>(T(NAN));
     value = x > Vec<T>{} ? value : outside;
@@ -185,8 +188,8 @@ template <class T> FASTNN_INLINE Vec<T> log(Vec<T> x) {
     return log_domain<T>(x, log_parts<T>(to_float<T>(e) - (subnormal ? splat<T>(T(F::mantissa)) : Vec<T>{}), f));
 }
 
-// The exponent is that of u = 1 + x rounded, but f = 2^-e (1 + x) - 1 comes from x itself, rounded once. For large x, where
-// 2^-e may be subnormal, the 1 is lost anyway.
+// The exponent is that of u = 1 + x, rounded, but f = 2^-e (1 + x) - 1 comes from x itself and is rounded once. If x is so large
+// that 2^-e may be subnormal, the 1 is lost anyway.
 template <class T> FASTNN_INLINE Vec<T> log1p(Vec<T> x) {
     const Vec<T> one = splat<T>(1), u = one + x;
     const IntVec<T> e = exponent<T>(u);
@@ -212,6 +215,3 @@ FASTNN_INLINE Vec<float> sigmoid(Vec<float> x) { return elementary::sigmoid<floa
 FASTNN_INLINE Vec<double> sigmoid(Vec<double> x) { return elementary::sigmoid<double>(x); }
 
 }  // namespace
-
-#include "elementary_gated.h"
-#include "elementary_special.h"

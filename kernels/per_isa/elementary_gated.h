@@ -1,11 +1,13 @@
-// The gated linear units z Phi(z) and z sigmoid(z), and their slopes. Included by elementary.h, which says what holds for all.
+// The gated linear units z Phi(z), z sigmoid(z) and z tanh(softplus(z)), and their derivatives. elementary.h states the rules for
+// all.
 //
-// With t = |z| and the gate g, Phi or sigmoid, the unit is max(z, 0) - t g(-t), and the slopes at z and -z add up to 1. What
-// vanishes left of 0 like an exponential stays 2^shift times too large up to the last product: that alone rounds to a subnormal
-// number. There is the root of the derivative too: it keeps all digits because root - t, the root in two parts, is a factor.
+// With t = |z| and a gate g, which is Phi or sigmoid, the unit is max(z, 0) - t g(-t), and the derivatives at z and -z add up to
+// 1. Left of 0 both vanish like an exponential. They stay 2^shift times too large up to the last product, which alone rounds to a
+// subnormal number. The derivative has its root there. It keeps all digits, because root - t is a factor, with the root in two
+// parts.
 //
-// Largest errors found, in ULP, with fused multiply-add / without. Float: all inputs from 2^-31 to 2^9, each 61st of the
-// others; double: a million inputs, half of them small or next to the roots, against 113 bits.
+// The table shows the largest errors found, in ULP, with and without fused multiply-add. Inputs of float: all from 2^-31 to 2^9,
+// and every 61st of the others. Inputs of double: a million, half of them small or next to the roots, compared with 113 bits.
 //
 //              gelu       its derivative  silu       its derivative
 //     float    3.75 3.74  3.39 3.70  2.84 3.19  3.71 3.71
@@ -17,13 +19,13 @@
 namespace {
 namespace elementary {
 
-// The low half of the bits cut off: the square of what is left is exact.
+// Cuts off the lower half of the bits: the square of the result is exact.
 template <class T> FASTNN_INLINE Vec<T> upper_half(Vec<T> a) {
     constexpr int low_bits = (Format<T>::mantissa + 2) / 2;
     return as_float<T>(as_int<T>(a) & splat_int<T>(-(int64_t(1) << low_bits)));
 }
 
-// e^(-t^2 / 2) = 2^-shift scale (1 + q), given t and t^2: returns q. What rounding takes from t^2 would be up to t^2 / 4 ULP.
+// Returns q with e^(-t^2 / 2) = 2^-shift scale (1 + q), given t and t^2. The rounding of t^2 alone would cost up to t^2 / 4 ULP.
 template <class T> FASTNN_INLINE Vec<T> bell_parts(Vec<T> t, Vec<T> square, Vec<T> &scale) {
     const Vec<T> half = splat<T>(T(0.5));
     Vec<T> error;
@@ -37,12 +39,12 @@ template <class T> FASTNN_INLINE Vec<T> bell_parts(Vec<T> t, Vec<T> square, Vec<
     return fma(-half * error, splat<T>(1) + q, q);
 }
 
-// With Phi the normal distribution function, a = sqrt(2 pi) and u = t + t^2 q(t), all for t >= 0:
+// Phi is the normal distribution function. With a = sqrt(2 pi) and u = t + t^2 q(t), for t >= 0:
 //   e^(t^2 / 2) t Phi(-t) = u / v, v = 2 + t p(t) + a u,
-// and e^(t^2 / 2) times its derivative, which is e^(t^2 / 2) Phi(-t) - t / a, is (root - t) (1 / a + r(t) / v). Where Horner's
-// rule rounds worst, for large t, the errors of q cancel and those of p and r hardly show. Degrees of p, q and r are 3, 4 and 5
-// for t <= 14 (relative errors 2^-28.7 and 2^-25.8), and 8, 9 and 10 for t <= 38 (2^-55.4 and 2^-54.3). From `far` on, Phi and
-// density are zero.
+// and e^(t^2 / 2) times its derivative, which is e^(t^2 / 2) Phi(-t) - t / a, is (root - t) (1 / a + r(t) / v). Horner's rule
+// rounds worst for large t, where the errors of q cancel, and those of p and r hardly show. The degrees of p, q and r are 3, 4
+// and 5 for t <= 14 (relative errors 2^-28.7 and 2^-25.8), and 8, 9 and 10 for t <= 38 (2^-55.4 and 2^-54.3). From `far` on, Phi
+// and its density are zero.
 template <class T> struct Normal;
 template <> struct Normal<float> {
     static constexpr float far = 14.75f, a = 0x1.40d932p1f, inverse_a = 0x1.988454p-2f;
@@ -77,7 +79,7 @@ template <> struct Normal<double> {
     }
 };
 
-// The unit and its derivative at z from t g(-t) and its derivative, times 2^shift. What rounds to zero left of 0 is negative.
+// These return the unit and its derivative at z, given t g(-t) and its derivative times 2^shift. Left of 0 the zero is negative.
 template <class T> FASTNN_INLINE Vec<T> value_of_side(Vec<T> z, Vec<T> left) {
     return fma(left, splat<T>(-ExpConstants<T>::unshift), max(splat<T>(T(-0.0)), z));
 }
@@ -87,7 +89,7 @@ template <class T> FASTNN_INLINE Vec<T> derivative_of_side(Vec<T> z, Vec<T> left
     return fma(left, negative ? splat<T>(unshift) : splat<T>(-unshift), negative ? splat<T>(T(-0.0)) : splat<T>(1));
 }
 
-// z Phi(z), and the derivative where `derivative` is not null.
+// Returns z Phi(z), and stores the derivative if `derivative` is not null.
 template <class T> FASTNN_INLINE Vec<T> gelu(Vec<T> z, Vec<T> *derivative = nullptr) {
     using N = Normal<T>;
     const Vec<T> t = min(splat<T>(N::far), abs<T>(z)), square = t * t, u = fma(square, N::q(t), t);
@@ -104,7 +106,7 @@ template <class T> FASTNN_INLINE Vec<T> gelu(Vec<T> z, Vec<T> *derivative = null
     return value_of_side<T>(z, fma(left, e, left));
 }
 
-// 1 - t sigmoid(t) = d + d^2 w(d) for d = root - t, |d| <= 0.25; w of degree 4 (relative error of the sum 2^-28.3) and 10
+// 1 - t sigmoid(t) = d + d^2 w(d) for d = root - t and |d| <= 0.25. w is of degree 4 (relative error of the sum 2^-28.3) and 10
 // (2^-55.1). From `far` on, t e^-t is zero.
 template <class T> struct Logistic;
 template <> struct Logistic<float> {
@@ -122,7 +124,8 @@ template <> struct Logistic<double> {
     }
 };
 
-// z sigmoid(z), and the derivative where `derivative` is not null: that of t s, s = sigmoid(-t), is s (1 - t sigmoid(t)).
+// Returns z sigmoid(z), and stores the derivative if `derivative` is not null. With s = sigmoid(-t), the derivative of t s is
+// s (1 - t sigmoid(t)).
 template <class T> FASTNN_INLINE Vec<T> silu(Vec<T> z, Vec<T> *derivative = nullptr) {
     using E = ExpConstants<T>;
     using L = Logistic<T>;
@@ -137,8 +140,8 @@ template <class T> FASTNN_INLINE Vec<T> silu(Vec<T> z, Vec<T> *derivative = null
     return value_of_side<T>(z, left * t);
 }
 
-// z tanh(softplus(z)), which is z - 2 z / m with m = e^2 + 2 e + 2 and e = e^z, or e z (e + 2) / m where z <= 0. The derivative
-// there is e r with r = (4 (1 + z) + e (4 z + 6 + e (4 + e))) / m^2, and r = c (d + d^2 w(d)) for d = z - root, |d| <= 0.25; w of
+// z tanh(softplus(z)) is z - 2 z / m with m = e^2 + 2 e + 2 and e = e^z, or e z (e + 2) / m if z <= 0. The derivative there is e
+// r with r = (4 (1 + z) + e (4 z + 6 + e (4 + e))) / m^2, and r = c (d + d^2 w(d)) for d = z - root and |d| <= 0.25. w is of
 // degree 5 (relative error of the sum 2^-29.3) and 11 (2^-56.6). From `far` on, m is so large that the result is z.
 template <class T> struct SmoothGate;
 template <> struct SmoothGate<float> {
@@ -157,8 +160,8 @@ template <> struct SmoothGate<double> {
     }
 };
 
-// The derivative is wanted where `derivative` is not null. With e = s (1 + q), s a power of two, m has no other error of note than its
-// own rounding. Beyond z = -0.45 the derivative is 1 less a smaller number.
+// Stores the derivative if `derivative` is not null. With e = s (1 + q), where s is a power of two, m has no notable error but
+// its own rounding. Above z = -0.45 the derivative is 1 minus a smaller number.
 template <class T> FASTNN_INLINE Vec<T> mish(Vec<T> z, Vec<T> *derivative = nullptr) {
     using E = ExpConstants<T>;
     using G = SmoothGate<T>;

@@ -1,4 +1,4 @@
-// Sine and cosine together. Included by elementary.h, which says what holds for all.
+// Sine and cosine, computed together. elementary.h states the rules for all functions.
 #pragma once
 
 #include "elementary.h"
@@ -6,9 +6,9 @@
 namespace {
 namespace elementary {
 
-// |x| = k pi/2 + r (Cody & Waite 1980, chapter 8): pi/2 is a sum of constants whose products with k are exact up to `limit`,
-// which are k of 11 bits times 13 and k of 30 bits times 23; only the last is a full one. What they leave of pi/2 is below
-// 2^-63 and 2^-145: k times that is nothing beside the smallest r that there is.
+// |x| = k pi/2 + r (Cody & Waite 1980, chapter 8). pi/2 is a sum of constants, whose products with k are exact up to `limit`: k
+// has 11 bits and the constants 13, or 30 and 23; only the last constant has all its bits. Their sum differs from pi/2 by less
+// than 2^-63 and 2^-145; k times that is negligible beside the smallest possible r.
 template <class T> struct HalfPi;
 template <> struct HalfPi<float> {
     static constexpr float inverse = 0x1.45f306p-1f, limit = 3200;
@@ -30,8 +30,9 @@ template <> struct HalfPi<double> {
     }
 };
 
-// sin r = r + r z p(z) and cos r = 1 + z q(z), z = r^2, |r| <= 0.7855; p of degree 2 (relative error of the sine 2^-27.9) and
-// 5 (2^-57.9), q of degree 3 (2^-33.0) and 6 (2^-63.9). Right where |x| <= limit; elsewhere some finite number or NaN.
+// sin r = r + r z p(z) and cos r = 1 + z q(z) for z = r^2 and |r| <= 0.7855. p is of degree 2 (relative error of the sine
+// 2^-27.9) and 5 (2^-57.9), q of degree 3 (2^-33.0) and 6 (2^-63.9). If |x| > limit, the results are arbitrary finite numbers or
+// NaN.
 template <class T> FASTNN_INLINE void sincos_near(Vec<T> x, Vec<T> &s, Vec<T> &c) {
     const Vec<T> a = abs<T>(x), round = splat<T>(Format<T>::round);
     const Vec<T> shifted = fma(a, splat<T>(HalfPi<T>::inverse), round);
@@ -57,7 +58,8 @@ template <class T> FASTNN_INLINE void sincos_near(Vec<T> x, Vec<T> &s, Vec<T> &c
 
 template <class T> void sincos(Vec<T> x, Vec<T> &s, Vec<T> &c);
 
-// The lanes that sincos_near can't do: floats as doubles, doubles by the C library, whose bits may differ between platforms.
+// Computes the lanes that are too large for sincos_near: floats as doubles, and doubles by the C library, whose bits may differ
+// between platforms.
 template <class T> __attribute__((noinline, cold)) void sincos_far(const T *x, T *s, T *c) {
     const auto far = [=](int i) { return !(std::fabs(x[i]) <= HalfPi<T>::limit); };
     if constexpr (is_float<T>) {

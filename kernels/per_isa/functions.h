@@ -1,4 +1,4 @@
-// Functions of arrays, element by element: activations, their slopes, and what losses are made of.
+// Elementwise functions of arrays: activations, their derivatives, and the logarithms and exponentials of losses.
 #pragma once
 
 #include "activations.h"
@@ -22,7 +22,7 @@ template <class T, template <class> class F> void value_of(const T *x, T *y, int
     for_each_vector<T>(n, [=](int64_t i, auto access) { access.store(y + i, F<T>::value(access.load(x + i))); });
 }
 
-// x is the activation's output where that tells the derivative, else its input.
+// x is the activation's output if that determines the derivative, else its input.
 template <class T, template <class> class F> void derivative_of(const T *x, T *y, int64_t n) {
     for_each_vector<T>(n, [=](int64_t i, auto access) {
         Vec<T> a, derivative;
@@ -34,7 +34,7 @@ template <class T, template <class> class F> void derivative_of(const T *x, T *y
 
 template <class T>
 constexpr FunctionKernel<T> all_functions[] = {
-#define ROW(name, part, Struct) part##_of<T, Struct>,
+#define ROW(name, member, Struct) member##_of<T, Struct>,
     FASTNN_FUNCTIONS(ROW)
 #undef ROW
 };

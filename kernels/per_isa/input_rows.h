@@ -1,4 +1,4 @@
-// Rows of the caller's arrays, of any type and strides, brought into the workspace a batch at a time.
+// Copies rows of the caller's arrays, which may have any type and strides, into the workspace, one batch at a time.
 #pragma once
 
 #include <cmath>
@@ -12,27 +12,27 @@ namespace {
 using fastnn::Rows;
 using fastnn::Type;
 
-// Which rows of the data a batch holds: consecutive ones from `first`, or those that `order` names from there on. A row of
-// weight 0 doesn't count, and may hold anything. It is never read, but in its place a row of the batch that counts: whatever
-// follows from that is finite where the batch is, so that the weight 0 makes 0 of it.
+// The rows of the data that a batch holds: consecutive rows from `first` on, or the rows that `order` lists from there on. A row
+// of weight 0 doesn't count, and may hold anything. The kernels never read it; they read a row of the batch that counts in its
+// place. Everything computed from that is finite if the batch is, so that its product with the weight 0 is 0.
 struct Batch {
     const int64_t *order;
     int64_t first, size;
-    const double *weights = nullptr;  // of all rows of the data, where some of the batch's are 0
+    const double *weights = nullptr;  // of all rows of the data; null unless some of the batch's are 0
     int64_t stand_in = -1;            // the row that is read in their place
-    double weight = double(size);     // what sums over the batch are divided by
+    double weight = double(size);     // the divisor of sums over the batch
 
     int64_t own_row(int64_t i) const { return order ? order[first + i] : first + i; }
     bool counts(int64_t i) const { return !weights || weights[own_row(i)] != 0; }
     bool any_counts() const { return !weights || stand_in >= 0; }
     int64_t row(int64_t i) const { return counts(i) ? own_row(i) : stand_in; }
-    Batch part(int64_t begin, int64_t n) const { return {order, first + begin, n, weights, stand_in, weight}; }
+    Batch chunk(int64_t begin, int64_t n) const { return {order, first + begin, n, weights, stand_in, weight}; }
 };
 
-// Sums of weights that cancel but for rounding are 0.
+// The sum of weights that cancel, except for rounding, counts as 0.
 constexpr double cancelled = 0x1p-50;
 
-// Lets a batch know its weights. signed_mean: they are divided by their sum, else by that of their magnitudes.
+// Sets a batch's weights. With signed_mean, the divisor is their sum; otherwise it is the sum of their magnitudes.
 inline void weigh(Batch &batch, const double *sample_weight, bool signed_mean) {
     double sum = 0, magnitudes = 0;
     bool all_count = true;
@@ -49,7 +49,7 @@ inline void weigh(Batch &batch, const double *sample_weight, bool signed_mean) {
         if (batch.counts(i)) batch.stand_in = batch.own_row(i);
 }
 
-// NumPy takes any byte but 0 for True.
+// To NumPy, any byte except 0 is True.
 struct Boolean {
     uint8_t byte;
     template <class T> explicit operator T() const { return T(byte != 0); }
@@ -57,8 +57,8 @@ struct Boolean {
 
 constexpr size_t short_row = 256;  // bytes
 
-// A call of memcpy would take longer than the copy: pieces of 16 bytes, the last of which may overlap the one before, or two
-// of half as many.
+// A call of memcpy would take longer than the copy. This one copies 16 bytes at a time, and the last 16 may overlap those before;
+// or twice 8.
 inline void copy_short_row(void *to, const void *from, size_t bytes) {
     char *out = static_cast<char *>(to);
     const char *in = static_cast<const char *>(from);
@@ -73,7 +73,7 @@ inline void copy_short_row(void *to, const void *from, size_t bytes) {
     }
 }
 
-// `next`, from which the next row will come, is where the hardware can't guess: 784-128-10, shuffled, takes 5 % less with it.
+// `next` is the place of the next row, which the hardware can't guess: with the prefetch, 784-128-10 takes 5 % less if shuffled.
 inline void copy_long_row(void *to, const void *from, size_t bytes, const char *next) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(next + i);
     std::memcpy(to, from, bytes);
@@ -88,7 +88,7 @@ void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t column
             From label;
             std::memcpy(&label, in, sizeof label);
             std::memset(to, 0, size_t(columns) * sizeof(T));
-            // Checked before, but the caller's memory may have changed since.
+            // Labels were checked before, but the caller's memory may have changed since.
             if (uint64_t(label) < uint64_t(columns)) to[uint64_t(label)] = 1;
         } else if (std::is_same_v<T, From> && rows.column_stride == int64_t(sizeof(T))) {
             const size_t bytes = size_t(columns) * sizeof(T);
@@ -104,7 +104,7 @@ void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t column
     }
 }
 
-// Batch rows of the range -> out, whose padding is left alone.
+// Copies the batch's rows of a range to out, without its padding.
 template <class T> void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t columns, T *out, int64_t out_row) {
     switch (rows.type) {
         case Type::float32: return read_rows<T, float>(rows, batch, range, columns, out, out_row);
@@ -123,24 +123,24 @@ template <class T> void read_rows(const Rows &rows, const Batch &batch, Range ra
 
 template <class T> constexpr Type type_of = sizeof(T) == 4 ? Type::float32 : Type::float64;
 
-// Rows whose elements are of type T, aligned, and side by side.
+// Returns whether elements are of type T, aligned, and side by side in each row.
 template <class T> bool has_plain_rows(const Rows &rows) {
     return rows.type == type_of<T> && rows.column_stride == int64_t(sizeof(T)) && rows.row_stride % int64_t(sizeof(T)) == 0 &&
            uintptr_t(rows.data) % sizeof(T) == 0;
 }
 
-// Rows that a product can read where they stand: plain, and not at a stride of whole KiB, at which they would all fall on the
-// same few sets of the cache.
+// Returns whether a product can read the rows where they stand: they are plain, and their stride is not a multiple of 1 KiB, at
+// which they would all fall on the same few sets of the cache.
 template <class T> bool readable_in_place(const Rows &rows) {
     return has_plain_rows<T>(rows) && rows.row_stride % fastnn::set_stride != 0;
 }
 
-// x - x is 0 for a finite x, NaN else: one pass finds whether, a second where.
-// Its index, or -1.
+// Returns the index of the first number that is not finite, or -1. x - x is 0 for a finite x, otherwise NaN: a sum over each
+// segment finds such a number, and a second pass its place.
 template <class T> int64_t first_not_finite(const T *x, int64_t n) {
-    constexpr int64_t stretch = 64 * lanes<T>;
-    for (int64_t i = 0; i < n; i += stretch) {
-        const int64_t count = n - i < stretch ? n - i : stretch;
+    constexpr int64_t segment = 64 * lanes<T>;
+    for (int64_t i = 0; i < n; i += segment) {
+        const int64_t count = n - i < segment ? n - i : segment;
         Vec<T> sum = {};
         for_each_vector<T>(count, [&](int64_t j, auto access) {
             const Vec<T> v = access.load(x + i + j);
@@ -154,17 +154,17 @@ template <class T> int64_t first_not_finite(const T *x, int64_t n) {
     return -1;
 }
 
-// Memory handed out in aligned pieces. Without a base it only counts.
+// Hands out memory as aligned arrays. Without a base it only counts.
 class Arena {
   public:
     explicit Arena(void *base) : base_(static_cast<char *>(base)) {}
     template <class T> T *take(int64_t count) {
         used_ = (used_ + block_bytes - 1) / block_bytes * block_bytes;
-        T *piece = base_ ? reinterpret_cast<T *>(base_ + used_) : nullptr;
+        T *array = base_ ? reinterpret_cast<T *>(base_ + used_) : nullptr;
         used_ += count * int64_t(sizeof(T));
-        return piece;
+        return array;
     }
-    int64_t used() const { return used_ + block_bytes; }  // a block of slack: the last row may be read whole
+    int64_t used() const { return used_ + block_bytes; }  // with a spare block: kernels may read the last row in whole blocks
 
   private:
     char *base_;

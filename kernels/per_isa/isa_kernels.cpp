@@ -1,10 +1,10 @@
-// All kernels of one instruction set. This file is compiled once per instruction set. Everything but its two tables is in anonymous
-// namespaces: the linker would merge functions of different instruction sets into one.
+// All kernels of one instruction set: the build compiles this file once per instruction set. Everything except its two tables is
+// in anonymous namespaces; otherwise the linker would merge functions of different instruction sets into one.
 #include "functions.h"
 #include "linear.h"
 #include "peak_flops.h"
 #include "isa_kernels.h"
-#include "trainer.h"
+#include "training_loop.h"
 
 namespace {
 
@@ -43,13 +43,13 @@ template <class T> void gradient(Gradient &call, void *workspace) {
 
 template <class T> int64_t training_bytes(Training &training) {
     Arena arena(nullptr);
-    Trainer<T> counted(training, arena);
+    TrainingLoop<T> counted(training, arena);
     return arena.used();
 }
 
 template <class T> Status train(Training &training, void *workspace) {
     Arena arena(workspace);
-    return Trainer<T>(training, arena).run();
+    return TrainingLoop<T>(training, arena).run();
 }
 
 template <class T> void function_of_array(int32_t function, const void *x, void *y, int64_t n) {
@@ -79,9 +79,9 @@ template <class T> double prediction_loss(int32_t loss, const void *p, const voi
 }
 
 template <class T>
-void update_array(const Optimizer &o, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates) {
+void update_array(const Optimizer &o, void *w, const void *g, void *m, void *v, int64_t n, double learning_rate, int64_t updates) {
     all_optimizers<T>[o.kind].update(static_cast<T *>(w), static_cast<const T *>(g), static_cast<T *>(m), static_cast<T *>(v), n,
-                                     CoefficientsOf<T>(o)(rate, updates));
+                                     CoefficientSchedule<T>(o)(learning_rate, updates));
 }
 
 inline bool has_slopes(int32_t activation) { return all_activations<float>[activation].has_slopes; }

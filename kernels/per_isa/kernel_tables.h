@@ -1,9 +1,10 @@
-// What this instruction set has for each name of the registry, and which part of the work a thread owns.
+// The kernels of this instruction set for each name of the registry, and the share of the work that each thread owns.
 #pragma once
 
 #include "api.h"
 #include "dense.h"
 #include "losses.h"
+#include "narrow_layer.h"
 #include "optimizers.h"
 #include "threads.h"
 
@@ -11,7 +12,7 @@ namespace {
 
 using namespace fastnn;
 
-constexpr int64_t row_group = 16;  // threads share rows in groups of this many; the loss has a partial sum for each
+constexpr int64_t row_group = 16;  // rows in a group: threads share whole groups, and the loss has one partial sum per group
 
 template <class T>
 constexpr LossKernels<T> all_losses[] = {
@@ -42,7 +43,7 @@ constexpr OptimizerKernels<T> all_optimizers[] = {
 #undef ROW
 };
 
-// delta and value of rows of outputs; see elementwise_loss.
+// Computes the loss and delta of some rows of outputs, like elementwise_loss.
 template <class T>
 T evaluate_loss(const Loss &loss, const T *out, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row) {
     if (loss.custom) return custom_loss(loss.custom, out, y, scale, delta, rows * row);
@@ -51,19 +52,26 @@ T evaluate_loss(const Loss &loss, const T *out, const T *y, const T *scale, T *d
 
 inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
-// The part of 0 … n - 1 that a thread owns, in whole units.
+// Returns the range of 0 … n - 1 that a thread owns, in whole units.
 inline Range share(int64_t n, int64_t unit, const Team &team) {
     if (team.size == 1) return {0, n};
     const int64_t units = (n + unit - 1) / unit, end = units * (team.index + 1) / team.size * unit;
     return {units * team.index / team.size * unit, end < n ? end : n};
 }
 
-// The rows of one of a layer's blocks that a thread owns.
+// Returns the rows of a block that a thread owns.
 template <class T> Range own_rows(const Layer &layer, const Block &block, const Team &team) {
     return share(block.rows, layer.narrow ? 1 : lanes<T>, team);
 }
 
-// use(layer number, layer, block) for all parameters, as they stand in the storage.
+// Some rows of one of a layer's blocks of parameters.
+struct BlockRows {
+    int64_t layer;
+    const Block &block;
+    Range rows;
+};
+
+// Calls use(layer number, layer, block) for all parameters, in the order of the storage.
 template <class Use> void for_each_block(const Network &network, Use use) {
     for (int64_t l = 0; l < network.n_layers; l++)
         for (int64_t b = 0; b < network.layers[l].n_blocks; b++) use(l, network.layers[l], network.layers[l].blocks[b]);

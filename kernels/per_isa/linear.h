@@ -1,4 +1,4 @@
-// One dense layer on the caller's arrays: what NumPy code calls in place of activation(x @ w + b).
+// One dense layer on the caller's arrays: activation(x @ w + b) as a function for NumPy code.
 #pragma once
 
 #include "evaluate.h"
@@ -11,7 +11,7 @@ template <class T> class LinearRun {
         : call_(call),
           layer_(call.layer),
           whole_vectors_(layer_.n_out % lanes<T> == 0),
-          piece_(std::min(call.n_rows, prediction_rows)),
+          strip_(std::min(call.n_rows, prediction_rows)),
           weights_in_place_(!layer_.narrow && has_plain_rows<T>(call.w) &&
                             ((whole_vectors_ && readable_in_place<T>(call.w)) || call.n_rows < copied_from)),
           x_in_place_(!layer_.narrow && (readable_in_place<T>(call.x) || readable_in_place<T>(transposed(call.x)))),
@@ -22,8 +22,8 @@ template <class T> class LinearRun {
           weights_row_(weights_in_place_ ? lanes<T> : layer_.weights().row),
           weights_(weights_in_place_ && whole_vectors_ ? nullptr : arena.take<T>(layer_.weights().rows * weights_row_)),
           bias_(arena.take<T>(padded<T>(layer_.n_out))),
-          x_(arena.take<T>(x_in_place_ ? 0 : call.n_threads * piece_ * x_row_)),
-          out_(arena.take<T>(out_in_place_ ? 0 : call.n_threads * piece_ * out_row_)) {}
+          x_(arena.take<T>(x_in_place_ ? 0 : call.n_threads * strip_ * x_row_)),
+          out_(arena.take<T>(out_in_place_ ? 0 : call.n_threads * strip_ * out_row_)) {}
 
     void run() {
         if (weights_) read_weights();
@@ -32,7 +32,8 @@ template <class T> class LinearRun {
     }
 
   private:
-    // Fewer rows don't pay for a copy of weights whose rows share a set of the cache, or are no whole vectors.
+    // With fewer rows, a copy of weights whose rows share a set of the cache, or are not whole vectors, takes longer than it
+    // saves.
     static constexpr int64_t copied_from = 32;
 
     static Rows transposed(Rows matrix) {
@@ -40,7 +41,7 @@ template <class T> class LinearRun {
         return matrix;
     }
 
-    // All of them, or what whole vectors leave of each row.
+    // Copies all weights, or the remainder of each row after its last whole vector.
     void read_weights() {
         Rows w = layer_.narrow ? transposed(call_.w) : call_.w;
         w.data += read_from_ * w.column_stride;
@@ -48,15 +49,15 @@ template <class T> class LinearRun {
         read_rows<T>(w, {nullptr, 0, rows}, {0, rows}, columns, weights_, weights_row_);
     }
 
-    // Rows of the data, in the thread's part of the buffers where they can't be read or written in place.
-    struct Piece {
+    // Rows of the data, with the thread's buffers for those that can't be read or written in place.
+    struct Strip {
         int64_t first, n;
         T *buffer, *to;
     };
 
-    Piece piece(int64_t first, int64_t n, int thread) const {
-        return {first, n, x_in_place_ ? nullptr : x_ + thread * piece_ * x_row_,
-                out_in_place_ ? result(first) : out_ + thread * piece_ * out_row_};
+    Strip strip(int64_t first, int64_t n, int thread) const {
+        return {first, n, x_in_place_ ? nullptr : x_ + thread * strip_ * x_row_,
+                out_in_place_ ? result(first) : out_ + thread * strip_ * out_row_};
     }
 
     T *result(int64_t row) const { return static_cast<T *>(call_.out) + row * layer_.n_out; }
@@ -64,29 +65,29 @@ template <class T> class LinearRun {
     void run(const Team &team) const {
         if (team.size > 1 && call_.n_rows <= few_rows && !layer_.narrow) return run_together(team);
         const Range own = share(call_.n_rows, 1, team);
-        for (int64_t first = own.begin; first < own.end; first += piece_) {
-            const Piece p = piece(first, std::min(piece_, own.end - first), team.index);
+        for (int64_t first = own.begin; first < own.end; first += strip_) {
+            const Strip p = strip(first, std::min(strip_, own.end - first), team.index);
             read(p);
-            multiply_piece(p, {0, layer_.n_out});
+            multiply_strip(p, {0, layer_.n_out});
             finish(p);
         }
     }
 
-    // Each thread has outputs of its own.
+    // All threads compute the same rows together: each owns some of the outputs.
     void run_together(const Team &team) const {
-        const Piece p = piece(0, call_.n_rows, 0);
+        const Strip p = strip(0, call_.n_rows, 0);
         if (team.index == 0) read(p);
         team.wait();
-        multiply_piece(p, share(layer_.n_out, lanes<T>, team));
+        multiply_strip(p, share(layer_.n_out, lanes<T>, team));
         team.wait();
         if (team.index == 0) finish(p);
     }
 
-    void read(const Piece &p) const {
+    void read(const Strip &p) const {
         if (!x_in_place_) read_rows<T>(call_.x, {nullptr, p.first, p.n}, {0, p.n}, layer_.n_in, p.buffer, x_row_);
     }
 
-    void multiply_piece(const Piece &p, Range outputs) const {
+    void multiply_strip(const Strip &p, Range outputs) const {
         const T *in = x_in_place_ ? reinterpret_cast<const T *>(call_.x.data + p.first * call_.x.row_stride) : p.buffer;
         const int64_t in_row = x_in_place_ ? call_.x.row_stride / int64_t(sizeof(T)) : x_row_;
         const int64_t in_column = x_in_place_ ? call_.x.column_stride / int64_t(sizeof(T)) : 1;
@@ -103,7 +104,7 @@ template <class T> class LinearRun {
         if (copied.size() > 0) multiply_columns(weights_, weights_row_, read_from_, copied);
     }
 
-    void finish(const Piece &p) const {
+    void finish(const Strip &p) const {
         const ActivationKernels<T> &kernels = all_activations<T>[layer_.activation];
         if (!kernels.is_identity) kernels.value(p.to, p.n, layer_.n_out, out_row_);
         if (out_in_place_) return;
@@ -112,8 +113,8 @@ template <class T> class LinearRun {
 
     const Linear &call_;
     const Layer &layer_;
-    const bool whole_vectors_;  // a row of the result is
-    const int64_t piece_;       // a thread's rows at a time
+    const bool whole_vectors_;  // whether rows of the result are whole vectors
+    const int64_t strip_;       // rows
     const bool weights_in_place_, x_in_place_, out_in_place_;
     const int64_t x_row_, out_row_;
     const int64_t read_from_, weights_row_;  // columns of weights from `read_from_` on are copied to a buffer

@@ -1,4 +1,4 @@
-// Losses, value and gradient in one pass. Poisson and the cross-entropies take logits z, the others the output a.
+// Losses: value and gradient are computed together. Poisson and the cross-entropies take logits z, the others the output a.
 #pragma once
 
 #include "activations.h"
@@ -6,11 +6,11 @@
 
 namespace {
 
-// value(z, y, p) and gradient(z, y, p) of one element; p is the loss's parameter.
+// A struct has value(z, y, p) and gradient(z, y, p) of one element, where p is the loss's parameter.
 
-// Traits that hold for most. A struct that differs declares its own.
+// The traits that most structs share. A struct that differs declares its own.
 struct LossTraits {
-    static constexpr bool takes_rows = false;  // whole rows, padding included, not elements one by one
+    static constexpr bool takes_rows = false;  // computes whole rows, with padding, rather than single elements
 };
 
 template <class T> struct SquaredError : LossTraits {
@@ -23,7 +23,7 @@ template <class T> struct AbsoluteError : LossTraits {
     FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T>) { return a == y ? Vec<T>{} : copysign<T>(splat(T(1)), a - y); }
 };
 
-// Quadratic up to an error of delta, linear beyond (Huber 1964).
+// Huber's loss is quadratic up to an error of delta, and linear beyond (Huber 1964).
 template <class T> struct Huber : LossTraits {
     FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> delta) {
         const Vec<T> e = abs<T>(a - y), near = min(delta, e);
@@ -32,31 +32,31 @@ template <class T> struct Huber : LossTraits {
     FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> delta) { return max(-delta, min(delta, a - y)); }
 };
 
-// The pinball loss, least at the q-quantile (Koenker & Bassett 1978).
+// The pinball loss has its minimum at the q-quantile (Koenker & Bassett 1978).
 template <class T> struct Quantile : LossTraits {
     FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> q) { return max(q * (y - a), (q - T(1)) * (y - a)); }
     FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> q) { return a == y ? Vec<T>{} : (a < y ? -q : T(1) - q); }
 };
 
-// The negative log-likelihood of counts y with log rate z, less the term log(y!) that no parameter moves; or with p = 1 half
-// the deviance, which is 0 where exp(z) = y.
+// The negative log-likelihood of counts y with the logarithm z of their rate, without the term log(y!), which depends on no
+// parameter. With p = 1 it is half the deviance, which is 0 where exp(z) = y.
 template <class T> struct Poisson : LossTraits {
     FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> deviance) {
-        const Vec<T> least = y > 0 ? y * log(y) - y : Vec<T>{};
-        return fma(-y, z, exp(z)) + (deviance > 0 ? least : Vec<T>{});
+        const Vec<T> minimum = y > 0 ? y * log(y) - y : Vec<T>{};
+        return fma(-y, z, exp(z)) + (deviance > 0 ? minimum : Vec<T>{});
     }
     FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return exp(z) - y; }
 };
 
-// The value -log(p) as of a probability p cut to [epsilon, 1 - epsilon]; as it is where epsilon is 0.
+// Returns the value -log(p) for the probability p clipped to [epsilon, 1 - epsilon]; without change if epsilon is 0.
 template <class T> FASTNN_INLINE Vec<T> cut_log_loss(Vec<T> value, Vec<T> epsilon) {
-    const Vec<T> least = -log1p(-epsilon), most = -log(epsilon);
-    const Vec<T> cut = value < least ? least : value > most ? most : value;  // NaN stays
+    const Vec<T> low = -log1p(-epsilon), high = -log(epsilon);
+    const Vec<T> cut = value < low ? low : value > high ? high : value;  // NaN stays NaN
     return epsilon > 0 ? cut : value;
 }
 
-// -y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z)), without overflow or cancellation for either sign of z. With an epsilon, y
-// must be 0 or 1.
+// -y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z)), without overflow or cancellation for either sign of z. With an epsilon, y is
+// 0 or 1.
 template <class T> struct BinaryCrossEntropy : LossTraits {
     FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> epsilon) {
         return cut_log_loss<T>(fma(-y, z, max(Vec<T>{}, z)) + log1p(exp(-abs<T>(z))), epsilon);
@@ -64,21 +64,21 @@ template <class T> struct BinaryCrossEntropy : LossTraits {
     FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return sigmoid(z) - y; }
 };
 
-// add(i, v, access) for the vectors from 0 to count, v being their places in a block.
+// Calls add(i, v, access) for the vectors from 0 to count, where v is a vector's place in its block.
 template <class T, class Add> FASTNN_INLINE void add_vectors(int64_t count, Add add) {
     int64_t i = 0;
     for (; i + block_lanes<T> <= count; i += block_lanes<T>)
 #pragma GCC unroll 4
         for (int v = 0; v < block_vectors; v++) add(i + v * lanes<T>, v, Whole<T>{});
-    for (int v = 0; i < count; i += lanes<T>, v++) add(i, v, Part<T>{count - i < lanes<T> ? count - i : lanes<T>});
+    for (int v = 0; i < count; i += lanes<T>, v++) add(i, v, Partial<T>{count - i < lanes<T> ? count - i : lanes<T>});
 }
 
-// A value that is to be multiplied with scale, 0 where that is: there it may not be finite, in the padding and in rows that
-// don't count.
+// Returns a value that will be multiplied by scale, or 0 where scale is 0. There, in the padding and in rows that don't count,
+// the value may not be finite.
 template <class T> FASTNN_INLINE Vec<T> counted(Vec<T> scale, Vec<T> value) { return scale == Vec<T>{} ? Vec<T>{} : value; }
 
-// Rows of n values, `row` elements apart. delta = scale * gradient; returned is the sum of scale * value, in partial sums
-// over the lanes of a block. scale holds the weight of each element in the mean, 0 in the padding.
+// Takes rows of n values, `row` elements apart. Sets delta = scale * gradient, and returns the sum of scale * value; the lanes of
+// a block are its partial sums. scale holds the weight of each element in the mean, and 0 in the padding.
 template <class T, template <class> class L>
 T elementwise_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t, int64_t row, T parameter) {
     const Vec<T> p = splat(parameter);
@@ -92,13 +92,13 @@ T elementwise_loss(const T *z, const T *y, const T *scale, T *delta, int64_t row
     return sum_block<T>(sums);
 }
 
-// Likewise one of the user's own.
+// Computes a user's own loss in the same way.
 template <class T> T custom_loss(fastnn::CustomLoss function, const T *a, const T *y, const T *scale, T *delta, int64_t count) {
-    constexpr int64_t piece = 64 * block_lanes<T>;
-    alignas(block_bytes) T values[piece];
+    constexpr int64_t segment = 64 * block_lanes<T>;
+    alignas(block_bytes) T values[segment];
     Vec<T> sums[block_vectors] = {};
-    for (int64_t first = 0; first < count; first += piece) {
-        const int64_t n = count - first < piece ? count - first : piece;
+    for (int64_t first = 0; first < count; first += segment) {
+        const int64_t n = count - first < segment ? count - first : segment;
         function(y + first, a + first, values, delta + first, n);
         add_vectors<T>(n, [=, &sums, &values](int64_t i, int v, auto access) {
             const Vec<T> si = access.load(scale + first + i), value = access.load(values + i);
@@ -135,8 +135,8 @@ void short_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int64
     }
 }
 
-// Rows of at most 4 values that stand without padding, a block of rows at a time, each in a lane. Sums over a row are in the
-// order that the lanes of a block have.
+// Takes rows of at most 4 values without padding, one block of rows at a time: each lane holds one row. Sums over a row have the
+// order of sums over the lanes of a block.
 template <class T>
 void narrow_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, T epsilon, Vec<T> *sums) {
     for (int64_t i = 0; i < rows; i += block_lanes<T>) {
@@ -159,7 +159,8 @@ void narrow_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int6
     }
 }
 
-// sum over j of y_j * (log(sum exp z) - z_j), y a one-hot row or probabilities. The mean is over rows: scale is the row's.
+// The sum over j of y_j * (log(sum exp z) - z_j), where y is a one-hot row or probabilities. The mean is over rows: all elements
+// of a row have the same scale.
 template <class T>
 T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T epsilon) {
     Vec<T> sums[block_vectors] = {};
@@ -177,12 +178,12 @@ T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t r
         for (int64_t j = 0; j < n; j++) target += y[j];
         const Vec<T> factor = splat(scale[0] * target / sum), weight = splat(scale[0]);
         for (int64_t j = 0, v = 0; j < n; j += lanes<T>, v++) {
-            const int64_t part = n - j < lanes<T> ? n - j : lanes<T>;
-            const Vec<T> yj = keep_lanes<T>(load(y + j), part, T(0));
-            const Vec<T> zj = keep_lanes<T>(load(z + j), part, top);
+            const int64_t rest = n - j < lanes<T> ? n - j : lanes<T>;
+            const Vec<T> yj = keep_lanes<T>(load(y + j), rest, T(0));
+            const Vec<T> zj = keep_lanes<T>(load(z + j), rest, top);
             const Vec<T> value = cut_log_loss<T>(log_sum - zj, splat(epsilon));
             sums[v % block_vectors] = fma(weight * yj, counted<T>(weight, value), sums[v % block_vectors]);
-            store_part(delta + j, counted<T>(weight, fma(load_part(delta + j, part), factor, -(weight * yj))), part);
+            store_partial(delta + j, counted<T>(weight, fma(load_partial(delta + j, rest), factor, -(weight * yj))), rest);
         }
     }
     return sum_block<T>(sums);
@@ -202,9 +203,9 @@ template <class T, template <class> class L> constexpr LossKernels<T> loss_kerne
     else return {elementwise_loss<T, L>, false};
 }
 
-// ---- Losses of predictions, that is of probabilities, not logits: the sum of all terms ----
+// ---- Losses of predictions, which are probabilities rather than logits: the sum of all terms ----
 
-// What logarithms are multiplied with: 0 log(0) is 0.
+// Returns weight * logarithm, with 0 log(0) = 0.
 template <class T> FASTNN_INLINE Vec<T> weighted_log(Vec<T> weight, Vec<T> logarithm) {
     return weight == Vec<T>{} ? Vec<T>{} : weight * logarithm;
 }
@@ -222,9 +223,9 @@ template <class T> struct SquaredDistance {
 template <class T, template <class> class L> double sum_of_terms(const T *p, const T *y, int64_t n) {
     Vec<T> sums[block_vectors] = {};
     for (int64_t i = 0, v = 0; i < n; i += lanes<T>, v++) {
-        const int64_t part = n - i < lanes<T> ? n - i : lanes<T>;
-        const Vec<T> terms = L<T>::value(load_part(p + i, part), load_part(y + i, part));
-        sums[v % block_vectors] += keep_lanes<T>(terms, part, T(0));
+        const int64_t rest = n - i < lanes<T> ? n - i : lanes<T>;
+        const Vec<T> terms = L<T>::value(load_partial(p + i, rest), load_partial(y + i, rest));
+        sums[v % block_vectors] += keep_lanes<T>(terms, rest, T(0));
     }
     return double(sum_block<T>(sums));
 }

@@ -1,4 +1,4 @@
-// Optimizers in PyTorch's definitions, one vector at a time.
+// Optimizers, as PyTorch defines them, one vector at a time.
 #pragma once
 
 #include <limits>
@@ -9,31 +9,32 @@
 
 namespace {
 
-// The numbers of one update, the same for every element.
+// The coefficients of one update, which are the same for every element.
 template <class T> struct Coefficients {
-    T rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, root_scale, epsilon, decay_factor, l1, l2;
-    T gradient_rate;  // of the gradient itself, beside the rate of its mean
+    T learning_rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, root_scale, epsilon, decay_factor, l1, l2;
+    T gradient_learning_rate;  // of the gradient itself; learning_rate is that of its mean
 
-    // Those of a block of parameters with factors of its own.
+    // Returns the coefficients of a block of parameters with factors of its own.
     Coefficients of(const fastnn::Block &block) const {
         Coefficients c = *this;
-        const T decay = T(block.rate_factor * block.decay_factor);
+        const T decay = T(block.learning_rate_factor * block.decay_factor);
         if (decay != 1) c.decay_factor = T(1) - decay * (T(1) - decay_factor);
-        c.rate *= T(block.rate_factor);
-        c.gradient_rate *= T(block.rate_factor);
+        c.learning_rate *= T(block.learning_rate_factor);
+        c.gradient_learning_rate *= T(block.learning_rate_factor);
         c.l1 *= T(block.penalty_factor);
         c.l2 *= T(block.penalty_factor);
         return c;
     }
 };
 
-// update(w, g, m, v, c): the new weights, with the moments m and v changed in place. Each says how many moments it has.
+// A struct's update(w, g, m, v, c) returns the new weights, and changes the moments m and v in place. Each struct declares its
+// number of moments.
 
-// Traits that hold for most. A struct that differs declares its own.
+// The traits that most structs share. A struct that differs declares its own.
 struct OptimizerTraits {
-    static constexpr bool is_plain_descent = false;          // w - rate * g: a product can do it at its end
-    static constexpr bool keeps_velocity = false;            // of gradients or of steps
-    static constexpr bool corrects_moments = false;          // for their start at zero
+    static constexpr bool is_plain_descent = false;          // w - learning_rate * g, which a product can compute at its end
+    static constexpr bool keeps_velocity = false;            // the moment is a velocity, of gradients or of steps
+    static constexpr bool corrects_moments = false;          // moments are corrected for their start at zero
     static constexpr bool looks_ahead = false;               // steps along the next mean and the gradient, by NAdam's schedule
     static constexpr bool is_noop_without_gradient = false;  // g = 0 changes neither weights nor moments
 };
@@ -42,17 +43,17 @@ template <class T> struct GradientDescent : OptimizerTraits {
     static constexpr int moments = 0;
     static constexpr bool is_plain_descent = true, is_noop_without_gradient = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &, Vec<T> &, const Coefficients<T> &c) {
-        return fma(splat(-c.rate), g, w);
+        return fma(splat(-c.learning_rate), g, w);
     }
 };
 
-// Polyak 1964. The velocity is of gradients, one_minus_beta_1 being 1, or of steps, rate being 1.
+// Polyak 1964. The velocity is a sum of gradients, and one_minus_beta_1 is 1; or it is a sum of steps, and learning_rate is 1.
 template <class T> struct Momentum : OptimizerTraits {
     static constexpr int moments = 1;
     static constexpr bool keeps_velocity = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
-        return fma(splat(-c.rate), m, w);
+        return fma(splat(-c.learning_rate), m, w);
     }
 };
 
@@ -63,7 +64,7 @@ template <class T> struct Nesterov : OptimizerTraits {
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         const Vec<T> step = c.one_minus_beta_1 * g;
         m = fma(splat(c.beta_1), m, step);
-        return fma(splat(-c.rate), fma(splat(c.beta_1), m, step), w);
+        return fma(splat(-c.learning_rate), fma(splat(c.beta_1), m, step), w);
     }
 };
 
@@ -73,7 +74,7 @@ template <class T> struct AdaGrad : OptimizerTraits {
     static constexpr bool is_noop_without_gradient = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         m = fma(g, g, m);
-        return w - c.rate * g / (sqrt(m) + c.epsilon);
+        return w - c.learning_rate * g / (sqrt(m) + c.epsilon);
     }
 };
 
@@ -82,22 +83,22 @@ template <class T> struct RMSProp : OptimizerTraits {
     static constexpr int moments = 1;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
         m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * (g * g));
-        return w - c.rate * g / (sqrt(m) + c.epsilon);
+        return w - c.learning_rate * g / (sqrt(m) + c.epsilon);
     }
 };
 
-// Kingma & Ba 2014, arXiv:1412.6980: rate and root_scale carry the corrections of the moments' start at zero.
+// Kingma & Ba 2014, arXiv:1412.6980. learning_rate and root_scale contain the corrections for the moments' start at zero.
 template <class T> struct Adam : OptimizerTraits {
     static constexpr int moments = 2;
     static constexpr bool corrects_moments = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
         m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
         v = fma(splat(c.beta_2), v, c.one_minus_beta_2 * (g * g));
-        return w - c.rate * m / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
+        return w - c.learning_rate * m / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
     }
 };
 
-// Loshchilov & Hutter 2017, arXiv:1711.05101: the weights decay apart from the gradient.
+// Loshchilov & Hutter 2017, arXiv:1711.05101. The weights decay independently of the gradient.
 template <class T> struct AdamW : OptimizerTraits {
     static constexpr int moments = 2;
     static constexpr bool corrects_moments = true;
@@ -106,18 +107,20 @@ template <class T> struct AdamW : OptimizerTraits {
     }
 };
 
-// Dozat 2016, "Incorporating Nesterov momentum into Adam", with a momentum that grows: rate and gradient_rate carry its schedule.
+// Dozat 2016, "Incorporating Nesterov momentum into Adam", with a momentum that grows: learning_rate and gradient_learning_rate
+// contain its schedule.
 template <class T> struct NAdam : OptimizerTraits {
     static constexpr int moments = 2;
     static constexpr bool corrects_moments = true, looks_ahead = true;
     FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
         m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
         v = fma(splat(c.beta_2), v, c.one_minus_beta_2 * (g * g));
-        return w - fma(splat(c.rate), m, c.gradient_rate * g) / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
+        return w -
+               fma(splat(c.learning_rate), m, c.gradient_learning_rate * g) / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
     }
 };
 
-// count elements, of which the padding stays zero: its gradients are.
+// Updates count elements. The padding among them stays zero, since its gradients are zero.
 template <class T, template <class> class O> void update(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &c) {
     for_each_vector<T>(count, [=](int64_t i, auto access) {
         Vec<T> mi = {}, vi = {};
@@ -129,17 +132,17 @@ template <class T, template <class> class O> void update(T *w, const T *g, T *m,
     });
 }
 
-// The derivative of the penalties l1 * |w| + l2 / 2 * w², and their value.
+// These return the derivative of the penalties l1 * |w| + l2 / 2 * w², and their value.
 template <class T> FASTNN_INLINE Vec<T> penalty_derivative(Vec<T> w, T l1, T l2) {
     const Vec<T> sign = w == Vec<T>{} ? Vec<T>{} : copysign<T>(splat(T(1)), w);
     return fma(splat(l2), w, l1 * sign);
 }
 template <class T> FASTNN_INLINE Vec<T> penalty_value(Vec<T> w, T l1, T l2) { return l1 * abs<T>(w) + T(0.5) * l2 * (w * w); }
 
-// Several updates of N vectors in their order, with no other gradient than the penalties', in registers: the same bits as one
-// update after the other. Each one's penalties are added to its block of `penalties`, if there are any, from its vector
-// `first` on. Without L1 and clipping, as most are, it takes two thirds of the time. They stand from element `at` of the arrays
-// on, of which m or v may be null.
+// Makes n updates of N vectors in registers, with the gradient of the penalties alone. The bits are those of one update after the
+// other. The vectors stand from element `at` of the arrays on; m or v may be null. The penalties of each update are added to its
+// block of `penalties`, from the block's vector `first` on, unless that array is null. Most runs have neither L1 nor clipping;
+// L2_ALONE takes two thirds of the time for them.
 template <class T, template <class> class O, int N, bool L2_ALONE>
 FASTNN_INLINE void replay_vectors(T *w, T *m, T *v, int64_t at, const Coefficients<T> *updates, int n, T clip_value,
                                   Vec<T> *penalties, int64_t first) {
@@ -180,7 +183,7 @@ void replay_row(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates,
     for (; i < count; i += lanes<T>) replay_vectors<T, O, 1, L2_ALONE>(w, m, v, i, updates, n, clip_value, penalties, i / lanes<T>);
 }
 
-// A row of whole vectors.
+// Makes n updates of a row of whole vectors.
 template <class T, template <class> class O>
 void replay(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties) {
     const bool l2_alone = updates[0].l1 == 0 && clip_value == std::numeric_limits<T>::infinity();
@@ -199,7 +202,7 @@ template <class T, template <class> class O> constexpr OptimizerKernels<T> optim
             O<T>::keeps_velocity, O<T>::corrects_moments, O<T>::looks_ahead, O<T>::is_noop_without_gradient};
 }
 
-// What the penalties l1 * sum |w| + l2 / 2 * sum w² add: to the gradients in place, and to the loss as the result.
+// Adds the derivative of the penalties l1 * sum |w| + l2 / 2 * sum w² to the gradients, and returns their value.
 template <class T> T add_penalty(const T *w, T *g, int64_t count, T l1, T l2) {
     Vec<T> sums[block_vectors] = {};
     for (int64_t i = 0; i < count; i += block_lanes<T>)
@@ -221,7 +224,7 @@ template <class T> void scale_by(T *g, int64_t count, T factor) {
     for_each_vector<T>(count, [=](int64_t i, auto access) { access.store(g + i, factor * access.load(g + i)); });
 }
 
-// Whole blocks.
+// count is in whole blocks.
 template <class T> T sum_of_squares(const T *g, int64_t count) {
     Vec<T> sums[block_vectors] = {};
     for (int64_t i = 0; i < count; i += block_lanes<T>)

@@ -1,14 +1,15 @@
-// The most that a core can do with this instruction set: the yardstick of benchmarks.
+// The peak performance of a core with this instruction set: the yardstick of benchmarks.
 #pragma once
 
 #include "vec.h"
 
 namespace {
 
-// As many independent chains of fma as hide its latency (4 cycles on 2 pipes, and a margin), and leave registers free.
+// The number of independent chains of fma. It hides the latency of fma, 4 cycles on 2 pipes, with a margin, and leaves registers
+// free.
 constexpr int fma_chains = 12;
 
-// The sum of all chains, which take 2 * fma_chains * lanes operations a round. The factor is one that no compiler knows.
+// Returns the sum of all chains, which take 2 * fma_chains * lanes operations per round. No compiler knows the factor's value.
 template <class T> Vec<T> multiply_add(int64_t rounds) {
     Vec<T> sums[fma_chains];
     for (int q = 0; q < fma_chains; q++) sums[q] = splat(T(q));

@@ -1,14 +1,14 @@
-// Random numbers: NumPy's bit generators through their C interface, and dropout's masks from a counter.
+// Random numbers: from NumPy's bit generators, through their C interface, and from a counter for the masks of dropout.
 #pragma once
 
 #include "api.h"
 
 namespace {
 
-// order = the permutation that numpy.random.Generator.permutation(n) returns: the last of the first i + 1 changes places with
-// one of them, whose number is drawn with as many bits as i has, and again while it exceeds i. A number drawn in vain makes
-// the last change places with itself, since a branch that nobody can predict would cost more.
-// With `again`, it is the order before, so permuted: what numpy.random.RandomState.shuffle(order) does.
+// Sets order to the permutation that numpy.random.Generator.permutation(n) returns. The last of the first i + 1 elements changes
+// places with one of them. The number of that one is drawn with as many bits as i has, and drawn again while it exceeds i. After
+// a number that is too large, the last element changes places with itself: a branch that the CPU can't predict would cost more.
+// With `again`, the order before is permuted, as numpy.random.RandomState.shuffle(order) does.
 inline void shuffle(bitgen_t *random, int64_t *order, int64_t n, bool again) {
     for (int64_t i = 0; !again && i < n; i++) order[i] = i;
     for (int64_t i = n - 1; i > 0;) {
@@ -22,14 +22,14 @@ inline void shuffle(bitgen_t *random, int64_t *order, int64_t n, bool again) {
     }
 }
 
-// C. Wellons' integer hash "lowbias32" (hash-prospector): every input bit moves every output bit.
+// C. Wellons' integer hash "lowbias32" (hash-prospector): every input bit affects every output bit.
 inline uint32_t mix(uint32_t x) {
     x = (x ^ x >> 16) * 0x7feb352du;
     x = (x ^ x >> 15) * 0x846ca68bu;
     return x ^ x >> 16;
 }
 
-// Multiplies n units, the first of which has the number `first`, by their mask: 0 where dropped, else `scale`.
+// Multiplies n units by their mask, which is 0 for a dropped unit and otherwise `scale`. `first` is the number of the first unit.
 template <class T> void drop_units(T *values, int64_t n, uint64_t key, int64_t layer, int64_t first, double probability, T scale) {
     const uint32_t low = uint32_t(key) + uint32_t(layer) * 0x9e3779b9u, high = uint32_t(key >> 32);
     const uint32_t threshold = uint32_t(probability * 4294967296.0);

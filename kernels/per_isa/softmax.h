@@ -1,4 +1,5 @@
-// Softmax: exponentials over whole rows. Most networks have few classes, and rows of these are worked on several at a time.
+// Softmax: exponentials over whole rows. Most networks have few classes; the kernels work on several of such short rows at a
+// time.
 #pragma once
 
 #include "elementary.h"
@@ -9,7 +10,7 @@
 
 namespace {
 
-// The first n - i of a vector's lanes; the others become `other`.
+// Keeps the first n lanes; the others become `other`.
 template <class T> FASTNN_INLINE Vec<T> keep_lanes(Vec<T> a, int64_t n, T other) {
     IntVec<T> lane;
     for (int q = 0; q < lanes<T>; q++) lane[q] = q;
@@ -22,8 +23,8 @@ template <class T> T largest(const T *z, int64_t n) {
     return top;
 }
 
-// A row of at most V vectors, as most networks' classes are: whole in registers, without a branch, so that the CPU works on
-// several rows at a time. With `padded`, whole vectors of the row may be read and written.
+// A row of at most V vectors: most networks have no more classes. It stays in registers, and the code has no branches, so that
+// the CPU works on several rows at a time. With `padded`, whole vectors of the row may be read and written.
 template <class T, int V> struct ShortRow {
     Vec<T> at[V];
 
@@ -31,25 +32,25 @@ template <class T, int V> struct ShortRow {
         ShortRow row = {};
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
-            const int64_t part = n - v * lanes<T>;
+            const int64_t rest = n - v * lanes<T>;
             if (padded) row.at[v] = load(from + v * lanes<T>);
             else
-                for (int64_t q = 0; q < part && q < lanes<T>; q++) row.at[v][q] = from[v * lanes<T> + q];
-            row.at[v] = keep_lanes<T>(row.at[v], part, other);
+                for (int64_t q = 0; q < rest && q < lanes<T>; q++) row.at[v][q] = from[v * lanes<T> + q];
+            row.at[v] = keep_lanes<T>(row.at[v], rest, other);
         }
         return row;
     }
-    // Past the n elements of a padded row, zeros.
+    // Writes zeros past the n elements of a padded row.
     void write(T *to, int64_t n, bool padded) const {
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
-            const int64_t part = n - v * lanes<T>;
-            if (padded) store(to + v * lanes<T>, keep_lanes<T>(at[v], part, T(0)));
+            const int64_t rest = n - v * lanes<T>;
+            if (padded) store(to + v * lanes<T>, keep_lanes<T>(at[v], rest, T(0)));
             else
-                for (int64_t q = 0; q < part && q < lanes<T>; q++) to[v * lanes<T> + q] = at[v][q];
+                for (int64_t q = 0; q < rest && q < lanes<T>; q++) to[v * lanes<T> + q] = at[v][q];
         }
     }
-    // In all lanes.
+    // Returns the largest element, in all lanes.
     Vec<T> largest() const {
         Vec<T> top = at[0];
 #pragma GCC unroll 4
@@ -62,7 +63,7 @@ template <class T, int V> struct ShortRow {
         for (int v = 0; v < V; v++) block[v % block_vectors] += at[v];
         return sum_block<T>(block);
     }
-    // exp(z - top), 0 past the n elements.
+    // Returns exp(z - top), and 0 past the n elements.
     ShortRow exp_shifted(Vec<T> top, int64_t n) const {
         ShortRow row = {};
 #pragma GCC unroll 4
@@ -71,7 +72,7 @@ template <class T, int V> struct ShortRow {
     }
 };
 
-// One vector for each of a few columns; those beyond the n that there are hold zeros.
+// One vector per column, for a few columns; the vectors past the n columns in use hold zeros.
 constexpr int max_columns = 4;
 template <class T> struct ColumnVectors {
     Vec<T> at[max_columns] = {};
@@ -89,7 +90,7 @@ template <class T> struct ColumnVectors {
     }
 };
 
-// A block of rows that stand without padding, column by column.
+// A block of rows without padding, stored column by column.
 template <class T> class Columns {
   public:
     Columns() = default;
@@ -114,7 +115,7 @@ template <class T> class Columns {
     alignas(block_bytes) T at_[max_columns][size_t(block_lanes<T>)];
 };
 
-// Calls f with the number of vectors of a row of n as a constant, if these are few enough; says whether.
+// Calls f with the number of vectors in a row of n as a constant, if there are at most 4; returns whether it did.
 template <class T, class F> FASTNN_INLINE bool with_short_row(int64_t n, F f) {
     if (n <= lanes<T>) f(std::integral_constant<int, 1>());
     else if (n <= 2 * lanes<T>) f(std::integral_constant<int, 2>());
@@ -124,21 +125,22 @@ template <class T, class F> FASTNN_INLINE bool with_short_row(int64_t n, F f) {
     return true;
 }
 
-// e[j] = exp(z[j] - max z), and their sum. z and e may be the same; nothing past their n elements is touched.
+// Sets e[j] = exp(z[j] - max z), and returns their sum. z and e may be the same; nothing past their n elements is read or
+// written.
 template <class T> T exp_shifted(const T *z, int64_t n, T *e) {
     const T top = largest(z, n);
     Vec<T> sums[block_vectors] = {};
     for (int64_t j = 0, v = 0; j < n; j += lanes<T>, v++) {
-        const int64_t part = n - j < lanes<T> ? n - j : lanes<T>;
-        const Vec<T> zj = part < lanes<T> ? load_part(z + j, part) : load(z + j);
-        const Vec<T> x = keep_lanes<T>(exp(zj - top), part, T(0));
+        const int64_t rest = n - j < lanes<T> ? n - j : lanes<T>;
+        const Vec<T> zj = rest < lanes<T> ? load_partial(z + j, rest) : load(z + j);
+        const Vec<T> x = keep_lanes<T>(exp(zj - top), rest, T(0));
         sums[v % block_vectors] += x;
-        store_part(e + j, x, part);
+        store_partial(e + j, x, rest);
     }
     return sum_block<T>(sums);
 }
 
-// softmax(z) = exp(z - max z) / sum, a row at a time. Its derivative is a matrix: delta becomes a * (delta - <delta, a>).
+// softmax(z) = exp(z - max z) / sum, one row at a time. Its derivative is a matrix: delta becomes a * (delta - <delta, a>).
 template <class T> struct Softmax {
     static constexpr bool is_identity = false, elementwise = false, from_output = true, has_slopes = false;
     static constexpr double initial_slope = 0;
@@ -183,14 +185,14 @@ template <class T> struct Softmax {
     }
 };
 
-// t - log(sum exp t) with t = z - max z, a row at a time, in place.
+// z becomes t - log(sum exp t) with t = z - max z, one row at a time.
 template <class T> void log_softmax(T *z, int64_t rows, int64_t n) {
     for (int64_t i = 0; i < rows; i++, z += n) {
         const T top = largest(z, n);
         Vec<T> sums[block_vectors] = {};
         for (int64_t j = 0, v = 0; j < n; j += lanes<T>, v++) {
-            const int64_t part = n - j < lanes<T> ? n - j : lanes<T>;
-            sums[v % block_vectors] += keep_lanes<T>(exp(load_part(z + j, part) - top), part, T(0));
+            const int64_t rest = n - j < lanes<T> ? n - j : lanes<T>;
+            sums[v % block_vectors] += keep_lanes<T>(exp(load_partial(z + j, rest) - top), rest, T(0));
         }
         const Vec<T> log_sum = log(splat(sum_block<T>(sums)));
         for_each_vector<T>(n, [=](int64_t j, auto access) { access.store(z + j, (access.load(z + j) - top) - log_sum); });

@@ -1,5 +1,5 @@
-// Sparse rows as the first layer's input: only the weights of features that are there are touched. Elements of products keep
-// their order over k, so that where parameters are finite the results are those of the same rows made dense, to the last bit.
+// Sparse rows as the first layer's input: only the weights of features with stored elements are read. Sums keep their order over
+// k, so that, if parameters are finite, the results have the same bits as those of the same rows in dense form.
 #pragma once
 
 #include <algorithm>
@@ -8,16 +8,16 @@
 
 namespace {
 
-// Registers for one row of outputs.
+// The number of registers for one row of outputs.
 constexpr int sparse_vectors = 8;
 
-// A stored element of a chunk, its row counted from the chunk's beginning.
+// A stored element of a chunk; its row is counted from the chunk's first.
 template <class T> struct Entry {
     uint32_t column, row;
     T value;
 };
 
-// The stored elements of one row. use(column, value) is called for those within bounds: they were checked before, but the
+// Calls use(column, value) for the stored elements of one row that are within bounds. The bounds were checked before, but the
 // caller's memory may have changed since.
 template <class T, class Use> FASTNN_INLINE void for_each_entry(const Rows &rows, int64_t row, int64_t n_columns, Use use) {
     const T *values = reinterpret_cast<const T *>(rows.data);
@@ -26,7 +26,7 @@ template <class T, class Use> FASTNN_INLINE void for_each_entry(const Rows &rows
         if (uint64_t(rows.columns[e]) < uint64_t(n_columns)) use(int64_t(rows.columns[e]), values[e]);
 }
 
-// out[i] = bias + x[i] weights for the range of rows.
+// Sets out[i] = bias + x[i] weights for a range of rows.
 template <class T>
 void multiply_sparse_wide(const Rows &x, const Batch &chunk, Range rows, int64_t n_in, int64_t n_out, const T *weights,
                           int64_t weights_row, const T *bias, T *out, int64_t out_row) {
@@ -48,7 +48,7 @@ void multiply_sparse_wide(const Rows &x, const Batch &chunk, Range rows, int64_t
         }
 }
 
-// The same for a layer of few outputs, whose weights are stored transposed, with the partial sums that multiply_narrow has.
+// Does the same for a narrow layer, with the partial sums of multiply_narrow.
 template <class T>
 void multiply_sparse_narrow(const Rows &x, const Batch &chunk, Range rows, int64_t n_in, int64_t n_out, const T *weights,
                             int64_t weights_row, const T *bias, T *out) {
@@ -71,18 +71,22 @@ void multiply_sparse(const Rows &x, const Batch &chunk, Range rows, const Layer 
     else multiply_sparse_wide(x, chunk, rows, layer.n_in, layer.n_out, weights, layer.weights().row, bias, out, layer.row);
 }
 
-// The elements of a chunk's rows that count, whose columns a thread owns, by column and within that by row.
+// A thread's elements of a chunk: those in rows that count and in columns that the thread owns, sorted by column and then by row.
 template <class T> class Entries {
   public:
-    // Without memory behind the arena, only what it counts is of use.
-    Entries(int64_t most, int64_t n_threads, Arena &arena)
-        : most_(most), entries_(arena.take<Entry<T>>(most * n_threads)), spare_(arena.take<Entry<T>>(most * n_threads)) {}
+    // max_count: of a chunk. Without memory behind the arena, the object only counts what it would take.
+    Entries(int64_t max_count, int64_t n_threads, Arena &arena)
+        : max_count_(max_count),
+          entries_(arena.take<Entry<T>>(max_count * n_threads)),
+          spare_(arena.take<Entry<T>>(max_count * n_threads)) {}
 
-    // From now on for this thread and these columns.
-    void own(int thread, Range columns) {
-        entries_ += thread * most_;
-        spare_ += thread * most_;
-        columns_ = columns;
+    // Returns the entries of one thread, which owns these columns.
+    Entries of_thread(int thread, Range columns) const {
+        Entries own = *this;
+        own.entries_ += thread * max_count_;
+        own.spare_ += thread * max_count_;
+        own.columns_ = columns;
+        return own;
     }
 
     void gather(const Rows &x, const Batch &chunk) {
@@ -90,12 +94,12 @@ template <class T> class Entries {
         for (int64_t i = 0; i < chunk.size; i++)
             if (chunk.counts(i))
                 for_each_entry<T>(x, chunk.own_row(i), columns_.end, [&](int64_t k, T value) {
-                    if (k >= columns_.begin && count_ < most_) entries_[count_++] = {uint32_t(k), uint32_t(i), value};
+                    if (k >= columns_.begin && count_ < max_count_) entries_[count_++] = {uint32_t(k), uint32_t(i), value};
                 });
         for (int shift = 0; columns_.end >> shift; shift += digit_bits) sort_by_digit(shift);
     }
 
-    // use(column, first, end) for each column of the range that has elements, which are those from first up to end.
+    // Calls use(column, first, end) for each column of the range with elements, which stand from first up to end.
     template <class Use> void for_each_column(Range range, Use use) const {
         const Entry<T> *end = entries_ + count_;
         const Entry<T> *first = std::lower_bound(entries_, const_cast<Entry<T> *>(end), range.begin,
@@ -111,7 +115,7 @@ template <class T> class Entries {
   private:
     static constexpr int digit_bits = 11;
 
-    // Stable, so that sorting by one digit after another, the lowest first, sorts by all.
+    // The sort is stable, so that sorting by one digit after the other, the lowest first, sorts by all.
     void sort_by_digit(int shift) {
         constexpr uint32_t n_digits = 1u << digit_bits;
         int64_t starts[n_digits + 1] = {};
@@ -122,12 +126,12 @@ template <class T> class Entries {
         std::swap(entries_, spare_);
     }
 
-    int64_t most_, count_ = 0;
+    int64_t max_count_, count_ = 0;
     Entry<T> *entries_, *spare_;
     Range columns_ = {0, 0};
 };
 
-// to[j] = the sum over a column's elements of value * delta[row][j], from zero or from what stands there.
+// Sets to[j] to the sum over a column's elements of value * delta[row][j], or with `add` adds that to it.
 template <class T>
 void sparse_gradient_row(const Entry<T> *first, const Entry<T> *end, const T *delta, int64_t delta_row, int64_t n_out, bool add,
                          T *to) {
@@ -141,7 +145,7 @@ void sparse_gradient_row(const Entry<T> *first, const Entry<T> *end, const T *de
     }
 }
 
-// The same for one weight of a layer of few outputs, in the sums that multiply_narrow_gradient has.
+// Does the same for one weight of a narrow layer, with the partial sums of multiply_narrow_gradient.
 template <class T> T sparse_gradient_element(const Entry<T> *first, const Entry<T> *end, const T *delta, int64_t n_out) {
     T sums[4] = {};
     for (const Entry<T> *e = first; e < end; e++) {
@@ -151,10 +155,10 @@ template <class T> T sparse_gradient_element(const Entry<T> *first, const Entry<
     return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-// The gradient of the first layer's weights, or of the given rows of their storage, started and finished as a product's.
+// Computes the gradient of some rows of the first layer's weights. Its elements start and finish like those of a product.
 template <class T, Start START, Finish FINISH>
 void sparse_weight_gradient(const Entries<T> &entries, const Layer &layer, const T *delta, Range weights_rows, T *gradient,
-                            T rate) {
+                            T learning_rate) {
     const int64_t to_row = layer.weights().row;
     if (START == Start::zero && FINISH == Finish::store)
         std::memset(gradient + weights_rows.begin * to_row, 0, size_t(weights_rows.size() * to_row) * sizeof(T));
@@ -163,7 +167,7 @@ void sparse_weight_gradient(const Entries<T> &entries, const Layer &layer, const
             entries.for_each_column({0, layer.n_in}, [&](int64_t k, const Entry<T> *first, const Entry<T> *end) {
                 T &to = gradient[j * to_row + k];
                 const T sum = sparse_gradient_element(first, end, delta + j, layer.n_out);
-                to = FINISH == Finish::store ? sum + to : fma(splat(-rate), splat(sum), splat(to))[0];
+                to = FINISH == Finish::store ? sum + to : fma(splat(-learning_rate), splat(sum), splat(to))[0];
             });
         return;
     }
@@ -175,7 +179,7 @@ void sparse_weight_gradient(const Entries<T> &entries, const Layer &layer, const
             for (int64_t j = 0; j < layer.n_out; j += lanes<T>) {
                 T sum[lanes<T>] = {};
                 sparse_gradient_row(first, end, delta + j, layer.row, 1, false, sum);
-                finish<T, START, FINISH>(load(sum), to + j, rate);
+                finish<T, START, FINISH>(load(sum), to + j, learning_rate);
             }
         }
     });

@@ -1,5 +1,5 @@
-// One thread or several: whichever has been faster lately. Results have the same bits either way, so that the choice can follow
-// what is seen: a formula in the sizes errs by up to 1.6, and knows nothing of other processes.
+// The choice between one thread and several, by recent measurements. Results have the same bits either way, so that any choice is
+// correct. A formula of the sizes would err by a factor of up to 1.6, and would not notice other processes.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace {
 
-using fastnn::Pace;
+using fastnn::ThreadTimings;
 using fastnn::Training;
 using Clock = std::chrono::steady_clock;
 
@@ -17,91 +17,91 @@ inline double seconds_between(Clock::time_point from, Clock::time_point to) {
     return std::chrono::duration<double>(to - from).count();
 }
 
-// A run goes in laps, each with one number of threads. The one that isn't preferred is tried now and then, for up to a tenth
-// of the time: where it takes twice as long, a run takes 5 % longer. Several are first tried when a run is so long that the
-// time in which sleeping threads wake, or wait for a CPU that another library's threads hold, is not much of it.
-class Pacer {
+// A run is a sequence of regions, each with a fixed number of threads. The number that isn't preferred is tried now and then, for
+// up to a tenth of the time: if it takes twice as long, a run takes 5 % longer. Several threads are first tried when a run has
+// taken so long that the time to wake sleeping threads, or to wait for a CPU that another library's threads hold, hardly matters.
+class ThreadTuner {
   public:
-    Pacer(const Training &training, bool serial)
+    ThreadTuner(const Training &training, bool serial)
         : training_(training), n_threads_(serial ? 1 : training.n_threads), max_threads_(serial ? 1 : training.max_threads) {}
 
-    // Before the first lap. Who only counts the workspace leaves the pace alone.
-    void take_pace() {
-        Pace *const pace = training_.pace;
-        if (!pace || __atomic_exchange_n(&pace->taken, true, __ATOMIC_ACQUIRE)) return;
-        pace_ = pace;
-        if (pace->batch_size == training_.batch_size) return;
-        pace->batch_size = training_.batch_size;
-        pace->one = pace->several = pace->since_trial = pace->awake = 0;
+    // To be called before the first region. Counting the workspace must not take the timings.
+    void take_timings() {
+        ThreadTimings *const timings = training_.timings;
+        if (!timings || __atomic_exchange_n(&timings->taken, true, __ATOMIC_ACQUIRE)) return;
+        timings_ = timings;
+        if (timings->batch_size == training_.batch_size) return;
+        timings->batch_size = training_.batch_size;
+        timings->one = timings->several = timings->since_trial = timings->awake = 0;
     }
-    // After the last one.
-    void release_pace() {
-        if (pace_) __atomic_store_n(&pace_->taken, false, __ATOMIC_RELEASE);
-        pace_ = nullptr;
+    // To be called after the last region.
+    void release_timings() {
+        if (timings_) __atomic_store_n(&timings_->taken, false, __ATOMIC_RELEASE);
+        timings_ = nullptr;
     }
 
-    // The number of threads of the lap that begins.
-    int begin_lap() {
+    // Returns the number of threads of the region that begins.
+    int begin_region() {
         if (!adapts()) return n_threads_;
-        lap_start_ = timed_from_ = Clock::now();
+        region_start_ = timed_from_ = Clock::now();
         rows_ = 0;
         several_ = prefers_several();
-        trial_ = pace_of(several_) > 0 && pace_->since_trial > interval();
+        trial_ = seconds_of(several_) > 0 && timings_->since_trial > interval();
         if (trial_) several_ = !several_;
         return several_ ? max_threads_ : 1;
     }
 
-    // Threads that were asleep may share the caller's CPU for some ms: what they take then says nothing.
+    // Threads that were asleep may share the caller's CPU for some ms: times of that phase don't count.
     void count_step(int64_t rows) {
         if (!adapts()) return;
         rows_ += rows;
-        if (!several_ || pace_->awake > waking) return;
+        if (!several_ || timings_->awake > waking) return;
         const Clock::time_point now = Clock::now();
-        if (pace_->awake + seconds_between(lap_start_, now) > waking) return;
+        if (timings_->awake + seconds_between(region_start_, now) > waking) return;
         timed_from_ = now;
         rows_ = 0;
     }
 
-    bool lap_over(Clock::time_point now) const {
+    bool region_over(Clock::time_point now) const {
         if (!adapts()) return false;
-        const double seconds = seconds_between(lap_start_, now);
-        return !trial_ ? seconds > lap : several_ ? pace_->awake + seconds > several_trial : seconds > one_trial;
+        const double seconds = seconds_between(region_start_, now);
+        return !trial_ ? seconds > region : several_ ? timings_->awake + seconds > several_trial : seconds > one_trial;
     }
 
-    // The mean over rows counts, not the best: beside a busy process most laps may be fast and a few of them endless. A trial
-    // takes the place of what was known, which may be of another time.
-    void end_lap(Clock::time_point now) {
+    // The mean over rows counts, not the minimum: beside a busy process, most regions may be fast and a few of them endless. A
+    // trial replaces the known time, which may be out of date.
+    void end_region(Clock::time_point now) {
         if (!adapts()) return;
-        const double seconds = seconds_between(lap_start_, now);
-        pace_->awake = several_ ? pace_->awake + seconds : 0;
-        if (!trial_) pace_->since_trial += seconds;
+        const double seconds = seconds_between(region_start_, now);
+        timings_->awake = several_ ? timings_->awake + seconds : 0;
+        if (!trial_) timings_->since_trial += seconds;
         if (rows_ == 0) return;
-        if (trial_) pace_->since_trial = 0;
-        double &known = pace_of(several_);
+        if (trial_) timings_->since_trial = 0;
+        double &known = seconds_of(several_);
         const double found = seconds_between(timed_from_, now) / double(rows_);
         const double weight = std::min(double(rows_) * known / window, 1.0);
         known = trial_ || known == 0 ? found : known + weight * (found - known);
     }
 
   private:
-    // Seconds.
-    static constexpr double lap = 4e-3, waking = 12e-3, one_trial = 1e-3, several_trial = waking + 2e-3;
+    // All in seconds.
+    static constexpr double region = 4e-3, waking = 12e-3, one_trial = 1e-3, several_trial = waking + 2e-3;
     static constexpr double first_interval = 25e-3, one_interval = 25 * one_trial, several_interval = 10 * several_trial;
-    static constexpr double window = 10e-3;  // what is remembered
-    static constexpr double gain = 0.99;     // what several threads must save to be worth their cores
+    static constexpr double window = 10e-3;  // the time that means cover
+    static constexpr double gain = 0.99;     // several threads must take less than this part of the time to be worth their cores
 
-    bool adapts() const { return pace_ && max_threads_ > 1; }
-    double &pace_of(bool several) const { return several ? pace_->several : pace_->one; }
+    bool adapts() const { return timings_ && max_threads_ > 1; }
+    double &seconds_of(bool several) const { return several ? timings_->several : timings_->one; }
     double interval() const { return !known() ? first_interval : several_ ? one_interval : several_interval; }
-    bool known() const { return pace_->one > 0 && pace_->several > 0; }
-    bool prefers_several() const { return known() && pace_->several < gain * pace_->one; }
+    bool known() const { return timings_->one > 0 && timings_->several > 0; }
+    bool prefers_several() const { return known() && timings_->several < gain * timings_->one; }
 
     const Training &training_;
-    Pace *pace_ = nullptr;
+    ThreadTimings *timings_ = nullptr;
     const int n_threads_, max_threads_;
     bool several_ = false, trial_ = false;
     int64_t rows_ = 0;
-    Clock::time_point lap_start_, timed_from_;
+    Clock::time_point region_start_, timed_from_;
 };
 
 }  // namespace

@@ -1,30 +1,30 @@
-// Tiny networks: up to 8 units a layer, and a batch that fits a block. A unit's values for the whole batch are one block, so
-// that no lane is wasted on padding and nothing is called per row: half the time of the general step on XOR.
+// Tiny networks: up to 8 units per layer, and batches that fit into a block. One block holds a unit's values for the whole batch,
+// so that padding wastes no lanes and nothing is called per row. XOR takes half the time of the general pass.
 #pragma once
 
-#include "step.h"
+#include "loss_rows.h"
 
 namespace {
 
 constexpr int64_t tiny_units = 8, tiny_layers = 4;
 
-template <class T> class TinyStep {
+template <class T> class TinyPass {
   public:
     static bool fits(const Network &network, const Loss &loss, const Rows &x, int64_t batch_size) {
         if (x.sparse() || batch_size > block || network.n_layers > tiny_layers || all_losses<T>[loss.kind].takes_rows) return false;
         for (int64_t l = 0; l < network.n_layers; l++) {
             const Layer &layer = network.layers[l];
             const bool by_rows = !all_activations<T>[layer.activation].elementwise;
-            if (layer.n_blocks > 2) return false;  // more than weights and biases
+            if (layer.n_blocks > 2) return false;  // more kinds than weights and biases
             if (layer.n_in > tiny_units || layer.n_out > tiny_units || layer.dropout > 0 || layer.custom || by_rows) return false;
         }
         return true;
     }
 
-    TinyStep(const Network &network, const Loss &loss, const T *parameters)
+    TinyPass(const Network &network, const Loss &loss, const T *parameters)
         : network_(network), loss_(loss), parameters_(parameters) {}
 
-    // The batch's loss; gradients can be had then.
+    // Returns the batch's loss. compute_gradients and descend are for the batch of the last run.
     double run(const Rows &x, const Rows &y, const double *sample_weight, const Batch &batch) {
         if (!batch.any_counts()) return pass_over();
         const Layer &last = network_.last();
@@ -43,22 +43,24 @@ template <class T> class TinyStep {
         return value * loss_.value_factor;
     }
 
-    // Into an array like the parameters, whose padding is left alone.
+    // Stores the gradients in an array like the parameters, without its padding.
     void compute_gradients(T *gradient) const {
         for_each_gradient([=](int64_t offset, T value) { gradient[offset] = value; });
     }
 
-    // Plain gradient descent. An array between would be written by elements and read by vectors, for which the CPU waits.
-    void descend(T *parameters, T rate) const {
-        for_each_gradient(
-            [=](int64_t offset, T value) { parameters[offset] = fma(splat(-rate), splat(value), splat(parameters[offset]))[0]; });
+    // Makes a step of plain gradient descent. An array of gradients would be written by elements and then read by vectors, which
+    // stalls the CPU.
+    void descend(T *parameters, T learning_rate) const {
+        for_each_gradient([=](int64_t offset, T value) {
+            parameters[offset] = fma(splat(-learning_rate), splat(value), splat(parameters[offset]))[0];
+        });
     }
 
   private:
     static constexpr int64_t block = block_lanes<T>;
-    using Units = T[tiny_units * block];  // a block for each unit
+    using Units = T[tiny_units * block];  // one block per unit
 
-    // As Step's: neither loss nor gradients.
+    // For a batch without rows that count: its loss and gradients are 0.
     double pass_over() {
         std::memset(in_, 0, sizeof in_);
         std::memset(out_, 0, sizeof out_);
@@ -73,7 +75,7 @@ template <class T> class TinyStep {
             read_rows<T>(rows, batch, {i, i + 1}, columns, row, 0);
             for (int64_t j = 0; j < columns; j++) to[j * block + i] = row[j];
         }
-        // Lanes without a row repeat the last one: whatever they compute is finite where the batch is.
+        // Lanes without a row repeat the last row: their results are finite if the batch's are.
         for (int64_t i = batch.size; i < block; i++)
             for (int64_t j = 0; j < columns; j++) to[j * block + i] = row[j];
     }
@@ -86,7 +88,7 @@ template <class T> class TinyStep {
         }
     }
 
-    // Steps between weights of neighbouring inputs and of neighbouring outputs.
+    // These return the distances between the weights of neighbouring inputs, and of neighbouring outputs.
     static int64_t by_input(const Layer &layer) { return layer.narrow ? 1 : layer.weights().row; }
     static int64_t by_output(const Layer &layer) { return layer.narrow ? layer.weights().row : 1; }
     const T *input(int64_t l) const { return l ? out_[l - 1] : in_; }
@@ -127,7 +129,7 @@ template <class T> class TinyStep {
         times_derivative(l - 1);
     }
 
-    // Sums over the batch, as many at a time as a vector has lanes; use(offset, sum) gets each.
+    // Sums blocks over the batch, as many at a time as a vector has lanes, and calls use(offset, sum) for each.
     template <class Use> struct Sums {
         explicit Sums(Use use) : use(use) {}
         Use use;
@@ -170,7 +172,7 @@ template <class T> class TinyStep {
     const Network &network_;
     const Loss &loss_;
     const T *parameters_;
-    // Aligned: blocks that lie across two cache lines cost a quarter of XOR's step.
+    // They are aligned: blocks that lie across two cache lines would cost a quarter of XOR's step.
     alignas(block_bytes) Units in_ = {};
     alignas(block_bytes) Units target_ = {};
     alignas(block_bytes) Units scale_ = {};

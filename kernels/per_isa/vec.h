@@ -1,7 +1,7 @@
-// SIMD vectors of one instruction set. Only this file knows what an instruction is.
+// SIMD vectors of one instruction set. Only this file contains instructions.
 //
 // CMakeLists.txt compiles the kernels once per instruction set, which fixes the width of a vector. Sums across lanes
-// are defined on blocks of 64 bytes whatever that width is, so that every instruction set with fused multiply-add gives the same bits.
+// are defined on blocks of 64 bytes, for every width, so that all instruction sets with fused multiply-add give the same bits.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,7 @@
 namespace {
 
 constexpr int block_bytes = 64;
-// Vectors in a block: a block is the unit of storage padding and of partial sums.
+// The number of vectors in a block, which is the unit of padding and of partial sums.
 constexpr int block_vectors = block_bytes / FASTNN_VECTOR_BYTES;
 
 template <class T> struct VectorOf;
@@ -44,7 +44,7 @@ template <> struct VectorOf<double> {
 };
 
 template <class T> using Vec = typename VectorOf<T>::type;
-template <class T> using IntVec = typename VectorOf<T>::integer;  // as wide as T, also the type of a comparison
+template <class T> using IntVec = typename VectorOf<T>::integer;  // integers as wide as T; also the result of a comparison
 template <class T> constexpr int lanes = FASTNN_VECTOR_BYTES / int(sizeof(T));
 template <class T> constexpr int block_lanes = block_bytes / int(sizeof(T));
 
@@ -53,13 +53,13 @@ template <class T> FASTNN_INLINE void store(T *p, Vec<T> a) { *(typename VectorO
 template <class T> FASTNN_INLINE Vec<T> splat(T x) { return x - Vec<T>{}; }
 template <class T> FASTNN_INLINE IntVec<T> splat_int(int64_t x) { return decltype(IntVec<T>{}[0])(x) - IntVec<T>{}; }
 
-// The bits of a vector as the other type: no conversion.
+// Reinterprets the bits of a vector as the other type, without conversion.
 template <class T> FASTNN_INLINE IntVec<T> as_int(Vec<T> a) { return (IntVec<T>)a; }
 template <class T> FASTNN_INLINE Vec<T> as_float(IntVec<T> a) { return (Vec<T>)a; }
 
 #if defined(__AVX512F__)
 constexpr bool fused = true;  // fma rounds once
-// The zero-masked forms with a full mask: GCC 12 warns of an uninitialised variable inside the plain ones.
+// GCC 12 warns of an uninitialised variable inside the plain forms; so these are the zero-masked forms with a full mask.
 FASTNN_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return _mm512_fmadd_ps(a, b, c); }
 FASTNN_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { return _mm512_fmadd_pd(a, b, c); }
 FASTNN_INLINE Vec<float> min(Vec<float> a, Vec<float> b) { return _mm512_maskz_min_ps(-1, a, b); }
@@ -79,7 +79,7 @@ FASTNN_INLINE Vec<double> max(Vec<double> a, Vec<double> b) { return _mm256_max_
 FASTNN_INLINE Vec<float> sqrt(Vec<float> a) { return _mm256_sqrt_ps(a); }
 FASTNN_INLINE Vec<double> sqrt(Vec<double> a) { return _mm256_sqrt_pd(a); }
 #else
-// As the x86 instructions define them, NaN and signed zeros included: b where the comparison is false.
+// Like the x86 instructions, also for NaN and signed zeros: the result is b where the comparison is false.
 template <class V> FASTNN_INLINE V min(V a, V b) { return a < b ? a : b; }
 template <class V> FASTNN_INLINE V max(V a, V b) { return a > b ? a : b; }
 #if defined(__ARM_NEON)
@@ -89,7 +89,7 @@ FASTNN_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { ret
 FASTNN_INLINE Vec<float> sqrt(Vec<float> a) { return vsqrtq_f32(a); }
 FASTNN_INLINE Vec<double> sqrt(Vec<double> a) { return vsqrtq_f64(a); }
 #else
-// Two roundings: without hardware support a fused one would cost a library call a lane.
+// This rounds twice: without hardware support, a fused operation would cost one library call per lane.
 constexpr bool fused = false;
 template <class V> FASTNN_INLINE V fma(V a, V b, V c) { return a * b + c; }
 template <class V> FASTNN_INLINE V sqrt(V a) {
@@ -101,42 +101,42 @@ template <class V> FASTNN_INLINE V sqrt(V a) {
 #endif
 
 template <class T> FASTNN_INLINE Vec<T> abs(Vec<T> a) { return as_float<T>(as_int<T>(a) & ~as_int<T>(splat<T>(T(-0.0)))); }
-// The magnitude of a with the sign of s.
+// Returns the magnitude of a with the sign of s.
 template <class T> FASTNN_INLINE Vec<T> copysign(Vec<T> a, Vec<T> s) {
     const IntVec<T> sign = as_int<T>(splat<T>(T(-0.0)));
     return as_float<T>((as_int<T>(a) & ~sign) | (as_int<T>(s) & sign));
 }
 
-// The first n lanes, 0 <= n <= lanes; the others read as zero and are not written.
-template <class T> FASTNN_INLINE Vec<T> load_part(const T *p, int64_t n) {
+// These read and write the first n lanes, 0 <= n <= lanes. The other lanes read as zero, and are not written.
+template <class T> FASTNN_INLINE Vec<T> load_partial(const T *p, int64_t n) {
     Vec<T> a = {};
     std::memcpy(&a, p, size_t(n) * sizeof(T));
     return a;
 }
-template <class T> FASTNN_INLINE void store_part(T *p, Vec<T> a, int64_t n) { std::memcpy(p, &a, size_t(n) * sizeof(T)); }
+template <class T> FASTNN_INLINE void store_partial(T *p, Vec<T> a, int64_t n) { std::memcpy(p, &a, size_t(n) * sizeof(T)); }
 
-// How body reads and writes in for_each_vector: a whole vector, or the first n lanes of the last one.
+// The access of body in for_each_vector: to a whole vector, or to the first n lanes of the last one.
 template <class T> struct Whole {
     FASTNN_INLINE Vec<T> load(const T *p) { return ::load(p); }
     FASTNN_INLINE void store(T *p, Vec<T> a) { ::store(p, a); }
 };
-template <class T> struct Part {
+template <class T> struct Partial {
     int64_t n;
-    __attribute__((always_inline)) Vec<T> load(const T *p) const { return load_part(p, n); }
-    __attribute__((always_inline)) void store(T *p, Vec<T> a) const { store_part(p, a, n); }
+    __attribute__((always_inline)) Vec<T> load(const T *p) const { return load_partial(p, n); }
+    __attribute__((always_inline)) void store(T *p, Vec<T> a) const { store_partial(p, a, n); }
 };
 
-// body(i, access) for i = 0, lanes, 2 lanes, … below count: the element loop and its tail, written once.
+// Calls body(i, access) for i = 0, lanes, 2 lanes, … below count: one text for the loop over elements and its tail.
 template <class T, class Body> FASTNN_INLINE void for_each_vector(int64_t count, Body body) {
     int64_t i = 0;
     for (; i + 4 * lanes<T> <= count; i += 4 * lanes<T>)
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++) body(i + v * lanes<T>, Whole<T>{});
     for (; i + lanes<T> <= count; i += lanes<T>) body(i, Whole<T>{});
-    if (i < count) body(i, Part<T>{count - i});
+    if (i < count) body(i, Partial<T>{count - i});
 }
 
-// Pairs of lanes that differ in the bit S of their number, exchanged between two vectors: the step of a transposition.
+// Exchanges the lanes of two vectors that differ in bit S of their number: one step of a transposition.
 template <class V, int S, size_t... I> FASTNN_INLINE void exchange(V &a, V &b, std::index_sequence<I...>) {
     constexpr int W = sizeof...(I);
     const V low = __builtin_shufflevector(a, b, ((int(I) & S) ? W + int(I) - S : int(I))...);
@@ -144,7 +144,7 @@ template <class V, int S, size_t... I> FASTNN_INLINE void exchange(V &a, V &b, s
     a = low;
 }
 
-// r[i][j] -> r[j][i] for a square of lanes x lanes.
+// Transposes a square of lanes x lanes in place.
 template <class T, int S = lanes<T> / 2> FASTNN_INLINE void transpose_square(Vec<T> *r) {
     if constexpr (S > 0) {
 #pragma GCC unroll 16
@@ -154,7 +154,7 @@ template <class T, int S = lanes<T> / 2> FASTNN_INLINE void transpose_square(Vec
     }
 }
 
-// r[0..lanes) -> one vector whose lane q is the sum over the lanes of r[q]: halves are added until one lane is left.
+// Returns one vector, whose lane q is the sum over the lanes of r[q]: halves are added until one lane is left.
 template <class T, int S = lanes<T> / 2> FASTNN_INLINE Vec<T> sum_rows(Vec<T> *r) {
     if constexpr (S == 0) {
         return r[0];
@@ -168,7 +168,7 @@ template <class T, int S = lanes<T> / 2> FASTNN_INLINE Vec<T> sum_rows(Vec<T> *r
     }
 }
 
-// The block's partial sums, halves added until one vector is left: lane j holds j + (j + half) + ...
+// Adds halves of a block until one vector of partial sums is left: lane j holds j + (j + half) + ...
 template <class T> FASTNN_INLINE Vec<T> fold_block(const Vec<T> *block) {
     Vec<T> r[block_vectors];
 #pragma GCC unroll 4
@@ -184,12 +184,12 @@ template <class V, int S, size_t... I> FASTNN_INLINE V lanes_from(V a, std::inde
     return __builtin_shufflevector(a, a, int((I + S) % sizeof...(I))...);
 }
 
-// The sum of a block, in the order that sum_rows has: the two are interchangeable to the last bit.
+// Returns the sum of the lanes, in the order of sum_rows: the two give the same bits.
 template <class T, int S = lanes<T> / 2> FASTNN_INLINE T sum_lanes(Vec<T> a) {
     if constexpr (S == 0) return a[0];
     else return sum_lanes<T, S / 2>(a + lanes_from<Vec<T>, S>(a, std::make_index_sequence<size_t(lanes<T>)>()));
 }
-// The largest lane, in all lanes.
+// Returns the largest lane, in all lanes.
 template <class T, int S = lanes<T> / 2> FASTNN_INLINE Vec<T> largest_lane(Vec<T> a) {
     if constexpr (S == 0) return a;
     else return largest_lane<T, S / 2>(max(a, lanes_from<Vec<T>, S>(a, std::make_index_sequence<size_t(lanes<T>)>())));

@@ -1,8 +1,8 @@
-"""The kernels as plain functions, for code that Numba or Cython have compiled. Included by _core.pyx."""
+"""The kernels as plain functions, for code that Numba or Cython compiles. Included by _core.pyx."""
 
 
 def c_functions():
-    """The addresses of kernels/c_api.h, by name."""
+    """Return the addresses of the functions in kernels/c_api.h, by name."""
     return {
         "fastnn_function_float32": <uintptr_t>&fastnn_function_float32,
         "fastnn_function_float64": <uintptr_t>&fastnn_function_float64,

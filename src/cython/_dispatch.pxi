@@ -1,11 +1,11 @@
-"""The quick part of fastnn.ops._dispatch. Included by _core.pyx."""
+"""The fast part of fastnn.ops._dispatch. Included by _core.pyx."""
 
-# What most arguments are; none of these types overrides NumPy's functions.
+# The types of most arguments; none of them overrides NumPy's functions.
 cdef frozenset plain_types = frozenset((np.ndarray, list, tuple, dict, float, int, bool, str, type(None)))
 
 
 cdef bint is_plain(a, bint lists):
-    """Whether `a` is of one of those types, with `lists` also its elements if it is a list or a tuple."""
+    """Return whether `a` is of one of those types. With `lists`, the elements of a list or a tuple must be, too."""
     if cnp.PyArray_CheckExact(a):
         return True
     if type(a) not in plain_types:
@@ -18,7 +18,7 @@ cdef bint is_plain(a, bint lists):
 
 
 def dispatching(implementation, dispatch, bint lists):
-    """A function that calls the implementation, or where an argument is of no plain type dispatch(arguments, keywords)."""
+    """Return a function that calls the implementation, or dispatch(arguments, keywords) if an argument is of another type."""
     def function(*args, **kwargs):
         for a in args:
             if not is_plain(a, lists):

@@ -1,4 +1,4 @@
-"""What kernels/ declares: kernels/api.h, isa_kernels.h and threads.h, in Cython's words."""
+"""The declarations of kernels/ for Cython: of api.h, isa_kernels.h, calls.h, stepper.h, threads.h and others."""
 from libc.stdint cimport int32_t, int64_t, intptr_t
 
 cdef extern from "kernels/cpu_count.h" namespace "fastnn" nogil:
@@ -14,6 +14,7 @@ cdef extern from "numpy/random/bitgen.h":
         pass
 
 cdef extern from "kernels/threads.h" namespace "fastnn" nogil:
+    int thread_limit
     int max_threads()
     void set_max_threads(int n)
     const char *threads_decided_by()
@@ -38,14 +39,16 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         int64_t max_entries
 
     const int64_t chunk_rows
+    enum:  # in Cython, only these can be the length of an array
+        max_layers
+        n_block_kinds
+
     ctypedef void (*CustomActivation)(const void *z, void *a, void *derivative, int64_t n)
 
     ctypedef void (*CustomLoss)(const void *y, const void *p, void *value, void *gradient, int64_t n)
 
     cdef enum class BlockKind(int32_t):
         weights, biases, slopes
-
-    const int64_t n_block_kinds
 
     cdef cppclass Block:
         BlockKind kind
@@ -55,7 +58,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     cdef cppclass Layer:
         int64_t n_in, n_out, n_blocks, row
-        Block blocks[3]
+        Block blocks[n_block_kinds]
         int32_t activation
         bint narrow
         double dropout
@@ -79,14 +82,6 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         double beta_1, beta_2, epsilon, decay, l1, l2, clip_value, clip_norm
         bint lazy, epsilon_hat, rate_in_velocity, penalty_per_weight
 
-    cdef cppclass Prediction:
-        Network_ network
-        const void *parameters
-        Rows x
-        int64_t n_rows
-        void **outputs
-        int n_threads
-
     cdef cppclass Linear:
         Layer layer
         Rows x, w, b
@@ -106,7 +101,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         int n_threads
         double value
 
-    cdef cppclass Pace:
+    cdef cppclass ThreadTimings:
         pass
 
     cdef enum class Status(int32_t):
@@ -125,10 +120,10 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         bint shuffle, reshuffle, loss_by_rows
         bitgen_t *random
         int64_t *order
-        const double *rates
-        int64_t rate_stride
+        const double *learning_rates
+        int64_t learning_rate_stride
         int n_threads, max_threads
-        Pace *pace
+        ThreadTimings *timings
         double seconds
         int64_t epoch, row, step, updates
         double *epoch_loss
@@ -149,7 +144,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         bint activation_derivative(int32_t activation, void *z, void *derivative, int64_t n)
         bint times_derivative(int32_t activation, void *delta, const void *a, int64_t rows, int64_t n)
         double prediction_loss(int32_t loss, const void *p, const void *y, int64_t n)
-        void update(const Optimizer_ &, void *w, const void *g, void *m, void *v, int64_t n, double rate, int64_t updates)
+        void update(const Optimizer_ &, void *w, const void *g, void *m, void *v, int64_t n, double learning_rate, int64_t updates)
         int optimizer_moments(int32_t optimizer)
         int64_t first_not_finite(const void *values, int64_t n)
         double multiply_add(int64_t rounds, void *sum)
@@ -178,21 +173,22 @@ cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
         pass
 
     Model model_of(const Network_ &, void *parameters, Type type, double work_per_row)
-    bint native_predict "fastnn::predict"(Prediction, Type type)
-    bint predict_row(const Model &, const Rows &x, void **outputs)
+    Rows dense_rows(const void *data, Type type, int64_t row_stride, int64_t column_stride)
+    bint is_one_dense_row(const Rows &x, int64_t n_rows, int n_threads)
+    bint native_predict "fastnn::predict"(const Model &, const Rows &x, int64_t n_rows, void **outputs, int n_threads)
     bint native_linear "fastnn::linear"(Linear &, Type type)
     double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out)
     int native_threads_for "fastnn::threads_for"(double operations)
-    void choose_threads(Training &, int wanted, double work, Pace *pace)
+    void choose_threads(Training &, int wanted, double work, ThreadTimings *timings)
 
 cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
-    cdef enum class Stepped(int32_t):
+    cdef enum class StepStatus(int32_t):
         done, diverged, weightless, no_memory
 
     cdef cppclass NativeStepper "fastnn::Stepper":
         Training training
-        Pace *pace
-        double rate
+        ThreadTimings *timings
+        double learning_rate
         Type type
         int n_threads
         double work_per_row
@@ -200,7 +196,7 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
         bint acquire()
         void release()
         void change()
-        Stepped step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)
+        StepStatus step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)
 
 cdef extern from "kernels/c_api.h" nogil:
     void fastnn_function_float32(int64_t function, const float *x, float *y, int64_t n)
@@ -215,9 +211,9 @@ cdef extern from "kernels/c_api.h" nogil:
                           int64_t x_column, const void *w, int64_t w_type, int64_t w_row, int64_t w_column, const void *b,
                           int64_t b_type, int64_t b_column, int64_t activation, void *out, int64_t n_threads)
     double fastnn_prediction_loss(int64_t loss, const double *p, const double *y, int64_t n)
-    void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double rate,
+    void fastnn_update_float32(int64_t optimizer, float *w, const float *g, float *m, float *v, int64_t n, double learning_rate,
                                double beta_1, double beta_2, double epsilon, double decay, int64_t updates)
-    void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double rate,
+    void fastnn_update_float64(int64_t optimizer, double *w, const double *g, double *m, double *v, int64_t n, double learning_rate,
                                double beta_1, double beta_2, double epsilon, double decay, int64_t updates)
     int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                            void *out, int64_t n_threads)

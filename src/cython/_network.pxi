@@ -1,26 +1,20 @@
 """Networks: sizes and parameters, predictions and gradients. Included by _core.pyx."""
 
-cdef int wanted_threads(n_threads) except -1:
-    """0 for as many as pay."""
-    return 0 if n_threads is None else max(1, min(n_threads, 1024))
-
-
-cdef int threads_for(n_threads, double work) except -1:
-    return wanted_threads(n_threads) or native_threads_for(work)
-
-
 @cython.final
 cdef class Network:
-    """Sizes and parameters of one network. The parameters live in `storage`, aligned and padded; the rest are views."""
+    """Hold the sizes and parameters of one network.
+
+    `storage` has the parameters, aligned and padded; all other arrays are views of it.
+    """
 
     cdef Network_ native
-    cdef Layer layers[64]
+    cdef Layer layers[max_layers]
     cdef int dtype_number
     cdef Type type
     cdef double operations_per_row
-    cdef Pace pace  # of its training
+    cdef ThreadTimings timings  # of training
     cdef void *data
-    cdef Model model  # all of this, for native code
+    cdef Model model  # the handle for native code
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
     cdef readonly tuple layer_sizes, activations, dropout, parameters, weights, biases, slopes
@@ -28,8 +22,8 @@ cdef class Network:
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype):
         cdef int n_layers = len(layer_sizes) - 1
         cdef int l
-        if not 1 <= n_layers <= 64 or len(activations) != n_layers or len(dropout) != n_layers:
-            raise ValueError(f"a network has 1 to 64 layers, got {n_layers}")
+        if not 1 <= n_layers <= max_layers or len(activations) != n_layers or len(dropout) != n_layers:
+            raise ValueError(f"a network has 1 to {max_layers} layers, got {n_layers}")
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.dtype = np.dtype(dtype)
         self.dtype_number = self.dtype.num
@@ -51,7 +45,7 @@ cdef class Network:
 
     @property
     def address(self):
-        """Of what native code has as a model. It is good for as long as this object is."""
+        """Return the address of the model for native code. It is valid while this object exists."""
         return <uintptr_t>&self.model
 
     cdef set_activation(self, int l, activation):
@@ -75,21 +69,21 @@ cdef class Network:
         return fill_rows(rows, x, "X", n_rows, self.layers[0].n_in)
 
     cdef double operations(self, x):
-        """Of a row's prediction."""
+        """Return the floating-point operations of the prediction of one row."""
         if type(x) is not SparseRows:
             return self.operations_per_row
         return self.operations_per_row - 2.0 * (self.layers[0].n_in - (<SparseRows>x).mean_entries()) * self.layers[0].n_out
 
     cdef int64_t count_rows(self, x) except -1:
-        """Of an array (n, n_in) or of sparse rows."""
+        """Return the number of rows in an array (n, n_in) or in sparse rows."""
         if type(x) is not SparseRows and not (isinstance(x, np.ndarray) and x.ndim == 2):
             raise ValueError(f"X: got shape {x.shape}, expected (n, {self.layers[0].n_in})")
         return len(x)
 
     def views(self, storage):
-        """The parameters within an array that is laid out like the storage: weights (n_in, n_out), biases and slopes (n_out,).
+        """Return views of the parameters in an array with the storage's layout: weights (n_in, n_out), biases and slopes (n_out,).
 
-        There is a tuple for each kind, with an array per layer, or None where the layer has no such parameters.
+        The result has one tuple per kind, with one array per layer, or None for a layer without such parameters.
         """
         cdef Block block
         kinds = [[None] * self.native.n_layers for _ in range(n_block_kinds)]
@@ -104,14 +98,14 @@ cdef class Network:
         return tuple(map(tuple, kinds))
 
     def predict(self, x, cnp.ndarray out=None, n_threads=None):
-        """The outputs (n, n_out) of rows (n, n_in), or those of one row. out, if given, is of that shape and contiguous."""
+        """Return the outputs (n, n_out) of rows (n, n_in), or those of one row. A given out has that shape and is contiguous."""
         cdef bint sparse = type(x) is SparseRows
         cdef int ndim = 2 if sparse else cnp.PyArray_NDIM(x), one = ndim == 1
-        # In C for arrays: a tuple of Python's numbers costs a tenth of a small network's prediction.
+        # Arrays are checked in C: a tuple of Python's numbers would cost a tenth of a small network's prediction.
         if not 1 <= ndim <= 2 or (<cnp.npy_intp>x.shape[1] if sparse else cnp.PyArray_DIM(x, ndim - 1)) != self.layers[0].n_in:
             raise ValueError(f"X: got shape {x.shape}, expected ({self.layers[0].n_in},) or (n, {self.layers[0].n_in})")
         cdef int64_t last = self.native.n_layers - 1
-        cdef void *outputs[64]
+        cdef void *outputs[max_layers]
         cdef cnp.npy_intp shape[2]
         shape[0] = 1 if one else <cnp.npy_intp>len(x) if sparse else cnp.PyArray_DIM(x, 0)
         shape[1] = self.layers[last].n_out
@@ -126,8 +120,8 @@ cdef class Network:
         return out
 
     def outputs(self, x, n_threads=None):
-        """The activations of every layer for rows (n, n_in)."""
-        cdef void *outputs[64]
+        """Return the activations of every layer for rows (n, n_in)."""
+        cdef void *outputs[max_layers]
         cdef int64_t n_rows = self.count_rows(x)
         arrays = [np.empty((n_rows, size), self.dtype) for size in self.layer_sizes[1:]]
         for l, a in enumerate(arrays):
@@ -136,27 +130,22 @@ cdef class Network:
         return arrays
 
     cdef int run(self, x, int64_t n_rows, void **outputs, n_threads) except -1:
-        cdef Prediction call
-        cdef Type type = self.type
+        cdef Rows rows
         cdef bint done
-        call.network = self.native
-        call.parameters = self.data
-        self.fill_x(&call.x, x, n_rows)
-        call.n_rows = n_rows
-        call.outputs = outputs
-        call.n_threads = threads_for(n_threads, self.operations(x) * n_rows)
-        if n_rows == 1 and call.n_threads == 1 and not call.x.row_starts:
-            done = predict_row(self.model, call.x, outputs)
+        self.fill_x(&rows, x, n_rows)
+        cdef int team = threads_for(n_threads, self.operations(x) * n_rows)
+        if is_one_dense_row(rows, n_rows, team):
+            done = native_predict(self.model, rows, n_rows, outputs, team)
         else:
             with nogil:
-                done = native_predict(call, type)
+                done = native_predict(self.model, rows, n_rows, outputs, team)
         if not done:
             raise MemoryError("there is no memory for the layers' outputs")
         return 0
 
     def gradient(self, loss, x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight=None,
                  cnp.ndarray gradient=None, cnp.ndarray input_gradient=None, n_threads=None):
-        """The loss; fills gradient, an array like the storage, and input_gradient (n, n_in) where they are given."""
+        """Return the loss, and fill gradient, an array like the storage, and input_gradient (n, n_in) if they are given."""
         cdef Gradient call
         cdef const Kernels *k = kernels(self.dtype_number)
         call.n_rows = self.count_rows(x)
@@ -181,37 +170,3 @@ cdef class Network:
         if not cnp.PyArray_ISCARRAY(a) or cnp.PyArray_TYPE(a) != self.dtype_number or cnp.PyArray_SIZE(a) != size:
             raise ValueError(f"a contiguous {self.dtype} array of {size} elements is expected")
         return cnp.PyArray_DATA(a)
-
-
-cdef const double *weights_of(cnp.ndarray sample_weight, int64_t n_rows) except? NULL:
-    if sample_weight is None:
-        return NULL
-    if (not cnp.PyArray_ISCARRAY_RO(sample_weight) or cnp.PyArray_TYPE(sample_weight) != cnp.NPY_FLOAT64
-            or cnp.PyArray_SIZE(sample_weight) != n_rows):
-        raise ValueError(f"sample_weight must be {n_rows} contiguous float64")
-    return <const double *>cnp.PyArray_DATA(sample_weight)
-
-
-cdef fill_loss(Loss_ *native, loss, dtype):
-    name, native.parameter, native.from_logits, native.per_row, native.factor, native.value_factor, custom, native.signed_mean, _ = loss
-    native.kind = LOSSES.index(name if custom is None else "mse")
-    native.custom = NULL
-    if custom is not None:
-        native.custom = <CustomLoss><uintptr_t>custom.address(dtype)
-
-
-cdef fill_optimizer(Optimizer_ *native, dict optimizer):
-    native.kind = OPTIMIZERS.index(optimizer["name"])
-    native.moments = instruction_set().float64.optimizer_moments(native.kind)
-    native.beta_1 = optimizer.get("beta_1", 0.0)
-    native.beta_2 = optimizer.get("beta_2", 0.0)
-    native.epsilon = optimizer.get("epsilon", 0.0)
-    native.decay = optimizer.get("decay", 0.0)
-    native.l1 = optimizer.get("l1", 0.0)
-    native.l2 = optimizer.get("l2", 0.0)
-    native.clip_value = optimizer.get("clip_value", float("inf"))
-    native.clip_norm = optimizer.get("clip_norm", float("inf"))
-    native.lazy = optimizer.get("lazy", False)
-    native.epsilon_hat = optimizer.get("epsilon_hat", False)
-    native.rate_in_velocity = optimizer.get("rate_in_velocity", False)
-    native.penalty_per_weight = optimizer.get("penalty_per_weight", False)

@@ -1,8 +1,8 @@
-"""Training runs. Included by _core.pyx."""
+"""Training runs: many epochs, in time slices. Included by _core.pyx."""
 
 from fastnn._errors import WEIGHTLESS
 
-# Losses that a run keeps for who reads them between two slices: more than epochs fit into one.
+# The number of losses that a run keeps until its caller reads them between two slices. No slice has more epochs.
 cdef int64_t max_epochs = 1 << 20
 
 
@@ -12,22 +12,22 @@ cdef bitgen_t *random_of(bit_generator) except NULL:
 
 @cython.final
 cdef class Run:
-    """Many epochs of training, in slices of time: advance() until it says other than "paused"."""
+    """Train for many epochs, in time slices: call advance() until it returns a word other than "paused"."""
 
     cdef Training t
     cdef const Kernels *k
     cdef void *workspace
-    cdef tuple keep  # what the native side points to
+    cdef tuple keep  # the objects that the native side points to
     cdef object lock
     cdef cnp.ndarray rates
-    cdef int64_t rates_from  # the epoch whose first step has rates[0]
-    cdef readonly int64_t steps  # an epoch's
+    cdef int64_t rates_from  # rates[0] is for the first step of this epoch
+    cdef readonly int64_t steps  # per epoch
     cdef readonly int64_t n_epochs
-    cdef readonly int64_t first_epoch  # whose loss and seconds stand first in the arrays
+    cdef readonly int64_t first_epoch  # its loss and seconds stand first in the arrays
     cdef readonly cnp.ndarray epoch_loss, epoch_seconds  # of the last epochs
 
     def __init__(self, Network network, data, settings, int64_t n_epochs, int64_t updates):
-        """The settings are those of fastnn._engine.run_settings, the data those of fastnn._engine.training_data."""
+        """Take settings of fastnn._engine.run_settings and data of fastnn._engine.training_data."""
         x, y, labels, sample_weight = data
         cdef Training *t = &self.t
         cdef cnp.ndarray moments = settings.moments
@@ -69,13 +69,13 @@ cdef class Run:
         t.epoch_loss = <double *>cnp.PyArray_DATA(self.epoch_loss)
         t.epoch_seconds = <double *>cnp.PyArray_DATA(self.epoch_seconds)
 
-        choose_threads(t[0], wanted_threads(settings.n_threads), 3 * network.operations(x) * t.batch_size, &network.pace)
+        choose_threads(t[0], wanted_threads(settings.n_threads), 3 * network.operations(x) * t.batch_size, &network.timings)
         memory = aligned_zeros(self.k.training_bytes(t[0]), np.uint8)
         self.workspace = cnp.PyArray_DATA(memory)
         self.keep = (network, data, settings, snapshot, order, memory)
 
     cdef cnp.ndarray order_of(self, int64_t n_rows, cnp.ndarray order):
-        """The array with the order of the rows, checked where it was given."""
+        """Return the array with the order of the rows, after a check if it is given."""
         if order is None:
             return np.empty(n_rows, np.int64)
         fits = cnp.PyArray_ISCARRAY(order) and cnp.PyArray_TYPE(order) == cnp.NPY_INT64 and cnp.PyArray_SIZE(order) == n_rows
@@ -84,41 +84,41 @@ cdef class Run:
         return order
 
     def set_rates(self, cnp.ndarray rates):
-        """Learning rates from the next step on: one a step of whole epochs, or a single one for all."""
+        """Set the learning rates from the next step on: one per step, for whole epochs, or a single one for all."""
         if not cnp.PyArray_ISCARRAY_RO(rates) or cnp.PyArray_TYPE(rates) != cnp.NPY_FLOAT64 or not cnp.PyArray_SIZE(rates):
             raise ValueError("rates must be contiguous float64")
         if self.t.row:
             raise ValueError("rates change between epochs only")
         self.rates, self.rates_from = rates, self.first_epoch + self.t.epoch
-        self.t.rates = <const double *>cnp.PyArray_DATA(rates)
-        self.t.rate_stride = 0 if cnp.PyArray_SIZE(rates) == 1 else 1
+        self.t.learning_rates = <const double *>cnp.PyArray_DATA(rates)
+        self.t.learning_rate_stride = 0 if cnp.PyArray_SIZE(rates) == 1 else 1
         self.t.step = 0
 
     def last_rate(self, int64_t epoch):
-        """The rate of the last step of an epoch."""
-        return self.rates[0 if self.t.rate_stride == 0 else (epoch - self.rates_from + 1) * self.steps - 1]
+        """Return the learning rate of the last step of an epoch."""
+        return self.rates[0 if self.t.learning_rate_stride == 0 else (epoch - self.rates_from + 1) * self.steps - 1]
 
     def last_rates(self, int64_t epoch, int64_t end):
-        """The rate of the last step of each epoch from `epoch` up to `end`."""
-        if self.t.rate_stride == 0:
+        """Return the learning rates of the last steps of the epochs from `epoch` up to `end`."""
+        if self.t.learning_rate_stride == 0:
             return np.full(end - epoch, self.rates[0])
         return self.rates[(np.arange(epoch, end) - self.rates_from + 1) * self.steps - 1]
 
     def advance(self, double seconds, int64_t n_epochs):
-        """Trains for so many epochs or seconds, whichever end first; "paused", "finished" or "diverged".
+        """Train for this number of epochs or of seconds, whichever ends first. Return "paused", "finished" or "diverged".
 
-        Losses and seconds of epochs before may be overwritten: read them between two calls.
+        Losses and seconds of earlier epochs may be overwritten: read them between two calls.
         """
         cdef Status status
         cdef const Kernels *k = self.k
         cdef int64_t room = cnp.PyArray_SIZE(self.epoch_loss), end = self.first_epoch + self.t.epoch
         cdef int64_t wanted = min(n_epochs, self.n_epochs - end)
-        if self.t.epoch + wanted > room:  # what stands in the arrays has been read
+        if self.t.epoch + wanted > room:  # the caller has read the arrays
             self.first_epoch += self.t.epoch
             self.t.epoch = self.t.epochs_stamped = 0
             wanted = min(wanted, room)
         end += wanted
-        if self.t.rate_stride and (end - self.rates_from) * self.steps > cnp.PyArray_SIZE(self.rates):
+        if self.t.learning_rate_stride and (end - self.rates_from) * self.steps > cnp.PyArray_SIZE(self.rates):
             raise ValueError("there are no learning rates for so many epochs")
         self.t.seconds = seconds
         self.t.n_epochs = self.t.epoch + wanted
@@ -133,7 +133,7 @@ cdef class Run:
 
     @property
     def epoch(self):
-        """Epochs that have ended."""
+        """Return the number of epochs that have ended."""
         return self.first_epoch + self.t.epoch
 
     @property
@@ -143,92 +143,3 @@ cdef class Run:
     @property
     def batch_loss(self):
         return self.t.batch_loss
-
-
-@cython.final
-cdef class Stepper:
-    """Single steps of training; the count of updates, whoever makes them; and the lock that one trainer at a time holds."""
-
-    cdef NativeStepper native
-    cdef tuple keep  # what the native side points to
-    cdef object lock
-    cdef readonly Network network
-
-    def __init__(self, Network network, settings, int64_t updates):
-        cdef Training *t = &self.native.training
-        self.network = network
-        t.network = network.native
-        t.parameters = network.data
-        t.updates = updates
-        self.native.pace = &network.pace
-        self.native.type = network.type
-        self.native.work_per_row = 3 * network.operations_per_row
-        self.configure(settings)
-
-    def configure(self, settings):
-        """Trains by these settings from the next step on. Acquire before; after an exception nothing has changed."""
-        cdef Training *t = &self.native.training
-        cdef Loss_ native_loss
-        cdef Optimizer_ native_optimizer
-        cdef void *arrays[2]
-        cdef int i
-        fill_loss(&native_loss, settings.loss, self.network.dtype)
-        fill_optimizer(&native_optimizer, settings.optimizer)
-        for i in range(native_optimizer.moments):
-            arrays[i] = self.network.output(settings.moments[i], t.network.size)
-        random = random_of(settings.bit_generator)
-        t.loss, t.optimizer, t.random = native_loss, native_optimizer, random
-        for i in range(native_optimizer.moments):
-            t.moments[i] = arrays[i]
-        self.native.n_threads = wanted_threads(settings.n_threads)
-        self.native.rate = settings.rate
-        self.native.takes_labels = settings.loss.takes_labels
-        self.native.change()
-        self.lock = settings.bit_generator.lock
-        self.keep = (settings,)
-
-    @property
-    def address(self):
-        """Of what native code has as a trainer. It is good for as long as this object is."""
-        return <uintptr_t>&self.native
-
-    @property
-    def updates(self):
-        """Of the parameters so far."""
-        return self.native.training.updates
-
-    @updates.setter
-    def updates(self, int64_t value):
-        self.native.training.updates = value
-
-    def acquire(self):
-        """Whether the trainer was free and is the caller's now."""
-        return self.native.acquire()
-
-    def release(self):
-        self.native.release()
-
-    def step(self, data, double rate):
-        """The loss before a step on a batch; None if loss or update are not finite, and nothing has changed. Acquire before."""
-        x, y, labels, sample_weight = data
-        cdef Rows inputs, targets
-        cdef Stepped stepped
-        cdef Network network = self.network
-        cdef int64_t n_rows = network.count_rows(x)
-        if n_rows < 1:
-            raise ValueError("there must be rows to train on")
-        network.fill_x(&inputs, x, n_rows)
-        fill_rows(&targets, y, "y", n_rows, network.layers[network.native.n_layers - 1].n_out, labels)
-        cdef const double *weights = weights_of(sample_weight, n_rows)
-        cdef double native_rate = self.native.rate
-        self.native.rate = rate
-        self.native.work_per_row = 3 * network.operations(x)
-        with self.lock:
-            with nogil:
-                stepped = self.native.step(inputs, targets, weights, n_rows)
-        self.native.rate = native_rate
-        if stepped == Stepped.no_memory:
-            raise MemoryError("there is no memory for the step's workspace")
-        if stepped == Stepped.weightless:
-            raise ZeroDivisionError(WEIGHTLESS)
-        return self.native.training.batch_loss if stepped == Stepped.done else None

@@ -1,5 +1,5 @@
-// Calls that several threads of a program may make at once, for ThreadSanitizer. The program needs no instruction set: the
-// functions of dispatch.cpp to which calls.cpp refers are never called.
+// What several threads of a program may do to the library at once, for ThreadSanitizer to watch. It needs no instruction set:
+// the functions of dispatch.cpp that calls.cpp names are never called.
 #include <cstdio>
 #include <thread>
 #include <vector>
@@ -26,28 +26,28 @@ template <class Body> void in_threads(int n, Body body) {
     for (std::thread &thread : threads) thread.join();
 }
 
-// Runs of one network share its pace, while workspaces are counted and while several runs train.
-void share_a_pace() {
-    Pace pace = {};
-    in_threads(3, [&pace](int thread) {
+// Runs of one network share its timings: while workspaces are counted, and while several train.
+void share_timings() {
+    ThreadTimings timings = {};
+    in_threads(3, [&timings](int thread) {
         Training training = {};
-        training.pace = &pace;
-        training.n_threads = 1, training.most_threads = 3;
+        training.timings = &timings;
+        training.n_threads = 1, training.max_threads = 3;
         for (int i = 0; i < rounds; i++) {
             training.batch_size = 1 + (i + thread) % 2;
-            Pacer counted(training, false), pacer(training, false);
-            pacer.take_pace();
-            for (int lap = 0; lap < 3; lap++) {
-                pacer.begin_lap();
-                pacer.count_step(training.batch_size);
-                pacer.end_lap(Clock::now());
+            ThreadTuner counted(training, false), tuner(training, false);
+            tuner.take_timings();
+            for (int region = 0; region < 3; region++) {
+                tuner.begin_region();
+                tuner.count_step(training.batch_size);
+                tuner.end_region(Clock::now());
             }
-            pacer.release_pace();
+            tuner.release_timings();
         }
     });
 }
 
-// Regions of as many threads as allowed, started by several threads of the program at once.
+// A region of several threads, as many as can be had, from several threads of the program.
 void share_the_pool() {
     in_threads(3, [](int) {
         for (int i = 0; i < rounds; i++) {
@@ -62,7 +62,7 @@ void share_the_pool() {
     });
 }
 
-// The workspace has room for most_threads, even if set_max_threads() is called meanwhile.
+// The workspace has room for max_threads, whenever set_max_threads() is called.
 bool choose_while_the_limit_changes() {
     std::atomic<bool> done{false}, fits{true};
     in_threads(2, [&](int thread) {
@@ -70,9 +70,9 @@ bool choose_while_the_limit_changes() {
             while (!done) set_max_threads(1), set_max_threads(8);
         for (int i = 0; thread == 1 && i < 100000; i++) {
             Training training = {};
-            Pace pace = {};
-            choose_threads(training, 0, 1e8, &pace);
-            if (training.n_threads > training.most_threads) fits = false;
+            ThreadTimings timings = {};
+            choose_threads(training, 0, 1e8, &timings);
+            if (training.n_threads > training.max_threads) fits = false;
         }
         done = true;
     });
@@ -82,7 +82,7 @@ bool choose_while_the_limit_changes() {
 }  // namespace
 
 int main() {
-    share_a_pace();
+    share_timings();
     share_the_pool();
     if (choose_while_the_limit_changes()) return 0;
     std::puts("choose_threads: more threads than there is room for");

@@ -139,7 +139,7 @@ def _linear_grad(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> Any:
     ):
         return None
     dtype = _kernels.float_of(*arrays)
-    to, times_slope = getattr(np, str(dtype)), _kernels.times_slope[dtype]
+    to, times_derivative = getattr(np, str(dtype)), _kernels.times_derivative[dtype]
     x_rows, rows = rows_for(x), rows_for(types.Array(dtype, a.ndim, "C"))
 
     def gradients(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> Any:
@@ -154,7 +154,7 @@ def _linear_grad(x: Any, w: Any, a: Any, grad_a: Any, activation: Any) -> Any:
         delta[...] = grad_a
         n_out = w.shape[1]
         n_rows = rows_of(rows(delta))
-        if times_slope(number(activation), delta, outputs, n_rows, n_out) != 0:
+        if times_derivative(number(activation), delta, outputs, n_rows, n_out) != 0:
             raise ValueError("activation: expected one whose derivative follows from its output, got another")
         delta_rows = rows(delta).reshape((n_rows, n_out))
         grad_x = ops.linear(delta, w.T.astype(to))

@@ -1,47 +1,49 @@
 // Lazy updates of the first layer's weights where DeferredRows does not make them: the norm of the gradient is clipped,
-// a batch has several chunks, or the layer is stored by outputs. Then all of the gradient stands before any weight
-// changes, and the update leaves out the weights of features that are not in the batch.
+// a batch has several chunks, or the layer is narrow. The whole gradient is then computed before any weight changes, and the
+// update leaves out the weights of features that are not in the batch.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 
-#include "step.h"
+#include "optimizer_state.h"
+#include "sparse.h"
 
 namespace {
 
-constexpr int kept_arrays = 3;  // weights and at most two moments
-
 template <class T> class TouchedFeatures {
   public:
-    // Without memory behind the arena, only what it counts is of use.
+    // Without memory behind the arena, the object only counts what it would take.
     TouchedFeatures(const Training &training, bool active, Arena &arena)
         : layer_(training.network.layers[0]),
           active_(active),
           flags_(arena.take<uint8_t>(active ? layer_.n_in * training.max_threads : 0)),
-          rows_(arena.take<T>(active ? kept_arrays * layer_.weights().row * training.max_threads : 0)) {}
+          rows_(arena.take<T>(active ? int64_t(state_arrays) * layer_.weights().row * training.max_threads : 0)) {}
 
-    // Makes this copy the thread's.
-    void join(const Team &team) {
-        if (!active_) return;
-        flags_ += layer_.n_in * team.index;
-        rows_ += kept_arrays * layer_.weights().row * team.index;
-        clear();
+    // Returns a thread's own object.
+    TouchedFeatures of_thread(const Team &team) const {
+        TouchedFeatures own = *this;
+        if (!active_) return own;
+        own.flags_ += layer_.n_in * team.index;
+        own.rows_ += int64_t(state_arrays) * layer_.weights().row * team.index;
+        own.clear();
+        return own;
     }
 
     void clear() {
         if (active_) std::fill_n(flags_, layer_.n_in, uint8_t(0));
     }
 
-    // The thread's features that the chunk has are the batch's.
-    void mark(const Step<T> &step) {
-        if (active_) step.for_each_feature(nullptr, [&](int64_t k) { flags_[k] = 1; });
+    // Flags the thread's features that the chunk has.
+    void mark(const Entries<T> &entries) {
+        if (!active_) return;
+        entries.for_each_column({0, layer_.n_in}, [&](int64_t k, const Entry<T> *, const Entry<T> *) { flags_[k] = 1; });
     }
 
     bool active() const { return active_; }
 
-    // Row k of the weights' storage, with zeros in place of the weights that the batch does not touch.
+    // Returns row k of the weights' storage, with zeros in place of the weights that the batch does not touch.
     const T *touched_weights(int64_t k, const T *weights) const {
         if (!layer_.narrow && flags_[k]) return weights;
         std::fill_n(rows_, layer_.weights().row, T(0));
@@ -50,9 +52,9 @@ template <class T> class TouchedFeatures {
         return rows_;
     }
 
-    // update() is called for row k of the weights' storage; what it does to untouched elements of these arrays (null
-    // where there is none) is taken back.
-    template <class Update> void update_row(int64_t k, const std::array<T *, kept_arrays> &arrays, Update update) const {
+    // Calls update() for row k of the weights' storage, and takes back its effect on untouched elements of these arrays, of which
+    // some may be null.
+    template <class Update> void update_row(int64_t k, const std::array<T *, state_arrays> &arrays, Update update) const {
         if (!layer_.narrow) {
             if (flags_[k]) update();
             return;

@@ -1,0 +1,106 @@
+// The coefficients of each update: learning rates, and the corrections of moments that start at zero.
+#pragma once
+
+#include <cmath>
+
+#include "kernel_tables.h"
+
+namespace {
+
+// base to a whole power, by squaring: the same on every machine.
+inline double power(double base, int64_t exponent) {
+    double result = 1;
+    for (; exponent; exponent >>= 1, base *= base)
+        if (exponent & 1) result *= base;
+    return result;
+}
+
+// Successive powers of a base, with one multiplication each. A power depends on its exponent alone, not on those computed before:
+// each begins at the last multiple of `restart`, whose power is found by squaring.
+class Powers {
+  public:
+    explicit Powers(double base) : base_(base) {}
+    double operator()(int64_t exponent) {
+        const int64_t start = exponent / restart * restart;
+        if (exponent == start || exponent != exponent_ + 1) {
+            exponent_ = start;
+            value_ = power(base_, start);
+        }
+        for (; exponent_ < exponent; exponent_++) value_ *= base_;
+        return value_;
+    }
+
+  private:
+    static constexpr int64_t restart = 64;
+    double base_, value_ = 1;
+    int64_t exponent_ = 0;
+};
+
+// The momentum of NAdam's update t, beta_1 (1 - 0.96^(t decay) / 2) (Dozat 2016; PyTorch's form).
+class MomentumSchedule {
+  public:
+    MomentumSchedule(double beta_1, double decay) : beta_1_(beta_1), base_(std::pow(0.96, decay)), power_(base_) {}
+
+    double operator()(int64_t t) { return beta_1_ * (1 - 0.5 * power_(t)); }
+
+    // Returns the product of the first t. It is below beta_1^t, and 0 where 1 - beta_1^t rounds to 1.
+    double product(int64_t t) {
+        if (double(t) * std::log(beta_1_) < -40) return 0;
+        if (t < counted_) product_ = 1, base_power_ = 1, counted_ = 0;
+        for (; counted_ < t; counted_++) product_ *= beta_1_ * (1 - 0.5 * (base_power_ *= base_));
+        return product_;
+    }
+
+  private:
+    double beta_1_, base_;
+    Powers power_;
+    int64_t counted_ = 0;
+    double base_power_ = 1, product_ = 1;
+};
+
+// The coefficients of successive updates. It remembers powers: each thread has one of its own.
+template <class T> class CoefficientSchedule {
+  public:
+    explicit CoefficientSchedule(const Optimizer &optimizer)
+        : o_(optimizer),
+          kernels_(all_optimizers<T>[o_.kind]),
+          power_1_(o_.beta_1),
+          power_2_(o_.beta_2),
+          momentum_(o_.beta_1, o_.decay) {}
+
+    // updates: the number of updates before. batch_weight: the sum of the batch's sample weights, not 0 where penalties are
+    // divided by it.
+    Coefficients<T> operator()(double learning_rate, int64_t updates, double batch_weight = 1) {
+        const double share = o_.penalty_per_weight ? 1 / batch_weight : 1;
+        Coefficients<T> c = {T(learning_rate), T(o_.beta_1),
+                             T(1 - o_.beta_1), T(o_.beta_2),
+                             T(1 - o_.beta_2), T(1),
+                             T(o_.epsilon),    T(1 - learning_rate * o_.decay),
+                             T(o_.l1 * share), T(o_.l2 * share),
+                             T(learning_rate)};
+        if (kernels_.keeps_velocity) {
+            c.one_minus_beta_1 = o_.rate_in_velocity ? T(learning_rate) : T(1);
+            c.learning_rate = o_.rate_in_velocity ? T(1) : T(learning_rate);
+        }
+        if (kernels_.corrects_moments) {  // Adam, section 3; the form with epsilon hat is at its end
+            const double root = std::sqrt(1 - power_2_(updates + 1));
+            const double numerator = learning_rate * (o_.epsilon_hat ? root : 1);
+            c.learning_rate = T(numerator / (1 - power_1_(updates + 1)));
+            c.root_scale = T(o_.epsilon_hat ? 1 : 1 / root);
+            if (kernels_.looks_ahead) {
+                const double now = momentum_(updates + 1), next = momentum_(updates + 2), product = momentum_.product(updates + 1);
+                c.gradient_learning_rate = T(numerator * (1 - now) / (1 - product));
+                c.learning_rate = T(numerator * next / (1 - product * next));
+            }
+        }
+        return c;
+    }
+
+  private:
+    const Optimizer &o_;
+    const OptimizerKernels<T> &kernels_;
+    Powers power_1_, power_2_;
+    MomentumSchedule momentum_;
+};
+
+}  // namespace

@@ -1,0 +1,247 @@
+// The layers of a network with their workspace: the forward and backward arithmetic on some of a chunk's rows.
+//
+// Layers is fixed for a whole run, and all threads share it: each works on rows, or outputs, of its own. The state of one chunk
+// is in the arguments: an Input exists only after the chunk's rows were read.
+#pragma once
+
+#include "kernel_tables.h"
+#include "random.h"
+#include "sparse.h"
+
+namespace {
+
+// The workspace of a layer, for the rows of one chunk. A row has `layer.row` elements.
+template <class T> struct LayerBuffers {
+    T *out;         // outputs; of the last layer, logits where the loss contains the activation
+    T *delta;       // the loss's derivative by the layer's sums z
+    T *derivative;  // the activation's derivative; null where the output determines it
+    T *by_slope;    // the output's derivative by the unit's slope, later the loss's; null without slopes
+    T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them
+};
+
+// The gradients that a pass computes besides the outputs and the loss.
+struct Needs {
+    bool weight_gradient, input_gradient;
+    bool any() const { return weight_gradient || input_gradient; }
+};
+
+// The first layer's input for one chunk.
+template <class T> struct Input {
+    const T *dense = nullptr;  // the chunk's first row
+    int64_t row = 0;           // elements from one row to the next
+    const Rows *sparse = nullptr;
+    Batch chunk = {nullptr, 0, 0};  // of the sparse rows
+
+    static Input of_sparse(const Rows &x, const Batch &chunk) { return {nullptr, 0, &x, chunk}; }
+};
+
+// The masks that drop a chunk's units follow from the batch's key, and from a row's place in the batch.
+struct Dropout {
+    const uint64_t *key = nullptr;  // null: drops nothing
+    int64_t first_row = 0;          // of the chunk in the batch
+};
+
+template <class T> class Layers {
+  public:
+    // rows: of the largest chunk. Without memory behind the arena, the object only counts what it would take.
+    Layers(const Network &network, const void *parameters, const Rows &x, int64_t rows, Needs needs, const Loss *loss, Arena &arena)
+        : network_(network),
+          parameters_(static_cast<const T *>(parameters)),
+          needs_(needs),
+          has_logits_(loss && loss->from_logits),
+          buffers_(arena.take<LayerBuffers<T>>(network.n_layers)),
+          x_row_(padded_row(network.layers[0].n_in, sizeof(T))),
+          x_(arena.take<T>(x.sparse() ? 0 : rows * x_row_)) {
+        for (int64_t l = 0; l < network.n_layers; l++) {
+            const LayerBuffers<T> b = take_buffers(l, rows, loss, arena);
+            if (buffers_) buffers_[l] = b;
+        }
+    }
+
+    const Network &network() const { return network_; }
+    const Layer &operator[](int64_t l) const { return network_.layers[l]; }
+    const LayerBuffers<T> &buffers(int64_t l) const { return buffers_[l]; }
+    const LayerBuffers<T> &last_buffers() const { return buffers_[network_.n_layers - 1]; }
+    Needs needs() const { return needs_; }
+    const T *input(int64_t l, const Input<T> &x) const { return l ? buffers_[l - 1].out : x.dense; }
+    int64_t input_row(int64_t l, const Input<T> &x) const { return l ? network_.layers[l - 1].row : x.row; }
+
+    // ---- The backward pass reads transposed weights: they follow each change of the weights ----
+
+    void transpose_weights(const Team &team) const {
+        for (int64_t l = 0; l < network_.n_layers; l++) transpose_weights(l, share(network_.layers[l].n_in, lanes<T>, team));
+    }
+
+    void transpose_weights(int64_t l, Range rows) const {
+        const Layer &layer = network_.layers[l];
+        if (buffers_[l].transposed)
+            transpose(weights(layer), layer.weights().row, buffers_[l].transposed, transposed_row(layer), rows, layer.n_out);
+    }
+
+    // ---- Forward ----
+
+    // Returns the chunk's rows where they stand if the kernels can read them there; otherwise copies the given range of them.
+    Input<T> read(const Rows &x, const Batch &chunk, Range rows) const {
+        if (x.sparse()) return Input<T>::of_sparse(x, chunk);
+        if (!chunk.order && !chunk.weights && !network_.layers[0].narrow && readable_in_place<T>(x))
+            return {reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride), x.row_stride / int64_t(sizeof(T))};
+        read_rows<T>(x, chunk, rows, network_.layers[0].n_in, x_, x_row_);
+        return {x_, x_row_};
+    }
+
+    // Passes some rows of the chunk through all layers.
+    void forward(const Input<T> &x, Range rows, const Dropout &dropout) const {
+        for (int64_t l = 0; l < network_.n_layers; l++) {
+            multiply_layer(l, x, rows, {0, network_.layers[l].n_out});
+            finish_layer(l, rows, dropout);
+        }
+    }
+
+    // All threads pass the same dense rows through all layers together: each computes some outputs of every layer.
+    void forward_together(const Input<T> &x, Range rows, const Team &team) const {
+        for (int64_t l = 0; l < network_.n_layers; l++) {
+            const Layer &layer = network_.layers[l];
+            team.wait();
+            if (!layer.narrow) multiply_layer(l, x, rows, share(layer.n_out, lanes<T>, team));
+            else if (team.index == 0) multiply_layer(l, x, rows, {0, layer.n_out});
+            team.wait();
+            if (team.index == 0) finish_layer(l, rows, Dropout());
+        }
+    }
+
+    // For a chunk without any row that counts, sets outputs and deltas to 0, whatever the parameters are. Returns an input.
+    Input<T> clear(const Rows &x, const Batch &chunk, Range rows) const {
+        for (int64_t l = 0; l < network_.n_layers; l++) {
+            const int64_t row = network_.layers[l].row, first = rows.begin * row;
+            const size_t bytes = size_t(rows.size() * row) * sizeof(T);
+            for (T *values : {buffers_[l].out, buffers_[l].delta, buffers_[l].by_slope})
+                if (values) std::memset(values + first, 0, bytes);
+        }
+        return x.sparse() ? Input<T>::of_sparse(x, chunk) : Input<T>{x_, x_row_};
+    }
+
+    // ---- Backward ----
+
+    // Passes the last layer's delta, so far the loss's derivative by its outputs or logits, back to all layers.
+    void backward(Range rows) const {
+        const int64_t last = network_.n_layers - 1;
+        if (!has_logits_) times_derivative(last, rows);
+        for (int64_t l = last; l > 0; l--) {
+            input_gradient(l, rows, buffers_[l - 1].delta, network_.layers[l - 1].row);
+            times_derivative(l - 1, rows);
+        }
+    }
+
+    // to[i][k] = <delta[i], weights[k]>.
+    void input_gradient(int64_t l, Range rows, T *to, int64_t to_row) const {
+        const Layer &layer = network_.layers[l];
+        const T *rows_of_outputs = layer.narrow ? weights(layer) : buffers_[l].transposed;
+        multiply<T, Start::zero, Finish::store>({layer.n_out, buffers_[l].delta, layer.row, 1, rows_of_outputs,
+                                                 layer.narrow ? layer.weights().row : transposed_row(layer), to, to_row},
+                                                rows, {0, layer.n_in});
+    }
+
+  private:
+    LayerBuffers<T> take_buffers(int64_t l, int64_t rows, const Loss *loss, Arena &arena) const {
+        const Layer &layer = network_.layers[l];
+        const bool is_last = l == network_.n_layers - 1, backward = needs_.any();
+        LayerBuffers<T> b = {};
+        b.out = arena.take<T>(rows * layer.row);
+        if (loss && (backward || is_last)) b.delta = arena.take<T>(rows * layer.row);
+        if (backward && keeps_derivative(layer) && !(is_last && has_logits_)) b.derivative = arena.take<T>(rows * layer.row);
+        if (needs_.weight_gradient && all_activations<T>[layer.activation].has_slopes) b.by_slope = arena.take<T>(rows * layer.row);
+        if (backward && !layer.narrow && (l > 0 || needs_.input_gradient))
+            b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
+        return b;
+    }
+
+    static bool keeps_derivative(const Layer &layer) {
+        return layer.dropout > 0 || layer.custom || !all_activations<T>[layer.activation].from_output;
+    }
+
+    static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
+    const T *weights(const Layer &layer) const { return parameters_ + layer.weights().offset; }
+    const T *bias(const Layer &layer) const { return parameters_ + layer.biases().offset; }
+
+    // Computes the sums z in some of a layer's outputs: in all, if the layer is narrow or its inputs are sparse.
+    void multiply_layer(int64_t l, const Input<T> &x, Range rows, Range outputs) const {
+        const Layer &layer = network_.layers[l];
+        T *out = buffers_[l].out;
+        if (l == 0 && x.sparse) multiply_sparse(*x.sparse, x.chunk, rows, layer, weights(layer), bias(layer), out);
+        else if (layer.narrow)
+            multiply_narrow(rows, layer.n_in, layer.n_out, input(l, x), input_row(l, x), weights(layer), layer.weights().row,
+                            bias(layer), out);
+        else
+            multiply<T, Start::bias, Finish::store>(
+                {layer.n_in, input(l, x), input_row(l, x), 1, weights(layer), layer.weights().row, out, layer.row, bias(layer)},
+                rows, outputs);
+    }
+
+    void finish_layer(int64_t l, Range rows, const Dropout &dropout) const {
+        if (l < network_.n_layers - 1 || !has_logits_) activate(l, rows, dropout);
+        // Dot products run over the padding, where an infinite input has left NaN.
+        const Layer &layer = network_.layers[l];
+        if (l == network_.n_layers - 2 && network_.last().narrow)
+            clear_padding(buffers_[l].out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
+    }
+
+    void activate(int64_t l, Range rows, const Dropout &dropout) const {
+        const Layer &layer = network_.layers[l];
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
+        T *out = buffers_[l].out + rows.begin * layer.row, *derivative = buffers_[l].derivative, *by_slope = buffers_[l].by_slope;
+        if (derivative) derivative += rows.begin * layer.row;
+        if (by_slope) by_slope += rows.begin * layer.row;
+        if (layer.custom) activate_custom(layer, out, derivative, rows.size());
+        else if (kernels.has_slopes) activate_with_slopes(layer, out, derivative, by_slope, rows.size());
+        else if (derivative) kernels.value_and_derivative(out, derivative, rows.size(), layer.n_out, layer.row);
+        else if (!kernels.is_identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
+        if (dropout.key && layer.dropout > 0) drop(l, rows, dropout, out, derivative, by_slope);
+    }
+
+    // Not inlined, like the next function: the rest, which is all that most networks need, is then short enough to be inlined.
+    __attribute__((noinline)) void drop(int64_t l, Range rows, const Dropout &dropout, T *out, T *derivative, T *by_slope) const {
+        const Layer &layer = network_.layers[l];
+        const T scale = T(1 / (1 - layer.dropout));
+        for (int64_t i = 0; i < rows.size(); i++) {
+            const int64_t first = (dropout.first_row + rows.begin + i) * layer.n_out;
+            for (T *values : {out, derivative, by_slope})
+                if (values) drop_units(values + i * layer.row, layer.n_out, *dropout.key, l, first, layer.dropout, scale);
+        }
+    }
+
+    __attribute__((noinline)) void activate_with_slopes(const Layer &layer, T *out, T *derivative, T *by_slope,
+                                                        int64_t rows) const {
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
+        const T *slopes = parameters_ + layer.block(BlockKind::slopes)->offset;
+        if (derivative) kernels.derivatives(out, slopes, derivative, by_slope, rows, layer.n_out, layer.row);
+        else kernels.value_with_slopes(out, slopes, rows, layer.n_out, layer.row);
+    }
+
+    // A user's function may turn the padding into anything.
+    static void activate_custom(const Layer &layer, T *out, T *derivative, int64_t rows) {
+        layer.custom(out, out, derivative, rows * layer.row);
+        clear_padding(out, rows, layer.n_out, layer.row);
+        if (derivative) clear_padding(derivative, rows, layer.n_out, layer.row);
+    }
+
+    void times_derivative(int64_t l, Range rows) const {
+        const Layer &layer = network_.layers[l];
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
+        T *delta = buffers_[l].delta + rows.begin * layer.row;
+        if (T *by_slope = buffers_[l].by_slope) multiply_by(by_slope + rows.begin * layer.row, delta, rows.size() * layer.row);
+        if (const T *derivative = buffers_[l].derivative)
+            multiply_by(delta, derivative + rows.begin * layer.row, rows.size() * layer.row);
+        else if (!kernels.is_identity)
+            kernels.times_derivative(delta, buffers_[l].out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
+    }
+
+    const Network &network_;
+    const T *const parameters_;
+    const Needs needs_;
+    const bool has_logits_;  // the last layer's outputs stay logits
+    LayerBuffers<T> *const buffers_;
+    const int64_t x_row_;
+    T *const x_;  // copies of dense rows
+};
+
+}  // namespace

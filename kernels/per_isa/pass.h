@@ -1,0 +1,119 @@
+// A batch's pass through a network: forward, loss, and back to the gradients, chunk by chunk.
+//
+// Each step of a pass takes what the step before returns, so that no other order is possible:
+//   Pass            fixed for a run, shared by its threads;
+//   PassMemory      a thread's own memory, from one batch to the next: Pass::join returns it;
+//   ChunkGradients  the gradients of a chunk: Pass::run hands them out after the chunk's passes forward and back.
+#pragma once
+
+#include "gradients.h"
+#include "loss_rows.h"
+
+namespace {
+
+// Returns the rows of a strip. A strip passes through all layers, and back, before the next one, so that the outputs of each layer
+// are still in the first cache. If the weights don't fit into the second cache, the strip is a whole chunk, since each strip reads
+// all weights.
+template <class T> int64_t strip_rows(const Network &network) {
+    constexpr int64_t second_cache = 512 * 1024;
+    return network.size * int64_t(sizeof(T)) <= second_cache ? 2 * row_group : chunk_rows;
+}
+
+template <class T> struct PassMemory {
+    Entries<T> entries;  // of the chunk in hand
+    Scaled scaled;
+};
+
+template <class T> struct BatchResult {
+    double loss = 0;
+    ChunkGradients<T> gradients;  // of the last chunk
+};
+
+// The data of a run.
+struct PassData {
+    const Rows &x, &y;
+    const double *sample_weight;
+};
+
+template <class T> class Pass {
+  public:
+    // rows: of the largest batch. Without memory behind the arena, the object only counts what it would take.
+    Pass(const Network &network, const void *parameters, const Loss &loss, const PassData &data, int64_t rows, int n_threads,
+         Needs needs, Arena &arena)
+        : network_(network),
+          loss_(loss),
+          data_(data),
+          entries_(needs.weight_gradient && data.x.sparse() ? data.x.max_entries : 0, n_threads, arena),
+          layers_(network, parameters, data.x, chunk_size(rows), needs, &loss, arena),
+          loss_rows_(network, loss, chunk_size(rows), arena) {}
+
+    const Layers<T> &layers() const { return layers_; }
+
+    PassMemory<T> join(const Team &team) const { return {entries_.of_thread(team.index, own_features(team)), Scaled()}; }
+
+    // Runs a batch forward, and back if gradients are needed, by all threads of a team together. All return its loss, which is 0
+    // for a batch without weight. For each chunk, run calls prepare(entries) when the chunk's rows have been read, and
+    // collect(gradients, n_rows, first) when its deltas are computed; `first` is the place of its first row in the batch.
+    template <class Prepare, class Collect>
+    BatchResult<T> run(PassMemory<T> &memory, const Team &team, const Batch &batch, const uint64_t *dropout_key, Prepare prepare,
+                       Collect collect) const {
+        BatchResult<T> result;
+        const double factor = mean_factor(batch.weight, network_, loss_);
+        for (int64_t first = 0; first < batch.size; first += chunk_rows) {
+            const int64_t left = batch.size - first;
+            const Batch chunk = batch.chunk(first, left < chunk_rows ? left : chunk_rows);
+            const Range rows = share(chunk.size, row_group, team);
+            if (data_.x.sparse() && layers_.needs().weight_gradient) memory.entries.gather(data_.x, chunk);
+            const Input<T> input =
+                batch.any_counts() ? run_rows(memory, chunk, rows, factor, {dropout_key, first}, prepare) : clear_rows(chunk, rows);
+            team.wait();
+            result.loss += loss_rows_.sum(chunk.size);
+            result.gradients = ChunkGradients<T>(layers_, memory.entries, input, chunk.size);
+            collect(result.gradients, chunk.size, first);
+            if (left > chunk_rows) team.wait();
+        }
+        result.loss *= loss_.value_factor;
+        return result;
+    }
+
+  private:
+    static int64_t chunk_size(int64_t rows) { return round_up(rows < chunk_rows ? rows : chunk_rows, row_group); }
+
+    // The features whose weights a thread owns: rows of the first layer's weights, or all if they are stored by outputs.
+    Range own_features(const Team &team) const {
+        const Layer &first = network_.layers[0];
+        return first.narrow ? Range{0, first.n_in} : own_rows<T>(first, first.weights(), team);
+    }
+
+    // The thread's rows of a chunk.
+    template <class Prepare>
+    Input<T> run_rows(PassMemory<T> &memory, const Batch &chunk, Range rows, double factor, const Dropout &dropout,
+                      Prepare prepare) const {
+        const Input<T> input = layers_.read(data_.x, chunk, rows);
+        const T *targets = loss_rows_.read_targets(data_.y, chunk, rows);
+        loss_rows_.set_scale(factor, data_.sample_weight, chunk, rows, memory.scaled);
+        prepare(memory.entries);
+        const int64_t at_a_time = strip_rows<T>(network_);
+        for (int64_t i = rows.begin; i < rows.end; i += at_a_time) {
+            const Range strip = {i, rows.end - i < at_a_time ? rows.end : i + at_a_time};
+            layers_.forward(input, strip, dropout);
+            loss_rows_.compute(layers_.last_buffers().out, targets, layers_.last_buffers().delta, strip);
+            if (layers_.needs().any()) layers_.backward(strip);
+        }
+        return input;
+    }
+
+    Input<T> clear_rows(const Batch &chunk, Range rows) const {
+        loss_rows_.clear(rows);
+        return layers_.clear(data_.x, chunk, rows);
+    }
+
+    const Network &network_;
+    const Loss &loss_;
+    const PassData data_;
+    const Entries<T> entries_;  // memory for all threads
+    const Layers<T> layers_;
+    const LossRows<T> loss_rows_;
+};
+
+}  // namespace

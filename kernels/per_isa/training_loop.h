@@ -1,0 +1,271 @@
+// The training loop: epochs, batches, updates; one call runs until its work or its time slice is done.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "lazy_updates.h"
+#include "pass.h"
+#include "thread_tuner.h"
+#include "tiny_network.h"
+#include "updates.h"
+
+namespace {
+
+constexpr double clock_work = 4e6;  // floating-point operations between two looks at the clock
+
+inline double operations_per_row(const Network &network, const Rows &x, int64_t n_rows) {
+    double sum = 0;
+    for (int64_t l = 0; l < network.n_layers; l++) {
+        const bool sparse = l == 0 && x.sparse();
+        const double n_in = sparse ? double(x.row_starts[n_rows]) / double(n_rows) : double(network.layers[l].n_in);
+        sum += n_in * double(network.layers[l].n_out) * (l ? 6 : 4);
+    }
+    return sum;
+}
+
+inline bool has_dropout(const Network &network) {
+    for (int64_t l = 0; l < network.n_layers; l++)
+        if (network.layers[l].dropout > 0) return true;
+    return false;
+}
+
+template <class T> class TrainingLoop {
+  public:
+    // Without memory behind the arena, the object only counts what it would take.
+    TrainingLoop(Training &training, Arena &arena)
+        : t_(training),
+          rules_(UpdateRules::of<T>(training)),
+          state_(training),
+          pass_(training.network, training.parameters, training.loss, {training.x, training.y, training.sample_weight},
+                training.batch_size, training.max_threads, {true, false}, arena),
+          updater_(training, rules_, state_, pass_.layers(), arena),
+          rows_(training, rules_, state_, arena),
+          touched_(training, rules_.skips_absent_features, arena),
+          tiny_(TinyPass<T>::fits(training.network, training.loss, training.x, training.batch_size)),
+          tiny_pass_(training.network, training.loss, state_.parameters()),
+          tuner_(training, tiny_) {}
+
+    Status run() {
+        status_ = Status::paused;
+        slice_start_ = clock_start_ = Clock::now();
+        tuner_.take_timings();
+        for (slice_over_ = false; status_ == Status::paused && !slice_over_;) run_region();
+        tuner_.release_timings();
+        stamp_epochs(Clock::now());
+        return status_;
+    }
+
+  private:
+    // Trains until the run, the slice or the region is over.
+    void run_region() {
+        pause_ = false;
+        parallel(tuner_.begin_region(), [](const Team &team, void *self) { static_cast<TrainingLoop *>(self)->run(team); }, this);
+        tuner_.end_region(Clock::now());
+    }
+
+    // Each thread keeps its own count of the run's position; they all count the same.
+    struct Position {
+        int64_t epoch, row, step, updates;
+    };
+
+    // A thread's own state in a region.
+    struct Thread {
+        const Team &team;
+        PassMemory<T> memory;
+        DeferredRows<T> rows;
+        TouchedFeatures<T> touched;
+        CoefficientSchedule<T> coefficients;
+        Position at;
+    };
+
+    void run(const Team &team) {
+        Thread self = {team,
+                       pass_.join(team),
+                       rows_.of_thread(team),
+                       touched_.of_thread(team),
+                       CoefficientSchedule<T>(t_.optimizer),
+                       {t_.epoch, t_.row, t_.step, t_.updates}};
+        if (team.size > 1) {
+            pass_.layers().transpose_weights(team);
+            team.wait();
+        }
+        while (self.at.epoch < t_.n_epochs) {
+            const Batch batch = begin_batch(self);
+            if (t_.loss.signed_mean && batch.weight == 0) {
+                self.rows.settle();
+                team.wait();
+                if (team.index == 0) give_up();
+                return;
+            }
+            const BatchResult<T> result = run_batch(self, batch);
+            if (!std::isfinite(result.loss) || infinite_penalty_) {
+                team.wait();  // the others may still be reading the partial losses
+                if (team.index == 0) roll_back();
+                return;
+            }
+            update(self, batch, result.gradients);
+            const bool pause = pause_;
+            if (pause || self.at.row + batch.size == t_.n_rows) self.rows.settle();
+            team.wait();
+            if (team.index == 0) finish_batch(batch, result.loss + updater_.penalty(), loss_weight(batch));
+            advance(self.at, batch.size);
+            if (pause) break;
+        }
+        if (team.index == 0 && self.at.epoch == t_.n_epochs) finish();
+    }
+
+    // Draws the order and the dropout key, by one thread, since there is one stream of random numbers.
+    Batch begin_batch(const Thread &self) {
+        const bool shuffles = t_.shuffle && self.at.row == 0;
+        if (self.team.index == 0) {
+            if (shuffles) shuffle(t_.random, t_.order, t_.n_rows, t_.reshuffle);
+            if (drops_) dropout_key_ = t_.random->next_uint64(t_.random->state);
+            look_at_clock();
+        }
+        if (drops_ || shuffles) self.team.wait();
+        if (self.team.size == 1 && !tiny_) pass_.layers().transpose_weights(self.team);
+        Batch batch = {t_.shuffle ? t_.order : nullptr, self.at.row, std::min(t_.batch_size, t_.n_rows - self.at.row)};
+        if (t_.sample_weight) weigh(batch, t_.sample_weight, t_.loss.signed_mean);
+        return batch;
+    }
+
+    // Computes the batch's loss and deltas; the gradients of a batch in chunks stand in the updater's array then.
+    BatchResult<T> run_batch(Thread &self, const Batch &batch) {
+        if (tiny_) return {tiny_pass_.run(t_.x, t_.y, t_.sample_weight, batch), {}};
+        const auto prepare = [&](const Entries<T> &entries) {
+            if (!self.rows.replays()) return;
+            self.rows.catch_up(entries);
+            self.team.wait();
+        };
+        const auto collect = [&](const ChunkGradients<T> &gradients, int64_t, int64_t first) {
+            self.touched.mark(self.memory.entries);
+            if (is_in_chunks(batch)) updater_.accumulate(gradients, self.team, first > 0);
+        };
+        return pass_.run(self.memory, self.team, batch, drops_ ? &dropout_key_ : nullptr, prepare, collect);
+    }
+
+    static bool is_in_chunks(const Batch &batch) { return batch.size > chunk_rows; }
+
+    // An epoch's first update takes the snapshot, when the loss is known to be finite.
+    void update(Thread &self, const Batch &batch, const ChunkGradients<T> &gradients) {
+        const double learning_rate = t_.learning_rates[self.at.step * t_.learning_rate_stride];
+        const Coefficients<T> c = self.coefficients(learning_rate, self.at.updates, batch.weight);
+        const bool begins_epoch = self.at.row == 0;
+        if (tiny_) update_tiny(self, c, begins_epoch);
+        else updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.team, c, self.touched, begins_epoch);
+        self.touched.clear();
+        self.rows.update(gradients, c, loss_weight(batch));
+    }
+
+    void update_tiny(const Thread &self, const Coefficients<T> &c, bool begins_epoch) {
+        if (rules_.descends_in_product && rules_.updates_all_alike) {
+            if (begins_epoch) state_.take_snapshot(0, t_.network.size);
+            tiny_pass_.descend(state_.parameters(), c.learning_rate);
+            return;
+        }
+        tiny_pass_.compute_gradients(updater_.gradient());
+        if (rules_.updates_all_alike) updater_.update_all(c, begins_epoch);
+        else updater_.update(nullptr, self.team, c, self.touched, begins_epoch);
+    }
+
+    void roll_back() {
+        status_ = Status::diverged;
+        if (t_.snapshot_updates < 0) return;
+        state_.restore_snapshot();
+        t_.updates = t_.snapshot_updates;
+    }
+
+    // Before a batch that has no mean: the result of the last step is kept if it is finite.
+    void give_up() {
+        if (infinite_penalty_ || !state_.has_finite_parameters()) roll_back();
+        else status_ = Status::weightless;
+    }
+
+    // No later loss will tell whether the last updates were finite.
+    void finish() {
+        status_ = Status::finished;
+        const bool lost = !state_.has_finite_parameters();
+        if (lost) t_.epoch--;
+        if (lost || infinite_penalty_) roll_back();
+    }
+
+    // ---- The account of the run, kept by the first thread ----
+
+    // The weight of a batch in the epoch's loss.
+    double loss_weight(const Batch &batch) const { return t_.loss_by_rows ? double(batch.size) : batch.weight; }
+
+    // loss: with penalties, but without those of deferred rows.
+    void finish_batch(const Batch &batch, double loss, double weight) {
+        tuner_.count_step(batch.size);
+        if (t_.row + batch.size == t_.n_rows) {
+            const double deferred = rows_.take_penalty();
+            if (t_.row == 0) loss += deferred / weight;
+            else t_.loss_sum += deferred;
+        }
+        if (t_.row == 0) t_.snapshot_updates = t_.updates;
+        infinite_penalty_ = !std::isfinite(loss) || !std::isfinite(t_.loss_sum);
+        if (infinite_penalty_) return;
+        t_.batch_loss = loss;
+        t_.loss_sum += loss * weight;
+        t_.weight_sum += weight;
+        t_.row += batch.size;
+        t_.step++;
+        t_.updates++;
+        if (t_.row < t_.n_rows) return;
+        t_.epoch_loss[t_.epoch++] = t_.weight_sum > 0 ? t_.loss_sum / t_.weight_sum : 0;
+        t_.row = 0;
+        t_.loss_sum = t_.weight_sum = 0;
+    }
+
+    void advance(Position &at, int64_t rows) const {
+        at.row += rows;
+        at.step++;
+        at.updates++;
+        if (at.row < t_.n_rows) return;
+        at.row = 0;
+        at.epoch++;
+    }
+
+    void look_at_clock() {
+        work_ += operations_per_row_ * double(std::min(t_.batch_size, t_.n_rows));
+        if (work_ < clock_work) return;
+        work_ = 0;
+        const Clock::time_point now = Clock::now();
+        slice_over_ = seconds_between(slice_start_, now) > t_.seconds;
+        pause_ = slice_over_ || tuner_.region_over(now);
+        stamp_epochs(now);
+    }
+
+    // The time since the last look belongs to the epochs that have ended since, in equal parts.
+    void stamp_epochs(Clock::time_point now) {
+        t_.elapsed += seconds_between(clock_start_, now);
+        clock_start_ = now;
+        const int64_t ended = t_.epoch - t_.epochs_stamped;
+        if (ended == 0) return;
+        for (; t_.epochs_stamped < t_.epoch; t_.epochs_stamped++) t_.epoch_seconds[t_.epochs_stamped] = t_.elapsed / double(ended);
+        t_.elapsed = 0;
+    }
+
+    Training &t_;
+    const UpdateRules rules_;
+    const OptimizerState<T> state_;
+    const Pass<T> pass_;
+    const Updater<T> updater_;
+    const DeferredRows<T> rows_;
+    const TouchedFeatures<T> touched_;
+    const bool tiny_;
+    TinyPass<T> tiny_pass_;
+    const bool drops_ = has_dropout(t_.network);
+    const double operations_per_row_ = operations_per_row(t_.network, t_.x, t_.n_rows);
+    double work_ = 0;
+    uint64_t dropout_key_ = 0;
+    ThreadTuner tuner_;
+    bool slice_over_ = false;
+    bool pause_ = false;             // written before a batch's first meeting of the threads, read between that and its last
+    bool infinite_penalty_ = false;  // written after a batch's last meeting, read after the next one's first
+    Status status_ = Status::paused;
+    Clock::time_point slice_start_, clock_start_;
+};
+
+}  // namespace

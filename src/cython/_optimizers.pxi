@@ -1,0 +1,96 @@
+"""The optimizers' updates of arrays. Included by _core.pyx."""
+
+cdef fill_optimizer(Optimizer_ *native, dict optimizer):
+    native.kind = OPTIMIZERS.index(optimizer["name"])
+    native.moments = instruction_set().float64.optimizer_moments(native.kind)
+    native.beta_1 = optimizer.get("beta_1", 0.0)
+    native.beta_2 = optimizer.get("beta_2", 0.0)
+    native.epsilon = optimizer.get("epsilon", 0.0)
+    native.decay = optimizer.get("decay", 0.0)
+    native.l1 = optimizer.get("l1", 0.0)
+    native.l2 = optimizer.get("l2", 0.0)
+    native.clip_value = optimizer.get("clip_value", float("inf"))
+    native.clip_norm = optimizer.get("clip_norm", float("inf"))
+    native.lazy = optimizer.get("lazy", False)
+    native.epsilon_hat = optimizer.get("epsilon_hat", False)
+    native.rate_in_velocity = optimizer.get("rate_in_velocity", False)
+    native.penalty_per_weight = optimizer.get("penalty_per_weight", False)
+
+
+cdef bint add_arrays(list to, arrays, Py_ssize_t n):
+    """Append n arrays, given a list or tuple of n that the kernels can read where they stand. Return whether it is one."""
+    if not isinstance(arrays, (list, tuple)) or len(arrays) != n:
+        return False
+    for a in arrays:
+        if not cnp.PyArray_CheckExact(a) or not cnp.PyArray_ISCARRAY_RO(a):
+            return False
+        if cnp.PyArray_TYPE(a) not in (cnp.NPY_FLOAT32, cnp.NPY_FLOAT64):
+            return False
+        to.append(a)
+    return True
+
+
+cdef bint can_update(list read, list written):
+    """Return whether an update can write the parameters and moments.
+
+    They must fit the gradients and overlap none of them, and no moment may overlap a parameter or another moment.
+    """
+    cdef Py_ssize_t n = len(read), i, j
+    cdef vector[Span] changed
+    cdef Span span
+    cdef cnp.ndarray gradient, array
+    changed.reserve(len(written))
+    for j in range(len(written)):
+        array, gradient = written[j], read[j % n]
+        if not cnp.PyArray_ISWRITEABLE(array) or cnp.PyArray_TYPE(array) != cnp.PyArray_TYPE(gradient):
+            return False
+        if not cnp.PyArray_SAMESHAPE(array, gradient):
+            return False
+        span = span_of(array)
+        if j >= n:
+            for i in range(j):
+                if spans_overlap(span, changed[i]):
+                    return False
+        changed.push_back(span)
+    for i in range(n):
+        span = span_of(read[i])
+        for j in range(<Py_ssize_t>changed.size()):
+            if spans_overlap(span, changed[j]):
+                return False
+    return True
+
+
+def update(dict optimizer, params, grads, moments, double rate, int64_t updates):
+    """Make one step of an optimizer on lists of arrays, in place, after `updates` earlier ones. Return whether it was made.
+
+    It is made if all arrays are contiguous, if each parameter has one shape and dtype, float32 or float64, with its gradient and
+    its moments, if no gradient overlaps an array that is written, and if no moment overlaps a parameter or another moment.
+    Otherwise nothing changes.
+    """
+    cdef Optimizer_ native
+    fill_optimizer(&native, optimizer)
+    if len(moments) != native.moments:
+        raise ValueError(f"{optimizer['name']} has {native.moments} moments for each parameter")
+    if not isinstance(params, (list, tuple)):
+        return False
+    cdef list read = [], written = []
+    cdef Py_ssize_t n = len(params), i
+    if not add_arrays(read, grads, n) or not add_arrays(written, params, n):
+        return False
+    for kept in moments:
+        if not add_arrays(written, kept, n):
+            return False
+    if not can_update(read, written):
+        return False
+    cdef cnp.ndarray w
+    cdef void *m = NULL
+    cdef void *v = NULL
+    for i in range(n):
+        w = written[i]
+        if native.moments > 0:
+            m = cnp.PyArray_DATA(written[n + i])
+        if native.moments > 1:
+            v = cnp.PyArray_DATA(written[2 * n + i])
+        kernels(cnp.PyArray_TYPE(w)).update(
+            native, cnp.PyArray_DATA(w), cnp.PyArray_DATA(read[i]), m, v, cnp.PyArray_SIZE(w), rate, updates)
+    return True

@@ -1,0 +1,92 @@
+"""Single steps of training. Included by _core.pyx."""
+
+@cython.final
+cdef class Stepper:
+    """Make single steps of training, count all updates, and hold the lock that one trainer at a time takes."""
+
+    cdef NativeStepper native
+    cdef tuple keep  # the objects that the native side points to
+    cdef object lock
+    cdef readonly Network network
+
+    def __init__(self, Network network, settings, int64_t updates):
+        cdef Training *t = &self.native.training
+        self.network = network
+        t.network = network.native
+        t.parameters = network.data
+        t.updates = updates
+        self.native.timings = &network.timings
+        self.native.type = network.type
+        self.native.work_per_row = 3 * network.operations_per_row
+        self.configure(settings)
+
+    def configure(self, settings):
+        """Use these settings from the next step on. Acquire before. After an exception, nothing has changed."""
+        cdef Training *t = &self.native.training
+        cdef Loss_ native_loss
+        cdef Optimizer_ native_optimizer
+        cdef void *arrays[2]
+        cdef int i
+        fill_loss(&native_loss, settings.loss, self.network.dtype)
+        fill_optimizer(&native_optimizer, settings.optimizer)
+        for i in range(native_optimizer.moments):
+            arrays[i] = self.network.output(settings.moments[i], t.network.size)
+        random = random_of(settings.bit_generator)
+        t.loss, t.optimizer, t.random = native_loss, native_optimizer, random
+        for i in range(native_optimizer.moments):
+            t.moments[i] = arrays[i]
+        self.native.n_threads = wanted_threads(settings.n_threads)
+        self.native.learning_rate = settings.rate
+        self.native.takes_labels = settings.loss.takes_labels
+        self.native.change()
+        self.lock = settings.bit_generator.lock
+        self.keep = (settings,)
+
+    @property
+    def address(self):
+        """Return the address of the trainer for native code. It is valid while this object exists."""
+        return <uintptr_t>&self.native
+
+    @property
+    def updates(self):
+        """Return the number of updates so far."""
+        return self.native.training.updates
+
+    @updates.setter
+    def updates(self, int64_t value):
+        self.native.training.updates = value
+
+    def acquire(self):
+        """Take the trainer if it is free, and return whether it was."""
+        return self.native.acquire()
+
+    def release(self):
+        self.native.release()
+
+    def step(self, data, double rate):
+        """Make a step on a batch, and return the loss before it. Acquire before.
+
+        Return None, with nothing changed, if the loss or the update is not finite.
+        """
+        x, y, labels, sample_weight = data
+        cdef Rows inputs, targets
+        cdef StepStatus status
+        cdef Network network = self.network
+        cdef int64_t n_rows = network.count_rows(x)
+        if n_rows < 1:
+            raise ValueError("there must be rows to train on")
+        network.fill_x(&inputs, x, n_rows)
+        fill_rows(&targets, y, "y", n_rows, network.layers[network.native.n_layers - 1].n_out, labels)
+        cdef const double *weights = weights_of(sample_weight, n_rows)
+        cdef double native_rate = self.native.learning_rate
+        self.native.learning_rate = rate
+        self.native.work_per_row = 3 * network.operations(x)
+        with self.lock:
+            with nogil:
+                status = self.native.step(inputs, targets, weights, n_rows)
+        self.native.learning_rate = native_rate
+        if status == StepStatus.no_memory:
+            raise MemoryError("there is no memory for the step's workspace")
+        if status == StepStatus.weightless:
+            raise ZeroDivisionError(WEIGHTLESS)
+        return self.native.training.batch_loss if status == StepStatus.done else None
