@@ -1,4 +1,4 @@
-"""The portable backend beside the oracle: its step as NumPy runs it, and as Numba compiles it."""
+"""The fallback beside the reference: its formulas as NumPy runs them, and as Numba compiles them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from _helpers import HIDDEN, LOSSES_AND_LINKS, data, model_of, optimizer_of, train_reference
-from _portable_runs import DTYPES, SIZES, TOLERANCE, Setting, arrays_of, assert_close, network_of, run_of
+from _portable_runs import DTYPES, SIZES, TOLERANCE, Setting, arrays_of, assert_close, network_of, run_formulas_as, run_of
 
 import fastnn
 from fastnn import SGD
@@ -31,7 +31,7 @@ def formulas(request, monkeypatch):
     run_formulas_as(request.param, monkeypatch)
 
 
-def assert_oracle(model, X, y, setting, **penalties):
+def assert_trains_as_the_reference(model, X, y, setting, **penalties):
     """Train both, and compare losses and parameters."""
     network, dtype = network_of(model), model.dtype.type
     before = network.storage.copy()
@@ -63,7 +63,7 @@ def test_interface():
     assert _portable.current_instruction_set() == ("portable", 0)
 
 
-# ---- Training beside the oracle ----
+# ---- Training beside the reference ----
 
 
 @pytest.mark.usefixtures("formulas")
@@ -72,7 +72,7 @@ def test_interface():
 def test_activations(activation, dtype):
     hidden, output = ("tanh", activation) if activation in OUTPUT_ONLY else (activation, activation)
     X, y = data(45, 3, 2)
-    assert_oracle(model_of(SIZES, hidden, output, dtype=dtype), X, np.abs(y), Setting())
+    assert_trains_as_the_reference(model_of(SIZES, hidden, output, dtype=dtype), X, np.abs(y), Setting())
 
 
 @pytest.mark.usefixtures("formulas")
@@ -83,7 +83,7 @@ def test_activations(activation, dtype):
 def test_losses(loss, link, dtype):
     X, y = data(45, 3, 2, loss)
     weight = np.random.default_rng(3).uniform(0, 2, 45)
-    assert_oracle(model_of(SIZES, "tanh", link, dtype=dtype), X, y, Setting(loss, sample_weight=weight))
+    assert_trains_as_the_reference(model_of(SIZES, "tanh", link, dtype=dtype), X, y, Setting(loss, sample_weight=weight))
 
 
 @pytest.mark.usefixtures("formulas")
@@ -92,9 +92,9 @@ def test_losses(loss, link, dtype):
 def test_optimizers(row, dtype):
     X, y = data(45, 3, 2)
     setting = Setting(optimizer=optimizer_of(row, learning_rate=0.01))
-    assert_oracle(model_of(SIZES, dtype=dtype), X, y, setting)
+    assert_trains_as_the_reference(model_of(SIZES, dtype=dtype), X, y, setting)
     penalties = {"l1": 1e-3, "l2": 1e-2, "clip_value": 0.1, "clip_norm": 0.2}
-    assert_oracle(model_of(SIZES, dtype=dtype), X, y, setting, **penalties)
+    assert_trains_as_the_reference(model_of(SIZES, dtype=dtype), X, y, setting, **penalties)
 
 
 @pytest.mark.usefixtures("formulas")
@@ -102,7 +102,7 @@ def test_optimizers(row, dtype):
 def test_dropout_and_batches(batch_size, shuffle):
     X, y = data(45 if batch_size < 600 else 700, 3, 2)
     model = model_of(SIZES, ["gelu", "relu"], dropout=[0.3, 0.5])
-    assert_oracle(model, X, y, Setting(batch_size=batch_size, shuffle=shuffle))
+    assert_trains_as_the_reference(model, X, y, Setting(batch_size=batch_size, shuffle=shuffle))
 
 
 class Cube(CustomActivation):
@@ -146,7 +146,7 @@ def test_custom_activation():
     assert_close(network, weights, biases, np.float64)
 
 
-# ---- Networks beside the oracle ----
+# ---- Networks beside the reference ----
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -204,7 +204,7 @@ class Cubic(CustomLoss):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_custom_loss(dtype):
     X, y = data(45, 3, 2)
-    assert_oracle(model_of(SIZES, dtype=dtype), X, y, Setting(Cubic()))
+    assert_trains_as_the_reference(model_of(SIZES, dtype=dtype), X, y, Setting(Cubic()))
 
 
 @pytest.mark.parametrize("formula", ["value", "derivative"])
