@@ -40,3 +40,13 @@ def small_benchmarks():
         patch.setattr(clock, "MIN_ROUND", 1e-4)
         patch.setattr(clock, "_REST", 1e-4)
         yield
+
+
+@pytest.fixture
+def torch():
+    """PyTorch on one thread, with float64 where it has a choice: NAdam's product of momenta would be float32."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    yield torch
+    torch.set_default_dtype(torch.float32)

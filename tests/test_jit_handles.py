@@ -157,7 +157,7 @@ def test_compiled_steps_during_a_run_raise():
 
 
 def test_wrong_objects_raise():
-    with pytest.raises(TypeError, match="^model: got int, expected MLP or Trainer"):
+    with pytest.raises(TypeError, match="^model: expected MLP or Trainer, got int"):
         jit.as_numba(3)
     scheduled = Trainer(MLP((3, 1)), optimizer=SGD(lambda step: 0.1 / (1 + step)))
     for call in (lambda: jit.as_numba(scheduled), lambda: train(scheduled, inputs(), np.ones(9), 1)):

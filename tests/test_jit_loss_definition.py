@@ -63,14 +63,14 @@ def test_correct_gradients_are_accepted(function, gradient, check_range):
 @pytest.mark.parametrize(
     ("options", "function", "error", "message"),
     [
-        ({"gradient": 3}, None, TypeError, "gradient: got 3, expected a Python function of two numbers"),
-        ({"gradient": lambda p: p}, None, TypeError, r"gradient: got <lambda>\(p\), expected a Python function of two"),
-        ({}, lambda y: y, TypeError, r"function: got <lambda>\(y\), expected a Python function of two numbers"),
+        ({"gradient": 3}, None, TypeError, "gradient: expected a Python function of two numbers, got 3"),
+        ({"gradient": lambda p: p}, None, TypeError, r"gradient: expected a Python function of two, got <lambda>\(p\)"),
+        ({}, lambda y: y, TypeError, r"function: expected a Python function of two numbers, got <lambda>\(y\)"),
         ({}, lambda y, p: undefined(p), TypeError, "function: Numba can't compile .*'undefined' is not defined"),  # noqa: F821
-        ({}, lambda y, p: "1", TypeError, "function: got <lambda>, which returns .*, expected a real number"),
-        ({"name": 3}, absolute, TypeError, "name: got 3, expected a string"),
-        ({"name": "mse"}, absolute, ValueError, "name: got 'mse', expected one that no built-in function has"),
-        ({"check_range": (2, 2)}, absolute, ValueError, r"check_range: got \(2, 2\), expected \(low, high\) with"),
+        ({}, lambda y, p: "1", TypeError, "function: expected a real number, got <lambda>, which returns .*"),
+        ({"name": 3}, absolute, TypeError, "name: expected a string, got 3"),
+        ({"name": "mse"}, absolute, ValueError, "name: expected one that no built-in function has, got 'mse'"),
+        ({"check_range": (2, 2)}, absolute, ValueError, r"check_range: expected \(low, high\) with, got \(2, 2\)"),
         ({"check_range": (-4, -3)}, lambda y, p: math.log(p), ValueError, r"check_range: got .* is finite nowhere"),
     ],
 )
@@ -94,7 +94,7 @@ def test_losses_are_found_by_name(monkeypatch):
     assert Trainer(model, "log_cosh").loss is other
     with pytest.raises(ValueError, match="gradient"):
         jit.loss(gradient=lambda y, p: 2.0, name="wrong")(lambda y, p: p)
-    with pytest.raises(ValueError, match=r"^loss: got 'wrong', expected one of 'mse', .*'log_cosh'"):
+    with pytest.raises(ValueError, match=r"^loss: expected one of 'mse', .*'log_cosh', got 'wrong'"):
         Trainer(model, "wrong")
 
 
@@ -123,5 +123,5 @@ def test_files_name_the_loss(tmp_path, monkeypatch):
 @pytest.mark.parametrize("given", [log_cosh, "log_cosh", None, ["log_cosh"], [leaky]])
 def test_losses_given_to_load_are_checked(given, tmp_path):
     Trainer(MLP((2, 1))).save(tmp_path / "a file")
-    with pytest.raises(TypeError, match="^custom_losses: got .*, expected a list of losses"):
+    with pytest.raises(TypeError, match="^custom_losses: expected a list of losses, got .*"):
         Trainer.load(tmp_path / "a file", custom_losses=given)

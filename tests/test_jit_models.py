@@ -66,7 +66,7 @@ def test_files_name_the_activation(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=r"a file: custom_activations: got none, expected the one named 'leaky' too$"):
             load(path)
         with pytest.raises(
-            ValueError, match="custom_activations: got 'leaky', 'swish', expected the one named 'e to the z'"
+            ValueError, match="custom_activations: expected the one named 'e to the z', got 'leaky', 'swish'"
         ):
             load(path, custom_activations=[leaky, swish])
     loaded = Trainer.load(path, custom_activations=(swish, exponential, leaky))
@@ -103,7 +103,7 @@ def test_activations_are_found_by_name(tmp_path, monkeypatch):
 def test_activations_given_to_load_are_checked(given, tmp_path):
     MLP(SIZES).save(tmp_path / "a file")
     for load in (MLP.load, Trainer.load):
-        with pytest.raises(TypeError, match="^custom_activations: got .*, expected a list"):
+        with pytest.raises(TypeError, match="^custom_activations: expected a list, got .*"):
             load(tmp_path / "a file", custom_activations=given)
 
 
@@ -120,7 +120,7 @@ def test_different_activations_of_a_network_must_have_different_names(monkeypatc
     ("options", "error", "message"),
     [
         ({"activation": len}, TypeError, "activation: got <built-in function len> of type .*jit.activation"),
-        ({"activation": [leaky]}, ValueError, "activation: got 1 of them, expected 2"),
+        ({"activation": [leaky]}, ValueError, "activation: expected 2, got 1 of them"),
         ({"activation": [leaky, len]}, TypeError, "activation: got <built-in function len> of type .*jit.activation"),
         ({"output_activation": len}, TypeError, "output_activation: got <built-in function len> of type .*jit.activation"),
         ({"output_activation": [leaky]}, TypeError, "output_activation: got"),

@@ -39,18 +39,12 @@ def paragraph(documented, parameter):
     return re.search(rf"^{parameter} : .*\n(?:    .*\n)+", text, re.MULTILINE)[0]
 
 
-def estimator(name):
-    return getattr(pytest.importorskip("fastnn.sklearn"), name)
-
-
 PLACES = {
     "activations of MLP": (lambda: paragraph(MLP, "activation"), HIDDEN),
     "output activations of MLP": (lambda: paragraph(MLP, "output_activation"), OUTPUT_ONLY),
     "initializers of MLP": (lambda: paragraph(MLP, "init"), INITIALIZERS),
     "losses of fit": (lambda: paragraph(MLP.fit, "loss"), losses.LOSSES),
     "losses of Trainer": (lambda: paragraph(Trainer, "loss"), losses.LOSSES),
-    "activations of estimators": (lambda: paragraph(estimator("MLPClassifier"), "activation"), HIDDEN),
-    "solvers of classifiers": (lambda: paragraph(estimator("MLPClassifier"), "solver"), optimizers.OPTIMIZERS),
     "activations in README": (lambda: row("README.md", "activations"), _core.LAYER_ACTIVATIONS),
     "losses in README": (lambda: row("README.md", "losses"), losses.LOSSES),
     "optimizers in README": (lambda: row("README.md", "optimizers"), optimizers.OPTIMIZERS),

@@ -177,15 +177,15 @@ def test_wrong_arguments_raise():
     x, w, b = layer()
     out = np.full((7, 6), -123.0)
     wrong = [
-        (ValueError, "^w: got shape .5,., expected ...., n_in, n_out.", (x, w[:, 0], b)),
-        (ValueError, "^x: got shape .7, 4., expected ...., 5., as w has shape .5, 6.", (x[:, :4], w, b)),
+        (ValueError, "^w: expected ...., n_in, n_out., got shape .5,.", (x, w[:, 0], b)),
+        (ValueError, "^x: expected ...., 5., as w has shape .5, 6., got shape .7, 4.", (x[:, :4], w, b)),
         (ValueError, "^x: got shape .., expected", (1.0, w, b)),
-        (ValueError, "^b: got shape .5,., expected ...., 6.", (x, w, b[:5])),
-        (ValueError, "^activation: got 'tan', expected one of 'identity'", (x, w, b, "tan")),
-        (TypeError, "^activation: got 3 of type int, expected one of 'identity'", (x, w, b, 3)),
+        (ValueError, "^b: expected ...., 6., got shape .5,.", (x, w, b[:5])),
+        (ValueError, "^activation: expected one of 'identity', got 'tan'", (x, w, b, "tan")),
+        (TypeError, "^activation: expected one of 'identity', got 3 of type int", (x, w, b, 3)),
         (
             ValueError,
-            "^x, w, b: got shapes .2, 7, 5., .3, 5, 6. and .6,., expected leading",
+            "^x, w, b: expected leading, got shapes .2, 7, 5., .3, 5, 6. and .6,.",
             (np.stack([x] * 2), np.stack([w] * 3), b),
         ),
         (TypeError, "^x: .*got dtype complex128", (x + 1j, w, b)),
@@ -199,7 +199,7 @@ def test_wrong_arguments_raise():
         with pytest.raises(error, match="^n_threads: got "):
             linear(x, w, b, out=out, n_threads=n_threads)
     np.testing.assert_array_equal(out, -123.0)
-    with pytest.raises(ValueError, match="^out: got shape .6, 7., expected .7, 6."):
+    with pytest.raises(ValueError, match="^out: expected .7, 6., got shape .6, 7."):
         linear(x, w, b, out=out.T)
     with pytest.raises(TypeError, match="^out: got dtype int64"):
         linear(x, w, b, out=np.zeros((7, 6), np.int64))
@@ -259,7 +259,7 @@ def test_linear_grad_of_wrong_shapes_raises():
     a = linear(x, w, b)
     with pytest.raises(ValueError, match="^a: expected .7, 6..*got .6, 6."):
         linear_grad(x, w, a[:6], a, "tanh")
-    with pytest.raises(ValueError, match="^grad_a: got shape .7, 5., expected .7, 6."):
+    with pytest.raises(ValueError, match="^grad_a: expected .7, 6., got shape .7, 5."):
         linear_grad(x, w, a, a[:, :5], "tanh")
     with pytest.raises(TypeError, match="^grad_a: got dtype complex128"):
         linear_grad(x, w, a, a * 1j, "tanh")

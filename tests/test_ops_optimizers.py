@@ -18,8 +18,15 @@ from fastnn._engine.optimizers import ARGUMENTS, native_optimizer
 from fastnn.reference.updates import RULES
 
 SHAPES = [(), (0,), (1,), (33,), (4, 5), (3, 4, 5)]
-NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
-STATES = {"momentum": ["velocity"], "adagrad": ["sum"], "rmsprop": ["v"], "adam": ["m", "v"], "adamw": ["m", "v"]}
+NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw", "nadam"]
+STATES = {
+    "momentum": ["velocity"],
+    "adagrad": ["sum"],
+    "rmsprop": ["v"],
+    "adam": ["m", "v"],
+    "adamw": ["m", "v"],
+    "nadam": ["m", "v"],
+}
 # Functions, with coefficients that differ from the defaults.
 CASES = {
     "sgd": ("sgd", {"learning_rate": 0.1}),
@@ -30,6 +37,7 @@ CASES = {
     "rmsprop": ("rmsprop", {"learning_rate": 0.1, "decay": 0.8, "epsilon": 0.01}),
     "adam": ("adam", {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-6}),
     "adamw": ("adamw", {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-6, "weight_decay": 0.3}),
+    "nadam": ("nadam", {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-6, "momentum_decay": 0.1}),
 }
 LAYOUTS = {
     "contiguous": lambda a: a,

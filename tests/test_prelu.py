@@ -305,5 +305,5 @@ def test_functions_of_arrays_refuse_prelu():
     ):
         with pytest.raises(ValueError, match="activation: got 'prelu'"):
             function()
-    with pytest.raises(ValueError, match=r"slopes\[0\]: got None, expected shape \(1,\) for the activation 'prelu'"):
+    with pytest.raises(ValueError, match=r"slopes\[0\]: expected shape \(1,\) for the activation 'prelu', got None"):
         reference.forward([np.ones((1, 1))], [np.zeros(1)], ["prelu"], [[1.0]])

@@ -31,16 +31,6 @@ def of_torch(torch, row, parameters):
     pytest.skip(f"PyTorch has no {row}")
 
 
-@pytest.fixture
-def torch():
-    """PyTorch on one thread, with float64 where it has a choice: NAdam's product of momenta would be float32."""
-    torch = pytest.importorskip("torch")
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float64)
-    yield torch
-    torch.set_default_dtype(torch.float32)
-
-
 def loss_of_torch(torch, loss):
     """Return PyTorch's loss of the output layer's sums, for the first output activation that the loss accepts."""
     f = torch.nn.functional
@@ -59,7 +49,7 @@ TORCH_RUNS = [(row, "mse", 334) for row in _core.OPTIMIZERS] + [("adam", loss, 7
 
 
 @pytest.mark.parametrize(("row", "loss", "epochs"), TORCH_RUNS)
-def test_training_gives_the_parameters_of_pytorch(row, loss, epochs):
+def test_training_gives_the_parameters_of_pytorch(torch, row, loss, epochs):
     options = {"optimizer": optimizer_of(row), "l2": 1e-3, "clip_value": 0.1, "clip_norm": 0.3}
     trainer, X, y = trained(25, ((3, 12, 5), 10), loss, **options)
     W1, b1, W2, b2 = theirs = [torch.tensor(np.array(p), requires_grad=True) for p in trainer.model.parameters]

@@ -78,17 +78,17 @@ def test_wrong_arguments_raise(layer):
     x, w, b = layer
     a = linear(x, w, b)
     cases = [
-        (lambda: linear(x, w.T), r"x: got shape \(7, 3\), expected \(\.\.\., 4\)"),
-        (lambda: linear(x, w[0]), r"w: got shape \(4,\), expected \(\.\.\., n_in, n_out\)"),
-        (lambda: linear(x, w, b[:1]), r"b: got shape \(1,\), expected \(\.\.\., 4\)"),
-        (lambda: linear(x, w, b, "tan"), "activation: got 'tan', expected one of 'identity', 'tanh'"),
+        (lambda: linear(x, w.T), r"x: expected \(\.\.\., 4\), got shape \(7, 3\)"),
+        (lambda: linear(x, w[0]), r"w: expected \(\.\.\., n_in, n_out\), got shape \(4,\)"),
+        (lambda: linear(x, w, b[:1]), r"b: expected \(\.\.\., 4\), got shape \(1,\)"),
+        (lambda: linear(x, w, b, "tan"), "activation: expected one of 'identity', 'tanh', got 'tan'"),
         (lambda: linear(x, w, out=np.empty((7, 1))), r"out: expected (shape )?\(7, 4\).*got \(7, 1\)"),
         (lambda: linear(x, w, n_threads=0), "n_threads: got 0"),
-        (lambda: linear_grad(x, w, a[:1], a, "tanh"), r"a: got shape \(1, 4\), expected \(7, 4\)"),
-        (lambda: linear_grad(x, w, a, a[0], "tanh"), r"grad_a: got shape \(4,\), expected \(7, 4\)"),
+        (lambda: linear_grad(x, w, a[:1], a, "tanh"), r"a: expected \(7, 4\), got shape \(1, 4\)"),
+        (lambda: linear_grad(x, w, a, a[0], "tanh"), r"grad_a: expected \(7, 4\), got shape \(4,\)"),
     ]
     for call, message in cases:
         with pytest.raises(ValueError, match=message):
             call()
-    with pytest.raises(TypeError, match="activation: got 3 of type int, expected a name"):
+    with pytest.raises(TypeError, match="activation: expected a name, got 3 of type int"):
         linear(x, w, b, 3)

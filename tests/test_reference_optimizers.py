@@ -9,8 +9,8 @@ import math
 import numpy as np
 import pytest
 
-from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, RMSProp
-from fastnn.reference import UPDATES, adagrad, adam, adamw, momentum, rmsprop, sgd
+from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, NAdam, RMSProp
+from fastnn.reference import UPDATES, adagrad, adam, adamw, momentum, nadam, rmsprop, sgd
 
 CASES = [
     SGD(0.1),
@@ -24,6 +24,8 @@ CASES = [
     Adam(0.01, beta_1=0.5, beta_2=0.7, epsilon=0.1),
     AdamW(0.01),
     AdamW(0.01, weight_decay=0.5),
+    NAdam(0.01),
+    NAdam(0.01, beta_1=0.5, momentum_decay=0.1),
 ]
 
 
@@ -39,6 +41,8 @@ def torch_optimizer(torch, optimizer, params):
     if isinstance(optimizer, AdamW):
         decay = optimizer.weight_decay
         return optim.AdamW(params, rate, betas=betas, eps=optimizer.epsilon, weight_decay=decay)
+    if isinstance(optimizer, NAdam):
+        return optim.NAdam(params, rate, betas=betas, eps=optimizer.epsilon, momentum_decay=optimizer.momentum_decay)
     return optim.Adam(params, rate, betas=betas, eps=optimizer.epsilon)
 
 
@@ -47,8 +51,7 @@ def test_every_optimizer_is_tested():
 
 
 @pytest.mark.parametrize("optimizer", CASES, ids=repr)
-def test_updates_are_those_of_pytorch(optimizer):
-    torch = pytest.importorskip("torch")
+def test_updates_are_those_of_pytorch(torch, optimizer):
     rng = np.random.default_rng(0)
     params = [rng.normal(size=(3, 4)), rng.normal(size=4)]
     theirs = [torch.tensor(param, requires_grad=True) for param in params]
@@ -108,7 +111,7 @@ def test_sgd_subtracts_the_gradient():
 @pytest.mark.parametrize("optimizer", CASES, ids=repr)
 def test_functions_have_the_bits_of_the_updates(optimizer):
     """The functions check arguments, and then compute the same as training."""
-    functions = {"adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw}
+    functions = {"adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw, "nadam": nadam}
     plain = optimizer.name == "sgd" and optimizer.momentum == 0
     function = functions.get(optimizer.name, sgd if plain else momentum)
     rng, coefficients = np.random.default_rng(2), vars(optimizer)

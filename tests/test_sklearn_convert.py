@@ -211,7 +211,7 @@ def test_conversion_works_under_the_patch():
 
 @pytest.mark.parametrize("given", [None, theirs.BernoulliRBM(), theirs.MLPClassifier, ours.MLPRegressor()], ids=str)
 def test_other_objects_are_refused(given):
-    with pytest.raises(TypeError, match="fitted: got .*, expected scikit-learn's MLPClassifier or MLPRegressor"):
+    with pytest.raises(TypeError, match="fitted: expected scikit-learn's MLPClassifier or MLPRegressor, got .*"):
         from_sklearn(given)
 
 
@@ -349,7 +349,7 @@ def test_values_unknown_to_scikit_learn_raise(parameter, value):
 
 
 def test_class_weights_raise():
-    with pytest.raises(ValueError, match="^class_weight: got 'balanced', expected None: scikit-learn has no such parameter"):
+    with pytest.raises(ValueError, match="^class_weight: expected None: scikit-learn has no such parameter, got 'balanced'"):
         ours.MLPClassifier(class_weight="balanced").to_sklearn()
 
 
@@ -377,5 +377,5 @@ def test_a_parameter_of_a_newer_release_raises(monkeypatch):
 
     monkeypatch.setattr(fastnn.sklearn._from_sklearn, "ORIGINALS", {"MLPRegressor": MLPRegressor})
     assert from_sklearn(MLPRegressor()).hidden_layer_sizes == (100,)
-    with pytest.raises(ValueError, match="^gadget: got 3, expected None: fastnn has no such parameter"):
+    with pytest.raises(ValueError, match="^gadget: expected None: fastnn has no such parameter, got 3"):
         from_sklearn(MLPRegressor(gadget=3))

@@ -44,7 +44,7 @@ def parameters_of(estimator):
 def test_layers_may_have_different_activations():
     fitted = classifier(activation=["tanh", "gelu"]).fit(X, y)
     assert fitted.network_.activations == ("tanh", "gelu", "softmax")
-    with pytest.raises(ValueError, match="activation: got a list of 3, expected 2"):
+    with pytest.raises(ValueError, match="activation: expected 2, got a list of 3"):
         classifier(activation=["tanh"] * 3).fit(X, y)
 
 
@@ -206,7 +206,7 @@ def test_scorers_are_accepted():
 
 def test_wrong_validation_data_raise():
     for arguments in ({"X_val": X}, {"y_val": y}):
-        with pytest.raises(ValueError, match="X_val, y_val: got one of them, expected both or none"):
+        with pytest.raises(ValueError, match="X_val, y_val: expected both or none, got one of them"):
             classifier().fit(X, y, **arguments)
     with pytest.raises(ValueError, match="X_val, y_val: got them for solver='lbfgs'"):
         classifier(solver="lbfgs").fit(X, y, X_val=X, y_val=y)
@@ -309,7 +309,7 @@ def test_warm_start_without_resume_makes_a_new_optimizer():
 
 def test_hidden_layer_sizes_cannot_change_in_a_warm_start():
     fitted = classifier(warm_start=True).fit(X, y).set_params(hidden_layer_sizes=(5,))
-    with pytest.raises(ValueError, match=r"hidden_layer_sizes: got \[5\], expected those of the fitted network"):
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes: expected those of the fitted network, got \[5\]"):
         fitted.fit(X, y)
 
 

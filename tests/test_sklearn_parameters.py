@@ -96,8 +96,8 @@ def test_wrong_parameters_are_named(name: str, parameter: str) -> None:
         ({"hidden_layer_sizes": (5, 0)}, "hidden_layer_sizes must be > 0, got \\[5, 0\\]"),
         ({"hidden_layer_sizes": [2] * 64}, "hidden_layer_sizes: got 64 layers .* at most 63"),
         ({"hidden_layer_sizes": 2**31}, "hidden_layer_sizes: got .* 2147483648 units"),
-        ({"activation": ["tanh"]}, "activation: got a list of 1, expected 2: one per hidden layer"),
-        ({"dropout": [0.1, 0.1, 0.1]}, "dropout: got a list of 3, expected 2: one per hidden layer"),
+        ({"activation": ["tanh"]}, "activation: expected 2: one per hidden layer, got a list of 1"),
+        ({"dropout": [0.1, 0.1, 0.1]}, "dropout: expected 2: one per hidden layer, got a list of 3"),
         ({"dropout": True}, "'dropout' parameter"),
         ({"clip_norm": True}, "'clip_norm' parameter"),
         ({"scoring": "acuracy", "early_stopping": True}, "'scoring' parameter .*get_scorer_names"),
@@ -215,12 +215,12 @@ def test_later_targets_must_have_as_many_columns(warm_start: bool) -> None:
         estimator = ours.MLPRegressor(max_iter=2, warm_start=warm_start).fit(X, first)
         before = copy.deepcopy(estimator)
         for method in [estimator.partial_fit] + [estimator.fit] * warm_start:
-            with pytest.raises(ValueError, match="^y: got shape .*, expected .*: the network has"):
+            with pytest.raises(ValueError, match="^y: expected .*: the network has, got shape .*"):
                 method(X, then)
         assert estimator.n_iter_ == before.n_iter_
         assert all(np.array_equal(a, b) for a, b in zip(estimator.coefs_, before.coefs_, strict=True))
 
 
 def test_targets_without_classes_raise() -> None:
-    with pytest.raises(ValueError, match="^classes: got \\[\\], expected at least one class"):
+    with pytest.raises(ValueError, match="^classes: expected at least one class, got \\[\\]"):
         ours.MLPClassifier().partial_fit(X, CLASSES, classes=[])

@@ -121,7 +121,7 @@ def test_a_changed_loss_takes_effect_in_partial_fit():
         estimator.partial_fit(X, y)
     assert changed.loss_ != unchanged.loss_
     assert (changed.coefs_[0] != unchanged.coefs_[0]).any()
-    with pytest.raises(ValueError, match="^out_activation_: got 'identity', expected 'exp', that of the loss"):
+    with pytest.raises(ValueError, match="^out_activation_: expected 'exp', that of the loss, got 'identity'"):
         changed.set_params(loss="poisson").partial_fit(X, abs(y))
 
 
@@ -139,11 +139,11 @@ def test_a_changed_output_activation_takes_effect(name, activation):
     np.testing.assert_allclose(outputs(both[0]), outputs(both[1]), rtol=1e-10)
     if activation != own:
         before = [w.copy() for w in both[0].coefs_]
-        with pytest.raises(ValueError, match=f"^out_activation_: got '{activation}', expected '{own}'"):
+        with pytest.raises(ValueError, match=f"^out_activation_: expected '{own}', got '{activation}'"):
             both[0].partial_fit(X, TARGETS[name])
         np.testing.assert_array_equal(both[0].coefs_[1], before[1])
     both[0].out_activation_ = "sine"
-    with pytest.raises(ValueError, match="^out_activation_: got 'sine', expected one of identity, exp"):
+    with pytest.raises(ValueError, match="^out_activation_: expected one of identity, exp, got 'sine'"):
         both[0].predict(X)
 
 

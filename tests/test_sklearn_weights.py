@@ -128,7 +128,7 @@ def test_rows_of_weight_zero_may_hold_any_finite_number(dtype, options):
         assert spoiled.loss_ == clean.loss_
     counts = np.where(weight == 0, -1, np.floor(np.abs(y)))
     assert np.isfinite(MLPRegressor("poisson", **options).fit(X, counts, weight).loss_)
-    with pytest.raises(ValueError, match=r"y: got -1.0, expected values >= 0 for loss='poisson'"):
+    with pytest.raises(ValueError, match=r"y: expected values >= 0 for loss='poisson', got -1.0"):
         MLPRegressor("poisson", **options).fit(X, counts, np.ones(len(y)))
 
 

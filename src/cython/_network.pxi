@@ -77,7 +77,7 @@ cdef class Network:
     cdef int64_t count_rows(self, x) except -1:
         """Return the number of rows in an array (n, n_in) or in sparse rows."""
         if type(x) is not SparseRows and not (isinstance(x, np.ndarray) and x.ndim == 2):
-            raise ValueError(f"X: got shape {x.shape}, expected (n, {self.layers[0].n_in})")
+            raise ValueError(f"X: expected shape (n, {self.layers[0].n_in}), got {x.shape}")
         return len(x)
 
     def views(self, storage):
@@ -103,7 +103,7 @@ cdef class Network:
         cdef int ndim = 2 if sparse else cnp.PyArray_NDIM(x), one = ndim == 1
         # Arrays are checked in C: a tuple of Python's numbers would cost a tenth of a small network's prediction.
         if not 1 <= ndim <= 2 or (<cnp.npy_intp>x.shape[1] if sparse else cnp.PyArray_DIM(x, ndim - 1)) != self.layers[0].n_in:
-            raise ValueError(f"X: got shape {x.shape}, expected ({self.layers[0].n_in},) or (n, {self.layers[0].n_in})")
+            raise ValueError(f"X: expected shape ({self.layers[0].n_in},) or (n, {self.layers[0].n_in}), got {x.shape}")
         cdef int64_t last = self.native.n_layers - 1
         cdef void *outputs[max_layers]
         cdef cnp.npy_intp shape[2]

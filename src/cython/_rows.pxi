@@ -29,12 +29,12 @@ cdef int fill_rows(Rows *rows, cnp.ndarray a, str argument, int64_t n_rows, int6
     cdef int ndim = cnp.PyArray_NDIM(a)
     if labels:
         if ndim != 1 or a.shape[0] != n_rows or a.dtype.kind not in "iu":
-            raise ValueError(f"{argument}: got {a.dtype} of shape {(<object>a).shape}, expected {n_rows} integer labels")
+            raise ValueError(f"{argument}: expected {n_rows} integer labels, got {a.dtype} of shape {(<object>a).shape}")
     elif ndim == 1:
         if n_rows != 1 or a.shape[0] != n_columns:
-            raise ValueError(f"{argument}: got shape {(<object>a).shape}, expected ({n_columns},) or (n, {n_columns})")
+            raise ValueError(f"{argument}: expected shape ({n_columns},) or (n, {n_columns}), got {(<object>a).shape}")
     elif ndim != 2 or a.shape[0] != n_rows or a.shape[1] != n_columns:
-        raise ValueError(f"{argument}: got shape {(<object>a).shape}, expected ({n_rows}, {n_columns})")
+        raise ValueError(f"{argument}: expected shape ({n_rows}, {n_columns}), got {(<object>a).shape}")
     rows[0] = rows_of(a)
     rows.labels = labels
     if labels:
@@ -75,7 +75,7 @@ cdef class SparseRows:
 
 cdef int fill_sparse_rows(Rows *rows, SparseRows a, str argument, int dtype_number, int64_t n_rows, int64_t n_columns) except -1:
     if a.shape != (n_rows, n_columns):
-        raise ValueError(f"{argument}: got shape {a.shape}, expected ({n_rows}, {n_columns})")
+        raise ValueError(f"{argument}: expected shape ({n_rows}, {n_columns}), got {a.shape}")
     if cnp.PyArray_TYPE(a.values) != dtype_number or type_of(a.values) < 0:
         raise TypeError(f"{argument}: values of {a.values.dtype} must be converted before")
     rows.data = <const char *>cnp.PyArray_DATA(a.values)

@@ -52,7 +52,7 @@ cdef inline int64_t _number(str names, str name) except -1:
 
     listed = getattr(_core, names)
     if name not in listed:
-        raise ValueError(f"name: got {name!r}, expected one of {', '.join(listed)}")
+        raise ValueError(f"name: expected one of {', '.join(listed)}, got {name!r}")
     return listed.index(name)
 
 
@@ -188,7 +188,7 @@ cdef inline double train_step_on_labels(Trainer trainer, const real *x, const in
     for i in range(n_rows):
         if labels[i] < 0 or labels[i] >= trainer.n_out:
             with gil:
-                raise ValueError(f"labels: got {labels[i]} at row {i}, expected 0 to {trainer.n_out - 1}")
+                raise ValueError(f"labels: expected 0 to {trainer.n_out - 1}, got {labels[i]} at row {i}")
     return _step(trainer, n_rows, x, number, sizeof(real), labels, 8, sizeof(int64_t), sizeof(int64_t), True)
 
 
@@ -198,7 +198,7 @@ cdef inline double _step(Trainer trainer, int64_t n_rows, const void *x, int64_t
     cdef int64_t status
     if n_rows < 1:
         with gil:
-            raise ValueError(f"n_rows: got {n_rows}, expected at least 1")
+            raise ValueError(f"n_rows: expected at least 1, got {n_rows}")
     status = c_train_step(trainer.address, n_rows, x, x_type, trainer.n_in * x_size, x_size, y, y_type, y_row, y_column, labels, &loss)
     if status == 0:
         return loss
@@ -218,5 +218,5 @@ cdef inline int _check_type(int64_t expected, int64_t got) except -1 nogil:
     if expected != got:
         with gil:
             names = "float", "double"
-            raise TypeError(f"x, out: got {names[got]}, expected {names[expected]}, the model's type")
+            raise TypeError(f"x, out: expected {names[expected]}, the model's type, got {names[got]}")
     return 0

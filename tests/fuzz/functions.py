@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import ops
+from fastnn import ops, reference
 from fastnn._engine import core as _core
 from fuzz import draw
 
-FROM_OUTPUT = [name for name in _core.ACTIVATIONS if name not in ("gelu", "silu", "sin", "exp")]
-UPDATES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw"]
+FROM_OUTPUT = [name for name in _core.ACTIVATIONS if reference.ACTIVATIONS[name].uses == "output" and name != "exp"]
+UPDATES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw", "nadam"]
 _Arrays = list[NDArray[Any]]
 
 

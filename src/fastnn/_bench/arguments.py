@@ -49,7 +49,7 @@ def chosen_peers(text: str) -> list[str]:
                 raise argparse.ArgumentTypeError(f"{missing}: pip install {' '.join(PEERS[name].packages)}")
             chosen.add(name)
         elif name != "none" or len(names) > 1:
-            raise argparse.ArgumentTypeError(f"got {name!r}, expected all, none, or names among {', '.join(PEERS)}")
+            raise argparse.ArgumentTypeError(f"expected all, none, or names among {', '.join(PEERS)}, got {name!r}")
     return [peer for peer in PEERS if peer in chosen]
 
 
@@ -65,7 +65,7 @@ def _missing(peer: str) -> str | None:
 def threads(text: str) -> int:
     """Return a number of threads."""
     if not text.isdecimal() or not 1 <= int(text) <= MAX_THREADS:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer from 1 to {MAX_THREADS}")
+        raise argparse.ArgumentTypeError(f"expected an integer from 1 to {MAX_THREADS}, got {text!r}")
     return int(text)
 
 

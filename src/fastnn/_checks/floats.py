@@ -38,4 +38,4 @@ def as_float(argument: str, values: ArrayLike) -> Array:
 def check_shape(argument: str, array: NDArray[Any], expected: tuple[int, ...]) -> None:
     """Raise ValueError unless an array has the expected shape."""
     if array.shape != expected:
-        raise ValueError(f"{argument}: got shape {array.shape}, expected {expected}")
+        raise ValueError(f"{argument}: expected shape {expected}, got {array.shape}")

@@ -62,5 +62,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= _SEEDS:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer from 0 to {_SEEDS - 1}")
+        raise argparse.ArgumentTypeError(f"expected an integer from 0 to {_SEEDS - 1}, got {text!r}")
     return int(text)

@@ -23,7 +23,7 @@ def plot_file(text: str) -> Path:
     except ImportError:
         raise argparse.ArgumentTypeError('needs Matplotlib: pip install "fastnn-cpu[plot]"') from None
     if Path(text).suffix[1:].lower() not in formats:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a name that ends in .{', .'.join(formats)}")
+        raise argparse.ArgumentTypeError(f"expected a name that ends in .{', .'.join(formats)}, got {text!r}")
     return output_file(text)
 
 
@@ -32,9 +32,9 @@ def output_file(text: str) -> Path:
     path = Path(text)
     directory = os.path.dirname(os.path.realpath(text))
     if not text or text.endswith(os.sep) or path.is_dir() or not os.path.isdir(directory):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a file in a directory that exists")
+        raise argparse.ArgumentTypeError(f"expected a file in a directory that exists, got {text!r}")
     if not os.access(path if path.exists() else directory, os.W_OK):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a file that can be written")
+        raise argparse.ArgumentTypeError(f"expected a file that can be written, got {text!r}")
     return path
 
 

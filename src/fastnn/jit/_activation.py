@@ -76,7 +76,7 @@ def activation(
     MLP((2, 8, 1), activation=<activation 'my_tanh'>, output_activation='identity', dtype=float32)
     """
     if uses not in ("input", "output"):
-        raise ValueError(f"uses: got {uses!r}, expected 'input' or 'output'")
+        raise ValueError(f"uses: expected 'input' or 'output', got {uses!r}")
     derivative_function = python_function("derivative", derivative, 0.0)
     within = bounds(check_range)
 

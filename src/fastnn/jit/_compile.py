@@ -39,12 +39,12 @@ def python_function(argument: str, function: object, *example: float) -> Functio
     function = getattr(function, "py_func", function)
     expected = f"expected a Python function of {'one number' if len(example) == 1 else 'two numbers'}"
     if not isinstance(function, FunctionType):
-        raise TypeError(f"{argument}: got {function!r}, {expected}")
+        raise TypeError(f"{argument}: {expected}, got {function!r}")
     signature = inspect.signature(function)
     try:
         signature.bind(*example)
     except TypeError:
-        raise TypeError(f"{argument}: got {function.__name__}{signature}, {expected}") from None
+        raise TypeError(f"{argument}: {expected}, got {function.__name__}{signature}") from None
     return function
 
 
@@ -119,7 +119,7 @@ def _compile_alone(argument: str, function: Any, arguments: tuple[Any, ...]) -> 
         raise TypeError(f"{argument}: Numba can't compile {name} of a {arguments[0]}: {_reason(error)}") from error
     result = function.nopython_signatures[0].return_type
     if not isinstance(result, types.Float | types.Integer | types.Boolean):
-        raise TypeError(f"{argument}: got {name}, which returns {result}, expected a real number")
+        raise TypeError(f"{argument}: expected a real number, got {name}, which returns {result}")
 
 
 def _reason(error: NumbaError) -> str:

@@ -76,15 +76,15 @@ def bounds(check_range: object) -> tuple[float, float] | None:
     if check_range is None:
         return None
     if not isinstance(check_range, tuple | list) or len(check_range) != 2:
-        raise TypeError(f"check_range: got {check_range!r}, expected (low, high) or None")
+        raise TypeError(f"check_range: expected (low, high) or None, got {check_range!r}")
     low, high = (real("check_range", bound) for bound in check_range)
     if low >= high:
-        raise ValueError(f"check_range: got {check_range!r}, expected (low, high) with low < high")
+        raise ValueError(f"check_range: expected (low, high) with low < high, got {check_range!r}")
     return low, high
 
 
 def _check_name(name: object, built_in: Sequence[str]) -> None:
     if not isinstance(name, str):
-        raise TypeError(f"name: got {name!r}, expected a string")
+        raise TypeError(f"name: expected a string, got {name!r}")
     if not name or name in built_in:
-        raise ValueError(f"name: got {name!r}, expected one that no built-in function has")
+        raise ValueError(f"name: expected one that no built-in function has, got {name!r}")

@@ -188,7 +188,7 @@ def present(_: Any, trainer: Any) -> Any:
         with builder.if_then(native.is_error, likely=False):
             pyapi.err_clear()
             pyapi.gil_release(gil)
-            message = "trainer: got one with a schedule, expected a learning rate that is a number"
+            message = "trainer: expected a learning rate that is a number, got a schedule"
             context.call_conv.return_user_exc(builder, TypeError, (message,))
         pyapi.gil_release(gil)
         return native.value

@@ -106,4 +106,4 @@ def as_numba(model: MLP | Trainer) -> NumbaModel | NumbaTrainer:
         return NumbaModel(model)
     if isinstance(model, Trainer):
         return NumbaTrainer(model)
-    raise TypeError(f"model: got {type(model).__name__}, expected MLP or Trainer")
+    raise TypeError(f"model: expected MLP or Trainer, got {type(model).__name__}")

@@ -61,7 +61,7 @@ def optimizer_state(name: str, params: Sequence[NDArray[Any]]) -> tuple[Any, ...
     """
     if not STATES.get(name):
         named = ", ".join(name for name, kept in STATES.items() if kept)
-        raise ValueError(f"name: got {name!r}, expected one of {named}")
+        raise ValueError(f"name: expected one of {named}, got {name!r}")
     zeros = [tuple(np.zeros_like(param, order="C") for param in params) for kept in STATES[name] if kept != "step"]
     return (*zeros, np.zeros(1, np.int64)) if "step" in STATES[name] else tuple(zeros)
 

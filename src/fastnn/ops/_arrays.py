@@ -15,7 +15,7 @@ def real_array(argument: str, values: ArrayLike) -> NDArray[Any]:
     """Return `values` as an array of real numbers in the layout that it has; raise TypeError if it is something else."""
     array = numbers_of(argument, values)
     if array.dtype.itemsize > 8:
-        raise TypeError(f"{argument}: got dtype {array.dtype}, expected real numbers that fit into float64")
+        raise TypeError(f"{argument}: expected real numbers that fit into float64, got dtype {array.dtype}")
     return array
 
 
@@ -38,11 +38,11 @@ def check_out(out: object, shape: tuple[int, ...], *, broadcast: bool = False) -
         return check_out(out[0], shape, broadcast=broadcast)
     if not isinstance(out, np.ndarray) or out.dtype.kind != "f":
         kind = f"dtype {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise TypeError(f"out: got {kind}, expected an ndarray of floating-point numbers")
+        raise TypeError(f"out: expected an ndarray of floating-point numbers, got {kind}")
     if out.shape != shape and not (broadcast and _broadcasts(shape, out.shape)):
-        raise ValueError(f"out: got shape {out.shape}, expected {shape}")
+        raise ValueError(f"out: expected shape {shape}, got {out.shape}")
     if not out.flags.writeable:
-        raise ValueError("out: got a read-only array, expected one to write to")
+        raise ValueError("out: expected one to write to, got a read-only array")
     return out
 
 

@@ -70,4 +70,4 @@ def dispatched(public: Callable[..., Any], relevant: list[Any], args: tuple[Any,
             return result
     names = ", ".join(kind.__qualname__ for kind in types)
     name = f"{public.__module__}.{public.__qualname__}"
-    raise TypeError(f"{name}: got arguments of types {names}, expected one whose __array_function__ implements it")
+    raise TypeError(f"{name}: expected one whose __array_function__ implements it, got arguments of types {names}")

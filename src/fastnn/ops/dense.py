@@ -91,13 +91,13 @@ def _linear(
     n_out = weights.shape[-1]
     biases = np.zeros(n_out, weights.dtype) if b is None else real_array("b", b)
     if biases.ndim == 0 or biases.shape[-1] != n_out:
-        raise ValueError(f"b: got shape {biases.shape}, expected (..., {n_out}), as w has shape {weights.shape}")
+        raise ValueError(f"b: expected shape (..., {n_out}), as w has shape {weights.shape}, got {biases.shape}")
     compute, result_type = float_types(inputs, weights, biases)
     try:
         loop = np.broadcast_shapes(inputs.shape[:-2], weights.shape[:-2], biases.shape[:-1])
     except ValueError:
         shapes = f"{inputs.shape}, {weights.shape} and {biases.shape}"
-        raise ValueError(f"x, w, b: got shapes {shapes}, expected leading dimensions that broadcast together") from None
+        raise ValueError(f"x, w, b: expected leading dimensions that broadcast together, got shapes {shapes}") from None
     shape = (*loop, *inputs.shape[-2:-1], n_out)
     out = check_out(out, shape)
     arrays = [a if _core.readable(a) else a.astype(compute) for a in (inputs, weights, biases)]
@@ -194,14 +194,14 @@ def _as_rows(array: NDArray[Any]) -> NDArray[Any]:
 def _checked_activation(activation: str) -> str:
     expected = f"expected one of {', '.join(map(repr, _core.ACTIVATIONS))}"
     if not isinstance(activation, str):
-        raise TypeError(f"activation: got {activation!r} of type {type(activation).__name__}, {expected}")
+        raise TypeError(f"activation: {expected}, got {activation!r} of type {type(activation).__name__}")
     if activation not in _core.ACTIVATIONS:
-        raise ValueError(f"activation: got {activation!r}, {expected}")
+        raise ValueError(f"activation: {expected}, got {activation!r}")
     return activation
 
 
 def _check_layer(x: NDArray[Any], w: NDArray[Any], *, stacked: bool = True) -> None:
     if w.ndim < 2 or (w.ndim > 2 and not stacked):
-        raise ValueError(f"w: got shape {w.shape}, expected {'(..., n_in, n_out)' if stacked else '(n_in, n_out)'}")
+        raise ValueError(f"w: expected shape {'(..., n_in, n_out)' if stacked else '(n_in, n_out)'}, got {w.shape}")
     if x.ndim == 0 or x.shape[-1] != w.shape[-2]:
-        raise ValueError(f"x: got shape {x.shape}, expected (..., {w.shape[-2]}), as w has shape {w.shape}")
+        raise ValueError(f"x: expected shape (..., {w.shape[-2]}), as w has shape {w.shape}, got {x.shape}")

@@ -102,11 +102,11 @@ def _along(axis: int, x: ArrayLike, out: Array | None, *, logarithm: bool) -> Ar
 
 def _checked_axis(axis: int, ndim: int) -> int:
     if ndim == 0:
-        raise ValueError("x: got a scalar, expected at least one dimension")
+        raise ValueError("x: expected at least one dimension, got a scalar")
     try:
         number = operator.index(axis)
     except TypeError:
-        raise TypeError(f"axis: got {axis!r} of type {type(axis).__name__}, expected an integer") from None
+        raise TypeError(f"axis: expected an integer, got {axis!r} of type {type(axis).__name__}") from None
     if not -ndim <= number < ndim:
-        raise ValueError(f"axis: got {axis}, expected {-ndim} to {ndim - 1}, as x has {ndim} dimensions")
+        raise ValueError(f"axis: expected {-ndim} to {ndim - 1}, as x has {ndim} dimensions, got {axis}")
     return number

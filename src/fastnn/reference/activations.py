@@ -155,7 +155,7 @@ def named(activation: str | Activation | CustomActivation, argument: str = "acti
     if isinstance(activation, CustomActivation):
         return Activation(activation.name, activation.value, activation.slope, uses="input")
     if not isinstance(activation, str):
-        raise TypeError(f"{argument}: got {activation!r} of type {type(activation).__name__}, expected a name")
+        raise TypeError(f"{argument}: expected a name, got {activation!r} of type {type(activation).__name__}")
     if activation not in ACTIVATIONS:
-        raise ValueError(f"{argument}: got {activation!r}, expected one of {', '.join(map(repr, ACTIVATIONS))}")
+        raise ValueError(f"{argument}: expected one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
     return ACTIVATIONS[activation]

@@ -28,14 +28,14 @@ def checked_network(weights: Arrays, biases: Arrays, activations: Activations, s
     """Return each layer's activation, once the lists fit together."""
     if not len(weights) == len(biases) == len(activations) or len(weights) == 0:
         lengths = f"{len(weights)}, {len(biases)} and {len(activations)}"
-        raise ValueError(f"weights, biases, activations: got lists of lengths {lengths}, expected one entry per layer")
+        raise ValueError(f"weights, biases, activations: expected one entry per layer, got lists of lengths {lengths}")
     for layer, w in enumerate(weights):
         n_in = weights[layer - 1].shape[-1] if layer else "n_in"
         if w.ndim != 2 or (layer and w.shape[0] != n_in):
-            raise ValueError(f"weights[{layer}]: got shape {w.shape}, expected ({n_in}, n_out)")
+            raise ValueError(f"weights[{layer}]: expected shape ({n_in}, n_out), got {w.shape}")
     for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
         if b.shape != w.shape[1:]:
-            raise ValueError(f"biases[{layer}]: got shape {b.shape}, expected {w.shape[1:]}")
+            raise ValueError(f"biases[{layer}]: expected shape {w.shape[1:]}, got {b.shape}")
     given = [None] * len(weights) if slopes is None else slopes
     functions = [
         _with_slopes(layer, given[layer], w) if activation == "prelu" else named(activation, f"activations[{layer}]")
@@ -50,7 +50,7 @@ def checked_network(weights: Arrays, biases: Arrays, activations: Activations, s
 def _with_slopes(layer: int, slopes: Array | None, w: Array) -> Activation:
     if slopes is None or slopes.shape != w.shape[1:]:
         got = None if slopes is None else f"shape {slopes.shape}"
-        raise ValueError(f"slopes[{layer}]: got {got}, expected shape {w.shape[1:]} for the activation 'prelu'")
+        raise ValueError(f"slopes[{layer}]: expected shape {w.shape[1:]} for the activation 'prelu', got {got}")
     return with_slopes(slopes)
 
 
@@ -65,7 +65,7 @@ def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:
     """Return rows of inputs in the type of the weights, once they fit the first layer."""
     inputs = as_float("X", X)
     if inputs.ndim != 2 or inputs.shape[1] != weights[0].shape[0]:
-        raise ValueError(f"X: got shape {inputs.shape}, expected (n, {weights[0].shape[0]})")
+        raise ValueError(f"X: expected shape (n, {weights[0].shape[0]}), got {inputs.shape}")
     with np.errstate(over="ignore"):
         return inputs.astype(weights[0].dtype, copy=False)
 
@@ -77,9 +77,9 @@ def _targets(loss: Loss, y: ArrayLike, row_weights: NDArray[np.float64], last_we
     if targets.ndim == 1 and n_out == 1:
         targets = targets[:, np.newaxis]
     if targets.shape != (n_rows, n_out):
-        raise ValueError(f"y: got shape {given.shape}, expected ({n_rows}, {n_out})")
+        raise ValueError(f"y: expected shape ({n_rows}, {n_out}), got {given.shape}")
     if n_rows == 0:
-        raise ValueError("X: got no rows, expected at least one")
+        raise ValueError("X: expected at least one, got no rows")
     with np.errstate(over="ignore"):
         return targets.astype(last_weights.dtype, copy=False)
 
@@ -89,9 +89,9 @@ def _row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.flo
         return np.ones(n_rows)
     row_weights = as_float("sample_weight", sample_weight).astype(np.float64)
     if row_weights.shape != (n_rows,):
-        raise ValueError(f"sample_weight: got shape {row_weights.shape}, expected ({n_rows},)")
+        raise ValueError(f"sample_weight: expected shape ({n_rows},), got {row_weights.shape}")
     if not np.isfinite(row_weights).all():
-        raise ValueError("sample_weight: got weights that are not finite, expected finite ones")
+        raise ValueError("sample_weight: expected finite ones, got weights that are not finite")
     return row_weights
 
 

@@ -63,7 +63,7 @@ def elementwise(formula: Callable[[Float64], Float64]) -> Elementwise:
         given = np.asarray(x)
         result_type = ufunc_type(given.dtype) if dtype is None else np.dtype(dtype)
         if result_type not in FLOAT_TYPES:
-            raise TypeError(f"dtype: got {result_type}, expected float16, float32 or float64")
+            raise TypeError(f"dtype: expected float16, float32 or float64, got {result_type}")
         # Infinities and NaN pass in silence, as in the compiled functions.
         with np.errstate(all="ignore"):
             values = formula(given.astype(result_type, casting="same_kind").astype(np.float64))
@@ -83,7 +83,7 @@ def along_axis(formula: Callable[[Float64], Float64]) -> AlongAxis:
     def function(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
         given = as_float("x", x)
         if given.ndim == 0:
-            raise ValueError("x: got a scalar, expected at least one dimension")
+            raise ValueError("x: expected at least one dimension, got a scalar")
         moved = np.moveaxis(given.astype(np.float64), axis, -1)
         n_rows = moved.size // moved.shape[-1] if moved.size else 0
         with np.errstate(over="ignore", invalid="ignore"):  # a difference of -inf is as good; inf - inf is NaN
@@ -92,7 +92,7 @@ def along_axis(formula: Callable[[Float64], Float64]) -> AlongAxis:
         if out is None:
             return np.ascontiguousarray(result, given.dtype)
         if out.shape != result.shape:
-            raise ValueError(f"out: got shape {out.shape}, expected {result.shape}")
+            raise ValueError(f"out: expected shape {result.shape}, got {out.shape}")
         np.copyto(out, result, casting="same_kind")
         return out
 

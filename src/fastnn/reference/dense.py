@@ -63,7 +63,7 @@ def linear(
     z = inputs @ weights
     if bias:
         if bias[0].shape[-1:] != weights.shape[-1:]:
-            raise ValueError(f"b: got shape {bias[0].shape}, expected (..., {weights.shape[-1]})")
+            raise ValueError(f"b: expected shape (..., {weights.shape[-1]}), got {bias[0].shape}")
         rows = inputs.ndim > 1 and bias[0].ndim > 1  # one bias of the stack for all rows
         z = z + (bias[0][..., None, :] if rows else bias[0])
     a: Array = np.asarray(function.value(z))
@@ -122,7 +122,7 @@ def linear_grad(
     inputs, weights, outputs, grad_outputs = (array.astype(float_type(*given), copy=False) for array in given)
     _check_layer(inputs, weights)
     if weights.ndim > 2 or inputs.ndim > 2:
-        raise ValueError(f"x, w: got shapes {inputs.shape} and {weights.shape}, expected no leading dimensions")
+        raise ValueError(f"x, w: expected no leading dimensions, got shapes {inputs.shape} and {weights.shape}")
     check_shape("a", outputs, (*inputs.shape[:-1], weights.shape[1]))
     check_shape("grad_a", grad_outputs, outputs.shape)
     delta = function.backward(outputs, outputs, grad_outputs)
@@ -132,6 +132,6 @@ def linear_grad(
 
 def _check_layer(x: Array, w: Array) -> None:
     if w.ndim < 2:
-        raise ValueError(f"w: got shape {w.shape}, expected (..., n_in, n_out)")
+        raise ValueError(f"w: expected shape (..., n_in, n_out), got {w.shape}")
     if x.ndim == 0 or x.shape[-1] != w.shape[-2]:
-        raise ValueError(f"x: got shape {x.shape}, expected (..., {w.shape[-2]})")
+        raise ValueError(f"x: expected shape (..., {w.shape[-2]}), got {x.shape}")

@@ -75,7 +75,7 @@ def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> list[float
     """Return one probability per hidden layer."""
     if isinstance(dropout, Sequence):
         if len(dropout) != n_hidden:
-            raise ValueError(f"dropout: got {len(dropout)} probabilities, expected {n_hidden}, one per hidden layer")
+            raise ValueError(f"dropout: expected {n_hidden}, one per hidden layer, got {len(dropout)} probabilities")
         return [real(f"dropout[{i}]", p, low=0.0, high=1.0, exclude_high=True) for i, p in enumerate(dropout)]
     return [real("dropout", dropout, low=0.0, high=1.0, exclude_high=True)] * n_hidden
 

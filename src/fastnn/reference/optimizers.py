@@ -297,7 +297,7 @@ def nadam(
     >>> w, state = np.array([1.0, 2.0]), {}
     >>> nadam([w], [np.array([3.0, -4.0])], state, learning_rate=0.5)
     >>> w.round(6), state["step"]
-    (array([0.470786, 2.529214]), 1)
+    (array([0.471774, 2.528226]), 1)
     """
     _update("nadam", NAdam(0.0, beta_1, beta_2, epsilon, momentum_decay), params, grads, state, learning_rate)
 

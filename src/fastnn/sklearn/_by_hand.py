@@ -74,7 +74,7 @@ def follow(estimator: Any) -> None:
 
 def _check_output_activation(given: Any) -> None:
     if given not in OUTPUT_ACTIVATIONS:
-        raise ValueError(f"out_activation_: got {given!r}, expected one of {', '.join(OUTPUT_ACTIVATIONS)}")
+        raise ValueError(f"out_activation_: expected one of {', '.join(OUTPUT_ACTIVATIONS)}, got {given!r}")
 
 
 def check_trainable(estimator: Any) -> None:
@@ -100,7 +100,7 @@ def network_of_assigned(estimator: Any) -> None:
     _check_output_activation(estimator.out_activation_)
     for name, size in (("n_features_in_", sizes[0]), ("n_outputs_", sizes[-1]), ("n_layers_", len(sizes))):
         if attributes.setdefault(name, size) != size:
-            raise ValueError(f"{name}: got {attributes[name]!r}, expected {size}, as in coefs_")
+            raise ValueError(f"{name}: expected {size}, as in coefs_, got {attributes[name]!r}")
     estimator._random_state = check_random_state(estimator.random_state)
     dtype = np.float32 if np.result_type(*coefs, *intercepts) == np.float32 else np.float64
     network = new_network(estimator, sizes, dtype, estimator._random_state)

@@ -59,7 +59,7 @@ class Classes:
             return np.asarray(np.searchsorted(self.names, y))
         dense = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
         if dense.ndim != 2 or dense.shape[1] != len(self.names):
-            raise ValueError(f"y: got shape {dense.shape}, expected an indicator matrix with {len(self.names)} columns")
+            raise ValueError(f"y: expected shape an indicator matrix with {len(self.names)} columns, got {dense.shape}")
         ones: NDArray[Any] = (dense != 0).astype(np.uint8)
         return ones
 
@@ -101,7 +101,7 @@ def classes_of(y: Any, input_name: str = "") -> Classes:
     """
     kind = type_of_target(y, input_name=input_name)
     if kind not in ("binary", "multiclass", "multilabel-indicator"):
-        raise ValueError(f"Unknown label type: got {kind} targets, expected classes or an indicator matrix of labels.")
+        raise ValueError(f"Unknown label type: expected classes or an indicator matrix of labels., got {kind} targets")
     return Classes(unique_labels(y), kind, issparse(y))
 
 
@@ -139,7 +139,7 @@ class WithClasses:
             # The columns of an indicator matrix are the classes, whatever `classes` is.
             found = classes_of(y if type_of_target(y).startswith("multilabel") else classes)
             if not len(found.names):
-                raise ValueError(f"classes: got {classes!r}, expected at least one class")
+                raise ValueError(f"classes: expected at least one class, got {classes!r}")
             self._set_classes(found)
         elif not np.array_equal(known, unique_labels(classes)):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")

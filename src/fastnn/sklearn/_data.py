@@ -55,7 +55,7 @@ def checked_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | Non
         sample_weight = np.full(n_rows, sample_weight)
     weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, order="C", input_name="sample_weight")
     if weight.shape != (n_rows,):
-        raise ValueError(f"sample_weight: got shape {weight.shape}, expected ({n_rows},), one number for each sample")
+        raise ValueError(f"sample_weight: expected shape ({n_rows},), one number for each sample, got {weight.shape}")
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return np.asarray(np.require(weight, requirements=["C", "A"]))
@@ -64,7 +64,7 @@ def checked_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | Non
 def check_mean(argument: str, weight: NDArray[np.float64] | None) -> None:
     """Raise ZeroDivisionError, as scikit-learn does, if weights of both signs sum to 0, so that they have no mean."""
     if weight is not None and abs(weight.sum()) <= _CANCELLED * np.abs(weight).sum():
-        raise ZeroDivisionError(f"{argument}: got weights that sum to 0, expected a sum by which a mean can be divided")
+        raise ZeroDivisionError(f"{argument}: expected a sum by which a mean can be divided, got weights that sum to 0")
 
 
 def checked_inputs(estimator: Any, X: Any) -> Any:

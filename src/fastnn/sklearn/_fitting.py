@@ -89,7 +89,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if validation is not None and self.solver == "lbfgs":
-            raise ValueError("X_val, y_val: got them for solver='lbfgs', expected a solver that trains by epochs")
+            raise ValueError("X_val, y_val: expected a solver that trains by epochs, got them for solver='lbfgs'")
         if self.warm_start or incremental:
             self._take_assigned()
         first = "network_" not in vars(self) or not (self.warm_start or incremental)
@@ -107,7 +107,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             self._begin_network(X, y, hidden, random_state)
         elif list(self.network_.layer_sizes[1:-1]) != hidden:
             kept = self.network_.layer_sizes[1:-1]
-            raise ValueError(f"hidden_layer_sizes: got {hidden}, expected those of the fitted network, {kept}")
+            raise ValueError(f"hidden_layer_sizes: expected those of the fitted network, {kept}, got {hidden}")
         self._random_state = random_state
         try:
             if self.solver == "lbfgs":
@@ -198,9 +198,9 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
 
     def _check_held_out(self, X: Any, y: Any, sample_weight: Any, *, n_outputs: int) -> tuple[Any, Any, Any]:
         if X is None and y is None:
-            raise ValueError("sample_weight_val: got it without X_val and y_val, expected all three")
+            raise ValueError("sample_weight_val: expected all three, got it without X_val and y_val")
         if X is None or y is None:
-            raise ValueError("X_val, y_val: got one of them, expected both or none")
+            raise ValueError("X_val, y_val: expected both or none, got one of them")
         try:
             X, y = self._check_target(X, y, reset=False, incremental=True)
             weight = self._weight(y, sample_weight)
@@ -216,4 +216,4 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         if self._count_outputs(y) != n_outputs:
             expected = f"({len(y)},)" if n_outputs == 1 else f"({len(y)}, {n_outputs})"
             counted = "1 output" if n_outputs == 1 else f"{n_outputs} outputs"
-            raise ValueError(f"{argument}: got shape {y.shape}, expected {expected}: the network has {counted}")
+            raise ValueError(f"{argument}: expected shape {expected}: the network has {counted}, got {y.shape}")

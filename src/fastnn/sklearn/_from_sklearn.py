@@ -52,7 +52,7 @@ def from_sklearn(fitted: Any) -> Any:
     """
     name = next((name for name, original in ORIGINALS.items() if isinstance(fitted, original)), None)
     if name is None:
-        raise TypeError(f"fitted: got {type(fitted).__qualname__}, expected scikit-learn's MLPClassifier or MLPRegressor")
+        raise TypeError(f"fitted: expected scikit-learn's MLPClassifier or MLPRegressor, got {type(fitted).__qualname__}")
     estimator = _OURS[name](**carried(fitted, ORIGINALS[name], _OURS[name], "fastnn"))
     if hasattr(fitted, "coefs_"):
         _take_network(estimator, fitted)

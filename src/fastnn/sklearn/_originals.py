@@ -40,7 +40,7 @@ def carried(source: Any, source_class: Any, target_class: Any, target: str) -> d
         if name in parameters_of(target_class):
             found[name] = value
         elif name not in _WITHOUT_EFFECT and not is_default(value, parameter.default):
-            raise ValueError(f"{name}: got {value!r}, expected {parameter.default!r}: {target} has no such parameter")
+            raise ValueError(f"{name}: expected {parameter.default!r}: {target} has no such parameter, got {value!r}")
     return found
 
 

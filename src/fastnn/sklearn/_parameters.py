@@ -96,12 +96,12 @@ def _check_together(estimator: Any, sizes: list[int]) -> None:
     for name in ("activation", "dropout"):
         value = getattr(estimator, name)
         if isinstance(value, list | tuple | np.ndarray) and len(value) != len(sizes):
-            raise ValueError(f"{name}: got a list of {len(value)}, expected {len(sizes)}: one per hidden layer")
+            raise ValueError(f"{name}: expected {len(sizes)}: one per hidden layer, got a list of {len(value)}")
     if isinstance(estimator.solver, str) and estimator.solver == "lbfgs":
         for name in _OF_BATCHES:
             value = getattr(estimator, name)
             if value is not None and np.any(value):
-                raise ValueError(f"{name}: got {value!r} for solver='lbfgs', which can't use it, expected another solver")
+                raise ValueError(f"{name}: expected another solver, got {value!r} for solver='lbfgs', which can't use it")
     if estimator.early_stopping and estimator.validation_fraction == 0:
         raise ValueError(
             f"validation_fraction: got {estimator.validation_fraction!r} for early_stopping=True, expected a float in (0, 1)"

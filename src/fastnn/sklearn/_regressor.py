@@ -203,7 +203,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         counted = y if weight is None or weight.all() else y[weight != 0]
         loss = regression_loss(self.loss)
         if np.isfinite(loss.domain[0]) and (counted < loss.domain[0]).any():
-            raise ValueError(f"y: got {counted.min()}, expected values >= {loss.domain[0]} for loss={loss.name!r}")
+            raise ValueError(f"y: expected values >= {loss.domain[0]} for loss={loss.name!r}, got {counted.min()}")
         return weight
 
     def _native_target(self, y: NDArray[Any]) -> NDArray[Any]:

@@ -69,7 +69,7 @@ def _activation(estimator: Any) -> Any:
 
 def _one_of(name: str, value: Any, names: Any) -> Any:
     if not (isinstance(value, str) and value in names):
-        raise ValueError(f"{name}: got {value!r}, expected one of scikit-learn's: {', '.join(map(repr, names))}")
+        raise ValueError(f"{name}: expected one of scikit-learn's: {', '.join(map(repr, names))}, got {value!r}")
     return value
 
 

@@ -27,7 +27,7 @@ def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
 def first_not_finite(a: Array) -> int:
     """Return the flat index of the first NaN or infinity of a C-contiguous aligned float array, -1 if there is none."""
     if not (a.flags.c_contiguous and a.flags.aligned) or a.dtype not in (np.float32, np.float64):
-        raise TypeError(f"a: got {_described(a)}, expected a contiguous and aligned float32 or float64 array")
+        raise TypeError(f"a: expected a contiguous and aligned float32 or float64 array, got {_described(a)}")
     wrong = ~np.isfinite(a.reshape(-1))
     found = int(wrong.argmax()) if wrong.size else 0
     return found if wrong.size and wrong[found] else -1
@@ -113,7 +113,7 @@ def _are_alike(*arrays: Any) -> bool:
 
 def _check(a: Array) -> None:
     if not a.flags.carray or a.dtype not in (np.float32, np.float64):
-        raise TypeError(f"a: got {_described(a)}, expected a writable contiguous float32 or float64 array")
+        raise TypeError(f"a: expected a writable contiguous float32 or float64 array, got {_described(a)}")
 
 
 def _check_alike(a: Array, b: Array, message: str) -> None:

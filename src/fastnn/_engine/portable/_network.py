@@ -26,7 +26,7 @@ class Network:
     ) -> None:
         n_layers = len(layer_sizes) - 1
         if not 1 <= n_layers <= 64 or len(activations) != n_layers or len(dropout) != n_layers:
-            raise ValueError(f"layer_sizes: got {n_layers} layers, expected 1 to 64, each with an activation and a dropout")
+            raise ValueError(f"layer_sizes: expected 1 to 64 layers, each with an activation and a dropout, got {n_layers}")
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.dtype = np.dtype(dtype)
         with_slopes = [_check(activation) == "prelu" for activation in activations]
@@ -75,7 +75,7 @@ class Network:
         """Return the outputs (n, n_out) of rows (n, n_in), or those of one row; out, if given, is contiguous."""
         n_in, n_out = self.layer_sizes[0], self.layer_sizes[-1]
         if not 1 <= len(x.shape) <= 2 or x.shape[-1] != n_in:
-            raise ValueError(f"X: got shape {x.shape}, expected ({n_in},) or (n, {n_in})")
+            raise ValueError(f"X: expected shape ({n_in},) or (n, {n_in}), got {x.shape}")
         n_rows = 1 if len(x.shape) == 1 else len(x)
         self.check_x(x, n_rows)
         if out is None:
@@ -147,7 +147,7 @@ class Network:
     def count_rows(self, x: Array | SparseRows) -> int:
         """Return the number of rows of an array (n, n_in) or of sparse rows."""
         if len(x.shape) != 2:
-            raise ValueError(f"X: got shape {x.shape}, expected (n, {self.layer_sizes[0]})")
+            raise ValueError(f"X: expected shape (n, {self.layer_sizes[0]}), got {x.shape}")
         return len(x)
 
     def check_x(self, x: Array | SparseRows, n_rows: int) -> None:
@@ -187,5 +187,5 @@ def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> N
 def _check(activation: Any) -> Any:
     """Return an activation of networks, or one of the user's own."""
     if isinstance(activation, str) and activation not in LAYER_ACTIVATIONS:
-        raise ValueError(f"activation: got {activation!r}, expected one of {', '.join(LAYER_ACTIVATIONS)}")
+        raise ValueError(f"activation: expected one of {', '.join(LAYER_ACTIVATIONS)}, got {activation!r}")
     return activation

@@ -24,7 +24,7 @@ class Optimizer:
         self._rule = RULES[native["name"]]
         self.n_moments = OPTIMIZER_MOMENTS[native["name"]]
         if native["moments"] != self.n_moments:
-            raise ValueError(f"optimizer: got {native['moments']} moments, expected {self.n_moments} for {native['name']}")
+            raise ValueError(f"optimizer: expected {self.n_moments} moments for {native['name']}, got {native['moments']}")
         self._constants = Constants(**{name: native[name] for name in Constants._fields if name in native})
         self._update = runnable(update, change=self._rule.formula)
         self._add_penalty, self._penalty_gradient = runnable(add_penalty), runnable(penalty_gradient)

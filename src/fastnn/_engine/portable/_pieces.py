@@ -46,7 +46,7 @@ class Pieces:
         x, y, labels, sample_weight = data
         n_rows = network.count_rows(x)
         if n_rows < 1 or batch_size < 1:
-            raise ValueError(f"X, batch_size: got {n_rows} rows and {batch_size}, expected at least 1 of each")
+            raise ValueError(f"X, batch_size: expected at least 1 of each, got {n_rows} rows and {batch_size}")
         network.check_x(x, n_rows)
         check_rows(y, "y", n_rows, network.layer_sizes[-1], labels)
         self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)

@@ -56,7 +56,7 @@ def readable(a: Array) -> bool:
 def check_sparse(a: SparseRows, argument: str, n_rows: int, n_columns: int, dtype: DTypeLike) -> None:
     """Raise ValueError or TypeError unless sparse rows have that shape, and values of that type."""
     if a.shape != (n_rows, n_columns):
-        raise ValueError(f"{argument}: got shape {a.shape}, expected ({n_rows}, {n_columns})")
+        raise ValueError(f"{argument}: expected shape ({n_rows}, {n_columns}), got {a.shape}")
     if a.values.dtype != dtype:
         raise TypeError(f"{argument}: values of {a.values.dtype} must be converted before")
 
@@ -67,12 +67,12 @@ def check_rows(a: Array, argument: str, n_rows: int, n_columns: int, labels: boo
         raise TypeError(f"{argument}: arrays of {a.dtype} must be converted before")
     if labels:
         if a.shape != (n_rows,) or a.dtype.kind not in "iu":
-            raise ValueError(f"{argument}: got {a.dtype} of shape {a.shape}, expected {n_rows} integer labels")
+            raise ValueError(f"{argument}: expected {n_rows} integer labels, got {a.dtype} of shape {a.shape}")
     elif a.ndim == 1:
         if n_rows != 1 or a.shape[0] != n_columns:
-            raise ValueError(f"{argument}: got shape {a.shape}, expected ({n_columns},) or (n, {n_columns})")
+            raise ValueError(f"{argument}: expected shape ({n_columns},) or (n, {n_columns}), got {a.shape}")
     elif a.shape != (n_rows, n_columns):
-        raise ValueError(f"{argument}: got shape {a.shape}, expected ({n_rows}, {n_columns})")
+        raise ValueError(f"{argument}: expected shape ({n_rows}, {n_columns}), got {a.shape}")
 
 
 def read_x(x: Array | SparseRows, chosen: Chosen, dtype: DTypeLike) -> Array:

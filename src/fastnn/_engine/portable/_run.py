@@ -69,9 +69,9 @@ class Run:
     def set_rates(self, rates: NDArray[np.float64]) -> None:
         """Take learning rates from the next step on: one per step of whole epochs, or a single one for all."""
         if not (rates.flags.c_contiguous and rates.flags.aligned) or rates.dtype != np.float64 or not rates.size:
-            raise ValueError(f"rates: got {rates.size} of {rates.dtype}, expected at least one, contiguous float64")
+            raise ValueError(f"rates: expected at least one, contiguous float64, got {rates.size} of {rates.dtype}")
         if self._row:
-            raise ValueError("rates: got new ones within an epoch, expected them between epochs")
+            raise ValueError("rates: expected them between epochs, got new ones within an epoch")
         self._rates, self._rates_from = rates.reshape(-1), self.epoch
 
     def last_rate(self, epoch: int) -> float:
@@ -98,7 +98,7 @@ class Run:
             wanted = min(wanted, room)
         end = self.epoch + wanted
         if self._rates.size > 1 and (end - self._rates_from) * self.steps > self._rates.size:
-            raise ValueError(f"rates: got {self._rates.size}, expected one for each step of {wanted} epochs")
+            raise ValueError(f"rates: expected one for each step of {wanted} epochs, got {self._rates.size}")
         started = time.perf_counter()
         while self.epoch < end:
             if not self._train_piece(end):
