@@ -111,9 +111,8 @@ def main() -> None:
     if options.float64 and np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant:
         parser.error(f"--float64: got {options.float64}, expected 0 where long double is no wider than float64")
     fastnn.set_num_threads(1)
-    print(
-        f"Instruction set {_core.current_instruction_set()[0]}, one float32 of {options.stride}, about {options.float64} float64.\n"
-    )
+    isa, _ = _core.current_instruction_set()
+    print(f"Instruction set {isa}, one float32 of {options.stride}, about {options.float64} float64.\n")
     print("| function | float32 | at | float64 | at |\n|---|---|---|---|---|", flush=True)
     for name in options.names:
         cells = []

@@ -63,7 +63,7 @@ WIDE = {
     "softplus": softplus,
     "softplus_grad": lambda a: -np.expm1(-a),
 }
-# Where the derivatives of gelu, silu, mish and selu are zero, and errors of the formulas above and of the reference's absolute.
+# Roots of derivatives. Near them, only absolute errors of the formulas and the reference are small.
 ROOTS = {
     "gelu_grad": -0.7517915246935645,
     "silu_grad": -1.2784645427610738,
