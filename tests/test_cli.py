@@ -211,8 +211,8 @@ def test_help_describes_each_command(arguments, names, capsys):
         (["bench", "--dtype", "float46"], "did you mean 'float64'?; see fastnn bench --help"),
         (["info", "more"], "unrecognized arguments: more"),
         (["demo", "--seed"], "expected one argument"),
-        (["demo", "--seed", "-1"], "got '-1', expected an integer from 0"),
-        (["demo", "--seed", "4294967296"], "got '4294967296', expected an integer from 0 to 4294967295"),
+        (["demo", "--seed", "-1"], "expected an integer from 0"),
+        (["demo", "--seed", "4294967296"], "expected an integer from 0 to 4294967295, got '4294967296'"),
         (["demo", "--seed", "²"], "expected an integer"),
     ],
 )
@@ -236,7 +236,7 @@ def test_plots_that_cannot_be_saved_are_refused_before_anything_runs(name, tmp_p
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "lost.png").symlink_to("missing/demo.png")
     assert _cli.main(["demo", "--plot", name]) == 2
-    assert f"argument --plot: got {name!r}, expected a" in capsys.readouterr().err
+    assert re.search(f"argument --plot: expected a.* got {re.escape(repr(name))}", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("name", ["", "missing/a", "folder", "new/", "lost", "old", "fixed/new"])
@@ -247,7 +247,7 @@ def test_files_that_cannot_be_written_are_refused(name, tmp_path, monkeypatch):
     (tmp_path / "lost").symlink_to("missing/a")
     (tmp_path / "old").touch()
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.W_OK and os.path.basename(path) not in ("old", "fixed"))
-    with pytest.raises(argparse.ArgumentTypeError, match=f"^got '{name}', expected a file"):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"^expected a file .*got '{name}'"):
         _output_files.output_file(name)
 
 

@@ -67,9 +67,9 @@ def test_training_on_labels_in_cython_gives_the_bits_of_python(example):
     trainers = [Trainer(MLP((3, 8, 3), "relu", "softmax", random_state=0), "cross_entropy") for _ in range(2)]
     loss = example.train_on_labels(trainers[0], X, labels, 10)
     assert loss == [trainers[1].step(X, labels) for _ in range(10)][-1]
-    with pytest.raises(ValueError, match="^labels: expected 0 to 2, got 3 at row 4"):
+    with pytest.raises(ValueError, match="^labels: expected 0 to 2.*got 3 at row 4"):
         example.train_on_labels(trainers[0], X, np.where(np.arange(24) == 4, 3, labels), 1)
-    with pytest.raises(ValueError, match="^labels: got them for another loss"):
+    with pytest.raises(ValueError, match="^labels: .*got them for another loss"):
         example.train_on_labels(Trainer(MLP((3, 3))), X, labels, 1)
 
 
@@ -79,7 +79,7 @@ def test_divergence_and_schedules_raise_in_cython(example):
     with pytest.raises(fastnn.DivergedError, match="nothing was changed"):
         example.train(trainer, X, y, 100)
     assert np.isfinite(trainer.model.to_vector()).all()
-    with pytest.raises(TypeError, match="^trainer: got one with the schedule"):
+    with pytest.raises(TypeError, match="^trainer: expected a learning rate that is a number, got the schedule"):
         example.train(Trainer(MLP((3, 2)), optimizer=SGD(lambda step: 0.1 / (1 + step))), X, y, 1)
 
 
@@ -92,7 +92,7 @@ def test_predictions_in_cython_are_those_of_python(example, dtype):
         wanted += policy.predict(wanted)
     np.testing.assert_array_equal(state, wanted)
     other = np.ones(3, np.float32 if dtype == np.float64 else np.float64)
-    with pytest.raises(TypeError, match="^x, out: got "):
+    with pytest.raises(TypeError, match="^x, out: .*got "):
         example.simulate(policy, other, 1)
 
 
@@ -110,7 +110,7 @@ def test_functions_of_arrays_in_cython_are_those_of_ops(example, dtype):
     for activation in _core.ACTIVATIONS:
         example.layer(x.reshape(10, 5), w, b, out, activation)
         np.testing.assert_array_equal(out, ops.linear(x.reshape(10, 5), w, b, activation))
-    with pytest.raises(ValueError, match="^name: expected one of tanh, , got 'tan'"):
+    with pytest.raises(ValueError, match="^name: expected one of tanh, .*got 'tan'"):
         example.apply("tan", x)
 
 

@@ -235,7 +235,7 @@ def test_wrong_arrays_raise():
     made = network((7, 18, 3), ("tanh", "tanh"), np.float32)
     x, y = inputs(4, 7, np.float32), inputs(4, 3, np.float32)
     for wrong in (x[:, :6], x[0, :6], x[np.newaxis]):
-        with pytest.raises(ValueError, match="got shape"):
+        with pytest.raises(ValueError, match="expected shape"):
             made.predict(wrong)
     for wrong in (x.astype(np.float16), x.astype(">f4"), x + 1j):
         assert not _core.readable(wrong)

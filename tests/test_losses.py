@@ -188,7 +188,7 @@ def test_targets_of_any_kind_give_the_same_loss(n_out, dtype):
 def test_wrong_arrays_raise():
     loss, p = LOSSES["mse"](), np.ones((4, 3))
     for y in (np.ones((3, 3)), np.ones((4, 2)), np.ones((4, 3, 1))):
-        with pytest.raises(ValueError, match="got shape"):
+        with pytest.raises(ValueError, match="expected shape"):
             evaluate(loss, p, y)
     for labels in (np.zeros(3, int), np.zeros(4)):
         with pytest.raises(ValueError, match="expected 4 integer labels"):

@@ -209,12 +209,12 @@ def test_wrong_types_raise(name):
         with pytest.raises(TypeError, match="^x: .*got "):
             function(x)
     if np.dtype(np.longdouble).itemsize > 8:
-        with pytest.raises(TypeError, match="^x: expected real numbers, got dtype .*"):
+        with pytest.raises(TypeError, match="^x: expected real numbers.*got dtype .*"):
             function(np.ones(2, np.longdouble))
     with pytest.raises(ValueError, match="^x: .*inhomogeneous"):
         function([[1.0], [1.0, 2.0]])
     for out in ([0.0, 0.0], np.zeros(2, int), np.zeros(2, complex), "text"):
-        with pytest.raises(TypeError, match="^out: expected an ndarray of floating-point numbers, got .*"):
+        with pytest.raises(TypeError, match="^out: expected an ndarray of floating-point numbers.*got .*"):
             function(numbers(2), out=out)
 
 
@@ -223,12 +223,12 @@ def test_wrong_out_raises(name):
     function = getattr(ops, name)
     for shape in [(3,), (2,), (4, 1), (4, 3), ()]:
         out = np.full(shape, GUARD)
-        with pytest.raises(ValueError, match="^out: expected , got shape .*"):
+        with pytest.raises(ValueError, match="^out: expected (shape )?.*got .*"):
             function(numbers((4, 2)), out=out)
         np.testing.assert_array_equal(out, GUARD)
     fixed = np.full((4, 2), GUARD)
     fixed.flags.writeable = False
-    with pytest.raises(ValueError, match="^out: got a read-only array"):
+    with pytest.raises(ValueError, match="^out: .*got a read-only array"):
         function(numbers((4, 2)), out=fixed)
 
 
@@ -280,11 +280,11 @@ def test_log_softmax_of_large_numbers_keeps_their_differences(dtype, large):
 @pytest.mark.parametrize("name", SOFTMAX)
 def test_softmax_along_any_axis_is_that_of_the_last_one(name):
     function = getattr(ops, name)
-    with pytest.raises(ValueError, match="^x: expected at least one dimension, got a scalar"):
+    with pytest.raises(ValueError, match="^x: expected at least one dimension.*got a scalar"):
         function(1.0)
-    with pytest.raises(ValueError, match="^axis: expected -2 to 1, got 2"):
+    with pytest.raises(ValueError, match="^axis: expected -2 to 1.*got 2"):
         function(np.ones((2, 2)), axis=2)
-    with pytest.raises(TypeError, match="^axis: expected an integer, got 0.5 of type float"):
+    with pytest.raises(TypeError, match="^axis: expected an integer.*got 0.5 of type float"):
         function(np.ones((2, 2)), axis=0.5)
 
 

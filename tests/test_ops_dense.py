@@ -177,31 +177,31 @@ def test_wrong_arguments_raise():
     x, w, b = layer()
     out = np.full((7, 6), -123.0)
     wrong = [
-        (ValueError, "^w: expected ...., n_in, n_out., got shape .5,.", (x, w[:, 0], b)),
-        (ValueError, "^x: expected ...., 5., as w has shape .5, 6., got shape .7, 4.", (x[:, :4], w, b)),
-        (ValueError, "^x: got shape .., expected", (1.0, w, b)),
-        (ValueError, "^b: expected ...., 6., got shape .5,.", (x, w, b[:5])),
-        (ValueError, "^activation: expected one of 'identity', got 'tan'", (x, w, b, "tan")),
-        (TypeError, "^activation: expected one of 'identity', got 3 of type int", (x, w, b, 3)),
+        (ValueError, "^w: expected (shape )?...., n_in, n_out..*got .5,.", (x, w[:, 0], b)),
+        (ValueError, "^x: expected (shape )?...., 5., as w has shape .5, 6..*got .7, 4.", (x[:, :4], w, b)),
+        (ValueError, "^x: expected.*got (shape )?..", (1.0, w, b)),
+        (ValueError, "^b: expected (shape )?...., 6..*got .5,.", (x, w, b[:5])),
+        (ValueError, "^activation: expected one of 'identity'.*got 'tan'", (x, w, b, "tan")),
+        (TypeError, "^activation: expected one of 'identity'.*got 3 of type int", (x, w, b, 3)),
         (
             ValueError,
-            "^x, w, b: expected leading, got shapes .2, 7, 5., .3, 5, 6. and .6,.",
+            "^x, w, b: expected leading.*got shapes .2, 7, 5., .3, 5, 6. and .6,.",
             (np.stack([x] * 2), np.stack([w] * 3), b),
         ),
         (TypeError, "^x: .*got dtype complex128", (x + 1j, w, b)),
-        (TypeError, "^w: got dtype <U1", (x, [["a"]], b)),
-        (TypeError, "^b: got None of type NoneType", (x, w, [None] * 6)),
+        (TypeError, "^w: .*got dtype <U1", (x, [["a"]], b)),
+        (TypeError, "^b: .*got None of type NoneType", (x, w, [None] * 6)),
     ]
     for error, message, arguments in wrong:
         with pytest.raises(error, match=message):
             linear(*arguments, out=out)
     for n_threads, error in [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError)]:
-        with pytest.raises(error, match="^n_threads: got "):
+        with pytest.raises(error, match="^n_threads: .*got "):
             linear(x, w, b, out=out, n_threads=n_threads)
     np.testing.assert_array_equal(out, -123.0)
-    with pytest.raises(ValueError, match="^out: expected .7, 6., got shape .6, 7."):
+    with pytest.raises(ValueError, match="^out: expected (shape )?.7, 6..*got .6, 7."):
         linear(x, w, b, out=out.T)
-    with pytest.raises(TypeError, match="^out: got dtype int64"):
+    with pytest.raises(TypeError, match="^out: .*got dtype int64"):
         linear(x, w, b, out=np.zeros((7, 6), np.int64))
 
 
@@ -250,18 +250,18 @@ def test_linear_grad_has_the_shapes_and_types_of_the_arguments():
 @pytest.mark.parametrize("activation", FROM_INPUT)
 def test_linear_grad_needs_the_output(activation):
     x, w, b = layer()
-    with pytest.raises(ValueError, match=f"^activation: got '{activation}', whose derivative does not follow"):
+    with pytest.raises(ValueError, match=f"^activation: .*got '{activation}', whose derivative does not follow"):
         linear_grad(x, w, linear(x, w, b, activation), np.ones((7, 6)), activation)
 
 
 def test_linear_grad_of_wrong_shapes_raises():
     x, w, b = layer()
     a = linear(x, w, b)
-    with pytest.raises(ValueError, match="^a: expected .7, 6..*got .6, 6."):
+    with pytest.raises(ValueError, match="^a: expected shape .7, 6., got .6, 6."):
         linear_grad(x, w, a[:6], a, "tanh")
-    with pytest.raises(ValueError, match="^grad_a: expected .7, 6., got shape .7, 5."):
+    with pytest.raises(ValueError, match="^grad_a: expected (shape )?.7, 6..*got .7, 5."):
         linear_grad(x, w, a, a[:, :5], "tanh")
-    with pytest.raises(TypeError, match="^grad_a: got dtype complex128"):
+    with pytest.raises(TypeError, match="^grad_a: .*got dtype complex128"):
         linear_grad(x, w, a, a * 1j, "tanh")
 
 

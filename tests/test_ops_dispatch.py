@@ -104,7 +104,7 @@ def test_overrides_are_asked_in_numpys_order():
 def test_each_type_is_asked_once():
     kind = overriding("Duck", NotImplemented)
     ducks = kind(), kind(), X
-    with pytest.raises(TypeError, match="^fastnn.ops.dense.linear: got arguments of types Duck, ndarray, expected"):
+    with pytest.raises(TypeError, match="^fastnn.ops.dense.linear: expected.*got arguments of types Duck, ndarray"):
         ops.linear(*ducks)
     assert len(kind.asked) == 1
     assert kind.asked[0][0] is ducks[0]
@@ -173,7 +173,7 @@ def test_masked_elements_are_refused(name, argument):
     call = CALLS[name]
     masked = np.ma.masked_array(call[argument], np.zeros(call[argument].shape, bool))
     masked[-1] = np.ma.masked
-    with pytest.raises(ValueError, match=f"^{argument}: expected no masked elements, got an array with some"):
+    with pytest.raises(ValueError, match=f"^{argument}: expected no masked elements.*got an array with some"):
         getattr(ops, name)(**call | {argument: masked})
 
 
@@ -224,7 +224,7 @@ def test_gradients_may_be_arrays_of_dlpack():
             getattr(ops, name)([other], [grad], *((0.1,) if name == "sgd" else (states[1],)))
         np.testing.assert_array_equal(one, other)
         assert one[0] < 1
-    with pytest.raises(ValueError, match="^grads.0.: expected shape .3,., got .2,."):
+    with pytest.raises(ValueError, match="^grads.0.: expected shape .3,..*got .2,."):
         ops.sgd([np.ones(3)], [Exchanged(grad)], 0.1)
 
 
@@ -310,7 +310,7 @@ def test_tensors_of_torch_are_accepted():
     model, tensor = MLP((3, 2), random_state=0), torch.ones(3)
     np.testing.assert_array_equal(model.predict(torch.tensor(X)), model.predict(X))
     for wrong in (tensor.clone().requires_grad_(), tensor.bfloat16(), tensor.to("meta"), tensor.to_sparse()):
-        with pytest.raises(TypeError, match=r"^x: expected real numbers, got Tensor of dtype torch\.\w+ \(.*\)"):
+        with pytest.raises(TypeError, match=r"^x: expected real numbers.*got Tensor of dtype torch\.\w+ \(.*\)"):
             ops.softmax(wrong)
     with pytest.raises(TypeError, match="^x: Can't call numpy.. on Tensor that requires grad"):
         ops.softmax([tensor.clone().requires_grad_()])
@@ -325,5 +325,5 @@ def test_arrays_of_jax_are_accepted():
     np.testing.assert_array_equal(ops.softmax(given), ops.softmax(np.asarray(given)))
     model = MLP((3, 2), random_state=0)
     np.testing.assert_array_equal(model.predict(given), model.predict(np.asarray(given)))
-    with pytest.raises(TypeError, match="^x: expected real numbers, got dtype bfloat16"):
+    with pytest.raises(TypeError, match="^x: expected real numbers.*got dtype bfloat16"):
         ops.softmax(given.astype(numpy.bfloat16))

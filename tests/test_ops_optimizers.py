@@ -211,7 +211,7 @@ def test_a_state_can_be_passed_between_ops_and_the_reference(name):
         grads = arrays(np.float64, seed=1 + step)
         update(case, ops if step % 2 else reference, params, grads, state)
         update(case, reference, expected, grads, expected_state)
-    assert set(state) == set(expected_state) == {*STATES[name]} | ({"step"} if name.startswith("adam") else set())
+    assert set(state) == set(expected_state) == {*STATES[name]} | ({"step"} if "adam" in name else set())
     moments = [
         (moment, other) for kept in STATES[name] for moment, other in zip(state[kept], expected_state[kept], strict=True)
     ]
@@ -374,7 +374,7 @@ def wrong_states(name):
     yield TypeError, last + "a floating-point ndarray .*got int64", other(np.ones(1, np.int64))
     yield ValueError, last + "an array to change in place, got a read-only one", other(fixed)
     yield ValueError, last + r"shape \(1,\), got \(2,\)", other(np.ones(2))
-    if name.startswith("adam"):
+    if "adam" in name:
         yield TypeError, r"state\['step'\]: .*got '1'", lambda state: state | {"step": "1"}
         yield TypeError, r"state\['step'\]: .*got 1.0", lambda state: state | {"step": 1.0}
         yield TypeError, r"state\['step'\]: .*got True", lambda state: state | {"step": True}
@@ -429,7 +429,7 @@ def test_states_that_share_memory_raise_and_change_nothing(name, shared, module)
         flat = np.arange(1.0, 42.0)
         lists = {kept: [np.ones(20) for _ in range(3)] for kept in ("params", *STATES[name])}
         lists[one[0]][one[1]], lists[other[0]][other[1]] = SHARED[shared](flat)
-        params, state = lists.pop("params"), dict(lists) | ({"step": 3} if name.startswith("adam") else {})
+        params, state = lists.pop("params"), dict(lists) | ({"step": 3} if "adam" in name else {})
         before = copy.deepcopy([flat, params, state])
         message = f"{shown(other)}: expected an array of its own, got one that shares memory with {shown(one)}"
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -446,7 +446,7 @@ def test_states_may_be_next_to_parameters_in_one_array(name, module):
     for room in (np.ones((n, 20)), np.ones((20, n)).T, np.ones((2, n, 20))[0]):
         together, apart = dict(zip(lists, room, strict=True)), {kept: np.ones(20) for kept in lists}
         states = [{kept: [array] for kept, array in given.items() if kept != "params"} for given in (together, apart)]
-        for state in states if name.startswith("adam") else []:
+        for state in states if "adam" in name else []:
             state["step"] = 0
         for grad in rng.normal(size=(3, 20)):
             getattr(module, name)([together["params"]], [grad], states[0])

@@ -303,7 +303,7 @@ def test_functions_of_arrays_refuse_prelu():
         lambda: ops.linear(np.ones((1, 2)), np.ones((2, 1)), None, "prelu"),
         lambda: reference.linear([[1.0]], [[1.0]], None, "prelu"),
     ):
-        with pytest.raises(ValueError, match="activation: got 'prelu'"):
+        with pytest.raises(ValueError, match="activation: .*got 'prelu'"):
             function()
-    with pytest.raises(ValueError, match=r"slopes\[0\]: expected shape \(1,\) for the activation 'prelu', got None"):
+    with pytest.raises(ValueError, match=r"slopes\[0\]: expected shape \(1,\) for the activation 'prelu'.*got None"):
         reference.forward([np.ones((1, 1))], [np.zeros(1)], ["prelu"], [[1.0]])

@@ -192,7 +192,7 @@ def test_wrong_types_raise(wrong):
 
 
 def test_wrong_dtypes_raise():
-    with pytest.raises(TypeError, match="dtype: expected float16, float32 or float64, got int64"):
+    with pytest.raises(TypeError, match="dtype: expected float16, float32 or float64.*got int64"):
         reference.sigmoid(0.5, dtype=np.int64)
 
 
@@ -220,9 +220,9 @@ def test_softmax_of_extreme_numbers_is_exact():
 
 
 def test_wrong_arguments_of_softmax_raise():
-    with pytest.raises(ValueError, match="x: got a scalar"):
+    with pytest.raises(ValueError, match="x: .*got a scalar"):
         softmax(1.0)
-    with pytest.raises(ValueError, match=r"out: expected \(2,\), got shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"out: expected (shape )?\(2,\).*got \(3,\)"):
         softmax([1.0, 2.0], out=np.empty(3))
 
 

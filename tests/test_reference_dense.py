@@ -70,7 +70,7 @@ def test_linear_grad_has_the_types_of_the_arguments(layer):
 def test_linear_grad_needs_the_output_to_tell(layer, activation):
     x, w, b = layer
     a = linear(x, w, b, activation)
-    with pytest.raises(ValueError, match=f"activation: got '{activation}', .*expected one of 'identity', 'tanh'"):
+    with pytest.raises(ValueError, match=f"activation: .*got '{activation}', .*expected one of 'identity', 'tanh'"):
         linear_grad(x, w, a, a, activation)
 
 
@@ -78,17 +78,17 @@ def test_wrong_arguments_raise(layer):
     x, w, b = layer
     a = linear(x, w, b)
     cases = [
-        (lambda: linear(x, w.T), r"x: expected \(\.\.\., 4\), got shape \(7, 3\)"),
-        (lambda: linear(x, w[0]), r"w: expected \(\.\.\., n_in, n_out\), got shape \(4,\)"),
-        (lambda: linear(x, w, b[:1]), r"b: expected \(\.\.\., 4\), got shape \(1,\)"),
-        (lambda: linear(x, w, b, "tan"), "activation: expected one of 'identity', 'tanh', got 'tan'"),
+        (lambda: linear(x, w.T), r"x: expected (shape )?\(\.\.\., 4\).*got \(7, 3\)"),
+        (lambda: linear(x, w[0]), r"w: expected (shape )?\(\.\.\., n_in, n_out\).*got \(4,\)"),
+        (lambda: linear(x, w, b[:1]), r"b: expected (shape )?\(\.\.\., 4\).*got \(1,\)"),
+        (lambda: linear(x, w, b, "tan"), "activation: expected one of 'identity', 'tanh'.*got 'tan'"),
         (lambda: linear(x, w, out=np.empty((7, 1))), r"out: expected (shape )?\(7, 4\).*got \(7, 1\)"),
-        (lambda: linear(x, w, n_threads=0), "n_threads: got 0"),
-        (lambda: linear_grad(x, w, a[:1], a, "tanh"), r"a: expected \(7, 4\), got shape \(1, 4\)"),
-        (lambda: linear_grad(x, w, a, a[0], "tanh"), r"grad_a: expected \(7, 4\), got shape \(4,\)"),
+        (lambda: linear(x, w, n_threads=0), "n_threads: .*got 0"),
+        (lambda: linear_grad(x, w, a[:1], a, "tanh"), r"a: expected (shape )?\(7, 4\).*got \(1, 4\)"),
+        (lambda: linear_grad(x, w, a, a[0], "tanh"), r"grad_a: expected (shape )?\(7, 4\).*got \(4,\)"),
     ]
     for call, message in cases:
         with pytest.raises(ValueError, match=message):
             call()
-    with pytest.raises(TypeError, match="activation: expected a name, got 3 of type int"):
+    with pytest.raises(TypeError, match="activation: expected a name.*got 3 of type int"):
         linear(x, w, b, 3)

@@ -225,13 +225,13 @@ def test_wrong_arguments_raise():
     cases = [
         (lambda: forward(weights, biases, names[1:], X), "lists of lengths 3, 3 and 2"),
         (lambda: forward([], [], [], X), "lists of lengths 0, 0 and 0"),
-        (lambda: forward(weights[::-1], biases, names, X), r"weights\[1\]: expected \(2, n_out\), got shape \(5, 4\)"),
+        (lambda: forward(weights[::-1], biases, names, X), r"weights\[1\]: expected shape \(2, n_out\), got \(5, 4\)"),
         (lambda: forward(weights, biases[::-1], names, X), r"biases\[0\]: expected \(5,\), got shape \(2,\)"),
         (lambda: forward(weights, biases, ["softmax", "tanh", "tanh"], X), "'softmax', which is for the output layer"),
         (lambda: forward(weights, biases, ["tanh", "tahn", "tanh"], X), r"activations\[1\]: expected one, got 'tahn'"),
-        (lambda: forward(weights, biases, names, X[0]), r"X: expected \(n, 3\), got shape \(3,\)"),
-        (lambda: loss_and_gradient(weights, biases, names, X, y[:1]), r"y: expected \(6, 2\), got shape \(1, 2\)"),
-        (lambda: loss_and_gradient(weights, biases, names, X, y[:, 0]), r"y: expected \(6, 2\), got shape \(6,\)"),
+        (lambda: forward(weights, biases, names, X[0]), r"X: expected shape \(n, 3\), got \(3,\)"),
+        (lambda: loss_and_gradient(weights, biases, names, X, y[:1]), r"y: expected shape \(6, 2\), got \(1, 2\)"),
+        (lambda: loss_and_gradient(weights, biases, names, X, y[:, 0]), r"y: expected shape \(6, 2\), got \(6,\)"),
         (lambda: loss_and_gradient(weights, biases, names, X[:0], y[:0]), "X: got no rows"),
         (lambda: loss_and_gradient(weights, biases, names, X, y, "mse", [1.0]), r"sample_weight: got shape \(1,\)"),
         (

@@ -215,21 +215,21 @@ def test_wrong_arguments_raise():
     options = {"optimizer": SGD(), "epochs": 1, "batch_size": 10}
     cases = [
         ({"epochs": -1}, ValueError, "epochs: expected an integer >= 0.*got -1"),
-        ({"batch_size": 0}, ValueError, "batch_size: got 0"),
-        ({"batch_size": 2.5}, TypeError, "batch_size: got 2.5 of type float"),
-        ({"dropout": 1.0}, ValueError, r"dropout: got 1\.0"),
-        ({"dropout": [0.5]}, ValueError, "dropout: expected 2, got 1 probabilities"),
-        ({"clip_value": 0.0}, ValueError, r"clip_value: got 0\.0"),
-        ({"clip_norm": -1.0}, ValueError, r"clip_norm: got -1\.0"),
-        ({"sample_weight": np.ones(24)}, ValueError, r"sample_weight: expected \(25,\), got shape \(24,\)"),
+        ({"batch_size": 0}, ValueError, "batch_size: .*got 0"),
+        ({"batch_size": 2.5}, TypeError, "batch_size: .*got 2.5 of type float"),
+        ({"dropout": 1.0}, ValueError, r"dropout: .*got 1\.0"),
+        ({"dropout": [0.5]}, ValueError, "dropout: expected 2.*got 1 probabilities"),
+        ({"clip_value": 0.0}, ValueError, r"clip_value: .*got 0\.0"),
+        ({"clip_norm": -1.0}, ValueError, r"clip_norm: .*got -1\.0"),
+        ({"sample_weight": np.ones(24)}, ValueError, r"sample_weight: expected (shape )?\(25,\).*got \(24,\)"),
         ({"optimizer": SGD(lambda steps: -steps)}, ValueError, "rate"),
     ]
     for changes, error, message in cases:
         with pytest.raises(error, match=message):
             train(*network(), ACTIVATIONS, X, y, **options | changes)
-    with pytest.raises(ValueError, match=r"y: expected \(25, 2\), got shape \(24, 2\)"):
+    with pytest.raises(ValueError, match=r"y: expected (shape )?\(25, 2\).*got \(24, 2\)"):
         train(*network(), ACTIVATIONS, X, y[:24], **options)
-    with pytest.raises(ValueError, match="X: got no rows"):
+    with pytest.raises(ValueError, match="X: .*got no rows"):
         train(*network(), ACTIVATIONS, X[:0], y[:0], **options)
 
 

@@ -211,7 +211,7 @@ def test_conversion_works_under_the_patch():
 
 @pytest.mark.parametrize("given", [None, theirs.BernoulliRBM(), theirs.MLPClassifier, ours.MLPRegressor()], ids=str)
 def test_other_objects_are_refused(given):
-    with pytest.raises(TypeError, match="fitted: expected scikit-learn's MLPClassifier or MLPRegressor, got .*"):
+    with pytest.raises(TypeError, match="fitted: expected scikit-learn's MLPClassifier or MLPRegressor.*got .*"):
         from_sklearn(given)
 
 
@@ -344,12 +344,12 @@ def test_values_with_another_name_in_scikit_learn_are_translated(given, expected
 def test_values_unknown_to_scikit_learn_raise(parameter, value):
     estimator = ours.MLPRegressor(hidden_layer_sizes=(3, 3), max_iter=1, random_state=0, **{parameter: value})
     for one in (estimator, clone(estimator).fit(X, ROOTS)):
-        with pytest.raises(ValueError, match=f"^{parameter}: got .*, expected .*(one of scikit-learn's|scikit-learn has)"):
+        with pytest.raises(ValueError, match=f"^{parameter}: expected .*(one of scikit-learn's|scikit-learn has).*got .*"):
             one.to_sklearn()
 
 
 def test_class_weights_raise():
-    with pytest.raises(ValueError, match="^class_weight: expected None: scikit-learn has no such parameter, got 'balanced'"):
+    with pytest.raises(ValueError, match="^class_weight: expected None: scikit-learn has no such parameter.*got 'balanced'"):
         ours.MLPClassifier(class_weight="balanced").to_sklearn()
 
 
@@ -358,7 +358,7 @@ def test_custom_activations_raise():
     from _jit_activations import leaky
 
     estimator = ours.MLPRegressor(hidden_layer_sizes=(3,), activation=leaky, max_iter=1).fit(X, ROOTS)
-    with pytest.raises(ValueError, match="^activation: got "):
+    with pytest.raises(ValueError, match="^activation: .*got "):
         estimator.to_sklearn()
 
 
@@ -377,5 +377,5 @@ def test_a_parameter_of_a_newer_release_raises(monkeypatch):
 
     monkeypatch.setattr(fastnn.sklearn._from_sklearn, "ORIGINALS", {"MLPRegressor": MLPRegressor})
     assert from_sklearn(MLPRegressor()).hidden_layer_sizes == (100,)
-    with pytest.raises(ValueError, match="^gadget: expected None: fastnn has no such parameter, got 3"):
+    with pytest.raises(ValueError, match="^gadget: expected None: fastnn has no such parameter.*got 3"):
         from_sklearn(MLPRegressor(gadget=3))

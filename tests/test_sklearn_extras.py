@@ -44,7 +44,7 @@ def parameters_of(estimator):
 def test_layers_may_have_different_activations():
     fitted = classifier(activation=["tanh", "gelu"]).fit(X, y)
     assert fitted.network_.activations == ("tanh", "gelu", "softmax")
-    with pytest.raises(ValueError, match="activation: expected 2, got a list of 3"):
+    with pytest.raises(ValueError, match="activation: expected 2.*got a list of 3"):
         classifier(activation=["tanh"] * 3).fit(X, y)
 
 
@@ -84,7 +84,7 @@ def test_custom_losses_are_accepted(solver):
     np.testing.assert_array_equal(copy.predict(X_numbers), fitted.predict(X_numbers))
     by_name = regressor(loss="half_error", solver=solver).fit(X_numbers, y_numbers)
     np.testing.assert_array_equal(parameters_of(by_name), parameters_of(fitted))
-    with pytest.raises(ValueError, match="^loss: got "):
+    with pytest.raises(ValueError, match="^loss: .*got "):
         fitted.to_sklearn()
 
 
@@ -206,9 +206,9 @@ def test_scorers_are_accepted():
 
 def test_wrong_validation_data_raise():
     for arguments in ({"X_val": X}, {"y_val": y}):
-        with pytest.raises(ValueError, match="X_val, y_val: expected both or none, got one of them"):
+        with pytest.raises(ValueError, match="X_val, y_val: expected both or none.*got one of them"):
             classifier().fit(X, y, **arguments)
-    with pytest.raises(ValueError, match="X_val, y_val: got them for solver='lbfgs'"):
+    with pytest.raises(ValueError, match="X_val, y_val: .*got them for solver='lbfgs'"):
         classifier(solver="lbfgs").fit(X, y, X_val=X, y_val=y)
     with pytest.raises(ValueError, match="features"):
         classifier().fit(X, y, X_val=X[:, :2], y_val=y)
@@ -309,7 +309,7 @@ def test_warm_start_without_resume_makes_a_new_optimizer():
 
 def test_hidden_layer_sizes_cannot_change_in_a_warm_start():
     fitted = classifier(warm_start=True).fit(X, y).set_params(hidden_layer_sizes=(5,))
-    with pytest.raises(ValueError, match=r"hidden_layer_sizes: expected those of the fitted network, got \[5\]"):
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes: expected those of the fitted network.*got \[5\]"):
         fitted.fit(X, y)
 
 

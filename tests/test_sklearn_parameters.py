@@ -94,21 +94,21 @@ def test_wrong_parameters_are_named(name: str, parameter: str) -> None:
         ({"hidden_layer_sizes": None}, "'hidden_layer_sizes' parameter"),
         ({"hidden_layer_sizes": 0}, "'hidden_layer_sizes' parameter"),
         ({"hidden_layer_sizes": (5, 0)}, "hidden_layer_sizes must be > 0, got \\[5, 0\\]"),
-        ({"hidden_layer_sizes": [2] * 64}, "hidden_layer_sizes: got 64 layers .* at most 63"),
-        ({"hidden_layer_sizes": 2**31}, "hidden_layer_sizes: got .* 2147483648 units"),
-        ({"activation": ["tanh"]}, "activation: expected 2: one per hidden layer, got a list of 1"),
-        ({"dropout": [0.1, 0.1, 0.1]}, "dropout: expected 2: one per hidden layer, got a list of 3"),
+        ({"hidden_layer_sizes": [2] * 64}, "hidden_layer_sizes: .*got 64 layers .* at most 63"),
+        ({"hidden_layer_sizes": 2**31}, "hidden_layer_sizes: .*got .* 2147483648 units"),
+        ({"activation": ["tanh"]}, "activation: expected 2: one per hidden layer.*got a list of 1"),
+        ({"dropout": [0.1, 0.1, 0.1]}, "dropout: expected 2: one per hidden layer.*got a list of 3"),
         ({"dropout": True}, "'dropout' parameter"),
         ({"clip_norm": True}, "'clip_norm' parameter"),
         ({"scoring": "acuracy", "early_stopping": True}, "'scoring' parameter .*get_scorer_names"),
         ({"scoring": "acuracy"}, "'scoring' parameter"),
         ({"random_state": np.random.default_rng(0)}, "'random_state' parameter .*RandomState\\(generator.bit_generator\\)"),
-        ({"early_stopping": True, "validation_fraction": 0.0}, "validation_fraction: got 0.0 for early_stopping=True"),
-        ({"solver": "lbfgs", "dropout": 0.1}, "dropout: got 0.1 for solver='lbfgs'"),
-        ({"solver": "lbfgs", "dropout": [0.0, 0.1]}, "dropout: got"),
-        ({"solver": "lbfgs", "clip_norm": 1.0}, "clip_norm: got 1.0 for solver='lbfgs'"),
-        ({"solver": "lbfgs", "clip_value": 1.0}, "clip_value: got 1.0 for solver='lbfgs'"),
-        ({"solver": "lbfgs", "lazy_updates": True}, "lazy_updates: got True for solver='lbfgs'"),
+        ({"early_stopping": True, "validation_fraction": 0.0}, "validation_fraction: .*got 0.0 for early_stopping=True"),
+        ({"solver": "lbfgs", "dropout": 0.1}, "dropout: .*got 0.1 for solver='lbfgs'"),
+        ({"solver": "lbfgs", "dropout": [0.0, 0.1]}, "dropout: expected .*got"),
+        ({"solver": "lbfgs", "clip_norm": 1.0}, "clip_norm: .*got 1.0 for solver='lbfgs'"),
+        ({"solver": "lbfgs", "clip_value": 1.0}, "clip_value: .*got 1.0 for solver='lbfgs'"),
+        ({"solver": "lbfgs", "lazy_updates": True}, "lazy_updates: .*got True for solver='lbfgs'"),
     ],
 )
 def test_messages_name_the_parameter_and_what_was_expected(name: str, parameters: dict[str, Any], message: str) -> None:
@@ -168,7 +168,7 @@ def test_sizes_that_change_within_a_tuple_are_checked(name: str) -> None:
     inner = np.array([3])
     estimator = getattr(ours, name)(hidden_layer_sizes=inner, max_iter=1, warm_start=True).fit(X, CLASSES)
     inner[0] = 4
-    with pytest.raises(ValueError, match="hidden_layer_sizes: got"):
+    with pytest.raises(ValueError, match="hidden_layer_sizes: expected those of the fitted network, .*got"):
         estimator.fit(X, CLASSES)
 
 
@@ -189,9 +189,9 @@ VALIDATION = [
     ({"X_val": X[:, :2], "y_val": CLASSES}, "^X_val, .*2 features"),
     ({"X_val": X, "y_val": CLASSES[:3]}, "^X_val, y_val.*numbers of samples"),
     ({"X_val": X, "y_val": CLASSES, "sample_weight_val": [1.0]}, "^X_val, y_val, sample_weight_val.*shape"),
-    ({"X_val": X, "y_val": None}, "^X_val, y_val: got one of them"),
-    ({"X_val": None, "y_val": CLASSES}, "^X_val, y_val: got one of them"),
-    ({"sample_weight_val": CLASSES}, "^sample_weight_val: got it without X_val and y_val"),
+    ({"X_val": X, "y_val": None}, "^X_val, y_val: .*got one of them"),
+    ({"X_val": None, "y_val": CLASSES}, "^X_val, y_val: .*got one of them"),
+    ({"sample_weight_val": CLASSES}, "^sample_weight_val: .*got it without X_val and y_val"),
 ]
 
 
@@ -203,7 +203,7 @@ def test_errors_name_the_validation_data(name: str, arguments: dict[str, Any], m
 
 
 def test_validation_targets_must_be_like_those_of_training() -> None:
-    with pytest.raises(ValueError, match="^y_val: got shape .* the network has 1 output$"):
+    with pytest.raises(ValueError, match="^y_val: expected shape .* the network has 1 output, got "):
         ours.MLPRegressor(max_iter=1).fit(X, X[:, 0], X_val=X, y_val=X)
     with pytest.raises(ValueError, match="^X_val, y_val, sample_weight_val: `y` has classes not in"):
         ours.MLPClassifier(max_iter=1).fit(X, CLASSES, X_val=X, y_val=CLASSES + 1)
@@ -215,12 +215,12 @@ def test_later_targets_must_have_as_many_columns(warm_start: bool) -> None:
         estimator = ours.MLPRegressor(max_iter=2, warm_start=warm_start).fit(X, first)
         before = copy.deepcopy(estimator)
         for method in [estimator.partial_fit] + [estimator.fit] * warm_start:
-            with pytest.raises(ValueError, match="^y: expected .*: the network has, got shape .*"):
+            with pytest.raises(ValueError, match="^y: expected (shape )?.*: the network has .*got .*"):
                 method(X, then)
         assert estimator.n_iter_ == before.n_iter_
         assert all(np.array_equal(a, b) for a, b in zip(estimator.coefs_, before.coefs_, strict=True))
 
 
 def test_targets_without_classes_raise() -> None:
-    with pytest.raises(ValueError, match="^classes: expected at least one class, got \\[\\]"):
+    with pytest.raises(ValueError, match="^classes: expected at least one class.*got \\[\\]"):
         ours.MLPClassifier().partial_fit(X, CLASSES, classes=[])

@@ -121,7 +121,7 @@ def test_a_changed_loss_takes_effect_in_partial_fit():
         estimator.partial_fit(X, y)
     assert changed.loss_ != unchanged.loss_
     assert (changed.coefs_[0] != unchanged.coefs_[0]).any()
-    with pytest.raises(ValueError, match="^out_activation_: expected 'exp', that of the loss, got 'identity'"):
+    with pytest.raises(ValueError, match="^out_activation_: expected 'exp', that of the loss.*got 'identity'"):
         changed.set_params(loss="poisson").partial_fit(X, abs(y))
 
 
@@ -139,11 +139,11 @@ def test_a_changed_output_activation_takes_effect(name, activation):
     np.testing.assert_allclose(outputs(both[0]), outputs(both[1]), rtol=1e-10)
     if activation != own:
         before = [w.copy() for w in both[0].coefs_]
-        with pytest.raises(ValueError, match=f"^out_activation_: expected '{own}', got '{activation}'"):
+        with pytest.raises(ValueError, match=f"^out_activation_: expected '{own}'.*got '{activation}'"):
             both[0].partial_fit(X, TARGETS[name])
         np.testing.assert_array_equal(both[0].coefs_[1], before[1])
     both[0].out_activation_ = "sine"
-    with pytest.raises(ValueError, match="^out_activation_: expected one of identity, exp, got 'sine'"):
+    with pytest.raises(ValueError, match="^out_activation_: expected one of identity, exp.*got 'sine'"):
         both[0].predict(X)
 
 
@@ -195,7 +195,7 @@ def test_fits_continue_from_loss_curves_and_counts_that_were_set(name, attribute
 @BOTH
 @pytest.mark.parametrize(("attribute", "value"), [("n_features_in_", 4), ("n_outputs_", 2), ("n_layers_", 3)])
 def test_attributes_that_contradict_the_arrays_raise(name, attribute, value):
-    with pytest.raises(ValueError, match=f"^{attribute}: got {value}, expected ., as in coefs_"):
+    with pytest.raises(ValueError, match=f"^{attribute}: expected ., as in coefs_, got {value}"):
         made_by_hand(ours(name), name, **{attribute: value}).predict(X)
 
 
@@ -212,7 +212,7 @@ def test_methods_assigned_to_a_fitted_estimator_are_called(name, method):
     estimator = ours(name).fit(X, TARGETS[name])
     setattr(estimator, method, lambda *args, **kwargs: None)
     for call in (estimator.predict, outputs, lambda _: estimator.fit(X, TARGETS[name])):
-        with pytest.raises(NotImplementedError, match=f"^{name}: got {method} of the program"):
+        with pytest.raises(NotImplementedError, match=f"^{name}: .*got {method} of the program"):
             call(X if call == estimator.predict else estimator)
     delattr(estimator, method)
     estimator.predict(X)

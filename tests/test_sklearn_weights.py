@@ -104,7 +104,7 @@ def test_held_out_weights_that_sum_to_zero_are_refused_before_anything_is_traine
     X, y = (part[:60] for part in DATA["diabetes"])
     model = MLPRegressor(hidden_layer_sizes=(5,), max_iter=3, random_state=0).fit(X, y)
     before = [w.copy() for w in model.coefs_]
-    with pytest.raises(ZeroDivisionError, match="^sample_weight_val: got weights that sum to 0"):
+    with pytest.raises(ZeroDivisionError, match="^sample_weight_val: .*got weights that sum to 0"):
         model.fit(X, y, X_val=X[:20], y_val=y[:20], sample_weight_val=sums_to_zero(20))
     for a, b in zip(model.coefs_, before, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -128,7 +128,7 @@ def test_rows_of_weight_zero_may_hold_any_finite_number(dtype, options):
         assert spoiled.loss_ == clean.loss_
     counts = np.where(weight == 0, -1, np.floor(np.abs(y)))
     assert np.isfinite(MLPRegressor("poisson", **options).fit(X, counts, weight).loss_)
-    with pytest.raises(ValueError, match=r"y: expected values >= 0 for loss='poisson', got -1.0"):
+    with pytest.raises(ValueError, match=r"y: expected values >= 0 for loss='poisson'.*got -1.0"):
         MLPRegressor("poisson", **options).fit(X, counts, np.ones(len(y)))
 
 

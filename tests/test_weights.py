@@ -237,7 +237,7 @@ def test_targets_of_rows_with_weight_must_be_in_the_domain():
     model = MLP((2, 1), output_activation="sigmoid")
     X, weight = np.ones((3, 2)), [0.0, 1, 1]
     assert np.isfinite(model.loss(X, [np.nan, 1, 0], "binary_cross_entropy", weight))
-    with pytest.raises(ValueError, match=r"y: expected between 0 and 1.*got values from 0.0 to 2.0"):
+    with pytest.raises(ValueError, match=r"y: expected values between 0 and 1 for .*got values from 0.0 to 2.0"):
         model.loss(X, [np.nan, 2, 0], "binary_cross_entropy", weight)
 
 

@@ -85,7 +85,7 @@ def check_trainable(estimator: Any) -> None:
     expected, _ = estimator._output()
     if estimator.out_activation_ != expected:
         raise ValueError(
-            f"out_activation_: got {estimator.out_activation_!r}, expected {expected!r}, that of the loss; a fit "
+            f"out_activation_: expected {expected!r}, that of the loss, got {estimator.out_activation_!r}; a fit "
             "without warm_start begins with it"
         )
 
