@@ -161,7 +161,7 @@ def test_wrong_objects_raise():
         jit.as_numba(3)
     scheduled = Trainer(MLP((3, 1)), optimizer=SGD(lambda step: 0.1 / (1 + step)))
     for call in (lambda: jit.as_numba(scheduled), lambda: train(scheduled, inputs(), np.ones(9), 1)):
-        with pytest.raises(TypeError, match="^trainer: got one with the schedule"):
+        with pytest.raises(TypeError, match="^trainer: expected a learning rate that is a number, got the schedule"):
             call()
     for n_in in (2, 4):
         with pytest.raises(ValueError, match="^X: expected rows of n_in"):

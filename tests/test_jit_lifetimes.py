@@ -297,7 +297,7 @@ def test_a_global_trainer_is_looked_up_at_each_step(wrap):
     assert all(itself() is given for _ in range(5))
     assert sys.getrefcount(given) == references
     trainer.learning_rate = lambda update: 0.1
-    with pytest.raises(TypeError, match="^trainer: got one with a schedule"):
+    with pytest.raises(TypeError, match="^trainer: expected a learning rate that is a number, got a schedule"):
         step(X, X)
 
 

@@ -94,7 +94,7 @@ def test_losses_are_found_by_name(monkeypatch):
     assert Trainer(model, "log_cosh").loss is other
     with pytest.raises(ValueError, match="gradient"):
         jit.loss(gradient=lambda y, p: 2.0, name="wrong")(lambda y, p: p)
-    with pytest.raises(ValueError, match=r"^loss: expected one of 'mse', .*'log_cosh', got 'wrong'"):
+    with pytest.raises(ValueError, match=r"^loss: expected one of 'mse', .*'log_cosh', .*got 'wrong'"):
         Trainer(model, "wrong")
 
 
@@ -115,7 +115,7 @@ def test_files_name_the_loss(tmp_path, monkeypatch):
     assert Trainer.load(path, custom_losses=[log_cosh]).loss is log_cosh
     monkeypatch.setitem(_custom.LOSSES, "log_cosh", log_cosh)
     monkeypatch.delitem(_custom.LOSSES, "log_cosh")
-    with pytest.raises(ValueError, match="a file: custom_losses: got 'squares', expected the one named 'log_cosh' too$"):
+    with pytest.raises(ValueError, match="a file: custom_losses: expected one named 'log_cosh', got 'squares'$"):
         Trainer.load(path, custom_losses=[squares])
     assert MLP.load(path).layer_sizes == (3, 8, 2)
 
@@ -123,5 +123,5 @@ def test_files_name_the_loss(tmp_path, monkeypatch):
 @pytest.mark.parametrize("given", [log_cosh, "log_cosh", None, ["log_cosh"], [leaky]])
 def test_losses_given_to_load_are_checked(given, tmp_path):
     Trainer(MLP((2, 1))).save(tmp_path / "a file")
-    with pytest.raises(TypeError, match="^custom_losses: expected a list of losses, got .*"):
+    with pytest.raises(TypeError, match="^custom_losses: expected a list of losses made by fastnn.jit, got "):
         Trainer.load(tmp_path / "a file", custom_losses=given)

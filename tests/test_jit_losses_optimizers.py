@@ -210,7 +210,7 @@ def test_wrong_arguments_of_optimizers_raise():
         (lambda: sgd(params, params, (), np.nan), ValueError, "^learning_rate: expected a finite number >= 0"),
         (lambda: sgd(params[0], params[0], ()), TypingError, "sgd"),
         (lambda: sgd((np.ones(3, int),), (np.ones(3),), ()), TypingError, "sgd"),
-        (lambda: jit.optimizer_state("sgd", params), ValueError, "^name: expected one of momentum, , got 'sgd'"),
+        (lambda: jit.optimizer_state("sgd", params), ValueError, "^name: expected one of momentum, .*, got 'sgd'"),
     ]
     for call, error, message in wrong:
         with pytest.raises(error, match=message):

@@ -80,7 +80,7 @@ def test_a_schedule_makes_compiled_steps_raise():
     trainer.learning_rate = Cosine(0.1, 100)
     for _ in range(2):
         before = trainer.model.to_vector()
-        with pytest.raises(TypeError, match="^trainer: got one with a schedule"):
+        with pytest.raises(TypeError, match="^trainer: expected a learning rate that is a number, got a schedule"):
             step(X, Y)
         np.testing.assert_array_equal(trainer.model.to_vector(), before)
         trainer.step(X, Y)  # the compiled code has kept no learning rate
