@@ -66,7 +66,7 @@ def test_files_name_the_activation(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=r"a file: custom_activations: expected one named 'leaky', got none$"):
             load(path)
         with pytest.raises(
-            ValueError, match="custom_activations: expected the one named 'e to the z', got 'leaky', 'swish'"
+            ValueError, match="custom_activations: expected one named 'e to the z', got 'leaky', 'swish'"
         ):
             load(path, custom_activations=[leaky, swish])
     loaded = Trainer.load(path, custom_activations=(swish, exponential, leaky))
@@ -119,10 +119,10 @@ def test_different_activations_of_a_network_must_have_different_names(monkeypatc
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"activation": len}, TypeError, "activation: .*got <built-in function len> of type .*jit.activation"),
-        ({"activation": [leaky]}, ValueError, "activation: expected 2, got 1 of them"),
-        ({"activation": [leaky, len]}, TypeError, "activation: .*got <built-in function len> of type .*jit.activation"),
-        ({"output_activation": len}, TypeError, "output_activation: .*got <built-in function len> of type .*jit.activation"),
+        ({"activation": len}, TypeError, "activation: .*jit.activation .*got <built-in function len> of type"),
+        ({"activation": [leaky]}, ValueError, "activation: expected 2, one per hidden layer, got 1"),
+        ({"activation": [leaky, len]}, TypeError, "activation: .*jit.activation .*got <built-in function len> of type"),
+        ({"output_activation": len}, TypeError, "output_activation: .*jit.activation .*got <built-in function len> of type"),
         ({"output_activation": [leaky]}, TypeError, "output_activation: .*got"),
     ],
     ids=str,

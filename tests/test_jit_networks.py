@@ -130,7 +130,7 @@ def test_padding_stays_zero(activation):
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "poisson"])
 def test_losses_from_logits_refuse_custom_output_activations(loss):
     model = MLP((3, 4, 2), output_activation=exponential)
-    message = "^loss: expected ', got '.*' for a model with output_activation=<activation 'e to the z'>"
+    message = "^loss: expected .*, got '.*' for a model with output_activation=<activation 'e to the z'>"
     with pytest.raises(ValueError, match=message):
         Trainer(model, loss)
     with pytest.raises(ValueError, match="expected"):
