@@ -64,13 +64,23 @@ def test_correct_gradients_are_accepted(function, gradient, check_range):
     ("options", "function", "error", "message"),
     [
         ({"gradient": 3}, None, TypeError, "gradient: expected a Python function of two numbers, got 3"),
-        ({"gradient": lambda p: p}, None, TypeError, r"gradient: expected a Python function of two numbers, got <lambda>\(p\)"),
+        (
+            {"gradient": lambda p: p},
+            None,
+            TypeError,
+            r"gradient: expected a .* of two numbers, got <lambda>\(p\)",
+        ),
         ({}, lambda y: y, TypeError, r"function: expected a Python function of two numbers, got <lambda>\(y\)"),
         ({}, lambda y, p: undefined(p), TypeError, "function: Numba can't compile .*'undefined' is not defined"),  # noqa: F821
         ({}, lambda y, p: "1", TypeError, "function: expected a real number, got <lambda>, which returns .*"),
         ({"name": 3}, absolute, TypeError, "name: expected a string, got 3"),
         ({"name": "mse"}, absolute, ValueError, "name: expected one that no built-in function has, got 'mse'"),
-        ({"check_range": (2, 2)}, absolute, ValueError, r"check_range: expected \(low, high\) with low < high, got \(2, 2\)"),
+        (
+            {"check_range": (2, 2)},
+            absolute,
+            ValueError,
+            r"check_range: expected .* with low < high, got \(2, 2\)",
+        ),
         ({"check_range": (-4, -3)}, lambda y, p: math.log(p), ValueError, r"check_range: got .* is finite nowhere"),
     ],
 )

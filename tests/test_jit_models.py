@@ -65,9 +65,7 @@ def test_files_name_the_activation(tmp_path, monkeypatch):
         kept.save(path)
         with pytest.raises(ValueError, match=r"a file: custom_activations: expected one named 'leaky', got none$"):
             load(path)
-        with pytest.raises(
-            ValueError, match="custom_activations: expected one named 'e to the z', got 'leaky', 'swish'"
-        ):
+        with pytest.raises(ValueError, match="custom_activations: expected one named 'e to the z', got 'leaky', 'swish'"):
             load(path, custom_activations=[leaky, swish])
     loaded = Trainer.load(path, custom_activations=(swish, exponential, leaky))
     assert loaded.model.activations == model.activations
