@@ -87,16 +87,19 @@ template <class T> class CoefficientSchedule {
             const double numerator = learning_rate * (o_.epsilon_hat ? root : 1);
             c.learning_rate = T(numerator / (1 - power_1_(updates + 1)));
             c.root_scale = T(o_.epsilon_hat ? 1 : 1 / root);
-            if (kernels_.looks_ahead) {
-                const double now = momentum_(updates + 1), next = momentum_(updates + 2), product = momentum_.product(updates + 1);
-                c.gradient_learning_rate = T(numerator * (1 - now) / (1 - product));
-                c.learning_rate = T(numerator * next / (1 - product * next));
-            }
+            if (kernels_.looks_ahead) look_ahead(c, numerator, updates + 1);
         }
         return c;
     }
 
   private:
+    // Not inlined: the rest, which is all that other optimizers need, is then short enough to be inlined.
+    __attribute__((noinline)) void look_ahead(Coefficients<T> &c, double numerator, int64_t t) {
+        const double now = momentum_(t), next = momentum_(t + 1), product = momentum_.product(t);
+        c.gradient_learning_rate = T(numerator * (1 - now) / (1 - product));
+        c.learning_rate = T(numerator * next / (1 - product * next));
+    }
+
     const Optimizer &o_;
     const OptimizerKernels<T> &kernels_;
     Powers power_1_, power_2_;

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -50,10 +50,13 @@ class Optimizer:
         if type(self) is Optimizer:
             raise TypeError(f"Optimizer is a base class, expected one of {', '.join(OPTIMIZERS)}")
         object.__setattr__(self, "learning_rate", check_learning_rate("learning_rate", self.learning_rate))
-        for each in fields(self):
-            if "limits" in each.metadata:
-                number = real(each.name, getattr(self, each.name), low=0.0, exclude_high=True, **each.metadata["limits"])
-                object.__setattr__(self, each.name, number)
+        for name, limits in self._limits():
+            object.__setattr__(self, name, real(name, getattr(self, name), low=0.0, exclude_high=True, **limits))
+
+    @classmethod
+    @cache
+    def _limits(cls) -> tuple[tuple[str, dict[str, Any]], ...]:
+        return tuple((each.name, each.metadata["limits"]) for each in fields(cls) if "limits" in each.metadata)
 
     @property
     def rule(self) -> str:
@@ -66,9 +69,11 @@ class Optimizer:
         return {coefficient: getattr(self, name) for name, coefficient in self.coefficient_names().items()}
 
     @classmethod
-    def coefficient_names(cls) -> dict[str, str]:
+    @cache
+    def coefficient_names(cls) -> Mapping[str, str]:
         """Return the names of the numbers in the engine's terms, by the names of the parameters."""
-        return {each.name: each.metadata["coefficient"] for each in fields(cls) if "coefficient" in each.metadata}
+        names = {each.name: each.metadata["coefficient"] for each in fields(cls) if "coefficient" in each.metadata}
+        return MappingProxyType(names)
 
 
 @explained_fields
