@@ -34,7 +34,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Numbers of units, one per hidden layer.
     activation : str, activation of `fastnn.jit`, or list with one per hidden layer, default="relu"
         "identity", "logistic" (or "sigmoid"), "tanh", "relu"; beyond scikit-learn also the others that `fastnn.MLP` has for
-        hidden layers, such as "gelu" and "prelu".
+        hidden layers, such as "gelu".
     solver : str or optimizer of `fastnn.optimizers`, default="adam"
         "lbfgs", "sgd", "adam"; beyond scikit-learn also the others in `fastnn.optimizers.OPTIMIZERS`, such as "adamw". An
         object has its own learning rate.

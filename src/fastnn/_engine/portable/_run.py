@@ -193,7 +193,7 @@ class Run:
         return loss
 
     def _update(self, rate: float) -> None:
-        """Update all parameters, slopes without weight decay."""
+        """Update all parameters, with weight decay for the kinds that decay."""
         w, g, t = self._network.storage, self._gradient, self.updates + 1
         if len(self._network.parts) == 1:
             self._optimizer.update(w, g, self._moments, rate, t)
