@@ -16,6 +16,7 @@ import fastnn
 from fastnn import MLP, Trainer, losses, ops, optimizers, reference
 from fastnn._checks.layers import OUTPUT_ONLY
 from fastnn._engine import core as _core
+from fastnn._engine import portable
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._initializers import INITIALIZERS
 
@@ -61,6 +62,16 @@ def test_a_list_names_all(place):
     missing = [name for name in names if not re.search(rf"(?<!\w){name}(?!\w)", text)]
     assert len(names) > 1
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    "registry",
+    ["ACTIVATIONS", "LAYER_ACTIVATIONS", "FUNCTIONS", "LOSSES", "PREDICTION_LOSSES", "OPTIMIZERS", "OPTIMIZER_MOMENTS"],
+)
+def test_the_fallback_has_the_names_of_the_kernels_in_their_order(registry):
+    names, expected = getattr(portable, registry), getattr(_core, registry)
+    assert list(names) == list(expected)
+    assert names == expected
 
 
 def test_classes_are_exported():

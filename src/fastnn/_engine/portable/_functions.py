@@ -14,7 +14,7 @@ from fastnn._engine.portable._rows import Array
 FUNCTIONS = (
     *("tanh", "tanh_grad", "sigmoid", "sigmoid_grad", "relu", "relu_grad", "leaky_relu", "leaky_relu_grad"),
     *("elu", "elu_grad", "gelu", "gelu_grad", "silu", "silu_grad", "softplus", "softplus_grad"),
-    *("sin", "cos", "exp", "expm1", "log", "log1p"),
+    *("sin", "cos", "exp", "expm1", "log", "log1p", "selu", "selu_grad", "mish", "mish_grad"),
 )
 PREDICTION_LOSSES = ("mse_loss", "binary_cross_entropy", "cross_entropy")
 
