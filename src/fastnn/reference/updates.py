@@ -112,8 +112,8 @@ def _adam(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c:
 
 def _with_look_ahead(constants: Constants, learning_rate: float, t: int) -> Coefficients:
     beta_1, decay = constants.beta_1, constants.decay
-    corrected = _corrected(constants, 1.0, t)  # whose learning rate is that of a mean
-    rate = learning_rate * corrected.learning_rate * correction(beta_1, t)
+    corrected = _corrected(constants, learning_rate, t)
+    rate = learning_rate * (math.sqrt(correction(constants.beta_2, t)) if constants.epsilon_hat else 1.0)
     ahead = momentum_at(beta_1, decay, t + 1) / (1.0 - momentum_product(beta_1, decay, t + 1))
     now = (1.0 - momentum_at(beta_1, decay, t)) / (1.0 - momentum_product(beta_1, decay, t))
     return corrected._replace(learning_rate=rate * ahead, gradient_rate=rate * now, decay_factor=1.0)

@@ -36,7 +36,7 @@ class Classes:
 
     @property
     def several(self) -> bool:
-        """Whether a row may have several classes."""
+        """Return whether a row may have several classes."""
         return self.kind == "multilabel-indicator"
 
     def compare(self, found: NDArray[Any], *, all_of_them: bool) -> None:

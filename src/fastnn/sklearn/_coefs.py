@@ -29,7 +29,7 @@ class SharedArrays:
 
     @property
     def assigned(self) -> bool:
-        """Whether other arrays were put into the lists."""
+        """Return whether other arrays were put into the lists."""
         given = [*self.coefs, *self.intercepts]
         return len(given) != len(self._arrays) or any(a is not b for a, b in zip(given, self._arrays, strict=True))
 

@@ -38,7 +38,7 @@ class Rows:
 
     @property
     def labels(self) -> bool:
-        """Whether the targets are numbers of classes."""
+        """Return whether the targets are numbers of classes."""
         return self.target.ndim == 1
 
 

@@ -1,4 +1,4 @@
-"""Whether the modules that a peer imports are installed."""
+"""Find out whether the modules that a peer imports are installed."""
 
 from __future__ import annotations
 

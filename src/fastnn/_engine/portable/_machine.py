@@ -7,10 +7,10 @@ import os
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastnn._checks.limits import MAX_THREADS
 from fastnn._engine.portable._elementwise import _check_alike
 from fastnn._engine.portable._rows import Array
 
-_MAX_THREADS = 1024
 _CHAINS = 4096  # elements per call of a multiplication and an addition
 
 
@@ -38,7 +38,7 @@ class _Threads:
         self.error: str | None = None
         text = os.environ.get("FASTNN_NUM_THREADS", "")
         if text.isdecimal() and 1 <= int(text) < 2**63:
-            self.n, self.decided_by = min(int(text), _MAX_THREADS), "FASTNN_NUM_THREADS"
+            self.n, self.decided_by = min(int(text), MAX_THREADS), "FASTNN_NUM_THREADS"
         elif text:
             self.error = f"FASTNN_NUM_THREADS must be a positive integer, got '{text[:100]}'"
 
@@ -53,7 +53,7 @@ def get_max_threads() -> int:
 
 def set_max_threads_(n: int) -> None:
     """Keep a number of threads, 0 for the default."""
-    _THREADS.chosen = max(0, min(n, _MAX_THREADS))
+    _THREADS.chosen = max(0, min(n, MAX_THREADS))
 
 
 def threads_decided() -> tuple[str, str | None]:

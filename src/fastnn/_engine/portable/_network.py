@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastnn._checks.limits import MAX_LAYERS
 from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._layers import INITIAL_SLOPE, LAYER_ACTIVATIONS, Layer, Parameters, Pass
 from fastnn._engine.portable._losses import MeanLoss
@@ -25,8 +26,10 @@ class Network:
         self, layer_sizes: tuple[int, ...], activations: tuple[Any, ...], dropout: tuple[float, ...], dtype: DTypeLike
     ) -> None:
         n_layers = len(layer_sizes) - 1
-        if not 1 <= n_layers <= 64 or len(activations) != n_layers or len(dropout) != n_layers:
-            raise ValueError(f"layer_sizes: expected 1 to 64 layers, each with an activation and a dropout, got {n_layers}")
+        if not 1 <= n_layers <= MAX_LAYERS or len(activations) != n_layers or len(dropout) != n_layers:
+            raise ValueError(
+                f"layer_sizes: expected 1 to {MAX_LAYERS} layers, each with an activation and a dropout, got {n_layers}"
+            )
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.dtype = np.dtype(dtype)
         with_slopes = [_check(activation) == "prelu" for activation in activations]
