@@ -202,13 +202,13 @@ RIGHT = {"derivative": lambda z: 1.0}
 @pytest.mark.parametrize(
     ("options", "function", "error", "message"),
     [
-        ({"derivative": 3}, None, TypeError, "derivative: expected a Python function, got 3"),
-        ({"derivative": math.cos}, None, TypeError, "derivative: expected a Python function, got <built-in function cos>"),
+        ({"derivative": 3}, None, TypeError, "derivative: expected a Python function of one number, got 3"),
+        ({"derivative": math.cos}, None, TypeError, "derivative: expected a Python function of one number, got <built-in function cos>"),
         (
             {"derivative": lambda z, b: z},
             None,
             TypeError,
-            r"derivative: expected a Python function of, got <lambda>\(z, b\)",
+            r"derivative: expected a Python function of one number, got <lambda>\(z, b\)",
         ),
         ({"derivative": lambda z: undefined(z)}, abs, TypeError, "derivative: Numba can't compile <lambda> of a float64: "),  # noqa: F821
         (
@@ -217,7 +217,7 @@ RIGHT = {"derivative": lambda z: 1.0}
             TypeError,
             "derivative: expected a real number, got <lambda>, which returns .*",
         ),
-        (RIGHT, 5, TypeError, "function: expected a Python function, got 5"),
+        (RIGHT, 5, TypeError, "function: expected a Python function of one number, got 5"),
         (RIGHT, lambda: 1.0, TypeError, r"function: expected a Python function of one number, got <lambda>\(\)"),
         (RIGHT, lambda z: undefined(z), TypeError, "function: Numba can't compile .*'undefined' is not defined"),  # noqa: F821
         (RIGHT, lambda z: z * 1j, TypeError, "function: expected a real number, got <lambda>, which returns complex128"),
@@ -225,13 +225,13 @@ RIGHT = {"derivative": lambda z: 1.0}
         ({**RIGHT, "uses": "both"}, None, ValueError, "uses: expected 'input' or 'output', got 'both'"),
         ({**RIGHT, "uses": None}, None, ValueError, "uses: expected 'input' or 'output', got None"),
         ({**RIGHT, "name": 3}, abs, TypeError, "name: expected a string, got 3"),
-        ({**RIGHT, "name": ""}, abs, ValueError, "name: expected one that no built-in function, got ''"),
-        ({**RIGHT, "name": "relu"}, abs, ValueError, "name: expected one that no built-in function, got 'relu'"),
+        ({**RIGHT, "name": ""}, abs, ValueError, "name: expected one that no built-in function has, got ''"),
+        ({**RIGHT, "name": "relu"}, abs, ValueError, "name: expected one that no built-in function has, got 'relu'"),
         ({**RIGHT, "check_range": 3}, None, TypeError, r"check_range: expected \(low, high\) or None, got 3"),
-        ({**RIGHT, "check_range": (1, 2, 3)}, None, TypeError, r"check_range: got \(1, 2, 3\), expected"),
-        ({**RIGHT, "check_range": (2, 2)}, None, ValueError, r"check_range: expected \(low, high\) with, got \(2, 2\)"),
-        ({**RIGHT, "check_range": ("a", 2)}, None, TypeError, "check_range: got 'a'"),
-        ({**RIGHT, "check_range": (0, math.inf)}, None, ValueError, "check_range: got inf"),
+        ({**RIGHT, "check_range": (1, 2, 3)}, None, TypeError, r"check_range: expected \(low, high\) or None, got \(1, 2, 3\)"),
+        ({**RIGHT, "check_range": (2, 2)}, None, ValueError, r"check_range: expected \(low, high\) with low < high, got \(2, 2\)"),
+        ({**RIGHT, "check_range": ("a", 2)}, None, TypeError, "check_range: expected a finite number, got 'a'"),
+        ({**RIGHT, "check_range": (0, math.inf)}, None, ValueError, "check_range: expected a finite number, got inf"),
         ({**RIGHT, "check_range": (-4, -3)}, lambda z: math.log(z), ValueError, r"check_range: got .* is finite nowhere"),
     ],
 )
