@@ -35,7 +35,7 @@ from fastnn.reference.rectifiers import (
 from fastnn.reference.sigmoids import sigmoid, sigmoid_grad, softplus, softplus_grad, tanh, tanh_grad
 from fastnn.reference.softmax import softmax, softmax_backward
 
-__all__ = ["ACTIVATIONS", "Activation", "Prelu", "named", "with_slopes"]
+__all__ = ["ACTIVATIONS", "PARAMETRIC", "Activation", "Prelu", "named", "with_slopes"]
 __dir__ = __all__.copy
 
 
@@ -144,6 +144,9 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
     }
 )
 """The activations by name, in the order of the kernels; "exp" and "softmax" are for the output layer only."""
+
+PARAMETRIC: Mapping[str, tuple[str, Callable[[Array], Activation]]] = MappingProxyType({"prelu": ("slopes", with_slopes)})
+"""The activations of networks alone, by name: the kind of their units' parameters, and a function that takes these."""
 
 
 def named(activation: str | Activation | CustomActivation, argument: str = "activation") -> Activation:

@@ -16,7 +16,7 @@ from fastnn._checks.floats import Array
 from fastnn._checks.scalars import real
 from fastnn.losses import Loss, resolve
 from fastnn.reference.activations import Activation, Prelu
-from fastnn.reference.arguments import Activations, Arrays, Slopes, checked_data, checked_inputs, checked_network
+from fastnn.reference.arguments import Activations, Arrays, UnitParameters, checked_data, checked_inputs, checked_network
 from fastnn.reference.gradients import add_penalty, penalty_gradient
 from fastnn.reference.losses import function_of
 
@@ -32,7 +32,7 @@ def forward(
     activations: Activations,
     X: ArrayLike,
     dropout_masks: Masks = None,
-    slopes: Slopes = None,
+    slopes: UnitParameters = None,
 ) -> list[tuple[Array, Array]]:
     """Return every layer's z = inputs @ W + b and a = activation(z).
 
@@ -62,7 +62,7 @@ def forward(
            [ 1.5]]), array([[0. ],
            [1.5]]))]
     """
-    functions = checked_network(weights, biases, activations, slopes)
+    functions = checked_network(weights, biases, activations, slopes=slopes)
     inputs = checked_inputs(weights, X)
     layers: list[tuple[Array, Array]] = []
     for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
@@ -86,7 +86,7 @@ def loss_and_gradient(
     l1: float = 0.0,
     l2: float = 0.0,
     dropout_masks: Masks = None,
-    slopes: Slopes = None,
+    slopes: UnitParameters = None,
 ) -> tuple[Any, ...]:
     """Return the mean loss over rows of data, and its gradients with respect to all parameters.
 
@@ -149,7 +149,7 @@ def input_gradient(
     X: ArrayLike,
     y: ArrayLike,
     loss: str | Loss = "mse",
-    slopes: Slopes = None,
+    slopes: UnitParameters = None,
 ) -> Array:
     """Return the gradient of the mean loss over all rows with respect to X.
 
@@ -209,9 +209,9 @@ def _run(
     loss: Loss,
     sample_weight: ArrayLike | None,
     masks: Masks,
-    slopes: Slopes,
+    slopes: UnitParameters,
 ) -> _Run:
-    functions = checked_network(weights, biases, activations, slopes)
+    functions = checked_network(weights, biases, activations, slopes=slopes)
     inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
     counted = row_weights != 0
     if not counted.all():  # the other rows may hold any values
