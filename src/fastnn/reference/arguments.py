@@ -44,7 +44,7 @@ def checked_network(weights: Arrays, biases: Arrays, activations: Activations, *
     ]
     for layer, function in enumerate(functions[:-1]):
         if function.name in _OUTPUT_ONLY:
-            raise ValueError(f"activations[{layer}]: got {function.name!r}, which is for the output layer only")
+            raise ValueError(f"activations[{layer}]: expected one for hidden layers, got {function.name!r}")
     return functions
 
 
@@ -62,7 +62,7 @@ def _check_link(loss: Loss, output: Activation) -> None:
     """Raise ValueError if the loss does not go with the output activation."""
     if loss.links and output.name not in loss.links:
         links = " or ".join(repr(link) for link in loss.links)
-        raise ValueError(f"loss: {loss.name!r} got the output activation {output.name!r}, expected {links}")
+        raise ValueError(f"loss: expected the output activation {links} for {loss.name!r}, got {output.name!r}")
 
 
 def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:

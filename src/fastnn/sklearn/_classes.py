@@ -54,7 +54,7 @@ class Classes:
         if not self.several:
             if y.ndim != 1:
                 raise ValueError(
-                    f"y: got shape {y.shape}, expected ({y.shape[0]},): one of the classes {self.names} per row"
+                    f"y: expected shape ({y.shape[0]},), one of the classes {self.names} per row, got {y.shape}"
                 )
             return np.asarray(np.searchsorted(self.names, y))
         dense = y.toarray() if hasattr(y, "toarray") else np.asarray(y)

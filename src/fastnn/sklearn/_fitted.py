@@ -54,8 +54,7 @@ def sizes_of(coefs: Any, intercepts: Any, n_layers: int | None = None, n_inputs:
         layers = "layers" if n_layers is None else f"{n_layers} layers"
         inputs = "" if n_inputs is None else f", and {n_inputs} inputs"
         raise ValueError(
-            f"coefs_, intercepts_: got shapes {shapes} and {bias_shapes}, expected those of {layers} that fit "
-            f"together{inputs}"
+            f"coefs_, intercepts_: expected the shapes of {layers} that fit together{inputs}, got {shapes} and {bias_shapes}"
         )
     return (shapes[0][0], *(s[1] for s in shapes))
 
