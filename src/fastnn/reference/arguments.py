@@ -12,7 +12,8 @@ from fastnn._checks.floats import Array, as_float
 from fastnn._checks.predictions import one_hot
 from fastnn._custom import CustomActivation
 from fastnn.losses import Loss
-from fastnn.reference.activations import PARAMETRIC, Activation, named
+from fastnn.reference.activations import Activation, named
+from fastnn.reference.parametric import PARAMETRIC
 
 __all__ = ["Activations", "Arrays", "UnitParameters", "checked_data", "checked_inputs", "checked_network"]
 __dir__ = __all__.copy

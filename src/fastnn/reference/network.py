@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike
 from fastnn._checks.floats import Array
 from fastnn._checks.scalars import real
 from fastnn.losses import Loss, resolve
-from fastnn.reference.activations import Activation, Prelu
+from fastnn.reference.activations import Activation
 from fastnn.reference.arguments import Activations, Arrays, UnitParameters, checked_data, checked_inputs, checked_network
 from fastnn.reference.gradients import add_penalty, penalty_gradient
 from fastnn.reference.losses import function_of
+from fastnn.reference.parametric import Prelu
 
 __all__ = ["forward", "input_gradient", "loss_and_gradient"]
 __dir__ = __all__.copy

@@ -11,9 +11,9 @@ from numpy.typing import DTypeLike
 from fastnn import reference
 from fastnn._engine.portable._compile import formula, runnable
 from fastnn._engine.portable._rows import Array
-from fastnn.reference.activations import PARAMETRIC, named
+from fastnn.reference.activations import named
 from fastnn.reference.dropout import factors
-from fastnn.reference.rectifiers import prelu, prelu_grad, slopes_grad
+from fastnn.reference.parametric import PARAMETRIC, prelu, prelu_grad, slopes_grad
 
 LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, *PARAMETRIC)  # those of networks
 
