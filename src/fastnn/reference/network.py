@@ -25,6 +25,7 @@ __all__ = ["forward", "input_gradient", "loss_and_gradient"]
 __dir__ = __all__.copy
 
 Masks: TypeAlias = Sequence[Array | None] | None
+Slopes: TypeAlias = UnitParameters
 
 
 def forward(
@@ -33,7 +34,7 @@ def forward(
     activations: Activations,
     X: ArrayLike,
     dropout_masks: Masks = None,
-    slopes: UnitParameters = None,
+    slopes: Slopes = None,
 ) -> list[tuple[Array, Array]]:
     """Return every layer's z = inputs @ W + b and a = activation(z).
 
@@ -87,7 +88,7 @@ def loss_and_gradient(
     l1: float = 0.0,
     l2: float = 0.0,
     dropout_masks: Masks = None,
-    slopes: UnitParameters = None,
+    slopes: Slopes = None,
 ) -> tuple[Any, ...]:
     """Return the mean loss over rows of data, and its gradients with respect to all parameters.
 
@@ -150,7 +151,7 @@ def input_gradient(
     X: ArrayLike,
     y: ArrayLike,
     loss: str | Loss = "mse",
-    slopes: UnitParameters = None,
+    slopes: Slopes = None,
 ) -> Array:
     """Return the gradient of the mean loss over all rows with respect to X.
 
@@ -210,7 +211,7 @@ def _run(
     loss: Loss,
     sample_weight: ArrayLike | None,
     masks: Masks,
-    slopes: UnitParameters,
+    slopes: Slopes,
 ) -> _Run:
     functions = checked_network(weights, biases, activations, slopes=slopes)
     inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)

@@ -13,10 +13,10 @@ from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import AdamW, Optimizer
-from fastnn.reference.arguments import Activations, Arrays, UnitParameters, checked_data, checked_network
+from fastnn.reference.arguments import Activations, Arrays, checked_data, checked_network
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
-from fastnn.reference.network import Masks, loss_and_gradient
+from fastnn.reference.network import Masks, Slopes, loss_and_gradient
 from fastnn.reference.optimizers import UPDATES
 from fastnn.schedules import rates
 
@@ -43,7 +43,7 @@ def train(
     clip_value: float | None = None,
     clip_norm: float | None = None,
     dropout: float | Sequence[float] = 0.0,
-    slopes: UnitParameters = None,
+    slopes: Slopes = None,
 ) -> list[float]:
     """Train a network in place, and return the loss of every epoch.
 
