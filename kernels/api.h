@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "numpy/random/bitgen.h"
+#include "registry.h"
 
 namespace fastnn {
 
@@ -37,8 +38,12 @@ using CustomActivation = void (*)(const void *z, void *a, void *derivative, int6
 // overlap.
 using CustomLoss = void (*)(const void *y, const void *p, void *value, void *gradient, int64_t n);
 
-enum class BlockKind : int32_t { weights, biases, slopes };
-constexpr int64_t n_block_kinds = 3;
+#define KIND(name) name,
+enum class BlockKind : int32_t { FASTNN_BLOCK_KINDS(KIND) };
+#undef KIND
+#define PLUS_ONE(name) +1
+constexpr int64_t n_block_kinds = 0 FASTNN_BLOCK_KINDS(PLUS_ONE);
+#undef PLUS_ONE
 
 // Parameters of one kind: consecutive rows of the storage. Offsets count the storage's elements. Rows are padded to whole cache
 // lines of 64 bytes, with zeros that stay zero.
@@ -47,7 +52,6 @@ struct Block {
     int64_t offset;
     int64_t rows, columns;
     int64_t row;                  // elements from one row to the next
-    double initial_value;         // of parameters that are not drawn at random
     double learning_rate_factor;  // of the learning rate
     double penalty_factor;        // of l1 and l2
     double decay_factor;          // of the optimizer's weight decay

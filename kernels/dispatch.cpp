@@ -47,6 +47,8 @@ const InstructionSet built[] = {
 #endif
 };
 
+#define KIND_NAME(name) #name,
+const char *const block_kinds[] = {FASTNN_BLOCK_KINDS(KIND_NAME) nullptr};
 #define NAME(name, Struct) #name,
 const char *const activations[] = {FASTNN_ACTIVATIONS(NAME) nullptr};
 const char *const parametric_activations[] = {FASTNN_PARAMETRIC_ACTIVATIONS(NAME) nullptr};
@@ -71,6 +73,7 @@ const InstructionSet *instruction_sets() { return built; }
 int n_instruction_sets() { return int(sizeof built / sizeof built[0]); }
 const InstructionSet *instruction_set() { return in_use; }
 void use_instruction_set(const InstructionSet *chosen) { in_use = chosen; }
+const char *const *block_kind_names() { return block_kinds; }
 const char *const *activation_names() { return activations; }
 const char *const *parametric_activation_names() { return parametric_activations; }
 const char *const *function_names() { return functions; }
@@ -108,14 +111,12 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
         layer.row = layer.narrow ? layer.n_out : padded_row(layer.n_out, element_size);
         layer.n_blocks = 0;
         const int64_t rows = layer.narrow ? layer.n_out : layer.n_in, columns = layer.narrow ? layer.n_in : layer.n_out;
-        size = add_block(layer, {BlockKind::weights, 0, rows, columns, padded_row(columns, element_size), 0, 1, 1, 1}, size);
+        size = add_block(layer, {BlockKind::weights, 0, rows, columns, padded_row(columns, element_size), 1, 1, 1}, size);
         const int64_t units_row = whole_blocks(layer.n_out, element_size);
-        size = add_block(layer, {BlockKind::biases, 0, 1, layer.n_out, units_row, 0, 1, 0, 1}, size);
-        const Kernels &kernels = *instruction_set()->float64;
-        if (!kernels.has_slopes(layer.activation)) continue;
+        size = add_block(layer, {BlockKind::biases, 0, 1, layer.n_out, units_row, 1, 0, 1}, size);
         // Slopes have neither penalties nor decay, which would draw them towards ReLU's (He et al. 2015, section 2.1).
-        const double initial = kernels.initial_slope(layer.activation);
-        size = add_block(layer, {BlockKind::slopes, 0, 1, layer.n_out, units_row, initial, 1, 0, 0}, size);
+        if (instruction_set()->float64->activation_has(layer.activation, BlockKind::slopes))
+            size = add_block(layer, {BlockKind::slopes, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
     }
     return size;
 }

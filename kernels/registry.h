@@ -1,6 +1,6 @@
-// The one list of names. A row is (name, C++ struct). The struct is in the file of its noun, and the reference has the same name
-// in src/fastnn/reference. The position in the list is the number that Python passes, and that users' compiled programs contain:
-// new rows go to the end.
+// The one list of names. Most rows are (name, C++ struct). The struct is in the file of its noun, and the reference has the same
+// name in src/fastnn/reference. The position in the list is the number that Python passes, and that users' compiled programs
+// contain: new rows go to the end.
 #pragma once
 
 #define FASTNN_ACTIVATIONS(ROW) \
@@ -21,6 +21,9 @@
 
 // Activations with parameters per unit, for networks alone. Their numbers follow.
 #define FASTNN_PARAMETRIC_ACTIVATIONS(ROW) ROW(prelu, Prelu)
+
+// The kinds of parameters that a layer may have. Every layer has the first two.
+#define FASTNN_BLOCK_KINDS(ROW) ROW(weights) ROW(biases) ROW(slopes)
 
 // Elementwise functions of arrays: (name, member of the struct, struct).
 #define FASTNN_FUNCTIONS(ROW)                   \

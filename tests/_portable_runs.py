@@ -14,6 +14,7 @@ from fastnn._engine.losses import native_loss
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.portable import _compile
 from fastnn._engine.run_settings import RunSettings
+from fastnn._views import by_kind
 from fastnn.losses import resolve as resolve_loss
 
 SIZES = (3, 8, 5, 2)
@@ -45,7 +46,7 @@ def network_of(model):
     """Return a portable network like a model."""
     dropout = (*model.dropout, 0.0)
     network = _portable.Network(model.layer_sizes, model.activations, dropout, model.dtype)
-    for view, array in zip(network.weights + network.biases, model.weights + model.biases, strict=True):
+    for view, array in zip(by_kind(network.parameters), model.weights + model.biases, strict=True):
         view[...] = array
     return network
 
@@ -72,11 +73,10 @@ def run_of(network, X, y, setting, bits=None, native=None, penalties=None, **opt
 
 
 def assert_close(network, weights, biases, dtype):
-    for got, wanted in zip(network.weights + network.biases, [*weights, *biases], strict=True):
+    for got, wanted in zip(by_kind(network.parameters), [*weights, *biases], strict=True):
         np.testing.assert_allclose(got, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * np.abs(wanted).max())
 
 
 def arrays_of(network, vector):
     """Return the weights and biases in a vector that is laid out like a network's storage."""
-    weights, biases, _ = network.views(vector)
-    return [*weights, *biases]
+    return by_kind(network.views(vector))

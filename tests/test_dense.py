@@ -9,6 +9,7 @@ from _helpers import HIDDEN, LOSSES_AND_LINKS
 from fastnn import reference
 from fastnn._engine import core as _core
 from fastnn._engine.losses import native_loss
+from fastnn._views import by_kind
 from fastnn.losses import LOSSES
 from fastnn.losses import resolve as resolve_loss
 
@@ -32,7 +33,7 @@ ROWS = [1, 2, 15, 16, 17, 33, 513, 1030]
 def network(layer_sizes, activations, dtype, seed=0):
     rng = np.random.default_rng(seed)
     made = _core.Network(tuple(layer_sizes), tuple(activations), (0.0,) * (len(layer_sizes) - 1), dtype)
-    for w, b in zip(made.weights, made.biases, strict=True):
+    for w, b in zip(made.parameters["weights"], made.parameters["biases"], strict=True):
         w[...] = rng.normal(0, 1 / np.sqrt(w.shape[0]), w.shape)
         b[...] = rng.normal(0, 0.1, b.shape)
     return made
@@ -40,7 +41,9 @@ def network(layer_sizes, activations, dtype, seed=0):
 
 def wide(made):
     """Return the network in the form that the reference takes, in float64."""
-    weights, biases = ([array.astype(np.float64) for array in arrays] for arrays in (made.weights, made.biases))
+    weights, biases = (
+        [array.astype(np.float64) for array in arrays] for arrays in (made.parameters["weights"], made.parameters["biases"])
+    )
     return weights, biases, list(made.activations)
 
 
@@ -78,15 +81,14 @@ def assert_gradient(made, loss, x, y, sample_weight=None, scale=100):
     value, gradient, by_input = backward(made, loss, x, y, sample_weight)
     expected = reference.loss_and_gradient(*wide(made), x, y, loss, sample_weight)
     assert value == pytest.approx(expected[0], rel=100 * float(np.finfo(made.dtype).eps))
-    weights, biases, _ = made.views(gradient)
-    for actual, wanted in zip([*weights, *biases], [*expected[1], *expected[2]], strict=True):
+    for actual, wanted in zip(by_kind(made.views(gradient)), [*expected[1], *expected[2]], strict=True):
         assert_close(actual, wanted, scale)
     if sample_weight is None:
         assert_close(by_input, reference.input_gradient(*wide(made), x, y, loss), scale)
 
 
 def assert_padding_is_zero(made, storage):
-    for array in (array for arrays in made.views(storage)[:2] for array in arrays):
+    for array in by_kind(made.views(storage)):
         array[...] = 0
     assert not storage.any()
 

@@ -8,6 +8,7 @@ from _helpers import HIDDEN, LOSSES_AND_LINKS
 
 from fastnn._engine import core as _core
 from fastnn._engine.losses import native_loss
+from fastnn._views import by_kind
 from fastnn.losses import LOSSES, CrossEntropy, Huber, Quantile
 from fastnn.losses import resolve as resolve_loss
 
@@ -19,7 +20,7 @@ LAYER_SIZES = [(3, 4, 2), (2, 5, 3, 6)]
 def problem(layer_sizes, activations, loss, n_rows=7):
     rng = np.random.default_rng(0)
     network = _core.Network(layer_sizes, activations, (0.0,) * len(activations), np.float64)
-    for array in (*network.weights, *network.biases):
+    for array in by_kind(network.parameters):
         array[...] = rng.normal(0, 0.8, array.shape)
     x, y = rng.normal(0, 1, (n_rows, layer_sizes[0])), rng.normal(0, 1, (n_rows, layer_sizes[-1]))
     if LOSSES[loss].links:
@@ -47,8 +48,8 @@ def check(layer_sizes, activations, loss):
     for weights in (None, sample_weight):
         gradient, by_input = np.zeros_like(network.storage), np.zeros_like(x)
         network.gradient(native, x, y, False, weights, gradient, by_input)
-        gradients = [array for arrays in network.views(gradient)[:2] for array in arrays]
-        for array, actual in zip([*network.weights, *network.biases, x], [*gradients, by_input], strict=True):
+        arrays, gradients = by_kind(network.parameters), by_kind(network.views(gradient))
+        for array, actual in zip([*arrays, x], [*gradients, by_input], strict=True):
             expected = central_differences(lambda w=weights: network.gradient(native, x, y, False, w), array)
             np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6 * max(np.abs(expected).max(), 1e-3))
 
@@ -77,5 +78,5 @@ def test_gradients_for_labels_are_finite_differences(n_classes):
     labels, native = np.arange(7) % n_classes, native_loss(CrossEntropy(), "identity")
     gradient = np.zeros_like(network.storage)
     network.gradient(native, x, labels, True, None, gradient)
-    expected = central_differences(lambda: network.gradient(native, x, labels, True), network.weights[0])
-    np.testing.assert_allclose(network.views(gradient)[0][0], expected, rtol=1e-6, atol=1e-9)
+    expected = central_differences(lambda: network.gradient(native, x, labels, True), network.parameters["weights"][0])
+    np.testing.assert_allclose(network.views(gradient)["weights"][0], expected, rtol=1e-6, atol=1e-9)

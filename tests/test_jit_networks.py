@@ -7,6 +7,7 @@ import pytest
 from _helpers import assert_same_trajectory, data, forward, model_of, trained
 
 from fastnn import MLP, SGD, Adam, Trainer, losses, reference
+from fastnn._views import by_kind
 
 pytest.importorskip("numba")
 
@@ -121,8 +122,7 @@ def test_padding_stays_zero(activation):
     model.fit(X, y, epochs=3, optimizer=SGD(0.01), clip_norm=1.0)
     storage = model._network.storage.copy()
     assert np.isfinite(storage).all()
-    weights, biases, _ = model._network.views(storage)
-    for view in (*weights, *biases):
+    for view in by_kind(model._network.views(storage)):
         view[...] = 0
     assert not storage.any()
 

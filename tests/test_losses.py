@@ -29,7 +29,7 @@ def native(loss):
 def passing(n, dtype):
     """Return a network whose outputs are its inputs, so that both have the same gradients."""
     network = _core.Network((n, n), ("identity",), (0.0,), dtype)
-    network.weights[0][...] = np.eye(n)
+    network.parameters["weights"][0][...] = np.eye(n)
     return network
 
 

@@ -19,8 +19,10 @@ from fastnn._engine import core as _core
 from fastnn._engine import portable
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._initializers import INITIALIZERS
+from fastnn._parameters import KINDS
 
 ROOT = Path(__file__).parents[1]
+CODE = {".h", ".cpp", ".pyx", ".pxi", ".pxd", ".py", ".pyi"}
 HIDDEN = [name for name in _core.LAYER_ACTIVATIONS if name not in OUTPUT_ONLY]
 UPDATES = sorted(set(ops.optimizers.__all__))
 
@@ -66,12 +68,46 @@ def test_a_list_names_all(place):
 
 @pytest.mark.parametrize(
     "registry",
-    ["ACTIVATIONS", "LAYER_ACTIVATIONS", "FUNCTIONS", "LOSSES", "PREDICTION_LOSSES", "OPTIMIZERS", "OPTIMIZER_MOMENTS"],
+    [
+        "BLOCK_KINDS",
+        "ACTIVATIONS",
+        "LAYER_ACTIVATIONS",
+        "FUNCTIONS",
+        "LOSSES",
+        "PREDICTION_LOSSES",
+        "OPTIMIZERS",
+        "OPTIMIZER_MOMENTS",
+    ],
 )
 def test_the_fallback_has_the_names_of_the_kernels_in_their_order(registry):
     names, expected = getattr(portable, registry), getattr(_core, registry)
+    if registry == "FUNCTIONS":  # only compiled code calls them by their numbers
+        names, expected = sorted(names), sorted(expected)
     assert list(names) == list(expected)
     assert names == expected
+
+
+def test_models_have_the_kinds_of_parameters_of_the_kernels_in_their_order():
+    assert tuple(KINDS) == _core.BLOCK_KINDS
+    model = MLP((2, 3, 1), "prelu")
+    assert list(model._network.parameters) == list(model._network.views(model._network.storage)) == list(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("addition", "words", "most"),
+    [
+        ("An activation", "selu", 8),
+        ("An optimizer", "nadam", 12),
+        ("A kind of parameters per layer", "prelu(?!de)|slopes", 15),
+    ],
+)
+def test_the_architecture_page_lists_all_files_that_an_addition_touches(addition, words, most):
+    files = {path for folder in ("kernels", "src") for path in (ROOT / folder).rglob("*") if path.suffix in CODE}
+    naming = {path for path in files if re.search(words, path.read_text(encoding="utf-8"), re.IGNORECASE)}
+    listed = re.search(rf"^\*\*{addition}\*\*.*?\n\n", page("docs/architecture.md"), re.MULTILINE | re.DOTALL)
+    named = re.findall(r"`((?:kernels|src)/[\w/.]+)`", listed[0])
+    assert sorted(named) == sorted(path.relative_to(ROOT).as_posix() for path in naming)
+    assert len(named) <= most
 
 
 def test_classes_are_exported():

@@ -21,6 +21,7 @@ from fastnn._engine import training_data as _training_data
 from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._engine.portable import _layers
 from fastnn._engine.portable._compile import runnable
+from fastnn._views import by_kind
 from fastnn.losses import CustomLoss
 from fastnn.losses import resolve as resolve_loss
 
@@ -126,9 +127,9 @@ def test_custom_activation():
     cube = Cube()
     network = _portable.Network(SIZES, ("tanh", cube, "identity"), (0.2, 0.1, 0.0), np.float64)
     model = model_of(SIZES, dropout=[0.2, 0.1])
-    for view, array in zip(network.weights + network.biases, model.weights + model.biases, strict=True):
+    for view, array in zip(by_kind(network.parameters), model.weights + model.biases, strict=True):
         view[...] = array
-    weights, biases = [w.copy() for w in network.weights], [b.copy() for b in network.biases]
+    weights, biases = ([array.copy() for array in network.parameters[kind]] for kind in ("weights", "biases"))
     run, _ = run_of(network, X, y, Setting())
     assert run.advance(math.inf, 3) == "finished"
     fastnn.reference.train(

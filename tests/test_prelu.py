@@ -15,6 +15,7 @@ from fastnn._engine import core as _core
 from fastnn._engine import portable as _portable
 from fastnn._engine.losses import native_loss
 from fastnn._engine.portable import _compile
+from fastnn._views import by_kind, by_layer
 from fastnn.losses import MSE
 
 # Narrow and wide outputs; slopes in every layer or in some; rows of whole KiB; several chunks of rows.
@@ -140,7 +141,7 @@ def test_the_fallback_trains_to_the_same_parameters(optimizer, how, monkeypatch)
     model = model_with_slopes(sizes, activations, dropout=0.2)
     X, y, _ = data_for(model)
     network = _portable.Network(sizes, activations, (*model.dropout, 0.0), np.float64)
-    assert [None if s is None else s.tolist() for s in network.slopes] == [[0.25] * 6, None, [0.25] * 3]
+    assert [None if s is None else s.shape for s in network.parameters["slopes"]] == [(6,), None, (3,)]
     for array, view in zip(by_kind(network.parameters), by_kind(model._network.parameters), strict=True):
         array[...] = view
     np.testing.assert_allclose(network.predict(X), model.predict(X), rtol=1e-9, atol=1e-12)
@@ -161,14 +162,6 @@ def test_the_fallback_trains_to_the_same_parameters(optimizer, how, monkeypatch)
     np.testing.assert_allclose(run.epoch_loss, history["loss"], rtol=1e-9)
     for got, wanted in zip(by_kind(network.parameters), by_kind(model._network.parameters), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-8, atol=1e-11)
-
-
-def by_kind(kinds):
-    return [array for arrays in kinds for array in arrays if array is not None]
-
-
-def by_layer(kinds):
-    return [array for arrays in zip(*kinds, strict=True) for array in arrays if array is not None]
 
 
 # ---- Bits ----

@@ -194,7 +194,7 @@ def test_losses_refuse_unsuitable_output_activations():
     for loss in LOSSES:
         X, y = data(rng, loss)
         for output in set(ACTIVATIONS) - set(loss.links or ACTIVATIONS):
-            with pytest.raises(ValueError, match=f"loss: '{loss.name}' got the output activation '{output}', expected"):
+            with pytest.raises(ValueError, match=f"^loss: expected .* for '{loss.name}', got '{output}'"):
                 loss_and_gradient(weights, biases, ["tanh", "tanh", output], X, y, loss)
 
 
@@ -227,7 +227,7 @@ def test_wrong_arguments_raise():
         (lambda: forward([], [], [], X), "lists of lengths 0, 0 and 0"),
         (lambda: forward(weights[::-1], biases, names, X), r"weights\[1\]: expected shape \(2, n_out\), got \(5, 4\)"),
         (lambda: forward(weights, biases[::-1], names, X), r"biases\[0\]: expected shape \(5,\), got \(2,\)"),
-        (lambda: forward(weights, biases, ["softmax", "tanh", "tanh"], X), "'softmax', which is for the output layer"),
+        (lambda: forward(weights, biases, ["softmax", "tanh", "tanh"], X), "expected one for hidden layers, got 'softmax'"),
         (lambda: forward(weights, biases, ["tanh", "tahn", "tanh"], X), r"activations\[1\]: expected one of .*, got 'tahn'"),
         (lambda: forward(weights, biases, names, X[0]), r"X: expected shape \(n, 3\), got \(3,\)"),
         (lambda: loss_and_gradient(weights, biases, names, X, y[:1]), r"y: expected shape \(6, 2\), got \(1, 2\)"),

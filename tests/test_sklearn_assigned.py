@@ -30,7 +30,7 @@ def test_layers_may_be_pruned():
 def test_layers_that_do_not_fit_raise(wrong):
     fitted = MLPClassifier((6,), max_iter=3, random_state=0).fit(X, y)
     fitted.coefs_[0] = wrong
-    with pytest.raises(ValueError, match="coefs_, intercepts_: got shapes"):
+    with pytest.raises(ValueError, match=r"coefs_, intercepts_: expected the shapes of .*, got \["):
         fitted.predict(X)
 
 

@@ -1,6 +1,7 @@
 // Activation functions, each with its derivative: as a function of the output a if that determines it, else of the input z.
 #pragma once
 
+#include "api.h"
 #include "elementary_gated.h"
 #include "elementary_special.h"
 #include "registry.h"
@@ -18,7 +19,6 @@ struct ActivationTraits {
     static constexpr bool is_identity = false;
     static constexpr bool elementwise = true;  // an output depends on one input alone; otherwise the derivative is a matrix
     static constexpr bool has_slopes = false;  // each unit has a slope that is trained
-    static constexpr double initial_slope = 0;
 };
 
 template <class T> struct Identity : ActivationTraits {
@@ -114,11 +114,14 @@ template <class T> struct Exp : ActivationTraits {
     FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return a; }
 };
 
+template <class T> struct Softmax : ActivationTraits, SoftmaxOfRows<T> {
+    static constexpr bool from_output = true, elementwise = false;
+};
+
 // The slope s below zero is trained, one per unit (He et al. 2015, arXiv:1502.01852). It may have any sign, so that the output
 // does not determine the derivative.
 template <class T> struct Prelu : ActivationTraits {
     static constexpr bool from_output = false, keeps_zero = true, has_slopes = true;
-    static constexpr double initial_slope = 0.25;
     FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> s) { return z > Vec<T>{} ? z : s * z; }
     FASTNN_INLINE Vec<T> by_input(Vec<T> z, Vec<T> s) { return z > Vec<T>{} ? splat(T(1)) : s; }
     FASTNN_INLINE Vec<T> by_slope(Vec<T> z) { return z > Vec<T>{} ? Vec<T>{} : z; }
@@ -133,7 +136,9 @@ template <class T> struct ActivationKernels {
     void (*value_with_slopes)(T *z, const T *s, int64_t rows, int64_t n, int64_t row);
     void (*derivatives)(T *z, const T *s, T *by_input, T *by_slope, int64_t rows, int64_t n, int64_t row);
     bool is_identity, elementwise, from_output, has_slopes;  // traits of the struct
-    double initial_slope;
+
+    // Whether the activation has parameters of this kind.
+    bool has(fastnn::BlockKind kind) const { return kind == fastnn::BlockKind::slopes && has_slopes; }
 };
 
 template <class T> void clear_padding(T *z, int64_t rows, int64_t n, int64_t row) {
@@ -218,7 +223,6 @@ template <class T, template <class> class F> constexpr ActivationKernels<T> acti
     kernels.elementwise = A::elementwise;
     kernels.from_output = A::from_output;
     kernels.has_slopes = A::has_slopes;
-    kernels.initial_slope = A::initial_slope;
     return kernels;
 }
 

@@ -1,5 +1,5 @@
 // Elementary functions on vectors of either type: exp, expm1, log, log1p, tanh, sigmoid. elementary_special.h adds sincos,
-// and elementary_gated.h adds gelu, silu and mish.
+// and elementary_gated.h adds the activations that multiply z by a gate.
 //
 // Each is one sequence of IEEE operations, without tables and without branches on the data, so that all instruction sets with
 // fused multiply-add give the same bits. Without it, fma rounds twice, and some results differ in the last bit. Constants have

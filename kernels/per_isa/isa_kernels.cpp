@@ -84,8 +84,7 @@ void update_array(const Optimizer &o, void *w, const void *g, void *m, void *v, 
                                      CoefficientSchedule<T>(o)(learning_rate, updates));
 }
 
-inline bool has_slopes(int32_t activation) { return all_activations<float>[activation].has_slopes; }
-inline double initial_slope(int32_t activation) { return all_activations<float>[activation].initial_slope; }
+inline bool activation_has(int32_t activation, BlockKind kind) { return all_activations<float>[activation].has(kind); }
 inline int optimizer_moments(int32_t optimizer) { return all_optimizers<float>[optimizer].moments; }
 
 template <class T> int64_t first_not_finite_of(const void *values, int64_t n) {
@@ -118,8 +117,7 @@ constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
                              times_derivative_array<T>,
                              prediction_loss<T>,
                              update_array<T>,
-                             has_slopes,
-                             initial_slope,
+                             activation_has,
                              optimizer_moments,
                              first_not_finite_of<T>,
                              multiply_add_chains<T>,

@@ -141,10 +141,7 @@ template <class T> T exp_shifted(const T *z, int64_t n, T *e) {
 }
 
 // softmax(z) = exp(z - max z) / sum, one row at a time. Its derivative is a matrix: delta becomes a * (delta - <delta, a>).
-template <class T> struct Softmax {
-    static constexpr bool is_identity = false, elementwise = false, from_output = true, has_slopes = false;
-    static constexpr double initial_slope = 0;
-
+template <class T> struct SoftmaxOfRows {
     template <int V> static void short_rows(T *z, int64_t rows, int64_t n, int64_t row) {
         const bool padded = row >= V * lanes<T>;
         for (int64_t i = 0; i < rows; i++, z += row) {

@@ -9,6 +9,7 @@ cdef tuple strings(const char *const *list):
     return tuple(names)
 
 
+BLOCK_KINDS = strings(<const char *const *>block_kind_names_())
 ACTIVATIONS = strings(<const char *const *>activation_names_())
 LAYER_ACTIVATIONS = ACTIVATIONS + strings(<const char *const *>parametric_activation_names_())  # for networks
 FUNCTIONS = strings(<const char *const *>function_names_())

@@ -47,13 +47,12 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     ctypedef void (*CustomLoss)(const void *y, const void *p, void *value, void *gradient, int64_t n)
 
-    cdef enum class BlockKind(int32_t):
-        weights, biases, slopes
+    cdef enum class BlockKind(int32_t):  # block_kind_names() has the names of all
+        weights
 
     cdef cppclass Block:
         BlockKind kind
         int64_t offset, rows, columns, row
-        double initial_value
         int64_t end()
 
     cdef cppclass Layer:
@@ -161,6 +160,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     const InstructionSet *instruction_set()
     void use_instruction_set(const InstructionSet *chosen)
     int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size)
+    const char **block_kind_names_ "fastnn::block_kind_names"()
     const char **activation_names_ "fastnn::activation_names"()
     const char **parametric_activation_names_ "fastnn::parametric_activation_names"()
     const char **function_names_ "fastnn::function_names"()

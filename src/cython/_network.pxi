@@ -17,7 +17,8 @@ cdef class Network:
     cdef Model model  # the handle for native code
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
-    cdef readonly tuple layer_sizes, activations, dropout, parameters, weights, biases, slopes
+    cdef readonly tuple layer_sizes, activations, dropout
+    cdef readonly dict parameters
 
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype):
         cdef int n_layers = len(layer_sizes) - 1
@@ -39,8 +40,7 @@ cdef class Network:
         self.native.size = lay_out(self.layers, n_layers, self.dtype.itemsize)
         self.storage = aligned_zeros(self.native.size, self.dtype)
         self.data = cnp.PyArray_DATA(self.storage)
-        self.parameters = self.weights, self.biases, self.slopes = self.views(self.storage)
-        self.fill_initial_values()
+        self.parameters = self.views(self.storage)
         self.model = model_of(self.native, self.data, self.type, self.operations_per_row)
 
     @property
@@ -54,14 +54,6 @@ cdef class Network:
             return
         self.layers[l].activation = ACTIVATIONS.index("identity")
         self.layers[l].custom = <CustomActivation><uintptr_t>activation.address(self.dtype)
-
-    cdef fill_initial_values(self):
-        cdef Block block
-        for l in range(self.native.n_layers):
-            for b in range(self.layers[l].n_blocks):
-                block = self.layers[l].blocks[b]
-                if block.initial_value != 0:
-                    self.parameters[<int>block.kind][l][...] = block.initial_value
 
     cdef int fill_x(self, Rows *rows, x, int64_t n_rows) except -1:
         if type(x) is SparseRows:
@@ -81,9 +73,10 @@ cdef class Network:
         return len(x)
 
     def views(self, storage):
-        """Return views of the parameters in an array with the storage's layout: weights (n_in, n_out), biases and slopes (n_out,).
+        """Return views of the parameters in an array with the storage's layout, by kind.
 
-        The result has one tuple per kind, with one array per layer, or None for a layer without such parameters.
+        Each kind has a tuple with one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out),
+        all other kinds (n_out,).
         """
         cdef Block block
         kinds = [[None] * self.native.n_layers for _ in range(n_block_kinds)]
@@ -91,11 +84,12 @@ cdef class Network:
             for b in range(self.layers[l].n_blocks):
                 block = self.layers[l].blocks[b]
                 rows = storage[block.offset:block.end()].reshape(block.rows, block.row)[:, :block.columns]
-                if block.kind == BlockKind.weights:
-                    kinds[0][l] = rows.T if self.layers[l].narrow else rows
-                else:
-                    kinds[<int>block.kind][l] = rows[0]
-        return tuple(map(tuple, kinds))
+                if block.kind != BlockKind.weights:
+                    rows = rows[0]
+                elif self.layers[l].narrow:
+                    rows = rows.T
+                kinds[<int>block.kind][l] = rows
+        return dict(zip(BLOCK_KINDS, map(tuple, kinds)))
 
     def predict(self, x, cnp.ndarray out=None, n_threads=None):
         """Return the outputs (n, n_out) of rows (n, n_in), or those of one row. A given out has that shape and is contiguous."""

@@ -9,6 +9,7 @@ from fastnn._engine.losses import NativeLoss
 from fastnn._engine.run_settings import RunSettings
 from fastnn._engine.training_data import TrainingData
 
+BLOCK_KINDS: tuple[str, ...]
 ACTIVATIONS: tuple[str, ...]
 LAYER_ACTIVATIONS: tuple[str, ...]
 FUNCTIONS: tuple[str, ...]
@@ -73,10 +74,7 @@ class Network:
     layer_sizes: tuple[int, ...]
     activations: tuple[str | CustomActivation, ...]
     dropout: tuple[float, ...]
-    parameters: tuple[tuple[NDArray[Any] | None, ...], ...]
-    weights: tuple[NDArray[Any], ...]
-    biases: tuple[NDArray[Any], ...]
-    slopes: tuple[NDArray[Any] | None, ...]
+    parameters: dict[str, tuple[Any, ...]]  # by kind, one array per layer, or None
     def __init__(
         self,
         layer_sizes: tuple[int, ...],
@@ -86,7 +84,7 @@ class Network:
     ) -> None: ...
     @property
     def address(self) -> int: ...
-    def views(self, storage: NDArray[Any]) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...], tuple[Any, ...]]: ...
+    def views(self, storage: NDArray[Any]) -> dict[str, tuple[Any, ...]]: ...
     def predict(
         self, x: NDArray[Any] | SparseRows, out: NDArray[Any] | None = None, n_threads: int | None = None
     ) -> NDArray[Any]: ...

@@ -12,7 +12,7 @@ from fastnn._checks import columns as _columns
 from fastnn._checks.layers import Activation
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
-from fastnn._views import Kind, Views, by_layer
+from fastnn._views import Kind, Kinds, Views, by_layer
 
 
 class Parameters:
@@ -41,8 +41,8 @@ class Parameters:
         """The type of the parameters: float32 or float64."""
         return self._network.dtype
 
-    # The kinds of parameters, in the order of BlockKind in kernels/api.h. A new kind needs an entry here, and no more: it is
-    # initialized, saved, loaded, copied and listed as the others are.
+    # The kinds of parameters, named and ordered as in kernels/registry.h. From its entry here, a kind is initialized, saved,
+    # loaded, copied and listed as the others are.
     weights: Kind[NDArray[Any]] = Kind(None, "Live views (n_in, n_out), one per layer.")
     biases: Kind[NDArray[Any]] = Kind(0.0, "Live views (n_out,), one per layer.")
     slopes: Kind[NDArray[Any] | None] = Kind(
@@ -66,10 +66,9 @@ class Parameters:
     def parameters(self, values: Iterable[ArrayLike]) -> None:
         self.parameters[:] = values  # type: ignore[assignment]
 
-    def _views(self, storage: NDArray[Any] | None = None) -> dict[str, Sequence[NDArray[Any] | None]]:
+    def _views(self, storage: NDArray[Any] | None = None) -> Kinds:
         """Return the arrays of each kind, one per layer: the model's, or those in an array laid out as its storage is."""
-        views = self._network.parameters if storage is None else self._network.views(storage)
-        return dict(zip(KINDS, views, strict=True))
+        return self._network.parameters if storage is None else self._network.views(storage)
 
     def _initialize(self, drawn: Sequence[NDArray[Any]]) -> None:
         """Set all parameters to their initial values, weights to those drawn for each layer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, SupportsIndex, TypeVar, overload
 
 import numpy as np
@@ -13,7 +13,7 @@ from fastnn._engine import arrays as _arrays
 _View = TypeVar("_View")
 
 # For each kind of parameters, one array per layer, or None where the layer has no such parameters.
-Kinds = Sequence[Sequence[NDArray[Any] | None]]
+Kinds = Mapping[str, Sequence[NDArray[Any] | None]]
 
 
 class Kind(property, Generic[_View]):
@@ -63,19 +63,19 @@ class Kind(property, Generic[_View]):
 
 def by_layer(kinds: Kinds) -> list[NDArray[Any]]:
     """Return the arrays of the first layer, one of each kind that it has, then those of the second, and so on."""
-    return [array for arrays in zip(*kinds, strict=True) for array in arrays if array is not None]
+    return [array for arrays in zip(*kinds.values(), strict=True) for array in arrays if array is not None]
 
 
 def by_kind(kinds: Kinds) -> list[NDArray[Any]]:
     """Return the arrays of the first kind, one of each layer that has them, then those of the second, and so on."""
-    return [array for arrays in kinds for array in arrays if array is not None]
+    return [array for arrays in kinds.values() for array in arrays if array is not None]
 
 
 def carry_over(source: Kinds, target: Kinds) -> None:
-    """Copy parameters from one network to another of the same sizes: of each layer, the kinds that both have."""
-    for arrays, others in zip(source, target, strict=True):
-        for array, other in zip(arrays, others, strict=True):
-            if array is not None and other is not None:
+    """Copy parameters from one network to another of as many layers: all that both have in the same shape."""
+    for kind, arrays in source.items():
+        for array, other in zip(arrays, target[kind], strict=True):
+            if array is not None and other is not None and array.shape == other.shape:
                 other[...] = array
 
 

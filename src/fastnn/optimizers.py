@@ -6,74 +6,21 @@ These classes hold numbers and no mathematics. The arithmetic is in the compiled
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from fastnn._checks import spellings as _spellings
 from fastnn._checks.lookup import resolve as _resolve
 from fastnn._checks.options import explained_fields
-from fastnn._checks.scalars import flag, real
-from fastnn._rates import LearningRate, check_learning_rate
+from fastnn._checks.scalars import flag
+from fastnn._optimizer import Optimizer, number
+from fastnn._rates import LearningRate
 
 __all__ = ["OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "NAdam", "Optimizer", "RMSProp"]
 __dir__ = __all__.copy
-
-
-def _number(default: float, coefficient: str, *, high: float = math.inf, exclude_low: bool = False) -> Any:
-    """Return a field of an optimizer for a number in [0, high), or in (0, high) with `exclude_low`.
-
-    `coefficient` is the name of the number in the engine's terms.
-    """
-    limits = {"high": high, "exclude_low": exclude_low}
-    return field(default=default, metadata={"coefficient": coefficient, "limits": limits})
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """Base class of the optimizers: a learning rate.
-
-    Parameters
-    ----------
-    learning_rate : float or callable
-        A number >= 0, or a schedule (see `fastnn.schedules`).
-    """
-
-    name: ClassVar[str] = ""
-    learning_rate: LearningRate
-
-    def __post_init__(self) -> None:
-        """Check every parameter."""
-        if type(self) is Optimizer:
-            raise TypeError(f"Optimizer is a base class, expected one of {', '.join(OPTIMIZERS)}")
-        object.__setattr__(self, "learning_rate", check_learning_rate("learning_rate", self.learning_rate))
-        for name, limits in self._limits():
-            object.__setattr__(self, name, real(name, getattr(self, name), low=0.0, exclude_high=True, **limits))
-
-    @classmethod
-    @cache
-    def _limits(cls) -> tuple[tuple[str, dict[str, Any]], ...]:
-        return tuple((each.name, each.metadata["limits"]) for each in fields(cls) if "limits" in each.metadata)
-
-    @property
-    def rule(self) -> str:
-        """The name of the update in the engine's terms, `name` unless parameters choose between several."""
-        return self.name
-
-    @property
-    def coefficients(self) -> dict[str, Any]:
-        """The numbers of the update by their names in the engine's terms, without the learning rate."""
-        return {coefficient: getattr(self, name) for name, coefficient in self.coefficient_names().items()}
-
-    @classmethod
-    @cache
-    def coefficient_names(cls) -> Mapping[str, str]:
-        """Return the names of the numbers in the engine's terms, by the names of the parameters."""
-        names = {each.name: each.metadata["coefficient"] for each in fields(cls) if "coefficient" in each.metadata}
-        return MappingProxyType(names)
 
 
 @explained_fields
@@ -111,7 +58,7 @@ class SGD(Optimizer):
 
     name: ClassVar[str] = "sgd"
     learning_rate: LearningRate = 0.01
-    momentum: float = _number(0.0, "beta_1", high=1.0)
+    momentum: float = number(0.0, "beta_1", high=1.0)
     nesterov: bool = False
 
     def __post_init__(self) -> None:
@@ -159,7 +106,7 @@ class AdaGrad(Optimizer):
 
     name: ClassVar[str] = "adagrad"
     learning_rate: LearningRate = 0.01
-    epsilon: float = _number(1e-10, "epsilon", exclude_low=True)
+    epsilon: float = number(1e-10, "epsilon", exclude_low=True)
 
 
 @explained_fields
@@ -195,8 +142,8 @@ class RMSProp(Optimizer):
 
     name: ClassVar[str] = "rmsprop"
     learning_rate: LearningRate = 0.01
-    decay: float = _number(0.99, "beta_1", high=1.0)
-    epsilon: float = _number(1e-8, "epsilon", exclude_low=True)
+    decay: float = number(0.99, "beta_1", high=1.0)
+    epsilon: float = number(1e-8, "epsilon", exclude_low=True)
 
 
 @dataclass(frozen=True)
@@ -204,9 +151,9 @@ class _WithMeans(Optimizer):
     """The parameters of optimizers that keep running means of the gradient and of its square."""
 
     learning_rate: LearningRate = 0.001
-    beta_1: float = _number(0.9, "beta_1", high=1.0)
-    beta_2: float = _number(0.999, "beta_2", high=1.0)
-    epsilon: float = _number(1e-8, "epsilon", exclude_low=True)
+    beta_1: float = number(0.9, "beta_1", high=1.0)
+    beta_2: float = number(0.999, "beta_2", high=1.0)
+    epsilon: float = number(1e-8, "epsilon", exclude_low=True)
 
 
 @explained_fields
@@ -278,7 +225,7 @@ class AdamW(_WithMeans):
     """
 
     name: ClassVar[str] = "adamw"
-    weight_decay: float = _number(0.01, "decay")
+    weight_decay: float = number(0.01, "decay")
 
 
 @explained_fields
@@ -318,7 +265,7 @@ class NAdam(_WithMeans):
 
     name: ClassVar[str] = "nadam"
     learning_rate: LearningRate = 0.002
-    momentum_decay: float = _number(0.004, "decay")
+    momentum_decay: float = number(0.004, "decay")
 
 
 OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(

@@ -17,6 +17,7 @@ import numpy as np
 
 import fastnn
 from fastnn import MLP, DivergedError, Trainer, _epochs
+from fastnn._views import by_kind
 from fuzz import draw, functions
 
 
@@ -229,9 +230,7 @@ class _Session:
         """Keep everything that the next step depends on."""
         self.see("parameters", self.model.to_vector())
         for moment in self.trainer._moments:
-            for layers in self.model._network.views(moment):
-                for view in layers:
-                    if view is not None:
-                        self.see("moments", view)
+            for view in by_kind(self.model._network.views(moment)):
+                self.see("moments", view)
         self.see("updates", np.array(self.trainer.updates))
         self.see("random state", np.frombuffer(repr(self.trainer._rng.bit_generator.state).encode(), np.uint8))

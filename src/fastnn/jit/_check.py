@@ -35,7 +35,7 @@ def check_derivative(activation: CustomActivation, within: _Range) -> None:
     if wrong:
         place = f"z = {z[wrong.point]:.6g}, where the output is {wrong.output:.6g}"
         expected = f"expected about {wrong.expected:.6g}, the derivative of {activation.name}"
-        raise ValueError(f"derivative: got {wrong.given:.6g} at {place}; {expected}")
+        raise ValueError(f"derivative: {expected}, got {wrong.given:.6g} at {place}")
 
 
 def check_gradient(loss: CustomLoss, within: _Range) -> None:
@@ -47,7 +47,7 @@ def check_gradient(loss: CustomLoss, within: _Range) -> None:
     if wrong:
         point = f"y_true = {y[wrong.point]:.6g}, y_pred = {p[wrong.point]:.6g}"
         expected = f"expected about {wrong.expected:.6g}, the derivative of {loss.name} by y_pred"
-        raise ValueError(f"gradient: got {wrong.given:.6g} at {point}, where it is {wrong.output:.6g}; {expected}")
+        raise ValueError(f"gradient: {expected}, got {wrong.given:.6g} at {point}, where the loss is {wrong.output:.6g}")
 
 
 def _points(within: _Range, count: int, offset: float) -> NDArray[np.float64]:
@@ -67,7 +67,7 @@ def _worst(name: str, function: _Function, derivative: _Function, x: NDArray[np.
     wide = _Quotients(function, x, f, np.cbrt(_EPSILON) * np.maximum(np.abs(x), size))
     narrow = _Quotients(function, x, f, np.maximum(np.cbrt(_EPSILON) * size, 2.0**-40 * np.abs(x)))
     if not wide.known.any():
-        raise ValueError(f"check_range: got ({low}, {high}), where {name} is finite nowhere")
+        raise ValueError(f"check_range: expected a range in which {name} is finite somewhere, got ({low}, {high})")
     wrong = wide.contradict(given) & narrow.contradict(given)
     if not wrong.any():
         return None

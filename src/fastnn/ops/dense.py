@@ -169,8 +169,8 @@ def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, act
     allowed = [entry for entry in _core.ACTIVATIONS if ACTIVATIONS[entry].uses == "output"]
     if name not in allowed:
         raise ValueError(
-            f"activation: got {name!r}, whose derivative does not follow from its output; "
-            f"expected one of {', '.join(map(repr, allowed))}"
+            f"activation: expected one of {', '.join(map(repr, allowed))}, "
+            f"got {name!r}, whose derivative does not follow from its output"
         )
     named = {"x": x, "w": w, "a": a, "grad_a": grad_a}
     given = [real_array(argument, values) for argument, values in named.items()]

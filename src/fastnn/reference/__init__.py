@@ -7,69 +7,26 @@ given as lists of weights, biases and activations, as the compiled trainer does.
 
 from __future__ import annotations
 
-from fastnn.reference.activations import ACTIVATIONS, Activation
-from fastnn.reference.dense import linear, linear_grad
-from fastnn.reference.dropout import dropout_mask
-from fastnn.reference.elementary import cos, exp, expm1, log, log1p, sin
-from fastnn.reference.gated import gelu, gelu_grad, mish, mish_grad, silu, silu_grad
-from fastnn.reference.losses import LOSSES, LossFunction, binary_cross_entropy, cross_entropy, mse_loss
-from fastnn.reference.network import forward, input_gradient, loss_and_gradient
-from fastnn.reference.optimizers import UPDATES, adagrad, adam, adamw, momentum, nadam, rmsprop, sgd
-from fastnn.reference.rectifiers import elu, elu_grad, leaky_relu, leaky_relu_grad, relu, relu_grad, selu, selu_grad
-from fastnn.reference.sigmoids import sigmoid, sigmoid_grad, softplus, softplus_grad, tanh, tanh_grad
-from fastnn.reference.softmax import log_softmax, softmax
-from fastnn.reference.training import train
+import sys
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "ACTIVATIONS",
-    "LOSSES",
-    "UPDATES",
-    "Activation",
-    "LossFunction",
-    "adagrad",
-    "adam",
-    "adamw",
-    "binary_cross_entropy",
-    "cos",
-    "cross_entropy",
-    "dropout_mask",
-    "elu",
-    "elu_grad",
-    "exp",
-    "expm1",
-    "forward",
-    "gelu",
-    "gelu_grad",
-    "input_gradient",
-    "leaky_relu",
-    "leaky_relu_grad",
-    "linear",
-    "linear_grad",
-    "log",
-    "log1p",
-    "log_softmax",
-    "loss_and_gradient",
-    "mish",
-    "mish_grad",
-    "momentum",
-    "mse_loss",
-    "nadam",
-    "relu",
-    "relu_grad",
-    "rmsprop",
-    "selu",
-    "selu_grad",
-    "sgd",
-    "sigmoid",
-    "sigmoid_grad",
-    "silu",
-    "silu_grad",
-    "sin",
-    "softmax",
-    "softplus",
-    "softplus_grad",
-    "tanh",
-    "tanh_grad",
-    "train",
-]
-__dir__ = __all__.copy
+from fastnn.reference.activations import *  # noqa: F403
+from fastnn.reference.dense import *  # noqa: F403
+from fastnn.reference.dropout import *  # noqa: F403
+from fastnn.reference.elementary import *  # noqa: F403
+from fastnn.reference.gated import *  # noqa: F403
+from fastnn.reference.losses import *  # noqa: F403
+from fastnn.reference.network import *  # noqa: F403
+from fastnn.reference.optimizers import *  # noqa: F403
+from fastnn.reference.rectifiers import *  # noqa: F403
+from fastnn.reference.sigmoids import *  # noqa: F403
+from fastnn.reference.softmax import *  # noqa: F403
+from fastnn.reference.training import *  # noqa: F403
+
+if not TYPE_CHECKING:  # type checkers take the names from the modules
+    _MODULES = (
+        *("activations", "dense", "dropout", "elementary", "gated", "losses", "network", "optimizers", "rectifiers"),
+        *("sigmoids", "softmax", "training"),
+    )
+    __all__ = sorted(name for module in _MODULES for name in sys.modules[f"fastnn.reference.{module}"].__all__)
+    __dir__ = __all__.copy

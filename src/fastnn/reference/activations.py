@@ -19,23 +19,11 @@ from fastnn._custom import CustomActivation
 from fastnn.reference.arrays import Float64, elementwise
 from fastnn.reference.elementary import cos, exp, sin
 from fastnn.reference.gated import gelu, gelu_grad, mish, mish_grad, silu, silu_grad
-from fastnn.reference.rectifiers import (
-    elu,
-    elu_grad,
-    leaky_relu,
-    leaky_relu_grad,
-    prelu,
-    prelu_grad,
-    relu,
-    relu_grad,
-    selu,
-    selu_grad,
-    slopes_grad,
-)
+from fastnn.reference.rectifiers import elu, elu_grad, leaky_relu, leaky_relu_grad, relu, relu_grad, selu, selu_grad
 from fastnn.reference.sigmoids import sigmoid, sigmoid_grad, softplus, softplus_grad, tanh, tanh_grad
 from fastnn.reference.softmax import softmax, softmax_backward
 
-__all__ = ["ACTIVATIONS", "Activation", "Prelu", "named", "with_slopes"]
+__all__ = ["ACTIVATIONS", "Activation"]
 __dir__ = __all__.copy
 
 
@@ -88,38 +76,6 @@ class Activation:
         if self.product is not None:
             return self.product(a, grad_a)
         return np.asarray(grad_a * self.slope(z, a))
-
-
-@dataclass(frozen=True)
-class Prelu(Activation):
-    """The activation `prelu` with its slopes.
-
-    Attributes
-    ----------
-    slopes : ndarray, shape (units,)
-
-    Examples
-    --------
-    >>> with_slopes(np.array([0.25, 0.5])).value(np.array([[-2.0, -2.0]]))
-    array([[-0.5, -1. ]])
-    """
-
-    slopes: Any = None
-
-    def gradient(self, z: Array, grad_a: Array) -> Array:
-        """Return the gradient with respect to the slopes from the gradient with respect to a."""
-        return slopes_grad(z, grad_a)
-
-
-def with_slopes(slopes: Array) -> Prelu:
-    """Return the activation "prelu" of a layer with these slopes.
-
-    Examples
-    --------
-    >>> with_slopes(np.array([0.25])).slope(np.array([[-2.0], [2.0]]), None).T
-    array([[0.25, 1.  ]])
-    """
-    return Prelu("prelu", lambda z: prelu(z, slopes), lambda z: prelu_grad(z, slopes), uses="input", slopes=slopes)
 
 
 ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(

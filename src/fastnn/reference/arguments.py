@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,20 +12,21 @@ from fastnn._checks.floats import Array, as_float
 from fastnn._checks.predictions import one_hot
 from fastnn._custom import CustomActivation
 from fastnn.losses import Loss
-from fastnn.reference.activations import Activation, named, with_slopes
+from fastnn.reference.activations import Activation, named
+from fastnn.reference.parametric import PARAMETRIC
 
-__all__ = ["Activations", "Arrays", "Slopes", "checked_data", "checked_inputs", "checked_network"]
+__all__ = ["Activations", "Arrays", "UnitParameters", "checked_data", "checked_inputs", "checked_network"]
 __dir__ = __all__.copy
 
 Arrays: TypeAlias = Sequence[Array]
 Activations: TypeAlias = Sequence[str | Activation | CustomActivation]
-Slopes: TypeAlias = Sequence[Array | None] | None
+UnitParameters: TypeAlias = Sequence[Array | None] | None
 
 _OUTPUT_ONLY = ("softmax", "exp")
 
 
-def checked_network(weights: Arrays, biases: Arrays, activations: Activations, slopes: Slopes = None) -> list[Activation]:
-    """Return each layer's activation, once the lists fit together."""
+def checked_network(weights: Arrays, biases: Arrays, activations: Activations, **kinds: UnitParameters) -> list[Activation]:
+    """Return each layer's activation, once the lists fit together; `kinds` are the parameters of activations."""
     if not len(weights) == len(biases) == len(activations) or len(weights) == 0:
         lengths = f"{len(weights)}, {len(biases)} and {len(activations)}"
         raise ValueError(f"weights, biases, activations: expected one entry per layer, got lists of lengths {lengths}")
@@ -36,29 +37,33 @@ def checked_network(weights: Arrays, biases: Arrays, activations: Activations, s
     for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
         if b.shape != w.shape[1:]:
             raise ValueError(f"biases[{layer}]: expected shape {w.shape[1:]}, got {b.shape}")
-    given = [None] * len(weights) if slopes is None else slopes
     functions = [
-        _with_slopes(layer, given[layer], w) if activation == "prelu" else named(activation, f"activations[{layer}]")
+        _with_parameters(activation, layer, kinds, w)
+        if isinstance(activation, str) and activation in PARAMETRIC
+        else named(activation, f"activations[{layer}]")
         for layer, (activation, w) in enumerate(zip(activations, weights, strict=True))
     ]
     for layer, function in enumerate(functions[:-1]):
         if function.name in _OUTPUT_ONLY:
-            raise ValueError(f"activations[{layer}]: got {function.name!r}, which is for the output layer only")
+            raise ValueError(f"activations[{layer}]: expected one for hidden layers, got {function.name!r}")
     return functions
 
 
-def _with_slopes(layer: int, slopes: Array | None, w: Array) -> Activation:
-    if slopes is None or slopes.shape != w.shape[1:]:
-        got = None if slopes is None else f"shape {slopes.shape}"
-        raise ValueError(f"slopes[{layer}]: expected shape {w.shape[1:]} for the activation 'prelu', got {got}")
-    return with_slopes(slopes)
+def _with_parameters(activation: str, layer: int, kinds: Mapping[str, UnitParameters], w: Array) -> Activation:
+    kind, activation_of = PARAMETRIC[activation]
+    of_layers = kinds.get(kind)
+    given = None if of_layers is None else of_layers[layer]
+    if given is None or given.shape != w.shape[1:]:
+        got = None if given is None else f"shape {given.shape}"
+        raise ValueError(f"{kind}[{layer}]: expected shape {w.shape[1:]} for the activation {activation!r}, got {got}")
+    return activation_of(given)
 
 
 def _check_link(loss: Loss, output: Activation) -> None:
     """Raise ValueError if the loss does not go with the output activation."""
     if loss.links and output.name not in loss.links:
         links = " or ".join(repr(link) for link in loss.links)
-        raise ValueError(f"loss: {loss.name!r} got the output activation {output.name!r}, expected {links}")
+        raise ValueError(f"loss: expected the output activation {links} for {loss.name!r}, got {output.name!r}")
 
 
 def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:

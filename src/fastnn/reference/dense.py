@@ -116,8 +116,8 @@ def linear_grad(
     function = named(activation)
     if function.uses != "output":
         allowed = ", ".join(repr(name) for name, entry in ACTIVATIONS.items() if entry.uses == "output")
-        message = f"activation: got {function.name!r}, whose derivative does not follow from its output"
-        raise ValueError(f"{message}; expected one of {allowed}")
+        message = f"activation: expected one of {allowed}, got {function.name!r}"
+        raise ValueError(f"{message}, whose derivative does not follow from its output")
     given = [np.asarray(array) for array in (x, w, a, grad_a)]
     inputs, weights, outputs, grad_outputs = (array.astype(float_type(*given), copy=False) for array in given)
     _check_layer(inputs, weights)

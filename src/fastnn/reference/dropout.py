@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastnn._checks.floats import Array
 from fastnn._checks.scalars import integer, real
 
-__all__ = ["dropout_mask", "factors", "layer_keys"]
+__all__ = ["dropout_mask"]
 __dir__ = __all__.copy
 
 _MASK = 0xFFFFFFFF

@@ -15,15 +15,17 @@ from numpy.typing import ArrayLike
 from fastnn._checks.floats import Array
 from fastnn._checks.scalars import real
 from fastnn.losses import Loss, resolve
-from fastnn.reference.activations import Activation, Prelu
-from fastnn.reference.arguments import Activations, Arrays, Slopes, checked_data, checked_inputs, checked_network
+from fastnn.reference.activations import Activation
+from fastnn.reference.arguments import Activations, Arrays, UnitParameters, checked_data, checked_inputs, checked_network
 from fastnn.reference.gradients import add_penalty, penalty_gradient
 from fastnn.reference.losses import function_of
+from fastnn.reference.parametric import Prelu
 
 __all__ = ["forward", "input_gradient", "loss_and_gradient"]
 __dir__ = __all__.copy
 
 Masks: TypeAlias = Sequence[Array | None] | None
+Slopes: TypeAlias = UnitParameters
 
 
 def forward(
@@ -62,7 +64,7 @@ def forward(
            [ 1.5]]), array([[0. ],
            [1.5]]))]
     """
-    functions = checked_network(weights, biases, activations, slopes)
+    functions = checked_network(weights, biases, activations, slopes=slopes)
     inputs = checked_inputs(weights, X)
     layers: list[tuple[Array, Array]] = []
     for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
@@ -211,7 +213,7 @@ def _run(
     masks: Masks,
     slopes: Slopes,
 ) -> _Run:
-    functions = checked_network(weights, biases, activations, slopes)
+    functions = checked_network(weights, biases, activations, slopes=slopes)
     inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
     counted = row_weights != 0
     if not counted.all():  # the other rows may hold any values

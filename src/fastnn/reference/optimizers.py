@@ -6,10 +6,9 @@ All definitions are PyTorch's. A state is a dict that starts empty; the first up
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from inspect import cleandoc
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike
 from fastnn._checks.scalars import real
 from fastnn._checks.updates import Arrays, State, apart, check_state, checked_grads, checked_params
 from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, NAdam, Optimizer, RMSProp
+from fastnn.reference.docstrings import documented
 from fastnn.reference.updates import RULES, UPDATES, update
 
 __all__ = ["UPDATES", "adagrad", "adam", "adamw", "momentum", "nadam", "rmsprop", "sgd"]
@@ -31,33 +31,6 @@ STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _RATES: Mapping[str, Any] = {
     name: inspect.signature(optimizer).parameters["learning_rate"].default for name, optimizer in OPTIMIZERS.items()
 }
-
-_Function = TypeVar("_Function", bound=Callable[..., None])
-
-_ARGUMENTS = """----------
-params : sequence of floating-point ndarrays
-    Changed in place; any layout. C-contiguous float32 and float64 are the fast ones.
-grads : sequence of array-likes of real numbers
-    One per array in `params`, of its shape. They may overlap `params` and `state`, whose arrays are apart from each other.
-"""
-
-_RAISES = """Raises
-------
-TypeError, ValueError
-    If an argument is of the wrong type or outside of its range, or if they don't fit together. Nothing has changed
-    then.
-
-"""
-
-
-def documented(function: _Function) -> _Function:
-    """Complete a docstring with the parts that all optimizers share: the first parameters, and the errors."""
-    if function.__doc__ is not None:  # as python -OO makes it
-        # Python 3.13 removes the indentation itself.
-        before, _, parameters = cleandoc(function.__doc__).partition("----------\n")
-        parameters, heading, rest = parameters.partition("References\n")
-        function.__doc__ = f"{before}{_ARGUMENTS}{parameters}{_RAISES}{heading}{rest}"
-    return function
 
 
 @documented

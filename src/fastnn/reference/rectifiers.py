@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn._checks.floats import Array
 from fastnn.reference.arrays import Float64, elementwise
 
 __all__ = [
@@ -12,13 +11,10 @@ __all__ = [
     "elu_grad",
     "leaky_relu",
     "leaky_relu_grad",
-    "prelu",
-    "prelu_grad",
     "relu",
     "relu_grad",
     "selu",
     "selu_grad",
-    "slopes_grad",
 ]
 __dir__ = __all__.copy
 
@@ -126,39 +122,3 @@ def selu_grad(a: Float64) -> Float64:
     array([1.75809934, 1.05070099])
     """
     return np.where(a > 0.0, _SELU_SCALE, a + _SELU_SCALE * _SELU_ALPHA)
-
-
-def prelu(z: Array, slopes: Array) -> Array:
-    """Return z if z > 0, else slopes * z, with one slope per unit.
-
-    K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", 2015.
-
-    Examples
-    --------
-    >>> prelu(np.array([[-2.0, -2.0]]), np.array([0.25, 0.5]))
-    array([[-0.5, -1. ]])
-    """
-    return np.where(z > 0.0, z, slopes * z)
-
-
-def prelu_grad(z: Array, slopes: Array) -> Array:
-    """Return the derivative of `prelu` with respect to its input: 1 if z > 0, else slopes.
-
-    Examples
-    --------
-    >>> prelu_grad(np.array([[-2.0, 2.0]]), np.array([0.25, 0.5]))
-    array([[0.25, 1.  ]])
-    """
-    return np.where(z > 0.0, np.ones_like(z), slopes)
-
-
-def slopes_grad(z: Array, grad_a: Array) -> Array:
-    """Return the gradient with respect to the slopes of `prelu` from that with respect to its outputs; both (n, units).
-
-    Examples
-    --------
-    >>> slopes_grad(np.array([[-2.0, 2.0], [-1.0, 1.0]]), np.array([[1.0, 1.0], [3.0, 3.0]]))
-    array([-5.,  0.])
-    """
-    result: Array = np.sum(grad_a * np.minimum(z, np.zeros_like(z)), axis=0)
-    return result

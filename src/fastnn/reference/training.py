@@ -13,10 +13,10 @@ from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import AdamW, Optimizer
-from fastnn.reference.arguments import Activations, Arrays, Slopes, checked_data, checked_network
+from fastnn.reference.arguments import Activations, Arrays, checked_data, checked_network
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
-from fastnn.reference.network import Masks, loss_and_gradient
+from fastnn.reference.network import Masks, Slopes, loss_and_gradient
 from fastnn.reference.optimizers import UPDATES
 from fastnn.schedules import rates
 
@@ -98,7 +98,7 @@ def train(
     >>> W[0].round(6), b[0].round(6)
     (array([[2.]]), array([1.]))
     """
-    loss, output = resolve(loss), checked_network(weights, biases, activations, slopes)[-1]
+    loss, output = resolve(loss), checked_network(weights, biases, activations, slopes=slopes)[-1]
     inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
     epochs, batch_size = integer("epochs", epochs, low=0), integer("batch_size", batch_size, low=1)
     rng = np.random.default_rng() if rng is None else rng

@@ -11,9 +11,20 @@ from scipy.sparse import csr_matrix, issparse
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.sklearn._data import checked_pair
+from fastnn.sklearn._parameters import Rule
 
 # Up to this number of rows, scikit-learn does not warn if more than half of them are of different classes.
 _FEW_ROWS = 20
+
+CLASS_WEIGHT = Rule(
+    "'balanced', a dict of weights by class, a list of such dicts for multilabel targets, or None",
+    lambda value: (
+        value is None
+        or (isinstance(value, str) and value == "balanced")
+        or all(isinstance(one, dict) for one in (value if isinstance(value, list) and value else [value]))
+    ),
+)
+"""The rule of the parameter `class_weight`."""
 
 
 @dataclass
@@ -54,7 +65,7 @@ class Classes:
         if not self.several:
             if y.ndim != 1:
                 raise ValueError(
-                    f"y: got shape {y.shape}, expected ({y.shape[0]},): one of the classes {self.names} per row"
+                    f"y: expected shape ({y.shape[0]},), one of the classes {self.names} per row, got {y.shape}"
                 )
             return np.asarray(np.searchsorted(self.names, y))
         dense = y.toarray() if hasattr(y, "toarray") else np.asarray(y)

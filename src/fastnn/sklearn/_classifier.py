@@ -15,18 +15,9 @@ from fastnn.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from fastnn.optimizers import Adam
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP, solver_has_epochs
-from fastnn.sklearn._classes import WithClasses
+from fastnn.sklearn._classes import CLASS_WEIGHT, WithClasses
 from fastnn.sklearn._data import checked_weight
 from fastnn.sklearn._warnings import log
-
-_CLASS_WEIGHT = _parameters.Rule(
-    "'balanced', a dict of weights by class, a list of such dicts for multilabel targets, or None",
-    lambda value: (
-        value is None
-        or (isinstance(value, str) and value == "balanced")
-        or all(isinstance(one, dict) for one in (value if isinstance(value, list) and value else [value]))
-    ),
-)
 
 
 class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc]
@@ -165,7 +156,7 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
 
     loss = "log_loss"  # not a parameter
 
-    _rules: Mapping[str, _parameters.Rule] = {**_parameters.RULES, "class_weight": _CLASS_WEIGHT}
+    _rules: Mapping[str, _parameters.Rule] = {**_parameters.RULES, "class_weight": CLASS_WEIGHT}
 
     def fit(
         self,

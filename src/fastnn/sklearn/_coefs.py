@@ -22,9 +22,9 @@ class SharedArrays:
     """
 
     def __init__(self, model: MLP) -> None:
-        network = network_of(model)
-        self.coefs: Any = [w if w.flags.c_contiguous else np.ascontiguousarray(w) for w in network.weights]
-        self.intercepts: Any = list(network.biases)
+        parameters = network_of(model).parameters
+        self.coefs: Any = [w if w.flags.c_contiguous else np.ascontiguousarray(w) for w in parameters["weights"]]
+        self.intercepts: Any = list(parameters["biases"])
         self.remember(model)
 
     @property
@@ -102,8 +102,8 @@ def _filled(given: Any, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
 def _views(model: MLP, storage: Any = None) -> list[NDArray[Any]]:
     """Return weights and biases: the network's own, or those in an array with the layout of its storage."""
     network = network_of(model)
-    weights, biases = (network.weights, network.biases) if storage is None else network.views(storage)[:2]
-    return [*weights, *biases]
+    kinds = network.parameters if storage is None else network.views(storage)
+    return [*kinds["weights"], *kinds["biases"]]
 
 
 def _own(array: Any, at: int, model: MLP) -> NDArray[Any]:

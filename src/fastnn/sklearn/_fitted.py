@@ -12,6 +12,7 @@ from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss
 from fastnn._model import MLP
 from fastnn._native import generator_of, network_of
+from fastnn._views import carry_over
 from fastnn.sklearn._data import native_rows
 
 NOT_FINITE = (
@@ -53,8 +54,7 @@ def sizes_of(coefs: Any, intercepts: Any, n_layers: int | None = None, n_inputs:
         layers = "layers" if n_layers is None else f"{n_layers} layers"
         inputs = "" if n_inputs is None else f", and {n_inputs} inputs"
         raise ValueError(
-            f"coefs_, intercepts_: got shapes {shapes} and {bias_shapes}, expected those of {layers} that fit "
-            f"together{inputs}"
+            f"coefs_, intercepts_: expected the shapes of {layers} that fit together{inputs}, got {shapes} and {bias_shapes}"
         )
     return (shapes[0][0], *(s[1] for s in shapes))
 
@@ -71,13 +71,11 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
     sizes = sizes_of(weights, biases, len(model.weights), model.layer_sizes[0])
     if sizes != model.layer_sizes:
         *hidden, output = model.activations
-        before = model.slopes
+        before = network_of(model).parameters
         dropout = list(model.dropout)
         generator = generator_of(model)
         model = MLP(sizes, hidden, output, dropout=dropout, init="zeros", dtype=model.dtype, random_state=generator)
-        for slopes, slopes_before in zip(model.slopes, before, strict=True):
-            if slopes is not None and slopes_before is not None and slopes.shape == slopes_before.shape:
-                slopes[...] = slopes_before
+        carry_over(before, network_of(model).parameters)
     for view, values in zip([*model.weights, *model.biases], [*weights, *biases], strict=True):
         view[...] = values
     return model

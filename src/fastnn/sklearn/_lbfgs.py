@@ -67,7 +67,7 @@ class Objective:
             self._loss, rows.X, rows.target, rows.labels, rows.weight, self._gradient, n_threads=self._n_threads
         )
         derivatives = _joined(self._gradients)
-        n_weights = sum(w.size for w in self._network.weights)
+        n_weights = sum(w.size for w in self._network.parameters["weights"])
         weights = vector[:n_weights]
         derivatives[:n_weights] += self._penalty * weights
         return value + 0.5 * self._penalty * float(weights @ weights), derivatives

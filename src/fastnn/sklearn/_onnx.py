@@ -131,7 +131,7 @@ def _add_network(scope: Any, operator: Any, container: Any) -> tuple[_Graph, str
         if activation not in _CONVERTIBLE:
             known = ", ".join(_CONVERTIBLE)
             raise NotImplementedError(
-                f"activation: got {activation!r}, expected one of {known}; ONNX has no functions of fastnn.jit"
+                f"activation: expected one of {known}, got {activation!r}; ONNX has no functions of fastnn.jit"
             )
     double = guess_proto_type(operator.inputs[0].type) == TensorProto.DOUBLE
     graph = _Graph(scope, container, TensorProto.DOUBLE if double else TensorProto.FLOAT)

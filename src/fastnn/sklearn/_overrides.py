@@ -60,7 +60,8 @@ def check_overrides(estimator: Any) -> None:
     if by_class or not callable_by_none.isdisjoint(vars(estimator)):
         methods = sorted({*by_class, *(callable_by_none & vars(estimator).keys())})
         raise NotImplementedError(
-            f"{kind.__name__}: got {described(methods)}; expected a subclass of scikit-learn's class, whose fit does"
+            f"{kind.__name__}: expected methods that fastnn calls, got {described(methods)}; a subclass of scikit-learn's "
+            "class calls them"
         )
 
 

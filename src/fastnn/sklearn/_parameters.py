@@ -90,8 +90,8 @@ def _check_together(estimator: Any, sizes: list[int]) -> None:
     """Raise ValueError if parameters contradict each other."""
     if len(sizes) >= MAX_LAYERS or max(sizes, default=0) > MAX_UNITS:
         raise ValueError(
-            f"hidden_layer_sizes: got {len(sizes)} layers of at most {max(sizes)} units, expected at most {MAX_LAYERS - 1} "
-            f"layers of at most {MAX_UNITS}"
+            f"hidden_layer_sizes: expected at most {MAX_LAYERS - 1} layers of at most {MAX_UNITS} units, got {len(sizes)} "
+            f"layers of at most {max(sizes)}"
         )
     for name in ("activation", "dropout"):
         value = getattr(estimator, name)
@@ -104,7 +104,7 @@ def _check_together(estimator: Any, sizes: list[int]) -> None:
                 raise ValueError(f"{name}: expected another solver, got {value!r} for solver='lbfgs', which can't use it")
     if estimator.early_stopping and estimator.validation_fraction == 0:
         raise ValueError(
-            f"validation_fraction: got {estimator.validation_fraction!r} for early_stopping=True, expected a float in (0, 1)"
+            f"validation_fraction: expected a float in (0, 1) for early_stopping=True, got {estimator.validation_fraction!r}"
         )
 
 

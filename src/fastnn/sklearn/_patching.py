@@ -45,8 +45,8 @@ def _with_fallback(name: str, method: Callable[..., Any]) -> Any:
             return getattr(self, method.__name__)(*args, **kwargs)
         if own:
             raise NotImplementedError(
-                f"{type(self).__name__}.{method.__name__}: got {reason}; expected a class that is derived from "
-                f"scikit-learn's {name} outside of the patch, or directly from the one under it"
+                f"{type(self).__name__}.{method.__name__}: expected a class that is derived from scikit-learn's {name} "
+                f"outside of the patch, or directly from the one under it, got one with {reason}"
             )
         result = method(self, *args, **kwargs)
         _counts.fit(name)

@@ -15,6 +15,7 @@ from fastnn._engine.losses import native_loss
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.run_settings import RunSettings
 from fastnn._engine.training_data import TrainingData
+from fastnn._views import by_layer
 from fastnn.losses import MSE
 
 if TYPE_CHECKING:
@@ -90,4 +91,4 @@ def _network(work: TrainingWork | PredictionWork) -> Network:
 
 
 def _parameters(network: Network) -> list[Array]:
-    return [p for pair in zip(network.weights, network.biases, strict=True) for p in pair]
+    return by_layer(network.parameters)

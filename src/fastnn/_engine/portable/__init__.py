@@ -31,7 +31,7 @@ from fastnn._engine.portable._functions import (
     quick_prediction_loss,
     softmax,
 )
-from fastnn._engine.portable._layers import LAYER_ACTIVATIONS
+from fastnn._engine.portable._layers import BLOCK_KINDS, LAYER_ACTIVATIONS
 from fastnn._engine.portable._machine import (
     built_instruction_sets,
     copy_vectors,
@@ -52,6 +52,7 @@ ACTIVATIONS, LOSSES = tuple(reference.ACTIVATIONS), tuple(reference.LOSSES)
 
 __all__ = [
     "ACTIVATIONS",
+    "BLOCK_KINDS",
     "COMPILED",
     "FUNCTIONS",
     "LAYER_ACTIVATIONS",

@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 
 from fastnn import reference
 from fastnn._engine.portable._rows import Array
+from fastnn.reference import elementary, gated, rectifiers, sigmoids
 
-FUNCTIONS = (
-    *("tanh", "tanh_grad", "sigmoid", "sigmoid_grad", "relu", "relu_grad", "leaky_relu", "leaky_relu_grad"),
-    *("elu", "elu_grad", "gelu", "gelu_grad", "silu", "silu_grad", "softplus", "softplus_grad"),
-    *("sin", "cos", "exp", "expm1", "log", "log1p", "selu", "selu_grad", "mish", "mish_grad"),
-)
+FUNCTIONS = (*elementary.__all__, *gated.__all__, *rectifiers.__all__, *sigmoids.__all__)
 PREDICTION_LOSSES = ("mse_loss", "binary_cross_entropy", "cross_entropy")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +13,9 @@ from fastnn._engine.portable._compile import formula, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.reference.activations import named
 from fastnn.reference.dropout import factors
-from fastnn.reference.rectifiers import prelu, prelu_grad, slopes_grad
+from fastnn.reference.parametric import PARAMETRIC, prelu, prelu_grad, slopes_grad
 
-LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, "prelu")  # those of networks; "prelu" has parameters for each unit
-INITIAL_SLOPE = 0.25
+LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, *PARAMETRIC)  # those of networks
 
 
 class Parameters(NamedTuple):
@@ -25,6 +24,23 @@ class Parameters(NamedTuple):
     weights: Array  # (n_in, n_out)
     biases: Array  # (n_out,)
     slopes: Array | None  # (n_out,)
+
+    @classmethod
+    def of_layers(cls, kinds: Mapping[str, Sequence[Any]]) -> list[Parameters]:
+        """Return each layer's parameters, given those of all layers by kind."""
+        return [cls(*arrays) for arrays in zip(*(kinds[kind] for kind in cls._fields), strict=True)]
+
+
+BLOCK_KINDS = Parameters._fields
+WITH_DECAY = ("weights", "biases")  # the kinds to which an optimizer's weight decay applies
+
+
+def shapes(n_in: int, n_out: int, activation: Any) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a layer's parameters, by kind and in the order of the storage."""
+    of_layer: dict[str, tuple[int, ...]] = {"weights": (n_in, n_out), "biases": (n_out,)}
+    if isinstance(activation, str) and activation in PARAMETRIC:
+        of_layer[PARAMETRIC[activation][0]] = (n_out,)
+    return of_layer
 
 
 class Layer:

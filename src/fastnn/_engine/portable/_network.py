@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import Any
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn._checks.limits import MAX_LAYERS
 from fastnn._engine.portable._elementwise import aligned_zeros
-from fastnn._engine.portable._layers import INITIAL_SLOPE, LAYER_ACTIVATIONS, Layer, Parameters, Pass
+from fastnn._engine.portable._layers import BLOCK_KINDS, LAYER_ACTIVATIONS, WITH_DECAY, Layer, Parameters, Pass, shapes
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
 
 # Rows that go through all layers, and back, before the next ones.
 _ROWS_AT_ONCE = 512
+
+
+class _Block(NamedTuple):
+    """The parameters of one kind in one layer."""
+
+    layer: int
+    kind: str
+    place: slice  # in the storage
+    shape: tuple[int, ...]
 
 
 class Network:
@@ -32,19 +42,11 @@ class Network:
             )
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.dtype = np.dtype(dtype)
-        with_slopes = [_check(activation) == "prelu" for activation in activations]
-        self._places, end = [], 0  # where each layer's weights, biases and slopes begin, and where they end
-        for (n_in, n_out), slopes in zip(pairwise(layer_sizes), with_slopes, strict=True):
-            biases = end + n_in * n_out
-            self._places.append((end, biases, biases + n_out, biases + n_out * (2 if slopes else 1)))
-            end = self._places[-1][-1]
-        self.storage = aligned_zeros(end, self.dtype)
-        self.parameters = self.weights, self.biases, self.slopes = self.views(self.storage)
-        for array in self.slopes:
-            if array is not None:
-                array[:] = INITIAL_SLOPE
-        each = zip(activations, dropout, zip(*self.parameters, strict=True), strict=True)
-        self.layers = [Layer(activation, p, Parameters(*arrays)) for activation, p, arrays in each]
+        self._blocks = _lay_out(layer_sizes, activations)
+        self.storage = aligned_zeros(self._blocks[-1].place.stop, self.dtype)
+        self.parameters = self.views(self.storage)
+        each = zip(activations, dropout, Parameters.of_layers(self.parameters), strict=True)
+        self.layers = [Layer(activation, p, parameters) for activation, p, parameters in each]
         self.parts = self._parts()
 
     @property
@@ -52,26 +54,21 @@ class Network:
         """Raise TypeError: the fallback has no structure for native code."""
         raise TypeError("model: code that Numba or Cython compiles needs fastnn's compiled extension")
 
-    def views(self, storage: Array) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array | None, ...]]:
-        """Return the weights (n_in, n_out), biases and slopes (n_out,) within a vector that is laid out like the storage.
+    def views(self, storage: Array) -> dict[str, tuple[Any, ...]]:
+        """Return the parameters within a vector that is laid out like the storage, by kind.
 
-        A layer without slopes has None.
+        Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out), all other
+        kinds (n_out,).
         """
-        weights, biases, slopes = [], [], []
-        for (n_in, n_out), (start, b, s, end) in zip(pairwise(self.layer_sizes), self._places, strict=True):
-            weights.append(storage[start:b].reshape(n_in, n_out))
-            biases.append(storage[b:s])
-            slopes.append(storage[s:end] if end > s else None)
-        return tuple(weights), tuple(biases), tuple(slopes)
+        kinds: dict[str, list[Any]] = {kind: [None] * (len(self.layer_sizes) - 1) for kind in BLOCK_KINDS}
+        for block in self._blocks:
+            kinds[block.kind][block.layer] = storage[block.place].reshape(block.shape)
+        return {kind: tuple(arrays) for kind, arrays in kinds.items()}
 
     def _parts(self) -> list[tuple[slice, bool]]:
         """Return the parts of the storage that are updated at once, and whether weight decay applies to them."""
-        if not any(slopes is not None for slopes in self.slopes):
-            return [(slice(None), True)]
-        parts = []
-        for start, _, s, end in self._places:
-            parts += [(slice(start, s), True), (slice(s, end), False)]
-        return [(part, decays) for part, decays in parts if part.stop > part.start]
+        parts = [(decays, list(blocks)) for decays, blocks in groupby(self._blocks, lambda block: block.kind in WITH_DECAY)]
+        return [(slice(blocks[0].place.start, blocks[-1].place.stop), decays) for decays, blocks in parts]
 
     @np.errstate(all="ignore")
     def predict(self, x: Array | SparseRows, out: Array | None = None, n_threads: int | None = None) -> Array:
@@ -128,7 +125,7 @@ class Network:
         if not weight.any():
             return 0.0
         part = np.empty_like(self.storage)
-        gradients = None if by_parameter is None else [Parameters(*arrays) for arrays in zip(*self.views(part), strict=True)]
+        gradients = None if by_parameter is None else Parameters.of_layers(self.views(part))
         value, divisor = 0.0, float(mean.divisors(np.abs(weight).sum(), weight.sum()))
         readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
         for rows, batch in self._pieces(n_rows, logits=mean.from_logits):
@@ -185,6 +182,17 @@ def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> N
     if not (flags.c_contiguous and flags.aligned) or sample_weight.dtype != np.float64 or sample_weight.size != n_rows:
         raise ValueError(f"sample_weight must be {n_rows} contiguous float64")
     return np.array(sample_weight).reshape(-1)
+
+
+def _lay_out(layer_sizes: tuple[int, ...], activations: tuple[Any, ...]) -> list[_Block]:
+    """Return the blocks of all layers, one behind the other in the storage."""
+    blocks, start = [], 0
+    for layer, (sizes, activation) in enumerate(zip(pairwise(layer_sizes), activations, strict=True)):
+        for kind, shape in shapes(*sizes, _check(activation)).items():
+            end = start + math.prod(shape)
+            blocks.append(_Block(layer, kind, slice(start, end), shape))
+            start = end
+    return blocks
 
 
 def _check(activation: Any) -> Any:

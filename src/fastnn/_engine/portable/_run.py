@@ -49,7 +49,7 @@ class Run:
         self._pieces.lazy = self._optimizer.lazy
         self._moments = [network.vector(moments[i]) for i in range(self._optimizer.n_moments)]
         self._gradient = np.empty_like(network.storage)
-        self._gradients = [Parameters(*arrays) for arrays in zip(*network.views(self._gradient), strict=True)]
+        self._gradients = Parameters.of_layers(network.views(self._gradient))
         self._passes: dict[int, Pass] = {}  # by the number of rows
         self._state = [network.storage, *self._moments]  # of which a snapshot has copies
         self._snapshot, self._snapshot_updates = [np.empty_like(array) for array in self._state], -1  # -1: none was taken
@@ -186,7 +186,7 @@ class Run:
         return loss
 
     def _penalize(self, loss: float, divisor: float, features: NDArray[np.bool_] | None) -> float:
-        for layer, (w, gradient) in enumerate(zip(self._network.weights, self._gradients, strict=True)):
+        for layer, (w, gradient) in enumerate(zip(self._network.parameters["weights"], self._gradients, strict=True)):
             if layer == 0 and features is not None:
                 w = w * features[:, np.newaxis]
             loss = self._optimizer.penalize(loss, divisor, w, gradient.weights)
