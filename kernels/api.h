@@ -107,6 +107,8 @@ struct Loss {
     double value_factor;  // of the loss alone
     CustomLoss custom;    // a user's own; null otherwise
     bool signed_mean;     // the divisor is the sum of the weights, which may be below 0, rather than of their magnitudes
+    const double *output_weights;  // one per output, >= 0: of its elements in the mean, or of its class; null if all are 1
+    bool ignores_missing;          // targets that are NaN, and labels out of range, are not observed
 };
 
 struct Optimizer {

@@ -31,7 +31,7 @@ template <class T> class TinyPass {
         if (batch.order || batch.first != read_from_ || batch.size != read_rows_) {
             read(x, batch, network_.layers[0].n_in, in_);
             read(y, batch, last.n_out, target_);
-            set_scale(sample_weight, batch);
+            set_scale(y, sample_weight, batch);
             read_from_ = batch.first;
             read_rows_ = batch.size;
         }
@@ -80,11 +80,13 @@ template <class T> class TinyPass {
             for (int64_t j = 0; j < columns; j++) to[j * block + i] = row[j];
     }
 
-    void set_scale(const double *sample_weight, const Batch &batch) {
+    void set_scale(const Rows &y, const double *sample_weight, const Batch &batch) {
         const double factor = mean_factor(batch.weight, network_, loss_);
         for (int64_t i = 0; i < block; i++) {
             const double weight = i >= batch.size ? 0 : sample_weight ? factor * sample_weight[batch.own_row(i)] : factor;
-            for (int64_t j = 0; j < network_.last().n_out; j++) scale_[j * block + i] = T(weight);
+            if (has_target_options(loss_))
+                apply_target_options(loss_, y.labels, weight, target_ + i, scale_ + i, network_.last().n_out, block);
+            else for (int64_t j = 0; j < network_.last().n_out; j++) scale_[j * block + i] = T(weight);
         }
     }
 

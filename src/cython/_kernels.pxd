@@ -76,6 +76,8 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         double factor, value_factor
         CustomLoss custom
         bint signed_mean
+        const double *output_weights
+        bint ignores_missing
 
     cdef cppclass Optimizer_ "fastnn::Optimizer":
         int32_t kind, moments

@@ -1,11 +1,27 @@
 """The losses. Included by _core.pyx."""
 
-cdef fill_loss(Loss_ *native, loss, dtype):
-    name, native.parameter, native.from_logits, native.per_row, native.factor, native.value_factor, custom, native.signed_mean, _ = loss
+cdef fill_loss(Loss_ *native, loss, dtype, int64_t n_out):
+    """Return the objects that the native loss points to; they must live as long as it is in use."""
+    name, native.parameter, native.from_logits, native.per_row, native.factor, native.value_factor, custom, native.signed_mean, _, targets = loss
     native.kind = LOSSES.index(name if custom is None else "mse")
     native.custom = NULL
     if custom is not None:
         native.custom = <CustomLoss><uintptr_t>custom.address(dtype)
+    native.ignores_missing = targets.ignores_missing
+    keep = [loss]
+    native.output_weights = one_per_output(targets.output_weights, n_out, keep)
+    return keep
+
+
+cdef const double *one_per_output(values, int64_t n_out, list keep) except? NULL:
+    """Return the address of numbers, one per output, in an array that is put into `keep`; null for None."""
+    if values is None:
+        return NULL
+    cdef cnp.ndarray array = np.array(values, np.float64)
+    if cnp.PyArray_SIZE(array) != n_out:
+        raise ValueError(f"loss: expected {n_out} numbers, one per output, got {len(values)}")
+    keep.append(array)
+    return <const double *>cnp.PyArray_DATA(array)
 
 
 def prediction_loss(str name, cnp.ndarray p, cnp.ndarray y):

@@ -151,7 +151,7 @@ cdef class Network:
         call.n_rows = self.count_rows(x)
         call.network = self.native
         call.parameters = self.data
-        fill_loss(&call.loss, loss, self.dtype)
+        of_loss = fill_loss(&call.loss, loss, self.dtype, self.layers[self.native.n_layers - 1].n_out)  # kept until the call ends
         self.fill_x(&call.x, x, call.n_rows)
         fill_rows(&call.y, y, "y", call.n_rows, self.layers[self.native.n_layers - 1].n_out, labels)
         call.sample_weight = weights_of(sample_weight, call.n_rows)

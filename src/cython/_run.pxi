@@ -36,7 +36,7 @@ cdef class Run:
         self.k = kernels(network.dtype_number)
         t.network = network.native
         t.parameters = network.data
-        fill_loss(&t.loss, settings.loss, network.dtype)
+        of_loss = fill_loss(&t.loss, settings.loss, network.dtype, network.layers[t.network.n_layers - 1].n_out)
         fill_optimizer(&t.optimizer, settings.optimizer)
         if t.n_rows < 1 or batch_size < 1:
             raise ValueError("there must be rows to train on")
@@ -72,7 +72,7 @@ cdef class Run:
         choose_threads(t[0], wanted_threads(settings.n_threads), 3 * network.operations(x) * t.batch_size, &network.timings)
         memory = aligned_zeros(self.k.training_bytes(t[0]), np.uint8)
         self.workspace = cnp.PyArray_DATA(memory)
-        self.keep = (network, data, settings, snapshot, order, memory)
+        self.keep = (network, data, settings, of_loss, snapshot, order, memory)
 
     cdef cnp.ndarray order_of(self, int64_t n_rows, cnp.ndarray order):
         """Return the array with the order of the rows, after a check if it is given."""

@@ -27,7 +27,7 @@ cdef class Stepper:
         cdef Optimizer_ native_optimizer
         cdef void *arrays[2]
         cdef int i
-        fill_loss(&native_loss, settings.loss, self.network.dtype)
+        of_loss = fill_loss(&native_loss, settings.loss, self.network.dtype, self.network.layers[t.network.n_layers - 1].n_out)
         fill_optimizer(&native_optimizer, settings.optimizer)
         for i in range(native_optimizer.moments):
             arrays[i] = self.network.output(settings.moments[i], t.network.size)
@@ -40,7 +40,7 @@ cdef class Stepper:
         self.native.takes_labels = settings.loss.takes_labels
         self.native.change()
         self.lock = settings.bit_generator.lock
-        self.keep = (settings,)
+        self.keep = (settings, of_loss)
 
     @property
     def address(self):

@@ -158,7 +158,7 @@ class Configured:
         return Native(settings, kind, start)
 
     def _native_loss(self) -> NativeLoss:
-        return native_loss(self.loss, self.model.activations[-1])
+        return native_loss(self.loss, self.model.activations[-1], self.model.layer_sizes[-1])
 
     def _native_optimizer(self) -> dict[str, Any]:
         native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, DTypeLike
 
+from fastnn.losses._options import TargetOptions, checked_missing, weights_of_outputs
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Loss:
-    """Base class of the losses.
+    """Base class of the losses, with the options that all of them have.
+
+    Parameters
+    ----------
+    output_weights : sequence of numbers >= 0, optional
+        One per output: the weight of its elements in the mean. For `CrossEntropy`, one per class.
+    missing : {"raise", "ignore"}, default "raise"
+        Whether targets that are NaN raise an error, or count as not observed: they add nothing to the loss, to its gradient
+        and to the divisor of the mean.
 
     Attributes
     ----------
@@ -36,16 +46,35 @@ class Loss:
     takes_labels: ClassVar[bool] = False
     domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
+    output_weights: tuple[float, ...] | None = field(default=None, kw_only=True)
+    missing: str = field(default="raise", kw_only=True)
+
     def __post_init__(self) -> None:
-        """Refuse the base class itself."""
+        """Refuse the base class itself, and check the options."""
         if type(self) is Loss:
             names = ", ".join(kind.name for kind in Loss.__subclasses__() if kind.name)
             raise TypeError(f"Loss is a base class, expected one of {names}")
+        self._set_options(self.output_weights, self.missing)
+
+    def _set_options(self, output_weights: object, missing: object) -> None:
+        object.__setattr__(self, "output_weights", weights_of_outputs("output_weights", output_weights))
+        object.__setattr__(self, "missing", checked_missing(missing))
+
+    def __repr__(self) -> str:
+        """Return the call that makes the loss, without the options that have their defaults."""
+        shown = [each for each in fields(self) if not (each.kw_only and getattr(self, each.name) == each.default)]
+        arguments = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in shown)
+        return f"{type(self).__qualname__}({arguments})"
 
     @property
     def parameter(self) -> float:
         """The number that shapes the loss; 0.0 for a loss without one."""
         return 0.0
+
+    @property
+    def target_options(self) -> TargetOptions:
+        """The options that change targets and their weights, as the engine takes them."""
+        return TargetOptions(self.output_weights, self.missing == "ignore")
 
 
 class CustomLoss(Loss, ABC):

@@ -11,7 +11,7 @@ from fastnn.losses._base import Loss
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Poisson(Loss):
     """Negative log-likelihood of counts, given the logarithm of their rate: exp(z) - y * z.
 
@@ -29,7 +29,7 @@ class Poisson(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BinaryCrossEntropy(Loss):
     """Negative log-likelihood of independent yes-or-no targets, given logits.
 
@@ -48,7 +48,7 @@ class BinaryCrossEntropy(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CrossEntropy(Loss):
     """Negative log-likelihood of one class per row, given logits; a mean over rows rather than over elements.
 

@@ -14,7 +14,7 @@ from fastnn._custom import CustomActivation
 from fastnn.losses import Loss
 from fastnn.reference.activations import Activation, named, with_slopes
 
-__all__ = ["Activations", "Arrays", "Slopes", "checked_data", "checked_inputs", "checked_network"]
+__all__ = ["Activations", "Arrays", "Slopes", "checked_data", "checked_inputs", "checked_network", "takes_as_labels"]
 __dir__ = __all__.copy
 
 Arrays: TypeAlias = Sequence[Array]
@@ -70,9 +70,16 @@ def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:
         return inputs.astype(weights[0].dtype, copy=False)
 
 
+def takes_as_labels(loss: Loss, y: NDArray[Any]) -> bool:
+    """Return whether the loss takes the targets y, as given, for integer labels."""
+    return loss.takes_labels and y.ndim == 1 and y.dtype.kind in "biu"
+
+
 def _targets(loss: Loss, y: ArrayLike, row_weights: NDArray[np.float64], last_weights: Array) -> Array:
     n_rows, n_out = len(row_weights), last_weights.shape[1]
     given: NDArray[Any] = np.asarray(y)
+    if takes_as_labels(loss, given) and loss.missing == "ignore":
+        row_weights = np.where(given == -1, 0.0, row_weights)  # such a row may have any label
     targets = as_float("y", one_hot("y", given, n_out, row_weights) if loss.takes_labels else given)
     if targets.ndim == 1 and n_out == 1:
         targets = targets[:, np.newaxis]

@@ -13,7 +13,7 @@ from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import AdamW, Optimizer
-from fastnn.reference.arguments import Activations, Arrays, Slopes, checked_data, checked_network
+from fastnn.reference.arguments import Activations, Arrays, Slopes, checked_data, checked_network, takes_as_labels
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
 from fastnn.reference.network import Masks, loss_and_gradient
@@ -100,6 +100,8 @@ def train(
     """
     loss, output = resolve(loss), checked_network(weights, biases, activations, slopes)[-1]
     inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
+    if takes_as_labels(loss, np.asarray(y)):
+        targets = np.asarray(y)  # whose classes a mean may divide by
     epochs, batch_size = integer("epochs", epochs, low=0), integer("batch_size", batch_size, low=1)
     rng = np.random.default_rng() if rng is None else rng
     drop = dropout_rates(dropout, len(weights) - 1)
@@ -123,7 +125,7 @@ def train(
             update(optimizer, params, grads[:n], state, float(rate))
             update(without_decay, undecayed, grads[n:], state_of_undecayed, float(rate))
             updates += 1
-            seen = float(np.abs(row_weights[rows]).sum())
+            seen = float(np.abs(row_weights[rows]) @ row_weights_of_targets(loss, targets[rows], row_weights[rows]))
             total, total_weight = total + seen * value, total_weight + seen
         history.append(total / total_weight if total_weight else 0.0)
     return history
