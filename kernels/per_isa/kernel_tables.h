@@ -2,10 +2,12 @@
 #pragma once
 
 #include "api.h"
+#include "cross_entropy.h"
 #include "dense.h"
 #include "losses.h"
 #include "narrow_layer.h"
 #include "optimizers.h"
+#include "prediction_losses.h"
 #include "threads.h"
 
 namespace {
@@ -13,6 +15,16 @@ namespace {
 using namespace fastnn;
 
 constexpr int64_t row_group = 16;  // rows in a group: threads share whole groups, and the loss has one partial sum per group
+
+template <class T> struct LossKernels {
+    T (*compute)(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T parameter);
+    bool takes_rows;
+};
+
+template <class T, template <class> class L> constexpr LossKernels<T> loss_kernels() {
+    if constexpr (L<T>::takes_rows) return {cross_entropy_loss<T>, true};
+    else return {elementwise_loss<T, L>, false};
+}
 
 template <class T>
 constexpr LossKernels<T> all_losses[] = {
