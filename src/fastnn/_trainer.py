@@ -260,7 +260,7 @@ class Trainer(StoredTrainer):
 
     @property
     def _native_trainer(self) -> tuple[int, int, int, int]:
-        """Return the trainer as compiled code holds it: address, counts of inputs and outputs, whether y may be labels."""
+        """Return the trainer as compiled code holds it: address, counts of inputs and outputs, what labels y may have."""
         return self._native_handle[0]
 
     @property
@@ -271,7 +271,8 @@ class Trainer(StoredTrainer):
             raise TypeError(f"trainer: expected a learning rate that is a number, got the schedule {rate!r}")
         stepper = self._stepper
         sizes = stepper.network.layer_sizes
-        return (stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)), stepper
+        labels = int(self.loss.takes_labels) + int(self.loss.takes_labels and self.loss.missing == "ignore")
+        return (stepper.address, sizes[0], sizes[-1], labels), stepper
 
     # ---- Its preparation ----
 

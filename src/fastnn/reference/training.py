@@ -16,8 +16,10 @@ from fastnn.optimizers import AdamW, Optimizer
 from fastnn.reference.arguments import Activations, Arrays, Slopes, checked_data, checked_network, takes_as_labels
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
+from fastnn.reference.losses import function_of
 from fastnn.reference.network import Masks, loss_and_gradient
 from fastnn.reference.optimizers import UPDATES
+from fastnn.reference.target_options import weighted_targets
 from fastnn.schedules import rates
 
 __all__ = ["train"]
@@ -87,8 +89,8 @@ def train(
     Returns
     -------
     list of float
-        One loss per epoch: the mean over its rows, weighted with `abs(sample_weight)`, of the loss when each batch was seen,
-        penalties included.
+        One loss per epoch: the mean over its rows of the loss when each batch was seen, penalties included. A row weighs
+        `abs(sample_weight)`, times the mean weight of its outputs that are observed.
 
     Examples
     --------
@@ -100,8 +102,10 @@ def train(
     """
     loss, output = resolve(loss), checked_network(weights, biases, activations, slopes)[-1]
     inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
-    if takes_as_labels(loss, np.asarray(y)):
-        targets = np.asarray(y)  # whose classes a mean may divide by
+    labels, by_row = takes_as_labels(loss, np.asarray(y)), function_of(loss).mean_over == "rows"
+    shares = np.abs(row_weights) * weighted_targets(targets, loss.target_options, whole_rows=by_row, labels=labels).rows
+    if labels:
+        targets = np.asarray(y)
     epochs, batch_size = integer("epochs", epochs, low=0), integer("batch_size", batch_size, low=1)
     rng = np.random.default_rng() if rng is None else rng
     drop = dropout_rates(dropout, len(weights) - 1)
@@ -125,7 +129,7 @@ def train(
             update(optimizer, params, grads[:n], state, float(rate))
             update(without_decay, undecayed, grads[n:], state_of_undecayed, float(rate))
             updates += 1
-            seen = float(np.abs(row_weights[rows]) @ row_weights_of_targets(loss, targets[rows], row_weights[rows]))
+            seen = float(shares[rows].sum())
             total, total_weight = total + seen * value, total_weight + seen
         history.append(total / total_weight if total_weight else 0.0)
     return history

@@ -12,6 +12,7 @@ from fastnn import reference
 from fastnn._engine.portable._compile import formula, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.reference.losses import function_of
+from fastnn.reference.target_options import WeightedTargets, weighted_targets
 
 # The reciprocal of a sum of weights below this would overflow; the mean is 0 then.
 _MIN_WEIGHT = 1e-290
@@ -23,7 +24,7 @@ class MeanLoss:
     """The mean of a loss over weighted rows, and its gradient."""
 
     def __init__(self, loss: tuple[Any, ...]) -> None:
-        name, parameter, from_logits, per_row, factor, value_factor, custom, signed_mean = loss[:8]
+        name, parameter, from_logits, per_row, factor, value_factor, custom, signed_mean, _, self._options = loss
         self._function = reference.LOSSES[name] if custom is None else function_of(custom)
         self._weighted = runnable(weighted, value=self._function.value, gradient=self._function.gradient)
         self._parameter, self._per_row = float(parameter), bool(per_row)
@@ -41,22 +42,35 @@ class MeanLoss:
             return magnitudes
         return np.where(np.abs(sums) > _CANCELLED * magnitudes, sums, 0.0)
 
-    def compute(self, y: Array, p: Array, weight: NDArray[np.float64], divisor: float, delta: Array) -> float:
+    def weigh(self, y: Array, weight: NDArray[np.float64], labels: bool) -> WeightedTargets:
+        """Return targets with the loss's options applied; `rows` has the weights of the samples in it.
+
+        Without options, `elements` has a single 1 per row, for all of its outputs.
+        """
+        if not any(self._options):
+            return WeightedTargets(y, np.ones((len(y), 1)), weight)
+        whole_rows = self._function.mean_over == "rows"
+        targets = weighted_targets(y, self._options, whole_rows=whole_rows, labels=labels)
+        return targets._replace(rows=targets.rows * weight)
+
+    def compute(
+        self, y: Array, p: Array, weight: NDArray[np.float64], elements: NDArray[np.float64], divisor: float, delta: Array
+    ) -> float:
         """Return the loss of predictions p for targets y, both (rows, n_out), and make delta its gradient.
 
-        The loss is the share of these rows in a mean over rows that weigh `divisor`.
+        The loss is the share of these rows in a mean over rows that weigh `divisor`. The weight of an element is the
+        product of those of its row and of `elements`.
         """
         if divisor == 0.0 or (not self.signed_mean and divisor < _MIN_WEIGHT):
             delta[...] = 0.0
             return 0.0
         factor = self._factor / (divisor * (1 if self._per_row else p.shape[1]))
-        value = float(self._weighted(y, p, self._parameter, factor, weight, delta))
-        if not math.isfinite(value):  # is it a row of weight 0, which may hold anything?
-            counted = weight != 0.0
-            delta[...] = 0.0
-            of_counted = np.empty_like(p[counted])
-            value = float(self._weighted(y[counted], p[counted], self._parameter, factor, weight[counted], of_counted))
-            delta[counted] = of_counted
+        shares = (factor * weight).reshape(-1, 1) * elements
+        value = float(self._weighted(y, p, self._parameter, shares, delta))
+        if not math.isfinite(value):  # is it an element of weight 0, which may be anything?
+            counted = np.broadcast_to(shares != 0.0, p.shape)
+            value = float(np.sum(shares * np.where(counted, self._function.value(y, p, self._parameter), 0.0)))
+            delta[~counted] = 0.0
         return self._value_factor * value
 
 
@@ -65,8 +79,7 @@ class MeanLoss:
 value = gradient = formula  # of the loss
 
 
-def weighted(y: Array, p: Array, parameter: float, factor: float, weight: NDArray[np.float64], delta: Array) -> float:
-    """Return the sum of the loss's terms, and make delta their gradient, both times factor and the weights of their rows."""
-    shares = (factor * weight).reshape(-1, 1)
+def weighted(y: Array, p: Array, parameter: float, shares: NDArray[np.float64], delta: Array) -> float:
+    """Return the sum of the loss's terms, and make delta their gradient, both times their shares in the mean."""
     np.multiply(shares, gradient(y, p, parameter), delta)
     return np.sum(shares * value(y, p, parameter))  # type: ignore[no-any-return]

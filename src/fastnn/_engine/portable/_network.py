@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -14,6 +14,9 @@ from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._layers import INITIAL_SLOPE, LAYER_ACTIVATIONS, Layer, Parameters, Pass
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
+
+if TYPE_CHECKING:
+    from fastnn._engine.losses import NativeLoss
 
 # Rows that go through all layers, and back, before the next ones.
 _ROWS_AT_ONCE = 512
@@ -105,7 +108,7 @@ class Network:
     @np.errstate(all="ignore")
     def gradient(
         self,
-        loss: tuple[str, float, bool, bool, float, float, Any, bool],
+        loss: NativeLoss,
         x: Array | SparseRows,
         y: Array,
         labels: bool,
@@ -129,13 +132,13 @@ class Network:
             return 0.0
         part = np.empty_like(self.storage)
         gradients = None if by_parameter is None else [Parameters(*arrays) for arrays in zip(*self.views(part), strict=True)]
-        value, divisor = 0.0, float(mean.divisors(np.abs(weight).sum(), weight.sum()))
         readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
+        targets = mean.weigh(read_y(y, readable, n_out, labels, self.dtype), weight, labels)
+        value, divisor = 0.0, float(mean.divisors(np.abs(targets.rows).sum(), targets.rows.sum()))
         for rows, batch in self._pieces(n_rows, logits=mean.from_logits):
             inputs = read_x(x, readable[rows], self.dtype)
             p = batch.forward(inputs)
-            targets = read_y(y, readable[rows], n_out, labels, self.dtype)
-            value += mean.compute(targets, p, weight[rows], divisor, batch.grad_outputs)
+            value += mean.compute(targets.y[rows], p, weight[rows], targets.elements[rows], divisor, batch.grad_outputs)
             if by_parameter is None and by_input is None:
                 continue
             batch.backward(gradients)
