@@ -87,6 +87,9 @@ T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t r
 
 template <class T> struct CrossEntropy : LossTraits {
     static constexpr bool takes_rows = true;
+    static T compute(const Loss &loss, const LossRow<T> &r) {
+        return cross_entropy_loss(r.z, r.y, r.scale, r.delta, r.rows, r.n, r.row, T(loss.parameter));
+    }
 };
 
 }  // namespace

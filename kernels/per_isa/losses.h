@@ -6,11 +6,23 @@
 
 namespace {
 
-// A struct has value(z, y, p) and gradient(z, y, p) of one element, where p is the loss's parameter.
+using fastnn::Loss;
+
+// A struct has value(z, y, p) and gradient(z, y, p) of one element, where p is the loss's parameter; or, if it takes rows,
+// compute(loss, rows).
 
 // The traits that most structs share. A struct that differs declares its own.
 struct LossTraits {
     static constexpr bool takes_rows = false;  // computes whole rows, with padding, rather than single elements
+};
+
+// Rows of n outputs and of targets, with the weight of each output in the mean, and the delta to set. Rows of z, scale and delta
+// are `row` elements apart. The scale is 0 in the padding. Elements past a row's n may be read and, in delta, set to 0 if row > n.
+template <class T> struct LossRow {
+    const T *z, *y, *scale;
+    T *delta;
+    int64_t rows, n, row;
+    int64_t n_targets, target_row;
 };
 
 template <class T> struct SquaredError : LossTraits {

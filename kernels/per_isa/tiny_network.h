@@ -11,7 +11,7 @@ constexpr int64_t tiny_units = 8, tiny_layers = 4;
 template <class T> class TinyPass {
   public:
     static bool fits(const Network &network, const Loss &loss, const Rows &x, int64_t batch_size) {
-        if (x.sparse() || batch_size > block || network.n_layers > tiny_layers || all_losses<T>[loss.kind].takes_rows) return false;
+        if (x.sparse() || batch_size > block || network.n_layers > tiny_layers || takes_rows<T>(loss)) return false;
         for (int64_t l = 0; l < network.n_layers; l++) {
             const Layer &layer = network.layers[l];
             const bool by_rows = !all_activations<T>[layer.activation].elementwise;
@@ -37,7 +37,8 @@ template <class T> class TinyPass {
         }
         for (int64_t l = 0; l < network_.n_layers; l++) forward(l);
         const int64_t end = network_.n_layers - 1;
-        const double value = double(evaluate_loss<T>(loss_, out_[end], target_, scale_, delta_[end], last.n_out, block, block));
+        const double value =
+            double(evaluate_loss<T>(loss_, {out_[end], target_, scale_, delta_[end], last.n_out, block, block, block, block}));
         if (!loss_.from_logits) times_derivative(end);
         for (int64_t l = end; l > 0; l--) backward(l);
         return value * loss_.value_factor;

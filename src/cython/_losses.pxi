@@ -1,11 +1,32 @@
 """The losses. Included by _core.pyx."""
 
-cdef fill_loss(Loss_ *native, loss, dtype):
-    name, native.parameter, native.from_logits, native.per_row, native.factor, native.value_factor, custom, native.signed_mean, _ = loss
-    native.kind = LOSSES.index(name if custom is None else "mse")
+cdef tuple fill_loss(Loss_ *native, loss, dtype):
+    """Fill in a loss, and return the objects that it points to."""
+    custom = loss.custom
     native.custom = NULL
-    if custom is not None:
+    native.custom_rows = NULL
+    # Where the kind has no meaning, it is any.
+    native.kind = LOSSES.index(loss.name) if custom is None and not loss.heads else 0
+    native.parameter, native.n_targets = loss.parameter, loss.n_targets
+    native.from_logits, native.per_row, native.signed_mean = loss.from_logits, loss.per_row, loss.signed_mean
+    native.factor, native.value_factor = loss.factor, loss.value_factor
+    if custom is not None and custom.per_row:
+        native.custom_rows = <CustomRowLoss><uintptr_t>custom.address(dtype)
+    elif custom is not None:
         native.custom = <CustomLoss><uintptr_t>custom.address(dtype)
+    cdef cnp.ndarray parameters = np.array(loss.parameters, np.float64)
+    native.parameters = <const double *>cnp.PyArray_DATA(parameters)
+    native.n_parameters = len(parameters)
+    cdef cnp.ndarray memory = np.zeros(len(loss.heads) * sizeof(Head), np.uint8)
+    cdef Head *heads = <Head *>cnp.PyArray_DATA(memory)
+    keep = [parameters, memory]
+    for h, head in enumerate(loss.heads):
+        heads[h].first, heads[h].n_out, heads[h].first_target = head.first, head.n_out, head.first_target
+        heads[h].labels, heads[h].weight = head.labels, head.weight
+        keep += fill_loss(&heads[h].loss, head.loss, dtype)
+    native.heads = heads if loss.heads else NULL
+    native.n_heads = len(loss.heads)
+    return tuple(keep)
 
 
 def prediction_loss(str name, cnp.ndarray p, cnp.ndarray y):

@@ -260,7 +260,7 @@ class Trainer(StoredTrainer):
 
     @property
     def _native_trainer(self) -> tuple[int, int, int, int]:
-        """Return the trainer as compiled code holds it: address, counts of inputs and outputs, whether y may be labels."""
+        """Return the trainer as compiled code holds it: address, columns of inputs and targets, whether y may be labels."""
         return self._native_handle[0]
 
     @property
@@ -270,8 +270,8 @@ class Trainer(StoredTrainer):
         if callable(rate):
             raise TypeError(f"trainer: expected a learning rate that is a number, got the schedule {rate!r}")
         stepper = self._stepper
-        sizes = stepper.network.layer_sizes
-        return (stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)), stepper
+        n_in, n_targets = stepper.network.layer_sizes[0], self._loss.n_targets
+        return (stepper.address, n_in, n_targets, int(self.loss.takes_labels)), stepper
 
     # ---- Its preparation ----
 

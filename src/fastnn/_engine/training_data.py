@@ -20,7 +20,7 @@ class TrainingData(NamedTuple):
     """Inputs, targets and weights in the form that the kernels read."""
 
     x: Rows  # (n, n_in)
-    y: NDArray[Any]  # (n, n_out), or (n,) for labels
+    y: NDArray[Any]  # (n, columns of targets), or (n,) for labels
     labels: bool
     sample_weight: NDArray[np.float64] | None  # (n,)
 
@@ -113,7 +113,7 @@ def targets(
     dtype: np.dtype[Any],
     weight: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[Any], bool]:
-    """Return targets for `n_rows` rows, and whether they are integer labels: (n,) then, else (n, n_out).
+    """Return targets for `n_rows` rows, and whether they are integer labels: (n,) then, else (n, columns of targets).
 
     Raises
     ------
@@ -123,20 +123,30 @@ def targets(
     array = real_array(argument, value)
     if loss.takes_labels and n_out > 1 and (array.ndim == 1 or array.shape[1:] == (1,)):
         return _labels(argument, array, n_rows, n_out, weight), True
-    shapes = f"({n_rows}, {n_out})" + (f" or ({n_rows},)" if n_out == 1 else "")
+    n_targets = loss.n_targets(n_out)
     if loss.takes_labels and array.ndim == 1 and array.dtype.kind in "biu" and (array != 1).any():
         binary = "'binary_cross_entropy' with output_activation='sigmoid'"
         raise ValueError(f"{argument}: expected one output per class, or loss {binary}, got labels for one output")
     given = array.shape
-    if array.ndim == 1 and n_out == 1:
+    if array.ndim == 1 and n_targets == 1:
         array = array[:, None]
-    if array.shape != (n_rows, n_out):
-        way = _ways_out.other_targets(argument, array, n_rows, n_out)
-        expected = f"{shapes} for the {n_rows} rows of X and loss {loss.name!r}"
-        raise ValueError(f"{argument}: expected shape {expected}, got {given}{way}")
+    if array.shape != (n_rows, n_targets):
+        raise ValueError(_wrong_shape(argument, array, given, n_rows, n_out, loss))
     check_finite(argument, array, dtype, weight)
     _check_domain(argument, array if weight is None or weight.all() else array[weight != 0], loss)
     return array, False
+
+
+def _wrong_shape(argument: str, array: NDArray[Any], given: tuple[int, ...], n_rows: int, n_out: int, loss: Loss) -> str:
+    n_targets = loss.n_targets(n_out)
+    shapes = f"({n_rows}, {n_targets})" + (f" or ({n_rows},)" if n_targets == 1 else "")
+    expected = f"{shapes} for the {n_rows} rows of X and loss {loss.name!r}"
+    if loss.one_output_per_target:
+        way = _ways_out.other_targets(argument, array, n_rows, n_out)
+    else:
+        expected += f" of a model with outputs ({n_rows}, {n_out})"
+        way = f"; {argument.split()[-1]}.T has it" if array.shape == (n_targets, n_rows) else ""
+    return f"{argument}: expected shape {expected}, got {given}{way}"
 
 
 def _check_domain(argument: str, array: NDArray[Any], loss: Loss) -> None:

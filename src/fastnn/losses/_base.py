@@ -28,6 +28,8 @@ class Loss:
         Whether targets may be integer labels.
     domain : tuple (low, high)
         The interval that contains all valid targets.
+    one_output_per_target : bool
+        Whether targets have as many columns as the model has outputs.
     """
 
     name: ClassVar[str] = ""
@@ -35,6 +37,7 @@ class Loss:
     per_row: ClassVar[bool] = False
     takes_labels: ClassVar[bool] = False
     domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    one_output_per_target: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse the base class itself."""
@@ -46,6 +49,26 @@ class Loss:
     def parameter(self) -> float:
         """The number that shapes the loss; 0.0 for a loss without one."""
         return 0.0
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """The other numbers that shape the loss, if it has any number of them."""
+        return ()
+
+    @property
+    def from_logits(self) -> bool:
+        """Whether the loss is computed from z, the inputs of the output activation, rather than from p."""
+        return bool(self.links)
+
+    def n_targets(self, n_out: int) -> int:
+        """Return the number of columns of targets for a model with that many outputs.
+
+        Raises
+        ------
+        ValueError
+            If the loss does not go with that number of outputs.
+        """
+        return n_out
 
 
 class CustomLoss(Loss, ABC):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,29 +18,40 @@ from numpy.typing import ArrayLike
 from fastnn._checks.floats import Array
 from fastnn._checks.predictions import checked_classes, checked_pair
 from fastnn.losses import CustomLoss, Loss
+from fastnn.reference.row_losses import (
+    cosine,
+    cosine_gradient,
+    gaussian_nll,
+    gaussian_nll_gradient,
+    kl_divergence,
+    multi_quantile,
+    multi_quantile_gradient,
+)
 from fastnn.reference.sigmoids import sigmoid
 from fastnn.reference.softmax import log_softmax, row_sums, softmax
 
 __all__ = ["LOSSES", "LossFunction", "binary_cross_entropy", "cross_entropy", "mse_loss"]
 __dir__ = __all__.copy
 
-_Formula: TypeAlias = Callable[[Array, Array, float], Array]
+_Formula: TypeAlias = Callable[[Array, Array, Any], Array]
 
 
 @dataclass(frozen=True)
 class LossFunction:
-    """A loss of the reference. Its functions take y and p, both (rows, outputs), and the loss's parameter.
+    """A loss of the reference. Its functions take y (rows, targets), p (rows, outputs) and the loss's parameter.
+
+    The parameter is that of `fastnn.losses.Loss`, or an array of it and the loss's `parameters`, if it has some.
 
     Attributes
     ----------
     name : str
         The name that trainers take.
     value : callable
-        Returns the terms whose mean is the loss, (rows, outputs).
+        Returns the terms whose mean is the loss, (rows, any number).
     gradient : callable
         Returns the gradient of the sum of these terms with respect to p, (rows, outputs).
     mean_over : {"elements", "rows"}
-        The sum of all terms is divided by the number of these.
+        The sum of all terms is divided by the number of rows, or of elements of y.
 
     Examples
     --------
@@ -136,6 +147,10 @@ LOSSES: Mapping[str, LossFunction] = MappingProxyType(
             LossFunction("poisson", _poisson, _poisson_gradient),
             LossFunction("binary_cross_entropy", _binary_cross_entropy, _binary_cross_entropy_gradient),
             LossFunction("cross_entropy", _cross_entropy, _cross_entropy_gradient, mean_over="rows"),
+            LossFunction("gaussian_nll", gaussian_nll, gaussian_nll_gradient),
+            LossFunction("multi_quantile", multi_quantile, multi_quantile_gradient),
+            LossFunction("kl_divergence", kl_divergence, _cross_entropy_gradient, mean_over="rows"),
+            LossFunction("cosine", cosine, cosine_gradient, mean_over="rows"),
         )
     }
 )
@@ -147,6 +162,11 @@ def function_of(loss: Loss) -> LossFunction:
     if isinstance(loss, CustomLoss):
         return LossFunction(loss.name, lambda y, p, _: loss.value(y, p), lambda y, p, _: loss.gradient(y, p))
     return LOSSES[loss.name]
+
+
+def packed(parameter: float, parameters: tuple[float, ...]) -> Any:
+    """Return the numbers of a loss as its functions take them."""
+    return np.array((parameter, *parameters)) if parameters else float(parameter)
 
 
 def mse_loss(y_true: ArrayLike, y_pred: ArrayLike) -> float:

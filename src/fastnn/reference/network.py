@@ -18,7 +18,7 @@ from fastnn.losses import Loss, resolve
 from fastnn.reference.activations import Activation, Prelu
 from fastnn.reference.arguments import Activations, Arrays, Slopes, checked_data, checked_inputs, checked_network
 from fastnn.reference.gradients import add_penalty, penalty_gradient
-from fastnn.reference.losses import function_of
+from fastnn.reference.losses import function_of, packed
 
 __all__ = ["forward", "input_gradient", "loss_and_gradient"]
 __dir__ = __all__.copy
@@ -220,10 +220,10 @@ def _run(
     layers = forward(weights, biases, activations, inputs, masks, slopes)
     slope_gradients: list[Array | None] = [None] * len(layers)
     z, a = layers[-1]
-    value, delta = _mean_loss(loss, targets, z if loss.links else a, row_weights)
+    value, delta = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights)
     if isinstance(functions[-1], Prelu):
         slope_gradients[-1] = functions[-1].gradient(z, delta)
-    if not loss.links:
+    if not loss.from_logits:
         delta = functions[-1].backward(z, a, delta)
     return _Run(weights, functions, inputs, layers, masks, value, delta, slope_gradients)
 
@@ -233,9 +233,10 @@ def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array) -> tuple[floa
     function = function_of(loss)
     shares = row_weights / (np.abs(row_weights).sum() or 1.0)
     if function.mean_over == "elements":
-        shares = shares / p.shape[1]
-    terms = function.value(y, p, loss.parameter).astype(np.float64)
-    gradient = function.gradient(y, p, loss.parameter) * shares[:, np.newaxis]
+        shares = shares / y.shape[1]
+    parameter = packed(loss.parameter, loss.parameters)
+    terms = function.value(y, p, parameter).astype(np.float64)
+    gradient = function.gradient(y, p, parameter) * shares[:, np.newaxis]
     return float(shares @ terms.sum(axis=1)), gradient.astype(p.dtype)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn._checks.limits import MAX_LAYERS
+from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._layers import INITIAL_SLOPE, LAYER_ACTIVATIONS, Layer, Parameters, Pass
 from fastnn._engine.portable._losses import MeanLoss
@@ -105,7 +106,7 @@ class Network:
     @np.errstate(all="ignore")
     def gradient(
         self,
-        loss: tuple[str, float, bool, bool, float, float, Any, bool],
+        loss: NativeLoss,
         x: Array | SparseRows,
         y: Array,
         labels: bool,
@@ -115,9 +116,10 @@ class Network:
         n_threads: int | None = None,
     ) -> float:
         """Return the loss; fill gradient, a vector like the storage, and input_gradient (n, n_in) where they are given."""
-        n_rows, n_out, mean = self.count_rows(x), self.layer_sizes[-1], MeanLoss(loss)
+        n_rows, mean = self.count_rows(x), MeanLoss(loss)
+        n_targets = mean.n_targets(self.layer_sizes[-1])
         self.check_x(x, n_rows)
-        check_rows(y, "y", n_rows, n_out, labels)
+        check_rows(y, "y", n_rows, n_targets, labels)
         weight = weights_of_rows(sample_weight, n_rows)
         by_parameter = None if gradient is None else self.vector(gradient)
         by_input = None if input_gradient is None else self.vector(input_gradient, n_rows * self.layer_sizes[0])
@@ -134,7 +136,7 @@ class Network:
         for rows, batch in self._pieces(n_rows, logits=mean.from_logits):
             inputs = read_x(x, readable[rows], self.dtype)
             p = batch.forward(inputs)
-            targets = read_y(y, readable[rows], n_out, labels, self.dtype)
+            targets = read_y(y, readable[rows], n_targets, labels, self.dtype)
             value += mean.compute(targets, p, weight[rows], divisor, batch.grad_outputs)
             if by_parameter is None and by_input is None:
                 continue

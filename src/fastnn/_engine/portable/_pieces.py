@@ -40,6 +40,7 @@ class Pieces:
         self,
         network: Network,
         data: tuple[Any, Array, bool, NDArray[np.float64] | None],
+        n_targets: int,
         batch_size: int,
         bit_generator: np.random.BitGenerator,
     ) -> None:
@@ -48,10 +49,11 @@ class Pieces:
         if n_rows < 1 or batch_size < 1:
             raise ValueError(f"X, batch_size: expected at least 1 of each, got {n_rows} rows and {batch_size}")
         network.check_x(x, n_rows)
-        check_rows(y, "y", n_rows, network.layer_sizes[-1], labels)
+        check_rows(y, "y", n_rows, n_targets, labels)
         self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
         self.steps = -(-n_rows // self.batch_size)  # per epoch
         self._network, self._x, self._y, self._labels = network, x, y, labels
+        self._n_targets = n_targets
         self._weight = weights_of_rows(sample_weight, n_rows)
         self._bits, self._random = bit_generator, np.random.Generator(bit_generator)
         self._drops = any(network.dropout)
@@ -85,7 +87,7 @@ class Pieces:
         state = self._bits.state if self._drops else None
         return Piece(
             read_x(self._x, rows, self._network.dtype),
-            read_y(self._y, rows, self._network.layer_sizes[-1], self._labels, self._network.dtype),
+            read_y(self._y, rows, self._n_targets, self._labels, self._network.dtype),
             weight,
             ends.tolist(),
             magnitudes,
