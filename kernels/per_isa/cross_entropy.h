@@ -85,8 +85,52 @@ T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t r
     return sum_block<T>(sums);
 }
 
+// For each element of a row: s = -log(p), and the factor (1 - p)^gamma of the focal loss.
+template <class T> struct FocalTerm {
+    Vec<T> s, p, factor, ratio;
+    FASTNN_INLINE FocalTerm(Vec<T> z, Vec<T> top, Vec<T> log_sum, Vec<T> gamma) {
+        s = (top - z) + log_sum;
+        p = exp(-s);
+        const Vec<T> rest = -expm1(-s);  // 1 - p
+        factor = rest > Vec<T>{} ? exp(gamma * log(rest)) : Vec<T>{};
+        ratio = rest > Vec<T>{} ? s / rest : splat(T(1));
+    }
+    // The derivative of the value factor * s by log(p).
+    FASTNN_INLINE Vec<T> by_log(Vec<T> gamma) const { return -factor * fma(gamma * p, ratio, splat(T(1))); }
+};
+
+// The sum over j of y_j (1 - p_j)^gamma (-log(p_j)), where p is the softmax of z (Lin et al. 2017).
+template <class T> T focal_cross_entropy(const LossRow<T> &r, T gamma_) {
+    const Vec<T> gamma = splat(gamma_);
+    Vec<T> sums[block_vectors] = {};
+    for (int64_t i = 0; i < r.rows; i++) {
+        const T *z = r.z + i * r.row, *y = r.y + i * r.target_row;
+        T *delta = r.delta + i * r.row;
+        const Vec<T> weight = splat(r.scale[i * r.row]), log_sum = log(splat(exp_shifted(z, r.n, delta)));
+        const Vec<T> top = splat(largest(z, r.n));
+        Vec<T> by_logs[block_vectors] = {};
+        add_vectors<T>(r.n, [&](int64_t j, int v, auto access) {
+            const FocalTerm<T> term(access.load(z + j), top, log_sum, gamma);
+            const Vec<T> wy = weight * access.load(y + j), by_log = wy * counted<T>(wy, term.by_log(gamma));
+            sums[v] = fma(wy, counted<T>(wy, term.factor * term.s), sums[v]);
+            by_logs[v] += by_log;
+            access.store(delta + j, by_log);
+        });
+        const Vec<T> sum = splat(sum_block<T>(by_logs));
+        add_vectors<T>(r.n, [&](int64_t j, int, auto access) {
+            const Vec<T> p = FocalTerm<T>(access.load(z + j), top, log_sum, gamma).p;
+            access.store(delta + j, counted<T>(weight, fma(-p, sum, access.load(delta + j))));
+        });
+    }
+    return sum_block<T>(sums);
+}
+
 template <class T> struct CrossEntropy : LossTraits {
     static constexpr bool takes_rows = true;
+    static T compute(const Loss &loss, const LossRow<T> &r) {
+        if (loss.n_parameters) return focal_cross_entropy(r, T(loss.parameters[0]));
+        return cross_entropy_loss(r.z, r.y, r.scale, r.delta, r.rows, r.n, r.row, T(loss.parameter));
+    }
 };
 
 }  // namespace

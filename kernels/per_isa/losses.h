@@ -6,11 +6,24 @@
 
 namespace {
 
-// A struct has value(z, y, p) and gradient(z, y, p) of one element, where p is the loss's parameter.
+using fastnn::Loss;
+
+// A struct has value(z, y, p) and gradient(z, y, p) of one element, where p is the loss's parameter; or, if it takes rows,
+// compute(loss, rows).
 
 // The traits that most structs share. A struct that differs declares its own.
 struct LossTraits {
     static constexpr bool takes_rows = false;  // computes whole rows, with padding, rather than single elements
+    static constexpr bool may_be_focal = false;
+};
+
+// Rows of n outputs and of targets, with the weight of each output in the mean, and the delta to set. Rows of z, scale and delta
+// are `row` elements apart. The scale is 0 in the padding. Elements past a row's n may be read and, in delta, set to 0 if row > n.
+template <class T> struct LossRow {
+    const T *z, *y, *scale;
+    T *delta;
+    int64_t rows, n, row;
+    int64_t n_targets, target_row;
 };
 
 template <class T> struct SquaredError : LossTraits {
@@ -58,10 +71,50 @@ template <class T> FASTNN_INLINE Vec<T> cut_log_loss(Vec<T> value, Vec<T> epsilo
 // -y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z)), without overflow or cancellation for either sign of z. With an epsilon, y is
 // 0 or 1.
 template <class T> struct BinaryCrossEntropy : LossTraits {
+    static constexpr bool may_be_focal = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> epsilon) {
         return cut_log_loss<T>(fma(-y, z, max(Vec<T>{}, z)) + log1p(exp(-abs<T>(z))), epsilon);
     }
     FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return sigmoid(z) - y; }
+};
+
+// The same without epsilon, where the logarithm of each probability p is multiplied by (1 - p)^gamma (Lin et al. 2017).
+template <class T> struct BinaryFocal : LossTraits {
+    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> gamma) {
+        const Logs logs(z);
+        return y * exp(-gamma * logs.zero) * logs.one + (T(1) - y) * exp(-gamma * logs.one) * logs.zero;
+    }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T> gamma) {
+        const Logs logs(z);
+        const Vec<T> one = sigmoid(z), zero = sigmoid(-z);
+        const Vec<T> if_one = exp(-gamma * logs.zero) * fma(gamma * one, logs.one, zero);
+        const Vec<T> if_zero = exp(-gamma * logs.one) * fma(gamma * zero, logs.zero, one);
+        return (T(1) - y) * if_zero - y * if_one;
+    }
+
+  private:
+    // -log of the probabilities of 1 and of 0.
+    struct Logs {
+        Vec<T> one, zero;
+        FASTNN_INLINE explicit Logs(Vec<T> z) {
+            const Vec<T> rest = log1p(exp(-abs<T>(z)));
+            one = max(Vec<T>{}, -z) + rest;
+            zero = max(Vec<T>{}, z) + rest;
+        }
+    };
+};
+
+// Takes targets of -1 and 1.
+template <class T> struct Hinge : LossTraits {
+    FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> margin) { return max(Vec<T>{}, margin - y * a); }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> margin) { return y * a < margin ? -y : Vec<T>{}; }
+};
+template <class T> struct SquaredHinge : LossTraits {
+    FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> margin) {
+        const Vec<T> below = Hinge<T>::value(a, y, margin);
+        return below * below;
+    }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> margin) { return T(-2) * y * Hinge<T>::value(a, y, margin); }
 };
 
 // Calls add(i, v, access) for the vectors from 0 to count, where v is a vector's place in its block.

@@ -121,7 +121,7 @@ template <class T> class Pass {
     const Entries<T> entries_;  // memory for all threads
     const Layers<T> layers_;
     const LossRows<T> loss_rows_;
-    const RowWeights<T> row_weights_;
+    const RowWeights row_weights_;
 };
 
 }  // namespace

@@ -20,7 +20,7 @@ class TrainingData(NamedTuple):
     """Inputs, targets and weights in the form that the kernels read."""
 
     x: Rows  # (n, n_in)
-    y: NDArray[Any]  # (n, n_out), or (n,) for labels
+    y: NDArray[Any]  # (n, columns of targets), or (n,) for labels
     labels: bool
     sample_weight: NDArray[np.float64] | None  # (n,)
 
@@ -123,7 +123,7 @@ def targets(
     dtype: np.dtype[Any],
     weight: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[Any], bool]:
-    """Return targets for `n_rows` rows, and whether they are integer labels: (n,) then, else (n, n_out).
+    """Return targets for `n_rows` rows, and whether they are integer labels: (n,) then, else (n, columns of targets).
 
     Raises
     ------
@@ -135,21 +135,31 @@ def targets(
         labels = _labels(argument, _numbered(array) if ignores else array, n_rows, n_out, weight, ignores)
         check_observed(argument, labels, loss, weight)
         return labels, True
-    shapes = f"({n_rows}, {n_out})" + (f" or ({n_rows},)" if n_out == 1 else "")
+    n_targets = loss.n_targets(n_out)
     if loss.takes_labels and array.ndim == 1 and array.dtype.kind in "biu" and (array != 1).any():
         binary = "'binary_cross_entropy' with output_activation='sigmoid'"
         raise ValueError(f"{argument}: expected one output per class, or loss {binary}, got labels for one output")
     given = array.shape
-    if array.ndim == 1 and n_out == 1:
+    if array.ndim == 1 and n_targets == 1:
         array = array[:, None]
-    if array.shape != (n_rows, n_out):
-        way = _ways_out.other_targets(argument, array, n_rows, n_out)
-        expected = f"{shapes} for the {n_rows} rows of X and loss {loss.name!r}"
-        raise ValueError(f"{argument}: expected shape {expected}, got {given}{way}")
+    if array.shape != (n_rows, n_targets):
+        raise ValueError(_wrong_shape(argument, array, given, n_rows, n_out, loss))
     check_finite(argument, array, dtype, weight, nan=ignores, targets=True)
     _check_domain(argument, array if weight is None or weight.all() else array[weight != 0], loss)
     check_observed(argument, array, loss, weight)
     return array, False
+
+
+def _wrong_shape(argument: str, array: NDArray[Any], given: tuple[int, ...], n_rows: int, n_out: int, loss: Loss) -> str:
+    n_targets = loss.n_targets(n_out)
+    shapes = f"({n_rows}, {n_targets})" + (f" or ({n_rows},)" if n_targets == 1 else "")
+    expected = f"{shapes} for the {n_rows} rows of X and loss {loss.name!r}"
+    if loss.one_output_per_target:
+        way = _ways_out.other_targets(argument, array, n_rows, n_out)
+    else:
+        expected += f" of a model with outputs ({n_rows}, {n_out})"
+        way = f"; {argument.split()[-1]}.T has it" if array.shape == (n_targets, n_rows) else ""
+    return f"{argument}: expected shape {expected}, got {given}{way}"
 
 
 def _check_domain(argument: str, array: NDArray[Any], loss: Loss) -> None:
@@ -160,6 +170,12 @@ def _check_domain(argument: str, array: NDArray[Any], loss: Loss) -> None:
         way = _ways_out.other_classes(array) if (low, high) == (0, 1) else ""
         between = f"{least.reduce(array, axis=None)} to {greatest.reduce(array, axis=None)}"
         raise ValueError(f"{argument}: expected {interval} for {loss.name}, got values from {between}{way}")
+    if loss.only_ends_of_domain:
+        wrong = ~np.isin(array, (low, high)) & ~np.isnan(array)
+        if wrong.any():
+            name = argument.split()[-1]
+            way = f"; 2 * {name} - 1 makes them of 0 and 1" if np.isin(array[wrong], (0, 1)).all() else ""
+            raise ValueError(f"{argument}: expected targets {low} and {high} for {loss.name}, got {array[wrong][0]}{way}")
 
 
 def check_observed(argument: str, y: NDArray[Any], loss: Loss, weight: NDArray[np.float64] | None) -> None:

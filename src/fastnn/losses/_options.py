@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
+
 from fastnn._checks.scalars import real, shown
 
 # Sums of such weights, times sample weights, have a reciprocal.
@@ -14,8 +16,11 @@ _HIGHEST_WEIGHT = 1e15
 class TargetOptions(NamedTuple):
     """What a loss does with targets before its formula, as the engine and the reference take it."""
 
-    output_weights: tuple[float, ...] | None = None  # one per output; None if all are 1
+    output_weights: tuple[float, ...] | None = None  # one per column of targets; None if all are 1
     ignores_missing: bool = False
+    whole_rows: bool = False  # a row is observed as a whole, and weights are those of classes
+    label_smoothing: float = 0.0
+    pos_weight: float | tuple[float, ...] | None = None  # one for all columns of targets, or one for each; None if all are 1
 
 
 def weights_of_outputs(argument: str, value: object) -> tuple[float, ...] | None:
@@ -34,6 +39,13 @@ def weights_of_outputs(argument: str, value: object) -> tuple[float, ...] | None
     if not any(weights):
         raise ValueError(f"{argument}: expected at least one weight above 0, got {shown(value)}")
     return weights
+
+
+def weights_of_positives(argument: str, value: object) -> float | tuple[float, ...] | None:
+    """Return a weight for all outputs as a float, or weights, one per output, as a tuple of floats; None as it is."""
+    if value is None or (isinstance(value, Iterable) and np.ndim(value) != 0):  # type: ignore[arg-type]
+        return weights_of_outputs(argument, value)
+    return real(argument, value, low=0.0, high=_HIGHEST_WEIGHT)
 
 
 def checked_missing(value: object) -> str:

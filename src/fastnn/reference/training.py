@@ -16,7 +16,6 @@ from fastnn.optimizers import AdamW, Optimizer
 from fastnn.reference.arguments import Activations, Arrays, Slopes, checked_data, checked_network, takes_as_labels
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
-from fastnn.reference.losses import function_of
 from fastnn.reference.network import Masks, loss_and_gradient
 from fastnn.reference.optimizers import UPDATES
 from fastnn.reference.target_options import weighted_targets
@@ -102,8 +101,8 @@ def train(
     """
     loss, output = resolve(loss), checked_network(weights, biases, activations, slopes)[-1]
     inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
-    labels, by_row = takes_as_labels(loss, np.asarray(y)), function_of(loss).mean_over == "rows"
-    shares = np.abs(row_weights) * weighted_targets(targets, loss.target_options, whole_rows=by_row, labels=labels).rows
+    labels = takes_as_labels(loss, np.asarray(y))
+    shares = np.abs(row_weights) * weighted_targets(targets, loss.target_options, labels=labels).rows
     if labels:
         targets = np.asarray(y)
     epochs, batch_size = integer("epochs", epochs, low=0), integer("batch_size", batch_size, low=1)

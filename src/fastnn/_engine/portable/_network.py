@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn._checks.limits import MAX_LAYERS
+from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._layers import INITIAL_SLOPE, LAYER_ACTIVATIONS, Layer, Parameters, Pass
 from fastnn._engine.portable._losses import MeanLoss
@@ -118,9 +119,10 @@ class Network:
         n_threads: int | None = None,
     ) -> float:
         """Return the loss; fill gradient, a vector like the storage, and input_gradient (n, n_in) where they are given."""
-        n_rows, n_out, mean = self.count_rows(x), self.layer_sizes[-1], MeanLoss(loss)
+        n_rows, mean = self.count_rows(x), MeanLoss(loss)
+        n_targets = mean.n_targets(self.layer_sizes[-1])
         self.check_x(x, n_rows)
-        check_rows(y, "y", n_rows, n_out, labels)
+        check_rows(y, "y", n_rows, n_targets, labels)
         weight = weights_of_rows(sample_weight, n_rows)
         by_parameter = None if gradient is None else self.vector(gradient)
         by_input = None if input_gradient is None else self.vector(input_gradient, n_rows * self.layer_sizes[0])
@@ -133,7 +135,7 @@ class Network:
         part = np.empty_like(self.storage)
         gradients = None if by_parameter is None else [Parameters(*arrays) for arrays in zip(*self.views(part), strict=True)]
         readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
-        targets = mean.weigh(read_y(y, readable, n_out, labels, self.dtype), weight, labels)
+        targets = mean.weigh(read_y(y, readable, n_targets, labels, self.dtype), weight, labels)
         value, divisor = 0.0, float(mean.divisors(np.abs(targets.rows).sum(), targets.rows.sum()))
         for rows, batch in self._pieces(n_rows, logits=mean.from_logits):
             inputs = read_x(x, readable[rows], self.dtype)

@@ -51,11 +51,12 @@ class Pieces:
         if n_rows < 1 or batch_size < 1:
             raise ValueError(f"X, batch_size: expected at least 1 of each, got {n_rows} rows and {batch_size}")
         network.check_x(x, n_rows)
-        check_rows(y, "y", n_rows, network.layer_sizes[-1], labels)
+        n_targets = loss.n_targets(network.layer_sizes[-1])
+        check_rows(y, "y", n_rows, n_targets, labels)
         self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
         self.steps = -(-n_rows // self.batch_size)  # per epoch
         self._network, self._loss = network, loss
-        self._x, self._y, self._labels = x, y, labels
+        self._x, self._y, self._labels, self._n_targets = x, y, labels, n_targets
         self._weight = weights_of_rows(sample_weight, n_rows)
         self._bits, self._random = bit_generator, np.random.Generator(bit_generator)
         self._drops = any(network.dropout)
@@ -85,7 +86,7 @@ class Pieces:
         rows = self._next_rows(row, int(ends[-1]))
         weight = self._weight[rows]
         rows = standing_in(rows, weight, ends)
-        y = read_y(self._y, rows, self._network.layer_sizes[-1], self._labels, self._network.dtype)
+        y = read_y(self._y, rows, self._n_targets, self._labels, self._network.dtype)
         targets = self._loss.weigh(y, weight, self._labels)
         magnitudes, sums = (np.add.reduceat(values, ends[:-1]) for values in (np.abs(targets.rows), targets.rows))
         state = self._bits.state if self._drops else None

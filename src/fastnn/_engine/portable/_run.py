@@ -42,11 +42,11 @@ class Run:
         updates: int,
     ) -> None:
         loss, optimizer, moments, bit_generator, _, _, batch_size, shuffle, order, loss_by_rows = settings
-        mean = MeanLoss(loss)
-        self._pieces = Pieces(network, data, mean, batch_size, bit_generator)
+        self._loss = MeanLoss(loss)
+        self._pieces = Pieces(network, data, self._loss, batch_size, bit_generator)
         if shuffle:
             self._pieces.shuffle(order)
-        self._network, self._loss, self._optimizer = network, mean, Optimizer(optimizer)
+        self._network, self._optimizer = network, Optimizer(optimizer)
         self._pieces.lazy = self._optimizer.lazy
         self._moments = [network.vector(moments[i]) for i in range(self._optimizer.n_moments)]
         self._gradient = np.empty_like(network.storage)
