@@ -88,7 +88,7 @@ T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t r
 // For each element of a row: s = -log(p), and the factor (1 - p)^gamma of the focal loss.
 template <class T> struct FocalTerm {
     Vec<T> s, p, factor, ratio;
-    FASTNN_INLINE FocalTerm(Vec<T> z, Vec<T> top, Vec<T> log_sum, Vec<T> gamma) {
+    FocalTerm(Vec<T> z, Vec<T> top, Vec<T> log_sum, Vec<T> gamma) {
         s = (top - z) + log_sum;
         p = exp(-s);
         const Vec<T> rest = -expm1(-s);  // 1 - p
@@ -96,7 +96,7 @@ template <class T> struct FocalTerm {
         ratio = rest > Vec<T>{} ? s / rest : splat(T(1));
     }
     // The derivative of the value factor * s by log(p).
-    FASTNN_INLINE Vec<T> by_log(Vec<T> gamma) const { return -factor * fma(gamma * p, ratio, splat(T(1))); }
+    Vec<T> by_log(Vec<T> gamma) const { return -factor * fma(gamma * p, ratio, splat(T(1))); }
 };
 
 // The sum over j of y_j (1 - p_j)^gamma (-log(p_j)), where p is the softmax of z (Lin et al. 2017).

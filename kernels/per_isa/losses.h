@@ -96,7 +96,7 @@ template <class T> struct BinaryFocal : LossTraits {
     // -log of the probabilities of 1 and of 0.
     struct Logs {
         Vec<T> one, zero;
-        FASTNN_INLINE explicit Logs(Vec<T> z) {
+        explicit Logs(Vec<T> z) {
             const Vec<T> rest = log1p(exp(-abs<T>(z)));
             one = max(Vec<T>{}, -z) + rest;
             zero = max(Vec<T>{}, z) + rest;
