@@ -91,7 +91,8 @@ template <class T> void apply_target_options(const Loss &loss, double weight, in
 // elements, like `scale` in losses.h. A target that is not observed becomes 0, of weight 0. Elements of y and scale are `step`
 // apart.
 template <class T>
-void apply_target_options(const Loss &loss, bool labels, double weight, T *y, int64_t n_targets, T *scale, int64_t n_out, int64_t step) {
+void apply_target_options(const Loss &loss, bool labels, double weight, T *y, int64_t n_targets, T *scale, int64_t n_out,
+                          int64_t step) {
     if (!loss.whole_rows) {
         for (int64_t j = 0; j < n_targets; j++) apply_target_options(loss, weight, j, y[j * step], scale[j * step]);
         return;

@@ -194,7 +194,11 @@ def check_observed(argument: str, y: NDArray[Any], loss: Loss, weight: NDArray[n
         return
     else:
         observed = ~np.isnan(counted)
-        found = observed.all(axis=1).any() if loss.per_row else observed[:, np.array(of_outputs or (1.0,) * y.shape[1]) > 0].any()
+        found = (
+            observed.all(axis=1).any()
+            if loss.per_row
+            else observed[:, np.array(of_outputs or (1.0,) * y.shape[1]) > 0].any()
+        )
     if not found:
         expected = "some that are observed" + ("" if of_outputs is None else ", with an output_weight above 0")
         raise ValueError(f"{argument}: expected {expected}, in rows whose sample_weight is not 0; got none")
@@ -240,7 +244,9 @@ def _labels(
             if len(np.unique(array)) <= n_classes
             else (f"the model has {n_classes} outputs, one for each class")
         )
-        raise ValueError(f"{argument}: expected labels from 0 to {n_classes - 1}{missing}, got {array[row]} at row {row}; {way}")
+        raise ValueError(
+            f"{argument}: expected labels from 0 to {n_classes - 1}{missing}, got {array[row]} at row {row}; {way}"
+        )
     return array
 
 

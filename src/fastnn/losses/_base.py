@@ -67,11 +67,14 @@ class Loss:
         object.__setattr__(self, "output_weights", weights_of_outputs("output_weights", output_weights))
         object.__setattr__(self, "missing", checked_missing(missing))
         if self.output_weights is not None and self.per_row and not self.takes_labels:
-            raise ValueError(f"output_weights: expected None for {self.name}, which takes a row as a whole, got {output_weights}")
+            raise ValueError(
+                f"output_weights: expected None for {self.name}, which takes a row as a whole, got {output_weights}"
+            )
 
     def __repr__(self) -> str:
         """Return the call that makes the loss, without the options that have their defaults."""
         shown = [each for each in fields(self) if not (each.kw_only and getattr(self, each.name) == each.default)]
+        shown.sort(key=lambda each: each.kw_only)
         arguments = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in shown)
         return f"{type(self).__qualname__}({arguments})"
 

@@ -242,8 +242,8 @@ def _run(
 def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool) -> tuple[float, Array]:
     """Return the weighted mean of the loss over all that is observed, and its gradient with respect to p.
 
-    It is sum(w_i u_ij l_ij) / sum(abs(w_i) u_ij), where l_ij is the loss of element j of row i, w_i the weight of its sample,
-    and u_ij the weight of its output, or 0 if its target is not observed; see `weighted_targets`.
+    It is sum(w_i u_ij l_ij) / sum(abs(w_i) u_ij), where l_ij is the loss of element j of row i, w_i the weight of its
+    sample, and u_ij the weight of its output, or 0 if its target is not observed; see `weighted_targets`.
     """
     function = function_of(loss)
     targets = weighted_targets(y, loss.target_options, labels=labels)

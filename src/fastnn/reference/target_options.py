@@ -1,4 +1,4 @@
-"""What the options of a loss make of its targets, before the formula of the loss: weights of outputs, and missing targets."""
+"""What the options of a loss make of its targets: weights of outputs, missing targets, smoothed labels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def weighted_targets(y: Array, options: TargetOptions, *, labels: bool) -> Weigh
     -------
     WeightedTargets
         For weights w of the samples and terms l of the loss, the mean is
-        ``sum_ij(w_i * elements_ij * l_ij) / (sum_i(abs(w_i) * rows_i) * n_targets)``, without n_targets for a mean over rows.
+        ``sum_ij(w_i * elements_ij * l_ij) / (sum_i(abs(w_i) * rows_i) * n_targets)``, or without n_targets for whole rows.
 
     Examples
     --------
