@@ -426,6 +426,7 @@ def test_a_mean_over_nothing_raises():
 # ---- Other doors ----
 
 
+@pytest.mark.filterwarnings("ignore:.*(converge|Maximum iterations)")
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("kind", [MSE, MAE])
 def test_estimators_take_weights_of_outputs(kind, solver):
