@@ -38,6 +38,11 @@ using CustomActivation = void (*)(const void *z, void *a, void *derivative, int6
 // overlap.
 using CustomLoss = void (*)(const void *y, const void *p, void *value, void *gradient, int64_t n);
 
+// Takes rows of n_targets targets y and of n_out predictions p, y_row and p_row elements apart. Sets value[i] = f(y_i, p_i) for each
+// row, and the rows of gradient, which are p_row elements apart, to its derivative by p_i. No arrays overlap.
+using CustomRowLoss = void (*)(const void *y, const void *p, void *value, void *gradient, int64_t rows, int64_t n_targets,
+                               int64_t n_out, int64_t y_row, int64_t p_row);
+
 #define KIND(name) name,
 enum class BlockKind : int32_t { FASTNN_BLOCK_KINDS(KIND) };
 #undef KIND
@@ -102,15 +107,39 @@ int64_t padded_row(int64_t n, int64_t element_size);
 // Sets offsets and strides, given n_in, n_out and the element's size. Returns the number of elements in the storage.
 int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size);
 
+struct Head;
+
 struct Loss {
     int32_t kind;  // number in registry.h
     double parameter;
-    bool from_logits;     // the loss contains the output activation
-    bool per_row;         // the mean is over rows, not over elements
-    double factor;        // of loss and gradient
-    double value_factor;  // of the loss alone
-    CustomLoss custom;    // a user's own; null otherwise
-    bool signed_mean;     // the divisor is the sum of the weights, which may be below 0, rather than of their magnitudes
+    const double *parameters;  // of a loss with any number of them
+    int64_t n_parameters;
+    int64_t n_targets;          // columns of the targets; 0 if they are as many as the outputs
+    bool from_logits;           // the loss takes the inputs of the output activation
+    bool per_row;               // the mean is over rows, not over elements
+    double factor;              // of loss and gradient
+    double value_factor;        // of the loss alone
+    CustomLoss custom;          // a user's own; null otherwise
+    bool signed_mean;           // the divisor is the sum of the weights, which may be below 0, rather than of their magnitudes
+    CustomRowLoss custom_rows;  // a user's own of whole rows; null otherwise
+    const Head *heads;          // losses of parts of the outputs, whose weighted sum this one is
+    int64_t n_heads;
+    // Options of the targets.
+    bool whole_rows;               // a row is observed as a whole, and its weights are those of classes
+    bool ignores_missing;          // targets that are NaN, and labels out of range, are not observed
+    const double *output_weights;  // of each column of targets in the mean, or of each class; >= 0; null if all are 1
+    const double *pos_weight;      // of a target of 1 rather than 0, for each column; >= 0; null if all are 1
+    double label_smoothing;        // the share of targets that is spread evenly over the classes
+
+    int64_t columns(int64_t n_out) const { return n_targets ? n_targets : n_out; }
+};
+
+// A loss of some of the outputs, from `first` on, and of the targets from first_target on. Labels are one column of targets.
+struct Head {
+    int64_t first, n_out, first_target;
+    bool labels;
+    double weight;
+    Loss loss;
 };
 
 struct Optimizer {

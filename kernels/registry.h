@@ -61,7 +61,13 @@
     ROW(quantile, Quantile)                       \
     ROW(poisson, Poisson)                         \
     ROW(binary_cross_entropy, BinaryCrossEntropy) \
-    ROW(cross_entropy, CrossEntropy)
+    ROW(cross_entropy, CrossEntropy)              \
+    ROW(gaussian_nll, GaussianNLL)                \
+    ROW(multi_quantile, MultiQuantile)            \
+    ROW(kl_divergence, KLDivergence)              \
+    ROW(cosine, Cosine)                           \
+    ROW(hinge, Hinge)                             \
+    ROW(squared_hinge, SquaredHinge)
 
 // Losses of predictions, for functions of arrays.
 #define FASTNN_PREDICTION_LOSSES(ROW)              \

@@ -44,6 +44,8 @@ def data(rows: int, n_in: int, n_out: int, loss: str = "mse", seed: int = 0) -> 
     y = np.sin(X @ rng.normal(size=(n_in, n_out))) + 0.1 * rng.normal(size=(rows, n_out))
     if loss == "poisson":
         return X, rng.poisson(np.exp(y)).astype(float)
+    if "hinge" in loss:
+        return X, np.where(y > 0, 1.0, -1.0)
     if loss == "binary_cross_entropy":
         return X, (y > 0).astype(float)
     if loss == "cross_entropy":

@@ -20,7 +20,7 @@ import numpy as np
 from fastnn import MLP, SGD, Trainer, _core
 from fastnn._engine.losses import native_loss
 from fastnn._views import by_kind
-from fastnn.losses import LOSSES
+from fastnn.losses import LOSSES, MSE, BinaryCrossEntropy, CrossEntropy, GaussianNLL
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import OPTIMIZERS
 
@@ -53,6 +53,22 @@ for dtype in (np.float32, np.float64):
             results[key.format("gradient")] = np.concatenate([g.ravel() for g in by_kind(network.views(gradient))])
             results[key.format("input gradient")] = by_input
             results[key.format("loss")] = np.array(value)
+
+    options = {"missing": "ignore", "output_weights": (0.3, 1.7, 0.9)}
+    for loss in (
+        MSE(**options),
+        GaussianNLL(**options),
+        BinaryCrossEntropy(gamma=0.7, pos_weight=3, **options),
+        CrossEntropy(gamma=0.7, label_smoothing=0.1, **options),
+    ):
+        n_out = 6 if isinstance(loss, GaussianNLL) else 3
+        for batch_size in (16, 100):
+            X, y = rng.normal(0, 1, (100, 7)), rng.dirichlet(np.ones(3), 100)
+            y[rng.random(y.shape) < 0.2] = np.nan
+            model = MLP((7, 8, n_out), "silu", (*loss.links, "identity")[0], dtype=dtype, random_state=1)
+            history = Trainer(model, loss, batch_size=batch_size, random_state=2, n_threads=1).run(X, y, 3)
+            results[f"{d} options {loss} {batch_size}"] = model.to_vector()
+            results[f"{d} options history {loss} {batch_size}"] = np.array(history["loss"])
 
     X, y = rng.normal(0, 1, (100, 9)), rng.normal(0, 1, (100, 2))
     for optimizer in (*(kind() for kind in OPTIMIZERS.values()), SGD(0.01, 0.9), SGD(0.01, 0.9, nesterov=True)):

@@ -57,6 +57,8 @@ def data(loss, shape, dtype, seed=0):
     p, y = rng.normal(0, 2, shape), rng.normal(0, 2, shape)
     if loss.name == "poisson":
         y = rng.poisson(3.0, shape)
+    if "hinge" in loss.name:
+        y = rng.choice([-1.0, 1.0], shape)
     if loss.name == "binary_cross_entropy":
         y = rng.choice([0.0, 1.0, 0.25], shape)
     if loss.name == "cross_entropy":

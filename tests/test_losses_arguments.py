@@ -16,10 +16,12 @@ from fastnn.losses import (
     MSE,
     BinaryCrossEntropy,
     CrossEntropy,
+    Hinge,
     Huber,
     Loss,
     Poisson,
     Quantile,
+    SquaredHinge,
     resolve,
 )
 
@@ -31,6 +33,8 @@ NAMES = {
     "poisson": Poisson,
     "binary_cross_entropy": BinaryCrossEntropy,
     "cross_entropy": CrossEntropy,
+    "hinge": Hinge,
+    "squared_hinge": SquaredHinge,
 }
 
 

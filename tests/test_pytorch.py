@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from _helpers import optimizer_of, trained
 
-from fastnn import ops, reference
+from fastnn import MLP, losses, ops, reference
 from fastnn._engine import core as _core
 
 
@@ -40,6 +40,8 @@ def loss_of_torch(torch, loss):
         "huber": f.huber_loss,
         "quantile": lambda z, y: 0.5 * f.l1_loss(z, y),
         "poisson": f.poisson_nll_loss,
+        "hinge": lambda z, y: f.relu(1 - y * z).mean(),
+        "squared_hinge": lambda z, y: f.relu(1 - y * z).square().mean(),
         "binary_cross_entropy": f.binary_cross_entropy_with_logits,
         "cross_entropy": f.cross_entropy,
     }[loss]
@@ -72,6 +74,65 @@ def test_training_gives_the_parameters_of_pytorch(torch, row, loss, epochs):
     np.testing.assert_allclose(history["loss"], expected, rtol=1e-8)
     for got, wanted in zip(trainer.model.parameters, theirs, strict=True):
         np.testing.assert_allclose(got, wanted.detach().numpy(), rtol=1e-8, atol=1e-10)
+
+
+def options_of_torch(torch):
+    """Return losses with options, PyTorch's functions of logits z and targets y, and whether y are labels."""
+    f, u, seen = torch.nn.functional, torch.tensor([0.5, 2.0, 0.25]), lambda y: ~y.isnan()
+    weights = tuple(u.tolist())
+    rows = lambda y, each: (each * u).sum() / u.expand(y.shape).sum()  # noqa: E731
+    return [
+        (losses.MSE(output_weights=weights), lambda z, y: rows(y, f.mse_loss(z, y, reduction="none")), False),
+        (losses.Huber(output_weights=weights), lambda z, y: rows(y, f.huber_loss(z, y, reduction="none")), False),
+        (losses.MSE(missing="ignore"), lambda z, y: f.mse_loss(z[seen(y)], y[seen(y)]), False),
+        (losses.CrossEntropy(output_weights=weights), lambda z, y: f.cross_entropy(z, y, weight=u), True),
+        (losses.CrossEntropy(output_weights=weights), lambda z, y: f.cross_entropy(z, y.softmax(1), weight=u), False),
+        (losses.CrossEntropy(label_smoothing=0.3), lambda z, y: f.cross_entropy(z, y, label_smoothing=0.3), True),
+        (
+            losses.CrossEntropy(label_smoothing=0.3, output_weights=weights),
+            lambda z, y: f.cross_entropy(z, y, weight=u, label_smoothing=0.3),
+            True,
+        ),
+        (
+            losses.CrossEntropy(label_smoothing=0.3, output_weights=weights),
+            lambda z, y: f.cross_entropy(z, y.softmax(1), weight=u, label_smoothing=0.3),
+            False,
+        ),
+        (losses.CrossEntropy(missing="ignore"), lambda z, y: f.cross_entropy(z, y, ignore_index=-1), True),
+        (
+            losses.CrossEntropy(missing="ignore", output_weights=weights, label_smoothing=0.3),
+            lambda z, y: f.cross_entropy(z, y, weight=u, ignore_index=-1, label_smoothing=0.3),
+            True,
+        ),
+        (
+            losses.BinaryCrossEntropy(pos_weight=weights),
+            lambda z, y: f.binary_cross_entropy_with_logits(z, y.sigmoid(), pos_weight=u),
+            False,
+        ),
+    ]
+
+
+@pytest.mark.parametrize("i", range(11))
+def test_options_of_losses_as_in_pytorch(torch, i):
+    loss, function, labels = options_of_torch(torch)[i]
+    rng = np.random.default_rng(i)
+    X, y = rng.normal(size=(40, 2)), rng.normal(size=(40, 3))
+    if labels:
+        y = rng.integers(-1 if loss.missing == "ignore" else 0, 3, 40)
+    elif loss.missing == "ignore":
+        y[rng.random(y.shape) < 0.3] = np.nan
+    model = MLP((2, 3), dtype=np.float64, random_state=0)
+    W, b = (torch.tensor(np.array(p), requires_grad=True) for p in model.parameters)
+    value = function(torch.tensor(X) @ W + b, torch.tensor(y))
+    value.backward()
+    if loss.name == "cross_entropy" and not labels:
+        y = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
+    if loss.name == "binary_cross_entropy":
+        y = 1 / (1 + np.exp(-y))
+    got, gradients = model.gradient(X, y, loss)
+    assert got == pytest.approx(value.item(), rel=1e-12)
+    for gradient, wanted in zip(gradients, (W.grad, b.grad), strict=True):
+        np.testing.assert_allclose(gradient, wanted.numpy(), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", [name for name in _core.ACTIVATIONS if name not in ("identity", "sin", "exp", "softmax")])

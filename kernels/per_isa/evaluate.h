@@ -74,7 +74,7 @@ template <class T> class GradientRun {
         if (pass_.layers().needs().any()) pass_.layers().transpose_weights(team);
         team.wait();
         Batch batch = {nullptr, 0, call_.n_rows};
-        if (call_.sample_weight) weigh(batch, call_.sample_weight, call_.loss.signed_mean);
+        pass_.weigh(batch);
         const auto collect = [&](const ChunkGradients<T> &gradients, int64_t n_rows, int64_t first) {
             if (call_.gradient) accumulate(gradients, team, first > 0);
             if (call_.input_gradient) copy_input_gradient(gradients, share(n_rows, row_group, team), first);

@@ -32,15 +32,18 @@ struct Batch {
 // The sum of weights that cancel, except for rounding, counts as 0.
 constexpr double cancelled = 0x1p-50;
 
-// Sets a batch's weights. With signed_mean, the divisor is their sum; otherwise it is the sum of their magnitudes.
-inline void weigh(Batch &batch, const double *sample_weight, bool signed_mean) {
+// Sets a batch's weights: those of its samples, which are 1 if sample_weight is null, times row_weight(row). With signed_mean, the
+// divisor is their sum; otherwise it is the sum of their magnitudes.
+template <class RowWeight> void weigh(Batch &batch, const double *sample_weight, bool signed_mean, RowWeight row_weight) {
     double sum = 0, magnitudes = 0;
     bool all_count = true;
     for (int64_t i = 0; i < batch.size; i++) {
-        const double weight = sample_weight[batch.own_row(i)];
+        const int64_t row = batch.own_row(i);
+        const double of_sample = sample_weight ? sample_weight[row] : 1;
+        const double weight = of_sample == 0 ? 0 : of_sample * row_weight(row);
         sum += weight;
         magnitudes += std::fabs(weight);
-        all_count &= weight != 0;
+        all_count &= of_sample != 0;
     }
     batch.weight = !signed_mean ? magnitudes : std::fabs(sum) <= cancelled * magnitudes ? 0 : sum;
     if (all_count) return;
@@ -54,6 +57,24 @@ struct Boolean {
     uint8_t byte;
     template <class T> explicit operator T() const { return T(byte != 0); }
 };
+
+// Calls use with a zero of the type.
+template <class Use> auto with_element_type(Type type, Use use) {
+    switch (type) {
+        case Type::float32: return use(float());
+        case Type::float64: return use(double());
+        case Type::int8: return use(int8_t());
+        case Type::uint8: return use(uint8_t());
+        case Type::int16: return use(int16_t());
+        case Type::uint16: return use(uint16_t());
+        case Type::int32: return use(int32_t());
+        case Type::uint32: return use(uint32_t());
+        case Type::int64: return use(int64_t());
+        case Type::uint64: return use(uint64_t());
+        case Type::boolean: break;
+    }
+    return use(Boolean());
+}
 
 constexpr size_t short_row = 256;  // bytes
 
@@ -106,19 +127,7 @@ void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t column
 
 // Copies the batch's rows of a range to out, without its padding.
 template <class T> void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t columns, T *out, int64_t out_row) {
-    switch (rows.type) {
-        case Type::float32: return read_rows<T, float>(rows, batch, range, columns, out, out_row);
-        case Type::float64: return read_rows<T, double>(rows, batch, range, columns, out, out_row);
-        case Type::int8: return read_rows<T, int8_t>(rows, batch, range, columns, out, out_row);
-        case Type::uint8: return read_rows<T, uint8_t>(rows, batch, range, columns, out, out_row);
-        case Type::int16: return read_rows<T, int16_t>(rows, batch, range, columns, out, out_row);
-        case Type::uint16: return read_rows<T, uint16_t>(rows, batch, range, columns, out, out_row);
-        case Type::int32: return read_rows<T, int32_t>(rows, batch, range, columns, out, out_row);
-        case Type::uint32: return read_rows<T, uint32_t>(rows, batch, range, columns, out, out_row);
-        case Type::int64: return read_rows<T, int64_t>(rows, batch, range, columns, out, out_row);
-        case Type::uint64: return read_rows<T, uint64_t>(rows, batch, range, columns, out, out_row);
-        case Type::boolean: return read_rows<T, Boolean>(rows, batch, range, columns, out, out_row);
-    }
+    with_element_type(rows.type, [&](auto zero) { read_rows<T, decltype(zero)>(rows, batch, range, columns, out, out_row); });
 }
 
 template <class T> constexpr Type type_of = sizeof(T) == 4 ? Type::float32 : Type::float64;

@@ -2,10 +2,13 @@
 #pragma once
 
 #include "api.h"
+#include "cross_entropy.h"
 #include "dense.h"
 #include "losses.h"
 #include "narrow_layer.h"
 #include "optimizers.h"
+#include "prediction_losses.h"
+#include "row_losses.h"
 #include "threads.h"
 
 namespace {
@@ -13,6 +16,23 @@ namespace {
 using namespace fastnn;
 
 constexpr int64_t row_group = 16;  // rows in a group: threads share whole groups, and the loss has one partial sum per group
+
+template <class T> struct LossKernels {
+    T (*compute)(const Loss &loss, const LossRow<T> &rows);
+    bool takes_rows;
+};
+
+template <class T, template <class> class L> T compute_elements(const Loss &loss, const LossRow<T> &r) {
+    if constexpr (L<T>::may_be_focal)
+        if (loss.n_parameters)
+            return elementwise_loss<T, BinaryFocal>(r.z, r.y, r.scale, r.delta, r.rows, r.n, r.row, T(loss.parameters[0]));
+    return elementwise_loss<T, L>(r.z, r.y, r.scale, r.delta, r.rows, r.n, r.row, T(loss.parameter));
+}
+
+template <class T, template <class> class L> constexpr LossKernels<T> loss_kernels() {
+    if constexpr (L<T>::takes_rows) return {L<T>::compute, true};
+    else return {compute_elements<T, L>, false};
+}
 
 template <class T>
 constexpr LossKernels<T> all_losses[] = {
@@ -42,13 +62,6 @@ constexpr OptimizerKernels<T> all_optimizers[] = {
     FASTNN_OPTIMIZERS(ROW)
 #undef ROW
 };
-
-// Computes the loss and delta of some rows of outputs, like elementwise_loss.
-template <class T>
-T evaluate_loss(const Loss &loss, const T *out, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row) {
-    if (loss.custom) return custom_loss(loss.custom, out, y, scale, delta, rows * row);
-    return all_losses<T>[loss.kind].compute(out, y, scale, delta, rows, n, row, T(loss.parameter));
-}
 
 inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 

@@ -3,15 +3,15 @@
 // Like Layers, LossRows is fixed for a whole run, and shared by its threads: each works on row groups of its own.
 #pragma once
 
-#include "input_rows.h"
-#include "kernel_tables.h"
+#include "heads.h"
+#include "target_options.h"
 
 namespace {
 
 // Returns the factor of each weight in the mean: 0 if the reciprocal of the sum of weights would overflow.
 inline double mean_factor(double weight, const Network &network, const Loss &loss) {
     if (weight == 0 || (!loss.signed_mean && weight < 1e-290)) return 0;
-    return loss.factor / (weight * (loss.per_row ? 1.0 : double(network.last().n_out)));
+    return loss.factor / (weight * (loss.per_row ? 1.0 : double(loss.columns(network.last().n_out))));
 }
 
 // The rows of the workspace whose elements already have weights, all equal to `factor`.
@@ -23,38 +23,36 @@ struct Scaled {
 template <class T> class LossRows {
   public:
     // rows: of the largest chunk, in whole row groups.
-    LossRows(const Network &network, const Loss &loss, int64_t rows, Arena &arena)
+    LossRows(const Network &network, const Loss &loss, const Rows &y, int64_t rows, Arena &arena)
         : last_(network.last()),
           loss_(loss),
-          y_(arena.take<T>(rows * last_.row)),
+          data_(y),
+          has_options_(has_target_options(loss)),
+          n_targets_(loss.columns(last_.n_out)),
+          target_row_(n_targets_ == last_.n_out ? last_.row : loss_row<T>(n_targets_)),
+          head_elements_(head_elements<T>(loss)),
+          y_(arena.take<T>(rows * target_row_)),
           scale_(arena.take<T>(rows * last_.row)),
-          partial_(arena.take<T>(rows / row_group)) {}
+          partial_(arena.take<T>(rows / row_group)),
+          heads_(arena.take<T>(rows * head_elements_)) {}
 
-    // Returns the chunk's targets where they stand if the kernels can read them there; otherwise copies the given range of them.
-    const T *read_targets(const Rows &y, const Batch &chunk, Range rows) const {
-        const bool flat = last_.row == last_.n_out && y.row_stride == last_.row * int64_t(sizeof(T));
-        if (!chunk.order && !chunk.weights && flat && !all_losses<T>[loss_.kind].takes_rows && !y.labels && has_plain_rows<T>(y))
-            return reinterpret_cast<const T *>(y.data + chunk.first * y.row_stride);
-        read_rows<T>(y, chunk, rows, last_.n_out, y_, last_.row);
-        return y_;
-    }
-
-    // Sets the weight of each element in the batch's mean: factor, times the row's sample weight; 0 in the padding.
-    void set_scale(double factor, const double *sample_weight, const Batch &chunk, Range rows, Scaled &scaled) const {
-        if (!sample_weight && factor == scaled.factor && rows.begin == scaled.rows.begin && rows.end == scaled.rows.end) return;
-        scaled = {factor, rows};
-        for (int64_t i = rows.begin; i < rows.end; i++) {
-            const T weight = T(sample_weight ? factor * sample_weight[chunk.own_row(i)] : factor);
-            for (int64_t j = 0; j < last_.n_out; j++) scale_[i * last_.row + j] = weight;
-        }
+    // Reads the targets of the chunk's rows, and sets the weight of each element in the batch's mean. Returns the chunk's targets.
+    const T *read(double factor, const double *sample_weight, const Batch &chunk, Range rows, Scaled &scaled) const {
+        const T *targets = read_targets(chunk, rows);
+        if (has_options_) apply_options(factor, sample_weight, chunk, rows);
+        else set_scale(factor, sample_weight, chunk, rows, scaled);
+        return targets;
     }
 
     // Computes the partial sums of the rows' groups, and delta, the derivative by the outputs.
     void compute(const T *out, const T *targets, T *delta, Range rows) const {
         for (int64_t i = rows.begin; i < rows.end; i += row_group) {
             const int64_t count = rows.end - i < row_group ? rows.end - i : row_group, at = i * last_.row;
+            const LossRow<T> group = {
+                out + at,   targets + i * target_row_, scale_ + at, delta + at, count, last_.n_out, last_.row, n_targets_,
+                target_row_};
             partial_[i / row_group] =
-                evaluate_loss<T>(loss_, out + at, targets + at, scale_ + at, delta + at, count, last_.n_out, last_.row);
+                loss_.heads ? evaluate_heads(loss_, group, heads_ + i * head_elements_) : evaluate_loss<T>(loss_, group);
         }
     }
 
@@ -71,9 +69,42 @@ template <class T> class LossRows {
     }
 
   private:
+    // Returns the chunk's targets where they stand if the kernels can read them there; otherwise copies the given range of them.
+    const T *read_targets(const Batch &chunk, Range rows) const {
+        const Rows &y = data_;
+        const bool flat = last_.row == last_.n_out && y.row_stride == last_.row * int64_t(sizeof(T));
+        if (!chunk.order && !chunk.weights && flat && !has_options_ && !takes_rows<T>(loss_) && !y.labels && has_plain_rows<T>(y))
+            return reinterpret_cast<const T *>(y.data + chunk.first * y.row_stride);
+        read_rows<T>(y, chunk, rows, n_targets_, y_, target_row_);
+        return y_;
+    }
+
+    static double weight_of(double factor, const double *sample_weight, const Batch &chunk, int64_t i) {
+        return sample_weight ? factor * sample_weight[chunk.own_row(i)] : factor;
+    }
+
+    // Sets the weight of each element: factor, times the row's sample weight; 0 in the padding.
+    void set_scale(double factor, const double *sample_weight, const Batch &chunk, Range rows, Scaled &scaled) const {
+        if (!sample_weight && factor == scaled.factor && rows.begin == scaled.rows.begin && rows.end == scaled.rows.end) return;
+        scaled = {factor, rows};
+        for (int64_t i = rows.begin; i < rows.end; i++) {
+            const T weight = T(weight_of(factor, sample_weight, chunk, i));
+            for (int64_t j = 0; j < last_.n_out; j++) scale_[i * last_.row + j] = weight;
+        }
+    }
+
+    void apply_options(double factor, const double *sample_weight, const Batch &chunk, Range rows) const {
+        for (int64_t i = rows.begin; i < rows.end; i++)
+            apply_target_options(loss_, data_.labels, weight_of(factor, sample_weight, chunk, i), y_ + i * target_row_, n_targets_,
+                                 scale_ + i * last_.row, last_.n_out, 1);
+    }
+
     const Layer &last_;
     const Loss &loss_;
-    T *const y_, *const scale_, *const partial_;
+    const Rows &data_;  // the targets of the caller
+    const bool has_options_;
+    const int64_t n_targets_, target_row_, head_elements_;
+    T *const y_, *const scale_, *const partial_, *const heads_;
 };
 
 }  // namespace

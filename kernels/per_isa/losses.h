@@ -6,11 +6,24 @@
 
 namespace {
 
-// A struct has value(z, y, p) and gradient(z, y, p) of one element, where p is the loss's parameter.
+using fastnn::Loss;
+
+// A struct has value(z, y, p) and gradient(z, y, p) of one element, where p is the loss's parameter; or, if it takes rows,
+// compute(loss, rows).
 
 // The traits that most structs share. A struct that differs declares its own.
 struct LossTraits {
     static constexpr bool takes_rows = false;  // computes whole rows, with padding, rather than single elements
+    static constexpr bool may_be_focal = false;
+};
+
+// Rows of n outputs and of targets, with the weight of each output in the mean, and the delta to set. Rows of z, scale and delta
+// are `row` elements apart. The scale is 0 in the padding. Elements past a row's n may be read and, in delta, set to 0 if row > n.
+template <class T> struct LossRow {
+    const T *z, *y, *scale;
+    T *delta;
+    int64_t rows, n, row;
+    int64_t n_targets, target_row;
 };
 
 template <class T> struct SquaredError : LossTraits {
@@ -58,10 +71,50 @@ template <class T> FASTNN_INLINE Vec<T> cut_log_loss(Vec<T> value, Vec<T> epsilo
 // -y log(sigmoid(z)) - (1 - y) log(1 - sigmoid(z)), without overflow or cancellation for either sign of z. With an epsilon, y is
 // 0 or 1.
 template <class T> struct BinaryCrossEntropy : LossTraits {
+    static constexpr bool may_be_focal = true;
     FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> epsilon) {
         return cut_log_loss<T>(fma(-y, z, max(Vec<T>{}, z)) + log1p(exp(-abs<T>(z))), epsilon);
     }
     FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T>) { return sigmoid(z) - y; }
+};
+
+// The same without epsilon, where the logarithm of each probability p is multiplied by (1 - p)^gamma (Lin et al. 2017).
+template <class T> struct BinaryFocal : LossTraits {
+    FASTNN_INLINE Vec<T> value(Vec<T> z, Vec<T> y, Vec<T> gamma) {
+        const Logs logs(z);
+        return y * exp(-gamma * logs.zero) * logs.one + (T(1) - y) * exp(-gamma * logs.one) * logs.zero;
+    }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> z, Vec<T> y, Vec<T> gamma) {
+        const Logs logs(z);
+        const Vec<T> one = sigmoid(z), zero = sigmoid(-z);
+        const Vec<T> if_one = exp(-gamma * logs.zero) * fma(gamma * one, logs.one, zero);
+        const Vec<T> if_zero = exp(-gamma * logs.one) * fma(gamma * zero, logs.zero, one);
+        return (T(1) - y) * if_zero - y * if_one;
+    }
+
+  private:
+    // -log of the probabilities of 1 and of 0.
+    struct Logs {
+        Vec<T> one, zero;
+        explicit Logs(Vec<T> z) {
+            const Vec<T> rest = log1p(exp(-abs<T>(z)));
+            one = max(Vec<T>{}, -z) + rest;
+            zero = max(Vec<T>{}, z) + rest;
+        }
+    };
+};
+
+// Takes targets of -1 and 1.
+template <class T> struct Hinge : LossTraits {
+    FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> margin) { return max(Vec<T>{}, margin - y * a); }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> margin) { return y * a < margin ? -y : Vec<T>{}; }
+};
+template <class T> struct SquaredHinge : LossTraits {
+    FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T> y, Vec<T> margin) {
+        const Vec<T> below = Hinge<T>::value(a, y, margin);
+        return below * below;
+    }
+    FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> margin) { return T(-2) * y * Hinge<T>::value(a, y, margin); }
 };
 
 // Calls add(i, v, access) for the vectors from 0 to count, where v is a vector's place in its block.
@@ -108,126 +161,6 @@ template <class T> T custom_loss(fastnn::CustomLoss function, const T *a, const 
         });
     }
     return sum_block<T>(sums);
-}
-
-template <class T, int V>
-void short_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T epsilon,
-                         Vec<T> *sums) {
-    const bool padded = row >= V * lanes<T>;
-    for (int64_t i = 0; i < rows; i++, z += row, y += row, scale += row, delta += row) {
-        ShortRow<T, V> zi = ShortRow<T, V>::read(z, n, padded, -std::numeric_limits<T>::infinity());
-        const ShortRow<T, V> yi = ShortRow<T, V>::read(y, n, padded, T(0));
-        const Vec<T> top = zi.largest();
-        ShortRow<T, V> e = zi.exp_shifted(top, n);
-        const T sum = e.sum();
-        const Vec<T> log_sum = log(splat(sum)) + top;
-        T target = 0;
-        for (int64_t j = 0; j < n; j++) target += y[j];
-        const Vec<T> factor = splat(scale[0] * target / sum), weight = splat(scale[0]);
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) {
-            const Vec<T> zj = keep_lanes<T>(zi.at[v], n - v * lanes<T>, top[0]);
-            const Vec<T> value = cut_log_loss<T>(log_sum - zj, splat(epsilon));
-            sums[v % block_vectors] = fma(weight * yi.at[v], counted<T>(weight, value), sums[v % block_vectors]);
-            e.at[v] = counted<T>(weight, fma(e.at[v], factor, -(weight * yi.at[v])));
-        }
-        e.write(delta, n, padded);
-    }
-}
-
-// Takes rows of at most 4 values without padding, one block of rows at a time: each lane holds one row. Sums over a row have the
-// order of sums over the lanes of a block.
-template <class T>
-void narrow_cross_entropy(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, T epsilon, Vec<T> *sums) {
-    for (int64_t i = 0; i < rows; i += block_lanes<T>) {
-        const int64_t count = rows - i < block_lanes<T> ? rows - i : block_lanes<T>;
-        const Columns<T> zs(z + i * n, count, n), ys(y + i * n, count, n), weights(scale + i * n, count, n);
-        Columns<T> deltas;
-        for (int v = 0; v < block_vectors; v++) {
-            const ColumnVectors<T> zi = zs.read(v, n), yi = ys.read(v, n);
-            const Vec<T> top = zi.largest(n);
-            const ColumnVectors<T> e = zi.exp_shifted(top, n);
-            const Vec<T> sum = e.sum(), log_sum = log(sum) + top, weight = weights.read(v, n).at[0];
-            const Vec<T> factor = weight * (((yi.at[0] + yi.at[1]) + yi.at[2]) + yi.at[3]) / sum;
-            for (int64_t j = 0; j < n; j++) {
-                const Vec<T> value = cut_log_loss<T>(log_sum - zi.at[j], splat(epsilon));
-                sums[v] = fma(weight * yi.at[j], counted<T>(weight, value), sums[v]);
-                deltas.write(v, j, counted<T>(weight, fma(e.at[j], factor, -(weight * yi.at[j]))));
-            }
-        }
-        deltas.spread(delta + i * n, count, n);
-    }
-}
-
-// The sum over j of y_j * (log(sum exp z) - z_j), where y is a one-hot row or probabilities. The mean is over rows: all elements
-// of a row have the same scale.
-template <class T>
-T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T epsilon) {
-    Vec<T> sums[block_vectors] = {};
-    if (row == n && n <= max_columns) {
-        narrow_cross_entropy(z, y, scale, delta, rows, n, epsilon, sums);
-        return sum_block<T>(sums);
-    }
-    if (with_short_row<T>(
-            n, [=, &sums](auto vectors) { short_cross_entropy<T, vectors()>(z, y, scale, delta, rows, n, row, epsilon, sums); }))
-        return sum_block<T>(sums);
-    for (int64_t i = 0; i < rows; i++, z += row, y += row, scale += row, delta += row) {
-        const T sum = exp_shifted(z, n, delta), top = largest(z, n);
-        const Vec<T> log_sum = log(splat(sum)) + top;
-        T target = 0;
-        for (int64_t j = 0; j < n; j++) target += y[j];
-        const Vec<T> factor = splat(scale[0] * target / sum), weight = splat(scale[0]);
-        for (int64_t j = 0, v = 0; j < n; j += lanes<T>, v++) {
-            const int64_t rest = n - j < lanes<T> ? n - j : lanes<T>;
-            const Vec<T> yj = keep_lanes<T>(load(y + j), rest, T(0));
-            const Vec<T> zj = keep_lanes<T>(load(z + j), rest, top);
-            const Vec<T> value = cut_log_loss<T>(log_sum - zj, splat(epsilon));
-            sums[v % block_vectors] = fma(weight * yj, counted<T>(weight, value), sums[v % block_vectors]);
-            store_partial(delta + j, counted<T>(weight, fma(load_partial(delta + j, rest), factor, -(weight * yj))), rest);
-        }
-    }
-    return sum_block<T>(sums);
-}
-
-template <class T> struct CrossEntropy : LossTraits {
-    static constexpr bool takes_rows = true;
-};
-
-template <class T> struct LossKernels {
-    T (*compute)(const T *z, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row, T parameter);
-    bool takes_rows;
-};
-
-template <class T, template <class> class L> constexpr LossKernels<T> loss_kernels() {
-    if constexpr (L<T>::takes_rows) return {cross_entropy_loss<T>, true};
-    else return {elementwise_loss<T, L>, false};
-}
-
-// ---- Losses of predictions, which are probabilities rather than logits: the sum of all terms ----
-
-// Returns weight * logarithm, with 0 log(0) = 0.
-template <class T> FASTNN_INLINE Vec<T> weighted_log(Vec<T> weight, Vec<T> logarithm) {
-    return weight == Vec<T>{} ? Vec<T>{} : weight * logarithm;
-}
-
-template <class T> struct BinaryLogLikelihood {
-    FASTNN_INLINE Vec<T> value(Vec<T> p, Vec<T> y) { return weighted_log<T>(y, log(p)) + weighted_log<T>(T(1) - y, log1p(-p)); }
-};
-template <class T> struct LogLikelihood {
-    FASTNN_INLINE Vec<T> value(Vec<T> p, Vec<T> y) { return weighted_log<T>(y, log(p)); }
-};
-template <class T> struct SquaredDistance {
-    FASTNN_INLINE Vec<T> value(Vec<T> p, Vec<T> y) { return (p - y) * (p - y); }
-};
-
-template <class T, template <class> class L> double sum_of_terms(const T *p, const T *y, int64_t n) {
-    Vec<T> sums[block_vectors] = {};
-    for (int64_t i = 0, v = 0; i < n; i += lanes<T>, v++) {
-        const int64_t rest = n - i < lanes<T> ? n - i : lanes<T>;
-        const Vec<T> terms = L<T>::value(load_partial(p + i, rest), load_partial(y + i, rest));
-        sums[v % block_vectors] += keep_lanes<T>(terms, rest, T(0));
-    }
-    return double(sum_block<T>(sums));
 }
 
 }  // namespace

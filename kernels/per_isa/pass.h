@@ -45,11 +45,19 @@ template <class T> class Pass {
           data_(data),
           entries_(needs.weight_gradient && data.x.sparse() ? data.x.max_entries : 0, n_threads, arena),
           layers_(network, parameters, data.x, chunk_size(rows), needs, &loss, arena),
-          loss_rows_(network, loss, chunk_size(rows), arena) {}
+          loss_rows_(network, loss, data.y, chunk_size(rows), arena),
+          row_weights_(loss, data.y, network.last().n_out) {}
 
     const Layers<T> &layers() const { return layers_; }
 
     PassMemory<T> join(const Team &team) const { return {entries_.of_thread(team.index, own_features(team)), Scaled()}; }
+
+    // Sets a batch's weights, unless all are 1.
+    void weigh(Batch &batch) const {
+        if (row_weights_.all_one() && !data_.sample_weight) return;
+        if (row_weights_.all_one()) ::weigh(batch, data_.sample_weight, loss_.signed_mean, [](int64_t) { return 1.0; });
+        else ::weigh(batch, data_.sample_weight, loss_.signed_mean, row_weights_);
+    }
 
     // Runs a batch forward, and back if gradients are needed, by all threads of a team together. All return its loss, which is 0
     // for a batch without weight. For each chunk, run calls prepare(entries) when the chunk's rows have been read, and
@@ -90,8 +98,7 @@ template <class T> class Pass {
     Input<T> run_rows(PassMemory<T> &memory, const Batch &chunk, Range rows, double factor, const Dropout &dropout,
                       Prepare prepare) const {
         const Input<T> input = layers_.read(data_.x, chunk, rows);
-        const T *targets = loss_rows_.read_targets(data_.y, chunk, rows);
-        loss_rows_.set_scale(factor, data_.sample_weight, chunk, rows, memory.scaled);
+        const T *targets = loss_rows_.read(factor, data_.sample_weight, chunk, rows, memory.scaled);
         prepare(memory.entries);
         const int64_t at_a_time = strip_rows<T>(network_);
         for (int64_t i = rows.begin; i < rows.end; i += at_a_time) {
@@ -114,6 +121,7 @@ template <class T> class Pass {
     const Entries<T> entries_;  // memory for all threads
     const Layers<T> layers_;
     const LossRows<T> loss_rows_;
+    const RowWeights row_weights_;
 };
 
 }  // namespace

@@ -11,7 +11,7 @@ constexpr int64_t tiny_units = 8, tiny_layers = 4;
 template <class T> class TinyPass {
   public:
     static bool fits(const Network &network, const Loss &loss, const Rows &x, int64_t batch_size) {
-        if (x.sparse() || batch_size > block || network.n_layers > tiny_layers || all_losses<T>[loss.kind].takes_rows) return false;
+        if (x.sparse() || batch_size > block || network.n_layers > tiny_layers || takes_rows<T>(loss)) return false;
         for (int64_t l = 0; l < network.n_layers; l++) {
             const Layer &layer = network.layers[l];
             const bool by_rows = !all_activations<T>[layer.activation].elementwise;
@@ -31,13 +31,14 @@ template <class T> class TinyPass {
         if (batch.order || batch.first != read_from_ || batch.size != read_rows_) {
             read(x, batch, network_.layers[0].n_in, in_);
             read(y, batch, last.n_out, target_);
-            set_scale(sample_weight, batch);
+            set_scale(y, sample_weight, batch);
             read_from_ = batch.first;
             read_rows_ = batch.size;
         }
         for (int64_t l = 0; l < network_.n_layers; l++) forward(l);
         const int64_t end = network_.n_layers - 1;
-        const double value = double(evaluate_loss<T>(loss_, out_[end], target_, scale_, delta_[end], last.n_out, block, block));
+        const double value =
+            double(evaluate_loss<T>(loss_, {out_[end], target_, scale_, delta_[end], last.n_out, block, block, block, block}));
         if (!loss_.from_logits) times_derivative(end);
         for (int64_t l = end; l > 0; l--) backward(l);
         return value * loss_.value_factor;
@@ -80,11 +81,15 @@ template <class T> class TinyPass {
             for (int64_t j = 0; j < columns; j++) to[j * block + i] = row[j];
     }
 
-    void set_scale(const double *sample_weight, const Batch &batch) {
+    void set_scale(const Rows &y, const double *sample_weight, const Batch &batch) {
         const double factor = mean_factor(batch.weight, network_, loss_);
+        const int64_t n_out = network_.last().n_out;
         for (int64_t i = 0; i < block; i++) {
             const double weight = i >= batch.size ? 0 : sample_weight ? factor * sample_weight[batch.own_row(i)] : factor;
-            for (int64_t j = 0; j < network_.last().n_out; j++) scale_[j * block + i] = T(weight);
+            if (has_target_options(loss_))
+                apply_target_options(loss_, y.labels, weight, target_ + i, n_out, scale_ + i, n_out, block);
+            else
+                for (int64_t j = 0; j < n_out; j++) scale_[j * block + i] = T(weight);
         }
     }
 

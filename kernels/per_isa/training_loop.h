@@ -126,7 +126,7 @@ template <class T> class TrainingLoop {
         if (drops_ || shuffles) self.team.wait();
         if (self.team.size == 1 && !tiny_) pass_.layers().transpose_weights(self.team);
         Batch batch = {t_.shuffle ? t_.order : nullptr, self.at.row, std::min(t_.batch_size, t_.n_rows - self.at.row)};
-        if (t_.sample_weight) weigh(batch, t_.sample_weight, t_.loss.signed_mean);
+        pass_.weigh(batch);
         return batch;
     }
 

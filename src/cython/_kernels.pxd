@@ -47,6 +47,9 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     ctypedef void (*CustomLoss)(const void *y, const void *p, void *value, void *gradient, int64_t n)
 
+    ctypedef void (*CustomRowLoss)(const void *y, const void *p, void *value, void *gradient, int64_t rows, int64_t n_targets,
+                                   int64_t n_out, int64_t y_row, int64_t p_row)
+
     cdef enum class BlockKind(int32_t):  # block_kind_names() has the names of all
         weights
 
@@ -71,10 +74,26 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     cdef cppclass Loss_ "fastnn::Loss":
         int32_t kind
         double parameter
+        const double *parameters
+        int64_t n_parameters, n_targets
         bint from_logits, per_row
         double factor, value_factor
         CustomLoss custom
         bint signed_mean
+        CustomRowLoss custom_rows
+        const Head *heads
+        int64_t n_heads
+        bint whole_rows, ignores_missing
+        const double *output_weights
+        const double *pos_weight
+        double label_smoothing
+        int64_t columns(int64_t n_out) const
+
+    cdef cppclass Head:
+        int64_t first, n_out, first_target
+        bint labels
+        double weight
+        Loss_ loss
 
     cdef cppclass Optimizer_ "fastnn::Optimizer":
         int32_t kind, moments

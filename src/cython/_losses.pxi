@@ -1,11 +1,51 @@
 """The losses. Included by _core.pyx."""
 
-cdef fill_loss(Loss_ *native, loss, dtype):
-    name, native.parameter, native.from_logits, native.per_row, native.factor, native.value_factor, custom, native.signed_mean, _ = loss
-    native.kind = LOSSES.index(name if custom is None else "mse")
+cdef list fill_loss(Loss_ *native, loss, dtype, int64_t n_out):
+    """Fill in a loss for a network with that many outputs, and return the objects that it points to."""
+    custom, options = loss.custom, loss.targets
     native.custom = NULL
-    if custom is not None:
+    native.custom_rows = NULL
+    # Where the kind has no meaning, it is any.
+    native.kind = LOSSES.index(loss.name) if custom is None and not loss.heads else 0
+    native.parameter, native.n_targets = loss.parameter, loss.n_targets
+    native.from_logits, native.per_row, native.signed_mean = loss.from_logits, loss.per_row, loss.signed_mean
+    native.factor, native.value_factor = loss.factor, loss.value_factor
+    if custom is not None and custom.per_row:
+        native.custom_rows = <CustomRowLoss><uintptr_t>custom.address(dtype)
+    elif custom is not None:
         native.custom = <CustomLoss><uintptr_t>custom.address(dtype)
+    cdef cnp.ndarray memory = np.zeros(len(loss.heads) * sizeof(Head), np.uint8)
+    cdef Head *heads = <Head *>cnp.PyArray_DATA(memory)
+    keep = [memory]
+    native.parameters = address_of(loss.parameters, keep)
+    native.n_parameters = len(loss.parameters)
+    for h, head in enumerate(loss.heads):
+        heads[h].first, heads[h].n_out, heads[h].first_target = head.first, head.n_out, head.first_target
+        heads[h].labels, heads[h].weight = head.labels, head.weight
+        keep += fill_loss(&heads[h].loss, head.loss, dtype, head.n_out)
+    native.heads = heads if loss.heads else NULL
+    native.n_heads = len(loss.heads)
+    native.whole_rows, native.ignores_missing = options.whole_rows, options.ignores_missing
+    native.output_weights = one_per_target(options.output_weights, native.columns(n_out), keep)
+    native.pos_weight = one_per_target(options.pos_weight, native.columns(n_out), keep)
+    native.label_smoothing = options.label_smoothing
+    return keep
+
+
+cdef const double *address_of(tuple values, list keep):
+    """Return the address of numbers, in an array that is put into `keep`."""
+    cdef cnp.ndarray array = np.array(values, np.float64)
+    keep.append(array)
+    return <const double *>cnp.PyArray_DATA(array)
+
+
+cdef const double *one_per_target(values, int64_t n_targets, list keep) except? NULL:
+    """Return the address of numbers, one per column of targets, in an array that is put into `keep`; null for None."""
+    if values is None:
+        return NULL
+    if len(values) != n_targets:
+        raise ValueError(f"loss: expected {n_targets} numbers, one per column of targets, got {len(values)}")
+    return address_of(values, keep)
 
 
 def prediction_loss(str name, cnp.ndarray p, cnp.ndarray y):

@@ -60,6 +60,10 @@ cdef class Network:
             return fill_sparse_rows(rows, x, "X", self.dtype_number, n_rows, self.layers[0].n_in)
         return fill_rows(rows, x, "X", n_rows, self.layers[0].n_in)
 
+    cdef int64_t n_targets(self, const Loss_ &loss):
+        """Return the number of columns of the targets."""
+        return loss.columns(self.layers[self.native.n_layers - 1].n_out)
+
     cdef double operations(self, x):
         """Return the floating-point operations of the prediction of one row."""
         if type(x) is not SparseRows:
@@ -145,9 +149,9 @@ cdef class Network:
         call.n_rows = self.count_rows(x)
         call.network = self.native
         call.parameters = self.data
-        fill_loss(&call.loss, loss, self.dtype)
+        keep = fill_loss(&call.loss, loss, self.dtype, self.layers[self.native.n_layers - 1].n_out)
         self.fill_x(&call.x, x, call.n_rows)
-        fill_rows(&call.y, y, "y", call.n_rows, self.layers[self.native.n_layers - 1].n_out, labels)
+        fill_rows(&call.y, y, "y", call.n_rows, self.n_targets(call.loss), labels)
         call.sample_weight = weights_of(sample_weight, call.n_rows)
         call.gradient = self.output(gradient, self.native.size)
         call.input_gradient = self.output(input_gradient, call.n_rows * self.layers[0].n_in)

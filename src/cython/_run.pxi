@@ -36,12 +36,12 @@ cdef class Run:
         self.k = kernels(network.dtype_number)
         t.network = network.native
         t.parameters = network.data
-        fill_loss(&t.loss, settings.loss, network.dtype)
+        loss = fill_loss(&t.loss, settings.loss, network.dtype, network.layers[t.network.n_layers - 1].n_out)
         fill_optimizer(&t.optimizer, settings.optimizer)
         if t.n_rows < 1 or batch_size < 1:
             raise ValueError("there must be rows to train on")
         network.fill_x(&t.x, x, t.n_rows)
-        fill_rows(&t.y, y, "y", t.n_rows, network.layers[t.network.n_layers - 1].n_out, labels)
+        fill_rows(&t.y, y, "y", t.n_rows, network.n_targets(t.loss), labels)
         t.sample_weight = weights_of(sample_weight, t.n_rows)
         t.batch_size = min(batch_size, t.n_rows)
         t.updates = updates
@@ -72,7 +72,7 @@ cdef class Run:
         choose_threads(t[0], wanted_threads(settings.n_threads), 3 * network.operations(x) * t.batch_size, &network.timings)
         memory = aligned_zeros(self.k.training_bytes(t[0]), np.uint8)
         self.workspace = cnp.PyArray_DATA(memory)
-        self.keep = (network, data, settings, snapshot, order, memory)
+        self.keep = (network, data, settings, loss, snapshot, order, memory)
 
     cdef cnp.ndarray order_of(self, int64_t n_rows, cnp.ndarray order):
         """Return the array with the order of the rows, after a check if it is given."""

@@ -27,7 +27,7 @@ cdef class Stepper:
         cdef Optimizer_ native_optimizer
         cdef void *arrays[2]
         cdef int i
-        fill_loss(&native_loss, settings.loss, self.network.dtype)
+        loss = fill_loss(&native_loss, settings.loss, self.network.dtype, self.network.layers[t.network.n_layers - 1].n_out)
         fill_optimizer(&native_optimizer, settings.optimizer)
         for i in range(native_optimizer.moments):
             arrays[i] = self.network.output(settings.moments[i], t.network.size)
@@ -40,7 +40,7 @@ cdef class Stepper:
         self.native.takes_labels = settings.loss.takes_labels
         self.native.change()
         self.lock = settings.bit_generator.lock
-        self.keep = (settings,)
+        self.keep = (settings, loss)
 
     @property
     def address(self):
@@ -76,7 +76,7 @@ cdef class Stepper:
         if n_rows < 1:
             raise ValueError("there must be rows to train on")
         network.fill_x(&inputs, x, n_rows)
-        fill_rows(&targets, y, "y", n_rows, network.layers[network.native.n_layers - 1].n_out, labels)
+        fill_rows(&targets, y, "y", n_rows, network.n_targets(self.native.training.loss), labels)
         cdef const double *weights = weights_of(sample_weight, n_rows)
         cdef double native_rate = self.native.learning_rate
         self.native.learning_rate = rate

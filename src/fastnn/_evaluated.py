@@ -128,6 +128,6 @@ class Evaluated(Parameters):
         self, X: Any, y: Any, loss: str | Loss, sample_weight: Any
     ) -> tuple[NativeLoss, _arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
         loss = resolve_loss(loss)
-        native = native_loss(loss, self.activations[-1])
+        native = native_loss(loss, self.activations[-1], self.layer_sizes[-1])
         self._check_columns("X", X)
         return native, *_training_data.training_data(X, y, sample_weight, self.layer_sizes, loss, self.dtype)

@@ -140,6 +140,12 @@ class Configured:
     def _new_native(self, last: Native | None, moments: NDArray[Any] | None = None) -> Native:
         """Return the settings for native code, with the moments given, or the last ones if they go on, or zeros."""
         loss, optimizer, kind = self._native_loss(), self._native_optimizer(), type(self.optimizer)
+        if last is not None and loss.n_targets != last.settings.loss.n_targets:
+            # Compiled code that holds the trainer has asked for the number once.
+            expected = f"a loss for {last.settings.loss.n_targets} columns of targets, as the trainer was made with"
+            raise ValueError(
+                f"loss: expected {expected}, got {loss.name!r}, which takes {loss.n_targets}; Trainer(model, loss) makes another"
+            )
         start: object = object()
         if last is not None and last.kind is kind:
             start = last.start
@@ -158,7 +164,7 @@ class Configured:
         return Native(settings, kind, start)
 
     def _native_loss(self) -> NativeLoss:
-        return native_loss(self.loss, self.model.activations[-1])
+        return native_loss(self.loss, self.model.activations[-1], self.model.layer_sizes[-1])
 
     def _native_optimizer(self) -> dict[str, Any]:
         native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)

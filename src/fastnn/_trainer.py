@@ -260,7 +260,7 @@ class Trainer(StoredTrainer):
 
     @property
     def _native_trainer(self) -> tuple[int, int, int, int]:
-        """Return the trainer as compiled code holds it: address, counts of inputs and outputs, whether y may be labels."""
+        """Return the trainer as compiled code holds it: address, columns of inputs and targets, what labels y may have."""
         return self._native_handle[0]
 
     @property
@@ -270,8 +270,9 @@ class Trainer(StoredTrainer):
         if callable(rate):
             raise TypeError(f"trainer: expected a learning rate that is a number, got the schedule {rate!r}")
         stepper = self._stepper
-        sizes = stepper.network.layer_sizes
-        return (stepper.address, sizes[0], sizes[-1], int(self.loss.takes_labels)), stepper
+        n_in, n_targets = stepper.network.layer_sizes[0], self._loss.n_targets
+        labels = int(self.loss.takes_labels) + int(self.loss.takes_labels and self.loss.missing == "ignore")
+        return (stepper.address, n_in, n_targets, labels), stepper
 
     # ---- Its preparation ----
 

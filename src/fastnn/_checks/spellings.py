@@ -45,6 +45,9 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("T_max", "total_steps", "warmup_steps", "num_steps"), ("steps",)),
     **dict.fromkeys(("eta_min", "min_lr", "end_learning_rate"), ("minimum",)),
     **dict.fromkeys(("gamma", "decay_rate"), ("decay", "factor")),
+    **dict.fromkeys(("weight", "class_weight", "class_weights", "loss_weights"), ("output_weights",)),
+    **dict.fromkeys(("ignore_index", "ignore_nan", "mask_value"), ("missing",)),
+    **dict.fromkeys(("focusing", "focal_gamma"), ("gamma",)),
     **dict.fromkeys(("initial_learning_rate", "base_lr"), ("learning_rate",)),
     "power_t": ("power",),
     **dict.fromkeys(("restore_best_weights", "load_best"), ("restore_best",)),
@@ -71,13 +74,14 @@ _SPLIT = "set rows apart, as sklearn.model_selection.train_test_split does, and 
 _SCHEDULE = "use optimizer=Adam(learning_rate=fastnn.schedules.Cosine(…)), or another schedule"
 _DECAY = "use optimizer=AdamW(weight_decay=…) of fit() or Trainer(), or their l2=…"
 _VARIANT = "fastnn has no such variant; leave it out"
-_CLASS_WEIGHT = "use sample_weight of fit(), one number per row: class_weight[y] with an array of one number per class"
+_CLASS_WEIGHT = "use loss=fastnn.losses.CrossEntropy(output_weights=…), one number per class, or sample_weight, one per row"
+_SMOOTHING = "use loss=fastnn.losses.CrossEntropy(label_smoothing=…), or that of BinaryCrossEntropy"
 
 # Options that have no counterpart: the way out.
 WAYS_OUT: Mapping[str, str] = {
     **dict.fromkeys(("validation_split", "validation_fraction", "val_split", "test_size"), _SPLIT),
     **dict.fromkeys(("metrics", "metric", "weighted_metrics", "scoring"), _METRICS),
-    **dict.fromkeys(("class_weight", "class_weights", "pos_weight", "weight"), _CLASS_WEIGHT),
+    **dict.fromkeys(("class_weight", "class_weights", "weight"), _CLASS_WEIGHT),
     "weight_decay": _DECAY,
     "early_stopping": "use callbacks=[fastnn.callbacks.EarlyStopping()] of fit()",
     **dict.fromkeys(("scheduler", "lr_scheduler", "lr_schedule", "learning_rate_schedule"), _SCHEDULE),
@@ -105,7 +109,11 @@ WAYS_OUT: Mapping[str, str] = {
         "('identity') or probabilities ('sigmoid', 'softmax')"
     ),
     **dict.fromkeys(("reduction", "size_average", "reduce"), "leave it out; losses are means"),
-    "label_smoothing": "smooth the targets: np.eye(k)[y] * (1 - s) + s / k for k classes",
+    "label_smoothing": _SMOOTHING,
+    "pos_weight": "use loss=fastnn.losses.BinaryCrossEntropy(pos_weight=…)",
+    **dict.fromkeys(
+        ("ignore_index", "mask", "masks", "missing"), "use missing='ignore' of the loss, and NaN for missing targets"
+    ),
     "mode": "leave it out; fastnn monitors losses, where less is better",
     **dict.fromkeys(("baseline", "start_from_epoch", "cooldown"), "leave it out; patience and min_delta alone decide"),
     "save_best_only": "leave it out; EarlyStopping(restore_best=True) keeps the best parameters",

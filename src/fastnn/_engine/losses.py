@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fastnn.losses import LOSSES, CustomLoss, Loss
+from fastnn.losses._options import TargetOptions
 
 
 class NativeLoss(NamedTuple):
@@ -19,10 +20,28 @@ class NativeLoss(NamedTuple):
     custom: CustomLoss | None = None
     signed_mean: bool = False  # weights are divided by their sum, which may be below 0; else by that of their magnitudes
     takes_labels: bool = False  # targets may be integer labels
+    parameters: tuple[float, ...] = ()
+    n_targets: int = 0  # columns of the targets; 0 if they are as many as the outputs
+    heads: tuple[NativeHead, ...] = ()
+    targets: TargetOptions = TargetOptions()
 
 
-def native_loss(loss: Loss, output_activation: Any) -> NativeLoss:
-    """Return the loss for a model with that output activation; ValueError if they don't go together."""
+class NativeHead(NamedTuple):
+    """The loss of some columns of the outputs and of the targets."""
+
+    first: int  # column of the outputs
+    n_out: int
+    first_target: int
+    labels: bool  # the targets are one column of labels
+    weight: float
+    loss: NativeLoss
+
+
+def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) -> NativeLoss:
+    """Return the loss for a model with that output activation and number of outputs; ValueError if they don't go together.
+
+    A loss with one output per target, and without numbers for each, needs no number of outputs.
+    """
     if loss.links and output_activation not in loss.links:
         expected = " or ".join(repr(link) for link in loss.links)
         pair = next((name for name, other in LOSSES.items() if output_activation in other.links), "mse")
@@ -30,7 +49,28 @@ def native_loss(loss: Loss, output_activation: Any) -> NativeLoss:
             f"loss: expected {expected}, got {loss.name!r} for a model with output_activation={output_activation!r}; "
             f"{output_activation!r} goes with loss {pair!r}"
         )
-    custom = loss if isinstance(loss, CustomLoss) else None
+    if n_out is None and not loss.one_output_per_target:
+        raise TypeError(f"n_out: expected the number of outputs for loss {loss.name!r}, got None")
+    options, n_targets = loss.target_options, None if n_out is None else loss.n_targets(n_out)
+    if isinstance(options.pos_weight, float):
+        if n_targets is None:
+            raise TypeError(f"n_out: expected the number of outputs for {loss!r}, got None")
+        options = options._replace(pos_weight=(options.pos_weight,) * n_targets)
+    _check_one_per_target("output_weights", options.output_weights, n_targets)
+    _check_one_per_target("pos_weight", options.pos_weight, n_targets)
     return NativeLoss(
-        loss.name, loss.parameter, bool(loss.links), loss.per_row, custom=custom, takes_labels=loss.takes_labels
+        loss.name,
+        loss.parameter,
+        loss.from_logits,
+        loss.per_row,
+        custom=loss if isinstance(loss, CustomLoss) else None,
+        takes_labels=loss.takes_labels,
+        parameters=loss.parameters,
+        n_targets=n_targets or 0,
+        targets=options,
     )
+
+
+def _check_one_per_target(option: str, values: float | tuple[float, ...] | None, n_targets: int | None) -> None:
+    if isinstance(values, tuple) and len(values) != n_targets:
+        raise ValueError(f"loss: expected {n_targets} {option}, one per column of targets, got {len(values)}")

@@ -29,13 +29,18 @@ def described(value: Any) -> Any:
     if isinstance(value, losses.CustomLoss):
         return {"custom_loss": value.name}
     if dataclasses.is_dataclass(value) and _CLASSES.get(type(value).__name__) is type(value):
-        fields = {field.name: described(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {"class": type(value).__name__, **fields}
+        return {"class": type(value).__name__, **_described_fields(value)}
     if callable(value):
         raise TypeError(
             f"learning_rate: expected a number or a schedule of fastnn.schedules, which files can hold, got {value!r}"
         )
     return value
+
+
+def _described_fields(value: Any) -> dict[str, Any]:
+    """Return the fields of an object, without options that have their defaults: versions that lack these read the rest."""
+    fields = {field.name: (field, getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return {name: described(v) for name, (field, v) in fields.items() if not (field.kw_only and v == field.default)}
 
 
 def from_description(description: Any, custom_losses: Sequence[losses.CustomLoss] = ()) -> Any:

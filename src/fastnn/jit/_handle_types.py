@@ -52,7 +52,7 @@ class ModelType(_Handle):
 class TrainerType(_Handle):
     """A trainer of a model of either dtype: its steps return Python floats."""
 
-    integers = types.UniTuple(types.int64, 3)  # the same, and whether targets may be labels
+    integers = types.UniTuple(types.int64, 3)  # the same, and whether targets may be labels (1), and missing (2)
 
     def __init__(self) -> None:
         super().__init__(name="fastnn.Trainer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -16,6 +16,7 @@ from fastnn.jit._check import check_gradient
 from fastnn.jit._compile import loss_block, python_function
 from fastnn.jit._function import JitFunction, bounds
 from fastnn.losses import CustomLoss
+from fastnn.losses._options import checked_missing, weights_of_outputs
 
 
 def loss(
@@ -23,6 +24,8 @@ def loss(
     gradient: Callable[[float, float], float],
     name: str | None = None,
     check_range: tuple[float, float] | None = (-10.0, 10.0),
+    output_weights: Sequence[float] | None = None,
+    missing: str = "raise",
 ) -> Callable[[Callable[[float, float], float]], JitLoss]:
     """Make a loss of a function of a target and a prediction, the mean of its values; a decorator.
 
@@ -39,6 +42,9 @@ def loss(
     check_range : tuple (low, high) or None, default (-10.0, 10.0)
         The range of both arguments in which the gradient is compared with difference quotients of the function. None for no
         comparison.
+    output_weights, missing : optional
+        As for every loss: see `fastnn.losses.Loss`. The function is called with 0.0 in place of a missing target, and its
+        result is not used.
 
     Returns
     -------
@@ -73,8 +79,11 @@ def loss(
     derivative = python_function("gradient", gradient, 0.0, 0.0)
     within = bounds(check_range)
 
+    options = weights_of_outputs("output_weights", output_weights), checked_missing(missing)
+
     def decorator(function: Callable[[float, float], float]) -> JitLoss:
         made = JitLoss(python_function("function", function, 0.0, 0.0), derivative, name)
+        made._set_options(*options)
         if within is not None:
             check_gradient(made, within)
         _custom.LOSSES[made.name] = made

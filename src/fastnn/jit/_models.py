@@ -87,7 +87,8 @@ def _step(trainer: Any, X: Any, y: Any) -> Any:
         labels = may_be_labels and takes_labels != 0 and n_out > 1
         if y.ndim == 1:
             if labels:
-                if y.min() < 0 or y.max() >= n_out:
+                lowest = -1 if takes_labels == 2 else 0
+                if np.int64(y.min()) < lowest or y.max() >= n_out:
                     raise ValueError("y: expected labels from 0 to n_out - 1, got another")
             elif n_out != 1:
                 raise ValueError("y: expected n_out numbers per row, got one")

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, DTypeLike
 
+from fastnn.losses._options import TargetOptions, checked_missing, weights_of_outputs
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Loss:
-    """Base class of the losses.
+    """Base class of the losses, with the options that all of them have.
+
+    Parameters
+    ----------
+    output_weights : sequence of numbers >= 0, optional
+        One per column of targets: the weight of its elements in the mean. For `CrossEntropy`, one per class. Other losses of
+        whole rows have none.
+    missing : {"raise", "ignore"}, default "raise"
+        Whether targets that are NaN raise an error, or count as not observed: they add nothing to the loss, to its gradient
+        and to the divisor of the mean.
 
     Attributes
     ----------
@@ -28,6 +39,10 @@ class Loss:
         Whether targets may be integer labels.
     domain : tuple (low, high)
         The interval that contains all valid targets.
+    only_ends_of_domain : bool
+        Whether the two ends of that interval are the only valid targets.
+    one_output_per_target : bool
+        Whether targets have as many columns as the model has outputs.
     """
 
     name: ClassVar[str] = ""
@@ -35,17 +50,67 @@ class Loss:
     per_row: ClassVar[bool] = False
     takes_labels: ClassVar[bool] = False
     domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    only_ends_of_domain: ClassVar[bool] = False
+    one_output_per_target: ClassVar[bool] = True
+
+    output_weights: tuple[float, ...] | None = field(default=None, kw_only=True)
+    missing: str = field(default="raise", kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse the base class itself."""
+        """Refuse the base class itself, and check the options."""
         if type(self) is Loss:
-            names = ", ".join(kind.name for kind in Loss.__subclasses__() if kind.name)
+            names = ", ".join(_names_below(Loss))
             raise TypeError(f"Loss is a base class, expected one of {names}")
+        self._set_options(self.output_weights, self.missing)
+
+    def _set_options(self, output_weights: object, missing: object) -> None:
+        object.__setattr__(self, "output_weights", weights_of_outputs("output_weights", output_weights))
+        object.__setattr__(self, "missing", checked_missing(missing))
+        if self.output_weights is not None and self.per_row and not self.takes_labels:
+            raise ValueError(
+                f"output_weights: expected None for {self.name}, which takes a row as a whole, got {output_weights}"
+            )
+
+    def __repr__(self) -> str:
+        """Return the call that makes the loss, without the options that have their defaults."""
+        shown = [each for each in fields(self) if not (each.kw_only and getattr(self, each.name) == each.default)]
+        shown.sort(key=lambda each: each.kw_only)
+        arguments = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in shown)
+        return f"{type(self).__qualname__}({arguments})"
 
     @property
     def parameter(self) -> float:
         """The number that shapes the loss; 0.0 for a loss without one."""
         return 0.0
+
+    @property
+    def target_options(self) -> TargetOptions:
+        """The options that change targets and their weights, as the engine takes them."""
+        return TargetOptions(self.output_weights, self.missing == "ignore", self.per_row)
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """The other numbers that shape the loss, if it has any number of them."""
+        return ()
+
+    @property
+    def from_logits(self) -> bool:
+        """Whether the loss is computed from z, the inputs of the output activation, rather than from p."""
+        return bool(self.links)
+
+    def n_targets(self, n_out: int) -> int:
+        """Return the number of columns of targets for a model with that many outputs.
+
+        Raises
+        ------
+        ValueError
+            If the loss does not go with that number of outputs.
+        """
+        return n_out
+
+
+def _names_below(kind: type[Loss]) -> list[str]:
+    return [name for each in kind.__subclasses__() for name in ([each.name] if each.name else _names_below(each))]
 
 
 class CustomLoss(Loss, ABC):

@@ -11,7 +11,7 @@ from fastnn.losses._base import Loss
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MSE(Loss):
     """Mean squared error: (p - y)**2.
 
@@ -25,7 +25,7 @@ class MSE(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MAE(Loss):
     """Mean absolute error: abs(p - y), with gradient 0 where p = y.
 
@@ -39,7 +39,7 @@ class MAE(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Huber(Loss):
     """Huber's loss: squared for small errors and linear for large ones, so that outliers count less.
 
@@ -69,7 +69,8 @@ class Huber(Loss):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the parameter."""
+        """Check the parameter and the options."""
+        super().__post_init__()
         object.__setattr__(self, "delta", real("delta", self.delta, low=0.0, exclude_low=True))
 
     @property
@@ -79,7 +80,7 @@ class Huber(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Quantile(Loss):
     """Pinball loss, which is smallest if p is the `q`-quantile of y.
 
@@ -109,7 +110,8 @@ class Quantile(Loss):
     q: float = 0.5
 
     def __post_init__(self) -> None:
-        """Check the parameter."""
+        """Check the parameter and the options."""
+        super().__post_init__()
         object.__setattr__(self, "q", real("q", self.q, low=0.0, high=1.0, exclude_low=True, exclude_high=True))
 
     @property

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from fastnn._checks.options import explained_fields
+from fastnn._checks.scalars import real
 from fastnn.losses._base import Loss
+from fastnn.losses._options import TargetOptions, weights_of_positives
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Poisson(Loss):
     """Negative log-likelihood of counts, given the logarithm of their rate: exp(z) - y * z.
 
@@ -29,37 +31,108 @@ class Poisson(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BinaryCrossEntropy(Loss):
     """Negative log-likelihood of independent yes-or-no targets, given logits.
 
     The formula is max(z, 0) - z * y + log(1 + exp(-abs(z))). The output activation is "sigmoid" (the model predicts
-    probabilities) or "identity" (it predicts logits).
+    probabilities) or "identity" (it predicts logits). With the options, it is
+    pos_weight * t * (1 - p)**gamma * (-log(p)) + (1 - t) * p**gamma * (-log(1 - p)), where p = sigmoid(z) and
+    t = (1 - label_smoothing) * y + label_smoothing / 2.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        The share of each target that is replaced by 1/2, from 0 to 1.
+    gamma : float, default 0.0
+        The focusing parameter of the focal loss, >= 0: elements that are predicted well count less.
+    pos_weight : float or sequence of floats, optional
+        The weight of the positive class, >= 0: one for all outputs, or one per output. It is not part of the divisor.
+    output_weights, missing : optional
+        As for every loss; see `Loss`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an option is of the wrong type or out of its range.
+
+    References
+    ----------
+    T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, "Focal loss for dense object detection", ICCV 2017.
 
     Examples
     --------
     >>> BinaryCrossEntropy().links
     ('sigmoid', 'identity')
+    >>> BinaryCrossEntropy(pos_weight=3, gamma=2)
+    BinaryCrossEntropy(gamma=2.0, pos_weight=3.0)
     """
 
     name: ClassVar[str] = "binary_cross_entropy"
     links: ClassVar[tuple[str, ...]] = ("sigmoid", "identity")
     domain: ClassVar[tuple[float, float]] = (0, 1)
+    label_smoothing: float = field(default=0.0, kw_only=True)
+    gamma: float = field(default=0.0, kw_only=True)
+    pos_weight: float | tuple[float, ...] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        super().__post_init__()
+        _check_smoothing_and_gamma(self)
+        object.__setattr__(self, "pos_weight", weights_of_positives("pos_weight", self.pos_weight))
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """The number `gamma`, unless it is 0."""
+        return (self.gamma,) if self.gamma else ()
+
+    @property
+    def target_options(self) -> TargetOptions:
+        """The options that change targets and their weights, as the engine takes them."""
+        return super().target_options._replace(label_smoothing=self.label_smoothing, pos_weight=self.pos_weight)
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CrossEntropy(Loss):
     """Negative log-likelihood of one class per row, given logits; a mean over rows rather than over elements.
 
     The loss of a row is the sum over classes j of y_j * (logsumexp(z) - z_j). Targets are integer labels, or rows of
     probabilities. The output activation is "softmax" (the model predicts probabilities) or "identity" (it predicts
-    logits).
+    logits). With the options, the loss of a row is the sum over classes j of
+    output_weights_j * t_j * (1 - p_j)**gamma * (-log(p_j)), where p = softmax(z) and
+    t = (1 - label_smoothing) * y + label_smoothing / n_classes.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        The share of each target that is spread evenly over all classes, from 0 to 1.
+    gamma : float, default 0.0
+        The focusing parameter of the focal loss, >= 0: rows whose class is predicted well count less.
+    output_weights : sequence of numbers >= 0, optional
+        One per class. The mean over rows with labels is divided by the sum of the weights of their classes, and the mean
+        over rows with probabilities by the number of rows, as in PyTorch.
+    missing : {"raise", "ignore"}, default "raise"
+        With "ignore", a row with NaN counts as not observed. So does a label -1, or NaN among labels in an array of
+        floating-point numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an option is of the wrong type or out of its range.
+
+    References
+    ----------
+    C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception architecture for computer
+    vision", CVPR 2016, for smoothed labels; T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollár, "Focal loss for dense
+    object detection", ICCV 2017.
 
     Examples
     --------
     >>> CrossEntropy().links
     ('softmax', 'identity')
+    >>> CrossEntropy(label_smoothing=0.1)
+    CrossEntropy(label_smoothing=0.1)
     """
 
     name: ClassVar[str] = "cross_entropy"
@@ -67,3 +140,25 @@ class CrossEntropy(Loss):
     per_row: ClassVar[bool] = True
     takes_labels: ClassVar[bool] = True
     domain: ClassVar[tuple[float, float]] = (0, 1)
+    label_smoothing: float = field(default=0.0, kw_only=True)
+    gamma: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        super().__post_init__()
+        _check_smoothing_and_gamma(self)
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """The number `gamma`, unless it is 0."""
+        return (self.gamma,) if self.gamma else ()
+
+    @property
+    def target_options(self) -> TargetOptions:
+        """The options that change targets and their weights, as the engine takes them."""
+        return super().target_options._replace(label_smoothing=self.label_smoothing)
+
+
+def _check_smoothing_and_gamma(loss: BinaryCrossEntropy | CrossEntropy) -> None:
+    object.__setattr__(loss, "label_smoothing", real("label_smoothing", loss.label_smoothing, low=0.0, high=1.0))
+    object.__setattr__(loss, "gamma", real("gamma", loss.gamma, low=0.0))

@@ -15,7 +15,7 @@ from fastnn.losses import Loss
 from fastnn.reference.activations import Activation, named
 from fastnn.reference.parametric import PARAMETRIC
 
-__all__ = ["Activations", "Arrays", "UnitParameters", "checked_data", "checked_inputs", "checked_network"]
+__all__ = ["Activations", "Arrays", "UnitParameters", "checked_data", "checked_inputs", "checked_network", "takes_as_labels"]
 __dir__ = __all__.copy
 
 Arrays: TypeAlias = Sequence[Array]
@@ -75,14 +75,23 @@ def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:
         return inputs.astype(weights[0].dtype, copy=False)
 
 
+def takes_as_labels(loss: Loss, y: NDArray[Any]) -> bool:
+    """Return whether the loss takes the targets y, as given, for integer labels."""
+    return loss.takes_labels and y.ndim == 1 and y.dtype.kind in "biu"
+
+
 def _targets(loss: Loss, y: ArrayLike, row_weights: NDArray[np.float64], last_weights: Array) -> Array:
     n_rows, n_out = len(row_weights), last_weights.shape[1]
+    n_targets = loss.n_targets(n_out)
     given: NDArray[Any] = np.asarray(y)
+    if takes_as_labels(loss, given) and loss.missing == "ignore":
+        row_weights = np.where(given == -1, 0.0, row_weights)  # such a row may have any label
     targets = as_float("y", one_hot("y", given, n_out, row_weights) if loss.takes_labels else given)
-    if targets.ndim == 1 and n_out == 1:
+    if targets.ndim == 1 and n_targets == 1:
         targets = targets[:, np.newaxis]
-    if targets.shape != (n_rows, n_out):
-        raise ValueError(f"y: expected shape ({n_rows}, {n_out}), got {given.shape}")
+    if targets.shape != (n_rows, n_targets):
+        outputs = "" if n_targets == n_out else f" for outputs of shape ({n_rows}, {n_out})"
+        raise ValueError(f"y: expected shape ({n_rows}, {n_targets}){outputs}, got {given.shape}")
     if n_rows == 0:
         raise ValueError("X: expected at least one, got no rows")
     with np.errstate(over="ignore"):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,29 +18,40 @@ from numpy.typing import ArrayLike
 from fastnn._checks.floats import Array
 from fastnn._checks.predictions import checked_classes, checked_pair
 from fastnn.losses import CustomLoss, Loss
+from fastnn.reference.row_losses import (
+    cosine,
+    cosine_gradient,
+    gaussian_nll,
+    gaussian_nll_gradient,
+    kl_divergence,
+    multi_quantile,
+    multi_quantile_gradient,
+)
 from fastnn.reference.sigmoids import sigmoid
 from fastnn.reference.softmax import log_softmax, row_sums, softmax
 
 __all__ = ["LOSSES", "LossFunction", "binary_cross_entropy", "cross_entropy", "mse_loss"]
 __dir__ = __all__.copy
 
-_Formula: TypeAlias = Callable[[Array, Array, float], Array]
+_Formula: TypeAlias = Callable[[Array, Array, Any], Array]
 
 
 @dataclass(frozen=True)
 class LossFunction:
-    """A loss of the reference. Its functions take y and p, both (rows, outputs), and the loss's parameter.
+    """A loss of the reference. Its functions take y (rows, targets), p (rows, outputs) and the loss's parameter.
+
+    The parameter is that of `fastnn.losses.Loss`, or an array of it and the loss's `parameters`, if it has some.
 
     Attributes
     ----------
     name : str
         The name that trainers take.
     value : callable
-        Returns the terms whose mean is the loss, (rows, outputs).
+        Returns the terms whose mean is the loss, (rows, any number).
     gradient : callable
         Returns the gradient of the sum of these terms with respect to p, (rows, outputs).
     mean_over : {"elements", "rows"}
-        The sum of all terms is divided by the number of these.
+        The sum of all terms is divided by the number of rows, or of elements of y.
 
     Examples
     --------
@@ -125,6 +136,51 @@ def _cross_entropy_gradient(y: Array, z: Array, parameter: float) -> Array:
     return np.asarray(softmax(z) * row_sums(y) - y)
 
 
+def _focal_binary(y: Array, z: Array, parameters: Array) -> Array:
+    gamma = parameters[1]
+    rest = np.log1p(np.exp(-np.abs(z)))
+    one, zero = np.maximum(-z, 0) + rest, np.maximum(z, 0) + rest  # -log of the probabilities of 1 and of 0
+    return (y * np.exp(-gamma * zero) * one + (1 - y) * np.exp(-gamma * one) * zero).astype(z.dtype)
+
+
+def _focal_binary_gradient(y: Array, z: Array, parameters: Array) -> Array:
+    gamma = parameters[1]
+    rest = np.log1p(np.exp(-np.abs(z)))
+    one, zero = np.maximum(-z, 0) + rest, np.maximum(z, 0) + rest
+    if_one = np.exp(-gamma * zero) * (gamma * sigmoid(z) * one + sigmoid(-z))
+    if_zero = np.exp(-gamma * one) * (gamma * sigmoid(-z) * zero + sigmoid(z))
+    return ((1 - y) * if_zero - y * if_one).astype(z.dtype)
+
+
+def _focal(y: Array, z: Array, parameters: Array) -> Array:
+    s = np.maximum(-log_softmax(z), 0)
+    return (y * (-np.expm1(-s)) ** parameters[1] * s).astype(z.dtype)
+
+
+def _focal_gradient(y: Array, z: Array, parameters: Array) -> Array:
+    gamma, s = parameters[1], np.maximum(-log_softmax(z), 0)
+    rest = -np.expm1(-s)  # 1 - p
+    ratio = np.where(rest > 0, s / np.where(rest > 0, rest, np.ones_like(rest)), np.ones_like(rest))
+    by_log = -y * rest**gamma * (gamma * np.exp(-s) * ratio + 1)  # by log(p)
+    return (by_log - np.exp(-s) * row_sums(by_log)).astype(z.dtype)
+
+
+def _hinge(y: Array, p: Array, margin: float) -> Array:
+    return np.maximum(margin - y * p, 0)
+
+
+def _hinge_gradient(y: Array, p: Array, margin: float) -> Array:
+    return np.where(y * p < margin, -y, np.zeros_like(y))
+
+
+def _squared_hinge(y: Array, p: Array, margin: float) -> Array:
+    return np.maximum(margin - y * p, 0) ** 2
+
+
+def _squared_hinge_gradient(y: Array, p: Array, margin: float) -> Array:
+    return -2 * y * np.maximum(margin - y * p, 0)
+
+
 LOSSES: Mapping[str, LossFunction] = MappingProxyType(
     {
         loss.name: loss
@@ -136,17 +192,44 @@ LOSSES: Mapping[str, LossFunction] = MappingProxyType(
             LossFunction("poisson", _poisson, _poisson_gradient),
             LossFunction("binary_cross_entropy", _binary_cross_entropy, _binary_cross_entropy_gradient),
             LossFunction("cross_entropy", _cross_entropy, _cross_entropy_gradient, mean_over="rows"),
+            LossFunction("gaussian_nll", gaussian_nll, gaussian_nll_gradient),
+            LossFunction("multi_quantile", multi_quantile, multi_quantile_gradient),
+            LossFunction("kl_divergence", kl_divergence, _cross_entropy_gradient, mean_over="rows"),
+            LossFunction("cosine", cosine, cosine_gradient, mean_over="rows"),
+            LossFunction("hinge", _hinge, _hinge_gradient),
+            LossFunction("squared_hinge", _squared_hinge, _squared_hinge_gradient),
         )
     }
 )
 """The losses by name, in the order of the kernels."""
+
+# The cross-entropies whose only parameter is the focal loss's gamma.
+_FOCAL: Mapping[str, LossFunction] = MappingProxyType(
+    {
+        loss.name: loss
+        for loss in (
+            LossFunction("binary_cross_entropy", _focal_binary, _focal_binary_gradient),
+            LossFunction("cross_entropy", _focal, _focal_gradient, mean_over="rows"),
+        )
+    }
+)
+
+
+def function_named(name: str, parameters: tuple[float, ...]) -> LossFunction:
+    """Return the functions of a built-in loss with these parameters."""
+    return _FOCAL[name] if parameters and name in _FOCAL else LOSSES[name]
 
 
 def function_of(loss: Loss) -> LossFunction:
     """Return the functions of a loss of `fastnn.losses`, or of one of the user's own."""
     if isinstance(loss, CustomLoss):
         return LossFunction(loss.name, lambda y, p, _: loss.value(y, p), lambda y, p, _: loss.gradient(y, p))
-    return LOSSES[loss.name]
+    return function_named(loss.name, loss.parameters)
+
+
+def packed(parameter: float, parameters: tuple[float, ...]) -> Any:
+    """Return the numbers of a loss as its functions take them."""
+    return np.array((parameter, *parameters)) if parameters else float(parameter)
 
 
 def mse_loss(y_true: ArrayLike, y_pred: ArrayLike) -> float:

@@ -5,6 +5,7 @@ A network is three lists with one entry per layer: weights (n_in, n_out), biases
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -16,10 +17,19 @@ from fastnn._checks.floats import Array
 from fastnn._checks.scalars import real
 from fastnn.losses import Loss, resolve
 from fastnn.reference.activations import Activation
-from fastnn.reference.arguments import Activations, Arrays, UnitParameters, checked_data, checked_inputs, checked_network
+from fastnn.reference.arguments import (
+    Activations,
+    Arrays,
+    UnitParameters,
+    checked_data,
+    checked_inputs,
+    checked_network,
+    takes_as_labels,
+)
 from fastnn.reference.gradients import add_penalty, penalty_gradient
-from fastnn.reference.losses import function_of
+from fastnn.reference.losses import function_of, packed
 from fastnn.reference.parametric import Prelu
+from fastnn.reference.target_options import for_columns, weighted_targets
 
 __all__ = ["forward", "input_gradient", "loss_and_gradient"]
 __dir__ = __all__.copy
@@ -222,23 +232,31 @@ def _run(
     layers = forward(weights, biases, activations, inputs, masks, slopes)
     slope_gradients: list[Array | None] = [None] * len(layers)
     z, a = layers[-1]
-    value, delta = _mean_loss(loss, targets, z if loss.links else a, row_weights)
+    labels = takes_as_labels(loss, np.asarray(y))
+    value, delta = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
     if isinstance(functions[-1], Prelu):
         slope_gradients[-1] = functions[-1].gradient(z, delta)
-    if not loss.links:
+    if not loss.from_logits:
         delta = functions[-1].backward(z, a, delta)
     return _Run(weights, functions, inputs, layers, masks, value, delta, slope_gradients)
 
 
-def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array) -> tuple[float, Array]:
-    """Return sum(w_i l_i) / sum(abs(w_i)), where l_i is the loss of row i, and its gradient with respect to p."""
+def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool) -> tuple[float, Array]:
+    """Return the weighted mean of the loss over all that is observed, and its gradient with respect to p.
+
+    It is sum(w_i u_ij l_ij) / sum(abs(w_i) u_ij), where l_ij is the loss of element j of row i, w_i the weight of its
+    sample, and u_ij the weight of its output, or 0 if its target is not observed; see `weighted_targets`.
+    """
     function = function_of(loss)
-    shares = row_weights / (np.abs(row_weights).sum() or 1.0)
-    if function.mean_over == "elements":
-        shares = shares / p.shape[1]
-    terms = function.value(y, p, loss.parameter).astype(np.float64)
-    gradient = function.gradient(y, p, loss.parameter) * shares[:, np.newaxis]
-    return float(shares @ terms.sum(axis=1)), gradient.astype(p.dtype)
+    targets = weighted_targets(y, loss.target_options, labels=labels)
+    divisor = np.abs(row_weights) @ targets.rows * (1 if function.mean_over == "rows" else y.shape[1])
+    shares = row_weights[:, np.newaxis] * targets.elements / (divisor or math.inf)
+    parameter = packed(loss.parameter, loss.parameters)
+    terms = function.value(targets.y, p, parameter).astype(np.float64)
+    gradient = function.gradient(targets.y, p, parameter)
+    of_terms, of_outputs = for_columns(shares, terms.shape[1]), for_columns(shares, p.shape[1])
+    value = float((np.where(of_terms == 0, 0, terms) * of_terms).sum())
+    return value, (np.where(of_outputs == 0, 0, gradient) * of_outputs).astype(p.dtype)
 
 
 def _dropped(a: Array, layer: int, masks: Masks) -> Array:

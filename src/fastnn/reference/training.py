@@ -13,11 +13,12 @@ from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import AdamW, Optimizer
-from fastnn.reference.arguments import Activations, Arrays, checked_data, checked_network
+from fastnn.reference.arguments import Activations, Arrays, checked_data, checked_network, takes_as_labels
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
 from fastnn.reference.network import Masks, Slopes, loss_and_gradient
 from fastnn.reference.optimizers import UPDATES
+from fastnn.reference.target_options import weighted_targets
 from fastnn.schedules import rates
 
 __all__ = ["train"]
@@ -87,8 +88,8 @@ def train(
     Returns
     -------
     list of float
-        One loss per epoch: the mean over its rows, weighted with `abs(sample_weight)`, of the loss when each batch was seen,
-        penalties included.
+        One loss per epoch: the mean over its rows of the loss when each batch was seen, penalties included. A row weighs
+        `abs(sample_weight)`, times the mean weight of its outputs that are observed.
 
     Examples
     --------
@@ -100,6 +101,10 @@ def train(
     """
     loss, output = resolve(loss), checked_network(weights, biases, activations, slopes=slopes)[-1]
     inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
+    labels = takes_as_labels(loss, np.asarray(y))
+    shares = np.abs(row_weights) * weighted_targets(targets, loss.target_options, labels=labels).rows
+    if labels:
+        targets = np.asarray(y)
     epochs, batch_size = integer("epochs", epochs, low=0), integer("batch_size", batch_size, low=1)
     rng = np.random.default_rng() if rng is None else rng
     drop = dropout_rates(dropout, len(weights) - 1)
@@ -123,7 +128,7 @@ def train(
             update(optimizer, params, grads[:n], state, float(rate))
             update(without_decay, undecayed, grads[n:], state_of_undecayed, float(rate))
             updates += 1
-            seen = float(np.abs(row_weights[rows]).sum())
+            seen = float(shares[rows].sum())
             total, total_weight = total + seen * value, total_weight + seen
         history.append(total / total_weight if total_weight else 0.0)
     return history

@@ -39,14 +39,13 @@ def native_loss(loss: Loss, n_outputs: int, dtype: np.dtype[Any]) -> NativeLoss:
     halved; over several outputs its value is their mean, its gradient that of their sum. Poisson's is half the deviance.
     Losses that scikit-learn lacks are means over all elements. Weights of either sign are divided by their sum.
     """
+    native = _engine_losses.native_loss(loss, (*loss.links, "identity")[0], n_outputs)
     if loss.name in ("cross_entropy", "binary_cross_entropy"):
-        native = NativeLoss(loss.name, float(np.finfo(dtype).eps), from_logits=True, per_row=True)
+        native = native._replace(parameter=float(np.finfo(dtype).eps), per_row=True)
     elif loss.name == "poisson":
-        native = NativeLoss(loss.name, 1.0, from_logits=True, per_row=True)
+        native = native._replace(parameter=1.0, per_row=True)
     elif loss.name == "mse":
-        native = NativeLoss(loss.name, 0.0, from_logits=False, per_row=True, factor=0.5, value_factor=1 / n_outputs)
-    else:
-        native = _engine_losses.native_loss(loss, "identity")
+        native = native._replace(per_row=True, factor=0.5, value_factor=1 / n_outputs)
     return native._replace(signed_mean=True)
 
 

@@ -28,9 +28,11 @@ ACTIVATIONS: Mapping[str, str] = {"logistic": "sigmoid"} | {
 
 _ERRORS = {"mse": "squared_error", "mae": "absolute_error"}
 LOSSES: Mapping[str, str] = {
-    _ERRORS.get(name, name): name for name, loss in losses.LOSSES.items() if loss.domain[1] == np.inf
+    _ERRORS.get(name, name): name
+    for name, loss in losses.LOSSES.items()
+    if loss.domain[1] == np.inf and loss.one_output_per_target
 }
-"""The same for the losses of regressors: those whose targets are not probabilities."""
+"""The same for the losses of regressors: those whose targets are not probabilities, and are as many as the outputs."""
 
 ORIGINAL_SOLVERS = ("lbfgs", "sgd", "adam")
 SOLVERS = (*ORIGINAL_SOLVERS, *(name for name in OPTIMIZERS if name not in ORIGINAL_SOLVERS))

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import reference
+from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._compile import formula, runnable
 from fastnn._engine.portable._rows import Array
-from fastnn.reference.losses import function_of
+from fastnn.losses._options import TargetOptions
+from fastnn.reference.losses import LossFunction, function_named, function_of, packed
+from fastnn.reference.target_options import WeightedTargets, for_columns, weighted_targets
 
 # The reciprocal of a sum of weights below this would overflow; the mean is 0 then.
 _MIN_WEIGHT = 1e-290
@@ -22,15 +24,17 @@ _CANCELLED = 2.0**-50
 class MeanLoss:
     """The mean of a loss over weighted rows, and its gradient."""
 
-    def __init__(self, loss: tuple[Any, ...]) -> None:
-        name, parameter, from_logits, per_row, factor, value_factor, custom, signed_mean = loss[:8]
-        self._function = reference.LOSSES[name] if custom is None else function_of(custom)
+    def __init__(self, loss: NativeLoss) -> None:
+        self._function = _function(loss)
         self._weighted = runnable(weighted, value=self._function.value, gradient=self._function.gradient)
-        self._parameter, self._per_row = float(parameter), bool(per_row)
-        self._factor = float(factor)  # of loss and gradient
-        self._value_factor = float(value_factor)  # of the loss alone
-        self.from_logits = bool(from_logits)  # the loss contains the output activation
-        self.signed_mean = bool(signed_mean)  # the mean divides by the weights' sum, else by the sum of their magnitudes
+        self._parameter, self._per_row = packed(loss.parameter, loss.parameters), loss.per_row
+        self._factor, self._value_factor = loss.factor, loss.value_factor
+        self.from_logits, self.signed_mean = loss.from_logits, loss.signed_mean
+        self._n_targets, self._options = loss.n_targets, loss.targets
+
+    def n_targets(self, n_out: int) -> int:
+        """Return the number of columns of the targets."""
+        return self._n_targets or n_out
 
     def divisors(self, magnitudes: Any, sums: Any) -> Any:
         """Return what weighted means are divided by: 0 where weights of both signs sum to 0 but for rounding.
@@ -41,23 +45,40 @@ class MeanLoss:
             return magnitudes
         return np.where(np.abs(sums) > _CANCELLED * magnitudes, sums, 0.0)
 
-    def compute(self, y: Array, p: Array, weight: NDArray[np.float64], divisor: float, delta: Array) -> float:
-        """Return the loss of predictions p for targets y, both (rows, n_out), and make delta its gradient.
+    def weigh(self, y: Array, weight: NDArray[np.float64], labels: bool) -> WeightedTargets:
+        """Return targets with the loss's options applied; `rows` has the weights of the samples in it."""
+        if self._options == TargetOptions(whole_rows=self._options.whole_rows):
+            return WeightedTargets(y, np.ones((len(y), 1)), weight)
+        targets = weighted_targets(y, self._options, labels=labels)
+        return targets._replace(rows=targets.rows * weight)
 
-        The loss is the share of these rows in a mean over rows that weigh `divisor`.
+    def compute(
+        self, y: Array, p: Array, weight: NDArray[np.float64], elements: NDArray[np.float64], divisor: float, delta: Array
+    ) -> float:
+        """Return the loss of predictions p (rows, n_out) for targets y, and make delta its gradient.
+
+        The loss is the share of these rows in a mean over rows that weigh `divisor`. The weight of an element is the
+        product of those of its row and of `elements`.
         """
         if divisor == 0.0 or (not self.signed_mean and divisor < _MIN_WEIGHT):
             delta[...] = 0.0
             return 0.0
-        factor = self._factor / (divisor * (1 if self._per_row else p.shape[1]))
-        value = float(self._weighted(y, p, self._parameter, factor, weight, delta))
-        if not math.isfinite(value):  # is it a row of weight 0, which may hold anything?
-            counted = weight != 0.0
-            delta[...] = 0.0
-            of_counted = np.empty_like(p[counted])
-            value = float(self._weighted(y[counted], p[counted], self._parameter, factor, weight[counted], of_counted))
-            delta[counted] = of_counted
+        factor = self._factor / (divisor * (1 if self._per_row else y.shape[1]))
+        shares = (factor * weight).reshape(-1, 1) * elements
+        if shares.shape[1] == 1:
+            value = float(self._weighted(y, p, self._parameter, shares, delta))
+            if math.isfinite(value):
+                return self._value_factor * value
+        # What has a weight of 0 may be anything.
+        terms, gradients = (f(y, p, self._parameter) for f in (self._function.value, self._function.gradient))
+        shares_of_terms, shares = for_columns(shares, terms.shape[1]), for_columns(shares, p.shape[1])
+        delta[...] = np.where(shares == 0.0, 0.0, gradients) * shares
+        value = float(np.sum(np.where(shares_of_terms == 0.0, 0.0, terms) * shares_of_terms))
         return self._value_factor * value
+
+
+def _function(loss: NativeLoss) -> LossFunction:
+    return function_named(loss.name, loss.parameters) if loss.custom is None else function_of(loss.custom)
 
 
 # ---- Functions of arrays, which Numba compiles ----
@@ -65,8 +86,7 @@ class MeanLoss:
 value = gradient = formula  # of the loss
 
 
-def weighted(y: Array, p: Array, parameter: float, factor: float, weight: NDArray[np.float64], delta: Array) -> float:
-    """Return the sum of the loss's terms, and make delta their gradient, both times factor and the weights of their rows."""
-    shares = (factor * weight).reshape(-1, 1)
+def weighted(y: Array, p: Array, parameter: Any, shares: NDArray[np.float64], delta: Array) -> float:
+    """Return the sum of the loss's terms, and make delta their gradient, both times the shares of their rows, (rows, 1)."""
     np.multiply(shares, gradient(y, p, parameter), delta)
     return np.sum(shares * value(y, p, parameter))  # type: ignore[no-any-return]

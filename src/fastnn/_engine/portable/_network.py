@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import groupby, pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn._checks.limits import MAX_LAYERS
+from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._layers import BLOCK_KINDS, LAYER_ACTIVATIONS, WITH_DECAY, Layer, Parameters, Pass, shapes
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
+
+if TYPE_CHECKING:
+    from fastnn._engine.losses import NativeLoss
 
 # Rows that go through all layers, and back, before the next ones.
 _ROWS_AT_ONCE = 512
@@ -102,7 +106,7 @@ class Network:
     @np.errstate(all="ignore")
     def gradient(
         self,
-        loss: tuple[str, float, bool, bool, float, float, Any, bool],
+        loss: NativeLoss,
         x: Array | SparseRows,
         y: Array,
         labels: bool,
@@ -112,9 +116,10 @@ class Network:
         n_threads: int | None = None,
     ) -> float:
         """Return the loss; fill gradient, a vector like the storage, and input_gradient (n, n_in) where they are given."""
-        n_rows, n_out, mean = self.count_rows(x), self.layer_sizes[-1], MeanLoss(loss)
+        n_rows, mean = self.count_rows(x), MeanLoss(loss)
+        n_targets = mean.n_targets(self.layer_sizes[-1])
         self.check_x(x, n_rows)
-        check_rows(y, "y", n_rows, n_out, labels)
+        check_rows(y, "y", n_rows, n_targets, labels)
         weight = weights_of_rows(sample_weight, n_rows)
         by_parameter = None if gradient is None else self.vector(gradient)
         by_input = None if input_gradient is None else self.vector(input_gradient, n_rows * self.layer_sizes[0])
@@ -126,13 +131,13 @@ class Network:
             return 0.0
         part = np.empty_like(self.storage)
         gradients = None if by_parameter is None else Parameters.of_layers(self.views(part))
-        value, divisor = 0.0, float(mean.divisors(np.abs(weight).sum(), weight.sum()))
         readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
+        targets = mean.weigh(read_y(y, readable, n_targets, labels, self.dtype), weight, labels)
+        value, divisor = 0.0, float(mean.divisors(np.abs(targets.rows).sum(), targets.rows.sum()))
         for rows, batch in self._pieces(n_rows, logits=mean.from_logits):
             inputs = read_x(x, readable[rows], self.dtype)
             p = batch.forward(inputs)
-            targets = read_y(y, readable[rows], n_out, labels, self.dtype)
-            value += mean.compute(targets, p, weight[rows], divisor, batch.grad_outputs)
+            value += mean.compute(targets.y[rows], p, weight[rows], targets.elements[rows], divisor, batch.grad_outputs)
             if by_parameter is None and by_input is None:
                 continue
             batch.backward(gradients)

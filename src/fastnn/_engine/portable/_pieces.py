@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._network import Network, weights_of_rows
 from fastnn._engine.portable._rows import Array, Chosen, SparseRows, check_rows, read_x, read_y, standing_in
 from fastnn.reference.dropout import layer_keys
@@ -24,10 +25,11 @@ class Piece(NamedTuple):
 
     x: Array
     y: Array
-    weight: NDArray[np.float64]
+    weight: NDArray[np.float64]  # of the rows
+    elements: NDArray[np.float64]  # weights of the outputs in each row, (n, n_out), or (n, 1) with 1 for all
     ends: list[int]  # batch i has the rows from ends[i] to ends[i + 1]
-    magnitudes: NDArray[np.float64]  # sums of the magnitudes of the rows' weights
-    sums: NDArray[np.float64]  # sums of the rows' weights
+    magnitudes: NDArray[np.float64]  # sums of the magnitudes of the rows' weights in a mean
+    sums: NDArray[np.float64]  # sums of these weights
     keys: Sequence[tuple[Array, Any] | None]  # for dropout
     features: NDArray[np.bool_] | None  # those that occur, (batches, n_in), where updates are lazy
     random_state: Any  # of the generator before it drew the keys; None without dropout
@@ -40,6 +42,7 @@ class Pieces:
         self,
         network: Network,
         data: tuple[Any, Array, bool, NDArray[np.float64] | None],
+        loss: MeanLoss,
         batch_size: int,
         bit_generator: np.random.BitGenerator,
     ) -> None:
@@ -48,10 +51,12 @@ class Pieces:
         if n_rows < 1 or batch_size < 1:
             raise ValueError(f"X, batch_size: expected at least 1 of each, got {n_rows} rows and {batch_size}")
         network.check_x(x, n_rows)
-        check_rows(y, "y", n_rows, network.layer_sizes[-1], labels)
+        n_targets = loss.n_targets(network.layer_sizes[-1])
+        check_rows(y, "y", n_rows, n_targets, labels)
         self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
         self.steps = -(-n_rows // self.batch_size)  # per epoch
-        self._network, self._x, self._y, self._labels = network, x, y, labels
+        self._network, self._loss = network, loss
+        self._x, self._y, self._labels, self._n_targets = x, y, labels, n_targets
         self._weight = weights_of_rows(sample_weight, n_rows)
         self._bits, self._random = bit_generator, np.random.Generator(bit_generator)
         self._drops = any(network.dropout)
@@ -80,13 +85,16 @@ class Pieces:
         ends = self._ends(row, n_batches)
         rows = self._next_rows(row, int(ends[-1]))
         weight = self._weight[rows]
-        magnitudes, sums = (np.add.reduceat(values, ends[:-1]) for values in (np.abs(weight), weight))
         rows = standing_in(rows, weight, ends)
+        y = read_y(self._y, rows, self._n_targets, self._labels, self._network.dtype)
+        targets = self._loss.weigh(y, weight, self._labels)
+        magnitudes, sums = (np.add.reduceat(values, ends[:-1]) for values in (np.abs(targets.rows), targets.rows))
         state = self._bits.state if self._drops else None
         return Piece(
             read_x(self._x, rows, self._network.dtype),
-            read_y(self._y, rows, self._network.layer_sizes[-1], self._labels, self._network.dtype),
+            targets.y,
             weight,
+            targets.elements,
             ends.tolist(),
             magnitudes,
             sums,

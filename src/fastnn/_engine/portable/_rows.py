@@ -96,10 +96,10 @@ def standing_in(chosen: Chosen, weight: NDArray[np.float64], ends: Sequence[int]
     return rows
 
 
-def read_y(y: Array, chosen: Chosen, n_out: int, labels: bool, dtype: DTypeLike) -> Array:
-    """Return the chosen targets (n, n_out) in the network's type; labels become rows with a single 1."""
+def read_y(y: Array, chosen: Chosen, n_targets: int, labels: bool, dtype: DTypeLike) -> Array:
+    """Return the chosen targets (n, n_targets) in the network's type; labels become rows with a single 1."""
     if labels:
-        return _plain(y[chosen][:, np.newaxis] == np.arange(n_out), dtype)
+        return _plain(y[chosen][:, np.newaxis] == np.arange(n_targets), dtype)
     return read_x(y, chosen, dtype)
 
 

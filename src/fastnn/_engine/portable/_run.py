@@ -42,10 +42,11 @@ class Run:
         updates: int,
     ) -> None:
         loss, optimizer, moments, bit_generator, _, _, batch_size, shuffle, order, loss_by_rows = settings
-        self._pieces = Pieces(network, data, batch_size, bit_generator)
+        self._loss = MeanLoss(loss)
+        self._pieces = Pieces(network, data, self._loss, batch_size, bit_generator)
         if shuffle:
             self._pieces.shuffle(order)
-        self._network, self._loss, self._optimizer = network, MeanLoss(loss), Optimizer(optimizer)
+        self._network, self._optimizer = network, Optimizer(optimizer)
         self._pieces.lazy = self._optimizer.lazy
         self._moments = [network.vector(moments[i]) for i in range(self._optimizer.n_moments)]
         self._gradient = np.empty_like(network.storage)
@@ -181,7 +182,8 @@ class Run:
             self._passes[count] = Pass(self._network.layers, count, self._network.dtype, logits=self._loss.from_logits)
         batch, rows = self._passes[count], slice(begin, end)
         p = batch.forward(piece.x[rows], keys)
-        loss = self._loss.compute(piece.y[rows], p, piece.weight[rows], divisor, batch.grad_outputs)
+        weights = piece.weight[rows], piece.elements[rows]
+        loss = self._loss.compute(piece.y[rows], p, *weights, divisor, batch.grad_outputs)
         batch.backward(self._gradients)
         return loss
 

@@ -1,0 +1,111 @@
+// Options of the targets: which of them are observed, and what each counts in the mean.
+#pragma once
+
+#include "api.h"
+#include "input_rows.h"
+
+namespace {
+
+using fastnn::Loss;
+
+inline bool has_target_options(const Loss &loss) {
+    return loss.output_weights || loss.ignores_missing || loss.pos_weight || loss.label_smoothing != 0;
+}
+
+inline double weight_of_column(const Loss &loss, int64_t j) { return loss.output_weights ? loss.output_weights[j] : 1; }
+
+// The weight of each row of the data in the divisor of a mean over rows, for a sample weight of 1. A row of elements counts as
+// the mean of its targets' weights, with 0 for those that are not observed.
+class RowWeights {
+  public:
+    RowWeights(const Loss &loss, const Rows &y, int64_t n_out)
+        : loss_(loss), y_(y), n_targets_(loss.columns(n_out)), if_observed_(mean_weight([](int64_t) { return true; })) {}
+
+    bool all_one() const { return !has_target_options(loss_) || (loss_.whole_rows && !y_.labels && !loss_.ignores_missing); }
+
+    double operator()(int64_t row) const {
+        if (y_.labels) return of_label(row);
+        if (!loss_.ignores_missing) return loss_.whole_rows ? 1 : if_observed_;
+        if (!loss_.whole_rows) return mean_weight([&](int64_t j) { return !is_nan(row, j); });
+        for (int64_t j = 0; j < n_targets_; j++)
+            if (is_nan(row, j)) return 0;
+        return 1;
+    }
+
+  private:
+    template <class Observed> double mean_weight(Observed observed) const {
+        double sum = 0;
+        for (int64_t j = 0; j < n_targets_; j++)
+            if (observed(j)) sum += weight_of_column(loss_, j);
+        return sum / double(n_targets_);
+    }
+
+    double of_label(int64_t row) const {
+        const uint64_t label = with_element_type(y_.type, [&](auto value) {
+            std::memcpy(&value, y_.data + row * y_.row_stride, sizeof value);
+            return uint64_t(value);
+        });
+        return label < uint64_t(n_targets_) ? weight_of_column(loss_, int64_t(label)) : 0;
+    }
+
+    bool is_nan(int64_t row, int64_t j) const {
+        const char *at = y_.data + row * y_.row_stride + j * y_.column_stride;
+        return y_.type == Type::float32 ? is_nan<float>(at) : y_.type == Type::float64 && is_nan<double>(at);
+    }
+
+    template <class From> static bool is_nan(const char *at) {
+        From value;
+        std::memcpy(&value, at, sizeof value);
+        return std::isnan(value);
+    }
+
+    const Loss &loss_;
+    const Rows &y_;
+    const int64_t n_targets_;
+    const double if_observed_;
+};
+
+// Returns a target of one of n classes, smoothed.
+inline double smoothed(const Loss &loss, double y, int64_t n) {
+    return loss.label_smoothing == 0 ? y : (1 - loss.label_smoothing) * y + loss.label_smoothing / double(n);
+}
+
+// The same as below for one element of column j.
+template <class T> void apply_target_options(const Loss &loss, double weight, int64_t j, T &y, T &scale) {
+    if (loss.ignores_missing && std::isnan(y)) {
+        y = scale = 0;
+        return;
+    }
+    double target = smoothed(loss, double(y), 2), share = weight * weight_of_column(loss, j);
+    if (loss.pos_weight) {
+        // w y l(1) + (1 - y) l(0), where l(y) is linear, is sum * l(w y / sum).
+        const double positive = loss.pos_weight[j] * target, sum = positive + (1 - target);
+        share *= sum;
+        target = sum > 0 ? positive / sum : target;
+    }
+    y = T(target);
+    scale = T(share);
+}
+
+// Applies the options to one row of targets, whose sample has the given weight in the mean, and sets the weight of each of its
+// elements, like `scale` in losses.h. A target that is not observed becomes 0, of weight 0. Elements of y and scale are `step`
+// apart.
+template <class T>
+void apply_target_options(const Loss &loss, bool labels, double weight, T *y, int64_t n_targets, T *scale, int64_t n_out,
+                          int64_t step) {
+    if (!loss.whole_rows) {
+        for (int64_t j = 0; j < n_targets; j++) apply_target_options(loss, weight, j, y[j * step], scale[j * step]);
+        return;
+    }
+    bool missing = false, empty = labels;
+    for (int64_t j = 0; j < n_targets; j++) {
+        missing = missing || std::isnan(y[j * step]);
+        empty = empty && y[j * step] == 0;
+    }
+    missing = loss.ignores_missing && (missing || empty);
+    for (int64_t j = 0; j < n_targets; j++)
+        y[j * step] = missing ? 0 : T(weight_of_column(loss, j) * smoothed(loss, double(y[j * step]), n_targets));
+    for (int64_t j = 0; j < n_out; j++) scale[j * step] = missing ? 0 : T(weight);
+}
+
+}  // namespace

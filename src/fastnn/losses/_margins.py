@@ -1,0 +1,81 @@
+"""The hinge losses, of predictions whose sign is the class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastnn._checks.options import explained_fields
+from fastnn._checks.scalars import real
+from fastnn.losses._base import Loss
+
+
+@dataclass(frozen=True, repr=False)
+class _Margin(Loss):
+    domain: ClassVar[tuple[float, float]] = (-1, 1)
+    only_ends_of_domain: ClassVar[bool] = True
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the parameter and the options."""
+        super().__post_init__()
+        object.__setattr__(self, "margin", real("margin", self.margin, low=0.0, exclude_low=True))
+
+    @property
+    def parameter(self) -> float:
+        """The number that shapes the loss: `margin`."""
+        return self.margin
+
+
+@explained_fields
+@dataclass(frozen=True, repr=False)
+class Hinge(_Margin):
+    """Hinge loss of support vector machines: max(0, margin - y * p), for targets y of -1 and 1.
+
+    The gradient is 0 where y * p = margin.
+
+    Parameters
+    ----------
+    margin : float, default 1.0
+        The value of y * p from which on an element costs nothing, > 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `margin` is not a number or not positive.
+
+    References
+    ----------
+    C. Cortes and V. Vapnik, "Support-vector networks", Machine Learning 20, 1995.
+
+    Examples
+    --------
+    >>> Hinge().margin
+    1.0
+    """
+
+    name: ClassVar[str] = "hinge"
+
+
+@explained_fields
+@dataclass(frozen=True, repr=False)
+class SquaredHinge(_Margin):
+    """Squared hinge loss: max(0, margin - y * p)**2, for targets y of -1 and 1.
+
+    Parameters
+    ----------
+    margin : float, default 1.0
+        The value of y * p from which on an element costs nothing, > 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `margin` is not a number or not positive.
+
+    Examples
+    --------
+    >>> SquaredHinge(margin=2.0).parameter
+    2.0
+    """
+
+    name: ClassVar[str] = "squared_hinge"

@@ -1,0 +1,57 @@
+"""Options that losses share: the weights of outputs, and targets that are not observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnn._checks.scalars import real, shown
+
+# Sums of such weights, times sample weights, have a reciprocal.
+_HIGHEST_WEIGHT = 1e15
+
+
+class TargetOptions(NamedTuple):
+    """What a loss does with targets before its formula, as the engine and the reference take it."""
+
+    output_weights: tuple[float, ...] | None = None  # one per column of targets; None if all are 1
+    ignores_missing: bool = False
+    whole_rows: bool = False  # a row is observed as a whole, and weights are those of classes
+    label_smoothing: float = 0.0
+    pos_weight: float | tuple[float, ...] | None = None  # one for all columns of targets, or one for each; None if all are 1
+
+
+def weights_of_outputs(argument: str, value: object) -> tuple[float, ...] | None:
+    """Return weights, one per output, as a tuple of floats; None as it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not numbers from 0 to 1e15, or if all of them are 0.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str | dict) or not isinstance(value, Iterable):
+        raise TypeError(f"{argument}: expected a sequence of numbers, one per output, got {shown(value)}")
+    weights = tuple(real(f"{argument}[{i}]", each, low=0.0, high=_HIGHEST_WEIGHT) for i, each in enumerate(value))
+    if not any(weights):
+        raise ValueError(f"{argument}: expected at least one weight above 0, got {shown(value)}")
+    return weights
+
+
+def weights_of_positives(argument: str, value: object) -> float | tuple[float, ...] | None:
+    """Return a weight for all outputs as a float, or weights, one per output, as a tuple of floats; None as it is."""
+    if value is None or (isinstance(value, Iterable) and np.ndim(value) != 0):  # type: ignore[arg-type]
+        return weights_of_outputs(argument, value)
+    return real(argument, value, low=0.0, high=_HIGHEST_WEIGHT)
+
+
+def checked_missing(value: object) -> str:
+    """Return the option `missing`; TypeError or ValueError if it is none of its two values."""
+    if not isinstance(value, str):
+        raise TypeError(f"missing: expected 'raise' or 'ignore', got {shown(value)} of type {type(value).__name__}")
+    if value not in ("raise", "ignore"):
+        raise ValueError(f"missing: expected 'raise' or 'ignore', got {shown(value)}")
+    return value

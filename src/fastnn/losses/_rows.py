@@ -1,0 +1,203 @@
+"""The losses of whole rows: several outputs for each target, distributions, directions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn._checks.options import explained_fields
+from fastnn._checks.scalars import flag, real
+from fastnn.losses._base import Loss
+
+
+@explained_fields
+@dataclass(frozen=True, repr=False)
+class GaussianNLL(Loss):
+    """Negative log-likelihood of normal distributions: the network predicts a mean and a log-variance for each target.
+
+    Of the 2k outputs of a row, the first k are means m, and the last k are log-variances s. Targets have k columns. The
+    loss is the mean over all targets of (s + (y - m)**2 * exp(-s)) / 2. A constant, log(2 * pi) / 2, is left out.
+
+    Parameters
+    ----------
+    min_variance : float, default 1e-6
+        The smallest variance, > 0, for which the formula holds. Let b = log(min_variance). For s < b, the loss is its
+        value at b if (y - m)**2 <= min_variance. Otherwise it follows its tangent at b, and rises as s falls. So the loss
+        is bounded below, and a variance that is too small for its error grows again.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `min_variance` is not a number or not positive.
+
+    References
+    ----------
+    D. A. Nix and A. S. Weigend, "Estimating the mean and variance of the target probability distribution", ICNN 1994.
+
+    Examples
+    --------
+    >>> GaussianNLL().n_targets(4)
+    2
+    >>> mean, std = GaussianNLL().mean_and_std([[1.0, 0.0]])
+    >>> mean, std
+    (array([[1.]]), array([[1.]]))
+    """
+
+    name: ClassVar[str] = "gaussian_nll"
+    one_output_per_target: ClassVar[bool] = False
+    min_variance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        """Check the parameter and the options."""
+        super().__post_init__()
+        checked = real("min_variance", self.min_variance, low=0.0, exclude_low=True)
+        object.__setattr__(self, "min_variance", checked)
+
+    @property
+    def parameter(self) -> float:
+        """The smallest log-variance for which the formula holds."""
+        return math.log(self.min_variance)
+
+    def n_targets(self, n_out: int) -> int:
+        """Return half of the number of outputs."""
+        return _outputs_per_target(self, n_out, 2, "a mean and a log-variance for each target")
+
+    def mean_and_std(self, outputs: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the means and the standard deviations, each (n, k), that outputs (n, 2k) of `predict` stand for."""
+        array, k = _outputs(outputs), self.n_targets(np.shape(outputs)[-1])
+        bounded = np.maximum(array[..., k:], array.dtype.type(self.parameter))
+        return array[..., :k], np.exp(bounded / 2)
+
+
+@explained_fields
+@dataclass(frozen=True, repr=False)
+class MultiQuantile(Loss):
+    """Pinball losses at several quantiles at once: the network predicts each of them for each target.
+
+    With Q quantiles and k columns of targets, a row has Q * k outputs: first the k outputs of the first quantile, then
+    those of the next. The loss is the mean over all targets and quantiles of max(q * e, (q - 1) * e), with e = y - u and
+    the predicted quantile u.
+
+    Parameters
+    ----------
+    q : sequence of float, default (0.1, 0.5, 0.9)
+        The quantiles, above 0 and below 1, in rising order.
+    non_crossing : bool, default False
+        If False, the outputs are the quantiles, and nothing keeps their order. If True, the first outputs are the first
+        quantile, and each other quantile is the one before plus softplus(output), so that no quantile is below the one
+        before. `quantiles` computes them from the outputs in both cases.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `q` is not a sequence of numbers between 0 and 1 in rising order, or `non_crossing` is not a bool.
+
+    References
+    ----------
+    R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46, 1978.
+
+    Examples
+    --------
+    >>> MultiQuantile(q=(0.1, 0.9)).n_targets(4)
+    2
+    >>> MultiQuantile(q=(0.1, 0.9), non_crossing=True).quantiles([[1.0, 0.0]])
+    array([[[1.        ],
+            [1.69314718]]])
+    """
+
+    name: ClassVar[str] = "multi_quantile"
+    one_output_per_target: ClassVar[bool] = False
+    q: Sequence[float] = (0.1, 0.5, 0.9)
+    non_crossing: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the parameters and the options."""
+        super().__post_init__()
+        if isinstance(self.q, str) or not isinstance(self.q, Sequence | np.ndarray) or np.ndim(self.q) != 1:
+            raise TypeError(f"q: expected a sequence of numbers, such as (0.1, 0.5, 0.9), got {self.q!r}")
+        places = tuple(real("q", place, low=0.0, high=1.0, exclude_low=True, exclude_high=True) for place in self.q)
+        if not places or any(a >= b for a, b in zip(places, places[1:], strict=False)):
+            raise ValueError(f"q: expected at least one number, in rising order, got {places}")
+        object.__setattr__(self, "q", places)
+        object.__setattr__(self, "non_crossing", flag("non_crossing", self.non_crossing))
+
+    @property
+    def parameter(self) -> float:
+        """The number 1.0 if quantiles are sums of increments, else 0.0."""
+        return float(self.non_crossing)
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """The quantiles `q`."""
+        return tuple(self.q)
+
+    def n_targets(self, n_out: int) -> int:
+        """Return the number of outputs divided by the number of quantiles."""
+        return _outputs_per_target(self, n_out, len(self.q), "one for each quantile of each target")
+
+    def quantiles(self, outputs: ArrayLike) -> NDArray[Any]:
+        """Return the quantiles (n, Q, k) that outputs (n, Q * k) of `predict` stand for."""
+        array, k = _outputs(outputs), self.n_targets(np.shape(outputs)[-1])
+        parts = array.reshape(*array.shape[:-1], len(self.q), k).copy()
+        if self.non_crossing:
+            parts[..., 1:, :] = np.logaddexp(parts[..., 1:, :], 0)
+            parts = np.cumsum(parts, axis=-2)
+        return parts
+
+
+@explained_fields
+@dataclass(frozen=True, repr=False)
+class KLDivergence(Loss):
+    """Kullback-Leibler divergence of predicted probabilities from target probabilities; a mean over rows.
+
+    The loss of a row is the sum over classes j of y_j * (log(y_j) - log(softmax(z)_j)), where 0 * log(0) is 0. The output
+    activation is "softmax" (the model predicts probabilities) or "identity" (it predicts logits). The gradient is that of
+    `CrossEntropy`; the value is 0 where the probabilities are equal.
+
+    Examples
+    --------
+    >>> KLDivergence().links
+    ('softmax', 'identity')
+    """
+
+    name: ClassVar[str] = "kl_divergence"
+    links: ClassVar[tuple[str, ...]] = ("softmax", "identity")
+    per_row: ClassVar[bool] = True
+    domain: ClassVar[tuple[float, float]] = (0, 1)
+
+
+@explained_fields
+@dataclass(frozen=True, repr=False)
+class Cosine(Loss):
+    """One minus the cosine of the angle between the targets and the predictions of a row; a mean over rows.
+
+    The cosine is sum(y * p) / sqrt((sum(y**2) + 1e-12) * (sum(p**2) + 1e-12)), so that a row of zeros has a loss of 1.
+
+    Examples
+    --------
+    >>> Cosine().name
+    'cosine'
+    """
+
+    name: ClassVar[str] = "cosine"
+    per_row: ClassVar[bool] = True
+
+
+def _outputs(outputs: ArrayLike) -> NDArray[Any]:
+    array = np.asarray(outputs)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def _outputs_per_target(loss: Loss, n_out: int, count: int, reason: str) -> int:
+    """Return the number of targets of a model with n_out outputs; ValueError if it is not a whole number."""
+    if n_out % count:
+        raise ValueError(
+            f"loss: {loss.name!r} takes a model with {count} outputs per target, {reason}; got a model with {n_out} outputs, "
+            f"expected layer_sizes that end in a multiple of {count}"
+        )
+    return n_out // count

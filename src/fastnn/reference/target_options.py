@@ -1,0 +1,91 @@
+"""What the options of a loss make of its targets: weights of outputs, missing targets, smoothed labels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._checks.floats import Array
+from fastnn.losses._options import TargetOptions
+
+__all__ = ["WeightedTargets", "for_columns", "weighted_targets"]
+__dir__ = __all__.copy
+
+
+class WeightedTargets(NamedTuple):
+    """Targets for the formula of a loss, and what they count in its mean."""
+
+    y: Array  # (n, n_targets); 0 where a target is not observed
+    elements: NDArray[np.float64]  # the weight of each target's loss in the sum, (n, n_targets), or (n, 1) for whole rows
+    rows: NDArray[np.float64]  # the weight of each row in the divisor of a mean over rows, (n,)
+
+
+def weighted_targets(y: Array, options: TargetOptions, *, labels: bool) -> WeightedTargets:
+    """Apply the options of a loss to targets.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n, n_targets)
+        Targets; rows with a single 1 for labels, and rows of zeros for labels out of range.
+    options : TargetOptions
+        Those of the loss. With `whole_rows`, a row is observed as a whole, and the weights of outputs are those of classes.
+    labels : bool
+        Whether the targets were labels.
+
+    Returns
+    -------
+    WeightedTargets
+        For weights w of the samples and terms l of the loss, the mean is
+        ``sum_ij(w_i * elements_ij * l_ij) / (sum_i(abs(w_i) * rows_i) * n_targets)``, or without n_targets for whole rows.
+
+    Examples
+    --------
+    >>> y = np.array([[1.0, np.nan], [3.0, 4.0]])
+    >>> weighted_targets(y, TargetOptions((1.0, 2.0), ignores_missing=True), labels=False).elements
+    array([[1., 0.],
+           [1., 2.]])
+    """
+    weights = np.ones(y.shape[1]) if options.output_weights is None else np.array(options.output_weights)
+    missing = np.isnan(y) if options.ignores_missing else np.zeros(y.shape, np.bool_)
+    if not options.whole_rows:
+        return _by_element(np.where(missing, 0, y), np.where(missing, 0.0, weights), options)
+    gone = missing.any(axis=1)
+    rows = np.ones(len(y))
+    if labels:
+        gone |= options.ignores_missing & ~y.any(axis=1)
+        rows = np.where(y != 0, weights, 0.0).sum(axis=1)
+    targets = weights * _smoothed(np.where(missing, 0, y), options, y.shape[1])
+    kept = np.where(gone[:, np.newaxis], 0, targets).astype(y.dtype)
+    return WeightedTargets(kept, np.where(gone, 0.0, 1.0)[:, np.newaxis], np.where(gone, 0.0, rows))
+
+
+def _by_element(y: Array, elements: NDArray[np.float64], options: TargetOptions) -> WeightedTargets:
+    rows, targets = elements.mean(axis=1), np.where(elements > 0, _smoothed(y, options, 2), y)
+    if options.pos_weight is not None:
+        # w y l(1) + (1 - y) l(0), where l(y) is linear, is sums * l(w y / sums).
+        positive = np.array(options.pos_weight) * targets
+        sums = positive + (1 - targets)
+        elements = elements * sums
+        targets = np.divide(positive, sums, out=np.array(targets, np.float64), where=sums > 0)
+    return WeightedTargets(targets.astype(y.dtype), elements, rows)
+
+
+def _smoothed(y: Array, options: TargetOptions, n_classes: int) -> Array:
+    share = options.label_smoothing
+    return (1 - share) * y + share / n_classes if share else y
+
+
+def for_columns(elements: NDArray[np.float64], n_columns: int) -> NDArray[np.float64]:
+    """Return weights of targets, or of whole rows, for as many columns as a loss has terms or outputs.
+
+    A loss with several columns for each target has those of one kind side by side, in the order of the targets.
+
+    Examples
+    --------
+    >>> for_columns(np.array([[1.0, 2.0]]), 4)
+    array([[1., 2., 1., 2.]])
+    """
+    n_targets = elements.shape[1]
+    return elements if n_targets in (1, n_columns) else np.tile(elements, (1, n_columns // n_targets))
