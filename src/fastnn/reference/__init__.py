@@ -8,6 +8,7 @@ given as lists of weights, biases and activations, as the compiled trainer does.
 from __future__ import annotations
 
 from fastnn.reference.activations import ACTIVATIONS, Activation
+from fastnn.reference.averages import blend
 from fastnn.reference.dense import linear, linear_grad
 from fastnn.reference.dropout import dropout_mask
 from fastnn.reference.elementary import cos, exp, expm1, log, log1p, sin
@@ -30,6 +31,7 @@ __all__ = [
     "adam",
     "adamw",
     "binary_cross_entropy",
+    "blend",
     "cos",
     "cross_entropy",
     "dropout_mask",

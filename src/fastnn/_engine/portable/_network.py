@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastnn import reference
 from fastnn._checks.limits import MAX_LAYERS
 from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._layers import INITIAL_SLOPE, LAYER_ACTIVATIONS, Layer, Parameters, Pass
@@ -72,6 +73,13 @@ class Network:
         for start, _, s, end in self._places:
             parts += [(slice(start, s), True), (slice(s, end), False)]
         return [(part, decays) for part, decays in parts if part.stop > part.start]
+
+    @np.errstate(all="ignore")
+    def blend(self, other: Network, tau: float) -> None:
+        """Add tau times the difference to the other's parameters to all of one's own; the two have the same layout."""
+        if self.dtype != other.dtype or self.storage.size != other.storage.size:
+            raise ValueError("two networks of the same layout are expected")
+        reference.blend([self.storage], [other.storage], tau)
 
     @np.errstate(all="ignore")
     def predict(self, x: Array | SparseRows, out: Array | None = None, n_threads: int | None = None) -> Array:
