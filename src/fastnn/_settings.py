@@ -19,6 +19,7 @@ from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.run_settings import RunSettings
+from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._rates import constant_rate
 from fastnn.losses import Loss
@@ -67,6 +68,7 @@ REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "model": "a trainer keeps its model; Trainer(model, …) trains another",
         "epochs": "it is an argument of run; a callback ends a run by returning True",
+        "history": "run fills one for each run",
         "updates": "it counts the updates; an optimizer of another kind starts at 0",
     }
 )
@@ -100,6 +102,7 @@ class Configured:
     _stepper: _core.Stepper
     _native: Native  # the settings that the engine has
     _wanted: Native  # those that it gets before the next step or epoch
+    _history: History | None = None  # of the present or last run
     _running = False  # whether a run is in progress, which looks at the settings before each epoch
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -14,9 +14,10 @@ from fastnn._checks.options import explained, refusal, without_unknown
 from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
 from fastnn._engine.training_data import TrainingData, training_data
-from fastnn._epochs import advance, check_watchers, notify, notify_end
+from fastnn._epochs import Measures, advance, check_watchers, notify, notify_end
 from fastnn._errors import DivergedError
 from fastnn._history import History
+from fastnn._metrics import Metric
 from fastnn._model import MLP
 from fastnn._overridden import check_model, check_step
 from fastnn._progress import ProgressBar
@@ -134,6 +135,11 @@ class Trainer(StoredTrainer):
         return self._epochs
 
     @property
+    def history(self) -> History:
+        """The history of the present or last run, however it ended; an empty one before the first."""
+        return History() if self._history is None else self._history
+
+    @property
     def learning_rate(self) -> LearningRate:
         """The optimizer's, which a callback may change from one epoch to the next."""
         return self.optimizer.learning_rate
@@ -160,12 +166,14 @@ class Trainer(StoredTrainer):
         *,
         sample_weight: ArrayLike | None = None,
         validation_data: tuple[Any, ...] | None = None,
+        metrics: Sequence[str | Metric] = (),
         callbacks: Sequence[Any] = (),
         progress: bool | ProgressBar | None = None,
     ) -> History:
         """Train for a number of epochs.
 
-        Ctrl-C stops within a tenth of a second, with the parameters of the last finished step.
+        Ctrl-C stops within a tenth of a second, with the parameters of the last finished step. The epochs before it are in
+        `history` then, which is also an attribute of the exception.
 
         Parameters
         ----------
@@ -182,6 +190,12 @@ class Trainer(StoredTrainer):
             Where all of a batch's are 0, so are its loss and its gradient; moments and penalties go on.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
             Its loss after each epoch, without penalties and dropout, is the history's "val_loss". Weights as above.
+        metrics : sequence of str and callables, default ()
+            Computed after each epoch, on all training data without dropout, and on the validation data: the history's
+            "accuracy" and "val_accuracy", for example. By name: accuracy, r2, mae, mse and rmse. A callable takes
+            (y_true, y_pred), where y_pred is what the model predicts and y_true has its shape unless it has labels, and
+            returns a number; its ``__name__`` is the column's. Weights must be >= 0. Where they differ, a callable gets
+            them as ``sample_weight=``; rows of weight 0 are left out.
         callbacks : sequence, default ()
             Objects with ``on_epoch_end(trainer, history)``; see `fastnn.callbacks`.
         progress : bool or ProgressBar, optional
@@ -207,19 +221,24 @@ class Trainer(StoredTrainer):
         if validation_data is not None:
             seen, trained = (_columns.names_of("validation_data X", frame) for frame in (validation_data[0], X))
             _columns.check_same("validation_data X", seen, trained)
+        measures = Measures(self, metrics, data, validation)
         watchers = check_watchers(callbacks, progress)
         history = History()
+        history._expect([*measures.names, "learning_rate", "seconds"])
         stepper = self._acquire()
         try:
-            self._epochs = epochs
+            self._epochs, self._history = epochs, history
             self.model._learn_columns(X)
             run = self._new_run(data, epochs)
             self._running = True
             notify(watchers, "on_train_begin", self, history)
             try:
-                advance(self, data, run, epochs, history, validation, watchers)
+                advance(self, data, run, epochs, history, measures, watchers)
             finally:
                 notify_end(watchers, self, history)
+        except KeyboardInterrupt as error:
+            error.history = history  # type: ignore[attr-defined]
+            raise
         finally:
             self._running = False
             try:
@@ -281,7 +300,7 @@ class Trainer(StoredTrainer):
             model._check_columns(f"{prefix}X", X)
         return training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
 
-    def _validation(self, data: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    def _validation(self, data: tuple[Any, ...] | None) -> TrainingData | None:
         if data is None:
             return None
         if not isinstance(data, tuple | list) or len(data) not in (2, 3):
@@ -289,7 +308,7 @@ class Trainer(StoredTrainer):
             kind = type(data).__name__
             raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {kind}{way}")
         X, y, weight = (*data, None)[:3]
-        return (self._loss, *self._data(X, y, weight, prefix="validation_data "))
+        return self._data(X, y, weight, prefix="validation_data ")
 
     def _new_run(self, data: TrainingData, epochs: int) -> _core.Run:
         settings = self._native.settings._replace(**self._conventions())

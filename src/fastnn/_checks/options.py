@@ -125,7 +125,7 @@ def _owners(known: Collection[str]) -> Iterator[tuple[str, Collection[str], str]
         place = "optimizer={owner}({option})" + of_fit
         yield optimizer.__name__, inspect.signature(optimizer).parameters, place
     of_run = "" if "callbacks" in known else " of fit() or run()"
-    for callback in (callbacks.EarlyStopping, callbacks.TimeLimit):
+    for callback in (callbacks.EarlyStopping, callbacks.TimeLimit, callbacks.ReduceOnPlateau):
         place = "callbacks=[fastnn.callbacks.{owner}({option})]" + of_run
         yield callback.__name__, inspect.signature(callback).parameters, place
     if "layer_sizes" not in known:

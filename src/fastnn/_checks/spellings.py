@@ -27,6 +27,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("kernel_regularizer", "l2_reg", "reg", "regularization"), ("l2",)),
     **dict.fromkeys(("validation", "val_data", "eval_set", "valid_data", "X_val", "y_val"), ("validation_data",)),
     **dict.fromkeys(("callback", "hooks"), ("callbacks",)),
+    **dict.fromkeys(("metric", "weighted_metrics", "scoring", "eval_metric"), ("metrics",)),
     **dict.fromkeys(("hidden_layer_sizes", "hidden_sizes", "hidden_size", "layers", "units", "sizes"), ("layer_sizes",)),
     **dict.fromkeys(("input_dim", "input_shape", "input_size", "in_features", "n_inputs"), ("layer_sizes",)),
     **dict.fromkeys(("output_dim", "output_size", "out_features", "n_outputs", "num_classes"), ("layer_sizes",)),
@@ -43,7 +44,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("quantile", "tau"), ("q",)),
     **dict.fromkeys(("step_size", "period", "save_freq", "save_period", "decay_steps"), ("every", "steps")),
     **dict.fromkeys(("T_max", "total_steps", "warmup_steps", "num_steps"), ("steps",)),
-    **dict.fromkeys(("eta_min", "min_lr", "end_learning_rate"), ("minimum",)),
+    **dict.fromkeys(("eta_min", "min_lr", "end_learning_rate"), ("minimum", "min_learning_rate")),
     **dict.fromkeys(("gamma", "decay_rate"), ("decay", "factor")),
     **dict.fromkeys(("initial_learning_rate", "base_lr"), ("learning_rate",)),
     "power_t": ("power",),
@@ -63,10 +64,6 @@ VALUES: Mapping[str, str] = {
     "validation_data": "(X_val, y_val)",
 }
 
-_METRICS = (
-    "fastnn computes losses alone; an object in callbacks=[…] of fit() with on_epoch_end(trainer, history) can compute "
-    "others from trainer.model.predict(X)"
-)
 _SPLIT = "set rows apart, as sklearn.model_selection.train_test_split does, and use validation_data=(X_val, y_val) of fit()"
 _SCHEDULE = "use optimizer=Adam(learning_rate=fastnn.schedules.Cosine(…)), or another schedule"
 _DECAY = "use optimizer=AdamW(weight_decay=…) of fit() or Trainer(), or their l2=…"
@@ -76,7 +73,6 @@ _CLASS_WEIGHT = "use sample_weight of fit(), one number per row: class_weight[y]
 # Options that have no counterpart: the way out.
 WAYS_OUT: Mapping[str, str] = {
     **dict.fromkeys(("validation_split", "validation_fraction", "val_split", "test_size"), _SPLIT),
-    **dict.fromkeys(("metrics", "metric", "weighted_metrics", "scoring"), _METRICS),
     **dict.fromkeys(("class_weight", "class_weights", "pos_weight", "weight"), _CLASS_WEIGHT),
     "weight_decay": _DECAY,
     "early_stopping": "use callbacks=[fastnn.callbacks.EarlyStopping()] of fit()",
@@ -106,8 +102,7 @@ WAYS_OUT: Mapping[str, str] = {
     ),
     **dict.fromkeys(("reduction", "size_average", "reduce"), "leave it out; losses are means"),
     "label_smoothing": "smooth the targets: np.eye(k)[y] * (1 - s) + s / k for k classes",
-    "mode": "leave it out; fastnn monitors losses, where less is better",
-    **dict.fromkeys(("baseline", "start_from_epoch", "cooldown"), "leave it out; patience and min_delta alone decide"),
+    **dict.fromkeys(("baseline", "start_from_epoch"), "leave it out; patience and min_delta alone decide"),
     "save_best_only": "leave it out; EarlyStopping(restore_best=True) keeps the best parameters",
     "save_weights_only": "leave it out; a checkpoint holds the model and all that the next step depends on",
 }
@@ -125,6 +120,14 @@ LOSSES: Mapping[str, str] = {
 }
 OPTIMIZERS: Mapping[str, str] = {
     **dict.fromkeys(("gd", "gradient_descent", "momentum", "nesterov"), "sgd"),
+}
+METRICS: Mapping[str, str] = {
+    **dict.fromkeys(("acc", "accuracy_score", "binary_accuracy", "categorical_accuracy"), "accuracy"),
+    **dict.fromkeys(("sparse_categorical_accuracy", "score"), "accuracy"),
+    **dict.fromkeys(("r2_score", "r_squared", "coefficient_of_determination"), "r2"),
+    **dict.fromkeys(("mean_absolute_error", "absolute_error", "l1"), "mae"),
+    **dict.fromkeys(("mean_squared_error", "squared_error", "l2"), "mse"),
+    "root_mean_squared_error": "rmse",
 }
 ACTIVATIONS: Mapping[str, str] = {
     **dict.fromkeys(("linear", "none"), "identity"),
