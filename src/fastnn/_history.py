@@ -183,6 +183,8 @@ class History(Mapping[str, NDArray[np.float64]]):
         parts = [f"epochs={self._epochs}"]
         for name in self:
             values = self[name]
+            if name == "learning_rate" and np.isnan(values).all():  # of lbfgs, which has none
+                continue
             text = f"{values.sum():.4g}" if name == "seconds" else f"{values[0]:.4g}"
             if name != "seconds" and values[0] != values[-1]:
                 text += f" -> {values[-1]:.4g}"

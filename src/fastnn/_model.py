@@ -21,7 +21,7 @@ from fastnn._metrics import Metric
 from fastnn._progress import ProgressBar
 from fastnn._stored import Stored
 from fastnn.losses import Loss
-from fastnn.optimizers import Optimizer
+from fastnn.optimizers import LBFGS, Optimizer
 
 
 class MLP(Evaluated, Stored):
@@ -143,7 +143,7 @@ class MLP(Evaluated, Stored):
         y: ArrayLike,
         *,
         loss: str | Loss = "mse",
-        optimizer: str | Optimizer | None = None,
+        optimizer: str | Optimizer | LBFGS | None = None,
         epochs: int = 1,
         batch_size: int = 32,
         shuffle: bool = True,

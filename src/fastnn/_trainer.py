@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Never
 
 import numpy as np
@@ -25,7 +26,7 @@ from fastnn._rates import LearningRate, rate_at
 from fastnn._settings import CHECKS
 from fastnn._stored_trainer import StoredTrainer
 from fastnn.losses import Loss
-from fastnn.optimizers import Optimizer
+from fastnn.optimizers import LBFGS, Optimizer
 
 
 class Trainer(StoredTrainer):
@@ -89,7 +90,7 @@ class Trainer(StoredTrainer):
         self,
         model: MLP,
         loss: str | Loss = "mse",
-        optimizer: str | Optimizer | None = None,
+        optimizer: str | Optimizer | LBFGS | None = None,
         *,
         batch_size: int = 32,
         shuffle: bool = True,
@@ -121,7 +122,7 @@ class Trainer(StoredTrainer):
         self.__dict__.update({name: CHECKS[name](name, value) for name, value in given.items()})
         self._start(self._new_native(None), 0)
 
-    def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer, **options: Any) -> None:
+    def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer | LBFGS, **options: Any) -> None:
         Trainer.__init__(self, model, loss, optimizer, **options)
 
     @property
@@ -146,6 +147,8 @@ class Trainer(StoredTrainer):
 
     @learning_rate.setter
     def learning_rate(self, value: LearningRate) -> None:
+        if isinstance(self.optimizer, LBFGS):
+            raise TypeError("learning_rate: 'lbfgs' has none; its search finds the length of each step")
         self.optimizer = dataclasses.replace(self.optimizer, learning_rate=value)
 
     @property
@@ -223,17 +226,18 @@ class Trainer(StoredTrainer):
             _columns.check_same("validation_data X", seen, trained)
         measures = Measures(self, metrics, data, validation)
         watchers = check_watchers(callbacks, progress)
+        search = None if not isinstance(self.optimizer, LBFGS) else self._search(data, epochs)
         history = History()
         history._expect([*measures.names, "learning_rate", "seconds"])
         stepper = self._acquire()
         try:
             self._epochs, self._history = epochs, history
             self.model._learn_columns(X)
-            run = self._new_run(data, epochs)
+            train = search or partial(advance, self, data, self._new_run(data, epochs), epochs)
             self._running = True
             notify(watchers, "on_train_begin", self, history)
             try:
-                advance(self, data, run, epochs, history, measures, watchers)
+                train(history, measures, watchers)
             finally:
                 notify_end(watchers, self, history)
         except KeyboardInterrupt as error:
@@ -313,6 +317,11 @@ class Trainer(StoredTrainer):
     def _new_run(self, data: TrainingData, epochs: int) -> _core.Run:
         settings = self._native.settings._replace(**self._conventions())
         return _core.Run(self.model._network, data, settings, epochs, self._stepper.updates)
+
+    def _search(self, data: TrainingData, epochs: int) -> Callable[..., None]:
+        from fastnn._lbfgs_run import Search
+
+        return Search(self, data, epochs).run
 
     def _conventions(self) -> dict[str, Any]:
         """Return settings of the engine's runs, for a subclass with other definitions than PyTorch's."""

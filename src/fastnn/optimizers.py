@@ -17,9 +17,10 @@ from fastnn._checks import spellings as _spellings
 from fastnn._checks.lookup import resolve as _resolve
 from fastnn._checks.options import explained_fields
 from fastnn._checks.scalars import flag, real
+from fastnn._lbfgs import LBFGS
 from fastnn._rates import LearningRate, check_learning_rate
 
-__all__ = ["OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "NAdam", "Optimizer", "RMSProp"]
+__all__ = ["LBFGS", "OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "NAdam", "Optimizer", "RMSProp"]
 __dir__ = __all__.copy
 
 
@@ -326,5 +327,6 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(
 )
 """The optimizers by name."""
 
-# From a name or an optimizer to an optimizer; private.
-resolve = partial(_resolve, "optimizer", Optimizer, OPTIMIZERS, spellings=_spellings.OPTIMIZERS)
+# From a name or an optimizer to an optimizer; private. Of these, lbfgs alone makes no steps by batches.
+_NAMES: Mapping[str, Any] = MappingProxyType({**OPTIMIZERS, LBFGS.name: LBFGS})
+resolve = partial(_resolve, "optimizer", Optimizer, _NAMES, spellings=_spellings.OPTIMIZERS)

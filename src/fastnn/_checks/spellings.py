@@ -50,9 +50,14 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "power_t": ("power",),
     **dict.fromkeys(("restore_best_weights", "load_best"), ("restore_best",)),
     **dict.fromkeys(("n_iter_no_change", "early_stopping_rounds", "early_stopping_patience"), ("patience",)),
-    **dict.fromkeys(("tol", "threshold"), ("min_delta",)),
+    **dict.fromkeys(("tol", "threshold"), ("min_delta", "tolerance_grad")),
+    **dict.fromkeys(("gtol", "pgtol", "tolerance"), ("tolerance_grad",)),
+    **dict.fromkeys(("ftol", "factr"), ("tolerance_change",)),
+    **dict.fromkeys(("maxcor", "memory", "m"), ("history_size",)),
+    **dict.fromkeys(("maxfun", "max_eval"), ("max_evaluations",)),
+    "maxiter": ("epochs",),
     **dict.fromkeys(("filepath", "filename", "dirpath", "file"), ("path",)),
-    **dict.fromkeys(("max_seconds", "timeout", "max_time", "max_fun"), ("seconds",)),
+    **dict.fromkeys(("max_seconds", "timeout", "max_time", "max_fun"), ("seconds", "max_evaluations")),
     "verbose": ("progress",),
     **dict.fromkeys(("verbosity", "show_progress", "progress_bar"), ("progress",)),
 }
@@ -120,6 +125,7 @@ LOSSES: Mapping[str, str] = {
 }
 OPTIMIZERS: Mapping[str, str] = {
     **dict.fromkeys(("gd", "gradient_descent", "momentum", "nesterov"), "sgd"),
+    **dict.fromkeys(("l-bfgs-b", "bfgs", "limited_memory_bfgs"), "lbfgs"),
 }
 METRICS: Mapping[str, str] = {
     **dict.fromkeys(("acc", "accuracy_score", "binary_accuracy", "categorical_accuracy"), "accuracy"),
