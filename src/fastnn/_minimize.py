@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 # Rows times weights. Below this, waking threads, which sleep while SciPy computes, costs more than they save.
 _WORK_OF_SEVERAL_THREADS = 2e6
+
+# Elements of the vector from which BLAS adds up its products on several threads.
+_ELEMENTS_OF_SEVERAL_THREADS = 10_000
 
 
 class Objective:
@@ -150,17 +154,29 @@ def minimize(
         SciPy's: maxiter, maxfun, gtol and others.
     """
     bounds = objective.bounds() if isinstance(objective, AbsolutePenalty) else None
-    result = scipy_minimize()(
-        objective if function is None else function,
-        objective.vector(),
-        method="L-BFGS-B",
-        jac=True,
-        bounds=bounds,
-        callback=callback,
-        options=options,
-    )
+    vector = objective.vector()
+    with _one_blas_thread() if vector.size < _ELEMENTS_OF_SEVERAL_THREADS else nullcontext():
+        result = scipy_minimize()(
+            objective if function is None else function,
+            vector,
+            method="L-BFGS-B",
+            jac=True,
+            bounds=bounds,
+            callback=callback,
+            options=options,
+        )
     objective.set_vector(result.x)
     return result
+
+
+def _one_blas_thread() -> AbstractContextManager[Any]:
+    """Keep SciPy's tiny systems of equations on one thread: several take up to 100 times as long to wake as to compute."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def _joined(views: list[NDArray[Any]]) -> NDArray[Any]:
