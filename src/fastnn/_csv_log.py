@@ -52,7 +52,7 @@ class CSVLog(Checked):
     def on_train_begin(self, trainer: Any, history: History) -> None:
         """Write the header, or check that of the file to append to."""
         self._file = ""
-        if history._expected is not None:
+        if history.columns is not None:
             self._begin(history)
 
     def _begin(self, history: History) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from fastnn._checks.scalars import shown
 from fastnn._errors import DivergedError
 from fastnn._history import History
-from fastnn._metrics import Metrics, checked_metrics
+from fastnn._measures import Measures
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, rates
 
@@ -100,45 +100,6 @@ def _record(run: Run, first: int, history: History, measures: Measures) -> None:
     places = slice(start, last - run.first_epoch)
     rates, seconds = run.last_rates(first, last), run.epoch_seconds[places]
     history.extend(loss=run.epoch_loss[places], learning_rate=rates, seconds=seconds)
-
-
-class Measures:
-    """All that is computed after each epoch: the validation loss, and metrics of training and validation data.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        Its model is measured.
-    metrics : sequence
-        Names and callables.
-    data, validation : TrainingData
-        The rows; without validation data, None.
-    """
-
-    def __init__(self, trainer: Trainer, metrics: Any, data: TrainingData, validation: TrainingData | None) -> None:
-        checked = checked_metrics(metrics)
-        self._trainer, self._validation = trainer, validation
-        self._of_training = Metrics(checked, trainer, data) if checked else None
-        self._of_validation = None
-        if checked and validation is not None:
-            self._of_validation = Metrics(checked, trainer, validation, prefix="validation_data ")
-        sets = [""] if validation is None else ["", "val_"]
-        self.names = [f"{each}{name}" for name in ("loss", *checked) for each in sets]
-
-    def __bool__(self) -> bool:
-        """Return whether there is anything to compute."""
-        return self.names != ["loss"]
-
-    def values(self) -> dict[str, float]:
-        """Return the values with the present parameters by their names in the history."""
-        found = {}
-        if self._validation is not None:
-            found["val_loss"] = self._trainer.model._network.gradient(self._trainer._loss, *self._validation)
-        if self._of_training is not None:
-            found |= self._of_training.values()
-        if self._of_validation is not None:
-            found |= {f"val_{name}": value for name, value in self._of_validation.values().items()}
-        return {name: found[name] for name in self.names[1:]}
 
 
 # ---- Callbacks ----

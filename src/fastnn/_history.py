@@ -35,8 +35,7 @@ class History(Mapping[str, NDArray[np.float64]]):
     History(epochs=2, loss=0.5 -> 0.25, learning_rate=0.1, seconds=0.02)
     """
 
-    # The columns of the run that fills it; None if nobody has said which there will be.
-    _expected: frozenset[str] | None = None
+    _columns: tuple[str, ...] | None = None
 
     def __init__(self) -> None:
         self._epochs = 0
@@ -47,6 +46,11 @@ class History(Mapping[str, NDArray[np.float64]]):
     def epochs(self) -> int:
         """The number of finished epochs."""
         return self._epochs
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names that the history of a run has from its start to its end; None for one that is filled by hand."""
+        return self._columns
 
     def append(
         self, *, loss: float, learning_rate: float, seconds: float, val_loss: float | None = None, **metrics: float
@@ -90,7 +94,7 @@ class History(Mapping[str, NDArray[np.float64]]):
     def _expect(self, names: Collection[str]) -> None:
         """Have columns of these names from the start, and no others."""
         self._buffers = {name: np.empty(0) for name in _in_order(names)}
-        self._expected = frozenset(names)
+        self._columns = tuple(self._buffers)
 
     def _make_room(self, given: Mapping[str, Any], count: int) -> None:
         if self._epochs == 0 and self._buffers.keys() != given.keys():
@@ -194,7 +198,7 @@ class History(Mapping[str, NDArray[np.float64]]):
     def __getstate__(self) -> dict[str, Any]:
         """Return the values without the buffers' spare room, and the attributes of a subclass."""
         values = {name: self[name].copy() for name in self}
-        return {"values": values, "attributes": _state.attributes_of(self, {"_buffers", "_epochs", "_expected"})}
+        return {"values": values, "attributes": _state.attributes_of(self, {"_buffers", "_epochs", "_columns"})}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over unpickled values."""

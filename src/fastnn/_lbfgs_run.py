@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._epochs import Measures, notify
+from fastnn._epochs import notify
 from fastnn._errors import DivergedError
 from fastnn._lbfgs import LBFGS
+from fastnn._measures import Measures
 from fastnn._minimize import AbsolutePenalty, Objective, minimize, scipy_minimize
+from fastnn._native import apply_settings, count_update, loss_of
 from fastnn._settings import DEFAULT_BATCH_SIZE
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ class Search:
 
     def _begin(self) -> None:
         trainer = self._trainer
-        plain = Objective(trainer.model, trainer._loss, self._data, trainer.l2, trainer.n_threads)
+        plain = Objective(trainer.model, loss_of(trainer), self._data, trainer.l2, trainer.n_threads)
         self._objective = AbsolutePenalty(plain, trainer.l1) if trainer.l1 else plain
         self._last = self._objective.vector()  # at the end of the last iteration
         self._value, self._at = math.nan, self._last
@@ -123,14 +125,14 @@ class Search:
         self._check_finite(value)
         objective.set_vector(vector)
         self._last = vector.copy()
-        trainer._stepper.updates += 1
+        count_update(trainer)
         seconds = time.perf_counter() - self._begun
         self._history.append(loss=value, learning_rate=math.nan, seconds=seconds, **self._measures.values())
         self._in_callback = True
         before = objective.vector()
         if notify(self._watchers, "on_epoch_end", trainer, self._history):
             raise _Stopped
-        trainer._apply()
+        apply_settings(trainer)
         if self._present_settings() != self._settings or not np.array_equal(objective.vector(), before):
             raise _Changed
         self._in_callback = False

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.training_data import TrainingData
+from fastnn._native import network_of
 from fastnn._views import by_kind
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Objective:
     def __init__(
         self, model: MLP, loss: NativeLoss, data: TrainingData, l2: float = 0.0, n_threads: int | None = None
     ) -> None:
-        self._network, self._loss, self._data, self._l2 = model._network, loss, data, l2
+        self._network, self._loss, self._data, self._l2 = network_of(model), loss, data, l2
         self.n_weights = sum(w.size for w in model.weights)
         few = n_threads is None and len(data.y) * self.n_weights < _WORK_OF_SEVERAL_THREADS
         self._n_threads = 1 if few else n_threads

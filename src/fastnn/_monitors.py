@@ -61,7 +61,7 @@ class Monitor(Checked):
     def _begin(self, history: History) -> None:
         """Forget the run before, and raise ValueError if this one will not have what is monitored."""
         self._reset()
-        if history._expected is not None:
+        if history.columns is not None:
             self.best = -math.inf if self._wants_more(self._monitored(history)) else math.inf
 
     def _improves(self, history: History) -> bool:

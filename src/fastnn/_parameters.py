@@ -115,7 +115,7 @@ class Parameters:
         total                                                     257  1,028                    192
         float32, 1,088 bytes with padding
         """
-        return summary_of(self, self._network.storage.nbytes)
+        return summary_of(self, self._network.parameters, self._network.storage.nbytes)
 
     @without_unknown
     def blend(self, other: Parameters, tau: float, **unknown: Never) -> None:

@@ -15,9 +15,10 @@ from fastnn._checks.options import explained, refusal, without_unknown
 from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
 from fastnn._engine.training_data import TrainingData, training_data
-from fastnn._epochs import Measures, advance, check_watchers, notify, notify_end
+from fastnn._epochs import advance, check_watchers, notify, notify_end
 from fastnn._errors import DivergedError
 from fastnn._history import History
+from fastnn._measures import Measures
 from fastnn._metrics import Metric
 from fastnn._model import MLP
 from fastnn._overridden import check_model, check_step
