@@ -34,6 +34,7 @@ struct Kernels {
     int64_t (*first_not_finite)(const void *values, int64_t n);  // -1 if all are finite
     double (*multiply_add)(int64_t rounds, void *sum);           // returns the operations done
     void (*copy)(const void *from, void *to, int64_t n);
+    void (*blend)(void *own, const void *other, int64_t n, double tau);  // own += tau * (other - own)
 };
 
 struct InstructionSet {

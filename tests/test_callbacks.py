@@ -70,7 +70,7 @@ def clock(monkeypatch):
 
 
 def test_names_are_public():
-    assert callbacks.__all__ == ["Checkpoint", "EarlyStopping", "ProgressBar", "TimeLimit"]
+    assert callbacks.__all__ == ["CSVLog", "Checkpoint", "EarlyStopping", "ProgressBar", "ReduceOnPlateau", "TimeLimit"]
 
 
 def test_early_stopping_waits_and_restores_the_best_epoch():
@@ -140,7 +140,8 @@ def test_early_stopping_starts_afresh_in_each_run():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: EarlyStopping("accuracy"), ValueError, "monitor: expected 'val_loss', 'loss' or None.*got 'accuracy'"),
+        (lambda: EarlyStopping(3), TypeError, "monitor: expected the name of a column of the history, .*got 3"),
+        (lambda: EarlyStopping(mode="up"), ValueError, "mode: expected 'min', 'max' or None, got 'up'"),
         (lambda: EarlyStopping(patience=0), ValueError, "patience: expected an integer >= 1.*got 0"),
         (lambda: EarlyStopping(patience=1.5), TypeError, "patience: .*got 1.5 of type float"),
         (lambda: EarlyStopping(min_delta=-1), ValueError, "min_delta: .*got -1"),

@@ -20,6 +20,7 @@ DESCRIPTIONS = {
     "_custom",
     "_errors",
     "_history",
+    "_lbfgs",
     "_optimizer",
     "_rates",
     "_state",

@@ -78,6 +78,9 @@ for dtype in (np.float32, np.float64):
             history = trainer.run(X, y, 3)
             results[f"{d} training {optimizer} {extra}"] = model.to_vector()
             results[f"{d} history {optimizer} {extra}"] = np.array(history["loss"])
+    target = MLP((9, 21, 18, 2), ["silu", "elu"], dtype=dtype, random_state=3)
+    target.blend(model, 0.3)
+    results[f"{d} blend"] = target.to_vector()
 np.savez(sys.argv[1], **results)
 print(*_core.current_instruction_set())
 """

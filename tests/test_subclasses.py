@@ -296,7 +296,7 @@ def test_settings_of_callbacks_are_checked_when_assigned():
     stopping, limit = EarlyStopping(), TimeLimit(5)
     for target, name, value, error in [
         (stopping, "patience", 0, ValueError),
-        (stopping, "monitor", "accuracy", ValueError),
+        (stopping, "monitor", 3, TypeError),
         (stopping, "min_delta", -1, ValueError),
         (stopping, "restore_best", "no", TypeError),
         (limit, "seconds", 0, ValueError),

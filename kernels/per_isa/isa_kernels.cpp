@@ -1,5 +1,6 @@
 // All kernels of one instruction set: the build compiles this file once per instruction set. Everything except its two tables is
 // in anonymous namespaces; otherwise the linker would merge functions of different instruction sets into one.
+#include "blend.h"
 #include "functions.h"
 #include "linear.h"
 #include "peak_flops.h"
@@ -100,6 +101,10 @@ template <class T> void copy_array(const void *from, void *to, int64_t n) {
     copy(static_cast<const T *>(from), static_cast<T *>(to), n);
 }
 
+template <class T> void blend_arrays(void *own, const void *other, int64_t n, double tau) {
+    blend(static_cast<T *>(own), static_cast<const T *>(other), n, T(tau));
+}
+
 template <class T>
 constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
                              prediction_bytes<T>,
@@ -121,7 +126,8 @@ constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
                              optimizer_moments,
                              first_not_finite_of<T>,
                              multiply_add_chains<T>,
-                             copy_array<T>};
+                             copy_array<T>,
+                             blend_arrays<T>};
 
 }  // namespace
 

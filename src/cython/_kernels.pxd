@@ -167,6 +167,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         int64_t first_not_finite(const void *values, int64_t n)
         double multiply_add(int64_t rounds, void *sum)
         void copy(const void *source, void *to, int64_t n)
+        void blend(void *own, const void *other, int64_t n, double tau)
 
     cdef cppclass InstructionSet:
         const char *name

@@ -95,6 +95,14 @@ cdef class Network:
                 kinds[<int>block.kind][l] = rows
         return dict(zip(BLOCK_KINDS, map(tuple, kinds)))
 
+    def blend(self, Network other, double tau):
+        """Add tau times the difference to the other's parameters to all of one's own; the two have the same layout."""
+        if self.dtype_number != other.dtype_number or self.native.size != other.native.size:
+            raise ValueError("two networks of the same layout are expected")
+        cdef const Kernels *k = kernels(self.dtype_number)
+        with nogil:
+            k.blend(self.data, other.data, self.native.size, tau)
+
     def predict(self, x, cnp.ndarray out=None, n_threads=None):
         """Return the outputs (n, n_out) of rows (n, n_in), or those of one row. A given out has that shape and is contiguous."""
         cdef bint sparse = type(x) is SparseRows

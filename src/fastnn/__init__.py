@@ -15,7 +15,7 @@ from fastnn._model import MLP
 from fastnn._neural_network import NeuralNetwork
 from fastnn._trainer import Trainer
 from fastnn._version import __version__
-from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, NAdam, RMSProp
+from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, NAdam, RMSProp
 
 if _TYPE_CHECKING:
     from fastnn import callbacks, ops, reference, schedules
@@ -27,6 +27,7 @@ _LAZY = ("callbacks", "jit", "ops", "reference", "schedules", "sklearn")
 
 # Without jit and sklearn: `from fastnn import *` must not need Numba or scikit-learn.
 __all__ = [
+    "LBFGS",
     "MLP",
     "SGD",
     "AdaGrad",

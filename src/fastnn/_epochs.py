@@ -12,6 +12,7 @@ import numpy as np
 from fastnn._checks.scalars import shown
 from fastnn._errors import DivergedError
 from fastnn._history import History
+from fastnn._measures import Measures
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, rates
 
@@ -32,44 +33,49 @@ def advance(
     run: Run,
     epochs: int,
     history: History,
-    validation: tuple[Any, ...] | None,
+    measures: Measures,
     watchers: list[Any],
 ) -> None:
-    """Run all epochs, one at a time if a watcher or validation needs each, until a watcher stops them.
+    """Run all epochs, one at a time if a watcher, validation or metrics need each, until a watcher stops them.
 
     Raises
     ------
     DivergedError
         If the loss is no longer finite. The run has restored the parameters.
     """
-    each = validation is not None or any(not isinstance(watcher, ProgressBar) for watcher in watchers)
+    each = bool(measures) or any(not isinstance(watcher, ProgressBar) for watcher in watchers)
     done = before = 0  # epochs that have ended; those of runs before this one
     planned, rate = 0, None  # epochs of this run whose learning rates are set, and by what
     ended = True
-    while done < epochs:
-        if ended:
-            if trainer._apply():
-                run, before, planned = trainer._new_run(data, epochs - done), done, 0
-            if run.epoch == planned or trainer.learning_rate is not rate:
-                rate = trainer.learning_rate
-                planned = run.epoch + _plan(rate, run)
-        try:
-            status = run.advance(_SLICE_SECONDS, 1 if each else planned - run.epoch)
-        finally:
-            trainer._stepper.updates = run.updates
-        ended = before + run.epoch > done
-        if ended:
-            _record(trainer, run, done - before, history, validation)
-            done = before + run.epoch
-        if status == "diverged":
-            raise DivergedError(
-                f"the loss is not finite in epoch {done + 1}; the parameters were restored to the last epoch with a "
-                "finite loss. A smaller learning rate, clip_norm or scaled inputs may help.",
-                done + 1,
-                history,
-            )
-        if ended and notify(watchers, "on_epoch_end", trainer, history):
-            return
+    try:
+        while done < epochs:
+            if ended:
+                if trainer._apply():
+                    run, before, planned = trainer._new_run(data, epochs - done), done, 0
+                if run.epoch == planned or trainer.learning_rate is not rate:
+                    rate = trainer.learning_rate
+                    planned = run.epoch + _plan(rate, run)
+            try:
+                status = run.advance(_SLICE_SECONDS, 1 if each else planned - run.epoch)
+            finally:
+                trainer._stepper.updates = run.updates
+            ended = before + run.epoch > done
+            if ended:
+                _record(run, done - before, history, measures)
+                done = before + run.epoch
+            if status == "diverged":
+                raise DivergedError(
+                    f"the loss is not finite in epoch {done + 1}; the parameters were restored to the last epoch with a "
+                    "finite loss. A smaller learning rate, clip_norm or scaled inputs may help.",
+                    done + 1,
+                    history,
+                )
+            if ended and notify(watchers, "on_epoch_end", trainer, history):
+                return
+    except KeyboardInterrupt:  # perhaps after a time slice whose epochs have not been entered
+        if before + run.epoch > history.epochs and not measures:
+            _record(run, history.epochs - before, history, measures)
+        raise
 
 
 def _plan(rate: LearningRate, run: Run) -> int:
@@ -83,20 +89,17 @@ def _plan(rate: LearningRate, run: Run) -> int:
     return count
 
 
-def _record(trainer: Trainer, run: Run, first: int, history: History, validation: tuple[Any, ...] | None) -> None:
-    """Enter the epochs of a run from `first` up to the present one."""
+def _record(run: Run, first: int, history: History, measures: Measures) -> None:
+    """Enter the epochs of a run from `first` up to the present one; only of that one anything is measured."""
     last = run.epoch
     start = first - run.first_epoch
-    if last == first + 1 and validation is None:  # in a loop over epochs
-        history.append(loss=run.epoch_loss[start], learning_rate=run.last_rate(first), seconds=run.epoch_seconds[start])
+    if last == first + 1:  # in a loop over epochs
+        loss, rate, seconds = run.epoch_loss[start], run.last_rate(first), run.epoch_seconds[start]
+        history.append(loss=loss, learning_rate=rate, seconds=seconds, **measures.values())
         return
     places = slice(start, last - run.first_epoch)
-    history.extend(
-        loss=run.epoch_loss[places],
-        learning_rate=run.last_rates(first, last),
-        seconds=run.epoch_seconds[places],
-        val_loss=None if validation is None else [trainer.model._network.gradient(*validation)],
-    )
+    rates, seconds = run.last_rates(first, last), run.epoch_seconds[places]
+    history.extend(loss=run.epoch_loss[places], learning_rate=rates, seconds=seconds)
 
 
 # ---- Callbacks ----

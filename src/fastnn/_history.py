@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,18 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import _state
 
 _ALWAYS = ("loss", "learning_rate", "seconds")
-_ORDER = ("loss", "val_loss", "learning_rate", "seconds")
+_LOSSES = ("loss", "val_loss")
+_LAST = ("learning_rate", "seconds")
 
 
 class History(Mapping[str, NDArray[np.float64]]):
-    """Mapping from "loss", "val_loss", "learning_rate" and "seconds" to arrays with one value per epoch.
+    """Mapping from "loss", "val_loss", metrics, "learning_rate" and "seconds" to arrays with one value per epoch.
 
     "loss" is the mean over the epoch's samples of the loss when each batch was seen, penalties included; "val_loss",
     there only with validation data, the loss on these after the epoch; "learning_rate" that of the epoch's last step;
-    "seconds" the wall time that the epoch took. The arrays are float64 and read-only. They grow as epochs end, by 24 bytes
-    for each, or 32 with validation data.
+    "seconds" the wall time that the epoch took. A metric such as "accuracy" is that of the training data after the epoch,
+    and "val_accuracy" that of the validation data. The arrays are float64 and read-only. They grow as epochs end, by 8 bytes
+    for each.
 
     Examples
     --------
@@ -33,6 +35,8 @@ class History(Mapping[str, NDArray[np.float64]]):
     History(epochs=2, loss=0.5 -> 0.25, learning_rate=0.1, seconds=0.02)
     """
 
+    _columns: tuple[str, ...] | None = None
+
     def __init__(self) -> None:
         self._epochs = 0
         # Buffers that double when full: reading after every epoch stays cheap.
@@ -43,43 +47,79 @@ class History(Mapping[str, NDArray[np.float64]]):
         """The number of finished epochs."""
         return self._epochs
 
-    def append(self, *, loss: float, learning_rate: float, seconds: float, val_loss: float | None = None) -> None:
-        """Add one epoch; `val_loss` either for all epochs or for none."""
-        given = {"loss": loss, "val_loss": val_loss, "learning_rate": learning_rate, "seconds": seconds}
-        self._make_room({name for name, value in given.items() if value is not None}, 1)
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names that the history of a run has from its start to its end; None for one that is filled by hand."""
+        return self._columns
+
+    def append(
+        self, *, loss: float, learning_rate: float, seconds: float, val_loss: float | None = None, **metrics: float
+    ) -> None:
+        """Add one epoch; each of `val_loss` and the metrics either for all epochs or for none."""
+        given = {"loss": loss, "learning_rate": learning_rate, "seconds": seconds, **metrics}
+        if val_loss is not None:
+            given["val_loss"] = val_loss
+        self._make_room(given, 1)
         for name, buffer in self._buffers.items():
             buffer[self._epochs] = given[name]
         self._epochs += 1
 
     def extend(
-        self, *, loss: ArrayLike, learning_rate: ArrayLike, seconds: ArrayLike, val_loss: ArrayLike | None = None
+        self,
+        *,
+        loss: ArrayLike,
+        learning_rate: ArrayLike,
+        seconds: ArrayLike,
+        val_loss: ArrayLike | None = None,
+        **metrics: ArrayLike,
     ) -> None:
         """Add any number of epochs: arrays of one length.
 
         Raises
         ------
         ValueError
-            If the lengths differ, or if `val_loss` comes for some epochs only. Nothing is added then.
+            If the lengths differ, or if `val_loss` or a metric comes for some epochs only. Nothing is added then.
         """
-        given = {"loss": loss, "val_loss": val_loss, "learning_rate": learning_rate, "seconds": seconds}
+        given = {"loss": loss, "val_loss": val_loss, "learning_rate": learning_rate, "seconds": seconds, **metrics}
         new = {name: np.asarray(values, dtype=np.float64) for name, values in given.items() if values is not None}
         count = new["loss"].size
         for name, values in new.items():
             if values.shape != (count,):
                 raise ValueError(f"{name}: expected shape ({count},), one value per epoch, got {values.shape}")
-        self._make_room(new.keys(), count)
+        self._make_room(new, count)
         for name, values in new.items():
             self._buffers[name][self._epochs : self._epochs + count] = values
         self._epochs += count
 
-    def _make_room(self, names: Set[str], count: int) -> None:
-        if self._epochs == 0:
-            self._buffers = {name: np.empty(0) for name in names}
-        elif self._buffers.keys() != names:
-            raise ValueError("val_loss: expected values for all epochs or for none, got some")
+    def _expect(self, names: Collection[str]) -> None:
+        """Have columns of these names from the start, and no others."""
+        self._buffers = {name: np.empty(0) for name in _in_order(names)}
+        self._columns = tuple(self._buffers)
+
+    def _make_room(self, given: Mapping[str, Any], count: int) -> None:
+        if self._epochs == 0 and self._buffers.keys() != given.keys():
+            self._buffers = {name: np.empty(0) for name in _in_order(given)}
+        elif self._buffers.keys() != given.keys():
+            name = next(name for name in (*self._buffers, *given) if (name in self._buffers) != (name in given))
+            raise ValueError(f"{name}: expected values for all epochs or for none, got some")
         for name, buffer in self._buffers.items():
             if self._epochs + count > len(buffer):
                 self._buffers[name] = _grown(buffer, self._epochs, count)
+
+    def to_frame(self) -> Any:
+        """Return the history as a data frame of pandas: one row per epoch, counted from 1, and one column per name.
+
+        Raises
+        ------
+        ImportError
+            If pandas is missing.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError('History.to_frame needs pandas: pip install "fastnn-cpu[pandas]"') from error
+        index = pd.RangeIndex(1, self._epochs + 1, name="epoch")
+        return pd.DataFrame({name: self[name].copy() for name in self}, index=index)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the loss of every epoch, and the validation loss if the history has one.
@@ -124,10 +164,10 @@ class History(Mapping[str, NDArray[np.float64]]):
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names."""
-        return (name for name in _ORDER if name in self._buffers)
+        return iter(self._buffers)
 
     def __len__(self) -> int:
-        """Return the number of names: 3, or 4 with validation. The number of epochs is `epochs`."""
+        """Return the number of names. The number of epochs is `epochs`."""
         return len(self._buffers)
 
     def __eq__(self, other: object) -> bool:
@@ -147,6 +187,8 @@ class History(Mapping[str, NDArray[np.float64]]):
         parts = [f"epochs={self._epochs}"]
         for name in self:
             values = self[name]
+            if name == "learning_rate" and np.isnan(values).all():  # of lbfgs, which has none
+                continue
             text = f"{values.sum():.4g}" if name == "seconds" else f"{values[0]:.4g}"
             if name != "seconds" and values[0] != values[-1]:
                 text += f" -> {values[-1]:.4g}"
@@ -156,13 +198,20 @@ class History(Mapping[str, NDArray[np.float64]]):
     def __getstate__(self) -> dict[str, Any]:
         """Return the values without the buffers' spare room, and the attributes of a subclass."""
         values = {name: self[name].copy() for name in self}
-        return {"values": values, "attributes": _state.attributes_of(self, {"_buffers", "_epochs"})}
+        return {"values": values, "attributes": _state.attributes_of(self, {"_buffers", "_epochs", "_columns"})}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over unpickled values."""
         self._buffers = {name: np.array(values) for name, values in state["values"].items()}
         self._epochs = self._buffers["loss"].size
         _state.set_attributes(self, state["attributes"])
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Return names in the order of the columns: losses, metrics as they come, learning rate and seconds."""
+    names = list(names)
+    metrics = [name for name in names if name not in (*_LOSSES, *_LAST)]
+    return [*(name for name in _LOSSES if name in names), *metrics, *(name for name in _LAST if name in names)]
 
 
 def _grown(buffer: NDArray[np.float64], used: int, extra: int) -> NDArray[np.float64]:

@@ -17,10 +17,11 @@ from fastnn._engine import core as _core
 from fastnn._evaluated import Evaluated
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
+from fastnn._metrics import Metric
 from fastnn._progress import ProgressBar
 from fastnn._stored import Stored
 from fastnn.losses import Loss
-from fastnn.optimizers import Optimizer
+from fastnn.optimizers import LBFGS, Optimizer
 
 
 class MLP(Evaluated, Stored):
@@ -142,7 +143,7 @@ class MLP(Evaluated, Stored):
         y: ArrayLike,
         *,
         loss: str | Loss = "mse",
-        optimizer: str | Optimizer | None = None,
+        optimizer: str | Optimizer | LBFGS | None = None,
         epochs: int = 1,
         batch_size: int = 32,
         shuffle: bool = True,
@@ -155,6 +156,7 @@ class MLP(Evaluated, Stored):
         n_threads: int | None = None,
         sample_weight: ArrayLike | None = None,
         validation_data: tuple[Any, ...] | None = None,
+        metrics: Sequence[str | Metric] = (),
         callbacks: Sequence[Any] = (),
         progress: bool | ProgressBar | None = None,
     ) -> History:
@@ -194,6 +196,8 @@ class MLP(Evaluated, Stored):
             Weights of the rows in a batch's mean.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
             Its loss after each epoch, without penalties and dropout, is the history's "val_loss".
+        metrics : sequence of str and callables, default ()
+            accuracy, r2, mae, mse, rmse, or functions of (y_true, y_pred): columns of the history, see `Trainer.run`.
         callbacks : sequence, default ()
             Objects with ``on_epoch_end(trainer, history)``; see `fastnn.callbacks`.
         progress : bool or ProgressBar, optional
@@ -202,7 +206,8 @@ class MLP(Evaluated, Stored):
         Returns
         -------
         History
-            Losses, learning rates and seconds, one value per epoch.
+            Losses, metrics, learning rates and seconds, one value per epoch. If Ctrl-C ends the training, it is the
+            attribute ``history`` of the KeyboardInterrupt.
 
         Raises
         ------
@@ -241,6 +246,7 @@ class MLP(Evaluated, Stored):
             epochs,
             sample_weight=sample_weight,
             validation_data=validation_data,
+            metrics=metrics,
             callbacks=callbacks,
             progress=progress,
         )

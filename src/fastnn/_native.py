@@ -45,6 +45,16 @@ def loss_of(trainer: Trainer) -> NativeLoss:
     return trainer._loss
 
 
+def apply_settings(trainer: Trainer) -> None:
+    """Pass the settings that have been assigned during a run to the engine."""
+    trainer._apply()
+
+
+def count_update(trainer: Trainer) -> None:
+    """Count an update that the engine has not made."""
+    trainer._stepper.updates += 1
+
+
 def handle_of(owner: Any) -> tuple[tuple[int, ...], object]:
     """Return an address and numbers, which compiled code works with, and the object that keeps the address valid.
 

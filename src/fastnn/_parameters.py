@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks import columns as _columns
 from fastnn._checks.layers import Activation
+from fastnn._checks.options import refusal, without_unknown
+from fastnn._checks.scalars import real
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
+from fastnn._summary import Summary, summary_of
 from fastnn._views import Kind, Kinds, Views, by_layer
 
 
@@ -78,6 +81,84 @@ class Parameters:
                 if view is not None and initial != 0.0:  # the storage is made of zeros
                     view[...] = drawn[layer] if initial is None else initial
 
+    @property
+    def n_parameters(self) -> int:
+        """The number of parameters: weights, biases and slopes of all layers.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> MLP((2, 64, 1)).n_parameters
+        257
+        """
+        return sum(p.size for p in by_layer(self._network.parameters))
+
+    def summary(self) -> Summary:
+        """Return a table of the layers: shapes, activations, parameters, memory and multiply-adds per row, with totals.
+
+        Returns
+        -------
+        Summary
+            ``print(model.summary())`` shows the table. The same numbers are its attributes: `layers`, `n_parameters`,
+            `n_bytes`, `storage_bytes`, `multiply_adds` and `dtype`.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> MLP((2, 64, 1)).summary()
+        layer       input shape  output shape  activation  parameters  bytes  multiply-adds per row
+        -------------------------------------------------------------------------------------------
+        1           (n, 2)       (n, 64)       relu               192    768                    128
+        2 (output)  (n, 64)      (n, 1)        identity            65    260                     64
+        -------------------------------------------------------------------------------------------
+        total                                                     257  1,028                    192
+        float32, 1,088 bytes with padding
+        """
+        return summary_of(self, self._network.parameters, self._network.storage.nbytes)
+
+    @without_unknown
+    def blend(self, other: Parameters, tau: float, **unknown: Never) -> None:
+        """Move all parameters towards those of another model: own += tau * (other's - own).
+
+        A target network follows a trained one in this way (Polyak averaging). With tau 1 it becomes a copy, and with tau 0
+        it stays as it is. Nothing but the parameters changes.
+
+        Parameters
+        ----------
+        other : MLP
+            A model of the same layer sizes, activations and dtype. It stays as it is.
+        tau : float
+            In [0, 1].
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the models do not agree, or `tau` is out of range. Nothing has changed then.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> model, target = MLP((2, 3, 1), init="zeros"), MLP((2, 3, 1), init="zeros")
+        >>> model.biases[1][0] = 1.0
+        >>> target.blend(model, 0.25)
+        >>> target.biases[1]
+        array([0.25], dtype=float32)
+        """
+        if unknown:
+            raise refusal(Parameters.blend, (self,), unknown)
+        if not isinstance(other, Parameters):
+            raise TypeError(f"other: expected MLP, got {type(other).__name__}")
+        share = real("tau", tau, low=0.0, high=1.0)
+        mine, others = self._network, other._network
+        if mine is others or share == 0.0:
+            return
+        if mine.layer_sizes != others.layer_sizes or mine.activations != others.activations or mine.dtype != others.dtype:
+            raise _not_alike(mine, others)
+        if share == 1.0:
+            mine.storage[...] = others.storage
+        else:
+            mine.blend(others, share)
+
     def to_vector(self) -> NDArray[Any]:
         """Return all parameters in one new vector, in the order of `parameters`: W1 row by row, b1, W2, …."""
         return np.concatenate([p.ravel() for p in self.parameters])
@@ -125,6 +206,12 @@ class Parameters:
         """Keep the names of the columns that the model is trained on, if there are any and it has none yet."""
         if self._feature_names is None:
             self._feature_names = _columns.names_of("X", X)
+
+
+def _not_alike(mine: _core.Network, others: _core.Network) -> ValueError:
+    """Return the error for two networks of which one can't follow the other."""
+    name = next(each for each in ("layer_sizes", "activations", "dtype") if getattr(mine, each) != getattr(others, each))
+    return ValueError(f"other: expected a model with {name} {getattr(mine, name)}, got one with {getattr(others, name)}")
 
 
 KINDS = {name: kind for name, kind in vars(Parameters).items() if isinstance(kind, Kind)}

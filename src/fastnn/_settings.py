@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
@@ -19,19 +20,23 @@ from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.run_settings import RunSettings
+from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._rates import constant_rate
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
-from fastnn.optimizers import OPTIMIZERS, Adam, Optimizer
+from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
+
+DEFAULT_BATCH_SIZE = 32
+"""The number of rows of a batch if nobody has said one."""
 
 
 class Native(NamedTuple):
     """Settings in the engine's form, and when to start counting updates anew."""
 
     settings: RunSettings
-    kind: type[Optimizer]
+    kind: type[Optimizer | LBFGS]
     start: object  # another one for every optimizer that starts anew
 
     def goes_on(self, other: Native) -> bool:
@@ -67,6 +72,7 @@ REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "model": "a trainer keeps its model; Trainer(model, …) trains another",
         "epochs": "it is an argument of run; a callback ends a run by returning True",
+        "history": "run fills one for each run",
         "updates": "it counts the updates; an optimizer of another kind starts at 0",
     }
 )
@@ -78,7 +84,7 @@ _ELSEWHERE = (
     {other for other, names in OTHER_NAMES.items() if names[0] in _OPTIONS_OF_FIT}
     | _OPTIONS_OF_FIT
     | names_of_options(MLP.__init__)
-    | {field.name for kind in OPTIMIZERS.values() for field in fields(kind)}
+    | {field.name for kind in (*OPTIMIZERS.values(), LBFGS) for field in fields(kind)}
 ) - {*CHECKS, *REFUSED, "learning_rate", "random_state"}
 
 
@@ -87,7 +93,7 @@ class Configured:
 
     model: MLP
     loss: Loss
-    optimizer: Optimizer
+    optimizer: Optimizer | LBFGS
     batch_size: int
     shuffle: bool
     l1: float
@@ -100,6 +106,7 @@ class Configured:
     _stepper: _core.Stepper
     _native: Native  # the settings that the engine has
     _wanted: Native  # those that it gets before the next step or epoch
+    _history: History | None = None  # of the present or last run
     _running = False  # whether a run is in progress, which looks at the settings before each epoch
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -124,6 +131,8 @@ class Configured:
             return
         if name == "loss":
             raise RuntimeError("loss: it can't change during a run, whose targets were checked for it; start another run")
+        if name == "optimizer" and isinstance(value, LBFGS) != isinstance(self.optimizer, LBFGS):
+            raise RuntimeError("optimizer: 'lbfgs' can't begin or end during a run; start another run with it")
         self._replace(name, value)  # the run looks at it before each epoch and when it ends
 
     def _replace(self, name: str, value: Any) -> None:
@@ -139,6 +148,8 @@ class Configured:
 
     def _new_native(self, last: Native | None, moments: NDArray[Any] | None = None) -> Native:
         """Return the settings for native code, with the moments given, or the last ones if they go on, or zeros."""
+        if isinstance(self.optimizer, LBFGS):
+            self._check_lbfgs()
         loss, optimizer, kind = self._native_loss(), self._native_optimizer(), type(self.optimizer)
         if last is not None and loss.n_targets != last.settings.loss.n_targets:
             # Compiled code that holds the trainer has asked for the number once.
@@ -157,7 +168,7 @@ class Configured:
             self._new_moments(optimizer["moments"]) if moments is None else moments,
             self._rng.bit_generator,
             n_threads=self.n_threads,
-            rate=constant_rate(self.optimizer.learning_rate),
+            rate=math.nan if isinstance(self.optimizer, LBFGS) else constant_rate(self.optimizer.learning_rate),
             batch_size=self.batch_size,
             shuffle=self.shuffle,
         )
@@ -167,8 +178,24 @@ class Configured:
         return native_loss(self.loss, self.model.activations[-1], self.model.layer_sizes[-1])
 
     def _native_optimizer(self) -> dict[str, Any]:
-        native = native_optimizer(self.optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
+        # The engine makes no steps by lbfgs: it has no rate for them, and no moments.
+        optimizer = SGD(0.0) if isinstance(self.optimizer, LBFGS) else self.optimizer
+        native = native_optimizer(optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
         return native | {"lazy": self.lazy_updates}
+
+    def _check_lbfgs(self) -> None:
+        """Raise ValueError if there is a setting that a search over all rows can't use."""
+        for name in ("clip_norm", "clip_value", "lazy_updates"):
+            value = getattr(self, name)
+            if value not in (None, False):
+                raise ValueError(
+                    f"{name}: expected none for optimizer 'lbfgs', which makes no steps by batches, got {value!r}"
+                )
+        if any(self.model.dropout):
+            raise ValueError(
+                f"optimizer: expected another one than 'lbfgs', got it for a model with dropout {self.model.dropout}, whose "
+                "loss is random"
+            )
 
     def _new_moments(self, count: int) -> NDArray[Any]:
         size = self.model._network.storage.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Sequence
 from typing import Any, Self
@@ -102,6 +103,22 @@ class Stored(Parameters):
         self._rng = _seeds.from_state(config["rng"])
         self.feature_names = config.get("feature_names")  # which files of older versions lack
         _saved_models.fill(arrays, self._views())
+
+    def copy(self) -> Self:
+        """Return an independent copy: parameters, random generator, and the attributes of a subclass.
+
+        It is what `copy.deepcopy` returns. The copy draws the same random numbers in training as the model would.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> model = MLP((2, 3, 1))
+        >>> target = model.copy()
+        >>> target.weights[0][...] = 0.0
+        >>> bool(model.weights[0].any())
+        True
+        """
+        return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state of an equal model, and the attributes of a subclass."""

@@ -18,7 +18,7 @@ from fastnn._storage import models as _saved_models
 from fastnn._storage.describe import described, from_description
 from fastnn._storage.write_file import FilePath
 from fastnn.losses import CustomLoss, Loss
-from fastnn.optimizers import Optimizer
+from fastnn.optimizers import LBFGS, Optimizer
 
 # Parts of the engine, and of a run in progress.
 _NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
@@ -27,7 +27,7 @@ _NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
 class StoredTrainer(Configured):
     """Saving, loading, copying and pickling; a base of `Trainer`."""
 
-    def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer, **options: Any) -> None:
+    def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer | LBFGS, **options: Any) -> None:
         """Become a trainer of these, by the constructor of `Trainer` and not by that of a subclass."""
         raise NotImplementedError
 

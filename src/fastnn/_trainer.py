@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Never
 
 import numpy as np
@@ -17,6 +18,8 @@ from fastnn._engine.training_data import TrainingData, training_data
 from fastnn._epochs import advance, check_watchers, notify, notify_end
 from fastnn._errors import DivergedError
 from fastnn._history import History
+from fastnn._measures import Measures
+from fastnn._metrics import Metric
 from fastnn._model import MLP
 from fastnn._overridden import check_model, check_step
 from fastnn._progress import ProgressBar
@@ -24,7 +27,7 @@ from fastnn._rates import LearningRate, rate_at
 from fastnn._settings import CHECKS
 from fastnn._stored_trainer import StoredTrainer
 from fastnn.losses import Loss
-from fastnn.optimizers import Optimizer
+from fastnn.optimizers import LBFGS, Optimizer
 
 
 class Trainer(StoredTrainer):
@@ -88,7 +91,7 @@ class Trainer(StoredTrainer):
         self,
         model: MLP,
         loss: str | Loss = "mse",
-        optimizer: str | Optimizer | None = None,
+        optimizer: str | Optimizer | LBFGS | None = None,
         *,
         batch_size: int = 32,
         shuffle: bool = True,
@@ -120,7 +123,7 @@ class Trainer(StoredTrainer):
         self.__dict__.update({name: CHECKS[name](name, value) for name, value in given.items()})
         self._start(self._new_native(None), 0)
 
-    def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer, **options: Any) -> None:
+    def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer | LBFGS, **options: Any) -> None:
         Trainer.__init__(self, model, loss, optimizer, **options)
 
     @property
@@ -134,12 +137,19 @@ class Trainer(StoredTrainer):
         return self._epochs
 
     @property
+    def history(self) -> History:
+        """The history of the present or last run, however it ended; an empty one before the first."""
+        return History() if self._history is None else self._history
+
+    @property
     def learning_rate(self) -> LearningRate:
         """The optimizer's, which a callback may change from one epoch to the next."""
         return self.optimizer.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: LearningRate) -> None:
+        if isinstance(self.optimizer, LBFGS):
+            raise TypeError("learning_rate: 'lbfgs' has none; its search finds the length of each step")
         self.optimizer = dataclasses.replace(self.optimizer, learning_rate=value)
 
     @property
@@ -160,12 +170,14 @@ class Trainer(StoredTrainer):
         *,
         sample_weight: ArrayLike | None = None,
         validation_data: tuple[Any, ...] | None = None,
+        metrics: Sequence[str | Metric] = (),
         callbacks: Sequence[Any] = (),
         progress: bool | ProgressBar | None = None,
     ) -> History:
         """Train for a number of epochs.
 
-        Ctrl-C stops within a tenth of a second, with the parameters of the last finished step.
+        Ctrl-C stops within a tenth of a second, with the parameters of the last finished step. The epochs before it are in
+        `history` then, which is also an attribute of the exception.
 
         Parameters
         ----------
@@ -182,6 +194,12 @@ class Trainer(StoredTrainer):
             Where all of a batch's are 0, so are its loss and its gradient; moments and penalties go on.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
             Its loss after each epoch, without penalties and dropout, is the history's "val_loss". Weights as above.
+        metrics : sequence of str and callables, default ()
+            Computed after each epoch, on all training data without dropout, and on the validation data: the history's
+            "accuracy" and "val_accuracy", for example. By name: accuracy, r2, mae, mse and rmse. A callable takes
+            (y_true, y_pred), where y_pred is what the model predicts and y_true has its shape unless it has labels, and
+            returns a number; its ``__name__`` is the column's. Weights must be >= 0. Where they differ, a callable gets
+            them as ``sample_weight=``; rows of weight 0 are left out.
         callbacks : sequence, default ()
             Objects with ``on_epoch_end(trainer, history)``; see `fastnn.callbacks`.
         progress : bool or ProgressBar, optional
@@ -207,19 +225,25 @@ class Trainer(StoredTrainer):
         if validation_data is not None:
             seen, trained = (_columns.names_of("validation_data X", frame) for frame in (validation_data[0], X))
             _columns.check_same("validation_data X", seen, trained)
+        measures = Measures(self, metrics, data, validation)
         watchers = check_watchers(callbacks, progress)
+        search = None if not isinstance(self.optimizer, LBFGS) else self._search(data, epochs)
         history = History()
+        history._expect([*measures.names, "learning_rate", "seconds"])
         stepper = self._acquire()
         try:
-            self._epochs = epochs
+            self._epochs, self._history = epochs, history
             self.model._learn_columns(X)
-            run = self._new_run(data, epochs)
+            train = search or partial(advance, self, data, self._new_run(data, epochs), epochs)
             self._running = True
             notify(watchers, "on_train_begin", self, history)
             try:
-                advance(self, data, run, epochs, history, validation, watchers)
+                train(history, measures, watchers)
             finally:
                 notify_end(watchers, self, history)
+        except KeyboardInterrupt as error:
+            error.history = history  # type: ignore[attr-defined]
+            raise
         finally:
             self._running = False
             try:
@@ -282,7 +306,7 @@ class Trainer(StoredTrainer):
             model._check_columns(f"{prefix}X", X)
         return training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
 
-    def _validation(self, data: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    def _validation(self, data: tuple[Any, ...] | None) -> TrainingData | None:
         if data is None:
             return None
         if not isinstance(data, tuple | list) or len(data) not in (2, 3):
@@ -290,11 +314,16 @@ class Trainer(StoredTrainer):
             kind = type(data).__name__
             raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {kind}{way}")
         X, y, weight = (*data, None)[:3]
-        return (self._loss, *self._data(X, y, weight, prefix="validation_data "))
+        return self._data(X, y, weight, prefix="validation_data ")
 
     def _new_run(self, data: TrainingData, epochs: int) -> _core.Run:
         settings = self._native.settings._replace(**self._conventions())
         return _core.Run(self.model._network, data, settings, epochs, self._stepper.updates)
+
+    def _search(self, data: TrainingData, epochs: int) -> Callable[..., None]:
+        from fastnn._lbfgs_run import Search
+
+        return Search(self, data, epochs).run
 
     def _conventions(self) -> dict[str, Any]:
         """Return settings of the engine's runs, for a subclass with other definitions than PyTorch's."""

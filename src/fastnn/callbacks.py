@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 
 from fastnn._checks.options import explained
 from fastnn._checks.scalars import Checked, flag, integer, real
+from fastnn._csv_log import CSVLog
 from fastnn._history import History
+from fastnn._monitors import Monitor, ReduceOnPlateau
 from fastnn._progress import ProgressBar
 from fastnn._storage.write_file import FilePath, file_name
 
-__all__ = ["Checkpoint", "EarlyStopping", "ProgressBar", "TimeLimit"]
+__all__ = ["CSVLog", "Checkpoint", "EarlyStopping", "ProgressBar", "ReduceOnPlateau", "TimeLimit"]
 __dir__ = __all__.copy
 
 _EPOCH = re.compile(r"\{epoch(?::([^{}]*))?\}")
@@ -45,12 +47,6 @@ class _Trainer(Protocol):
     def save(self, path: str, /) -> None: ...
 
 
-def _monitor(argument: str, value: Any) -> str | None:
-    if value is not None and not (isinstance(value, str) and value in ("val_loss", "loss")):
-        raise ValueError(f"{argument}: expected 'val_loss', 'loss' or None, got {value!r}")
-    return value
-
-
 def _path(argument: str, value: Any) -> str:
     text = file_name(value)
     try:
@@ -64,31 +60,35 @@ def _path_of(text: str, epoch: int) -> str:
     return _EPOCH.sub(lambda match: format(epoch, match[1] or ""), text)
 
 
-class EarlyStopping(Checked):
-    """Stop when a loss has not improved for a while, and go back to the best parameters.
+class EarlyStopping(Monitor):
+    """Stop when a loss or a metric has not improved for a while, and go back to the best parameters.
 
     Parameters
     ----------
-    monitor : {"val_loss", "loss"}, optional
-        The loss to watch. If not given, the validation loss if the run has one, else the training loss.
+    monitor : str, optional
+        The column of the history to watch: "loss", "val_loss", or a metric of the run, such as "val_accuracy". If not given,
+        the validation loss if the run has one, else the training loss.
     patience : int, default 10
         After how many epochs without improvement to stop, >= 1.
     min_delta : float, default 0.0
-        By how much, at least, a loss has to fall below the best so far to be an improvement, >= 0.
+        By how much, at least, a value has to be better than the best so far to be an improvement, >= 0.
     restore_best : bool, default True
         Leave the model with the parameters of its best epoch, however the run ended.
+    mode : {"min", "max"}, optional
+        Whether less or more is better. Needed only for columns other than losses and built-in metrics.
 
     Attributes
     ----------
     best : float
-        The best loss of the run; infinite before its first epoch.
+        The best value of the run; before its first epoch the worst possible one.
     best_epoch : int
         The epoch that it belongs to, counted from 1; 0 before the first.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter is of the wrong type or outside of its range. When a run begins: if its history will have no such
+        column.
 
     References
     ----------
@@ -97,34 +97,40 @@ class EarlyStopping(Checked):
     Examples
     --------
     >>> EarlyStopping(patience=5)
-    EarlyStopping(monitor=None, patience=5, min_delta=0.0, restore_best=True)
+    EarlyStopping(monitor=None, patience=5, min_delta=0.0, restore_best=True, mode=None)
     """
 
     _checks: ClassVar = {
-        "monitor": _monitor,
-        "patience": partial(integer, low=1),
-        "min_delta": partial(real, low=0.0),
+        "monitor": Monitor._checks["monitor"],
+        "patience": Monitor._checks["patience"],
+        "min_delta": Monitor._checks["min_delta"],
         "restore_best": flag,
+        "mode": Monitor._checks["mode"],
     }
 
     @explained
     def __init__(
-        self, monitor: str | None = None, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
+        self,
+        monitor: str | None = None,
+        patience: int = 10,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+        mode: str | None = None,
     ) -> None:
         self.monitor = monitor
         self.patience = patience
         self.min_delta = min_delta
         self.restore_best = restore_best
+        self.mode = mode
         self._reset()
 
     def _reset(self) -> None:
-        self.best = np.inf
-        self.best_epoch = 0
+        super()._reset()
         self._best_vector: NDArray[Any] | None = None
 
     def on_train_begin(self, trainer: _Trainer, history: History) -> None:
         """Forget the run before."""
-        self._reset()
+        self._begin(history)
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> bool:
         """Note an improvement; return True after `patience` epochs without one.
@@ -132,14 +138,10 @@ class EarlyStopping(Checked):
         Raises
         ------
         ValueError
-            If "val_loss" is monitored without validation data.
+            If the history has no column to monitor, or if `mode` must say whether more or less of it is better.
         """
-        loss = float(history[self._monitored(history)][-1])
-        # Written so that NaN is no improvement.
-        if loss < self.best - self.min_delta or (self.best_epoch == 0 and not np.isnan(loss)):
-            self.best, self.best_epoch = loss, history.epochs
-            if self.restore_best:
-                self._best_vector = np.array(trainer.model.to_vector())
+        if self._improves(history) and self.restore_best:
+            self._best_vector = np.array(trainer.model.to_vector())
         stop = history.epochs - self.best_epoch >= self.patience
         if stop:
             self._restore(trainer)
@@ -150,22 +152,9 @@ class EarlyStopping(Checked):
         self._restore(trainer)
         self._best_vector = None
 
-    def _monitored(self, history: History) -> str:
-        if self.monitor is None:
-            return "val_loss" if "val_loss" in history else "loss"
-        if self.monitor not in history:
-            raise ValueError("monitor: expected a loss of the run, got 'val_loss' without validation_data")
-        return self.monitor
-
     def _restore(self, trainer: _Trainer) -> None:
         if self.restore_best and self._best_vector is not None:
             trainer.model.set_vector(self._best_vector)
-
-    def __repr__(self) -> str:
-        return (
-            f"EarlyStopping(monitor={self.monitor!r}, patience={self.patience}, min_delta={self.min_delta}, "
-            f"restore_best={self.restore_best})"
-        )
 
 
 class Checkpoint(Checked):

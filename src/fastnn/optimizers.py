@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastnn._checks import spellings as _spellings
 from fastnn._checks.lookup import resolve as _resolve
 from fastnn._checks.options import explained_fields
 from fastnn._checks.scalars import flag
+from fastnn._lbfgs import LBFGS
 from fastnn._optimizer import Optimizer, number
 from fastnn._rates import LearningRate
 
-__all__ = ["OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "NAdam", "Optimizer", "RMSProp"]
+__all__ = ["LBFGS", "OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "NAdam", "Optimizer", "RMSProp"]
 __dir__ = __all__.copy
 
 
@@ -273,5 +274,6 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(
 )
 """The optimizers by name."""
 
-# From a name or an optimizer to an optimizer; private.
-resolve = partial(_resolve, "optimizer", Optimizer, OPTIMIZERS, spellings=_spellings.OPTIMIZERS)
+# From a name or an optimizer to an optimizer; private. Of these, lbfgs alone makes no steps by batches.
+_NAMES: Mapping[str, Any] = MappingProxyType({**OPTIMIZERS, LBFGS.name: LBFGS})
+resolve = partial(_resolve, "optimizer", Optimizer, _NAMES, spellings=_spellings.OPTIMIZERS)

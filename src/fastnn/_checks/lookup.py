@@ -59,7 +59,7 @@ def resolve(
             raise ValueError(f"{argument}: expected one of {names}, got {value!r}{meant}")
         return registry[value]()
     makes = f"; {custom[1]}" if custom else ""
-    if isinstance(value, type) and issubclass(value, base) and value in registry.values():
+    if isinstance(value, type) and value in registry.values():
         raise TypeError(f"{argument}: expected an object, {value.__name__}(...), got the class {value.__name__}")
     if isinstance(value, base):
         classes = ", ".join(known.__name__ for known in registry.values())

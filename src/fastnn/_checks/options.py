@@ -120,12 +120,16 @@ def _owners(known: Collection[str]) -> Iterator[tuple[str, Collection[str], str]
     from fastnn import MLP, Trainer, callbacks, optimizers
 
     of_fit = "" if "optimizer" in known else " of fit() or Trainer()"
-    kinds: list[Any] = [optimizers.Adam, *optimizers.OPTIMIZERS.values()]  # most options are meant for Adam
+    kinds: list[Any] = [
+        optimizers.Adam,
+        *optimizers.OPTIMIZERS.values(),
+        optimizers.LBFGS,
+    ]  # most options are meant for Adam
     for optimizer in kinds:
         place = "optimizer={owner}({option})" + of_fit
         yield optimizer.__name__, inspect.signature(optimizer).parameters, place
     of_run = "" if "callbacks" in known else " of fit() or run()"
-    for callback in (callbacks.EarlyStopping, callbacks.TimeLimit):
+    for callback in (callbacks.EarlyStopping, callbacks.TimeLimit, callbacks.ReduceOnPlateau):
         place = "callbacks=[fastnn.callbacks.{owner}({option})]" + of_run
         yield callback.__name__, inspect.signature(callback).parameters, place
     if "layer_sizes" not in known:

@@ -27,6 +27,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("kernel_regularizer", "l2_reg", "reg", "regularization"), ("l2",)),
     **dict.fromkeys(("validation", "val_data", "eval_set", "valid_data", "X_val", "y_val"), ("validation_data",)),
     **dict.fromkeys(("callback", "hooks"), ("callbacks",)),
+    **dict.fromkeys(("metric", "weighted_metrics", "scoring", "eval_metric"), ("metrics",)),
     **dict.fromkeys(("hidden_layer_sizes", "hidden_sizes", "hidden_size", "layers", "units", "sizes"), ("layer_sizes",)),
     **dict.fromkeys(("input_dim", "input_shape", "input_size", "in_features", "n_inputs"), ("layer_sizes",)),
     **dict.fromkeys(("output_dim", "output_size", "out_features", "n_outputs", "num_classes"), ("layer_sizes",)),
@@ -43,7 +44,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("quantile", "tau"), ("q",)),
     **dict.fromkeys(("step_size", "period", "save_freq", "save_period", "decay_steps"), ("every", "steps")),
     **dict.fromkeys(("T_max", "total_steps", "warmup_steps", "num_steps"), ("steps",)),
-    **dict.fromkeys(("eta_min", "min_lr", "end_learning_rate"), ("minimum",)),
+    **dict.fromkeys(("eta_min", "min_lr", "end_learning_rate"), ("minimum", "min_learning_rate")),
     **dict.fromkeys(("gamma", "decay_rate"), ("decay", "factor")),
     **dict.fromkeys(("weight", "class_weight", "class_weights", "loss_weights"), ("output_weights",)),
     **dict.fromkeys(("ignore_index", "ignore_nan", "mask_value"), ("missing",)),
@@ -52,9 +53,14 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "power_t": ("power",),
     **dict.fromkeys(("restore_best_weights", "load_best"), ("restore_best",)),
     **dict.fromkeys(("n_iter_no_change", "early_stopping_rounds", "early_stopping_patience"), ("patience",)),
-    **dict.fromkeys(("tol", "threshold"), ("min_delta",)),
+    **dict.fromkeys(("tol", "threshold"), ("min_delta", "tolerance_grad")),
+    **dict.fromkeys(("gtol", "pgtol", "tolerance"), ("tolerance_grad",)),
+    **dict.fromkeys(("ftol", "factr"), ("tolerance_change",)),
+    **dict.fromkeys(("maxcor", "memory", "m"), ("history_size",)),
+    **dict.fromkeys(("maxfun", "max_eval"), ("max_evaluations",)),
+    "maxiter": ("epochs",),
     **dict.fromkeys(("filepath", "filename", "dirpath", "file"), ("path",)),
-    **dict.fromkeys(("max_seconds", "timeout", "max_time", "max_fun"), ("seconds",)),
+    **dict.fromkeys(("max_seconds", "timeout", "max_time", "max_fun"), ("seconds", "max_evaluations")),
     "verbose": ("progress",),
     **dict.fromkeys(("verbosity", "show_progress", "progress_bar"), ("progress",)),
 }
@@ -66,10 +72,6 @@ VALUES: Mapping[str, str] = {
     "validation_data": "(X_val, y_val)",
 }
 
-_METRICS = (
-    "fastnn computes losses alone; an object in callbacks=[…] of fit() with on_epoch_end(trainer, history) can compute "
-    "others from trainer.model.predict(X)"
-)
 _SPLIT = "set rows apart, as sklearn.model_selection.train_test_split does, and use validation_data=(X_val, y_val) of fit()"
 _SCHEDULE = "use optimizer=Adam(learning_rate=fastnn.schedules.Cosine(…)), or another schedule"
 _DECAY = "use optimizer=AdamW(weight_decay=…) of fit() or Trainer(), or their l2=…"
@@ -80,7 +82,6 @@ _SMOOTHING = "use loss=fastnn.losses.CrossEntropy(label_smoothing=…), or that 
 # Options that have no counterpart: the way out.
 WAYS_OUT: Mapping[str, str] = {
     **dict.fromkeys(("validation_split", "validation_fraction", "val_split", "test_size"), _SPLIT),
-    **dict.fromkeys(("metrics", "metric", "weighted_metrics", "scoring"), _METRICS),
     **dict.fromkeys(("class_weight", "class_weights", "weight"), _CLASS_WEIGHT),
     "weight_decay": _DECAY,
     "early_stopping": "use callbacks=[fastnn.callbacks.EarlyStopping()] of fit()",
@@ -114,8 +115,7 @@ WAYS_OUT: Mapping[str, str] = {
     **dict.fromkeys(
         ("ignore_index", "mask", "masks", "missing"), "use missing='ignore' of the loss, and NaN for missing targets"
     ),
-    "mode": "leave it out; fastnn monitors losses, where less is better",
-    **dict.fromkeys(("baseline", "start_from_epoch", "cooldown"), "leave it out; patience and min_delta alone decide"),
+    **dict.fromkeys(("baseline", "start_from_epoch"), "leave it out; patience and min_delta alone decide"),
     "save_best_only": "leave it out; EarlyStopping(restore_best=True) keeps the best parameters",
     "save_weights_only": "leave it out; a checkpoint holds the model and all that the next step depends on",
 }
@@ -133,6 +133,15 @@ LOSSES: Mapping[str, str] = {
 }
 OPTIMIZERS: Mapping[str, str] = {
     **dict.fromkeys(("gd", "gradient_descent", "momentum", "nesterov"), "sgd"),
+    **dict.fromkeys(("l-bfgs-b", "bfgs", "limited_memory_bfgs"), "lbfgs"),
+}
+METRICS: Mapping[str, str] = {
+    **dict.fromkeys(("acc", "accuracy_score", "binary_accuracy", "categorical_accuracy"), "accuracy"),
+    **dict.fromkeys(("sparse_categorical_accuracy", "score"), "accuracy"),
+    **dict.fromkeys(("r2_score", "r_squared", "coefficient_of_determination"), "r2"),
+    **dict.fromkeys(("mean_absolute_error", "absolute_error", "l1"), "mae"),
+    **dict.fromkeys(("mean_squared_error", "squared_error", "l2"), "mse"),
+    "root_mean_squared_error": "rmse",
 }
 ACTIVATIONS: Mapping[str, str] = {
     **dict.fromkeys(("linear", "none"), "identity"),

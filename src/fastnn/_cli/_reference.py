@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import Trainer, reference
+from fastnn.optimizers import Optimizer
 
 
 class ReferenceNetwork:
@@ -30,6 +31,8 @@ class ReferenceNetwork:
 
     def run(self, X: NDArray[Any], y: NDArray[Any], epochs: int) -> list[float]:
         """Train; return the loss of every epoch."""
+        optimizer = self._trainer.optimizer
+        assert isinstance(optimizer, Optimizer)
         return reference.train(
             self._weights,
             self._biases,
@@ -37,7 +40,7 @@ class ReferenceNetwork:
             X,
             y,
             loss=self._trainer.loss,
-            optimizer=self._trainer.optimizer,
+            optimizer=optimizer,
             epochs=epochs,
             batch_size=self._trainer.batch_size,
             rng=np.random.default_rng(self._seed),

@@ -19,7 +19,7 @@ _NAME = "threadpoolctl"
 
 
 def announce() -> None:
-    """Register with threadpoolctl now if it is there, and whenever somebody loads it: fastnn itself does not."""
+    """Register with threadpoolctl now if it is there, and whenever somebody loads it: `import fastnn` does not."""
     if _NAME in sys.modules:
         _register(sys.modules[_NAME])
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):

@@ -13,6 +13,7 @@ _CLASSES = {
     for c in (
         *losses.LOSSES.values(),
         *optimizers.OPTIMIZERS.values(),
+        optimizers.LBFGS,
         *(getattr(schedules, name) for name in schedules.__all__),
     )
 }

@@ -188,12 +188,11 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         return bool(self.resume) and all(getattr(self, name, None) is not None for name in needed)
 
     def _fit_lbfgs(self, X: Any, y: Any, sample_weight: Any) -> None:
-        from fastnn.sklearn._lbfgs import Objective, fit_lbfgs
+        from fastnn.sklearn._lbfgs import fit_lbfgs
 
         rows = Rows(native_rows(X, self.network_.dtype), self._native_target(y), sample_weight)
         loss = native_loss(self._output()[1], self.n_outputs_, self.network_.dtype)
-        objective = Objective(self.network_, loss, rows, float(self.alpha), thread_count(self.n_jobs))
-        fit_lbfgs(self, objective)
+        fit_lbfgs(self, loss, rows, thread_count(self.n_jobs))
         _fitted.check_finite(self.network_)
 
     def _check_held_out(self, X: Any, y: Any, sample_weight: Any, *, n_outputs: int) -> tuple[Any, Any, Any]:

@@ -1,88 +1,28 @@
-"""The solver lbfgs: SciPy's L-BFGS-B over the native gradient."""
+"""The solver lbfgs: scikit-learn's objective and its attributes, around the search that trainers use too."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss
-from fastnn._model import MLP
-from fastnn._native import network_of
-from fastnn._views import by_kind
+from fastnn._engine.training_data import TrainingData
+from fastnn._minimize import Objective, minimize
 from fastnn.sklearn._data import Rows
 from fastnn.sklearn._warnings import warn
 
-# Rows times weights. Below this, waking threads, which sleep while SciPy computes, costs more than they save.
-_WORK_OF_SEVERAL_THREADS = 2e6
 
+def fit_lbfgs(estimator: Any, loss: NativeLoss, rows: Rows, n_threads: int | None) -> None:
+    """Train an estimator's network, and set its `n_iter_` and `loss_`.
 
-class Objective:
-    """Loss and gradient as functions of one vector: all weights, then all biases.
-
-    Parameters
-    ----------
-    model : MLP
-        Holds the parameters at which the loss was last computed.
-    loss : NativeLoss
-        The loss without its penalty.
-    rows : Rows
-        The data.
-    alpha : float
-        The penalty is alpha / 2 * sum(w**2), divided by the sum of the rows' weights.
-    n_threads : int, optional
-        As many as pay, if not given.
+    The penalty is alpha / 2 * sum(w**2), divided by the sum of the rows' weights.
     """
-
-    def __init__(self, model: MLP, loss: NativeLoss, rows: Rows, alpha: float, n_threads: int | None) -> None:
-        self._network, self._loss, self._rows = network_of(model), loss, rows
-        n_weights = sum(w.size for w in model.weights)
-        few = n_threads is None and len(rows.target) * n_weights < _WORK_OF_SEVERAL_THREADS
-        self._n_threads = 1 if few else n_threads
-        total = float(len(rows.target)) if rows.weight is None else float(rows.weight.sum())
-        self._penalty = alpha / total
-        self._gradient = _core.aligned_zeros(self._network.storage.size, self._network.dtype)
-        self._gradients = self._network.views(self._gradient)
-
-    def vector(self) -> NDArray[Any]:
-        """Return the parameters."""
-        return _joined(self._network.parameters)
-
-    def set_vector(self, vector: NDArray[Any]) -> None:
-        """Set the parameters."""
-        start = 0
-        for view in by_kind(self._network.parameters):
-            view[...] = vector[start : start + view.size].reshape(view.shape)
-            start += view.size
-
-    def __call__(self, vector: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-        """Return the loss and its derivatives."""
-        self.set_vector(vector)
-        rows = self._rows
-        value = self._network.gradient(
-            self._loss, rows.X, rows.target, rows.labels, rows.weight, self._gradient, n_threads=self._n_threads
-        )
-        derivatives = _joined(self._gradients)
-        n_weights = sum(w.size for w in self._network.parameters["weights"])
-        weights = vector[:n_weights]
-        derivatives[:n_weights] += self._penalty * weights
-        return value + 0.5 * self._penalty * float(weights @ weights), derivatives
-
-
-def fit_lbfgs(estimator: Any, objective: Objective) -> None:
-    """Minimize the objective, and set the estimator's `n_iter_` and `loss_`."""
-    result = minimize(
-        objective,
-        objective.vector(),
-        method="L-BFGS-B",
-        jac=True,
-        options={"maxfun": int(estimator.max_fun), "maxiter": int(estimator.max_iter), "gtol": float(estimator.tol)},
-    )
-    objective.set_vector(result.x)
+    total = float(len(rows.target)) if rows.weight is None else float(rows.weight.sum())
+    data = TrainingData(rows.X, rows.target, rows.labels, rows.weight)
+    objective = Objective(estimator.network_, loss, data, float(estimator.alpha) / total, n_threads)
+    limits: dict[str, Any] = {"maxfun": int(estimator.max_fun), "maxiter": int(estimator.max_iter)}
+    result = minimize(objective, gtol=float(estimator.tol), **limits)
     estimator.n_iter_ = min(result.nit, estimator.max_iter)
     estimator.loss_ = float(result.fun)
     if estimator.verbose:
@@ -97,7 +37,3 @@ def _warn(result: Any, n_iter: int, max_iter: int) -> None:
         text += f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
     text += "\nScaled inputs may help, for example by sklearn.preprocessing.StandardScaler."
     warn(text, ConvergenceWarning)
-
-
-def _joined(views: Any) -> NDArray[Any]:
-    return np.concatenate([view.ravel() for view in by_kind(views)])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastnn import reference
 from fastnn._checks.limits import MAX_LAYERS
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._elementwise import aligned_zeros
@@ -73,6 +74,13 @@ class Network:
         """Return the parts of the storage that are updated at once, and whether weight decay applies to them."""
         parts = [(decays, list(blocks)) for decays, blocks in groupby(self._blocks, lambda block: block.kind in WITH_DECAY)]
         return [(slice(blocks[0].place.start, blocks[-1].place.stop), decays) for decays, blocks in parts]
+
+    @np.errstate(all="ignore")
+    def blend(self, other: Network, tau: float) -> None:
+        """Add tau times the difference to the other's parameters to all of one's own; the two have the same layout."""
+        if self.dtype != other.dtype or self.storage.size != other.storage.size:
+            raise ValueError("two networks of the same layout are expected")
+        reference.blend([self.storage], [other.storage], tau)
 
     @np.errstate(all="ignore")
     def predict(self, x: Array | SparseRows, out: Array | None = None, n_threads: int | None = None) -> Array:

@@ -1,0 +1,101 @@
+"""A callback that writes the history to a file, line by line, as the run goes on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from fastnn._checks.options import explained
+from fastnn._checks.scalars import Checked, flag
+from fastnn._history import History
+from fastnn._storage.write_file import FilePath, file_name
+
+
+class CSVLog(Checked):
+    """Write the history to a file of comma-separated values: a header, and one line per epoch as soon as it has ended.
+
+    The columns are "epoch" and those of the history. Nothing is lost if the process dies: each line is in the file before
+    the next epoch begins.
+
+    Parameters
+    ----------
+    path : str, bytes or path-like
+        The file.
+    append : bool, default False
+        Add lines to those that an earlier run has written, and go on counting epochs. Without it, a file that exists is
+        replaced when the run begins.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong type. When a run begins: if the file to append to has another header.
+    OSError
+        If the file can't be written, when the run begins.
+
+    Examples
+    --------
+    >>> CSVLog("log.csv")
+    CSVLog('log.csv', append=False)
+    """
+
+    _checks: ClassVar = {"path": lambda _, value: file_name(value), "append": flag}
+
+    @explained
+    def __init__(self, path: FilePath, append: bool = False) -> None:
+        self.path = file_name(path)
+        self.append = append
+        self._file, self._epochs_before = "", 0
+
+    def on_train_begin(self, trainer: Any, history: History) -> None:
+        """Write the header, or check that of the file to append to."""
+        self._file = ""
+        if history.columns is not None:
+            self._begin(history)
+
+    def _begin(self, history: History) -> None:
+        self._file, self._epochs_before = os.path.abspath(self.path), 0  # of a program that may change its directory
+        header = _line(["epoch", *history])
+        old = ""
+        if self.append and os.path.exists(self._file):
+            with open(self._file, encoding="utf-8", newline="") as file:
+                old = file.read()
+        if not old:
+            self._write(header, "w")
+            return
+        lines = old.splitlines()
+        if lines[0] != header.rstrip("\n"):
+            raise ValueError(
+                f"path: expected a file whose first line is {header.rstrip()!r}, got {lines[0]!r} in {self.path}"
+            )
+        if not old.endswith("\n"):  # whoever wrote the last line did not finish it
+            self._write("\n")
+        self._epochs_before = _last_epoch(lines[1:])
+
+    def on_epoch_end(self, trainer: Any, history: History) -> None:
+        """Write the line of the epoch."""
+        if not self._file:
+            self._begin(history)
+        epoch = self._epochs_before + history.epochs
+        self._write(_line([epoch, *(float(values[-1]) for values in history.values())]))
+
+    def _write(self, text: str, mode: str = "a") -> None:
+        with open(self._file, mode, encoding="utf-8", newline="") as file:
+            file.write(text)
+
+    def __repr__(self) -> str:
+        return f"CSVLog({self.path!r}, append={self.append})"
+
+
+def _line(cells: Sequence[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def _last_epoch(lines: Sequence[str]) -> int:
+    """Return the largest number of an epoch at the beginning of the lines, 0 if there is none."""
+    numbers = [line.partition(",")[0] for line in lines]
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)

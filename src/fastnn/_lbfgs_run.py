@@ -1,0 +1,165 @@
+"""The run of a trainer by L-BFGS: iterations in place of epochs, and the same work after each."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._epochs import notify
+from fastnn._errors import DivergedError
+from fastnn._lbfgs import LBFGS
+from fastnn._measures import Measures
+from fastnn._minimize import AbsolutePenalty, Objective, minimize, scipy_minimize
+from fastnn._native import apply_settings, count_update, loss_of
+from fastnn._settings import DEFAULT_BATCH_SIZE
+
+if TYPE_CHECKING:
+    from fastnn._engine.training_data import TrainingData
+    from fastnn._history import History
+    from fastnn._trainer import Trainer
+
+# SciPy stops after 15000 passes over the rows unless it is told otherwise.
+_NO_LIMIT = 2**31 - 1
+
+
+class _Stopped(Exception):
+    """A callback has ended the run."""
+
+
+class _Changed(Exception):
+    """A callback has changed parameters or settings; the search goes on from there."""
+
+
+class Search:
+    """The iterations of a run.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Its optimizer is `LBFGS`.
+    data : TrainingData
+        All rows.
+    epochs : int
+        The largest number of iterations.
+
+    Raises
+    ------
+    ImportError
+        If SciPy is missing.
+    ValueError
+        If the trainer has a setting that means nothing to it.
+    """
+
+    def __init__(self, trainer: Trainer, data: TrainingData, epochs: int) -> None:
+        scipy_minimize()
+        self._trainer, self._data, self._epochs = trainer, data, epochs
+        self._evaluations = 0  # so far
+        self._in_callback = False
+        self._check_batch_size()
+
+    def run(self, history: History, measures: Measures, watchers: list[Any]) -> None:
+        """Iterate until a tolerance is reached, a watcher stops the run or all iterations have been made.
+
+        Raises
+        ------
+        DivergedError
+            If the loss is not finite.
+        """
+        self._history, self._measures, self._watchers = history, measures, watchers
+        changed = True
+        while changed and history.epochs < self._epochs:
+            self._begin()
+            try:
+                minimize(self._objective, function=self._evaluate, callback=self._end_iteration, **self._options())
+                self._check_finite(self._value)
+                changed = False
+            except _Changed:
+                self._check_batch_size()
+            except _Stopped:
+                changed = False
+            except BaseException:
+                if not self._in_callback:
+                    self._objective.set_vector(self._last)
+                raise
+            finally:
+                self._in_callback = False
+
+    def _begin(self) -> None:
+        trainer = self._trainer
+        plain = Objective(trainer.model, loss_of(trainer), self._data, trainer.l2, trainer.n_threads)
+        self._objective = AbsolutePenalty(plain, trainer.l1) if trainer.l1 else plain
+        self._last = self._objective.vector()  # at the end of the last iteration
+        self._value, self._at = math.nan, self._last
+        self._settings = self._present_settings()
+        self._begun = time.perf_counter()
+
+    def _options(self) -> dict[str, Any]:
+        optimizer = self._optimizer()
+        limit = _NO_LIMIT if optimizer.max_evaluations is None else max(1, optimizer.max_evaluations - self._evaluations)
+        return {
+            "maxiter": self._epochs - self._history.epochs,
+            "maxfun": limit,
+            "maxcor": optimizer.history_size,
+            "gtol": optimizer.tolerance_grad,
+            "ftol": optimizer.tolerance_change,
+        }
+
+    def _evaluate(self, vector: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        value, derivatives = self._objective(vector)
+        if self._evaluations == 0:
+            self._check_finite(value)
+        self._evaluations += 1
+        self._value, self._at = value, vector.copy()
+        return value, derivatives
+
+    def _end_iteration(self, vector: NDArray[Any]) -> None:
+        """Record an iteration, and call the watchers with its parameters in the model."""
+        trainer, objective = self._trainer, self._objective
+        if not np.array_equal(vector, self._at):
+            self._evaluate(vector)
+        value = objective.loss_of_model(self._value, vector)
+        self._check_finite(value)
+        objective.set_vector(vector)
+        self._last = vector.copy()
+        count_update(trainer)
+        seconds = time.perf_counter() - self._begun
+        self._history.append(loss=value, learning_rate=math.nan, seconds=seconds, **self._measures.values())
+        self._in_callback = True
+        before = objective.vector()
+        if notify(self._watchers, "on_epoch_end", trainer, self._history):
+            raise _Stopped
+        apply_settings(trainer)
+        if self._present_settings() != self._settings or not np.array_equal(objective.vector(), before):
+            raise _Changed
+        self._in_callback = False
+        self._begun = time.perf_counter()
+
+    def _optimizer(self) -> LBFGS:
+        optimizer = self._trainer.optimizer
+        assert isinstance(optimizer, LBFGS)
+        return optimizer
+
+    def _present_settings(self) -> tuple[Any, ...]:
+        trainer = self._trainer
+        return trainer.optimizer, trainer.l1, trainer.l2, trainer.n_threads, trainer.batch_size
+
+    def _check_finite(self, value: float) -> None:
+        if not math.isfinite(value):
+            epoch = self._history.epochs + 1
+            raise DivergedError(
+                f"the loss is not finite in iteration {epoch} of 'lbfgs'; the parameters were restored to the iteration "
+                "before. Scaled inputs may help.",
+                epoch,
+                self._history,
+            )
+
+    def _check_batch_size(self) -> None:
+        size, n_rows = self._trainer.batch_size, len(self._data.y)
+        if size != DEFAULT_BATCH_SIZE and size < n_rows:
+            raise ValueError(
+                f"batch_size: expected none for optimizer 'lbfgs', which takes all {n_rows} rows at once, got {size}"
+            )

@@ -1,0 +1,51 @@
+"""All that a run computes after each epoch: the validation loss, and metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastnn._metrics import Metrics, checked_metrics
+from fastnn._native import loss_of, network_of
+
+if TYPE_CHECKING:
+    from fastnn._engine.training_data import TrainingData
+    from fastnn._trainer import Trainer
+
+
+class Measures:
+    """All that is computed after each epoch: the validation loss, and metrics of training and validation data.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Its model is measured.
+    metrics : sequence
+        Names and callables.
+    data, validation : TrainingData
+        The rows; without validation data, None.
+    """
+
+    def __init__(self, trainer: Trainer, metrics: Any, data: TrainingData, validation: TrainingData | None) -> None:
+        checked = checked_metrics(metrics)
+        self._trainer, self._validation = trainer, validation
+        self._of_training = Metrics(checked, trainer, data) if checked else None
+        self._of_validation = None
+        if checked and validation is not None:
+            self._of_validation = Metrics(checked, trainer, validation, prefix="validation_data ")
+        sets = [""] if validation is None else ["", "val_"]
+        self.names = [f"{each}{name}" for name in ("loss", *checked) for each in sets]
+
+    def __bool__(self) -> bool:
+        """Return whether there is anything to compute."""
+        return self.names != ["loss"]
+
+    def values(self) -> dict[str, float]:
+        """Return the values with the present parameters by their names in the history."""
+        found = {}
+        if self._validation is not None:
+            found["val_loss"] = network_of(self._trainer.model).gradient(loss_of(self._trainer), *self._validation)
+        if self._of_training is not None:
+            found |= self._of_training.values()
+        if self._of_validation is not None:
+            found |= {f"val_{name}": value for name, value in self._of_validation.values().items()}
+        return {name: found[name] for name in self.names[1:]}

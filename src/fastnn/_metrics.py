@@ -1,0 +1,297 @@
+"""Metrics of training: their names, and their values over a set of rows.
+
+The network predicts in native code, some rows at a time. NumPy adds the errors up in float64.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._checks.scalars import shown
+from fastnn._checks.spellings import METRICS as _SPELLINGS
+from fastnn._checks.spellings import named_here
+from fastnn._engine import core as _core
+from fastnn._native import network_of
+
+if TYPE_CHECKING:
+    from fastnn._engine.training_data import TrainingData
+    from fastnn._trainer import Trainer
+
+Metric: TypeAlias = Callable[..., Any]
+
+METRICS = ("accuracy", "r2", "mae", "mse", "rmse")
+"""The names of the built-in metrics."""
+
+DIRECTIONS: Mapping[str, str] = MappingProxyType(
+    {"loss": "min", "accuracy": "max", "r2": "max", **dict.fromkeys(("mae", "mse", "rmse"), "min")}
+)
+"""By column of a history, without "val_": whether less or more is better."""
+
+# Elements of predictions, and multiplications, between two looks at signals.
+_ELEMENTS_AT_ONCE = 1 << 20
+_PRODUCTS_AT_ONCE = 1 << 28
+_MIN_ROWS = 512
+
+
+def checked_metrics(metrics: Any) -> dict[str, Metric | None]:
+    """Return metrics by their names in the history: None for built-in ones.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no list, or one of them is unknown, or two have the same name.
+    """
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence):
+        raise TypeError(f"metrics: expected a list of names and callables, such as ['accuracy'], got {shown(metrics)}")
+    checked: dict[str, Metric | None] = {}
+    for metric in metrics:
+        if isinstance(metric, str) and metric not in METRICS:
+            names = ", ".join(map(repr, METRICS))
+            raise ValueError(
+                f"metrics: expected {names} or callables, got {metric!r}{named_here(metric, METRICS, _SPELLINGS)}"
+            )
+        if not isinstance(metric, str) and (not callable(metric) or isinstance(metric, type)):
+            raise TypeError(f"metrics: expected names and callables (y_true, y_pred) -> float, got {shown(metric)}")
+        name = metric if isinstance(metric, str) else _name_of(metric)
+        if name in checked or name in ("loss", "val_loss", "learning_rate", "seconds"):
+            raise ValueError(f"metrics: expected names that differ, got {name!r} twice; give a function another __name__")
+        checked[name] = None if isinstance(metric, str) else metric
+    for name in checked:
+        if f"val_{name}" in checked:
+            raise ValueError(
+                f"metrics: expected names that differ, got {name!r} and 'val_{name}', which is its validation's"
+            )
+    return checked
+
+
+def _name_of(function: Any) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)
+
+
+class Metrics:
+    """The metrics of a model on one set of rows.
+
+    Parameters
+    ----------
+    metrics : mapping
+        As `checked_metrics` returns them.
+    trainer : Trainer
+        Its model, and the loss that gives the outputs their meaning.
+    data : TrainingData
+        The rows. Those of weight 0 do not count.
+    prefix : str, default ""
+        What comes before the arguments' names in errors.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a metric does not fit the loss, the targets or the weights.
+    """
+
+    def __init__(self, metrics: Mapping[str, Metric | None], trainer: Trainer, data: TrainingData, prefix: str = "") -> None:
+        self._metrics, self._trainer = metrics, trainer
+        self._x = data.x
+        weight = data.sample_weight
+        if weight is not None and (weight < 0).any():
+            raise ValueError(f"metrics: expected {prefix}sample_weight >= 0, which a mean needs, got {weight.min()}")
+        self._counted = None if weight is None or weight.all() else np.flatnonzero(weight)
+        y = data.y if self._counted is None else data.y[self._counted]
+        self._y = y.view()
+        self._y.flags.writeable = False
+        equal = weight is None or bool(np.all(weight[weight != 0] == weight.max()))
+        self._weight = None if weight is None or equal else weight[weight != 0]
+        self._n_out = trainer.model.layer_sizes[-1]
+        built_in = [name for name, function in metrics.items() if function is None]
+        self._accuracy = _Accuracy(trainer, data.labels, self._y, prefix) if "accuracy" in built_in else None
+        self._errors = None
+        if errors := [name for name in built_in if name != "accuracy"]:
+            _check_errors(errors[0], trainer, data.labels, self._y, prefix)
+            self._errors = _Errors(self._y, self._weight, spread="r2" in errors)
+        self._calls = {name: self._call_of(name, function) for name, function in metrics.items() if function is not None}
+
+    def values(self) -> dict[str, float]:
+        """Return the values with the present parameters, by name."""
+        outputs = self._outputs() if self._calls else None
+        for part in (self._accuracy, self._errors):
+            if part is not None:
+                part.start()
+        if self._accuracy is not None or self._errors is not None:
+            for rows, p in self._parts(outputs):
+                y, weight = self._y[rows], None if self._weight is None else self._weight[rows]
+                if self._accuracy is not None:
+                    self._accuracy.add(rows, p, weight)
+                if self._errors is not None:
+                    self._errors.add(y, p, weight)
+        found = {} if self._errors is None else self._errors.values()
+        if self._accuracy is not None:
+            found["accuracy"] = self._accuracy.value()
+        for name, call in self._calls.items():
+            found[name] = _number(name, call(self._y, outputs))
+        return {name: found[name] for name in self._metrics}
+
+    def _outputs(self) -> NDArray[Any]:
+        """Return the predictions for all rows that count."""
+        outputs = np.empty((len(self._y), self._n_out), self._trainer.model.dtype)
+        for rows, p in self._parts(None):
+            outputs[rows] = p
+        outputs.flags.writeable = False  # metrics of the user's own see it
+        return outputs
+
+    def _parts(self, outputs: NDArray[Any] | None) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Yield predictions some rows at a time: the places of the rows among those that count, and outputs."""
+        n_rows, network = len(self._x), network_of(self._trainer.model)
+        step = max(1, min(_ELEMENTS_AT_ONCE // self._n_out, max(_MIN_ROWS, _PRODUCTS_AT_ONCE // network.storage.size)))
+        if outputs is not None:
+            for first in range(0, len(outputs), step):
+                yield slice(first, min(first + step, len(outputs))), outputs[first : first + step]
+            return
+        done, size = 0, n_rows if isinstance(self._x, _core.SparseRows) else min(step, n_rows)
+        buffer = np.empty((size, self._n_out), network.dtype)
+        for first in range(0, n_rows, size):
+            x = self._x if isinstance(self._x, _core.SparseRows) else self._x[first : first + size]
+            p = network.predict(x, buffer[: len(x)], self._trainer.n_threads)
+            if self._counted is not None:
+                low, high = np.searchsorted(self._counted, (first, first + len(x)))
+                p = p[self._counted[low:high] - first]
+            yield slice(done, done + len(p)), p
+            done += len(p)
+
+    def _call_of(self, name: str, function: Metric) -> Metric:
+        """Return a metric of the user's own with the weights, if there are several."""
+        if self._weight is None:
+            return function
+        if not _takes_weights(function):
+            raise TypeError(
+                f"metrics: expected a function that takes sample_weight, as the run has weights that differ, got {name!r}, "
+                "a function of (y_true, y_pred) alone"
+            )
+        return functools.partial(function, sample_weight=self._weight)
+
+
+class _Accuracy:
+    """The share of right predictions: the most likely class, or the likelier one of two for each output."""
+
+    def __init__(self, trainer: Trainer, labels: bool, y: NDArray[Any], prefix: str) -> None:
+        activation, loss = trainer.model.activations[-1], trainer.loss.name
+        by_class = labels or loss == "cross_entropy" or activation == "softmax"
+        binary = loss == "binary_cross_entropy" or activation == "sigmoid"
+        if not by_class and not binary:
+            raise ValueError(
+                f"metrics: 'accuracy' needs classes: loss 'cross_entropy' or 'binary_cross_entropy', or "
+                f"output_activation 'softmax' or 'sigmoid', got loss {loss!r} and {activation!r}"
+            )
+        if not labels:
+            _check_shape("accuracy", trainer, y, prefix)
+            if loss not in ("cross_entropy", "binary_cross_entropy") and not ((y == 0) | (y == 1)).all():
+                raise ValueError(
+                    f"metrics: 'accuracy' needs {prefix}y of zeros and ones with loss {loss!r}, got other values"
+                )
+        self._by_class = by_class
+        self._threshold = 0.5 if activation == "sigmoid" else 0.0  # of logits
+        self._classes = y if labels else y.argmax(axis=1) if by_class else y > 0.5
+
+    def start(self) -> None:
+        self._right = self._total = 0.0
+
+    def add(self, rows: slice, p: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
+        """Count the right predictions of some rows."""
+        classes = self._classes[rows]
+        right = p.argmax(axis=1) == classes if self._by_class else (p > self._threshold) == classes
+        if weight is None:
+            self._right += np.count_nonzero(right)
+            self._total += right.size
+        else:
+            shares = right if right.ndim == 1 else right.mean(axis=1)
+            self._right += float(weight @ shares)
+            self._total += float(weight.sum())
+
+    def value(self) -> float:
+        return self._right / self._total
+
+
+class _Errors:
+    """Means of errors over all elements, and the share of the targets' variance that predictions explain."""
+
+    def __init__(self, y: NDArray[Any], weight: NDArray[np.float64] | None, *, spread: bool) -> None:
+        self._spread = None  # by output, the sum of squared deviations from the mean
+        if spread:
+            targets = y.astype(np.float64)
+            targets -= np.average(targets, axis=0, weights=weight)
+            self._spread = np.square(targets).sum(axis=0) if weight is None else weight @ np.square(targets)
+
+    def start(self) -> None:
+        self._absolute = self._total = 0.0
+        self._squared: Any = 0.0
+
+    def add(self, y: NDArray[Any], p: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
+        """Add the errors of some rows."""
+        errors = np.subtract(p, y, dtype=np.float64)
+        if weight is None:
+            self._total += len(errors)
+            self._squared = self._squared + np.einsum("ij,ij->j", errors, errors)
+            self._absolute += float(np.abs(errors, out=errors).sum())
+        else:
+            self._total += float(weight.sum())
+            self._squared = self._squared + np.einsum("i,ij,ij->j", weight, errors, errors)
+            self._absolute += float((weight @ np.abs(errors, out=errors)).sum())
+
+    def values(self) -> dict[str, float]:
+        """Return all metrics."""
+        count = self._total * len(self._squared)
+        mse = float(self._squared.sum()) / count
+        found = {"mse": mse, "rmse": math.sqrt(mse) if mse >= 0 else math.nan, "mae": self._absolute / count}
+        if self._spread is not None:
+            constant = self._spread == 0
+            explained = 1 - self._squared / np.where(constant, 1.0, self._spread)
+            found["r2"] = float(np.where(constant, self._squared == 0, explained).mean())
+        return found
+
+
+def _check_errors(name: str, trainer: Trainer, labels: bool, y: NDArray[Any], prefix: str) -> None:
+    """Raise ValueError unless the difference between predictions and targets has a meaning."""
+    loss = trainer.loss
+    if labels:
+        raise ValueError(
+            f"metrics: {name!r} needs targets that are numbers, got labels in {prefix}y; 'accuracy' takes labels"
+        )
+    _check_shape(name, trainer, y, prefix)
+    if loss.links and trainer.model.activations[-1] not in loss.links[:1]:
+        raise ValueError(
+            f"metrics: {name!r} needs predictions of the targets; with loss {loss.name!r} and output_activation 'identity' "
+            f"the model predicts logits or logarithms; use output_activation={loss.links[0]!r}"
+        )
+
+
+def _check_shape(name: str, trainer: Trainer, y: NDArray[Any], prefix: str) -> None:
+    n_out = trainer.model.layer_sizes[-1]
+    if y.shape[1:] != (n_out,):
+        raise ValueError(
+            f"metrics: {name!r} needs one output per target, got {n_out} outputs and {prefix}y of shape {y.shape}; "
+            "a callable (y_true, y_pred) -> float takes any"
+        )
+
+
+def _takes_weights(function: Metric) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return any(each.name == "sample_weight" or each.kind is each.VAR_KEYWORD for each in parameters)
+
+
+def _number(name: str, value: Any) -> float:
+    """Return what a metric of the user's own returned as a float."""
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "biuf":
+        raise TypeError(f"metrics: expected a number from {name}(y_true, y_pred), got {shown(value)}")
+    return float(array.reshape(())[()])

@@ -1,0 +1,190 @@
+"""SciPy's L-BFGS-B over the native gradient, for trainers and estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._engine import core as _core
+from fastnn._engine.losses import NativeLoss
+from fastnn._engine.training_data import TrainingData
+from fastnn._native import network_of
+from fastnn._views import by_kind
+
+if TYPE_CHECKING:
+    from fastnn._model import MLP
+
+# Rows times weights. Below this, waking threads, which sleep while SciPy computes, costs more than they save.
+_WORK_OF_SEVERAL_THREADS = 2e6
+
+# Elements of the vector from which BLAS adds up its products on several threads.
+_ELEMENTS_OF_SEVERAL_THREADS = 10_000
+
+
+class Objective:
+    """Loss and gradient as functions of one vector: all weights, then all other parameters.
+
+    Parameters
+    ----------
+    model : MLP
+        Holds the parameters at which the loss was last computed.
+    loss : NativeLoss
+        The loss without its penalties.
+    data : TrainingData
+        All rows.
+    l2 : float, default 0.0
+        The penalty is l2 / 2 * sum(w**2).
+    n_threads : int, optional
+        As many as pay, if not given.
+    """
+
+    def __init__(
+        self, model: MLP, loss: NativeLoss, data: TrainingData, l2: float = 0.0, n_threads: int | None = None
+    ) -> None:
+        self._network, self._loss, self._data, self._l2 = network_of(model), loss, data, l2
+        self.n_weights = sum(w.size for w in model.weights)
+        few = n_threads is None and len(data.y) * self.n_weights < _WORK_OF_SEVERAL_THREADS
+        self._n_threads = 1 if few else n_threads
+        self._gradient = _core.aligned_zeros(self._network.storage.size, self._network.dtype)
+        self._gradients = by_kind(self._network.views(self._gradient))
+        self._parameters = by_kind(self._network.parameters)
+
+    def vector(self) -> NDArray[Any]:
+        """Return the parameters."""
+        return _joined(self._parameters)
+
+    def set_vector(self, vector: NDArray[Any]) -> None:
+        """Set the parameters."""
+        start = 0
+        with np.errstate(over="ignore"):  # of a search that goes too far, in float32
+            for view in self._parameters:
+                view[...] = vector[start : start + view.size].reshape(view.shape)
+                start += view.size
+
+    def loss_of_model(self, value: float, vector: NDArray[Any]) -> float:
+        """Return the loss with all penalties, of which the objective has a value at a vector."""
+        return value
+
+    def __call__(self, vector: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        """Return the loss and its derivatives."""
+        self.set_vector(vector)
+        value = self._network.gradient(self._loss, *self._data, self._gradient, n_threads=self._n_threads)
+        derivatives = _joined(self._gradients)
+        weights = vector[: self.n_weights]
+        derivatives[: self.n_weights] += self._l2 * weights
+        return value + 0.5 * self._l2 * float(weights @ weights), derivatives
+
+
+class AbsolutePenalty:
+    """An objective with the penalty l1 * sum(abs(w)), which is smooth in two vectors >= 0 whose difference is the weights.
+
+    Parameters
+    ----------
+    objective : Objective
+        The rest of the loss.
+    l1 : float
+        The factor of the penalty.
+    """
+
+    def __init__(self, objective: Objective, l1: float) -> None:
+        self._objective, self._l1, self._n = objective, l1, objective.n_weights
+
+    def vector(self) -> NDArray[Any]:
+        """Return the positive parts of the weights, their negative parts, and the other parameters."""
+        joined = self._objective.vector()
+        weights, others = joined[: self._n], joined[self._n :]
+        return np.concatenate([np.maximum(weights, 0), np.maximum(-weights, 0), others])
+
+    def set_vector(self, vector: NDArray[Any]) -> None:
+        """Set the parameters."""
+        self._objective.set_vector(self._difference(vector))
+
+    def _difference(self, vector: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([vector[: self._n] - vector[self._n : 2 * self._n], vector[2 * self._n :]])
+
+    def loss_of_model(self, value: float, vector: NDArray[Any]) -> float:
+        """Return the loss with all penalties, of which the objective has a value at a vector."""
+        positive, negative = vector[: self._n], vector[self._n : 2 * self._n]
+        return value - 2 * self._l1 * float(np.minimum(positive, negative).sum())
+
+    def bounds(self) -> list[tuple[float | None, None]]:
+        """Return the smallest and the largest value of each element."""
+        others = self._objective.vector().size - self._n
+        return [(0.0, None)] * (2 * self._n) + [(None, None)] * others
+
+    def __call__(self, vector: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        """Return the loss and its derivatives."""
+        value, derivatives = self._objective(self._difference(vector))
+        weights, others = derivatives[: self._n].astype(np.float64), derivatives[self._n :]
+        value += self._l1 * float(vector[: 2 * self._n].sum())
+        return value, np.concatenate([weights + self._l1, self._l1 - weights, others])
+
+
+def scipy_minimize() -> Callable[..., Any]:
+    """Return SciPy's function; ImportError if SciPy is missing."""
+    try:
+        from scipy.optimize import minimize as function
+    except ImportError as error:
+        raise ImportError('optimizer "lbfgs" needs SciPy: pip install "fastnn-cpu[scipy]"') from error
+    found: Callable[..., Any] = function
+    return found
+
+
+def minimize(
+    objective: Objective | AbsolutePenalty,
+    *,
+    function: Callable[[NDArray[Any]], tuple[float, NDArray[Any]]] | None = None,
+    callback: Callable[[NDArray[Any]], None] | None = None,
+    **options: Any,
+) -> Any:
+    """Minimize an objective by L-BFGS-B, and return SciPy's result. The model then has the parameters of its end.
+
+    Parameters
+    ----------
+    objective : Objective or AbsolutePenalty
+        Begins at its model's present parameters.
+    function : callable, optional
+        Computes the objective; the objective itself if not given.
+    callback : callable, optional
+        Called with the vector after each iteration; it may raise an exception to end the search.
+    **options
+        SciPy's: maxiter, maxfun, gtol and others.
+    """
+    bounds = objective.bounds() if isinstance(objective, AbsolutePenalty) else None
+    vector = objective.vector()
+    with _one_blas_thread() if vector.size < _ELEMENTS_OF_SEVERAL_THREADS else nullcontext():
+        result = scipy_minimize()(
+            objective if function is None else function,
+            vector,
+            method="L-BFGS-B",
+            jac=True,
+            bounds=bounds,
+            callback=callback,
+            options=options,
+        )
+    objective.set_vector(result.x)
+    return result
+
+
+def _one_blas_thread() -> AbstractContextManager[Any]:
+    """Keep SciPy's tiny systems of equations on one thread: several take up to 100 times as long to wake as to compute."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+    return limits
+
+
+def _joined(views: list[NDArray[Any]]) -> NDArray[Any]:
+    """Return a new vector of all elements, each copied once."""
+    vector = np.empty(sum(view.size for view in views), views[0].dtype)
+    start = 0
+    for view in views:
+        vector[start : start + view.size].reshape(view.shape)[...] = view
+        start += view.size
+    return vector

@@ -1,0 +1,204 @@
+"""Callbacks that watch a column of the history: the part that they share, and the one that lowers the learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, ClassVar, Protocol
+
+from fastnn._checks.options import explained
+from fastnn._checks.scalars import Checked, integer, real, shown
+from fastnn._history import History
+from fastnn._metrics import DIRECTIONS
+
+
+class _Trainer(Protocol):
+    learning_rate: Any
+
+
+def _column(argument: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(
+            f"{argument}: expected the name of a column of the history, such as 'val_loss', or None, got {shown(value)}"
+        )
+    return value
+
+
+def _mode(argument: str, value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and value in ("min", "max")):
+        raise ValueError(f"{argument}: expected 'min', 'max' or None, got {shown(value)}")
+    return value
+
+
+class Monitor(Checked):
+    """A callback that compares a column of the history with its best value so far.
+
+    Attributes
+    ----------
+    best : float
+        The best value of the run; before its first epoch the worst possible one.
+    best_epoch : int
+        The epoch that it belongs to, counted from 1; 0 before the first.
+    """
+
+    _checks: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {
+        "monitor": _column,
+        "patience": partial(integer, low=1),
+        "min_delta": partial(real, low=0.0),
+        "mode": _mode,
+    }
+
+    monitor: str | None
+    patience: int
+    min_delta: float
+    mode: str | None
+
+    def _reset(self) -> None:
+        self.best = -math.inf if self.mode == "max" else math.inf
+        self.best_epoch = 0
+
+    def _begin(self, history: History) -> None:
+        """Forget the run before, and raise ValueError if this one will not have what is monitored."""
+        self._reset()
+        if history.columns is not None:
+            self.best = -math.inf if self._wants_more(self._monitored(history)) else math.inf
+
+    def _improves(self, history: History) -> bool:
+        """Return whether the last epoch is the best so far, and note it then.
+
+        Raises
+        ------
+        ValueError
+            If the history has no such column, or if nobody has said whether more or less of it is better.
+        """
+        name = self._monitored(history)
+        value = float(history[name][-1])
+        gain = value - self.best if self._wants_more(name) else self.best - value
+        # Written so that NaN is no improvement.
+        improves = gain > self.min_delta or (self.best_epoch == 0 and not math.isnan(value))
+        if improves:
+            self.best, self.best_epoch = value, history.epochs
+        return improves
+
+    def _monitored(self, history: History) -> str:
+        if self.monitor is None:
+            return "val_loss" if "val_loss" in history else "loss"
+        if self.monitor not in history:
+            names = ", ".join(repr(name) for name in history)
+            without = self.monitor.startswith("val_") and "val_loss" not in history
+            way = " without validation_data" if without else "; metrics=[…] of fit() or run() adds columns"
+            raise ValueError(f"monitor: expected one of {names}, got {self.monitor!r}{way}")
+        return self.monitor
+
+    def _wants_more(self, name: str) -> bool:
+        mode = self.mode or DIRECTIONS.get(name.removeprefix("val_"))
+        if mode is None:
+            raise ValueError(
+                f"mode: expected 'min' or 'max' for {name!r}, of which fastnn doesn't know what is better, got None"
+            )
+        return mode == "max"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._checks)})"
+
+
+class ReduceOnPlateau(Monitor):
+    """Lower the learning rate when a loss or a metric has not improved for a while.
+
+    Parameters
+    ----------
+    monitor : str, optional
+        The column of the history to watch, as for `EarlyStopping`. If not given, the validation loss if the run has one,
+        else the training loss.
+    factor : float, default 0.1
+        By which the learning rate is multiplied, in (0, 1).
+    patience : int, default 10
+        After how many epochs without improvement, >= 1.
+    min_delta : float, default 0.0
+        By how much, at least, a value has to be better than the best so far to be an improvement, >= 0.
+    cooldown : int, default 0
+        For how many epochs after a reduction no epochs without improvement are counted, >= 0.
+    min_learning_rate : float, default 0.0
+        The learning rate does not fall below it, >= 0.
+    mode : {"min", "max"}, optional
+        Whether less or more is better. Needed only for columns other than losses and built-in metrics.
+
+    Attributes
+    ----------
+    best : float
+        The best value of the run; before its first epoch the worst possible one.
+    best_epoch : int
+        The epoch that it belongs to, counted from 1; 0 before the first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong type or outside of its range. When a run begins: if its history will have no such
+        column, or if the trainer's learning rate is a schedule, which decides on its own.
+
+    Examples
+    --------
+    >>> ReduceOnPlateau(factor=0.5, patience=5)
+    ReduceOnPlateau(monitor=None, factor=0.5, patience=5, min_delta=0.0, cooldown=0, min_learning_rate=0.0, mode=None)
+    """
+
+    _checks: ClassVar = {
+        "monitor": _column,
+        "factor": partial(real, low=0.0, high=1.0, exclude_low=True, exclude_high=True),
+        "patience": partial(integer, low=1),
+        "min_delta": partial(real, low=0.0),
+        "cooldown": partial(integer, low=0),
+        "min_learning_rate": partial(real, low=0.0),
+        "mode": _mode,
+    }
+
+    @explained
+    def __init__(
+        self,
+        monitor: str | None = None,
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 0.0,
+        cooldown: int = 0,
+        min_learning_rate: float = 0.0,
+        mode: str | None = None,
+    ) -> None:
+        self.monitor = monitor
+        self.factor = factor
+        self.patience = patience
+        self.min_delta = min_delta
+        self.cooldown = cooldown
+        self.min_learning_rate = min_learning_rate
+        self.mode = mode
+        self._reset()
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._waited = self._cooling = 0
+
+    def on_train_begin(self, trainer: _Trainer, history: History) -> None:
+        """Forget the run before."""
+        _number(trainer)
+        self._begin(history)
+
+    def on_epoch_end(self, trainer: _Trainer, history: History) -> None:
+        """Lower the learning rate after `patience` epochs without improvement; it takes effect from the next epoch on."""
+        self._waited = 0 if self._improves(history) else self._waited + 1
+        if self._cooling > 0:
+            self._cooling -= 1
+            self._waited = 0
+        if self._waited < self.patience:
+            return
+        rate = _number(trainer)
+        if rate > self.min_learning_rate:
+            trainer.learning_rate = max(rate * self.factor, self.min_learning_rate)
+        self._waited, self._cooling = 0, self.cooldown
+
+
+def _number(trainer: _Trainer) -> float:
+    """Return the learning rate of a trainer; raise TypeError if it is a schedule."""
+    rate = trainer.learning_rate
+    if callable(rate):
+        raise TypeError(f"ReduceOnPlateau: expected a learning rate that is a number, got the schedule {shown(rate)}")
+    return float(rate)

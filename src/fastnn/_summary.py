@@ -1,0 +1,120 @@
+"""The summary of a model: its layers, and their cost in memory and arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fastnn._parameters import Parameters
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One layer of a model.
+
+    Attributes
+    ----------
+    n_in, n_out : int
+        Its numbers of inputs and outputs.
+    activation : str
+        The name of its activation.
+    dropout : float
+        The probability with which training leaves an output out.
+    n_parameters : int
+        The number of its weights, biases and slopes.
+    n_bytes : int
+        The memory that these numbers take.
+    multiply_adds : int
+        The multiplications and additions of its matrix product for one row.
+    """
+
+    n_in: int
+    n_out: int
+    activation: str
+    dropout: float
+    n_parameters: int
+    n_bytes: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The layers of a model, and their cost: a table when printed, and the same numbers as attributes.
+
+    Attributes
+    ----------
+    layers : tuple of LayerSummary
+        The layers in their order.
+    dtype : str
+        The type of the parameters.
+    storage_bytes : int
+        The memory that the parameters take with padding: each row of weights begins at a multiple of 64 bytes.
+    """
+
+    layers: tuple[LayerSummary, ...]
+    dtype: str
+    storage_bytes: int
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of parameters of all layers."""
+        return sum(layer.n_parameters for layer in self.layers)
+
+    @property
+    def n_bytes(self) -> int:
+        """The memory that the parameters take without padding."""
+        return sum(layer.n_bytes for layer in self.layers)
+
+    @property
+    def multiply_adds(self) -> int:
+        """The multiplications and additions of all matrix products for one row."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
+    def __str__(self) -> str:
+        """Return the table."""
+        dropout = any(layer.dropout for layer in self.layers)
+        heading = ["layer", "input shape", "output shape", "activation", *(["dropout"] if dropout else [])]
+        lines = [[*heading, "parameters", "bytes", "multiply-adds per row"]]
+        for number, layer in enumerate(self.layers, 1):
+            name = f"{number}" if number < len(self.layers) else f"{number} (output)"
+            rate = [f"{layer.dropout:g}" if layer.dropout else ""] if dropout else []
+            cells = [name, f"(n, {layer.n_in})", f"(n, {layer.n_out})", layer.activation, *rate]
+            lines.append([*cells, f"{layer.n_parameters:,}", f"{layer.n_bytes:,}", f"{layer.multiply_adds:,}"])
+        totals = f"{self.n_parameters:,}", f"{self.n_bytes:,}", f"{self.multiply_adds:,}"
+        lines.append(["total", *[""] * (len(heading) - 1), *totals])
+        table = _aligned(lines, n_texts=4)
+        rule = "-" * max(map(len, table))
+        return "\n".join(
+            [table[0], rule, *table[1:-1], rule, table[-1], f"{self.dtype}, {self.storage_bytes:,} bytes with padding"]
+        )
+
+    __repr__ = __str__
+
+
+def summary_of(model: Parameters, parameters: Sequence[Sequence[NDArray[Any] | None]], storage_bytes: int) -> Summary:
+    """Return the summary of a model, whose parameters are given by kind, and whose storage has that size."""
+    layers = []
+    arrays_of_layers = zip(*parameters, strict=True)
+    each = zip(pairwise(model.layer_sizes), model.activations, (*model.dropout, 0.0), arrays_of_layers, strict=True)
+    for (n_in, n_out), activation, rate, arrays in each:
+        count = sum(array.size for array in arrays if array is not None)
+        name = activation if isinstance(activation, str) else activation.name
+        layers.append(LayerSummary(n_in, n_out, name, rate, count, count * model.dtype.itemsize, n_in * n_out))
+    return Summary(tuple(layers), model.dtype.name, storage_bytes)
+
+
+def _aligned(lines: Sequence[Sequence[str]], n_texts: int) -> list[str]:
+    """Return lines of cells as text: the first columns to the left, those of numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < n_texts else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
