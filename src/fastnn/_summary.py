@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
+from fastnn._views import Kinds
 
 if TYPE_CHECKING:
     from fastnn._parameters import Parameters
@@ -96,10 +96,10 @@ class Summary:
     __repr__ = __str__
 
 
-def summary_of(model: Parameters, parameters: Sequence[Sequence[NDArray[Any] | None]], storage_bytes: int) -> Summary:
+def summary_of(model: Parameters, parameters: Kinds, storage_bytes: int) -> Summary:
     """Return the summary of a model, whose parameters are given by kind, and whose storage has that size."""
     layers = []
-    arrays_of_layers = zip(*parameters, strict=True)
+    arrays_of_layers = zip(*parameters.values(), strict=True)
     each = zip(pairwise(model.layer_sizes), model.activations, (*model.dropout, 0.0), arrays_of_layers, strict=True)
     for (n_in, n_out), activation, rate, arrays in each:
         count = sum(array.size for array in arrays if array is not None)
