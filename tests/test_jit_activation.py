@@ -277,6 +277,17 @@ def test_functions_that_raise_at_zero_are_refused_at_definition():
             jit.activation(derivative=lambda z: 1.0, check_range=check_range)(picky)
 
 
+def test_functions_whose_variables_are_not_defined_yet_are_refused():
+    with pytest.raises(TypeError, match="^function: expected factor to be defined by now, got scaled"):
+
+        @jit.activation(derivative=lambda z: 2.0)
+        def scaled(z):
+            return factor * z
+
+    factor = 2.0
+    assert jit.activation(derivative=lambda z: 2.0)(lambda z: factor * z)(3.0) == 6.0
+
+
 # ---- Numba itself ----
 
 

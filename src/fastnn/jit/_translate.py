@@ -52,7 +52,7 @@ def cells_of(function: FunctionType) -> list[Any]:
         return [cell.cell_contents for cell in function.__closure__ or ()]
     except ValueError:
         names = ", ".join(function.__code__.co_freevars)
-        raise TypeError(f"function: expected {names} to be defined, got {function.__name__}, which lacks one") from None
+        raise TypeError(f"function: expected {names} to be defined by now, got {function.__name__} before that") from None
 
 
 def _inner(code: CodeType) -> Iterator[CodeType]:
