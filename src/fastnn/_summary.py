@@ -26,7 +26,7 @@ class LayerSummary:
     dropout : float
         The probability with which training leaves an output out.
     n_parameters : int
-        The number of its weights, biases and slopes.
+        The number of its parameters of all kinds.
     n_bytes : int
         The memory that these numbers take.
     multiply_adds : int
