@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fastnn.losses import LOSSES, CustomLoss, Loss
+from fastnn.losses import LOSSES, CustomLoss, Heads, Loss
+from fastnn.losses._heads import Head
 
 
 class NativeLoss(NamedTuple):
@@ -58,4 +59,14 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
         takes_labels=loss.takes_labels,
         parameters=loss.parameters,
         n_targets=0 if n_out is None else loss.n_targets(n_out),
+        heads=_native_heads(loss.parts(n_out)) if n_out is not None and isinstance(loss, Heads) else (),
     )
+
+
+def _native_heads(heads: tuple[Head, ...]) -> tuple[NativeHead, ...]:
+    natives = []
+    for columns, targets, labels, weight, loss in heads:
+        n_out = columns.stop - columns.start
+        own = native_loss(loss, "identity", n_out)
+        natives.append(NativeHead(columns.start, n_out, targets.start, labels, weight, own))
+    return tuple(natives)

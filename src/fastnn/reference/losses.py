@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 
 from fastnn._checks.floats import Array
 from fastnn._checks.predictions import checked_classes, checked_pair
-from fastnn.losses import CustomLoss, Loss
 from fastnn.reference.row_losses import (
     cosine,
     cosine_gradient,
@@ -155,18 +154,6 @@ LOSSES: Mapping[str, LossFunction] = MappingProxyType(
     }
 )
 """The losses by name, in the order of the kernels."""
-
-
-def function_of(loss: Loss) -> LossFunction:
-    """Return the functions of a loss of `fastnn.losses`, or of one of the user's own."""
-    if isinstance(loss, CustomLoss):
-        return LossFunction(loss.name, lambda y, p, _: loss.value(y, p), lambda y, p, _: loss.gradient(y, p))
-    return LOSSES[loss.name]
-
-
-def packed(parameter: float, parameters: tuple[float, ...]) -> Any:
-    """Return the numbers of a loss as its functions take them."""
-    return np.array((parameter, *parameters)) if parameters else float(parameter)
 
 
 def mse_loss(y_true: ArrayLike, y_pred: ArrayLike) -> float:

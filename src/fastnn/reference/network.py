@@ -18,7 +18,7 @@ from fastnn.losses import Loss, resolve
 from fastnn.reference.activations import Activation, Prelu
 from fastnn.reference.arguments import Activations, Arrays, Slopes, checked_data, checked_inputs, checked_network
 from fastnn.reference.gradients import add_penalty, penalty_gradient
-from fastnn.reference.losses import function_of, packed
+from fastnn.reference.loss_functions import function_of, packed
 
 __all__ = ["forward", "input_gradient", "loss_and_gradient"]
 __dir__ = __all__.copy
