@@ -58,7 +58,9 @@ def test_heads_are_the_weighted_sum_of_the_losses_on_their_own(rows, dtype):
         own = [np.eye(columns.stop - columns.start)], [np.zeros(columns.stop - columns.start)], ["identity"]
         of_head = y[:, targets.start].astype(int) if labels else y[:, targets]
         value, *_ = reference.loss_and_gradient(*own, z[:, columns], of_head, loss, weight)
-        _, gradient = evaluate(loss, z[:, columns].copy(), np.eye(own[0][0].shape[0])[of_head] if labels else of_head, weight)
+        _, gradient = evaluate(
+            loss, z[:, columns].copy(), np.eye(own[0][0].shape[0])[of_head] if labels else of_head, weight
+        )
         total += factor * value
         wanted[:, columns] = factor * gradient
     assert reference.loss_and_gradient(*eye, z, y, MIXED, weight)[0] == pytest.approx(total, rel=1e-12)
@@ -168,7 +170,9 @@ def test_the_output_activation_is_the_identity():
 def test_wrong_targets_are_named():
     model, X = MLP((2, 4)), np.zeros((3, 2))
     loss = Heads([(0, "poisson"), (slice(1, 4), "cross_entropy")])
-    with pytest.raises(ValueError, match=r"y: expected shape \(3, 2\).*'heads' of a model with outputs \(3, 4\), got \(3, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"y: expected shape \(3, 2\).*'heads' of a model with outputs \(3, 4\), got \(3, 4\)"
+    ):
         model.loss(X, np.zeros((3, 4)), loss)
     for wrong in (-1, 3, 0.5):
         y = np.array([[1, 0], [1, wrong], [1, 2]])

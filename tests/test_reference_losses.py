@@ -53,7 +53,11 @@ def test_every_loss_is_tested():
     others = {name for name, loss in losses.LOSSES.items() if not loss.one_output_per_target}  # in test_row_losses.py
     assert set(LOSSES) == set(losses.LOSSES) == {loss.name for loss in CASES} | others
     assert all(name == loss.name for name, loss in LOSSES.items())
-    assert [name for name, loss in LOSSES.items() if loss.mean_over == "rows"] == ["cross_entropy", "kl_divergence", "cosine"]
+    assert [name for name, loss in LOSSES.items() if loss.mean_over == "rows"] == [
+        "cross_entropy",
+        "kl_divergence",
+        "cosine",
+    ]
 
 
 @pytest.mark.parametrize("loss", CASES, ids=repr)

@@ -11,7 +11,10 @@ from fastnn import losses
 from fastnn.reference import ACTIVATIONS, forward, input_gradient, loss_and_gradient, softmax
 
 HIDDEN = [name for name in ACTIVATIONS if name not in ("softmax", "exp")]
-LOSSES = [loss() for loss in losses.LOSSES.values() if loss.one_output_per_target] + [losses.Huber(0.3), losses.Quantile(0.9)]
+LOSSES = [loss() for loss in losses.LOSSES.values() if loss.one_output_per_target] + [
+    losses.Huber(0.3),
+    losses.Quantile(0.9),
+]
 PAIRS = [(output, loss) for loss in LOSSES for output in loss.links or ACTIVATIONS]
 SIZES = (3, 5, 4, 2)
 ROWS = 6

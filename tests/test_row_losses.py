@@ -72,7 +72,9 @@ def by_reference(loss, p, y, weight=None):
 def assert_same(actual, expected, dtype, factor=100):
     eps = factor * float(np.finfo(dtype).eps)
     assert actual[0] == pytest.approx(expected[0], rel=eps, abs=eps)
-    np.testing.assert_allclose(actual[1], expected[1], rtol=eps, atol=eps * max(np.abs(expected[1]).max(), 1 / len(expected[1])))
+    np.testing.assert_allclose(
+        actual[1], expected[1], rtol=eps, atol=eps * max(np.abs(expected[1]).max(), 1 / len(expected[1]))
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -223,15 +225,27 @@ def test_training_is_that_of_the_reference(loss):
 
 def test_shapes_that_do_not_fit_are_named_before_anything_changes():
     X = np.zeros((4, 3))
-    with pytest.raises(ValueError, match=r"loss: 'gaussian_nll' takes a model with 2 outputs per target.*got a model with 3 outputs"):
+    with pytest.raises(
+        ValueError, match=r"loss: 'gaussian_nll' takes a model with 2 outputs per target.*got a model with 3 outputs"
+    ):
         Trainer(MLP((3, 3)), "gaussian_nll")
-    with pytest.raises(ValueError, match=r"'multi_quantile' takes a model with 3 outputs per target.*end in a multiple of 3"):
+    with pytest.raises(
+        ValueError, match=r"'multi_quantile' takes a model with 3 outputs per target.*end in a multiple of 3"
+    ):
         MLP((3, 4)).loss(X, X[:, :1], "multi_quantile")
     model = MLP((3, 4), random_state=0)
     before = model.to_vector()
-    for call in (model.fit, model.loss, model.gradient, Trainer(model, "gaussian_nll").step, Trainer(model, "gaussian_nll").run):
+    for call in (
+        model.fit,
+        model.loss,
+        model.gradient,
+        Trainer(model, "gaussian_nll").step,
+        Trainer(model, "gaussian_nll").run,
+    ):
         options = {} if call.__name__ in ("step", "run") else {"loss": "gaussian_nll"}
-        with pytest.raises(ValueError, match=r"y: expected shape \(4, 2\).*'gaussian_nll' of a model with outputs \(4, 4\), got \(4, 4\)"):
+        with pytest.raises(
+            ValueError, match=r"y: expected shape \(4, 2\).*'gaussian_nll' of a model with outputs \(4, 4\), got \(4, 4\)"
+        ):
             call(X, np.zeros((4, 4)), **options)
     with pytest.raises(ValueError, match=r"y: expected shape \(4, 2\) for outputs of shape \(4, 4\), got \(4, 4\)"):
         reference.loss_and_gradient(model.weights, model.biases, ["identity"], X, np.zeros((4, 4)), "gaussian_nll")

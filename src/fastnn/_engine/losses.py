@@ -48,6 +48,8 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
             f"loss: expected {expected}, got {loss.name!r} for a model with output_activation={output_activation!r}; "
             f"{output_activation!r} goes with loss {pair!r}"
         )
+    if loss.from_logits and output_activation == "prelu":
+        raise ValueError(f"loss: {loss.name!r} takes the inputs of the output activation, which trains no slopes of 'prelu'")
     if n_out is None and not loss.one_output_per_target:
         raise TypeError(f"n_out: expected the number of outputs for loss {loss.name!r}, got None")
     return NativeLoss(

@@ -80,7 +80,9 @@ class Heads(Loss):
                 raise ValueError(f"loss: heads[{i}] has the columns {first} to {stop - 1} of a model with {n_out} outputs")
             for column in range(first, stop):
                 if owners[column] >= 0:
-                    raise ValueError(f"loss: heads[{owners[column]}] and heads[{i}] both have column {column} of the outputs")
+                    raise ValueError(
+                        f"loss: heads[{owners[column]}] and heads[{i}] both have column {column} of the outputs"
+                    )
                 owners[column] = i
             if loss.takes_labels and stop - first == 1:
                 raise ValueError(
