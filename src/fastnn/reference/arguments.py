@@ -12,7 +12,7 @@ from fastnn._checks.floats import Array, as_float
 from fastnn._checks.predictions import one_hot
 from fastnn._custom import CustomActivation
 from fastnn.losses import Loss
-from fastnn.reference.activations import Activation, named, with_slopes
+from fastnn.reference.activations import Activation, Prelu, named, with_slopes
 
 __all__ = ["Activations", "Arrays", "Slopes", "checked_data", "checked_inputs", "checked_network", "takes_as_labels"]
 __dir__ = __all__.copy
@@ -59,6 +59,8 @@ def _check_link(loss: Loss, output: Activation) -> None:
     if loss.links and output.name not in loss.links:
         links = " or ".join(repr(link) for link in loss.links)
         raise ValueError(f"loss: {loss.name!r} got the output activation {output.name!r}, expected {links}")
+    if loss.from_logits and isinstance(output, Prelu):
+        raise ValueError(f"loss: {loss.name!r} takes the inputs of the output activation, which trains no slopes of 'prelu'")
 
 
 def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 
 from fastnn._checks.floats import Array
 from fastnn._checks.predictions import checked_classes, checked_pair
-from fastnn.losses import CustomLoss, Loss
 from fastnn.reference.row_losses import (
     cosine,
     cosine_gradient,
@@ -218,18 +217,6 @@ _FOCAL: Mapping[str, LossFunction] = MappingProxyType(
 def function_named(name: str, parameters: tuple[float, ...]) -> LossFunction:
     """Return the functions of a built-in loss with these parameters."""
     return _FOCAL[name] if parameters and name in _FOCAL else LOSSES[name]
-
-
-def function_of(loss: Loss) -> LossFunction:
-    """Return the functions of a loss of `fastnn.losses`, or of one of the user's own."""
-    if isinstance(loss, CustomLoss):
-        return LossFunction(loss.name, lambda y, p, _: loss.value(y, p), lambda y, p, _: loss.gradient(y, p))
-    return function_named(loss.name, loss.parameters)
-
-
-def packed(parameter: float, parameters: tuple[float, ...]) -> Any:
-    """Return the numbers of a loss as its functions take them."""
-    return np.array((parameter, *parameters)) if parameters else float(parameter)
 
 
 def mse_loss(y_true: ArrayLike, y_pred: ArrayLike) -> float:
