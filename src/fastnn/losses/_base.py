@@ -74,7 +74,7 @@ class Loss:
     def __repr__(self) -> str:
         """Return the call that makes the loss, without the options that have their defaults."""
         shown = [each for each in fields(self) if not (each.kw_only and getattr(self, each.name) == each.default)]
-        shown.sort(key=lambda each: each.kw_only)
+        shown.sort(key=lambda each: bool(each.kw_only))
         arguments = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in shown)
         return f"{type(self).__qualname__}({arguments})"
 

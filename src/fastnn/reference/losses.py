@@ -139,7 +139,7 @@ def _focal_binary(y: Array, z: Array, parameters: Array) -> Array:
     gamma = parameters[1]
     rest = np.log1p(np.exp(-np.abs(z)))
     one, zero = np.maximum(-z, 0) + rest, np.maximum(z, 0) + rest  # -log of the probabilities of 1 and of 0
-    return (y * np.exp(-gamma * zero) * one + (1 - y) * np.exp(-gamma * one) * zero).astype(z.dtype)
+    return np.asarray((y * np.exp(-gamma * zero) * one + (1 - y) * np.exp(-gamma * one) * zero).astype(z.dtype))
 
 
 def _focal_binary_gradient(y: Array, z: Array, parameters: Array) -> Array:
@@ -148,12 +148,12 @@ def _focal_binary_gradient(y: Array, z: Array, parameters: Array) -> Array:
     one, zero = np.maximum(-z, 0) + rest, np.maximum(z, 0) + rest
     if_one = np.exp(-gamma * zero) * (gamma * sigmoid(z) * one + sigmoid(-z))
     if_zero = np.exp(-gamma * one) * (gamma * sigmoid(-z) * zero + sigmoid(z))
-    return ((1 - y) * if_zero - y * if_one).astype(z.dtype)
+    return np.asarray(((1 - y) * if_zero - y * if_one).astype(z.dtype))
 
 
 def _focal(y: Array, z: Array, parameters: Array) -> Array:
     s = np.maximum(-log_softmax(z), 0)
-    return (y * (-np.expm1(-s)) ** parameters[1] * s).astype(z.dtype)
+    return np.asarray((y * (-np.expm1(-s)) ** parameters[1] * s).astype(z.dtype))
 
 
 def _focal_gradient(y: Array, z: Array, parameters: Array) -> Array:
@@ -161,7 +161,7 @@ def _focal_gradient(y: Array, z: Array, parameters: Array) -> Array:
     rest = -np.expm1(-s)  # 1 - p
     ratio = np.where(rest > 0, s / np.where(rest > 0, rest, np.ones_like(rest)), np.ones_like(rest))
     by_log = -y * rest**gamma * (gamma * np.exp(-s) * ratio + 1)  # by log(p)
-    return (by_log - np.exp(-s) * row_sums(by_log)).astype(z.dtype)
+    return np.asarray((by_log - np.exp(-s) * row_sums(by_log)).astype(z.dtype))
 
 
 def _hinge(y: Array, p: Array, margin: float) -> Array:
