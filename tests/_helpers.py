@@ -34,7 +34,9 @@ def links_of(loss: str) -> tuple[str, ...]:
     return losses.LOSSES[loss].links or _core.ACTIVATIONS
 
 
-LOSSES_AND_LINKS = [(loss, link) for loss in _core.LOSSES for link in links_of(loss)]
+# Losses with one output per target; test_row_losses.py has the others.
+LIKE_TARGETS = [loss for loss in _core.LOSSES if losses.LOSSES[loss].one_output_per_target]
+LOSSES_AND_LINKS = [(loss, link) for loss in LIKE_TARGETS for link in links_of(loss)]
 
 
 def data(rows: int, n_in: int, n_out: int, loss: str = "mse", seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -50,6 +52,8 @@ def data(rows: int, n_in: int, n_out: int, loss: str = "mse", seed: int = 0) -> 
         return X, (y > 0).astype(float)
     if loss == "cross_entropy":
         return X, np.argmax(y, axis=1) if n_out > 1 else np.ones((rows, 1))
+    if loss == "kl_divergence":
+        return X, reference.softmax(y)
     return X, y
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from _entries import ENTRIES, GOOD, SIZES, assert_refused, trainer_of
-from _helpers import LOSSES_AND_LINKS, data, model_of
+from _helpers import LIKE_TARGETS, LOSSES_AND_LINKS, data, model_of
 
 from fastnn import MLP, SGD, NeuralNetwork, Trainer, losses
 from fastnn._engine import core as _core
@@ -200,7 +200,7 @@ def test_wrong_arguments_of_trainers_raise(arguments, error, message):
     assert repr(model._rng.bit_generator.state) == before[1]
 
 
-@pytest.mark.parametrize("loss", [loss for loss in _core.LOSSES if losses.LOSSES[loss].links])
+@pytest.mark.parametrize("loss", [loss for loss in LIKE_TARGETS if losses.LOSSES[loss].links])
 @pytest.mark.parametrize("output", _core.ACTIVATIONS)
 def test_losses_refuse_unsuitable_output_activations(loss, output):
     model = MLP(SIZES, output_activation=output)

@@ -39,13 +39,15 @@ for dtype in (np.float32, np.float64):
 
     for loss in _core.LOSSES:
         output = LOSSES[loss].links[0] if LOSSES[loss].links else "tanh"
-        native = native_loss(resolve_loss(loss), output)
         for sizes in [(7, 18, 3), (7, 33, 17, 6), (40, 256, 5)]:
+            if not LOSSES[loss].one_output_per_target:
+                sizes = (*sizes[:-1], 6)
+            native = native_loss(resolve_loss(loss), output, sizes[-1])
             hidden = ("tanh", "gelu")[: len(sizes) - 2]
             network = _core.Network(sizes, (*hidden, output), (0.0,) * (len(sizes) - 1), dtype)
             for w in by_kind(network.parameters):
                 w[...] = rng.normal(0, 1 / np.sqrt(w.shape[0]), w.shape)
-            x, y = rng.normal(0, 1, (530, sizes[0])), rng.dirichlet(np.ones(sizes[-1]), 530)
+            x, y = rng.normal(0, 1, (530, sizes[0])), rng.dirichlet(np.ones(native.n_targets), 530)
             gradient, by_input = np.zeros_like(network.storage), np.zeros(x.shape, dtype)
             value = network.gradient(native, x, y, False, rng.uniform(0, 2, 530), gradient, by_input)
             key = f"{d} {{}} {loss} {sizes}"

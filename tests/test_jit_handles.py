@@ -114,7 +114,7 @@ def test_compiled_steps_accept_every_kind_of_target():
     assert train(one, X, X[:, 0], 2) == [alike.step(X, X[:, 0]) for _ in range(2)][-1]
     wrong = [
         (lambda: train(trainer, X, labels + 1, 1), ValueError, "^y: expected labels from 0"),
-        (lambda: train(trainer, X, np.ones(12), 1), ValueError, "^y: expected n_out numbers per row"),
+        (lambda: train(trainer, X, np.ones(12), 1), ValueError, "^y: expected a row of targets for each row of X"),
         (lambda: train(one, X, np.ones((12, 2)), 1), ValueError, "^y: expected rows of n_out"),
         (lambda: train(one, X, np.ones(11), 1), ValueError, "^y: expected as many rows as X"),
         (lambda: train(trainer, X, labels - 1, 1), ValueError, "^y: expected labels from 0"),
@@ -122,7 +122,7 @@ def test_compiled_steps_accept_every_kind_of_target():
         (lambda: train(one, np.ones((12, 4)), np.ones(12), 1), ValueError, r"^X: expected shape \(n, n_in\)"),
         (lambda: train(one, X[:, :2], np.ones(12), 1), ValueError, r"^X: expected shape \(n, n_in\)"),
         (lambda: train(one, X[:0], np.ones(0), 1), ValueError, r"^X: expected shape \(n, n_in\)"),
-        (lambda: train(Trainer(MLP((3, 3))), X, labels, 1), ValueError, "^y: expected n_out numbers per row"),
+        (lambda: train(Trainer(MLP((3, 3))), X, labels, 1), ValueError, "^y: expected a row of targets for each row of X"),
         (lambda: train(one, X[0], np.ones(1), 1), TypingError, "step"),
     ]
     before = one.model.to_vector(), trainer.model.to_vector()

@@ -94,7 +94,7 @@ def test_labels_raise_after_assigning_a_loss_that_takes_none():
     step(X, LABELS)
     trainer.loss = "mse"
     before = trainer.model.to_vector()
-    with pytest.raises(ValueError, match="^y: expected n_out numbers per row, got one"):
+    with pytest.raises(ValueError, match="^y: expected a row of targets for each row of X, got one number"):
         step(X, LABELS)
     np.testing.assert_array_equal(trainer.model.to_vector(), before)
     trainer.step(X, Y)  # the trainer is not locked

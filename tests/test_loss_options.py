@@ -19,6 +19,7 @@ from fastnn.losses import (
     Cosine,
     CrossEntropy,
     GaussianNLL,
+    Heads,
     Hinge,
     Huber,
     KLDivergence,
@@ -435,7 +436,8 @@ def test_estimators_take_weights_of_outputs(kind, solver):
     X, y = data(MSE(), 50)
 
     def fitted(targets, loss):
-        return MLPRegressor(hidden_layer_sizes=(6,), loss=loss, solver=solver, max_iter=5, random_state=0, tol=0).fit(X, targets)
+        estimator = MLPRegressor(hidden_layer_sizes=(6,), loss=loss, solver=solver, max_iter=5, random_state=0, tol=0)
+        return estimator.fit(X, targets)
 
     changed = y.copy()
     changed[:, 2] += 100  # of weight 0
@@ -474,6 +476,44 @@ def test_custom_losses_have_the_options():
         assert_like_the_reference(model, X, targets, made(**options))
     with pytest.raises(ValueError, match="^missing"):
         made(missing="none")
+
+
+def test_heads_leave_out_rows_with_a_missing_target():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(0, 1, (60, 3)), np.column_stack([rng.normal(0, 1, 60), rng.integers(0, 3, 60), rng.integers(0, 2, 60)])
+    heads = [(0, "mse"), (slice(1, 4), CrossEntropy(gamma=2), 0.5), (4, BinaryCrossEntropy(gamma=1))]
+    model = model_of((3, 9, 5))
+    gone = np.arange(60) % 4 == 1
+    expected = model.loss(X[~gone], y[~gone], Heads(heads))
+    for column in range(3):
+        y[gone, column] = np.nan
+        loss = Heads(heads, missing="ignore")
+        assert model.loss(X, y, loss) == pytest.approx(expected, rel=1e-12)
+        assert_like_the_reference(model, X, y, loss)
+    for options in ({"missing": "ignore"}, {"output_weights": (1,)}, {"label_smoothing": 0.1}, {"pos_weight": 2}):
+        with pytest.raises(ValueError, match=r"^heads\[0\]: expected a loss without options of its targets, got Binary"):
+            Heads([(0, BinaryCrossEntropy(**options))])
+
+
+def test_custom_losses_of_rows_leave_out_rows_with_a_missing_target():
+    jit = pytest.importorskip("fastnn.jit")
+
+    def gradient(y_true, y_pred, out):
+        for i in range(len(y_pred)):
+            out[i] = 2.0 * (y_pred[i] - y_true[i])
+
+    @jit.loss(gradient=gradient, per_row=True, missing="ignore")
+    def squares(y_true, y_pred):
+        return ((y_pred - y_true) ** 2).sum()
+
+    X, y = data(MSE())
+    model, gone = model_for(MSE()), np.arange(70) % 3 == 0
+    expected = 4 * model.loss(X[~gone], y[~gone], MSE())
+    y[gone, 2] = np.nan
+    assert model.loss(X, y, squares) == pytest.approx(expected, rel=1e-12)
+    assert_like_the_reference(model, X, y, squares)
+    with pytest.raises(ValueError, match="^output_weights: expected None for squares, which takes a row as a whole"):
+        jit.loss(gradient=gradient, per_row=True, output_weights=(1, 2))(squares._python)
 
 
 def test_compiled_code_takes_missing_targets():

@@ -13,7 +13,8 @@ from fastnn.losses import resolve as resolve_loss
 
 DTYPES = [np.float32, np.float64]
 CASES = [
-    *(loss() for name, loss in LOSSES.items()),
+    # test_row_losses.py has the others; the cosine's gradient by a single output is all rounding.
+    *(loss() for name, loss in LOSSES.items() if loss.one_output_per_target and name != "cosine"),
     Huber(0.3),
     Huber(10.0),
     Quantile(0.1),
@@ -61,7 +62,7 @@ def data(loss, shape, dtype, seed=0):
         y = rng.choice([-1.0, 1.0], shape)
     if loss.name == "binary_cross_entropy":
         y = rng.choice([0.0, 1.0, 0.25], shape)
-    if loss.name == "cross_entropy":
+    if loss.name in ("cross_entropy", "kl_divergence"):
         y = rng.dirichlet(np.ones(shape[1]), shape[0])
     return p.astype(dtype), y.astype(dtype)
 
@@ -75,7 +76,7 @@ def assert_same(actual, expected, dtype):
 
 
 def test_registry_has_the_losses_of_the_reference():
-    assert {loss.name for loss in CASES} == set(_core.LOSSES) == set(reference.LOSSES)
+    assert set(LOSSES) == set(_core.LOSSES) == set(reference.LOSSES)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

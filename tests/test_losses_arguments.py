@@ -15,10 +15,14 @@ from fastnn.losses import (
     MAE,
     MSE,
     BinaryCrossEntropy,
+    Cosine,
     CrossEntropy,
+    GaussianNLL,
     Hinge,
     Huber,
+    KLDivergence,
     Loss,
+    MultiQuantile,
     Poisson,
     Quantile,
     SquaredHinge,
@@ -33,6 +37,10 @@ NAMES = {
     "poisson": Poisson,
     "binary_cross_entropy": BinaryCrossEntropy,
     "cross_entropy": CrossEntropy,
+    "gaussian_nll": GaussianNLL,
+    "multi_quantile": MultiQuantile,
+    "kl_divergence": KLDivergence,
+    "cosine": Cosine,
     "hinge": Hinge,
     "squared_hinge": SquaredHinge,
 }
@@ -46,7 +54,7 @@ def test_names_are_those_of_the_registry():
 
 
 def test_parameters_have_their_defaults():
-    parameters = {"huber": 1.0, "quantile": 0.5}
+    parameters = {"huber": 1.0, "quantile": 0.5, "gaussian_nll": math.log(1e-6)}
     for name, loss in LOSSES.items():
         assert loss().parameter == parameters.get(name, 0.0)
         assert type(loss().parameter) is float
@@ -59,16 +67,18 @@ def test_links_are_the_output_activations_that_a_loss_accepts():
         "poisson": ("exp", "identity"),
         "binary_cross_entropy": ("sigmoid", "identity"),
         "cross_entropy": ("softmax", "identity"),
+        "kl_divergence": ("softmax", "identity"),
     }
     for name, loss in LOSSES.items():
         assert loss.links == links.get(name, ())
 
 
 def test_losses_know_their_targets_and_domain():
-    per_row = {"cross_entropy"}
-    domains = {"poisson": (0, math.inf), "binary_cross_entropy": (0, 1), "cross_entropy": (0, 1)}
+    per_row = {"cross_entropy", "kl_divergence", "cosine"}
+    domains = {"poisson": (0, math.inf), "binary_cross_entropy": (0, 1), "cross_entropy": (0, 1), "kl_divergence": (0, 1)}
     for name, loss in LOSSES.items():
-        assert loss.per_row == loss.takes_labels == (name in per_row)
+        assert loss.per_row == (name in per_row)
+        assert loss.takes_labels == (name == "cross_entropy")
         assert loss.domain == domains.get(name, (-math.inf, math.inf))
 
 

@@ -164,9 +164,11 @@ def test_the_engine_reads_the_traits_of_a_loss(name):
     from fastnn._engine.losses import native_loss
 
     loss = losses.LOSSES[name]()
-    native = native_loss(loss, (*loss.links, "identity")[0])
+    native = native_loss(loss, (*loss.links, "identity")[0], 6)
     assert native.name in _core.LOSSES
     assert native.takes_labels is loss.takes_labels
     assert native.per_row is loss.per_row
-    assert native.from_logits is bool(loss.links)
-    assert native.parameter == loss.parameter
+    assert native.from_logits is loss.from_logits is bool(loss.links)
+    assert (native.parameter, native.parameters) == (loss.parameter, loss.parameters)
+    assert native.n_targets == loss.n_targets(6)
+    assert (native.n_targets == 6) is loss.one_output_per_target

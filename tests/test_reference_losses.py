@@ -21,6 +21,8 @@ CASES = [
     losses.Poisson(),
     losses.BinaryCrossEntropy(),
     losses.CrossEntropy(),
+    losses.KLDivergence(),
+    losses.Cosine(),
 ]
 
 
@@ -30,7 +32,7 @@ def targets(loss, rng, shape=(6, 4)):
         return rng.poisson(2.0, shape).astype(float)
     if loss.name == "binary_cross_entropy":
         return rng.random(shape)
-    if loss.name == "cross_entropy":
+    if loss.name in ("cross_entropy", "kl_divergence"):
         return softmax(rng.normal(size=shape))
     return rng.normal(size=shape)
 
@@ -48,9 +50,14 @@ def mean_gradient(loss, y, p):
 
 
 def test_every_loss_is_tested():
-    assert set(LOSSES) == set(losses.LOSSES) == {loss.name for loss in CASES}
+    others = {name for name, loss in losses.LOSSES.items() if not loss.one_output_per_target}  # in test_row_losses.py
+    assert set(LOSSES) == set(losses.LOSSES) == {loss.name for loss in CASES} | others
     assert all(name == loss.name for name, loss in LOSSES.items())
-    assert [name for name, loss in LOSSES.items() if loss.mean_over == "rows"] == ["cross_entropy"]
+    assert [name for name, loss in LOSSES.items() if loss.mean_over == "rows"] == [
+        "cross_entropy",
+        "kl_divergence",
+        "cosine",
+    ]
 
 
 @pytest.mark.parametrize("loss", CASES, ids=repr)
@@ -147,6 +154,8 @@ def test_values_and_gradients_are_those_of_pytorch(loss):
         "poisson": lambda p, y: functional.poisson_nll_loss(p, y, log_input=True),
         "binary_cross_entropy": functional.binary_cross_entropy_with_logits,
         "cross_entropy": functional.cross_entropy,
+        "kl_divergence": lambda p, y: functional.kl_div(p.log_softmax(1), y, reduction="batchmean"),
+        "cosine": lambda p, y: functional.cosine_embedding_loss(p, y, torch.ones(len(p))),
     }
     prediction = torch.tensor(p, requires_grad=True)
     value = theirs[loss.name](prediction, torch.tensor(y))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from _helpers import data, links_of, model_of, optimizer_of
+from _helpers import LIKE_TARGETS, data, links_of, model_of, optimizer_of
 
 from fastnn import MLP, SGD, AdaGrad, Adam, Trainer, _epochs, losses
 from fastnn._engine import core as _core
@@ -86,7 +86,7 @@ def test_batches_of_several_chunks_give_the_bits_of_dense_rows(sizes):
     assert_same(sizes, rows=1300, batch_size=1200, optimizer=SGD(0.1, momentum=0.9), l2=0.01)
 
 
-@pytest.mark.parametrize("loss", losses.LOSSES)
+@pytest.mark.parametrize("loss", LIKE_TARGETS)
 def test_losses_and_sample_weights_give_the_bits_of_dense_rows(loss):
     weight = np.random.default_rng(3).uniform(0, 2, 45)
     assert_same((70, 12, 3), loss=loss, sample_weight=weight, l2=0.1)

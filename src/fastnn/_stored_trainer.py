@@ -15,7 +15,7 @@ from fastnn._custom import CustomActivation
 from fastnn._model import MLP
 from fastnn._settings import OPTIONS, Configured
 from fastnn._storage import models as _saved_models
-from fastnn._storage.describe import described, from_description
+from fastnn._storage.describe import described, loss_of, optimizer_of
 from fastnn._storage.write_file import FilePath
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import LBFGS, Optimizer
@@ -88,7 +88,7 @@ class StoredTrainer(Configured):
         with _saved_models.read(path, ("trainer",)) as (config, arrays):
             model = MLP._from(config["model"], arrays, activations)
             options = {name: config["options"][name] for name in OPTIONS}
-            loss, optimizer = from_description(config["loss"], losses), from_description(config["optimizer"])
+            loss, optimizer = loss_of(config["loss"], losses), optimizer_of(config["optimizer"])
             rng = None if config["rng"] is None else _seeds.from_state(config["rng"])
             trainer = cls.__new__(cls)
             trainer._begin(model, loss, optimizer, random_state=rng, **options)

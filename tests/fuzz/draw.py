@@ -46,7 +46,9 @@ def network(rng: Rng) -> dict[str, Any]:
 
 def loss(rng: Rng, output: str) -> losses.Loss:
     """Return a loss that accepts an output activation."""
-    fits = [kind for kind in losses.LOSSES.values() if not kind.links or output in kind.links]
+    fits = [
+        kind for kind in losses.LOSSES.values() if kind.one_output_per_target and (not kind.links or output in kind.links)
+    ]
     kind = choice(rng, fits)
     if kind is losses.Huber:
         return losses.Huber(float(rng.uniform(0.2, 2.0)))

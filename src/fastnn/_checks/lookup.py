@@ -20,7 +20,7 @@ def resolve(
     *,
     spellings: Mapping[str, str],
     defined: Mapping[str, _T] = MappingProxyType({}),
-    custom: tuple[type[_T], str] | None = None,
+    custom: tuple[type[_T] | tuple[type[_T], ...], str] | None = None,
 ) -> _T:
     """Return `value` if it is an object that training knows, or the one with default parameters that it names.
 
@@ -38,8 +38,8 @@ def resolve(
         Names in other libraries, and those of the registry.
     defined : mapping
         Objects of the user's own by name.
-    custom : tuple (type, str), optional
-        The base class of custom objects, and the end of an error: the function that makes them.
+    custom : tuple (type or tuple of types, str), optional
+        The base class of custom objects and others that no name stands for, and the end of an error: the function that makes them.
 
     Raises
     ------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fastnn.losses import LOSSES, CustomLoss, Loss
+from fastnn.losses import LOSSES, CustomLoss, Heads, Loss
+from fastnn.losses._heads import Head
 from fastnn.losses._options import TargetOptions
 
 
@@ -49,6 +50,8 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
             f"loss: expected {expected}, got {loss.name!r} for a model with output_activation={output_activation!r}; "
             f"{output_activation!r} goes with loss {pair!r}"
         )
+    if loss.from_logits and output_activation == "prelu":
+        raise ValueError(f"loss: {loss.name!r} takes the inputs of the output activation, which trains no slopes of 'prelu'")
     if n_out is None and not loss.one_output_per_target:
         raise TypeError(f"n_out: expected the number of outputs for loss {loss.name!r}, got None")
     options, n_targets = loss.target_options, None if n_out is None else loss.n_targets(n_out)
@@ -67,6 +70,7 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
         takes_labels=loss.takes_labels,
         parameters=loss.parameters,
         n_targets=n_targets or 0,
+        heads=_native_heads(loss.parts(n_out)) if n_out is not None and isinstance(loss, Heads) else (),
         targets=options,
     )
 
@@ -74,3 +78,12 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
 def _check_one_per_target(option: str, values: float | tuple[float, ...] | None, n_targets: int | None) -> None:
     if isinstance(values, tuple) and len(values) != n_targets:
         raise ValueError(f"loss: expected {n_targets} {option}, one per column of targets, got {len(values)}")
+
+
+def _native_heads(heads: tuple[Head, ...]) -> tuple[NativeHead, ...]:
+    natives = []
+    for columns, targets, labels, weight, loss in heads:
+        n_out = columns.stop - columns.start
+        own = native_loss(loss, "identity", n_out)
+        natives.append(NativeHead(columns.start, n_out, targets.start, labels, weight, own))
+    return tuple(natives)

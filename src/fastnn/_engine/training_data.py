@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from fastnn._checks import ways_out as _ways_out
 from fastnn._engine import core as _core
 from fastnn._engine.arrays import Rows, real_array, rows
-from fastnn.losses import Loss
+from fastnn.losses import Heads, Loss
+from fastnn.losses._heads import Head
 
 # Elements that a check looks at in one piece, where it must copy them.
 _PIECE = 1 << 20
@@ -145,9 +146,31 @@ def targets(
     if array.shape != (n_rows, n_targets):
         raise ValueError(_wrong_shape(argument, array, given, n_rows, n_out, loss))
     check_finite(argument, array, dtype, weight, nan=ignores, targets=True)
-    _check_domain(argument, array if weight is None or weight.all() else array[weight != 0], loss)
+    if isinstance(loss, Heads):
+        _check_heads(argument, array, weight, loss.parts(n_out))
+    else:
+        _check_domain(argument, array if weight is None or weight.all() else array[weight != 0], loss)
     check_observed(argument, array, loss, weight)
     return array, False
+
+
+def _check_heads(argument: str, array: NDArray[Any], weight: NDArray[np.float64] | None, heads: tuple[Head, ...]) -> None:
+    counted = slice(None) if weight is None else weight != 0
+    for columns, own, labels, _, loss in heads:
+        values = array[:, own]
+        if not labels:
+            _check_domain(f"{argument}[:, {own.start}:{own.stop}]", values[counted], loss)
+            continue
+        n_classes = columns.stop - columns.start
+        wrong = (values[:, 0] < 0) | (values[:, 0] >= n_classes) | (values[:, 0] % 1 > 0)
+        if weight is not None:
+            wrong &= weight != 0
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"{argument}: expected integer labels from 0 to {n_classes - 1} in column {own.start}, "
+                f"for the outputs {columns.start} to {columns.stop - 1}, got {values[row, 0]} at row {row}"
+            )
 
 
 def _wrong_shape(argument: str, array: NDArray[Any], given: tuple[int, ...], n_rows: int, n_out: int, loss: Loss) -> str:
@@ -164,11 +187,13 @@ def _wrong_shape(argument: str, array: NDArray[Any], given: tuple[int, ...], n_r
 
 def _check_domain(argument: str, array: NDArray[Any], loss: Loss) -> None:
     low, high = loss.domain
-    least, greatest = (np.fmin, np.fmax) if loss.missing == "ignore" else (np.minimum, np.maximum)  # or NaN
-    if low > -np.inf and (least.reduce(array, axis=None) < low or greatest.reduce(array, axis=None) > high):
+    if low == -np.inf:
+        return
+    least, greatest = (f.reduce(array, axis=None) for f in (np.fmin, np.fmax))  # of all but NaN
+    if least < low or greatest > high:
         interval = f"values between {low} and {high}" if high < np.inf else f"values >= {low}"
         way = _ways_out.other_classes(array) if (low, high) == (0, 1) else ""
-        between = f"{least.reduce(array, axis=None)} to {greatest.reduce(array, axis=None)}"
+        between = f"{least} to {greatest}"
         raise ValueError(f"{argument}: expected {interval} for {loss.name}, got values from {between}{way}")
     if loss.only_ends_of_domain:
         wrong = ~np.isin(array, (low, high)) & ~np.isnan(array)

@@ -8,15 +8,10 @@ from typing import Any
 
 from fastnn import _custom, losses, optimizers, schedules
 
-_CLASSES = {
-    c.__name__: c
-    for c in (
-        *losses.LOSSES.values(),
-        *optimizers.OPTIMIZERS.values(),
-        optimizers.LBFGS,
-        *(getattr(schedules, name) for name in schedules.__all__),
-    )
-}
+_SCHEDULES = (getattr(schedules, name) for name in schedules.__all__)
+_OF_OPTIMIZERS = {c.__name__: c for c in (*optimizers.OPTIMIZERS.values(), optimizers.LBFGS, *_SCHEDULES)}
+# On their own: a schedule and a loss may have the same name.
+_OF_LOSSES = {c.__name__: c for c in (*losses.LOSSES.values(), losses.Heads)}
 
 
 def described(value: Any) -> Any:
@@ -29,8 +24,11 @@ def described(value: Any) -> Any:
     """
     if isinstance(value, losses.CustomLoss):
         return {"custom_loss": value.name}
-    if dataclasses.is_dataclass(value) and _CLASSES.get(type(value).__name__) is type(value):
-        return {"class": type(value).__name__, **_described_fields(value)}
+    name = type(value).__name__
+    if type(value) in (_OF_OPTIMIZERS.get(name), _OF_LOSSES.get(name)):
+        return {"class": name, **_described_fields(value)}
+    if isinstance(value, tuple):
+        return [described(each) for each in value]
     if callable(value):
         raise TypeError(
             f"learning_rate: expected a number or a schedule of fastnn.schedules, which files can hold, got {value!r}"
@@ -44,11 +42,21 @@ def _described_fields(value: Any) -> dict[str, Any]:
     return {name: described(v) for name, (field, v) in fields.items() if not (field.kw_only and v == field.default)}
 
 
-def from_description(description: Any, custom_losses: Sequence[losses.CustomLoss] = ()) -> Any:
-    """Make the object that was described, or find it."""
+def optimizer_of(description: Any) -> Any:
+    """Make the optimizer or the schedule that was described."""
+    if not isinstance(description, dict):
+        return description
+    fields = {name: optimizer_of(value) for name, value in description.items() if name != "class"}
+    return _OF_OPTIMIZERS[description["class"]](**fields)
+
+
+def loss_of(description: Any, custom_losses: Sequence[losses.CustomLoss]) -> Any:
+    """Make the loss that was described, or find it, and those in it."""
+    if isinstance(description, list):
+        return tuple(loss_of(each, custom_losses) for each in description)
     if not isinstance(description, dict):
         return description
     if "custom_loss" in description:
         return _custom.loss_named(description["custom_loss"], custom_losses)
-    fields = {name: from_description(value) for name, value in description.items() if name != "class"}
-    return _CLASSES[description["class"]](**fields)
+    fields = {name: loss_of(value, custom_losses) for name, value in description.items() if name != "class"}
+    return _OF_LOSSES[description["class"]](**fields)

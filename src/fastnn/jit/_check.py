@@ -50,6 +50,36 @@ def check_gradient(loss: CustomLoss, within: _Range) -> None:
         raise ValueError(f"gradient: {expected}, got {wrong.given:.6g} at {point}, where the loss is {wrong.output:.6g}")
 
 
+def check_row_gradient(loss: CustomLoss, within: _Range, n_targets: int, n_outputs: int) -> None:
+    """Raise ValueError if the gradient of a loss of whole rows is not its derivative by each prediction, on drawn rows."""
+    low, high = within
+    rng = np.random.default_rng(0)
+    y, p = rng.uniform(low, high, (60, n_targets)), rng.uniform(low, high, (60, n_outputs))
+    if low <= 0 and high >= 1:  # one-hot rows
+        y[40:] = np.eye(n_targets)[np.arange(20) % n_targets]
+    for j in range(n_outputs):
+
+        def with_column(x: NDArray[np.float64], j: int = j) -> NDArray[np.float64]:
+            moved = p.copy()
+            moved[:, j] = x
+            return moved
+
+        wrong = _worst(
+            loss.name,
+            lambda x, at=with_column: loss.value(y, at(x)),
+            lambda x, at=with_column, j=j: loss.gradient(y, at(x))[:, j],
+            p[:, j],
+            within,
+        )
+        if wrong:
+            rows = (np.array2string(row[wrong.point], precision=6, separator=", ") for row in (y, p))
+            point = "y_true = {}, y_pred = {}".format(*rows)
+            expected = f"expected about {wrong.expected:.6g}, the derivative of {loss.name} by y_pred[{j}]"
+            raise ValueError(
+                f"gradient: got {wrong.given:.6g} in out[{j}] at {point}, where it is {wrong.output:.6g}; {expected}"
+            )
+
+
 def _points(within: _Range, count: int, offset: float) -> NDArray[np.float64]:
     low, high = within
     return low + (high - low) * (np.arange(count) + offset) / count

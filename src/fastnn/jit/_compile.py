@@ -6,7 +6,7 @@ import ctypes
 import inspect
 import threading
 from collections.abc import Callable, Mapping
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import Any, TypeAlias
 
 import numba
@@ -28,16 +28,19 @@ _Array: TypeAlias = NDArray[np.float64]
 _OPTIONS = {"nopython": True, "error_model": "numpy"}
 
 # All results of a block in which a function raised: a NaN that no operation gives.
-_RAISED = np.array(0x7FF8_0000_0000_0FA1, np.uint64).view(np.float64)[()]
+RAISED = np.array(0x7FF8_0000_0000_0FA1, np.uint64).view(np.float64)[()]
 
 _LOCK = threading.Lock()
 _BLOCKS: dict[str, Block] = {}  # by fingerprint: two blocks never have the same name for the linker
 
 
-def python_function(argument: str, function: object, *example: float) -> FunctionType:
-    """Return a Python function that takes numbers like `example`; also from one that Numba has compiled."""
+def python_function(argument: str, function: object, *example: float, takes: str | None = None) -> FunctionType:
+    """Return a Python function that takes arguments like `example`; also from one that Numba has compiled.
+
+    `takes` names the arguments in errors, if they are not numbers.
+    """
     function = getattr(function, "py_func", function)
-    expected = f"expected a Python function of {'one number' if len(example) == 1 else 'two numbers'}"
+    expected = f"expected a Python function of {takes or ('one number' if len(example) == 1 else 'two numbers')}"
     if not isinstance(function, FunctionType):
         raise TypeError(f"{argument}: {expected}, got {function!r}")
     signature = inspect.signature(function)
@@ -48,13 +51,15 @@ def python_function(argument: str, function: object, *example: float) -> Functio
     return function
 
 
-def compiled(template: Template, functions: Mapping[str, FunctionType], uses: str, dtype: np.dtype[Any]) -> Block:
+def compiled(
+    kind: type[Block], template: Template, functions: Mapping[str, FunctionType], uses: str, dtype: np.dtype[Any]
+) -> Block:
     """Return the C function of a function and its derivative, given by their arguments' names, for blocks of one dtype."""
     key = fingerprint(template.__name__, tuple(functions.values()), uses, dtype.name)
     with _LOCK:
         if key in _BLOCKS:
             return _BLOCKS[key]
-        block = Block(template, functions, uses, types.float32 if dtype == np.float32 else types.float64, key)
+        block = kind(template, functions, uses, types.float32 if dtype == np.float32 else types.float64, key)
         if key is not None:
             _BLOCKS[key] = block
         return block
@@ -69,32 +74,35 @@ class Block(CFunc):
         If Numba can't compile a function.
     """
 
+    n_counts = 1  # arguments of the C function after its arrays
+    options_of_users: Mapping[str, bool] = MappingProxyType({})
+
     def __init__(
         self, template: Template, functions: Mapping[str, FunctionType], uses: str, number: Any, key: str | None
     ) -> None:
         tag = key or ""
 
-        def jit(function: FunctionType) -> Any:
+        def jit(function: FunctionType, **options: bool) -> Any:
             function.__qualname__ += f"_{tag}"
-            return numba.jit(**_OPTIONS)(function)
+            return numba.jit(**_OPTIONS, **options)(function)
 
-        self._functions = {name: jit(translated(function, number)) for name, function in functions.items()}
-        self._uses = uses
+        self._functions = {name: jit(translated(f, number), **self.options_of_users) for name, f in functions.items()}
+        self._uses, self._number = uses, number
         block = template(number, jit, *self._functions.values(), uses)
         block.__qualname__ += f"_{tag}"
-        n_arrays = len(inspect.signature(block).parameters) - 1  # the user's functions don't see the last two
-        self._arguments = (number,) * (n_arrays - 2)
-        signature = (*[types.CPointer(number)] * n_arrays, types.int64), types.void
+        n_arrays = len(inspect.signature(block).parameters) - self.n_counts
+        self._n_numbers = n_arrays - 2  # the user's functions don't see the last two
+        signature = (*[types.CPointer(number)] * n_arrays, *[types.int64] * self.n_counts), types.void
         super().__init__(block, signature, locals={}, options=_OPTIONS)
         self._cache = cache_of(next(iter(functions.values())), key)
         self.compile()
-        self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * n_arrays, ctypes.c_int64)(self.address)
+        self._call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * n_arrays, *[ctypes.c_int64] * self.n_counts)(self.address)
 
     def evaluate(self, *points: _Array) -> tuple[_Array, _Array]:
         """Return values and derivatives in float64; an exception of the user's function passes through."""
         value, derivative = np.empty_like(points[0]), np.empty_like(points[0])
         self._call(*[array.ctypes.data for array in (*points, value, derivative)], value.size)
-        if value.size > 0 and value.view(np.uint64)[0] == _RAISED.view(np.uint64):
+        if has_raised(value):
             self._raise(points)
         return value, derivative
 
@@ -106,18 +114,33 @@ class Block(CFunc):
 
     def _compile_uncached(self) -> Any:
         for argument, function in self._functions.items():
-            _compile_alone(argument, function, self._arguments)
+            self._compile_alone(argument, function)
         return super()._compile_uncached()
 
+    def _compile_alone(self, argument: str, function: Any) -> None:
+        result = compile_alone(argument, function, (self._number,) * self._n_numbers, self._number)
+        check_number(argument, function, result)
 
-def _compile_alone(argument: str, function: Any, arguments: tuple[Any, ...]) -> None:
+
+def has_raised(value: _Array) -> bool:
+    """Return whether a function raised in the block with these values."""
+    return bool(value.size > 0 and value.view(np.uint64)[0] == RAISED.view(np.uint64))
+
+
+def compile_alone(argument: str, function: Any, arguments: tuple[Any, ...], shown: Any) -> Any:
+    """Compile a user's function, and return the type of its result."""
     name = function.py_func.__name__
     defaults = [p.default for p in inspect.signature(function.py_func).parameters.values()][len(arguments) :]
     try:
         function.compile((*arguments, *(types.Omitted(default) for default in defaults)))
     except NumbaError as error:
-        raise TypeError(f"{argument}: Numba can't compile {name} of a {arguments[0]}: {_reason(error)}") from error
-    result = function.nopython_signatures[0].return_type
+        raise TypeError(f"{argument}: Numba can't compile {name} of a {shown}: {_reason(error)}") from error
+    return function.nopython_signatures[0].return_type
+
+
+def check_number(argument: str, function: Any, result: Any) -> None:
+    """Raise TypeError unless a user's function returns a real number."""
+    name = function.py_func.__name__
     if not isinstance(result, types.Float | types.Integer | types.Boolean):
         raise TypeError(f"{argument}: expected a real number, got {name}, which returns {result}")
 
@@ -169,9 +192,9 @@ def activation_block(number: Any, jit: Any, f: Any, derivative_of: Any, uses: st
                 value(a, n)
         except Exception:  # no caller could catch it
             for i in range(n):
-                a[i] = _RAISED
+                a[i] = RAISED
                 if wants_derivative:
-                    derivative[i] = _RAISED
+                    derivative[i] = RAISED
 
     return block
 
@@ -191,7 +214,7 @@ def loss_block(number: Any, jit: Any, f: Any, gradient_of: Any, uses: str) -> An
             value_and_gradient(y, p, value, gradient, n)
         except Exception:
             for i in range(n):
-                value[i] = _RAISED
-                gradient[i] = _RAISED
+                value[i] = RAISED
+                gradient[i] = RAISED
 
     return block

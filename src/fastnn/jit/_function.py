@@ -31,19 +31,27 @@ class JitFunction:
         By default that of the function.
     built_in : sequence of str
         Names that are taken.
+    kind : type, default Block
+        The class of the C function.
     """
 
     name: str
 
     def __init__(
-        self, template: Template, functions: Mapping[str, FunctionType], uses: str, name: str | None, built_in: Sequence[str]
+        self,
+        template: Template,
+        functions: Mapping[str, FunctionType],
+        uses: str,
+        name: str | None,
+        built_in: Sequence[str],
+        kind: type[Block] = Block,
     ) -> None:
         self._python = next(iter(functions.values()))
         wrapper: Any = self
         functools.update_wrapper(wrapper, self._python)  # pickles hold its place in its module
         self.name = self._python.__name__ if name is None else name
         _check_name(self.name, built_in)
-        self._compiled = functools.partial(compiled, template, functions, uses)
+        self._compiled = functools.partial(compiled, kind, template, functions, uses)
         self._blocks: dict[np.dtype[Any], Block] = {}
 
     def address(self, dtype: DTypeLike) -> int:

@@ -11,22 +11,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _custom
 from fastnn._checks.floats import as_float, float_type
+from fastnn._checks.scalars import flag
 from fastnn._engine import core as _core
 from fastnn.jit._check import check_gradient
 from fastnn.jit._compile import loss_block, python_function
 from fastnn.jit._function import JitFunction, bounds
+from fastnn.jit._row_loss import JitRowLoss, checked_sizes
 from fastnn.losses import CustomLoss
 from fastnn.losses._options import checked_missing, weights_of_outputs
 
 
 def loss(
     *,
-    gradient: Callable[[float, float], float],
+    gradient: Callable[..., Any],
+    per_row: bool = False,
+    from_logits: bool = False,
+    n_targets: int | None = None,
+    n_outputs: int | None = None,
     name: str | None = None,
     check_range: tuple[float, float] | None = (-10.0, 10.0),
     output_weights: Sequence[float] | None = None,
     missing: str = "raise",
-) -> Callable[[Callable[[float, float], float]], JitLoss]:
+) -> Callable[[Callable[..., float]], JitLoss | JitRowLoss]:
     """Make a loss of a function of a target and a prediction, the mean of its values; a decorator.
 
     Trainers take the loss, or its name, wherever they take the name of a built-in one. It can still be called like the
@@ -35,16 +41,26 @@ def loss(
     Parameters
     ----------
     gradient : callable
-        The derivative of the function by y_pred, of the same arguments. y_pred is the output after its activation.
+        The derivative of the function by y_pred, of the same arguments. y_pred is the output after its activation. With
+        `per_row`, a function of y_true, y_pred and out that returns nothing, and stores the derivative by each element of
+        y_pred in out, which holds zeros.
+    per_row : bool, default False
+        If True, the function takes whole rows: arrays y_true (columns of targets,) and y_pred (outputs,), which it can't
+        change. The loss is the mean over rows.
+    from_logits : bool, default False
+        If True, y_pred are the inputs of the output activation, which may be any but "prelu".
+    n_targets, n_outputs : int, optional
+        With `per_row`, the columns of targets and the outputs that the function needs. If not given, targets have as many
+        columns as the model has outputs, and the model has any number.
     name : str, optional
         The name of the loss in trainers and files, by default that of the function. Of several losses with one name, the
         last one has it.
     check_range : tuple (low, high) or None, default (-10.0, 10.0)
-        The range of both arguments in which the gradient is compared with difference quotients of the function. None for no
-        comparison.
+        The range of both arguments in which the gradient is compared with difference quotients of the function; with
+        `per_row`, on rows of `n_outputs` elements, or of 3. None for no comparison.
     output_weights, missing : optional
         As for every loss: see `fastnn.losses.Loss`. The function is called with 0.0 in place of a missing target, and its
-        result is not used.
+        result is not used. A loss of whole rows has no `output_weights`.
 
     Returns
     -------
@@ -60,7 +76,7 @@ def loss(
 
     Notes
     -----
-    The loss is the mean over all elements, weighted by `sample_weight`. Rows of weight 0 do not count, whatever their loss.
+    The loss is the mean over all elements, or rows, weighted by `sample_weight`. Rows of weight 0 do not count, whatever their loss.
     The notes of `activation` on compilation and exceptions apply.
 
     Examples
@@ -76,16 +92,25 @@ def loss(
     >>> fastnn.Trainer(fastnn.MLP((2, 8, 1)), loss=log_cosh).loss
     <loss 'log_cosh'>
     """
-    derivative = python_function("gradient", gradient, 0.0, 0.0)
+    by_rows, takes_logits = flag("per_row", per_row), flag("from_logits", from_logits)
+    sizes = checked_sizes(by_rows, n_targets, n_outputs)
+    of_rows = {"takes": "two rows, y_true and y_pred"} if by_rows else {}
+    with_out = {"takes": "three rows, y_true, y_pred and out"} if by_rows else {}
+    derivative = python_function("gradient", gradient, *[0.0] * (3 if by_rows else 2), **with_out)
     within = bounds(check_range)
 
     options = weights_of_outputs("output_weights", output_weights), checked_missing(missing)
 
-    def decorator(function: Callable[[float, float], float]) -> JitLoss:
-        made = JitLoss(python_function("function", function, 0.0, 0.0), derivative, name)
+    def decorator(function: Callable[..., float]) -> JitLoss | JitRowLoss:
+        checked = python_function("function", function, 0.0, 0.0, **of_rows)
+        made: JitLoss | JitRowLoss
+        if by_rows:
+            made = JitRowLoss(checked, derivative, name, sizes, from_logits=takes_logits)
+        else:
+            made = JitLoss(checked, derivative, name, from_logits=takes_logits)
         made._set_options(*options)
         if within is not None:
-            check_gradient(made, within)
+            made.check(within)
         _custom.LOSSES[made.name] = made
         return made
 
@@ -95,10 +120,17 @@ def loss(
 class JitLoss(JitFunction, CustomLoss):
     """A loss compiled by Numba; see `loss`."""
 
-    def __init__(self, function: FunctionType, gradient: FunctionType, name: str | None) -> None:
+    def __init__(
+        self, function: FunctionType, gradient: FunctionType, name: str | None, *, from_logits: bool = False
+    ) -> None:
+        self._from_logits = from_logits
         functions = {"function": function, "gradient": gradient}
         super().__init__(loss_block, functions, "input", name, _core.LOSSES)
         self._evaluate(np.zeros(1), np.zeros(1))  # raises now if it can't be compiled, or fails at the zeros between rows
+
+    def check(self, within: tuple[float, float]) -> None:
+        """Raise ValueError if the gradient is wrong anywhere in a range."""
+        check_gradient(self, within)
 
     def value(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
         """Return the loss of every element, computed in float64."""

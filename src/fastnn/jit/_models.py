@@ -78,22 +78,22 @@ def _step(trainer: Any, X: Any, y: Any) -> Any:
     may_be_labels = y.ndim == 1 and isinstance(y.dtype, types.Integer)
 
     def step(trainer: Any, X: Any, y: Any) -> float:
-        n_in, n_out, takes_labels = integers_of(trainer)
+        n_in, n_targets, takes_labels = integers_of(trainer)
         n_rows = X.shape[0]
         if X.shape[1] != n_in or n_rows == 0:
             raise ValueError("X: expected shape (n, n_in) with at least one row, got another")
         if y.shape[0] != n_rows:
             raise ValueError("y: expected as many rows as X has, got another number")
-        labels = may_be_labels and takes_labels != 0 and n_out > 1
+        labels = may_be_labels and takes_labels != 0 and n_targets > 1
         if y.ndim == 1:
             if labels:
                 lowest = -1 if takes_labels == 2 else 0
-                if np.int64(y.min()) < lowest or y.max() >= n_out:
+                if np.int64(y.min()) < lowest or y.max() >= n_targets:
                     raise ValueError("y: expected labels from 0 to n_out - 1, got another")
-            elif n_out != 1:
-                raise ValueError("y: expected n_out numbers per row, got one")
-        elif y.shape[y.ndim - 1] != n_out:
-            raise ValueError("y: expected rows of n_out numbers, got rows of another length")
+            elif n_targets != 1:
+                raise ValueError("y: expected a row of targets for each row of X, got one number")
+        elif y.shape[y.ndim - 1] != n_targets:
+            raise ValueError("y: expected rows of as many numbers as the loss takes, got rows of another length")
         loss = np.empty(1)
         status = kernel(
             trainer, n_rows, X, x_number, X.strides[0], X.strides[1],

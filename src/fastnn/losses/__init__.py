@@ -8,17 +8,14 @@ rows times targets, unless their documentation says that they are means over row
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from types import MappingProxyType
 
-from fastnn import _custom
-from fastnn._checks import spellings as _spellings
-from fastnn._checks.lookup import resolve as _resolve
 from fastnn.losses._base import CustomLoss, Loss
 from fastnn.losses._elementwise import MAE, MSE, Huber, Quantile
+from fastnn.losses._heads import Heads
 from fastnn.losses._likelihoods import BinaryCrossEntropy, CrossEntropy, Poisson
 from fastnn.losses._margins import Hinge, SquaredHinge
+from fastnn.losses._registry import LOSSES, resolve_one
 from fastnn.losses._rows import Cosine, GaussianNLL, KLDivergence, MultiQuantile
 
 __all__ = [
@@ -30,6 +27,7 @@ __all__ = [
     "CrossEntropy",
     "CustomLoss",
     "GaussianNLL",
+    "Heads",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -41,35 +39,5 @@ __all__ = [
 ]
 __dir__ = __all__.copy
 
-LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
-    {
-        loss.name: loss
-        for loss in (
-            MSE,
-            MAE,
-            Huber,
-            Quantile,
-            Poisson,
-            BinaryCrossEntropy,
-            CrossEntropy,
-            GaussianNLL,
-            MultiQuantile,
-            KLDivergence,
-            Cosine,
-            Hinge,
-            SquaredHinge,
-        )
-    }
-)
-"""The losses by name."""
-
 # From a name or a loss to a loss; private.
-resolve = partial(
-    _resolve,
-    "loss",
-    Loss,
-    LOSSES,
-    spellings=_spellings.LOSSES,
-    defined=_custom.LOSSES,
-    custom=(CustomLoss, "fastnn.jit.loss makes one of a function and its gradient"),
-)
+resolve = partial(resolve_one, custom=((CustomLoss, Heads), resolve_one.keywords["custom"][1]))

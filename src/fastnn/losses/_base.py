@@ -74,7 +74,7 @@ class Loss:
     def __repr__(self) -> str:
         """Return the call that makes the loss, without the options that have their defaults."""
         shown = [each for each in fields(self) if not (each.kw_only and getattr(self, each.name) == each.default)]
-        shown.sort(key=lambda each: each.kw_only)
+        shown.sort(key=lambda each: bool(each.kw_only))
         arguments = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in shown)
         return f"{type(self).__qualname__}({arguments})"
 
@@ -114,7 +114,7 @@ def _names_below(kind: type[Loss]) -> list[str]:
 
 
 class CustomLoss(Loss, ABC):
-    """Base class of the losses that `fastnn.jit.loss` makes: means over all elements. Each is equal to itself alone.
+    """Base class of the losses that `fastnn.jit.loss` makes: means over elements or rows. Each is equal to itself alone.
 
     Attributes
     ----------
@@ -123,22 +123,30 @@ class CustomLoss(Loss, ABC):
     """
 
     name: str  # type: ignore[misc]  # of the object
+    _from_logits = False
+
+    @property
+    def from_logits(self) -> bool:
+        """Whether the loss is computed from the inputs of the output activation, which may be any but "prelu"."""
+        return self._from_logits
 
     @abstractmethod
     def address(self, dtype: DTypeLike) -> int:
-        """Return the address of a C function of n elements, where T is `dtype`.
+        """Return the address of a C function of n elements or rows, where T is `dtype`.
 
-        ``void (const T *y, const T *p, T *value, T *gradient, int64_t n)`` sets ``value[i]`` and its derivative by ``p[i]``.
+        Of a mean over elements, ``void (const T *y, const T *p, T *value, T *gradient, int64_t n)`` sets ``value[i]`` and its
+        derivative by ``p[i]``. Of a mean over rows, it is ``void (const T *y, const T *p, T *value, T *gradient,
+        int64_t rows, int64_t n_targets, int64_t n_out, int64_t y_row, int64_t p_row)``, see ``kernels/api.h``.
         Threads without the GIL call it for as long as the object lives.
         """
 
     @abstractmethod
     def value(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
-        """Return the loss of every element, computed in float64."""
+        """Return the loss of every element, or of every row (n,), computed in float64."""
 
     @abstractmethod
     def gradient(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
-        """Return the derivative of every element's loss by its prediction, computed in float64."""
+        """Return the derivative of every element's or row's loss by its predictions, computed in float64."""
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__

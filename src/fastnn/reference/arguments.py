@@ -64,6 +64,10 @@ def _check_link(loss: Loss, output: Activation) -> None:
     if loss.links and output.name not in loss.links:
         links = " or ".join(repr(link) for link in loss.links)
         raise ValueError(f"loss: expected the output activation {links} for {loss.name!r}, got {output.name!r}")
+    if loss.from_logits and output.name in PARAMETRIC:
+        raise ValueError(
+            f"loss: expected an output activation without parameters for {loss.name!r}, which takes its inputs, got {output.name!r}"
+        )
 
 
 def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 
 from fastnn._checks.floats import Array
 from fastnn._checks.predictions import checked_classes, checked_pair
-from fastnn.losses import CustomLoss, Loss
 from fastnn.reference.row_losses import (
     cosine,
     cosine_gradient,
@@ -140,7 +139,7 @@ def _focal_binary(y: Array, z: Array, parameters: Array) -> Array:
     gamma = parameters[1]
     rest = np.log1p(np.exp(-np.abs(z)))
     one, zero = np.maximum(-z, 0) + rest, np.maximum(z, 0) + rest  # -log of the probabilities of 1 and of 0
-    return (y * np.exp(-gamma * zero) * one + (1 - y) * np.exp(-gamma * one) * zero).astype(z.dtype)
+    return np.asarray((y * np.exp(-gamma * zero) * one + (1 - y) * np.exp(-gamma * one) * zero).astype(z.dtype))
 
 
 def _focal_binary_gradient(y: Array, z: Array, parameters: Array) -> Array:
@@ -149,12 +148,12 @@ def _focal_binary_gradient(y: Array, z: Array, parameters: Array) -> Array:
     one, zero = np.maximum(-z, 0) + rest, np.maximum(z, 0) + rest
     if_one = np.exp(-gamma * zero) * (gamma * sigmoid(z) * one + sigmoid(-z))
     if_zero = np.exp(-gamma * one) * (gamma * sigmoid(-z) * zero + sigmoid(z))
-    return ((1 - y) * if_zero - y * if_one).astype(z.dtype)
+    return np.asarray(((1 - y) * if_zero - y * if_one).astype(z.dtype))
 
 
 def _focal(y: Array, z: Array, parameters: Array) -> Array:
     s = np.maximum(-log_softmax(z), 0)
-    return (y * (-np.expm1(-s)) ** parameters[1] * s).astype(z.dtype)
+    return np.asarray((y * (-np.expm1(-s)) ** parameters[1] * s).astype(z.dtype))
 
 
 def _focal_gradient(y: Array, z: Array, parameters: Array) -> Array:
@@ -162,7 +161,7 @@ def _focal_gradient(y: Array, z: Array, parameters: Array) -> Array:
     rest = -np.expm1(-s)  # 1 - p
     ratio = np.where(rest > 0, s / np.where(rest > 0, rest, np.ones_like(rest)), np.ones_like(rest))
     by_log = -y * rest**gamma * (gamma * np.exp(-s) * ratio + 1)  # by log(p)
-    return (by_log - np.exp(-s) * row_sums(by_log)).astype(z.dtype)
+    return np.asarray((by_log - np.exp(-s) * row_sums(by_log)).astype(z.dtype))
 
 
 def _hinge(y: Array, p: Array, margin: float) -> Array:
@@ -218,18 +217,6 @@ _FOCAL: Mapping[str, LossFunction] = MappingProxyType(
 def function_named(name: str, parameters: tuple[float, ...]) -> LossFunction:
     """Return the functions of a built-in loss with these parameters."""
     return _FOCAL[name] if parameters and name in _FOCAL else LOSSES[name]
-
-
-def function_of(loss: Loss) -> LossFunction:
-    """Return the functions of a loss of `fastnn.losses`, or of one of the user's own."""
-    if isinstance(loss, CustomLoss):
-        return LossFunction(loss.name, lambda y, p, _: loss.value(y, p), lambda y, p, _: loss.gradient(y, p))
-    return function_named(loss.name, loss.parameters)
-
-
-def packed(parameter: float, parameters: tuple[float, ...]) -> Any:
-    """Return the numbers of a loss as its functions take them."""
-    return np.array((parameter, *parameters)) if parameters else float(parameter)
 
 
 def mse_loss(y_true: ArrayLike, y_pred: ArrayLike) -> float:

@@ -27,7 +27,7 @@ from fastnn.reference.arguments import (
     takes_as_labels,
 )
 from fastnn.reference.gradients import add_penalty, penalty_gradient
-from fastnn.reference.losses import function_of, packed
+from fastnn.reference.loss_functions import function_of, packed
 from fastnn.reference.parametric import Prelu
 from fastnn.reference.target_options import for_columns, weighted_targets
 

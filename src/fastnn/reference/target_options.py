@@ -51,10 +51,11 @@ def weighted_targets(y: Array, options: TargetOptions, *, labels: bool) -> Weigh
     missing = np.isnan(y) if options.ignores_missing else np.zeros(y.shape, np.bool_)
     if not options.whole_rows:
         return _by_element(np.where(missing, 0, y), np.where(missing, 0.0, weights), options)
-    gone = missing.any(axis=1)
+    gone = np.asarray(missing.any(axis=1))
     rows = np.ones(len(y))
     if labels:
-        gone |= options.ignores_missing & ~y.any(axis=1)
+        if options.ignores_missing:
+            gone = gone | ~y.any(axis=1)
         rows = np.where(y != 0, weights, 0.0).sum(axis=1)
     targets = weights * _smoothed(np.where(missing, 0, y), options, y.shape[1])
     kept = np.where(gone[:, np.newaxis], 0, targets).astype(y.dtype)

@@ -46,6 +46,10 @@ def native_loss(loss: Loss, n_outputs: int, dtype: np.dtype[Any]) -> NativeLoss:
         native = native._replace(parameter=1.0, per_row=True)
     elif loss.name == "mse":
         native = native._replace(per_row=True, factor=0.5, value_factor=1 / n_outputs)
+    weights = native.targets.output_weights
+    if weights is not None:  # of mean 1, so that they do not change what penalties are divided by
+        mean = sum(weights) / len(weights)
+        native = native._replace(targets=native.targets._replace(output_weights=tuple(w / mean for w in weights)))
     return native._replace(signed_mean=True)
 
 

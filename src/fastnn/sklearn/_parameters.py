@@ -225,13 +225,19 @@ RULES: Mapping[str, Rule] = {
 }
 """By name, the rules of the parameters that both estimators have."""
 
+
+def _is_like_targets(loss: Any) -> bool:
+    """Return whether predictions by a loss have the columns of its targets."""
+    if isinstance(loss, str):
+        return loss in LOSSES
+    known = isinstance(loss, CustomLoss) or (isinstance(loss, Loss) and loss.name in LOSSES.values())
+    return known and loss.one_output_per_target
+
+
 LOSS_RULE = Rule(
-    f"{_names(LOSSES)}, one of these as an object of fastnn.losses, or a loss of fastnn.jit or its name",
-    lambda value: (
-        value in LOSSES or value in _custom.LOSSES
-        if isinstance(value, str)
-        else isinstance(value, CustomLoss) or (isinstance(value, Loss) and value.name in LOSSES.values())
-    ),
+    f"{_names(LOSSES)}, one of these as an object of fastnn.losses, or a loss of fastnn.jit or its name; each with one output "
+    "per target (fastnn.MLP takes the others)",
+    lambda value: _is_like_targets(_custom.LOSSES.get(value, value) if isinstance(value, str) else value),
 )
 
 

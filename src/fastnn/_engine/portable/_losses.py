@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._engine.losses import NativeLoss
+from fastnn._engine.losses import NativeHead, NativeLoss
 from fastnn._engine.portable._compile import formula, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.losses._options import TargetOptions
-from fastnn.reference.losses import LossFunction, function_named, function_of, packed
+from fastnn.reference.loss_functions import Part, of_custom, of_heads, packed
+from fastnn.reference.losses import LossFunction, function_named
 from fastnn.reference.target_options import WeightedTargets, for_columns, weighted_targets
 
 # The reciprocal of a sum of weights below this would overflow; the mean is 0 then.
@@ -78,7 +79,17 @@ class MeanLoss:
 
 
 def _function(loss: NativeLoss) -> LossFunction:
-    return function_named(loss.name, loss.parameters) if loss.custom is None else function_of(loss.custom)
+    if loss.heads:
+        parts = [_part(head) for head in loss.heads]
+        return of_heads(lambda _: parts)
+    return function_named(loss.name, loss.parameters) if loss.custom is None else of_custom(loss.custom)
+
+
+def _part(head: NativeHead) -> Part:
+    n_targets = 1 if head.labels else head.loss.n_targets
+    columns, targets = slice(head.first, head.first + head.n_out), slice(head.first_target, head.first_target + n_targets)
+    parameter = packed(head.loss.parameter, head.loss.parameters)
+    return Part(columns, targets, head.labels, head.weight, _function(head.loss), parameter)
 
 
 # ---- Functions of arrays, which Numba compiles ----

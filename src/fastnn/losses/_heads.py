@@ -1,0 +1,130 @@
+"""Several losses of one network, each of some of its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from fastnn._checks.options import explained_fields
+from fastnn._checks.scalars import integer, real
+from fastnn.losses._base import Loss
+from fastnn.losses._options import TargetOptions
+from fastnn.losses._registry import resolve_one
+
+
+class Head(NamedTuple):
+    """A head of a model with a known number of outputs."""
+
+    columns: slice  # of the outputs
+    targets: slice  # columns of the targets
+    labels: bool  # whether the targets are one column of labels
+    weight: float
+    loss: Loss
+
+
+@explained_fields
+@dataclass(frozen=True, repr=False)
+class Heads(Loss):
+    """Weighted sum of several losses, each of some columns of the outputs: regression and classification in one network.
+
+    Each head's loss is the mean that it would be on its own. Losses with links are computed from logits, so the model's output
+    activation is "identity". `fastnn.ops` turns a head's outputs into predictions: ``ops.softmax`` for "cross_entropy",
+    ``ops.sigmoid`` for "binary_cross_entropy", ``ops.exp`` for "poisson".
+
+    Targets are one array, with the columns of each head's targets side by side in the order of the heads. A head with
+    "cross_entropy" has one column of integer labels. The others have the columns that their losses take, one for each
+    output in most cases.
+
+    Parameters
+    ----------
+    heads : sequence of tuples (columns, loss) or (columns, loss, weight)
+        The columns are a column's number, a slice, or a pair (first, end). Each column of the outputs belongs to exactly
+        one head. The loss is a name or an object, as for `Trainer`, without options that change targets or their weights.
+        The weight is a number >= 0, 1.0 if left out.
+    missing : {"raise", "ignore"}, default "raise"
+        With "ignore", a row in which any head's target is NaN counts as not observed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `heads` is of another form.
+
+    Examples
+    --------
+    >>> loss = Heads([(slice(0, 2), "mse", 1.0), (slice(2, 5), "cross_entropy", 0.5)])
+    >>> loss.n_targets(5)
+    3
+    """
+
+    name: ClassVar[str] = "heads"
+    links: ClassVar[tuple[str, ...]] = ("identity",)
+    per_row: ClassVar[bool] = True
+    one_output_per_target: ClassVar[bool] = False
+    heads: Sequence[tuple[Any, ...]]
+
+    def __post_init__(self) -> None:
+        """Check the parameter and the options."""
+        super().__post_init__()
+        if isinstance(self.heads, str) or not isinstance(self.heads, Sequence) or len(self.heads) == 0:
+            raise TypeError(f"heads: expected a list of tuples (columns, loss, weight), got {self.heads!r}")
+        object.__setattr__(self, "heads", tuple(_checked(i, head) for i, head in enumerate(self.heads)))
+
+    def n_targets(self, n_out: int) -> int:
+        """Return the number of columns of all heads' targets."""
+        return int(self.parts(n_out)[-1].targets.stop)
+
+    def parts(self, n_out: int) -> tuple[Head, ...]:
+        """Return the heads of a model with that many outputs; ValueError if they do not share its outputs among them."""
+        owners, parts, first_target = [-1] * n_out, [], 0
+        for i, ((first, end), loss, weight) in enumerate(self.heads):
+            stop = n_out if end is None else end
+            if not first < stop <= n_out:
+                raise ValueError(f"loss: heads[{i}] has the columns {first} to {stop - 1} of a model with {n_out} outputs")
+            for column in range(first, stop):
+                if owners[column] >= 0:
+                    raise ValueError(
+                        f"loss: heads[{owners[column]}] and heads[{i}] both have column {column} of the outputs"
+                    )
+                owners[column] = i
+            if loss.takes_labels and stop - first == 1:
+                raise ValueError(
+                    f"loss: heads[{i}] has one column, expected one for each class with {loss.name!r}; 'binary_cross_entropy' "
+                    "takes one column for two classes"
+                )
+            count = 1 if loss.takes_labels else loss.n_targets(stop - first)
+            targets = slice(first_target, first_target + count)
+            parts.append(Head(slice(first, stop), targets, loss.takes_labels, weight, loss))
+            first_target += count
+        if -1 in owners:
+            raise ValueError(
+                f"loss: expected heads that have all {n_out} outputs of the model, got none with column {owners.index(-1)}"
+            )
+        return tuple(parts)
+
+
+def _checked(i: int, head: Any) -> tuple[tuple[int, int | None], Loss, float]:
+    if not isinstance(head, tuple | list) or len(head) not in (2, 3):
+        raise TypeError(f"heads[{i}]: expected (columns, loss) or (columns, loss, weight), got {head!r}")
+    columns, loss, weight = (*head, 1.0)[:3]
+    own = resolve_one(loss)
+    if own.target_options != TargetOptions(whole_rows=own.per_row):
+        way = "Heads(…, missing='ignore') leaves out rows with a missing target"
+        raise ValueError(f"heads[{i}]: expected a loss without options of its targets, got {own!r}; {way}")
+    return _first_and_end(f"heads[{i}]", columns), own, real(f"heads[{i}] weight", weight, low=0.0)
+
+
+def _first_and_end(argument: str, columns: Any) -> tuple[int, int | None]:
+    if isinstance(columns, slice):
+        if columns.step not in (None, 1):
+            raise ValueError(f"{argument}: expected consecutive columns, got {columns!r}")
+        columns = (0 if columns.start is None else columns.start, columns.stop)
+    elif isinstance(columns, int | np.integer) and not isinstance(columns, bool):
+        columns = (columns, columns + 1)
+    if not isinstance(columns, tuple | list) or len(columns) != 2:
+        raise TypeError(f"{argument}: expected a column, a slice or a pair (first, end), got {columns!r}")
+    first, end = columns
+    first = integer(argument, first, low=0)
+    return first, None if end is None else integer(argument, end, low=first + 1)

@@ -1,0 +1,49 @@
+"""The losses by name, and the lookup of a loss of some or all outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
+
+from fastnn import _custom
+from fastnn._checks import spellings as _spellings
+from fastnn._checks.lookup import resolve as _resolve
+from fastnn.losses._base import CustomLoss, Loss
+from fastnn.losses._elementwise import MAE, MSE, Huber, Quantile
+from fastnn.losses._likelihoods import BinaryCrossEntropy, CrossEntropy, Poisson
+from fastnn.losses._margins import Hinge, SquaredHinge
+from fastnn.losses._rows import Cosine, GaussianNLL, KLDivergence, MultiQuantile
+
+LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
+    {
+        loss.name: loss
+        for loss in (
+            MSE,
+            MAE,
+            Huber,
+            Quantile,
+            Poisson,
+            BinaryCrossEntropy,
+            CrossEntropy,
+            GaussianNLL,
+            MultiQuantile,
+            KLDivergence,
+            Cosine,
+            Hinge,
+            SquaredHinge,
+        )
+    }
+)
+"""The losses by name."""
+
+# From a name or a loss to a loss of its own class or the user's own.
+resolve_one = partial(
+    _resolve,
+    "loss",
+    Loss,
+    LOSSES,
+    spellings=_spellings.LOSSES,
+    defined=_custom.LOSSES,
+    custom=(CustomLoss, "fastnn.jit.loss makes one of a function and its gradient"),
+)

@@ -1,0 +1,247 @@
+"""Losses of whole rows that users write: against built-in losses, the fallback and the reference, and what goes wrong."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+numba = pytest.importorskip("numba")
+
+from _helpers import model_of, state_of  # noqa: E402
+
+from fastnn import SGD, MLP, DivergedError, Trainer, jit, losses, reference  # noqa: E402
+from fastnn.losses import Heads  # noqa: E402
+
+
+def cosine_gradient(y_true, y_pred, out):
+    product, p2, y2 = 0.0, 1e-12, 1e-12
+    for j in range(y_pred.size):
+        product += y_true[j] * y_pred[j]
+        p2 += y_pred[j] * y_pred[j]
+        y2 += y_true[j] * y_true[j]
+    lengths = math.sqrt(p2) * math.sqrt(y2)
+    for j in range(y_pred.size):
+        out[j] = (product / p2 * y_pred[j] - y_true[j]) / lengths
+
+
+@jit.loss(per_row=True, gradient=cosine_gradient, name="own_cosine")
+def own_cosine(y_true, y_pred):
+    product, p2, y2 = 0.0, 1e-12, 1e-12
+    for j in range(y_pred.size):
+        product += y_true[j] * y_pred[j]
+        p2 += y_pred[j] * y_pred[j]
+        y2 += y_true[j] * y_true[j]
+    return 1.0 - product / (math.sqrt(p2) * math.sqrt(y2))
+
+
+def softmax_gradient(y_true, y_pred, out):
+    top, total, target = y_pred[0], 0.0, 0.0
+    for j in range(y_pred.size):
+        top = max(top, y_pred[j])
+    for j in range(y_pred.size):
+        out[j] = math.exp(y_pred[j] - top)
+        total += out[j]
+        target += y_true[j]
+    for j in range(y_pred.size):
+        out[j] = out[j] / total * target - y_true[j]
+
+
+@jit.loss(per_row=True, from_logits=True, gradient=softmax_gradient, name="own_cross_entropy")
+def own_cross_entropy(y_true, y_pred):
+    top, total, loss = y_pred[0], 0.0, 0.0
+    for j in range(y_pred.size):
+        top = max(top, y_pred[j])
+    for j in range(y_pred.size):
+        total += math.exp(y_pred[j] - top)
+    log_total = math.log(total) + top
+    for j in range(y_pred.size):
+        loss += y_true[j] * (log_total - y_pred[j])
+    return loss
+
+
+def gaussian_gradient(y_true, y_pred, out):
+    precision, error = math.exp(-y_pred[1]), y_pred[0] - y_true[0]
+    out[0] = error * precision
+    out[1] = 0.5 * (1.0 - error * error * precision)
+
+
+@jit.loss(per_row=True, n_targets=1, n_outputs=2, gradient=gaussian_gradient, name="own_gaussian", check_range=(-3, 3))
+def own_gaussian(y_true, y_pred):
+    error = y_pred[0] - y_true[0]
+    return 0.5 * (y_pred[1] + error * error * math.exp(-y_pred[1]))
+
+
+PAIRS = [
+    (own_cosine, losses.Cosine(), 5),
+    (own_cross_entropy, losses.CrossEntropy(), 5),
+    (own_gaussian, losses.GaussianNLL(), 2),
+]
+
+
+def problem(loss, n_out, rows=75):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(rows, 3)), rng.normal(size=(rows, loss.n_targets(n_out)))
+    return X, reference.softmax(y) if loss.name == "cross_entropy" else y
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("own", "built_in", "n_out"), PAIRS, ids=repr)
+def test_own_losses_of_rows_train_like_built_in_ones(own, built_in, n_out, dtype):
+    X, y = problem(built_in, n_out)
+    weight = np.random.default_rng(1).choice([0.0, 0.5, 2.0], len(X))
+    output = built_in.links[0] if built_in.links else "identity"
+    results = []
+    for loss in (own, built_in):
+        trainer = Trainer(
+            model_of((3, 9, n_out), output=output, dtype=dtype), loss, SGD(0.05), random_state=0, batch_size=32
+        )
+        history = trainer.run(X, y, 4, sample_weight=weight, validation_data=(X, y))
+        results.append([trainer.step(X, y), *history["loss"], *history["val_loss"], *trainer.model.to_vector()])
+    np.testing.assert_allclose(
+        *results, rtol=1e-4 if dtype == np.float32 else 1e-10, atol=1e-5 if dtype == np.float32 else 1e-12
+    )
+
+
+@pytest.mark.parametrize(("own", "built_in", "n_out"), PAIRS, ids=repr)
+def test_the_reference_and_any_number_of_threads_agree(own, built_in, n_out):
+    X, y = problem(built_in, n_out)
+    model = model_of((3, 9, n_out), output="softmax" if built_in.links else "tanh")
+    value, gradients = model.gradient(X, y, own)
+    expected = reference.loss_and_gradient(model.weights, model.biases, model.activations, X, y, own)
+    assert value == pytest.approx(expected[0], rel=1e-12)
+    for actual, wanted in zip(gradients[::2], expected[1], strict=True):
+        np.testing.assert_allclose(actual, wanted, rtol=1e-10, atol=1e-14)
+    outputs = reference.forward(model.weights, model.biases, model.activations, X)[-1][0 if built_in.links else 1]
+    assert value == pytest.approx(own(y, outputs).mean(), rel=1e-12)
+    assert own(y[0], outputs[0]) == own(y, outputs)[0]
+    states = []
+    for n_threads in (1, 3):
+        trainer = Trainer(model_of((3, 9, n_out)), own, random_state=0, n_threads=n_threads)
+        trainer.run(X, y, 2)
+        states.append(state_of(trainer))
+    assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "exp", "softmax"])
+def test_losses_of_logits_go_with_any_output_activation(activation):
+    X, y = problem(losses.CrossEntropy(), 5)
+    plain, model = model_of((3, 5)), model_of((3, 5), output=activation)
+    model.set_vector(plain.to_vector())
+    assert model.loss(X, y, own_cross_entropy) == plain.loss(X, y, own_cross_entropy)
+    with pytest.raises(ValueError, match="'own_cross_entropy' takes the inputs of the output activation.*'prelu'"):
+        MLP((3, 5), output_activation="prelu").loss(X, y, own_cross_entropy)
+
+
+def test_losses_of_single_elements_may_take_logits_too():
+    @jit.loss(from_logits=True, gradient=lambda y_true, y_pred: 1 / (1 + math.exp(-y_pred)) - y_true, check_range=(0, 1))
+    def own_binary(y_true, y_pred):
+        return math.log1p(math.exp(y_pred)) - y_true * y_pred
+
+    X, y = problem(losses.Cosine(), 2)
+    model = model_of((3, 4, 2), output="sigmoid")
+    expected = model.gradient(X, y > 0, "binary_cross_entropy")
+    actual = model.gradient(X, y > 0, own_binary)
+    assert actual[0] == pytest.approx(expected[0], rel=1e-12)
+    for one, other in zip(actual[1], expected[1], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-14)
+
+
+def test_own_losses_are_heads_and_are_found_in_files(tmp_path):
+    X, y = problem(losses.Cosine(), 3)
+    loss, built_in = (Heads([(slice(0, 2), cosine), (2, "mse")]) for cosine in (own_cosine, losses.Cosine()))
+    model = model_of((3, 4, 3))
+    assert model.loss(X, y, loss) == pytest.approx(model.loss(X, y, built_in), rel=1e-12)
+    for saved in (own_cosine, loss):
+        Trainer(model, saved).save(tmp_path / "trainer")
+        assert Trainer.load(tmp_path / "trainer").loss == saved
+        assert Trainer.load(tmp_path / "trainer", custom_losses=[own_cosine]).loss == saved
+
+
+def test_wrong_gradients_are_found_when_defined():
+    def wrong(y_true, y_pred, out):
+        for j in range(y_pred.size):
+            out[j] = 2 * (y_pred[j] - y_true[j]) * (1.01 if j == 1 else 1)
+
+    with pytest.raises(ValueError, match=r"gradient: got .* in out\[1\] at y_true = \[.*expected about .* by y_pred\[1\]"):
+
+        @jit.loss(per_row=True, gradient=wrong)
+        def squares(y_true, y_pred):
+            return ((y_true - y_pred) ** 2).sum()
+
+
+def fine(y_true, y_pred, out):
+    out[0] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "function", "error", "message"),
+    [
+        ({"gradient": lambda y, p: p}, lambda y, p: p[0], TypeError, "gradient: expected a Python function of three rows"),
+        ({"gradient": fine}, lambda y: 0.0, TypeError, "function: expected a Python function of two rows"),
+        ({"gradient": fine}, lambda y, p: p, TypeError, "function: expected a real number"),
+        ({"gradient": lambda y, p, out: p[0]}, lambda y, p: p[0], TypeError, "gradient: expected a function that stores"),
+        ({"gradient": fine, "n_targets": 0}, lambda y, p: p[0], ValueError, "n_targets: "),
+        ({"gradient": fine, "n_outputs": "2"}, lambda y, p: p[0], TypeError, "n_outputs: "),
+        (
+            {"gradient": fine},
+            lambda y, p: p[7],
+            ValueError,
+            "raised IndexError.* for a row of 3 targets and 3 outputs; n_targets=",
+        ),
+        ({"gradient": fine, "per_row": 1}, lambda y, p: p[0], TypeError, "per_row: "),
+        ({"gradient": lambda y, p: p, "per_row": False, "n_outputs": 2}, lambda y, p: p, TypeError, "n_outputs: .*per_row"),
+    ],
+)
+def test_wrong_definitions_raise(options, function, error, message):
+    with pytest.raises(error, match=message):
+        jit.loss(**{"per_row": True, "name": "wrong"} | options)(function)
+
+
+def test_rows_can_not_be_changed():
+    def changes(y_true, y_pred):
+        y_pred[0] = 0.0
+        return y_pred[0]
+
+    with pytest.raises(TypeError, match="function: Numba can't compile changes of a row of float64: .*"):
+        jit.loss(per_row=True, gradient=fine, name="changes")(changes)
+
+
+def test_an_index_out_of_bounds_in_training_is_a_loss_that_is_not_finite():
+    def gradient(y_true, y_pred, out):
+        out[2] = 1.0
+
+    third = jit.loss(per_row=True, gradient=gradient, name="third")(lambda y_true, y_pred: y_pred[2])
+    model = MLP((2, 2), random_state=0)
+    before = model.to_vector()
+    with pytest.raises(DivergedError):
+        model.fit(np.ones((5, 2)), np.ones((5, 2)), loss=third)
+    np.testing.assert_array_equal(model.to_vector(), before)
+
+
+def test_numbers_of_outputs_and_targets_that_do_not_fit_raise():
+    X = np.zeros((4, 3))
+    with pytest.raises(ValueError, match="loss: 'own_gaussian' takes a model with 2 outputs, got a model with 3"):
+        Trainer(MLP((3, 3)), own_gaussian)
+    with pytest.raises(
+        ValueError, match=r"y: expected shape \(4, 1\) or \(4,\).*of a model with outputs \(4, 2\), got \(4, 2\)"
+    ):
+        MLP((3, 2)).fit(X, np.zeros((4, 2)), loss=own_gaussian)
+    with pytest.raises(ValueError, match=r"y_true, y_pred: expected shapes .*got \(4, 2\) and \(4, 2\)"):
+        own_gaussian(np.zeros((4, 2)), np.zeros((4, 2)))
+
+
+def test_compiled_code_takes_the_columns_of_targets():
+    @numba.njit
+    def train(trainer, X, y):
+        return trainer.step(X, y)
+
+    X, y = problem(losses.GaussianNLL(), 2)
+    expected = Trainer(model_of((3, 4, 2)), "gaussian_nll").step(X, y)
+    assert train(Trainer(model_of((3, 4, 2)), "gaussian_nll"), X, y) == expected
+    assert train(Trainer(model_of((3, 4, 2)), own_gaussian), X, y) == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(ValueError, match="y: expected a row of targets for each row of X, got one number"):
+        train(Trainer(model_of((3, 4, 4)), "gaussian_nll"), X, y[:, 0])
+    with pytest.raises(ValueError, match="y: expected rows of as many numbers as the loss takes"):
+        train(Trainer(model_of((3, 4, 2)), "gaussian_nll"), X, np.zeros((75, 2)))
