@@ -1,4 +1,4 @@
-"""Losses with several outputs for each target, or of whole rows: kernels, fallback and reference, and what users see of them."""
+"""Losses of whole rows, or with several outputs for each target: kernels, fallback, reference, and use in training."""
 
 from __future__ import annotations
 
