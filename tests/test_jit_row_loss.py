@@ -11,7 +11,7 @@ numba = pytest.importorskip("numba")
 
 from _helpers import model_of, state_of  # noqa: E402
 
-from fastnn import SGD, MLP, DivergedError, Trainer, jit, losses, reference  # noqa: E402
+from fastnn import MLP, SGD, DivergedError, Trainer, jit, losses, reference  # noqa: E402
 from fastnn.losses import Heads  # noqa: E402
 
 
@@ -130,7 +130,7 @@ def test_losses_of_logits_go_with_any_output_activation(activation):
     plain, model = model_of((3, 5)), model_of((3, 5), output=activation)
     model.set_vector(plain.to_vector())
     assert model.loss(X, y, own_cross_entropy) == plain.loss(X, y, own_cross_entropy)
-    with pytest.raises(ValueError, match="'own_cross_entropy' takes the inputs of the output activation.*'prelu'"):
+    with pytest.raises(ValueError, match="an output activation without parameters for 'own_cross_entropy'.*'prelu'"):
         MLP((3, 5), output_activation="prelu").loss(X, y, own_cross_entropy)
 
 
@@ -181,7 +181,13 @@ def fine(y_true, y_pred, out):
         ({"gradient": lambda y, p: p}, lambda y, p: p[0], TypeError, "gradient: expected a Python function of three rows"),
         ({"gradient": fine}, lambda y: 0.0, TypeError, "function: expected a Python function of two rows"),
         ({"gradient": fine}, lambda y, p: p, TypeError, "function: expected a real number"),
-        ({"gradient": lambda y, p, out: p[0]}, lambda y, p: p[0], TypeError, "gradient: expected a function that stores"),
+        ({"gradient": lambda y, p, out: p}, lambda y, p: p[0], TypeError, "gradient: expected a real number"),
+        (
+            {"gradient": lambda y, p, out: p[1]},
+            lambda y, p: p[0],
+            ValueError,
+            "gradient: got .* returned at y_true = .*expected",
+        ),
         ({"gradient": fine, "n_targets": 0}, lambda y, p: p[0], ValueError, "n_targets: "),
         ({"gradient": fine, "n_outputs": "2"}, lambda y, p: p[0], TypeError, "n_outputs: "),
         (
@@ -197,6 +203,20 @@ def fine(y_true, y_pred, out):
 def test_wrong_definitions_raise(options, function, error, message):
     with pytest.raises(error, match=message):
         jit.loss(**{"per_row": True, "name": "wrong"} | options)(function)
+
+
+def test_gradients_that_return_the_loss_train_the_same():
+    def both(y_true, y_pred, out):
+        precision, error = math.exp(-y_pred[1]), y_pred[0] - y_true[0]
+        out[0], out[1] = error * precision, 0.5 * (1.0 - error * error * precision)
+        return 0.5 * (y_pred[1] + error * error * math.exp(-y_pred[1]))
+
+    options = {"per_row": True, "n_targets": 1, "n_outputs": 2, "name": "both", "check_range": (-3, 3)}
+    loss = jit.loss(gradient=numba.njit(both), **options)(own_gaussian._python)
+    X, y = problem(losses.GaussianNLL(), 2)
+    assert loss(y, np.ones((75, 2))) == pytest.approx(own_gaussian(y, np.ones((75, 2))), rel=1e-12)
+    histories = [model_of((3, 4, 2)).fit(X, y, loss=each, epochs=5, random_state=0)["loss"] for each in (loss, own_gaussian)]
+    np.testing.assert_allclose(*histories, rtol=1e-10)
 
 
 def test_rows_can_not_be_changed():

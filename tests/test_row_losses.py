@@ -1,4 +1,4 @@
-"""Losses with several outputs for each target, or of whole rows: kernels, fallback and reference, and what users see of them."""
+"""Losses of whole rows, or with several outputs for each target: kernels, fallback, reference, and use in training."""
 
 from __future__ import annotations
 
@@ -311,3 +311,18 @@ def test_values_and_gradients_are_those_of_pytorch():
         value, gradient = evaluate(loss, p, y)
         assert value == pytest.approx(expected.item(), rel=1e-7)
         np.testing.assert_allclose(gradient, prediction.grad.numpy(), rtol=1e-7, atol=1e-15)
+
+
+def test_regressors_take_losses_whose_outputs_are_their_targets_and_name_the_way_for_others():
+    pytest.importorskip("sklearn")
+    from fastnn.sklearn import MLPRegressor
+
+    p, y = data(Cosine(), (40, 3))
+    for loss in ("cosine", Cosine()):
+        estimator = MLPRegressor(loss=loss, hidden_layer_sizes=8, max_iter=3, tol=1e9, n_iter_no_change=1, random_state=0)
+        assert estimator.fit(p, y).predict(p).shape == y.shape
+    for loss in ("gaussian_nll", GaussianNLL(), MultiQuantile(), KLDivergence(), "kl_divergence"):
+        with pytest.raises(
+            ValueError, match=r"'loss' parameter of MLPRegressor must be .*one output per target \(fastnn\.MLP"
+        ):
+            MLPRegressor(loss=loss).fit(p, y)

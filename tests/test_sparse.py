@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from _helpers import LIKE_TARGETS, data, links_of, model_of, optimizer_of
 
-from fastnn import MLP, SGD, AdaGrad, Adam, Trainer, _epochs, losses
+from fastnn import MLP, SGD, AdaGrad, Adam, Trainer, _epochs
 from fastnn._engine import core as _core
 
 scipy_sparse = pytest.importorskip("scipy.sparse")

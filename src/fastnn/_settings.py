@@ -154,9 +154,8 @@ class Configured:
         if last is not None and loss.n_targets != last.settings.loss.n_targets:
             # Compiled code that holds the trainer has asked for the number once.
             expected = f"a loss for {last.settings.loss.n_targets} columns of targets, as the trainer was made with"
-            raise ValueError(
-                f"loss: expected {expected}, got {loss.name!r}, which takes {loss.n_targets}; Trainer(model, loss) makes another"
-            )
+            got = f"{loss.name!r}, which takes {loss.n_targets}"
+            raise ValueError(f"loss: expected {expected}, got {got}; Trainer(model, loss) makes another trainer")
         start: object = object()
         if last is not None and last.kind is kind:
             start = last.start

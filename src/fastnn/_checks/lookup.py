@@ -39,7 +39,8 @@ def resolve(
     defined : mapping
         Objects of the user's own by name.
     custom : tuple (type or tuple of types, str), optional
-        The base class of custom objects and others that no name stands for, and the end of an error: the function that makes them.
+        The base class of custom objects and others that no name stands for, and the end of an error: the function that makes
+        them.
 
     Raises
     ------

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from fastnn._engine import core as _core
 from fastnn.losses import LOSSES, CustomLoss, Heads, Loss
 from fastnn.losses._heads import Head
 from fastnn.losses._options import TargetOptions
+
+_PARAMETRIC = tuple(name for name in _core.LAYER_ACTIVATIONS if name not in _core.ACTIVATIONS)
 
 
 class NativeLoss(NamedTuple):
@@ -50,8 +53,11 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
             f"loss: expected {expected}, got {loss.name!r} for a model with output_activation={output_activation!r}; "
             f"{output_activation!r} goes with loss {pair!r}"
         )
-    if loss.from_logits and output_activation == "prelu":
-        raise ValueError(f"loss: {loss.name!r} takes the inputs of the output activation, which trains no slopes of 'prelu'")
+    if loss.from_logits and output_activation in _PARAMETRIC:
+        raise ValueError(
+            f"loss: expected an output activation without parameters for {loss.name!r}, which takes its inputs, got "
+            f"{output_activation!r}"
+        )
     if n_out is None and not loss.one_output_per_target:
         raise TypeError(f"n_out: expected the number of outputs for loss {loss.name!r}, got None")
     options, n_targets = loss.target_options, None if n_out is None else loss.n_targets(n_out)

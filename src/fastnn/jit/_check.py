@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -50,34 +51,55 @@ def check_gradient(loss: CustomLoss, within: _Range) -> None:
         raise ValueError(f"gradient: {expected}, got {wrong.given:.6g} at {point}, where the loss is {wrong.output:.6g}")
 
 
-def check_row_gradient(loss: CustomLoss, within: _Range, n_targets: int, n_outputs: int) -> None:
-    """Raise ValueError if the gradient of a loss of whole rows is not its derivative by each prediction, on drawn rows."""
+def check_row_gradient(
+    loss: CustomLoss, function: Callable[..., Any], within: _Range, n_targets: int, n_outputs: int
+) -> None:
+    """Raise ValueError if the gradient of a loss of whole rows is not its derivative by each prediction, on drawn rows.
+
+    So it does if the gradient returns the loss, and that is not what the function returns.
+    """
     low, high = within
     rng = np.random.default_rng(0)
     y, p = rng.uniform(low, high, (60, n_targets)), rng.uniform(low, high, (60, n_outputs))
     if low <= 0 and high >= 1:  # one-hot rows
         y[40:] = np.eye(n_targets)[np.arange(20) % n_targets]
+    _check_returned(loss, function, y, p)
     for j in range(n_outputs):
-
-        def with_column(x: NDArray[np.float64], j: int = j) -> NDArray[np.float64]:
-            moved = p.copy()
-            moved[:, j] = x
-            return moved
-
-        wrong = _worst(
-            loss.name,
-            lambda x, at=with_column: loss.value(y, at(x)),
-            lambda x, at=with_column, j=j: loss.gradient(y, at(x))[:, j],
-            p[:, j],
-            within,
-        )
+        wrong = _worst(loss.name, *_along(loss, y, p, j), p[:, j], within)
         if wrong:
-            rows = (np.array2string(row[wrong.point], precision=6, separator=", ") for row in (y, p))
-            point = "y_true = {}, y_pred = {}".format(*rows)
+            point = _point(y, p, wrong.point)
             expected = f"expected about {wrong.expected:.6g}, the derivative of {loss.name} by y_pred[{j}]"
             raise ValueError(
                 f"gradient: got {wrong.given:.6g} in out[{j}] at {point}, where it is {wrong.output:.6g}; {expected}"
             )
+
+
+def _along(loss: CustomLoss, y: NDArray[np.float64], p: NDArray[np.float64], j: int) -> tuple[_Function, _Function]:
+    """Return the loss of rows, and its derivative, as functions of one column of the predictions."""
+
+    def rows(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        moved = p.copy()
+        moved[:, j] = x
+        return moved
+
+    return lambda x: loss.value(y, rows(x)), lambda x: loss.gradient(y, rows(x))[:, j]
+
+
+def _check_returned(loss: CustomLoss, function: Callable[..., Any], y: NDArray[np.float64], p: NDArray[np.float64]) -> None:
+    for i, value in enumerate(loss.value(y, p)):
+        try:
+            with np.errstate(all="ignore"):
+                expected = float(function(y[i], p[i]))
+        except (ArithmeticError, ValueError):  # where compiled code gives NaN or infinity
+            continue
+        if math.isfinite(expected) and not math.isclose(value, expected, rel_tol=1e-6, abs_tol=1e-9):
+            right = f"expected {expected:.6g}, which {loss.name} returns"
+            raise ValueError(f"gradient: got {value:.6g} returned at {_point(y, p, i)}, {right}")
+
+
+def _point(y: NDArray[np.float64], p: NDArray[np.float64], row: int) -> str:
+    of_targets, of_outputs = (np.array2string(rows[row], precision=6, separator=", ") for rows in (y, p))
+    return f"y_true = {of_targets}, y_pred = {of_outputs}"
 
 
 def _points(within: _Range, count: int, offset: float) -> NDArray[np.float64]:

@@ -42,8 +42,8 @@ def loss(
     ----------
     gradient : callable
         The derivative of the function by y_pred, of the same arguments. y_pred is the output after its activation. With
-        `per_row`, a function of y_true, y_pred and out that returns nothing, and stores the derivative by each element of
-        y_pred in out, which holds zeros.
+        `per_row`, a function of y_true, y_pred and out, which stores the derivative by each element of y_pred in out, an
+        array of zeros. If it returns the loss as well, training does not call the function, which saves time.
     per_row : bool, default False
         If True, the function takes whole rows: arrays y_true (columns of targets,) and y_pred (outputs,), which it can't
         change. The loss is the mean over rows.
@@ -76,8 +76,8 @@ def loss(
 
     Notes
     -----
-    The loss is the mean over all elements, or rows, weighted by `sample_weight`. Rows of weight 0 do not count, whatever their loss.
-    The notes of `activation` on compilation and exceptions apply.
+    The loss is the mean over all elements, or rows, weighted by `sample_weight`. Rows of weight 0 do not count, whatever
+    their loss. The notes of `activation` on compilation and exceptions apply.
 
     Examples
     --------

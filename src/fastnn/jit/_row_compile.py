@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from numba import carray, types
+from numba.extending import overload
 from numpy.typing import NDArray
 
 from fastnn.jit._compile import RAISED, Block, check_number, compile_alone, has_raised
+from fastnn.jit._kernels import bare
 
 _Array = NDArray[np.float64]
 
@@ -38,13 +40,21 @@ class RowBlock(Block):
         out = [types.Array(self._number, 1, "C")] if argument == "gradient" else []
         result = compile_alone(argument, function, (row, row, *out), f"row of {self._number}")
         function.disable_compile()  # or rows that can be changed would be another case
-        if not out:
+        if not out or result != types.none:
             check_number(argument, function, result)
-        elif result != types.none:
-            name = function.py_func.__name__
-            raise TypeError(
-                f"{argument}: expected a function that stores its results in out, got {name}, which returns {result}"
-            )
+
+
+def _value(returned: Any, f: Any, target: Any, output: Any) -> Any:
+    """Return the loss of a row: what the gradient has returned, or else that of the function."""
+    raise NotImplementedError
+
+
+@overload(_value)
+@bare
+def _value_in_compiled_code(returned: Any, f: Any, target: Any, output: Any) -> Any:
+    if returned == types.none:
+        return lambda returned, f, target, output: f(target, output)
+    return lambda returned, f, target, output: returned
 
 
 def row_loss_block(number: Any, jit: Any, f: Any, gradient_of: Any, uses: str) -> Any:
@@ -56,10 +66,12 @@ def row_loss_block(number: Any, jit: Any, f: Any, gradient_of: Any, uses: str) -
         targets, outputs = carray(y, (rows, y_row)), carray(p, (rows, p_row))
         gradients = carray(gradient, (rows, p_row))
         for i in range(rows):
-            value[i] = number(f(targets[i, :n_targets], outputs[i, :n_out]))
+            # With one number for both lengths, the compiler finds that no index is out of bounds.
+            target = targets[i, :n_out] if n_targets == n_out else targets[i, :n_targets]
+            output, out = outputs[i, :n_out], gradients[i, :n_out]
             for j in range(n_out):
-                gradients[i, j] = 0
-            gradient_of(targets[i, :n_targets], outputs[i, :n_out], gradients[i, :n_out])
+                out[j] = 0
+            value[i] = number(_value(gradient_of(target, output, out), f, target, output))
 
     values_and_gradients = jit(values_and_gradients)
 

@@ -57,7 +57,7 @@ class JitRowLoss(JitFunction, CustomLoss):
     def check(self, within: tuple[float, float]) -> None:
         """Raise ValueError if the gradient is wrong on rows in a range."""
         n_outputs = self._n_outputs or _OUTPUTS
-        check_row_gradient(self, within, self.n_targets(n_outputs), n_outputs)
+        check_row_gradient(self, self._python, within, self.n_targets(n_outputs), n_outputs)
 
     def value(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
         """Return the loss of every row (n,), or of one row, computed in float64."""

@@ -1,9 +1,9 @@
 """Losses, which training minimizes: their names, parameters and traits.
 
-These classes hold numbers and no mathematics but the meaning of a model's outputs. The arithmetic is in the compiled trainer, and in plain NumPy in
-`fastnn.reference`. All definitions are PyTorch's with `reduction="mean"`. Below, y is the target, p the prediction
-after the output activation, z the prediction before it, and n the number of rows. Losses are means over all elements,
-rows times targets, unless their documentation says that they are means over rows.
+These classes hold numbers, and know what the outputs of a model stand for. The arithmetic is in the compiled trainer, and in
+plain NumPy in `fastnn.reference`. All definitions are PyTorch's with `reduction="mean"`. Below, y is the target, p the
+prediction after the output activation, z the prediction before it, and n the number of rows. Losses are means over all
+elements, rows times targets, unless their documentation says that they are means over rows.
 """
 
 from __future__ import annotations

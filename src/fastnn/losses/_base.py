@@ -134,8 +134,8 @@ class CustomLoss(Loss, ABC):
     def address(self, dtype: DTypeLike) -> int:
         """Return the address of a C function of n elements or rows, where T is `dtype`.
 
-        Of a mean over elements, ``void (const T *y, const T *p, T *value, T *gradient, int64_t n)`` sets ``value[i]`` and its
-        derivative by ``p[i]``. Of a mean over rows, it is ``void (const T *y, const T *p, T *value, T *gradient,
+        Of a mean over elements, ``void (const T *y, const T *p, T *value, T *gradient, int64_t n)`` sets ``value[i]`` and
+        its derivative by ``p[i]``. Of a mean over rows, it is ``void (const T *y, const T *p, T *value, T *gradient,
         int64_t rows, int64_t n_targets, int64_t n_out, int64_t y_row, int64_t p_row)``, see ``kernels/api.h``.
         Threads without the GIL call it for as long as the object lives.
         """

@@ -30,9 +30,9 @@ class Head(NamedTuple):
 class Heads(Loss):
     """Weighted sum of several losses, each of some columns of the outputs: regression and classification in one network.
 
-    Each head's loss is the mean that it would be on its own. Losses with links are computed from logits, so the model's output
-    activation is "identity". `fastnn.ops` turns a head's outputs into predictions: ``ops.softmax`` for "cross_entropy",
-    ``ops.sigmoid`` for "binary_cross_entropy", ``ops.exp`` for "poisson".
+    Each head's loss is the mean that it would be on its own. Losses with links are computed from logits, so the model's
+    output activation is "identity". `fastnn.ops` turns a head's outputs into predictions: ``ops.softmax`` for
+    "cross_entropy", ``ops.sigmoid`` for "binary_cross_entropy", ``ops.exp`` for "poisson".
 
     Targets are one array, with the columns of each head's targets side by side in the order of the heads. A head with
     "cross_entropy" has one column of integer labels. The others have the columns that their losses take, one for each
@@ -90,10 +90,8 @@ class Heads(Loss):
                     )
                 owners[column] = i
             if loss.takes_labels and stop - first == 1:
-                raise ValueError(
-                    f"loss: heads[{i}] has one column, expected one for each class with {loss.name!r}; 'binary_cross_entropy' "
-                    "takes one column for two classes"
-                )
+                way = "'binary_cross_entropy' takes one column for two classes"
+                raise ValueError(f"loss: heads[{i}] has one column, expected one for each class with {loss.name!r}; {way}")
             count = 1 if loss.takes_labels else loss.n_targets(stop - first)
             targets = slice(first_target, first_target + count)
             parts.append(Head(slice(first, stop), targets, loss.takes_labels, weight, loss))

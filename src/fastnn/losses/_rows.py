@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -121,7 +122,7 @@ class MultiQuantile(Loss):
         if isinstance(self.q, str) or not isinstance(self.q, Sequence | np.ndarray) or np.ndim(self.q) != 1:
             raise TypeError(f"q: expected a sequence of numbers, such as (0.1, 0.5, 0.9), got {self.q!r}")
         places = tuple(real("q", place, low=0.0, high=1.0, exclude_low=True, exclude_high=True) for place in self.q)
-        if not places or any(a >= b for a, b in zip(places, places[1:], strict=False)):
+        if not places or any(a >= b for a, b in pairwise(places)):
             raise ValueError(f"q: expected at least one number, in rising order, got {places}")
         object.__setattr__(self, "q", places)
         object.__setattr__(self, "non_crossing", flag("non_crossing", self.non_crossing))
@@ -197,7 +198,7 @@ def _outputs_per_target(loss: Loss, n_out: int, count: int, reason: str) -> int:
     """Return the number of targets of a model with n_out outputs; ValueError if it is not a whole number."""
     if n_out % count:
         raise ValueError(
-            f"loss: {loss.name!r} takes a model with {count} outputs per target, {reason}; got a model with {n_out} outputs, "
-            f"expected layer_sizes that end in a multiple of {count}"
+            f"loss: {loss.name!r} takes a model with {count} outputs per target, {reason}; got a model with {n_out} outputs"
+            f", expected layer_sizes that end in a multiple of {count}"
         )
     return n_out // count

@@ -32,7 +32,7 @@ def gaussian_nll(y: _Array, p: _Array, floor: float) -> _Array:
     k = y.shape[1]
     bounded = np.maximum(p[:, k:], floor)
     square = (p[:, :k] - y) ** 2 * np.exp(-bounded)
-    return 0.5 * (bounded + square) + np.minimum(0.5 * (1 - square), 0) * (p[:, k:] - bounded)
+    return np.asarray(0.5 * (bounded + square) + np.minimum(0.5 * (1 - square), 0) * (p[:, k:] - bounded))
 
 
 def gaussian_nll_gradient(y: _Array, p: _Array, floor: float) -> _Array:

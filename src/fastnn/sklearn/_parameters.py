@@ -235,8 +235,8 @@ def _is_like_targets(loss: Any) -> bool:
 
 
 LOSS_RULE = Rule(
-    f"{_names(LOSSES)}, one of these as an object of fastnn.losses, or a loss of fastnn.jit or its name; each with one output "
-    "per target (fastnn.MLP takes the others)",
+    f"{_names(LOSSES)}, one of these as an object of fastnn.losses, or a loss of fastnn.jit or its name; each with one "
+    "output per target (fastnn.MLP takes the others)",
     lambda value: _is_like_targets(_custom.LOSSES.get(value, value) if isinstance(value, str) else value),
 )
 
