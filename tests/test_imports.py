@@ -16,7 +16,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "fastnn"
 
-DESCRIPTIONS = {"_custom", "_errors", "_history", "_lbfgs", "_rates", "_state", "_version", "losses", "optimizers", "schedules"}
+DESCRIPTIONS = {
+    "_custom",
+    "_errors",
+    "_history",
+    "_lbfgs",
+    "_rates",
+    "_state",
+    "_version",
+    "losses",
+    "optimizers",
+    "schedules",
+}
 # The folders that each folder may import. "users" stands for the files beside the folders: public modules and their parts.
 LOW = {"_checks", "descriptions"}
 ALL = LOW | {"reference", "_engine", "_storage", "users"}
