@@ -50,7 +50,8 @@ def test_blend_is_the_reference(architecture, dtype, tau):
     expected, source, generator = target.to_vector().astype(float), model.to_vector(), repr(target._rng.bit_generator.state)
     reference.blend([expected], [source.astype(float)], tau)
     target.blend(model, tau)
-    np.testing.assert_allclose(target.to_vector(), expected, rtol=1e-6 if dtype is np.float32 else 1e-14, atol=1e-7)
+    tolerance = 1e-6 if dtype is np.float32 else 1e-14
+    np.testing.assert_allclose(target.to_vector(), expected, rtol=tolerance, atol=tolerance)
     np.testing.assert_array_equal(model.to_vector(), source)
     assert repr(target._rng.bit_generator.state) == generator
     np.testing.assert_array_equal(target._network.storage.sum(), copy.deepcopy(target)._network.storage.sum())  # padding: 0

@@ -240,3 +240,11 @@ cdef extern from "kernels/c_api.h" nogil:
     int64_t fastnn_train_step(NativeStepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
                               int64_t x_column, const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels,
                               double *loss)
+
+cdef extern from "kernels/metrics.h" namespace "fastnn" nogil:
+    double native_add_errors "fastnn::add_errors"[T](const T *p, const double *y, const double *weight, int64_t n_rows, int64_t n_out,
+                                                     double *squared)
+    double native_right_classes "fastnn::right_classes"[T](const T *p, const int64_t *classes, const double *weight, int64_t n_rows,
+                                                           int64_t n_out)
+    double native_right_sides "fastnn::right_sides"[T](const T *p, const unsigned char *above, double threshold, const double *weight,
+                                                       int64_t n_rows, int64_t n_out)

@@ -1,6 +1,6 @@
 """Metrics of training: their names, and their values over a set of rows.
 
-The network predicts in native code, some rows at a time. NumPy adds the errors up in float64.
+Native code predicts, some rows at a time, and adds up what the built-in metrics need.
 """
 
 from __future__ import annotations
@@ -110,6 +110,7 @@ class Metrics:
         self._y.flags.writeable = False
         equal = weight is None or bool(np.all(weight[weight != 0] == weight.max()))
         self._weight = None if weight is None or equal else weight[weight != 0]
+        self._total = float(len(self._y) if self._weight is None else self._weight.sum())
         self._n_out = trainer.model.layer_sizes[-1]
         built_in = [name for name, function in metrics.items() if function is None]
         self._accuracy = _Accuracy(trainer, data.labels, self._y, prefix) if "accuracy" in built_in else None
@@ -122,19 +123,19 @@ class Metrics:
     def values(self) -> dict[str, float]:
         """Return the values with the present parameters, by name."""
         outputs = self._outputs() if self._calls else None
-        for part in (self._accuracy, self._errors):
-            if part is not None:
-                part.start()
-        if self._accuracy is not None or self._errors is not None:
+        parts = [part for part in (self._accuracy, self._errors) if part is not None]
+        for part in parts:
+            part.start()
+        if parts:
             for rows, p in self._parts(outputs):
-                y, weight = self._y[rows], None if self._weight is None else self._weight[rows]
-                if self._accuracy is not None:
-                    self._accuracy.add(rows, p, weight)
-                if self._errors is not None:
-                    self._errors.add(y, p, weight)
-        found = {} if self._errors is None else self._errors.values()
+                weight = None if self._weight is None else self._weight[rows]
+                for part in parts:
+                    part.add(rows, p, weight)
+        found = {} if self._errors is None else self._errors.values(self._total)
         if self._accuracy is not None:
-            found["accuracy"] = self._accuracy.value()
+            found["accuracy"] = self._accuracy.value(self._total)
+        if outputs is not None:
+            outputs.flags.writeable = False  # metrics of the user's own see it
         for name, call in self._calls.items():
             found[name] = _number(name, call(self._y, outputs))
         return {name: found[name] for name in self._metrics}
@@ -144,7 +145,6 @@ class Metrics:
         outputs = np.empty((len(self._y), self._n_out), self._trainer.model.dtype)
         for rows, p in self._parts(None):
             outputs[rows] = p
-        outputs.flags.writeable = False  # metrics of the user's own see it
         return outputs
 
     def _parts(self, outputs: NDArray[Any] | None) -> Iterator[tuple[slice, NDArray[Any]]]:
@@ -196,60 +196,51 @@ class _Accuracy:
                 raise ValueError(
                     f"metrics: 'accuracy' needs {prefix}y of zeros and ones with loss {loss!r}, got other values"
                 )
-        self._by_class = by_class
+        self._by_class, self._n_out = by_class, trainer.model.layer_sizes[-1]
         self._threshold = 0.5 if activation == "sigmoid" else 0.0  # of logits
-        self._classes = y if labels else y.argmax(axis=1) if by_class else y > 0.5
+        self._classes: NDArray[Any] = (
+            np.require(y if labels else y.argmax(axis=1), np.int64, ["C", "A"]) if by_class else y > 0.5
+        )
+        self._right = 0.0
 
     def start(self) -> None:
-        self._right = self._total = 0.0
+        self._right = 0.0
 
     def add(self, rows: slice, p: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
         """Count the right predictions of some rows."""
-        classes = self._classes[rows]
-        right = p.argmax(axis=1) == classes if self._by_class else (p > self._threshold) == classes
-        if weight is None:
-            self._right += np.count_nonzero(right)
-            self._total += right.size
+        if self._by_class:
+            self._right += _core.right_classes(p, self._classes[rows], weight)
         else:
-            shares = right if right.ndim == 1 else right.mean(axis=1)
-            self._right += float(weight @ shares)
-            self._total += float(weight.sum())
+            self._right += _core.right_sides(p, self._classes[rows], self._threshold, weight) / self._n_out
 
-    def value(self) -> float:
-        return self._right / self._total
+    def value(self, total: float) -> float:
+        """Return the share of right predictions, of rows whose weights have that sum."""
+        return self._right / total
 
 
 class _Errors:
     """Means of errors over all elements, and the share of the targets' variance that predictions explain."""
 
     def __init__(self, y: NDArray[Any], weight: NDArray[np.float64] | None, *, spread: bool) -> None:
+        self._y = np.require(y, np.float64, ["C", "A"])
         self._spread = None  # by output, the sum of squared deviations from the mean
         if spread:
-            targets = y.astype(np.float64)
-            targets -= np.average(targets, axis=0, weights=weight)
-            self._spread = np.square(targets).sum(axis=0) if weight is None else weight @ np.square(targets)
+            squares = np.square(self._y - np.average(self._y, axis=0, weights=weight))
+            self._spread = squares.sum(axis=0) if weight is None else weight @ squares
+        self._squared, self._absolute = np.zeros(y.shape[1]), 0.0
 
     def start(self) -> None:
-        self._absolute = self._total = 0.0
-        self._squared: Any = 0.0
+        self._squared[:], self._absolute = 0.0, 0.0
 
-    def add(self, y: NDArray[Any], p: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
+    def add(self, rows: slice, p: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
         """Add the errors of some rows."""
-        errors = np.subtract(p, y, dtype=np.float64)
-        if weight is None:
-            self._total += len(errors)
-            self._squared = self._squared + np.einsum("ij,ij->j", errors, errors)
-            self._absolute += float(np.abs(errors, out=errors).sum())
-        else:
-            self._total += float(weight.sum())
-            self._squared = self._squared + np.einsum("i,ij,ij->j", weight, errors, errors)
-            self._absolute += float((weight @ np.abs(errors, out=errors)).sum())
+        self._absolute += _core.add_errors(p, self._y[rows], weight, self._squared)
 
-    def values(self) -> dict[str, float]:
-        """Return all metrics."""
-        count = self._total * len(self._squared)
+    def values(self, total: float) -> dict[str, float]:
+        """Return all metrics, of rows whose weights have that sum."""
+        count = total * len(self._squared)
         mse = float(self._squared.sum()) / count
-        found = {"mse": mse, "rmse": math.sqrt(mse) if mse >= 0 else math.nan, "mae": self._absolute / count}
+        found = {"mse": mse, "rmse": math.sqrt(mse), "mae": self._absolute / count}
         if self._spread is not None:
             constant = self._spread == 0
             explained = 1 - self._squared / np.where(constant, 1.0, self._spread)

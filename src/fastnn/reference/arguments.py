@@ -66,7 +66,8 @@ def _check_link(loss: Loss, output: Activation) -> None:
         raise ValueError(f"loss: expected the output activation {links} for {loss.name!r}, got {output.name!r}")
     if loss.from_logits and output.name in PARAMETRIC:
         raise ValueError(
-            f"loss: expected an output activation without parameters for {loss.name!r}, which takes its inputs, got {output.name!r}"
+            f"loss: expected an output activation without parameters for {loss.name!r}, which takes its inputs, got "
+            f"{output.name!r}"
         )
 
 

@@ -42,6 +42,7 @@ from fastnn._engine.portable._machine import (
     threads_decided,
     usable_instruction_sets,
 )
+from fastnn._engine.portable._metrics import add_errors, right_classes, right_sides
 from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._optimizers import OPTIMIZER_MOMENTS, OPTIMIZERS
 from fastnn._engine.portable._rows import SparseRows, readable
@@ -66,6 +67,7 @@ __all__ = [
     "Stepper",
     "activate",
     "activation_derivative",
+    "add_errors",
     "aligned_zeros",
     "built_instruction_sets",
     "c_functions",
@@ -84,6 +86,8 @@ __all__ = [
     "prediction_loss",
     "quick_prediction_loss",
     "readable",
+    "right_classes",
+    "right_sides",
     "set_max_threads_",
     "softmax",
     "threads_decided",
