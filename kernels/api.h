@@ -107,6 +107,7 @@ struct Loss {
     double value_factor;  // of the loss alone
     CustomLoss custom;    // a user's own; null otherwise
     bool signed_mean;     // the divisor is the sum of the weights, which may be below 0, rather than of their magnitudes
+    bool given;           // the targets are the gradient by the outputs, summed over rows; the value is 0 for finite outputs
 };
 
 struct Optimizer {
@@ -154,7 +155,18 @@ struct Gradient {
     void *gradient;        // like the parameter storage, or null
     void *input_gradient;  // n_rows x n_in, or null
     int n_threads;
-    double value;  // out: the loss
+    double value;                 // out: the loss
+    const uint64_t *dropout_key;  // of a batch in training; null drops nothing
+};
+
+// The derivatives of the outputs by the inputs of n_rows rows: n_rows x n_out x n_in elements.
+struct Jacobian {
+    Network network;
+    const void *parameters;
+    Rows x;
+    int64_t n_rows;
+    void *jacobian;
+    int n_threads;
 };
 
 // The times that one thread and several have recently taken in training, kept from one run to the next. One run owns them at a
@@ -179,6 +191,7 @@ struct Training {
     Optimizer optimizer;
     Rows x, y;
     const double *sample_weight;
+    const void *gradient;  // like the storage: updates take it rather than that of a batch; null otherwise
     int64_t n_rows, batch_size;
     int64_t n_epochs;
     bool shuffle;

@@ -46,6 +46,7 @@ constexpr OptimizerKernels<T> all_optimizers[] = {
 // Computes the loss and delta of some rows of outputs, like elementwise_loss.
 template <class T>
 T evaluate_loss(const Loss &loss, const T *out, const T *y, const T *scale, T *delta, int64_t rows, int64_t n, int64_t row) {
+    if (loss.given) return elementwise_loss<T, GivenGradient>(out, y, scale, delta, rows, n, row, 0);
     if (loss.custom) return custom_loss(loss.custom, out, y, scale, delta, rows * row);
     return all_losses<T>[loss.kind].compute(out, y, scale, delta, rows, n, row, T(loss.parameter));
 }

@@ -1,11 +1,28 @@
 """The losses. Included by _core.pyx."""
 
 cdef fill_loss(Loss_ *native, loss, dtype):
-    name, native.parameter, native.from_logits, native.per_row, native.factor, native.value_factor, custom, native.signed_mean, _ = loss
-    native.kind = LOSSES.index(name if custom is None else "mse")
+    native.parameter, native.from_logits, native.per_row = loss.parameter, loss.from_logits, loss.per_row
+    native.factor, native.value_factor, native.signed_mean = loss.factor, loss.value_factor, loss.signed_mean
+    native.given = loss.given
+    native.kind = LOSSES.index("mse" if loss.given or loss.custom is not None else loss.name)
     native.custom = NULL
-    if custom is not None:
-        native.custom = <CustomLoss><uintptr_t>custom.address(dtype)
+    if loss.custom is not None:
+        native.custom = <CustomLoss><uintptr_t>loss.custom.address(dtype)
+
+
+@cython.final
+cdef class Objective:
+    """Hold a loss in the kernels' form, with the checks that its targets need."""
+
+    cdef Loss_ native
+    cdef bint takes_labels
+    cdef double low, high
+    cdef object loss
+
+    def __init__(self, loss, dtype):
+        fill_loss(&self.native, loss, dtype)
+        self.loss, self.takes_labels = loss, loss.takes_labels
+        self.low, self.high = loss.domain
 
 
 def prediction_loss(str name, cnp.ndarray p, cnp.ndarray y):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
-from fastnn.losses import LOSSES, CustomLoss, Loss
+from fastnn.losses import MAE, MSE, LOSSES, BinaryCrossEntropy, CrossEntropy, CustomLoss, Huber, Loss, Poisson, Quantile
 
 
 class NativeLoss(NamedTuple):
@@ -19,6 +20,16 @@ class NativeLoss(NamedTuple):
     custom: CustomLoss | None = None
     signed_mean: bool = False  # weights are divided by their sum, which may be below 0; else by that of their magnitudes
     takes_labels: bool = False  # targets may be integer labels
+    domain: tuple[float, float] = (-math.inf, math.inf)  # of targets
+    plain: bool = False  # targets need no checks but of labels, shape, dtype, domain and finite values
+    given: bool = False  # targets are the gradient by the outputs, summed over rows
+
+
+GIVEN_GRADIENT = NativeLoss("", 0.0, from_logits=False, per_row=True, given=True)
+"""The loss of a vector-Jacobian product, and of a step by the caller's gradient."""
+
+# The losses whose targets need no more checks than `NativeLoss.plain` says.
+_PLAIN = frozenset((MSE, MAE, Huber, Quantile, Poisson, BinaryCrossEntropy, CrossEntropy))
 
 
 def native_loss(loss: Loss, output_activation: Any) -> NativeLoss:
@@ -32,5 +43,12 @@ def native_loss(loss: Loss, output_activation: Any) -> NativeLoss:
         )
     custom = loss if isinstance(loss, CustomLoss) else None
     return NativeLoss(
-        loss.name, loss.parameter, bool(loss.links), loss.per_row, custom=custom, takes_labels=loss.takes_labels
+        loss.name,
+        loss.parameter,
+        bool(loss.links),
+        loss.per_row,
+        custom=custom,
+        takes_labels=loss.takes_labels,
+        domain=loss.domain,
+        plain=type(loss) in _PLAIN,
     )
