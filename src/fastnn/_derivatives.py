@@ -200,9 +200,7 @@ class Differentiated(Evaluated):
         if by_inputs:
             others = taken | ({} if given[0] is None else {f"out[0][{i}]": a for i, a in enumerate(given[0])})
             result, given_row = self._result(given[1], names[1], rows.shape, one, others)
-        self._network.gradient(
-            GIVEN_GRADIENT, rows, gradient, False, None, None, result, threads, parameters=results
-        )
+        self._network.gradient(GIVEN_GRADIENT, rows, gradient, False, None, None, result, threads, parameters=results)
         gradients = self._delivered(results, given[0])
         if result is None:
             return gradients

@@ -61,9 +61,7 @@ def as_batch(X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...]) -
     return X, target, sample_weight, True
 
 
-def given_gradient(
-    argument: str, value: Any, n_rows: int, n_out: int, dtype: np.dtype[Any], one: bool
-) -> NDArray[Any]:
+def given_gradient(argument: str, value: Any, n_rows: int, n_out: int, dtype: np.dtype[Any], one: bool) -> NDArray[Any]:
     """Return the gradient by the outputs (n_rows, n_out) that a user gives; (n_out,) if X is one row.
 
     Raises
@@ -83,9 +81,7 @@ def given_gradient(
     return array
 
 
-def check_inputs(
-    argument: str, array: Rows, dtype: np.dtype[Any], weight: NDArray[np.float64] | None = None
-) -> None:
+def check_inputs(argument: str, array: Rows, dtype: np.dtype[Any], weight: NDArray[np.float64] | None = None) -> None:
     """Raise ValueError, naming row and column, if an input of a row that counts is not finite in `dtype`."""
     if isinstance(array, _core.SparseRows):
         _check_sparse_finite(argument, array, dtype, weight)

@@ -13,7 +13,7 @@ from fastnn.reference.dropout import dropout_mask
 from fastnn.reference.elementary import cos, exp, expm1, log, log1p, sin
 from fastnn.reference.gated import gelu, gelu_grad, mish, mish_grad, silu, silu_grad
 from fastnn.reference.losses import LOSSES, LossFunction, binary_cross_entropy, cross_entropy, mse_loss
-from fastnn.reference.network import forward, input_gradient, loss_and_gradient
+from fastnn.reference.network import forward, input_gradient, jacobian, loss_and_gradient, vjp
 from fastnn.reference.optimizers import UPDATES, adagrad, adam, adamw, momentum, nadam, rmsprop, sgd
 from fastnn.reference.rectifiers import elu, elu_grad, leaky_relu, leaky_relu_grad, relu, relu_grad, selu, selu_grad
 from fastnn.reference.sigmoids import sigmoid, sigmoid_grad, softplus, softplus_grad, tanh, tanh_grad
@@ -41,6 +41,7 @@ __all__ = [
     "gelu",
     "gelu_grad",
     "input_gradient",
+    "jacobian",
     "leaky_relu",
     "leaky_relu_grad",
     "linear",
@@ -71,5 +72,6 @@ __all__ = [
     "tanh",
     "tanh_grad",
     "train",
+    "vjp",
 ]
 __dir__ = __all__.copy

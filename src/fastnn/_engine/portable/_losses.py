@@ -1,4 +1,4 @@
-"""Losses in the form that the front doors pass, a tuple: means over weighted rows, and their gradients."""
+"""Losses in the form that the front doors pass: means over weighted rows, and their gradients."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
+from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._compile import formula, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.reference.losses import function_of
@@ -22,8 +23,11 @@ _CANCELLED = 2.0**-50
 class MeanLoss:
     """The mean of a loss over weighted rows, and its gradient."""
 
-    def __init__(self, loss: tuple[Any, ...]) -> None:
+    def __init__(self, loss: NativeLoss) -> None:
         name, parameter, from_logits, per_row, factor, value_factor, custom, signed_mean = loss[:8]
+        self._given = bool(loss.given)  # the targets are the gradient by the outputs
+        if self._given:
+            name = "mse"  # its functions are not called
         self._function = reference.LOSSES[name] if custom is None else function_of(custom)
         self._weighted = runnable(weighted, value=self._function.value, gradient=self._function.gradient)
         self._parameter, self._per_row = float(parameter), bool(per_row)
@@ -46,6 +50,9 @@ class MeanLoss:
 
         The loss is the share of these rows in a mean over rows that weigh `divisor`.
         """
+        if self._given:
+            delta[...] = y
+            return float(np.sum(p - p))  # which shows whether the outputs are finite
         if divisor == 0.0 or (not self.signed_mean and divisor < _MIN_WEIGHT):
             delta[...] = 0.0
             return 0.0
