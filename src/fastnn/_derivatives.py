@@ -138,7 +138,7 @@ class Differentiated(Evaluated):
     ) -> Any:
         """Return the product of gradients by the outputs with the derivatives of the outputs, a vector-Jacobian product.
 
-        If G is the gradient of any function by ``model.predict(X)``, these are its gradients by the parameters: the sums over
+        If G is the gradient of any function by ``model.predict(X)``, these are its gradients by the parameters: sums over
         rows and outputs of G times the derivative of the output. They include the output activation, softmax too, and no
         dropout.
 

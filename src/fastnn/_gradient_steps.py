@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Never
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastnn._accumulated import Accumulated
 from fastnn._checks.options import refusal, without_unknown
@@ -133,8 +133,8 @@ class GradientSteps(StoredTrainer):
             data = TrainingData(rows, gradient, False, None)
         if self.lazy_updates and isinstance(data.x, _core.SparseRows):
             raise ValueError(
-                "accumulate: lazy updates need the features of one batch, got sparse X for a trainer with lazy_updates=True; "
-                "step makes such updates"
+                "X: expected a dense array, got sparse rows for a trainer with lazy_updates=True, whose updates need the "
+                "features of one batch; step makes such updates"
             )
         loss = self._accumulate(data, given=G is not None)
         if type(X) is not np.ndarray:

@@ -231,8 +231,8 @@ class Trainer(GradientSteps):
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **unknown: Never) -> float:
         """Make one update on one batch, all rows of X, and return the loss before it.
 
-        Arguments are those of `run`. Weights may have either sign: as advantages, for example. X may be one row (n_in,), with
-        targets (n_out,), or with one number for one output or a label.
+        Arguments are those of `run`. X may also be one row (n_in,), with targets (n_out,), or a number for one output or for
+        a label. Weights may have either sign, as those of advantages.
 
         Raises
         ------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from fastnn.losses import MAE, MSE, LOSSES, BinaryCrossEntropy, CrossEntropy, CustomLoss, Huber, Loss, Poisson, Quantile
+from fastnn.losses import LOSSES, MAE, MSE, BinaryCrossEntropy, CrossEntropy, CustomLoss, Huber, Loss, Poisson, Quantile
 
 
 class NativeLoss(NamedTuple):

@@ -52,9 +52,7 @@ def as_batch(X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...]) -
     if not one:
         return X, y, sample_weight, False
     target = real_array("y", y)
-    if target.ndim == 0:
-        target = target[None]
-    elif target.shape == (layer_sizes[-1],) != (1,):
+    if target.ndim == 0 or target.shape == (layer_sizes[-1],) != (1,):
         target = target[None]
     if sample_weight is not None and np.ndim(sample_weight) == 0:
         sample_weight = real_array("sample_weight", sample_weight)[None]
