@@ -48,15 +48,17 @@ def training_data(
 
 def as_batch(X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...]) -> tuple[Any, Any, Any, bool]:
     """Return one row of inputs with its targets and weight as a batch, and all else as it is; and whether it was one row."""
-    X, one = as_matrix("X", X, layer_sizes[0])
+    matrix, one = as_matrix("X", X, layer_sizes[0])
     if not one:
         return X, y, sample_weight, False
-    target = real_array("y", y)
-    if target.ndim == 0 or target.shape == (layer_sizes[-1],) != (1,):
+    target, n_out = real_array("y", y), layer_sizes[-1]
+    if target.shape not in ((), (1,), (n_out,), (1, 1), (1, n_out)):
+        return X, y, sample_weight, False
+    if target.shape in ((), (n_out,)) and target.shape != (1,):
         target = target[None]
     if sample_weight is not None and np.ndim(sample_weight) == 0:
         sample_weight = real_array("sample_weight", sample_weight)[None]
-    return X, target, sample_weight, True
+    return matrix, target, sample_weight, True
 
 
 def given_gradient(argument: str, value: Any, n_rows: int, n_out: int, dtype: np.dtype[Any], one: bool) -> NDArray[Any]:

@@ -163,7 +163,7 @@ class Run:
 
     @np.errstate(all="ignore")
     def apply(self, gradient: Array) -> bool:
-        """Make one step with a gradient, a vector like the storage; return whether it is finite, and change nothing if not."""
+        """Make one step with a gradient, a vector like the storage; return whether it is finite, change nothing if not."""
         self._gradient[:] = gradient
         done = self._finish_step(0.0, 1.0, 1, None, self._next_rates(1)[0])
         if done and first_not_finite(self._network.storage) >= 0:
