@@ -95,7 +95,7 @@ class Borrowed {
     void *start() const { return start_; }
 
   private:
-    static constexpr int64_t most_kept = 1 << 20;
+    static constexpr int64_t most_kept = 8 << 20;  // bytes
 
     bool make_room(int64_t bytes) {
         kept_->layout_ = {};
@@ -161,9 +161,14 @@ bool gradient(const Model &model, Gradient &call, void *const *parameters) {
     const int64_t before = parameters ? whole_lines(size) : 0;
     static char place;
     if (parameters) call.gradient = &place;  // there will be one
-    const KeptWorkspace::Layout layout = {
-        &k, call.n_rows, call.n_threads, false, call.gradient != nullptr, parameters != nullptr, call.input_gradient != nullptr,
-        call.loss.from_logits};
+    const KeptWorkspace::Layout layout = {&k,
+                                          call.n_rows,
+                                          call.n_threads,
+                                          false,
+                                          call.gradient != nullptr,
+                                          parameters != nullptr,
+                                          call.input_gradient != nullptr,
+                                          call.loss.from_logits};
     const Borrowed workspace(model.kept, call.x.sparse() ? nullptr : &layout, [&] { return before + k.gradient_bytes(call); });
     char *start = static_cast<char *>(workspace.start());
     if (!start) return false;

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from _helpers import HIDDEN, KINDS, run_script
@@ -251,6 +254,13 @@ def test_one_row_has_one_target_for_one_output(target):
     assert model.loss(np.arange(4.0), target) == model.loss(np.arange(4.0)[None], np.array([[0.5]]))
 
 
+@pytest.mark.parametrize("shape", [(10, 2), (3, 2), (3,), (2, 1)])
+def test_one_row_with_targets_of_several_is_refused(shape):
+    model = model_of((4, 5, 2))
+    with pytest.raises(ValueError, match=r"^X: expected shape \(n, 4\).*X\[None\] makes one row"):
+        model.loss(np.ones(4), np.ones(shape))
+
+
 # ---- Given arrays for results ----
 
 
@@ -305,6 +315,8 @@ def outs_that_do_not_fit(model, X, G):
         "shape of the Jacobian": lambda: model.jacobian(X, out=np.full((3, 3, 3), 7.0)),
         "one row": lambda: model.jacobian(X[0], out=np.full((1, 3, 3), 7.0)),
         "both": lambda: model.vjp(X, G, inputs=True, out=(lists, np.full((2, 3), 7.0))),
+        "gradient by the inputs twice": lambda: model.vjp(X[:3], G[:3], inputs=True, out=(lists, lists[0])),
+        "G": lambda: model.vjp(X, G, inputs=True, out=(lists, G)),
     }
     return calls, [*lists, row, X, *model.parameters]
 
@@ -319,6 +331,44 @@ def test_given_arrays_that_do_not_fit_are_refused_before_anything_changes(name):
         calls[name]()
     for array, kept in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, kept)
+
+
+@pytest.mark.skipif(not COMPILED, reason="the fallback allocates")
+@pytest.mark.parametrize("n", [1, 300])
+def test_nothing_is_allocated_for_given_arrays(n):
+    model = model_of((3, 40, 5), "gelu")
+    X, G = rows_of(model, n)
+    gradients, by_input, jacobian = [np.empty(p.shape) for p in model.parameters], np.empty((n, 3)), np.empty((n, 5, 3))
+    both = (gradients, by_input)
+    calls = [
+        lambda: model.gradient(X, G, out=gradients),
+        lambda: model.input_gradient(X, G, out=by_input),
+        lambda: model.vjp(X, G, inputs=True, out=both),
+        lambda: model.jacobian(X, out=jacobian),
+    ]
+    for call in calls:
+        call()
+        tracemalloc.start()
+        call()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1000  # bytes; the smallest result has 24, arrays of that size are NumPy's own
+
+
+def test_threads_that_call_one_model_get_their_own_results():
+    """One call at a time has the workspace that a network keeps."""
+    model = model_of((4, 60, 50, 7), "gelu", "softmax")
+    batches = [rows_of(model, n, seed=n) for n in (1, 40, 64, 300)]
+    expected = [(model.jacobian(X), *model.vjp(X, G)) for X, G in batches]
+
+    def work(i):
+        X, G = batches[i % 4]
+        return (model.jacobian(X), *model.vjp(X, G))
+
+    with ThreadPoolExecutor(4) as pool:
+        for i, found in enumerate(pool.map(work, range(200))):
+            for a, b in zip(found, expected[i % 4], strict=True):
+                np.testing.assert_array_equal(a, b)
 
 
 def test_columns_of_one_array_can_be_given_with_its_other_columns_as_inputs():

@@ -54,9 +54,9 @@ template <class T> class JacobianRun {
     // Some rows of a strip, and some directions of each: line (i - rows.begin) * directions.size() + d - directions.begin.
     struct Group {
         Range rows, directions;
-        int64_t first;                 // row of the data that is row 0 of the strip's buffers
-        const T *const *derivatives;   // of the layers' activations; their first row is row 0 of the buffers
-        T *from, *to, *mean;           // lines before and after a step; a mean of rows of weights
+        int64_t first;                // row of the data that is row 0 of the strip's buffers
+        const T *const *derivatives;  // of the layers' activations; their first row is row 0 of the buffers
+        T *from, *to, *mean;          // lines before and after a step; a mean of rows of weights
 
         int64_t n_lines() const { return rows.size() * directions.size(); }
         void swap() { std::swap(from, to); }
@@ -95,8 +95,7 @@ template <class T> class JacobianRun {
     void compute_strip(Range rows, int64_t first, int thread) const {
         layers_.forward(layers_.read(call_.x, {nullptr, first, rows.end}, rows), rows, Dropout());
         const T **derivatives = derivatives_ + thread * network_.n_layers;
-        for (int64_t l = 0; l < network_.n_layers; l++)
-            derivatives[l] = has_derivative(l) ? layers_.derivatives(l, rows) : nullptr;
+        for (int64_t l = 0; l < network_.n_layers; l++) derivatives[l] = has_derivative(l) ? layers_.derivatives(l, rows) : nullptr;
         const int64_t room = rows_at_once_ * directions_at_once_ * line_;
         T *lines = lines_ + 2 * room * thread;
         for (int64_t i = rows.begin; i < rows.end; i += rows_at_once_)
@@ -199,14 +198,12 @@ template <class T> class JacobianRun {
             const int64_t to_row = l ? network_.layers[l - 1].row : input_row();
             int64_t weights_row;
             const T *weights = layers_.weights_by_output(l, weights_row);
-            multiply<T, Start::zero, Finish::store>(
-                {layer.n_out, group.from, layer.row, 1, weights, weights_row, group.to, to_row}, {0, group.n_lines()},
-                {0, layer.n_in});
+            multiply<T, Start::zero, Finish::store>({layer.n_out, group.from, layer.row, 1, weights, weights_row, group.to, to_row},
+                                                    {0, group.n_lines()}, {0, layer.n_in});
         }
         T *to = static_cast<T *>(call_.jacobian);
         group.for_each_line([&](int64_t line, int64_t i, int64_t d) {
-            std::memcpy(to + ((group.first + i) * n_out() + d) * n_in(), group.to + line * input_row(),
-                        size_t(n_in()) * sizeof(T));
+            std::memcpy(to + ((group.first + i) * n_out() + d) * n_in(), group.to + line * input_row(), size_t(n_in()) * sizeof(T));
         });
     }
 

@@ -1,7 +1,7 @@
 """The quick way into losses, derivatives and steps, for arrays that need no conversion. Included by _core.pyx.
 
 These functions return None for anything else, and for values that must not occur: the careful way of their callers then
-converts the arguments, or raises an error that names the fault.
+converts the arguments, or raises an error that names the fault. Results go to `out` unless it is None.
 """
 
 # Larger arrays gain nothing, and would be checked while other threads wait for the GIL.
@@ -114,59 +114,115 @@ def quick_loss(Network network, loss, x, y):
     return call.value
 
 
-def quick_gradient(Network network, loss, x, y):
+cdef bint is_apart(Network network, cnp.ndarray a, cnp.ndarray x, y, list others, int64_t n_others) except -1:
+    """Return whether an array for results shares no memory with the arguments, the parameters, and the first of others."""
+    cdef Span span = span_of(a)
+    cdef int64_t i
+    if spans_overlap(span, span_of(x)) or spans_overlap(span, span_of(network.storage)):
+        return False
+    if y is not None and spans_overlap(span, span_of(y)):
+        return False
+    for i in range(n_others):
+        if spans_overlap(span, span_of(others[i])):
+            return False
+    return True
+
+
+cdef list results_like_parameters(Network network, void **arrays, x, y, out):
+    """Return arrays for gradients, `out` if it is given, and fill in their addresses; None if `out` is not quick."""
+    cdef int64_t i
+    cdef list results = network.empty_parameters() if out is None else out if type(out) is list else None
+    if results is None or not network.fill_arrays(arrays, results):
+        return None
+    if out is None:
+        return results
+    for i in range(len(results)):
+        if not is_apart(network, results[i], x, y, results, i):
+            return None
+    return results
+
+
+cdef cnp.ndarray result_of_shape(Network network, int ndim, cnp.npy_intp *shape, x, y, list others, out):
+    """Return an array for a result, `out` if it is given; None if that is not quick."""
+    cdef int i
+    if out is None:
+        return cnp.PyArray_EMPTY(ndim, shape, network.dtype_number, 0)
+    if not is_float_array(out) or cnp.PyArray_TYPE(out) != network.dtype_number or cnp.PyArray_NDIM(out) != ndim:
+        return None
+    for i in range(ndim):
+        if cnp.PyArray_DIM(out, i) != shape[i]:
+            return None
+    return out if is_apart(network, out, x, y, others, 0 if others is None else len(others)) else None
+
+
+def quick_gradient(Network network, loss, x, y, out):
     """Return the loss and its gradients by the parameters."""
     cdef Gradient call
     cdef bint one
     cdef void *arrays[max_layers * n_block_kinds]
     if not fill_call(network, &call, &one, loss, x, y):
         return None
-    cdef list gradients = network.empty_parameters()
-    network.fill_arrays(arrays, gradients)
+    cdef list gradients = results_like_parameters(network, arrays, x, y, out)
+    if gradients is None:
+        return None
     run_gradient(network, &call, arrays)
     return call.value, gradients
 
 
-cdef cnp.ndarray empty_rows(Network network, bint one, int64_t n_rows):
+cdef bint fill_input_gradient(Network network, Gradient *call, bint one, x, y, list others, out, list result) except -1:
+    """Append an array for the gradient by the inputs to `result`, and let the call fill it; return whether `out` is quick."""
     cdef cnp.npy_intp shape[2]
-    shape[0], shape[1] = n_rows, network.layers[0].n_in
-    return cnp.PyArray_EMPTY(1 if one else 2, &shape[one], network.dtype_number, 0)
+    shape[0], shape[1] = call.n_rows, network.layers[0].n_in
+    array = result_of_shape(network, 1 if one else 2, &shape[one], x, y, others, out)
+    if array is None:
+        return False
+    call.input_gradient = cnp.PyArray_DATA(array)
+    result.append(array)
+    return True
 
 
-def quick_input_gradient(Network network, loss, x, y):
+def quick_input_gradient(Network network, loss, x, y, out):
     """Return the gradient of the loss by the inputs."""
     cdef Gradient call
     cdef bint one
+    cdef list result = []
     if not fill_call(network, &call, &one, loss, x, y):
         return None
-    cdef cnp.ndarray result = empty_rows(network, one, call.n_rows)
-    call.input_gradient = cnp.PyArray_DATA(result)
+    if not fill_input_gradient(network, &call, one, x, y, None, out, result):
+        return None
     run_gradient(network, &call, NULL)
-    return result
+    return result[0]
 
 
-def quick_vjp(Network network, x, g, bint inputs):
-    """Return the gradients by the parameters, and that by the inputs if it is asked for."""
+def quick_vjp(Network network, x, g, bint inputs, out):
+    """Return the gradients by the parameters; with `inputs`, a tuple of these and the gradient by the inputs."""
     cdef Gradient call
     cdef bint one
     cdef void *arrays[max_layers * n_block_kinds]
-    cdef cnp.ndarray by_input = None
+    cdef list by_input = []
+    cdef object of_parameters = out, of_inputs = None
+    if inputs and out is not None:
+        if type(out) is not tuple or len(out) != 2:
+            return None
+        of_parameters, of_inputs = out
+        if of_parameters is None or of_inputs is None:
+            return None
     if not fill_quick(network, x, g, &call.n_rows, &one, &call.x, &call.y, False, -INFINITY, INFINITY):
         return None
     call.loss = given_gradient()
     call.sample_weight = NULL
     call.gradient = call.input_gradient = NULL
     call.dropout_key = NULL
-    cdef list gradients = network.empty_parameters()
-    network.fill_arrays(arrays, gradients)
-    if inputs:
-        by_input = empty_rows(network, one, call.n_rows)
-        call.input_gradient = cnp.PyArray_DATA(by_input)
+    cdef list gradients = results_like_parameters(network, arrays, x, g, of_parameters)
+    if gradients is None or (inputs and not fill_input_gradient(network, &call, one, x, g, gradients, of_inputs, by_input)):
+        return None
     run_gradient(network, &call, arrays)
-    return (gradients, by_input) if inputs else gradients
+    if not inputs:
+        return gradients
+    return (gradients, by_input[0]) if out is None else out
 
 
-def quick_jacobian(Network network, x):
+def quick_jacobian(Network network, x, out):
     """Return the derivatives of the outputs by the inputs."""
     cdef int64_t n_rows
     cdef bint one
@@ -174,7 +230,9 @@ def quick_jacobian(Network network, x):
     if not is_quick(network, x, network.layers[0].n_in, &n_rows, &one):
         return None
     shape[0], shape[1], shape[2] = n_rows, network.layers[network.native.n_layers - 1].n_out, network.layers[0].n_in
-    cdef cnp.ndarray result = cnp.PyArray_EMPTY(2 if one else 3, &shape[one], network.dtype_number, 0)
+    cdef cnp.ndarray result = result_of_shape(network, 2 if one else 3, &shape[one], x, None, None, out)
+    if result is None:
+        return None
     network.run_jacobian(rows_of(x), n_rows, cnp.PyArray_DATA(result), None)
     return result
 

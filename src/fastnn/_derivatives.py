@@ -65,8 +65,8 @@ class Differentiated(Evaluated):
         """
         if unknown:
             raise refusal(Differentiated.gradient, (self,), unknown)
-        if sample_weight is None and out is None:
-            quick: tuple[float, Gradients] | None = _core.quick_gradient(self._network, loss, X, y)
+        if sample_weight is None:
+            quick: tuple[float, Gradients] | None = _core.quick_gradient(self._network, loss, X, y, out)
             if quick is not None:
                 return quick
         arguments, _ = self._loss_arguments(X, y, loss, sample_weight)
@@ -115,8 +115,8 @@ class Differentiated(Evaluated):
         """
         if unknown:
             raise refusal(Differentiated.input_gradient, (self,), unknown)
-        if sample_weight is None and out is None:
-            quick: NDArray[Any] | None = _core.quick_input_gradient(self._network, loss, X, y)
+        if sample_weight is None:
+            quick: NDArray[Any] | None = _core.quick_input_gradient(self._network, loss, X, y, out)
             if quick is not None:
                 return quick
         arguments, one = self._loss_arguments(X, y, loss, sample_weight)
@@ -182,8 +182,8 @@ class Differentiated(Evaluated):
         """
         if unknown:
             raise refusal(Differentiated.vjp, (self,), unknown)
-        if out is None and n_threads is None and (inputs is False or inputs is True):
-            quick = _core.quick_vjp(self._network, X, G, inputs)
+        if n_threads is None and (inputs is False or inputs is True):
+            quick = _core.quick_vjp(self._network, X, G, inputs, out)
             if quick is not None:
                 return quick
         by_inputs, threads = flag("inputs", inputs), thread_count(n_threads)
@@ -246,8 +246,8 @@ class Differentiated(Evaluated):
         """
         if unknown:
             raise refusal(Differentiated.jacobian, (self,), unknown)
-        if out is None and n_threads is None:
-            quick: NDArray[Any] | None = _core.quick_jacobian(self._network, X)
+        if n_threads is None:
+            quick: NDArray[Any] | None = _core.quick_jacobian(self._network, X, out)
             if quick is not None:
                 return quick
         threads = thread_count(n_threads)
