@@ -442,3 +442,16 @@ def test_unknown_options_are_refused():
             getattr(model, name)(np.ones((1, 3)), np.ones((1, 2)), weights=1)
     with pytest.raises(TypeError, match=r"MLP.jacobian\(\) got an unexpected"):
         model.jacobian(np.ones((1, 3)), weights=1)
+
+
+def test_custom_activations_have_derivatives():
+    pytest.importorskip("numba")
+    from fastnn import jit
+
+    @jit.activation(derivative=lambda z: 1 / (1 + z * z), uses="input")
+    def arctangent(z):
+        return np.arctan(z)
+
+    for sizes in [(3, 4, 2), (2, 5, 3, 6), (4, 3)]:
+        hidden = [arctangent] * (len(sizes) - 2)
+        check_against_differences(model_of(sizes, hidden or "tanh", arctangent))
