@@ -130,6 +130,7 @@ struct Loss {
     const double *output_weights;  // of each column of targets in the mean, or of each class; >= 0; null if all are 1
     const double *pos_weight;      // of a target of 1 rather than 0, for each column; >= 0; null if all are 1
     double label_smoothing;        // the share of targets that is spread evenly over the classes
+    bool given;  // the targets are the gradient by the outputs, summed over rows; the value is 0 for finite outputs
 
     int64_t columns(int64_t n_out) const { return n_targets ? n_targets : n_out; }
 };
@@ -187,7 +188,19 @@ struct Gradient {
     void *gradient;        // like the parameter storage, or null
     void *input_gradient;  // n_rows x n_in, or null
     int n_threads;
-    double value;  // out: the loss
+    const uint64_t *dropout_key;  // of a batch in training; null drops nothing
+    double value;                 // out: the loss
+    double weight;                // out: the weight of all rows in a mean
+};
+
+// The derivatives of the outputs by the inputs of n_rows rows: n_rows x n_out x n_in elements.
+struct Jacobian {
+    Network network;
+    const void *parameters;
+    Rows x;
+    int64_t n_rows;
+    void *jacobian;
+    int n_threads;
 };
 
 // The times that one thread and several have recently taken in training, kept from one run to the next. One run owns them at a
@@ -212,6 +225,7 @@ struct Training {
     Optimizer optimizer;
     Rows x, y;
     const double *sample_weight;
+    const void *gradient;  // like the storage: updates take it rather than that of a batch; null otherwise
     int64_t n_rows, batch_size;
     int64_t n_epochs;
     bool shuffle;

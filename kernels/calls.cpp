@@ -31,6 +31,26 @@ class Workspace {
     void *const start_;
 };
 
+int64_t whole_lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+int64_t element_size(Type type) { return type == Type::float32 ? sizeof(float) : sizeof(double); }
+
+// Copies a gradient to a matrix without padding for each block of parameters, in the order of the storage.
+template <class T> void unpack(const Network &network, const T *storage, void *const *to) {
+    for (int64_t l = 0; l < network.n_layers; l++)
+        for (int64_t b = 0; b < network.layers[l].n_blocks; b++) {
+            const Block &block = network.layers[l].blocks[b];
+            const T *from = storage + block.offset;
+            T *out = static_cast<T *>(*to++);
+            if (block.kind == BlockKind::weights && network.layers[l].narrow) {
+                for (int64_t j = 0; j < block.columns; j++)
+                    for (int64_t i = 0; i < block.rows; i++) *out++ = from[i * block.row + j];
+                continue;
+            }
+            for (int64_t i = 0; i < block.rows; i++)
+                std::memcpy(out + i * block.columns, from + i * block.row, size_t(block.columns) * sizeof(T));
+        }
+}
+
 // Threads share rows, so that more threads than rows would have nothing to do. If a few rows are much work, threads share each
 // row.
 int useful_threads(int wanted, int64_t n_rows, double work) {
@@ -39,6 +59,59 @@ int useful_threads(int wanted, int64_t n_rows, double work) {
 }
 
 }  // namespace
+
+bool KeptWorkspace::Layout::operator==(const Layout &other) const {
+    return kernels == other.kernels && n_rows == other.n_rows && n_threads == other.n_threads && jacobian == other.jacobian &&
+           gradient == other.gradient && gradient_inside == other.gradient_inside && input_gradient == other.input_gradient &&
+           from_logits == other.from_logits;
+}
+
+KeptWorkspace::~KeptWorkspace() { free_zeros(memory_); }
+
+// The kept workspace, or one of the call's own where another call has it, or it would be large.
+class Borrowed {
+  public:
+    // measure() returns the bytes of a workspace with this layout.
+    template <class Measure> Borrowed(KeptWorkspace *kept, const KeptWorkspace::Layout *layout, Measure measure) {
+        if (layout && kept && !kept->busy_.exchange(true, std::memory_order_acquire)) kept_ = kept;
+        if (kept_ && kept_->layout_ == *layout) {
+            start_ = kept_->memory_;
+            return;
+        }
+        const int64_t bytes = measure();
+        if (kept_ && bytes <= most_kept && make_room(bytes)) {
+            kept_->layout_ = *layout;
+            start_ = kept_->memory_;
+            return;
+        }
+        start_ = own_ = allocate_zeros(bytes);
+    }
+    ~Borrowed() {
+        free_zeros(own_);
+        if (kept_) kept_->busy_.store(false, std::memory_order_release);
+    }
+    Borrowed(const Borrowed &) = delete;
+    Borrowed &operator=(const Borrowed &) = delete;
+    void *start() const { return start_; }
+
+  private:
+    static constexpr int64_t most_kept = 8 << 20;  // bytes
+
+    bool make_room(int64_t bytes) {
+        kept_->layout_ = {};
+        if (bytes <= kept_->room_) {
+            std::memset(kept_->memory_, 0, size_t(bytes));
+            return true;
+        }
+        free_zeros(kept_->memory_);
+        kept_->memory_ = allocate_zeros(bytes);
+        kept_->room_ = kept_->memory_ ? bytes : 0;
+        return kept_->memory_;
+    }
+
+    KeptWorkspace *kept_ = nullptr;
+    void *start_ = nullptr, *own_ = nullptr;
+};
 
 int threads_for(double operations) {
     const double useful = operations / work_per_thread;
@@ -56,9 +129,9 @@ void choose_threads(Training &t, int wanted, double work, ThreadTimings *timings
     t.timings = adapts ? timings : nullptr;
 }
 
-Model model_of(const Network &network, void *parameters, Type type, double work_per_row) {
+Model model_of(const Network &network, void *parameters, Type type, double work_per_row, KeptWorkspace *kept) {
     const int64_t bytes = kernels_of(type).prediction_bytes({network, parameters, Rows(), 1, nullptr, 1});
-    return {network, parameters, type, work_per_row, bytes};
+    return {network, parameters, type, work_per_row, bytes, kept};
 }
 
 bool predict(const Model &model, const Rows &x, int64_t n_rows, void *const *outputs, int n_threads) {
@@ -74,9 +147,53 @@ bool predict(const Model &model, const Rows &x, int64_t n_rows, void *const *out
 bool linear(Linear &call, Type type) {
     call.n_threads = useful_threads(call.n_threads, call.n_rows, layer_work(call.n_rows, call.layer.n_in, call.layer.n_out));
     const Kernels &k = kernels_of(type);
-    lay_out(&call.layer, 1, type == Type::float32 ? sizeof(float) : sizeof(double));
+    lay_out(&call.layer, 1, element_size(type));
     const Workspace workspace(k.linear_bytes(call));
     if (workspace.start()) k.linear(call, workspace.start());
+    return workspace.start();
+}
+
+bool gradient(const Model &model, Gradient &call, void *const *parameters) {
+    const Kernels &k = kernels_of(model.type);
+    const int64_t size = model.network.size * element_size(model.type);
+    call.network = model.network, call.parameters = model.parameters;
+    // With `parameters`, the gradient stands before the workspace of the kernel.
+    const int64_t before = parameters ? whole_lines(size) : 0;
+    static char place;
+    if (parameters) call.gradient = &place;  // there will be one
+    const KeptWorkspace::Layout layout = {&k,
+                                          call.n_rows,
+                                          call.n_threads,
+                                          false,
+                                          call.gradient != nullptr,
+                                          parameters != nullptr,
+                                          call.input_gradient != nullptr,
+                                          call.loss.from_logits};
+    const Borrowed workspace(model.kept, call.x.sparse() ? nullptr : &layout, [&] { return before + k.gradient_bytes(call); });
+    char *start = static_cast<char *>(workspace.start());
+    if (!start) return false;
+    if (parameters) call.gradient = start;
+    if (call.n_rows > 0) k.gradient(call, start + before);
+    else if (call.gradient) std::memset(call.gradient, 0, size_t(size));
+    if (!parameters) return true;
+    if (model.type == Type::float32) unpack(model.network, static_cast<const float *>(call.gradient), parameters);
+    else unpack(model.network, static_cast<const double *>(call.gradient), parameters);
+    return true;
+}
+
+double jacobian_work(const Network &network) {
+    double sum = 0;
+    for (int64_t l = 0; l < network.n_layers; l++) sum += layer_work(1, network.layers[l].n_in, network.layers[l].n_out);
+    return sum * double(std::min(network.layers[0].n_in, network.last().n_out));
+}
+
+bool jacobian(const Model &model, const Rows &x, int64_t n_rows, void *jacobian, int n_threads) {
+    if (n_rows == 0) return true;
+    const Kernels &k = kernels_of(model.type);
+    const Jacobian call = {model.network, model.parameters, x, n_rows, jacobian, int(std::min<int64_t>(n_threads, n_rows))};
+    const KeptWorkspace::Layout layout = {&k, n_rows, call.n_threads, true, false, false, false, false};
+    const Borrowed workspace(model.kept, x.sparse() ? nullptr : &layout, [&] { return k.jacobian_bytes(call); });
+    if (workspace.start()) k.jacobian(call, workspace.start());
     return workspace.start();
 }
 

@@ -1,9 +1,37 @@
 // Entry points for Python, and for code that Numba or Cython compiles. Each call has a workspace of its own.
 #pragma once
 
+#include <atomic>
+
 #include "api.h"
 
 namespace fastnn {
+
+// The workspace of a network's calls, from one call to the next. One call at a time borrows it; the others have their own. A call
+// with the layout of the one before finds its workspace as that left it, so that nothing is cleared or allocated.
+class KeptWorkspace {
+  public:
+    // A workspace depends on these alone.
+    struct Layout {
+        const void *kernels;  // of the instruction set; null if there was no call
+        int64_t n_rows, n_threads;
+        bool jacobian, gradient, gradient_inside, input_gradient, from_logits;
+
+        bool operator==(const Layout &other) const;
+    };
+
+    KeptWorkspace() = default;
+    ~KeptWorkspace();
+    KeptWorkspace(const KeptWorkspace &) = delete;
+    KeptWorkspace &operator=(const KeptWorkspace &) = delete;
+
+  private:
+    friend class Borrowed;
+    std::atomic<bool> busy_{false};
+    void *memory_ = nullptr;
+    int64_t room_ = 0;
+    Layout layout_ = {};  // of the last call
+};
 
 // The handle of a network for outside code. Python makes it, and keeps it in one place.
 struct Model {
@@ -12,8 +40,9 @@ struct Model {
     Type type;
     double work_per_row;  // floating-point operations of a prediction
     int64_t row_bytes;    // of a workspace for one dense row
+    KeptWorkspace *kept;
 };
-Model model_of(const Network &, void *parameters, Type, double work_per_row);
+Model model_of(const Network &, void *parameters, Type, double work_per_row, KeptWorkspace *kept);
 
 // The rows of a matrix in the caller's memory; strides are in bytes.
 inline Rows dense_rows(const void *data, Type type, int64_t row_stride, int64_t column_stride) {
@@ -32,12 +61,28 @@ inline bool is_one_dense_row(const Rows &x, int64_t n_rows, int n_threads) { ret
 // These return false if there is no memory for a workspace; nothing else happens then.
 bool predict(const Model &, const Rows &x, int64_t n_rows, void *const *outputs, int n_threads);
 bool linear(Linear &, Type type);  // fills in the layer's layout
+// Computes a loss and its gradients. The caller sets the members of the call from `loss` on. If `parameters` is not null, its
+// elements get the gradients of the blocks in the order of the storage: weights as matrices (n_in, n_out) without padding.
+// Otherwise call.gradient gets them if it is not null.
+bool gradient(const Model &, Gradient &call, void *const *parameters);
+bool jacobian(const Model &, const Rows &x, int64_t n_rows, void *jacobian, int n_threads);
+
+// Returns the loss whose targets are its gradient by the outputs: gradients with it are vector-Jacobian products.
+inline Loss given_gradient() {
+    Loss loss = {};
+    loss.given = loss.per_row = true;
+    loss.factor = loss.value_factor = 1;
+    return loss;
+}
 
 // Returns the floating-point operations of a layer for n_rows rows. An activation counts as several.
 constexpr double activation_work = 20;
 inline double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out) {
     return (2 * double(n_in) + activation_work) * double(n_rows) * double(n_out);
 }
+
+// Returns the floating-point operations of one row of a Jacobian.
+double jacobian_work(const Network &);
 
 // Returns the number of threads that is worthwhile for this number of floating-point operations.
 int threads_for(double operations);

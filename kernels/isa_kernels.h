@@ -18,6 +18,8 @@ struct Kernels {
     void (*linear)(const Linear &, void *workspace);
     int64_t (*gradient_bytes)(Gradient &);
     void (*gradient)(Gradient &, void *workspace);
+    int64_t (*jacobian_bytes)(const Jacobian &);
+    void (*jacobian)(const Jacobian &, void *workspace);
     int64_t (*training_bytes)(Training &);
     Status (*train)(Training &, void *workspace);
     void (*function)(int32_t function, const void *x, void *y, int64_t n);  // elementwise; y may be x

@@ -32,16 +32,16 @@ bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
     const int64_t size = t.network.size * (type == Type::float32 ? 4 : 8) * (1 + t.optimizer.moments);
     if (!grow(snapshot_, snapshot_bytes_, size)) return false;
     t.snapshot = snapshot_;
-    if (!x.sparse() && n_rows == rows_ && t.max_threads == threads_) return true;
+    if (!x.sparse() && n_rows == rows_ && t.max_threads == threads_ && t.loss.given == given_) return true;
     const int64_t bytes = k.training_bytes(t);
     rows_ = -1;
     if (bytes <= workspace_bytes_) std::memset(workspace_, 0, size_t(bytes));
     else if (!grow(workspace_, workspace_bytes_, bytes)) return false;
-    if (!x.sparse()) rows_ = n_rows, threads_ = t.max_threads;
+    if (!x.sparse()) rows_ = n_rows, threads_ = t.max_threads, given_ = t.loss.given;
     return true;
 }
 
-StepStatus Stepper::step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows) {
+StepStatus Stepper::run(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows) {
     Training &t = training;
     double epoch_loss, epoch_seconds;
     t.x = x, t.y = y, t.sample_weight = sample_weight;
@@ -61,6 +61,25 @@ StepStatus Stepper::step(const Rows &x, const Rows &y, const double *sample_weig
     return status == Status::finished   ? StepStatus::done
            : status == Status::diverged ? StepStatus::diverged
                                         : StepStatus::weightless;
+}
+
+StepStatus Stepper::step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows) {
+    return run(x, y, sample_weight, n_rows);
+}
+
+StepStatus Stepper::step_gradient(const Rows &x, const Rows &gradient, int64_t n_rows) {
+    const Loss own = training.loss;
+    training.loss = given_gradient();
+    const StepStatus status = run(x, gradient, nullptr, n_rows);
+    training.loss = own;
+    return status;
+}
+
+StepStatus Stepper::apply(const void *gradient) {
+    training.gradient = gradient;
+    const StepStatus status = run(Rows(), Rows(), nullptr, 1);
+    training.gradient = nullptr;
+    return status;
 }
 
 }  // namespace fastnn

@@ -36,14 +36,20 @@ class Stepper {
 
     // For the caller that has acquired it. Nothing has changed if the result is not `done`.
     StepStatus step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);
+    // The same with the gradient of any loss by the outputs, summed over rows as it is.
+    StepStatus step_gradient(const Rows &x, const Rows &gradient, int64_t n_rows);
+    // Makes an update with the gradient by the parameters, which is laid out like the storage.
+    StepStatus apply(const void *gradient);
 
   private:
+    StepStatus run(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);
     bool lay_out(const Rows &x, int64_t n_rows);
 
     std::atomic<bool> busy_{false};
     void *snapshot_ = nullptr, *workspace_ = nullptr;
     int64_t snapshot_bytes_ = 0, workspace_bytes_ = 0;
     int64_t rows_ = -1, threads_ = 0;  // of the dense batches that the workspace is laid out for
+    bool given_ = false;               // whether it is laid out for steps by a given gradient
 };
 
 }  // namespace fastnn

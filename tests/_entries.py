@@ -17,6 +17,7 @@ ENTRIES = {
     "gradient": lambda t, X, y, w=None: t.model.gradient(X, y, t.loss, w)[1][0],
     "input_gradient": lambda t, X, y, w=None: t.model.input_gradient(X, y, t.loss, w),
     "step": lambda t, X, y, w=None: t.step(X, y, w),
+    "accumulate": lambda t, X, y, w=None: t.accumulate(X, y, w),
     "run": lambda t, X, y, w=None: t.run(X, y, 2, sample_weight=w)["loss"],
     "fit": lambda t, X, y, w=None: t.model.fit(X, y, loss=t.loss, epochs=2, sample_weight=w, random_state=0)["loss"],
     "validation": lambda t, X, y, w=None: t.run(*good_for(t), validation_data=(X, y, w))["val_loss"],

@@ -13,7 +13,19 @@ from functools import cache
 import pytest
 from test_imports import folder_of, modules
 
-OWNERS = {"_model", "_trainer", "_parameters", "_stored", "_epochs", "_settings", "_stored_trainer", "_views", "_native"}
+OWNERS = {
+    "_model",
+    "_derivatives",
+    "_trainer",
+    "_gradient_steps",
+    "_parameters",
+    "_stored",
+    "_epochs",
+    "_settings",
+    "_stored_trainer",
+    "_views",
+    "_native",
+}
 # A leading underscore keeps these out of the way of a named tuple's fields; they are public.
 OF_NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
 # What must stay, each for a reason of its own.

@@ -248,6 +248,8 @@ def test_input_gradients_are_finite_differences(estimator, targets):
         step[feature] = 1e-6
         expected = (fitted._outputs(X + step) - fitted._outputs(X - step)) / 2e-6
         np.testing.assert_allclose(gradients[..., feature].reshape(expected.shape), expected, rtol=1e-5, atol=1e-8)
+    jacobian = fitted.network_.jacobian(X)
+    np.testing.assert_array_equal(gradients, jacobian[:, 0] if outputs.shape[1] == 1 else jacobian)
 
 
 # ---- Continuing ----

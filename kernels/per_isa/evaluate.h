@@ -1,6 +1,8 @@
 // Predictions, losses and gradients of many rows: all passes without an optimizer.
 #pragma once
 
+#include <algorithm>
+
 #include "pass.h"
 
 namespace {
@@ -60,7 +62,7 @@ template <class T> class GradientRun {
         : call_(call),
           pass_(call.network, call.parameters, call.loss, {call.x, call.y, call.sample_weight}, call.n_rows, call.n_threads,
                 {call.gradient != nullptr, call.input_gradient != nullptr}, arena),
-          inputs_(call.input_gradient ? arena.take<T>(chunk_rows * padded<T>(n_in())) : nullptr) {}
+          inputs_(call.input_gradient ? arena.take<T>(std::min(call.n_rows, chunk_rows) * padded<T>(n_in())) : nullptr) {}
 
     void run() {
         parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<GradientRun *>(self)->run(team); }, this);
@@ -79,8 +81,8 @@ template <class T> class GradientRun {
             if (call_.gradient) accumulate(gradients, team, first > 0);
             if (call_.input_gradient) copy_input_gradient(gradients, share(n_rows, row_group, team), first);
         };
-        const BatchResult<T> result = pass_.run(memory, team, batch, nullptr, [](const Entries<T> &) {}, collect);
-        if (team.index == 0) call_.value = result.loss;
+        const BatchResult<T> result = pass_.run(memory, team, batch, call_.dropout_key, [](const Entries<T> &) {}, collect);
+        if (team.index == 0) call_.value = result.loss, call_.weight = batch.weight;
     }
 
     void accumulate(const ChunkGradients<T> &gradients, const Team &team, bool add) const {

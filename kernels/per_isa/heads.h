@@ -12,6 +12,7 @@ template <class T> bool takes_rows(const Loss &loss) {
 
 // Computes the loss and delta of some rows, like elementwise_loss.
 template <class T> T evaluate_loss(const Loss &loss, const LossRow<T> &r) {
+    if (loss.given) return elementwise_loss<T, GivenGradient>(r.z, r.y, r.scale, r.delta, r.rows, r.n, r.row, T(0));
     if (loss.custom) return custom_loss(loss.custom, r.z, r.y, r.scale, r.delta, r.rows * r.row);
     if (loss.custom_rows) return custom_row_loss(loss, r);
     return all_losses<T>[loss.kind].compute(loss, r);

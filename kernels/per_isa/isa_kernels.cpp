@@ -2,6 +2,7 @@
 // in anonymous namespaces; otherwise the linker would merge functions of different instruction sets into one.
 #include "blend.h"
 #include "functions.h"
+#include "jacobian.h"
 #include "linear.h"
 #include "peak_flops.h"
 #include "isa_kernels.h"
@@ -40,6 +41,17 @@ template <class T> int64_t gradient_bytes(Gradient &call) {
 template <class T> void gradient(Gradient &call, void *workspace) {
     Arena arena(workspace);
     GradientRun<T>(call, arena).run();
+}
+
+template <class T> int64_t jacobian_bytes(const Jacobian &call) {
+    Arena arena(nullptr);
+    JacobianRun<T> counted(call, arena);
+    return arena.used();
+}
+
+template <class T> void jacobian(const Jacobian &call, void *workspace) {
+    Arena arena(workspace);
+    JacobianRun<T>(call, arena).run();
 }
 
 template <class T> int64_t training_bytes(Training &training) {
@@ -113,6 +125,8 @@ constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
                              linear<T>,
                              gradient_bytes<T>,
                              gradient<T>,
+                             jacobian_bytes<T>,
+                             jacobian<T>,
                              training_bytes<T>,
                              train<T>,
                              function_of_array<T>,

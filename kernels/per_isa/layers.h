@@ -22,6 +22,7 @@ template <class T> struct LayerBuffers {
 // The gradients that a pass computes besides the outputs and the loss.
 struct Needs {
     bool weight_gradient, input_gradient;
+    bool derivatives = false;  // those of all activations
     bool any() const { return weight_gradient || input_gradient; }
 };
 
@@ -120,6 +121,25 @@ template <class T> class Layers {
         return x.sparse() ? Input<T>::of_sparse(x, chunk) : Input<T>{x_, x_row_};
     }
 
+    // After forward, returns the derivative of a layer's activation by its sums z for the given rows; the result points to the
+    // first row of all. The activation is elementwise.
+    const T *derivatives(int64_t l, Range rows) const {
+        if (buffers_[l].derivative) return buffers_[l].derivative;
+        const Layer &layer = network_.layers[l];
+        const int64_t end = rows.end * layer.row;
+        for (int64_t i = rows.begin * layer.row; i < end; i++) buffers_[l].delta[i] = 1;
+        times_derivative(l, rows);
+        return buffers_[l].delta;
+    }
+
+    // Returns the weights with one row per output of the layer, which stand `row` elements apart.
+    const T *weights_by_output(int64_t l, int64_t &row) const {
+        const Layer &layer = network_.layers[l];
+        row = layer.narrow ? layer.weights().row : transposed_row(layer);
+        return layer.narrow ? weights(layer) : buffers_[l].transposed;
+    }
+    const T *weights(const Layer &layer) const { return parameters_ + layer.weights().offset; }
+
     // ---- Backward ----
 
     // Passes the last layer's delta, so far the loss's derivative by its outputs or logits, back to all layers.
@@ -144,13 +164,13 @@ template <class T> class Layers {
   private:
     LayerBuffers<T> take_buffers(int64_t l, int64_t rows, const Loss *loss, Arena &arena) const {
         const Layer &layer = network_.layers[l];
-        const bool is_last = l == network_.n_layers - 1, backward = needs_.any();
+        const bool is_last = l == network_.n_layers - 1, backward = needs_.any() || needs_.derivatives;
         LayerBuffers<T> b = {};
         b.out = arena.take<T>(rows * layer.row);
-        if (loss && (backward || is_last)) b.delta = arena.take<T>(rows * layer.row);
+        if (backward || (loss && is_last)) b.delta = arena.take<T>(rows * layer.row);
         if (backward && keeps_derivative(layer) && !(is_last && has_logits_)) b.derivative = arena.take<T>(rows * layer.row);
         if (needs_.weight_gradient && all_activations<T>[layer.activation].has_slopes) b.by_slope = arena.take<T>(rows * layer.row);
-        if (backward && !layer.narrow && (l > 0 || needs_.input_gradient))
+        if (needs_.any() && !layer.narrow && (l > 0 || needs_.input_gradient))
             b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
         return b;
     }
@@ -160,7 +180,6 @@ template <class T> class Layers {
     }
 
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
-    const T *weights(const Layer &layer) const { return parameters_ + layer.weights().offset; }
     const T *bias(const Layer &layer) const { return parameters_ + layer.biases().offset; }
 
     // Computes the sums z in some of a layer's outputs: in all, if the layer is narrow or its inputs are sparse.

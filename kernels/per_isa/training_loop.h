@@ -42,7 +42,7 @@ template <class T> class TrainingLoop {
           updater_(training, rules_, state_, pass_.layers(), arena),
           rows_(training, rules_, state_, arena),
           touched_(training, rules_.skips_absent_features, arena),
-          tiny_(TinyPass<T>::fits(training.network, training.loss, training.x, training.batch_size)),
+          tiny_(!training.gradient && TinyPass<T>::fits(training.network, training.loss, training.x, training.batch_size)),
           tiny_pass_(training.network, training.loss, state_.parameters()),
           tuner_(training, tiny_) {}
 
@@ -132,6 +132,7 @@ template <class T> class TrainingLoop {
 
     // Computes the batch's loss and deltas; the gradients of a batch in chunks stand in the updater's array then.
     BatchResult<T> run_batch(Thread &self, const Batch &batch) {
+        if (t_.gradient) return take_gradient(self.team);
         if (tiny_) return {tiny_pass_.run(t_.x, t_.y, t_.sample_weight, batch), {}};
         const auto prepare = [&](const Entries<T> &entries) {
             if (!self.rows.replays()) return;
@@ -145,7 +146,17 @@ template <class T> class TrainingLoop {
         return pass_.run(self.memory, self.team, batch, drops_ ? &dropout_key_ : nullptr, prepare, collect);
     }
 
-    static bool is_in_chunks(const Batch &batch) { return batch.size > chunk_rows; }
+    // The updater's array gets the gradient that the caller has computed.
+    BatchResult<T> take_gradient(const Team &team) const {
+        const T *gradient = static_cast<const T *>(t_.gradient);
+        const Range own = share(t_.network.size, lanes<T>, team);
+        std::copy(gradient + own.begin, gradient + own.end, updater_.gradient() + own.begin);
+        team.wait();
+        return {};
+    }
+
+    // Whether the gradients stand in the updater's array when the pass is over.
+    bool is_in_chunks(const Batch &batch) const { return t_.gradient || batch.size > chunk_rows; }
 
     // An epoch's first update takes the snapshot, when the loss is known to be finite.
     void update(Thread &self, const Batch &batch, const ChunkGradients<T> &gradients) {
@@ -256,7 +267,7 @@ template <class T> class TrainingLoop {
     const TouchedFeatures<T> touched_;
     const bool tiny_;
     TinyPass<T> tiny_pass_;
-    const bool drops_ = has_dropout(t_.network);
+    const bool drops_ = !t_.gradient && has_dropout(t_.network);
     const double operations_per_row_ = operations_per_row(t_.network, t_.x, t_.n_rows);
     double work_ = 0;
     uint64_t dropout_key_ = 0;

@@ -7,7 +7,8 @@ The Python callers have checked the arguments. This layer checks once more that 
 cimport cython
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport int32_t, int64_t, intptr_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, intptr_t, uint64_t, uintptr_t
+from libc.math cimport INFINITY, isnan
 from libc.string cimport memcpy, memset
 from libcpp.vector cimport vector
 
@@ -36,6 +37,7 @@ include "_dense.pxi"
 include "_network.pxi"
 include "_run.pxi"
 include "_stepper.pxi"
+include "_quick.pxi"
 include "_c_api.pxi"
 include "_machine.pxi"
 include "_dispatch.pxi"

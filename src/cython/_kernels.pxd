@@ -1,5 +1,5 @@
 """The declarations of kernels/ for Cython: of api.h, isa_kernels.h, calls.h, stepper.h, threads.h and others."""
-from libc.stdint cimport int32_t, int64_t, intptr_t
+from libc.stdint cimport int32_t, int64_t, intptr_t, uint64_t
 
 cdef extern from "kernels/cpu_count.h" namespace "fastnn" nogil:
     struct CpuCount:
@@ -87,6 +87,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         const double *output_weights
         const double *pos_weight
         double label_smoothing
+        bint given
         int64_t columns(int64_t n_out) const
 
     cdef cppclass Head:
@@ -117,7 +118,8 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         void *gradient
         void *input_gradient
         int n_threads
-        double value
+        const uint64_t *dropout_key
+        double value, weight
 
     cdef cppclass ThreadTimings:
         pass
@@ -152,8 +154,6 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     cdef cppclass Kernels:
         int vector_bytes
-        int64_t gradient_bytes(Gradient &)
-        void gradient(Gradient &, void *workspace)
         int64_t training_bytes(Training &)
         Status train(Training &, void *workspace)
         void function(int32_t function, const void *x, void *y, int64_t n)
@@ -189,14 +189,21 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     const char **optimizer_names_ "fastnn::optimizer_names"()
 
 cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
+    cdef cppclass KeptWorkspace:
+        pass
+
     cdef cppclass Model:
         pass
 
-    Model model_of(const Network_ &, void *parameters, Type type, double work_per_row)
+    Model model_of(const Network_ &, void *parameters, Type type, double work_per_row, KeptWorkspace *kept)
     Rows dense_rows(const void *data, Type type, int64_t row_stride, int64_t column_stride)
     bint is_one_dense_row(const Rows &x, int64_t n_rows, int n_threads)
     bint native_predict "fastnn::predict"(const Model &, const Rows &x, int64_t n_rows, void **outputs, int n_threads)
     bint native_linear "fastnn::linear"(Linear &, Type type)
+    bint native_gradient "fastnn::gradient"(const Model &, Gradient &, void **parameters)
+    bint native_jacobian "fastnn::jacobian"(const Model &, const Rows &x, int64_t n_rows, void *jacobian, int n_threads)
+    Loss_ given_gradient()
+    double jacobian_work(const Network_ &)
     double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out)
     int native_threads_for "fastnn::threads_for"(double operations)
     void choose_threads(Training &, int wanted, double work, ThreadTimings *timings)
@@ -217,6 +224,8 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
         void release()
         void change()
         StepStatus step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)
+        StepStatus step_gradient(const Rows &x, const Rows &gradient, int64_t n_rows)
+        StepStatus apply(const void *gradient)
 
 cdef extern from "kernels/c_api.h" nogil:
     void fastnn_function_float32(int64_t function, const float *x, float *y, int64_t n)

@@ -5,8 +5,9 @@ cdef list fill_loss(Loss_ *native, loss, dtype, int64_t n_out):
     custom, options = loss.custom, loss.targets
     native.custom = NULL
     native.custom_rows = NULL
+    native.given = loss.given
     # Where the kind has no meaning, it is any.
-    native.kind = LOSSES.index(loss.name) if custom is None and not loss.heads else 0
+    native.kind = 0 if custom is not None or loss.heads or loss.given else LOSSES.index(loss.name)
     native.parameter, native.n_targets = loss.parameter, loss.n_targets
     native.from_logits, native.per_row, native.signed_mean = loss.from_logits, loss.per_row, loss.signed_mean
     native.factor, native.value_factor = loss.factor, loss.value_factor
@@ -46,6 +47,21 @@ cdef const double *one_per_target(values, int64_t n_targets, list keep) except? 
     if len(values) != n_targets:
         raise ValueError(f"loss: expected {n_targets} numbers, one per column of targets, got {len(values)}")
     return address_of(values, keep)
+
+
+@cython.final
+cdef class Objective:
+    """Hold a loss in the kernels' form, with the checks that its targets need."""
+
+    cdef Loss_ native
+    cdef bint takes_labels
+    cdef double low, high
+    cdef list keep  # the objects that the native side points to
+
+    def __init__(self, loss, dtype, int64_t n_out):
+        self.keep = fill_loss(&self.native, loss, dtype, n_out)
+        self.takes_labels = loss.takes_labels
+        self.low, self.high = loss.domain
 
 
 def prediction_loss(str name, cnp.ndarray p, cnp.ndarray y):

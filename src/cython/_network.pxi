@@ -15,6 +15,8 @@ cdef class Network:
     cdef ThreadTimings timings  # of training
     cdef void *data
     cdef Model model  # the handle for native code
+    cdef KeptWorkspace kept
+    cdef dict objectives  # by the loss that a model was called with: those that the quick functions take
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
     cdef readonly tuple layer_sizes, activations, dropout
@@ -41,7 +43,8 @@ cdef class Network:
         self.storage = aligned_zeros(self.native.size, self.dtype)
         self.data = cnp.PyArray_DATA(self.storage)
         self.parameters = self.views(self.storage)
-        self.model = model_of(self.native, self.data, self.type, self.operations_per_row)
+        self.model = model_of(self.native, self.data, self.type, self.operations_per_row, &self.kept)
+        self.objectives = {}
 
     @property
     def address(self):
@@ -150,13 +153,20 @@ cdef class Network:
         return 0
 
     def gradient(self, loss, x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight=None,
-                 cnp.ndarray gradient=None, cnp.ndarray input_gradient=None, n_threads=None):
-        """Return the loss, and fill gradient, an array like the storage, and input_gradient (n, n_in) if they are given."""
+                 cnp.ndarray gradient=None, cnp.ndarray input_gradient=None, n_threads=None, list parameters=None,
+                 dropout_key=None, cnp.ndarray batch_weight=None):
+        """Return the loss, and fill those of the arrays for results that are given.
+
+        gradient is laid out like the storage; input_gradient is (n, n_in); parameters has an array for each in the order of
+        `MLP.parameters`; batch_weight is one float64, the weight of all rows in a mean. With the key of a batch, units are
+        dropped as in training.
+        """
         cdef Gradient call
-        cdef const Kernels *k = kernels(self.dtype_number)
+        cdef void *arrays[max_layers * n_block_kinds]
+        cdef void **to = NULL
+        cdef uint64_t key
+        cdef bint done
         call.n_rows = self.count_rows(x)
-        call.network = self.native
-        call.parameters = self.data
         keep = fill_loss(&call.loss, loss, self.dtype, self.layers[self.native.n_layers - 1].n_out)
         self.fill_x(&call.x, x, call.n_rows)
         fill_rows(&call.y, y, "y", call.n_rows, self.n_targets(call.loss), labels)
@@ -164,11 +174,81 @@ cdef class Network:
         call.gradient = self.output(gradient, self.native.size)
         call.input_gradient = self.output(input_gradient, call.n_rows * self.layers[0].n_in)
         call.n_threads = threads_for(n_threads, 3 * self.operations(x) * min(call.n_rows, chunk_rows))
-        memory = aligned_zeros(k.gradient_bytes(call), np.uint8)
-        cdef void *workspace = cnp.PyArray_DATA(memory)
-        with nogil:
-            k.gradient(call, workspace)
+        call.dropout_key = NULL
+        if dropout_key is not None:
+            key = dropout_key
+            call.dropout_key = &key
+        if parameters is not None:
+            if not self.fill_arrays(arrays, parameters):
+                raise ValueError(f"contiguous {self.dtype} arrays like the parameters are expected")
+            to = arrays
+        if is_one_dense_row(call.x, call.n_rows, call.n_threads):
+            done = native_gradient(self.model, call, to)
+        else:
+            with nogil:
+                done = native_gradient(self.model, call, to)
+        if not done:
+            raise MemoryError("there is no memory for the gradient's workspace")
+        if batch_weight is not None:
+            batch_weight[0] = call.weight
         return call.value
+
+    def remember(self, loss, native):
+        """Let the quick functions take a loss, given as users give it and in the native form, if its targets are plain."""
+        if native.plain and len(self.objectives) < 64:
+            self.objectives[loss] = Objective(native, self.dtype, self.layers[self.native.n_layers - 1].n_out)
+
+    cdef bint fill_arrays(self, void **arrays, list parameters) except -1:
+        """Fill in the addresses of arrays like the parameters, and return whether all of them are."""
+        cdef int64_t l, b, i = 0
+        cdef cnp.ndarray a
+        cdef bint matrix
+        for l in range(self.native.n_layers):
+            for b in range(self.layers[l].n_blocks):
+                if i == len(parameters) or not is_float_array(parameters[i]):
+                    return False
+                a = parameters[i]
+                matrix = self.layers[l].blocks[b].kind == BlockKind.weights
+                if (cnp.PyArray_TYPE(a) != self.dtype_number or cnp.PyArray_NDIM(a) != 1 + matrix
+                        or cnp.PyArray_DIM(a, matrix) != self.layers[l].n_out
+                        or (matrix and cnp.PyArray_DIM(a, 0) != self.layers[l].n_in)):
+                    return False
+                arrays[i] = cnp.PyArray_DATA(a)
+                i += 1
+        return i == len(parameters)
+
+    def empty_parameters(self):
+        """Return new arrays like the parameters, in the order of `MLP.parameters`, whose values are undefined."""
+        cdef list arrays = []
+        cdef int64_t l, b
+        cdef bint matrix
+        cdef cnp.npy_intp shape[2]
+        for l in range(self.native.n_layers):
+            shape[0], shape[1] = self.layers[l].n_in, self.layers[l].n_out
+            for b in range(self.layers[l].n_blocks):
+                matrix = self.layers[l].blocks[b].kind == BlockKind.weights
+                arrays.append(cnp.PyArray_EMPTY(1 + matrix, &shape[1 - matrix], self.dtype_number, 0))
+        return arrays
+
+    def jacobian(self, x, cnp.ndarray out, n_threads=None):
+        """Fill out (n, n_out, n_in) with the derivatives of the outputs for rows (n, n_in)."""
+        cdef Rows rows
+        cdef int64_t n_rows = self.count_rows(x)
+        self.fill_x(&rows, x, n_rows)
+        cdef void *to = self.output(out, n_rows * self.layers[self.native.n_layers - 1].n_out * self.layers[0].n_in)
+        self.run_jacobian(rows, n_rows, to, n_threads)
+
+    cdef int run_jacobian(self, Rows rows, int64_t n_rows, void *to, n_threads) except -1:
+        cdef bint done
+        cdef int team = threads_for(n_threads, jacobian_work(self.native) * n_rows)
+        if is_one_dense_row(rows, n_rows, team):
+            done = native_jacobian(self.model, rows, n_rows, to, team)
+        else:
+            with nogil:
+                done = native_jacobian(self.model, rows, n_rows, to, team)
+        if not done:
+            raise MemoryError("there is no memory for the Jacobian's workspace")
+        return 0
 
     cdef void *output(self, cnp.ndarray a, int64_t size) except? NULL:
         if a is None:

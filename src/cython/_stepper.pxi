@@ -7,6 +7,8 @@ cdef class Stepper:
     cdef NativeStepper native
     cdef tuple keep  # the objects that the native side points to
     cdef object lock
+    cdef bint steps_are_quick, targets_are_quick  # whether `quick_step` may take a step, and one by targets
+    cdef double low, high  # of targets
     cdef readonly Network network
 
     def __init__(self, Network network, settings, int64_t updates):
@@ -39,6 +41,9 @@ cdef class Stepper:
         self.native.learning_rate = settings.rate
         self.native.takes_labels = settings.loss.takes_labels
         self.native.change()
+        self.steps_are_quick = not isnan(settings.rate) and not any(self.network.dropout)
+        self.targets_are_quick = settings.loss.plain
+        self.low, self.high = settings.loss.domain
         self.lock = settings.bit_generator.lock
         self.keep = (settings, loss)
 
@@ -63,10 +68,11 @@ cdef class Stepper:
     def release(self):
         self.native.release()
 
-    def step(self, data, double rate):
+    def step(self, data, double rate, bint given=False):
         """Make a step on a batch, and return the loss before it. Acquire before.
 
-        Return None, with nothing changed, if the loss or the update is not finite.
+        With `given`, the targets are the gradient of a loss by the outputs, summed over rows. Return None, with nothing
+        changed, if the loss or the update is not finite.
         """
         x, y, labels, sample_weight = data
         cdef Rows inputs, targets
@@ -83,8 +89,24 @@ cdef class Stepper:
         self.native.work_per_row = 3 * network.operations(x)
         with self.lock:
             with nogil:
-                status = self.native.step(inputs, targets, weights, n_rows)
+                status = (self.native.step_gradient(inputs, targets, n_rows) if given
+                          else self.native.step(inputs, targets, weights, n_rows))
         self.native.learning_rate = native_rate
+        return self.result(status)
+
+    def apply(self, cnp.ndarray gradient, double rate):
+        """Make an update with a gradient, an array like the storage. Acquire before; return as `step`."""
+        cdef StepStatus status
+        cdef const void *data = self.network.output(gradient, self.native.training.network.size)
+        cdef double native_rate = self.native.learning_rate
+        self.native.learning_rate = rate
+        self.native.work_per_row = 3 * self.native.training.network.size
+        with nogil:
+            status = self.native.apply(data)
+        self.native.learning_rate = native_rate
+        return self.result(status)
+
+    cdef object result(self, StepStatus status):
         if status == StepStatus.no_memory:
             raise MemoryError("there is no memory for the step's workspace")
         if status == StepStatus.weightless:

@@ -33,6 +33,9 @@ class DivergedError(ArithmeticError):
         _state.set_attributes(self, state)
 
 
+DIVERGED_STEP = "loss or update of this batch is not finite; nothing was changed"
+"""The message of a step that diverged."""
+
 WEIGHTLESS = (
     "sample_weight: expected weights with a mean, got weights that sum to 0 in a batch; the parameters are those of the "
     "step before. Larger batches, or weights of one sign, have a mean."

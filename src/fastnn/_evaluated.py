@@ -14,7 +14,6 @@ from fastnn._engine import core as _core
 from fastnn._engine import training_data as _training_data
 from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._parameters import Parameters
-from fastnn._views import by_layer
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 
@@ -76,20 +75,29 @@ class Evaluated(Parameters):
 
     @explained
     def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
-        """Return the outputs of each hidden layer: arrays (n, units)."""
+        """Return the outputs of each hidden layer: arrays (n, units), or (units,) for one row."""
         self._check_columns("X", X)
-        return self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0], self.dtype))[:-1]
+        X, one = _arrays.as_matrix("X", X, self.layer_sizes[0])
+        outputs = self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0], self.dtype))[:-1]
+        return [array[0] for array in outputs] if one else outputs
 
-    @explained
-    def loss(self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None) -> float:
+    @without_unknown
+    def loss(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        loss: str | Loss = "mse",
+        sample_weight: ArrayLike | None = None,
+        **unknown: Never,
+    ) -> float:
         """Return the loss of the predictions, without dropout.
 
         Parameters
         ----------
-        X : array-like or sparse matrix, shape (n, n_in)
-            Inputs.
+        X : array-like or sparse matrix, shape (n, n_in) or (n_in,)
+            Rows of inputs, or one row.
         y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
-            Targets.
+            Targets. Those of one row are (n_out,), or a number for one output or for a label.
         loss : str or Loss, default "mse"
             See `fastnn.losses`.
         sample_weight : array-like, shape (n,), optional
@@ -102,32 +110,23 @@ class Evaluated(Parameters):
             If an argument is of the wrong type, shape or value. NaN and infinity are named by row and column, in rows whose
             weight is not 0.
         """
-        return self._network.gradient(*self._loss_arguments(X, y, loss, sample_weight))
-
-    @explained
-    def gradient(
-        self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
-    ) -> tuple[float, list[NDArray[Any]]]:
-        """Return the loss and its derivatives by the parameters, ``[gW1, gb1, …]``; arguments as for `loss`."""
-        arguments = self._loss_arguments(X, y, loss, sample_weight)
-        storage = _core.aligned_zeros(self._network.storage.size, self.dtype)
-        value = self._network.gradient(*arguments, gradient=storage)
-        return value, [np.ascontiguousarray(g) for g in by_layer(self._network.views(storage))]
-
-    @explained
-    def input_gradient(
-        self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
-    ) -> NDArray[Any]:
-        """Return the derivatives of the mean loss by the inputs, shape (n, n_in); arguments as for `loss`."""
-        arguments = self._loss_arguments(X, y, loss, sample_weight)
-        result = np.empty(arguments[1].shape, self.dtype)
-        self._network.gradient(*arguments, input_gradient=result)
-        return result
+        if unknown:
+            raise refusal(Evaluated.loss, (self,), unknown)
+        if sample_weight is None:
+            quick: float | None = _core.quick_loss(self._network, loss, X, y)
+            if quick is not None:
+                return quick
+        arguments, _ = self._loss_arguments(X, y, loss, sample_weight)
+        return self._network.gradient(*arguments)
 
     def _loss_arguments(
         self, X: Any, y: Any, loss: str | Loss, sample_weight: Any
-    ) -> tuple[NativeLoss, _arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None]:
-        loss = resolve_loss(loss)
-        native = native_loss(loss, self.activations[-1], self.layer_sizes[-1])
+    ) -> tuple[tuple[NativeLoss, _arrays.Rows, NDArray[Any], bool, NDArray[np.float64] | None], bool]:
+        """Return the engine's arguments for a loss, and whether one row was given instead of a matrix."""
+        resolved = resolve_loss(loss)
+        native = native_loss(resolved, self.activations[-1], self.layer_sizes[-1])
         self._check_columns("X", X)
-        return native, *_training_data.training_data(X, y, sample_weight, self.layer_sizes, loss, self.dtype)
+        X, y, sample_weight, one = _training_data.as_batch(X, y, sample_weight, self.layer_sizes, resolved)
+        data = _training_data.training_data(X, y, sample_weight, self.layer_sizes, resolved, self.dtype)
+        self._network.remember(loss, native)
+        return (native, *data), one

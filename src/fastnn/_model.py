@@ -13,8 +13,8 @@ from fastnn._checks import layers as _layers
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
 from fastnn._checks.options import explained, names_of_options, way_to
+from fastnn._derivatives import Differentiated
 from fastnn._engine import core as _core
-from fastnn._evaluated import Evaluated
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
 from fastnn._metrics import Metric
@@ -24,7 +24,7 @@ from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
 
 
-class MLP(Evaluated, Stored):
+class MLP(Differentiated, Stored):
     """A network of dense layers, each a matrix product, a bias and an activation.
 
     Parameters

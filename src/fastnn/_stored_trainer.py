@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn import _custom, _state
+from fastnn._accumulated import Accumulated
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.options import explained
-from fastnn._checks.scalars import integer
+from fastnn._checks.scalars import integer, real
 from fastnn._custom import CustomActivation
+from fastnn._engine import core as _core
 from fastnn._model import MLP
 from fastnn._settings import OPTIONS, Configured
 from fastnn._storage import models as _saved_models
@@ -22,10 +25,14 @@ from fastnn.optimizers import LBFGS, Optimizer
 
 # Parts of the engine, and of a run in progress.
 _NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
+# The arrays of what was accumulated, in files.
+_ACCUMULATED = ("mean", "given")
 
 
 class StoredTrainer(Configured):
     """Saving, loading, copying and pickling; a base of `Trainer`."""
+
+    _accumulated: Accumulated | None = None  # by `Trainer.accumulate`
 
     def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer | LBFGS, **options: Any) -> None:
         """Become a trainer of these, by the constructor of `Trainer` and not by that of a subclass."""
@@ -54,6 +61,11 @@ class StoredTrainer(Configured):
         arrays = self.model._arrays()
         for i, moment in enumerate(self._moments):
             arrays |= _saved_models.named(self.model._views(moment), prefix=f"moments.{i}.")
+        if self._accumulated is not None:
+            config["accumulated"] = self._accumulated.weight
+            for part in _ACCUMULATED:
+                views = self.model._views(getattr(self._accumulated, part))
+                arrays |= _saved_models.named(views, prefix=f"accumulated.{part}.")
         _saved_models.write(path, "trainer", config, arrays)
 
     @classmethod
@@ -95,7 +107,18 @@ class StoredTrainer(Configured):
             trainer._stepper.updates = integer("updates", config["updates"], low=0, high=2**62)
             for i, moment in enumerate(trainer._moments):
                 _saved_models.fill(arrays, model._views(moment), prefix=f"moments.{i}.")
+            if "accumulated" in config:
+                gradients = {part: trainer._no_gradient() for part in _ACCUMULATED}
+                for part, gradient in gradients.items():
+                    _saved_models.fill(arrays, model._views(gradient), prefix=f"accumulated.{part}.")
+                weight = real("accumulated", config["accumulated"], low=0.0)
+                trainer._accumulated = Accumulated(weight=weight, **gradients)
             return trainer
+
+    def _no_gradient(self) -> NDArray[Any]:
+        """Return zeros for a gradient by all parameters, laid out like the storage."""
+        zeros: NDArray[Any] = _core.aligned_zeros(self.model._network.storage.size, self.model.dtype)
+        return zeros
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the engine's objects, and the moments as contiguous copies."""

@@ -14,23 +14,22 @@ from fastnn._checks import columns as _columns
 from fastnn._checks.options import explained, refusal, without_unknown
 from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
-from fastnn._engine.training_data import TrainingData, training_data
+from fastnn._engine.training_data import TrainingData, as_batch, training_data
 from fastnn._epochs import advance, check_watchers, notify, notify_end
-from fastnn._errors import DivergedError
+from fastnn._gradient_steps import GradientSteps
 from fastnn._history import History
 from fastnn._measures import Measures
 from fastnn._metrics import Metric
 from fastnn._model import MLP
 from fastnn._overridden import check_model, check_step
 from fastnn._progress import ProgressBar
-from fastnn._rates import LearningRate, rate_at
+from fastnn._rates import LearningRate
 from fastnn._settings import CHECKS
-from fastnn._stored_trainer import StoredTrainer
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
 
 
-class Trainer(StoredTrainer):
+class Trainer(GradientSteps):
     """Train a model, and keep the state that the next step depends on: moments, step count, random state.
 
     Parameters
@@ -256,7 +255,8 @@ class Trainer(StoredTrainer):
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **unknown: Never) -> float:
         """Make one update on one batch, all rows of X, and return the loss before it.
 
-        Arguments are those of `run`; weights may have either sign.
+        Arguments are those of `run`. X may also be one row (n_in,), with targets (n_out,), or a number for one output or for
+        a label. Weights may have either sign, as those of advantages.
 
         Raises
         ------
@@ -267,19 +267,14 @@ class Trainer(StoredTrainer):
         """
         if unknown:
             raise refusal(Trainer.step, (self,), unknown)
-        data = self._data(X, y, sample_weight)
-        stepper = self._acquire()
-        try:
-            state = self._rng.bit_generator.state if any(self.model.dropout) else None
-            loss = stepper.step(data, rate_at(self.optimizer.learning_rate, stepper.updates))
-            if loss is None:
-                if state is not None:
-                    self._rng.bit_generator.state = state
-                raise DivergedError("loss or update of this batch is not finite; nothing was changed")
-            if type(X) is not np.ndarray:
-                self.model._learn_columns(X)
-        finally:
-            stepper.release()
+        if sample_weight is None and self._wanted is self._native:
+            quick: float | None = _core.quick_step(self._stepper, X, y, False)
+            if quick is not None:
+                return quick
+        batch, y, sample_weight, _ = as_batch(X, y, sample_weight, self.model.layer_sizes, self.loss)
+        loss = self._make_step(self._data(batch, y, sample_weight))
+        if type(X) is not np.ndarray:
+            self.model._learn_columns(X)
         return loss
 
     @property

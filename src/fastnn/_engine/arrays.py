@@ -161,6 +161,14 @@ def rows(argument: str, value: Any, n_columns: int, dtype: np.dtype[Any]) -> Row
     return array
 
 
+def as_matrix(argument: str, value: Any, n_columns: int) -> tuple[Any, bool]:
+    """Return one row (n_columns,) as a matrix, and all else as it is; and whether it was one row."""
+    if is_sparse(value) or hasattr(value, "columns"):  # of frames, `rows` finds faults by column
+        return value, False
+    array = real_array(argument, value)
+    return (array[None], True) if array.shape == (n_columns,) else (array, False)
+
+
 def is_sparse(value: Any) -> bool:
     """Return whether `value` is a sparse matrix or array of SciPy's kind."""
     return hasattr(value, "tocsr")

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from fastnn._engine import core as _core
-from fastnn.losses import LOSSES, CustomLoss, Heads, Loss
+from fastnn.losses import (
+    LOSSES,
+    MAE,
+    MSE,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    CustomLoss,
+    Heads,
+    Huber,
+    Loss,
+    Poisson,
+    Quantile,
+)
 from fastnn.losses._heads import Head
 from fastnn.losses._options import TargetOptions
 
@@ -28,6 +41,16 @@ class NativeLoss(NamedTuple):
     n_targets: int = 0  # columns of the targets; 0 if they are as many as the outputs
     heads: tuple[NativeHead, ...] = ()
     targets: TargetOptions = TargetOptions()
+    domain: tuple[float, float] = (-math.inf, math.inf)  # of targets
+    plain: bool = False  # targets need no checks but of labels, shape, dtype, domain and finite values
+    given: bool = False  # targets are the gradient by the outputs, summed over rows
+
+
+GIVEN_GRADIENT = NativeLoss("", 0.0, from_logits=False, per_row=True, given=True)
+"""The loss of a vector-Jacobian product, and of a step by the caller's gradient."""
+
+# The losses whose targets need no more checks than `NativeLoss.plain` says.
+_PLAIN = frozenset((MSE, MAE, Huber, Quantile, Poisson, BinaryCrossEntropy, CrossEntropy))
 
 
 class NativeHead(NamedTuple):
@@ -78,6 +101,8 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
         n_targets=n_targets or 0,
         heads=_native_heads(loss.parts(n_out)) if n_out is not None and isinstance(loss, Heads) else (),
         targets=options,
+        domain=loss.domain,
+        plain=type(loss) in _PLAIN and options == TargetOptions(whole_rows=options.whole_rows),
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn._checks import ways_out as _ways_out
 from fastnn._engine import core as _core
-from fastnn._engine.arrays import Rows, real_array, rows
+from fastnn._engine.arrays import Rows, as_matrix, real_array, rows
 from fastnn.losses import Heads, Loss
 from fastnn.losses._heads import Head
 
@@ -43,11 +43,47 @@ def training_data(
     if inputs.shape[0] == 0:
         raise ValueError(f"{prefix}X: expected at least one row, got shape {inputs.shape}")
     weight = sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs))
-    _check_inputs(f"{prefix}X", inputs, dtype, weight)
+    check_inputs(f"{prefix}X", inputs, dtype, weight)
     return TrainingData(inputs, *targets(f"{prefix}y", y, len(inputs), layer_sizes[-1], loss, dtype, weight), weight)
 
 
-def _check_inputs(argument: str, array: Rows, dtype: np.dtype[Any], weight: NDArray[np.float64] | None) -> None:
+def as_batch(X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...], loss: Loss) -> tuple[Any, Any, Any, bool]:
+    """Return one row of inputs with its targets and weight as a batch, and all else as it is; and whether it was one row."""
+    matrix, one = as_matrix("X", X, layer_sizes[0])
+    if not one:
+        return X, y, sample_weight, False
+    target, n_targets = real_array("y", y), loss.n_targets(layer_sizes[-1])
+    if target.shape not in ((), (1,), (n_targets,), (1, 1), (1, n_targets)):
+        return X, y, sample_weight, False
+    if target.shape in ((), (n_targets,)) and target.shape != (1,):
+        target = target[None]
+    if sample_weight is not None and np.ndim(sample_weight) == 0:
+        sample_weight = real_array("sample_weight", sample_weight)[None]
+    return matrix, target, sample_weight, True
+
+
+def given_gradient(argument: str, value: Any, n_rows: int, n_out: int, dtype: np.dtype[Any], one: bool) -> NDArray[Any]:
+    """Return the gradient by the outputs (n_rows, n_out) that a user gives; (n_out,) if X is one row.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not real numbers, finite in `dtype`, of that shape.
+    """
+    array = real_array(argument, value)
+    if one and array.shape == (n_out,):
+        array = array[None]
+    elif n_out == 1 and array.shape == (n_rows,):
+        array = array[:, None]
+    if array.shape != (n_rows, n_out):
+        shape = (n_out,) if one else (n_rows, n_out)
+        raise ValueError(f"{argument}: expected shape {shape}, a gradient by the outputs, got {array.shape}")
+    check_finite(argument, array, dtype)
+    return array
+
+
+def check_inputs(argument: str, array: Rows, dtype: np.dtype[Any], weight: NDArray[np.float64] | None = None) -> None:
+    """Raise ValueError, naming row and column, if an input of a row that counts is not finite in `dtype`."""
     if isinstance(array, _core.SparseRows):
         _check_sparse_finite(argument, array, dtype, weight)
     else:

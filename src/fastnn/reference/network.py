@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn._checks.floats import Array
+from fastnn._checks.floats import Array, as_float
 from fastnn._checks.scalars import real
 from fastnn.losses import Loss, resolve
 from fastnn.reference.activations import Activation
@@ -31,7 +31,7 @@ from fastnn.reference.loss_functions import function_of, packed
 from fastnn.reference.parametric import Prelu
 from fastnn.reference.target_options import for_columns, weighted_targets
 
-__all__ = ["forward", "input_gradient", "loss_and_gradient"]
+__all__ = ["forward", "input_gradient", "jacobian", "loss_and_gradient", "vjp"]
 __dir__ = __all__.copy
 
 Masks: TypeAlias = Sequence[Array | None] | None
@@ -185,6 +185,84 @@ def input_gradient(
     return np.asarray(first_delta @ weights[0].T)
 
 
+@np.errstate(over="ignore", invalid="ignore")
+def vjp(
+    weights: Arrays,
+    biases: Arrays,
+    activations: Activations,
+    X: ArrayLike,
+    G: ArrayLike,
+    dropout_masks: Masks = None,
+    slopes: Slopes = None,
+) -> tuple[Any, ...]:
+    """Return the product of gradients by the outputs with the derivatives of the outputs, a vector-Jacobian product.
+
+    Parameters
+    ----------
+    weights, biases, activations, X, dropout_masks, slopes
+        As in `forward`.
+    G : array-like, shape (n, n_out)
+        The gradient of a function by the outputs.
+
+    Returns
+    -------
+    input_gradient : ndarray, shape (n, n_in)
+        The gradient of the function by the inputs.
+    weight_gradients, bias_gradients : lists of ndarrays
+        Those by the parameters, summed over rows, in the shapes of `weights` and `biases`.
+    slope_gradients : list of ndarrays or None
+        One entry per layer; only if `slopes` is given.
+
+    Examples
+    --------
+    >>> W, b = [np.array([[3.0]])], [np.array([0.0])]
+    >>> vjp(W, b, ["identity"], [[2.0], [4.0]], [[1.0], [10.0]])
+    (array([[ 3.],
+           [30.]]), [array([[42.]])], [array([11.])])
+    """
+    functions = checked_network(weights, biases, activations, slopes=slopes)
+    inputs = checked_inputs(weights, X)
+    layers = forward(weights, biases, activations, inputs, dropout_masks, slopes)
+    gradient = as_float("G", G)
+    if gradient.shape != layers[-1][1].shape:
+        raise ValueError(f"G: expected shape {layers[-1][1].shape}, got {gradient.shape}")
+    gradient = gradient.astype(inputs.dtype, copy=False)
+    run = _from_outputs(weights, functions, inputs, layers, dropout_masks, 0.0, gradient)
+    steps = list(run.backward())[::-1]
+    result = (
+        np.asarray(steps[0][1] @ weights[0].T),
+        [inputs.T @ delta for inputs, delta in steps],
+        [delta.sum(axis=0) for _, delta in steps],
+    )
+    return result if slopes is None else (*result, run.slope_gradients)
+
+
+def jacobian(weights: Arrays, biases: Arrays, activations: Activations, X: ArrayLike, slopes: Slopes = None) -> Array:
+    """Return the derivatives of each row's outputs by its inputs.
+
+    Parameters
+    ----------
+    weights, biases, activations, X, slopes
+        As in `forward`.
+
+    Returns
+    -------
+    ndarray, shape (n, n_out, n_in)
+
+    Examples
+    --------
+    >>> jacobian([np.array([[3.0], [4.0]])], [np.array([0.0])], ["identity"], [[1.0, 2.0]])
+    array([[[3., 4.]]])
+    """
+    inputs, n_out = checked_inputs(weights, X), weights[-1].shape[1]
+    result = np.empty((len(inputs), n_out, inputs.shape[1]), inputs.dtype)
+    for j in range(n_out):
+        one_output = np.zeros((len(inputs), n_out), inputs.dtype)
+        one_output[:, j] = 1
+        result[:, j] = vjp(weights, biases, activations, inputs, one_output, None, slopes)[0]
+    return result
+
+
 @dataclass(frozen=True)
 class _Run:
     """A forward pass and the loss at its end."""
@@ -230,14 +308,29 @@ def _run(
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
         masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
     layers = forward(weights, biases, activations, inputs, masks, slopes)
-    slope_gradients: list[Array | None] = [None] * len(layers)
     z, a = layers[-1]
     labels = takes_as_labels(loss, np.asarray(y))
-    value, delta = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
+    value, gradient = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
+    return _from_outputs(weights, functions, inputs, layers, masks, value, gradient, logits=loss.from_logits)
+
+
+def _from_outputs(
+    weights: Arrays,
+    functions: list[Activation],
+    inputs: Array,
+    layers: list[tuple[Array, Array]],
+    masks: Masks,
+    value: float,
+    gradient: Array,
+    *,
+    logits: bool = False,
+) -> _Run:
+    """Return the run whose loss has that gradient by the outputs, or by the logits."""
+    slope_gradients: list[Array | None] = [None] * len(layers)
+    z, a = layers[-1]
     if isinstance(functions[-1], Prelu):
-        slope_gradients[-1] = functions[-1].gradient(z, delta)
-    if not loss.from_logits:
-        delta = functions[-1].backward(z, a, delta)
+        slope_gradients[-1] = functions[-1].gradient(z, gradient)
+    delta = gradient if logits else functions[-1].backward(z, a, gradient)
     return _Run(weights, functions, inputs, layers, masks, value, delta, slope_gradients)
 
 

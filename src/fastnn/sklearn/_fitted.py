@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._engine import core as _core
-from fastnn._engine.losses import NativeLoss
 from fastnn._model import MLP
 from fastnn._native import generator_of, network_of
 from fastnn._views import carry_over
@@ -21,22 +20,11 @@ NOT_FINITE = (
 
 
 def input_gradients(model: MLP, X: Any) -> NDArray[Any]:
-    """Return the derivatives of outputs by inputs, (n, n_in) for one output, else (n, n_out, n_in).
-
-    They are derivatives of a sum of absolute errors. All targets but one equal the outputs, where the derivative is 0. The
-    target of one output is lower, so that the derivative is 1.
-    """
-    network = network_of(model)
-    rows = native_rows(X, model.dtype)
-    outputs = network.predict(rows)
-    n, n_out = outputs.shape
-    loss = NativeLoss("mae", 0.0, from_logits=False, per_row=True, factor=float(n))
-    gradients = np.empty((n_out, n, model.layer_sizes[0]), model.dtype)
-    for k in range(n_out):
-        target = outputs.copy()
-        target[:, k] = -np.inf
-        network.gradient(loss, rows, target, False, input_gradient=gradients[k])
-    return gradients[0] if n_out == 1 else np.ascontiguousarray(gradients.transpose(1, 0, 2))
+    """Return the derivatives of outputs by inputs, (n, n_in) for one output, else (n, n_out, n_in)."""
+    network, rows = network_of(model), native_rows(X, model.dtype)
+    gradients = np.empty((rows.shape[0], model.layer_sizes[-1], rows.shape[1]), model.dtype)
+    network.jacobian(rows, gradients)
+    return gradients[:, 0] if model.layer_sizes[-1] == 1 else gradients
 
 
 def sizes_of(coefs: Any, intercepts: Any, n_layers: int | None = None, n_inputs: int | None = None) -> tuple[int, ...]:

@@ -56,6 +56,13 @@ def quick_prediction_loss(name: str, y: Any, p: Any, probabilities: bool) -> flo
     return None
 
 
+def no_quick_way(*arguments: Any) -> None:
+    """Return None: the fallback has no quick way."""
+
+
+quick_loss = quick_gradient = quick_input_gradient = quick_vjp = quick_jacobian = quick_step = no_quick_way
+
+
 def log_softmax(z: Array) -> None:
     """Make z the logarithm of its softmax, in place, over rows of its last axis."""
     if z.size:

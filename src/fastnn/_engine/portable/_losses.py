@@ -1,4 +1,4 @@
-"""Losses in the form that the front doors pass, a tuple: means over weighted rows, and their gradients."""
+"""Losses in the form that the front doors pass: means over weighted rows, and their gradients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastnn._engine.portable._compile import formula, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.losses._options import TargetOptions
 from fastnn.reference.loss_functions import Part, of_custom, of_heads, packed
-from fastnn.reference.losses import LossFunction, function_named
+from fastnn.reference.losses import LOSSES, LossFunction, function_named
 from fastnn.reference.target_options import WeightedTargets, for_columns, weighted_targets
 
 # The reciprocal of a sum of weights below this would overflow; the mean is 0 then.
@@ -26,7 +26,8 @@ class MeanLoss:
     """The mean of a loss over weighted rows, and its gradient."""
 
     def __init__(self, loss: NativeLoss) -> None:
-        self._function = _function(loss)
+        self._given = loss.given  # the targets are the gradient by the outputs
+        self._function = LOSSES["mse"] if loss.given else _function(loss)
         self._weighted = runnable(weighted, value=self._function.value, gradient=self._function.gradient)
         self._parameter, self._per_row = packed(loss.parameter, loss.parameters), loss.per_row
         self._factor, self._value_factor = loss.factor, loss.value_factor
@@ -61,6 +62,9 @@ class MeanLoss:
         The loss is the share of these rows in a mean over rows that weigh `divisor`. The weight of an element is the
         product of those of its row and of `elements`.
         """
+        if self._given:
+            delta[...] = y
+            return float(np.sum(p - p))  # which shows whether the outputs are finite
         if divisor == 0.0 or (not self.signed_mean and divisor < _MIN_WEIGHT):
             delta[...] = 0.0
             return 0.0

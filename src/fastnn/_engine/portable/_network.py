@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +17,7 @@ from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._layers import BLOCK_KINDS, LAYER_ACTIVATIONS, WITH_DECAY, Layer, Parameters, Pass, shapes
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
+from fastnn.reference.dropout import layer_keys
 
 if TYPE_CHECKING:
     from fastnn._engine.losses import NativeLoss
@@ -122,8 +123,24 @@ class Network:
         gradient: Array | None = None,
         input_gradient: Array | None = None,
         n_threads: int | None = None,
+        parameters: list[Array] | None = None,
+        dropout_key: int | None = None,
+        batch_weight: NDArray[np.float64] | None = None,
     ) -> float:
-        """Return the loss; fill gradient, a vector like the storage, and input_gradient (n, n_in) where they are given."""
+        """Return the loss, and fill those of the arrays for results that are given.
+
+        gradient is laid out like the storage; input_gradient is (n, n_in); parameters has an array for each in the order of
+        `MLP.parameters`; batch_weight is one float64, the weight of all rows in a mean. With the key of a batch, units are
+        dropped as in training.
+        """
+        if parameters is not None:
+            gradient = np.empty_like(self.storage)
+            value = self.gradient(
+                loss, x, y, labels, sample_weight, gradient, input_gradient, n_threads, None, dropout_key, batch_weight
+            )
+            for array, view in zip(parameters, _by_layer(self.views(gradient)), strict=True):
+                array[...] = view
+            return value
         n_rows, mean = self.count_rows(x), MeanLoss(loss)
         n_targets = mean.n_targets(self.layer_sizes[-1])
         self.check_x(x, n_rows)
@@ -135,16 +152,22 @@ class Network:
             by_parameter[:] = 0
         if by_input is not None:
             by_input[:] = 0
+        if batch_weight is not None:
+            batch_weight[0] = 0.0
         if not weight.any():
             return 0.0
+        keys = None if dropout_key is None else self._dropout_keys(dropout_key)
+        at_once = _ROWS_AT_ONCE if keys is None else n_rows  # masks go by the row's place in the batch
         part = np.empty_like(self.storage)
         gradients = None if by_parameter is None else Parameters.of_layers(self.views(part))
         readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
         targets = mean.weigh(read_y(y, readable, n_targets, labels, self.dtype), weight, labels)
         value, divisor = 0.0, float(mean.divisors(np.abs(targets.rows).sum(), targets.rows.sum()))
-        for rows, batch in self._pieces(n_rows, logits=mean.from_logits):
+        if batch_weight is not None:
+            batch_weight[0] = divisor
+        for rows, batch in self._pieces(n_rows, at_once, logits=mean.from_logits):
             inputs = read_x(x, readable[rows], self.dtype)
-            p = batch.forward(inputs)
+            p = batch.forward(inputs, keys)
             value += mean.compute(targets.y[rows], p, weight[rows], targets.elements[rows], divisor, batch.grad_outputs)
             if by_parameter is None and by_input is None:
                 continue
@@ -154,6 +177,27 @@ class Network:
             if by_input is not None:
                 by_input.reshape(n_rows, -1)[rows] = batch.grad_inputs()
         return value
+
+    @np.errstate(all="ignore")
+    def jacobian(self, x: Array | SparseRows, out: Array, n_threads: int | None = None) -> None:
+        """Fill out (n, n_out, n_in) with the derivatives of the outputs for rows (n, n_in)."""
+        n_rows, n_in, n_out = self.count_rows(x), self.layer_sizes[0], self.layer_sizes[-1]
+        self.check_x(x, n_rows)
+        result = self.vector(out, n_rows * n_out * n_in).reshape(n_rows, n_out, n_in)
+        for rows, batch in self._pieces(n_rows):
+            batch.forward(read_x(x, rows, self.dtype))
+            for j in range(n_out):
+                batch.grad_outputs[...] = 0
+                batch.grad_outputs[:, j] = 1
+                batch.backward(None)
+                result[rows, j] = batch.grad_inputs()
+
+    def empty_parameters(self) -> list[Array]:
+        """Return new arrays like the parameters, in the order of `MLP.parameters`, whose values are undefined."""
+        return [np.empty_like(array, order="C") for array in _by_layer(self.parameters)]
+
+    def remember(self, loss: Any, native: NativeLoss) -> None:
+        """Do nothing: the fallback has no quick way."""
 
     # ---- Methods that a run calls too ----
 
@@ -177,12 +221,17 @@ class Network:
             raise ValueError(f"a contiguous {self.dtype} array of {size} elements is expected")
         return a.reshape(-1)
 
-    def _pieces(self, n_rows: int, *, logits: bool = False) -> Iterator[tuple[slice, Pass]]:
+    def _dropout_keys(self, key: int) -> tuple[Array, Any]:
+        """Return the keys of a pass from that of a batch."""
+        low, high = layer_keys(np.array([key], np.uint64), np.arange(len(self.layers), dtype=np.uint64))
+        return low[0], high[0]
+
+    def _pieces(self, n_rows: int, at_once: int = _ROWS_AT_ONCE, *, logits: bool = False) -> Iterator[tuple[slice, Pass]]:
         """Yield some rows at a time, and their pass through the layers."""
         batch: Pass | None = None
-        for start in range(0, n_rows, _ROWS_AT_ONCE):
-            count = min(_ROWS_AT_ONCE, n_rows - start)
-            if batch is None or count < _ROWS_AT_ONCE:
+        for start in range(0, n_rows, at_once):
+            count = min(at_once, n_rows - start)
+            if batch is None or count < at_once:
                 batch = Pass(self.layers, count, self.dtype, logits=logits)
             yield slice(start, start + count), batch
 
@@ -206,6 +255,11 @@ def _lay_out(layer_sizes: tuple[int, ...], activations: tuple[Any, ...]) -> list
             blocks.append(_Block(layer, kind, slice(start, end), shape))
             start = end
     return blocks
+
+
+def _by_layer(kinds: Mapping[str, Sequence[Array | None]]) -> list[Array]:
+    """Return the arrays of the first layer, one of each kind that it has, then those of the second, and so on."""
+    return [array for arrays in zip(*kinds.values(), strict=True) for array in arrays if array is not None]
 
 
 def _check(activation: Any) -> Any:

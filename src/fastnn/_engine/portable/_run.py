@@ -20,7 +20,6 @@ from fastnn._errors import WEIGHTLESS
 
 if TYPE_CHECKING:
     from fastnn._engine.run_settings import RunSettings
-    from fastnn._engine.training_data import TrainingData
 
 # Epochs whose losses a run keeps for the caller, who reads them between two slices.
 _MAX_EPOCHS = 1 << 20
@@ -36,7 +35,7 @@ class Run:
     def __init__(
         self,
         network: Network,
-        data: TrainingData,
+        data: tuple[Any, ...],
         settings: RunSettings,
         n_epochs: int,
         updates: int,
@@ -161,9 +160,23 @@ class Run:
             loss = self._find_gradient(piece, begin, end, piece.keys[batch], divisor)
         else:
             loss, self._gradient[:] = 0.0, 0.0
+        return self._finish_step(loss, divisor, end - begin, features, rate)
+
+    @np.errstate(all="ignore")
+    def apply(self, gradient: Array) -> bool:
+        """Make one step with a gradient, a vector like the storage; return whether it is finite, change nothing if not."""
+        self._gradient[:] = gradient
+        done = self._finish_step(0.0, 1.0, 1, None, self._next_rates(1)[0])
+        if done and first_not_finite(self._network.storage) >= 0:
+            self._restore_snapshot()
+            return False
+        return done
+
+    def _finish_step(self, loss: float, divisor: Any, rows: int, features: NDArray[np.bool_] | None, rate: float) -> bool:
+        """Update by the gradient of some rows, and return whether their loss is finite; if not, nothing has changed."""
         if self._optimizer.has_penalty:
             loss = self._penalize(loss, divisor, features)
-        weight = float(end - begin if self._loss_by_rows else divisor)
+        weight = float(rows if self._loss_by_rows else divisor)
         if not math.isfinite(loss) or not math.isfinite(self._loss_sum + loss * weight):
             return False
         if self._row == 0:
@@ -173,7 +186,7 @@ class Run:
             self._update(rate)
         else:
             self._update_features(features, rate)
-        self._count(end - begin, loss, weight)
+        self._count(rows, loss, weight)
         return True
 
     def _find_gradient(self, piece: Piece, begin: int, end: int, keys: tuple[Array, Any] | None, divisor: float) -> float:

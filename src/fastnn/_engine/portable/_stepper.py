@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._engine.losses import GIVEN_GRADIENT, NativeLoss
 from fastnn._engine.portable._network import Network
+from fastnn._engine.portable._rows import Array
 from fastnn._engine.portable._run import Run
 
 if TYPE_CHECKING:
@@ -41,12 +43,29 @@ class Stepper:
         """Release the trainer for others."""
         self._lock.release()
 
-    def step(self, data: TrainingData, rate: float) -> float | None:
-        """Make a step, and return the loss before it; return None if loss or update are not finite, and change nothing."""
-        one_batch = self._settings._replace(batch_size=len(data[0]), shuffle=False)
-        run = Run(self.network, data, one_batch, 1, self.updates)
-        run.set_rates(np.array([rate]))
+    def step(self, data: TrainingData, rate: float, given: bool = False) -> float | None:
+        """Make a step, and return the loss before it; return None if loss or update are not finite, and change nothing.
+
+        With `given`, the targets are the gradient of a loss by the outputs, summed over rows.
+        """
+        run = self._run(data, rate, GIVEN_GRADIENT if given else self._settings.loss)
         if run.advance(math.inf, 1) == "diverged":
             return None
         self.updates = run.updates
         return run.batch_loss
+
+    def apply(self, gradient: Array, rate: float) -> float | None:
+        """Make an update with a gradient, a vector like the storage; return as `step`."""
+        no_data = np.zeros((1, self.network.layer_sizes[0])), np.zeros((1, self.network.layer_sizes[-1])), False, None
+        run = self._run(no_data, rate, GIVEN_GRADIENT)
+        if not run.apply(self.network.vector(gradient)):
+            return None
+        self.updates = run.updates
+        return run.batch_loss
+
+    def _run(self, data: tuple[Any, ...], rate: float, loss: NativeLoss) -> Run:
+        """Return a run of one step."""
+        one_batch = self._settings._replace(loss=loss, batch_size=len(data[0]), shuffle=False)
+        run = Run(self.network, data, one_batch, 1, self.updates)
+        run.set_rates(np.array([rate]))
+        return run

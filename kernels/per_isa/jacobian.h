@@ -1,0 +1,241 @@
+// The derivatives of a network's outputs by its inputs, for many rows.
+//
+// The derivatives of one row in one direction are a line. In reverse mode, lines go back from each output to all inputs. In
+// forward mode, they go from each input to all outputs. The lines of several rows pass a layer in one matrix product. The
+// network's sizes alone decide on the mode, so that the bits depend on nothing else.
+#pragma once
+
+#include <algorithm>
+
+#include "evaluate.h"
+
+namespace {
+
+// Returns whether reverse mode takes less arithmetic. An elementwise operation counts as several of a product.
+inline bool prefers_reverse(const Network &network) {
+    constexpr double elementwise = 4;
+    const Layer &first = network.layers[0], &last = network.last();
+    if (network.n_layers == 1) return true;
+    double reverse = elementwise * double(first.n_in), forward = 0;
+    for (int64_t l = 0; l < network.n_layers; l++) {
+        const Layer &layer = network.layers[l];
+        const double product = double(layer.n_in) * double(layer.n_out), outputs = elementwise * double(layer.n_out);
+        if (l < network.n_layers - 1) reverse += product + outputs;
+        forward += l ? product + outputs : outputs;
+    }
+    return double(last.n_out) * reverse <= double(first.n_in) * forward;
+}
+
+template <class T> class JacobianRun {
+  public:
+    // Without memory behind the arena, the object only counts what it would take.
+    JacobianRun(const Jacobian &call, Arena &arena)
+        : call_(call),
+          network_(call.network),
+          reverse_(prefers_reverse(network_)),
+          n_directions_(reverse_ ? network_.last().n_out : n_in()),
+          directions_at_once_(std::min(n_directions_, lines_at_once)),
+          strip_(std::min(call.n_rows, strip_rows)),
+          rows_at_once_(std::min(strip_, lines_at_once / directions_at_once_)),
+          layers_(network_, call.parameters, call.x, strip_ * call.n_threads, {false, reverse_, true}, nullptr, arena),
+          derivatives_(arena.take<const T *>(network_.n_layers * call.n_threads)),
+          line_(longest_line()),
+          lines_(arena.take<T>(2 * rows_at_once_ * directions_at_once_ * line_ * call.n_threads)),
+          means_(arena.take<T>(line_ * call.n_threads)) {}
+
+    void run() {
+        parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<const JacobianRun *>(self)->run(team); }, this);
+    }
+
+  private:
+    static constexpr int64_t strip_rows = 32;     // that pass forward at a time
+    static constexpr int64_t lines_at_once = 64;  // their values stay in the cache
+
+    // Some rows of a strip, and some directions of each: line (i - rows.begin) * directions.size() + d - directions.begin.
+    struct Group {
+        Range rows, directions;
+        int64_t first;                // row of the data that is row 0 of the strip's buffers
+        const T *const *derivatives;  // of the layers' activations; their first row is row 0 of the buffers
+        T *from, *to, *mean;          // lines before and after a step; a mean of rows of weights
+
+        int64_t n_lines() const { return rows.size() * directions.size(); }
+        void swap() { std::swap(from, to); }
+
+        // Calls use(line, row, direction) for all lines.
+        template <class Use> void for_each_line(Use use) const {
+            int64_t line = 0;
+            for (int64_t i = rows.begin; i < rows.end; i++)
+                for (int64_t d = directions.begin; d < directions.end; d++) use(line++, i, d);
+        }
+    };
+
+    int64_t n_in() const { return network_.layers[0].n_in; }
+    int64_t n_out() const { return network_.last().n_out; }
+    int64_t last() const { return network_.n_layers - 1; }
+    int64_t input_row() const { return padded_row(n_in(), sizeof(T)); }
+
+    int64_t longest_line() const {
+        int64_t longest = input_row();
+        for (int64_t l = 0; l < network_.n_layers; l++) longest = std::max(longest, network_.layers[l].row);
+        return longest;
+    }
+
+    void run(const Team &team) const {
+        if (reverse_) {
+            layers_.transpose_weights(team);
+            team.wait();
+        }
+        const Range own = share(call_.n_rows, 1, team);
+        for (int64_t first = own.begin; first < own.end; first += strip_) {
+            const int64_t begin = team.index * strip_;
+            compute_strip({begin, begin + std::min(strip_, own.end - first)}, first - begin, team.index);
+        }
+    }
+
+    void compute_strip(Range rows, int64_t first, int thread) const {
+        layers_.forward(layers_.read(call_.x, {nullptr, first, rows.end}, rows), rows, Dropout());
+        const T **derivatives = derivatives_ + thread * network_.n_layers;
+        for (int64_t l = 0; l < network_.n_layers; l++) derivatives[l] = has_derivative(l) ? layers_.derivatives(l, rows) : nullptr;
+        const int64_t room = rows_at_once_ * directions_at_once_ * line_;
+        T *lines = lines_ + 2 * room * thread;
+        for (int64_t i = rows.begin; i < rows.end; i += rows_at_once_)
+            for (int64_t d = 0; d < n_directions_; d += directions_at_once_) {
+                const Range of_group = {i, std::min(rows.end, i + rows_at_once_)};
+                const Range directions = {d, std::min(n_directions_, d + directions_at_once_)};
+                Group group = {of_group, directions, first, derivatives, lines, lines + room, means_ + thread * line_};
+                if (reverse_) compute_back(group);
+                else compute_forward(group);
+            }
+    }
+
+    // Returns whether the derivative of a layer's activation is one number per output. That of softmax is a matrix.
+    bool has_derivative(int64_t l) const {
+        const Layer &layer = network_.layers[l];
+        return layer.custom || all_activations<T>[layer.activation].elementwise;
+    }
+    bool is_identity(int64_t l) const {
+        const Layer &layer = network_.layers[l];
+        return !layer.custom && all_activations<T>[layer.activation].is_identity;
+    }
+
+    // to[j] = from[j] * by[j] for the elements of a row, padding included.
+    static void multiply_row(const T *from, const T *by, T *to, int64_t n, int64_t row) {
+        for_each_vector<T>(elements_of_row<T>(n, row),
+                           [=](int64_t j, auto access) { access.store(to + j, access.load(from + j) * access.load(by + j)); });
+    }
+
+    // Multiplies the lines, which are derivatives of a layer's outputs or by them, by those of its activation.
+    void times_derivative(const Group &group, int64_t l, T *lines) const {
+        const Layer &layer = network_.layers[l];
+        if (is_identity(l)) return;
+        group.for_each_line([&](int64_t line, int64_t i, int64_t) {
+            T *at = lines + line * layer.row;
+            multiply_row(at, group.derivatives[l] + i * layer.row, at, layer.n_out, layer.row);
+        });
+    }
+
+    // ---- Forward: the derivatives of a layer's outputs by the inputs ----
+
+    void compute_forward(Group &group) const {
+        start_forward(group);
+        for (int64_t l = 1; l < network_.n_layers; l++) {
+            group.swap();
+            multiply_forward(group, l);
+            if (has_derivative(l)) times_derivative(group, l, group.to);
+        }
+        if (!has_derivative(last())) times_softmax(group);
+        const int64_t row = network_.last().row, n = group.directions.size();
+        T *to = static_cast<T *>(call_.jacobian);
+        for (int64_t i = group.rows.begin; i < group.rows.end; i++) {
+            const T *from = group.to + (i - group.rows.begin) * n * row;
+            T *of_row = to + (group.first + i) * n_out() * n_in() + group.directions.begin;
+            for (int64_t o = 0; o < n_out(); o++)
+                for (int64_t d = 0; d < n; d++) of_row[o * n_in() + d] = from[d * row + o];
+        }
+    }
+
+    // The first layer's weights of an input are the derivatives of its sums.
+    void start_forward(const Group &group) const {
+        const Layer &layer = network_.layers[0];
+        group.for_each_line([&](int64_t line, int64_t i, int64_t d) {
+            multiply_row(layers_.weights(layer) + d * layer.weights().row, group.derivatives[0] + i * layer.row,
+                         group.to + line * layer.row, layer.n_out, layer.row);
+        });
+    }
+
+    void multiply_forward(const Group &group, int64_t l) const {
+        const Layer &layer = network_.layers[l];
+        const int64_t from_row = network_.layers[l - 1].row;
+        const T *weights = layers_.weights(layer);
+        const Range lines = {0, group.n_lines()};
+        if (!layer.narrow)
+            return multiply<T, Start::zero, Finish::store>(
+                {layer.n_in, group.from, from_row, 1, weights, layer.weights().row, group.to, layer.row}, lines, {0, layer.n_out});
+        constexpr T no_bias[max_columns] = {};
+        clear_padding(group.from, lines.end, layer.n_in, from_row);  // dot products run over it
+        multiply_narrow(lines, layer.n_in, layer.n_out, group.from, from_row, weights, layer.weights().row, no_bias, group.to);
+    }
+
+    void times_softmax(const Group &group) const {
+        const Layer &layer = network_.last();
+        const T *a = layers_.last_buffers().out;
+        group.for_each_line([&](int64_t line, int64_t i, int64_t) {
+            all_activations<T>[layer.activation].times_derivative(group.to + line * layer.row, a + i * layer.row, 1, layer.n_out,
+                                                                  layer.row);
+        });
+    }
+
+    // ---- Reverse: the derivatives of an output by a layer's inputs ----
+
+    void compute_back(Group &group) const {
+        const int64_t row = last() ? network_.layers[last() - 1].row : input_row();
+        for (int64_t i = group.rows.begin; i < group.rows.end; i++)
+            start_back(group, i, group.to + (i - group.rows.begin) * group.directions.size() * row, row);
+        for (int64_t l = last() - 1; l >= 0; l--) {
+            times_derivative(group, l, group.to);
+            group.swap();
+            const Layer &layer = network_.layers[l];
+            const int64_t to_row = l ? network_.layers[l - 1].row : input_row();
+            int64_t weights_row;
+            const T *weights = layers_.weights_by_output(l, weights_row);
+            multiply<T, Start::zero, Finish::store>({layer.n_out, group.from, layer.row, 1, weights, weights_row, group.to, to_row},
+                                                    {0, group.n_lines()}, {0, layer.n_in});
+        }
+        T *to = static_cast<T *>(call_.jacobian);
+        group.for_each_line([&](int64_t line, int64_t i, int64_t d) {
+            std::memcpy(to + ((group.first + i) * n_out() + d) * n_in(), group.to + line * input_row(), size_t(n_in()) * sizeof(T));
+        });
+    }
+
+    // The last layer's weights of an output, times the derivative of its activation. That of softmax is diag(a) - a a^T.
+    void start_back(const Group &group, int64_t i, T *lines, int64_t row) const {
+        const Layer &layer = network_.last();
+        int64_t weights_row;
+        const T *weights = layers_.weights_by_output(last(), weights_row);
+        const bool elementwise = has_derivative(last());
+        const T *factors = (elementwise ? group.derivatives[last()] : layers_.last_buffers().out) + i * layer.row;
+        if (!elementwise)
+            multiply<T, Start::zero, Finish::store>({layer.n_out, factors, layer.row, 1, weights, weights_row, group.mean, line_},
+                                                    {0, 1}, {0, layer.n_in});
+        for (int64_t o = group.directions.begin; o < group.directions.end; o++, lines += row) {
+            const Vec<T> factor = splat(factors[o]);
+            const T *from = weights + o * weights_row, *mean = group.mean;
+            T *to = lines;
+            for_each_vector<T>(elements_of_row<T>(layer.n_in, row), [=](int64_t j, auto access) {
+                const Vec<T> w = access.load(from + j);
+                access.store(to + j, factor * (elementwise ? w : w - access.load(mean + j)));
+            });
+        }
+    }
+
+    const Jacobian &call_;
+    const Network &network_;
+    const bool reverse_;
+    const int64_t n_directions_, directions_at_once_, strip_, rows_at_once_;
+    const Layers<T> layers_;
+    const T **const derivatives_;
+    const int64_t line_;  // elements of the longest line
+    T *const lines_, *const means_;
+};
+
+}  // namespace

@@ -1,0 +1,222 @@
+"""Updates by gradients of the caller's own, and by gradients of several batches."""
+
+from __future__ import annotations
+
+from typing import Any, Never
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn._accumulated import Accumulated
+from fastnn._checks.options import refusal, without_unknown
+from fastnn._engine import core as _core
+from fastnn._engine.losses import GIVEN_GRADIENT
+from fastnn._engine.training_data import TrainingData, as_batch
+from fastnn._errors import DIVERGED_STEP, DivergedError
+from fastnn._rates import rate_at
+from fastnn._stored_trainer import StoredTrainer
+
+
+class GradientSteps(StoredTrainer):
+    """Updates beside those by a batch of targets; a base of `Trainer`."""
+
+    @without_unknown
+    def step_gradient(self, X: ArrayLike, G: ArrayLike, **unknown: Never) -> None:
+        """Make one update by the gradient of any loss by the outputs ``model.predict(X)``.
+
+        The trainer's own loss is not used; all its other settings count as in `step`: optimizer and schedule, penalties,
+        clipping, dropout. With dropout, G must suit outputs that are not those of `predict`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, n_in) or (n_in,)
+            A batch of inputs, or one row.
+        G : array-like, shape (n, n_out) or (n_out,)
+            The gradient by the outputs. The update is by its sum over rows, as it stands: the gradient of a mean is divided
+            already.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, shape or value, before anything has changed. NaN and infinity are named by
+            row and column.
+        DivergedError
+            If the outputs or the update are not finite; nothing has changed then.
+
+        Examples
+        --------
+        A step by the mean squared error, whose gradient is given:
+
+        >>> import numpy as np
+        >>> from fastnn import MLP, Trainer
+        >>> X, y = np.ones((4, 2)), np.zeros((4, 1))
+        >>> model = MLP((2, 8, 1), random_state=0)
+        >>> trainer = Trainer(model)
+        >>> trainer.step_gradient(X, 2 * (model.predict(X) - y) / y.size)
+        >>> trainer.updates
+        1
+        """
+        if unknown:
+            raise refusal(GradientSteps.step_gradient, (self,), unknown)
+        if self._wanted is self._native and _core.quick_step(self._stepper, X, G, True) is not None:
+            return
+        rows, gradient, _ = self.model._given_gradient(X, G)
+        _check_any(rows)
+        self._make_step(TrainingData(rows, gradient, False, None), given=True)
+        if type(X) is not np.ndarray:
+            self.model._learn_columns(X)
+
+    @without_unknown
+    def accumulate(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        G: ArrayLike | None = None,
+        **unknown: Never,
+    ) -> float | None:
+        """Keep the gradient of a batch, and add it to those of earlier batches, until `apply` makes an update.
+
+        Batches with targets count as parts of one large batch: the update is by the mean over all their rows, weighted with
+        the sample weights. Gradients by the outputs are added as they stand, in `step_gradient` and here, also to that mean.
+        Penalties and clipping come once, in `apply`. Dropout draws new units for each batch. Runs and steps in between leave
+        what was accumulated as it is.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n, n_in) or (n_in,)
+            A batch of inputs, or one row.
+        y, sample_weight
+            Targets and weights, as in `step`.
+        G : array-like, shape (n, n_out) or (n_out,)
+            The gradient by the outputs, as in `step_gradient`, instead of y.
+
+        Returns
+        -------
+        float or None
+            The loss of this batch by y, without penalties; None for G.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `step`, or if not exactly one of y and G is given.
+        DivergedError
+            If the loss of this batch is not finite, or outputs with G; nothing was added then.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import MLP, Trainer
+        >>> trainer = Trainer(MLP((2, 8, 1), random_state=0))
+        >>> for first in range(0, 100, 25):
+        ...     loss = trainer.accumulate(np.ones((25, 2)), np.zeros(25))
+        >>> trainer.apply()
+        >>> trainer.updates
+        1
+        """
+        if unknown:
+            raise refusal(GradientSteps.accumulate, (self,), unknown)
+        if (y is None) == (G is None):
+            got = "neither" if y is None else "both"
+            raise TypeError(f"accumulate: expected y, or G=, got {got}")
+        if G is not None and sample_weight is not None:
+            raise TypeError(
+                "sample_weight: expected none with G, which is added as it stands; multiply its rows by the weights"
+            )
+        if G is None:
+            batch, y, sample_weight, _ = as_batch(X, y, sample_weight, self.model.layer_sizes, self.loss)
+            data = self._data(batch, y, sample_weight)
+        else:
+            rows, gradient, _ = self.model._given_gradient(X, G)
+            _check_any(rows)
+            data = TrainingData(rows, gradient, False, None)
+        if self.lazy_updates and isinstance(data.x, _core.SparseRows):
+            raise ValueError(
+                "X: expected a dense array, got sparse rows for a trainer with lazy_updates=True, whose updates need the "
+                "features of one batch; step makes such updates"
+            )
+        loss = self._accumulate(data, given=G is not None)
+        if type(X) is not np.ndarray:
+            self.model._learn_columns(X)
+        return loss if G is None else None
+
+    def apply(self) -> None:
+        """Make one update by all that was accumulated, with penalties and clipping, and begin anew.
+
+        The optimizer and its schedule count it as one update.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing was accumulated since the last call.
+        DivergedError
+            If the update is not finite. The parameters have not changed then; what was accumulated is dropped.
+        """
+        stepper = self._acquire()
+        try:
+            kept = self._accumulated
+            if kept is None:
+                raise RuntimeError("apply: nothing was accumulated; trainer.accumulate(X, y) adds the gradient of a batch")
+            rate = rate_at(self.optimizer.learning_rate, stepper.updates)
+            result = stepper.apply(kept.mean + kept.given, rate)
+            self._accumulated = None
+            if result is None:
+                raise DivergedError("the accumulated update is not finite; the parameters have not changed")
+        finally:
+            stepper.release()
+
+    def _accumulate(self, data: TrainingData, given: bool) -> float:
+        stepper, network = self._acquire(), self.model._network
+        try:
+            kept, gradient, state, key = self._accumulated, self._no_gradient(), None, None
+            weight = np.empty(1)  # of the batch
+            if kept is None:
+                kept = Accumulated(self._no_gradient(), 0.0, self._no_gradient())
+            if any(self.model.dropout):
+                state = self._rng.bit_generator.state
+                key = int(self._rng.integers(0, 2**64, dtype=np.uint64))
+            loss = network.gradient(
+                GIVEN_GRADIENT if given else self._loss,
+                *data,
+                gradient,
+                None,
+                self.n_threads,
+                dropout_key=key,
+                batch_weight=weight,
+            )
+            if not np.isfinite(loss):
+                if state is not None:
+                    self._rng.bit_generator.state = state
+                raise DivergedError("loss of this batch is not finite; nothing was added")
+            with np.errstate(over="ignore", invalid="ignore"):
+                if given:
+                    self._accumulated = kept.with_given(gradient)
+                else:
+                    self._accumulated = kept.with_mean(gradient, float(weight[0]))
+        finally:
+            stepper.release()
+        return loss
+
+    def _make_step(self, data: TrainingData, *, given: bool = False) -> float:
+        """Make a step on a batch by targets or by gradients, and return the loss before it."""
+        stepper = self._acquire()
+        try:
+            state = self._rng.bit_generator.state if any(self.model.dropout) else None
+            loss = stepper.step(data, rate_at(self.optimizer.learning_rate, stepper.updates), given)
+            if loss is None:
+                if state is not None:
+                    self._rng.bit_generator.state = state
+                raise DivergedError(DIVERGED_STEP)
+        finally:
+            stepper.release()
+        return loss
+
+    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
+        """Return a batch, or data of a run, in the engine's form."""
+        raise NotImplementedError
+
+
+def _check_any(rows: Any) -> None:
+    if rows.shape[0] == 0:
+        raise ValueError(f"X: expected at least one row, got shape {rows.shape}")
