@@ -18,7 +18,7 @@ from fastnn import ops, reference
 from fastnn._engine import core as _core
 from fastnn._engine.losses import native_loss
 from fastnn._engine.optimizers import native_optimizer
-from fastnn.losses import LOSSES
+from fastnn.losses import LOSSES, Heads, MultiQuantile
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import OPTIMIZERS, SGD
 
@@ -68,9 +68,22 @@ def networks(n_in, n_out, n_rows, dtype):
                 native = native_loss(resolve_loss(loss), "identity")
                 network.gradient(native, x, y, y.ndim == 1, sample_weight, gradient, by_input, n_threads)
 
+def losses_of_rows(n_out, n_rows, dtype):
+    x, network = guarded(n_rows, 3, dtype=dtype), _core.Network((3, n_out), ("identity",), (0.0,), dtype)
+    gradient, by_input = guarded(network.storage.size, dtype=dtype), guarded(n_rows, 3, dtype=dtype)
+    heads = Heads([(slice(0, 2), "gaussian_nll"), (slice(2, 5), "cross_entropy"), (slice(5, None), "mae")])
+    for loss in ("gaussian_nll", "multi_quantile", MultiQuantile(non_crossing=True), "kl_divergence", "cosine", heads):
+        native = native_loss(resolve_loss(loss), "identity", n_out)
+        y = guarded(n_rows, native.n_targets, dtype=dtype)
+        for n_threads in (1, 3):
+            network.gradient(native, x, y, False, None, gradient, by_input, n_threads)
+
 for dtype in (np.float32, np.float64):
     for n in range(35):
         functions(n, dtype)
+    for n_out in (6, 12, 30, 66, 1536):
+        for n_rows in (1, 15, 17, 513):
+            losses_of_rows(n_out, n_rows, dtype)
     for n_in in (1, 15, 16, 17, 256):
         for n_out in (1, 4, 5, 17):
             for n_rows in (1, 17, 515):

@@ -115,7 +115,7 @@ def test_compiled_steps_accept_every_kind_of_target():
     wrong = [
         (lambda: train(trainer, X, labels + 1, 1), ValueError, "^y: expected labels from 0"),
         (lambda: train(trainer, X, np.ones(12), 1), ValueError, "^y: expected a row of targets for each row of X"),
-        (lambda: train(one, X, np.ones((12, 2)), 1), ValueError, "^y: expected rows of n_out"),
+        (lambda: train(one, X, np.ones((12, 2)), 1), ValueError, "^y: expected rows of as many numbers as the loss takes"),
         (lambda: train(one, X, np.ones(11), 1), ValueError, "^y: expected as many rows as X"),
         (lambda: train(trainer, X, labels - 1, 1), ValueError, "^y: expected labels from 0"),
         (lambda: train(one, X, np.ones(13), 1), ValueError, "^y: expected as many rows as X"),

@@ -289,7 +289,7 @@ def test_values_and_gradients_are_those_of_pytorch():
 
     def pinball(p, y):
         quantiles = p.reshape(-1, 3, 2)
-        errors, places = y[:, None] - quantiles, torch.tensor(q)[None, :, None]
+        errors, places = y[:, None] - quantiles, torch.tensor(q, dtype=torch.float64)[None, :, None]
         return torch.maximum(places * errors, (places - 1) * errors).mean()
 
     def rising(p, y):

@@ -56,7 +56,9 @@ def test_networks_of_any_size_follow_the_reference(row, network):
 @pytest.mark.parametrize(("loss", "output"), LOSSES_AND_LINKS)
 @pytest.mark.parametrize("network", NETWORKS[:2], ids=str)
 def test_losses_with_each_output_activation_follow_the_reference(loss, output, network):
-    trainer, X, y = trained(25, network, loss, output=output, optimizer=SGD(0.02))
+    # The cosine's gradient grows as outputs come near to 0, and rounding errors with it.
+    rate = 0.001 if loss == "cosine" else 0.02
+    trainer, X, y = trained(25, network, loss, output=output, optimizer=SGD(rate))
     assert_same_trajectory(trainer, X, y, 7, 70, 1e-10)
 
 
