@@ -55,9 +55,11 @@ def test_names_are_those_of_the_registry():
 
 def test_parameters_have_their_defaults():
     parameters = {"huber": 1.0, "quantile": 0.5, "gaussian_nll": math.log(1e-6)}
+    parameters |= {"hinge": 1.0, "squared_hinge": 1.0}
     for name, loss in LOSSES.items():
         assert loss().parameter == parameters.get(name, 0.0)
         assert type(loss().parameter) is float
+    assert Hinge(2).margin == Hinge(margin=2.0).parameter == SquaredHinge(2).parameter == 2.0
     assert Huber(2).parameter == Huber(delta=2.0).delta == 2.0
     assert Quantile(np.float32(0.25)).parameter == Quantile(q=0.25).q == 0.25
 
@@ -76,6 +78,7 @@ def test_links_are_the_output_activations_that_a_loss_accepts():
 def test_losses_know_their_targets_and_domain():
     per_row = {"cross_entropy", "kl_divergence", "cosine"}
     domains = {"poisson": (0, math.inf), "binary_cross_entropy": (0, 1), "cross_entropy": (0, 1), "kl_divergence": (0, 1)}
+    domains |= {"hinge": (-1, 1), "squared_hinge": (-1, 1)}
     for name, loss in LOSSES.items():
         assert loss.per_row == (name in per_row)
         assert loss.takes_labels == (name == "cross_entropy")
@@ -96,14 +99,14 @@ def test_losses_cannot_be_changed():
         Huber().delta = 2.0
 
 
-@pytest.mark.parametrize(("loss", "field"), [(Huber, "delta"), (Quantile, "q")])
+@pytest.mark.parametrize(("loss", "field"), [(Huber, "delta"), (Quantile, "q"), (Hinge, "margin"), (SquaredHinge, "margin")])
 @pytest.mark.parametrize("wrong", [0.0, -0.5, math.nan, math.inf])
 def test_wrong_values_raise(loss, field, wrong):
     with pytest.raises(ValueError, match=rf"^{field}: expected a finite number > 0.*got {wrong}"):
         loss(wrong)
 
 
-@pytest.mark.parametrize(("loss", "field"), [(Huber, "delta"), (Quantile, "q")])
+@pytest.mark.parametrize(("loss", "field"), [(Huber, "delta"), (Quantile, "q"), (Hinge, "margin"), (SquaredHinge, "margin")])
 @pytest.mark.parametrize("wrong", ["0.5", None, True, 0.5j])
 def test_wrong_types_raise(loss, field, wrong):
     with pytest.raises(TypeError, match=rf"^{field}: .*got {wrong!r} of type {type(wrong).__name__}"):

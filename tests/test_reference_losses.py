@@ -23,6 +23,8 @@ CASES = [
     losses.CrossEntropy(),
     losses.KLDivergence(),
     losses.Cosine(),
+    losses.Hinge(),
+    losses.SquaredHinge(0.3),
 ]
 
 
@@ -30,6 +32,8 @@ def targets(loss, rng, shape=(6, 4)):
     """Draw targets that suit the loss."""
     if loss.name == "poisson":
         return rng.poisson(2.0, shape).astype(float)
+    if "hinge" in loss.name:
+        return rng.choice([-1.0, 1.0], shape)
     if loss.name == "binary_cross_entropy":
         return rng.random(shape)
     if loss.name in ("cross_entropy", "kl_divergence"):

@@ -171,9 +171,9 @@ class MLP(Differentiated, Stored):
         y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
             Targets, row by row; the index of a Series or frame is not looked at.
         loss : str or Loss, default "mse"
-            mse, mae, huber, quantile, cosine, gaussian_nll and multi_quantile go with every output activation, poisson with
-            "exp", binary_cross_entropy with "sigmoid", cross_entropy (for labels, too) and kl_divergence with "softmax";
-            these four also with "identity". See `fastnn.losses`.
+            mse, mae, huber, quantile, cosine, hinge, squared_hinge, gaussian_nll and multi_quantile go with every output
+            activation, poisson with "exp", binary_cross_entropy with "sigmoid", cross_entropy (for labels, too) and
+            kl_divergence with "softmax"; these four also with "identity". See `fastnn.losses`.
         optimizer : str or Optimizer, default Adam()
             See `fastnn.optimizers`; it has the learning rate: ``Adam(learning_rate=0.01)``.
         epochs : int, default 1

@@ -38,7 +38,7 @@ class Trainer(GradientSteps):
         Trained in place.
     loss : str or Loss, default "mse"
         mse, mae, huber, quantile, poisson, binary_cross_entropy, cross_entropy, gaussian_nll, multi_quantile,
-        kl_divergence, cosine, see `fastnn.losses`; or a loss that `fastnn.jit.loss` made, or its name.
+        kl_divergence, cosine, hinge, squared_hinge, see `fastnn.losses`; or a loss that `fastnn.jit.loss` made, or its name.
     optimizer : str or Optimizer, default Adam()
         See `fastnn.optimizers`.
     batch_size : int, default 32

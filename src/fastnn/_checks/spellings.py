@@ -46,9 +46,9 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("T_max", "total_steps", "warmup_steps", "num_steps"), ("steps",)),
     **dict.fromkeys(("eta_min", "min_lr", "end_learning_rate"), ("minimum", "min_learning_rate")),
     **dict.fromkeys(("gamma", "decay_rate"), ("decay", "factor")),
-    **dict.fromkeys(("weight", "class_weight", "class_weights", "loss_weights"), ("output_weights",)),
-    **dict.fromkeys(("ignore_index", "ignore_nan", "mask_value"), ("missing",)),
-    **dict.fromkeys(("focusing", "focal_gamma"), ("gamma",)),
+    "loss_weights": ("output_weights",),
+    **dict.fromkeys(("ignore_nan", "mask_value"), ("missing",)),
+    "focal_gamma": ("gamma",),
     **dict.fromkeys(("initial_learning_rate", "base_lr"), ("learning_rate",)),
     "power_t": ("power",),
     **dict.fromkeys(("restore_best_weights", "load_best"), ("restore_best",)),
@@ -76,7 +76,9 @@ _SPLIT = "set rows apart, as sklearn.model_selection.train_test_split does, and 
 _SCHEDULE = "use optimizer=Adam(learning_rate=fastnn.schedules.Cosine(…)), or another schedule"
 _DECAY = "use optimizer=AdamW(weight_decay=…) of fit() or Trainer(), or their l2=…"
 _VARIANT = "fastnn has no such variant; leave it out"
-_CLASS_WEIGHT = "use loss=fastnn.losses.CrossEntropy(output_weights=…), one number per class, or sample_weight, one per row"
+_CLASS_WEIGHT = (
+    "use CrossEntropy(output_weights=…) for the loss, one number per class, or sample_weight of fit(), one per row"
+)
 _SMOOTHING = "use loss=fastnn.losses.CrossEntropy(label_smoothing=…), or that of BinaryCrossEntropy"
 
 # Options that have no counterpart: the way out.

@@ -108,7 +108,7 @@ def loss(
             made = JitRowLoss(checked, derivative, name, sizes, from_logits=takes_logits)
         else:
             made = JitLoss(checked, derivative, name, from_logits=takes_logits)
-        made._set_options(*options)
+        made.set_options(*options)
         if within is not None:
             made.check(within)
         _custom.LOSSES[made.name] = made

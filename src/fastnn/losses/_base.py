@@ -61,9 +61,10 @@ class Loss:
         if type(self) is Loss:
             names = ", ".join(_names_below(Loss))
             raise TypeError(f"Loss is a base class, expected one of {names}")
-        self._set_options(self.output_weights, self.missing)
+        self.set_options(self.output_weights, self.missing)
 
-    def _set_options(self, output_weights: object, missing: object) -> None:
+    def set_options(self, output_weights: object, missing: object) -> None:
+        """Check and set the options, when the loss is made."""
         object.__setattr__(self, "output_weights", weights_of_outputs("output_weights", output_weights))
         object.__setattr__(self, "missing", checked_missing(missing))
         if self.output_weights is not None and self.per_row and not self.takes_labels:
