@@ -65,9 +65,7 @@ def test_losses_can_be_called_with_any_real_numbers():
     assert squares([], 1.0).shape == (0,)
     with pytest.raises(ValueError, match="shape"):
         squares([1, 2], [1, 2, 3])
-    with pytest.raises(
-        TypeError, match=r"^y_pred: expected real numbers that fit into float64, got an array of dtype complex128"
-    ):
+    with pytest.raises(TypeError, match=r"^y_pred: expected real numbers that fit into float64, got an array of dtype complex128"):
         squares(1.0, 1j)
 
 
