@@ -255,7 +255,7 @@ def quick_step(Stepper stepper, x, y, bint given):
     if not stepper.native.acquire():
         return None
     stepper.native.work_per_row = 3 * stepper.network.operations_per_row
-    if n_rows == 1:
+    if stepper.native.work_per_row * n_rows < WORK_WITH_THE_GIL:
         status = (stepper.native.step_gradient(inputs, targets, n_rows) if given
                   else stepper.native.step(inputs, targets, NULL, n_rows))
     else:
