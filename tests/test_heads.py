@@ -40,7 +40,7 @@ def data(rows, seed=0):
 
 def evaluate(loss, z, y, weight=None, n_threads=1, engine=_core):
     network = engine.Network((z.shape[1],) * 2, ("identity",), (0.0,), z.dtype)
-    network.weights[0][...] = np.eye(z.shape[1])
+    network.parameters["weights"][0][...] = np.eye(z.shape[1])
     gradient = np.full_like(z, np.nan)
     native = native_loss(loss, "identity", z.shape[1])
     return network.gradient(native, z, y, False, weight, input_gradient=gradient, n_threads=n_threads), gradient

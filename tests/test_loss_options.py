@@ -217,7 +217,7 @@ def test_options_at_their_neutral_values_change_no_bit():
 def test_focal_losses_of_large_logits_are_exact(gamma, dtype):
     z = np.array([[0, 30, -30], [1e4, 0, -1e4], [-1e4, 1e4, 1e4], [1e30, -1e30, 0], [0, 0, 0]], dtype)
     network = _core.Network((3, 3), ("identity",), (0.0,), dtype)
-    network.weights[0][...] = np.eye(3)
+    network.parameters["weights"][0][...] = np.eye(3)
     for y in (np.eye(3)[[0, 1, 2, 0, 1]], np.eye(3)[[1, 0, 0, 1, 2]], np.full((5, 3), 0.25)):
         for loss in (BinaryCrossEntropy(gamma=gamma), CrossEntropy(gamma=gamma, label_smoothing=0.1)):
             by_input = np.empty_like(z)

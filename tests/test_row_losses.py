@@ -51,7 +51,7 @@ def evaluate(loss, p, y, weight=None, n_threads=1, engine=_core):
     """Return the loss and its gradient with respect to p, by a network whose outputs are its inputs."""
     n = p.shape[1]
     network = engine.Network((n, n), ("identity",), (0.0,), p.dtype)
-    network.weights[0][...] = np.eye(n)
+    network.parameters["weights"][0][...] = np.eye(n)
     gradient = np.full_like(p, np.nan)
     native = native_loss(loss, "identity", n)
     value = network.gradient(native, p, y, False, weight, input_gradient=gradient, n_threads=n_threads)

@@ -48,7 +48,7 @@ def loss(
         If True, the function takes whole rows: arrays y_true (columns of targets,) and y_pred (outputs,), which it can't
         change. The loss is the mean over rows.
     from_logits : bool, default False
-        If True, y_pred are the inputs of the output activation, which may be any but "prelu".
+        If True, y_pred are the inputs of the output activation, which may be any without parameters of its own.
     n_targets, n_outputs : int, optional
         With `per_row`, the columns of targets and the outputs that the function needs. If not given, targets have as many
         columns as the model has outputs, and the model has any number.

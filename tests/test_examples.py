@@ -1,0 +1,56 @@
+"""The programs in examples/, in short form."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """Return a function that imports a program by name."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    return importlib.import_module
+
+
+def test_ppo_learns(example):
+    ppo = example("ppo")
+    before, after = (ppo.episode_lengths(ppo.train(iterations)).mean() for iterations in (0, 12))
+    assert after > max(100, 3 * before)
+
+
+def test_the_gradient_of_ppo_is_that_of_its_objective(example):
+    ppo = example("ppo")
+    rng = np.random.default_rng(0)
+    logits, actions, advantages = rng.normal(size=(50, 2)), rng.integers(0, 2, 50), rng.normal(size=50)
+    old = ppo.ops.log_softmax(logits + rng.normal(0, 0.2, logits.shape))[np.arange(50), actions]
+
+    def objective(logits):
+        log_p = ppo.ops.log_softmax(logits)
+        ratio = np.exp(log_p[np.arange(50), actions] - old)
+        surrogate = np.minimum(ratio * advantages, np.clip(ratio, 1 - ppo.CLIP, 1 + ppo.CLIP) * advantages)
+        entropy = -(np.exp(log_p) * log_p).sum(axis=1)
+        return -surrogate.mean() - ppo.ENTROPY_WEIGHT * entropy.mean()
+
+    gradient, h = ppo.policy_gradient(logits, actions, advantages, old), 1e-6
+    for i, j in np.ndindex(logits.shape):
+        change = np.zeros_like(logits)
+        change[i, j] = h
+        difference = (objective(logits + change) - objective(logits - change)) / (2 * h)
+        assert gradient[i, j] == pytest.approx(difference, rel=1e-5, abs=1e-8)
+
+
+def test_intervals_cover_their_shares(example):
+    for promised, share in example("intervals").main(n=1000, n_members=2, epochs=100).items():
+        assert share == pytest.approx(promised, abs=0.08)
+
+
+def test_forecasts_have_the_shares_of_their_quantiles(example):
+    forecast = example("forecast")
+    for q, share in zip(forecast.QUANTILES, forecast.main(), strict=True):
+        assert share == pytest.approx(q, abs=0.06)
