@@ -208,7 +208,12 @@ RIGHT = {"derivative": lambda z: 1.0}
     ("options", "function", "error", "message"),
     [
         ({"derivative": 3}, None, TypeError, "derivative: expected a Python function of one number, got 3"),
-        ({"derivative": math.cos}, None, TypeError, "derivative: expected a Python function of one number, got <built-in function cos>"),
+        (
+            {"derivative": math.cos},
+            None,
+            TypeError,
+            "derivative: expected a Python function of one number, got <built-in function cos>",
+        ),
         (
             {"derivative": lambda z, b: z},
             None,
@@ -233,8 +238,18 @@ RIGHT = {"derivative": lambda z: 1.0}
         ({**RIGHT, "name": ""}, abs, ValueError, "name: expected one that no built-in function has, got ''"),
         ({**RIGHT, "name": "relu"}, abs, ValueError, "name: expected one that no built-in function has, got 'relu'"),
         ({**RIGHT, "check_range": 3}, None, TypeError, r"check_range: expected \(low, high\) or None, got 3"),
-        ({**RIGHT, "check_range": (1, 2, 3)}, None, TypeError, r"check_range: expected \(low, high\) or None, got \(1, 2, 3\)"),
-        ({**RIGHT, "check_range": (2, 2)}, None, ValueError, r"check_range: expected \(low, high\) with low < high, got \(2, 2\)"),
+        (
+            {**RIGHT, "check_range": (1, 2, 3)},
+            None,
+            TypeError,
+            r"check_range: expected \(low, high\) or None, got \(1, 2, 3\)",
+        ),
+        (
+            {**RIGHT, "check_range": (2, 2)},
+            None,
+            ValueError,
+            r"check_range: expected \(low, high\) with low < high, got \(2, 2\)",
+        ),
         ({**RIGHT, "check_range": ("a", 2)}, None, TypeError, "check_range: expected a finite number, got 'a'"),
         ({**RIGHT, "check_range": (0, math.inf)}, None, ValueError, "check_range: expected a finite number, got inf"),
         (
