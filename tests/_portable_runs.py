@@ -46,7 +46,7 @@ def network_of(model):
     """Return a portable network like a model."""
     dropout = (*model.dropout, 0.0)
     network = _portable.Network(model.layer_sizes, model.activations, dropout, model.dtype)
-    for view, array in zip(by_kind(network.parameters), model.weights + model.biases, strict=True):
+    for view, array in zip(by_kind(network.parameters), by_kind(model._network.parameters), strict=True):
         view[...] = array
     return network
 

@@ -137,9 +137,14 @@ def arrays_like(draw, shape, low, high, damaged):
     return plain, np.repeat(plain, 2, axis=0 if damage == "rows" else -1)
 
 
+# Pairs of a loss and an output activation. The hinge losses take two values only, and of the gradient of the cosine of single
+# numbers only rounding is left.
+ANY_TARGETS = [pair for pair in LOSSES_AND_LINKS if pair[0] not in ("cosine", "hinge", "squared_hinge")]
+
+
 @st.composite
 def cases(draw):
-    loss, output = draw(st.sampled_from(LOSSES_AND_LINKS))
+    loss, output = draw(st.sampled_from(ANY_TARGETS))
     sizes = tuple(draw(st.lists(st.integers(1, 20), min_size=2, max_size=4)))
     rows = draw(st.integers(1, 40))
     model = model_of(sizes, "tanh", output, dtype=draw(st.sampled_from([np.float32, np.float64])))

@@ -39,6 +39,10 @@ def network(layer_sizes, activations, dtype, seed=0):
     return made
 
 
+# The cosine of single numbers is constant, so that only rounding is left of its gradient.
+OUTPUTS = {False: (1, 3, 5, 17), True: (3, 5, 17)}
+
+
 def wide(made):
     """Return the network in the form that the reference takes, in float64."""
     weights, biases = (
@@ -147,7 +151,7 @@ def test_outputs_of_every_activation_are_those_of_the_reference(activation, dtyp
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("loss", "output"), LOSSES_AND_LINKS)
 def test_gradients_of_output_activations_are_those_of_the_reference(loss, output, dtype):
-    for n_out in (1, 3, 5, 17):
+    for n_out in OUTPUTS[loss == "cosine"]:
         made = network((7, 18, n_out), ("tanh", output), dtype)
         assert_gradient(made, loss, inputs(40, 7, dtype), targets(loss, 40, n_out, dtype))
 
@@ -157,7 +161,7 @@ def test_gradients_of_output_activations_are_those_of_the_reference(loss, output
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_gradients_of_hidden_activations_are_those_of_the_reference(hidden, loss, dtype):
     output = LOSSES[loss].links[0] if LOSSES[loss].links else "identity"
-    for n_out in (1, 5):
+    for n_out in OUTPUTS[loss == "cosine"][::2]:
         made = network((7, 18, 15, n_out), (hidden, hidden, output), dtype)
         assert_gradient(made, loss, inputs(40, 7, dtype), targets(loss, 40, n_out, dtype))
 

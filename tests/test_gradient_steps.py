@@ -305,9 +305,15 @@ def test_apply_without_batches_is_refused():
     assert trainer.updates == 1
 
 
-@pytest.mark.parametrize("arguments", [{}, {"y": np.ones((4, 2)), "G": np.ones((4, 2))}])
-def test_exactly_one_kind_of_gradient_is_accumulated(arguments):
-    with pytest.raises(TypeError, match="expected y, or G="):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "y: expected targets, or G= in their place, got None"),
+        ({"y": np.ones((4, 2)), "G": np.ones((4, 2))}, "G: expected None beside y"),
+    ],
+)
+def test_exactly_one_kind_of_gradient_is_accumulated(arguments, message):
+    with pytest.raises(TypeError, match=f"^{message}"):
         trainer_of().accumulate(np.ones((4, 3)), **arguments)
 
 

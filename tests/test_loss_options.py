@@ -11,6 +11,7 @@ from fastnn._engine import core as _core
 from fastnn._engine import portable
 from fastnn._engine.losses import native_loss
 from fastnn._engine.training_data import training_data
+from fastnn._views import by_kind
 from fastnn.losses import (
     LOSSES,
     MAE,
@@ -128,7 +129,7 @@ def test_the_fallback_gives_the_same(loss, dtype):
             native = native_loss(loss, model.activations[-1], model.layer_sizes[-1])
             prepared = training_data(X, y, weight, model.layer_sizes, loss, model.dtype)
             other = portable.Network(model.layer_sizes, tuple(model.activations), (0.0, 0.0), dtype)
-            for mine, theirs in zip(other.weights + other.biases, model.weights + model.biases, strict=True):
+            for mine, theirs in zip(by_kind(other.parameters), model.weights + model.biases, strict=True):
                 mine[...] = theirs
             gradients = []
             for network in (model._network, other):

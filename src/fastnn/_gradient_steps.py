@@ -117,9 +117,10 @@ class GradientSteps(StoredTrainer):
         """
         if unknown:
             raise refusal(GradientSteps.accumulate, (self,), unknown)
-        if (y is None) == (G is None):
-            got = "neither" if y is None else "both"
-            raise TypeError(f"accumulate: expected y, or G=, got {got}")
+        if y is None and G is None:
+            raise TypeError("y: expected targets, or G= in their place, got None of type NoneType")
+        if y is not None and G is not None:
+            raise TypeError("G: expected None beside y, since one of them is the batch's, got both")
         if G is not None and sample_weight is not None:
             raise TypeError(
                 "sample_weight: expected none with G, which is added as it stands; multiply its rows by the weights"

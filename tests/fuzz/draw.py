@@ -126,7 +126,9 @@ def targets(rng: Rng, n: int, n_out: int, loss: losses.Loss) -> NDArray[Any]:
         return rng.dirichlet(np.ones(n_out), n) if n_out > 1 else np.ones((n, 1))
     values = rng.normal(size=(n, n_out))
     low, high = loss.domain
-    if high == 1:
+    if loss.only_ends_of_domain:
+        values = np.where(values > 0, high, low)
+    elif high == 1:
         values = (values > 0).astype(float)
     elif low == 0:
         values = rng.poisson(1.0, (n, n_out)).astype(float)
