@@ -20,26 +20,28 @@ from fastnn.losses import resolve as resolve_loss
 
 
 class Evaluated(Parameters):
-    """The computations with a model that leave it as it is; a base of `MLP`."""
+    """The computations that do not change a model; a base of `MLP`."""
 
     @without_unknown
     def predict(
         self, X: ArrayLike, *, out: NDArray[Any] | None = None, n_threads: int | None = None, **unknown: Never
     ) -> NDArray[Any]:
-        """Return the outputs for rows of inputs, or for one.
+        """Return the outputs for rows of inputs, or for a single row.
 
         Parameters
         ----------
         X : array-like, shape (n, n_in) or (n_in,), or sparse matrix
-            Any real dtype, strides and byte order.
+            Inputs of any real dtype, strides and byte order.
         out : ndarray, shape of the result, optional
-            Where to put it, of the model's dtype.
+            The array that receives the result, of the model's dtype.
         n_threads : int, optional
-            As many as pay, if not given. The result is the same to the last bit.
+            The largest number of threads. By default, fastnn uses as many as the work justifies. The number does not
+            change the result.
 
         Returns
         -------
         ndarray, shape (n, n_out) or (n_out,)
+            The outputs: `out`, if given.
 
         Raises
         ------
@@ -76,7 +78,7 @@ class Evaluated(Parameters):
 
     @explained
     def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
-        """Return the outputs of each hidden layer: arrays (n, units)."""
+        """Return the outputs of the hidden layers, one array of shape (n, units) per layer."""
         self._check_columns("X", X)
         return self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0], self.dtype))[:-1]
 
@@ -87,20 +89,20 @@ class Evaluated(Parameters):
         Parameters
         ----------
         X : array-like or sparse matrix, shape (n, n_in)
-            Inputs.
+            The inputs.
         y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
-            Targets.
+            The targets.
         loss : str or Loss, default "mse"
-            See `fastnn.losses`.
+            The loss; see `fastnn.losses`.
         sample_weight : array-like, shape (n,), optional
-            Weights of the rows in the mean, of either sign: it is sum(w * loss) / sum(abs(w)). A row of weight 0 does
-            not count, and may hold anything, NaN and labels out of range included. At least one must not be 0.
+            The weights w of the rows, of either sign. The mean is sum(w * loss) / sum(abs(w)). A row of weight 0 does
+            not count, and may contain anything, such as NaN or a label out of range. At least one weight must be nonzero.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or value. NaN and infinity are named by row and column, in rows whose
-            weight is not 0.
+            If an argument has the wrong type, shape or value. The message gives the row and column of a NaN or infinity
+            in a row whose weight is not 0.
         """
         return self._network.gradient(*self._loss_arguments(X, y, loss, sample_weight))
 
@@ -108,7 +110,10 @@ class Evaluated(Parameters):
     def gradient(
         self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
     ) -> tuple[float, list[NDArray[Any]]]:
-        """Return the loss and its derivatives by the parameters, ``[gW1, gb1, …]``; arguments as for `loss`."""
+        """Return the loss and its gradients with respect to the parameters, ``[gW1, gb1, …]``.
+
+        The arguments are those of `loss`.
+        """
         arguments = self._loss_arguments(X, y, loss, sample_weight)
         storage = _core.aligned_zeros(self._network.storage.size, self.dtype)
         value = self._network.gradient(*arguments, gradient=storage)
@@ -118,7 +123,10 @@ class Evaluated(Parameters):
     def input_gradient(
         self, X: ArrayLike, y: ArrayLike, loss: str | Loss = "mse", sample_weight: ArrayLike | None = None
     ) -> NDArray[Any]:
-        """Return the derivatives of the mean loss by the inputs, shape (n, n_in); arguments as for `loss`."""
+        """Return the gradient of the mean loss with respect to the inputs, of shape (n, n_in).
+
+        The arguments are those of `loss`.
+        """
         arguments = self._loss_arguments(X, y, loss, sample_weight)
         result = np.empty(arguments[1].shape, self.dtype)
         self._network.gradient(*arguments, input_gradient=result)

@@ -1,11 +1,15 @@
-"""Callbacks, which are called after every epoch.
+"""Callbacks: objects that a run of training calls after every epoch.
 
-A callback is any object with a method `on_epoch_end(trainer, history)`. It returns True to stop the run, which ends after
-all callbacks have seen the epoch, or else False or None. If it has methods `on_train_begin(trainer, history)` and
-`on_train_end(trainer, history)`, these are called too: before the first epoch, once the arguments of the run have been
-checked, and after the last, also where the run ends with an exception. There are no other events; an object with another
-method `on_…` raises TypeError. `history` is that of the present run, and `trainer.model` the network as it is. Settings
-that a callback assigns to the trainer, or to another callback, take effect from the next epoch on.
+A callback is any object with some of these methods:
+
+- `on_epoch_end(trainer, history)` is required. It returns True to stop the run, and otherwise False or None. The run
+  stops after all callbacks have seen the epoch.
+- `on_train_begin(trainer, history)` is called before the first epoch, after the arguments of the run have been checked.
+- `on_train_end(trainer, history)` is called at the end of the run, even if the run ends with an exception.
+
+There are no other events. An object with another method `on_…` raises TypeError. `history` is the history of the current
+run, and `trainer.model` is the network in its current state. Settings that a callback assigns to the trainer, or to
+another callback, take effect from the next epoch on.
 """
 
 from __future__ import annotations
@@ -65,25 +69,25 @@ def _path_of(text: str, epoch: int) -> str:
 
 
 class EarlyStopping(Checked):
-    """Stop when a loss has not improved for a while, and go back to the best parameters.
+    """Stop when a loss has not improved for some epochs, and restore the best parameters.
 
     Parameters
     ----------
     monitor : {"val_loss", "loss"}, optional
-        The loss to watch. If not given, the validation loss if the run has one, else the training loss.
+        The loss to watch. The default is the validation loss if the run has one, and otherwise the training loss.
     patience : int, default 10
-        After how many epochs without improvement to stop, >= 1.
+        The number of epochs without an improvement after which to stop, >= 1.
     min_delta : float, default 0.0
-        By how much, at least, a loss has to fall below the best so far to be an improvement, >= 0.
+        The smallest decrease below the best loss that counts as an improvement, >= 0.
     restore_best : bool, default True
-        Leave the model with the parameters of its best epoch, however the run ended.
+        Give the model the parameters of its best epoch at the end of the run, however the run ends.
 
     Attributes
     ----------
     best : float
-        The best loss of the run; infinite before its first epoch.
+        The best loss of the run. It is infinite before the first epoch.
     best_epoch : int
-        The epoch that it belongs to, counted from 1; 0 before the first.
+        The epoch with the best loss, counted from 1. It is 0 before the first epoch.
 
     Raises
     ------
@@ -123,11 +127,11 @@ class EarlyStopping(Checked):
         self._best_vector: NDArray[Any] | None = None
 
     def on_train_begin(self, trainer: _Trainer, history: History) -> None:
-        """Forget the run before."""
+        """Discard the state of the previous run."""
         self._reset()
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> bool:
-        """Note an improvement; return True after `patience` epochs without one.
+        """Record an improvement, and return True after `patience` epochs without one.
 
         Raises
         ------
@@ -135,7 +139,7 @@ class EarlyStopping(Checked):
             If "val_loss" is monitored without validation data.
         """
         loss = float(history[self._monitored(history)][-1])
-        # Written so that NaN is no improvement.
+        # In this form, NaN is never an improvement.
         if loss < self.best - self.min_delta or (self.best_epoch == 0 and not np.isnan(loss)):
             self.best, self.best_epoch = loss, history.epochs
             if self.restore_best:
@@ -146,7 +150,7 @@ class EarlyStopping(Checked):
         return stop
 
     def on_train_end(self, trainer: _Trainer, history: History) -> None:
-        """Go back to the best parameters, and let go of their copy."""
+        """Restore the best parameters, and release their copy."""
         self._restore(trainer)
         self._best_vector = None
 
@@ -169,15 +173,15 @@ class EarlyStopping(Checked):
 
 
 class Checkpoint(Checked):
-    """Save the trainer with all that the next step depends on, every few epochs.
+    """Save the trainer every few epochs, with everything that its next step depends on.
 
     Parameters
     ----------
     path : str, bytes or path-like
-        The file. "{epoch}" becomes the number of the epoch, counted from 1 in every run; formats as in "{epoch:04d}"
-        work. Without it every save replaces the one before, atomically.
+        The file. "{epoch}" stands for the number of the epoch, which is counted from 1 in every run. You can add a
+        format, as in "{epoch:04d}". Without "{epoch}", each save atomically replaces the previous one.
     every : int, default 1
-        Save after each epoch whose number is a multiple of this, >= 1.
+        Save after each epoch whose number is a multiple of `every`, >= 1.
 
     Raises
     ------
@@ -198,13 +202,13 @@ class Checkpoint(Checked):
         self.every = every
 
     def on_train_begin(self, trainer: _Trainer, history: History) -> None:
-        """Raise FileNotFoundError if the directory is missing: before the first epoch, not after it."""
+        """Raise FileNotFoundError now if the directory is missing, rather than after the first epoch."""
         directory = os.path.dirname(os.path.realpath(self.path))
         if not _EPOCH.search(directory) and not os.path.isdir(directory):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> None:
-        """Save if it is this epoch's turn."""
+        """Save the trainer if the number of the epoch is a multiple of `every`."""
         if history.epochs % self.every == 0:
             trainer.save(_path_of(self.path, history.epochs))
 
@@ -213,12 +217,12 @@ class Checkpoint(Checked):
 
 
 class TimeLimit(Checked):
-    """Stop at the end of the first epoch after some time.
+    """Stop at the end of the epoch in which a time limit expires.
 
     Parameters
     ----------
     seconds : float
-        The time from the start of the run, > 0.
+        The limit, counted from the start of the run, > 0.
 
     Raises
     ------
@@ -243,7 +247,7 @@ class TimeLimit(Checked):
         self._start = time.monotonic()
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> bool:
-        """Return True when the time is up."""
+        """Return True if the time is up."""
         if self._start is None:
             self._start = time.monotonic() - float(history["seconds"].sum())
         return time.monotonic() - self._start >= self.seconds

@@ -1,7 +1,7 @@
-"""Optimizers, which update parameters by gradients: their names, parameters and traits.
+"""Optimizers: the rules that update parameters from gradients.
 
-These classes hold numbers and no mathematics. The arithmetic is in the compiled trainer, and in plain NumPy in
-`fastnn.reference`. All definitions are PyTorch's, so that training curves can be compared.
+These classes hold the hyperparameters and do no arithmetic. The compiled trainer does it, and `fastnn.reference` shows
+it in plain NumPy. All definitions are PyTorch's, so that you can compare training curves.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __dir__ = __all__.copy
 def _number(default: float, coefficient: str, *, high: float = math.inf, exclude_low: bool = False) -> Any:
     """Return a field of an optimizer for a number in [0, high), or in (0, high) with `exclude_low`.
 
-    `coefficient` is the name of the number in the engine's terms.
+    `coefficient` is the engine's name for the number.
     """
     limits = {"high": high, "exclude_low": exclude_low}
     return field(default=default, metadata={"coefficient": coefficient, "limits": limits})
@@ -34,7 +34,7 @@ def _number(default: float, coefficient: str, *, high: float = math.inf, exclude
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Base class of the optimizers: a learning rate.
+    """The base class of the optimizers, which holds the learning rate.
 
     Parameters
     ----------
@@ -60,18 +60,18 @@ class Optimizer:
 
     @property
     def rule(self) -> str:
-        """The name of the update in the engine's terms, `name` unless parameters choose between several."""
+        """The engine's name for the update: `name`, unless a parameter selects another update."""
         return self.name
 
     @property
     def coefficients(self) -> dict[str, Any]:
-        """The numbers of the update by their names in the engine's terms, without the learning rate."""
+        """The numbers of the update, without the learning rate, under the engine's names."""
         return {coefficient: getattr(self, name) for name, coefficient in self.coefficient_names().items()}
 
     @classmethod
     @cache
     def coefficient_names(cls) -> Mapping[str, str]:
-        """Return the names of the numbers in the engine's terms, by the names of the parameters."""
+        """Return a mapping from the parameters' names to the engine's names."""
         names = {each.name: each.metadata["coefficient"] for each in fields(cls) if "coefficient" in each.metadata}
         return MappingProxyType(names)
 
@@ -79,19 +79,19 @@ class Optimizer:
 @explained_fields
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum if wanted.
+    """Stochastic gradient descent, optionally with momentum.
 
-    With momentum m, gradient g and velocity v (zero at first): v = m v + g, then w = w - learning_rate * v, or
-    w = w - learning_rate * (g + m v) with `nesterov`.
+    With momentum m, gradient g and velocity v (zero at first), an update computes v = m v + g, and then
+    w = w - learning_rate * v, or w = w - learning_rate * (g + m v) with `nesterov`.
 
     Parameters
     ----------
     learning_rate : float or callable, default 0.01
         A number >= 0, or a schedule.
     momentum : float, default 0.0
-        In [0, 1).
+        The factor by which each update multiplies the velocity, in [0, 1).
     nesterov : bool, default False
-        Look ahead along the velocity; needs momentum > 0.
+        Look ahead along the velocity. This requires momentum > 0.
 
     Raises
     ------
@@ -123,23 +123,23 @@ class SGD(Optimizer):
 
     @property
     def rule(self) -> str:
-        """The name of the update in the engine's terms: "sgd", "momentum" or "nesterov"."""
+        """The engine's name for the update: "sgd", "momentum" or "nesterov"."""
         return "nesterov" if self.nesterov else "momentum" if self.momentum else "sgd"
 
 
 @explained_fields
 @dataclass(frozen=True)
 class AdaGrad(Optimizer):
-    """Steps divided by the root of the sum of all squared gradients so far.
+    """AdaGrad, which divides each step by the square root of the sum of all squared gradients so far.
 
-    s = s + g**2, then w = w - learning_rate * g / (sqrt(s) + epsilon).
+    An update computes s = s + g**2 (zero at first), and then w = w - learning_rate * g / (sqrt(s) + epsilon).
 
     Parameters
     ----------
     learning_rate : float or callable, default 0.01
         A number >= 0, or a schedule.
     epsilon : float, default 1e-10
-        A number > 0.
+        A number > 0 that keeps the divisor above zero.
 
     Raises
     ------
@@ -165,18 +165,19 @@ class AdaGrad(Optimizer):
 @explained_fields
 @dataclass(frozen=True)
 class RMSProp(Optimizer):
-    """Steps divided by the root of a running mean of squared gradients.
+    """RMSProp, which divides each step by the square root of a running mean of squared gradients.
 
-    v = decay * v + (1 - decay) * g**2, then w = w - learning_rate * g / (sqrt(v) + epsilon).
+    An update computes v = decay * v + (1 - decay) * g**2 (zero at first), and then
+    w = w - learning_rate * g / (sqrt(v) + epsilon).
 
     Parameters
     ----------
     learning_rate : float or callable, default 0.01
         A number >= 0, or a schedule.
     decay : float, default 0.99
-        In [0, 1).
+        The factor by which each update multiplies the running mean, in [0, 1).
     epsilon : float, default 1e-8
-        A number > 0.
+        A number > 0 that keeps the divisor above zero.
 
     Raises
     ------
@@ -212,9 +213,9 @@ class _WithMeans(Optimizer):
 @explained_fields
 @dataclass(frozen=True)
 class Adam(_WithMeans):
-    """Running means of the gradient and of its square, corrected for their start at zero.
+    """Adam, which keeps running means of the gradient and of its square, and corrects them for their start at zero.
 
-    At update t = 1, 2, ...: m = beta_1 * m + (1 - beta_1) * g, v = beta_2 * v + (1 - beta_2) * g**2, then
+    Update t = 1, 2, ... computes m = beta_1 * m + (1 - beta_1) * g and v = beta_2 * v + (1 - beta_2) * g**2, and then
     w = w - learning_rate * m' / (sqrt(v') + epsilon) with m' = m / (1 - beta_1**t) and v' = v / (1 - beta_2**t).
 
     Parameters
@@ -222,9 +223,9 @@ class Adam(_WithMeans):
     learning_rate : float or callable, default 0.001
         A number >= 0, or a schedule.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        In [0, 1).
+        The factors by which each update multiplies the two running means, in [0, 1).
     epsilon : float, default 1e-8
-        A number > 0.
+        A number > 0 that keeps the divisor above zero.
 
     Raises
     ------
@@ -247,20 +248,20 @@ class Adam(_WithMeans):
 @explained_fields
 @dataclass(frozen=True)
 class AdamW(_WithMeans):
-    """Adam with weight decay apart from the gradient; every parameter decays, biases too.
+    """AdamW: Adam with weight decay that does not pass through the gradient. Biases decay too.
 
-    First w = w * (1 - learning_rate * weight_decay), then the update of `Adam`.
+    An update first computes w = w * (1 - learning_rate * weight_decay), and then makes the update of `Adam`.
 
     Parameters
     ----------
     learning_rate : float or callable, default 0.001
         A number >= 0, or a schedule.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        In [0, 1).
+        The factors by which each update multiplies the two running means, in [0, 1).
     epsilon : float, default 1e-8
-        A number > 0.
+        A number > 0 that keeps the divisor above zero.
     weight_decay : float, default 0.01
-        A number >= 0.
+        The strength of the decay, >= 0.
 
     Raises
     ------
@@ -284,10 +285,11 @@ class AdamW(_WithMeans):
 @explained_fields
 @dataclass(frozen=True)
 class NAdam(_WithMeans):
-    """Adam with Nesterov's look ahead: the step follows the mean as it will be after the next update.
+    """NAdam: Adam with Nesterov's look-ahead, which steps along the mean as it will be after the next update.
 
-    At update t = 1, 2, ...: the momentum is mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2), and p(t) is the
-    product of mu(1) to mu(t). With m, v and v' as in `Adam`, w = w - learning_rate * m' / (sqrt(v') + epsilon) with
+    At update t = 1, 2, ..., the momentum is mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2), and p(t) is the
+    product of mu(1) to mu(t). With m, v and v' as in `Adam`, the update computes
+    w = w - learning_rate * m' / (sqrt(v') + epsilon), where
     m' = mu(t + 1) * m / (1 - p(t + 1)) + (1 - mu(t)) * g / (1 - p(t)).
 
     Parameters
@@ -295,11 +297,11 @@ class NAdam(_WithMeans):
     learning_rate : float or callable, default 0.002
         A number >= 0, or a schedule.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        In [0, 1).
+        The factors by which each update multiplies the two running means, in [0, 1).
     epsilon : float, default 1e-8
-        A number > 0.
+        A number > 0 that keeps the divisor above zero.
     momentum_decay : float, default 0.004
-        A number >= 0: how fast the momentum grows from beta_1 / 2 to beta_1. 0 keeps it at beta_1 / 2.
+        The speed at which the momentum grows from beta_1 / 2 to beta_1, >= 0. With 0, it stays at beta_1 / 2.
 
     Raises
     ------
@@ -326,5 +328,5 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(
 )
 """The optimizers by name."""
 
-# From a name or an optimizer to an optimizer; private.
+# Private: return the optimizer that a name or an object stands for.
 resolve = partial(_resolve, "optimizer", Optimizer, OPTIMIZERS, spellings=_spellings.OPTIMIZERS)
