@@ -1,4 +1,4 @@
-"""A loss in the terms of the kernels: the row of their registry, and coefficients."""
+"""A loss in the kernels' form: a row of their registry, and coefficients."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from fastnn.losses import LOSSES, CustomLoss, Loss
 
 
 class NativeLoss(NamedTuple):
-    """A loss in the terms of the native loop."""
+    """A loss in the form for the native loop."""
 
     name: str
     parameter: float
     from_logits: bool
-    per_row: bool  # the mean is over rows, not over elements
-    factor: float = 1.0  # of loss and gradient
-    value_factor: float = 1.0  # of the loss alone
+    per_row: bool  # whether the mean is over rows instead of elements
+    factor: float = 1.0  # multiplies loss and gradient
+    value_factor: float = 1.0  # multiplies only the loss
     custom: CustomLoss | None = None
-    signed_mean: bool = False  # weights are divided by their sum, which may be below 0; else by that of their magnitudes
-    takes_labels: bool = False  # targets may be integer labels
+    signed_mean: bool = False  # divides weights by their sum, which may be negative, and not by that of their magnitudes
+    takes_labels: bool = False  # whether targets may be integer labels
 
 
 def native_loss(loss: Loss, output_activation: Any) -> NativeLoss:
-    """Return the loss for a model with that output activation; ValueError if they don't go together."""
+    """Return the loss for a model with that output activation, or raise ValueError if they do not match."""
     if loss.links and output_activation not in loss.links:
         expected = " or ".join(repr(link) for link in loss.links)
         pair = next((name for name, other in LOSSES.items() if output_activation in other.links), "mse")
