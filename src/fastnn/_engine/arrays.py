@@ -63,9 +63,7 @@ def _name_column(argument: str, value: Any) -> None:
     columns: Sequence[NDArray[Any]] = ()
     try:
         table = np.asarray(value)
-        if (
-            table.ndim == 2 and table.shape[1] == len(labels) and table.dtype.kind != "c"
-        ):  # one complex column makes all complex
+        if table.ndim == 2 and table.shape[1] == len(labels) and table.dtype.kind != "c":
             columns = list(table.T)
     except (TypeError, ValueError):  # the columns have no common type
         columns = [np.asarray(value[label]) for label in labels]

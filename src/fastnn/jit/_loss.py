@@ -1,4 +1,4 @@
-"""Losses from scalar Python functions."""
+"""Custom losses from Python functions of two numbers."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ def loss(
     name: str | None = None,
     check_range: tuple[float, float] | None = (-10.0, 10.0),
 ) -> Callable[[Callable[[float, float], float]], JitLoss]:
-    """Make a loss of a function of a target and a prediction, the mean of its values; a decorator.
+    """Return a decorator that makes a loss from a function of a target and a prediction.
 
-    Trainers take the loss, or its name, wherever they take the name of a built-in one. It can still be called like the
-    function, with numbers or arrays.
+    The loss is the mean of the function's values. You can use it, or its name, wherever fastnn takes the name of a built-in
+    loss. You can still call it like the function, with numbers or arrays.
 
     Parameters
     ----------
     gradient : callable
-        The derivative of the function by y_pred, of the same arguments. y_pred is the output after its activation.
+        The derivative of the function with respect to y_pred, as a function of the same arguments. y_pred is the output
+        after its activation.
     name : str, optional
-        The name of the loss in trainers and files, by default that of the function. Of several losses with one name, the
-        last one has it.
+        The name of the loss in trainers and files, by default that of the function. If several losses have the
+        same name, the name refers to the last one.
     check_range : tuple (low, high) or None, default (-10.0, 10.0)
-        The range of both arguments in which the gradient is compared with difference quotients of the function. None for no
-        comparison.
+        The range of both arguments in which the gradient is compared with difference quotients of the function. None skips
+        the comparison.
 
     Returns
     -------
     decorator
-        From a function to a loss.
+        A function that maps a function of two numbers to a loss.
 
     Raises
     ------
@@ -89,14 +90,14 @@ class JitLoss(JitFunction, CustomLoss):
     def __init__(self, function: FunctionType, gradient: FunctionType, name: str | None) -> None:
         functions = {"function": function, "gradient": gradient}
         super().__init__(loss_block, functions, "input", name, _core.LOSSES)
-        self._evaluate(np.zeros(1), np.zeros(1))  # raises now if it can't be compiled, or fails at the zeros between rows
+        self._evaluate(np.zeros(1), np.zeros(1))  # raises now if it does not compile, or fails at the zeros between rows
 
     def value(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
-        """Return the loss of every element, computed in float64."""
+        """Return the loss for every element, computed in float64."""
         return self._elementwise(y_true, y_pred, 0)
 
     def gradient(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
-        """Return its derivative by the prediction, of every element, computed in float64."""
+        """Return the derivative with respect to the prediction for every element, computed in float64."""
         return self._elementwise(y_true, y_pred, 1)
 
     __call__ = value
