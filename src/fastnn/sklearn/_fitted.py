@@ -1,4 +1,4 @@
-"""Functions of a fitted network, beyond its predictions."""
+"""Functions of a fitted network other than its predictions."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ NOT_FINITE = (
 
 
 def input_gradients(model: MLP, X: Any) -> NDArray[Any]:
-    """Return the derivatives of outputs by inputs, (n, n_in) for one output, else (n, n_out, n_in).
+    """Return the derivatives of outputs with respect to inputs: (n, n_in) for one output, and otherwise (n, n_out, n_in).
 
-    They are derivatives of a sum of absolute errors. All targets but one equal the outputs, where the derivative is 0. The
-    target of one output is lower, so that the derivative is 1.
+    They are computed as gradients of a sum of absolute errors. The target of one output is below that output, where the
+    derivative of the error is 1. All other targets equal their outputs, where the derivative is 0.
     """
     network = network_of(model)
     rows = native_rows(X, model.dtype)
@@ -44,7 +44,7 @@ def sizes_of(coefs: Any, intercepts: Any, n_layers: int | None = None, n_inputs:
     Raises
     ------
     ValueError
-        If they don't fit together, or to these numbers of layers and inputs.
+        If they do not fit together, or do not match these numbers of layers and inputs.
     """
     shapes, bias_shapes = [np.shape(w) for w in coefs], [np.shape(b) for b in intercepts]
     fits = bool(shapes) and len(shapes) == len(bias_shapes) and all(len(s) == 2 for s in shapes)
@@ -60,7 +60,7 @@ def sizes_of(coefs: Any, intercepts: Any, n_layers: int | None = None, n_inputs:
 
 
 def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
-    """Return the model with other weights and biases, a new one if their numbers of units differ.
+    """Return the model with other weights and biases. It is a new model if the numbers of units differ.
 
     Raises
     ------
@@ -84,6 +84,6 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
 
 
 def check_finite(model: MLP) -> None:
-    """Raise ValueError, as scikit-learn does, if a parameter is not finite."""
+    """Raise ValueError, like scikit-learn, if a parameter is not finite."""
     if _core.first_not_finite(network_of(model).storage) >= 0:
         raise ValueError(NOT_FINITE)

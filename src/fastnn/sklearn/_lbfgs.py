@@ -1,4 +1,4 @@
-"""The solver lbfgs: SciPy's L-BFGS-B over the native gradient."""
+"""The solver lbfgs: SciPy's L-BFGS-B with the native gradient."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from fastnn._views import by_kind
 from fastnn.sklearn._data import Rows
 from fastnn.sklearn._warnings import warn
 
-# Rows times weights. Below this, waking threads, which sleep while SciPy computes, costs more than they save.
+# The number of rows times the number of weights. Threads sleep while SciPy computes; below this bound, waking them costs
+# more time than they save.
 _WORK_OF_SEVERAL_THREADS = 2e6
 
 
 class Objective:
-    """Loss and gradient as functions of one vector: all weights, then all biases.
+    """The loss and its gradient as functions of one vector, which contains all weights, then all biases.
 
     Parameters
     ----------
     model : MLP
-        Holds the parameters at which the loss was last computed.
+        The model, whose parameters are those at which the loss was last computed.
     loss : NativeLoss
         The loss without its penalty.
     rows : Rows
@@ -35,7 +36,7 @@ class Objective:
     alpha : float
         The penalty is alpha / 2 * sum(w**2), divided by the sum of the rows' weights.
     n_threads : int, optional
-        As many as pay, if not given.
+        The number of threads, by default as many as the work justifies.
     """
 
     def __init__(self, model: MLP, loss: NativeLoss, rows: Rows, alpha: float, n_threads: int | None) -> None:
@@ -60,7 +61,7 @@ class Objective:
             start += view.size
 
     def __call__(self, vector: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-        """Return the loss and its derivatives."""
+        """Return the loss and its gradient."""
         self.set_vector(vector)
         rows = self._rows
         value = self._network.gradient(
