@@ -1,4 +1,4 @@
-"""Networks: sizes and parameters, predictions and gradients."""
+"""Networks: their sizes and parameters, predictions and gradients."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fastnn._engine.portable._layers import INITIAL_SLOPE, LAYER_ACTIVATIONS, La
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
 
-# Rows that go through all layers, and back, before the next ones.
+# The number of rows that pass through all layers, forward and back, before the next rows.
 _ROWS_AT_ONCE = 512
 
 
 class Network:
-    """Sizes and parameters of one network. The parameters live in `storage`, a vector; the rest are views."""
+    """The sizes and parameters of one network. The vector `storage` has all parameters; other arrays are views of it."""
 
     def __init__(
         self, layer_sizes: tuple[int, ...], activations: tuple[Any, ...], dropout: tuple[float, ...], dtype: DTypeLike
@@ -33,7 +33,7 @@ class Network:
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.dtype = np.dtype(dtype)
         with_slopes = [_check(activation) == "prelu" for activation in activations]
-        self._places, end = [], 0  # where each layer's weights, biases and slopes begin, and where they end
+        self._places, end = [], 0  # the beginnings of each layer's weights, biases and slopes, and the end
         for (n_in, n_out), slopes in zip(pairwise(layer_sizes), with_slopes, strict=True):
             biases = end + n_in * n_out
             self._places.append((end, biases, biases + n_out, biases + n_out * (2 if slopes else 1)))
@@ -49,13 +49,13 @@ class Network:
 
     @property
     def address(self) -> int:
-        """Raise TypeError: the fallback has no structure for native code."""
+        """Raise TypeError, because the fallback has no structure for native code."""
         raise TypeError("model: code that Numba or Cython compiles needs fastnn's compiled extension")
 
     def views(self, storage: Array) -> tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array | None, ...]]:
         """Return the weights (n_in, n_out), biases and slopes (n_out,) within a vector that is laid out like the storage.
 
-        A layer without slopes has None.
+        For a layer without slopes, they are None.
         """
         weights, biases, slopes = [], [], []
         for (n_in, n_out), (start, b, s, end) in zip(pairwise(self.layer_sizes), self._places, strict=True):
@@ -65,7 +65,7 @@ class Network:
         return tuple(weights), tuple(biases), tuple(slopes)
 
     def _parts(self) -> list[tuple[slice, bool]]:
-        """Return the parts of the storage that are updated at once, and whether weight decay applies to them."""
+        """Return the parts of the storage that are updated together, and whether weight decay applies to them."""
         if not any(slopes is not None for slopes in self.slopes):
             return [(slice(None), True)]
         parts = []
@@ -75,7 +75,7 @@ class Network:
 
     @np.errstate(all="ignore")
     def predict(self, x: Array | SparseRows, out: Array | None = None, n_threads: int | None = None) -> Array:
-        """Return the outputs (n, n_out) of rows (n, n_in), or those of one row; out, if given, is contiguous."""
+        """Return the outputs (n, n_out) of rows (n, n_in), or those of one row. If out is given, it must be contiguous."""
         n_in, n_out = self.layer_sizes[0], self.layer_sizes[-1]
         if not 1 <= len(x.shape) <= 2 or x.shape[-1] != n_in:
             raise ValueError(f"X: expected shape ({n_in},) or (n, {n_in}), got {x.shape}")
@@ -114,7 +114,7 @@ class Network:
         input_gradient: Array | None = None,
         n_threads: int | None = None,
     ) -> float:
-        """Return the loss; fill gradient, a vector like the storage, and input_gradient (n, n_in) where they are given."""
+        """Return the loss. If given, set gradient, a vector like the storage, and input_gradient (n, n_in)."""
         n_rows, n_out, mean = self.count_rows(x), self.layer_sizes[-1], MeanLoss(loss)
         self.check_x(x, n_rows)
         check_rows(y, "y", n_rows, n_out, labels)
@@ -145,7 +145,7 @@ class Network:
                 by_input.reshape(n_rows, -1)[rows] = batch.grad_inputs()
         return value
 
-    # ---- Methods that a run calls too ----
+    # ---- Methods that runs call too ----
 
     def count_rows(self, x: Array | SparseRows) -> int:
         """Return the number of rows of an array (n, n_in) or of sparse rows."""
@@ -161,7 +161,7 @@ class Network:
             check_rows(x, "X", n_rows, self.layer_sizes[0])
 
     def vector(self, a: Array, size: int | None = None) -> Array:
-        """Return an array for results as a vector; of the storage's size, if no other is given."""
+        """Return an array for results as a vector. Its default size is that of the storage."""
         size = self.storage.size if size is None else size
         if not a.flags.carray or a.dtype != self.dtype or a.size != size:
             raise ValueError(f"a contiguous {self.dtype} array of {size} elements is expected")
@@ -178,7 +178,7 @@ class Network:
 
 
 def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> NDArray[np.float64]:
-    """Return the rows' weights: 1 each, if none are given."""
+    """Return the weights of the rows, by default 1 each."""
     if sample_weight is None:
         return np.ones(n_rows)
     flags = sample_weight.flags
@@ -188,7 +188,7 @@ def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> N
 
 
 def _check(activation: Any) -> Any:
-    """Return an activation of networks, or one of the user's own."""
+    """Return a built-in or custom activation, or raise an error for anything else."""
     if isinstance(activation, str) and activation not in LAYER_ACTIVATIONS:
         raise ValueError(f"activation: expected one of {', '.join(LAYER_ACTIVATIONS)}, got {activation!r}")
     return activation

@@ -1,4 +1,4 @@
-"""Single steps of training, on batches that the caller brings one at a time."""
+"""Single steps of training, on batches that the caller passes one at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stepper:
-    """Single steps of training, the number of updates of a trainer, and the lock that its users take in turn."""
+    """Single steps of training, the number of updates of a trainer, and the lock for its users."""
 
     def __init__(self, network: Network, settings: RunSettings, updates: int) -> None:
         self.network, self.updates = network, updates
@@ -25,12 +25,12 @@ class Stepper:
         self.configure(settings)
 
     def configure(self, settings: RunSettings) -> None:
-        """Train by these settings from the next step on; the caller has acquired the trainer."""
+        """Use these settings from the next step on. The caller must have acquired the trainer."""
         self._settings = settings
 
     @property
     def address(self) -> int:
-        """Raise TypeError: the fallback has no structure for native code."""
+        """Raise TypeError, because the fallback has no structure for native code."""
         raise TypeError("trainer: code that Numba or Cython compiles needs fastnn's compiled extension")
 
     def acquire(self) -> bool:
@@ -38,11 +38,11 @@ class Stepper:
         return self._lock.acquire(blocking=False)
 
     def release(self) -> None:
-        """Release the trainer for others."""
+        """Release the trainer."""
         self._lock.release()
 
     def step(self, data: TrainingData, rate: float) -> float | None:
-        """Make a step, and return the loss before it; return None if loss or update are not finite, and change nothing."""
+        """Make a step and return the loss before it, or change nothing and return None if loss or update are not finite."""
         one_batch = self._settings._replace(batch_size=len(data[0]), shuffle=False)
         run = Run(self.network, data, one_batch, 1, self.updates)
         run.set_rates(np.array([rate]))
