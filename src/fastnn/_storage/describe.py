@@ -1,4 +1,4 @@
-"""Losses, optimizers and schedules as plain values, which a file can hold, and back."""
+"""Conversion of losses, optimizers and schedules to plain values, which a file can contain, and back."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _CLASSES = {
 
 
 def described(value: Any) -> Any:
-    """Return an object of ours as class name and fields, a loss of the user's own as its name, a number as itself.
+    """Return fastnn's objects as class name and fields, a custom loss as its name, and a number unchanged.
 
     Raises
     ------
     TypeError
-        If it is, or holds, a callable of the user's own.
+        If the object is, or contains, another callable of a user.
     """
     if isinstance(value, losses.CustomLoss):
         return {"custom_loss": value.name}
@@ -39,7 +39,7 @@ def described(value: Any) -> Any:
 
 
 def from_description(description: Any, custom_losses: Sequence[losses.CustomLoss] = ()) -> Any:
-    """Make the object that was described, or find it."""
+    """Return the object that was described: a new one, or a custom one of that name."""
     if not isinstance(description, dict):
         return description
     if "custom_loss" in description:
