@@ -50,10 +50,10 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """Return the largest number of threads that a call uses.
+    """Return the largest number of threads for calls without `n_threads`.
 
-    It is FASTNN_NUM_THREADS where that is set. Otherwise it is the number of CPUs that this process may use, by affinity and
-    cgroup quota, or OMP_NUM_THREADS or OMP_THREAD_LIMIT where they are less.
+    Unless `set_num_threads` has changed it, it is FASTNN_NUM_THREADS if that is set. Otherwise, it is the number of CPUs
+    that the affinity mask and the cgroup quota allow this process, or OMP_NUM_THREADS or OMP_THREAD_LIMIT if these are lower.
     """
     return _core.get_max_threads()
 

@@ -35,7 +35,7 @@ class Evaluated(Parameters):
         out : ndarray, shape of the result, optional
             The array that receives the result, of the model's dtype.
         n_threads : int, optional
-            The largest number of threads. By default, fastnn uses as many as the work justifies. The number does not
+            The number of threads. By default, fastnn uses as many as the work justifies. The number does not
             change the result.
 
         Returns

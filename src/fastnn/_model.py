@@ -194,7 +194,7 @@ class MLP(Evaluated, Stored):
         random_state : int, numpy.random.Generator or other seed, optional
             The source of random numbers for shuffling and dropout. The default is the model's own generator.
         n_threads : int, optional
-            The largest number of threads. By default, fastnn uses as many as the work justifies. The number does not
+            The number of threads. By default, fastnn uses as many as the work justifies. The number does not
             change the results.
         sample_weight : array-like, shape (n,), optional
             The weights of the rows in the mean loss of a batch.

@@ -57,7 +57,7 @@ class Trainer(StoredTrainer):
     random_state : int, numpy.random.Generator or other seed, optional
         The source of random numbers for shuffling and dropout. The default is the model's own generator.
     n_threads : int, optional
-        The largest number of threads. By default, fastnn uses as many as the work justifies. The number does not
+        The number of threads. By default, fastnn uses as many as the work justifies. The number does not
         change the results.
 
     Raises

@@ -43,7 +43,7 @@ def linear(
     out : ndarray of floating-point numbers, shape (..., n_out), optional
         The array that receives the result. It may overlap the arguments.
     n_threads : int, optional
-        The largest number of threads, by default as many as the work justifies. It does not change the result.
+        The number of threads, by default as many as the work justifies. It does not change the result.
 
     Returns
     -------
