@@ -53,7 +53,7 @@ def get_num_threads() -> int:
     """Return the largest number of threads for calls without `n_threads`.
 
     Unless `set_num_threads` has changed it, it is FASTNN_NUM_THREADS if that is set. Otherwise, it is the number of CPUs
-    that the affinity mask and the cgroup quota allow this process, or OMP_NUM_THREADS or OMP_THREAD_LIMIT if these are lower.
+    that the affinity mask and the cgroup quota allow this process, or OMP_NUM_THREADS or OMP_THREAD_LIMIT if it is lower.
     """
     return _core.get_max_threads()
 

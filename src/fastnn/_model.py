@@ -52,11 +52,11 @@ class MLP(Evaluated, Stored):
     ----------
     weights, biases : list of ndarray, shapes (n_in, n_out) and (n_out,)
         Live views of the parameters, whose rows have gaps between them. Writing into a view changes the model at once.
-        Assigning to an element of a list, or to the whole attribute, copies the values into the model:
-        ``model.weights[0] = W`` requires W to have the same shape.
+        Assigning to an element of a list, or to the whole attribute, copies the values into the model. For example,
+        ``model.weights[0] = W`` copies W, which must have the same shape.
     slopes : list of ndarray, shape (n_out,), or None
-        Live views of the trained slopes, one per layer with activation "prelu", and None for every other layer. Slopes
-        start at 0.25. Penalties and weight decay do not apply to them.
+        Live views of the trained slopes: one array for each layer with the activation "prelu", and None for every other
+        layer. Slopes start at 0.25. Penalties and weight decay do not apply to them.
     parameters : list of ndarray
         Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes of a layer follow its biases.
     feature_names : tuple of str or None
@@ -194,8 +194,8 @@ class MLP(Evaluated, Stored):
         random_state : int, numpy.random.Generator or other seed, optional
             The source of random numbers for shuffling and dropout. The default is the model's own generator.
         n_threads : int, optional
-            The number of threads. By default, fastnn uses as many as the work justifies. The number does not
-            change the results.
+            The number of threads. By default, fastnn uses as many as the work justifies. The number does not change
+            the results.
         sample_weight : array-like, shape (n,), optional
             The weights of the rows in the mean loss of a batch.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional

@@ -57,8 +57,8 @@ class Trainer(StoredTrainer):
     random_state : int, numpy.random.Generator or other seed, optional
         The source of random numbers for shuffling and dropout. The default is the model's own generator.
     n_threads : int, optional
-        The number of threads. By default, fastnn uses as many as the work justifies. The number does not
-        change the results.
+        The number of threads. By default, fastnn uses as many as the work justifies. The number does not change
+        the results.
 
     Raises
     ------
@@ -67,8 +67,8 @@ class Trainer(StoredTrainer):
 
     Notes
     -----
-    Except for the model, all parameters are attributes to which you can assign. An assigned value is checked as it is
-    here, and takes effect from the next step on, or, in a callback, from the next epoch on. Only the loss can't change
+    Except for the model, all arguments of the constructor are attributes to which you can assign. An assigned value is
+    checked in the same way, and takes effect from the next step on, or, in a callback, from the next epoch on. Only the loss can't change
     during a run. An optimizer of the same class with other numbers continues with the same moments. An optimizer of
     another class starts with zero moments, and with `updates`, on which schedules and bias corrections depend, at 0.
 
