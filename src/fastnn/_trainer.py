@@ -68,9 +68,10 @@ class Trainer(StoredTrainer):
     Notes
     -----
     Except for the model, all arguments of the constructor are attributes to which you can assign. An assigned value is
-    checked in the same way, and takes effect from the next step on, or, in a callback, from the next epoch on. Only the loss can't change
-    during a run. An optimizer of the same class with other numbers continues with the same moments. An optimizer of
-    another class starts with zero moments, and with `updates`, on which schedules and bias corrections depend, at 0.
+    checked in the same way, and takes effect from the next step on, or, in a callback, from the next epoch on. Only the
+    loss can't change during a run. An optimizer of the same class with other numbers continues with the same moments.
+    An optimizer of another class starts with zero moments, and with `updates`, on which schedules and bias corrections
+    depend, at 0.
 
     Copies and pickles keep the attributes of a subclass. `run` trains in native code, and does not call `step`. It
     therefore raises TypeError if a subclass overrides `step`.
