@@ -27,14 +27,14 @@ class Part(NamedTuple):
 
 
 def function_of(loss: Loss) -> LossFunction:
-    """Return the functions of a loss of `fastnn.losses`, or of one of the user's own."""
+    """Return the functions of a loss of `fastnn.losses`, or of a custom loss."""
     if isinstance(loss, Heads):
         return of_heads(lambda n_out: [_part(*head) for head in loss.parts(n_out)])
     return of_custom(loss) if isinstance(loss, CustomLoss) else function_named(loss.name, loss.parameters)
 
 
 def of_custom(loss: CustomLoss) -> LossFunction:
-    """Return the functions of a user's own loss."""
+    """Return the functions of a custom loss."""
     if loss.per_row:
         values = lambda y, p, _: loss.value(y, p)[:, np.newaxis]  # noqa: E731
         return LossFunction(loss.name, values, lambda y, p, _: loss.gradient(y, p), mean_over="rows")

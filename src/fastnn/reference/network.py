@@ -1,6 +1,7 @@
-"""A network's outputs, its loss, and the gradients: backpropagation as in the textbook.
+"""The outputs of a network, its loss, and its gradients: backpropagation as in textbooks.
 
-A network is three lists with one entry per layer: weights (n_in, n_out), biases (n_out,), names of activations.
+A network consists of three lists with one entry per layer: weights (n_in, n_out), biases (n_out,), and names of
+activations.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def forward(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
 ) -> list[tuple[Array, Array]]:
-    """Return every layer's z = inputs @ W + b and a = activation(z).
+    """Return z = inputs @ W + b and a = activation(z) for every layer.
 
     Parameters
     ----------
@@ -57,14 +58,14 @@ def forward(
     X : array-like, shape (n, n_in)
         Rows of inputs, converted to the type of the weights.
     dropout_masks : sequence of ndarrays or None, optional
-        Factors of the hidden layers' outputs on their way into the next layer (see `dropout_mask`).
+        Factors that multiply the outputs of the hidden layers before the next layer (see `dropout_mask`).
     slopes : sequence of ndarrays or None, optional
         The slopes (n_out,) of each layer with the activation "prelu".
 
     Returns
     -------
     list of (z, a), both (n, n_out)
-        The outputs a are those before dropout.
+        One pair per layer. The outputs a are those before dropout.
 
     Examples
     --------
@@ -85,7 +86,7 @@ def forward(
     return layers
 
 
-# The value of a loss shows that it diverges; warnings on the way would add nothing.
+# The value of the loss shows a divergence; warnings would add nothing.
 @np.errstate(over="ignore", invalid="ignore")
 def loss_and_gradient(
     weights: Arrays,
@@ -115,10 +116,10 @@ def loss_and_gradient(
     loss : str or Loss, default "mse"
         A name in `LOSSES`, or an object of `fastnn.losses`.
     sample_weight : array-like, shape (n,), optional
-        Weights of the rows, of either sign: the mean is sum(w * l) / sum(abs(w)), and 0 if all are zero. A row of weight 0
-        does not count, whatever it holds.
+        Weights w of the rows, of either sign. The mean of the rows' losses l is sum(w * l) / sum(abs(w)), and 0 if all
+        weights are zero. A row of weight 0 does not count, whatever it contains.
     l1, l2 : float, default 0.0
-        Penalties.
+        Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights.
     dropout_masks, slopes : sequences of ndarrays or None, optional
         As in `forward`. Penalties do not apply to slopes.
 
@@ -265,7 +266,7 @@ def jacobian(weights: Arrays, biases: Arrays, activations: Activations, X: Array
 
 @dataclass(frozen=True)
 class _Run:
-    """A forward pass and the loss at its end."""
+    """A forward pass, and the loss of its outputs."""
 
     weights: Arrays
     functions: list[Activation]
@@ -274,10 +275,10 @@ class _Run:
     masks: Masks
     loss: float
     output_delta: Array  # the gradient with respect to the last z, (n, n_out)
-    slope_gradients: list[Array | None]  # one per layer, found on the way back
+    slope_gradients: list[Array | None]  # one per layer, set by `backward`
 
     def backward(self) -> Iterator[tuple[Array, Array]]:
-        """Yield the inputs and the delta of every layer, from the last to the first; delta is the gradient at its z."""
+        """Yield the inputs of every layer and the gradient with respect to its z, from the last layer to the first."""
         delta = self.output_delta
         for layer in range(len(self.layers) - 1, 0, -1):
             z, a = self.layers[layer - 1]
@@ -353,6 +354,6 @@ def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool)
 
 
 def _dropped(a: Array, layer: int, masks: Masks) -> Array:
-    """Return a after dropout, or a gradient with respect to that on its way back to a."""
+    """Return outputs after dropout. In the backward pass, apply it to a gradient with respect to these outputs."""
     mask = None if masks is None or layer >= len(masks) else masks[layer]
     return a if mask is None else a * mask
