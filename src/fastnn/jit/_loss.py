@@ -49,8 +49,7 @@ def loss(
         Whether the function takes whole rows: arrays y_true (columns of targets,) and y_pred (outputs,), which it can't
         change. The loss is then the mean over rows.
     from_logits : bool, default False
-        Whether y_pred are the inputs of the output activation, which may be any without trained
-        parameters.
+        Whether y_pred are the inputs of the output activation, which may be any without parameters of its own.
     n_targets, n_outputs : int, optional
         With `per_row`, the numbers of columns of targets and of outputs that the function needs. By default, targets have
         one column per output of the model, and the model may have any number of outputs.

@@ -128,7 +128,7 @@ class CustomLoss(Loss, ABC):
 
     @property
     def from_logits(self) -> bool:
-        """Whether the loss is computed from the inputs of the output activation, which has no trained parameters."""
+        """Whether the loss is computed from the inputs of the output activation."""
         return self._from_logits
 
     @abstractmethod
