@@ -86,12 +86,12 @@ class EarlyStopping(Monitor):
     best : float
         The best value of the run. Before the first epoch, it is the worst possible value.
     best_epoch : int
-        The epoch with the best loss, counted from 1. It is 0 before the first epoch.
+        The epoch with the best value, counted from 1. It is 0 before the first epoch.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range. When a run begins: if its history will have no such
+        If a parameter has the wrong type or is out of range. At the start of a run: if its history will have no such
         column.
 
     References
@@ -142,7 +142,7 @@ class EarlyStopping(Monitor):
         Raises
         ------
         ValueError
-            If the history has no column to monitor, or if `mode` must say whether more or less of it is better.
+            If the history has no such column, or if `mode` is needed and not given.
         """
         if self._improves(history) and self.restore_best:
             self._best_vector = np.array(trainer.model.to_vector())

@@ -1,4 +1,4 @@
-"""The outputs of a network, its loss, and its gradients: backpropagation as in textbooks.
+"""The outputs of a network, its loss and its derivatives: backpropagation as in textbooks.
 
 A network consists of three lists with one entry per layer: weights (n_in, n_out), biases (n_out,), and names of
 activations.
@@ -52,9 +52,9 @@ def forward(
     Parameters
     ----------
     weights, biases : sequences of ndarrays, shapes (n_in, n_out) and (n_out,)
-        One per layer.
+        The weights and biases, one array of each per layer.
     activations : sequence of str or custom activations
-        One per layer, the output layer's last.
+        The activations, one per layer. The last one is that of the output layer.
     X : array-like, shape (n, n_in)
         Rows of inputs, converted to the type of the weights.
     dropout_masks : sequence of ndarrays or None, optional
@@ -196,21 +196,21 @@ def vjp(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
 ) -> tuple[Any, ...]:
-    """Return the product of gradients by the outputs with the derivatives of the outputs, a vector-Jacobian product.
+    """Return a vector-Jacobian product: the gradients of a function of the outputs.
 
     Parameters
     ----------
     weights, biases, activations, X, dropout_masks, slopes
         As in `forward`.
     G : array-like, shape (n, n_out)
-        The gradient of a function by the outputs.
+        The gradient of the function with respect to the outputs.
 
     Returns
     -------
     input_gradient : ndarray, shape (n, n_in)
-        The gradient of the function by the inputs.
+        The gradient of the function with respect to the inputs.
     weight_gradients, bias_gradients : lists of ndarrays
-        Those by the parameters, summed over rows, in the shapes of `weights` and `biases`.
+        The gradients with respect to the parameters, summed over rows, in the shapes of `weights` and `biases`.
     slope_gradients : list of ndarrays or None
         One entry per layer; only if `slopes` is given.
 
@@ -239,7 +239,7 @@ def vjp(
 
 
 def jacobian(weights: Arrays, biases: Arrays, activations: Activations, X: ArrayLike, slopes: Slopes = None) -> Array:
-    """Return the derivatives of each row's outputs by its inputs.
+    """Return the derivatives of the outputs of each row with respect to its inputs.
 
     Parameters
     ----------
@@ -305,7 +305,7 @@ def _run(
     functions = checked_network(weights, biases, activations, slopes=slopes)
     inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
     counted = row_weights != 0
-    if not counted.all():  # the other rows may hold any values
+    if not counted.all():  # the other rows may contain any values
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
         masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
     layers = forward(weights, biases, activations, inputs, masks, slopes)
@@ -326,7 +326,7 @@ def _from_outputs(
     *,
     logits: bool = False,
 ) -> _Run:
-    """Return the run whose loss has that gradient by the outputs, or by the logits."""
+    """Return the run of a loss with that gradient with respect to the outputs, or to the logits."""
     slope_gradients: list[Array | None] = [None] * len(layers)
     z, a = layers[-1]
     if isinstance(functions[-1], Prelu):
@@ -336,9 +336,9 @@ def _from_outputs(
 
 
 def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool) -> tuple[float, Array]:
-    """Return the weighted mean of the loss over all that is observed, and its gradient with respect to p.
+    """Return the weighted mean of the loss over all observed targets, and its gradient with respect to p.
 
-    It is sum(w_i u_ij l_ij) / sum(abs(w_i) u_ij), where l_ij is the loss of element j of row i, w_i the weight of its
+    The mean is sum(w_i u_ij l_ij) / sum(abs(w_i) u_ij), where l_ij is the loss of element j of row i, w_i the weight of its
     sample, and u_ij the weight of its output, or 0 if its target is not observed; see `weighted_targets`.
     """
     function = function_of(loss)
