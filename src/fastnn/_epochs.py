@@ -72,7 +72,7 @@ def advance(
                 )
             if ended and notify(watchers, "on_epoch_end", trainer, history):
                 return
-    except KeyboardInterrupt:  # perhaps after a time slice whose epochs have not been entered
+    except KeyboardInterrupt:  # epochs of the last time slice may not be in the history yet
         if before + run.epoch > history.epochs and not measures:
             _record(run, history.epochs - before, history, measures)
         raise

@@ -95,7 +95,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         self._epochs += count
 
     def _expect(self, names: Collection[str]) -> None:
-        """Have columns of these names from the start, and no others."""
+        """Create columns with these names, and allow no others."""
         self._buffers = {name: np.empty(0) for name in _in_order(names)}
         self._columns = tuple(self._buffers)
 
@@ -211,7 +211,7 @@ class History(Mapping[str, NDArray[np.float64]]):
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
-    """Return names in the order of the columns: losses, metrics as they come, learning rate and seconds."""
+    """Return names in the order of the columns: losses, metrics in their given order, learning rate and seconds."""
     names = list(names)
     metrics = [name for name in names if name not in (*_LOSSES, *_LAST)]
     return [*(name for name in _LOSSES if name in names), *metrics, *(name for name in _LAST if name in names)]

@@ -66,7 +66,7 @@ class MLP(Differentiated, Stored):
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
     MemoryError
         If the parameters do not fit into memory.
 

@@ -46,12 +46,12 @@ def loss_of(trainer: Trainer) -> NativeLoss:
 
 
 def apply_settings(trainer: Trainer) -> None:
-    """Pass the settings that have been assigned during a run to the engine."""
+    """Pass settings that were assigned during a run to the engine."""
     trainer._apply()
 
 
 def count_update(trainer: Trainer) -> None:
-    """Count an update that the engine has not made."""
+    """Count an update that was not made by the engine."""
     trainer._stepper.updates += 1
 
 

@@ -83,7 +83,7 @@ class Parameters:
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters: weights, biases and slopes of all layers.
+        """The number of parameters: the weights, biases and slopes of all layers.
 
         Examples
         --------
@@ -118,22 +118,22 @@ class Parameters:
 
     @without_unknown
     def blend(self, other: Parameters, tau: float, **unknown: Never) -> None:
-        """Move all parameters towards those of another model: own += tau * (other's - own).
+        """Move all parameters towards those of another model: own += tau * (other - own).
 
-        A target network follows a trained one in this way (Polyak averaging). With tau 1 it becomes a copy, and with tau 0
-        it stays as it is. Nothing but the parameters changes.
+        A target network follows a trained network in this way (Polyak averaging). With tau = 1, it becomes a copy, and with
+        tau = 0, it does not change. Only the parameters change.
 
         Parameters
         ----------
         other : MLP
-            A model of the same layer sizes, activations and dtype. It stays as it is.
+            A model with the same layer sizes, activations and dtype. It does not change.
         tau : float
-            In [0, 1].
+            The fraction of the difference by which to move, in [0, 1].
 
         Raises
         ------
         TypeError, ValueError
-            If the models do not agree, or `tau` is out of range. Nothing has changed then.
+            If the models do not match, or if `tau` is out of range. Nothing is changed then.
 
         Examples
         --------
@@ -210,7 +210,7 @@ class Parameters:
 
 
 def _not_alike(mine: _core.Network, others: _core.Network) -> ValueError:
-    """Return the error for two networks of which one can't follow the other."""
+    """Return the error for two networks that do not match."""
     name = next(each for each in ("layer_sizes", "activations", "dtype") if getattr(mine, each) != getattr(others, each))
     return ValueError(f"other: expected a model with {name} {getattr(mine, name)}, got one with {getattr(others, name)}")
 

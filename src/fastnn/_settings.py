@@ -29,7 +29,7 @@ from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
 
 DEFAULT_BATCH_SIZE = 32
-"""The number of rows of a batch if nobody has said one."""
+"""The default number of rows in a batch."""
 
 
 class Native(NamedTuple):
@@ -152,7 +152,7 @@ class Configured:
             self._check_lbfgs()
         loss, optimizer, kind = self._native_loss(), self._native_optimizer(), type(self.optimizer)
         if last is not None and loss.n_targets != last.settings.loss.n_targets:
-            # Compiled code that holds the trainer has asked for the number once.
+            # Compiled code with a handle of the trainer has read the number once.
             expected = f"a loss for {last.settings.loss.n_targets} columns of targets, as the trainer was made with"
             got = f"{loss.name!r}, which takes {loss.n_targets}"
             raise ValueError(f"loss: expected {expected}, got {got}; Trainer(model, loss) makes another trainer")
@@ -177,13 +177,13 @@ class Configured:
         return native_loss(self.loss, self.model.activations[-1], self.model.layer_sizes[-1])
 
     def _native_optimizer(self) -> dict[str, Any]:
-        # The engine makes no steps by lbfgs: it has no rate for them, and no moments.
+        # The engine makes no steps with lbfgs, which has no learning rate and no moments.
         optimizer = SGD(0.0) if isinstance(self.optimizer, LBFGS) else self.optimizer
         native = native_optimizer(optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
         return native | {"lazy": self.lazy_updates}
 
     def _check_lbfgs(self) -> None:
-        """Raise ValueError if there is a setting that a search over all rows can't use."""
+        """Raise ValueError if a setting does not apply to optimizer "lbfgs"."""
         for name in ("clip_norm", "clip_value", "lazy_updates"):
             value = getattr(self, name)
             if value not in (None, False):

@@ -109,7 +109,7 @@ class Stored(Parameters):
     def copy(self) -> Self:
         """Return an independent copy: parameters, random generator, and the attributes of a subclass.
 
-        It is what `copy.deepcopy` returns. The copy draws the same random numbers in training as the model would.
+        The copy equals that of `copy.deepcopy`. It draws the same random numbers in training as the model would.
 
         Examples
         --------

@@ -25,7 +25,7 @@ from fastnn.optimizers import LBFGS, Optimizer
 
 # Parts of the engine, and of a run in progress.
 _NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
-# The arrays of what was accumulated, in files.
+# The names of the accumulated gradients in files.
 _ACCUMULATED = ("mean", "given")
 
 
@@ -120,7 +120,7 @@ class StoredTrainer(Configured):
             return trainer
 
     def _no_gradient(self) -> NDArray[Any]:
-        """Return zeros for a gradient by all parameters, laid out like the storage."""
+        """Return zeros for a gradient with respect to all parameters, laid out like the storage."""
         zeros: NDArray[Any] = _core.aligned_zeros(self.model._network.storage.size, self.model.dtype)
         return zeros
 

@@ -66,7 +66,7 @@ class Trainer(GradientSteps):
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     Notes
     -----
@@ -143,7 +143,7 @@ class Trainer(GradientSteps):
 
     @property
     def history(self) -> History:
-        """The history of the present or last run, however it ended; an empty one before the first."""
+        """The history of the current or last run, however that run ended. It is empty before the first run."""
         return History() if self._history is None else self._history
 
     @property

@@ -175,7 +175,7 @@ class Checkpoint(Checked):
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     Examples
     --------

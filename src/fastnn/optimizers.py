@@ -44,7 +44,7 @@ class SGD(Optimizer):
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------
@@ -92,7 +92,7 @@ class AdaGrad(Optimizer):
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------
@@ -130,7 +130,7 @@ class RMSProp(Optimizer):
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------
@@ -178,7 +178,7 @@ class Adam(_WithMeans):
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------
@@ -214,7 +214,7 @@ class AdamW(_WithMeans):
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------
@@ -254,7 +254,7 @@ class NAdam(_WithMeans):
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------

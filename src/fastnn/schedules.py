@@ -230,7 +230,7 @@ class Warmup(_Schedule):
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range. A call also raises them if `schedule` returns
+        If a parameter has the wrong type or is out of range. A call also raises them if `schedule` returns
         something other than one finite rate >= 0 per step number.
 
     Examples

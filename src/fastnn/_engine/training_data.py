@@ -63,12 +63,12 @@ def as_batch(X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...], l
 
 
 def given_gradient(argument: str, value: Any, n_rows: int, n_out: int, dtype: np.dtype[Any], one: bool) -> NDArray[Any]:
-    """Return the gradient by the outputs (n_rows, n_out) that a user gives; (n_out,) if X is one row.
+    """Return a gradient with respect to the outputs, (n_rows, n_out), from an argument, which is (n_out,) for one row.
 
     Raises
     ------
     TypeError, ValueError
-        If it is not real numbers, finite in `dtype`, of that shape.
+        If the argument does not have that shape, or contains elements that are not real numbers, finite in `dtype`.
     """
     array = real_array(argument, value)
     if one and array.shape == (n_out,):

@@ -10,7 +10,7 @@ from fastnn import _custom, losses, optimizers, schedules
 
 _SCHEDULES = (getattr(schedules, name) for name in schedules.__all__)
 _OF_OPTIMIZERS = {c.__name__: c for c in (*optimizers.OPTIMIZERS.values(), optimizers.LBFGS, *_SCHEDULES)}
-# On their own: a schedule and a loss may have the same name.
+# Separate from the others, because a schedule and a loss may have the same name.
 _OF_LOSSES = {c.__name__: c for c in (*losses.LOSSES.values(), losses.Heads)}
 
 

@@ -39,7 +39,7 @@ _Formula: TypeAlias = Callable[[Array, Array, Any], Array]
 class LossFunction:
     """A loss of the reference. Its functions take y (rows, targets), p (rows, outputs) and the loss's parameter.
 
-    The parameter is that of `fastnn.losses.Loss`, or an array of it and the loss's `parameters`, if it has some.
+    The parameter is `parameter` of a `fastnn.losses.Loss`, or an array of it and the `parameters` of the loss, if any.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ def _focal_gradient(y: Array, z: Array, parameters: Array) -> Array:
     gamma, s = parameters[1], np.maximum(-log_softmax(z), 0)
     rest = -np.expm1(-s)  # 1 - p
     ratio = np.where(rest > 0, s / np.where(rest > 0, rest, np.ones_like(rest)), np.ones_like(rest))
-    by_log = -y * rest**gamma * (gamma * np.exp(-s) * ratio + 1)  # by log(p)
+    by_log = -y * rest**gamma * (gamma * np.exp(-s) * ratio + 1)  # the derivative with respect to log(p)
     return np.asarray((by_log - np.exp(-s) * row_sums(by_log)).astype(z.dtype))
 
 
@@ -202,7 +202,7 @@ LOSSES: Mapping[str, LossFunction] = MappingProxyType(
 )
 """The losses by name, in the order of the kernels."""
 
-# The cross-entropies whose only parameter is the focal loss's gamma.
+# The cross-entropies with the focal loss, whose only parameter is gamma.
 _FOCAL: Mapping[str, LossFunction] = MappingProxyType(
     {
         loss.name: loss

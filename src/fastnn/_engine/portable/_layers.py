@@ -32,7 +32,7 @@ class Parameters(NamedTuple):
 
 
 BLOCK_KINDS = Parameters._fields
-WITH_DECAY = ("weights", "biases")  # the kinds to which an optimizer's weight decay applies
+WITH_DECAY = ("weights", "biases")  # the kinds to which weight decay applies
 
 
 def shapes(n_in: int, n_out: int, activation: Any) -> dict[str, tuple[int, ...]]:

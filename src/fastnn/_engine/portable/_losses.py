@@ -26,7 +26,7 @@ class MeanLoss:
     """The mean of a loss over weighted rows, and its gradient."""
 
     def __init__(self, loss: NativeLoss) -> None:
-        self._given = loss.given  # the targets are the gradient by the outputs
+        self._given = loss.given  # whether the targets are the gradient with respect to the outputs
         self._function = LOSSES["mse"] if loss.given else _function(loss)
         self._weighted = runnable(weighted, value=self._function.value, gradient=self._function.gradient)
         self._parameter, self._per_row = packed(loss.parameter, loss.parameters), loss.per_row

@@ -31,7 +31,7 @@ class _Block(NamedTuple):
 
     layer: int
     kind: str
-    place: slice  # in the storage
+    place: slice  # its place in the storage
     shape: tuple[int, ...]
 
 
@@ -157,7 +157,7 @@ class Network:
         if not weight.any():
             return 0.0
         keys = None if dropout_key is None else self._dropout_keys(dropout_key)
-        at_once = _ROWS_AT_ONCE if keys is None else n_rows  # masks go by the row's place in the batch
+        at_once = _ROWS_AT_ONCE if keys is None else n_rows  # masks depend on the position of a row in the batch
         part = np.empty_like(self.storage)
         gradients = None if by_parameter is None else Parameters.of_layers(self.views(part))
         readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
@@ -258,7 +258,7 @@ def _lay_out(layer_sizes: tuple[int, ...], activations: tuple[Any, ...]) -> list
 
 
 def _by_layer(kinds: Mapping[str, Sequence[Array | None]]) -> list[Array]:
-    """Return the arrays of the first layer, one of each kind that it has, then those of the second, and so on."""
+    """Return all arrays, layer by layer: within a layer, one array per kind of parameters that it has."""
     return [array for arrays in zip(*kinds.values(), strict=True) for array in arrays if array is not None]
 
 

@@ -25,7 +25,7 @@ class Piece(NamedTuple):
 
     x: Array
     y: Array
-    weight: NDArray[np.float64]  # of the rows
+    weight: NDArray[np.float64]  # the weights of the rows
     elements: NDArray[np.float64]  # weights of the outputs in each row, (n, n_out), or (n, 1) with 1 for all
     ends: list[int]  # batch i has the rows from ends[i] to ends[i + 1]
     magnitudes: NDArray[np.float64]  # sums of the magnitudes of the rows' weights in a mean
