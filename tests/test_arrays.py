@@ -137,8 +137,8 @@ def arrays_like(draw, shape, low, high, damaged):
     return plain, np.repeat(plain, 2, axis=0 if damage == "rows" else -1)
 
 
-# Pairs of a loss and an output activation. The hinge losses take two values only, and of the gradient of the cosine of single
-# numbers only rounding is left.
+# Pairs of a loss and an output activation. The hinge losses take two values only, and the gradient of the cosine of single
+# numbers is mere rounding.
 ANY_TARGETS = [pair for pair in LOSSES_AND_LINKS if pair[0] not in ("cosine", "hinge", "squared_hinge")]
 
 

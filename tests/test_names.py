@@ -104,7 +104,7 @@ def test_models_have_the_kinds_of_parameters_of_the_kernels_in_their_order():
 def test_the_architecture_page_lists_all_files_that_an_addition_touches(addition, words, most):
     files = {path for folder in ("kernels", "src") for path in (ROOT / folder).rglob("*") if path.suffix in CODE}
     naming = {path for path in files if re.search(words, path.read_text(encoding="utf-8"), re.IGNORECASE)}
-    listed = re.search(rf"^\*\*{addition}\*\*.*?\n\n", page("docs/architecture.md"), re.MULTILINE | re.DOTALL)
+    listed = re.search(rf"^\*\*{addition}\*\*.*?\n\n(?!- )", page("docs/architecture.md"), re.MULTILINE | re.DOTALL)
     named = re.findall(r"`((?:kernels|src)/[\w/.]+)`", listed[0])
     assert sorted(named) == sorted(path.relative_to(ROOT).as_posix() for path in naming)
     assert len(named) <= most

@@ -35,7 +35,7 @@ cdef inline int64_t type_number(real *_) noexcept nogil:
     return 0 if real is float else 1
 
 
-# ---- Names, with the GIL: the numbers by which the functions below know them ---------------------------------------------
+# ---- Names and their numbers for the functions below. These functions need the GIL -----------------------------------------
 
 cdef inline int64_t function(str name) except -1:
     """An elementwise function of fastnn.ops: "tanh", "gelu_grad", "exp", …"""
@@ -88,7 +88,7 @@ cdef inline int linear(const real *x, const real *w, const real *b, int64_t acti
     return 0
 
 
-# ---- Optimizers: one update of n parameters, in place; `updates` have come before ------------------------------------------
+# ---- Optimizers: one update of n parameters, in place, after `updates` previous ones ---------------------------------------
 
 cdef inline void _update(int64_t optimizer, real *w, const real *g, real *m, real *v, int64_t n, double learning_rate, double beta_1,
                          double beta_2, double epsilon, double decay, int64_t updates) noexcept nogil:
@@ -133,7 +133,7 @@ cdef inline void nadam(real *w, const real *g, real *m, real *v, int64_t n, int6
 
 # ---- Models and trainers ---------------------------------------------------------------------------------------------------
 
-# What code without the GIL holds of a fastnn.MLP or a fastnn.Trainer, which must live as long.
+# Handles of a fastnn.MLP or a fastnn.Trainer for code without the GIL. Keep the object alive while you use its handle.
 cdef struct Model:
     const void *address
     int64_t n_in, n_out, type

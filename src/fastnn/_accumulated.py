@@ -1,4 +1,4 @@
-"""Gradients of several batches, on their way into one update."""
+"""The gradients of several batches, which are collected for one update."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Accumulated:
-    """Gradients by the parameters, laid out like a network's storage."""
+    """Gradients with respect to the parameters, laid out like the storage of a network."""
 
-    mean: NDArray[Any]  # of the losses of all rows so far
-    weight: float  # of all rows so far in the mean
-    given: NDArray[Any]  # the sum of gradients that came from gradients by the outputs
+    mean: NDArray[Any]  # the gradient of the mean loss of all rows so far
+    weight: float  # the total weight of these rows in the mean
+    given: NDArray[Any]  # the sum of the gradients that were computed from gradients with respect to the outputs
 
     def with_mean(self, gradient: NDArray[Any], weight: float) -> Accumulated:
-        """Return these and the mean gradient of a batch whose rows have that weight together."""
-        if weight == 0:  # nothing of the batch counts
+        """Return these gradients, with the mean gradient of a batch added. `weight` is the total weight of its rows."""
+        if weight == 0:  # no row of the batch counts
             return self
         total = self.weight + weight
         return replace(self, mean=self.mean * (self.weight / total) + gradient * (weight / total), weight=total)
 
     def with_given(self, gradient: NDArray[Any]) -> Accumulated:
-        """Return these and a gradient that is added as it stands."""
+        """Return these gradients, with another gradient added unscaled."""
         return replace(self, given=self.given + gradient)

@@ -30,7 +30,7 @@ def warn_of_environment() -> None:
 
 
 def set_num_threads(n: int) -> None:
-    """Set how many threads a call uses at most where `n_threads` isn't given.
+    """Set the largest number of threads for calls without `n_threads`.
 
     Raises
     ------
@@ -50,16 +50,16 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads a call uses at most.
+    """Return the largest number of threads for calls without `n_threads`.
 
-    It is FASTNN_NUM_THREADS where that is set. Otherwise it is the number of CPUs that this process may use, by affinity and
-    cgroup quota, or OMP_NUM_THREADS or OMP_THREAD_LIMIT where they are less.
+    Unless `set_num_threads` has changed it, it is FASTNN_NUM_THREADS if that is set. Otherwise, it is the number of CPUs
+    that the affinity mask and the cgroup quota allow this process, or OMP_NUM_THREADS or OMP_THREAD_LIMIT if it is lower.
     """
     return _core.get_max_threads()
 
 
 def show_config() -> None:
-    """Print version, instruction set and threads, and how each was decided.
+    """Print the version, the instruction set and the number of threads, and the reasons for the choices.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A callback that writes the history to a file, line by line, as the run goes on."""
+"""A callback that writes the history to a file during the run, one line per epoch."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from fastnn._storage.write_file import FilePath, file_name
 
 
 class CSVLog(Checked):
-    """Write the history to a file of comma-separated values: a header, and one line per epoch as soon as it has ended.
+    """Write the history to a file of comma-separated values: a header, and one line per epoch as soon as it ends.
 
-    The columns are "epoch" and those of the history. Nothing is lost if the process dies: each line is in the file before
-    the next epoch begins.
+    The columns are "epoch" and those of the history. Each line is in the file before the next epoch begins, so that nothing
+    is lost if the process dies.
 
     Parameters
     ----------
     path : str, bytes or path-like
         The file.
     append : bool, default False
-        Add lines to those that an earlier run has written, and go on counting epochs. Without it, a file that exists is
-        replaced when the run begins.
+        Whether to add lines to those of an earlier run, and to continue its count of epochs. Otherwise, an existing file
+        is replaced at the start of the run.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type. When a run begins: if the file to append to has another header.
+        If a parameter has the wrong type. At the start of a run: if the file to append to has another header.
     OSError
-        If the file can't be written, when the run begins.
+        If the file can't be written at the start of the run.
 
     Examples
     --------
@@ -50,13 +50,14 @@ class CSVLog(Checked):
         self._file, self._epochs_before = "", 0
 
     def on_train_begin(self, trainer: Any, history: History) -> None:
-        """Write the header, or check that of the file to append to."""
+        """Write the header, or check the header of the file to append to."""
         self._file = ""
         if history.columns is not None:
             self._begin(history)
 
     def _begin(self, history: History) -> None:
-        self._file, self._epochs_before = os.path.abspath(self.path), 0  # of a program that may change its directory
+        # The program may change its directory.
+        self._file, self._epochs_before = os.path.abspath(self.path), 0
         header = _line(["epoch", *history])
         old = ""
         if self.append and os.path.exists(self._file):
@@ -70,7 +71,7 @@ class CSVLog(Checked):
             raise ValueError(
                 f"path: expected a file whose first line is {header.rstrip()!r}, got {lines[0]!r} in {self.path}"
             )
-        if not old.endswith("\n"):  # whoever wrote the last line did not finish it
+        if not old.endswith("\n"):  # the last line was not written completely
             self._write("\n")
         self._epochs_before = _last_epoch(lines[1:])
 
@@ -96,6 +97,6 @@ def _line(cells: Sequence[Any]) -> str:
 
 
 def _last_epoch(lines: Sequence[str]) -> int:
-    """Return the largest number of an epoch at the beginning of the lines, 0 if there is none."""
+    """Return the largest epoch number at the beginning of a line, or 0 if there is none."""
     numbers = [line.partition(",")[0] for line in lines]
     return max((int(number) for number in numbers if number.isdecimal()), default=0)

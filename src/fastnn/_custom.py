@@ -15,48 +15,48 @@ _T = TypeVar("_T")
 
 
 class CustomActivation(ABC):
-    """A custom activation, which `fastnn.jit.activation` makes. Each is equal to itself alone.
+    """A custom activation, which `fastnn.jit.activation` makes. Each is equal only to itself.
 
     Attributes
     ----------
     name : str
-        The name in files, different from those of the built-in activations.
+        The name in files, which differs from those of the built-in activations.
     """
 
     name: str
 
     @abstractmethod
     def address(self, dtype: DTypeLike) -> int:
-        """Return the address of a C function ``void (const T *z, T *a, T *slope, int64_t n)``, T being `dtype`.
+        """Return the address of a C function ``void (const T *z, T *a, T *slope, int64_t n)``, where T is `dtype`.
 
-        It sets ``a[i] = f(z[i])`` and, unless slope is null, ``slope[i] = f'(z[i])``. a may be z. Threads without the GIL
-        call it for as long as the object lives.
+        The function sets ``a[i] = f(z[i])`` and, unless slope is null, ``slope[i] = f'(z[i])``. a may be the same array as
+        z. Threads without the GIL may call the function as long as this object lives.
         """
 
     @abstractmethod
     def value(self, z: ArrayLike) -> Any:
-        """Return f(z) of every element, computed in float64."""
+        """Return f(z) for every element, computed in float64."""
 
     @abstractmethod
     def slope(self, z: ArrayLike) -> Any:
-        """Return f'(z) of every element, computed in float64."""
+        """Return f'(z) for every element, computed in float64."""
 
     def __repr__(self) -> str:
-        """Say the name."""
+        """Return a text with the name."""
         return f"<activation {self.name!r}>"
 
 
-# By name, the last one of each that fastnn.jit has made in this process.
+# The functions that fastnn.jit has made in this process, by name. Of several with the same name, the last one.
 ACTIVATIONS: dict[str, CustomActivation] = {}
 LOSSES: dict[str, CustomLoss] = {}
 
 
 class MissingFunction(ValueError):
-    """A file needs an activation or a loss that is neither built in nor given nor defined."""
+    """A file needs an activation or a loss that is not built in, and was neither passed nor defined."""
 
 
 def check_names(activations: Sequence[str | CustomActivation]) -> None:
-    """Raise ValueError if two of a network's activations have the same name, by which a file couldn't tell them apart."""
+    """Raise ValueError if two activations of a network have the same name: a file could not distinguish them."""
     custom = {activation for activation in activations if isinstance(activation, CustomActivation)}
     names = sorted(activation.name for activation in custom)
     if len(set(names)) < len(names):
@@ -64,7 +64,7 @@ def check_names(activations: Sequence[str | CustomActivation]) -> None:
 
 
 def check_given(argument: str, value: object, base: type[Any]) -> Sequence[Any]:
-    """Return the list of activations or losses that a user gives for a file."""
+    """Return the activations or losses that a user passes for loading a file, after checking them."""
     kind = argument.removeprefix("custom_")
     expected = f"a list of {kind} made by fastnn.jit"
     if not isinstance(value, Sequence) or isinstance(value, str):
@@ -76,7 +76,7 @@ def check_given(argument: str, value: object, base: type[Any]) -> Sequence[Any]:
 
 
 def activations_named(names: Sequence[Any], built_in: Sequence[str], given: Sequence[CustomActivation]) -> list[Any]:
-    """Return a file's activations: objects for the names of custom ones, all else as it is."""
+    """Return the activations that a file names: objects for custom ones, names for the built-in ones."""
     custom = [isinstance(name, str) and name not in built_in for name in names]
     by_name = {activation.name: activation for activation in given}
     found = zip(names, custom, strict=True)
@@ -84,7 +84,7 @@ def activations_named(names: Sequence[Any], built_in: Sequence[str], given: Sequ
 
 
 def loss_named(name: str, given: Sequence[CustomLoss]) -> CustomLoss:
-    """Return the loss that a file names."""
+    """Return the custom loss that a file names."""
     return _find("custom_losses", name, {loss.name: loss for loss in given}, LOSSES)
 
 

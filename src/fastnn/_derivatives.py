@@ -35,26 +35,27 @@ class Differentiated(Evaluated):
         out: Sequence[NDArray[Any]] | None = None,
         **unknown: Never,
     ) -> tuple[float, Gradients]:
-        """Return a loss and its derivatives by the parameters, ``[gW1, gb1, …]``.
+        """Return a loss and its gradients with respect to the parameters, ``[gW1, gb1, …]``.
 
         Parameters
         ----------
         X, y, loss, sample_weight
-            As for `loss`.
+            The arguments of `loss`.
         out : list of ndarray, optional
-            Where to put the derivatives: arrays of the model's dtype, in the shapes and the order of `parameters`. They
-            must not overlap one another, an argument or the model. Nothing is allocated if they are C-contiguous.
+            Arrays for the gradients, with the dtype of the model, and the shapes and the order of `parameters`. They must
+            not overlap one another, an argument or the model. Nothing is allocated if they are C-contiguous.
 
         Returns
         -------
         loss : float
+            The loss.
         gradients : list of ndarray
-            In the order of `parameters`; `out` if it is given.
+            The gradients in the order of `parameters`. This is `out` if it is given.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or value, before anything has changed.
+            If an argument has the wrong type, shape or value. Nothing is changed then.
 
         Examples
         --------
@@ -86,17 +87,17 @@ class Differentiated(Evaluated):
         out: NDArray[Any] | None = None,
         **unknown: Never,
     ) -> NDArray[Any]:
-        """Return the derivatives of a loss, the mean over all rows, by the inputs.
+        """Return the gradient of a loss, which is a mean over all rows, with respect to the inputs.
 
-        They are those of the loss, not those of the outputs: `jacobian` returns these.
+        For the derivatives of the outputs, see `jacobian`.
 
         Parameters
         ----------
         X, y, loss, sample_weight
-            As for `loss`.
+            The arguments of `loss`.
         out : ndarray, shape of the result, optional
-            Where to put it, of the model's dtype. It must not overlap an argument or the model. Nothing is allocated if it
-            is C-contiguous.
+            An array for the result, with the dtype of the model. It must not overlap an argument or the model. Nothing is
+            allocated if it is C-contiguous.
 
         Returns
         -------
@@ -105,7 +106,7 @@ class Differentiated(Evaluated):
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or value, before anything has changed.
+            If an argument has the wrong type, shape or value. Nothing is changed then.
 
         Examples
         --------
@@ -136,38 +137,38 @@ class Differentiated(Evaluated):
         n_threads: int | None = None,
         **unknown: Never,
     ) -> Any:
-        """Return the product of gradients by the outputs with the derivatives of the outputs, a vector-Jacobian product.
+        """Return a vector-Jacobian product: the gradients of a function of the outputs with respect to the parameters.
 
-        If G is the gradient of any function by ``model.predict(X)``, these are its gradients by the parameters: sums over
-        rows and outputs of G times the derivative of the output. They include the output activation, softmax too, and no
-        dropout.
+        G is the gradient of the function with respect to ``model.predict(X)``. The results are sums over rows and outputs
+        of G times the derivative of the output. They include the output activation, even softmax, but no dropout.
 
         Parameters
         ----------
         X : array-like, shape (n, n_in) or (n_in,), or sparse matrix
-            Rows of inputs, or one row.
+            The inputs: rows, or one row.
         G : array-like, shape (n, n_out) or (n_out,)
-            The gradient by the outputs, summed over rows: a mean must be divided already.
+            The gradient with respect to the outputs, which is summed over rows. The gradient of a mean must already be
+            divided by the number of rows.
         inputs : bool, default False
-            Return the gradient by X as well.
+            Whether to return the gradient with respect to X too.
         out : list of ndarray, or tuple of such a list and an ndarray, optional
-            Where to put the results, in the form in which they are returned: arrays of the model's dtype that do not overlap
-            one another, an argument or the model. Nothing is allocated if they are C-contiguous.
+            Arrays for the results, in the form in which they are returned, with the dtype of the model. They must not
+            overlap one another, an argument or the model. Nothing is allocated if they are C-contiguous.
         n_threads : int, optional
-            As many as pay, if not given. The results are the same to the last bit.
+            The number of threads, by default as many as the work justifies. It does not change the bits of the results.
 
         Returns
         -------
         gradients : list of ndarray
-            ``[gW1, gb1, …]`` in the order of `parameters`.
+            The gradients ``[gW1, gb1, …]`` in the order of `parameters`.
         input_gradient : ndarray, shape of X
-            Only with `inputs`; the two are a tuple then.
+            The gradient with respect to X, only with `inputs`. The two results are then a tuple.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or value, before anything has changed. NaN and infinity are named by
-            row and column.
+            If an argument has the wrong type, shape or value. Nothing is changed then. The message gives the row and
+            column of a NaN or infinity.
 
         Examples
         --------
@@ -211,30 +212,30 @@ class Differentiated(Evaluated):
     def jacobian(
         self, X: ArrayLike, *, out: NDArray[Any] | None = None, n_threads: int | None = None, **unknown: Never
     ) -> NDArray[Any]:
-        """Return the derivatives of each row's outputs by its inputs.
+        """Return the derivatives of the outputs of each row with respect to its inputs.
 
-        They include the output activation, softmax too, and no dropout.
+        They include the output activation, even softmax, but no dropout.
 
         Parameters
         ----------
         X : array-like, shape (n, n_in) or (n_in,), or sparse matrix
-            Rows of inputs, or one row. The result is dense.
+            The inputs: rows, or one row. The result is dense.
         out : ndarray, shape of the result, optional
-            Where to put it, of the model's dtype. It must not overlap X or the model. Nothing is allocated if it is
-            C-contiguous.
+            An array for the result, with the dtype of the model. It must not overlap X or the model. Nothing is allocated
+            if it is C-contiguous.
         n_threads : int, optional
-            As many as pay, if not given. The result is the same to the last bit.
+            The number of threads, by default as many as the work justifies. It does not change the bits of the result.
 
         Returns
         -------
         ndarray, shape (n, n_out, n_in) or (n_out, n_in)
-            Element [i, j, k] is the derivative of output j of row i by input k.
+            Element [i, j, k] is the derivative of output j of row i with respect to input k.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or value, before anything has changed. NaN and infinity are named by
-            row and column.
+            If an argument has the wrong type, shape or value. Nothing is changed then. The message gives the row and
+            column of a NaN or infinity.
 
         Examples
         --------
@@ -257,7 +258,7 @@ class Differentiated(Evaluated):
         self._network.jacobian(rows, result, threads)
         return _delivered(result, given)
 
-    # ---- Their arguments and results ----
+    # ---- Arguments and results ----
 
     def _finite_rows(self, X: Any) -> tuple[_arrays.Rows, bool]:
         """Return rows of finite inputs, and whether one row was given instead of a matrix."""
@@ -268,12 +269,12 @@ class Differentiated(Evaluated):
         return rows, one
 
     def _given_gradient(self, X: Any, G: Any) -> tuple[_arrays.Rows, NDArray[Any], bool]:
-        """Return rows of inputs, their gradients by the outputs, and whether one row was given instead of matrices."""
+        """Return inputs, gradients with respect to their outputs, and whether one row was given instead of matrices."""
         rows, one = self._finite_rows(X)
         return rows, _training_data.given_gradient("G", G, rows.shape[0], self.layer_sizes[-1], self.dtype, one), one
 
     def _results(self, out: Any, argument: str, taken: dict[str, Any]) -> Gradients:
-        """Return contiguous arrays for gradients by the parameters: those given, once they fit, or new ones."""
+        """Check the given arrays, and return contiguous arrays for gradients: these, or new ones."""
         if out is None:
             return self._network.empty_parameters()
         given = result_arrays(argument, out, self.parameters)
@@ -292,7 +293,7 @@ class Differentiated(Evaluated):
     def _result(
         self, out: Any, argument: str, shape: tuple[int, ...], one: bool, taken: dict[str, Any]
     ) -> tuple[NDArray[Any], tuple[NDArray[Any], bool]]:
-        """Return a contiguous array for a result: the given one, once it fits, or a new one; and how to deliver it.
+        """Check the given array. Return a contiguous array for a result, this one or a new one, and the way to deliver it.
 
         With `one`, the given array lacks the first axis.
         """
@@ -310,13 +311,13 @@ def _is_plain(array: NDArray[Any]) -> bool:
 
 
 def _memory_of(taken: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments by name, and the parts of sparse rows."""
+    """Return the arguments by name, with the values of sparse rows in their place."""
     sparse = {name: value for name, value in taken.items() if isinstance(value, _core.SparseRows)}
     return taken | {name: rows.values for name, rows in sparse.items()}
 
 
 def _delivered(result: NDArray[Any], delivery: tuple[NDArray[Any], bool] | None) -> NDArray[Any]:
-    """Return the result as the caller gets it: in the array that they gave, or without the first axis for one row."""
+    """Return the result in its final form: in the array that was given, or without the first axis for one row."""
     assert delivery is not None
     to, one = delivery
     if to is result:

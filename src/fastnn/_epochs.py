@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from fastnn._engine.training_data import TrainingData
     from fastnn._trainer import Trainer
 
-# How long the native loop runs before Python looks at signals and progress.
+# Seconds that the native loop runs before it returns to Python, which checks for signals and reports progress.
 _SLICE_SECONDS = 0.05
-# Learning rates of a schedule that are evaluated at a time.
+# The number of learning rates of a schedule that are evaluated at once.
 _RATES_AT_ONCE = 1 << 16
 
 
@@ -36,16 +36,16 @@ def advance(
     measures: Measures,
     watchers: list[Any],
 ) -> None:
-    """Run all epochs, one at a time if a watcher, validation or metrics need each, until a watcher stops them.
+    """Run all epochs, or until a watcher stops the run: one at a time if a watcher, validation or metrics need this.
 
     Raises
     ------
     DivergedError
-        If the loss is no longer finite. The run has restored the parameters.
+        If the loss becomes NaN or infinite. The run has restored the parameters.
     """
     each = bool(measures) or any(not isinstance(watcher, ProgressBar) for watcher in watchers)
-    done = before = 0  # epochs that have ended; those of runs before this one
-    planned, rate = 0, None  # epochs of this run whose learning rates are set, and by what
+    done = before = 0  # finished epochs: in total; in the runs before this one
+    planned, rate = 0, None  # epochs of this run whose learning rates are set; the rate or schedule that set them
     ended = True
     try:
         while done < epochs:
@@ -72,14 +72,14 @@ def advance(
                 )
             if ended and notify(watchers, "on_epoch_end", trainer, history):
                 return
-    except KeyboardInterrupt:  # perhaps after a time slice whose epochs have not been entered
+    except KeyboardInterrupt:  # epochs of the last time slice may not be in the history yet
         if before + run.epoch > history.epochs and not measures:
             _record(run, history.epochs - before, history, measures)
         raise
 
 
 def _plan(rate: LearningRate, run: Run) -> int:
-    """Set the learning rates of the next epochs; return how many those are."""
+    """Set the learning rates of the next epochs, and return the number of these epochs."""
     epochs_left = run.n_epochs - run.epoch
     if not callable(rate):
         run.set_rates(rates(rate, 0, 1))
@@ -90,7 +90,7 @@ def _plan(rate: LearningRate, run: Run) -> int:
 
 
 def _record(run: Run, first: int, history: History, measures: Measures) -> None:
-    """Enter the epochs of a run from `first` up to the present one; only of that one anything is measured."""
+    """Add the epochs of a run to the history, from `first` to the last finished one, which alone is measured."""
     last = run.epoch
     start = first - run.first_epoch
     if last == first + 1:  # in a loop over epochs
@@ -109,7 +109,7 @@ _SIGNATURES = "on_train_begin, on_epoch_end and on_train_end, all with (trainer,
 
 
 def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
-    """Return all watchers of a run: the callbacks, and the progress bar if one is wanted."""
+    """Return the watchers of a run: the callbacks, and the progress bar if the user wants one."""
     if not isinstance(callbacks, Sequence):
         raise TypeError(f"callbacks: expected a list of callbacks, such as [EarlyStopping()], got {shown(callbacks)}")
     watchers = list(callbacks)
@@ -149,12 +149,12 @@ def _unknown(names: Iterable[str]) -> list[str]:
 
 
 def notify(watchers: list[Any], event: str, trainer: Trainer, history: History) -> bool:
-    """Call all watchers that know the event; say whether one of them returned True, which stops a run after an epoch.
+    """Call all watchers that have a method for the event; return whether one returned True, which stops the run.
 
     Raises
     ------
     TypeError
-        If one returned something else than True, False or None, or True before the first epoch.
+        If a watcher returned something other than True, False or None, or returned True before the first epoch.
     """
     if not watchers:
         return False
@@ -168,7 +168,7 @@ def notify(watchers: list[Any], event: str, trainer: Trainer, history: History) 
 
 
 def notify_end(watchers: list[Any], trainer: Trainer, history: History) -> None:
-    """Tell all watchers in their order that the run has ended, whatever one of them raises."""
+    """Tell all watchers, in order, that the run has ended, even if one of them raises an exception."""
     with ExitStack() as stack:
         for watcher in reversed(watchers):
             if hasattr(watcher, "on_train_end"):

@@ -9,14 +9,14 @@ from fastnn._history import History
 
 
 class DivergedError(ArithmeticError):
-    """The loss became NaN or infinite. The model is back at its last epoch whose loss was finite.
+    """The loss became NaN or infinite. The model has the parameters of the last epoch with a finite loss again.
 
     Attributes
     ----------
     epoch : int
-        The epoch in which it happened, counted from 1.
+        The epoch in which the loss became NaN or infinite, counted from 1.
     history : History
-        The epochs before; an empty one where a single step diverged.
+        The history of the epochs before. It is empty if a single step diverged.
     """
 
     def __init__(self, message: str, epoch: int = 1, history: History | None = None) -> None:
@@ -25,11 +25,11 @@ class DivergedError(ArithmeticError):
         self.history = History() if history is None else history
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle with all attributes, and without calling a constructor that a subclass may have."""
+        """Return the parts for a pickle, with all attributes. No constructor of a subclass is called."""
         return _state.new, (type(self), *self.args), _state.attributes_of(self, frozenset())
 
     def __setstate__(self, state: Any) -> None:
-        """Take over the attributes."""
+        """Set the attributes from a pickle."""
         _state.set_attributes(self, state)
 
 
@@ -40,4 +40,4 @@ WEIGHTLESS = (
     "sample_weight: expected weights with a mean, got weights that sum to 0 in a batch; the parameters are those of the "
     "step before. Larger batches, or weights of one sign, have a mean."
 )
-"""The message about weights of both signs, by whose sum a mean can't be divided."""
+"""The message about weights of both signs that sum to zero, so that their mean is undefined."""

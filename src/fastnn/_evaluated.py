@@ -19,26 +19,28 @@ from fastnn.losses import resolve as resolve_loss
 
 
 class Evaluated(Parameters):
-    """The computations with a model that leave it as it is; a base of `MLP`."""
+    """The computations that do not change a model; a base of `MLP`."""
 
     @without_unknown
     def predict(
         self, X: ArrayLike, *, out: NDArray[Any] | None = None, n_threads: int | None = None, **unknown: Never
     ) -> NDArray[Any]:
-        """Return the outputs for rows of inputs, or for one.
+        """Return the outputs for rows of inputs, or for a single row.
 
         Parameters
         ----------
         X : array-like, shape (n, n_in) or (n_in,), or sparse matrix
-            Any real dtype, strides and byte order.
+            Inputs of any real dtype, strides and byte order.
         out : ndarray, shape of the result, optional
-            Where to put it, of the model's dtype.
+            The array that receives the result, of the model's dtype.
         n_threads : int, optional
-            As many as pay, if not given. The result is the same to the last bit.
+            The number of threads. By default, fastnn uses as many as the work justifies. The number does not
+            change the result.
 
         Returns
         -------
         ndarray, shape (n, n_out) or (n_out,)
+            The outputs: `out`, if given.
 
         Raises
         ------
@@ -75,7 +77,7 @@ class Evaluated(Parameters):
 
     @explained
     def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:
-        """Return the outputs of each hidden layer: arrays (n, units), or (units,) for one row."""
+        """Return the outputs of the hidden layers, one array per layer: (n, units), or (units,) for one row."""
         self._check_columns("X", X)
         X, one = _arrays.as_matrix("X", X, self.layer_sizes[0])
         outputs = self._network.outputs(_arrays.rows("X", X, self.layer_sizes[0], self.dtype))[:-1]
@@ -95,20 +97,20 @@ class Evaluated(Parameters):
         Parameters
         ----------
         X : array-like or sparse matrix, shape (n, n_in) or (n_in,)
-            Rows of inputs, or one row.
+            The inputs: rows, or one row.
         y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
-            Targets. Those of one row are (n_out,), or a number for one output or for a label.
+            The targets. Those of one row are (n_out,), or a number for one output or for a label.
         loss : str or Loss, default "mse"
-            See `fastnn.losses`.
+            The loss; see `fastnn.losses`.
         sample_weight : array-like, shape (n,), optional
-            Weights of the rows in the mean, of either sign: it is sum(w * loss) / sum(abs(w)). A row of weight 0 does
-            not count, and may hold anything, NaN and labels out of range included. At least one must not be 0.
+            The weights w of the rows, of either sign. The mean is sum(w * loss) / sum(abs(w)). A row of weight 0 does
+            not count, and may contain anything, such as NaN or a label out of range. At least one weight must be nonzero.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or value. NaN and infinity are named by row and column, in rows whose
-            weight is not 0.
+            If an argument has the wrong type, shape or value. The message gives the row and column of a NaN or infinity
+            in a row whose weight is not 0.
         """
         if unknown:
             raise refusal(Evaluated.loss, (self,), unknown)

@@ -1,4 +1,4 @@
-"""Updates by gradients of the caller's own, and by gradients of several batches."""
+"""Updates with gradients that the caller computes, and with the gradients of several batches."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from fastnn._stored_trainer import StoredTrainer
 
 
 class GradientSteps(StoredTrainer):
-    """Updates beside those by a batch of targets; a base of `Trainer`."""
+    """Updates other than those with one batch of targets; a base of `Trainer`."""
 
     @without_unknown
     def step_gradient(self, X: ArrayLike, G: ArrayLike, **unknown: Never) -> None:
-        """Make one update by the gradient of any loss by the outputs ``model.predict(X)``.
+        """Make one update with the gradient of any function of the outputs ``model.predict(X)``.
 
-        The trainer's own loss is not used; all its other settings count as in `step`: optimizer and schedule, penalties,
-        clipping, dropout. With dropout, G must suit outputs that are not those of `predict`.
+        The update does not use the loss of the trainer. It uses all other settings as `step` does: optimizer and schedule,
+        penalties, clipping and dropout. With dropout, the outputs differ from those of `predict`.
 
         Parameters
         ----------
         X : array-like or sparse matrix, shape (n, n_in) or (n_in,)
             A batch of inputs, or one row.
         G : array-like, shape (n, n_out) or (n_out,)
-            The gradient by the outputs. The update is by its sum over rows, as it stands: the gradient of a mean is divided
-            already.
+            The gradient with respect to the outputs, which is summed over rows. The gradient of a mean must already be
+            divided by the number of rows.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or value, before anything has changed. NaN and infinity are named by
-            row and column.
+            If an argument has the wrong type, shape or value. Nothing is changed then. The message gives the row and
+            column of a NaN or infinity.
         DivergedError
-            If the outputs or the update are not finite; nothing has changed then.
+            If the outputs or the update are not finite. Nothing is changed then.
 
         Examples
         --------
-        A step by the mean squared error, whose gradient is given:
+        A step with the gradient of the mean squared error:
 
         >>> import numpy as np
         >>> from fastnn import MLP, Trainer
@@ -76,33 +76,33 @@ class GradientSteps(StoredTrainer):
         G: ArrayLike | None = None,
         **unknown: Never,
     ) -> float | None:
-        """Keep the gradient of a batch, and add it to those of earlier batches, until `apply` makes an update.
+        """Add the gradient of a batch to those of earlier batches. `apply` then makes an update.
 
-        Batches with targets count as parts of one large batch: the update is by the mean over all their rows, weighted with
-        the sample weights. Gradients by the outputs are added as they stand, in `step_gradient` and here, also to that mean.
-        Penalties and clipping come once, in `apply`. Dropout draws new units for each batch. Runs and steps in between leave
-        what was accumulated as it is.
+        Batches with targets are parts of one large batch: the update uses the mean over all their rows, weighted with the
+        sample weights. Gradients G are added to this mean unscaled, as in `step_gradient`. Penalties and clipping apply
+        once, in `apply`. Dropout draws new units for each batch. Runs and steps in between do not change the accumulated
+        gradients.
 
         Parameters
         ----------
         X : array-like or sparse matrix, shape (n, n_in) or (n_in,)
             A batch of inputs, or one row.
         y, sample_weight
-            Targets and weights, as in `step`.
+            The targets and weights, as in `step`.
         G : array-like, shape (n, n_out) or (n_out,)
-            The gradient by the outputs, as in `step_gradient`, instead of y.
+            The gradient with respect to the outputs, as in `step_gradient`, instead of y.
 
         Returns
         -------
         float or None
-            The loss of this batch by y, without penalties; None for G.
+            The loss of this batch without penalties, or None if G is given.
 
         Raises
         ------
         TypeError, ValueError
-            As `step`, or if not exactly one of y and G is given.
+            As for `step`, or if not exactly one of y and G is given.
         DivergedError
-            If the loss of this batch is not finite, or outputs with G; nothing was added then.
+            If the loss of this batch is not finite, or with G, its outputs. Nothing is added then.
 
         Examples
         --------
@@ -143,16 +143,16 @@ class GradientSteps(StoredTrainer):
         return loss if G is None else None
 
     def apply(self) -> None:
-        """Make one update by all that was accumulated, with penalties and clipping, and begin anew.
+        """Make one update with the accumulated gradients, with penalties and clipping, and discard them.
 
-        The optimizer and its schedule count it as one update.
+        The optimizer and its schedule count one update.
 
         Raises
         ------
         RuntimeError
             If nothing was accumulated since the last call.
         DivergedError
-            If the update is not finite. The parameters have not changed then; what was accumulated is dropped.
+            If the update is not finite. The parameters are then unchanged, and the accumulated gradients are discarded.
         """
         stepper = self._acquire()
         try:
@@ -171,7 +171,7 @@ class GradientSteps(StoredTrainer):
         stepper, network = self._acquire(), self.model._network
         try:
             kept, gradient, state, key = self._accumulated, self._no_gradient(), None, None
-            weight = np.empty(1)  # of the batch
+            weight = np.empty(1)  # the weight of the batch
             if kept is None:
                 kept = Accumulated(self._no_gradient(), 0.0, self._no_gradient())
             if any(self.model.dropout):
@@ -200,7 +200,7 @@ class GradientSteps(StoredTrainer):
         return loss
 
     def _make_step(self, data: TrainingData, *, given: bool = False) -> float:
-        """Make a step on a batch by targets or by gradients, and return the loss before it."""
+        """Make a step with the targets or the gradients of a batch, and return the loss before it."""
         stepper = self._acquire()
         try:
             state = self._rng.bit_generator.state if any(self.model.dropout) else None

@@ -1,4 +1,4 @@
-"""The record of a training run, epoch by epoch."""
+"""The history of a training run, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ _LAST = ("learning_rate", "seconds")
 
 
 class History(Mapping[str, NDArray[np.float64]]):
-    """Mapping from "loss", "val_loss", metrics, "learning_rate" and "seconds" to arrays with one value per epoch.
+    """A mapping from names to arrays with one value per epoch.
 
-    "loss" is the mean over the epoch's samples of the loss when each batch was seen, penalties included; "val_loss",
-    there only with validation data, the loss on these after the epoch; "learning_rate" that of the epoch's last step;
-    "seconds" the wall time that the epoch took. A metric such as "accuracy" is that of the training data after the epoch,
-    and "val_accuracy" that of the validation data. The arrays are float64 and read-only. They grow as epochs end, by 8 bytes
-    for each.
+    - "loss" is the mean over the rows of the epoch, including penalties. Each batch counts with its loss before the update.
+    - "val_loss" is the loss on the validation data after the epoch. It exists only if there are validation data.
+    - A metric, such as "accuracy", is computed on the training data after the epoch, and "val_accuracy" on the validation
+      data.
+    - "learning_rate" is the learning rate of the last step of the epoch.
+    - "seconds" is the wall time of the epoch.
+
+    The arrays are float64 and read-only. Each finished epoch takes 8 bytes per array.
 
     Examples
     --------
@@ -39,7 +42,7 @@ class History(Mapping[str, NDArray[np.float64]]):
 
     def __init__(self) -> None:
         self._epochs = 0
-        # Buffers that double when full: reading after every epoch stays cheap.
+        # Buffers double in size when they are full, so that reading the history after every epoch stays cheap.
         self._buffers = {name: np.empty(0) for name in _ALWAYS}
 
     @property
@@ -49,13 +52,13 @@ class History(Mapping[str, NDArray[np.float64]]):
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """The names that the history of a run has from its start to its end; None for one that is filled by hand."""
+        """The names in the history of a run, which are fixed from its start; None for a history that is filled by hand."""
         return self._columns
 
     def append(
         self, *, loss: float, learning_rate: float, seconds: float, val_loss: float | None = None, **metrics: float
     ) -> None:
-        """Add one epoch; each of `val_loss` and the metrics either for all epochs or for none."""
+        """Add one epoch. `val_loss` and each metric must be given for all epochs or for none."""
         given = {"loss": loss, "learning_rate": learning_rate, "seconds": seconds, **metrics}
         if val_loss is not None:
             given["val_loss"] = val_loss
@@ -73,12 +76,12 @@ class History(Mapping[str, NDArray[np.float64]]):
         val_loss: ArrayLike | None = None,
         **metrics: ArrayLike,
     ) -> None:
-        """Add any number of epochs: arrays of one length.
+        """Add any number of epochs, from arrays of the same length.
 
         Raises
         ------
         ValueError
-            If the lengths differ, or if `val_loss` or a metric comes for some epochs only. Nothing is added then.
+            If the lengths differ, or if `val_loss` or a metric is given only for some epochs. Nothing is added then.
         """
         given = {"loss": loss, "val_loss": val_loss, "learning_rate": learning_rate, "seconds": seconds, **metrics}
         new = {name: np.asarray(values, dtype=np.float64) for name, values in given.items() if values is not None}
@@ -92,7 +95,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         self._epochs += count
 
     def _expect(self, names: Collection[str]) -> None:
-        """Have columns of these names from the start, and no others."""
+        """Create columns with these names, and allow no others."""
         self._buffers = {name: np.empty(0) for name in _in_order(names)}
         self._columns = tuple(self._buffers)
 
@@ -127,17 +130,17 @@ class History(Mapping[str, NDArray[np.float64]]):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; a new figure's if not given.
+            The axes to draw on. By default, those of a new figure.
 
         Returns
         -------
         matplotlib.axes.Axes
-            The axes, for labels and scales of your own.
+            The axes, to which you can add labels and scales of your own.
 
         Raises
         ------
         ImportError
-            If Matplotlib is missing.
+            If Matplotlib is not installed.
         """
         if ax is None:
             ax = _new_axes()
@@ -153,7 +156,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         return ax
 
     def __getitem__(self, key: str) -> NDArray[np.float64]:
-        """Return the values under `key`, one per epoch."""
+        """Return the values named `key`, one per epoch."""
         try:
             view = self._buffers[key][: self._epochs]
         except KeyError:
@@ -167,7 +170,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         return iter(self._buffers)
 
     def __len__(self) -> int:
-        """Return the number of names. The number of epochs is `epochs`."""
+        """Return the number of names. `epochs` is the number of epochs."""
         return len(self._buffers)
 
     def __eq__(self, other: object) -> bool:
@@ -196,26 +199,26 @@ class History(Mapping[str, NDArray[np.float64]]):
         return f"History({', '.join(parts)})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the values without the buffers' spare room, and the attributes of a subclass."""
+        """Return the values without the unused part of the buffers, and the attributes of a subclass."""
         values = {name: self[name].copy() for name in self}
         return {"values": values, "attributes": _state.attributes_of(self, {"_buffers", "_epochs", "_columns"})}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over unpickled values."""
+        """Set the values and attributes from a pickle."""
         self._buffers = {name: np.array(values) for name, values in state["values"].items()}
         self._epochs = self._buffers["loss"].size
         _state.set_attributes(self, state["attributes"])
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
-    """Return names in the order of the columns: losses, metrics as they come, learning rate and seconds."""
+    """Return names in the order of the columns: losses, metrics in their given order, learning rate and seconds."""
     names = list(names)
     metrics = [name for name in names if name not in (*_LOSSES, *_LAST)]
     return [*(name for name in _LOSSES if name in names), *metrics, *(name for name in _LAST if name in names)]
 
 
 def _grown(buffer: NDArray[np.float64], used: int, extra: int) -> NDArray[np.float64]:
-    """Return a buffer with room for `extra` values after the first `used`, at least doubling its size."""
+    """Return a buffer with room for `extra` more values after the first `used`; a new one is at least twice as large."""
     if used + extra <= buffer.size:
         return buffer
     larger = np.empty(max(2 * buffer.size, used + extra))

@@ -1,14 +1,14 @@
 """Initial weights: random, and scaled so that signals neither fade nor grow from layer to layer.
 
-Uniform ones are drawn from [-limit, limit], normal ones with a standard deviation around zero. The variance, with n_in
-inputs and n_out outputs of the layer, is
+Uniform weights are drawn from [-limit, limit], and normal weights with mean zero. For a layer with n_in inputs and n_out
+outputs, the variance is
 
 - glorot: 2 / (n_in + n_out). X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
   networks", AISTATS 2010.
 - he: 2 / n_in. K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015.
 - lecun: 1 / n_in. Y. LeCun, L. Bottou, G. B. Orr and K.-R. Mueller, "Efficient BackProp", 1998.
 
-A uniform distribution's limit is the root of three times its variance.
+The limit of a uniform distribution is the square root of three times its variance.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from fastnn._checks import spellings as _spellings
 _Weights: TypeAlias = NDArray[np.float64]
 _Draw: TypeAlias = "Callable[[int, int, np.random.Generator], _Weights]"
 
-# Their outputs have about half the variance of their inputs, which He's factor of 2 makes up for.
+# The outputs of these activations have about half the variance of their inputs. He's factor of 2 compensates for this.
 _RELU_FAMILY = ("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "mish", "softplus")
 _BY_ACTIVATION = {
     **dict.fromkeys(_RELU_FAMILY, "he_normal"),
-    "selu": "lecun_normal",  # keeps mean 0 and variance 1: G. Klambauer et al., "Self-normalizing neural networks", 2017
+    "selu": "lecun_normal",  # preserves mean 0 and variance 1: G. Klambauer et al., "Self-normalizing neural networks", 2017
 }
 
 
 def initialize(
     layer_sizes: Sequence[int], activations: Sequence[object], init: str, rng: np.random.Generator
 ) -> list[_Weights]:
-    """Draw a network's initial weights, layer by layer; biases start at zero.
+    """Draw the initial weights of a network, layer by layer.
 
     Parameters
     ----------
     layer_sizes : sequence of int
-        Numbers of units: inputs, hidden layers, outputs.
+        The numbers of units: inputs, hidden layers, outputs.
     activations : sequence of str
-        One for each layer of weights, the output layer's last. Anything but a name of the ReLU family counts as
-        like tanh.
+        One per layer; the last one is that of the output layer. Activations outside the ReLU family other than SELU are
+        treated like tanh.
     init : str
-        A name in `INITIALIZERS`, or "auto": "he_normal" for the ReLU family, "lecun_normal" for SELU,
-        "glorot_uniform" for the rest, each layer by its own activation.
+        A name in `INITIALIZERS`, or "auto". "auto" chooses by the activation of each layer: "he_normal" for the ReLU
+        family, "lecun_normal" for SELU, and "glorot_uniform" for all others.
     rng : numpy.random.Generator
-        Where the numbers come from.
+        The source of the random numbers.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def initialize(
     Raises
     ------
     TypeError, ValueError
-        If there is no such initializer.
+        If `init` is not the name of an initializer.
     """
     check_init(init)
     layers = zip(layer_sizes[:-1], layer_sizes[1:], activations, strict=True)
@@ -67,7 +67,7 @@ def initialize(
 
 
 def check_init(init: object) -> None:
-    """Raise TypeError or ValueError if there is no initializer of that name."""
+    """Raise TypeError or ValueError if `init` is not the name of an initializer."""
     names = ", ".join(repr(name) for name in ("auto", *INITIALIZERS))
     if not isinstance(init, str):
         raise TypeError(f"init: expected one of {names}, got {init!r} of type {type(init).__name__}")
@@ -120,4 +120,4 @@ INITIALIZERS: Mapping[str, _Draw] = MappingProxyType(
         "zeros": _zeros,
     }
 )
-"""By name: from n_in, n_out and a generator to weights (n_in, n_out)."""
+"""The initializers by name: functions that map n_in, n_out and a generator to weights of shape (n_in, n_out)."""

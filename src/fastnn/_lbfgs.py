@@ -1,4 +1,4 @@
-"""The optimizer L-BFGS: its parameters. It trains on all rows at once, and makes no steps by batches."""
+"""The parameters of the optimizer L-BFGS, which trains on all rows at once and makes no steps with batches."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from fastnn._checks.scalars import integer, real
 class LBFGS:
     """Limited-memory BFGS: a quasi-Newton method on all rows at once, for small data and smooth losses.
 
-    An epoch is an iteration: a direction from the last gradients, and a search along it, with one or several passes over all
-    rows. SciPy's L-BFGS-B does it. The run ends early when a tolerance is reached, or when the search finds nothing better;
-    the next run starts without a memory of gradients.
+    An epoch is an iteration of SciPy's L-BFGS-B. An iteration computes a direction from the last gradients, and searches
+    along it, with one or several passes over all rows. The run ends early when a tolerance is reached, or when the search
+    finds no improvement. The next run starts without the gradients of this one.
 
     Parameters
     ----------
     history_size : int, default 10
-        The number of gradients from which the curvature is estimated, >= 1.
+        The number of past gradients from which the curvature is estimated, >= 1.
     tolerance_grad : float, default 1e-5
-        Stop when no element of the gradient is larger, >= 0.
+        The largest magnitude of an element of the gradient at which the run stops, >= 0.
     tolerance_change : float, default 2.2e-9
-        Stop when an iteration lowers the loss by a smaller share of it, >= 0.
+        The relative decrease of the loss in one iteration below which the run stops, >= 0.
     max_evaluations : int, optional
-        Stop after this number of passes over the rows, >= 1.
+        The number of passes over the rows after which the run stops, >= 1. By default, there is no limit.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------
@@ -61,7 +61,7 @@ class LBFGS:
 
     @property
     def learning_rate(self) -> NoReturn:
-        """Raise TypeError: the search along a line finds the length of each step."""
+        """Raise TypeError, because the search along a line determines the length of each step."""
         raise TypeError(
             "optimizer: expected one that makes single steps and has a learning rate, got LBFGS; Trainer.run(X, y, epochs) "
             "trains by it, and fit(X, y, optimizer='lbfgs', epochs=…)"

@@ -1,4 +1,4 @@
-"""The run of a trainer by L-BFGS: iterations in place of epochs, and the same work after each."""
+"""Runs of a trainer with L-BFGS, whose iterations take the place of epochs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastnn._history import History
     from fastnn._trainer import Trainer
 
-# SciPy stops after 15000 passes over the rows unless it is told otherwise.
+# By default, SciPy stops after 15000 passes over the rows.
 _NO_LIMIT = 2**31 - 1
 
 
@@ -31,7 +31,7 @@ class _Stopped(Exception):
 
 
 class _Changed(Exception):
-    """A callback has changed parameters or settings; the search goes on from there."""
+    """A callback has changed parameters or settings. The search continues from there."""
 
 
 class Search:
@@ -40,9 +40,9 @@ class Search:
     Parameters
     ----------
     trainer : Trainer
-        Its optimizer is `LBFGS`.
+        The trainer, whose optimizer is `LBFGS`.
     data : TrainingData
-        All rows.
+        The data.
     epochs : int
         The largest number of iterations.
 
@@ -51,18 +51,18 @@ class Search:
     ImportError
         If SciPy is missing.
     ValueError
-        If the trainer has a setting that means nothing to it.
+        If the trainer has a setting that does not apply to L-BFGS.
     """
 
     def __init__(self, trainer: Trainer, data: TrainingData, epochs: int) -> None:
         scipy_minimize()
         self._trainer, self._data, self._epochs = trainer, data, epochs
-        self._evaluations = 0  # so far
+        self._evaluations = 0  # in all searches so far
         self._in_callback = False
         self._check_batch_size()
 
     def run(self, history: History, measures: Measures, watchers: list[Any]) -> None:
-        """Iterate until a tolerance is reached, a watcher stops the run or all iterations have been made.
+        """Iterate until a tolerance is reached, a watcher stops the run, or all iterations are complete.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class Search:
         trainer = self._trainer
         plain = Objective(trainer.model, loss_of(trainer), self._data, trainer.l2, trainer.n_threads)
         self._objective = AbsolutePenalty(plain, trainer.l1) if trainer.l1 else plain
-        self._last = self._objective.vector()  # at the end of the last iteration
+        self._last = self._objective.vector()  # the vector at the end of the last iteration
         self._value, self._at = math.nan, self._last
         self._settings = self._present_settings()
         self._begun = time.perf_counter()
@@ -117,7 +117,7 @@ class Search:
         return value, derivatives
 
     def _end_iteration(self, vector: NDArray[Any]) -> None:
-        """Record an iteration, and call the watchers with its parameters in the model."""
+        """Set the model to the parameters of an iteration, record it, and call the watchers."""
         trainer, objective = self._trainer, self._objective
         if not np.array_equal(vector, self._at):
             self._evaluate(vector)

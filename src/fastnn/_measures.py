@@ -1,4 +1,4 @@
-"""All that a run computes after each epoch: the validation loss, and metrics."""
+"""The values that a run computes after each epoch: the validation loss and metrics."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class Measures:
-    """All that is computed after each epoch: the validation loss, and metrics of training and validation data.
+    """The validation loss, and the metrics of training and validation data, which are computed after each epoch.
 
     Parameters
     ----------
     trainer : Trainer
-        Its model is measured.
+        The trainer, whose model is measured.
     metrics : sequence
-        Names and callables.
+        The names and callables.
     data, validation : TrainingData
-        The rows; without validation data, None.
+        The rows. `validation` is None if there are no validation data.
     """
 
     def __init__(self, trainer: Trainer, metrics: Any, data: TrainingData, validation: TrainingData | None) -> None:
@@ -40,7 +40,7 @@ class Measures:
         return self.names != ["loss"]
 
     def values(self) -> dict[str, float]:
-        """Return the values with the present parameters by their names in the history."""
+        """Return the values with the current parameters, by their names in the history."""
         found = {}
         if self._validation is not None:
             found["val_loss"] = network_of(self._trainer.model).gradient(loss_of(self._trainer), *self._validation)

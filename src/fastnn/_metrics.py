@@ -1,6 +1,6 @@
 """Metrics of training: their names, and their values over a set of rows.
 
-Native code predicts, some rows at a time, and adds up what the built-in metrics need.
+Native code predicts in blocks of rows, and computes the sums that the built-in metrics need.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ METRICS = ("accuracy", "r2", "mae", "mse", "rmse")
 DIRECTIONS: Mapping[str, str] = MappingProxyType(
     {"loss": "min", "accuracy": "max", "r2": "max", **dict.fromkeys(("mae", "mse", "rmse"), "min")}
 )
-"""By column of a history, without "val_": whether less or more is better."""
+"""The direction of improvement of each column of a history, without "val_"."""
 
-# Elements of predictions, and multiplications, between two looks at signals.
+# The numbers of elements of predictions and of multiplications between two checks for signals.
 _ELEMENTS_AT_ONCE = 1 << 20
 _PRODUCTS_AT_ONCE = 1 << 28
 _MIN_ROWS = 512
 
 
 def checked_metrics(metrics: Any) -> dict[str, Metric | None]:
-    """Return metrics by their names in the history: None for built-in ones.
+    """Return a mapping from names in the history to metrics, with None for built-in metrics.
 
     Raises
     ------
     TypeError, ValueError
-        If they are no list, or one of them is unknown, or two have the same name.
+        If the metrics are not a list, if one of them is unknown, or if two have the same name.
     """
     if isinstance(metrics, str) or not isinstance(metrics, Sequence):
         raise TypeError(f"metrics: expected a list of names and callables, such as ['accuracy'], got {shown(metrics)}")
@@ -84,13 +84,13 @@ class Metrics:
     Parameters
     ----------
     metrics : mapping
-        As `checked_metrics` returns them.
+        The metrics, as `checked_metrics` returns them.
     trainer : Trainer
-        Its model, and the loss that gives the outputs their meaning.
+        The trainer, whose loss gives the outputs of its model their meaning.
     data : TrainingData
-        The rows. Those of weight 0 do not count.
+        The rows. Rows of weight 0 do not count.
     prefix : str, default ""
-        What comes before the arguments' names in errors.
+        The prefix of the names of arguments in errors.
 
     Raises
     ------
@@ -121,7 +121,7 @@ class Metrics:
         self._calls = {name: self._call_of(name, function) for name, function in metrics.items() if function is not None}
 
     def values(self) -> dict[str, float]:
-        """Return the values with the present parameters, by name."""
+        """Return the values with the current parameters, by name."""
         outputs = self._outputs() if self._calls else None
         parts = [part for part in (self._accuracy, self._errors) if part is not None]
         for part in parts:
@@ -135,7 +135,7 @@ class Metrics:
         if self._accuracy is not None:
             found["accuracy"] = self._accuracy.value(self._total)
         if outputs is not None:
-            outputs.flags.writeable = False  # metrics of the user's own see it
+            outputs.flags.writeable = False  # because the user's metrics receive it
         for name, call in self._calls.items():
             found[name] = _number(name, call(self._y, outputs))
         return {name: found[name] for name in self._metrics}
@@ -148,7 +148,7 @@ class Metrics:
         return outputs
 
     def _parts(self, outputs: NDArray[Any] | None) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Yield predictions some rows at a time: the places of the rows among those that count, and outputs."""
+        """Yield predictions in blocks of rows: the positions of the rows among those that count, and their outputs."""
         n_rows, network = len(self._x), network_of(self._trainer.model)
         step = max(1, min(_ELEMENTS_AT_ONCE // self._n_out, max(_MIN_ROWS, _PRODUCTS_AT_ONCE // network.storage.size)))
         if outputs is not None:
@@ -167,7 +167,7 @@ class Metrics:
             done += len(p)
 
     def _call_of(self, name: str, function: Metric) -> Metric:
-        """Return a metric of the user's own with the weights, if there are several."""
+        """Return a custom metric, bound to the weights if they differ."""
         if self._weight is None:
             return function
         if not _takes_weights(function):
@@ -179,7 +179,7 @@ class Metrics:
 
 
 class _Accuracy:
-    """The share of right predictions: the most likely class, or the likelier one of two for each output."""
+    """The fraction of correct predictions: the most likely class, or the likelier of two classes per output."""
 
     def __init__(self, trainer: Trainer, labels: bool, y: NDArray[Any], prefix: str) -> None:
         activation, loss = trainer.model.activations[-1], trainer.loss.name
@@ -197,7 +197,7 @@ class _Accuracy:
                     f"metrics: 'accuracy' needs {prefix}y of zeros and ones with loss {loss!r}, got other values"
                 )
         self._by_class, self._n_out = by_class, trainer.model.layer_sizes[-1]
-        self._threshold = 0.5 if activation == "sigmoid" else 0.0  # of logits
+        self._threshold = 0.5 if activation == "sigmoid" else 0.0  # 0 for logits
         self._classes: NDArray[Any] = (
             np.require(y if labels else y.argmax(axis=1), np.int64, ["C", "A"]) if by_class else y > 0.5
         )
@@ -207,23 +207,23 @@ class _Accuracy:
         self._right = 0.0
 
     def add(self, rows: slice, p: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
-        """Count the right predictions of some rows."""
+        """Count the correct predictions of some rows."""
         if self._by_class:
             self._right += _core.right_classes(p, self._classes[rows], weight)
         else:
             self._right += _core.right_sides(p, self._classes[rows], self._threshold, weight) / self._n_out
 
     def value(self, total: float) -> float:
-        """Return the share of right predictions, of rows whose weights have that sum."""
+        """Return the fraction of correct predictions, where `total` is the sum of the weights of the rows."""
         return self._right / total
 
 
 class _Errors:
-    """Means of errors over all elements, and the share of the targets' variance that predictions explain."""
+    """Means of errors over all elements, and the fraction of the variance of the targets that predictions explain."""
 
     def __init__(self, y: NDArray[Any], weight: NDArray[np.float64] | None, *, spread: bool) -> None:
         self._y = np.require(y, np.float64, ["C", "A"])
-        self._spread = None  # by output, the sum of squared deviations from the mean
+        self._spread = None  # the sum of squared deviations from the mean, per output
         if spread:
             squares = np.square(self._y - np.average(self._y, axis=0, weights=weight))
             self._spread = squares.sum(axis=0) if weight is None else weight @ squares
@@ -237,7 +237,7 @@ class _Errors:
         self._absolute += _core.add_errors(p, self._y[rows], weight, self._squared)
 
     def values(self, total: float) -> dict[str, float]:
-        """Return all metrics, of rows whose weights have that sum."""
+        """Return all metrics, where `total` is the sum of the weights of the rows."""
         count = total * len(self._squared)
         mse = float(self._squared.sum()) / count
         found = {"mse": mse, "rmse": math.sqrt(mse), "mae": self._absolute / count}
@@ -281,7 +281,7 @@ def _takes_weights(function: Metric) -> bool:
 
 
 def _number(name: str, value: Any) -> float:
-    """Return what a metric of the user's own returned as a float."""
+    """Return the result of a custom metric as a float, or raise TypeError if it is not a number."""
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "biuf":
         raise TypeError(f"metrics: expected a number from {name}(y_true, y_pred), got {shown(value)}")

@@ -1,4 +1,4 @@
-"""SciPy's L-BFGS-B over the native gradient, for trainers and estimators."""
+"""SciPy's L-BFGS-B with the native gradient, for trainers and estimators."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from fastnn._views import by_kind
 if TYPE_CHECKING:
     from fastnn._model import MLP
 
-# Rows times weights. Below this, waking threads, which sleep while SciPy computes, costs more than they save.
+# The number of rows times the number of weights. Threads sleep while SciPy computes; below this bound, waking them costs
+# more time than they save.
 _WORK_OF_SEVERAL_THREADS = 2e6
 
-# Elements of the vector from which BLAS adds up its products on several threads.
+# The number of elements from which several threads of BLAS are worth their cost.
 _ELEMENTS_OF_SEVERAL_THREADS = 10_000
 
 
 class Objective:
-    """Loss and gradient as functions of one vector: all weights, then all other parameters.
+    """The loss and its gradient as functions of one vector, which contains all weights, then all other parameters.
 
     Parameters
     ----------
     model : MLP
-        Holds the parameters at which the loss was last computed.
+        The model, whose parameters are those at which the loss was last computed.
     loss : NativeLoss
         The loss without its penalties.
     data : TrainingData
-        All rows.
+        The data.
     l2 : float, default 0.0
-        The penalty is l2 / 2 * sum(w**2).
+        The factor of the penalty l2 / 2 * sum(w**2).
     n_threads : int, optional
-        As many as pay, if not given.
+        The number of threads, by default as many as the work justifies.
     """
 
     def __init__(
@@ -60,17 +61,17 @@ class Objective:
     def set_vector(self, vector: NDArray[Any]) -> None:
         """Set the parameters."""
         start = 0
-        with np.errstate(over="ignore"):  # of a search that goes too far, in float32
+        with np.errstate(over="ignore"):  # a step may be too long for float32
             for view in self._parameters:
                 view[...] = vector[start : start + view.size].reshape(view.shape)
                 start += view.size
 
     def loss_of_model(self, value: float, vector: NDArray[Any]) -> float:
-        """Return the loss with all penalties, of which the objective has a value at a vector."""
+        """Return the loss with all penalties from the value of the objective at a vector."""
         return value
 
     def __call__(self, vector: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-        """Return the loss and its derivatives."""
+        """Return the loss and its gradient."""
         self.set_vector(vector)
         value = self._network.gradient(self._loss, *self._data, self._gradient, n_threads=self._n_threads)
         derivatives = _joined(self._gradients)
@@ -80,12 +81,14 @@ class Objective:
 
 
 class AbsolutePenalty:
-    """An objective with the penalty l1 * sum(abs(w)), which is smooth in two vectors >= 0 whose difference is the weights.
+    """An objective with the penalty l1 * sum(abs(w)).
+
+    The weights are the difference of two vectors >= 0, of which the penalty is a smooth function.
 
     Parameters
     ----------
     objective : Objective
-        The rest of the loss.
+        The loss without this penalty.
     l1 : float
         The factor of the penalty.
     """
@@ -107,7 +110,7 @@ class AbsolutePenalty:
         return np.concatenate([vector[: self._n] - vector[self._n : 2 * self._n], vector[2 * self._n :]])
 
     def loss_of_model(self, value: float, vector: NDArray[Any]) -> float:
-        """Return the loss with all penalties, of which the objective has a value at a vector."""
+        """Return the loss with all penalties from the value of the objective at a vector."""
         positive, negative = vector[: self._n], vector[self._n : 2 * self._n]
         return value - 2 * self._l1 * float(np.minimum(positive, negative).sum())
 
@@ -117,7 +120,7 @@ class AbsolutePenalty:
         return [(0.0, None)] * (2 * self._n) + [(None, None)] * others
 
     def __call__(self, vector: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-        """Return the loss and its derivatives."""
+        """Return the loss and its gradient."""
         value, derivatives = self._objective(self._difference(vector))
         weights, others = derivatives[: self._n].astype(np.float64), derivatives[self._n :]
         value += self._l1 * float(vector[: 2 * self._n].sum())
@@ -125,7 +128,7 @@ class AbsolutePenalty:
 
 
 def scipy_minimize() -> Callable[..., Any]:
-    """Return SciPy's function; ImportError if SciPy is missing."""
+    """Return SciPy's function, or raise ImportError if SciPy is missing."""
     try:
         from scipy.optimize import minimize as function
     except ImportError as error:
@@ -141,18 +144,18 @@ def minimize(
     callback: Callable[[NDArray[Any]], None] | None = None,
     **options: Any,
 ) -> Any:
-    """Minimize an objective by L-BFGS-B, and return SciPy's result. The model then has the parameters of its end.
+    """Minimize an objective with L-BFGS-B, set the model to the parameters found, and return SciPy's result.
 
     Parameters
     ----------
     objective : Objective or AbsolutePenalty
-        Begins at its model's present parameters.
+        The objective. The search begins at the current parameters of its model.
     function : callable, optional
-        Computes the objective; the objective itself if not given.
+        A function that computes the objective, by default the objective itself.
     callback : callable, optional
-        Called with the vector after each iteration; it may raise an exception to end the search.
+        A function that is called with the vector after each iteration. It may raise an exception to end the search.
     **options
-        SciPy's: maxiter, maxfun, gtol and others.
+        Options of SciPy: maxiter, maxfun, gtol and others.
     """
     bounds = objective.bounds() if isinstance(objective, AbsolutePenalty) else None
     vector = objective.vector()
@@ -171,7 +174,7 @@ def minimize(
 
 
 def _one_blas_thread() -> AbstractContextManager[Any]:
-    """Keep SciPy's tiny systems of equations on one thread: several take up to 100 times as long to wake as to compute."""
+    """Limit SciPy's tiny systems of equations to one thread, because waking more takes up to 100 times their work."""
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:
@@ -181,7 +184,7 @@ def _one_blas_thread() -> AbstractContextManager[Any]:
 
 
 def _joined(views: list[NDArray[Any]]) -> NDArray[Any]:
-    """Return a new vector of all elements, each copied once."""
+    """Return a new vector with copies of all elements."""
     vector = np.empty(sum(view.size for view in views), views[0].dtype)
     start = 0
     for view in views:

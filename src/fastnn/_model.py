@@ -32,48 +32,51 @@ class MLP(Differentiated, Stored):
     layer_sizes : sequence of int
         ``(n_in, hidden…, n_out)``: two to 65 numbers of units.
     activation : str, custom activation or sequence of them, default "relu"
-        Of all hidden layers, or of each: identity, tanh, sigmoid, relu, leaky_relu, prelu, elu, gelu, silu, selu, mish,
-        softplus, sin, or an activation that `fastnn.jit.activation` made, or its name.
+        The activation of all hidden layers, or a sequence with one per hidden layer: identity, tanh, sigmoid, relu,
+        leaky_relu, prelu, elu, gelu, silu, selu, mish, softplus, sin, or a custom activation made by
+        `fastnn.jit.activation`, or its name.
     output_activation : str or custom activation, default "identity"
-        Of the output layer: one of these, softmax or exp.
+        The activation of the output layer: one of those above, softmax or exp.
     dropout : float or sequence of float, default 0.0
-        Probability, below 1, that a hidden unit is left out of a training step; the others are scaled up.
+        The probability, below 1, of leaving a hidden unit out of a training step: one for all hidden layers, or one per
+        hidden layer. The outputs of the remaining units are scaled up to compensate.
     init : str, default "auto"
-        Initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform, lecun_normal, zeros.
-        "auto" is he_normal for layers of the ReLU family, lecun_normal for SELU, and glorot_uniform for the rest.
-        Biases start at zero.
+        The method that draws the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform,
+        lecun_normal, zeros. "auto" selects he_normal for layers of the ReLU family, lecun_normal for SELU, and
+        glorot_uniform for all others. Biases start at zero.
     dtype : float32 or float64, default float32
-        Of parameters, results, and all arithmetic.
+        The type of the parameters, the results and all arithmetic.
     random_state : int, numpy.random.Generator or other seed, optional
-        Draws the initial weights, and the random numbers of training unless a trainer is given its own.
+        The source of the initial weights. Training also draws from it, unless the trainer has a random state of its own.
 
     Attributes
     ----------
     weights, biases : list of ndarray, shapes (n_in, n_out) and (n_out,)
-        Live views, with gaps between rows: writing into them changes the model at once. So does assigning to elements of
-        the lists, or to the whole attribute: ``model.weights[0] = W`` copies W, whose shape must be the same.
+        Live views of the parameters, whose rows have gaps between them. Writing into a view changes the model at once.
+        Assigning to an element of a list, or to the whole attribute, copies the values into the model. For example,
+        ``model.weights[0] = W`` copies W, which must have the same shape.
     slopes : list of ndarray, shape (n_out,), or None
-        Live views of the trained slopes of layers with activation "prelu", which are 0.25 at first; None for other layers.
-        Penalties and weight decay leave them alone.
+        Live views of the trained slopes: one array for each layer with the activation "prelu", and None for every other
+        layer. Slopes start at 0.25. Penalties and weight decay do not apply to them.
     parameters : list of ndarray
-        All of them, layer by layer: weights, biases, and slopes if the layer has some, ``[W1, b1, W2, b2, …]``.
+        Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes of a layer follow its biases.
     feature_names : tuple of str or None
-        Names of the columns of the first frame that the model was trained on.
+        The column names of the first data frame on which the model was trained.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
     MemoryError
         If the parameters do not fit into memory.
 
     Notes
     -----
     Copies and pickles have parameters of their own, and keep the attributes of a subclass. A shallow ``copy.copy`` shares
-    these and the random generator. Files have the network alone.
+    these attributes and the random generator with the original. Files contain only the network.
 
-    Training computes in native code, and calls no method that a subclass has replaced. It raises TypeError where that is
-    ``loss`` or ``gradient``, or if the model has a ``forward`` or ``backward``.
+    Training runs in native code, which does not call methods that a subclass overrides. It therefore raises TypeError if
+    a subclass overrides ``loss`` or ``gradient``, or if the model has a method ``forward`` or ``backward``.
 
     Examples
     --------
@@ -127,12 +130,12 @@ class MLP(Differentiated, Stored):
 
     @property
     def _native_model(self) -> tuple[int, int, int]:
-        """Return the form in which compiled code holds a model: its address, and its numbers of inputs and outputs."""
+        """Return the model in the form for compiled code: its address, and its numbers of inputs and outputs."""
         return self._native_handle[0]
 
     @property
     def _native_handle(self) -> tuple[tuple[int, int, int], _core.Network]:
-        """Return the same and the object that the address is in, which keeps it valid."""
+        """Return `_native_model`, and the object that keeps its address valid."""
         network = self._network
         return (network.address, network.layer_sizes[0], network.layer_sizes[-1]), network
 
@@ -160,62 +163,67 @@ class MLP(Differentiated, Stored):
         callbacks: Sequence[Any] = (),
         progress: bool | ProgressBar | None = None,
     ) -> History:
-        """Train the model from its present weights: ``Trainer(self, …).run(X, y, …)``.
+        """Train the model, starting from its current weights.
 
-        This trainer is new each time. To keep the optimizer's state from one run to the next, make a `Trainer`.
+        This is the same as ``Trainer(self, …).run(X, y, …)`` with a new trainer in each call. To keep the optimizer's
+        state from one run to the next, make a `Trainer`.
 
         Parameters
         ----------
         X : array-like, data frame or sparse matrix, shape (n, n_in)
-            Inputs of any real dtype. The names of a frame's columns are kept, see `feature_names`.
+            Inputs of any real dtype. The model records the column names of a data frame: see `feature_names`.
         y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
-            Targets, row by row; the index of a Series or frame is not looked at.
+            Targets. Their rows are matched with those of X by position; the index of a Series or data frame is ignored.
         loss : str or Loss, default "mse"
-            mse, mae, huber, quantile, cosine, hinge, squared_hinge, gaussian_nll and multi_quantile go with every output
-            activation, poisson with "exp", binary_cross_entropy with "sigmoid", cross_entropy (for labels, too) and
-            kl_divergence with "softmax"; these four also with "identity". See `fastnn.losses`.
+            The loss to minimize. mse, mae, huber, quantile, cosine, hinge, squared_hinge, gaussian_nll and multi_quantile
+            work with every output activation. poisson requires "exp", binary_cross_entropy "sigmoid", and cross_entropy
+            and kl_divergence "softmax"; these four also work with "identity". cross_entropy also takes integer labels.
+            See `fastnn.losses`.
         optimizer : str or Optimizer, default Adam()
-            See `fastnn.optimizers`; it has the learning rate: ``Adam(learning_rate=0.01)``.
+            The optimizer, which holds the learning rate: ``Adam(learning_rate=0.01)``. See `fastnn.optimizers`.
         epochs : int, default 1
-            Passes over all rows.
+            The number of passes over all rows.
         batch_size : int, default 32
-            Rows of a step; the last batch of an epoch may be shorter.
+            The number of rows per step. The last batch of an epoch may be smaller.
         shuffle : bool, default True
-            Take the rows in a new order in every epoch.
+            Draw a new order of the rows for every epoch.
         l1, l2 : float, default 0.0
-            Penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` over all weights, no biases.
+            The strengths of the penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` on all weights. Biases have none.
         clip_norm, clip_value : float, optional
-            The gradient of all parameters is scaled down to this norm; before, each element is cut to ±clip_value.
+            Limits of the gradient. First, each element is clipped to ±clip_value. Then, the gradient of all parameters
+            together is scaled down to the norm clip_norm if its norm is larger.
         lazy_updates : bool, default False
-            Leave the weights of features alone that are zero in all rows of a batch of sparse inputs; see `Trainer`.
+            For sparse inputs: do not update the weights of features that are zero in all rows of a batch. See `Trainer`.
         random_state : int, numpy.random.Generator or other seed, optional
-            For shuffling and dropout; the model's own generator goes on if not given.
+            The source of random numbers for shuffling and dropout. The default is the model's own generator.
         n_threads : int, optional
-            As many as pay, if not given. Results are the same to the last bit.
+            The number of threads. By default, fastnn uses as many as the work justifies. The number does not change
+            the results.
         sample_weight : array-like, shape (n,), optional
-            Weights of the rows in a batch's mean.
+            The weights of the rows in the mean loss of a batch.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
-            Its loss after each epoch, without penalties and dropout, is the history's "val_loss".
+            Data whose loss is computed after each epoch, without penalties and dropout, and recorded as "val_loss".
         metrics : sequence of str and callables, default ()
-            accuracy, r2, mae, mse, rmse, or functions of (y_true, y_pred): columns of the history, see `Trainer.run`.
+            Measures to record after each epoch: accuracy, r2, mae, mse, rmse, or functions of (y_true, y_pred). See
+            `Trainer.run`.
         callbacks : sequence, default ()
-            Objects with ``on_epoch_end(trainer, history)``; see `fastnn.callbacks`.
+            Objects with a method ``on_epoch_end(trainer, history)``; see `fastnn.callbacks`.
         progress : bool or ProgressBar, optional
-            True shows a bar on the standard error stream.
+            True shows a progress bar on the standard error stream.
 
         Returns
         -------
         History
-            Losses, metrics, learning rates and seconds, one value per epoch. If Ctrl-C ends the training, it is the
-            attribute ``history`` of the KeyboardInterrupt.
+            The losses, metrics, learning rates and seconds, one value of each per epoch. If Ctrl-C ends the training, the
+            history is the attribute ``history`` of the KeyboardInterrupt.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or value, before anything has changed. NaN and infinity are
-            named by row and column.
+            If an argument has the wrong type, shape or value. Nothing has changed then. The message gives the row and
+            column of a NaN or infinity.
         DivergedError
-            If the loss is no longer finite. Parameters are restored to the last finite epoch.
+            If the loss becomes NaN or infinite. The parameters of the last epoch with a finite loss are restored.
 
         Examples
         --------
@@ -252,14 +260,14 @@ class MLP(Differentiated, Stored):
         )
 
     def __repr__(self) -> str:
-        """Return sizes, activations and dtype as text."""
+        """Return the sizes, activations and dtype as text."""
         *hidden, output = self.activations
         shown: Any = hidden[0] if len(set(hidden)) == 1 else list(hidden)
         parts = [repr(self.layer_sizes)] + ([f"activation={shown!r}"] if hidden else [])
         return f"MLP({', '.join(parts)}, output_activation={output!r}, dtype={self.dtype.name})"
 
 
-# By attribute that can't be assigned: the parameter of `MLP` that decides it.
+# For each attribute that can't be assigned: the parameter of `MLP` that determines it.
 _FIXED = {name: name for name in names_of_options(MLP.__init__)} | {"activations": "activation"}
-# Attributes that would do nothing: they are options of training.
+# Names that would have no effect as attributes of a model, because they are options of training.
 _OF_TRAINING = names_of_options(MLP.fit) - {"X", "y"} | {"learning_rate"}

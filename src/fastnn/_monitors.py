@@ -1,4 +1,4 @@
-"""Callbacks that watch a column of the history: the part that they share, and the one that lowers the learning rate."""
+"""The base class of callbacks that watch a column of the history, and the callback that lowers the learning rate."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Monitor(Checked):
     Attributes
     ----------
     best : float
-        The best value of the run; before its first epoch the worst possible one.
+        The best value of the run. Before the first epoch, it is the worst possible value.
     best_epoch : int
-        The epoch that it belongs to, counted from 1; 0 before the first.
+        The epoch with the best value, counted from 1. It is 0 before the first epoch.
     """
 
     _checks: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {
@@ -59,23 +59,23 @@ class Monitor(Checked):
         self.best_epoch = 0
 
     def _begin(self, history: History) -> None:
-        """Forget the run before, and raise ValueError if this one will not have what is monitored."""
+        """Discard the state of the previous run, and raise ValueError if the history will lack the monitored column."""
         self._reset()
         if history.columns is not None:
             self.best = -math.inf if self._wants_more(self._monitored(history)) else math.inf
 
     def _improves(self, history: History) -> bool:
-        """Return whether the last epoch is the best so far, and note it then.
+        """Return whether the last epoch is the best so far, and record it if so.
 
         Raises
         ------
         ValueError
-            If the history has no such column, or if nobody has said whether more or less of it is better.
+            If the history has no such column, or if its direction of improvement is unknown.
         """
         name = self._monitored(history)
         value = float(history[name][-1])
         gain = value - self.best if self._wants_more(name) else self.best - value
-        # Written so that NaN is no improvement.
+        # In this form, NaN is never an improvement.
         improves = gain > self.min_delta or (self.best_epoch == 0 and not math.isnan(value))
         if improves:
             self.best, self.best_epoch = value, history.epochs
@@ -104,38 +104,38 @@ class Monitor(Checked):
 
 
 class ReduceOnPlateau(Monitor):
-    """Lower the learning rate when a loss or a metric has not improved for a while.
+    """Lower the learning rate when a loss or a metric has not improved for some epochs.
 
     Parameters
     ----------
     monitor : str, optional
-        The column of the history to watch, as for `EarlyStopping`. If not given, the validation loss if the run has one,
-        else the training loss.
+        The column of the history to watch, as for `EarlyStopping`. The default is the validation loss if the run has one,
+        and otherwise the training loss.
     factor : float, default 0.1
-        By which the learning rate is multiplied, in (0, 1).
+        The factor by which the learning rate is multiplied, in (0, 1).
     patience : int, default 10
-        After how many epochs without improvement, >= 1.
+        The number of epochs without an improvement after which to lower the learning rate, >= 1.
     min_delta : float, default 0.0
-        By how much, at least, a value has to be better than the best so far to be an improvement, >= 0.
+        The smallest difference from the best value so far that counts as an improvement, >= 0.
     cooldown : int, default 0
-        For how many epochs after a reduction no epochs without improvement are counted, >= 0.
+        The number of epochs after a reduction that do not count as epochs without an improvement, >= 0.
     min_learning_rate : float, default 0.0
-        The learning rate does not fall below it, >= 0.
+        The lower bound of the learning rate, >= 0.
     mode : {"min", "max"}, optional
-        Whether less or more is better. Needed only for columns other than losses and built-in metrics.
+        The direction of improvement. Needed only for columns other than losses and built-in metrics.
 
     Attributes
     ----------
     best : float
-        The best value of the run; before its first epoch the worst possible one.
+        The best value of the run. Before the first epoch, it is the worst possible value.
     best_epoch : int
-        The epoch that it belongs to, counted from 1; 0 before the first.
+        The epoch with the best value, counted from 1. It is 0 before the first epoch.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range. When a run begins: if its history will have no such
-        column, or if the trainer's learning rate is a schedule, which decides on its own.
+        If a parameter has the wrong type or is out of range. At the start of a run: if its history will have no such
+        column, or if the learning rate of the trainer is a schedule.
 
     Examples
     --------
@@ -178,12 +178,12 @@ class ReduceOnPlateau(Monitor):
         self._waited = self._cooling = 0
 
     def on_train_begin(self, trainer: _Trainer, history: History) -> None:
-        """Forget the run before."""
+        """Discard the state of the previous run."""
         _number(trainer)
         self._begin(history)
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> None:
-        """Lower the learning rate after `patience` epochs without improvement; it takes effect from the next epoch on."""
+        """Lower the learning rate after `patience` epochs without an improvement, from the next epoch on."""
         self._waited = 0 if self._improves(history) else self._waited + 1
         if self._cooling > 0:
             self._cooling -= 1
@@ -197,7 +197,7 @@ class ReduceOnPlateau(Monitor):
 
 
 def _number(trainer: _Trainer) -> float:
-    """Return the learning rate of a trainer; raise TypeError if it is a schedule."""
+    """Return the learning rate of a trainer, or raise TypeError if it is a schedule."""
     rate = trainer.learning_rate
     if callable(rate):
         raise TypeError(f"ReduceOnPlateau: expected a learning rate that is a number, got the schedule {shown(rate)}")

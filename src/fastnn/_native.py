@@ -1,6 +1,6 @@
 """The interface to the private parts of models and trainers, for estimators, compiled code and the benchmark.
 
-These functions are all that files outside of the model's and the trainer's own may use beside the public attributes.
+Apart from public attributes, other files may use models and trainers only through these functions.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from fastnn._trainer import Trainer
 
 HANDLE = "_native_handle"
-"""The attribute that `handle_of` reads. Code that Numba compiled reads it by this name, and may come from older files."""
+"""The attribute that `handle_of` reads. Do not rename it: compiled code in caches of older versions reads it too."""
 
 
 def network_of(model: MLP) -> _core.Network:
-    """Return the engine's network, which holds a model's parameters and computes with data that has been prepared."""
+    """Return the engine's network, which holds the parameters of a model and computes with prepared data."""
     return model._network
 
 
 def generator_of(model: MLP) -> np.random.Generator:
-    """Return the generator that draws what the model's training needs."""
+    """Return the random generator of a model, which draws the random numbers of its training."""
     return model._rng
 
 
@@ -36,34 +36,35 @@ def copied_parameters(model: MLP) -> NDArray[Any]:
 
 
 def restore_parameters(model: MLP, parameters: NDArray[Any] | float) -> None:
-    """Set all parameters to those that `copied_parameters` returned, or to one number."""
+    """Set all parameters to those that `copied_parameters` returned, or to a single number."""
     network_of(model).storage[...] = parameters
 
 
 def loss_of(trainer: Trainer) -> NativeLoss:
-    """Return a trainer's loss as the engine computes it."""
+    """Return the loss of a trainer in the engine's form."""
     return trainer._loss
 
 
 def apply_settings(trainer: Trainer) -> None:
-    """Pass the settings that have been assigned during a run to the engine."""
+    """Pass settings that were assigned during a run to the engine."""
     trainer._apply()
 
 
 def count_update(trainer: Trainer) -> None:
-    """Count an update that the engine has not made."""
+    """Count an update that was not made by the engine."""
     trainer._stepper.updates += 1
 
 
 def handle_of(owner: Any) -> tuple[tuple[int, ...], object]:
-    """Return an address and numbers, which compiled code works with, and the object that keeps the address valid.
+    """Return an address and integers for compiled code, and the object that keeps the address valid.
 
-    Of a model, the numbers are those of inputs and outputs; of a trainer, the same and whether targets may be labels.
+    The integers of a model are its numbers of inputs and outputs. A trainer has these too, and a third integer, which says
+    whether targets may be labels.
 
     Raises
     ------
     TypeError
-        If it is a trainer whose learning rate is a schedule.
+        If `owner` is a trainer whose learning rate is a schedule.
     """
     handle: tuple[tuple[int, ...], object] = getattr(owner, HANDLE)
     return handle

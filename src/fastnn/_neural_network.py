@@ -1,4 +1,4 @@
-"""The two-layer network of a well-known tutorial: its class and its names, on compiled kernels."""
+"""The two-layer network of the backpropagation tutorials: the same class and names, but computed by the kernels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMES = ("W1", "b1", "W2", "b2")
 
 
 def _parameter(number: int) -> Any:
-    """Return a property for one of the model's parameters; a bias has the shape (1, n)."""
+    """Return a property for one of the model's parameters. Biases have the shape (1, n)."""
 
     def get(self: NeuralNetwork) -> _Array:
         view = self._model.parameters[number]
@@ -38,32 +38,32 @@ def _parameter(number: int) -> Any:
 
 
 class NeuralNetwork:
-    """A hidden layer of tanh units and linear outputs, in float64, trained by plain gradient descent on the MSE.
+    """A network with one hidden layer of tanh units and linear outputs, in float64.
 
-    Weights start as draws of ``np.random.randn``, W1 then W2, so that ``np.random.seed`` makes a run repeatable;
-    biases start at zero.
+    It is trained by plain gradient descent on the mean squared error. ``np.random.randn`` draws the initial weights, first
+    W1 and then W2, so that ``np.random.seed`` makes a run repeatable. Biases start at zero.
 
     Parameters
     ----------
     input_size, hidden_size, output_size : int
-        Numbers of units.
+        The numbers of units.
     learning_rate : float
-        Kept as an attribute; `train` is told its own.
+        The value of the attribute of the same name, which has no other effect: `train` has its own argument.
 
     Attributes
     ----------
     W1, W2 : ndarray, shapes (input_size, hidden_size) and (hidden_size, output_size)
     b1, b2 : ndarray, shapes (1, hidden_size) and (1, output_size)
-        Live parameters: what is written into them, or assigned, is what the network computes with.
+        The parameters. Writing into an array, or assigning another one, changes the network at once.
     h1, y_pred : ndarray
-        Hidden and output activations of the last `forward`.
+        The outputs of the hidden layer and of the network in the last call of `forward`.
     dW1, db1, dW2, db2 : ndarray
-        Gradients of the last `backward`.
+        The gradients that the last call of `backward` computed.
 
     Notes
     -----
-    Where a subclass or an object has a `forward` or `backward` of its own, `train` calls both for every batch, in Python,
-    and then subtracts ``learning_rate`` times dW1, db1, dW2 and db2. Else it trains in native code.
+    `train` runs in native code, unless a subclass or an object has a `forward` or `backward` of its own. In that case it
+    runs in Python. For every batch, it calls both methods, and then subtracts ``learning_rate`` times dW1, db1, dW2 and db2.
 
     Examples
     --------
@@ -86,7 +86,7 @@ class NeuralNetwork:
         self.learning_rate = learning_rate
         sizes = (input_size, hidden_size, output_size)
         self._model = MLP(sizes, "tanh", init="zeros", dtype=np.float64)
-        # The legacy global generator on purpose: its seed is the one that programs of this class set.
+        # NumPy's legacy global generator is deliberate: programs that use this class set its seed.
         self.W1 = np.random.randn(input_size, hidden_size)  # noqa: NPY002
         self.W2 = np.random.randn(hidden_size, output_size)  # noqa: NPY002
 
@@ -99,7 +99,7 @@ class NeuralNetwork:
         return self.y_pred
 
     def backward(self, X: ArrayLike, y_true: ArrayLike, y_pred: ArrayLike) -> None:
-        """Set dW1, db1, dW2 and db2: the MSE's derivatives, given what the last `forward` left."""
+        """Set dW1, db1, dW2 and db2 to the gradients of the mean squared error, with the h1 of the last `forward`."""
         rows, predicted = np.atleast_2d(np.asarray(X, dtype=np.float64)), np.atleast_2d(np.asarray(y_pred))
         delta_2 = 2.0 / predicted.size * (predicted - np.asarray(y_true).reshape(predicted.shape))
         delta_1 = (delta_2 @ self.W2.T) * (1.0 - self.h1**2)
@@ -114,9 +114,9 @@ class NeuralNetwork:
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or value.
+            If an argument has the wrong type, shape or value.
         DivergedError
-            If the loss is no longer finite.
+            If the loss becomes NaN or infinite.
         """
         trainer = Trainer(self._model, "mse", SGD(learning_rate), batch_size=batch_size, shuffle=False)
         if self._has_own_methods():
@@ -150,7 +150,7 @@ class NeuralNetwork:
                     )
 
     def __copy__(self) -> NeuralNetwork:
-        """Return a network with parameters of its own; it shares what else was assigned to this one."""
+        """Return a network with parameters of its own, which shares all other attributes with this one."""
         other: NeuralNetwork = _state.new(type(self))
         _state.set_attributes(other, _state.attributes_of(self, frozenset()))
         other._model = copy.copy(self._model)

@@ -1,4 +1,4 @@
-"""The properties of every optimizer: a learning rate, checked parameters, and their names in the engine's terms."""
+"""The base class of the optimizers: a learning rate, checked parameters, and the engine's names for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastnn._rates import LearningRate, check_learning_rate
 def number(default: float, coefficient: str, *, high: float = math.inf, exclude_low: bool = False) -> Any:
     """Return a field of an optimizer for a number in [0, high), or in (0, high) with `exclude_low`.
 
-    `coefficient` is the name of the number in the engine's terms.
+    `coefficient` is the engine's name for the number.
     """
     limits = {"high": high, "exclude_low": exclude_low}
     return field(default=default, metadata={"coefficient": coefficient, "limits": limits})
@@ -24,7 +24,7 @@ def number(default: float, coefficient: str, *, high: float = math.inf, exclude_
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Base class of the optimizers: a learning rate.
+    """The base class of the optimizers, which holds the learning rate.
 
     Parameters
     ----------
@@ -50,18 +50,18 @@ class Optimizer:
 
     @property
     def rule(self) -> str:
-        """The name of the update in the engine's terms, `name` unless parameters choose between several."""
+        """The engine's name for the update: `name`, unless a parameter selects another update."""
         return self.name
 
     @property
     def coefficients(self) -> dict[str, Any]:
-        """The numbers of the update by their names in the engine's terms, without the learning rate."""
+        """The numbers of the update, without the learning rate, under the engine's names."""
         return {coefficient: getattr(self, name) for name, coefficient in self.coefficient_names().items()}
 
     @classmethod
     @cache
     def coefficient_names(cls) -> Mapping[str, str]:
-        """Return the names of the numbers in the engine's terms, by the names of the parameters."""
+        """Return a mapping from the parameters' names to the engine's names."""
         names = {each.name: each.metadata["coefficient"] for each in fields(cls) if "coefficient" in each.metadata}
         return MappingProxyType(names)
 

@@ -1,4 +1,4 @@
-"""Methods of a subclass that training in native code would not call: they are refused."""
+"""Errors for methods of a subclass that training in native code would not call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _COMPUTING = frozenset({"forward", "backward", "loss", "gradient"})
 
 
 def check_model(model: MLP) -> None:
-    """Raise TypeError if a model has its own way to compute something, of which training would not know."""
+    """Raise TypeError if a model overrides a method that training in native code would not call."""
     kind: Any = type(model)
     for name in _own_methods(kind) | (_COMPUTING & model.__dict__.keys()):
         raise TypeError(
@@ -22,7 +22,7 @@ def check_model(model: MLP) -> None:
 
 
 def check_step(trainer: Any, step: Any) -> None:
-    """Raise TypeError if a trainer's method `step` is not the given one, which is that of `Trainer`."""
+    """Raise TypeError if a trainer overrides `step`: its method must be the given one, that of `Trainer`."""
     if getattr(trainer.step, "__func__", None) is not step:
         raise TypeError(
             f"run: {type(trainer).__name__} has a step of its own, which run doesn't call: it trains in native code. "

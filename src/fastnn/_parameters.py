@@ -19,24 +19,24 @@ from fastnn._views import Kind, Kinds, Views, by_layer
 
 
 class Parameters:
-    """Sizes, activations, live views of the parameters, and names of the inputs; a base of `MLP`."""
+    """The sizes, activations and parameters of a model, and the names of its inputs; a base of `MLP`."""
 
     _network: _core.Network
     _feature_names: _columns.Names | None = None
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
-        """Numbers of units: inputs, hidden layers, outputs."""
+        """The number of inputs, the number of units of each hidden layer, and the number of outputs."""
         return self._network.layer_sizes
 
     @property
     def activations(self) -> tuple[Activation, ...]:
-        """One per layer, the output layer's last."""
+        """The activations, one per layer. The last one is that of the output layer."""
         return self._network.activations
 
     @property
     def dropout(self) -> tuple[float, ...]:
-        """One per hidden layer."""
+        """The dropout probabilities, one per hidden layer."""
         return self._network.dropout[:-1]
 
     @property
@@ -44,13 +44,13 @@ class Parameters:
         """The type of the parameters: float32 or float64."""
         return self._network.dtype
 
-    # The kinds of parameters, named and ordered as in kernels/registry.h. From its entry here, a kind is initialized, saved,
-    # loaded, copied and listed as the others are.
-    weights: Kind[NDArray[Any]] = Kind(None, "Live views (n_in, n_out), one per layer.")
-    biases: Kind[NDArray[Any]] = Kind(0.0, "Live views (n_out,), one per layer.")
+    # The kinds of parameters, with the names and the order of kernels/registry.h. A new kind needs one entry here:
+    # initialization, files, copies and lists go through these entries.
+    weights: Kind[NDArray[Any]] = Kind(None, "The weights: live views of shape (n_in, n_out), one per layer.")
+    biases: Kind[NDArray[Any]] = Kind(0.0, "The biases: live views of shape (n_out,), one per layer.")
     slopes: Kind[NDArray[Any] | None] = Kind(
         0.25,
-        """Live views (n_out,) of the trained slopes, one per layer; None for layers whose activation has none.
+        """The trained slopes: live views of shape (n_out,), one per layer. A layer whose activation has no slopes has None.
 
         Examples
         --------
@@ -62,7 +62,7 @@ class Parameters:
 
     @property
     def parameters(self) -> list[NDArray[Any]]:
-        """Live views, layer by layer: ``[W1, b1, W2, b2, …]``, and slopes after the biases of layers that have some."""
+        """Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes of a layer follow its biases."""
         return Views("parameters", by_layer(self._network.parameters))
 
     @parameters.setter
@@ -70,11 +70,11 @@ class Parameters:
         self.parameters[:] = values  # type: ignore[assignment]
 
     def _views(self, storage: NDArray[Any] | None = None) -> Kinds:
-        """Return the arrays of each kind, one per layer: the model's, or those in an array laid out as its storage is."""
+        """Return the arrays of each kind, one per layer: the model's own, or those in an array laid out like its storage."""
         return self._network.parameters if storage is None else self._network.views(storage)
 
     def _initialize(self, drawn: Sequence[NDArray[Any]]) -> None:
-        """Set all parameters to their initial values, weights to those drawn for each layer."""
+        """Set all parameters to their initial values. `drawn` has the initial weights, one array per layer."""
         for name, views in self._views().items():
             initial = KINDS[name].initial
             for layer, view in enumerate(views):
@@ -83,7 +83,7 @@ class Parameters:
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters: weights, biases and slopes of all layers.
+        """The number of parameters: the weights, biases and slopes of all layers.
 
         Examples
         --------
@@ -118,22 +118,22 @@ class Parameters:
 
     @without_unknown
     def blend(self, other: Parameters, tau: float, **unknown: Never) -> None:
-        """Move all parameters towards those of another model: own += tau * (other's - own).
+        """Move all parameters towards those of another model: own += tau * (other - own).
 
-        A target network follows a trained one in this way (Polyak averaging). With tau 1 it becomes a copy, and with tau 0
-        it stays as it is. Nothing but the parameters changes.
+        A target network follows a trained network in this way (Polyak averaging). With tau = 1, it becomes a copy, and with
+        tau = 0, it does not change. Only the parameters change.
 
         Parameters
         ----------
         other : MLP
-            A model of the same layer sizes, activations and dtype. It stays as it is.
+            A model with the same layer sizes, activations and dtype. It does not change.
         tau : float
-            In [0, 1].
+            The fraction of the difference by which to move, in [0, 1].
 
         Raises
         ------
         TypeError, ValueError
-            If the models do not agree, or `tau` is out of range. Nothing has changed then.
+            If the models do not match, or if `tau` is out of range. Nothing is changed then.
 
         Examples
         --------
@@ -160,11 +160,11 @@ class Parameters:
             mine.blend(others, share)
 
     def to_vector(self) -> NDArray[Any]:
-        """Return all parameters in one new vector, in the order of `parameters`: W1 row by row, b1, W2, …."""
+        """Return all parameters in a new vector, in the order of `parameters`: W1 row by row, then b1, W2 and so on."""
         return np.concatenate([p.ravel() for p in self.parameters])
 
     def set_vector(self, v: ArrayLike) -> None:
-        """Take all parameters from a vector in the order of `to_vector`."""
+        """Set all parameters from a vector in the order of `to_vector`."""
         vector = _arrays.real_array("v", v)
         size = sum(p.size for p in self.parameters)
         if vector.shape != (size,):
@@ -178,11 +178,12 @@ class Parameters:
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
-        """Names of the inputs, or None; a frame with other columns, or in another order, is refused.
+        """The names of the inputs, or None if the model has none.
 
-        The first frame (pandas, polars, PyArrow…) that the model is trained on gives its columns' names, if all of them
-        are text. Files and copies keep them. Arrays have no names and are taken as they are. Assign a list of names, or
-        None before training on a frame with other columns.
+        The model takes them from the first data frame (of pandas, polars, PyArrow and others) on which it is trained,
+        if all column names are strings. It then refuses frames with other columns, or with the same columns in another
+        order. Arrays have no names, and are not checked. Files and copies keep the names. You can assign a list of
+        names. Assign None before training on a frame with other columns.
 
         Examples
         --------
@@ -199,17 +200,17 @@ class Parameters:
         self._feature_names = _columns.checked_names("feature_names", names, self.layer_sizes[0])
 
     def _check_columns(self, argument: str, X: Any) -> None:
-        """Raise ValueError if X is a frame whose columns are not those that the model was trained on."""
+        """Raise ValueError if X is a data frame whose columns are not those on which the model was trained."""
         _columns.check_same(argument, _columns.names_of(argument, X), self._feature_names)
 
     def _learn_columns(self, X: Any) -> None:
-        """Keep the names of the columns that the model is trained on, if there are any and it has none yet."""
+        """Record the column names of X, if it has any and the model has none yet."""
         if self._feature_names is None:
             self._feature_names = _columns.names_of("X", X)
 
 
 def _not_alike(mine: _core.Network, others: _core.Network) -> ValueError:
-    """Return the error for two networks of which one can't follow the other."""
+    """Return the error for two networks that do not match."""
     name = next(each for each in ("layer_sizes", "activations", "dtype") if getattr(mine, each) != getattr(others, each))
     return ValueError(f"other: expected a model with {name} {getattr(mine, name)}, got one with {getattr(others, name)}")
 

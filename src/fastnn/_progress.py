@@ -27,15 +27,15 @@ def _file(argument: str, value: Any) -> TextIO | None:
 
 
 class ProgressBar(Checked):
-    """Show epochs, losses, the time spent and the time left.
+    """Show the number of epochs, the losses, the elapsed time and the remaining time.
 
-    On a terminal one line is redrawn at most ten times a second; elsewhere a line is added every five seconds at most.
-    The epochs in all are `trainer.epochs`. A file that can't be written to is no reason to stop.
+    On a terminal, the bar redraws one line, at most ten times per second. Elsewhere, it adds a line, at most every five
+    seconds. The total number of epochs is `trainer.epochs`. Training continues if the bar cannot write to its file.
 
     Parameters
     ----------
     file : text file, optional
-        Where to write; `sys.stderr` if not given.
+        The file to write to, `sys.stderr` by default.
 
     Examples
     --------
@@ -63,13 +63,13 @@ class ProgressBar(Checked):
             self._draw(trainer, history)
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> None:
-        """Redraw if the last time is long enough ago."""
+        """Redraw the bar if enough time has passed since it was last drawn."""
         interval = _TERMINAL_INTERVAL if self._on_terminal() else _FILE_INTERVAL
         if time.monotonic() - self._last_draw >= interval:
             self._draw(trainer, history)
 
     def on_train_end(self, trainer: _Trainer, history: History) -> None:
-        """Draw the last state, and end the line."""
+        """Draw the final state, and end the line."""
         if self._on_terminal():
             self._draw(trainer, history)
             self._write("\n")
@@ -77,7 +77,7 @@ class ProgressBar(Checked):
             self._draw(trainer, history)
 
     def _draw(self, trainer: _Trainer, history: History) -> None:
-        import shutil  # with the compression formats that it knows: late
+        import shutil  # imported here, because it loads the compression formats that it knows
 
         now = time.monotonic()
         if self._start is None:
@@ -85,7 +85,7 @@ class ProgressBar(Checked):
         line = _describe(history, trainer.epochs, now - self._start)
         if self._on_terminal():
             line = f"{_bar(history.epochs, trainer.epochs)} {line}"[: shutil.get_terminal_size().columns - 1]
-            # Blanks over what was longer before.
+            # Blanks overwrite the rest of a longer line.
             self._write("\r" + line.ljust(self._drawn_width))
             self._drawn_width = len(line)
         else:
@@ -110,7 +110,7 @@ class ProgressBar(Checked):
             pass
 
     def _target(self) -> TextIO | None:
-        # Looked up late: sys.stderr may be replaced meanwhile, and is None under pythonw.
+        # Looked up at each use: programs may replace sys.stderr, and it is None under pythonw.
         return sys.stderr if self.file is None else self.file
 
     def __repr__(self) -> str:

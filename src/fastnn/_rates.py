@@ -1,4 +1,4 @@
-"""Learning rates as the trainers use them: an array with one rate a step."""
+"""Learning rates in the form that trainers use: an array with one rate per step."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LearningRate: TypeAlias = float | Callable[[NDArray[np.int64]], ArrayLike]
 
 
 def check_learning_rate(argument: str, learning_rate: object) -> LearningRate:
-    """Return a float >= 0, or the schedule itself.
+    """Return a learning rate as a float >= 0, or the schedule itself.
 
     Raises
     ------
     TypeError
-        If it is neither a number nor a callable, or a class instead of its object.
+        If the value is neither a number nor a callable, or is a class instead of an object of it.
     ValueError
-        If it is a number below zero or not finite.
+        If the value is a number that is negative or not finite.
     """
     if isinstance(learning_rate, type):
         name = learning_rate.__name__
@@ -44,7 +44,7 @@ def rates(learning_rate: LearningRate, start: int, count: int) -> NDArray[np.flo
     Parameters
     ----------
     learning_rate : float or callable
-        A constant, or a schedule from an int64 array of step numbers to an array of rates.
+        A constant, or a schedule that maps an int64 array of step numbers to an array of rates.
     start : int
         The number of updates so far.
     count : int
@@ -53,25 +53,25 @@ def rates(learning_rate: LearningRate, start: int, count: int) -> NDArray[np.flo
     Returns
     -------
     ndarray of float64, shape (count,)
-        A new array, which no schedule holds on to.
+        A new array, to which the schedule has no reference.
 
     Raises
     ------
     TypeError
         If the schedule returns something other than real numbers.
     ValueError
-        If it returns another shape than it was given, or a rate that is negative or not finite.
+        If the schedule returns an array of another shape, or a rate that is negative or not finite.
     """
     return evaluate(learning_rate, np.arange(start, start + count, dtype=np.int64))
 
 
 def rate_at(learning_rate: LearningRate, step: int) -> float:
-    """Return the learning rate of one step, the number of updates before it."""
+    """Return the learning rate of one step. The number of a step is the number of updates before it."""
     return float(rates(learning_rate, step, 1)[0]) if callable(learning_rate) else learning_rate
 
 
 def constant_rate(learning_rate: LearningRate) -> float:
-    """Return a learning rate that is a number, and NaN for a schedule."""
+    """Return a learning rate that is a number, or NaN for a schedule."""
     return math.nan if callable(learning_rate) else learning_rate
 
 
@@ -79,7 +79,7 @@ def evaluate(learning_rate: LearningRate, steps: NDArray[np.int64]) -> NDArray[n
     """Evaluate a learning rate at `steps`, an int64 array of any shape."""
     if not callable(learning_rate):
         return np.full(steps.shape, real("learning_rate", learning_rate, low=0.0))
-    # A copy, so that a schedule which computes in place can't change the step numbers below.
+    # The schedule receives a copy, so that it can't change the step numbers below by computing in place.
     returned = np.asarray(learning_rate(steps.copy()))
     if returned.dtype.kind not in "fiu":
         raise TypeError(f"learning_rate: expected real numbers from the schedule, got dtype {returned.dtype}")

@@ -1,4 +1,4 @@
-"""A trainer's settings: how each is checked, and their form in the native loop."""
+"""The settings of a trainer: their checks, and their form in the native loop."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
 
 DEFAULT_BATCH_SIZE = 32
-"""The number of rows of a batch if nobody has said one."""
+"""The default number of rows in a batch."""
 
 
 class Native(NamedTuple):
-    """Settings in the engine's form, and when to start counting updates anew."""
+    """Settings in the engine's form, with the means to tell whether an optimizer starts anew."""
 
     settings: RunSettings
     kind: type[Optimizer | LBFGS]
-    start: object  # another one for every optimizer that starts anew
+    start: object  # a new object whenever an optimizer starts anew
 
     def goes_on(self, other: Native) -> bool:
-        """Return whether a run with these can go on with the others."""
+        """Return whether a run with these settings can continue with the other ones."""
         return self.start is other.start and self.settings.goes_on(other.settings)
 
 
@@ -63,10 +63,10 @@ CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
         "_rng": lambda _, value: _seeds.generator(value),
     }
 )
-"""By attribute of a trainer: from its name and a value to the value that is kept. All take effect when assigned."""
+"""For each setting of a trainer: a function that maps its name and an assigned value to the value to keep."""
 
 OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "lazy_updates", "n_threads")
-"""Those that are numbers, as files have them."""
+"""The settings that files contain as numbers."""
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
@@ -76,9 +76,9 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "updates": "it counts the updates; an optimizer of another kind starts at 0",
     }
 )
-"""By attribute of a trainer that can't be assigned: why not."""
+"""For each attribute of a trainer that can't be assigned: the reason."""
 
-# Settings that are others' options: those of the model, of a run, and of optimizers; and other libraries' names for any.
+# Options of the model, of a run or of optimizers, and other libraries' names for them: no settings of a trainer.
 _OPTIONS_OF_FIT = names_of_options(MLP.fit) - {"X", "y"} | {"learning_rate"}
 _ELSEWHERE = (
     {other for other, names in OTHER_NAMES.items() if names[0] in _OPTIONS_OF_FIT}
@@ -104,13 +104,13 @@ class Configured:
     n_threads: int | None
     _rng: np.random.Generator
     _stepper: _core.Stepper
-    _native: Native  # the settings that the engine has
-    _wanted: Native  # those that it gets before the next step or epoch
-    _history: History | None = None  # of the present or last run
-    _running = False  # whether a run is in progress, which looks at the settings before each epoch
+    _native: Native  # the settings that the engine uses now
+    _wanted: Native  # those that it receives before the next step or epoch
+    _history: History | None = None  # the history of the current or last run
+    _running = False  # whether a run is in progress, which reads the settings before each epoch
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Check a setting, and see that it takes effect."""
+        """Check a setting, and make it take effect."""
         if name in CHECKS:
             self._change(name, CHECKS[name](name, value))
         elif name in REFUSED:
@@ -133,7 +133,7 @@ class Configured:
             raise RuntimeError("loss: it can't change during a run, whose targets were checked for it; start another run")
         if name == "optimizer" and isinstance(value, LBFGS) != isinstance(self.optimizer, LBFGS):
             raise RuntimeError("optimizer: 'lbfgs' can't begin or end during a run; start another run with it")
-        self._replace(name, value)  # the run looks at it before each epoch and when it ends
+        self._replace(name, value)  # the run reads it before each epoch and at its end
 
     def _replace(self, name: str, value: Any) -> None:
         before, wanted = self.__dict__[name], self._wanted
@@ -147,12 +147,12 @@ class Configured:
             raise
 
     def _new_native(self, last: Native | None, moments: NDArray[Any] | None = None) -> Native:
-        """Return the settings for native code, with the moments given, or the last ones if they go on, or zeros."""
+        """Return the settings for native code. The default moments are the last ones if they continue, and else zeros."""
         if isinstance(self.optimizer, LBFGS):
             self._check_lbfgs()
         loss, optimizer, kind = self._native_loss(), self._native_optimizer(), type(self.optimizer)
         if last is not None and loss.n_targets != last.settings.loss.n_targets:
-            # Compiled code that holds the trainer has asked for the number once.
+            # Compiled code with a handle of the trainer has read the number once.
             expected = f"a loss for {last.settings.loss.n_targets} columns of targets, as the trainer was made with"
             got = f"{loss.name!r}, which takes {loss.n_targets}"
             raise ValueError(f"loss: expected {expected}, got {got}; Trainer(model, loss) makes another trainer")
@@ -177,13 +177,13 @@ class Configured:
         return native_loss(self.loss, self.model.activations[-1], self.model.layer_sizes[-1])
 
     def _native_optimizer(self) -> dict[str, Any]:
-        # The engine makes no steps by lbfgs: it has no rate for them, and no moments.
+        # The engine makes no steps with lbfgs, which has no learning rate and no moments.
         optimizer = SGD(0.0) if isinstance(self.optimizer, LBFGS) else self.optimizer
         native = native_optimizer(optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
         return native | {"lazy": self.lazy_updates}
 
     def _check_lbfgs(self) -> None:
-        """Raise ValueError if there is a setting that a search over all rows can't use."""
+        """Raise ValueError if a setting does not apply to optimizer "lbfgs"."""
         for name in ("clip_norm", "clip_value", "lazy_updates"):
             value = getattr(self, name)
             if value not in (None, False):
@@ -204,9 +204,9 @@ class Configured:
             raise MemoryError(f"optimizer: there is no memory for {count} moments of {size} parameters") from None
 
     def _start(self, native: Native, updates: int) -> None:
-        """Begin to keep a stepper, which stays: compiled code may have its address."""
+        """Make the stepper. It is never replaced, because compiled code may have its address."""
         stepper = _core.Stepper(self.model._network, native.settings, updates)
-        self.__dict__.update(_stepper=stepper, _native=native, _wanted=native)  # past the checks of assignments
+        self.__dict__.update(_stepper=stepper, _native=native, _wanted=native)  # without the checks of assignments
 
     def _apply(self) -> bool:
         """Pass the wanted settings to the engine, and return whether a run must begin anew. The caller holds the stepper."""
@@ -232,7 +232,7 @@ class Configured:
         return self._wanted.settings.moments
 
     def _acquire(self) -> _core.Stepper:
-        """Let one caller at a time have moments and random state, with the settings of the moment; release it after."""
+        """Acquire the stepper for one caller at a time, with the current settings. The caller must release it."""
         stepper: _core.Stepper = self._stepper
         if not stepper.acquire():
             raise RuntimeError("this trainer is already running, in another thread or in the caller of a callback")

@@ -1,4 +1,4 @@
-"""The attributes of objects that are more than attributes, for copies and pickles of them."""
+"""Attributes of objects that consist of more than attributes, for copies and pickles of the objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def attributes_of(instance: object, without: Set[str]) -> Any:
-    """Return the attributes that a subclass or a user gave an object, those in slots included, but for some."""
+    """Return the attributes of an object, including those in slots, except for the names in `without`."""
     state = object.__getstate__(instance)
     named, slots = state if isinstance(state, tuple) else (state, None)
     own = {name: value for name, value in (named or {}).items() if name not in without}
@@ -20,7 +20,7 @@ def new(kind: type[Any], *args: Any) -> Any:
 
 
 def set_attributes(instance: object, state: Any) -> None:
-    """Give an object what `attributes_of` returned, past all checks."""
+    """Set the attributes that `attributes_of` returned, without any checks."""
     named, slots = state if isinstance(state, tuple) else (state, None)
     instance.__dict__.update(named)
     for name, value in (slots or {}).items():

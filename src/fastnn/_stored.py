@@ -29,43 +29,45 @@ class Stored(Parameters):
     _rng: np.random.Generator
 
     def _begin(self, sizes: tuple[int, ...], hidden: Sequence[Activation], output: Activation, **options: Any) -> None:
-        """Become a network of zeros, by the constructor of `MLP` and not by that of a subclass."""
+        """Initialize as a network of zeros, by the constructor of `MLP` and not by that of a subclass."""
         raise NotImplementedError
 
     @explained
     def save(self, path: FilePath) -> None:
-        """Write the model to a safetensors file: parameters, and the architecture in its metadata.
+        """Write the model to a safetensors file, with the architecture in its metadata.
 
-        An older file is replaced when all has been written. Links are followed, modes kept, devices and pipes written to.
+        An existing file is replaced after the new one has been written completely, and its permissions are preserved. If
+        the path is a symbolic link, the file to which it leads is replaced. Devices and pipes are written to directly.
 
         Raises
         ------
         OSError
-            If the file can't be written. An older one is as it was.
+            If the file can't be written. An existing file is then unchanged.
         """
         _saved_models.write(path, "model", {"model": self._config()}, self._arrays())
 
     @classmethod
     @explained
     def load(cls, path: FilePath, *, custom_activations: Sequence[CustomActivation] = ()) -> Self:
-        """Read a model that `save` wrote, or that of a trainer's file.
+        """Read a model from a file that `MLP.save` or `Trainer.save` wrote.
 
-        A subclass gets an object of its own class, whose constructor is not called: attributes of its own are in no file.
+        If it is called on a subclass, the result is an object of that subclass. Its constructor is not called, and it lacks
+        attributes of its own, because files do not contain them.
 
         Parameters
         ----------
         path : str, bytes or path-like
             A file or a pipe.
         custom_activations : sequence, default ()
-            Activations that `fastnn.jit.activation` made: files hold only the names of these. Those that have been
-            defined in this process are found by their names.
+            Activations made by `fastnn.jit.activation`. A file contains only their names. Activations that have been
+            defined in this process are found without this argument.
 
         Raises
         ------
         ValueError
             If the file is of another kind, or needs an activation that is neither given nor defined.
         OSError, MemoryError
-            If it can't be read, or does not fit into memory.
+            If the file can't be read, or does not fit into memory.
         """
         custom = _custom.check_given("custom_activations", custom_activations, CustomActivation)
         with _saved_models.read(path, ("model", "trainer")) as (config, arrays):
@@ -93,21 +95,21 @@ class Stored(Parameters):
     def _become(
         self, config: dict[str, Any], arrays: dict[str, NDArray[Any]], custom: Sequence[CustomActivation] = ()
     ) -> None:
-        """Be the network that a file or a state describes."""
+        """Initialize as the network that a file or a pickle describes."""
         sizes = tuple(config["layer_sizes"])
-        # Before memory for them is taken.
+        # This check comes before memory is allocated for the parameters.
         if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(sizes)):
             raise ValueError(f"the arrays are not those of layers {sizes}")
         *hidden, output = _custom.activations_named(config["activations"], _core.LAYER_ACTIVATIONS, custom)
         self._begin(sizes, hidden, output, **{name: config[name] for name in ("dropout", "dtype")})
         self._rng = _seeds.from_state(config["rng"])
-        self.feature_names = config.get("feature_names")  # which files of older versions lack
+        self.feature_names = config.get("feature_names")  # files of older versions lack this entry
         _saved_models.fill(arrays, self._views())
 
     def copy(self) -> Self:
         """Return an independent copy: parameters, random generator, and the attributes of a subclass.
 
-        It is what `copy.deepcopy` returns. The copy draws the same random numbers in training as the model would.
+        The copy equals that of `copy.deepcopy`. It draws the same random numbers in training as the model would.
 
         Examples
         --------
@@ -121,13 +123,13 @@ class Stored(Parameters):
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state of an equal model, and the attributes of a subclass."""
+        """Return the state of the model, and the attributes of a subclass."""
         config = self._config() | {"activations": self.activations}
         own = _state.attributes_of(self, _NOT_ATTRIBUTES)
         return {"config": config, "arrays": self._arrays(), "rng": self._rng, "attributes": own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Become the model that `state` describes."""
+        """Initialize as the model that `state` describes."""
         self._become(state["config"], state["arrays"])
-        self._rng = state["rng"]  # the object itself: a trainer pickled with the model shares it
+        self._rng = state["rng"]  # not a copy: a trainer that is pickled with the model shares it
         _state.set_attributes(self, state["attributes"])

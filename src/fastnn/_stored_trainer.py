@@ -25,29 +25,31 @@ from fastnn.optimizers import LBFGS, Optimizer
 
 # Parts of the engine, and of a run in progress.
 _NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
-# The arrays of what was accumulated, in files.
+# The names of the accumulated gradients in files.
 _ACCUMULATED = ("mean", "given")
 
 
 class StoredTrainer(Configured):
     """Saving, loading, copying and pickling; a base of `Trainer`."""
 
-    _accumulated: Accumulated | None = None  # by `Trainer.accumulate`
+    _accumulated: Accumulated | None = None  # set by `Trainer.accumulate`
 
     def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer | LBFGS, **options: Any) -> None:
-        """Become a trainer of these, by the constructor of `Trainer` and not by that of a subclass."""
+        """Initialize with these arguments, by the constructor of `Trainer` and not by that of a subclass."""
         raise NotImplementedError
 
     @explained
     def save(self, path: FilePath) -> None:
-        """Write everything that the next step depends on to a safetensors file, as `MLP.save` does.
+        """Write the trainer to a safetensors file, with everything on which its next step depends.
+
+        The file is replaced in the same way as by `MLP.save`.
 
         Raises
         ------
         TypeError
-            If the learning rate is a custom schedule, which no file can hold.
+            If the learning rate is a custom schedule, which can't be saved.
         OSError
-            If the file can't be written. An older one is as it was.
+            If the file can't be written. An existing file is then unchanged.
         """
         config = {
             "model": self.model._config(),
@@ -55,7 +57,7 @@ class StoredTrainer(Configured):
             "optimizer": described(self.optimizer),
             "options": {name: getattr(self, name) for name in OPTIONS},
             "updates": self._updates,
-            # A trainer without a generator of its own goes on with the model's.
+            # A trainer without a generator of its own continues with that of the model.
             "rng": None if self._rng is self.model._rng else _seeds.state_of(self._rng),
         }
         arrays = self.model._arrays()
@@ -77,23 +79,25 @@ class StoredTrainer(Configured):
         custom_activations: Sequence[CustomActivation] = (),
         custom_losses: Sequence[CustomLoss] = (),
     ) -> Self:
-        """Read a trainer that `save` wrote, with its model; going on gives the bits of never having stopped.
+        """Read a trainer and its model from a file that `save` wrote.
 
-        A subclass gets an object of its own class, whose constructor is not called: attributes of its own are in no file.
+        Training continues with the same bits as if it had never stopped. If this method is called on a subclass, the result
+        is an object of that subclass. Its constructor is not called, and it lacks attributes of its own, because files do
+        not contain them.
 
         Parameters
         ----------
         path : str, bytes or path-like
             A file or a pipe.
         custom_activations, custom_losses : sequences, default ()
-            Functions that `fastnn.jit` made; as in `MLP.load`.
+            Functions made by `fastnn.jit`, as in `MLP.load`.
 
         Raises
         ------
         ValueError
             If the file is of another kind, or needs a function that is neither given nor defined.
         OSError, MemoryError
-            If it can't be read, or does not fit into memory.
+            If the file can't be read, or does not fit into memory.
         """
         activations = _custom.check_given("custom_activations", custom_activations, CustomActivation)
         losses = _custom.check_given("custom_losses", custom_losses, CustomLoss)
@@ -116,7 +120,7 @@ class StoredTrainer(Configured):
             return trainer
 
     def _no_gradient(self) -> NDArray[Any]:
-        """Return zeros for a gradient by all parameters, laid out like the storage."""
+        """Return zeros for a gradient with respect to all parameters, laid out like the storage."""
         zeros: NDArray[Any] = _core.aligned_zeros(self.model._network.storage.size, self.model.dtype)
         return zeros
 
@@ -126,12 +130,12 @@ class StoredTrainer(Configured):
         return {"attributes": _state.attributes_of(self, _NOT_PICKLED), **kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the state over; the engine's objects are made on first use."""
+        """Set the state. The engine's objects are made on first use."""
         _state.set_attributes(self, state["attributes"])
         self.__dict__["_kept"] = state["moments"], state["updates"]
 
     def __getattr__(self, name: str) -> Any:
-        """Make the engine's objects of a copied or unpickled trainer: its model may be complete only later."""
+        """Make the engine's objects of a copied or unpickled trainer on first use: its model may be incomplete before."""
         if name not in _NOT_PICKLED or "_kept" not in self.__dict__:
             hint = "; its class must call Trainer.__init__" if name in _NOT_PICKLED else ""
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")

@@ -20,17 +20,17 @@ class LayerSummary:
     Attributes
     ----------
     n_in, n_out : int
-        Its numbers of inputs and outputs.
+        The numbers of its inputs and outputs.
     activation : str
         The name of its activation.
     dropout : float
-        The probability with which training leaves an output out.
+        The probability with which training drops an output.
     n_parameters : int
-        The number of its parameters of all kinds.
+        The number of its parameters, including all kinds.
     n_bytes : int
-        The memory that these numbers take.
+        The memory of these parameters.
     multiply_adds : int
-        The multiplications and additions of its matrix product for one row.
+        The number of multiply-adds in its matrix product for one row.
     """
 
     n_in: int
@@ -44,16 +44,16 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """The layers of a model, and their cost: a table when printed, and the same numbers as attributes.
+    """The layers of a model and their cost, as attributes, and as a table when printed.
 
     Attributes
     ----------
     layers : tuple of LayerSummary
-        The layers in their order.
+        The layers in order.
     dtype : str
         The type of the parameters.
     storage_bytes : int
-        The memory that the parameters take with padding: each row of weights begins at a multiple of 64 bytes.
+        The memory of the parameters with padding: each row of weights begins at a multiple of 64 bytes.
     """
 
     layers: tuple[LayerSummary, ...]
@@ -62,17 +62,17 @@ class Summary:
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters of all layers."""
+        """The number of parameters in all layers."""
         return sum(layer.n_parameters for layer in self.layers)
 
     @property
     def n_bytes(self) -> int:
-        """The memory that the parameters take without padding."""
+        """The memory of the parameters without padding."""
         return sum(layer.n_bytes for layer in self.layers)
 
     @property
     def multiply_adds(self) -> int:
-        """The multiplications and additions of all matrix products for one row."""
+        """The number of multiply-adds in all matrix products for one row."""
         return sum(layer.multiply_adds for layer in self.layers)
 
     def __str__(self) -> str:
@@ -97,7 +97,7 @@ class Summary:
 
 
 def summary_of(model: Parameters, parameters: Kinds, storage_bytes: int) -> Summary:
-    """Return the summary of a model, whose parameters are given by kind, and whose storage has that size."""
+    """Return the summary of a model, given its parameters by kind and the size of its storage."""
     layers = []
     arrays_of_layers = zip(*parameters.values(), strict=True)
     each = zip(pairwise(model.layer_sizes), model.activations, (*model.dropout, 0.0), arrays_of_layers, strict=True)
@@ -109,7 +109,7 @@ def summary_of(model: Parameters, parameters: Kinds, storage_bytes: int) -> Summ
 
 
 def _aligned(lines: Sequence[Sequence[str]], n_texts: int) -> list[str]:
-    """Return lines of cells as text: the first columns to the left, those of numbers to the right."""
+    """Return lines of cells as text, with the first `n_texts` columns aligned left and the others aligned right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(

@@ -30,48 +30,54 @@ from fastnn.optimizers import LBFGS, Optimizer
 
 
 class Trainer(GradientSteps):
-    """Train a model, and keep the state that the next step depends on: moments, step count, random state.
+    """Train a model, and keep the state on which the next step depends: moments, step count and random state.
 
     Parameters
     ----------
     model : MLP
-        Trained in place.
+        The model, which is trained in place.
     loss : str or Loss, default "mse"
-        mse, mae, huber, quantile, poisson, binary_cross_entropy, cross_entropy, gaussian_nll, multi_quantile,
-        kl_divergence, cosine, hinge, squared_hinge, see `fastnn.losses`; or a loss that `fastnn.jit.loss` made, or its name.
+        The loss to minimize: mse, mae, huber, quantile, poisson, binary_cross_entropy, cross_entropy, gaussian_nll,
+        multi_quantile, kl_divergence, cosine, hinge, squared_hinge (see `fastnn.losses`), or a custom loss made by
+        `fastnn.jit.loss`, or its name.
     optimizer : str or Optimizer, default Adam()
-        See `fastnn.optimizers`.
+        The optimizer; see `fastnn.optimizers`.
     batch_size : int, default 32
-        Rows of a step; the last batch of an epoch may be shorter.
+        The number of rows per step. The last batch of an epoch may be smaller.
     shuffle : bool, default True
-        A new order of the rows for every epoch: ``rng.permutation(n)`` of the random state's generator.
+        Draw a new order of the rows for every epoch, as ``rng.permutation(n)`` of the random generator does.
     l1, l2 : float, default 0.0
-        Penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` over all weights, no biases, part of loss and gradient.
+        The strengths of the penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` on all weights. Biases have none. The
+        penalties are part of the loss and of the gradient.
     clip_norm, clip_value : float, optional
-        The gradient of all parameters is scaled down to this norm; before, each element is cut to ±clip_value.
+        Limits of the gradient. First, each element is clipped to ±clip_value. Then, the gradient of all parameters
+        together is scaled down to the norm clip_norm if its norm is larger.
     lazy_updates : bool, default False
-        Of sparse inputs: an update leaves the weights of features that are not in the batch alone, with their moments
-        and penalties. Plain gradient descent and AdaGrad without penalties do so anyway; momentum, RMSProp, Adam, weight
-        decay and penalties would move these weights too, and come to other results when they are lazy.
+        For sparse inputs: an update does not change the weights of features that are absent from the batch, nor their
+        moments, and no penalties act on them. Plain gradient descent and AdaGrad without penalties always work this
+        way. Momentum, RMSProp, Adam, weight decay and penalties would otherwise change these weights too, so their
+        results differ with lazy updates.
     random_state : int, numpy.random.Generator or other seed, optional
-        For shuffling and dropout; the model's own generator goes on if not given.
+        The source of random numbers for shuffling and dropout. The default is the model's own generator.
     n_threads : int, optional
-        As many as pay, if not given. Results are the same to the last bit.
+        The number of threads. By default, fastnn uses as many as the work justifies. The number does not change
+        the results.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     Notes
     -----
-    All parameters but the model are attributes, which can be assigned: they are checked as here, and take effect from the
-    next step on, in a callback from the next epoch on; only the loss can't change during a run. An optimizer with other
-    numbers goes on with its moments. One of another class starts anew: its moments are zero, and `updates`, by which its
-    schedule and bias corrections go, is 0.
+    Except for the model, all arguments of the constructor are attributes to which you can assign. An assigned value is
+    checked in the same way, and takes effect from the next step on, or, in a callback, from the next epoch on. Only the
+    loss can't change during a run. An optimizer of the same class with other numbers continues with the same moments.
+    An optimizer of another class starts with zero moments, and with `updates`, on which schedules and bias corrections
+    depend, at 0.
 
-    Copies and pickles keep the attributes of a subclass. `run` trains in native code, and doesn't go through `step`: it
-    raises TypeError where a subclass has a `step` of its own.
+    Copies and pickles keep the attributes of a subclass. `run` trains in native code, and does not call `step`. It
+    therefore raises TypeError if a subclass overrides `step`.
 
     Examples
     --------
@@ -127,22 +133,22 @@ class Trainer(GradientSteps):
 
     @property
     def updates(self) -> int:
-        """Updates of the parameters so far, by this optimizer or others of its class."""
+        """The number of updates so far by this optimizer, or by others of its class."""
         return self._updates
 
     @property
     def epochs(self) -> int:
-        """Epochs of the present or last run."""
+        """The number of epochs of the current or last run."""
         return self._epochs
 
     @property
     def history(self) -> History:
-        """The history of the present or last run, however it ended; an empty one before the first."""
+        """The history of the current or last run, however that run ended. It is empty before the first run."""
         return History() if self._history is None else self._history
 
     @property
     def learning_rate(self) -> LearningRate:
-        """The optimizer's, which a callback may change from one epoch to the next."""
+        """The learning rate of the optimizer, which a callback may change from one epoch to the next."""
         return self.optimizer.learning_rate
 
     @learning_rate.setter
@@ -153,7 +159,7 @@ class Trainer(GradientSteps):
 
     @property
     def random_state(self) -> np.random.Generator:
-        """The generator for shuffling and dropout: the model's, unless another or a seed was given."""
+        """The generator for shuffling and dropout: the model's, unless the trainer was given another one or a seed."""
         return self._rng
 
     @random_state.setter
@@ -175,47 +181,49 @@ class Trainer(GradientSteps):
     ) -> History:
         """Train for a number of epochs.
 
-        Ctrl-C stops within a tenth of a second, with the parameters of the last finished step. The epochs before it are in
-        `history` then, which is also an attribute of the exception.
+        Ctrl-C stops the run within a tenth of a second, with the parameters of the last complete step. `history` then has
+        the epochs that were finished before. It is also an attribute of the exception.
 
         Parameters
         ----------
         X : array-like or sparse matrix, shape (n, n_in)
-            Inputs of any real dtype; rows are converted batch by batch. Of a sparse matrix (best CSR), the first layer's
-            products read only the stored elements.
+            Inputs of any real dtype, which are converted batch by batch. From a sparse matrix (preferably CSR), the first
+            layer reads only the stored elements.
         y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
             Targets.
         epochs : int, default 1
-            Passes over all rows.
+            The number of passes over all rows.
         sample_weight : array-like, shape (n,), optional
-            Weights of the rows in a batch's mean, of either sign: it is sum(w * loss) / sum(abs(w)). A row of weight 0 does
-            not count, and may hold anything, NaN and labels out of range included. At least one must not be 0.
-            Where all of a batch's are 0, so are its loss and its gradient; moments and penalties go on.
+            The weights w of the rows, of either sign. The loss of a batch is sum(w * loss) / sum(abs(w)). A row of
+            weight 0 does not count, and may contain anything, such as NaN or a label out of range. At least one weight
+            must be nonzero. If all weights of a batch are 0, its loss and gradient are 0; moments and penalties act as
+            in any other step.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
-            Its loss after each epoch, without penalties and dropout, is the history's "val_loss". Weights as above.
+            Data whose loss is computed after each epoch, without penalties and dropout, and recorded as "val_loss". The
+            weights have the same meaning as above.
         metrics : sequence of str and callables, default ()
-            Computed after each epoch, on all training data without dropout, and on the validation data: the history's
-            "accuracy" and "val_accuracy", for example. By name: accuracy, r2, mae, mse and rmse. A callable takes
-            (y_true, y_pred), where y_pred is what the model predicts and y_true has its shape unless it has labels, and
-            returns a number; its ``__name__`` is the column's. Weights must be >= 0. Where they differ, a callable gets
-            them as ``sample_weight=``; rows of weight 0 are left out.
+            Measures that are computed after each epoch, on all training data without dropout, and on the validation data.
+            The history records them as "accuracy" and "val_accuracy", for example. The names are accuracy, r2, mae, mse
+            and rmse. A callable takes (y_true, y_pred) and returns a number; its ``__name__`` is the name in the history.
+            y_pred is the prediction of the model, and y_true has the same shape unless it has labels. Weights must be
+            >= 0. If they differ, a callable receives them as ``sample_weight=``, without the rows of weight 0.
         callbacks : sequence, default ()
-            Objects with ``on_epoch_end(trainer, history)``; see `fastnn.callbacks`.
+            Objects with a method ``on_epoch_end(trainer, history)``; see `fastnn.callbacks`.
         progress : bool or ProgressBar, optional
-            True shows a bar on the standard error stream.
+            True shows a progress bar on the standard error stream.
 
         Returns
         -------
         History
-            Losses, learning rates and seconds, one value per epoch.
+            The losses, learning rates and seconds, one value of each per epoch.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, shape or value, before anything has changed. NaN and infinity are
-            named by row and column, in rows whose weight is not 0.
+            If an argument has the wrong type, shape or value. Nothing has changed then. The message gives the row and
+            column of a NaN or infinity in a row whose weight is not 0.
         DivergedError
-            If the loss is no longer finite. Parameters are restored to the last finite epoch.
+            If the loss becomes NaN or infinite. The parameters of the last epoch with a finite loss are restored.
         """
         epochs = integer("epochs", epochs, low=0)
         check_step(self, Trainer.step)
@@ -253,17 +261,17 @@ class Trainer(GradientSteps):
 
     @without_unknown
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **unknown: Never) -> float:
-        """Make one update on one batch, all rows of X, and return the loss before it.
+        """Make one update on one batch, which consists of all rows of X, and return the loss before the update.
 
-        Arguments are those of `run`. X may also be one row (n_in,), with targets (n_out,), or a number for one output or for
-        a label. Weights may have either sign, as those of advantages.
+        The arguments have the same meaning as in `run`. X may also be one row (n_in,), with targets (n_out,), or a
+        number for one output or for a label. Weights may have either sign, like those of advantages.
 
         Raises
         ------
         TypeError, ValueError
-            As `run`.
+            If an argument has the wrong type, shape or value, as in `run`.
         DivergedError
-            If the loss is not finite; nothing has changed then.
+            If the loss or the update is not finite. Nothing has changed then.
         """
         if unknown:
             raise refusal(Trainer.step, (self,), unknown)
@@ -279,12 +287,12 @@ class Trainer(GradientSteps):
 
     @property
     def _native_trainer(self) -> tuple[int, int, int, int]:
-        """Return the trainer as compiled code holds it: address, columns of inputs and targets, what labels y may have."""
+        """Return the trainer for compiled code: address, numbers of columns of inputs and targets, kind of targets."""
         return self._native_handle[0]
 
     @property
     def _native_handle(self) -> tuple[tuple[int, int, int, int], _core.Stepper]:
-        """Return the same and the object that the address is in, which keeps it valid."""
+        """Return `_native_trainer`, and the object that keeps its address valid."""
         rate = self.optimizer.learning_rate
         if callable(rate):
             raise TypeError(f"trainer: expected a learning rate that is a number, got the schedule {rate!r}")
@@ -293,7 +301,7 @@ class Trainer(GradientSteps):
         labels = int(self.loss.takes_labels) + int(self.loss.takes_labels and self.loss.missing == "ignore")
         return (stepper.address, n_in, n_targets, labels), stepper
 
-    # ---- Its preparation ----
+    # ---- Preparation of a run ----
 
     def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
         model = self.model
@@ -321,9 +329,9 @@ class Trainer(GradientSteps):
         return Search(self, data, epochs).run
 
     def _conventions(self) -> dict[str, Any]:
-        """Return settings of the engine's runs, for a subclass with other definitions than PyTorch's."""
+        """Return changed settings of the engine's runs, for a subclass whose definitions are not PyTorch's."""
         return {}
 
     def __repr__(self) -> str:
-        """Return the model and the main settings as text."""
+        """Return the model and the most important settings as text."""
         return f"Trainer({self.model!r}, loss={self.loss!r}, optimizer={self.optimizer!r}, batch_size={self.batch_size})"

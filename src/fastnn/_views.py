@@ -12,17 +12,19 @@ from fastnn._engine import arrays as _arrays
 
 _View = TypeVar("_View")
 
-# For each kind of parameters, one array per layer, or None where the layer has no such parameters.
+# For each kind of parameters: one array per layer, or None for a layer without such parameters.
 Kinds = Mapping[str, Sequence[NDArray[Any] | None]]
 
 
 class Kind(property, Generic[_View]):
-    """The attribute of a model for one kind of parameters, of which a layer has one block or none: a list of live views.
+    """The attribute of a model for one kind of parameters: a list of live views, one per layer.
+
+    A layer without such parameters has None in the list.
 
     Parameters
     ----------
     initial : float, optional
-        The value before training. If not given, values are drawn at random, see `fastnn._initializers`.
+        The value before training. By default, the values are drawn at random: see `fastnn._initializers`.
     doc : str
         The documentation of the attribute.
 
@@ -45,7 +47,7 @@ class Kind(property, Generic[_View]):
         self.initial, self.__doc__ = initial, doc
 
     def __set_name__(self, owner: Any, name: str) -> None:
-        """Take the name of the attribute."""
+        """Record the name of the attribute."""
         self.name = name
 
     if TYPE_CHECKING:
@@ -62,17 +64,17 @@ class Kind(property, Generic[_View]):
 
 
 def by_layer(kinds: Kinds) -> list[NDArray[Any]]:
-    """Return the arrays of the first layer, one of each kind that it has, then those of the second, and so on."""
+    """Return all arrays, layer by layer: within a layer, one array per kind of parameters that it has."""
     return [array for arrays in zip(*kinds.values(), strict=True) for array in arrays if array is not None]
 
 
 def by_kind(kinds: Kinds) -> list[NDArray[Any]]:
-    """Return the arrays of the first kind, one of each layer that has them, then those of the second, and so on."""
+    """Return all arrays, kind by kind: within a kind, one array per layer that has such parameters."""
     return [array for arrays in kinds.values() for array in arrays if array is not None]
 
 
 def carry_over(source: Kinds, target: Kinds) -> None:
-    """Copy parameters from one network to another of as many layers: all that both have in the same shape."""
+    """Copy parameters from one network to another with the same number of layers: all that both have in the same shape."""
     for kind, arrays in source.items():
         for array, other in zip(arrays, target[kind], strict=True):
             if array is not None and other is not None and array.shape == other.shape:
@@ -80,10 +82,10 @@ def carry_over(source: Kinds, target: Kinds) -> None:
 
 
 class Views(list[Any]):
-    """A list of live views of a model's parameters, as many as it has.
+    """A list of live views of a model's parameters, whose length and order are fixed.
 
-    Assigning to an element, or to a slice, copies the values into the model. What would make the list longer, shorter or
-    another one raises TypeError. Copies, slices and sums of such lists are plain lists of the same views.
+    Assigning to an element, or to a slice, copies the values into the model. Methods that would change the length or the
+    order raise TypeError. Copies, slices and sums of such lists are plain lists of the same views.
     """
 
     __slots__ = ("_name",)
@@ -93,7 +95,7 @@ class Views(list[Any]):
         self._name = name
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """Copy arrays of the same shapes into the model, all or none."""
+        """Copy arrays of the same shapes into the model: all of them, or none if one does not fit."""
         view = self[index]
         if not isinstance(index, slice):
             values = values_for(f"{self._name}[{index}]", view, value)
@@ -106,7 +108,7 @@ class Views(list[Any]):
             raise ValueError(f"{self._name}: expected {len(places)} arrays, got {got}")
         named = ((f"{self._name}[{i}]", self[i], array) for i, array in zip(places, values, strict=True))
         checked = [values_for(*each) for each in named]
-        copies = [None if array is None else array.copy() for array in checked]  # one may be a view of another's place
+        copies = [None if array is None else array.copy() for array in checked]  # one may be a view of another's target
         for i, array in zip(places, copies, strict=True):
             if array is not None:
                 self[i][...] = array
@@ -121,17 +123,17 @@ class Views(list[Any]):
     __delitem__ = __iadd__ = __imul__ = _refuse
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]:
-        """Be copied and pickled as a plain list: copies of the arrays are no model's parameters."""
+        """Return a plain list for copies and pickles: copies of the arrays are not parameters of any model."""
         return list, (list(self),)
 
 
 def values_for(argument: str, view: NDArray[Any] | None, value: ArrayLike | None) -> Any:
-    """Return values as an array of the view's shape and dtype; None for a layer without such parameters.
+    """Return values as an array of the view's shape and dtype, or None for a layer without such parameters.
 
     Raises
     ------
     TypeError, ValueError
-        If they are no real numbers, or have another shape.
+        If the values are not real numbers, or have another shape.
     """
     if view is None:
         if value is None:

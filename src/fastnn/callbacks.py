@@ -1,11 +1,15 @@
-"""Callbacks, which are called after every epoch.
+"""Callbacks: objects that a run of training calls after every epoch.
 
-A callback is any object with a method `on_epoch_end(trainer, history)`. It returns True to stop the run, which ends after
-all callbacks have seen the epoch, or else False or None. If it has methods `on_train_begin(trainer, history)` and
-`on_train_end(trainer, history)`, these are called too: before the first epoch, once the arguments of the run have been
-checked, and after the last, also where the run ends with an exception. There are no other events; an object with another
-method `on_…` raises TypeError. `history` is that of the present run, and `trainer.model` the network as it is. Settings
-that a callback assigns to the trainer, or to another callback, take effect from the next epoch on.
+A callback is any object with some of these methods:
+
+- `on_epoch_end(trainer, history)` is required. It returns True to stop the run, and otherwise False or None. The run
+  stops after all callbacks have seen the epoch.
+- `on_train_begin(trainer, history)` is called before the first epoch, after the arguments of the run have been checked.
+- `on_train_end(trainer, history)` is called at the end of the run, even if the run ends with an exception.
+
+There are no other events. An object with another method `on_…` raises TypeError. `history` is the history of the current
+run, and `trainer.model` is the network in its current state. Settings that a callback assigns to the trainer, or to
+another callback, take effect from the next epoch on.
 """
 
 from __future__ import annotations
@@ -61,33 +65,33 @@ def _path_of(text: str, epoch: int) -> str:
 
 
 class EarlyStopping(Monitor):
-    """Stop when a loss or a metric has not improved for a while, and go back to the best parameters.
+    """Stop when a loss or a metric has not improved for some epochs, and restore the best parameters.
 
     Parameters
     ----------
     monitor : str, optional
-        The column of the history to watch: "loss", "val_loss", or a metric of the run, such as "val_accuracy". If not given,
-        the validation loss if the run has one, else the training loss.
+        The column of the history to watch: "loss", "val_loss", or a metric of the run, such as "val_accuracy". The default
+        is the validation loss if the run has one, and otherwise the training loss.
     patience : int, default 10
-        After how many epochs without improvement to stop, >= 1.
+        The number of epochs without an improvement after which to stop, >= 1.
     min_delta : float, default 0.0
-        By how much, at least, a value has to be better than the best so far to be an improvement, >= 0.
+        The smallest difference from the best value so far that counts as an improvement, >= 0.
     restore_best : bool, default True
-        Leave the model with the parameters of its best epoch, however the run ended.
+        Give the model the parameters of its best epoch at the end of the run, however the run ends.
     mode : {"min", "max"}, optional
-        Whether less or more is better. Needed only for columns other than losses and built-in metrics.
+        The direction of improvement. Needed only for columns other than losses and built-in metrics.
 
     Attributes
     ----------
     best : float
-        The best value of the run; before its first epoch the worst possible one.
+        The best value of the run. Before the first epoch, it is the worst possible value.
     best_epoch : int
-        The epoch that it belongs to, counted from 1; 0 before the first.
+        The epoch with the best value, counted from 1. It is 0 before the first epoch.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range. When a run begins: if its history will have no such
+        If a parameter has the wrong type or is out of range. At the start of a run: if its history will have no such
         column.
 
     References
@@ -129,16 +133,16 @@ class EarlyStopping(Monitor):
         self._best_vector: NDArray[Any] | None = None
 
     def on_train_begin(self, trainer: _Trainer, history: History) -> None:
-        """Forget the run before."""
+        """Discard the state of the previous run."""
         self._begin(history)
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> bool:
-        """Note an improvement; return True after `patience` epochs without one.
+        """Record an improvement, and return True after `patience` epochs without one.
 
         Raises
         ------
         ValueError
-            If the history has no column to monitor, or if `mode` must say whether more or less of it is better.
+            If the history has no such column, or if `mode` is needed and not given.
         """
         if self._improves(history) and self.restore_best:
             self._best_vector = np.array(trainer.model.to_vector())
@@ -148,7 +152,7 @@ class EarlyStopping(Monitor):
         return stop
 
     def on_train_end(self, trainer: _Trainer, history: History) -> None:
-        """Go back to the best parameters, and let go of their copy."""
+        """Restore the best parameters, and release their copy."""
         self._restore(trainer)
         self._best_vector = None
 
@@ -158,20 +162,20 @@ class EarlyStopping(Monitor):
 
 
 class Checkpoint(Checked):
-    """Save the trainer with all that the next step depends on, every few epochs.
+    """Save the trainer every few epochs, with everything that its next step depends on.
 
     Parameters
     ----------
     path : str, bytes or path-like
-        The file. "{epoch}" becomes the number of the epoch, counted from 1 in every run; formats as in "{epoch:04d}"
-        work. Without it every save replaces the one before, atomically.
+        The file. "{epoch}" stands for the number of the epoch, which is counted from 1 in every run. You can add a
+        format, as in "{epoch:04d}". Without "{epoch}", each save atomically replaces the previous one.
     every : int, default 1
-        Save after each epoch whose number is a multiple of this, >= 1.
+        Save after each epoch whose number is a multiple of `every`, >= 1.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     Examples
     --------
@@ -187,13 +191,13 @@ class Checkpoint(Checked):
         self.every = every
 
     def on_train_begin(self, trainer: _Trainer, history: History) -> None:
-        """Raise FileNotFoundError if the directory is missing: before the first epoch, not after it."""
+        """Raise FileNotFoundError now if the directory is missing, rather than after the first epoch."""
         directory = os.path.dirname(os.path.realpath(self.path))
         if not _EPOCH.search(directory) and not os.path.isdir(directory):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> None:
-        """Save if it is this epoch's turn."""
+        """Save the trainer if the number of the epoch is a multiple of `every`."""
         if history.epochs % self.every == 0:
             trainer.save(_path_of(self.path, history.epochs))
 
@@ -202,12 +206,12 @@ class Checkpoint(Checked):
 
 
 class TimeLimit(Checked):
-    """Stop at the end of the first epoch after some time.
+    """Stop at the end of the epoch in which a time limit expires.
 
     Parameters
     ----------
     seconds : float
-        The time from the start of the run, > 0.
+        The limit, counted from the start of the run, > 0.
 
     Raises
     ------
@@ -232,7 +236,7 @@ class TimeLimit(Checked):
         self._start = time.monotonic()
 
     def on_epoch_end(self, trainer: _Trainer, history: History) -> bool:
-        """Return True when the time is up."""
+        """Return True if the time is up."""
         if self._start is None:
             self._start = time.monotonic() - float(history["seconds"].sum())
         return time.monotonic() - self._start >= self.seconds

@@ -1,7 +1,7 @@
-"""Optimizers, which update parameters by gradients: their names, parameters and traits.
+"""Optimizers: the rules that update parameters from gradients.
 
-These classes hold numbers and no mathematics. The arithmetic is in the compiled trainer, and in plain NumPy in
-`fastnn.reference`. All definitions are PyTorch's, so that training curves can be compared.
+These classes hold the hyperparameters and do no arithmetic. The compiled trainer does it, and `fastnn.reference` shows
+it in plain NumPy. All definitions are PyTorch's, so that you can compare training curves.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ __dir__ = __all__.copy
 @explained_fields
 @dataclass(frozen=True)
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum if wanted.
+    """Stochastic gradient descent, optionally with momentum.
 
-    With momentum m, gradient g and velocity v (zero at first): v = m v + g, then w = w - learning_rate * v, or
-    w = w - learning_rate * (g + m v) with `nesterov`.
+    With momentum m, gradient g and velocity v (zero at first), an update computes v = m v + g, and then
+    w = w - learning_rate * v, or w = w - learning_rate * (g + m v) with `nesterov`.
 
     Parameters
     ----------
     learning_rate : float or callable, default 0.01
         A number >= 0, or a schedule.
     momentum : float, default 0.0
-        In [0, 1).
+        The factor by which each update multiplies the velocity, in [0, 1).
     nesterov : bool, default False
-        Look ahead along the velocity; needs momentum > 0.
+        Look ahead along the velocity. This requires momentum > 0.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------
@@ -71,28 +71,28 @@ class SGD(Optimizer):
 
     @property
     def rule(self) -> str:
-        """The name of the update in the engine's terms: "sgd", "momentum" or "nesterov"."""
+        """The engine's name for the update: "sgd", "momentum" or "nesterov"."""
         return "nesterov" if self.nesterov else "momentum" if self.momentum else "sgd"
 
 
 @explained_fields
 @dataclass(frozen=True)
 class AdaGrad(Optimizer):
-    """Steps divided by the root of the sum of all squared gradients so far.
+    """AdaGrad, which divides each step by the square root of the sum of all squared gradients so far.
 
-    s = s + g**2, then w = w - learning_rate * g / (sqrt(s) + epsilon).
+    An update computes s = s + g**2 (zero at first), and then w = w - learning_rate * g / (sqrt(s) + epsilon).
 
     Parameters
     ----------
     learning_rate : float or callable, default 0.01
         A number >= 0, or a schedule.
     epsilon : float, default 1e-10
-        A number > 0.
+        A number > 0 that keeps the divisor above zero.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------
@@ -113,23 +113,24 @@ class AdaGrad(Optimizer):
 @explained_fields
 @dataclass(frozen=True)
 class RMSProp(Optimizer):
-    """Steps divided by the root of a running mean of squared gradients.
+    """RMSProp, which divides each step by the square root of a running mean of squared gradients.
 
-    v = decay * v + (1 - decay) * g**2, then w = w - learning_rate * g / (sqrt(v) + epsilon).
+    An update computes v = decay * v + (1 - decay) * g**2 (zero at first), and then
+    w = w - learning_rate * g / (sqrt(v) + epsilon).
 
     Parameters
     ----------
     learning_rate : float or callable, default 0.01
         A number >= 0, or a schedule.
     decay : float, default 0.99
-        In [0, 1).
+        The factor by which each update multiplies the running mean, in [0, 1).
     epsilon : float, default 1e-8
-        A number > 0.
+        A number > 0 that keeps the divisor above zero.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------
@@ -160,9 +161,9 @@ class _WithMeans(Optimizer):
 @explained_fields
 @dataclass(frozen=True)
 class Adam(_WithMeans):
-    """Running means of the gradient and of its square, corrected for their start at zero.
+    """Adam, which keeps running means of the gradient and of its square, and corrects them for their start at zero.
 
-    At update t = 1, 2, ...: m = beta_1 * m + (1 - beta_1) * g, v = beta_2 * v + (1 - beta_2) * g**2, then
+    Update t = 1, 2, ... computes m = beta_1 * m + (1 - beta_1) * g and v = beta_2 * v + (1 - beta_2) * g**2, and then
     w = w - learning_rate * m' / (sqrt(v') + epsilon) with m' = m / (1 - beta_1**t) and v' = v / (1 - beta_2**t).
 
     Parameters
@@ -170,14 +171,14 @@ class Adam(_WithMeans):
     learning_rate : float or callable, default 0.001
         A number >= 0, or a schedule.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        In [0, 1).
+        The factors by which each update multiplies the two running means, in [0, 1).
     epsilon : float, default 1e-8
-        A number > 0.
+        A number > 0 that keeps the divisor above zero.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------
@@ -195,25 +196,25 @@ class Adam(_WithMeans):
 @explained_fields
 @dataclass(frozen=True)
 class AdamW(_WithMeans):
-    """Adam with weight decay apart from the gradient; every parameter decays, biases too.
+    """AdamW: Adam with weight decay that does not pass through the gradient. Biases decay too.
 
-    First w = w * (1 - learning_rate * weight_decay), then the update of `Adam`.
+    An update first computes w = w * (1 - learning_rate * weight_decay), and then makes the update of `Adam`.
 
     Parameters
     ----------
     learning_rate : float or callable, default 0.001
         A number >= 0, or a schedule.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        In [0, 1).
+        The factors by which each update multiplies the two running means, in [0, 1).
     epsilon : float, default 1e-8
-        A number > 0.
+        A number > 0 that keeps the divisor above zero.
     weight_decay : float, default 0.01
-        A number >= 0.
+        The strength of the decay, >= 0.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------
@@ -232,10 +233,11 @@ class AdamW(_WithMeans):
 @explained_fields
 @dataclass(frozen=True)
 class NAdam(_WithMeans):
-    """Adam with Nesterov's look ahead: the step follows the mean as it will be after the next update.
+    """NAdam: Adam with Nesterov's look-ahead, which steps along the mean as it will be after the next update.
 
-    At update t = 1, 2, ...: the momentum is mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2), and p(t) is the
-    product of mu(1) to mu(t). With m, v and v' as in `Adam`, w = w - learning_rate * m' / (sqrt(v') + epsilon) with
+    At update t = 1, 2, ..., the momentum is mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2), and p(t) is the
+    product of mu(1) to mu(t). With m, v and v' as in `Adam`, the update computes
+    w = w - learning_rate * m' / (sqrt(v') + epsilon), where
     m' = mu(t + 1) * m / (1 - p(t + 1)) + (1 - mu(t)) * g / (1 - p(t)).
 
     Parameters
@@ -243,16 +245,16 @@ class NAdam(_WithMeans):
     learning_rate : float or callable, default 0.002
         A number >= 0, or a schedule.
     beta_1, beta_2 : float, default 0.9 and 0.999
-        In [0, 1).
+        The factors by which each update multiplies the two running means, in [0, 1).
     epsilon : float, default 1e-8
-        A number > 0.
+        A number > 0 that keeps the divisor above zero.
     momentum_decay : float, default 0.004
-        A number >= 0: how fast the momentum grows from beta_1 / 2 to beta_1. 0 keeps it at beta_1 / 2.
+        The speed at which the momentum grows from beta_1 / 2 to beta_1, >= 0. With 0, it stays at beta_1 / 2.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range.
+        If a parameter has the wrong type or is out of range.
 
     References
     ----------
@@ -274,6 +276,6 @@ OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(
 )
 """The optimizers by name."""
 
-# From a name or an optimizer to an optimizer; private. Of these, lbfgs alone makes no steps by batches.
+# Private: return the optimizer that a name or an object stands for. Only lbfgs makes no steps with batches.
 _NAMES: Mapping[str, Any] = MappingProxyType({**OPTIMIZERS, LBFGS.name: LBFGS})
 resolve = partial(_resolve, "optimizer", Optimizer, _NAMES, spellings=_spellings.OPTIMIZERS)

@@ -1,7 +1,8 @@
 """Learning rates that change with the number of updates.
 
-A schedule is any callable from an integer array of step numbers (0, 1, 2, ...: updates so far) to an array of rates;
-these are the usual ones. Pass one as the `learning_rate` of an optimizer.
+A schedule is any callable that maps an integer array of step numbers to an array of rates. The number of a step is the
+number of updates before it: 0, 1, 2, and so on. This module contains the usual schedules. Pass one as the
+`learning_rate` of an optimizer.
 """
 
 from __future__ import annotations
@@ -14,37 +15,37 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn._checks.options import explained_fields
 from fastnn._checks.scalars import integer, real
 from fastnn._rates import LearningRate, check_learning_rate, evaluate
-from fastnn._rates import rates as rates  # private: from here for the trainers
+from fastnn._rates import rates as rates  # private: the trainers import it from here
 
 __all__ = ["Cosine", "Exponential", "InverseScaling", "InverseTime", "Step", "Warmup"]
 __dir__ = __all__.copy
 
 
 class _Schedule:
-    """Checks of the parameters that the schedules share."""
+    """The base of the schedules: checks of their parameters."""
 
     def _check_real(self, field: str, *, high: float = np.inf) -> None:
-        """Make `field` a float in [0, high]."""
+        """Convert `field` to a float in [0, high], or raise an error."""
         object.__setattr__(self, field, real(field, getattr(self, field), low=0.0, high=high))
 
     def _check_count(self, field: str) -> None:
-        """Make `field` an int of at least 1."""
+        """Convert `field` to an int of at least 1, or raise an error."""
         object.__setattr__(self, field, integer(field, getattr(self, field), low=1))
 
 
 @explained_fields
 @dataclass(frozen=True)
 class InverseTime(_Schedule):
-    """learning_rate / (1 + decay * t): the schedule of Robbins and Monro.
+    """The schedule of Robbins and Monro: learning_rate / (1 + decay * t) at step t.
 
-    The rates' sum diverges while the sum of their squares converges, which is what stochastic approximation needs.
+    The sum of the rates diverges, and the sum of their squares converges, as stochastic approximation requires.
 
     Parameters
     ----------
     learning_rate : float
         The rate at step 0, >= 0.
     decay : float
-        >= 0; the rate has halved at step 1 / decay.
+        The speed of the decay, >= 0. At step 1 / decay, the rate has halved.
 
     References
     ----------
@@ -65,21 +66,21 @@ class InverseTime(_Schedule):
         self._check_real("decay")
 
     def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
-        """Return the rates at `steps`, in its shape."""
+        """Return the rates at `steps`, as an array of the same shape."""
         return np.asarray(self.learning_rate / (1.0 + self.decay * np.asarray(steps, dtype=np.float64)))
 
 
 @explained_fields
 @dataclass(frozen=True)
 class InverseScaling(_Schedule):
-    """learning_rate / (t + 1)**power, as `learning_rate="invscaling"` of scikit-learn.
+    """An inverse power: learning_rate / (t + 1)**power at step t, like `learning_rate="invscaling"` in scikit-learn.
 
     Parameters
     ----------
     learning_rate : float
         The rate at step 0, >= 0.
     power : float, default 0.5
-        >= 0.
+        The exponent, >= 0.
 
     Examples
     --------
@@ -96,7 +97,7 @@ class InverseScaling(_Schedule):
         self._check_real("power")
 
     def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
-        """Return the rates at `steps`, in its shape."""
+        """Return the rates at `steps`, as an array of the same shape."""
         with np.errstate(over="ignore"):  # the rate is then 0, as it should be
             return np.asarray(self.learning_rate / np.power(np.asarray(steps, dtype=np.float64) + 1.0, self.power))
 
@@ -104,7 +105,7 @@ class InverseScaling(_Schedule):
 @explained_fields
 @dataclass(frozen=True)
 class Step(_Schedule):
-    """learning_rate * factor**(t // every): a staircase.
+    """A staircase: learning_rate * factor**(t // every) at step t.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ class Step(_Schedule):
     every : int
         The number of steps between changes, >= 1.
     factor : float
-        The factor of each change, >= 0.
+        The factor by which each change multiplies the rate, >= 0.
 
     Examples
     --------
@@ -132,7 +133,7 @@ class Step(_Schedule):
         self._check_real("factor")
 
     def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
-        """Return the rates at `steps`, in its shape."""
+        """Return the rates at `steps`, as an array of the same shape."""
         stairs = np.floor_divide(np.asarray(steps, dtype=np.float64), self.every)
         with np.errstate(over="ignore"):  # an infinite rate is reported where the rate is used
             return np.asarray(self.learning_rate * _power(self.factor, stairs))
@@ -141,14 +142,14 @@ class Step(_Schedule):
 @explained_fields
 @dataclass(frozen=True)
 class Exponential(_Schedule):
-    """learning_rate * decay**t.
+    """Exponential decay: learning_rate * decay**t at step t.
 
     Parameters
     ----------
     learning_rate : float
         The rate at step 0, >= 0.
     decay : float
-        The factor of each step, >= 0.
+        The factor by which each step multiplies the rate, >= 0.
 
     Examples
     --------
@@ -165,7 +166,7 @@ class Exponential(_Schedule):
         self._check_real("decay")
 
     def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
-        """Return the rates at `steps`, in its shape."""
+        """Return the rates at `steps`, as an array of the same shape."""
         with np.errstate(over="ignore"):  # an infinite rate is reported where the rate is used
             return np.asarray(self.learning_rate * _power(self.decay, np.asarray(steps, dtype=np.float64)))
 
@@ -173,9 +174,9 @@ class Exponential(_Schedule):
 @explained_fields
 @dataclass(frozen=True)
 class Cosine(_Schedule):
-    """Half a cosine from `learning_rate` down to `minimum` in `steps` steps; `minimum` ever after.
+    """Half a cosine, which falls from `learning_rate` to `minimum` within `steps` steps. The rate then stays there.
 
-    minimum + (learning_rate - minimum) * (1 + cos(pi * t / steps)) / 2.
+    Until then, the rate at step t is minimum + (learning_rate - minimum) * (1 + cos(pi * t / steps)) / 2.
 
     Parameters
     ----------
@@ -184,7 +185,7 @@ class Cosine(_Schedule):
     steps : int
         The step at which the minimum is reached, >= 1.
     minimum : float, default 0.0
-        From 0 to `learning_rate`.
+        The final rate, from 0 to `learning_rate`.
 
     References
     ----------
@@ -207,7 +208,7 @@ class Cosine(_Schedule):
         self._check_real("minimum", high=self.learning_rate)
 
     def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
-        """Return the rates at `steps`, in its shape."""
+        """Return the rates at `steps`, as an array of the same shape."""
         done = np.minimum(np.asarray(steps, dtype=np.float64) / self.steps, 1.0)
         return np.asarray(self.minimum + (self.learning_rate - self.minimum) * 0.5 * (1.0 + np.cos(np.pi * done)))
 
@@ -215,22 +216,22 @@ class Cosine(_Schedule):
 @explained_fields
 @dataclass(frozen=True)
 class Warmup(_Schedule):
-    """Another schedule, scaled up linearly during its first `steps` steps.
+    """Another schedule whose first `steps` rates are scaled up linearly.
 
-    schedule(t) * min(1, (t + 1) / steps).
+    The rate at step t is schedule(t) * min(1, (t + 1) / steps).
 
     Parameters
     ----------
     schedule : float or callable
-        The rate to arrive at: a number >= 0, or a schedule.
+        The rate without the warmup: a number >= 0, or a schedule.
     steps : int
         The number of the first step with the full rate, counted from 1; >= 1.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is of the wrong type or outside of its range; when called, if `schedule` returns something
-        other than one finite rate >= 0 for each step number.
+        If a parameter has the wrong type or is out of range. A call also raises them if `schedule` returns
+        something other than one finite rate >= 0 per step number.
 
     Examples
     --------
@@ -247,15 +248,15 @@ class Warmup(_Schedule):
         self._check_count("steps")
 
     def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
-        """Return the rates at `steps`, in its shape."""
+        """Return the rates at `steps`, as an array of the same shape."""
         number = np.asarray(steps, dtype=np.int64)
         scale = np.minimum((number + 1.0) / self.steps, 1.0)
         return np.asarray(evaluate(self.schedule, number) * scale)
 
 
 def _power(base: float, exponents: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return base**exponents with the same bits for a step alone as among others.
+    """Return base**exponents, with the same bits for a single step as for that step among others.
 
-    NumPy squares instead where the exponent is a scalar 2.
+    If the exponent is a scalar 2, NumPy squares the base instead, with other bits.
     """
     return np.power(base, np.atleast_1d(exponents)).reshape(np.shape(exponents))

@@ -1,1 +1,1 @@
-"""Checks of arguments, and the wording of their errors. They know neither engine nor models."""
+"""Checks of arguments, and the wording of their errors. These modules depend neither on the engine nor on models."""

@@ -1,4 +1,4 @@
-"""Names of a frame's columns, and the comparison with those that a model was trained on."""
+"""The column names of data frames, and their comparison with those on which a model was trained."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 Names: TypeAlias = tuple[str, ...]
 
-# Names that a message lists at most.
+# The largest number of names in a message.
 _MOST = 5
 
 
 def names_of(argument: str, value: Any) -> Names | None:
-    """Return the names of a frame's columns, or of one row of it; None where the columns have no names.
+    """Return the column names of a frame, or of one row of it, or None if the columns have no names.
 
-    Columns whose names are not text (numbers, say) count as having none.
+    Columns whose names are not text, such as numbers, count as columns without names.
 
     Raises
     ------
@@ -36,10 +36,10 @@ def names_of(argument: str, value: Any) -> Names | None:
 
 
 def labels_of(value: Any) -> list[Any]:
-    """Return the labels of the columns of a frame of pandas, polars, PyArrow and the like; an empty list for other data."""
+    """Return the column labels of a data frame (pandas, polars, PyArrow and others), or an empty list for other data."""
     if isinstance(value, np.ndarray | list | tuple):
         return []
-    # A table of PyArrow has the columns themselves as `columns`.
+    # In a PyArrow table, `columns` contains the columns themselves.
     for attribute in ("column_names", "columns"):
         found = getattr(value, attribute, None)
         if isinstance(found, Iterable) and not isinstance(found, str):
@@ -48,13 +48,13 @@ def labels_of(value: Any) -> list[Any]:
 
 
 def _labels_of_row(value: Any) -> list[Any]:
-    """Return the index of a row that a frame has handed out."""
+    """Return the index of a single row of a frame."""
     index = getattr(value, "index", None)
     return list(index) if getattr(value, "ndim", None) == 1 and isinstance(index, Iterable) else []
 
 
 def check_same(argument: str, names: Names | None, expected: Names | None) -> None:
-    """Raise ValueError if columns are not those that a model knows; either may have no names, and is not checked then."""
+    """Raise ValueError if columns are not those of the model. Nothing is checked if either side has no names."""
     if names is None or expected is None or names == expected:
         return
     unexpected = [name for name in names if name not in expected]
@@ -68,7 +68,7 @@ def check_same(argument: str, names: Names | None, expected: Names | None) -> No
 
 
 def _order(names: Names, expected: Names) -> str:
-    """Say where the order differs first; the names are the same, but one may stand twice."""
+    """Return a text about the first difference in order. The names are the same, but may contain duplicates."""
     shorter = min(len(names), len(expected))
     place = next((i for i in range(shorter) if names[i] != expected[i]), shorter)
     got, wanted = (repr(some[place]) if place < len(some) else "none" for some in (names, expected))
@@ -76,7 +76,7 @@ def _order(names: Names, expected: Names) -> str:
 
 
 def checked_names(argument: str, value: Any, n_in: int) -> Names | None:
-    """Return names that a user or a file gives, one per input, as a tuple; None for None."""
+    """Return names from a user or a file, one per input, as a tuple, or None for None."""
     if value is None:
         return None
     expected = f"{n_in} names of columns, or None"

@@ -1,4 +1,4 @@
-"""Arrays of real numbers: the types that they are computed in, and whether they have the shapes that are expected."""
+"""Arrays of real numbers: the types in which to compute with them, and checks of their shapes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FLOAT_TYPES = tuple(np.dtype(code) for code in "efd")
 
 
 def ufunc_type(dtype: np.dtype[Any], prefix: str = "x: ") -> np.dtype[np.floating[Any]]:
-    """Return the first of float16, float32 and float64 that can hold all values of a type.
+    """Return the first of float16, float32 and float64 that can represent all values of a type.
 
     This is how NumPy chooses the loop of a ufunc. Types that do not fit into float64 either (complex, long double, text)
     raise TypeError, with a message that begins with `prefix`.
@@ -25,7 +25,7 @@ def ufunc_type(dtype: np.dtype[Any], prefix: str = "x: ") -> np.dtype[np.floatin
 
 
 def float_type(*arrays: NDArray[Any], prefix: str = "") -> np.dtype[np.floating[Any]]:
-    """Return the type of a ufunc's loop over arrays of these types, but float32 for float16."""
+    """Return the type in which a ufunc computes with arrays of these types, or float32 instead of float16."""
     return np.promote_types(ufunc_type(np.result_type(*arrays), prefix), np.float32)
 
 

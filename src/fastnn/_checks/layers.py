@@ -1,4 +1,4 @@
-"""Checks of a model's arguments."""
+"""Checks of the arguments of models."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sizes_of_layers(layer_sizes: Sequence[int]) -> tuple[int, ...]:
 def layer_activations(
     activation: Activation | Sequence[Activation], output_activation: Activation, n_hidden: int, names: Sequence[str]
 ) -> tuple[Activation, ...]:
-    """Return one activation per layer, the output layer's last; `names` are those of all built-in activations."""
+    """Return one activation per layer; the last is that of the output layer. `names` has all built-in activations."""
     hidden = _hidden_activations(activation, n_hidden, [name for name in names if name not in OUTPUT_ONLY])
     activations = (*hidden, _activation("output_activation", output_activation, names))
     check_names(activations)
@@ -49,7 +49,7 @@ def layer_activations(
 
 
 def _activation(argument: str, given: Activation, allowed: Sequence[str]) -> Activation:
-    """Return a name of a built-in one, and one of the user's own as the object."""
+    """Return the name of a built-in activation, or a custom activation as an object."""
     if isinstance(given, CustomActivation):
         return given
     if isinstance(given, str) and given in _custom.ACTIVATIONS:
@@ -91,11 +91,11 @@ def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> tuple[floa
 def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """Return float32 or float64."""
     try:
-        if dtype is None:  # which NumPy takes for float64
+        if dtype is None:  # NumPy would interpret None as float64
             raise TypeError("None names no type")
         result = np.dtype(dtype)
     except TypeError as error:
         raise TypeError(f"dtype: expected float32 or float64, got {dtype!r}") from error
-    if result not in (np.dtype(np.float32), np.dtype(np.float64)):  # of the other byte order neither
+    if result not in (np.dtype(np.float32), np.dtype(np.float64)):  # this also excludes foreign byte orders
         raise ValueError(f"dtype: expected float32 or float64, got {result}")
     return result

@@ -1,4 +1,4 @@
-"""Turn the name of a loss or an optimizer into an object, and pass objects through."""
+"""Lookup of losses and optimizers by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def resolve(
     defined: Mapping[str, _T] = MappingProxyType({}),
     custom: tuple[type[_T] | tuple[type[_T], ...], str] | None = None,
 ) -> _T:
-    """Return `value` if it is an object that training knows, or the one with default parameters that it names.
+    """Return the object that `value` names, with default parameters, or `value` itself if it is a suitable object.
 
     Parameters
     ----------
@@ -33,19 +33,19 @@ def resolve(
     registry : mapping
         Classes by name.
     value : str or object
-        The argument of the user.
+        The value that the user passed.
     spellings : mapping
-        Names in other libraries, and those of the registry.
+        Maps names in other libraries to those of the registry.
     defined : mapping
-        Objects of the user's own by name.
+        Custom objects by name.
     custom : tuple (type or tuple of types, str), optional
-        The base class of custom objects and others that no name stands for, and the end of an error: the function that makes
-        them.
+        The base class of custom objects and of others without a name, and the end of error messages, which names the
+        function that makes them.
 
     Raises
     ------
     TypeError
-        If `value` is neither a string nor an object of these classes; methods of others would not be called.
+        If `value` is neither a string nor an object of these classes. Methods of other objects would not be called.
     ValueError
         If nothing has that name.
     """

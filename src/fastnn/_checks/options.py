@@ -1,4 +1,4 @@
-"""Options that a function doesn't have: an error that names the function, the option and the way out."""
+"""Errors for unknown options, which name the function, the option and the way out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Make a function or method name the way out when it is called with an unknown option."""
+    """Return a function or method whose error for an unknown option names the way out."""
     code = function.__code__
     names, most = frozenset(_parameters(function)), code.co_argcount
 
@@ -31,13 +31,13 @@ def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def explained_fields(cls: _Class) -> _Class:
-    """Make a dataclass name the way out when it is made with an unknown option."""
+    """Give a dataclass a constructor whose error for an unknown option names the way out."""
     cls.__init__ = explained(cls.__init__)  # type: ignore[misc]
     return cls
 
 
 def without_unknown(function: _Function) -> _Function:
-    """Hide ``**unknown`` from the signature of a method that refuses it itself, where a call around it would cost time."""
+    """Hide ``**unknown`` from the signature of a method that refuses it itself, to save the time of a wrapper."""
     import inspect
 
     signature = inspect.signature(function)
@@ -47,7 +47,7 @@ def without_unknown(function: _Function) -> _Function:
 
 
 def refusal(function: Callable[..., Any], args: Sequence[Any], unknown: Iterable[str]) -> TypeError:
-    """Return the error for options that a function of these arguments doesn't have; of several the first is named."""
+    """Return the error for unknown options in a call with these arguments. It names the first of them."""
     known = [name for name in _parameters(function) if name not in ("self", "cls")]
     option = next(iter(unknown))
     otherwise = f"expected one of {', '.join(known)}" if known else "expected none"
@@ -56,7 +56,7 @@ def refusal(function: Callable[..., Any], args: Sequence[Any], unknown: Iterable
 
 
 def way_to(option: str, known: Collection[str] = ()) -> str | None:
-    """Return how to give an option that is spelled otherwise, or has no place, where the options `known` can be given."""
+    """Return a text that says how to give an unknown option to a function with the options `known`, or None."""
     return _renamed(option, known) or _spellings.WAYS_OUT.get(option) or _elsewhere(option, known)
 
 
@@ -82,7 +82,7 @@ def _called(function: Callable[..., Any], args: Sequence[Any]) -> str:
 
 
 def _too_many(function: Callable[..., Any], args: Sequence[Any]) -> TypeError:
-    """Return the error for more arguments without a name than a function takes."""
+    """Return the error for more positional arguments than a function takes."""
     parameters, most = _parameters(function), function.__code__.co_argcount
     bound = parameters[:1] in (("self",), ("cls",))
     expected = ", ".join(parameters[bound:most]) or "none"
@@ -99,13 +99,13 @@ def _written(option: str) -> str:
 
 
 def _renamed(option: str, known: Collection[str]) -> str | None:
-    """Say how the function itself calls the option."""
+    """Return a text with the function's own name for the option, or None."""
     names = [name for name in _spellings.OPTIONS.get(option, ()) if name in known]
     return f"use {' and '.join(map(_written, names))}" if names else None
 
 
 def _elsewhere(option: str, known: Collection[str]) -> str | None:
-    """Say which other function has the option, under this or under fastnn's name."""
+    """Return a text that names another function with the option, under this name or under fastnn's, or None."""
     for name in (*_spellings.OPTIONS.get(option, ()), option):
         for owner, options, place in _owners(known):
             if name in options:
@@ -114,7 +114,7 @@ def _elsewhere(option: str, known: Collection[str]) -> str | None:
 
 
 def _owners(known: Collection[str]) -> Iterator[tuple[str, Collection[str], str]]:
-    """Yield functions that have options, the options, and how to give one to them from a function of known options."""
+    """Yield functions that have options, their options, and a text that says how to give one to them."""
     import inspect
 
     from fastnn import MLP, Trainer, callbacks, optimizers

@@ -1,4 +1,4 @@
-"""Targets and predictions: whether they fit together, in float64; and labels as rows."""
+"""Checks whether targets and predictions fit together, in float64, and labels as rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastnn._checks.floats import as_float
 
 
 def one_hot(argument: str, y: NDArray[Any], n_classes: int, row_weights: NDArray[np.float64] | None = None) -> NDArray[Any]:
-    """Return integer labels (n,) as rows with a single 1, (n, n_classes); anything else as it is.
+    """Return integer labels (n,) as rows (n, n_classes) with a single 1, and all other targets unchanged.
 
     Rows of weight 0 may have any label.
     """
@@ -29,7 +29,7 @@ def one_hot(argument: str, y: NDArray[Any], n_classes: int, row_weights: NDArray
 def checked_pair(
     y_true: ArrayLike, y_pred: ArrayLike, *, probabilities: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return both in float64 after making sure that no broadcasting hides a mistake."""
+    """Return both arrays in float64. Their shapes must be equal, because broadcasting could hide a mistake."""
     y, p = as_float("y_true", y_true), as_float("y_pred", y_pred)
     if y.shape != p.shape:
         raise ValueError(f"y_true: expected shape {p.shape}, got {y.shape}, the shape of y_pred")
@@ -42,7 +42,7 @@ def checked_pair(
 
 
 def checked_classes(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rows of probabilities in float64, the targets' first."""
+    """Return targets and predictions as rows of probabilities in float64."""
     p = as_float("y_pred", y_pred)
     if p.ndim != 2:
         raise ValueError(f"y_pred: expected shape (n, n_classes), got {p.shape}")

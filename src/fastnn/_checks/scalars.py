@@ -1,4 +1,4 @@
-"""Checks of scalar arguments: one message for every number that a user passes."""
+"""Checks of scalar arguments, with the same error messages for all numbers that users pass."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 
 from fastnn._checks.limits import MAX_THREADS
 
-# Characters of a value that a message shows.
+# The largest number of characters of a value in a message.
 _MOST_SHOWN = 120
 
 
 def shown(value: object) -> str:
-    """Return the value as messages show it: its repr on one line, cut short."""
+    """Return the value in the form for messages: its repr on one line, shortened."""
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # of a user's class, or of an integer with thousands of digits
+    except Exception:  # the repr of a user's class may raise, and so does that of an integer with thousands of digits
         return f"one that can't be shown, of type {type(value).__name__}"
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
@@ -34,18 +34,18 @@ def real(
     exclude_low: bool = False,
     exclude_high: bool = False,
 ) -> float:
-    """Return `value` as a Python float, or say what is wrong with it.
+    """Return `value` as a Python float, or raise an error that names the problem.
 
     Parameters
     ----------
     argument : str
         The name under which the user passed it.
     value : object
-        Any real number; bool is not one.
+        Any real number; bool does not count as one.
     low, high : float
-        The interval that `value` must lie in; infinite ends are never included.
+        The interval that must contain `value`. Infinite ends are never part of it.
     exclude_low, exclude_high : bool
-        Leave that end of the interval out.
+        Whether the interval excludes that end.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def real(
     ValueError
         If `value` is not finite or lies outside of the interval.
     """
-    if type(value) is float and low < value < high:  # most come so, and need no more
+    if type(value) is float and low < value < high:  # the most frequent case, which needs no further checks
         return value
 
     def expected() -> str:
@@ -74,7 +74,7 @@ def real(
 
 
 def integer(argument: str, value: object, *, low: int, high: int = 2**40, way: str = "") -> int:
-    """Return `value` as a Python int from `low` to `high`, or say what is wrong with it, and the way out."""
+    """Return `value` as a Python int from `low` to `high`, or raise an error that names the problem and the way out."""
     expected = f"an integer >= {low}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{argument}: expected {expected}, got {shown(value)} of type {type(value).__name__}{way}")
@@ -87,14 +87,14 @@ def integer(argument: str, value: object, *, low: int, high: int = 2**40, way: s
 
 
 def flag(argument: str, value: object) -> bool:
-    """Return `value` as a Python bool, or say that it is none."""
+    """Return `value` as a Python bool, or raise TypeError."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{argument}: expected True or False, got {shown(value)}")
     return bool(value)
 
 
 class Checked:
-    """An object whose settings are checked whenever they are assigned."""
+    """A base of objects whose settings are checked at every assignment."""
 
     _checks: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
 
@@ -113,7 +113,7 @@ def _interval(low: float, high: float, exclude_low: bool, exclude_high: bool) ->
 
 
 def thread_count(value: Any) -> int | None:
-    """Return a number of threads, None to let the work decide."""
+    """Return a number of threads, or None for a number that depends on the work."""
     if value is None:
         return None
     return min(integer("n_threads", value, low=1, way="; None leaves the number to fastnn"), MAX_THREADS)

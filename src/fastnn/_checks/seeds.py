@@ -1,4 +1,4 @@
-"""Random generators made of `random_state`, and their state in files."""
+"""Random generators from `random_state`, and their state in files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
 def generator(random_state: Any) -> np.random.Generator:
-    """Return a generator: a new one from a seed, the given one as it is."""
+    """Return a generator: a new one for a seed, and a given generator unchanged."""
     if isinstance(random_state, bool):
         raise TypeError(f"random_state: expected a seed or a Generator, got {random_state!r}")
     if isinstance(random_state, np.random.RandomState):
@@ -22,7 +22,7 @@ def generator(random_state: Any) -> np.random.Generator:
 
 
 def bits_of(random_state: np.random.RandomState) -> np.random.BitGenerator:
-    """Return the bit generator that a RandomState draws from, for which NumPy has no public name."""
+    """Return the bit generator of a RandomState, for which NumPy has no public name."""
     bits: np.random.BitGenerator = random_state._bit_generator
     return bits
 
@@ -33,11 +33,11 @@ def state_of(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def from_state(state: dict[str, Any]) -> np.random.Generator:
-    """Return a generator that goes on where the other was."""
+    """Return a generator that continues from a saved state."""
     name = state["bit_generator"]
     if name not in _BIT_GENERATORS:
         raise ValueError(f"unknown bit generator {name!r}")
-    # NumPy doesn't check these positions, and would read out of bounds.
+    # NumPy does not check these positions, and would read out of bounds.
     if not 0 <= state["state"].get("pos", 0) <= 624 or not 0 <= state.get("buffer_pos", 0) <= 4:
         raise ValueError(f"a position outside of the state of {name}")
     bit_generator = getattr(np.random, name)()

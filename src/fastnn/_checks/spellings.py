@@ -1,11 +1,11 @@
-"""Names that users of Keras, PyTorch and scikit-learn type first, and how fastnn spells them; for messages alone."""
+"""Names from Keras, PyTorch and scikit-learn, and fastnn's names for them. They serve only error messages."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
 
-# From another library's option to the options of fastnn that do the same; the first that the called function has counts.
+# Maps options of other libraries to the options of fastnn with the same effect. The first that the function has is used.
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "x": ("X",),
     "inputs": ("X",),
@@ -65,7 +65,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("verbosity", "show_progress", "progress_bar"), ("progress",)),
 }
 
-# How to write an option where "…" would not help.
+# Texts for options, where "…" as a value would not help.
 VALUES: Mapping[str, str] = {
     "layer_sizes": "(n_in, hidden…, n_out)",
     "progress": "True",
@@ -81,7 +81,7 @@ _CLASS_WEIGHT = (
 )
 _SMOOTHING = "use loss=fastnn.losses.CrossEntropy(label_smoothing=…), or that of BinaryCrossEntropy"
 
-# Options that have no counterpart: the way out.
+# Options without a counterpart in fastnn, and the way out.
 WAYS_OUT: Mapping[str, str] = {
     **dict.fromkeys(("validation_split", "validation_fraction", "val_split", "test_size"), _SPLIT),
     **dict.fromkeys(("class_weight", "class_weights", "weight"), _CLASS_WEIGHT),
@@ -166,7 +166,7 @@ INITIALIZERS: Mapping[str, str] = {
 
 
 def named_here(name: str, names: Iterable[str], spellings: Mapping[str, str], *, similar: bool = True) -> str:
-    """Return the end of a message about an unknown name: fastnn's name for it, or a similar one, or nothing."""
+    """Return the end of a message about an unknown name: fastnn's name for it, a similar name, or an empty text."""
     known = {_plain(each): each for each in names}
     known = {_plain(other): each for other, each in spellings.items() if each in known.values()} | known
     plain = _plain(name)
@@ -177,6 +177,6 @@ def named_here(name: str, names: Iterable[str], spellings: Mapping[str, str], *,
 
 
 def _plain(name: str) -> str:
-    """Return a name without what libraries differ in: case, signs between words, and the word "loss"."""
+    """Return a name without the differences between libraries: case, signs between words, and the word "loss"."""
     plain = "".join(filter(str.isalnum, name.lower()))
     return plain.removesuffix("loss") or plain

@@ -1,4 +1,4 @@
-"""Checks of the arguments of optimizers' functions, parameters, gradients and a state, before anything changes."""
+"""Checks of the arguments of the optimizers' functions (parameters, gradients, state) before anything changes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ State: TypeAlias = dict[str, Any]
 
 
 def new_moments(params: Arrays) -> list[NDArray[Any]]:
-    """Return zeros for each parameter, in its type but no less than float32, as squares of gradients are kept."""
+    """Return zeros for each parameter, in its type but at least float32, which squares of gradients need."""
     return [np.zeros(param.shape, np.result_type(param, np.float32)) for param in params]
 
 
 def checked_params(params: Iterable[Array]) -> list[NDArray[Any]]:
-    """Return the parameters, subclasses as ndarrays on the same memory."""
+    """Return the parameters. Subclasses of ndarray become ndarrays with the same memory."""
     arrays = _listed("params", params)
     for index, array in enumerate(arrays):
         _check_writable(f"params[{index}]", array)
@@ -31,7 +31,7 @@ def checked_params(params: Iterable[Array]) -> list[NDArray[Any]]:
 def checked_grads(
     grads: Iterable[ArrayLike], params: Arrays, to_array: Callable[[str, Any], NDArray[Any]]
 ) -> list[NDArray[Any]]:
-    """Return the gradients as arrays of real numbers; `to_array` takes an argument's name and what was given for it."""
+    """Return the gradients as arrays of real numbers. `to_array` takes the name of an argument and its value."""
     given = _listed("grads", grads)
     if len(given) != len(params):
         raise ValueError(f"grads: expected {len(params)} arrays, one for each of params, got {len(given)}")
@@ -45,7 +45,7 @@ def checked_grads(
 
 
 def check_state(state: State, name: str, names: Sequence[str], params: Arrays) -> None:
-    """Make sure that a state is empty, or what this optimizer left for these parameters: something under each of `names`."""
+    """Raise an error unless a state is empty, or is one of this optimizer for these parameters, with all of `names`."""
     if not isinstance(state, dict):
         raise TypeError(f"state: expected a dict, empty before the first update, got {type(state).__name__}")
     if not state:
@@ -68,7 +68,7 @@ def check_state(state: State, name: str, names: Sequence[str], params: Arrays) -
 
 
 def _check_apart(state: State, names: Sequence[str], params: Arrays) -> None:
-    """Make sure that no moment changes while a parameter or another moment does."""
+    """Raise an error if a moment shares memory with a parameter or another moment."""
     written = [(f"params[{index}]", param) for index, param in enumerate(params)]
     for kept in names:
         for index, moment in enumerate(state[kept]):
@@ -80,7 +80,7 @@ def _check_apart(state: State, names: Sequence[str], params: Arrays) -> None:
 
 
 def apart(grads: Arrays, written: Arrays) -> list[NDArray[Any]]:
-    """Return the gradients, copied where they would change while parameters and moments do."""
+    """Return the gradients. Those that share memory with parameters or moments are copied."""
     return [grad.copy() if any(np.may_share_memory(grad, array) for array in written) else grad for grad in grads]
 
 

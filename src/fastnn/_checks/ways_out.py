@@ -1,4 +1,4 @@
-"""The way out of data that doesn't fit: the end of a message, or nothing where no way suggests itself."""
+"""Ways out for data that does not fit: the ends of error messages, or empty texts if there is no obvious way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def encoding(argument: str) -> str:
-    """Say how to make numbers of text."""
+    """Return a text that says how to encode text as numbers."""
     if argument.split()[-1] == "y":
         labels = "np.unique(y, return_inverse=True)[1] makes labels of text"
         return f"; {labels}, and fastnn.sklearn.MLPClassifier takes text itself"
@@ -19,7 +19,7 @@ def encoding(argument: str) -> str:
 
 
 def other_object(value: Any) -> str:
-    """Say how to make an array of an object that NumPy takes for a single element."""
+    """Return a text that says how to convert an object that NumPy treats as a single element."""
     if isinstance(value, Iterator):
         return "; np.array(list(…)) makes one of what an iterator yields"
     if isinstance(value, Mapping):
@@ -30,7 +30,7 @@ def other_object(value: Any) -> str:
 
 
 def other_shape(argument: str, shape: tuple[int, ...], n_columns: int) -> str:
-    """Say how to make rows of something in another shape, where one way suggests itself."""
+    """Return a text that says how to convert data of another shape to rows, if there is an obvious way."""
     name = argument.split()[-1]
     if shape == (n_columns,):
         return f"; {name}[None] makes one row of it"
@@ -44,14 +44,14 @@ def other_shape(argument: str, shape: tuple[int, ...], n_columns: int) -> str:
 
 
 def other_classes(array: NDArray[Any]) -> str:
-    """Say what to do about classes that are not 0 and 1."""
+    """Return a text that says how to handle classes other than 0 and 1."""
     if (np.abs(array) == 1).all():
         return "; (y + 1) / 2 makes 0 and 1 of -1 and 1"
     return "; labels of more than two classes go with loss='cross_entropy'" if (array == np.floor(array)).all() else ""
 
 
 def other_targets(argument: str, array: NDArray[Any], n_rows: int, n_out: int) -> str:
-    """Say what to do about targets in another shape, where something suggests itself."""
+    """Return a text that says how to handle targets of another shape, if there is an obvious way."""
     name, flat = argument.split()[-1], array.shape in ((n_rows,), (n_rows, 1))
     if n_rows == 1 and array.shape == (n_out,):
         return f"; {name}[None] makes one row of it"

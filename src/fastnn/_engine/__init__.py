@@ -1,4 +1,4 @@
-"""Which implementation of the kernels is in use: the compiled one, or the portable one in its place."""
+"""The choice of the implementation: the compiled kernels, or the portable fallback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _COMPILED = "fastnn._core"
 
 
 def _chosen() -> tuple[Any, bool]:
-    """Return the implementation, and whether it stands in for a compiled one that is missing."""
+    """Return the implementation, and whether it replaces a compiled one that is missing."""
     wanted = os.environ.get("FASTNN_ISA", "")
     if wanted != "portable":
         try:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 else:
     core, missing = _chosen()
 
-# The name of the fallback in use, None where the compiled kernels are.
+# The name of the fallback if it is in use, and None if the compiled kernels are.
 fallback: str | None = None
 if core.current_instruction_set()[0] == "portable":
     fallback = "plain Numba" if core.COMPILED else "plain NumPy"  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Users' data as arrays that the kernels read: checked, and copied only where necessary."""
+"""Conversion of users' data to arrays that the kernels read: checked, and copied only if necessary."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Rows: TypeAlias = NDArray[Any] | _core.SparseRows
 def numbers_of(argument: str, value: Any) -> NDArray[Any]:
     """Return `value` as an array of real numbers, in whatever type and layout it has.
 
-    Arrays of other libraries in the CPU's memory come in as they stand, by DLPack.
+    Arrays of other libraries in CPU memory are read through DLPack, without conversion.
 
     Raises
     ------
     TypeError
-        If it doesn't hold real numbers, is a sparse matrix where none can be taken, or can't be handed over.
+        If it does not consist of real numbers, is a sparse matrix that is not accepted here, or can't be converted.
     ValueError
-        If it is a list of lists of unequal lengths, or has masked elements.
+        If it is a list of lists with different lengths, or has masked elements.
     """
     if type(value) is np.ndarray:
         return value if value.dtype.kind in "fiub" else _real(argument, value)
@@ -48,7 +48,7 @@ def _real(argument: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _refuse_times(argument: str, value: Any) -> None:
-    """Raise TypeError for a frame of polars with dates or times, which would come as numbers of nanoseconds or the like."""
+    """Raise TypeError for a polars frame with dates or times, which would become numbers of nanoseconds or similar."""
     labels = _columns.labels_of(value)
     for label, dtype in zip(labels, getattr(value, "dtypes", ()) if labels else (), strict=False):
         if hasattr(dtype, "is_temporal") and dtype.is_temporal():
@@ -56,16 +56,16 @@ def _refuse_times(argument: str, value: Any) -> None:
 
 
 def _name_column(argument: str, value: Any) -> None:
-    """Raise TypeError for the column of a frame that holds something other than real numbers."""
+    """Raise TypeError for a column of a frame that contains something other than real numbers."""
     labels = _columns.labels_of(value)
     if not labels:
         return
     columns: Sequence[NDArray[Any]] = ()
     try:
         table = np.asarray(value)
-        if table.ndim == 2 and table.shape[1] == len(labels) and table.dtype.kind != "c":  # which makes all columns complex
+        if table.ndim == 2 and table.shape[1] == len(labels) and table.dtype.kind != "c":
             columns = list(table.T)
-    except (TypeError, ValueError):  # the columns have no type in common
+    except (TypeError, ValueError):  # the columns have no common type
         columns = [np.asarray(value[label]) for label in labels]
     for label, column in zip(labels, columns, strict=False):
         _real(f"{argument}: column {label!r}", column)
@@ -87,18 +87,18 @@ def _array_of(argument: str, value: Any) -> NDArray[Any]:
         raise ValueError(
             f"{argument}: expected an array, got a {type(value).__name__} of unequal shapes ({error}){pair}"
         ) from None
-    except (RuntimeError, TypeError) as error:  # of a list's elements
+    except (RuntimeError, TypeError) as error:  # an error about the elements of a list
         raise TypeError(f"{argument}: {error}") from error
 
 
-# DLPack's numbers of memory that the CPU reads: its own, and what CUDA and ROCm pinned there.
+# DLPack's numbers for memory that the CPU can read: its own memory, and memory that CUDA and ROCm pinned.
 _CPU_DEVICES = (1, 3, 11)
-# Errors of libraries that can't hand an array over.
+# The exceptions of libraries that can't export an array.
 _REFUSALS = (AttributeError, BufferError, RuntimeError, TypeError, ValueError)
 
 
 def _handed_over(argument: str, value: Any) -> NDArray[Any]:
-    """Return the array of another library as it stands, or by its own conversion where DLPack has no way."""
+    """Return the array of another library without conversion, or by its own conversion if DLPack does not support it."""
     kind, expected = type(value).__name__, "real numbers in the CPU's memory"
     try:
         device = tuple(map(int, value.__dlpack_device__()))
@@ -108,7 +108,7 @@ def _handed_over(argument: str, value: Any) -> NDArray[Any]:
         reason = error
     else:
         raise TypeError(f"{argument}: expected {expected}, got {kind} on DLPack device {device}")
-    if hasattr(type(value), "__array__"):  # for types and flags that DLPack doesn't know
+    if hasattr(type(value), "__array__"):  # for types and flags that DLPack does not support
         try:
             return np.asarray(value)
         except _REFUSALS as error:
@@ -118,7 +118,7 @@ def _handed_over(argument: str, value: Any) -> NDArray[Any]:
 
 
 def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[np.float64]:
-    """Return Python's numbers (fractions, decimals, large integers) as float64; NumPy would take None and text too."""
+    """Return Python's numbers (fractions, decimals, large integers) as float64. NumPy would also accept None and text."""
     if array.ndim == 0 and not isinstance(array[()], str | bytes) and not hasattr(array[()], "__float__"):
         value, way = array[()], _ways_out.other_object(array[()])
         raise TypeError(f"{argument}: expected an array of numbers, got {shown(value)} of type {type(value).__name__}{way}")
@@ -134,11 +134,15 @@ def _from_objects(argument: str, array: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def real_array(argument: str, value: Any) -> NDArray[Any]:
-    """Return `value` as an array of a type that the kernels read, itself where it is one; raises as `numbers_of`."""
+    """Return `value` as an array of a type that the kernels read, without a copy if it is one.
+
+    It raises the same errors as `numbers_of`.
+    """
     array = numbers_of(argument, value)
     if _core.readable(array):
         return array
-    # float16 fits float32; longdouble doesn't fit anything better than float64; the rest is in foreign byte order.
+    # float16 becomes float32. longdouble becomes float64, the largest type that the kernels read. All others have a foreign
+    # byte order.
     if array.dtype.kind == "f":
         with np.errstate(over="ignore"):
             return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64)
@@ -146,12 +150,12 @@ def real_array(argument: str, value: Any) -> NDArray[Any]:
 
 
 def rows(argument: str, value: Any, n_columns: int, dtype: np.dtype[Any]) -> Rows:
-    """Return `value` as an array (n, n_columns), or as sparse rows whose values have that dtype.
+    """Return `value` as an array (n, n_columns), or as sparse rows with values of that dtype.
 
     Raises
     ------
     TypeError, ValueError
-        If it doesn't hold real numbers, or has another shape.
+        If it does not consist of real numbers, or has another shape.
     """
     sparse = is_sparse(value)
     array = _sparse_rows(argument, value, dtype) if sparse else real_array(argument, value)
@@ -170,12 +174,12 @@ def as_matrix(argument: str, value: Any, n_columns: int) -> tuple[Any, bool]:
 
 
 def is_sparse(value: Any) -> bool:
-    """Return whether `value` is a sparse matrix or array of SciPy's kind."""
+    """Return whether `value` is a sparse matrix or sparse array like SciPy's."""
     return hasattr(value, "tocsr")
 
 
 def _sparse_rows(argument: str, value: Any, dtype: np.dtype[Any]) -> _core.SparseRows:
-    """Return a sparse matrix in the kernels' form; what has that form already is not copied but for its row pointers."""
+    """Return a sparse matrix in the form for the kernels. If it has that form already, only its row pointers are copied."""
     table = value.tocsr()
     values = real_array(argument, table.data)
     with np.errstate(over="ignore"):

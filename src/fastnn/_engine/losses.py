@@ -1,4 +1,4 @@
-"""A loss in the terms of the kernels: the row of their registry, and coefficients."""
+"""A loss in the kernels' form: a row of their registry, and coefficients."""
 
 from __future__ import annotations
 
@@ -26,48 +26,48 @@ _PARAMETRIC = tuple(name for name in _core.LAYER_ACTIVATIONS if name not in _cor
 
 
 class NativeLoss(NamedTuple):
-    """A loss in the terms of the native loop."""
+    """A loss in the form for the native loop."""
 
     name: str
     parameter: float
     from_logits: bool
-    per_row: bool  # the mean is over rows, not over elements
-    factor: float = 1.0  # of loss and gradient
-    value_factor: float = 1.0  # of the loss alone
+    per_row: bool  # whether the mean is over rows instead of elements
+    factor: float = 1.0  # multiplies loss and gradient
+    value_factor: float = 1.0  # multiplies only the loss
     custom: CustomLoss | None = None
-    signed_mean: bool = False  # weights are divided by their sum, which may be below 0; else by that of their magnitudes
-    takes_labels: bool = False  # targets may be integer labels
+    signed_mean: bool = False  # divides weights by their sum, which may be negative, and not by that of their magnitudes
+    takes_labels: bool = False  # whether targets may be integer labels
     parameters: tuple[float, ...] = ()
-    n_targets: int = 0  # columns of the targets; 0 if they are as many as the outputs
+    n_targets: int = 0  # the number of columns of the targets; 0 for one per output
     heads: tuple[NativeHead, ...] = ()
     targets: TargetOptions = TargetOptions()
-    domain: tuple[float, float] = (-math.inf, math.inf)  # of targets
-    plain: bool = False  # targets need no checks but of labels, shape, dtype, domain and finite values
-    given: bool = False  # targets are the gradient by the outputs, summed over rows
+    domain: tuple[float, float] = (-math.inf, math.inf)  # the range of targets
+    plain: bool = False  # whether labels, shape, dtype, domain and finite values are all that needs checks
+    given: bool = False  # whether targets are the gradient with respect to the outputs, summed over rows
 
 
 GIVEN_GRADIENT = NativeLoss("", 0.0, from_logits=False, per_row=True, given=True)
-"""The loss of a vector-Jacobian product, and of a step by the caller's gradient."""
+"""The loss of a vector-Jacobian product, and of a step with the caller's gradient."""
 
-# The losses whose targets need no more checks than `NativeLoss.plain` says.
+# The losses whose targets need only the checks that `NativeLoss.plain` lists.
 _PLAIN = frozenset((MSE, MAE, Huber, Quantile, Poisson, BinaryCrossEntropy, CrossEntropy))
 
 
 class NativeHead(NamedTuple):
-    """The loss of some columns of the outputs and of the targets."""
+    """The loss of certain columns of the outputs and of the targets."""
 
-    first: int  # column of the outputs
+    first: int  # the first column of the outputs
     n_out: int
     first_target: int
-    labels: bool  # the targets are one column of labels
+    labels: bool  # whether the targets are one column of labels
     weight: float
     loss: NativeLoss
 
 
 def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) -> NativeLoss:
-    """Return the loss for a model with that output activation and number of outputs; ValueError if they don't go together.
+    """Return the loss for a model with that output activation and number of outputs, or raise ValueError for a mismatch.
 
-    A loss with one output per target, and without numbers for each, needs no number of outputs.
+    The number of outputs is needed unless the loss has one output per target and no options per output.
     """
     if loss.links and output_activation not in loss.links:
         expected = " or ".join(repr(link) for link in loss.links)

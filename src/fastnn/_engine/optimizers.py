@@ -1,4 +1,4 @@
-"""An optimizer in the engine's terms."""
+"""An optimizer in the engine's form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastnn._engine import core as _core
 from fastnn.optimizers import Optimizer
 
 ARGUMENTS = ("beta_1", "beta_2", "epsilon", "decay")
-"""The coefficients in the order in which the kernels' function of arrays takes them (kernels/c_api.h)."""
+"""The coefficients, in the order of the arguments of the kernels' function of arrays (kernels/c_api.h)."""
 
 
 def native_optimizer(
@@ -18,7 +18,7 @@ def native_optimizer(
     clip_norm: float | None = None,
     clip_value: float | None = None,
 ) -> dict[str, Any]:
-    """Return the name of an update, the number of moments that it keeps, and its coefficients."""
+    """Return the name of an optimizer's update, its number of moments, and its coefficients."""
     moments = _core.OPTIMIZER_MOMENTS[optimizer.rule]
     native = {"name": optimizer.rule, "moments": moments, **optimizer.coefficients, "l1": l1, "l2": l2}
     if clip_norm is not None:

@@ -1,7 +1,7 @@
-"""threadpoolctl sees and limits fastnn's threads, whichever of the two is imported first.
+"""Registration with threadpoolctl, which can then show and limit fastnn's threads, whichever is imported first.
 
-threadpoolctl has a registry of controllers, but no entry point by which it would find one. So a finder on `sys.meta_path`
-waits for it: whenever threadpoolctl is loaded, for the first time or anew, the controller is registered with it.
+threadpoolctl has a registry of controllers, but no entry point to find them. A finder on `sys.meta_path` therefore waits
+for its import. Whenever threadpoolctl is loaded, for the first time or again, the finder registers the controller.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NAME = "threadpoolctl"
 
 
 def announce() -> None:
-    """Register with threadpoolctl now if it is there, and whenever somebody loads it: `import fastnn` does not."""
+    """Register with threadpoolctl now if it is loaded, and whenever a program loads it. `import fastnn` does not load it."""
     if _NAME in sys.modules:
         _register(sys.modules[_NAME])
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
@@ -27,7 +27,7 @@ def announce() -> None:
 
 
 class _Finder:
-    """Finds threadpoolctl where the other finders do, and has it loaded by way of `_Loader`."""
+    """A finder that lets the other finders find threadpoolctl, and wraps their loader in `_Loader`."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != _NAME:
@@ -43,22 +43,22 @@ class _Finder:
 
 
 class _Loader:
-    """A loader that registers what it has loaded, and is the given one in all else.
+    """A loader that delegates to a given one, and then registers the controller with the loaded module.
 
-    It belongs to one spec: the given one may load other modules, too, as that of a zip file does.
+    Each belongs to one spec, because the given loader may load other modules too, like that of a zip file.
     """
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
 
     def __getattr__(self, name: str) -> Any:
-        # Of a copy that is being made, _loader itself is not there yet.
+        # While a copy is being made, it does not have _loader yet.
         if name == "_loader":
             raise AttributeError(name)
         return getattr(self._loader, name)
 
     def exec_module(self, module: ModuleType) -> None:
-        # The module, and what looks for its source or its data, see their own loader.
+        # The module, and tools that look for its source or its data, see the original loader.
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
@@ -67,7 +67,7 @@ class _Loader:
 
 
 def _register(threadpoolctl: Any) -> None:
-    # A module that only has the name, or one that is still being loaded, has no registry.
+    # A module that only has the same name, or is still being loaded, has no registry.
     if not (hasattr(threadpoolctl, "register") and hasattr(threadpoolctl, "LibController")):
         return
 
@@ -75,7 +75,7 @@ def _register(threadpoolctl: Any) -> None:
         user_api = "fastnn"
         internal_api = "fastnn"
         filename_prefixes = ("_core",)
-        check_symbols = ("fastnn_max_threads",)  # other libraries are called _core too
+        check_symbols = ("fastnn_max_threads",)  # distinguishes it from other libraries named _core
 
         def get_num_threads(self) -> int:
             return _core.get_max_threads()

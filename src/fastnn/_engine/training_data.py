@@ -1,4 +1,4 @@
-"""Inputs, targets and weights of training: checked, and in the form that the kernels read."""
+"""Checks of the inputs, targets and weights of training, and their form for the kernels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fastnn._engine.arrays import Rows, as_matrix, real_array, rows
 from fastnn.losses import Heads, Loss
 from fastnn.losses._heads import Head
 
-# Elements that a check looks at in one piece, where it must copy them.
+# The number of elements that a check copies at once, if it must copy them.
 _PIECE = 1 << 20
 
 
 class TrainingData(NamedTuple):
-    """Inputs, targets and weights in the form that the kernels read."""
+    """Inputs, targets and weights in the form for the kernels."""
 
     x: Rows  # (n, n_in)
     y: NDArray[Any]  # (n, columns of targets), or (n,) for labels
@@ -29,15 +29,15 @@ class TrainingData(NamedTuple):
 def training_data(
     X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...], loss: Loss, dtype: np.dtype[Any], prefix: str = ""
 ) -> TrainingData:
-    """Return checked inputs, targets and weights; `prefix` comes before the arguments' names in errors.
+    """Return checked inputs, targets and weights. `prefix` precedes the names of the arguments in errors.
 
-    Inputs and targets must be finite in `dtype`, and what the loss is defined for, in all rows but those of weight 0, which
-    do not count and are never read.
+    Inputs and targets must be finite in `dtype`, and targets must be values for which the loss is defined. Rows of weight 0
+    are not checked, because they do not count and are never read.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type, shape or value.
+        If an argument has the wrong type, shape or value.
     """
     inputs = rows(f"{prefix}X", X, layer_sizes[0], dtype)
     if inputs.shape[0] == 0:
@@ -63,12 +63,12 @@ def as_batch(X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...], l
 
 
 def given_gradient(argument: str, value: Any, n_rows: int, n_out: int, dtype: np.dtype[Any], one: bool) -> NDArray[Any]:
-    """Return the gradient by the outputs (n_rows, n_out) that a user gives; (n_out,) if X is one row.
+    """Return a gradient with respect to the outputs, (n_rows, n_out), from an argument, which is (n_out,) for one row.
 
     Raises
     ------
     TypeError, ValueError
-        If it is not real numbers, finite in `dtype`, of that shape.
+        If the argument does not have that shape, or contains elements that are not real numbers, finite in `dtype`.
     """
     array = real_array(argument, value)
     if one and array.shape == (n_out,):
@@ -115,9 +115,9 @@ def check_finite(
     nan: bool = False,
     targets: bool = False,
 ) -> None:
-    """Raise ValueError, naming row and column, if an element is NaN, infinite, or too large for `dtype`.
+    """Raise ValueError with row and column if an element is NaN, infinite, or too large for `dtype`.
 
-    Rows of weight 0 may hold anything. With `nan`, all rows may hold NaN.
+    Rows of weight 0 may contain anything. With `nan`, all rows may contain NaN.
     """
     if array.dtype.kind != "f" or array.size == 0:
         return
@@ -140,7 +140,7 @@ def check_finite(
 def _first_not_finite(
     array: NDArray[Any], dtype: np.dtype[Any], weight: NDArray[np.float64] | None
 ) -> tuple[int, ...] | None:
-    """Return the index of the first element, of a row that counts, that is not finite in `dtype`."""
+    """Return the index of the first element that is not finite in `dtype`, in the rows that count."""
     counted = None if weight is None or weight.all() else np.flatnonzero(weight)
     with np.errstate(over="ignore"):
         piece = np.require(array if counted is None else array[counted], dtype, ["C", "A", "E"])
@@ -160,12 +160,12 @@ def targets(
     dtype: np.dtype[Any],
     weight: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[Any], bool]:
-    """Return targets for `n_rows` rows, and whether they are integer labels: (n,) then, else (n, columns of targets).
+    """Return targets for `n_rows` rows, and whether they are integer labels. Labels are (n,), other targets (n, columns).
 
     Raises
     ------
     TypeError, ValueError
-        If type or shape are not what the loss is defined for, or values in rows whose weight is not 0.
+        If the loss is not defined for their type or shape, or for a value in a row whose weight is not 0.
     """
     array, ignores = real_array(argument, value), loss.missing == "ignore"
     if loss.takes_labels and n_out > 1 and (array.ndim == 1 or array.shape[1:] == (1,)):
@@ -312,12 +312,12 @@ def _labels(
 
 
 def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64] | None:
-    """Return weights (n,) of either sign as contiguous float64, None for None.
+    """Return weights (n,) of either sign as contiguous float64, or None for None.
 
     Raises
     ------
     TypeError, ValueError
-        If they are not finite numbers, one for each row, and some of them not 0.
+        If they are not finite numbers, one per row, of which at least one is nonzero.
     """
     if value is None:
         return None
@@ -328,7 +328,7 @@ def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64
     with np.errstate(over="ignore"):
         sizes = np.abs(array)
         largest, total = sizes.max(), sizes.sum()
-    # The ends leave room for the reciprocal of the sum.
+    # Within these limits, the reciprocal of the sum is finite.
     if largest < 1e-290 or total > 1e290:
         raise ValueError(
             f"{argument}: expected some weights that are not 0, with magnitudes whose "

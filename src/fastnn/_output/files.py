@@ -17,7 +17,7 @@ _DPI = 130
 
 
 def plot_file(text: str) -> Path:
-    """Return the path if a picture can be drawn there, so that errors come before minutes of work."""
+    """Return the path if a picture can be drawn there. Otherwise, raise an error before minutes of work are done."""
     try:
         formats = _formats()
     except ImportError:
@@ -28,7 +28,7 @@ def plot_file(text: str) -> Path:
 
 
 def output_file(text: str) -> Path:
-    """Return the path if a file can be written there, as far as that can be known."""
+    """Return the path if a file can probably be written there, or raise an error."""
     path = Path(text)
     directory = os.path.dirname(os.path.realpath(text))
     if not text or text.endswith(os.sep) or path.is_dir() or not os.path.isdir(directory):

@@ -1,4 +1,4 @@
-"""A report in a terminal: headings, times side by side, and plain ASCII for encodings that have no more."""
+"""Reports in a terminal, with headings and aligned times, in plain ASCII for encodings that support no more."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Report:
         return result
 
     def verdict(self, what: str, difference: float, tolerance: float) -> bool:
-        """Write, and return, whether two results differ by no more than rounding errors."""
+        """Write and return whether two results agree up to rounding errors."""
         same = difference <= tolerance
         self.line(f"{'The' if same else 'NOT THE'} same {what}: the largest difference is {difference:.0e}.")
         return same
@@ -132,7 +132,7 @@ def largest_difference(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
 
 
 def _known(encoding: str | None) -> str:
-    """Return the encoding if Python has it, else ASCII; a stream may have none."""
+    """Return the encoding if Python knows it, and otherwise ASCII. A stream may have no encoding."""
     try:
         return codecs.lookup(encoding or "ascii").name
     except LookupError:

@@ -1,1 +1,1 @@
-"""Files: their format, and how they are written in the place of older ones."""
+"""Files: their format, and the safe replacement of existing files."""

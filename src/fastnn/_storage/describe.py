@@ -1,4 +1,4 @@
-"""Losses, optimizers and schedules as plain values, which a file can hold, and back."""
+"""Conversion of losses, optimizers and schedules to plain values, which a file can contain, and back."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from fastnn import _custom, losses, optimizers, schedules
 
 _SCHEDULES = (getattr(schedules, name) for name in schedules.__all__)
 _OF_OPTIMIZERS = {c.__name__: c for c in (*optimizers.OPTIMIZERS.values(), optimizers.LBFGS, *_SCHEDULES)}
-# On their own: a schedule and a loss may have the same name.
+# Separate from the others, because a schedule and a loss may have the same name.
 _OF_LOSSES = {c.__name__: c for c in (*losses.LOSSES.values(), losses.Heads)}
 
 
 def described(value: Any) -> Any:
-    """Return an object of ours as class name and fields, a loss of the user's own as its name, a number as itself.
+    """Return fastnn's objects as class name and fields, a custom loss as its name, and a number unchanged.
 
     Raises
     ------
     TypeError
-        If it is, or holds, a callable of the user's own.
+        If the object is, or contains, another callable of a user.
     """
     if isinstance(value, losses.CustomLoss):
         return {"custom_loss": value.name}
@@ -37,13 +37,16 @@ def described(value: Any) -> Any:
 
 
 def _described_fields(value: Any) -> dict[str, Any]:
-    """Return the fields of an object, without options that have their defaults: versions that lack these read the rest."""
+    """Return the fields of an object, without options that have their defaults.
+
+    Versions that lack these options can then read the rest.
+    """
     fields = {field.name: (field, getattr(value, field.name)) for field in dataclasses.fields(value)}
     return {name: described(v) for name, (field, v) in fields.items() if not (field.kw_only and v == field.default)}
 
 
 def optimizer_of(description: Any) -> Any:
-    """Make the optimizer or the schedule that was described."""
+    """Return the optimizer or the schedule that was described."""
     if not isinstance(description, dict):
         return description
     fields = {name: optimizer_of(value) for name, value in description.items() if name != "class"}
@@ -51,7 +54,7 @@ def optimizer_of(description: Any) -> Any:
 
 
 def loss_of(description: Any, custom_losses: Sequence[losses.CustomLoss]) -> Any:
-    """Make the loss that was described, or find it, and those in it."""
+    """Return the loss that was described, with the losses in it: a new one, or a custom one of that name."""
     if isinstance(description, list):
         return tuple(loss_of(each, custom_losses) for each in description)
     if not isinstance(description, dict):

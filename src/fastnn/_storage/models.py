@@ -1,4 +1,4 @@
-"""Files of the safetensors format: arrays, and all else as JSON in the metadata. No pickle."""
+"""Files in the safetensors format: arrays, and everything else as JSON in the metadata. They contain no pickle."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from fastnn._custom import MissingFunction
 from fastnn._storage.write_file import FilePath, file_name, write_file
 
-# json is imported where it is used: it takes as long as a quarter of fastnn.
+# json is imported where it is used, because its import takes a quarter of the time of importing fastnn.
 _VERSION = 1
-# Errors that numbers and names in a damaged file can lead to.
+# Errors that numbers and names in a damaged file can cause.
 _DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
-# By kind of parameters, one array per layer, or None where the layer has no such parameters.
+# For each kind of parameters: one array per layer, or None for a layer without such parameters.
 Views = Mapping[str, Sequence[NDArray[Any] | None]]
 
 
 def named(views: Views, prefix: str = "") -> dict[str, NDArray[Any]]:
-    """Return contiguous copies of a network's parameters by their names in files."""
+    """Return contiguous copies of the parameters of a network, by their names in files."""
     return {name: np.ascontiguousarray(view) for name, view in _named_views(views, prefix)}
 
 
 def fill(arrays: dict[str, NDArray[Any]], views: Views, prefix: str = "") -> None:
-    """Copy the arrays of a file into views of a network's parameters."""
+    """Copy the arrays of a file into views of the parameters of a network."""
     for name, view in _named_views(views, prefix):
         array = arrays[name]
         if array.shape != view.shape or array.dtype != view.dtype:
@@ -40,7 +40,7 @@ def _named_views(views: Views, prefix: str) -> Iterator[tuple[str, NDArray[Any]]
 
 
 def write(path: FilePath, kind: str, config: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    """Write arrays, and the rest as metadata."""
+    """Write arrays, and everything else as metadata."""
     import json
 
     from fastnn._storage.safetensors import dump
@@ -51,7 +51,7 @@ def write(path: FilePath, kind: str, config: dict[str, Any], arrays: dict[str, N
 
 @contextmanager
 def read(path: FilePath, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], dict[str, NDArray[Any]]]]:
-    """Give config and arrays of a file of one of the kinds; what doesn't fit in them is a ValueError with the path."""
+    """Yield config and arrays of a file of one of the kinds. Errors about their content become ValueError with the path."""
     name = file_name(path)
     try:
         config, arrays = _contents(name, kinds)
@@ -66,7 +66,7 @@ def read(path: FilePath, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, Any
 
 
 def _contents(name: str, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return config and arrays; ValueError with the path if the file is none of fastnn's, or of another kind."""
+    """Return config and arrays. Raise ValueError with the path if the file is not fastnn's, or is of another kind."""
     import json
 
     from fastnn._storage.safetensors import parse

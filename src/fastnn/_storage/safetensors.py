@@ -1,7 +1,7 @@
-"""The safetensors format: a length, a header in JSON, and the arrays' bytes one after the other.
+"""The safetensors format: a length, a header in JSON, and the bytes of all arrays.
 
-The safetensors package reads and writes the same files. But where memory runs out it ends the process, or raises something
-that no `except Exception` catches, and it can't read from a pipe.
+The safetensors package reads and writes the same files. However, if memory runs out, it ends the process or raises an
+exception that `except Exception` does not catch, and it can't read from a pipe.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LENGTH = struct.Struct("<Q")
-_LONGEST_HEADER = 100_000_000  # as in the package
+_LONGEST_HEADER = 100_000_000  # the limit of the package
 _ALIGNMENT = 8
 _CHUNK = 1 << 20
 
@@ -58,12 +58,13 @@ def parse(file: BufferedReader) -> tuple[dict[str, str], dict[str, NDArray[Any]]
     Raises
     ------
     ValueError
-        If it is no such file, if it is truncated, or if it goes on after its end: before memory for arrays is taken.
+        If the file has another format, is truncated, or is followed by other data. This is checked before memory is
+        allocated for arrays.
     MemoryError
         If there is not enough memory for the arrays.
     """
     status = os.fstat(file.fileno())
-    # A pipe's size shows when it ends.
+    # The size of a pipe is known only at its end.
     size = status.st_size if stat.S_ISREG(status.st_mode) else None
     header = _header(file, size)
     metadata = header.pop("__metadata__", {})
@@ -118,7 +119,7 @@ def _array(file: BufferedReader, place: _Place) -> NDArray[Any]:
 
 
 def _from_pipe(file: BufferedReader, places: list[_Place], end: int) -> dict[str, NDArray[Any]]:
-    """Read arrays from a pipe, and no more than a little beyond their end."""
+    """Read arrays from a pipe, and at most a few bytes beyond their end."""
     data = bytearray()
     while len(data) <= end and (chunk := file.read(_CHUNK)):
         data += chunk

@@ -1,4 +1,4 @@
-"""Write a whole file in place of an older one, at once; or write into a device, a pipe or a descriptor."""
+"""Replacement of a whole file in one step, and writing to devices, pipes and descriptors."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from contextlib import suppress
 
 FilePath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
-# The directory itself, which need not be readable, where the system can open it like that.
+# Flags that open a directory even if it is not readable, on systems that have them.
 _DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY
-# A file without a name: whoever is killed while writing it leaves nothing behind. Linux has it.
+# The flag for a file without a name, of which nothing remains if its process is killed. Only Linux has it.
 _NAMELESS = getattr(os, "O_TMPFILE", 0)
-# A new file can't take the old one's place: no permission in the directory, or one file is mounted alone.
+# Errors if a new file can't replace the old one: no permission in the directory, or the old file is a mount point.
 _NO_REPLACEMENT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ACCESS_LIST = "system.posix_acl_access"
 
 
 def file_name(path: FilePath) -> str:
-    """Return a path as text, in which bytes that are no text survive.
+    """Return a path as text. Bytes that are not valid text are preserved.
 
     Raises
     ------
     TypeError
-        If it is no path.
+        If the value is not a path.
     """
     try:
         return os.fsdecode(path)
@@ -35,16 +35,16 @@ def file_name(path: FilePath) -> str:
 
 
 def write_file(path: FilePath, buffers: Sequence[bytes | memoryview]) -> None:
-    """Write bytes to the file, device or pipe that a path leads to, links followed.
+    """Write bytes to the file, device or pipe to which a path leads. Links are followed.
 
-    An older file is replaced when all has been written, and whatever goes wrong before leaves it as it was. The new one
-    gets its mode, access list, other attributes and, where that is permitted, its owner and group. Other hard links to the
-    older file keep its content. A writable file is written over in place where its directory lets nobody make files.
+    An existing file is replaced after the new one has been written completely, and any error before leaves it unchanged. The
+    new file gets its mode, access list and other attributes, and its owner and group if that is permitted. Other hard links
+    to the old file keep its content. A writable file is overwritten in place if no new file can replace it.
 
     Raises
     ------
     OSError
-        If the path can't be written, with the path as it was given.
+        If the path can't be written. `filename` is the path as it was passed.
     """
     name = file_name(path)
     try:
@@ -61,7 +61,7 @@ def _write(name: str, buffers: Sequence[bytes | memoryview]) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     target, descriptor = _follow(name)
-    if descriptor is not None:  # from where it stands
+    if descriptor is not None:  # at its current position
         _write_and_close(os.dup(descriptor), buffers)
     elif not mode:
         _write_new(target, buffers, None)
@@ -72,7 +72,7 @@ def _write(name: str, buffers: Sequence[bytes | memoryview]) -> None:
 
 
 def _follow(name: str) -> tuple[str, int | None]:
-    """Return the path at the end of links, and the number of a descriptor of this process if it leads to one."""
+    """Return the path at the end of all links, and the descriptor of this process to which it leads, if any."""
     while os.path.islink(name):
         directory, base = os.path.split(name)
         if base.isdecimal():
@@ -84,8 +84,8 @@ def _follow(name: str) -> tuple[str, int | None]:
 
 
 def _replace(name: str, buffers: Sequence[bytes | memoryview]) -> None:
-    """Write a new file in place of one that exists, or over it."""
-    old = os.open(name, os.O_WRONLY)  # fails if it is read-only
+    """Replace an existing file by a new one, or overwrite it."""
+    old = os.open(name, os.O_WRONLY)  # fails if the file is read-only
     try:
         try:
             _write_new(name, buffers, old)
@@ -98,7 +98,7 @@ def _replace(name: str, buffers: Sequence[bytes | memoryview]) -> None:
 
 
 def _write_new(name: str, buffers: Sequence[bytes | memoryview], old: int | None) -> None:
-    """Write a new file, and then give it the name, which is that of the file behind the descriptor `old` until then."""
+    """Write a new file, and then give it the name that belongs to the file of the descriptor `old` until then."""
     directory, base = os.path.split(name)
     if not base:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -110,7 +110,7 @@ def _write_new(name: str, buffers: Sequence[bytes | memoryview], old: int | None
             _write_all(new, buffers)
             if old is not None:
                 _copy_attributes(old, new)
-                _sync(new)  # a machine that stops now has the old file or the new one
+                _sync(new)  # after a power failure, the disk has either the old file or the new one
             if nameless:
                 os.link(_path_of(new), part, dst_dir_fd=folder)
         os.replace(part, base, src_dir_fd=folder, dst_dir_fd=folder)
@@ -123,11 +123,11 @@ def _write_new(name: str, buffers: Sequence[bytes | memoryview], old: int | None
 
 
 def _open_new(folder: int, part: str, mode: int) -> tuple[int, bool]:
-    """Return the descriptor of a new file, and whether it has no name yet; the mode is masked as usual."""
+    """Return the descriptor of a new file, and whether it has no name yet. The umask applies to its mode."""
     if _NAMELESS:
         with suppress(OSError):
             new = os.open(os.curdir, _NAMELESS | os.O_WRONLY, mode, dir_fd=folder)
-            if os.path.exists(_path_of(new)):  # else it could never get a name
+            if os.path.exists(_path_of(new)):  # otherwise, it could never get a name
                 return new, True
             os.close(new)
     return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode, dir_fd=folder), False
@@ -138,12 +138,12 @@ def _path_of(descriptor: int) -> str:
 
 
 def _overwrite(old: int, buffers: Sequence[bytes | memoryview]) -> None:
-    """Write over a file, once there is room for all."""
+    """Overwrite a file, after reserving space for the whole content."""
     before, size = os.fstat(old).st_size, sum(len(buffer) for buffer in buffers)
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(old, 0, size)
-        except OSError as error:  # others: the file system can't say
+        except OSError as error:  # other errors: the file system does not support this
             if error.errno in _NO_ROOM:
                 os.ftruncate(old, before)
                 raise
@@ -167,19 +167,19 @@ def _sync(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that have no such thing
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # errors of file systems that do not support it
             raise
 
 
 def _copy_attributes(old: int, new: int) -> None:
-    """Give a new file the owner, group, mode and extended attributes of an old one, and nobody more rights than before."""
+    """Give a new file the owner, group, mode and extended attributes of an old one, without extending anybody's rights."""
     wanted, got = os.fstat(old), os.fstat(new)
     mode = stat.S_IMODE(wanted.st_mode)
     owner_kept = wanted.st_uid == got.st_uid or _chown(new, wanted.st_uid, -1)
     group_kept = wanted.st_gid == got.st_gid or _chown(new, -1, wanted.st_gid)
     if not (owner_kept and group_kept):
         mode &= 0o777
-    if not group_kept:  # another group has the rights of others
+    if not group_kept:  # a different group gets only the rights of others
         mode = mode & 0o707 | (mode & 0o007) << 3
     os.fchmod(new, mode)
     if hasattr(os, "listxattr"):
@@ -195,7 +195,7 @@ def _chown(descriptor: int, user: int, group: int) -> bool:
 
 
 def _copy_extended_attributes(old: int, new: int, access_list: bool) -> None:
-    """Copy what the file system lets a user copy; an access list that the directory gave to new files goes."""
+    """Copy the attributes that users may copy, and remove an access list that the directory gave to the new file."""
     with suppress(OSError):
         names = set(os.listxattr(old))
         if not access_list:

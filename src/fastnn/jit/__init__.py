@@ -1,4 +1,4 @@
-"""Users' functions, compiled by Numba for the native loop, and fastnn in code that Numba compiles.
+"""Custom functions, which Numba compiles for the native loop, and the use of fastnn in code that Numba compiles.
 
 This module needs Numba: ``pip install "fastnn-cpu[jit]"``.
 """
@@ -18,5 +18,5 @@ from fastnn.jit._optimizers import optimizer_state
 
 __all__ = ["activation", "as_numba", "loss", "optimizer_state"]
 
-_extension.register()  # for numba.typeof, which calls no entry points
+_extension.register()  # numba.typeof does not use entry points
 __dir__ = __all__.copy

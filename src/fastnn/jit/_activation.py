@@ -1,4 +1,4 @@
-"""Activations from scalar Python functions."""
+"""Custom activations from Python functions of one number."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ def activation(
     name: str | None = None,
     check_range: tuple[float, float] | None = (-10.0, 10.0),
 ) -> Callable[[Callable[[float], float]], JitActivation]:
-    """Make an activation of a function of one number; a decorator.
+    """Return a decorator that makes an activation from a function of one number.
 
-    Networks take the activation, or its name, wherever they take the name of a built-in one. It can still be called like the
-    function, with numbers or arrays.
+    You can use the activation, or its name, wherever a network takes the name of a built-in one. You can still call it like
+    the function, with numbers or arrays.
 
     Parameters
     ----------
     derivative : callable
-        The derivative of the function, called with the input z or the output a: see `uses`.
+        The derivative of the function. `uses` decides whether its argument is the input z or the output a.
     uses : {"input", "output"}, default "input"
         The argument of `derivative`.
     name : str, optional
-        The name of the activation in networks and files, by default that of the function. Of several activations with one
-        name, the last one has it.
+        The name of the activation in networks and files, by default that of the function. If
+        several activations have the same name, the name refers to the last one.
     check_range : tuple (low, high) or None, default (-10.0, 10.0)
-        The range in which the derivative is compared with difference quotients of the function. None for no comparison, if
-        the derivative is meant to differ from the function's.
+        The range in which the derivative is compared with difference quotients of the function. None skips the comparison,
+        for a derivative that differs on purpose.
 
     Returns
     -------
     decorator
-        From a function to an activation.
+        A function that maps a function of one number to an activation.
 
     Raises
     ------
@@ -57,11 +57,11 @@ def activation(
 
     Notes
     -----
-    Numba compiles both functions in nopython mode, and keeps them in files beside its own. exp, expm1, log, log1p, tanh and
+    Numba compiles both functions in nopython mode, and stores the result in its cache. exp, expm1, log, log1p, tanh and
     atan of `math` and NumPy, and most functions of `fastnn.ops`, become fastnn's own vector instructions.
 
     Division by zero gives infinity or NaN, as in NumPy. A function must not raise: if it does so inside a network, all
-    results of that block of rows are NaN. In float32 networks, literals and other numbers in the function are float32 too.
+    results of that block of rows are NaN. In float32 networks, floating-point numbers in the function are float32 too.
 
     Examples
     --------
@@ -96,14 +96,14 @@ class JitActivation(JitFunction, CustomActivation):
     def __init__(self, function: FunctionType, derivative: FunctionType, uses: str, name: str | None) -> None:
         functions = {"function": function, "derivative": derivative}
         super().__init__(activation_block, functions, uses, name, _core.LAYER_ACTIVATIONS)
-        self._evaluate(np.zeros(1))  # raises now if it can't be compiled, or fails at the zeros between rows
+        self._evaluate(np.zeros(1))  # raises now if it does not compile, or fails at 0, which fills the gaps between rows
 
     def value(self, z: ArrayLike) -> Any:
-        """Return f(z) of every element, computed in float64."""
+        """Return f(z) for every element, computed in float64."""
         return elementwise(lambda x: self._evaluate(x)[0])(z)
 
     def slope(self, z: ArrayLike) -> Any:
-        """Return f'(z) of every element, computed in float64."""
+        """Return f'(z) for every element, computed in float64."""
         return elementwise(lambda x: self._evaluate(x)[1])(z)
 
     __call__ = value

@@ -1,4 +1,4 @@
-"""Compiled code in files for other processes, beside Numba's own files, but found by everything that goes into the code."""
+"""A cache of compiled code in files, like Numba's own, but with a key that covers everything that affects the code."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, EllipsisType, np.bo
 
 
 class _UnknownError(Exception):
-    """An object may be a different one in another process."""
+    """An object may differ between processes, so that it can't be part of a key."""
 
 
 def fingerprint(*values: Any) -> str | None:
-    """Return a text that depends only on the functions and numbers, the machine and the version; None if it might not."""
+    """Return a key that depends only on functions, numbers, machine and version, or None if there may be more to it."""
     machine = cpu_target.target_context.codegen().magic_tuple()
     try:
         described = _described((*values, __version__, _own_code(), FUSED, machine), set())
@@ -35,12 +35,12 @@ def fingerprint(*values: Any) -> str | None:
 
 @lru_cache
 def _own_code() -> bytes:
-    """Return a digest of fastnn's own part of compiled code, which may change while the version stays."""
+    """Return a digest of this folder's files, which may change between releases and are part of compiled code."""
     return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).digest()
 
 
 def cache_of(function: FunctionType, key: str | None) -> Any:
-    """Return a cache beside the function's file, or in NUMBA_CACHE_DIR; if neither is possible, one that keeps nothing."""
+    """Return a cache beside the function's file or in NUMBA_CACHE_DIR, or one that stores nothing if neither is possible."""
     if key is None:
         return NullCache()
     try:
@@ -50,12 +50,12 @@ def cache_of(function: FunctionType, key: str | None) -> Any:
 
 
 class _KeyedFiles(CompileResultCacheImpl):
-    """Files that contain their key: Numba's index may be wrong if two processes wrote at once."""
+    """Files that contain their key, because Numba's index may be wrong after two processes wrote at once."""
 
     key = ""
 
     def reduce(self, data: Any) -> Any:
-        return self.key, super().reduce(data._replace(type_annotation=""))  # most of the file, and only for readers
+        return self.key, super().reduce(data._replace(type_annotation=""))  # large, and only for people
 
     def rebuild(self, target_context: Any, payload: Any) -> Any:
         key, data = payload
@@ -66,7 +66,7 @@ class _KeyedFiles(CompileResultCacheImpl):
 
 
 class _BlockCache(FunctionCache):
-    """Numba's cache, which goes by the function's file, the signature and the CPU, with a key for everything else."""
+    """Numba's cache, which depends on the function's file, the signature and the CPU, with a key for everything else."""
 
     _impl_class = _KeyedFiles
 
@@ -83,7 +83,7 @@ class _BlockCache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
-        except Exception:  # no space, no longer permitted, or a damaged index
+        except Exception:  # no space, no permission, or a damaged index
             return
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
@@ -91,7 +91,7 @@ class _BlockCache(FunctionCache):
 
 
 def _described(value: Any, seen: set[int]) -> Any:
-    """Return values whose repr is the same in all processes in which `value` means the same to compiled code."""
+    """Return a description whose repr is equal in all processes in which `value` has the same meaning for compiled code."""
     if isinstance(value, _PLAIN):
         return type(value).__name__, repr(value)
     if isinstance(value, tuple):
@@ -108,7 +108,7 @@ def _described(value: Any, seen: set[int]) -> Any:
         return _described_function(value, seen)
     if isinstance(value, ModuleType):
         return value.__name__, repr(getattr(value, "__version__", None))
-    if isinstance(value, np.ufunc):  # fastnn's share names with NumPy's
+    if isinstance(value, np.ufunc):  # fastnn's ufuncs have the same names as NumPy's
         return value.__name__, value is getattr(np, value.__name__, None)
     if isinstance(value, BuiltinFunctionType) or (isinstance(value, type) and value.__module__ in ("builtins", "numpy")):
         return value.__module__, value.__qualname__

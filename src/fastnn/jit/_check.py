@@ -1,4 +1,4 @@
-"""Checks of derivatives by difference quotients of their functions."""
+"""Checks of derivatives, which compare them with difference quotients of the functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EPSILON = float(np.finfo(np.float64).eps)
 
 
 class _Wrong(NamedTuple):
-    """The point at which a derivative is most wrong: its index, the function's value, and both derivatives."""
+    """The point with the largest error of a derivative: its index, the function's value, and both derivatives."""
 
     point: int
     output: float
@@ -40,8 +40,8 @@ def check_derivative(activation: CustomActivation, within: _Range) -> None:
 
 
 def check_gradient(loss: CustomLoss, within: _Range) -> None:
-    """Raise ValueError if a loss's gradient is not its derivative by the prediction anywhere in a range of both."""
-    labels = [label for label in (-1.0, 0.0, 1.0) if within[0] <= label <= within[1]]  # at which a loss may differ
+    """Raise ValueError if the gradient of a loss is wrong anywhere in a range of targets and predictions."""
+    labels = [label for label in (-1.0, 0.0, 1.0) if within[0] <= label <= within[1]]  # special cases of some losses
     grid = np.meshgrid([*_points(within, 20, _OFFSET), *labels], _points(within, 41, _OTHER_OFFSET))
     y, p = (axis.reshape(-1) for axis in grid)
     wrong = _worst(loss.name, lambda x: loss.value(y, x), lambda x: loss.gradient(y, x), p, within)
@@ -109,9 +109,10 @@ def _points(within: _Range, count: int, offset: float) -> NDArray[np.float64]:
 
 @np.errstate(all="ignore")
 def _worst(name: str, function: _Function, derivative: _Function, x: NDArray[np.float64], within: _Range) -> _Wrong | None:
-    """Return the point at which a derivative is most wrong, None if it is right.
+    """Return the point with the largest error of a derivative, or None if the derivative is right.
 
-    Steps in proportion to x suit powers, and steps of one length suit waves. A derivative is right if either confirms it.
+    Steps in proportion to x suit powers, and steps of constant length suit waves. A derivative is right if either kind of
+    step confirms it.
     """
     low, high = within
     size = min(1.0, high - low)
@@ -129,7 +130,7 @@ def _worst(name: str, function: _Function, derivative: _Function, x: NDArray[np.
 
 
 class _Quotients:
-    """The difference quotients of a function on the left of points, on the right, and across."""
+    """The left, right and central difference quotients of a function at points."""
 
     def __init__(
         self, function: _Function, x: NDArray[np.float64], f: NDArray[np.float64], step: NDArray[np.float64]
@@ -143,9 +144,9 @@ class _Quotients:
         self._rounding = 64 * _EPSILON * np.abs(f) / step
 
     def contradict(self, derivative: NDArray[np.float64]) -> Any:
-        """Return at which points a derivative is not between the left and the right quotient, up to rounding.
+        """Return a mask of the points at which a derivative is not between the left and right quotients, up to rounding.
 
-        At a kink, these are the two derivatives there, so that either is accepted.
+        At a kink, the two quotients are the two one-sided derivatives, and either of them is accepted.
         """
         allowed = self._spread + 1e-4 * np.abs(self.central) + self._rounding + 1e-7
         return self.known & ~(np.abs(derivative - self.central) <= allowed)

@@ -1,4 +1,4 @@
-"""Compilation of scalar Python functions to native functions of blocks of numbers."""
+"""Compilation of Python functions of numbers to native functions of blocks of numbers."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from numpy.typing import NDArray
 from fastnn.jit._cache import cache_of, fingerprint
 from fastnn.jit._translate import translated
 
-# From the type of numbers, a compiler, a function, its derivative and the argument of that, to the function of a block.
+# Maps a type of numbers, a compiler, a function, its derivative and the argument of the derivative to the block function.
 Template: TypeAlias = Callable[..., FunctionType]
 _Array: TypeAlias = NDArray[np.float64]
 
-# Without fastmath: NaN and the order of operations stay what they are in Python, whatever the width of the vectors.
+# fastmath is off: NaN and the order of operations are the same as in Python, whatever the width of the vectors.
 _OPTIONS = {"nopython": True, "error_model": "numpy"}
 
 # All results of a block in which a function raised: a NaN that no operation gives.
 RAISED = np.array(0x7FF8_0000_0000_0FA1, np.uint64).view(np.float64)[()]
 
 _LOCK = threading.Lock()
-_BLOCKS: dict[str, Block] = {}  # by fingerprint: two blocks never have the same name for the linker
+_BLOCKS: dict[str, Block] = {}  # by fingerprint, so that no two blocks have the same name for the linker
 
 
 def python_function(argument: str, function: object, *example: float, takes: str | None = None) -> FunctionType:
-    """Return a Python function that takes arguments like `example`; also from one that Numba has compiled.
+    """Return the Python function of a callable that takes arguments like `example`, even if Numba has compiled it.
 
     `takes` names the arguments in errors, if they are not numbers.
     """
@@ -54,7 +54,7 @@ def python_function(argument: str, function: object, *example: float, takes: str
 def compiled(
     kind: type[Block], template: Template, functions: Mapping[str, FunctionType], uses: str, dtype: np.dtype[Any]
 ) -> Block:
-    """Return the C function of a function and its derivative, given by their arguments' names, for blocks of one dtype."""
+    """Return the C function for blocks of one dtype. `functions` has the function and its derivative by argument name."""
     key = fingerprint(template.__name__, tuple(functions.values()), uses, dtype.name)
     with _LOCK:
         if key in _BLOCKS:
@@ -66,7 +66,7 @@ def compiled(
 
 
 class Block(CFunc):
-    """A C function of arrays: the arguments of the user's function, its values, its derivatives; and their length.
+    """A C function of arrays: the arguments, values and derivatives of the user's function, and the arrays' length.
 
     Raises
     ------
@@ -91,7 +91,7 @@ class Block(CFunc):
         block = template(number, jit, *self._functions.values(), uses)
         block.__qualname__ += f"_{tag}"
         n_arrays = len(inspect.signature(block).parameters) - self.n_counts
-        self._n_numbers = n_arrays - 2  # the user's functions don't see the last two
+        self._n_numbers = n_arrays - 2  # the user's functions lack the last two arguments
         signature = (*[types.CPointer(number)] * n_arrays, *[types.int64] * self.n_counts), types.void
         super().__init__(block, signature, locals={}, options=_OPTIONS)
         self._cache = cache_of(next(iter(functions.values())), key)
@@ -151,7 +151,7 @@ def _reason(error: NumbaError) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-# ---- Templates, on pointers: arrays would compile to several times as much code ----
+# ---- Templates on pointers, because arrays would compile to several times as much code ----
 
 
 @intrinsic
@@ -180,7 +180,7 @@ def activation_block(number: Any, jit: Any, f: Any, derivative_of: Any, uses: st
     value_and_derivative, value = jit(value_and_derivative), jit(value)
 
     def block(z: Any, a: Any, derivative: Any, n: Any) -> None:
-        # Loops over one array in place; loops over two that may be the same would not be vectorised.
+        # These loops work in place on one array: loops over two arrays that may be the same would not be vectorised.
         if _address(z) != _address(a):
             for i in range(n):
                 a[i] = z[i]

@@ -1,7 +1,7 @@
 """fastnn's elementary functions and activations of one number, for code that Numba compiles.
 
-They repeat those of the kernels (elementary.h and activations.h) operation by operation, and give the same bits. These files
-name the sources of the formulas and constants.
+They repeat the kernels' functions (elementary.h and activations.h) operation by operation, and give the same bits. Those
+two files name the sources of the formulas and constants.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any
 from fastnn.jit._elementary_constants import FLOAT32, FLOAT64, Constants
 from fastnn.jit._llvm import FUSED, Body, Float, Integer, absolute, copysign, fma, maximum, minimum, scalar_function, select
 
-# The functions that compiled code calls, by the names of their counterparts for arrays in fastnn.ops.
+# The functions for compiled code, under the names of their counterparts for arrays in fastnn.ops.
 FUNCTIONS: dict[str, Any] = {}
 
 
 def _function(body: Body) -> Body:
-    """List the function of a body in FUNCTIONS."""
+    """Return a decorator that enters a function in FUNCTIONS."""
     FUNCTIONS[body.__name__] = scalar_function(body)
     return body
 
@@ -139,10 +139,11 @@ def log1p(x: Float) -> Float:
 
 
 def _arctan(x: Float) -> Float:
-    """Return the arctangent, within 2 ULP. The kernels have none.
+    """Return the arctangent, within 2 ULP. The kernels lack this function.
 
-    With abs(t) <= tan(pi/8): arctan(a) is pi/4 + arctan((a - 1) / (a + 1)), and pi/2 + arctan(-1/a).
-    The polynomial in t**2 is the minimax one for (arctan(t) - t) / t**3, relative to arctan(t), by Remez's exchange.
+    The argument is reduced to abs(t) <= tan(pi/8): arctan(a) is pi/4 + arctan((a - 1) / (a + 1)), and pi/2 + arctan(-1/a).
+    The polynomial in t**2 is the minimax approximation of (arctan(t) - t) / t**3 relative to arctan(t). Remez's algorithm
+    gave its coefficients.
     """
     c = _constants(x)
     a, one = absolute(x), x.constant(1.0)
@@ -156,7 +157,7 @@ def _arctan(x: Float) -> Float:
     return copysign(quarters * c.quarter_pi + (t + low), x)
 
 
-# Replaces math.atan, which would keep loops from being vectorised.
+# This function replaces math.atan, which would prevent the vectorisation of loops.
 ARCTAN = scalar_function(_arctan)
 
 

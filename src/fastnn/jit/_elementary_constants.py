@@ -1,4 +1,4 @@
-"""Constants of the elementary functions: those of the kernels (kernels/per_isa/elementary.h), for each type."""
+"""Constants of the elementary functions for each type, the same as in kernels/per_isa/elementary.h."""
 
 from __future__ import annotations
 

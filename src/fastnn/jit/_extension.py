@@ -8,14 +8,14 @@ import llvmlite.binding
 
 from fastnn._engine import core as _core
 
-# Each registers overloads of functions, or types, when it is imported.
+# Each of these modules registers overloads of functions, or types, when it is imported.
 _MODULES = ("_ufuncs", "_layers", "_softmax", "_losses", "_optimizers", "_models")
 
 
 def register() -> None:
     """Make the kernels known to the linker, and functions and types to Numba.
 
-    The linker knows the kernels by name, so that compiled code can be kept in files. Without the compiled extension there
+    Compiled code refers to the kernels by name, so that it can be cached in files. Without the compiled extension there
     are no kernels, and nothing is registered.
     """
     symbols = _core.c_functions()

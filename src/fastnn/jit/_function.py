@@ -22,15 +22,15 @@ class JitFunction:
     Parameters
     ----------
     template : callable
-        Makes the C function that networks call.
+        The function that makes the C function for networks.
     functions : mapping
-        Function and derivative, by their arguments' names.
+        The function and its derivative, by the names of their arguments.
     uses : {"input", "output"}
         The argument of the derivative.
     name : str, optional
-        By default that of the function.
+        The name, by default that of the function.
     built_in : sequence of str
-        Names that are taken.
+        Names of built-in functions, which are refused.
     kind : type, default Block
         The class of the C function.
     """
@@ -48,18 +48,18 @@ class JitFunction:
     ) -> None:
         self._python = next(iter(functions.values()))
         wrapper: Any = self
-        functools.update_wrapper(wrapper, self._python)  # pickles hold its place in its module
+        functools.update_wrapper(wrapper, self._python)  # pickles contain its place in its module
         self.name = self._python.__name__ if name is None else name
         _check_name(self.name, built_in)
         self._compiled = functools.partial(compiled, kind, template, functions, uses)
         self._blocks: dict[np.dtype[Any], Block] = {}
 
     def address(self, dtype: DTypeLike) -> int:
-        """Return the address of the C function for blocks, which is compiled on first use."""
+        """Return the address of the C function for blocks of numbers, which is compiled on first use."""
         return int(self._block(np.dtype(dtype)).address)
 
     def __reduce__(self) -> str:
-        """Return the place in the module: functions are pickled by reference, and not copied."""
+        """Return the place in the module, because functions are pickled by reference."""
         return self._python.__qualname__
 
     def _block(self, dtype: np.dtype[Any]) -> Block:
@@ -73,14 +73,14 @@ class JitFunction:
         block = self._block(points[0].dtype)
         try:
             value, derivative = block.evaluate(*points)
-        except Exception as error:  # whatever the user's functions raised
+        except Exception as error:  # any exception of the user's functions
             expected = "expected a number everywhere"
             raise ValueError(f"function: {self.name} or its derivative raised {error!r}, {expected}") from error
         return value.reshape(arguments[0].shape), derivative.reshape(arguments[0].shape)
 
 
 def bounds(check_range: object) -> tuple[float, float] | None:
-    """Return the ends of the range in which a derivative is to be checked."""
+    """Return the ends of the range in which to check a derivative."""
     if check_range is None:
         return None
     if not isinstance(check_range, tuple | list) or len(check_range) != 2:

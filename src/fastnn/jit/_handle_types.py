@@ -1,8 +1,8 @@
 """The types of models and trainers in code that Numba compiles, and the conversion of their values from and to Python.
 
-A value holds the address of a native object, and owns it together with others, as arrays own their memory: Numba counts the
-references wherever the value goes. So a generator or a list keeps its model alive, and a step ends with the network and
-the moments that it began with.
+A value contains the address of a native object, and shares its ownership in the same way as arrays share their memory:
+Numba counts the references to the value. A generator or a list therefore keeps its model alive, and a step ends with the
+same network and moments with which it began.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from fastnn._native import HANDLE, handle_of
 from fastnn._trainer import Trainer
 from fastnn.jit._handles import NumbaModel, NumbaTrainer
 
-_HELD: list[Any] = []  # objects whose addresses are constants of compiled functions
+_HELD: list[Any] = []  # objects whose addresses are constants in compiled functions
 
 
 class _Handle(types.Type):
-    """A type whose values are an address and integers: those that `fastnn._native.handle_of` returns."""
+    """A type whose values consist of an address and integers, as returned by `fastnn._native.handle_of`."""
 
     integers: Any
 
@@ -42,7 +42,7 @@ class _Handle(types.Type):
 class ModelType(_Handle):
     """A model of one dtype."""
 
-    integers = types.UniTuple(types.int64, 2)  # numbers of inputs and outputs
+    integers = types.UniTuple(types.int64, 2)  # the numbers of inputs and outputs
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
@@ -50,16 +50,17 @@ class ModelType(_Handle):
 
 
 class TrainerType(_Handle):
-    """A trainer of a model of either dtype: its steps return Python floats."""
+    """A trainer of a model of either dtype. Its steps return Python floats."""
 
-    integers = types.UniTuple(types.int64, 3)  # the same, and whether targets may be labels (1), and missing (2)
+    # The numbers of inputs and outputs, and whether targets may be labels (1) and missing (2).
+    integers = types.UniTuple(types.int64, 3)
 
     def __init__(self) -> None:
         super().__init__(name="fastnn.Trainer")
 
 
 class OutsideTrainerType(types.Opaque):
-    """A trainer that is a global or a closure variable of a compiled function: its value is the Python object."""
+    """A trainer that is a global or closure variable of a compiled function. Its value is the Python object."""
 
     def __init__(self) -> None:
         super().__init__(name="fastnn.Trainer from outside")
@@ -81,7 +82,7 @@ def _typeof_trainer(_value: Any, context: Any) -> TrainerType | OutsideTrainerTy
 @register_model(TrainerType)
 class _HandleModel(models.StructModel):
     def __init__(self, manager: Any, handle: Any) -> None:
-        owner = types.MemInfoPointer(types.voidptr)  # owns the Python object, and the one at the address
+        owner = types.MemInfoPointer(types.voidptr)  # owns the Python object and the object at the address
         pointers = [("owner", owner), ("object", types.voidptr), ("address", types.voidptr)]
         super().__init__(manager, handle, [*pointers, ("integers", handle.integers)])
 
@@ -117,7 +118,7 @@ def _integers(c: Any, handle_type: Any, values: Any) -> list[Any]:
 @box(ModelType)
 @box(TrainerType)
 def _box(handle_type: Any, value: Any, c: Any) -> Any:
-    """Return the Python object that the value came from."""
+    """Return the Python object from which the value was made."""
     python_object = cgutils.create_struct_proxy(handle_type)(c.context, c.builder, value=value).object
     c.pyapi.incref(python_object)
     c.context.nrt.decref(c.builder, handle_type, value)
@@ -142,17 +143,17 @@ def integers_of(_: Any, handle: Any) -> Any:
     return handle.integers(handle), read
 
 
-# ---- Variables from outside ----
+# ---- Global and closure variables ----
 
 
 def _address(context: Any, builder: Any, address: int, described: Any) -> Any:
-    """Return a constant that is marked as an address, which keeps the function out of caches on disk."""
+    """Return a constant that is marked as an address, so that Numba does not cache the function on disk."""
     return context.add_dynamic_addr(builder, address, info=str(described))
 
 
 @lower_constant(ModelType)
 def _model_constant(context: Any, builder: Any, model: Any, value: Any) -> Any:
-    """Put the address into the function, and keep the object at the address alive for good."""
+    """Return the model as a constant, and keep the object at its address alive until the process ends."""
     native = handle_of(value)
     _HELD.append((value, native))
     address, *sizes = native[0]
@@ -179,7 +180,7 @@ def _box_outside(_: Any, value: Any, c: Any) -> Any:
 
 @intrinsic
 def present(_: Any, trainer: Any) -> Any:
-    """Return the present state of a trainer from outside: its learning rate and other settings may have been assigned."""
+    """Return the current state of a global trainer, whose settings may have been assigned in the meantime."""
 
     def look_up(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pyapi = context.get_python_api(builder)

@@ -12,27 +12,27 @@ from fastnn._trainer import Trainer
 
 
 class NumbaModel:
-    """A model for code that Numba compiles; see `as_numba`."""
+    """A model in the form for code that Numba compiles; see `as_numba`."""
 
     def __init__(self, model: MLP) -> None:
         self._model = model
         self._native_handle, self.dtype = handle_of(model), model.dtype
 
     def predict(self, X: ArrayLike, out: NDArray[Any] | None = None, n_threads: int | None = None) -> NDArray[Any]:
-        """Return the model's outputs, as `MLP.predict` does, in compiled code or not."""
+        """Return the outputs of the model, like `MLP.predict`. It works in Python and in compiled code."""
         return self._model.predict(X, out=out, n_threads=n_threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return how copies and pickles make it: from a copy of the model."""
+        """Return the parts for copies and pickles, which contain a copy of the model."""
         return as_numba, (self._model,)
 
     def __repr__(self) -> str:
-        """Show the model."""
+        """Return a text with the model."""
         return f"as_numba({self._model!r})"
 
 
 class NumbaTrainer:
-    """A trainer for code that Numba compiles; see `as_numba`."""
+    """A trainer in the form for code that Numba compiles; see `as_numba`."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
@@ -43,15 +43,15 @@ class NumbaTrainer:
         return handle_of(self._trainer)
 
     def step(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Make one update on one batch, as `Trainer.step` does, in compiled code or not."""
+        """Make one update on one batch, like `Trainer.step`. It works in Python and in compiled code."""
         return self._trainer.step(X, y)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return how copies and pickles make it: from a copy of the trainer."""
+        """Return the parts for copies and pickles, which contain a copy of the trainer."""
         return as_numba, (self._trainer,)
 
     def __repr__(self) -> str:
-        """Show the trainer."""
+        """Return a text with the trainer."""
         return f"as_numba({self._trainer!r})"
 
 
@@ -60,31 +60,31 @@ def as_numba(model: MLP) -> NumbaModel: ...
 @overload
 def as_numba(model: Trainer) -> NumbaTrainer: ...
 def as_numba(model: MLP | Trainer) -> NumbaModel | NumbaTrainer:
-    """Return a model or a trainer for functions under ``@numba.njit``.
+    """Return an object that passes a model or a trainer to functions under ``@numba.njit``.
 
-    Such functions also take models and trainers themselves, as arguments or variables from outside. The object that this
-    function returns is passed a little faster.
+    Such functions also accept models and trainers themselves, as arguments or as global variables. Passing the object that
+    this function returns is slightly faster.
 
     Parameters
     ----------
     model : MLP or Trainer
-        It is not copied: compiled code sees the changes of training, and the other way round.
+        The model or trainer, which is not copied. Changes in compiled code and in Python are visible in the other.
 
     Returns
     -------
     object
-        With ``predict(X, out=None, n_threads=None)`` or ``step(X, y)``, in compiled code as in Python.
+        An object with the method ``predict(X, out=None, n_threads=None)`` or ``step(X, y)``, in Python and in compiled code.
 
     Raises
     ------
     TypeError
-        If it is neither, or a trainer whose learning rate is a schedule.
+        If `model` is neither a model nor a trainer, or if it is a trainer whose learning rate is a schedule.
 
     Notes
     -----
     In compiled code, X is an array of numbers, (n, n_in) or (n_in,), in any layout; it is not checked for NaN. Compiled code
-    keeps the models and trainers that it refers to alive, also in generators and lists. A function that refers to a model
-    or trainer from outside can't be cached on disk: pass it as an argument there.
+    keeps the models and trainers that it refers to alive, also in generators and lists. A function that refers to a
+    global model or trainer can't be cached on disk. Pass it as an argument instead.
 
     Examples
     --------

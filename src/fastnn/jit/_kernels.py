@@ -1,4 +1,4 @@
-"""The kernels that compiled code calls (kernels/c_api.h), and the passing of arrays to them."""
+"""The kernels that compiled code calls (kernels/c_api.h), and the arguments for them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from fastnn._checks.floats import ufunc_type
 from fastnn.ops._arrays import float_types
 
 _INT, _REAL, _POINTER = types.int64, types.float64, types.voidptr
-_MATRIX = (_POINTER, _INT, _INT, _INT)  # first element, number of its type, strides of rows and columns
+_MATRIX = (_POINTER, _INT, _INT, _INT)  # first element, number of the type, strides of rows and columns
 
 
 def _kernel(name: str, result: Any, *parameters: Any) -> Any:
     """Return the kernel of that name as a function for compiled code.
 
-    For each pointer it takes an array, a model, a trainer, or None. Numba frees an object after the last operation that
-    takes it. The address is therefore read within the call, which is such an operation: the object lives until the kernel
+    For each pointer, it takes an array, a model, a trainer, or None. Numba frees an object after the last operation that
+    uses it. This call is such an operation, and reads the address itself, so that the object lives until the kernel
     returns.
     """
 
@@ -40,7 +40,7 @@ def _kernel(name: str, result: Any, *parameters: Any) -> Any:
         returned = builder.call(declared(builder, name, result, *parameters), natives)
         return context.get_dummy_value() if result == types.void else returned
 
-    # Numba asks for the parameters one by one.
+    # Numba needs the parameters one by one.
     names = ["context", *(f"argument_{i}" for i in range(len(parameters)))]
     positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
     typed.__signature__ = inspect.Signature([inspect.Parameter(n, positional) for n in names])  # type: ignore[attr-defined]
@@ -49,7 +49,7 @@ def _kernel(name: str, result: Any, *parameters: Any) -> Any:
 
 
 def _pointer(context: Any, builder: Any, argument: Any, value: Any) -> Any:
-    """Return the address of an array's first element, or of a model or a trainer; null for None."""
+    """Return the address of an array's first element, or of a model or a trainer, or null for None."""
     if is_none(argument):
         return cgutils.voidptr_t(None)
     struct = cgutils.create_struct_proxy(argument)(context, builder, value=value)
@@ -59,7 +59,7 @@ def _pointer(context: Any, builder: Any, argument: Any, value: Any) -> Any:
 
 
 def declared(builder: Any, name: str, result: Any, *parameters: Any) -> Any:
-    """Return the kernel of that name as a function of the module that is being written."""
+    """Return the kernel of that name, declared in the module that is being compiled."""
     natives = {types.void: ir.VoidType(), _INT: ir.IntType(64), _REAL: ir.DoubleType(), _POINTER: cgutils.voidptr_t}
     function_type = ir.FunctionType(natives[result], [natives[kind] for kind in parameters])
     return cgutils.get_or_insert_function(builder.module, function_type, name)
@@ -80,7 +80,7 @@ linear = _kernel("fastnn_linear", _INT, *[_INT] * 4, *_MATRIX, *_MATRIX, _POINTE
 predict = _kernel("fastnn_predict", _INT, _POINTER, _INT, *_MATRIX, _POINTER, _INT)
 train_step = _kernel("fastnn_train_step", _INT, _POINTER, _INT, *_MATRIX, *_MATRIX, _INT, _POINTER)
 
-# By Numba's type: its number in kernels/api.h.
+# The numbers of types in kernels/api.h, by Numba's type.
 NUMBERS = {
     number: i
     for i, number in enumerate(
@@ -102,25 +102,25 @@ NUMBERS = {
 
 
 def is_none(argument: Any) -> bool:
-    """Return whether an argument's type is that of None, given or not."""
+    """Return whether the type of an argument is that of None, passed or by default."""
     return argument is None or argument == types.none or (isinstance(argument, types.Omitted) and argument.value is None)
 
 
 def is_readable(argument: Any, *ndims: int) -> bool:
-    """Return whether an argument's type is an array that kernels read, with one of `ndims` dimensions if any are given."""
+    """Return whether a type is an array that kernels read. If `ndims` are given, it must have one of these dimensions."""
     if not isinstance(argument, types.Array) or argument.dtype not in NUMBERS:
         return False
     return argument.ndim in ndims if ndims else True
 
 
 def float_of(*arguments: Any) -> Any:
-    """Return the type in which functions of arrays of these types compute, as outside of compiled code."""
+    """Return the type in which functions compute with arrays of these types, the same as in Python."""
     compute, _ = float_types(*[_dtype(argument) for argument in arguments])
     return types.float32 if compute == np.float32 else types.float64
 
 
 def elementwise_float_of(argument: Any) -> Any:
-    """Return the type in which ufuncs compute with numbers or arrays of this type, by NumPy's choice of a loop."""
+    """Return the type in which ufuncs compute with numbers or arrays of this type, chosen as in NumPy."""
     return types.float64 if ufunc_type(_dtype(argument)) == np.float64 else types.float32
 
 
@@ -129,20 +129,20 @@ def _dtype(argument: Any) -> np.dtype[Any]:
 
 
 def bare(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Remove the annotations of an overload or its implementation: Numba requires that they agree."""
+    """Return an overload or its implementation without annotations, which Numba would require to agree."""
     function.__annotations__ = {}
     return function
 
 
 @register_jitable
 def is_aligned(a: Any) -> bool:
-    """Return whether a contiguous array is aligned, so that kernels may work on it in place. Its type does not say."""
+    """Return whether a contiguous array is aligned, so that kernels may work on it in place. Its type does not tell."""
     return a.ctypes.data & (a.itemsize - 1) == 0
 
 
 @register_jitable
 def apart(a: Any, b: Any) -> bool:
-    """Return whether two arrays share no memory. The first one is contiguous."""
+    """Return whether two arrays share no memory. The first one must be contiguous."""
     b_start = b_end = b.ctypes.data
     for size, stride in zip(b.shape, b.strides):  # noqa: B905  Numba's has no `strict`
         if size == 0:
@@ -155,7 +155,7 @@ def apart(a: Any, b: Any) -> bool:
 
 @register_jitable
 def apart_or_same(a: Any, b: Any) -> bool:
-    """Return whether a kernel may read one contiguous array element by element while it writes the other."""
+    """Return whether two contiguous arrays are aligned, and begin together or share no memory: kernels need this."""
     a_start, b_start = a.ctypes.data, b.ctypes.data
     if not (is_aligned(a) and is_aligned(b)):
         return False

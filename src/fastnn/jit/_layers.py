@@ -27,7 +27,7 @@ def _number_of(name: str) -> int:
 
 
 def activation_number(activation: Any) -> Callable[[Any], int] | None:
-    """Return a function from an argument of this type to the activation's number; None if the argument is not a string."""
+    """Return a function that maps an argument of this type to an activation's number, or None if it is no string."""
     name = activation.value if isinstance(activation, types.Omitted) else getattr(activation, "literal_value", activation)
     if isinstance(name, str) and name in _NAMES:
         number = _NAMES.index(name)
@@ -78,7 +78,7 @@ def _linear(x: Any, w: Any, b: Any = None, activation: Any = "identity", out: An
 
 
 def rows_for(x: types.Array) -> Callable[[Any], Any]:
-    """Return a function from an array of this type to its rows: a matrix, or one row as it is."""
+    """Return a function that maps an array of this type to its rows: a matrix, or a single row unchanged."""
 
     def flattened(x: Any) -> Any:
         n_rows = 1
@@ -96,7 +96,7 @@ def _check_out(shape: Any, x_shape: Any, w_shape: Any) -> None:
 
 
 def _multiplication(dtype: Any, x: Any, w: Any, b: Any, n_threads: Any) -> Callable[..., None]:
-    """Return the kernel's call: rows or one row x, into an array that is contiguous and apart from them."""
+    """Return the call of the kernel for one or more rows x. The result array must be contiguous, and separate from them."""
     kernel, number, x_type, w_type = _kernels.linear, _NUMBERS[dtype], _NUMBERS[x.dtype], _NUMBERS[w.dtype]
     b_type, has_bias, counted = 0 if is_none(b) else _NUMBERS[b.dtype], not is_none(b), not is_none(n_threads)
 
@@ -123,7 +123,7 @@ def _multiplication(dtype: Any, x: Any, w: Any, b: Any, n_threads: Any) -> Calla
     return register_jitable(bare(multiply))
 
 
-# ---- Its gradients ----
+# ---- The gradients of the layer ----
 
 
 @overload(ops.linear_grad, prefer_literal=True)

@@ -1,7 +1,7 @@
 """Scalars in LLVM code under construction, the counterpart of the vectors of kernels/per_isa/vec.h.
 
-Every operation is one of IEEE arithmetic or on bits, without a branch, so that LLVM can inline functions that consist of
-them, and vectorise the loops around them.
+The operations are those of IEEE arithmetic and on bits, and have no branches. LLVM can therefore inline functions that
+consist of them, and vectorise the loops around them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from numba.extending import intrinsic
 
 from fastnn._engine import core as _core
 
-# Whether the instruction set has fused multiply-add. Compiled code depends on it, so it is part of the key of cached files.
+# Whether the instruction set has fused multiply-add. Compiled code depends on this, so it is part of the key of cached
+# files.
 FUSED = _core.current_instruction_set()[0] != "baseline"
 
 
@@ -32,11 +33,11 @@ class Float:
         return Float(self.builder, ir.Constant(self.value.type, number))
 
     def operand(self, other: Float | float) -> Any:
-        """Return what an instruction takes."""
+        """Return the operand of an instruction for a value."""
         return other.value if isinstance(other, Float) else ir.Constant(self.value.type, other)
 
     def as_int(self) -> Integer:
-        """Return an integer of the same bits: no conversion."""
+        """Return an integer with the same bits, without a conversion."""
         return Integer(self.builder, self.builder.bitcast(self.value, ir.IntType(32 if self.is_float32 else 64)))
 
     def __add__(self, other: Float | float) -> Float:
@@ -54,7 +55,7 @@ class Float:
     def __neg__(self) -> Float:
         return Float(self.builder, self.builder.fneg(self.value))
 
-    # Comparisons are conditions for `select`, false where there is a NaN.
+    # Comparisons return conditions for `select`. They are false if an operand is NaN.
     def __lt__(self, other: Float | float) -> Any:
         return self.builder.fcmp_ordered("<", self.value, self.operand(other))
 
@@ -62,7 +63,7 @@ class Float:
         return self.builder.fcmp_ordered(">", self.value, self.operand(other))
 
     def equals(self, other: Float | float) -> Any:
-        """Return the condition that both are the same number."""
+        """Return the condition that both numbers are equal."""
         return self.builder.fcmp_ordered("==", self.value, self.operand(other))
 
 
@@ -77,7 +78,7 @@ class Integer:
         return Integer(self.builder, ir.Constant(self.value.type, number))
 
     def as_float(self) -> Float:
-        """Return the float of the same bits: no conversion."""
+        """Return a float with the same bits, without a conversion."""
         number = ir.FloatType() if self.value.type.width == 32 else ir.DoubleType()
         return Float(self.builder, self.builder.bitcast(self.value, number))
 
@@ -91,7 +92,7 @@ class Integer:
         return Integer(self.builder, self.builder.shl(self.value, self.constant(places).value))
 
     def __rshift__(self, places: int) -> Integer:
-        """Shift copies of the sign in from the left."""
+        """Shift to the right, and fill with copies of the sign bit."""
         return Integer(self.builder, self.builder.ashr(self.value, self.constant(places).value))
 
 
@@ -105,17 +106,17 @@ def select(condition: Any, a: _Scalar, b: _Scalar) -> _Scalar:
 
 
 def fma(a: Float, b: Float | float, c: Float | float) -> Float:
-    """Return a b + c, rounded once if the instruction set can."""
+    """Return a b + c, rounded once if the instruction set has fused multiply-add."""
     return Float(a.builder, a.builder.fma(a.value, a.operand(b), a.operand(c))) if FUSED else a * b + c
 
 
 def minimum(a: float, b: Float) -> Float:
-    """Return the smaller one, or b if there is a NaN."""
+    """Return the smaller number, or b if one of them is NaN."""
     return select(b > a, b.constant(a), b)
 
 
 def maximum(a: float | Float, b: Float) -> Float:
-    """Return the larger one, or b if there is a NaN."""
+    """Return the larger number, or b if one of them is NaN."""
     return select(b < a, Float(b.builder, b.operand(a)), b)
 
 
@@ -142,7 +143,7 @@ def _intrinsic(name: str, *arguments: Float) -> Float:
 def scalar_function(body: Body) -> Any:
     """Return a function of one real number that code compiled by Numba can call.
 
-    float32 gives float32; all else is converted to float64.
+    For float32, it computes in float32. All other types are converted to float64.
     """
 
     def typed(_: Any, x: Any) -> Any:
@@ -165,9 +166,9 @@ def scalar_function(body: Body) -> Any:
 
 
 def _library(context: Any, body: Body, function_type: Any, symbol: str) -> Any:
-    """Return the function as a library, for the linker to inline.
+    """Return the function as a library, which the linker inlines.
 
-    In the caller's own module, fastmath=True would take the operations for ones that may be reordered.
+    If the function were in the caller's own module, fastmath=True would allow the reordering of its operations.
     """
     library = context.codegen().create_library(symbol)
     module = library.create_ir_module(symbol)

@@ -1,4 +1,4 @@
-"""Losses from scalar Python functions."""
+"""Custom losses from Python functions of two numbers."""
 
 from __future__ import annotations
 
@@ -33,39 +33,40 @@ def loss(
     output_weights: Sequence[float] | None = None,
     missing: str = "raise",
 ) -> Callable[[Callable[..., float]], JitLoss | JitRowLoss]:
-    """Make a loss of a function of a target and a prediction, the mean of its values; a decorator.
+    """Return a decorator that makes a loss from a function of a target and a prediction.
 
-    Trainers take the loss, or its name, wherever they take the name of a built-in one. It can still be called like the
-    function, with numbers or arrays.
+    The loss is the mean of the function's values. You can use it, or its name, wherever fastnn takes the name of a built-in
+    loss. You can still call it like the function, with numbers or arrays.
 
     Parameters
     ----------
     gradient : callable
-        The derivative of the function by y_pred, of the same arguments. y_pred is the output after its activation. With
-        `per_row`, a function of y_true, y_pred and out, which stores the derivative by each element of y_pred in out, an
-        array of zeros. If it returns the loss as well, training does not call the function, which saves time.
+        The derivative of the function with respect to y_pred, as a function of the same arguments. y_pred is the output
+        after its activation. With `per_row`, it is a function of y_true, y_pred and out, which stores the derivative with
+        respect to each element of y_pred in out, an array of zeros. If it also returns the loss, training does not call
+        the function, which saves time.
     per_row : bool, default False
-        If True, the function takes whole rows: arrays y_true (columns of targets,) and y_pred (outputs,), which it can't
-        change. The loss is the mean over rows.
+        Whether the function takes whole rows: arrays y_true (columns of targets,) and y_pred (outputs,), which it can't
+        change. The loss is then the mean over rows.
     from_logits : bool, default False
-        If True, y_pred are the inputs of the output activation, which may be any without parameters of its own.
+        Whether y_pred are the inputs of the output activation, which may be any without parameters of its own.
     n_targets, n_outputs : int, optional
-        With `per_row`, the columns of targets and the outputs that the function needs. If not given, targets have as many
-        columns as the model has outputs, and the model has any number.
+        With `per_row`, the numbers of columns of targets and of outputs that the function needs. By default, targets have
+        one column per output of the model, and the model may have any number of outputs.
     name : str, optional
-        The name of the loss in trainers and files, by default that of the function. Of several losses with one name, the
-        last one has it.
+        The name of the loss in trainers and files, by default that of the function. If several losses have the
+        same name, the name refers to the last one.
     check_range : tuple (low, high) or None, default (-10.0, 10.0)
         The range of both arguments in which the gradient is compared with difference quotients of the function; with
-        `per_row`, on rows of `n_outputs` elements, or of 3. None for no comparison.
+        `per_row`, on rows of `n_outputs` elements, or of 3. None skips the comparison.
     output_weights, missing : optional
-        As for every loss: see `fastnn.losses.Loss`. The function is called with 0.0 in place of a missing target, and its
-        result is not used. A loss of whole rows has no `output_weights`.
+        Options that every loss has: see `fastnn.losses.Loss`. The function is called with 0.0 in place of a missing
+        target, and its result is not used. A loss of whole rows has no `output_weights`.
 
     Returns
     -------
     decorator
-        From a function to a loss.
+        A function that maps a function of two numbers to a loss.
 
     Raises
     ------
@@ -126,18 +127,18 @@ class JitLoss(JitFunction, CustomLoss):
         self._from_logits = from_logits
         functions = {"function": function, "gradient": gradient}
         super().__init__(loss_block, functions, "input", name, _core.LOSSES)
-        self._evaluate(np.zeros(1), np.zeros(1))  # raises now if it can't be compiled, or fails at the zeros between rows
+        self._evaluate(np.zeros(1), np.zeros(1))  # raises now if it does not compile, or fails at the zeros between rows
 
     def check(self, within: tuple[float, float]) -> None:
         """Raise ValueError if the gradient is wrong anywhere in a range."""
         check_gradient(self, within)
 
     def value(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
-        """Return the loss of every element, computed in float64."""
+        """Return the loss for every element, computed in float64."""
         return self._elementwise(y_true, y_pred, 0)
 
     def gradient(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
-        """Return its derivative by the prediction, of every element, computed in float64."""
+        """Return the derivative with respect to the prediction for every element, computed in float64."""
         return self._elementwise(y_true, y_pred, 1)
 
     __call__ = value

@@ -49,7 +49,7 @@ def _predict(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
 
 
 def _prediction(X: Any, n_threads: Any) -> Any:
-    """Return the kernel's call, into an array that is contiguous and apart from X."""
+    """Return the call of the kernel. The result array must be contiguous, and separate from X."""
     kernel, number, counted = _kernels.predict, NUMBERS[X.dtype], not is_none(n_threads)
 
     def run(model: Any, X: Any, out: Any, n_threads: Any) -> None:

@@ -1,6 +1,7 @@
 """Optimizers on tuples and lists of arrays in code that Numba compiles.
 
-There, a state is a tuple, which `optimizer_state` returns: Numba has no dicts of values of different types.
+Numba has no dicts with values of different types. In compiled code, a state is therefore a tuple, which `optimizer_state`
+returns.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def optimizer_state(name: str, params: Sequence[NDArray[Any]]) -> tuple[Any, ...
     -------
     tuple
         For each list of arrays in the function's state, a tuple of arrays of zeros. If the state has "step", the number of
-        updates, an array with it comes last.
+        updates, the last element is an array with this number.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def optimizer_state(name: str, params: Sequence[NDArray[Any]]) -> tuple[Any, ...
     return (*zeros, np.zeros(1, np.int64)) if "step" in STATES[name] else tuple(zeros)
 
 
-# ---- One array, and each of several ----
+# ---- One array, and several arrays ----
 
 
 def _is_parameter(array: Any) -> bool:
@@ -75,9 +76,9 @@ def _is_parameter(array: Any) -> bool:
 
 
 def _checked(param: Any, grad: Any, m: Any, v: Any, spans: Any) -> Any:
-    """Return a copy of a gradient in its parameter's type, once the arrays of one parameter fit together.
+    """Return a copy of a gradient in the type of its parameter, or raise an error if the arrays do not fit together.
 
-    Fill `spans` (3, 2) with the addresses of the first byte and behind the last one of param, m and v.
+    For param, m and v, fill `spans` (3, 2) with the address of the first byte, and the address after the last byte.
     """
 
 
@@ -132,18 +133,19 @@ def _update_overload(param: Any, gradient: Any, m: Any, v: Any, rule: Any) -> Ca
         new_m[...] = m
         new_v[...] = v
         update(new, gradient, new_m, new_v, rule)
-        v[...] = new_v  # first those that stand in for missing moments: v is m then, or both are param
+        v[...] = new_v  # if moments are missing, v is m, or both are param: param is therefore written last
         m[...] = new_m
         param[...] = new
 
     return bare(update_in_place)
 
 
-# Tuples, whose elements have different types, by recursion: the first element, then the others. Lists in a loop.
+# Tuples, whose elements have different types, are processed by recursion: the first element, then the others. Lists are
+# processed in a loop.
 
 
 def _checked_each(params: Any, grads: Any, ms: Any, vs: Any, spans: Any) -> Any:
-    """Return copies of all gradients: some may be parameters or moments, which change before the last gradient is read."""
+    """Return copies of all gradients: one may be a parameter or moment that changes before the gradient is read."""
 
 
 @overload(_checked_each)
@@ -184,7 +186,7 @@ def _update_each_overload(params: Any, gradients: Any, ms: Any, vs: Any, rule: A
 
 @register_jitable
 def _check_apart(spans: Any, moments: int) -> None:
-    """Make sure that no moment shares memory with a parameter or another moment: spans of each, (n, 3, 2)."""
+    """Raise an error if a moment shares memory with a parameter or another moment. `spans` is (n, 3, 2)."""
     n = len(spans)
     for i in range(n):
         for part in range(1, moments + 1):
@@ -223,7 +225,7 @@ def _are_several(arrays: Any) -> bool:
 
 
 def _fits(name: str, params: Any, grads: Any, state: Any) -> bool:
-    """Return whether the types are those of arrays, gradients and a state as `optimizer_state` returns it."""
+    """Return whether these are the types of parameters, gradients and a state of `optimizer_state`."""
     kept = STATES[name]
     if not _are_several(params) or not _are_several(grads) or not (isinstance(state, types.BaseTuple) or not kept):
         return False
@@ -234,13 +236,13 @@ def _fits(name: str, params: Any, grads: Any, state: Any) -> bool:
 
 
 def _overload(name: str) -> None:
-    """Let compiled code call the function of that name, with parameters and defaults as outside."""
+    """Make the function of that name available in compiled code, with the same parameters and defaults as in Python."""
     function, kept = getattr(ops, name), STATES[name]
     parameters = list(inspect.signature(function).parameters)
     moments, state = len(kept) - ("step" in kept), "state" if kept else "()"
-    m, v = ("state[0]", f"state[{moments - 1}]") if moments else ("params", "params")  # at which the kernel doesn't look
+    m, v = ("state[0]", f"state[{moments - 1}]") if moments else ("params", "params")  # the kernel ignores missing moments
     number = "nesterov_number if nesterov else number" if "nesterov" in parameters else "number"
-    # A coefficient of the kernel's that the function lacks is 0.
+    # Coefficients of the kernel that the function lacks are 0.
     names = OPTIMIZERS.get(name, SGD).coefficient_names()
     given = {names[parameter]: f"float({parameter})" for parameter in parameters if parameter in names}
     coefficients = ", ".join(["float(learning_rate)", *(given.get(argument, "0.0") for argument in ARGUMENTS)])

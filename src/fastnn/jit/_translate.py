@@ -1,4 +1,4 @@
-"""Users' functions with fastnn's elementary functions and numbers of the network's type, so that loops can be vectorised."""
+"""Changes to users' functions that make loops vectorisable: fastnn's elementary functions, and numbers of the right type."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import fastnn
 from fastnn import ops
 from fastnn.jit._elementary import ARCTAN, FUNCTIONS
 
-# The functions of _elementary.py, by the identity of the function that users call, which would be a call per number.
+# The functions of _elementary.py, by the identity of the function in users' code, which would be called for each number.
 _ELEMENTARY: dict[int, Any] = {
     id(getattr(module, name)): function
     for name, function in FUNCTIONS.items()
@@ -66,7 +66,7 @@ def _code(code: CodeType, number: Any) -> CodeType:
 
 def _replaced(value: Any, number: Any) -> Any:
     if isinstance(value, float):
-        return np.float32(value) if number == types.float32 else value  # a float64 would make the whole function float64
+        return np.float32(value) if number == types.float32 else value  # float64 would spread to all results
     if isinstance(value, ModuleType):
         return _modules(number).get(value, value)
     return _ELEMENTARY.get(id(value), value)
@@ -74,7 +74,7 @@ def _replaced(value: Any, number: Any) -> Any:
 
 @lru_cache
 def _modules(number: Any) -> dict[ModuleType, ModuleType]:
-    """Return stand-ins for modules, with the same replacements."""
+    """Return copies of modules in which the same functions and numbers are replaced."""
     made: dict[ModuleType, ModuleType] = {}
     for module in (math, np, ops, fastnn):
         made[module] = ModuleType(module.__name__)

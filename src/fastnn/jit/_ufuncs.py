@@ -1,4 +1,4 @@
-"""The elementwise functions of fastnn.ops in code that Numba compiles: inlined for numbers, by the kernels for arrays."""
+"""The elementwise functions of fastnn.ops in compiled code: inlined for numbers, and calls of the kernels for arrays."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from fastnn.jit._kernels import apart_or_same, bare, is_aligned
 
 
 class _Key:
-    """The key of a function in Numba's tables, with its name for messages."""
+    """The key of a function in Numba's tables, which has the function's name for messages."""
 
     def __init__(self, name: str) -> None:
         self.__name__ = name
 
 
 def _of_a_number(number: int) -> Any:
-    """Return a function of one number that calls the kernel for arrays, for those not written out in _elementary.py."""
+    """Return a function of one number that calls the kernel for arrays, if the function is not in _elementary.py."""
 
     def typed(_: Any, x: Any) -> Any:
         result = _kernels.elementwise_float_of(x)
@@ -85,10 +85,10 @@ def _given_array(function: np.ufunc, number: int, x: types.Array, out: types.Arr
 
 
 def _overload(name: str) -> None:
-    """Let compiled code call the ufunc of that name.
+    """Make the ufunc of that name available in compiled code.
 
-    If the function is inlined, calls with arrays become part of Numba's array expressions: one loop over a whole expression.
-    The overloads of all others have a key of their own instead of the ufunc, which keeps Numba from that.
+    If the function is inlined, Numba merges calls with arrays into array expressions: one loop over a whole expression. The
+    overloads of all other functions have a key of their own instead of the ufunc, which prevents this.
     """
     ufunc, number = getattr(ops, name), _core.FUNCTIONS.index(name)
     inlined = _elementary.FUNCTIONS.get(name)
@@ -101,7 +101,7 @@ def _overload(name: str) -> None:
         if not _kernels.is_readable(x):
             return None
         dtype = _kernels.elementwise_float_of(x)
-        if _kernels.is_none(out) and x.ndim == 0:  # ufuncs return numbers then
+        if _kernels.is_none(out) and x.ndim == 0:  # ufuncs return numbers for arrays without dimensions
             to = getattr(np, str(dtype))
             return lambda x, out=None: of_a_number(to(x[()]))
         if _kernels.is_none(out):
@@ -113,7 +113,7 @@ def _overload(name: str) -> None:
     if inlined:
         overload(ufunc)(bare(implementation))
         return
-    options = {"nopython": True, "no_cpython_wrapper": True}  # as `overload` has them
+    options = {"nopython": True, "no_cpython_wrapper": True}  # the options that `overload` uses
     template = make_overload_template(_Key(name), bare(implementation), options, strict=True, inline="never")
     infer_global(ufunc, types.Function(infer(template)))
 

@@ -1,9 +1,9 @@
 """Losses, which training minimizes: their names, parameters and traits.
 
-These classes hold numbers, and know what the outputs of a model stand for. The arithmetic is in the compiled trainer, and in
-plain NumPy in `fastnn.reference`. All definitions are PyTorch's with `reduction="mean"`. Below, y is the target, p the
-prediction after the output activation, z the prediction before it, and n the number of rows. Losses are means over all
-elements, rows times targets, unless their documentation says that they are means over rows.
+These classes hold the parameters of the losses, and convert outputs to predictions. The compiled trainer does the
+arithmetic, and `fastnn.reference` shows it in plain NumPy. All definitions are PyTorch's with `reduction="mean"`. In the
+formulas, y is the target, p is the prediction after the output activation, z is the prediction before it, and n is the
+number of rows. A loss is a mean over all elements, rows times targets, unless its documentation calls it a mean over rows.
 """
 
 from __future__ import annotations
@@ -39,5 +39,5 @@ __all__ = [
 ]
 __dir__ = __all__.copy
 
-# From a name or a loss to a loss; private.
+# Private: return the loss that a name or an object stands for.
 resolve = partial(resolve_one, custom=((CustomLoss, Heads), resolve_one.keywords["custom"][1]))

@@ -14,25 +14,25 @@ from fastnn.losses._options import TargetOptions, checked_missing, weights_of_ou
 
 @dataclass(frozen=True, repr=False)
 class Loss:
-    """Base class of the losses, with the options that all of them have.
+    """The base class of the losses, with the options that all of them have.
 
     Parameters
     ----------
     output_weights : sequence of numbers >= 0, optional
-        One per column of targets: the weight of its elements in the mean. For `CrossEntropy`, one per class. Other losses of
-        whole rows have none.
+        The weights in the mean, one per column of targets. `CrossEntropy` has one weight per class. Other losses of whole
+        rows have none.
     missing : {"raise", "ignore"}, default "raise"
-        Whether targets that are NaN raise an error, or count as not observed: they add nothing to the loss, to its gradient
-        and to the divisor of the mean.
+        The treatment of targets that are NaN. They raise an error, or count as not observed: they then add nothing to the
+        loss, to its gradient or to the divisor of the mean.
 
     Attributes
     ----------
     name : str
-        The name by which `fit` and `Trainer` know the loss.
+        The name of the loss in `fit` and `Trainer`.
     links : tuple of str
-        The output activations that the loss can be combined with. The loss is then computed from z, in one stable
-        expression together with the first of them; the other is "identity", for a model that predicts z itself. If the
-        tuple is empty, the loss is computed from p, and goes with every output activation.
+        The output activations with which the loss can be combined. The loss is then computed from z, in one stable
+        expression together with the first of them. The other is "identity", for a model that predicts z itself. If the
+        tuple is empty, the loss is computed from p, and works with every output activation.
     per_row : bool
         Whether the loss is a mean over rows rather than over elements.
     takes_labels : bool
@@ -42,7 +42,7 @@ class Loss:
     only_ends_of_domain : bool
         Whether the two ends of that interval are the only valid targets.
     one_output_per_target : bool
-        Whether targets have as many columns as the model has outputs.
+        Whether targets have one column per output of the model.
     """
 
     name: ClassVar[str] = ""
@@ -64,7 +64,7 @@ class Loss:
         self.set_options(self.output_weights, self.missing)
 
     def set_options(self, output_weights: object, missing: object) -> None:
-        """Check and set the options, when the loss is made."""
+        """Check and set the options during construction."""
         object.__setattr__(self, "output_weights", weights_of_outputs("output_weights", output_weights))
         object.__setattr__(self, "missing", checked_missing(missing))
         if self.output_weights is not None and self.per_row and not self.takes_labels:
@@ -73,7 +73,7 @@ class Loss:
             )
 
     def __repr__(self) -> str:
-        """Return the call that makes the loss, without the options that have their defaults."""
+        """Return the call that makes the loss, without options that have their default values."""
         shown = [each for each in fields(self) if not (each.kw_only and getattr(self, each.name) == each.default)]
         shown.sort(key=lambda each: bool(each.kw_only))
         arguments = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in shown)
@@ -81,17 +81,17 @@ class Loss:
 
     @property
     def parameter(self) -> float:
-        """The number that shapes the loss; 0.0 for a loss without one."""
+        """The number in the formula of the loss, or 0.0 if there is none."""
         return 0.0
 
     @property
     def target_options(self) -> TargetOptions:
-        """The options that change targets and their weights, as the engine takes them."""
+        """The options that change targets and their weights, in the form for the engine."""
         return TargetOptions(self.output_weights, self.missing == "ignore", self.per_row)
 
     @property
     def parameters(self) -> tuple[float, ...]:
-        """The other numbers that shape the loss, if it has any number of them."""
+        """The other numbers in the formula of the loss."""
         return ()
 
     @property
@@ -100,12 +100,12 @@ class Loss:
         return bool(self.links)
 
     def n_targets(self, n_out: int) -> int:
-        """Return the number of columns of targets for a model with that many outputs.
+        """Return the number of columns of targets for a model with `n_out` outputs.
 
         Raises
         ------
         ValueError
-            If the loss does not go with that number of outputs.
+            If the loss does not support that number of outputs.
         """
         return n_out
 
@@ -115,12 +115,14 @@ def _names_below(kind: type[Loss]) -> list[str]:
 
 
 class CustomLoss(Loss, ABC):
-    """Base class of the losses that `fastnn.jit.loss` makes: means over elements or rows. Each is equal to itself alone.
+    """The base class of the losses that `fastnn.jit.loss` makes, which are means over elements or rows.
+
+    Such a loss is equal only to itself.
 
     Attributes
     ----------
     name : str
-        The name of the loss in files. It differs from the names of the built-in losses.
+        The name of the loss in files, which differs from the names of the built-in losses.
     """
 
     name: str  # type: ignore[misc]  # of the object
@@ -135,19 +137,19 @@ class CustomLoss(Loss, ABC):
     def address(self, dtype: DTypeLike) -> int:
         """Return the address of a C function of n elements or rows, where T is `dtype`.
 
-        Of a mean over elements, ``void (const T *y, const T *p, T *value, T *gradient, int64_t n)`` sets ``value[i]`` and
-        its derivative by ``p[i]``. Of a mean over rows, it is ``void (const T *y, const T *p, T *value, T *gradient,
-        int64_t rows, int64_t n_targets, int64_t n_out, int64_t y_row, int64_t p_row)``, see ``kernels/api.h``.
-        Threads without the GIL call it for as long as the object lives.
+        For a mean over elements, ``void (const T *y, const T *p, T *value, T *gradient, int64_t n)`` sets ``value[i]`` and
+        its derivative with respect to ``p[i]``. For a mean over rows, the function is ``void (const T *y, const T *p,
+        T *value, T *gradient, int64_t rows, int64_t n_targets, int64_t n_out, int64_t y_row, int64_t p_row)``; see
+        ``kernels/api.h``. Threads without the GIL call it as long as the object lives.
         """
 
     @abstractmethod
     def value(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
-        """Return the loss of every element, or of every row (n,), computed in float64."""
+        """Return the losses of all elements, or of all rows (n,), computed in float64."""
 
     @abstractmethod
     def gradient(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
-        """Return the derivative of every element's or row's loss by its predictions, computed in float64."""
+        """Return the derivatives of these losses with respect to the predictions, computed in float64."""
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__

@@ -1,4 +1,4 @@
-"""The losses of single elements, which take predictions."""
+"""The losses of single elements, which are computed from predictions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastnn.losses._base import Loss
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class MSE(Loss):
-    """Mean squared error: (p - y)**2.
+    """The mean squared error: (p - y)**2.
 
     Examples
     --------
@@ -27,7 +27,7 @@ class MSE(Loss):
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class MAE(Loss):
-    """Mean absolute error: abs(p - y), with gradient 0 where p = y.
+    """The mean absolute error: abs(p - y), with gradient 0 where p = y.
 
     Examples
     --------
@@ -41,9 +41,9 @@ class MAE(Loss):
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class Huber(Loss):
-    """Huber's loss: squared for small errors and linear for large ones, so that outliers count less.
+    """The Huber loss: squared for small errors and linear for large ones, so that outliers count less.
 
-    With e = p - y: e**2 / 2 if abs(e) <= delta, else delta * (abs(e) - delta / 2).
+    With e = p - y, it is e**2 / 2 if abs(e) <= delta, and otherwise delta * (abs(e) - delta / 2).
 
     Parameters
     ----------
@@ -75,16 +75,16 @@ class Huber(Loss):
 
     @property
     def parameter(self) -> float:
-        """The number that shapes the loss: `delta`."""
+        """The number in the formula: `delta`."""
         return self.delta
 
 
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class Quantile(Loss):
-    """Pinball loss, which is smallest if p is the `q`-quantile of y.
+    """The pinball loss, which is smallest if p is the `q`-quantile of y.
 
-    With e = y - p: max(q * e, (q - 1) * e), with gradient 0 where e = 0.
+    With e = y - p, it is max(q * e, (q - 1) * e), with gradient 0 where e = 0.
 
     Parameters
     ----------
@@ -116,5 +116,5 @@ class Quantile(Loss):
 
     @property
     def parameter(self) -> float:
-        """The number that shapes the loss: `q`."""
+        """The number in the formula: `q`."""
         return self.q

@@ -1,4 +1,4 @@
-"""Several losses of one network, each of some of its outputs."""
+"""Several losses of one network, each for some of its outputs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from fastnn.losses._registry import resolve_one
 class Head(NamedTuple):
     """A head of a model with a known number of outputs."""
 
-    columns: slice  # of the outputs
-    targets: slice  # columns of the targets
+    columns: slice  # the columns of the outputs
+    targets: slice  # the columns of the targets
     labels: bool  # whether the targets are one column of labels
     weight: float
     loss: Loss
@@ -28,29 +28,30 @@ class Head(NamedTuple):
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class Heads(Loss):
-    """Weighted sum of several losses, each of some columns of the outputs: regression and classification in one network.
+    """A weighted sum of losses of different columns of the outputs, such as regression and classification.
 
-    Each head's loss is the mean that it would be on its own. Losses with links are computed from logits, so the model's
-    output activation is "identity". `fastnn.ops` turns a head's outputs into predictions: ``ops.softmax`` for
-    "cross_entropy", ``ops.sigmoid`` for "binary_cross_entropy", ``ops.exp`` for "poisson".
+    The loss of each head is the same mean as in a network of its own. Losses with links are computed from logits, so the
+    output activation of the model is "identity". `fastnn.ops` turns the outputs of a head into predictions: ``ops.softmax``
+    for "cross_entropy", ``ops.sigmoid`` for "binary_cross_entropy", ``ops.exp`` for "poisson".
 
-    Targets are one array, with the columns of each head's targets side by side in the order of the heads. A head with
-    "cross_entropy" has one column of integer labels. The others have the columns that their losses take, one for each
-    output in most cases.
+    The targets are one array, with the columns of the heads side by side in the order of the heads. A head with
+    "cross_entropy" has one column of integer labels. The other heads have the columns that their losses take, in most cases
+    one per output.
 
     Parameters
     ----------
     heads : sequence of tuples (columns, loss) or (columns, loss, weight)
-        The columns are a column's number, a slice, or a pair (first, end). Each column of the outputs belongs to exactly
-        one head. The loss is a name or an object, as for `Trainer`, without options that change targets or their weights.
-        The weight is a number >= 0, 1.0 if left out.
+        The heads. The columns are the number of a column, a slice, or a pair (first, end). Each column of the outputs
+        belongs to exactly one head. The loss is a name or an object, as for `Trainer`, without options that change targets
+        or their weights. The weight is a number >= 0, by default 1.0.
     missing : {"raise", "ignore"}, default "raise"
-        With "ignore", a row in which any head's target is NaN counts as not observed.
+        The treatment of missing targets. With "ignore", a row with a NaN among the targets of any head counts as not
+        observed.
 
     Raises
     ------
     TypeError, ValueError
-        If `heads` is of another form.
+        If `heads` does not have this form.
 
     Examples
     --------
@@ -73,11 +74,11 @@ class Heads(Loss):
         object.__setattr__(self, "heads", tuple(_checked(i, head) for i, head in enumerate(self.heads)))
 
     def n_targets(self, n_out: int) -> int:
-        """Return the number of columns of all heads' targets."""
+        """Return the number of columns of the targets of all heads."""
         return int(self.parts(n_out)[-1].targets.stop)
 
     def parts(self, n_out: int) -> tuple[Head, ...]:
-        """Return the heads of a model with that many outputs; ValueError if they do not share its outputs among them."""
+        """Return the heads of a model with `n_out` outputs, or raise ValueError unless each output belongs to one head."""
         owners, parts, first_target = [-1] * n_out, [], 0
         for i, ((first, end), loss, weight) in enumerate(self.heads):
             stop = n_out if end is None else end

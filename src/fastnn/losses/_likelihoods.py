@@ -1,4 +1,4 @@
-"""The negative log-likelihoods, which take the inputs of the output activation."""
+"""The negative log-likelihoods, which are computed from the inputs of the output activation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastnn.losses._options import TargetOptions, weights_of_positives
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class Poisson(Loss):
-    """Negative log-likelihood of counts, given the logarithm of their rate: exp(z) - y * z.
+    """The negative log-likelihood of counts, given the logarithm of their rate: exp(z) - y * z.
 
     The output activation is "exp" (the model predicts rates) or "identity" (it predicts their logarithms).
 
@@ -33,7 +33,7 @@ class Poisson(Loss):
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class BinaryCrossEntropy(Loss):
-    """Negative log-likelihood of independent yes-or-no targets, given logits.
+    """The negative log-likelihood of independent yes-or-no targets, given logits.
 
     The formula is max(z, 0) - z * y + log(1 + exp(-abs(z))). The output activation is "sigmoid" (the model predicts
     probabilities) or "identity" (it predicts logits). With the options, it is
@@ -43,18 +43,18 @@ class BinaryCrossEntropy(Loss):
     Parameters
     ----------
     label_smoothing : float, default 0.0
-        The share of each target that is replaced by 1/2, from 0 to 1.
+        The fraction of each target that is replaced by 1/2, from 0 to 1.
     gamma : float, default 0.0
-        The focusing parameter of the focal loss, >= 0: elements that are predicted well count less.
+        The focusing parameter of the focal loss, >= 0. Elements that are predicted well count less.
     pos_weight : float or sequence of floats, optional
-        The weight of the positive class, >= 0: one for all outputs, or one per output. It is not part of the divisor.
+        The weight of the positive class, >= 0, for all outputs, or one weight per output. It is not part of the divisor.
     output_weights, missing : optional
-        As for every loss; see `Loss`.
+        Options that every loss has; see `Loss`.
 
     Raises
     ------
     TypeError, ValueError
-        If an option is of the wrong type or out of its range.
+        If an option has the wrong type or is out of range.
 
     References
     ----------
@@ -88,14 +88,14 @@ class BinaryCrossEntropy(Loss):
 
     @property
     def target_options(self) -> TargetOptions:
-        """The options that change targets and their weights, as the engine takes them."""
+        """The options that change targets and their weights, in the form for the engine."""
         return super().target_options._replace(label_smoothing=self.label_smoothing, pos_weight=self.pos_weight)
 
 
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class CrossEntropy(Loss):
-    """Negative log-likelihood of one class per row, given logits; a mean over rows rather than over elements.
+    """The negative log-likelihood of one class per row, given logits. It is a mean over rows.
 
     The loss of a row is the sum over classes j of y_j * (logsumexp(z) - z_j). Targets are integer labels, or rows of
     probabilities. The output activation is "softmax" (the model predicts probabilities) or "identity" (it predicts
@@ -106,20 +106,20 @@ class CrossEntropy(Loss):
     Parameters
     ----------
     label_smoothing : float, default 0.0
-        The share of each target that is spread evenly over all classes, from 0 to 1.
+        The fraction of each target that is spread evenly over all classes, from 0 to 1.
     gamma : float, default 0.0
-        The focusing parameter of the focal loss, >= 0: rows whose class is predicted well count less.
+        The focusing parameter of the focal loss, >= 0. Rows whose class is predicted well count less.
     output_weights : sequence of numbers >= 0, optional
-        One per class. The mean over rows with labels is divided by the sum of the weights of their classes, and the mean
-        over rows with probabilities by the number of rows, as in PyTorch.
+        The weights of the classes. As in PyTorch, the mean over rows with labels is divided by the sum of the weights of
+        their classes, and the mean over rows with probabilities by the number of rows.
     missing : {"raise", "ignore"}, default "raise"
-        With "ignore", a row with NaN counts as not observed. So does a label -1, or NaN among labels in an array of
-        floating-point numbers.
+        The treatment of missing targets. With "ignore", rows that contain NaN count as not observed. So do labels that are
+        -1, or NaN in an array of floating-point numbers.
 
     Raises
     ------
     TypeError, ValueError
-        If an option is of the wrong type or out of its range.
+        If an option has the wrong type or is out of range.
 
     References
     ----------
@@ -155,7 +155,7 @@ class CrossEntropy(Loss):
 
     @property
     def target_options(self) -> TargetOptions:
-        """The options that change targets and their weights, as the engine takes them."""
+        """The options that change targets and their weights, in the form for the engine."""
         return super().target_options._replace(label_smoothing=self.label_smoothing)
 
 

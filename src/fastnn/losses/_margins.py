@@ -1,4 +1,4 @@
-"""The hinge losses, of predictions whose sign is the class."""
+"""The hinge losses, for predictions whose sign is the class."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ class _Margin(Loss):
 
     @property
     def parameter(self) -> float:
-        """The number that shapes the loss: `margin`."""
+        """The number in the formula: `margin`."""
         return self.margin
 
 
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class Hinge(_Margin):
-    """Hinge loss of support vector machines: max(0, margin - y * p), for targets y of -1 and 1.
+    """The hinge loss of support vector machines: max(0, margin - y * p), for targets y of -1 and 1.
 
     The gradient is 0 where y * p = margin.
 
     Parameters
     ----------
     margin : float, default 1.0
-        The value of y * p from which on an element costs nothing, > 0.
+        The value of y * p at and above which the loss of an element is 0, > 0.
 
     Raises
     ------
@@ -60,12 +60,12 @@ class Hinge(_Margin):
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class SquaredHinge(_Margin):
-    """Squared hinge loss: max(0, margin - y * p)**2, for targets y of -1 and 1.
+    """The squared hinge loss: max(0, margin - y * p)**2, for targets y of -1 and 1.
 
     Parameters
     ----------
     margin : float, default 1.0
-        The value of y * p from which on an element costs nothing, > 0.
+        The value of y * p at and above which the loss of an element is 0, > 0.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Options that losses share: the weights of outputs, and targets that are not observed."""
+"""The options that losses share: weights of outputs, and missing targets."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 
 from fastnn._checks.scalars import real, shown
 
-# Sums of such weights, times sample weights, have a reciprocal.
+# With this bound, sums of weights times sample weights have a finite reciprocal.
 _HIGHEST_WEIGHT = 1e15
 
 
 class TargetOptions(NamedTuple):
-    """What a loss does with targets before its formula, as the engine and the reference take it."""
+    """The options that act on targets before the formula of a loss, in the form for the engine and the reference."""
 
     output_weights: tuple[float, ...] | None = None  # one per column of targets; None if all are 1
     ignores_missing: bool = False
-    whole_rows: bool = False  # a row is observed as a whole, and weights are those of classes
+    whole_rows: bool = False  # rows are observed as a whole, and the weights are those of classes
     label_smoothing: float = 0.0
-    pos_weight: float | tuple[float, ...] | None = None  # one for all columns of targets, or one for each; None if all are 1
+    pos_weight: float | tuple[float, ...] | None = None  # for all columns, or one per column; None if all are 1
 
 
 def weights_of_outputs(argument: str, value: object) -> tuple[float, ...] | None:
-    """Return weights, one per output, as a tuple of floats; None as it is.
+    """Return weights, one per output, as a tuple of floats, or None if they are None.
 
     Raises
     ------
@@ -42,14 +42,14 @@ def weights_of_outputs(argument: str, value: object) -> tuple[float, ...] | None
 
 
 def weights_of_positives(argument: str, value: object) -> float | tuple[float, ...] | None:
-    """Return a weight for all outputs as a float, or weights, one per output, as a tuple of floats; None as it is."""
+    """Return a float for all outputs, a tuple with one float per output, or None if the weights are None."""
     if value is None or (isinstance(value, Iterable) and np.ndim(value) != 0):  # type: ignore[arg-type]
         return weights_of_outputs(argument, value)
     return real(argument, value, low=0.0, high=_HIGHEST_WEIGHT)
 
 
 def checked_missing(value: object) -> str:
-    """Return the option `missing`; TypeError or ValueError if it is none of its two values."""
+    """Return the option `missing`, or raise TypeError or ValueError if it is invalid."""
     if not isinstance(value, str):
         raise TypeError(f"missing: expected 'raise' or 'ignore', got {shown(value)} of type {type(value).__name__}")
     if value not in ("raise", "ignore"):

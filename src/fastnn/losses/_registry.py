@@ -1,4 +1,4 @@
-"""The losses by name, and the lookup of a loss of some or all outputs."""
+"""The losses by name, and the lookup of losses other than `Heads`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LOSSES: Mapping[str, type[Loss]] = MappingProxyType(
 )
 """The losses by name."""
 
-# From a name or a loss to a loss of its own class or the user's own.
+# Return the built-in or custom loss that a name or an object stands for.
 resolve_one = partial(
     _resolve,
     "loss",

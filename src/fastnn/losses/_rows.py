@@ -1,4 +1,4 @@
-"""The losses of whole rows: several outputs for each target, distributions, directions."""
+"""The losses of whole rows: several outputs per target, distributions, and directions."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from fastnn.losses._base import Loss
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class GaussianNLL(Loss):
-    """Negative log-likelihood of normal distributions: the network predicts a mean and a log-variance for each target.
+    """The negative log-likelihood of normal distributions: the network predicts a mean and a log-variance per target.
 
-    Of the 2k outputs of a row, the first k are means m, and the last k are log-variances s. Targets have k columns. The
-    loss is the mean over all targets of (s + (y - m)**2 * exp(-s)) / 2. A constant, log(2 * pi) / 2, is left out.
+    For k columns of targets, the network has 2k outputs: first k means m, then k log-variances s. The loss is the
+    mean over all targets of (s + (y - m)**2 * exp(-s)) / 2. The constant log(2 * pi) / 2 is left out.
 
     Parameters
     ----------
     min_variance : float, default 1e-6
-        The smallest variance, > 0, for which the formula holds. Let b = log(min_variance). For s < b, the loss is its
-        value at b if (y - m)**2 <= min_variance. Otherwise it follows its tangent at b, and rises as s falls. So the loss
-        is bounded below, and a variance that is too small for its error grows again.
+        The smallest variance for which the formula holds, > 0. Let b = log(min_variance). For s < b, the loss keeps its
+        value at b if (y - m)**2 <= min_variance. Otherwise, it follows its tangent at b, and rises as s falls. Therefore the
+        loss is bounded below, and training increases a variance that is too small for its error.
 
     Raises
     ------
@@ -65,11 +65,11 @@ class GaussianNLL(Loss):
         return math.log(self.min_variance)
 
     def n_targets(self, n_out: int) -> int:
-        """Return half of the number of outputs."""
+        """Return half the number of outputs."""
         return _outputs_per_target(self, n_out, 2, "a mean and a log-variance for each target")
 
     def mean_and_std(self, outputs: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the means and the standard deviations, each (n, k), that outputs (n, 2k) of `predict` stand for."""
+        """Return the means and the standard deviations, both (n, k), from the outputs (n, 2k) of `predict`."""
         array, k = _outputs(outputs), self.n_targets(np.shape(outputs)[-1])
         bounded = np.maximum(array[..., k:], array.dtype.type(self.parameter))
         return array[..., :k], np.exp(bounded / 2)
@@ -78,7 +78,7 @@ class GaussianNLL(Loss):
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class MultiQuantile(Loss):
-    """Pinball losses at several quantiles at once: the network predicts each of them for each target.
+    """The mean of the pinball losses of several quantiles: the network predicts all of them for each target.
 
     With Q quantiles and k columns of targets, a row has Q * k outputs: first the k outputs of the first quantile, then
     those of the next. The loss is the mean over all targets and quantiles of max(q * e, (q - 1) * e), with e = y - u and
@@ -87,16 +87,16 @@ class MultiQuantile(Loss):
     Parameters
     ----------
     q : sequence of float, default (0.1, 0.5, 0.9)
-        The quantiles, above 0 and below 1, in rising order.
+        The quantiles, above 0 and below 1, in increasing order.
     non_crossing : bool, default False
-        If False, the outputs are the quantiles, and nothing keeps their order. If True, the first outputs are the first
-        quantile, and each other quantile is the one before plus softplus(output), so that no quantile is below the one
-        before. `quantiles` computes them from the outputs in both cases.
+        Whether quantiles must not cross. If False, the outputs are the quantiles, in any order. If True, the first outputs
+        are the first quantile, and each other quantile is the previous one plus softplus(output), so that no quantile is
+        below the previous one. `quantiles` computes them from the outputs in both cases.
 
     Raises
     ------
     TypeError, ValueError
-        If `q` is not a sequence of numbers between 0 and 1 in rising order, or `non_crossing` is not a bool.
+        If `q` is not a sequence of numbers between 0 and 1 in increasing order, or if `non_crossing` is not a bool.
 
     References
     ----------
@@ -129,7 +129,7 @@ class MultiQuantile(Loss):
 
     @property
     def parameter(self) -> float:
-        """The number 1.0 if quantiles are sums of increments, else 0.0."""
+        """1.0 if quantiles are sums of increments, and otherwise 0.0."""
         return float(self.non_crossing)
 
     @property
@@ -142,7 +142,7 @@ class MultiQuantile(Loss):
         return _outputs_per_target(self, n_out, len(self.q), "one for each quantile of each target")
 
     def quantiles(self, outputs: ArrayLike) -> NDArray[Any]:
-        """Return the quantiles (n, Q, k) that outputs (n, Q * k) of `predict` stand for."""
+        """Return the quantiles (n, Q, k) from the outputs (n, Q * k) of `predict`."""
         array, k = _outputs(outputs), self.n_targets(np.shape(outputs)[-1])
         parts = array.reshape(*array.shape[:-1], len(self.q), k).copy()
         if self.non_crossing:
@@ -154,11 +154,11 @@ class MultiQuantile(Loss):
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class KLDivergence(Loss):
-    """Kullback-Leibler divergence of predicted probabilities from target probabilities; a mean over rows.
+    """The Kullback-Leibler divergence of predicted probabilities from target probabilities. It is a mean over rows.
 
     The loss of a row is the sum over classes j of y_j * (log(y_j) - log(softmax(z)_j)), where 0 * log(0) is 0. The output
     activation is "softmax" (the model predicts probabilities) or "identity" (it predicts logits). The gradient is that of
-    `CrossEntropy`; the value is 0 where the probabilities are equal.
+    `CrossEntropy`. The value is 0 where the probabilities are equal.
 
     Examples
     --------
@@ -175,7 +175,7 @@ class KLDivergence(Loss):
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class Cosine(Loss):
-    """One minus the cosine of the angle between the targets and the predictions of a row; a mean over rows.
+    """One minus the cosine of the angle between the targets and the predictions of a row. It is a mean over rows.
 
     The cosine is sum(y * p) / sqrt((sum(y**2) + 1e-12) * (sum(p**2) + 1e-12)), so that a row of zeros has a loss of 1.
 
@@ -195,7 +195,7 @@ def _outputs(outputs: ArrayLike) -> NDArray[Any]:
 
 
 def _outputs_per_target(loss: Loss, n_out: int, count: int, reason: str) -> int:
-    """Return the number of targets of a model with n_out outputs; ValueError if it is not a whole number."""
+    """Return the number of targets of a model with n_out outputs, or raise ValueError if it is not a whole number."""
     if n_out % count:
         raise ValueError(
             f"loss: {loss.name!r} takes a model with {count} outputs per target, {reason}; got a model with {n_out} outputs"

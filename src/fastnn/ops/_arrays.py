@@ -1,4 +1,4 @@
-"""Arguments and results of the functions: any array-like of real numbers in, NumPy's result types out."""
+"""Arguments and results of the functions: they take any array-like of real numbers, and return NumPy's result types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastnn._engine.arrays import numbers_of
 
 
 def real_array(argument: str, values: ArrayLike) -> NDArray[Any]:
-    """Return `values` as an array of real numbers in the layout that it has; raise TypeError if it is something else."""
+    """Return `values` as an array of real numbers in its own layout, or raise TypeError."""
     array = numbers_of(argument, values)
     if array.dtype.itemsize > 8:
         raise TypeError(f"{argument}: expected real numbers that fit into float64, got dtype {array.dtype}")
@@ -20,9 +20,9 @@ def real_array(argument: str, values: ArrayLike) -> NDArray[Any]:
 
 
 def float_types(*arrays: NDArray[Any] | np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """Return two types for arrays or their types: that of the computation, float32 or float64, and that of the result.
+    """Return the type of the computation (float32 or float64) and the type of the result, for arrays or their types.
 
-    NumPy's promotion decides: float32 stays, float16 is computed in float32, integers and bool in float64.
+    NumPy's promotion decides: float32 is preserved, float16 is computed in float32, and integers and bool in float64.
     """
     common = np.result_type(*arrays)
     if common.kind == "f" and common.itemsize <= 4:
@@ -31,7 +31,7 @@ def float_types(*arrays: NDArray[Any] | np.dtype[Any]) -> tuple[np.dtype[Any], n
 
 
 def check_out(out: object, shape: tuple[int, ...], *, broadcast: bool = False) -> Array | None:
-    """Return `out`, once a result of that shape is sure to fit; with `broadcast` the result may be repeated."""
+    """Return `out` if a result of that shape fits, or raise an error. With `broadcast`, the result may be repeated."""
     if out is None:
         return None
     if isinstance(out, tuple) and len(out) == 1:  # as ufuncs accept it
@@ -51,12 +51,12 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
 
 
 def fits_kernels(array: NDArray[Any], dtype: DTypeLike) -> bool:
-    """Return whether the kernels can write to this array where it stands."""
+    """Return whether the kernels can write to this array directly."""
     return bool(array.flags.carray) and array.dtype.isnative and array.dtype == dtype
 
 
 def deliver(result: Array, dtype: DTypeLike, out: Array | None) -> Any:
-    """Return the result in `dtype`, a scalar if it has no dimensions, or written to `out`."""
+    """Return the result in `dtype`, as a scalar if it has no dimensions; write it to `out` if given."""
     if out is None:
         return result.astype(dtype, copy=False)[()]
     np.copyto(out, result, casting="same_kind")

@@ -1,6 +1,6 @@
-"""NEP 18: if the type of an argument overrides NumPy's functions, it receives the call, as it does from NumPy's own.
+"""NEP 18: if the type of an argument overrides NumPy's functions, fastnn's functions pass the call on to it.
 
-So the functions of `fastnn.ops` work on arrays of other libraries that say how.
+The functions of `fastnn.ops` therefore work on arrays of other libraries that implement them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def array_function(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def array_list_function(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Return one that the types of elements of its lists and tuples can override, too."""
+    """Return a function that the types of elements of its lists and tuples can override, too."""
     return _overridable(function, lists=True)
 
 
@@ -33,7 +33,7 @@ def _overridable(function: Callable[_P, _R], *, lists: bool) -> Callable[_P, _R]
         return dispatched(public, relevant, args, kwargs) if relevant else function(*args, **kwargs)
 
     public: Callable[_P, _R] = wraps(function)(_core.dispatching(function, dispatch, lists))
-    # NumPy calls this attribute in ndarray.__array_function__, which subclasses reach by super().
+    # ndarray.__array_function__, which subclasses reach by super(), calls this attribute.
     public._implementation = function  # type: ignore[attr-defined]
     return public
 
@@ -47,9 +47,9 @@ def _elements(arguments: Iterable[Any], lists: bool) -> Iterator[Any]:
 
 
 def overriding(arguments: Iterable[Any]) -> list[Any]:
-    """Return one argument per type that takes part, subclasses before superclasses, otherwise from left to right.
+    """Return one argument per type that overrides functions: subclasses before superclasses, otherwise from left to right.
 
-    The list is empty if all types do the same as ndarray.
+    The list is empty if no type behaves differently from ndarray.
     """
     relevant: list[Any] = []
     for argument in arguments:

@@ -11,8 +11,8 @@ from typing import Any
 def same_parameters(function: Callable[..., Any], body: str, **names: Any) -> Any:
     """Return a function with the name, parameters and defaults of another one, and a body of its own.
 
-    `names` are those that the body uses beside the parameters. A function of ``*args, **kwargs`` would bind its arguments
-    more slowly, and Numba would not compile it.
+    `names` contains the names that the body uses besides the parameters. A function of ``*args, **kwargs`` would bind
+    its arguments more slowly, and Numba would not compile it.
     """
     parameters = inspect.signature(function).parameters.values()
     defaults = {f"default_{p.name}": p.default for p in parameters if p.default is not p.empty}

@@ -1,4 +1,4 @@
-"""NumPy ufuncs from names in the registry of kernels."""
+"""NumPy ufuncs for the names in the registry of the kernels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Parameters
 x : array-like of real numbers
     Any shape, layout and byte order.
 out, where, dtype, casting, order, subok
-    As in every ufunc of NumPy.
+    The keywords of every ufunc of NumPy.
 
 Returns
 -------
@@ -38,7 +38,7 @@ Examples
 
 
 def ufunc(name: str, documentation: str) -> np.ufunc:
-    """Return the ufunc of that name; the sections common to all go between the summary and the examples."""
+    """Return the ufunc of that name. Its documentation has the common sections between the summary and the examples."""
     summary, _, examples = documentation.partition(">>>")
     made = _core.make_ufunc(name, f"{summary.rstrip()}\n{_SECTIONS}>>>{examples}")
     return made

@@ -34,7 +34,7 @@ __dir__ = __all__.copy
 
 sigmoid = ufunc(
     "sigmoid",
-    """Return the logistic function, 1 / (1 + exp(-x)), which never overflows here.
+    """Return the logistic function, 1 / (1 + exp(-x)), computed so that nothing overflows.
 
 >>> sigmoid([0.0, -1000.0])
 array([0.5, 0. ])
@@ -43,7 +43,7 @@ array([0.5, 0. ])
 
 sigmoid_grad = ufunc(
     "sigmoid_grad",
-    """Return the derivative of `sigmoid` from its output: x * (1 - x).
+    """Return the derivative of `sigmoid` as a function of its output: x * (1 - x).
 
 >>> sigmoid_grad([0.5, 1.0])
 array([0.25, 0.  ])
@@ -61,7 +61,7 @@ array([0., 1.])
 
 tanh_grad = ufunc(
     "tanh_grad",
-    """Return the derivative of `tanh` from its output: 1 - x**2.
+    """Return the derivative of `tanh` as a function of its output: 1 - x**2.
 
 >>> tanh_grad([0.5, 1.0])
 array([0.75, 0.  ])
@@ -79,7 +79,7 @@ array([0., 2.])
 
 relu_grad = ufunc(
     "relu_grad",
-    """Return the derivative of `relu` from its output: 1 if x > 0, else 0.
+    """Return the derivative of `relu` as a function of its output: 1 if x > 0, else 0.
 
 >>> relu_grad([0.0, 2.0])
 array([0., 1.])
@@ -97,7 +97,7 @@ array([-0.01,  2.  ])
 
 leaky_relu_grad = ufunc(
     "leaky_relu_grad",
-    """Return the derivative of `leaky_relu` from its output: 1 if x > 0, else 0.01.
+    """Return the derivative of `leaky_relu` as a function of its output: 1 if x > 0, else 0.01.
 
 >>> leaky_relu_grad([-0.01, 2.0])
 array([0.01, 1.  ])
@@ -115,7 +115,7 @@ array([0., 2.])
 
 elu_grad = ufunc(
     "elu_grad",
-    """Return the derivative of `elu` from its output: 1 if x > 0, else x + 1.
+    """Return the derivative of `elu` as a function of its output: 1 if x > 0, else x + 1.
 
 >>> elu_grad([-0.75, 2.0])
 array([0.25, 1.  ])
@@ -135,7 +135,7 @@ array([ 0., 50.])
 
 gelu_grad = ufunc(
     "gelu_grad",
-    """Return the derivative of `gelu` from its input: the normal distribution function plus x times its density.
+    """Return the derivative of `gelu` as a function of its input: the normal distribution function plus x times its density.
 
 >>> gelu_grad([0.0, 50.0])
 array([0.5, 1. ])
@@ -153,7 +153,7 @@ array([   0., 1000.])
 
 silu_grad = ufunc(
     "silu_grad",
-    """Return the derivative of `silu` from its input: s * (1 + x * (1 - s)) with s = sigmoid(x).
+    """Return the derivative of `silu` as a function of its input: s * (1 + x * (1 - s)) with s = sigmoid(x).
 
 >>> silu_grad([0.0, 1000.0])
 array([0.5, 1. ])
@@ -173,7 +173,7 @@ array([-1.75809934,  0.        ,  1.05070099])
 
 selu_grad = ufunc(
     "selu_grad",
-    """Return the derivative of `selu` from its output: 1.0507 if x > 0, else x + 1.7581.
+    """Return the derivative of `selu` as a function of its output: 1.0507 if x > 0, else x + 1.7581.
 
 >>> selu_grad([0.0, 1.0])
 array([1.75809934, 1.05070099])
@@ -191,7 +191,9 @@ array([   0., 1000.])
 
 mish_grad = ufunc(
     "mish_grad",
-    """Return the derivative of `mish` from its input: t + x * (1 - t**2) * sigmoid(x) with t = tanh(log(1 + exp(x))).
+    """Return the derivative of `mish` as a function of its input.
+
+With t = tanh(log(1 + exp(x))), it is t + x * (1 - t**2) * sigmoid(x).
 
 >>> mish_grad([0.0, 1000.0])
 array([0.6, 1. ])
@@ -200,7 +202,7 @@ array([0.6, 1. ])
 
 softplus = ufunc(
     "softplus",
-    """Return log(1 + exp(x)), which never overflows here.
+    """Return log(1 + exp(x)), computed so that nothing overflows.
 
 >>> softplus([-1000.0, 1000.0])
 array([   0., 1000.])
@@ -209,7 +211,7 @@ array([   0., 1000.])
 
 softplus_grad = ufunc(
     "softplus_grad",
-    """Return the derivative of `softplus` from its output: 1 - exp(-x).
+    """Return the derivative of `softplus` as a function of its output: 1 - exp(-x).
 
 >>> softplus_grad([0.0, 1000.0])
 array([0., 1.])

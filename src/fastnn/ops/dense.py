@@ -39,11 +39,11 @@ def linear(
     b : array-like of real numbers, shape (n_out,) or (..., n_out), optional
         Biases, or one row of biases per matrix of a stack: (1, n_out) is a stack of one, and gives (1, n, n_out).
     activation : str, default "identity"
-        A name in `fastnn.reference.ACTIVATIONS`; "softmax" is along the last axis.
+        A name in `fastnn.reference.ACTIVATIONS`. "softmax" works along the last axis.
     out : ndarray of floating-point numbers, shape (..., n_out), optional
         The array that receives the result. It may overlap the arguments.
     n_threads : int, optional
-        The number of threads, by default as many as pay. It does not change the result.
+        The number of threads, by default as many as the work justifies. It does not change the result.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def _linear(
     out: Array | None = None,
     n_threads: int | None = None,
 ) -> Array:
-    """Return `linear` of arguments that need conversions or loops over leading dimensions, or raise an error."""
+    """Return the result of `linear` for arguments that need conversions or loops over leading dimensions."""
     name, threads = _checked_activation(activation), thread_count(n_threads) or 0
     inputs, weights = real_array("x", x), real_array("w", w)
     _check_layer(inputs, weights)
@@ -123,8 +123,8 @@ linear._implementation = _linear  # type: ignore[attr-defined]
 def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, activation: str) -> tuple[Array, Array, Array]:
     """Return the gradients of a loss with respect to x, w and b of `linear`.
 
-    With delta = grad_a * activation'(a): delta @ w.T, x.T @ delta, and the sums of delta over rows. For "softmax", whose
-    derivative is a matrix, delta = a * (grad_a - sum(grad_a * a)) in each row.
+    With delta = grad_a * activation'(a), they are delta @ w.T, x.T @ delta, and the sums of delta over rows. For "softmax",
+    whose derivative is a matrix, delta = a * (grad_a - sum(grad_a * a)) in each row.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, act
     grad_x : ndarray, the shape of `x`
     grad_w : ndarray, shape (n_in, n_out)
     grad_b : ndarray, shape (n_out,)
-        All of the type to which NumPy promotes the arguments, as from `linear`.
+        The gradients, all of the type to which NumPy promotes the arguments, as in `linear`.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def linear_grad(x: ArrayLike, w: ArrayLike, a: ArrayLike, grad_a: ArrayLike, act
 
 
 def _as_rows(array: NDArray[Any]) -> NDArray[Any]:
-    """Return (..., n) as (rows, n), and one row as it is."""
+    """Return an array (..., n) as (rows, n), and a single row unchanged."""
     return array if array.ndim <= 2 else array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
 

@@ -1,6 +1,7 @@
-"""The functions that activations and losses consist of, element by element: NumPy ufuncs on the compiled kernels.
+"""Elementary functions, of which activations and losses consist: NumPy ufuncs on the compiled kernels.
 
-On every machine with fused multiply-add they give the bits of the training loop. Those of a C library do not.
+On every machine with fused multiply-add, they give the same bits as the training loop. The functions of a C library do
+not.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ array([ 0., -0.])
 
 cos = ufunc(
     "cos",
-    """Return the cosine of x, in radians: the derivative of the sine from its input.
+    """Return the cosine of x, in radians: the derivative of the sine as a function of its input.
 
 >>> cos([0.0])
 array([1.])

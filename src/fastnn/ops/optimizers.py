@@ -34,7 +34,7 @@ _Function = TypeVar("_Function", bound=Callable[..., None])
 
 
 class _Rule(NamedTuple):
-    """A function's name, the native update with its coefficients, and the contents of its state."""
+    """The name of a function, its native update with the coefficients, and the contents of its state."""
 
     name: str
     native: dict[str, Any]
@@ -43,14 +43,14 @@ class _Rule(NamedTuple):
 
 
 def _new_rule(name: str, *coefficients: Any) -> _Rule:
-    """Return the rule of a function whose arguments after the learning rate are `coefficients`, in their order."""
+    """Return the rule of a function. `coefficients` are its arguments after the learning rate, in order."""
     native = native_optimizer(OPTIMIZERS.get(name, SGD)(0.0, *coefficients))
-    if name == "momentum" and native["moments"] == 0:  # with momentum 0, but the state has a velocity all the same
+    if name == "momentum" and native["moments"] == 0:  # even with momentum 0, the state has a velocity
         native |= {"name": name, "moments": 1}
     return _Rule(name, native, tuple(kept for kept in STATES[name] if kept != "step"), "step" in STATES[name])
 
 
-# typed: False must not be taken for a 0.0 that came before.
+# typed=True distinguishes False from a previous 0.0.
 _known_rule = lru_cache(maxsize=128, typed=True)(_new_rule)
 
 
@@ -63,7 +63,7 @@ def _rule(name: str, *coefficients: Any) -> _Rule:
 
 
 def _update(rule: _Rule, params: Arrays, grads: Sequence[ArrayLike], state: State, learning_rate: float) -> None:
-    """Make one update: at once if the kernels can take all arrays as they are, otherwise after checks and conversions."""
+    """Make one update: directly if the kernels can use all arrays as they are, otherwise after checks and conversions."""
     learning_rate = real("learning_rate", learning_rate, low=0.0)
     if type(state) is dict and len(state) == len(rule.moments) + rule.counts:
         moments = [state.get(name) for name in rule.moments]
@@ -85,7 +85,7 @@ def _update_any(rule: _Rule, params: Arrays, grads: Sequence[ArrayLike], state: 
     updates = state.get("step", 0)
     if not _core.update(rule.native, arrays, gradients, moments, learning_rate, updates):
         gradients = apart(gradients, [*arrays, *chain(*moments)])
-        with np.errstate(all="ignore"):  # numbers that don't fit into a narrower type become infinite without a warning
+        with np.errstate(all="ignore"):  # numbers that don't fit into a narrower type become infinite, without a warning
             for grad, *written in zip(gradients, arrays, *moments, strict=True):
                 _update_one(rule, written, grad, learning_rate, updates)
     state.update(kept)
@@ -94,7 +94,7 @@ def _update_any(rule: _Rule, params: Arrays, grads: Sequence[ArrayLike], state: 
 
 
 def _update_one(rule: _Rule, written: list[Array], grad: NDArray[Any], learning_rate: float, updates: int) -> None:
-    """Update a parameter and its moments where they stand, or by way of contiguous copies."""
+    """Update a parameter and its moments directly, or through contiguous copies."""
     compute = np.dtype(np.float32 if written[0].dtype.itemsize <= 4 else np.float64)
     buffers = [a if fits_kernels(a, compute) else np.array(a, dtype=compute, order="C") for a in written]
     gradient = np.require(grad, compute, ["C", "A"])
@@ -108,7 +108,7 @@ def _update_one(rule: _Rule, written: list[Array], grad: NDArray[Any], learning_
 
 
 def _compiled(function: _Function) -> _Function:
-    """Return the counterpart of a function of the reference, which the types of gradients can override."""
+    """Return the compiled counterpart of a function of the reference, which the types of gradients can override."""
     names = list(inspect.signature(function).parameters)
     state = "state" if "state" in names else "{}"
     coefficients = names[names.index("learning_rate") + 1 :]

@@ -54,7 +54,7 @@ def softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
 def log_softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
     """Return the logarithm of `softmax`, which stays finite where softmax itself is zero.
 
-    With t = x - max(x) along the axis: t - log(sum(exp(t))).
+    With t = x - max(x) along the axis, it is t - log(sum(exp(t))).
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def log_softmax(x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array
     Returns
     -------
     ndarray
-        As from `softmax`.
+        An array of the same type as the result of `softmax`.
 
     Raises
     ------
     TypeError, ValueError
-        As from `softmax`.
+        In the same cases as `softmax`.
 
     Examples
     --------

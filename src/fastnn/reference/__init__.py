@@ -1,8 +1,8 @@
 """The reference: every operation of fastnn in plain NumPy, written to be read.
 
-Each function has the name and the signature of its compiled counterpart in `fastnn.ops`, which is tested against it.
-Activations, losses and optimizers are listed by name in `ACTIVATIONS`, `LOSSES` and `UPDATES`; `train` trains a network
-given as lists of weights, biases and activations, as the compiled trainer does.
+Each function has the name and the signature of its compiled counterpart in `fastnn.ops`. Tests compare the counterpart
+with it. `ACTIVATIONS`, `LOSSES` and `UPDATES` list activations, losses and optimizers by name. `train` trains a network
+in the same way as the compiled trainer. Such a network consists of lists of weights, biases and activations.
 """
 
 from __future__ import annotations

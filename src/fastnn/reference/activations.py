@@ -1,7 +1,7 @@
 """The activations by name: value and derivative, side by side.
 
-In the formulas z is what goes into an activation and a what comes out. A derivative is written in a where a determines it,
-so that training need not keep z, and in z where it does not (gelu, silu, mish, sin).
+In the formulas, z is the input of an activation and a is its output. If a determines the derivative, the derivative is
+written as a function of a, so that training need not keep z. Otherwise (gelu, silu, mish, sin) it is a function of z.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Activation:
     value : callable
         Maps z to a.
     derivative : callable
-        Maps a or z, as `uses` says, to da / dz, elementwise.
+        Maps a or z to da / dz, element by element; `uses` says which of the two.
     uses : {"output", "input"}
-        Whether `derivative` takes a or z.
+        Whether `derivative` takes a ("output") or z ("input").
     product : callable, optional
         Maps a and the gradient with respect to a to the gradient with respect to z. Only activations whose outputs depend
         on one another have it. Their `derivative` is the diagonal of the Jacobian.
@@ -68,11 +68,11 @@ class Activation:
     product: Callable[[Array, Array], Array] | None = None
 
     def slope(self, z: Any, a: Any) -> Any:
-        """Return da / dz, elementwise."""
+        """Return da / dz, element by element."""
         return self.derivative(a if self.uses == "output" else z)
 
     def backward(self, z: Array, a: Array, grad_a: Array) -> Array:
-        """Return the gradient with respect to z from the gradient with respect to a; all (rows, units)."""
+        """Return the gradient with respect to z, from the gradient with respect to a. All arrays are (rows, units)."""
         if self.product is not None:
             return self.product(a, grad_a)
         return np.asarray(grad_a * self.slope(z, a))
@@ -99,11 +99,11 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
         )
     }
 )
-"""The activations by name, in the order of the kernels; "exp" and "softmax" are for the output layer only."""
+"""The activations by name, in the order of the kernels. "exp" and "softmax" are only for the output layer."""
 
 
 def named(activation: str | Activation | CustomActivation, argument: str = "activation") -> Activation:
-    """Return the activation of that name, or the one given."""
+    """Return the activation of that name, or a given activation unchanged."""
     if isinstance(activation, Activation):
         return activation
     if isinstance(activation, str) and activation in _custom.ACTIVATIONS:

@@ -1,4 +1,4 @@
-"""Checks of networks and of data: whether they fit together, in the types and shapes to compute with."""
+"""Checks whether networks and data fit together, and conversions to the types and shapes of the computation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _OUTPUT_ONLY = ("softmax", "exp")
 
 
 def checked_network(weights: Arrays, biases: Arrays, activations: Activations, **kinds: UnitParameters) -> list[Activation]:
-    """Return each layer's activation, once the lists fit together; `kinds` are the parameters of activations."""
+    """Return the activation of each layer, or raise an error if the lists do not fit together.
+
+    `kinds` are the parameters of activations.
+    """
     if not len(weights) == len(biases) == len(activations) or len(weights) == 0:
         lengths = f"{len(weights)}, {len(biases)} and {len(activations)}"
         raise ValueError(f"weights, biases, activations: expected one entry per layer, got lists of lengths {lengths}")
@@ -72,7 +75,7 @@ def _check_link(loss: Loss, output: Activation) -> None:
 
 
 def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:
-    """Return rows of inputs in the type of the weights, once they fit the first layer."""
+    """Return rows of inputs in the type of the weights, or raise an error if they do not fit the first layer."""
     inputs = as_float("X", X)
     if inputs.ndim != 2 or inputs.shape[1] != weights[0].shape[0]:
         raise ValueError(f"X: expected shape (n, {weights[0].shape[0]}), got {inputs.shape}")
@@ -117,7 +120,7 @@ def _row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.flo
 def checked_data(
     weights: Arrays, output: Activation, X: ArrayLike, y: ArrayLike, loss: Loss, sample_weight: ArrayLike | None
 ) -> tuple[Array, Array, Array]:
-    """Return inputs, targets and row weights in the types and shapes to compute with, once they fit together."""
+    """Return inputs, targets and row weights in the types and shapes of the computation, if they fit together."""
     _check_link(loss, output)
     inputs = checked_inputs(weights, X)
     row_weights = _row_weights(sample_weight, len(inputs))

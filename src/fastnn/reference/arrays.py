@@ -1,8 +1,9 @@
 """Decorators that give a formula on plain arrays the arguments and the result types of its compiled counterpart.
 
-A formula takes and returns whole arrays. NumPy runs it as it stands, and Numba can compile it: it has no None, no checks,
-and every variable has one type. It computes in the type of its argument, and is kept as the attribute `formula`. The
-decorated function computes in float64 for any input, so that float32 results are right to the last bit or so.
+A formula is a function that takes and returns whole arrays. NumPy can run it, and Numba can compile it: it uses no None,
+makes no checks, and each of its variables has one type. It computes in the type of its argument. The decorated function
+keeps it as its attribute `formula`, but computes in float64 for any input, so that float32 results are correct to within
+about one bit.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Elementwise(Protocol):
         where: NDArray[np.bool_] | bool = True,
         dtype: DTypeLike | None = None,
     ) -> Any:
-        """Return the function's value at every element of `x`."""
+        """Return the value of the function for `x`."""
 
 
 class AlongAxis(Protocol):
@@ -45,7 +46,7 @@ class AlongAxis(Protocol):
     formula: Callable[[NDArray[Any]], NDArray[Any]]
 
     def __call__(self, x: ArrayLike, axis: int = -1, out: Array | None = None) -> Array:
-        """Return the function's value at every element of `x`."""
+        """Return the value of the function for `x`."""
 
 
 def elementwise(formula: Callable[[Float64], Float64]) -> Elementwise:
@@ -64,7 +65,7 @@ def elementwise(formula: Callable[[Float64], Float64]) -> Elementwise:
         result_type = ufunc_type(given.dtype) if dtype is None else np.dtype(dtype)
         if result_type not in FLOAT_TYPES:
             raise TypeError(f"dtype: expected float16, float32 or float64, got {result_type}")
-        # Infinities and NaN pass in silence, as in the compiled functions.
+        # Infinities and NaN raise no warnings, as in the compiled functions.
         with np.errstate(all="ignore"):
             values = formula(given.astype(result_type, casting="same_kind").astype(np.float64))
             result = np.asarray(values).astype(result_type)
@@ -86,7 +87,7 @@ def along_axis(formula: Callable[[Float64], Float64]) -> AlongAxis:
             raise ValueError("x: expected at least one dimension, got a scalar")
         moved = np.moveaxis(given.astype(np.float64), axis, -1)
         n_rows = moved.size // moved.shape[-1] if moved.size else 0
-        with np.errstate(over="ignore", invalid="ignore"):  # a difference of -inf is as good; inf - inf is NaN
+        with np.errstate(over="ignore", invalid="ignore"):  # a difference of -inf is correct too; inf - inf is NaN
             values = formula(moved.reshape(n_rows, moved.shape[-1]))
         result = np.moveaxis(values.reshape(moved.shape), -1, axis)
         if out is None:
@@ -101,7 +102,7 @@ def along_axis(formula: Callable[[Float64], Float64]) -> AlongAxis:
 
 
 def _with_formula(function: Any, formula: Callable[..., Any]) -> Any:
-    """Return a function that stands for a formula, with it at hand."""
-    del function.__dict__["__wrapped__"]  # inspect.signature shall show the function's own keywords
+    """Return a function that stands for a formula, with the formula as an attribute."""
+    del function.__dict__["__wrapped__"]  # inspect.signature must show the function's own keywords
     function.formula = formula
     return function

@@ -35,19 +35,19 @@ def linear(
     activation : str, default "identity"
         A name in `ACTIVATIONS`.
     out : ndarray, optional
-        Where to write the result.
+        The array that receives the result.
     n_threads : int, optional
-        Has no effect; the compiled function takes it.
+        Has no effect. The parameter exists because the compiled function has it.
 
     Returns
     -------
     ndarray, shape (..., n_out)
-        float32 if all of `x`, `w`, `b` are, float64 otherwise; `out` if given.
+        The result, in float32 if `x`, `w` and `b` are all float32, and otherwise in float64. `out` if given.
 
     Raises
     ------
     ValueError
-        If shapes don't fit or there is no such activation.
+        If shapes do not fit, or no activation has that name.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def linear(
     if bias:
         if bias[0].shape[-1:] != weights.shape[-1:]:
             raise ValueError(f"b: expected shape (..., {weights.shape[-1]}), got {bias[0].shape}")
-        rows = inputs.ndim > 1 and bias[0].ndim > 1  # one bias of the stack for all rows
+        rows = inputs.ndim > 1 and bias[0].ndim > 1  # one bias of the stack serves all rows
         z = z + (bias[0][..., None, :] if rows else bias[0])
     a: Array = np.asarray(function.value(z))
     if out is None:
@@ -79,7 +79,7 @@ def linear_grad(
 ) -> tuple[Array, Array, Array]:
     """Return the gradients of a loss with respect to x, w and b of `linear`.
 
-    With delta = grad_a * activation'(a): delta @ w.T, x.T @ delta, and the column sums of delta.
+    With delta = grad_a * activation'(a), they are delta @ w.T, x.T @ delta, and the column sums of delta.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def linear_grad(
     Raises
     ------
     ValueError
-        If shapes don't fit, or if the activation's derivative does not follow from its output.
+        If shapes do not fit, or if the activation's derivative does not follow from its output.
 
     Examples
     --------

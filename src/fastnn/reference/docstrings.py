@@ -13,15 +13,16 @@ _Function = TypeVar("_Function", bound=Callable[..., None])
 
 _ARGUMENTS = """----------
 params : sequence of floating-point ndarrays
-    Changed in place; any layout. C-contiguous float32 and float64 are the fast ones.
+    The parameters, in any layout. They are changed in place. C-contiguous float32 and float64 arrays are the fastest.
 grads : sequence of array-likes of real numbers
-    One per array in `params`, of its shape. They may overlap `params` and `state`, whose arrays are apart from each other.
+    The gradients: one per array in `params`, of the same shape. They may overlap `params` and `state`. The arrays of
+    `params` and `state` must not overlap each other.
 """
 
 _RAISES = """Raises
 ------
 TypeError, ValueError
-    If an argument is of the wrong type or outside of its range, or if they don't fit together. Nothing has changed
+    If an argument has the wrong type or is out of range, or if the arguments do not fit together. Nothing is changed
     then.
 
 """
@@ -29,7 +30,7 @@ TypeError, ValueError
 
 def documented(function: _Function) -> _Function:
     """Complete the docstring of an optimizer with these parts."""
-    if function.__doc__ is not None:  # as python -OO makes it
+    if function.__doc__ is not None:  # it is None under python -OO
         # Python 3.13 removes the indentation itself.
         before, _, parameters = cleandoc(function.__doc__).partition("----------\n")
         parameters, heading, rest = parameters.partition("References\n")

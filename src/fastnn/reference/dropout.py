@@ -1,4 +1,4 @@
-"""Dropout masks from a counter: each row's mask can be computed alone, on any thread."""
+"""Dropout masks from a counter, so that the mask of each row can be computed independently, on any thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LAYER_STRIDE = 0x9E3779B9  # 2**32 / golden ratio: neighbouring layers get dist
 def dropout_mask(key: int, layer: int, n_rows: int, n_units: int, p: float, dtype: DTypeLike = np.float64) -> Array:
     """Return the factors of a hidden layer's outputs under dropout: 0, or 1 / (1 - p).
 
-    Unit u of row r is kept iff mix(mix((r * n_units + u) ^ (k0 + layer * 0x9E3779B9)) + k1) >= floor(p * 2**32),
+    Unit u of row r is kept if and only if mix(mix((r * n_units + u) ^ (k0 + layer * 0x9E3779B9)) + k1) >= floor(p * 2**32),
     where k0 and k1 are the low and the high 32 bits of `key` and everything wraps around at 2**32.
 
     Parameters
@@ -30,7 +30,7 @@ def dropout_mask(key: int, layer: int, n_rows: int, n_units: int, p: float, dtyp
     layer : int
         The hidden layer, counted from 0.
     n_rows, n_units : int
-        Rows in the batch, and units in the layer.
+        The number of rows in the batch, and of units in the layer.
     p : float
         The probability of dropping a unit, in [0, 1).
     dtype : data type, default float64
@@ -58,14 +58,14 @@ def dropout_mask(key: int, layer: int, n_rows: int, n_units: int, p: float, dtyp
 
 
 def layer_keys(keys: NDArray[np.uint64], layers: NDArray[np.uint64]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Return two numbers for masks from each step's 64-bit key: one per layer from the low bits, and the high bits."""
+    """Return numbers for masks from the 64-bit key of each step: one per layer from the low bits, and the high bits."""
     low, high = keys & np.uint64(_MASK), keys >> np.uint64(32)
     strides = layers * np.uint64(_LAYER_STRIDE)
     return ((low[:, np.newaxis] + strides) & np.uint64(_MASK)).astype(np.uint32), high.astype(np.uint32)
 
 
 def factors(p: float, n: int, low: np.uint32, high: np.uint32) -> NDArray[np.float64]:
-    """Return the factors of n units, one row after the other; low and high are from `layer_keys`."""
+    """Return the factors of n units, row by row. `layer_keys` returns low and high."""
     counter = np.arange(n).astype(np.uint32)
     kept = mix(mix(counter ^ low) + high) >= np.uint32(p * 2.0**32)
     return np.where(kept, 1.0 / (1.0 - p), 0.0)

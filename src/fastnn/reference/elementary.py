@@ -1,4 +1,4 @@
-"""The elementary functions in activations and losses: NumPy's, computed in float64 for any input."""
+"""The elementary functions in activations and losses: NumPy's functions, computed in float64 for any input."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def sin(x: Float64) -> Float64:
 
 @elementwise
 def cos(x: Float64) -> Float64:
-    """Return the cosine of x, in radians: the derivative of the sine from its input.
+    """Return the cosine of x, in radians: the derivative of the sine as a function of its input.
 
     Examples
     --------

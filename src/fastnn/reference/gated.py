@@ -36,7 +36,7 @@ def gelu(z: Float64) -> Float64:
 
 @elementwise
 def gelu_grad(z: Float64) -> Float64:
-    """Return the derivative of `gelu` from its input: the normal distribution function plus z times its density.
+    """Return the derivative of `gelu` as a function of its input: the normal distribution function plus z times its density.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def silu(z: Float64) -> Float64:
 
 @elementwise
 def silu_grad(z: Float64) -> Float64:
-    """Return the derivative of `silu` from its input: s * (1 + z * (1 - s)) with s = sigmoid(z).
+    """Return the derivative of `silu` as a function of its input: s * (1 + z * (1 - s)) with s = sigmoid(z).
 
     Examples
     --------
@@ -91,7 +91,9 @@ def mish(z: Float64) -> Float64:
 
 @elementwise
 def mish_grad(z: Float64) -> Float64:
-    """Return the derivative of `mish` from its input: t + z * (1 - t**2) * sigmoid(z) with t = tanh(softplus(z)).
+    """Return the derivative of `mish` as a function of its input.
+
+    With t = tanh(softplus(z)), it is t + z * (1 - t**2) * sigmoid(z).
 
     Examples
     --------
@@ -104,7 +106,7 @@ def mish_grad(z: Float64) -> Float64:
 
 
 def erfc(x: NDArray[Any]) -> Float64:
-    """Return the complementary error function of every element, which neither NumPy nor Numba has for arrays."""
+    """Return the complementary error function of every element. Neither NumPy nor Numba has it for arrays."""
     values, result = x.copy().reshape(-1), np.empty(x.size)
     for i in range(values.size):
         result[i] = math.erfc(values[i])

@@ -1,4 +1,4 @@
-"""From the description of a loss to its functions: built in, a user's own, or of several heads."""
+"""The functions of a loss, from its description: a built-in loss, a custom loss, or several heads."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ __dir__ = __all__.copy
 
 
 class Part(NamedTuple):
-    """The loss of some columns of the predictions and of the targets."""
+    """The loss of certain columns of the predictions and of the targets."""
 
     columns: slice
     targets: slice
-    labels: bool  # the targets are one column of labels
+    labels: bool  # whether the targets are one column of labels
     weight: float
     function: LossFunction
     parameter: Any
 
 
 def function_of(loss: Loss) -> LossFunction:
-    """Return the functions of a loss of `fastnn.losses`, or of one of the user's own."""
+    """Return the functions of a loss of `fastnn.losses`, or of a custom loss."""
     if isinstance(loss, Heads):
         return of_heads(lambda n_out: [_part(*head) for head in loss.parts(n_out)])
     return of_custom(loss) if isinstance(loss, CustomLoss) else function_named(loss.name, loss.parameters)
 
 
 def of_custom(loss: CustomLoss) -> LossFunction:
-    """Return the functions of a user's own loss."""
+    """Return the functions of a custom loss."""
     if loss.per_row:
         values = lambda y, p, _: loss.value(y, p)[:, np.newaxis]  # noqa: E731
         return LossFunction(loss.name, values, lambda y, p, _: loss.gradient(y, p), mean_over="rows")
@@ -42,7 +42,7 @@ def of_custom(loss: CustomLoss) -> LossFunction:
 
 
 def of_heads(parts: Callable[[int], Sequence[Part]]) -> LossFunction:
-    """Return the functions of a weighted sum of losses, given the parts for a number of outputs."""
+    """Return the functions of a weighted sum of losses. `parts` returns the parts for a number of outputs."""
 
     def value(y: Array, p: Array, parameter: Any) -> Array:
         terms = [share * part.function.value(own, p[:, part.columns], part.parameter) for part, own, share in each(y, p)]
@@ -55,7 +55,7 @@ def of_heads(parts: Callable[[int], Sequence[Part]]) -> LossFunction:
         return result
 
     def each(y: Array, p: Array) -> list[tuple[Part, Array, float]]:
-        """Return the parts with their targets, and the factors of their terms in the sum for a row."""
+        """Return the parts with their targets and the factors of their terms in the sum for a row."""
         found = []
         for part in parts(p.shape[1]):
             own = y[:, part.targets]
@@ -68,7 +68,7 @@ def of_heads(parts: Callable[[int], Sequence[Part]]) -> LossFunction:
 
 
 def packed(parameter: float, parameters: tuple[float, ...]) -> Any:
-    """Return the numbers of a loss as its functions take them."""
+    """Return the numbers in the formula of a loss, in the form for its functions."""
     return np.array((parameter, *parameters)) if parameters else float(parameter)
 
 

@@ -1,6 +1,6 @@
 """Losses: value and gradient, side by side.
 
-In the formulas y is the target and p the prediction. For a loss with links (see `fastnn.losses.Loss`), p is the input
+In the formulas, y is the target and p is the prediction. For a loss with links (see `fastnn.losses.Loss`), p is the input
 of the output activation: a logit, or the logarithm of a rate.
 """
 
@@ -39,7 +39,7 @@ _Formula: TypeAlias = Callable[[Array, Array, Any], Array]
 class LossFunction:
     """A loss of the reference. Its functions take y (rows, targets), p (rows, outputs) and the loss's parameter.
 
-    The parameter is that of `fastnn.losses.Loss`, or an array of it and the loss's `parameters`, if it has some.
+    The parameter is `parameter` of a `fastnn.losses.Loss`, or an array of it and the `parameters` of the loss, if any.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class LossFunction:
     gradient : callable
         Returns the gradient of the sum of these terms with respect to p, (rows, outputs).
     mean_over : {"elements", "rows"}
-        The sum of all terms is divided by the number of rows, or of elements of y.
+        The loss is the sum of all terms, divided by the number of elements of y or of rows.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def _poisson_gradient(y: Array, z: Array, parameter: float) -> Array:
 
 
 def cut(terms: Array, epsilon: float) -> Array:
-    """Return values -log(p) as they are for probabilities p cut to [epsilon, 1 - epsilon]; with epsilon 0, as given."""
+    """Return the values -log(p) that result from clipping p to [epsilon, 1 - epsilon]. epsilon 0 changes nothing."""
     low = -math.log1p(-epsilon) if epsilon > 0 else -math.inf
     high = -math.log(epsilon) if epsilon > 0 else math.inf
     return np.minimum(np.maximum(terms, low), high)
@@ -160,7 +160,7 @@ def _focal_gradient(y: Array, z: Array, parameters: Array) -> Array:
     gamma, s = parameters[1], np.maximum(-log_softmax(z), 0)
     rest = -np.expm1(-s)  # 1 - p
     ratio = np.where(rest > 0, s / np.where(rest > 0, rest, np.ones_like(rest)), np.ones_like(rest))
-    by_log = -y * rest**gamma * (gamma * np.exp(-s) * ratio + 1)  # by log(p)
+    by_log = -y * rest**gamma * (gamma * np.exp(-s) * ratio + 1)  # the derivative with respect to log(p)
     return np.asarray((by_log - np.exp(-s) * row_sums(by_log)).astype(z.dtype))
 
 
@@ -202,7 +202,7 @@ LOSSES: Mapping[str, LossFunction] = MappingProxyType(
 )
 """The losses by name, in the order of the kernels."""
 
-# The cross-entropies whose only parameter is the focal loss's gamma.
+# The cross-entropies with the focal loss, whose only parameter is gamma.
 _FOCAL: Mapping[str, LossFunction] = MappingProxyType(
     {
         loss.name: loss
@@ -234,7 +234,7 @@ def mse_loss(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If the shapes differ or there is nothing to average.
+        If the shapes differ, or the arrays are empty.
 
     Examples
     --------
@@ -253,7 +253,7 @@ def binary_cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     y_true : array-like
         Targets from 0 to 1.
     y_pred : array-like of the same shape
-        Predicted probabilities; a certainty that proves wrong costs infinity.
+        Predicted probabilities. A wrong prediction with probability 0 or 1 gives an infinite loss.
 
     Returns
     -------
@@ -262,7 +262,7 @@ def binary_cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If the shapes differ, there is nothing to average, or `y_pred` leaves [0, 1].
+        If the shapes differ, the arrays are empty, or a value of `y_pred` is outside of [0, 1].
 
     Examples
     --------
@@ -283,7 +283,7 @@ def cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     y_true : array-like, shape (n,) or (n, n_classes)
         Integer labels, or rows of probabilities.
     y_pred : array-like, shape (n, n_classes)
-        Rows of predicted probabilities; a class that was given none costs infinity.
+        Rows of predicted probabilities. A target class with probability 0 gives an infinite loss.
 
     Returns
     -------
@@ -292,7 +292,8 @@ def cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If the shapes don't fit, there is nothing to average, a label is out of range, or `y_pred` leaves [0, 1].
+        If the shapes do not fit, the arrays are empty, a label is out of range, or a value of `y_pred` is outside of
+        [0, 1].
 
     Examples
     --------
@@ -306,5 +307,5 @@ def cross_entropy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
 
 def _times(y: Array, logarithm: Array) -> Array:
-    """Return y * logarithm, and 0 where y = 0 even if the logarithm is infinite."""
+    """Return y * logarithm, and 0 where y = 0, even if the logarithm is infinite there."""
     return np.multiply(y, logarithm, out=np.zeros_like(logarithm), where=y != 0)

@@ -1,6 +1,7 @@
-"""A network's outputs, its loss, and the gradients: backpropagation as in the textbook.
+"""The outputs of a network, its loss and its derivatives: backpropagation as in textbooks.
 
-A network is three lists with one entry per layer: weights (n_in, n_out), biases (n_out,), names of activations.
+A network consists of three lists with one entry per layer: weights (n_in, n_out), biases (n_out,), and names of
+activations.
 """
 
 from __future__ import annotations
@@ -46,25 +47,25 @@ def forward(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
 ) -> list[tuple[Array, Array]]:
-    """Return every layer's z = inputs @ W + b and a = activation(z).
+    """Return z = inputs @ W + b and a = activation(z) for every layer.
 
     Parameters
     ----------
     weights, biases : sequences of ndarrays, shapes (n_in, n_out) and (n_out,)
-        One per layer.
+        The weights and biases, one array of each per layer.
     activations : sequence of str or custom activations
-        One per layer, the output layer's last.
+        The activations, one per layer. The last one is that of the output layer.
     X : array-like, shape (n, n_in)
         Rows of inputs, converted to the type of the weights.
     dropout_masks : sequence of ndarrays or None, optional
-        Factors of the hidden layers' outputs on their way into the next layer (see `dropout_mask`).
+        Factors that multiply the outputs of the hidden layers before the next layer (see `dropout_mask`).
     slopes : sequence of ndarrays or None, optional
         The slopes (n_out,) of each layer with the activation "prelu".
 
     Returns
     -------
     list of (z, a), both (n, n_out)
-        The outputs a are those before dropout.
+        One pair per layer. The outputs a are those before dropout.
 
     Examples
     --------
@@ -85,7 +86,7 @@ def forward(
     return layers
 
 
-# The value of a loss shows that it diverges; warnings on the way would add nothing.
+# The value of the loss shows a divergence; warnings would add nothing.
 @np.errstate(over="ignore", invalid="ignore")
 def loss_and_gradient(
     weights: Arrays,
@@ -115,10 +116,10 @@ def loss_and_gradient(
     loss : str or Loss, default "mse"
         A name in `LOSSES`, or an object of `fastnn.losses`.
     sample_weight : array-like, shape (n,), optional
-        Weights of the rows, of either sign: the mean is sum(w * l) / sum(abs(w)), and 0 if all are zero. A row of weight 0
-        does not count, whatever it holds.
+        Weights w of the rows, of either sign. The mean of the rows' losses l is sum(w * l) / sum(abs(w)), and 0 if all
+        weights are zero. A row of weight 0 does not count, whatever it contains.
     l1, l2 : float, default 0.0
-        Penalties.
+        Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights.
     dropout_masks, slopes : sequences of ndarrays or None, optional
         As in `forward`. Penalties do not apply to slopes.
 
@@ -195,21 +196,21 @@ def vjp(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
 ) -> tuple[Any, ...]:
-    """Return the product of gradients by the outputs with the derivatives of the outputs, a vector-Jacobian product.
+    """Return a vector-Jacobian product: the gradients of a function of the outputs.
 
     Parameters
     ----------
     weights, biases, activations, X, dropout_masks, slopes
         As in `forward`.
     G : array-like, shape (n, n_out)
-        The gradient of a function by the outputs.
+        The gradient of the function with respect to the outputs.
 
     Returns
     -------
     input_gradient : ndarray, shape (n, n_in)
-        The gradient of the function by the inputs.
+        The gradient of the function with respect to the inputs.
     weight_gradients, bias_gradients : lists of ndarrays
-        Those by the parameters, summed over rows, in the shapes of `weights` and `biases`.
+        The gradients with respect to the parameters, summed over rows, in the shapes of `weights` and `biases`.
     slope_gradients : list of ndarrays or None
         One entry per layer; only if `slopes` is given.
 
@@ -238,7 +239,7 @@ def vjp(
 
 
 def jacobian(weights: Arrays, biases: Arrays, activations: Activations, X: ArrayLike, slopes: Slopes = None) -> Array:
-    """Return the derivatives of each row's outputs by its inputs.
+    """Return the derivatives of the outputs of each row with respect to its inputs.
 
     Parameters
     ----------
@@ -265,7 +266,7 @@ def jacobian(weights: Arrays, biases: Arrays, activations: Activations, X: Array
 
 @dataclass(frozen=True)
 class _Run:
-    """A forward pass and the loss at its end."""
+    """A forward pass, and the loss of its outputs."""
 
     weights: Arrays
     functions: list[Activation]
@@ -274,10 +275,10 @@ class _Run:
     masks: Masks
     loss: float
     output_delta: Array  # the gradient with respect to the last z, (n, n_out)
-    slope_gradients: list[Array | None]  # one per layer, found on the way back
+    slope_gradients: list[Array | None]  # one per layer, set by `backward`
 
     def backward(self) -> Iterator[tuple[Array, Array]]:
-        """Yield the inputs and the delta of every layer, from the last to the first; delta is the gradient at its z."""
+        """Yield the inputs of every layer and the gradient with respect to its z, from the last layer to the first."""
         delta = self.output_delta
         for layer in range(len(self.layers) - 1, 0, -1):
             z, a = self.layers[layer - 1]
@@ -304,7 +305,7 @@ def _run(
     functions = checked_network(weights, biases, activations, slopes=slopes)
     inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
     counted = row_weights != 0
-    if not counted.all():  # the other rows may hold any values
+    if not counted.all():  # the other rows may contain any values
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
         masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
     layers = forward(weights, biases, activations, inputs, masks, slopes)
@@ -325,7 +326,7 @@ def _from_outputs(
     *,
     logits: bool = False,
 ) -> _Run:
-    """Return the run whose loss has that gradient by the outputs, or by the logits."""
+    """Return the run of a loss with that gradient with respect to the outputs, or to the logits."""
     slope_gradients: list[Array | None] = [None] * len(layers)
     z, a = layers[-1]
     if isinstance(functions[-1], Prelu):
@@ -335,9 +336,9 @@ def _from_outputs(
 
 
 def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool) -> tuple[float, Array]:
-    """Return the weighted mean of the loss over all that is observed, and its gradient with respect to p.
+    """Return the weighted mean of the loss over all observed targets, and its gradient with respect to p.
 
-    It is sum(w_i u_ij l_ij) / sum(abs(w_i) u_ij), where l_ij is the loss of element j of row i, w_i the weight of its
+    The mean is sum(w_i u_ij l_ij) / sum(abs(w_i) u_ij), where l_ij is the loss of element j of row i, w_i the weight of its
     sample, and u_ij the weight of its output, or 0 if its target is not observed; see `weighted_targets`.
     """
     function = function_of(loss)
@@ -353,6 +354,6 @@ def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool)
 
 
 def _dropped(a: Array, layer: int, masks: Masks) -> Array:
-    """Return a after dropout, or a gradient with respect to that on its way back to a."""
+    """Return outputs after dropout. In the backward pass, apply it to a gradient with respect to these outputs."""
     mask = None if masks is None or layer >= len(masks) else masks[layer]
     return a if mask is None else a * mask

@@ -1,6 +1,6 @@
 """Optimizers: one update of a list of parameters, in place.
 
-All definitions are PyTorch's. A state is a dict that starts empty; the first update fills it.
+All definitions are PyTorch's. A state is a dict that is empty at first. The first update fills it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __dir__ = __all__.copy
 STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {name: rule.state for name, rule in RULES.items() if name in __all__}
 )
-"""By the function's name: the names in its state. All but "step" are lists with one array per parameter."""
+"""The names in the state of each function. All except "step" are lists with one array per parameter."""
 
-# By the optimizer's name: its learning rate, which its functions have by default too.
+# The default learning rates by optimizer, which are also the defaults of the functions.
 _RATES: Mapping[str, Any] = {
     name: inspect.signature(optimizer).parameters["learning_rate"].default for name, optimizer in OPTIMIZERS.items()
 }
@@ -37,12 +37,12 @@ _RATES: Mapping[str, Any] = {
 def sgd(params: Arrays, grads: Sequence[ArrayLike], learning_rate: float) -> None:
     """Make one update of gradient descent, in place.
 
-    With gradient g: w = w - learning_rate * g.
+    With gradient g, the update computes w = w - learning_rate * g.
 
     Parameters
     ----------
     learning_rate : float
-        >= 0.
+        The learning rate, >= 0.
 
     References
     ----------
@@ -69,13 +69,13 @@ def momentum(
 ) -> None:
     """Make one update of gradient descent with momentum, in place.
 
-    With gradient g and velocity v (zero at first): v = momentum * v + g, then w = w - learning_rate * v, or
-    w = w - learning_rate * (g + momentum * v) with `nesterov`.
+    With gradient g and velocity v (zero at first), the update computes v = momentum * v + g, and then
+    w = w - learning_rate * v, or w = w - learning_rate * (g + momentum * v) with `nesterov`.
 
     Parameters
     ----------
     state : dict
-        Empty before the first update; afterwards "velocity", a list of arrays. Changed in place.
+        Empty before the first update. Afterwards it has "velocity", a list of arrays. It is changed in place.
     learning_rate, momentum : float
     nesterov : bool
         As in `fastnn.optimizers.SGD`.
@@ -104,14 +104,15 @@ def adagrad(
     learning_rate: float = _RATES["adagrad"],
     epsilon: float = AdaGrad.epsilon,
 ) -> None:
-    """Make one update of AdaGrad, in place: steps divided by the root of the sum of all squared gradients so far.
+    """Make one update of AdaGrad, in place.
 
-    s = s + g**2, then w = w - learning_rate * g / (sqrt(s) + epsilon).
+    It divides each step by the square root of the sum of all squared gradients so far: s = s + g**2, then
+    w = w - learning_rate * g / (sqrt(s) + epsilon).
 
     Parameters
     ----------
     state : dict
-        Empty before the first update; afterwards "sum", a list of arrays. Changed in place.
+        Empty before the first update. Afterwards it has "sum", a list of arrays. It is changed in place.
     learning_rate, epsilon : float
         As in `fastnn.optimizers.AdaGrad`.
 
@@ -139,14 +140,15 @@ def rmsprop(
     decay: float = RMSProp.decay,
     epsilon: float = RMSProp.epsilon,
 ) -> None:
-    """Make one update of RMSProp, in place: steps divided by the root of a running mean of squared gradients.
+    """Make one update of RMSProp, in place.
 
-    v = decay * v + (1 - decay) * g**2, then w = w - learning_rate * g / (sqrt(v) + epsilon).
+    It divides each step by the square root of a running mean of squared gradients: v = decay * v + (1 - decay) * g**2,
+    then w = w - learning_rate * g / (sqrt(v) + epsilon).
 
     Parameters
     ----------
     state : dict
-        Empty before the first update; afterwards "v", a list of arrays. Changed in place.
+        Empty before the first update. Afterwards it has "v", a list of arrays. It is changed in place.
     learning_rate, decay, epsilon : float
         As in `fastnn.optimizers.RMSProp`.
 
@@ -176,14 +178,14 @@ def adam(
 ) -> None:
     """Make one update of Adam, in place.
 
-    At update t = 1, 2, ...: m = beta_1 * m + (1 - beta_1) * g, v = beta_2 * v + (1 - beta_2) * g**2, then
+    Update t = 1, 2, ... computes m = beta_1 * m + (1 - beta_1) * g and v = beta_2 * v + (1 - beta_2) * g**2, and then
     w = w - learning_rate * m' / (sqrt(v') + epsilon) with m' = m / (1 - beta_1**t) and v' = v / (1 - beta_2**t).
 
     Parameters
     ----------
     state : dict
-        Empty before the first update; afterwards "step", the number of updates, and "m" and "v", lists of arrays.
-        Changed in place.
+        Empty before the first update. Afterwards it has "step", the number of updates, and "m" and "v", lists of arrays.
+        It is changed in place.
     learning_rate, beta_1, beta_2, epsilon : float
         As in `fastnn.optimizers.Adam`.
 
@@ -212,14 +214,14 @@ def adamw(
     epsilon: float = AdamW.epsilon,
     weight_decay: float = AdamW.weight_decay,
 ) -> None:
-    """Make one update of AdamW, in place: Adam with weight decay apart from the gradient, for every parameter.
+    """Make one update of AdamW, in place: Adam with weight decay that does not pass through the gradient.
 
-    First w = w * (1 - learning_rate * weight_decay), then the update of `adam`.
+    Every parameter first decays, w = w * (1 - learning_rate * weight_decay). The update of `adam` follows.
 
     Parameters
     ----------
     state : dict
-        As for `adam`. Changed in place.
+        As for `adam`. It is changed in place.
     learning_rate, beta_1, beta_2, epsilon, weight_decay : float
         As in `fastnn.optimizers.AdamW`.
 
@@ -250,14 +252,14 @@ def nadam(
 ) -> None:
     """Make one update of NAdam, in place: Adam along the mean as it will be after the next update.
 
-    At update t = 1, 2, ...: the momentum is mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2), and p(t) is the
-    product of mu(1) to mu(t). With m, v and v' as for `adam`, w = w - learning_rate * m' / (sqrt(v') + epsilon) with
+    At update t = 1, 2, ..., the momentum is mu(t) = beta_1 * (1 - 0.96**(t * momentum_decay) / 2), and p(t) is the
+    product of mu(1) to mu(t). With m, v and v' as for `adam`, w = w - learning_rate * m' / (sqrt(v') + epsilon), where
     m' = mu(t + 1) * m / (1 - p(t + 1)) + (1 - mu(t)) * g / (1 - p(t)).
 
     Parameters
     ----------
     state : dict
-        As for `adam`. Changed in place.
+        As for `adam`. It is changed in place.
     learning_rate, beta_1, beta_2, epsilon, momentum_decay : float
         As in `fastnn.optimizers.NAdam`.
 
@@ -278,7 +280,7 @@ def nadam(
 def _update(
     name: str, optimizer: Optimizer, params: Arrays, grads: Sequence[ArrayLike], state: State, learning_rate: float
 ) -> None:
-    """Make one update by the formula of that name, after all checks."""
+    """Check all arguments, and make one update by the formula of that name."""
     learning_rate = real("learning_rate", learning_rate, low=0.0)
     arrays = checked_params(params)
     gradients = checked_grads(grads, arrays, lambda argument, grad: np.asarray(grad))
@@ -289,6 +291,6 @@ def _update(
         grad.astype(np.result_type(grad, array, np.float32), copy=False)
         for grad, array in zip(apart(gradients, written), arrays, strict=True)
     ]
-    with np.errstate(all="ignore"):  # infinities and NaN pass in silence, as in the compiled functions
+    with np.errstate(all="ignore"):  # infinities and NaN raise no warnings, as in the compiled functions
         rule = "nesterov" if isinstance(optimizer, SGD) and optimizer.nesterov and name == "momentum" else name
         update(RULES[rule], optimizer, arrays, gradients, state, learning_rate)

@@ -1,4 +1,4 @@
-"""Activations with parameters of their own, one per unit, which training changes."""
+"""Activations with trained parameters, one per unit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def prelu_grad(z: Array, slopes: Array) -> Array:
 
 
 def slopes_grad(z: Array, grad_a: Array) -> Array:
-    """Return the gradient with respect to the slopes of `prelu` from that with respect to its outputs; both (n, units).
+    """Return the gradient with respect to the slopes of `prelu`, from the gradient (n, units) with respect to its outputs.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Prelu(Activation):
     slopes: Any = None
 
     def gradient(self, z: Array, grad_a: Array) -> Array:
-        """Return the gradient with respect to the slopes from the gradient with respect to a."""
+        """Return the gradient with respect to the slopes, from the gradient with respect to a."""
         return slopes_grad(z, grad_a)
 
 
@@ -85,4 +85,4 @@ def with_slopes(slopes: Array) -> Prelu:
 
 
 PARAMETRIC: Mapping[str, tuple[str, Callable[[Array], Activation]]] = MappingProxyType({"prelu": ("slopes", with_slopes)})
-"""The activations of networks alone, by name: the kind of their units' parameters, and a function that takes these."""
+"""The activations of networks alone, by name: the kind of their parameters, and a function that takes these."""

@@ -19,7 +19,7 @@ __all__ = [
 __dir__ = __all__.copy
 
 
-# Mean 0 and variance 1 are a fixed point of a layer of SELU with these (Klambauer et al. 2017, equation 14).
+# With these constants, a layer of SELU preserves mean 0 and variance 1 (Klambauer et al. 2017, equation 14).
 _SELU_SCALE = 1.0507009873554805
 _SELU_ALPHA = 1.6732632423543772
 
@@ -38,7 +38,7 @@ def relu(z: Float64) -> Float64:
 
 @elementwise
 def relu_grad(a: Float64) -> Float64:
-    """Return the derivative of `relu` from its output: 1 if a > 0, else 0.
+    """Return the derivative of `relu` as a function of its output: 1 if a > 0, else 0.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def leaky_relu(z: Float64) -> Float64:
 
 @elementwise
 def leaky_relu_grad(a: Float64) -> Float64:
-    """Return the derivative of `leaky_relu` from its output: 1 if a > 0, else 0.01.
+    """Return the derivative of `leaky_relu` as a function of its output: 1 if a > 0, else 0.01.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def elu(z: Float64) -> Float64:
 
 @elementwise
 def elu_grad(a: Float64) -> Float64:
-    """Return the derivative of `elu` from its output: 1 if a > 0, else a + 1.
+    """Return the derivative of `elu` as a function of its output: 1 if a > 0, else a + 1.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def selu(z: Float64) -> Float64:
 
 @elementwise
 def selu_grad(a: Float64) -> Float64:
-    """Return the derivative of `selu` from its output: 1.0507 if a > 0, else a + 1.7581.
+    """Return the derivative of `selu` as a function of its output: 1.0507 if a > 0, else a + 1.7581.
 
     Examples
     --------

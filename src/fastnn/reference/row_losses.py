@@ -1,4 +1,4 @@
-"""Formulas of losses of whole rows: terms and gradients, from targets y and predictions p or logits z."""
+"""The formulas of losses of whole rows: terms and gradients, from targets y and predictions p or logits z."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __dir__ = __all__.copy
 
 _Array = NDArray[Any]
 
-# PyTorch's, against division by a length of 0.
+# The constant with which PyTorch avoids division by a length of 0.
 _EPSILON = 1e-12
 
 
 def gaussian_nll(y: _Array, p: _Array, floor: float) -> _Array:
-    """Return half of s + (y - m)**2 * exp(-s) for the means m and log-variances s in p; see `GaussianNLL` for s < floor."""
+    """Return (s + (y - m)**2 * exp(-s)) / 2 for the means m and log-variances s in p; see `GaussianNLL` for s < floor."""
     k = y.shape[1]
     bounded = np.maximum(p[:, k:], floor)
     square = (p[:, :k] - y) ** 2 * np.exp(-bounded)
@@ -49,7 +49,8 @@ def gaussian_nll_gradient(y: _Array, p: _Array, floor: float) -> _Array:
 def multi_quantile(y: _Array, p: _Array, parameters: _Array) -> _Array:
     """Return the pinball losses of all quantiles, divided by their number.
 
-    The parameters are whether quantiles are sums of increments, and the quantiles' places.
+    The first parameter is 1.0 if quantiles are sums of increments, and otherwise 0.0. The others are the probabilities of
+    the quantiles.
     """
     quantiles, k = _quantiles(p, y.shape[1], parameters), y.shape[1]
     terms = np.empty_like(p)
@@ -89,7 +90,7 @@ def kl_divergence(y: _Array, z: _Array, parameter: float) -> _Array:
 
 
 def cosine(y: _Array, p: _Array, parameter: float) -> _Array:
-    """Return one minus the cosine of the angle between each row of y and of p, (rows, 1)."""
+    """Return one minus the cosine of the angle between the rows of y and of p, as an array (rows, 1)."""
     lengths = np.sqrt(row_sums(p * p) + _EPSILON) * np.sqrt(row_sums(y * y) + _EPSILON)
     return np.asarray(1 - row_sums(y * p) / lengths)
 

@@ -12,7 +12,7 @@ __dir__ = __all__.copy
 
 @elementwise
 def sigmoid(z: Float64) -> Float64:
-    """Return 1 / (1 + exp(-z)), which never overflows here.
+    """Return 1 / (1 + exp(-z)), computed so that nothing overflows.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def sigmoid(z: Float64) -> Float64:
 
 @elementwise
 def sigmoid_grad(a: Float64) -> Float64:
-    """Return the derivative of `sigmoid` from its output: a * (1 - a).
+    """Return the derivative of `sigmoid` as a function of its output: a * (1 - a).
 
     Examples
     --------
@@ -49,7 +49,7 @@ def tanh(z: Float64) -> Float64:
 
 @elementwise
 def tanh_grad(a: Float64) -> Float64:
-    """Return the derivative of `tanh` from its output: 1 - a**2.
+    """Return the derivative of `tanh` as a function of its output: 1 - a**2.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def tanh_grad(a: Float64) -> Float64:
 
 @elementwise
 def softplus(z: Float64) -> Float64:
-    """Return log(1 + exp(z)), which never overflows here.
+    """Return log(1 + exp(z)), computed so that nothing overflows.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def softplus(z: Float64) -> Float64:
 
 @elementwise
 def softplus_grad(a: Float64) -> Float64:
-    """Return the derivative of `softplus` from its output: 1 - exp(-a).
+    """Return the derivative of `softplus` as a function of its output: 1 - exp(-a).
 
     Examples
     --------

@@ -24,12 +24,12 @@ def softmax(x: NDArray[Any]) -> NDArray[Any]:
     axis : int, default -1
         The axis along which the result adds up to 1.
     out : ndarray, optional
-        Where to write the result.
+        The array that receives the result.
 
     Returns
     -------
     ndarray
-        The shape of `x`; `out` if given.
+        The result, of the shape of `x`; `out` if given.
 
     Examples
     --------
@@ -52,12 +52,12 @@ def log_softmax(x: NDArray[Any]) -> NDArray[Any]:
     axis : int, default -1
         The axis along which the exponentials of the result add up to 1.
     out : ndarray, optional
-        Where to write the result.
+        The array that receives the result.
 
     Returns
     -------
     ndarray
-        The shape of `x`; `out` if given.
+        The result, of the shape of `x`; `out` if given.
 
     Examples
     --------
@@ -69,17 +69,17 @@ def log_softmax(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def softmax_backward(a: NDArray[Any], grad_a: NDArray[Any]) -> NDArray[Any]:
-    """Return the product of the gradient with respect to a softmax's outputs with its Jacobian, diag(a) - a a^T per row."""
+    """Return the gradient with respect to the outputs a of a softmax times its Jacobian, diag(a) - a a^T per row."""
     return np.asarray(a * (grad_a - row_sums(grad_a * a)))
 
 
 def row_sums(x: NDArray[Any]) -> NDArray[Any]:
-    """Return the sum of each row (n, 1)."""
+    """Return the sum of each row, (n, 1)."""
     return np.asarray(np.sum(x, axis=-1)[..., np.newaxis])
 
 
 def row_maxima(x: NDArray[Any]) -> NDArray[Any]:
-    """Return the maximum of each row (n, 1), NaN where a row has one; Numba knows no maximum along an axis."""
+    """Return the maximum of each row, (n, 1), or NaN if the row has one. Numba has no maximum along an axis."""
     maxima = np.full(len(x), -np.inf)
     for column in range(x.shape[1]):
         maxima = np.maximum(maxima, x[:, column])

@@ -1,4 +1,4 @@
-"""What the options of a loss make of its targets: weights of outputs, missing targets, smoothed labels."""
+"""The options of losses that change targets: weights of outputs, missing targets, and smoothed labels."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __dir__ = __all__.copy
 
 
 class WeightedTargets(NamedTuple):
-    """Targets for the formula of a loss, and what they count in its mean."""
+    """Targets for the formula of a loss, and their weights in its mean."""
 
     y: Array  # (n, n_targets); 0 where a target is not observed
-    elements: NDArray[np.float64]  # the weight of each target's loss in the sum, (n, n_targets), or (n, 1) for whole rows
-    rows: NDArray[np.float64]  # the weight of each row in the divisor of a mean over rows, (n,)
+    elements: NDArray[np.float64]  # the weights of the terms in the sum: (n, n_targets), or (n, 1) for whole rows
+    rows: NDArray[np.float64]  # the weights (n,) of the rows in the divisor of the mean
 
 
 def weighted_targets(y: Array, options: TargetOptions, *, labels: bool) -> WeightedTargets:
@@ -28,16 +28,17 @@ def weighted_targets(y: Array, options: TargetOptions, *, labels: bool) -> Weigh
     Parameters
     ----------
     y : ndarray, shape (n, n_targets)
-        Targets; rows with a single 1 for labels, and rows of zeros for labels out of range.
+        The targets. Labels are rows with a single 1, or rows of zeros if they are out of range.
     options : TargetOptions
-        Those of the loss. With `whole_rows`, a row is observed as a whole, and the weights of outputs are those of classes.
+        The options of the loss. With `whole_rows`, rows are observed as a whole, and the weights of outputs are those of
+        classes.
     labels : bool
         Whether the targets were labels.
 
     Returns
     -------
     WeightedTargets
-        For weights w of the samples and terms l of the loss, the mean is
+        The targets and weights. With the weights w of the samples and the terms l of the loss, the mean is
         ``sum_ij(w_i * elements_ij * l_ij) / (sum_i(abs(w_i) * rows_i) * n_targets)``, or without n_targets for whole rows.
 
     Examples
@@ -79,9 +80,9 @@ def _smoothed(y: Array, options: TargetOptions, n_classes: int) -> Array:
 
 
 def for_columns(elements: NDArray[np.float64], n_columns: int) -> NDArray[np.float64]:
-    """Return weights of targets, or of whole rows, for as many columns as a loss has terms or outputs.
+    """Return weights of targets or of whole rows, repeated for the columns of terms or outputs of a loss.
 
-    A loss with several columns for each target has those of one kind side by side, in the order of the targets.
+    If a loss has several columns per target, the columns of one kind are side by side, in the order of the targets.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Training by gradient descent on batches, as the compiled trainer does it, written to be read."""
+"""Training by gradient descent on batches: the same computation as in the compiled trainer, written to be read."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def train(
 ) -> list[float]:
     """Train a network in place, and return the loss of every epoch.
 
-    An epoch takes the rows in the order of `rng.permutation`, or as they come without `shuffle`, in slices of
-    `batch_size`; the last may be shorter. A step on a batch computes the gradient with penalties, clips its values,
-    then its norm, and calls the optimizer, whose state starts empty.
+    An epoch takes the rows in the order of `rng.permutation`, or in their own order without `shuffle`, in batches of
+    `batch_size` rows. The last batch may be smaller. A step on a batch computes the gradient with penalties, clips its
+    values, then its norm, and calls the optimizer, whose state is empty at first.
 
     Parameters
     ----------
     weights, biases : sequences of ndarrays, shapes (n_in, n_out) and (n_out,)
-        One per layer; changed in place.
+        One per layer. They are changed in place.
     activations : sequence of str or custom activations
         One per layer, the output layer's last.
     X : array-like, shape (n, n_in)
@@ -67,29 +67,30 @@ def train(
     optimizer : Optimizer
         An object of `fastnn.optimizers`.
     epochs, batch_size : int
-        At least 0 and 1.
+        The number of epochs, at least 0, and the number of rows per step, at least 1.
     shuffle : bool, default True
         Draw a new order for every epoch.
     rng : numpy.random.Generator, optional
-        For the order and for dropout; a fresh one if not given.
+        The source of random numbers for the order and for dropout. By default, a new generator.
     sample_weight : array-like, shape (n,), optional
         Weights of the rows in a batch's mean, of either sign, as in `loss_and_gradient`.
     l1, l2 : float, default 0.0
         Penalties on the weights: l1 * sum(abs(w)) + l2 / 2 * sum(w**2).
     clip_value : float, optional
-        Clamp every element of the gradients to [-clip_value, clip_value].
+        Clip every element of the gradients to [-clip_value, clip_value].
     clip_norm : float, optional
         Scale all gradients by min(1, clip_norm / (norm + 1e-6)), with the norm over all parameters.
     dropout : float or sequence of float, default 0.0
         The probability of dropping a hidden unit, for all hidden layers or for each.
     slopes : sequence of ndarrays or None, optional
-        The slopes of each layer with the activation "prelu"; changed in place, without penalties and weight decay.
+        The slopes of each layer with the activation "prelu". They are changed in place. Penalties and weight decay do not
+        apply to them.
 
     Returns
     -------
     list of float
-        One loss per epoch: the mean over its rows of the loss when each batch was seen, penalties included. A row weighs
-        `abs(sample_weight)`, times the mean weight of its outputs that are observed.
+        One loss per epoch, including penalties: the mean over its rows. A row counts with the weight `abs(sample_weight)`,
+        times the mean weight of its outputs that are observed. Each batch counts with its loss before the update.
 
     Examples
     --------
@@ -135,7 +136,7 @@ def train(
 
 
 def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | None) -> list[Array]:
-    """Return gradients with clipped values, then with a clipped norm over all of them."""
+    """Return the gradients after clipping their values, and then their common norm."""
     clipped = list(grads)
     if clip_value is not None:
         bound = real("clip_value", clip_value, low=0.0, exclude_low=True)
@@ -148,7 +149,7 @@ def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | No
 
 
 def _draw_masks(rng: np.random.Generator, drop: list[float], n_rows: int, weights: Arrays) -> Masks:
-    """Return the hidden layers' dropout masks of one step; without dropout nothing is drawn."""
+    """Return the dropout masks of the hidden layers for one step. Without dropout, no random numbers are drawn."""
     if not any(drop):
         return None
     key = int(rng.integers(0, 2**64, dtype=np.uint64))

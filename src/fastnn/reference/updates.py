@@ -1,4 +1,4 @@
-"""The optimizers' formulas for one array, the state that each keeps, and updates of lists of arrays."""
+"""The formulas of the optimizers for one array, the contents of their states, and updates of lists of arrays."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ __dir__ = __all__.copy
 
 
 class Constants(NamedTuple):
-    """The constants of an optimizer, of which a rule uses those that it names."""
+    """The constants of an optimizer. A rule uses those that it names."""
 
     beta_1: float = 0.0  # decay of the first moment
     beta_2: float = 0.0
     epsilon: float = 0.0
-    decay: float = 0.0  # of the parameters by AdamW, or towards the full momentum by NAdam
-    # Where other libraries' definitions are not PyTorch's:
+    decay: float = 0.0  # decay of the parameters in AdamW; growth to the full momentum in NAdam
+    # Options for definitions of other libraries that differ from PyTorch's:
     epsilon_hat: bool = False  # Adam adds epsilon before v is corrected for its start at zero
     rate_in_velocity: bool = False  # momentum adds up steps, not gradients
 
 
 class Coefficients(NamedTuple):
-    """The numbers of one update, of which a formula uses those that it names."""
+    """The numbers of one update. A formula uses those that it names."""
 
     learning_rate: Any
     beta_1: Any = 0.0
-    gradient_factor: Any = 1.0  # of what is added to the first moment
+    gradient_factor: Any = 1.0  # multiplies the term that is added to the first moment
     beta_2: Any = 0.0
     one_minus_beta_2: Any = 1.0
     root: Any = 1.0  # divides the square root of the second moment
     epsilon: Any = 0.0
-    decay_factor: Any = 1.0  # of the parameters
-    gradient_rate: Any = 0.0  # of the gradient itself, beside that of its mean
+    decay_factor: Any = 1.0  # multiplies the parameters
+    gradient_rate: Any = 0.0  # the learning rate of the gradient itself, in addition to that of its mean
 
 
 _Formula: TypeAlias = Callable[[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], Any], None]
@@ -126,19 +126,19 @@ def _nadam(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c
 
 
 def momentum_at(beta_1: float, decay: float, t: int) -> float:
-    """Return NAdam's momentum at update t (T. Dozat, "Incorporating Nesterov momentum into Adam", 2016)."""
+    """Return the momentum of NAdam at update t (T. Dozat, "Incorporating Nesterov momentum into Adam", 2016)."""
     return beta_1 * (1.0 - 0.5 * float(0.96 ** (t * decay)))
 
 
 def momentum_product(beta_1: float, decay: float, t: int) -> float:
-    """Return the product of NAdam's momenta at updates 1 to t, or 0 where it is too small to change 1 - product."""
+    """Return the product of the momenta of NAdam at updates 1 to t, or 0 if it is too small to change 1 - product."""
     if beta_1**t < 2.0**-60:  # the momenta are at most beta_1
         return 0.0
     return math.prod(momentum_at(beta_1, decay, i) for i in range(1, t + 1))
 
 
 def correction(beta: float, t: int) -> float:
-    """Return 1 - beta**t: a mean that started at zero is, after t updates of a constant g, that factor times g.
+    """Return 1 - beta**t. After t updates with a constant g, a mean that started at zero is this factor times g.
 
     D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 3.
     """
@@ -147,7 +147,7 @@ def correction(beta: float, t: int) -> float:
 
 @dataclass(frozen=True)
 class Rule:
-    """A formula, its coefficients, and the names in its state: lists of moments, then perhaps "step"."""
+    """A formula, its coefficients, and the names in its state: lists of moments, and "step" at the end if there is one."""
 
     formula: _Formula
     coefficients: Callable[[Constants, float, int], Coefficients]
@@ -171,11 +171,11 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "nadam": Rule(_nadam, _with_look_ahead, ("m", "v", "step")),
     }
 )
-"""By the formula's name: that of the function that makes the update, but "nesterov" for momentum's other formula."""
+"""The rules by name. A name is that of the function that makes the update; "nesterov" is the other formula of `momentum`."""
 
 
 def update(rule: Rule, optimizer: Optimizer, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
-    """Make one update of a list of parameters, and of the state."""
+    """Update a list of parameters and the state."""
     if "step" in rule.state:
         state["step"] = state.get("step", 0) + 1
     c = rule.coefficients(Constants(**optimizer.coefficients), learning_rate, state.get("step", 0))
@@ -194,4 +194,4 @@ def _by_rule(optimizer: Optimizer, params: Arrays, grads: Arrays, state: State, 
 UPDATES: Mapping[str, Callable[[Any, Arrays, Arrays, State, float], None]] = MappingProxyType(
     dict.fromkeys(OPTIMIZERS, _by_rule)
 )
-"""By the optimizer's name: a function of optimizer, params, grads, state and this step's learning rate."""
+"""By the name of the optimizer: a function of optimizer, params, grads, state and the learning rate of this step."""

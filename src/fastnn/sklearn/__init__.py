@@ -1,4 +1,4 @@
-"""scikit-learn's multi-layer perceptrons on fastnn's kernels: the same parameters, attributes and results, but faster."""
+"""scikit-learn's multi-layer perceptrons on fastnn's kernels, with the same parameters, attributes and results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m fastnn.sklearn script.py``: run an unmodified program with fastnn's estimators for scikit-learn's."""
+"""``python -m fastnn.sklearn script.py``: run an unmodified program with fastnn's estimators instead of scikit-learn's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WRONG_USAGE = 2
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the program that the arguments name, as Python would; return the exit code if it returns."""
+    """Run the program that the arguments name, as Python would, and return the exit code."""
     rest = list(arguments)
     if rest and rest[0] in ("-h", "--help"):
         print(_USAGE + "\nRun a program with fastnn's MLPClassifier and MLPRegressor in place of scikit-learn's.")
@@ -52,13 +52,13 @@ def _run(program: str, is_module: bool) -> None:
     if is_module:
         runpy.run_module(program, run_name="__main__", alter_sys=True)
         return
-    if not sys.flags.safe_path:  # the first entry is now the working directory
+    if not sys.flags.safe_path:  # the first entry is the working directory now
         sys.path[0] = os.path.dirname(os.path.realpath(program))
     runpy.run_path(os.path.abspath(program), run_name="__main__")  # `__file__` is absolute, as Python makes it
 
 
 def _without_frames_of_ours(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a hook that shows tracebacks from the program's first frame on."""
+    """Return a hook that shows tracebacks from the first frame of the program on."""
     ours = (main.__code__.co_filename, runpy.run_path.__code__.co_filename)
 
     def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

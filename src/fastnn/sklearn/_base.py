@@ -23,11 +23,11 @@ def solver_has_epochs(estimator: Any) -> bool:
 
 
 class BaseMLP(Fitting):
-    """Base of the two estimators; not for users."""
+    """The base of the two estimators, which is not for users."""
 
     @available_if(solver_has_epochs)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
-        """Train for one epoch on the given rows, from where the last call ended.
+        """Train for one epoch on the given rows, and continue from the end of the previous call.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class BaseMLP(Fitting):
         return outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False)
 
     def predict(self, X: ArrayLike) -> Any:
-        """Predict using the fitted network.
+        """Return the predictions of the fitted network.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class BaseMLP(Fitting):
         Returns
         -------
         activations : list of ndarray of shape (n_samples, n_units)
-            One per hidden layer.
+            The outputs, one array per hidden layer.
         """
         self._take_assigned()
         check_is_fitted(self, "network_")
@@ -90,7 +90,7 @@ class BaseMLP(Fitting):
         return self.network_.hidden_activations(X)
 
     def input_gradients(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the derivatives of the outputs by the inputs.
+        """Return the derivatives of the outputs with respect to the inputs.
 
         The outputs are the predicted values or probabilities. A binary classifier has one: the probability of its second
         class.
@@ -103,14 +103,14 @@ class BaseMLP(Fitting):
         Returns
         -------
         gradients : ndarray of shape (n_samples, n_features) or (n_samples, n_outputs, n_features)
-            The latter if there is more than one output.
+            The derivatives. The second shape applies if there is more than one output.
         """
         self._take_assigned()
         check_is_fitted(self, "network_")
         X = checked_inputs(self, X)
         return _fitted.input_gradients(self.network_, X)
 
-    # ---- Keeping ----
+    # ---- Conversion, copies and pickles ----
 
     def to_sklearn(self) -> Any:
         """Return scikit-learn's estimator with the same parameters, fitted attributes and predictions.
@@ -120,12 +120,12 @@ class BaseMLP(Fitting):
         Returns
         -------
         estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Unfitted if this one is.
+            The estimator, which is unfitted if this one is.
 
         Raises
         ------
         ValueError
-            If scikit-learn does not know the value of a parameter.
+            If a parameter has a value that scikit-learn does not support.
 
         Examples
         --------
@@ -140,7 +140,7 @@ class BaseMLP(Fitting):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, except for the views of the network, as plain values."""
-        self.__dict__.pop("_cache", None)  # shallow copies would share its random state
+        self.__dict__.pop("_cache", None)  # it contains a random state, which shallow copies would share
         if "network_" not in self.__dict__:
             return dict(super().__getstate__())
         self._take_assigned()

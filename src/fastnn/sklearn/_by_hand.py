@@ -1,4 +1,4 @@
-"""Attributes and parameters that were set by hand: the network follows them, or an error says why it can't."""
+"""Attributes and parameters that a program sets by itself: the network follows them, or an error says why it can't."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def new_network(estimator: Any, sizes: tuple[int, ...], dtype: Any, random_state
 
 
 def hidden_activations(estimator: Any, n_hidden: int) -> list[Any]:
-    """Return the activations of the hidden layers by fastnn's names."""
+    """Return the activations of the hidden layers, under fastnn's names."""
     given = estimator.activation
     several = isinstance(given, list | tuple | np.ndarray)
     return [activation_of(a) for a in (given if several else [given] * n_hidden)]
 
 
 def _made_of(estimator: Any) -> tuple[Any, ...]:
-    """Return the description of a network beside its sizes, in immutable values."""
+    """Return the description of a network without its sizes, as immutable values."""
     given = (estimator.activation, estimator.out_activation_, estimator.dropout)
     return tuple(tuple(value) if isinstance(value, list | np.ndarray) else value for value in given)
 
@@ -49,7 +49,7 @@ def follow(estimator: Any) -> None:
     Raises
     ------
     ValueError
-        If a parameter breaks its rule, or the output activation is unknown.
+        If a parameter has an invalid value, or the output activation is unknown.
     """
     if estimator._network_made_of == _made_of(estimator):
         return
@@ -80,7 +80,7 @@ def _check_output_activation(given: Any) -> None:
 def check_trainable(estimator: Any) -> None:
     """Raise ValueError if the network's output activation is not that of the loss.
 
-    This happens if either was set by hand after a fit.
+    This happens if a program sets one of them after a fit.
     """
     expected, _ = estimator._output()
     if estimator.out_activation_ != expected:
@@ -91,7 +91,7 @@ def check_trainable(estimator: Any) -> None:
 
 
 def network_of_assigned(estimator: Any) -> None:
-    """Make the network of an estimator whose attributes were set by hand, before any fit."""
+    """Return the network of an estimator whose attributes a program set before any fit."""
     attributes = vars(estimator)
     coefs, intercepts = attributes["coefs_"], attributes["intercepts_"]
     sizes = sizes_of(coefs, intercepts)

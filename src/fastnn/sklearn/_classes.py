@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from fastnn.sklearn._data import checked_pair
 from fastnn.sklearn._parameters import Rule
 
-# Up to this number of rows, scikit-learn does not warn if more than half of them are of different classes.
+# With at most this number of rows, scikit-learn does not warn if there are more than half as many classes as rows.
 _FEW_ROWS = 20
 
 CLASS_WEIGHT = Rule(
@@ -34,7 +34,7 @@ class Classes:
     Attributes
     ----------
     names : ndarray
-        In their order. For an indicator matrix, the numbers of its columns.
+        The classes in order. For an indicator matrix, the numbers of its columns.
     kind : str
         "binary", "multiclass", or "multilabel-indicator" if a row may have several.
     sparse : bool
@@ -75,7 +75,7 @@ class Classes:
         return ones
 
     def known_codes(self, y: Any) -> NDArray[Any] | None:
-        """Return the number of the class of each row, None if scikit-learn's functions are needed.
+        """Return the number of the class of each row, or None if scikit-learn's functions are needed.
 
         They are needed for classes that may be unknown or of another type, and to warn of many classes in few rows.
         """
@@ -87,7 +87,7 @@ class Classes:
         return codes if (self.names[inside] == y).all() else None
 
     def decode(self, codes: NDArray[Any]) -> Any:
-        """Return the targets of which `encode` returns these numbers."""
+        """Return the targets for numbers of classes: the inverse of `encode`."""
         if not self.several:
             return self.names[codes]
         return csr_matrix(codes) if self.sparse else codes
@@ -117,7 +117,7 @@ def classes_of(y: Any, input_name: str = "") -> Classes:
 
 
 def plain_classes(y: Any) -> tuple[Classes, NDArray[Any]] | None:
-    """Return the classes in a vector and their numbers, None if scikit-learn's functions are needed to find them."""
+    """Return the classes in a vector and their numbers, or None if scikit-learn's functions are needed to find them."""
     if issparse(y) or y.ndim != 1 or y.dtype.kind not in "iubU" or not y.dtype.isnative:
         return None
     names, codes = np.unique(y, return_inverse=True)
@@ -127,14 +127,14 @@ def plain_classes(y: Any) -> tuple[Classes, NDArray[Any]] | None:
 
 
 def kind_of_outputs(softmax: bool, n_outputs: int) -> str:
-    """Return the kind of classes of a network with these outputs."""
+    """Return the kind of classes for a network with these outputs."""
     if softmax:
         return "multiclass"
     return "binary" if n_outputs == 1 else "multilabel-indicator"
 
 
 class WithClasses:
-    """Base of the classifier: its classes, and the checks of targets against them."""
+    """A base of the classifier, with its classes and the checks of targets against them."""
 
     classes_: NDArray[Any]
     warm_start: bool
@@ -147,7 +147,7 @@ class WithClasses:
         if known is None and classes is None and not type_of_target(y).startswith("multilabel"):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if known is None:
-            # The columns of an indicator matrix are the classes, whatever `classes` is.
+            # The classes are the columns of an indicator matrix, whatever `classes` is.
             found = classes_of(y if type_of_target(y).startswith("multilabel") else classes)
             if not len(found.names):
                 raise ValueError(f"classes: expected at least one class, got {classes!r}")

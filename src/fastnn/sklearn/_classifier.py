@@ -23,8 +23,8 @@ from fastnn.sklearn._warnings import log
 class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc]
     """Multi-layer perceptron classifier with the interface of `sklearn.neural_network.MLPClassifier`, and more.
 
-    With the same data, parameters and `random_state` it gives the same numbers. scikit-learn has no parameters after
-    `max_fun`.
+    With the same data, parameters and `random_state`, it gives the same numbers. The parameters after `max_fun` are
+    additions to those of scikit-learn.
 
     Parameters
     ----------
@@ -35,14 +35,14 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         hidden layers, such as "gelu".
     solver : str or optimizer of `fastnn.optimizers`, default="adam"
         "lbfgs", "sgd", "adam"; beyond scikit-learn also the others in `fastnn.optimizers.OPTIMIZERS`, such as "adamw". An
-        object has its own learning rate.
+        object contains its own learning rate.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(w**2)``, divided by the number of samples (of each batch).
     batch_size : int, default="auto"
         "auto" is ``min(200, n_samples)``.
     learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default="constant"
-        "invscaling" and "adaptive" are for solver "sgd". A schedule of `fastnn.schedules`, or any callable from step
-        numbers to rates, is for all solvers but "lbfgs".
+        "invscaling" and "adaptive" are for the solver "sgd". A schedule of `fastnn.schedules`, or any callable that maps
+        step numbers to rates, works with all solvers except "lbfgs".
     learning_rate_init : float, default=0.001
     power_t : float, default=0.5
         Exponent of "invscaling".
@@ -50,16 +50,16 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         Maximum number of epochs, or of iterations of lbfgs.
     shuffle : bool, default=True
     random_state : int, RandomState instance or None, default=None
-        For the initial weights, the choice of held-out rows, the order of rows, and dropout.
+        The source of random numbers for the initial weights, the choice of held-out rows, the order of rows, and dropout.
     tol : float, default=1e-4
-        Minimum improvement of loss or score within `n_iter_no_change` epochs; for lbfgs, its `gtol`.
+        The smallest improvement of loss or score within `n_iter_no_change` epochs. For lbfgs, its `gtol`.
     verbose : bool or int, default=False
     warm_start : bool, default=False
         Continue from the parameters of the last fit.
     momentum : float, default=0.9
     nesterovs_momentum : bool, default=True
     early_stopping : bool, default=False
-        Hold rows out, stop by their score, and keep the parameters with the best score.
+        Hold out rows, stop when their score no longer improves, and keep the parameters with the best score.
     validation_fraction : float, default=0.1
     beta_1, beta_2, epsilon : float, default=0.9, 0.999 and 1e-8
         Parameters of "adam" and its relatives.
@@ -69,11 +69,11 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, which multiply the samples' own weights.
     dropout : float or list with one per hidden layer, default=0.0
-        Probability of leaving a hidden unit out of a training step. Not for lbfgs.
+        The probability of leaving a hidden unit out of a training step. Not for lbfgs.
     clip_norm, clip_value : float, default=None
         Bounds of the gradient's norm and of its elements. Not for lbfgs.
     scoring : str or callable, default=None
-        The score by which `early_stopping` stops: a name in `sklearn.metrics.get_scorer_names()`, or a function of
+        The score that `early_stopping` watches: a name in `sklearn.metrics.get_scorer_names()`, or a function of
         estimator, X and y. If None, the accuracy.
     resume : bool, default=False
         With `warm_start`, continue exactly where the last fit ended, with its moments, step count, random numbers,
@@ -81,7 +81,8 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
     lazy_updates : bool, default=False
         For sparse inputs: see `fastnn.Trainer`.
     n_jobs : int, default=None
-        Number of threads of a fit or prediction: as many as pay if None, all if -1. It changes no bit of the results.
+        The number of threads of a fit or prediction. None uses as many as the work justifies, and -1 uses all. The number
+        does not change the results.
     progress : bool or `fastnn.callbacks.ProgressBar`, default=False
 
     Attributes
@@ -93,13 +94,13 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         Contiguous weights (n_in, n_out) and biases (n_out,) of each layer. Writing into them, or assigning others, changes
         the network, and training changes them. If they are set by hand before a fit, the estimator can predict.
     loss_, best_loss_ : float
-        Loss of the last epoch, and lowest loss; the latter is None with early stopping.
+        The loss of the last epoch, and the lowest loss. The latter is None with early stopping.
     loss_curve_, validation_loss_curve_ : list of float
-        Losses of the epochs; on held-out rows, if there are any, without the penalty.
+        The losses of the epochs: on the training rows, and, without the penalty, on held-out rows if there are any.
     validation_scores_, best_validation_score_ : list of float, and float
-        None without early stopping.
+        The scores of the epochs on held-out rows, and the best of them. None without early stopping.
     n_iter_, t_ : int
-        Number of epochs of the last fit, and of samples seen in total.
+        The number of epochs of the last fit, and the total number of samples seen.
     n_features_in_, n_layers_, n_outputs_ : int
     feature_names_in_ : ndarray of str
         Exists if the names of all columns of X are strings.
@@ -179,7 +180,7 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
             Sample weights of either sign. The loss of a batch is divided by their sum; a sum of zero raises
             ZeroDivisionError. Samples of weight zero do not count.
         X_val, y_val, sample_weight_val : array-likes, default=None
-            Rows for validation, instead of those of X that `early_stopping` would hold out.
+            Rows for validation, which replace the rows of X that `early_stopping` would hold out.
 
         Returns
         -------
@@ -195,7 +196,7 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> MLPClassifier:
-        """Train for one epoch on the given rows, from where the last call ended.
+        """Train for one epoch on the given rows, and continue from the end of the previous call.
 
         Parameters
         ----------
@@ -207,7 +208,7 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
             Sample weights of either sign. The loss of a batch is divided by their sum; a sum of zero raises
             ZeroDivisionError. Samples of weight zero do not count.
         classes : array-like of shape (n_classes,), default=None
-            All classes of this and later calls: required in the first call, unless y is an indicator matrix.
+            All classes that occur in this and later calls. Required in the first call, unless y is an indicator matrix.
 
         Returns
         -------
@@ -228,7 +229,7 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         return 1 if self._classes.kind == "binary" else len(self.classes_)
 
     def _weight(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
-        """Return the weights of the rows times those of their classes."""
+        """Return the weights of the rows, multiplied by those of their classes."""
         weight = checked_weight(sample_weight, len(y))
         if self.class_weight is None:
             return weight
@@ -239,7 +240,7 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         return y[:, None] if self._classes.kind == "binary" else y
 
     def _stratification(self, y: NDArray[Any]) -> NDArray[Any] | None:
-        # A column, whose rows scikit-learn turns into text, so that its messages name classes as for its own estimator.
+        # scikit-learn's messages show rows of a column as text, so that they name classes as those for its own estimator do.
         return y.astype(bool)[:, None] if self.n_outputs_ == 1 else None
 
     def _original(self, y: NDArray[Any]) -> Any:
@@ -265,7 +266,7 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         Returns
         -------
         y_prob : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`; for multilabel targets, one per label.
+            The probabilities, in the order of `classes_`; for multilabel targets, one per label.
         """
         outputs = self._outputs(X)
         return np.column_stack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs

@@ -15,7 +15,7 @@ NAMES = ("coefs_", "intercepts_")
 
 
 class SharedArrays:
-    """The two lists that users see, and the contents of lists and network when they last agreed.
+    """The two lists that users see, and the last common contents of the lists and the network.
 
     Padded rows make the network's own views of weights non-contiguous, so that ``coefs_[0].ravel()`` would be a copy. Users
     then get contiguous arrays of their own. Changes on either side are copied to the other; the users' changes come first.
@@ -29,12 +29,12 @@ class SharedArrays:
 
     @property
     def assigned(self) -> bool:
-        """Return whether other arrays were put into the lists."""
+        """Return whether a program has put other arrays into the lists."""
         given = [*self.coefs, *self.intercepts]
         return len(given) != len(self._arrays) or any(a is not b for a, b in zip(given, self._arrays, strict=True))
 
     def in_step(self, model: MLP) -> MLP:
-        """Make lists and network agree; return the network, a new one if other numbers of units were assigned.
+        """Make the lists and the network agree. Return the network, which is new if the numbers of units have changed.
 
         Raises
         ------
@@ -73,9 +73,9 @@ class SharedArrays:
                     self._replace(i, view)
 
     def remember(self, model: MLP) -> None:
-        """Note the present contents as those that agree, also for another network with the same parameters."""
+        """Record the current contents as the common ones, also for another network with the same parameters."""
         self._arrays = [*self.coefs, *self.intercepts]
-        # Bytes are compared at once, and distinguish NaN and the sign of zero. The network's own views are in its storage.
+        # Comparing bytes is fast, and distinguishes NaN and the sign of zero. The views of the network are in its storage.
         self._network_seen = bytearray(network_of(model).storage)
         views = enumerate(zip(self._arrays, _views(model), strict=True))
         self._beside = {i: bytearray(_memory(array)) for i, (array, view) in views if array is not view}
@@ -87,7 +87,7 @@ class SharedArrays:
 
 
 def _memory(array: NDArray[Any]) -> Any:
-    """Return an object with the array's bytes, row by row: the array itself if it is contiguous."""
+    """Return an object with the bytes of an array, row by row: the array itself if it is contiguous."""
     return array if array.flags.c_contiguous else array.tobytes()
 
 
@@ -100,14 +100,14 @@ def _filled(given: Any, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
 
 
 def _views(model: MLP, storage: Any = None) -> list[NDArray[Any]]:
-    """Return weights and biases: the network's own, or those in an array with the layout of its storage."""
+    """Return weights and biases: those of the network, or those in an array with the layout of its storage."""
     network = network_of(model)
     kinds = network.parameters if storage is None else network.views(storage)
     return [*kinds["weights"], *kinds["biases"]]
 
 
 def _own(array: Any, at: int, model: MLP) -> NDArray[Any]:
-    """Return an assigned array itself; a copy if it is a list, or shares the network's memory in another place."""
+    """Return an assigned array itself, or a copy if it is a list or shares memory with another part of the network."""
     result = np.asarray(array)
     views = _views(model)
     if at < len(views) and result is views[at]:
@@ -139,7 +139,7 @@ def _attribute(name: str) -> Any:
 
 
 class WithCoefs:
-    """Base of the estimators: the attributes `coefs_` and `intercepts_`, before and after a fit."""
+    """A base of the estimators, with the attributes `coefs_` and `intercepts_` before and after a fit."""
 
     network_: MLP
     _shared_arrays: SharedArrays
@@ -147,7 +147,7 @@ class WithCoefs:
     coefs_, intercepts_ = (_attribute(name) for name in NAMES)
 
     def _network_of_assigned(self) -> None:
-        """Make the network of an estimator whose attributes were set by hand, which scikit-learn allows."""
+        """Return the network of an estimator whose attributes a program set, which scikit-learn allows."""
         raise NotImplementedError
 
     def _follow_parameters(self) -> None:
@@ -155,7 +155,7 @@ class WithCoefs:
         raise NotImplementedError
 
     def _replace_network(self, network: MLP) -> None:
-        """Continue with a network of other numbers of units, without the state of the one before, which would not fit."""
+        """Continue with a network with other numbers of units, and without the state of the old one, which would not fit."""
         attributes = vars(self)
         self.network_ = network
         for name in ("_trainer", "_last_parameters"):
@@ -170,7 +170,7 @@ class WithCoefs:
         return shared
 
     def _forget_assigned(self) -> None:
-        """Drop the arrays of the network before."""
+        """Drop the arrays of the previous network."""
         for name in ("_shared_arrays", *NAMES):
             vars(self).pop(name, None)
 

@@ -1,4 +1,4 @@
-"""Data of estimators for the native loop: checked by scikit-learn, and converted only if necessary."""
+"""The data of estimators, checked by scikit-learn, and converted for the native loop only if necessary."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
 from fastnn.sklearn._warnings import warn
 
-# If the sum of weights is a smaller share of the sum of their magnitudes, only rounding is left. The kernels use the same.
+# If the ratio of the sum of weights to the sum of their magnitudes is smaller, the sum is only a rounding error. The kernels
+# have the same bound.
 _CANCELLED = 2.0**-50
 
 
 @dataclass
 class Rows:
-    """Inputs, targets and weights of some rows.
+    """The inputs, targets and weights of some rows.
 
     Attributes
     ----------
@@ -38,17 +39,17 @@ class Rows:
 
     @property
     def labels(self) -> bool:
-        """Return whether the targets are numbers of classes."""
+        """Return whether the targets are integer labels."""
         return self.target.ndim == 1
 
 
 def native_rows(X: Any, dtype: np.dtype[Any]) -> _arrays.Rows:
-    """Return validated inputs in a form that kernels can read."""
+    """Return validated inputs in the form for the kernels."""
     return _arrays.rows("X", X, X.shape[1], dtype)
 
 
 def checked_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
-    """Return weights as contiguous float64, None for None."""
+    """Return weights as contiguous float64, or None for None."""
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Real):
@@ -62,7 +63,7 @@ def checked_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | Non
 
 
 def check_mean(argument: str, weight: NDArray[np.float64] | None) -> None:
-    """Raise ZeroDivisionError, as scikit-learn does, if weights of both signs sum to 0, so that they have no mean."""
+    """Raise ZeroDivisionError, like scikit-learn, if weights of both signs sum to 0, so that there is no mean."""
     if weight is not None and abs(weight.sum()) <= _CANCELLED * np.abs(weight).sum():
         raise ZeroDivisionError(f"{argument}: expected a sum by which a mean can be divided, got weights that sum to 0")
 
@@ -75,7 +76,7 @@ def checked_inputs(estimator: Any, X: Any) -> Any:
 
 
 def checked_pair(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, Any]:
-    """Return inputs and targets, after all of scikit-learn's checks; with `reset`, note the features."""
+    """Return inputs and targets, after all of scikit-learn's checks; with `reset`, record the features."""
     if type(X) is list and type(y) is list:
         X, y = _plain_lists(X, y)
     if type(X) is np.ndarray and X.dtype.kind in "iu":
@@ -112,17 +113,17 @@ def _vector(y: Any) -> NDArray[Any]:
 
 
 def _plain_lists(X: list[Any], y: list[Any]) -> tuple[Any, Any]:
-    """Return a list of rows of numbers, and one of numbers or strings, as arrays; others as they are."""
+    """Return a list of rows of numbers, and a list of numbers or strings, as arrays, and other data unchanged."""
     if not X or not all(type(row) is list and all(type(value) in (float, int) for value in row) for row in X):
         return X, y
     if len({len(row) for row in X}) > 1 or not any(all(type(value) is kind for value in y) for kind in (int, float, str)):
         return X, y
     rows, target = np.array(X), np.array(y)
-    return (X, y) if "O" in (rows.dtype.kind, target.dtype.kind) else (rows, target)  # integers beyond 64 bits
+    return (X, y) if "O" in (rows.dtype.kind, target.dtype.kind) else (rows, target)  # integers of more than 64 bits
 
 
 def _is_plain(X: Any) -> bool:
-    """Return whether X is a plain array of finite floats, which passes all checks; their general form is slow."""
+    """Return whether X is a plain array of finite floats. It would pass all of scikit-learn's checks, which are slow."""
     return type(X) is np.ndarray and X.ndim == 2 and X.size > 0 and _has_floats(X) and _all_finite(X)
 
 
@@ -135,7 +136,7 @@ def _all_finite(array: NDArray[Any]) -> bool:
 
 
 def thread_count(n_jobs: int | None) -> int | None:
-    """Return a number of threads: None for as many as pay; negative numbers count as in joblib."""
+    """Return a number of threads, or None for as many as the work justifies. Negative numbers count as in joblib."""
     if n_jobs is None or n_jobs > 0:
         return None if n_jobs is None else int(n_jobs)
     return max(1, get_num_threads() + 1 + n_jobs)

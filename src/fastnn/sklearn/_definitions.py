@@ -1,4 +1,4 @@
-"""scikit-learn's definitions of loss, optimizer and initial weights, in fastnn's terms."""
+"""scikit-learn's definitions of losses, optimizers and initial weights, in fastnn's form."""
 
 from __future__ import annotations
 
@@ -33,11 +33,14 @@ def regression_loss(loss: str | Loss) -> Loss:
 
 
 def native_loss(loss: Loss, n_outputs: int, dtype: np.dtype[Any]) -> NativeLoss:
-    """Return the loss as scikit-learn computes it.
+    """Return the loss in the engine's form, with scikit-learn's definition.
 
-    Probabilities are cut to [eps, 1 - eps] for the value of the log loss, not for its gradient. The squared error is
-    halved; over several outputs its value is their mean, its gradient that of their sum. Poisson's is half the deviance.
-    Losses that scikit-learn lacks are means over all elements. Weights of either sign are divided by their sum.
+    - The log loss clips probabilities to [eps, 1 - eps] for its value, but not for its gradient.
+    - The squared error is halved. With several outputs, its value is the mean over them, but its gradient is that of the
+      sum.
+    - The Poisson loss is half the deviance.
+    - Losses that scikit-learn lacks are means over all elements.
+    - Weights of either sign are divided by their sum.
     """
     native = _engine_losses.native_loss(loss, (*loss.links, "identity")[0], n_outputs)
     if loss.name in ("cross_entropy", "binary_cross_entropy"):
@@ -54,7 +57,7 @@ def native_loss(loss: Loss, n_outputs: int, dtype: np.dtype[Any]) -> NativeLoss:
 
 
 def activation_of(activation: Any) -> Any:
-    """Return fastnn's name of an activation; a custom activation, or its name, as it is."""
+    """Return fastnn's name of an activation, and a custom activation or its name unchanged."""
     return ACTIVATIONS.get(activation, activation) if isinstance(activation, str) else activation
 
 
@@ -63,8 +66,8 @@ def draw_weights(
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return initial weights and biases, uniform within sqrt(6 / (n_in + n_out)), or sqrt(2 / …) for the sigmoid.
 
-    The bound depends on the layer's activation, for the output layer on the last of `activations`. The list is never
-    empty, even without hidden layers.
+    The bound depends on the activation of the layer; the last of `activations` is that of the output layer. The list is
+    never empty, even without hidden layers.
     """
     drawn = []
     for (n_in, n_out), activation in zip(pairwise(sizes), [*activations, activations[-1]][-len(sizes) + 1 :], strict=True):
@@ -95,7 +98,7 @@ class RateRule:
     def __init__(self, estimator: Any) -> None:
         rule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
         self.inverse_scaling, self.adaptive = rule == "invscaling", rule == "adaptive"
-        # scikit-learn counts samples in it, not steps.
+        # In this formula, scikit-learn counts samples and not steps.
         self.after = InverseScaling(float(estimator.learning_rate_init), float(estimator.power_t))
 
 
@@ -105,17 +108,17 @@ class EstimatorTrainer(Trainer):
     Parameters
     ----------
     model : MLP
-        Trained in place.
+        The model, which is trained in place.
     loss : Loss
-        `native_loss` gives scikit-learn's definition of it.
+        The loss. `native_loss` returns scikit-learn's definition of it.
     estimator : estimator
-        Its parameters describe the rest.
+        The estimator whose parameters describe everything else.
     learning_rate : float or callable
-        The first one.
+        The initial learning rate.
     generator : numpy.random.Generator
-        For shuffling and dropout.
+        The source of random numbers for shuffling and dropout.
     n_threads : int, optional
-        As many as pay, if not given.
+        The number of threads, by default as many as the work justifies.
     """
 
     def __init__(
@@ -129,7 +132,7 @@ class EstimatorTrainer(Trainer):
     ) -> None:
         self._solver, self._momentum = estimator.solver, float(estimator.momentum)
         self.rate_rule = RateRule(estimator)
-        self.order: NDArray[np.int64] | None = None  # of the rows; every epoch shuffles it again
+        self.order: NDArray[np.int64] | None = None  # the order of the rows, which every epoch shuffles again
         super().__init__(
             model,
             loss,
@@ -155,9 +158,9 @@ class EstimatorTrainer(Trainer):
         return native
 
     def follow(self, estimator: Any, loss: Loss, n_threads: int | None) -> None:
-        """Take over the parameters that may change from one call of `partial_fit` to the next.
+        """Adopt the parameters that may change from one call of `partial_fit` to the next.
 
-        The optimizer stays, as in scikit-learn: a new `solver` takes effect with the next fit.
+        As in scikit-learn, the optimizer stays the same: a new `solver` takes effect with the next fit.
         """
         self.take(
             loss=loss,
@@ -182,7 +185,7 @@ class EstimatorTrainer(Trainer):
         return other
 
     def take(self, **settings: Any) -> None:
-        """Assign the settings that have changed: an assignment costs more than a comparison."""
+        """Assign only the settings that have changed, because an assignment costs more than a comparison."""
         for name, value in settings.items():
             if getattr(self, name) != value:
                 setattr(self, name, value)

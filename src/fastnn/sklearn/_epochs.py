@@ -1,4 +1,4 @@
-"""The end of an epoch: an estimator's attributes, its stopping rules, its learning rate."""
+"""The end of an epoch: the attributes, the stopping rules and the learning rate of an estimator."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ _RATE_DIVISOR = 5.0
 
 @dataclass
 class Validation:
-    """Held-out rows: their score and their loss with the present parameters."""
+    """Functions that return the score and the loss of held-out rows with the current parameters."""
 
     score: Callable[[], float]
     loss: Callable[[], float]
 
 
 class EpochWatcher:
-    """Keeps the fitted attributes of an estimator up to date while it is trained, and says when to stop.
+    """A callback that keeps the attributes of an estimator up to date during training, and decides when to stop.
 
     Parameters
     ----------
     estimator : estimator
         The estimator whose attributes are kept.
     n_rows : int
-        Number of rows of an epoch.
+        The number of rows per epoch.
     validation : Validation, optional
-        Its score decides with `early_stopping`, otherwise the training loss.
+        The validation. With `early_stopping`, its score decides when to stop; otherwise, the training loss does.
 
     Attributes
     ----------
     stopped : bool
-        Whether the rules ended the training.
+        Whether the stopping rules have ended the training.
     """
 
     def __init__(self, estimator: Any, n_rows: int, validation: Validation | None) -> None:
@@ -48,12 +48,12 @@ class EpochWatcher:
         self.stopped = False
 
     def on_epoch_end(self, trainer: EstimatorTrainer, history: History) -> bool:
-        """Note an epoch; return whether it was the last."""
+        """Record an epoch, and return whether it was the last one."""
         self.end_epoch(trainer, float(history["loss"][-1]))
         return self.stopped
 
     def end_epoch(self, trainer: EstimatorTrainer, loss: float) -> None:
-        """Note an epoch with this loss."""
+        """Record an epoch with this loss."""
         self._note(loss)
         if trainer.rate_rule.inverse_scaling:
             self._estimator._learning_rate = float(trainer.rate_rule.after(self._estimator.t_))
@@ -97,7 +97,7 @@ class EpochWatcher:
         estimator.best_loss_ = min(estimator.best_loss_, loss)
 
     def _stops(self, trainer: EstimatorTrainer) -> bool:
-        """Return True to stop for lack of improvement, unless an adaptive learning rate can be lowered."""
+        """Return True if training must stop for lack of improvement: not if an adaptive learning rate can be lowered."""
         estimator = self._estimator
         judged = "Validation score" if estimator.early_stopping else "Training loss"
         message = (
@@ -117,16 +117,16 @@ class EpochWatcher:
 
 
 class RatesByEpoch:
-    """A schedule: the learning rates of a run, which fall from epoch to epoch.
+    """A schedule whose learning rates fall from epoch to epoch of a run.
 
     Parameters
     ----------
     trainer : EstimatorTrainer
-        Its `rate_rule` gives the rates.
+        The trainer, whose `rate_rule` determines the rates.
     estimator : estimator
-        Its present rate is the first epoch's.
+        The estimator, whose current rate is that of the first epoch.
     n_rows : int
-        Number of rows of an epoch.
+        The number of rows per epoch.
     """
 
     def __init__(self, trainer: EstimatorTrainer, estimator: Any, n_rows: int) -> None:
@@ -134,7 +134,7 @@ class RatesByEpoch:
         self._n_rows, self._steps, self._updates = n_rows, -(-n_rows // trainer.batch_size), trainer.updates
 
     def __call__(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the rates of these steps."""
+        """Return the learning rates of these steps."""
         epoch = (steps - self._updates) // self._steps
         later = self._rule.after(self._first_t + epoch * self._n_rows)
         return np.asarray(np.where(epoch == 0, self._first_rate, later))

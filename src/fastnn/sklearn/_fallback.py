@@ -1,4 +1,4 @@
-"""Tasks for scikit-learn alone: an estimator under the patch becomes one of scikit-learn's."""
+"""Fits that only scikit-learn can do: an estimator under the patch becomes one of scikit-learn's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastnn.sklearn._overrides import own_methods
 
 
 def unsupported(estimator: Any) -> str | None:
-    """Return why fastnn can't fit an estimator; None if it can, or if scikit-learn can't either."""
+    """Return the reason why fastnn can't fit an estimator, or None if it can, or if scikit-learn can't either."""
     try:
         sizes = _parameters.layer_sizes(estimator)
     except (TypeError, ValueError):  # the fit raises the error
@@ -29,21 +29,21 @@ def unsupported(estimator: Any) -> str | None:
 def may_become(
     estimator: Any, original: Any, method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> bool:
-    """Return whether scikit-learn can handle a call, which uses no feature that only fastnn has.
+    """Return whether scikit-learn can handle a call, because it uses no feature that only fastnn has.
 
     Parameters
     ----------
     estimator : estimator
-        fastnn's.
+        The estimator of fastnn.
     original : class
-        scikit-learn's.
+        The class of scikit-learn.
     method : function
-        fastnn's `fit` or `partial_fit`.
+        The method `fit` or `partial_fit` of fastnn.
     args, kwargs
-        Its arguments, without `self`.
+        The arguments of the method, without `self`.
     """
     goes_on = method.__name__ == "partial_fit" or estimator.warm_start
-    if goes_on and hasattr(estimator, "network_"):  # of fastnn
+    if goes_on and hasattr(estimator, "network_"):  # fitted by fastnn
         return False
     known = parameters_of(getattr(original, method.__name__))
     given = [*list(parameters_of(method))[1 : len(args) + 1], *kwargs]
@@ -56,10 +56,10 @@ def may_become(
 
 
 def become(estimator: Any, original: Any) -> None:
-    """Make an estimator one of scikit-learn's, unfitted, with the same parameters and methods of the program's own."""
+    """Turn an estimator into an unfitted one of scikit-learn, with the same parameters and the program's own methods."""
     attributes, in_class = vars(estimator), vars(type(estimator))
     own = own_methods(estimator, original.__name__)
-    # They were put into the class that replaces scikit-learn's; scikit-learn's own class lacks them.
+    # The program put these methods into the class that replaces scikit-learn's. scikit-learn's own class lacks them.
     lacking = {name: in_class[name] for name in own if name in in_class and name not in attributes}
     attributes.pop("_cache", None)
     if "network_" in attributes:

@@ -1,4 +1,4 @@
-"""Functions of a fitted network, beyond its predictions."""
+"""Functions of a fitted network other than its predictions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOT_FINITE = (
 
 
 def input_gradients(model: MLP, X: Any) -> NDArray[Any]:
-    """Return the derivatives of outputs by inputs, (n, n_in) for one output, else (n, n_out, n_in)."""
+    """Return the derivatives of outputs with respect to inputs: (n, n_in) for one output, and otherwise (n, n_out, n_in)."""
     network, rows = network_of(model), native_rows(X, model.dtype)
     gradients = np.empty((rows.shape[0], model.layer_sizes[-1], rows.shape[1]), model.dtype)
     network.jacobian(rows, gradients)
@@ -33,7 +33,7 @@ def sizes_of(coefs: Any, intercepts: Any, n_layers: int | None = None, n_inputs:
     Raises
     ------
     ValueError
-        If they don't fit together, or to these numbers of layers and inputs.
+        If they do not fit together, or do not match these numbers of layers and inputs.
     """
     shapes, bias_shapes = [np.shape(w) for w in coefs], [np.shape(b) for b in intercepts]
     fits = bool(shapes) and len(shapes) == len(bias_shapes) and all(len(s) == 2 for s in shapes)
@@ -48,7 +48,7 @@ def sizes_of(coefs: Any, intercepts: Any, n_layers: int | None = None, n_inputs:
 
 
 def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
-    """Return the model with other weights and biases, a new one if their numbers of units differ.
+    """Return the model with other weights and biases. It is a new model if the numbers of units differ.
 
     Raises
     ------
@@ -70,6 +70,6 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
 
 
 def check_finite(model: MLP) -> None:
-    """Raise ValueError, as scikit-learn does, if a parameter is not finite."""
+    """Raise ValueError, like scikit-learn, if a parameter is not finite."""
     if _core.first_not_finite(network_of(model).storage) >= 0:
         raise ValueError(NOT_FINITE)

@@ -22,10 +22,10 @@ from fastnn.sklearn._stochastic import fit_stochastic
 
 
 class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
-    """Base of the estimators: the checks, preparations and attributes of a fit."""
+    """A base of the estimators, with the checks, preparations and attributes of a fit."""
 
     _rules: Mapping[str, _parameters.Rule] = _parameters.RULES
-    # Set by fitting, and kept by copies and pickles. The functions of this folder read and set them.
+    # Fitting sets these attributes, and copies and pickles contain them. The functions of this folder read and set them.
     _random_state: np.random.RandomState  # of the last fit
     _network_made_of: tuple[Any, ...]  # the parameters that the network was made of, see `_by_hand`
     _learning_rate: float  # of the next epoch
@@ -38,11 +38,11 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
     # ---- Differences between the two estimators ----
 
     def _check_target(self, X: Any, y: Any, *, reset: bool, incremental: bool) -> tuple[Any, Any]:
-        """Check data, and return X and y as arrays; note the classes."""
+        """Check data, record the classes, and return X and y as arrays."""
         raise NotImplementedError
 
     def _native_target(self, y: Any) -> NDArray[Any]:
-        """Return checked targets in the form that the loss takes."""
+        """Return checked targets in the form for the loss."""
         raise NotImplementedError
 
     def _output(self) -> tuple[str, Loss]:
@@ -54,7 +54,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _weight(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
-        """Return the weights of the rows, None if all are equal; check the targets of rows that count."""
+        """Check the targets of rows that count, and return the weights of the rows, or None if all are equal."""
         raise NotImplementedError
 
     def _stratification(self, y: NDArray[Any]) -> NDArray[Any] | None:
@@ -62,7 +62,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         return None
 
     def _original(self, y: NDArray[Any]) -> Any:
-        """Return checked targets in the form that scorers take."""
+        """Return checked targets in the form for scorers."""
         return y
 
     def _score_outputs(self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
@@ -74,7 +74,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _set_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Keep the arguments of the constructor as they are."""
+        """Store the arguments of the constructor unchanged."""
         for name, value in parameters.items():
             if name != "self":
                 setattr(self, name, value)
@@ -115,13 +115,13 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             else:
                 fit_stochastic(self, X, y, sample_weight, held_out, incremental=incremental, resumes=resumes)
         finally:
-            self._take_assigned()  # so that arrays of coefs_ in users' hands are the trained ones
+            self._take_assigned()  # so that arrays of coefs_ to which users refer are the trained ones
         return self
 
     def _new_random_state(self, *, again: bool) -> np.random.RandomState:
         """Return the random state with which a fit begins.
 
-        With `again`, seed the one that was kept: making a new one takes longer than a step.
+        With `again`, seed the stored one again, because making a new one takes longer than a step.
         """
         seed = self.random_state
         if not again or not isinstance(seed, Integral):
@@ -155,11 +155,11 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         _by_hand.follow(self)
 
     def _adopt_classes(self) -> None:
-        """Take the classes from attributes that were set by hand."""
+        """Take the classes from attributes that a program set."""
 
     def _begin_account(self) -> None:
         """Set the attributes of an untrained estimator."""
-        self.__dict__.pop("_trainer", None)  # of another network
+        self.__dict__.pop("_trainer", None)  # it belongs to another network
         self.__dict__.update(self._new_account())
 
     def _new_account(self) -> dict[str, Any]:
@@ -181,7 +181,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         }
 
     def _can_resume(self, *, splits: bool) -> bool:
-        """Return whether the last fit left all that an exact continuation needs; `splits`: whether it holds rows out."""
+        """Return whether an exact continuation of the last fit is possible. `splits` says whether it holds out rows."""
         needed = ["_trainer"]
         if self.early_stopping:
             needed += ["_last_parameters", "_split_state"] if splits else ["_last_parameters"]
@@ -203,7 +203,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         try:
             X, y = self._check_target(X, y, reset=False, incremental=True)
             weight = self._weight(y, sample_weight)
-        except (TypeError, ValueError) as error:  # whose text names X, y or sample_weight
+        except (TypeError, ValueError) as error:  # its text names X, y or sample_weight
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"X_val, y_val, sample_weight_val: {error}") from error
         self._check_outputs("y_val", y, n_outputs)
@@ -211,7 +211,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         return X, y, weight
 
     def _check_outputs(self, argument: str, y: NDArray[Any], n_outputs: int) -> None:
-        """Raise ValueError if targets have a number of columns other than the number of the network's outputs."""
+        """Raise ValueError if the number of columns of the targets is not the number of outputs of the network."""
         if self._count_outputs(y) != n_outputs:
             expected = f"({len(y)},)" if n_outputs == 1 else f"({len(y)}, {n_outputs})"
             counted = "1 output" if n_outputs == 1 else f"{n_outputs} outputs"

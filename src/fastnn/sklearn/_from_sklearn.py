@@ -17,15 +17,15 @@ _OURS: Mapping[str, Any] = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPR
 
 
 def from_sklearn(fitted: Any) -> Any:
-    """Return fastnn's estimator for one of scikit-learn's: the same parameters, fitted attributes and predictions.
+    """Return fastnn's estimator for one of scikit-learn's, with the same parameters, fitted attributes and predictions.
 
-    Training can continue, with a new optimizer: the state of scikit-learn's, such as Adam's moments, is private and stays
-    behind.
+    Training can continue, but with a new optimizer: the state of scikit-learn's optimizer, such as Adam's moments, is
+    private and is not converted.
 
     Parameters
     ----------
     fitted : sklearn.neural_network.MLPClassifier or MLPRegressor
-        It is not changed. If it is not fitted, only its parameters are taken.
+        The estimator to convert, which is not changed. If it is not fitted, only its parameters are converted.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def from_sklearn(fitted: Any) -> Any:
     TypeError
         If `fitted` is anything else.
     ValueError
-        If a parameter that fastnn does not know is not at its default, or fastnn has no such network.
+        If a parameter that fastnn does not know is not at its default, or if fastnn does not support the network.
 
     Examples
     --------

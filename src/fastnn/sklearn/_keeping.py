@@ -1,4 +1,4 @@
-"""The state of a fitted estimator in copies, pickles and files of skops: plain values, which all such tools accept."""
+"""The state of a fitted estimator for copies, pickles and skops files: plain values, which all of these accept."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from fastnn._checks import seeds as _seeds
 from fastnn._model import MLP
 from fastnn.sklearn._definitions import EstimatorTrainer
 
-# Each is the only key of a dict that replaces a value.
+# A dict with one of these as its only key replaces a value.
 _NETWORK, _SHARED, _OWN = "the network", "a generator of the random state", "a generator of its own"
 
 
 def packed(state: dict[str, Any]) -> dict[str, Any]:
-    """Return an estimator's state with network and trainer as plain values.
+    """Return the state of an estimator, with network and trainer as plain values.
 
     Generators that share the bits of the estimator's random state are marked: tools without shared objects would separate
     them, and skops refuses generators without a seed sequence.
@@ -28,7 +28,7 @@ def packed(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def unpacked(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state of which `packed` returned this, without the views of the network."""
+    """Return the state that `packed` was given, without the views of the network: the inverse of `packed`."""
     unpack = _unpacker(None, state["_random_state"])
     network = MLP.__new__(MLP)
     network.__setstate__(_replaced(state["network_"], unpack))

@@ -1,4 +1,4 @@
-"""The solver lbfgs: scikit-learn's objective and its attributes, around the search that trainers use too."""
+"""The solver lbfgs: scikit-learn's objective and attributes, around the minimizer that trainers also use."""
 
 from __future__ import annotations
 

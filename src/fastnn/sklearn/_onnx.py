@@ -35,12 +35,12 @@ _OPTIONS = {"zipmap": [True, False, "columns"], "output_class_labels": [False, T
 
 
 class _Graph:
-    """Adds operators to a model.
+    """A helper that adds operators to a model.
 
     Parameters
     ----------
     scope, container : Scope, ModelComponentContainer
-        skl2onnx's.
+        The objects of skl2onnx to which to add the operators.
     dtype : int
         The type of real numbers, of `onnx.TensorProto`.
     """
@@ -95,14 +95,14 @@ def _softplus(graph: _Graph, z: str) -> str:
 
 
 def _gelu(graph: _Graph, z: str) -> str:
-    # ONNX Runtime's Erf is for float32 alone.
+    # ONNX Runtime supports Erf only in float32.
     scaled = graph.node("Cast", graph.node("Mul", z, graph.constant(math.sqrt(0.5))), to=TensorProto.FLOAT)
     erf = graph.node("Cast", graph.node("Erf", scaled), to=graph.dtype)
     share = graph.node("Mul", graph.node("Add", erf, graph.constant(1.0)), graph.constant(0.5))
     return graph.node("Mul", z, share)
 
 
-# Elu, LeakyRelu, PRelu and Softplus consist of other operators: those of ONNX Runtime are for float32 alone.
+# Elu, LeakyRelu, PRelu and Softplus consist of other operators, because ONNX Runtime supports these four only in float32.
 _ACTIVATIONS: Mapping[str, Callable[[_Graph, str], str]] = {
     "identity": lambda graph, z: z,
     "tanh": lambda graph, z: graph.node("Tanh", z),
@@ -165,7 +165,7 @@ def _classifier_shapes(operator: Any) -> None:
     shape = [operator.inputs[0].get_first_dimension(), len(classifier.classes_)]
     if classifier._classes.several:
         labels.set_type(Int64TensorType(shape))
-    # ONNX has maps from classes to float32 alone.
+    # ONNX has maps from classes only to float32.
     mapped = any(
         one.type == "SklearnZipMap" and probabilities in one.inputs for one in operator.scope_inst.operators.values()
     )

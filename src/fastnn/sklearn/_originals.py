@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-# Parameters that change no result.
+# Parameters that do not change results.
 _WITHOUT_EFFECT = ("n_jobs", "progress")
-# Fitted attributes that scikit-learn lacks, or that are views of the network.
+# Fitted attributes that scikit-learn lacks, and those that are views of the network.
 _OWN = ("network_", "validation_loss_curve_", "coefs_", "intercepts_")
-# By name in sklearn.neural_network. This module is imported before anything is replaced.
+# The classes by their names in sklearn.neural_network. This module is imported before anything is replaced.
 ORIGINALS: Mapping[str, Any] = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
 
 
@@ -33,10 +33,10 @@ def is_default(value: Any, default: Any) -> bool:
 
 
 def carried(source: Any, source_class: Any, target_class: Any, target: str) -> dict[str, Any]:
-    """Return the values of parameters that both classes have; raise ValueError if another one is not at its default."""
+    """Return the values of parameters that both classes have. Raise ValueError if another one is not at its default."""
     found = {}
     for name, parameter in parameters_of(source_class).items():
-        value = getattr(source, name, parameter.default)  # pickles of old versions lack some
+        value = getattr(source, name, parameter.default)  # pickles of old versions lack some parameters
         if name in parameters_of(target_class):
             found[name] = value
         elif name not in _WITHOUT_EFFECT and not is_default(value, parameter.default):

@@ -38,18 +38,18 @@ def _defined_by(classes: Iterable[type], name: str) -> set[str]:
 
 
 def own_methods(estimator: Any, name: str) -> list[str]:
-    """Return the methods among these that a program put into an object, its class, or the classes of the libraries."""
+    """Return the private methods that a program put into an object, its class, or the classes of the libraries."""
     kind, known = type(estimator), _KNOWN[name]
     found = _defined_by(kind.__mro__, name) | (known.keys() & vars(estimator).keys())
     for base in kind.__mro__:
-        if base.__module__ == "fastnn.sklearn._patching":  # scikit-learn's, for programs under the patch
+        if base.__module__ == "fastnn.sklearn._patching":  # programs under the patch take it for scikit-learn's class
             found |= known.keys() & vars(base).keys()
     found |= {method for method, was in known.items() if inspect.getattr_static(ORIGINALS[name], method, None) is not was}
     return sorted(found)
 
 
 def described(methods: Iterable[str]) -> str:
-    """Return in words why fastnn can't fit with these methods."""
+    """Return a text that explains why fastnn can't fit with these methods."""
     return f"{', '.join(methods)} of the program, which fastnn would not call"
 
 
@@ -76,7 +76,7 @@ def _not_called(kind: type) -> tuple[tuple[str, ...], frozenset[str]]:
 class SubclassesOfOriginals(ABCMeta):
     """The metaclass that derives subclasses with such methods from scikit-learn's class, not from its replacement."""
 
-    # By replacement: its name, and a function from a reason to scikit-learn's class.
+    # For each replacement: its name, and a function that maps a reason to scikit-learn's class.
     swapped: dict[type, tuple[str, Callable[[str], Any]]] = {}  # noqa: RUF012
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The rules of an estimator's parameters, and the errors for values that break them."""
+"""The rules for the parameters of estimators, and the errors for values that break them."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ ORIGINAL_SOLVERS = ("lbfgs", "sgd", "adam")
 SOLVERS = (*ORIGINAL_SOLVERS, *(name for name in OPTIMIZERS if name not in ORIGINAL_SOLVERS))
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
-# Parameters that lbfgs can't use, since it takes no steps by batches. scikit-learn has none of them.
+# Parameters that lbfgs can't use, because it does not train in batches. scikit-learn has none of them.
 _OF_BATCHES = ("dropout", "clip_norm", "clip_value", "lazy_updates")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The values that a parameter may have: in words, and as a test."""
+    """The values that a parameter may have, as a text and as a test."""
 
     expected: str
     holds: Callable[[Any], bool]
@@ -53,7 +53,7 @@ class Rule:
 def check(estimator: Any, rules: Mapping[str, Rule]) -> list[int]:
     """Return the sizes of the hidden layers; raise InvalidParameterError for the first parameter that breaks its rule.
 
-    Nothing is checked if scikit-learn is configured to skip checks. Values that can't change are checked once.
+    Nothing is checked if scikit-learn is configured to skip checks. Immutable values are checked only once.
     """
     values = [getattr(estimator, name) for name in rules]
     cache = cache_of(estimator)
@@ -73,13 +73,13 @@ def check(estimator: Any, rules: Mapping[str, Rule]) -> list[int]:
 
 
 def cache_of(estimator: Any) -> dict[str, Any]:
-    """Return the values that an estimator keeps for speed, which copies drop."""
+    """Return the values that an estimator stores for speed, and that copies drop."""
     cache: dict[str, Any] = estimator.__dict__.setdefault("_cache", {})
     return cache
 
 
 def _may_change(value: Any) -> bool:
-    """Return whether the contents of an object may change."""
+    """Return whether the contents of an object can change."""
     return hasattr(value, "__len__") and not isinstance(value, str | tuple)
 
 
@@ -134,7 +134,7 @@ def _between(low: float, high: float = np.inf, *, with_low: bool = True, with_hi
 
 
 def _no_flag(rule: Rule) -> Rule:
-    """Return the rule for numbers without True and False, which scikit-learn's own parameters accept."""
+    """Return the rule for numbers that excludes True and False, which scikit-learn's own parameters accept."""
     return Rule(rule.expected, lambda value: not _is_flag(value) and rule.holds(value))
 
 
@@ -163,7 +163,7 @@ _SIZES = "an int in [1, inf) or an array-like of such ints, one per hidden layer
 
 
 def _sizes_in(value: Any) -> list[Any] | None:
-    """Return the integers in a parameter, None if it is neither an integer nor an array-like of integers."""
+    """Return the integers in a parameter, or None if it is neither an integer nor an array-like of integers."""
     if isinstance(value, str | bytes):
         return None
     try:
@@ -223,7 +223,7 @@ RULES: Mapping[str, Rule] = {
     "lazy_updates": _FLAG,
     "n_jobs": _or_none(Rule("an int other than 0", lambda value: _is_integer(value) and value != 0)),
 }
-"""By name, the rules of the parameters that both estimators have."""
+"""The rules for the parameters that both estimators have, by name."""
 
 
 def _is_like_targets(loss: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The patch: fastnn's estimators in place of scikit-learn's, for programs that don't mention fastnn."""
+"""The patch, which replaces scikit-learn's estimators by fastnn's in programs that do not mention fastnn."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _counts = Counts()
 
 
 def _with_fallback(name: str, method: Callable[..., Any]) -> Any:
-    """Return a method of fastnn that counts calls, and leaves those that fastnn can't handle to scikit-learn."""
+    """Return a method of fastnn that counts calls, and passes those that fastnn can't handle to scikit-learn."""
 
     @functools.wraps(method)
     def fit_or_fall_back(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -55,19 +55,19 @@ def _with_fallback(name: str, method: Callable[..., Any]) -> Any:
     return fit_or_fall_back
 
 
-# They have scikit-learn's names, for programs that show them. Estimators that fell back, or were made before the patch, are
-# instances too: the metaclass registers scikit-learn's classes as their subclasses.
+# The classes have scikit-learn's names, for programs that display them. Estimators that fell back, or were made before the
+# patch, are instances of them too: the metaclass registers scikit-learn's classes as their subclasses.
 
 
 class MLPClassifier(_classifier.MLPClassifier, metaclass=SubclassesOfOriginals):
-    """fastnn's classifier, in place of scikit-learn's."""
+    """fastnn's classifier, which replaces scikit-learn's."""
 
     fit = _with_fallback("MLPClassifier", _classifier.MLPClassifier.fit)
     partial_fit = available_if(solver_has_epochs)(_with_fallback("MLPClassifier", _classifier.MLPClassifier.partial_fit))
 
 
 class MLPRegressor(_regressor.MLPRegressor, metaclass=SubclassesOfOriginals):
-    """fastnn's regressor, in place of scikit-learn's."""
+    """fastnn's regressor, which replaces scikit-learn's."""
 
     fit = _with_fallback("MLPRegressor", _regressor.MLPRegressor.fit)
     partial_fit = available_if(solver_has_epochs)(_with_fallback("MLPRegressor", _regressor.MLPRegressor.partial_fit))
@@ -83,7 +83,7 @@ def _counting(name: str, reason: str) -> Any:
         return original.fit(self, *args, **kwargs)
 
     def original_partial_fit(self: Any) -> Any:
-        """Return the bound method; AttributeError if scikit-learn has none for the solver."""
+        """Return the bound method, or raise AttributeError if scikit-learn has none for the solver."""
         return inspect.getattr_static(original, "partial_fit").__get__(self, original)
 
     def partial_fit(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -105,7 +105,7 @@ for _name, _replacement in _REPLACEMENTS.items():
     SubclassesOfOriginals.swapped[_replacement] = (_name, functools.partial(_counting, _name))
 
 
-# ---- Putting them there ----
+# ---- Replacing the classes ----
 
 
 class _State:
@@ -126,14 +126,14 @@ def patch() -> None:
     subclasses and objects stay as they are, and so does the rest of scikit-learn. A class is not replaced if that of the
     installed scikit-learn has parameters that fastnn does not know.
 
-    An estimator that fastnn can't fit, such as one with more than 64 layers, becomes one of scikit-learn's own class when
-    it is fitted, unless it is of a subclass or uses features that only fastnn has.
+    An estimator that fastnn can't fit, such as one with more than 64 layers, becomes an estimator of scikit-learn when it
+    is fitted. The exceptions are instances of subclasses, and estimators that use features that only fastnn has.
 
-    The patch is for this process. Other processes can use fastnn's estimators from pickles, as joblib's workers do.
+    The patch applies to this process. Other processes, such as joblib's workers, can use fastnn's estimators from pickles.
 
     See Also
     --------
-    report : What was replaced, and what fell back.
+    report : Return the replaced classes, and the fits that fell back to scikit-learn.
 
     Examples
     --------
@@ -163,9 +163,9 @@ def unpatch() -> None:
 
 @contextmanager
 def patched() -> Iterator[None]:
-    """Patch during a block, or during calls of a function that this decorates.
+    """Patch during a block, or during calls of a decorated function.
 
-    Blocks may be nested, and run in several threads: the last one to end unpatches, unless `patch` was called.
+    Blocks may be nested, and may run in several threads. The last one to end removes the patch, unless `patch` was called.
 
     Examples
     --------
@@ -195,7 +195,7 @@ def report() -> Report:
     Returns
     -------
     Report
-        Can be printed; its attributes have the same information.
+        The report, which can be printed. Its attributes contain the same information.
 
     Examples
     --------
@@ -233,7 +233,7 @@ def _give_back_if_unwanted() -> None:
 
 
 def _obstacle(name: str) -> str | None:
-    """Return why a class of scikit-learn can't be replaced, None if it can be."""
+    """Return the reason why a class of scikit-learn can't be replaced, or None if it can."""
     original, replacement = ORIGINALS[name], _REPLACEMENTS[name]
     present = getattr(sklearn.neural_network, name)
     if present not in (original, replacement):
@@ -254,7 +254,7 @@ def _positional(parameters: Mapping[str, Any]) -> list[str]:
 
 
 def _exchange(new_by_old: Mapping[Any, Any]) -> dict[Any, list[str]]:
-    """Replace classes in the namespaces of all modules; return the modules that now have each new class."""
+    """Replace classes in the namespaces of all modules, and return the modules that now contain each new class."""
     places: dict[Any, list[str]] = {new: [] for new in new_by_old.values()}
     by_id = {id(old): new for old, new in new_by_old.items()}  # values of modules need not be hashable
     for module_name, module in list(sys.modules.items()):

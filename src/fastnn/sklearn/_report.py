@@ -1,4 +1,4 @@
-"""The effects of the patch in this process, counted and in words."""
+"""Counts of the effects of the patch in this process, and a report of them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Report:
     active : bool
         Whether the classes are replaced now.
     replaced : mapping of str to tuple of str
-        By class: the modules in which the last effective `patch` replaced it.
+        For each class, the modules in which the last effective `patch` replaced it.
     not_replaced : mapping of str to str
-        By class: the reason why it is still scikit-learn's.
+        For each class that is still scikit-learn's, the reason.
     fits : mapping of str to int
-        By class: the number of calls of `fit` and `partial_fit` that fastnn handled.
+        For each class, the number of calls of `fit` and `partial_fit` that fastnn handled.
     fallbacks : mapping of (str, str) to int
-        By class and reason: the number of calls that scikit-learn handled.
+        For each class and reason, the number of calls that scikit-learn handled.
     """
 
     fastnn_version: str
@@ -52,7 +52,7 @@ def _times(count: int, what: str) -> str:
 
 
 class Counts:
-    """The counts of this process, for any thread."""
+    """The counts of this process, which any thread may change."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,6 +70,6 @@ class Counts:
             self._fallbacks[name, reason] += 1
 
     def copies(self) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
-        """Return the fits and the fallbacks."""
+        """Return copies of the counts of fits and fallbacks."""
         with self._lock:
             return dict(self._fits), dict(self._fallbacks)

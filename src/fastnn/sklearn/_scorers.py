@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from sklearn import get_config, metrics
 from sklearn.base import is_classifier
 
-# From outputs, targets in the form that the loss takes, and weights of rows, to a score.
+# Maps outputs, targets in the form for the loss, and weights of rows to a score.
 Score = Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None], float]
 
 
 def determination(outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
-    """Return the coefficient of determination R², a mean over outputs: `sklearn.metrics.r2_score`."""
+    """Return the coefficient of determination R², as a mean over outputs, like `sklearn.metrics.r2_score`."""
     shares = 1.0 if weight is None else weight[:, None]
     errors = (shares * (y - outputs) ** 2).sum(axis=0, dtype=np.float64)
     spreads = (shares * (y - np.average(y, axis=0, weights=weight)) ** 2).sum(axis=0, dtype=np.float64)
     scores = np.where(errors == 0, 1.0, 0.0)  # for constant targets
-    np.divide(errors, spreads, out=scores, where=spreads != 0)  # negative if weights are
+    np.divide(errors, spreads, out=scores, where=spreads != 0)  # negative if weights are negative
     return float(np.where(spreads != 0, 1 - scores, scores).mean())
 
 
@@ -48,7 +48,7 @@ def _log_loss(outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | Non
 
 
 class _Metric(NamedTuple):
-    """A scorer of scikit-learn, and the same score of outputs; None for the estimator's own score."""
+    """A scorer of scikit-learn, or None for the estimator's own score, and the same score as a function of outputs."""
 
     name: str
     of_classes: bool
@@ -66,7 +66,7 @@ _METRICS = (
 
 
 def score_of_outputs(estimator: Any, scorer: Any, n_rows: int) -> Score | None:
-    """Return the function of outputs, checked targets and weights that gives a scorer's score, None if there is none.
+    """Return a function of outputs, checked targets and weights that computes a scorer's score, or None.
 
     Scorers are recognised by their parts, so that those of `make_scorer` with functions of `sklearn.metrics` and default
     arguments are found too. The result is None if the user overrides methods that the scorer would call.
@@ -109,7 +109,7 @@ def _alike(scorer: Any, known: Any) -> bool:
 
 
 def _overrides(estimator: Any, *names: str) -> bool:
-    """Return whether one of the methods is not this package's."""
+    """Return whether a user overrides one of the methods."""
     for name in names:
         owner = next((kind for kind in type(estimator).__mro__ if name in vars(kind)), None)
         if name in vars(estimator) or (owner is not None and not owner.__module__.startswith("fastnn.sklearn.")):

@@ -1,7 +1,7 @@
-"""The registration of the estimators with skl2onnx, whenever it is imported; fastnn does not import it.
+"""The registration of the estimators with skl2onnx. fastnn does not import skl2onnx itself.
 
-skl2onnx looks for converters by class before it asks an estimator. So the registration waits for the import of skl2onnx in a
-finder, which leaves the search to the other finders, and is removed afterwards.
+skl2onnx looks for converters by class before it asks an estimator. A finder therefore waits for the import of skl2onnx. It
+lets the other finders do the search, and is removed afterwards.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def announce() -> None:
 def _register() -> None:
     try:
         importlib.import_module("fastnn.sklearn._onnx")
-    except Exception as error:  # of an unknown version; the import of skl2onnx continues
+    except Exception as error:  # an unknown version of skl2onnx, whose import continues
         warnings.warn(
             f"skl2onnx can't convert estimators of fastnn.sklearn ({error}): pip install 'fastnn-cpu[onnx]' brings a "
             "version that can, and to_sklearn() makes an estimator of scikit-learn's",
@@ -39,7 +39,7 @@ def _register() -> None:
 
 
 class _Finder:
-    """A finder for one module, which leaves the search to the other finders."""
+    """A finder for one module, which lets the other finders do the search."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != _NAME:
@@ -59,7 +59,7 @@ class _RegisteringLoader(Loader):
         self._loader, self._finder = loader, finder
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)  # for callers that inspect a module without importing it
+        return getattr(self._loader, name)  # for tools that inspect a module without importing it
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         module: ModuleType | None = self._loader.create_module(spec)

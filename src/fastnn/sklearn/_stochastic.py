@@ -1,4 +1,4 @@
-"""The solvers by batches: the split of the rows, and a trainer's run with stopping rules after each epoch."""
+"""The solvers that train in batches: the split of the rows, and a run with stopping rules after each epoch."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _AUTO_BATCH = 200
 def fit_stochastic(
     estimator: Any, X: Any, y: Any, sample_weight: Any, held_out: Any, *, incremental: bool, resumes: bool
 ) -> None:
-    """Train an estimator's network: for one epoch if incremental, otherwise until its rules stop it.
+    """Train the network of an estimator, for one epoch if `incremental`, and otherwise until the rules stop it.
 
     Parameters
     ----------
     estimator : estimator
-        Trained in place.
+        The estimator, which is trained in place.
     X, y, sample_weight : arrays
         Checked data.
     held_out : tuple (X, y, sample_weight), optional
-        Checked data for validation, from the user.
+        Checked validation data that the user passed.
     incremental : bool
-        Whether this is partial_fit.
+        Whether the caller is `partial_fit`.
     resumes : bool
         Whether the optimizer, the random numbers and the order of rows continue from the last fit.
     """
@@ -71,7 +71,7 @@ def fit_stochastic(
 
 
 def _begin_account(estimator: Any) -> None:
-    """Initialize the stopping rule if the last fit had the other one, or no epochs."""
+    """Initialize the stopping rule if the last fit used the other rule, or had no epochs."""
     if "loss_curve_" not in vars(estimator):
         vars(estimator).update(estimator._account_of_no_epochs())
     if estimator.early_stopping and estimator.best_validation_score_ is None:
@@ -121,7 +121,7 @@ def _batch_size(wanted: Any, n_rows: int) -> int:
 
 
 def _split(estimator: Any, X: Any, y: Any, sample_weight: Any, resumes: bool) -> tuple[Any, Any, Any, tuple[Any, Any, Any]]:
-    """Hold rows out; if a fit is resumed, the same rows again."""
+    """Hold out rows. A resumed fit holds out the same rows again."""
     random_state = estimator._random_state
     if resumes:
         random_state = np.random.RandomState()
@@ -186,7 +186,7 @@ def _run(estimator: Any, trainer: EstimatorTrainer, rows: Rows, watcher: EpochWa
 
 
 def _step(trainer: EstimatorTrainer, rows: Rows, watcher: EpochWatcher) -> None:
-    """Train for an epoch of a single row by a step, which has less overhead than a run, and the same bits."""
+    """Train for an epoch of a single row by a step, which gives the same bits as a run with less overhead."""
     inputs: Any = rows.X
     try:
         loss = trainer.step(inputs, rows.target, rows.weight)
@@ -196,7 +196,7 @@ def _step(trainer: EstimatorTrainer, rows: Rows, watcher: EpochWatcher) -> None:
 
 
 def _run_on(estimator: Any, trainer: EstimatorTrainer, watcher: EpochWatcher, epochs: int) -> None:
-    """Note the epochs after a divergence: without finite parameters, only their scores remain to be computed."""
+    """Record the epochs after a divergence. Their parameters are not finite, so that only scores must be computed."""
     restore_parameters(estimator.network_, np.nan)
     while estimator.n_iter_ < epochs and not watcher.stopped:
         watcher.end_epoch(trainer, np.nan)

@@ -18,7 +18,7 @@ from fastnn.sklearn._definitions import activation_of, regression_loss
 from fastnn.sklearn._originals import ORIGINALS, carried, fitted_attributes
 from fastnn.sklearn._parameters import LEARNING_RATES, LOSSES, ORIGINAL_SOLVERS, layer_sizes
 
-# scikit-learn's activations: its names by fastnn's.
+# Maps fastnn's names of activations to scikit-learn's.
 _ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
 _LOSSES = {LOSSES[name]: name for name in ("squared_error", "poisson")}
 
@@ -27,7 +27,7 @@ def to_sklearn(estimator: Any) -> Any:
     """Return scikit-learn's estimator for one of fastnn; see the method of the same name."""
     name = "MLPClassifier" if is_classifier(estimator) else "MLPRegressor"
     original = ORIGINALS[name]
-    # Not a user's subclass, whose constructor may take anything.
+    # A user's subclass is not used, because its constructor may have any parameters.
     own = next(one for one in type(estimator).__mro__ if one.__name__ == name and one.__module__.startswith("fastnn."))
     parameters = carried(estimator, own, original, "scikit-learn")
     parameters.update(_translated(estimator, parameters))
@@ -39,7 +39,7 @@ def to_sklearn(estimator: Any) -> Any:
             for i, (array, values) in enumerate(zip(own, taken, strict=True)):
                 if array.dtype == values.dtype:
                     array[...] = values  # in place: with early stopping, scikit-learn's best parameters are the same arrays
-                else:  # lbfgs makes float64
+                else:  # lbfgs makes the parameters float64
                     own[i] = np.array(values)
         for attribute, value in fitted_attributes(estimator).items():
             setattr(converted, attribute, value)
@@ -47,7 +47,7 @@ def to_sklearn(estimator: Any) -> Any:
 
 
 def _translated(estimator: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters whose values have other names in scikit-learn; raise ValueError for values that it lacks."""
+    """Return parameters whose values have other names in scikit-learn. Raise ValueError for values that it lacks."""
     translated = {"activation": _one_of("activation", _activation(estimator), _ACTIVATIONS.values())}
     for name, names in (("solver", ORIGINAL_SOLVERS), ("learning_rate", LEARNING_RATES)):
         _one_of(name, parameters[name], names)
@@ -59,7 +59,7 @@ def _translated(estimator: Any, parameters: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _activation(estimator: Any) -> Any:
-    """Return scikit-learn's name of the activation of all hidden layers, or the activations if it has none."""
+    """Return scikit-learn's name for the activation of all hidden layers, or the activations if it has no name for them."""
     used = hidden_activations(estimator, len(layer_sizes(estimator)))
     if not used:  # without hidden layers
         used = [activation_of(estimator.activation)] if isinstance(estimator.activation, str) else ["relu"]
@@ -74,9 +74,9 @@ def _one_of(name: str, value: Any, names: Any) -> Any:
 
 
 def _make_fitted(converted: Any, estimator: Any) -> None:
-    """Let scikit-learn set all attributes of a fitted estimator by a fit to made-up rows without any iteration.
+    """Let scikit-learn set all attributes of a fitted estimator, by a fit to made-up rows without any iteration.
 
-    So its optimizer is new, and nothing comes from these rows. They are sparse, to be small.
+    The optimizer is therefore new, and nothing depends on the rows. They are sparse, so that they are small.
     """
     y = _made_up_target(estimator)
     X = csr_matrix((len(y), estimator.n_features_in_), dtype=estimator.network_.dtype)
@@ -91,12 +91,12 @@ def _make_fitted(converted: Any, estimator: Any) -> None:
         validation_fraction=0.5,
     )
     with config_context(skip_parameter_validation=True), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # lbfgs says that it has not converged
+        warnings.simplefilter("ignore")  # lbfgs warns that it has not converged
         converted.fit(X, y)
 
 
 def _made_up_target(estimator: Any) -> NDArray[Any]:
-    """Return targets with all classes, each often enough for a split in two."""
+    """Return targets with all classes. Each occurs often enough for splitting the rows in two."""
     n_outputs = estimator.n_outputs_
     if not is_classifier(estimator):
         return np.zeros(4 if n_outputs == 1 else (4, n_outputs))

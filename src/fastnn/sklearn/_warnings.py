@@ -15,7 +15,7 @@ _LIBRARIES = ("fastnn", "sklearn", "joblib")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn in the name of scikit-learn's module about the user's line, which called into these libraries."""
+    """Issue a warning in the name of scikit-learn's module that points to the line of the user's program."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _LIBRARIES:
         frame = frame.f_back
@@ -24,7 +24,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def log(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the logarithms of values, computed in place; warn of zeros if NumPy would."""
+    """Compute logarithms in place, and return them. Warn about zeros if NumPy would."""
     if np.geterr()["divide"] != "warn":
         return np.asarray(np.log(values, out=values))
     with np.errstate(divide="call", call=lambda kind, flag: warn(f"{kind} encountered in log", RuntimeWarning)):

@@ -1,7 +1,7 @@
-"""The fallback: the engine with the interface of `fastnn._core`, where the kernels could not be built.
+"""The fallback: an engine with the interface of `fastnn._core`, for machines on which the kernels could not be built.
 
-It runs the formulas of `fastnn.reference`: compiled by Numba if Numba and SciPy are installed, otherwise in plain NumPy. The
-loops over epochs, batches and layers are Python's.
+It runs the formulas of `fastnn.reference`. Numba compiles them if Numba and SciPy are installed; otherwise they run in plain
+NumPy. The loops over epochs, batches and layers run in Python.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Functions of arrays as the fallback runs them: compiled by Numba, or as they stand where Numba is missing."""
+"""Functions of arrays in the form for the fallback: compiled by Numba, or unchanged if Numba is missing."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from fastnn import reference
 
 Function: TypeAlias = Callable[..., Any]
 
-# In compiled functions it is SciPy's BLAS that multiplies matrices.
+# In compiled functions, SciPy's BLAS multiplies matrices.
 _FOUND = all(importlib.util.find_spec(module) is not None for module in ("numba", "scipy"))
 if _FOUND:
     import numba
 
 COMPILED: bool = _FOUND and not numba.config.DISABLE_JIT
 
-# For these, NumPy has loops of vector instructions. Numba's loops take up to ten times as long.
+# For these functions, NumPy has loops of vector instructions. Numba's loops take up to ten times as long.
 _VECTORIZED = frozenset(each.formula for each in (reference.tanh, reference.exp, reference.sin, reference.cos))
 
 
 def formula(*args: Any) -> Any:
-    """Stand in the text of a function for a formula that `runnable` is given."""
+    """Stand for a formula in the text of a function. `runnable` replaces it."""
     raise NotImplementedError
 
 
 def runnable(function: Function, **formulas: Function) -> Function:
-    """Return a function of arrays as the fallback runs it, with formulas in place of names in its text.
+    """Return a function of arrays in the form for the fallback, with formulas in place of names in its text.
 
-    The functions that it calls by name become runnable too; one of `fastnn.reference` that stands for a formula becomes the
-    formula. Numba compiles the result at its first call for every dtype, and keeps it on disk. It compiles nothing that
-    calls what a user has written (methods and closures), or formulas that NumPy computes faster.
+    The functions that it calls by name become runnable too. A function of `fastnn.reference` that stands for a formula is
+    replaced by the formula. Numba compiles the result at its first call for every dtype, and caches it on disk. Functions
+    are not compiled if they call users' code (methods and closures), or formulas that NumPy computes faster.
     """
     given = tuple((name, getattr(each, "formula", each)) for name, each in formulas.items())
     by_numba = COMPILED and all(_is_plain(each) and each not in _VECTORIZED for _, each in given)
@@ -48,14 +48,14 @@ def _is_plain(function: Function) -> bool:
 
 
 def _bound(function: Any, formulas: tuple[tuple[str, Function], ...], by_numba: bool) -> Function:
-    """Return a copy of a function that calls the formulas, and runnable functions."""
+    """Return a copy of a function that calls the formulas and runnable functions."""
     names = {each.argval for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL"}
     called = {name: function.__globals__.get(name) for name in names} | dict(formulas)
     made = {name: _made(_formula_of(each), (), by_numba) for name, each in called.items() if _is_plain(_formula_of(each))}
     copy = FunctionType(function.__code__, function.__globals__ | dict(formulas) | made, function.__name__)
     if not by_numba:
         return copy
-    # Numba names the file on disk by the function, and looks for changes in its own file alone, not in those of the
+    # Numba names the file on disk by the function, and looks for changes only in the function's file, not in those of the
     # functions that it calls.
     copy.__qualname__ = "_".join([function.__name__, *(each.__name__ for _, each in formulas), _digest()])
     copy.__module__ = function.__module__
@@ -63,7 +63,7 @@ def _bound(function: Any, formulas: tuple[tuple[str, Function], ...], by_numba: 
     return compiled
 
 
-# Each is made once: Numba compiles it once for each dtype.
+# Each is made only once, so that Numba compiles it once per dtype.
 _made = cache(_bound)
 
 

@@ -25,7 +25,7 @@ def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
 
 
 def first_not_finite(a: Array) -> int:
-    """Return the flat index of the first NaN or infinity of a C-contiguous aligned float array, -1 if there is none."""
+    """Return the flat index of the first NaN or infinity of a C-contiguous aligned float array, or -1."""
     if not (a.flags.c_contiguous and a.flags.aligned) or a.dtype not in (np.float32, np.float64):
         raise TypeError(f"a: expected a contiguous and aligned float32 or float64 array, got {_described(a)}")
     wrong = ~np.isfinite(a.reshape(-1))
@@ -34,7 +34,7 @@ def first_not_finite(a: Array) -> int:
 
 
 def activate(name: str, z: Array) -> None:
-    """Make z the activation of z, in place, over rows of its last axis."""
+    """Replace z by its activation, in place, over rows of its last axis."""
     _check(z)
     function = _reference(name)
     if z.size:
@@ -42,7 +42,7 @@ def activate(name: str, z: Array) -> None:
 
 
 def activation_derivative(name: str, z: Array, slope: Array) -> None:
-    """Make z its activation, and slope the derivative there; raise ValueError for softmax, whose derivative is a matrix."""
+    """Replace z by its activation, and set slope to the derivative. Softmax, whose derivative is a matrix, raises."""
     _check_alike(z, slope, "slope must be like z")
     function = _reference(name)
     if name == "softmax":
@@ -73,10 +73,10 @@ def update(
     rate: float,
     updates: int,
 ) -> bool:
-    """Make one step of an optimizer on lists of arrays, in place; return whether it was made.
+    """Make one step of an optimizer on lists of arrays, in place, and return whether this was possible.
 
-    Each parameter, its gradient and its moments must be contiguous arrays of one shape and of one dtype, float32 or
-    float64. No gradient may overlap an array that is written, and no moment a parameter or another moment. Otherwise
+    Each parameter, its gradient and its moments must be contiguous arrays of the same shape and dtype, float32 or float64.
+    No gradient may overlap an array that is written, and no moment may overlap a parameter or another moment. Otherwise,
     nothing changes.
     """
     native = Optimizer(optimizer)
@@ -124,5 +124,5 @@ def _check_alike(a: Array, b: Array, message: str) -> None:
 
 
 def _reference(name: str) -> Any:
-    """Return the activation of the reference, whose functions are right to the last bit or so."""
+    """Return the activation of the reference, whose functions are correct to within about one bit."""
     return reference.ACTIVATIONS[name]

@@ -1,4 +1,4 @@
-"""Layers of a network, and the way of a batch through them: forward to the outputs, and back to the gradients."""
+"""The layers of a network, and the pass of a batch through them: forward to the outputs, and back to the gradients."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fastnn.reference.activations import named
 from fastnn.reference.dropout import factors
 from fastnn.reference.parametric import PARAMETRIC, prelu, prelu_grad, slopes_grad
 
-LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, *PARAMETRIC)  # those of networks
+LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, *PARAMETRIC)  # the activations of networks
 
 
 class Parameters(NamedTuple):
-    """The parameters of one layer, or arrays like them: views of a vector."""
+    """The parameters of one layer, or arrays of the same shapes. They are views of a vector."""
 
     weights: Array  # (n_in, n_out)
     biases: Array  # (n_out,)
@@ -32,7 +32,7 @@ class Parameters(NamedTuple):
 
 
 BLOCK_KINDS = Parameters._fields
-WITH_DECAY = ("weights", "biases")  # the kinds to which an optimizer's weight decay applies
+WITH_DECAY = ("weights", "biases")  # the kinds to which weight decay applies
 
 
 def shapes(n_in: int, n_out: int, activation: Any) -> dict[str, tuple[int, ...]]:
@@ -44,12 +44,12 @@ def shapes(n_in: int, n_out: int, activation: Any) -> dict[str, tuple[int, ...]]
 
 
 class Layer:
-    """One layer: its parameters, and the formulas of its activation as the fallback runs them."""
+    """One layer: its parameters, and the formulas of its activation in the form for the fallback."""
 
     def __init__(self, activation: Any, dropout: float, parameters: Parameters) -> None:
         self.weights, self.biases, self.slopes = parameters
         self.dropout, self.is_linear = dropout, activation == "identity"
-        self.activate: Callable[[Array, Array], None]  # makes the second array the activation of the first
+        self.activate: Callable[[Array, Array], None]  # sets the second array to the activation of the first
         if self.slopes is not None:
             self._by_slopes, self._slopes_grad = runnable(backward_by_slopes), runnable(slopes_grad)
             by_slopes, slopes = runnable(activate_by_slopes), self.slopes
@@ -64,7 +64,7 @@ class Layer:
             self._backward = runnable(backward_by_row, product=formulas.product)
 
     def backward(self, z: Array, a: Array, grad_a: Array, delta: Array, grad_slopes: Array | None) -> None:
-        """Make delta the gradient with respect to z, from that with respect to a; fill that with respect to the slopes."""
+        """Replace the gradient with respect to a by that with respect to z, and set the gradient of the slopes."""
         if self.slopes is None:
             self._backward(a if self._derivative_takes_output else z, grad_a, delta)
             return
@@ -74,26 +74,26 @@ class Layer:
 
 
 class Pass:
-    """The way of batches of one number of rows through the layers, and its arrays; all but x are (rows, units)."""
+    """The pass of batches with a certain number of rows through the layers. All arrays except x are (rows, units)."""
 
     def __init__(self, layers: Sequence[Layer], n_rows: int, dtype: DTypeLike, *, logits: bool = False) -> None:
-        """With `logits`, the last layer has no activation."""
+        """Make the arrays. With `logits`, the last layer has no activation."""
         self._layers = layers
         self._sums, self._dense_gradients, self._factors = runnable(sums), runnable(dense_gradients), runnable(factors)
         shapes = [(n_rows, layer.biases.size) for layer in layers]
         self._z = [np.empty(shape, dtype) for shape in shapes]
         linear = [layer.is_linear for layer in layers[:-1]] + [layers[-1].is_linear or logits]
         self.outputs = [z if same else np.empty_like(z) for z, same in zip(self._z, linear, strict=True)]
-        self._grads = [np.empty(shape, dtype) for shape in shapes]  # with respect to outputs
+        self._grads = [np.empty(shape, dtype) for shape in shapes]  # gradients with respect to outputs
         self._deltas = [grad if same else np.empty_like(grad) for grad, same in zip(self._grads, linear, strict=True)]
         self._inputs: list[Array] = [self._z[0]] * len(layers)
-        self._masks: list[Array | None] = [None] * len(layers)  # outputs times these go into the next layer
+        self._masks: list[Array | None] = [None] * len(layers)  # factors of outputs before the next layer
         self.grad_outputs = self._grads[-1]  # the gradient with respect to the last layer's outputs, for `backward`
 
     def forward(self, x: Array, keys: tuple[Array, Any] | None = None) -> Array:
-        """Compute all layers' `outputs` for rows x (rows, n_in), and return the last layer's.
+        """Compute the `outputs` of all layers for rows x (rows, n_in), and return those of the last layer.
 
-        With the keys of a step, units are dropped: the low bits, one number per layer, and the high bits.
+        With the keys of a step, units are dropped. The keys are the low bits, one number per layer, and the high bits.
         """
         for i, (layer, z, a) in enumerate(zip(self._layers, self._z, self.outputs, strict=True)):
             self._inputs[i] = x
@@ -107,7 +107,7 @@ class Pass:
         return x
 
     def backward(self, gradients: Sequence[Parameters] | None) -> Array:
-        """Fill the gradients of all parameters, and return that with respect to the first layer's z."""
+        """Set the gradients of all parameters, and return the gradient with respect to the z of the first layer."""
         for i in range(len(self._layers) - 1, -1, -1):
             layer, mask, grad, delta = self._layers[i], self._masks[i], self._grads[i], self._deltas[i]
             if mask is not None:
@@ -121,50 +121,50 @@ class Pass:
         return delta
 
     def grad_inputs(self) -> Array:
-        """Return the gradient with respect to the rows that went in, after `backward`."""
+        """Return the gradient with respect to the input rows. Call `backward` first."""
         result: Array = np.dot(self._deltas[0], self._layers[0].weights.T)
         return result
 
 
 # ---- Functions of arrays, which Numba compiles ----
 #
-# They write by ufuncs with an output: Numba compiles an assignment to elements in twice the time.
+# They write through the output arguments of ufuncs, because Numba takes twice as long to compile assignments to elements.
 
-value = derivative = product = formula  # of the activation
+value = derivative = product = formula  # formulas of the activation
 
 
 def sums(x: Array, weights: Array, biases: Array, z: Array) -> None:
-    """Make z x @ weights + biases."""
+    """Set z to x @ weights + biases."""
     np.dot(x, weights, z)
     z += biases
 
 
 def activate(z: Array, a: Array) -> None:
-    """Make a the activation of z."""
+    """Set a to the activation of z."""
     np.positive(value(z), a)
 
 
 def activate_by_slopes(z: Array, slopes: Array, a: Array) -> None:
-    """Make a the activation of z with a slope for each unit."""
+    """Set a to the activation of z with one slope per unit."""
     np.positive(prelu(z, slopes), a)
 
 
 def backward_by_element(at: Array, grad_a: Array, delta: Array) -> None:
-    """Make delta the gradient with respect to z, from that with respect to a; at is what the derivative takes."""
+    """Replace the gradient delta with respect to a by that with respect to z. at is the argument of the derivative."""
     np.multiply(grad_a, derivative(at), delta)
 
 
 def backward_by_row(a: Array, grad_a: Array, delta: Array) -> None:
-    """Do the same for an activation whose outputs in a row depend on one another."""
+    """Do the same for an activation whose outputs in a row depend on each other."""
     np.positive(product(a, grad_a), delta)
 
 
 def backward_by_slopes(z: Array, slopes: Array, grad_a: Array, delta: Array) -> None:
-    """Do the same for the activation with a slope for each unit."""
+    """Do the same for the activation with one slope per unit."""
     np.multiply(grad_a, prelu_grad(z, slopes), delta)
 
 
 def dense_gradients(x: Array, delta: Array, grad_weights: Array, grad_biases: Array) -> None:
-    """Fill the gradients of weights and biases from the inputs and the gradient with respect to the sums."""
+    """Set the gradients of weights and biases, from the inputs and the gradient with respect to the sums."""
     np.dot(x.T, delta, grad_weights)
     grad_biases[:] = np.sum(delta, axis=0)

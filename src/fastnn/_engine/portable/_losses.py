@@ -1,4 +1,4 @@
-"""Losses in the form that the front doors pass: means over weighted rows, and their gradients."""
+"""Losses in the form in which the front doors pass them: means over weighted rows, and their gradients."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fastnn.reference.loss_functions import Part, of_custom, of_heads, packed
 from fastnn.reference.losses import LOSSES, LossFunction, function_named
 from fastnn.reference.target_options import WeightedTargets, for_columns, weighted_targets
 
-# The reciprocal of a sum of weights below this would overflow; the mean is 0 then.
+# The reciprocal of a smaller sum of weights would overflow. The mean is 0 in that case.
 _MIN_WEIGHT = 1e-290
-# Weights whose sum is a smaller share of the sum of their magnitudes cancel but for rounding.
+# If the ratio of the sum of weights to the sum of their magnitudes is smaller, the sum is only a rounding error.
 _CANCELLED = 2.0**-50
 
 
@@ -26,7 +26,7 @@ class MeanLoss:
     """The mean of a loss over weighted rows, and its gradient."""
 
     def __init__(self, loss: NativeLoss) -> None:
-        self._given = loss.given  # the targets are the gradient by the outputs
+        self._given = loss.given  # whether the targets are the gradient with respect to the outputs
         self._function = LOSSES["mse"] if loss.given else _function(loss)
         self._weighted = runnable(weighted, value=self._function.value, gradient=self._function.gradient)
         self._parameter, self._per_row = packed(loss.parameter, loss.parameters), loss.per_row
@@ -39,16 +39,16 @@ class MeanLoss:
         return self._n_targets or n_out
 
     def divisors(self, magnitudes: Any, sums: Any) -> Any:
-        """Return what weighted means are divided by: 0 where weights of both signs sum to 0 but for rounding.
+        """Return the divisors of weighted means, or 0 where weights of both signs sum to 0 up to rounding.
 
-        Both arguments are sums over the rows of batches, that of the weights' magnitudes and that of the weights.
+        Both arguments are sums over the rows of batches: of the magnitudes of the weights, and of the weights.
         """
         if not self.signed_mean:
             return magnitudes
         return np.where(np.abs(sums) > _CANCELLED * magnitudes, sums, 0.0)
 
     def weigh(self, y: Array, weight: NDArray[np.float64], labels: bool) -> WeightedTargets:
-        """Return targets with the loss's options applied; `rows` has the weights of the samples in it."""
+        """Return targets after the loss's options are applied. Their `rows` contain the weights of the samples."""
         if self._options == TargetOptions(whole_rows=self._options.whole_rows):
             return WeightedTargets(y, np.ones((len(y), 1)), weight)
         targets = weighted_targets(y, self._options, labels=labels)
@@ -57,10 +57,10 @@ class MeanLoss:
     def compute(
         self, y: Array, p: Array, weight: NDArray[np.float64], elements: NDArray[np.float64], divisor: float, delta: Array
     ) -> float:
-        """Return the loss of predictions p (rows, n_out) for targets y, and make delta its gradient.
+        """Return the loss of predictions p (rows, n_out) for targets y, and set delta to its gradient.
 
-        The loss is the share of these rows in a mean over rows that weigh `divisor`. The weight of an element is the
-        product of those of its row and of `elements`.
+        The loss is the contribution of these rows to a mean over rows whose total weight is `divisor`. The weight of an
+        element is the product of the weight of its row and that of `elements`.
         """
         if self._given:
             delta[...] = y
@@ -74,7 +74,7 @@ class MeanLoss:
             value = float(self._weighted(y, p, self._parameter, shares, delta))
             if math.isfinite(value):
                 return self._value_factor * value
-        # What has a weight of 0 may be anything.
+        # Elements of weight 0 may contain anything.
         terms, gradients = (f(y, p, self._parameter) for f in (self._function.value, self._function.gradient))
         shares_of_terms, shares = for_columns(shares, terms.shape[1]), for_columns(shares, p.shape[1])
         delta[...] = np.where(shares == 0.0, 0.0, gradients) * shares
@@ -98,10 +98,10 @@ def _part(head: NativeHead) -> Part:
 
 # ---- Functions of arrays, which Numba compiles ----
 
-value = gradient = formula  # of the loss
+value = gradient = formula  # formulas of the loss
 
 
 def weighted(y: Array, p: Array, parameter: Any, shares: NDArray[np.float64], delta: Array) -> float:
-    """Return the sum of the loss's terms, and make delta their gradient, both times the shares of their rows, (rows, 1)."""
+    """Return the sum of the loss's terms, and set delta to their gradient, both times the shares (rows, 1) of the rows."""
     np.multiply(shares, gradient(y, p, parameter), delta)
     return np.sum(shares * value(y, p, parameter))  # type: ignore[no-any-return]

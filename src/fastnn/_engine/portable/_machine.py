@@ -1,4 +1,4 @@
-"""Instruction sets, threads and speed, which the fallback leaves to NumPy and Numba."""
+"""Instruction sets, threads and speed. The fallback leaves them to NumPy and Numba."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def usable_instruction_sets() -> tuple[str, ...]:
 
 
 def current_instruction_set() -> tuple[str, int]:
-    """Return the instruction set in use, and 0 for the bytes of its vectors, which NumPy and Numba choose."""
+    """Return the instruction set in use, and 0 as the number of bytes per vector, which NumPy and Numba choose."""
     return "portable", 0
 
 
 class _Threads:
-    """The number of threads that users ask for. It changes nothing: one thread does everything, except in BLAS."""
+    """The number of threads that users ask for. It has no effect: except in BLAS, one thread does everything."""
 
     def __init__(self) -> None:
-        # OpenMP's variables limit more threads than one, and the fallback has one.
+        # OpenMP's variables only lower the number of threads, and the fallback has just one.
         self.chosen, self.n, self.decided_by = 0, 1, "the portable backend"
         self.error: str | None = None
         text = os.environ.get("FASTNN_NUM_THREADS", "")
@@ -52,7 +52,7 @@ def get_max_threads() -> int:
 
 
 def set_max_threads_(n: int) -> None:
-    """Keep a number of threads, 0 for the default."""
+    """Store a number of threads, or 0 for the default."""
     _THREADS.chosen = max(0, min(n, MAX_THREADS))
 
 

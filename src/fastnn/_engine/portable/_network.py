@@ -1,4 +1,4 @@
-"""Networks: sizes and parameters, predictions and gradients."""
+"""Networks: their sizes and parameters, predictions and gradients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fastnn.reference.dropout import layer_keys
 if TYPE_CHECKING:
     from fastnn._engine.losses import NativeLoss
 
-# Rows that go through all layers, and back, before the next ones.
+# The number of rows that pass through all layers, forward and back, before the next rows.
 _ROWS_AT_ONCE = 512
 
 
@@ -31,12 +31,12 @@ class _Block(NamedTuple):
 
     layer: int
     kind: str
-    place: slice  # in the storage
+    place: slice  # its place in the storage
     shape: tuple[int, ...]
 
 
 class Network:
-    """Sizes and parameters of one network. The parameters live in `storage`, a vector; the rest are views."""
+    """The sizes and parameters of one network. The vector `storage` has all parameters; other arrays are views of it."""
 
     def __init__(
         self, layer_sizes: tuple[int, ...], activations: tuple[Any, ...], dropout: tuple[float, ...], dtype: DTypeLike
@@ -57,14 +57,14 @@ class Network:
 
     @property
     def address(self) -> int:
-        """Raise TypeError: the fallback has no structure for native code."""
+        """Raise TypeError, because the fallback has no structure for native code."""
         raise TypeError("model: code that Numba or Cython compiles needs fastnn's compiled extension")
 
     def views(self, storage: Array) -> dict[str, tuple[Any, ...]]:
         """Return the parameters within a vector that is laid out like the storage, by kind.
 
-        Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out), all other
-        kinds (n_out,).
+        Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out), and
+        all other kinds are (n_out,).
         """
         kinds: dict[str, list[Any]] = {kind: [None] * (len(self.layer_sizes) - 1) for kind in BLOCK_KINDS}
         for block in self._blocks:
@@ -72,20 +72,20 @@ class Network:
         return {kind: tuple(arrays) for kind, arrays in kinds.items()}
 
     def _parts(self) -> list[tuple[slice, bool]]:
-        """Return the parts of the storage that are updated at once, and whether weight decay applies to them."""
+        """Return the parts of the storage that are updated together, and whether weight decay applies to them."""
         parts = [(decays, list(blocks)) for decays, blocks in groupby(self._blocks, lambda block: block.kind in WITH_DECAY)]
         return [(slice(blocks[0].place.start, blocks[-1].place.stop), decays) for decays, blocks in parts]
 
     @np.errstate(all="ignore")
     def blend(self, other: Network, tau: float) -> None:
-        """Add tau times the difference to the other's parameters to all of one's own; the two have the same layout."""
+        """Add tau times the difference from the other network's parameters, which has the same layout, to all parameters."""
         if self.dtype != other.dtype or self.storage.size != other.storage.size:
             raise ValueError("two networks of the same layout are expected")
         reference.blend([self.storage], [other.storage], tau)
 
     @np.errstate(all="ignore")
     def predict(self, x: Array | SparseRows, out: Array | None = None, n_threads: int | None = None) -> Array:
-        """Return the outputs (n, n_out) of rows (n, n_in), or those of one row; out, if given, is contiguous."""
+        """Return the outputs (n, n_out) of rows (n, n_in), or those of one row. If out is given, it must be contiguous."""
         n_in, n_out = self.layer_sizes[0], self.layer_sizes[-1]
         if not 1 <= len(x.shape) <= 2 or x.shape[-1] != n_in:
             raise ValueError(f"X: expected shape ({n_in},) or (n, {n_in}), got {x.shape}")
@@ -127,11 +127,11 @@ class Network:
         dropout_key: int | None = None,
         batch_weight: NDArray[np.float64] | None = None,
     ) -> float:
-        """Return the loss, and fill those of the arrays for results that are given.
+        """Return the loss, and set the result arrays that are given.
 
-        gradient is laid out like the storage; input_gradient is (n, n_in); parameters has an array for each in the order of
-        `MLP.parameters`; batch_weight is one float64, the weight of all rows in a mean. With the key of a batch, units are
-        dropped as in training.
+        gradient is laid out like the storage. input_gradient is (n, n_in). parameters has one array per parameter, in the
+        order of `MLP.parameters`. batch_weight is one float64, the total weight of the rows in a mean. With the key of a
+        batch, units are dropped as in training.
         """
         if parameters is not None:
             gradient = np.empty_like(self.storage)
@@ -157,7 +157,7 @@ class Network:
         if not weight.any():
             return 0.0
         keys = None if dropout_key is None else self._dropout_keys(dropout_key)
-        at_once = _ROWS_AT_ONCE if keys is None else n_rows  # masks go by the row's place in the batch
+        at_once = _ROWS_AT_ONCE if keys is None else n_rows  # masks depend on the position of a row in the batch
         part = np.empty_like(self.storage)
         gradients = None if by_parameter is None else Parameters.of_layers(self.views(part))
         readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
@@ -180,7 +180,7 @@ class Network:
 
     @np.errstate(all="ignore")
     def jacobian(self, x: Array | SparseRows, out: Array, n_threads: int | None = None) -> None:
-        """Fill out (n, n_out, n_in) with the derivatives of the outputs for rows (n, n_in)."""
+        """Set out (n, n_out, n_in) to the derivatives of the outputs with respect to the inputs (n, n_in)."""
         n_rows, n_in, n_out = self.count_rows(x), self.layer_sizes[0], self.layer_sizes[-1]
         self.check_x(x, n_rows)
         result = self.vector(out, n_rows * n_out * n_in).reshape(n_rows, n_out, n_in)
@@ -197,9 +197,9 @@ class Network:
         return [np.empty_like(array, order="C") for array in _by_layer(self.parameters)]
 
     def remember(self, loss: Any, native: NativeLoss) -> None:
-        """Do nothing: the fallback has no quick way."""
+        """Do nothing, because the fallback has no quick path."""
 
-    # ---- Methods that a run calls too ----
+    # ---- Methods that runs call too ----
 
     def count_rows(self, x: Array | SparseRows) -> int:
         """Return the number of rows of an array (n, n_in) or of sparse rows."""
@@ -215,7 +215,7 @@ class Network:
             check_rows(x, "X", n_rows, self.layer_sizes[0])
 
     def vector(self, a: Array, size: int | None = None) -> Array:
-        """Return an array for results as a vector; of the storage's size, if no other is given."""
+        """Return an array for results as a vector. Its default size is that of the storage."""
         size = self.storage.size if size is None else size
         if not a.flags.carray or a.dtype != self.dtype or a.size != size:
             raise ValueError(f"a contiguous {self.dtype} array of {size} elements is expected")
@@ -237,7 +237,7 @@ class Network:
 
 
 def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> NDArray[np.float64]:
-    """Return the rows' weights: 1 each, if none are given."""
+    """Return the weights of the rows, by default 1 each."""
     if sample_weight is None:
         return np.ones(n_rows)
     flags = sample_weight.flags
@@ -258,12 +258,12 @@ def _lay_out(layer_sizes: tuple[int, ...], activations: tuple[Any, ...]) -> list
 
 
 def _by_layer(kinds: Mapping[str, Sequence[Array | None]]) -> list[Array]:
-    """Return the arrays of the first layer, one of each kind that it has, then those of the second, and so on."""
+    """Return all arrays, layer by layer: within a layer, one array per kind of parameters that it has."""
     return [array for arrays in zip(*kinds.values(), strict=True) for array in arrays if array is not None]
 
 
 def _check(activation: Any) -> Any:
-    """Return an activation of networks, or one of the user's own."""
+    """Return a built-in or custom activation, or raise an error for anything else."""
     if isinstance(activation, str) and activation not in LAYER_ACTIVATIONS:
         raise ValueError(f"activation: expected one of {', '.join(LAYER_ACTIVATIONS)}, got {activation!r}")
     return activation

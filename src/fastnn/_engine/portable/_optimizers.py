@@ -1,4 +1,4 @@
-"""Optimizers in the form that the front doors pass, a dictionary: penalties, clipping and updates."""
+"""Optimizers, which the front doors pass as dictionaries: penalties, clipping and updates."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fastnn.reference.gradients import add_penalty, norm_factor, penalty_gradien
 from fastnn.reference.updates import RULES, Coefficients, Constants
 
 OPTIMIZERS = tuple(RULES)
-OPTIMIZER_MOMENTS = {name: len(rule.moments) for name, rule in RULES.items()}  # arrays laid out like the parameters
+OPTIMIZER_MOMENTS = {name: len(rule.moments) for name, rule in RULES.items()}  # numbers of arrays like the parameters
 
 
 class Optimizer:
-    """The update of an optimizer, and what changes the gradient before."""
+    """The update of an optimizer, and the changes to the gradient before it."""
 
     def __init__(self, native: dict[str, Any]) -> None:
         self._rule = RULES[native["name"]]
@@ -32,8 +32,8 @@ class Optimizer:
         self._l1, self._l2 = float(native.get("l1", 0.0)), float(native.get("l2", 0.0))
         self.has_penalty = self._l1 != 0.0 or self._l2 != 0.0
         self._clip_value, self._clip_norm = native.get("clip_value", math.inf), native.get("clip_norm", math.inf)
-        self._penalty_per_weight = bool(native.get("penalty_per_weight", False))  # divided by a batch's sum of weights
-        self.lazy = bool(native.get("lazy", False))  # of sparse inputs: keep the weights of features that a batch lacks
+        self._penalty_per_weight = bool(native.get("penalty_per_weight", False))  # divides it by a batch's weight
+        self.lazy = bool(native.get("lazy", False))  # for sparse inputs: skip features that a batch lacks
 
     def penalize(self, loss: float, batch_weight: float, w: Array, g: Array) -> float:
         """Add the gradient of the penalties on weights w to g, and return the loss with their value."""
@@ -43,7 +43,7 @@ class Optimizer:
         return float(self._add_penalty(loss, w, l1, l2))
 
     def clip(self, g: Array) -> None:
-        """Clip the elements of g, then its norm."""
+        """Clip the elements of g, and then its norm."""
         if self._clip_value < math.inf:
             np.clip(g, -self._clip_value, self._clip_value, out=g)
         if self._clip_norm < math.inf:
@@ -53,19 +53,19 @@ class Optimizer:
 
     def update(self, w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, *, decays: bool = True) -> None:
         """Make update t = 1, 2, … of parameters w and their moments by the gradient g; all are vectors."""
-        m, v = [*moments, w, w][:2]  # a formula leaves alone what it does not name
+        m, v = [*moments, w, w][:2]  # a formula does not change arrays that it does not name
         c = self._rule.coefficients(self._constants, rate, t)
         self._update(w, g, m, v, c if decays else c._replace(decay_factor=1.0))
 
 
 # ---- A function of arrays, which Numba compiles ----
 
-change = formula  # of the optimizer
+change = formula  # formula of the optimizer
 
 
 def update(w: Array, g: Array, m: Array, v: Array, c: Coefficients) -> None:
     """Change parameters w and their moments in place by the gradient g."""
-    number = w.dtype.type  # numbers of another type would take the formula into that type
+    number = w.dtype.type  # numbers of another type would change the type of the formula
     of_type = Coefficients(
         number(c.learning_rate),
         number(c.beta_1),

@@ -1,4 +1,4 @@
-"""The rows of a run, a piece at a time: several batches, read side by side in the order in which they are taken."""
+"""The rows of a run, in pieces: several batches, which are read together in the order of the run."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from fastnn._engine.portable._network import Network, weights_of_rows
 from fastnn._engine.portable._rows import Array, Chosen, SparseRows, check_rows, read_x, read_y, standing_in
 from fastnn.reference.dropout import layer_keys
 
-# The work of a piece, between two looks at the clock: operations, and the cost of a batch of any size. Together about 10 ms.
+# The work of a piece, between two readings of the clock: operations, and the fixed cost of a batch. Together about 10 ms.
 _WORK = 100_000_000
 _WORK_OF_BATCH = 1_000_000
-# Elements of inputs that are copied for a piece, unless a batch has more.
+# The number of input elements that are copied for a piece, unless a batch has more.
 _ELEMENTS = 1 << 20
 
 
 class Piece(NamedTuple):
-    """Rows of several batches, and one entry per batch of all else."""
+    """The rows of several batches. All other attributes have one entry per batch."""
 
     x: Array
     y: Array
-    weight: NDArray[np.float64]  # of the rows
+    weight: NDArray[np.float64]  # the weights of the rows
     elements: NDArray[np.float64]  # weights of the outputs in each row, (n, n_out), or (n, 1) with 1 for all
     ends: list[int]  # batch i has the rows from ends[i] to ends[i + 1]
     magnitudes: NDArray[np.float64]  # sums of the magnitudes of the rows' weights in a mean
     sums: NDArray[np.float64]  # sums of these weights
     keys: Sequence[tuple[Array, Any] | None]  # for dropout
-    features: NDArray[np.bool_] | None  # those that occur, (batches, n_in), where updates are lazy
-    random_state: Any  # of the generator before it drew the keys; None without dropout
+    features: NDArray[np.bool_] | None  # which features occur, (batches, n_in), if updates are lazy
+    random_state: Any  # state of the generator before it drew the keys; None without dropout
 
 
 class Pieces:
@@ -68,7 +68,7 @@ class Pieces:
         self._batches_at_once = max(1, int(min(by_work, _ELEMENTS / (sizes[0] * self.batch_size))))
 
     def shuffle(self, order: NDArray[np.int64] | None) -> None:
-        """Draw a new order of the rows for every epoch: of the previous order, if an array with the first is given."""
+        """Draw a new order of the rows for every epoch. If an array with the first order is given, shuffle it further."""
         self._reshuffles = order is not None
         self._order = np.empty(self.n_rows, np.int64) if order is None else order
         fits = self._order.flags.carray and self._order.dtype == np.int64 and self._order.size == self.n_rows
@@ -76,9 +76,9 @@ class Pieces:
             raise ValueError(f"order must be a permutation of 0 to {self.n_rows - 1}")
 
     def read(self, row: int, epochs: int) -> Piece:
-        """Return the next batches, from a row of the current epoch on.
+        """Return the next batches, beginning at a row of the current epoch.
 
-        They end with the last of `epochs` epochs at the latest, or with the current one if a new order begins there.
+        They end at the latest with the last of `epochs` epochs, or with the current epoch if the next one has a new order.
         """
         first_step = row // self.batch_size
         n_batches = min(self._batches_at_once, (1 if self._order is not None else epochs) * self.steps - first_step)
@@ -104,18 +104,18 @@ class Pieces:
         )
 
     def draw_again(self, piece: Piece, n_batches: int) -> None:
-        """Leave the generator as if a piece had had that many batches."""
+        """Set the generator to the state that it would have after that number of batches."""
         if piece.random_state is not None:
             self._bits.state = piece.random_state
             self._draw_keys(n_batches)
 
     def _ends(self, row: int, n_batches: int) -> NDArray[np.int64]:
-        """Return where the next batches begin and end, in rows from here on: an last one of an epoch may be short."""
+        """Return the beginnings and ends of the next batches, in rows from here. The last one of an epoch may be smaller."""
         steps = row // self.batch_size + np.arange(n_batches + 1)
         return steps // self.steps * self.n_rows + steps % self.steps * self.batch_size - row
 
     def _next_rows(self, row: int, count: int) -> Chosen:
-        """Return which rows the next batches take, in a new order where an epoch begins."""
+        """Return the rows of the next batches, in a new order where an epoch begins."""
         if self._order is None:
             return slice(row, row + count) if row + count <= self.n_rows else np.arange(row, row + count) % self.n_rows
         if row == 0:

@@ -1,4 +1,4 @@
-"""Rows of the user's arrays, of any type and strides, read into the network's type a piece at a time."""
+"""Rows of users' arrays, of any type and strides, which are converted to the network's type in pieces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Chosen: TypeAlias = "slice | NDArray[np.int64]"
 
 
 class SparseRows:
-    """Rows with only some elements stored (CSR): those of row i are values[row_starts[i]:row_starts[i + 1]]."""
+    """Sparse rows (CSR): the stored elements of row i are values[row_starts[i]:row_starts[i + 1]]."""
 
     def __init__(self, values: Array, columns: Array, row_starts: Array, n_columns: int) -> None:
         self.values = np.require(values, requirements=["C", "A", "E"])
@@ -33,14 +33,14 @@ class SparseRows:
         return self.shape[0]
 
     def entries(self, chosen: Chosen) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the row of every element stored in the chosen rows, counted among these, and its place in `values`."""
+        """Return, for every stored element of the chosen rows, its row among them and its index in `values`."""
         starts, ends = self.row_starts[:-1][chosen], self.row_starts[1:][chosen]
         lengths = ends - starts
         rows = np.repeat(np.arange(len(lengths)), lengths)
         return rows, np.arange(len(rows)) + np.repeat(ends - np.cumsum(lengths), lengths)
 
     def dense(self, chosen: Chosen) -> Array:
-        """Return the chosen rows as an array; elements at the same place add up."""
+        """Return the chosen rows as an array. Elements at the same place are added."""
         rows, places = self.entries(chosen)
         n_rows = len(self.row_starts[:-1][chosen])
         out = np.zeros((n_rows, self.shape[1]), self.values.dtype)
@@ -49,7 +49,7 @@ class SparseRows:
 
 
 def readable(a: Array) -> bool:
-    """Return whether rows can be read from an array of this type."""
+    """Return whether rows can be read from arrays of this type."""
     return a.dtype.isnative and (a.dtype.kind in "iub" or a.dtype in (np.float32, np.float64))
 
 
@@ -76,15 +76,15 @@ def check_rows(a: Array, argument: str, n_rows: int, n_columns: int, labels: boo
 
 
 def read_x(x: Array | SparseRows, chosen: Chosen, dtype: DTypeLike) -> Array:
-    """Return the chosen rows (n, n_in) in the network's type: contiguous, aligned and writable."""
+    """Return the chosen rows (n, n_in) in the network's type, contiguous, aligned and writable."""
     return _plain(x.dense(chosen) if isinstance(x, SparseRows) else np.atleast_2d(x)[chosen], dtype)
 
 
 def standing_in(chosen: Chosen, weight: NDArray[np.float64], ends: Sequence[int] | NDArray[np.int64]) -> Chosen:
-    """Return the rows to read for the chosen ones: in place of a row of weight 0, a row of its batch that counts.
+    """Return the chosen rows, with each row of weight 0 replaced by another row of its batch.
 
-    The results for that row are then finite if the batch's are. `weight` has the chosen rows' weights. Batch i has the rows
-    from ends[i] to ends[i + 1]; a batch in which no row counts stays as it is.
+    The results for the replaced row are then finite if those of the batch are. `weight` has the weights of the chosen rows.
+    Batch i has the rows from ends[i] to ends[i + 1]. A batch in which all weights are 0 stays unchanged.
     """
     if weight.all():
         return chosen
@@ -97,14 +97,14 @@ def standing_in(chosen: Chosen, weight: NDArray[np.float64], ends: Sequence[int]
 
 
 def read_y(y: Array, chosen: Chosen, n_targets: int, labels: bool, dtype: DTypeLike) -> Array:
-    """Return the chosen targets (n, n_targets) in the network's type; labels become rows with a single 1."""
+    """Return the chosen targets (n, n_targets) in the network's type. Labels become rows with a single 1."""
     if labels:
         return _plain(y[chosen][:, np.newaxis] == np.arange(n_targets), dtype)
     return read_x(y, chosen, dtype)
 
 
 def _plain(rows: Array, dtype: DTypeLike) -> Array:
-    if rows.dtype == np.bool_:  # NumPy takes any byte but 0 for True
+    if rows.dtype == np.bool_:  # NumPy interprets all bytes except 0 as True
         rows = rows.view(np.uint8) != 0
     with np.errstate(over="ignore"):
         return np.require(rows, dtype, ["C", "A", "W"])

@@ -1,4 +1,4 @@
-"""Training runs: epochs in slices of time, steps, and the way back from a loss that is not finite."""
+"""Training runs: epochs in time slices, steps, and the recovery from a loss that is not finite."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from fastnn._errors import WEIGHTLESS
 if TYPE_CHECKING:
     from fastnn._engine.run_settings import RunSettings
 
-# Epochs whose losses a run keeps for the caller, who reads them between two slices.
+# The number of epochs whose losses a run stores for the caller, who reads them between two slices.
 _MAX_EPOCHS = 1 << 20
 
 
 class Run:
-    """Many epochs of training, in slices of time: call `advance` as long as it returns "paused"."""
+    """Many epochs of training, in time slices. Call `advance` as long as it returns "paused"."""
 
-    epoch = 0  # epochs that have ended
-    updates = 0  # of the parameters, over all runs
+    epoch = 0  # finished epochs
+    updates = 0  # updates of the parameters in all runs
     batch_loss = 0.0
 
     def __init__(
@@ -50,24 +50,24 @@ class Run:
         self._moments = [network.vector(moments[i]) for i in range(self._optimizer.n_moments)]
         self._gradient = np.empty_like(network.storage)
         self._gradients = Parameters.of_layers(network.views(self._gradient))
-        self._passes: dict[int, Pass] = {}  # by the number of rows
-        self._state = [network.storage, *self._moments]  # of which a snapshot has copies
-        self._snapshot, self._snapshot_updates = [np.empty_like(array) for array in self._state], -1  # -1: none was taken
+        self._passes: dict[int, Pass] = {}  # passes by the number of rows
+        self._state = [network.storage, *self._moments]  # the arrays that a snapshot copies
+        self._snapshot, self._snapshot_updates = [np.empty_like(array) for array in self._state], -1  # -1: no snapshot
 
         self.steps, self.n_epochs = self._pieces.steps, n_epochs
         room = min(n_epochs, _MAX_EPOCHS)
         self.epoch_loss, self.epoch_seconds = np.zeros(room), np.zeros(room)
-        self.first_epoch = 0  # whose loss and seconds stand first in these arrays
-        self.updates, self._row = updates, 0  # rows of the present epoch that were seen
-        self._loss_by_rows = loss_by_rows  # a batch counts in the epoch's loss by its rows, not by their weights
+        self.first_epoch = 0  # the epoch of the first element of these arrays
+        self.updates, self._row = updates, 0  # the updates; the rows of this epoch so far
+        self._loss_by_rows = loss_by_rows  # weighs batches in an epoch's loss by rows, not weights
         self._loss_sum = self._weight_sum = 0.0
-        self._since = 0.0  # seconds that belong to no ended epoch yet
+        self._since = 0.0  # seconds that belong to no finished epoch yet
         self.set_rates(np.zeros(1))
 
     # ---- Learning rates ----
 
     def set_rates(self, rates: NDArray[np.float64]) -> None:
-        """Take learning rates from the next step on: one per step of whole epochs, or a single one for all."""
+        """Set the learning rates from the next step on: one per step of whole epochs, or a single one for all steps."""
         if not (rates.flags.c_contiguous and rates.flags.aligned) or rates.dtype != np.float64 or not rates.size:
             raise ValueError(f"rates: expected at least one, contiguous float64, got {rates.size} of {rates.dtype}")
         if self._row:
@@ -75,11 +75,11 @@ class Run:
         self._rates, self._rates_from = rates.reshape(-1), self.epoch
 
     def last_rate(self, epoch: int) -> float:
-        """Return the rate of the last step of an epoch."""
+        """Return the learning rate of the last step of an epoch."""
         return float(self.last_rates(epoch, epoch + 1)[0])
 
     def last_rates(self, epoch: int, end: int) -> NDArray[np.float64]:
-        """Return the rate of the last step of each epoch from `epoch` up to `end`."""
+        """Return the learning rate of the last step of each epoch from `epoch` up to `end`."""
         if self._rates.size == 1:
             return np.full(end - epoch, self._rates[0])
         return self._rates[(np.arange(epoch, end) - self._rates_from + 1) * self.steps - 1]
@@ -88,9 +88,9 @@ class Run:
 
     @np.errstate(all="ignore")
     def advance(self, seconds: float, n_epochs: int) -> str:
-        """Train for a number of epochs or seconds, whichever end first; return "paused", "finished" or "diverged".
+        """Train for a number of epochs or of seconds, whichever ends first. Return "paused", "finished" or "diverged".
 
-        Losses and seconds of earlier epochs may be overwritten: read them between two calls.
+        The next call may overwrite the losses and seconds of epochs: read them between two calls.
         """
         wanted, room = min(n_epochs, self.n_epochs - self.epoch), len(self.epoch_loss)
         if self.epoch - self.first_epoch + wanted > room:  # the caller has read the arrays
@@ -106,7 +106,7 @@ class Run:
                 return "diverged"
             if time.perf_counter() - started > seconds:
                 break
-        if self.epoch == end and first_not_finite(self._network.storage) >= 0:  # no later loss may tell
+        if self.epoch == end and first_not_finite(self._network.storage) >= 0:  # no later loss would show it
             self.epoch -= 1
             self._restore_snapshot()
             return "diverged"
@@ -153,7 +153,7 @@ class Run:
     # ---- A step ----
 
     def _step(self, piece: Piece, batch: int, divisor: Any, rate: float) -> bool:
-        """Make one step, and return whether its loss is finite; if not, nothing has changed."""
+        """Make one step, and return whether its loss is finite. If it is not, nothing has changed."""
         begin, end = piece.ends[batch], piece.ends[batch + 1]
         features = None if piece.features is None else piece.features[batch]
         if piece.magnitudes[batch] > 0.0:
@@ -208,7 +208,7 @@ class Run:
         return loss
 
     def _update(self, rate: float) -> None:
-        """Update all parameters, with weight decay for the kinds that decay."""
+        """Update all parameters, with weight decay for the kinds to which it applies."""
         w, g, t = self._network.storage, self._gradient, self.updates + 1
         if len(self._network.parts) == 1:
             self._optimizer.update(w, g, self._moments, rate, t)
@@ -218,7 +218,7 @@ class Run:
             self._optimizer.update(w[part], g[part], moments, rate, t, decays=decays)
 
     def _update_features(self, features: NDArray[np.bool_], rate: float) -> None:
-        """Update all parameters but the first layer's weights of features that do not occur."""
+        """Update all parameters except the first layer's weights of features that do not occur."""
         absent = np.repeat(~features, self._network.layer_sizes[1])
         kept = [array[: absent.size][absent] for array in self._state]
         self._update(rate)

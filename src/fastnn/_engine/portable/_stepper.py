@@ -1,4 +1,4 @@
-"""Single steps of training, on batches that the caller brings one at a time."""
+"""Single steps of training, on batches that the caller passes one at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Stepper:
-    """Single steps of training, the number of updates of a trainer, and the lock that its users take in turn."""
+    """Single steps of training, the number of updates of a trainer, and the lock for its users."""
 
     def __init__(self, network: Network, settings: RunSettings, updates: int) -> None:
         self.network, self.updates = network, updates
@@ -27,12 +27,12 @@ class Stepper:
         self.configure(settings)
 
     def configure(self, settings: RunSettings) -> None:
-        """Train by these settings from the next step on; the caller has acquired the trainer."""
+        """Use these settings from the next step on. The caller must have acquired the trainer."""
         self._settings = settings
 
     @property
     def address(self) -> int:
-        """Raise TypeError: the fallback has no structure for native code."""
+        """Raise TypeError, because the fallback has no structure for native code."""
         raise TypeError("trainer: code that Numba or Cython compiles needs fastnn's compiled extension")
 
     def acquire(self) -> bool:
@@ -40,13 +40,13 @@ class Stepper:
         return self._lock.acquire(blocking=False)
 
     def release(self) -> None:
-        """Release the trainer for others."""
+        """Release the trainer."""
         self._lock.release()
 
     def step(self, data: TrainingData, rate: float, given: bool = False) -> float | None:
-        """Make a step, and return the loss before it; return None if loss or update are not finite, and change nothing.
+        """Make a step and return the loss before it, or change nothing and return None if loss or update are not finite.
 
-        With `given`, the targets are the gradient of a loss by the outputs, summed over rows.
+        With `given`, the targets are the gradient of a loss with respect to the outputs, summed over rows.
         """
         run = self._run(data, rate, GIVEN_GRADIENT if given else self._settings.loss)
         if run.advance(math.inf, 1) == "diverged":
