@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fastnn.reference.activations import *  # noqa: F403
 from fastnn.reference.averages import *  # noqa: F403
 from fastnn.reference.dense import *  # noqa: F403
+from fastnn.reference.derivatives import *  # noqa: F403
 from fastnn.reference.dropout import *  # noqa: F403
 from fastnn.reference.elementary import *  # noqa: F403
 from fastnn.reference.gated import *  # noqa: F403
@@ -26,8 +27,8 @@ from fastnn.reference.training import *  # noqa: F403
 
 if not TYPE_CHECKING:  # type checkers take the names from the modules
     _MODULES = (
-        *("activations", "averages", "dense", "dropout", "elementary", "gated", "losses", "network", "optimizers"),
-        *("rectifiers", "sigmoids", "softmax", "training"),
+        *("activations", "averages", "dense", "derivatives", "dropout", "elementary", "gated", "losses"),
+        *("network", "optimizers", "rectifiers", "sigmoids", "softmax", "training"),
     )
     __all__ = sorted(name for module in _MODULES for name in sys.modules[f"fastnn.reference.{module}"].__all__)
     __dir__ = __all__.copy

@@ -1,4 +1,4 @@
-"""The outputs of a network, its loss and its derivatives: backpropagation as in textbooks.
+"""The outputs of a network, and the way back from its outputs: backpropagation as in textbooks.
 
 A network consists of three lists with one entry per layer: weights (n_in, n_out), biases (n_out,), and names of
 activations.
@@ -6,33 +6,18 @@ activations.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn._checks.floats import Array, as_float
-from fastnn._checks.scalars import real
-from fastnn.losses import Loss, resolve
+from fastnn._checks.floats import Array
 from fastnn.reference.activations import Activation
-from fastnn.reference.arguments import (
-    Activations,
-    Arrays,
-    UnitParameters,
-    checked_data,
-    checked_inputs,
-    checked_network,
-    takes_as_labels,
-)
-from fastnn.reference.gradients import add_penalty, penalty_gradient
-from fastnn.reference.loss_functions import function_of, packed
+from fastnn.reference.arguments import Activations, Arrays, UnitParameters, checked_inputs, checked_network
 from fastnn.reference.parametric import Prelu
-from fastnn.reference.target_options import for_columns, weighted_targets
 
-__all__ = ["forward", "input_gradient", "jacobian", "loss_and_gradient", "vjp"]
+__all__ = ["forward"]
 __dir__ = __all__.copy
 
 Masks: TypeAlias = Sequence[Array | None] | None
@@ -87,185 +72,10 @@ def forward(
 
 
 # The value of the loss shows a divergence; warnings would add nothing.
-@np.errstate(over="ignore", invalid="ignore")
-def loss_and_gradient(
-    weights: Arrays,
-    biases: Arrays,
-    activations: Activations,
-    X: ArrayLike,
-    y: ArrayLike,
-    loss: str | Loss = "mse",
-    sample_weight: ArrayLike | None = None,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    dropout_masks: Masks = None,
-    slopes: Slopes = None,
-) -> tuple[Any, ...]:
-    """Return the mean loss over rows of data, and its gradients with respect to all parameters.
-
-    The loss is the mean, weighted with `sample_weight`, plus l1 * sum(abs(w)) + l2 / 2 * sum(w**2) over all weights.
-
-    Parameters
-    ----------
-    weights, biases, activations
-        The network, as in `forward`.
-    X : array-like, shape (n, n_in)
-        Rows of inputs.
-    y : array-like, shape (n, n_out)
-        Targets; also (n,) if there is one output, or integer labels for the cross-entropy.
-    loss : str or Loss, default "mse"
-        A name in `LOSSES`, or an object of `fastnn.losses`.
-    sample_weight : array-like, shape (n,), optional
-        Weights w of the rows, of either sign. The mean of the rows' losses l is sum(w * l) / sum(abs(w)), and 0 if all
-        weights are zero. A row of weight 0 does not count, whatever it contains.
-    l1, l2 : float, default 0.0
-        Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights.
-    dropout_masks, slopes : sequences of ndarrays or None, optional
-        As in `forward`. Penalties do not apply to slopes.
-
-    Returns
-    -------
-    loss : float
-    weight_gradients, bias_gradients : lists of ndarrays
-        In the shapes of `weights` and `biases`.
-    slope_gradients : list of ndarrays or None
-        One entry per layer; only if `slopes` is given.
-
-    References
-    ----------
-    D. E. Rumelhart, G. E. Hinton and R. J. Williams, "Learning representations by back-propagating errors", Nature 323,
-    1986.
-
-    Examples
-    --------
-    >>> W, b = [np.array([[2.0]])], [np.array([0.0])]
-    >>> loss_and_gradient(W, b, ["identity"], [[1.0], [3.0]], [[2.0], [4.0]])
-    (2.0, [array([[6.]])], [array([2.])])
-    """
-    l1, l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
-    run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, dropout_masks, slopes)
-    value, steps = run.loss, list(run.backward())[::-1]
-    weight_gradients: list[Array] = [inputs.T @ delta for inputs, delta in steps]
-    bias_gradients: list[Array] = [delta.sum(axis=0) for _, delta in steps]
-    for w, gradient in zip(weights, weight_gradients, strict=True):
-        value = float(add_penalty(value, w, l1, l2))
-        gradient += penalty_gradient(w, l1, l2)
-    if slopes is None:
-        return value, weight_gradients, bias_gradients
-    return value, weight_gradients, bias_gradients, run.slope_gradients
-
-
-def input_gradient(
-    weights: Arrays,
-    biases: Arrays,
-    activations: Activations,
-    X: ArrayLike,
-    y: ArrayLike,
-    loss: str | Loss = "mse",
-    slopes: Slopes = None,
-) -> Array:
-    """Return the gradient of the mean loss over all rows with respect to X.
-
-    Parameters
-    ----------
-    weights, biases, activations, X, y, loss, slopes
-        As in `loss_and_gradient`.
-
-    Returns
-    -------
-    ndarray, shape (n, n_in)
-
-    Examples
-    --------
-    >>> input_gradient([np.array([[2.0]])], [np.array([0.0])], ["identity"], [[3.0]], [[4.0]])
-    array([[8.]])
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        run = _run(weights, biases, activations, X, y, resolve(loss), None, None, slopes)
-    *_, (_, first_delta) = run.backward()
-    return np.asarray(first_delta @ weights[0].T)
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def vjp(
-    weights: Arrays,
-    biases: Arrays,
-    activations: Activations,
-    X: ArrayLike,
-    G: ArrayLike,
-    dropout_masks: Masks = None,
-    slopes: Slopes = None,
-) -> tuple[Any, ...]:
-    """Return a vector-Jacobian product: the gradients of a function of the outputs.
-
-    Parameters
-    ----------
-    weights, biases, activations, X, dropout_masks, slopes
-        As in `forward`.
-    G : array-like, shape (n, n_out)
-        The gradient of the function with respect to the outputs.
-
-    Returns
-    -------
-    input_gradient : ndarray, shape (n, n_in)
-        The gradient of the function with respect to the inputs.
-    weight_gradients, bias_gradients : lists of ndarrays
-        The gradients with respect to the parameters, summed over rows, in the shapes of `weights` and `biases`.
-    slope_gradients : list of ndarrays or None
-        One entry per layer; only if `slopes` is given.
-
-    Examples
-    --------
-    >>> W, b = [np.array([[3.0]])], [np.array([0.0])]
-    >>> vjp(W, b, ["identity"], [[2.0], [4.0]], [[1.0], [10.0]])
-    (array([[ 3.],
-           [30.]]), [array([[42.]])], [array([11.])])
-    """
-    functions = checked_network(weights, biases, activations, slopes=slopes)
-    inputs = checked_inputs(weights, X)
-    layers = forward(weights, biases, activations, inputs, dropout_masks, slopes)
-    gradient = as_float("G", G)
-    if gradient.shape != layers[-1][1].shape:
-        raise ValueError(f"G: expected shape {layers[-1][1].shape}, got {gradient.shape}")
-    gradient = gradient.astype(inputs.dtype, copy=False)
-    run = _from_outputs(weights, functions, inputs, layers, dropout_masks, 0.0, gradient)
-    steps = list(run.backward())[::-1]
-    result = (
-        np.asarray(steps[0][1] @ weights[0].T),
-        [inputs.T @ delta for inputs, delta in steps],
-        [delta.sum(axis=0) for _, delta in steps],
-    )
-    return result if slopes is None else (*result, run.slope_gradients)
-
-
-def jacobian(weights: Arrays, biases: Arrays, activations: Activations, X: ArrayLike, slopes: Slopes = None) -> Array:
-    """Return the derivatives of the outputs of each row with respect to its inputs.
-
-    Parameters
-    ----------
-    weights, biases, activations, X, slopes
-        As in `forward`.
-
-    Returns
-    -------
-    ndarray, shape (n, n_out, n_in)
-
-    Examples
-    --------
-    >>> jacobian([np.array([[3.0], [4.0]])], [np.array([0.0])], ["identity"], [[1.0, 2.0]])
-    array([[[3., 4.]]])
-    """
-    inputs, n_out = checked_inputs(weights, X), weights[-1].shape[1]
-    result = np.empty((len(inputs), n_out, inputs.shape[1]), inputs.dtype)
-    for j in range(n_out):
-        one_output = np.zeros((len(inputs), n_out), inputs.dtype)
-        one_output[:, j] = 1
-        result[:, j] = vjp(weights, biases, activations, inputs, one_output, None, slopes)[0]
-    return result
 
 
 @dataclass(frozen=True)
-class _Run:
+class Pass:
     """A forward pass, and the loss of its outputs."""
 
     weights: Arrays
@@ -291,31 +101,7 @@ class _Run:
         yield self.inputs, delta
 
 
-def _run(
-    weights: Arrays,
-    biases: Arrays,
-    activations: Activations,
-    X: ArrayLike,
-    y: ArrayLike,
-    loss: Loss,
-    sample_weight: ArrayLike | None,
-    masks: Masks,
-    slopes: Slopes,
-) -> _Run:
-    functions = checked_network(weights, biases, activations, slopes=slopes)
-    inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
-    counted = row_weights != 0
-    if not counted.all():  # the other rows may contain any values
-        inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
-        masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
-    layers = forward(weights, biases, activations, inputs, masks, slopes)
-    z, a = layers[-1]
-    labels = takes_as_labels(loss, np.asarray(y))
-    value, gradient = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
-    return _from_outputs(weights, functions, inputs, layers, masks, value, gradient, logits=loss.from_logits)
-
-
-def _from_outputs(
+def from_outputs(
     weights: Arrays,
     functions: list[Activation],
     inputs: Array,
@@ -325,32 +111,14 @@ def _from_outputs(
     gradient: Array,
     *,
     logits: bool = False,
-) -> _Run:
+) -> Pass:
     """Return the run of a loss with that gradient with respect to the outputs, or to the logits."""
     slope_gradients: list[Array | None] = [None] * len(layers)
     z, a = layers[-1]
     if isinstance(functions[-1], Prelu):
         slope_gradients[-1] = functions[-1].gradient(z, gradient)
     delta = gradient if logits else functions[-1].backward(z, a, gradient)
-    return _Run(weights, functions, inputs, layers, masks, value, delta, slope_gradients)
-
-
-def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool) -> tuple[float, Array]:
-    """Return the weighted mean of the loss over all observed targets, and its gradient with respect to p.
-
-    The mean is sum(w_i u_ij l_ij) / sum(abs(w_i) u_ij), where l_ij is the loss of element j of row i, w_i the weight of its
-    sample, and u_ij the weight of its output, or 0 if its target is not observed; see `weighted_targets`.
-    """
-    function = function_of(loss)
-    targets = weighted_targets(y, loss.target_options, labels=labels)
-    divisor = np.abs(row_weights) @ targets.rows * (1 if function.mean_over == "rows" else y.shape[1])
-    shares = row_weights[:, np.newaxis] * targets.elements / (divisor or math.inf)
-    parameter = packed(loss.parameter, loss.parameters)
-    terms = function.value(targets.y, p, parameter).astype(np.float64)
-    gradient = function.gradient(targets.y, p, parameter)
-    of_terms, of_outputs = for_columns(shares, terms.shape[1]), for_columns(shares, p.shape[1])
-    value = float((np.where(of_terms == 0, 0, terms) * of_terms).sum())
-    return value, (np.where(of_outputs == 0, 0, gradient) * of_outputs).astype(p.dtype)
+    return Pass(weights, functions, inputs, layers, masks, value, delta, slope_gradients)
 
 
 def _dropped(a: Array, layer: int, masks: Masks) -> Array:

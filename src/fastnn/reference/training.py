@@ -14,9 +14,10 @@ from fastnn._checks.updates import State
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import AdamW, Optimizer
 from fastnn.reference.arguments import Activations, Arrays, checked_data, checked_network, takes_as_labels
+from fastnn.reference.derivatives import loss_and_gradient
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
-from fastnn.reference.network import Masks, Slopes, loss_and_gradient
+from fastnn.reference.network import Masks, Slopes
 from fastnn.reference.optimizers import UPDATES
 from fastnn.reference.target_options import weighted_targets
 from fastnn.schedules import rates
