@@ -106,6 +106,17 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
     )
 
 
+def builtin_losses(output_activation: Any, n_out: int) -> list[NativeLoss | None]:
+    """Return the built-in losses without options, by their numbers, for a model; None for those that don't suit it."""
+    natives: list[NativeLoss | None] = []
+    for name in _core.LOSSES:
+        try:
+            natives.append(native_loss(LOSSES[name](), output_activation, n_out))
+        except (TypeError, ValueError):
+            natives.append(None)
+    return natives
+
+
 def _check_one_per_target(option: str, values: float | tuple[float, ...] | None, n_targets: int | None) -> None:
     if isinstance(values, tuple) and len(values) != n_targets:
         raise ValueError(f"loss: expected {n_targets} {option}, one per column of targets, got {len(values)}")
