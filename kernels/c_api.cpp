@@ -114,8 +114,8 @@ int64_t fastnn_train_step(Stepper *stepper, int64_t n_rows, const void *x, int64
     return status_number(status);
 }
 
-int64_t fastnn_train_step_gradient(Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
-                                   int64_t x_column, const void *g, int64_t g_type, int64_t g_row, int64_t g_column) {
+int64_t fastnn_train_step_gradient(Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                                   const void *g, int64_t g_type, int64_t g_row, int64_t g_column) {
     if (!stepper->acquire()) return 2;
     const Rows rows = dense_rows(x, Type(x_type), x_row, x_column);
     const StepStatus status = stepper->step_gradient(rows, dense_rows(g, Type(g_type), g_row, g_column), n_rows);

@@ -41,7 +41,8 @@ def _jacobian(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any
         if kernel(model, rows_of(X), X, number, row_stride(X), column_stride(X), result, threads(n_threads)) != 0:
             raise MemoryError("there is no memory for the Jacobian's workspace")
 
-    return of_rows(model, X, out, X.ndim + 1, _jacobian_shape, register_jitable(bare(run)))
+    place = place_of(model, out, X.ndim + 1, _jacobian_shape)
+    return None if place is None else of_rows(place, delivery_of(out), register_jitable(bare(run)))
 
 
 @register_jitable
@@ -118,7 +119,7 @@ def _two_apart(out: Any) -> Any:
 
 
 def _product(X: Any, G: Any, n_threads: Any) -> Any:
-    """Return the kernel's call, into a vector and rows that are contiguous and apart from X and G, or None instead of rows."""
+    """Return the kernel's call, into a vector and rows that are contiguous and apart from X and G; the rows may be None."""
     kernel, x_number, g_number, threads = _kernels.vjp, NUMBERS[X.dtype], NUMBERS[G.dtype], threads_of(n_threads)
 
     def run(model: Any, X: Any, G: Any, vector: Any, rows: Any, n_threads: Any) -> None:
@@ -205,7 +206,7 @@ def _second(_: Any, y: Any) -> Any:
 
 
 def _evaluation(X: Any, y: Any, loss: Any, sample_weight: Any) -> Any:
-    """Return a function of (model, X, y, vector, rows) that returns a loss and fills in its gradients unless they are None."""
+    """Return a function of (model, X, y, vector, rows) that returns a loss, and fills in its gradients that aren't None."""
     targets = targets_of(X, y)
     if targets is None or not is_none(sample_weight):
         return None

@@ -32,9 +32,7 @@ class NumbaModel:
         """Return the derivatives of the outputs by the inputs, as `MLP.jacobian` does."""
         return self._model.jacobian(X, out=out, n_threads=n_threads)
 
-    def vjp(
-        self, X: ArrayLike, G: ArrayLike, inputs: bool = False, out: Any = None, n_threads: int | None = None
-    ) -> Any:
+    def vjp(self, X: ArrayLike, G: ArrayLike, inputs: bool = False, out: Any = None, n_threads: int | None = None) -> Any:
         """Return the product of G with the derivatives of the outputs by the parameters, and with `inputs` by X."""
         products = self._model.vjp(X, G, inputs=inputs, n_threads=n_threads)
         if not inputs:

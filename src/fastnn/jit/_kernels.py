@@ -57,7 +57,7 @@ def _kernel(name: str, result: Any, *parameters: Any) -> Any:
 
 
 def _pointer(context: Any, builder: Any, argument: Any, value: Any) -> Any:
-    """Return the address of an array's first element, of a number on the stack, or of a model or a trainer; null for None."""
+    """Return the address of an array's first element, of a number on the stack, of a model or a trainer; null for None."""
     if is_none(argument):
         return cgutils.voidptr_t(None)
     if isinstance(argument, types.Number):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 from numba.extending import overload_method, register_jitable
 
 from fastnn._errors import DivergedError
 from fastnn.jit import _kernels
 from fastnn.jit._handle_types import ModelType, OutsideTrainerType, TrainerType, integers_of, present
 from fastnn.jit._kernels import NUMBERS, bare, column_stride, is_readable, row_stride, rows_of
-from fastnn.jit._results import is_thread_count, of_rows, threads_of
+from fastnn.jit._results import delivery_of, is_thread_count, of_rows, place_of, threads_of
 from fastnn.jit._targets import check_inputs, targets_of
 
 # ---- Predictions ----
@@ -36,7 +35,8 @@ def _predict(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
         if kernel(model, rows_of(X), X, number, row_stride(X), column_stride(X), out, threads(n_threads)) != 0:
             raise MemoryError("there is no memory for the layers' outputs")
 
-    return of_rows(model, X, out, X.ndim, _prediction_shape, register_jitable(bare(run)))
+    place = place_of(model, out, X.ndim, _prediction_shape, apart_from_model=False)
+    return None if place is None else of_rows(place, delivery_of(out), register_jitable(bare(run)))
 
 
 # ---- Parameters ----

@@ -54,11 +54,11 @@ def _is_place(out: Any, X: Any, other: Any) -> bool:
     return out.flags.c_contiguous and is_aligned(out) and apart(out, X) and apart(out, other)
 
 
-def place_of(model: Any, out: Any, ndim: int, shape_of: Any) -> Any:
+def place_of(model: Any, out: Any, ndim: int, shape_of: Any, *, apart_from_model: bool = True) -> Any:
     """Return a function of (model, X, another argument, out) that returns the contiguous array for the kernel's result.
 
-    That is `out` if it is given, and the kernel may write there; otherwise it is new. The arguments here are types, except for
-    shape_of(model, X). The result is None if out's type does not fit.
+    That is `out` if it is given, and the kernel may write there; otherwise it is new. Model and out here are types, and
+    shape_of(model, X) returns the shape. The result is None if out's type does not fit.
     """
     to = getattr(np, str(model.dtype))
 
@@ -68,7 +68,8 @@ def place_of(model: Any, out: Any, ndim: int, shape_of: Any) -> Any:
     def given(model: Any, X: Any, other: Any, out: Any) -> Any:
         if out.shape != shape_of(model, X):
             raise ValueError("out: expected the shape of the result, got another")
-        _check_apart_from_model(model, out)
+        if apart_from_model:
+            _check_apart_from_model(model, out)
         if _is_place(out, X, other):
             return out
         return np.empty(out.shape, to)
@@ -97,14 +98,8 @@ def _in_out(result: Any, out: Any) -> Any:
     return out
 
 
-def of_rows(model: Any, X: Any, out: Any, ndim: int, shape_of: Any, run: Any) -> Any:
-    """Return a method of rows X, out and n_threads, given the types of the arguments; None if out's does not fit.
-
-    run(model, X, result, n_threads) fills in the result, whose shape is shape_of(model, X).
-    """
-    place, deliver = place_of(model, out, ndim, shape_of), delivery_of(out)
-    if place is None:
-        return None
+def of_rows(place: Any, deliver: Any, run: Any) -> Any:
+    """Return a method of rows X, out and n_threads. run(model, X, result, n_threads) fills in the result."""
 
     def method(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
         result = place(model, X, X, out)
