@@ -165,7 +165,7 @@ def _gradient(model: Any, X: Any, y: Any, loss: Any = None, sample_weight: Any =
     deliver, array = delivery_of(out), _array_of(y)
 
     def gradient(model: Any, X: Any, y: Any, loss: Any = None, sample_weight: Any = None, out: Any = None) -> Any:
-        vector = place(model, X, array(X, y), out)
+        vector = place(model, X, array(y), out)
         value = run(model, X, y, vector, None)
         return value, deliver(vector, out)
 
@@ -183,7 +183,7 @@ def _input_gradient(model: Any, X: Any, y: Any, loss: Any = None, sample_weight:
         return None
 
     def gradient(model: Any, X: Any, y: Any, loss: Any = None, sample_weight: Any = None, out: Any = None) -> Any:
-        rows = place(model, X, array(X, y), out)
+        rows = place(model, X, array(y), out)
         run(model, X, y, None, rows)
         return deliver(rows, out)
 
@@ -191,18 +191,18 @@ def _input_gradient(model: Any, X: Any, y: Any, loss: Any = None, sample_weight:
 
 
 def _array_of(y: Any) -> Any:
-    """Return a function of (X, y) that returns y if it is an array, given its type, and X otherwise."""
-    return _second if isinstance(y, types.Array) else _first
+    """Return a function of y that returns it if it is an array, given its type, and None otherwise."""
+    return _itself if isinstance(y, types.Array) else _none
 
 
 @register_jitable
-def _first(X: Any, _: Any) -> Any:
-    return X
-
-
-@register_jitable
-def _second(_: Any, y: Any) -> Any:
+def _itself(y: Any) -> Any:
     return y
+
+
+@register_jitable
+def _none(_: Any) -> Any:
+    return None
 
 
 def _evaluation(X: Any, y: Any, loss: Any, sample_weight: Any) -> Any:

@@ -50,8 +50,10 @@ def _check_apart_from_model(model: Any, out: Any) -> None:
 
 @register_jitable
 def _is_place(out: Any, X: Any, other: Any) -> bool:
-    """Return whether a kernel may write to an array while it reads the others."""
-    return out.flags.c_contiguous and is_aligned(out) and apart(out, X) and apart(out, other)
+    """Return whether a kernel may write to an array while it reads the others, of which the last may be None."""
+    if not (out.flags.c_contiguous and is_aligned(out) and apart(out, X)):
+        return False
+    return True if other is None else apart(out, other)
 
 
 def place_of(model: Any, out: Any, ndim: int, shape_of: Any, *, apart_from_model: bool = True) -> Any:
@@ -94,7 +96,8 @@ def _result(result: Any, _: Any) -> Any:
 @register_jitable
 def _in_out(result: Any, out: Any) -> Any:
     if result.ctypes.data != out.ctypes.data:
-        out[...] = result
+        for index, value in np.ndenumerate(result):  # out[...] takes seconds to compile
+            out[index] = value
     return out
 
 
@@ -102,7 +105,7 @@ def of_rows(place: Any, deliver: Any, run: Any) -> Any:
     """Return a method of rows X, out and n_threads. run(model, X, result, n_threads) fills in the result."""
 
     def method(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
-        result = place(model, X, X, out)
+        result = place(model, X, None, out)
         run(model, X, result, n_threads)
         return deliver(result, out)
 
