@@ -21,6 +21,17 @@ void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void 
     kernels_of(type).update(o, w, g, m, v, n, learning_rate, updates);
 }
 
+int64_t status_number(StepStatus status) { return status == StepStatus::done ? 0 : status == StepStatus::diverged ? 1 : -1; }
+
+// Computes gradients into a vector and rows, each of which may be null.
+int64_t store_gradients(const Model &model, Gradient &call, void *vector, void *input_gradient, int64_t n_threads) {
+    void *places[max_layers * n_block_kinds];
+    if (vector) places_in_vector(model, vector, places);
+    call.input_gradient = input_gradient;
+    call.n_threads = threads(n_threads, 3 * model.work_per_row * double(std::min(call.n_rows, chunk_rows)));
+    return gradient(model, call, vector ? places : nullptr) ? 0 : -1;
+}
+
 }  // namespace
 }  // namespace fastnn
 
@@ -100,5 +111,64 @@ int64_t fastnn_train_step(Stepper *stepper, int64_t n_rows, const void *x, int64
     const StepStatus status = stepper->step(dense_rows(x, Type(x_type), x_row, x_column), targets, nullptr, n_rows);
     *loss = stepper->training.batch_loss;
     stepper->release();
-    return status == StepStatus::done ? 0 : status == StepStatus::diverged ? 1 : -1;
+    return status_number(status);
 }
+
+int64_t fastnn_train_step_gradient(Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                                   const void *g, int64_t g_type, int64_t g_row, int64_t g_column) {
+    if (!stepper->acquire()) return 2;
+    const Rows rows = dense_rows(x, Type(x_type), x_row, x_column);
+    const StepStatus status = stepper->step_gradient(rows, dense_rows(g, Type(g_type), g_row, g_column), n_rows);
+    stepper->release();
+    return status_number(status);
+}
+
+int64_t fastnn_trainer_outputs(const Stepper *stepper) { return stepper->training.network.last().n_out; }
+
+int64_t fastnn_vjp(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                   const void *g, int64_t g_type, int64_t g_row, int64_t g_column, void *gradient, void *input_gradient,
+                   int64_t n_threads) {
+    Gradient call = {};
+    call.loss = given_gradient();
+    call.x = dense_rows(x, Type(x_type), x_row, x_column);
+    call.y = dense_rows(g, Type(g_type), g_row, g_column);
+    call.n_rows = n_rows;
+    return store_gradients(*model, call, gradient, input_gradient, n_threads);
+}
+
+int64_t fastnn_jacobian(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                        void *out, int64_t n_threads) {
+    const int team = threads(n_threads, jacobian_work(model->network) * double(n_rows));
+    return jacobian(*model, dense_rows(x, Type(x_type), x_row, x_column), n_rows, out, team) ? 0 : -1;
+}
+
+const ModelLoss *fastnn_model_loss(const Model *model, int64_t loss) {
+    return loss < 0 ? model->own_loss : model->losses ? model->losses[loss] : nullptr;
+}
+int64_t fastnn_loss_targets(const ModelLoss *loss) { return loss->n_targets; }
+int64_t fastnn_loss_labels(const ModelLoss *loss) { return loss->labels; }
+
+int64_t fastnn_gradient(const Model *model, const ModelLoss *loss, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
+                        int64_t x_column, const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels,
+                        void *gradient, void *input_gradient, double *value) {
+    Gradient call = {};
+    call.loss = loss->loss;
+    call.x = dense_rows(x, Type(x_type), x_row, x_column);
+    call.y = dense_rows(y, Type(y_type), y_row, y_column);
+    call.y.labels = labels;
+    call.n_rows = n_rows;
+    const int64_t status = store_gradients(*model, call, gradient, input_gradient, 0);
+    *value = call.value;
+    return status;
+}
+
+int64_t fastnn_n_parameters(const Model *model) { return places_in_vector(*model, nullptr, nullptr); }
+
+int64_t fastnn_overlaps_parameters(const Model *model, const void *start, int64_t bytes) {
+    const auto first = reinterpret_cast<uintptr_t>(start), storage = reinterpret_cast<uintptr_t>(model->parameters);
+    const int64_t size = model->network.size * (model->type == Type::float32 ? 4 : 8);
+    return first < storage + uintptr_t(size) && storage < first + uintptr_t(bytes);
+}
+
+void fastnn_get_parameters(const Model *model, void *vector) { get_parameters(*model, vector); }
+void fastnn_set_parameters(const Model *model, const void *vector) { set_parameters(*model, vector); }

@@ -11,6 +11,7 @@
 
 namespace fastnn {
 struct Model;
+struct ModelLoss;
 class Stepper;
 }  // namespace fastnn
 
@@ -57,4 +58,42 @@ int64_t fastnn_predict(const fastnn::Model *model, int64_t n_rows, const void *x
 // another caller is training with it, 3 if the loss takes no labels.
 int64_t fastnn_train_step(fastnn::Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                           const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels, double *loss);
+
+// Makes one step by the gradient of any loss by the outputs, g (n_rows, n_out). Returns as fastnn_train_step.
+int64_t fastnn_train_step_gradient(fastnn::Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
+                                   int64_t x_column, const void *g, int64_t g_type, int64_t g_row, int64_t g_column);
+
+// Returns the number of outputs of the trainer's model.
+int64_t fastnn_trainer_outputs(const fastnn::Stepper *stepper);
+
+// In the functions below, gradients by the parameters are one vector of the model's type, in the order of MLP.to_vector, and
+// gradients by the inputs are n_rows rows, side by side. Either may be null. They return 0, or -1 without memory.
+
+// Stores the products of g (n_rows, n_out) with the derivatives of the outputs.
+int64_t fastnn_vjp(const fastnn::Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                   const void *g, int64_t g_type, int64_t g_row, int64_t g_column, void *gradient, void *input_gradient,
+                   int64_t n_threads);
+
+// Stores the derivatives of the outputs by the inputs, n_rows matrices (n_out, n_in), side by side.
+int64_t fastnn_jacobian(const fastnn::Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                        void *jacobian, int64_t n_threads);
+
+// Returns a loss of the model, given its number in registry.h, or the model's own if that is -1; null if it does not suit the model.
+const fastnn::ModelLoss *fastnn_model_loss(const fastnn::Model *model, int64_t loss);
+// Return the number of columns of the targets, and what labels they may be: 0 for none, 2 if those of -1 are missing.
+int64_t fastnn_loss_targets(const fastnn::ModelLoss *loss);
+int64_t fastnn_loss_labels(const fastnn::ModelLoss *loss);
+
+// Stores a loss in *value, and its gradients. y has rows of n_targets, or integer labels if `labels` is set. There is at least one row.
+int64_t fastnn_gradient(const fastnn::Model *model, const fastnn::ModelLoss *loss, int64_t n_rows, const void *x, int64_t x_type,
+                        int64_t x_row, int64_t x_column, const void *y, int64_t y_type, int64_t y_row, int64_t y_column,
+                        int64_t labels, void *gradient, void *input_gradient, double *value);
+
+// Returns the number of a model's parameters.
+int64_t fastnn_n_parameters(const fastnn::Model *model);
+// Returns 1 if some of the bytes are those of parameters, and 0 otherwise.
+int64_t fastnn_overlaps_parameters(const fastnn::Model *model, const void *start, int64_t bytes);
+// Copy all parameters to a vector in the order of MLP.to_vector, or back.
+void fastnn_get_parameters(const fastnn::Model *model, void *vector);
+void fastnn_set_parameters(const fastnn::Model *model, const void *vector);
 }

@@ -51,6 +51,19 @@ template <class T> void unpack(const Network &network, const T *storage, void *c
         }
 }
 
+// Copies matrices like those that `unpack` writes to the storage, whose padding stays as it is.
+template <class T> void pack(const Network &network, T *storage, void *const *from) {
+    for (int64_t l = 0; l < network.n_layers; l++)
+        for (int64_t b = 0; b < network.layers[l].n_blocks; b++) {
+            const Block &block = network.layers[l].blocks[b];
+            const bool transposed = block.kind == BlockKind::weights && network.layers[l].narrow;
+            const T *in = static_cast<const T *>(*from++);
+            for (int64_t i = 0; i < block.rows; i++)
+                for (int64_t j = 0; j < block.columns; j++)
+                    storage[block.offset + i * block.row + j] = transposed ? in[j * block.rows + i] : in[i * block.columns + j];
+        }
+}
+
 // Threads share rows, so that more threads than rows would have nothing to do. If a few rows are much work, threads share each
 // row.
 int useful_threads(int wanted, int64_t n_rows, double work) {
@@ -131,7 +144,7 @@ void choose_threads(Training &t, int wanted, double work, ThreadTimings *timings
 
 Model model_of(const Network &network, void *parameters, Type type, double work_per_row, KeptWorkspace *kept) {
     const int64_t bytes = kernels_of(type).prediction_bytes({network, parameters, Rows(), 1, nullptr, 1});
-    return {network, parameters, type, work_per_row, bytes, kept};
+    return {network, parameters, type, work_per_row, bytes, kept, nullptr, nullptr};
 }
 
 bool predict(const Model &model, const Rows &x, int64_t n_rows, void *const *outputs, int n_threads) {
@@ -179,6 +192,32 @@ bool gradient(const Model &model, Gradient &call, void *const *parameters) {
     if (model.type == Type::float32) unpack(model.network, static_cast<const float *>(call.gradient), parameters);
     else unpack(model.network, static_cast<const double *>(call.gradient), parameters);
     return true;
+}
+
+int64_t places_in_vector(const Model &model, void *vector, void **places) {
+    const int64_t size = element_size(model.type);
+    int64_t n = 0;
+    for (int64_t l = 0; l < model.network.n_layers; l++)
+        for (int64_t b = 0; b < model.network.layers[l].n_blocks; b++) {
+            const Block &block = model.network.layers[l].blocks[b];
+            if (places) *places++ = static_cast<char *>(vector) + n * size;
+            n += block.rows * block.columns;
+        }
+    return n;
+}
+
+void get_parameters(const Model &model, void *vector) {
+    void *places[max_layers * n_block_kinds];
+    places_in_vector(model, vector, places);
+    if (model.type == Type::float32) unpack(model.network, static_cast<const float *>(model.parameters), places);
+    else unpack(model.network, static_cast<const double *>(model.parameters), places);
+}
+
+void set_parameters(const Model &model, const void *vector) {
+    void *places[max_layers * n_block_kinds];
+    places_in_vector(model, const_cast<void *>(vector), places);  // which are only read
+    if (model.type == Type::float32) pack(model.network, static_cast<float *>(model.parameters), places);
+    else pack(model.network, static_cast<double *>(model.parameters), places);
 }
 
 double jacobian_work(const Network &network) {

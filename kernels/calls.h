@@ -33,6 +33,14 @@ class KeptWorkspace {
     Layout layout_ = {};  // of the last call
 };
 
+// A loss as it suits a model's outputs. Targets have n_targets columns, or are labels if `labels` is not 0; if it is 2, labels of -1
+// are missing.
+struct ModelLoss {
+    Loss loss;
+    int64_t n_targets;
+    int32_t labels;
+};
+
 // The handle of a network for outside code. Python makes it, and keeps it in one place.
 struct Model {
     Network network;
@@ -41,6 +49,8 @@ struct Model {
     double work_per_row;  // floating-point operations of a prediction
     int64_t row_bytes;    // of a workspace for one dense row
     KeptWorkspace *kept;
+    const ModelLoss *const *losses;  // by their numbers in registry.h, each null if it does not suit; null before there are any
+    const ModelLoss *own_loss;       // of calls without a number
 };
 Model model_of(const Network &, void *parameters, Type, double work_per_row, KeptWorkspace *kept);
 
@@ -66,6 +76,12 @@ bool linear(Linear &, Type type);  // fills in the layer's layout
 // Otherwise call.gradient gets them if it is not null.
 bool gradient(const Model &, Gradient &call, void *const *parameters);
 bool jacobian(const Model &, const Rows &x, int64_t n_rows, void *jacobian, int n_threads);
+
+// Sets the places of the blocks' gradients in one vector, for `gradient`, and returns the number of parameters.
+int64_t places_in_vector(const Model &, void *vector, void **places);
+// Copies all parameters from the storage to a vector in the same order, or back.
+void get_parameters(const Model &, void *vector);
+void set_parameters(const Model &, const void *vector);
 
 // Returns the loss whose targets are its gradient by the outputs: gradients with it are vector-Jacobian products.
 inline Loss given_gradient() {

@@ -128,3 +128,65 @@ def test_optimizers_in_cython_are_those_of_ops(example, name, dtype):
         assert _core.update(rule, wanted[:1], [g], moments, 0.1, updates)
     for actual, expected in zip(arrays, wanted, strict=True):
         np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_derivatives_in_cython_are_those_of_python(example, dtype):
+    model = MLP((3, 5, 2), "tanh", "softmax", dtype=dtype, random_state=0)
+    X, G = data(dtype)
+    jacobian, gradient, by_input = np.empty((24, 2, 3), dtype), np.empty(model.n_parameters, dtype), np.empty((24, 3), dtype)
+    example.derivatives(model, X, G, jacobian, gradient, by_input)
+    gradients, wanted = model.vjp(X, G, inputs=True)
+    np.testing.assert_array_equal(jacobian, model.jacobian(X))
+    np.testing.assert_array_equal(gradient, np.concatenate([g.ravel() for g in gradients]))
+    np.testing.assert_array_equal(by_input, wanted)
+    other = np.float32 if dtype == np.float64 else np.float64
+    with pytest.raises(TypeError, match="^x, out: .*got "):
+        example.derivatives(model, *(a.astype(other) for a in (X, G, jacobian, gradient, by_input)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", _core.LOSSES)
+def test_losses_in_cython_are_those_of_python(example, name, dtype):
+    if name == "multi_quantile":
+        with pytest.raises(ValueError, match="^name: expected a loss that suits the model"):
+            example.descend(MLP((3, 2), dtype=dtype), name, *data(dtype), np.empty(8, dtype))
+        return
+    output = {"poisson": "exp", "binary_cross_entropy": "sigmoid", "cross_entropy": "softmax", "kl_divergence": "softmax"}
+    model = MLP((3, 5, 2), "tanh", output.get(name, "identity"), dtype=dtype, random_state=0)
+    X, y = data(dtype)
+    y = np.ascontiguousarray(np.sign(y) if "hinge" in name else np.abs(y) / np.abs(y).sum(1, keepdims=True))
+    y = y[:, :1].copy() if name == "gaussian_nll" else y
+    gradient = np.empty(model.n_parameters, dtype)
+    value, gradients = model.gradient(X, y, name)
+    assert example.descend(model, name, X, y, gradient) == (value, value)
+    np.testing.assert_array_equal(gradient, np.concatenate([g.ravel() for g in gradients]))
+
+
+def test_losses_of_labels_in_cython_are_those_of_python(example):
+    model = MLP((3, 5, 3), "relu", "softmax", random_state=0)
+    X, labels, by_input = data(np.float32)[0], np.arange(24) % 3, np.empty((24, 3), np.float32)
+    value = model.loss(X, labels, "cross_entropy")
+    assert example.descend_on_labels(model, "cross_entropy", X, labels, by_input) == (value, value)
+    np.testing.assert_array_equal(by_input, model.input_gradient(X, labels, "cross_entropy"))
+    with pytest.raises(ValueError, match="^labels: expected 0 to 2, got 3 at row 2"):
+        example.descend_on_labels(model, "cross_entropy", X, labels + 1, by_input)
+    with pytest.raises(ValueError, match="^labels: got them for another loss"):
+        example.descend_on_labels(MLP((3, 3)), "mse", X, labels, by_input)
+    with pytest.raises(ValueError, match="^name: expected a loss that suits"):
+        example.descend_on_labels(MLP((3, 3)), "cross_entropy", X, labels, by_input)
+    with pytest.raises(ValueError, match="^name: expected one of mse, "):
+        example.descend_on_labels(model, "mses", X, labels, by_input)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_steps_by_a_gradient_in_cython_give_the_bits_of_python(example, dtype):
+    X, G = data(dtype, 2)
+    losses = ("mse", "gaussian_nll")  # the second one takes half as many targets as there are outputs
+    for loss in losses:
+        one, other = (Trainer(MLP((3, 8, 2), "tanh", dropout=0.1, dtype=dtype, random_state=0), loss) for _ in range(2))
+        example.step_by_gradient(one, X, G, 5)
+        for _ in range(5):
+            other.step_gradient(X, G)
+        assert one.updates == 5
+        np.testing.assert_array_equal(one.model.to_vector(), other.model.to_vector())

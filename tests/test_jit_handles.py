@@ -123,7 +123,7 @@ def test_compiled_steps_accept_every_kind_of_target():
         (lambda: train(one, X[:, :2], np.ones(12), 1), ValueError, r"^X: expected shape \(n, n_in\)"),
         (lambda: train(one, X[:0], np.ones(0), 1), ValueError, r"^X: expected shape \(n, n_in\)"),
         (lambda: train(Trainer(MLP((3, 3))), X, labels, 1), ValueError, "^y: expected a row of targets for each row of X"),
-        (lambda: train(one, X[0], np.ones(1), 1), TypingError, "step"),
+        (lambda: train(one, X[0], np.ones((1, 1)), 1), TypingError, "step"),
     ]
     before = one.model.to_vector(), trainer.model.to_vector()
     for call, error, message in wrong:

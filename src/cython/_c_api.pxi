@@ -18,6 +18,18 @@ def c_functions():
         "fastnn_update_float64": <uintptr_t>&fastnn_update_float64,
         "fastnn_predict": <uintptr_t>&fastnn_predict,
         "fastnn_train_step": <uintptr_t>&fastnn_train_step,
+        "fastnn_train_step_gradient": <uintptr_t>&fastnn_train_step_gradient,
+        "fastnn_trainer_outputs": <uintptr_t>&fastnn_trainer_outputs,
+        "fastnn_vjp": <uintptr_t>&fastnn_vjp,
+        "fastnn_jacobian": <uintptr_t>&fastnn_jacobian,
+        "fastnn_model_loss": <uintptr_t>&fastnn_model_loss,
+        "fastnn_loss_targets": <uintptr_t>&fastnn_loss_targets,
+        "fastnn_loss_labels": <uintptr_t>&fastnn_loss_labels,
+        "fastnn_gradient": <uintptr_t>&fastnn_gradient,
+        "fastnn_n_parameters": <uintptr_t>&fastnn_n_parameters,
+        "fastnn_overlaps_parameters": <uintptr_t>&fastnn_overlaps_parameters,
+        "fastnn_get_parameters": <uintptr_t>&fastnn_get_parameters,
+        "fastnn_set_parameters": <uintptr_t>&fastnn_set_parameters,
     }
 
 
@@ -69,3 +81,50 @@ cdef int64_t c_train_step(
         void *trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *y, int64_t y_type,
         int64_t y_row, int64_t y_column, int64_t labels, double *loss) noexcept nogil:
     return fastnn_train_step(<NativeStepper *>trainer, n_rows, x, x_type, x_row, x_column, y, y_type, y_row, y_column, labels, loss)
+
+
+cdef int64_t c_train_step_gradient(
+        void *trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *g, int64_t g_type,
+        int64_t g_row, int64_t g_column) noexcept nogil:
+    return fastnn_train_step_gradient(<NativeStepper *>trainer, n_rows, x, x_type, x_row, x_column, g, g_type, g_row, g_column)
+
+
+cdef int64_t c_trainer_outputs(const void *trainer) noexcept nogil:
+    return fastnn_trainer_outputs(<const NativeStepper *>trainer)
+
+
+cdef int64_t c_vjp(
+        const void *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *g,
+        int64_t g_type, int64_t g_row, int64_t g_column, void *gradient, void *input_gradient, int64_t n_threads) noexcept nogil:
+    return fastnn_vjp(<const Model *>model, n_rows, x, x_type, x_row, x_column, g, g_type, g_row, g_column, gradient,
+                      input_gradient, n_threads)
+
+
+cdef int64_t c_jacobian(
+        const void *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, void *jacobian,
+        int64_t n_threads) noexcept nogil:
+    return fastnn_jacobian(<const Model *>model, n_rows, x, x_type, x_row, x_column, jacobian, n_threads)
+
+
+cdef const void *c_model_loss(const void *model, int64_t loss) noexcept nogil:
+    return fastnn_model_loss(<const Model *>model, loss)
+
+
+cdef int64_t c_loss_targets(const void *loss) noexcept nogil:
+    return fastnn_loss_targets(<const ModelLoss *>loss)
+
+
+cdef int64_t c_loss_labels(const void *loss) noexcept nogil:
+    return fastnn_loss_labels(<const ModelLoss *>loss)
+
+
+cdef int64_t c_gradient(
+        const void *model, const void *loss, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+        const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels, void *gradient, void *input_gradient,
+        double *value) noexcept nogil:
+    return fastnn_gradient(<const Model *>model, <const ModelLoss *>loss, n_rows, x, x_type, x_row, x_column, y, y_type, y_row,
+                           y_column, labels, gradient, input_gradient, value)
+
+
+cdef int64_t c_n_parameters(const void *model) noexcept nogil:
+    return fastnn_n_parameters(<const Model *>model)

@@ -192,8 +192,14 @@ cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
     cdef cppclass KeptWorkspace:
         pass
 
+    cdef cppclass ModelLoss:
+        Loss_ loss
+        int64_t n_targets
+        int32_t labels
+
     cdef cppclass Model:
-        pass
+        const ModelLoss **losses
+        const ModelLoss *own_loss
 
     Model model_of(const Network_ &, void *parameters, Type type, double work_per_row, KeptWorkspace *kept)
     Rows dense_rows(const void *data, Type type, int64_t row_stride, int64_t column_stride)
@@ -249,6 +255,24 @@ cdef extern from "kernels/c_api.h" nogil:
     int64_t fastnn_train_step(NativeStepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
                               int64_t x_column, const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels,
                               double *loss)
+    int64_t fastnn_train_step_gradient(NativeStepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
+                                       int64_t x_column, const void *g, int64_t g_type, int64_t g_row, int64_t g_column)
+    int64_t fastnn_trainer_outputs(const NativeStepper *stepper)
+    int64_t fastnn_vjp(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                       const void *g, int64_t g_type, int64_t g_row, int64_t g_column, void *gradient, void *input_gradient,
+                       int64_t n_threads)
+    int64_t fastnn_jacobian(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                            void *jacobian, int64_t n_threads)
+    const ModelLoss *fastnn_model_loss(const Model *model, int64_t loss)
+    int64_t fastnn_loss_targets(const ModelLoss *loss)
+    int64_t fastnn_loss_labels(const ModelLoss *loss)
+    int64_t fastnn_gradient(const Model *model, const ModelLoss *loss, int64_t n_rows, const void *x, int64_t x_type,
+                            int64_t x_row, int64_t x_column, const void *y, int64_t y_type, int64_t y_row, int64_t y_column,
+                            int64_t labels, void *gradient, void *input_gradient, double *value)
+    int64_t fastnn_n_parameters(const Model *model)
+    int64_t fastnn_overlaps_parameters(const Model *model, const void *start, int64_t bytes)
+    void fastnn_get_parameters(const Model *model, void *vector)
+    void fastnn_set_parameters(const Model *model, const void *vector)
 
 cdef extern from "kernels/metrics.h" namespace "fastnn" nogil:
     double native_add_errors "fastnn::add_errors"[T](const T *p, const double *y, const double *weight, int64_t n_rows, int64_t n_out,

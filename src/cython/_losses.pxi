@@ -53,15 +53,22 @@ cdef const double *one_per_target(values, int64_t n_targets, list keep) except? 
 cdef class Objective:
     """Hold a loss in the kernels' form, with the checks that its targets need."""
 
-    cdef Loss_ native
+    cdef ModelLoss native
     cdef bint takes_labels
     cdef double low, high
     cdef list keep  # the objects that the native side points to
 
     def __init__(self, loss, dtype, int64_t n_out):
-        self.keep = fill_loss(&self.native, loss, dtype, n_out)
+        self.keep = fill_loss(&self.native.loss, loss, dtype, n_out)
+        self.native.n_targets = self.native.loss.columns(n_out)
+        self.native.labels = 0 if not loss.takes_labels else 2 if loss.targets.ignores_missing else 1
         self.takes_labels = loss.takes_labels
         self.low, self.high = loss.domain
+
+    @property
+    def address(self):
+        """Return the address of the loss for native code. It is valid while this object exists."""
+        return <uintptr_t>&self.native
 
 
 def prediction_loss(str name, cnp.ndarray p, cnp.ndarray y):

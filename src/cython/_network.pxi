@@ -16,6 +16,8 @@ cdef class Network:
     cdef void *data
     cdef Model model  # the handle for native code
     cdef KeptWorkspace kept
+    cdef list bound  # the losses that the handle points to
+    cdef cnp.ndarray addresses  # of these
     cdef dict objectives  # by the loss that a model was called with: those that the quick functions take
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
@@ -45,6 +47,24 @@ cdef class Network:
         self.parameters = self.views(self.storage)
         self.model = model_of(self.native, self.data, self.type, self.operations_per_row, &self.kept)
         self.objectives = {}
+
+    def bind(self, losses):
+        """Put the built-in losses into the handle, unless it has them.
+
+        losses(output activation, n_out) returns them in the native form and the order of LOSSES, None for those that don't suit.
+        """
+        if self.model.losses != NULL:
+            return
+        n_out = self.layers[self.native.n_layers - 1].n_out
+        suitable = losses(self.activations[self.native.n_layers - 1], n_out)
+        self.bound = [None if loss is None else Objective(loss, self.dtype, n_out) for loss in suitable]
+        self.addresses = np.array([0 if loss is None else loss.address for loss in self.bound], np.uintp)
+        self.model.losses = <const ModelLoss **>cnp.PyArray_DATA(self.addresses)
+        self.model.own_loss = self.model.losses[<int>LOSSES.index("mse")]
+
+    def with_loss(self, loss):
+        """Return an object whose `address` is that of another handle, which computes this loss unless it is told another."""
+        return ModelWithLoss(self, loss)
 
     @property
     def address(self):
@@ -256,3 +276,23 @@ cdef class Network:
         if not cnp.PyArray_ISCARRAY(a) or cnp.PyArray_TYPE(a) != self.dtype_number or cnp.PyArray_SIZE(a) != size:
             raise ValueError(f"a contiguous {self.dtype} array of {size} elements is expected")
         return cnp.PyArray_DATA(a)
+
+
+@cython.final
+cdef class ModelWithLoss:
+    """Hold a handle of a network whose own loss is a given one."""
+
+    cdef Model native
+    cdef Network network
+    cdef Objective loss
+
+    def __init__(self, Network network, loss):
+        self.network = network
+        self.loss = Objective(loss, network.dtype, network.layers[network.native.n_layers - 1].n_out)
+        self.native = network.model
+        self.native.own_loss = &self.loss.native
+
+    @property
+    def address(self):
+        """Return the address of the model for native code. It is valid while this object exists."""
+        return <uintptr_t>&self.native

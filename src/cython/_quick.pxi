@@ -97,7 +97,7 @@ cdef bint fill_call(Network network, Gradient *call, bint *one, object loss, obj
         return False
     if not fill_quick(network, x, y, &call.n_rows, one, &call.x, &call.y, objective.takes_labels, objective.low, objective.high):
         return False
-    call.loss = objective.native
+    call.loss = objective.native.loss
     call.sample_weight = NULL
     call.gradient = call.input_gradient = NULL
     call.dropout_key = NULL

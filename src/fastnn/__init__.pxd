@@ -13,16 +13,25 @@ from fastnn._core cimport (
     c_adamw,
     c_function_float32,
     c_function_float64,
+    c_gradient,
+    c_jacobian,
     c_linear,
+    c_loss_labels,
+    c_loss_targets,
+    c_model_loss,
     c_momentum,
+    c_n_parameters,
     c_nadam,
     c_nesterov,
     c_predict,
     c_rmsprop,
     c_sgd,
     c_train_step,
+    c_train_step_gradient,
+    c_trainer_outputs,
     c_update_float32,
     c_update_float64,
+    c_vjp,
 )
 
 ctypedef fused real:
@@ -136,7 +145,13 @@ cdef inline void nadam(real *w, const real *g, real *m, real *v, int64_t n, int6
 # Handles of a fastnn.MLP or a fastnn.Trainer for code without the GIL. Keep the object alive while you use its handle.
 cdef struct Model:
     const void *address
-    int64_t n_in, n_out, type
+    int64_t n_in, n_out, type, n_parameters
+
+# A loss of one model, which must live as long. Targets have n_targets columns.
+cdef struct Loss:
+    const void *address
+    int64_t n_targets, n_out, type
+    bint takes_labels
 
 cdef struct Trainer:
     void *address
@@ -150,7 +165,20 @@ cdef inline Model model_of(object mlp) except *:
     address, model.n_in, model.n_out = mlp._native_model
     model.address = <const void *><size_t>address
     model.type = mlp.dtype.itemsize == 8
+    model.n_parameters = c_n_parameters(model.address)
     return model
+
+
+cdef inline Loss loss_of(object mlp, str name) except *:
+    """Return the handle of a built-in loss without options, for a fastnn.MLP. With the GIL."""
+    cdef Model model = model_of(mlp)
+    cdef Loss loss
+    loss.address = c_model_loss(model.address, _number("LOSSES", name))
+    if loss.address == NULL:
+        raise ValueError(f"name: expected a loss that suits the model's output activation and outputs, got {name!r}")
+    loss.n_targets, loss.n_out, loss.type = c_loss_targets(loss.address), model.n_out, model.type
+    loss.takes_labels = c_loss_labels(loss.address) != 0
+    return loss
 
 
 cdef inline Trainer trainer_of(object trainer) except *:
@@ -173,6 +201,67 @@ cdef inline int predict(Model model, const real *x, real *out, int64_t n_rows, i
     return 0
 
 
+# ---- Derivatives: gradients by the parameters are one vector in the order of MLP.to_vector ---------------------------------
+
+cdef inline int jacobian(Model model, const real *x, real *out, int64_t n_rows, int64_t n_threads=0) except -1 nogil:
+    """Store the derivatives of the outputs by the inputs (n_rows, n_out, n_in) for x (n_rows, n_in)."""
+    cdef int64_t number = type_number(out), size = sizeof(real)
+    _check_type(model.type, number)
+    return _check_memory(c_jacobian(model.address, n_rows, x, number, model.n_in * size, size, out, n_threads))
+
+
+cdef inline int vjp(Model model, const real *x, const real *g, real *gradient, real *input_gradient, int64_t n_rows,
+                    int64_t n_threads=0) except -1 nogil:
+    """Store the products of g (n_rows, n_out) with the derivatives of the outputs: n_parameters, and (n_rows, n_in).
+
+    Either result may be NULL.
+    """
+    cdef int64_t number = type_number(gradient), size = sizeof(real)
+    _check_type(model.type, number)
+    return _check_memory(c_vjp(model.address, n_rows, x, number, model.n_in * size, size, g, number, model.n_out * size, size,
+                               gradient, input_gradient, n_threads))
+
+
+cdef inline double loss(Model model, Loss of, const real *x, const real *y, int64_t n_rows) except? -1 nogil:
+    """Return a loss for rows x (n_rows, n_in) and y (n_rows, n_targets)."""
+    return gradient(model, of, x, y, <real *>NULL, <real *>NULL, n_rows)
+
+
+cdef inline double loss_on_labels(Model model, Loss of, const real *x, const int64_t *labels, int64_t n_rows) except? -1 nogil:
+    """Return the same for classes from 0 to n_out - 1, one per row."""
+    return gradient_on_labels(model, of, x, labels, <real *>NULL, <real *>NULL, n_rows)
+
+
+cdef inline double gradient(Model model, Loss of, const real *x, const real *y, real *gradient, real *input_gradient,
+                            int64_t n_rows) except? -1 nogil:
+    """Return the loss, and store its gradients: n_parameters, and (n_rows, n_in). Either may be NULL."""
+    cdef int64_t number = type_number(gradient), size = sizeof(real)
+    _check_type(model.type, number)
+    return _gradient(model, of, n_rows, x, number, size, y, number, of.n_targets * size, size, False, gradient, input_gradient)
+
+
+cdef inline double gradient_on_labels(Model model, Loss of, const real *x, const int64_t *labels, real *gradient,
+                                      real *input_gradient, int64_t n_rows) except? -1 nogil:
+    """Return and store the same for classes from 0 to n_out - 1, one per row."""
+    cdef int64_t number = type_number(gradient)
+    _check_type(model.type, number)
+    _check_labels(of.takes_labels, of.n_out, labels, n_rows)
+    return _gradient(model, of, n_rows, x, number, sizeof(real), labels, 8, sizeof(int64_t), sizeof(int64_t), True, gradient,
+                     input_gradient)
+
+
+cdef inline double _gradient(Model model, Loss of, int64_t n_rows, const void *x, int64_t x_type, int64_t x_size, const void *y,
+                             int64_t y_type, int64_t y_row, int64_t y_column, bint labels, void *gradient,
+                             void *input_gradient) except? -1 nogil:
+    cdef double value = 0
+    _check_rows(n_rows)
+    _check_memory(c_gradient(model.address, of.address, n_rows, x, x_type, model.n_in * x_size, x_size, y, y_type, y_row,
+                             y_column, labels, gradient, input_gradient, &value))
+    return value
+
+
+# ---- Steps -----------------------------------------------------------------------------------------------------------------
+
 cdef inline double train_step(Trainer trainer, const real *x, const real *y, int64_t n_rows) except? -1 nogil:
     """One update on a batch of rows x (n_rows, n_in) and y (n_rows, n_out); the loss before it."""
     cdef int64_t number = 0 if real is float else 1, size = sizeof(real)
@@ -181,14 +270,8 @@ cdef inline double train_step(Trainer trainer, const real *x, const real *y, int
 
 cdef inline double train_step_on_labels(Trainer trainer, const real *x, const int64_t *labels, int64_t n_rows) except? -1 nogil:
     """The same for classes from 0 to n_out - 1, one a row; of a trainer with cross-entropy."""
-    cdef int64_t number = 0 if real is float else 1, i
-    if not trainer.takes_labels:
-        with gil:
-            raise ValueError("labels: got them for another loss than cross_entropy")
-    for i in range(n_rows):
-        if labels[i] < 0 or labels[i] >= trainer.n_out:
-            with gil:
-                raise ValueError(f"labels: expected 0 to {trainer.n_out - 1}, got {labels[i]} at row {i}")
+    cdef int64_t number = 0 if real is float else 1
+    _check_labels(trainer.takes_labels, trainer.n_out, labels, n_rows)
     return _step(trainer, n_rows, x, number, sizeof(real), labels, 8, sizeof(int64_t), sizeof(int64_t), True)
 
 
@@ -196,12 +279,51 @@ cdef inline double _step(Trainer trainer, int64_t n_rows, const void *x, int64_t
                          int64_t y_row, int64_t y_column, bint labels) except? -1 nogil:
     cdef double loss = 0
     cdef int64_t status
+    _check_rows(n_rows)
+    status = c_train_step(trainer.address, n_rows, x, x_type, trainer.n_in * x_size, x_size, y, y_type, y_row, y_column, labels, &loss)
+    _check_step(status)
+    return loss
+
+
+cdef inline int train_step_gradient(Trainer trainer, const real *x, const real *g, int64_t n_rows) except -1 nogil:
+    """Make one update by the gradient of any loss by the outputs, g (n_rows, outputs of the model)."""
+    cdef int64_t number = 0 if real is float else 1, size = sizeof(real)
+    _check_rows(n_rows)
+    return _check_step(c_train_step_gradient(trainer.address, n_rows, x, number, trainer.n_in * size, size, g, number,
+                                             c_trainer_outputs(trainer.address) * size, size))
+
+
+# ---- Checks ----------------------------------------------------------------------------------------------------------------
+
+cdef inline int _check_rows(int64_t n_rows) except -1 nogil:
     if n_rows < 1:
         with gil:
             raise ValueError(f"n_rows: expected at least 1, got {n_rows}")
-    status = c_train_step(trainer.address, n_rows, x, x_type, trainer.n_in * x_size, x_size, y, y_type, y_row, y_column, labels, &loss)
+    return 0
+
+
+cdef inline int _check_labels(bint taken, int64_t n_out, const int64_t *labels, int64_t n_rows) except -1 nogil:
+    cdef int64_t i
+    if not taken:
+        with gil:
+            raise ValueError("labels: got them for another loss than cross_entropy")
+    for i in range(n_rows):
+        if labels[i] < 0 or labels[i] >= n_out:
+            with gil:
+                raise ValueError(f"labels: expected 0 to {n_out - 1}, got {labels[i]} at row {i}")
+    return 0
+
+
+cdef inline int _check_memory(int64_t status) except -1 nogil:
+    if status != 0:
+        with gil:
+            raise MemoryError("there is no memory for a workspace")
+    return 0
+
+
+cdef inline int _check_step(int64_t status) except -1 nogil:
     if status == 0:
-        return loss
+        return 0
     with gil:
         from fastnn import DivergedError
 

@@ -25,3 +25,21 @@ cdef int64_t c_predict(
 cdef int64_t c_train_step(
     void *trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *y, int64_t y_type,
     int64_t y_row, int64_t y_column, int64_t labels, double *loss) noexcept nogil
+cdef int64_t c_train_step_gradient(
+    void *trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *g, int64_t g_type,
+    int64_t g_row, int64_t g_column) noexcept nogil
+cdef int64_t c_trainer_outputs(const void *trainer) noexcept nogil
+cdef int64_t c_vjp(
+    const void *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *g, int64_t g_type,
+    int64_t g_row, int64_t g_column, void *gradient, void *input_gradient, int64_t n_threads) noexcept nogil
+cdef int64_t c_jacobian(
+    const void *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, void *jacobian,
+    int64_t n_threads) noexcept nogil
+cdef const void *c_model_loss(const void *model, int64_t loss) noexcept nogil
+cdef int64_t c_loss_targets(const void *loss) noexcept nogil
+cdef int64_t c_loss_labels(const void *loss) noexcept nogil
+cdef int64_t c_gradient(
+    const void *model, const void *loss, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+    const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels, void *gradient, void *input_gradient,
+    double *value) noexcept nogil
+cdef int64_t c_n_parameters(const void *model) noexcept nogil

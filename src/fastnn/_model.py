@@ -15,6 +15,7 @@ from fastnn._checks.layers import Activation
 from fastnn._checks.options import explained, names_of_options, way_to
 from fastnn._derivatives import Differentiated
 from fastnn._engine import core as _core
+from fastnn._engine.losses import builtin_losses
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
 from fastnn._metrics import Metric
@@ -137,6 +138,7 @@ class MLP(Differentiated, Stored):
     def _native_handle(self) -> tuple[tuple[int, int, int], _core.Network]:
         """Return `_native_model`, and the object that keeps its address valid."""
         network = self._network
+        network.bind(builtin_losses)
         return (network.address, network.layer_sizes[0], network.layer_sizes[-1]), network
 
     @explained

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._engine.losses import native_loss
+from fastnn.losses import resolve as resolve_loss
+
 if TYPE_CHECKING:
     from fastnn._engine import core as _core
     from fastnn._engine.losses import NativeLoss
     from fastnn._model import MLP
     from fastnn._trainer import Trainer
+    from fastnn.losses import Loss
 
 HANDLE = "_native_handle"
 """The attribute that `handle_of` reads. Do not rename it: compiled code in caches of older versions reads it too."""
@@ -68,3 +72,17 @@ def handle_of(owner: Any) -> tuple[tuple[int, ...], object]:
     """
     handle: tuple[tuple[int, ...], object] = getattr(owner, HANDLE)
     return handle
+
+
+def handle_with_loss(model: MLP, loss: str | Loss) -> tuple[tuple[int, ...], object]:
+    """Return the same for a model whose methods compute a loss unless they are told another.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no loss, or one that does not suit the model.
+    """
+    (_, *sizes), _ = handle_of(model)
+    native = native_loss(resolve_loss(loss), model.activations[-1], model.layer_sizes[-1])
+    holder = network_of(model).with_loss(native)
+    return (holder.address, *sizes), holder

@@ -44,6 +44,56 @@ def simulate(policy, real[::1] state, int64_t steps):
                 state[j] += change[j]
 
 
+def derivatives(mlp, real[:, ::1] x, real[:, ::1] g, real[:, :, ::1] jacobian, real[::1] gradient, real[:, ::1] by_input):
+    """Fill in the Jacobians of rows x, and the gradients of a function whose gradients by the outputs are g."""
+    cdef fastnn.Model model = fastnn.model_of(mlp)
+    cdef int64_t n = x.shape[0]
+    if x.shape[1] != model.n_in or g.shape[0] != n or g.shape[1] != model.n_out or gradient.shape[0] != model.n_parameters:
+        raise ValueError("x, g or gradient doesn't fit the model")
+    if by_input.shape[0] != n or by_input.shape[1] != model.n_in:
+        raise ValueError("by_input doesn't fit x")
+    if jacobian.shape[0] != n or jacobian.shape[1] != model.n_out or jacobian.shape[2] != model.n_in:
+        raise ValueError("jacobian doesn't fit the model")
+    with nogil:
+        fastnn.jacobian(model, &x[0, 0], &jacobian[0, 0, 0], n)
+        fastnn.vjp(model, &x[0, 0], &g[0, 0], &gradient[0], &by_input[0, 0], n)
+
+
+def descend(mlp, str name, real[:, ::1] X, real[:, ::1] y, real[::1] gradient):
+    """Return a loss twice, and fill in its gradient by the parameters."""
+    cdef fastnn.Model model = fastnn.model_of(mlp)
+    cdef fastnn.Loss loss = fastnn.loss_of(mlp, name)
+    cdef double value, same
+    if X.shape[1] != model.n_in or y.shape[1] != loss.n_targets or X.shape[0] != y.shape[0]:
+        raise ValueError("X and y don't fit the model and the loss")
+    if gradient.shape[0] != model.n_parameters:
+        raise ValueError("gradient doesn't fit the model")
+    with nogil:
+        value = fastnn.loss(model, loss, &X[0, 0], &y[0, 0], X.shape[0])
+        same = fastnn.gradient(model, loss, &X[0, 0], &y[0, 0], &gradient[0], <real *>NULL, X.shape[0])
+    return value, same
+
+
+def descend_on_labels(mlp, str name, real[:, ::1] X, int64_t[::1] labels, real[:, ::1] by_input):
+    """Return a loss of labels twice, and fill in its gradient by the inputs, which has the shape of X."""
+    cdef fastnn.Model model = fastnn.model_of(mlp)
+    cdef fastnn.Loss loss = fastnn.loss_of(mlp, name)
+    cdef double value, same
+    with nogil:
+        value = fastnn.loss_on_labels(model, loss, &X[0, 0], &labels[0], X.shape[0])
+        same = fastnn.gradient_on_labels(model, loss, &X[0, 0], &labels[0], <real *>NULL, &by_input[0, 0], X.shape[0])
+    return value, same
+
+
+def step_by_gradient(trainer, real[:, ::1] X, real[:, ::1] G, int64_t steps):
+    """Make steps by one gradient by the outputs."""
+    cdef fastnn.Trainer handle = fastnn.trainer_of(trainer)
+    cdef int64_t i
+    with nogil:
+        for i in range(steps):
+            fastnn.train_step_gradient(handle, &X[0, 0], &G[0, 0], X.shape[0])
+
+
 def layer(real[:, ::1] x, real[:, ::1] w, real[::1] b, real[:, ::1] out, str activation):
     cdef int64_t number = fastnn.activation(activation)
     with nogil:

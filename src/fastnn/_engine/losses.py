@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from fastnn._engine import core as _core
 from fastnn.losses import (
     LOSSES,
     MAE,
@@ -21,8 +20,6 @@ from fastnn.losses import (
 )
 from fastnn.losses._heads import Head
 from fastnn.losses._options import TargetOptions
-
-_PARAMETRIC = tuple(name for name in _core.LAYER_ACTIVATIONS if name not in _core.ACTIVATIONS)
 
 
 class NativeLoss(NamedTuple):
@@ -76,7 +73,7 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
             f"loss: expected {expected}, got {loss.name!r} for a model with output_activation={output_activation!r}; "
             f"{output_activation!r} goes with loss {pair!r}"
         )
-    if loss.from_logits and output_activation in _PARAMETRIC:
+    if loss.from_logits and _has_parameters(output_activation):
         raise ValueError(
             f"loss: expected an output activation without parameters for {loss.name!r}, which takes its inputs, got "
             f"{output_activation!r}"
@@ -104,6 +101,25 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
         domain=loss.domain,
         plain=type(loss) in _PLAIN and options == TargetOptions(whole_rows=options.whole_rows),
     )
+
+
+def builtin_losses(output_activation: Any, n_out: int) -> list[NativeLoss | None]:
+    """Return the built-in losses without options, by their numbers, for a model; None for those that don't suit it."""
+    from fastnn._engine import core  # which may be the fallback, and that imports this file
+
+    natives: list[NativeLoss | None] = []
+    for name in core.LOSSES:
+        try:
+            natives.append(native_loss(LOSSES[name](), output_activation, n_out))
+        except (TypeError, ValueError):
+            natives.append(None)
+    return natives
+
+
+def _has_parameters(activation: Any) -> bool:
+    from fastnn._engine import core  # which may be the fallback, and that imports this file
+
+    return activation in core.LAYER_ACTIVATIONS and activation not in core.ACTIVATIONS
 
 
 def _check_one_per_target(option: str, values: float | tuple[float, ...] | None, n_targets: int | None) -> None:

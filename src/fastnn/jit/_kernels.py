@@ -17,31 +17,39 @@ from fastnn.ops._arrays import float_types
 
 _INT, _REAL, _POINTER = types.int64, types.float64, types.voidptr
 _MATRIX = (_POINTER, _INT, _INT, _INT)  # first element, number of the type, strides of rows and columns
+_STORED = types.CPointer(_REAL)  # the last parameter of a kernel that stores a number there
 
 
 def _kernel(name: str, result: Any, *parameters: Any) -> Any:
     """Return the kernel of that name as a function for compiled code.
 
-    For each pointer, it takes an array, a model, a trainer, or None. Numba frees an object after the last operation that
-    uses it. This call is such an operation, and reads the address itself, so that the object lives until the kernel
+    For each pointer, it takes an array, a number, a model, a trainer, or None. If the kernel stores a number, the function
+    returns it together with the result of the kernel. Numba frees an object after the last operation that uses it. This
+    call is such an operation, and reads the address itself, so that the object lives until the kernel
     returns.
     """
 
     def typed(_: Any, *arguments: Any) -> Any:
-        given = zip(arguments, parameters, strict=True)
-        signature = result(*[argument if kind == _POINTER else kind for argument, kind in given])
+        given = zip(arguments, taken, strict=True)
+        returned = types.Tuple((result, _REAL)) if stores else result
+        signature = returned(*[argument if kind == _POINTER else kind for argument, kind in given])
         return signature, call
 
     def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        given = zip(signature.args, arguments, parameters, strict=True)
+        given = zip(signature.args, arguments, taken, strict=True)
         natives = [
             _pointer(context, builder, argument, value) if kind == _POINTER else value for argument, value, kind in given
         ]
-        returned = builder.call(declared(builder, name, result, *parameters), natives)
+        place = cgutils.alloca_once(builder, ir.DoubleType())
+        returned = builder.call(declared(builder, name, result, *parameters), [*natives, place] if stores else natives)
+        if stores:
+            return context.make_tuple(builder, signature.return_type, (returned, builder.load(place)))
         return context.get_dummy_value() if result == types.void else returned
 
+    stores = parameters[-1] == _STORED
+    taken = parameters[:-1] if stores else parameters
     # Numba needs the parameters one by one.
-    names = ["context", *(f"argument_{i}" for i in range(len(parameters)))]
+    names = ["context", *(f"argument_{i}" for i in range(len(taken)))]
     positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
     typed.__signature__ = inspect.Signature([inspect.Parameter(n, positional) for n in names])  # type: ignore[attr-defined]
     typed.__name__ = name
@@ -49,9 +57,11 @@ def _kernel(name: str, result: Any, *parameters: Any) -> Any:
 
 
 def _pointer(context: Any, builder: Any, argument: Any, value: Any) -> Any:
-    """Return the address of an array's first element, or of a model or a trainer, or null for None."""
+    """Return the address of an array, of a number on the stack, or of a model or a trainer, or null for None."""
     if is_none(argument):
         return cgutils.voidptr_t(None)
+    if isinstance(argument, types.Number):
+        return builder.bitcast(cgutils.alloca_once_value(builder, value), cgutils.voidptr_t)
     struct = cgutils.create_struct_proxy(argument)(context, builder, value=value)
     if isinstance(argument, types.Array):
         return builder.bitcast(struct.data, cgutils.voidptr_t)
@@ -61,6 +71,7 @@ def _pointer(context: Any, builder: Any, argument: Any, value: Any) -> Any:
 def declared(builder: Any, name: str, result: Any, *parameters: Any) -> Any:
     """Return the kernel of that name, declared in the module that is being compiled."""
     natives = {types.void: ir.VoidType(), _INT: ir.IntType(64), _REAL: ir.DoubleType(), _POINTER: cgutils.voidptr_t}
+    natives[_STORED] = ir.DoubleType().as_pointer()
     function_type = ir.FunctionType(natives[result], [natives[kind] for kind in parameters])
     return cgutils.get_or_insert_function(builder.module, function_type, name)
 
@@ -78,7 +89,19 @@ prediction_loss = _kernel("fastnn_prediction_loss", _REAL, _INT, _POINTER, _POIN
 update = _of_both_types("fastnn_update", types.void, _INT, *[_POINTER] * 4, _INT, *[_REAL] * 5, _INT)
 linear = _kernel("fastnn_linear", _INT, *[_INT] * 4, *_MATRIX, *_MATRIX, _POINTER, _INT, _INT, _INT, _POINTER, _INT)
 predict = _kernel("fastnn_predict", _INT, _POINTER, _INT, *_MATRIX, _POINTER, _INT)
-train_step = _kernel("fastnn_train_step", _INT, _POINTER, _INT, *_MATRIX, *_MATRIX, _INT, _POINTER)
+train_step = _kernel("fastnn_train_step", _INT, _POINTER, _INT, *_MATRIX, *_MATRIX, _INT, _STORED)
+train_step_gradient = _kernel("fastnn_train_step_gradient", _INT, _POINTER, _INT, *_MATRIX, *_MATRIX)
+trainer_outputs = _kernel("fastnn_trainer_outputs", _INT, _POINTER)
+vjp = _kernel("fastnn_vjp", _INT, _POINTER, _INT, *_MATRIX, *_MATRIX, _POINTER, _POINTER, _INT)
+jacobian = _kernel("fastnn_jacobian", _INT, _POINTER, _INT, *_MATRIX, _POINTER, _INT)
+model_loss = _kernel("fastnn_model_loss", _INT, _POINTER, _INT)  # its address, 0 for none
+loss_targets = _kernel("fastnn_loss_targets", _INT, _INT)
+loss_labels = _kernel("fastnn_loss_labels", _INT, _INT)
+gradient = _kernel("fastnn_gradient", _INT, _POINTER, _INT, _INT, *_MATRIX, *_MATRIX, _INT, _POINTER, _POINTER, _STORED)
+n_parameters = _kernel("fastnn_n_parameters", _INT, _POINTER)
+overlaps_parameters = _kernel("fastnn_overlaps_parameters", _INT, _POINTER, _INT, _INT)
+get_parameters = _kernel("fastnn_get_parameters", types.void, _POINTER, _POINTER)
+set_parameters = _kernel("fastnn_set_parameters", types.void, _POINTER, _POINTER)
 
 # The numbers of types in kernels/api.h, by Numba's type.
 NUMBERS = {
@@ -141,16 +164,23 @@ def is_aligned(a: Any) -> bool:
 
 
 @register_jitable
-def apart(a: Any, b: Any) -> bool:
-    """Return whether two arrays share no memory. The first one must be contiguous."""
-    b_start = b_end = b.ctypes.data
-    for size, stride in zip(b.shape, b.strides):  # noqa: B905  Numba's has no `strict`
+def memory_of(a: Any) -> tuple[int, int]:
+    """Return the addresses of an array's first byte and of the end of its last one, which are equal if it is empty."""
+    start = end = a.ctypes.data
+    for size, stride in zip(a.shape, a.strides):  # noqa: B905  Numba's has no `strict`
         if size == 0:
-            return True
-        b_start += min(0, (size - 1) * stride)
-        b_end += max(0, (size - 1) * stride)
-    a_start = a.ctypes.data
-    return a_start + a.nbytes <= b_start or b_end + b.itemsize <= a_start
+            return start, start
+        start += min(0, (size - 1) * stride)
+        end += max(0, (size - 1) * stride)
+    return start, end + a.itemsize
+
+
+@register_jitable
+def apart(a: Any, b: Any) -> bool:
+    """Return whether two arrays share no memory."""
+    a_start, a_end = memory_of(a)
+    b_start, b_end = memory_of(b)
+    return a_start == a_end or b_start == b_end or a_end <= b_start or b_end <= a_start
 
 
 @register_jitable

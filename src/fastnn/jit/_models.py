@@ -1,118 +1,142 @@
-"""The methods of models and trainers in code that Numba compiles."""
+"""The methods of models and trainers in code that Numba compiles: predictions, parameters and steps."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import types
 from numba.extending import overload_method, register_jitable
 
 from fastnn._errors import DivergedError
 from fastnn.jit import _kernels
 from fastnn.jit._handle_types import ModelType, OutsideTrainerType, TrainerType, integers_of, present
-from fastnn.jit._kernels import NUMBERS, apart, bare, column_stride, is_aligned, is_none, is_readable, row_stride, rows_of
+from fastnn.jit._kernels import NUMBERS, bare, column_stride, is_readable, row_stride, rows_of
+from fastnn.jit._results import delivery_of, is_thread_count, of_rows, place_of, threads_of
+from fastnn.jit._targets import check_inputs, targets_of
 
 # ---- Predictions ----
+
+
+@register_jitable
+def _prediction_shape(model: Any, X: Any) -> Any:
+    return X.shape[:-1] + (integers_of(model)[1],)  # noqa: RUF005  Numba knows no starred tuples
 
 
 @overload_method(ModelType, "predict")
 @bare
 def _predict(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
-    if not is_readable(X, 1, 2) or not (is_none(n_threads) or isinstance(n_threads, types.Integer)):
+    if not is_readable(X, 1, 2) or not is_thread_count(n_threads):
         return None
-    run, to = _prediction(X, n_threads), getattr(np, str(model.dtype))
-    if is_none(out):
-
-        def new(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
-            result = np.empty(X.shape[:-1] + (integers_of(model)[1],), to)  # noqa: RUF005  Numba knows no starred tuples
-            run(model, X, result, n_threads)
-            return result
-
-        return bare(new)
-
-    if not isinstance(out, types.Array) or out.dtype != model.dtype or out.ndim != X.ndim or not out.mutable:
-        return None
-
-    def given(model: Any, X: Any, out: Any = None, n_threads: Any = None) -> Any:
-        if out.shape[:-1] != X.shape[:-1] or out.shape[-1] != integers_of(model)[1]:
-            raise ValueError("out: expected the shape of the result, got another")
-        if out.flags.c_contiguous and is_aligned(out) and apart(out, X):
-            run(model, X, out, n_threads)
-        else:
-            result = np.empty(out.shape, to)
-            run(model, X, result, n_threads)
-            out[...] = result
-        return out
-
-    return bare(given)
-
-
-def _prediction(X: Any, n_threads: Any) -> Any:
-    """Return the call of the kernel. The result array must be contiguous, and separate from X."""
-    kernel, number, counted = _kernels.predict, NUMBERS[X.dtype], not is_none(n_threads)
+    kernel, number, threads = _kernels.predict, NUMBERS[X.dtype], threads_of(n_threads)
 
     def run(model: Any, X: Any, out: Any, n_threads: Any) -> None:
         if X.shape[-1] != integers_of(model)[0]:
             raise ValueError("X: expected rows of n_in numbers, got rows of another length")
-        threads = 0
-        if counted:
-            threads = n_threads
-            if threads < 1:
-                raise ValueError("n_threads: expected at least 1, got less")
-        if kernel(model, rows_of(X), X, number, row_stride(X), column_stride(X), out, threads) != 0:
+        if kernel(model, rows_of(X), X, number, row_stride(X), column_stride(X), out, threads(n_threads)) != 0:
             raise MemoryError("there is no memory for the layers' outputs")
 
-    return register_jitable(bare(run))
+    place = place_of(model, out, X.ndim, _prediction_shape, apart_from_model=False)
+    return None if place is None else of_rows(place, delivery_of(out), register_jitable(bare(run)))
+
+
+# ---- Parameters ----
+
+
+@overload_method(ModelType, "to_vector")
+@bare
+def _to_vector(model: Any) -> Any:
+    count, get, to = _kernels.n_parameters, _kernels.get_parameters, getattr(np, str(model.dtype))
+
+    def to_vector(model: Any) -> Any:
+        vector = np.empty(count(model), to)
+        get(model, vector)
+        return vector
+
+    return bare(to_vector)
+
+
+@overload_method(ModelType, "set_vector")
+@bare
+def _set_vector(model: Any, v: Any) -> Any:
+    if not is_readable(v, 1):
+        return None
+    count, put, to = _kernels.n_parameters, _kernels.set_parameters, getattr(np, str(model.dtype))
+
+    def set_vector(model: Any, v: Any) -> None:
+        if v.shape[0] != count(model):
+            raise ValueError("v: expected one number per parameter, got another number of them")
+        vector = np.empty(v.shape[0], to)  # v may be of another type, and may be memory of the model
+        vector[:] = v
+        put(model, vector)
+
+    return bare(set_vector)
 
 
 # ---- Training ----
 
 
+@register_jitable
+def _check_step(status: int) -> None:
+    if status == 1:
+        raise DivergedError("loss or update of this batch is not finite; nothing was changed")
+    if status == 2:
+        raise RuntimeError("this trainer is already running, in another thread")
+    if status == 3:
+        raise ValueError("y: expected no labels, which the trainer's present loss does not take, got some")
+    if status != 0:
+        raise MemoryError("there is no memory for the step's workspace")
+
+
 @overload_method(TrainerType, "step")
 @bare
 def _step(trainer: Any, X: Any, y: Any) -> Any:
-    if not is_readable(X, 2) or not is_readable(y, 1, 2):
+    targets = targets_of(X, y)
+    if targets is None:
         return None
-    kernel, x_number, y_number = _kernels.train_step, NUMBERS[X.dtype], NUMBERS[y.dtype]
-    may_be_labels = y.ndim == 1 and isinstance(y.dtype, types.Integer)
+    kernel, x_number = _kernels.train_step, NUMBERS[X.dtype]
+    y_number, are_labels, y_row, y_column = targets
 
     def step(trainer: Any, X: Any, y: Any) -> float:
         n_in, n_targets, takes_labels = integers_of(trainer)
-        n_rows = X.shape[0]
-        if X.shape[1] != n_in or n_rows == 0:
-            raise ValueError("X: expected shape (n, n_in) with at least one row, got another")
-        if y.shape[0] != n_rows:
-            raise ValueError("y: expected as many rows as X has, got another number")
-        labels = may_be_labels and takes_labels != 0 and n_targets > 1
-        if y.ndim == 1:
-            if labels:
-                lowest = -1 if takes_labels == 2 else 0
-                if np.int64(y.min()) < lowest or y.max() >= n_targets:
-                    raise ValueError("y: expected labels from 0 to n_out - 1, got another")
-            elif n_targets != 1:
-                raise ValueError("y: expected a row of targets for each row of X, got one number")
-        elif y.shape[y.ndim - 1] != n_targets:
-            raise ValueError("y: expected rows of as many numbers as the loss takes, got rows of another length")
-        loss = np.empty(1)
-        status = kernel(
-            trainer, n_rows, X, x_number, X.strides[0], X.strides[1],
-            y, y_number, y.strides[0], y.strides[y.ndim - 1], labels, loss,
+        labels = are_labels(X, y, n_in, n_targets, takes_labels)
+        status, loss = kernel(
+            trainer, rows_of(X), X, x_number, row_stride(X), column_stride(X),
+            y, y_number, y_row(y), y_column(y), labels,
         )  # fmt: skip
-        if status == 1:
-            raise DivergedError("loss or update of this batch is not finite; nothing was changed")
-        if status == 2:
-            raise RuntimeError("this trainer is already running, in another thread")
-        if status == 3:
-            raise ValueError("y: expected no labels, which the trainer's present loss does not take, got some")
-        if status != 0:
-            raise MemoryError("there is no memory for the step's workspace")
-        return loss[0]
+        _check_step(status)
+        return loss
 
     return bare(step)
+
+
+@overload_method(TrainerType, "step_gradient")
+@bare
+def _step_gradient(trainer: Any, X: Any, G: Any) -> Any:
+    if not is_readable(X, 1, 2) or not is_readable(G, X.ndim):
+        return None
+    kernel, x_number, g_number = _kernels.train_step_gradient, NUMBERS[X.dtype], NUMBERS[G.dtype]
+    outputs_of = _kernels.trainer_outputs
+
+    def step_gradient(trainer: Any, X: Any, G: Any) -> None:
+        check_inputs(X, integers_of(trainer)[0])
+        if rows_of(G) != rows_of(X) or G.shape[G.ndim - 1] != outputs_of(trainer):
+            raise ValueError("G: expected the shape of the model's outputs for X, got another")
+        status = kernel(
+            trainer, rows_of(X), X, x_number, row_stride(X), column_stride(X),
+            G, g_number, row_stride(G), column_stride(G),
+        )  # fmt: skip
+        _check_step(status)
+
+    return bare(step_gradient)
 
 
 @overload_method(OutsideTrainerType, "step")
 @bare
 def _step_from_outside(trainer: Any, X: Any, y: Any) -> Any:
     return lambda trainer, X, y: present(trainer).step(X, y)
+
+
+@overload_method(OutsideTrainerType, "step_gradient")
+@bare
+def _step_gradient_from_outside(trainer: Any, X: Any, G: Any) -> Any:
+    return lambda trainer, X, G: present(trainer).step_gradient(X, G)

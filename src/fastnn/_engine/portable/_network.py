@@ -60,6 +60,14 @@ class Network:
         """Raise TypeError, because the fallback has no structure for native code."""
         raise TypeError("model: code that Numba or Cython compiles needs fastnn's compiled extension")
 
+    def bind(self, losses: Any) -> None:
+        """Raise TypeError, as `address` does."""
+        self.address  # noqa: B018
+
+    def with_loss(self, loss: Any) -> Any:
+        """Raise TypeError, as `address` does."""
+        return self.address
+
     def views(self, storage: Array) -> dict[str, tuple[Any, ...]]:
         """Return the parameters within a vector that is laid out like the storage, by kind.
 
