@@ -174,7 +174,7 @@ def test_losses_of_labels_in_cython_are_those_of_python(example):
     with pytest.raises(ValueError, match="^labels: got them for another loss"):
         example.descend_on_labels(MLP((3, 3)), "mse", X, labels, by_input)
     with pytest.raises(ValueError, match="^name: expected a loss that suits"):
-        example.descend_on_labels(MLP((3, 3)), "cross_entropy", X, labels, by_input)
+        example.descend_on_labels(MLP((3, 3), "relu", "tanh"), "cross_entropy", X, labels, by_input)
     with pytest.raises(ValueError, match="^name: expected one of mse, "):
         example.descend_on_labels(model, "mses", X, labels, by_input)
 

@@ -156,6 +156,7 @@ def test_results_overlap_neither_the_model_nor_each_other():
 
 def test_wrong_arguments_raise():
     model = MLP((5, 4, 3), dtype=np.float64, random_state=0)
+    bounded = MLP((5, 3), "relu", "tanh", dtype=np.float64, random_state=0)
     trainer = Trainer(model)
     X, G = data()
     before = model.to_vector()
@@ -181,8 +182,8 @@ def test_wrong_arguments_raise():
         (lambda: own_loss(jit.as_numba(classifier(), "cross_entropy"), X, LABELS + 1), "^y: expected labels from 0"),
         (lambda: own_loss(jit.as_numba(classifier(), "cross_entropy"), X[0], -1), "^y: expected a label from 0"),
         (lambda: numba.njit(lambda m: m.set_vector(np.ones(3)))(model), "^v: expected one number per parameter"),
-        (lambda: numba.njit(lambda m, X, y: m.loss(X, y, "cross_entropy"))(model, X, G), "^loss: expected one that suits"),
-        (lambda: jit.as_numba(model, "cross_entropy"), "^loss: expected 'softmax'"),
+        (lambda: numba.njit(lambda m, X, y: m.loss(X, y, "poisson"))(bounded, X, G), "^loss: expected one that suits"),
+        (lambda: jit.as_numba(bounded, "poisson"), "^loss: expected 'exp'"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
