@@ -82,7 +82,8 @@ cdef class Stepper:
         if n_rows < 1:
             raise ValueError("there must be rows to train on")
         network.fill_x(&inputs, x, n_rows)
-        fill_rows(&targets, y, "y", n_rows, network.n_targets(self.native.training.loss), labels)
+        cdef int64_t n_out = network.layers[network.native.n_layers - 1].n_out
+        fill_rows(&targets, y, "y", n_rows, n_out if given else network.n_targets(self.native.training.loss), labels)
         cdef const double *weights = weights_of(sample_weight, n_rows)
         cdef double native_rate = self.native.learning_rate
         self.native.learning_rate = rate
