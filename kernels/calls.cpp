@@ -74,9 +74,9 @@ int useful_threads(int wanted, int64_t n_rows, double work) {
 }  // namespace
 
 bool KeptWorkspace::Layout::operator==(const Layout &other) const {
-    return kernels == other.kernels && n_rows == other.n_rows && n_threads == other.n_threads && jacobian == other.jacobian &&
-           gradient == other.gradient && gradient_inside == other.gradient_inside && input_gradient == other.input_gradient &&
-           from_logits == other.from_logits;
+    return kernels == other.kernels && n_rows == other.n_rows && n_threads == other.n_threads && n_targets == other.n_targets &&
+           bytes_with_heads == other.bytes_with_heads && jacobian == other.jacobian && gradient == other.gradient &&
+           gradient_inside == other.gradient_inside && input_gradient == other.input_gradient && from_logits == other.from_logits;
 }
 
 KeptWorkspace::~KeptWorkspace() { free_zeros(memory_); }
@@ -177,6 +177,8 @@ bool gradient(const Model &model, Gradient &call, void *const *parameters) {
     const KeptWorkspace::Layout layout = {&k,
                                           call.n_rows,
                                           call.n_threads,
+                                          call.loss.columns(model.network.last().n_out),
+                                          call.loss.heads ? k.gradient_bytes(call) : 0,
                                           false,
                                           call.gradient != nullptr,
                                           parameters != nullptr,
@@ -230,7 +232,7 @@ bool jacobian(const Model &model, const Rows &x, int64_t n_rows, void *jacobian,
     if (n_rows == 0) return true;
     const Kernels &k = kernels_of(model.type);
     const Jacobian call = {model.network, model.parameters, x, n_rows, jacobian, int(std::min<int64_t>(n_threads, n_rows))};
-    const KeptWorkspace::Layout layout = {&k, n_rows, call.n_threads, true, false, false, false, false};
+    const KeptWorkspace::Layout layout = {&k, n_rows, call.n_threads, 0, 0, true, false, false, false, false};
     const Borrowed workspace(model.kept, x.sparse() ? nullptr : &layout, [&] { return k.jacobian_bytes(call); });
     if (workspace.start()) k.jacobian(call, workspace.start());
     return workspace.start();

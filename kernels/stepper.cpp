@@ -77,7 +77,7 @@ StepStatus Stepper::step_gradient(const Rows &x, const Rows &gradient, int64_t n
 
 StepStatus Stepper::apply(const void *gradient) {
     training.gradient = gradient;
-    const StepStatus status = run(Rows(), Rows(), nullptr, 1);
+    const StepStatus status = step_gradient(Rows(), Rows(), 1);  // without targets, which the loss would read for its options
     training.gradient = nullptr;
     return status;
 }

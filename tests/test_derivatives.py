@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from _helpers import HIDDEN, KINDS, run_script
 
-from fastnn import MLP, reference
+from fastnn import MLP, losses, reference
 from fastnn._engine import core as _core
 
 OUTPUTS = list(_core.LAYER_ACTIVATIONS)
@@ -225,6 +225,38 @@ def test_calls_in_turn_do_not_disturb_one_another(n):
 
 
 # ---- One row ----
+
+
+@pytest.mark.parametrize("n", [1, 7, 16, 40])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_losses_in_turn_do_not_disturb_one_another(dtype, n):
+    # The losses differ in their columns of targets and in the sizes of their heads, and thus in their workspaces.
+    model = model_of((3, 8, 20), dtype=dtype)
+    rng = np.random.default_rng(3)
+    X, signs = rng.normal(size=(n, 3)).astype(dtype), rng.choice([-1.0, 1.0], (n, 20)).astype(dtype)
+    labels = rng.integers(0, 10, n)
+    cases = [
+        ("mse", signs),
+        (losses.GaussianNLL(), signs[:, :10]),
+        (losses.MultiQuantile(q=(0.1, 0.3, 0.5, 0.9)), signs[:, :5]),
+        ("poisson", abs(signs)),
+        (losses.MSE(missing="ignore"), np.where(rng.random((n, 20)) < 0.3, np.nan, signs)),
+        (losses.Heads([((0, 10), "poisson"), ((10, 20), "cross_entropy")]), np.column_stack([abs(signs[:, :10]), labels])),
+        (losses.Heads([(i, "mse") for i in range(20)]), signs),
+        (losses.Heads([((0, 19), "mse"), (19, "poisson")]), abs(signs)),
+    ]
+
+    def results(model, loss, y):
+        value, gradients = model.gradient(X, y, loss)
+        return [value, *gradients, model.input_gradient(X, y, loss)]
+
+    alone = [results(model.copy(), *case) for case in cases]
+    for case in cases:
+        for other, expected in zip(cases, alone, strict=True):
+            model.gradient(X, case[1], case[0])
+            model.input_gradient(X, case[1], case[0])
+            for a, b in zip(results(model, *other), expected, strict=True):
+                np.testing.assert_array_equal(a, b)
 
 
 def test_one_row_is_taken_wherever_rows_are():

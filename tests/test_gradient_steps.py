@@ -109,6 +109,40 @@ def test_batches_of_any_kind_are_taken(kind):
     np.testing.assert_allclose(trainer.model.to_vector(), other.model.to_vector(), rtol=1e-12)
 
 
+LOSSES = [
+    losses.GaussianNLL(),
+    losses.GaussianNLL(missing="ignore", output_weights=(1, 3)),
+    losses.MultiQuantile(q=(0.1, 0.9)),
+    losses.MSE(missing="ignore"),
+    losses.MSE(output_weights=(1, 2, 0, 4)),
+    losses.CrossEntropy(missing="ignore", output_weights=(1, 2, 3, 4), label_smoothing=0.1),
+    losses.KLDivergence(missing="ignore"),
+    losses.Heads([((0, 2), "mse"), ((2, 4), "cross_entropy")]),
+    losses.Heads([((0, 2), "gaussian_nll"), ((2, 4), "cross_entropy")], missing="ignore"),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+@pytest.mark.parametrize("n", [1, 4])
+def test_the_loss_of_the_trainer_does_not_act_on_gradients(loss, n):
+    def trainer():
+        return trainer_of((3, 12, 4), optimizer=SGD(0.1), loss=loss)
+
+    plain = trainer_of((3, 12, 4), optimizer=SGD(0.1))
+    X, G = batch_of(plain, n)
+    plain.step_gradient(X, G)
+    ways = [
+        lambda other: other.step_gradient(X, G),
+        lambda other: other.step_gradient(X.tolist(), G.tolist()),
+        lambda other: other.step_gradient(X, np.repeat(G, 2, axis=0)[::2]),
+        lambda other: (other.accumulate(X, G=G), other.apply()),
+    ]
+    for way in ways:
+        other = trainer()
+        way(other)
+        np.testing.assert_allclose(other.model.to_vector(), plain.model.to_vector(), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("X", "G", "message"),
     [
