@@ -54,6 +54,7 @@ def forward(
 
     Examples
     --------
+    >>> import numpy as np
     >>> W, b = [np.array([[1.0], [-1.0]])], [np.array([0.5])]
     >>> forward(W, b, ["relu"], [[1.0, 2.0], [2.0, 1.0]])
     [(array([[-0.5],
