@@ -10,7 +10,7 @@ import pytest
 from _helpers import data, links_of, model_of, run_script
 from _portable_runs import DTYPES, network_of
 
-from fastnn import MLP, Trainer, _metrics
+from fastnn import MLP, Trainer, _metrics, losses
 from fastnn._engine import core as _core
 from fastnn._engine import portable
 from fastnn._metrics import METRICS, Metrics, checked_metrics
@@ -113,6 +113,26 @@ def test_accuracy_of_binary_outputs(loss, output, n_out, weights, dtype):
     found = measured(model, X, y, loss, ["accuracy"], weight)
     right = (model.predict(X) > (0.5 if output == "sigmoid" else 0.0)) == y
     assert found["accuracy"] == pytest.approx(np.average(right.mean(axis=1), weights=weight))
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_missing_labels_do_not_count(weights):
+    X, labels = data(60, 3, 4, "cross_entropy")
+    model, weight, seen = model_of((3, 8, 4), output="softmax"), WEIGHTS[weights](60), np.arange(60) % 3 > 0
+    loss = losses.CrossEntropy(missing="ignore")
+    found = measured(model, X, np.where(seen, labels, -1), loss, ["accuracy"], weight)
+    assert found == measured(model, X[seen], labels[seen], loss, ["accuracy"], None if weight is None else weight[seen])
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_missing_elements_and_logits_of_heads_are_refused(name):
+    X, y = data(20, 3, 2, "binary_cross_entropy")
+    missing = np.where(np.arange(40).reshape(20, 2) == 3, np.nan, y)
+    with pytest.raises(ValueError, match=f"^metrics: '{name}' needs y whose elements are all observed, got NaN"):
+        measured(model_of((3, 2), output="sigmoid"), X, missing, losses.BinaryCrossEntropy(missing="ignore"), [name])
+    heads = losses.Heads([(0, "mse"), (1, "binary_cross_entropy")])
+    with pytest.raises(ValueError, match=f"^metrics: '{name}' needs "):
+        measured(model_of((3, 2)), X, y, heads, [name])
 
 
 @pytest.mark.parametrize(("p", "r2"), [(3.0, 1.0), (2.0, 0.0)])

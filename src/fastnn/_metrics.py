@@ -20,6 +20,7 @@ from fastnn._checks.spellings import METRICS as _SPELLINGS
 from fastnn._checks.spellings import named_here
 from fastnn._engine import core as _core
 from fastnn._native import network_of
+from fastnn.losses import Heads, Loss
 
 if TYPE_CHECKING:
     from fastnn._engine.training_data import TrainingData
@@ -88,7 +89,7 @@ class Metrics:
     trainer : Trainer
         The trainer, whose loss gives the outputs of its model their meaning.
     data : TrainingData
-        The rows. Rows of weight 0 do not count.
+        The rows. Rows of weight 0 do not count, nor do rows that a loss of whole rows omits as missing.
     prefix : str, default ""
         The prefix of the names of arguments in errors.
 
@@ -104,15 +105,18 @@ class Metrics:
         weight = data.sample_weight
         if weight is not None and (weight < 0).any():
             raise ValueError(f"metrics: expected {prefix}sample_weight >= 0, which a mean needs, got {weight.min()}")
-        self._counted = None if weight is None or weight.all() else np.flatnonzero(weight)
+        counts = _counts(data, trainer.loss)
+        self._counted = None if counts.all() else np.flatnonzero(counts)
         y = data.y if self._counted is None else data.y[self._counted]
         self._y = y.view()
         self._y.flags.writeable = False
-        equal = weight is None or bool(np.all(weight[weight != 0] == weight.max()))
-        self._weight = None if weight is None or equal else weight[weight != 0]
+        weight = None if weight is None else weight[counts]
+        self._weight = None if weight is None or (weight == weight.max()).all() else weight
         self._total = float(len(self._y) if self._weight is None else self._weight.sum())
         self._n_out = trainer.model.layer_sizes[-1]
         built_in = [name for name, function in metrics.items() if function is None]
+        if built_in:
+            _check_observed(built_in[0], self._y, prefix)
         self._accuracy = _Accuracy(trainer, data.labels, self._y, prefix) if "accuracy" in built_in else None
         self._errors = None
         if errors := [name for name in built_in if name != "accuracy"]:
@@ -176,6 +180,25 @@ class Metrics:
                 "a function of (y_true, y_pred) alone"
             )
         return functools.partial(function, sample_weight=self._weight)
+
+
+def _counts(data: TrainingData, loss: Loss) -> NDArray[np.bool_]:
+    """Return for each row whether it counts: it has a weight, and the loss does not omit it as a whole."""
+    y, weight = data.y, data.sample_weight
+    counts = np.ones(len(y), bool) if weight is None else weight != 0
+    if loss.missing == "ignore" and data.labels:
+        counts &= y >= 0
+    elif loss.missing == "ignore" and loss.per_row:
+        counts &= ~np.isnan(y).any(axis=1)
+    return counts
+
+
+def _check_observed(name: str, y: NDArray[Any], prefix: str) -> None:
+    if np.isnan(y).any():
+        raise ValueError(
+            f"metrics: {name!r} needs {prefix}y whose elements are all observed, got NaN; a callable "
+            "(y_true, y_pred) -> float receives them"
+        )
 
 
 class _Accuracy:
@@ -256,7 +279,14 @@ def _check_errors(name: str, trainer: Trainer, labels: bool, y: NDArray[Any], pr
             f"metrics: {name!r} needs targets that are numbers, got labels in {prefix}y; 'accuracy' takes labels"
         )
     _check_shape(name, trainer, y, prefix)
-    if loss.links and trainer.model.activations[-1] not in loss.links[:1]:
+    if isinstance(loss, Heads):
+        for i, (_, own, _) in enumerate(loss.heads):
+            if own.links:
+                raise ValueError(
+                    f"metrics: {name!r} needs predictions of the targets, but heads[{i}] of the loss, {own.name!r}, is "
+                    "computed from logits or logarithms; a callable (y_true, y_pred) -> float takes any"
+                )
+    elif loss.links and trainer.model.activations[-1] not in loss.links[:1]:
         raise ValueError(
             f"metrics: {name!r} needs predictions of the targets; with loss {loss.name!r} and output_activation 'identity' "
             f"the model predicts logits or logarithms; use output_activation={loss.links[0]!r}"
