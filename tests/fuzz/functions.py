@@ -24,7 +24,7 @@ def call(rng: np.random.Generator, n_threads: int, dtype: str) -> tuple[str, _Ar
 
 
 def _element(rng: np.random.Generator, _: int, dtype: str) -> tuple[str, _Arrays]:
-    name = draw.choice(rng, list(_core.FUNCTIONS))
+    name = draw.choice(rng, sorted(_core.FUNCTIONS))
     # Every tenth array is long enough for several threads.
     shape = (700_000,) if rng.random() < 0.1 else (draw.count(rng, 60), draw.count(rng, 60))
     z = rng.uniform(0.01, 0.99, shape).astype(dtype)
