@@ -12,9 +12,11 @@ from shapes import OUTPUTS
 
 import fastnn
 from fastnn import ops, reference
-from fastnn.losses import LOSSES
 
 Works = dict[str, Work]
+
+# The losses that all contestants have.
+COMPARED = ("mse", "mae", "huber", "quantile", "poisson", "binary_cross_entropy", "cross_entropy")
 
 
 def text(shape: tuple[int, int]) -> str:
@@ -199,7 +201,7 @@ GRADIENTS = {"fastnn": fastnn_gradient, "reference": reference_gradient, "PyTorc
 @pytest.mark.parametrize("contestant", GRADIENTS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", OUTPUTS, ids=lambda shape: f"{shape[0]} rows of {shape[1]}")
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", COMPARED)
 def test_gradient(contest, n_threads, loss, shape, dtype, contestant):
     if loss == "cross_entropy" and shape[1] == 1:
         pytest.skip("the cross-entropy of one class is 0")
