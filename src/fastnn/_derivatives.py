@@ -71,10 +71,9 @@ class Differentiated(Evaluated):
             if quick is not None:
                 return quick
         arguments, _ = self._loss_arguments(X, y, loss, sample_weight)
-        taken = dict(zip(("X", "y", "sample_weight"), (arguments[1], arguments[2], arguments[4]), strict=True))
-        results = self._results(out, "out", taken)
+        results = self._results(out, "out", _taken(arguments))
         value = self._network.gradient(*arguments, parameters=results)
-        return value, self._delivered(results, out)
+        return value, _all_delivered(results, out)
 
     @without_unknown
     def input_gradient(
@@ -121,8 +120,7 @@ class Differentiated(Evaluated):
             if quick is not None:
                 return quick
         arguments, one = self._loss_arguments(X, y, loss, sample_weight)
-        taken = dict(zip(("X", "y", "sample_weight"), (arguments[1], arguments[2], arguments[4]), strict=True))
-        result, given = self._result(out, "out", arguments[1].shape, one, taken)
+        result, given = self._result(out, "out", arguments[1].shape, one, _taken(arguments))
         self._network.gradient(*arguments, input_gradient=result)
         return _delivered(result, given)
 
@@ -202,7 +200,7 @@ class Differentiated(Evaluated):
             others = taken | ({} if given[0] is None else {f"out[0][{i}]": a for i, a in enumerate(given[0])})
             result, given_row = self._result(given[1], names[1], rows.shape, one, others)
         self._network.gradient(GIVEN_GRADIENT, rows, gradient, False, None, None, result, threads, parameters=results)
-        gradients = self._delivered(results, given[0])
+        gradients = _all_delivered(results, given[0])
         if result is None:
             return gradients
         by_row = _delivered(result, given_row)
@@ -282,14 +280,6 @@ class Differentiated(Evaluated):
         check_apart(dict(zip(names, given, strict=True)), _memory_of(taken) | {"the model": self._network.storage})
         return given if all(_is_plain(array) for array in given) else self._network.empty_parameters()
 
-    def _delivered(self, results: Gradients, out: Any) -> Gradients:
-        if out is None:
-            return results
-        for to, array in zip(out, results, strict=True):
-            if to is not array:
-                to[...] = array
-        return out  # type: ignore[no-any-return]
-
     def _result(
         self, out: Any, argument: str, shape: tuple[int, ...], one: bool, taken: dict[str, Any]
     ) -> tuple[NDArray[Any], tuple[NDArray[Any], bool]]:
@@ -310,6 +300,12 @@ def _is_plain(array: NDArray[Any]) -> bool:
     return type(array) is np.ndarray and array.flags.carray
 
 
+def _taken(arguments: tuple[Any, ...]) -> dict[str, Any]:
+    """Return the arrays among the engine's arguments for a loss, by the names of the user's arguments."""
+    _, X, y, _, sample_weight = arguments
+    return {"X": X, "y": y, "sample_weight": sample_weight}
+
+
 def _memory_of(taken: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments by name, with the values of sparse rows in their place."""
     sparse = {name: value for name, value in taken.items() if isinstance(value, _core.SparseRows)}
@@ -325,3 +321,13 @@ def _delivered(result: NDArray[Any], delivery: tuple[NDArray[Any], bool] | None)
     if not np.may_share_memory(to, result):
         to[...] = result.reshape(to.shape)
     return to
+
+
+def _all_delivered(results: Gradients, out: Any) -> Gradients:
+    """Return the results in the arrays that were given, if there are any."""
+    if out is None:
+        return results
+    for to, array in zip(out, results, strict=True):
+        if to is not array:
+            to[...] = array
+    return out  # type: ignore[no-any-return]
