@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("numba")
 pytest.importorskip("scipy")
 
 

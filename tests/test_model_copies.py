@@ -101,8 +101,9 @@ def test_what_does_not_blend(other, tau, error, message):
 
 
 def test_blending_copies_with_custom_activations():
-    jit = pytest.importorskip("fastnn.jit")
     pytest.importorskip("numba")
+    from fastnn import jit
+
     if not hasattr(_core, "c_functions") or not _core.c_functions():
         pytest.skip("needs the compiled extension")
 

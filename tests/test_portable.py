@@ -84,7 +84,8 @@ def test_activations(activation, dtype):
 def test_losses(loss, link, dtype):
     X, y = data(45, 3, 2, loss)
     # The cosine's gradient grows as outputs come near to 0, and rounding errors with it.
-    setting = Setting(loss, SGD(0.005 if loss == "cosine" else 0.1), sample_weight=np.random.default_rng(3).uniform(0, 2, 45))
+    optimizer = SGD(0.005 if loss == "cosine" else 0.1)
+    setting = Setting(loss, optimizer, sample_weight=np.random.default_rng(3).uniform(0, 2, 45))
     assert_trains_as_the_reference(model_of(SIZES, "tanh", link, dtype=dtype), X, y, setting)
 
 

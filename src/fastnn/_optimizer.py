@@ -38,7 +38,7 @@ class Optimizer:
     def __post_init__(self) -> None:
         """Check every parameter."""
         if type(self) is Optimizer:
-            raise TypeError(f"Optimizer is a base class, expected one of {', '.join(_names(Optimizer))}")
+            raise TypeError("Optimizer is a base class, expected one of the classes in fastnn.optimizers.OPTIMIZERS")
         object.__setattr__(self, "learning_rate", check_learning_rate("learning_rate", self.learning_rate))
         for name, limits in self._limits():
             object.__setattr__(self, name, real(name, getattr(self, name), low=0.0, exclude_high=True, **limits))
@@ -64,8 +64,3 @@ class Optimizer:
         """Return a mapping from the parameters' names to the engine's names."""
         names = {each.name: each.metadata["coefficient"] for each in fields(cls) if "coefficient" in each.metadata}
         return MappingProxyType(names)
-
-
-def _names(base: type[Optimizer]) -> list[str]:
-    """Return the names of the optimizers that are derived from a class."""
-    return [name for kind in base.__subclasses__() for name in ([kind.name] if kind.name else _names(kind))]
