@@ -9,7 +9,7 @@ import pytest
 
 from fastnn import SGD
 from fastnn._engine import portable as _portable
-from fastnn._engine import training_data as _training_data
+from fastnn._engine import targets as _targets
 from fastnn._engine.losses import native_loss
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.portable import _compile
@@ -57,7 +57,7 @@ def run_of(network, X, y, setting, bits=None, native=None, penalties=None, **opt
     moments = np.zeros((optimizer["moments"], network.storage.size), network.dtype)
     weight = setting.sample_weight
     loss = resolve_loss(setting.loss)
-    y, labels = _training_data.targets("y", y, len(X), network.layer_sizes[-1], loss, network.dtype, weight)
+    y, labels = _targets.targets("y", y, len(X), network.layer_sizes[-1], loss, network.dtype, weight)
     settings = RunSettings(
         native_loss(loss, network.activations[-1]),
         optimizer,

@@ -17,7 +17,7 @@ from fastnn._checks.layers import OUTPUT_ONLY
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn._engine import portable as _portable
-from fastnn._engine import training_data as _training_data
+from fastnn._engine import targets as _targets
 from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._engine.portable import _layers
 from fastnn._engine.portable._compile import runnable
@@ -165,7 +165,7 @@ def test_outputs_and_gradients(loss, link, dtype):
     np.testing.assert_allclose(network.predict(X), layers[-1][1], **tolerance)
     np.testing.assert_allclose(network.predict(X[5]), layers[-1][1][5], **tolerance)
     gradient, by_input = np.empty_like(network.storage), np.empty(X.shape, dtype)
-    target, labels = _training_data.targets("y", y, 600, 2, resolve_loss(loss), np.dtype(dtype))
+    target, labels = _targets.targets("y", y, 600, 2, resolve_loss(loss), np.dtype(dtype))
     native = native_loss(resolve_loss(loss), link)
     value = network.gradient(native, X, target, labels, weight, gradient)
     wanted = fastnn.reference.loss_and_gradient(model.weights, model.biases, model.activations, X, y, loss, weight)
