@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Never
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks.options import refusal, without_unknown
-from fastnn._checks.outputs import check_apart, result_array, result_arrays
 from fastnn._checks.scalars import flag, thread_count
-from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
-from fastnn._engine import training_data as _training_data
 from fastnn._engine.losses import GIVEN_GRADIENT
-from fastnn._evaluated import Evaluated
+from fastnn._result_arrays import Gradients, WithResults, all_delivered, delivered, taken
 from fastnn.losses import Loss
 
-Gradients = list[NDArray[Any]]
 
-
-class Differentiated(Evaluated):
+class Differentiated(WithResults):
     """The derivatives of a model; a base of `MLP`."""
 
     @without_unknown
@@ -71,9 +65,9 @@ class Differentiated(Evaluated):
             if quick is not None:
                 return quick
         arguments, _ = self._loss_arguments(X, y, loss, sample_weight)
-        results = self._results(out, "out", _taken(arguments))
+        results = self._results(out, "out", taken(arguments))
         value = self._network.gradient(*arguments, parameters=results)
-        return value, _all_delivered(results, out)
+        return value, all_delivered(results, out)
 
     @without_unknown
     def input_gradient(
@@ -120,9 +114,9 @@ class Differentiated(Evaluated):
             if quick is not None:
                 return quick
         arguments, one = self._loss_arguments(X, y, loss, sample_weight)
-        result, given = self._result(out, "out", arguments[1].shape, one, _taken(arguments))
+        result, given = self._result(out, "out", arguments[1].shape, one, taken(arguments))
         self._network.gradient(*arguments, input_gradient=result)
-        return _delivered(result, given)
+        return delivered(result, given)
 
     @without_unknown
     def vjp(
@@ -170,8 +164,7 @@ class Differentiated(Evaluated):
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from fastnn import MLP
+        >>>         >>> from fastnn import MLP
         >>> model = MLP((1, 1), dtype="float64")
         >>> model.weights[0][...] = 3.0
         >>> (gW, gb), gX = model.vjp([[2.0], [4.0]], [[1.0], [10.0]], inputs=True)
@@ -193,17 +186,17 @@ class Differentiated(Evaluated):
             if by_inputs and not (isinstance(out, tuple | list) and len(out) == 2):
                 raise TypeError(f"out: expected a tuple (list of arrays, array), got {type(out).__name__}")
         names = ("out[0]", "out[1]") if by_inputs else ("out", "")
-        taken = {"X": rows, "G": gradient}
-        results = self._results(given[0], names[0], taken)
+        operands = {"X": rows, "G": gradient}
+        results = self._results(given[0], names[0], operands)
         result, given_row = None, None
         if by_inputs:
-            others = taken | ({} if given[0] is None else {f"out[0][{i}]": a for i, a in enumerate(given[0])})
+            others = operands | ({} if given[0] is None else {f"out[0][{i}]": a for i, a in enumerate(given[0])})
             result, given_row = self._result(given[1], names[1], rows.shape, one, others)
         self._network.gradient(GIVEN_GRADIENT, rows, gradient, False, None, None, result, threads, parameters=results)
-        gradients = _all_delivered(results, given[0])
+        gradients = all_delivered(results, given[0])
         if result is None:
             return gradients
-        by_row = _delivered(result, given_row)
+        by_row = delivered(result, given_row)
         return (gradients, by_row) if out is None else out
 
     @without_unknown
@@ -254,80 +247,4 @@ class Differentiated(Evaluated):
         shape = (rows.shape[0], self.layer_sizes[-1], rows.shape[1])
         result, given = self._result(out, "out", shape, one, {"X": rows})
         self._network.jacobian(rows, result, threads)
-        return _delivered(result, given)
-
-    # ---- Arguments and results ----
-
-    def _finite_rows(self, X: Any) -> tuple[_arrays.Rows, bool]:
-        """Return rows of finite inputs, and whether one row was given instead of a matrix."""
-        self._check_columns("X", X)
-        X, one = _arrays.as_matrix("X", X, self.layer_sizes[0])
-        rows = _arrays.rows("X", X, self.layer_sizes[0], self.dtype)
-        _training_data.check_inputs("X", rows, self.dtype)
-        return rows, one
-
-    def _given_gradient(self, X: Any, G: Any) -> tuple[_arrays.Rows, NDArray[Any], bool]:
-        """Return inputs, gradients with respect to their outputs, and whether one row was given instead of matrices."""
-        rows, one = self._finite_rows(X)
-        return rows, _training_data.given_gradient("G", G, rows.shape[0], self.layer_sizes[-1], self.dtype, one), one
-
-    def _results(self, out: Any, argument: str, taken: dict[str, Any]) -> Gradients:
-        """Check the given arrays, and return contiguous arrays for gradients: these, or new ones."""
-        if out is None:
-            return self._network.empty_parameters()
-        given = result_arrays(argument, out, self.parameters)
-        names = [f"{argument}[{i}]" for i in range(len(given))]
-        check_apart(dict(zip(names, given, strict=True)), _memory_of(taken) | {"the model": self._network.storage})
-        return given if all(_is_plain(array) for array in given) else self._network.empty_parameters()
-
-    def _result(
-        self, out: Any, argument: str, shape: tuple[int, ...], one: bool, taken: dict[str, Any]
-    ) -> tuple[NDArray[Any], tuple[NDArray[Any], bool]]:
-        """Check the given array. Return a contiguous array for a result, this one or a new one, and the way to deliver it.
-
-        With `one`, the given array lacks the first axis.
-        """
-        if out is None:
-            new = np.empty(shape, self.dtype)
-            return new, (new, one)
-        given = result_array(argument, out, shape[1:] if one else shape, self.dtype)
-        check_apart({argument: given}, _memory_of(taken) | {"the model": self._network.storage})
-        place = given.reshape(shape) if _is_plain(given) else np.empty(shape, self.dtype)
-        return place, (given, False)
-
-
-def _is_plain(array: NDArray[Any]) -> bool:
-    return type(array) is np.ndarray and array.flags.carray
-
-
-def _taken(arguments: tuple[Any, ...]) -> dict[str, Any]:
-    """Return the arrays among the engine's arguments for a loss, by the names of the user's arguments."""
-    _, X, y, _, sample_weight = arguments
-    return {"X": X, "y": y, "sample_weight": sample_weight}
-
-
-def _memory_of(taken: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments by name, with the values of sparse rows in their place."""
-    sparse = {name: value for name, value in taken.items() if isinstance(value, _core.SparseRows)}
-    return taken | {name: rows.values for name, rows in sparse.items()}
-
-
-def _delivered(result: NDArray[Any], delivery: tuple[NDArray[Any], bool] | None) -> NDArray[Any]:
-    """Return the result in its final form: in the array that was given, or without the first axis for one row."""
-    assert delivery is not None
-    to, one = delivery
-    if to is result:
-        return result[0] if one else result
-    if not np.may_share_memory(to, result):
-        to[...] = result.reshape(to.shape)
-    return to
-
-
-def _all_delivered(results: Gradients, out: Any) -> Gradients:
-    """Return the results in the arrays that were given, if there are any."""
-    if out is None:
-        return results
-    for to, array in zip(out, results, strict=True):
-        if to is not array:
-            to[...] = array
-    return out  # type: ignore[no-any-return]
+        return delivered(result, given)
