@@ -13,11 +13,11 @@ from fastnn._engine import core as _core
 from fastnn._engine.losses import GIVEN_GRADIENT
 from fastnn._engine.training_data import TrainingData, as_batch
 from fastnn._errors import DIVERGED_STEP, DivergedError
+from fastnn._prepared import Prepared
 from fastnn._rates import rate_at
-from fastnn._stored_trainer import StoredTrainer
 
 
-class GradientSteps(StoredTrainer):
+class GradientSteps(Prepared):
     """Updates other than those with one batch of targets; a base of `Trainer`."""
 
     @without_unknown
@@ -212,10 +212,6 @@ class GradientSteps(StoredTrainer):
         finally:
             stepper.release()
         return loss
-
-    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
-        """Return a batch, or data of a run, in the engine's form."""
-        raise NotImplementedError
 
 
 def _check_any(rows: Any) -> None:

@@ -1,0 +1,55 @@
+"""The forms of data, runs and trainers for the engine, and for compiled code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn._engine import core as _core
+from fastnn._engine.training_data import TrainingData, training_data
+from fastnn._stored_trainer import StoredTrainer
+
+
+class Prepared(StoredTrainer):
+    """The preparation of steps and runs, also of steps in compiled code; a base of `Trainer`."""
+
+    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
+        model = self.model
+        if type(X) is not np.ndarray:
+            model._check_columns(f"{prefix}X", X)
+        return training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
+
+    def _validation(self, data: tuple[Any, ...] | None) -> TrainingData | None:
+        if data is None:
+            return None
+        if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+            way = "; fit() sets no rows apart itself" if isinstance(data, float) else ""
+            kind = type(data).__name__
+            raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {kind}{way}")
+        X, y, weight = (*data, None)[:3]
+        return self._data(X, y, weight, prefix="validation_data ")
+
+    def _new_run(self, data: TrainingData, epochs: int) -> _core.Run:
+        settings = self._native.settings._replace(**self._conventions())
+        return _core.Run(self.model._network, data, settings, epochs, self._stepper.updates)
+
+    def _conventions(self) -> dict[str, Any]:
+        """Return changed settings of the engine's runs, for a subclass whose definitions are not PyTorch's."""
+        return {}
+
+    @property
+    def _native_trainer(self) -> tuple[int, int, int, int]:
+        """Return the trainer for compiled code: address, numbers of columns of inputs and targets, kind of targets."""
+        return self._native_handle[0]
+
+    @property
+    def _native_handle(self) -> tuple[tuple[int, int, int, int], _core.Stepper]:
+        """Return `_native_trainer`, and the object that keeps its address valid."""
+        rate = self.optimizer.learning_rate
+        if callable(rate):
+            raise TypeError(f"trainer: expected a learning rate that is a number, got the schedule {rate!r}")
+        stepper = self._stepper
+        n_in, n_targets = stepper.network.layer_sizes[0], self._loss.n_targets
+        labels = int(self.loss.takes_labels) + int(self.loss.takes_labels and self.loss.missing == "ignore")
+        return (stepper.address, n_in, n_targets, labels), stepper
