@@ -11,6 +11,9 @@ namespace fastnn {
 // The element types that the kernels read. NumPy converts arrays of any other type before.
 enum class Type : int32_t { float32, float64, int8, uint8, int16, uint16, int32, uint32, int64, uint64, boolean };
 
+// Returns the bytes of an element of a network's type, float32 or float64.
+constexpr int64_t element_size(Type type) { return type == Type::float32 ? sizeof(float) : sizeof(double); }
+
 // Rows of an array in the caller's memory, with any strides in bytes. Labels are one column; each becomes a one-hot row. Sparse
 // rows (CSR) have row_starts. Their data are the stored values, of the network's type, side by side. The values of row i, and
 // their columns, are the elements from row_starts[i] to row_starts[i + 1].
@@ -99,6 +102,12 @@ struct Network {
     int64_t size;  // elements of the parameter storage
     const Layer &last() const { return layers[n_layers - 1]; }
 };
+
+// Calls use(layer number, layer, block) for all parameters, in the order of the storage.
+template <class Use> void for_each_block(const Network &network, Use use) {
+    for (int64_t l = 0; l < network.n_layers; l++)
+        for (int64_t b = 0; b < network.layers[l].n_blocks; b++) use(l, network.layers[l], network.layers[l].blocks[b]);
+}
 
 // Returns the distance, in elements, from one row of n to the next: whole cache lines. One more is added if rows would be a
 // multiple of 1 KiB apart, where they compete for the same few sets of the cache.

@@ -166,7 +166,7 @@ int64_t fastnn_n_parameters(const Model *model) { return places_in_vector(*model
 
 int64_t fastnn_overlaps_parameters(const Model *model, const void *start, int64_t bytes) {
     const auto first = reinterpret_cast<uintptr_t>(start), storage = reinterpret_cast<uintptr_t>(model->parameters);
-    const int64_t size = model->network.size * (model->type == Type::float32 ? 4 : 8);
+    const int64_t size = model->network.size * element_size(model->type);
     return first < storage + uintptr_t(size) && storage < first + uintptr_t(bytes);
 }
 

@@ -32,36 +32,38 @@ class Workspace {
 };
 
 int64_t whole_lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-int64_t element_size(Type type) { return type == Type::float32 ? sizeof(float) : sizeof(double); }
+
+bool is_transposed(const Layer &layer, const Block &block) { return block.kind == BlockKind::weights && layer.narrow; }
 
 // Copies a gradient to a matrix without padding for each block of parameters, in the order of the storage.
 template <class T> void unpack(const Network &network, const T *storage, void *const *to) {
-    for (int64_t l = 0; l < network.n_layers; l++)
-        for (int64_t b = 0; b < network.layers[l].n_blocks; b++) {
-            const Block &block = network.layers[l].blocks[b];
-            const T *from = storage + block.offset;
-            T *out = static_cast<T *>(*to++);
-            if (block.kind == BlockKind::weights && network.layers[l].narrow) {
-                for (int64_t j = 0; j < block.columns; j++)
-                    for (int64_t i = 0; i < block.rows; i++) *out++ = from[i * block.row + j];
-                continue;
-            }
-            for (int64_t i = 0; i < block.rows; i++)
-                std::memcpy(out + i * block.columns, from + i * block.row, size_t(block.columns) * sizeof(T));
+    for_each_block(network, [&](int64_t, const Layer &layer, const Block &block) {
+        const T *from = storage + block.offset;
+        T *out = static_cast<T *>(*to++);
+        if (is_transposed(layer, block)) {
+            for (int64_t j = 0; j < block.columns; j++)
+                for (int64_t i = 0; i < block.rows; i++) *out++ = from[i * block.row + j];
+            return;
         }
+        for (int64_t i = 0; i < block.rows; i++)
+            std::memcpy(out + i * block.columns, from + i * block.row, size_t(block.columns) * sizeof(T));
+    });
+}
+
+void unpack(const Model &model, const void *storage, void *const *to) {
+    if (model.type == Type::float32) unpack(model.network, static_cast<const float *>(storage), to);
+    else unpack(model.network, static_cast<const double *>(storage), to);
 }
 
 // Copies matrices like those that `unpack` writes to the storage, whose padding stays as it is.
 template <class T> void pack(const Network &network, T *storage, void *const *from) {
-    for (int64_t l = 0; l < network.n_layers; l++)
-        for (int64_t b = 0; b < network.layers[l].n_blocks; b++) {
-            const Block &block = network.layers[l].blocks[b];
-            const bool transposed = block.kind == BlockKind::weights && network.layers[l].narrow;
-            const T *in = static_cast<const T *>(*from++);
-            for (int64_t i = 0; i < block.rows; i++)
-                for (int64_t j = 0; j < block.columns; j++)
-                    storage[block.offset + i * block.row + j] = transposed ? in[j * block.rows + i] : in[i * block.columns + j];
-        }
+    for_each_block(network, [&](int64_t, const Layer &layer, const Block &block) {
+        const bool transposed = is_transposed(layer, block);
+        const T *in = static_cast<const T *>(*from++);
+        for (int64_t i = 0; i < block.rows; i++)
+            for (int64_t j = 0; j < block.columns; j++)
+                storage[block.offset + i * block.row + j] = transposed ? in[j * block.rows + i] : in[i * block.columns + j];
+    });
 }
 
 // Threads share rows, so that more threads than rows would have nothing to do. If a few rows are much work, threads share each
@@ -190,29 +192,24 @@ bool gradient(const Model &model, Gradient &call, void *const *parameters) {
     if (parameters) call.gradient = start;
     if (call.n_rows > 0) k.gradient(call, start + before);
     else if (call.gradient) std::memset(call.gradient, 0, size_t(size));
-    if (!parameters) return true;
-    if (model.type == Type::float32) unpack(model.network, static_cast<const float *>(call.gradient), parameters);
-    else unpack(model.network, static_cast<const double *>(call.gradient), parameters);
+    if (parameters) unpack(model, call.gradient, parameters);
     return true;
 }
 
 int64_t places_in_vector(const Model &model, void *vector, void **places) {
     const int64_t size = element_size(model.type);
     int64_t n = 0;
-    for (int64_t l = 0; l < model.network.n_layers; l++)
-        for (int64_t b = 0; b < model.network.layers[l].n_blocks; b++) {
-            const Block &block = model.network.layers[l].blocks[b];
-            if (places) *places++ = static_cast<char *>(vector) + n * size;
-            n += block.rows * block.columns;
-        }
+    for_each_block(model.network, [&](int64_t, const Layer &, const Block &block) {
+        if (places) *places++ = static_cast<char *>(vector) + n * size;
+        n += block.rows * block.columns;
+    });
     return n;
 }
 
 void get_parameters(const Model &model, void *vector) {
     void *places[max_layers * n_block_kinds];
     places_in_vector(model, vector, places);
-    if (model.type == Type::float32) unpack(model.network, static_cast<const float *>(model.parameters), places);
-    else unpack(model.network, static_cast<const double *>(model.parameters), places);
+    unpack(model, model.parameters, places);
 }
 
 void set_parameters(const Model &model, const void *vector) {

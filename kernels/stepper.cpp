@@ -29,7 +29,7 @@ Stepper::~Stepper() {
 bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
     const Kernels &k = kernels_of(type);
     Training &t = training;
-    const int64_t size = t.network.size * (type == Type::float32 ? 4 : 8) * (1 + t.optimizer.moments);
+    const int64_t size = t.network.size * element_size(type) * (1 + t.optimizer.moments);
     if (!grow(snapshot_, snapshot_bytes_, size)) return false;
     t.snapshot = snapshot_;
     if (!x.sparse() && n_rows == rows_ && t.max_threads == threads_ && t.loss.given == given_) return true;

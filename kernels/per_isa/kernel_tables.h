@@ -84,12 +84,6 @@ struct BlockRows {
     Range rows;
 };
 
-// Calls use(layer number, layer, block) for all parameters, in the order of the storage.
-template <class Use> void for_each_block(const Network &network, Use use) {
-    for (int64_t l = 0; l < network.n_layers; l++)
-        for (int64_t b = 0; b < network.layers[l].n_blocks; b++) use(l, network.layers[l], network.layers[l].blocks[b]);
-}
-
 template <class T> int64_t padded(int64_t n) { return round_up(n, block_lanes<T>); }
 
 }  // namespace
