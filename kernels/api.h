@@ -37,12 +37,12 @@ constexpr int64_t few_rows = 8;       // of up to 8 rows, threads share each lay
 // be z.
 using CustomActivation = void (*)(const void *z, void *a, void *derivative, int64_t n);
 
-// Takes n elements of a target y and a prediction p. Sets value = f(y, p), and gradient to its derivative by p. No arrays
-// overlap.
+// Takes n elements of a target y and a prediction p. Sets value = f(y, p), and gradient to its derivative with respect
+// to p. No arrays overlap.
 using CustomLoss = void (*)(const void *y, const void *p, void *value, void *gradient, int64_t n);
 
 // Takes rows of n_targets targets y and of n_out predictions p, y_row and p_row elements apart. Sets value[i] = f(y_i, p_i) for each
-// row, and the rows of gradient, which are p_row elements apart, to its derivative by p_i. No arrays overlap.
+// row, and the rows of gradient, which are p_row elements apart, to its derivative with respect to p_i. No arrays overlap.
 using CustomRowLoss = void (*)(const void *y, const void *p, void *value, void *gradient, int64_t rows, int64_t n_targets,
                                int64_t n_out, int64_t y_row, int64_t p_row);
 
@@ -82,7 +82,7 @@ struct Layer {
     int32_t activation;       // number in registry.h
     bool narrow;              // the weights are stored transposed: n_out rows of n_in
     double dropout;           // probability that an output is dropped in training
-    CustomActivation custom;  // a user's own; null otherwise
+    CustomActivation custom;  // null if the activation is built in
 
     const Block &weights() const { return blocks[0]; }
     const Block &biases() const { return blocks[1]; }
@@ -128,9 +128,9 @@ struct Loss {
     bool per_row;               // the mean is over rows, not over elements
     double factor;              // of loss and gradient
     double value_factor;        // of the loss alone
-    CustomLoss custom;          // a user's own; null otherwise
+    CustomLoss custom;          // null if the loss is not custom
     bool signed_mean;           // the divisor is the sum of the weights, which may be below 0, rather than of their magnitudes
-    CustomRowLoss custom_rows;  // a user's own of whole rows; null otherwise
+    CustomRowLoss custom_rows;  // null if the loss is not a custom one of whole rows
     const Head *heads;          // losses of parts of the outputs, whose weighted sum this one is
     int64_t n_heads;
     // Options of the targets.
@@ -139,7 +139,7 @@ struct Loss {
     const double *output_weights;  // of each column of targets in the mean, or of each class; >= 0; null if all are 1
     const double *pos_weight;      // of a target of 1 rather than 0, for each column; >= 0; null if all are 1
     double label_smoothing;        // the share of targets that is spread evenly over the classes
-    bool given;  // the targets are the gradient by the outputs, summed over rows; the value is 0 for finite outputs
+    bool given;  // the targets are the gradient with respect to the outputs, summed over rows; the value is 0 for finite outputs
 
     int64_t columns(int64_t n_out) const { return n_targets ? n_targets : n_out; }
 };
@@ -202,7 +202,7 @@ struct Gradient {
     double weight;                // out: the weight of all rows in a mean
 };
 
-// The derivatives of the outputs by the inputs of n_rows rows: n_rows x n_out x n_in elements.
+// The derivatives of the outputs with respect to the inputs, for n_rows rows: n_rows x n_out x n_in elements.
 struct Jacobian {
     Network network;
     const void *parameters;

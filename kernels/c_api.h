@@ -34,7 +34,7 @@ int64_t fastnn_times_derivative_float32(int64_t activation, float *delta, const 
 int64_t fastnn_times_derivative_float64(int64_t activation, double *delta, const double *a, int64_t rows, int64_t n);
 
 // out = activation(x @ w + b), with n_rows rows of n_out, side by side. b may be null. With n_threads 0, the kernels choose.
-// Returns 0, or -1 without memory.
+// Returns 0, or -1 if there is no memory.
 int64_t fastnn_linear(int64_t type, int64_t n_rows, int64_t n_in, int64_t n_out, const void *x, int64_t x_type, int64_t x_row,
                       int64_t x_column, const void *w, int64_t w_type, int64_t w_row, int64_t w_column, const void *b,
                       int64_t b_type, int64_t b_column, int64_t activation, void *out, int64_t n_threads);
@@ -54,33 +54,34 @@ int64_t fastnn_predict(const fastnn::Model *model, int64_t n_rows, const void *x
                        void *out, int64_t n_threads);
 
 // Makes one step on a batch, and stores the loss before it in *loss. y has rows of n_out, or integer labels if `labels` is set.
-// Returns 0. Otherwise nothing has changed, and the result is -1 without memory, 1 if the loss or the update is not finite, 2 if
+// Returns 0. Otherwise nothing has changed, and the result is -1 if there is no memory, 1 if the loss or the update is not finite, 2 if
 // another caller is training with it, 3 if the loss takes no labels.
 int64_t fastnn_train_step(fastnn::Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                           const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels, double *loss);
 
-// Makes one step by the gradient of any loss by the outputs, g (n_rows, n_out). Returns as fastnn_train_step.
+// Makes one step with the gradient g (n_rows, n_out) of any loss with respect to the outputs. Returns the same as fastnn_train_step.
 int64_t fastnn_train_step_gradient(fastnn::Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
                                    int64_t x_column, const void *g, int64_t g_type, int64_t g_row, int64_t g_column);
 
 // Returns the number of outputs of the trainer's model.
 int64_t fastnn_trainer_outputs(const fastnn::Stepper *stepper);
 
-// In the functions below, gradients by the parameters are one vector of the model's type, in the order of MLP.to_vector, and
-// gradients by the inputs are n_rows rows, side by side. Either may be null. They return 0, or -1 without memory.
+// In the functions below, gradients with respect to the parameters are one vector of the model's type, in the order of
+// MLP.to_vector, and gradients with respect to the inputs are n_rows rows, side by side. Either may be null. They return 0, or -1
+// if there is no memory.
 
 // Stores the products of g (n_rows, n_out) with the derivatives of the outputs.
 int64_t fastnn_vjp(const fastnn::Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                    const void *g, int64_t g_type, int64_t g_row, int64_t g_column, void *gradient, void *input_gradient,
                    int64_t n_threads);
 
-// Stores the derivatives of the outputs by the inputs, n_rows matrices (n_out, n_in), side by side.
+// Stores the derivatives of the outputs with respect to the inputs, n_rows matrices (n_out, n_in), side by side.
 int64_t fastnn_jacobian(const fastnn::Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                         void *jacobian, int64_t n_threads);
 
 // Returns a loss of the model, given its number in registry.h, or the model's own if that is -1; null if it does not suit the model.
 const fastnn::ModelLoss *fastnn_model_loss(const fastnn::Model *model, int64_t loss);
-// Return the number of columns of the targets, and what labels they may be: 0 for none, 2 if those of -1 are missing.
+// Return the number of columns of the targets, and the kind of labels that they may be: 0 for none, 2 if those of -1 are missing.
 int64_t fastnn_loss_targets(const fastnn::ModelLoss *loss);
 int64_t fastnn_loss_labels(const fastnn::ModelLoss *loss);
 

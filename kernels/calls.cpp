@@ -83,7 +83,7 @@ bool KeptWorkspace::Layout::operator==(const Layout &other) const {
 
 KeptWorkspace::~KeptWorkspace() { free_zeros(memory_); }
 
-// The kept workspace, or one of the call's own where another call has it, or it would be large.
+// The kept workspace, or a new one if another call has borrowed that, or if it would be large.
 class Borrowed {
   public:
     // measure() returns the bytes of a workspace with this layout.

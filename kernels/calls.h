@@ -85,7 +85,7 @@ int64_t places_in_vector(const Model &, void *vector, void **places);
 void get_parameters(const Model &, void *vector);
 void set_parameters(const Model &, const void *vector);
 
-// Returns the loss whose targets are its gradient by the outputs: gradients with it are vector-Jacobian products.
+// Returns the loss whose targets are its gradient with respect to the outputs: gradients with it are vector-Jacobian products.
 inline Loss given_gradient() {
     Loss loss = {};
     loss.given = loss.per_row = true;

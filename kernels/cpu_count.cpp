@@ -87,7 +87,7 @@ CpuCount usable_cpus([[maybe_unused]] const char *root) {
     try {
         quota = cgroup_cpus(root);
     } catch (...) {
-        // Without memory for a path, the quota is not known.
+        // If there is no memory for a path, the quota is unknown.
     }
     return quota < affinity ? CpuCount{quota, "cgroup quota"} : CpuCount{affinity, "affinity"};
 #else

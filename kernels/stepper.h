@@ -36,9 +36,9 @@ class Stepper {
 
     // For the caller that has acquired it. Nothing has changed if the result is not `done`.
     StepStatus step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);
-    // The same with the gradient of any loss by the outputs, summed over rows as it is.
+    // The same with the gradient of any loss with respect to the outputs, summed over rows as it is.
     StepStatus step_gradient(const Rows &x, const Rows &gradient, int64_t n_rows);
-    // Makes an update with the gradient by the parameters, which is laid out like the storage.
+    // Makes an update with the gradient with respect to the parameters, which is laid out like the storage.
     StepStatus apply(const void *gradient);
 
   private:

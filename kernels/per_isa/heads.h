@@ -1,4 +1,4 @@
-// The loss of some rows: built in, a user's own, or of several heads.
+// The loss of some rows: built in, custom, or of several heads.
 #pragma once
 
 #include "kernel_tables.h"

@@ -28,7 +28,7 @@ inline bool prefers_reverse(const Network &network) {
 
 template <class T> class JacobianRun {
   public:
-    // Without memory behind the arena, the object only counts what it would take.
+    // If the arena has no memory, the object only counts the bytes that it needs.
     JacobianRun(const Jacobian &call, Arena &arena)
         : call_(call),
           network_(call.network),
@@ -134,7 +134,7 @@ template <class T> class JacobianRun {
         });
     }
 
-    // ---- Forward: the derivatives of a layer's outputs by the inputs ----
+    // ---- Forward: the derivatives of a layer's outputs with respect to the inputs ----
 
     void compute_forward(Group &group) const {
         start_forward(group);

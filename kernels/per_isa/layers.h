@@ -44,7 +44,7 @@ struct Dropout {
 
 template <class T> class Layers {
   public:
-    // rows: of the largest chunk. Without memory behind the arena, the object only counts what it would take.
+    // rows: of the largest chunk. If the arena has no memory, the object only counts the bytes that it needs.
     Layers(const Network &network, const void *parameters, const Rows &x, int64_t rows, Needs needs, const Loss *loss, Arena &arena)
         : network_(network),
           parameters_(static_cast<const T *>(parameters)),

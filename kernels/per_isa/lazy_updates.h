@@ -13,7 +13,7 @@ namespace {
 
 template <class T> class DeferredRows {
   public:
-    // Without memory behind the arena, the object only counts what it would take.
+    // If the arena has no memory, the object only counts the bytes that it needs.
     DeferredRows(const Training &training, const UpdateRules &rules, const OptimizerState<T> &state, Arena &arena)
         : rules_(rules),
           state_(state),

@@ -46,7 +46,7 @@ template <class T> class LossRows {
         return targets;
     }
 
-    // Computes the partial sums of the rows' groups, and delta, the derivative by the outputs.
+    // Computes the partial sums of the rows' groups, and delta, the derivative with respect to the outputs.
     void compute(const T *out, const T *targets, T *delta, Range rows) const {
         for (int64_t i = rows.begin; i < rows.end; i += row_group) {
             const int64_t count = rows.end - i < row_group ? rows.end - i : row_group, at = i * last_.row;

@@ -117,7 +117,7 @@ template <class T> struct SquaredHinge : LossTraits {
     FASTNN_INLINE Vec<T> gradient(Vec<T> a, Vec<T> y, Vec<T> margin) { return T(-2) * y * Hinge<T>::value(a, y, margin); }
 };
 
-// The gradient by the outputs is y itself. The value only shows whether the outputs are finite.
+// The gradient with respect to the outputs is y itself. The value only shows whether the outputs are finite.
 template <class T> struct GivenGradient : LossTraits {
     FASTNN_INLINE Vec<T> value(Vec<T> a, Vec<T>, Vec<T>) { return a - a; }
     FASTNN_INLINE Vec<T> gradient(Vec<T>, Vec<T> y, Vec<T>) { return y; }
@@ -151,7 +151,7 @@ T elementwise_loss(const T *z, const T *y, const T *scale, T *delta, int64_t row
     return sum_block<T>(sums);
 }
 
-// Computes a user's own loss in the same way.
+// Computes a custom loss in the same way.
 template <class T> T custom_loss(fastnn::CustomLoss function, const T *a, const T *y, const T *scale, T *delta, int64_t count) {
     constexpr int64_t segment = 64 * block_lanes<T>;
     alignas(block_bytes) T values[segment];

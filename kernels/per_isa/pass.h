@@ -37,7 +37,7 @@ struct PassData {
 
 template <class T> class Pass {
   public:
-    // rows: of the largest batch. Without memory behind the arena, the object only counts what it would take.
+    // rows: of the largest batch. If the arena has no memory, the object only counts the bytes that it needs.
     Pass(const Network &network, const void *parameters, const Loss &loss, const PassData &data, int64_t rows, int n_threads,
          Needs needs, Arena &arena)
         : network_(network),

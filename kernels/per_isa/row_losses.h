@@ -120,7 +120,7 @@ template <class T> struct MultiQuantile : LossTraits {
     }
 
   private:
-    // The derivative by z of the sum of the quantiles from its own on.
+    // The derivative, with respect to z, of the sum of the quantiles from its own on.
     static void through_increments(const Part &part, const LossRow<T> &r, int64_t n_quantiles, int64_t k) {
         Packed<T> sum, delta, z;
         for (int64_t q = n_quantiles - 1; q >= 0; q--) {
@@ -223,7 +223,7 @@ template <class T> struct Cosine : LossTraits {
     }
 };
 
-// ---- A user's own loss ----
+// ---- Custom losses ----
 
 template <class T> T custom_row_loss(const Loss &loss, const LossRow<T> &r) {
     constexpr int64_t together = block_lanes<T>;

@@ -74,7 +74,7 @@ void multiply_sparse(const Rows &x, const Batch &chunk, Range rows, const Layer 
 // A thread's elements of a chunk: those in rows that count and in columns that the thread owns, sorted by column and then by row.
 template <class T> class Entries {
   public:
-    // max_count: of a chunk. Without memory behind the arena, the object only counts what it would take.
+    // max_count: of a chunk. If the arena has no memory, the object only counts the bytes that it needs.
     Entries(int64_t max_count, int64_t n_threads, Arena &arena)
         : max_count_(max_count),
           entries_(arena.take<Entry<T>>(max_count * n_threads)),

@@ -14,7 +14,7 @@ namespace {
 
 template <class T> class TouchedFeatures {
   public:
-    // Without memory behind the arena, the object only counts what it would take.
+    // If the arena has no memory, the object only counts the bytes that it needs.
     TouchedFeatures(const Training &training, bool active, Arena &arena)
         : layer_(training.network.layers[0]),
           active_(active),

@@ -32,7 +32,7 @@ inline bool has_dropout(const Network &network) {
 
 template <class T> class TrainingLoop {
   public:
-    // Without memory behind the arena, the object only counts what it would take.
+    // If the arena has no memory, the object only counts the bytes that it needs.
     TrainingLoop(Training &training, Arena &arena)
         : t_(training),
           rules_(UpdateRules::of<T>(training)),

@@ -11,7 +11,7 @@ namespace {
 
 template <class T> class Updater {
   public:
-    // Without memory behind the arena, the object only counts what it would take.
+    // If the arena has no memory, the object only counts the bytes that it needs.
     Updater(const Training &training, const UpdateRules &rules, const OptimizerState<T> &state, const Layers<T> &layers,
             Arena &arena)
         : rules_(rules),

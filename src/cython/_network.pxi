@@ -119,7 +119,7 @@ cdef class Network:
         return dict(zip(BLOCK_KINDS, map(tuple, kinds)))
 
     def blend(self, Network other, double tau):
-        """Add tau times the difference to the other's parameters to all of one's own; the two have the same layout."""
+        """Add tau times the difference from the other network's parameters to this one's; the two have the same layout."""
         if self.dtype_number != other.dtype_number or self.native.size != other.native.size:
             raise ValueError("two networks of the same layout are expected")
         cdef const Kernels *k = kernels(self.dtype_number)

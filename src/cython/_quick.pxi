@@ -91,7 +91,7 @@ cdef bint fill_call(Network network, Gradient *call, bint *one, object loss, obj
     cdef Objective objective
     try:
         objective = network.objectives.get(loss)
-    except TypeError:  # what can't be a key
+    except TypeError:  # the loss is not hashable
         return False
     if objective is None:
         return False
@@ -156,7 +156,7 @@ cdef cnp.ndarray result_of_shape(Network network, int ndim, cnp.npy_intp *shape,
 
 
 def quick_gradient(Network network, loss, x, y, out):
-    """Return the loss and its gradients by the parameters."""
+    """Return the loss and its gradients with respect to the parameters."""
     cdef Gradient call
     cdef bint one
     cdef void *arrays[max_layers * n_block_kinds]
@@ -170,7 +170,7 @@ def quick_gradient(Network network, loss, x, y, out):
 
 
 cdef bint fill_input_gradient(Network network, Gradient *call, bint one, x, y, list others, out, list result) except -1:
-    """Append an array for the gradient by the inputs to `result`, and let the call fill it; return whether `out` is quick."""
+    """Append an array for the gradient with respect to the inputs to `result`, and let the call fill it; return whether `out` is quick."""
     cdef cnp.npy_intp shape[2]
     shape[0], shape[1] = call.n_rows, network.layers[0].n_in
     array = result_of_shape(network, 1 if one else 2, &shape[one], x, y, others, out)
@@ -182,7 +182,7 @@ cdef bint fill_input_gradient(Network network, Gradient *call, bint one, x, y, l
 
 
 def quick_input_gradient(Network network, loss, x, y, out):
-    """Return the gradient of the loss by the inputs."""
+    """Return the gradient of the loss with respect to the inputs."""
     cdef Gradient call
     cdef bint one
     cdef list result = []
@@ -195,7 +195,7 @@ def quick_input_gradient(Network network, loss, x, y, out):
 
 
 def quick_vjp(Network network, x, g, bint inputs, out):
-    """Return the gradients by the parameters; with `inputs`, a tuple of these and the gradient by the inputs."""
+    """Return the gradients with respect to the parameters; with `inputs`, a tuple of these and the gradient with respect to the inputs."""
     cdef Gradient call
     cdef bint one
     cdef void *arrays[max_layers * n_block_kinds]
@@ -223,7 +223,7 @@ def quick_vjp(Network network, x, g, bint inputs, out):
 
 
 def quick_jacobian(Network network, x, out):
-    """Return the derivatives of the outputs by the inputs."""
+    """Return the derivatives of the outputs with respect to the inputs."""
     cdef int64_t n_rows
     cdef bint one
     cdef cnp.npy_intp shape[3]

@@ -119,7 +119,7 @@ cdef class Run:
             wanted = min(wanted, room)
         end += wanted
         if self.t.learning_rate_stride and (end - self.rates_from) * self.steps > cnp.PyArray_SIZE(self.rates):
-            raise ValueError("there are no learning rates for so many epochs")
+            raise ValueError("rates: expected one for each step of all epochs, got too few")
         self.t.seconds = seconds
         self.t.n_epochs = self.t.epoch + wanted
         with self.lock:

@@ -62,8 +62,9 @@ def count_update(trainer: Trainer) -> None:
 def handle_of(owner: Any) -> tuple[tuple[int, ...], object]:
     """Return an address and integers for compiled code, and the object that keeps the address valid.
 
-    The integers of a model are its numbers of inputs and outputs. A trainer has these too, and a third integer, which says
-    whether targets may be labels.
+    The integers of a model are its numbers of inputs and outputs. Those of a trainer are its numbers of inputs and of
+    columns of targets, and the kind of labels that it takes as targets: 0 for none, 1 for labels, and 2 for labels among
+    which -1 is missing.
 
     Raises
     ------

@@ -73,7 +73,7 @@ def given_gradient(argument: str, value: Any, n_rows: int, n_out: int, dtype: np
         array = array[:, None]
     if array.shape != (n_rows, n_out):
         shape = (n_out,) if one else (n_rows, n_out)
-        raise ValueError(f"{argument}: expected shape {shape}, a gradient by the outputs, got {array.shape}")
+        raise ValueError(f"{argument}: expected shape {shape}, a gradient with respect to the outputs, got {array.shape}")
     check_finite(argument, array, dtype)
     return array
 
