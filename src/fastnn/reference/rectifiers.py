@@ -20,8 +20,8 @@ __dir__ = __all__.copy
 
 
 # With these constants, a layer of SELU preserves mean 0 and variance 1 (Klambauer et al. 2017, equation 14).
-_SELU_SCALE = 1.0507009873554805
-_SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
+SELU_ALPHA = 1.6732632423543772
 
 
 @elementwise
@@ -109,7 +109,7 @@ def selu(z: Float64) -> Float64:
     >>> selu([0.0, 1.0])
     array([0.        , 1.05070099])
     """
-    return _SELU_SCALE * np.where(z > 0.0, z, _SELU_ALPHA * np.expm1(np.minimum(z, 0.0)))
+    return SELU_SCALE * np.where(z > 0.0, z, SELU_ALPHA * np.expm1(np.minimum(z, 0.0)))
 
 
 @elementwise
@@ -121,4 +121,4 @@ def selu_grad(a: Float64) -> Float64:
     >>> selu_grad([0.0, 1.0])
     array([1.75809934, 1.05070099])
     """
-    return np.where(a > 0.0, _SELU_SCALE, a + _SELU_SCALE * _SELU_ALPHA)
+    return np.where(a > 0.0, SELU_SCALE, a + SELU_SCALE * SELU_ALPHA)

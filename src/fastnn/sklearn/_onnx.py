@@ -22,6 +22,7 @@ try:
 except ImportError as error:
     raise ImportError(f'conversion to ONNX needs skl2onnx: pip install "fastnn-cpu[onnx]" ({error})') from error
 
+from fastnn.reference.rectifiers import SELU_ALPHA, SELU_SCALE
 from fastnn.sklearn import _patching
 from fastnn.sklearn._classifier import MLPClassifier
 from fastnn.sklearn._originals import ORIGINALS
@@ -72,7 +73,7 @@ def _elu(graph: _Graph, z: str) -> str:
 
 
 def _selu(graph: _Graph, z: str) -> str:
-    scale, limit = 1.0507009873554805, 1.0507009873554805 * 1.6732632423543772
+    scale, limit = SELU_SCALE, SELU_SCALE * SELU_ALPHA
     above = graph.node("Mul", graph.node("Max", z, graph.constant(0.0)), graph.constant(scale))
     below = graph.node("Sub", graph.node("Exp", graph.node("Min", z, graph.constant(0.0))), graph.constant(1.0))
     return graph.node("Add", above, graph.node("Mul", below, graph.constant(limit)))
