@@ -55,7 +55,7 @@ EXCEPTIONS = {
     ("_checks.options", "optimizers"),
     ("_checks.layers", "_custom"),  # it accepts the custom activations of models
     ("_errors", "_history"),
-    ("sklearn._onnx", "reference.rectifiers"),  # it writes the formula of an activation, with the constants of the definition
+    ("sklearn._onnx", "reference.rectifiers"),  # it writes selu's formula, and takes the constants
 }
 
 

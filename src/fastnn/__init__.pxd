@@ -201,10 +201,10 @@ cdef inline int predict(Model model, const real *x, real *out, int64_t n_rows, i
     return 0
 
 
-# ---- Derivatives: gradients by the parameters are one vector in the order of MLP.to_vector ---------------------------------
+# ---- Derivatives: gradients with respect to the parameters are one vector in the order of MLP.to_vector -------------------
 
 cdef inline int jacobian(Model model, const real *x, real *out, int64_t n_rows, int64_t n_threads=0) except -1 nogil:
-    """Store the derivatives of the outputs by the inputs (n_rows, n_out, n_in) for x (n_rows, n_in)."""
+    """Store the derivatives of the outputs with respect to the inputs, (n_rows, n_out, n_in) for x (n_rows, n_in)."""
     cdef int64_t number = type_number(out), size = sizeof(real)
     _check_type(model.type, number)
     return _check_memory(c_jacobian(model.address, n_rows, x, number, model.n_in * size, size, out, n_threads))
@@ -286,7 +286,7 @@ cdef inline double _step(Trainer trainer, int64_t n_rows, const void *x, int64_t
 
 
 cdef inline int train_step_gradient(Trainer trainer, const real *x, const real *g, int64_t n_rows) except -1 nogil:
-    """Make one update by the gradient of any loss by the outputs, g (n_rows, outputs of the model)."""
+    """Make one update with the gradient of any loss with respect to the outputs, g (n_rows, outputs of the model)."""
     cdef int64_t number = 0 if real is float else 1, size = sizeof(real)
     _check_rows(n_rows)
     return _check_step(c_train_step_gradient(trainer.address, n_rows, x, number, trainer.n_in * size, size, g, number,

@@ -1,7 +1,7 @@
 """The derivatives of models in code that Numba compiles.
 
-Gradients by the parameters are one vector in the order of `MLP.to_vector`: compiled code has no type for a list of arrays of
-several numbers of dimensions.
+Gradients with respect to the parameters are one vector in the order of `MLP.to_vector`: compiled code has no type for a
+list of arrays of several numbers of dimensions.
 """
 
 from __future__ import annotations

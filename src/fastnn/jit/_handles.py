@@ -29,11 +29,11 @@ class NumbaModel:
         return self._model.predict(X, out=out, n_threads=n_threads)
 
     def jacobian(self, X: ArrayLike, out: NDArray[Any] | None = None, n_threads: int | None = None) -> NDArray[Any]:
-        """Return the derivatives of the outputs by the inputs, as `MLP.jacobian` does."""
+        """Return the derivatives of the outputs with respect to the inputs, as `MLP.jacobian` does."""
         return self._model.jacobian(X, out=out, n_threads=n_threads)
 
     def vjp(self, X: ArrayLike, G: ArrayLike, inputs: bool = False, out: Any = None, n_threads: int | None = None) -> Any:
-        """Return the product of G with the derivatives of the outputs by the parameters, and with `inputs` by X."""
+        """Return G times the derivatives of the outputs with respect to the parameters, and with `inputs` to X."""
         products = self._model.vjp(X, G, inputs=inputs, n_threads=n_threads)
         if not inputs:
             return _delivered(_vector(products), out)
@@ -47,14 +47,14 @@ class NumbaModel:
     def gradient(
         self, X: ArrayLike, y: ArrayLike, loss: str | Loss | None = None, *, out: NDArray[Any] | None = None
     ) -> tuple[float, NDArray[Any]]:
-        """Return a loss and its gradient by the parameters."""
+        """Return a loss and its gradient with respect to the parameters."""
         value, gradients = self._model.gradient(X, y, self._chosen(loss))
         return value, _delivered(_vector(gradients), out)
 
     def input_gradient(
         self, X: ArrayLike, y: ArrayLike, loss: str | Loss | None = None, *, out: NDArray[Any] | None = None
     ) -> NDArray[Any]:
-        """Return the gradient of a loss by the inputs, as `MLP.input_gradient` does."""
+        """Return the gradient of a loss with respect to the inputs, as `MLP.input_gradient` does."""
         return self._model.input_gradient(X, y, self._chosen(loss), out=out)
 
     def to_vector(self) -> NDArray[Any]:
