@@ -164,7 +164,8 @@ class Differentiated(WithResults):
 
         Examples
         --------
-        >>>         >>> from fastnn import MLP
+        >>> import numpy as np
+        >>> from fastnn import MLP
         >>> model = MLP((1, 1), dtype="float64")
         >>> model.weights[0][...] = 3.0
         >>> (gW, gb), gX = model.vjp([[2.0], [4.0]], [[1.0], [10.0]], inputs=True)
