@@ -212,13 +212,14 @@ struct Jacobian {
     int n_threads;
 };
 
-// The times that one thread and several have recently taken in training, kept from one run to the next. One run owns them at a
-// time, although two threads may run trainings of one network.
+// The times that one thread and several have recently taken in trainings of one shape, kept from one run to the next. One run
+// owns them at a time.
 struct ThreadTimings {
     bool taken;  // by a run; read and written atomically
-    int64_t batch_size;
+    uint64_t shape;
     double one, several;  // seconds per row; 0 if not known
     double since_trial;   // seconds since the number of threads that is not preferred was tried
+    double trial_loss;    // seconds by which that made the run longer
     double awake;         // seconds for which several threads have been at work
 };
 
@@ -244,10 +245,12 @@ struct Training {
     int64_t *order;                // n_rows elements, in use if shuffle is set
     const double *learning_rates;  // one per step of the run, or a single one if learning_rate_stride is 0
     int64_t learning_rate_stride;
-    int n_threads;  // if timings is null or taken; otherwise a run begins with one thread
+    int n_threads;  // if timings is null or taken
     int max_threads;
     ThreadTimings *timings;
-    double seconds;  // length of a time slice
+    uint64_t shape;    // of these timings
+    double step_work;  // floating-point operations of a step
+    double seconds;    // length of a time slice
 
     int64_t epoch, row, step;     // the next batch
     int64_t updates;              // of the optimizer, over all runs

@@ -128,6 +128,29 @@ class Borrowed {
     void *start_ = nullptr, *own_ = nullptr;
 };
 
+namespace {
+
+// A later shape takes the place of an earlier one.
+constexpr uint64_t n_recent = 64;
+ThreadTimings recent_timings[n_recent];
+
+// Returns a number for everything that decides the time of a step (by the hash FNV-1a).
+uint64_t shape_of(const Training &t, Type type) {
+    uint64_t hash = 14695981039346656037u;
+    const auto add = [&](int64_t value) { hash = (hash ^ uint64_t(value)) * 1099511628211u; };
+    add(int64_t(type));
+    add(t.batch_size);
+    add(t.optimizer.kind);
+    for (int64_t l = 0; l < t.network.n_layers; l++) {
+        add(t.network.layers[l].n_in);
+        add(t.network.layers[l].n_out);
+        add(t.network.layers[l].activation);
+    }
+    return hash;
+}
+
+}  // namespace
+
 int threads_for(double operations) {
     const double useful = operations / work_per_thread;
     const int available = max_threads();
@@ -136,12 +159,18 @@ int threads_for(double operations) {
 
 // If threads are timed, a quarter of the work may be worth them. With sparse rows, every change of their number would bring all
 // weights up to date, so that the number is fixed; the updates of all weights count as work there.
-void choose_threads(Training &t, int wanted, double work, ThreadTimings *timings) {
+void choose_threads(Training &t, Type type, int wanted, double work) {
     const bool adapts = !wanted && !t.x.sparse();
     t.n_threads = wanted ? wanted : threads_for(t.x.sparse() ? work + double(t.network.size) : work);
     // The workspace has room for max_threads, and another thread may lower max_threads() between the two calls.
     t.max_threads = adapts ? std::max(t.n_threads, threads_for(4 * work)) : t.n_threads;
-    t.timings = adapts ? timings : nullptr;
+    t.step_work = work;
+    if (!adapts || t.max_threads == 1) {
+        t.timings = nullptr;
+        return;
+    }
+    t.shape = shape_of(t, type);
+    t.timings = &recent_timings[t.shape % n_recent];
 }
 
 Model model_of(const Network &network, void *parameters, Type type, double work_per_row, KeptWorkspace *kept) {

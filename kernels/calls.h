@@ -105,7 +105,7 @@ double jacobian_work(const Network &);
 // Returns the number of threads that is worthwhile for this number of floating-point operations.
 int threads_for(double operations);
 // Sets the number of threads for training steps with this number of operations: `wanted`, or, if that is 0, the fastest according
-// to timings.
-void choose_threads(Training &, int wanted, double work, ThreadTimings *timings);
+// to the timings of recent trainings of the same shape.
+void choose_threads(Training &, Type, int wanted, double work);
 
 }  // namespace fastnn

@@ -54,7 +54,7 @@ StepStatus Stepper::run(const Rows &x, const Rows &y, const double *sample_weigh
     t.learning_rate_stride = 0;
     t.epoch_loss = &epoch_loss, t.epoch_seconds = &epoch_seconds;
     t.seconds = std::numeric_limits<double>::infinity();
-    choose_threads(t, n_threads, work_per_row * double(n_rows), timings);
+    choose_threads(t, type, n_threads, work_per_row * double(n_rows));
     if (!lay_out(x, n_rows)) return StepStatus::no_memory;
     Status status = Status::paused;
     while (status == Status::paused) status = kernels_of(type).train(t, workspace_);  // a region may end before the step

@@ -20,7 +20,6 @@ class Stepper {
     // The caller sets network, parameters, moments, loss, optimizer, updates and the source of random numbers. A step stores the
     // loss before it in batch_loss.
     Training training = {};
-    ThreadTimings *timings = nullptr;
     double learning_rate = 0;
     Type type = Type::float64;
     int n_threads = 0;        // 0 if the kernels choose

@@ -121,9 +121,6 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         const uint64_t *dropout_key
         double value, weight
 
-    cdef cppclass ThreadTimings:
-        pass
-
     cdef enum class Status(int32_t):
         paused, finished, diverged, weightless
 
@@ -143,7 +140,6 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         const double *learning_rates
         int64_t learning_rate_stride
         int n_threads, max_threads
-        ThreadTimings *timings
         double seconds
         int64_t epoch, row, step, updates
         double *epoch_loss
@@ -212,7 +208,7 @@ cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
     double jacobian_work(const Network_ &)
     double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out)
     int native_threads_for "fastnn::threads_for"(double operations)
-    void choose_threads(Training &, int wanted, double work, ThreadTimings *timings)
+    void choose_threads(Training &, Type, int wanted, double work)
 
 cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
     cdef enum class StepStatus(int32_t):
@@ -220,7 +216,6 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
 
     cdef cppclass NativeStepper "fastnn::Stepper":
         Training training
-        ThreadTimings *timings
         double learning_rate
         Type type
         int n_threads

@@ -12,7 +12,6 @@ cdef class Network:
     cdef int dtype_number
     cdef Type type
     cdef double operations_per_row
-    cdef ThreadTimings timings  # of training
     cdef void *data
     cdef Model model  # the handle for native code
     cdef KeptWorkspace kept

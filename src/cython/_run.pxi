@@ -69,7 +69,7 @@ cdef class Run:
         t.epoch_loss = <double *>cnp.PyArray_DATA(self.epoch_loss)
         t.epoch_seconds = <double *>cnp.PyArray_DATA(self.epoch_seconds)
 
-        choose_threads(t[0], wanted_threads(settings.n_threads), 3 * network.operations(x) * t.batch_size, &network.timings)
+        choose_threads(t[0], network.type, wanted_threads(settings.n_threads), 3 * network.operations(x) * t.batch_size)
         memory = aligned_zeros(self.k.training_bytes(t[0]), np.uint8)
         self.workspace = cnp.PyArray_DATA(memory)
         self.keep = (network, data, settings, loss, snapshot, order, memory)

@@ -17,7 +17,6 @@ cdef class Stepper:
         t.network = network.native
         t.parameters = network.data
         t.updates = updates
-        self.native.timings = &network.timings
         self.native.type = network.type
         self.native.work_per_row = 3 * network.operations_per_row
         self.configure(settings)
