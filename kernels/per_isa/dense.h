@@ -23,6 +23,7 @@ template <class T> struct Product {
     int64_t c_row;
     const T *bias = nullptr;
     T learning_rate = 0;
+    bool b_is_transposed = false;  // B's columns are rows of vectors; for packed products only
 };
 
 struct Range {

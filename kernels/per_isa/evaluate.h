@@ -14,7 +14,8 @@ template <class T> class Predictor {
     Predictor(const Prediction &call, Arena &arena)
         : call_(call),
           strip_(call.n_rows < prediction_rows ? call.n_rows : prediction_rows),
-          layers_(call.network, call.parameters, call.x, strip_ * call.n_threads, {false, false}, nullptr, arena) {}
+          layers_(call.network, call.parameters, call.x, strip_ * call.n_threads, {false, false}, nullptr, arena),
+          packing_(call.network, call.n_threads, arena) {}
 
     void run() {
         parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<const Predictor *>(self)->run(team); }, this);
@@ -28,7 +29,8 @@ template <class T> class Predictor {
         for (int64_t first = own.begin; first < own.end; first += strip_) {
             const int64_t left = own.end - first, begin = team.index * strip_;
             const Range rows = {begin, begin + (left < strip_ ? left : strip_)};
-            layers_.forward(layers_.read(call_.x, {nullptr, first - begin, rows.end}, rows), rows, Dropout());
+            layers_.forward(layers_.read(call_.x, {nullptr, first - begin, rows.end}, rows), rows, Dropout(),
+                            packing_.of_thread(team.index));
             copy_outputs(rows, first - begin);
         }
     }
@@ -54,6 +56,7 @@ template <class T> class Predictor {
     const Prediction &call_;
     const int64_t strip_;
     const Layers<T> layers_;
+    const Packing<T> packing_;
 };
 
 template <class T> class GradientRun {

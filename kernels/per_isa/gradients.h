@@ -11,8 +11,8 @@ template <class T> class ChunkGradients {
     // The gradients of no rows.
     ChunkGradients() = default;
 
-    ChunkGradients(const Layers<T> &layers, const Entries<T> &entries, const Input<T> &input, int64_t n_rows)
-        : layers_(&layers), entries_(&entries), input_(input), n_rows_(n_rows) {}
+    ChunkGradients(const Layers<T> &layers, const Entries<T> &entries, const Input<T> &input, int64_t n_rows, T *packing)
+        : layers_(&layers), entries_(&entries), input_(input), n_rows_(n_rows), packing_(packing) {}
 
     // Stores the gradient of some rows of a block. `to` is laid out like the whole block.
     void compute(const BlockRows &block_rows, T *to) const { block_gradient<Start::zero, Finish::store>(block_rows, to, 0); }
@@ -26,7 +26,7 @@ template <class T> class ChunkGradients {
     }
 
     // Stores the gradient by some rows of the first layer's input.
-    void by_input(Range rows, T *to, int64_t to_row) const { layers_->input_gradient(0, rows, to, to_row); }
+    void by_input(Range rows, T *to, int64_t to_row) const { layers_->input_gradient(0, rows, to, to_row, packing_); }
 
     // Calls use(k) for each feature k of the thread's that the chunk has, when the gradient of its row of weights stands in
     // `row`. The first layer is not narrow.
@@ -60,7 +60,7 @@ template <class T> class ChunkGradients {
         else
             multiply<T, START, FINISH>({n_rows_, layers_->input(l, input_), 1, layers_->input_row(l, input_), delta, layer.row,
                                         gradient, layer.weights().row, nullptr, learning_rate},
-                                       weights_rows, {0, layer.n_out});
+                                       weights_rows, {0, layer.n_out}, packing_);
     }
 
     // Each unit has one such parameter, whose gradient is the sum of the rows' contributions.
@@ -75,6 +75,7 @@ template <class T> class ChunkGradients {
     const Entries<T> *entries_ = nullptr;
     Input<T> input_;
     int64_t n_rows_ = 0;
+    T *packing_ = nullptr;  // the thread's
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "kernel_tables.h"
+#include "packed.h"
 #include "random.h"
 #include "sparse.h"
 
@@ -16,7 +17,7 @@ template <class T> struct LayerBuffers {
     T *delta;       // the loss's derivative by the layer's sums z
     T *derivative;  // the activation's derivative; null where the output determines it
     T *by_slope;    // the output's derivative by the unit's slope, later the loss's; null without slopes
-    T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them
+    T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them, or they are packed
 };
 
 // The gradients that a pass computes besides the outputs and the loss.
@@ -90,10 +91,10 @@ template <class T> class Layers {
         return {x_, x_row_};
     }
 
-    // Passes some rows of the chunk through all layers.
-    void forward(const Input<T> &x, Range rows, const Dropout &dropout) const {
+    // Passes some rows of the chunk through all layers. packing: the thread's.
+    void forward(const Input<T> &x, Range rows, const Dropout &dropout, T *packing) const {
         for (int64_t l = 0; l < network_.n_layers; l++) {
-            multiply_layer(l, x, rows, {0, network_.layers[l].n_out});
+            multiply_layer(l, x, rows, {0, network_.layers[l].n_out}, packing);
             finish_layer(l, rows, dropout);
         }
     }
@@ -103,8 +104,8 @@ template <class T> class Layers {
         for (int64_t l = 0; l < network_.n_layers; l++) {
             const Layer &layer = network_.layers[l];
             team.wait();
-            if (!layer.narrow) multiply_layer(l, x, rows, share(layer.n_out, lanes<T>, team));
-            else if (team.index == 0) multiply_layer(l, x, rows, {0, layer.n_out});
+            if (!layer.narrow) multiply_layer(l, x, rows, share(layer.n_out, lanes<T>, team), nullptr);
+            else if (team.index == 0) multiply_layer(l, x, rows, {0, layer.n_out}, nullptr);
             team.wait();
             if (team.index == 0) finish_layer(l, rows, Dropout());
         }
@@ -143,22 +144,25 @@ template <class T> class Layers {
     // ---- Backward ----
 
     // Passes the last layer's delta, so far the loss's derivative by its outputs or logits, back to all layers.
-    void backward(Range rows) const {
+    void backward(Range rows, T *packing) const {
         const int64_t last = network_.n_layers - 1;
         if (!has_logits_) times_derivative(last, rows);
         for (int64_t l = last; l > 0; l--) {
-            input_gradient(l, rows, buffers_[l - 1].delta, network_.layers[l - 1].row);
+            input_gradient(l, rows, buffers_[l - 1].delta, network_.layers[l - 1].row, packing);
             times_derivative(l - 1, rows);
         }
     }
 
     // to[i][k] = <delta[i], weights[k]>.
-    void input_gradient(int64_t l, Range rows, T *to, int64_t to_row) const {
+    void input_gradient(int64_t l, Range rows, T *to, int64_t to_row, T *packing) const {
         const Layer &layer = network_.layers[l];
-        const T *rows_of_outputs = layer.narrow ? weights(layer) : buffers_[l].transposed;
-        multiply<T, Start::zero, Finish::store>({layer.n_out, buffers_[l].delta, layer.row, 1, rows_of_outputs,
-                                                 layer.narrow ? layer.weights().row : transposed_row(layer), to, to_row},
-                                                rows, {0, layer.n_in});
+        Product<T> p = {layer.n_out, buffers_[l].delta, layer.row, 1, weights(layer), layer.weights().row, to, to_row};
+        if (packs_weights<T>(layer)) {
+            p.b_is_transposed = true;
+            return multiply_packed<T, Start::zero, Finish::store>(p, rows, {0, layer.n_in}, packing);
+        }
+        p.b = weights_by_output(l, p.b_row);
+        multiply<T, Start::zero, Finish::store>(p, rows, {0, layer.n_in}, packing);
     }
 
   private:
@@ -170,7 +174,8 @@ template <class T> class Layers {
         if (backward || (loss && is_last)) b.delta = arena.take<T>(rows * layer.row);
         if (backward && keeps_derivative(layer) && !(is_last && has_logits_)) b.derivative = arena.take<T>(rows * layer.row);
         if (needs_.weight_gradient && all_activations<T>[layer.activation].has_slopes) b.by_slope = arena.take<T>(rows * layer.row);
-        if (needs_.any() && !layer.narrow && (l > 0 || needs_.input_gradient))
+        const bool keeps_transposed = !layer.narrow && (needs_.derivatives || !packs_weights<T>(layer));
+        if (needs_.any() && keeps_transposed && (l > 0 || needs_.input_gradient))
             b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
         return b;
     }
@@ -183,7 +188,7 @@ template <class T> class Layers {
     const T *bias(const Layer &layer) const { return parameters_ + layer.biases().offset; }
 
     // Computes the sums z in some of a layer's outputs: in all, if the layer is narrow or its inputs are sparse.
-    void multiply_layer(int64_t l, const Input<T> &x, Range rows, Range outputs) const {
+    void multiply_layer(int64_t l, const Input<T> &x, Range rows, Range outputs, T *packing) const {
         const Layer &layer = network_.layers[l];
         T *out = buffers_[l].out;
         if (l == 0 && x.sparse) multiply_sparse(*x.sparse, x.chunk, rows, layer, weights(layer), bias(layer), out);
@@ -193,7 +198,7 @@ template <class T> class Layers {
         else
             multiply<T, Start::bias, Finish::store>(
                 {layer.n_in, input(l, x), input_row(l, x), 1, weights(layer), layer.weights().row, out, layer.row, bias(layer)},
-                rows, outputs);
+                rows, outputs, packing);
     }
 
     void finish_layer(int64_t l, Range rows, const Dropout &dropout) const {

@@ -12,16 +12,16 @@
 namespace {
 
 // Returns the rows of a strip. A strip passes through all layers, and back, before the next one, so that the outputs of each layer
-// are still in the first cache. If the weights don't fit into the second cache, the strip is a whole chunk, since each strip reads
+// are still in the first cache. If the weights don't fit into half of the second cache, the strip is a whole chunk, since each strip reads
 // all weights.
 template <class T> int64_t strip_rows(const Network &network) {
-    constexpr int64_t second_cache = 512 * 1024;
-    return network.size * int64_t(sizeof(T)) <= second_cache ? 2 * row_group : chunk_rows;
+    return network.size * int64_t(sizeof(T)) <= fastnn::second_cache_bytes() / 2 ? 2 * row_group : chunk_rows;
 }
 
 template <class T> struct PassMemory {
     Entries<T> entries;  // of the chunk in hand
     Scaled scaled;
+    T *packing;
 };
 
 template <class T> struct BatchResult {
@@ -46,11 +46,14 @@ template <class T> class Pass {
           entries_(needs.weight_gradient && data.x.sparse() ? data.x.max_entries : 0, n_threads, arena),
           layers_(network, parameters, data.x, chunk_size(rows), needs, &loss, arena),
           loss_rows_(network, loss, data.y, chunk_size(rows), arena),
-          row_weights_(loss, data.y, network.last().n_out) {}
+          row_weights_(loss, data.y, network.last().n_out),
+          packing_(network, n_threads, arena) {}
 
     const Layers<T> &layers() const { return layers_; }
 
-    PassMemory<T> join(const Team &team) const { return {entries_.of_thread(team.index, own_features(team)), Scaled()}; }
+    PassMemory<T> join(const Team &team) const {
+        return {entries_.of_thread(team.index, own_features(team)), Scaled(), packing_.of_thread(team.index)};
+    }
 
     // Sets a batch's weights, unless all are 1.
     void weigh(Batch &batch) const {
@@ -76,7 +79,7 @@ template <class T> class Pass {
                 batch.any_counts() ? run_rows(memory, chunk, rows, factor, {dropout_key, first}, prepare) : clear_rows(chunk, rows);
             team.wait();
             result.loss += loss_rows_.sum(chunk.size);
-            result.gradients = ChunkGradients<T>(layers_, memory.entries, input, chunk.size);
+            result.gradients = ChunkGradients<T>(layers_, memory.entries, input, chunk.size, memory.packing);
             collect(result.gradients, chunk.size, first);
             if (left > chunk_rows) team.wait();
         }
@@ -103,9 +106,9 @@ template <class T> class Pass {
         const int64_t at_a_time = strip_rows<T>(network_);
         for (int64_t i = rows.begin; i < rows.end; i += at_a_time) {
             const Range strip = {i, rows.end - i < at_a_time ? rows.end : i + at_a_time};
-            layers_.forward(input, strip, dropout);
+            layers_.forward(input, strip, dropout, memory.packing);
             loss_rows_.compute(layers_.last_buffers().out, targets, layers_.last_buffers().delta, strip);
-            if (layers_.needs().any()) layers_.backward(strip);
+            if (layers_.needs().any()) layers_.backward(strip, memory.packing);
         }
         return input;
     }
@@ -122,6 +125,7 @@ template <class T> class Pass {
     const Layers<T> layers_;
     const LossRows<T> loss_rows_;
     const RowWeights row_weights_;
+    const Packing<T> packing_;  // memory for all threads
 };
 
 }  // namespace

@@ -1,0 +1,148 @@
+// Products of large matrices, block by block.
+//
+// Each row of a large B stands on another page, and its panels come from the third-level cache anew for every tile. So a block of B
+// that fits into the second-level cache is copied into panels without gaps, which all tiles of rows read from end to end; a
+// transposed A is copied tile by tile (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM
+// Transactions on Mathematical Software 34, 2008). A further block of rows of B goes on from the sums in C, so that the order of
+// each sum is that of an undivided product.
+#pragma once
+
+#include <algorithm>
+
+#include "cache_size.h"
+#include "dense.h"
+#include "input_rows.h"
+
+namespace {
+
+template <class T> constexpr int64_t panel_columns = 2 * lanes<T>;
+
+// The rows of B in a block: as many elements of a tile's rows of A take half of a first-level cache of 32 KiB.
+template <class T> constexpr int64_t block_depth = 2048 / int64_t(sizeof(T));
+
+// The memory of one thread for packed blocks.
+template <class T> struct PackingSizes {
+    // A product that updates B's weights can't be continued, so that its block has all rows of a chunk.
+    static int64_t panels() {
+        const int64_t least = panel_columns<T> * fastnn::chunk_rows;
+        return std::max(least, fastnn::second_cache_bytes() / 4 / int64_t(sizeof(T)));
+    }
+    static int64_t tiles() { return fastnn::second_cache_bytes() / int64_t(sizeof(T)); }
+    static int64_t all() { return panels() + tiles(); }
+};
+
+// Whether the transposed weights of a layer are packed from the weights, rather than kept beside them.
+template <class T> bool packs_weights(const fastnn::Layer &layer) {
+    return !layer.narrow && layer.weights().size() * int64_t(sizeof(T)) > fastnn::second_cache_bytes() / 2;
+}
+
+// The memory of all threads of a run; none if no product of the network can be large.
+template <class T> class Packing {
+  public:
+    Packing(const fastnn::Network &network, int n_threads, Arena &arena)
+        : needed_(network.size * int64_t(sizeof(T)) > fastnn::second_cache_bytes() / 4),
+          memory_(arena.take<T>(needed_ ? n_threads * PackingSizes<T>::all() : 0)) {}
+
+    T *of_thread(int index) const { return needed_ ? memory_ + index * PackingSizes<T>::all() : nullptr; }
+
+  private:
+    const bool needed_;
+    T *const memory_;
+};
+
+template <class T> bool is_transposed(const Product<T> &p) { return p.a_row == 1; }
+
+// Copies a block of B, panel by panel. Rows of a panel are whole, even if only their first vector is used.
+template <class T> void pack_panels(const Product<T> &p, Range columns, T *to) {
+    if (p.b_is_transposed) {
+        for (int64_t j = columns.begin; j < columns.end; j += lanes<T>) {
+            const int64_t panel = (j - columns.begin) / panel_columns<T>, half = (j - columns.begin) % panel_columns<T>;
+            transpose(p.b + j * p.b_row, p.b_row, to + panel * p.depth * panel_columns<T> + half, panel_columns<T>,
+                      {0, std::min<int64_t>(lanes<T>, columns.end - j)}, p.depth);
+        }
+        return;
+    }
+    for (int64_t k = 0; k < p.depth; k++)
+        for (int64_t j = columns.begin; j < columns.end; j += lanes<T>) {
+            const int64_t panel = (j - columns.begin) / panel_columns<T>, half = (j - columns.begin) % panel_columns<T>;
+            store(to + (panel * p.depth + k) * panel_columns<T> + half, load(p.b + k * p.b_row + j));
+        }
+}
+
+// Copies rows of a transposed A, tile by tile: each has tile_rows elements for every k.
+template <class T> void pack_tiles(const Product<T> &p, Range rows, T *to) {
+    for (int64_t i = rows.begin; i < rows.end; i += tile_rows) {
+        const size_t bytes = size_t(std::min<int64_t>(tile_rows, rows.end - i)) * sizeof(T);
+        T *tile = to + (i - rows.begin) * p.depth;
+        for (int64_t k = 0; k < p.depth; k++) std::memcpy(tile + k * tile_rows, p.a + i + k * p.a_column, bytes);
+    }
+}
+
+template <class T, Start START, Finish FINISH>
+void multiply_panels(const Product<T> &p, Range rows, Range columns, const T *panels, const T *tiles) {
+    for (int64_t i = rows.begin; i < rows.end; i += tile_rows) {
+        const Range height = {0, std::min<int64_t>(tile_rows, rows.end - i)};
+        for (int64_t j = columns.begin; j < columns.end; j += panel_columns<T>) {
+            Product<T> t = {p.depth,
+                            p.a + i * p.a_row,
+                            p.a_row,
+                            p.a_column,
+                            panels + (j - columns.begin) * p.depth,
+                            panel_columns<T>,
+                            p.c + i * p.c_row + j,
+                            p.c_row,
+                            p.bias ? p.bias + j : nullptr,
+                            p.learning_rate};
+            if (tiles) t.a = tiles + (i - rows.begin) * p.depth, t.a_row = 1, t.a_column = tile_rows;
+            // C comes from afar while the sums are computed.
+            for (int64_t q = 0; q < height.end; q++) __builtin_prefetch(t.c + q * t.c_row, 1);
+            if (columns.end - j > lanes<T>) panel<T, 2, tile_rows, START, FINISH>(t, height, 0);
+            else panel<T, 1, 2 * tile_rows, START, FINISH>(t, height, 0);
+        }
+    }
+}
+
+// Computes C's rows and columns of the given ranges from all rows of a block of B.
+template <class T, Start START, Finish FINISH> void multiply_block(const Product<T> &p, Range rows, Range columns, T *memory) {
+    T *const panels = memory, *const tiles = is_transposed(p) ? memory + PackingSizes<T>::panels() : nullptr;
+    if (tiles) pack_tiles(p, rows, tiles);
+    const int64_t width = PackingSizes<T>::panels() / p.depth / panel_columns<T> * panel_columns<T>;
+    for (int64_t j = columns.begin; j < columns.end; j += width) {
+        const Range own = {j, std::min(j + width, columns.end)};
+        pack_panels(p, own, panels);
+        multiply_panels<T, START, FINISH>(p, rows, own, panels, tiles);
+    }
+}
+
+template <class T, Start START, Finish FINISH>
+__attribute__((noinline)) void multiply_packed(const Product<T> &p, Range rows, Range columns, T *memory) {
+    const int64_t n_blocks = FINISH == Finish::store ? (p.depth + block_depth<T> - 1) / block_depth<T> : 1;
+    const int64_t depth = (p.depth + n_blocks - 1) / n_blocks;
+    const int64_t height = is_transposed(p) ? PackingSizes<T>::tiles() / depth / tile_rows * tile_rows : rows.size();
+    for (int64_t i = rows.begin; i < rows.end; i += height) {
+        const Range own = {i, std::min(i + height, rows.end)};
+        for (int64_t k = 0; k < p.depth; k += depth) {
+            Product<T> block = p;
+            block.depth = std::min(depth, p.depth - k);
+            block.a += k * p.a_column;
+            block.b += p.b_is_transposed ? k : k * p.b_row;
+            if (k == 0) multiply_block<T, START, FINISH>(block, own, columns, memory);
+            else if constexpr (FINISH == Finish::store) multiply_block<T, Start::previous, FINISH>(block, own, columns, memory);
+        }
+    }
+}
+
+// Whether copies are worth their time.
+template <class T> bool pays_packing(const Product<T> &p, Range rows, Range columns) {
+    const int64_t elements = p.depth * columns.size() + rows.size() * (p.depth + columns.size());
+    return rows.size() >= 4 * tile_rows && p.depth >= 32 && columns.size() >= 64 &&
+           elements * int64_t(sizeof(T)) > fastnn::second_cache_bytes();
+}
+
+// As in dense.h. memory: a thread's, or null.
+template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p, Range rows, Range columns, T *memory) {
+    if (memory && pays_packing(p, rows, columns)) multiply_packed<T, START, FINISH>(p, rows, columns, memory);
+    else multiply<T, START, FINISH>(p, rows, columns);
+}
+
+}  // namespace
