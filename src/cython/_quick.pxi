@@ -252,6 +252,8 @@ def quick_step(Stepper stepper, x, y, bint given):
         return None
     if not fill_quick(stepper.network, x, y, &n_rows, &one, &inputs, &targets, labels, low, high):
         return None
+    if overlap(x, stepper.network.storage) or overlap(y, stepper.network.storage):  # the update changes what it reads
+        return None
     if not stepper.native.acquire():
         return None
     stepper.native.work_per_row = 3 * stepper.network.operations_per_row

@@ -14,7 +14,7 @@ from fastnn._checks import columns as _columns
 from fastnn._checks.options import explained, refusal, without_unknown
 from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
-from fastnn._engine.training_data import TrainingData, as_batch, training_data
+from fastnn._engine.training_data import TrainingData, apart_from, as_batch, training_data
 from fastnn._epochs import advance, check_watchers, notify, notify_end
 from fastnn._gradient_steps import GradientSteps
 from fastnn._history import History
@@ -307,7 +307,8 @@ class Trainer(GradientSteps):
         model = self.model
         if type(X) is not np.ndarray:
             model._check_columns(f"{prefix}X", X)
-        return training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
+        data = training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
+        return apart_from(data, model._network.storage)
 
     def _validation(self, data: tuple[Any, ...] | None) -> TrainingData | None:
         if data is None:

@@ -47,6 +47,21 @@ def training_data(
     return TrainingData(inputs, *targets(f"{prefix}y", y, len(inputs), layer_sizes[-1], loss, dtype, weight), weight)
 
 
+def apart_from(data: TrainingData, storage: NDArray[Any]) -> TrainingData:
+    """Return data with copies of the arrays that share memory with the storage of a network, which training changes."""
+    x, y, labels, weight = data
+    if isinstance(x, _core.SparseRows):
+        if np.may_share_memory(x.values, storage):
+            x = _core.SparseRows(x.values.copy(), x.columns, x.row_starts, x.shape[1])
+    elif np.may_share_memory(x, storage):
+        x = x.copy()
+    if np.may_share_memory(y, storage):
+        y = y.copy()
+    if weight is not None and np.may_share_memory(weight, storage):
+        weight = weight.copy()
+    return TrainingData(x, y, labels, weight)
+
+
 def as_batch(X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...], loss: Loss) -> tuple[Any, Any, Any, bool]:
     """Return one row of inputs with its targets and weight as a batch, and all else as it is; and whether it was one row."""
     matrix, one = as_matrix("X", X, layer_sizes[0])
