@@ -260,7 +260,7 @@ def test_shapes_that_do_not_fit_are_named_before_anything_changes():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: GaussianNLL(min_variance=0.0), ValueError, "min_variance: expected a finite number > 0"),
+        (lambda: GaussianNLL(min_variance=0.0), ValueError, "min_variance: expected a finite number >= 1e-30"),
         (lambda: MultiQuantile(q=0.5), TypeError, "q: expected a sequence of numbers"),
         (lambda: MultiQuantile(q="0.5"), TypeError, "q: expected a sequence of numbers"),
         (lambda: MultiQuantile(q=()), ValueError, "q: expected at least one number"),
