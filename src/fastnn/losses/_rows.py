@@ -27,9 +27,9 @@ class GaussianNLL(Loss):
     Parameters
     ----------
     min_variance : float, default 1e-6
-        The smallest variance for which the formula holds, in [1e-30, 1e30]. Let b = log(min_variance). For s < b, the loss keeps its
-        value at b if (y - m)**2 <= min_variance. Otherwise, it follows its tangent at b, and rises as s falls. Therefore the
-        loss is bounded below, and training increases a variance that is too small for its error.
+        The smallest variance for which the formula holds, in [1e-30, 1e30]. Let b = log(min_variance). For s < b, the loss
+        keeps its value at b if (y - m)**2 <= min_variance. Otherwise, it follows its tangent at b, and rises as s falls.
+        Therefore the loss is bounded below, and training increases a variance that is too small for its error.
 
     Raises
     ------
