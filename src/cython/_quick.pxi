@@ -165,6 +165,7 @@ def quick_gradient(Network network, loss, x, y, out):
     cdef list gradients = results_like_parameters(network, arrays, x, y, out)
     if gradients is None:
         return None
+    keep = tuple(gradients)  # another thread may empty the list
     run_gradient(network, &call, arrays)
     return call.value, gradients
 
@@ -216,6 +217,7 @@ def quick_vjp(Network network, x, g, bint inputs, out):
     cdef list gradients = results_like_parameters(network, arrays, x, g, of_parameters)
     if gradients is None or (inputs and not fill_input_gradient(network, &call, one, x, g, gradients, of_inputs, by_input)):
         return None
+    keep = tuple(gradients)  # another thread may empty the list
     run_gradient(network, &call, arrays)
     if not inputs:
         return gradients

@@ -150,8 +150,9 @@ class Differentiated(Evaluated):
         inputs : bool, default False
             Whether to return the gradient with respect to X too.
         out : list of ndarray, or tuple of such a list and an ndarray, optional
-            Arrays for the results, in the form in which they are returned, with the dtype of the model. They must not
-            overlap one another, an argument or the model. Nothing is allocated if they are C-contiguous.
+            Arrays for the results, in the form in which they are returned, with the dtype of the model. In a tuple, None
+            stands for a new array. They must not overlap one another, an argument or the model. Nothing is allocated if they
+            are C-contiguous.
         n_threads : int, optional
             The number of threads, by default as many as the work justifies. It does not change the bits of the results.
 
