@@ -230,3 +230,20 @@ def test_training_on_sparse_rows_whose_values_are_parameters():
         fastnn.Trainer(model, optimizer=fastnn.SGD(0.1), batch_size=4, random_state=0).run(X, np.ones((16, 16)), 2)
         results.append(model.to_vector())
     np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_estimators_fitted_to_their_own_coefficients_are_fitted_to_copies(solver):
+    pytest.importorskip("sklearn")
+    from fastnn.sklearn import MLPRegressor
+
+    given, results = np.linspace(-1, 1, 256).reshape(16, 16), []
+    for copied in (False, True):
+        options = {"random_state": 0, "max_iter": 3, "warm_start": True, "solver": solver}
+        estimator = MLPRegressor(hidden_layer_sizes=(16,), activation="tanh", **options)
+        with pytest.warns(match="converge"):
+            estimator.fit(given, given[::-1])
+            own = estimator.coefs_[0]
+            estimator.fit(given, own.copy() if copied else own)
+        results.append(np.concatenate([w.ravel() for w in estimator.coefs_]))
+    np.testing.assert_array_equal(*results)
