@@ -403,6 +403,34 @@ def test_threads_that_call_one_model_get_their_own_results():
                 np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("given", [(True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("n_threads", [None, 1])
+def test_results_without_a_given_array_are_returned(given, n_threads):
+    model = model_of((3, 4, 2))
+    X, G = rows_of(model, 5)
+    out = ([np.empty(p.shape) for p in model.parameters] if given[0] else None, np.empty((5, 3)) if given[1] else None)
+    gradients, by_input = model.vjp(X, G, inputs=True, out=out, n_threads=n_threads)
+    expected, expected_by_input = model.vjp(X, G, inputs=True)
+    for array, right in zip([*gradients, by_input], [*expected, expected_by_input], strict=True):
+        np.testing.assert_array_equal(array, right)
+    assert not given[0] or gradients is out[0]
+    assert not given[1] or by_input is out[1]
+
+
+def test_given_arrays_need_memory_for_each_element():
+    model = model_of((3, 2))
+    X, G = rows_of(model, 5)
+    one = np.lib.stride_tricks.as_strided
+    calls = {
+        "jacobian": lambda: model.jacobian(X, out=one(np.empty(1), (5, 2, 3), (0, 0, 0))),
+        "predict": lambda: model.predict(X, out=one(np.empty(5), (5, 2), (8, 0))),
+        "vjp": lambda: model.vjp(X, G, out=[one(np.empty(4), (3, 2), (8, 8)), np.empty(2)]),
+    }
+    for call in calls.values():
+        with pytest.raises(ValueError, match=r"^out.*: expected memory for every element, got strides"):
+            call()
+
+
 def test_columns_of_one_array_can_be_given_with_its_other_columns_as_inputs():
     model = model_of((3, 4, 2))
     table = np.zeros((5, 6))

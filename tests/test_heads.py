@@ -135,10 +135,11 @@ def test_columns_may_be_a_number_a_slice_or_a_pair():
         ([("a", "mse")], TypeError, r"heads\[0\]: expected a column, a slice or a pair"),
         ([(True, "mse")], TypeError, r"heads\[0\]: expected a column"),
         ([(slice(0, 4, 2), "mse")], ValueError, r"heads\[0\]: expected consecutive columns"),
-        ([(-1, "mse")], ValueError, r"heads\[0\]: .*got -1"),
-        ([(slice(2, 2), "mse")], ValueError, r"heads\[0\]: .*got 2"),
+        ([(-1, "mse")], ValueError, r"heads\[0\] .*got -1"),
+        ([(slice(2, 2), "mse")], ValueError, r"heads\[0\] .*got 2"),
         ([(0, "msw")], ValueError, "loss: expected one of 'mse'.*got 'msw'"),
         ([(0, Heads([(0, "mse")]))], TypeError, "loss: expected an object of .*got one of Heads"),
+        ([((0, 2), "mse", 0.0), (2, "mae", 0)], ValueError, "heads: expected at least one weight above 0"),
         ([(0, "mse", -1.0)], ValueError, r"heads\[0\] weight: .*got -1"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastnn import MLP, ops
+from fastnn import MLP, SGD, Trainer, ops
 
 pytest.importorskip("numba")
 
@@ -93,3 +93,26 @@ def test_elementwise_functions_may_overlap_their_output():
         wanted = ops.sin(x.copy())
         sines(x, out)
         np.testing.assert_array_equal(out, wanted, err_msg=str(start))
+
+
+@numba.njit
+def step(trainer, x, y):
+    trainer.step(x, y)
+
+
+@numba.njit
+def step_gradient(trainer, x, g):
+    trainer.step_gradient(x, g)
+
+
+@pytest.mark.parametrize("call", [step, step_gradient])
+@pytest.mark.parametrize("which", ["x", "y", "both"])
+def test_steps_with_the_parameters_are_steps_with_their_copies(call, which):
+    results = []
+    for copied in (False, True):
+        model = MLP((16, 16, 16), "tanh", dtype="float64", random_state=0)
+        own = model.weights[0].copy() if copied else model.weights[0]
+        given = np.linspace(-1, 1, 256).reshape(16, 16)
+        call(Trainer(model, optimizer=SGD(0.1)), own if which != "y" else given, own[::-1] if which != "x" else given[::-1])
+        results.append(model.to_vector())
+    np.testing.assert_array_equal(*results)

@@ -219,6 +219,43 @@ def test_gradients_that_return_the_loss_train_the_same():
     np.testing.assert_allclose(*histories, rtol=1e-10)
 
 
+def test_gradients_are_checked_on_rows_of_several_lengths():
+    def gradient_for_three(y_true, y_pred, out):
+        for j in range(y_pred.size):
+            out[j] = 2 * (y_pred[j] - y_true[j]) / 3
+
+    def gradient_of_three(y_true, y_pred, out):
+        out[2] = 2 * (y_pred[2] - y_true[2])
+
+    def mean_square(y_true, y_pred):
+        return ((y_pred - y_true) ** 2).mean()
+
+    with pytest.raises(ValueError, match="gradient: got .*, the derivative of mean_square"):
+        jit.loss(per_row=True, gradient=gradient_for_three)(mean_square)
+    third = jit.loss(per_row=True, gradient=gradient_of_three)(lambda y_true, y_pred: (y_pred[2] - y_true[2]) ** 2)
+    assert third([0.0, 0.0, 1.0], [0.0, 0.0, 3.0]) == 4.0  # other rows are not required
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_functions_of_whole_rows_take_arrays(dtype):
+    def gradient(y_true, y_pred, out):
+        weights = np.exp(y_pred - y_pred.max())
+        out[:] = weights / weights.sum() - y_true
+
+    @jit.loss(per_row=True, from_logits=True, gradient=gradient)
+    def by_arrays(y_true, y_pred):
+        top = y_pred.max()
+        return math.log(np.exp(y_pred - top).sum()) + top - (y_true * y_pred).sum()
+
+    model, rng = MLP((3, 4), output_activation="softmax", dtype=dtype, random_state=0), np.random.default_rng(0)
+    X, y = rng.normal(size=(9, 3)), np.eye(4)[rng.integers(0, 4, 9)]
+    value, gradients = model.gradient(X, y, by_arrays)
+    expected, right = model.gradient(X, y, "cross_entropy")
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    for array, other in zip(gradients, right, strict=True):
+        np.testing.assert_allclose(array, other, atol=1e-6)
+
+
 def test_rows_can_not_be_changed():
     def changes(y_true, y_pred):
         y_pred[0] = 0.0

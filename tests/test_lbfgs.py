@@ -14,6 +14,7 @@ from _portable_runs import DTYPES, network_of
 
 import fastnn
 from fastnn import LBFGS, MLP, SGD, Adam, DivergedError, Trainer, _minimize, schedules
+from fastnn._engine.training_data import TrainingData
 from fastnn._minimize import AbsolutePenalty, Objective
 from fastnn._views import carry_over
 from fastnn.callbacks import Checkpoint, CSVLog, EarlyStopping, ReduceOnPlateau, TimeLimit
@@ -307,6 +308,39 @@ def test_exceptions_keep_the_last_iteration():
     assert trainer.history.epochs == trainer.updates == 3
     np.testing.assert_array_equal(trainer.model.to_vector(), note.vectors[-1])
     assert trainer.run(X, Y, 2).epochs == 2
+
+
+@pytest.mark.parametrize("where", ["callback", "metric"])
+def test_exceptions_by_which_scipy_ends_a_search_reach_the_caller(where):
+    """SciPy takes StopIteration for the wish to end the search without an error."""
+    model, seen = model_of((3, 4, 2)), []
+
+    def stop(*_):
+        seen.append(model.to_vector())
+        if len(seen) == 3:
+            raise StopIteration("enough")
+        return 0.0 if where == "metric" else None
+
+    class Watch:
+        on_epoch_end = staticmethod(stop)
+
+    options = {"metrics": [stop]} if where == "metric" else {"callbacks": [Watch()]}
+    trainer = Trainer(model, optimizer="lbfgs")
+    with pytest.raises(StopIteration, match="enough"):
+        trainer.run(X, Y, 10, **options)
+    assert trainer.history.epochs == (2 if where == "metric" else 3)
+    np.testing.assert_array_equal(model.to_vector(), seen[2])
+
+
+def test_weights_that_grow_without_bound_are_divergence():
+    """The squares of the weights overflow, which must neither warn nor be the reason why the loss is not finite."""
+    model = MLP((3, 1), dtype="float64", random_state=0)
+    with pytest.raises(DivergedError, match="not finite"):
+        Trainer(model, optimizer="lbfgs").run(X, Y[:, :1], 50, sample_weight=-np.ones(len(X)))
+    assert np.isfinite(model.to_vector()).all()
+    model.weights[0][...] = 1e160
+    objective = Objective(model, fastnn._native.loss_of(Trainer(model, "mae")), TrainingData(X, Y[:, :1], False, None))
+    assert np.isfinite(objective(objective.vector())[0])
 
 
 def test_interrupted_searches_go_back_to_the_last_iteration(monkeypatch):

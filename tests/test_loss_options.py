@@ -376,6 +376,22 @@ def test_wrong_pos_weights_raise():
         Trainer(model_for(BinaryCrossEntropy()), BinaryCrossEntropy(pos_weight=(2,)))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_options_have_a_meaning_in_both_dtypes_or_are_refused(dtype):
+    """Smaller weights would be 0 in float32, so that nothing would be trained; a larger gamma would be infinite."""
+    X, y = np.ones((4, 2)), np.eye(3)[[0, 1, 2, 0]]
+    for output_weights in ([1e-300] * 3, [5e-324, 1.0, 1.0], [1e-16, 1.0, 0.0]):
+        with pytest.raises(ValueError, match=r"^output_weights\[0\]: expected 0, or a number >= 1e-15, got"):
+            BinaryCrossEntropy(output_weights=output_weights)
+    with pytest.raises(ValueError, match=r"^gamma: expected a finite number >= 0 and <= 1e\+06"):
+        CrossEntropy(gamma=1e308)
+    model = MLP((2, 3), output_activation="sigmoid", dtype=dtype, random_state=0)
+    expected = model.loss(X, y, "binary_cross_entropy")
+    assert model.loss(X, y, BinaryCrossEntropy(output_weights=[1e-15] * 3)) == pytest.approx(expected, rel=1e-5)
+    assert BinaryCrossEntropy(pos_weight=[0, 0, 0]).pos_weight == (0.0, 0.0, 0.0)  # like pos_weight=0
+    assert model.loss(X, y, BinaryCrossEntropy(pos_weight=[0, 0, 0])) == model.loss(X, y, BinaryCrossEntropy(pos_weight=0))
+
+
 def test_targets_of_hinge_losses_are_signs():
     model = MLP((1, 1))
     for loss in ("hinge", "squared_hinge"):

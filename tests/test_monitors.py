@@ -279,6 +279,56 @@ def test_columns_with_commas_in_their_names(tmp_path):
     assert [row[3] for row in rows] == ["0.5"] * 6
 
 
+def named(name):
+    def metric(y_true, y_pred):
+        return 1.0
+
+    metric.__name__ = name
+    return metric
+
+
+@pytest.mark.parametrize(
+    "name", ["a,b", 'say "x"', "two\nlines", "carriage\rreturn", "page\x0cbreak", "line\u2028break", ""]
+)
+def test_logs_with_any_names_of_columns_can_be_continued(tmp_path, name):
+    path = tmp_path / "log.csv"
+    for first in (1, 4):
+        history = logged(path, metrics=[named(name)], append=True)
+        header, *rows = rows_of(path)
+        assert header == ["epoch", *history]
+        assert_logged(rows[first - 1 :], history, first)
+
+
+@pytest.mark.parametrize(
+    ("old", "message"),
+    [
+        (b"\xff\xfe", "path: expected a file of comma-separated values"),
+        (b"\n\n", "path: expected a file whose first line is"),
+        (b'"' + b"x" * 200_000, "path: expected a file of comma-separated values"),
+    ],
+)
+def test_appending_to_a_file_of_another_kind_is_refused(tmp_path, old, message):
+    path = tmp_path / "log.csv"
+    path.write_bytes(old)
+    with pytest.raises(ValueError, match=message):
+        logged(path, append=True)
+    assert path.read_bytes() == old
+
+
+def test_numbers_that_no_epoch_has_do_not_count(tmp_path):
+    path = tmp_path / "log.csv"
+    history = logged(path)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("9" * 5000 + ",1\n")
+    logged(path, append=True)
+    assert [row[0] for row in rows_of(path)[-history.epochs :]] == ["4", "5", "6"]
+
+
+def test_no_metric_is_named_like_the_count_of_epochs(tmp_path):
+    with pytest.raises(ValueError, match="metrics: .*'epoch'"):
+        logged(tmp_path / "log.csv", metrics=[named("epoch")])
+
+
 def test_a_log_filled_by_hand(tmp_path):
     path = tmp_path / "log.csv"
     FakeTrainer().run(CSVLog(path), declared=False, f1=[0.5, 0.25])

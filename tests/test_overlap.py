@@ -187,3 +187,62 @@ def test_linear_grad_may_be_given_one_array_for_all_arguments(n_threads):
         ops.linear_grad(a, a, a, a, "tanh"), ops.linear_grad(a.copy(), a.copy(), a.copy(), a.copy(), "tanh"), strict=True
     ):
         np.testing.assert_array_equal(got, expected)
+
+
+# ---- Training on the model's own parameters ----
+
+TRAININGS = {
+    "step": lambda trainer, X, y: trainer.step(X, y),
+    "weighted step": lambda trainer, X, y: trainer.step(X, y, np.ones(len(X))),
+    "step_gradient": lambda trainer, X, y: trainer.step_gradient(X, y),
+    "accumulate": lambda trainer, X, y: (trainer.accumulate(X, y), trainer.apply()),
+    "run": lambda trainer, X, y: trainer.run(X, y, 3),
+    "validation": lambda trainer, X, y: trainer.run(X.copy(), y.copy(), 3, validation_data=(X, y)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("call", TRAININGS.values(), ids=TRAININGS)
+@pytest.mark.parametrize("which", ["X", "y"])
+def test_training_on_the_parameters_of_the_model_is_training_on_their_copies(call, which, dtype):
+    results = []
+    for copied in (False, True):
+        model = MLP((16, 16, 16), "tanh", dtype=dtype, random_state=0)
+        trainer = fastnn.Trainer(model, optimizer=fastnn.SGD(0.1), batch_size=4, random_state=0)
+        own = model.weights[0].copy() if copied else model.weights[0]
+        given = np.linspace(-1, 1, 256, dtype=dtype).reshape(16, 16)
+        arrays = (own, given) if which == "X" else (given, own)
+        call(trainer, *arrays)
+        results.append([*model.to_vector(), *trainer.history.get("val_loss", [])])
+    np.testing.assert_array_equal(*results)
+
+
+def test_training_on_sparse_rows_whose_values_are_parameters():
+    sparse = pytest.importorskip("scipy.sparse")
+    results = []
+    for copied in (False, True):
+        model = MLP((16, 16), dtype="float64", random_state=0)
+        values = model.weights[0].reshape(-1)
+        assert np.shares_memory(values, model.weights[0])
+        rows = (values.copy() if copied else values, np.tile(np.arange(16), 16), np.arange(0, 257, 16))
+        X = sparse.csr_array((16, 16))
+        X.data, X.indices, X.indptr = rows
+        fastnn.Trainer(model, optimizer=fastnn.SGD(0.1), batch_size=4, random_state=0).run(X, np.ones((16, 16)), 2)
+        results.append(model.to_vector())
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.filterwarnings("ignore:.*converge")
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_estimators_fitted_to_their_own_coefficients_are_fitted_to_copies(solver):
+    pytest.importorskip("sklearn")
+    from fastnn.sklearn import MLPRegressor
+
+    given, results = np.linspace(-1, 1, 256).reshape(16, 16), []
+    for copied in (False, True):
+        options = {"random_state": 0, "max_iter": 3, "warm_start": True, "solver": solver}
+        estimator = MLPRegressor(hidden_layer_sizes=(16,), activation="tanh", **options)
+        own = estimator.fit(given, given[::-1]).coefs_[0]
+        estimator.fit(given, own.copy() if copied else own)
+        results.append(np.concatenate([w.ravel() for w in estimator.coefs_]))
+    np.testing.assert_array_equal(*results)

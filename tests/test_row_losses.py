@@ -257,10 +257,25 @@ def test_shapes_that_do_not_fit_are_named_before_anything_changes():
     trainer.loss = GaussianNLL(min_variance=0.1)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("min_variance", [1e-30, 1e30])
+def test_no_log_variance_makes_a_gaussian_loss_nan(min_variance, dtype):
+    model = MLP((2, 2), dtype=dtype)
+    model.weights[0][...] = np.eye(2)
+    for s in (-1e4, -104.0, -89.0, -69.0, 0.0, 69.0, 89.0, 104.0, 1e4):
+        for y in (0.0, 1.0):
+            value, gradients = model.gradient([[0.0, s]], [[y]], GaussianNLL(min_variance=min_variance))
+            assert not np.isnan(value)
+            assert not np.isnan(np.concatenate([g.ravel() for g in gradients])).any()
+    for refused in (min_variance**2, 0.0):
+        with pytest.raises(ValueError, match="min_variance: expected a finite number >= 1e-30"):
+            GaussianNLL(min_variance=refused)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: GaussianNLL(min_variance=0.0), ValueError, "min_variance: expected a finite number > 0"),
+        (lambda: GaussianNLL(min_variance=0.0), ValueError, "min_variance: expected a finite number >= 1e-30"),
         (lambda: MultiQuantile(q=0.5), TypeError, "q: expected a sequence of numbers"),
         (lambda: MultiQuantile(q="0.5"), TypeError, "q: expected a sequence of numbers"),
         (lambda: MultiQuantile(q=()), ValueError, "q: expected at least one number"),

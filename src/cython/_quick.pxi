@@ -165,6 +165,7 @@ def quick_gradient(Network network, loss, x, y, out):
     cdef list gradients = results_like_parameters(network, arrays, x, y, out)
     if gradients is None:
         return None
+    keep = tuple(gradients)  # another thread may empty the list
     run_gradient(network, &call, arrays)
     return call.value, gradients
 
@@ -216,6 +217,7 @@ def quick_vjp(Network network, x, g, bint inputs, out):
     cdef list gradients = results_like_parameters(network, arrays, x, g, of_parameters)
     if gradients is None or (inputs and not fill_input_gradient(network, &call, one, x, g, gradients, of_inputs, by_input)):
         return None
+    keep = tuple(gradients)  # another thread may empty the list
     run_gradient(network, &call, arrays)
     if not inputs:
         return gradients
@@ -251,6 +253,8 @@ def quick_step(Stepper stepper, x, y, bint given):
     if not (stepper.steps_are_quick and (given or stepper.targets_are_quick)):
         return None
     if not fill_quick(stepper.network, x, y, &n_rows, &one, &inputs, &targets, labels, low, high):
+        return None
+    if overlap(x, stepper.network.storage) or overlap(y, stepper.network.storage):  # the update changes what it reads
         return None
     if not stepper.native.acquire():
         return None

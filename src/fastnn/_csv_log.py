@@ -13,6 +13,9 @@ from fastnn._checks.scalars import Checked, flag
 from fastnn._history import History
 from fastnn._storage.write_file import FilePath, file_name
 
+# The digits of the largest number of an epoch that counts as one.
+_MAX_DIGITS = 18
+
 
 class CSVLog(Checked):
     """Write the history to a file of comma-separated values: a header, and one line per epoch as soon as it ends.
@@ -59,21 +62,27 @@ class CSVLog(Checked):
         # The program may change its directory.
         self._file, self._epochs_before = os.path.abspath(self.path), 0
         header = _line(["epoch", *history])
-        old = ""
-        if self.append and os.path.exists(self._file):
-            with open(self._file, encoding="utf-8", newline="") as file:
-                old = file.read()
+        old, lines = self._old_lines() if self.append and os.path.exists(self._file) else ("", [])
         if not old:
             self._write(header, "w")
             return
-        lines = old.splitlines()
-        if lines[0] != header.rstrip("\n"):
+        if lines[0] != ["epoch", *history]:
             raise ValueError(
-                f"path: expected a file whose first line is {header.rstrip()!r}, got {lines[0]!r} in {self.path}"
+                f"path: expected a file whose first line is {header.rstrip()!r}, got {_line(lines[0]).rstrip()!r} in "
+                f"{self.path}"
             )
         if not old.endswith("\n"):  # the last line was not written completely
             self._write("\n")
-        self._epochs_before = _last_epoch(lines[1:])
+        self._epochs_before = max((_epoch(line) for line in lines[1:]), default=0)
+
+    def _old_lines(self) -> tuple[str, list[list[str]]]:
+        """Return the text of the file to append to, and its lines as cells."""
+        try:
+            with open(self._file, encoding="utf-8", newline="") as file:
+                text = file.read()
+            return text, list(csv.reader(io.StringIO(text, newline="")))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"path: expected a file of comma-separated values, got {self.path}: {error}") from None
 
     def on_epoch_end(self, trainer: Any, history: History) -> None:
         """Write the line of the epoch."""
@@ -92,11 +101,11 @@ class CSVLog(Checked):
 
 def _line(cells: Sequence[Any]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)  # so that cells with either character are quoted
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
-def _last_epoch(lines: Sequence[str]) -> int:
-    """Return the largest epoch number at the beginning of a line, or 0 if there is none."""
-    numbers = [line.partition(",")[0] for line in lines]
-    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+def _epoch(line: Sequence[str]) -> int:
+    """Return the number of an epoch at the beginning of a line, or 0 if there is none."""
+    number = line[0] if line else ""
+    return int(number) if number.isdecimal() and len(number) <= _MAX_DIGITS else 0

@@ -144,8 +144,9 @@ class Differentiated(WithResults):
         inputs : bool, default False
             Whether to return the gradient with respect to X too.
         out : list of ndarray, or tuple of such a list and an ndarray, optional
-            Arrays for the results, in the form in which they are returned, with the dtype of the model. They must not
-            overlap one another, an argument or the model. Nothing is allocated if they are C-contiguous.
+            Arrays for the results, in the form in which they are returned, with the dtype of the model. In a tuple, None
+            stands for a new array. They must not overlap one another, an argument or the model. Nothing is allocated if they
+            are C-contiguous.
         n_threads : int, optional
             The number of threads, by default as many as the work justifies. It does not change the bits of the results.
 
@@ -198,7 +199,7 @@ class Differentiated(WithResults):
         if result is None:
             return gradients
         by_row = delivered(result, given_row)
-        return (gradients, by_row) if out is None else out
+        return out if given[0] is not None and given[1] is not None else (gradients, by_row)
 
     @without_unknown
     def jacobian(

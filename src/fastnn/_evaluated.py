@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks.options import explained, refusal, without_unknown
+from fastnn._checks.outputs import is_plain, result_array
 from fastnn._checks.scalars import thread_count
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
@@ -62,15 +63,15 @@ class Evaluated(Parameters):
         inputs = (
             _arrays.rows("X", X, self.layer_sizes[0], self.dtype) if _arrays.is_sparse(X) else _arrays.real_array("X", X)
         )
-        result = self._network.predict(inputs, None, threads)
         if out is None:
-            return result
-        if not isinstance(out, np.ndarray) or out.dtype != self.dtype or out.shape != result.shape:
-            raise ValueError(
-                f"out: expected {self.dtype} of shape {result.shape}, "
-                f"got {getattr(out, 'dtype', type(out).__name__)} of shape {np.shape(out)}"
-            )
-        out[...] = result
+            return self._network.predict(inputs, None, threads)
+        if len(inputs.shape) in (1, 2) and inputs.shape[-1] == self.layer_sizes[0]:  # or the engine names the fault
+            result_array("out", out, (*inputs.shape[:-1], self.layer_sizes[-1]), self.dtype)
+        memory = inputs.values if isinstance(inputs, _core.SparseRows) else inputs
+        apart = not any(np.may_share_memory(out, read) for read in (memory, self._network.storage))
+        result = self._network.predict(inputs, out if apart and is_plain(out) else None, threads)
+        if result is not out:
+            out[...] = result
         return out
 
     __call__ = predict

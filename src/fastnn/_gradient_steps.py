@@ -11,7 +11,7 @@ from fastnn._accumulated import Accumulated
 from fastnn._checks.options import refusal, without_unknown
 from fastnn._engine import core as _core
 from fastnn._engine.losses import GIVEN_GRADIENT
-from fastnn._engine.training_data import TrainingData, as_batch
+from fastnn._engine.training_data import TrainingData, apart_from, as_batch
 from fastnn._errors import DIVERGED_STEP, DivergedError
 from fastnn._prepared import Prepared
 from fastnn._rates import rate_at
@@ -60,9 +60,7 @@ class GradientSteps(Prepared):
             raise refusal(GradientSteps.step_gradient, (self,), unknown)
         if self._wanted is self._native and _core.quick_step(self._stepper, X, G, True) is not None:
             return
-        rows, gradient, _ = self.model._given_gradient(X, G)
-        _check_any(rows)
-        self._make_step(TrainingData(rows, gradient, False, None), given=True)
+        self._make_step(apart_from(self._given_data(X, G), self.model._network.storage), given=True)
         if type(X) is not np.ndarray:
             self.model._learn_columns(X)
 
@@ -129,9 +127,7 @@ class GradientSteps(Prepared):
             batch, y, sample_weight, _ = as_batch(X, y, sample_weight, self.model.layer_sizes, self.loss)
             data = self._data(batch, y, sample_weight)
         else:
-            rows, gradient, _ = self.model._given_gradient(X, G)
-            _check_any(rows)
-            data = TrainingData(rows, gradient, False, None)
+            data = self._given_data(X, G)
         if self.lazy_updates and isinstance(data.x, _core.SparseRows):
             raise ValueError(
                 "X: expected a dense array, got sparse rows for a trainer with lazy_updates=True, whose updates need the "
@@ -213,7 +209,9 @@ class GradientSteps(Prepared):
             stepper.release()
         return loss
 
-
-def _check_any(rows: Any) -> None:
-    if rows.shape[0] == 0:
-        raise ValueError(f"X: expected at least one row, got shape {rows.shape}")
+    def _given_data(self, X: Any, G: Any) -> TrainingData:
+        """Return a batch in the engine's form, with the gradient with respect to the outputs in place of targets."""
+        rows, gradient, _ = self.model._given_gradient(X, G)
+        if rows.shape[0] == 0:
+            raise ValueError(f"X: expected at least one row, got shape {rows.shape}")
+        return TrainingData(rows, gradient, False, None)

@@ -30,6 +30,10 @@ class _Stopped(Exception):
     """A callback has ended the run."""
 
 
+class _Interrupted(Exception):
+    """A callback or a metric has raised StopIteration, by which SciPy would end the search without an error."""
+
+
 class _Changed(Exception):
     """A callback has changed parameters or settings. The search continues from there."""
 
@@ -74,19 +78,26 @@ class Search:
         while changed and history.epochs < self._epochs:
             self._begin()
             try:
-                minimize(self._objective, function=self._evaluate, callback=self._end_iteration, **self._options())
+                minimize(self._objective, function=self._evaluate, callback=self._call_back, **self._options())
                 self._check_finite(self._value)
                 changed = False
             except _Changed:
                 self._check_batch_size()
             except _Stopped:
                 changed = False
+            except _Interrupted as error:
+                self._restore()
+                raise error.__cause__ from None  # type: ignore[misc]
             except BaseException:
-                if not self._in_callback:
-                    self._objective.set_vector(self._last)
+                self._restore()
                 raise
             finally:
                 self._in_callback = False
+
+    def _restore(self) -> None:
+        """Set the model to the parameters of the last iteration, unless a callback has just seen them."""
+        if not self._in_callback:
+            self._objective.set_vector(self._last)
 
     def _begin(self) -> None:
         trainer = self._trainer
@@ -115,6 +126,12 @@ class Search:
         self._evaluations += 1
         self._value, self._at = value, vector.copy()
         return value, derivatives
+
+    def _call_back(self, vector: NDArray[Any]) -> None:
+        try:
+            self._end_iteration(vector)
+        except StopIteration as error:
+            raise _Interrupted from error
 
     def _end_iteration(self, vector: NDArray[Any]) -> None:
         """Set the model to the parameters of an iteration, record it, and call the watchers."""

@@ -62,7 +62,7 @@ def checked_metrics(metrics: Any) -> dict[str, Metric | None]:
         if not isinstance(metric, str) and (not callable(metric) or isinstance(metric, type)):
             raise TypeError(f"metrics: expected names and callables (y_true, y_pred) -> float, got {shown(metric)}")
         name = metric if isinstance(metric, str) else _name_of(metric)
-        if name in checked or name in ("loss", "val_loss", "learning_rate", "seconds"):
+        if name in checked or name in ("epoch", "loss", "val_loss", "learning_rate", "seconds"):
             raise ValueError(f"metrics: expected names that differ, got {name!r} twice; give a function another __name__")
         checked[name] = None if isinstance(metric, str) else metric
     for name in checked:

@@ -75,9 +75,12 @@ class Objective:
         self.set_vector(vector)
         value = self._network.gradient(self._loss, *self._data, self._gradient, n_threads=self._n_threads)
         derivatives = _joined(self._gradients)
-        weights = vector[: self.n_weights]
-        derivatives[: self.n_weights] += self._l2 * weights
-        return value + 0.5 * self._l2 * float(weights @ weights), derivatives
+        if self._l2:
+            weights = vector[: self.n_weights]
+            with np.errstate(over="ignore"):  # the loss is then infinite
+                derivatives[: self.n_weights] += self._l2 * weights
+                value += 0.5 * self._l2 * float(weights @ weights)
+        return value, derivatives
 
 
 class AbsolutePenalty:

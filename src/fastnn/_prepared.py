@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._engine import core as _core
-from fastnn._engine.training_data import TrainingData, training_data
+from fastnn._engine.training_data import TrainingData, apart_from, training_data
 from fastnn._stored_trainer import StoredTrainer
 
 
@@ -18,7 +18,8 @@ class Prepared(StoredTrainer):
         model = self.model
         if type(X) is not np.ndarray:
             model._check_columns(f"{prefix}X", X)
-        return training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
+        data = training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
+        return apart_from(data, model._network.storage)
 
     def _validation(self, data: tuple[Any, ...] | None) -> TrainingData | None:
         if data is None:

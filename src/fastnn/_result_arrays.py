@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._checks.outputs import check_apart, result_array, result_arrays
+from fastnn._checks.outputs import check_apart, is_plain, result_array, result_arrays
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
 from fastnn._engine import finite as _finite
@@ -40,7 +40,7 @@ class WithResults(Evaluated):
         given = result_arrays(argument, out, self.parameters)
         names = [f"{argument}[{i}]" for i in range(len(given))]
         check_apart(dict(zip(names, given, strict=True)), _memory_of(taken) | {"the model": self._network.storage})
-        return given if all(_is_plain(array) for array in given) else self._network.empty_parameters()
+        return given if all(is_plain(array) for array in given) else self._network.empty_parameters()
 
     def _result(
         self, out: Any, argument: str, shape: tuple[int, ...], one: bool, taken: dict[str, Any]
@@ -54,12 +54,8 @@ class WithResults(Evaluated):
             return new, (new, one)
         given = result_array(argument, out, shape[1:] if one else shape, self.dtype)
         check_apart({argument: given}, _memory_of(taken) | {"the model": self._network.storage})
-        place = given.reshape(shape) if _is_plain(given) else np.empty(shape, self.dtype)
+        place = given.reshape(shape) if is_plain(given) else np.empty(shape, self.dtype)
         return place, (given, False)
-
-
-def _is_plain(array: NDArray[Any]) -> bool:
-    return type(array) is np.ndarray and array.flags.carray
 
 
 def taken(arguments: tuple[Any, ...]) -> dict[str, Any]:

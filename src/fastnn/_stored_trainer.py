@@ -63,10 +63,11 @@ class StoredTrainer(Configured):
         arrays = self.model._arrays()
         for i, moment in enumerate(self._moments):
             arrays |= _saved_models.named(self.model._views(moment), prefix=f"moments.{i}.")
-        if self._accumulated is not None:
-            config["accumulated"] = self._accumulated.weight
+        kept = self._accumulated  # which another thread may discard
+        if kept is not None:
+            config["accumulated"] = kept.weight
             for part in _ACCUMULATED:
-                views = self.model._views(getattr(self._accumulated, part))
+                views = self.model._views(getattr(kept, part))
                 arrays |= _saved_models.named(views, prefix=f"accumulated.{part}.")
         _saved_models.write(path, "trainer", config, arrays)
 

@@ -17,6 +17,9 @@ def result_array(argument: str, value: Any, shape: tuple[int, ...], dtype: np.dt
         raise ValueError(f"{argument}: expected {dtype} of shape {shape}, got {value.dtype} of shape {value.shape}")
     if not value.flags.writeable:
         raise ValueError(f"{argument}: expected an array that can be written, got a read-only one")
+    extent = value.itemsize + sum((size - 1) * abs(step) for size, step in zip(shape, value.strides, strict=True))
+    if value.size and extent < value.nbytes:
+        raise ValueError(f"{argument}: expected memory for every element, got strides {value.strides} of shape {shape}")
     return value
 
 
@@ -29,6 +32,11 @@ def result_arrays(argument: str, value: Any, like: Sequence[NDArray[Any]]) -> li
         result_array(f"{argument}[{i}]", each, array.shape, array.dtype)
         for i, (each, array) in enumerate(zip(value, like, strict=True))
     ]
+
+
+def is_plain(array: NDArray[Any]) -> bool:
+    """Return whether the engine can write results into an array in place."""
+    return type(array) is np.ndarray and array.flags.carray
 
 
 def check_apart(results: dict[str, NDArray[Any]], others: dict[str, Any]) -> None:

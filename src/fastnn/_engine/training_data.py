@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._engine import core as _core
 from fastnn._engine.arrays import Rows, as_matrix, real_array, rows
 from fastnn._engine.finite import check_finite, check_inputs
 from fastnn._engine.targets import targets
@@ -41,6 +42,21 @@ def training_data(
     weight = sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs))
     check_inputs(f"{prefix}X", inputs, dtype, weight)
     return TrainingData(inputs, *targets(f"{prefix}y", y, len(inputs), layer_sizes[-1], loss, dtype, weight), weight)
+
+
+def apart_from(data: TrainingData, storage: NDArray[Any]) -> TrainingData:
+    """Return data with copies of the arrays that share memory with the storage of a network, which training changes."""
+    x, y, labels, weight = data
+    if isinstance(x, _core.SparseRows):
+        if np.may_share_memory(x.values, storage):
+            x = _core.SparseRows(x.values.copy(), x.columns, x.row_starts, x.shape[1])
+    elif np.may_share_memory(x, storage):
+        x = x.copy()
+    if np.may_share_memory(y, storage):
+        y = y.copy()
+    if weight is not None and np.may_share_memory(weight, storage):
+        weight = weight.copy()
+    return TrainingData(x, y, labels, weight)
 
 
 def as_batch(X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...], loss: Loss) -> tuple[Any, Any, Any, bool]:

@@ -75,6 +75,7 @@ class Block(CFunc):
     """
 
     n_counts = 1  # arguments of the C function after its arrays
+    takes_arrays = False  # whether the user's functions do
     options_of_users: Mapping[str, bool] = MappingProxyType({})
 
     def __init__(
@@ -86,7 +87,9 @@ class Block(CFunc):
             function.__qualname__ += f"_{tag}"
             return numba.jit(**_OPTIONS, **options)(function)
 
-        self._functions = {name: jit(translated(f, number), **self.options_of_users) for name, f in functions.items()}
+        self._functions = {
+            name: jit(translated(f, number, self.takes_arrays), **self.options_of_users) for name, f in functions.items()
+        }
         self._uses, self._number = uses, number
         block = template(number, jit, *self._functions.values(), uses)
         block.__qualname__ += f"_{tag}"

@@ -58,7 +58,7 @@ def loss(
         same name, the name refers to the last one.
     check_range : tuple (low, high) or None, default (-10.0, 10.0)
         The range of both arguments in which the gradient is compared with difference quotients of the function; with
-        `per_row`, on rows of `n_outputs` elements, or of 3. None skips the comparison.
+        `per_row`, on rows of `n_outputs` elements, or of 2, 3 and 5. None skips the comparison.
     output_weights, missing : optional
         Options that every loss has: see `fastnn.losses.Loss`. The function is called with 0.0 in place of a missing
         target, and its result is not used. A loss of whole rows has no `output_weights`.

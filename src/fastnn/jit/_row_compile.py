@@ -20,6 +20,7 @@ class RowBlock(Block):
     """A C function of rows of targets and predictions, their losses and derivatives, and `kernels/api.h`'s five counts."""
 
     n_counts = 5
+    takes_arrays = True
     options_of_users = MappingProxyType({"boundscheck": True})
 
     def evaluate(self, *points: _Array) -> tuple[_Array, _Array]:

@@ -16,8 +16,8 @@ from fastnn.jit._function import JitFunction
 from fastnn.jit._row_compile import RowBlock, row_loss_block
 from fastnn.losses import CustomLoss
 
-# The outputs of a row with which a function is tried, if it takes any number.
-_OUTPUTS = 3
+# The outputs of a row with which a function is tried, if it takes any number; and those of other rows for its gradient.
+_OUTPUTS, _OTHER_OUTPUTS = 3, (2, 5)
 
 _Sizes = tuple[int | None, int | None]
 
@@ -58,6 +58,17 @@ class JitRowLoss(JitFunction, CustomLoss):
         """Raise ValueError if the gradient is wrong on rows in a range."""
         n_outputs = self._n_outputs or _OUTPUTS
         check_row_gradient(self, self._python, within, self.n_targets(n_outputs), n_outputs)
+        for other in _OTHER_OUTPUTS if self._n_outputs is None else ():
+            if self._takes(other):
+                check_row_gradient(self, self._python, within, self.n_targets(other), other)
+
+    def _takes(self, n_outputs: int) -> bool:
+        """Return whether the functions take a row of that many outputs without raising."""
+        try:
+            self._evaluate_rows(np.zeros((1, self.n_targets(n_outputs))), np.zeros((1, n_outputs)))
+        except ValueError:
+            return False
+        return True
 
     def value(self, y_true: ArrayLike, y_pred: ArrayLike) -> Any:
         """Return the loss of every row (n,), or of one row, computed in float64."""

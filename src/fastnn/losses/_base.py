@@ -18,9 +18,9 @@ class Loss:
 
     Parameters
     ----------
-    output_weights : sequence of numbers >= 0, optional
-        The weights in the mean, one per column of targets. `CrossEntropy` has one weight per class. Other losses of whole
-        rows have none.
+    output_weights : sequence of numbers, optional
+        The weights in the mean, one per column of targets: 0, or from 1e-15 to 1e15. `CrossEntropy` has one weight per
+        class. Other losses of whole rows have none.
     missing : {"raise", "ignore"}, default "raise"
         The treatment of targets that are NaN. They raise an error, or count as not observed: they then add nothing to the
         loss, to its gradient or to the divisor of the mean.

@@ -72,6 +72,8 @@ class Heads(Loss):
         if isinstance(self.heads, str) or not isinstance(self.heads, Sequence) or len(self.heads) == 0:
             raise TypeError(f"heads: expected a list of tuples (columns, loss, weight), got {self.heads!r}")
         object.__setattr__(self, "heads", tuple(_checked(i, head) for i, head in enumerate(self.heads)))
+        if not any(weight for _, _, weight in self.heads):
+            raise ValueError(f"heads: expected at least one weight above 0, got {self.heads!r}")
 
     def n_targets(self, n_out: int) -> int:
         """Return the number of columns of the targets of all heads."""
@@ -125,5 +127,5 @@ def _first_and_end(argument: str, columns: Any) -> tuple[int, int | None]:
     if not isinstance(columns, tuple | list) or len(columns) != 2:
         raise TypeError(f"{argument}: expected a column, a slice or a pair (first, end), got {columns!r}")
     first, end = columns
-    first = integer(argument, first, low=0)
-    return first, None if end is None else integer(argument, end, low=first + 1)
+    first = integer(f"{argument} first column", first, low=0)
+    return first, None if end is None else integer(f"{argument} end of the columns", end, low=first + 1)

@@ -159,6 +159,10 @@ class CrossEntropy(Loss):
         return super().target_options._replace(label_smoothing=self.label_smoothing)
 
 
+# The logarithm of a power with a larger exponent may overflow in float32.
+_MAX_GAMMA = 1e6
+
+
 def _check_smoothing_and_gamma(loss: BinaryCrossEntropy | CrossEntropy) -> None:
     object.__setattr__(loss, "label_smoothing", real("label_smoothing", loss.label_smoothing, low=0.0, high=1.0))
-    object.__setattr__(loss, "gamma", real("gamma", loss.gamma, low=0.0))
+    object.__setattr__(loss, "gamma", real("gamma", loss.gamma, low=0.0, high=_MAX_GAMMA))

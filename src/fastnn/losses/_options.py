@@ -9,8 +9,8 @@ import numpy as np
 
 from fastnn._checks.scalars import real, shown
 
-# With this bound, sums of weights times sample weights have a finite reciprocal.
-_HIGHEST_WEIGHT = 1e15
+# Within these bounds, sums of weights times sample weights have a finite reciprocal, and a weight is not 0 in float32.
+_LOWEST_WEIGHT, _HIGHEST_WEIGHT = 1e-15, 1e15
 
 
 class TargetOptions(NamedTuple):
@@ -29,22 +29,31 @@ def weights_of_outputs(argument: str, value: object) -> tuple[float, ...] | None
     Raises
     ------
     TypeError, ValueError
-        If they are not numbers from 0 to 1e15, or if all of them are 0.
+        If they are neither 0 nor numbers from 1e-15 to 1e15, or if all of them are 0.
     """
     if value is None:
         return None
-    if isinstance(value, str | dict) or not isinstance(value, Iterable):
-        raise TypeError(f"{argument}: expected a sequence of numbers, one per output, got {shown(value)}")
-    weights = tuple(real(f"{argument}[{i}]", each, low=0.0, high=_HIGHEST_WEIGHT) for i, each in enumerate(value))
+    weights = _weights(argument, value)
     if not any(weights):
         raise ValueError(f"{argument}: expected at least one weight above 0, got {shown(value)}")
+    for i, weight in enumerate(weights):
+        if 0 < weight < _LOWEST_WEIGHT:
+            raise ValueError(f"{argument}[{i}]: expected 0, or a number >= {_LOWEST_WEIGHT}, got {weight}")
     return weights
+
+
+def _weights(argument: str, value: object) -> tuple[float, ...]:
+    if isinstance(value, str | dict) or not isinstance(value, Iterable):
+        raise TypeError(f"{argument}: expected a sequence of numbers, one per output, got {shown(value)}")
+    return tuple(real(f"{argument}[{i}]", each, low=0.0, high=_HIGHEST_WEIGHT) for i, each in enumerate(value))
 
 
 def weights_of_positives(argument: str, value: object) -> float | tuple[float, ...] | None:
     """Return a float for all outputs, a tuple with one float per output, or None if the weights are None."""
-    if value is None or (isinstance(value, Iterable) and np.ndim(value) != 0):  # type: ignore[arg-type]
-        return weights_of_outputs(argument, value)
+    if value is None:
+        return None
+    if isinstance(value, Iterable) and np.ndim(value) != 0:  # type: ignore[arg-type]
+        return _weights(argument, value)
     return real(argument, value, low=0.0, high=_HIGHEST_WEIGHT)
 
 

@@ -27,14 +27,14 @@ class GaussianNLL(Loss):
     Parameters
     ----------
     min_variance : float, default 1e-6
-        The smallest variance for which the formula holds, > 0. Let b = log(min_variance). For s < b, the loss keeps its
-        value at b if (y - m)**2 <= min_variance. Otherwise, it follows its tangent at b, and rises as s falls. Therefore the
-        loss is bounded below, and training increases a variance that is too small for its error.
+        The smallest variance for which the formula holds, in [1e-30, 1e30]. Let b = log(min_variance). For s < b, the loss
+        keeps its value at b if (y - m)**2 <= min_variance. Otherwise, it follows its tangent at b, and rises as s falls.
+        Therefore the loss is bounded below, and training increases a variance that is too small for its error.
 
     Raises
     ------
     TypeError, ValueError
-        If `min_variance` is not a number or not positive.
+        If `min_variance` is not a number or out of range.
 
     References
     ----------
@@ -56,7 +56,7 @@ class GaussianNLL(Loss):
     def __post_init__(self) -> None:
         """Check the parameter and the options."""
         super().__post_init__()
-        checked = real("min_variance", self.min_variance, low=0.0, exclude_low=True)
+        checked = real("min_variance", self.min_variance, low=1e-30, high=1e30)  # finite in float32
         object.__setattr__(self, "min_variance", checked)
 
     @property

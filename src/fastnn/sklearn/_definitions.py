@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastnn import optimizers
 from fastnn._engine import losses as _engine_losses
 from fastnn._engine.losses import NativeLoss
-from fastnn._engine.training_data import TrainingData
+from fastnn._engine.training_data import TrainingData, apart_from
 from fastnn._model import MLP
 from fastnn._native import network_of
 from fastnn._rates import LearningRate
@@ -191,7 +191,7 @@ class EstimatorTrainer(Trainer):
                 setattr(self, name, value)
 
     def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
-        return TrainingData(X, y, y.ndim == 1, sample_weight)
+        return apart_from(TrainingData(X, y, y.ndim == 1, sample_weight), network_of(self.model).storage)
 
     def _conventions(self) -> dict[str, Any]:
         return {"order": self.order, "loss_by_rows": True}

@@ -7,8 +7,9 @@ from typing import Any
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn._engine.losses import NativeLoss
-from fastnn._engine.training_data import TrainingData
+from fastnn._engine.training_data import TrainingData, apart_from
 from fastnn._minimize import Objective, minimize
+from fastnn._native import network_of
 from fastnn.sklearn._data import Rows
 from fastnn.sklearn._warnings import warn
 
@@ -20,6 +21,7 @@ def fit_lbfgs(estimator: Any, loss: NativeLoss, rows: Rows, n_threads: int | Non
     """
     total = float(len(rows.target)) if rows.weight is None else float(rows.weight.sum())
     data = TrainingData(rows.X, rows.target, rows.labels, rows.weight)
+    data = apart_from(data, network_of(estimator.network_).storage)
     objective = Objective(estimator.network_, loss, data, float(estimator.alpha) / total, n_threads)
     limits: dict[str, Any] = {"maxfun": int(estimator.max_fun), "maxiter": int(estimator.max_iter)}
     result = minimize(objective, gtol=float(estimator.tol), **limits)
