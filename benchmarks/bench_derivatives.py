@@ -24,6 +24,12 @@ CONTESTANTS = {
 ONE_ROW = [Problem(sizes, np.dtype(np.float64)) for sizes in ((5, 16, 1), (5, 64, 64, 50))]
 ROWS = [Problem((5, 64, 64, 50), np.dtype(dtype), 1000) for dtype in DTYPES]
 
+# PyTorch warns about its own code, in the first derivative of a kind.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`torch:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:`torch:FutureWarning"),
+]
+
 
 def flat(result: Any) -> np.ndarray:
     """Return all numbers of a result, which is a number, an array, or a tuple or list of results, in float64."""

@@ -20,6 +20,7 @@ from libraries import Work, torch_on
 import fastnn
 from fastnn import reference
 from fastnn._bench.peers._jax_functions import make_client
+from fastnn._bench.peers.torch_ import _compiled
 
 Works = dict[str, Work]
 
@@ -100,7 +101,7 @@ def reference_results(problem: Problem) -> dict[str, Any]:
 
 
 def _fastnn(problem: Problem) -> tuple[fastnn.MLP, fastnn.Trainer]:
-    model = fastnn.MLP(problem.layer_sizes, dtype=problem.dtype)
+    model = fastnn.MLP(problem.layer_sizes, "tanh", dtype=problem.dtype)
     for array, values in zip(_parameters_of(model), problem.parameters(), strict=True):
         array[...] = values
     trained = model.copy()
@@ -324,7 +325,7 @@ def torch_works(problem: Problem, n_threads: int, *, compiled: bool = False) -> 
         return torch.func.vmap(of_row, in_dims=(None, 0)) if problem.n_rows else of_row
 
     def call(function: Any, *arguments: Any) -> Work:
-        made = torch.compile(function, fullgraph=True, dynamic=False) if compiled else function
+        made = _compiled(function) if compiled else function
 
         def work() -> Any:
             with torch.no_grad():
@@ -346,5 +347,4 @@ def torch_works(problem: Problem, n_threads: int, *, compiled: bool = False) -> 
 
 def torch_compile_works(problem: Problem, n_threads: int) -> Works:
     """Return the same functions, compiled by `torch.compile`."""
-    torch_on(n_threads).compiler.reset()  # or it counts the problems, and refuses the ninth
     return torch_works(problem, n_threads, compiled=True)
