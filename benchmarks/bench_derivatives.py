@@ -72,7 +72,15 @@ def test_one_row(request, contest, n_threads, function, problem, contestant):
     anchor = None if contestant == "fastnn" else CONTESTANTS["fastnn"](problem, n_threads)[function]
     table, row = "derivatives of one row, µs, float64, 1 thread", f"{problem.name}, {function}"
     contest(
-        f"{table}: {row}", contestant, works[function], anchor, table=table, row=row, per=calls, anchor_per=1, dtype=problem.dtype
+        f"{table}: {row}",
+        contestant,
+        works[function],
+        anchor,
+        table=table,
+        row=row,
+        per=calls,
+        anchor_per=1,
+        dtype=problem.dtype,
     )
 
 

@@ -1,8 +1,8 @@
 """The contestants of bench_derivatives.py: fastnn from Python and from code that Numba compiles, NumPy, JAX and PyTorch.
 
-Each is a function of a problem and of a number of threads that returns calls by name. Every call returns its result; that of a
-step is read by the call "parameters" afterwards. The losses are mean squared errors, hidden layers have tanh, outputs are
-linear, and steps are steps of gradient descent.
+Each is a function of a problem and of a number of threads that returns calls by name. Every call returns its result.
+The call "parameters" returns the parameters that steps have changed. The losses are mean squared errors, hidden layers
+have tanh, outputs are linear, and steps are steps of gradient descent.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from fastnn.jit._cache import cache_of, fingerprint
 from fastnn.jit._translate import translated
 
-# Maps a type of numbers, a compiler, a function, its derivative, the argument of the derivative, and sizes of rows to the block
-# function.
+# Maps a type of numbers, a compiler, a function, its derivative, the argument of the derivative, and the sizes of rows, if it
+# takes rows, to the block function.
 Template: TypeAlias = Callable[..., FunctionType]
 _Array: TypeAlias = NDArray[np.float64]
 
@@ -53,7 +53,12 @@ def python_function(argument: str, function: object, *example: float, takes: str
 
 
 def compiled(
-    kind: type[Block], template: Template, functions: Mapping[str, FunctionType], uses: str, dtype: np.dtype[Any], *sizes: int
+    kind: type[Block],
+    template: Template,
+    functions: Mapping[str, FunctionType],
+    uses: str,
+    dtype: np.dtype[Any],
+    *sizes: int,
 ) -> Block:
     """Return the C function for blocks of one dtype, and of rows of these sizes if the template takes rows.
 

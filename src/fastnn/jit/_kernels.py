@@ -159,7 +159,10 @@ def bare(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @intrinsic
 def address_of(_: Any, a: Any) -> Any:
-    """Return the address of an array's first element. `a.ctypes.data` is unsigned, so that its sum with a stride is a float64."""
+    """Return the address of an array's first element, as a signed number.
+
+    `a.ctypes.data` is unsigned, and Numba's sum of an unsigned and a signed number is a float64.
+    """
 
     def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         struct = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=arguments[0])
