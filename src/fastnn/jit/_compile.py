@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from fastnn.jit._cache import cache_of, fingerprint
 from fastnn.jit._translate import translated
 
-# Maps a type of numbers, a compiler, a function, its derivative, the argument of the derivative, and the sizes of rows, if it
-# takes rows, to the block function.
+# Maps a type of numbers, a compiler, a function, its derivative, the argument of the derivative, and sizes of rows to the
+# block function.
 Template: TypeAlias = Callable[..., FunctionType]
 _Array: TypeAlias = NDArray[np.float64]
 
