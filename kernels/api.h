@@ -41,10 +41,11 @@ using CustomActivation = void (*)(const void *z, void *a, void *derivative, int6
 // to p. No arrays overlap.
 using CustomLoss = void (*)(const void *y, const void *p, void *value, void *gradient, int64_t n);
 
-// Takes rows of n_targets targets y and of n_out predictions p, y_row and p_row elements apart. Sets value[i] = f(y_i, p_i) for each
-// row, and the rows of gradient, which are p_row elements apart, to its derivative with respect to p_i. No arrays overlap.
-using CustomRowLoss = void (*)(const void *y, const void *p, void *value, void *gradient, int64_t rows, int64_t n_targets,
-                               int64_t n_out, int64_t y_row, int64_t p_row);
+// Takes rows of targets y and of predictions p, y_row and p_row elements apart; rows of up to 4 elements stand side by side. Sets
+// value[i] = f(y_i, p_i) for each row, and the rows of gradient, which are p_row elements apart, to its derivative with
+// respect to p_i. No arrays overlap. The numbers of targets and predictions in a row are fixed in the function.
+using CustomRowLoss = void (*)(const void *y, const void *p, void *value, void *gradient, int64_t rows, int64_t y_row,
+                               int64_t p_row);
 
 #define KIND(name) name,
 enum class BlockKind : int32_t { FASTNN_BLOCK_KINDS(KIND) };

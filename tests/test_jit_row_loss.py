@@ -302,3 +302,50 @@ def test_compiled_code_takes_the_columns_of_targets():
         train(Trainer(model_of((3, 4, 4)), "gaussian_nll"), X, y[:, 0])
     with pytest.raises(ValueError, match="y: expected rows of as many numbers as the loss takes"):
         train(Trainer(model_of((3, 4, 2)), "gaussian_nll"), X, np.zeros((75, 2)))
+
+
+def squares_gradient(y_true, y_pred, out):
+    for j in range(y_pred.size):
+        out[j] = 2 * (y_pred[j] - y_true[j]) / y_pred.size
+
+
+def squares(y_true, y_pred):
+    return np.sum((y_pred - y_true) ** 2) / y_pred.size
+
+
+own_squares = jit.loss(per_row=True, gradient=squares_gradient, name="own_squares")(squares)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_out", [1, 4, 5, 16])
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_rows_of_any_length_and_place_are_read(dtype, n_out, contiguous):
+    """Rows stand side by side or have padding in the workspace, and targets are read in place if they can be."""
+    rng = np.random.default_rng(n_out)
+    model, X = MLP((3, 6, n_out), random_state=0, dtype=dtype), rng.standard_normal((37, 3)).astype(dtype)
+    wide = rng.standard_normal((37, n_out + 2)).astype(dtype)
+    y = np.ascontiguousarray(wide[:, :n_out]) if contiguous else wide[:, :n_out]
+    (value, gradients), (expected, expected_gradients) = (model.gradient(X, y, loss) for loss in (own_squares, "mse"))
+    tolerance = 1e-5 if dtype == np.float32 else 1e-12
+    assert value == pytest.approx(expected, rel=tolerance)
+    for gradient, of_mse in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(gradient, of_mse, rtol=tolerance, atol=tolerance)
+
+
+def test_a_name_refers_to_the_last_loss_in_the_next_call_of_the_same_model():
+    model, X, y = MLP((2, 2), random_state=0), np.ones((3, 2)), np.zeros((3, 2))
+    make = jit.loss(per_row=True, gradient=squares_gradient, name="redefined")
+    make(squares)
+    before = model.loss(X, y, "redefined")
+
+    def doubled_gradient(y_true, y_pred, out):
+        for j in range(y_pred.size):
+            out[j] = 4 * (y_pred[j] - y_true[j]) / y_pred.size
+
+    jit.loss(per_row=True, gradient=doubled_gradient, name="redefined")(
+        lambda y_true, y_pred: 2 * squares_of(y_true, y_pred)
+    )
+    assert model.loss(X, y, "redefined") == pytest.approx(2 * before, rel=1e-12)
+
+
+squares_of = numba.njit(squares)

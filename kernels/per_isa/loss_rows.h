@@ -74,8 +74,9 @@ template <class T> class LossRows {
     // Returns the chunk's targets where they stand if the kernels can read them there; otherwise copies the given range of them.
     const T *read_targets(const Batch &chunk, Range rows) const {
         const Rows &y = data_;
-        const bool flat = last_.row == last_.n_out && y.row_stride == last_.row * int64_t(sizeof(T));
-        if (!chunk.order && !chunk.weights && flat && !has_options_ && !takes_rows<T>(loss_) && !y.labels && has_plain_rows<T>(y))
+        const bool flat = target_row_ == n_targets_ && y.row_stride == target_row_ * int64_t(sizeof(T));
+        const bool reads_padding = takes_rows<T>(loss_) && !loss_.custom_rows;
+        if (!chunk.order && !chunk.weights && flat && !has_options_ && !reads_padding && !y.labels && has_plain_rows<T>(y))
             return reinterpret_cast<const T *>(y.data + chunk.first * y.row_stride);
         read_rows<T>(y, chunk, rows, n_targets_, y_, target_row_);
         return y_;

@@ -226,18 +226,19 @@ template <class T> struct Cosine : LossTraits {
 // ---- Custom losses ----
 
 template <class T> T custom_row_loss(const Loss &loss, const LossRow<T> &r) {
-    constexpr int64_t together = block_lanes<T>;
+    constexpr int64_t together = 16;
     alignas(block_bytes) T values[together], weights[together];
     Vec<T> sums[block_vectors] = {};
     for (int64_t first = 0; first < r.rows; first += together) {
         const int64_t count = r.rows - first < together ? r.rows - first : together, at = first * r.row;
-        loss.custom_rows(r.y + first * r.target_row, r.z + at, values, r.delta + at, count, r.n_targets, r.n, r.target_row, r.row);
-        for (int64_t i = 0; i < count; i++) {
-            const Vec<T> weight = splat(weights[i] = r.scale[at + i * r.row]);
-            T *delta = r.delta + at + i * r.row;
-            for_each_vector<T>(
-                r.n, [=](int64_t j, auto access) { access.store(delta + j, weight * counted<T>(weight, access.load(delta + j))); });
-        }
+        const T *scale = r.scale + at;
+        T *delta = r.delta + at;
+        loss.custom_rows(r.y + first * r.target_row, r.z + at, values, delta, count, r.target_row, r.row);
+        for_each_vector<T>(count * r.row, [=](int64_t j, auto access) {  // with the padding, whose scale is 0
+            const Vec<T> weight = access.load(scale + j);
+            access.store(delta + j, weight * counted<T>(weight, access.load(delta + j)));
+        });
+        for (int64_t i = 0; i < count; i++) weights[i] = scale[i * r.row];
         add_vectors<T>(count, [&](int64_t i, int v, auto access) {
             const Vec<T> weight = access.load(weights + i);
             sums[v] = fma(weight, counted<T>(weight, access.load(values + i)), sums[v]);

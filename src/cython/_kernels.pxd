@@ -47,8 +47,8 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     ctypedef void (*CustomLoss)(const void *y, const void *p, void *value, void *gradient, int64_t n)
 
-    ctypedef void (*CustomRowLoss)(const void *y, const void *p, void *value, void *gradient, int64_t rows, int64_t n_targets,
-                                   int64_t n_out, int64_t y_row, int64_t p_row)
+    ctypedef void (*CustomRowLoss)(const void *y, const void *p, void *value, void *gradient, int64_t rows, int64_t y_row,
+                                   int64_t p_row)
 
     cdef enum class BlockKind(int32_t):  # block_kind_names() has the names of all
         weights

@@ -12,7 +12,7 @@ cdef list fill_loss(Loss_ *native, loss, dtype, int64_t n_out):
     native.from_logits, native.per_row, native.signed_mean = loss.from_logits, loss.per_row, loss.signed_mean
     native.factor, native.value_factor = loss.factor, loss.value_factor
     if custom is not None and custom.per_row:
-        native.custom_rows = <CustomRowLoss><uintptr_t>custom.address(dtype)
+        native.custom_rows = <CustomRowLoss><uintptr_t>custom.address(dtype, native.columns(n_out), n_out)
     elif custom is not None:
         native.custom = <CustomLoss><uintptr_t>custom.address(dtype)
     cdef cnp.ndarray memory = np.zeros(len(loss.heads) * sizeof(Head), np.uint8)

@@ -214,6 +214,8 @@ cdef class Network:
 
     def remember(self, loss, native):
         """Let the quick functions take a loss, given as users give it and in the native form, if its targets are plain."""
+        if native.custom is not None and loss is not native.custom:
+            return  # a name, which may soon be that of another loss
         if native.plain and len(self.objectives) < 64:
             self.objectives[loss] = Objective(native, self.dtype, self.layers[self.native.n_layers - 1].n_out)
 

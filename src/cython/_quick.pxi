@@ -53,9 +53,9 @@ cdef bint in_domain(Network network, cnp.ndarray y, double low, double high):
 
 
 cdef bint fill_quick(Network network, object x, object y, int64_t *n_rows, bint *one, Rows *inputs, Rows *targets,
-                     bint labels, double low, double high) except -1:
-    """Fill in rows of inputs, and of targets or labels, if they are quick; return whether they are."""
-    cdef int64_t n_targets, n_out = network.layers[network.native.n_layers - 1].n_out
+                     int64_t columns, bint labels, double low, double high) except -1:
+    """Fill in rows of inputs, and of that many columns of targets or labels, if they are quick; return whether they are."""
+    cdef int64_t n_targets
     cdef bint one_target
     if not is_quick(network, x, network.layers[0].n_in, n_rows, one):
         return False
@@ -64,7 +64,7 @@ cdef bint fill_quick(Network network, object x, object y, int64_t *n_rows, bint 
         targets.labels = True
         targets.row_stride = targets.column_stride
     else:
-        if not is_quick(network, y, n_out, &n_targets, &one_target) or n_targets != n_rows[0] or one_target != one[0]:
+        if not is_quick(network, y, columns, &n_targets, &one_target) or n_targets != n_rows[0] or one_target != one[0]:
             return False
         if not in_domain(network, y, low, high):
             return False
@@ -95,7 +95,8 @@ cdef bint fill_call(Network network, Gradient *call, bint *one, object loss, obj
         return False
     if objective is None:
         return False
-    if not fill_quick(network, x, y, &call.n_rows, one, &call.x, &call.y, objective.takes_labels, objective.low, objective.high):
+    if not fill_quick(network, x, y, &call.n_rows, one, &call.x, &call.y, objective.native.n_targets, objective.takes_labels,
+                      objective.low, objective.high):
         return False
     call.loss = objective.native.loss
     call.sample_weight = NULL
@@ -208,7 +209,8 @@ def quick_vjp(Network network, x, g, bint inputs, out):
         of_parameters, of_inputs = out
         if of_parameters is None or of_inputs is None:
             return None
-    if not fill_quick(network, x, g, &call.n_rows, &one, &call.x, &call.y, False, -INFINITY, INFINITY):
+    cdef int64_t n_out = network.layers[network.native.n_layers - 1].n_out
+    if not fill_quick(network, x, g, &call.n_rows, &one, &call.x, &call.y, n_out, False, -INFINITY, INFINITY):
         return None
     call.loss = given_gradient()
     call.sample_weight = NULL
@@ -252,7 +254,9 @@ def quick_step(Stepper stepper, x, y, bint given):
     cdef double low = -INFINITY if given else stepper.low, high = INFINITY if given else stepper.high
     if not (stepper.steps_are_quick and (given or stepper.targets_are_quick)):
         return None
-    if not fill_quick(stepper.network, x, y, &n_rows, &one, &inputs, &targets, labels, low, high):
+    cdef int64_t n_out = stepper.network.layers[stepper.network.native.n_layers - 1].n_out
+    cdef int64_t columns = n_out if given else stepper.native.training.loss.columns(n_out)
+    if not fill_quick(stepper.network, x, y, &n_rows, &one, &inputs, &targets, columns, labels, low, high):
         return None
     if overlap(x, stepper.network.storage) or overlap(y, stepper.network.storage):  # the update changes what it reads
         return None

@@ -5,19 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from fastnn.losses import (
-    LOSSES,
-    MAE,
-    MSE,
-    BinaryCrossEntropy,
-    CrossEntropy,
-    CustomLoss,
-    Heads,
-    Huber,
-    Loss,
-    Poisson,
-    Quantile,
-)
+from fastnn.losses import LOSSES, CustomLoss, Heads, Loss
 from fastnn.losses._heads import Head
 from fastnn.losses._options import TargetOptions
 
@@ -45,9 +33,6 @@ class NativeLoss(NamedTuple):
 
 GIVEN_GRADIENT = NativeLoss("", 0.0, from_logits=False, per_row=True, given=True)
 """The loss of a vector-Jacobian product, and of a step with the caller's gradient."""
-
-# The losses whose targets need only the checks that `NativeLoss.plain` lists.
-_PLAIN = frozenset((MSE, MAE, Huber, Quantile, Poisson, BinaryCrossEntropy, CrossEntropy))
 
 
 class NativeHead(NamedTuple):
@@ -99,8 +84,13 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
         heads=_native_heads(loss.parts(n_out)) if n_out is not None and isinstance(loss, Heads) else (),
         targets=options,
         domain=loss.domain,
-        plain=type(loss) in _PLAIN and options == TargetOptions(whole_rows=options.whole_rows),
+        plain=_is_plain(loss, options),
     )
+
+
+def _is_plain(loss: Loss, options: TargetOptions) -> bool:
+    has_options = options != TargetOptions(whole_rows=options.whole_rows)
+    return not (has_options or loss.only_ends_of_domain or isinstance(loss, Heads))
 
 
 def builtin_losses(output_activation: Any, n_out: int) -> list[NativeLoss | None]:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from fastnn.jit._cache import cache_of, fingerprint
 from fastnn.jit._translate import translated
 
-# Maps a type of numbers, a compiler, a function, its derivative and the argument of the derivative to the block function.
+# Maps a type of numbers, a compiler, a function, its derivative, the argument of the derivative, and sizes of rows to the
+# block function.
 Template: TypeAlias = Callable[..., FunctionType]
 _Array: TypeAlias = NDArray[np.float64]
 
@@ -52,14 +53,22 @@ def python_function(argument: str, function: object, *example: float, takes: str
 
 
 def compiled(
-    kind: type[Block], template: Template, functions: Mapping[str, FunctionType], uses: str, dtype: np.dtype[Any]
+    kind: type[Block],
+    template: Template,
+    functions: Mapping[str, FunctionType],
+    uses: str,
+    dtype: np.dtype[Any],
+    *sizes: int,
 ) -> Block:
-    """Return the C function for blocks of one dtype. `functions` has the function and its derivative by argument name."""
-    key = fingerprint(template.__name__, tuple(functions.values()), uses, dtype.name)
+    """Return the C function for blocks of one dtype, and of rows of these sizes if the template takes rows.
+
+    `functions` has the function and its derivative by argument name.
+    """
+    key = fingerprint(template.__name__, tuple(functions.values()), uses, dtype.name, sizes)
     with _LOCK:
         if key in _BLOCKS:
             return _BLOCKS[key]
-        block = kind(template, functions, uses, types.float32 if dtype == np.float32 else types.float64, key)
+        block = kind(template, functions, uses, types.float32 if dtype == np.float32 else types.float64, key, sizes)
         if key is not None:
             _BLOCKS[key] = block
         return block
@@ -79,7 +88,13 @@ class Block(CFunc):
     options_of_users: Mapping[str, bool] = MappingProxyType({})
 
     def __init__(
-        self, template: Template, functions: Mapping[str, FunctionType], uses: str, number: Any, key: str | None
+        self,
+        template: Template,
+        functions: Mapping[str, FunctionType],
+        uses: str,
+        number: Any,
+        key: str | None,
+        sizes: tuple[int, ...],
     ) -> None:
         tag = key or ""
 
@@ -91,7 +106,7 @@ class Block(CFunc):
             name: jit(translated(f, number, self.takes_arrays), **self.options_of_users) for name, f in functions.items()
         }
         self._uses, self._number = uses, number
-        block = template(number, jit, *self._functions.values(), uses)
+        block = template(number, jit, *self._functions.values(), uses, *sizes)
         block.__qualname__ += f"_{tag}"
         n_arrays = len(inspect.signature(block).parameters) - self.n_counts
         self._n_numbers = n_arrays - 2  # the user's functions lack the last two arguments

@@ -17,7 +17,7 @@ _Array = NDArray[np.float64]
 
 
 class JitFunction:
-    """A user's function and its derivative, compiled for each dtype on first use.
+    """A user's function and its derivative, compiled for each dtype, and for rows of each size, on first use.
 
     Parameters
     ----------
@@ -52,20 +52,21 @@ class JitFunction:
         self.name = self._python.__name__ if name is None else name
         _check_name(self.name, built_in)
         self._compiled = functools.partial(compiled, kind, template, functions, uses)
-        self._blocks: dict[np.dtype[Any], Block] = {}
+        self._blocks: dict[tuple[np.dtype[Any], tuple[int, ...]], Block] = {}
 
-    def address(self, dtype: DTypeLike) -> int:
-        """Return the address of the C function for blocks of numbers, which is compiled on first use."""
-        return int(self._block(np.dtype(dtype)).address)
+    def address(self, dtype: DTypeLike, *sizes: int) -> int:
+        """Return the address of the C function for blocks of numbers, or of rows of these sizes, compiled on first use."""
+        return int(self._block(np.dtype(dtype), *sizes).address)
 
     def __reduce__(self) -> str:
         """Return the place in the module, because functions are pickled by reference."""
         return self._python.__qualname__
 
-    def _block(self, dtype: np.dtype[Any]) -> Block:
-        if dtype not in self._blocks:
-            self._blocks.setdefault(dtype, self._compiled(dtype))
-        return self._blocks[dtype]
+    def _block(self, dtype: np.dtype[Any], *sizes: int) -> Block:
+        key = dtype, sizes
+        if key not in self._blocks:
+            self._blocks.setdefault(key, self._compiled(dtype, *sizes))
+        return self._blocks[key]
 
     def _evaluate(self, *arguments: _Array) -> tuple[_Array, _Array]:
         """Return values and derivatives for arrays of one shape."""

@@ -157,16 +157,30 @@ def bare(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@register_jitable
+@intrinsic
+def address_of(_: Any, a: Any) -> Any:
+    """Return the address of an array's first element, as a signed number.
+
+    `a.ctypes.data` is unsigned, and Numba's sum of an unsigned and a signed number is a float64.
+    """
+
+    def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        struct = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=arguments[0])
+        return builder.ptrtoint(struct.data, context.get_value_type(types.intp))
+
+    return types.intp(a), call
+
+
+@register_jitable(forceinline=True)
 def is_aligned(a: Any) -> bool:
     """Return whether a contiguous array is aligned, so that kernels may work on it in place. Its type does not tell."""
-    return a.ctypes.data & (a.itemsize - 1) == 0
+    return address_of(a) & (a.itemsize - 1) == 0
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def memory_of(a: Any) -> tuple[int, int]:
     """Return the addresses of an array's first byte and of the end of its last one, which are equal if it is empty."""
-    start = end = a.ctypes.data
+    start = end = address_of(a)
     for size, stride in zip(a.shape, a.strides):  # noqa: B905  Numba's has no `strict`
         if size == 0:
             return start, start
@@ -175,7 +189,7 @@ def memory_of(a: Any) -> tuple[int, int]:
     return start, end + a.itemsize
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def apart(a: Any, b: Any) -> bool:
     """Return whether two arrays share no memory."""
     a_start, a_end = memory_of(a)
@@ -186,7 +200,7 @@ def apart(a: Any, b: Any) -> bool:
 @register_jitable
 def apart_or_same(a: Any, b: Any) -> bool:
     """Return whether two contiguous arrays are aligned, and begin together or share no memory: kernels need this."""
-    a_start, b_start = a.ctypes.data, b.ctypes.data
+    a_start, b_start = address_of(a), address_of(b)
     if not (is_aligned(a) and is_aligned(b)):
         return False
     return a_start == b_start or a_start + a.nbytes <= b_start or b_start + b.nbytes <= a_start

@@ -78,7 +78,8 @@ def loss(
     Notes
     -----
     The loss is the mean over all elements, or rows, weighted by `sample_weight`. Rows of weight 0 do not count, whatever
-    their loss. The notes of `activation` on compilation and exceptions apply.
+    their loss. The notes of `activation` on compilation and exceptions apply. A loss of rows is compiled for each
+    number of outputs with which it is used.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import register_jitable
 
 from fastnn.jit import _kernels
-from fastnn.jit._kernels import apart, bare, is_aligned, is_none, memory_of
+from fastnn.jit._kernels import address_of, apart, bare, is_aligned, is_none, memory_of
 
 
 def is_thread_count(n_threads: Any) -> bool:
@@ -41,14 +41,14 @@ def _checked_threads(n_threads: int) -> int:
 _overlaps = _kernels.overlaps_parameters
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _check_apart_from_model(model: Any, out: Any) -> None:
     start, end = memory_of(out)
     if _overlaps(model, start, end - start) != 0:
         raise ValueError("out: expected memory of its own, got memory of the model")
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _is_place(out: Any, X: Any, other: Any) -> bool:
     """Return whether a kernel may write to an array while it reads the others, of which the last may be None."""
     if not (out.flags.c_contiguous and is_aligned(out) and apart(out, X)):
@@ -79,7 +79,7 @@ def place_of(model: Any, out: Any, ndim: int, shape_of: Any, *, apart_from_model
     if is_none(out):
         return register_jitable(bare(new))
     if isinstance(out, types.Array) and out.dtype == model.dtype and out.ndim == ndim and out.mutable:
-        return register_jitable(bare(given))
+        return register_jitable(forceinline=True)(bare(given))
     return None
 
 
@@ -93,9 +93,9 @@ def _result(result: Any, _: Any) -> Any:
     return result
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _in_out(result: Any, out: Any) -> Any:
-    if result.ctypes.data != out.ctypes.data:
+    if address_of(result) != address_of(out):
         for index, value in np.ndenumerate(result):  # out[...] takes seconds to compile
             out[index] = value
     return out

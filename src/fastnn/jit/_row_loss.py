@@ -90,7 +90,7 @@ class JitRowLoss(JitFunction, CustomLoss):
         return result if p.ndim == 2 else result[0]
 
     def _evaluate_rows(self, y: NDArray[np.float64], p: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
-        block = self._block(np.dtype(np.float64))
+        block = self._block(np.dtype(np.float64), y.shape[1], p.shape[1])
         try:
             return block.evaluate(y, p)
         except Exception as error:  # whatever the user's functions raised

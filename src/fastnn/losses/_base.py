@@ -129,13 +129,13 @@ class CustomLoss(Loss, ABC):
         return self._from_logits
 
     @abstractmethod
-    def address(self, dtype: DTypeLike) -> int:
+    def address(self, dtype: DTypeLike, *sizes: int) -> int:
         """Return the address of a C function of n elements or rows, where T is `dtype`.
 
         For a mean over elements, ``void (const T *y, const T *p, T *value, T *gradient, int64_t n)`` sets ``value[i]`` and
         its derivative with respect to ``p[i]``. For a mean over rows, the function is ``void (const T *y, const T *p,
-        T *value, T *gradient, int64_t rows, int64_t n_targets, int64_t n_out, int64_t y_row, int64_t p_row)``; see
-        ``kernels/api.h``. Threads without the GIL call it as long as the object lives.
+        T *value, T *gradient, int64_t rows, int64_t y_row, int64_t p_row)``, and the sizes are the number of columns of the
+        targets and that of outputs; see ``kernels/api.h``. Threads without the GIL call it as long as the object lives.
         """
 
     @abstractmethod
