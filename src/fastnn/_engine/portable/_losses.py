@@ -33,6 +33,7 @@ class MeanLoss:
         self._factor, self._value_factor = loss.factor, loss.value_factor
         self.from_logits, self.signed_mean = loss.from_logits, loss.signed_mean
         self._n_targets, self._options = loss.n_targets, loss.targets
+        self._has_options = loss.targets != TargetOptions(whole_rows=loss.targets.whole_rows)
 
     def n_targets(self, n_out: int) -> int:
         """Return the number of columns of the targets."""
@@ -49,7 +50,7 @@ class MeanLoss:
 
     def weigh(self, y: Array, weight: NDArray[np.float64], labels: bool) -> WeightedTargets:
         """Return targets after the loss's options are applied. Their `rows` contain the weights of the samples."""
-        if self._options == TargetOptions(whole_rows=self._options.whole_rows):
+        if not self._has_options:
             return WeightedTargets(y, np.ones((len(y), 1)), weight)
         targets = weighted_targets(y, self._options, labels=labels)
         return targets._replace(rows=targets.rows * weight)
