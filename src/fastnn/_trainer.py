@@ -303,11 +303,11 @@ class Trainer(GradientSteps):
 
     # ---- Preparation of a run ----
 
-    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
+    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "", *, is_part: bool = False) -> TrainingData:
         model = self.model
         if type(X) is not np.ndarray:
             model._check_columns(f"{prefix}X", X)
-        return training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
+        return training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix, is_part=is_part)
 
     def _validation(self, data: tuple[Any, ...] | None) -> TrainingData | None:
         if data is None:

@@ -27,11 +27,19 @@ class TrainingData(NamedTuple):
 
 
 def training_data(
-    X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...], loss: Loss, dtype: np.dtype[Any], prefix: str = ""
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    layer_sizes: tuple[int, ...],
+    loss: Loss,
+    dtype: np.dtype[Any],
+    prefix: str = "",
+    *,
+    is_part: bool = False,
 ) -> TrainingData:
     """Return checked inputs, targets and weights. `prefix` precedes the names of the arguments in errors.
 
-    Inputs and targets must be finite in `dtype`, and targets must be values for which the loss is defined. Rows of weight 0
+    Something must count, unless the rows are only a part of the data. Inputs and targets must be finite in `dtype`, and targets must be values for which the loss is defined. Rows of weight 0
     are not checked, because they do not count and are never read.
 
     Raises
@@ -42,9 +50,12 @@ def training_data(
     inputs = rows(f"{prefix}X", X, layer_sizes[0], dtype)
     if inputs.shape[0] == 0:
         raise ValueError(f"{prefix}X: expected at least one row, got shape {inputs.shape}")
-    weight = sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs))
+    weight = sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs), is_part=is_part)
     check_inputs(f"{prefix}X", inputs, dtype, weight)
-    return TrainingData(inputs, *targets(f"{prefix}y", y, len(inputs), layer_sizes[-1], loss, dtype, weight), weight)
+    array, labels = targets(f"{prefix}y", y, len(inputs), layer_sizes[-1], loss, dtype, weight)
+    if not is_part:
+        check_observed(f"{prefix}y", array, loss, weight)
+    return TrainingData(inputs, array, labels, weight)
 
 
 def as_batch(X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...], loss: Loss) -> tuple[Any, Any, Any, bool]:
@@ -169,9 +180,7 @@ def targets(
     """
     array, ignores = real_array(argument, value), loss.missing == "ignore"
     if loss.takes_labels and n_out > 1 and (array.ndim == 1 or array.shape[1:] == (1,)):
-        labels = _labels(argument, _numbered(array) if ignores else array, n_rows, n_out, weight, ignores)
-        check_observed(argument, labels, loss, weight)
-        return labels, True
+        return _labels(argument, _numbered(array) if ignores else array, n_rows, n_out, weight, ignores), True
     n_targets = loss.n_targets(n_out)
     if loss.takes_labels and array.ndim == 1 and array.dtype.kind in "biu" and (array != 1).any():
         binary = "'binary_cross_entropy' with output_activation='sigmoid'"
@@ -186,7 +195,6 @@ def targets(
         _check_heads(argument, array, weight, loss.parts(n_out))
     else:
         _check_domain(argument, array if weight is None or weight.all() else array[weight != 0], loss)
-    check_observed(argument, array, loss, weight)
     return array, False
 
 
@@ -223,7 +231,7 @@ def _wrong_shape(argument: str, array: NDArray[Any], given: tuple[int, ...], n_r
 
 def _check_domain(argument: str, array: NDArray[Any], loss: Loss) -> None:
     low, high = loss.domain
-    if low == -np.inf:
+    if low == -np.inf or array.size == 0:
         return
     least, greatest = (f.reduce(array, axis=None) for f in (np.fmin, np.fmax))  # of all but NaN
     if least < low or greatest > high:
@@ -311,13 +319,14 @@ def _labels(
     return array
 
 
-def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64] | None:
+def sample_weights(argument: str, value: Any, n_rows: int, *, is_part: bool = False) -> NDArray[np.float64] | None:
     """Return weights (n,) of either sign as contiguous float64, or None for None.
 
     Raises
     ------
     TypeError, ValueError
-        If they are not finite numbers, one per row, of which at least one is nonzero.
+        If they are not finite numbers, one per row, of which at least one is nonzero, unless the rows are only a part of the
+        data.
     """
     if value is None:
         return None
@@ -329,7 +338,7 @@ def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64
         sizes = np.abs(array)
         largest, total = sizes.max(), sizes.sum()
     # Within these limits, the reciprocal of the sum is finite.
-    if largest < 1e-290 or total > 1e290:
+    if (largest < 1e-290 and not (is_part and largest == 0)) or total > 1e290:
         raise ValueError(
             f"{argument}: expected some weights that are not 0, with magnitudes whose "
             f"sum is below 1e290, got values from {array.min()} to {array.max()}"
