@@ -22,6 +22,7 @@ template <class T> int64_t strip_rows(const Network &network) {
 template <class T> struct PassMemory {
     Entries<T> entries;  // of the chunk in hand
     Scaled scaled;
+    double *head_ratios;  // of the batch in hand
 };
 
 template <class T> struct BatchResult {
@@ -46,11 +47,12 @@ template <class T> class Pass {
           entries_(needs.weight_gradient && data.x.sparse() ? data.x.max_entries : 0, n_threads, arena),
           layers_(network, parameters, data.x, chunk_size(rows), needs, &loss, arena),
           loss_rows_(network, loss, data.y, chunk_size(rows), arena),
-          row_weights_(loss, data.y, network.last().n_out) {}
+          row_weights_(loss, data.y, network.last().n_out),
+          head_ratios_(arena.take<double>(n_threads * loss.n_heads)) {}
 
     const Layers<T> &layers() const { return layers_; }
 
-    PassMemory<T> join(const Team &team) const { return {entries_.of_thread(team.index, own_features(team)), Scaled()}; }
+    PassMemory<T> join(const Team &team) const { return {entries_.of_thread(team.index, own_features(team)), Scaled(), head_ratios_ + team.index * loss_.n_heads}; }
 
     // Sets a batch's weights, unless all are 1.
     void weigh(Batch &batch) const {
@@ -67,6 +69,7 @@ template <class T> class Pass {
                        Collect collect) const {
         BatchResult<T> result;
         const double factor = mean_factor(batch.weight, network_, loss_);
+        set_head_ratios(loss_, data_.y, data_.sample_weight, batch, memory.head_ratios);
         for (int64_t first = 0; first < batch.size; first += chunk_rows) {
             const int64_t left = batch.size - first;
             const Batch chunk = batch.chunk(first, left < chunk_rows ? left : chunk_rows);
@@ -104,7 +107,8 @@ template <class T> class Pass {
         for (int64_t i = rows.begin; i < rows.end; i += at_a_time) {
             const Range strip = {i, rows.end - i < at_a_time ? rows.end : i + at_a_time};
             layers_.forward(input, strip, dropout);
-            loss_rows_.compute(layers_.last_buffers().out, targets, layers_.last_buffers().delta, strip);
+            const LayerBuffers<T> &last = layers_.last_buffers();
+            loss_rows_.compute(last.out, targets, memory.head_ratios, last.delta, strip);
             if (layers_.needs().any()) layers_.backward(strip);
         }
         return input;
@@ -122,6 +126,7 @@ template <class T> class Pass {
     const Layers<T> layers_;
     const LossRows<T> loss_rows_;
     const RowWeights row_weights_;
+    double *const head_ratios_;  // of all threads
 };
 
 }  // namespace
