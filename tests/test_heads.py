@@ -12,7 +12,7 @@ from fastnn import MLP, Adam, Trainer, losses, ops, reference
 from fastnn._engine import core as _core
 from fastnn._engine import portable
 from fastnn._engine.losses import native_loss
-from fastnn.losses import BinaryCrossEntropy, Cosine, CrossEntropy, GaussianNLL, Heads, Huber, MSE, MultiQuantile
+from fastnn.losses import MSE, BinaryCrossEntropy, Cosine, CrossEntropy, GaussianNLL, Heads, Huber, MultiQuantile
 
 MIXED = Heads(
     [
@@ -208,3 +208,21 @@ def test_wrong_targets_are_named():
         model.loss(X, y, loss, sample_weight=[1, 0, 1])
     with pytest.raises(ValueError, match=r"y\[:, 0:1\]: expected values >= 0 for poisson"):
         model.loss(X, [[1, 0], [-1, 1], [1, 2]], loss)
+
+
+def test_a_missing_target_of_one_head_leaves_the_others():
+    X, model = np.ones((2, 2)), MLP((2, 4), random_state=0)
+    loss = Heads([(0, MSE(missing="ignore")), (slice(1, 4), CrossEntropy(missing="ignore"))])
+    p = model.predict(X)
+    value = model.loss(X, [[np.nan, 2], [5.0, -1]], loss)
+    expected = (p[1, 0] - 5.0) ** 2 - ops.log_softmax(p[0, 1:])[2]
+    assert value == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="y: expected some that are observed"):
+        model.loss(X, np.full((2, 2), np.nan), loss)
+    one = Heads([(0, "mse"), (slice(1, 4), CrossEntropy(missing="ignore"))])
+    with pytest.raises(ValueError, match=r"y\[:, 0:1\]: .*got nan at row 1"):
+        model.loss(X, [[1.0, 2], [np.nan, 2]], one)
+    with pytest.raises(ValueError, match="missing: expected 'raise'"):
+        Heads(one.heads, missing="ignore")
+    with pytest.raises(ValueError, match=r"heads\[0\]: expected 1 output_weights"):
+        Trainer(model, Heads([(0, MSE(output_weights=(1, 2))), (slice(1, 4), "mse")]))

@@ -159,7 +159,7 @@ def counted_rows(y: NDArray[Any], labels: bool, weight: _Floats | None, loss: Lo
 
 
 def observed_targets(y: NDArray[Any], loss: Loss, n_out: int) -> tuple[NDArray[Any], _Floats | None]:
-    """Return targets (n, n_out) with NaN in place of each that the loss omits, and the weights of outputs, None if all are 1.
+    """Return targets (n, n_out), NaN where the loss omits them, and the weights of outputs, None if all are 1.
 
     The weights of the outputs of a head are divided by their mean, because the head divides its loss by their sum.
     """

@@ -39,8 +39,9 @@ def training_data(
 ) -> TrainingData:
     """Return checked inputs, targets and weights. `prefix` precedes the names of the arguments in errors.
 
-    Something must count, unless the rows are only a part of the data. Inputs and targets must be finite in `dtype`, and targets must be values for which the loss is defined. Rows of weight 0
-    are not checked, because they do not count and are never read.
+    Something must count, unless the rows are only a part of the data. Inputs and targets must be finite in `dtype`, and
+    targets must be values for which the loss is defined. Rows of weight 0 are not checked, because they do not count and are
+    never read.
 
     Raises
     ------
@@ -257,9 +258,7 @@ def _check_domain(argument: str, array: NDArray[Any], loss: Loss) -> None:
             raise ValueError(f"{argument}: expected targets {low} and {high} for {loss.name}, got {array[wrong][0]}{way}")
 
 
-def check_observed(
-    argument: str, y: NDArray[Any], loss: Loss, weight: NDArray[np.float64] | None, n_out: int
-) -> None:
+def check_observed(argument: str, y: NDArray[Any], loss: Loss, weight: NDArray[np.float64] | None, n_out: int) -> None:
     """Raise ValueError if the mean of a loss is over nothing: no target is observed that has a weight above 0.
 
     `y` has the checked targets (n, n_out), or labels (n,). Of several heads, one must have such a target.

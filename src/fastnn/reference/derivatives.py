@@ -226,8 +226,8 @@ def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool)
     """Return the weighted mean of the loss over all observed targets, and its gradient with respect to p.
 
     The mean is sum(w_i u_ij l_ij) / sum(abs(w_i) u_ij), where l_ij is the loss of element j of row i, w_i the weight of its
-    sample, and u_ij the weight of its output, or 0 if its target is not observed; see `weighted_targets`. With several heads,
-    it is the weighted sum of their means.
+    sample, and u_ij the weight of its output, or 0 if its target is not observed; see `weighted_targets`.
+    With several heads, it is the weighted sum of their means.
     """
     if isinstance(loss, Heads):
         return _sum_of_heads(loss, y, p, row_weights)

@@ -60,7 +60,9 @@ class MeanLoss:
         """
         if self._heads:
             parts = [head.weigh(y, weight, starts) for head in self._heads]
-            return WeightedTargets(np.hstack([part.y for part in parts]), np.hstack([part.elements for part in parts]), weight)
+            return WeightedTargets(
+                np.hstack([part.y for part in parts]), np.hstack([part.elements for part in parts]), weight
+            )
         if self._options == TargetOptions(whole_rows=self._options.whole_rows):
             return WeightedTargets(y, np.ones((len(y), 1)), weight)
         targets = weighted_targets(y, self._options, labels=labels)
