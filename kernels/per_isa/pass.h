@@ -52,7 +52,9 @@ template <class T> class Pass {
 
     const Layers<T> &layers() const { return layers_; }
 
-    PassMemory<T> join(const Team &team) const { return {entries_.of_thread(team.index, own_features(team)), Scaled(), head_ratios_ + team.index * loss_.n_heads}; }
+    PassMemory<T> join(const Team &team) const {
+        return {entries_.of_thread(team.index, own_features(team)), Scaled(), head_ratios_ + team.index * loss_.n_heads};
+    }
 
     // Sets a batch's weights, unless all are 1.
     void weigh(Batch &batch) const {
