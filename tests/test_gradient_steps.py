@@ -253,6 +253,41 @@ def test_signed_weights_work_in_steps_and_runs():
 # ---- accumulate and apply ----
 
 
+EMPTY = [
+    ("mse", "identity", np.full((5, 2), np.inf), np.zeros(5)),
+    (losses.Poisson(), "exp", np.full((5, 2), -1.0), np.zeros(5)),
+    (losses.MSE(missing="ignore"), "identity", np.full((5, 2), np.nan), None),
+    (losses.MSE(output_weights=(0, 1), missing="ignore"), "identity", np.array([[1.0, np.nan]] * 5), np.ones(5)),
+    (losses.Cosine(missing="ignore"), "identity", np.array([[1.0, np.nan]] * 5), None),
+    ("cross_entropy", "softmax", np.array([7] * 5), np.zeros(5)),
+    (losses.CrossEntropy(missing="ignore"), "softmax", np.array([-1] * 5), None),
+    (losses.CrossEntropy(output_weights=(0, 1)), "softmax", np.zeros(5, int), None),
+]
+
+
+@pytest.mark.parametrize(("loss", "output", "empty", "weight"), EMPTY)
+def test_a_batch_in_which_nothing_counts_adds_nothing(loss, output, empty, weight):
+    sizes = (3, 4, 2)
+    trainer, other = (Trainer(MLP(sizes, output_activation=output, random_state=0), loss, Adam(), l2=0.1) for _ in range(2))
+    X = np.random.default_rng(0).normal(size=(5, 3))
+    y = np.ones(5, int) if empty.ndim == 1 else np.ones((5, 2))
+    for each in (trainer, other):
+        each.accumulate(X, y)
+    assert trainer.accumulate(X, empty, weight) == 0
+    assert trainer.accumulate(X[:1], empty[:1], None if weight is None else weight[:1]) == 0
+    for each in (trainer, other):
+        each.apply()
+    np.testing.assert_array_equal(trainer.model.to_vector(), other.model.to_vector())
+    with pytest.raises(ValueError, match="sample_weight|y: expected some"):
+        trainer.step(X, empty, weight)
+    # Without any other batch, the update is that of a batch of weight 0 in a run.
+    assert trainer.accumulate(X, empty, weight) == 0
+    trainer.apply()
+    other.step_gradient(X, np.zeros((5, 2)))
+    np.testing.assert_array_equal(trainer.model.to_vector(), other.model.to_vector())
+    assert trainer.updates == other.updates == 2
+
+
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -12,7 +12,7 @@ from fastnn import MLP, Adam, Trainer, losses, ops, reference
 from fastnn._engine import core as _core
 from fastnn._engine import portable
 from fastnn._engine.losses import native_loss
-from fastnn.losses import GaussianNLL, Heads, Huber, MultiQuantile
+from fastnn.losses import MSE, BinaryCrossEntropy, Cosine, CrossEntropy, GaussianNLL, Heads, Huber, MultiQuantile
 
 MIXED = Heads(
     [
@@ -28,6 +28,19 @@ MIXED = Heads(
 )
 N_OUT = 53
 
+OPTIONAL = Heads(
+    [
+        (slice(3, 6), CrossEntropy(missing="ignore", output_weights=(1.0, 2.0, 0.5), label_smoothing=0.1), 0.5),
+        (slice(0, 2), MSE(missing="ignore", output_weights=(3.0, 1.0)), 1.0),
+        (2, Huber(0.7, output_weights=(2.0,)), 2.0),
+        (slice(6, 10), GaussianNLL(missing="ignore"), 0.25),
+        (slice(10, 13), MultiQuantile(non_crossing=True, missing="ignore"), 1.5),
+        (slice(13, 15), BinaryCrossEntropy(missing="ignore", pos_weight=(3.0, 0.5), gamma=1.5, label_smoothing=0.2), 0.3),
+        (slice(15, 33), Cosine(missing="ignore"), 0.7),
+        (slice(33, None), CrossEntropy(gamma=2.0), 1.0),
+    ]
+)
+
 
 def data(rows, seed=0):
     """Return logits, and targets of MIXED: labels, 2, 1, 2, 1, 2 and 18 columns, labels."""
@@ -38,52 +51,66 @@ def data(rows, seed=0):
     return rng.normal(size=(rows, N_OUT)), y
 
 
-def evaluate(loss, z, y, weight=None, n_threads=1, engine=_core):
+def partly_missing(y, seed=3):
+    """Return targets of OPTIONAL, of which some are missing: in a row for some heads only, for all, and for none."""
+    gone = np.random.default_rng(seed).random(y.shape) < 0.3
+    gone[:, [3, 27]] = False  # of Huber and of the last cross-entropy, which observe all
+    gone[::4] = False
+    y = np.where(gone, np.nan, y)
+    y[1::5, 0] = -1
+    return y
+
+
+def evaluate(loss, z, y, weight=None, n_threads=1, engine=_core, labels=False):
     network = engine.Network((z.shape[1],) * 2, ("identity",), (0.0,), z.dtype)
     network.parameters["weights"][0][...] = np.eye(z.shape[1])
     gradient = np.full_like(z, np.nan)
     native = native_loss(loss, "identity", z.shape[1])
-    return network.gradient(native, z, y, False, weight, input_gradient=gradient, n_threads=n_threads), gradient
+    return network.gradient(native, z, y, labels, weight, input_gradient=gradient, n_threads=n_threads), gradient
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rows", [1, 16, 35, 700])
-def test_heads_are_the_weighted_sum_of_the_losses_on_their_own(rows, dtype):
+@pytest.mark.parametrize("heads", [MIXED, OPTIONAL], ids=["plain", "options"])
+def test_heads_are_the_weighted_sum_of_the_losses_on_their_own(heads, rows, dtype):
     z, y = data(rows)
+    if heads is OPTIONAL:
+        y = partly_missing(y)
     weight = np.random.default_rng(1).uniform(0.5, 2, rows)
     weight[1:4] = 0
     total, wanted = 0.0, np.zeros_like(z)
     eye = [np.eye(N_OUT)], [np.zeros(N_OUT)], ["identity"]
-    for columns, targets, labels, factor, loss in MIXED.parts(N_OUT):
+    for columns, targets, labels, factor, loss in heads.parts(N_OUT):
         own = [np.eye(columns.stop - columns.start)], [np.zeros(columns.stop - columns.start)], ["identity"]
-        of_head = y[:, targets.start].astype(int) if labels else y[:, targets]
+        of_head = np.nan_to_num(y[:, targets.start], nan=-1).astype(int) if labels else y[:, targets]
         value, *_ = reference.loss_and_gradient(*own, z[:, columns], of_head, loss, weight)
-        _, gradient = evaluate(
-            loss, z[:, columns].copy(), np.eye(own[0][0].shape[0])[of_head] if labels else of_head, weight
-        )
+        _, gradient = evaluate(loss, z[:, columns].copy(), of_head, weight, labels=labels)
         total += factor * value
         wanted[:, columns] = factor * gradient
-    assert reference.loss_and_gradient(*eye, z, y, MIXED, weight)[0] == pytest.approx(total, rel=1e-12)
+    assert reference.loss_and_gradient(*eye, z, y, heads, weight)[0] == pytest.approx(total, rel=1e-12)
     tolerance = 200 * float(np.finfo(dtype).eps)
     for engine in (_core, portable):
-        value, gradient = evaluate(MIXED, z.astype(dtype), y.astype(dtype), weight, engine=engine)
+        value, gradient = evaluate(heads, z.astype(dtype), y.astype(dtype), weight, engine=engine)
         assert value == pytest.approx(total, rel=tolerance)
         np.testing.assert_allclose(gradient, wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max())
-    value, gradient = evaluate(MIXED, z.astype(dtype), y.astype(dtype), weight)
-    again, same = evaluate(MIXED, z.astype(dtype), y.astype(dtype), weight, n_threads=3)
+    value, gradient = evaluate(heads, z.astype(dtype), y.astype(dtype), weight)
+    again, same = evaluate(heads, z.astype(dtype), y.astype(dtype), weight, n_threads=3)
     assert value == again
     np.testing.assert_array_equal(gradient, same)
 
 
-def test_gradients_of_the_reference_are_finite_differences():
+@pytest.mark.parametrize("heads", [MIXED, OPTIONAL], ids=["plain", "options"])
+def test_gradients_of_the_reference_are_finite_differences(heads):
     z, y = data(3)
+    if heads is OPTIONAL:
+        y[0, 1], y[1, 4], y[2, 0] = np.nan, np.nan, -1
     eye = [np.eye(N_OUT)], [np.zeros(N_OUT)], ["identity"]
-    gradient, step = reference.input_gradient(*eye, z, y, MIXED), 1e-6
+    gradient, step = reference.input_gradient(*eye, z, y, heads), 1e-6
     for i, j in np.ndindex(z.shape):
         above, below = z.copy(), z.copy()
         above[i, j] += step
         below[i, j] -= step
-        values = [reference.loss_and_gradient(*eye, moved, y, MIXED)[0] for moved in (above, below)]
+        values = [reference.loss_and_gradient(*eye, moved, y, heads)[0] for moved in (above, below)]
         assert (values[0] - values[1]) / (2 * step) == pytest.approx(gradient[i, j], rel=1e-5, abs=1e-8)
 
 
@@ -182,3 +209,21 @@ def test_wrong_targets_are_named():
         model.loss(X, y, loss, sample_weight=[1, 0, 1])
     with pytest.raises(ValueError, match=r"y\[:, 0:1\]: expected values >= 0 for poisson"):
         model.loss(X, [[1, 0], [-1, 1], [1, 2]], loss)
+
+
+def test_a_missing_target_of_one_head_leaves_the_others():
+    X, model = np.ones((2, 2)), MLP((2, 4), random_state=0)
+    loss = Heads([(0, MSE(missing="ignore")), (slice(1, 4), CrossEntropy(missing="ignore"))])
+    p = model.predict(X)
+    value = model.loss(X, [[np.nan, 2], [5.0, -1]], loss)
+    expected = (p[1, 0] - 5.0) ** 2 - ops.log_softmax(p[0, 1:])[2]
+    assert value == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="y: expected some that are observed"):
+        model.loss(X, np.full((2, 2), np.nan), loss)
+    one = Heads([(0, "mse"), (slice(1, 4), CrossEntropy(missing="ignore"))])
+    with pytest.raises(ValueError, match=r"y\[:, 0:1\]: .*got nan at row 1"):
+        model.loss(X, [[1.0, 2], [np.nan, 2]], one)
+    with pytest.raises(ValueError, match="missing: expected 'raise'"):
+        Heads(one.heads, missing="ignore")
+    with pytest.raises(ValueError, match=r"heads\[0\]: expected 1 output_weights"):
+        Trainer(model, Heads([(0, MSE(output_weights=(1, 2))), (slice(1, 4), "mse")]))

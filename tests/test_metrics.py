@@ -124,12 +124,36 @@ def test_missing_labels_do_not_count(weights):
     assert found == measured(model, X[seen], labels[seen], loss, ["accuracy"], None if weight is None else weight[seen])
 
 
+@pytest.mark.parametrize("of_outputs", [None, (1.0, 0.5, 3.0)])
+@pytest.mark.parametrize("weights", ["none", "some"])
+def test_metrics_count_what_the_loss_observes_and_weighs(of_outputs, weights):
+    X, y = data(40, 3, 3)
+    y[np.random.default_rng(2).random(y.shape) < 0.4] = np.nan
+    seen, weight, model = ~np.isnan(y), WEIGHTS[weights](40), model_of((3, 5, 3))
+    options = {"missing": "ignore", "output_weights": of_outputs}
+    found, p = measured(model, X, y, losses.MSE(**options), ERRORS, weight), model.predict(X)
+    assert found["mse"] == pytest.approx(model.loss(X, y, losses.MSE(**options), weight), rel=1e-5)
+    assert found["mae"] == pytest.approx(model.loss(X, y, losses.MAE(**options), weight), rel=1e-5)
+    own = [
+        skl.r2_score(y[rows, j], p[rows, j], sample_weight=None if weight is None else weight[rows])
+        for j, rows in enumerate(seen.T)
+    ]
+    assert found["r2"] == pytest.approx(np.average(own, weights=of_outputs), rel=1e-5)
+
+
+def test_accuracy_counts_what_the_loss_observes_and_weighs():
+    X, y = data(40, 3, 3, "binary_cross_entropy")
+    y = np.where(np.random.default_rng(2).random(y.shape) < 0.4, np.nan, y)
+    of_outputs, model = (1.0, 0.5, 3.0), model_of((3, 5, 3), output="sigmoid")
+    loss = losses.BinaryCrossEntropy(missing="ignore", output_weights=of_outputs)
+    counted = ~np.isnan(y) * np.array(of_outputs)
+    expected = (((model.predict(X) > 0.5) == y) * counted).sum() / counted.sum()
+    assert measured(model, X, y, loss, ["accuracy"])["accuracy"] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("name", METRICS)
-def test_missing_elements_and_logits_of_heads_are_refused(name):
+def test_logits_of_heads_are_refused(name):
     X, y = data(20, 3, 2, "binary_cross_entropy")
-    missing = np.where(np.arange(40).reshape(20, 2) == 3, np.nan, y)
-    with pytest.raises(ValueError, match=f"^metrics: '{name}' needs y whose elements are all observed, got NaN"):
-        measured(model_of((3, 2), output="sigmoid"), X, missing, losses.BinaryCrossEntropy(missing="ignore"), [name])
     heads = losses.Heads([(0, "mse"), (1, "binary_cross_entropy")])
     with pytest.raises(ValueError, match=f"^metrics: '{name}' needs "):
         measured(model_of((3, 2)), X, y, heads, [name])

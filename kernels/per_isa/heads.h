@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernel_tables.h"
+#include "target_options.h"
 
 namespace {
 
@@ -48,13 +49,26 @@ template <class T> void copy_columns(const T *from, int64_t from_row, int64_t ro
         for (int64_t j = 0; j < to_row; j++) to[i * to_row + j] = j < n ? from[i * from_row + j] : T(0);
 }
 
-template <class T> T head_loss(const Head &head, const LossRow<T> &r, T *memory) {
+// Sets the ratios of a batch's weight to its weights in the means of the heads. Heads without options have 1.
+inline void set_head_ratios(const Loss &loss, const Rows &y, const double *sample_weight, const Batch &batch, double *ratios) {
+    for (int64_t h = 0; h < loss.n_heads; h++) {
+        const RowWeights of_rows(loss.heads[h], y);
+        ratios[h] = 1;
+        if (of_rows.all_one()) continue;
+        Batch own = batch;
+        weigh(own, sample_weight, loss.signed_mean, of_rows);
+        ratios[h] = own.weight == 0 || (!loss.signed_mean && own.weight < 1e-290) ? 0 : batch.weight / own.weight;
+    }
+}
+
+// ratio: see set_head_ratios.
+template <class T> T head_loss(const Head &head, double ratio, const LossRow<T> &r, T *memory) {
     const HeadRows<T> own(head);
     const int64_t n = head.n_out;
     T *const z = memory, *const scale = z + r.rows * own.row, *const delta = scale + r.rows * own.row;
     T *const y = delta + r.rows * own.row;
     copy_columns(r.z + head.first, r.row, r.rows, n, z, own.row);
-    const double factor = head.weight / (head.loss.per_row ? 1.0 : double(own.n_targets));
+    const double factor = ratio * (head.weight / (head.loss.per_row ? 1.0 : double(own.n_targets)));
     for (int64_t i = 0; i < r.rows; i++)
         for (int64_t j = 0; j < own.row; j++) {
             scale[i * own.row + j] = j < n ? T(double(r.scale[i * r.row]) * factor) : T(0);
@@ -66,15 +80,19 @@ template <class T> T head_loss(const Head &head, const LossRow<T> &r, T *memory)
         for (int64_t i = 0; i < r.rows; i++)
             for (int64_t j = 0; j < own.target_row; j++)
                 y[i * own.target_row + j] = targets[i * r.target_row] == T(j) ? T(1) : T(0);
+    if (has_target_options(head.loss))
+        for (int64_t i = 0; i < r.rows; i++)
+            apply_target_options(head.loss, head.labels, double(r.scale[i * r.row]) * factor, y + i * own.target_row, own.n_targets,
+                                 scale + i * own.row, n, 1);
     const T sum = evaluate_loss<T>(head.loss, {z, y, scale, delta, r.rows, n, own.row, own.n_targets, own.target_row});
     for (int64_t i = 0; i < r.rows; i++) std::memcpy(r.delta + i * r.row + head.first, delta + i * own.row, size_t(n) * sizeof(T));
     return sum;
 }
 
 // Computes the weighted sum of the heads' losses, with the memory of head_elements for each row.
-template <class T> T evaluate_heads(const Loss &loss, const LossRow<T> &r, T *memory) {
+template <class T> T evaluate_heads(const Loss &loss, const double *ratios, const LossRow<T> &r, T *memory) {
     T sum = 0;
-    for (int64_t h = 0; h < loss.n_heads; h++) sum += head_loss(loss.heads[h], r, memory);
+    for (int64_t h = 0; h < loss.n_heads; h++) sum += head_loss(loss.heads[h], ratios[h], r, memory);
     return sum;
 }
 

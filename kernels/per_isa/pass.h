@@ -22,6 +22,7 @@ template <class T> struct PassMemory {
     Entries<T> entries;  // of the chunk in hand
     Scaled scaled;
     T *packing;
+    double *head_ratios;  // of the batch in hand
 };
 
 template <class T> struct BatchResult {
@@ -47,12 +48,14 @@ template <class T> class Pass {
           layers_(network, parameters, data.x, chunk_size(rows), needs, &loss, arena),
           loss_rows_(network, loss, data.y, chunk_size(rows), arena),
           row_weights_(loss, data.y, network.last().n_out),
-          packing_(network, n_threads, arena) {}
+          packing_(network, n_threads, arena),
+          head_ratios_(arena.take<double>(n_threads * loss.n_heads)) {}
 
     const Layers<T> &layers() const { return layers_; }
 
     PassMemory<T> join(const Team &team) const {
-        return {entries_.of_thread(team.index, own_features(team)), Scaled(), packing_.of_thread(team.index)};
+        return {entries_.of_thread(team.index, own_features(team)), Scaled(), packing_.of_thread(team.index),
+                head_ratios_ + team.index * loss_.n_heads};
     }
 
     // Sets a batch's weights, unless all are 1.
@@ -70,6 +73,7 @@ template <class T> class Pass {
                        Collect collect) const {
         BatchResult<T> result;
         const double factor = mean_factor(batch.weight, network_, loss_);
+        set_head_ratios(loss_, data_.y, data_.sample_weight, batch, memory.head_ratios);
         for (int64_t first = 0; first < batch.size; first += chunk_rows) {
             const int64_t left = batch.size - first;
             const Batch chunk = batch.chunk(first, left < chunk_rows ? left : chunk_rows);
@@ -107,7 +111,8 @@ template <class T> class Pass {
         for (int64_t i = rows.begin; i < rows.end; i += at_a_time) {
             const Range strip = {i, rows.end - i < at_a_time ? rows.end : i + at_a_time};
             layers_.forward(input, strip, dropout, memory.packing);
-            loss_rows_.compute(layers_.last_buffers().out, targets, layers_.last_buffers().delta, strip);
+            const LayerBuffers<T> &last = layers_.last_buffers();
+            loss_rows_.compute(last.out, targets, memory.head_ratios, last.delta, strip);
             if (layers_.needs().any()) layers_.backward(strip, memory.packing);
         }
         return input;
@@ -125,7 +130,8 @@ template <class T> class Pass {
     const Layers<T> layers_;
     const LossRows<T> loss_rows_;
     const RowWeights row_weights_;
-    const Packing<T> packing_;  // memory for all threads
+    const Packing<T> packing_;   // memory of all threads
+    double *const head_ratios_;  // of all threads
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 namespace {
 
+using fastnn::Head;
 using fastnn::Loss;
 
 inline bool has_target_options(const Loss &loss) {
@@ -21,6 +22,9 @@ class RowWeights {
     RowWeights(const Loss &loss, const Rows &y, int64_t n_out)
         : loss_(loss), y_(y), n_targets_(loss.columns(n_out)), if_observed_(mean_weight([](int64_t) { return true; })) {}
 
+    // The weights of the rows in the mean of a head.
+    RowWeights(const Head &head, const Rows &y) : RowWeights(head.loss, targets_of(head, y), head.n_out) {}
+
     bool all_one() const { return !has_target_options(loss_) || (loss_.whole_rows && !y_.labels && !loss_.ignores_missing); }
 
     double operator()(int64_t row) const {
@@ -33,6 +37,12 @@ class RowWeights {
     }
 
   private:
+    static Rows targets_of(const Head &head, Rows y) {
+        y.data += head.first_target * y.column_stride;
+        y.labels = head.labels;
+        return y;
+    }
+
     template <class Observed> double mean_weight(Observed observed) const {
         double sum = 0;
         for (int64_t j = 0; j < n_targets_; j++)
@@ -41,11 +51,11 @@ class RowWeights {
     }
 
     double of_label(int64_t row) const {
-        const uint64_t label = with_element_type(y_.type, [&](auto value) {
+        const double label = with_element_type(y_.type, [&](auto value) {
             std::memcpy(&value, y_.data + row * y_.row_stride, sizeof value);
-            return uint64_t(value);
+            return double(value);
         });
-        return label < uint64_t(n_targets_) ? weight_of_column(loss_, int64_t(label)) : 0;
+        return label >= 0 && label < double(n_targets_) ? weight_of_column(loss_, int64_t(label)) : 0;
     }
 
     bool is_nan(int64_t row, int64_t j) const {
@@ -60,7 +70,7 @@ class RowWeights {
     }
 
     const Loss &loss_;
-    const Rows &y_;
+    const Rows y_;
     const int64_t n_targets_;
     const double if_observed_;
 };

@@ -270,9 +270,9 @@ cdef extern from "kernels/c_api.h" nogil:
     void fastnn_set_parameters(const Model *model, const void *vector)
 
 cdef extern from "kernels/metrics.h" namespace "fastnn" nogil:
-    double native_add_errors "fastnn::add_errors"[T](const T *p, const double *y, const double *weight, int64_t n_rows, int64_t n_out,
-                                                     double *squared)
+    double native_add_errors "fastnn::add_errors"[T](const T *p, const double *y, const double *weight,
+                                                     const double *of_outputs, int64_t n_rows, int64_t n_out, double *squared)
     double native_right_classes "fastnn::right_classes"[T](const T *p, const int64_t *classes, const double *weight, int64_t n_rows,
                                                            int64_t n_out)
-    double native_right_sides "fastnn::right_sides"[T](const T *p, const unsigned char *above, double threshold, const double *weight,
-                                                       int64_t n_rows, int64_t n_out)
+    double native_right_sides "fastnn::right_sides"[T](const T *p, const unsigned char *sides, double threshold, const double *weight,
+                                                       const double *of_outputs, int64_t n_rows, int64_t n_out)

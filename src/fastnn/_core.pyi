@@ -55,11 +55,19 @@ def softmax(x: Any, axis: Any, out: Any, logarithm: bool) -> NDArray[Any] | None
 def quick_prediction_loss(name: str, y: Any, p: Any, probabilities: bool) -> float | None: ...
 def prediction_loss(name: str, p: NDArray[Any], y: NDArray[Any]) -> float: ...
 def add_errors(
-    p: NDArray[Any], y: NDArray[np.float64], weight: NDArray[np.float64] | None, squared: NDArray[np.float64]
+    p: NDArray[Any],
+    y: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+    of_outputs: NDArray[np.float64] | None,
+    squared: NDArray[np.float64],
 ) -> float: ...
 def right_classes(p: NDArray[Any], classes: NDArray[np.int64], weight: NDArray[np.float64] | None) -> float: ...
 def right_sides(
-    p: NDArray[Any], above: NDArray[np.bool_], threshold: float, weight: NDArray[np.float64] | None
+    p: NDArray[Any],
+    sides: NDArray[np.uint8],
+    threshold: float,
+    weight: NDArray[np.float64] | None,
+    of_outputs: NDArray[np.float64] | None,
 ) -> float: ...
 def c_functions() -> dict[str, int]: ...
 def dispatching(

@@ -79,7 +79,8 @@ class GradientSteps(Prepared):
         Batches with targets are parts of one large batch: the update uses the mean over all their rows, weighted with the
         sample weights. Gradients G are added to this mean unscaled, as in `step_gradient`. Penalties and clipping apply
         once, in `apply`. Dropout draws new units for each batch. Runs and steps in between do not change the accumulated
-        gradients.
+        gradients. A batch in which nothing counts, since all its weights are 0 or no target is observed, has the loss 0, and
+        adds nothing.
 
         Parameters
         ----------
@@ -125,7 +126,7 @@ class GradientSteps(Prepared):
             )
         if G is None:
             batch, y, sample_weight, _ = as_batch(X, y, sample_weight, self.model.layer_sizes, self.loss)
-            data = self._data(batch, y, sample_weight)
+            data = self._data(batch, y, sample_weight, is_part=True)
         else:
             data = self._given_data(X, G)
         if self.lazy_updates and isinstance(data.x, _core.SparseRows):
@@ -141,12 +142,13 @@ class GradientSteps(Prepared):
     def apply(self) -> None:
         """Make one update with the accumulated gradients, with penalties and clipping, and discard them.
 
-        The optimizer and its schedule count one update.
+        The optimizer and its schedule count one update. If nothing counts in any batch, the gradient is 0, and the update is
+        that of such a batch in a run: penalties apply, and moments are updated.
 
         Raises
         ------
         RuntimeError
-            If nothing was accumulated since the last call.
+            If no batch was accumulated since the last call.
         DivergedError
             If the update is not finite. The parameters are then unchanged, and the accumulated gradients are discarded.
         """

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,8 +18,8 @@ from fastnn._checks.scalars import shown
 from fastnn._checks.spellings import METRICS as _SPELLINGS
 from fastnn._checks.spellings import named_here
 from fastnn._engine import core as _core
+from fastnn._metric_sums import Accuracy, Errors, counted_rows
 from fastnn._native import network_of
-from fastnn.losses import Heads, Loss
 
 if TYPE_CHECKING:
     from fastnn._engine.training_data import TrainingData
@@ -105,39 +104,35 @@ class Metrics:
         weight = data.sample_weight
         if weight is not None and (weight < 0).any():
             raise ValueError(f"metrics: expected {prefix}sample_weight >= 0, which a mean needs, got {weight.min()}")
-        counts = _counts(data, trainer.loss)
+        counts = counted_rows(data.y, data.labels, weight, trainer.loss)
         self._counted = None if counts.all() else np.flatnonzero(counts)
         y = data.y if self._counted is None else data.y[self._counted]
         self._y = y.view()
         self._y.flags.writeable = False
         weight = None if weight is None else weight[counts]
         self._weight = None if weight is None or (weight == weight.max()).all() else weight
-        self._total = float(len(self._y) if self._weight is None else self._weight.sum())
         self._n_out = trainer.model.layer_sizes[-1]
         built_in = [name for name, function in metrics.items() if function is None]
-        if built_in:
-            _check_observed(built_in[0], self._y, prefix)
-        self._accuracy = _Accuracy(trainer, data.labels, self._y, prefix) if "accuracy" in built_in else None
-        self._errors = None
+        self._sums: list[Accuracy | Errors] = []
+        if "accuracy" in built_in:
+            self._sums.append(Accuracy(trainer, data.labels, y, self._weight, prefix))
         if errors := [name for name in built_in if name != "accuracy"]:
-            _check_errors(errors[0], trainer, data.labels, self._y, prefix)
-            self._errors = _Errors(self._y, self._weight, spread="r2" in errors)
+            self._sums.append(Errors(errors, trainer, data.labels, y, self._weight, prefix))
         self._calls = {name: self._call_of(name, function) for name, function in metrics.items() if function is not None}
 
     def values(self) -> dict[str, float]:
         """Return the values with the current parameters, by name."""
         outputs = self._outputs() if self._calls else None
-        parts = [part for part in (self._accuracy, self._errors) if part is not None]
-        for part in parts:
-            part.start()
-        if parts:
+        found: dict[str, float] = {}
+        if self._sums:
+            for each in self._sums:
+                each.start()
             for rows, p in self._parts(outputs):
                 weight = None if self._weight is None else self._weight[rows]
-                for part in parts:
-                    part.add(rows, p, weight)
-        found = {} if self._errors is None else self._errors.values(self._total)
-        if self._accuracy is not None:
-            found["accuracy"] = self._accuracy.value(self._total)
+                for each in self._sums:
+                    each.add(rows, p, weight)
+            for each in self._sums:
+                found |= each.values()
         if outputs is not None:
             outputs.flags.writeable = False  # because the user's metrics receive it
         for name, call in self._calls.items():
@@ -180,126 +175,6 @@ class Metrics:
                 "a function of (y_true, y_pred) alone"
             )
         return functools.partial(function, sample_weight=self._weight)
-
-
-def _counts(data: TrainingData, loss: Loss) -> NDArray[np.bool_]:
-    """Return for each row whether it counts: it has a weight, and the loss does not omit it as a whole."""
-    y, weight = data.y, data.sample_weight
-    counts = np.ones(len(y), bool) if weight is None else weight != 0
-    if loss.missing == "ignore" and data.labels:
-        counts &= y >= 0
-    elif loss.missing == "ignore" and loss.per_row:
-        counts &= ~np.isnan(y).any(axis=1)
-    return counts
-
-
-def _check_observed(name: str, y: NDArray[Any], prefix: str) -> None:
-    if np.isnan(y).any():
-        raise ValueError(
-            f"metrics: {name!r} needs {prefix}y whose elements are all observed, got NaN; a callable "
-            "(y_true, y_pred) -> float receives them"
-        )
-
-
-class _Accuracy:
-    """The fraction of correct predictions: the most likely class, or the likelier of two classes per output."""
-
-    def __init__(self, trainer: Trainer, labels: bool, y: NDArray[Any], prefix: str) -> None:
-        activation, loss = trainer.model.activations[-1], trainer.loss.name
-        by_class = labels or loss == "cross_entropy" or activation == "softmax"
-        binary = loss == "binary_cross_entropy" or activation == "sigmoid"
-        if not by_class and not binary:
-            raise ValueError(
-                f"metrics: 'accuracy' needs classes: loss 'cross_entropy' or 'binary_cross_entropy', or "
-                f"output_activation 'softmax' or 'sigmoid', got loss {loss!r} and {activation!r}"
-            )
-        if not labels:
-            _check_shape("accuracy", trainer, y, prefix)
-            if loss not in ("cross_entropy", "binary_cross_entropy") and not ((y == 0) | (y == 1)).all():
-                raise ValueError(
-                    f"metrics: 'accuracy' needs {prefix}y of zeros and ones with loss {loss!r}, got other values"
-                )
-        self._by_class, self._n_out = by_class, trainer.model.layer_sizes[-1]
-        self._threshold = 0.5 if activation == "sigmoid" else 0.0  # 0 for logits
-        self._classes: NDArray[Any] = (
-            np.require(y if labels else y.argmax(axis=1), np.int64, ["C", "A"]) if by_class else y > 0.5
-        )
-        self._right = 0.0
-
-    def start(self) -> None:
-        self._right = 0.0
-
-    def add(self, rows: slice, p: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
-        """Count the correct predictions of some rows."""
-        if self._by_class:
-            self._right += _core.right_classes(p, self._classes[rows], weight)
-        else:
-            self._right += _core.right_sides(p, self._classes[rows], self._threshold, weight) / self._n_out
-
-    def value(self, total: float) -> float:
-        """Return the fraction of correct predictions, where `total` is the sum of the weights of the rows."""
-        return self._right / total
-
-
-class _Errors:
-    """Means of errors over all elements, and the fraction of the variance of the targets that predictions explain."""
-
-    def __init__(self, y: NDArray[Any], weight: NDArray[np.float64] | None, *, spread: bool) -> None:
-        self._y = np.require(y, np.float64, ["C", "A"])
-        self._spread = None  # the sum of squared deviations from the mean, per output
-        if spread:
-            squares = np.square(self._y - np.average(self._y, axis=0, weights=weight))
-            self._spread = squares.sum(axis=0) if weight is None else weight @ squares
-        self._squared, self._absolute = np.zeros(y.shape[1]), 0.0
-
-    def start(self) -> None:
-        self._squared[:], self._absolute = 0.0, 0.0
-
-    def add(self, rows: slice, p: NDArray[Any], weight: NDArray[np.float64] | None) -> None:
-        """Add the errors of some rows."""
-        self._absolute += _core.add_errors(p, self._y[rows], weight, self._squared)
-
-    def values(self, total: float) -> dict[str, float]:
-        """Return all metrics, where `total` is the sum of the weights of the rows."""
-        count = total * len(self._squared)
-        mse = float(self._squared.sum()) / count
-        found = {"mse": mse, "rmse": math.sqrt(mse), "mae": self._absolute / count}
-        if self._spread is not None:
-            constant = self._spread == 0
-            explained = 1 - self._squared / np.where(constant, 1.0, self._spread)
-            found["r2"] = float(np.where(constant, self._squared == 0, explained).mean())
-        return found
-
-
-def _check_errors(name: str, trainer: Trainer, labels: bool, y: NDArray[Any], prefix: str) -> None:
-    """Raise ValueError unless the difference between predictions and targets has a meaning."""
-    loss = trainer.loss
-    if labels:
-        raise ValueError(
-            f"metrics: {name!r} needs targets that are numbers, got labels in {prefix}y; 'accuracy' takes labels"
-        )
-    _check_shape(name, trainer, y, prefix)
-    if isinstance(loss, Heads):
-        for i, (_, own, _) in enumerate(loss.heads):
-            if own.links:
-                raise ValueError(
-                    f"metrics: {name!r} needs predictions of the targets, but heads[{i}] of the loss, {own.name!r}, is "
-                    "computed from logits or logarithms; a callable (y_true, y_pred) -> float takes any"
-                )
-    elif loss.links and trainer.model.activations[-1] not in loss.links[:1]:
-        raise ValueError(
-            f"metrics: {name!r} needs predictions of the targets; with loss {loss.name!r} and output_activation 'identity' "
-            f"the model predicts logits or logarithms; use output_activation={loss.links[0]!r}"
-        )
-
-
-def _check_shape(name: str, trainer: Trainer, y: NDArray[Any], prefix: str) -> None:
-    n_out = trainer.model.layer_sizes[-1]
-    if y.shape[1:] != (n_out,):
-        raise ValueError(
-            f"metrics: {name!r} needs one output per target, got {n_out} outputs and {prefix}y of shape {y.shape}; "
-            "a callable (y_true, y_pred) -> float takes any"
-        )
 
 
 def _takes_weights(function: Metric) -> bool:

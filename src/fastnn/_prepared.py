@@ -14,11 +14,12 @@ from fastnn._stored_trainer import StoredTrainer
 class Prepared(StoredTrainer):
     """The preparation of steps and runs, also of steps in compiled code; a base of `Trainer`."""
 
-    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
+    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "", *, is_part: bool = False) -> TrainingData:
+        """Return data of a run, a batch, or a part of one, in which nothing needs to count, in the engine's form."""
         model = self.model
         if type(X) is not np.ndarray:
             model._check_columns(f"{prefix}X", X)
-        data = training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix)
+        data = training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix, is_part=is_part)
         return apart_from(data, model._network.storage)
 
     def _validation(self, data: tuple[Any, ...] | None) -> TrainingData | None:

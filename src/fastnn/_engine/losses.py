@@ -119,8 +119,11 @@ def _check_one_per_target(option: str, values: float | tuple[float, ...] | None,
 
 def _native_heads(heads: tuple[Head, ...]) -> tuple[NativeHead, ...]:
     natives = []
-    for columns, targets, labels, weight, loss in heads:
+    for i, (columns, targets, labels, weight, loss) in enumerate(heads):
         n_out = columns.stop - columns.start
-        own = native_loss(loss, "identity", n_out)
+        try:
+            own = native_loss(loss, "identity", n_out)
+        except ValueError as error:
+            raise ValueError(f"loss: heads[{i}]: {str(error).removeprefix('loss: ')}") from None
         natives.append(NativeHead(columns.start, n_out, targets.start, labels, weight, own))
     return tuple(natives)

@@ -32,9 +32,7 @@ def targets(
     """
     array, ignores = real_array(argument, value), loss.missing == "ignore"
     if loss.takes_labels and n_out > 1 and (array.ndim == 1 or array.shape[1:] == (1,)):
-        labels = _labels(argument, _numbered(array) if ignores else array, n_rows, n_out, weight, ignores)
-        check_observed(argument, labels, loss, weight)
-        return labels, True
+        return _labels(argument, _numbered(array) if ignores else array, n_rows, n_out, weight, ignores), True
     n_targets = loss.n_targets(n_out)
     if loss.takes_labels and array.ndim == 1 and array.dtype.kind in "biu" and (array != 1).any():
         binary = "'binary_cross_entropy' with output_activation='sigmoid'"
@@ -44,32 +42,41 @@ def targets(
         array = array[:, None]
     if array.shape != (n_rows, n_targets):
         raise ValueError(_wrong_shape(argument, array, given, n_rows, n_out, loss))
-    check_finite(argument, array, dtype, weight, nan=ignores, targets=True)
     if isinstance(loss, Heads):
-        _check_heads(argument, array, weight, loss.parts(n_out))
+        check_finite(argument, array, dtype, weight, nan=ignores or loss.observes_heads, targets=True)
+        _check_heads(argument, array, dtype, weight, loss, n_out)
     else:
+        check_finite(argument, array, dtype, weight, nan=ignores, targets=True)
         _check_domain(argument, array if weight is None or weight.all() else array[weight != 0], loss)
-    check_observed(argument, array, loss, weight)
     return array, False
 
 
-def _check_heads(argument: str, array: NDArray[Any], weight: NDArray[np.float64] | None, heads: tuple[Head, ...]) -> None:
+def _check_heads(
+    argument: str, array: NDArray[Any], dtype: np.dtype[Any], weight: NDArray[np.float64] | None, loss: Heads, n_out: int
+) -> None:
     counted = slice(None) if weight is None else weight != 0
-    for columns, own, labels, _, loss in heads:
-        values = array[:, own]
-        if not labels:
-            _check_domain(f"{argument}[:, {own.start}:{own.stop}]", values[counted], loss)
-            continue
-        n_classes = columns.stop - columns.start
-        wrong = (values[:, 0] < 0) | (values[:, 0] >= n_classes) | (values[:, 0] % 1 > 0)
-        if weight is not None:
-            wrong &= weight != 0
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise ValueError(
-                f"{argument}: expected integer labels from 0 to {n_classes - 1} in column {own.start}, "
-                f"for the outputs {columns.start} to {columns.stop - 1}, got {values[row, 0]} at row {row}"
-            )
+    for head in loss.parts(n_out):
+        values, own = array[:, head.targets], f"{argument}[:, {head.targets.start}:{head.targets.stop}]"
+        if loss.observes_heads and head.loss.missing == "raise":
+            check_finite(own, values, dtype, weight, targets=True)
+        if head.labels:
+            _check_labels_of_head(argument, values[:, 0], weight, head)
+        else:
+            _check_domain(own, values[counted], head.loss)
+
+
+def _check_labels_of_head(argument: str, values: NDArray[Any], weight: NDArray[np.float64] | None, head: Head) -> None:
+    columns, ignores = head.columns, head.loss.missing == "ignore"
+    n_classes = columns.stop - columns.start
+    wrong = (values < (-1 if ignores else 0)) | (values >= n_classes) | (values % 1 > 0)
+    if weight is not None:
+        wrong &= weight != 0
+    if wrong.any():
+        row, missing = int(np.argmax(wrong)), ", or -1 for a missing one," if ignores else ""
+        raise ValueError(
+            f"{argument}: expected integer labels from 0 to {n_classes - 1}{missing} in column {head.targets.start}, "
+            f"for the outputs {columns.start} to {columns.stop - 1}, got {values[row]} at row {row}"
+        )
 
 
 def _wrong_shape(argument: str, array: NDArray[Any], given: tuple[int, ...], n_rows: int, n_out: int, loss: Loss) -> str:
@@ -86,7 +93,7 @@ def _wrong_shape(argument: str, array: NDArray[Any], given: tuple[int, ...], n_r
 
 def _check_domain(argument: str, array: NDArray[Any], loss: Loss) -> None:
     low, high = loss.domain
-    if low == -np.inf:
+    if low == -np.inf or array.size == 0:
         return
     least, greatest = (f.reduce(array, axis=None) for f in (np.fmin, np.fmax))  # of all but NaN
     if least < low or greatest > high:
@@ -102,30 +109,39 @@ def _check_domain(argument: str, array: NDArray[Any], loss: Loss) -> None:
             raise ValueError(f"{argument}: expected targets {low} and {high} for {loss.name}, got {array[wrong][0]}{way}")
 
 
-def check_observed(argument: str, y: NDArray[Any], loss: Loss, weight: NDArray[np.float64] | None) -> None:
+def check_observed(argument: str, y: NDArray[Any], loss: Loss, weight: NDArray[np.float64] | None, n_out: int) -> None:
     """Raise ValueError if the mean of a loss is over nothing: no target is observed that has a weight above 0.
 
-    `y` has the checked targets (n, n_out), or labels (n,).
+    `y` has the checked targets (n, n_out), or labels (n,). Of several heads, one must have such a target.
     """
-    ignores, of_outputs = loss.missing == "ignore", loss.output_weights
-    if not ignores and (of_outputs is None or y.ndim == 2):
+    if loss.missing == "raise" and (loss.output_weights is None or y.ndim == 2) and not isinstance(loss, Heads):
         return
     counted = y if weight is None or weight.all() else y[weight != 0]
-    if y.ndim == 1:
-        weights = np.array([1.0] if of_outputs is None else [*of_outputs, 0.0])
-        found = (counted >= 0).any() if of_outputs is None else weights[counted].any()
-    elif counted.dtype.kind != "f":
-        return
+    if isinstance(loss, Heads) and loss.missing == "raise":
+        heads = loss.parts(n_out)
+        found = any(_any_observed(_labels_or_all(counted[:, head.targets], head.labels), head.loss) for head in heads)
     else:
-        observed = ~np.isnan(counted)
-        found = (
-            observed.all(axis=1).any()
-            if loss.per_row
-            else observed[:, np.array(of_outputs or (1.0,) * y.shape[1]) > 0].any()
-        )
+        found = _any_observed(counted, loss)
     if not found:
-        expected = "some that are observed" + ("" if of_outputs is None else ", with an output_weight above 0")
+        expected = "some that are observed" + ("" if loss.output_weights is None else ", with an output_weight above 0")
         raise ValueError(f"{argument}: expected {expected}, in rows whose sample_weight is not 0; got none")
+
+
+def _labels_or_all(y: NDArray[Any], labels: bool) -> NDArray[Any]:
+    """Return the targets (n, columns) of a head, or labels (n,) with -1 for each that is missing."""
+    return np.where(np.isnan(y[:, 0]), -1, y[:, 0]).astype(np.int64) if labels else y
+
+
+def _any_observed(y: NDArray[Any], loss: Loss) -> bool:
+    of_outputs = loss.output_weights
+    if y.ndim == 1:
+        return bool((y >= 0).any() if of_outputs is None else np.array([*of_outputs, 0.0])[y].any())
+    if loss.missing == "raise" or y.dtype.kind != "f":
+        return True
+    observed = ~np.isnan(y)
+    if loss.per_row:
+        return bool(observed.all(axis=1).any())
+    return bool(observed[:, np.array(of_outputs or (1.0,) * y.shape[1]) > 0].any())
 
 
 def _numbered(array: NDArray[Any]) -> NDArray[Any]:

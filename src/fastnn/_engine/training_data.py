@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastnn._engine import core as _core
 from fastnn._engine.arrays import Rows, as_matrix, real_array, rows
 from fastnn._engine.finite import check_finite, check_inputs
-from fastnn._engine.targets import targets
+from fastnn._engine.targets import check_observed, targets
 from fastnn.losses import Loss
 
 
@@ -24,12 +24,21 @@ class TrainingData(NamedTuple):
 
 
 def training_data(
-    X: Any, y: Any, sample_weight: Any, layer_sizes: tuple[int, ...], loss: Loss, dtype: np.dtype[Any], prefix: str = ""
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    layer_sizes: tuple[int, ...],
+    loss: Loss,
+    dtype: np.dtype[Any],
+    prefix: str = "",
+    *,
+    is_part: bool = False,
 ) -> TrainingData:
     """Return checked inputs, targets and weights. `prefix` precedes the names of the arguments in errors.
 
-    Inputs and targets must be finite in `dtype`, and targets must be values for which the loss is defined. Rows of weight 0
-    are not checked, because they do not count and are never read.
+    Something must count, unless the rows are only a part of the data. Inputs and targets must be finite in `dtype`, and
+    targets must be values for which the loss is defined. Rows of weight 0 are not checked, because they do not count and are
+    never read.
 
     Raises
     ------
@@ -39,9 +48,12 @@ def training_data(
     inputs = rows(f"{prefix}X", X, layer_sizes[0], dtype)
     if inputs.shape[0] == 0:
         raise ValueError(f"{prefix}X: expected at least one row, got shape {inputs.shape}")
-    weight = sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs))
+    weight = sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs), is_part=is_part)
     check_inputs(f"{prefix}X", inputs, dtype, weight)
-    return TrainingData(inputs, *targets(f"{prefix}y", y, len(inputs), layer_sizes[-1], loss, dtype, weight), weight)
+    array, labels = targets(f"{prefix}y", y, len(inputs), layer_sizes[-1], loss, dtype, weight)
+    if not is_part:
+        check_observed(f"{prefix}y", array, loss, weight, layer_sizes[-1])
+    return TrainingData(inputs, array, labels, weight)
 
 
 def apart_from(data: TrainingData, storage: NDArray[Any]) -> TrainingData:
@@ -94,13 +106,14 @@ def given_gradient(argument: str, value: Any, n_rows: int, n_out: int, dtype: np
     return array
 
 
-def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64] | None:
+def sample_weights(argument: str, value: Any, n_rows: int, *, is_part: bool = False) -> NDArray[np.float64] | None:
     """Return weights (n,) of either sign as contiguous float64, or None for None.
 
     Raises
     ------
     TypeError, ValueError
-        If they are not finite numbers, one per row, of which at least one is nonzero.
+        If they are not finite numbers, one per row, of which at least one is nonzero, unless the rows are only a part of the
+        data.
     """
     if value is None:
         return None
@@ -112,7 +125,7 @@ def sample_weights(argument: str, value: Any, n_rows: int) -> NDArray[np.float64
         sizes = np.abs(array)
         largest, total = sizes.max(), sizes.sum()
     # Within these limits, the reciprocal of the sum is finite.
-    if largest < 1e-290 or total > 1e290:
+    if (largest < 1e-290 and not (is_part and largest == 0)) or total > 1e290:
         raise ValueError(
             f"{argument}: expected some weights that are not 0, with magnitudes whose "
             f"sum is below 1e290, got values from {array.min()} to {array.max()}"

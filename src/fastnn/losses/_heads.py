@@ -11,7 +11,6 @@ import numpy as np
 from fastnn._checks.options import explained_fields
 from fastnn._checks.scalars import integer, real
 from fastnn.losses._base import Loss
-from fastnn.losses._options import TargetOptions
 from fastnn.losses._registry import resolve_one
 
 
@@ -42,11 +41,12 @@ class Heads(Loss):
     ----------
     heads : sequence of tuples (columns, loss) or (columns, loss, weight)
         The heads. The columns are the number of a column, a slice, or a pair (first, end). Each column of the outputs
-        belongs to exactly one head. The loss is a name or an object, as for `Trainer`, without options that change targets
-        or their weights. The weight is a number >= 0, by default 1.0.
+        belongs to exactly one head. The loss is a name or an object, as for `Trainer`. Its options apply to the targets of
+        its head: with ``missing="ignore"``, a missing target of this head does not keep the row from the other heads. The
+        weight is a number >= 0, by default 1.0.
     missing : {"raise", "ignore"}, default "raise"
         The treatment of missing targets. With "ignore", a row with a NaN among the targets of any head counts as not
-        observed.
+        observed, for all heads. No head's loss can then have ``missing="ignore"`` of its own.
 
     Raises
     ------
@@ -74,6 +74,16 @@ class Heads(Loss):
         object.__setattr__(self, "heads", tuple(_checked(i, head) for i, head in enumerate(self.heads)))
         if not any(weight for _, _, weight in self.heads):
             raise ValueError(f"heads: expected at least one weight above 0, got {self.heads!r}")
+        for i, (_, loss, _) in enumerate(self.heads):
+            if self.missing == loss.missing == "ignore":
+                raise ValueError(
+                    f"missing: expected 'raise', since the loss of heads[{i}] ignores its own missing targets, got 'ignore'"
+                )
+
+    @property
+    def observes_heads(self) -> bool:
+        """Whether a target can be missing for one head, and observed for the others."""
+        return any(loss.missing == "ignore" for _, loss, _ in self.heads)
 
     def n_targets(self, n_out: int) -> int:
         """Return the number of columns of the targets of all heads."""
@@ -110,11 +120,7 @@ def _checked(i: int, head: Any) -> tuple[tuple[int, int | None], Loss, float]:
     if not isinstance(head, tuple | list) or len(head) not in (2, 3):
         raise TypeError(f"heads[{i}]: expected (columns, loss) or (columns, loss, weight), got {head!r}")
     columns, loss, weight = (*head, 1.0)[:3]
-    own = resolve_one(loss)
-    if own.target_options != TargetOptions(whole_rows=own.per_row):
-        way = "Heads(…, missing='ignore') leaves out rows with a missing target"
-        raise ValueError(f"heads[{i}]: expected a loss without options of its targets, got {own!r}; {way}")
-    return _first_and_end(f"heads[{i}]", columns), own, real(f"heads[{i}] weight", weight, low=0.0)
+    return _first_and_end(f"heads[{i}]", columns), resolve_one(loss), real(f"heads[{i}] weight", weight, low=0.0)
 
 
 def _first_and_end(argument: str, columns: Any) -> tuple[int, int | None]:

@@ -1,14 +1,14 @@
-"""The functions of a loss, from its description: a built-in loss, a custom loss, or several heads."""
+"""The functions of a loss, from its description: a built-in loss or a custom loss; and those of several heads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn._checks.floats import Array
-from fastnn.losses import CustomLoss, Heads, Loss
+from fastnn.losses import CustomLoss, Loss
 from fastnn.reference.losses import LossFunction, function_named
 
 __all__ = ["Part", "function_of", "of_custom", "of_heads", "packed"]
@@ -27,9 +27,7 @@ class Part(NamedTuple):
 
 
 def function_of(loss: Loss) -> LossFunction:
-    """Return the functions of a loss of `fastnn.losses`, or of a custom loss."""
-    if isinstance(loss, Heads):
-        return of_heads(lambda n_out: [_part(*head) for head in loss.parts(n_out)])
+    """Return the functions of a loss of `fastnn.losses` other than `Heads`, or of a custom loss."""
     return of_custom(loss) if isinstance(loss, CustomLoss) else function_named(loss.name, loss.parameters)
 
 
@@ -41,8 +39,8 @@ def of_custom(loss: CustomLoss) -> LossFunction:
     return LossFunction(loss.name, lambda y, p, _: loss.value(y, p), lambda y, p, _: loss.gradient(y, p))
 
 
-def of_heads(parts: Callable[[int], Sequence[Part]]) -> LossFunction:
-    """Return the functions of a weighted sum of losses. `parts` returns the parts for a number of outputs."""
+def of_heads(parts: Sequence[Part]) -> LossFunction:
+    """Return the functions of a weighted sum of losses without options."""
 
     def value(y: Array, p: Array, parameter: Any) -> Array:
         terms = [share * part.function.value(own, p[:, part.columns], part.parameter) for part, own, share in each(y, p)]
@@ -57,7 +55,7 @@ def of_heads(parts: Callable[[int], Sequence[Part]]) -> LossFunction:
     def each(y: Array, p: Array) -> list[tuple[Part, Array, float]]:
         """Return the parts with their targets and the factors of their terms in the sum for a row."""
         found = []
-        for part in parts(p.shape[1]):
+        for part in parts:
             own = y[:, part.targets]
             if part.labels:
                 own = (own == np.arange(part.columns.stop - part.columns.start)).astype(p.dtype)
@@ -70,7 +68,3 @@ def of_heads(parts: Callable[[int], Sequence[Part]]) -> LossFunction:
 def packed(parameter: float, parameters: tuple[float, ...]) -> Any:
     """Return the numbers in the formula of a loss, in the form for its functions."""
     return np.array((parameter, *parameters)) if parameters else float(parameter)
-
-
-def _part(columns: slice, targets: slice, labels: bool, weight: float, loss: Loss) -> Part:
-    return Part(columns, targets, labels, weight, function_of(loss), packed(loss.parameter, loss.parameters))

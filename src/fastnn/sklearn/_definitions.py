@@ -190,7 +190,7 @@ class EstimatorTrainer(Trainer):
             if getattr(self, name) != value:
                 setattr(self, name, value)
 
-    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "") -> TrainingData:
+    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "", *, is_part: bool = False) -> TrainingData:
         return apart_from(TrainingData(X, y, y.ndim == 1, sample_weight), network_of(self.model).storage)
 
     def _conventions(self) -> dict[str, Any]:

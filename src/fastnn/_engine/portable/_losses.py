@@ -20,6 +20,8 @@ from fastnn.reference.target_options import WeightedTargets, for_columns, weight
 _MIN_WEIGHT = 1e-290
 # If the ratio of the sum of weights to the sum of their magnitudes is smaller, the sum is only a rounding error.
 _CANCELLED = 2.0**-50
+# The beginning of a single batch.
+_FIRST = np.zeros(1, np.int64)
 
 
 class MeanLoss:
@@ -29,11 +31,13 @@ class MeanLoss:
         self._given = loss.given  # whether the targets are the gradient with respect to the outputs
         self._function = LOSSES["mse"] if loss.given else _function(loss)
         self._weighted = runnable(weighted, value=self._function.value, gradient=self._function.gradient)
-        self._parameter, self._per_row = packed(loss.parameter, loss.parameters), loss.per_row
+        self._parameter, self.per_row = packed(loss.parameter, loss.parameters), loss.per_row
         self._factor, self._value_factor = loss.factor, loss.value_factor
         self.from_logits, self.signed_mean = loss.from_logits, loss.signed_mean
         self._n_targets, self._options = loss.n_targets, loss.targets
         self._has_options = loss.targets != TargetOptions(whole_rows=loss.targets.whole_rows)
+        optional = any(head.loss.targets != TargetOptions(whole_rows=head.loss.per_row) for head in loss.heads)
+        self._heads = [_Head(head) for head in loss.heads] if optional else []
 
     def n_targets(self, n_out: int) -> int:
         """Return the number of columns of the targets."""
@@ -48,8 +52,18 @@ class MeanLoss:
             return magnitudes
         return np.where(np.abs(sums) > _CANCELLED * magnitudes, sums, 0.0)
 
-    def weigh(self, y: Array, weight: NDArray[np.float64], labels: bool) -> WeightedTargets:
-        """Return targets after the loss's options are applied. Their `rows` contain the weights of the samples."""
+    def weigh(
+        self, y: Array, weight: NDArray[np.float64], labels: bool, starts: NDArray[np.int64] = _FIRST
+    ) -> WeightedTargets:
+        """Return targets after the loss's options are applied. Their `rows` contain the weights of the samples.
+
+        `starts` has the first row of each batch, within which each head has a mean of its own.
+        """
+        if self._heads:
+            parts = [head.weigh(y, weight, starts) for head in self._heads]
+            return WeightedTargets(
+                np.hstack([part.y for part in parts]), np.hstack([part.elements for part in parts]), weight
+            )
         if not self._has_options:
             return WeightedTargets(y, np.ones((len(y), 1)), weight)
         targets = weighted_targets(y, self._options, labels=labels)
@@ -69,7 +83,9 @@ class MeanLoss:
         if divisor == 0.0 or (not self.signed_mean and divisor < _MIN_WEIGHT):
             delta[...] = 0.0
             return 0.0
-        factor = self._factor / (divisor * (1 if self._per_row else y.shape[1]))
+        if self._heads:
+            return self._sum_of_heads(y, p, weight, elements, divisor, delta)
+        factor = self._factor / (divisor * (1 if self.per_row else y.shape[1]))
         shares = (factor * weight).reshape(-1, 1) * elements
         if shares.shape[1] == 1:
             value = float(self._weighted(y, p, self._parameter, shares, delta))
@@ -82,11 +98,45 @@ class MeanLoss:
         value = float(np.sum(np.where(shares_of_terms == 0.0, 0.0, terms) * shares_of_terms))
         return self._value_factor * value
 
+    def _sum_of_heads(
+        self, y: Array, p: Array, weight: NDArray[np.float64], elements: NDArray[np.float64], divisor: float, delta: Array
+    ) -> float:
+        value, first = 0.0, 0
+        for head in self._heads:
+            own = slice(first, first + head.n_targets)
+            shares = elements[:, first : first + (1 if head.mean.per_row else head.n_targets)]
+            by_output = np.empty((len(p), head.columns.stop - head.columns.start), p.dtype)
+            value += head.mean.compute(y[:, own], p[:, head.columns], weight, shares, divisor, by_output)
+            delta[:, head.columns] = by_output
+            first = own.stop
+        return value
+
+
+class _Head:
+    """The loss of certain columns of the outputs, whose targets have options."""
+
+    def __init__(self, head: NativeHead) -> None:
+        self._labels, self._weight, self.mean = head.labels, head.weight, MeanLoss(head.loss)
+        self.columns = slice(head.first, head.first + head.n_out)
+        self.n_targets = head.loss.n_targets
+        self._targets = slice(head.first_target, head.first_target + (1 if head.labels else self.n_targets))
+
+    def weigh(self, y: Array, weight: NDArray[np.float64], starts: NDArray[np.int64]) -> WeightedTargets:
+        """Return the targets of the head and their weights (n, n_targets), for the divisor of the mean over all rows."""
+        own = y[:, self._targets]
+        if self._labels:
+            own = (own == np.arange(self.n_targets)).astype(y.dtype)
+        targets = self.mean.weigh(own, weight, self._labels)
+        total, of_head = (np.add.reduceat(np.abs(w), starts) for w in (weight, targets.rows))
+        ratios = np.divide(total, of_head, out=np.zeros_like(total), where=of_head >= _MIN_WEIGHT)
+        of_rows = self._weight * np.repeat(ratios, np.diff(starts, append=len(y)))
+        elements = np.broadcast_to(targets.elements * of_rows[:, np.newaxis], own.shape)
+        return targets._replace(elements=elements)
+
 
 def _function(loss: NativeLoss) -> LossFunction:
     if loss.heads:
-        parts = [_part(head) for head in loss.heads]
-        return of_heads(lambda _: parts)
+        return of_heads([_part(head) for head in loss.heads])
     return function_named(loss.name, loss.parameters) if loss.custom is None else of_custom(loss.custom)
 
 

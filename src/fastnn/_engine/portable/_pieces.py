@@ -87,7 +87,7 @@ class Pieces:
         weight = self._weight[rows]
         rows = standing_in(rows, weight, ends)
         y = read_y(self._y, rows, self._n_targets, self._labels, self._network.dtype)
-        targets = self._loss.weigh(y, weight, self._labels)
+        targets = self._loss.weigh(y, weight, self._labels, ends[:-1])
         magnitudes, sums = (np.add.reduceat(values, ends[:-1]) for values in (np.abs(targets.rows), targets.rows))
         state = self._bits.state if self._drops else None
         return Piece(
