@@ -16,7 +16,8 @@ from fastnn import MLP, SGD, Adam, Trainer, _epochs, callbacks, losses
 from fastnn._engine import core as _core
 from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
 
-# Layer sizes and batch size: tiny; narrow and wide outputs; wide inputs; rows of whole KiB; batches of several chunks.
+# Layer sizes and batch size: tiny; narrow and wide outputs; wide inputs; rows of whole KiB; batches of several chunks;
+# products beyond the second-level cache.
 NETWORKS = [
     ((3, 8, 5, 2), 8),
     ((3, 8, 5, 2), 20),
@@ -27,6 +28,8 @@ NETWORKS = [
     ((5, 40, 30), 700),
     ((9, 24, 16, 1), 1200),
     ((7, 300), 513),
+    ((530, 610, 10), 70),
+    ((11, 520, 701, 3), 600),
 ]
 OPTIONS = {
     "plain": {},

@@ -12,6 +12,9 @@
 #include "cache_size.h"
 #include "dense.h"
 #include "input_rows.h"
+#include "dense.h"
+#include "input_rows.h"
+#include "kernel_tables.h"
 
 namespace {
 
@@ -36,17 +39,30 @@ template <class T> bool packs_weights(const fastnn::Layer &layer) {
     return !layer.narrow && layer.weights().size() * int64_t(sizeof(T)) > fastnn::second_cache_bytes() / 2;
 }
 
-// The memory of all threads of a run; none if no product of the network can be large.
+// Whether copies are worth their time for a product of matrices with m x k, k x n and m x n elements.
+template <class T> bool exceeds_cache(int64_t m, int64_t k, int64_t n) {
+    return (m * k + k * n + m * n) * int64_t(sizeof(T)) > fastnn::second_cache_bytes();
+}
+
+// The memory of all threads of a run; none if no product for batches of this many rows is large.
 template <class T> class Packing {
   public:
-    Packing(const fastnn::Network &network, int n_threads, Arena &arena)
-        : needed_(network.size * int64_t(sizeof(T)) > fastnn::second_cache_bytes() / 4),
-          memory_(arena.take<T>(needed_ ? n_threads * PackingSizes<T>::all() : 0)) {}
+    Packing(const fastnn::Network &network, int64_t rows, int n_threads, Arena &arena)
+        : is_needed_(needs(network, std::min(rows, fastnn::chunk_rows))),
+          memory_(arena.take<T>(is_needed_ ? n_threads * PackingSizes<T>::all() : 0)) {}
 
-    T *of_thread(int index) const { return needed_ ? memory_ + index * PackingSizes<T>::all() : nullptr; }
+    T *of_thread(int index) const { return is_needed_ ? memory_ + index * PackingSizes<T>::all() : nullptr; }
 
   private:
-    const bool needed_;
+    static bool needs(const fastnn::Network &network, int64_t rows) {
+        for (int64_t l = 0; l < network.n_layers; l++) {
+            const fastnn::Layer &layer = network.layers[l];
+            if (packs_weights<T>(layer) || exceeds_cache<T>(rows, layer.n_in, layer.n_out)) return true;
+        }
+        return false;
+    }
+
+    const bool is_needed_;
     T *const memory_;
 };
 
@@ -117,7 +133,7 @@ template <class T, Start START, Finish FINISH> void multiply_block(const Product
 template <class T, Start START, Finish FINISH>
 __attribute__((noinline)) void multiply_packed(const Product<T> &p, Range rows, Range columns, T *memory) {
     const int64_t n_blocks = FINISH == Finish::store ? (p.depth + block_depth<T> - 1) / block_depth<T> : 1;
-    const int64_t depth = (p.depth + n_blocks - 1) / n_blocks;
+    const int64_t depth = padded<T>((p.depth + n_blocks - 1) / n_blocks);  // blocks begin at whole cache lines of a transposed B
     const int64_t height = is_transposed(p) ? PackingSizes<T>::tiles() / depth / tile_rows * tile_rows : rows.size();
     for (int64_t i = rows.begin; i < rows.end; i += height) {
         const Range own = {i, std::min(i + height, rows.end)};
@@ -132,11 +148,10 @@ __attribute__((noinline)) void multiply_packed(const Product<T> &p, Range rows, 
     }
 }
 
-// Whether copies are worth their time.
+// Fewer rows would read each panel too rarely, and shorter sums or rows of C make too little of a copied element.
 template <class T> bool pays_packing(const Product<T> &p, Range rows, Range columns) {
-    const int64_t elements = p.depth * columns.size() + rows.size() * (p.depth + columns.size());
     return rows.size() >= 4 * tile_rows && p.depth >= 32 && columns.size() >= 64 &&
-           elements * int64_t(sizeof(T)) > fastnn::second_cache_bytes();
+           exceeds_cache<T>(rows.size(), p.depth, columns.size());
 }
 
 // As in dense.h. memory: a thread's, or null.

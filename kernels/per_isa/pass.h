@@ -48,7 +48,7 @@ template <class T> class Pass {
           layers_(network, parameters, data.x, chunk_size(rows), needs, &loss, arena),
           loss_rows_(network, loss, data.y, chunk_size(rows), arena),
           row_weights_(loss, data.y, network.last().n_out),
-          packing_(network, n_threads, arena),
+          packing_(network, rows, n_threads, arena),
           head_ratios_(arena.take<double>(n_threads * loss.n_heads)) {}
 
     const Layers<T> &layers() const { return layers_; }
