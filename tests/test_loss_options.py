@@ -509,9 +509,6 @@ def test_heads_leave_out_rows_with_a_missing_target():
         loss = Heads(heads, missing="ignore")
         assert model.loss(X, y, loss) == pytest.approx(expected, rel=1e-12)
         assert_like_the_reference(model, X, y, loss)
-    for options in ({"missing": "ignore"}, {"output_weights": (1,)}, {"label_smoothing": 0.1}, {"pos_weight": 2}):
-        with pytest.raises(ValueError, match=r"^heads\[0\]: expected a loss without options of its targets, got Binary"):
-            Heads([(0, BinaryCrossEntropy(**options))])
 
 
 def test_custom_losses_of_rows_leave_out_rows_with_a_missing_target():

@@ -395,20 +395,32 @@ def test_the_history_survives_control_c(metrics, call):
 @pytest.mark.parametrize("shape", [(0, 2), (1, 1), (7, 1), (50, 3), (33, 17)])
 def test_sums_of_both_engines(shape, weighted, dtype):
     rng = np.random.default_rng(0)
-    p, y = rng.normal(size=shape).astype(dtype), rng.normal(size=shape)
+    p, y, of_outputs = rng.normal(size=shape).astype(dtype), rng.normal(size=shape), rng.uniform(0, 2, shape[1])
     weight = rng.uniform(0, 2, shape[0]) if weighted else None
     classes, above = rng.integers(0, shape[1], shape[0]), y > 0
     p[: shape[0] // 2, :] = p[: shape[0] // 2, :1]  # ties: the first one counts
     found = []
     for engine in (_core, portable):
         squared = np.ones(shape[1])
-        absolute = engine.add_errors(p, y, weight, squared)
+        absolute = engine.add_errors(p, y, weight, None, squared)
+        weighted_sum = engine.add_errors(p, y, weight, of_outputs, np.zeros(shape[1]))
         found.append(
-            [absolute, *squared, engine.right_classes(p, classes, weight), engine.right_sides(p, above, 0.1, weight)]
+            [
+                absolute,
+                weighted_sum,
+                *squared,
+                engine.right_classes(p, classes, weight),
+                engine.right_sides(p, above, 0.1, weight),
+            ]
         )
     w = np.ones(shape[0]) if weight is None else weight
     errors = p.astype(float) - y
-    expected = [w @ np.abs(errors).sum(axis=1), *(1 + w @ errors**2), w @ (p.argmax(axis=1) == classes)]
+    expected = [
+        w @ np.abs(errors).sum(axis=1),
+        w @ np.abs(errors) @ of_outputs,
+        *(1 + w @ errors**2),
+        w @ (p.argmax(axis=1) == classes),
+    ]
     for sums in found:
         np.testing.assert_allclose(sums, [*expected, w @ ((p > 0.1) == above).sum(axis=1)], rtol=1e-12, atol=1e-12)
 
@@ -417,12 +429,13 @@ def test_sums_of_both_engines(shape, weighted, dtype):
 def test_sums_read_nothing_out_of_bounds():
     p, y, squared = np.zeros((4, 2)), np.zeros((4, 2)), np.zeros(2)
     wrong = [
-        lambda: _core.add_errors(p, y[:3], None, squared),
-        lambda: _core.add_errors(p, y.astype("f4"), None, squared),
-        lambda: _core.add_errors(p, y[:, ::-1], None, squared),
-        lambda: _core.add_errors(p, y, np.ones(3), squared),
-        lambda: _core.add_errors(p, y, None, np.zeros(1)),
-        lambda: _core.add_errors(p.ravel(), y, None, squared),
+        lambda: _core.add_errors(p, y[:3], None, None, squared),
+        lambda: _core.add_errors(p, y.astype("f4"), None, None, squared),
+        lambda: _core.add_errors(p, y[:, ::-1], None, None, squared),
+        lambda: _core.add_errors(p, y, np.ones(3), None, squared),
+        lambda: _core.add_errors(p, y, None, np.ones(3), squared),
+        lambda: _core.add_errors(p, y, None, None, np.zeros(1)),
+        lambda: _core.add_errors(p.ravel(), y, None, None, squared),
         lambda: _core.right_classes(p, np.zeros(3, int), None),
         lambda: _core.right_classes(p, np.zeros(4, np.int32), None),
         lambda: _core.right_classes(p.ravel(), np.zeros(8, int), None),

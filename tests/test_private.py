@@ -18,6 +18,8 @@ OWNERS = {
     "_derivatives",
     "_trainer",
     "_gradient_steps",
+    "_prepared",
+    "_result_arrays",
     "_parameters",
     "_stored",
     "_epochs",

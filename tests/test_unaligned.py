@@ -85,9 +85,11 @@ def test_compiled_optimizers_update_unaligned_arrays():
 
 
 def test_compiled_code_recognizes_unaligned_addresses():
-    pytest.importorskip("numba")
-    from fastnn.jit._kernels import apart_or_same, is_aligned
+    numba = pytest.importorskip("numba")
+    from fastnn.jit import _kernels
 
+    is_aligned = numba.njit(lambda a: _kernels.is_aligned(a))
+    apart_or_same = numba.njit(lambda a, b: _kernels.apart_or_same(a, b))
     array = numbers(30)
     for dtype in ("f4", "f8"):
         assert is_aligned(array.astype(dtype))

@@ -23,7 +23,10 @@ template <class T> struct Product {
     int64_t c_row;
     const T *bias = nullptr;
     T learning_rate = 0;
-    bool b_is_transposed = false;  // B's columns are rows of vectors; for packed products only
+    // For packed products only.
+    bool b_is_transposed = false;  // B's columns are rows of vectors
+    const T *ahead = nullptr;      // an element that will be read soon, and the distance to the next one
+    int64_t ahead_row = 0;
 };
 
 struct Range {
@@ -50,13 +53,13 @@ FASTNN_INLINE void start_sums(const Product<T> &p, int64_t row, int64_t column, 
 
 // Computes a tile of ROWS x COLUMNS vectors with all sums in registers. Three rows of A share one pointer, since addresses have
 // the form base + {0, 1, 2} * index.
-template <class T, int ROWS, int COLUMNS, Start START, Finish FINISH>
+template <class T, int ROWS, int COLUMNS, Start START, Finish FINISH, bool AHEAD = false>
 __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t column) {
     constexpr int pointers = (ROWS + 2) / 3;
     const T *a[pointers];
 #pragma GCC unroll 8
     for (int g = 0; g < pointers; g++) a[g] = p.a + (row + 3 * g) * p.a_row;
-    const T *b = p.b + column;
+    const T *b = p.b + column, *ahead = p.ahead;
     T *c = p.c + row * p.c_row + column;
     const int64_t a_row = p.a_row, a_column = p.a_column, b_row = p.b_row;
 
@@ -64,6 +67,10 @@ __attribute__((noinline)) void tile(const Product<T> &p, int64_t row, int64_t co
     start_sums<T, ROWS, COLUMNS, START>(p, row, column, sum);
 #pragma GCC unroll 2
     for (int64_t k = 0; k < p.depth; k++) {
+        if constexpr (AHEAD) {
+            __builtin_prefetch(ahead, 0, 2);  // into the second-level cache
+            ahead += p.ahead_row;
+        }
         Vec<T> right[COLUMNS];
 #pragma GCC unroll 4
         for (int j = 0; j < COLUMNS; j++) right[j] = load(b + j * lanes<T>);

@@ -12,8 +12,6 @@
 #include "cache_size.h"
 #include "dense.h"
 #include "input_rows.h"
-#include "dense.h"
-#include "input_rows.h"
 #include "kernel_tables.h"
 
 namespace {
@@ -94,26 +92,31 @@ template <class T> void pack_tiles(const Product<T> &p, Range rows, T *to) {
     }
 }
 
+// Multiplies tiles of A's rows by the panels of a block of B. p.ahead: the next block, of which a tile fetches one cache line of
+// each row; n_ahead: the number of these lines.
 template <class T, Start START, Finish FINISH>
-void multiply_panels(const Product<T> &p, Range rows, Range columns, const T *panels, const T *tiles) {
+void multiply_panels(const Product<T> &p, Range rows, Range columns, const T *panels, const T *tiles, int64_t n_ahead) {
+    Product<T> t = p;
+    t.b_row = panel_columns<T>;
+    if (tiles) t.a_row = 1, t.a_column = tile_rows;
     for (int64_t i = rows.begin; i < rows.end; i += tile_rows) {
         const Range height = {0, std::min<int64_t>(tile_rows, rows.end - i)};
+        t.a = tiles ? tiles + (i - rows.begin) * p.depth : p.a + i * p.a_row;
         for (int64_t j = columns.begin; j < columns.end; j += panel_columns<T>) {
-            Product<T> t = {p.depth,
-                            p.a + i * p.a_row,
-                            p.a_row,
-                            p.a_column,
-                            panels + (j - columns.begin) * p.depth,
-                            panel_columns<T>,
-                            p.c + i * p.c_row + j,
-                            p.c_row,
-                            p.bias ? p.bias + j : nullptr,
-                            p.learning_rate};
-            if (tiles) t.a = tiles + (i - rows.begin) * p.depth, t.a_row = 1, t.a_column = tile_rows;
+            t.b = panels + (j - columns.begin) * p.depth;
+            t.c = p.c + i * p.c_row + j;
+            t.bias = p.bias ? p.bias + j : nullptr;
             // C comes from afar while the sums are computed.
-            for (int64_t q = 0; q < height.end; q++) __builtin_prefetch(t.c + q * t.c_row, 1);
-            if (columns.end - j > lanes<T>) panel<T, 2, tile_rows, START, FINISH>(t, height, 0);
-            else panel<T, 1, 2 * tile_rows, START, FINISH>(t, height, 0);
+            for (int64_t q = 0; q < height.end; q++)
+                for (int64_t line = 0; line < panel_columns<T>; line += block_lanes<T>)
+                    __builtin_prefetch(t.c + q * t.c_row + line, 1);
+            if (columns.end - j <= lanes<T>) panel<T, 1, 2 * tile_rows, START, FINISH>(t, height, 0);
+            else if (n_ahead == 0 || height.end < tile_rows) panel<T, 2, tile_rows, START, FINISH>(t, height, 0);
+            else {
+                tile<T, tile_rows, 2, START, FINISH, true>(t, 0, 0);
+                t.ahead += block_lanes<T>;
+                n_ahead--;
+            }
         }
     }
 }
@@ -123,10 +126,15 @@ template <class T, Start START, Finish FINISH> void multiply_block(const Product
     T *const panels = memory, *const tiles = is_transposed(p) ? memory + PackingSizes<T>::panels() : nullptr;
     if (tiles) pack_tiles(p, rows, tiles);
     const int64_t width = PackingSizes<T>::panels() / p.depth / panel_columns<T> * panel_columns<T>;
+    Product<T> block = p;
+    block.ahead_row = p.b_row;
     for (int64_t j = columns.begin; j < columns.end; j += width) {
         const Range own = {j, std::min(j + width, columns.end)};
+        const int64_t n_ahead =
+            p.b_is_transposed ? 0 : (std::min(width, columns.end - own.end) + block_lanes<T> - 1) / block_lanes<T>;
+        block.ahead = p.b + own.end;
         pack_panels(p, own, panels);
-        multiply_panels<T, START, FINISH>(p, rows, own, panels, tiles);
+        multiply_panels<T, START, FINISH>(block, rows, own, panels, tiles, n_ahead);
     }
 }
 

@@ -45,7 +45,7 @@ def simulate(policy, real[::1] state, int64_t steps):
 
 
 def derivatives(mlp, real[:, ::1] x, real[:, ::1] g, real[:, :, ::1] jacobian, real[::1] gradient, real[:, ::1] by_input):
-    """Fill in the Jacobians of rows x, and the gradients of a function whose gradients by the outputs are g."""
+    """Fill in the Jacobians of rows x, and the gradients of a function whose gradients with respect to the outputs are g."""
     cdef fastnn.Model model = fastnn.model_of(mlp)
     cdef int64_t n = x.shape[0]
     if x.shape[1] != model.n_in or g.shape[0] != n or g.shape[1] != model.n_out or gradient.shape[0] != model.n_parameters:

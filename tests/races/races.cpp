@@ -70,8 +70,7 @@ bool choose_while_the_limit_changes() {
             while (!done) set_max_threads(1), set_max_threads(8);
         for (int i = 0; thread == 1 && i < 100000; i++) {
             Training training = {};
-            ThreadTimings timings = {};
-            choose_threads(training, 0, 1e8, &timings);
+            choose_threads(training, Type::float32, 0, 1e8);
             if (training.n_threads > training.max_threads) fits = false;
         }
         done = true;
