@@ -397,32 +397,21 @@ def test_sums_of_both_engines(shape, weighted, dtype):
     rng = np.random.default_rng(0)
     p, y, of_outputs = rng.normal(size=shape).astype(dtype), rng.normal(size=shape), rng.uniform(0, 2, shape[1])
     weight = rng.uniform(0, 2, shape[0]) if weighted else None
-    classes, above = rng.integers(0, shape[1], shape[0]), y > 0
+    classes, above = rng.integers(0, shape[1], shape[0]), (y > 0).astype(np.uint8)
     p[: shape[0] // 2, :] = p[: shape[0] // 2, :1]  # ties: the first one counts
     found = []
     for engine in (_core, portable):
         squared = np.ones(shape[1])
-        absolute = engine.add_errors(p, y, weight, None, squared)
-        weighted_sum = engine.add_errors(p, y, weight, of_outputs, np.zeros(shape[1]))
-        found.append(
-            [
-                absolute,
-                weighted_sum,
-                *squared,
-                engine.right_classes(p, classes, weight),
-                engine.right_sides(p, above, 0.1, weight),
-            ]
-        )
+        sums = [engine.add_errors(p, y, weight, None, squared), *squared, engine.right_classes(p, classes, weight)]
+        for by_output in (None, of_outputs):
+            sums.append(engine.right_sides(p, above, 0.1, weight, by_output))
+        found.append([*sums, engine.add_errors(p, y, weight, of_outputs, squared)])
     w = np.ones(shape[0]) if weight is None else weight
-    errors = p.astype(float) - y
-    expected = [
-        w @ np.abs(errors).sum(axis=1),
-        w @ np.abs(errors) @ of_outputs,
-        *(1 + w @ errors**2),
-        w @ (p.argmax(axis=1) == classes),
-    ]
+    errors, right = p.astype(float) - y, (p > 0.1) == above
+    expected = [w @ np.abs(errors).sum(axis=1), *(1 + w @ errors**2), w @ (p.argmax(axis=1) == classes)]
+    expected += [w @ right.sum(axis=1), w @ right @ of_outputs, w @ np.abs(errors) @ of_outputs]
     for sums in found:
-        np.testing.assert_allclose(sums, [*expected, w @ ((p > 0.1) == above).sum(axis=1)], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(sums, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.skipif(_core is portable, reason="needs the compiled extension")
@@ -440,8 +429,8 @@ def test_sums_read_nothing_out_of_bounds():
         lambda: _core.right_classes(p, np.zeros(4, np.int32), None),
         lambda: _core.right_classes(p.ravel(), np.zeros(8, int), None),
         lambda: _core.right_classes(np.zeros((4, 0)), np.zeros(4, int), None),
-        lambda: _core.right_sides(p, np.zeros((3, 2), bool), 0.0, None),
-        lambda: _core.right_sides(p, y, 0.0, None),
+        lambda: _core.right_sides(p, np.zeros((3, 2), np.uint8), 0.0, None, None),
+        lambda: _core.right_sides(p, y, 0.0, None, None),
     ]
     for call in wrong:
         with pytest.raises((TypeError, ValueError)):
