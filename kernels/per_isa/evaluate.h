@@ -15,7 +15,7 @@ template <class T> class Predictor {
         : call_(call),
           strip_(call.n_rows < prediction_rows ? call.n_rows : prediction_rows),
           layers_(call.network, call.parameters, call.x, strip_ * call.n_threads, {false, false}, nullptr, arena),
-          packing_(call.network, strip_, call.n_threads, arena) {}
+          packing_(call.network, strip_, false, call.n_threads, arena) {}
 
     void run() {
         parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<const Predictor *>(self)->run(team); }, this);

@@ -42,20 +42,25 @@ template <class T> bool exceeds_cache(int64_t m, int64_t k, int64_t n) {
     return (m * k + k * n + m * n) * int64_t(sizeof(T)) > fastnn::second_cache_bytes();
 }
 
-// The memory of all threads of a run; none if no product for batches of this many rows is large.
+// The least number of rows of C for which copies pay: fewer would read each panel too rarely.
+constexpr int64_t least_rows = 4 * tile_rows;
+
+// The memory of all threads of a run; none if no product for batches of this many rows is large. backward: whether there are
+// passes back.
 template <class T> class Packing {
   public:
-    Packing(const fastnn::Network &network, int64_t rows, int n_threads, Arena &arena)
-        : is_needed_(needs(network, std::min(rows, fastnn::chunk_rows))),
+    Packing(const fastnn::Network &network, int64_t rows, bool backward, int n_threads, Arena &arena)
+        : is_needed_(needs(network, std::min(rows, fastnn::chunk_rows), backward)),
           memory_(arena.take<T>(is_needed_ ? n_threads * PackingSizes<T>::all() : 0)) {}
 
     T *of_thread(int index) const { return is_needed_ ? memory_ + index * PackingSizes<T>::all() : nullptr; }
 
   private:
-    static bool needs(const fastnn::Network &network, int64_t rows) {
+    static bool needs(const fastnn::Network &network, int64_t rows, bool backward) {
         for (int64_t l = 0; l < network.n_layers; l++) {
             const fastnn::Layer &layer = network.layers[l];
-            if (packs_weights<T>(layer) || exceeds_cache<T>(rows, layer.n_in, layer.n_out)) return true;
+            if (backward && packs_weights<T>(layer)) return true;
+            if ((backward || rows >= least_rows) && exceeds_cache<T>(rows, layer.n_in, layer.n_out)) return true;
         }
         return false;
     }
@@ -156,9 +161,9 @@ __attribute__((noinline)) void multiply_packed(const Product<T> &p, Range rows, 
     }
 }
 
-// Fewer rows would read each panel too rarely, and shorter sums or rows of C make too little of a copied element.
+// Shorter sums or rows of C would make too little of a copied element.
 template <class T> bool pays_packing(const Product<T> &p, Range rows, Range columns) {
-    return rows.size() >= 4 * tile_rows && p.depth >= 32 && columns.size() >= 64 &&
+    return rows.size() >= least_rows && p.depth >= 32 && columns.size() >= 64 &&
            exceeds_cache<T>(rows.size(), p.depth, columns.size());
 }
 

@@ -12,8 +12,8 @@
 namespace {
 
 // Returns the rows of a strip. A strip passes through all layers, and back, before the next one, so that the outputs of each layer
-// are still in the first cache. If the weights don't fit into half of the second cache, the strip is a whole chunk, since each strip reads
-// all weights.
+// are still in the first cache. If the weights don't fit into half of the second cache, the strip is a whole chunk, since each
+// strip reads all weights.
 template <class T> int64_t strip_rows(const Network &network) {
     return network.size * int64_t(sizeof(T)) <= fastnn::second_cache_bytes() / 2 ? 2 * row_group : chunk_rows;
 }
@@ -48,7 +48,7 @@ template <class T> class Pass {
           layers_(network, parameters, data.x, chunk_size(rows), needs, &loss, arena),
           loss_rows_(network, loss, data.y, chunk_size(rows), arena),
           row_weights_(loss, data.y, network.last().n_out),
-          packing_(network, rows, n_threads, arena),
+          packing_(network, rows, needs.any(), n_threads, arena),
           head_ratios_(arena.take<double>(n_threads * loss.n_heads)) {}
 
     const Layers<T> &layers() const { return layers_; }
