@@ -11,8 +11,23 @@ namespace fastnn {
 // The element types that the kernels read. NumPy converts arrays of any other type before.
 enum class Type : int32_t { float32, float64, int8, uint8, int16, uint16, int32, uint32, int64, uint64, boolean };
 
-// Returns the bytes of an element of a network's type, float32 or float64.
-constexpr int64_t element_size(Type type) { return type == Type::float32 ? sizeof(float) : sizeof(double); }
+// Returns the bytes of an element.
+constexpr int64_t element_size(Type type) {
+    switch (type) {
+        case Type::int8:
+        case Type::uint8:
+        case Type::boolean: return 1;
+        case Type::int16:
+        case Type::uint16: return 2;
+        case Type::float32:
+        case Type::int32:
+        case Type::uint32: return 4;
+        case Type::float64:
+        case Type::int64:
+        case Type::uint64: break;
+    }
+    return 8;
+}
 
 // Rows of an array in the caller's memory, with any strides in bytes. Labels are one column; each becomes a one-hot row. Sparse
 // rows (CSR) have row_starts. Their data are the stored values, of the network's type, side by side. The values of row i, and

@@ -1,10 +1,8 @@
 #include "c_api.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "calls.h"
-#include "memory.h"
 #include "stepper.h"
 #include "isa_kernels.h"
 #include "threads.h"
@@ -33,57 +31,6 @@ int64_t store_gradients(const Model &model, Gradient &call, void *vector, void *
     call.n_threads = threads(n_threads, 3 * model.work_per_row * double(std::min(call.n_rows, chunk_rows)));
     return gradient(model, call, vector ? places : nullptr) ? 0 : -1;
 }
-
-int64_t bytes_of_element(Type type) {
-    switch (type) {
-        case Type::int8:
-        case Type::uint8:
-        case Type::boolean: return 1;
-        case Type::int16:
-        case Type::uint16: return 2;
-        case Type::float32:
-        case Type::int32:
-        case Type::uint32: return 4;
-        case Type::float64:
-        case Type::int64:
-        case Type::uint64: break;
-    }
-    return 8;
-}
-
-// Rows for a step of training: a copy if they share memory with the parameters, which the step changes as it reads them.
-class StepRows {
-  public:
-    StepRows(const Training &t, Type type, const Rows &rows, int64_t n_rows, int64_t n_columns) : rows(rows) {
-        const int64_t size = bytes_of_element(rows.type), row = (n_rows - 1) * rows.row_stride,
-                      column = (n_columns - 1) * rows.column_stride;
-        if (n_rows < 1 || n_columns < 1) return;
-        const auto data = reinterpret_cast<intptr_t>(rows.data), storage = reinterpret_cast<intptr_t>(t.parameters);
-        const int64_t first = std::min<int64_t>(row, 0) + std::min<int64_t>(column, 0);
-        const int64_t end = std::max<int64_t>(row, 0) + std::max<int64_t>(column, 0) + size;
-        if (data + first >= storage + t.network.size * bytes_of_element(type) || storage >= data + end) return;
-        copy_ = static_cast<char *>(allocate_zeros(n_rows * n_columns * size));
-        if (!copy_) {
-            has_memory = false;
-            return;
-        }
-        for (int64_t i = 0; i < n_rows; i++)
-            for (int64_t j = 0; j < n_columns; j++)
-                std::memcpy(copy_ + (i * n_columns + j) * size, rows.data + i * rows.row_stride + j * rows.column_stride,
-                            size_t(size));
-        this->rows.data = copy_;
-        this->rows.row_stride = n_columns * size, this->rows.column_stride = size;
-    }
-    ~StepRows() { free_zeros(copy_); }
-    StepRows(const StepRows &) = delete;
-    StepRows &operator=(const StepRows &) = delete;
-
-    Rows rows;
-    bool has_memory = true;
-
-  private:
-    char *copy_ = nullptr;
-};
 
 }  // namespace
 }  // namespace fastnn
@@ -159,14 +106,10 @@ int64_t fastnn_train_step(Stepper *stepper, int64_t n_rows, const void *x, int64
         stepper->release();
         return 3;
     }
-    const Training &t = stepper->training;
     Rows targets = dense_rows(y, Type(y_type), y_row, y_column);
     targets.labels = labels;
-    const StepRows inputs(t, stepper->type, dense_rows(x, Type(x_type), x_row, x_column), n_rows, t.network.layers[0].n_in);
-    const StepRows outputs(t, stepper->type, targets, n_rows, labels ? 1 : t.loss.columns(t.network.last().n_out));
-    const StepStatus status =
-        inputs.has_memory && outputs.has_memory ? stepper->step(inputs.rows, outputs.rows, nullptr, n_rows) : StepStatus::no_memory;
-    *loss = t.batch_loss;
+    const StepStatus status = stepper->step(dense_rows(x, Type(x_type), x_row, x_column), targets, nullptr, n_rows);
+    *loss = stepper->training.batch_loss;
     stepper->release();
     return status_number(status);
 }
@@ -174,11 +117,8 @@ int64_t fastnn_train_step(Stepper *stepper, int64_t n_rows, const void *x, int64
 int64_t fastnn_train_step_gradient(Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                                    const void *g, int64_t g_type, int64_t g_row, int64_t g_column) {
     if (!stepper->acquire()) return 2;
-    const Training &t = stepper->training;
-    const StepRows inputs(t, stepper->type, dense_rows(x, Type(x_type), x_row, x_column), n_rows, t.network.layers[0].n_in);
-    const StepRows gradient(t, stepper->type, dense_rows(g, Type(g_type), g_row, g_column), n_rows, t.network.last().n_out);
-    const StepStatus status = inputs.has_memory && gradient.has_memory ? stepper->step_gradient(inputs.rows, gradient.rows, n_rows)
-                                                                       : StepStatus::no_memory;
+    const Rows rows = dense_rows(x, Type(x_type), x_row, x_column);
+    const StepStatus status = stepper->step_gradient(rows, dense_rows(g, Type(g_type), g_row, g_column), n_rows);
     stepper->release();
     return status_number(status);
 }

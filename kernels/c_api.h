@@ -54,8 +54,8 @@ int64_t fastnn_predict(const fastnn::Model *model, int64_t n_rows, const void *x
                        void *out, int64_t n_threads);
 
 // Makes one step on a batch, and stores the loss before it in *loss. y has rows of n_out, or integer labels if `labels` is set.
-// Returns 0. Otherwise nothing has changed, and the result is -1 if there is no memory, 1 if the loss or the update is not finite, 2 if
-// another caller is training with it, 3 if the loss takes no labels.
+// Returns 0. Otherwise nothing has changed, and the result is -1 if there is no memory, 1 if the loss or the update is not finite,
+// 2 if another caller is training with it, 3 if the loss takes no labels.
 int64_t fastnn_train_step(fastnn::Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                           const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels, double *loss);
 

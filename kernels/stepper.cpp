@@ -1,5 +1,6 @@
 #include "stepper.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -18,6 +19,38 @@ bool grow(void *&memory, int64_t &bytes, int64_t wanted) {
     bytes = memory ? wanted : 0;
     return memory;
 }
+
+// Dense rows for a step: a copy if they share memory with the parameters, which the step changes as it reads them.
+class StepRows {
+  public:
+    StepRows(const Training &t, Type type, const Rows &given, int64_t n_rows, int64_t n_columns) : rows(given) {
+        if (!given.data || given.sparse()) return;
+        const int64_t size = element_size(given.type), row = (n_rows - 1) * given.row_stride,
+                      column = (n_columns - 1) * given.column_stride;
+        const auto data = reinterpret_cast<intptr_t>(given.data), storage = reinterpret_cast<intptr_t>(t.parameters);
+        const int64_t first = std::min<int64_t>(row, 0) + std::min<int64_t>(column, 0);
+        const int64_t end = std::max<int64_t>(row, 0) + std::max<int64_t>(column, 0) + size;
+        if (data + first >= storage + t.network.size * element_size(type) || storage >= data + end) return;
+        copy_ = static_cast<char *>(allocate_zeros(n_rows * n_columns * size));
+        has_memory = copy_;
+        if (!has_memory) return;
+        for (int64_t i = 0; i < n_rows; i++)
+            for (int64_t j = 0; j < n_columns; j++)
+                std::memcpy(copy_ + (i * n_columns + j) * size, given.data + i * given.row_stride + j * given.column_stride,
+                            size_t(size));
+        rows.data = copy_;
+        rows.row_stride = n_columns * size, rows.column_stride = size;
+    }
+    ~StepRows() { free_zeros(copy_); }
+    StepRows(const StepRows &) = delete;
+    StepRows &operator=(const StepRows &) = delete;
+
+    Rows rows;
+    bool has_memory = true;
+
+  private:
+    char *copy_ = nullptr;
+};
 
 }  // namespace
 
@@ -44,7 +77,10 @@ bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
 StepStatus Stepper::run(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows) {
     Training &t = training;
     double epoch_loss, epoch_seconds;
-    t.x = x, t.y = y, t.sample_weight = sample_weight;
+    const StepRows inputs(t, type, x, n_rows, t.network.layers[0].n_in);
+    const StepRows targets(t, type, y, n_rows, y.labels ? 1 : t.loss.columns(t.network.last().n_out));
+    if (!inputs.has_memory || !targets.has_memory) return StepStatus::no_memory;
+    t.x = inputs.rows, t.y = targets.rows, t.sample_weight = sample_weight;
     t.n_rows = t.batch_size = n_rows;
     t.n_epochs = 1;
     t.epoch = t.row = t.step = t.epochs_stamped = 0;

@@ -172,7 +172,10 @@ def quick_gradient(Network network, loss, x, y, out):
 
 
 cdef bint fill_input_gradient(Network network, Gradient *call, bint one, x, y, list others, out, list result) except -1:
-    """Append an array for the gradient with respect to the inputs to `result`, and let the call fill it; return whether `out` is quick."""
+    """Append an array for the gradient with respect to the inputs to `result`, and let the call fill it.
+
+    Return whether `out` is quick.
+    """
     cdef cnp.npy_intp shape[2]
     shape[0], shape[1] = call.n_rows, network.layers[0].n_in
     array = result_of_shape(network, 1 if one else 2, &shape[one], x, y, others, out)
@@ -197,7 +200,10 @@ def quick_input_gradient(Network network, loss, x, y, out):
 
 
 def quick_vjp(Network network, x, g, bint inputs, out):
-    """Return the gradients with respect to the parameters; with `inputs`, a tuple of these and the gradient with respect to the inputs."""
+    """Return the gradients with respect to the parameters.
+
+    With `inputs`, return a tuple of these and the gradient with respect to the inputs.
+    """
     cdef Gradient call
     cdef bint one
     cdef void *arrays[max_layers * n_block_kinds]
@@ -257,8 +263,6 @@ def quick_step(Stepper stepper, x, y, bint given):
     cdef int64_t n_out = stepper.network.layers[stepper.network.native.n_layers - 1].n_out
     cdef int64_t columns = n_out if given else stepper.native.training.loss.columns(n_out)
     if not fill_quick(stepper.network, x, y, &n_rows, &one, &inputs, &targets, columns, labels, low, high):
-        return None
-    if overlap(x, stepper.network.storage) or overlap(y, stepper.network.storage):  # the update changes what it reads
         return None
     if not stepper.native.acquire():
         return None

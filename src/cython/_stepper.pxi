@@ -70,8 +70,8 @@ cdef class Stepper:
     def step(self, data, double rate, bint given=False):
         """Make a step on a batch, and return the loss before it. Acquire before.
 
-        With `given`, the targets are the gradient of a loss with respect to the outputs, summed over rows. Return None, with nothing
-        changed, if the loss or the update is not finite.
+        With `given`, the targets are the gradient of a loss with respect to the outputs, summed over rows. Return None,
+        with nothing changed, if the loss or the update is not finite.
         """
         x, y, labels, sample_weight = data
         cdef Rows inputs, targets
