@@ -57,7 +57,7 @@ inline void set_head_ratios(const Loss &loss, const Rows &y, const double *sampl
         if (of_rows.all_one()) continue;
         Batch own = batch;
         weigh(own, sample_weight, loss.signed_mean, of_rows);
-        ratios[h] = own.weight == 0 || (!loss.signed_mean && own.weight < 1e-290) ? 0 : batch.weight / own.weight;
+        ratios[h] = has_mean(own.weight, loss) ? batch.weight / own.weight : 0;
     }
 }
 

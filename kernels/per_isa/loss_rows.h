@@ -12,7 +12,7 @@ namespace {
 // not a mean.
 inline double mean_factor(double weight, const Network &network, const Loss &loss) {
     if (loss.given) return 1;
-    if (weight == 0 || (!loss.signed_mean && weight < 1e-290)) return 0;
+    if (!has_mean(weight, loss)) return 0;
     return loss.factor / (weight * (loss.per_row ? 1.0 : double(loss.columns(network.last().n_out))));
 }
 

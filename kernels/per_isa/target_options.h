@@ -13,6 +13,9 @@ inline bool has_target_options(const Loss &loss) {
     return loss.output_weights || loss.ignores_missing || loss.pos_weight || loss.label_smoothing != 0;
 }
 
+// Whether a sum of weights has a reciprocal that does not overflow.
+inline bool has_mean(double weight, const Loss &loss) { return weight != 0 && (loss.signed_mean || !(weight < 1e-290)); }
+
 inline double weight_of_column(const Loss &loss, int64_t j) { return loss.output_weights ? loss.output_weights[j] : 1; }
 
 // The weight of each row of the data in the divisor of a mean over rows, for a sample weight of 1. A row of elements counts as
