@@ -82,7 +82,7 @@ class Heads(Loss):
 
     @property
     def observes_heads(self) -> bool:
-        """Whether a target can be missing for one head, and observed for the others."""
+        """Return whether the target of one head can be missing in a row that counts for another head."""
         return any(loss.missing == "ignore" for _, loss, _ in self.heads)
 
     def n_targets(self, n_out: int) -> int:

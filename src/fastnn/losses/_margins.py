@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from inspect import cleandoc
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from fastnn._checks.options import explained_fields
 from fastnn._checks.scalars import real
 from fastnn.losses._base import Loss
-
-_Margins = TypeVar("_Margins", bound=type["_Margin"])
-
-_SECTIONS = """Parameters
-----------
-margin : float, default 1.0
-    The value of y * p at and above which the loss of an element is 0, > 0.
-
-Raises
-------
-TypeError, ValueError
-    If `margin` is not a number or not positive.
-
-"""
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,22 +27,22 @@ class _Margin(Loss):
         return self.margin
 
 
-def _documented(cls: _Margins) -> _Margins:
-    """Insert the sections on `margin` into the docstring of a loss, after its summary and remarks."""
-    if cls.__doc__ is not None:  # it is None under python -OO
-        text = cleandoc(cls.__doc__)
-        first = min(text.index(heading) for heading in ("References\n", "Examples\n") if heading in text)
-        cls.__doc__ = text[:first] + _SECTIONS + text[first:]
-    return cls
-
-
-@_documented
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class Hinge(_Margin):
     """The hinge loss of support vector machines: max(0, margin - y * p), for targets y of -1 and 1.
 
     The gradient is 0 where y * p = margin.
+
+    Parameters
+    ----------
+    margin : float, default 1.0
+        The value of y * p at and above which the loss of an element is 0, > 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `margin` is not a number or not positive.
 
     References
     ----------
@@ -72,11 +57,20 @@ class Hinge(_Margin):
     name: ClassVar[str] = "hinge"
 
 
-@_documented
 @explained_fields
 @dataclass(frozen=True, repr=False)
 class SquaredHinge(_Margin):
     """The squared hinge loss: max(0, margin - y * p)**2, for targets y of -1 and 1.
+
+    Parameters
+    ----------
+    margin : float, default 1.0
+        The value of y * p at and above which the loss of an element is 0, > 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `margin` is not a number or not positive.
 
     Examples
     --------
