@@ -241,6 +241,21 @@ def numpy_works(problem: Problem, n_threads: int) -> Works:
 # ---- JAX and PyTorch ----
 
 
+def forward_and_loss(tanh: Any) -> tuple[Any, Any]:
+    """Return the functions of parameters and rows that these libraries differentiate: the outputs, and their loss."""
+
+    def forward(parameters: Any, x: Any) -> Any:
+        *hidden, (w, b) = zip(parameters[::2], parameters[1::2], strict=True)
+        for hidden_w, hidden_b in hidden:
+            x = tanh(x @ hidden_w + hidden_b)
+        return x @ w + b
+
+    def loss(parameters: Any, x: Any, y: Any) -> Any:
+        return ((forward(parameters, x) - y) ** 2).mean()
+
+    return forward, loss
+
+
 def jax_works(problem: Problem, n_threads: int) -> Works:
     """Return calls of functions compiled by `jit`; steps have donated buffers."""
     jax = pytest.importorskip("jax", reason="JAX is not installed")
@@ -249,14 +264,7 @@ def jax_works(problem: Problem, n_threads: int) -> Works:
     state = {"parameters": [jnp.array(each) for each in problem.parameters()]}
     x, y, g = map(jnp.asarray, problem.arrays())
 
-    def forward(parameters: Any, x: Any) -> Any:
-        *hidden, (w, b) = zip(parameters[::2], parameters[1::2], strict=True)
-        for hidden_w, hidden_b in hidden:
-            x = jnp.tanh(x @ hidden_w + hidden_b)
-        return x @ w + b
-
-    def loss(parameters: Any, x: Any, y: Any) -> Any:
-        return ((forward(parameters, x) - y) ** 2).mean()
+    forward, loss = forward_and_loss(jnp.tanh)
 
     def product(parameters: Any, x: Any, g: Any) -> Any:
         return jax.vjp(lambda p: forward(p, x), parameters)[1](g)[0]
@@ -301,14 +309,7 @@ def torch_works(problem: Problem, n_threads: int, *, compiled: bool = False) -> 
     parameters = tuple(torch.from_numpy(each) for each in problem.parameters())
     x, y, g = map(torch.from_numpy, problem.arrays())
 
-    def forward(parameters: Any, x: Any) -> Any:
-        *hidden, (w, b) = zip(parameters[::2], parameters[1::2], strict=True)
-        for hidden_w, hidden_b in hidden:
-            x = torch.tanh(x @ hidden_w + hidden_b)
-        return x @ w + b
-
-    def loss(parameters: Any, x: Any, y: Any) -> Any:
-        return ((forward(parameters, x) - y) ** 2).mean()
+    forward, loss = forward_and_loss(torch.tanh)
 
     def value_and_gradient(parameters: Any, x: Any, y: Any) -> Any:
         gradients, value = torch.func.grad_and_value(loss)(parameters, x, y)
