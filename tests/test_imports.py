@@ -31,17 +31,18 @@ DESCRIPTIONS = {
 }
 # The folders that each folder may import. "users" stands for the files beside the folders: public modules and their parts.
 LOW = {"_checks", "descriptions"}
-ALL = LOW | {"reference", "_engine", "_storage", "users"}
+ALL = LOW | {"reference", "_engine", "_storage", "_exports", "users"}
 FOLDERS = {
     "_checks": {"_checks"},
     "descriptions": LOW,
     "reference": LOW | {"reference"},
     "_engine": LOW | {"reference", "_engine"},
     "_storage": LOW | {"_storage"},
-    "users": LOW | {"_engine", "_storage", "users"},
+    "_exports": LOW | {"reference", "_storage", "_exports"},
+    "users": LOW | {"_engine", "_storage", "_exports", "users"},
     "ops": LOW | {"reference", "_engine", "ops"},
     "jit": LOW | {"reference", "_engine", "users", "ops", "jit"},
-    "sklearn": LOW | {"_engine", "users", "sklearn"},
+    "sklearn": LOW | {"_engine", "_exports", "users", "sklearn"},
     "_data": {"_data"},
     "_output": LOW | {"_storage", "users", "_output"},
     "_bench": ALL | {"ops", "jit", "sklearn", "_data", "_output", "_bench"},

@@ -16,16 +16,16 @@ from fastnn._checks.options import explained, names_of_options, way_to
 from fastnn._derivatives import Differentiated
 from fastnn._engine import core as _core
 from fastnn._engine.losses import builtin_losses
+from fastnn._exported import Exported
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
 from fastnn._metrics import Metric
 from fastnn._progress import ProgressBar
-from fastnn._stored import Stored
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
 
 
-class MLP(Differentiated, Stored):
+class MLP(Differentiated, Exported):
     """A network of dense layers, each a matrix product, a bias and an activation.
 
     Parameters
