@@ -31,7 +31,8 @@ class Page(HTMLParser):
 
 def problems(site: Path) -> list[str]:
     """Return a line for each broken link."""
-    pages = {path.resolve(): Page(path) for path in site.rglob("*.html")}
+    own = (path for path in site.rglob("*.html") if path.relative_to(site).parts[0] != "_static")  # which holds a template
+    pages = {path.resolve(): Page(path) for path in own}
     found = []
     for path, page in pages.items():
         for link in page.links:

@@ -32,6 +32,7 @@ exclude_patterns = ["_build", "_extensions", "gallery", "auto_gallery/*.ipynb"]
 nitpicky = True
 # `name` in a docstring becomes a link if it is a public name, and is set in italics otherwise.
 default_role = "autolink"
+nitpick_ignore_regex = [("py:obj", r"(?!fastnn\.).*")]  # parameters, and names of other packages
 # The repository on GitHub, to which pages link for files that are not on the site; GitHub's workflows set it.
 repository = os.environ.get("GITHUB_REPOSITORY", "")
 

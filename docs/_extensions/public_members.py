@@ -1,10 +1,11 @@
-"""Leave out of the reference the methods that scikit-learn adds to every estimator."""
+"""Members that Sphinx would treat wrongly: methods that scikit-learn adds to its estimators, and ufuncs."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+import numpy as np
 from sphinx.application import Sphinx
 
 # Methods that route metadata, such as set_fit_request; scikit-learn documents them.
@@ -16,7 +17,13 @@ def skip(app: Sphinx, kind: str, name: str, member: Any, skipped: bool, options:
     return True if ADDED.fullmatch(name) else None
 
 
+def signature(app: Sphinx, kind: str, name: str, member: Any, options: Any, args: Any, returned: Any) -> tuple[()] | None:
+    """Return an empty tuple for ufuncs in tables: to these, ufuncs are data, which can't have the signature that they have."""
+    return () if kind == "data" and isinstance(member, np.ufunc) else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Ask about each member."""
+    """Connect the two functions, the second one before numpydoc's."""
     app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-signature", signature, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
