@@ -15,7 +15,8 @@ WHEEL = (
 METADATA = r"fastnn_cpu-[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/.+)"
 SOURCES = (
     r"(CMakeLists\.txt|LICENSE|(README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|PKG-INFO|pyproject\.toml"
-    r"|(benchmarks|cmake|docs|examples|kernels|src|tests)/.+\.(cmake|cpp|h|md|npz|png|safetensors|pxd|pxi|py|pyi|pyx|typed))"
+    r"|(benchmarks|cmake|docs|examples|kernels|src|tests)/.+\.(cmake|cpp|h|md|npz|png|safetensors|pxd|pxi|py|pyi|pyx|typed)"
+    r"|docs/(Makefile|.+\.(css|rst|svg)))"
 )
 LARGEST_WHEEL = 2_250_000  # bytes
 

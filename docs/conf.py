@@ -46,6 +46,7 @@ myst_heading_anchors = 4
 autosummary_generate = False
 autodoc_typehints = "none"  # docstrings describe the types
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 numpydoc_use_plots = False
@@ -75,21 +76,12 @@ sphinx_gallery_conf = {
             "plot_speed.py",
         ]
     ),
-    "abort_on_example_error": False,
-    "only_warn_on_example_error": False,
     "download_all_examples": False,
-    "show_memory": False,
-    "min_reported_time": 0,
     "write_computation_times": False,
-    "remove_config_comments": True,
-    "copyfile_regex": r".*\.rst",
-    "matplotlib_animations": False,
+    "capture_repr": (),
     "reset_modules": ("matplotlib",),
     "doc_module": ("fastnn",),
     "backreferences_dir": "auto_gallery/backreferences",
-    "inspect_global_variables": False,
-    "image_scrapers": ("matplotlib",),
-    "plot_gallery": "True",
 }
 
 # ---- Pages ----

@@ -18,7 +18,7 @@ def skip(app: Sphinx, kind: str, name: str, member: Any, skipped: bool, options:
 
 
 def signature(app: Sphinx, kind: str, name: str, member: Any, options: Any, args: Any, returned: Any) -> tuple[()] | None:
-    """Return an empty tuple for ufuncs in tables: to these, ufuncs are data, which can't have the signature that they have."""
+    """Return an empty tuple for ufuncs in tables, which treat them as data without a signature."""
     return () if kind == "data" and isinstance(member, np.ufunc) else None
 
 

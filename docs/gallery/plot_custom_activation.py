@@ -36,8 +36,8 @@ grid = np.linspace(-12, 12, 600)[:, None]
 figure, ax = plt.subplots(figsize=(10, 4), layout="constrained")
 ax.plot(grid, np.sin(2 * grid) + 0.1 * grid, "k:", label="truth")
 for activation in ("tanh", "relu", snake):
-    model = fastnn.MLP((1, 64, 1), activation, random_state=0)
-    model.fit(x, y, optimizer=fastnn.Adam(fastnn.schedules.Cosine(0.01, 600 * 13)), epochs=600, l2=1e-4)
+    model = fastnn.MLP((1, 16, 1), activation, init="lecun_normal", random_state=0)
+    model.fit(x, y, optimizer=fastnn.Adam(fastnn.schedules.Cosine(0.01, steps=13_000)), epochs=1000, l2=0.001)
     ax.plot(grid, model.predict(grid), label=activation if isinstance(activation, str) else "snake")
 ax.axvspan(-6, 6, alpha=0.1, color="gray", label="training data")
 ax.set(xlabel="x", ylim=(-3.5, 3.5))

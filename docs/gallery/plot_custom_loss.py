@@ -2,8 +2,8 @@
 A loss of your own
 ==================
 
-``fastnn.jit.loss`` compiles a loss from two Python functions: the loss of one element, and its derivative with respect to the
-prediction. In this program, the loss is a cost in money: a shortage costs far more than goods left over.
+``fastnn.jit.loss`` compiles a loss from two Python functions: the loss of one element, and its derivative with respect to
+the prediction. In this program, the loss is a cost in money: a shortage costs far more than goods left over.
 """
 
 from __future__ import annotations

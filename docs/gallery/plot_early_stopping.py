@@ -32,7 +32,7 @@ curves = {}
 for name, callback in {"to the end": [], "stopped": [callbacks.EarlyStopping(patience=200)]}.items():
     model = fastnn.MLP((1, 128, 128, 1), "tanh", random_state=0)
     history = model.fit(
-        *training, optimizer=fastnn.Adam(0.003), epochs=3000, batch_size=40, validation_data=validation, callbacks=callback
+        *training, optimizer=fastnn.Adam(0.001), epochs=3000, batch_size=40, validation_data=validation, callbacks=callback
     )
     curves[name] = model, history
     print(f"{name}: {history.epochs} epochs, validation loss {model.loss(*validation):.4f}")

@@ -26,7 +26,8 @@ for member in members:
     member.fit(x, y, loss=loss, optimizer=fastnn.Adam(0.003), epochs=200)
 
 # %%
-# ``mean_and_std`` reads the outputs. The variance of the mixture is the mean of the variances plus the variance of the means.
+# ``mean_and_std`` reads the outputs. The variance of the mixture is the mean of the variances plus the variance of the
+# means.
 
 grid = np.linspace(-4, 4, 400)[:, None]
 means, deviations = loss.mean_and_std(np.stack([member.predict(grid) for member in members]))

@@ -2,8 +2,8 @@
 A network inside a loop of Numba
 ================================
 
-A model can be passed to a function under ``@njit``, and its ``predict`` called there. This saves the call from Python in each
-step of a simulation. Here, a network learns the forces of a pendulum, and a compiled loop integrates them.
+A model can be passed to a function under ``@njit``, and its ``predict`` called there. This saves the call from Python in
+each step of a simulation. Here, a network learns the forces of a pendulum, and a compiled loop integrates them.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 Predictions of few rows: the time beside NumPy and scikit-learn
 ===============================================================
 
-Where a service or a control loop predicts one row at a time, the overhead of a call is most of the cost. This program measures
-it on the machine that built this page. :doc:`/benchmarks` has the full comparison, with more libraries and a careful method.
+Where a service or a control loop predicts one row at a time, the overhead of a call is most of the cost. This program
+measures it on the machine that built this page. :doc:`/benchmarks` has the full comparison, with more libraries and a careful method.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def by_hand(x):
     return x @ theirs.coefs_[-1] + theirs.intercepts_[-1]
 
 
-assert np.allclose(model.predict(X), by_hand(X)) and np.allclose(theirs.predict(X), by_hand(X))
+assert np.allclose(model.predict(X), by_hand(X))
+assert np.allclose(theirs.predict(X), by_hand(X))
 
 # %%
 # The best of some turns counts, with one thread in fastnn.

@@ -24,9 +24,7 @@ X = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
 # The network has two hidden layers. AdamW decays the weights a little, which keeps the borders smooth.
 
 model = fastnn.MLP((2, 32, 32, 3), "silu", "softmax", random_state=0)
-history = model.fit(
-    X, labels, loss="cross_entropy", optimizer=fastnn.AdamW(0.01), epochs=150, metrics=["accuracy"]
-)
+history = model.fit(X, labels, loss="cross_entropy", optimizer=fastnn.AdamW(0.01), epochs=150, metrics=["accuracy"])
 print(history)
 
 # %%

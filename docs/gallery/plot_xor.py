@@ -2,8 +2,8 @@
 XOR and its decision regions
 ============================
 
-The exclusive or of two bits is the smallest problem that a single layer cannot solve. Eight hidden units solve it. The picture
-shows the output of the network between the four points, at four moments of the training.
+The exclusive or of two bits is the smallest problem that a single layer cannot solve. Eight hidden units solve it. The
+picture shows the output of the network between the four points, at four moments of the training.
 """
 
 from __future__ import annotations

@@ -54,6 +54,12 @@ def get_num_threads() -> int:
 
     Unless `set_num_threads` has changed it, it is FASTNN_NUM_THREADS if that is set. Otherwise, it is the number of CPUs
     that the affinity mask and the cgroup quota allow this process, or OMP_NUM_THREADS or OMP_THREAD_LIMIT if it is lower.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.get_num_threads() >= 1
+    True
     """
     return _core.get_max_threads()
 

@@ -155,6 +155,15 @@ def unpatch() -> None:
     """Restore scikit-learn's own classes, also in modules that imported the names since `patch`.
 
     Within ``with patched():`` this takes effect at the end of the block. Without a patch it does nothing.
+
+    Examples
+    --------
+    >>> from fastnn.sklearn import patch, unpatch
+    >>> patch()
+    >>> unpatch()
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> MLPClassifier.__module__.partition(".")[0]
+    'sklearn'
     """
     with _State.lock:
         _State.wanted = False

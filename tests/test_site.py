@@ -1,0 +1,57 @@
+"""The pages of the site, without building it: each public name has a place, and each page is in a table of contents."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+MODULES = ["fastnn", *(f"fastnn.{name}" for name in "callbacks jit losses ops optimizers reference schedules sklearn".split())]
+DIRECTIVE = re.compile(r"^\.\. (auto\w+|data|currentmodule)::[ ]*(\S*)", re.MULTILINE)
+
+
+def documented():
+    """Return the full names that directives on the API pages describe, and the modules that the pages introduce."""
+    names = set()
+    for page in DOCS.glob("api/*.md"):
+        module = ""
+        for directive, name in DIRECTIVE.findall(page.read_text(encoding="utf-8")):
+            if directive == "currentmodule":
+                module = name
+            elif directive == "automodule":
+                names.add(name)
+            else:
+                names.add(name if name.startswith("fastnn.") else f"{module}.{name}")
+    return names
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_name_is_on_an_api_page(module):
+    try:
+        public = importlib.import_module(module).__all__
+    except ImportError as error:
+        pytest.skip(str(error))
+    names = documented()
+    # fastnn repeats the optimizers.
+    missing = [name for name in public if not names & {f"{module}.{name}", f"fastnn.optimizers.{name}"}]
+    assert missing == []
+
+
+def test_every_page_of_the_guide_is_in_a_table_of_contents():
+    listed = {"index"}
+    for page in DOCS.rglob("*.md"):
+        for block in re.findall(r"^```\{toctree\}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+            entries = [line for line in block.splitlines() if line and not line.startswith(":")]
+            listed.update((page.parent / entry).relative_to(DOCS).as_posix() for entry in entries)
+    pages = {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md") if "_build" not in path.parts}
+    assert pages <= listed
+
+
+def test_every_program_of_the_gallery_has_a_place_in_its_order():
+    conf = (DOCS / "conf.py").read_text(encoding="utf-8")
+    programs = sorted(path.name for path in DOCS.glob("gallery/plot_*.py"))
+    assert programs == sorted(re.findall(r'"(plot_\w+\.py)"', conf))
+    assert len(programs) >= 12
