@@ -1,8 +1,8 @@
 """Turn links to files of the repository into links that work on the site.
 
-Pages are also read in the repository, where they link to files by relative paths. On the site, a link to a Markdown file that
-a page includes leads to this page. A link to any other file outside docs/ leads to GitHub if `repository` is set in conf.py.
-Otherwise, it downloads the file, and a link to a folder becomes plain text.
+Pages are also read in the repository, where they link to files by relative paths. On the site, a link to a Markdown file
+that a page includes leads to this page. A link to any other file outside docs/ leads to GitHub if `repository` is set in
+conf.py. Otherwise, it downloads the file, and a link to a folder becomes plain text.
 """
 
 from __future__ import annotations

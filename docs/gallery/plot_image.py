@@ -3,8 +3,8 @@ A picture as a network: sine activations
 ========================================
 
 A coordinate network maps the position of a pixel to its color. With sines as activations, as in V. Sitzmann et al.,
-"Implicit neural representations with periodic activation functions" (NeurIPS 2020), a small network holds fine detail that the same
-network with ReLUs blurs.
+"Implicit neural representations with periodic activation functions" (NeurIPS 2020), a small network holds fine detail that
+the same network with ReLUs blurs.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@ Predictions of few rows: the time beside NumPy and scikit-learn
 ===============================================================
 
 Where a service or a control loop predicts one row at a time, the overhead of a call is most of the cost. This program
-measures it on the machine that built this page. :doc:`/benchmarks` has the full comparison, with more libraries and a careful method.
+measures it on the machine that built this page. :doc:`/benchmarks` has the full comparison, with more libraries and a
+careful method.
 """
 
 from __future__ import annotations
