@@ -114,7 +114,7 @@ def test_training_gives_the_parameters_of_the_original(sizes, rows, batch):
 
 
 def test_how_often_xor_gets_stuck():
-    """Two tanh units get stuck from about 13 of 100 random starts, as the README says."""
+    """Two tanh units get stuck from about 13 of 100 random starts, as docs/tutorial_network.md says."""
     stuck = 0
     for seed in range(100):
         np.random.seed(seed)  # noqa: NPY002
