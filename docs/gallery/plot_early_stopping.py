@@ -20,10 +20,10 @@ rng = np.random.default_rng(1)
 def measure(n):
     """Return n noisy measurements of a curve."""
     x = rng.uniform(-3, 3, (n, 1))
-    return x, np.sin(x) + rng.normal(0, 0.3, (n, 1))
+    return x, np.sin(x) + rng.normal(0, 0.4, (n, 1))
 
 
-training, validation = measure(40), measure(200)
+training, validation = measure(25), measure(200)
 
 # %%
 # One model runs on regardless. The other stops after 200 epochs without an improvement on the validation data.
@@ -32,7 +32,7 @@ curves = {}
 for name, callback in {"to the end": [], "stopped": [callbacks.EarlyStopping(patience=200)]}.items():
     model = fastnn.MLP((1, 128, 128, 1), "tanh", random_state=0)
     history = model.fit(
-        *training, optimizer=fastnn.Adam(0.001), epochs=3000, batch_size=40, validation_data=validation, callbacks=callback
+        *training, optimizer=fastnn.Adam(0.001), epochs=2000, batch_size=25, validation_data=validation, callbacks=callback
     )
     curves[name] = model, history
     print(f"{name}: {history.epochs} epochs, validation loss {model.loss(*validation):.4f}")
