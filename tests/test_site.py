@@ -44,8 +44,8 @@ def test_every_page_of_the_guide_is_in_a_table_of_contents():
     listed = {"index"}
     for page in DOCS.rglob("*.md"):
         for block in re.findall(r"^```\{toctree\}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
-            entries = [line for line in block.splitlines() if line and not line.startswith(":")]
-            listed.update((page.parent / entry).relative_to(DOCS).as_posix() for entry in entries)
+            entries = re.findall(r"^(?!:)(?:.*<(.+)>|(.+))$", block, re.MULTILINE)
+            listed.update((page.parent / "".join(entry)).relative_to(DOCS).as_posix() for entry in entries)
     pages = {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md") if "_build" not in path.parts}
     assert pages <= listed
 
