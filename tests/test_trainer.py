@@ -363,3 +363,45 @@ def test_a_network_with_one_hidden_layer_learns():
     history = model.fit(X, y, optimizer=Adam(0.05), epochs=500)
     assert history["loss"][-1] < 1e-4 < history["loss"][0]
     np.testing.assert_array_equal(np.rint(model.predict(X)), y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("sizes", "loss", "output", "targets"),
+    [
+        ((3, 8, 2), "mse", "identity", "matrix"),
+        ((3, 8, 1), "mse", "identity", "vector"),
+        ((3, 8, 1), "binary_cross_entropy", "sigmoid", "vector"),
+        ((3, 8, 4), "cross_entropy", "softmax", "labels"),
+        ((3, 8, 4), "cross_entropy", "softmax", "matrix"),
+        ((1, 4, 1), "mse", "identity", "vector"),
+    ],
+)
+def test_arrays_that_need_no_conversion_give_the_bits_of_others(sizes, loss, output, targets, dtype):
+    rng = np.random.default_rng(0)
+    X = rng.random((25, sizes[0])).astype("float32")
+    y = rng.integers(0, sizes[-1], 25) if targets == "labels" else rng.random((25, sizes[-1])).astype("float32")
+    if targets == "vector":
+        y = y[:, 0]
+    if loss == "cross_entropy" and targets == "matrix":
+        y = np.eye(sizes[-1], dtype="float32")[rng.integers(0, sizes[-1], 25)]
+    results = []
+    for kind in (dtype, "float64" if dtype == "float32" else "float32"):
+        model = MLP(sizes, "tanh", output, dtype=dtype, random_state=0)
+        trainer = Trainer(model, loss, SGD(0.1), batch_size=7, random_state=1)
+        history = trainer.run(X.astype(kind), y if targets == "labels" else y.astype(kind), 3)
+        trainer.step(X.astype(kind)[:5], (y if targets == "labels" else y.astype(kind))[:5])
+        results.append((history["loss"].tobytes(), model.to_vector().tobytes()))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("place", ["X", "y"])
+def test_data_in_the_memory_of_the_parameters_are_copied_before_a_run(place):
+    """Training would otherwise change them. A run without sharing gives the expected bits."""
+    model, other = (MLP((2, 2, 2), "tanh", dtype="float64", random_state=0) for _ in range(2))
+    shared = model.biases[0][None]  # (1, 2), contiguous
+    given = {"X": np.ones((1, 2)), "y": np.ones((1, 2))}
+    expected = given | {place: shared.copy()}
+    Trainer(other, optimizer=SGD(0.1), random_state=0).run(**expected, epochs=4)
+    Trainer(model, optimizer=SGD(0.1), random_state=0).run(**(given | {place: shared}), epochs=4)
+    assert model.to_vector().tobytes() == other.to_vector().tobytes()

@@ -30,10 +30,22 @@ def aligned_zeros(shape, dtype):
     try:
         raw = np.zeros(bytes + 64, np.uint8)
     except MemoryError:
-        raise MemoryError(f"there is no memory for {bytes / 2**20:.0f} MiB of parameters or workspace") from None
+        raise no_memory_for(bytes) from None
     cdef int64_t skip = -<int64_t><uintptr_t>cnp.PyArray_DATA(raw) % 64
     skip = skip + 64 if skip < 0 else skip
     return raw[skip:skip + bytes].view(dtype).reshape(shape)
+
+
+cdef no_memory_for(int64_t bytes):
+    return MemoryError(f"there is no memory for {bytes / 2**20:.0f} MiB of parameters or workspace")
+
+
+cdef void *zeros_for(int64_t bytes) except NULL:
+    """Return the address of zeros that begin at a multiple of 64 bytes, which the caller must free by free_zeros."""
+    cdef void *memory = allocate_zeros(bytes)
+    if memory == NULL:
+        raise no_memory_for(bytes)
+    return memory
 
 
 cdef float_array(cnp.ndarray a):

@@ -13,6 +13,10 @@ cdef extern from "numpy/random/bitgen.h":
     ctypedef struct bitgen_t:
         pass
 
+cdef extern from "kernels/memory.h" namespace "fastnn" nogil:
+    void *allocate_zeros(int64_t bytes)
+    void free_zeros(void *memory)
+
 cdef extern from "kernels/threads.h" namespace "fastnn" nogil:
     int thread_limit
     int max_threads()

@@ -15,16 +15,20 @@ cdef list fill_loss(Loss_ *native, loss, dtype, int64_t n_out):
         native.custom_rows = <CustomRowLoss><uintptr_t>custom.address(dtype, native.columns(n_out), n_out)
     elif custom is not None:
         native.custom = <CustomLoss><uintptr_t>custom.address(dtype)
-    cdef cnp.ndarray memory = np.zeros(len(loss.heads) * sizeof(Head), np.uint8)
-    cdef Head *heads = <Head *>cnp.PyArray_DATA(memory)
-    keep = [memory]
-    native.parameters = address_of(loss.parameters, keep)
+    cdef list keep = []
+    native.parameters = address_of(loss.parameters, keep) if loss.parameters else NULL
     native.n_parameters = len(loss.parameters)
+    cdef cnp.ndarray memory
+    cdef Head *heads = NULL
+    if loss.heads:
+        memory = np.zeros(len(loss.heads) * sizeof(Head), np.uint8)
+        keep.append(memory)
+        heads = <Head *>cnp.PyArray_DATA(memory)
     for h, head in enumerate(loss.heads):
         heads[h].first, heads[h].n_out, heads[h].first_target = head.first, head.n_out, head.first_target
         heads[h].labels, heads[h].weight = head.labels, head.weight
         keep += fill_loss(&heads[h].loss, head.loss, dtype, head.n_out)
-    native.heads = heads if loss.heads else NULL
+    native.heads = heads
     native.n_heads = len(loss.heads)
     native.whole_rows, native.ignores_missing = options.whole_rows, options.ignores_missing
     native.output_weights = one_per_target(options.output_weights, native.columns(n_out), keep)

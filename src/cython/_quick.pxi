@@ -52,24 +52,27 @@ cdef bint in_domain(Network network, cnp.ndarray y, double low, double high):
     return inside
 
 
+cdef bint are_quick_targets(Network network, object a, int64_t columns, int64_t n_rows, bint one) except -1:
+    """Return whether `a` is the targets of that many rows, or of one row; those of one column may be a vector."""
+    cdef int64_t count
+    cdef bint one_target
+    if columns == 1 and not one and cnp.PyArray_CheckExact(a) and cnp.PyArray_NDIM(a) == 1:
+        return is_quick(network, a, n_rows, &count, &one_target)
+    return is_quick(network, a, columns, &count, &one_target) and count == n_rows and one_target == one
+
+
 cdef bint fill_quick(Network network, object x, object y, int64_t *n_rows, bint *one, Rows *inputs, Rows *targets,
                      int64_t columns, bint labels, double low, double high) except -1:
     """Fill in rows of inputs, and of that many columns of targets or labels, if they are quick; return whether they are."""
-    cdef int64_t n_targets
-    cdef bint one_target
     if not is_quick(network, x, network.layers[0].n_in, n_rows, one):
         return False
-    if labels and are_quick_labels(network, y, n_rows[0]):
-        targets[0] = rows_of(y)
-        targets.labels = True
+    cdef bint are_labels = labels and are_quick_labels(network, y, n_rows[0])
+    if not are_labels and not (are_quick_targets(network, y, columns, n_rows[0], one[0]) and in_domain(network, y, low, high)):
+        return False
+    inputs[0], targets[0] = rows_of(x), rows_of(y)
+    targets.labels = are_labels
+    if not one[0] and cnp.PyArray_NDIM(y) == 1:
         targets.row_stride = targets.column_stride
-    else:
-        if not is_quick(network, y, columns, &n_targets, &one_target) or n_targets != n_rows[0] or one_target != one[0]:
-            return False
-        if not in_domain(network, y, low, high):
-            return False
-        targets[0] = rows_of(y)
-    inputs[0] = rows_of(x)
     return True
 
 
@@ -245,6 +248,23 @@ def quick_jacobian(Network network, x, out):
         return None
     network.run_jacobian(rows_of(x), n_rows, cnp.PyArray_DATA(result), None)
     return result
+
+
+def quick_data(Stepper stepper, x, y):
+    """Return data of a run by targets, of shape (n, columns), or by labels (n,): inputs, targets, and whether they are labels."""
+    cdef Rows inputs, targets
+    cdef int64_t n_rows
+    cdef bint one
+    cdef Network network = stepper.network
+    if not stepper.targets_are_quick:
+        return None
+    cdef int64_t columns = stepper.native.training.loss.columns(network.layers[network.native.n_layers - 1].n_out)
+    if not fill_quick(network, x, y, &n_rows, &one, &inputs, &targets, columns, stepper.native.takes_labels, stepper.low,
+                      stepper.high):
+        return None
+    if one or not is_apart(network, x, y, None, None, 0) or spans_overlap(span_of(y), span_of(network.storage)):
+        return None
+    return x, y if targets.labels or cnp.PyArray_NDIM(y) == 2 else y[:, None], targets.labels
 
 
 def quick_step(Stepper stepper, x, y, bint given):

@@ -6,6 +6,10 @@ from fastnn._errors import DIVERGED_STEP, WEIGHTLESS, DivergedError
 cdef int64_t max_epochs = 1 << 20
 
 
+# The learning rate of a run for which none has been set.
+cdef cnp.ndarray no_rate = np.zeros(1)
+
+
 cdef bitgen_t *random_of(bit_generator) except NULL:
     return <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
 
@@ -16,10 +20,11 @@ cdef class Run:
 
     cdef Training t
     cdef const Kernels *k
+    cdef void *snapshot
     cdef void *workspace
     cdef tuple keep  # the objects that the native side points to
     cdef object lock
-    cdef cnp.ndarray rates
+    cdef cnp.ndarray order, rates
     cdef int64_t rates_from  # rates[0] is for the first step of this epoch
     cdef readonly int64_t steps  # per epoch
     cdef readonly int64_t n_epochs
@@ -50,29 +55,33 @@ cdef class Run:
         cdef int i
         for i in range(t.optimizer.moments):
             t.moments[i] = network.output(moments[i], t.network.size)
-        snapshot = aligned_zeros((1 + t.optimizer.moments) * t.network.size, network.dtype)
-        t.snapshot = cnp.PyArray_DATA(snapshot)
+        self.snapshot = t.snapshot = zeros_for((1 + t.optimizer.moments) * t.network.size * network.dtype.itemsize)
 
         t.shuffle = settings.shuffle
         t.reshuffle = settings.order is not None
         t.loss_by_rows = settings.loss_by_rows
         t.random = random_of(settings.bit_generator)
         self.lock = settings.bit_generator.lock
-        cdef cnp.ndarray order = self.order_of(t.n_rows, settings.order) if t.shuffle else np.empty(0, np.int64)
-        t.order = <int64_t *>cnp.PyArray_DATA(order)
+        if t.shuffle:
+            self.order = self.order_of(t.n_rows, settings.order)
+            t.order = <int64_t *>cnp.PyArray_DATA(self.order)
 
         self.steps = (t.n_rows + t.batch_size - 1) // t.batch_size
-        self.set_rates(np.zeros(1))
+        self.set_rates(no_rate)
         self.n_epochs = n_epochs
-        room = min(n_epochs, max_epochs)
-        self.epoch_loss, self.epoch_seconds = np.zeros(room), np.zeros(room)
+        cdef cnp.npy_intp room = min(n_epochs, max_epochs)
+        self.epoch_loss = cnp.PyArray_ZEROS(1, &room, cnp.NPY_FLOAT64, 0)
+        self.epoch_seconds = cnp.PyArray_ZEROS(1, &room, cnp.NPY_FLOAT64, 0)
         t.epoch_loss = <double *>cnp.PyArray_DATA(self.epoch_loss)
         t.epoch_seconds = <double *>cnp.PyArray_DATA(self.epoch_seconds)
 
         choose_threads(t[0], network.type, wanted_threads(settings.n_threads), 3 * network.operations(x) * t.batch_size)
-        memory = aligned_zeros(self.k.training_bytes(t[0]), np.uint8)
-        self.workspace = cnp.PyArray_DATA(memory)
-        self.keep = (network, data, settings, loss, snapshot, order, memory)
+        self.workspace = zeros_for(self.k.training_bytes(t[0]))
+        self.keep = (network, data, settings, loss)
+
+    def __dealloc__(self):
+        free_zeros(self.snapshot)
+        free_zeros(self.workspace)
 
     cdef cnp.ndarray order_of(self, int64_t n_rows, cnp.ndarray order):
         """Return the array with the order of the rows, after a check if it is given."""

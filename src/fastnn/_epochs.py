@@ -82,7 +82,7 @@ def _plan(rate: LearningRate, run: Run) -> int:
     """Set the learning rates of the next epochs, and return the number of these epochs."""
     epochs_left = run.n_epochs - run.epoch
     if not callable(rate):
-        run.set_rates(rates(rate, 0, 1))
+        run.set_rates(np.array([rate], np.float64))
         return epochs_left
     count = min(epochs_left, max(1, _RATES_AT_ONCE // run.steps))
     run.set_rates(rates(rate, run.updates, count * run.steps))
@@ -95,7 +95,8 @@ def _record(run: Run, first: int, history: History, measures: Measures) -> None:
     start = first - run.first_epoch
     if last == first + 1:  # in a loop over epochs
         loss, rate, seconds = run.epoch_loss[start], run.last_rate(first), run.epoch_seconds[start]
-        history.append(loss=loss, learning_rate=rate, seconds=seconds, **measures.values())
+        values = measures.values() if measures else {}
+        history.append(loss=loss, learning_rate=rate, seconds=seconds, **values)
         return
     places = slice(start, last - run.first_epoch)
     rates, seconds = run.last_rates(first, last), run.epoch_seconds[places]
@@ -110,7 +111,7 @@ _SIGNATURES = "on_train_begin, on_epoch_end and on_train_end, all with (trainer,
 
 def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
     """Return the watchers of a run: the callbacks, and the progress bar if the user wants one."""
-    if not isinstance(callbacks, Sequence):
+    if not isinstance(callbacks, list | tuple) and not isinstance(callbacks, Sequence):
         raise TypeError(f"callbacks: expected a list of callbacks, such as [EarlyStopping()], got {shown(callbacks)}")
     watchers = list(callbacks)
     for callback in watchers:
@@ -169,6 +170,8 @@ def notify(watchers: list[Any], event: str, trainer: Trainer, history: History) 
 
 def notify_end(watchers: list[Any], trainer: Trainer, history: History) -> None:
     """Tell all watchers, in order, that the run has ended, even if one of them raises an exception."""
+    if not watchers:
+        return
     with ExitStack() as stack:
         for watcher in reversed(watchers):
             if hasattr(watcher, "on_train_end"):

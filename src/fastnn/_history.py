@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,9 @@ from fastnn import _state
 _ALWAYS = ("loss", "learning_rate", "seconds")
 _LOSSES = ("loss", "val_loss")
 _LAST = ("learning_rate", "seconds")
+_NOTHING = np.empty(0)
+# The number of epochs for which a run's history has room at first.
+_FIRST_ROOM = 1000
 
 
 class History(Mapping[str, NDArray[np.float64]]):
@@ -43,7 +46,7 @@ class History(Mapping[str, NDArray[np.float64]]):
     def __init__(self) -> None:
         self._epochs = 0
         # Buffers double in size when they are full, so that reading the history after every epoch stays cheap.
-        self._buffers = {name: np.empty(0) for name in _ALWAYS}
+        self._buffers = dict.fromkeys(_ALWAYS, _NOTHING)
 
     @property
     def epochs(self) -> int:
@@ -62,10 +65,12 @@ class History(Mapping[str, NDArray[np.float64]]):
         given = {"loss": loss, "learning_rate": learning_rate, "seconds": seconds, **metrics}
         if val_loss is not None:
             given["val_loss"] = val_loss
-        self._make_room(given, 1)
+        place = self._epochs
+        if place >= self._buffers["loss"].size or self._buffers.keys() != given.keys():
+            self._make_room(given, 1)
         for name, buffer in self._buffers.items():
-            buffer[self._epochs] = given[name]
-        self._epochs += 1
+            buffer[place] = given[name]
+        self._epochs = place + 1
 
     def extend(
         self,
@@ -94,14 +99,19 @@ class History(Mapping[str, NDArray[np.float64]]):
             self._buffers[name][self._epochs : self._epochs + count] = values
         self._epochs += count
 
-    def _expect(self, names: Collection[str]) -> None:
-        """Create columns with these names, and allow no others."""
-        self._buffers = {name: np.empty(0) for name in _in_order(names)}
-        self._columns = tuple(self._buffers)
+    @classmethod
+    def _of_run(cls, measured: Sequence[str], epochs: int) -> Self:
+        """Return an empty history of a run with that many epochs, which has these columns and no others."""
+        history = cls.__new__(cls)
+        history._epochs = 0
+        names = _ALWAYS if not measured else _in_order((*_ALWAYS, *measured))
+        history._buffers = {name: np.empty(min(epochs, _FIRST_ROOM)) for name in names}
+        history._columns = tuple(names)
+        return history
 
     def _make_room(self, given: Mapping[str, Any], count: int) -> None:
         if self._epochs == 0 and self._buffers.keys() != given.keys():
-            self._buffers = {name: np.empty(0) for name in _in_order(given)}
+            self._buffers = dict.fromkeys(_in_order(given), _NOTHING)
         elif self._buffers.keys() != given.keys():
             name = next(name for name in (*self._buffers, *given) if (name in self._buffers) != (name in given))
             raise ValueError(f"{name}: expected values for all epochs or for none, got some")

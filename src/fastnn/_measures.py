@@ -33,11 +33,11 @@ class Measures:
         if checked and validation is not None:
             self._of_validation = Metrics(checked, trainer, validation, prefix="validation_data ")
         sets = [""] if validation is None else ["", "val_"]
-        self.names = [f"{each}{name}" for name in ("loss", *checked) for each in sets]
+        self.names = [f"{each}{name}" for name in ("loss", *checked) for each in sets][1:]
 
     def __bool__(self) -> bool:
         """Return whether there is anything to compute."""
-        return self.names != ["loss"]
+        return bool(self.names)
 
     def values(self) -> dict[str, float]:
         """Return the values with the current parameters, by their names in the history."""
@@ -48,4 +48,4 @@ class Measures:
             found |= self._of_training.values()
         if self._of_validation is not None:
             found |= {f"val_{name}": value for name, value in self._of_validation.values().items()}
-        return {name: found[name] for name in self.names[1:]}
+        return {name: found[name] for name in self.names}

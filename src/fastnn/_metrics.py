@@ -49,6 +49,8 @@ def checked_metrics(metrics: Any) -> dict[str, Metric | None]:
     TypeError, ValueError
         If the metrics are not a list, if one of them is unknown, or if two have the same name.
     """
+    if type(metrics) is tuple and not metrics:
+        return {}
     if isinstance(metrics, str) or not isinstance(metrics, Sequence):
         raise TypeError(f"metrics: expected a list of names and callables, such as ['accuracy'], got {shown(metrics)}")
     checked: dict[str, Metric | None] = {}

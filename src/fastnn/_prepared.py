@@ -16,6 +16,10 @@ class Prepared(StoredTrainer):
 
     def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "", *, is_part: bool = False) -> TrainingData:
         """Return data of a run, a batch, or a part of one, in which nothing needs to count, in the engine's form."""
+        if sample_weight is None and self._wanted is self._native:
+            quick = _core.quick_data(self._stepper, X, y)
+            if quick is not None:
+                return TrainingData(*quick, None)
         model = self.model
         if type(X) is not np.ndarray:
             model._check_columns(f"{prefix}X", X)
@@ -33,7 +37,9 @@ class Prepared(StoredTrainer):
         return self._data(X, y, weight, prefix="validation_data ")
 
     def _new_run(self, data: TrainingData, epochs: int) -> _core.Run:
-        settings = self._native.settings._replace(**self._conventions())
+        settings, conventions = self._native.settings, self._conventions()
+        if conventions:
+            settings = settings._replace(**conventions)
         return _core.Run(self.model._network, data, settings, epochs, self._stepper.updates)
 
     def _conventions(self) -> dict[str, Any]:

@@ -25,6 +25,8 @@ def check_learning_rate(argument: str, learning_rate: object) -> LearningRate:
     ValueError
         If the value is a number that is negative or not finite.
     """
+    if type(learning_rate) is float and 0.0 <= learning_rate < math.inf:  # the most frequent case
+        return learning_rate
     if isinstance(learning_rate, type):
         name = learning_rate.__name__
         raise TypeError(f"{argument}: expected an object, {name}(...), got the class {name}")

@@ -235,14 +235,14 @@ class Trainer(GradientSteps):
         measures = Measures(self, metrics, data, validation)
         watchers = check_watchers(callbacks, progress)
         search = None if not isinstance(self.optimizer, LBFGS) else self._search(data, epochs)
-        history = History()
-        history._expect([*measures.names, "learning_rate", "seconds"])
+        history = History._of_run(measures.names, epochs)
         stepper = self._acquire()
         try:
-            self._epochs, self._history = epochs, history
-            self.model._learn_columns(X)
+            self.__dict__.update(_epochs=epochs, _history=history)
+            if type(X) is not np.ndarray:
+                self.model._learn_columns(X)
             train = search or partial(advance, self, data, self._new_run(data, epochs), epochs)
-            self._running = True
+            self.__dict__["_running"] = True
             notify(watchers, "on_train_begin", self, history)
             try:
                 train(history, measures, watchers)
@@ -252,7 +252,7 @@ class Trainer(GradientSteps):
             error.history = history  # type: ignore[attr-defined]
             raise
         finally:
-            self._running = False
+            self.__dict__["_running"] = False
             try:
                 self._apply()
             finally:

@@ -51,14 +51,14 @@ def resolve(
     """
     if not isinstance(value, str) and (type(value) in registry.values() or (custom and isinstance(value, custom[0]))):
         return value
+    if isinstance(value, str) and value in defined:
+        return defined[value]
+    if isinstance(value, str) and value in registry:
+        return registry[value]()
     names = ", ".join(repr(name) for name in (*registry, *defined))
     if isinstance(value, str):
-        if value in defined:
-            return defined[value]
-        if value not in registry:
-            meant = named_here(value, (*registry, *defined), spellings)
-            raise ValueError(f"{argument}: expected one of {names}, got {value!r}{meant}")
-        return registry[value]()
+        meant = named_here(value, (*registry, *defined), spellings)
+        raise ValueError(f"{argument}: expected one of {names}, got {value!r}{meant}")
     makes = f"; {custom[1]}" if custom else ""
     if isinstance(value, type) and value in registry.values():
         raise TypeError(f"{argument}: expected an object, {value.__name__}(...), got the class {value.__name__}")

@@ -54,7 +54,8 @@ def real(
     ValueError
         If `value` is not finite or lies outside of the interval.
     """
-    if type(value) is float and low < value < high:  # the most frequent case, which needs no further checks
+    # The most frequent cases, which need no further checks.
+    if type(value) is float and (low < value < high or (value == low != -math.inf and not exclude_low)):
         return value
 
     def expected() -> str:
@@ -75,6 +76,8 @@ def real(
 
 def integer(argument: str, value: object, *, low: int, high: int = 2**40, way: str = "") -> int:
     """Return `value` as a Python int from `low` to `high`, or raise an error that names the problem and the way out."""
+    if type(value) is int and low <= value <= high:
+        return value
     expected = f"an integer >= {low}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{argument}: expected {expected}, got {shown(value)} of type {type(value).__name__}{way}")
@@ -88,7 +91,9 @@ def integer(argument: str, value: object, *, low: int, high: int = 2**40, way: s
 
 def flag(argument: str, value: object) -> bool:
     """Return `value` as a Python bool, or raise TypeError."""
-    if not isinstance(value, bool | np.bool_):
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
         raise TypeError(f"{argument}: expected True or False, got {shown(value)}")
     return bool(value)
 
