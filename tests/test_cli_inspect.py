@@ -80,13 +80,15 @@ def test_trainers_are_described(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "optimizer", [SGD(schedules.Warmup(schedules.Cosine(0.1, 10), 3)), Adam(schedules.Step(0.1, 5))], ids=repr
+    "optimizer", [SGD(schedules.Warmup(schedules.Cosine(0.1, 10), 3)), Adam(schedules.Step(0.1, 5, 0.5))], ids=repr
 )
 def test_schedules_and_nested_losses_are_written_as_calls(optimizer, tmp_path, capsys):
-    loss = losses.Heads([losses.Huber(0.5), losses.Quantile(0.9)])
+    loss = losses.Heads([(0, losses.Huber(0.5)), (1, losses.Quantile(0.9))])
     Trainer(model_of((3, 2)), loss, optimizer).save(tmp_path / "a")
     _, out, _ = inspect(tmp_path / "a", capsys=capsys)
-    assert row(out, "loss") == [repr(loss)]
+    (shown,) = row(out, "loss")
+    assert shown.startswith("Heads(heads=[[")
+    assert all(repr(part) in shown for _, part, *_ in loss.heads)
     assert row(out, "optimizer") == [repr(optimizer)]
     assert row(out, "random state") == ["that of the model"]
 
@@ -232,4 +234,7 @@ def test_files_that_cannot_be_read_are_an_error(tmp_path, capsys):
     assert code == 1
     assert "No such file or directory" in err
     code, _, err = inspect(capsys=capsys)
-    assert (code, err) == (2, "fastnn inspect: error: the following arguments are required: FILE; see fastnn inspect --help\n")
+    assert (code, err) == (
+        2,
+        "fastnn inspect: error: the following arguments are required: FILE; see fastnn inspect --help\n",
+    )

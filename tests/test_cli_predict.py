@@ -171,11 +171,19 @@ def test_failing_leaves_an_older_file_as_it_was(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["plain.safetensors", "x.csv", "--columns", "age"], 2, "argument --columns: expected 3, one per input of the model"),
+        (
+            ["plain.safetensors", "x.csv", "--columns", "age"],
+            2,
+            "argument --columns: expected 3, one per input of the model",
+        ),
         (["plain.safetensors", "x.csv", "--columns", "a,,b"], 2, "expected names separated by commas, got 'a,,b'"),
         (["plain.safetensors", "x.csv", "--columns", ""], 2, "expected names separated by commas, got ''"),
         (["plain.safetensors", "x.csv", "--columns", 'a,"b'], 2, "expected names separated by commas, got 'a,\"b'"),
-        (["plain.safetensors", "x.csv", "--columns", "age,size,weight"], 1, "x.csv: expected columns 'age', 'size', 'weight'"),
+        (
+            ["plain.safetensors", "x.csv", "--columns", "age,size,weight"],
+            1,
+            "x.csv: expected columns 'age', 'size', 'weight'",
+        ),
         (["plain.safetensors", "x.npy", "--columns", "age,height,weight"], 1, "x.npy have no names, got 'age'"),
         (["plain.safetensors", "x.npy", "--delimiter", ";"], 2, "argument --delimiter: expected DATA in the format csv"),
         (["plain.safetensors", "x.npy", "--header"], 2, "argument --header: expected DATA in the format csv, got npy"),
@@ -188,7 +196,11 @@ def test_failing_leaves_an_older_file_as_it_was(folder, capsys):
         (["plain.safetensors", "-", "--format", "parquet"], 2, "Parquet can't be read from a pipe, got '-'"),
         (["plain.safetensors", "x.csv", "--out", "y.txt"], 2, "expected a name that ends in .csv, .tsv or .npy, or -, got"),
         (["plain.safetensors", "x.csv", "--out", "missing/y.csv"], 2, "expected a file in a directory that exists"),
-        (["plain.safetensors", "x.csv", "--out", "x.csv"], 2, "argument --out: expected another file than DATA, got 'x.csv'"),
+        (
+            ["plain.safetensors", "x.csv", "--out", "x.csv"],
+            2,
+            "argument --out: expected another file than DATA, got 'x.csv'",
+        ),
         (["plain.safetensors", "missing.csv"], 1, "No such file or directory: 'missing.csv'"),
         (["plain.safetensors", "folder.csv"], 1, "Is a directory: 'folder.csv'"),
         (["plain.safetensors", "folder.npy"], 1, "Is a directory: 'folder.npy'"),
