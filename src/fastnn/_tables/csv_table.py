@@ -130,7 +130,7 @@ class CSVTable:
         """Return the rows of a block of lines, or None if it has quotes, empty lines or errors."""
         delimiter = self._options.delimiter
         some = self._places != list(range(self._width))
-        if self._blank is not None or "" in lines or any('"' in line for line in lines):
+        if self._blank is not None or "" in lines or '"' in "".join(lines):
             return None
         # With `usecols`, NumPy does not compare the numbers of cells.
         if some and set(map(methodcaller("count", delimiter), lines)) != {self._width - 1}:

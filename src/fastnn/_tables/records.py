@@ -53,7 +53,7 @@ class Records:
         Raises
         ------
         ValueError
-            If quotes are misplaced. The message has the number of the line.
+            If quotes or ends of lines are misplaced. The message has the number of the line.
         """
         start = self.line + 1
         try:
@@ -61,7 +61,9 @@ class Records:
         except StopIteration:
             return None
         except csv.Error as error:
-            raise ValueError(f"{self._source}, line {start}: expected separated values, got {error}") from None
+            alone = str(error).startswith("new-line character")
+            problem = "lines that end in LF or CRLF, got CR alone" if alone else f"separated values, got {error}"
+            raise ValueError(f"{self._source}, line {start}: expected {problem}") from None
 
     def _load(self) -> bool:
         self._lines, self._place = next(self._blocks, []), 0

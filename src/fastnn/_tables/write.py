@@ -44,21 +44,27 @@ class CSVWriter:
     def __init__(self, file: BinaryIO, names: Sequence[str] | None, delimiter: str = ",") -> None:
         self._file, self._delimiter = file, delimiter
         if names is not None:
-            self._write([names])
+            self._write_cells([names])
 
     def write(self, block: NDArray[Any]) -> None:
         """Write rows, and let a reader at the other end of a pipe have them at once."""
-        # The shortest digits of a float32 are fewer than those of the same number in float64.
-        cells = block.astype(str) if block.dtype == np.float32 else block
-        self._write(cells.tolist())
+        if block.dtype.kind != "f":
+            self._write_cells(block.tolist())
+            return
+        # The shortest digits of a float32 are fewer than those of the same number in float64. Numbers need no quotes.
+        rows = block.astype(str).tolist() if block.dtype == np.float32 else (map(repr, row) for row in block.tolist())
+        self._write("".join([f"{self._delimiter.join(row)}\n" for row in rows]))
 
     def finish(self) -> None:
         """Do nothing."""
 
-    def _write(self, rows: Sequence[Sequence[Any]]) -> None:
+    def _write_cells(self, rows: Sequence[Sequence[Any]]) -> None:
         text = io.StringIO()
         csv.writer(text, delimiter=self._delimiter, lineterminator="\n").writerows(rows)
-        self._file.write(text.getvalue().encode())
+        self._write(text.getvalue())
+
+    def _write(self, text: str) -> None:
+        self._file.write(text.encode())
         self._file.flush()
 
 
