@@ -87,17 +87,24 @@ def test_c_files_predict_the_same(dtype, number, folder, capsys):
     np.testing.assert_allclose(np.array(printed.split(), float), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_torch_files_are_state_dicts_of_the_module_that_is_shown(folder, capsys):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", ["tanh", "prelu", "gelu", "softplus"])
+def test_torch_files_are_state_dicts_of_the_module_that_is_shown(dtype, activation, folder, capsys):
     torch = pytest.importorskip("torch")
+    model = model_of((3, 5, 4, 2), activation, "softmax", dropout=[0.5, 0.0], dtype=dtype)
+    model.save("model.safetensors")
     code, out, err = export("model.safetensors", "--to", "torch", capsys=capsys)
     assert (code, err) == (0, "")
     shown = re.fullmatch(r"wrote model.pt, the state dict of (nn\.Sequential\(.*\))\n", out)[1]
-    module = eval(shown, {"nn": torch.nn})
-    module.load_state_dict(torch.load("model.pt", weights_only=True))
-    X = data(8, 3, 2)[0].astype(np.float32)
+    module = eval(shown, {"nn": torch.nn}).eval()
+    state = torch.load("model.pt", weights_only=True)
+    module.load_state_dict(state)
+    for name, tensor in module.state_dict().items():
+        assert (tensor.dtype, tensor.numpy().tobytes()) == (state[name].dtype, state[name].numpy().tobytes())
+    X = data(8, 3, 2)[0].astype(dtype)
     with torch.no_grad():
         got = module(torch.from_numpy(X)).numpy()
-    np.testing.assert_allclose(got, MLP.load("model.safetensors").predict(X), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got, model.predict(X), rtol=1e-5, atol=1e-6)
 
 
 # ---- Names, options and streams ----

@@ -276,6 +276,9 @@ def test_arrays_are_read_from_a_pipe():
     [
         (b"", "expected a .npy file"),
         (b"1,2,3\n", "expected a .npy file"),
+        (saved(np.zeros((2, 3))).replace(b"}", b"("), "expected a .npy file"),
+        (saved(np.zeros((2, 3))).replace(b"(2, 3)", b"(2, x)"), "expected a .npy file"),
+        (saved(np.zeros((2, 3))).replace(b"<f8", b"<f7"), "expected a .npy file"),
         (saved(np.zeros(3)), "of shape (n, 3), got float64 (3,)"),
         (saved(np.zeros((2, 3), complex)), "of shape (n, 3), got complex128 (2, 3)"),
         (saved(np.zeros((2, 3), object)), "of shape (n, 3), got object (2, 3)"),

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fastnn._cli._models import load_model
 from fastnn._cli._usage import WrongUsageError
 from fastnn._output.files import output_file
@@ -104,4 +106,5 @@ def _write_state(model: Any, out: Path) -> str:
     torch.save(module.state_dict(), buffer)
     write_file(out, [buffer.getbuffer()])
     layers = ", ".join(f"nn.{layer}" for layer in module)
-    return f", the state dict of nn.Sequential({layers})"
+    double = ".double()" if model.dtype == np.float64 else ""
+    return f", the state dict of nn.Sequential({layers}){double}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,6 +14,8 @@ from fastnn._tables.columns import Wanted, places
 from fastnn._tables.finite import check_finite
 
 _BLOCK = 1 << 22  # bytes
+# Errors that NumPy raises for damaged headers, which it parses as Python.
+_DAMAGE = (ValueError, EOFError, SyntaxError, TypeError, AttributeError, OverflowError, RecursionError, TokenError)
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -101,5 +104,5 @@ def _header(file: BinaryIO, source: str) -> tuple[tuple[int, ...], bool, np.dtyp
         if version not in _HEADERS:
             raise ValueError(f"version {version}")
         return _HEADERS[version](file)
-    except (ValueError, EOFError) as error:
+    except _DAMAGE as error:
         raise ValueError(f"{source}: expected a .npy file with an array of real numbers, got another ({error})") from None
