@@ -132,6 +132,21 @@ def test_errors_of_tables_name_the_line(text, message, piece):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("quoted", [False, True])
+@pytest.mark.parametrize("row", ["1", "1,2,3", "1,2,", ",1"])
+@pytest.mark.parametrize("piece", [1, 1000])
+def test_rows_of_another_length_are_refused_wherever_the_wanted_columns_are(row, quoted, piece):
+    rows = ["7,8", row, "7,8"]
+    text = "a,b\n" + "".join(f"{each}\n" for each in rows)
+    if quoted:
+        text = text.replace("7", '"7"')
+    for names in (("a",), ("b", "a")):
+        problem = "expected 2 cells" if row != ",1" else "column 1 ('a'): expected a finite number, got an empty cell"
+        with pytest.raises(ValueError, match="a.csv, line 3") as caught:
+            rows_of(text, len(names), names, piece=piece)
+        assert problem in str(caught.value)
+
+
 def test_lines_that_never_end_are_refused(monkeypatch):
     monkeypatch.setattr(text_lines, "_LONGEST", 1 << 20)
     endless = Pipe(b"a\n" + b"1" * (1 << 22), piece=1 << 16)

@@ -7,6 +7,9 @@ import math
 # In lower case. An empty cell is missing too.
 _MISSING = frozenset({"", "na", "n/a", "nan", "null"})
 
+FILLED = dict.fromkeys(("", "NA", "N/A", "null", "NULL"), "nan")
+"""The usual spellings of missing values, and the one that NumPy reads."""
+
 
 def number(text: str) -> float | None:
     """Return the number that a cell holds, in the notation that NumPy reads too, or None.

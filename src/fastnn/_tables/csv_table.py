@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastnn._tables import cells as _cells
 from fastnn._tables.columns import Wanted, column_text, places, unused
-from fastnn._tables.records import Records
+from fastnn._tables.records import Records, bare_lines
 from fastnn._tables.text_lines import blocks_of_lines
 
 _OTHER_DELIMITERS = {",": "','", ";": "';'", "\t": "tab"}
@@ -127,19 +127,27 @@ class CSVTable:
         return f" (the first line has {found[0]}: see --delimiter)" if found else ""
 
     def _at_once(self, lines: list[str]) -> NDArray[np.float64] | None:
-        """Return the rows of a block of lines, or None if it has quotes, empty lines or errors."""
-        delimiter = self._options.delimiter
-        some = self._places != list(range(self._width))
-        if self._blank is not None or "" in lines or '"' in "".join(lines):
+        """Return the rows of a block of lines, or None if records span lines, or if there are empty lines or errors."""
+        delimiter, places = self._options.delimiter, self._places
+        if self._blank is not None or "" in lines:
             return None
-        # With `usecols`, NumPy does not compare the numbers of cells.
-        if some and set(map(methodcaller("count", delimiter), lines)) != {self._width - 1}:
-            return None
-        chosen: Any = self._places if some else None
+        # With `usecols`, NumPy does not compare the numbers of cells. It does not check where quotes are.
+        chosen = None if places == list(range(self._width)) else places
+        if '"' not in "".join(lines) and set(map(methodcaller("count", delimiter), lines)) == {self._width - 1}:
+            values = self._numbers(lines, delimiter, chosen)
+            if values is not None:
+                return values
+        missing = _cells.FILLED if self._options.allow_missing else {}
+        bare = bare_lines(lines, delimiter, self._width, places, missing)
+        return self._numbers(bare, ",", None) if bare else None
+
+    def _numbers(self, lines: list[str], delimiter: str, chosen: list[int] | None) -> NDArray[np.float64] | None:
+        """Return the numbers in lines without quotes, or None if there are errors."""
+        columns: Any = chosen
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                values = np.loadtxt(lines, delimiter=delimiter, comments=None, usecols=chosen, ndmin=2)
+                values = np.loadtxt(lines, delimiter=delimiter, comments=None, usecols=columns, ndmin=2)
         except (ValueError, UserWarning):
             return None
         wrong = np.isinf(values) if self._options.allow_missing else ~np.isfinite(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 
 class Records:
@@ -74,3 +74,42 @@ class Records:
             self._place += 1
             self.line += 1
             yield self._lines[self._place - 1] + "\n"
+
+
+def bare_lines(
+    lines: list[str], delimiter: str, width: int, places: Sequence[int], replaced: Mapping[str, str]
+) -> list[str]:
+    """Return lines of the cells at some places alone, without quotes and with commas between them.
+
+    Cells with commas are not quoted, so that such a line has too many.
+
+    Parameters
+    ----------
+    lines : list of str
+        Lines that are not empty.
+    delimiter : str
+        The character between two cells.
+    width : int
+        The number of cells in each line.
+    places : sequence of int
+        The places of the cells.
+    replaced : mapping
+        Cells and their replacements.
+
+    Returns
+    -------
+    list of str
+        The lines, or none if a record spans several lines, has another number of cells, or misplaced quotes.
+
+    Examples
+    --------
+    >>> bare_lines(['"a;b";"1";2', "c;3;NA"], ";", 3, [2, 1], {"NA": "nan"})
+    ['2,1', 'nan,3']
+    """
+    try:
+        rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return []
+    if len(rows) != len(lines) or any(len(row) != width for row in rows):
+        return []
+    return [",".join([replaced.get(row[place], row[place]) for place in places]) for row in rows]
