@@ -14,7 +14,8 @@ import pytest
 from _helpers import model_of
 
 from fastnn import MLP, Trainer
-from fastnn._cli import main
+from fastnn._cli import _predict, main
+from fastnn._cli._models import Predictor
 
 COMMAND = [sys.executable, "-m", "fastnn", "predict"]
 NAMES = ("age", "height", "weight")
@@ -141,6 +142,14 @@ def test_rows_with_missing_values_are_predicted_as_nan_where_that_is_allowed(fol
     np.testing.assert_array_equal(np.load("y.npy")[1], [np.nan, np.nan])
     np.testing.assert_array_equal(np.load("y.npy")[0], expected(np.array([[1.0, 2.0, 3.0]]))[0])
     assert (folder / "y.csv").read_text().splitlines()[2] == "nan,nan"
+
+
+def test_missing_values_are_seen_even_if_the_model_does_not_use_them(folder, capsys, monkeypatch):
+    constant = Predictor(1, None, ("prediction",), lambda X: np.ones((len(X), 1)))
+    monkeypatch.setattr(_predict, "load_predictor", lambda path: constant)
+    (folder / "a.csv").write_text("a\n1\nNA\n2\n")
+    code, out, _ = predict("any", "a.csv", "--allow-missing", capsys=capsys)
+    assert (code, out) == (0, "prediction\n1.0\nnan\n1.0\n")
 
 
 @pytest.mark.parametrize("data", ["empty.csv", "empty.npy"])

@@ -68,7 +68,6 @@ class CSVTable:
         self._source, self._options = source, options
         self._records = Records(blocks_of_lines(file, source), source, options.delimiter)
         self._pending: tuple[int, list[str]] | None = None  # a first record that has numbers, not names
-        self._blank: int | None = None  # the line of the first empty line after the last record
         self._names: list[str] | None = None
         self._start(wanted)
         self.unused = unused(self._names, self._places)
@@ -129,7 +128,7 @@ class CSVTable:
     def _at_once(self, lines: list[str]) -> NDArray[np.float64] | None:
         """Return the rows of a block of lines, or None if records span lines, or if there are empty lines or errors."""
         delimiter, places = self._options.delimiter, self._places
-        if self._blank is not None or "" in lines:
+        if "" in lines:
             return None
         # With `usecols`, NumPy does not compare the numbers of cells. It does not check where quotes are.
         chosen = None if places == list(range(self._width)) else places
@@ -164,11 +163,12 @@ class CSVTable:
 
     def _next_record(self) -> tuple[int, list[str]] | None:
         """Return line and cells of the next record. Only empty lines at the end are passed over."""
+        empty = 0
         while record := self._records.record():
             if not record[1]:
-                self._blank = self._blank or record[0]
-            elif self._blank is not None:
-                raise ValueError(f"{self._source}, line {self._blank}: expected cells, got an empty line between others")
+                empty = empty or record[0]
+            elif empty:
+                raise ValueError(f"{self._source}, line {empty}: expected cells, got an empty line between others")
             else:
                 return record
         return None
