@@ -67,6 +67,19 @@ def test_onnx_files_predict_the_same(source, folder, capsys):
     np.testing.assert_allclose(got, MLP.load(source).predict(X), rtol=1e-5, atol=1e-6)
 
 
+def test_onnx_files_of_classifiers_predict_labels(folder, capsys):
+    runtime, estimators = pytest.importorskip("onnxruntime"), pytest.importorskip("fastnn.sklearn")
+    X = data(100, 3, 2)[0]
+    labels = np.where(X[:, 0] > 0, "yes", "no")
+    classifier = estimators.MLPClassifier((8,), max_iter=100, random_state=0).fit(X, labels)
+    classifier.save("classifier.safetensors")
+    assert export("classifier.safetensors", "--to", "onnx", capsys=capsys)[0] == 0
+    session = runtime.InferenceSession("classifier.onnx", providers=["CPUExecutionProvider"])
+    kind = {"tensor(float)": np.float32, "tensor(double)": np.float64}[session.get_inputs()[0].type]
+    got = session.run(None, {session.get_inputs()[0].name: X.astype(kind)})[0]
+    assert (got == classifier.predict(X)).mean() > 0.98
+
+
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 @pytest.mark.parametrize(("dtype", "number"), [("float32", "float"), ("float64", "double")])
 def test_c_files_predict_the_same(dtype, number, folder, capsys):

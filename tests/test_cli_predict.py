@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from _helpers import model_of
 from fastnn import MLP, Trainer
 from fastnn._cli import _predict, main
 from fastnn._cli._models import Predictor
+from fastnn._storage.safetensors import dump
 
 COMMAND = [sys.executable, "-m", "fastnn", "predict"]
 NAMES = ("age", "height", "weight")
@@ -145,7 +147,7 @@ def test_rows_with_missing_values_are_predicted_as_nan_where_that_is_allowed(fol
 
 
 def test_missing_values_are_seen_even_if_the_model_does_not_use_them(folder, capsys, monkeypatch):
-    constant = Predictor(1, None, ("prediction",), lambda X: np.ones((len(X), 1)))
+    constant = Predictor(1, None, ("prediction",), np.dtype(float), lambda X: np.ones((len(X), 1)))
     monkeypatch.setattr(_predict, "load_predictor", lambda path: constant)
     (folder / "a.csv").write_text("a\n1\nNA\n2\n")
     code, out, _ = predict("any", "a.csv", "--allow-missing", capsys=capsys)
@@ -256,6 +258,58 @@ def test_a_missing_package_is_wrong_usage(folder, capsys, monkeypatch):
     code, _, err = predict("named.safetensors", "x.parquet", capsys=capsys)
     assert code == 2
     assert err.startswith('fastnn: error: reading Parquet needs PyArrow: pip install "fastnn-cpu[parquet]"')
+
+
+# ---- Estimators ----
+
+
+@pytest.mark.parametrize("labels", [["no", "yes", "übrig"], [3, 1, 2], [0.5, 1.5, 2.5]])
+def test_classifiers_predict_labels(labels, folder, capsys):
+    estimators = pytest.importorskip("fastnn.sklearn")
+    X = np.load("x.npy")
+    y = np.array(labels)[(X[:, 0] > 0).astype(int) + (X[:, 1] > 0)]
+    classifier = estimators.MLPClassifier((8,), max_iter=300, random_state=0).fit(X, y)
+    classifier.save("classifier.safetensors")
+    assert predict("classifier.safetensors", "x.csv", "--out", "y.csv", capsys=capsys) == (0, "", "")
+    assert predict("classifier.safetensors", "x.csv", "--out", "y.npy", capsys=capsys) == (0, "", "")
+    first, *lines = (folder / "y.csv").read_text(encoding="utf-8").splitlines()
+    assert first == "prediction"
+    assert lines == [str(label) for label in classifier.predict(X)]
+    np.testing.assert_array_equal(np.load("y.npy")[:, 0], classifier.predict(X))
+
+
+def test_labels_of_rows_with_missing_values_are_missing(folder, capsys):
+    estimators = pytest.importorskip("fastnn.sklearn")
+    X = np.load("x.npy")
+    estimators.MLPClassifier((4,), max_iter=5).fit(X, X[:, 0] > 0).save("classifier.safetensors")
+    (folder / "a.csv").write_text("age,height,weight\n1,NA,3\n,5,6\n")
+    code, out, _ = predict("classifier.safetensors", "a.csv", "--allow-missing", capsys=capsys)
+    assert (code, out) == (0, 'prediction\n""\n""\n')
+    code, _, err = predict("classifier.safetensors", "a.csv", "--allow-missing", "--out", "y.npy", capsys=capsys)
+    assert code == 2
+    assert "argument --allow-missing: expected --out in CSV, because labels in an array can't be missing" in err
+
+
+def test_regressors_find_their_columns_by_name(folder, capsys):
+    estimators, pandas = pytest.importorskip("fastnn.sklearn"), pytest.importorskip("pandas")
+    frame = pandas.read_csv("x.csv")
+    regressor = estimators.MLPRegressor((8,), max_iter=20, random_state=0).fit(frame, frame[["age", "height"]])
+    regressor.save("regressor.safetensors")
+    frame.iloc[:, ::-1].to_csv("reversed.csv", index=False)
+    assert predict("regressor.safetensors", "reversed.csv", "--out", "y.npy", capsys=capsys) == (0, "", "")
+    np.testing.assert_array_equal(np.load("y.npy"), regressor.predict(frame))
+
+
+def test_estimators_without_scikit_learn_are_wrong_usage(folder, capsys, monkeypatch):
+    config = {"version": 1, "kind": "classifier"}
+    (folder / "a").write_bytes(b"".join(dump({"w": np.ones(1)}, {"fastnn": json.dumps(config)})))
+    for name in [name for name in sys.modules if name.startswith("fastnn.sklearn")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("fastnn.sklearn", raising=False)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    code, out, err = predict("a", "x.csv", capsys=capsys)
+    assert (code, out) == (2, "")
+    assert "fastnn-cpu[sklearn]" in err
 
 
 # ---- Processes ----

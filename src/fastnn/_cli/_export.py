@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._cli._models import load_model
+from fastnn._cli._models import load_estimator, load_model
 from fastnn._cli._usage import WrongUsageError
 from fastnn._output.files import output_file
 from fastnn._output.report import Report
@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:
         description="Convert the model in a file to an ONNX file, a C source file without dependencies, or a state dict of "
         "PyTorch, which belongs to the nn.Sequential that the command shows.",
     )
-    parser.add_argument("file", metavar="FILE", type=Path, help="a file that save wrote, of a model or a trainer")
+    parser.add_argument("file", metavar="FILE", type=Path, help="a file that save wrote, of a model, trainer or estimator")
     parser.add_argument("--to", choices=tuple(_SUFFIXES), required=True, help="the format")
     parser.add_argument(
         "--out",
@@ -52,7 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.to != "c":
             raise WrongUsageError(f"argument --{name}: expected --to c, got --to {arguments.to}, which has no such option")
     out = _destination(arguments)
-    model: Any = load_model(arguments.file)
+    # Only ONNX has a form for the classes of a classifier. The other formats take its network.
+    estimator = load_estimator(arguments.file) if arguments.to == "onnx" else None
+    model: Any = load_model(arguments.file) if estimator is None else estimator
     if out is None:
         _print_source(lambda path: model.to_c(path, **options))
         return 0

@@ -21,11 +21,11 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "inspect",
-        help="show what is in the file of a model or a trainer",
+        help="show what is in the file of a model, trainer or estimator",
         description="Show what is in a safetensors file: its origin, the architecture, each array with its range, norm and "
         "non-finite elements, and the state of training. Files of other libraries are shown as far as they are understood.",
     )
-    parser.add_argument("file", metavar="FILE", type=Path, help="a file that save wrote, of a model or a trainer")
+    parser.add_argument("file", metavar="FILE", type=Path, help="a file that save wrote, of a model, trainer or estimator")
     parser.add_argument("--json", action="store_true", help="write one JSON object, for programs")
     parser.set_defaults(run=run)
 

@@ -6,7 +6,6 @@ import argparse
 import csv
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +18,7 @@ from fastnn._cli._usage import WrongUsageError
 from fastnn._output.files import output_file
 from fastnn._tables.columns import Wanted
 from fastnn._tables.csv_table import CSVOptions
-from fastnn._tables.read import FORMATS, Table, table
+from fastnn._tables.read import FORMATS, table
 from fastnn._tables.write import CSVWriter, NPYWriter, Writer, spool
 
 _TAB = "\t"
@@ -34,7 +33,7 @@ def add_parser(commands: Any) -> None:
         description="Write the predictions of a model for each row of a table. The table is read in blocks, so that it may "
         "be larger than the memory. If the model knows the names of its inputs, the columns are found by these names.",
     )
-    parser.add_argument("model", metavar="MODEL", type=Path, help="a file that save wrote, of a model or a trainer")
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a file that save wrote, of a model, trainer or estimator")
     parser.add_argument("data", metavar="DATA", help="a .csv, .tsv, .npy or .parquet file; - reads the standard input")
     parser.add_argument(
         "--out",
@@ -66,7 +65,9 @@ def add_parser(commands: Any) -> None:
         help="the first line has numbers; the output gets no names either",
     )
     parser.add_argument(
-        "--allow-missing", action="store_true", help="predict NaN for rows in which a value is missing, instead of failing"
+        "--allow-missing",
+        action="store_true",
+        help="predict NaN, or no label, for rows in which a value is missing, instead of failing",
     )
     parser.set_defaults(run=run)
 
@@ -85,37 +86,37 @@ def run(arguments: argparse.Namespace) -> int:
     delimiter = arguments.delimiter or (_TAB if data is not None and data.suffix.lower() == ".tsv" else ",")
     wanted = Wanted(predictor.n_inputs, predictor.names, arguments.columns)
     options = CSVOptions(delimiter, arguments.header, arguments.allow_missing)
+    if arguments.allow_missing and out is not None and out.suffix.lower() == ".npy" and predictor.dtype.kind != "f":
+        raise WrongUsageError("argument --allow-missing: expected --out in CSV, because labels in an array can't be missing")
     with table(data, kind, wanted, options) as rows, spool(out) as file:
         if rows.unused:
             print(f"fastnn: note: columns that are not inputs: {listed(rows.unused)}", file=sys.stderr)
-        _write_all(rows, predictor, _writer(file, out, predictor, arguments.header is not False))
+        writer = _writer(file, out, predictor, arguments.header is not False)
+        for X in rows:
+            writer.write(_predictions(predictor, X))
+        writer.finish()
     return 0
 
 
-def _write_all(rows: Table, predictor: Predictor, writer: Callable[[np.dtype[Any]], Writer]) -> None:
-    """Write the predictions of all rows, at least of none."""
-    empty = predictor.predict(np.zeros((0, predictor.n_inputs)))
-    out = writer(empty.dtype)
-    for X in rows:
-        out.write(_predictions(predictor, X))
-    out.finish()
-
-
 def _predictions(predictor: Predictor, X: NDArray[Any]) -> NDArray[Any]:
-    """Return the predictions, which are NaN for rows with missing values."""
-    predictions = predictor.predict(X)
+    """Return the predictions. Those of rows with missing values are NaN, or empty cells in place of labels."""
     missing = np.isnan(X).any(axis=1) if X.dtype.kind == "f" else np.zeros(len(X), bool)
-    if missing.any():
-        predictions[missing] = np.nan
+    if not missing.any():
+        return predictor.predict(X)
+    numbers = predictor.dtype.kind == "f"
+    shape = (len(X), len(predictor.outputs))
+    predictions = np.full(shape, np.nan if numbers else "", predictor.dtype if numbers else object)
+    if not missing.all():
+        predictions[~missing] = predictor.predict(X[~missing])
     return predictions
 
 
-def _writer(file: BinaryIO, out: Path | None, predictor: Predictor, named: bool) -> Callable[[np.dtype[Any]], Writer]:
-    """Return the function that makes a writer for predictions of a dtype."""
+def _writer(file: BinaryIO, out: Path | None, predictor: Predictor, named: bool) -> Writer:
+    """Return the writer for the name of a file."""
     suffix = "" if out is None else out.suffix.lower()
     if suffix == ".npy":
-        return lambda dtype: NPYWriter(file, len(predictor.outputs), dtype)
-    return lambda _: CSVWriter(file, predictor.outputs if named else None, _TAB if suffix == ".tsv" else ",")
+        return NPYWriter(file, len(predictor.outputs), predictor.dtype)
+    return CSVWriter(file, predictor.outputs if named else None, _TAB if suffix == ".tsv" else ",")
 
 
 def _check(arguments: argparse.Namespace, kind: str, data: Path | None, out: Path | None) -> None:

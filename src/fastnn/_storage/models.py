@@ -76,9 +76,7 @@ def read_any(path: FilePath) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         with open(name, "rb") as file:
             return parse(file)
     except _DAMAGE as error:
-        raise ValueError(
-            f"{name}: expected a safetensors file of float32 and float64 arrays, got another ({error})"
-        ) from error
+        raise ValueError(f"{name}: expected a safetensors file, as save writes it, got another ({error})") from error
     except MemoryError as error:
         raise MemoryError(f"{name}: there is not enough memory to load it") from error
 

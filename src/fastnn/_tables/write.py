@@ -89,7 +89,7 @@ class NPYWriter:
 
     def write(self, block: NDArray[Any]) -> None:
         """Write rows."""
-        self._file.write(np.ascontiguousarray(block, self._dtype).data)
+        self._file.write(block.astype(self._dtype, copy=False).tobytes())
         self._n_rows += len(block)
 
     def finish(self) -> None:
