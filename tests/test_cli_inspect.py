@@ -178,7 +178,19 @@ def test_kinds_of_later_versions_are_shown_by_metadata_and_arrays(tmp_path, caps
     _, out, _ = inspect(path, capsys=capsys)
     assert row(out, "kind") == ["forest"]
     assert row(out, "trees") == ["[1, {'depth': 'Infinity'}]"]
-    assert row(out, "note") == ["x" * 300 + "... (--json has it all)"]
+    assert row(out, "note") == ["x" * 200 + "... (--json has it all)"]
+
+
+def test_estimators_are_described(tmp_path, capsys):
+    estimators = pytest.importorskip("fastnn.sklearn")
+    X, labels = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 3
+    estimators.MLPClassifier((4,), tol=1e9, learning_rate_init=0.03).fit(X, labels).save(tmp_path / "a")
+    _, out, _ = inspect(tmp_path / "a", capsys=capsys)
+    assert row(out, "kind") == ["classifier"]
+    assert row(out, "2 (output)")[:3] == ["(n, 4)", "(n, 3)", "softmax"]
+    assert row(out, "optimizer") == [repr(Adam(0.03))]
+    assert row(out, "parameters.learning_rate_init") == ["0.03"]
+    assert int(row(out, "fitted.n_iter_")[0]) > 0
 
 
 def test_text_of_files_cannot_control_a_terminal(tmp_path, capsys):

@@ -45,14 +45,19 @@ def contents_of(path: Path) -> dict[str, Any]:
         "written_by": config.get("written_by"),
         "bytes": status.st_size if stat.S_ISREG(status.st_mode) else None,
     }
-    model = config.get("model")
-    rest = {name: value for name, value in config.items() if name not in (*_PROVENANCE, *_TRAINING, "model")}
+    model, trainer = config.get("model"), config.get("trainer")  # the file of an estimator has both
+    names = [
+        entries["feature_names"] for entries in (config, model) if isinstance(entries, dict) and "feature_names" in entries
+    ]
+    shown = (*_PROVENANCE, *_TRAINING, "model", "trainer", "feature_names")
+    rest = {name: value for name, value in config.items() if name not in shown}
+    training = trainer if isinstance(trainer, dict) else {name: config[name] for name in _TRAINING if name in config}
     return {
         **provenance,
         "architecture": _architecture(path, model, arrays),
-        "feature_names": model.get("feature_names") if isinstance(model, dict) else None,
+        "feature_names": next(filter(None, names), None),
         "parameters": [_statistics(name, arrays[name]) for name in sorted(arrays, key=_order)],
-        "training": {name: config[name] for name in _TRAINING if name in config} or None,
+        "training": training or None,
         "metadata": rest | {name: value for name, value in metadata.items() if not (name == "fastnn" and config)},
     }
 

@@ -12,7 +12,8 @@ from typing import Any
 from fastnn._cli._contents import contents_of, plain
 from fastnn._output.report import Report
 
-_LONGEST = 300  # characters of a value
+_LONGEST = 200  # characters of a value
+_OBJECTS = frozenset({"class", "custom_loss"})  # the keys of values that are objects
 _STATISTICS = ("min", "mean", "max", "norm")
 _COUNTS = ("nan", "infinite")
 
@@ -68,16 +69,18 @@ def _provenance(contents: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _settings(entries: Mapping[str, Any]) -> dict[str, str]:
-    """Return settings as text. The options of a trainer are settings of their own, and a generator is its name."""
+def _settings(entries: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return settings as text, those within others with both names. A random generator is its name."""
     shown: dict[str, str] = {}
     for name, value in entries.items():
-        if name == "options" and isinstance(value, dict):
-            shown |= {option: _text(setting) for option, setting in value.items()}
-        elif name == "rng":
-            shown["random state"] = value["bit_generator"] if isinstance(value, dict) else "that of the model"
+        label = prefix + ("random state" if name == "rng" else name)
+        if isinstance(value, dict) and "bit_generator" in value:
+            shown[label] = f"{value['bit_generator']}"
+        elif isinstance(value, dict) and value and not value.keys() & _OBJECTS:
+            # The options of a trainer are settings of their own.
+            shown |= _settings(value, prefix if name == "options" else f"{label}.")
         else:
-            shown[name] = _text(value)
+            shown[label] = "that of the model" if name == "rng" and value is None else _text(value)
     return shown
 
 
@@ -89,7 +92,7 @@ def _text(value: Any) -> str:
     if isinstance(value, dict) and value.keys() == {"custom_loss"}:
         return f"<loss {value['custom_loss']!r}>"
     if isinstance(value, list):
-        return f"[{', '.join(map(_text, value))}]"
+        return f"[{', '.join(repr(each) if isinstance(each, str) else _text(each) for each in value)}]"
     return value if isinstance(value, str) else repr(value)
 
 
