@@ -153,7 +153,7 @@ def test_no_command_prints_the_help(command):
     result = run(command=command)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == run("--help", command=command).stdout
-    for name in ("demo", "bench", "info", "--version"):
+    for name in ("demo", "predict", "inspect", "export", "bench", "info", "--version"):
         assert re.search(rf"^ +{name} ", result.stdout, re.MULTILINE)
 
 
@@ -162,7 +162,7 @@ def test_only_similar_commands_are_suggested(capsys):
     assert "did you mean" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [(), ("demo",), ("bench",), ("info",)])
+@pytest.mark.parametrize("arguments", [(), ("demo",), ("predict",), ("inspect",), ("export",), ("bench",), ("info",)])
 def test_help_is_printed_where_only_ascii_can_be(arguments):
     result = run(*arguments, "--help", encoding="ascii")
     assert (result.returncode, result.stderr) == (0, "")
@@ -194,7 +194,16 @@ def test_errors_that_cannot_be_written_leave_the_exit_code():
     assert shell("fastnn demo --seed x >&- 2>&-") == (2, "")
 
 
-@pytest.mark.parametrize(("arguments", "names"), [((), ["demo", "info", "--version"]), (("demo",), ["--plot", "--seed"])])
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ((), ["demo", "info", "--version"]),
+        (("demo",), ["--plot", "--seed"]),
+        (("predict",), ["MODEL", "DATA", "--out", "--columns", "--no-header", "--delimiter", "--allow-missing"]),
+        (("inspect",), ["FILE", "--json"]),
+        (("export",), ["FILE", "--to", "--out", "--name", "--dtype", "--force"]),
+    ],
+)
 def test_help_describes_each_command(arguments, names, capsys):
     assert _cli.main([*arguments, "--help"]) == 0
     text = capsys.readouterr().out

@@ -44,9 +44,10 @@ FOLDERS = {
     "jit": LOW | {"reference", "_engine", "users", "ops", "jit"},
     "sklearn": LOW | {"_engine", "_exports", "users", "sklearn"},
     "_data": {"_data"},
+    "_tables": {"_checks", "_storage", "_tables"},
     "_output": LOW | {"_storage", "users", "_output"},
     "_bench": ALL | {"ops", "jit", "sklearn", "_data", "_output", "_bench"},
-    "_cli": ALL | {"_data", "_output", "_bench", "_cli"},
+    "_cli": ALL | {"sklearn", "_data", "_tables", "_output", "_bench", "_cli"},
 }
 # Exceptions to the rules, each with its reason.
 EXCEPTIONS = {

@@ -59,10 +59,10 @@ def check_same(argument: str, names: Names | None, expected: Names | None) -> No
         return
     unexpected = [name for name in names if name not in expected]
     missing = [name for name in expected if name not in names]
-    parts = [f"unexpected {_listed(unexpected)}"] * bool(unexpected) + [f"no {_listed(missing)}"] * bool(missing)
+    parts = [f"unexpected {listed(unexpected)}"] * bool(unexpected) + [f"no {listed(missing)}"] * bool(missing)
     different = " and ".join(parts) or _order(names, expected)
     raise ValueError(
-        f"{argument}: expected the columns that the model was trained on, {_listed(expected)} in this order, got "
+        f"{argument}: expected the columns that the model was trained on, {listed(expected)} in this order, got "
         f"{different}; model.feature_names has them all, and None there forgets them"
     )
 
@@ -93,6 +93,7 @@ def checked_names(argument: str, value: Any, n_in: int) -> Names | None:
     return tuple(map(str, names))
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names as text, with the number of those that are left out."""
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     return ", ".join(map(repr, names[:_MOST])) + more

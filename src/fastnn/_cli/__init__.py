@@ -13,10 +13,23 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from fastnn._bench import command as _bench
-from fastnn._cli import _demo, _info
+from fastnn._cli import _demo, _export, _info, _inspect, _predict
+from fastnn._cli._usage import WrongUsageError
 from fastnn._version import __version__
 
-_COMMANDS = (_demo, _bench, _info)
+_COMMANDS = (_demo, _predict, _inspect, _export, _bench, _info)
+
+# Errors about what a user gave, which are printed in one line. All others are defects, and get a traceback.
+_ERRORS = (
+    ArithmeticError,
+    ImportError,
+    MemoryError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    WrongUsageError,
+)
 
 _FAILED = 1
 _WRONG_USAGE = 2
@@ -69,13 +82,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _give_up_output()  # the reader has gone, as head does
         return _BROKEN_PIPE
-    except (ArithmeticError, MemoryError, OSError, TypeError, ValueError) as error:
+    except _ERRORS as error:
         print(f"fastnn: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         try:
             sys.stdout.flush()
         except OSError:  # for example, the disk is full
             _give_up_output()
-        return _FAILED
+        return _WRONG_USAGE if isinstance(error, ImportError | WrongUsageError) else _FAILED
 
 
 def _run(argv: Sequence[str] | None) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastnn._custom import MissingFunction
 from fastnn._storage.write_file import FilePath, file_name, write_file
+from fastnn._version import __version__
 
 # json is imported where it is used, because its import takes a quarter of the time of importing fastnn.
 _VERSION = 1
@@ -45,7 +46,8 @@ def write(path: FilePath, kind: str, config: dict[str, Any], arrays: dict[str, N
 
     from fastnn._storage.safetensors import dump
 
-    text = json.dumps({"version": _VERSION, "kind": kind, **config}, default=lambda value: value.tolist())
+    head = {"version": _VERSION, "kind": kind, "written_by": f"fastnn {__version__}"}
+    text = json.dumps(head | config, default=lambda value: value.tolist())
     write_file(path, dump(arrays, {"fastnn": text}))
 
 
@@ -61,6 +63,20 @@ def read(path: FilePath, kinds: tuple[str, ...]) -> Iterator[tuple[dict[str, Any
             raise ValueError(f"{name}: {error}") from None
         except _DAMAGE as error:
             raise ValueError(f"{name}: damaged, or of another version ({error})") from error
+    except MemoryError as error:
+        raise MemoryError(f"{name}: there is not enough memory to load it") from error
+
+
+def read_any(path: FilePath) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    """Return metadata and arrays of any safetensors file. Errors about its content become ValueError with the path."""
+    from fastnn._storage.safetensors import parse
+
+    name = file_name(path)
+    try:
+        with open(name, "rb") as file:
+            return parse(file)
+    except _DAMAGE as error:
+        raise ValueError(f"{name}: expected a safetensors file, as save writes it, got another ({error})") from error
     except MemoryError as error:
         raise MemoryError(f"{name}: there is not enough memory to load it") from error
 

@@ -1,0 +1,92 @@
+"""Loading of the models and estimators on which commands work."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._checks.columns import Names
+from fastnn._model import MLP
+from fastnn._storage.models import read_any
+
+_ESTIMATORS = {"classifier": "MLPClassifier", "regressor": "MLPRegressor"}
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """What `fastnn predict` needs of a model or an estimator.
+
+    Attributes
+    ----------
+    n_inputs : int
+        The number of inputs.
+    names : tuple of str, optional
+        The names of the inputs.
+    outputs : tuple of str
+        The names of the columns of predictions.
+    dtype : dtype
+        The type of the predictions: numbers, or labels of classes.
+    predict : callable
+        The function from one row or more to predictions of shape (n, n_outputs).
+    """
+
+    n_inputs: int
+    names: Names | None
+    outputs: Names
+    dtype: np.dtype[Any]
+    predict: Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def load_model(path: Path) -> MLP:
+    """Return the network in a file."""
+    return MLP.load(path)
+
+
+def load_estimator(path: Path) -> Any:
+    """Return the estimator in a file, or None if the file has none."""
+    if not path.is_file():  # a pipe is read only once
+        return None
+    metadata, _ = read_any(path)
+    try:
+        name = _ESTIMATORS.get(json.loads(metadata.get("fastnn", "{}")).get("kind"))
+    except (AttributeError, RecursionError, TypeError, ValueError):  # damaged, which loading as a model will say
+        return None
+    if name is None:
+        return None
+    from fastnn import sklearn as estimators  # names the extra if scikit-learn is missing
+
+    return getattr(estimators, name).load(path)
+
+
+def load_predictor(path: Path) -> Predictor:
+    """Return the predictions that a file offers: the labels of a classifier, and numbers of all others."""
+    estimator = load_estimator(path)
+    if estimator is None:
+        model = load_model(path)
+        n_inputs, names = model.layer_sizes[0], model.feature_names
+        predict: Callable[[NDArray[Any]], NDArray[Any]] = model.predict
+    else:
+        n_inputs, names = estimator.n_features_in_, getattr(estimator, "feature_names_in_", None)
+        predict = _predict_of(estimator)
+    example = predict(np.zeros((1, n_inputs)))
+    n_outputs = example.shape[1]
+    outputs = ("prediction",) if n_outputs == 1 else tuple(f"prediction_{i}" for i in range(n_outputs))
+    return Predictor(n_inputs, None if names is None else tuple(names), outputs, example.dtype, predict)
+
+
+def _predict_of(estimator: Any) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return the predictions of an estimator for columns that have already been found by name."""
+
+    def predict(X: NDArray[Any]) -> NDArray[Any]:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X does not have valid feature names")
+            return np.asarray(estimator.predict(X)).reshape(len(X), -1)
+
+    return predict
