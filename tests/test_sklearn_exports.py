@@ -333,7 +333,7 @@ def test_onnx_conversion_refuses_custom_functions() -> None:
     from _jit_activations import leaky
 
     model = regressor(activation=["relu", leaky]).fit(X, VALUES)
-    with pytest.raises(NotImplementedError, match="^activation: expected one of .*got .*fastnn.jit"):
+    with pytest.raises(ValueError, match="^activation: expected one of .*got .*fastnn.jit"):
         onnx_outputs(model, X)
 
 

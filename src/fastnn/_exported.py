@@ -31,9 +31,9 @@ class Exported(Stored):
     ) -> None:
         """Write the model to an ONNX file, which other programs run: ONNX Runtime, web browsers, .NET, Java and others.
 
-        The file computes what `predict` computes, in the model's dtype, to rounding. Dropout has no effect in predictions, and is
-        left out. The metadata have one entry, "fastnn", with the architecture and the feature names. The same model gives the
-        same bytes. An existing file is replaced as `save` does it.
+        The file computes the same as `predict`, in the model's dtype and up to rounding. Dropout has no effect in
+        predictions, and is left out. The metadata have one entry, "fastnn", with the architecture and the feature names. The same model
+        gives the same bytes. An existing file is replaced in the same way as by `save`.
 
         Parameters
         ----------
@@ -51,8 +51,8 @@ class Exported(Stored):
         ImportError
             If the package onnx is not installed; the extra "onnx" installs it.
         TypeError, ValueError
-            If an option is wrong, if the model has an activation made by `fastnn.jit.activation`, or if the parameters do not fit
-            into 2 GB.
+            If an option is wrong, if the model has an activation made by `fastnn.jit.activation`, or if the parameters do
+            not fit into 2 GB.
         OSError
             If the file can't be written. An existing file is then unchanged.
 
@@ -82,10 +82,11 @@ class Exported(Stored):
     def from_onnx(cls, path: FilePath, *, output: str | None = None, random_state: Any = None) -> Self:
         """Read a dense network from an ONNX file, written by `to_onnx` or exported by PyTorch, Keras or skl2onnx.
 
-        The graph must be a chain of layers: Gemm, or MatMul and Add, each with any operators that compute one of the activations.
-        The function that they compute is compared with fastnn's activations, so that their form does not matter. "leaky_relu"
-        with another slope than 0.01 becomes "prelu", whose slopes are trained. Operators without effect in a prediction, such as
-        Dropout, are left out. Batch normalization directly after Gemm or MatMul becomes part of the weights, which rounds them.
+        The graph must be a chain of layers: Gemm, or MatMul and Add, each followed by operators that compute one of the
+        activations of `MLP`. The function that they compute is compared with fastnn's activations, so that its form does not
+        matter. A leaky ReLU with another slope than 0.01 becomes "prelu", and training then changes its slopes. Operators
+        without effect on predictions, such as Dropout, are left out. Batch normalization directly after a matrix product
+        becomes part of its weights and bias, which rounds them.
 
         Parameters
         ----------

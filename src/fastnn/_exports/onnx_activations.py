@@ -1,7 +1,7 @@
 """The activations as operators of ONNX.
 
-ONNX Runtime has Elu, Gelu, LeakyRelu, Mish, PRelu, Selu, Softplus and Erf only in float32. In float64, these activations consist
-of operators that it has, in formulas without cancellation.
+ONNX Runtime has Elu, Gelu, LeakyRelu, Mish, PRelu, Selu, Softplus and Erf only in float32. In float64, these activations are
+composed of other operators, by formulas without cancellation.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # From here on, tanh(log(1 + exp(z))) rounds to 1.
 _SATURATED = 20.0
-# The scale of the argument, the largest argument and the degree of the polynomial for the complementary error function, chosen
-# for a relative error below 1e-14 up to z = -5. Beyond the largest argument, the function is below 1e-295.
+# The scale of the argument, the largest argument and the degree of the polynomial for the complementary error function. With
+# them, the relative error of gelu is below 1e-14 for z > -5. Beyond the largest argument, the function is below 1e-295.
 _ERFC_SCALE, _ERFC_END, _ERFC_DEGREE = 3.0, 26.0, 20
 
 

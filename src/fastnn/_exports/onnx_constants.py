@@ -54,7 +54,6 @@ def folded(node: Any, inputs: list[Any], attributes: Mapping[str, Any]) -> NDArr
 def applied(function: Callable[..., Any], node: Any, inputs: list[Any], attributes: Mapping[str, Any]) -> Any:
     """Return the function of inputs and attributes. Raise ValueError that names the node if it does not take them."""
     try:
-        with np.errstate(all="ignore"):
-            return function(*inputs, **attributes)
+        return function(*inputs, **attributes)
     except (TypeError, ValueError, IndexError) as error:
         raise ValueError(f"{label(node)}: expected other inputs or attributes ({error})") from error

@@ -68,7 +68,8 @@ class FileGraph(Graph):
             return self._scalars[scalar]
         name = self._new(name)
         if dtype == TensorProto.STRING:
-            tensor = helper.make_tensor(name, dtype, array.shape, [str(text).encode() for text in array.flat])
+            texts: Any = [str(text).encode() for text in array.flat]
+            tensor = helper.make_tensor(name, dtype, array.shape, texts)
         else:
             content = array.astype(np.dtype(helper.tensor_dtype_to_np_dtype(dtype)).newbyteorder("<"))
             tensor = helper.make_tensor(name, dtype, array.shape, content.tobytes(), raw=True)
@@ -98,7 +99,7 @@ def check_activations(layers: Sequence[Layer]) -> None:
         if not isinstance(layer.activation, str):
             known = ", ".join(FORMULAS)
             raise ValueError(
-                f"activation: expected one of {known} for ONNX, got {layer.activation!r}; ONNX has no functions of fastnn.jit"
+                f"activation: expected one of {known}, got {layer.activation!r}; ONNX has no functions of fastnn.jit"
             )
 
 

@@ -1,7 +1,7 @@
 """The layers of a network in an ONNX graph.
 
-The graph must be a chain: each Gemm or MatMul works on an elementwise function of the one before. The function may consist of any
-operators. It is evaluated, and compared with fastnn's activations.
+The graph must be a chain: each Gemm or MatMul works on an elementwise function of the one before. The function may consist
+of any operators. It is evaluated, and compared with fastnn's activations.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _REALS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProt
 Known = dict[str, Any]  # the Value or the array of each name
 
 
+@np.errstate(all="ignore")
 def layers_of(graph: OnnxGraph) -> list[Layer]:
     """Return the layers of a network.
 
@@ -36,10 +37,13 @@ def layers_of(graph: OnnxGraph) -> list[Layer]:
     known: Known = {**graph.constants, graph.input_name: Value(_input(graph))}
     for node in graph.nodes:
         if not is_standard(node) or node.op_type not in _SUPPORTED:
-            raise ValueError(f"{label(node)}: expected one of the operators {', '.join(sorted(_SUPPORTED))}")
+            known_ones = ", ".join(sorted(_SUPPORTED))
+            raise ValueError(
+                f"{label(node)}: expected one of the operators {known_ones}; output=… chooses a value before it"
+            )
         inputs = [_input_named(name, known, node) for name in node.input]
         if node.op_type == "Constant":
-            result = _constant(node)
+            result: Any = _constant(node)
         elif all(one is None or isinstance(one, np.ndarray) for one in inputs):
             result = folded(node, inputs, attributes_of(node))
         else:
@@ -73,8 +77,7 @@ def _input(graph: OnnxGraph) -> Base:
 
 
 def _converted(layer: Layer, dtype: Any) -> Layer:
-    with np.errstate(over="ignore"):
-        arrays = [None if a is None else a.astype(dtype) for a in (layer.weights, layer.bias, layer.slopes)]
+    arrays = [None if a is None else a.astype(dtype) for a in (layer.weights, layer.bias, layer.slopes)]
     return Layer(arrays[0], arrays[1], layer.activation, arrays[2])  # type: ignore[arg-type]
 
 
@@ -182,10 +185,10 @@ def _check_flatten(node: Any, value: Value, others: list[Any]) -> None:
 
 
 def _check_reshape(node: Any, value: Value, others: list[Any]) -> None:
-    shape = others[0].tolist() if others and isinstance(others[0], np.ndarray) and others[0].ndim == 1 else None
+    shape = others[0].tolist() if others and isinstance(others[0], np.ndarray) else None
     base = value.base
-    columns = shape[1] if shape is not None and len(shape) == 2 else 0
-    keeps = columns == base.width if columns > 0 and base.width else columns > 0 or (columns == -1 and shape[0] != -1)
+    columns = shape[1] if isinstance(shape, list) and len(shape) == 2 else 0
+    keeps = columns == base.width if columns > 0 and base.width else columns > 0 or (columns == -1 and shape != [-1, -1])
     if not keeps:
         raise ValueError(f"{label(node)}: expected a shape that keeps the rows, such as (-1, {base.width}), got {shape}")
     base.rank, base.width = 2, base.width or max(columns, 0) or None

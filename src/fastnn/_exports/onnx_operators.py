@@ -21,7 +21,7 @@ def _elu(z: Float64, alpha: float = 1.0) -> Float64:
 
 
 def _selu(z: Float64, alpha: float = SELU_ALPHA, gamma: float = SELU_SCALE) -> Float64:
-    return gamma * _elu(z, alpha)
+    return np.asarray(gamma * _elu(z, alpha))
 
 
 def _celu(z: Float64, alpha: float = 1.0) -> Float64:
@@ -33,18 +33,18 @@ def _prelu(z: Float64, slope: Float64) -> Float64:
 
 
 def _leaky_relu(z: Float64, alpha: float = 0.01) -> Float64:
-    return _prelu(z, np.asarray(alpha))
+    return np.asarray(_prelu(z, np.asarray(alpha)))
 
 
 def _gelu(z: Float64, approximate: bytes = b"none") -> Float64:
     if approximate == b"none":
         return np.asarray(gelu(z))
-    return 0.5 * z * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (z + 0.044715 * z**3)))
+    return np.asarray(0.5 * z * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (z + 0.044715 * z**3))))
 
 
 def _clip(z: Float64, low: Any = None, high: Any = None, min: float = -math.inf, max: float = math.inf) -> Float64:
     low, high = (min if low is None else low), (max if high is None else high)  # inputs, or attributes before opset 11
-    return np.minimum(np.maximum(z, low), high)
+    return np.asarray(np.minimum(np.maximum(z, low), high))
 
 
 def _many(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:

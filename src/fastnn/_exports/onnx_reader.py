@@ -42,7 +42,7 @@ class OnnxGraph:
     nodes : list of NodeProto
         The nodes on which the output depends, each after those from which it takes its inputs.
     constants : dict
-        Arrays by name.
+        The arrays that these nodes take, by name.
     input_name : str
         The name of the input.
     input_shape : list of int, or None
@@ -89,19 +89,21 @@ def parse(content: bytes, output: str | None) -> OnnxGraph:
     graph = model.graph
     if not graph.node:
         raise ValueError("not an ONNX file, or one without nodes")
-    constants = {tensor.name: array_of(tensor, f"the array {tensor.name!r}") for tensor in graph.initializer}
     if graph.sparse_initializer:
         raise ValueError("expected dense arrays, got sparse initializers")
-    inputs = [one for one in graph.input if one.name not in constants]
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    inputs = [one for one in graph.input if one.name not in tensors]
     if len(inputs) != 1:
         raise ValueError(f"expected a graph with one input, got {_listed(one.name for one in inputs)}")
-    nodes = _up_to(graph.node, _chosen(graph, output), {inputs[0].name, *constants})
+    chosen = _chosen(graph, output)
+    nodes = _up_to(graph.node, chosen, {inputs[0].name, *tensors})
+    used = dict.fromkeys(name for node in nodes for name in node.input if name in tensors)
     return OnnxGraph(
         nodes,
-        constants,
+        {name: array_of(tensors[name], f"the array {name!r}") for name in used},
         inputs[0].name,
         _shape_of(inputs[0]),
-        _chosen(graph, output),
+        chosen,
         max((one.version for one in model.opset_import if one.domain in _OWN_DOMAINS), default=1),
         {one.key: one.value for one in model.metadata_props},
     )
@@ -113,10 +115,11 @@ def _chosen(graph: Any, output: str | None) -> str:
     if output is None:
         if len(names) != 1:
             raise ValueError(f"expected a graph with one output, got {_listed(names)}; choose one by output=…")
-        return names[0]
+        return str(names[0])
     values = {name for node in graph.node for name in node.output}
     if output not in values:
-        raise ValueError(f"output: expected the name of a value in the graph, got {output!r}; its outputs are {_listed(names)}")
+        outputs = f"its outputs are {_listed(names)}"
+        raise ValueError(f"output: expected the name of a value in the graph, got {output!r}; {outputs}")
     return output
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._checks.scalars import shown
 from fastnn._exports.layers import Layer
 from fastnn._exports.onnx_constants import applied
 from fastnn._exports.onnx_operators import OPERATORS, affine_step
@@ -66,8 +67,8 @@ def is_row(constant: NDArray[Any], width: int | None) -> bool:
 def recognised(value: Value, place: str) -> tuple[NDArray[Any], NDArray[Any], str, NDArray[Any] | None]:
     """Return the weights, bias, activation and slopes of the layer that ends with a value.
 
-    Steps ``factor * z + summand`` directly after the matrix product become part of its weights and bias: all of them if the rest is
-    an activation, or else as many as possible.
+    Steps ``factor * z + summand`` directly after the matrix product become part of its weights and bias: all of them if the
+    rest is an activation, or else as many as possible.
     """
     chain = _between(value)
     steps = _affine_steps(chain, value)
@@ -77,11 +78,18 @@ def recognised(value: Value, place: str) -> tuple[NDArray[Any], NDArray[Any], st
         if found is not None:
             weights, bias = _with_steps(value.base, [step for _, step in steps[:count]])
             return weights, bias, *found
-    operators = ", ".join(dict.fromkeys(one.node.op_type for one in chain[1:]))
+    operators = ", ".join(dict.fromkeys(_described(one) for one in chain[1:]))
     names = ", ".join((*ACTIVATIONS, "prelu"))
     raise ValueError(
         f"{label(value.node)}: expected one of the activations {names} before {place}, got another function, of {operators}"
     )
+
+
+def _described(value: Value) -> str:
+    """Return the operator of a value with its attributes."""
+    texts = {name: each.decode() if isinstance(each, bytes) else each for name, each in value.attributes.items()}
+    options = ", ".join(f"{name}={shown(each)}" for name, each in texts.items())
+    return f"{value.node.op_type}({options})" if options else value.node.op_type
 
 
 def _between(value: Value) -> list[Value]:
@@ -130,8 +138,7 @@ def _normalization(value: Value) -> tuple[Any, Any]:
     if len(value.inputs) != 5 or value.attributes.get("training_mode", 0) or isinstance(value.inputs[1], Value):
         raise ValueError(f"{label(value.node)}: expected training_mode = 0 and constant parameters")
     scale, bias, mean, variance = (np.asarray(one, np.float64) for one in value.inputs[1:])
-    with np.errstate(all="ignore"):
-        factor = scale / np.sqrt(variance + value.attributes.get("epsilon", 1e-5))
+    factor = scale / np.sqrt(variance + value.attributes.get("epsilon", 1e-5))
     return factor, bias - mean * factor
 
 
@@ -169,7 +176,7 @@ def _activation(start: Value, end: Value, chain: list[Value]) -> tuple[str, NDAr
         return named, None
     slopes = -result[list(z[:, 0]).index(-1.0)]
     if _same(result, np.where(z > 0.0, z, slopes * z), z):
-        return "prelu", np.broadcast_to(slopes, (end.base.width,))
+        return "prelu", np.broadcast_to(slopes, end.base.weights.shape[1:])
     return (named, None) if named is not None else None
 
 
@@ -193,7 +200,6 @@ def _real(constant: NDArray[Any] | None) -> Any:
 
 
 def _same(result: NDArray[np.float64], expected: Any, z: NDArray[np.float64]) -> bool:
-    with np.errstate(all="ignore"):
-        close = np.abs(result - expected) <= _TOLERANCE * np.abs(expected) + _SMALLEST
-        close |= (result == expected) | (~np.isfinite(result) & (np.abs(z) > _OVERFLOW))
+    close = np.abs(result - expected) <= _TOLERANCE * np.abs(expected) + _SMALLEST
+    close |= (result == expected) | (~np.isfinite(result) & (np.abs(z) > _OVERFLOW))
     return bool(close.all())

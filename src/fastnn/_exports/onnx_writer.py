@@ -19,8 +19,8 @@ from fastnn._version import __version__
 DEFAULT_OPSET, _OLDEST_OPSET = 20, 13
 # The largest size of a protobuf message. The graph itself is far smaller than the difference.
 _MAX_BYTES = 2**31 - 2**24
-# Adds what follows the network, for a graph and the name of the network's outputs, and returns the graph's outputs: for each, its
-# name, its type, and its columns, or None for a vector.
+# Adds the operators after the network, for a graph and the name of the network's outputs. Returns the graph's outputs: for
+# each, its name, its type, and the number of its columns, or None for a vector.
 Head = Callable[[FileGraph, str], Sequence[tuple[str, int, int | None]]]
 
 
