@@ -32,8 +32,8 @@ class Exported(Stored):
         """Write the model to an ONNX file, which other programs run: ONNX Runtime, web browsers, .NET, Java and others.
 
         The file computes the same as `predict`, in the model's dtype and up to rounding. Dropout has no effect in
-        predictions, and is left out. The metadata have one entry, "fastnn", with the architecture and the feature names. The same model
-        gives the same bytes. An existing file is replaced in the same way as by `save`.
+        predictions, and is left out. The metadata have one entry, "fastnn", with the architecture and the feature names. The
+        same model gives the same bytes. An existing file is replaced in the same way as by `save`.
 
         Parameters
         ----------
@@ -60,8 +60,8 @@ class Exported(Stored):
         --------
         >>> from fastnn import MLP
         >>> model = MLP((3, 8, 2), "gelu", random_state=0)
-        >>> model.to_onnx("model.onnx")  # doctest: +SKIP
-        >>> MLP.from_onnx("model.onnx").activations  # doctest: +SKIP
+        >>> model.to_onnx("model.onnx")
+        >>> MLP.from_onnx("model.onnx").activations
         ('gelu', 'identity')
         """
         from fastnn._exports import onnx_writer
@@ -114,8 +114,8 @@ class Exported(Stored):
         Examples
         --------
         >>> from fastnn import MLP
-        >>> MLP((3, 8, 2), "tanh", random_state=0).to_onnx("model.onnx")  # doctest: +SKIP
-        >>> MLP.from_onnx("model.onnx").layer_sizes  # doctest: +SKIP
+        >>> MLP((3, 8, 2), "tanh", random_state=0).to_onnx("model.onnx")
+        >>> MLP.from_onnx("model.onnx").layer_sizes
         (3, 8, 2)
         """
         from fastnn._exports import onnx_layers, onnx_reader

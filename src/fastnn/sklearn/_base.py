@@ -186,11 +186,12 @@ class BaseMLP(Fitting):
         --------
         >>> from fastnn.sklearn import MLPClassifier
         >>> classifier = MLPClassifier((8,), solver="lbfgs", random_state=0).fit([[0.0], [1.0]], ["no", "yes"])
-        >>> classifier.to_onnx("model.onnx")  # doctest: +SKIP
-        >>> import onnxruntime  # doctest: +SKIP
-        >>> session = onnxruntime.InferenceSession("model.onnx")  # doctest: +SKIP
-        >>> labels, probabilities = session.run(None, {"X": [[0.1], [0.8]]})  # doctest: +SKIP
-        >>> labels  # doctest: +SKIP
+        >>> classifier.to_onnx("model.onnx")
+        >>> import numpy as np
+        >>> import onnxruntime
+        >>> session = onnxruntime.InferenceSession("model.onnx")
+        >>> labels, probabilities = session.run(None, {"X": np.array([[0.1], [0.8]])})
+        >>> labels
         array(['no', 'yes'], dtype=object)
         """
         check_overrides(self)
