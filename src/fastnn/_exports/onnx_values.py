@@ -176,7 +176,9 @@ def _activation(start: Value, end: Value, chain: list[Value]) -> tuple[str, NDAr
         return named, None
     slopes = -result[list(z[:, 0]).index(-1.0)]
     if _same(result, np.where(z > 0.0, z, slopes * z), z):
-        return "prelu", np.broadcast_to(slopes, end.base.weights.shape[1:])
+        constants = (one for value in chain for one in value.inputs if isinstance(one, np.ndarray) and one.ndim)
+        exact = next((one for one in constants if np.array_equal(np.broadcast_to(one, slopes.shape), slopes)), slopes)
+        return "prelu", np.broadcast_to(np.ravel(exact), end.base.weights.shape[1:])
     return (named, None) if named is not None else None
 
 
