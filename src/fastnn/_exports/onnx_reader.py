@@ -95,6 +95,9 @@ def parse(content: bytes, output: str | None) -> OnnxGraph:
     inputs = [one for one in graph.input if one.name not in tensors]
     if len(inputs) != 1:
         raise ValueError(f"expected a graph with one input, got {_listed(one.name for one in inputs)}")
+    versions = [one.version for one in model.opset_import if one.domain in _OWN_DOMAINS]
+    if not versions:
+        raise ValueError("expected the version of the operators, got none; the file may be truncated")
     chosen = _chosen(graph, output)
     nodes = _up_to(graph.node, chosen, {inputs[0].name, *tensors})
     used = dict.fromkeys(name for node in nodes for name in node.input if name in tensors)
@@ -104,7 +107,7 @@ def parse(content: bytes, output: str | None) -> OnnxGraph:
         inputs[0].name,
         _shape_of(inputs[0]),
         chosen,
-        max((one.version for one in model.opset_import if one.domain in _OWN_DOMAINS), default=1),
+        versions[0],
         {one.key: one.value for one in model.metadata_props},
     )
 
