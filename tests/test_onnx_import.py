@@ -334,7 +334,10 @@ def test_an_output_can_be_chosen(tmp_path: Path) -> None:
     assert MLP.from_onnx(path, output="a").activations == ("tanh",)
     for output, message in (
         (None, "one output, got 'label', 'y'; choose one by output=…"),
-        ("label", r"node 'the label' \(ArgMax\): expected one of the operators Abs, .*; output=… chooses a value before it"),
+        (
+            "label",
+            r"node 'the label' \(ArgMax\): expected one of the operators Abs, .*; output='y' ends the network before it",
+        ),
         ("p", "output: expected the name of a value in the graph, got 'p'; its outputs are 'label', 'y'"),
         ("x", "output: expected the name of a value"),
     ):

@@ -37,10 +37,8 @@ def layers_of(graph: OnnxGraph) -> list[Layer]:
     known: Known = {**graph.constants, graph.input_name: Value(_input(graph))}
     for node in graph.nodes:
         if not is_standard(node) or node.op_type not in _SUPPORTED:
-            known_ones = ", ".join(sorted(_SUPPORTED))
-            raise ValueError(
-                f"{label(node)}: expected one of the operators {known_ones}; output=… chooses a value before it"
-            )
+            supported = ", ".join(sorted(_SUPPORTED))
+            raise ValueError(f"{label(node)}: expected one of the operators {supported}{_way(node, known)}")
         inputs = [_input_named(name, known, node) for name in node.input]
         if node.op_type == "Constant":
             result: Any = _constant(node)
@@ -55,6 +53,12 @@ def layers_of(graph: OnnxGraph) -> list[Layer]:
     layers = _finished(output, "the output")
     dtype = np.float64 if any(layer.weights.dtype == np.float64 for layer in layers) else np.float32
     return [_converted(layer, dtype) for layer in layers]
+
+
+def _way(node: Any, known: Known) -> str:
+    """Return the end of a message about a node that nothing can replace, or an empty text."""
+    names = [name for name in node.input if isinstance(known.get(name), Value)]
+    return f"; output={names[-1]!r} ends the network before it" if names else ""
 
 
 def feature_names_of(graph: OnnxGraph) -> list[str] | None:
