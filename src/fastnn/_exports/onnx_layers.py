@@ -52,7 +52,7 @@ def layers_of(graph: OnnxGraph) -> list[Layer]:
         raise ValueError(f"expected a Gemm or MatMul between the input {graph.input_name!r} and {graph.output!r}, got none")
     layers = _finished(output, "the output")
     dtype = np.float64 if any(layer.weights.dtype == np.float64 for layer in layers) else np.float32
-    return [_converted(layer, dtype) for layer in layers]
+    return [layer.astype(dtype) for layer in layers]
 
 
 def _way(node: Any, known: Known) -> str:
@@ -78,11 +78,6 @@ def _input_named(name: str, known: Known, node: Any) -> Any:
 def _input(graph: OnnxGraph) -> Base:
     shape = graph.input_shape
     return Base(width=None if shape is None or len(shape) != 2 else shape[1] or None, rank=len(shape or [0, 0]))
-
-
-def _converted(layer: Layer, dtype: Any) -> Layer:
-    arrays = [None if a is None else a.astype(dtype) for a in (layer.weights, layer.bias, layer.slopes)]
-    return Layer(arrays[0], arrays[1], layer.activation, arrays[2])  # type: ignore[arg-type]
 
 
 def _result(node: Any, inputs: list[Any], opset: int) -> Value:
@@ -143,8 +138,7 @@ def _untouched(before: Value, node: Any) -> list[Layer]:
 
 def _finished(value: Value, place: str) -> list[Layer]:
     """Return the layers up to a value."""
-    weights, bias, activation, slopes = recognised(value, place)
-    return [*value.base.layers, Layer(weights, bias, activation, slopes)]
+    return [*value.base.layers, recognised(value, place)]
 
 
 def _of_gemm(node: Any, inputs: list[Any]) -> tuple[Any, Any]:

@@ -64,8 +64,8 @@ def is_row(constant: NDArray[Any], width: int | None) -> bool:
     return all(n == 1 for n in constant.shape[:-1]) and constant.ndim <= 2 and constant.shape[-1:] in ((), (1,), (width,))
 
 
-def recognised(value: Value, place: str) -> tuple[NDArray[Any], NDArray[Any], str, NDArray[Any] | None]:
-    """Return the weights, bias, activation and slopes of the layer that ends with a value.
+def recognised(value: Value, place: str) -> Layer:
+    """Return the layer that ends with a value.
 
     Steps ``factor * z + summand`` directly after the matrix product become part of its weights and bias: all of them if the
     rest is an activation, or else as many as possible.
@@ -77,7 +77,7 @@ def recognised(value: Value, place: str) -> tuple[NDArray[Any], NDArray[Any], st
         found = _activation(start, value, [one for one in chain if one.number > start.number])
         if found is not None:
             weights, bias = _with_steps(value.base, [step for _, step in steps[:count]])
-            return weights, bias, *found
+            return Layer(weights, bias, *found)
     operators = ", ".join(dict.fromkeys(_described(one) for one in chain[1:]))
     names = ", ".join((*ACTIVATIONS, "prelu"))
     raise ValueError(
