@@ -120,20 +120,18 @@ class Exported(Stored):
         """
         from fastnn._exports import onnx_layers, onnx_reader
 
-        rng = _seeds.generator(random_state)
+        model, rng = cls.__new__(cls), _seeds.generator(random_state)
         with onnx_reader.reading(path) as content:
             graph = onnx_reader.parse(content, output)
-            return cls._of_layers(onnx_layers.layers_of(graph), onnx_layers.feature_names_of(graph), rng)
+            model._become_layers(onnx_layers.layers_of(graph), onnx_layers.feature_names_of(graph), rng)
+        return model
 
-    @classmethod
-    def _of_layers(cls, layers: list[Layer], feature_names: list[str] | None, rng: Any) -> Self:
-        """Return a model with copies of the parameters. As in `load`, the constructor of a subclass is not called."""
+    def _become_layers(self, layers: list[Layer], feature_names: list[str] | None, rng: Any) -> None:
+        """Initialize as a network with copies of these parameters, and `rng` for training."""
         *hidden, output = (layer.activation for layer in layers)
         sizes = (len(layers[0].weights), *(len(layer.bias) for layer in layers))
-        model = cls.__new__(cls)
-        model._begin(sizes, hidden, output, dropout=0.0, dtype=layers[0].weights.dtype)
-        model._rng = rng
-        model.feature_names = feature_names
-        model.weights, model.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
-        model.slopes = [layer.slopes for layer in layers]
-        return model
+        self._begin(sizes, hidden, output, dropout=0.0, dtype=layers[0].weights.dtype)
+        self._rng = rng
+        self.feature_names = feature_names
+        self.weights, self.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
+        self.slopes = [layer.slopes for layer in layers]

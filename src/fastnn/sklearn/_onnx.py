@@ -21,6 +21,7 @@ except ImportError as error:
     raise ImportError(f'conversion to ONNX needs skl2onnx: pip install "fastnn-cpu[onnx]" ({error})') from error
 
 from fastnn._exports.onnx_graph import Graph, add_network
+from fastnn._native import layers_of
 from fastnn.sklearn import _patching
 from fastnn.sklearn._classifier import MLPClassifier
 from fastnn.sklearn._onnx_classes import add_labels, add_probabilities
@@ -73,7 +74,7 @@ def _add_network(scope: Any, operator: Any, container: Any) -> tuple[_Graph, str
     double = guess_proto_type(operator.inputs[0].type) == TensorProto.DOUBLE
     graph = _Graph(scope, container, TensorProto.DOUBLE if double else TensorProto.FLOAT)
     values = graph.node("Cast", operator.inputs[0].full_name, to=graph.real)
-    return graph, add_network(graph, estimator.network_._layers(), values)
+    return graph, add_network(graph, layers_of(estimator.network_), values)
 
 
 # ---- The regressor ----

@@ -10,6 +10,7 @@ from sklearn.base import is_classifier
 from fastnn._exports import onnx_writer
 from fastnn._exports.onnx_graph import FileGraph
 from fastnn._exports.onnx_package import TensorProto
+from fastnn._native import layers_of
 from fastnn._storage.write_file import FilePath
 from fastnn.sklearn._onnx_classes import add_labels, add_probabilities, is_text
 
@@ -23,7 +24,7 @@ def to_onnx(estimator: Any, path: FilePath, output_names: Sequence[str] | None, 
         raise TypeError(f"output_names: expected names such as {expected}, got {names!r}")
     if len(names) != len(expected):
         raise ValueError(f"output_names: expected {len(expected)} such as {expected}, got {len(names)}")
-    layers = estimator.network_._layers()
+    layers = layers_of(estimator.network_)
     description = onnx_writer.describe(layers, getattr(estimator, "feature_names_in_", None))
     if classifies:
         description["classes"] = estimator.classes_.tolist()
