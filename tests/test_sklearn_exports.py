@@ -223,7 +223,20 @@ def assert_close(output: Any, expected: Any) -> None:
 
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-ACTIVATIONS = ["identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sin"]
+ACTIVATIONS = [
+    "identity",
+    "logistic",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "softplus",
+    "sin",
+    "selu",
+    "mish",
+]
 
 
 @DTYPES

@@ -92,6 +92,8 @@ def parse(content: bytes, output: str | None) -> OnnxGraph:
     if graph.sparse_initializer:
         raise ValueError("expected dense arrays, got sparse initializers")
     tensors = {tensor.name: tensor for tensor in graph.initializer}
+    if len(tensors) < len(graph.initializer):
+        raise ValueError("expected arrays with different names")
     inputs = [one for one in graph.input if one.name not in tensors]
     if len(inputs) != 1:
         raise ValueError(f"expected a graph with one input, got {_listed(one.name for one in inputs)}")

@@ -117,7 +117,7 @@ def _affine_steps(chain: list[Value], end: Value) -> list[tuple[Value, tuple[Any
     while start is not end and len(users[id(start)]) == 1:
         user = users[id(start)][0]
         step = _step(user)
-        if step is None:
+        if step is None or not np.isfinite(1.0 if step[0] is None else step[0]).all():
             break
         steps.append((user, step))
         start = user
@@ -176,15 +176,15 @@ def _activation(start: Value, end: Value, chain: list[Value]) -> tuple[str, NDAr
         return named, None
     slopes = -result[list(z[:, 0]).index(-1.0)]
     if _same(result, np.where(z > 0.0, z, slopes * z), z):
-        constants = (one for value in chain for one in value.inputs if isinstance(one, np.ndarray) and one.ndim)
+        constants = (one.ravel() for value in chain for one in value.inputs if isinstance(one, np.ndarray) and one.ndim)
         exact = next((one for one in constants if np.array_equal(np.broadcast_to(one, slopes.shape), slopes)), slopes)
-        return "prelu", np.broadcast_to(np.ravel(exact), end.base.weights.shape[1:])
+        return "prelu", np.broadcast_to(exact, end.base.weights.shape[1:])
     return (named, None) if named is not None else None
 
 
 def _places(few: bool) -> NDArray[np.float64]:
     """Return points at which functions are compared, as a column: from tiny to huge ones of both signs."""
-    sizes = [1.0, *np.geomspace(1e-3, 79.0, 12 if few else 200), *np.geomspace(1e2, 1e12, 2 if few else 11)]
+    sizes = [1.0, *np.geomspace(1e-8, 79.0, 16 if few else 300), *np.geomspace(1e2, 1e12, 2 if few else 11)]
     return np.array([0.0, *sizes, *(-size for size in sizes)])[:, None]
 
 
