@@ -447,6 +447,14 @@ REFUSED: Mapping[str, tuple[Callable[[], Any], str]] = {
         of(FIRST, ("BatchNormalization", "z B B B B", "y", {"training_mode": 1})),
         "expected training_mode = 0",
     ),
+    "batch normalization of a constant": (
+        of(FIRST, ("BatchNormalization", "r z z z z", "y"), r=np.ones((1, 4), np.float32)),
+        "expected training_mode = 0 and constant parameters",
+    ),
+    "batch normalization after an activation": (
+        of(FIRST, ("Relu", "z", "a"), ("BatchNormalization", "a B B B B", "y")),
+        "another function, of Relu, BatchNormalization",
+    ),
     "a step after an activation": (of(FIRST, ("Relu", "z", "a"), ("Mul", "a B", "y")), "another function, of Relu, Mul"),
     "a reshape": (
         of(FIRST, ("Reshape", "z s", "y"), s=np.array([-1, 2])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +48,14 @@ def random_arrays(rng: np.random.Generator) -> dict[str, Any]:
 def test_random_graphs_are_read_as_what_they_compute_or_refused(tmp_path: Path) -> None:
     from onnx.reference import ReferenceEvaluator
 
-    read, activations = 0, set()
-    for seed in range(500):
+    read, activations, messages = 0, set(), list[str]()
+    for seed in range(400):
         rng = np.random.default_rng(seed)
         path = written(tmp_path / "a", random_nodes(rng), random_arrays(rng))
         try:
             model = MLP.from_onnx(path)
         except ValueError as error:
-            assert "(" in str(error)  # the operator of the node
-            assert str(error).startswith(f"{path}: node 'the ")
+            messages.append(str(error))
             continue
         rows = 0.5 * rng.normal(size=(20, 3)).astype(np.float32)
         with np.errstate(all="ignore"):
@@ -63,7 +63,8 @@ def test_random_graphs_are_read_as_what_they_compute_or_refused(tmp_path: Path) 
         scale = np.abs(expected[np.isfinite(expected)]).max(initial=1.0)
         np.testing.assert_allclose(model.predict(rows), expected, rtol=1e-4, atol=1e-5 * scale, err_msg=f"seed {seed}")
         read, activations = read + 1, activations | {*model.activations}
-    assert read > 150
+    assert read > 120
+    assert all(re.match(rf"{path}: node 'the \w+' \(\w+\): ", message) for message in messages)
     assert len(activations) > 9
 
 

@@ -110,7 +110,7 @@ def _affine_steps(chain: list[Value], end: Value) -> list[tuple[Value, tuple[Any
     """Return the affine steps that directly follow the matrix product: each with the value after it."""
     users: dict[int, list[Value]] = {}
     for one in chain:
-        for before in {id(before): before for before in one.inputs if isinstance(before, Value)}:
+        for before in {id(before) for before in one.inputs if isinstance(before, Value)}:
             users.setdefault(before, []).append(one)
     steps: list[tuple[Value, tuple[Any, Any]]] = []
     start = chain[0]
@@ -135,7 +135,8 @@ def _step(value: Value) -> tuple[Any, Any] | None:
 
 
 def _normalization(value: Value) -> tuple[Any, Any]:
-    if len(value.inputs) != 5 or value.attributes.get("training_mode", 0) or isinstance(value.inputs[1], Value):
+    constant = all(isinstance(one, np.ndarray) for one in value.inputs[1:])
+    if len(value.inputs) != 5 or value.attributes.get("training_mode", 0) or not constant:
         raise ValueError(f"{label(value.node)}: expected training_mode = 0 and constant parameters")
     scale, bias, mean, variance = (np.asarray(one, np.float64) for one in value.inputs[1:])
     factor = scale / np.sqrt(variance + value.attributes.get("epsilon", 1e-5))
@@ -167,8 +168,9 @@ def _activation(start: Value, end: Value, chain: list[Value]) -> tuple[str, NDAr
         return ("softmax", None) if end.inputs[0] is start else None
     if any(one.node.op_type not in OPERATORS for one in chain):
         return None
-    own = any(np.ndim(one) for value in chain for one in value.inputs if isinstance(one, np.ndarray))
-    z = _places(few=own)
+    # Constants with an axis may have a number for each of many units, so that the points must be few.
+    own = [one.ravel() for value in chain for one in value.inputs if isinstance(one, np.ndarray) and one.ndim]
+    z = _places(few=bool(own))
     result = _evaluated(start, chain, z)
     names = [name for name, each in ACTIVATIONS.items() if each.product is None]
     named = next((name for name in names if _same(result, ACTIVATIONS[name].value(z), z)), None)
@@ -176,8 +178,7 @@ def _activation(start: Value, end: Value, chain: list[Value]) -> tuple[str, NDAr
         return named, None
     slopes = -result[list(z[:, 0]).index(-1.0)]
     if _same(result, np.where(z > 0.0, z, slopes * z), z):
-        constants = (one.ravel() for value in chain for one in value.inputs if isinstance(one, np.ndarray) and one.ndim)
-        exact = next((one for one in constants if np.array_equal(np.broadcast_to(one, slopes.shape), slopes)), slopes)
+        exact = next((one for one in own if np.array_equal(np.broadcast_to(one, slopes.shape), slopes)), slopes)
         return "prelu", np.broadcast_to(exact, end.base.weights.shape[1:])
     return (named, None) if named is not None else None
 
