@@ -42,7 +42,7 @@ FOLDERS = {
     "users": LOW | {"_engine", "_storage", "_exports", "users"},
     "ops": LOW | {"reference", "_engine", "ops"},
     "jit": LOW | {"reference", "_engine", "users", "ops", "jit"},
-    "sklearn": LOW | {"_engine", "_exports", "users", "sklearn"},
+    "sklearn": LOW | {"_engine", "_storage", "_exports", "users", "sklearn"},
     "_data": {"_data"},
     "_tables": {"_checks", "_storage", "_tables"},
     "_output": LOW | {"_storage", "users", "_output"},
@@ -57,7 +57,6 @@ EXCEPTIONS = {
     ("_checks.options", "optimizers"),
     ("_checks.layers", "_custom"),  # it accepts the custom activations of models
     ("_errors", "_history"),
-    ("sklearn._onnx", "reference.rectifiers"),  # it writes selu's formula, and takes the constants
 }
 
 

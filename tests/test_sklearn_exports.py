@@ -223,7 +223,20 @@ def assert_close(output: Any, expected: Any) -> None:
 
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-ACTIVATIONS = ["identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sin"]
+ACTIVATIONS = [
+    "identity",
+    "logistic",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "softplus",
+    "sin",
+    "selu",
+    "mish",
+]
 
 
 @DTYPES
@@ -333,7 +346,7 @@ def test_onnx_conversion_refuses_custom_functions() -> None:
     from _jit_activations import leaky
 
     model = regressor(activation=["relu", leaky]).fit(X, VALUES)
-    with pytest.raises(NotImplementedError, match="^activation: expected one of .*got .*fastnn.jit"):
+    with pytest.raises(ValueError, match="^activation: expected one of .*got .*fastnn.jit"):
         onnx_outputs(model, X)
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
+from fastnn._checks import seeds as _seeds
+from fastnn._checks.options import explained
 from fastnn._exports.layers import Layer
+from fastnn._storage.write_file import FilePath
 from fastnn._stored import Stored
 
 
@@ -13,3 +18,120 @@ class Exported(Stored):
         """Return the layers with live views of the parameters."""
         parts = zip(self.weights, self.biases, self.activations, self.slopes, strict=True)
         return [Layer(*part) for part in parts]
+
+    @explained
+    def to_onnx(
+        self,
+        path: FilePath,
+        *,
+        input_name: str = "X",
+        output_name: str = "y",
+        batch_size: int | None = None,
+        opset: int | None = None,
+    ) -> None:
+        """Write the model to an ONNX file, which other programs run: ONNX Runtime, web browsers, .NET, Java and others.
+
+        The file computes the same as `predict`, in the model's dtype and up to rounding. Dropout has no effect in
+        predictions, and is left out. The metadata have one entry, "fastnn", with the architecture and the feature names. The
+        same model gives the same bytes. An existing file is replaced in the same way as by `save`.
+
+        Parameters
+        ----------
+        path : str, bytes or path-like
+            The file.
+        input_name, output_name : str, default "X" and "y"
+            The names of the inputs (rows, n_in) and outputs (rows, n_out).
+        batch_size : int, optional
+            The only number of rows that the file is to accept. By default, it accepts any number.
+        opset : int, optional
+            The version of ONNX's operators, from 13 on. The default, 20, needs ONNX Runtime 1.17 or newer.
+
+        Raises
+        ------
+        ImportError
+            If the package onnx is not installed; the extra "onnx" installs it.
+        TypeError, ValueError
+            If an option is wrong, if the model has an activation made by `fastnn.jit.activation`, or if the parameters do
+            not fit into 2 GB.
+        OSError
+            If the file can't be written. An existing file is then unchanged.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> model = MLP((3, 8, 2), "gelu", random_state=0)
+        >>> model.to_onnx("model.onnx")
+        >>> MLP.from_onnx("model.onnx").activations
+        ('gelu', 'identity')
+        """
+        from fastnn._exports import onnx_writer
+
+        layers = self._layers()
+        onnx_writer.write(
+            path,
+            layers,
+            input_name=input_name,
+            output_names=[output_name],
+            batch_size=batch_size,
+            opset=opset,
+            description=onnx_writer.describe(layers, self.feature_names),
+        )
+
+    @classmethod
+    @explained
+    def from_onnx(cls, path: FilePath, *, output: str | None = None, random_state: Any = None) -> Self:
+        """Read a dense network from an ONNX file, written by `to_onnx` or exported by PyTorch, Keras or skl2onnx.
+
+        The graph must be a chain of layers: Gemm, or MatMul and Add, each followed by operators that compute one of the
+        activations of `MLP`. The function that they compute is compared with fastnn's activations, so that its form does not
+        matter. A leaky ReLU with another slope than 0.01 becomes "prelu", and training then changes its slopes. Operators
+        without effect on predictions, such as Dropout, are left out. Batch normalization directly after a matrix product
+        becomes part of its weights and bias, which rounds them.
+
+        Parameters
+        ----------
+        path : str, bytes or path-like
+            A file or a pipe, with the weights in it.
+        output : str, optional
+            The name of the value that is to be the output of the model. By default, the graph must have a single output.
+        random_state : int, numpy.random.Generator or other seed, optional
+            The source of the random numbers in training.
+
+        Returns
+        -------
+        MLP
+            A model in float64 if some weights are, otherwise in float32. Weights in these types keep their bits.
+
+        Raises
+        ------
+        ImportError
+            If the package onnx is not installed; the extra "onnx" installs it.
+        ValueError
+            If the file is damaged, or contains something else than such a network. The message names the node.
+        OSError, MemoryError
+            If the file can't be read, or does not fit into memory.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> MLP((3, 8, 2), "tanh", random_state=0).to_onnx("model.onnx")
+        >>> MLP.from_onnx("model.onnx").layer_sizes
+        (3, 8, 2)
+        """
+        from fastnn._exports import onnx_layers, onnx_reader
+
+        model, rng = cls.__new__(cls), _seeds.generator(random_state)
+        with onnx_reader.reading(path) as content:
+            graph = onnx_reader.parse(content, output)
+            model._become_layers(onnx_layers.layers_of(graph), onnx_layers.feature_names_of(graph), rng)
+        return model
+
+    def _become_layers(self, layers: list[Layer], feature_names: list[str] | None, rng: Any) -> None:
+        """Initialize as a network with copies of these parameters, and `rng` for training."""
+        *hidden, output = (layer.activation for layer in layers)
+        sizes = (len(layers[0].weights), *(len(layer.bias) for layer in layers))
+        self._begin(sizes, hidden, output, dropout=0.0, dtype=layers[0].weights.dtype)
+        self._rng = rng
+        self.feature_names = feature_names
+        self.weights, self.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
+        self.slopes = [layer.slopes for layer in layers]

@@ -16,6 +16,7 @@ from fastnn.losses import resolve as resolve_loss
 if TYPE_CHECKING:
     from fastnn._engine import core as _core
     from fastnn._engine.losses import NativeLoss
+    from fastnn._exports.layers import Layer
     from fastnn._model import MLP
     from fastnn._trainer import Trainer
     from fastnn.losses import Loss
@@ -32,6 +33,11 @@ def network_of(model: MLP) -> _core.Network:
 def generator_of(model: MLP) -> np.random.Generator:
     """Return the random generator of a model, which draws the random numbers of its training."""
     return model._rng
+
+
+def layers_of(model: MLP) -> list[Layer]:
+    """Return the layers of a model, for exports, with live views of the parameters."""
+    return model._layers()
 
 
 def copied_parameters(model: MLP) -> NDArray[Any]:

@@ -30,3 +30,8 @@ class Layer:
     bias: NDArray[Any]
     activation: Activation
     slopes: NDArray[Any] | None = None
+
+    def astype(self, dtype: Any) -> Layer:
+        """Return the layer with parameters of another type."""
+        slopes = None if self.slopes is None else self.slopes.astype(dtype)
+        return Layer(self.weights.astype(dtype), self.bias.astype(dtype), self.activation, slopes)

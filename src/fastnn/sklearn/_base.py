@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from fastnn._checks.options import explained
+from fastnn._storage.write_file import FilePath
 from fastnn.sklearn import _fitted, _keeping
 from fastnn.sklearn._data import checked_inputs, thread_count
 from fastnn.sklearn._fitting import Fitting
@@ -137,6 +140,66 @@ class BaseMLP(Fitting):
         """
         self._take_assigned()
         return to_sklearn(self)
+
+    @explained
+    def to_onnx(
+        self,
+        path: FilePath,
+        *,
+        input_name: str = "X",
+        output_names: Sequence[str] | None = None,
+        batch_size: int | None = None,
+        opset: int | None = None,
+    ) -> None:
+        """Write the fitted estimator to an ONNX file, which computes its predictions in the network's dtype.
+
+        A classifier has two outputs: "label", the class of each row, and "probabilities", as `predict_proba` returns them.
+        Labels are texts or 64-bit integers; for multilabel targets, they are an indicator matrix. A regressor has the output
+        "y" of shape (rows, n_outputs). The metadata have one entry, "fastnn", with the architecture, the classes and the
+        feature names. For pipelines, use skl2onnx.
+
+        Parameters
+        ----------
+        path : str, bytes or path-like
+            The file.
+        input_name : str, default="X"
+            The name of the inputs.
+        output_names : sequence of str, default=None
+            Other names of the outputs, in this order.
+        batch_size : int, default=None
+            The only number of rows that the file is to accept. None means any number.
+        opset : int, default=None
+            The version of ONNX's operators, from 13 on. The default, 20, needs ONNX Runtime 1.17 or newer.
+
+        Raises
+        ------
+        ImportError
+            If the package onnx is not installed; the extra "onnx" installs it.
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        TypeError, ValueError
+            If an option is wrong, or ONNX can't express an activation or the classes.
+        OSError
+            If the file can't be written. An existing file is then unchanged.
+
+        Examples
+        --------
+        >>> from fastnn.sklearn import MLPClassifier
+        >>> classifier = MLPClassifier((8,), solver="lbfgs", random_state=0).fit([[0.0], [1.0]], ["no", "yes"])
+        >>> classifier.to_onnx("model.onnx")
+        >>> import numpy as np
+        >>> import onnxruntime
+        >>> session = onnxruntime.InferenceSession("model.onnx")
+        >>> labels, probabilities = session.run(None, {"X": np.array([[0.1], [0.8]])})
+        >>> labels
+        array(['no', 'yes'], dtype=object)
+        """
+        check_overrides(self)
+        self._take_assigned()
+        check_is_fitted(self, "network_")
+        from fastnn.sklearn._to_onnx import to_onnx
+
+        to_onnx(self, path, output_names, input_name=input_name, batch_size=batch_size, opset=opset)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, except for the views of the network, as plain values."""

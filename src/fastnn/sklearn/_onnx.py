@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,9 +20,11 @@ try:
 except ImportError as error:
     raise ImportError(f'conversion to ONNX needs skl2onnx: pip install "fastnn-cpu[onnx]" ({error})') from error
 
-from fastnn.reference.rectifiers import SELU_ALPHA, SELU_SCALE
+from fastnn._exports.onnx_graph import Graph, add_network
+from fastnn._native import layers_of
 from fastnn.sklearn import _patching
 from fastnn.sklearn._classifier import MLPClassifier
+from fastnn.sklearn._onnx_classes import add_labels, add_probabilities
 from fastnn.sklearn._originals import ORIGINALS
 from fastnn.sklearn._regressor import MLPRegressor
 
@@ -35,19 +35,20 @@ _OPTIONS = {"zipmap": [True, False, "columns"], "output_class_labels": [False, T
 # ---- The network ----
 
 
-class _Graph:
-    """A helper that adds operators to a model.
+class _Graph(Graph):
+    """The graph to which skl2onnx lets a converter add operators.
 
     Parameters
     ----------
     scope, container : Scope, ModelComponentContainer
         The objects of skl2onnx to which to add the operators.
-    dtype : int
+    real : int
         The type of real numbers, of `onnx.TensorProto`.
     """
 
-    def __init__(self, scope: Any, container: Any, dtype: int) -> None:
-        self._scope, self._container, self.dtype = scope, container, dtype
+    def __init__(self, scope: Any, container: Any, real: int) -> None:
+        super().__init__(real, container.target_opset_any_domain(""))
+        self._scope, self._container = scope, container
 
     def node(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         """Add an operator, and return the name of its output."""
@@ -57,91 +58,23 @@ class _Graph:
         self._container.add_node(operator, list(inputs), [output], name=name, **attributes)
         return str(output)
 
-    def constant(self, values: Any, dtype: int | None = None) -> str:
+    def constant(self, values: Any, dtype: int | None = None, name: str = "constant") -> str:
         """Add an array, by default of real numbers, and return its name."""
         array = np.asarray(values)
-        name = self._scope.get_unique_variable_name("constant")
+        name = self._scope.get_unique_variable_name(name)
         content = [str(text).encode() for text in array.flat] if dtype == TensorProto.STRING else array.ravel()
-        self._container.add_initializer(name, self.dtype if dtype is None else dtype, array.shape, content)
+        self._container.add_initializer(name, self.real if dtype is None else dtype, array.shape, content)
         return str(name)
-
-
-def _elu(graph: _Graph, z: str) -> str:
-    zero, one = graph.constant(0.0), graph.constant(1.0)
-    below = graph.node("Sub", graph.node("Exp", graph.node("Min", z, zero)), one)
-    return graph.node("Add", graph.node("Max", z, zero), below)
-
-
-def _selu(graph: _Graph, z: str) -> str:
-    scale, limit = SELU_SCALE, SELU_SCALE * SELU_ALPHA
-    above = graph.node("Mul", graph.node("Max", z, graph.constant(0.0)), graph.constant(scale))
-    below = graph.node("Sub", graph.node("Exp", graph.node("Min", z, graph.constant(0.0))), graph.constant(1.0))
-    return graph.node("Add", above, graph.node("Mul", below, graph.constant(limit)))
-
-
-def _leaky_relu(graph: _Graph, z: str) -> str:
-    return graph.node("Max", z, graph.node("Mul", z, graph.constant(0.01)))
-
-
-def _prelu(graph: _Graph, z: str, slopes: Any) -> str:
-    zero = graph.constant(0.0)
-    below = graph.node("Mul", graph.node("Min", z, zero), graph.constant(slopes))
-    return graph.node("Add", graph.node("Max", z, zero), below)
-
-
-def _softplus(graph: _Graph, z: str) -> str:
-    small = graph.node("Exp", graph.node("Neg", graph.node("Abs", z)))
-    bend = graph.node("Log", graph.node("Add", small, graph.constant(1.0)))
-    return graph.node("Add", graph.node("Max", z, graph.constant(0.0)), bend)
-
-
-def _gelu(graph: _Graph, z: str) -> str:
-    # ONNX Runtime supports Erf only in float32.
-    scaled = graph.node("Cast", graph.node("Mul", z, graph.constant(math.sqrt(0.5))), to=TensorProto.FLOAT)
-    erf = graph.node("Cast", graph.node("Erf", scaled), to=graph.dtype)
-    share = graph.node("Mul", graph.node("Add", erf, graph.constant(1.0)), graph.constant(0.5))
-    return graph.node("Mul", z, share)
-
-
-# Elu, LeakyRelu, PRelu and Softplus consist of other operators, because ONNX Runtime supports these four only in float32.
-_ACTIVATIONS: Mapping[str, Callable[[_Graph, str], str]] = {
-    "identity": lambda graph, z: z,
-    "tanh": lambda graph, z: graph.node("Tanh", z),
-    "sigmoid": lambda graph, z: graph.node("Sigmoid", z),
-    "relu": lambda graph, z: graph.node("Relu", z),
-    "leaky_relu": _leaky_relu,
-    "elu": _elu,
-    "gelu": _gelu,
-    "silu": lambda graph, z: graph.node("Mul", z, graph.node("Sigmoid", z)),
-    "softplus": _softplus,
-    "sin": lambda graph, z: graph.node("Sin", z),
-    "exp": lambda graph, z: graph.node("Exp", z),
-    "softmax": lambda graph, z: graph.node("Softmax", z, axis=1),
-    "selu": _selu,
-    "mish": lambda graph, z: graph.node("Mul", z, graph.node("Tanh", _softplus(graph, z))),
-}
-_CONVERTIBLE = (*_ACTIVATIONS, "prelu")
 
 
 def _add_network(scope: Any, operator: Any, container: Any) -> tuple[_Graph, str]:
     """Add the network, in float64 for inputs in float64, otherwise in float32; return graph and outputs' name."""
     estimator = operator.raw_operator
     estimator._take_assigned()
-    network = estimator.network_
-    for activation in network.activations:
-        if activation not in _CONVERTIBLE:
-            known = ", ".join(_CONVERTIBLE)
-            raise NotImplementedError(
-                f"activation: expected one of {known}, got {activation!r}; ONNX has no functions of fastnn.jit"
-            )
     double = guess_proto_type(operator.inputs[0].type) == TensorProto.DOUBLE
     graph = _Graph(scope, container, TensorProto.DOUBLE if double else TensorProto.FLOAT)
-    values = graph.node("Cast", operator.inputs[0].full_name, to=graph.dtype)
-    layers = zip(network.weights, network.biases, network.slopes, network.activations, strict=True)
-    for weights, bias, slopes, activation in layers:
-        z = graph.node("Gemm", values, graph.constant(weights), graph.constant(bias))
-        values = _ACTIVATIONS[activation](graph, z) if slopes is None else _prelu(graph, z, slopes)
-    return graph, values
+    values = graph.node("Cast", operator.inputs[0].full_name, to=graph.real)
+    return graph, add_network(graph, layers_of(estimator.network_), values)
 
 
 # ---- The regressor ----
@@ -178,25 +111,10 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     classifier, labels = operator.raw_operator, operator.outputs[0].full_name
     names, kind = get_label_classes(scope, classifier), classifier._classes.kind
     both = kind == "binary" and len(names) == 2
-    probabilities = (
-        graph.node("Concat", graph.node("Sub", graph.constant(1.0), outputs), outputs, axis=1) if both else outputs
-    )
     variable = operator.outputs[1]
+    probabilities = add_probabilities(graph, outputs, two_columns=both)
     graph.node("Cast", probabilities, output=variable.full_name, to=guess_proto_type(variable.type))
-    if kind == "multiclass":
-        codes = graph.node("ArgMax", outputs, axis=1, keepdims=0)
-    else:
-        likely = graph.node("Greater", outputs, graph.constant(0.5))
-        if kind == "multilabel-indicator":
-            graph.node("Cast", likely, output=labels, to=TensorProto.INT64)
-            return
-        if len(names) == 1:  # the most probable one
-            likely = graph.node("Less", outputs, graph.constant(0.0))
-        codes = graph.node("Cast", likely, to=TensorProto.INT64)
-        codes = graph.node("Reshape", codes, graph.constant([-1], TensorProto.INT64))
-    texts = names.dtype.kind not in "fiub"
-    dtype = TensorProto.STRING if texts else TensorProto.INT64
-    graph.node("Gather", graph.constant(names if texts else names.astype(np.int64), dtype), codes, output=labels, axis=0)
+    add_labels(graph, outputs, names, kind, labels)
 
 
 # ---- Registration ----

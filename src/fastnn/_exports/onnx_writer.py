@@ -1,0 +1,96 @@
+"""Writing ONNX files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn._checks.scalars import integer
+from fastnn._exports.layers import Layer
+from fastnn._exports.onnx_graph import FileGraph, add_network, check_activations
+from fastnn._exports.onnx_package import TensorProto, defs, helper
+from fastnn._storage.write_file import FilePath, file_name, write_file
+from fastnn._version import __version__
+
+# The default is known to ONNX Runtime from version 1.17 on, and has all operators that are used.
+DEFAULT_OPSET, _OLDEST_OPSET = 20, 13
+# The largest size of a protobuf message. The graph itself is far smaller than the difference.
+_MAX_BYTES = 2**31 - 2**24
+# Adds the operators after the network, for a graph and the name of the network's outputs. Returns the graph's outputs: for
+# each, its name, its type, and the number of its columns, or None for a vector.
+Head = Callable[[FileGraph, str], Sequence[tuple[str, int, int | None]]]
+
+
+def write(
+    path: FilePath,
+    layers: Sequence[Layer],
+    *,
+    input_name: str,
+    output_names: Sequence[str],
+    batch_size: int | None,
+    opset: int | None,
+    description: Mapping[str, Any],
+    head: Head | None = None,
+) -> None:
+    """Write a network, and what `head` adds to it. The options are those of `MLP.to_onnx`."""
+    file_name(path)  # raises TypeError if it is no path
+    _check_names(input_name, output_names)
+    opset = DEFAULT_OPSET if opset is None else integer("opset", opset, low=_OLDEST_OPSET, high=defs.onnx_opset_version())
+    rows = "batch" if batch_size is None else integer("batch_size", batch_size, low=1, high=2**31 - 1)
+    check_activations(layers)
+    size = sum(array.size * array.itemsize for layer in layers for array in (layer.weights, layer.bias))
+    if size > _MAX_BYTES:
+        raise ValueError(f"to_onnx: an ONNX file holds at most {_MAX_BYTES} bytes of parameters, got {size}; use save()")
+    real = TensorProto.DOUBLE if layers[0].weights.dtype == np.float64 else TensorProto.FLOAT
+    graph = FileGraph(real, opset, [input_name, *output_names])
+    values = add_network(graph, layers, input_name)
+    if head is None:
+        graph.rename(values, output_names[0])
+        ends: Sequence[tuple[str, int, int | None]] = [(output_names[0], real, len(layers[-1].bias))]
+    else:
+        ends = head(graph, values)
+    outputs = [
+        helper.make_tensor_value_info(name, kind, [rows] if columns is None else [rows, columns])
+        for name, kind, columns in ends
+    ]
+    inputs = [helper.make_tensor_value_info(input_name, real, [rows, len(layers[0].weights)])]
+    content = helper.make_graph(graph.nodes, "fastnn", inputs, outputs, graph.initializers)
+    write_file(path, [_serialized(content, opset, description)])
+
+
+def _serialized(graph: Any, opset: int, description: Mapping[str, Any]) -> bytes:
+    """Return the file's bytes, which depend only on the arguments and the version of fastnn."""
+    version = helper.make_opsetid("", opset)
+    model = helper.make_model(
+        graph,
+        opset_imports=[version],
+        ir_version=helper.find_min_ir_version_for([version]),
+        producer_name="fastnn",
+        producer_version=__version__,
+    )
+    helper.set_model_props(model, {"fastnn": json.dumps(description)})
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _check_names(input_name: Any, output_names: Sequence[Any]) -> None:
+    for argument, name in [("input_name", input_name), *(("output_name", name) for name in output_names)]:
+        if not isinstance(name, str):
+            raise TypeError(f"{argument}: expected text, got {name!r} of type {type(name).__name__}")
+        if not name:
+            raise ValueError(f"{argument}: expected a name, got an empty text")
+    names = [input_name, *output_names]
+    if len(set(names)) < len(names):
+        raise ValueError(f"input_name, output_name: expected different names, got {', '.join(map(repr, names))}")
+
+
+def describe(layers: Sequence[Layer], feature_names: Sequence[str] | None) -> dict[str, Any]:
+    """Return the content of the metadata: the architecture, and the names of the inputs."""
+    return {
+        "layer_sizes": [len(layers[0].weights), *(len(layer.bias) for layer in layers)],
+        "activations": [str(layer.activation) for layer in layers],
+        "feature_names": None if feature_names is None else list(feature_names),
+    }
