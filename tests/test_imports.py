@@ -57,6 +57,7 @@ EXCEPTIONS = {
     ("_checks.options", "optimizers"),
     ("_checks.layers", "_custom"),  # it accepts the custom activations of models
     ("_errors", "_history"),
+    ("_elementary.functions", "reference.rectifiers"),  # it repeats selu's formula, and takes the constants
     ("sklearn._onnx", "reference.rectifiers"),  # it writes selu's formula, and takes the constants
 }
 

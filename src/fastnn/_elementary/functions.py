@@ -6,6 +6,7 @@ from typing import Any
 
 from fastnn._elementary.constants import FLOAT32, FLOAT64, Constants
 from fastnn._elementary.numbers import Number, absolute, copysign, fma, maximum, minimum, select
+from fastnn.reference.rectifiers import SELU_ALPHA, SELU_SCALE
 
 
 def constants_of(x: Number) -> Constants:
@@ -17,6 +18,7 @@ def constants_of(x: Number) -> Constants:
 
 
 def horner(x: Number, coefficients: tuple[float, ...]) -> Number:
+    """Return the polynomial with these coefficients, the constant one first."""
     result = x.constant(coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         result = fma(x, result, coefficient)
@@ -30,7 +32,7 @@ def _expm1_reduced(r: Number) -> Number:
 
 
 def exp_parts(x: Number, shift: int, rough: bool = False) -> tuple[Number, Number]:
-    """Return q and s with exp(x) = s * (1 + q)."""
+    """Return q and s with exp(x) = 2**-shift * s * (1 + q)."""
     c = constants_of(x)
     round_ = c.round + (c.bias + shift)
     shifted = fma(x, c.log2e, round_)
@@ -172,6 +174,10 @@ def elu(z: Number) -> Number:
 
 def elu_grad(a: Number) -> Number:
     return select(a > 0.0, a.constant(1.0), a + 1.0)
+
+
+def selu(z: Number) -> Number:
+    return select(z > 0.0, z * SELU_SCALE, expm1(z) * (SELU_SCALE * SELU_ALPHA))
 
 
 def softplus(z: Number) -> Number:

@@ -1,0 +1,63 @@
+"""The comment at the top of a C file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn._exports.layers import Layer
+from fastnn._version import __version__
+
+_TEXT = """\
+/* A neural network, exported by fastnn {version}.
+ *
+ * Layers          {sizes}
+ * Activations     {activations}
+ * Declaration     {declaration}
+ * Inputs          {n_in} in x: one row{features}
+ * Outputs         {n_out} in y, which must not overlap x
+ * Constants       {constants} bytes, read only
+ * Stack           {stack} bytes, besides registers and the return addresses
+ * Multiply-adds   {multiply_adds} a call
+ *
+ * The function allocates no memory and keeps no state, so that threads may call it at once. Compile with -O3, and for speed
+ * with the instructions of your machine (-march=native, or -mavx2 -mfma). Link with -lm if the linker asks for {fma} or sin.
+ *
+ * Where the target has fused multiply-add, the results are bit for bit those of fastnn on a machine that has it: a model of
+ * {dtype} with these parameters. Without it, they are those of fastnn's instruction set "baseline", which differ by rounding.
+ * -D{prefix}_FUSED=1 gives the former on every target, by slow calls of {fma} where it is no instruction. Options that change
+ * arithmetic, such as -ffast-math and Clang's -ffp-contract=fast, change the bits.
+ */
+"""
+
+
+def header(
+    layers: Sequence[Layer], name: str, prefix: str, dtype: np.dtype[Any], buffers: int, feature_names: Sequence[str] | None
+) -> str:
+    """Return the comment; `buffers` is the number of elements in the arrays on the stack."""
+    c_type = "float" if dtype == np.float32 else "double"
+    parameters = [each for layer in layers for each in (layer.weights, layer.bias, layer.slopes) if each is not None]
+    sizes = [layers[0].weights.shape[0], *(layer.bias.size for layer in layers)]
+    return _TEXT.format(
+        version=__version__,
+        sizes=" -> ".join(map(str, sizes)),
+        activations=", ".join(str(layer.activation) for layer in layers),
+        declaration=f'void {name}(const {c_type} *x, {c_type} *y); in C++ after extern "C"',
+        n_in=sizes[0],
+        n_out=sizes[-1],
+        features="".join(f"\n *   x[{i}]  {_safe(each)}" for i, each in enumerate(feature_names or ())),
+        constants=sum(each.nbytes for each in parameters),
+        stack=buffers * dtype.itemsize + 256,
+        multiply_adds=sum(layer.weights.size for layer in layers),
+        fma="fmaf" if dtype == np.float32 else "fma",
+        dtype=dtype.name,
+        prefix=prefix,
+    )
+
+
+def _safe(name: object) -> str:
+    """Return a name as text that can't end the comment, or begin another one."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name))
+    return text.encode("utf-8", "backslashreplace").decode().replace("*/", "* /").replace("/*", "/ *")
