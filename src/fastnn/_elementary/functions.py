@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastnn._elementary.constants import FLOAT32, FLOAT64, Constants
-from fastnn._elementary.numbers import Number, absolute, copysign, fma, maximum, minimum, select
+from fastnn._elementary.numbers import Bits, Number, absolute, copysign, fma, maximum, minimum, select
 from fastnn.reference.rectifiers import SELU_ALPHA, SELU_SCALE
 
 
@@ -77,15 +75,15 @@ def tanh(x: Number) -> Number:
     return copysign(select(small, a, x.constant(1.0)) - numerator / denominator, x)
 
 
-def _exponent(x: Number) -> Any:
+def _exponent(x: Number) -> Bits:
     return (x.as_int() + -x.constant(0.70710678118654752).as_int()) >> constants_of(x).mantissa
 
 
-def _times_power(x: Number, e: Any) -> Number:
+def _times_power(x: Number, e: Bits) -> Number:
     return (x.as_int() + (e << constants_of(x).mantissa)).as_float()
 
 
-def _to_float(n: Any, like: Number) -> Number:
+def _to_float(n: Bits, like: Number) -> Number:
     round_ = constants_of(like).round
     return (n + like.constant(round_).as_int()).as_float() - round_
 

@@ -22,7 +22,7 @@ class Number(ABC):
         """Return a constant of this type."""
 
     @abstractmethod
-    def as_int(self) -> Any:
+    def as_int(self) -> Bits:
         """Return the `Bits` of the number, without a conversion."""
 
     @abstractmethod
@@ -76,7 +76,7 @@ class Bits(ABC):
         """Return a constant of this type."""
 
     @abstractmethod
-    def as_float(self) -> Any:
+    def as_float(self) -> Number:
         """Return the `Number` with these bits, without a conversion."""
 
     @abstractmethod
@@ -108,8 +108,7 @@ class Bits(ABC):
 
 
 Formula: TypeAlias = Callable[[Any], Any]
-_Scalar = TypeVar("_Scalar", bound=Number | Bits)
-_Number = TypeVar("_Number", bound=Number)
+_Scalar = TypeVar("_Scalar", Number, Bits)
 
 
 def select(condition: Any, a: _Scalar, b: _Scalar) -> _Scalar:
@@ -117,26 +116,26 @@ def select(condition: Any, a: _Scalar, b: _Scalar) -> _Scalar:
     return a.when(condition, b)
 
 
-def fma(a: _Number, b: _Number | float, c: _Number | float) -> _Number:
+def fma(a: Number, b: Number | float, c: Number | float) -> Number:
     """Return a b + c, rounded once if the instruction set has fused multiply-add."""
     return a.fma(b, c)
 
 
-def minimum(a: float, b: _Number) -> _Number:
+def minimum(a: float, b: Number) -> Number:
     """Return the smaller number, or b if one of them is NaN."""
     return select(b > a, b.constant(a), b)
 
 
-def maximum(a: float | _Number, b: _Number) -> _Number:
+def maximum(a: float | Number, b: Number) -> Number:
     """Return the larger number, or b if one of them is NaN."""
     return select(b < a, b.constant(a) if isinstance(a, float | int) else a, b)
 
 
-def absolute(a: _Number) -> _Number:
+def absolute(a: Number) -> Number:
     """Return a without its sign."""
     return a.absolute()
 
 
-def copysign(a: _Number, sign: _Number) -> _Number:
+def copysign(a: Number, sign: Number) -> Number:
     """Return the magnitude of a with the sign of another."""
     return a.copysign(sign)

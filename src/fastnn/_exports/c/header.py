@@ -22,13 +22,14 @@ _TEXT = """\
  * Stack           {stack} bytes, besides registers and the return addresses
  * Multiply-adds   {multiply_adds} a call
  *
- * The function allocates no memory and keeps no state, so that threads may call it at once. Compile with -O3, and for speed
- * with the instructions of your machine (-march=native, or -mavx2 -mfma). Link with -lm if the linker asks for {fma} or sin.
+ * The function allocates no memory and keeps no state, so that threads may call it at once. Compile it with -O3 and, for
+ * speed, with the instructions of your machine (-march=native, or -mavx2 -mfma). Link with -lm if the linker asks for
+ * {fma} or sin.
  *
- * Where the target has fused multiply-add, the results are bit for bit those of fastnn on a machine that has it: a model of
- * {dtype} with these parameters. Without it, they are those of fastnn's instruction set "baseline", which differ by rounding.
- * -D{prefix}_FUSED=1 gives the former on every target, by slow calls of {fma} where it is no instruction. Options that change
- * arithmetic, such as -ffast-math and Clang's -ffp-contract=fast, change the bits.
+ * If the target has fused multiply-add, the results are bit for bit those of a fastnn model of {dtype} with these
+ * parameters, on a machine that has it too. If not, they are those of fastnn's instruction set "baseline", which differ by
+ * rounding. -D{prefix}_FUSED=1 gives the former on every target, by slow calls of {fma} where it is no instruction.
+ * Options that change arithmetic, such as -ffast-math and -ffp-contract=fast, may change the bits.
  */
 """
 

@@ -23,20 +23,19 @@ _MATH = """
     ctanh
 """
 _LIBRARY = """
-    abort abs aligned_alloc at_quick_exit atexit atof atoi atol atoll bsearch calloc div exit free getenv labs ldiv llabs lldiv
-    malloc mblen mbstowcs mbtowc qsort quick_exit rand realloc srand strtod strtof strtol strtold strtoll strtoul strtoull
-    system wcstombs wctomb memchr memcmp memcpy memmove memset strcat strchr strcmp strcoll strcpy strcspn strerror strlen
-    strncat strncmp strncpy strpbrk strrchr strspn strstr strtok strxfrm clearerr fclose feof ferror fflush fgetc fgetpos fgets
-    fopen fprintf fputc fputs fread freopen fscanf fseek fsetpos ftell fwrite getc getchar gets perror printf putc putchar puts
-    remove rename rewind scanf setbuf setvbuf snprintf sprintf sscanf tmpfile tmpnam ungetc vfprintf vfscanf vprintf vscanf
-    vsnprintf vsprintf vsscanf isalnum isalpha isblank iscntrl isdigit isgraph islower isprint ispunct isspace isupper isxdigit
-    tolower toupper asctime clock ctime difftime gmtime localtime mktime strftime time timespec_get signal raise longjmp setjmp
-    localeconv setlocale feclearexcept fegetenv fegetexceptflag fegetround feholdexcept feraiseexcept fesetenv fesetexceptflag
-    fesetround fetestexcept feupdateenv imaxabs imaxdiv strtoimax strtoumax errno assert
+    abort abs aligned_alloc at_quick_exit atexit atof atoi atol atoll bsearch calloc div exit free getenv labs ldiv
+    llabs lldiv malloc mblen mbstowcs mbtowc qsort quick_exit rand realloc srand strtod strtof strtol strtold strtoll
+    strtoul strtoull system wcstombs wctomb memchr memcmp memcpy memmove memset strcat strchr strcmp strcoll strcpy
+    strcspn strerror strlen strncat strncmp strncpy strpbrk strrchr strspn strstr strtok strxfrm clearerr fclose feof
+    ferror fflush fgetc fgetpos fgets fopen fprintf fputc fputs fread freopen fscanf fseek fsetpos ftell fwrite getc
+    getchar gets perror printf putc putchar puts remove rename rewind scanf setbuf setvbuf snprintf sprintf sscanf
+    tmpfile tmpnam ungetc vfprintf vfscanf vprintf vscanf vsnprintf vsprintf vsscanf isalnum isalpha isblank iscntrl
+    isdigit isgraph islower isprint ispunct isspace isupper isxdigit tolower toupper asctime clock ctime difftime gmtime
+    localtime mktime strftime time timespec_get signal raise longjmp setjmp localeconv setlocale feclearexcept fegetenv
+    fegetexceptflag fegetround feholdexcept feraiseexcept fesetenv fesetexceptflag fesetround fetestexcept feupdateenv
+    imaxabs imaxdiv strtoimax strtoumax errno assert
 """
-_TAKEN = frozenset((_KEYWORDS + _LIBRARY).split()) | {
-    word + suffix for word in _MATH.split() for suffix in ("", "f", "l")
-}
+_TAKEN = frozenset((_KEYWORDS + _LIBRARY).split()) | {word + suffix for word in _MATH.split() for suffix in ("", "f", "l")}
 
 
 def check_name(name: str) -> None:

@@ -40,11 +40,10 @@ class Trace:
 
     def number(self, value: float) -> Value:
         """Return a constant."""
-        value = self.dtype.type(value)
-        if np.isfinite(value):
-            return self.value(literal(float(value), self.dtype), constant=value)
-        bits = value.view(self.unsigned)
-        return self.value("@from_bits({0})", self.integer(int(bits)), constant=value)
+        scalar = self.dtype.type(value)
+        if np.isfinite(scalar):
+            return self.value(literal(value, self.dtype), constant=scalar)
+        return self.value("@from_bits({0})", self.integer(int(scalar.view(self.unsigned))), constant=scalar)
 
     def integer(self, number: int) -> Value:
         """Return a constant integer, modulo the number of its values."""

@@ -81,7 +81,9 @@ _ROUNDING = """
 """
 
 
-def write(path: FilePath, layers: Sequence[Layer], name: str, dtype: np.dtype[Any], feature_names: Sequence[str] | None) -> None:
+def write(
+    path: FilePath, layers: Sequence[Layer], name: str, dtype: np.dtype[Any], feature_names: Sequence[str] | None
+) -> None:
     """Write the C file of a network. All errors but those of the file system are raised before."""
     file_name(path)
     write_file(path, [source(layers, name, dtype, feature_names).encode()])
@@ -138,7 +140,9 @@ def _parameters(name: str, values: NDArray[Any], dtype: np.dtype[Any]) -> NDArra
         position = tuple(int(i) for i in np.argwhere(wrong)[0])
         place, value = ", ".join(map(str, position)), values[position]
         way_out = "; dtype='float64' has room for it" if np.isfinite(value) else ""
-        raise ValueError(f"to_c: expected finite parameters, got {name}[{place}] = {value!s}, not finite in {dtype}{way_out}")
+        raise ValueError(
+            f"to_c: expected finite parameters, got {name}[{place}] = {value!s}, not finite in {dtype}{way_out}"
+        )
     return result
 
 
