@@ -11,6 +11,7 @@ import platform
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,6 +228,21 @@ def test_sanitizers_find_nothing(tmp_path):
     assert process.returncode == 0, process.stderr
     y = np.array([float(line) for line in process.stdout.split()], np.float32)
     np.testing.assert_allclose(y, model.predict([0.25, -1.5, 3.0]), rtol=1e-5)
+
+
+def test_the_program_of_the_documentation(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "exporting.md").read_text(encoding="utf-8")
+    (tmp_path / "main.c").write_text(re.search(r"```c\n(.*?)```", page, re.DOTALL)[1])
+    policy = MLP((3, 16, 2), "tanh", random_state=0)
+    policy.to_c(tmp_path / "policy.c", name="policy")
+    command = re.search(r"^cc (.* main\.c policy\.c -o main)$", page, re.MULTILINE)[1]
+    subprocess.run([COMPILERS[0], *command.split(), "-Wall", "-Werror"], cwd=tmp_path, check=True)
+    process = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True)
+    y = np.array([float(word) for word in process.stdout.split()], np.float32)
+    if FUSED_HERE:
+        np.testing.assert_array_equal(y, policy.predict([0.5, -1.0, 2.0]))
+    else:
+        np.testing.assert_allclose(y, policy.predict([0.5, -1.0, 2.0]), rtol=1e-5)
 
 
 # ---- The text ----

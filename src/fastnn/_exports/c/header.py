@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,24 @@ _TEXT = """\
 """
 
 
+@dataclass(frozen=True)
+class Memory:
+    """The numbers of elements that a network has in constants, and in arrays on the stack."""
+
+    constants: int
+    stack: int
+
+
 def header(
-    layers: Sequence[Layer], name: str, prefix: str, dtype: np.dtype[Any], buffers: int, feature_names: Sequence[str] | None
+    layers: Sequence[Layer],
+    name: str,
+    prefix: str,
+    dtype: np.dtype[Any],
+    memory: Memory,
+    feature_names: Sequence[str] | None,
 ) -> str:
-    """Return the comment; `buffers` is the number of elements in the arrays on the stack."""
+    """Return the comment."""
     c_type = "float" if dtype == np.float32 else "double"
-    parameters = [each for layer in layers for each in (layer.weights, layer.bias, layer.slopes) if each is not None]
     sizes = [layers[0].weights.shape[0], *(layer.bias.size for layer in layers)]
     return _TEXT.format(
         version=__version__,
@@ -49,8 +62,8 @@ def header(
         n_in=sizes[0],
         n_out=sizes[-1],
         features="".join(f"\n *   x[{i}]  {_safe(each)}" for i, each in enumerate(feature_names or ())),
-        constants=sum(each.nbytes for each in parameters),
-        stack=buffers * dtype.itemsize + 256,
+        constants=memory.constants * dtype.itemsize,
+        stack=memory.stack * dtype.itemsize + 256,
         multiply_adds=sum(layer.weights.size for layer in layers),
         fma="fmaf" if dtype == np.float32 else "fma",
         dtype=dtype.name,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._exports.c.functions import ACTIVATIONS, activation_functions, layer_functions, reads_bits, rendered
-from fastnn._exports.c.header import header
+from fastnn._exports.c.header import Memory, header
 from fastnn._exports.c.literals import array
 from fastnn._exports.c.names import check_name
 from fastnn._exports.layers import Layer
@@ -102,20 +102,16 @@ def source(layers: Sequence[Layer], name: str, dtype: np.dtype[Any], feature_nam
     prefix, narrow = name.rstrip("_"), layers[-1].bias.size <= _NARROW
     buffers = _buffers(layers)
     parts = [
-        header(converted, name, prefix, dtype, sum(buffers), feature_names),
+        header(converted, name, prefix, dtype, Memory(sum(map(_size, converted)), sum(buffers)), feature_names),
         *_preamble(converted, prefix, dtype, narrow),
         f'\n#ifdef __cplusplus\nextern "C" {{\n#endif\n\nvoid {name}(const @real *x, @real *y);\n\n',
-        *(text for index, layer in enumerate(converted) for text in _constants(index, layer, _stored_narrow(index, layers))),
+        *(text for index in range(len(layers)) for text in _constants(index, converted, narrow)),
         *_functions(converted, prefix, dtype, narrow),
-        _predict(converted, name, buffers),
+        _predict(converted, name, buffers, narrow),
         "\n#ifdef __cplusplus\n}\n#endif\n",
         _CLOSE,
     ]
     return "".join(rendered(part, prefix, dtype) if index else part for index, part in enumerate(parts))
-
-
-def _stored_narrow(index: int, layers: Sequence[Layer]) -> bool:
-    return index == len(layers) - 1 and layers[-1].bias.size <= _NARROW
 
 
 def _converted(index: int, layer: Layer, dtype: np.dtype[Any]) -> Layer:
@@ -146,6 +142,10 @@ def _parameters(name: str, values: NDArray[Any], dtype: np.dtype[Any]) -> NDArra
     return result
 
 
+def _size(layer: Layer) -> int:
+    return layer.weights.size + layer.bias.size + (0 if layer.slopes is None else layer.slopes.size)
+
+
 def _preamble(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool) -> Iterator[str]:
     activations = [layer.activation for layer in layers]
     lanes = 64 // dtype.itemsize
@@ -169,7 +169,8 @@ def _preamble(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow
     yield _OPEN
 
 
-def _constants(index: int, layer: Layer, by_outputs: bool) -> Iterator[str]:
+def _constants(index: int, layers: Sequence[Layer], narrow: bool) -> Iterator[str]:
+    layer, by_outputs = layers[index], narrow and index == len(layers) - 1
     n_in, n_out = layer.weights.shape
     rows = f"{n_out} rows of {n_in}, one per output" if by_outputs else f"{n_in} rows of {n_out}, one per input"
     yield f"/* Layer {index + 1}: {n_in} -> {n_out}, {layer.activation}. Weights: {rows}. */\n"
@@ -192,14 +193,14 @@ def _buffers(layers: Sequence[Layer]) -> tuple[int, int]:
     return max(sizes[::2], default=0), max(sizes[1::2], default=0)
 
 
-def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int]) -> str:
+def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int], narrow: bool) -> str:
     lines = [f"    @real {buffer}[{size}];" for buffer, size in zip(("odd", "even"), buffers, strict=True) if size]
     source = "x"
     for index, layer in enumerate(layers):
         n_in, n_out = layer.weights.shape
         last = index == len(layers) - 1
         to = "y" if last else ("odd", "even")[index % 2]
-        function = "@narrow" if last and n_out <= _NARROW else "@dense"
+        function = "@narrow" if last and narrow else "@dense"
         lines.append(f"    {function}(@weights_{index + 1}, @biases_{index + 1}, {n_in}, {n_out}, {source}, {to});")
         slopes = f"@slopes_{index + 1}, " if layer.slopes is not None else ""
         if layer.activation != "identity":
