@@ -47,10 +47,10 @@ class Exported(Stored):
 
         Examples
         --------
-        >>> import os, tempfile
-        >>> path = os.path.join(tempfile.mkdtemp(), "policy.c")
-        >>> MLP((3, 8, 2), "tanh", random_state=0).to_c(path, name="policy")
-        >>> print(open(path).readlines()[4])
+        >>> import fastnn
+        >>> fastnn.MLP((3, 8, 2), "tanh", random_state=0).to_c("policy.c", name="policy")
+        >>> with open("policy.c") as file:
+        ...     print(file.readlines()[4], end="")
          * Declaration     void policy(const float *x, float *y); in C++ after extern "C"
         """
         from fastnn._exports.c import source as _c_source
