@@ -85,11 +85,7 @@ static void @dense(const @real *weights, const @real *biases, int n_in, int n_ou
     int j = 0;
 %s}
 """
-_DENSE_LOOP = """\
-#if @TILE >= {n}
-    for (; j + {n} <= n_out; j += {n}) @tile({n}, weights + j, biases + j, n_in, n_out, x, y + j);
-#endif
-"""
+_DENSE_LOOP = "    for (; j + {n} <= n_out; j += {n}) @tile({n}, weights + j, biases + j, n_in, n_out, x, y + j);\n"
 _TOTAL = """
 /* Adds the halves of the partial sums until one is left. */
 static @real @total(@real *sums)
@@ -175,7 +171,8 @@ static void @sin(@real *y, int n)
 """
 _TYPES = {"float32": ("float", "uint32_t", "int32_t", "f"), "float64": ("double", "uint64_t", "int64_t", "")}
 _ONLY_LINEAR = frozenset({"identity", "relu", "leaky_relu", "prelu"})
-TILES = (64, 32, 16, 8, 4, 2, 1)
+_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
+_SMALLEST_TILE = 8  # every target has it
 
 
 def rendered(text: str, prefix: str, dtype: np.dtype[Any]) -> str:
@@ -197,10 +194,15 @@ def layer_functions(prefix: str, dtype: np.dtype[Any], widest: int, narrow: bool
     """
     yield rendered(_FMA, prefix, dtype)
     if widest:
-        loops = "".join(_DENSE_LOOP.format(n=n) for n in TILES if n <= widest)
+        loops = "".join(map(_loop, [n for n in _TILES if n <= widest]))
         yield rendered(_TILE + _DENSE % loops, prefix, dtype)
     if narrow:
         yield rendered(_TOTAL + _NARROW, prefix, dtype)
+
+
+def _loop(n: int) -> str:
+    loop = _DENSE_LOOP.format(n=n)
+    return f"#if @TILE >= {n}\n{loop}#endif\n" if n > _SMALLEST_TILE else loop
 
 
 def activation_functions(prefix: str, dtype: np.dtype[Any], names: Iterable[str], narrow: bool) -> Iterator[str]:

@@ -20,7 +20,7 @@ _TEXT = """\
  * Inputs          {n_in} in x: one row{features}
  * Outputs         {n_out} in y, which must not overlap x
  * Constants       {constants} bytes, read only
- * Stack           {stack} bytes, besides registers and the return addresses
+ * Stack           {least_stack} bytes, or up to {most_stack} with SIMD instructions, besides saved registers, with -O1 or more
  * Multiply-adds   {multiply_adds} a call
  *
  * The function allocates no memory and keeps no state, so that threads may call it at once. Compile it with -O3 and, for
@@ -63,7 +63,8 @@ def header(
         n_out=sizes[-1],
         features="".join(f"\n *   x[{i}]  {_safe(each)}" for i, each in enumerate(feature_names or ())),
         constants=memory.constants * dtype.itemsize,
-        stack=memory.stack * dtype.itemsize + 256,
+        least_stack=memory.stack * dtype.itemsize + 64,  # and the partial sums
+        most_stack=memory.stack * dtype.itemsize + 512,
         multiply_adds=sum(layer.weights.size for layer in layers),
         fma="fmaf" if dtype == np.float32 else "fma",
         dtype=dtype.name,

@@ -161,7 +161,7 @@ def _preamble(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow
         yield _FUSED % {"name": macro, "suffix": suffix, "bytes": each.itemsize, "bits": 8 * each.itemsize}
     yield "\n#include <math.h>\n" if "sin" in activations else _INCLUDES % names[0]
     if not narrow or len(layers) > 1:
-        yield _TILES % {"wide": 256 // dtype.itemsize, "medium": 128 // dtype.itemsize}
+        yield _TILES % {"wide": 512 // dtype.itemsize, "medium": 128 // dtype.itemsize}
     if narrow or "softmax" in activations:
         yield f"\n#define @LANES {lanes}\n"
     sizes = {"n_in": layers[0].weights.shape[0], "n_out": layers[-1].bias.size}
@@ -178,7 +178,8 @@ def _constants(index: int, layers: Sequence[Layer], narrow: bool) -> Iterator[st
     yield array(f"@biases_{index + 1}", layer.bias)
     if layer.slopes is not None:
         yield array(f"@slopes_{index + 1}", layer.slopes)
-    yield "\n"
+    if index < len(layers) - 1:
+        yield "\n"
 
 
 def _functions(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool) -> Iterator[str]:
