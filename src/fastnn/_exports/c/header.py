@@ -20,7 +20,7 @@ _TEXT = """\
  * Inputs          {n_in} in x: one row{features}
  * Outputs         {n_out} in y, which must not overlap x
  * Constants       {constants} bytes, read only
- * Stack           {least_stack} bytes, or up to {most_stack} with SIMD instructions, besides saved registers, with -O1 or more
+ * Stack           {least_stack} bytes, or up to {most_stack} with SIMD code, besides saved registers, with -O1 and more
  * Multiply-adds   {multiply_adds} a call
  *
  * The function allocates no memory and keeps no state, so that threads may call it at once. Compile it with -O3 and, for
