@@ -17,16 +17,19 @@ def literal(number: float, dtype: np.dtype[Any]) -> str:
     Hexadecimal literals are exact too, but C++ has had them only since 2017.
     """
     assert math.isfinite(number)
+    return _texts([float(dtype.type(number))], dtype)[0]
+
+
+def _texts(numbers: list[float], dtype: np.dtype[Any]) -> list[str]:
     single = dtype == np.float32
-    text = format(float(dtype.type(number)), ".9g" if single else ".17g")
-    if "." not in text and "e" not in text:
-        text += ".0"
-    return text + ("f" if single else "")
+    form, suffix = ("%.9g", "f") if single else ("%.17g", "")
+    texts = [form % number for number in numbers]
+    return [text + suffix if "." in text or "e" in text else f"{text}.0{suffix}" for text in texts]
 
 
 def array(name: str, values: NDArray[Any]) -> str:
     """Return the definition of a constant array."""
-    texts = [literal(value, values.dtype) for value in values.ravel().tolist()]
+    texts = _texts(values.ravel().tolist(), values.dtype)
     lines = [", ".join(texts[i : i + _PER_LINE]) for i in range(0, len(texts), _PER_LINE)]
     c_type = "float" if values.dtype == np.float32 else "double"
     return f"static const {c_type} {name}[{values.size}] = {{\n    " + ",\n    ".join(lines) + "\n};\n"
