@@ -177,6 +177,38 @@ def test_fused_multiply_add_of_the_c_library(exported, tmp_path):
         assert_same_bits(results(library, name, model, X), model.predict(X), name)
 
 
+# Reads rows from the standard input, and writes their predictions.
+FILTER = """
+#include <stdio.h>
+#include "{name}.c"
+int main(void)
+{{
+    {c_type} x[{name}_n_inputs], y[{name}_n_outputs];
+    while (fread(x, sizeof x, 1, stdin) == 1) {{
+        {name}(x, y);
+        fwrite(y, sizeof y, 1, stdout);
+    }}
+    return 0;
+}}
+"""
+
+
+@pytest.mark.skipif(not FUSED_HERE, reason="the machine has no fused multiply-add")
+@pytest.mark.skipif(
+    not (shutil.which("aarch64-linux-gnu-gcc") and shutil.which("qemu-aarch64")), reason="there is no emulator of AArch64"
+)
+@pytest.mark.parametrize("name", ["gelu_float32", "sin_float32", "net5_255_17_4_float32", "net2_3_70_float64"])
+def test_another_architecture_has_the_same_bits(exported, tmp_path, name):
+    folder, made = exported
+    model, X = made[name]
+    (tmp_path / "main.c").write_text(FILTER.format(name=name, c_type="float" if model.dtype == np.float32 else "double"))
+    command = ["aarch64-linux-gnu-gcc", "-O2", "-static", f"-I{folder}", "main.c", "-o", "main", "-lm"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    process = subprocess.run(["qemu-aarch64", tmp_path / "main"], input=X.tobytes(), capture_output=True, check=True)
+    y = np.frombuffer(process.stdout, model.dtype).reshape(len(X), -1)
+    assert_same_bits(y, model.predict(X), name)
+
+
 @pytest.mark.parametrize("options", ["-std=c99", "-std=c11", "-std=c17", "-xc++ -std=c++11", "-xc++ -std=c++20"])
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_standards(exported, compiler, options):
