@@ -5,6 +5,7 @@ The C files are compiled by `cc -O3 -march=native`, and a loop in C calls them, 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import shutil
 import subprocess
@@ -71,7 +72,8 @@ def emlearn_in_c(work: PredictionWork, folder: Path) -> InC:
         estimator.fit(np.zeros((2, n_in)), np.zeros((2, n_out)) if n_out > 1 else np.zeros(2))
     parameters = initial_parameters(work)
     estimator.coefs_, estimator.intercepts_ = parameters[::2], parameters[1::2]
-    emlearn.convert(estimator, method="inline").save(file=str(folder / "network.h"), name="network")
+    with contextlib.chdir(folder):  # it leaves files in the current directory
+        emlearn.convert(estimator, method="inline").save(file="network.h", name="network")
     code = '#include "network.h"\n' + _LOOP.replace("CALL", "network_regress(x, N_IN, y, N_OUT)")
     return InC(folder, code, work, f"-I{emlearn.includedir}")
 
