@@ -31,17 +31,18 @@ DESCRIPTIONS = {
 }
 # The folders that each folder may import. "users" stands for the files beside the folders: public modules and their parts.
 LOW = {"_checks", "descriptions"}
-ALL = LOW | {"reference", "_engine", "_storage", "_exports", "users"}
+ALL = LOW | {"_elementary", "reference", "_engine", "_storage", "_exports", "users"}
 FOLDERS = {
     "_checks": {"_checks"},
     "descriptions": LOW,
+    "_elementary": {"_elementary"},
     "reference": LOW | {"reference"},
     "_engine": LOW | {"reference", "_engine"},
     "_storage": LOW | {"_storage"},
-    "_exports": LOW | {"reference", "_storage", "_exports"},
+    "_exports": LOW | {"_elementary", "reference", "_storage", "_exports"},
     "users": LOW | {"_engine", "_storage", "_exports", "users"},
     "ops": LOW | {"reference", "_engine", "ops"},
-    "jit": LOW | {"reference", "_engine", "users", "ops", "jit"},
+    "jit": LOW | {"_elementary", "reference", "_engine", "users", "ops", "jit"},
     "sklearn": LOW | {"_engine", "_storage", "_exports", "users", "sklearn"},
     "_data": {"_data"},
     "_tables": {"_checks", "_storage", "_tables"},
@@ -57,6 +58,7 @@ EXCEPTIONS = {
     ("_checks.options", "optimizers"),
     ("_checks.layers", "_custom"),  # it accepts the custom activations of models
     ("_errors", "_history"),
+    ("_elementary.functions", "reference.rectifiers"),  # it repeats selu's formula, and takes the constants
 }
 
 

@@ -93,12 +93,16 @@ def test_models_have_the_kinds_of_parameters_of_the_kernels_in_their_order():
     assert list(model._network.parameters) == list(model._network.views(model._network.storage)) == list(KINDS)
 
 
+# Each format in which models can be written needs its own text for an addition, beside the limited number of files.
+OTHER_FORMATS = "src/fastnn/(_elementary/|_exports/|_exported|_from_)"
+
+
 @pytest.mark.parametrize(
     ("addition", "words", "most"),
     [
-        ("An activation", "selu", 9),
+        ("An activation", "selu", 8),
         ("An optimizer", "nadam", 12),
-        ("A kind of parameters per layer", "prelu(?!de)|slopes", 19),
+        ("A kind of parameters per layer", "prelu(?!de)|slopes", 15),
     ],
 )
 def test_the_architecture_page_lists_all_files_that_an_addition_touches(addition, words, most):
@@ -107,7 +111,7 @@ def test_the_architecture_page_lists_all_files_that_an_addition_touches(addition
     listed = re.search(rf"^\*\*{addition}\*\*.*?\n\n(?!- )", page("docs/architecture.md"), re.MULTILINE | re.DOTALL)
     named = re.findall(r"`((?:kernels|src)/[\w/.]+)`", listed[0])
     assert sorted(named) == sorted(path.relative_to(ROOT).as_posix() for path in naming)
-    assert len(named) <= most
+    assert len([path for path in named if not re.match(OTHER_FORMATS, path)]) <= most
 
 
 def test_classes_are_exported():

@@ -12,6 +12,7 @@ import numpy as np
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
 from numba.core.registry import CPUDispatcher, cpu_target
 
+from fastnn import _elementary
 from fastnn._version import __version__
 from fastnn.jit._llvm import FUSED
 from fastnn.jit._translate import cells_of, names_of
@@ -35,8 +36,10 @@ def fingerprint(*values: Any) -> str | None:
 
 @lru_cache
 def _own_code() -> bytes:
-    """Return a digest of this folder's files, which may change between releases and are part of compiled code."""
-    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).digest()
+    """Return a digest of the files that are part of compiled code and may change between releases."""
+    folders = (Path(__file__).parent, Path(_elementary.__file__).parent)
+    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()
 
 
 def cache_of(function: FunctionType, key: str | None) -> Any:

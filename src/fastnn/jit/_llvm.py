@@ -1,19 +1,15 @@
-"""Scalars in LLVM code under construction, the counterpart of the vectors of kernels/per_isa/vec.h.
-
-The operations are those of IEEE arithmetic and on bits, and have no branches. LLVM can therefore inline functions that
-consist of them, and vectorise the loops around them.
-"""
+"""Formulas as functions in LLVM code: numbers in code under construction, and functions for Numba."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastnn._elementary.numbers import Bits, Formula, Number
 from fastnn._engine import core as _core
 
 # Whether the instruction set has fused multiply-add. Compiled code depends on this, so it is part of the key of cached
@@ -21,15 +17,16 @@ from fastnn._engine import core as _core
 FUSED = _core.current_instruction_set()[0] != "baseline"
 
 
-class Float:
-    """A float32 or float64. A Python number on the right of an operator is a constant of that type."""
+class Float(Number):
+    """A float32 or float64 in LLVM code."""
+
+    fused = FUSED
 
     def __init__(self, builder: Any, value: Any) -> None:
         self.builder, self.value = builder, value
         self.is_float32 = value.type == ir.FloatType()
 
     def constant(self, number: float) -> Float:
-        """Return a constant of this type."""
         return Float(self.builder, ir.Constant(self.value.type, number))
 
     def operand(self, other: Float | float) -> Any:
@@ -37,8 +34,21 @@ class Float:
         return other.value if isinstance(other, Float) else ir.Constant(self.value.type, other)
 
     def as_int(self) -> Integer:
-        """Return an integer with the same bits, without a conversion."""
         return Integer(self.builder, self.builder.bitcast(self.value, ir.IntType(32 if self.is_float32 else 64)))
+
+    def fma(self, b: Float | float, c: Float | float) -> Float:
+        if not FUSED:
+            return self * b + c
+        return Float(self.builder, self.builder.fma(self.value, self.operand(b), self.operand(c)))
+
+    def when(self, condition: Any, other: Float) -> Float:
+        return Float(self.builder, self.builder.select(condition, self.value, other.value))
+
+    def absolute(self) -> Float:
+        return _intrinsic("llvm.fabs", self)
+
+    def copysign(self, sign: Float) -> Float:
+        return _intrinsic("llvm.copysign", self, sign)
 
     def __add__(self, other: Float | float) -> Float:
         return Float(self.builder, self.builder.fadd(self.value, self.operand(other)))
@@ -55,7 +65,6 @@ class Float:
     def __neg__(self) -> Float:
         return Float(self.builder, self.builder.fneg(self.value))
 
-    # Comparisons return conditions for `select`. They are false if an operand is NaN.
     def __lt__(self, other: Float | float) -> Any:
         return self.builder.fcmp_ordered("<", self.value, self.operand(other))
 
@@ -63,24 +72,24 @@ class Float:
         return self.builder.fcmp_ordered(">", self.value, self.operand(other))
 
     def equals(self, other: Float | float) -> Any:
-        """Return the condition that both numbers are equal."""
         return self.builder.fcmp_ordered("==", self.value, self.operand(other))
 
 
-class Integer:
-    """An integer as wide as a float. Sums are modulo 2^32 or 2^64."""
+class Integer(Bits):
+    """An integer as wide as a float in LLVM code."""
 
     def __init__(self, builder: Any, value: Any) -> None:
         self.builder, self.value = builder, value
 
     def constant(self, number: int) -> Integer:
-        """Return a constant of this type."""
         return Integer(self.builder, ir.Constant(self.value.type, number))
 
     def as_float(self) -> Float:
-        """Return a float with the same bits, without a conversion."""
         number = ir.FloatType() if self.value.type.width == 32 else ir.DoubleType()
         return Float(self.builder, self.builder.bitcast(self.value, number))
+
+    def when(self, condition: Any, other: Integer) -> Integer:
+        return Integer(self.builder, self.builder.select(condition, self.value, other.value))
 
     def __add__(self, other: Integer) -> Integer:
         return Integer(self.builder, self.builder.add(self.value, other.value))
@@ -88,46 +97,20 @@ class Integer:
     def __neg__(self) -> Integer:
         return Integer(self.builder, self.builder.neg(self.value))
 
+    def __and__(self, other: Integer) -> Integer:
+        return Integer(self.builder, self.builder.and_(self.value, other.value))
+
+    def __xor__(self, other: Integer) -> Integer:
+        return Integer(self.builder, self.builder.xor(self.value, other.value))
+
     def __lshift__(self, places: int) -> Integer:
         return Integer(self.builder, self.builder.shl(self.value, self.constant(places).value))
 
     def __rshift__(self, places: int) -> Integer:
-        """Shift to the right, and fill with copies of the sign bit."""
         return Integer(self.builder, self.builder.ashr(self.value, self.constant(places).value))
 
-
-Body: TypeAlias = Callable[[Float], Float]
-_Scalar = TypeVar("_Scalar", Float, Integer)
-
-
-def select(condition: Any, a: _Scalar, b: _Scalar) -> _Scalar:
-    """Return a if the condition is true and b otherwise."""
-    return type(a)(a.builder, a.builder.select(condition, a.value, b.value))
-
-
-def fma(a: Float, b: Float | float, c: Float | float) -> Float:
-    """Return a b + c, rounded once if the instruction set has fused multiply-add."""
-    return Float(a.builder, a.builder.fma(a.value, a.operand(b), a.operand(c))) if FUSED else a * b + c
-
-
-def minimum(a: float, b: Float) -> Float:
-    """Return the smaller number, or b if one of them is NaN."""
-    return select(b > a, b.constant(a), b)
-
-
-def maximum(a: float | Float, b: Float) -> Float:
-    """Return the larger number, or b if one of them is NaN."""
-    return select(b < a, Float(b.builder, b.operand(a)), b)
-
-
-def absolute(a: Float) -> Float:
-    """Return a without its sign."""
-    return _intrinsic("llvm.fabs", a)
-
-
-def copysign(a: Float, sign: Float) -> Float:
-    """Return the magnitude of a with the sign of another."""
-    return _intrinsic("llvm.copysign", a, sign)
+    def equals(self, other: Integer) -> Any:
+        return self.builder.icmp_unsigned("==", self.value, other.value)
 
 
 def _intrinsic(name: str, *arguments: Float) -> Float:
@@ -140,7 +123,7 @@ def _intrinsic(name: str, *arguments: Float) -> Float:
 # ---- Functions for Numba ----
 
 
-def scalar_function(body: Body) -> Any:
+def scalar_function(body: Formula) -> Any:
     """Return a function of one real number that code compiled by Numba can call.
 
     For float32, it computes in float32. All other types are converted to float64.
@@ -165,7 +148,7 @@ def scalar_function(body: Body) -> Any:
     return intrinsic(typed)
 
 
-def _library(context: Any, body: Body, function_type: Any, symbol: str) -> Any:
+def _library(context: Any, body: Formula, function_type: Any, symbol: str) -> Any:
     """Return the function as a library, which the linker inlines.
 
     If the function were in the caller's own module, fastmath=True would allow the reordering of its operations.

@@ -1,4 +1,4 @@
-"""Constants of the elementary functions for each type, the same as in kernels/per_isa/elementary.h."""
+"""Constants of the elementary functions for each type, the same as in kernels/per_isa/elementary*.h and activations.h."""
 
 from __future__ import annotations
 
@@ -92,4 +92,78 @@ FLOAT64 = Constants(
     ),
     quarter_pi=float.fromhex("0x1.921fb54442d18p-1"),
     quarter_pi_low=float.fromhex("0x1.1a62633145c07p-55"),
+)
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Constants of gelu, silu and mish."""
+
+    gelu_far: float
+    gelu_a: float
+    gelu_p: tuple[float, ...]
+    gelu_q: tuple[float, ...]
+    silu_far: float
+    mish_far: float
+    mish_vanishes: float
+
+
+GATES32 = Gates(
+    gelu_far=14.75,
+    gelu_a=float.fromhex("0x1.40d932p1"),
+    gelu_p=_hex("0x1.394b34p0 0x1.9632ccp-2 0x1.1ca0fcp-4 0x1.6faa9p-8"),
+    gelu_q=_hex("0x1.113ca2p0 0x1.187b06p-1 0x1.4c93bcp-3 0x1.c676bep-6 0x1.254feep-9"),
+    silu_far=110.0,
+    mish_far=20.0,
+    mish_vanishes=-110.0,
+)
+GATES64 = Gates(
+    gelu_far=39.0,
+    gelu_a=float.fromhex("0x1.40d931ff62706p1"),
+    gelu_p=_hex(
+        "0x1.3c6f9bda8259ap1 0x1.90070a7059323p0 0x1.483c946b8fe24p-1 0x1.7bacf4f518aa5p-3"
+        " 0x1.3e9955cf50912p-5 0x1.82c8e1d3a8a73p-8 0x1.47dafa00a08e5p-11 0x1.61ec1650c5d44p-15"
+        " 0x1.76ce070193079p-20"
+    ),
+    gelu_q=_hex(
+        "0x1.b106a43b4317ap0 0x1.6a407d4b7555p0 0x1.84089cbf58988p-1 0x1.2429986065c45p-2"
+        " 0x1.41cfc5d570ac7p-4 0x1.06533e4de675bp-6 0x1.390598bc912acp-9 0x1.06c248115037bp-12"
+        " 0x1.1a639a2e2ab22p-16 0x1.2b0d0ba2a56b2p-21"
+    ),
+    silu_far=756.0,
+    mish_far=20.0,
+    mish_vanishes=-756.0,
+)
+
+
+@dataclass(frozen=True)
+class Sine:
+    """Constants of the sine, for abs(x) <= limit. The parts add up to pi / 2."""
+
+    inverse: float
+    limit: float
+    half_pi: tuple[float, ...]
+    sine: tuple[float, ...]
+    cosine: tuple[float, ...]
+
+
+SINE32 = Sine(
+    inverse=float.fromhex("0x1.45f306p-1"),
+    limit=3200.0,
+    half_pi=_hex("0x1.921p0 0x1.f6ap-13 0x1.11p-26 0x1.68c234p-39"),
+    sine=_hex("-0x1.555546p-3 0x1.110778p-7 -0x1.9953fep-13"),
+    cosine=_hex("-0x1p-1 0x1.55554ap-5 -0x1.6c0c2ap-10 0x1.99e91p-16"),
+)
+SINE64 = Sine(
+    inverse=float.fromhex("0x1.45f306dc9c883p-1"),
+    limit=1000000000.0,
+    half_pi=_hex("0x1.921fb4p0 0x1.4442dp-24 0x1.84698p-48 0x1.3198ap-69 0x1.701b839a25205p-92"),
+    sine=_hex(
+        "-0x1.5555555555548p-3 0x1.111111110f75dp-7 -0x1.a01a019bf222ep-13 0x1.71de355f05599p-19"
+        " -0x1.ae5e5471f5501p-26 0x1.5d8e3511cdb44p-33"
+    ),
+    cosine=_hex(
+        "-0x1p-1 0x1.555555555554bp-5 -0x1.6c16c16c15016p-10 0x1.a01a019c8f3eep-16 -0x1.27e4f7f19d4b2p-22"
+        " 0x1.1ee9dbd0d86a6p-29 -0x1.8fa681e385241p-37"
+    ),
 )

@@ -1,0 +1,1 @@
+"""Models as C: one source file without allocations, whose results have the bits of the kernels."""

@@ -1,0 +1,245 @@
+"""The functions of a C file: dense layers, activations and what they call.
+
+In the texts, @ stands for the prefix of all names in the file, and @real for float or double.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastnn._elementary import functions as _functions
+from fastnn._elementary import gated as _gated
+from fastnn._elementary import sine as _sine
+from fastnn._elementary.constants import SINE32, SINE64
+from fastnn._elementary.numbers import Formula
+from fastnn._exports.c.literals import literal
+from fastnn._exports.c.numbers import body_of
+
+_FORMULAS: dict[str, Formula] = {
+    formula.__name__: formula
+    for formula in (
+        _functions.tanh,
+        _functions.sigmoid,
+        _functions.relu,
+        _functions.leaky_relu,
+        _functions.elu,
+        _functions.selu,
+        _functions.softplus,
+        _functions.exp,
+        _gated.gelu,
+        _gated.silu,
+        _gated.mish,
+    )
+}
+ACTIVATIONS = frozenset(_FORMULAS) | {"identity", "sin", "softmax", "prelu"}
+
+_FMA = """
+static inline @real @fma(@real a, @real b, @real c)
+{
+#if !@FUSED
+    return a * b + c;
+#elif defined(__GNUC__)
+    return __builtin_fma@suffix(a, b, c);
+#else
+    return fma@suffix(a, b, c);
+#endif
+}
+"""
+_BITS = """
+static inline @bits @to_bits(@real number)
+{
+    union { @real number; @bits bits; } u;
+    u.number = number;
+    return u.bits;
+}
+
+static inline @real @from_bits(@bits bits)
+{
+    union { @real number; @bits bits; } u;
+    u.bits = bits;
+    return u.number;
+}
+"""
+_TILE = """
+/* Computes n outputs of a layer: the bias, plus the products with inputs 0, 1, 2 and so on, in this order. */
+@INLINE void @tile(const int n, const @real *weights, const @real *biases, int n_in, int n_out, const @real *x, @real *y)
+{
+    @real sums[@TILE];
+    long row = 0;
+    int i, k;
+    for (i = 0; i < n; i++) sums[i] = biases[i];
+    for (k = 0; k < n_in; k++, row += n_out) {
+        const @real input = x[k];
+        for (i = 0; i < n; i++) sums[i] = @fma(input, weights[row + i], sums[i]);
+    }
+    for (i = 0; i < n; i++) y[i] = sums[i];
+}
+"""
+_DENSE = """
+/* Computes the sums of a layer. The number of outputs that are computed together does not change them. */
+static void @dense(const @real *weights, const @real *biases, int n_in, int n_out, const @real *x, @real *y)
+{
+    int j = 0;
+%s}
+"""
+_DENSE_LOOP = "    for (; j + {n} <= n_out; j += {n}) @tile({n}, weights + j, biases + j, n_in, n_out, x, y + j);\n"
+_TOTAL = """
+/* Adds the halves of the partial sums until one is left. */
+static @real @total(@real *sums)
+{
+    int half, i;
+    for (half = @LANES / 2; half > 0; half /= 2)
+        for (i = 0; i < half; i++) sums[i] += sums[i + half];
+    return sums[0];
+}
+"""
+_NARROW = """
+/* Computes the sums of a last layer with few outputs: each is a dot product, of @LANES partial sums. */
+static void @narrow(const @real *weights, const @real *biases, int n_in, int n_out, const @real *x, @real *y)
+{
+    int i, j, k;
+    for (j = 0; j < n_out; j++, weights += n_in) {
+        @real sums[@LANES] = {0};
+        for (k = 0; k + @LANES <= n_in; k += @LANES)
+            for (i = 0; i < @LANES; i++) sums[i] = @fma(weights[k + i], x[k + i], sums[i]);
+        if (k < n_in) {
+            for (i = 0; i < n_in - k; i++) sums[i] = @fma(weights[k + i], x[k + i], sums[i]);
+            for (; i < @LANES; i++) sums[i] += 0.0@suffix; /* makes -0 positive */
+        }
+        y[j] = @total(sums) + biases[j];
+    }
+}
+"""
+_ELEMENTWISE = """
+static inline @real @%(name)s_of(@real x)
+{
+%(body)s
+}
+
+static void @%(name)s(@real *y, int n)
+{
+    int i;
+    for (i = 0; i < n; i++) y[i] = @%(name)s_of(y[i]);
+}
+"""
+_SOFTMAX = """
+static void @softmax(@real *y, int n)
+{
+    @real sums[@LANES] = {0}, top = y[0], scale;
+    int i;
+    for (i = 1; i < n; i++) top = y[i] > top ? y[i] : top;
+    for (i = 0; i < n; i++) y[i] -= top;
+    @exp(y, n);
+    for (i = 0; i < n; i++) sums[i % @LANES] += y[i];
+    scale = 1.0@suffix / @total(sums);
+    for (i = 0; i < n; i++) y[i] *= scale;
+}
+"""
+_PRELU = """
+static void @prelu(const @real *slopes, @real *y, int n)
+{
+    int i;
+    for (i = 0; i < n; i++) y[i] = y[i] > 0.0@suffix ? y[i] : slopes[i] * y[i];
+}
+"""
+# The kernels compute large floats as doubles, and large doubles with the C library.
+_SINE = """
+static inline @real @near_sine(@real x)
+{
+%(body)s
+}
+
+static @real @sine(@real x)
+{
+    const @real size = x < 0.0@suffix ? -x : x;
+    return size <= %(limit)s ? @near_sine(x) : %(far)s;
+}
+"""
+_SINES = """
+static void @sin(@real *y, int n)
+{
+    int i, near = 1;
+    for (i = 0; i < n; i++) near &= y[i] >= -%(limit)s && y[i] <= %(limit)s;
+    if (near)
+        for (i = 0; i < n; i++) y[i] = @near_sine(y[i]);
+    else
+        for (i = 0; i < n; i++) y[i] = @sine(y[i]);
+}
+"""
+_TYPES = {"float32": ("float", "uint32_t", "int32_t", "f"), "float64": ("double", "uint64_t", "int64_t", "")}
+_ONLY_LINEAR = frozenset({"identity", "relu", "leaky_relu", "prelu"})
+_TILES = (128, 64, 32, 16, 8, 4, 2, 1)
+_SMALLEST_TILE = 8  # every target has it
+
+
+def rendered(text: str, prefix: str, dtype: np.dtype[Any]) -> str:
+    """Return a text with the names of the types, and with a prefix instead of @."""
+    for token, word in zip(("@real", "@bits", "@signed", "@suffix"), _TYPES[dtype.name], strict=True):
+        text = text.replace(token, word)
+    return text.replace("@", f"{prefix}_")
+
+
+def reads_bits(activations: Iterable[str]) -> bool:
+    """Return whether any of these activations consists of operations on the bits of numbers."""
+    return not set(activations) <= _ONLY_LINEAR
+
+
+def layer_functions(prefix: str, dtype: np.dtype[Any], widest: int, narrow: bool) -> Iterator[str]:
+    """Yield the functions that compute the sums of layers.
+
+    `widest` is the largest number of outputs of a layer that is not narrow, or 0.
+    """
+    yield rendered(_FMA, prefix, dtype)
+    if widest:
+        loops = "".join(map(_loop, [n for n in _TILES if n <= widest]))
+        yield rendered(_TILE + _DENSE % loops, prefix, dtype)
+    if narrow:
+        yield rendered(_TOTAL + _NARROW, prefix, dtype)
+
+
+def _loop(n: int) -> str:
+    loop = _DENSE_LOOP.format(n=n)
+    return f"#if @TILE >= {n}\n{loop}#endif\n" if n > _SMALLEST_TILE else loop
+
+
+def activation_functions(prefix: str, dtype: np.dtype[Any], names: Iterable[str], narrow: bool) -> Iterator[str]:
+    """Yield the functions of activations, after those of `layer_functions`."""
+    needed = dict.fromkeys(name for name in names if name != "identity")
+    if reads_bits(needed):
+        yield rendered(_BITS, prefix, dtype)
+    if "softmax" in needed:
+        needed = {"exp": None} | needed
+    for name in needed:
+        if name in _FORMULAS:
+            body = _indented(body_of(_FORMULAS[name], dtype, "x"))
+            yield rendered(_ELEMENTWISE % {"name": name, "body": body}, prefix, dtype)
+        elif name == "softmax":
+            yield rendered(_SOFTMAX if narrow else _TOTAL + _SOFTMAX, prefix, dtype)
+        elif name == "prelu":
+            yield rendered(_PRELU, prefix, dtype)
+        else:
+            yield from _sine_functions(prefix, dtype)
+
+
+def _sine_functions(prefix: str, dtype: np.dtype[Any]) -> Iterator[str]:
+    double = np.dtype(np.float64)
+    if dtype == double:
+        far = "sin(x)"
+    else:
+        wide = _SINE % _sine_texts(double, "sin(x)")
+        yield rendered(_FMA + _BITS + wide, f"{prefix}_double", double)
+        far = "(float)@double_sine((double)x)"
+    texts = _sine_texts(dtype, far)
+    yield rendered(_SINE % texts + _SINES % texts, prefix, dtype)
+
+
+def _sine_texts(dtype: np.dtype[Any], far: str) -> dict[str, str]:
+    limit = SINE32.limit if dtype == np.float32 else SINE64.limit
+    return {"body": _indented(body_of(_sine.sin, dtype, "x")), "limit": literal(limit, dtype), "far": far}
+
+
+def _indented(lines: list[str]) -> str:
+    return "\n".join(line if line.startswith("#") else f"    {line}" for line in lines)

@@ -1,0 +1,78 @@
+"""The comment at the top of a C file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn._exports.layers import Layer
+from fastnn._version import __version__
+
+_TEXT = """\
+/* A neural network, exported by fastnn {version}.
+ *
+ * Layers          {sizes}
+ * Activations     {activations}
+ * Declaration     {declaration}
+ * Inputs          {n_in} in x: one row{features}
+ * Outputs         {n_out} in y, which must not overlap x
+ * Constants       {constants} bytes, read only
+ * Stack           {least_stack} bytes, or up to {most_stack} with SIMD code, besides saved registers, with -O1 and more
+ * Multiply-adds   {multiply_adds} a call
+ *
+ * The function allocates no memory and keeps no state, so that threads may call it at once. Compile it with -O3 and, for
+ * speed, with the instructions of your machine (-march=native, or -mavx2 -mfma). Link with -lm if the linker asks for
+ * {fma} or sin.
+ *
+ * If the target has fused multiply-add, the results are bit for bit those of a fastnn model of {dtype} with these
+ * parameters, on a machine that has it too. If not, they are those of fastnn's instruction set "baseline", which differ by
+ * rounding. -D{prefix}_FUSED=1 gives the former on every target, by slow calls of {fma} where it is no instruction.
+ * Options that change arithmetic, such as -ffast-math and -ffp-contract=fast, may change the bits.
+ */
+"""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The numbers of elements that a network has in constants, and in arrays on the stack."""
+
+    constants: int
+    stack: int
+
+
+def header(
+    layers: Sequence[Layer],
+    name: str,
+    prefix: str,
+    dtype: np.dtype[Any],
+    memory: Memory,
+    feature_names: Sequence[str] | None,
+) -> str:
+    """Return the comment."""
+    c_type = "float" if dtype == np.float32 else "double"
+    sizes = [layers[0].weights.shape[0], *(layer.bias.size for layer in layers)]
+    return _TEXT.format(
+        version=__version__,
+        sizes=" -> ".join(map(str, sizes)),
+        activations=", ".join(str(layer.activation) for layer in layers),
+        declaration=f'void {name}(const {c_type} *x, {c_type} *y); in C++ after extern "C"',
+        n_in=sizes[0],
+        n_out=sizes[-1],
+        features="".join(f"\n *   x[{i}]  {_safe(each)}" for i, each in enumerate(feature_names or ())),
+        constants=memory.constants * dtype.itemsize,
+        least_stack=memory.stack * dtype.itemsize + 64,  # and the partial sums
+        most_stack=memory.stack * dtype.itemsize + 512,
+        multiply_adds=sum(layer.weights.size for layer in layers),
+        fma="fmaf" if dtype == np.float32 else "fma",
+        dtype=dtype.name,
+        prefix=prefix,
+    )
+
+
+def _safe(name: object) -> str:
+    """Return a name as text that can't end the comment, or begin another one."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name))
+    return text.encode("utf-8", "backslashreplace").decode().replace("*/", "* /").replace("/*", "/ *")

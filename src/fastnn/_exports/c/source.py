@@ -1,0 +1,210 @@
+"""The C file of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._exports.c.functions import ACTIVATIONS, activation_functions, layer_functions, reads_bits, rendered
+from fastnn._exports.c.header import Memory, header
+from fastnn._exports.c.literals import array
+from fastnn._exports.c.names import check_name
+from fastnn._exports.layers import Layer
+from fastnn._storage.write_file import FilePath, file_name, write_file
+
+_NARROW = 4  # up to this number of outputs, the kernels compute a last layer as dot products
+
+_TYPES = """
+typedef char @needs_a_@real_of_%(bits)d_bits[sizeof(@real) == %(bytes)d ? 1 : -1];
+enum { @n_inputs = %(n_in)d, @n_outputs = %(n_out)d };
+"""
+# Compilers that contract products and sums would change bits. GCC ignores the pragma of C.
+_OPEN = """
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=off")
+#else
+#pragma STDC FP_CONTRACT OFF
+#endif
+"""
+_CLOSE = """
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
+"""
+_FUSED = """
+/* Whether to use fused multiply-add: if the target has it. Define %(name)s as 1 or 0 to decide otherwise. */
+#ifndef %(name)s
+#if defined(__FP_FAST_FMA%(suffix)s) || defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64)
+#define %(name)s 1
+#elif defined(__ARM_FEATURE_FMA) && defined(__ARM_FP) && (__ARM_FP & %(bytes)d)
+#define %(name)s 1
+#elif defined(__riscv_flen) && __riscv_flen >= %(bits)d
+#define %(name)s 1
+#elif defined(_MSC_VER) && defined(__AVX2__)
+#define %(name)s 1
+#else
+#define %(name)s 0
+#endif
+#endif
+"""
+_INCLUDES = """
+#if %s && !defined(__GNUC__)
+#include <math.h>
+#endif
+"""
+# Sums that are computed together stay in registers.
+_TILES = """
+#if defined(__GNUC__)
+#define @INLINE static inline __attribute__((always_inline))
+#else
+#define @INLINE static inline
+#endif
+#if defined(__AVX2__)
+#define @TILE %(wide)d
+#elif defined(__SSE2__) || defined(__ARM_NEON) || defined(_M_X64)
+#define @TILE %(medium)d
+#else
+#define @TILE 8
+#endif
+"""
+_ROUNDING = """
+#if defined(__FAST_MATH__)
+#error "compile this file without -ffast-math: the activations round on purpose"
+#endif
+#if defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
+#error "compile this file for arithmetic without excess precision (for 32-bit x86: -msse2 -mfpmath=sse)"
+#endif
+"""
+
+
+def write(
+    path: FilePath, layers: Sequence[Layer], name: str, dtype: np.dtype[Any], feature_names: Sequence[str] | None
+) -> None:
+    """Write the C file of a network. All errors but those of the file system are raised before."""
+    file_name(path)
+    write_file(path, [source(layers, name, dtype, feature_names).encode()])
+
+
+def source(layers: Sequence[Layer], name: str, dtype: np.dtype[Any], feature_names: Sequence[str] | None = None) -> str:
+    """Return the text of the C file.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the name is not free in C, an activation is custom, or a parameter is not finite in this type.
+    """
+    check_name(name)
+    converted = [_converted(index, layer, dtype) for index, layer in enumerate(layers)]
+    prefix, narrow = name.rstrip("_"), layers[-1].bias.size <= _NARROW
+    buffers = _buffers(layers)
+    parts = [
+        header(converted, name, prefix, dtype, Memory(sum(map(_size, converted)), sum(buffers)), feature_names),
+        *_preamble(converted, prefix, dtype, narrow),
+        f'\n#ifdef __cplusplus\nextern "C" {{\n#endif\n\nvoid {name}(const @real *x, @real *y);\n\n',
+        *(text for index in range(len(layers)) for text in _constants(index, converted, narrow)),
+        *_functions(converted, prefix, dtype, narrow),
+        _predict(converted, name, buffers, narrow),
+        "\n#ifdef __cplusplus\n}\n#endif\n",
+        _CLOSE,
+    ]
+    return "".join(rendered(part, prefix, dtype) if index else part for index, part in enumerate(parts))
+
+
+def _converted(index: int, layer: Layer, dtype: np.dtype[Any]) -> Layer:
+    """Return a layer with parameters of the type, which are finite, and an activation that has a formula."""
+    if not isinstance(layer.activation, str) or layer.activation not in ACTIVATIONS:
+        given = getattr(layer.activation, "name", layer.activation)
+        raise ValueError(
+            f"to_c: the activation {given!r} of layer {index} is a custom one, a Python function that has no form in C; "
+            f"train a model with built-in activations: {', '.join(sorted(ACTIVATIONS))}"
+        )
+    weights = _parameters(f"weights[{index}]", layer.weights, dtype)
+    bias = _parameters(f"biases[{index}]", layer.bias, dtype)
+    slopes = None if layer.slopes is None else _parameters(f"slopes[{index}]", layer.slopes, dtype)
+    return Layer(weights, bias, layer.activation, slopes)
+
+
+def _parameters(name: str, values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        result = values.astype(dtype)
+    wrong = ~np.isfinite(result)
+    if wrong.any():
+        position = tuple(int(i) for i in np.argwhere(wrong)[0])
+        place, value = ", ".join(map(str, position)), values[position]
+        way_out = "; dtype='float64' has room for it" if np.isfinite(value) else ""
+        raise ValueError(
+            f"to_c: expected finite parameters, got {name}[{place}] = {value!s}, not finite in {dtype}{way_out}"
+        )
+    return result
+
+
+def _size(layer: Layer) -> int:
+    return layer.weights.size + layer.bias.size + (0 if layer.slopes is None else layer.slopes.size)
+
+
+def _preamble(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool) -> Iterator[str]:
+    activations = [layer.activation for layer in layers]
+    lanes = 64 // dtype.itemsize
+    types = [dtype]
+    if "sin" in activations and dtype == np.float32:
+        types.append(np.dtype(np.float64))
+    names = [f"{prefix}_FUSED", f"{prefix}_double_FUSED"]
+    if reads_bits(str(name) for name in activations):
+        yield _ROUNDING
+        yield "\n#include <stdint.h>\n"
+    for each, macro in zip(types, names, strict=False):
+        suffix = "F" if each == np.float32 else ""
+        yield _FUSED % {"name": macro, "suffix": suffix, "bytes": each.itemsize, "bits": 8 * each.itemsize}
+    yield "\n#include <math.h>\n" if "sin" in activations else _INCLUDES % names[0]
+    if not narrow or len(layers) > 1:
+        yield _TILES % {"wide": 512 // dtype.itemsize, "medium": 128 // dtype.itemsize}
+    if narrow or "softmax" in activations:
+        yield f"\n#define @LANES {lanes}\n"
+    sizes = {"n_in": layers[0].weights.shape[0], "n_out": layers[-1].bias.size}
+    yield _TYPES % ({"bytes": dtype.itemsize, "bits": 8 * dtype.itemsize} | sizes)
+    yield _OPEN
+
+
+def _constants(index: int, layers: Sequence[Layer], narrow: bool) -> Iterator[str]:
+    layer, by_outputs = layers[index], narrow and index == len(layers) - 1
+    n_in, n_out = layer.weights.shape
+    rows = f"{n_out} rows of {n_in}, one per output" if by_outputs else f"{n_in} rows of {n_out}, one per input"
+    yield f"/* Layer {index + 1}: {n_in} -> {n_out}, {layer.activation}. Weights: {rows}. */\n"
+    yield array(f"@weights_{index + 1}", layer.weights.T if by_outputs else layer.weights)
+    yield array(f"@biases_{index + 1}", layer.bias)
+    if layer.slopes is not None:
+        yield array(f"@slopes_{index + 1}", layer.slopes)
+    if index < len(layers) - 1:
+        yield "\n"
+
+
+def _functions(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool) -> Iterator[str]:
+    dense = layers[:-1] if narrow else layers
+    yield from layer_functions(prefix, dtype, max((layer.bias.size for layer in dense), default=0), narrow)
+    yield from activation_functions(prefix, dtype, [str(layer.activation) for layer in layers], narrow)
+
+
+def _buffers(layers: Sequence[Layer]) -> tuple[int, int]:
+    """Return the sizes of the two arrays for outputs of hidden layers, which layers use in turn."""
+    sizes = [layer.bias.size for layer in layers[:-1]]
+    return max(sizes[::2], default=0), max(sizes[1::2], default=0)
+
+
+def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int], narrow: bool) -> str:
+    lines = [f"    @real {buffer}[{size}];" for buffer, size in zip(("odd", "even"), buffers, strict=True) if size]
+    source = "x"
+    for index, layer in enumerate(layers):
+        n_in, n_out = layer.weights.shape
+        last = index == len(layers) - 1
+        to = "y" if last else ("odd", "even")[index % 2]
+        function = "@narrow" if last and narrow else "@dense"
+        lines.append(f"    {function}(@weights_{index + 1}, @biases_{index + 1}, {n_in}, {n_out}, {source}, {to});")
+        slopes = f"@slopes_{index + 1}, " if layer.slopes is not None else ""
+        if layer.activation != "identity":
+            lines.append(f"    @{layer.activation}({slopes}{to}, {n_out});")
+        source = to
+    return f"\nvoid {name}(const @real *x, @real *y)\n{{\n" + "\n".join(lines) + "\n}\n"
