@@ -42,7 +42,7 @@ FOLDERS = {
     "users": LOW | {"_engine", "_storage", "_exports", "users"},
     "ops": LOW | {"reference", "_engine", "ops"},
     "jit": LOW | {"reference", "_engine", "users", "ops", "jit"},
-    "sklearn": LOW | {"_engine", "_exports", "users", "sklearn"},
+    "sklearn": LOW | {"_engine", "_storage", "_exports", "users", "sklearn"},
     "_data": {"_data"},
     "_output": LOW | {"_storage", "users", "_output"},
     "_bench": ALL | {"ops", "jit", "sklearn", "_data", "_output", "_bench"},

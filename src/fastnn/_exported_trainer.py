@@ -25,9 +25,9 @@ class ExportedTrainer(StoredTrainer):
         module : torch.nn.Sequential or torch.nn.Linear
             A module that `fastnn.from_torch` accepts, with biases.
         optimizer : torch.optim.Optimizer
-            The optimizer of all parameters of the module: SGD, Adagrad, RMSprop, Adam, AdamW or NAdam. A `weight_decay` of
-            weights alone becomes the option `l2`. The learning rate is the present one; a scheduler of PyTorch is not part
-            of the optimizer. SGD of PyTorch does not count updates, so that they begin at 0.
+            The optimizer of all parameters of the module, of a class that `fastnn.optimizers` has too. A `weight_decay`
+            of the weights alone becomes the option `l2`. The learning rate is the present one; a scheduler of PyTorch is
+            not part of the optimizer. SGD of PyTorch does not count updates, so that they begin at 0.
         loss : str or Loss, default "mse"
             The loss to minimize, as in `Trainer`. PyTorch's CrossEntropyLoss of a last Linear is "cross_entropy", and its
             BCEWithLogitsLoss "binary_cross_entropy".
