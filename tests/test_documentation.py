@@ -143,7 +143,9 @@ def test_files_have_the_arrays_of_the_table(optimizer, tmp_path):
     trainer, arrays, _ = saved(tmp_path / "a", optimizer, "prelu")
     patterns = [word for name, _, _ in table(FILES, "array") for word in words(name)]
     kinds = ["weights", "biases", "slopes"]
-    assert patterns == [*(f"{kind}.i" for kind in kinds), *(f"moments.k.{kind}.i" for kind in kinds)]
+    others = ["accumulated.mean", "accumulated.given", "best", "last"]
+    of_these = [f"{kind}.i" for kind in kinds] + [f"moments.k.{kind}.i" for kind in kinds]
+    assert patterns == [*of_these, *(f"{other}.weights.i" for other in others), "order"]
     model = trainer.model
     parameters = {
         f"{kind}.{i}": array for kind in kinds for i, array in enumerate(getattr(model, kind)) if array is not None
@@ -182,6 +184,28 @@ def test_moments_in_files_are_those_of_the_table(tmp_path):
                     )
 
 
+def stated_keys(*files):
+    """Return the keys that the table states for files of these kinds."""
+    return {name for names, of, _ in table(FILES, "key") for name in words(names) if of in files}
+
+
+def test_files_of_estimators_have_the_contents_of_the_tables(tmp_path):
+    from fastnn.sklearn import MLPClassifier
+
+    options = {"early_stopping": True, "resume": True, "warm_start": True, "tol": 10.0, "n_iter_no_change": 1}
+    MLPClassifier((4,), random_state=0, **options).fit(data(40, 3, 1)[0], np.arange(40) % 2).save(tmp_path / "a")
+    with safe_open(tmp_path / "a", "numpy") as file:
+        content, arrays = json.loads(file.metadata()["fastnn"]), set(file.keys())
+    kinds = ("an estimator", "an estimator with `early_stopping` and `resume`", "an estimator that was trained in batches")
+    assert {*content, *(f"model.{name}" for name in content["model"])} == stated_keys("all", *kinds, "a classifier")
+    of_trainer = stated_keys("a trainer") | {"solver", "momentum", "rate_rule"}
+    assert content["trainer"].keys() == of_trainer
+    assert content["classes"].keys() == {"names", "dtype", "kind", "sparse"}
+    parameters = [f"{kind}.{i}" for kind in ("weights", "biases") for i in range(2)]
+    prefixes = ("", "moments.0.", "moments.1.", "best.", "last.")
+    assert arrays == {*(prefix + name for prefix in prefixes for name in parameters), "order"}
+
+
 @pytest.mark.parametrize("kind", ["model", "trainer"])
 def test_files_have_the_metadata_of_the_table(kind, tmp_path):
     trainer, _, metadata = saved(tmp_path / "a", Adam(0.01))
@@ -191,9 +215,8 @@ def test_files_have_the_metadata_of_the_table(kind, tmp_path):
             metadata = file.metadata()
     assert metadata.keys() == {"fastnn"}
     content = json.loads(metadata["fastnn"])
-    stated = {name: of for names, of, _ in table(FILES, "key") for name in words(names)}
     keys = {*content, *(f"model.{name}" for name in content["model"])}
-    assert keys == {name for name, of in stated.items() if of == "both" or kind == "trainer"}
+    assert keys == stated_keys("all", *["a trainer"] * (kind == "trainer"))
     assert (content["version"], content["kind"]) == (1, kind)
     assert content["model"] == {
         "layer_sizes": [3, 4, 2],

@@ -23,6 +23,7 @@ OWNERS = {
     "_parameters",
     "_stored",
     "_epochs",
+    "_exported_trainer",
     "_settings",
     "_stored_trainer",
     "_views",
@@ -33,6 +34,8 @@ OF_NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
 # What must stay, each for a reason of its own.
 EXCEPTIONS = {
     ("_checks.seeds", "random_state._bit_generator"),  # NumPy has no other way from a RandomState to its bits
+    ("_exports.pytorch", "part._forward_hooks"),  # PyTorch has no other way to find out whether there are any
+    ("_exports.pytorch", "part._forward_pre_hooks"),
     ("_neural_network", "other._model"),  # in `__copy__`: an object of the same class
     ("jit._handle_types", "handle._getvalue"),  # Numba's, for extensions
     ("ops._dispatch", "public._implementation"),  # NumPy's protocol: what ndarray.__array_function__ calls

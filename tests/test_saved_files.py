@@ -12,7 +12,8 @@ from fastnn import MLP, Trainer
 from fastnn._engine import core as _core
 
 HERE = Path(__file__).parent / "data"
-NAMES = ("adam_float32", "adamw_float64", "momentum_float64")
+NAMES = ("adam_float32", "adamw_float64", "momentum_float64", "nadam_float64")
+ESTIMATOR = "classifier_float32"
 FUSED = _core.current_instruction_set()[0] in ("v3", "v4", "neon")
 
 
@@ -21,7 +22,7 @@ def training_data(name):
     rng = np.random.default_rng(7)
     X = rng.normal(size=(40, 4)).astype(np.float32)
     numbers, labels = rng.normal(size=(40, 3)), rng.integers(0, 3, 40)
-    return X, labels if name == "adamw_float64" else numbers
+    return X, labels if name in ("adamw_float64", ESTIMATOR) else numbers
 
 
 def saved(name):
@@ -29,15 +30,20 @@ def saved(name):
 
 
 def test_every_file_is_tested():
-    assert {path.stem for path in HERE.glob("*.safetensors")} == set(NAMES)
+    assert {path.stem for path in HERE.glob("*.safetensors")} == {*NAMES, ESTIMATOR}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_training_continues_with_the_same_bits(name):
     trainer = Trainer.load(saved(name))
     trainer.run(*training_data(name), 4)
+    assert_bits(trainer.model, name)
+
+
+def assert_bits(model, name):
+    """Assert that the parameters are those in tests/data after more training."""
     expected = np.load(HERE / f"{name}_later.npz")["v"]
-    found = trainer.model.to_vector()
+    found = model.to_vector()
     assert found.dtype == expected.dtype
     if FUSED:
         np.testing.assert_array_equal(found, expected)
@@ -54,7 +60,7 @@ def test_the_model_can_be_loaded_alone(name):
 
 
 def test_settings_load_as_they_were_saved():
-    adam, adamw, momentum = (Trainer.load(saved(name)) for name in NAMES)
+    adam, adamw, momentum, nadam = (Trainer.load(saved(name)) for name in NAMES)
     assert (adam.batch_size, adam.l2, adam.clip_norm, adam.updates) == (8, 1e-3, 0.5, 15)
     assert adam.model.dropout == (0.2, 0.0)
     assert adam.model.activations == ("tanh", "gelu", "identity")
@@ -64,3 +70,19 @@ def test_settings_load_as_they_were_saved():
     assert momentum.loss == fastnn.losses.Huber(0.5)
     assert not momentum.shuffle
     assert momentum.optimizer == fastnn.SGD(0.05, momentum=0.9, nesterov=True)
+    steps = fastnn.schedules.Warmup(fastnn.schedules.Step(0.02, 10, 0.5), 5)
+    assert (nadam.optimizer, nadam.model.dropout) == (fastnn.NAdam(steps), (0.0, 0.1))
+    assert nadam.model.activations == ("prelu", "mish", "identity")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_an_estimator_continues_with_the_same_bits():
+    from fastnn.sklearn import MLPClassifier
+
+    X, labels = training_data(ESTIMATOR)
+    y = np.array(["no", "maybe", "yes"])[labels]
+    estimator = MLPClassifier.load(saved(ESTIMATOR))
+    assert estimator.classes_.tolist() == ["maybe", "no", "yes"]
+    assert estimator.get_params()["hidden_layer_sizes"] == (6, 5)
+    np.testing.assert_array_equal(MLP.load(saved(ESTIMATOR)).predict(X), estimator.predict_proba(X))
+    assert_bits(estimator.fit(X, y).network_, ESTIMATOR)

@@ -23,6 +23,7 @@ def documented() -> dict[str, Any]:
         for key in dir(value) if isinstance(value, type) else ():
             member = inspect.getattr_static(value, key)
             function = getattr(member, "fn", member)  # a method that exists only for some parameters
+            function = getattr(value, key) if isinstance(member, classmethod) else function
             if not key.startswith("_") and getattr(function, "__module__", "").startswith("fastnn"):
                 found[f"{name}.{key}"] = function
     return found

@@ -10,6 +10,7 @@ from fastnn._config import get_num_threads, set_num_threads, show_config
 from fastnn._config import warn_of_environment as _warn_of_environment
 from fastnn._engine.threadpools import announce as _announce_threads
 from fastnn._errors import DivergedError
+from fastnn._from_torch import from_torch
 from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._neural_network import NeuralNetwork
@@ -41,6 +42,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "callbacks",
+    "from_torch",
     "get_num_threads",
     "losses",
     "ops",

@@ -167,6 +167,41 @@ class Exported(Stored):
 
         _c_source.write(path, self._layers(), name, float_dtype(dtype), self.feature_names)
 
+    def to_torch(self) -> Any:
+        """Return a module of PyTorch with the same layers, parameters and dropout rates.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            A module in evaluation mode, in which it computes what `predict` computes. Its method ``train()`` turns dropout
+            on. It shares no memory with the model.
+
+        Raises
+        ------
+        ValueError
+            If PyTorch has no module for an activation: "sin", "exp", and custom activations.
+        ImportError
+            If PyTorch is not installed.
+
+        See Also
+        --------
+        fastnn.from_torch : The reverse.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> MLP((2, 8, 1), "tanh", dropout=0.5).to_torch()  # doctest: +SKIP
+        Sequential(
+          (0): Linear(in_features=2, out_features=8, bias=True)
+          (1): Tanh()
+          (2): Dropout(p=0.5, inplace=False)
+          (3): Linear(in_features=8, out_features=1, bias=True)
+        )
+        """
+        from fastnn._exports import pytorch
+
+        return pytorch.module_of(self._layers(), self.dropout)
+
     def _become_layers(self, layers: list[Layer], feature_names: list[str] | None, rng: Any) -> None:
         """Initialize as a network with copies of these parameters, and `rng` for training."""
         *hidden, output = (layer.activation for layer in layers)

@@ -5,6 +5,7 @@ Apart from public attributes, other files may use models and trainers only throu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from fastnn._engine.losses import native_loss
 from fastnn.losses import resolve as resolve_loss
 
 if TYPE_CHECKING:
+    from fastnn._custom import CustomActivation
     from fastnn._engine import core as _core
     from fastnn._engine.losses import NativeLoss
     from fastnn._exports.layers import Layer
@@ -48,6 +50,26 @@ def copied_parameters(model: MLP) -> NDArray[Any]:
 def restore_parameters(model: MLP, parameters: NDArray[Any] | float) -> None:
     """Set all parameters to those that `copied_parameters` returned, or to a single number."""
     network_of(model).storage[...] = parameters
+
+
+def stored_model(model: MLP) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return a model in the form for files: the metadata, and the arrays by name."""
+    return model._config(), model._arrays()
+
+
+def loaded_model(
+    config: dict[str, Any],
+    arrays: dict[str, NDArray[Any]],
+    custom: Sequence[CustomActivation],
+    rng: np.random.Generator | None,
+) -> MLP:
+    """Return the model that `stored_model` described, with another random generator if one is given."""
+    from fastnn._model import MLP
+
+    model = MLP._from(config, arrays, custom)
+    if rng is not None:
+        model._rng = rng
+    return model
 
 
 def loss_of(trainer: Trainer) -> NativeLoss:

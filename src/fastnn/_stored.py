@@ -49,7 +49,7 @@ class Stored(Parameters):
     @classmethod
     @explained
     def load(cls, path: FilePath, *, custom_activations: Sequence[CustomActivation] = ()) -> Self:
-        """Read a model from a file that `MLP.save` or `Trainer.save` wrote.
+        """Read a model from a file that `MLP.save`, `Trainer.save` or the `save` of an estimator wrote.
 
         If it is called on a subclass, the result is an object of that subclass. Its constructor is not called, and it lacks
         attributes of its own, because files do not contain them.
@@ -70,7 +70,7 @@ class Stored(Parameters):
             If the file can't be read, or does not fit into memory.
         """
         custom = _custom.check_given("custom_activations", custom_activations, CustomActivation)
-        with _saved_models.read(path, ("model", "trainer")) as (config, arrays):
+        with _saved_models.read(path, ("model", "trainer", "classifier", "regressor")) as (config, arrays):
             return cls._from(config["model"], arrays, custom)
 
     def _config(self) -> dict[str, Any]:

@@ -51,25 +51,8 @@ class StoredTrainer(Configured):
         OSError
             If the file can't be written. An existing file is then unchanged.
         """
-        config = {
-            "model": self.model._config(),
-            "loss": described(self.loss),
-            "optimizer": described(self.optimizer),
-            "options": {name: getattr(self, name) for name in OPTIONS},
-            "updates": self._updates,
-            # A trainer without a generator of its own continues with that of the model.
-            "rng": None if self._rng is self.model._rng else _seeds.state_of(self._rng),
-        }
-        arrays = self.model._arrays()
-        for i, moment in enumerate(self._moments):
-            arrays |= _saved_models.named(self.model._views(moment), prefix=f"moments.{i}.")
-        kept = self._accumulated  # which another thread may discard
-        if kept is not None:
-            config["accumulated"] = kept.weight
-            for part in _ACCUMULATED:
-                views = self.model._views(getattr(kept, part))
-                arrays |= _saved_models.named(views, prefix=f"accumulated.{part}.")
-        _saved_models.write(path, "trainer", config, arrays)
+        config, arrays = self._contents(self.optimizer)
+        _saved_models.write(path, "trainer", {"model": self.model._config()} | config, self.model._arrays() | arrays)
 
     @classmethod
     @explained
@@ -104,21 +87,48 @@ class StoredTrainer(Configured):
         losses = _custom.check_given("custom_losses", custom_losses, CustomLoss)
         with _saved_models.read(path, ("trainer",)) as (config, arrays):
             model = MLP._from(config["model"], arrays, activations)
-            options = {name: config["options"][name] for name in OPTIONS}
-            loss, optimizer = loss_of(config["loss"], losses), optimizer_of(config["optimizer"])
-            rng = None if config["rng"] is None else _seeds.from_state(config["rng"])
             trainer = cls.__new__(cls)
-            trainer._begin(model, loss, optimizer, random_state=rng, **options)
-            trainer._stepper.updates = integer("updates", config["updates"], low=0, high=2**62)
-            for i, moment in enumerate(trainer._moments):
-                _saved_models.fill(arrays, model._views(moment), prefix=f"moments.{i}.")
-            if "accumulated" in config:
-                gradients = {part: trainer._no_gradient() for part in _ACCUMULATED}
-                for part, gradient in gradients.items():
-                    _saved_models.fill(arrays, model._views(gradient), prefix=f"accumulated.{part}.")
-                weight = real("accumulated", config["accumulated"], low=0.0)
-                trainer._accumulated = Accumulated(weight=weight, **gradients)
+            trainer._become(model, config, arrays, losses)
             return trainer
+
+    def _contents(self, optimizer: Optimizer | LBFGS) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return everything but the model, for a file: the metadata with this optimizer, and the arrays by name."""
+        config = {
+            "loss": described(self.loss),
+            "optimizer": described(optimizer),
+            "options": {name: getattr(self, name) for name in OPTIONS},
+            "updates": self._updates,
+            # A trainer without a generator of its own continues with that of the model.
+            "rng": None if self._rng is self.model._rng else _seeds.state_of(self._rng),
+        }
+        arrays: dict[str, NDArray[Any]] = {}
+        for i, moment in enumerate(self._moments):
+            arrays |= _saved_models.named(self.model._views(moment), prefix=f"moments.{i}.")
+        kept = self._accumulated  # which another thread may discard
+        if kept is not None:
+            config["accumulated"] = kept.weight
+            for part in _ACCUMULATED:
+                views = self.model._views(getattr(kept, part))
+                arrays |= _saved_models.named(views, prefix=f"accumulated.{part}.")
+        return config, arrays
+
+    def _become(
+        self, model: MLP, config: dict[str, Any], arrays: dict[str, NDArray[Any]], custom_losses: Sequence[CustomLoss]
+    ) -> None:
+        """Initialize as the trainer that a file describes: the inverse of `_contents`."""
+        options = {name: config["options"][name] for name in OPTIONS}
+        loss, optimizer = loss_of(config["loss"], custom_losses), optimizer_of(config["optimizer"])
+        rng = None if config["rng"] is None else _seeds.from_state(config["rng"])
+        self._begin(model, loss, optimizer, random_state=rng, **options)
+        self._stepper.updates = integer("updates", config["updates"], low=0, high=2**62)
+        for i, moment in enumerate(self._moments):
+            _saved_models.fill(arrays, model._views(moment), prefix=f"moments.{i}.")
+        if "accumulated" in config:
+            gradients = {part: self._no_gradient() for part in _ACCUMULATED}
+            for part, gradient in gradients.items():
+                _saved_models.fill(arrays, model._views(gradient), prefix=f"accumulated.{part}.")
+            weight = real("accumulated", config["accumulated"], low=0.0)
+            self._accumulated = Accumulated(weight=weight, **gradients)
 
     def _no_gradient(self) -> NDArray[Any]:
         """Return zeros for a gradient with respect to all parameters, laid out like the storage."""

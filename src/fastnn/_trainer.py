@@ -16,6 +16,7 @@ from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
 from fastnn._engine.training_data import TrainingData, as_batch
 from fastnn._epochs import advance, check_watchers, notify, notify_end
+from fastnn._exported_trainer import ExportedTrainer
 from fastnn._gradient_steps import GradientSteps
 from fastnn._history import History
 from fastnn._measures import Measures
@@ -29,7 +30,7 @@ from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
 
 
-class Trainer(GradientSteps):
+class Trainer(GradientSteps, ExportedTrainer):
     """Train a model, and keep the state on which the next step depends: moments, step count and random state.
 
     Parameters

@@ -17,6 +17,13 @@ from fastnn._version import __version__
 _VERSION = 1
 # Errors that numbers and names in a damaged file can cause.
 _DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+# For each kind of file: the functions that read it.
+_READERS = {
+    "model": "MLP.load",
+    "trainer": "Trainer.load and MLP.load",
+    "classifier": "fastnn.sklearn.MLPClassifier.load and MLP.load",
+    "regressor": "fastnn.sklearn.MLPRegressor.load and MLP.load",
+}
 # For each kind of parameters: one array per layer, or None for a layer without such parameters.
 Views = Mapping[str, Sequence[NDArray[Any] | None]]
 
@@ -91,9 +98,10 @@ def _contents(name: str, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[s
         try:
             metadata, arrays = parse(file)
             config = json.loads(metadata["fastnn"])
-            if config["version"] != _VERSION or config["kind"] not in kinds:
-                got = f"{config['kind']} of format {config['version']}"
-                raise ValueError(f"expected a {kinds[0]} of format {_VERSION}, got a {got}")
+            kind, version = config["kind"], config["version"]
+            if version != _VERSION or kind not in kinds:
+                by = f", for {_READERS[kind]}" if version == _VERSION and kind in _READERS else ""
+                raise ValueError(f"expected a {kinds[0]} of format {_VERSION}, got a {kind} of format {version}{by}")
         except _DAMAGE as error:
             raise ValueError(f"{name}: not such a file of fastnn ({error})") from error
     return config, arrays

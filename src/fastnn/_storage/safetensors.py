@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LENGTH = struct.Struct("<Q")
 _LONGEST_HEADER = 100_000_000  # the limit of the package
@@ -37,11 +37,11 @@ class _Place(NamedTuple):
 
 
 def dump(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> list[bytes | memoryview]:
-    """Return the parts of a file: the header, and the memory of contiguous float32 or float64 arrays."""
+    """Return the parts of a file: the header, and the memory of contiguous arrays of float32, float64 or int64."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     buffers: list[bytes | memoryview] = [b""]
     end = 0
-    for name, array in sorted(arrays.items()):
+    for name, array in sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0])):  # so that all are aligned
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)
         start, end = end, end + little.nbytes
         header[name] = {"dtype": _NAMES[little.dtype], "shape": little.shape, "data_offsets": [start, end]}

@@ -14,8 +14,8 @@ from fastnn._checks.options import explained
 from fastnn._storage.write_file import FilePath
 from fastnn.sklearn import _fitted, _keeping
 from fastnn.sklearn._data import checked_inputs, thread_count
-from fastnn.sklearn._fitting import Fitting
 from fastnn.sklearn._overrides import check_overrides
+from fastnn.sklearn._stored import StoredEstimator
 from fastnn.sklearn._to_sklearn import to_sklearn
 
 
@@ -25,7 +25,7 @@ def solver_has_epochs(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(Fitting):
+class BaseMLP(StoredEstimator):
     """The base of the two estimators, which is not for users."""
 
     @available_if(solver_has_epochs)  # type: ignore[untyped-decorator]

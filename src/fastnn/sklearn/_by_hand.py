@@ -18,7 +18,7 @@ from fastnn.sklearn._fitted import sizes_of
 
 def new_network(estimator: Any, sizes: tuple[int, ...], dtype: Any, random_state: np.random.RandomState) -> MLP:
     """Return the network that an estimator's parameters and `out_activation_` describe; its weights are zero."""
-    estimator._network_made_of = _made_of(estimator)
+    estimator._network_made_of = made_of(estimator)
     return MLP(
         sizes,
         hidden_activations(estimator, len(sizes) - 2),
@@ -37,7 +37,7 @@ def hidden_activations(estimator: Any, n_hidden: int) -> list[Any]:
     return [activation_of(a) for a in (given if several else [given] * n_hidden)]
 
 
-def _made_of(estimator: Any) -> tuple[Any, ...]:
+def made_of(estimator: Any) -> tuple[Any, ...]:
     """Return the description of a network without its sizes, as immutable values."""
     given = (estimator.activation, estimator.out_activation_, estimator.dropout)
     return tuple(tuple(value) if isinstance(value, list | np.ndarray) else value for value in given)
@@ -51,7 +51,7 @@ def follow(estimator: Any) -> None:
     ValueError
         If a parameter has an invalid value, or the output activation is unknown.
     """
-    if estimator._network_made_of == _made_of(estimator):
+    if estimator._network_made_of == made_of(estimator):
         return
     before: MLP = estimator.network_
     _parameters.check(estimator, estimator._rules)

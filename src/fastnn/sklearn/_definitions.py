@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -10,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import optimizers
+from fastnn._checks.scalars import flag, real
 from fastnn._engine import losses as _engine_losses
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.training_data import TrainingData, apart_from
 from fastnn._model import MLP
 from fastnn._native import network_of
 from fastnn._rates import LearningRate
+from fastnn._storage.describe import described, optimizer_of
 from fastnn._trainer import Trainer
 from fastnn._views import carry_over
 from fastnn.losses import Loss, resolve
@@ -92,14 +96,28 @@ def make_optimizer(estimator: Any, learning_rate: LearningRate) -> Optimizer:
     return kind(learning_rate)
 
 
+@dataclass
 class RateRule:
-    """The change of an estimator's learning rate from epoch to epoch, by its present parameters."""
+    """The change of an estimator's learning rate from epoch to epoch.
 
-    def __init__(self, estimator: Any) -> None:
+    Attributes
+    ----------
+    inverse_scaling, adaptive : bool
+        Whether the rate falls by `after`, or when the loss stops falling. At most one of them is true.
+    after : InverseScaling
+        The rate after a number of samples; scikit-learn counts samples here, and not steps.
+    """
+
+    inverse_scaling: bool
+    adaptive: bool
+    after: InverseScaling
+
+    @classmethod
+    def of(cls, estimator: Any) -> RateRule:
+        """Return the rule by the present parameters of an estimator."""
         rule = estimator.learning_rate if estimator.solver == "sgd" else "constant"
-        self.inverse_scaling, self.adaptive = rule == "invscaling", rule == "adaptive"
-        # In this formula, scikit-learn counts samples and not steps.
-        self.after = InverseScaling(float(estimator.learning_rate_init), float(estimator.power_t))
+        after = InverseScaling(float(estimator.learning_rate_init), float(estimator.power_t))
+        return cls(rule == "invscaling", rule == "adaptive", after)
 
 
 class EstimatorTrainer(Trainer):
@@ -131,7 +149,7 @@ class EstimatorTrainer(Trainer):
         n_threads: int | None,
     ) -> None:
         self._solver, self._momentum = estimator.solver, float(estimator.momentum)
-        self.rate_rule = RateRule(estimator)
+        self.rate_rule = RateRule.of(estimator)
         self.order: NDArray[np.int64] | None = None  # the order of the rows, which every epoch shuffles again
         super().__init__(
             model,
@@ -183,6 +201,40 @@ class EstimatorTrainer(Trainer):
         other = EstimatorTrainer.__new__(EstimatorTrainer)
         other.__setstate__(state | {"attributes": state["attributes"] | {"model": model}})
         return other
+
+    def stored(self, learning_rate: float) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return the trainer in the form for files: the metadata, and the arrays by name.
+
+        `learning_rate` takes the place of rates that fall from epoch to epoch. Every fit begins with it anyway.
+        """
+        optimizer: Any = self.optimizer
+        if self.rate_rule.inverse_scaling and callable(optimizer.learning_rate):
+            optimizer = dataclasses.replace(optimizer, learning_rate=learning_rate)
+        config, arrays = self._contents(optimizer)
+        rule = vars(self.rate_rule) | {"after": described(self.rate_rule.after)}
+        own = {"rng": None, "solver": described(self._solver), "momentum": self._momentum, "rate_rule": rule}
+        return config | own, arrays | ({} if self.order is None else {"order": self.order})
+
+    def become(
+        self, model: MLP, config: dict[str, Any], arrays: dict[str, NDArray[Any]], losses: Sequence[Any], generator: Any
+    ) -> None:
+        """Initialize as the trainer that `stored` described, with a generator that it shares with its estimator."""
+        self._solver, self._momentum = (
+            optimizer_of(config["solver"]),
+            real("momentum", config["momentum"], low=0.0, high=1.0),
+        )
+        rule, self.order = config["rate_rule"], arrays.get("order")
+        after = optimizer_of(rule["after"])
+        if not isinstance(after, InverseScaling):
+            raise ValueError(f"rate_rule: {after!r}")
+        self.rate_rule = RateRule(flag("rate_rule", rule["inverse_scaling"]), flag("rate_rule", rule["adaptive"]), after)
+        self._become(model, config, arrays, losses)
+        kind = optimizers.OPTIMIZERS[self._solver] if isinstance(self._solver, str) else type(self._solver)
+        if type(self.optimizer) is not kind:
+            raise ValueError(f"{self.optimizer!r} for solver {self._solver!r}")
+        if self.order is not None and not np.array_equal(np.sort(self.order), np.arange(self.order.size)):
+            raise ValueError("order: not a permutation")
+        self.random_state = generator
 
     def take(self, **settings: Any) -> None:
         """Assign only the settings that have changed, because an assignment costs more than a comparison."""

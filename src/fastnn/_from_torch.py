@@ -1,0 +1,68 @@
+"""Models from modules of PyTorch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastnn._model import MLP
+
+if TYPE_CHECKING:
+    from fastnn._exports.pytorch import Dense
+
+
+def from_torch(module: Any, *, random_state: Any = None) -> MLP:
+    """Return a model with the layers, parameters and dropout rates of a module of PyTorch.
+
+    Parameters
+    ----------
+    module : torch.nn.Sequential or torch.nn.Linear
+        A module of Linear, with or without bias, the activations that both libraries have, Dropout after activations,
+        Identity, Flatten, and Sequential of these. It is not changed, and the model shares no memory with it.
+    random_state : int, numpy.random.Generator or other seed, optional
+        The source of random numbers for training.
+
+    Returns
+    -------
+    MLP
+        A model in float32 or float64, like the module. Layers without a bias get biases of zero, and a PReLU with one slope
+        gets the same slope for every unit. Training changes each of them.
+
+    Raises
+    ------
+    TypeError
+        If `module` is another object.
+    ValueError
+        If it contains anything else. The message names the submodule.
+
+    See Also
+    --------
+    MLP.to_torch : The reverse.
+    Trainer.from_torch : The same with the state of an optimizer.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> model = fastnn.MLP((2, 3, 1), "tanh", random_state=0)
+    >>> module = model.to_torch()  # doctest: +SKIP
+    >>> fastnn.from_torch(module)  # doctest: +SKIP
+    MLP((2, 3, 1), activation='tanh', output_activation='identity', dtype=float32)
+    """
+    from fastnn._exports.pytorch import dense_layers
+
+    return model_of(dense_layers(module), random_state)
+
+
+def model_of(dense: list[Dense], random_state: Any) -> MLP:
+    """Return a model with layers of PyTorch."""
+    from fastnn._exports.pytorch import layer_of
+
+    layers = [layer_of(each) for each in dense]
+    *hidden, output = [layer.activation for layer in layers]
+    sizes = (len(layers[0].weights), *(len(layer.bias) for layer in layers))
+    rates, dtype = [each.dropout for each in dense[:-1]], layers[0].weights.dtype
+    model = MLP(sizes, hidden, output, dropout=rates, init="zeros", dtype=dtype, random_state=random_state)
+    model.weights, model.biases = ([getattr(each, name) for each in layers] for name in ("weights", "bias"))
+    for view, layer in zip(model.slopes, layers, strict=True):
+        if view is not None:
+            view[...] = layer.slopes
+    return model
