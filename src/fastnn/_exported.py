@@ -190,7 +190,7 @@ class Exported(Stored):
         Examples
         --------
         >>> from fastnn import MLP
-        >>> MLP((2, 8, 1), "tanh", dropout=0.5).to_torch()  # doctest: +SKIP
+        >>> MLP((2, 8, 1), "tanh", dropout=0.5).to_torch()
         Sequential(
           (0): Linear(in_features=2, out_features=8, bias=True)
           (1): Tanh()

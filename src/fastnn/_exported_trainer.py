@@ -42,8 +42,8 @@ class ExportedTrainer(StoredTrainer):
         Examples
         --------
         >>> from fastnn import MLP, Adam, Trainer
-        >>> module, optimizer = Trainer(MLP((2, 3, 1)), "mse", Adam(0.01)).to_torch()  # doctest: +SKIP
-        >>> Trainer.from_torch(module, optimizer, "huber").optimizer  # doctest: +SKIP
+        >>> module, optimizer = Trainer(MLP((2, 3, 1)), "mse", Adam(0.01)).to_torch()
+        >>> Trainer.from_torch(module, optimizer, "huber").optimizer
         Adam(learning_rate=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-08)
         """
         from fastnn._exports.pytorch import dense_layers
@@ -85,7 +85,7 @@ class ExportedTrainer(StoredTrainer):
         Examples
         --------
         >>> from fastnn import MLP, Trainer
-        >>> module, optimizer = Trainer(MLP((2, 8, 1)), optimizer="adam").to_torch()  # doctest: +SKIP
+        >>> module, optimizer = Trainer(MLP((2, 8, 1)), optimizer="adam").to_torch()
         """
         from fastnn._exports.pytorch import dense_layers
         from fastnn._exports.pytorch_optimizers import optimizer_of

@@ -43,8 +43,8 @@ def from_torch(module: Any, *, random_state: Any = None) -> MLP:
     --------
     >>> import fastnn
     >>> model = fastnn.MLP((2, 3, 1), "tanh", random_state=0)
-    >>> module = model.to_torch()  # doctest: +SKIP
-    >>> fastnn.from_torch(module)  # doctest: +SKIP
+    >>> module = model.to_torch()
+    >>> fastnn.from_torch(module)
     MLP((2, 3, 1), activation='tanh', output_activation='identity', dtype=float32)
     """
     from fastnn._exports.pytorch import dense_layers
