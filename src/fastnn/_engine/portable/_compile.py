@@ -16,11 +16,11 @@ from fastnn import reference
 Function: TypeAlias = Callable[..., Any]
 
 # In compiled functions, SciPy's BLAS multiplies matrices.
-_FOUND = all(importlib.util.find_spec(module) is not None for module in ("numba", "scipy"))
-if _FOUND:
+FOUND = all(importlib.util.find_spec(module) is not None for module in ("numba", "scipy"))
+if FOUND:
     import numba
 
-COMPILED: bool = _FOUND and not numba.config.DISABLE_JIT
+COMPILED: bool = FOUND and not numba.config.DISABLE_JIT
 
 # For these functions, NumPy has loops of vector instructions. Numba's loops take up to ten times as long.
 _VECTORIZED = frozenset(each.formula for each in (reference.tanh, reference.exp, reference.sin, reference.cos))
@@ -43,16 +43,16 @@ def runnable(function: Function, **formulas: Function) -> Function:
     return _made(function, given, by_numba) if all(_is_plain(each) for _, each in given) else _bound(function, given, False)
 
 
-def pointer(function: Function, result: str, arguments: Sequence[Any], **formulas: Function) -> Any | None:
-    """Return a function as `runnable` does, but in a form that compiled functions call as an argument of theirs.
+def pointer(function: Function, result: str, arguments: Sequence[Any], **formulas: Function) -> int | None:
+    """Return the address of a compiled function, with formulas as in `runnable`, for the functions of `_pointers`.
 
-    They need not be compiled again for another function. The types of the arguments are given by examples. Numba also
-    compiles formulas that NumPy computes faster. Return None if Numba is missing or cannot compile a formula.
+    Examples give the types of the arguments. Numba also compiles formulas that NumPy computes faster. Return None if Numba
+    is missing or cannot compile a formula.
     """
     given = _given(formulas)
     if not COMPILED or not all(_is_plain(each) for _, each in given):
         return None
-    return _pointer(function, given, numba.types.Tuple([numba.typeof(each) for each in arguments]), result)
+    return int(_pointer(function, given, tuple(numba.typeof(each) for each in arguments), result).address)
 
 
 def is_vectorized(function: Any) -> bool:

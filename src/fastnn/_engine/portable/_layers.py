@@ -73,8 +73,8 @@ class Layer:
         self._by_slopes(z, self.slopes, grad_a, delta)
 
 
-def pointers(activation: Activation, dtype: DTypeLike) -> tuple[Any | None, Any | None]:
-    """Return the functions of an activation for compiled functions: `activate`, and the one of the gradient."""
+def pointers(activation: Activation, dtype: DTypeLike) -> tuple[int | None, int | None]:
+    """Return the addresses of the functions for an activation and for its gradient, or None, as `pointer` does."""
     rows = np.empty((1, 1), dtype)
     if activation.product is None:
         backward = pointer(backward_by_element, "void", [rows] * 3, derivative=activation.derivative)

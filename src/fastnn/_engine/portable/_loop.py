@@ -18,6 +18,7 @@ from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._optimizers import Optimizer
 from fastnn._engine.portable._pieces import Piece
+from fastnn._engine.portable._pointers import call, call_for_number
 from fastnn._engine.portable._rows import Array
 from fastnn._engine.portable._state import ROW, Account, State, can_count, count, take_snapshot
 from fastnn.reference.activations import Activation, named
@@ -58,19 +59,10 @@ class Batches(NamedTuple):
     coefficients: Array  # of the updates
 
 
-class Functions(NamedTuple):
-    """Pointers to the functions of a run."""
-
-    activate: tuple[Any, ...]  # by kinds of activations
-    backward: tuple[Any, ...]
-    loss: Any
-    update: Any
-
-
 class Loop:
     """The compiled function with the arrays of a run."""
 
-    def __init__(self, functions: Functions, places: Places, values: Values, state: State, loss: MeanLoss) -> None:
+    def __init__(self, functions: NDArray[np.int64], places: Places, values: Values, state: State, loss: MeanLoss) -> None:
         self._train = runnable(train)
         self._functions, self._places, self._values, self._state, self._loss = functions, places, values, state, loss
 
@@ -128,12 +120,17 @@ def _cost(activation: Activation | None, units: int) -> int:
     return units * (_UNITS_IF_VECTORIZED if activation and is_vectorized(activation.value) else 1)
 
 
-def _functions(kinds: Sequence[Activation], loss: MeanLoss, optimizer: Optimizer, dtype: DTypeLike) -> Functions | None:
-    """Return pointers to the functions, or None if only Python can call some of them."""
-    at_least_two = kinds if len(kinds) > 1 else [*kinds, *kinds]  # the loop is compiled again for another number
-    activate, backward = zip(*(pointers(each, dtype) for each in at_least_two), strict=True)
-    functions = Functions(activate, backward, loss.pointer(dtype), optimizer.pointer(dtype))
-    return None if None in (*activate, *backward, functions.loss, functions.update) else functions
+def _functions(
+    kinds: Sequence[Activation], loss: MeanLoss, optimizer: Optimizer, dtype: DTypeLike
+) -> NDArray[np.int64] | None:
+    """Return the addresses of the functions of a run, or None if only Python can call some of them.
+
+    They are those of the loss, of the update, and two for each kind of activation: for its value, and for the gradient.
+    """
+    addresses = [loss.pointer(dtype), optimizer.pointer(dtype)]
+    for activation in kinds:
+        addresses.extend(pointers(activation, dtype))
+    return None if None in addresses else np.array(addresses)
 
 
 def _places(layer_sizes: Sequence[int], activations: Sequence[Activation | None], kinds: Sequence[Activation]) -> Places:
@@ -151,7 +148,7 @@ def _places(layer_sizes: Sequence[int], activations: Sequence[Activation | None]
 
 
 def train(
-    functions: Functions,
+    functions: NDArray[np.int64],
     places: Places,
     values: Values,
     state: State,
@@ -168,35 +165,36 @@ def train(
         x, y, shares = batches.x[rows], batches.y[rows], batches.shares[rows]
         forward(functions, places, values, state.parameters, x)
         p, grad = outputs_of(places, values, last, len(x)), units_of(places, values.grads, last, len(x))
-        loss = value_factor * functions.loss(y, p, parameter, shares, grad)
+        loss = value_factor * call_for_number(functions[0], (y, p, parameter, shares, grad))
         if not can_count(account, loss, batches.weights[batch]):
             return batch
         if account.counts[ROW] == 0:
             take_snapshot(state, account)
         backward(functions, places, values, state, x)
-        functions.update(state.parameters, state.gradient, state.m, state.v, batches.coefficients[batch])
+        vectors = state.parameters, state.gradient, state.m, state.v, batches.coefficients[batch]
+        call(functions[1], vectors)
         count(account, len(x), loss, batches.weights[batch])
     return len(batches.weights)
 
 
-def forward(functions: Functions, places: Places, values: Values, parameters: Array, x: Array) -> None:
+def forward(functions: NDArray[np.int64], places: Places, values: Values, parameters: Array, x: Array) -> None:
     """Compute the outputs of all layers for rows x."""
     for layer in range(len(places.kinds)):
         z = units_of(places, values.z, layer, len(x))
         sums(x, weights_of(places, parameters, layer), biases_of(places, parameters, layer), z)
         x = outputs_of(places, values, layer, len(x))
         if places.kinds[layer] >= 0:
-            functions.activate[places.kinds[layer]](z, x)
+            call(functions[2 + 2 * places.kinds[layer]], (z, x))
 
 
-def backward(functions: Functions, places: Places, values: Values, state: State, x: Array) -> None:
+def backward(functions: NDArray[np.int64], places: Places, values: Values, state: State, x: Array) -> None:
     """Compute the gradient of all parameters, from the gradient with respect to the outputs of the last layer."""
     for layer in range(len(places.kinds) - 1, -1, -1):
         delta = units_of(places, values.grads, layer, len(x))
         if places.kinds[layer] >= 0:
             at = units_of(places, values.outputs if places.takes_output[layer] else values.z, layer, len(x))
             grad, delta = delta, units_of(places, values.deltas, layer, len(x))
-            functions.backward[places.kinds[layer]](at, grad, delta)
+            call(functions[3 + 2 * places.kinds[layer]], (at, grad, delta))
         inputs = x if layer == 0 else outputs_of(places, values, layer - 1, len(x))
         weights, biases = weights_of(places, state.gradient, layer), biases_of(places, state.gradient, layer)
         dense_gradients(inputs, delta, weights, biases)

@@ -106,8 +106,8 @@ class MeanLoss:
         factors = self._factor / (divisors * (1 if self.per_row else y.shape[1]))
         return (factors * weight).reshape(-1, 1) * elements
 
-    def pointer(self, dtype: DTypeLike) -> Any | None:
-        """Return the function `weighted` for compiled functions, or None if only Python can evaluate the loss."""
+    def pointer(self, dtype: DTypeLike) -> int | None:
+        """Return the address of `weighted`, or None if only Python can evaluate the loss."""
         if self._given or self._heads:
             return None
         rows, shares = np.empty((1, 1), dtype), np.empty((1, 1))

@@ -58,8 +58,8 @@ class Optimizer:
         m, v = self.both(moments, w)
         self._update(w, g, m, v, self.coefficients([rate], t, w.dtype, decays=decays)[0])
 
-    def pointer(self, dtype: DTypeLike) -> Any | None:
-        """Return the update for compiled functions, or None without Numba."""
+    def pointer(self, dtype: DTypeLike) -> int | None:
+        """Return the address of `update`, or None without Numba."""
         return pointer(update, "void", [np.empty(1, dtype)] * 5, change=self._rule.formula)
 
     @staticmethod
