@@ -49,6 +49,7 @@ class Layer:
     def __init__(self, activation: Any, dropout: float, parameters: Parameters) -> None:
         self.weights, self.biases, self.slopes = parameters
         self.dropout, self.is_linear = dropout, activation == "identity"
+        self.has_only_sums = self.slopes is None  # whether weights and biases are all its parameters
         self.activate: Callable[[Array, Array], None]  # sets the second array to the activation of the first
         if self.slopes is not None:
             self._by_slopes, self._slopes_grad = runnable(backward_by_slopes), runnable(slopes_grad)

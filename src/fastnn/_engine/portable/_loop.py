@@ -1,7 +1,7 @@
 """The steps of a piece as one compiled function, for networks, losses and optimizers that Numba can compile as a whole.
 
 It calls the functions that steps in Python call. It takes the formulas of activations, loss and optimizer as pointers, so
-that Numba compiles it only once. Runs with dropout, slopes, penalties or clipping make their steps in Python.
+that Numba compiles it only once. Runs with dropout, other parameters than weights and biases, penalties or clipping make their steps in Python.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Loop:
         state: State,
     ) -> Loop | None:
         """Return the loop of a run, or None if its steps must be made in Python, or take less time there."""
-        if any(network.dropout) or any(layer.slopes is not None for layer in network.layers):
+        if any(network.dropout) or not all(layer.has_only_sums for layer in network.layers):
             return None
         if optimizer.has_penalty or optimizer.clips:
             return None

@@ -104,7 +104,8 @@ class MeanLoss:
     def shares(self, y: Array, weight: NDArray[np.float64], elements: NDArray[np.float64], divisors: Any) -> Array:
         """Return the factors of the terms of rows, like `elements`, with one divisor for all rows or one per row."""
         factors = self._factor / (divisors * (1 if self.per_row else y.shape[1]))
-        return (factors * weight).reshape(-1, 1) * elements
+        shares: Array = (factors * weight).reshape(-1, 1) * elements
+        return shares
 
     def pointer(self, dtype: DTypeLike) -> int | None:
         """Return the address of `weighted`, or None if only Python can evaluate the loss."""

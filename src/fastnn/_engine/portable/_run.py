@@ -60,8 +60,8 @@ class Run:
         self._gradient = np.empty_like(network.storage)
         kept = (network.storage, *self._moments)
         snapshot = tuple(np.empty_like(array) for array in kept)
-        both = self._optimizer.both(self._moments, network.storage)
-        self._state = State(network.storage, self._gradient, *both, kept, snapshot)
+        m, v = self._optimizer.both(self._moments, network.storage)
+        self._state = State(network.storage, self._gradient, m, v, kept, snapshot)
         self._gradients = Parameters.of_layers(network.views(self._gradient))
         self._passes: dict[int, Pass] = {}  # passes by the number of rows
 
