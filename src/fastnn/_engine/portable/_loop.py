@@ -1,7 +1,8 @@
 """The steps of a piece as one compiled function, for networks, losses and optimizers that Numba can compile as a whole.
 
-It calls the functions that steps in Python call. It takes the formulas of activations, loss and optimizer as pointers, so
-that Numba compiles it only once. Runs with dropout, other parameters than weights and biases, penalties or clipping make their steps in Python.
+It calls the functions that steps in Python call. It takes the formulas of activations, loss and optimizer as addresses, so
+that Numba compiles it only once. Runs with dropout, penalties, clipping, or other parameters than weights and biases make
+their steps in Python.
 """
 
 from __future__ import annotations
