@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from _helpers import data, model_of
-from _portable_runs import SIZES, Setting, arrays_of, assert_close, network_of, run_formulas_as, run_of
+from _portable_runs import DTYPES, SIZES, TOLERANCE, Setting, arrays_of, assert_close, network_of, run_formulas_as, run_of
 
 from fastnn import SGD, Adam, AdamW, RMSProp, _engine
 from fastnn._engine import core as _core
@@ -114,6 +114,62 @@ def test_sparse(shuffle, lazy):
     assert_compiled(model_of((70, 12, 2)), X, y, setting, {"lazy": lazy, "l2": 0.1})
     network = network_of(model_of((70, 12, 2)))
     np.testing.assert_array_equal(network.predict(X), network.predict(dense))
+
+
+# ---- The compiled loop ----
+
+
+def loop_of(model, rows=45, batch_size=8, **options):
+    """Return the compiled loop of a run, or None."""
+    return run_of(network_of(model), *data(rows, 3, 2), Setting(batch_size=batch_size), **options)[0]._loop
+
+
+@pytest.mark.skipif(not _portable.COMPILED, reason="needs Numba and SciPy")
+def test_which_runs_have_a_compiled_loop():
+    assert loop_of(model_of(SIZES)) is not None
+    assert loop_of(model_of(SIZES, ["silu", "elu"])) is not None
+    assert loop_of(model_of(SIZES, dropout=0.1)) is None
+    assert loop_of(model_of(SIZES, "prelu")) is None
+    for penalties in ({"l1": 0.1}, {"l2": 0.1}, {"clip_value": 1.0}, {"clip_norm": 1.0}):
+        assert loop_of(model_of(SIZES), penalties=penalties) is None
+    # In large batches, NumPy's vector instructions for tanh outweigh the calls from Python.
+    assert loop_of(model_of(SIZES), 5000, 5000) is None
+    assert loop_of(model_of(SIZES), 5000, 32) is not None
+
+
+@pytest.mark.skipif(not _portable.COMPILED, reason="needs Numba and SciPy")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_the_compiled_loop_makes_the_steps_of_python(by_rows, dtype):
+    """With rows and a whole batch of weight 0, and a smaller last batch."""
+    X, y = data(45, 3, 2)
+    weight = np.random.default_rng(3).uniform(0, 2, 45)
+    weight[[1, 20]], weight[8:16] = 0.0, 0.0
+    setting, results = Setting(optimizer=Adam(0.01), epochs=4, shuffle=False, sample_weight=weight), []
+    for by_loop in (True, False):
+        network = network_of(model_of(SIZES, ["tanh", "gelu"], dtype=dtype))
+        run, moments = run_of(network, X, y, setting, loss_by_rows=by_rows)
+        if by_loop:
+            run._step = count_calls(run._step)
+        else:
+            run._loop = None
+        assert run.advance(math.inf, 4) == "finished"
+        results.append((run.epoch_loss, run.batch_loss, network.storage, moments))
+        if by_loop:
+            assert run._step.calls == 4  # those of the batch of weight 0
+    for got, wanted in zip(*results, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+def count_calls(function):
+    """Return a function that counts its calls."""
+
+    def counted(*arguments):
+        counted.calls += 1
+        return function(*arguments)
+
+    counted.calls = 0
+    return counted
 
 
 # ---- The end of a run ----

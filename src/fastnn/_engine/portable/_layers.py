@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import reference
-from fastnn._engine.portable._compile import formula, runnable
+from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
-from fastnn.reference.activations import named
+from fastnn.reference.activations import Activation, named
 from fastnn.reference.dropout import factors
 from fastnn.reference.parametric import PARAMETRIC, prelu, prelu_grad, slopes_grad
 
@@ -49,6 +49,7 @@ class Layer:
     def __init__(self, activation: Any, dropout: float, parameters: Parameters) -> None:
         self.weights, self.biases, self.slopes = parameters
         self.dropout, self.is_linear = dropout, activation == "identity"
+        self.has_only_sums = self.slopes is None  # whether weights and biases are all its parameters
         self.activate: Callable[[Array, Array], None]  # sets the second array to the activation of the first
         if self.slopes is not None:
             self._by_slopes, self._slopes_grad = runnable(backward_by_slopes), runnable(slopes_grad)
@@ -73,13 +74,24 @@ class Layer:
         self._by_slopes(z, self.slopes, grad_a, delta)
 
 
+def pointers(activation: Activation, dtype: DTypeLike) -> tuple[int | None, int | None]:
+    """Return the addresses of the functions for an activation and for its gradient, or None, as `pointer` does."""
+    rows = np.empty((1, 1), dtype)
+    if activation.product is None:
+        backward = pointer(backward_by_element, "void", [rows] * 3, derivative=activation.derivative)
+    else:
+        backward = pointer(backward_by_row, "void", [rows] * 3, product=activation.product)
+    return pointer(activate, "void", [rows] * 2, value=activation.value), backward
+
+
 class Pass:
     """The pass of batches with a certain number of rows through the layers. All arrays except x are (rows, units)."""
 
     def __init__(self, layers: Sequence[Layer], n_rows: int, dtype: DTypeLike, *, logits: bool = False) -> None:
         """Make the arrays. With `logits`, the last layer has no activation."""
         self._layers = layers
-        self._sums, self._dense_gradients, self._factors = runnable(sums), runnable(dense_gradients), runnable(factors)
+        self._sums, self._factors = runnable(sums), runnable(factors)
+        self._dense_gradients, self._input_gradients = runnable(dense_gradients), runnable(input_gradients)
         shapes = [(n_rows, layer.biases.size) for layer in layers]
         self._z = [np.empty(shape, dtype) for shape in shapes]
         linear = [layer.is_linear for layer in layers[:-1]] + [layers[-1].is_linear or logits]
@@ -117,12 +129,14 @@ class Pass:
             if gradients is not None:
                 self._dense_gradients(self._inputs[i], delta, gradients[i].weights, gradients[i].biases)
             if i > 0:
-                np.dot(delta, layer.weights.T, self._grads[i - 1])
+                self._input_gradients(delta, layer.weights, self._grads[i - 1])
         return delta
 
     def grad_inputs(self) -> Array:
         """Return the gradient with respect to the input rows. Call `backward` first."""
-        result: Array = np.dot(self._deltas[0], self._layers[0].weights.T)
+        delta, weights = self._deltas[0], self._layers[0].weights
+        result = np.empty((len(delta), len(weights)), delta.dtype)
+        self._input_gradients(delta, weights, result)
         return result
 
 
@@ -167,4 +181,9 @@ def backward_by_slopes(z: Array, slopes: Array, grad_a: Array, delta: Array) -> 
 def dense_gradients(x: Array, delta: Array, grad_weights: Array, grad_biases: Array) -> None:
     """Set the gradients of weights and biases, from the inputs and the gradient with respect to the sums."""
     np.dot(x.T, delta, grad_weights)
-    grad_biases[:] = np.sum(delta, axis=0)
+    np.dot(np.ones(len(delta), delta.dtype), delta, grad_biases)  # the sum over rows, which takes Numba longer to compile
+
+
+def input_gradients(delta: Array, weights: Array, grad_x: Array) -> None:
+    """Set the gradient with respect to the inputs, from that with respect to the sums."""
+    np.dot(delta, weights.T, grad_x)

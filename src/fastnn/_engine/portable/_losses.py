@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from fastnn._engine.losses import NativeHead, NativeLoss
-from fastnn._engine.portable._compile import formula, runnable
+from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.losses._options import TargetOptions
 from fastnn.reference.loss_functions import Part, of_custom, of_heads, packed
@@ -31,8 +31,8 @@ class MeanLoss:
         self._given = loss.given  # whether the targets are the gradient with respect to the outputs
         self._function = LOSSES["mse"] if loss.given else _function(loss)
         self._weighted = runnable(weighted, value=self._function.value, gradient=self._function.gradient)
-        self._parameter, self.per_row = packed(loss.parameter, loss.parameters), loss.per_row
-        self._factor, self._value_factor = loss.factor, loss.value_factor
+        self.parameter, self.per_row = packed(loss.parameter, loss.parameters), loss.per_row
+        self._factor, self.value_factor = loss.factor, loss.value_factor
         self.from_logits, self.signed_mean = loss.from_logits, loss.signed_mean
         self._n_targets, self._options = loss.n_targets, loss.targets
         self._has_options = loss.targets != TargetOptions(whole_rows=loss.targets.whole_rows)
@@ -80,23 +80,40 @@ class MeanLoss:
         if self._given:
             delta[...] = y
             return float(np.sum(p - p))  # which shows whether the outputs are finite
-        if divisor == 0.0 or (not self.signed_mean and divisor < _MIN_WEIGHT):
+        if not self.has_mean(divisor):
             delta[...] = 0.0
             return 0.0
         if self._heads:
             return self._sum_of_heads(y, p, weight, elements, divisor, delta)
-        factor = self._factor / (divisor * (1 if self.per_row else y.shape[1]))
-        shares = (factor * weight).reshape(-1, 1) * elements
+        shares = self.shares(y, weight, elements, divisor)
         if shares.shape[1] == 1:
-            value = float(self._weighted(y, p, self._parameter, shares, delta))
+            value = float(self._weighted(y, p, self.parameter, shares, delta))
             if math.isfinite(value):
-                return self._value_factor * value
+                return self.value_factor * value
         # Elements of weight 0 may contain anything.
-        terms, gradients = (f(y, p, self._parameter) for f in (self._function.value, self._function.gradient))
+        terms, gradients = (f(y, p, self.parameter) for f in (self._function.value, self._function.gradient))
         shares_of_terms, shares = for_columns(shares, terms.shape[1]), for_columns(shares, p.shape[1])
         delta[...] = np.where(shares == 0.0, 0.0, gradients) * shares
         value = float(np.sum(np.where(shares_of_terms == 0.0, 0.0, terms) * shares_of_terms))
-        return self._value_factor * value
+        return self.value_factor * value
+
+    def has_mean(self, divisors: Any) -> Any:
+        """Return whether the mean over rows with these divisors, one or an array, is not 0 by definition."""
+        return (divisors != 0.0) & (self.signed_mean | (divisors >= _MIN_WEIGHT))
+
+    def shares(self, y: Array, weight: NDArray[np.float64], elements: NDArray[np.float64], divisors: Any) -> Array:
+        """Return the factors of the terms of rows, like `elements`, with one divisor for all rows or one per row."""
+        factors = self._factor / (divisors * (1 if self.per_row else y.shape[1]))
+        shares: Array = (factors * weight).reshape(-1, 1) * elements
+        return shares
+
+    def pointer(self, dtype: DTypeLike) -> int | None:
+        """Return the address of `weighted`, or None if only Python can evaluate the loss."""
+        if self._given or self._heads:
+            return None
+        rows, shares = np.empty((1, 1), dtype), np.empty((1, 1))
+        arguments = rows, rows, self.parameter, shares, rows
+        return pointer(weighted, "float64", arguments, value=self._function.value, gradient=self._function.gradient)
 
     def _sum_of_heads(
         self, y: Array, p: Array, weight: NDArray[np.float64], elements: NDArray[np.float64], divisor: float, delta: Array

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from fastnn._engine.portable._compile import formula, runnable
+from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.reference.gradients import add_penalty, norm_factor, penalty_gradient, sum_of_squares
 from fastnn.reference.updates import RULES, Coefficients, Constants
@@ -32,6 +33,7 @@ class Optimizer:
         self._l1, self._l2 = float(native.get("l1", 0.0)), float(native.get("l2", 0.0))
         self.has_penalty = self._l1 != 0.0 or self._l2 != 0.0
         self._clip_value, self._clip_norm = native.get("clip_value", math.inf), native.get("clip_norm", math.inf)
+        self.clips = self._clip_value < math.inf or self._clip_norm < math.inf
         self._penalty_per_weight = bool(native.get("penalty_per_weight", False))  # divides it by a batch's weight
         self.lazy = bool(native.get("lazy", False))  # for sparse inputs: skip features that a batch lacks
 
@@ -53,9 +55,22 @@ class Optimizer:
 
     def update(self, w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, *, decays: bool = True) -> None:
         """Make update t = 1, 2, … of parameters w and their moments by the gradient g; all are vectors."""
-        m, v = [*moments, w, w][:2]  # a formula does not change arrays that it does not name
-        c = self._rule.coefficients(self._constants, rate, t)
-        self._update(w, g, m, v, c if decays else c._replace(decay_factor=1.0))
+        m, v = self.both(moments, w)
+        self._update(w, g, m, v, self.coefficients([rate], t, w.dtype, decays=decays)[0])
+
+    def pointer(self, dtype: DTypeLike) -> int | None:
+        """Return the address of `update`, or None without Numba."""
+        return pointer(update, "void", [np.empty(1, dtype)] * 5, change=self._rule.formula)
+
+    @staticmethod
+    def both(moments: Sequence[Array], w: Array) -> Sequence[Array]:
+        """Return the first and the second moment, or w for a moment that there is not: a formula does not change that."""
+        return [*moments, w, w][:2]
+
+    def coefficients(self, rates: Sequence[float], t: int, dtype: DTypeLike, *, decays: bool = True) -> Array:
+        """Return the coefficients of updates t, t + 1, … with these learning rates, one row per update."""
+        rows = [self._rule.coefficients(self._constants, rate, t + i) for i, rate in enumerate(rates)]
+        return np.array(rows if decays else [row._replace(decay_factor=1.0) for row in rows], dtype)
 
 
 # ---- A function of arrays, which Numba compiles ----
@@ -63,18 +78,6 @@ class Optimizer:
 change = formula  # formula of the optimizer
 
 
-def update(w: Array, g: Array, m: Array, v: Array, c: Coefficients) -> None:
-    """Change parameters w and their moments in place by the gradient g."""
-    number = w.dtype.type  # numbers of another type would change the type of the formula
-    of_type = Coefficients(
-        number(c.learning_rate),
-        number(c.beta_1),
-        number(c.gradient_factor),
-        number(c.beta_2),
-        number(c.one_minus_beta_2),
-        number(c.root),
-        number(c.epsilon),
-        number(c.decay_factor),
-        number(c.gradient_rate),
-    )
-    change(w, g, m, v, of_type)
+def update(w: Array, g: Array, m: Array, v: Array, c: Array) -> None:
+    """Change parameters w and their moments in place by the gradient g. c has the coefficients, in the type of w."""
+    change(w, g, m, v, Coefficients(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8]))

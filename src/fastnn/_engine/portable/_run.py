@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +10,25 @@ from numpy.typing import NDArray
 
 from fastnn._engine.portable._elementwise import first_not_finite
 from fastnn._engine.portable._layers import Parameters, Pass
+from fastnn._engine.portable._loop import Batches, Loop
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._optimizers import Optimizer
 from fastnn._engine.portable._pieces import Piece, Pieces
 from fastnn._engine.portable._rows import Array
+from fastnn._engine.portable._state import (
+    BATCH_LOSS,
+    EPOCH,
+    FIRST_EPOCH,
+    ROW,
+    SNAPSHOT_UPDATES,
+    UPDATES,
+    State,
+    can_count,
+    count,
+    new_account,
+    take_snapshot,
+)
 from fastnn._errors import WEIGHTLESS
 
 if TYPE_CHECKING:
@@ -27,10 +40,6 @@ _MAX_EPOCHS = 1 << 20
 
 class Run:
     """Many epochs of training, in time slices. Call `advance` as long as it returns "paused"."""
-
-    epoch = 0  # finished epochs
-    updates = 0  # updates of the parameters in all runs
-    batch_loss = 0.0
 
     def __init__(
         self,
@@ -49,20 +58,48 @@ class Run:
         self._pieces.lazy = self._optimizer.lazy
         self._moments = [network.vector(moments[i]) for i in range(self._optimizer.n_moments)]
         self._gradient = np.empty_like(network.storage)
+        kept = (network.storage, *self._moments)
+        snapshot = tuple(np.empty_like(array) for array in kept)
+        m, v = self._optimizer.both(self._moments, network.storage)
+        self._state = State(network.storage, self._gradient, m, v, kept, snapshot)
         self._gradients = Parameters.of_layers(network.views(self._gradient))
         self._passes: dict[int, Pass] = {}  # passes by the number of rows
-        self._state = [network.storage, *self._moments]  # the arrays that a snapshot copies
-        self._snapshot, self._snapshot_updates = [np.empty_like(array) for array in self._state], -1  # -1: no snapshot
 
         self.steps, self.n_epochs = self._pieces.steps, n_epochs
         room = min(n_epochs, _MAX_EPOCHS)
-        self.epoch_loss, self.epoch_seconds = np.zeros(room), np.zeros(room)
-        self.first_epoch = 0  # the epoch of the first element of these arrays
-        self.updates, self._row = updates, 0  # the updates; the rows of this epoch so far
+        self._account = new_account(self._pieces.n_rows, updates, room)
+        self.epoch_loss, self.epoch_seconds = self._account.epoch_loss, np.zeros(room)
         self._loss_by_rows = loss_by_rows  # weighs batches in an epoch's loss by rows, not weights
-        self._loss_sum = self._weight_sum = 0.0
         self._since = 0.0  # seconds that belong to no finished epoch yet
+        self._loop = Loop.of_run(network, self._loss, self._optimizer, self._pieces.batch_size, self._state)
         self.set_rates(np.zeros(1))
+
+    # ---- The position ----
+
+    @property
+    def epoch(self) -> int:
+        """The finished epochs."""
+        return int(self._account.counts[EPOCH])
+
+    @property
+    def first_epoch(self) -> int:
+        """The epoch of the first element of `epoch_loss` and `epoch_seconds`."""
+        return int(self._account.counts[FIRST_EPOCH])
+
+    @property
+    def updates(self) -> int:
+        """The updates of the parameters in all runs."""
+        return int(self._account.counts[UPDATES])
+
+    @property
+    def batch_loss(self) -> float:
+        """The loss of the last batch."""
+        return float(self._account.sums[BATCH_LOSS])
+
+    @property
+    def _row(self) -> int:
+        """The rows of this epoch so far."""
+        return int(self._account.counts[ROW])
 
     # ---- Learning rates ----
 
@@ -94,7 +131,7 @@ class Run:
         """
         wanted, room = min(n_epochs, self.n_epochs - self.epoch), len(self.epoch_loss)
         if self.epoch - self.first_epoch + wanted > room:  # the caller has read the arrays
-            self.first_epoch = self.epoch
+            self._account.counts[FIRST_EPOCH] = self.epoch
             wanted = min(wanted, room)
         end = self.epoch + wanted
         if self._rates.size > 1 and (end - self._rates_from) * self.steps > self._rates.size:
@@ -107,21 +144,17 @@ class Run:
             if time.perf_counter() - started > seconds:
                 break
         if self.epoch == end and first_not_finite(self._network.storage) >= 0:  # no later loss would show it
-            self.epoch -= 1
+            self._account.counts[EPOCH] -= 1
             self._restore_snapshot()
             return "diverged"
         return "finished" if self.epoch == self.n_epochs else "paused"
 
-    def _take_snapshot(self) -> None:
-        for kept, array in zip(self._snapshot, self._state, strict=True):
-            kept[:] = array
-        self._snapshot_updates = self.updates
-
     def _restore_snapshot(self) -> None:
-        if self._snapshot_updates >= 0:
-            for array, kept in zip(self._state, self._snapshot, strict=True):
+        counts = self._account.counts
+        if counts[SNAPSHOT_UPDATES] >= 0:
+            for array, kept in zip(self._state.kept, self._state.snapshot, strict=True):
                 array[:] = kept
-            self.updates = self._snapshot_updates
+            counts[UPDATES] = counts[SNAPSHOT_UPDATES]
 
     def _train_piece(self, end: int) -> bool:
         """Train on the next batches, and return whether their losses are finite."""
@@ -132,8 +165,13 @@ class Run:
             raise ZeroDivisionError(WEIGHTLESS)
         n_batches = len(divisors)
         rates = self._next_rates(n_batches)
+        batches = self._for_loop(piece, divisors, rates)
         done = 0
-        while done < n_batches and self._step(piece, done, divisors[done], rates[done]):
+        while done < n_batches:
+            if self._loop is not None and batches is not None:
+                done = self._loop.train(batches, self._account, done)
+            if done == n_batches or not self._step(piece, done, divisors[done], rates[done]):
+                break
             done += 1
         if done < n_batches:
             self._pieces.draw_again(piece, done + 1)
@@ -149,6 +187,13 @@ class Run:
             return [float(self._rates[0])] * n_batches
         step = (self.epoch - self._rates_from) * self.steps + self._row // self._pieces.batch_size
         return self._rates[step : step + n_batches].tolist()  # type: ignore[no-any-return]
+
+    def _for_loop(self, piece: Piece, divisors: NDArray[np.float64], rates: list[float]) -> Batches | None:
+        if self._loop is None:
+            return None
+        weights = np.diff(piece.ends) if self._loss_by_rows else divisors
+        coefficients = self._optimizer.coefficients(rates, self.updates + 1, self._network.dtype)
+        return self._loop.batches(piece, divisors, weights, coefficients)
 
     # ---- A step ----
 
@@ -177,16 +222,16 @@ class Run:
         if self._optimizer.has_penalty:
             loss = self._penalize(loss, divisor, features)
         weight = float(rows if self._loss_by_rows else divisor)
-        if not math.isfinite(loss) or not math.isfinite(self._loss_sum + loss * weight):
+        if not can_count(self._account, loss, weight):
             return False
         if self._row == 0:
-            self._take_snapshot()
+            take_snapshot(self._state, self._account)
         self._optimizer.clip(self._gradient)
         if features is None:
             self._update(rate)
         else:
             self._update_features(features, rate)
-        self._count(rows, loss, weight)
+        count(self._account, rows, loss, weight)
         return True
 
     def _find_gradient(self, piece: Piece, begin: int, end: int, keys: tuple[Array, Any] | None, divisor: float) -> float:
@@ -220,19 +265,7 @@ class Run:
     def _update_features(self, features: NDArray[np.bool_], rate: float) -> None:
         """Update all parameters except the first layer's weights of features that do not occur."""
         absent = np.repeat(~features, self._network.layer_sizes[1])
-        kept = [array[: absent.size][absent] for array in self._state]
+        kept = [array[: absent.size][absent] for array in self._state.kept]
         self._update(rate)
-        for array, values in zip(self._state, kept, strict=True):
+        for array, values in zip(self._state.kept, kept, strict=True):
             array[: absent.size][absent] = values
-
-    def _count(self, rows: int, loss: float, weight: float) -> None:
-        self.updates += 1
-        self._row += rows
-        self.batch_loss = loss
-        self._loss_sum += loss * weight
-        self._weight_sum += weight
-        if self._row == self._pieces.n_rows:
-            mean = self._loss_sum / self._weight_sum if self._weight_sum > 0.0 else 0.0
-            self.epoch_loss[self.epoch - self.first_epoch] = mean
-            self.epoch += 1
-            self._row, self._loss_sum, self._weight_sum = 0, 0.0, 0.0
