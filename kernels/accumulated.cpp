@@ -36,8 +36,7 @@ void Accumulated::combine(int64_t to, int64_t first, double a, int64_t second, d
     if (type_ == Type::float32)
         fastnn::combine(static_cast<float *>(out), static_cast<const float *>(x), float(a), static_cast<const float *>(y), float(b),
                         size_);
-    else
-        fastnn::combine(static_cast<double *>(out), static_cast<const double *>(x), a, static_cast<const double *>(y), b, size_);
+    else fastnn::combine(static_cast<double *>(out), static_cast<const double *>(x), a, static_cast<const double *>(y), b, size_);
 }
 
 void Accumulated::add_mean(double weight) {
