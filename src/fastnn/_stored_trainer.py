@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import _custom, _state
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.options import explained
 from fastnn._checks.scalars import integer, real
 from fastnn._custom import CustomActivation
-from fastnn._engine import core as _core
 from fastnn._model import MLP
 from fastnn._settings import OPTIONS, Configured
 from fastnn._storage import models as _saved_models

@@ -34,7 +34,7 @@ def _check(diverged: str) -> Callable[..., None]:
 
 
 def _with_targets(kernel: Any, X: Any, y: Any, diverged: str) -> Any:
-    """Return a function of (trainer, X, y) that calls a kernel with a batch and returns its loss; None if the types don't fit."""
+    """Return a function of (trainer, X, y) that calls a kernel and returns the loss; None if the types don't fit."""
     targets = targets_of(X, y)
     if targets is None:
         return None

@@ -67,12 +67,12 @@ class Stepper:
         gradient, weight = np.zeros_like(network.storage), np.empty(1)
         if any(network.dropout):
             key = int(np.random.Generator(self._settings.bit_generator).integers(0, 2**64, dtype=np.uint64))
-        loss = network.gradient(
-            GIVEN_GRADIENT if given else self._settings.loss, *data, gradient, dropout_key=key, batch_weight=weight
-        )
+        used = GIVEN_GRADIENT if given else self._settings.loss
+        x, y, labels, sample_weight = data
+        loss = network.gradient(used, x, y, labels, sample_weight, gradient, dropout_key=key, batch_weight=weight)
         if not math.isfinite(loss):
             return None
-        kept = self.accumulated or Accumulated(*np.zeros((2, network.storage.size), network.dtype), 0.0)
+        kept = self.accumulated or Accumulated(np.zeros_like(gradient), np.zeros_like(gradient), 0.0)
         self.accumulated = kept.with_given(gradient) if given else kept.with_mean(gradient, float(weight[0]))
         return loss
 
