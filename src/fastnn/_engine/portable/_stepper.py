@@ -68,8 +68,10 @@ class Stepper:
         if any(network.dropout):
             key = int(np.random.Generator(self._settings.bit_generator).integers(0, 2**64, dtype=np.uint64))
         used = GIVEN_GRADIENT if given else self._settings.loss
-        batch: tuple[Any, ...] = data
-        loss = network.gradient(used, *batch, gradient=gradient, dropout_key=key, batch_weight=weight)
+        x: Any = data.x
+        loss = network.gradient(
+            used, x, data.y, data.labels, data.sample_weight, gradient, dropout_key=key, batch_weight=weight
+        )
         if not math.isfinite(loss):
             return None
         kept = self.accumulated or Accumulated(np.zeros_like(gradient), np.zeros_like(gradient), 0.0)
