@@ -132,6 +132,9 @@ int64_t padded_row(int64_t n, int64_t element_size);
 // Sets offsets and strides, given n_in, n_out and the element's size. Returns the number of elements in the storage.
 int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size);
 
+// Returns whether training drops outputs of some layer.
+bool has_dropout(const Network &);
+
 struct Head;
 
 struct Loss {

@@ -21,7 +21,34 @@ void update(Type type, int64_t optimizer, void *w, const void *g, void *m, void 
     kernels_of(type).update(o, w, g, m, v, n, learning_rate, updates);
 }
 
-int64_t status_number(StepStatus status) { return status == StepStatus::done ? 0 : status == StepStatus::diverged ? 1 : -1; }
+int64_t status_number(StepStatus status) {
+    switch (status) {
+        case StepStatus::done: return 0;
+        case StepStatus::diverged: return 1;
+        case StepStatus::nothing_accumulated: return 4;
+        case StepStatus::weightless:
+        case StepStatus::no_memory: break;
+    }
+    return -1;
+}
+
+// Calls call() if no other caller is training, and returns the number of its status.
+template <class Call> int64_t use(Stepper *stepper, Call call) {
+    if (!stepper->acquire()) return 2;
+    const StepStatus status = call();
+    stepper->release();
+    return status_number(status);
+}
+
+// The same for a batch with targets, whose loss it stores.
+template <class Call> int64_t use_targets(Stepper *stepper, int64_t labels, double *loss, Call call) {
+    if (!stepper->acquire()) return 2;
+    const bool fit = !labels || stepper->takes_labels;
+    const StepStatus status = fit ? call() : StepStatus::done;
+    *loss = stepper->training.batch_loss;
+    stepper->release();
+    return fit ? status_number(status) : 3;
+}
 
 // Computes gradients into a vector and rows, each of which may be null.
 int64_t store_gradients(const Model &model, Gradient &call, void *vector, void *input_gradient, int64_t n_threads) {
@@ -101,26 +128,40 @@ int64_t fastnn_predict(const Model *model, int64_t n_rows, const void *x, int64_
 
 int64_t fastnn_train_step(Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                           const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels, double *loss) {
-    if (!stepper->acquire()) return 2;
-    if (labels && !stepper->takes_labels) {
-        stepper->release();
-        return 3;
-    }
-    Rows targets = dense_rows(y, Type(y_type), y_row, y_column);
-    targets.labels = labels;
-    const StepStatus status = stepper->step(dense_rows(x, Type(x_type), x_row, x_column), targets, nullptr, n_rows);
-    *loss = stepper->training.batch_loss;
-    stepper->release();
-    return status_number(status);
+    return use_targets(stepper, labels, loss, [&] {
+        Rows targets = dense_rows(y, Type(y_type), y_row, y_column);
+        targets.labels = labels;
+        return stepper->step(dense_rows(x, Type(x_type), x_row, x_column), targets, nullptr, n_rows);
+    });
 }
 
 int64_t fastnn_train_step_gradient(Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                                    const void *g, int64_t g_type, int64_t g_row, int64_t g_column) {
-    if (!stepper->acquire()) return 2;
-    const Rows rows = dense_rows(x, Type(x_type), x_row, x_column);
-    const StepStatus status = stepper->step_gradient(rows, dense_rows(g, Type(g_type), g_row, g_column), n_rows);
-    stepper->release();
-    return status_number(status);
+    return use(stepper, [&] {
+        const Rows rows = dense_rows(x, Type(x_type), x_row, x_column);
+        return stepper->step_gradient(rows, dense_rows(g, Type(g_type), g_row, g_column), n_rows);
+    });
+}
+
+int64_t fastnn_accumulate(Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                          const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels, double *loss) {
+    return use_targets(stepper, labels, loss, [&] {
+        Rows targets = dense_rows(y, Type(y_type), y_row, y_column);
+        targets.labels = labels;
+        return stepper->accumulate(dense_rows(x, Type(x_type), x_row, x_column), targets, nullptr, n_rows);
+    });
+}
+
+int64_t fastnn_accumulate_gradient(Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                                   const void *g, int64_t g_type, int64_t g_row, int64_t g_column) {
+    return use(stepper, [&] {
+        const Rows rows = dense_rows(x, Type(x_type), x_row, x_column);
+        return stepper->accumulate_gradient(rows, dense_rows(g, Type(g_type), g_row, g_column), n_rows);
+    });
+}
+
+int64_t fastnn_apply(Stepper *stepper) {
+    return use(stepper, [&] { return stepper->apply(); });
 }
 
 int64_t fastnn_trainer_outputs(const Stepper *stepper) { return stepper->training.network.last().n_out; }

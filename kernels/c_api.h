@@ -63,6 +63,18 @@ int64_t fastnn_train_step(fastnn::Stepper *stepper, int64_t n_rows, const void *
 int64_t fastnn_train_step_gradient(fastnn::Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
                                    int64_t x_column, const void *g, int64_t g_type, int64_t g_row, int64_t g_column);
 
+// Adds the gradient of a batch to those of earlier batches, and stores the loss of the batch without penalties in *loss. Returns the
+// same as fastnn_train_step; 1 means that nothing was added.
+int64_t fastnn_accumulate(fastnn::Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
+                          const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels, double *loss);
+
+// Adds the gradient that belongs to the gradient g (n_rows, n_out) of any loss with respect to the outputs, unscaled.
+int64_t fastnn_accumulate_gradient(fastnn::Stepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
+                                   int64_t x_column, const void *g, int64_t g_type, int64_t g_row, int64_t g_column);
+
+// Makes one step with the accumulated gradients, and discards them. Returns the same as fastnn_train_step, or 4 if there are none.
+int64_t fastnn_apply(fastnn::Stepper *stepper);
+
 // Returns the number of outputs of the trainer's model.
 int64_t fastnn_trainer_outputs(const fastnn::Stepper *stepper);
 

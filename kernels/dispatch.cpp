@@ -121,4 +121,10 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
     return size;
 }
 
+bool has_dropout(const Network &network) {
+    for (int64_t l = 0; l < network.n_layers; l++)
+        if (network.layers[l].dropout > 0) return true;
+    return false;
+}
+
 }  // namespace fastnn

@@ -1,12 +1,13 @@
 #include "stepper.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
-#include "calls.h"
 #include "memory.h"
 #include "isa_kernels.h"
+#include "threads.h"
 
 namespace fastnn {
 namespace {
@@ -111,10 +112,47 @@ StepStatus Stepper::step_gradient(const Rows &x, const Rows &gradient, int64_t n
     return status;
 }
 
-StepStatus Stepper::apply(const void *gradient) {
-    training.gradient = gradient;
+// Stores the gradient of a batch in accumulated.batch(), and the total weight of its rows. Dropout draws the key of a batch.
+StepStatus Stepper::compute_gradient(const Loss &loss, const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows,
+                                     double *weight) {
+    if (!accumulated.reserve(training.network.size, type)) return StepStatus::no_memory;
+    uint64_t key = 0;
+    Gradient call = {};
+    call.loss = loss;
+    call.x = x, call.y = y, call.sample_weight = sample_weight;
+    call.n_rows = n_rows;
+    call.gradient = accumulated.batch();
+    call.n_threads = n_threads ? n_threads : threads_for(work_per_row * double(std::min(n_rows, chunk_rows)));
+    if (has_dropout(training.network)) {
+        key = training.random->next_uint64(training.random->state);
+        call.dropout_key = &key;
+    }
+    if (!gradient(*model, call, nullptr)) return StepStatus::no_memory;
+    training.batch_loss = call.value;
+    *weight = call.weight;
+    return std::isfinite(call.value) ? StepStatus::done : StepStatus::diverged;
+}
+
+StepStatus Stepper::accumulate(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows) {
+    double weight;
+    const StepStatus status = compute_gradient(training.loss, x, y, sample_weight, n_rows, &weight);
+    if (status == StepStatus::done) accumulated.add_mean(weight);
+    return status;
+}
+
+StepStatus Stepper::accumulate_gradient(const Rows &x, const Rows &gradient, int64_t n_rows) {
+    double weight;
+    const StepStatus status = compute_gradient(given_gradient(), x, gradient, nullptr, n_rows, &weight);
+    if (status == StepStatus::done) accumulated.add_given();
+    return status;
+}
+
+StepStatus Stepper::apply() {
+    if (accumulated.is_empty()) return StepStatus::nothing_accumulated;
+    training.gradient = accumulated.sum();
     const StepStatus status = step_gradient(Rows(), Rows(), 1);  // without targets, which the loss would read for its options
     training.gradient = nullptr;
+    if (status != StepStatus::no_memory) accumulated.discard();
     return status;
 }
 

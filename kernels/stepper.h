@@ -3,11 +3,12 @@
 
 #include <atomic>
 
-#include "api.h"
+#include "accumulated.h"
+#include "calls.h"
 
 namespace fastnn {
 
-enum class StepStatus : int32_t { done, diverged, weightless, no_memory };
+enum class StepStatus : int32_t { done, diverged, weightless, no_memory, nothing_accumulated };
 
 // Keeps the state of training from one step to the next, like a run from one batch to the next.
 class Stepper {
@@ -20,6 +21,7 @@ class Stepper {
     // The caller sets network, parameters, moments, loss, optimizer, updates and the source of random numbers. A step stores the
     // loss before it in batch_loss.
     Training training = {};
+    const Model *model = nullptr;  // the same network and parameters
     double learning_rate = 0;
     Type type = Type::float64;
     int n_threads = 0;        // 0 if the kernels choose
@@ -37,12 +39,19 @@ class Stepper {
     StepStatus step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);
     // The same with the gradient of any loss with respect to the outputs, summed over rows as it is.
     StepStatus step_gradient(const Rows &x, const Rows &gradient, int64_t n_rows);
-    // Makes an update with the gradient with respect to the parameters, which is laid out like the storage.
-    StepStatus apply(const void *gradient);
+    // Adds the gradient of a batch to those of earlier batches, and stores its loss without penalties in batch_loss.
+    StepStatus accumulate(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);
+    // The same with the gradient of any loss with respect to the outputs, which is added unscaled.
+    StepStatus accumulate_gradient(const Rows &x, const Rows &gradient, int64_t n_rows);
+    // Makes an update with the accumulated gradients, and discards them unless there is no memory.
+    StepStatus apply();
+    Accumulated accumulated;
 
   private:
     StepStatus run(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);
     bool lay_out(const Rows &x, int64_t n_rows);
+    StepStatus compute_gradient(const Loss &loss, const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows,
+                                double *weight);
 
     std::atomic<bool> busy_{false};
     void *snapshot_ = nullptr, *workspace_ = nullptr;

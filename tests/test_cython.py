@@ -180,6 +180,41 @@ def test_losses_of_labels_in_cython_are_those_of_python(example):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_accumulated_steps_in_cython_give_the_bits_of_python(example, dtype):
+    X, y = data(dtype)
+    one, other = (Trainer(MLP((3, 8, 2), "tanh", dropout=0.1, dtype=dtype, random_state=0), l2=0.1) for _ in range(2))
+    for size in (10, 24):
+        example.accumulate_gradient(one, X, y)
+        loss = example.train_in_parts(one, X, y, size)
+        other.accumulate(X, G=y)
+        losses = [other.accumulate(X[i : i + size], y[i : i + size]) * len(X[i : i + size]) for i in range(0, 24, size)]
+        other.apply()
+        assert loss == sum(losses) / 24
+    assert one.updates == 2
+    np.testing.assert_array_equal(one.model.to_vector(), other.model.to_vector())
+
+
+def test_accumulation_in_cython_raises_the_errors_of_python(example):
+    X, y = data(np.float32)
+    one, other = (Trainer(MLP((3, 3), "relu", "softmax", random_state=0), "cross_entropy") for _ in range(2))
+    assert example.accumulate_on_labels(one, X, np.arange(24) % 3) == other.accumulate(X, np.arange(24) % 3)
+    with pytest.raises(ValueError, match="^labels: expected 0 to 2, got 3 at row 0"):
+        example.accumulate_on_labels(one, X, np.full(24, 3))
+    for each, apply in ((one, example.apply_accumulated), (other, Trainer.apply)):
+        apply(each)
+        with pytest.raises(RuntimeError, match="^apply.*nothing was accumulated"):
+            apply(each)
+    np.testing.assert_array_equal(one.model.to_vector(), other.model.to_vector())
+    trainer = Trainer(MLP((3, 2), random_state=0), optimizer=SGD(1e38))
+    with pytest.raises(fastnn.DivergedError, match="nothing was added"):
+        example.train_in_parts(trainer, X, y * np.float32(1e30), 24)
+    with pytest.raises(fastnn.DivergedError, match="^the accumulated update is not finite"):
+        example.train_in_parts(trainer, X, y * np.float32(1e5), 24)
+    with pytest.raises(ValueError, match="^labels: got them for another loss"):
+        example.accumulate_on_labels(trainer, X, np.arange(24) % 2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_steps_by_a_gradient_in_cython_give_the_bits_of_python(example, dtype):
     X, G = data(dtype, 2)
     losses = ("mse", "gaussian_nll")  # the second one takes half as many targets as there are outputs

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pytest
 
-from fastnn import MLP, Trainer, losses
+from fastnn import MLP, SGD, DivergedError, Trainer, losses
 
 pytest.importorskip("numba")
 
@@ -269,6 +269,81 @@ def test_steps_by_a_gradient_have_the_bits_of_python(dtype):
     jit.as_numba(one).step_gradient(X, G)
     other.step_gradient(X, G)
     same(one.model.to_vector(), other.model.to_vector())
+
+
+@numba.njit
+def accumulated_step(trainer, X, y, G):
+    losses = trainer.accumulate(X, y), trainer.accumulate(X[0], y[0])
+    trainer.accumulate(X, G=G)
+    trainer.apply()
+    return losses
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_accumulated_steps_have_the_bits_of_python(dtype):
+    X, y = data()
+    for x, output, loss, targets in (
+        (X, "identity", "huber", y),
+        (X[::2, ::-1].astype(dtype), "softmax", "cross_entropy", LABELS[::2]),
+    ):
+        for wrap in (lambda trainer: trainer, jit.as_numba):
+            one, other = (
+                Trainer(
+                    MLP((5, 8, 3), "prelu", output, dropout=0.2, dtype=dtype, random_state=0), loss, l2=0.1, clip_norm=0.1
+                )
+                for _ in range(2)
+            )
+            G = y[: len(x)]
+            for _ in range(3):
+                assert accumulated_step(wrap(one), x, targets, G) == accumulated_step.py_func(wrap(other), x, targets, G)
+            assert one.updates == other.updates == 3
+            same(one.model.to_vector(), other.model.to_vector())
+
+
+def test_compiled_code_and_python_accumulate_together():
+    X, y = data()
+    one, other = (Trainer(MLP((5, 8, 3), random_state=0)) for _ in range(2))
+    numba.njit(lambda trainer, X, y: trainer.accumulate(X, y))(one, X[:4], y[:4])
+    numba.njit(lambda X, y: one.accumulate(X, G=y))(X, y)  # a global trainer
+    one = copy.deepcopy(one)
+    one.accumulate(X[4:], y[4:])
+    numba.njit(lambda trainer: trainer.apply())(one)
+    other.accumulate(X[:4], y[:4])
+    other.accumulate(X, G=y)
+    other.accumulate(X[4:], y[4:])
+    other.apply()
+    same(one.model.to_vector(), other.model.to_vector())
+
+
+def test_wrong_accumulations_raise():
+    X, y = data()
+    trainer = Trainer(MLP((5, 4, 3), dtype=np.float32, random_state=0), optimizer=SGD(1e38))
+    before = trainer.model.to_vector()
+    accumulate, apply = numba.njit(lambda t, X, y: t.accumulate(X, y)), numba.njit(lambda t: t.apply())
+    with pytest.raises(RuntimeError, match="^apply: nothing was accumulated"):
+        apply(trainer)
+    with pytest.raises(DivergedError, match="nothing was added"):
+        accumulate(trainer, X, y * 1e30)
+    with pytest.raises(RuntimeError, match="^apply: nothing was accumulated"):
+        apply(trainer)
+    with pytest.raises(ValueError, match="^y: expected as many rows"):
+        accumulate(trainer, X, y[:8])
+    with pytest.raises(ValueError, match="^G: expected the shape"):
+        numba.njit(lambda t, X, y: t.accumulate(X, G=y))(trainer, X, y[:8])
+    accumulate(trainer, X, y * 1e5)
+    with pytest.raises(DivergedError, match="^the accumulated update is not finite"):
+        apply(trainer)
+    with pytest.raises(RuntimeError, match="^apply: nothing was accumulated"):
+        apply(trainer)
+    for code in (
+        lambda t, X, y: t.accumulate(X),
+        lambda t, X, y: t.accumulate(X, y, G=y),
+        lambda t, X, y: t.accumulate(X, y, y[:, 0]),
+    ):
+        with pytest.raises(TypingError, match="accumulate"):
+            numba.njit(code)(trainer, X, y)
+    same(trainer.model.to_vector(), before)
+    assert trainer.updates == 0
 
 
 def test_steps_of_one_row_have_the_bits_of_python():

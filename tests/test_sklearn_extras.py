@@ -10,11 +10,12 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 
-from fastnn import AdamW, losses, schedules
+from fastnn import LBFGS, AdamW, losses, schedules
 from fastnn.callbacks import ProgressBar
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 
@@ -107,6 +108,29 @@ def test_loss_objects_equal_their_names():
 def test_wrong_losses_raise(loss):
     with pytest.raises(ValueError, match="The 'loss' parameter of MLPRegressor must be one of"):
         regressor(loss=loss).fit(X_numbers, y_numbers)
+
+
+LIKE_THE_NAME = LBFGS(tolerance_grad=1e-4, tolerance_change=2.220446049250313e-09, max_evaluations=15000)
+
+
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_lbfgs_is_accepted_as_an_object(make):
+    data = (X, y) if make is classifier else (X_numbers, y_numbers)
+    by_name = make(solver="lbfgs", max_iter=30).fit(*data)
+    fitted = make(solver=LIKE_THE_NAME, max_iter=30).fit(*data)
+    for other in (fitted, pickle.loads(pickle.dumps(fitted)), clone(fitted).fit(*data)):
+        assert other.get_params()["solver"] == LIKE_THE_NAME
+        assert other.n_iter_ == by_name.n_iter_
+        for a, b in zip(other.coefs_, by_name.coefs_, strict=True):
+            np.testing.assert_array_equal(a, b)
+    for solver in (LBFGS(1, 1e-4, 2.220446049250313e-09), LBFGS(10, 1.0), LBFGS(10, 0.0, 0.5), LBFGS(10, 0.0, 0.0, 3)):
+        assert not np.array_equal(make(solver=solver, max_iter=30).fit(*data).coefs_[0], by_name.coefs_[0])
+    assert make(solver=LBFGS(10, 0.0, 0.0), max_iter=7).fit(*data).n_iter_ == 7
+    assert not hasattr(fitted, "partial_fit")
+    with pytest.raises(ValueError, match=r"^X_val, y_val: .*got them for solver=LBFGS"):
+        fitted.fit(*data, X_val=data[0], y_val=data[1])
+    with pytest.raises(ValueError, match=r"^solver: expected one of scikit-learn's: 'lbfgs'.*got LBFGS"):
+        fitted.to_sklearn()
 
 
 @pytest.mark.parametrize("solver", ["adamw", "rmsprop", "adagrad", AdamW(0.01, weight_decay=0.1)], ids=repr)

@@ -13,6 +13,7 @@ import sklearn
 import sklearn.neural_network as theirs
 from sklearn.utils._param_validation import InvalidParameterError
 
+from fastnn import LBFGS
 from fastnn import sklearn as ours
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs failed", "ignore:Got .batch_size")
@@ -111,6 +112,9 @@ def test_wrong_parameters_are_named(name: str, parameter: str) -> None:
         ({"solver": "lbfgs", "dropout": [0.0, 0.1]}, "dropout: expected .*got"),
         ({"solver": "lbfgs", "clip_norm": 1.0}, "clip_norm: .*got 1.0 for solver='lbfgs'"),
         ({"solver": "lbfgs", "clip_value": 1.0}, "clip_value: .*got 1.0 for solver='lbfgs'"),
+        ({"solver": LBFGS(), "dropout": 0.1}, r"dropout: .*got 0.1 for solver=LBFGS\(history_size=10"),
+        ({"solver": LBFGS(), "tol": 1e-5}, r"tol: expected the default 0.0001 .*use LBFGS\(tolerance_grad=1e-05\)"),
+        ({"solver": LBFGS(), "max_fun": 20}, r"max_fun: expected the default 15000 .*use LBFGS\(max_evaluations=20\)"),
         ({"solver": "lbfgs", "lazy_updates": True}, "lazy_updates: .*got True for solver='lbfgs'"),
     ],
 )

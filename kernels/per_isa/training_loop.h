@@ -24,12 +24,6 @@ inline double operations_per_row(const Network &network, const Rows &x, int64_t 
     return sum;
 }
 
-inline bool has_dropout(const Network &network) {
-    for (int64_t l = 0; l < network.n_layers; l++)
-        if (network.layers[l].dropout > 0) return true;
-    return false;
-}
-
 template <class T> class TrainingLoop {
   public:
     // If the arena has no memory, the object only counts the bytes that it needs.

@@ -19,6 +19,9 @@ def c_functions():
         "fastnn_predict": <uintptr_t>&fastnn_predict,
         "fastnn_train_step": <uintptr_t>&fastnn_train_step,
         "fastnn_train_step_gradient": <uintptr_t>&fastnn_train_step_gradient,
+        "fastnn_accumulate": <uintptr_t>&fastnn_accumulate,
+        "fastnn_accumulate_gradient": <uintptr_t>&fastnn_accumulate_gradient,
+        "fastnn_apply": <uintptr_t>&fastnn_apply,
         "fastnn_trainer_outputs": <uintptr_t>&fastnn_trainer_outputs,
         "fastnn_vjp": <uintptr_t>&fastnn_vjp,
         "fastnn_jacobian": <uintptr_t>&fastnn_jacobian,
@@ -87,6 +90,22 @@ cdef int64_t c_train_step_gradient(
         void *trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *g, int64_t g_type,
         int64_t g_row, int64_t g_column) noexcept nogil:
     return fastnn_train_step_gradient(<NativeStepper *>trainer, n_rows, x, x_type, x_row, x_column, g, g_type, g_row, g_column)
+
+
+cdef int64_t c_accumulate(
+        void *trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *y, int64_t y_type,
+        int64_t y_row, int64_t y_column, int64_t labels, double *loss) noexcept nogil:
+    return fastnn_accumulate(<NativeStepper *>trainer, n_rows, x, x_type, x_row, x_column, y, y_type, y_row, y_column, labels, loss)
+
+
+cdef int64_t c_accumulate_gradient(
+        void *trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *g, int64_t g_type,
+        int64_t g_row, int64_t g_column) noexcept nogil:
+    return fastnn_accumulate_gradient(<NativeStepper *>trainer, n_rows, x, x_type, x_row, x_column, g, g_type, g_row, g_column)
+
+
+cdef int64_t c_apply_accumulated(void *trainer) noexcept nogil:
+    return fastnn_apply(<NativeStepper *>trainer)
 
 
 cdef int64_t c_trainer_outputs(const void *trainer) noexcept nogil:

@@ -216,10 +216,16 @@ cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
 
 cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
     cdef enum class StepStatus(int32_t):
-        done, diverged, weightless, no_memory
+        done, diverged, weightless, no_memory, nothing_accumulated
+
+    cdef cppclass Accumulated:
+        bint reserve(int64_t size, Type type)
+        bint get(void *mean, void *given, double *weight)
+        void set(const void *mean, const void *given, double weight)
 
     cdef cppclass NativeStepper "fastnn::Stepper":
         Training training
+        const Model *model
         double learning_rate
         Type type
         int n_threads
@@ -230,7 +236,10 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
         void change()
         StepStatus step(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)
         StepStatus step_gradient(const Rows &x, const Rows &gradient, int64_t n_rows)
-        StepStatus apply(const void *gradient)
+        StepStatus accumulate(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)
+        StepStatus accumulate_gradient(const Rows &x, const Rows &gradient, int64_t n_rows)
+        StepStatus apply()
+        Accumulated accumulated
 
 cdef extern from "kernels/c_api.h" nogil:
     void fastnn_function_float32(int64_t function, const float *x, float *y, int64_t n)
@@ -257,6 +266,12 @@ cdef extern from "kernels/c_api.h" nogil:
     int64_t fastnn_train_step_gradient(NativeStepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
                                        int64_t x_column, const void *g, int64_t g_type, int64_t g_row, int64_t g_column)
     int64_t fastnn_trainer_outputs(const NativeStepper *stepper)
+    int64_t fastnn_accumulate(NativeStepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
+                              int64_t x_column, const void *y, int64_t y_type, int64_t y_row, int64_t y_column, int64_t labels,
+                              double *loss)
+    int64_t fastnn_accumulate_gradient(NativeStepper *stepper, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row,
+                                       int64_t x_column, const void *g, int64_t g_type, int64_t g_row, int64_t g_column)
+    int64_t fastnn_apply(NativeStepper *stepper)
     int64_t fastnn_vjp(const Model *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column,
                        const void *g, int64_t g_type, int64_t g_row, int64_t g_column, void *gradient, void *input_gradient,
                        int64_t n_threads)

@@ -172,18 +172,15 @@ cdef class Network:
         return 0
 
     def gradient(self, loss, x, cnp.ndarray y, bint labels, cnp.ndarray sample_weight=None,
-                 cnp.ndarray gradient=None, cnp.ndarray input_gradient=None, n_threads=None, list parameters=None,
-                 dropout_key=None, cnp.ndarray batch_weight=None):
+                 cnp.ndarray gradient=None, cnp.ndarray input_gradient=None, n_threads=None, list parameters=None):
         """Return the loss, and fill those of the arrays for results that are given.
 
         gradient is laid out like the storage; input_gradient is (n, n_in); parameters has an array for each in the order of
-        `MLP.parameters`; batch_weight is one float64, the weight of all rows in a mean. With the key of a batch, units are
-        dropped as in training.
+        `MLP.parameters`.
         """
         cdef Gradient call
         cdef void *arrays[max_layers * n_block_kinds]
         cdef void **to = NULL
-        cdef uint64_t key
         cdef bint done
         call.n_rows = self.count_rows(x)
         keep = fill_loss(&call.loss, loss, self.dtype, self.layers[self.native.n_layers - 1].n_out)
@@ -194,9 +191,6 @@ cdef class Network:
         call.input_gradient = self.output(input_gradient, call.n_rows * self.layers[0].n_in)
         call.n_threads = threads_for(n_threads, 3 * self.operations(x) * min(call.n_rows, chunk_rows))
         call.dropout_key = NULL
-        if dropout_key is not None:
-            key = dropout_key
-            call.dropout_key = &key
         if parameters is not None:
             if not self.fill_arrays(arrays, parameters):
                 raise ValueError(f"contiguous {self.dtype} arrays like the parameters are expected")
@@ -208,8 +202,6 @@ cdef class Network:
                 done = native_gradient(self.model, call, to)
         if not done:
             raise MemoryError("there is no memory for the gradient's workspace")
-        if batch_weight is not None:
-            batch_weight[0] = call.weight
         return call.value
 
     def remember(self, loss, native):

@@ -1,6 +1,6 @@
 """Training runs: many epochs, in time slices. Included by _core.pyx."""
 
-from fastnn._errors import DIVERGED_STEP, WEIGHTLESS, DivergedError
+from fastnn._errors import DIVERGED_STEP, NOTHING_ACCUMULATED, WEIGHTLESS, DivergedError
 
 # The number of losses that a run keeps until its caller reads them between two slices. No slice has more epochs.
 cdef int64_t max_epochs = 1 << 20

@@ -17,6 +17,7 @@ cdef class Stepper:
         t.network = network.native
         t.parameters = network.data
         t.updates = updates
+        self.native.model = &network.model
         self.native.type = network.type
         self.native.work_per_row = 3 * network.operations_per_row
         self.configure(settings)
@@ -73,20 +74,12 @@ cdef class Stepper:
         With `given`, the targets are the gradient of a loss with respect to the outputs, summed over rows. Return None,
         with nothing changed, if the loss or the update is not finite.
         """
-        x, y, labels, sample_weight = data
         cdef Rows inputs, targets
+        cdef const double *weights
         cdef StepStatus status
-        cdef Network network = self.network
-        cdef int64_t n_rows = network.count_rows(x)
-        if n_rows < 1:
-            raise ValueError("there must be rows to train on")
-        network.fill_x(&inputs, x, n_rows)
-        cdef int64_t n_out = network.layers[network.native.n_layers - 1].n_out
-        fill_rows(&targets, y, "y", n_rows, n_out if given else network.n_targets(self.native.training.loss), labels)
-        cdef const double *weights = weights_of(sample_weight, n_rows)
+        cdef int64_t n_rows = self.fill_batch(data, given, &inputs, &targets, &weights)
         cdef double native_rate = self.native.learning_rate
         self.native.learning_rate = rate
-        self.native.work_per_row = 3 * network.operations(x)
         with self.lock:
             with nogil:
                 status = (self.native.step_gradient(inputs, targets, n_rows) if given
@@ -94,21 +87,73 @@ cdef class Stepper:
         self.native.learning_rate = native_rate
         return self.result(status)
 
-    def apply(self, cnp.ndarray gradient, double rate):
-        """Make an update with a gradient, an array like the storage. Acquire before; return as `step`."""
+    cdef int64_t fill_batch(self, data, bint given, Rows *inputs, Rows *targets, const double **weights) except -1:
+        """Fill in a batch, and return the number of its rows."""
+        x, y, labels, sample_weight = data
+        cdef Network network = self.network
+        cdef int64_t n_rows = network.count_rows(x)
+        if n_rows < 1:
+            raise ValueError("there must be rows to train on")
+        network.fill_x(inputs, x, n_rows)
+        cdef int64_t n_out = network.layers[network.native.n_layers - 1].n_out
+        fill_rows(targets, y, "y", n_rows, n_out if given else network.n_targets(self.native.training.loss), labels)
+        weights[0] = weights_of(sample_weight, n_rows)
+        self.native.work_per_row = 3 * network.operations(x)
+        return n_rows
+
+    def accumulate(self, data, bint given=False):
+        """Add the gradient of a batch to those of earlier batches, and return its loss, or None if that is not finite.
+
+        The arguments have the same meaning as those of `step`. Acquire before.
+        """
+        cdef Rows inputs, targets
+        cdef const double *weights
         cdef StepStatus status
-        cdef const void *data = self.network.output(gradient, self.native.training.network.size)
+        cdef int64_t n_rows = self.fill_batch(data, given, &inputs, &targets, &weights)
+        with self.lock:
+            with nogil:
+                status = (self.native.accumulate_gradient(inputs, targets, n_rows) if given
+                          else self.native.accumulate(inputs, targets, weights, n_rows))
+        return self.result(status)
+
+    def apply(self, double rate):
+        """Make an update with the accumulated gradients, and discard them. Acquire before; return as `step`."""
+        cdef StepStatus status
         cdef double native_rate = self.native.learning_rate
         self.native.learning_rate = rate
-        self.native.work_per_row = 3 * self.native.training.network.size
         with nogil:
-            status = self.native.apply(data)
+            status = self.native.apply()
         self.native.learning_rate = native_rate
         return self.result(status)
+
+    @property
+    def accumulated(self):
+        """Return copies of the accumulated gradients, or None if there are none.
+
+        They are the gradient of the mean loss of all batches, the sum of the gradients that were added unscaled, both like
+        the storage, and the total weight of the rows in the mean.
+        """
+        cdef cnp.ndarray mean = np.empty_like(self.network.storage), given = np.empty_like(self.network.storage)
+        cdef double weight = 0
+        if not self.native.accumulated.get(cnp.PyArray_DATA(mean), cnp.PyArray_DATA(given), &weight):
+            return None
+        return mean, given, weight
+
+    @accumulated.setter
+    def accumulated(self, value):
+        cdef int64_t size = self.native.training.network.size
+        mean, given, weight = value
+        cdef const void *first = self.network.output(mean, size)
+        cdef const void *second = self.network.output(given, size)
+        if not self.native.accumulated.reserve(size, self.native.type):
+            raise MemoryError("there is no memory for the accumulated gradients")
+        self.native.accumulated.set(first, second, weight)
 
     cdef object result(self, StepStatus status):
         if status == StepStatus.no_memory:
             raise MemoryError("there is no memory for the step's workspace")
         if status == StepStatus.weightless:
             raise ZeroDivisionError(WEIGHTLESS)
+        if status == StepStatus.nothing_accumulated:
+            raise RuntimeError(NOTHING_ACCUMULATED)
         return self.native.training.batch_loss if status == StepStatus.done else None

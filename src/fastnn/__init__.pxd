@@ -6,11 +6,14 @@ right: nothing here can check them. What else can go wrong raises Python's excep
 from libc.stdint cimport int64_t
 
 from fastnn._core cimport (
+    c_accumulate,
+    c_accumulate_gradient,
     c_activate_float32,
     c_activate_float64,
     c_adagrad,
     c_adam,
     c_adamw,
+    c_apply_accumulated,
     c_function_float32,
     c_function_float64,
     c_gradient,
@@ -293,6 +296,43 @@ cdef inline int train_step_gradient(Trainer trainer, const real *x, const real *
                                              c_trainer_outputs(trainer.address) * size, size))
 
 
+# ---- Several batches in one step -------------------------------------------------------------------------------------------
+
+cdef inline double accumulate(Trainer trainer, const real *x, const real *y, int64_t n_rows) except? -1 nogil:
+    """Add the gradient of a batch to those of earlier batches, and return its loss without penalties."""
+    cdef int64_t number = 0 if real is float else 1, size = sizeof(real)
+    return _accumulate(trainer, n_rows, x, number, size, y, number, trainer.n_out * size, size, False)
+
+
+cdef inline double accumulate_on_labels(Trainer trainer, const real *x, const int64_t *labels, int64_t n_rows) except? -1 nogil:
+    """Do the same for classes from 0 to n_out - 1, one per row, of a trainer with cross-entropy."""
+    cdef int64_t number = 0 if real is float else 1
+    _check_labels(trainer.takes_labels, trainer.n_out, labels, n_rows)
+    return _accumulate(trainer, n_rows, x, number, sizeof(real), labels, 8, sizeof(int64_t), sizeof(int64_t), True)
+
+
+cdef inline double _accumulate(Trainer trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_size, const void *y,
+                               int64_t y_type, int64_t y_row, int64_t y_column, bint labels) except? -1 nogil:
+    cdef double loss = 0
+    _check_rows(n_rows)
+    _check_step(c_accumulate(trainer.address, n_rows, x, x_type, trainer.n_in * x_size, x_size, y, y_type, y_row, y_column, labels,
+                             &loss), _part)
+    return loss
+
+
+cdef inline int accumulate_gradient(Trainer trainer, const real *x, const real *g, int64_t n_rows) except -1 nogil:
+    """Add the gradient of any loss, given its gradient with respect to the outputs, g (n_rows, outputs of the model), unscaled."""
+    cdef int64_t number = 0 if real is float else 1, size = sizeof(real)
+    _check_rows(n_rows)
+    return _check_step(c_accumulate_gradient(trainer.address, n_rows, x, number, trainer.n_in * size, size, g, number,
+                                             c_trainer_outputs(trainer.address) * size, size), _part)
+
+
+cdef inline int apply_accumulated(Trainer trainer) except -1 nogil:
+    """Make one update with the accumulated gradients, and discard them."""
+    return _check_step(c_apply_accumulated(trainer.address), _accumulated)
+
+
 # ---- Checks ----------------------------------------------------------------------------------------------------------------
 
 cdef inline int _check_rows(int64_t n_rows) except -1 nogil:
@@ -321,18 +361,24 @@ cdef inline int _check_memory(int64_t status) except -1 nogil:
     return 0
 
 
-cdef inline int _check_step(int64_t status) except -1 nogil:
+cdef enum _Call:
+    _of_a_batch, _part, _accumulated
+
+
+cdef inline int _check_step(int64_t status, _Call call=_of_a_batch) except -1 nogil:
     if status == 0:
         return 0
     with gil:
-        from fastnn import DivergedError
+        from fastnn import DivergedError, _errors
 
         if status == 1:
-            raise DivergedError("loss or update of this batch is not finite; nothing was changed")
+            raise DivergedError((_errors.DIVERGED_STEP, _errors.DIVERGED_PART, _errors.DIVERGED_UPDATE)[<int>call])
         if status == 2:
             raise RuntimeError("this trainer is already running, in another thread")
         if status == 3:
             raise ValueError("labels: got them for another loss than cross_entropy, which the trainer has now")
+        if status == 4:
+            raise RuntimeError("apply_accumulated: nothing was accumulated; accumulate adds the gradient of a batch")
         raise MemoryError("there is no memory for the step's workspace")
 
 

@@ -28,6 +28,13 @@ cdef int64_t c_train_step(
 cdef int64_t c_train_step_gradient(
     void *trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *g, int64_t g_type,
     int64_t g_row, int64_t g_column) noexcept nogil
+cdef int64_t c_accumulate(
+    void *trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *y, int64_t y_type,
+    int64_t y_row, int64_t y_column, int64_t labels, double *loss) noexcept nogil
+cdef int64_t c_accumulate_gradient(
+    void *trainer, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *g, int64_t g_type,
+    int64_t g_row, int64_t g_column) noexcept nogil
+cdef int64_t c_apply_accumulated(void *trainer) noexcept nogil
 cdef int64_t c_trainer_outputs(const void *trainer) noexcept nogil
 cdef int64_t c_vjp(
     const void *model, int64_t n_rows, const void *x, int64_t x_type, int64_t x_row, int64_t x_column, const void *g, int64_t g_type,

@@ -36,6 +36,15 @@ class DivergedError(ArithmeticError):
 DIVERGED_STEP = "loss or update of this batch is not finite; nothing was changed"
 """The message of a step that diverged."""
 
+DIVERGED_PART = "loss of this batch is not finite; nothing was added"
+"""The message of a batch that is not accumulated."""
+
+DIVERGED_UPDATE = "the accumulated update is not finite; the parameters have not changed"
+"""The message of an update with accumulated gradients that diverged."""
+
+NOTHING_ACCUMULATED = "apply: nothing was accumulated; trainer.accumulate(X, y) adds the gradient of a batch"
+"""The message of an update without gradients."""
+
 WEIGHTLESS = (
     "sample_weight: expected weights with a mean, got weights that sum to 0 in a batch; the parameters are those of the "
     "step before. Larger batches, or weights of one sign, have a mean."

@@ -105,7 +105,7 @@ class ExportedTrainer(StoredTrainer):
         if callable(self.optimizer.learning_rate):
             rate = self.optimizer.learning_rate
             raise ValueError(f"to_torch: expected a number as learning_rate, got {rate!r}; assign the present rate first")
-        if self._accumulated is not None:
+        if self._stepper.accumulated is not None:
             raise ValueError("to_torch: expected no accumulated gradients, got some; call apply() first")
         if self.l2 and isinstance(self.optimizer, AdamW):
             raise ValueError(f"to_torch: expected l2=0.0 for AdamW, which PyTorch can't combine with it, got {self.l2}")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Never
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn._accumulated import Accumulated
 from fastnn._checks.options import refusal, without_unknown
 from fastnn._engine import core as _core
-from fastnn._engine.losses import GIVEN_GRADIENT
 from fastnn._engine.training_data import TrainingData, apart_from, as_batch
-from fastnn._errors import DIVERGED_STEP, DivergedError
+from fastnn._errors import DIVERGED_PART, DIVERGED_STEP, DIVERGED_UPDATE, DivergedError
 from fastnn._prepared import Prepared
 from fastnn._rates import rate_at
 
@@ -154,59 +153,33 @@ class GradientSteps(Prepared):
         """
         stepper = self._acquire()
         try:
-            kept = self._accumulated
-            if kept is None:
-                raise RuntimeError("apply: nothing was accumulated; trainer.accumulate(X, y) adds the gradient of a batch")
-            rate = rate_at(self.optimizer.learning_rate, stepper.updates)
-            result = stepper.apply(kept.mean + kept.given, rate)
-            self._accumulated = None
-            if result is None:
-                raise DivergedError("the accumulated update is not finite; the parameters have not changed")
+            if stepper.apply(rate_at(self.optimizer.learning_rate, stepper.updates)) is None:
+                raise DivergedError(DIVERGED_UPDATE)
         finally:
             stepper.release()
 
-    def _accumulate(self, data: TrainingData, given: bool) -> float:
-        stepper, network = self._acquire(), self.model._network
-        try:
-            kept, gradient, state, key = self._accumulated, self._no_gradient(), None, None
-            weight = np.empty(1)  # the weight of the batch
-            if kept is None:
-                kept = Accumulated(self._no_gradient(), 0.0, self._no_gradient())
-            if any(self.model.dropout):
-                state = self._rng.bit_generator.state
-                key = int(self._rng.integers(0, 2**64, dtype=np.uint64))
-            loss = network.gradient(
-                GIVEN_GRADIENT if given else self._loss,
-                *data,
-                gradient,
-                None,
-                self.n_threads,
-                dropout_key=key,
-                batch_weight=weight,
-            )
-            if not np.isfinite(loss):
-                if state is not None:
-                    self._rng.bit_generator.state = state
-                raise DivergedError("loss of this batch is not finite; nothing was added")
-            with np.errstate(over="ignore", invalid="ignore"):
-                if given:
-                    self._accumulated = kept.with_given(gradient)
-                else:
-                    self._accumulated = kept.with_mean(gradient, float(weight[0]))
-        finally:
-            stepper.release()
-        return loss
+    def _accumulate(self, data: TrainingData, *, given: bool) -> float:
+        """Add the gradient of a batch, and return its loss."""
+        return self._with_batch(lambda stepper: stepper.accumulate(data, given), DIVERGED_PART)
 
     def _make_step(self, data: TrainingData, *, given: bool = False) -> float:
         """Make a step with the targets or the gradients of a batch, and return the loss before it."""
+
+        def step(stepper: _core.Stepper) -> float | None:
+            return stepper.step(data, rate_at(self.optimizer.learning_rate, stepper.updates), given)
+
+        return self._with_batch(step, DIVERGED_STEP)
+
+    def _with_batch(self, use: Callable[[_core.Stepper], float | None], diverged: str) -> float:
+        """Return the loss of a batch that the stepper uses. If it is None, restore the random state, and raise."""
         stepper = self._acquire()
         try:
             state = self._rng.bit_generator.state if any(self.model.dropout) else None
-            loss = stepper.step(data, rate_at(self.optimizer.learning_rate, stepper.updates), given)
+            loss = use(stepper)
             if loss is None:
                 if state is not None:
                     self._rng.bit_generator.state = state
-                raise DivergedError(DIVERGED_STEP)
+                raise DivergedError(diverged)
         finally:
             stepper.release()
         return loss

@@ -13,7 +13,7 @@ from fastnn._epochs import notify
 from fastnn._errors import DivergedError
 from fastnn._lbfgs import LBFGS
 from fastnn._measures import Measures
-from fastnn._minimize import AbsolutePenalty, Objective, minimize, scipy_minimize
+from fastnn._minimize import AbsolutePenalty, Objective, minimize, scipy_minimize, scipy_options
 from fastnn._native import apply_settings, count_update, loss_of
 from fastnn._settings import DEFAULT_BATCH_SIZE
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from fastnn._engine.training_data import TrainingData
     from fastnn._history import History
     from fastnn._trainer import Trainer
-
-# By default, SciPy stops after 15000 passes over the rows.
-_NO_LIMIT = 2**31 - 1
 
 
 class _Stopped(Exception):
@@ -109,15 +106,9 @@ class Search:
         self._begun = time.perf_counter()
 
     def _options(self) -> dict[str, Any]:
-        optimizer = self._optimizer()
-        limit = _NO_LIMIT if optimizer.max_evaluations is None else max(1, optimizer.max_evaluations - self._evaluations)
-        return {
-            "maxiter": self._epochs - self._history.epochs,
-            "maxfun": limit,
-            "maxcor": optimizer.history_size,
-            "gtol": optimizer.tolerance_grad,
-            "ftol": optimizer.tolerance_change,
-        }
+        optimizer = self._trainer.optimizer
+        assert isinstance(optimizer, LBFGS)
+        return {"maxiter": self._epochs - self._history.epochs} | scipy_options(optimizer, self._evaluations)
 
     def _evaluate(self, vector: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         value, derivatives = self._objective(vector)
@@ -154,11 +145,6 @@ class Search:
             raise _Changed
         self._in_callback = False
         self._begun = time.perf_counter()
-
-    def _optimizer(self) -> LBFGS:
-        optimizer = self._trainer.optimizer
-        assert isinstance(optimizer, LBFGS)
-        return optimizer
 
     def _present_settings(self) -> tuple[Any, ...]:
         trainer = self._trainer

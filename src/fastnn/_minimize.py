@@ -16,6 +16,7 @@ from fastnn._native import network_of
 from fastnn._views import by_kind
 
 if TYPE_CHECKING:
+    from fastnn._lbfgs import LBFGS
     from fastnn._model import MLP
 
 # The number of rows times the number of weights. Threads sleep while SciPy computes; below this bound, waking them costs
@@ -24,6 +25,9 @@ _WORK_OF_SEVERAL_THREADS = 2e6
 
 # The number of elements from which several threads of BLAS are worth their cost.
 _ELEMENTS_OF_SEVERAL_THREADS = 10_000
+
+# By default, SciPy stops after 15000 passes over the rows.
+_NO_LIMIT = 2**31 - 1
 
 
 class Objective:
@@ -138,6 +142,17 @@ def scipy_minimize() -> Callable[..., Any]:
         raise ImportError('optimizer "lbfgs" needs SciPy: pip install "fastnn-cpu[scipy]"') from error
     found: Callable[..., Any] = function
     return found
+
+
+def scipy_options(optimizer: LBFGS, evaluations: int = 0) -> dict[str, Any]:
+    """Return SciPy's options for an optimizer, after a number of evaluations that count towards its limit."""
+    limit = optimizer.max_evaluations
+    return {
+        "maxfun": _NO_LIMIT if limit is None else max(1, limit - evaluations),
+        "maxcor": optimizer.history_size,
+        "gtol": optimizer.tolerance_grad,
+        "ftol": optimizer.tolerance_change,
+    }
 
 
 def minimize(

@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _custom, _state
-from fastnn._accumulated import Accumulated
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.options import explained
 from fastnn._checks.scalars import integer, real
 from fastnn._custom import CustomActivation
-from fastnn._engine import core as _core
 from fastnn._model import MLP
 from fastnn._settings import OPTIONS, Configured
 from fastnn._storage import models as _saved_models
@@ -31,8 +29,6 @@ _ACCUMULATED = ("mean", "given")
 
 class StoredTrainer(Configured):
     """Saving, loading, copying and pickling; a base of `Trainer`."""
-
-    _accumulated: Accumulated | None = None  # set by `Trainer.accumulate`
 
     def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer | LBFGS, **options: Any) -> None:
         """Initialize with these arguments, by the constructor of `Trainer` and not by that of a subclass."""
@@ -104,12 +100,11 @@ class StoredTrainer(Configured):
         arrays: dict[str, NDArray[Any]] = {}
         for i, moment in enumerate(self._moments):
             arrays |= _saved_models.named(self.model._views(moment), prefix=f"moments.{i}.")
-        kept = self._accumulated  # which another thread may discard
+        kept = self._stepper.accumulated
         if kept is not None:
-            config["accumulated"] = kept.weight
-            for part in _ACCUMULATED:
-                views = self.model._views(getattr(kept, part))
-                arrays |= _saved_models.named(views, prefix=f"accumulated.{part}.")
+            *gradients, config["accumulated"] = kept
+            for part, gradient in zip(_ACCUMULATED, gradients, strict=True):
+                arrays |= _saved_models.named(self.model._views(gradient), prefix=f"accumulated.{part}.")
         return config, arrays
 
     def _become(
@@ -124,35 +119,31 @@ class StoredTrainer(Configured):
         for i, moment in enumerate(self._moments):
             _saved_models.fill(arrays, model._views(moment), prefix=f"moments.{i}.")
         if "accumulated" in config:
-            gradients = {part: self._no_gradient() for part in _ACCUMULATED}
-            for part, gradient in gradients.items():
+            mean, given = np.zeros((2, model._network.storage.size), model.dtype)
+            for part, gradient in zip(_ACCUMULATED, (mean, given), strict=True):
                 _saved_models.fill(arrays, model._views(gradient), prefix=f"accumulated.{part}.")
-            weight = real("accumulated", config["accumulated"], low=0.0)
-            self._accumulated = Accumulated(weight=weight, **gradients)
-
-    def _no_gradient(self) -> NDArray[Any]:
-        """Return zeros for a gradient with respect to all parameters, laid out like the storage."""
-        zeros: NDArray[Any] = _core.aligned_zeros(self.model._network.storage.size, self.model.dtype)
-        return zeros
+            self._stepper.accumulated = mean, given, real("accumulated", config["accumulated"], low=0.0)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the engine's objects, and the moments as contiguous copies."""
-        kept = {"moments": np.array(self._moments), "updates": self._updates}
+        kept = {"moments": np.array(self._moments), "updates": self._updates, "accumulated": self._stepper.accumulated}
         return {"attributes": _state.attributes_of(self, _NOT_PICKLED), **kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Set the state. The engine's objects are made on first use."""
         _state.set_attributes(self, state["attributes"])
-        self.__dict__["_kept"] = state["moments"], state["updates"]
+        self.__dict__["_kept"] = state["moments"], state["updates"], state["accumulated"]
 
     def __getattr__(self, name: str) -> Any:
         """Make the engine's objects of a copied or unpickled trainer on first use: its model may be incomplete before."""
         if name not in _NOT_PICKLED or "_kept" not in self.__dict__:
             hint = "; its class must call Trainer.__init__" if name in _NOT_PICKLED else ""
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
-        kept, updates = self.__dict__["_kept"]
+        kept, updates, accumulated = self.__dict__["_kept"]
         moments = self._new_moments(len(kept))
         moments[...] = kept
         self._start(self._new_native(None, moments), updates)
+        if accumulated is not None:
+            self._stepper.accumulated = accumulated
         del self.__dict__["_kept"]
         return getattr(self, name)

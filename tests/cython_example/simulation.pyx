@@ -94,6 +94,39 @@ def step_by_gradient(trainer, real[:, ::1] X, real[:, ::1] G, int64_t steps):
             fastnn.train_step_gradient(handle, &X[0, 0], &G[0, 0], X.shape[0])
 
 
+def train_in_parts(trainer, real[:, ::1] X, real[:, ::1] y, int64_t size):
+    """Make one update with all rows, of which `size` at a time pass through the network. Return the mean loss."""
+    cdef fastnn.Trainer handle = fastnn.trainer_of(trainer)
+    cdef int64_t first = 0, n
+    cdef double loss = 0
+    if X.shape[1] != handle.n_in or y.shape[1] != handle.n_out or X.shape[0] != y.shape[0] or size < 1:
+        raise ValueError("X and y don't fit the trainer's model")
+    with nogil:
+        while first < X.shape[0]:
+            n = min(size, X.shape[0] - first)
+            loss += fastnn.accumulate(handle, &X[first, 0], &y[first, 0], n) * n
+            first += n
+        fastnn.apply_accumulated(handle)
+    return loss / X.shape[0]
+
+
+def accumulate_on_labels(trainer, real[:, ::1] X, int64_t[::1] labels):
+    cdef fastnn.Trainer handle = fastnn.trainer_of(trainer)
+    with nogil:
+        loss = fastnn.accumulate_on_labels(handle, &X[0, 0], &labels[0], X.shape[0])
+    return loss
+
+
+def accumulate_gradient(trainer, real[:, ::1] X, real[:, ::1] G):
+    cdef fastnn.Trainer handle = fastnn.trainer_of(trainer)
+    with nogil:
+        fastnn.accumulate_gradient(handle, &X[0, 0], &G[0, 0], X.shape[0])
+
+
+def apply_accumulated(trainer):
+    fastnn.apply_accumulated(fastnn.trainer_of(trainer))
+
+
 def layer(real[:, ::1] x, real[:, ::1] w, real[::1] b, real[:, ::1] out, str activation):
     cdef int64_t number = fastnn.activation(activation)
     with nogil:

@@ -9,7 +9,7 @@ import llvmlite.binding
 from fastnn._engine import core as _core
 
 # Each of these modules registers overloads of functions, or types, when it is imported.
-_MODULES = ("_ufuncs", "_layers", "_softmax", "_losses", "_optimizers", "_models", "_derivatives")
+_MODULES = ("_ufuncs", "_layers", "_softmax", "_losses", "_optimizers", "_models", "_derivatives", "_steps")
 
 
 def register() -> None:

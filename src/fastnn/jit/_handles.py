@@ -113,6 +113,16 @@ class NumbaTrainer:
         """Make one update by a gradient of the outputs, as `Trainer.step_gradient` does, in compiled code or not."""
         self._trainer.step_gradient(X, G)
 
+    def accumulate(
+        self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *, G: ArrayLike | None = None
+    ) -> float | None:
+        """Add the gradient of a batch to those of earlier batches, as `Trainer.accumulate` does, in compiled code or not."""
+        return self._trainer.accumulate(X, y, sample_weight, G=G)
+
+    def apply(self) -> None:
+        """Make one update with the accumulated gradients, as `Trainer.apply` does, in compiled code or not."""
+        self._trainer.apply()
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Return the parts for copies and pickles, which contain a copy of the trainer."""
         return as_numba, (self._trainer,)
@@ -144,8 +154,8 @@ def as_numba(model: MLP | Trainer, loss: str | Loss | None = None) -> NumbaModel
     -------
     object
         An object with the model's ``predict``, ``jacobian``, ``vjp``, ``loss``, ``gradient``, ``input_gradient``,
-        ``to_vector`` and ``set_vector``, or with the trainer's ``step`` and ``step_gradient``, in Python and in compiled
-        code. Gradients with respect to the parameters are one vector in the order of ``to_vector``.
+        ``to_vector`` and ``set_vector``, or with the trainer's ``step``, ``step_gradient``, ``accumulate`` and ``apply``, in
+        Python and in compiled code. Gradients with respect to the parameters are one vector in the order of ``to_vector``.
 
     Raises
     ------

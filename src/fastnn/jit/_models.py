@@ -1,4 +1,4 @@
-"""The methods of models and trainers in code that Numba compiles: predictions, parameters and steps."""
+"""The methods of models in code that Numba compiles: predictions and parameters."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 from numba.extending import overload_method, register_jitable
 
-from fastnn._errors import DivergedError
 from fastnn.jit import _kernels
-from fastnn.jit._handle_types import ModelType, OutsideTrainerType, TrainerType, integers_of, present
+from fastnn.jit._handle_types import ModelType, integers_of
 from fastnn.jit._kernels import NUMBERS, bare, column_stride, is_readable, row_stride, rows_of
 from fastnn.jit._results import delivery_of, is_thread_count, of_rows, place_of, threads_of
-from fastnn.jit._targets import check_inputs, targets_of
 
 # ---- Predictions ----
 
@@ -70,73 +68,3 @@ def _set_vector(model: Any, v: Any) -> Any:
         put(model, vector)
 
     return bare(set_vector)
-
-
-# ---- Training ----
-
-
-@register_jitable
-def _check_step(status: int) -> None:
-    if status == 1:
-        raise DivergedError("loss or update of this batch is not finite; nothing was changed")
-    if status == 2:
-        raise RuntimeError("this trainer is already running, in another thread")
-    if status == 3:
-        raise ValueError("y: expected no labels, which the trainer's present loss does not take, got some")
-    if status != 0:
-        raise MemoryError("there is no memory for the step's workspace")
-
-
-@overload_method(TrainerType, "step")
-@bare
-def _step(trainer: Any, X: Any, y: Any) -> Any:
-    targets = targets_of(X, y)
-    if targets is None:
-        return None
-    kernel, x_number = _kernels.train_step, NUMBERS[X.dtype]
-    y_number, are_labels, y_row, y_column = targets
-
-    def step(trainer: Any, X: Any, y: Any) -> float:
-        n_in, n_targets, takes_labels = integers_of(trainer)
-        labels = are_labels(X, y, n_in, n_targets, takes_labels)
-        status, loss = kernel(
-            trainer, rows_of(X), X, x_number, row_stride(X), column_stride(X),
-            y, y_number, y_row(y), y_column(y), labels,
-        )  # fmt: skip
-        _check_step(status)
-        return loss
-
-    return bare(step)
-
-
-@overload_method(TrainerType, "step_gradient")
-@bare
-def _step_gradient(trainer: Any, X: Any, G: Any) -> Any:
-    if not is_readable(X, 1, 2) or not is_readable(G, X.ndim):
-        return None
-    kernel, x_number, g_number = _kernels.train_step_gradient, NUMBERS[X.dtype], NUMBERS[G.dtype]
-    outputs_of = _kernels.trainer_outputs
-
-    def step_gradient(trainer: Any, X: Any, G: Any) -> None:
-        check_inputs(X, integers_of(trainer)[0])
-        if rows_of(G) != rows_of(X) or G.shape[G.ndim - 1] != outputs_of(trainer):
-            raise ValueError("G: expected the shape of the model's outputs for X, got another")
-        status = kernel(
-            trainer, rows_of(X), X, x_number, row_stride(X), column_stride(X),
-            G, g_number, row_stride(G), column_stride(G),
-        )  # fmt: skip
-        _check_step(status)
-
-    return bare(step_gradient)
-
-
-@overload_method(OutsideTrainerType, "step")
-@bare
-def _step_from_outside(trainer: Any, X: Any, y: Any) -> Any:
-    return lambda trainer, X, y: present(trainer).step(X, y)
-
-
-@overload_method(OutsideTrainerType, "step_gradient")
-@bare
-def _step_gradient_from_outside(trainer: Any, X: Any, G: Any) -> Any:
-    return lambda trainer, X, G: present(trainer).step_gradient(X, G)

@@ -15,13 +15,16 @@ from fastnn._storage.write_file import FilePath
 from fastnn.sklearn import _fitted, _keeping
 from fastnn.sklearn._data import checked_inputs, thread_count
 from fastnn.sklearn._overrides import check_overrides
+from fastnn.sklearn._parameters import is_lbfgs
 from fastnn.sklearn._stored import StoredEstimator
 from fastnn.sklearn._to_sklearn import to_sklearn
 
 
 def solver_has_epochs(estimator: Any) -> bool:
-    if estimator.solver == "lbfgs":
-        raise AttributeError("partial_fit is only available for solvers that go by epochs, not for solver='lbfgs'.")
+    if is_lbfgs(estimator):
+        raise AttributeError(
+            f"partial_fit is only available for solvers that go by epochs, not for solver={estimator.solver!r}."
+        )
     return True
 
 

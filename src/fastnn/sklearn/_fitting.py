@@ -88,8 +88,8 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         hidden = _parameters.check(self, self._rules)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        if validation is not None and self.solver == "lbfgs":
-            raise ValueError("X_val, y_val: expected a solver that trains by epochs, got them for solver='lbfgs'")
+        if validation is not None and _parameters.is_lbfgs(self):
+            raise ValueError(f"X_val, y_val: expected a solver that trains by epochs, got them for solver={self.solver!r}")
         if self.warm_start or incremental:
             self._take_assigned()
         first = "network_" not in vars(self) or not (self.warm_start or incremental)
@@ -98,7 +98,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             self._check_outputs("y", y, self.n_outputs_)
             _by_hand.check_trainable(self)
         sample_weight = self._weight(y, sample_weight)
-        if self.solver == "lbfgs":
+        if _parameters.is_lbfgs(self):
             check_mean("sample_weight", sample_weight)
         held_out = None if validation is None else self._check_held_out(*validation, n_outputs=self._count_outputs(y))
         resumes = self.warm_start and not first and not incremental and self._can_resume(splits=held_out is None)
@@ -110,7 +110,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"hidden_layer_sizes: expected those of the fitted network, {kept}, got {hidden}")
         self._random_state = random_state
         try:
-            if self.solver == "lbfgs":
+            if _parameters.is_lbfgs(self):
                 self._fit_lbfgs(X, y, sample_weight)
             else:
                 fit_stochastic(self, X, y, sample_weight, held_out, incremental=incremental, resumes=resumes)
@@ -164,7 +164,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
 
     def _new_account(self) -> dict[str, Any]:
         """Return the attributes of an untrained estimator."""
-        epochs = {} if self.solver == "lbfgs" else self._account_of_no_epochs()
+        epochs = {} if _parameters.is_lbfgs(self) else self._account_of_no_epochs()
         return {"n_iter_": 0, "t_": 0, **epochs}
 
     def _account_of_no_epochs(self) -> dict[str, Any]:

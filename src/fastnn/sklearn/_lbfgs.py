@@ -8,7 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.training_data import TrainingData, apart_from
-from fastnn._minimize import Objective, minimize
+from fastnn._lbfgs import LBFGS
+from fastnn._minimize import Objective, minimize, scipy_options
 from fastnn._native import network_of
 from fastnn.sklearn._data import Rows
 from fastnn.sklearn._warnings import warn
@@ -23,14 +24,20 @@ def fit_lbfgs(estimator: Any, loss: NativeLoss, rows: Rows, n_threads: int | Non
     data = TrainingData(rows.X, rows.target, rows.labels, rows.weight)
     data = apart_from(data, network_of(estimator.network_).storage)
     objective = Objective(estimator.network_, loss, data, float(estimator.alpha) / total, n_threads)
-    limits: dict[str, Any] = {"maxfun": int(estimator.max_fun), "maxiter": int(estimator.max_iter)}
-    result = minimize(objective, gtol=float(estimator.tol), **limits)
+    result = minimize(objective, maxiter=int(estimator.max_iter), **_options(estimator))
     estimator.n_iter_ = min(result.nit, estimator.max_iter)
     estimator.loss_ = float(result.fun)
     if estimator.verbose:
         print(f"lbfgs: {result.nit} iterations, loss = {estimator.loss_:.8f}, {result.message}")
     if result.status != 0:
         _warn(result, estimator.n_iter_, estimator.max_iter)
+
+
+def _options(estimator: Any) -> dict[str, Any]:
+    """Return SciPy's options: those of the optimizer if the solver is an object, and else those of the estimator."""
+    if isinstance(estimator.solver, LBFGS):
+        return scipy_options(estimator.solver)
+    return {"maxfun": int(estimator.max_fun), "gtol": float(estimator.tol)}
 
 
 def _warn(result: Any, n_iter: int, max_iter: int) -> None:

@@ -19,7 +19,7 @@ from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn.losses import CustomLoss, Loss
-from fastnn.optimizers import OPTIMIZERS, Optimizer
+from fastnn.optimizers import LBFGS, OPTIMIZERS, Optimizer
 
 ACTIVATIONS: Mapping[str, str] = {"logistic": "sigmoid"} | {
     name: name for name in _core.LAYER_ACTIVATIONS if name not in OUTPUT_ONLY
@@ -40,6 +40,8 @@ LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 # Parameters that lbfgs can't use, because it does not train in batches. scikit-learn has none of them.
 _OF_BATCHES = ("dropout", "clip_norm", "clip_value", "lazy_updates")
+# Parameters of "lbfgs" that an object has under names of its own, and their defaults.
+_OF_LBFGS = (("tol", 1e-4, "tolerance_grad"), ("max_fun", 15000, "max_evaluations"))
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ def check(estimator: Any, rules: Mapping[str, Rule]) -> list[int]:
     return list(sizes)
 
 
+def is_lbfgs(estimator: Any) -> bool:
+    """Return whether the solver is L-BFGS, by name or as an object."""
+    return isinstance(estimator.solver, LBFGS) or (isinstance(estimator.solver, str) and estimator.solver == "lbfgs")
+
+
 def cache_of(estimator: Any) -> dict[str, Any]:
     """Return the values that an estimator stores for speed, and that copies drop."""
     cache: dict[str, Any] = estimator.__dict__.setdefault("_cache", {})
@@ -99,15 +106,31 @@ def _check_together(estimator: Any, sizes: list[int]) -> None:
         value = getattr(estimator, name)
         if isinstance(value, list | tuple | np.ndarray) and len(value) != len(sizes):
             raise ValueError(f"{name}: expected {len(sizes)}: one per hidden layer, got a list of {len(value)}")
-    if isinstance(estimator.solver, str) and estimator.solver == "lbfgs":
-        for name in _OF_BATCHES:
-            value = getattr(estimator, name)
-            if value is not None and np.any(value):
-                raise ValueError(f"{name}: expected another solver, got {value!r} for solver='lbfgs', which can't use it")
+    if is_lbfgs(estimator):
+        _check_lbfgs(estimator)
     if estimator.early_stopping and estimator.validation_fraction == 0:
         raise ValueError(
             f"validation_fraction: expected a float in (0, 1) for early_stopping=True, got {estimator.validation_fraction!r}"
         )
+
+
+def _check_lbfgs(estimator: Any) -> None:
+    """Raise ValueError if a parameter does not apply to L-BFGS, or if an object contains it under another name."""
+    for name in _OF_BATCHES:
+        value = getattr(estimator, name)
+        if value is not None and np.any(value):
+            raise ValueError(
+                f"{name}: expected another solver, got {value!r} for solver={estimator.solver!r}, which can't use it"
+            )
+    if isinstance(estimator.solver, str):
+        return
+    for name, default, own in _OF_LBFGS:
+        value = getattr(estimator, name)
+        if value != default:
+            raise ValueError(
+                f"{name}: expected the default {default!r} for solver={estimator.solver!r}, whose {own} takes its place, "
+                f"got {value!r}; use LBFGS({own}={value!r})"
+            )
 
 
 def _is_integer(value: Any) -> bool:
@@ -180,7 +203,7 @@ RULES: Mapping[str, Rule] = {
     "activation": Rule(_ACTIVATION.expected, lambda value: _each_or_one(_ACTIVATION, value)),
     "solver": Rule(
         f"{_names(SOLVERS)}, or an optimizer of fastnn.optimizers",
-        lambda value: value in SOLVERS if isinstance(value, str) else isinstance(value, Optimizer),
+        lambda value: value in SOLVERS if isinstance(value, str) else isinstance(value, Optimizer | LBFGS),
     ),
     "alpha": _between(0),
     "batch_size": Rule("'auto' or an int in [1, inf)", lambda value: value == "auto" or _COUNT.holds(value)),

@@ -37,7 +37,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         hidden layers, such as "gelu".
     solver : str or optimizer of `fastnn.optimizers`, default="adam"
         "lbfgs", "sgd", "adam"; beyond scikit-learn also the others in `fastnn.optimizers.OPTIMIZERS`, such as "adamw". An
-        object contains its own learning rate.
+        object contains its own learning rate, and an object `LBFGS` its own tolerances and limit of evaluations.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(w**2)``, divided by the number of samples (of each batch).
     batch_size : int, default="auto"
@@ -54,7 +54,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     random_state : int, RandomState instance or None, default=None
         The source of random numbers for the initial weights, the choice of held-out rows, the order of rows, and dropout.
     tol : float, default=1e-4
-        The smallest improvement of loss or score within `n_iter_no_change` epochs. For lbfgs, its `gtol`.
+        The smallest improvement of loss or score within `n_iter_no_change` epochs. For "lbfgs", its `gtol`.
     verbose : bool or int, default=False
     warm_start : bool, default=False
         Continue from the parameters of the last fit.
@@ -67,7 +67,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Parameters of "adam" and its relatives.
     n_iter_no_change : int, default=10
     max_fun : int, default=15000
-        Maximum number of evaluations of lbfgs.
+        Maximum number of evaluations of "lbfgs".
     dropout : float or list with one per hidden layer, default=0.0
         The probability of leaving a hidden unit out of a training step. Not for lbfgs.
     clip_norm, clip_value : float, default=None

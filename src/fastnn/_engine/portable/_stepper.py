@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._engine.losses import GIVEN_GRADIENT, NativeLoss
+from fastnn._engine.portable._accumulated import Accumulated
 from fastnn._engine.portable._network import Network
-from fastnn._engine.portable._rows import Array
 from fastnn._engine.portable._run import Run
+from fastnn._errors import NOTHING_ACCUMULATED
 
 if TYPE_CHECKING:
     from fastnn._engine.run_settings import RunSettings
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 class Stepper:
     """Single steps of training, the number of updates of a trainer, and the lock for its users."""
+
+    accumulated: Accumulated | None = None  # the gradients for the next call of `apply`
 
     def __init__(self, network: Network, settings: RunSettings, updates: int) -> None:
         self.network, self.updates = network, updates
@@ -54,11 +57,37 @@ class Stepper:
         self.updates = run.updates
         return run.batch_loss
 
-    def apply(self, gradient: Array, rate: float) -> float | None:
-        """Make an update with a gradient, a vector like the storage; return as `step`."""
+    @np.errstate(over="ignore", invalid="ignore")
+    def accumulate(self, data: TrainingData, given: bool = False) -> float | None:
+        """Add the gradient of a batch to those of earlier batches, and return its loss, or None if that is not finite.
+
+        The arguments have the same meaning as those of `step`.
+        """
+        network, key = self.network, None
+        gradient, weight = np.zeros_like(network.storage), np.empty(1)
+        if any(network.dropout):
+            key = int(np.random.Generator(self._settings.bit_generator).integers(0, 2**64, dtype=np.uint64))
+        used = GIVEN_GRADIENT if given else self._settings.loss
+        x: Any = data.x
+        loss = network.gradient(
+            used, x, data.y, data.labels, data.sample_weight, gradient, dropout_key=key, batch_weight=weight
+        )
+        if not math.isfinite(loss):
+            return None
+        kept = self.accumulated or Accumulated(np.zeros_like(gradient), np.zeros_like(gradient), 0.0)
+        self.accumulated = kept.with_given(gradient) if given else kept.with_mean(gradient, float(weight[0]))
+        return loss
+
+    def apply(self, rate: float) -> float | None:
+        """Make an update with the accumulated gradients, and discard them; return as `step`."""
+        kept, self.accumulated = self.accumulated, None
+        if kept is None:
+            raise RuntimeError(NOTHING_ACCUMULATED)
+        with np.errstate(over="ignore", invalid="ignore"):
+            gradient = kept.mean + kept.given
         no_data = np.zeros((1, self.network.layer_sizes[0])), np.zeros((1, self.network.layer_sizes[-1])), False, None
         run = self._run(no_data, rate, GIVEN_GRADIENT)
-        if not run.apply(self.network.vector(gradient)):
+        if not run.apply(gradient):
             return None
         self.updates = run.updates
         return run.batch_loss
