@@ -69,6 +69,9 @@ def test_missing_extension():
     printed = run_script(HIDDEN_EXTENSION.format(error=MISSING), FASTNN_ISA="").stdout
     assert printed.startswith("1 RuntimeWarning: fastnn was installed without its compiled extension")
     assert "(decided by: no compiled extension is installed)\n" in printed
+    assert (
+        printed.count("run pip install --no-cache-dir --force-reinstall --no-deps fastnn-cpu") == 2
+    )  # the warning, the table
     assert run_script(HIDDEN_EXTENSION.format(error=MISSING), FASTNN_ISA="portable").stdout.startswith("0\n")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 
 import numpy as np
 import pytest
@@ -150,7 +151,8 @@ PARAMETERS = [
 ]
 
 
-@pytest.mark.parametrize("parameters", PARAMETERS, ids=str)
+# The processes of a parallel run must find the same names, so without addresses.
+@pytest.mark.parametrize("parameters", PARAMETERS, ids=lambda each: re.sub(" at 0x[0-9A-F]+", "", str(each)))
 @pytest.mark.parametrize("then", ["partial_fit", "warm_start", "resume"])
 def test_training_continues_with_the_same_bits(parameters, then, path):
     options = {"hidden_layer_sizes": (6,), "max_iter": 4, "random_state": 0} | copy.deepcopy(parameters)

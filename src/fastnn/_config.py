@@ -13,14 +13,19 @@ from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
 from fastnn._version import __version__
 
+# pip may reuse a wheel that it built without a compiler, unless it is told not to.
+_WAY_TO_THE_KERNELS = (
+    "pip install --no-cache-dir --force-reinstall --no-deps fastnn-cpu, which builds them with GCC 12 or newer, or Clang, "
+    "unless there is a wheel for this machine"
+)
+
 
 def warn_of_environment() -> None:
     """Warn if the compiled extension is missing, or if an environment variable is ignored."""
     if _engine.missing:
         warnings.warn(
             f"fastnn was installed without its compiled extension: it computes in {_engine.fallback}, many times slower. "
-            "With GCC 12 or newer, or Clang, pip install --no-cache-dir --force-reinstall --no-deps fastnn-cpu builds it; "
-            "FASTNN_ISA=portable says that it is not wanted",
+            f"To get the kernels, run {_WAY_TO_THE_KERNELS}. FASTNN_ISA=portable says that they are not wanted",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -88,6 +93,8 @@ def config_text() -> str:
         ("Python, NumPy", f"{platform.python_version()}, {np.__version__}"),
         ("machine", f"{platform.system()} {platform.machine()}"),
     ]
+    if _engine.missing:
+        lines.append(("to get kernels", f"run {_WAY_TO_THE_KERNELS}"))
     if error:
         lines.append(("ignored", error))
     return "\n".join(f"{name:<16} {value}" for name, value in lines)
