@@ -25,9 +25,7 @@ class FakeTrainer:
         self.rates = []
 
     def run(self, callback, *, declared=True, **columns):
-        history = History()
-        if declared:
-            history._expect(["loss", *columns, "learning_rate", "seconds"])
+        history = History._of_run([*columns], 1) if declared else History()
         callback.on_train_begin(self, history)
         for values in zip(*columns.values(), strict=True):
             self.rates.append(self.learning_rate)

@@ -55,7 +55,7 @@ def real(
         If `value` is not finite or lies outside of the interval.
     """
     # The most frequent cases, which need no further checks.
-    if type(value) is float and (low < value < high or (value == low != -math.inf and not exclude_low)):
+    if type(value) is float and (low < value < high or (-math.inf < value == low < high and not exclude_low)):
         return value
 
     def expected() -> str:
