@@ -106,6 +106,7 @@ class Configured:
     _stepper: _core.Stepper
     _native: Native  # the settings that the engine uses now
     _wanted: Native  # those that it receives before the next step or epoch
+    _epochs: int  # of the current or last run
     _history: History | None = None  # the history of the current or last run
     _running = False  # whether a run is in progress, which reads the settings before each epoch
 
