@@ -21,7 +21,7 @@ _ESTIMATORS = {"classifier": "MLPClassifier", "regressor": "MLPRegressor"}
 
 @dataclass(frozen=True)
 class Predictor:
-    """What `fastnn predict` needs of a model or an estimator.
+    """The inputs and predictions of a model or an estimator, for `fastnn predict`.
 
     Attributes
     ----------

@@ -121,7 +121,7 @@ class FromTorch:
         self._check_momenta()
 
     def fill(self, moments: Sequence[Moments]) -> None:
-        """Copy the state into views of the moments of a trainer. Moments that PyTorch has not begun stay zero."""
+        """Copy the state into views of the moments of a trainer. Moments without a state in PyTorch stay zero."""
         for name, views in zip(self._known.moments, moments, strict=False):  # SGD without momentum has none
             for place, state in zip(self._places, self._states, strict=True):
                 view = views[place.kind][place.layer]
