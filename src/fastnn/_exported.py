@@ -123,10 +123,11 @@ class Exported(Stored):
         """
         from fastnn._exports import onnx_layers, onnx_reader
 
-        model, rng = cls.__new__(cls), _seeds.generator(random_state)
+        rng = _seeds.generator(random_state)
         with onnx_reader.reading(path) as content:
             graph = onnx_reader.parse(content, output)
-            model._become_layers(onnx_layers.layers_of(graph), onnx_layers.feature_names_of(graph), rng)
+            model = cls._of_layers(onnx_layers.layers_of(graph), rng)
+            model.feature_names = onnx_layers.feature_names_of(graph)
         return model
 
     @explained
@@ -202,12 +203,14 @@ class Exported(Stored):
 
         return pytorch.module_of(self._layers(), self.dropout)
 
-    def _become_layers(self, layers: list[Layer], feature_names: list[str] | None, rng: Any) -> None:
-        """Initialize as a network with copies of these parameters, and `rng` for training."""
+    @classmethod
+    def _of_layers(cls, layers: list[Layer], rng: Any, dropout: float | list[float] = 0.0) -> Self:
+        """Return a network with copies of these parameters, and `rng` for training."""
         *hidden, output = (layer.activation for layer in layers)
         sizes = (len(layers[0].weights), *(len(layer.bias) for layer in layers))
-        self._begin(sizes, hidden, output, dropout=0.0, dtype=layers[0].weights.dtype)
-        self._rng = rng
-        self.feature_names = feature_names
-        self.weights, self.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
-        self.slopes = [layer.slopes for layer in layers]
+        model = cls.__new__(cls)
+        model._begin(sizes, hidden, output, dropout=dropout, dtype=layers[0].weights.dtype)
+        model.__dict__["_rng"] = rng
+        model.weights, model.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
+        model.slopes = [layer.slopes for layer in layers]
+        return model

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastnn._checks.seeds import generator
 from fastnn._model import MLP
+from fastnn._native import model_of_layers
 
 if TYPE_CHECKING:
     from fastnn._exports.pytorch import Dense
@@ -57,12 +59,4 @@ def model_of(dense: list[Dense], random_state: Any) -> MLP:
     from fastnn._exports.pytorch import layer_of
 
     layers = [layer_of(each) for each in dense]
-    *hidden, output = [layer.activation for layer in layers]
-    sizes = (len(layers[0].weights), *(len(layer.bias) for layer in layers))
-    rates, dtype = [each.dropout for each in dense[:-1]], layers[0].weights.dtype
-    model = MLP(sizes, hidden, output, dropout=rates, init="zeros", dtype=dtype, random_state=random_state)
-    model.weights, model.biases = ([getattr(each, name) for each in layers] for name in ("weights", "bias"))
-    for view, layer in zip(model.slopes, layers, strict=True):
-        if view is not None:
-            view[...] = layer.slopes
-    return model
+    return model_of_layers(MLP, layers, generator(random_state), [each.dropout for each in dense[:-1]])

@@ -102,8 +102,7 @@ class History(Mapping[str, NDArray[np.float64]]):
     @classmethod
     def _of_run(cls, measured: Sequence[str], epochs: int) -> Self:
         """Return an empty history of a run with that many epochs, which has these columns and no others."""
-        history = cls.__new__(cls)
-        history._epochs = 0
+        history = cls()
         names = _ALWAYS if not measured else _in_order((*_ALWAYS, *measured))
         history._buffers = {name: np.empty(min(epochs, _FIRST_ROOM)) for name in names}
         history._columns = tuple(names)

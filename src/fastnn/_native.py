@@ -42,6 +42,11 @@ def layers_of(model: MLP) -> list[Layer]:
     return model._layers()
 
 
+def model_of_layers(kind: type[MLP], layers: list[Layer], rng: np.random.Generator, dropout: list[float]) -> MLP:
+    """Return a model of a class with copies of the parameters of these layers, and `rng` for training."""
+    return kind._of_layers(layers, rng, dropout)
+
+
 def copied_parameters(model: MLP) -> NDArray[Any]:
     """Return a copy of all parameters in the layout of the network's storage, for `restore_parameters`."""
     return network_of(model).storage.copy()
