@@ -203,6 +203,9 @@ class Exported(Stored):
 
         return pytorch.module_of(self._layers(), self.dropout)
 
+    def _draw_from(self, rng: Any) -> None:
+        self._rng = rng
+
     @classmethod
     def _of_layers(cls, layers: list[Layer], rng: Any, dropout: float | list[float] = 0.0) -> Self:
         """Return a network with copies of these parameters, and `rng` for training."""
@@ -210,7 +213,7 @@ class Exported(Stored):
         sizes = (len(layers[0].weights), *(len(layer.bias) for layer in layers))
         model = cls.__new__(cls)
         model._begin(sizes, hidden, output, dropout=dropout, dtype=layers[0].weights.dtype)
-        model.__dict__["_rng"] = rng
+        model._draw_from(rng)
         model.weights, model.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
         model.slopes = [layer.slopes for layer in layers]
         return model
