@@ -203,17 +203,17 @@ class Exported(Stored):
 
         return pytorch.module_of(self._layers(), self.dropout)
 
-    def _draw_from(self, rng: Any) -> None:
-        self._rng = rng
-
     @classmethod
     def _of_layers(cls, layers: list[Layer], rng: Any, dropout: float | list[float] = 0.0) -> Self:
         """Return a network with copies of these parameters, and `rng` for training."""
+        model = cls.__new__(cls)
+        model._become_layers(layers, rng, dropout)
+        return model
+
+    def _become_layers(self, layers: list[Layer], rng: Any, dropout: float | list[float]) -> None:
         *hidden, output = (layer.activation for layer in layers)
         sizes = (len(layers[0].weights), *(len(layer.bias) for layer in layers))
-        model = cls.__new__(cls)
-        model._begin(sizes, hidden, output, dropout=dropout, dtype=layers[0].weights.dtype)
-        model._draw_from(rng)
-        model.weights, model.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
-        model.slopes = [layer.slopes for layer in layers]
-        return model
+        self._begin(sizes, hidden, output, dropout=dropout, dtype=layers[0].weights.dtype)
+        self._rng = rng
+        self.weights, self.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
+        self.slopes = [layer.slopes for layer in layers]
