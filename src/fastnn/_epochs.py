@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastnn._checks.scalars import shown
-from fastnn._errors import DivergedError
+from fastnn._errors import WEIGHTLESS, DivergedError
 from fastnn._history import History
 from fastnn._measures import Measures
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, rates
+from fastnn._watchers import notify, notify_end
 
 if TYPE_CHECKING:
     from fastnn._core import Run
@@ -27,55 +25,150 @@ _SLICE_SECONDS = 0.05
 _RATES_AT_ONCE = 1 << 16
 
 
-def advance(
-    trainer: Trainer,
-    data: TrainingData,
-    run: Run,
-    epochs: int,
-    history: History,
-    measures: Measures,
-    watchers: list[Any],
-) -> None:
-    """Run all epochs, or until a watcher stops the run: one at a time if a watcher, validation or metrics need this.
+class Running:
+    """A trainer in a run: nobody else may use it, and settings that are assigned wait for the end of an epoch.
 
-    Raises
-    ------
-    DivergedError
-        If the loss becomes NaN or infinite. The run has restored the parameters.
+    Parameters
+    ----------
+    trainer : Trainer
+        The trainer.
+    history : History
+        The history of the run, which must be empty.
+    epochs : int
+        The number of epochs that the run has at most.
+    watchers : list
+        The watchers, as `check_watchers` returns them.
     """
-    each = bool(measures) or any(not isinstance(watcher, ProgressBar) for watcher in watchers)
-    done = before = 0  # finished epochs: in total; in the runs before this one
-    planned, rate = 0, None  # epochs of this run whose learning rates are set; the rate or schedule that set them
-    ended = True
-    try:
-        while done < epochs:
-            if ended:
-                if trainer._apply():
-                    run, before, planned = trainer._new_run(data, epochs - done), done, 0
-                if run.epoch == planned or trainer.learning_rate is not rate:
-                    rate = trainer.learning_rate
-                    planned = run.epoch + _plan(rate, run)
-            try:
-                status = run.advance(_SLICE_SECONDS, 1 if each else planned - run.epoch)
-            finally:
-                trainer._stepper.updates = run.updates
-            ended = before + run.epoch > done
-            if ended:
-                _record(run, done - before, history, measures)
-                done = before + run.epoch
-            if status == "diverged":
-                raise DivergedError(
-                    f"the loss is not finite in epoch {done + 1}; the parameters were restored to the last epoch with a "
-                    "finite loss. A smaller learning rate, clip_norm or scaled inputs may help.",
-                    done + 1,
-                    history,
-                )
-            if ended and notify(watchers, "on_epoch_end", trainer, history):
-                return
-    except KeyboardInterrupt:  # epochs of the last time slice may not be in the history yet
-        if before + run.epoch > history.epochs and not measures:
-            _record(run, history.epochs - before, history, measures)
-        raise
+
+    def __init__(self, trainer: Trainer, history: History, epochs: int, watchers: list[Any]) -> None:
+        self.trainer, self.history, self.watchers = trainer, history, watchers
+        self._stepper = trainer._acquire()
+        trainer.__dict__.update(_epochs=epochs, _history=history)
+
+    def begin(self) -> None:
+        """Tell the watchers that the run begins."""
+        self.trainer.__dict__["_running"] = True
+        notify(self.watchers, "on_train_begin", self.trainer, self.history)
+
+    def tell_end(self) -> None:
+        """Tell the watchers that the run has ended, which they hear even after an exception."""
+        notify_end(self.watchers, self.trainer, self.history)
+
+    def release(self) -> None:
+        """Let settings take effect at once again, and others use the trainer."""
+        self.trainer.__dict__["_running"] = False
+        try:
+            self.trainer._apply()
+        finally:
+            self._stepper.release()
+
+
+class Epochs:
+    """The epochs of a run by batches, slice by slice: one at a time if a watcher, validation or metrics need this.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        The trainer, which is running.
+    data : TrainingData
+        The data.
+    epochs : int
+        The number of epochs.
+    history : History
+        The history, which gets the finished epochs.
+    measures : Measures
+        The values that are computed after each epoch.
+    watchers : list
+        The watchers, which are told of each epoch.
+    rows : array of int64, optional
+        The rows of the data to train on, which may repeat. The default is all.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        data: TrainingData,
+        epochs: int,
+        history: History,
+        measures: Measures,
+        watchers: list[Any],
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        self._trainer, self._data, self._epochs, self._rows = trainer, data, epochs, rows
+        self._history, self._measures, self._watchers = history, measures, watchers
+        self._each = bool(measures) or any(not isinstance(watcher, ProgressBar) for watcher in watchers)
+        self._run: Run = trainer._new_run(data, epochs, rows)
+        self._done = self._before = 0  # finished epochs: in total; in the runs of the engine before the present one
+        # Epochs of the engine's run whose learning rates are set; the rate or schedule that set them.
+        self._planned, self._rate = 0, None
+        self._ended = True  # whether the last slice ended with an epoch
+        self.over = epochs == 0
+
+    def run(self) -> None:
+        """Train for all epochs, or until a watcher stops the run.
+
+        Raises
+        ------
+        DivergedError
+            If the loss becomes NaN or infinite. The engine has restored the parameters.
+        ZeroDivisionError
+            If the weights of a batch sum to 0, where the loss divides by the sum.
+        """
+        try:
+            while not self.over:
+                run, epochs = self.begin_slice()
+                try:
+                    status = run.advance(_SLICE_SECONDS, epochs)
+                finally:
+                    self.count_updates()
+                self.end_slice(status)
+        except KeyboardInterrupt:
+            self.record_rest()
+            raise
+
+    def begin_slice(self) -> tuple[Run, int]:
+        """Return the engine's run, and the number of epochs for which it may advance."""
+        if self._ended:
+            if self._trainer._apply():
+                self._run = self._trainer._new_run(self._data, self._epochs - self._done, self._rows)
+                self._before, self._planned = self._done, 0
+            if self._run.epoch == self._planned or self._trainer.learning_rate is not self._rate:
+                self._rate = self._trainer.learning_rate
+                self._planned = self._run.epoch + _plan(self._rate, self._run)
+        return self._run, 1 if self._each else self._planned - self._run.epoch
+
+    def count_updates(self) -> None:
+        """Give the trainer the engine's number of updates, also after an exception in the slice."""
+        self._trainer._stepper.updates = self._run.updates
+
+    def end_slice(self, status: str) -> None:
+        """Record the epochs of a slice that ended with this status, and set `over` if it was the last one.
+
+        Raises
+        ------
+        DivergedError, ZeroDivisionError
+            As in `run`.
+        """
+        self._ended = self._before + self._run.epoch > self._done
+        if self._ended:
+            _record(self._run, self._done - self._before, self._history, self._measures)
+            self._done = self._before + self._run.epoch
+        if status == "diverged":
+            raise DivergedError(
+                f"the loss is not finite in epoch {self._done + 1}; the parameters were restored to the last epoch with a "
+                "finite loss. A smaller learning rate, clip_norm or scaled inputs may help.",
+                self._done + 1,
+                self._history,
+            )
+        if status == "weightless":
+            raise ZeroDivisionError(WEIGHTLESS)
+        stopped = self._ended and notify(self._watchers, "on_epoch_end", self._trainer, self._history)
+        self.over = stopped or self._done == self._epochs
+
+    def record_rest(self) -> None:
+        """Record the epochs that finished in a slice whose end Python did not see, unless they would have been measured."""
+        if self._before + self._run.epoch > self._history.epochs and not self._measures:
+            _record(self._run, self._history.epochs - self._before, self._history, self._measures)
 
 
 def _plan(rate: LearningRate, run: Run) -> int:
@@ -101,78 +194,3 @@ def _record(run: Run, first: int, history: History, measures: Measures) -> None:
     places = slice(start, last - run.first_epoch)
     rates, seconds = run.last_rates(first, last), run.epoch_seconds[places]
     history.extend(loss=run.epoch_loss[places], learning_rate=rates, seconds=seconds)
-
-
-# ---- Callbacks ----
-
-EVENTS = ("on_train_begin", "on_epoch_end", "on_train_end")
-_SIGNATURES = "on_train_begin, on_epoch_end and on_train_end, all with (trainer, history)"
-
-
-def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
-    """Return the watchers of a run: the callbacks, and the progress bar if the user wants one."""
-    if not isinstance(callbacks, list | tuple) and not isinstance(callbacks, Sequence):
-        raise TypeError(f"callbacks: expected a list of callbacks, such as [EarlyStopping()], got {shown(callbacks)}")
-    watchers = list(callbacks)
-    for callback in watchers:
-        _check_callback(callback)
-    if isinstance(progress, ProgressBar):
-        watchers.append(progress)
-    elif progress is not None and not isinstance(progress, bool | np.bool_):
-        raise TypeError(f"progress: expected True, False or a fastnn.callbacks.ProgressBar(…), got {shown(progress)}")
-    elif progress:
-        watchers.append(ProgressBar())
-    return watchers
-
-
-def _check_callback(callback: Any) -> None:
-    if isinstance(callback, type) or not callable(getattr(callback, "on_epoch_end", None)):
-        raise TypeError(f"callbacks: expected objects with on_epoch_end(trainer, history), got {callback!r}")
-    for event in EVENTS:
-        if not callable(getattr(callback, event, _nothing)):
-            raise TypeError(f"callbacks: expected {event} to be a method, got {callback!r} whose {event} can't be called")
-    kind: Any = type(callback)
-    for name in {*_other_events(kind), *_unknown(getattr(callback, "__dict__", ()))}:
-        if callable(getattr(callback, name, None)):
-            raise TypeError(f"callbacks: expected {_SIGNATURES}, got {callback!r} with {name}, which nothing calls")
-
-
-def _nothing() -> None: ...
-
-
-@functools.lru_cache(maxsize=64)
-def _other_events(kind: Any) -> list[str]:
-    return _unknown(dir(kind))
-
-
-def _unknown(names: Iterable[str]) -> list[str]:
-    return [name for name in names if name.startswith("on_") and name not in EVENTS]
-
-
-def notify(watchers: list[Any], event: str, trainer: Trainer, history: History) -> bool:
-    """Call all watchers that have a method for the event; return whether one returned True, which stops the run.
-
-    Raises
-    ------
-    TypeError
-        If a watcher returned something other than True, False or None, or returned True before the first epoch.
-    """
-    if not watchers:
-        return False
-    called = [watcher for watcher in watchers if hasattr(watcher, event)]
-    answers = [getattr(watcher, event)(trainer, history) for watcher in called]
-    for watcher, answer in zip(called, answers, strict=True):
-        expected = "None" if event == "on_train_begin" else "True to stop, or False or None"
-        if answer is not None and (not isinstance(answer, bool | np.bool_) or (answer and event == "on_train_begin")):
-            raise TypeError(f"callbacks: {event} of {watcher!r} must return {expected}, got {answer!r}")
-    return any(answers)
-
-
-def notify_end(watchers: list[Any], trainer: Trainer, history: History) -> None:
-    """Tell all watchers, in order, that the run has ended, even if one of them raises an exception."""
-    if not watchers:
-        return
-    with ExitStack() as stack:
-        for watcher in reversed(watchers):
-            if hasattr(watcher, "on_train_end"):
-                stack.callback(watcher.on_train_end, trainer, history)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._epochs import notify
 from fastnn._errors import DivergedError
 from fastnn._lbfgs import LBFGS
 from fastnn._measures import Measures
 from fastnn._minimize import AbsolutePenalty, Objective, minimize, scipy_minimize, scipy_options
 from fastnn._native import apply_settings, count_update, loss_of
 from fastnn._settings import DEFAULT_BATCH_SIZE
+from fastnn._watchers import notify
 
 if TYPE_CHECKING:
     from fastnn._engine.training_data import TrainingData
@@ -46,6 +46,12 @@ class Search:
         The data.
     epochs : int
         The largest number of iterations.
+    history : History
+        The history, which gets the iterations.
+    measures : Measures
+        The values that are computed after each iteration.
+    watchers : list
+        The watchers, which are told of each iteration.
 
     Raises
     ------
@@ -55,14 +61,23 @@ class Search:
         If the trainer has a setting that does not apply to L-BFGS.
     """
 
-    def __init__(self, trainer: Trainer, data: TrainingData, epochs: int) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        data: TrainingData,
+        epochs: int,
+        history: History,
+        measures: Measures,
+        watchers: list[Any],
+    ) -> None:
         scipy_minimize()
         self._trainer, self._data, self._epochs = trainer, data, epochs
+        self._history, self._measures, self._watchers = history, measures, watchers
         self._evaluations = 0  # in all searches so far
         self._in_callback = False
         self._check_batch_size()
 
-    def run(self, history: History, measures: Measures, watchers: list[Any]) -> None:
+    def run(self) -> None:
         """Iterate until a tolerance is reached, a watcher stops the run, or all iterations are complete.
 
         Raises
@@ -70,9 +85,8 @@ class Search:
         DivergedError
             If the loss is not finite.
         """
-        self._history, self._measures, self._watchers = history, measures, watchers
         changed = True
-        while changed and history.epochs < self._epochs:
+        while changed and self._history.epochs < self._epochs:
             self._begin()
             try:
                 minimize(self._objective, function=self._evaluate, callback=self._call_back, **self._options())

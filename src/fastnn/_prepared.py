@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn._engine import core as _core
 from fastnn._engine.training_data import TrainingData, apart_from, training_data
@@ -36,10 +37,12 @@ class Prepared(StoredTrainer):
         X, y, weight = (*data, None)[:3]
         return self._data(X, y, weight, prefix="validation_data ")
 
-    def _new_run(self, data: TrainingData, epochs: int) -> _core.Run:
-        settings, conventions = self._native.settings, self._conventions()
-        if conventions:
-            settings = settings._replace(**conventions)
+    def _new_run(self, data: TrainingData, epochs: int, rows: NDArray[np.int64] | None = None) -> _core.Run:
+        settings, changes = self._native.settings, self._conventions()
+        if rows is not None:
+            changes["rows"] = rows
+        if changes:
+            settings = settings._replace(**changes)
         return _core.Run(self.model._network, data, settings, epochs, self._stepper.updates)
 
     def _conventions(self) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Never
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,8 +13,8 @@ from fastnn._checks import columns as _columns
 from fastnn._checks.options import explained, refusal, without_unknown
 from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
-from fastnn._engine.training_data import TrainingData, as_batch
-from fastnn._epochs import advance, check_watchers, notify, notify_end
+from fastnn._engine.training_data import as_batch
+from fastnn._epochs import Epochs, Running
 from fastnn._exported_trainer import ExportedTrainer
 from fastnn._gradient_steps import GradientSteps
 from fastnn._history import History
@@ -26,8 +25,12 @@ from fastnn._overridden import check_model, check_step
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate
 from fastnn._settings import CHECKS
+from fastnn._watchers import check_watchers
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
+
+if TYPE_CHECKING:
+    from fastnn._lbfgs_run import Search
 
 
 class Trainer(GradientSteps, ExportedTrainer):
@@ -235,29 +238,23 @@ class Trainer(GradientSteps, ExportedTrainer):
             _columns.check_same("validation_data X", seen, trained)
         measures = Measures(self, metrics, data, validation)
         watchers = check_watchers(callbacks, progress)
-        search = None if not isinstance(self.optimizer, LBFGS) else self._search(data, epochs)
         history = History._of_run(measures.names, epochs)
-        stepper = self._acquire()
+        search = self._search(data, epochs, history, measures, watchers) if isinstance(self.optimizer, LBFGS) else None
+        running = Running(self, history, epochs, watchers)
         try:
-            self.__dict__.update(_epochs=epochs, _history=history)
             if type(X) is not np.ndarray:
                 self.model._learn_columns(X)
-            train = search or partial(advance, self, data, self._new_run(data, epochs), epochs)
-            self.__dict__["_running"] = True
-            notify(watchers, "on_train_begin", self, history)
+            run = search or Epochs(self, data, epochs, history, measures, watchers)
+            running.begin()
             try:
-                train(history, measures, watchers)
+                run.run()
             finally:
-                notify_end(watchers, self, history)
+                running.tell_end()
         except KeyboardInterrupt as error:
             error.history = history  # type: ignore[attr-defined]
             raise
         finally:
-            self.__dict__["_running"] = False
-            try:
-                self._apply()
-            finally:
-                stepper.release()
+            running.release()
         return history
 
     @without_unknown
@@ -286,10 +283,10 @@ class Trainer(GradientSteps, ExportedTrainer):
             self.model._learn_columns(X)
         return loss
 
-    def _search(self, data: TrainingData, epochs: int) -> Callable[..., None]:
+    def _search(self, *run: Any) -> Search:
         from fastnn._lbfgs_run import Search
 
-        return Search(self, data, epochs).run
+        return Search(self, *run)
 
     def __repr__(self) -> str:
         """Return the model and the most important settings as text."""
