@@ -257,6 +257,7 @@ struct Training {
     const void *gradient;  // like the storage: updates take it rather than that of a batch; null otherwise
     int64_t n_rows, batch_size;
     int64_t n_epochs;
+    const int64_t *rows;  // the n_rows rows of x, y and sample_weight to train on, perhaps repeated; null for the first n_rows
     bool shuffle;
     bool reshuffle;     // every order is a permutation of the one before; the first is a permutation of `order`
     bool loss_by_rows;  // a batch's weight in the epoch's loss is its number of rows rather than their weight

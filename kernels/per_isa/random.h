@@ -5,12 +5,12 @@
 
 namespace {
 
-// Sets order to the permutation that numpy.random.Generator.permutation(n) returns. The last of the first i + 1 elements changes
+// Sets order to the permutation that numpy.random.Generator.permutation(n) returns, or permutation(rows) if rows is not null. The last of the first i + 1 elements changes
 // places with one of them. The number of that one is drawn with as many bits as i has, and drawn again while it exceeds i. After
 // a number that is too large, the last element changes places with itself: a branch that the CPU can't predict would cost more.
 // With `again`, the order before is permuted, as numpy.random.RandomState.shuffle(order) does.
-inline void shuffle(bitgen_t *random, int64_t *order, int64_t n, bool again) {
-    for (int64_t i = 0; !again && i < n; i++) order[i] = i;
+inline void shuffle(bitgen_t *random, int64_t *order, const int64_t *rows, int64_t n, bool again) {
+    for (int64_t i = 0; !again && i < n; i++) order[i] = rows ? rows[i] : i;
     for (int64_t i = n - 1; i > 0;) {
         const uint64_t drawn = i <= UINT32_MAX ? random->next_uint32(random->state) : random->next_uint64(random->state);
         const int64_t j = int64_t(drawn & (UINT64_MAX >> __builtin_clzll(uint64_t(i)))), last = order[i];

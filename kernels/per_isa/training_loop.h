@@ -113,13 +113,13 @@ template <class T> class TrainingLoop {
     Batch begin_batch(const Thread &self) {
         const bool shuffles = t_.shuffle && self.at.row == 0;
         if (self.team.index == 0) {
-            if (shuffles) shuffle(t_.random, t_.order, t_.n_rows, t_.reshuffle);
+            if (shuffles) shuffle(t_.random, t_.order, t_.rows, t_.n_rows, t_.reshuffle);
             if (drops_) dropout_key_ = t_.random->next_uint64(t_.random->state);
             look_at_clock();
         }
         if (drops_ || shuffles) self.team.wait();
         if (self.team.size == 1 && !tiny_) pass_.layers().transpose_weights(self.team);
-        Batch batch = {t_.shuffle ? t_.order : nullptr, self.at.row, std::min(t_.batch_size, t_.n_rows - self.at.row)};
+        Batch batch = {t_.shuffle ? t_.order : t_.rows, self.at.row, std::min(t_.batch_size, t_.n_rows - self.at.row)};
         pass_.weigh(batch);
         return batch;
     }

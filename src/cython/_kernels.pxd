@@ -138,13 +138,14 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         Rows x, y
         const double *sample_weight
         int64_t n_rows, batch_size, n_epochs
+        const int64_t *rows
         bint shuffle, reshuffle, loss_by_rows
         bitgen_t *random
         int64_t *order
         const double *learning_rates
         int64_t learning_rate_stride
         int n_threads, max_threads
-        double seconds
+        double step_work, seconds
         int64_t epoch, row, step, updates
         double *epoch_loss
         double *epoch_seconds
@@ -213,6 +214,15 @@ cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
     double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out)
     int native_threads_for "fastnn::threads_for"(double operations)
     void choose_threads(Training &, Type, int wanted, double work)
+
+cdef extern from "kernels/train_many.h" namespace "fastnn" nogil:
+    cdef cppclass Member:
+        const Kernels *kernels
+        Training *training
+        void *workspace
+        Status status
+
+    void train_many(Member *members, int64_t n, int n_threads, double seconds)
 
 cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
     cdef enum class StepStatus(int32_t):

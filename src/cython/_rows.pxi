@@ -48,7 +48,7 @@ cdef class SparseRows:
 
     cdef readonly cnp.ndarray values, columns, row_starts
     cdef readonly tuple shape
-    cdef int64_t max_entries
+    cdef int64_t max_entries, longest  # elements: in any chunk_rows of the rows, and in one row
 
     def __init__(self, values, columns, row_starts, n_columns):
         self.values = np.require(values, requirements=["C", "A", "E"])
@@ -62,8 +62,8 @@ cdef class SparseRows:
         if len(used) and (used.min() < 0 or used.max() >= n_columns):
             raise ValueError(f"columns must be 0 to {n_columns - 1}")
         self.shape = (n_rows, n_columns)
-        longest = lengths if n_rows <= chunk_rows else np.partition(lengths, n_rows - chunk_rows)[n_rows - chunk_rows:]
-        self.max_entries = longest.sum()
+        most = lengths if n_rows <= chunk_rows else np.partition(lengths, n_rows - chunk_rows)[n_rows - chunk_rows:]
+        self.max_entries, self.longest = most.sum(), most.max(initial=0)
 
     def __len__(self):
         return self.shape[0]

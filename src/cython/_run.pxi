@@ -1,5 +1,7 @@
 """Training runs: many epochs, in time slices. Included by _core.pyx."""
 
+from contextlib import ExitStack
+
 from fastnn._errors import DIVERGED_STEP, NOTHING_ACCUMULATED, WEIGHTLESS, DivergedError
 
 # The number of losses that a run keeps until its caller reads them between two slices. No slice has more epochs.
@@ -8,6 +10,13 @@ cdef int64_t max_epochs = 1 << 20
 
 # The learning rate of a run for which none has been set.
 cdef cnp.ndarray no_rate = np.zeros(1)
+
+
+cdef bint is_indices(cnp.ndarray a, int64_t n) except -1:
+    """Return whether `a` is contiguous int64 from 0 to n - 1."""
+    if not cnp.PyArray_ISCARRAY_RO(a) or cnp.PyArray_TYPE(a) != cnp.NPY_INT64 or cnp.PyArray_NDIM(a) != 1:
+        return False
+    return cnp.PyArray_SIZE(a) == 0 or (a.min() >= 0 and a.max() < n)
 
 
 cdef bitgen_t *random_of(bit_generator) except NULL:
@@ -24,7 +33,7 @@ cdef class Run:
     cdef void *workspace
     cdef tuple keep  # the objects that the native side points to
     cdef object lock
-    cdef cnp.ndarray order, rates
+    cdef cnp.ndarray order, rows, rates
     cdef int64_t rates_from  # rates[0] is for the first step of this epoch
     cdef readonly int64_t steps  # per epoch
     cdef readonly int64_t n_epochs
@@ -34,20 +43,24 @@ cdef class Run:
     def __init__(self, Network network, data, settings, int64_t n_epochs, int64_t updates):
         """Take settings of fastnn._engine.run_settings and data of fastnn._engine.training_data."""
         x, y, labels, sample_weight = data
+        self.keep = (network, data, settings)
         cdef Training *t = &self.t
         cdef cnp.ndarray moments = settings.moments
         cdef int64_t batch_size = settings.batch_size
-        t.n_rows = network.count_rows(x)
+        cdef int64_t n_rows = network.count_rows(x)  # of the data
         self.k = kernels(network.dtype_number)
         t.network = network.native
         t.parameters = network.data
         loss = fill_loss(&t.loss, settings.loss, network.dtype, network.layers[t.network.n_layers - 1].n_out)
         fill_optimizer(&t.optimizer, settings.optimizer)
+        network.fill_x(&t.x, x, n_rows)
+        fill_rows(&t.y, y, "y", n_rows, network.n_targets(t.loss), labels)
+        t.sample_weight = weights_of(sample_weight, n_rows)
+        t.n_rows = n_rows
+        if settings.rows is not None:
+            self.take_rows(settings.rows, n_rows)
         if t.n_rows < 1 or batch_size < 1:
             raise ValueError("there must be rows to train on")
-        network.fill_x(&t.x, x, t.n_rows)
-        fill_rows(&t.y, y, "y", t.n_rows, network.n_targets(t.loss), labels)
-        t.sample_weight = weights_of(sample_weight, t.n_rows)
         t.batch_size = min(batch_size, t.n_rows)
         t.updates = updates
         t.snapshot_updates = -1
@@ -77,18 +90,29 @@ cdef class Run:
 
         choose_threads(t[0], network.type, wanted_threads(settings.n_threads), 3 * network.operations(x) * t.batch_size)
         self.workspace = zeros_for(self.k.training_bytes(t[0]))
-        self.keep = (network, data, settings, loss)
+        self.keep += (loss,)
 
     def __dealloc__(self):
         free_zeros(self.snapshot)
         free_zeros(self.workspace)
 
+    cdef int take_rows(self, cnp.ndarray rows, int64_t n_rows) except -1:
+        """Train on some of the n_rows rows, perhaps repeatedly on the same row."""
+        if not is_indices(rows, n_rows):
+            raise ValueError(f"rows must be contiguous int64 from 0 to {n_rows - 1}")
+        self.rows = rows
+        self.t.rows = <const int64_t *>cnp.PyArray_DATA(rows)
+        self.t.n_rows = cnp.PyArray_SIZE(rows)
+        x = self.keep[1][0]
+        if isinstance(x, SparseRows):  # a chunk may have the longest row in all places
+            self.t.x.max_entries = min(chunk_rows, self.t.n_rows) * (<SparseRows>x).longest
+        return 0
+
     cdef cnp.ndarray order_of(self, int64_t n_rows, cnp.ndarray order):
         """Return the array with the order of the rows, after a check if it is given."""
         if order is None:
             return np.empty(n_rows, np.int64)
-        fits = cnp.PyArray_ISCARRAY(order) and cnp.PyArray_TYPE(order) == cnp.NPY_INT64 and cnp.PyArray_SIZE(order) == n_rows
-        if not fits or order.min() < 0 or order.max() >= n_rows:
+        if not cnp.PyArray_ISWRITEABLE(order) or not is_indices(order, n_rows) or cnp.PyArray_SIZE(order) != n_rows:
             raise ValueError(f"order must be a permutation of 0 to {n_rows - 1}")
         return order
 
@@ -116,10 +140,22 @@ cdef class Run:
     def advance(self, double seconds, int64_t n_epochs):
         """Train for this number of epochs or of seconds, whichever ends first. Return "paused", "finished" or "diverged".
 
-        Losses and seconds of earlier epochs may be overwritten: read them between two calls.
+        Losses and seconds of earlier epochs may be overwritten: read them between two calls. Raise ZeroDivisionError if the
+        weights of a batch sum to 0, where the loss divides by the sum.
         """
         cdef Status status
         cdef const Kernels *k = self.k
+        self.begin_slice(n_epochs)
+        self.t.seconds = seconds
+        with self.lock:
+            with nogil:
+                status = k.train(self.t, self.workspace)
+        if status == Status.weightless:
+            raise ZeroDivisionError(WEIGHTLESS)
+        return self.outcome(status)
+
+    cdef int begin_slice(self, int64_t n_epochs) except -1:
+        """Allow this number of epochs in the next slice."""
         cdef int64_t room = cnp.PyArray_SIZE(self.epoch_loss), end = self.first_epoch + self.t.epoch
         cdef int64_t wanted = min(n_epochs, self.n_epochs - end)
         if self.t.epoch + wanted > room:  # the caller has read the arrays
@@ -129,15 +165,15 @@ cdef class Run:
         end += wanted
         if self.t.learning_rate_stride and (end - self.rates_from) * self.steps > cnp.PyArray_SIZE(self.rates):
             raise ValueError("rates: expected one for each step of all epochs, got too few")
-        self.t.seconds = seconds
         self.t.n_epochs = self.t.epoch + wanted
-        with self.lock:
-            with nogil:
-                status = k.train(self.t, self.workspace)
+        return 0
+
+    cdef str outcome(self, Status status):
+        """Return the word for the end of a slice."""
         if status == Status.diverged:
             return "diverged"
         if status == Status.weightless:
-            raise ZeroDivisionError(WEIGHTLESS)
+            return "weightless"
         return "finished" if self.epoch == self.n_epochs else "paused"
 
     @property
@@ -152,3 +188,28 @@ cdef class Run:
     @property
     def batch_loss(self):
         return self.t.batch_loss
+
+
+def advance_many(list runs, list n_epochs, double seconds, n_threads):
+    """Train several runs at once, each for its number of epochs, or of seconds in all. Return what `advance` returns of each.
+
+    No two runs may have the same network or bit generator. "weightless" stands for a ZeroDivisionError.
+    """
+    cdef vector[Member] members
+    cdef Member member
+    cdef Run run
+    cdef double work = 0
+    for run, epochs in zip(runs, n_epochs, strict=True):
+        run.begin_slice(epochs)
+        work += run.t.step_work * <double>(run.steps * (run.t.n_epochs - run.t.epoch))
+        member.kernels, member.training, member.workspace = run.k, &run.t, run.workspace
+        members.push_back(member)
+    cdef int64_t n = <int64_t>members.size()
+    cdef int threads = threads_for(n_threads, work)
+    with ExitStack() as stack:
+        for lock in sorted(((<Run>each).lock for each in runs), key=id):  # one order for all callers, so that none waits for ever
+            stack.enter_context(lock)
+        with nogil:
+            train_many(members.data(), n, threads, seconds)
+    cdef int64_t i
+    return [(<Run>runs[i]).outcome(members[i].status) for i in range(n)]

@@ -142,6 +142,8 @@ class Run:
     @property
     def batch_loss(self) -> float: ...
 
+def advance_many(runs: list[Run], n_epochs: list[int], seconds: float, n_threads: int | None) -> list[str]: ...
+
 class Stepper:
     network: Network
     updates: int

@@ -12,7 +12,7 @@ from fastnn._engine.losses import NativeLoss
 
 
 class RunSettings(NamedTuple):
-    """The settings of a run. Single steps use them too, except for the last four."""
+    """The settings of a run. Single steps use them too, except for the last five."""
 
     loss: NativeLoss
     optimizer: dict[str, Any]  # see `native_optimizer`
@@ -23,6 +23,7 @@ class RunSettings(NamedTuple):
     batch_size: int = 1
     shuffle: bool = False
     order: NDArray[np.int64] | None = None  # a permutation of the rows, from which shuffling starts instead of 0, 1, 2, …
+    rows: NDArray[np.int64] | None = None  # the rows of the data to train on, perhaps repeated; None for all
     loss_by_rows: bool = False  # weighs batches in the loss of an epoch by their rows, not by sample weights
 
     def goes_on(self, other: RunSettings) -> bool:

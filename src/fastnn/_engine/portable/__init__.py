@@ -53,7 +53,7 @@ from fastnn._engine.portable._metrics import add_errors, right_classes, right_si
 from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._optimizers import OPTIMIZER_MOMENTS, OPTIMIZERS
 from fastnn._engine.portable._rows import SparseRows, readable
-from fastnn._engine.portable._run import Run
+from fastnn._engine.portable._run import Run, advance_many
 from fastnn._engine.portable._stepper import Stepper
 
 ACTIVATIONS, LOSSES = tuple(reference.ACTIVATIONS), tuple(reference.LOSSES)

@@ -35,6 +35,13 @@ class Piece(NamedTuple):
     random_state: Any  # state of the generator before it drew the keys; None without dropout
 
 
+def check_indices(argument: str, indices: NDArray[Any], n: int) -> None:
+    """Raise ValueError unless an array is contiguous int64 with elements from 0 to n - 1."""
+    fits = indices.flags.c_contiguous and indices.dtype == np.int64 and indices.ndim == 1
+    if not fits or (indices.size and (indices.min() < 0 or indices.max() >= n)):
+        raise ValueError(f"{argument}: expected contiguous int64 from 0 to {n - 1}, got {indices.dtype} {indices.shape}")
+
+
 class Pieces:
     """The rows of a run, and the random numbers that it draws."""
 
@@ -45,16 +52,21 @@ class Pieces:
         loss: MeanLoss,
         batch_size: int,
         bit_generator: np.random.BitGenerator,
+        rows: NDArray[np.int64] | None = None,
     ) -> None:
         x, y, labels, sample_weight = data
         n_rows = network.count_rows(x)
-        if n_rows < 1 or batch_size < 1:
-            raise ValueError(f"X, batch_size: expected at least 1 of each, got {n_rows} rows and {batch_size}")
         network.check_x(x, n_rows)
+        self._rows = rows  # of the data to train on; None for all
+        if rows is not None:
+            check_indices("rows", rows, n_rows)
+        self.n_rows = n_rows if rows is None else rows.size
+        if self.n_rows < 1 or batch_size < 1:
+            raise ValueError(f"X, batch_size: expected at least 1 of each, got {self.n_rows} rows and {batch_size}")
         n_targets = loss.n_targets(network.layer_sizes[-1])
         check_rows(y, "y", n_rows, n_targets, labels)
-        self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
-        self.steps = -(-n_rows // self.batch_size)  # per epoch
+        self.batch_size = min(batch_size, self.n_rows)
+        self.steps = -(-self.n_rows // self.batch_size)  # per epoch
         self._network, self._loss = network, loss
         self._x, self._y, self._labels, self._n_targets = x, y, labels, n_targets
         self._weight = weights_of_rows(sample_weight, n_rows)
@@ -71,9 +83,10 @@ class Pieces:
         """Draw a new order of the rows for every epoch. If an array with the first order is given, shuffle it further."""
         self._reshuffles = order is not None
         self._order = np.empty(self.n_rows, np.int64) if order is None else order
-        fits = self._order.flags.carray and self._order.dtype == np.int64 and self._order.size == self.n_rows
-        if not fits or (self._reshuffles and (self._order.min() < 0 or self._order.max() >= self.n_rows)):
-            raise ValueError(f"order must be a permutation of 0 to {self.n_rows - 1}")
+        if not self._order.flags.writeable or self._order.size != self.n_rows:
+            raise ValueError(f"order: expected a permutation of 0 to {self.n_rows - 1}, got shape {self._order.shape}")
+        if self._reshuffles:
+            check_indices("order", self._order, self.n_rows)
 
     def read(self, row: int, epochs: int) -> Piece:
         """Return the next batches, beginning at a row of the current epoch.
@@ -117,10 +130,13 @@ class Pieces:
     def _next_rows(self, row: int, count: int) -> Chosen:
         """Return the rows of the next batches, in a new order where an epoch begins."""
         if self._order is None:
-            return slice(row, row + count) if row + count <= self.n_rows else np.arange(row, row + count) % self.n_rows
+            if self._rows is None and row + count <= self.n_rows:
+                return slice(row, row + count)
+            places = np.arange(row, row + count) % self.n_rows
+            return places if self._rows is None else self._rows[places]
         if row == 0:
             if not self._reshuffles:
-                self._order[:] = np.arange(self.n_rows)
+                self._order[:] = np.arange(self.n_rows) if self._rows is None else self._rows
             self._random.shuffle(self._order)
         return self._order[row : row + count]
 

@@ -49,9 +49,9 @@ class Run:
         n_epochs: int,
         updates: int,
     ) -> None:
-        loss, optimizer, moments, bit_generator, _, _, batch_size, shuffle, order, loss_by_rows = settings
+        loss, optimizer, moments, bit_generator, _, _, batch_size, shuffle, order, rows, loss_by_rows = settings
         self._loss = MeanLoss(loss)
-        self._pieces = Pieces(network, data, self._loss, batch_size, bit_generator)
+        self._pieces = Pieces(network, data, self._loss, batch_size, bit_generator, rows)
         if shuffle:
             self._pieces.shuffle(order)
         self._network, self._optimizer = network, Optimizer(optimizer)
@@ -269,3 +269,21 @@ class Run:
         self._update(rate)
         for array, values in zip(self._state.kept, kept, strict=True):
             array[: absent.size][absent] = values
+
+
+def advance_many(runs: list[Run], n_epochs: list[int], seconds: float, n_threads: int | None) -> list[str]:
+    """Train several runs, each for its number of epochs, or of seconds in all. Return what `advance` returns of each.
+
+    "weightless" stands for a ZeroDivisionError. The fallback has one thread.
+    """
+    end = time.perf_counter() + seconds
+    statuses = ["paused"] * len(runs)
+    for i, (run, epochs) in enumerate(zip(runs, n_epochs, strict=True)):
+        left = end - time.perf_counter()
+        if i > 0 and left <= 0:
+            break
+        try:
+            statuses[i] = run.advance(left, epochs)
+        except ZeroDivisionError:
+            statuses[i] = "weightless"
+    return statuses
