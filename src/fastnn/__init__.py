@@ -22,9 +22,12 @@ if _TYPE_CHECKING:
     from fastnn import callbacks, ops, reference, schedules
     from fastnn import jit as jit
     from fastnn import sklearn as sklearn
+    from fastnn._many.fit import fit_many
 
 # These modules are loaded when they are used: they would double the time of `import fastnn`.
 _LAZY = ("callbacks", "jit", "ops", "reference", "schedules", "sklearn")
+# The same for these names, with their modules.
+_LAZY_NAMES = {"fit_many": "fastnn._many.fit"}
 
 # jit and sklearn are missing here: `from fastnn import *` must not require Numba or scikit-learn.
 __all__ = [
@@ -42,6 +45,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "callbacks",
+    "fit_many",
     "from_torch",
     "get_num_threads",
     "losses",
@@ -55,9 +59,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load a module on first use (PEP 562)."""
+    """Load a module, or the module of a name, on first use (PEP 562)."""
     if name in _LAZY:
         return _importlib.import_module(f"fastnn.{name}")
+    if name in _LAZY_NAMES:
+        value = getattr(_importlib.import_module(_LAZY_NAMES[name]), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
 
 

@@ -12,7 +12,7 @@ from fastnn._history import History
 from fastnn._measures import Measures
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate, rates
-from fastnn._watchers import notify, notify_end
+from fastnn._watchers import notify
 
 if TYPE_CHECKING:
     from fastnn._core import Run
@@ -23,44 +23,6 @@ if TYPE_CHECKING:
 _SLICE_SECONDS = 0.05
 # The number of learning rates of a schedule that are evaluated at once.
 _RATES_AT_ONCE = 1 << 16
-
-
-class Running:
-    """A trainer in a run: nobody else may use it, and settings that are assigned wait for the end of an epoch.
-
-    Parameters
-    ----------
-    trainer : Trainer
-        The trainer.
-    history : History
-        The history of the run, which must be empty.
-    epochs : int
-        The number of epochs that the run has at most.
-    watchers : list
-        The watchers, as `check_watchers` returns them.
-    """
-
-    def __init__(self, trainer: Trainer, history: History, epochs: int, watchers: list[Any]) -> None:
-        self.trainer, self.history, self.watchers = trainer, history, watchers
-        self._stepper = trainer._acquire()
-        trainer.__dict__.update(_epochs=epochs, _history=history)
-
-    def begin(self) -> None:
-        """Tell the watchers that the run begins."""
-        self.trainer.__dict__["_running"] = True
-        notify(self.watchers, "on_train_begin", self.trainer, self.history)
-
-    def tell_end(self) -> None:
-        """Tell the watchers that the run has ended, which they hear even after an exception."""
-        notify_end(self.watchers, self.trainer, self.history)
-
-    def release(self) -> None:
-        """Let settings take effect at once again, and others use the trainer."""
-        self.trainer.__dict__["_running"] = False
-        try:
-            self.trainer._apply()
-        finally:
-            self._stepper.release()
 
 
 class Epochs:
@@ -100,7 +62,8 @@ class Epochs:
         self._run: Run = trainer._new_run(data, epochs, rows)
         self._done = self._before = 0  # finished epochs: in total; in the runs of the engine before the present one
         # Epochs of the engine's run whose learning rates are set; the rate or schedule that set them.
-        self._planned, self._rate = 0, None
+        self._planned = 0
+        self._rate: LearningRate | None = None
         self._ended = True  # whether the last slice ended with an epoch
         self.over = epochs == 0
 
@@ -133,8 +96,8 @@ class Epochs:
                 self._run = self._trainer._new_run(self._data, self._epochs - self._done, self._rows)
                 self._before, self._planned = self._done, 0
             if self._run.epoch == self._planned or self._trainer.learning_rate is not self._rate:
-                self._rate = self._trainer.learning_rate
-                self._planned = self._run.epoch + _plan(self._rate, self._run)
+                self._rate = rate = self._trainer.learning_rate
+                self._planned = self._run.epoch + _plan(rate, self._run)
         return self._run, 1 if self._each else self._planned - self._run.epoch
 
     def count_updates(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._checks import columns as _columns
 from fastnn._engine import core as _core
 from fastnn._engine.training_data import TrainingData, apart_from, training_data
 from fastnn._stored_trainer import StoredTrainer
@@ -27,7 +28,8 @@ class Prepared(StoredTrainer):
         data = training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix, is_part=is_part)
         return apart_from(data, model._network.storage)
 
-    def _validation(self, data: tuple[Any, ...] | None) -> TrainingData | None:
+    def _validation(self, data: tuple[Any, ...] | None, trained: Any) -> TrainingData | None:
+        """Return validation data in the engine's form. `trained` has the inputs of the training, with the same columns."""
         if data is None:
             return None
         if not isinstance(data, tuple | list) or len(data) not in (2, 3):
@@ -35,7 +37,9 @@ class Prepared(StoredTrainer):
             kind = type(data).__name__
             raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {kind}{way}")
         X, y, weight = (*data, None)[:3]
-        return self._data(X, y, weight, prefix="validation_data ")
+        prepared = self._data(X, y, weight, prefix="validation_data ")
+        _columns.check_same("validation_data X", *(_columns.names_of("validation_data X", frame) for frame in (X, trained)))
+        return prepared
 
     def _new_run(self, data: TrainingData, epochs: int, rows: NDArray[np.int64] | None = None) -> _core.Run:
         settings, changes = self._native.settings, self._conventions()

@@ -6,9 +6,11 @@ import sys
 import time
 from typing import Any, ClassVar, Protocol, TextIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastnn._checks.options import explained
 from fastnn._checks.scalars import Checked
-from fastnn._history import History
 
 _TERMINAL_INTERVAL = 0.1  # seconds between redraws
 _FILE_INTERVAL = 5.0  # seconds between lines in a file
@@ -18,6 +20,15 @@ _BAR_CELLS = 20
 class _Trainer(Protocol):
     @property
     def epochs(self) -> int: ...
+
+
+class _History(Protocol):
+    @property
+    def epochs(self) -> int: ...
+
+    def __contains__(self, name: object) -> bool: ...
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]: ...
 
 
 def _file(argument: str, value: Any) -> TextIO | None:
@@ -53,7 +64,7 @@ class ProgressBar(Checked):
         self._drawn_width = 0
         self._drawn_epochs = -1
 
-    def on_train_begin(self, trainer: _Trainer, history: History) -> None:
+    def on_train_begin(self, trainer: _Trainer, history: _History) -> None:
         """Start the clock, and draw an empty bar on a terminal."""
         self._start = time.monotonic()
         self._last_draw = -float("inf")
@@ -62,13 +73,13 @@ class ProgressBar(Checked):
         if self._on_terminal():
             self._draw(trainer, history)
 
-    def on_epoch_end(self, trainer: _Trainer, history: History) -> None:
+    def on_epoch_end(self, trainer: _Trainer, history: _History) -> None:
         """Redraw the bar if enough time has passed since it was last drawn."""
         interval = _TERMINAL_INTERVAL if self._on_terminal() else _FILE_INTERVAL
         if time.monotonic() - self._last_draw >= interval:
             self._draw(trainer, history)
 
-    def on_train_end(self, trainer: _Trainer, history: History) -> None:
+    def on_train_end(self, trainer: _Trainer, history: _History) -> None:
         """Draw the final state, and end the line."""
         if self._on_terminal():
             self._draw(trainer, history)
@@ -76,7 +87,7 @@ class ProgressBar(Checked):
         elif history.epochs != self._drawn_epochs:
             self._draw(trainer, history)
 
-    def _draw(self, trainer: _Trainer, history: History) -> None:
+    def _draw(self, trainer: _Trainer, history: _History) -> None:
         import shutil  # imported here, because it loads the compression formats that it knows
 
         now = time.monotonic()
@@ -117,7 +128,7 @@ class ProgressBar(Checked):
         return "ProgressBar()" if self.file is None else f"ProgressBar(file={self.file!r})"
 
 
-def _describe(history: History, total: int, elapsed: float) -> str:
+def _describe(history: _History, total: int, elapsed: float) -> str:
     done = history.epochs
     parts = [f"epoch {done:{len(str(total))}d}/{total}"]
     if done:

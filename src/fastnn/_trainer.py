@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Never
+from typing import Any, Never
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn._checks import columns as _columns
 from fastnn._checks.options import explained, refusal, without_unknown
 from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
 from fastnn._engine.training_data import as_batch
-from fastnn._epochs import Epochs, Running
 from fastnn._exported_trainer import ExportedTrainer
 from fastnn._gradient_steps import GradientSteps
 from fastnn._history import History
@@ -24,13 +22,11 @@ from fastnn._model import MLP
 from fastnn._overridden import check_model, check_step
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate
+from fastnn._running import Running
 from fastnn._settings import CHECKS
 from fastnn._watchers import check_watchers
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
-
-if TYPE_CHECKING:
-    from fastnn._lbfgs_run import Search
 
 
 class Trainer(GradientSteps, ExportedTrainer):
@@ -232,30 +228,23 @@ class Trainer(GradientSteps, ExportedTrainer):
         epochs = integer("epochs", epochs, low=0)
         check_step(self, Trainer.step)
         data = self._data(X, y, sample_weight)
-        validation = self._validation(validation_data)
-        if validation_data is not None:
-            seen, trained = (_columns.names_of("validation_data X", frame) for frame in (validation_data[0], X))
-            _columns.check_same("validation_data X", seen, trained)
-        measures = Measures(self, metrics, data, validation)
-        watchers = check_watchers(callbacks, progress)
-        history = History._of_run(measures.names, epochs)
-        search = self._search(data, epochs, history, measures, watchers) if isinstance(self.optimizer, LBFGS) else None
-        running = Running(self, history, epochs, watchers)
+        validation = self._validation(validation_data, X)
+        running = Running(self, data, epochs, Measures(self, metrics, data, validation), check_watchers(callbacks, progress))
+        running.acquire()
         try:
             if type(X) is not np.ndarray:
                 self.model._learn_columns(X)
-            run = search or Epochs(self, data, epochs, history, measures, watchers)
             running.begin()
             try:
-                run.run()
+                running.training.run()
             finally:
                 running.tell_end()
         except KeyboardInterrupt as error:
-            error.history = history  # type: ignore[attr-defined]
+            error.history = running.history  # type: ignore[attr-defined]
             raise
         finally:
             running.release()
-        return history
+        return running.history
 
     @without_unknown
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **unknown: Never) -> float:
@@ -282,11 +271,6 @@ class Trainer(GradientSteps, ExportedTrainer):
         if type(X) is not np.ndarray:
             self.model._learn_columns(X)
         return loss
-
-    def _search(self, *run: Any) -> Search:
-        from fastnn._lbfgs_run import Search
-
-        return Search(self, *run)
 
     def __repr__(self) -> str:
         """Return the model and the most important settings as text."""

@@ -27,13 +27,17 @@ def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
     watchers = list(callbacks)
     for callback in watchers:
         _check_callback(callback)
+    bar = progress_bar(progress)
+    return watchers if bar is None else [*watchers, bar]
+
+
+def progress_bar(progress: Any) -> ProgressBar | None:
+    """Return the progress bar of a run, if the user wants one."""
     if isinstance(progress, ProgressBar):
-        watchers.append(progress)
-    elif progress is not None and not isinstance(progress, bool | np.bool_):
+        return progress
+    if progress is not None and not isinstance(progress, bool | np.bool_):
         raise TypeError(f"progress: expected True, False or a fastnn.callbacks.ProgressBar(…), got {shown(progress)}")
-    elif progress:
-        watchers.append(ProgressBar())
-    return watchers
+    return ProgressBar() if progress else None
 
 
 def _check_callback(callback: Any) -> None:

@@ -74,6 +74,7 @@ __all__ = [
     "Stepper",
     "activate",
     "activation_derivative",
+    "advance_many",
     "add_errors",
     "aligned_zeros",
     "built_instruction_sets",

@@ -1,0 +1,1 @@
+"""Training many networks at once: the arguments of each, the shared data, and the loop over time slices."""

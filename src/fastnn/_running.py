@@ -1,0 +1,108 @@
+"""A run of a trainer, from checked arguments to its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._epochs import Epochs
+from fastnn._history import History
+from fastnn._measures import Measures
+from fastnn._watchers import notify, notify_end
+from fastnn.optimizers import LBFGS
+
+if TYPE_CHECKING:
+    from fastnn._engine.training_data import TrainingData
+    from fastnn._lbfgs_run import Search
+    from fastnn._trainer import Trainer
+
+
+class Running:
+    """A trainer in a run. Between `acquire` and `release`, nobody else may use it.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        The trainer.
+    data : TrainingData
+        The data.
+    epochs : int
+        The number of epochs that the run has at most.
+    measures : Measures
+        The values that are computed after each epoch.
+    watchers : list
+        The watchers, as `check_watchers` returns them.
+    rows : array of int64, optional
+        The rows of the data to train on, which may repeat. The default is all.
+
+    Attributes
+    ----------
+    history : History
+        The history of the run.
+    n_rows : int
+        The number of rows in an epoch.
+    training : Epochs or Search
+        The run by batches, or the search by L-BFGS. Exists from `acquire` on.
+
+    Raises
+    ------
+    ImportError, ValueError
+        If the optimizer is L-BFGS, and SciPy is missing or a setting does not apply.
+    """
+
+    training: Epochs | Search
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        data: TrainingData,
+        epochs: int,
+        measures: Measures,
+        watchers: list[Any],
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.trainer, self.epochs = trainer, epochs
+        self.history = History._of_run(measures.names, epochs)
+        self.n_rows = len(data.y) if rows is None else rows.size
+        self._data, self._measures, self._watchers, self._rows = data, measures, watchers, rows
+        if isinstance(trainer.optimizer, LBFGS):
+            from fastnn._lbfgs_run import Search
+
+            self.training = Search(trainer, data, epochs, self.history, measures, watchers)
+
+    def acquire(self) -> None:
+        """Reserve the trainer for the run.
+
+        Raises
+        ------
+        RuntimeError
+            If it is in use.
+        """
+        self._stepper = self.trainer._acquire()
+        try:
+            self.trainer.__dict__.update(_epochs=self.epochs, _history=self.history)
+            if "training" not in self.__dict__:
+                run = self.trainer, self._data, self.epochs, self.history, self._measures, self._watchers, self._rows
+                self.training = Epochs(*run)
+        except BaseException:
+            self.release()
+            raise
+
+    def begin(self) -> None:
+        """Tell the watchers that the run begins. From now on, settings that are assigned wait for the end of an epoch."""
+        self.trainer.__dict__["_running"] = True
+        notify(self._watchers, "on_train_begin", self.trainer, self.history)
+
+    def tell_end(self) -> None:
+        """Tell the watchers that the run has ended, also after an exception."""
+        notify_end(self._watchers, self.trainer, self.history)
+
+    def release(self) -> None:
+        """Let settings take effect at once again, and let others use the trainer."""
+        self.trainer.__dict__["_running"] = False
+        try:
+            self.trainer._apply()
+        finally:
+            self._stepper.release()
