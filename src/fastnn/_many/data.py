@@ -63,6 +63,8 @@ class SharedData:
         TypeError, ValueError
             As for `Trainer.run`.
         """
+        if type(self._X) is not np.ndarray:
+            trainer.model._check_columns("X", self._X)
         data = self._all(trainer)
         weight, rows = self._weight(k), self._rows[k]
         if weight is not None or rows is not None:

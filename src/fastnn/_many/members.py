@@ -19,6 +19,7 @@ from fastnn._progress import ProgressBar
 from fastnn._running import Running
 from fastnn._trainer import Trainer
 from fastnn._watchers import check_watchers
+from fastnn.optimizers import LBFGS
 
 
 class Members:
@@ -59,8 +60,10 @@ class Members:
             with self._named(k):
                 data, rows = self._data.of_model(k, trainer), self._rows[k]
                 held_out = shared.of_model(trainer, validation[k])
-                measured = only_rows(data, rows) if metrics[k] else data
-                measures = Measures(trainer, metrics[k], measured, held_out)
+                own = only_rows(data, rows) if metrics[k] or isinstance(trainer.optimizer, LBFGS) else data
+                measures = Measures(trainer, metrics[k], own, held_out)
+                if isinstance(trainer.optimizer, LBFGS):  # which takes all rows at once
+                    data, rows = own, None
                 n_epochs, watchers = integer("epochs", epochs[k], low=0), check_watchers(callbacks[k], None)
                 self._runs.append(Running(trainer, data, n_epochs, measures, watchers, rows))
 
@@ -77,17 +80,12 @@ class Members:
                 if type(self._X) is not np.ndarray:
                     for model in self._models:
                         model._learn_columns(self._X)
-                # If the models with the most work come last, a thread may end long after the others.
-                run_members(sorted(members, key=self._work, reverse=True), n_threads, progress)
+                run_members(members, n_threads, progress)
         except KeyboardInterrupt as error:
             error.histories = histories  # type: ignore[attr-defined]
             raise
         _warn_of_diverged(members)
         return histories
-
-    @staticmethod
-    def _work(member: Member) -> int:
-        return member.running.trainer.model.n_parameters * member.running.n_rows * member.running.epochs
 
     @contextmanager
     def _named(self, k: int) -> Iterator[None]:

@@ -42,6 +42,11 @@ class Member:
         self.diverged: DivergedError | None = None
 
     @property
+    def work(self) -> int:
+        """The products of weights and rows in all epochs."""
+        return self.running.trainer.model.n_parameters * self.running.n_rows * self.running.epochs
+
+    @property
     def n_epochs(self) -> int:
         """The number of epochs that the run will have had at the end, as far as it is known."""
         return self.running.history.epochs if self.over else self.running.epochs
@@ -67,13 +72,15 @@ class _Queue:
     """The members whose turn it is: of those that share a source of random numbers, only the first that is not over."""
 
     def __init__(self, members: Sequence[Member]) -> None:
-        self._chains: dict[int, deque[Member]] = {}
+        chains: dict[int, deque[Member]] = {}
         for member in members:
-            self._chains.setdefault(id(member.running.trainer.random_state.bit_generator), deque()).append(member)
+            chains.setdefault(id(member.running.trainer.random_state.bit_generator), deque()).append(member)
+        # If the chains with the most work came last, one thread would end long after the others.
+        self._chains = sorted(chains.values(), key=lambda chain: sum(member.work for member in chain), reverse=True)
 
     def __iter__(self) -> Iterator[list[Member]]:
         """Yield the members of the next slice until all are over."""
-        waiting = deque(self._chains.values())
+        waiting = deque(self._chains)
         active: list[deque[Member]] = []
         while waiting or active:
             active.extend(waiting.popleft() for _ in range(min(len(waiting), _MEMBERS_AT_ONCE - len(active))))
