@@ -16,6 +16,7 @@ from _kernels cimport *
 
 import os
 from math import prod
+from weakref import WeakValueDictionary
 
 import numpy as np
 

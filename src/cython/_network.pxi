@@ -1,19 +1,64 @@
 """Networks: sizes and parameters, predictions and gradients. Included by _core.pyx."""
 
 @cython.final
+cdef class Layout:
+    """Hold the layers of all networks that have the same sizes, activations, dropout and dtype.
+
+    Many networks of one kind then read the same few cache lines, and the address of the layers tells their kind.
+    """
+
+    cdef Layer layers[max_layers]
+    cdef int64_t n_layers, size  # size: elements of the storage
+    cdef double operations_per_row
+    cdef object __weakref__
+
+    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype):
+        cdef int l
+        self.n_layers = len(activations)
+        for l in range(self.n_layers):
+            self.layers[l].n_in = layer_sizes[l]
+            self.layers[l].n_out = layer_sizes[l + 1]
+            self.set_activation(l, activations[l], dtype)
+            self.layers[l].dropout = dropout[l]
+            self.operations_per_row += layer_work(1, layer_sizes[l], layer_sizes[l + 1])
+        self.size = lay_out(self.layers, self.n_layers, dtype.itemsize)
+
+    cdef set_activation(self, int l, activation, dtype):
+        if isinstance(activation, str):
+            self.layers[l].activation = LAYER_ACTIVATIONS.index(activation)
+            return
+        self.layers[l].activation = ACTIVATIONS.index("identity")
+        self.layers[l].custom = <CustomActivation><uintptr_t>activation.address(dtype)
+
+
+# The layouts of all networks that exist, by what determines them.
+cdef object LAYOUTS = WeakValueDictionary()
+
+
+cdef Layout layout_of(tuple layer_sizes, tuple activations, tuple dropout, dtype):
+    key = layer_sizes, activations, dropout, dtype
+    cdef Layout layout = LAYOUTS.get(key)
+    if layout is None:
+        layout = Layout(layer_sizes, activations, dropout, dtype)
+        LAYOUTS[key] = layout
+    return layout
+
+
+@cython.final
 cdef class Network:
     """Hold the sizes and parameters of one network.
 
     `storage` has the parameters, aligned and padded; all other arrays are views of it.
     """
 
+    cdef Model model  # the handle for native code
     cdef Network_ native
-    cdef Layer layers[max_layers]
+    cdef Layer *layers  # of the layout
     cdef int dtype_number
     cdef Type type
     cdef double operations_per_row
     cdef void *data
-    cdef Model model  # the handle for native code
+    cdef Layout layout
     cdef KeptWorkspace kept
     cdef list bound  # the losses that the handle points to
     cdef cnp.ndarray addresses  # of these
@@ -25,22 +70,18 @@ cdef class Network:
 
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype):
         cdef int n_layers = len(layer_sizes) - 1
-        cdef int l
         if not 1 <= n_layers <= max_layers or len(activations) != n_layers or len(dropout) != n_layers:
             raise ValueError(f"a network has 1 to {max_layers} layers, got {n_layers}")
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.dtype = np.dtype(dtype)
         self.dtype_number = self.dtype.num
         self.type = Type.float32 if self.dtype_number == cnp.NPY_FLOAT32 else Type.float64
-        for l in range(n_layers):
-            self.layers[l].n_in = layer_sizes[l]
-            self.layers[l].n_out = layer_sizes[l + 1]
-            self.set_activation(l, activations[l])
-            self.layers[l].dropout = dropout[l]
-            self.operations_per_row += layer_work(1, layer_sizes[l], layer_sizes[l + 1])
+        self.layout = layout_of(layer_sizes, activations, dropout, self.dtype)
+        self.layers = self.layout.layers
+        self.operations_per_row = self.layout.operations_per_row
         self.native.n_layers = n_layers
         self.native.layers = self.layers
-        self.native.size = lay_out(self.layers, n_layers, self.dtype.itemsize)
+        self.native.size = self.layout.size
         self.storage = aligned_zeros(self.native.size, self.dtype)
         self.data = cnp.PyArray_DATA(self.storage)
         self.parameters = self.views(self.storage)
@@ -69,13 +110,6 @@ cdef class Network:
     def address(self):
         """Return the address of the model for native code. It is valid while this object exists."""
         return <uintptr_t>&self.model
-
-    cdef set_activation(self, int l, activation):
-        if isinstance(activation, str):
-            self.layers[l].activation = LAYER_ACTIVATIONS.index(activation)
-            return
-        self.layers[l].activation = ACTIVATIONS.index("identity")
-        self.layers[l].custom = <CustomActivation><uintptr_t>activation.address(self.dtype)
 
     cdef int fill_x(self, Rows *rows, x, int64_t n_rows) except -1:
         if type(x) is SparseRows:
