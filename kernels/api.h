@@ -195,6 +195,15 @@ struct Prediction {
     int n_threads;
 };
 
+// Predictions of several networks with the same layers, one after the other on one thread. `first` is that of the first network,
+// with an output of the last layer alone. The inputs and outputs of each further one stand these numbers of bytes behind.
+struct PredictionOfEach {
+    Prediction first;
+    const void *const *parameters;  // of each network
+    int64_t n_networks;
+    int64_t x_stride, output_stride;
+};
+
 // activation(x @ w + b) for n_rows rows. b has one row; without data, it is zero. out has n_rows rows of n_out, side by side, and
 // overlaps none of the others.
 struct Linear {

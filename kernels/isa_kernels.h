@@ -14,6 +14,7 @@ struct Kernels {
     int vector_bytes;
     int64_t (*prediction_bytes)(const Prediction &);
     void (*predict)(const Prediction &, void *workspace);
+    void (*predict_each)(const PredictionOfEach &, void *workspace);  // which is that of the first prediction
     int64_t (*linear_bytes)(const Linear &);
     void (*linear)(const Linear &, void *workspace);
     int64_t (*gradient_bytes)(Gradient &);

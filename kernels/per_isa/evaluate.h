@@ -21,6 +21,20 @@ template <class T> class Predictor {
         parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<const Predictor *>(self)->run(team); }, this);
     }
 
+    void run_each(const PredictionOfEach &all) const {
+        const int64_t last = call_.network.n_layers - 1;
+        Rows x = call_.x;
+        char *out = static_cast<char *>(call_.outputs[last]);
+        for (int64_t i = 0; i < all.n_networks; i++, x.data += all.x_stride, out += all.output_stride) {
+            const Layers<T> layers = layers_.with_parameters(all.parameters[i]);
+            for (int64_t first = 0; first < call_.n_rows; first += strip_) {
+                const Range rows = {0, std::min(strip_, call_.n_rows - first)};
+                layers.forward(layers.read(x, {nullptr, first, rows.end}, rows), rows, Dropout(), packing_.of_thread(0));
+                copy_out(layers.buffers(last).out, layers[last], rows, reinterpret_cast<T *>(out), first);
+            }
+        }
+    }
+
   private:
     void run(const Team &team) const {
         if (team.size > 1 && call_.n_rows <= few_rows && !call_.x.sparse()) return run_together(team);

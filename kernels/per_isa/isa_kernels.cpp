@@ -21,6 +21,11 @@ template <class T> void predict(const Prediction &call, void *workspace) {
     Predictor<T>(call, arena).run();
 }
 
+template <class T> void predict_each(const PredictionOfEach &call, void *workspace) {
+    Arena arena(workspace);
+    Predictor<T>(call.first, arena).run_each(call);
+}
+
 template <class T> int64_t linear_bytes(const Linear &call) {
     Arena arena(nullptr);
     LinearRun<T> counted(call, arena);
@@ -121,6 +126,7 @@ template <class T>
 constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
                              prediction_bytes<T>,
                              predict<T>,
+                             predict_each<T>,
                              linear_bytes<T>,
                              linear<T>,
                              gradient_bytes<T>,

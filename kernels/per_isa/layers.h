@@ -60,6 +60,11 @@ template <class T> class Layers {
         }
     }
 
+    // Returns the same layers with another network's parameters, and with the same workspace.
+    Layers with_parameters(const void *parameters) const {
+        return Layers(network_, static_cast<const T *>(parameters), needs_, has_logits_, buffers_, x_row_, x_);
+    }
+
     const Network &network() const { return network_; }
     const Layer &operator[](int64_t l) const { return network_.layers[l]; }
     const LayerBuffers<T> &buffers(int64_t l) const { return buffers_[l]; }
@@ -166,6 +171,15 @@ template <class T> class Layers {
     }
 
   private:
+    Layers(const Network &network, const T *parameters, Needs needs, bool has_logits, LayerBuffers<T> *buffers, int64_t x_row, T *x)
+        : network_(network),
+          parameters_(parameters),
+          needs_(needs),
+          has_logits_(has_logits),
+          buffers_(buffers),
+          x_row_(x_row),
+          x_(x) {}
+
     LayerBuffers<T> take_buffers(int64_t l, int64_t rows, const Loss *loss, Arena &arena) const {
         const Layer &layer = network_.layers[l];
         const bool is_last = l == network_.n_layers - 1, backward = needs_.any() || needs_.derivatives;

@@ -6,7 +6,11 @@ The Python callers have checked the arguments. This layer checks once more that 
 """
 cimport cython
 cimport numpy as cnp
+from cpython.list cimport PyList_AsTuple
+from cpython.object cimport PyObject, Py_TYPE
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int32_t, int64_t, intptr_t, uint64_t, uintptr_t
 from libc.math cimport INFINITY, isnan
 from libc.string cimport memcpy, memset
@@ -38,6 +42,7 @@ include "_dense.pxi"
 include "_network.pxi"
 include "_run.pxi"
 include "_stepper.pxi"
+include "_many.pxi"
 include "_quick.pxi"
 include "_c_api.pxi"
 include "_machine.pxi"

@@ -199,6 +199,8 @@ cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
         int32_t labels
 
     cdef cppclass Model:
+        Network_ network
+        void *parameters
         const ModelLoss **losses
         const ModelLoss *own_loss
 
@@ -223,6 +225,19 @@ cdef extern from "kernels/train_many.h" namespace "fastnn" nogil:
         Status status
 
     void train_many(Member *members, int64_t n, int n_threads, double seconds)
+
+cdef extern from "kernels/many.h" namespace "fastnn" nogil:
+    cdef cppclass ManyPredictions:
+        const Model *const *models
+        int64_t n_models
+        Rows x
+        int64_t x_stride, n_rows
+        void *out
+        int n_threads
+
+    double choose_threads_for_many "fastnn::choose_threads"(ManyPredictions &)
+    bint native_predict_many "fastnn::predict_many"(const ManyPredictions &)
+    void spread_over_models[T](const T *values, int64_t n_models, int64_t size, double divisor, T *mean, T *deviation)
 
 cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
     cdef enum class StepStatus(int32_t):

@@ -9,11 +9,13 @@ from fastnn import losses, optimizers
 from fastnn._config import get_num_threads, set_num_threads, show_config
 from fastnn._config import warn_of_environment as _warn_of_environment
 from fastnn._engine.threadpools import announce as _announce_threads
+from fastnn._ensemble import Ensemble
 from fastnn._errors import DivergedError
 from fastnn._from_torch import from_torch
 from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._neural_network import NeuralNetwork
+from fastnn._predict_many import predict_many
 from fastnn._trainer import Trainer
 from fastnn._version import __version__
 from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, NAdam, RMSProp
@@ -38,6 +40,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "DivergedError",
+    "Ensemble",
     "History",
     "NAdam",
     "NeuralNetwork",
@@ -51,6 +54,7 @@ __all__ = [
     "losses",
     "ops",
     "optimizers",
+    "predict_many",
     "reference",
     "schedules",
     "set_num_threads",

@@ -23,6 +23,7 @@ _READERS = {
     "trainer": "Trainer.load and MLP.load",
     "classifier": "fastnn.sklearn.MLPClassifier.load and MLP.load",
     "regressor": "fastnn.sklearn.MLPRegressor.load and MLP.load",
+    "ensemble": "fastnn.Ensemble.load",
 }
 # For each kind of parameters: one array per layer, or None for a layer without such parameters.
 Views = Mapping[str, Sequence[NDArray[Any] | None]]
@@ -101,7 +102,11 @@ def _contents(name: str, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[s
             kind, version = config["kind"], config["version"]
             if version != _VERSION or kind not in kinds:
                 by = f", for {_READERS[kind]}" if version == _VERSION and kind in _READERS else ""
-                raise ValueError(f"expected a {kinds[0]} of format {_VERSION}, got a {kind} of format {version}{by}")
+                raise ValueError(f"expected {_a(kinds[0])} of format {_VERSION}, got {_a(kind)} of format {version}{by}")
         except _DAMAGE as error:
             raise ValueError(f"{name}: not such a file of fastnn ({error})") from error
     return config, arrays
+
+
+def _a(kind: object) -> str:
+    return f"{'an' if kind == 'ensemble' else 'a'} {kind}"

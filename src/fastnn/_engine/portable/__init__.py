@@ -49,6 +49,7 @@ from fastnn._engine.portable._machine import (
     threads_decided,
     usable_instruction_sets,
 )
+from fastnn._engine.portable._many import get_vectors, networks_of, predict_many, set_vectors, spread
 from fastnn._engine.portable._metrics import add_errors, right_classes, right_sides
 from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._optimizers import OPTIMIZER_MOMENTS, OPTIMIZERS
@@ -85,12 +86,15 @@ __all__ = [
     "first_not_finite",
     "fma_chain",
     "get_max_threads",
+    "get_vectors",
     "layer_gradients",
     "linear",
     "linear_grad",
     "linear_into",
     "log_softmax",
     "make_ufunc",
+    "networks_of",
+    "predict_many",
     "prediction_loss",
     "quick_data",
     "quick_gradient",
@@ -104,7 +108,9 @@ __all__ = [
     "right_classes",
     "right_sides",
     "set_max_threads_",
+    "set_vectors",
     "softmax",
+    "spread",
     "threads_decided",
     "times_derivative",
     "update",

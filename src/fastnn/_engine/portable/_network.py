@@ -146,7 +146,7 @@ class Network:
             value = self.gradient(
                 loss, x, y, labels, sample_weight, gradient, input_gradient, n_threads, None, dropout_key, batch_weight
             )
-            for array, view in zip(parameters, _by_layer(self.views(gradient)), strict=True):
+            for array, view in zip(parameters, by_layer(self.views(gradient)), strict=True):
                 array[...] = view
             return value
         n_rows, mean = self.count_rows(x), MeanLoss(loss)
@@ -202,7 +202,7 @@ class Network:
 
     def empty_parameters(self) -> list[Array]:
         """Return new arrays like the parameters, in the order of `MLP.parameters`, whose values are undefined."""
-        return [np.empty_like(array, order="C") for array in _by_layer(self.parameters)]
+        return [np.empty_like(array, order="C") for array in by_layer(self.parameters)]
 
     def remember(self, loss: Any, native: NativeLoss) -> None:
         """Do nothing, because the fallback has no quick path."""
@@ -265,7 +265,7 @@ def _lay_out(layer_sizes: tuple[int, ...], activations: tuple[Any, ...]) -> list
     return blocks
 
 
-def _by_layer(kinds: Mapping[str, Sequence[Array | None]]) -> list[Array]:
+def by_layer(kinds: Mapping[str, Sequence[Array | None]]) -> list[Array]:
     """Return all arrays, layer by layer: within a layer, one array per kind of parameters that it has."""
     return [array for arrays in zip(*kinds.values(), strict=True) for array in arrays if array is not None]
 
