@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from _helpers import data, model_of
 
-from fastnn import MLP, Trainer
+from fastnn import MLP, Ensemble, Trainer
 from fastnn._cli import main
 
 SUFFIXES = {"onnx": ".onnx", "c": ".c", "torch": ".pt"}
@@ -246,3 +246,11 @@ def test_a_state_dict_replaces_an_older_file_as_a_whole(folder, capsys, monkeypa
     code, _, err = export("model.safetensors", "--to", "torch", "--force", capsys=capsys)
     assert (code, err) == (1, "fastnn: error: broken\n")
     assert (folder / "model.pt").read_text() == "mine"
+
+
+def test_ensembles_are_refused(folder, capsys):
+    Ensemble([model_of((3, 2))]).save("ensemble.safetensors")
+    for to in ("onnx", "c", "torch"):
+        code, out, err = export("ensemble.safetensors", "--to", to, capsys=capsys)
+        assert (code, out) == (1, "")
+        assert "got an ensemble of format 1, for fastnn.Ensemble.load" in err

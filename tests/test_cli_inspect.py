@@ -250,3 +250,30 @@ def test_files_that_cannot_be_read_are_an_error(tmp_path, capsys):
         2,
         "fastnn inspect: error: the following arguments are required: FILE; see fastnn inspect --help\n",
     )
+
+
+def test_ensembles_are_described(tmp_path, capsys):
+    path = tmp_path / "e.safetensors"
+    models = [MLP((3, n, 2), random_state=0) for n in (4, 4, 5)]
+    models[2].feature_names = ["a", "b", "c"]
+    fastnn.Ensemble(models).save(path)
+    found = facts(path, capsys)
+    assert (found["kind"], found["architecture"], found["feature_names"]) == ("ensemble", None, ["a", "b", "c"])
+    assert [(group["first"], group["last"], group["layer_sizes"]) for group in found["members"]] == [
+        (0, 1, [3, 4, 2]),
+        (2, 2, [3, 5, 2]),
+    ]
+    assert [entry["name"] for entry in found["parameters"]][::4] == [f"members.{k}.biases.0" for k in range(3)]
+    code, out, _ = inspect(path, capsys=capsys)
+    assert code == 0
+    assert "0 to 1  3 - 4 - 2, relu, identity, float32" in out
+    fastnn.Ensemble(models[:2]).save(path)
+    assert facts(path, capsys)["architecture"]["n_parameters"] == 26
+    assert "architecture of each" in inspect(path, capsys=capsys)[1]
+
+
+def test_damaged_ensembles_are_refused(tmp_path, capsys):
+    text = json.dumps({"kind": "ensemble", "version": 1, "models": [3]})
+    code, _, err = inspect(write(tmp_path / "e", {"members.0.weights.0": np.ones(3)}, {"fastnn": text}), capsys=capsys)
+    assert code == 1
+    assert "damaged, or of another version" in err

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from _helpers import model_of
 
-from fastnn import MLP, Trainer
+from fastnn import MLP, Ensemble, Trainer
 from fastnn._cli import _predict, main
 from fastnn._cli._models import Predictor
 from fastnn._storage.safetensors import dump
@@ -78,6 +78,17 @@ def test_predictions_are_written_to_files(dtype, out, folder, capsys):
         got = np.loadtxt(out, skiprows=1, ndmin=2, dtype=dtype)
     assert got.dtype == dtype
     np.testing.assert_array_equal(got, expected(np.load("x.npy"), "one.safetensors"))
+
+
+def test_ensembles_predict_their_mean(folder, capsys):
+    ensemble = Ensemble([model_of((3, n, 2), dtype=np.float32) for n in (4, 9)])
+    ensemble[1].feature_names = ["a", "b", "c"]
+    ensemble.save("ensemble.safetensors")
+    X = np.random.default_rng(0).normal(size=(4, 3))
+    write_csv("named.csv", X[:, ::-1], "cba")
+    code, out, _ = predict("ensemble.safetensors", "named.csv", capsys=capsys)
+    assert code == 0
+    np.testing.assert_array_equal(numbers(out), ensemble.predict(X))
 
 
 def test_columns_are_found_by_name_and_others_are_mentioned(folder, capsys):

@@ -14,6 +14,7 @@ from fastnn._engine import core as _core
 HERE = Path(__file__).parent / "data"
 NAMES = ("adam_float32", "adamw_float64", "momentum_float64", "nadam_float64")
 ESTIMATOR = "classifier_float32"
+ENSEMBLE = "ensemble_float32"
 FUSED = _core.current_instruction_set()[0] in ("v3", "v4", "neon")
 
 
@@ -30,7 +31,7 @@ def saved(name):
 
 
 def test_every_file_is_tested():
-    assert {path.stem for path in HERE.glob("*.safetensors")} == {*NAMES, ESTIMATOR}
+    assert {path.stem for path in HERE.glob("*.safetensors")} == {*NAMES, ESTIMATOR, ENSEMBLE}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -86,3 +87,17 @@ def test_an_estimator_continues_with_the_same_bits():
     assert estimator.get_params()["hidden_layer_sizes"] == (6, 5)
     np.testing.assert_array_equal(MLP.load(saved(ESTIMATOR)).predict(X), estimator.predict_proba(X))
     assert_bits(estimator.fit(X, y).network_, ESTIMATOR)
+
+
+def test_an_ensemble_is_loaded_and_its_models_train_on():
+    """The first two models share a random generator, and draw from it in turn."""
+    ensemble = fastnn.Ensemble.load(saved(ENSEMBLE))
+    assert [model.layer_sizes for model in ensemble] == [(4, 6, 3), (4, 6, 3), (4, 5, 2, 3)]
+    assert ensemble[2].feature_names == ("a", "b", "c", "d")
+    X, targets = training_data(ENSEMBLE)
+    expected = np.load(HERE / f"{ENSEMBLE}_later.npz")
+    tolerance = {"rtol": 0 if FUSED else 1e-5, "atol": 0 if FUSED else 1e-6}
+    np.testing.assert_allclose(ensemble.predict(X), expected["mean"], **tolerance)
+    for model in ensemble:
+        model.fit(X, targets, epochs=2, batch_size=8)
+    np.testing.assert_allclose(np.concatenate([model.to_vector() for model in ensemble]), expected["v"], **tolerance)

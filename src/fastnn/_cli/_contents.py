@@ -24,6 +24,7 @@ from fastnn._summary import Summary
 _NOT_OURS = "of another library"
 # The entries of the metadata that have a place of their own.
 _PROVENANCE = ("kind", "version", "written_by")
+_ARCHITECTURE = ("layer_sizes", "activations", "dropout", "dtype")
 _TRAINING = ("loss", "optimizer", "updates", "options", "rng", "accumulated")
 
 
@@ -46,20 +47,35 @@ def contents_of(path: Path) -> dict[str, Any]:
         "bytes": status.st_size if stat.S_ISREG(status.st_mode) else None,
     }
     model, trainer = config.get("model"), config.get("trainer")  # the file of an estimator has both
-    names = [
-        entries["feature_names"] for entries in (config, model) if isinstance(entries, dict) and "feature_names" in entries
-    ]
-    shown = (*_PROVENANCE, *_TRAINING, "model", "trainer", "feature_names")
+    members = _members(path, config.get("models"))
+    if len(members) == 1:
+        model = config["models"][0]
+    described = (config, model, *(config["models"] if members else ()))
+    names = [entries["feature_names"] for entries in described if isinstance(entries, dict) and "feature_names" in entries]
+    shown = (*_PROVENANCE, *_TRAINING, "model", "models", "trainer", "feature_names")
     rest = {name: value for name, value in config.items() if name not in shown}
     training = trainer if isinstance(trainer, dict) else {name: config[name] for name in _TRAINING if name in config}
     return {
         **provenance,
         "architecture": _architecture(path, model, arrays),
+        "members": members or None,
         "feature_names": next(filter(None, names), None),
         "parameters": [_statistics(name, arrays[name]) for name in sorted(arrays, key=_order)],
         "training": training or None,
         "metadata": rest | {name: value for name, value in metadata.items() if not (name == "fastnn" and config)},
     }
+
+
+def _members(path: Path, configs: Any) -> list[dict[str, Any]]:
+    """Return the architectures of the models of an ensemble: one entry for consecutive models that have the same."""
+    if not isinstance(configs, list):
+        return []
+    try:
+        each = [{name: config[name] for name in _ARCHITECTURE} for config in configs]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: damaged, or of another version ({error})") from None
+    groups = [(entry, [k for k, _ in same]) for entry, same in itertools.groupby(enumerate(each), operator.itemgetter(1))]
+    return [{"first": numbers[0], "last": numbers[-1], **entry} for entry, numbers in groups]
 
 
 def plain(contents: dict[str, Any]) -> dict[str, Any]:

@@ -22,11 +22,13 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "inspect",
-        help="show what is in the file of a model, trainer or estimator",
+        help="show what is in the file of a model, ensemble, trainer or estimator",
         description="Show what is in a safetensors file: its origin, the architecture, each array with its range, norm and "
         "non-finite elements, and the state of training. Files of other libraries are shown as far as they are understood.",
     )
-    parser.add_argument("file", metavar="FILE", type=Path, help="a file that save wrote, of a model, trainer or estimator")
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help="a file that save wrote, of a model, ensemble, trainer or estimator"
+    )
     parser.add_argument("--json", action="store_true", help="write one JSON object, for programs")
     parser.set_defaults(run=run)
 
@@ -44,8 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _show(report: Report, contents: Mapping[str, Any]) -> None:
     report.title(_printable(contents["file"]))
     _pairs(report, _provenance(contents))
+    if contents["members"]:
+        report.heading("models")
+        _pairs(report, {_numbers(group): _sizes(group) for group in contents["members"]})
     if contents["architecture"] is not None:
-        report.heading("architecture")
+        report.heading("architecture of each" if contents["members"] else "architecture")
         for line in str(contents["architecture"]).splitlines():
             report.line(_printable(line))
         if contents["feature_names"]:
@@ -57,6 +62,16 @@ def _show(report: Report, contents: Mapping[str, Any]) -> None:
         if contents[heading]:
             report.heading(heading)
             _pairs(report, _settings(contents[heading]))
+
+
+def _numbers(group: Mapping[str, Any]) -> str:
+    """Return the numbers of models with the same architecture."""
+    return f"{group['first']}" if group["first"] == group["last"] else f"{group['first']} to {group['last']}"
+
+
+def _sizes(group: Mapping[str, Any]) -> str:
+    sizes, activations = " - ".join(map(str, group["layer_sizes"])), ", ".join(map(str, group["activations"]))
+    return f"{sizes}, {activations}, {group['dtype']}"
 
 
 def _provenance(contents: Mapping[str, Any]) -> dict[str, str]:

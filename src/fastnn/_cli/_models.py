@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._checks.columns import Names
+from fastnn._ensemble import Ensemble
 from fastnn._model import MLP
 from fastnn._storage.models import read_any
 
@@ -21,7 +22,7 @@ _ESTIMATORS = {"classifier": "MLPClassifier", "regressor": "MLPRegressor"}
 
 @dataclass(frozen=True)
 class Predictor:
-    """The inputs and predictions of a model or an estimator, for `fastnn predict`.
+    """The inputs and predictions of a model, an ensemble or an estimator, for `fastnn predict`.
 
     Attributes
     ----------
@@ -51,13 +52,7 @@ def load_model(path: Path) -> MLP:
 
 def load_estimator(path: Path) -> Any:
     """Return the estimator in a file, or None if the file has none."""
-    if not path.is_file():  # a pipe is read only once
-        return None
-    metadata, _ = read_any(path)
-    try:
-        name = _ESTIMATORS.get(json.loads(metadata.get("fastnn", "{}")).get("kind"))
-    except (AttributeError, RecursionError, TypeError, ValueError):  # damaged, which loading as a model will say
-        return None
+    name = _ESTIMATORS.get(_kind_of(path))
     if name is None:
         return None
     from fastnn import sklearn as estimators  # names the extra if scikit-learn is missing
@@ -65,12 +60,28 @@ def load_estimator(path: Path) -> Any:
     return getattr(estimators, name).load(path)
 
 
+def _kind_of(path: Path) -> str:
+    """Return the kind of a file, or an empty string if it is unknown, which loading the file as a model will explain."""
+    if not path.is_file():  # a pipe is read only once
+        return ""
+    metadata, _ = read_any(path)
+    try:
+        return str(json.loads(metadata.get("fastnn", "{}"))["kind"])
+    except (KeyError, RecursionError, TypeError, ValueError):
+        return ""
+
+
 def load_predictor(path: Path) -> Predictor:
-    """Return the predictions that a file offers: the labels of a classifier, and numbers of all others."""
+    """Return the predictions that a file offers: the labels of a classifier, and numbers of all others.
+
+    Those of an ensemble are the means over its models.
+    """
     estimator = load_estimator(path)
     if estimator is None:
-        model = load_model(path)
-        n_inputs, names = model.layer_sizes[0], model.feature_names
+        model = Ensemble.load(path) if _kind_of(path) == "ensemble" else load_model(path)
+        members = model.models if isinstance(model, Ensemble) else (model,)
+        n_inputs = members[0].layer_sizes[0]
+        names = next((each.feature_names for each in members if each.feature_names), None)
         predict: Callable[[NDArray[Any]], NDArray[Any]] = model.predict
     else:
         n_inputs, names = estimator.n_features_in_, getattr(estimator, "feature_names_in_", None)
