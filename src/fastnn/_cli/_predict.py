@@ -30,9 +30,9 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "predict",
         help="predict the rows of a CSV, .npy or Parquet file",
-        description="Write the predictions of a model, or the means of an ensemble, for each row of a table. The table is read "
-        "in blocks, so that it may be larger than the memory. If the model knows the names of its inputs, the columns are found "
-        "by these names.",
+        description="Write the predictions of a model, or the means of an ensemble, for each row of a table. The table "
+        "is read in blocks, so that it may be larger than the memory. If the model knows the names of its inputs, the columns "
+        "are found by these names.",
     )
     parser.add_argument(
         "model", metavar="MODEL", type=Path, help="a file that save wrote, of a model, ensemble, trainer or estimator"
