@@ -45,6 +45,14 @@ def test_the_gradient_of_ppo_is_that_of_its_objective(example):
         assert gradient[i, j] == pytest.approx(difference, rel=1e-5, abs=1e-8)
 
 
+def test_evolution_balances_the_pole(example):
+    evolution = example("evolution")
+    policy, generations = evolution.evolve(100)
+    assert 1 < generations < 100
+    assert evolution.episode_lengths(policy).mean() > 400
+    assert evolution.centered_ranks(np.array([3.0, 1.0, 3.0, 7.0, 0.0])).tolist() == [0.125, -0.25, 0.125, 0.5, -0.5]
+
+
 def test_intervals_cover_their_shares(example):
     for promised, share in example("intervals").main(n=1000, n_members=2, epochs=100).items():
         assert share == pytest.approx(promised, abs=0.08)
