@@ -1,7 +1,7 @@
 """Balance a cart-pole by evolution strategies: no gradient, only the returns of a population of slightly different policies.
 
-T. Salimans, J. Ho, X. Chen, S. Sidor and I. Sutskever, "Evolution strategies as a scalable alternative to reinforcement learning",
-arXiv:1703.03864, 2017: mirrored sampling, returns as centered ranks, and Adam.
+T. Salimans, J. Ho, X. Chen, S. Sidor and I. Sutskever, "Evolution strategies as a scalable alternative to reinforcement
+learning", arXiv:1703.03864, 2017: mirrored sampling, returns as centered ranks, and Adam.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def returns(population, n_carts, rng):
 
 
 def centered_ranks(values):
-    """Return the ranks of the values, from -0.5 for the lowest to 0.5 for the highest. Equal values share their mean rank."""
+    """Return the ranks of the values, from -0.5 (lowest) to 0.5 (highest). Equal values share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts) - 1
     return ((last - (counts - 1) / 2) / (len(values) - 1) - 0.5)[inverse]
@@ -69,6 +69,7 @@ def episode_lengths(policy, rng=None):
 
 
 def main():
+    """Train, and print the time and the result."""
     start = time.perf_counter()
     policy, generations = evolve(100)
     print(f"{generations} generations of {2 * N_PAIRS} policies: {time.perf_counter() - start:.1f} s")

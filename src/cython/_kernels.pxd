@@ -226,7 +226,7 @@ cdef extern from "kernels/train_many.h" namespace "fastnn" nogil:
 
     void train_many(Member *members, int64_t n, int n_threads, double seconds)
 
-cdef extern from "kernels/many.h" namespace "fastnn" nogil:
+cdef extern from "kernels/predict_many.h" namespace "fastnn" nogil:
     cdef cppclass ManyPredictions:
         const Model *const *models
         int64_t n_models

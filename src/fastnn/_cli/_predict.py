@@ -31,8 +31,8 @@ def add_parser(commands: Any) -> None:
         "predict",
         help="predict the rows of a CSV, .npy or Parquet file",
         description="Write the predictions of a model, or the means of an ensemble, for each row of a table. The table "
-        "is read in blocks, so that it may be larger than the memory. If the model knows the names of its inputs, the columns "
-        "are found by these names.",
+        "is read in blocks, so that it may be larger than the memory. If the model knows the names of its inputs, the "
+        "columns are found by these names.",
     )
     parser.add_argument(
         "model", metavar="MODEL", type=Path, help="a file that save wrote, of a model, ensemble, trainer or estimator"

@@ -1,4 +1,4 @@
-#include "many.h"
+#include "predict_many.h"
 
 #include <algorithm>
 #include <atomic>
