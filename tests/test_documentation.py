@@ -12,7 +12,7 @@ import pytest
 from _helpers import data, model_of
 from safetensors import safe_open
 
-from fastnn import MLP, SGD, AdaGrad, Adam, AdamW, RMSProp, Trainer, losses, reference
+from fastnn import MLP, SGD, AdaGrad, Adam, AdamW, Ensemble, RMSProp, Trainer, losses, reference
 from fastnn._engine import core as _core
 from fastnn.schedules import Cosine, Warmup
 
@@ -247,3 +247,14 @@ def test_a_shared_generator_is_saved_as_null(tmp_path):
     Trainer(MLP((3, 2))).save(tmp_path / "a")
     with safe_open(tmp_path / "a", "numpy") as file:
         assert json.loads(file.metadata()["fastnn"])["rng"] is None
+
+
+def test_files_of_ensembles_have_the_contents_of_the_tables(tmp_path):
+    Ensemble([model_of((3, 4, 2)), model_of((3, 2))]).save(tmp_path / "a")
+    with safe_open(tmp_path / "a", "numpy") as file:
+        content, arrays = json.loads(file.metadata()["fastnn"]), set(file.keys())
+    assert {*content, "model"} == {*(name for name in stated_keys("all") if not name.startswith("model.")), "models"}
+    assert {f"model.{name}" for name in content["models"][0]} == {n for n in stated_keys("all") if n.startswith("model.")}
+    assert arrays == {
+        f"members.{name}" for name in ("0.weights.0", "0.biases.0", "0.weights.1", "0.biases.1", "1.weights.0", "1.biases.0")
+    }

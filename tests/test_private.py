@@ -34,6 +34,7 @@ OF_NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
 # What must stay, each for a reason of its own.
 EXCEPTIONS = {
     ("_checks.seeds", "random_state._bit_generator"),  # NumPy has no other way from a RandomState to its bits
+    ("_engine.portable._many", "model._network"),  # the extension, which it replaces, looks into models too
     ("_exports.pytorch", "part._forward_hooks"),  # PyTorch has no other way to find out whether there are any
     ("_exports.pytorch", "part._forward_pre_hooks"),
     ("_neural_network", "other._model"),  # in `__copy__`: an object of the same class

@@ -14,7 +14,7 @@ from fastnn._checks.scalars import flag, integer, thread_count
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
 from fastnn._model import MLP
-from fastnn._predict_many import inputs_of, members_of, networks_of, parameters_of_each, vectors_for
+from fastnn._predict_many import inputs_of, networks_of, parameters_of_each, vectors_for
 from fastnn._stored_ensemble import StoredEnsemble
 
 # Rows are predicted in blocks with at most this number of outputs of all models, so that memory does not grow with the rows.
@@ -72,12 +72,7 @@ class Ensemble(StoredEnsemble):
 
     @explained
     def __init__(self, models: Iterable[MLP]) -> None:
-        self._models = members_of(models)
-
-    @property
-    def models(self) -> tuple[MLP, ...]:
-        """The models."""
-        return self._models
+        super().__init__(models)
 
     def __len__(self) -> int:
         """Return the number of models."""

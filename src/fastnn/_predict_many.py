@@ -15,12 +15,19 @@ from fastnn._checks.scalars import thread_count
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
 from fastnn._model import MLP
+from fastnn._native import network_of
 
 
 class Members:
     """Models with the same inputs, outputs and dtype; a base of `Ensemble`."""
 
-    _models: tuple[MLP, ...]
+    def __init__(self, models: Iterable[MLP]) -> None:
+        self._models = members_of(models)
+
+    @property
+    def models(self) -> tuple[MLP, ...]:
+        """The models."""
+        return self._models
 
 
 Networks = tuple[_core.Network, ...]
@@ -87,7 +94,7 @@ def predict_many(
 def networks_of(models: Any) -> Networks:
     """Return the engine's networks of models, as they are now; raise the errors of `members_of`."""
     networks = _core.networks_of(models, MLP)
-    return tuple(model._network for model in members_of(models)) if networks is None else networks
+    return tuple(map(network_of, members_of(models))) if networks is None else networks
 
 
 def inputs_of(models: Iterable[MLP], networks: Networks, X: Any) -> _arrays.Rows:
@@ -112,7 +119,7 @@ def members_of(models: Any) -> tuple[MLP, ...]:
         If there is no model, or if a model's inputs, outputs or dtype are not those of the first one.
     """
     if isinstance(models, Members):
-        return members_of(models._models)
+        return members_of(models.models)
     if isinstance(models, MLP | Mapping | Set) or not isinstance(models, Iterable):
         way = "; list(models.values()) is one" if isinstance(models, Mapping) else ""
         raise TypeError(f"models: expected a list of MLP, got {type(models).__name__}{way}")

@@ -13,7 +13,7 @@ from fastnn._checks.options import explained
 from fastnn._custom import CustomActivation
 from fastnn._model import MLP
 from fastnn._native import generator_of, loaded_model, stored_model
-from fastnn._predict_many import Members, members_of
+from fastnn._predict_many import Members
 from fastnn._storage import models as _saved_models
 from fastnn._storage.write_file import FilePath
 
@@ -65,7 +65,7 @@ class StoredEnsemble(Members):
         custom = _custom.check_given("custom_activations", custom_activations, CustomActivation)
         with _saved_models.read(path, ("ensemble",)) as (config, arrays):
             ensemble = cls.__new__(cls)
-            ensemble._models = members_of(_models_of(config["models"], arrays, custom))
+            Members.__init__(ensemble, _models_of(config["models"], arrays, custom))
             return ensemble
 
 
