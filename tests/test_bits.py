@@ -304,7 +304,7 @@ def test_time_slices_change_no_bit(row, n_threads, monkeypatch):
     # The clock is read after every batch; with slices of no length, each batch is a slice of its own.
     states = []
     for seconds in (1e9, 0.0):
-        monkeypatch.setattr(_epochs, "_SLICE_SECONDS", seconds)
+        monkeypatch.setattr(_epochs, "SLICE_SECONDS", seconds)
         network = (64, 128, 128, 5), 40
         trainer, X, y = new_trainer(network, optimizer=optimizer_of(row), dropout=0.2, n_threads=n_threads)
         history = trainer.run(X, y, 3)

@@ -67,7 +67,7 @@ def test_each_model_has_settings_and_bits_of_its_own(n_threads):
 
 @pytest.mark.parametrize("slice_seconds", [0.0, 1e-4])
 def test_time_slices_do_not_change_the_bits(slice_seconds, monkeypatch):
-    monkeypatch.setattr(fastnn._epochs, "_SLICE_SECONDS", slice_seconds)
+    monkeypatch.setattr(fastnn._epochs, "SLICE_SECONDS", slice_seconds)
     compare(5, SETTINGS, {"epochs": lambda k: 3 + k}, n_threads=2, dropout=0.2)
 
 

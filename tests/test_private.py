@@ -23,6 +23,7 @@ OWNERS = {
     "_parameters",
     "_stored",
     "_epochs",
+    "_running",
     "_exported_trainer",
     "_settings",
     "_stored_trainer",

@@ -121,7 +121,7 @@ def test_time_slices_change_no_bit(options, n_threads, monkeypatch):
     states, seen = [], []
     X, y = sparse_data(200, (3000, 128, 64, 2), density=0.02)
     for seconds in (1e9, 0.0):
-        monkeypatch.setattr(_epochs, "_SLICE_SECONDS", seconds)
+        monkeypatch.setattr(_epochs, "SLICE_SECONDS", seconds)
         trainer, _ = pair((3000, 128, 64, 2), n_threads=n_threads, **options)
         history = trainer.run(X, y, 2)
         states.append((trainer.model.to_vector().tobytes(), trainer._moments.tobytes(), history["loss"].tobytes()))

@@ -311,7 +311,7 @@ def test_a_bar_that_changes_settings_keeps_the_number_of_epochs(monkeypatch):
             if trainer.l2 == BEFORE["l2"] and history.epochs < 2000:
                 trainer.l2 = 0.5
 
-    monkeypatch.setattr(_epochs, "_SLICE_SECONDS", 1e-4)
+    monkeypatch.setattr(_epochs, "SLICE_SECONDS", 1e-4)
     trainer = trainer_of(batch_size=40)
     history = trainer.run(X, Y, 2000, progress=Change(io.StringIO()))
     assert trainer.l2 == 0.5

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastnn._trainer import Trainer
 
 # Seconds that the native loop runs before it returns to Python, which checks for signals and reports progress.
-_SLICE_SECONDS = 0.05
+SLICE_SECONDS = 0.05
 # The number of learning rates of a schedule that are evaluated at once.
 _RATES_AT_ONCE = 1 << 16
 
@@ -44,6 +44,11 @@ class Epochs:
         The watchers, which are told of each epoch.
     rows : array of int64, optional
         The rows of the data to train on, which may repeat. The default is all.
+
+    Attributes
+    ----------
+    over : bool
+        Whether the last epoch has ended, or a watcher has stopped the run.
     """
 
     def __init__(
@@ -56,7 +61,7 @@ class Epochs:
         watchers: list[Any],
         rows: NDArray[np.int64] | None = None,
     ) -> None:
-        self._trainer, self._data, self._epochs, self._rows = trainer, data, epochs, rows
+        self.trainer, self._data, self._epochs, self._rows = trainer, data, epochs, rows
         self._history, self._measures, self._watchers = history, measures, watchers
         self._each = bool(measures) or any(not isinstance(watcher, ProgressBar) for watcher in watchers)
         self._run: Run = trainer._new_run(data, epochs, rows)
@@ -81,7 +86,7 @@ class Epochs:
             while not self.over:
                 run, epochs = self.begin_slice()
                 try:
-                    status = run.advance(_SLICE_SECONDS, epochs)
+                    status = run.advance(SLICE_SECONDS, epochs)
                 finally:
                     self.count_updates()
                 self.end_slice(status)
@@ -92,17 +97,17 @@ class Epochs:
     def begin_slice(self) -> tuple[Run, int]:
         """Return the engine's run, and the number of epochs for which it may advance."""
         if self._ended:
-            if self._trainer._apply():
-                self._run = self._trainer._new_run(self._data, self._epochs - self._done, self._rows)
+            if self.trainer._apply():
+                self._run = self.trainer._new_run(self._data, self._epochs - self._done, self._rows)
                 self._before, self._planned = self._done, 0
-            if self._run.epoch == self._planned or self._trainer.learning_rate is not self._rate:
-                self._rate = rate = self._trainer.learning_rate
+            if self._run.epoch == self._planned or self.trainer.learning_rate is not self._rate:
+                self._rate = rate = self.trainer.learning_rate
                 self._planned = self._run.epoch + _plan(rate, self._run)
         return self._run, 1 if self._each else self._planned - self._run.epoch
 
     def count_updates(self) -> None:
         """Give the trainer the engine's number of updates, also after an exception in the slice."""
-        self._trainer._stepper.updates = self._run.updates
+        self.trainer._stepper.updates = self._run.updates
 
     def end_slice(self, status: str) -> None:
         """Record the epochs of a slice that ended with this status, and set `over` if it was the last one.
@@ -125,7 +130,7 @@ class Epochs:
             )
         if status == "weightless":
             raise ZeroDivisionError(WEIGHTLESS)
-        stopped = self._ended and notify(self._watchers, "on_epoch_end", self._trainer, self._history)
+        stopped = self._ended and notify(self._watchers, "on_epoch_end", self.trainer, self._history)
         self.over = stopped or self._done == self._epochs
 
     def record_rest(self) -> None:

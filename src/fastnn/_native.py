@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastnn._custom import CustomActivation
     from fastnn._engine import core as _core
     from fastnn._engine.losses import NativeLoss
+    from fastnn._engine.training_data import TrainingData
     from fastnn._exports.layers import Layer
     from fastnn._model import MLP
     from fastnn._trainer import Trainer
@@ -80,6 +81,21 @@ def loaded_model(
 def loss_of(trainer: Trainer) -> NativeLoss:
     """Return the loss of a trainer in the engine's form."""
     return trainer._loss
+
+
+def validation_of(trainer: Trainer, validation_data: Any, X: Any) -> TrainingData | None:
+    """Return the validation data of a run in the engine's form, after a check that their columns are those of X."""
+    return trainer._validation(validation_data, X)
+
+
+def check_columns(model: MLP, argument: str, X: Any) -> None:
+    """Raise ValueError if X is a data frame whose columns are not those on which a model was trained."""
+    model._check_columns(argument, X)
+
+
+def learn_columns(model: MLP, X: Any) -> None:
+    """Record the column names of X, if it has any and the model has none yet."""
+    model._learn_columns(X)
 
 
 def apply_settings(trainer: Trainer) -> None:

@@ -53,14 +53,14 @@ def run(seed: int, setting: Setting) -> Outcome:
 
 @contextmanager
 def _under(setting: Setting) -> Any:
-    threads, slice_seconds = fastnn.get_num_threads(), _epochs._SLICE_SECONDS
+    threads, slice_seconds = fastnn.get_num_threads(), _epochs.SLICE_SECONDS
     fastnn.set_num_threads(setting.n_threads)
-    _epochs._SLICE_SECONDS = setting.slice_seconds
+    _epochs.SLICE_SECONDS = setting.slice_seconds
     try:
         yield
     finally:
         fastnn.set_num_threads(threads)
-        _epochs._SLICE_SECONDS = slice_seconds
+        _epochs.SLICE_SECONDS = slice_seconds
 
 
 class _Session:

@@ -11,6 +11,7 @@ from fastnn._checks.scalars import shown
 from fastnn._engine import core as _core
 from fastnn._engine.targets import check_observed
 from fastnn._engine.training_data import TrainingData, apart_from, sample_weights, training_data
+from fastnn._native import check_columns, network_of, validation_of
 from fastnn._trainer import Trainer
 
 Rows = NDArray[np.int64] | None  # the rows of a model; None for all
@@ -64,14 +65,14 @@ class SharedData:
             As for `Trainer.run`.
         """
         if type(self._X) is not np.ndarray:
-            trainer.model._check_columns("X", self._X)
+            check_columns(trainer.model, "X", self._X)
         data = self._all(trainer)
         weight, rows = self._weight(k), self._rows[k]
         if weight is not None or rows is not None:
             chosen = slice(None) if rows is None else rows
             own = sample_weights("sample_weight", None if weight is None else weight[chosen], _length(rows, self._n_rows))
             check_observed("y", data.y[chosen], trainer.loss, own, trainer.model.layer_sizes[-1])
-        return apart_from(data._replace(sample_weight=weight), trainer.model._network.storage)
+        return apart_from(data._replace(sample_weight=weight), network_of(trainer.model).storage)
 
     def _weight(self, k: int) -> NDArray[np.float64] | None:
         given = self._given_weights[k]
@@ -151,6 +152,6 @@ class SharedValidation:
         key = (id(given), model.layer_sizes[0], model.layer_sizes[-1], model.dtype, trainer.loss)
         if key not in self._checked:
             self._given.append(given)
-            self._checked[key] = trainer._validation(given, self._X)
+            self._checked[key] = validation_of(trainer, given, self._X)
         data = self._checked[key]
-        return data if data is None else apart_from(data, model._network.storage)
+        return data if data is None else apart_from(data, network_of(model).storage)

@@ -15,6 +15,7 @@ from fastnn._many.arguments import Spread, checked_models, rows_of_models
 from fastnn._many.data import SharedData, SharedValidation, count_rows, only_rows
 from fastnn._many.runs import Member, run_members
 from fastnn._measures import Measures
+from fastnn._native import learn_columns
 from fastnn._progress import ProgressBar
 from fastnn._running import Running
 from fastnn._trainer import Trainer
@@ -79,7 +80,7 @@ class Members:
                     members.append(Member(running))
                 if type(self._X) is not np.ndarray:
                     for model in self._models:
-                        model._learn_columns(self._X)
+                        learn_columns(model, self._X)
                 run_members(members, n_threads, progress)
         except KeyboardInterrupt as error:
             error.histories = histories  # type: ignore[attr-defined]

@@ -154,9 +154,9 @@ def _train_slice(active: list[Member], n_threads: int | None) -> None:
     runs, epochs = zip(*(training.begin_slice() for _, training in members), strict=True)
     try:
         if len(runs) == 1:  # all threads may share its batches
-            statuses = [runs[0].advance(_epochs._SLICE_SECONDS, epochs[0])]
+            statuses = [runs[0].advance(_epochs.SLICE_SECONDS, epochs[0])]
         else:
-            statuses = _core.advance_many(list(runs), list(epochs), _epochs._SLICE_SECONDS, n_threads)
+            statuses = _core.advance_many(list(runs), list(epochs), _epochs.SLICE_SECONDS, n_threads)
     finally:
         for _, training in members:
             training.count_updates()
