@@ -223,13 +223,15 @@ cdef class Network:
         fill_rows(&call.y, y, "y", n_all, self.n_targets(call.loss), labels)
         call.sample_weight = weights_of(sample_weight, n_all)
         call.n_rows, call.first = n_rows, first
-        call.order = NULL if order is None else order_of_batch(order, first, n_rows, n_all)
+        if order is not None:
+            call.order = order_of_batch(order, first, n_rows, n_all)
         call.gradient = self.output(gradient, self.native.size)
         call.input_gradient = NULL
         call.n_threads = threads_for(n_threads, 3 * self.operations(x) * min(n_rows, chunk_rows))
+        call.dropout_key = NULL
         if dropout_key is not None:
             key = dropout_key
-        call.dropout_key = NULL if dropout_key is None else &key
+            call.dropout_key = &key
         with nogil:
             done = native_gradient(self.model, call, NULL)
         if not done:

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from fastnn._checks.scalars import integer, shown
 
 _FINE, _FAILED, _INTERRUPTED = 0.0, 1.0, 2.0
+# The attribute of an error that all ranks raise.
+_AGREED = "_fastnn_agreed"
 
 
 class Phase(IntEnum):
@@ -53,17 +55,16 @@ def check_communicator(comm: Any) -> Any:
     return comm
 
 
-def check_shards(n_shards: Any, comm: Any) -> int | None:
-    """Return the number of shards, by default the number of ranks, or None without both arguments.
+def check_shards(n_shards: Any, size: int) -> int:
+    """Return the number of shards, by default the number of ranks, which is `size`.
 
     Raises
     ------
     TypeError, ValueError
         If it is not a positive multiple of the number of ranks.
     """
-    size = 1 if comm is None else comm.Get_size()
     if n_shards is None:
-        return None if comm is None else size
+        return size
     count = integer("n_shards", n_shards, low=1, high=1 << 16)
     if count % size:
         raise ValueError(f"n_shards: expected a multiple of the {size} ranks of comm, got {count}")
@@ -86,7 +87,6 @@ class Ranks:
         self.rank, self.size = (0, 1) if comm is None else (comm.Get_rank(), comm.Get_size())
         self._sent = np.zeros(2 + values)
         self._received = np.zeros((self.size, 2 + values))
-        self._raised: BaseException | None = None  # the error that all ranks have agreed on
         self._interrupted = False
 
     # ---- Agreement ----
@@ -106,7 +106,7 @@ class Ranks:
 
     def fail(self, error: BaseException) -> None:
         """Tell the other ranks of an error of this one, and raise the error that all agree on."""
-        if error is self._raised:
+        if getattr(error, _AGREED, False):
             raise error
         interrupted = isinstance(error, KeyboardInterrupt)
         self._exchange(_INTERRUPTED if interrupted else _FAILED, Phase.END, None, error)
@@ -154,7 +154,7 @@ class Ranks:
         return _error_of(rank, kind, message)
 
     def _raise(self, error: BaseException) -> None:
-        self._raised = error
+        setattr(error, _AGREED, True)
         raise error
 
     def check_same(self, values: Mapping[str, Any]) -> None:

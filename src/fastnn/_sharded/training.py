@@ -1,111 +1,186 @@
-"""Trainers whose data are in shards: their arguments, and their runs."""
+"""Runs in shards, from their arguments to their histories."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastnn._checks import columns as _columns
+from fastnn._checks.columns import names_of
 from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
 from fastnn._engine.targets import check_observed
-from fastnn._engine.training_data import TrainingData
-from fastnn._epochs import advance, check_watchers, notify, notify_end
 from fastnn._history import History
 from fastnn._native import network_of
 from fastnn._overridden import check_step
+from fastnn._running import Running
 from fastnn._sharded.measures import ShardedMeasures, check_metrics
 from fastnn._sharded.ranks import Phase, Ranks
 from fastnn._sharded.run import ShardedRun
 from fastnn._sharded.shards import Shards
 from fastnn._sharded.watchers import of_rank, settings_of
 from fastnn._version import __version__
-from fastnn.losses import Heads, Loss
-from fastnn.optimizers import LBFGS
+from fastnn._watchers import check_watchers
 
 if TYPE_CHECKING:
+    from fastnn._engine.training_data import TrainingData
     from fastnn._trainer import Trainer
 
-# Instruction sets that round differently from those with fused multiply-add.
+# Instruction sets without fused multiply-add, whose results differ by rounding from those of all others.
 _OTHER_ROUNDING = ("baseline", "portable")
 
 
-def check_settings(trainer: Trainer) -> None:
-    """Raise TypeError or ValueError if a setting of a trainer does not apply to training in shards."""
-    n_shards = trainer.n_shards
-    assert n_shards is not None
-    if trainer.batch_size % n_shards:
-        raise ValueError(
-            f"batch_size: expected a multiple of n_shards={n_shards}, so that each batch has the same number of rows from "
-            f"every shard, got {trainer.batch_size}"
-        )
-    if isinstance(trainer.optimizer, LBFGS):
-        raise ValueError("optimizer: expected one that makes steps by batches with comm or n_shards, got 'lbfgs'")
-    if trainer.lazy_updates:
-        raise ValueError("lazy_updates: expected False with comm or n_shards, whose updates are of all weights, got True")
-    _check_loss(trainer.loss)
+class ShardedData:
+    """The training data of this rank, in the place of `TrainingData` in a run.
 
+    Parameters
+    ----------
+    ranks : Ranks
+        The ranks.
+    shards : Shards
+        The rows of this rank.
+    """
 
-def _check_loss(loss: Loss) -> None:
-    """Raise ValueError if the loss of a batch is not a mean over its rows."""
-    if not isinstance(loss, Heads):
-        return
-    for i, (_, own, _) in enumerate(loss.heads):
-        if own.missing == "ignore" or (own.takes_labels and own.output_weights is not None):
-            raise ValueError(
-                f"loss: expected heads with the same weights for all rows with comm or n_shards, got heads[{i}], {own.name!r}, "
-                "whose mean has weights of its own"
-            )
+    def __init__(self, ranks: Ranks, shards: Shards) -> None:
+        self._ranks, self._shards = ranks, shards
+        self.y: NDArray[Any] = shards.data.y
+        weight = shards.data.sample_weight
+        self._scale = max(ranks.gather(1.0 if weight is None else float(np.abs(weight).max())))
+
+    def new_run(self, trainer: Trainer, epochs: int) -> ShardedRun:
+        """Return a run of the engine over these data."""
+        return ShardedRun(trainer, self._ranks, self._shards, self._scale, epochs)
 
 
 class ShardedTraining:
-    """A run in shards, from its arguments to its history. See `Trainer.run` for the arguments.
+    """A run in shards.
 
     Parameters
     ----------
     trainer : Trainer
         The trainer.
+    step : function
+        The method `step` of `Trainer`, which a subclass must not override.
     """
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Trainer, step: Any) -> None:
         assert trainer.n_shards is not None
-        self.trainer, self.n_shards = trainer, trainer.n_shards
-        self.ranks = Ranks(trainer.comm, 2 * trainer.n_shards // (1 if trainer.comm is None else trainer.comm.Get_size()))
+        self._trainer, self._step, self._n_shards = trainer, step, trainer.n_shards
+        size = 1 if trainer.comm is None else trainer.comm.Get_size()
+        self._ranks = Ranks(trainer.comm, 2 * self._n_shards // size)
 
-    def run(self, X: Any, y: Any, epochs: Any, options: dict[str, Any]) -> History:
-        """Train, and return the history. An error of any rank is raised on all of them."""
-        ranks = self.ranks
-        with ranks.deferring_interrupts():
+    def run(self, X: Any, y: Any, epochs: Any, **options: Any) -> History:
+        """Train, and return the history. The arguments are those of `Trainer.run`.
+
+        An error on any rank is raised on all of them.
+        """
+        with self._ranks.deferring_interrupts():
             try:
-                return self._run(X, y, epochs, **options)
+                history = self._run(X, y, epochs, **options)
+                self._ranks.meet(Phase.END)
             except BaseException as error:
-                if error is self._diverged:
-                    raise
-                ranks.fail(error)
+                self._ranks.fail(error)
                 raise
-
-    _diverged: BaseException | None = None  # raised on all ranks
+        return history
 
     def _run(
         self,
         X: Any,
         y: Any,
         epochs: Any,
+        *,
         sample_weight: Any,
         validation_data: Any,
-        metrics: Sequence[Any],
-        callbacks: Sequence[Any],
+        metrics: Any,
+        callbacks: Any,
         progress: Any,
     ) -> History:
-        trainer, ranks = self.trainer, self.ranks
+        trainer, ranks = self._trainer, self._ranks
         with ranks.agreed(Phase.ARGUMENTS):
             epochs = integer("epochs", epochs, low=0)
-            check_step(trainer, type(trainer).__mro__[-2].step)
-            data = self._data(X, y, sample_weight)
-            validation = None
-            check_metrics(metrics)
+            check_step(trainer, self._step)
+            data = trainer._data(X, y, sample_weight, is_part=ranks.size > 1)
+            validation = trainer._validation(validation_data, X, is_part=ranks.size > 1)
+            names = check_metrics(metrics)
             watchers = check_watchers(callbacks, progress)
-        return History()
+            same = self._described(X, data, "") | ({} if validation is None else self._described(None, validation, "validation_data "))
+        ranks.check_same(same | {"epochs": epochs, "metrics": list(names), "validation_data": validation is not None})
+        shards = self._shards(data, "")
+        held_out = None if validation is None else self._shards(validation, "validation_data ")
+        measures = ShardedMeasures(trainer, ranks, names, shards, held_out)
+        running = Running(trainer, ShardedData(ranks, shards), epochs, measures, of_rank(ranks, watchers))
+        with ranks.agreed(Phase.STATE):
+            running.acquire()
+        try:
+            self._share_state()
+            if type(X) is not np.ndarray:
+                trainer.model._learn_columns(X)
+            running.begin()
+            try:
+                running.training.run()
+            finally:
+                running.tell_end()
+        except KeyboardInterrupt as error:
+            error.history = running.history  # type: ignore[attr-defined]
+            raise
+        finally:
+            running.release()
+        return running.history
+
+    def _described(self, X: Any, data: TrainingData, prefix: str) -> dict[str, Any]:
+        """Return everything that must be the same on all ranks, by the names in errors."""
+        x, y, labels, weight = data
+        rows = {
+            f"{prefix}X dtype": "sparse" if isinstance(x, _core.SparseRows) else x.dtype.name,
+            f"{prefix}y dtype": y.dtype.name,
+            f"{prefix}y": "labels" if labels else f"{y.shape[1]} columns",
+            f"{prefix}sample_weight": "none" if weight is None else "weights",
+        }
+        if prefix:
+            return rows
+        model, isa = self._trainer.model, _core.current_instruction_set()[0]
+        return {
+            "version of fastnn": __version__,
+            "instruction set": isa if isa in _OTHER_ROUNDING else "one with fused multiply-add",
+            "n_shards": self._n_shards,
+            "layer_sizes of the model": model.layer_sizes,
+            "activations of the model": [str(activation) for activation in model.activations],
+            "dropout of the model": model.dropout,
+            "dtype of the model": model.dtype.name,
+            "bit generator of random_state": type(self._trainer.random_state.bit_generator).__name__,
+            **settings_of(self._trainer),
+            "column names of X": None if type(X) is np.ndarray else names_of("X", X),
+            **rows,
+        }
+
+    def _shards(self, data: TrainingData, prefix: str) -> Shards:
+        """Return the shards of data, after a check that something counts on any rank."""
+        trainer, ranks = self._trainer, self._ranks
+        if ranks.size > 1 and not any(ranks.gather(_any_counts(trainer, data))):
+            raise ValueError(
+                f"{prefix}sample_weight: expected a row of a weight that is not 0 and with observed targets on some rank, got none"
+            )
+        return Shards(ranks, self._n_shards, data, f"{prefix}X")
+
+    def _share_state(self) -> None:
+        """Give all ranks the parameters, the moments and the random state of rank 0."""
+        trainer, ranks = self._trainer, self._ranks
+        if ranks.size == 1:
+            return
+        ranks.meet(Phase.STATE)
+        ranks.share_array(network_of(trainer.model).storage)
+        ranks.share_array(trainer._moments)
+        bits = trainer.random_state.bit_generator
+        trainer._stepper.updates, bits.state = ranks.share((trainer._stepper.updates, bits.state))
+
+
+def _any_counts(trainer: Trainer, data: TrainingData) -> bool:
+    weight = data.sample_weight
+    if weight is not None and not weight.any():
+        return False
+    try:
+        check_observed("y", data.y, trainer.loss, weight, trainer.model.layer_sizes[-1])
+    except ValueError:
+        return False
+    return True

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._csv_log import CSVLog
-from fastnn._epochs import notify, notify_end
 from fastnn._native import network_of
 from fastnn._progress import ProgressBar
 from fastnn._sharded.ranks import Phase, Ranks
+from fastnn._watchers import notify, notify_end
 from fastnn.callbacks import Checkpoint
 
 if TYPE_CHECKING:
