@@ -26,28 +26,29 @@ class ShardedMeasures:
         The trainer, whose model is measured.
     ranks : Ranks
         The ranks. Each meeting passes on two values per shard.
-    metrics : sequence of str
-        The names.
+    metrics : dict
+        The names, as `check_metrics` returns them.
     data, validation : Shards
         The rows. `validation` is None if there are no validation data.
 
     Raises
     ------
     TypeError, ValueError
-        If a metric is a function, or does not fit the loss, the targets or the weights.
+        If a metric does not fit the loss, the targets or the weights.
     """
 
-    def __init__(self, trainer: Trainer, ranks: Ranks, metrics: Any, data: Shards, validation: Shards | None) -> None:
-        checked = check_metrics(metrics)
+    def __init__(
+        self, trainer: Trainer, ranks: Ranks, metrics: dict[str, None], data: Shards, validation: Shards | None
+    ) -> None:
         self._trainer, self._ranks, self._validation = trainer, ranks, validation
         self._found = None if validation is None else np.zeros((len(validation.numbers), 2))
         self._sets: list[tuple[str, ShardedMetrics]] = []
-        if checked:
-            self._sets.append(("", ShardedMetrics(trainer, ranks, checked, data, "")))
+        if metrics:
+            self._sets.append(("", ShardedMetrics(trainer, ranks, metrics, data, "")))
             if validation is not None:
-                self._sets.append(("val_", ShardedMetrics(trainer, ranks, checked, validation, "validation_data ")))
+                self._sets.append(("val_", ShardedMetrics(trainer, ranks, metrics, validation, "validation_data ")))
         prefixes = [""] if validation is None else ["", "val_"]
-        self.names = [f"{each}{name}" for name in ("loss", *checked) for each in prefixes][1:]
+        self.names = [f"{each}{name}" for name in ("loss", *metrics) for each in prefixes][1:]
 
     def __bool__(self) -> bool:
         """Return whether there is anything to compute."""
