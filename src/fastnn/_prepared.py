@@ -32,9 +32,7 @@ class Prepared(StoredTrainer):
         data = training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix, is_part=is_part)
         return apart_from(data, model._network.storage)
 
-    def _validation(
-        self, data: tuple[Any, ...] | None, trained: Any, *, is_part: bool = False
-    ) -> TrainingData | None:
+    def _validation(self, data: tuple[Any, ...] | None, trained: Any, *, is_part: bool = False) -> TrainingData | None:
         """Return validation data in the engine's form. `trained` has the inputs of the training, with the same columns."""
         if data is None:
             return None

@@ -93,9 +93,7 @@ class StoredTrainer(Configured):
             return cls._read(path, activations, losses, comm)
 
     @classmethod
-    def _read(
-        cls, path: FilePath, activations: Sequence[CustomActivation], losses: Sequence[CustomLoss], comm: Any
-    ) -> Self:
+    def _read(cls, path: FilePath, activations: Sequence[CustomActivation], losses: Sequence[CustomLoss], comm: Any) -> Self:
         with _saved_models.read(path, ("trainer",)) as (config, arrays):
             model = MLP._from(config["model"], arrays, activations)
             trainer = cls.__new__(cls)

@@ -117,4 +117,3 @@ def check_metrics(metrics: Any) -> dict[str, None]:
                 f"function {name!r}, which needs all rows"
             )
     return dict.fromkeys(checked)
-

@@ -162,11 +162,11 @@ class Ranks:
         if self.size == 1:
             return
         of_ranks = self.comm.allgather(dict(values))
-        for name in values:
-            first = of_ranks[0].get(name)
-            for rank, other in enumerate(of_ranks):
-                if name not in other or other[name] != first:
-                    got = f"{shown(first)} on rank 0 and {shown(other.get(name))} on rank {rank}"
+        first = of_ranks[0]
+        for rank, other in enumerate(of_ranks):
+            for name in first:  # ranks with other names differ in an earlier value
+                if other[name] != first[name]:
+                    got = f"{shown(first[name])} on rank 0 and {shown(other[name])} on rank {rank}"
                     self._raise(ValueError(f"{name}: expected the same on all ranks, got {got}"))
 
     # ---- Exchanges, after a meeting ----

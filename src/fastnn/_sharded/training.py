@@ -104,8 +104,16 @@ class ShardedTraining:
             validation = trainer._validation(validation_data, X, is_part=ranks.size > 1)
             names = check_metrics(metrics)
             watchers = check_watchers(callbacks, progress)
-            same = self._described(X, data, "") | ({} if validation is None else self._described(None, validation, "validation_data "))
-        ranks.check_same(same | {"epochs": epochs, "metrics": list(names), "validation_data": validation is not None})
+            of_run = {
+                "epochs": epochs,
+                "metrics": list(names),
+                "validation_data": "none" if validation is None else "given",
+                **self._of_trainer(X),
+                **_of_rows(data, ""),
+            }
+            of_validation = {} if validation is None else _of_rows(validation, "validation_data ")
+        ranks.check_same(of_run)
+        ranks.check_same(of_validation)
         shards = self._shards(data, "")
         held_out = None if validation is None else self._shards(validation, "validation_data ")
         measures = ShardedMeasures(trainer, ranks, names, shards, held_out)
@@ -128,17 +136,8 @@ class ShardedTraining:
             running.release()
         return running.history
 
-    def _described(self, X: Any, data: TrainingData, prefix: str) -> dict[str, Any]:
-        """Return everything that must be the same on all ranks, by the names in errors."""
-        x, y, labels, weight = data
-        rows = {
-            f"{prefix}X dtype": "sparse" if isinstance(x, _core.SparseRows) else x.dtype.name,
-            f"{prefix}y dtype": y.dtype.name,
-            f"{prefix}y": "labels" if labels else f"{y.shape[1]} columns",
-            f"{prefix}sample_weight": "none" if weight is None else "weights",
-        }
-        if prefix:
-            return rows
+    def _of_trainer(self, X: Any) -> dict[str, Any]:
+        """Return everything but the rows that must be the same on all ranks, by the names in errors."""
         model, isa = self._trainer.model, _core.current_instruction_set()[0]
         return {
             "version of fastnn": __version__,
@@ -151,7 +150,6 @@ class ShardedTraining:
             "bit generator of random_state": type(self._trainer.random_state.bit_generator).__name__,
             **settings_of(self._trainer),
             "column names of X": None if type(X) is np.ndarray else names_of("X", X),
-            **rows,
         }
 
     def _shards(self, data: TrainingData, prefix: str) -> Shards:
@@ -173,6 +171,17 @@ class ShardedTraining:
         ranks.share_array(trainer._moments)
         bits = trainer.random_state.bit_generator
         trainer._stepper.updates, bits.state = ranks.share((trainer._stepper.updates, bits.state))
+
+
+def _of_rows(data: TrainingData, prefix: str) -> dict[str, Any]:
+    """Return what must be the same on all ranks of their rows, by the names in errors."""
+    x, y, labels, weight = data
+    return {
+        f"{prefix}X dtype": "sparse" if isinstance(x, _core.SparseRows) else x.dtype.name,
+        f"{prefix}y dtype": y.dtype.name,
+        f"{prefix}y": "labels" if labels else f"{y.shape[1]} columns",
+        f"{prefix}sample_weight": "none" if weight is None else "weights",
+    }
 
 
 def _any_counts(trainer: Trainer, data: TrainingData) -> bool:
