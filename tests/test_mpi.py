@@ -106,7 +106,7 @@ ERRORS = {
     "n_shards differ": (
         "ValueError",
         "ValueError",
-        "n_shards: expected the same on all ranks, got 2 on rank 0 and 4 on",
+        "n_shards: expected the same on all ranks, got 2 on rank 0 and 4",
         "",
     ),
     "n_shards wrong type": (
@@ -121,7 +121,7 @@ ERRORS = {
     "shapes": (
         "ValueError",
         "ValueError",
-        "layer_sizes of the model: expected the same on all ranks, got (5, 8, 2) on rank 0",
+        "layer_sizes of the model: expected the same on all ranks, got (5, 8, 2)",
         "",
     ),
     "dtypes": ("ValueError", "ValueError", "dtype of the model: expected the same on all ranks", ""),
@@ -131,7 +131,7 @@ ERRORS = {
     "batch sizes": (
         "ValueError",
         "ValueError",
-        "batch_size: expected the same on all ranks, got 64 on rank 0 and 32 on",
+        "batch_size: expected the same on all ranks, got 64 on rank 0 and",
         "",
     ),
     "l2": ("ValueError", "ValueError", "l2: expected the same on all ranks", ""),

@@ -94,8 +94,8 @@ class Metrics:
     prefix : str, default ""
         The prefix of the names of arguments in errors.
     is_part : bool, default False
-        Whether the rows are only a part of the data. Built-in metrics then need what other parts have found: first the sums of
-        `totals`, then those of `spread`, and for values those of `sums`.
+        Whether the rows are only a part of the data. Built-in metrics then need what other parts have found: first the sums
+        of `totals`, then those of `spread`, and for values those of `sums`.
 
     Raises
     ------

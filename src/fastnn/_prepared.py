@@ -13,7 +13,6 @@ from fastnn._engine.training_data import TrainingData, apart_from, training_data
 from fastnn._stored_trainer import StoredTrainer
 
 if TYPE_CHECKING:
-    from fastnn._sharded.run import ShardedRun
     from fastnn._sharded.training import ShardedData
 
 
@@ -45,11 +44,9 @@ class Prepared(StoredTrainer):
         _columns.check_same("validation_data X", *(_columns.names_of("validation_data X", frame) for frame in (X, trained)))
         return prepared
 
-    def _new_run(
-        self, data: TrainingData | ShardedData, epochs: int, rows: NDArray[np.int64] | None = None
-    ) -> _core.Run | ShardedRun:
+    def _new_run(self, data: TrainingData | ShardedData, epochs: int, rows: NDArray[np.int64] | None = None) -> _core.Run:
         if not isinstance(data, TrainingData):
-            return data.new_run(self, epochs)
+            return data.new_run(self, epochs)  # type: ignore[no-any-return]
         settings, changes = self._native.settings, self._conventions()
         if rows is not None:
             changes["rows"] = rows

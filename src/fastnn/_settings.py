@@ -158,7 +158,7 @@ class Configured:
         if self.n_shards is not None:
             from fastnn._sharded.arguments import check_settings
 
-            check_settings(self)
+            check_settings(self, self.n_shards)
         loss, optimizer, kind = self._native_loss(), self._native_optimizer(), type(self.optimizer)
         if last is not None and loss.n_targets != last.settings.loss.n_targets:
             # Compiled code with a handle of the trainer has read the number once.

@@ -63,8 +63,8 @@ class Trainer(GradientSteps, ExportedTrainer):
         The number of threads. By default, fastnn uses as many as the work justifies. The number does not change
         the results.
     comm : mpi4py.MPI.Intracomm, optional
-        The communicator of processes (ranks) that train this model together, such as ``MPI.COMM_WORLD``. Each rank passes its
-        own rows to `run`. All ranks make the trainer and call `run` at the same places of the program, with the same
+        The communicator of processes (ranks) that train this model together, such as ``MPI.COMM_WORLD``. Each rank passes
+        its own rows to `run`. All ranks make the trainer and call `run` at the same places of the program, with the same
         settings, and get the same results. A run begins with the parameters, moments and random state of rank 0.
     n_shards : int, optional
         The number of equal parts in which the rows of all ranks are trained, a multiple of the number of ranks, which is the

@@ -11,7 +11,7 @@ from fastnn.losses import Heads, Loss
 from fastnn.optimizers import LBFGS
 
 if TYPE_CHECKING:
-    from fastnn._trainer import Trainer
+    from fastnn._settings import Configured
 
 
 @contextmanager
@@ -39,10 +39,8 @@ def checked_shards(n_shards: Any, comm: Any) -> int:
     return count
 
 
-def check_settings(trainer: Trainer) -> None:
+def check_settings(trainer: Configured, n_shards: int) -> None:
     """Raise TypeError or ValueError if a setting of a trainer does not apply to training in shards."""
-    n_shards = trainer.n_shards
-    assert n_shards is not None
     if trainer.batch_size % n_shards:
         raise ValueError(
             f"batch_size: expected a multiple of n_shards={n_shards}, so that each batch has the same number of rows from "
@@ -62,6 +60,6 @@ def _check_loss(loss: Loss) -> None:
     for i, (_, own, _) in enumerate(loss.heads):
         if own.missing == "ignore" or (own.takes_labels and own.output_weights is not None):
             raise ValueError(
-                f"loss: expected heads with the same weights for all rows with comm or n_shards, got heads[{i}], {own.name!r}, "
-                "whose mean has weights of its own"
+                "loss: expected heads with the same weights for all rows with comm or n_shards, got "
+                f"heads[{i}], {own.name!r}, whose mean has weights of its own"
             )

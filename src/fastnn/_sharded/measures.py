@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._measures import Measures
 from fastnn._metrics import Metrics, checked_metrics
 from fastnn._native import loss_of, network_of
 from fastnn._sharded.ranks import Phase, Ranks
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from fastnn._trainer import Trainer
 
 
-class ShardedMeasures:
+class ShardedMeasures(Measures):
     """The values that a run in shards computes after each epoch, like `fastnn._measures.Measures`.
 
     Parameters
@@ -40,7 +41,7 @@ class ShardedMeasures:
     def __init__(
         self, trainer: Trainer, ranks: Ranks, metrics: dict[str, None], data: Shards, validation: Shards | None
     ) -> None:
-        self._trainer, self._ranks, self._validation = trainer, ranks, validation
+        self._trainer, self._ranks, self._held_out = trainer, ranks, validation
         self._found = None if validation is None else np.zeros((len(validation.numbers), 2))
         self._sets: list[tuple[str, ShardedMetrics]] = []
         if metrics:
@@ -50,15 +51,11 @@ class ShardedMeasures:
         prefixes = [""] if validation is None else ["", "val_"]
         self.names = [f"{each}{name}" for name in ("loss", *metrics) for each in prefixes][1:]
 
-    def __bool__(self) -> bool:
-        """Return whether there is anything to compute."""
-        return bool(self.names)
-
     def values(self) -> dict[str, float]:
         """Return the values with the current parameters, by their names in the history."""
         found = {}
-        if self._validation is not None:
-            found["val_loss"] = self._validation_loss(self._validation)
+        if self._held_out is not None:
+            found["val_loss"] = self._validation_loss(self._held_out)
         for prefix, each in self._sets:
             found |= {f"{prefix}{name}": value for name, value in each.values().items()}
         return {name: found[name] for name in self.names}

@@ -1,7 +1,7 @@
 """The processes that train a model together, and their agreement: an error on one of them is raised on all of them.
 
-Every exchange of a run begins with `Ranks.meet`, in which each rank says whether it has failed. A rank that fails anywhere else
-calls `Ranks.fail`, which is its part of the meeting that the others come to next. No rank waits for one that has failed.
+Every exchange of a run begins with `Ranks.meet`, in which each rank says whether it has failed. A rank that fails anywhere
+else calls `Ranks.fail`, which is its part of the meeting that the others come to next. No rank waits for one that failed.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ class Ranks:
 
     def __init__(self, comm: Any, values: int = 0) -> None:
         self.comm = comm
-        self.rank, self.size = (0, 1) if comm is None else (comm.Get_rank(), comm.Get_size())
+        self.rank: int = 0 if comm is None else comm.Get_rank()
+        self.size: int = 1 if comm is None else comm.Get_size()
         self._sent = np.zeros(2 + values)
         self._received = np.zeros((self.size, 2 + values))
         self._interrupted = False

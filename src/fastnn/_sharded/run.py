@@ -24,8 +24,8 @@ _MAX_EPOCHS = 1 << 16
 class ShardedRun:
     """Train for many epochs, in time slices: call `advance` until it returns a word other than "paused".
 
-    Each batch has the same number of rows from every shard. The gradient of a batch is the mean over its rows, which is the sum
-    over the shards of the gradients of their means, weighted with the weights of their rows.
+    Each batch has the same number of rows from every shard. The gradient of a batch is that of the mean over its rows: the
+    sum over the shards of the gradients of their own means, times the shares of their rows in the weight of the batch.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class ShardedRun:
         self._epochs += 1
 
     def _make_step(self) -> bool:
-        """Make one step, and return whether loss and update are finite. If they are not, the caller restores the snapshot."""
+        """Make one step, and return whether loss and update are finite. If not, the caller restores the snapshot."""
         if self._step == 0:
             self._order.begin()
         for shard, (begin, end) in enumerate(self._shards.ranges):

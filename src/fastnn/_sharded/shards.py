@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +43,7 @@ class Shards:
         self.data = data
         self.numbers = range(first, first + own)  # among those of all ranks
         self.ranges = [(ends[s] - offset, ends[s + 1] - offset) for s in self.numbers]
-        self.most_rows = max(end - begin for begin, end in zip(ends[:-1], ends[1:], strict=True))
+        self.most_rows = max(end - begin for begin, end in itertools.pairwise(ends))
         self.n_rows = ends[-1]  # of all ranks
 
 
@@ -70,9 +71,8 @@ def boundaries(counts: list[int], n_shards: int, argument: str = "X") -> list[in
         begin, end = total * rank // size, total * (rank + 1) // size
         if counts[rank] != end - begin:
             raise ValueError(
-                f"{argument}: expected {end - begin} rows on rank {rank}, those from {begin} to {end} of {total} (rank r of R "
-                f"has the rows n*r//R to n*(r+1)//R), as {n_shards} shards on {size} ranks have the same size, got "
-                f"{counts[rank]}"
+                f"{argument}: expected {end - begin} rows on rank {rank}, those from {begin} to {end} of {total}, as rank r of "
+                f"R has the rows n * r // R to n * (r + 1) // R if n_shards is more than R, got {counts[rank]}"
             )
     return [total * s // n_shards for s in range(n_shards + 1)]
 

@@ -1,10 +1,10 @@
 """The sum of the gradients of all shards, in one order of additions for any number of ranks.
 
-The order is a binary tree over the shards: pairs of neighbours are added, then pairs of pairs, and so on. Of a number of shards
-that is not a power of two, the largest complete trees are added from left to right. A rank adds the trees within its own shards;
-the others need only those sums. If its number of shards is a power of two, that is a single array.
+The order is a binary tree over the shards: pairs of neighbours are added, then pairs of pairs, and so on. If the number of
+shards is no power of two, the largest complete trees are added from left to right. A rank adds the trees within its own
+shards, and the others need only their sums. If its number of shards is a power of two, that is a single array.
 
-Each rank then adds one slice of the parameters for all (a reduce-scatter), and the slices are gathered, so that a rank sends about
+Each rank then adds one slice of the parameters for all (a reduce-scatter), and the slices are gathered. A rank thus sends
 2 * (1 - 1 / ranks) times the bytes of the parameters.
 """
 
@@ -26,7 +26,7 @@ class Node(NamedTuple):
     """The sum over a complete tree of shards."""
 
     first: int  # the first shard
-    count: int  # the number of shards, a power of two
+    shards: int  # the number of shards, a power of two
     place: int  # the buffer with the sum
 
 
@@ -56,7 +56,7 @@ class Additions:
                 right, left = stack.pop(), stack.pop()
                 additions.append((left.place, right.place))
                 free.append(right.place)
-                stack.append(Node(left.first, 2 * left.count, left.place))
+                stack.append(Node(left.first, 2 * left.shards, left.place))
             self.after.append(additions)
         self.buffers = used
         self.left = stack  # the largest complete trees
@@ -64,7 +64,7 @@ class Additions:
 
 
 def _are_pair(left: Node, right: Node) -> bool:
-    return left.count == right.count and left.first % (2 * left.count) == 0
+    return left.shards == right.shards and left.first % (2 * left.shards) == 0
 
 
 class GradientSum:
@@ -90,7 +90,7 @@ class GradientSum:
         self._slice = -(-size // (ranks.size * _ALIGNED)) * _ALIGNED
         self._buffers = [_core.aligned_zeros(self._slice * ranks.size, dtype) for _ in range(self._own.buffers)]
         self._leaves = [self._buffers[place][:size] for place in self._own.places]
-        self._dtype = np.dtype(dtype)
+        self._number: Any = np.dtype(dtype).type
         if ranks.size == 1:
             return
         from mpi4py import MPI
@@ -99,12 +99,12 @@ class GradientSum:
         self._rounds = max(len(each.left) for each in of_ranks)
         self._received = [_core.aligned_zeros(self._slice * ranks.size, dtype) for _ in range(self._rounds)]
         nodes = [(r, i, node) for r, each in enumerate(of_ranks) for i, node in enumerate(each.left)]
-        self._all = Additions([(node.first, node.count) for _, _, node in nodes])
+        self._all = Additions([(node.first, node.shards) for _, _, node in nodes])
         # A slice of a node stays where it was received, and the additions name buffers that may be used again.
         self._slices = [self._received[i][r * self._slice : (r + 1) * self._slice] for r, i, _ in nodes]
 
     def leaf(self, shard: int) -> NDArray[Any]:
-        """Return the place for the gradient of a shard, which is counted from 0 on each rank. They come one after another."""
+        """Return the place for the gradient of a shard, which is counted from 0 on each rank. They come in order."""
         return self._leaves[shard]
 
     def add(self, shard: int, factor: float) -> None:
@@ -114,12 +114,12 @@ class GradientSum:
             if factor == 0.0:
                 leaf[:] = 0
             else:
-                np.multiply(leaf, self._dtype.type(factor), out=leaf)
+                np.multiply(leaf, self._number(factor), out=leaf)
         _run(self._own.after[shard], self._buffers)
 
     def total(self, factor: float) -> NDArray[Any]:
         """Return the sum over the shards of all ranks, times a factor. The ranks have met before."""
-        number = self._dtype.type(factor)
+        number = self._number(factor)
         if self._ranks.size == 1:
             _run(self._own.last, self._buffers)
             total = self._buffers[0]

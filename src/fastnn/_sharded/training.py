@@ -48,8 +48,8 @@ class ShardedData:
         weight = shards.data.sample_weight
         self._scale = max(ranks.gather(1.0 if weight is None else float(np.abs(weight).max())))
 
-    def new_run(self, trainer: Trainer, epochs: int) -> ShardedRun:
-        """Return a run of the engine over these data."""
+    def new_run(self, trainer: Any, epochs: int) -> Any:
+        """Return a run over these data, which has the methods of the engine's."""
         return ShardedRun(trainer, self._ranks, self._shards, self._scale, epochs)
 
 
@@ -157,7 +157,8 @@ class ShardedTraining:
         trainer, ranks = self._trainer, self._ranks
         if ranks.size > 1 and not any(ranks.gather(_any_counts(trainer, data))):
             raise ValueError(
-                f"{prefix}sample_weight: expected a row of a weight that is not 0 and with observed targets on some rank, got none"
+                f"{prefix}sample_weight: expected a row with observed targets and a weight that is not 0 on any rank"
+                ", got none"
             )
         return Shards(ranks, self._n_shards, data, f"{prefix}X")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastnn._csv_log import CSVLog
 from fastnn._native import network_of
 from fastnn._progress import ProgressBar
@@ -52,7 +50,7 @@ class AgreedWatchers:
             notify_end(self._watchers, trainer, history)
 
     def _check_same(self, trainer: Trainer) -> None:
-        parameters = {"parameters of the model": zlib.crc32(np.asarray(network_of(trainer.model).storage).view(np.uint8))}
+        parameters = {"parameters of the model": zlib.crc32(network_of(trainer.model).storage.data)}
         self._ranks.check_same(settings_of(trainer) | parameters)
 
 

@@ -199,8 +199,8 @@ class Network:
     ) -> tuple[float, float]:
         """Return the loss of a batch and its total weight, and set the gradient if one is given.
 
-        The rows of the batch are order[first], order[first + 1], … of the data, or first, first + 1, … without an order. With
-        the key of a batch, units are dropped as in training.
+        The rows of the batch are order[first], order[first + 1], … of the data, or first, first + 1, … without an order.
+        With the key of a batch, units are dropped as in training.
         """
         x, y, labels, sample_weight = data
         if first < 0 or n_rows < 1 or first > (len(x) if order is None else len(order)) - n_rows:
