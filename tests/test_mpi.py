@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ import _mpi_runs as runs
 
 from fastnn import Trainer
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 SECONDS = 100  # after which a program counts as hung
 
 
@@ -198,3 +200,20 @@ def test_an_error_on_any_rank_is_raised_on_all(case: str, refused: list[dict[str
 
 def test_all_cases_are_listed(refused: list[dict[str, tuple[str, str, int]]]) -> None:
     assert refused[0].keys() == refused[1].keys() == ERRORS.keys()
+
+
+# ---- The program in examples/ ----
+
+
+def test_the_example_gives_the_same_checksum_on_any_number_of_ranks(tmp_path: Path) -> None:
+    program = "import ranks; ranks.N_ROWS = 1000; ranks.main(epochs=2, checkpoint='run.fastnn')"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(EXAMPLES), os.environ.get("PYTHONPATH", "")])}
+    texts = []
+    for start in ([], [mpiexec(), "-n", "2"]):
+        command = [*start, sys.executable, "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, cwd=tmp_path, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        texts.append(done.stdout.strip().split(" ranks, "))
+    assert [text[0] for text in texts] == ["1", "2"]
+    assert texts[0][1] == texts[1][1]
+    assert Trainer.load(tmp_path / "run.fastnn").n_shards == 8

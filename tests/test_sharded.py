@@ -1,4 +1,4 @@
-"""Training in shards, in one process: its definition in plain NumPy, and the order of its sums. tests/test_mpi.py has ranks."""
+"""Training in shards, in one process: its definition in plain NumPy, and the order of its sums."""
 
 from __future__ import annotations
 

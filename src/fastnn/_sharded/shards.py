@@ -71,8 +71,8 @@ def boundaries(counts: list[int], n_shards: int, argument: str = "X") -> list[in
         begin, end = total * rank // size, total * (rank + 1) // size
         if counts[rank] != end - begin:
             raise ValueError(
-                f"{argument}: expected {end - begin} rows on rank {rank}, those from {begin} to {end} of {total}, as rank r of "
-                f"R has the rows n * r // R to n * (r + 1) // R if n_shards is more than R, got {counts[rank]}"
+                f"{argument}: expected {end - begin} rows on rank {rank}, those from {begin} to {end} of {total}, as rank r "
+                f"of R has the rows n * r // R to n * (r + 1) // R if n_shards is more than R, got {counts[rank]}"
             )
     return [total * s // n_shards for s in range(n_shards + 1)]
 
