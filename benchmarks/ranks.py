@@ -64,9 +64,8 @@ def main() -> None:
     if comm.rank == 0:
         print(f"{'-'.join(map(str, SIZES))}, batch {BATCH_SIZE}, one thread per rank")
         print(f"1 rank    {best['alone'] * 1e3:8.2f} ms per step")
-        print(
-            f"{comm.size} ranks   {best['together'] * 1e3:8.2f} ms per step, {best['alone'] / best['together']:.2f} times as fast"
-        )
+        ratio = best["alone"] / best["together"]
+        print(f"{comm.size} ranks   {best['together'] * 1e3:8.2f} ms per step, {ratio:.2f} times as fast")
         print(f"meeting   {meeting * 1e6:8.1f} µs")
         print(f"exchange  {exchange * 1e3:8.2f} ms for {gradient.nbytes / 1e6:.1f} MB")
 
