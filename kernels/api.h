@@ -222,6 +222,8 @@ struct Gradient {
     Rows x, y;
     const double *sample_weight;  // null if all are 1
     int64_t n_rows;
+    const int64_t *order = nullptr;  // the rows of the batch are order[first], order[first + 1], …; null stands for 0, 1, 2, …
+    int64_t first = 0;
     void *gradient;        // like the parameter storage, or null
     void *input_gradient;  // n_rows x n_in, or null
     int n_threads;

@@ -149,10 +149,15 @@ StepStatus Stepper::accumulate_gradient(const Rows &x, const Rows &gradient, int
 
 StepStatus Stepper::apply() {
     if (accumulated.is_empty()) return StepStatus::nothing_accumulated;
-    training.gradient = accumulated.sum();
+    const StepStatus status = apply_gradient(accumulated.sum());
+    if (status != StepStatus::no_memory) accumulated.discard();
+    return status;
+}
+
+StepStatus Stepper::apply_gradient(const void *gradient) {
+    training.gradient = gradient;
     const StepStatus status = step_gradient(Rows(), Rows(), 1);  // without targets, which the loss would read for its options
     training.gradient = nullptr;
-    if (status != StepStatus::no_memory) accumulated.discard();
     return status;
 }
 

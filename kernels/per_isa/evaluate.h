@@ -92,7 +92,7 @@ template <class T> class GradientRun {
         PassMemory<T> memory = pass_.join(team);
         if (pass_.layers().needs().any()) pass_.layers().transpose_weights(team);
         team.wait();
-        Batch batch = {nullptr, 0, call_.n_rows};
+        Batch batch = {call_.order, call_.first, call_.n_rows};
         pass_.weigh(batch);
         const auto collect = [&](const ChunkGradients<T> &gradients, int64_t n_rows, int64_t first) {
             if (call_.gradient) accumulate(gradients, team, first > 0);

@@ -119,6 +119,8 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         Rows x, y
         const double *sample_weight
         int64_t n_rows
+        const int64_t *order
+        int64_t first
         void *gradient
         void *input_gradient
         int n_threads
@@ -264,6 +266,7 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
         StepStatus accumulate(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)
         StepStatus accumulate_gradient(const Rows &x, const Rows &gradient, int64_t n_rows)
         StepStatus apply()
+        StepStatus apply_gradient(const void *gradient)
         Accumulated accumulated
 
 cdef extern from "kernels/c_api.h" nogil:

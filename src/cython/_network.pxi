@@ -194,6 +194,40 @@ cdef class Network:
             raise MemoryError("there is no memory for the gradient's workspace")
         return call.value
 
+    def batch_gradient(self, loss, data, cnp.ndarray order, int64_t first, int64_t n_rows, cnp.ndarray gradient=None,
+                       dropout_key=None, n_threads=None):
+        """Return the loss of a batch and its total weight, and fill the gradient if one is given.
+
+        The rows of the batch are order[first], order[first + 1], … of the data, or first, first + 1, … without an order. With
+        the key of a batch, units are dropped as in training.
+        """
+        cdef Gradient call
+        cdef uint64_t key = 0
+        cdef bint done
+        x, y, labels, sample_weight = data
+        cdef int64_t n_all = self.count_rows(x)
+        if first < 0 or n_rows < 1 or first > (n_all if order is None else cnp.PyArray_SIZE(order)) - n_rows:
+            raise ValueError(f"expected a batch of rows of the data, got {n_rows} rows from {first} on")
+        keep = fill_loss(&call.loss, loss, self.dtype, self.layers[self.native.n_layers - 1].n_out)
+        self.fill_x(&call.x, x, n_all)
+        fill_rows(&call.y, y, "y", n_all, self.n_targets(call.loss), labels)
+        call.sample_weight = weights_of(sample_weight, n_all)
+        call.n_rows, call.first = n_rows, first
+        if order is not None:
+            call.order = order_of_batch(order, first, n_rows, n_all)
+        call.gradient = self.output(gradient, self.native.size)
+        call.input_gradient = NULL
+        call.n_threads = threads_for(n_threads, 3 * self.operations(x) * min(n_rows, chunk_rows))
+        call.dropout_key = NULL
+        if dropout_key is not None:
+            key = dropout_key
+            call.dropout_key = &key
+        with nogil:
+            done = native_gradient(self.model, call, NULL)
+        if not done:
+            raise MemoryError("there is no memory for the gradient's workspace")
+        return call.value, call.weight
+
     def remember(self, loss, native):
         """Let the quick functions take a loss, given as users give it and in the native form, if its targets are plain."""
         if native.custom is not None and loss is not native.custom:

@@ -85,6 +85,18 @@ cdef int fill_sparse_rows(Rows *rows, SparseRows a, str argument, int dtype_numb
     return 0
 
 
+cdef const int64_t *order_of_batch(cnp.ndarray order, int64_t first, int64_t n_rows, int64_t n_all) except NULL:
+    """Return the start of an order of rows, of which those of the batch exist."""
+    if not cnp.PyArray_ISCARRAY_RO(order) or cnp.PyArray_TYPE(order) != cnp.NPY_INT64:
+        raise ValueError("the order of rows must be contiguous int64")
+    cdef const int64_t *rows = <const int64_t *>cnp.PyArray_DATA(order)
+    cdef int64_t i
+    for i in range(first, first + n_rows):
+        if rows[i] < 0 or rows[i] >= n_all:
+            raise ValueError(f"the order of rows must have numbers from 0 to {n_all - 1}")
+    return rows
+
+
 cdef const double *weights_of(cnp.ndarray sample_weight, int64_t n_rows) except? NULL:
     if sample_weight is None:
         return NULL

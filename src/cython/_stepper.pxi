@@ -126,6 +126,17 @@ cdef class Stepper:
         self.native.learning_rate = native_rate
         return self.result(status)
 
+    def apply_gradient(self, cnp.ndarray gradient, double rate):
+        """Make an update with a gradient like the storage, and return the penalty. Acquire before; return as `step`."""
+        cdef StepStatus status
+        cdef double native_rate = self.native.learning_rate
+        cdef const void *start = self.network.output(gradient, self.native.training.network.size)
+        self.native.learning_rate = rate
+        with nogil:
+            status = self.native.apply_gradient(start)
+        self.native.learning_rate = native_rate
+        return self.result(status)
+
     @property
     def accumulated(self):
         """Return copies of the accumulated gradients, or None if there are none.

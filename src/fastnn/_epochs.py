@@ -17,6 +17,7 @@ from fastnn._watchers import notify
 if TYPE_CHECKING:
     from fastnn._core import Run
     from fastnn._engine.training_data import TrainingData
+    from fastnn._sharded.training import ShardedData
     from fastnn._trainer import Trainer
 
 # Seconds that the native loop runs before it returns to Python, which checks for signals and reports progress.
@@ -32,7 +33,7 @@ class Epochs:
     ----------
     trainer : Trainer
         The trainer, which is running.
-    data : TrainingData
+    data : TrainingData or ShardedData
         The data.
     epochs : int
         The number of epochs.
@@ -54,7 +55,7 @@ class Epochs:
     def __init__(
         self,
         trainer: Trainer,
-        data: TrainingData,
+        data: TrainingData | ShardedData,
         epochs: int,
         history: History,
         measures: Measures,

@@ -151,6 +151,7 @@ class GradientSteps(Prepared):
         DivergedError
             If the update is not finite. The parameters are then unchanged, and the accumulated gradients are discarded.
         """
+        self._check_single_steps()
         stepper = self._acquire()
         try:
             if stepper.apply(rate_at(self.optimizer.learning_rate, stepper.updates)) is None:
@@ -172,6 +173,7 @@ class GradientSteps(Prepared):
 
     def _with_batch(self, use: Callable[[_core.Stepper], float | None], diverged: str) -> float:
         """Return the loss of a batch that the stepper uses. If it is None, restore the random state, and raise."""
+        self._check_single_steps()
         stepper = self._acquire()
         try:
             state = self._rng.bit_generator.state if any(self.model.dropout) else None

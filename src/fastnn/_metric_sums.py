@@ -24,7 +24,9 @@ _Floats = NDArray[np.float64]
 class Accuracy:
     """The fraction of correct predictions: the most likely class, or the likelier of two classes per output."""
 
-    def __init__(self, trainer: Trainer, labels: bool, y: NDArray[Any], weight: _Floats | None, prefix: str) -> None:
+    def __init__(
+        self, trainer: Trainer, labels: bool, y: NDArray[Any], weight: _Floats | None, prefix: str, is_part: bool = False
+    ) -> None:
         activation, loss = trainer.model.activations[-1], trainer.loss
         by_class = labels or loss.name == "cross_entropy" or activation == "softmax"
         if not by_class and loss.name != "binary_cross_entropy" and activation != "sigmoid":
@@ -44,10 +46,27 @@ class Accuracy:
         else:
             y, self._of_outputs = observed_targets(y, loss, y.shape[1])
             self._classes, observed = _sides(y, self._of_outputs)
+        self._by_class, self._right, self._prefix = by_class, 0.0, prefix
         self._total = float(observed.sum() if weight is None else weight @ observed)
+        if not is_part:
+            self.use_totals(self.totals())
+
+    def totals(self) -> _Floats:
+        """Return what is added over parts of the data before a run: the weight of the rows that are observed."""
+        return np.array([self._total])
+
+    def use_totals(self, totals: _Floats) -> None:
+        """Set the sums over all parts of the data, or raise ValueError if there is nothing to count."""
+        self._total = float(totals[0])
         if self._total == 0:
-            raise ValueError(f"metrics: 'accuracy' needs {prefix}y with a row that is observed as a whole, got none")
-        self._by_class, self._right = by_class, 0.0
+            raise ValueError(f"metrics: 'accuracy' needs {self._prefix}y with a row that is observed as a whole, got none")
+
+    def spread(self) -> _Floats:
+        """Return nothing: accuracy needs no means over all parts."""
+        return np.empty(0)
+
+    def use_spread(self, spread: _Floats) -> None:
+        """Do nothing."""
 
     def start(self) -> None:
         """Begin a new count."""
@@ -59,6 +78,14 @@ class Accuracy:
             self._right += _core.right_classes(p, self._classes[rows], weight)
         else:
             self._right += _core.right_sides(p, self._classes[rows], self._threshold, weight, self._of_outputs)
+
+    def sums(self) -> _Floats:
+        """Return the count, which is added over parts of the data."""
+        return np.array([self._right])
+
+    def use_sums(self, sums: _Floats) -> None:
+        """Set the count over all parts of the data."""
+        self._right = float(sums[0])
 
     def values(self) -> dict[str, float]:
         """Return the fraction of correct predictions."""
@@ -91,26 +118,55 @@ class Errors:
     """Means of errors over all elements, and the fraction of the variance of the targets that predictions explain."""
 
     def __init__(
-        self, names: list[str], trainer: Trainer, labels: bool, y: NDArray[Any], weight: _Floats | None, prefix: str
+        self,
+        names: list[str],
+        trainer: Trainer,
+        labels: bool,
+        y: NDArray[Any],
+        weight: _Floats | None,
+        prefix: str,
+        is_part: bool = False,
     ) -> None:
         _check_errors(names[0], trainer, labels, y, prefix)
         y, self._of_outputs = observed_targets(y, trainer.loss, y.shape[1])
-        self._names, self._y = names, np.require(y, np.float64, ["C", "A"])
+        self._names, self._y, self._weight = names, np.require(y, np.float64, ["C", "A"]), weight
         weights = np.ones(len(y)) if weight is None else weight
-        counts = weights @ ~np.isnan(self._y) if np.isnan(self._y).any() else np.full(y.shape[1], weights.sum())
-        shares = counts if self._of_outputs is None else counts * self._of_outputs  # of the outputs in a mean over elements
-        self._total = float(shares.sum())
-        if "r2" in names:
-            self._prepare_r2(counts, weight)
+        missing = np.isnan(self._y).any()
+        self._counts = weights @ ~np.isnan(self._y) if missing else np.full(y.shape[1], weights.sum())
         self._squared, self._absolute = np.zeros(y.shape[1]), 0.0
+        if is_part:
+            return
+        self._use_counts(self._counts)
+        if "r2" in names:
+            self.use_spread(_spread(self._y, weight, _means(self._y, weight)))
 
-    def _prepare_r2(self, counts: _Floats, weight: _Floats | None) -> None:
-        spread = _spread(self._y, weight)
+    def totals(self) -> _Floats:
+        """Return what is added over parts of the data before a run: weights and sums of the targets, per output."""
+        weights = np.ones(len(self._y)) if self._weight is None else self._weight
+        return np.concatenate([self._counts, weights @ np.nan_to_num(self._y, nan=0.0)])
+
+    def use_totals(self, totals: _Floats) -> None:
+        """Set the sums over all parts of the data."""
+        counts, sums = np.split(totals, 2)
+        self._use_counts(counts)
+        self._all_means = sums / np.where(counts > 0, counts, 1.0)
+
+    def spread(self) -> _Floats:
+        """Return the sums of squared deviations from the means over all parts, which are added over parts."""
+        return _spread(self._y, self._weight, self._all_means)
+
+    def use_spread(self, spread: _Floats) -> None:
+        """Set the sums of squared deviations of the targets, per output."""
         self._constant = spread == 0
         self._spread = np.where(self._constant, 1.0, spread)
-        shares = np.where(counts > 0, 1.0 if self._of_outputs is None else self._of_outputs, 0.0)
+        shares = np.where(self._counts > 0, 1.0 if self._of_outputs is None else self._of_outputs, 0.0)
         self._shares = shares / shares.sum()
         self._any_constant = bool(self._constant.any())
+
+    def _use_counts(self, counts: _Floats) -> None:
+        self._counts = counts
+        shares = counts if self._of_outputs is None else counts * self._of_outputs  # of the outputs in a mean over elements
+        self._total = float(shares.sum())
 
     def start(self) -> None:
         """Begin new sums."""
@@ -119,6 +175,14 @@ class Errors:
     def add(self, rows: slice, p: NDArray[Any], weight: _Floats | None) -> None:
         """Add the errors of some rows."""
         self._absolute += _core.add_errors(p, self._y[rows], weight, self._of_outputs, self._squared)
+
+    def sums(self) -> _Floats:
+        """Return the sums of errors, which are added over parts of the data."""
+        return np.concatenate([[self._absolute], self._squared])
+
+    def use_sums(self, sums: _Floats) -> None:
+        """Set the sums of errors over all parts of the data."""
+        self._absolute, self._squared = float(sums[0]), sums[1:]
 
     def values(self) -> dict[str, float]:
         """Return all metrics."""
@@ -133,16 +197,28 @@ class Errors:
         return found
 
 
-def _spread(y: _Floats, weight: _Floats | None) -> _Floats:
-    """Return the sum of squared deviations from the mean, per output, over the elements that are observed."""
-    missing = np.isnan(y)
-    if not missing.any():
-        squares = np.square(y - np.average(y, axis=0, weights=weight))
+def _means(y: _Floats, weight: _Floats | None) -> _Floats:
+    """Return the mean of each output over the elements that are observed, and 0 if there are none."""
+    if not np.isnan(y).any():
+        return np.asarray(np.average(y, axis=0, weights=weight))
+    weights, values = _observed(y, weight)
+    counts = weights.sum(axis=0)
+    return np.asarray((weights * values).sum(axis=0) / np.where(counts > 0, counts, 1.0))
+
+
+def _spread(y: _Floats, weight: _Floats | None, means: _Floats) -> _Floats:
+    """Return the sum of squared deviations from means, per output, over the elements that are observed."""
+    if not np.isnan(y).any():
+        squares = np.square(y - means)
         return np.asarray(squares.sum(axis=0) if weight is None else weight @ squares)
-    weights = np.where(missing, 0.0, 1.0 if weight is None else weight[:, np.newaxis])
-    values, counts = np.where(missing, 0.0, y), weights.sum(axis=0)
-    means = (weights * values).sum(axis=0) / np.where(counts > 0, counts, 1.0)
+    weights, values = _observed(y, weight)
     return np.asarray((weights * np.square(values - means)).sum(axis=0))
+
+
+def _observed(y: _Floats, weight: _Floats | None) -> tuple[_Floats, _Floats]:
+    """Return the weights of all elements, 0 for those that are missing, and their values, 0 for those that are missing."""
+    missing = np.isnan(y)
+    return np.where(missing, 0.0, 1.0 if weight is None else weight[:, np.newaxis]), np.where(missing, 0.0, y)
 
 
 # ---- What a loss observes ----

@@ -93,6 +93,9 @@ class Metrics:
         The rows. Rows of weight 0 do not count, nor do rows that a loss of whole rows omits as missing.
     prefix : str, default ""
         The prefix of the names of arguments in errors.
+    is_part : bool, default False
+        Whether the rows are only a part of the data. Built-in metrics then need what other parts have found: first the sums
+        of `totals`, then those of `spread`, and for values those of `sums`.
 
     Raises
     ------
@@ -100,7 +103,15 @@ class Metrics:
         If a metric does not fit the loss, the targets or the weights.
     """
 
-    def __init__(self, metrics: Mapping[str, Metric | None], trainer: Trainer, data: TrainingData, prefix: str = "") -> None:
+    def __init__(
+        self,
+        metrics: Mapping[str, Metric | None],
+        trainer: Trainer,
+        data: TrainingData,
+        prefix: str = "",
+        *,
+        is_part: bool = False,
+    ) -> None:
         self._metrics, self._trainer = metrics, trainer
         self._x = data.x
         weight = data.sample_weight
@@ -112,14 +123,14 @@ class Metrics:
         self._y = y.view()
         self._y.flags.writeable = False
         weight = None if weight is None else weight[counts]
-        self._weight = None if weight is None or (weight == weight.max()).all() else weight
+        self._weight = None if weight is None or (not is_part and (weight == weight.max()).all()) else weight
         self._n_out = trainer.model.layer_sizes[-1]
         built_in = [name for name, function in metrics.items() if function is None]
         self._sums: list[Accuracy | Errors] = []
         if "accuracy" in built_in:
-            self._sums.append(Accuracy(trainer, data.labels, y, self._weight, prefix))
+            self._sums.append(Accuracy(trainer, data.labels, y, self._weight, prefix, is_part))
         if errors := [name for name in built_in if name != "accuracy"]:
-            self._sums.append(Errors(errors, trainer, data.labels, y, self._weight, prefix))
+            self._sums.append(Errors(errors, trainer, data.labels, y, self._weight, prefix, is_part))
         self._calls = {name: self._call_of(name, function) for name, function in metrics.items() if function is not None}
 
     def values(self) -> dict[str, float]:
@@ -127,12 +138,7 @@ class Metrics:
         outputs = self._outputs() if self._calls else None
         found: dict[str, float] = {}
         if self._sums:
-            for each in self._sums:
-                each.start()
-            for rows, p in self._parts(outputs):
-                weight = None if self._weight is None else self._weight[rows]
-                for each in self._sums:
-                    each.add(rows, p, weight)
+            self._add_rows(outputs)
             for each in self._sums:
                 found |= each.values()
         if outputs is not None:
@@ -140,6 +146,50 @@ class Metrics:
         for name, call in self._calls.items():
             found[name] = _number(name, call(self._y, outputs))
         return {name: found[name] for name in self._metrics}
+
+    def _add_rows(self, outputs: NDArray[Any] | None) -> None:
+        """Add up what the built-in metrics need, with the current parameters."""
+        for each in self._sums:
+            each.start()
+        for rows, p in self._parts(outputs):
+            weight = None if self._weight is None else self._weight[rows]
+            for each in self._sums:
+                each.add(rows, p, weight)
+
+    # ---- Parts of the data, for built-in metrics alone ----
+
+    def totals(self) -> list[NDArray[np.float64]]:
+        """Return what is added over the parts before a run."""
+        return [each.totals() for each in self._sums]
+
+    def use_totals(self, totals: list[NDArray[np.float64]]) -> None:
+        """Set the sums over the parts of what `totals` returns."""
+        for each, own in zip(self._sums, totals, strict=True):
+            each.use_totals(own)
+
+    def spread(self) -> list[NDArray[np.float64]]:
+        """Return what is added over the parts next."""
+        return [each.spread() for each in self._sums]
+
+    def use_spread(self, spread: list[NDArray[np.float64]]) -> None:
+        """Set the sums over the parts of what `spread` returns."""
+        for each, own in zip(self._sums, spread, strict=True):
+            each.use_spread(own)
+
+    def sums(self) -> list[NDArray[np.float64]]:
+        """Return what is added over the parts after each epoch."""
+        self._add_rows(None)
+        return [each.sums() for each in self._sums]
+
+    def values_of(self, sums: list[NDArray[np.float64]]) -> dict[str, float]:
+        """Return the values over all parts, of which these are the sums, by name."""
+        found: dict[str, float] = {}
+        for each, own in zip(self._sums, sums, strict=True):
+            each.use_sums(own)
+            found |= each.values()
+        return {name: found[name] for name in self._metrics}
+
+    # ---- The rows ----
 
     def _outputs(self) -> NDArray[Any]:
         """Return the predictions for all rows that count."""

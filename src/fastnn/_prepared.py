@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from fastnn._checks import columns as _columns
 from fastnn._engine import core as _core
 from fastnn._engine.training_data import TrainingData, apart_from, training_data
 from fastnn._stored_trainer import StoredTrainer
+
+if TYPE_CHECKING:
+    from fastnn._sharded.training import ShardedData
 
 
 class Prepared(StoredTrainer):
@@ -28,7 +31,7 @@ class Prepared(StoredTrainer):
         data = training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix, is_part=is_part)
         return apart_from(data, model._network.storage)
 
-    def _validation(self, data: tuple[Any, ...] | None, trained: Any) -> TrainingData | None:
+    def _validation(self, data: tuple[Any, ...] | None, trained: Any, *, is_part: bool = False) -> TrainingData | None:
         """Return validation data in the engine's form. `trained` has the inputs of the training, with the same columns."""
         if data is None:
             return None
@@ -37,11 +40,13 @@ class Prepared(StoredTrainer):
             kind = type(data).__name__
             raise TypeError(f"validation_data: expected (X, y) or (X, y, sample_weight), got {kind}{way}")
         X, y, weight = (*data, None)[:3]
-        prepared = self._data(X, y, weight, prefix="validation_data ")
+        prepared = self._data(X, y, weight, prefix="validation_data ", is_part=is_part)
         _columns.check_same("validation_data X", *(_columns.names_of("validation_data X", frame) for frame in (X, trained)))
         return prepared
 
-    def _new_run(self, data: TrainingData, epochs: int, rows: NDArray[np.int64] | None = None) -> _core.Run:
+    def _new_run(self, data: TrainingData | ShardedData, epochs: int, rows: NDArray[np.int64] | None = None) -> _core.Run:
+        if not isinstance(data, TrainingData):
+            return data.new_run(self, epochs)  # type: ignore[no-any-return]
         settings, changes = self._native.settings, self._conventions()
         if rows is not None:
             changes["rows"] = rows
@@ -61,6 +66,7 @@ class Prepared(StoredTrainer):
     @property
     def _native_handle(self) -> tuple[tuple[int, int, int, int], _core.Stepper]:
         """Return `_native_trainer`, and the object that keeps its address valid."""
+        self._check_single_steps()
         rate = self.optimizer.learning_rate
         if callable(rate):
             raise TypeError(f"trainer: expected a learning rate that is a number, got the schedule {rate!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from fastnn.optimizers import LBFGS
 if TYPE_CHECKING:
     from fastnn._engine.training_data import TrainingData
     from fastnn._lbfgs_run import Search
+    from fastnn._sharded.training import ShardedData
     from fastnn._trainer import Trainer
 
 
@@ -26,7 +27,7 @@ class Running:
     ----------
     trainer : Trainer
         The trainer.
-    data : TrainingData
+    data : TrainingData or ShardedData
         The data.
     epochs : int
         The number of epochs that the run has at most.
@@ -57,7 +58,7 @@ class Running:
     def __init__(
         self,
         trainer: Trainer,
-        data: TrainingData,
+        data: TrainingData | ShardedData,
         epochs: int,
         measures: Measures,
         watchers: list[Any],
@@ -70,7 +71,7 @@ class Running:
         if isinstance(trainer.optimizer, LBFGS):
             from fastnn._lbfgs_run import Search
 
-            self.training = Search(trainer, data, epochs, self.history, measures, watchers)
+            self.training = Search(trainer, cast("TrainingData", data), epochs, self.history, measures, watchers)
 
     def acquire(self) -> None:
         """Reserve the trainer for the run.

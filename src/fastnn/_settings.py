@@ -73,6 +73,8 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "model": "a trainer keeps its model; Trainer(model, …) trains another",
         "epochs": "it is an argument of run; a callback ends a run by returning True",
         "history": "run fills one for each run",
+        "comm": "a trainer keeps its ranks; Trainer(model, …, comm=…) makes another",
+        "n_shards": "a trainer keeps its shards; Trainer(model, …, n_shards=…) makes another",
         "updates": "it counts the updates; an optimizer of another kind starts at 0",
     }
 )
@@ -102,6 +104,8 @@ class Configured:
     clip_value: float | None
     lazy_updates: bool
     n_threads: int | None
+    comm: Any = None  # the communicator of the ranks that train together
+    n_shards: int | None = None
     _rng: np.random.Generator
     _stepper: _core.Stepper
     _native: Native  # the settings that the engine uses now
@@ -151,6 +155,10 @@ class Configured:
         """Return the settings for native code. The default moments are the last ones if they continue, and else zeros."""
         if isinstance(self.optimizer, LBFGS):
             self._check_lbfgs()
+        if self.n_shards is not None:
+            from fastnn._sharded.arguments import check_settings
+
+            check_settings(self, self.n_shards)
         loss, optimizer, kind = self._native_loss(), self._native_optimizer(), type(self.optimizer)
         if last is not None and loss.n_targets != last.settings.loss.n_targets:
             # Compiled code with a handle of the trainer has read the number once.
@@ -168,11 +176,25 @@ class Configured:
             self._new_moments(optimizer["moments"]) if moments is None else moments,
             self._rng.bit_generator,
             n_threads=self.n_threads,
-            rate=math.nan if isinstance(self.optimizer, LBFGS) else constant_rate(self.optimizer.learning_rate),
+            rate=self._native_rate(),
             batch_size=self.batch_size,
             shuffle=self.shuffle,
         )
         return Native(settings, kind, start)
+
+    def _native_rate(self) -> float:
+        """Return the rate for steps in compiled code, or NaN if there can be none."""
+        optimizer = self.optimizer
+        if isinstance(optimizer, LBFGS) or self.n_shards is not None:
+            return math.nan
+        return constant_rate(optimizer.learning_rate)
+
+    def _check_single_steps(self) -> None:
+        """Raise TypeError if the trainer makes no single steps."""
+        if self.n_shards is not None:
+            raise TypeError(
+                "n_shards: a trainer with comm or n_shards makes no single steps; run(X, y) trains on the rows of all ranks"
+            )
 
     def _native_loss(self) -> NativeLoss:
         return native_loss(self.loss, self.model.activations[-1], self.model.layer_sizes[-1])

@@ -58,6 +58,7 @@ class StoredTrainer(Configured):
         *,
         custom_activations: Sequence[CustomActivation] = (),
         custom_losses: Sequence[CustomLoss] = (),
+        comm: Any = None,
     ) -> Self:
         """Read a trainer and its model from a file that `save` wrote.
 
@@ -71,6 +72,9 @@ class StoredTrainer(Configured):
             A file or a pipe.
         custom_activations, custom_losses : sequences, default ()
             Functions made by `fastnn.jit`, as in `MLP.load`.
+        comm : mpi4py.MPI.Intracomm, optional
+            The ranks that continue the training, all of which call this method. The number of shards is the one in the file,
+            or else the number of ranks. Without `comm`, this process trains all shards.
 
         Raises
         ------
@@ -81,10 +85,19 @@ class StoredTrainer(Configured):
         """
         activations = _custom.check_given("custom_activations", custom_activations, CustomActivation)
         losses = _custom.check_given("custom_losses", custom_losses, CustomLoss)
+        if comm is None:
+            return cls._read(path, activations, losses, None)
+        from fastnn._sharded.arguments import constructing
+
+        with constructing(comm):
+            return cls._read(path, activations, losses, comm)
+
+    @classmethod
+    def _read(cls, path: FilePath, activations: Sequence[CustomActivation], losses: Sequence[CustomLoss], comm: Any) -> Self:
         with _saved_models.read(path, ("trainer",)) as (config, arrays):
             model = MLP._from(config["model"], arrays, activations)
             trainer = cls.__new__(cls)
-            trainer._become(model, config, arrays, losses)
+            trainer._become(model, config, arrays, losses, comm)
             return trainer
 
     def _contents(self, optimizer: Optimizer | LBFGS) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -97,6 +110,8 @@ class StoredTrainer(Configured):
             # A trainer without a generator of its own continues with that of the model.
             "rng": None if self._rng is self.model._rng else _seeds.state_of(self._rng),
         }
+        if self.n_shards is not None:
+            config["n_shards"] = self.n_shards
         arrays: dict[str, NDArray[Any]] = {}
         for i, moment in enumerate(self._moments):
             arrays |= _saved_models.named(self.model._views(moment), prefix=f"moments.{i}.")
@@ -108,10 +123,16 @@ class StoredTrainer(Configured):
         return config, arrays
 
     def _become(
-        self, model: MLP, config: dict[str, Any], arrays: dict[str, NDArray[Any]], custom_losses: Sequence[CustomLoss]
+        self,
+        model: MLP,
+        config: dict[str, Any],
+        arrays: dict[str, NDArray[Any]],
+        custom_losses: Sequence[CustomLoss],
+        comm: Any = None,
     ) -> None:
         """Initialize as the trainer that a file describes: the inverse of `_contents`."""
         options = {name: config["options"][name] for name in OPTIONS}
+        options |= {"comm": comm, "n_shards": config.get("n_shards")}  # which files of older versions lack
         loss, optimizer = loss_of(config["loss"], custom_losses), optimizer_of(config["optimizer"])
         rng = None if config["rng"] is None else _seeds.from_state(config["rng"])
         self._begin(model, loss, optimizer, random_state=rng, **options)

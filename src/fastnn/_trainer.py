@@ -62,6 +62,14 @@ class Trainer(GradientSteps, ExportedTrainer):
     n_threads : int, optional
         The number of threads. By default, fastnn uses as many as the work justifies. The number does not change
         the results.
+    comm : mpi4py.MPI.Intracomm, optional
+        The communicator of processes (ranks) that train this model together, such as ``MPI.COMM_WORLD``. Each rank passes
+        its own rows to `run`. All ranks make the trainer and call `run` at the same places of the program, with the same
+        settings, and get the same results. A run begins with the parameters, moments and random state of rank 0.
+    n_shards : int, optional
+        The number of equal parts in which the rows of all ranks are trained, a multiple of the number of ranks, which is the
+        default. For the same number of shards, the results are the same bits on any number of ranks, and in one process
+        without `comm`. `batch_size` must be a multiple of it. The trainer makes no single steps.
 
     Raises
     ------
@@ -107,10 +115,9 @@ class Trainer(GradientSteps, ExportedTrainer):
         lazy_updates: bool = False,
         random_state: Any = None,
         n_threads: int | None = None,
+        comm: Any = None,
+        n_shards: int | None = None,
     ) -> None:
-        if not isinstance(model, MLP):
-            raise TypeError(f"model: expected MLP, got {type(model).__name__}")
-        check_model(model)
         given = {
             "loss": loss,
             "optimizer": optimizer,
@@ -122,8 +129,24 @@ class Trainer(GradientSteps, ExportedTrainer):
             "clip_norm": clip_norm,
             "clip_value": clip_value,
             "n_threads": n_threads,
-            "_rng": model._rng if random_state is None else random_state,
+            "random_state": random_state,
         }
+        if comm is None and n_shards is None:
+            self._set_up(model, given)
+            return
+        from fastnn._sharded.arguments import checked_shards, constructing
+
+        with constructing(comm):
+            self.__dict__.update(comm=comm, n_shards=checked_shards(n_shards, comm))
+            self._set_up(model, given)
+
+    def _set_up(self, model: MLP, given: dict[str, Any]) -> None:
+        """Check the model and the settings, and make the parts of the engine."""
+        if not isinstance(model, MLP):
+            raise TypeError(f"model: expected MLP, got {type(model).__name__}")
+        check_model(model)
+        random_state = given.pop("random_state")
+        given["_rng"] = model._rng if random_state is None else random_state
         self.__dict__.update(model=model, _epochs=0)
         self.__dict__.update({name: CHECKS[name](name, value) for name, value in given.items()})
         self._start(self._new_native(None), 0)
@@ -225,6 +248,19 @@ class Trainer(GradientSteps, ExportedTrainer):
         DivergedError
             If the loss becomes NaN or infinite. The parameters of the last epoch with a finite loss are restored.
         """
+        if self.n_shards is not None:
+            from fastnn._sharded.training import ShardedTraining
+
+            return ShardedTraining(self, Trainer.step).run(
+                X,
+                y,
+                epochs,
+                sample_weight=sample_weight,
+                validation_data=validation_data,
+                metrics=metrics,
+                callbacks=callbacks,
+                progress=progress,
+            )
         epochs = integer("epochs", epochs, low=0)
         check_step(self, Trainer.step)
         data = self._data(X, y, sample_weight)

@@ -22,6 +22,17 @@ class TrainingData(NamedTuple):
     labels: bool
     sample_weight: NDArray[np.float64] | None  # (n,)
 
+    def rows(self, begin: int, end: int) -> TrainingData:
+        """Return views of some consecutive rows."""
+        x, y, labels, weight = self
+        if isinstance(x, _core.SparseRows):
+            first, last = x.row_starts[begin], x.row_starts[end]
+            starts = x.row_starts[begin : end + 1] - first
+            own: Rows = _core.SparseRows(x.values[first:last], x.columns[first:last], starts, x.shape[1])
+        else:
+            own = x[begin:end]
+        return TrainingData(own, y[begin:end], labels, None if weight is None else weight[begin:end])
+
 
 def training_data(
     X: Any,

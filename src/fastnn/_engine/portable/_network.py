@@ -186,6 +186,33 @@ class Network:
                 by_input.reshape(n_rows, -1)[rows] = batch.grad_inputs()
         return value
 
+    def batch_gradient(
+        self,
+        loss: NativeLoss,
+        data: tuple[Any, ...],
+        order: NDArray[np.int64] | None,
+        first: int,
+        n_rows: int,
+        gradient: Array | None = None,
+        dropout_key: int | None = None,
+        n_threads: int | None = None,
+    ) -> tuple[float, float]:
+        """Return the loss of a batch and its total weight, and set the gradient if one is given.
+
+        The rows of the batch are order[first], order[first + 1], … of the data, or first, first + 1, … without an order.
+        With the key of a batch, units are dropped as in training.
+        """
+        x, y, labels, sample_weight = data
+        if first < 0 or n_rows < 1 or first > (len(x) if order is None else len(order)) - n_rows:
+            raise ValueError(f"expected a batch of rows of the data, got {n_rows} rows from {first} on")
+        chosen: Any = slice(first, first + n_rows) if order is None else order[first : first + n_rows]
+        rows = x.chosen(chosen) if isinstance(x, SparseRows) else x[chosen]
+        own, weight = None if sample_weight is None else sample_weight[chosen], np.empty(1)
+        value = self.gradient(
+            loss, rows, y[chosen], labels, own, gradient, None, n_threads, None, dropout_key=dropout_key, batch_weight=weight
+        )
+        return value, float(weight[0])
+
     @np.errstate(all="ignore")
     def jacobian(self, x: Array | SparseRows, out: Array, n_threads: int | None = None) -> None:
         """Set out (n, n_out, n_in) to the derivatives of the outputs with respect to the inputs (n, n_in)."""

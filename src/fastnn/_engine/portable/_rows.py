@@ -39,6 +39,13 @@ class SparseRows:
         rows = np.repeat(np.arange(len(lengths)), lengths)
         return rows, np.arange(len(rows)) + np.repeat(ends - np.cumsum(lengths), lengths)
 
+    def chosen(self, chosen: Chosen) -> SparseRows:
+        """Return the chosen rows."""
+        _, places = self.entries(chosen)
+        lengths = self.row_starts[1:][chosen] - self.row_starts[:-1][chosen]
+        starts = np.concatenate(([0], np.cumsum(lengths)))
+        return SparseRows(self.values[places], self.columns[places], starts, self.shape[1])
+
     def dense(self, chosen: Chosen) -> Array:
         """Return the chosen rows as an array. Elements at the same place are added."""
         rows, places = self.entries(chosen)

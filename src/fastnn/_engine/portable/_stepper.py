@@ -11,6 +11,7 @@ import numpy as np
 from fastnn._engine.losses import GIVEN_GRADIENT, NativeLoss
 from fastnn._engine.portable._accumulated import Accumulated
 from fastnn._engine.portable._network import Network
+from fastnn._engine.portable._rows import Array
 from fastnn._engine.portable._run import Run
 from fastnn._errors import NOTHING_ACCUMULATED
 
@@ -85,6 +86,10 @@ class Stepper:
             raise RuntimeError(NOTHING_ACCUMULATED)
         with np.errstate(over="ignore", invalid="ignore"):
             gradient = kept.mean + kept.given
+        return self.apply_gradient(gradient, rate)
+
+    def apply_gradient(self, gradient: Array, rate: float) -> float | None:
+        """Make an update with a gradient like the storage, and return the penalty; None as for `step`."""
         no_data = np.zeros((1, self.network.layer_sizes[0])), np.zeros((1, self.network.layer_sizes[-1])), False, None
         run = self._run(no_data, rate, GIVEN_GRADIENT)
         if not run.apply(gradient):

@@ -1,0 +1,194 @@
+"""A run of training in shards, with the methods of the engine's own runs."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._native import loss_of, network_of
+from fastnn._sharded.ranks import Phase, Ranks
+from fastnn._sharded.shards import Epoch, Shards
+from fastnn._sharded.sums import GradientSum
+
+if TYPE_CHECKING:
+    from fastnn._trainer import Trainer
+
+# The number of epochs whose losses a run keeps until its caller reads them between two calls of `advance`.
+_MAX_EPOCHS = 1 << 16
+
+
+class ShardedRun:
+    """Train for many epochs, in time slices: call `advance` until it returns a word other than "paused".
+
+    Each batch has the same number of rows from every shard. The gradient of a batch is that of the mean over its rows: the
+    sum over the shards of the gradients of their own means, times the shares of their rows in the weight of the batch.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        The trainer, whose engine has the settings of the run. The caller has acquired it.
+    ranks : Ranks
+        The ranks. Each meeting passes on two values per shard.
+    shards : Shards
+        The rows of this rank.
+    scale : float
+        The largest magnitude of a sample weight on all ranks.
+    n_epochs : int
+        The number of epochs.
+    """
+
+    first_epoch: int  # whose loss and seconds stand first in the arrays
+    steps: int  # per epoch
+
+    def __init__(self, trainer: Trainer, ranks: Ranks, shards: Shards, scale: float, n_epochs: int) -> None:
+        assert trainer.n_shards is not None
+        self._trainer, self._ranks, self._shards = trainer, ranks, shards
+        self._network, self._stepper = network_of(trainer.model), trainer._stepper
+        self._loss, self._n_threads = loss_of(trainer), trainer.n_threads
+        self._n_shards = trainer.n_shards
+        self._rows = trainer.batch_size // trainer.n_shards  # of a shard in a batch
+        self._scale = scale * min(self._rows, shards.most_rows)
+        self._moments = trainer._moments
+        drops = any(trainer.model.dropout)
+        self._order = Epoch(shards, trainer.random_state, shuffle=trainer.shuffle, drops=drops)
+        self._sum = GradientSum(ranks, self._n_shards, self._network.storage.size, self._network.dtype)
+        self._found = np.zeros((len(shards.numbers), 2))  # the loss and the weight of each shard of this rank
+        self._snapshot = [np.empty_like(self._network.storage), np.empty_like(self._moments)]
+        self._snapshot_updates = -1
+
+        self.steps = -(-shards.most_rows // self._rows)
+        self.n_epochs, self.first_epoch, self._epochs, self._step = n_epochs, 0, 0, 0
+        room = min(n_epochs, _MAX_EPOCHS)
+        self.epoch_loss, self.epoch_seconds = np.zeros(room), np.zeros(room)
+        self._loss_sum = self._weight_sum = self._elapsed = 0.0
+        self._rates, self._rates_from = np.zeros(1), 0
+
+    # ---- The position ----
+
+    @property
+    def epoch(self) -> int:
+        """The number of epochs that have ended."""
+        return self._epochs
+
+    @property
+    def updates(self) -> int:
+        """The number of updates in all runs."""
+        return self._stepper.updates
+
+    # ---- Learning rates ----
+
+    def set_rates(self, rates: NDArray[np.float64]) -> None:
+        """Set the learning rates from the next step on: one per step, for whole epochs, or a single one for all."""
+        self._ranks.meet(Phase.RATES)
+        self._ranks.check_same({"learning_rate": rates.tobytes()} if rates.size > 1 else {"learning_rate": float(rates[0])})
+        self._rates, self._rates_from = rates, self._epochs
+
+    def last_rate(self, epoch: int) -> float:
+        """Return the learning rate of the last step of an epoch."""
+        return float(self.last_rates(epoch, epoch + 1)[0])
+
+    def last_rates(self, epoch: int, end: int) -> NDArray[np.float64]:
+        """Return the learning rates of the last steps of the epochs from `epoch` up to `end`."""
+        if self._rates.size == 1:
+            return np.full(end - epoch, self._rates[0])
+        return self._rates[(np.arange(epoch, end) - self._rates_from + 1) * self.steps - 1]
+
+    def _rate(self) -> float:
+        if self._rates.size == 1:
+            return float(self._rates[0])
+        return float(self._rates[(self._epochs - self._rates_from) * self.steps + self._step])
+
+    # ---- Progress ----
+
+    def advance(self, seconds: float, n_epochs: int) -> str:
+        """Train for this number of epochs or of seconds, whichever ends first. Return "paused", "finished" or "diverged".
+
+        Losses and seconds of earlier epochs may be overwritten: read them between two calls. Ranks may pause at different
+        steps, at which they have nothing to tell one another.
+        """
+        wanted = min(n_epochs, self.n_epochs - self._epochs)
+        if self._epochs - self.first_epoch + wanted > len(self.epoch_loss):  # the caller has read the arrays
+            self.first_epoch = self._epochs
+            wanted = min(wanted, len(self.epoch_loss))
+        end, started = self._epochs + wanted, time.perf_counter()
+        begun = started
+        while self._epochs < end:
+            if not self._make_step():
+                self._restore_snapshot()
+                return "diverged"
+            now = time.perf_counter()
+            self._elapsed += now - begun
+            begun = now
+            if self._step == self.steps:
+                self._end_epoch()
+            if now - started > seconds:
+                break
+        return "finished" if self._epochs == self.n_epochs else "paused"
+
+    def _end_epoch(self) -> None:
+        place = self._epochs - self.first_epoch
+        self.epoch_loss[place] = self._loss_sum / self._weight_sum if self._weight_sum > 0 else 0.0
+        self.epoch_seconds[place] = self._elapsed
+        self._loss_sum = self._weight_sum = self._elapsed = 0.0
+        self._step = 0
+        self._epochs += 1
+
+    def _make_step(self) -> bool:
+        """Make one step, and return whether loss and update are finite. If not, the caller restores the snapshot."""
+        if self._step == 0:
+            self._order.begin()
+        for shard, (begin, end) in enumerate(self._shards.ranges):
+            self._add_gradient(shard, begin + self._step * self._rows, end)
+        of_shards = self._ranks.meet(Phase.STEP, self._found.reshape(-1)).reshape(self._n_shards, 2).tolist()
+        weight = loss = 0.0
+        for of_shard, own in of_shards:
+            loss += of_shard * own
+            weight += own
+        if not math.isfinite(loss):
+            return False
+        total = self._sum.total(self._scale / weight if weight > 0 else 0.0)
+        if self._step == 0:
+            self._take_snapshot()
+        penalty = self._stepper.apply_gradient(total, self._rate())
+        if penalty is None:
+            return False
+        self._loss_sum += loss + penalty * weight
+        self._weight_sum += weight
+        self._step += 1
+        return True
+
+    def _add_gradient(self, shard: int, first: int, end: int) -> None:
+        """Add the gradient of the rows of a shard in the batch, from `first` on."""
+        n_rows = min(self._rows, end - first)
+        loss = weight = 0.0
+        if n_rows > 0:  # shards may have different numbers of rows
+            loss, weight = self._network.batch_gradient(
+                self._loss,
+                self._shards.data,
+                self._order.order,
+                first,
+                n_rows,
+                self._sum.leaf(shard),
+                self._order.dropout_key(shard),
+                self._n_threads,
+            )
+        self._found[shard] = loss, weight
+        self._sum.add(shard, weight / self._scale)
+
+    # ---- Divergence ----
+
+    def _take_snapshot(self) -> None:
+        for kept, array in zip(self._snapshot, (self._network.storage, self._moments), strict=True):
+            np.copyto(kept, array)
+        self._snapshot_updates = self._stepper.updates
+
+    def _restore_snapshot(self) -> None:
+        if self._snapshot_updates < 0:
+            return
+        for kept, array in zip(self._snapshot, (self._network.storage, self._moments), strict=True):
+            np.copyto(array, kept)
+        self._stepper.updates = self._snapshot_updates
