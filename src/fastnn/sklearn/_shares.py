@@ -133,16 +133,20 @@ def initial(model: MLP) -> State:
 
 def pack(model: MLP, storage: NDArray[Any]) -> NDArray[Any]:
     """Return a copy of numbers in the layout of the network's storage, without padding, which depends on the machine."""
-    return np.concatenate([view.ravel() for views in network_of(model).views(storage).values() for view in views])
+    return np.concatenate([view.ravel() for view in _views(model, storage)])
 
 
 def unpack(model: MLP, values: NDArray[Any], storage: NDArray[Any]) -> None:
     """Write packed numbers into an array in the layout of the network's storage: the inverse of `pack`."""
     start = 0
-    for views in network_of(model).views(storage).values():
-        for view in views:
-            view[...] = values[start : start + view.size].reshape(view.shape)
-            start += view.size
+    for view in _views(model, storage):
+        view[...] = values[start : start + view.size].reshape(view.shape)
+        start += view.size
+
+
+def _views(model: MLP, storage: NDArray[Any]) -> list[NDArray[Any]]:
+    kinds = network_of(model).views(storage).values()
+    return [view for views in kinds for view in views if view is not None]  # layers without slopes have None
 
 
 def restore(model: MLP, parameters: NDArray[Any]) -> None:
