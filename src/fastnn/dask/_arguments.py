@@ -63,7 +63,9 @@ def shard_count(n_shards: Any, n_partitions: int) -> int:
 def check_supported(local: Any) -> None:
     """Raise ValueError for the first parameter that distributed training can't honour."""
     if is_lbfgs(local):
-        raise ValueError(f"solver: expected a solver that trains by epochs, got {local.solver!r}, which needs all rows at once")
+        raise ValueError(
+            f"solver: expected a solver that trains by epochs, got {local.solver!r}, which needs all rows at once"
+        )
     for name, (only, reason) in _FIXED.items():
         value = getattr(local, name)
         if value is not only and value != only:

@@ -289,6 +289,8 @@ class DaskMLP(BaseEstimator):  # type: ignore[misc]
             The score, from sums over the partitions.
         """
         total = self._total(_checked(("X", "y", "sample_weight"), (X, y, sample_weight)))
+        if not total.weight:
+            raise ValueError("X, y: expected at least one row whose weight is not 0, got none")
         return self._score_of(total)
 
     def _score_of(self, total: Sums) -> float:

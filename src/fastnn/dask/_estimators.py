@@ -67,6 +67,7 @@ class MLPClassifier(ClassifierMixin, DaskMLP):  # type: ignore[misc]
 
     _local_class = _local.MLPClassifier
     __init__ = constructor(_local.MLPClassifier)
+    score = DaskMLP.score  # scikit-learn's mixin, which must come first, has another
 
     def _adopt(self, local: Any, found: Facts) -> None:
         classes = found.classes
@@ -137,6 +138,7 @@ class MLPRegressor(RegressorMixin, DaskMLP):  # type: ignore[misc]
 
     _local_class = _local.MLPRegressor
     __init__ = constructor(_local.MLPRegressor)
+    score = DaskMLP.score
 
     def _adopt(self, local: Any, found: Facts) -> None:
         pass

@@ -94,9 +94,7 @@ def aligned(names: Sequence[str], collections: Sequence[Any]) -> list[Any]:
             if one.chunks[0] != first.chunks[0]:
                 whole[i] = one.rechunk({0: first.chunks[0]})
         elif count(one) != count(first):
-            raise ValueError(
-                f"{names[i]}: expected {count(first)} partitions, as many as {names[0]} has, got {count(one)}"
-            )
+            raise ValueError(f"{names[i]}: expected {count(first)} partitions, as many as {names[0]} has, got {count(one)}")
     return whole
 
 
@@ -118,14 +116,24 @@ def partitions_of(client: Client, collections: Sequence[Any]) -> list[Partition]
     """Return the partitions of aligned collections, which tasks load, use and drop.
 
     The cluster first computes and holds all of them only if tasks could not load them one by one: if the data are in the
-    client's memory, or if each partition is computed from the data of others, as after a shuffle.
+    client's memory, if each partition is computed from the data of others, as after a shuffle, or if only the scheduler
+    knows where they are.
     """
     found = _recipes(collections)
     if found is None:
-        held = iter(client.persist([one for one in collections if one is not None]))
-        found = _recipes([None if one is None else next(held) for one in collections], anyway=True)
+        found = _recipes(_held(client, collections), anyway=True)
     assert found is not None
     return found
+
+
+def _held(client: Client, collections: Sequence[Any]) -> list[Any]:
+    """Return the collections, held by the cluster: arrays together, and frames together, to share their steps."""
+    held = list(collections)
+    for frames in (False, True):
+        places = [i for i, one in enumerate(collections) if one is not None and is_frame(one) is frames]
+        for i, one in zip(places, client.persist([collections[i] for i in places]), strict=True):
+            held[i] = one
+    return held
 
 
 def _recipes(collections: Sequence[Any], *, anyway: bool = False) -> list[Partition] | None:
@@ -142,6 +150,8 @@ def _recipes(collections: Sequence[Any], *, anyway: bool = False) -> list[Partit
     found, steps = [], 0
     for wanted in zip(*keys, strict=True):
         needed, _ = cull(graph, [key for key in wanted if key is not None])
+        if not anyway and not all(needed.keys() >= getattr(step, "dependencies", frozenset()) for step in needed.values()):
+            return None  # Dask has dropped a future, and remembers only its key
         held = {key: step for key, step in needed.items() if isinstance(step, Future)}
         recipe = cloudpickle.dumps({key: step for key, step in needed.items() if key not in held})
         steps += len(needed)

@@ -6,7 +6,6 @@ See Stich, "Local SGD converges fast and communicates little" (ICLR 2019).
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from fastnn.sklearn._definitions import EstimatorTrainer
 from fastnn.sklearn._epochs import EpochWatcher, Validation
 from fastnn.sklearn._shares import Blueprint, Part, State
 from fastnn.sklearn._sums import Sums, added, sums
+from fastnn.sklearn._warnings import warn
 
 # ---- Tasks: pure functions, so that Dask may run them again elsewhere ----
 
@@ -104,7 +104,9 @@ class Schedule:
         """Yield, for each round of some epochs, the parts of each shard that has steps in it."""
         each = range(first_epoch, first_epoch + epochs)
         if self._interval.batches is None:
-            yield [[part for e in each for part in self._whole(shard, s, e, rate_of(e))] for s, shard in enumerate(self._shards)]
+            yield [
+                [part for e in each for part in self._whole(shard, s, e, rate_of(e))] for s, shard in enumerate(self._shards)
+            ]
             return
         step = self._interval.batches
         for epoch in each:
@@ -119,9 +121,7 @@ class Schedule:
         order = np.arange(len(shard))
         if self._shuffle:
             order = np.random.default_rng((self._seed, epoch, number, 1)).permutation(len(shard))
-        return [
-            Part(epoch, shard[i], 0, self._batches[shard[i]], self._batches[shard[i]], rate, self._seed) for i in order
-        ]
+        return [Part(epoch, shard[i], 0, self._batches[shard[i]], self._batches[shard[i]], rate, self._seed) for i in order]
 
 
 def _cut(parts: Sequence[Part], start: int, end: int) -> Iterator[Part]:
@@ -175,8 +175,7 @@ def train(
             if not watcher.stopped:
                 watcher.end_epoch(trainer, _loss_of(epoch, losses))
     if local.n_iter_ == local.max_iter and not watcher.stopped:
-        message = f"Maximum iterations ({local.max_iter}) reached and the optimization hasn't converged yet."
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        warn(f"Maximum iterations ({local.max_iter}) reached and the optimization hasn't converged yet.", ConvergenceWarning)
     if local.early_stopping:
         restore_parameters(model, local._best_parameters)
 

@@ -67,6 +67,9 @@ class Sums:
 
 def sums(blueprint: Blueprint, state: State, X: Any, y: Any, sample_weight: Any) -> Sums:
     """Return the sums for some rows with the parameters of a state."""
+    if not X.shape[0] or (sample_weight is not None and not np.any(np.asarray(sample_weight))):
+        nothing = np.zeros(blueprint.layer_sizes[-1])
+        return Sums(0.0, 0.0, 0.0, nothing, nothing, nothing)
     estimator = blueprint.estimator()
     X, y, weight = blueprint.rows(estimator, X, y, sample_weight)
     if weight is not None and not weight.all():  # rows of weight 0 don't count, whatever their contents
@@ -80,13 +83,11 @@ def sums(blueprint: Blueprint, state: State, X: Any, y: Any, sample_weight: Any)
     outputs = network.predict(rows.X)
     outputs = outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False)
     if is_classifier(estimator):
-        nothing = np.zeros(1)
+        nothing = np.zeros(blueprint.layer_sizes[-1])
         return Sums(total, loss, total * estimator._score_outputs(outputs, y, weight), nothing, nothing, nothing)
     shares = np.ones((len(y), 1)) if weight is None else weight[:, None]
     mean = (shares * rows.target).sum(axis=0) / total
-    spread, error = (
-        (shares * (rows.target - center) ** 2).sum(axis=0, dtype=np.float64) for center in (mean, outputs)
-    )
+    spread, error = ((shares * (rows.target - center) ** 2).sum(axis=0, dtype=np.float64) for center in (mean, outputs))
     return Sums(total, loss, 0.0, mean, spread, error)
 
 
