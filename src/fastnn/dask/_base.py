@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import dask.array as da
 import numpy as np
 from distributed import Client, default_client, get_client, worker_client
 from distributed.worker import thread_state
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
@@ -99,8 +100,6 @@ class DaskMLP(BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_clone__(self) -> Any:
         """Return an unfitted estimator with the same client, which can't be copied."""
-        from sklearn.base import clone
-
         parameters = self.get_params()
         client = parameters.pop("client")
         return type(self)(**{name: clone(value, safe=False) for name, value in parameters.items()}, client=client)
@@ -134,8 +133,6 @@ class DaskMLP(BaseEstimator):  # type: ignore[misc]
         estimator : fastnn.sklearn.MLPClassifier or MLPRegressor
             A copy, which is unfitted if this estimator is.
         """
-        import copy
-
         return copy.deepcopy(self._local) if "_local" in vars(self) else self._new_local()
 
     def _new_local(self) -> Any:
@@ -226,7 +223,8 @@ class DaskMLP(BaseEstimator):  # type: ignore[misc]
         partitions = partitions_of(client, data)
         found = self._look_at(cluster, local, "_val", partitions)
         seen = agreed("X_val, y_val", found)
-        assert seen.features is not None and facts.features is not None
+        assert seen.features is not None
+        assert facts.features is not None
         if seen.features[:2] != facts.features[:2] or seen.targets != facts.targets:
             raise ValueError(
                 f"X_val, y_val: expected columns and targets as in X and y, {facts.features[:2]} and {facts.targets}, got "
@@ -259,21 +257,6 @@ class DaskMLP(BaseEstimator):  # type: ignore[misc]
         """Return the dtype of probabilities and predicted values."""
         inputs = np.result_type(*X.dtypes) if is_frame(X) else X.dtype
         return np.result_type(inputs if inputs.kind == "f" else np.float64, self._fitted().network_.dtype)
-
-    def predict(self, X: Any) -> Any:
-        """Return the predictions of the fitted network, which are computed block by block when they are needed.
-
-        Parameters
-        ----------
-        X : dask array or dataframe of shape (n_samples, n_features)
-            The input data.
-
-        Returns
-        -------
-        y : dask array of shape (n_samples,) or (n_samples, n_outputs)
-            The predicted classes or values, with a block per partition of X.
-        """
-        raise NotImplementedError
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy of a classifier, or the coefficient of determination R² of a regressor.

@@ -56,8 +56,8 @@ class MLPClassifier(ClassifierMixin, DaskMLP):  # type: ignore[misc]
     >>> from fastnn.dask import MLPClassifier
     >>> X = da.random.default_rng(0).normal(size=(4000, 2), chunks=(1000, 2))
     >>> y = (X[:, 0] * X[:, 1] > 0).astype(int)
-    >>> with Client(processes=False, dashboard_address=None) as client:
-    ...     classifier = MLPClassifier((16,), learning_rate_init=0.01, max_iter=30, tol=0, random_state=0, n_shards=2)
+    >>> with Client(processes=False, dashboard_address=":0") as client:
+    ...     classifier = MLPClassifier((16,), learning_rate_init=0.01, tol=0.01, n_shards=2, random_state=0)
     ...     score = classifier.fit(X, y).score(X, y)
     >>> score > 0.9
     True
@@ -71,7 +71,8 @@ class MLPClassifier(ClassifierMixin, DaskMLP):  # type: ignore[misc]
 
     def _adopt(self, local: Any, found: Facts) -> None:
         classes = found.classes
-        assert classes is not None and found.counts is not None
+        assert classes is not None
+        assert found.counts is not None
         if len(classes.names) < 2:
             raise ValueError(f"y: expected at least two classes in all partitions together, got {classes.names}")
         local._set_classes(classes)
@@ -88,7 +89,19 @@ class MLPClassifier(ClassifierMixin, DaskMLP):  # type: ignore[misc]
     def _score_of(self, total: Sums) -> float:
         return total.accuracy
 
-    def predict(self, X: Any) -> da.Array:  # noqa: D102
+    def predict(self, X: Any) -> da.Array:
+        """Return the predicted classes, which are computed block by block when they are needed.
+
+        Parameters
+        ----------
+        X : dask array or dataframe of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : dask array of shape (n_samples,) or (n_samples, n_labels)
+            The classes, with a block per partition of X.
+        """
         local = self._fitted()
         if local._classes.several:
             return self._blocks("predict", X, (len(local.classes_),), np.dtype(int))
@@ -129,8 +142,8 @@ class MLPRegressor(RegressorMixin, DaskMLP):  # type: ignore[misc]
     >>> from distributed import Client
     >>> from fastnn.dask import MLPRegressor
     >>> X = da.random.default_rng(0).uniform(-1, 1, size=(4000, 1), chunks=(1000, 1))
-    >>> with Client(processes=False, dashboard_address=None) as client:
-    ...     regressor = MLPRegressor((16,), learning_rate_init=0.01, max_iter=30, tol=0, random_state=0, n_shards=2)
+    >>> with Client(processes=False, dashboard_address=":0") as client:
+    ...     regressor = MLPRegressor((16,), learning_rate_init=0.01, tol=0.01, n_shards=2, random_state=0)
     ...     score = regressor.fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2)
     >>> score > 0.9
     True
@@ -146,6 +159,18 @@ class MLPRegressor(RegressorMixin, DaskMLP):  # type: ignore[misc]
     def _score_of(self, total: Sums) -> float:
         return total.determination
 
-    def predict(self, X: Any) -> da.Array:  # noqa: D102
+    def predict(self, X: Any) -> da.Array:
+        """Return the predicted values, which are computed block by block when they are needed.
+
+        Parameters
+        ----------
+        X : dask array or dataframe of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : dask array of shape (n_samples,) or (n_samples, n_outputs)
+            The values, with a block per partition of X.
+        """
         n_outputs = self._fitted().n_outputs_
         return self._blocks("predict", X, () if n_outputs == 1 else (n_outputs,), self._dtype(X))

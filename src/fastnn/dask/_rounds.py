@@ -121,7 +121,8 @@ class Schedule:
         order = np.arange(len(shard))
         if self._shuffle:
             order = np.random.default_rng((self._seed, epoch, number, 1)).permutation(len(shard))
-        return [Part(epoch, shard[i], 0, self._batches[shard[i]], self._batches[shard[i]], rate, self._seed) for i in order]
+        places = [shard[i] for i in order.tolist()]
+        return [Part(epoch, p, 0, self._batches[p], self._batches[p], rate, self._seed) for p in places]
 
 
 def _cut(parts: Sequence[Part], start: int, end: int) -> Iterator[Part]:

@@ -66,8 +66,8 @@ def facts(estimator: Any, place: str, X: Any, y: Any, sample_weight: Any) -> Fac
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{place}: {error}") from None
-    names = getattr(estimator, "feature_names_in_", None)
-    features = (X.shape[1], None if names is None else tuple(names.tolist()), X.dtype.name)
+    columns = getattr(estimator, "feature_names_in_", None)
+    features = (X.shape[1], None if columns is None else tuple(columns.tolist()), X.dtype.name)
     if not is_classifier(estimator):
         return Facts(len(y), features, y.shape[1:])
     classes = estimator._classes
@@ -91,13 +91,14 @@ def agreed(argument: str, found: Sequence[Facts]) -> Facts:
         for what, mine, other in _compared(first, one):
             if mine != other:
                 raise ValueError(
-                    f"{argument}: expected {what} {mine} in every partition, as in partition {at}, got {other} in partition {p}"
+                    f"{argument}: expected {what} {mine} in every partition, as in partition {at}, "
+                    f"got {other} in partition {p}"
                 )
     n_rows = sum(one.n_rows for _, one in filled)
     if first.classes is None:
         return Facts(n_rows, first.features, first.targets)
     if first.classes.several:
-        counts = np.sum([one.counts for _, one in filled], axis=0)
+        counts = np.sum([np.asarray(one.counts) for _, one in filled], axis=0)
         return Facts(n_rows, first.features, first.targets, first.classes, counts)
     names = unique_labels(*[one.classes.names for _, one in filled if one.classes is not None])
     counts = np.zeros(len(names), np.int64)
@@ -109,8 +110,11 @@ def agreed(argument: str, found: Sequence[Facts]) -> Facts:
 
 
 def _compared(a: Facts, b: Facts) -> Sequence[tuple[str, Any, Any]]:
-    assert a.features is not None and b.features is not None
-    pairs = [(what, a.features[i], b.features[i]) for i, what in enumerate(("columns:", "names of columns", "dtype"))]
+    assert a.features is not None
+    assert b.features is not None
+    pairs: list[tuple[str, Any, Any]] = [
+        (what, a.features[i], b.features[i]) for i, what in enumerate(("columns:", "names of columns", "dtype"))
+    ]
     pairs.append(("targets of shape", a.targets, b.targets))
     if a.classes is not None and b.classes is not None:
         pairs.append(("several labels per row:", a.classes.several, b.classes.several))

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._checks import seeds as _seeds
 from fastnn._errors import DivergedError
 from fastnn._model import MLP
 from fastnn._native import moments_of, network_of, set_updates
