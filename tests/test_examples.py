@@ -64,6 +64,7 @@ def test_forecasts_have_the_shares_of_their_quantiles(example):
         assert share == pytest.approx(q, abs=0.06)
 
 
+@pytest.mark.filterwarnings("ignore:.*Maximum iterations")
 def test_training_on_dask_learns(example):
     distributed = pytest.importorskip("distributed")
     with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0"):

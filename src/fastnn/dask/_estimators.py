@@ -143,7 +143,9 @@ class MLPRegressor(RegressorMixin, DaskMLP):  # type: ignore[misc]
     >>> from fastnn.dask import MLPRegressor
     >>> X = da.random.default_rng(0).uniform(-1, 1, size=(4000, 1), chunks=(1000, 1))
     >>> with Client(processes=False, dashboard_address=":0") as client:
-    ...     regressor = MLPRegressor((16,), learning_rate_init=0.01, tol=0.01, n_shards=2, random_state=0)
+    ...     regressor = MLPRegressor(
+    ...         hidden_layer_sizes=(16,), learning_rate_init=0.01, tol=1e-3, n_iter_no_change=3, n_shards=2, random_state=0
+    ...     )
     ...     score = regressor.fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2)
     >>> score > 0.9
     True
