@@ -3,11 +3,11 @@
 # ruff: noqa: E402
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
-import threading
-import time
+import uuid
 
 import numpy as np
 import pytest
@@ -79,24 +79,29 @@ def regressor(**options):
 # ---- Bits ----
 
 
-def test_the_bits_are_those_of_any_number_of_workers_and_of_a_lost_one():
-    def slow(block):
-        time.sleep(0.05)
+def deadly(folder):
+    """Return rows that kill the worker which loads them: once, at some time in the first epoch."""
+
+    def load(block):
+        (folder / str(uuid.uuid4())).touch()
+        if len(list(folder.iterdir())) > len(LENGTHS) + 2:
+            with contextlib.suppress(FileExistsError):
+                (folder / "killed").mkdir()
+                os.kill(os.getpid(), signal.SIGKILL)
         return block
 
-    slowly = X.map_blocks(slow, dtype=X.dtype, meta=np.empty((0, 0), X.dtype))
+    return X.map_blocks(load, dtype=X.dtype, meta=np.empty((0, 0), X.dtype))
+
+
+def test_the_bits_are_those_of_any_number_of_workers_and_of_a_lost_one(tmp_path):
     found = []
     with cluster_of(1) as cluster, distributed.Client(cluster) as client:
         for n_workers in (1, 2, 4):
             cluster.scale(n_workers)
             client.wait_for_workers(n_workers)
             found += [bits(classifier(sync_every=every).fit(X, Y)) for every in ("epoch", 3)]
-        pids = list(client.run(os.getpid).values())
-        killer = threading.Timer(0.7, os.kill, (pids[0], signal.SIGKILL))
-        killer.start()
-        found.append(bits(classifier().fit(slowly, Y)))
-        killer.join()
-        assert pids[0] not in client.run(os.getpid).values()
+        found.append(bits(classifier().fit(deadly(tmp_path), Y)))
+    assert (tmp_path / "killed").exists()
     assert found[0] == found[2] == found[4] == found[6]
     assert found[1] == found[3] == found[5] != found[0]
 
