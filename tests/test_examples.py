@@ -62,3 +62,10 @@ def test_forecasts_have_the_shares_of_their_quantiles(example):
     forecast = example("forecast")
     for q, share in zip(forecast.QUANTILES, forecast.main(), strict=True):
         assert share == pytest.approx(q, abs=0.06)
+
+
+@pytest.mark.filterwarnings("ignore:.*Maximum iterations")
+def test_training_on_dask_learns(example):
+    distributed = pytest.importorskip("distributed")
+    with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0"):
+        assert example("on_dask").main(n_partitions=4, rows_per_partition=3000, epochs=25) > 0.85

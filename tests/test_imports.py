@@ -44,6 +44,7 @@ FOLDERS = {
     "ops": LOW | {"reference", "_engine", "ops"},
     "jit": LOW | {"_elementary", "reference", "_engine", "users", "ops", "jit"},
     "sklearn": LOW | {"_engine", "_storage", "_exports", "users", "sklearn"},
+    "dask": LOW | {"users", "sklearn", "dask"},
     "_data": {"_data"},
     "_tables": {"_checks", "_storage", "_tables"},
     "_output": LOW | {"_storage", "users", "_output"},

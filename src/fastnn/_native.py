@@ -136,3 +136,13 @@ def handle_with_loss(model: MLP, loss: str | Loss) -> tuple[tuple[int, ...], obj
     native = native_loss(resolve_loss(loss), model.activations[-1], model.layer_sizes[-1])
     holder = network_of(model).with_loss(native)
     return (holder.address, *sizes), holder
+
+
+def moments_of(trainer: Trainer) -> NDArray[Any]:
+    """Return the live moments of a trainer's optimizer: one row per moment, in the layout of the network's storage."""
+    return trainer._moments
+
+
+def set_updates(trainer: Trainer, updates: int) -> None:
+    """Set the number of updates so far, on which schedules and bias corrections depend."""
+    trainer._stepper.updates = updates
