@@ -6,6 +6,7 @@
 
 #include "lazy_updates.h"
 #include "pass.h"
+#include "run_account.h"
 #include "thread_tuner.h"
 #include "tiny_network.h"
 #include "updates.h"
@@ -46,7 +47,7 @@ template <class T> class TrainingLoop {
         tuner_.take_timings();
         for (slice_over_ = false; status_ == Status::paused && !slice_over_;) run_region();
         tuner_.release_timings();
-        stamp_epochs(Clock::now());
+        stamp(Clock::now());
         return status_;
     }
 
@@ -95,7 +96,7 @@ template <class T> class TrainingLoop {
             const BatchResult<T> result = run_batch(self, batch);
             if (!std::isfinite(result.loss) || infinite_penalty_) {
                 team.wait();  // the others may still be reading the partial losses
-                if (team.index == 0) roll_back();
+                if (team.index == 0) status_ = roll_back(t_, state_);
                 return;
             }
             update(self, batch, result.gradients);
@@ -106,7 +107,7 @@ template <class T> class TrainingLoop {
             advance(self.at, batch.size);
             if (pause) break;
         }
-        if (team.index == 0 && self.at.epoch == t_.n_epochs) finish();
+        if (team.index == 0 && self.at.epoch == t_.n_epochs) status_ = finish_run(t_, state_, infinite_penalty_);
     }
 
     // Draws the order and the dropout key, by one thread, since there is one stream of random numbers.
@@ -174,26 +175,8 @@ template <class T> class TrainingLoop {
         else updater_.update(nullptr, self.team, c, self.touched, begins_epoch);
     }
 
-    void roll_back() {
-        status_ = Status::diverged;
-        if (t_.snapshot_updates < 0) return;
-        state_.restore_snapshot();
-        t_.updates = t_.snapshot_updates;
-    }
-
     // Before a batch that has no mean: the result of the last step is kept if it is finite.
-    void give_up() {
-        if (infinite_penalty_ || !state_.has_finite_parameters()) roll_back();
-        else status_ = Status::weightless;
-    }
-
-    // No later loss will tell whether the last updates were finite.
-    void finish() {
-        status_ = Status::finished;
-        const bool lost = !state_.has_finite_parameters();
-        if (lost) t_.epoch--;
-        if (lost || infinite_penalty_) roll_back();
-    }
+    void give_up() { status_ = infinite_penalty_ || !state_.has_finite_parameters() ? roll_back(t_, state_) : Status::weightless; }
 
     // ---- The account of the run, kept by the first thread ----
 
@@ -208,19 +191,7 @@ template <class T> class TrainingLoop {
             if (t_.row == 0) loss += deferred / weight;
             else t_.loss_sum += deferred;
         }
-        if (t_.row == 0) t_.snapshot_updates = t_.updates;
-        infinite_penalty_ = !std::isfinite(loss) || !std::isfinite(t_.loss_sum);
-        if (infinite_penalty_) return;
-        t_.batch_loss = loss;
-        t_.loss_sum += loss * weight;
-        t_.weight_sum += weight;
-        t_.row += batch.size;
-        t_.step++;
-        t_.updates++;
-        if (t_.row < t_.n_rows) return;
-        t_.epoch_loss[t_.epoch++] = t_.weight_sum > 0 ? t_.loss_sum / t_.weight_sum : 0;
-        t_.row = 0;
-        t_.loss_sum = t_.weight_sum = 0;
+        infinite_penalty_ = !enter_batch(t_, loss, weight, batch.size);
     }
 
     void advance(Position &at, int64_t rows) const {
@@ -239,17 +210,12 @@ template <class T> class TrainingLoop {
         const Clock::time_point now = Clock::now();
         slice_over_ = seconds_between(slice_start_, now) > t_.seconds;
         pause_ = slice_over_ || tuner_.region_over(now);
-        stamp_epochs(now);
+        stamp(now);
     }
 
-    // The time since the last look belongs to the epochs that have ended since, in equal parts.
-    void stamp_epochs(Clock::time_point now) {
-        t_.elapsed += seconds_between(clock_start_, now);
+    void stamp(Clock::time_point now) {
+        stamp_epochs(t_, seconds_between(clock_start_, now));
         clock_start_ = now;
-        const int64_t ended = t_.epoch - t_.epochs_stamped;
-        if (ended == 0) return;
-        for (; t_.epochs_stamped < t_.epoch; t_.epochs_stamped++) t_.epoch_seconds[t_.epochs_stamped] = t_.elapsed / double(ended);
-        t_.elapsed = 0;
     }
 
     Training &t_;

@@ -1,0 +1,54 @@
+// The account of a run: losses, the position in the run, its times and its end. Every loop that trains a network keeps it by these
+// functions.
+#pragma once
+
+#include <cmath>
+
+#include "optimizer_state.h"
+
+namespace {
+
+// Enters a batch of `rows` rows, whose update has been made; loss: with penalties; weight: of the batch in the epoch's loss. Returns
+// false, and counts nothing, if a sum is not finite.
+inline bool enter_batch(Training &t, double loss, double weight, int64_t rows) {
+    if (t.row == 0) t.snapshot_updates = t.updates;
+    if (!std::isfinite(loss) || !std::isfinite(t.loss_sum)) return false;
+    t.batch_loss = loss;
+    t.loss_sum += loss * weight;
+    t.weight_sum += weight;
+    t.row += rows;
+    t.step++;
+    t.updates++;
+    if (t.row < t.n_rows) return true;
+    t.epoch_loss[t.epoch++] = t.weight_sum > 0 ? t.loss_sum / t.weight_sum : 0;
+    t.row = 0;
+    t.loss_sum = t.weight_sum = 0;
+    return true;
+}
+
+// The time since the last call belongs to the epochs that have ended since, in equal parts.
+inline void stamp_epochs(Training &t, double seconds) {
+    t.elapsed += seconds;
+    const int64_t ended = t.epoch - t.epochs_stamped;
+    if (ended == 0) return;
+    for (; t.epochs_stamped < t.epoch; t.epochs_stamped++) t.epoch_seconds[t.epochs_stamped] = t.elapsed / double(ended);
+    t.elapsed = 0;
+}
+
+template <class T> Status roll_back(Training &t, const OptimizerState<T> &state) {
+    if (t.snapshot_updates >= 0) {
+        state.restore_snapshot();
+        t.updates = t.snapshot_updates;
+    }
+    return Status::diverged;
+}
+
+// Ends the run after its last batch: no later loss will tell whether the last updates were finite. is_infinite: whether the batch
+// could not be entered.
+template <class T> Status finish_run(Training &t, const OptimizerState<T> &state, bool is_infinite) {
+    const bool lost = !state.has_finite_parameters();
+    if (lost) t.epoch--;
+    return lost || is_infinite ? roll_back(t, state) : Status::finished;
+}
+
+}  // namespace
