@@ -8,6 +8,17 @@
 
 namespace fastnn {
 
+// The training of many small networks of one shape at the same time, each in a lane of the vectors.
+struct LaneKernels {
+    int lanes;                                           // the maximal number of members in a group
+    bool (*fits)(const Training &);                      // whether a training may be a member of a group
+    bool (*same)(const Training &a, const Training &b);  // whether two that may are of the same shape, and at the same row
+    int64_t (*bytes)(const Training &);                  // of the workspace of a group with this member
+    // Trains up to `lanes` members until each has made its epochs, or the time slice is over. Each gets the bits of being trained
+    // alone. The caller holds the locks of all random numbers; no two members share any.
+    void (*train)(Training *const *members, Status *status, int n, void *workspace);
+};
+
 // The table decides whether arrays, passed as void, are of float or double. The functions named _bytes return the size of the
 // workspace. The caller owns it: zeros at an address that is a multiple of 64.
 struct Kernels {
@@ -38,6 +49,7 @@ struct Kernels {
     double (*multiply_add)(int64_t rounds, void *sum);           // returns the operations done
     void (*copy)(const void *from, void *to, int64_t n);
     void (*blend)(void *own, const void *other, int64_t n, double tau);  // own += tau * (other - own)
+    const LaneKernels *lanes;
 };
 
 struct InstructionSet {

@@ -122,32 +122,34 @@ template <class T> void blend_arrays(void *own, const void *other, int64_t n, do
     blend(static_cast<T *>(own), static_cast<const T *>(other), n, T(tau));
 }
 
-template <class T>
-constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
-                             prediction_bytes<T>,
-                             predict<T>,
-                             predict_each<T>,
-                             linear_bytes<T>,
-                             linear<T>,
-                             gradient_bytes<T>,
-                             gradient<T>,
-                             jacobian_bytes<T>,
-                             jacobian<T>,
-                             training_bytes<T>,
-                             train<T>,
-                             function_of_array<T>,
-                             activate_array<T>,
-                             log_softmax_array<T>,
-                             activation_derivative<T>,
-                             times_derivative_array<T>,
-                             prediction_loss<T>,
-                             update_array<T>,
-                             activation_has,
-                             optimizer_moments,
-                             first_not_finite_of<T>,
-                             multiply_add_chains<T>,
-                             copy_array<T>,
-                             blend_arrays<T>};
+template <class T> constexpr Kernels kernels(const LaneKernels *lane_kernels) {
+    return {FASTNN_VECTOR_BYTES,
+            prediction_bytes<T>,
+            predict<T>,
+            predict_each<T>,
+            linear_bytes<T>,
+            linear<T>,
+            gradient_bytes<T>,
+            gradient<T>,
+            jacobian_bytes<T>,
+            jacobian<T>,
+            training_bytes<T>,
+            train<T>,
+            function_of_array<T>,
+            activate_array<T>,
+            log_softmax_array<T>,
+            activation_derivative<T>,
+            times_derivative_array<T>,
+            prediction_loss<T>,
+            update_array<T>,
+            activation_has,
+            optimizer_moments,
+            first_not_finite_of<T>,
+            multiply_add_chains<T>,
+            copy_array<T>,
+            blend_arrays<T>,
+            lane_kernels};
+}
 
 }  // namespace
 
@@ -155,7 +157,8 @@ constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
 #define TABLE(prefix, isa) JOIN(prefix, isa)
 
 namespace fastnn {
+extern const LaneKernels TABLE(float32_lanes_, FASTNN_ISA_NAME), TABLE(float64_lanes_, FASTNN_ISA_NAME);
 extern const Kernels TABLE(float32_, FASTNN_ISA_NAME), TABLE(float64_, FASTNN_ISA_NAME);
-const Kernels TABLE(float32_, FASTNN_ISA_NAME) = kernels<float>;
-const Kernels TABLE(float64_, FASTNN_ISA_NAME) = kernels<double>;
+const Kernels TABLE(float32_, FASTNN_ISA_NAME) = kernels<float>(&TABLE(float32_lanes_, FASTNN_ISA_NAME));
+const Kernels TABLE(float64_, FASTNN_ISA_NAME) = kernels<double>(&TABLE(float64_lanes_, FASTNN_ISA_NAME));
 }  // namespace fastnn

@@ -9,10 +9,11 @@
 
 namespace {
 
-// The coefficients of one update, which are the same for every element.
-template <class T> struct Coefficients {
-    T learning_rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, root_scale, epsilon, decay_factor, l1, l2;
-    T gradient_learning_rate;  // of the gradient itself; learning_rate is that of its mean
+// The coefficients of one update, which are the same for every element. In a vector of elements of different networks, each lane
+// has its own: Number is a vector then.
+template <class T, class Number = T> struct Coefficients {
+    Number learning_rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, root_scale, epsilon, decay_factor, l1, l2;
+    Number gradient_learning_rate;  // of the gradient itself; learning_rate is that of its mean
 
     // Returns the coefficients of a block of parameters with factors of its own.
     Coefficients of(const fastnn::Block &block) const {
@@ -27,8 +28,8 @@ template <class T> struct Coefficients {
     }
 };
 
-// A struct's update(w, g, m, v, c) returns the new weights, and changes the moments m and v in place. Each struct declares its
-// number of moments.
+// A struct's update(w, g, m, v, c) returns the new weights, and changes the moments m and v in place; c are coefficients of either
+// kind. Each struct declares its number of moments.
 
 // The traits that most structs share. A struct that differs declares its own.
 struct OptimizerTraits {
@@ -42,7 +43,7 @@ struct OptimizerTraits {
 template <class T> struct GradientDescent : OptimizerTraits {
     static constexpr int moments = 0;
     static constexpr bool is_plain_descent = true, is_noop_without_gradient = true;
-    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &, Vec<T> &, const Coefficients<T> &c) {
+    template <class C> FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &, Vec<T> &, const C &c) {
         return fma(splat(-c.learning_rate), g, w);
     }
 };
@@ -51,7 +52,7 @@ template <class T> struct GradientDescent : OptimizerTraits {
 template <class T> struct Momentum : OptimizerTraits {
     static constexpr int moments = 1;
     static constexpr bool keeps_velocity = true;
-    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
+    template <class C> FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const C &c) {
         m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
         return fma(splat(-c.learning_rate), m, w);
     }
@@ -61,7 +62,7 @@ template <class T> struct Momentum : OptimizerTraits {
 template <class T> struct Nesterov : OptimizerTraits {
     static constexpr int moments = 1;
     static constexpr bool keeps_velocity = true;
-    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
+    template <class C> FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const C &c) {
         const Vec<T> step = c.one_minus_beta_1 * g;
         m = fma(splat(c.beta_1), m, step);
         return fma(splat(-c.learning_rate), fma(splat(c.beta_1), m, step), w);
@@ -72,7 +73,7 @@ template <class T> struct Nesterov : OptimizerTraits {
 template <class T> struct AdaGrad : OptimizerTraits {
     static constexpr int moments = 1;
     static constexpr bool is_noop_without_gradient = true;
-    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
+    template <class C> FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const C &c) {
         m = fma(g, g, m);
         return w - c.learning_rate * g / (sqrt(m) + c.epsilon);
     }
@@ -81,7 +82,7 @@ template <class T> struct AdaGrad : OptimizerTraits {
 // Tieleman & Hinton 2012.
 template <class T> struct RMSProp : OptimizerTraits {
     static constexpr int moments = 1;
-    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const Coefficients<T> &c) {
+    template <class C> FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const C &c) {
         m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * (g * g));
         return w - c.learning_rate * g / (sqrt(m) + c.epsilon);
     }
@@ -91,7 +92,7 @@ template <class T> struct RMSProp : OptimizerTraits {
 template <class T> struct Adam : OptimizerTraits {
     static constexpr int moments = 2;
     static constexpr bool corrects_moments = true;
-    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
+    template <class C> FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const C &c) {
         m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
         v = fma(splat(c.beta_2), v, c.one_minus_beta_2 * (g * g));
         return w - c.learning_rate * m / fma(sqrt(v), splat(c.root_scale), splat(c.epsilon));
@@ -102,7 +103,7 @@ template <class T> struct Adam : OptimizerTraits {
 template <class T> struct AdamW : OptimizerTraits {
     static constexpr int moments = 2;
     static constexpr bool corrects_moments = true;
-    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
+    template <class C> FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const C &c) {
         return Adam<T>::update(w * c.decay_factor, g, m, v, c);
     }
 };
@@ -112,7 +113,7 @@ template <class T> struct AdamW : OptimizerTraits {
 template <class T> struct NAdam : OptimizerTraits {
     static constexpr int moments = 2;
     static constexpr bool corrects_moments = true, looks_ahead = true;
-    FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const Coefficients<T> &c) {
+    template <class C> FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &v, const C &c) {
         m = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
         v = fma(splat(c.beta_2), v, c.one_minus_beta_2 * (g * g));
         return w -
@@ -121,7 +122,7 @@ template <class T> struct NAdam : OptimizerTraits {
 };
 
 // Updates count elements. The padding among them stays zero, since its gradients are zero.
-template <class T, template <class> class O> void update(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &c) {
+template <class T, template <class> class O, class C> void update(T *w, const T *g, T *m, T *v, int64_t count, const C &c) {
     for_each_vector<T>(count, [=](int64_t i, auto access) {
         Vec<T> mi = {}, vi = {};
         if constexpr (O<T>::moments >= 1) mi = access.load(m + i);
@@ -133,11 +134,13 @@ template <class T, template <class> class O> void update(T *w, const T *g, T *m,
 }
 
 // These return the derivative of the penalties l1 * |w| + l2 / 2 * w², and their value.
-template <class T> FASTNN_INLINE Vec<T> penalty_derivative(Vec<T> w, T l1, T l2) {
+template <class T, class Number> FASTNN_INLINE Vec<T> penalty_derivative(Vec<T> w, Number l1, Number l2) {
     const Vec<T> sign = w == Vec<T>{} ? Vec<T>{} : copysign<T>(splat(T(1)), w);
     return fma(splat(l2), w, l1 * sign);
 }
-template <class T> FASTNN_INLINE Vec<T> penalty_value(Vec<T> w, T l1, T l2) { return l1 * abs<T>(w) + T(0.5) * l2 * (w * w); }
+template <class T, class Number> FASTNN_INLINE Vec<T> penalty_value(Vec<T> w, Number l1, Number l2) {
+    return l1 * abs<T>(w) + T(0.5) * l2 * (w * w);
+}
 
 // Makes n updates of N vectors in registers, with the gradient of the penalties alone. The bits are those of one update after the
 // other. The vectors stand from element `at` of the arrays on; m or v may be null. The penalties of each update are added to its
@@ -192,14 +195,22 @@ void replay(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int
 
 template <class T> struct OptimizerKernels {
     void (*update)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &coefficients);
+    void (*update_lanes)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T, Vec<T>> &coefficients);
     void (*replay)(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties);
     int moments;
     bool is_plain_descent, keeps_velocity, corrects_moments, looks_ahead, is_noop_without_gradient;  // traits of the struct
 };
 
 template <class T, template <class> class O> constexpr OptimizerKernels<T> optimizer_kernels() {
-    return {update<T, O>,         replay<T, O>,           O<T>::moments,     O<T>::is_plain_descent,
-            O<T>::keeps_velocity, O<T>::corrects_moments, O<T>::looks_ahead, O<T>::is_noop_without_gradient};
+    return {update<T, O, Coefficients<T>>,
+            update<T, O, Coefficients<T, Vec<T>>>,
+            replay<T, O>,
+            O<T>::moments,
+            O<T>::is_plain_descent,
+            O<T>::keeps_velocity,
+            O<T>::corrects_moments,
+            O<T>::looks_ahead,
+            O<T>::is_noop_without_gradient};
 }
 
 // Adds the derivative of the penalties l1 * sum |w| + l2 / 2 * sum w² to the gradients, and returns their value.

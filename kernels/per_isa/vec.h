@@ -51,6 +51,9 @@ template <class T> constexpr int block_lanes = block_bytes / int(sizeof(T));
 template <class T> FASTNN_INLINE Vec<T> load(const T *p) { return *(const typename VectorOf<T>::unaligned *)p; }
 template <class T> FASTNN_INLINE void store(T *p, Vec<T> a) { *(typename VectorOf<T>::unaligned *)p = a; }
 template <class T> FASTNN_INLINE Vec<T> splat(T x) { return x - Vec<T>{}; }
+// A vector is its own splat: formulas take one number for all lanes, or one for each.
+FASTNN_INLINE Vec<float> splat(Vec<float> a) { return a; }
+FASTNN_INLINE Vec<double> splat(Vec<double> a) { return a; }
 template <class T> FASTNN_INLINE IntVec<T> splat_int(int64_t x) { return decltype(IntVec<T>{}[0])(x) - IntVec<T>{}; }
 
 // Reinterprets the bits of a vector as the other type, without conversion.
@@ -144,13 +147,13 @@ template <class V, int S, size_t... I> FASTNN_INLINE void exchange(V &a, V &b, s
     a = low;
 }
 
-// Transposes a square of lanes x lanes in place.
-template <class T, int S = lanes<T> / 2> FASTNN_INLINE void transpose_square(Vec<T> *r) {
+// Transposes squares of WIDTH x WIDTH in place, as many as stand side by side in WIDTH vectors.
+template <class T, int WIDTH = lanes<T>, int S = WIDTH / 2> FASTNN_INLINE void transpose_square(Vec<T> *r) {
     if constexpr (S > 0) {
 #pragma GCC unroll 16
-        for (int i = 0; i < lanes<T>; i++)
+        for (int i = 0; i < WIDTH; i++)
             if (!(i & S)) exchange<Vec<T>, S>(r[i], r[i + S], std::make_index_sequence<size_t(lanes<T>)>());
-        transpose_square<T, S / 2>(r);
+        transpose_square<T, WIDTH, S / 2>(r);
     }
 }
 

@@ -1,0 +1,232 @@
+// The training of many small networks of one shape, each in a lane of its own: all make the same step at the same time.
+//
+// A network's training may begin, go on or end in a lane or in TrainingLoop: both keep the same account of the run, and give the same
+// bits.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+
+#include "lanes_state.h"
+#include "training_loop.h"
+
+namespace {
+
+// Whether two trainings may run side by side. The learning rates, coefficients, random numbers, orders and parameters of each are
+// its own.
+inline bool same_blocks(const Layer &a, const Layer &b) {
+    for (int64_t i = 0; i < a.n_blocks; i++)
+        if (a.blocks[i].learning_rate_factor != b.blocks[i].learning_rate_factor ||
+            a.blocks[i].penalty_factor != b.blocks[i].penalty_factor || a.blocks[i].decay_factor != b.blocks[i].decay_factor)
+            return false;
+    return true;
+}
+inline bool same_networks(const Network &a, const Network &b) {
+    if (a.n_layers != b.n_layers) return false;
+    for (int64_t l = 0; l < a.n_layers; l++) {
+        const Layer &own = a.layers[l], &other = b.layers[l];
+        if (own.n_in != other.n_in || own.n_out != other.n_out || own.activation != other.activation) return false;
+        if (own.n_blocks != other.n_blocks || !same_blocks(own, other)) return false;
+    }
+    return true;
+}
+inline bool same_data(const Rows &a, const Rows &b) {
+    return a.data == b.data && a.row_stride == b.row_stride && a.column_stride == b.column_stride && a.type == b.type &&
+           a.labels == b.labels;
+}
+inline bool same_losses(const Loss &a, const Loss &b) {
+    for (int64_t i = 0; i < a.n_parameters && i < b.n_parameters; i++)
+        if (a.parameters[i] != b.parameters[i]) return false;
+    return a.kind == b.kind && a.parameter == b.parameter && a.n_parameters == b.n_parameters && a.from_logits == b.from_logits &&
+           a.per_row == b.per_row && a.factor == b.factor && a.value_factor == b.value_factor;
+}
+inline bool same_updates(const Optimizer &a, const Optimizer &b) {
+    const bool penalizes = a.l1 > 0 || a.l2 > 0, other_penalizes = b.l1 > 0 || b.l2 > 0;
+    return a.kind == b.kind && a.clip_value == b.clip_value && penalizes == other_penalizes;
+}
+inline bool same_lanes(const Training &a, const Training &b) {
+    return same_networks(a.network, b.network) && same_losses(a.loss, b.loss) && same_updates(a.optimizer, b.optimizer) &&
+           same_data(a.x, b.x) && same_data(a.y, b.y) && a.sample_weight == b.sample_weight && a.n_rows == b.n_rows &&
+           a.batch_size == b.batch_size && a.row == b.row && a.shuffle == b.shuffle && a.loss_by_rows == b.loss_by_rows;
+}
+
+template <class T> bool fits_lanes(const Training &t) {
+    return !t.gradient && !std::isfinite(t.optimizer.clip_norm) && LanePass<T>::fits(t);
+}
+
+template <class T> class LaneTraining {
+  public:
+    // members: up to `lanes`. If the arena has no memory, the object only counts the bytes that it needs.
+    LaneTraining(Training *const *members, int n, Arena &arena)
+        : n_(n), first_(*members[0]), pass_(first_, arena), state_(first_, pass_, arena) {
+        for (int q = 0; q < lanes<T>; q++) {  // lanes without a member repeat the first one
+            members_[q] = members[q < n ? q : 0];
+            schedules_[q].emplace(members_[q]->optimizer);
+        }
+    }
+
+    // Trains until each member has made its epochs, or the time slice is over.
+    void run(Status *status) {
+        status_ = status;
+        slice_start_ = clock_start_ = Clock::now();
+        for (int q = 0; q < lanes<T>; q++) enter(q);
+        while (n_active_ > 0 && !slice_over_) {
+            look_at_clock();
+            step();
+        }
+        stamp();
+        for (int i = 0; i < n_active_; i++) write_back(active_[i]);
+    }
+
+  private:
+    void enter(int q) {
+        state_.put(*members_[q], q);
+        set_coefficients(q, 0, 1);
+        if (q >= n_) return;
+        status_[q] = Status::paused;
+        active_[n_active_++] = q;
+        if (members_[q]->epoch < members_[q]->n_epochs) return;
+        write_back(q);
+        leave(q, finish_run(*members_[q], OptimizerState<T>(*members_[q]), false));
+    }
+
+    void write_back(int q) const {
+        state_.get(*members_[q], q);
+        if (has_snapshot_) state_.get_snapshot(*members_[q], q);
+    }
+
+    // The lane computes on, with zeros.
+    void leave(int q, Status status) {
+        status_[q] = status;
+        state_.clear(q);
+        int kept = 0;
+        for (int i = 0; i < n_active_; i++)
+            if (active_[i] != q) active_[kept++] = active_[i];
+        n_active_ = kept;
+    }
+
+    template <class Use> void for_each_active(Use use) {
+        for (int i = n_active_ - 1; i >= 0; i--) use(active_[i], *members_[active_[i]]);  // the lane in hand may leave
+    }
+
+    void step() {
+        begin_batch();
+        pass_.run(batch_, losses_);
+        if (!all_finite(losses_))
+            for_each_active([&](int q, Training &t) {
+                if (!std::isfinite(losses_[q])) end(q, [&](const OptimizerState<T> &state) { return roll_back(t, state); });
+            });
+        if (n_active_ == 0) return;
+        if (position().row == 0) {
+            state_.take_snapshot();
+            has_snapshot_ = true;
+        }
+        set_coefficients();
+        if (state_.penalizes()) std::fill_n(penalties_, lanes<T>, 0.0);
+        state_.update(coefficients_, penalties_);
+        for_each_active([&](int q, Training &t) { finish_batch(q, t); });
+    }
+
+    // All active members are at the same row.
+    const Training &position() const { return *members_[active_[0]]; }
+
+    void begin_batch() {
+        const int64_t row = position().row, size = std::min(first_.batch_size, first_.n_rows - row);
+        if (row == 0 && first_.shuffle)
+            for_each_active([&](int, Training &t) { shuffle(t.random, t.order, t.rows, t.n_rows, t.reshuffle); });
+        if (row == batch_.first() && size == batch_.size() && !first_.sample_weight) return;
+        batch_.same_rows = true;
+        for (int q = 0; q < lanes<T>; q++) {
+            batch_.same_rows &= order_of(*members_[q]) == order_of(first_);
+            Batch &own = batch_.of_lane[q] = {order_of(*members_[q]), row, size};
+            pass_.weigh(own);
+            loss_weights_[q] = first_.loss_by_rows ? double(size) : own.weight;
+        }
+    }
+
+    static const int64_t *order_of(const Training &t) { return t.shuffle ? t.order : t.rows; }
+
+    static bool all_finite(const double *values) {
+        double sum = 0;
+        for (int q = 0; q < lanes<T>; q++) sum += values[q] - values[q];
+        return sum == 0;
+    }
+
+    void finish_batch(int q, Training &t) {
+        const bool entered = enter_batch(t, losses_[q] + penalties_[q], loss_weights_[q], batch_.size());
+        if (entered && t.epoch < t.n_epochs) return;
+        if (entered) return end(q, [&](const OptimizerState<T> &state) { return finish_run(t, state, false); });
+        // TrainingLoop notices that when the next batch has begun.
+        const bool ends_epoch = t.row + batch_.size() == t.n_rows, ends = ends_epoch && t.epoch + 1 == t.n_epochs;
+        if (ends_epoch && !ends && t.shuffle) shuffle(t.random, t.order, t.rows, t.n_rows, t.reshuffle);
+        end(q, [&](const OptimizerState<T> &state) { return ends ? finish_run(t, state, true) : roll_back(t, state); });
+    }
+
+    template <class Finish> void end(int q, Finish finish) {
+        write_back(q);
+        const Status status = finish(OptimizerState<T>(*members_[q]));
+        stamp();
+        leave(q, status);
+    }
+
+    // ---- Coefficients ----
+
+    // Coefficients that are the same for all steps are set before the first one.
+    void set_coefficients() {
+        if (constant_coefficients_) return;
+        constant_coefficients_ = !all_optimizers<T>[first_.optimizer.kind].corrects_moments;
+        for_each_active([&](int q, Training &t) {
+            set_coefficients(q, t.learning_rates[t.step * t.learning_rate_stride], batch_.of_lane[q].weight);
+            constant_coefficients_ &= t.learning_rate_stride == 0 && !t.optimizer.penalty_per_weight;
+        });
+    }
+
+    void set_coefficients(int q, double learning_rate, double batch_weight) {
+        const Coefficients<T> own = (*schedules_[q])(learning_rate, members_[q]->updates, batch_weight);
+        T of_lane[n_coefficients];
+        std::memcpy(of_lane, &own, sizeof own);
+        char *const to = reinterpret_cast<char *>(&coefficients_) + size_t(q) * sizeof(T);
+        for (size_t i = 0; i < n_coefficients; i++) std::memcpy(to + i * sizeof(Vec<T>), &of_lane[i], sizeof(T));
+    }
+
+    // ---- Time ----
+
+    void look_at_clock() {
+        work_ += operations_per_row_ * double(first_.batch_size * n_active_);
+        if (work_ < clock_work) return;
+        work_ = 0;
+        slice_over_ = seconds_between(slice_start_, Clock::now()) > first_.seconds;
+        stamp();
+    }
+
+    // The active members share the time since the last call.
+    void stamp() {
+        if (n_active_ == 0) return;
+        const Clock::time_point now = Clock::now();
+        const double seconds = seconds_between(clock_start_, now) / double(n_active_);
+        clock_start_ = now;
+        for_each_active([&](int, Training &t) { stamp_epochs(t, seconds); });
+    }
+
+    static constexpr size_t n_coefficients = sizeof(Coefficients<T>) / sizeof(T);
+
+    const int n_;
+    const Training &first_;
+    Training *members_[size_t(lanes<T>)];
+    Status *status_ = nullptr;
+    LanePass<T> pass_;
+    const LaneState<T> state_;
+    int active_[size_t(lanes<T>)], n_active_ = 0;  // the lanes whose members are still in training
+    LaneBatch<T> batch_ = {};
+    double losses_[size_t(lanes<T>)], penalties_[size_t(lanes<T>)] = {}, loss_weights_[size_t(lanes<T>)];
+    std::optional<CoefficientSchedule<T>> schedules_[size_t(lanes<T>)];
+    Coefficients<T, Vec<T>> coefficients_ = {};
+    bool constant_coefficients_ = false;
+    bool has_snapshot_ = false;  // one was taken since the members have entered
+    const double operations_per_row_ = operations_per_row(first_.network, first_.x, first_.n_rows);
+    double work_ = 0;
+    bool slice_over_ = false;
+    Clock::time_point slice_start_, clock_start_;
+};
+
+}  // namespace
