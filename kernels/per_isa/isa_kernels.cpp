@@ -6,6 +6,7 @@
 #include "linear.h"
 #include "peak_flops.h"
 #include "isa_kernels.h"
+#include "lanes_training.h"
 #include "training_loop.h"
 
 namespace {
@@ -122,34 +123,47 @@ template <class T> void blend_arrays(void *own, const void *other, int64_t n, do
     blend(static_cast<T *>(own), static_cast<const T *>(other), n, T(tau));
 }
 
-template <class T> constexpr Kernels kernels(const LaneKernels *lane_kernels) {
-    return {FASTNN_VECTOR_BYTES,
-            prediction_bytes<T>,
-            predict<T>,
-            predict_each<T>,
-            linear_bytes<T>,
-            linear<T>,
-            gradient_bytes<T>,
-            gradient<T>,
-            jacobian_bytes<T>,
-            jacobian<T>,
-            training_bytes<T>,
-            train<T>,
-            function_of_array<T>,
-            activate_array<T>,
-            log_softmax_array<T>,
-            activation_derivative<T>,
-            times_derivative_array<T>,
-            prediction_loss<T>,
-            update_array<T>,
-            activation_has,
-            optimizer_moments,
-            first_not_finite_of<T>,
-            multiply_add_chains<T>,
-            copy_array<T>,
-            blend_arrays<T>,
-            lane_kernels};
+template <class T> int64_t lanes_bytes(const Training &training) {
+    Arena arena(nullptr);
+    Training *member = const_cast<Training *>(&training);
+    LaneTraining<T> counted(&member, 1, arena);
+    return arena.used();
 }
+
+template <class T> void train_lanes(Training *const *members, Status *status, int n, void *workspace) {
+    Arena arena(workspace);
+    LaneTraining<T>(members, n, arena).run(status);
+}
+
+template <class T> constexpr LaneKernels lane_kernels = {lanes<T>, fits_lanes<T>, same_lanes, lanes_bytes<T>, train_lanes<T>};
+
+template <class T>
+constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
+                             prediction_bytes<T>,
+                             predict<T>,
+                             predict_each<T>,
+                             linear_bytes<T>,
+                             linear<T>,
+                             gradient_bytes<T>,
+                             gradient<T>,
+                             jacobian_bytes<T>,
+                             jacobian<T>,
+                             training_bytes<T>,
+                             train<T>,
+                             function_of_array<T>,
+                             activate_array<T>,
+                             log_softmax_array<T>,
+                             activation_derivative<T>,
+                             times_derivative_array<T>,
+                             prediction_loss<T>,
+                             update_array<T>,
+                             activation_has,
+                             optimizer_moments,
+                             first_not_finite_of<T>,
+                             multiply_add_chains<T>,
+                             copy_array<T>,
+                             blend_arrays<T>,
+                             &lane_kernels<T>};
 
 }  // namespace
 
@@ -157,8 +171,7 @@ template <class T> constexpr Kernels kernels(const LaneKernels *lane_kernels) {
 #define TABLE(prefix, isa) JOIN(prefix, isa)
 
 namespace fastnn {
-extern const LaneKernels TABLE(float32_lanes_, FASTNN_ISA_NAME), TABLE(float64_lanes_, FASTNN_ISA_NAME);
 extern const Kernels TABLE(float32_, FASTNN_ISA_NAME), TABLE(float64_, FASTNN_ISA_NAME);
-const Kernels TABLE(float32_, FASTNN_ISA_NAME) = kernels<float>(&TABLE(float32_lanes_, FASTNN_ISA_NAME));
-const Kernels TABLE(float64_, FASTNN_ISA_NAME) = kernels<double>(&TABLE(float64_lanes_, FASTNN_ISA_NAME));
+const Kernels TABLE(float32_, FASTNN_ISA_NAME) = kernels<float>;
+const Kernels TABLE(float64_, FASTNN_ISA_NAME) = kernels<double>;
 }  // namespace fastnn
