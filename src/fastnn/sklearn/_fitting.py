@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,41 @@ from fastnn.sklearn import _by_hand, _fitted, _parameters
 from fastnn.sklearn._coefs import WithCoefs
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer, activation_of, draw_weights, native_loss
+from fastnn.sklearn._members import check_members, explain_missing, fit_members, is_ensemble, is_fitted
 from fastnn.sklearn._overrides import check_overrides
-from fastnn.sklearn._stochastic import fit_stochastic
+from fastnn.sklearn._stochastic import BatchFit
+
+if TYPE_CHECKING:
+    from fastnn.sklearn._lbfgs import SearchFit
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The checked arguments of a fit.
+
+    Attributes
+    ----------
+    X, y : arrays
+        The inputs, and the targets as `_check_target` returns them.
+    weight : ndarray of float64, optional
+        The weights of the rows.
+    held_out : tuple (X, y, weight), optional
+        The same for the validation data that the user passed.
+    hidden : list of int
+        The sizes of the hidden layers.
+    first : bool
+        Whether the fit begins with a new network.
+    incremental : bool
+        Whether the caller is `partial_fit`.
+    """
+
+    X: Any
+    y: Any
+    weight: NDArray[np.float64] | None
+    held_out: tuple[Any, Any, Any] | None
+    hidden: list[int]
+    first: bool
+    incremental: bool
 
 
 class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
@@ -84,15 +118,35 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
     ) -> Any:
+        data = self._checked(X, y, sample_weight, incremental, validation)
+        if is_ensemble(self):
+            fit_members(self, data)
+            return self
+        self.__dict__.pop("members_", None)
+        fit = self._begin_fit(data)
+        try:
+            fit.run()
+            fit.end()
+        finally:
+            self._take_assigned()  # so that arrays of coefs_ to which users refer are the trained ones
+        return self
+
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
+    ) -> Checked:
+        """Check the parameters and the data of a fit, and record the features and the classes."""
         check_overrides(self)
         hidden = _parameters.check(self, self._rules)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if validation is not None and _parameters.is_lbfgs(self):
             raise ValueError(f"X_val, y_val: expected a solver that trains by epochs, got them for solver={self.solver!r}")
-        if self.warm_start or incremental:
+        goes_on = self.warm_start or incremental
+        if goes_on:
             self._take_assigned()
-        first = "network_" not in vars(self) or not (self.warm_start or incremental)
+        first = not goes_on or not is_fitted(self)
+        if not first:
+            check_members(self)
         X, y = self._check_target(X, y, reset=first, incremental=incremental)
         if not first:
             self._check_outputs("y", y, self.n_outputs_)
@@ -101,22 +155,56 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         if _parameters.is_lbfgs(self):
             check_mean("sample_weight", sample_weight)
         held_out = None if validation is None else self._check_held_out(*validation, n_outputs=self._count_outputs(y))
+        return Checked(X, y, sample_weight, held_out, hidden, first, incremental)
+
+    def _take_data_of(self, other: Fitting) -> None:
+        """Record the features and the classes that another estimator has found in the data of both."""
+        own, found = vars(self), vars(other)
+        for name in ("n_features_in_", "feature_names_in_"):
+            own.pop(name, None)
+            own |= {name: found[name]} if name in found else {}
+        if "_classes" in found:
+            own |= {"_classes": found["_classes"], "classes_": found["classes_"]}
+
+    def _begin_fit(
+        self, data: Checked, *, bootstrap: bool = False, random_state: np.random.RandomState | None = None
+    ) -> BatchFit | SearchFit:
+        """Return a fit to checked data, which others run and end.
+
+        Parameters
+        ----------
+        data : Checked
+            The data.
+        bootstrap : bool
+            Whether to train on rows that are drawn with replacement.
+        random_state : RandomState, optional
+            A source of random numbers for this fit instead of that of the parameter.
+        """
+        held_out, first, incremental = data.held_out, data.first, data.incremental
         resumes = self.warm_start and not first and not incremental and self._can_resume(splits=held_out is None)
-        random_state = self._random_state if resumes else self._new_random_state(again=incremental and not first)
+        if random_state is None:
+            random_state = self._random_state if resumes else self._new_random_state(again=incremental and not first)
         if first:
-            self._begin_network(X, y, hidden, random_state)
-        elif list(self.network_.layer_sizes[1:-1]) != hidden:
+            self._begin_network(data.X, data.y, data.hidden, random_state)
+        elif list(self.network_.layer_sizes[1:-1]) != data.hidden:
             kept = self.network_.layer_sizes[1:-1]
-            raise ValueError(f"hidden_layer_sizes: expected those of the fitted network, {kept}, got {hidden}")
+            raise ValueError(f"hidden_layer_sizes: expected those of the fitted network, {kept}, got {data.hidden}")
         self._random_state = random_state
+        arrays = data.X, data.y, data.weight
         try:
             if _parameters.is_lbfgs(self):
-                self._fit_lbfgs(X, y, sample_weight)
-            else:
-                fit_stochastic(self, X, y, sample_weight, held_out, incremental=incremental, resumes=resumes)
-        finally:
-            self._take_assigned()  # so that arrays of coefs_ to which users refer are the trained ones
-        return self
+                return self._new_search(*arrays, bootstrap)
+            return BatchFit(self, *arrays, held_out, incremental=incremental, resumes=resumes, bootstrap=bootstrap)
+        except BaseException:
+            self._take_assigned()
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        """Explain that each network of an ensemble has its own value of an attribute."""
+        members = self.__dict__.get("members_")
+        if members and name.endswith("_") and not name.startswith("_") and hasattr(members[0], name):
+            explain_missing(self, name)
+        return object.__getattribute__(self, name)  # which raises the error with its text
 
     def _new_random_state(self, *, again: bool) -> np.random.RandomState:
         """Return the random state with which a fit begins.
@@ -187,13 +275,16 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             needed += ["_last_parameters", "_split_state"] if splits else ["_last_parameters"]
         return bool(self.resume) and all(getattr(self, name, None) is not None for name in needed)
 
-    def _fit_lbfgs(self, X: Any, y: Any, sample_weight: Any) -> None:
-        from fastnn.sklearn._lbfgs import fit_lbfgs
+    def _new_search(self, X: Any, y: Any, sample_weight: Any, bootstrap: bool) -> SearchFit:
+        from fastnn.sklearn._lbfgs import SearchFit
 
+        if bootstrap:
+            drawn = self._random_state.randint(0, X.shape[0], X.shape[0], np.int64)
+            X, y, sample_weight = X[drawn], y[drawn], None if sample_weight is None else sample_weight[drawn]
+            check_mean("sample_weight", sample_weight)
         rows = Rows(native_rows(X, self.network_.dtype), self._native_target(y), sample_weight)
         loss = native_loss(self._output()[1], self.n_outputs_, self.network_.dtype)
-        fit_lbfgs(self, loss, rows, thread_count(self.n_jobs))
-        _fitted.check_finite(self.network_)
+        return SearchFit(self, loss, rows, thread_count(self.n_jobs))
 
     def _check_held_out(self, X: Any, y: Any, sample_weight: Any, *, n_outputs: int) -> tuple[Any, Any, Any]:
         if X is None and y is None:

@@ -244,6 +244,8 @@ RULES: Mapping[str, Rule] = {
     "progress": Rule("a bool or a ProgressBar", lambda value: _is_flag(value) or hasattr(value, "on_epoch_end")),
     "resume": _FLAG,
     "lazy_updates": _FLAG,
+    "n_members": _no_flag(_COUNT),
+    "bootstrap": _FLAG,
     "n_jobs": _or_none(Rule("an int other than 0", lambda value: _is_integer(value) and value != 0)),
 }
 """The rules for the parameters that both estimators have, by name."""
