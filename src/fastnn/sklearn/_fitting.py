@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from fastnn.sklearn import _by_hand, _fitted, _parameters
 from fastnn.sklearn._coefs import WithCoefs
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer, activation_of, draw_weights, native_loss
-from fastnn.sklearn._members import check_members, explain_missing, fit_members, is_ensemble, is_fitted
+from fastnn.sklearn._members import begin_members, check_members, explain_missing, is_ensemble, is_fitted, summarize, train_members
 from fastnn.sklearn._overrides import check_overrides
 from fastnn.sklearn._stochastic import BatchFit
 
@@ -119,17 +119,47 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
     ) -> Any:
         data = self._checked(X, y, sample_weight, incremental, validation)
-        if is_ensemble(self):
-            fit_members(self, data)
-            return self
-        self.__dict__.pop("members_", None)
-        fit = self._begin_fit(data)
+        fits = self._begin_fits(data)
         try:
-            fit.run()
-            fit.end()
-        finally:
-            self._take_assigned()  # so that arrays of coefs_ to which users refer are the trained ones
+            if is_ensemble(self):
+                train_members(self, fits)
+            else:
+                fits[0].run()
+        except BaseException:
+            self._take_trained(fits)
+            raise
+        self._end_fits(fits)
         return self
+
+    def _begin_fits(self, data: Checked, random_state: np.random.RandomState | None = None) -> list[BatchFit | SearchFit]:
+        """Return the fits of all networks to checked data, which others run; `_end_fits` ends them."""
+        if is_ensemble(self):
+            return begin_members(self, data)
+        self.__dict__.pop("members_", None)
+        return [self._begin_fit(data, random_state=random_state)]
+
+    def _end_fits(self, fits: list[BatchFit | SearchFit]) -> None:
+        """End the fits of all networks, and raise the error of the first that failed."""
+        try:
+            for fit in fits:
+                fit.end()
+        finally:
+            self._take_trained(fits)
+        if is_ensemble(self):
+            summarize(self)
+
+    @staticmethod
+    def _take_trained(fits: list[BatchFit | SearchFit]) -> None:
+        for fit in fits:  # so that arrays of coefs_ to which users refer are the trained ones
+            fit.estimator._take_assigned()
+
+    def _checked_like(self, other: Fitting, data: Checked, sample_weight: Any) -> Checked:
+        """Check the parameters for a first fit to data that another estimator of the class has checked, without weights."""
+        check_overrides(self)
+        hidden = _parameters.check(self, self._rules)
+        self._take_data_of(other)
+        weight = self._weight(data.y, sample_weight)
+        return replace(data, weight=weight, hidden=hidden)
 
     def _checked(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Never
 
@@ -80,33 +80,30 @@ def explain_missing(estimator: Any, name: str) -> Never:
 # ---- Fitting ----
 
 
-def fit_members(estimator: Any, data: Checked) -> None:
-    """Train all members at once, and set the attributes of the ensemble."""
-    from fastnn.sklearn._together import train_together
-
+def begin_members(estimator: Any, data: Checked) -> list[Any]:
+    """Return the fits of all members, which are new if the fit is the first."""
     if data.first:
         seeds = check_random_state(estimator.random_state).randint(_SEEDS, size=estimator.n_members)
         estimator._forget_assigned()
         for name in _OF_ONE:
             vars(estimator).pop(name, None)
-        members = estimator.members_ = [_new_member(estimator, int(seed)) for seed in seeds]
+        estimator.members_ = [_new_member(estimator, int(seed)) for seed in seeds]
     else:
-        members = estimator.members_
-        for member in members:
+        for member in estimator.members_:
             _follow(member, estimator)
             member._take_assigned()
-    try:
-        fits = []
-        for member in members:
-            member._take_data_of(estimator)
-            fits.append(member._begin_fit(data, bootstrap=bool(estimator.bootstrap)))
-        train_together(fits, thread_count(estimator.n_jobs), progress_bar(estimator.progress))
-        for fit in fits:
-            fit.end()
-    finally:
-        for member in members:
-            member._take_assigned()
-    _summarize(estimator)
+    fits = []
+    for member in estimator.members_:
+        member._take_data_of(estimator)
+        fits.append(member._begin_fit(data, bootstrap=bool(estimator.bootstrap)))
+    return fits
+
+
+def train_members(estimator: Any, fits: Sequence[Any]) -> None:
+    """Train all members at once."""
+    from fastnn.sklearn._together import train_together
+
+    train_together(fits, thread_count(estimator.n_jobs), progress_bar(estimator.progress))
 
 
 def _new_member(estimator: Any, seed: int) -> Any:
@@ -122,7 +119,8 @@ def _follow(member: Any, estimator: Any) -> None:
     member.set_params(**parameters | _OF_ENSEMBLE)
 
 
-def _summarize(estimator: Any) -> None:
+def summarize(estimator: Any) -> None:
+    """Set the attributes of an ensemble after a fit of its members."""
     members = estimator.members_
     for name in ("out_activation_", "n_outputs_", "n_layers_", "t_"):
         setattr(estimator, name, getattr(members[0], name))

@@ -114,6 +114,11 @@ class BatchFit:
             self._trainer.order = None
         _fitted.check_finite(model)
 
+    @property
+    def seconds(self) -> float:
+        """The seconds of the training."""
+        return float(self._trainer.history["seconds"].sum())
+
     # ---- The training ----
 
     def _can_step(self) -> bool:
