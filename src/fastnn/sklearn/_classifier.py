@@ -17,6 +17,7 @@ from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP, solver_has_epochs
 from fastnn.sklearn._classes import CLASS_WEIGHT, WithClasses
 from fastnn.sklearn._data import checked_weight
+from fastnn.sklearn._scorers import overrides
 from fastnn.sklearn._warnings import log
 
 
@@ -229,6 +230,29 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         self._take_classes(y, classes)
         fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True)
         return fitted
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of the predictions: the share of the rows whose class, or whose labels, are all right.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            The true classes, or an indicator matrix of labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+            The accuracy.
+        """
+        if sample_weight is None and "_classes" in vars(self) and not overrides(self, "predict"):
+            codes = self._classes.known_codes(y)
+            if codes is not None and codes.shape == np.shape(X)[:1]:
+                return self._score_outputs(self._outputs(X), codes, None)
+        return float(super().score(X, y, sample_weight))
 
     # ---- Methods that the base calls ----
 

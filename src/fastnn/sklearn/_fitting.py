@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
     _last_parameters: NDArray[Any] | None  # with early stopping and `resume`, those of the last epoch
     _split_state: Any  # with `resume`, the state of the random numbers that chose the held-out rows
     _trainer: EstimatorTrainer  # of the last fit by batches
+    _param_names: ClassVar[tuple[Any, list[str]]]  # of the class, for the constructor beside them
 
     # ---- Differences between the two estimators ----
 
@@ -106,6 +107,14 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
     def _decode(self, outputs: NDArray[Any]) -> Any:
         """Return predictions from the network's outputs."""
         raise NotImplementedError
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the parameters. Finding them takes scikit-learn longer than a short fit."""
+        kept = vars(cls).get("_param_names")
+        if kept is None or kept[0] is not cls.__init__:
+            cls._param_names = kept = cls.__init__, super()._get_param_names()
+        return list(kept[1])
 
     def _set_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Store the arguments of the constructor unchanged."""

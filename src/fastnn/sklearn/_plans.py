@@ -23,6 +23,12 @@ from fastnn.sklearn._together import train_together
 _MOST_FITS, _MOST_PARAMETERS = 512, 1 << 22
 # The copies of the rows of all folds may need so many bytes.
 _MOST_BYTES = 1 << 30
+_FIXED = (bool, int, float, str, np.generic, type(None))
+
+
+def _is_fixed(value: Any) -> bool:
+    """Return whether nothing in a value can change."""
+    return all(map(_is_fixed, value)) if type(value) is tuple else isinstance(value, _FIXED)
 
 
 def network_in(estimator: Any) -> Any:
@@ -140,6 +146,8 @@ class Plan:
         self._weight = fit_params.get(_weight_name(template))
         self._known_names: set[frozenset[str]] = set()
         self.fit_seconds: list[float] = []
+        self._last_setting: Mapping[str, Any] | None = None
+        self._prototype: Any = None
         self.begin([])
 
     def begin(self, settings: Sequence[Mapping[str, Any]]) -> None:
@@ -211,14 +219,26 @@ class Plan:
         if fits:
             train_together(fits, self._n_threads, progress_bar(progress))
 
+    def _new_estimator(self, setting: Mapping[str, Any]) -> Any:
+        """Return a clone of the template with a setting: a copy of that for the previous fold, if nothing in it can change."""
+        if setting is not self._last_setting or self._prototype is None:
+            estimator = clone(self._template)
+            if setting:
+                estimator.set_params(**clone(dict(setting), safe=False))
+            fixed = all(map(_is_fixed, vars(estimator).values()))
+            self._last_setting, self._prototype = setting, estimator if fixed else None
+            if not fixed:
+                return estimator
+        copied = object.__new__(type(self._prototype))
+        vars(copied).update(vars(self._prototype))
+        return copied
+
     def _prepared(self, place: int) -> Planned | None:
         """Return an estimator whose fit has begun, or None if it must be fitted by the caller."""
         begun = time.perf_counter()
         setting, fold = self._settings[place // len(self._folds)], self._folds[place % len(self._folds)]
         try:
-            estimator = clone(self._template)
-            if setting:
-                estimator.set_params(**clone(dict(setting), safe=False))
+            estimator = self._new_estimator(setting)
             network = network_in(estimator)
             if network is None or network.verbose or _parameters.is_lbfgs(network):
                 return None

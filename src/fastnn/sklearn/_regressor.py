@@ -14,9 +14,9 @@ from fastnn.losses import Loss
 from fastnn.optimizers import Adam
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP
-from fastnn.sklearn._data import checked_pair, checked_weight
+from fastnn.sklearn._data import checked_pair, checked_weight, is_plain_vector
 from fastnn.sklearn._definitions import regression_loss
-from fastnn.sklearn._scorers import determination
+from fastnn.sklearn._scorers import determination, overrides
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
@@ -226,6 +226,29 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             return super().predict(X)
         values, spread = self._mean_and_spread(X)
         return self._decode(values), self._decode(spread)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the coefficient of determination R² of the predictions, as a mean over outputs.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The true values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+            The score.
+        """
+        if sample_weight is None and is_plain_vector(y) and not overrides(self, "predict"):
+            outputs = self._outputs(X)
+            if outputs.shape == (len(y), 1) and len(y) > 1 and np.isfinite(outputs).all():
+                return self._score_outputs(outputs, y, None)
+        return float(super().score(X, y, sample_weight))
 
     # ---- Methods that the base calls ----
 
