@@ -63,11 +63,14 @@ class BatchFit:
         model = estimator.network_
         self._rows = Rows(native_rows(X, model.dtype), estimator._native_target(y), sample_weight)
         n_rows = len(self._rows.target)
-        self._drawn = estimator._random_state.randint(0, n_rows, n_rows, np.int64) if bootstrap else None
         self._trainer = trainer = _trainer(estimator, goes_on=incremental or resumes)
         trainer.take(batch_size=_batch_size(estimator.batch_size, n_rows))
         if not resumes or trainer.order is None or len(trainer.order) != n_rows:
-            trainer.order = np.arange(n_rows)
+            trainer.order = (
+                estimator._random_state.randint(0, n_rows, n_rows, np.int64) if bootstrap else np.arange(n_rows)
+            )
+        # The rows to train on, which every epoch shuffles from `order`. A resumed fit trains on the same.
+        self._drawn = trainer.order.copy() if bootstrap else None
         _set_rate(estimator, trainer, n_rows, incremental)
         estimator.n_iter_ = 0
         if resumes and estimator.early_stopping:
