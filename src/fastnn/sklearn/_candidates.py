@@ -69,17 +69,19 @@ class Candidate:
         plan, begun = self._plan, time.perf_counter()
         planned = plan.take(X, self._parameters)
         if planned is not None:
-            self._turn_into(planned.estimator)
+            self.turn_into(planned.estimator)
             planned.end()
             plan.fit_seconds.append(planned.seconds)
             return self
-        self._turn_into(clone(self._template).set_params(**self._parameters))
+        self.turn_into(clone(self._template).set_params(**self._parameters))
         try:
             return self.fit(X, y, **fit_params)
         finally:
             plan.fit_seconds.append(time.perf_counter() - begun)
 
-    def _turn_into(self, estimator: Any) -> None:
-        attributes = {name: value for name, value in vars(self).items() if name not in _OWN}  # of scikit-learn's loop
+    def turn_into(self, estimator: Any) -> None:
+        """Become an estimator."""
+        attributes = vars(estimator)
+        attributes |= {name: value for name, value in vars(self).items() if name not in _OWN}  # of scikit-learn's loop
         self.__class__ = type(estimator)
-        self.__dict__ = vars(estimator) | attributes
+        self.__dict__ = attributes  # shared, so that the end of the fit sets attributes of both

@@ -60,7 +60,7 @@ class _Planning:
             with joblib.parallel_config(backend="sequential"):
                 super(_Planning, search).fit(X, y, **params)  # type: ignore[misc]
         finally:
-            template._turn_into(clone(self.estimator))  # scorers may refer to it
+            template.turn_into(clone(self.estimator))  # scorers may refer to it
             fitted = {name: value for name, value in vars(search).items() if name not in _OF_PLAN}
             vars(self).update(fitted)
             if "_checked_cv_orig" in fitted:
@@ -206,7 +206,7 @@ def cross_validate(
     splits = RecordedSplits(check_cv(cv, y, classifier=is_classifier(estimator)), plan)
     with joblib.parallel_config(backend="sequential"):
         scores = dict(model_selection.cross_validate(template, X, y, cv=splits, **shared))
-    template._turn_into(clone(estimator))  # scorers may refer to it
+    template.turn_into(clone(estimator))  # scorers may refer to it
     if len(plan.fit_seconds) == len(scores["fit_time"]):
         scores["fit_time"] = np.array(plan.fit_seconds)
     return scores
