@@ -164,23 +164,21 @@ def test_warm_start_and_resume() -> None:
     assert ensemble.members_[1].loss_curve_[:15] == longer.members_[1].loss_curve_[:15]
 
 
-@pytest.mark.parametrize(("first", "then"), [({}, {"n_members": 2}), ({}, {"n_members": 1}), ({"n_members": 1}, {"n_members": 3})])
-def test_training_continues_with_the_same_number(first: Any, then: Any) -> None:
+@pytest.mark.parametrize(
+    ("first", "then"), [({}, {"n_members": 2}), ({}, {"n_members": 1}), ({"n_members": 1}, {"n_members": 3})]
+)
+def test_training_continues_with_the_same_number(before: int, then: int) -> None:
     """A fit that continues keeps the number of networks; another begins anew."""
-    fitted = made(MLPRegressor, **first).fit(X, VALUES).set_params(**then)
-    before = fitted.predict(X)
+    fitted = made(MLPRegressor, n_members=before).fit(X, VALUES).set_params(n_members=then)
+    predictions = fitted.predict(X)
     with pytest.raises(ValueError, match="n_members"):
         fitted.partial_fit(X, VALUES)
     with pytest.raises(ValueError, match="n_members"):
-        clone_of(fitted).set_params(warm_start=True).fit(X, VALUES)
-    assert np.array_equal(fitted.predict(X), before)
+        copy.deepcopy(fitted).set_params(warm_start=True).fit(X, VALUES)
+    assert np.array_equal(fitted.predict(X), predictions)
     fitted.fit(X, VALUES)
-    assert len(vars(fitted).get("members_", [0])) == then["n_members"]
-    assert hasattr(fitted, "network_") is (then["n_members"] == 1)
-
-
-def clone_of(fitted: Any) -> Any:
-    return copy.deepcopy(fitted)
+    assert len(vars(fitted).get("members_", [0])) == then
+    assert hasattr(fitted, "network_") is (then == 1)
 
 
 def test_copies_and_pickles() -> None:
@@ -275,10 +273,12 @@ def test_cross_validation_by_scikit_learn() -> None:
     assert scores.mean() > 0.6
 
 
-@parametrize_with_checks([
-    MLPClassifier(n_members=2),
-    MLPRegressor(n_members=2),
-])
+@parametrize_with_checks(
+    [
+        MLPClassifier(n_members=2),
+        MLPRegressor(n_members=2),
+    ]
+)
 def test_estimator_checks(estimator: Any, check: Any) -> None:
     """Ensembles pass scikit-learn's checks."""
     with warnings.catch_warnings():

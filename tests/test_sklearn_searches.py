@@ -50,6 +50,9 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+TREE = DecisionTreeClassifier(random_state=0)
+
+
 def classifier(**parameters: Any) -> Any:
     return MLPClassifier(**{"hidden_layer_sizes": (5,), "max_iter": 12, "random_state": 0} | parameters)
 
@@ -97,7 +100,11 @@ SETTINGS = {
     "numbers": (classifier(), {"alpha": [1e-4, 1.0], "learning_rate_init": [1e-3, 1e-1]}, LABELS),
     "layers": (regressor(), {"hidden_layer_sizes": [3, (4, 3), []], "activation": ["tanh", "gelu"]}, VALUES),
     "solvers": (regressor(), {"solver": ["adam", "sgd", "adamw", "lbfgs"]}, VALUES),
-    "rates": (regressor(solver="sgd"), {"learning_rate": ["adaptive", "invscaling", "constant"], "tol": [0.1, 1e-4]}, VALUES),
+    "rates": (
+        regressor(solver="sgd"),
+        {"learning_rate": ["adaptive", "invscaling"], "tol": [0.1, 1e-4]},
+        VALUES,
+    ),
     "stopping": (classifier(max_iter=40), {"early_stopping": [True, False], "n_iter_no_change": [1, 3, np.inf]}, LABELS),
     "several grids": (classifier(), [{"alpha": [1.0]}, {"batch_size": [5, 30], "class_weight": ["balanced", None]}], LABELS),
     "losses": (regressor(), {"loss": ["squared_error", "huber"], "dropout": [0.0, 0.3], "shuffle": [False]}, VALUES),
@@ -207,7 +214,10 @@ PIPELINES = {
     ),
     "other steps": (
         Pipeline([("scale", StandardScaler()), ("net", classifier())]),
-        {"scale": [StandardScaler(), MinMaxScaler(), "passthrough"], "net": [classifier(alpha=1.0), DecisionTreeClassifier(random_state=0)]},
+        {
+            "scale": [StandardScaler(), MinMaxScaler(), "passthrough"],
+            "net": [classifier(alpha=1.0), TREE],
+        },
     ),
     "none": (Pipeline([("net", classifier())]), {"net__alpha": [0.0, 0.1]}),
 }
@@ -235,9 +245,12 @@ def test_weights_of_a_pipeline(groups: list[int]) -> None:
 @pytest.mark.parametrize(
     ("estimator", "grid"),
     [
-        (DecisionTreeClassifier(random_state=0), {"max_depth": [1, 2]}),
+        (TREE, {"max_depth": [1, 2]}),
         (classifier(solver="lbfgs"), {"alpha": [0.1, 1.0]}),
-        (make_pipeline(StandardScaler(), DecisionTreeClassifier(random_state=0)), {"decisiontreeclassifier__max_depth": [1, 2]}),
+        (
+            make_pipeline(StandardScaler(), TREE),
+            {"decisiontreeclassifier__max_depth": [1, 2]},
+        ),
     ],
     ids=["another", "lbfgs", "pipeline"],
 )

@@ -112,7 +112,7 @@ class Epochs:
 
     def _count_ahead(self) -> int:
         """Return the number of epochs for which neither a new rate nor a watcher is needed."""
-        ahead = [watcher.epochs_ahead() for watcher in self._patient]
+        ahead: list[int | None] = [watcher.epochs_ahead() for watcher in self._patient]
         return min(self._planned - self._run.epoch, *(epochs for epochs in ahead if epochs is not None), sys.maxsize)
 
     def count_updates(self) -> None:

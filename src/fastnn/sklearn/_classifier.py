@@ -113,8 +113,8 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         Exists if the names of all columns of X are strings.
     out_activation_ : str
     members_ : list of estimators
-        With `n_members` or `bootstrap`, the estimators with one network each. They have the attributes of the fits. Of these,
-        the ensemble has only `loss_`, the mean, and `n_iter_`, the largest.
+        With `n_members` or `bootstrap`, the estimators with one network each. They have the attributes of the fits. Of
+        these, the ensemble has only `loss_`, the mean, and `n_iter_`, the largest.
 
     Examples
     --------

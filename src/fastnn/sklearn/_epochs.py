@@ -51,8 +51,8 @@ class EpochWatcher:
     def epochs_ahead(self) -> int | None:
         """Return the number of epochs that can't stop the training before the last of them; None means any number.
 
-        Each epoch must be seen if its parameters are judged or its loss is printed. Otherwise, only the losses count, and the
-        training stops no sooner than after `n_iter_no_change` epochs without improvement.
+        Each epoch must be seen if its parameters are judged or its loss is printed. Otherwise, only the losses count, and
+        the training stops no sooner than after `n_iter_no_change` epochs without improvement.
         """
         estimator = self._estimator
         if self._validation is not None or estimator.verbose:

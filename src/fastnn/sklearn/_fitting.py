@@ -14,11 +14,19 @@ from sklearn.utils import check_random_state
 
 from fastnn._native import copied_parameters
 from fastnn.losses import Loss
-from fastnn.sklearn import _by_hand, _fitted, _parameters
+from fastnn.sklearn import _by_hand, _parameters
 from fastnn.sklearn._coefs import WithCoefs
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer, activation_of, draw_weights, native_loss
-from fastnn.sklearn._members import begin_members, check_members, explain_missing, is_ensemble, is_fitted, summarize, train_members
+from fastnn.sklearn._members import (
+    begin_members,
+    check_members,
+    explain_missing,
+    is_ensemble,
+    is_fitted,
+    summarize,
+    train_members,
+)
 from fastnn.sklearn._overrides import check_overrides
 from fastnn.sklearn._stochastic import BatchFit
 
@@ -198,7 +206,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
 
     def _take_data_of(self, other: Fitting) -> None:
         """Record the features and the classes that another estimator has found in the data of both."""
-        own, found = vars(self), vars(other)
+        own, found = self.__dict__, other.__dict__
         for name in ("n_features_in_", "feature_names_in_"):
             own.pop(name, None)
             own |= {name: found[name]} if name in found else {}

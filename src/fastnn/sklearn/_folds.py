@@ -31,7 +31,7 @@ class Fold:
     def __init__(self, X: Any, y: Any, weight: Any, train: Any) -> None:
         self._X, self._y, self._weight, self._train = X, y, weight, train
         self._rows: tuple[Any, Any] | None = None
-        # For each setting of the transformers: the fitted steps, the inputs, and the checked data with their first estimator.
+        # For each setting of the transformers: the fitted steps, the inputs, and the checked data with the estimator.
         self._transformed: dict[Any, tuple[list[Any], Any]] = {}
         self._checked: dict[Any, tuple[Any, Checked]] = {}
         self._kept: list[Any] = []  # objects whose ids must differ

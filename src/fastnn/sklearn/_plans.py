@@ -12,6 +12,7 @@ from sklearn import get_config
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
 from fastnn._watchers import progress_bar
 from fastnn.sklearn import _parameters
@@ -162,8 +163,8 @@ class Plan:
         self._folds = [Fold(X, y, self._weight_of(X, train), train) for train, _ in splits]
 
     def _weight_of(self, X: Any, train: Any) -> Any:
-        weight = self._weight
-        whole = hasattr(weight, "__len__") and hasattr(X, "shape") and len(weight) == X.shape[0]
+        weight: Any = self._weight
+        whole = hasattr(weight, "__len__") and len(weight) == _num_samples(X)
         return _safe_indexing(weight, train) if whole else weight
 
     def check_names(self, parameters: Mapping[str, Any]) -> None:
@@ -220,7 +221,7 @@ class Plan:
             train_together(fits, self._n_threads, progress_bar(progress))
 
     def _new_estimator(self, setting: Mapping[str, Any]) -> Any:
-        """Return a clone of the template with a setting: a copy of that for the previous fold, if nothing in it can change."""
+        """Return a clone of the template with a setting: a copy of the last one, if nothing in it can change."""
         if setting is not self._last_setting or self._prototype is None:
             estimator = clone(self._template)
             if setting:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import joblib
@@ -99,9 +98,10 @@ class GridSearchCV(_Planning, model_selection.GridSearchCV):  # type: ignore[mis
     """scikit-learn's `GridSearchCV`, with the same parameters, attributes and results, which trains networks together.
 
     If the estimator is `fastnn.sklearn.MLPClassifier` or `MLPRegressor`, alone or as the last step of a `Pipeline`, then the
-    networks of all settings and folds are trained by one native call on all cores. Each fold is copied and checked once. The
-    transformers of a pipeline are fitted once per fold and setting of their own. `n_jobs` is the number of threads; None uses
-    as many as the work justifies, and -1 uses all. All other searches are left to scikit-learn, with its meaning of `n_jobs`.
+    networks of all settings and folds are trained together on all cores. Each fold is copied and checked once. The
+    transformers of a pipeline are fitted once per fold and setting of their own. `n_jobs` is the number of threads; None
+    uses as many as the work justifies, and -1 uses all. All other searches are left to scikit-learn, with its meaning of
+    `n_jobs`.
 
     See `sklearn.model_selection.GridSearchCV` for the parameters and attributes.
 

@@ -66,9 +66,7 @@ class BatchFit:
         self._trainer = trainer = _trainer(estimator, goes_on=incremental or resumes)
         trainer.take(batch_size=_batch_size(estimator.batch_size, n_rows))
         if not resumes or trainer.order is None or len(trainer.order) != n_rows:
-            trainer.order = (
-                estimator._random_state.randint(0, n_rows, n_rows, np.int64) if bootstrap else np.arange(n_rows)
-            )
+            trainer.order = estimator._random_state.randint(0, n_rows, n_rows, np.int64) if bootstrap else np.arange(n_rows)
         # The rows to train on, which every epoch shuffles from `order`. A resumed fit trains on the same.
         self._drawn = trainer.order.copy() if bootstrap else None
         _set_rate(estimator, trainer, n_rows, incremental)
@@ -132,7 +130,12 @@ class BatchFit:
         inputs: Any = rows.X
         try:
             self._trainer.run(
-                inputs, rows.target, self._epochs, sample_weight=rows.weight, callbacks=watchers, progress=self.estimator.progress
+                inputs,
+                rows.target,
+                self._epochs,
+                sample_weight=rows.weight,
+                callbacks=watchers,
+                progress=self.estimator.progress,
             )
         except KeyboardInterrupt:
             self.note_interrupt()

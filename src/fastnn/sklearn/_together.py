@@ -11,9 +11,7 @@ from fastnn.sklearn._lbfgs import SearchFit
 from fastnn.sklearn._stochastic import BatchFit
 
 
-def train_together(
-    fits: Sequence[BatchFit | SearchFit], n_threads: int | None, progress: ProgressBar | None = None
-) -> None:
+def train_together(fits: Sequence[BatchFit | SearchFit], n_threads: int | None, progress: ProgressBar | None = None) -> None:
     """Train all estimators by one native call, and those with the solver L-BFGS one after the other before it.
 
     A divergence ends the training of its estimator alone; the end of that fit raises the error.
