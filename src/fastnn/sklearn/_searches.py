@@ -141,7 +141,7 @@ class RandomizedSearchCV(_Planning, model_selection.RandomizedSearchCV):  # type
     >>> import numpy as np
     >>> from scipy.stats import loguniform
     >>> X = np.linspace(-1, 1, 60)[:, None]
-    >>> regressor = MLPRegressor((20,), "tanh", max_iter=100, tol=0.0, n_iter_no_change=100, random_state=0)
+    >>> regressor = MLPRegressor(hidden_layer_sizes=(20,), max_iter=100, tol=0.0, n_iter_no_change=100, random_state=0)
     >>> distributions = {"learning_rate_init": loguniform(1e-3, 1e-1), "alpha": [0.0, 1e-3]}
     >>> search = RandomizedSearchCV(regressor, distributions, n_iter=5, cv=3, random_state=0)
     >>> import warnings
@@ -192,7 +192,7 @@ def cross_validate(
     >>> from fastnn.sklearn import MLPRegressor, cross_validate
     >>> import numpy as np
     >>> X = np.linspace(-1, 1, 60)[:, None]
-    >>> regressor = MLPRegressor((20,), "tanh", solver="adamw", learning_rate_init=0.02, max_iter=500, random_state=0)
+    >>> regressor = MLPRegressor(hidden_layer_sizes=(20,), solver="adamw", learning_rate_init=0.02, random_state=0)
     >>> scores = cross_validate(regressor, X, X[:, 0], cv=3, scoring="neg_mean_squared_error")
     >>> sorted(scores)
     ['fit_time', 'score_time', 'test_score']
