@@ -164,9 +164,7 @@ def test_warm_start_and_resume() -> None:
     assert ensemble.members_[1].loss_curve_[:15] == longer.members_[1].loss_curve_[:15]
 
 
-@pytest.mark.parametrize(
-    ("first", "then"), [({}, {"n_members": 2}), ({}, {"n_members": 1}), ({"n_members": 1}, {"n_members": 3})]
-)
+@pytest.mark.parametrize(("before", "then"), [(3, 2), (3, 1), (1, 3)])
 def test_training_continues_with_the_same_number(before: int, then: int) -> None:
     """A fit that continues keeps the number of networks; another begins anew."""
     fitted = made(MLPRegressor, n_members=before).fit(X, VALUES).set_params(n_members=then)
