@@ -37,7 +37,7 @@ class _Planning:
             The input data.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The targets.
-        **params : dict
+        params : dict
             Arguments for the estimator's `fit`, such as `sample_weight`, and `groups` for the splitter.
 
         Returns
@@ -179,7 +179,7 @@ def cross_validate(
         The number of threads for an estimator of fastnn, and otherwise that of scikit-learn's processes.
     params : dict, default=None
         Arguments for `fit`, such as `sample_weight`.
-    **options
+    options
         The other parameters of `sklearn.model_selection.cross_validate`.
 
     Returns
