@@ -14,7 +14,8 @@ import sklearn.neural_network as theirs
 
 import fastnn
 from fastnn import sklearn as ours
-from fastnn.sklearn import MLPClassifier, MLPRegressor, _stochastic
+from fastnn.sklearn import MLPClassifier, MLPRegressor
+from fastnn.sklearn._stochastic import BatchFit
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
@@ -73,11 +74,7 @@ def same(one: Any, other: Any) -> bool:
 
 def by_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train single rows by the general path."""
-
-    def run(trainer: Any, rows: Any, watcher: Any) -> None:
-        _stochastic._run(watcher._estimator, trainer, rows, watcher, 1)
-
-    monkeypatch.setattr(_stochastic, "_step", run)
+    monkeypatch.setattr(BatchFit, "_step", BatchFit._run)
 
 
 def train(estimator: Any, y: Any, weight: Any = None, sparse: bool = False) -> Any:

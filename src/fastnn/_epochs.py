@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +65,10 @@ class Epochs:
     ) -> None:
         self.trainer, self._data, self._epochs, self._rows = trainer, data, epochs, rows
         self._history, self._measures, self._watchers = history, measures, watchers
-        self._each = bool(measures) or any(not isinstance(watcher, ProgressBar) for watcher in watchers)
+        # A watcher that does not need each epoch says how many may end before it is called.
+        self._patient = [watcher for watcher in watchers if hasattr(watcher, "epochs_ahead")]
+        others = [watcher for watcher in watchers if not isinstance(watcher, ProgressBar) and watcher not in self._patient]
+        self._each = bool(measures) or bool(others)
         self._run: Run = trainer._new_run(data, epochs, rows)
         self._done = self._before = 0  # finished epochs: in total; in the runs of the engine before the present one
         # Epochs of the engine's run whose learning rates are set; the rate or schedule that set them.
@@ -91,7 +95,7 @@ class Epochs:
                 finally:
                     self.count_updates()
                 self.end_slice(status)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ZeroDivisionError):
             self.record_rest()
             raise
 
@@ -104,7 +108,12 @@ class Epochs:
             if self._run.epoch == self._planned or self.trainer.learning_rate is not self._rate:
                 self._rate = rate = self.trainer.learning_rate
                 self._planned = self._run.epoch + _plan(rate, self._run)
-        return self._run, 1 if self._each else self._planned - self._run.epoch
+        return self._run, 1 if self._each else self._count_ahead()
+
+    def _count_ahead(self) -> int:
+        """Return the number of epochs for which neither a new rate nor a watcher is needed."""
+        ahead: list[int | None] = [watcher.epochs_ahead() for watcher in self._patient]
+        return min(self._planned - self._run.epoch, *(epochs for epochs in ahead if epochs is not None), sys.maxsize)
 
     def count_updates(self) -> None:
         """Give the trainer the engine's number of updates, also after an exception in the slice."""

@@ -13,6 +13,8 @@ from fastnn.sklearn._parameters import is_lbfgs
 _FIXED = {
     "warm_start": (False, "each fit begins with new weights"),
     "resume": (False, "each fit begins with new weights"),
+    "n_members": (1, "the partitions train one network"),
+    "bootstrap": (False, "the partitions train one network"),
     "progress": (False, "verbose=True prints the loss of each epoch"),
     "scoring": (None, "early stopping watches the accuracy or R², which are sums over partitions"),
     "validation_fraction": (0.1, "X_val and y_val, or eval_set, are the rows for validation"),

@@ -174,7 +174,7 @@ def train(
         _shares.restore(model, state.parameters)
         for epoch in range(first, first + epochs):
             if not watcher.stopped:
-                watcher.end_epoch(trainer, _loss_of(epoch, losses))
+                watcher.end_epochs(trainer, [_loss_of(epoch, losses)])
     if local.n_iter_ == local.max_iter and not watcher.stopped:
         warn(f"Maximum iterations ({local.max_iter}) reached and the optimization hasn't converged yet.", ConvergenceWarning)
     if local.early_stopping:

@@ -12,8 +12,20 @@ from fastnn.sklearn._classifier import MLPClassifier
 from fastnn.sklearn._from_sklearn import from_sklearn
 from fastnn.sklearn._patching import patch, patched, report, unpatch
 from fastnn.sklearn._regressor import MLPRegressor
+from fastnn.sklearn._searches import GridSearchCV, RandomizedSearchCV, cross_validate
 
-__all__ = ["MLPClassifier", "MLPRegressor", "from_sklearn", "patch", "patched", "report", "unpatch"]
+__all__ = [
+    "GridSearchCV",
+    "MLPClassifier",
+    "MLPRegressor",
+    "RandomizedSearchCV",
+    "cross_validate",
+    "from_sklearn",
+    "patch",
+    "patched",
+    "report",
+    "unpatch",
+]
 __dir__ = __all__.copy
 
 _skl2onnx.announce()

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn._checks.options import explained
 from fastnn._storage.write_file import FilePath
-from fastnn.sklearn import _fitted, _keeping
+from fastnn.sklearn import _fitted, _keeping, _members
 from fastnn.sklearn._data import checked_inputs, thread_count
 from fastnn.sklearn._overrides import check_overrides
 from fastnn.sklearn._parameters import is_lbfgs
@@ -57,10 +57,24 @@ class BaseMLP(StoredEstimator):
     def _outputs(self, X: Any) -> NDArray[Any]:
         check_overrides(self)
         self._take_assigned()
+        if "members_" in vars(self):
+            return _members.mean_of_members(self._outputs_of_members(X))
         check_is_fitted(self, "network_")
         X = checked_inputs(self, X)
         outputs = self.network_.predict(X, n_threads=thread_count(self.n_jobs))
         return outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False)
+
+    def _outputs_of_members(self, X: Any) -> NDArray[Any]:
+        return _members.outputs_of_members(self, checked_inputs(self, X))
+
+    def _mean_and_spread(self, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        check_overrides(self)
+        self._take_assigned()
+        if "members_" not in vars(self):
+            check_is_fitted(self, "network_")
+        _members.check_spread(self)
+        outputs = self._outputs_of_members(X)
+        return _members.mean_of_members(outputs), _members.spread_of_members(outputs)
 
     def predict(self, X: ArrayLike) -> Any:
         """Return the predictions of the fitted network.
@@ -89,7 +103,13 @@ class BaseMLP(StoredEstimator):
         -------
         activations : list of ndarray of shape (n_samples, n_units)
             The outputs, one array per hidden layer.
+
+        Raises
+        ------
+        ValueError
+            If there are several networks. Call the method of each of the `members_`.
         """
+        _members.refuse(self, "hidden_activations", "call the method of each of the members_")
         self._take_assigned()
         check_is_fitted(self, "network_")
         X = checked_inputs(self, X)
@@ -99,7 +119,7 @@ class BaseMLP(StoredEstimator):
         """Return the derivatives of the outputs with respect to the inputs.
 
         The outputs are the predicted values or probabilities. A binary classifier has one: the probability of its second
-        class.
+        class. With `n_members`, they are those of the mean.
 
         Parameters
         ----------
@@ -112,6 +132,10 @@ class BaseMLP(StoredEstimator):
             The derivatives. The second shape applies if there is more than one output.
         """
         self._take_assigned()
+        if "members_" in vars(self):
+            check_overrides(self)
+            X = checked_inputs(self, X)
+            return _members.mean_of_members(np.stack([member.input_gradients(X) for member in self.members_]))
         check_is_fitted(self, "network_")
         X = checked_inputs(self, X)
         return _fitted.input_gradients(self.network_, X)
@@ -131,7 +155,7 @@ class BaseMLP(StoredEstimator):
         Raises
         ------
         ValueError
-            If a parameter has a value that scikit-learn does not support.
+            If a parameter has a value that scikit-learn does not support, or there are several networks.
 
         Examples
         --------
@@ -141,6 +165,7 @@ class BaseMLP(StoredEstimator):
         >>> theirs.predict([[0.1], [0.8]])
         array(['no', 'yes'], dtype='<U3')
         """
+        _members.refuse(self, "to_sklearn", "convert each of the members_")
         self._take_assigned()
         return to_sklearn(self)
 
@@ -181,7 +206,7 @@ class BaseMLP(StoredEstimator):
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         TypeError, ValueError
-            If an option is wrong, or ONNX can't express an activation or the classes.
+            If an option is wrong, there are several networks, or ONNX can't express an activation or the classes.
         OSError
             If the file can't be written. An existing file is then unchanged.
 
@@ -198,6 +223,7 @@ class BaseMLP(StoredEstimator):
         array(['no', 'yes'], dtype=object)
         """
         check_overrides(self)
+        _members.refuse(self, "to_onnx", "write each of the members_")
         self._take_assigned()
         check_is_fitted(self, "network_")
         from fastnn.sklearn._to_onnx import to_onnx

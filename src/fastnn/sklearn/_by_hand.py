@@ -14,6 +14,7 @@ from fastnn._views import carry_over
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of
 from fastnn.sklearn._fitted import sizes_of
+from fastnn.sklearn._members import is_ensemble
 
 
 def new_network(estimator: Any, sizes: tuple[int, ...], dtype: Any, random_state: np.random.RandomState) -> MLP:
@@ -92,6 +93,8 @@ def check_trainable(estimator: Any) -> None:
 
 def network_of_assigned(estimator: Any) -> None:
     """Return the network of an estimator whose attributes a program set before any fit."""
+    if is_ensemble(estimator):
+        raise ValueError(f"coefs_, intercepts_: expected an estimator with one network, got n_members={estimator.n_members}")
     attributes = vars(estimator)
     coefs, intercepts = attributes["coefs_"], attributes["intercepts_"]
     sizes = sizes_of(coefs, intercepts)

@@ -17,6 +17,7 @@ from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP, solver_has_epochs
 from fastnn.sklearn._classes import CLASS_WEIGHT, WithClasses
 from fastnn.sklearn._data import checked_weight
+from fastnn.sklearn._scorers import overrides
 from fastnn.sklearn._warnings import log
 
 
@@ -84,6 +85,12 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         The number of threads of a fit or prediction. None uses as many as the work justifies, and -1 uses all. The number
         does not change the results.
     progress : bool or `fastnn.callbacks.ProgressBar`, default=False
+    n_members : int, default=1
+        The number of networks, which are trained at once. They differ in their seeds, which are drawn from `random_state`,
+        and predictions are the mean of their probabilities. With `early_stopping`, each holds out rows of its own.
+    bootstrap : bool, default=False
+        Train each network on as many rows as there are, drawn with replacement (bagging). Otherwise, each network is
+        trained on all rows.
 
     Attributes
     ----------
@@ -105,6 +112,9 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
     feature_names_in_ : ndarray of str
         Exists if the names of all columns of X are strings.
     out_activation_ : str
+    members_ : list of estimators
+        With `n_members` or `bootstrap`, the estimators with one network each. They have the attributes of the fits. Of
+        these, the ensemble has only `loss_`, the mean, and `n_iter_`, the largest.
 
     Examples
     --------
@@ -152,6 +162,8 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         lazy_updates: bool = False,
         n_jobs: int | None = None,
         progress: Any = False,
+        n_members: int = 1,
+        bootstrap: bool = False,
     ) -> None:
         self._set_parameters(locals())
 
@@ -219,6 +231,29 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True)
         return fitted
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of the predictions: the share of the rows whose class, or whose labels, are all right.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            The true classes, or an indicator matrix of labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+            The accuracy.
+        """
+        if sample_weight is None and "_classes" in vars(self) and not overrides(self, "predict"):
+            codes = self._classes.known_codes(y)
+            if codes is not None and codes.shape == np.shape(X)[:1]:
+                return self._score_outputs(self._outputs(X), codes, None)
+        return float(super().score(X, y, sample_weight))
+
     # ---- Methods that the base calls ----
 
     def _output(self) -> tuple[str, Loss]:
@@ -253,23 +288,68 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         right = self._classes.codes(outputs) == y
         return float(np.average(right if right.ndim == 1 else right.all(axis=1), weights=weight))
 
-    # ---- Probabilities ----
+    # ---- Predictions ----
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
+        """Return the most probable classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        return_std : bool, default=False
+            Whether to return the spread of the probability of each predicted class, too.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            The predicted classes, or an indicator matrix of labels.
+        std : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            With `return_std`, the standard deviation of that probability over the `members_` (``ddof=0``); for multilabel
+            targets, that of each label.
+
+        Raises
+        ------
+        ValueError
+            If `return_std` is true, and there is only one network.
+        """
+        if not return_std:
+            return super().predict(X)
+        outputs, spread = self._mean_and_spread(X)
+        codes = self._classes.codes(outputs)
+        if self._classes.kind == "multiclass":
+            spread = np.take_along_axis(spread, codes[:, None], axis=1)
+        return self._classes.decode(codes), spread if self._classes.several else spread[:, 0]
+
+    def predict_proba(self, X: ArrayLike, return_std: bool = False) -> Any:
         """Return the probabilities of the classes.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The input data.
+        return_std : bool, default=False
+            Whether to return the spread of the probabilities, too.
 
         Returns
         -------
         y_prob : ndarray of shape (n_samples, n_classes)
             The probabilities, in the order of `classes_`; for multilabel targets, one per label.
+        std : ndarray of shape (n_samples, n_classes)
+            With `return_std`, their standard deviations over the `members_` (``ddof=0``).
+
+        Raises
+        ------
+        ValueError
+            If `return_std` is true, and there is only one network.
         """
-        outputs = self._outputs(X)
-        return np.column_stack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
+        if not return_std:
+            outputs = self._outputs(X)
+            return np.column_stack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
+        outputs, spread = self._mean_and_spread(X)
+        if self.n_outputs_ > 1:
+            return outputs, spread
+        return np.column_stack([1 - outputs, outputs]), np.column_stack([spread, spread])
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray[Any]:
         """Return the logarithms of the probabilities of the classes.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastnn._model import MLP
 from fastnn._native import copied_parameters, network_of
 from fastnn.sklearn._fitted import network_with
+from fastnn.sklearn._members import refuse
 
 NAMES = ("coefs_", "intercepts_")
 
@@ -130,6 +131,7 @@ def _attribute(name: str) -> Any:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
 
     def set_(self: WithCoefs, value: Any) -> None:
+        refuse(self, name, "assign the arrays of each of the members_")
         if "network_" in vars(self):
             setattr(self._shared(), name.rstrip("_"), value)
         else:

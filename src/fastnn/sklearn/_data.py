@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,6 +125,11 @@ def _plain_lists(X: list[Any], y: list[Any]) -> tuple[Any, Any]:
 def _is_plain(X: Any) -> bool:
     """Return whether X is a plain array of finite floats. It would pass all of scikit-learn's checks, which are slow."""
     return type(X) is np.ndarray and X.ndim == 2 and X.size > 0 and _has_floats(X) and _all_finite(X)
+
+
+def is_plain_vector(y: Any) -> TypeGuard[NDArray[Any]]:
+    """Return whether y is a plain vector of finite floats, which would pass all of scikit-learn's checks."""
+    return type(y) is np.ndarray and y.ndim == 1 and _has_floats(y) and _all_finite(y)
 
 
 def _has_floats(array: NDArray[Any]) -> bool:

@@ -96,6 +96,11 @@ def make_optimizer(estimator: Any, learning_rate: LearningRate) -> Optimizer:
     return kind(learning_rate)
 
 
+def _is_permutation(order: NDArray[np.int64]) -> bool:
+    """Return whether each row occurs once, which rows drawn with replacement do not."""
+    return bool(np.array_equal(np.sort(order), np.arange(order.size)))
+
+
 @dataclass
 class RateRule:
     """The change of an estimator's learning rate from epoch to epoch.
@@ -150,7 +155,7 @@ class EstimatorTrainer(Trainer):
     ) -> None:
         self._solver, self._momentum = estimator.solver, float(estimator.momentum)
         self.rate_rule = RateRule.of(estimator)
-        self.order: NDArray[np.int64] | None = None  # the order of the rows, which every epoch shuffles again
+        self.order: NDArray[np.int64] | None = None  # the rows in their order, which every epoch shuffles again
         super().__init__(
             model,
             loss,
@@ -207,6 +212,10 @@ class EstimatorTrainer(Trainer):
 
         `learning_rate` takes the place of rates that fall from epoch to epoch. Every fit begins with it anyway.
         """
+        if self.order is not None and not _is_permutation(self.order):
+            raise ValueError(
+                "save: expected a network trained on all rows, got one with bootstrap and resume; pickle holds it"
+            )
         optimizer: Any = self.optimizer
         if self.rate_rule.inverse_scaling and callable(optimizer.learning_rate):
             optimizer = dataclasses.replace(optimizer, learning_rate=learning_rate)
@@ -232,7 +241,7 @@ class EstimatorTrainer(Trainer):
         kind = optimizers.OPTIMIZERS[self._solver] if isinstance(self._solver, str) else type(self._solver)
         if type(self.optimizer) is not kind:
             raise ValueError(f"{self.optimizer!r} for solver {self._solver!r}")
-        if self.order is not None and not np.array_equal(np.sort(self.order), np.arange(self.order.size)):
+        if self.order is not None and not _is_permutation(self.order):
             raise ValueError("order: not a permutation")
         self.random_state = generator
 

@@ -45,37 +45,54 @@ class EpochWatcher:
 
     def __init__(self, estimator: Any, n_rows: int, validation: Validation | None) -> None:
         self._estimator, self._n_rows, self._validation = estimator, n_rows, validation
+        self._seen = 0  # the number of epochs of the history that are recorded
         self.stopped = False
 
+    def epochs_ahead(self) -> int | None:
+        """Return the number of epochs that can't stop the training before the last of them; None means any number.
+
+        Each epoch must be seen if its parameters are judged or its loss is printed. Otherwise, only the losses count, and
+        the training stops no sooner than after `n_iter_no_change` epochs without improvement.
+        """
+        estimator = self._estimator
+        if self._validation is not None or estimator.verbose:
+            return 1
+        missing = estimator.n_iter_no_change - estimator._no_improvement_count
+        return None if missing == np.inf else max(int(missing) + 1, 1)
+
     def on_epoch_end(self, trainer: EstimatorTrainer, history: History) -> bool:
-        """Record an epoch, and return whether it was the last one."""
-        self.end_epoch(trainer, float(history["loss"][-1]))
+        """Record the epochs since the last call, and return whether the last of them ends the training."""
+        losses = history["loss"][self._seen :].tolist()
+        self._seen += len(losses)
+        self.end_epochs(trainer, losses)
         return self.stopped
 
-    def end_epoch(self, trainer: EstimatorTrainer, loss: float) -> None:
-        """Record an epoch with this loss."""
-        self._note(loss)
-        if trainer.rate_rule.inverse_scaling:
-            self._estimator._learning_rate = float(trainer.rate_rule.after(self._estimator.t_))
-        if self._estimator._no_improvement_count > self._estimator.n_iter_no_change:
-            self.stopped = self._stops(trainer)
-            if not self.stopped:
-                self._estimator._no_improvement_count = 0
+    def catch_up(self, trainer: EstimatorTrainer, history: History) -> None:
+        """Record the epochs that ended before an exception, unless each must be seen."""
+        if history.epochs > self._seen and self.epochs_ahead() != 1:
+            self.on_epoch_end(trainer, history)
 
-    def _note(self, loss: float) -> None:
+    def end_epochs(self, trainer: EstimatorTrainer, losses: list[float]) -> None:
+        """Record epochs with these losses, at most as many as `epochs_ahead` allows."""
         estimator = self._estimator
-        estimator.n_iter_ += 1
-        estimator.t_ += self._n_rows
-        estimator.loss_ = loss
-        estimator.loss_curve_.append(loss)
+        estimator.n_iter_ += len(losses)
+        estimator.t_ += self._n_rows * len(losses)
+        estimator.loss_ = losses[-1]
+        estimator.loss_curve_ += losses
         if estimator.verbose:
-            print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
+            print(f"Iteration {estimator.n_iter_}, loss = {losses[-1]:.8f}")
         if self._validation is not None:
             estimator.validation_loss_curve_.append(self._validation.loss())
         if estimator.early_stopping:
             self._compare_score()
         else:
-            self._compare_loss(loss)
+            self._compare_losses(losses)
+        if trainer.rate_rule.inverse_scaling:
+            estimator._learning_rate = float(trainer.rate_rule.after(estimator.t_))
+        if estimator._no_improvement_count > estimator.n_iter_no_change:
+            self.stopped = self._stops(trainer)
+            if not self.stopped:
+                estimator._no_improvement_count = 0
 
     def _compare_score(self) -> None:
         estimator, validation = self._estimator, self._validation
@@ -90,11 +107,13 @@ class EpochWatcher:
             estimator.best_validation_score_ = score
             estimator._best_parameters = copied_parameters(estimator.network_)
 
-    def _compare_loss(self, loss: float) -> None:
+    def _compare_losses(self, losses: list[float]) -> None:
         estimator = self._estimator
-        worse = loss > estimator.best_loss_ - estimator.tol
-        estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
-        estimator.best_loss_ = min(estimator.best_loss_, loss)
+        best, count, tol = estimator.best_loss_, estimator._no_improvement_count, estimator.tol
+        for loss in losses:
+            count = count + 1 if loss > best - tol else 0
+            best = min(best, loss)
+        estimator.best_loss_, estimator._no_improvement_count = best, count
 
     def _stops(self, trainer: EstimatorTrainer) -> bool:
         """Return True if training must stop for lack of improvement: not if an adaptive learning rate can be lowered."""

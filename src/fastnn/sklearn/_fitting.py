@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,53 @@ from sklearn.utils import check_random_state
 
 from fastnn._native import copied_parameters
 from fastnn.losses import Loss
-from fastnn.sklearn import _by_hand, _fitted, _parameters
+from fastnn.sklearn import _by_hand, _parameters
 from fastnn.sklearn._coefs import WithCoefs
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer, activation_of, draw_weights, native_loss
+from fastnn.sklearn._members import (
+    begin_members,
+    check_members,
+    explain_missing,
+    is_ensemble,
+    is_fitted,
+    summarize,
+    train_members,
+)
 from fastnn.sklearn._overrides import check_overrides
-from fastnn.sklearn._stochastic import fit_stochastic
+from fastnn.sklearn._stochastic import BatchFit
+
+if TYPE_CHECKING:
+    from fastnn.sklearn._lbfgs import SearchFit
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The checked arguments of a fit.
+
+    Attributes
+    ----------
+    X, y : arrays
+        The inputs, and the targets as `_check_target` returns them.
+    weight : ndarray of float64, optional
+        The weights of the rows.
+    held_out : tuple (X, y, weight), optional
+        The same for the validation data that the user passed.
+    hidden : list of int
+        The sizes of the hidden layers.
+    first : bool
+        Whether the fit begins with a new network.
+    incremental : bool
+        Whether the caller is `partial_fit`.
+    """
+
+    X: Any
+    y: Any
+    weight: NDArray[np.float64] | None
+    held_out: tuple[Any, Any, Any] | None
+    hidden: list[int]
+    first: bool
+    incremental: bool
 
 
 class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
@@ -34,6 +76,7 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
     _last_parameters: NDArray[Any] | None  # with early stopping and `resume`, those of the last epoch
     _split_state: Any  # with `resume`, the state of the random numbers that chose the held-out rows
     _trainer: EstimatorTrainer  # of the last fit by batches
+    _param_names: ClassVar[tuple[Any, list[str]]]  # of the class, for the constructor beside them
 
     # ---- Differences between the two estimators ----
 
@@ -73,6 +116,14 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         """Return predictions from the network's outputs."""
         raise NotImplementedError
 
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the parameters. Finding them takes scikit-learn longer than a short fit."""
+        kept = vars(cls).get("_param_names")
+        if kept is None or kept[0] is not cls.__init__:
+            cls._param_names = kept = cls.__init__, super()._get_param_names()
+        return list(kept[1])
+
     def _set_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Store the arguments of the constructor unchanged."""
         for name, value in parameters.items():
@@ -84,15 +135,65 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
     ) -> Any:
+        data = self._checked(X, y, sample_weight, incremental, validation)
+        fits = self._begin_fits(data)
+        try:
+            if is_ensemble(self):
+                train_members(self, fits)
+            else:
+                fits[0].run()
+        except BaseException:
+            self._take_trained(fits)
+            raise
+        self._end_fits(fits)
+        return self
+
+    def _begin_fits(self, data: Checked, random_state: np.random.RandomState | None = None) -> list[BatchFit | SearchFit]:
+        """Return the fits of all networks to checked data, which others run; `_end_fits` ends them."""
+        if is_ensemble(self):
+            return begin_members(self, data)
+        self.__dict__.pop("members_", None)
+        return [self._begin_fit(data, random_state=random_state)]
+
+    def _end_fits(self, fits: list[BatchFit | SearchFit]) -> None:
+        """End the fits of all networks, and raise the error of the first that failed."""
+        try:
+            for fit in fits:
+                fit.end()
+        finally:
+            self._take_trained(fits)
+        if is_ensemble(self):
+            summarize(self)
+
+    @staticmethod
+    def _take_trained(fits: list[BatchFit | SearchFit]) -> None:
+        for fit in fits:  # so that arrays of coefs_ to which users refer are the trained ones
+            fit.estimator._take_assigned()
+
+    def _checked_like(self, other: Fitting, data: Checked, sample_weight: Any) -> Checked:
+        """Check the parameters for a first fit to data that another estimator of the class has checked, without weights."""
+        check_overrides(self)
+        hidden = _parameters.check(self, self._rules)
+        self._take_data_of(other)
+        weight = self._weight(data.y, sample_weight)
+        return replace(data, weight=weight, hidden=hidden)
+
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: tuple[Any, Any, Any] | None = None
+    ) -> Checked:
+        """Check the parameters and the data of a fit, and record the features and the classes."""
         check_overrides(self)
         hidden = _parameters.check(self, self._rules)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if validation is not None and _parameters.is_lbfgs(self):
             raise ValueError(f"X_val, y_val: expected a solver that trains by epochs, got them for solver={self.solver!r}")
-        if self.warm_start or incremental:
+        goes_on = self.warm_start or incremental
+        if goes_on:
             self._take_assigned()
-        first = "network_" not in vars(self) or not (self.warm_start or incremental)
+        first = not goes_on or not is_fitted(self)
+        if not first:
+            check_members(self)
         X, y = self._check_target(X, y, reset=first, incremental=incremental)
         if not first:
             self._check_outputs("y", y, self.n_outputs_)
@@ -101,22 +202,56 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         if _parameters.is_lbfgs(self):
             check_mean("sample_weight", sample_weight)
         held_out = None if validation is None else self._check_held_out(*validation, n_outputs=self._count_outputs(y))
+        return Checked(X, y, sample_weight, held_out, hidden, first, incremental)
+
+    def _take_data_of(self, other: Fitting) -> None:
+        """Record the features and the classes that another estimator has found in the data of both."""
+        own, found = self.__dict__, other.__dict__
+        for name in ("n_features_in_", "feature_names_in_"):
+            own.pop(name, None)
+            own |= {name: found[name]} if name in found else {}
+        if "_classes" in found:
+            own |= {"_classes": found["_classes"], "classes_": found["classes_"]}
+
+    def _begin_fit(
+        self, data: Checked, *, bootstrap: bool = False, random_state: np.random.RandomState | None = None
+    ) -> BatchFit | SearchFit:
+        """Return a fit to checked data, which others run and end.
+
+        Parameters
+        ----------
+        data : Checked
+            The data.
+        bootstrap : bool
+            Whether to train on rows that are drawn with replacement.
+        random_state : RandomState, optional
+            A source of random numbers for this fit instead of that of the parameter.
+        """
+        held_out, first, incremental = data.held_out, data.first, data.incremental
         resumes = self.warm_start and not first and not incremental and self._can_resume(splits=held_out is None)
-        random_state = self._random_state if resumes else self._new_random_state(again=incremental and not first)
+        if random_state is None:
+            random_state = self._random_state if resumes else self._new_random_state(again=incremental and not first)
         if first:
-            self._begin_network(X, y, hidden, random_state)
-        elif list(self.network_.layer_sizes[1:-1]) != hidden:
+            self._begin_network(data.X, data.y, data.hidden, random_state)
+        elif list(self.network_.layer_sizes[1:-1]) != data.hidden:
             kept = self.network_.layer_sizes[1:-1]
-            raise ValueError(f"hidden_layer_sizes: expected those of the fitted network, {kept}, got {hidden}")
+            raise ValueError(f"hidden_layer_sizes: expected those of the fitted network, {kept}, got {data.hidden}")
         self._random_state = random_state
+        arrays = data.X, data.y, data.weight
         try:
             if _parameters.is_lbfgs(self):
-                self._fit_lbfgs(X, y, sample_weight)
-            else:
-                fit_stochastic(self, X, y, sample_weight, held_out, incremental=incremental, resumes=resumes)
-        finally:
-            self._take_assigned()  # so that arrays of coefs_ to which users refer are the trained ones
-        return self
+                return self._new_search(*arrays, bootstrap)
+            return BatchFit(self, *arrays, held_out, incremental=incremental, resumes=resumes, bootstrap=bootstrap)
+        except BaseException:
+            self._take_assigned()
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        """Explain that each network of an ensemble has its own value of an attribute."""
+        members = self.__dict__.get("members_")
+        if members and name.endswith("_") and not name.startswith("_") and hasattr(members[0], name):
+            explain_missing(self, name)
+        return object.__getattribute__(self, name)  # which raises the error with its text
 
     def _new_random_state(self, *, again: bool) -> np.random.RandomState:
         """Return the random state with which a fit begins.
@@ -187,13 +322,16 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
             needed += ["_last_parameters", "_split_state"] if splits else ["_last_parameters"]
         return bool(self.resume) and all(getattr(self, name, None) is not None for name in needed)
 
-    def _fit_lbfgs(self, X: Any, y: Any, sample_weight: Any) -> None:
-        from fastnn.sklearn._lbfgs import fit_lbfgs
+    def _new_search(self, X: Any, y: Any, sample_weight: Any, bootstrap: bool) -> SearchFit:
+        from fastnn.sklearn._lbfgs import SearchFit
 
+        if bootstrap:
+            drawn = self._random_state.randint(0, X.shape[0], X.shape[0], np.int64)
+            X, y, sample_weight = X[drawn], y[drawn], None if sample_weight is None else sample_weight[drawn]
+            check_mean("sample_weight", sample_weight)
         rows = Rows(native_rows(X, self.network_.dtype), self._native_target(y), sample_weight)
         loss = native_loss(self._output()[1], self.n_outputs_, self.network_.dtype)
-        fit_lbfgs(self, loss, rows, thread_count(self.n_jobs))
-        _fitted.check_finite(self.network_)
+        return SearchFit(self, loss, rows, thread_count(self.n_jobs))
 
     def _check_held_out(self, X: Any, y: Any, sample_weight: Any, *, n_outputs: int) -> tuple[Any, Any, Any]:
         if X is None and y is None:

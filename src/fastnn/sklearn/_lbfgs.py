@@ -11,26 +11,49 @@ from fastnn._engine.training_data import TrainingData, apart_from
 from fastnn._lbfgs import LBFGS
 from fastnn._minimize import Objective, minimize, scipy_options
 from fastnn._native import network_of
+from fastnn.sklearn import _fitted
 from fastnn.sklearn._data import Rows
 from fastnn.sklearn._warnings import warn
 
 
-def fit_lbfgs(estimator: Any, loss: NativeLoss, rows: Rows, n_threads: int | None) -> None:
-    """Train an estimator's network, and set its `n_iter_` and `loss_`.
+class SearchFit:
+    """A fit by L-BFGS: `run` trains, and `end` completes it.
 
     The penalty is alpha / 2 * sum(w**2), divided by the sum of the rows' weights.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator, whose network is trained, and whose `n_iter_` and `loss_` are set.
+    loss : NativeLoss
+        The loss.
+    rows : Rows
+        The data.
+    n_threads : int, optional
+        The number of threads.
     """
-    total = float(len(rows.target)) if rows.weight is None else float(rows.weight.sum())
-    data = TrainingData(rows.X, rows.target, rows.labels, rows.weight)
-    data = apart_from(data, network_of(estimator.network_).storage)
-    objective = Objective(estimator.network_, loss, data, float(estimator.alpha) / total, n_threads)
-    result = minimize(objective, maxiter=int(estimator.max_iter), **_options(estimator))
-    estimator.n_iter_ = min(result.nit, estimator.max_iter)
-    estimator.loss_ = float(result.fun)
-    if estimator.verbose:
-        print(f"lbfgs: {result.nit} iterations, loss = {estimator.loss_:.8f}, {result.message}")
-    if result.status != 0:
-        _warn(result, estimator.n_iter_, estimator.max_iter)
+
+    def __init__(self, estimator: Any, loss: NativeLoss, rows: Rows, n_threads: int | None) -> None:
+        self.estimator, self._loss, self._rows, self._n_threads = estimator, loss, rows, n_threads
+
+    def run(self) -> None:
+        """Train."""
+        estimator, rows = self.estimator, self._rows
+        total = float(len(rows.target)) if rows.weight is None else float(rows.weight.sum())
+        data = TrainingData(rows.X, rows.target, rows.labels, rows.weight)
+        data = apart_from(data, network_of(estimator.network_).storage)
+        objective = Objective(estimator.network_, self._loss, data, float(estimator.alpha) / total, self._n_threads)
+        result = minimize(objective, maxiter=int(estimator.max_iter), **_options(estimator))
+        estimator.n_iter_ = min(result.nit, estimator.max_iter)
+        estimator.loss_ = float(result.fun)
+        if estimator.verbose:
+            print(f"lbfgs: {result.nit} iterations, loss = {estimator.loss_:.8f}, {result.message}")
+        if result.status != 0:
+            _warn(result, estimator.n_iter_, estimator.max_iter)
+
+    def end(self) -> None:
+        """Raise ValueError if a parameter is not finite."""
+        _fitted.check_finite(self.estimator.network_)
 
 
 def _options(estimator: Any) -> dict[str, Any]:

@@ -182,6 +182,7 @@ _ACTIVATION = Rule(
 )
 _DROPOUT = _no_flag(_between(0, 1))
 
+_MOST_MEMBERS = 10_000  # of an ensemble
 _SIZES = "an int in [1, inf) or an array-like of such ints, one per hidden layer"
 
 
@@ -244,6 +245,11 @@ RULES: Mapping[str, Rule] = {
     "progress": Rule("a bool or a ProgressBar", lambda value: _is_flag(value) or hasattr(value, "on_epoch_end")),
     "resume": _FLAG,
     "lazy_updates": _FLAG,
+    "n_members": Rule(
+        f"an int in [1, {_MOST_MEMBERS}]",
+        lambda value: _is_integer(value) and not _is_flag(value) and 1 <= value <= _MOST_MEMBERS,
+    ),
+    "bootstrap": _FLAG,
     "n_jobs": _or_none(Rule("an int other than 0", lambda value: _is_integer(value) and value != 0)),
 }
 """The rules for the parameters that both estimators have, by name."""

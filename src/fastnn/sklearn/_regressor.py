@@ -14,9 +14,9 @@ from fastnn.losses import Loss
 from fastnn.optimizers import Adam
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._base import BaseMLP
-from fastnn.sklearn._data import checked_pair, checked_weight
+from fastnn.sklearn._data import checked_pair, checked_weight, is_plain_vector
 from fastnn.sklearn._definitions import regression_loss
-from fastnn.sklearn._scorers import determination
+from fastnn.sklearn._scorers import determination, overrides
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
@@ -84,6 +84,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         The number of threads of a fit or prediction. None uses as many as the work justifies, and -1 uses all. The number
         does not change the results.
     progress : bool or `fastnn.callbacks.ProgressBar`, default=False
+    n_members : int, default=1
+        The number of networks, which are trained at once. They differ in their seeds, which are drawn from `random_state`,
+        and predictions are the mean of their values. With `early_stopping`, each holds out rows of its own.
+    bootstrap : bool, default=False
+        Train each network on as many rows as there are, drawn with replacement (bagging). Otherwise, each network is
+        trained on all rows.
 
     Attributes
     ----------
@@ -104,6 +110,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     feature_names_in_ : ndarray of str
         Exists if the names of all columns of X are strings.
     out_activation_ : str
+    members_ : list of estimators
+        With `n_members` or `bootstrap`, the estimators with one network each. They have the attributes of the fits. Of
+        these, the ensemble has only `loss_`, the mean, and `n_iter_`, the largest.
 
     Examples
     --------
@@ -149,6 +158,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         lazy_updates: bool = False,
         n_jobs: int | None = None,
         progress: Any = False,
+        n_members: int = 1,
+        bootstrap: bool = False,
     ) -> None:
         self._set_parameters(locals())
 
@@ -186,6 +197,58 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         validation = None if all(part is None for part in held_out) else held_out
         fitted: MLPRegressor = self._fit(X, y, sample_weight, incremental=False, validation=validation)
         return fitted
+
+    # ---- Predictions ----
+
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
+        """Return the predicted values.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        return_std : bool, default=False
+            Whether to return the spread of the predictions, too.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted values.
+        std : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            With `return_std`, their standard deviations over the `members_` (``ddof=0``).
+
+        Raises
+        ------
+        ValueError
+            If `return_std` is true, and there is only one network.
+        """
+        if not return_std:
+            return super().predict(X)
+        values, spread = self._mean_and_spread(X)
+        return self._decode(values), self._decode(spread)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the coefficient of determination R² of the predictions, as a mean over outputs.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The true values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+            The score.
+        """
+        if sample_weight is None and is_plain_vector(y) and not overrides(self, "predict"):
+            outputs = self._outputs(X)
+            if outputs.shape == (len(y), 1) and len(y) > 1 and np.isfinite(outputs).all():
+                return self._score_outputs(outputs, y, None)
+        return float(super().score(X, y, sample_weight))
 
     # ---- Methods that the base calls ----
 

@@ -73,7 +73,7 @@ def score_of_outputs(estimator: Any, scorer: Any, n_rows: int) -> Score | None:
     """
     if scorer is None:
         return _own_score(estimator)
-    if get_config()["enable_metadata_routing"] or _overrides(estimator, "predict", "predict_proba"):
+    if get_config()["enable_metadata_routing"] or overrides(estimator, "predict", "predict_proba"):
         return None
     metric = next((metric for metric in _METRICS if _alike(scorer, metrics.get_scorer(metric.name))), None)
     if metric is None or metric.of_classes is not is_classifier(estimator):
@@ -108,7 +108,7 @@ def _alike(scorer: Any, known: Any) -> bool:
     return all(getattr(scorer, part) == getattr(known, part) for part in _PARTS)
 
 
-def _overrides(estimator: Any, *names: str) -> bool:
+def overrides(estimator: Any, *names: str) -> bool:
     """Return whether a user overrides one of the methods."""
     for name in names:
         owner = next((kind for kind in type(estimator).__mro__ if name in vars(kind)), None)

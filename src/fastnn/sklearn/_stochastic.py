@@ -11,7 +11,9 @@ from sklearn.model_selection import train_test_split
 
 from fastnn._checks import seeds as _seeds
 from fastnn._errors import DivergedError
+from fastnn._measures import Measures
 from fastnn._native import copied_parameters, loss_of, network_of, restore_parameters
+from fastnn._running import Running
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
@@ -23,10 +25,8 @@ from fastnn.sklearn._warnings import warn
 _AUTO_BATCH = 200
 
 
-def fit_stochastic(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, held_out: Any, *, incremental: bool, resumes: bool
-) -> None:
-    """Train the network of an estimator, for one epoch if `incremental`, and otherwise until the rules stop it.
+class BatchFit:
+    """A fit in batches: the constructor prepares it; then, `run` trains, or others train `running()`; `end` completes it.
 
     Parameters
     ----------
@@ -37,37 +37,141 @@ def fit_stochastic(
     held_out : tuple (X, y, sample_weight), optional
         Checked validation data that the user passed.
     incremental : bool
-        Whether the caller is `partial_fit`.
+        Whether the caller is `partial_fit`, which trains for one epoch. Otherwise, the rules stop the training.
     resumes : bool
         Whether the optimizer, the random numbers and the order of rows continue from the last fit.
+    bootstrap : bool
+        Whether to train on as many rows as there are, drawn with replacement.
     """
-    _begin_account(estimator)
-    if estimator.early_stopping and held_out is None:
-        X, y, sample_weight, held_out = _split(estimator, X, y, sample_weight, resumes)
-    model = estimator.network_
-    rows = Rows(native_rows(X, model.dtype), estimator._native_target(y), sample_weight)
-    n_rows = len(rows.target)
-    trainer = _trainer(estimator, goes_on=incremental or resumes)
-    trainer.take(batch_size=_batch_size(estimator.batch_size, n_rows))
-    if not resumes or trainer.order is None or len(trainer.order) != n_rows:
-        trainer.order = np.arange(n_rows)
-    _set_rate(estimator, trainer, n_rows, incremental)
-    estimator.n_iter_ = 0
-    if resumes and estimator.early_stopping:
-        restore_parameters(model, estimator._last_parameters)
-    watcher = EpochWatcher(estimator, n_rows, _validation(estimator, trainer, held_out))
-    if incremental and n_rows == 1 and not estimator.progress and not any(model.dropout):
-        _step(trainer, rows, watcher)
-    else:
-        _run(estimator, trainer, rows, watcher, 1 if incremental else int(estimator.max_iter))
-    if not incremental and estimator.n_iter_ == estimator.max_iter and not watcher.stopped:
-        _warn_of_end(estimator)
-    if estimator.early_stopping:
-        estimator._last_parameters = copied_parameters(model) if estimator.resume else None
-        restore_parameters(model, estimator._best_parameters)
-    if not estimator.resume:
-        trainer.order = None
-    _fitted.check_finite(model)
+
+    def __init__(
+        self,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        held_out: Any,
+        *,
+        incremental: bool,
+        resumes: bool,
+        bootstrap: bool = False,
+    ) -> None:
+        _begin_account(estimator)
+        if estimator.early_stopping and held_out is None:
+            X, y, sample_weight, held_out = _split(estimator, X, y, sample_weight, resumes)
+        self.estimator, self._incremental = estimator, incremental
+        model = estimator.network_
+        self._rows = Rows(native_rows(X, model.dtype), estimator._native_target(y), sample_weight)
+        n_rows = len(self._rows.target)
+        self._trainer = trainer = _trainer(estimator, goes_on=incremental or resumes)
+        trainer.take(batch_size=_batch_size(estimator.batch_size, n_rows))
+        if not resumes or trainer.order is None or len(trainer.order) != n_rows:
+            trainer.order = estimator._random_state.randint(0, n_rows, n_rows, np.int64) if bootstrap else np.arange(n_rows)
+        # The rows to train on, which every epoch shuffles from `order`. A resumed fit trains on the same.
+        self._drawn = trainer.order.copy() if bootstrap else None
+        _set_rate(estimator, trainer, n_rows, incremental)
+        estimator.n_iter_ = 0
+        if resumes and estimator.early_stopping:
+            restore_parameters(model, estimator._last_parameters)
+        self._watcher = EpochWatcher(estimator, n_rows, _validation(estimator, trainer, held_out))
+        self._epochs = 1 if incremental else int(estimator.max_iter)
+        self._interrupted = self._diverged = False
+
+    def run(self) -> None:
+        """Train."""
+        if self._incremental and len(self._rows.target) == 1 and self._can_step():
+            self._step()
+        else:
+            self._run()
+
+    def running(self) -> Running:
+        """Return the run of the trainer, for a loop that trains several. The estimator shows no progress then."""
+        trainer, rows = self._trainer, self._rows
+        data = trainer._data(rows.X, rows.target, rows.weight)
+        return Running(trainer, data, self._epochs, Measures(trainer, (), data, None), [self._watcher], self._drawn)
+
+    def end(self) -> None:
+        """Complete the fit after the training: warn, and set the best parameters.
+
+        Raises
+        ------
+        ValueError
+            If the training diverged.
+        """
+        estimator, model = self.estimator, self.estimator.network_
+        if self._interrupted:
+            warn("Training interrupted by user.")
+            self._watcher.stopped = True
+        if self._diverged:
+            if not estimator.early_stopping:
+                raise ValueError(_fitted.NOT_FINITE)
+            self._run_on()
+        if not self._incremental and estimator.n_iter_ == estimator.max_iter and not self._watcher.stopped:
+            _warn_of_end(estimator)
+        if estimator.early_stopping:
+            estimator._last_parameters = copied_parameters(model) if estimator.resume else None
+            restore_parameters(model, estimator._best_parameters)
+        if not estimator.resume:
+            self._trainer.order = None
+        _fitted.check_finite(model)
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of the training."""
+        return float(self._trainer.history["seconds"].sum())
+
+    # ---- The training ----
+
+    def _can_step(self) -> bool:
+        return self._drawn is None and not self.estimator.progress and not any(self.estimator.network_.dropout)
+
+    def _run(self) -> None:
+        rows, watchers = self._rows, [self._watcher]
+        inputs: Any = rows.X
+        try:
+            self._trainer.run(
+                inputs,
+                rows.target,
+                self._epochs,
+                sample_weight=rows.weight,
+                callbacks=watchers,
+                progress=self.estimator.progress,
+            )
+        except KeyboardInterrupt:
+            self.note_interrupt()
+        except DivergedError:
+            self.note_divergence()
+        finally:
+            self._watcher.catch_up(self._trainer, self._trainer.history)
+
+    def _step(self) -> None:
+        """Train for an epoch of a single row by a step, which gives the same bits as a run with less overhead."""
+        rows = self._rows
+        inputs: Any = rows.X
+        try:
+            loss = self._trainer.step(inputs, rows.target, rows.weight)
+        except DivergedError:
+            self.note_divergence()
+        else:
+            self._watcher.end_epochs(self._trainer, [loss])
+
+    def note_interrupt(self) -> None:
+        """Record that the user has interrupted the training."""
+        self._interrupted = True
+
+    def note_divergence(self) -> None:
+        """Record that the training has diverged."""
+        self._diverged = True
+
+    def note_end(self) -> None:
+        """Record the epochs that ended before an exception."""
+        self._watcher.catch_up(self._trainer, self._trainer.history)
+
+    def _run_on(self) -> None:
+        """Record the epochs after a divergence. Their parameters are not finite, so that only scores must be computed."""
+        restore_parameters(self.estimator.network_, np.nan)
+        while self.estimator.n_iter_ < self._epochs and not self._watcher.stopped:
+            self._watcher.end_epochs(self._trainer, [np.nan])
 
 
 def _begin_account(estimator: Any) -> None:
@@ -166,40 +270,6 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
         return float(network.gradient(loss_of(trainer), rows.X, rows.target, rows.labels, rows.weight))
 
     return Validation(score, loss)
-
-
-# ---- The run ----
-
-
-def _run(estimator: Any, trainer: EstimatorTrainer, rows: Rows, watcher: EpochWatcher, epochs: int) -> None:
-    inputs: Any = rows.X
-    arguments = {"sample_weight": rows.weight, "callbacks": [watcher], "progress": estimator.progress}
-    try:
-        trainer.run(inputs, rows.target, epochs, **arguments)
-    except KeyboardInterrupt:
-        warn("Training interrupted by user.")
-        watcher.stopped = True
-    except DivergedError:
-        if not estimator.early_stopping:
-            raise ValueError(_fitted.NOT_FINITE) from None
-        _run_on(estimator, trainer, watcher, epochs)
-
-
-def _step(trainer: EstimatorTrainer, rows: Rows, watcher: EpochWatcher) -> None:
-    """Train for an epoch of a single row by a step, which gives the same bits as a run with less overhead."""
-    inputs: Any = rows.X
-    try:
-        loss = trainer.step(inputs, rows.target, rows.weight)
-    except DivergedError:
-        raise ValueError(_fitted.NOT_FINITE) from None
-    watcher.end_epoch(trainer, loss)
-
-
-def _run_on(estimator: Any, trainer: EstimatorTrainer, watcher: EpochWatcher, epochs: int) -> None:
-    """Record the epochs after a divergence. Their parameters are not finite, so that only scores must be computed."""
-    restore_parameters(estimator.network_, np.nan)
-    while estimator.n_iter_ < epochs and not watcher.stopped:
-        watcher.end_epoch(trainer, np.nan)
 
 
 def _warn_of_end(estimator: Any) -> None:

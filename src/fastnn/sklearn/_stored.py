@@ -24,6 +24,7 @@ from fastnn.losses import CustomLoss
 from fastnn.sklearn import _by_hand, _parameters
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, EstimatorTrainer
 from fastnn.sklearn._fitting import Fitting
+from fastnn.sklearn._members import refuse
 from fastnn.sklearn._originals import parameters_of
 from fastnn.sklearn._stored_values import (
     classes_from,
@@ -99,6 +100,8 @@ class StoredEstimator(Fitting):
             If the estimator is not fitted.
         TypeError
             If a parameter has a value that files can't hold, such as a function. Nothing is written then.
+        ValueError
+            If there are several networks. Pickles hold these.
         OSError
             If the file can't be written. An existing file is then unchanged.
 
@@ -112,6 +115,7 @@ class StoredEstimator(Fitting):
         >>> MLPClassifier.load(path).predict([[0.1], [0.8]])
         array(['no', 'yes'], dtype='<U3')
         """
+        refuse(self, "save", "pickle holds all networks, and each of the members_ can be saved")
         self._take_assigned()
         check_is_fitted(self, "network_")
         _parameters.check(self, self._rules)  # which `load` does too

@@ -1,0 +1,159 @@
+"""Estimators with `n_members`: several networks, whose predictions are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Never
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+
+from fastnn._watchers import progress_bar
+from fastnn.sklearn._data import thread_count
+
+if TYPE_CHECKING:
+    from fastnn.sklearn._fitting import Checked
+
+# Parameters of the ensemble that its members do not follow.
+_OF_ENSEMBLE: Mapping[str, Any] = {"n_members": 1, "bootstrap": False, "progress": False}
+# Seeds of members are smaller, as those of scikit-learn's ensembles.
+_SEEDS = np.iinfo(np.int32).max
+# Attributes of an estimator with a single network, and of its fits.
+_OF_ONE = (
+    "network_",
+    "_network_made_of",
+    "_random_state",
+    "_learning_rate",
+    "_no_improvement_count",
+    "_best_parameters",
+    "_last_parameters",
+    "_split_state",
+    "_trainer",
+    "loss_curve_",
+    "validation_loss_curve_",
+    "best_loss_",
+    "validation_scores_",
+    "best_validation_score_",
+)
+
+
+def is_ensemble(estimator: Any) -> bool:
+    """Return whether the parameters of an estimator describe an ensemble."""
+    return bool(estimator.n_members > 1 or estimator.bootstrap)
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Return whether an estimator has a network, or several."""
+    return not vars(estimator).keys().isdisjoint(("network_", "members_"))
+
+
+def check_members(estimator: Any) -> None:
+    """Raise ValueError unless a fitted estimator has as many networks as its parameters describe."""
+    members, wanted = vars(estimator).get("members_"), estimator.n_members
+    if (members is not None) != is_ensemble(estimator) or (members is not None and len(members) != wanted):
+        fitted = 1 if members is None else len(members)
+        raise ValueError(
+            f"n_members: expected {fitted}, as fitted, to continue the training, got {wanted} with "
+            f"bootstrap={estimator.bootstrap!r}; a fit without warm_start begins with new networks"
+        )
+
+
+def refuse(estimator: Any, feature: str, way: str) -> None:
+    """Raise ValueError if an estimator has several networks, for which a feature has no meaning."""
+    if "members_" in vars(estimator):
+        raise ValueError(
+            f"{feature}: expected an estimator with one network, got n_members={len(estimator.members_)}; {way}"
+        )
+
+
+def explain_missing(estimator: Any, name: str) -> Never:
+    """Raise AttributeError for an attribute that only the members have."""
+    raise AttributeError(
+        f"{type(estimator).__name__!r} object with n_members={len(estimator.members_)} has no attribute {name!r}: each "
+        f"network has its own, members_[k].{name}"
+    )
+
+
+# ---- Fitting ----
+
+
+def begin_members(estimator: Any, data: Checked) -> list[Any]:
+    """Return the fits of all members, which are new if the fit is the first."""
+    if data.first:
+        seeds = check_random_state(estimator.random_state).randint(_SEEDS, size=estimator.n_members)
+        estimator._forget_assigned()
+        for name in _OF_ONE:
+            vars(estimator).pop(name, None)
+        estimator.members_ = [_new_member(estimator, int(seed)) for seed in seeds]
+    else:
+        for member in estimator.members_:
+            _follow(member, estimator)
+            member._take_assigned()
+    fits = []
+    for member in estimator.members_:
+        member._take_data_of(estimator)
+        fits.append(member._begin_fit(data, bootstrap=bool(estimator.bootstrap)))
+    return fits
+
+
+def train_members(estimator: Any, fits: Sequence[Any]) -> None:
+    """Train all members at once."""
+    from fastnn.sklearn._together import train_together
+
+    train_together(fits, thread_count(estimator.n_jobs), progress_bar(estimator.progress))
+
+
+def _new_member(estimator: Any, seed: int) -> Any:
+    own = isinstance(estimator.random_state, Integral)
+    # Like the estimator itself, a member starts anew from an integer with each fit, and otherwise continues.
+    return clone(estimator).set_params(**_OF_ENSEMBLE, random_state=seed if own else np.random.RandomState(seed))
+
+
+def _follow(member: Any, estimator: Any) -> None:
+    """Set the parameters of a member to those of its ensemble, which may have changed since the last fit."""
+    parameters = estimator.get_params(deep=False)
+    parameters.pop("random_state")
+    member.set_params(**parameters | _OF_ENSEMBLE)
+
+
+def summarize(estimator: Any) -> None:
+    """Set the attributes of an ensemble after a fit of its members."""
+    members = estimator.members_
+    for name in ("out_activation_", "n_outputs_", "n_layers_", "t_"):
+        setattr(estimator, name, getattr(members[0], name))
+    estimator.n_iter_ = max(member.n_iter_ for member in members)
+    estimator.loss_ = float(np.mean([member.loss_ for member in members]))
+
+
+# ---- Predictions ----
+
+
+def outputs_of_members(estimator: Any, X: Any) -> NDArray[Any]:
+    """Return the outputs of all members for checked inputs: (n_members, n, n_outputs)."""
+    outputs = []
+    for member in estimator.members_:
+        for name in ("activation", "dropout", "out_activation_"):  # a network follows those that are set after the fit
+            setattr(member, name, getattr(estimator, name))
+        member._take_assigned()
+        outputs.append(member.network_.predict(X, n_threads=thread_count(estimator.n_jobs)))
+    stacked = np.stack(outputs)
+    return stacked.astype(np.result_type(X.dtype, stacked.dtype), copy=False)
+
+
+def mean_of_members(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the mean over the first axis, whose sum is in float64."""
+    return np.asarray(values.mean(axis=0, dtype=np.float64).astype(values.dtype, copy=False))
+
+
+def spread_of_members(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the standard deviation over the first axis, which is divided by the number of members (``ddof=0``)."""
+    return np.asarray(values.std(axis=0, dtype=np.float64).astype(values.dtype, copy=False))
+
+
+def check_spread(estimator: Any) -> None:
+    """Raise ValueError if an estimator has only one network, whose predictions have no spread."""
+    if len(vars(estimator).get("members_", ())) < 2:
+        raise ValueError("return_std: expected an estimator fitted with n_members >= 2, got n_members=1")
