@@ -138,7 +138,7 @@ def test_wrong_parameters(given: Any) -> None:
         made(MLPRegressor, **given).fit(X, VALUES)
 
 
-@pytest.mark.parametrize("random_state", [3, None, np.random.RandomState(3)], ids=repr)
+@pytest.mark.parametrize("random_state", [3, None, np.random.RandomState(3)], ids=["seed", "None", "RandomState"])
 def test_partial_fit(random_state: Any) -> None:
     """`partial_fit` trains each member for an epoch."""
     ensemble = made(MLPClassifier, random_state=random_state)

@@ -12,6 +12,7 @@ from _portable_runs import Setting, network_of, run_of
 from fastnn import MLP, SGD, Adam, Trainer, losses, reference
 from fastnn._engine import core as _core
 from fastnn._engine.losses import native_loss
+from fastnn._engine.training_data import TrainingData
 
 # Tiny networks; narrow and wide outputs; one layer; batches of one chunk and of several.
 NETWORKS = [((3, 8, 5, 2), 16), ((5, 20, 40), 40), ((20, 3), 700), ((2, 4, 3, 2), 5)]
@@ -310,7 +311,7 @@ def test_weights_that_sum_to_zero_make_steps():
 def test_compiled_code_refuses_weights_of_other_types_and_lengths(weight):
     X, y = data(10, 3, 2)
     trainer = trainer_of(((3, 4, 2), 5))
-    network, arguments = trainer.model._network, (X, y, False, weight)
+    network, arguments = trainer.model._network, TrainingData(X, y, False, weight)
     with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
         network.gradient(native_loss(losses.MSE(), "identity"), *arguments)
     with pytest.raises(ValueError, match="^sample_weight must be 10 contiguous float64"):
@@ -325,4 +326,4 @@ def test_compiled_code_refuses_an_order_out_of_bounds(order, monkeypatch):
     trainer = trainer_of(((3, 4, 2), 5))
     monkeypatch.setattr(trainer, "_conventions", lambda: {"order": order})
     with pytest.raises(ValueError, match="^order must be a permutation of 0 to 9"):
-        trainer._new_run((X, y, False, None), 1)
+        trainer._new_run(TrainingData(X, y, False, None), 1)

@@ -159,6 +159,8 @@ class MLP(Differentiated, Exported):
         lazy_updates: bool = False,
         random_state: Any = None,
         n_threads: int | None = None,
+        comm: Any = None,
+        n_shards: int | None = None,
         sample_weight: ArrayLike | None = None,
         validation_data: tuple[Any, ...] | None = None,
         metrics: Sequence[str | Metric] = (),
@@ -201,6 +203,10 @@ class MLP(Differentiated, Exported):
         n_threads : int, optional
             The number of threads. By default, fastnn uses as many as the work justifies. The number does not change
             the results.
+        comm : mpi4py.MPI.Intracomm, optional
+            The communicator of processes that train together. See `Trainer`.
+        n_shards : int, optional
+            The number of equal parts in which the rows of all processes are trained. See `Trainer`.
         sample_weight : array-like, shape (n,), optional
             The weights of the rows in the mean loss of a batch.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
@@ -249,6 +255,8 @@ class MLP(Differentiated, Exported):
             lazy_updates=lazy_updates,
             random_state=random_state,
             n_threads=n_threads,
+            comm=comm,
+            n_shards=n_shards,
         )
         return trainer.run(
             X,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._native import loss_of, network_of
+from fastnn._native import loss_of, moments_of, network_of
 from fastnn._sharded.ranks import Phase, Ranks
 from fastnn._sharded.shards import Epoch, Shards
 from fastnn._sharded.sums import GradientSum
@@ -52,7 +52,7 @@ class ShardedRun:
         self._n_shards = trainer.n_shards
         self._rows = trainer.batch_size // trainer.n_shards  # of a shard in a batch
         self._scale = scale * min(self._rows, shards.most_rows)
-        self._moments = trainer._moments
+        self._moments = moments_of(trainer)
         drops = any(trainer.model.dropout)
         self._order = Epoch(shards, trainer.random_state, shuffle=trainer.shuffle, drops=drops)
         self._sum = GradientSum(ranks, self._n_shards, self._network.storage.size, self._network.dtype)

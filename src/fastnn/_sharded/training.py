@@ -12,7 +12,7 @@ from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
 from fastnn._engine.targets import check_observed
 from fastnn._history import History
-from fastnn._native import network_of
+from fastnn._native import moments_of, network_of
 from fastnn._overridden import check_step
 from fastnn._running import Running
 from fastnn._sharded.measures import ShardedMeasures, check_metrics
@@ -169,7 +169,7 @@ class ShardedTraining:
             return
         ranks.meet(Phase.STATE)
         ranks.share_array(network_of(trainer.model).storage)
-        ranks.share_array(trainer._moments)
+        ranks.share_array(moments_of(trainer))
         bits = trainer.random_state.bit_generator
         trainer._stepper.updates, bits.state = ranks.share((trainer._stepper.updates, bits.state))
 

@@ -251,8 +251,12 @@ class EstimatorTrainer(Trainer):
             if getattr(self, name) != value:
                 setattr(self, name, value)
 
-    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "", *, is_part: bool = False) -> TrainingData:
+    def prepared(self, X: Any, y: Any, sample_weight: Any) -> TrainingData:
+        """Return data that the estimator has checked in the engine's form."""
         return apart_from(TrainingData(X, y, y.ndim == 1, sample_weight), network_of(self.model).storage)
+
+    def _data(self, X: Any, y: Any, sample_weight: Any, prefix: str = "", *, is_part: bool = False) -> TrainingData:
+        return self.prepared(X, y, sample_weight)
 
     def _conventions(self) -> dict[str, Any]:
         return {"order": self.order, "loss_by_rows": True}

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import _num_samples
 
 from fastnn._watchers import progress_bar
@@ -244,7 +244,7 @@ class Plan:
             if network is None or network.verbose or _parameters.is_lbfgs(network):
                 return None
             data = fold.data_for(estimator, network, setting)
-            seed = np.random.mtrand._rand.randint(np.iinfo(np.int32).max) if network.random_state is None else None
+            seed = check_random_state(None).randint(np.iinfo(np.int32).max) if network.random_state is None else None
             fits = network._begin_fits(data, None if seed is None else np.random.RandomState(seed))
         except Exception:  # the fit by the caller raises it at its time
             return None

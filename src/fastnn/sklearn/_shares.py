@@ -145,7 +145,7 @@ def unpack(model: MLP, values: NDArray[Any], storage: NDArray[Any]) -> None:
 
 def _views(model: MLP, storage: NDArray[Any]) -> list[NDArray[Any]]:
     kinds = network_of(model).views(storage).values()
-    return [view for views in kinds for view in views if view is not None]  # layers without slopes have None
+    return [view for views in kinds for view in views if view is not None]  # kinds that a layer lacks are None
 
 
 def restore(model: MLP, parameters: NDArray[Any]) -> None:

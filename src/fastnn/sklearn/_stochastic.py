@@ -87,7 +87,7 @@ class BatchFit:
     def running(self) -> Running:
         """Return the run of the trainer, for a loop that trains several. The estimator shows no progress then."""
         trainer, rows = self._trainer, self._rows
-        data = trainer._data(rows.X, rows.target, rows.weight)
+        data = trainer.prepared(rows.X, rows.target, rows.weight)
         return Running(trainer, data, self._epochs, Measures(trainer, (), data, None), [self._watcher], self._drawn)
 
     def end(self) -> None:
