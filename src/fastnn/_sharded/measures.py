@@ -41,7 +41,7 @@ class ShardedMeasures(Measures):
     def __init__(
         self, trainer: Trainer, ranks: Ranks, metrics: dict[str, None], data: Shards, validation: Shards | None
     ) -> None:
-        self._trainer, self._ranks, self._held_out = trainer, ranks, validation
+        self.trainer, self._ranks, self._held_out = trainer, ranks, validation
         self._found = None if validation is None else np.zeros((len(validation.numbers), 2))
         self._sets: list[tuple[str, ShardedMetrics]] = []
         if metrics:
@@ -62,7 +62,7 @@ class ShardedMeasures(Measures):
 
     def _validation_loss(self, shards: Shards) -> float:
         assert self._found is not None
-        network, loss, n_threads = network_of(self._trainer.model), loss_of(self._trainer), self._trainer.n_threads
+        network, loss, n_threads = network_of(self.trainer.model), loss_of(self.trainer), self.trainer.n_threads
         for shard, (begin, end) in enumerate(shards.ranges):
             self._found[shard] = network.batch_gradient(loss, shards.data, None, begin, end - begin, n_threads=n_threads)
         values = self._ranks.meet(Phase.VALUES, self._found.reshape(-1)).reshape(-1, 2)

@@ -46,7 +46,7 @@ class ShardedRun:
 
     def __init__(self, trainer: Trainer, ranks: Ranks, shards: Shards, scale: float, n_epochs: int) -> None:
         assert trainer.n_shards is not None
-        self._trainer, self._ranks, self._shards = trainer, ranks, shards
+        self.trainer, self._ranks, self._shards = trainer, ranks, shards
         self._network, self._stepper = network_of(trainer.model), trainer._stepper
         self._loss, self._n_threads = loss_of(trainer), trainer.n_threads
         self._n_shards = trainer.n_shards

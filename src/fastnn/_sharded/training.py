@@ -66,7 +66,7 @@ class ShardedTraining:
 
     def __init__(self, trainer: Trainer, step: Any) -> None:
         assert trainer.n_shards is not None
-        self._trainer, self._step, self._n_shards = trainer, step, trainer.n_shards
+        self.trainer, self._step, self._n_shards = trainer, step, trainer.n_shards
         size = 1 if trainer.comm is None else trainer.comm.Get_size()
         self._ranks = Ranks(trainer.comm, 2 * self._n_shards // size)
 
@@ -96,7 +96,7 @@ class ShardedTraining:
         callbacks: Any,
         progress: Any,
     ) -> History:
-        trainer, ranks = self._trainer, self._ranks
+        trainer, ranks = self.trainer, self._ranks
         with ranks.agreed(Phase.ARGUMENTS):
             epochs = integer("epochs", epochs, low=0)
             check_step(trainer, self._step)
@@ -138,7 +138,7 @@ class ShardedTraining:
 
     def _of_trainer(self, X: Any) -> dict[str, Any]:
         """Return everything but the rows that must be the same on all ranks, by the names in errors."""
-        model, isa = self._trainer.model, _core.current_instruction_set()[0]
+        model, isa = self.trainer.model, _core.current_instruction_set()[0]
         return {
             "version of fastnn": __version__,
             "instruction set": isa if isa in _OTHER_ROUNDING else "one with fused multiply-add",
@@ -147,14 +147,14 @@ class ShardedTraining:
             "activations of the model": [str(activation) for activation in model.activations],
             "dropout of the model": model.dropout,
             "dtype of the model": model.dtype.name,
-            "bit generator of random_state": type(self._trainer.random_state.bit_generator).__name__,
-            **settings_of(self._trainer),
+            "bit generator of random_state": type(self.trainer.random_state.bit_generator).__name__,
+            **settings_of(self.trainer),
             "column names of X": None if type(X) is np.ndarray else names_of("X", X),
         }
 
     def _shards(self, data: TrainingData, prefix: str) -> Shards:
         """Return the shards of data, after a check that something counts on any rank."""
-        trainer, ranks = self._trainer, self._ranks
+        trainer, ranks = self.trainer, self._ranks
         if ranks.size > 1 and not any(ranks.gather(_any_counts(trainer, data))):
             raise ValueError(
                 f"{prefix}sample_weight: expected a row with observed targets and a weight that is not 0 on any rank"
@@ -164,7 +164,7 @@ class ShardedTraining:
 
     def _share_state(self) -> None:
         """Give all ranks the parameters, the moments and the random state of rank 0."""
-        trainer, ranks = self._trainer, self._ranks
+        trainer, ranks = self.trainer, self._ranks
         if ranks.size == 1:
             return
         ranks.meet(Phase.STATE)
