@@ -31,10 +31,17 @@ Y = (X[:, 0] * X[:, 1] > 0).astype(int)
 SEARCH = GridSearchCV(MLPClassifier((8,), max_iter=5, random_state=0), {"alpha": [1e-4, 1e-1]}, cv=2)
 
 
-def threads():
-    import fastnn
+def threads_of_worker():
+    """Return a function for workers, which cannot import this file: a function inside another one is sent with its code."""
 
-    return int(os.environ["OMP_NUM_THREADS"]), fastnn.get_num_threads()
+    def threads():
+        import os
+
+        import fastnn
+
+        return int(os.environ["OMP_NUM_THREADS"]), fastnn.get_num_threads()
+
+    return threads
 
 
 def scores(search):
@@ -102,14 +109,14 @@ def test_partial_fit_by_keyword():
 
 def test_workers_of_joblib_take_their_threads():
     with joblib.parallel_config("loky", n_jobs=2, inner_max_num_threads=1):
-        assert joblib.Parallel()(joblib.delayed(threads)() for _ in range(2)) == [(1, 1)] * 2
+        assert joblib.Parallel()(joblib.delayed(threads_of_worker())() for _ in range(2)) == [(1, 1)] * 2
 
 
 # ---- Dask ----
 
 
 def test_workers_of_dask_take_their_threads(client):
-    assert list(client.run(threads).values()) == [(1, 1)] * 2
+    assert list(client.run(threads_of_worker()).values()) == [(1, 1)] * 2
 
 
 def test_a_search_on_dask(client, expected):
@@ -150,7 +157,7 @@ def test_dask_ml_hyperband(client):
 
 
 def test_workers_of_ray_take_their_threads(ray):
-    task = ray.remote(num_cpus=1)(threads)
+    task = ray.remote(num_cpus=1)(threads_of_worker())
     assert ray.get([task.remote(), task.remote()]) == [(1, 1)] * 2
 
 

@@ -394,7 +394,7 @@ def test_public_modules_are_found():
 
 @pytest.mark.parametrize("name", ["fastnn", *PUBLIC])
 def test_modules_list_only_public_names(name):
-    needs = {"fastnn.sklearn": "sklearn", "fastnn.jit": "numba"}
+    needs = {"fastnn.dask": "dask", "fastnn.sklearn": "sklearn", "fastnn.jit": "numba"}
     if name in needs:
         pytest.importorskip(needs[name])
     module = importlib.import_module(name)
