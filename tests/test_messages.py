@@ -398,7 +398,7 @@ def test_modules_list_only_public_names(name):
     if name in needs:
         pytest.importorskip(needs[name])
     module = importlib.import_module(name)
-    expected = set(module.__all__) | ({"jit", "sklearn"} if name == "fastnn" else set())
+    expected = set(module.__all__) | ({"dask", "jit", "sklearn"} if name == "fastnn" else set())
     assert set(dir(module)) == expected
     lacking = {part for part, library in needs.items() if importlib.util.find_spec(library) is None}
     assert all(hasattr(module, listed) for listed in dir(module) if f"{name}.{listed}" not in lacking)

@@ -22,16 +22,17 @@ from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, NAdam, RMSProp
 
 if _TYPE_CHECKING:
     from fastnn import callbacks, ops, reference, schedules
+    from fastnn import dask as dask
     from fastnn import jit as jit
     from fastnn import sklearn as sklearn
     from fastnn._many.fit import fit_many
 
 # These modules are loaded when they are used: they would double the time of `import fastnn`.
-_LAZY = ("callbacks", "jit", "ops", "reference", "schedules", "sklearn")
+_LAZY = ("callbacks", "dask", "jit", "ops", "reference", "schedules", "sklearn")
 # The same for these names, with their modules.
 _LAZY_NAMES = {"fit_many": "fastnn._many.fit"}
 
-# jit and sklearn are missing here: `from fastnn import *` must not require Numba or scikit-learn.
+# dask, jit and sklearn are missing here: `from fastnn import *` must not require Dask, Numba or scikit-learn.
 __all__ = [
     "LBFGS",
     "MLP",
