@@ -26,8 +26,8 @@ def count_rows(X: Any) -> int:
         If they have no rows.
     """
     shape = getattr(X, "shape", None)
-    if isinstance(shape, tuple) and shape and isinstance(shape[0], int):
-        return shape[0]
+    if isinstance(shape, tuple) and shape:
+        return int(shape[0])
     try:
         return len(X)
     except TypeError:
