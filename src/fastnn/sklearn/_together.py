@@ -39,8 +39,7 @@ def train_together(fits: Sequence[BatchFit | SearchFit], n_threads: int | None, 
                 running.acquire()
                 stack.callback(running.release)
                 pairs.append((fit, Member(running)))
-            # If the estimators with the most work come last, a thread may end long after the others.
-            run_members(sorted((member for _, member in pairs), key=_work, reverse=True), n_threads, progress)
+            run_members([member for _, member in pairs], n_threads, progress)
         interrupted = False
     except KeyboardInterrupt:
         interrupted = True
@@ -52,8 +51,3 @@ def train_together(fits: Sequence[BatchFit | SearchFit], n_threads: int | None, 
             fit.note_divergence()
         elif interrupted and not member.over:
             fit.note_interrupt()
-
-
-def _work(member: Member) -> int:
-    running = member.running
-    return running.trainer.model.n_parameters * running.n_rows * running.epochs
