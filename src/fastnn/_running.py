@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -90,6 +91,38 @@ class Running:
         except BaseException:
             self.release()
             raise
+
+    def run(self, X: Any, prepare: Callable[[], None] | None = None) -> History:
+        """Train from the beginning to the end of the run, release the trainer, and return the history.
+
+        Parameters
+        ----------
+        X : array-like
+            The inputs as the user passed them, whose column names the model records.
+        prepare : function, optional
+            What must happen before the watchers are told that the run begins.
+
+        Raises
+        ------
+        DivergedError, ZeroDivisionError
+            As `Epochs.run` and `Search.run` do.
+        """
+        try:
+            if prepare is not None:
+                prepare()
+            if type(X) is not np.ndarray:
+                self.trainer.model._learn_columns(X)
+            self.begin()
+            try:
+                self.training.run()
+            finally:
+                self.tell_end()
+        except KeyboardInterrupt as error:
+            error.history = self.history  # type: ignore[attr-defined]
+            raise
+        finally:
+            self.release()
+        return self.history
 
     def begin(self) -> None:
         """Tell the watchers that the run begins. From now on, settings that are assigned wait for the end of an epoch."""

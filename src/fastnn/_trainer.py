@@ -267,20 +267,7 @@ class Trainer(GradientSteps, ExportedTrainer):
         validation = self._validation(validation_data, X)
         running = Running(self, data, epochs, Measures(self, metrics, data, validation), check_watchers(callbacks, progress))
         running.acquire()
-        try:
-            if type(X) is not np.ndarray:
-                self.model._learn_columns(X)
-            running.begin()
-            try:
-                running.training.run()
-            finally:
-                running.tell_end()
-        except KeyboardInterrupt as error:
-            error.history = running.history  # type: ignore[attr-defined]
-            raise
-        finally:
-            running.release()
-        return running.history
+        return running.run(X)
 
     @without_unknown
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **unknown: Never) -> float:

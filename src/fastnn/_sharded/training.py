@@ -120,21 +120,7 @@ class ShardedTraining:
         running = Running(trainer, ShardedData(ranks, shards), epochs, measures, of_rank(ranks, watchers))
         with ranks.agreed(Phase.STATE):
             running.acquire()
-        try:
-            self._share_state()
-            if type(X) is not np.ndarray:
-                trainer.model._learn_columns(X)
-            running.begin()
-            try:
-                running.training.run()
-            finally:
-                running.tell_end()
-        except KeyboardInterrupt as error:
-            error.history = running.history  # type: ignore[attr-defined]
-            raise
-        finally:
-            running.release()
-        return running.history
+        return running.run(X, prepare=self._share_state)
 
     def _of_trainer(self, X: Any) -> dict[str, Any]:
         """Return everything but the rows that must be the same on all ranks, by the names in errors."""
