@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._engine.step_rates import StepRates
 from fastnn._native import loss_of, moments_of, network_of
 from fastnn._sharded.ranks import Phase, Ranks
 from fastnn._sharded.shards import Epoch, Shards
@@ -65,7 +66,7 @@ class ShardedRun:
         room = min(n_epochs, _MAX_EPOCHS)
         self.epoch_loss, self.epoch_seconds = np.zeros(room), np.zeros(room)
         self._loss_sum = self._weight_sum = self._elapsed = 0.0
-        self._rates, self._rates_from = np.zeros(1), 0
+        self._rates = StepRates(np.zeros(1), 0, self.steps)
 
     # ---- The position ----
 
@@ -85,7 +86,7 @@ class ShardedRun:
         """Set the learning rates from the next step on: one per step, for whole epochs, or a single one for all."""
         self._ranks.meet(Phase.RATES)
         self._ranks.check_same({"learning_rate": rates.tobytes()} if rates.size > 1 else {"learning_rate": float(rates[0])})
-        self._rates, self._rates_from = rates, self._epochs
+        self._rates = StepRates(rates, self._epochs, self.steps)
 
     def last_rate(self, epoch: int) -> float:
         """Return the learning rate of the last step of an epoch."""
@@ -93,14 +94,7 @@ class ShardedRun:
 
     def last_rates(self, epoch: int, end: int) -> NDArray[np.float64]:
         """Return the learning rates of the last steps of the epochs from `epoch` up to `end`."""
-        if self._rates.size == 1:
-            return np.full(end - epoch, self._rates[0])
-        return self._rates[(np.arange(epoch, end) - self._rates_from + 1) * self.steps - 1]
-
-    def _rate(self) -> float:
-        if self._rates.size == 1:
-            return float(self._rates[0])
-        return float(self._rates[(self._epochs - self._rates_from) * self.steps + self._step])
+        return self._rates.last(epoch, end)
 
     # ---- Progress ----
 
@@ -153,7 +147,7 @@ class ShardedRun:
         total = self._sum.total(self._scale / weight if weight > 0 else 0.0)
         if self._step == 0:
             self._take_snapshot()
-        penalty = self._stepper.apply_gradient(total, self._rate())
+        penalty = self._stepper.apply_gradient(total, self._rates.of_steps(self._epochs, self._step, 1)[0])
         if penalty is None:
             return False
         self._loss_sum += loss + penalty * weight

@@ -29,6 +29,7 @@ from fastnn._engine.portable._state import (
     new_account,
     take_snapshot,
 )
+from fastnn._engine.step_rates import StepRates
 from fastnn._errors import WEIGHTLESS
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Run:
             raise ValueError(f"rates: expected at least one, contiguous float64, got {rates.size} of {rates.dtype}")
         if self._row:
             raise ValueError("rates: expected them between epochs, got new ones within an epoch")
-        self._rates, self._rates_from = rates.reshape(-1), self.epoch
+        self._rates = StepRates(rates.reshape(-1), self.epoch, self.steps)
 
     def last_rate(self, epoch: int) -> float:
         """Return the learning rate of the last step of an epoch."""
@@ -117,9 +118,7 @@ class Run:
 
     def last_rates(self, epoch: int, end: int) -> NDArray[np.float64]:
         """Return the learning rate of the last step of each epoch from `epoch` up to `end`."""
-        if self._rates.size == 1:
-            return np.full(end - epoch, self._rates[0])
-        return self._rates[(np.arange(epoch, end) - self._rates_from + 1) * self.steps - 1]
+        return self._rates.last(epoch, end)
 
     # ---- Progress ----
 
@@ -134,7 +133,7 @@ class Run:
             self._account.counts[FIRST_EPOCH] = self.epoch
             wanted = min(wanted, room)
         end = self.epoch + wanted
-        if self._rates.size > 1 and (end - self._rates_from) * self.steps > self._rates.size:
+        if not self._rates.cover(end):
             raise ValueError(f"rates: expected one for each step of {wanted} epochs, got {self._rates.size}")
         started = time.perf_counter()
         while self.epoch < end:
@@ -183,10 +182,7 @@ class Run:
         return done == n_batches
 
     def _next_rates(self, n_batches: int) -> list[float]:
-        if self._rates.size == 1:
-            return [float(self._rates[0])] * n_batches
-        step = (self.epoch - self._rates_from) * self.steps + self._row // self._pieces.batch_size
-        return self._rates[step : step + n_batches].tolist()  # type: ignore[no-any-return]
+        return self._rates.of_steps(self.epoch, self._row // self._pieces.batch_size, n_batches)
 
     def _for_loop(self, piece: Piece, divisors: NDArray[np.float64], rates: list[float]) -> Batches | None:
         if self._loop is None:

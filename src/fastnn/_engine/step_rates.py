@@ -1,0 +1,46 @@
+"""The learning rates of a run, step by step."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class StepRates:
+    """The learning rates of the steps of a run from the beginning of an epoch on.
+
+    Parameters
+    ----------
+    rates : ndarray of float64
+        One rate per step, for whole epochs, or a single one for all steps.
+    first_epoch : int
+        The epoch with the first of these steps.
+    steps : int
+        The number of steps per epoch.
+
+    Attributes
+    ----------
+    size : int
+        The number of rates.
+    """
+
+    def __init__(self, rates: NDArray[np.float64], first_epoch: int, steps: int) -> None:
+        self._rates, self._first_epoch, self._steps = rates, first_epoch, steps
+        self.size = rates.size
+
+    def cover(self, end: int) -> bool:
+        """Return whether there are rates for all steps before the epoch `end`."""
+        return self.size == 1 or (end - self._first_epoch) * self._steps <= self.size
+
+    def of_steps(self, epoch: int, step: int, count: int) -> list[float]:
+        """Return the rates of `count` steps, beginning with a step of an epoch."""
+        if self.size == 1:
+            return [float(self._rates[0])] * count
+        first = (epoch - self._first_epoch) * self._steps + step
+        return self._rates[first : first + count].tolist()  # type: ignore[no-any-return]
+
+    def last(self, epoch: int, end: int) -> NDArray[np.float64]:
+        """Return the rate of the last step of each epoch from `epoch` up to `end`."""
+        if self.size == 1:
+            return np.full(end - epoch, self._rates[0])
+        return self._rates[(np.arange(epoch, end) - self._first_epoch + 1) * self._steps - 1]
