@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn._native import restore_parameters
 from fastnn.dask._arguments import Interval
 from fastnn.dask._partitions import Partition, Recipe
-from fastnn.sklearn import _shares
+from fastnn.sklearn import _data, _shares
 from fastnn.sklearn._definitions import EstimatorTrainer
 from fastnn.sklearn._epochs import EpochWatcher, Validation
 from fastnn.sklearn._shares import Blueprint, Part, State
@@ -97,7 +97,7 @@ class Schedule:
     ) -> None:
         filled = [p for p, n in enumerate(n_rows) if n]
         self._shards = [filled[i::n_shards] for i in range(n_shards)]
-        self._batches = {p: -(-n_rows[p] // _shares.batch_size(batch_size, n_rows[p])) for p in filled}
+        self._batches = {p: -(-n_rows[p] // _data.batch_size(batch_size, n_rows[p])) for p in filled}
         self._interval, self._seed, self._shuffle = interval, seed, shuffle
 
     def rounds(self, first_epoch: int, epochs: int, rate_of: Callable[[int], float]) -> Iterator[list[list[Part]]]:

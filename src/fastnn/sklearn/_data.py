@@ -20,6 +20,7 @@ from fastnn.sklearn._warnings import warn
 # If the ratio of the sum of weights to the sum of their magnitudes is smaller, the sum is only a rounding error. The kernels
 # have the same bound.
 _CANCELLED = 2.0**-50
+_AUTO_BATCH = 200
 
 
 @dataclass
@@ -41,6 +42,19 @@ class Rows:
     def labels(self) -> bool:
         """Return whether the targets are integer labels."""
         return self.target.ndim == 1
+
+
+def counted_rows(X: Any, y: NDArray[Any], weight: NDArray[np.float64] | None) -> tuple[Any, NDArray[Any], Any]:
+    """Return the rows whose weights are not 0, because the others don't count, whatever their contents."""
+    if weight is None or weight.all():
+        return X, y, weight
+    counted = np.flatnonzero(weight)
+    return X[counted], y[counted], weight[counted]
+
+
+def batch_size(wanted: Any, n_rows: int) -> int:
+    """Return the number of rows per batch for the parameter `batch_size`."""
+    return min(_AUTO_BATCH if wanted == "auto" else int(wanted), n_rows)
 
 
 def native_rows(X: Any, dtype: np.dtype[Any]) -> _arrays.Rows:

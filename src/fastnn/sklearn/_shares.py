@@ -16,10 +16,8 @@ from fastnn._errors import DivergedError
 from fastnn._model import MLP
 from fastnn._native import moments_of, network_of, set_updates
 from fastnn.sklearn import _by_hand, _fitted
-from fastnn.sklearn._data import Rows, native_rows, thread_count
+from fastnn.sklearn._data import Rows, batch_size, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer
-
-_AUTO_BATCH = 200
 
 
 @dataclass(frozen=True)
@@ -151,11 +149,6 @@ def _views(model: MLP, storage: NDArray[Any]) -> list[NDArray[Any]]:
 def restore(model: MLP, parameters: NDArray[Any]) -> None:
     """Set the parameters of a model to packed ones."""
     unpack(model, parameters, network_of(model).storage)
-
-
-def batch_size(wanted: Any, n_rows: int) -> int:
-    """Return the number of rows per batch in a partition."""
-    return min(_AUTO_BATCH if wanted == "auto" else int(wanted), n_rows)
 
 
 def train(blueprint: Blueprint, state: State, part: Part, X: Any, y: Any, sample_weight: Any) -> State:

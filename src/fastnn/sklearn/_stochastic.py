@@ -16,13 +16,11 @@ from fastnn._native import copied_parameters, loss_of, network_of, restore_param
 from fastnn._running import Running
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
-from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
+from fastnn.sklearn._data import Rows, batch_size, check_mean, counted_rows, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer
 from fastnn.sklearn._epochs import EpochWatcher, RatesByEpoch, Validation
 from fastnn.sklearn._scorers import score_of_outputs
 from fastnn.sklearn._warnings import warn
-
-_AUTO_BATCH = 200
 
 
 class BatchFit:
@@ -214,11 +212,9 @@ def _set_rate(estimator: Any, trainer: EstimatorTrainer, n_rows: int, incrementa
 
 
 def _batch_size(wanted: Any, n_rows: int) -> int:
-    if wanted == "auto":
-        return min(_AUTO_BATCH, n_rows)
-    if wanted > n_rows:
+    if wanted != "auto" and wanted > n_rows:
         warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
-    return min(int(wanted), n_rows)
+    return batch_size(wanted, n_rows)
 
 
 # ---- Validation ----
@@ -249,10 +245,7 @@ def _split(estimator: Any, X: Any, y: Any, sample_weight: Any, resumes: bool) ->
 def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Validation | None:
     if held_out is None:
         return None
-    X, y, weight = held_out
-    if weight is not None and not weight.all():  # rows of weight 0 don't count, whatever their contents
-        counted = np.flatnonzero(weight)
-        X, y, weight = X[counted], y[counted], weight[counted]
+    X, y, weight = counted_rows(*held_out)
     network = network_of(estimator.network_)
     rows = Rows(native_rows(X, network.dtype), estimator._native_target(y), weight)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
 from fastnn._native import loss_of, network_of
-from fastnn.sklearn._data import Rows, native_rows
+from fastnn.sklearn._data import Rows, counted_rows, native_rows
 from fastnn.sklearn._shares import Blueprint, State
 
 
@@ -71,10 +71,7 @@ def sums(blueprint: Blueprint, state: State, X: Any, y: Any, sample_weight: Any)
         nothing = np.zeros(blueprint.layer_sizes[-1])
         return Sums(0.0, 0.0, 0.0, nothing, nothing, nothing)
     estimator = blueprint.estimator()
-    X, y, weight = blueprint.rows(estimator, X, y, sample_weight)
-    if weight is not None and not weight.all():  # rows of weight 0 don't count, whatever their contents
-        counted = np.flatnonzero(weight)
-        X, y, weight = X[counted], y[counted], weight[counted]
+    X, y, weight = counted_rows(*blueprint.rows(estimator, X, y, sample_weight))
     trainer = blueprint.trainer(estimator, state, 1.0, np.random.Generator(np.random.MT19937(0)))
     network = network_of(trainer.model)
     rows = Rows(native_rows(X, blueprint.dtype), estimator._native_target(y), weight)
