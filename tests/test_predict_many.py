@@ -55,7 +55,7 @@ def test_large_models_of_few_rows(three_threads):
 
 
 def test_workspaces_hold_nothing_of_the_models_before():
-    """What one model leaves behind, such as infinities beside its rows, must not reach the next one."""
+    """Values that one model leaves in the workspace, such as infinities beside its rows, must not reach the next one."""
     shapes = [(3, n, 4) for n in (1, 17, 3, 40, 2)] * 3
     models = models_of(shapes, "relu")
     for model in models[::2]:

@@ -368,7 +368,7 @@ def test_unknown_parameters() -> None:
 
 
 def test_warnings() -> None:
-    """Each fit warns that it has not converged, or of its batch size."""
+    """Each fit warns about its convergence or its batch size."""
     counts = []
     for library in (ours, theirs):
         with warnings.catch_warnings(record=True) as caught:

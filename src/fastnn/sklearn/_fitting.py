@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from fastnn._native import copied_parameters
 from fastnn.losses import Loss
 from fastnn.sklearn import _by_hand, _parameters
+from fastnn.sklearn._checked import Checked
 from fastnn.sklearn._coefs import WithCoefs
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer, activation_of, draw_weights, native_loss
@@ -32,35 +33,6 @@ from fastnn.sklearn._stochastic import BatchFit
 
 if TYPE_CHECKING:
     from fastnn.sklearn._lbfgs import SearchFit
-
-
-@dataclass(frozen=True)
-class Checked:
-    """The checked arguments of a fit.
-
-    Attributes
-    ----------
-    X, y : arrays
-        The inputs, and the targets as `_check_target` returns them.
-    weight : ndarray of float64, optional
-        The weights of the rows.
-    held_out : tuple (X, y, weight), optional
-        The same for the validation data that the user passed.
-    hidden : list of int
-        The sizes of the hidden layers.
-    first : bool
-        Whether the fit begins with a new network.
-    incremental : bool
-        Whether the caller is `partial_fit`.
-    """
-
-    X: Any
-    y: Any
-    weight: NDArray[np.float64] | None
-    held_out: tuple[Any, Any, Any] | None
-    hidden: list[int]
-    first: bool
-    incremental: bool
 
 
 class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-if TYPE_CHECKING:
-    from fastnn.sklearn._fitting import Checked
+from fastnn.sklearn._checked import Checked
 
 _PLAIN = (bool, int, float, str, type(None))
 

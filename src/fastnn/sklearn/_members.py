@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Never
+from typing import Any, Never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,8 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from fastnn._watchers import progress_bar
+from fastnn.sklearn._checked import Checked
 from fastnn.sklearn._data import thread_count
-
-if TYPE_CHECKING:
-    from fastnn.sklearn._fitting import Checked
 
 # Parameters of the ensemble that its members do not follow.
 _OF_ENSEMBLE: Mapping[str, Any] = {"n_members": 1, "bootstrap": False, "progress": False}
