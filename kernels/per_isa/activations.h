@@ -1,10 +1,10 @@
 // Activation functions, each with its derivative: as a function of the output a if that determines it, else of the input z.
 #pragma once
 
-#include "api.h"
 #include "elementary_gated.h"
 #include "elementary_special.h"
-#include "registry.h"
+#include "kernel_tables.h"
+#include "padding.h"
 #include "softmax.h"
 #include "vec.h"
 
@@ -94,7 +94,7 @@ template <class T> struct Mish : ActivationTraits {
 
 template <class T> struct Softplus : ActivationTraits {
     static constexpr bool from_output = true, keeps_zero = false;
-    FASTNN_INLINE Vec<T> value(Vec<T> z) { return max(Vec<T>{}, z) + log1p(exp(-abs<T>(z))); }
+    FASTNN_INLINE Vec<T> value(Vec<T> z) { return softplus(z); }
     FASTNN_INLINE Vec<T> derivative(Vec<T> a) { return -expm1(-a); }
 };
 
@@ -127,27 +127,13 @@ template <class T> struct Prelu : ActivationTraits {
     FASTNN_INLINE Vec<T> by_slope(Vec<T> z) { return z > Vec<T>{} ? Vec<T>{} : z; }
 };
 
-// The functions take rows of n values, `row` elements apart; the padding in between is zero before and after.
-template <class T> struct ActivationKernels {
-    void (*value)(T *z, int64_t rows, int64_t n, int64_t row);                                // in place
-    void (*value_and_derivative)(T *z, T *derivative, int64_t rows, int64_t n, int64_t row);  // null if the derivative is a matrix
-    void (*times_derivative)(T *delta, const T *a, int64_t rows, int64_t n, int64_t row);     // null if the derivative needs z
-    // Activations with one slope s per unit have these two instead. by_slope may be null.
-    void (*value_with_slopes)(T *z, const T *s, int64_t rows, int64_t n, int64_t row);
-    void (*derivatives)(T *z, const T *s, T *by_input, T *by_slope, int64_t rows, int64_t n, int64_t row);
-    bool is_identity, elementwise, from_output, has_slopes;  // traits of the struct
-
-    // Whether the activation has parameters of this kind.
-    bool has(fastnn::BlockKind kind) const { return kind == fastnn::BlockKind::slopes && has_slopes; }
-};
-
-template <class T> void clear_padding(T *z, int64_t rows, int64_t n, int64_t row) {
-    if (n < row)
-        for (int64_t i = 0; i < rows; i++) std::memset(z + i * row + n, 0, size_t(row - n) * sizeof(T));
+// y = f(x) for n elements; y may be x. Not inlined: it is also a function of arrays.
+template <class T, template <class> class F> __attribute__((noinline)) void value_of(const T *x, T *y, int64_t n) {
+    for_each_vector<T>(n, [=](int64_t i, auto access) { access.store(y + i, F<T>::value(access.load(x + i))); });
 }
 
 template <class T, template <class> class F> void activate(T *z, int64_t rows, int64_t n, int64_t row) {
-    for_each_vector<T>(rows * row, [=](int64_t i, auto access) { access.store(z + i, F<T>::value(access.load(z + i))); });
+    value_of<T, F>(z, z, rows * row);
     if (!F<T>::keeps_zero) clear_padding(z, rows, n, row);
 }
 
@@ -167,23 +153,11 @@ void activate_with_derivative(T *z, T *derivative, int64_t rows, int64_t n, int6
     if (!F<T>::keeps_zero) clear_padding(z, rows, n, row);
 }
 
-// delta *= f'(z), given the derivative itself.
-template <class T> void multiply_by(T *delta, const T *derivative, int64_t count) {
-    for_each_vector<T>(
-        count, [=](int64_t i, auto access) { access.store(delta + i, access.load(delta + i) * access.load(derivative + i)); });
-}
-
 // delta *= f'(z), given the output a.
 template <class T, template <class> class F> void times_derivative(T *delta, const T *a, int64_t rows, int64_t, int64_t row) {
     for_each_vector<T>(rows * row, [=](int64_t i, auto access) {
         access.store(delta + i, access.load(delta + i) * F<T>::derivative(access.load(a + i)));
     });
-}
-
-// Returns the number of a row's elements in whole vectors. Padding counts; the rows of a narrow layer have none.
-template <class T> int64_t elements_of_row(int64_t n, int64_t row) {
-    const int64_t whole = (n + block_lanes<T> - 1) / block_lanes<T> * block_lanes<T>;
-    return whole < row ? whole : row;
 }
 
 template <class T, template <class> class F> void activate_with_slopes(T *z, const T *s, int64_t rows, int64_t n, int64_t row) {

@@ -4,38 +4,9 @@
 // threads and instruction sets divide rows and columns only, so none of them changes a bit.
 #pragma once
 
-#include "api.h"
-#include "vec.h"
+#include "product.h"
 
 namespace {
-
-enum class Start { zero, bias, previous };  // the start value of an element of C: 0, the bias of its column, or C itself
-enum class Finish { store, descend };       // C = sum, or C = C - learning_rate * sum: gradient descent without a gradient array
-
-// C[i][j] = sum over k of A[i][k] * B[k][j].
-template <class T> struct Product {
-    int64_t depth;  // k = 0 … depth - 1
-    const T *a;     // element (i, k) stands at a[i * a_row + k * a_column], so that X and its transpose are read alike
-    int64_t a_row, a_column;
-    const T *b;  // rows of whole vectors
-    int64_t b_row;
-    T *c;
-    int64_t c_row;
-    const T *bias = nullptr;
-    T learning_rate = 0;
-    // For packed products only.
-    bool b_is_transposed = false;  // B's columns are rows of vectors
-    const T *ahead = nullptr;      // an element that will be read soon, and the distance to the next one
-    int64_t ahead_row = 0;
-};
-
-struct Range {
-    int64_t begin, end;
-    int64_t size() const { return end - begin; }
-};
-
-// The maximal number of rows in a tile of two vectors: all sums stay in registers, of which there are 32 at 64 bytes, 16 below.
-constexpr int tile_rows = FASTNN_VECTOR_BYTES == 64 ? 8 : 6;
 
 // Sets ROWS x COLUMNS vectors of sums to their start values.
 template <class T, int ROWS, int COLUMNS, Start START>
@@ -190,11 +161,6 @@ template <class T, Start START, Finish FINISH> void multiply(const Product<T> &p
         for (; columns.end - j > 3 * lanes<T>; j += 4 * lanes<T>) panel<T, 4, 2, START, FINISH>(p, rows, j);
     for (; columns.end - j > lanes<T>; j += 2 * lanes<T>) panel<T, 2, tile_rows, START, FINISH>(p, rows, j);
     if (j < columns.end) panel<T, 1, 2 * tile_rows, START, FINISH>(p, rows, j);
-}
-
-template <class T, Start START, Finish FINISH> FASTNN_INLINE void finish(Vec<T> sum, T *to, T learning_rate) {
-    if constexpr (START == Start::previous) sum += load(to);
-    store(to, FINISH == Finish::store ? sum : fma(splat(-learning_rate), sum, load(to)));
 }
 
 // out[j][i] = in[i][j] for i in rows and j < columns. rows.begin is a multiple of lanes; whole squares are written.

@@ -1,5 +1,5 @@
-// Elementary functions on vectors of either type: exp, expm1, log, log1p, tanh, sigmoid. elementary_special.h adds sincos,
-// and elementary_gated.h adds the activations that multiply z by a gate.
+// Elementary functions on vectors of either type: exp, expm1, log, log1p, tanh, sigmoid, softplus. elementary_special.h adds
+// sincos, and elementary_gated.h adds the activations that multiply z by a gate.
 //
 // Each is one sequence of IEEE operations, without tables and without branches on the data, so that all instruction sets with
 // fused multiply-add give the same bits. Without it, fma rounds twice, and some results differ in the last bit. Constants have
@@ -199,6 +199,9 @@ template <class T> FASTNN_INLINE Vec<T> log1p(Vec<T> x) {
     return abs<T>(x) < splat<T>(Format<T>::tiny) ? x : y;
 }
 
+// log(1 + e^x)
+template <class T> FASTNN_INLINE Vec<T> softplus(Vec<T> x) { return max(Vec<T>{}, x) + log1p<T>(exp<T>(-abs<T>(x))); }
+
 }  // namespace elementary
 
 FASTNN_INLINE Vec<float> exp(Vec<float> x) { return elementary::exp<float>(x); }
@@ -213,5 +216,7 @@ FASTNN_INLINE Vec<float> tanh(Vec<float> x) { return elementary::tanh<float>(x);
 FASTNN_INLINE Vec<double> tanh(Vec<double> x) { return elementary::tanh<double>(x); }
 FASTNN_INLINE Vec<float> sigmoid(Vec<float> x) { return elementary::sigmoid<float>(x); }
 FASTNN_INLINE Vec<double> sigmoid(Vec<double> x) { return elementary::sigmoid<double>(x); }
+FASTNN_INLINE Vec<float> softplus(Vec<float> x) { return elementary::softplus<float>(x); }
+FASTNN_INLINE Vec<double> softplus(Vec<double> x) { return elementary::softplus<double>(x); }
 
 }  // namespace

@@ -15,13 +15,6 @@ template <class T> struct Log1p {
     FASTNN_INLINE Vec<T> value(Vec<T> x) { return log1p(x); }
 };
 
-// y = f(x) for n elements; y may be x.
-template <class T> using FunctionKernel = void (*)(const T *x, T *y, int64_t n);
-
-template <class T, template <class> class F> void value_of(const T *x, T *y, int64_t n) {
-    for_each_vector<T>(n, [=](int64_t i, auto access) { access.store(y + i, F<T>::value(access.load(x + i))); });
-}
-
 // x is the activation's output if that determines the derivative, else its input.
 template <class T, template <class> class F> void derivative_of(const T *x, T *y, int64_t n) {
     for_each_vector<T>(n, [=](int64_t i, auto access) {
@@ -31,12 +24,5 @@ template <class T, template <class> class F> void derivative_of(const T *x, T *y
         access.store(y + i, derivative);
     });
 }
-
-template <class T>
-constexpr FunctionKernel<T> all_functions[] = {
-#define ROW(name, member, Struct) member##_of<T, Struct>,
-    FASTNN_FUNCTIONS(ROW)
-#undef ROW
-};
 
 }  // namespace

@@ -1,16 +1,13 @@
-// Copies rows of the caller's arrays, which may have any type and strides, into the workspace, one batch at a time.
+// The rows of a batch in the caller's arrays, and the memory of a run.
 #pragma once
 
 #include <cmath>
 #include <cstring>
 
 #include "api.h"
-#include "dense.h"
+#include "product.h"
 
-namespace {
-
-using fastnn::Rows;
-using fastnn::Type;
+namespace fastnn::FASTNN_ISA_NAME {
 
 // The rows of the data that a batch holds: consecutive rows from `first` on, or the rows that `order` lists from there on. A row
 // of weight 0 doesn't count, and may hold anything. The kernels never read it; they read a row of the batch that counts in its
@@ -22,12 +19,26 @@ struct Batch {
     int64_t stand_in = -1;            // the row that is read in their place
     double weight = double(size);     // the divisor of sums over the batch
 
-    int64_t own_row(int64_t i) const { return order ? order[first + i] : first + i; }
-    bool counts(int64_t i) const { return !weights || weights[own_row(i)] != 0; }
-    bool any_counts() const { return !weights || stand_in >= 0; }
-    int64_t row(int64_t i) const { return counts(i) ? own_row(i) : stand_in; }
-    Batch chunk(int64_t begin, int64_t n) const { return {order, first + begin, n, weights, stand_in, weight}; }
+    FASTNN_MEMBER int64_t own_row(int64_t i) const { return order ? order[first + i] : first + i; }
+    FASTNN_MEMBER bool counts(int64_t i) const { return !weights || weights[own_row(i)] != 0; }
+    FASTNN_MEMBER bool any_counts() const { return !weights || stand_in >= 0; }
+    FASTNN_MEMBER int64_t row(int64_t i) const { return counts(i) ? own_row(i) : stand_in; }
+    FASTNN_MEMBER Batch chunk(int64_t begin, int64_t n) const { return {order, first + begin, n, weights, stand_in, weight}; }
 };
+
+// The kernels of inputs.cpp.
+template <class T> struct Inputs {
+    void (*read_rows)(const Rows &rows, const Batch &batch, Range range, int64_t columns, T *out, int64_t out_row);
+    // Sets out[i] = bias + x[i] weights for a range of sparse rows.
+    void (*multiply_sparse)(const Rows &x, const Batch &chunk, Range rows, const Layer &layer, const T *weights, const T *bias,
+                            T *out);
+};
+
+}  // namespace fastnn::FASTNN_ISA_NAME
+
+FASTNN_DECLARE_TABLE(Inputs, inputs)
+
+namespace {
 
 // The sum of weights that cancel, except for rounding, counts as 0.
 constexpr double cancelled = 0x1p-50;
@@ -52,82 +63,9 @@ template <class RowWeight> void weigh(Batch &batch, const double *sample_weight,
         if (batch.counts(i)) batch.stand_in = batch.own_row(i);
 }
 
-// To NumPy, any byte except 0 is True.
-struct Boolean {
-    uint8_t byte;
-    template <class T> explicit operator T() const { return T(byte != 0); }
-};
-
-// Calls use with a zero of the type.
-template <class Use> auto with_element_type(Type type, Use use) {
-    switch (type) {
-        case Type::float32: return use(float());
-        case Type::float64: return use(double());
-        case Type::int8: return use(int8_t());
-        case Type::uint8: return use(uint8_t());
-        case Type::int16: return use(int16_t());
-        case Type::uint16: return use(uint16_t());
-        case Type::int32: return use(int32_t());
-        case Type::uint32: return use(uint32_t());
-        case Type::int64: return use(int64_t());
-        case Type::uint64: return use(uint64_t());
-        case Type::boolean: break;
-    }
-    return use(Boolean());
-}
-
-constexpr size_t short_row = 256;  // bytes
-
-// A call of memcpy would take longer than the copy. This one copies 16 bytes at a time, and the last 16 may overlap those before;
-// or twice 8.
-inline void copy_short_row(void *to, const void *from, size_t bytes) {
-    char *out = static_cast<char *>(to);
-    const char *in = static_cast<const char *>(from);
-    if (bytes >= 16) {
-        for (size_t i = 0; i + 16 < bytes; i += 16) std::memcpy(out + i, in + i, 16);
-        std::memcpy(out + bytes - 16, in + bytes - 16, 16);
-    } else if (bytes >= 8) {
-        std::memcpy(out, in, 8);
-        std::memcpy(out + bytes - 8, in + bytes - 8, 8);
-    } else {
-        std::memcpy(out, in, 4);  // the smallest element
-    }
-}
-
-// `next` is the place of the next row, which the hardware can't guess: with the prefetch, 784-128-10 takes 5 % less if shuffled.
-inline void copy_long_row(void *to, const void *from, size_t bytes, const char *next) {
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(next + i);
-    std::memcpy(to, from, bytes);
-}
-
-template <class T, class From>
-void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t columns, T *out, int64_t out_row) {
-    for (int64_t i = range.begin; i < range.end; i++) {
-        const char *in = rows.data + batch.row(i) * rows.row_stride;
-        T *to = out + i * out_row;
-        if (rows.labels) {
-            From label;
-            std::memcpy(&label, in, sizeof label);
-            std::memset(to, 0, size_t(columns) * sizeof(T));
-            // Labels were checked before, but the caller's memory may have changed since.
-            if (uint64_t(label) < uint64_t(columns)) to[uint64_t(label)] = 1;
-        } else if (std::is_same_v<T, From> && rows.column_stride == int64_t(sizeof(T))) {
-            const size_t bytes = size_t(columns) * sizeof(T);
-            if (bytes <= short_row) copy_short_row(to, in, bytes);
-            else copy_long_row(to, in, bytes, i + 1 < range.end ? rows.data + batch.row(i + 1) * rows.row_stride : in);
-        } else {
-            for (int64_t j = 0; j < columns; j++) {
-                From value;
-                std::memcpy(&value, in + j * rows.column_stride, sizeof value);
-                to[j] = T(value);
-            }
-        }
-    }
-}
-
 // Copies the batch's rows of a range to out, without its padding.
 template <class T> void read_rows(const Rows &rows, const Batch &batch, Range range, int64_t columns, T *out, int64_t out_row) {
-    with_element_type(rows.type, [&](auto zero) { read_rows<T, decltype(zero)>(rows, batch, range, columns, out, out_row); });
+    inputs<T>.read_rows(rows, batch, range, columns, out, out_row);
 }
 
 template <class T> constexpr Type type_of = sizeof(T) == 4 ? Type::float32 : Type::float64;

@@ -1,78 +1,15 @@
-// All kernels of one instruction set: the build compiles this file once per instruction set. Everything except its two tables is
-// in anonymous namespaces; otherwise the linker would merge functions of different instruction sets into one.
+// The tables of kernels that an instruction set exports, and their functions of arrays.
 #include "blend.h"
-#include "functions.h"
-#include "jacobian.h"
-#include "linear.h"
-#include "peak_flops.h"
+#include "coefficients.h"
 #include "isa_kernels.h"
-#include "lanes_training.h"
-#include "training_loop.h"
+#include "peak_flops.h"
+#include "runs.h"
+#include "softmax.h"
 
 namespace {
 
-template <class T> int64_t prediction_bytes(const Prediction &call) {
-    Arena arena(nullptr);
-    Predictor<T> counted(call, arena);
-    return arena.used();
-}
-
-template <class T> void predict(const Prediction &call, void *workspace) {
-    Arena arena(workspace);
-    Predictor<T>(call, arena).run();
-}
-
-template <class T> void predict_each(const PredictionOfEach &call, void *workspace) {
-    Arena arena(workspace);
-    Predictor<T>(call.first, arena).run_each(call);
-}
-
-template <class T> int64_t linear_bytes(const Linear &call) {
-    Arena arena(nullptr);
-    LinearRun<T> counted(call, arena);
-    return arena.used();
-}
-
-template <class T> void linear(const Linear &call, void *workspace) {
-    Arena arena(workspace);
-    LinearRun<T>(call, arena).run();
-}
-
-template <class T> int64_t gradient_bytes(Gradient &call) {
-    Arena arena(nullptr);
-    GradientRun<T> counted(call, arena);
-    return arena.used();
-}
-
-template <class T> void gradient(Gradient &call, void *workspace) {
-    Arena arena(workspace);
-    GradientRun<T>(call, arena).run();
-}
-
-template <class T> int64_t jacobian_bytes(const Jacobian &call) {
-    Arena arena(nullptr);
-    JacobianRun<T> counted(call, arena);
-    return arena.used();
-}
-
-template <class T> void jacobian(const Jacobian &call, void *workspace) {
-    Arena arena(workspace);
-    JacobianRun<T>(call, arena).run();
-}
-
-template <class T> int64_t training_bytes(Training &training) {
-    Arena arena(nullptr);
-    TrainingLoop<T> counted(training, arena);
-    return arena.used();
-}
-
-template <class T> Status train(Training &training, void *workspace) {
-    Arena arena(workspace);
-    return TrainingLoop<T>(training, arena).run();
-}
-
 template <class T> void function_of_array(int32_t function, const void *x, void *y, int64_t n) {
-    all_functions<T>[function](static_cast<const T *>(x), static_cast<T *>(y), n);
+    functions<T>.of[function](static_cast<const T *>(x), static_cast<T *>(y), n);
 }
 
 template <class T> void activate_array(int32_t activation, void *z, int64_t rows, int64_t n) {
@@ -94,7 +31,7 @@ template <class T> bool times_derivative_array(int32_t activation, void *delta, 
 }
 
 template <class T> double prediction_loss(int32_t loss, const void *p, const void *y, int64_t n) {
-    return all_prediction_losses<T>[loss](static_cast<const T *>(p), static_cast<const T *>(y), n);
+    return losses<T>.of_predictions[loss](static_cast<const T *>(p), static_cast<const T *>(y), n);
 }
 
 template <class T>
@@ -123,47 +60,15 @@ template <class T> void blend_arrays(void *own, const void *other, int64_t n, do
     blend(static_cast<T *>(own), static_cast<const T *>(other), n, T(tau));
 }
 
-template <class T> int64_t lanes_bytes(const Training &training) {
-    Arena arena(nullptr);
-    Training *member = const_cast<Training *>(&training);
-    LaneTraining<T> counted(&member, 1, arena);
-    return arena.used();
-}
-
-template <class T> void train_lanes(Training *const *members, Status *status, int n, void *workspace) {
-    Arena arena(workspace);
-    LaneTraining<T>(members, n, arena).run(status);
-}
-
-template <class T> constexpr LaneKernels lane_kernels = {lanes<T>, fits_lanes<T>, same_lanes, lanes_bytes<T>, train_lanes<T>};
-
 template <class T>
-constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
-                             prediction_bytes<T>,
-                             predict<T>,
-                             predict_each<T>,
-                             linear_bytes<T>,
-                             linear<T>,
-                             gradient_bytes<T>,
-                             gradient<T>,
-                             jacobian_bytes<T>,
-                             jacobian<T>,
-                             training_bytes<T>,
-                             train<T>,
-                             function_of_array<T>,
-                             activate_array<T>,
-                             log_softmax_array<T>,
-                             activation_derivative<T>,
-                             times_derivative_array<T>,
-                             prediction_loss<T>,
-                             update_array<T>,
-                             activation_has,
-                             optimizer_moments,
-                             first_not_finite_of<T>,
-                             multiply_add_chains<T>,
-                             copy_array<T>,
-                             blend_arrays<T>,
-                             &lane_kernels<T>};
+constexpr Kernels kernels = {
+    FASTNN_VECTOR_BYTES,       Runs<T>::prediction_bytes, Runs<T>::predict,        Runs<T>::predict_each,
+    Runs<T>::linear_bytes,     Runs<T>::linear,           Runs<T>::gradient_bytes, Runs<T>::gradient,
+    Runs<T>::jacobian_bytes,   Runs<T>::jacobian,         Runs<T>::training_bytes, Runs<T>::train,
+    function_of_array<T>,      activate_array<T>,         log_softmax_array<T>,    activation_derivative<T>,
+    times_derivative_array<T>, prediction_loss<T>,        update_array<T>,         activation_has,
+    optimizer_moments,         first_not_finite_of<T>,    multiply_add_chains<T>,  copy_array<T>,
+    blend_arrays<T>,           &lane_kernels<T>};
 
 }  // namespace
 
@@ -172,6 +77,6 @@ constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
 
 namespace fastnn {
 extern const Kernels TABLE(float32_, FASTNN_ISA_NAME), TABLE(float64_, FASTNN_ISA_NAME);
-const Kernels TABLE(float32_, FASTNN_ISA_NAME) = kernels<float>;
-const Kernels TABLE(float64_, FASTNN_ISA_NAME) = kernels<double>;
+constexpr Kernels TABLE(float32_, FASTNN_ISA_NAME) = kernels<float>;
+constexpr Kernels TABLE(float64_, FASTNN_ISA_NAME) = kernels<double>;
 }  // namespace fastnn

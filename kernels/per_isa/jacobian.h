@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "evaluate.h"
+#include "layers.h"
 
 namespace {
 

@@ -2,66 +2,134 @@
 #pragma once
 
 #include "api.h"
-#include "cross_entropy.h"
-#include "dense.h"
-#include "losses.h"
-#include "narrow_layer.h"
-#include "optimizers.h"
-#include "prediction_losses.h"
-#include "row_losses.h"
+#include "product.h"
+#include "registry.h"
+#include "shared.h"
 #include "threads.h"
+#include "vec.h"
 
-namespace {
+namespace fastnn::FASTNN_ISA_NAME {
 
-using namespace fastnn;
+// ---- activations.cpp ----
 
-constexpr int64_t row_group = 16;  // rows in a group: threads share whole groups, and the loss has one partial sum per group
+// The functions take rows of n values, `row` elements apart; the padding in between is zero before and after.
+template <class T> struct ActivationKernels {
+    void (*value)(T *z, int64_t rows, int64_t n, int64_t row);                                // in place
+    void (*value_and_derivative)(T *z, T *derivative, int64_t rows, int64_t n, int64_t row);  // null if the derivative is a matrix
+    void (*times_derivative)(T *delta, const T *a, int64_t rows, int64_t n, int64_t row);     // null if the derivative needs z
+    // Activations with one slope s per unit have these two instead. by_slope may be null.
+    void (*value_with_slopes)(T *z, const T *s, int64_t rows, int64_t n, int64_t row);
+    void (*derivatives)(T *z, const T *s, T *by_input, T *by_slope, int64_t rows, int64_t n, int64_t row);
+    bool is_identity, elementwise, from_output, has_slopes;  // traits of the struct
+
+    // Whether the activation has parameters of this kind.
+    FASTNN_MEMBER bool has(fastnn::BlockKind kind) const { return kind == fastnn::BlockKind::slopes && has_slopes; }
+};
+
+#define PLUS_ONE(...) +1
+template <class T> struct Activations {
+    ActivationKernels<T> of[0 FASTNN_ACTIVATIONS(PLUS_ONE) FASTNN_PARAMETRIC_ACTIVATIONS(PLUS_ONE)];
+};
+
+template <class T> struct Functions {
+    void (*of[0 FASTNN_FUNCTIONS(PLUS_ONE)])(const T *x, T *y, int64_t n);  // y = f(x) for n elements; y may be x
+};
+
+// ---- losses.cpp ----
+
+// Rows of n outputs and of targets, with the weight of each output in the mean, and the delta to set. Rows of z, scale and delta
+// are `row` elements apart. The scale is 0 in the padding. Elements past a row's n may be read and, in delta, set to 0 if row > n.
+template <class T> struct LossRow {
+    const T *z, *y, *scale;
+    T *delta;
+    int64_t rows, n, row;
+    int64_t n_targets, target_row;
+};
+
+// Rows of n outputs and of targets, with the weight of each row in the mean, and the delta to set. The kernels for one network add up
+// values in partial sums, one for each lane of a block. Here, the value of output j of row i is added to sum number
+// ((first + i) * sum_by_row + j * sum_by_output) % block_lanes.
+template <class T> struct LaneLossRows {
+    const T *z, *y, *scale;
+    T *delta;
+    int64_t rows, n;
+    int64_t first, sum_by_row, sum_by_output;
+    T *sums;
+
+    FASTNN_MEMBER T *sum(int64_t i, int64_t j) const {
+        return sums + ((first + i) * sum_by_row + j * sum_by_output) % block_lanes<T> * lanes<T>;
+    }
+};
+template <class T> using LaneLoss = void (*)(const LaneLossRows<T> &rows, T parameter);
 
 template <class T> struct LossKernels {
     T (*compute)(const Loss &loss, const LossRow<T> &rows);
     bool takes_rows;
-};
-
-template <class T, template <class> class L> T compute_elements(const Loss &loss, const LossRow<T> &r) {
-    if constexpr (L<T>::may_be_focal)
-        if (loss.n_parameters)
-            return elementwise_loss<T, BinaryFocal>(r.z, r.y, r.scale, r.delta, r.rows, r.n, r.row, T(loss.parameters[0]));
-    return elementwise_loss<T, L>(r.z, r.y, r.scale, r.delta, r.rows, r.n, r.row, T(loss.parameter));
-}
-
-template <class T, template <class> class L> constexpr LossKernels<T> loss_kernels() {
-    if constexpr (L<T>::takes_rows) return {L<T>::compute, true};
-    else return {compute_elements<T, L>, false};
-}
-
-template <class T>
-constexpr LossKernels<T> all_losses[] = {
-#define ROW(name, Struct) loss_kernels<T, Struct>(),
-    FASTNN_LOSSES(ROW)
-#undef ROW
+    LaneLoss<T> of_lanes, focal_of_lanes;  // null if the loss is computed for one network at a time
 };
 
 template <class T> using PredictionLoss = double (*)(const T *p, const T *y, int64_t n);
-template <class T>
-constexpr PredictionLoss<T> all_prediction_losses[] = {
-#define ROW(name, Struct) sum_of_terms<T, Struct>,
-    FASTNN_PREDICTION_LOSSES(ROW)
-#undef ROW
+
+template <class T> struct Losses {
+    LossKernels<T> of[0 FASTNN_LOSSES(PLUS_ONE)];
+    // These take elements or rows like those of LossKernels.
+    T (*given_gradient)(const Loss &loss, const LossRow<T> &rows);
+    T (*custom)(const Loss &loss, const LossRow<T> &rows);
+    T (*custom_rows)(const Loss &loss, const LossRow<T> &rows);
+    // The loss of several heads; see evaluate_loss.h for the ratios and the memory.
+    T (*heads)(const Loss &loss, const double *ratios, const LossRow<T> &rows, T *memory);
+    PredictionLoss<T> of_predictions[0 FASTNN_PREDICTION_LOSSES(PLUS_ONE)];
 };
 
-template <class T>
-constexpr ActivationKernels<T> all_activations[] = {
-#define ROW(name, Struct) activation_kernels<T, Struct>(),
-    FASTNN_ACTIVATIONS(ROW) FASTNN_PARAMETRIC_ACTIVATIONS(ROW)
-#undef ROW
+// ---- optimizers.cpp ----
+
+// The coefficients of one update, which are the same for every element. In a vector of elements of different networks, each lane
+// has its own: Number is a vector then.
+template <class T, class Number = T> struct Coefficients {
+    Number learning_rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, root_scale, epsilon, decay_factor, l1, l2;
+    Number gradient_learning_rate;  // of the gradient itself; learning_rate is that of its mean
+
+    // Returns the coefficients of a block of parameters with factors of its own.
+    FASTNN_MEMBER Coefficients of(const Block &block) const {
+        Coefficients c = *this;
+        const T decay = T(block.learning_rate_factor * block.decay_factor);
+        if (decay != 1) c.decay_factor = T(1) - decay * (T(1) - decay_factor);
+        c.learning_rate *= T(block.learning_rate_factor);
+        c.gradient_learning_rate *= T(block.learning_rate_factor);
+        c.l1 *= T(block.penalty_factor);
+        c.l2 *= T(block.penalty_factor);
+        return c;
+    }
 };
 
-template <class T>
-constexpr OptimizerKernels<T> all_optimizers[] = {
-#define ROW(name, Struct) optimizer_kernels<T, Struct>(),
-    FASTNN_OPTIMIZERS(ROW)
-#undef ROW
+template <class T> struct OptimizerKernels {
+    void (*update)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &coefficients);
+    void (*update_lanes)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T, Vec<T>> &coefficients);
+    void (*replay)(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties);
+    int moments;
+    bool is_plain_descent, keeps_velocity, corrects_moments, looks_ahead, is_noop_without_gradient;  // traits of the struct
 };
+
+template <class T> struct Optimizers {
+    OptimizerKernels<T> of[0 FASTNN_OPTIMIZERS(PLUS_ONE)];
+};
+#undef PLUS_ONE
+
+}  // namespace fastnn::FASTNN_ISA_NAME
+
+FASTNN_DECLARE_TABLE(Activations, activations)
+FASTNN_DECLARE_TABLE(Functions, functions)
+FASTNN_DECLARE_TABLE(Losses, losses)
+FASTNN_DECLARE_TABLE(Optimizers, optimizers)
+
+namespace {
+
+template <class T> constexpr auto &all_activations = activations<T>.of;
+template <class T> constexpr auto &all_losses = losses<T>.of;
+template <class T> constexpr auto &all_optimizers = optimizers<T>.of;
+
+constexpr int64_t row_group = 16;  // rows in a group: threads share whole groups, and the loss has one partial sum per group
+constexpr int max_columns = 4;     // of rows that stand side by side, without padding
 
 inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 

@@ -3,12 +3,21 @@
 // Each sum has the order that it has for a single network: that of tiny_network.h, if its networks take that path, or that of pass.h.
 #pragma once
 
-#include "lanes_losses.h"
+#include "lanes_product.h"
 #include "lanes_rows.h"
 #include "loss_rows.h"
+#include "padding.h"
 #include "tiny_network.h"
 
 namespace {
+
+// Returns null if the loss is computed for one network at a time. Sets the parameter.
+template <class T> LaneLoss<T> lane_loss_of(const Loss &loss, T &parameter) {
+    if (loss.given || loss.custom || loss.custom_rows || loss.heads || loss.signed_mean || has_target_options(loss)) return nullptr;
+    parameter = T(loss.n_parameters ? loss.parameters[0] : loss.parameter);
+    const LossKernels<T> &kernels = all_losses<T>[loss.kind];
+    return loss.n_parameters ? kernels.focal_of_lanes : kernels.of_lanes;
+}
 
 // Rows that pass through all layers, and back, before the next ones, so that their values and the parameters stay in the first cache.
 constexpr int64_t lane_strip = 8;

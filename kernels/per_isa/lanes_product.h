@@ -4,7 +4,7 @@
 // bits of the kernels for a single one.
 #pragma once
 
-#include "dense.h"
+#include "product.h"
 
 namespace {
 

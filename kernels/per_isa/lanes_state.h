@@ -3,6 +3,7 @@
 
 #include "lanes_pass.h"
 #include "optimizer_state.h"
+#include "penalties.h"
 
 namespace {
 

@@ -8,7 +8,9 @@
 #include <optional>
 
 #include "lanes_state.h"
-#include "training_loop.h"
+#include "random.h"
+#include "run_account.h"
+#include "thread_tuner.h"
 
 namespace {
 

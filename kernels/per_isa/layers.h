@@ -5,7 +5,9 @@
 #pragma once
 
 #include "kernel_tables.h"
-#include "packed.h"
+#include "packing.h"
+#include "padding.h"
+#include "products.h"
 #include "random.h"
 #include "sparse.h"
 
@@ -205,7 +207,7 @@ template <class T> class Layers {
     void multiply_layer(int64_t l, const Input<T> &x, Range rows, Range outputs, T *packing) const {
         const Layer &layer = network_.layers[l];
         T *out = buffers_[l].out;
-        if (l == 0 && x.sparse) multiply_sparse(*x.sparse, x.chunk, rows, layer, weights(layer), bias(layer), out);
+        if (l == 0 && x.sparse) inputs<T>.multiply_sparse(*x.sparse, x.chunk, rows, layer, weights(layer), bias(layer), out);
         else if (layer.narrow)
             multiply_narrow(rows, layer.n_in, layer.n_out, input(l, x), input_row(l, x), weights(layer), layer.weights().row,
                             bias(layer), out);

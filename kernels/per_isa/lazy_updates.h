@@ -8,6 +8,7 @@
 
 #include "gradients.h"
 #include "optimizer_state.h"
+#include "penalties.h"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // One dense layer on the caller's arrays: activation(x @ w + b) as a function for NumPy code.
 #pragma once
 
-#include "evaluate.h"
+#include "predictor.h"
 
 namespace {
 

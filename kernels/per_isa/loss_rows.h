@@ -3,7 +3,7 @@
 // Like Layers, LossRows is fixed for a whole run, and shared by its threads: each works on row groups of its own.
 #pragma once
 
-#include "heads.h"
+#include "evaluate_loss.h"
 #include "target_options.h"
 
 namespace {
@@ -47,14 +47,14 @@ template <class T> class LossRows {
     }
 
     // Computes the partial sums of the rows' groups, and delta, the derivative with respect to the outputs. head_ratios: see
-    // heads.h.
+    // evaluate_loss.h.
     void compute(const T *out, const T *targets, const double *head_ratios, T *delta, Range rows) const {
         for (int64_t i = rows.begin; i < rows.end; i += row_group) {
             const int64_t count = rows.end - i < row_group ? rows.end - i : row_group, at = i * last_.row;
             const LossRow<T> group = {
                 out + at,   targets + i * target_row_, scale_ + at, delta + at, count, last_.n_out, last_.row, n_targets_,
                 target_row_};
-            partial_[i / row_group] = loss_.heads ? evaluate_heads(loss_, head_ratios, group, heads_ + i * head_elements_)
+            partial_[i / row_group] = loss_.heads ? losses<T>.heads(loss_, head_ratios, group, heads_ + i * head_elements_)
                                                   : evaluate_loss<T>(loss_, group);
         }
     }

@@ -1,12 +1,10 @@
 // Losses: value and gradient are computed together. Poisson and the cross-entropies take logits z, the others the output a.
 #pragma once
 
-#include "activations.h"
-#include "api.h"
+#include "elementary.h"
+#include "kernel_tables.h"
 
 namespace {
-
-using fastnn::Loss;
 
 // A struct has value(z, y, p) and gradient(z, y, p) of one element, where p is the loss's parameter; or, if it takes rows,
 // compute(loss, rows).
@@ -15,15 +13,6 @@ using fastnn::Loss;
 struct LossTraits {
     static constexpr bool takes_rows = false;  // computes whole rows, with padding, rather than single elements
     static constexpr bool may_be_focal = false;
-};
-
-// Rows of n outputs and of targets, with the weight of each output in the mean, and the delta to set. Rows of z, scale and delta
-// are `row` elements apart. The scale is 0 in the padding. Elements past a row's n may be read and, in delta, set to 0 if row > n.
-template <class T> struct LossRow {
-    const T *z, *y, *scale;
-    T *delta;
-    int64_t rows, n, row;
-    int64_t n_targets, target_row;
 };
 
 template <class T> struct SquaredError : LossTraits {
@@ -152,13 +141,16 @@ T elementwise_loss(const T *z, const T *y, const T *scale, T *delta, int64_t row
 }
 
 // Computes a custom loss in the same way.
-template <class T> T custom_loss(fastnn::CustomLoss function, const T *a, const T *y, const T *scale, T *delta, int64_t count) {
+template <class T> T custom_loss(const Loss &loss, const LossRow<T> &r) {
     constexpr int64_t segment = 64 * block_lanes<T>;
     alignas(block_bytes) T values[segment];
+    const T *scale = r.scale;
+    T *delta = r.delta;
+    const int64_t count = r.rows * r.row;
     Vec<T> sums[block_vectors] = {};
     for (int64_t first = 0; first < count; first += segment) {
         const int64_t n = count - first < segment ? count - first : segment;
-        function(y + first, a + first, values, delta + first, n);
+        loss.custom(r.y + first, r.z + first, values, delta + first, n);
         add_vectors<T>(n, [=, &sums, &values](int64_t i, int v, auto access) {
             const Vec<T> si = access.load(scale + first + i), value = access.load(values + i);
             const Vec<T> gradient = access.load(delta + first + i);

@@ -3,7 +3,7 @@
 // Its weights are stored transposed, as n_out rows of n_in, and its rows of outputs have no padding.
 #pragma once
 
-#include "dense.h"
+#include "product.h"
 
 namespace {
 

@@ -3,30 +3,10 @@
 
 #include <limits>
 
-#include "api.h"
-#include "registry.h"
-#include "vec.h"
+#include "kernel_tables.h"
+#include "penalties.h"
 
 namespace {
-
-// The coefficients of one update, which are the same for every element. In a vector of elements of different networks, each lane
-// has its own: Number is a vector then.
-template <class T, class Number = T> struct Coefficients {
-    Number learning_rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, root_scale, epsilon, decay_factor, l1, l2;
-    Number gradient_learning_rate;  // of the gradient itself; learning_rate is that of its mean
-
-    // Returns the coefficients of a block of parameters with factors of its own.
-    Coefficients of(const fastnn::Block &block) const {
-        Coefficients c = *this;
-        const T decay = T(block.learning_rate_factor * block.decay_factor);
-        if (decay != 1) c.decay_factor = T(1) - decay * (T(1) - decay_factor);
-        c.learning_rate *= T(block.learning_rate_factor);
-        c.gradient_learning_rate *= T(block.learning_rate_factor);
-        c.l1 *= T(block.penalty_factor);
-        c.l2 *= T(block.penalty_factor);
-        return c;
-    }
-};
 
 // A struct's update(w, g, m, v, c) returns the new weights, and changes the moments m and v in place; c are coefficients of either
 // kind. Each struct declares its number of moments.
@@ -133,15 +113,6 @@ template <class T, template <class> class O, class C> void update(T *w, const T 
     });
 }
 
-// These return the derivative of the penalties l1 * |w| + l2 / 2 * w², and their value.
-template <class T, class Number> FASTNN_INLINE Vec<T> penalty_derivative(Vec<T> w, Number l1, Number l2) {
-    const Vec<T> sign = w == Vec<T>{} ? Vec<T>{} : copysign<T>(splat(T(1)), w);
-    return fma(splat(l2), w, l1 * sign);
-}
-template <class T, class Number> FASTNN_INLINE Vec<T> penalty_value(Vec<T> w, Number l1, Number l2) {
-    return l1 * abs<T>(w) + T(0.5) * l2 * (w * w);
-}
-
 // Makes n updates of N vectors in registers, with the gradient of the penalties alone. The bits are those of one update after the
 // other. The vectors stand from element `at` of the arrays on; m or v may be null. The penalties of each update are added to its
 // block of `penalties`, from the block's vector `first` on, unless that array is null. Most runs have neither L1 nor clipping;
@@ -193,14 +164,6 @@ void replay(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int
     (l2_alone ? replay_row<T, O, true> : replay_row<T, O, false>)(w, m, v, count, updates, n, clip_value, penalties);
 }
 
-template <class T> struct OptimizerKernels {
-    void (*update)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T> &coefficients);
-    void (*update_lanes)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T, Vec<T>> &coefficients);
-    void (*replay)(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties);
-    int moments;
-    bool is_plain_descent, keeps_velocity, corrects_moments, looks_ahead, is_noop_without_gradient;  // traits of the struct
-};
-
 template <class T, template <class> class O> constexpr OptimizerKernels<T> optimizer_kernels() {
     return {update<T, O, Coefficients<T>>,
             update<T, O, Coefficients<T, Vec<T>>>,
@@ -211,39 +174,6 @@ template <class T, template <class> class O> constexpr OptimizerKernels<T> optim
             O<T>::corrects_moments,
             O<T>::looks_ahead,
             O<T>::is_noop_without_gradient};
-}
-
-// Adds the derivative of the penalties l1 * sum |w| + l2 / 2 * sum w² to the gradients, and returns their value.
-template <class T> T add_penalty(const T *w, T *g, int64_t count, T l1, T l2) {
-    Vec<T> sums[block_vectors] = {};
-    for (int64_t i = 0; i < count; i += block_lanes<T>)
-        for (int u = 0; u < block_vectors; u++) {
-            const int64_t at = i + u * lanes<T>;
-            const Vec<T> wi = load(w + at);
-            store(g + at, load(g + at) + penalty_derivative<T>(wi, l1, l2));
-            sums[u] += penalty_value<T>(wi, l1, l2);
-        }
-    return sum_block<T>(sums);
-}
-
-template <class T> void clip_by_value(T *g, int64_t count, T limit) {
-    for_each_vector<T>(
-        count, [=](int64_t i, auto access) { access.store(g + i, max(splat(-limit), min(splat(limit), access.load(g + i)))); });
-}
-
-template <class T> void scale_by(T *g, int64_t count, T factor) {
-    for_each_vector<T>(count, [=](int64_t i, auto access) { access.store(g + i, factor * access.load(g + i)); });
-}
-
-// count is in whole blocks.
-template <class T> T sum_of_squares(const T *g, int64_t count) {
-    Vec<T> sums[block_vectors] = {};
-    for (int64_t i = 0; i < count; i += block_lanes<T>)
-        for (int u = 0; u < block_vectors; u++) {
-            const Vec<T> gi = load(g + i + u * lanes<T>);
-            sums[u] = fma(gi, gi, sums[u]);
-        }
-    return sum_block<T>(sums);
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
 // Losses of predictions, which are probabilities rather than logits: the sum of all terms.
 #pragma once
 
-#include "vec.h"
 #include "elementary.h"
+#include "softmax.h"
+#include "vec.h"
 
 namespace {
 

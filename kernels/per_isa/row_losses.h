@@ -107,7 +107,7 @@ template <class T> struct MultiQuantile : LossTraits {
                 values.gather(part, r.z + q * k, r.row);
                 for_each_packed<T>(part, [&](int64_t i, int v) {
                     const Vec<T> z = values.read(i), w = share * weight.read(i), y = target.read(i);
-                    const Vec<T> a = rising && q > 0 ? quantile.read(i) + Softplus<T>::value(z) : z;
+                    const Vec<T> a = rising && q > 0 ? quantile.read(i) + softplus(z) : z;
                     quantile.write(i, a);
                     sums[v] = fma(w, counted<T>(w, Quantile<T>::value(a, y, place)), sums[v]);
                     values.write(i, w * counted<T>(w, Quantile<T>::gradient(a, y, place)));

@@ -8,6 +8,18 @@
 
 namespace {
 
+constexpr double clock_work = 4e6;  // floating-point operations between two looks at the clock
+
+inline double operations_per_row(const Network &network, const Rows &x, int64_t n_rows) {
+    double sum = 0;
+    for (int64_t l = 0; l < network.n_layers; l++) {
+        const bool sparse = l == 0 && x.sparse();
+        const double n_in = sparse ? double(x.row_starts[n_rows]) / double(n_rows) : double(network.layers[l].n_in);
+        sum += n_in * double(network.layers[l].n_out) * (l ? 6 : 4);
+    }
+    return sum;
+}
+
 // Enters a batch of `rows` rows, whose update has been made; loss: with penalties; weight: of the batch in the epoch's loss. Returns
 // false, and counts nothing, if a sum is not finite.
 inline bool enter_batch(Training &t, double loss, double weight, int64_t rows) {

@@ -2,11 +2,11 @@
 // time.
 #pragma once
 
-#include "elementary.h"
-#include "vec.h"
-
 #include <limits>
 #include <type_traits>
+
+#include "elementary.h"
+#include "kernel_tables.h"
 
 namespace {
 
@@ -73,7 +73,6 @@ template <class T, int V> struct ShortRow {
 };
 
 // One vector per column, for a few columns; the vectors past the n columns in use hold zeros.
-constexpr int max_columns = 4;
 template <class T> struct ColumnVectors {
     Vec<T> at[max_columns] = {};
 

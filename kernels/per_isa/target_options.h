@@ -1,13 +1,10 @@
 // Options of the targets: which of them are observed, and what each counts in the mean.
 #pragma once
 
-#include "api.h"
+#include "element_types.h"
 #include "input_rows.h"
 
 namespace {
-
-using fastnn::Head;
-using fastnn::Loss;
 
 inline bool has_target_options(const Loss &loss) {
     return loss.output_weights || loss.ignores_missing || loss.pos_weight || loss.label_smoothing != 0;

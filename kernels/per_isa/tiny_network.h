@@ -3,6 +3,7 @@
 #pragma once
 
 #include "loss_rows.h"
+#include "padding.h"
 
 namespace {
 

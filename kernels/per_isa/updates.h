@@ -5,6 +5,7 @@
 
 #include "gradients.h"
 #include "optimizer_state.h"
+#include "penalties.h"
 #include "touched_features.h"
 
 namespace {

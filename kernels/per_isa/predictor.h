@@ -1,9 +1,9 @@
-// Predictions, losses and gradients of many rows: all passes without an optimizer.
+// Predictions of many rows.
 #pragma once
 
 #include <algorithm>
 
-#include "pass.h"
+#include "layers.h"
 
 namespace {
 
@@ -71,58 +71,6 @@ template <class T> class Predictor {
     const int64_t strip_;
     const Layers<T> layers_;
     const Packing<T> packing_;
-};
-
-template <class T> class GradientRun {
-  public:
-    GradientRun(Gradient &call, Arena &arena)
-        : call_(call),
-          pass_(call.network, call.parameters, call.loss, {call.x, call.y, call.sample_weight}, call.n_rows, call.n_threads,
-                {call.gradient != nullptr, call.input_gradient != nullptr}, arena),
-          inputs_(call.input_gradient ? arena.take<T>(std::min(call.n_rows, chunk_rows) * padded<T>(n_in())) : nullptr) {}
-
-    void run() {
-        parallel(call_.n_threads, [](const Team &team, void *self) { static_cast<GradientRun *>(self)->run(team); }, this);
-    }
-
-  private:
-    int64_t n_in() const { return call_.network.layers[0].n_in; }
-
-    void run(const Team &team) {
-        PassMemory<T> memory = pass_.join(team);
-        if (pass_.layers().needs().any()) pass_.layers().transpose_weights(team);
-        team.wait();
-        Batch batch = {call_.order, call_.first, call_.n_rows};
-        pass_.weigh(batch);
-        const auto collect = [&](const ChunkGradients<T> &gradients, int64_t n_rows, int64_t first) {
-            if (call_.gradient) accumulate(gradients, team, first > 0);
-            if (call_.input_gradient) copy_input_gradient(gradients, share(n_rows, row_group, team), first);
-        };
-        const BatchResult<T> result = pass_.run(memory, team, batch, call_.dropout_key, [](const Entries<T> &) {}, collect);
-        if (team.index == 0) call_.value = result.loss, call_.weight = batch.weight;
-    }
-
-    void accumulate(const ChunkGradients<T> &gradients, const Team &team, bool add) const {
-        T *storage = static_cast<T *>(call_.gradient);
-        for_each_block(call_.network, [&](int64_t l, const Layer &layer, const Block &block) {
-            const BlockRows own = {l, block, own_rows<T>(layer, block, team)};
-            if (own.rows.size() == 0) return;
-            if (add) gradients.add(own, storage + block.offset);
-            else gradients.compute(own, storage + block.offset);
-        });
-    }
-
-    void copy_input_gradient(const ChunkGradients<T> &gradients, Range rows, int64_t first) const {
-        const int64_t row = padded<T>(n_in());
-        gradients.by_input(rows, inputs_, row);
-        for (int64_t i = rows.begin; i < rows.end; i++)
-            std::memcpy(static_cast<T *>(call_.input_gradient) + (first + i) * n_in(), inputs_ + i * row,
-                        size_t(n_in()) * sizeof(T));
-    }
-
-    Gradient &call_;
-    const Pass<T> pass_;
-    T *const inputs_;
 };
 
 }  // namespace

@@ -1,0 +1,50 @@
+// What happens to gradients before an update: penalties are added, and they are clipped.
+#pragma once
+
+#include "vec.h"
+
+namespace {
+
+// These return the derivative of the penalties l1 * |w| + l2 / 2 * w², and their value.
+template <class T, class Number> FASTNN_INLINE Vec<T> penalty_derivative(Vec<T> w, Number l1, Number l2) {
+    const Vec<T> sign = w == Vec<T>{} ? Vec<T>{} : copysign<T>(splat(T(1)), w);
+    return fma(splat(l2), w, l1 * sign);
+}
+template <class T, class Number> FASTNN_INLINE Vec<T> penalty_value(Vec<T> w, Number l1, Number l2) {
+    return l1 * abs<T>(w) + T(0.5) * l2 * (w * w);
+}
+
+// Adds the derivative of the penalties l1 * sum |w| + l2 / 2 * sum w² to the gradients, and returns their value.
+template <class T> T add_penalty(const T *w, T *g, int64_t count, T l1, T l2) {
+    Vec<T> sums[block_vectors] = {};
+    for (int64_t i = 0; i < count; i += block_lanes<T>)
+        for (int u = 0; u < block_vectors; u++) {
+            const int64_t at = i + u * lanes<T>;
+            const Vec<T> wi = load(w + at);
+            store(g + at, load(g + at) + penalty_derivative<T>(wi, l1, l2));
+            sums[u] += penalty_value<T>(wi, l1, l2);
+        }
+    return sum_block<T>(sums);
+}
+
+template <class T> void clip_by_value(T *g, int64_t count, T limit) {
+    for_each_vector<T>(
+        count, [=](int64_t i, auto access) { access.store(g + i, max(splat(-limit), min(splat(limit), access.load(g + i)))); });
+}
+
+template <class T> void scale_by(T *g, int64_t count, T factor) {
+    for_each_vector<T>(count, [=](int64_t i, auto access) { access.store(g + i, factor * access.load(g + i)); });
+}
+
+// count is in whole blocks.
+template <class T> T sum_of_squares(const T *g, int64_t count) {
+    Vec<T> sums[block_vectors] = {};
+    for (int64_t i = 0; i < count; i += block_lanes<T>)
+        for (int u = 0; u < block_vectors; u++) {
+            const Vec<T> gi = load(g + i + u * lanes<T>);
+            sums[u] = fma(gi, gi, sums[u]);
+        }
+    return sum_block<T>(sums);
+}
+
+}  // namespace
