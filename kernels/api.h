@@ -268,6 +268,7 @@ struct Training {
     const void *gradient;  // like the storage: updates take it rather than that of a batch; null otherwise
     int64_t n_rows, batch_size;
     int64_t n_epochs;
+    bool is_single_step;  // one epoch of one batch, now and ever
     const int64_t *rows;  // the n_rows rows of x, y and sample_weight to train on, perhaps repeated; null for the first n_rows
     bool shuffle;
     bool reshuffle;     // every order is a permutation of the one before; the first is a permutation of `order`

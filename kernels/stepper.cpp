@@ -84,6 +84,7 @@ StepStatus Stepper::run(const Rows &x, const Rows &y, const double *sample_weigh
     t.x = inputs.rows, t.y = targets.rows, t.sample_weight = sample_weight;
     t.n_rows = t.batch_size = n_rows;
     t.n_epochs = 1;
+    t.is_single_step = true;
     t.epoch = t.row = t.step = t.epochs_stamped = 0;
     t.loss_sum = t.weight_sum = t.elapsed = 0;
     t.snapshot_updates = -1;

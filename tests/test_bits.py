@@ -16,6 +16,15 @@ from fastnn import MLP, SGD, Adam, Trainer, _epochs, callbacks, losses
 from fastnn._engine import core as _core
 from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
 
+# Layer sizes and batch size. Several threads split the outputs of some layers: of wide inputs, of hidden layers between others
+# whose rows they share, of odd widths, and of weights that take half of a second-level cache of 512 KiB to 2 MiB in either dtype.
+SPLIT = [
+    ((300, 100, 10), 32),
+    ((30, 40, 97, 500, 113, 3), 36),
+    ((20, 330, 350, 5), 40),
+    ((20, 460, 500, 5), 40),
+    ((20, 660, 700, 5), 40),
+]
 # Layer sizes and batch size: tiny; narrow and wide outputs; wide inputs; rows of whole KiB; batches of several chunks;
 # products beyond the second-level cache.
 NETWORKS = [
@@ -30,6 +39,7 @@ NETWORKS = [
     ((7, 300), 513),
     ((530, 610, 10), 70),
     ((11, 520, 701, 3), 600),
+    *SPLIT,
 ]
 OPTIONS = {
     "plain": {},
@@ -63,7 +73,7 @@ def assert_same_for_any_threads(network, **options):
     for n_threads in (1, 2, 3, 7):
         trainer, X, y = new_trainer(network, n_threads=n_threads, **options)
         weight = np.random.default_rng(0).random(len(X))
-        history = trainer.run(X, y, 3, sample_weight=weight)
+        history = trainer.run(X, y, 6, sample_weight=weight)
         states.append((*state_of(trainer), history["loss"].tobytes()))
     assert np.isfinite(trainer.model.to_vector()).all()
     for state in states[1:]:
@@ -96,6 +106,57 @@ def test_activations_give_the_same_bits_for_any_number_of_threads(activation):
 @pytest.mark.parametrize("network", [NETWORKS[3], NETWORKS[7]], ids=str)
 def test_losses_give_the_same_bits_for_any_number_of_threads(loss, network):
     assert_same_for_any_threads(network, loss=loss, shuffle=False)
+
+
+@pytest.mark.parametrize("row", _core.OPTIMIZERS)
+@pytest.mark.parametrize("option", ["plain", "clip_value"])
+def test_optimizers_give_the_same_bits_where_threads_split_outputs(row, option):
+    assert_same_for_any_threads(SPLIT[1], optimizer=optimizer_of(row), activation="prelu", **OPTIONS[option])
+
+
+def test_sparse_inputs_give_the_same_bits_where_threads_split_later_layers():
+    sparse = pytest.importorskip("scipy.sparse")
+    states = []
+    for n_threads in (1, 2, 5):
+        trainer, X, y = new_trainer(((300, 120, 250, 3), 20), n_threads=n_threads)
+        X[np.random.default_rng(0).random(X.shape) < 0.9] = 0
+        trainer.run(sparse.csr_array(X), y, 8)
+        states.append(state_of(trainer))
+    assert states[1:] == states[:1] * 2
+
+
+@pytest.mark.parametrize("optimizer", [SGD(1e4, momentum=0.9), Adam(1e4)])
+def test_a_run_that_diverges_goes_back_to_the_same_bits_where_threads_split_outputs(optimizer):
+    states = []
+    for n_threads in (1, 2, 3):
+        trainer, X, y = new_trainer(((300, 100, 10), 8), activation="relu", n_threads=n_threads, shuffle=False)
+        X, y = np.tile(X, (8, 1)), np.tile(y, (8, 1))
+        trainer.run(X, y, 2)
+        trainer.optimizer = optimizer
+        y[-1, 0] = 1e30  # the last batch's loss is infinite, after many updates of the epoch
+        with pytest.raises(fastnn.DivergedError):
+            trainer.run(X, y, 2)
+        assert np.isfinite(trainer.model.to_vector()).all()
+        states.append(state_of(trainer))
+    assert states[1:] == states[:1] * 2
+
+
+def test_callbacks_see_the_weights_of_each_epoch_where_threads_split_outputs():
+    class Weights:
+        def __init__(self):
+            self.seen = []
+
+        def on_epoch_end(self, trainer, history):
+            self.seen.append(trainer.model.to_vector().tobytes())
+
+    seen = []
+    for n_threads in (1, 2, 3):
+        trainer, X, y = new_trainer(((300, 100, 10), 8), n_threads=n_threads)
+        weights = Weights()
+        trainer.run(np.tile(X, (8, 1)), np.tile(y, (8, 1)), 4, callbacks=[weights])
+        seen.append(weights.seen)
+    assert len(set(seen[0])) == 4
+    assert seen[1:] == seen[:1] * 2
 
 
 def test_choosing_threads_while_training_changes_no_bit():
@@ -300,14 +361,15 @@ def test_trainers_from_files_go_on_with_their_loss(loss, tmp_path):
 
 @pytest.mark.parametrize("row", ["sgd", "adam"])
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_time_slices_change_no_bit(row, n_threads, monkeypatch):
-    # The clock is read after every batch; with slices of no length, each batch is a slice of its own.
+@pytest.mark.parametrize("network", [((64, 128, 128, 5), 40), SPLIT[2], ((200, 490, 3), 300)], ids=str)
+def test_time_slices_change_no_bit(row, n_threads, network, monkeypatch):
+    # The clock is read after every batch; with slices of no length, each batch is a slice of its own. In the last ones, threads
+    # no longer split outputs.
     states = []
     for seconds in (1e9, 0.0):
         monkeypatch.setattr(_epochs, "SLICE_SECONDS", seconds)
-        network = (64, 128, 128, 5), 40
         trainer, X, y = new_trainer(network, optimizer=optimizer_of(row), dropout=0.2, n_threads=n_threads)
-        history = trainer.run(X, y, 3)
+        history = trainer.run(X, y, 9)
         states.append((*state_of(trainer), history["loss"].tobytes()))
     assert states[0] == states[1]
 

@@ -39,10 +39,10 @@ template <class T> class GradientRun {
     void accumulate(const ChunkGradients<T> &gradients, const Team &team, bool add) const {
         T *storage = static_cast<T *>(call_.gradient);
         for_each_block(call_.network, [&](int64_t l, const Layer &layer, const Block &block) {
-            const BlockRows own = {l, block, own_rows<T>(layer, block, team)};
-            if (own.rows.size() == 0) return;
-            if (add) gradients.add(own, storage + block.offset);
-            else gradients.compute(own, storage + block.offset);
+            for_each_own_rows<T>(l, layer, block, team, block.rows, [&](const BlockPart &part) {
+                if (add) gradients.add(part, storage + block.offset);
+                else gradients.compute(part, storage + block.offset);
+            });
         });
     }
 

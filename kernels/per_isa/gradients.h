@@ -14,19 +14,21 @@ template <class T> class ChunkGradients {
     ChunkGradients(const Layers<T> &layers, const Entries<T> &entries, const Input<T> &input, int64_t n_rows, T *packing)
         : layers_(&layers), entries_(&entries), input_(input), n_rows_(n_rows), packing_(packing) {}
 
-    // Stores the gradient of some rows of a block. `to` is laid out like the whole block.
-    void compute(const BlockRows &block_rows, T *to) const { block_gradient<Start::zero, Finish::store>(block_rows, to, 0); }
+    // Stores the gradient of a part of a block. `to` is laid out like the whole block.
+    void compute(const BlockPart &part, T *to) const { block_gradient<Start::zero, Finish::store>(part, to, 0); }
 
     // Adds the gradient to the previous contents of `to`.
-    void add(const BlockRows &block_rows, T *to) const { block_gradient<Start::previous, Finish::store>(block_rows, to, 0); }
+    void add(const BlockPart &part, T *to) const { block_gradient<Start::previous, Finish::store>(part, to, 0); }
 
     // Makes a step of plain gradient descent: parameters -= learning_rate * gradient, without a gradient array.
-    void descend(const BlockRows &block_rows, T *parameters, T learning_rate) const {
-        block_gradient<Start::zero, Finish::descend>(block_rows, parameters, learning_rate);
+    void descend(const BlockPart &part, T *parameters, T learning_rate) const {
+        block_gradient<Start::zero, Finish::descend>(part, parameters, learning_rate);
     }
 
     // Stores the gradient by some rows of the first layer's input.
-    void by_input(Range rows, T *to, int64_t to_row) const { layers_->input_gradient(0, rows, to, to_row, packing_); }
+    void by_input(Range rows, T *to, int64_t to_row) const {
+        layers_->input_gradient(0, rows, {0, (*layers_)[0].n_in}, to, to_row, packing_);
+    }
 
     // Calls use(k) for each feature k of the thread's that the chunk has, when the gradient of its row of weights stands in
     // `row`. The first layer is not narrow.
@@ -39,28 +41,30 @@ template <class T> class ChunkGradients {
     }
 
   private:
-    template <Start START, Finish FINISH> void block_gradient(const BlockRows &block_rows, T *to, T learning_rate) const {
-        const LayerBuffers<T> &buffers = layers_->buffers(block_rows.layer);
-        switch (block_rows.block.kind) {
-            case BlockKind::weights: return weight_gradient<START, FINISH>(block_rows.layer, block_rows.rows, to, learning_rate);
-            case BlockKind::biases: return unit_gradient<START, FINISH>(block_rows.layer, buffers.delta, to, learning_rate);
-            case BlockKind::slopes: return unit_gradient<START, FINISH>(block_rows.layer, buffers.by_slope, to, learning_rate);
+    template <Start START, Finish FINISH> void block_gradient(const BlockPart &part, T *to, T learning_rate) const {
+        const LayerBuffers<T> &buffers = layers_->buffers(part.layer);
+        switch (part.block.kind) {
+            case BlockKind::weights: return weight_gradient<START, FINISH>(part, to, learning_rate);
+            case BlockKind::biases: return unit_gradient<START, FINISH>(part.layer, buffers.delta, to, learning_rate);
+            case BlockKind::slopes: return unit_gradient<START, FINISH>(part.layer, buffers.by_slope, to, learning_rate);
         }
     }
 
-    template <Start START, Finish FINISH> void weight_gradient(int64_t l, Range weights_rows, T *gradient, T learning_rate) const {
+    template <Start START, Finish FINISH> void weight_gradient(const BlockPart &part, T *gradient, T learning_rate) const {
+        const int64_t l = part.layer;
         const Layer &layer = (*layers_)[l];
         const T *delta = layers_->buffers(l).delta;
         if (l == 0 && input_.sparse)
-            sparse_weight_gradient<T, START, FINISH>(*entries_, layer, delta, weights_rows, gradient, learning_rate);
+            sparse_weight_gradient<T, START, FINISH>(*entries_, layer, delta, part.rows, gradient, learning_rate);
         else if (layer.narrow)
-            multiply_narrow_gradient<T, START, FINISH>(weights_rows, n_rows_, layer.n_in, layer.n_out, delta,
+            multiply_narrow_gradient<T, START, FINISH>(part.rows, n_rows_, layer.n_in, layer.n_out, delta,
                                                        layers_->input(l, input_), layers_->input_row(l, input_), gradient,
                                                        layer.weights().row, learning_rate);
         else
-            multiply<T, START, FINISH>({n_rows_, layers_->input(l, input_), 1, layers_->input_row(l, input_), delta, layer.row,
-                                        gradient, layer.weights().row, nullptr, learning_rate},
-                                       weights_rows, {0, layer.n_out}, packing_);
+            multiply<T, START, FINISH>(
+                {n_rows_, layers_->input(l, input_), 1, layers_->input_row(l, input_), delta + part.columns.begin, layer.row,
+                 gradient + part.start, part.row, nullptr, learning_rate},
+                part.rows, {0, part.columns.size()}, packing_);
     }
 
     // Each unit has one such parameter, whose gradient is the sum of the rows' contributions.

@@ -145,13 +145,6 @@ template <class T> Range own_rows(const Layer &layer, const Block &block, const 
     return share(block.rows, layer.narrow ? 1 : lanes<T>, team);
 }
 
-// Some rows of one of a layer's blocks of parameters.
-struct BlockRows {
-    int64_t layer;
-    const Block &block;
-    Range rows;
-};
-
 template <class T> int64_t padded(int64_t n) { return round_up(n, block_lanes<T>); }
 
 }  // namespace

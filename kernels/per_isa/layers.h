@@ -4,7 +4,7 @@
 // is in the arguments: an Input exists only after the chunk's rows were read.
 #pragma once
 
-#include "kernel_tables.h"
+#include "block_parts.h"
 #include "packing.h"
 #include "padding.h"
 #include "products.h"
@@ -25,7 +25,9 @@ template <class T> struct LayerBuffers {
 // The gradients that a pass computes besides the outputs and the loss.
 struct Needs {
     bool weight_gradient, input_gradient;
-    bool derivatives = false;  // those of all activations
+    bool derivatives = false;      // those of all activations
+    int64_t rows_to_share = 0;     // of a chunk, if threads may split outputs rather than rows; 0 if they may not
+    const void *panels = nullptr;  // where the weights stand then, panel by panel; null if they are read from the parameters
     bool any() const { return weight_gradient || input_gradient; }
 };
 
@@ -53,6 +55,7 @@ template <class T> class Layers {
           parameters_(static_cast<const T *>(parameters)),
           needs_(needs),
           has_logits_(loss && loss->from_logits),
+          is_sparse_(x.sparse()),
           buffers_(arena.take<LayerBuffers<T>>(network.n_layers)),
           x_row_(padded_row(network.layers[0].n_in, sizeof(T))),
           x_(arena.take<T>(x.sparse() ? 0 : rows * x_row_)) {
@@ -64,7 +67,7 @@ template <class T> class Layers {
 
     // Returns the same layers with another network's parameters, and with the same workspace.
     Layers with_parameters(const void *parameters) const {
-        return Layers(network_, static_cast<const T *>(parameters), needs_, has_logits_, buffers_, x_row_, x_);
+        return Layers(network_, static_cast<const T *>(parameters), needs_, has_logits_, is_sparse_, buffers_, x_row_, x_);
     }
 
     const Network &network() const { return network_; }
@@ -78,13 +81,42 @@ template <class T> class Layers {
     // ---- The backward pass reads transposed weights: they follow each change of the weights ----
 
     void transpose_weights(const Team &team) const {
-        for (int64_t l = 0; l < network_.n_layers; l++) transpose_weights(l, share(network_.layers[l].n_in, lanes<T>, team));
+        const auto transpose_part = [&](const BlockPart &part) { transpose_weights(part); };
+        for (int64_t l = 0; l < network_.n_layers; l++) {
+            const Layer &layer = network_.layers[l];
+            if (!buffers_[l].transposed) continue;
+            if (splits_outputs(l, team)) for_each_own_panel<T>(l, layer.weights(), team, layer.n_in, transpose_part);
+            else for_each_own_rows<T>(l, layer, layer.weights(), team, layer.n_in, transpose_part);
+        }
     }
 
-    void transpose_weights(int64_t l, Range rows) const {
+    void transpose_weights(const BlockPart &part) const {
+        T *const to = buffers_[part.layer].transposed;
+        const int64_t to_row = transposed_row(network_.layers[part.layer]);
+        if (to) transpose(row_0(part), part.row, to + part.columns.begin * to_row, to_row, part.rows, part.columns.size());
+    }
+
+    // ---- Outputs or rows: how threads share a chunk ----
+
+    // Whether each thread computes some of a layer's outputs for all rows, and owns the weights that lead to them, instead of all
+    // outputs for some rows. Weights then stay in the cache of their owner's core, if they fit, and inputs and outputs travel between
+    // the cores instead: these are less if the rows are fewer than the inputs. With 1.5 panels a thread, no share is larger than 4/3
+    // of the mean.
+    bool splits_outputs(int64_t l, const Team &team) const {
         const Layer &layer = network_.layers[l];
-        if (buffers_[l].transposed)
-            transpose(weights(layer), layer.weights().row, buffers_[l].transposed, transposed_row(layer), rows, layer.n_out);
+        if (team.size == 1 || needs_.rows_to_share == 0 || needs_.rows_to_share >= 2 * layer.n_in || layer.narrow) return false;
+        if (l == 0 && is_sparse_) return false;
+        const int64_t own_bytes = layer.weights().size() * int64_t(sizeof(T)) / team.size;
+        const bool fits = !needs_.panels || own_bytes <= fastnn::second_cache_bytes() / 2;
+        return fits && 2 * layer.n_out >= 3 * panel_columns<T> * team.size;
+    }
+
+    // Returns the number of layers up to the last one whose outputs are split.
+    int64_t n_shared(const Team &team) const {
+        if (team.size == 1) return 0;
+        int64_t n = network_.n_layers;
+        while (n > 0 && !splits_outputs(n - 1, team)) n--;
+        return n;
     }
 
     // ---- Forward ----
@@ -98,23 +130,25 @@ template <class T> class Layers {
         return {x_, x_row_};
     }
 
-    // Passes some rows of the chunk through all layers. packing: the thread's.
-    void forward(const Input<T> &x, Range rows, const Dropout &dropout, T *packing) const {
-        for (int64_t l = 0; l < network_.n_layers; l++) {
+    // Passes some rows of the chunk through the layers from the first given one on. packing: the thread's.
+    void forward(int64_t first, const Input<T> &x, Range rows, const Dropout &dropout, T *packing) const {
+        for (int64_t l = first; l < network_.n_layers; l++) {
             multiply_layer(l, x, rows, {0, network_.layers[l].n_out}, packing);
             finish_layer(l, rows, dropout);
         }
     }
 
-    // All threads pass the same dense rows through all layers together: each computes some outputs of every layer.
-    void forward_together(const Input<T> &x, Range rows, const Team &team) const {
-        for (int64_t l = 0; l < network_.n_layers; l++) {
-            const Layer &layer = network_.layers[l];
-            team.wait();
-            if (!layer.narrow) multiply_layer(l, x, rows, share(layer.n_out, lanes<T>, team), nullptr);
-            else if (team.index == 0) multiply_layer(l, x, rows, {0, layer.n_out}, nullptr);
-            team.wait();
-            if (team.index == 0) finish_layer(l, rows, Dropout());
+    // All threads pass the chunk's rows through the first n layers together. own: the rows that are a thread's where outputs are not
+    // split.
+    void forward_together(int64_t n, const Input<T> &x, Range rows, Range own, const Dropout &dropout, const Team &team,
+                          T *packing) const {
+        for (int64_t l = 0; l < n; l++) {
+            if (splits_outputs(l, team)) {
+                if (l > 0 || x.dense == x_) team.wait();
+                multiply_own_outputs(l, x, rows, team, packing);
+                team.wait();
+            } else multiply_layer(l, x, own, {0, network_.layers[l].n_out}, packing);
+            finish_layer(l, own, dropout);
         }
     }
 
@@ -150,34 +184,50 @@ template <class T> class Layers {
 
     // ---- Backward ----
 
-    // Passes the last layer's delta, so far the loss's derivative by its outputs or logits, back to all layers.
-    void backward(Range rows, T *packing) const {
+    // Passes the last layer's delta, so far the loss's derivative by its outputs or logits, back through the layers from the first
+    // given one on.
+    void backward(int64_t first, Range rows, T *packing) const {
         const int64_t last = network_.n_layers - 1;
         if (!has_logits_) times_derivative(last, rows);
-        for (int64_t l = last; l > 0; l--) {
-            input_gradient(l, rows, buffers_[l - 1].delta, network_.layers[l - 1].row, packing);
+        for (int64_t l = last; l > 0 && l >= first; l--) {
+            pass_back_delta(l, rows, {0, network_.layers[l].n_in}, packing);
             times_derivative(l - 1, rows);
         }
     }
 
-    // to[i][k] = <delta[i], weights[k]>.
-    void input_gradient(int64_t l, Range rows, T *to, int64_t to_row, T *packing) const {
+    // All threads pass the delta of layer n - 1 back to the layers before it, as in forward_together.
+    void backward_together(int64_t n, Range rows, Range own, const Team &team, T *packing) const {
+        for (int64_t l = n - 1; l > 0; l--) {
+            if (splits_outputs(l, team)) {
+                team.wait();
+                pass_back_delta(l, rows, share(network_.layers[l].n_in, panel_columns<T>, team), packing, true);
+                team.wait();
+            } else pass_back_delta(l, own, {0, network_.layers[l].n_in}, packing);
+            times_derivative(l - 1, own);
+        }
+    }
+
+    // to[i][k] = <delta[i], weights[k]> for some k. in_panels: whether the weights are.
+    void input_gradient(int64_t l, Range rows, Range inputs, T *to, int64_t to_row, T *packing, bool in_panels = false) const {
         const Layer &layer = network_.layers[l];
         Product<T> p = {layer.n_out, buffers_[l].delta, layer.row, 1, weights(layer), layer.weights().row, to, to_row};
         if (packs_weights<T>(layer)) {
             p.b_is_transposed = true;
-            return multiply_packed<T, Start::zero, Finish::store>(p, rows, {0, layer.n_in}, packing);
+            if (in_panels) p.b = panels(layer), p.b_panel_rows = layer.n_in;
+            return multiply_packed<T, Start::zero, Finish::store>(p, rows, inputs, packing);
         }
         p.b = weights_by_output(l, p.b_row);
-        multiply<T, Start::zero, Finish::store>(p, rows, {0, layer.n_in}, packing);
+        multiply<T, Start::zero, Finish::store>(p, rows, inputs, packing);
     }
 
   private:
-    Layers(const Network &network, const T *parameters, Needs needs, bool has_logits, LayerBuffers<T> *buffers, int64_t x_row, T *x)
+    Layers(const Network &network, const T *parameters, Needs needs, bool has_logits, bool is_sparse, LayerBuffers<T> *buffers,
+           int64_t x_row, T *x)
         : network_(network),
           parameters_(parameters),
           needs_(needs),
           has_logits_(has_logits),
+          is_sparse_(is_sparse),
           buffers_(buffers),
           x_row_(x_row),
           x_(x) {}
@@ -203,6 +253,18 @@ template <class T> class Layers {
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
     const T *bias(const Layer &layer) const { return parameters_ + layer.biases().offset; }
 
+    const T *panels(const Layer &layer) const { return static_cast<const T *>(needs_.panels) + layer.weights().offset; }
+
+    // Returns row 0 of the panel, or of the whole rows of weights, of which a part has some.
+    const T *row_0(const BlockPart &part) const {
+        const Layer &layer = network_.layers[part.layer];
+        return (part.is_panel() ? panels(layer) : weights(layer)) + part.start;
+    }
+
+    void pass_back_delta(int64_t l, Range rows, Range inputs, T *packing, bool in_panels = false) const {
+        input_gradient(l, rows, inputs, buffers_[l - 1].delta, network_.layers[l - 1].row, packing, in_panels);
+    }
+
     // Computes the sums z in some of a layer's outputs: in all, if the layer is narrow or its inputs are sparse.
     void multiply_layer(int64_t l, const Input<T> &x, Range rows, Range outputs, T *packing) const {
         const Layer &layer = network_.layers[l];
@@ -215,6 +277,18 @@ template <class T> class Layers {
             multiply<T, Start::bias, Finish::store>(
                 {layer.n_in, input(l, x), input_row(l, x), 1, weights(layer), layer.weights().row, out, layer.row, bias(layer)},
                 rows, outputs, packing);
+    }
+
+    // Computes the sums z of a thread's outputs, where they are split.
+    void multiply_own_outputs(int64_t l, const Input<T> &x, Range rows, const Team &team, T *packing) const {
+        const Layer &layer = network_.layers[l];
+        if (!needs_.panels) return multiply_layer(l, x, rows, share(layer.n_out, panel_columns<T>, team), packing);
+        for_each_own_panel<T>(l, layer.weights(), team, layer.n_in, [&](const BlockPart &panel) {
+            const int64_t j = panel.columns.begin;
+            multiply<T, Start::bias, Finish::store>({layer.n_in, input(l, x), input_row(l, x), 1, row_0(panel), panel.row,
+                                                     buffers_[l].out + j, layer.row, bias(layer) + j},
+                                                    rows, {0, panel.columns.size()});
+        });
     }
 
     void finish_layer(int64_t l, Range rows, const Dropout &dropout) const {
@@ -279,6 +353,7 @@ template <class T> class Layers {
     const T *const parameters_;
     const Needs needs_;
     const bool has_logits_;  // the last layer's outputs stay logits
+    const bool is_sparse_;   // the first layer's input is
     LayerBuffers<T> *const buffers_;
     const int64_t x_row_;
     T *const x_;  // copies of dense rows

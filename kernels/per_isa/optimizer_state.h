@@ -15,12 +15,17 @@ constexpr size_t state_arrays = 3;  // parameters and at most two moments
 template <class T> class OptimizerState {
   public:
     explicit OptimizerState(const Training &training)
+        : OptimizerState(training, {static_cast<T *>(training.parameters), static_cast<T *>(training.moments[0]),
+                                    static_cast<T *>(training.moments[1])}) {}
+
+    // The parameters and moments stand in the given arrays.
+    OptimizerState(const Training &training, const std::array<T *, state_arrays> &arrays)
         : kernels_(all_optimizers<T>[training.optimizer.kind]),
           size_(training.network.size),
           clip_value_(T(training.optimizer.clip_value)),
           moments_in_use_(training.optimizer.moments),
-          parameters_(static_cast<T *>(training.parameters)),
-          moments_{static_cast<T *>(training.moments[0]), static_cast<T *>(training.moments[1])},
+          parameters_(arrays[0]),
+          moments_{arrays[1], arrays[2]},
           snapshot_(static_cast<T *>(training.snapshot)) {}
 
     T *parameters() const { return parameters_; }

@@ -19,13 +19,22 @@ template <class T> constexpr int64_t block_depth = 2048 / int64_t(sizeof(T));
 
 template <class T> bool is_transposed(const Product<T> &p) { return p.a_row == 1; }
 
+// Copies some columns of a transposed B, which stand in its rows, or in rows of its panels.
+template <class T> void pack_transposed(const Product<T> &p, int64_t column, int64_t n_columns, T *to) {
+    if (!p.b_panel_rows) return transpose(p.b + column * p.b_row, p.b_row, to, panel_columns<T>, {0, n_columns}, p.depth);
+    for (int64_t k = 0; k < p.depth; k += panel_columns<T>) {
+        const int64_t row = std::min<int64_t>(panel_columns<T>, p.b_row - (p.b_first + k));
+        transpose(p.b + p.b_panel_rows * (p.b_first + k) + column * row, row, to + k * panel_columns<T>, panel_columns<T>,
+                  {0, n_columns}, std::min<int64_t>(panel_columns<T>, p.depth - k));
+    }
+}
+
 // Copies a block of B, panel by panel. Rows of a panel are whole, even if only their first vector is used.
 template <class T> void pack_panels(const Product<T> &p, Range columns, T *to) {
     if (p.b_is_transposed) {
         for (int64_t j = columns.begin; j < columns.end; j += lanes<T>) {
             const int64_t panel = (j - columns.begin) / panel_columns<T>, half = (j - columns.begin) % panel_columns<T>;
-            transpose(p.b + j * p.b_row, p.b_row, to + panel * p.depth * panel_columns<T> + half, panel_columns<T>,
-                      {0, std::min<int64_t>(lanes<T>, columns.end - j)}, p.depth);
+            pack_transposed(p, j, std::min<int64_t>(lanes<T>, columns.end - j), to + panel * p.depth * panel_columns<T> + half);
         }
         return;
     }
@@ -94,7 +103,7 @@ template <class T, Start START, Finish FINISH> void multiply_block(const Product
 template <class T, Start START, Finish FINISH>
 __attribute__((noinline)) void multiply_packed(const Product<T> &p, Range rows, Range columns, T *memory) {
     const int64_t n_blocks = FINISH == Finish::store ? (p.depth + block_depth<T> - 1) / block_depth<T> : 1;
-    const int64_t depth = padded<T>((p.depth + n_blocks - 1) / n_blocks);  // blocks begin at whole cache lines of a transposed B
+    const int64_t depth = round_up((p.depth + n_blocks - 1) / n_blocks, panel_columns<T>);  // whole panels, if B stands in them
     const int64_t height = is_transposed(p) ? PackingSizes<T>::tiles() / depth / tile_rows * tile_rows : rows.size();
     for (int64_t i = rows.begin; i < rows.end; i += height) {
         const Range own = {i, std::min(i + height, rows.end)};
@@ -102,7 +111,8 @@ __attribute__((noinline)) void multiply_packed(const Product<T> &p, Range rows, 
             Product<T> block = p;
             block.depth = std::min(depth, p.depth - k);
             block.a += k * p.a_column;
-            block.b += p.b_is_transposed ? k : k * p.b_row;
+            if (p.b_panel_rows) block.b_first = k;
+            else block.b += p.b_is_transposed ? k : k * p.b_row;
             if (k == 0) multiply_block<T, START, FINISH>(block, own, columns, memory);
             else if constexpr (FINISH == Finish::store) multiply_block<T, Start::previous, FINISH>(block, own, columns, memory);
         }

@@ -3,13 +3,11 @@
 
 #include <algorithm>
 
+#include "block_parts.h"
 #include "cache_size.h"
 #include "input_rows.h"
-#include "kernel_tables.h"
 
 namespace {
-
-template <class T> constexpr int64_t panel_columns = 2 * lanes<T>;
 
 // The memory of one thread for packed blocks.
 template <class T> struct PackingSizes {

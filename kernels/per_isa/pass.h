@@ -79,8 +79,8 @@ template <class T> class Pass {
             const Batch chunk = batch.chunk(first, left < chunk_rows ? left : chunk_rows);
             const Range rows = share(chunk.size, row_group, team);
             if (data_.x.sparse() && layers_.needs().weight_gradient) memory.entries.gather(data_.x, chunk);
-            const Input<T> input =
-                batch.any_counts() ? run_rows(memory, chunk, rows, factor, {dropout_key, first}, prepare) : clear_rows(chunk, rows);
+            const Input<T> input = batch.any_counts() ? run_rows(memory, team, chunk, rows, factor, {dropout_key, first}, prepare)
+                                                      : clear_rows(chunk, rows);
             team.wait();
             result.loss += loss_rows_.sum(chunk.size);
             result.gradients = ChunkGradients<T>(layers_, memory.entries, input, chunk.size, memory.packing);
@@ -100,21 +100,23 @@ template <class T> class Pass {
         return first.narrow ? Range{0, first.n_in} : own_rows<T>(first, first.weights(), team);
     }
 
-    // The thread's rows of a chunk.
+    // The chunk's rows, of which `rows` are the thread's. Strips begin after the last layer whose outputs are split.
     template <class Prepare>
-    Input<T> run_rows(PassMemory<T> &memory, const Batch &chunk, Range rows, double factor, const Dropout &dropout,
-                      Prepare prepare) const {
+    Input<T> run_rows(PassMemory<T> &memory, const Team &team, const Batch &chunk, Range rows, double factor,
+                      const Dropout &dropout, Prepare prepare) const {
         const Input<T> input = layers_.read(data_.x, chunk, rows);
         const T *targets = loss_rows_.read(factor, data_.sample_weight, chunk, rows, memory.scaled);
         prepare(memory.entries);
-        const int64_t at_a_time = strip_rows<T>(network_);
+        const int64_t n_shared = layers_.n_shared(team), at_a_time = strip_rows<T>(network_);
+        layers_.forward_together(n_shared, input, {0, chunk.size}, rows, dropout, team, memory.packing);
         for (int64_t i = rows.begin; i < rows.end; i += at_a_time) {
             const Range strip = {i, rows.end - i < at_a_time ? rows.end : i + at_a_time};
-            layers_.forward(input, strip, dropout, memory.packing);
+            layers_.forward(n_shared, input, strip, dropout, memory.packing);
             const LayerBuffers<T> &last = layers_.last_buffers();
             loss_rows_.compute(last.out, targets, memory.head_ratios, last.delta, strip);
-            if (layers_.needs().any()) layers_.backward(strip, memory.packing);
+            if (layers_.needs().any()) layers_.backward(n_shared, strip, memory.packing);
         }
+        if (layers_.needs().any()) layers_.backward_together(n_shared, {0, chunk.size}, rows, team, memory.packing);
         return input;
     }
 

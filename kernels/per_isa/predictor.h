@@ -14,7 +14,8 @@ template <class T> class Predictor {
     Predictor(const Prediction &call, Arena &arena)
         : call_(call),
           strip_(call.n_rows < prediction_rows ? call.n_rows : prediction_rows),
-          layers_(call.network, call.parameters, call.x, strip_ * call.n_threads, {false, false}, nullptr, arena),
+          layers_(call.network, call.parameters, call.x, strip_ * call.n_threads, {false, false, false, rows_to_share()}, nullptr,
+                  arena),
           packing_(call.network, strip_, false, call.n_threads, arena) {}
 
     void run() {
@@ -29,21 +30,24 @@ template <class T> class Predictor {
             const Layers<T> layers = layers_.with_parameters(all.parameters[i]);
             for (int64_t first = 0; first < call_.n_rows; first += strip_) {
                 const Range rows = {0, std::min(strip_, call_.n_rows - first)};
-                layers.forward(layers.read(x, {nullptr, first, rows.end}, rows), rows, Dropout(), packing_.of_thread(0));
+                layers.forward(0, layers.read(x, {nullptr, first, rows.end}, rows), rows, Dropout(), packing_.of_thread(0));
                 copy_out(layers.buffers(last).out, layers[last], rows, reinterpret_cast<T *>(out), first);
             }
         }
     }
 
   private:
+    // Each thread would read all weights for some of a few rows: it reads some of the weights for all of them instead.
+    int64_t rows_to_share() const { return call_.n_rows <= few_rows ? call_.n_rows : 0; }
+
     void run(const Team &team) const {
-        if (team.size > 1 && call_.n_rows <= few_rows && !call_.x.sparse()) return run_together(team);
+        if (team.size > 1 && rows_to_share() > 0 && !call_.x.sparse()) return run_together(team);
         // No thread waits for another: each has rows of its own, both of the data and of the buffers.
         const Range own = share(call_.n_rows, 1, team);
         for (int64_t first = own.begin; first < own.end; first += strip_) {
             const int64_t left = own.end - first, begin = team.index * strip_;
             const Range rows = {begin, begin + (left < strip_ ? left : strip_)};
-            layers_.forward(layers_.read(call_.x, {nullptr, first - begin, rows.end}, rows), rows, Dropout(),
+            layers_.forward(0, layers_.read(call_.x, {nullptr, first - begin, rows.end}, rows), rows, Dropout(),
                             packing_.of_thread(team.index));
             copy_outputs(rows, first - begin);
         }
@@ -51,8 +55,9 @@ template <class T> class Predictor {
 
     void run_together(const Team &team) const {
         const Range rows = {0, call_.n_rows};
-        const Input<T> input = layers_.read(call_.x, {nullptr, 0, rows.end}, team.index == 0 ? rows : Range{0, 0});
-        layers_.forward_together(input, rows, team);
+        const Range own = team.index == 0 ? rows : Range{0, 0};
+        const Input<T> input = layers_.read(call_.x, {nullptr, 0, rows.end}, own);
+        layers_.forward_together(call_.network.n_layers, input, rows, own, Dropout(), team, nullptr);
         if (team.index == 0) copy_outputs(rows, 0);
     }
 

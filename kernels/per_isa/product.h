@@ -23,6 +23,8 @@ template <class T> struct Product {
     T learning_rate = 0;
     // For packed products only.
     bool b_is_transposed = false;  // B's columns are rows of vectors
+    int64_t b_panel_rows = 0;      // of a transposed B that stands in panels; 0 otherwise. Its row 0 is the first block's
+    int64_t b_first = 0;           // row where a block of such a B begins
     const T *ahead = nullptr;      // an element that will be read soon, and the distance to the next one
     int64_t ahead_row = 0;
 };

@@ -95,7 +95,7 @@ class ThreadTuner {
     // Floating-point operations: of a step for which several threads are the first choice, in a run that gives them time to wake.
     static constexpr double clear_step = 1e6, clear_run = 1e9;
     // All in seconds.
-    static constexpr double region = 4e-3, waking = 12e-3, one_trial = 1e-3, several_trial = waking + 2e-3;
+    static constexpr double region = 16e-3, waking = 12e-3, one_trial = 1e-3, several_trial = waking + 2e-3;
     static constexpr double first_interval = 25e-3;
     static constexpr double window = 10e-3;   // the time that means cover
     static constexpr double gain = 0.99;      // several threads must take less than this part of the time to be worth their cores

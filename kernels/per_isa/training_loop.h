@@ -20,9 +20,10 @@ template <class T> class TrainingLoop {
         : t_(training),
           rules_(UpdateRules::of<T>(training)),
           state_(training),
+          panels_(training, may_split_outputs(), arena),
           pass_(training.network, training.parameters, training.loss, {training.x, training.y, training.sample_weight},
-                training.batch_size, training.max_threads, {true, false}, arena),
-          updater_(training, rules_, state_, pass_.layers(), arena),
+                training.batch_size, training.max_threads, needs(), arena),
+          updater_(training, rules_, state_, panels_, pass_.layers(), arena),
           rows_(training, rules_, state_, arena),
           touched_(training, rules_.skips_absent_features, arena),
           tiny_(!training.gradient && TinyPass<T>::fits(training.network, training.loss, training.x, training.batch_size)),
@@ -40,6 +41,19 @@ template <class T> class TrainingLoop {
     }
 
   private:
+    static constexpr int64_t steps_worth_copies = 16;
+
+    // Whether threads may split outputs: the same for all slices of a run. A row of weights has one sum of penalties and one of squares.
+    bool may_split_outputs() const { return t_.max_threads > 1 && !t_.is_single_step && !rules_.penalizes && !rules_.clips_norm; }
+
+    Needs needs() const {
+        Needs needs = {true, false};
+        const int64_t steps_left = (t_.n_epochs - t_.epoch) * ((t_.n_rows + t_.batch_size - 1) / t_.batch_size);
+        if (may_split_outputs() && steps_left >= steps_worth_copies) needs.rows_to_share = std::min(t_.batch_size, chunk_rows);
+        needs.panels = panels_.parameters();
+        return needs;
+    }
+
     // Trains until the run, the slice or the region is over.
     void run_region() {
         pause_ = false;
@@ -70,6 +84,7 @@ template <class T> class TrainingLoop {
                        CoefficientSchedule<T>(t_.optimizer),
                        {t_.epoch, t_.row, t_.step, t_.updates}};
         if (team.size > 1) {
+            updater_.load_panels(team);
             pass_.layers().transpose_weights(team);
             team.wait();
         }
@@ -77,6 +92,7 @@ template <class T> class TrainingLoop {
             const Batch batch = begin_batch(self);
             if (t_.loss.signed_mean && batch.weight == 0) {
                 self.rows.settle();
+                updater_.store_panels(team);
                 team.wait();
                 if (team.index == 0) give_up();
                 return;
@@ -95,6 +111,8 @@ template <class T> class TrainingLoop {
             advance(self.at, batch.size);
             if (pause) break;
         }
+        updater_.store_panels(team);
+        team.wait();
         if (team.index == 0 && self.at.epoch == t_.n_epochs) status_ = finish_run(t_, state_, infinite_penalty_);
     }
 
@@ -209,6 +227,7 @@ template <class T> class TrainingLoop {
     Training &t_;
     const UpdateRules rules_;
     const OptimizerState<T> state_;
+    const Panels<T> panels_;
     const Pass<T> pass_;
     const Updater<T> updater_;
     const DeferredRows<T> rows_;

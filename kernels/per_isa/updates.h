@@ -2,9 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include "gradients.h"
 #include "optimizer_state.h"
+#include "panels.h"
 #include "penalties.h"
 #include "touched_features.h"
 
@@ -13,12 +15,14 @@ namespace {
 template <class T> class Updater {
   public:
     // If the arena has no memory, the object only counts the bytes that it needs.
-    Updater(const Training &training, const UpdateRules &rules, const OptimizerState<T> &state, const Layers<T> &layers,
-            Arena &arena)
+    Updater(const Training &training, const UpdateRules &rules, const OptimizerState<T> &state, const Panels<T> &panels,
+            const Layers<T> &layers, Arena &arena)
         : rules_(rules),
+          uses_gradients_(!rules.descends_in_product || training.batch_size > chunk_rows),
           clip_value_(T(training.optimizer.clip_value)),
           clip_norm_(training.optimizer.clip_norm),
           state_(state),
+          panels_(panels),
           layers_(layers),
           network_(training.network),
           gradient_(arena.take<T>(network_.size - skipped())),
@@ -29,9 +33,9 @@ template <class T> class Updater {
 
     // Stores the gradients of a batch's first chunk, and adds those of its other chunks.
     void accumulate(const ChunkGradients<T> &gradients, const Team &team, bool add) const {
-        for_each_own_rows(team, [&](const OwnRows &block_rows) {
-            if (add) gradients.add(block_rows, gradient_of(block_rows.block));
-            else gradients.compute(block_rows, gradient_of(block_rows.block));
+        for_each_own_part(team, [&](const BlockPart &part, int64_t) {
+            if (add) gradients.add(part, gradient_of(part.block));
+            else gradients.compute(part, gradient_of(part.block));
         });
     }
 
@@ -39,22 +43,37 @@ template <class T> class Updater {
     // `keep`, a snapshot is taken first.
     void update(const ChunkGradients<T> *gradients, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
                 bool keep) const {
-        for_each_own_rows(team, [&](const OwnRows &block_rows) {
-            const Block &block = block_rows.block;
-            if (keep) state_.take_snapshot(block_rows.offset(), block_rows.count());
-            if (rules_.defers_first_layer && block_rows.is_of_inputs()) return;
+        for_each_own_part(team, [&](const BlockPart &part, int64_t number) {
+            const Block &block = part.block;
+            if (keep) take_snapshot(part);
+            if (rules_.defers_first_layer && is_of_inputs(part)) return;
             Coefficients<T> scaled;
             const Coefficients<T> &own = block.has_own_factors() ? scaled = c.of(block) : c;
             if (rules_.descends_in_product && gradients) {
-                gradients->descend(block_rows, state_.parameters() + block.offset, own.learning_rate);
+                gradients->descend(part, state_of(part).parameters() + block.offset, own.learning_rate);
             } else {
-                if (gradients) gradients->compute(block_rows, gradient_of(block));
-                prepare_gradient(block_rows, own, touched);
-                if (!rules_.clips_norm) apply(block_rows, own, touched);
+                if (gradients) gradients->compute(part, gradient_of(block));
+                prepare_gradient(part, number, own, touched);
+                if (!rules_.clips_norm) apply(part, own, touched);
             }
-            if (!rules_.clips_norm) transpose_after_update(team, block_rows);
+            if (!rules_.clips_norm) transpose_after_update(team, part);
         });
         if (rules_.clips_norm) update_by_clipped_norm(team, c, touched);
+    }
+
+    // Copies the weights of a thread's panels from the storage, or back to it. Their gradients are cleared: those of one layout would
+    // stand in the padding of the other.
+    void load_panels(const Team &team) const {
+        for_each_own_panel(team, [&](const BlockPart &panel) {
+            clear_gradient(panel);
+            panels_.load(panel);
+        });
+    }
+    void store_panels(const Team &team) const {
+        for_each_own_panel(team, [&](const BlockPart &panel) {
+            clear_gradient(panel);
+            panels_.store(panel);
+        });
     }
 
     // One thread updates all parameters in one sweep, by gradients that stand in gradient() and need no preparation.
@@ -75,21 +94,23 @@ template <class T> class Updater {
   private:
     static constexpr int64_t cached_rows = 64;  // rows of weights whose gradient is used while it is in the cache
 
-    struct OwnRows : BlockRows {
-        int64_t number;  // of the first row among all rows of storage
+    static bool is_of_inputs(const BlockPart &part) { return part.layer == 0 && part.block.kind == BlockKind::weights; }
 
-        int64_t offset() const { return block.offset + rows.begin * block.row; }
-        int64_t count() const { return rows.size() * block.row; }
-        bool is_of_inputs() const { return layer == 0 && block.kind == BlockKind::weights; }
-    };
+    template <class Use> void for_each_own_panel(const Team &team, Use use) const {
+        for (int64_t l = 0; l < layers_.n_shared(team); l++)
+            if (const Block &block = network_.layers[l].weights(); layers_.splits_outputs(l, team))
+                ::for_each_own_panel<T>(l, block, team, block.rows, use);
+    }
 
-    template <class Body> void for_each_own_rows(const Team &team, Body body) const {
+    // Calls body(part, number of the part's first row among all rows of the storage).
+    template <class Body> void for_each_own_part(const Team &team, Body body) const {
         int64_t number = 0;
         for_each_block(network_, [&](int64_t l, const Layer &layer, const Block &block) {
-            const Range own = own_rows<T>(layer, block, team);
-            const int64_t at_a_time = rules_.descends_in_product ? own.size() : cached_rows;
-            for (int64_t k = own.begin; k < own.end; k += at_a_time)
-                body(OwnRows{{l, block, {k, std::min(k + at_a_time, own.end)}}, number + k});
+            const auto use = [&](const BlockPart &part) { body(part, number + part.rows.begin); };
+            const int64_t at_a_time = rules_.descends_in_product ? block.rows : cached_rows;
+            if (block.kind == BlockKind::weights && layers_.splits_outputs(l, team))
+                ::for_each_own_panel<T>(l, block, team, at_a_time, use);
+            else for_each_own_rows<T>(l, layer, block, team, at_a_time, use);
             number += block.rows;
         });
     }
@@ -100,42 +121,56 @@ template <class T> class Updater {
         return sum;
     }
 
-    // These return the place of the gradients of a block, or of some of its rows. Deferred rows have none.
-    T *gradient_of(const Block &block) const { return gradient_ + (block.offset - skipped()); }
-    T *gradient_of(const OwnRows &block_rows) const { return gradient_ + (block_rows.offset() - skipped()); }
+    // Returns the place of the gradients from an element of the storage on, or of a block. Deferred rows have none.
+    T *gradient_at(int64_t offset) const { return gradient_ + (offset - skipped()); }
+    T *gradient_of(const Block &block) const { return gradient_at(block.offset); }
     // Returns the number of elements at the beginning of the storage that have no place in gradient_.
     int64_t skipped() const { return rules_.defers_first_layer ? network_.layers[0].weights().end() : 0; }
 
+    const OptimizerState<T> &state_of(const BlockPart &part) const { return part.is_panel() ? panels_.state() : state_; }
+
+    void take_snapshot(const BlockPart &part) const {
+        if (part.is_panel()) panels_.take_snapshot(part);
+        else state_.take_snapshot(part.offset(), part.count());
+    }
+
+    void clear_gradient(const BlockPart &part) const {
+        if (uses_gradients_) std::memset(gradient_at(part.offset()), 0, size_t(part.count()) * sizeof(T));
+    }
+
     // A team of one thread transposes all weights before each batch instead.
-    void transpose_after_update(const Team &team, const BlockRows &block_rows) const {
-        if (team.size > 1 && block_rows.block.kind == BlockKind::weights)
-            layers_.transpose_weights(block_rows.layer, block_rows.rows);
+    void transpose_after_update(const Team &team, const BlockPart &part) const {
+        if (team.size > 1 && part.block.kind == BlockKind::weights) layers_.transpose_weights(part);
     }
 
     // Adds penalties, clips by value, and computes the rows' contributions to the norm: each sum over a row has one owner.
-    void prepare_gradient(const OwnRows &block_rows, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
-        T *gradient = gradient_of(block_rows);
-        const int64_t row = block_rows.block.row;
-        if (rules_.penalizes && block_rows.block.penalty_factor > 0)
-            for (int64_t i = 0; i < block_rows.rows.size(); i++) {
-                const T *w = state_.parameters() + block_rows.offset() + i * row;
-                if (touched.active() && block_rows.is_of_inputs()) w = touched.touched_weights(block_rows.rows.begin + i, w);
-                partial_[block_rows.number + i] = add_penalty(w, gradient + i * row, row, c.l1, c.l2);
-            }
-        if (rules_.clips_value) clip_by_value(gradient, block_rows.count(), clip_value_);
+    void prepare_gradient(const BlockPart &part, int64_t number, const Coefficients<T> &c,
+                          const TouchedFeatures<T> &touched) const {
+        if (rules_.penalizes && part.block.penalty_factor > 0)
+            for (int64_t i = 0; i < part.rows.size(); i++) partial_[number + i] = penalize_row(part, i, c, touched);
+        T *gradient = gradient_at(part.offset());
+        if (rules_.clips_value) clip_by_value(gradient, part.count(), clip_value_);
         if (rules_.clips_norm) {
-            T *squares = partial_ + storage_rows() + block_rows.number;
-            for (int64_t i = 0; i < block_rows.rows.size(); i++) squares[i] = sum_of_squares(gradient + i * row, row);
+            T *squares = partial_ + storage_rows() + number;
+            for (int64_t i = 0; i < part.rows.size(); i++) squares[i] = sum_of_squares(gradient + i * part.row, part.row);
         }
+    }
+
+    // Returns the penalties of a row of the part.
+    T penalize_row(const BlockPart &part, int64_t i, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
+        const int64_t at = part.offset() + i * part.row;
+        const T *w = state_.parameters() + at;
+        if (touched.active() && is_of_inputs(part)) w = touched.touched_weights(part.rows.begin + i, w);
+        return add_penalty(w, gradient_at(at), part.row, c.l1, c.l2);
     }
 
     void update_by_clipped_norm(const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
         team.wait();
         const T factor = clip_factor();
-        for_each_own_rows(team, [&](const OwnRows &block_rows) {
-            if (factor < 1) scale_by(gradient_of(block_rows), block_rows.count(), factor);
-            apply(block_rows, c.of(block_rows.block), touched);
-            transpose_after_update(team, block_rows);
+        for_each_own_part(team, [&](const BlockPart &part, int64_t) {
+            if (factor < 1) scale_by(gradient_at(part.offset()), part.count(), factor);
+            apply(part, c.of(part.block), touched);
+            transpose_after_update(team, part);
         });
     }
 
@@ -145,22 +180,22 @@ template <class T> class Updater {
         return T(clip_norm_ / (std::sqrt(sum) + 1e-6));
     }
 
-    void apply(const OwnRows &block_rows, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
-        const T *gradient = gradient_of(block_rows);
-        if (!touched.active() || !block_rows.is_of_inputs())
-            return state_.update(block_rows.offset(), gradient, block_rows.count(), c);
-        const int64_t row = block_rows.block.row;
-        for (int64_t i = 0; i < block_rows.rows.size(); i++) {
-            const int64_t at = block_rows.offset() + i * row;
-            touched.update_row(block_rows.rows.begin + i, state_.arrays(at),
-                               [&] { state_.update(at, gradient + i * row, row, c); });
+    void apply(const BlockPart &part, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
+        const T *gradient = gradient_at(part.offset());
+        if (!touched.active() || !is_of_inputs(part)) return state_of(part).update(part.offset(), gradient, part.count(), c);
+        for (int64_t i = 0; i < part.rows.size(); i++) {
+            const int64_t at = part.offset() + i * part.row;
+            touched.update_row(part.rows.begin + i, state_.arrays(at),
+                               [&] { state_.update(at, gradient + i * part.row, part.row, c); });
         }
     }
 
     const UpdateRules &rules_;
+    const bool uses_gradients_;  // an array of them
     const T clip_value_;
     const double clip_norm_;
     const OptimizerState<T> &state_;
+    const Panels<T> &panels_;
     const Layers<T> &layers_;
     const Network &network_;
     T *const gradient_;  // like the storage from element skipped() on
