@@ -16,8 +16,9 @@ from fastnn import MLP, SGD, Adam, Trainer, _epochs, callbacks, losses
 from fastnn._engine import core as _core
 from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
 
-# Layer sizes and batch size. Several threads split the outputs of some layers: of wide inputs, of hidden layers between others
-# whose rows they share, of odd widths, and of weights that take half of a second-level cache of 512 KiB to 2 MiB in either dtype.
+# Layer sizes and batch size. Several threads split the outputs of some layers: of wide inputs, of hidden layers between
+# others whose rows they share, of odd widths, and of weights that take half of a second-level cache of 512 KiB to 2 MiB in
+# either dtype.
 SPLIT = [
     ((300, 100, 10), 32),
     ((30, 40, 97, 500, 113, 3), 36),
@@ -363,8 +364,8 @@ def test_trainers_from_files_go_on_with_their_loss(loss, tmp_path):
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("network", [((64, 128, 128, 5), 40), SPLIT[2], ((200, 490, 3), 300)], ids=str)
 def test_time_slices_change_no_bit(row, n_threads, network, monkeypatch):
-    # The clock is read after every batch; with slices of no length, each batch is a slice of its own. In the last ones, threads
-    # no longer split outputs.
+    # The clock is read after every batch; with slices of no length, each batch is a slice of its own. In the last ones,
+    # threads no longer split outputs.
     states = []
     for seconds in (1e9, 0.0):
         monkeypatch.setattr(_epochs, "SLICE_SECONDS", seconds)
