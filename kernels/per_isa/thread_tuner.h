@@ -70,7 +70,8 @@ class ThreadTuner {
     bool region_over(Clock::time_point now) const {
         if (!adapts()) return false;
         const double seconds = seconds_between(region_start_, now);
-        return !trial_ ? seconds > region : several_ ? timings_->awake + seconds > several_trial : seconds > one_trial;
+        if (!trial_) return seconds > (several_ ? several_region : one_region);
+        return several_ ? timings_->awake + seconds > several_trial : seconds > one_trial;
     }
 
     // The mean over rows counts, not the minimum: beside a busy process, most regions may be fast and a few of them endless. A
@@ -95,7 +96,9 @@ class ThreadTuner {
     // Floating-point operations: of a step for which several threads are the first choice, in a run that gives them time to wake.
     static constexpr double clear_step = 1e6, clear_run = 1e9;
     // All in seconds.
-    static constexpr double region = 16e-3, waking = 12e-3, one_trial = 1e-3, several_trial = waking + 2e-3;
+    static constexpr double one_region = 4e-3;
+    static constexpr double several_region = 50e-3;  // longer, since a team copies weights into panels, and back
+    static constexpr double waking = 12e-3, one_trial = 1e-3, several_trial = waking + 2e-3;
     static constexpr double first_interval = 25e-3;
     static constexpr double window = 10e-3;   // the time that means cover
     static constexpr double gain = 0.99;      // several threads must take less than this part of the time to be worth their cores
