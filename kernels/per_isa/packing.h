@@ -45,10 +45,11 @@ template <class T> class Packing {
 
   private:
     static bool needs(const fastnn::Network &network, int64_t rows, bool backward) {
+        if (!backward && rows < least_rows) return false;
         for (int64_t l = 0; l < network.n_layers; l++) {
             const fastnn::Layer &layer = network.layers[l];
             if (backward && packs_weights<T>(layer)) return true;
-            if ((backward || rows >= least_rows) && exceeds_cache<T>(rows, layer.n_in, layer.n_out)) return true;
+            if (exceeds_cache<T>(rows, layer.n_in, layer.n_out)) return true;
         }
         return false;
     }

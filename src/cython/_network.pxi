@@ -115,7 +115,7 @@ cdef class Network:
         with nogil:
             k.blend(self.data, other.data, self.native.size, tau)
 
-    def predict(self, x, cnp.ndarray out=None, n_threads=None):
+    cpdef predict(self, x, cnp.ndarray out=None, n_threads=None):
         """Return the outputs (n, n_out) of rows (n, n_in), or those of one row. A given out has that shape and is contiguous."""
         cdef bint sparse = type(x) is SparseRows
         cdef int ndim = 2 if sparse else cnp.PyArray_NDIM(x), one = ndim == 1
@@ -132,7 +132,7 @@ cdef class Network:
         elif not (cnp.PyArray_ISCARRAY(out) and cnp.PyArray_TYPE(out) == self.dtype_number
                   and cnp.PyArray_SIZE(out) == shape[0] * shape[1]):
             raise ValueError("out must be contiguous and of the network's shape and dtype")
-        memset(outputs, 0, sizeof(outputs))
+        memset(outputs, 0, <size_t>last * sizeof(void *))
         outputs[last] = cnp.PyArray_DATA(out)
         self.run(x, shape[0], outputs, n_threads)
         return out

@@ -1,4 +1,4 @@
-"""The quick way into losses, derivatives and steps, for arrays that need no conversion. Included by _core.pyx.
+"""The quick way into predictions, losses, derivatives and steps, for arrays that need no conversion. Included by _core.pyx.
 
 These functions return None for anything else, and for values that must not occur: the careful way of their callers then
 converts the arguments, or raises an error that names the fault. Results go to `out` unless it is None.
@@ -106,6 +106,16 @@ cdef bint fill_call(Network network, Gradient *call, bint *one, object loss, obj
     call.gradient = call.input_gradient = NULL
     call.dropout_key = NULL
     return True
+
+
+def quick_predict(Network network, x):
+    """Return the outputs for rows, or for one row, of any type and layout that the kernels read."""
+    if not cnp.PyArray_CheckExact(x) or type_of(x) < 0:
+        return None
+    cdef int ndim = cnp.PyArray_NDIM(x)
+    if not 1 <= ndim <= 2 or cnp.PyArray_DIM(x, ndim - 1) != network.layers[0].n_in:
+        return None
+    return network.predict(x)
 
 
 def quick_loss(Network network, loss, x, y):

@@ -56,8 +56,16 @@ class Evaluated(Parameters):
         """
         if unknown:
             raise refusal(Evaluated.predict, (self,), unknown)
-        if type(X) is np.ndarray and out is None and n_threads is None and _core.readable(X):
-            return self._network.predict(X)
+        if out is None and n_threads is None:
+            quick: NDArray[Any] | None = _core.quick_predict(self._network, X)
+            if quick is not None:
+                return quick
+        return self._predict(X, out, n_threads)
+
+    __call__ = predict
+
+    def _predict(self, X: ArrayLike, out: NDArray[Any] | None, n_threads: int | None) -> NDArray[Any]:
+        """Return the outputs by the careful way. It has a function of its own, whose variables cost `predict` no time."""
         self._check_columns("X", X)
         threads = thread_count(n_threads)
         inputs = (
@@ -73,8 +81,6 @@ class Evaluated(Parameters):
         if result is not out:
             out[...] = result
         return out
-
-    __call__ = predict
 
     @explained
     def hidden_activations(self, X: ArrayLike) -> list[NDArray[Any]]:

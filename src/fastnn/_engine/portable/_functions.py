@@ -60,7 +60,8 @@ def no_quick_way(*arguments: Any) -> None:
     """Return None: the fallback has no quick way."""
 
 
-quick_loss = quick_gradient = quick_input_gradient = quick_vjp = quick_jacobian = quick_data = quick_step = no_quick_way
+quick_predict = quick_loss = quick_gradient = quick_input_gradient = no_quick_way
+quick_vjp = quick_jacobian = quick_data = quick_step = no_quick_way
 
 
 def log_softmax(z: Array) -> None:
