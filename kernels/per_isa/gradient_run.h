@@ -32,8 +32,8 @@ template <class T> class GradientRun {
             if (call_.gradient) accumulate(gradients, team, first > 0);
             if (call_.input_gradient) copy_input_gradient(gradients, share(n_rows, row_group, team), first);
         };
-        const BatchResult<T> result = pass_.run(memory, team, batch, call_.dropout_key, [](const Entries<T> &) {}, collect);
-        if (team.index == 0) call_.value = result.loss, call_.weight = batch.weight;
+        const double loss = pass_.run(memory, team, batch, call_.dropout_key, [](const Entries<T> &) {}, collect);
+        if (team.index == 0) call_.value = loss, call_.weight = batch.weight;
     }
 
     void accumulate(const ChunkGradients<T> &gradients, const Team &team, bool add) const {

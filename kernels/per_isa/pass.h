@@ -3,7 +3,8 @@
 // Each step of a pass takes what the step before returns, so that no other order is possible:
 //   Pass            fixed for a run, shared by its threads;
 //   PassMemory      a thread's own memory, from one batch to the next: Pass::join returns it;
-//   ChunkGradients  the gradients of a chunk: Pass::run hands them out after the chunk's passes forward and back.
+//   ChunkGradients  the gradients of a chunk: Pass::run hands them out after the chunk's passes forward and back. Those of the last
+//                   chunk stay in the memory.
 #pragma once
 
 #include "gradients.h"
@@ -22,12 +23,8 @@ template <class T> struct PassMemory {
     Entries<T> entries;  // of the chunk in hand
     Scaled scaled;
     T *packing;
-    double *head_ratios;  // of the batch in hand
-};
-
-template <class T> struct BatchResult {
-    double loss = 0;
-    ChunkGradients<T> gradients;  // of the last chunk
+    double *head_ratios;               // of the batch in hand
+    ChunkGradients<T> gradients = {};  // of the last chunk
 };
 
 // The data of a run.
@@ -69,9 +66,9 @@ template <class T> class Pass {
     // for a batch without weight. For each chunk, run calls prepare(entries) when the chunk's rows have been read, and
     // collect(gradients, n_rows, first) when its deltas are computed; `first` is the place of its first row in the batch.
     template <class Prepare, class Collect>
-    BatchResult<T> run(PassMemory<T> &memory, const Team &team, const Batch &batch, const uint64_t *dropout_key, Prepare prepare,
-                       Collect collect) const {
-        BatchResult<T> result;
+    double run(PassMemory<T> &memory, const Team &team, const Batch &batch, const uint64_t *dropout_key, Prepare prepare,
+               Collect collect) const {
+        double loss = 0;
         const double factor = mean_factor(batch.weight, network_, loss_);
         set_head_ratios(loss_, data_.y, data_.sample_weight, batch, memory.head_ratios);
         for (int64_t first = 0; first < batch.size; first += chunk_rows) {
@@ -82,13 +79,12 @@ template <class T> class Pass {
             const Input<T> input = batch.any_counts() ? run_rows(memory, team, chunk, rows, factor, {dropout_key, first}, prepare)
                                                       : clear_rows(chunk, rows);
             team.wait();
-            result.loss += loss_rows_.sum(chunk.size);
-            result.gradients = ChunkGradients<T>(layers_, memory.entries, input, chunk.size, memory.packing);
-            collect(result.gradients, chunk.size, first);
+            loss += loss_rows_.sum(chunk.size);
+            memory.gradients = ChunkGradients<T>(layers_, memory.entries, input, chunk.size, memory.packing);
+            collect(memory.gradients, chunk.size, first);
             if (left > chunk_rows) team.wait();
         }
-        result.loss *= loss_.value_factor;
-        return result;
+        return loss * loss_.value_factor;
     }
 
   private:

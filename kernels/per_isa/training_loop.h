@@ -97,17 +97,17 @@ template <class T> class TrainingLoop {
                 if (team.index == 0) give_up();
                 return;
             }
-            const BatchResult<T> result = run_batch(self, batch);
-            if (!std::isfinite(result.loss) || infinite_penalty_) {
+            const double loss = run_batch(self, batch);
+            if (!std::isfinite(loss) || infinite_penalty_) {
                 team.wait();  // the others may still be reading the partial losses
                 if (team.index == 0) status_ = roll_back(t_, state_);
                 return;
             }
-            update(self, batch, result.gradients);
+            update(self, batch);
             const bool pause = pause_;
             if (pause || self.at.row + batch.size == t_.n_rows) self.rows.settle();
             team.wait();
-            if (team.index == 0) finish_batch(batch, result.loss + updater_.penalty(), loss_weight(batch));
+            if (team.index == 0) finish_batch(batch, loss + updater_.penalty(), loss_weight(batch));
             advance(self.at, batch.size);
             if (pause) break;
         }
@@ -132,9 +132,9 @@ template <class T> class TrainingLoop {
     }
 
     // Computes the batch's loss and deltas; the gradients of a batch in chunks stand in the updater's array then.
-    BatchResult<T> run_batch(Thread &self, const Batch &batch) {
+    double run_batch(Thread &self, const Batch &batch) {
         if (t_.gradient) return take_gradient(self.team);
-        if (tiny_) return {tiny_pass_.run(t_.x, t_.y, t_.sample_weight, batch), {}};
+        if (tiny_) return tiny_pass_.run(t_.x, t_.y, t_.sample_weight, batch);
         const auto prepare = [&](const Entries<T> &entries) {
             if (!self.rows.replays()) return;
             self.rows.catch_up(entries);
@@ -147,20 +147,21 @@ template <class T> class TrainingLoop {
         return pass_.run(self.memory, self.team, batch, drops_ ? &dropout_key_ : nullptr, prepare, collect);
     }
 
-    // The updater's array gets the gradient that the caller has computed.
-    BatchResult<T> take_gradient(const Team &team) const {
+    // The updater's array gets the gradient that the caller has computed, of a batch without a loss.
+    double take_gradient(const Team &team) const {
         const T *gradient = static_cast<const T *>(t_.gradient);
         const Range own = share(t_.network.size, lanes<T>, team);
         std::copy(gradient + own.begin, gradient + own.end, updater_.gradient() + own.begin);
         team.wait();
-        return {};
+        return 0;
     }
 
     // Whether the gradients stand in the updater's array when the pass is over.
     bool is_in_chunks(const Batch &batch) const { return t_.gradient || batch.size > chunk_rows; }
 
     // An epoch's first update takes the snapshot, when the loss is known to be finite.
-    void update(Thread &self, const Batch &batch, const ChunkGradients<T> &gradients) {
+    void update(Thread &self, const Batch &batch) {
+        const ChunkGradients<T> &gradients = self.memory.gradients;
         const double learning_rate = t_.learning_rates[self.at.step * t_.learning_rate_stride];
         const Coefficients<T> c = self.coefficients(learning_rate, self.at.updates, batch.weight);
         const bool begins_epoch = self.at.row == 0;
