@@ -13,10 +13,10 @@
 namespace {
 
 // Returns the rows of a strip. A strip passes through all layers, and back, before the next one, so that the outputs of each layer
-// are still in the first cache. If the weights don't fit into half of the second cache, the strip is a whole chunk, since each
-// strip reads all weights.
+// are still in the first cache. Each strip reads all weights, forward and transposed. If both take more than two thirds of the
+// second cache, the strip is a whole chunk.
 template <class T> int64_t strip_rows(const Network &network) {
-    return network.size * int64_t(sizeof(T)) <= fastnn::second_cache_bytes() / 2 ? 2 * row_group : chunk_rows;
+    return network.size * int64_t(sizeof(T)) <= fastnn::second_cache_bytes() / 3 ? 2 * row_group : chunk_rows;
 }
 
 template <class T> struct PassMemory {
@@ -46,6 +46,7 @@ template <class T> class Pass {
           loss_rows_(network, loss, data.y, chunk_size(rows), arena),
           row_weights_(loss, data.y, network.last().n_out),
           packing_(network, rows, needs.any(), n_threads, arena),
+          strip_rows_(strip_rows<T>(network)),
           head_ratios_(arena.take<double>(n_threads * loss.n_heads)) {}
 
     const Layers<T> &layers() const { return layers_; }
@@ -103,10 +104,10 @@ template <class T> class Pass {
         const Input<T> input = layers_.read(data_.x, chunk, rows);
         const T *targets = loss_rows_.read(factor, data_.sample_weight, chunk, rows, memory.scaled);
         prepare(memory.entries);
-        const int64_t n_shared = layers_.n_shared(team), at_a_time = strip_rows<T>(network_);
+        const int64_t n_shared = layers_.n_shared(team);
         layers_.forward_together(n_shared, input, {0, chunk.size}, rows, dropout, team, memory.packing);
-        for (int64_t i = rows.begin; i < rows.end; i += at_a_time) {
-            const Range strip = {i, rows.end - i < at_a_time ? rows.end : i + at_a_time};
+        for (int64_t i = rows.begin; i < rows.end; i += strip_rows_) {
+            const Range strip = {i, rows.end - i < strip_rows_ ? rows.end : i + strip_rows_};
             layers_.forward(n_shared, input, strip, dropout, memory.packing);
             const LayerBuffers<T> &last = layers_.last_buffers();
             loss_rows_.compute(last.out, targets, memory.head_ratios, last.delta, strip);
@@ -128,7 +129,8 @@ template <class T> class Pass {
     const Layers<T> layers_;
     const LossRows<T> loss_rows_;
     const RowWeights row_weights_;
-    const Packing<T> packing_;   // memory of all threads
+    const Packing<T> packing_;  // memory of all threads
+    const int64_t strip_rows_;
     double *const head_ratios_;  // of all threads
 };
 
