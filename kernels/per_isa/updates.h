@@ -43,20 +43,18 @@ template <class T> class Updater {
     // `keep`, a snapshot is taken first.
     void update(const ChunkGradients<T> *gradients, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
                 bool keep) const {
+        if (rules_.descends_in_product && gradients) return descend(*gradients, team, c, keep);
         for_each_own_part(team, [&](const BlockPart &part, int64_t number) {
             const Block &block = part.block;
             if (keep) take_snapshot(part);
             if (rules_.defers_first_layer && is_of_inputs(part)) return;
             Coefficients<T> scaled;
             const Coefficients<T> &own = block.has_own_factors() ? scaled = c.of(block) : c;
-            if (rules_.descends_in_product && gradients) {
-                gradients->descend(part, state_of(part).parameters() + block.offset, own.learning_rate);
-            } else {
-                if (gradients) gradients->compute(part, gradient_of(block));
-                prepare_gradient(part, number, own, touched);
-                if (!rules_.clips_norm) apply(part, own, touched);
-            }
-            if (!rules_.clips_norm) transpose_after_update(team, part);
+            if (gradients) gradients->compute(part, gradient_of(block));
+            prepare_gradient(part, number, own, touched);
+            if (rules_.clips_norm) return;
+            apply(part, own, touched);
+            transpose_after_update(team, part);
         });
         if (rules_.clips_norm) update_by_clipped_norm(team, c, touched);
     }
@@ -112,6 +110,17 @@ template <class T> class Updater {
                 ::for_each_own_panel<T>(l, block, team, at_a_time, use);
             else for_each_own_rows<T>(l, layer, block, team, at_a_time, use);
             number += block.rows;
+        });
+    }
+
+    // Plain gradient descent has no gradient array.
+    void descend(const ChunkGradients<T> &gradients, const Team &team, const Coefficients<T> &c, bool keep) const {
+        for_each_own_part(team, [&](const BlockPart &part, int64_t) {
+            if (keep) take_snapshot(part);
+            if (rules_.defers_first_layer && is_of_inputs(part)) return;
+            gradients.descend(part, state_of(part).parameters() + part.block.offset,
+                              c.learning_rate * T(part.block.learning_rate_factor));
+            transpose_after_update(team, part);
         });
     }
 
