@@ -11,12 +11,14 @@ template <class T> bool takes_rows(const Loss &loss) {
     return loss.custom_rows || loss.heads || (!loss.custom && all_losses<T>[loss.kind].takes_rows);
 }
 
-// Computes the loss and delta of some rows, like elementwise_loss.
-template <class T> T evaluate_loss(const Loss &loss, const LossRow<T> &r) {
-    if (loss.given) return losses<T>.given_gradient(loss, r);
-    if (loss.custom) return losses<T>.custom(loss, r);
-    if (loss.custom_rows) return losses<T>.custom_rows(loss, r);
-    return all_losses<T>[loss.kind].compute(loss, r);
+template <class T> using LossKernel = T (*)(const Loss &loss, const LossRow<T> &rows);
+
+// Returns the kernel that computes the loss and delta of some rows, like elementwise_loss. The heads of a loss are no such kernel.
+template <class T> LossKernel<T> loss_kernel(const Loss &loss) {
+    return loss.given         ? losses<T>.given_gradient
+           : loss.custom      ? losses<T>.custom
+           : loss.custom_rows ? losses<T>.custom_rows
+                              : all_losses<T>[loss.kind].compute;
 }
 
 // Returns the distance between rows of n outputs or targets in the workspace.

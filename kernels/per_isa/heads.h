@@ -34,7 +34,7 @@ template <class T> T head_loss(const Head &head, double ratio, const LossRow<T> 
         for (int64_t i = 0; i < r.rows; i++)
             apply_target_options(head.loss, head.labels, double(r.scale[i * r.row]) * factor, y + i * own.target_row, own.n_targets,
                                  scale + i * own.row, n, 1);
-    const T sum = evaluate_loss<T>(head.loss, {z, y, scale, delta, r.rows, n, own.row, own.n_targets, own.target_row});
+    const T sum = loss_kernel<T>(head.loss)(head.loss, {z, y, scale, delta, r.rows, n, own.row, own.n_targets, own.target_row});
     for (int64_t i = 0; i < r.rows; i++) std::memcpy(r.delta + i * r.row + head.first, delta + i * own.row, size_t(n) * sizeof(T));
     return sum;
 }

@@ -28,6 +28,7 @@ template <class T> class LossRows {
     LossRows(const Network &network, const Loss &loss, const Rows &y, int64_t rows, Arena &arena)
         : last_(network.last()),
           loss_(loss),
+          kernel_(loss_kernel<T>(loss)),
           data_(y),
           has_options_(has_target_options(loss)),
           n_targets_(loss.columns(last_.n_out)),
@@ -54,8 +55,8 @@ template <class T> class LossRows {
             const LossRow<T> group = {
                 out + at,   targets + i * target_row_, scale_ + at, delta + at, count, last_.n_out, last_.row, n_targets_,
                 target_row_};
-            partial_[i / row_group] = loss_.heads ? losses<T>.heads(loss_, head_ratios, group, heads_ + i * head_elements_)
-                                                  : evaluate_loss<T>(loss_, group);
+            partial_[i / row_group] =
+                loss_.heads ? losses<T>.heads(loss_, head_ratios, group, heads_ + i * head_elements_) : kernel_(loss_, group);
         }
     }
 
@@ -105,6 +106,7 @@ template <class T> class LossRows {
 
     const Layer &last_;
     const Loss &loss_;
+    const LossKernel<T> kernel_;
     const Rows &data_;  // the targets of the caller
     const bool has_options_;
     const int64_t n_targets_, target_row_, head_elements_;

@@ -23,7 +23,7 @@ template <class T> class TinyPass {
     }
 
     TinyPass(const Network &network, const Loss &loss, const T *parameters)
-        : network_(network), loss_(loss), parameters_(parameters) {}
+        : network_(network), loss_(loss), loss_kernel_(loss_kernel<T>(loss)), parameters_(parameters) {}
 
     // Returns the batch's loss. compute_gradients and descend are for the batch of the last run.
     double run(const Rows &x, const Rows &y, const double *sample_weight, const Batch &batch) {
@@ -39,7 +39,7 @@ template <class T> class TinyPass {
         for (int64_t l = 0; l < network_.n_layers; l++) forward(l);
         const int64_t end = network_.n_layers - 1;
         const double value =
-            double(evaluate_loss<T>(loss_, {out_[end], target_, scale_, delta_[end], last.n_out, block, block, block, block}));
+            double(loss_kernel_(loss_, {out_[end], target_, scale_, delta_[end], last.n_out, block, block, block, block}));
         if (!loss_.from_logits) times_derivative(end);
         for (int64_t l = end; l > 0; l--) backward(l);
         return value * loss_.value_factor;
@@ -177,6 +177,7 @@ template <class T> class TinyPass {
 
     const Network &network_;
     const Loss &loss_;
+    const LossKernel<T> loss_kernel_;
     const T *parameters_;
     // They are aligned: blocks that lie across two cache lines would cost a quarter of XOR's step.
     alignas(block_bytes) Units in_ = {};
