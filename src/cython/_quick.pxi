@@ -1,4 +1,4 @@
-"""The quick way into predictions, losses, derivatives and steps, for arrays that need no conversion. Included by _core.pyx.
+"""The quick way into predictions, losses, derivatives and steps, for arrays in place. Included by _core.pyx.
 
 These functions return None for anything else, and for values that must not occur: the careful way of their callers then
 converts the arguments, or raises an error that names the fault. Results go to `out` unless it is None.
@@ -8,21 +8,39 @@ converts the arguments, or raises an error that names the fault. Results go to `
 cdef int64_t most_quick = 1 << 15  # elements
 
 
+cdef bint is_finite_in(int dtype_number, cnp.ndarray a) except -1:
+    """Return whether all elements of a contiguous array are finite in float32 or float64."""
+    cdef int64_t n = cnp.PyArray_SIZE(a), i
+    cdef int number = cnp.PyArray_TYPE(a)
+    cdef const double *doubles
+    cdef float single
+    cdef bint inside = True
+    if number == cnp.NPY_FLOAT64 and dtype_number == cnp.NPY_FLOAT32:
+        doubles = <const double *>cnp.PyArray_DATA(a)
+        for i in range(n):
+            single = <float>doubles[i]
+            inside = inside and -FLT_MAX <= single <= FLT_MAX
+        return inside
+    if number != cnp.NPY_FLOAT32 and number != cnp.NPY_FLOAT64:  # an integer, or a boolean
+        return True
+    return kernels(number).first_not_finite(cnp.PyArray_DATA(a), n) < 0
+
+
 cdef bint is_quick(Network network, object a, int64_t columns, int64_t *n_rows, bint *one) except -1:
-    """Return whether `a` is rows, or one row, that the kernels read in place, all finite; fill in which, and how many."""
+    """Return whether `a` is rows, or one row, side by side and all finite; fill in which, and how many."""
     cdef cnp.ndarray rows
     cdef int ndim
     if not cnp.PyArray_CheckExact(a):
         return False
     rows = a
     ndim = cnp.PyArray_NDIM(rows)
-    if not 1 <= ndim <= 2 or cnp.PyArray_TYPE(rows) != network.dtype_number or not cnp.PyArray_ISCARRAY_RO(rows):
+    if not 1 <= ndim <= 2 or type_of(rows) < 0 or not cnp.PyArray_ISCARRAY_RO(rows):
         return False
     one[0] = ndim == 1
     n_rows[0] = 1 if ndim == 1 else cnp.PyArray_DIM(rows, 0)
     if cnp.PyArray_DIM(rows, ndim - 1) != columns or n_rows[0] < 1 or n_rows[0] * columns > most_quick:
         return False
-    return kernels(network.dtype_number).first_not_finite(cnp.PyArray_DATA(rows), n_rows[0] * columns) < 0
+    return is_finite_in(network.dtype_number, rows)
 
 
 cdef bint are_quick_labels(Network network, object a, int64_t n_rows) except -1:
@@ -40,15 +58,23 @@ cdef bint are_quick_labels(Network network, object a, int64_t n_rows) except -1:
     return fit
 
 
-cdef bint in_domain(Network network, cnp.ndarray y, double low, double high):
+cdef bint is_float(object a) noexcept:
+    """Return whether an array is of float32 or float64."""
+    return cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT32 or cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT64
+
+
+cdef bint in_domain(cnp.ndarray y, double low, double high):
+    """Return whether all elements are from low to high, as far as that is known at once."""
     cdef int64_t n = cnp.PyArray_SIZE(y), i
     cdef const float *singles = <const float *>cnp.PyArray_DATA(y)
     cdef const double *doubles = <const double *>cnp.PyArray_DATA(y)
-    cdef bint inside = True
+    cdef bint inside = True, single = cnp.PyArray_TYPE(y) == cnp.NPY_FLOAT32
     if low == -INFINITY:
         return True
+    if not is_float(y):
+        return False
     for i in range(n):
-        inside = inside and (low <= singles[i] <= high if network.type == Type.float32 else low <= doubles[i] <= high)
+        inside = inside and (low <= singles[i] <= high if single else low <= doubles[i] <= high)
     return inside
 
 
@@ -67,7 +93,9 @@ cdef bint fill_quick(Network network, object x, object y, int64_t *n_rows, bint 
     if not is_quick(network, x, network.layers[0].n_in, n_rows, one):
         return False
     cdef bint are_labels = labels and are_quick_labels(network, y, n_rows[0])
-    if not are_labels and not (are_quick_targets(network, y, columns, n_rows[0], one[0]) and in_domain(network, y, low, high)):
+    if not are_labels and not (are_quick_targets(network, y, columns, n_rows[0], one[0]) and in_domain(y, low, high)):
+        return False
+    if labels and not are_labels and not is_float(y):  # perhaps labels that need a check of their own
         return False
     inputs[0], targets[0] = rows_of(x), rows_of(y)
     targets.labels = are_labels

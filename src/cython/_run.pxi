@@ -23,6 +23,13 @@ cdef bitgen_t *random_of(bit_generator) except NULL:
     return <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
 
 
+cdef double *epochs_of(cnp.ndarray a, int64_t count) except NULL:
+    """Return the address of an array for at least that many epochs."""
+    if not cnp.PyArray_ISCARRAY(a) or cnp.PyArray_TYPE(a) != cnp.NPY_FLOAT64 or cnp.PyArray_SIZE(a) < count:
+        raise ValueError(f"a writable contiguous float64 array of {count} elements is expected")
+    return <double *>cnp.PyArray_DATA(a)
+
+
 @cython.final
 cdef class Run:
     """Train for many epochs, in time slices: call advance() until it returns a word other than "paused"."""
@@ -127,15 +134,24 @@ cdef class Run:
         self.t.learning_rate_stride = 0 if cnp.PyArray_SIZE(rates) == 1 else 1
         self.t.step = 0
 
-    def last_rate(self, int64_t epoch):
-        """Return the learning rate of the last step of an epoch."""
-        return self.rates[0 if self.t.learning_rate_stride == 0 else (epoch - self.rates_from + 1) * self.steps - 1]
+    def copy_epochs(self, int64_t first, int64_t place, cnp.ndarray loss, cnp.ndarray rate, cnp.ndarray seconds):
+        """Copy the values of the finished epochs from `first` on to arrays for a history, from `place` on.
 
-    def last_rates(self, int64_t epoch, int64_t end):
-        """Return the learning rates of the last steps of the epochs from `epoch` up to `end`."""
-        if self.t.learning_rate_stride == 0:
-            return np.full(end - epoch, self.rates[0])
-        return self.rates[(np.arange(epoch, end) - self.rates_from + 1) * self.steps - 1]
+        The learning rate of an epoch is that of its last step.
+        """
+        cdef int64_t count = self.epoch - first, start = first - self.first_epoch, step = 0, i
+        cdef const double *rates = <const double *>cnp.PyArray_DATA(self.rates)
+        if count < 0 or start < 0 or place < 0 or first < self.rates_from:
+            raise ValueError(f"epochs that are not in the run's arrays: from {first} on")
+        cdef double *losses = epochs_of(loss, place + count) + place
+        cdef double *last_rates = epochs_of(rate, place + count) + place
+        cdef double *times = epochs_of(seconds, place + count) + place
+        for i in range(count):
+            losses[i], times[i] = self.t.epoch_loss[start + i], self.t.epoch_seconds[start + i]
+            if self.t.learning_rate_stride:
+                step = (first + i - self.rates_from + 1) * self.steps - 1
+            last_rates[i] = rates[step]
+        return None
 
     def advance(self, double seconds, int64_t n_epochs):
         """Train for this number of epochs or of seconds, whichever ends first. Return "paused", "finished" or "diverged".

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,10 +64,14 @@ class Epochs:
     ) -> None:
         self.trainer, self._data, self._epochs, self._rows = trainer, data, epochs, rows
         self._history, self._measures, self._watchers = history, measures, watchers
-        # A watcher that does not need each epoch says how many may end before it is called.
-        self._patient = [watcher for watcher in watchers if hasattr(watcher, "epochs_ahead")]
-        others = [watcher for watcher in watchers if not isinstance(watcher, ProgressBar) and watcher not in self._patient]
-        self._each = bool(measures) or bool(others)
+        self._patient: list[Any] = []
+        self._each = bool(measures)
+        for watcher in watchers:
+            # A watcher that does not need each epoch says how many may end before it is called.
+            if hasattr(watcher, "epochs_ahead"):
+                self._patient.append(watcher)
+            elif not isinstance(watcher, ProgressBar):
+                self._each = True
         self._run: Run = trainer._new_run(data, epochs, rows)
         self._done = self._before = 0  # finished epochs: in total; in the runs of the engine before the present one
         # Epochs of the engine's run whose learning rates are set; the rate or schedule that set them.
@@ -112,8 +115,12 @@ class Epochs:
 
     def _count_ahead(self) -> int:
         """Return the number of epochs for which neither a new rate nor a watcher is needed."""
-        ahead: list[int | None] = [watcher.epochs_ahead() for watcher in self._patient]
-        return min(self._planned - self._run.epoch, *(epochs for epochs in ahead if epochs is not None), sys.maxsize)
+        ahead = self._planned - self._run.epoch
+        for watcher in self._patient:
+            epochs: int | None = watcher.epochs_ahead()
+            if epochs is not None:
+                ahead = min(ahead, epochs)
+        return ahead
 
     def count_updates(self) -> None:
         """Give the trainer the engine's number of updates, also after an exception in the slice."""
@@ -162,13 +169,4 @@ def _plan(rate: LearningRate, run: Run) -> int:
 
 def _record(run: Run, first: int, history: History, measures: Measures) -> None:
     """Add the epochs of a run to the history, from `first` to the last finished one, which alone is measured."""
-    last = run.epoch
-    start = first - run.first_epoch
-    if last == first + 1:  # in a loop over epochs
-        loss, rate, seconds = run.epoch_loss[start], run.last_rate(first), run.epoch_seconds[start]
-        values = measures.values() if measures else {}
-        history.append(loss=loss, learning_rate=rate, seconds=seconds, **values)
-        return
-    places = slice(start, last - run.first_epoch)
-    rates, seconds = run.last_rates(first, last), run.epoch_seconds[places]
-    history.extend(loss=run.epoch_loss[places], learning_rate=rates, seconds=seconds)
+    history._take(run, first, measures.values() if measures else {})

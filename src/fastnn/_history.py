@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import _state
+
+if TYPE_CHECKING:
+    from fastnn._core import Run
 
 _ALWAYS = ("loss", "learning_rate", "seconds")
 _LOSSES = ("loss", "val_loss")
@@ -103,10 +106,21 @@ class History(Mapping[str, NDArray[np.float64]]):
     def _of_run(cls, measured: Sequence[str], epochs: int) -> Self:
         """Return an empty history of a run with that many epochs, which has these columns and no others."""
         history = cls()
-        names = _ALWAYS if not measured else _in_order((*_ALWAYS, *measured))
-        history._buffers = {name: np.empty(min(epochs, _FIRST_ROOM)) for name in names}
-        history._columns = tuple(names)
+        history._columns = names = tuple(_in_order((*_ALWAYS, *measured))) if measured else _ALWAYS
+        room = min(epochs, _FIRST_ROOM)
+        history._buffers = {name: np.empty(room) for name in names}
         return history
+
+    def _take(self, run: Run, first: int, measured: Mapping[str, float]) -> None:
+        """Add the epochs of a run of the engine, from `first` to the last finished one, to which the measured values belong."""
+        place, buffers = self._epochs, self._buffers
+        end = place + run.epoch - first
+        if end > buffers["loss"].size:
+            self._make_room(buffers, end - place)
+        run.copy_epochs(first, place, buffers["loss"], buffers["learning_rate"], buffers["seconds"])
+        for name, value in measured.items():
+            buffers[name][end - 1] = value
+        self._epochs = end
 
     def _make_room(self, given: Mapping[str, Any], count: int) -> None:
         if self._epochs == 0 and self._buffers.keys() != given.keys():

@@ -28,8 +28,12 @@ class Measures:
     def __init__(self, trainer: Trainer, metrics: Any, data: TrainingData, validation: TrainingData | None) -> None:
         checked = checked_metrics(metrics)
         self._trainer, self._validation = trainer, validation
-        self._of_training = Metrics(checked, trainer, data) if checked else None
-        self._of_validation = None
+        self._of_training = self._of_validation = None
+        self.names: list[str] = []
+        if not checked and validation is None:
+            return
+        if checked:
+            self._of_training = Metrics(checked, trainer, data)
         if checked and validation is not None:
             self._of_validation = Metrics(checked, trainer, validation, prefix="validation_data ")
         sets = [""] if validation is None else ["", "val_"]

@@ -27,8 +27,31 @@ _NOT_PICKLED = frozenset({"_stepper", "_native", "_wanted", "_running"})
 _ACCUMULATED = ("mean", "given")
 
 
+class _Part:
+    """A part of a trainer that is missing in a copied or unpickled one until its first use: the model may be incomplete before.
+
+    Attributes of a trainer precede this one of its class, so that it costs nothing afterwards, as `__getattr__` would.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, trainer: Any, kind: type | None = None) -> Any:
+        if trainer is None:
+            return self
+        if "_kept" not in trainer.__dict__:
+            hint = "its class must call Trainer.__init__"
+            raise AttributeError(f"{type(trainer).__name__!r} object has no attribute {self._name!r}; {hint}")
+        trainer._make_parts()
+        return trainer.__dict__[self._name]
+
+
 class StoredTrainer(Configured):
     """Saving, loading, copying and pickling; a base of `Trainer`."""
+
+    _stepper: Any = _Part()
+    _native: Any = _Part()
+    _wanted: Any = _Part()
 
     def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer | LBFGS, **options: Any) -> None:
         """Initialize with these arguments, by the constructor of `Trainer` and not by that of a subclass."""
@@ -155,11 +178,8 @@ class StoredTrainer(Configured):
         _state.set_attributes(self, state["attributes"])
         self.__dict__["_kept"] = state["moments"], state["updates"], state["accumulated"]
 
-    def __getattr__(self, name: str) -> Any:
-        """Make the engine's objects of a copied or unpickled trainer on first use: its model may be incomplete before."""
-        if name not in _NOT_PICKLED or "_kept" not in self.__dict__:
-            hint = "; its class must call Trainer.__init__" if name in _NOT_PICKLED else ""
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+    def _make_parts(self) -> None:
+        """Make the engine's objects of a copied or unpickled trainer."""
         kept, updates, accumulated = self.__dict__["_kept"]
         moments = self._new_moments(len(kept))
         moments[...] = kept
@@ -167,4 +187,3 @@ class StoredTrainer(Configured):
         if accumulated is not None:
             self._stepper.accumulated = accumulated
         del self.__dict__["_kept"]
-        return getattr(self, name)

@@ -22,6 +22,8 @@ _SIGNATURES = "on_train_begin, on_epoch_end and on_train_end, all with (trainer,
 
 def check_watchers(callbacks: Sequence[Any], progress: Any) -> list[Any]:
     """Return the watchers of a run: the callbacks, and the progress bar if the user wants one."""
+    if type(callbacks) is tuple and not callbacks and progress is None:  # the defaults
+        return []
     if not isinstance(callbacks, list | tuple) and not isinstance(callbacks, Sequence):
         raise TypeError(f"callbacks: expected a list of callbacks, such as [EarlyStopping()], got {shown(callbacks)}")
     watchers = list(callbacks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,3 +46,11 @@ class StepRates:
         if self.size == 1:
             return np.full(end - epoch, self._rates[0])
         return self._rates[(np.arange(epoch, end) - self._first_epoch + 1) * self._steps - 1]
+
+    def copy_epochs(
+        self, run: Any, first: int, place: int, loss: NDArray[np.float64], rate: NDArray[np.float64], seconds: NDArray[np.float64]
+    ) -> None:
+        """Copy the values of the finished epochs of a run from `first` on to arrays for its history, from `place` on."""
+        end = run.epoch
+        ended, to = slice(first - run.first_epoch, end - run.first_epoch), slice(place, place + end - first)
+        loss[to], rate[to], seconds[to] = run.epoch_loss[ended], self.last(first, end), run.epoch_seconds[ended]

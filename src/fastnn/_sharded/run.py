@@ -88,13 +88,11 @@ class ShardedRun:
         self._ranks.check_same({"learning_rate": rates.tobytes()} if rates.size > 1 else {"learning_rate": float(rates[0])})
         self._rates = StepRates(rates, self._epochs, self.steps)
 
-    def last_rate(self, epoch: int) -> float:
-        """Return the learning rate of the last step of an epoch."""
-        return float(self.last_rates(epoch, epoch + 1)[0])
-
-    def last_rates(self, epoch: int, end: int) -> NDArray[np.float64]:
-        """Return the learning rates of the last steps of the epochs from `epoch` up to `end`."""
-        return self._rates.last(epoch, end)
+    def copy_epochs(
+        self, first: int, place: int, loss: NDArray[np.float64], rate: NDArray[np.float64], seconds: NDArray[np.float64]
+    ) -> None:
+        """Copy the losses, last learning rates and seconds of the epochs from `first` on to arrays, from `place` on."""
+        self._rates.copy_epochs(self, first, place, loss, rate, seconds)
 
     # ---- Progress ----
 

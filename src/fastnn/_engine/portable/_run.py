@@ -112,13 +112,11 @@ class Run:
             raise ValueError("rates: expected them between epochs, got new ones within an epoch")
         self._rates = StepRates(rates.reshape(-1), self.epoch, self.steps)
 
-    def last_rate(self, epoch: int) -> float:
-        """Return the learning rate of the last step of an epoch."""
-        return float(self.last_rates(epoch, epoch + 1)[0])
-
-    def last_rates(self, epoch: int, end: int) -> NDArray[np.float64]:
-        """Return the learning rate of the last step of each epoch from `epoch` up to `end`."""
-        return self._rates.last(epoch, end)
+    def copy_epochs(
+        self, first: int, place: int, loss: NDArray[np.float64], rate: NDArray[np.float64], seconds: NDArray[np.float64]
+    ) -> None:
+        """Copy the losses, last learning rates and seconds of the epochs from `first` on to arrays, from `place` on."""
+        self._rates.copy_epochs(self, first, place, loss, rate, seconds)
 
     # ---- Progress ----
 
