@@ -179,13 +179,14 @@ template <class T> class TinyPass {
     const Loss &loss_;
     const LossKernel<T> loss_kernel_;
     const T *parameters_;
-    // They are aligned: blocks that lie across two cache lines would cost a quarter of XOR's step.
-    alignas(block_bytes) Units in_ = {};
-    alignas(block_bytes) Units target_ = {};
-    alignas(block_bytes) Units scale_ = {};
-    alignas(block_bytes) Units out_[tiny_layers] = {};
-    alignas(block_bytes) Units delta_[tiny_layers] = {};
-    alignas(block_bytes) Units derivative_[tiny_layers] = {};
+    // They are aligned: blocks that lie across two cache lines would cost a quarter of XOR's step. They have no values at first, since
+    // every training would have to clear them, however large its network is.
+    alignas(block_bytes) Units in_;
+    alignas(block_bytes) Units target_;
+    alignas(block_bytes) Units scale_;
+    alignas(block_bytes) Units out_[tiny_layers];
+    alignas(block_bytes) Units delta_[tiny_layers];
+    alignas(block_bytes) Units derivative_[tiny_layers];
     int64_t read_from_ = -1, read_rows_ = -1;  // the batch that is in in_, target_ and scale_
 };
 

@@ -33,7 +33,7 @@ def aligned_zeros(shape, dtype):
         raise no_memory_for(bytes) from None
     cdef int64_t skip = -<int64_t><uintptr_t>cnp.PyArray_DATA(raw) % 64
     skip = skip + 64 if skip < 0 else skip
-    return raw[skip:skip + bytes].view(dtype).reshape(shape)
+    return np.ndarray(shape, dtype, raw, skip)
 
 
 cdef no_memory_for(int64_t bytes):

@@ -8,10 +8,6 @@ from fastnn._errors import DIVERGED_STEP, NOTHING_ACCUMULATED, WEIGHTLESS, Diver
 cdef int64_t max_epochs = 1 << 20
 
 
-# The learning rate of a run for which none has been set.
-cdef cnp.ndarray no_rate = np.zeros(1)
-
-
 cdef bint is_indices(cnp.ndarray a, int64_t n) except -1:
     """Return whether `a` is contiguous int64 from 0 to n - 1."""
     if not cnp.PyArray_ISCARRAY_RO(a) or cnp.PyArray_TYPE(a) != cnp.NPY_INT64 or cnp.PyArray_NDIM(a) != 1:
@@ -40,8 +36,10 @@ cdef class Run:
     cdef void *workspace
     cdef tuple keep  # the objects that the native side points to
     cdef object lock
-    cdef cnp.ndarray order, rows, rates
-    cdef int64_t rates_from  # rates[0] is for the first step of this epoch
+    cdef cnp.ndarray order, rows
+    cdef cnp.ndarray rates  # from the first step of the epoch rates_from on; None if `rate` is that of all steps
+    cdef double rate
+    cdef int64_t rates_from
     cdef readonly int64_t steps  # per epoch
     cdef readonly int64_t n_epochs
     cdef readonly int64_t first_epoch  # its loss and seconds stand first in the arrays
@@ -87,7 +85,7 @@ cdef class Run:
             t.order = <int64_t *>cnp.PyArray_DATA(self.order)
 
         self.steps = (t.n_rows + t.batch_size - 1) // t.batch_size
-        self.set_rates(no_rate)
+        self.set_rates(0.0)
         self.n_epochs = n_epochs
         cdef cnp.npy_intp room = min(n_epochs, max_epochs)
         self.epoch_loss = cnp.PyArray_ZEROS(1, &room, cnp.NPY_FLOAT64, 0)
@@ -123,15 +121,20 @@ cdef class Run:
             raise ValueError(f"order must be a permutation of 0 to {n_rows - 1}")
         return order
 
-    def set_rates(self, cnp.ndarray rates):
-        """Set the learning rates from the next step on: one per step, for whole epochs, or a single one for all."""
-        if not cnp.PyArray_ISCARRAY_RO(rates) or cnp.PyArray_TYPE(rates) != cnp.NPY_FLOAT64 or not cnp.PyArray_SIZE(rates):
-            raise ValueError("rates must be contiguous float64")
+    def set_rates(self, rates):
+        """Set the learning rates from the next step on: one per step, for whole epochs, or one for all."""
+        cdef cnp.ndarray each = None
         if self.t.row:
             raise ValueError("rates change between epochs only")
-        self.rates, self.rates_from = rates, self.first_epoch + self.t.epoch
-        self.t.learning_rates = <const double *>cnp.PyArray_DATA(rates)
-        self.t.learning_rate_stride = 0 if cnp.PyArray_SIZE(rates) == 1 else 1
+        if isinstance(rates, float):
+            self.rate = rates
+        else:
+            each = rates
+            if not cnp.PyArray_ISCARRAY_RO(each) or cnp.PyArray_TYPE(each) != cnp.NPY_FLOAT64 or not cnp.PyArray_SIZE(each):
+                raise ValueError("rates must be contiguous float64")
+        self.rates, self.rates_from = each, self.first_epoch + self.t.epoch
+        self.t.learning_rates = <const double *>&self.rate if each is None else <const double *>cnp.PyArray_DATA(each)
+        self.t.learning_rate_stride = 0 if each is None or cnp.PyArray_SIZE(each) == 1 else 1
         self.t.step = 0
 
     def copy_epochs(self, int64_t first, int64_t place, cnp.ndarray loss, cnp.ndarray rate, cnp.ndarray seconds):
@@ -140,7 +143,6 @@ cdef class Run:
         The learning rate of an epoch is that of its last step.
         """
         cdef int64_t count = self.epoch - first, start = first - self.first_epoch, step = 0, i
-        cdef const double *rates = <const double *>cnp.PyArray_DATA(self.rates)
         if count < 0 or start < 0 or place < 0 or first < self.rates_from:
             raise ValueError(f"epochs that are not in the run's arrays: from {first} on")
         cdef double *losses = epochs_of(loss, place + count) + place
@@ -150,7 +152,7 @@ cdef class Run:
             losses[i], times[i] = self.t.epoch_loss[start + i], self.t.epoch_seconds[start + i]
             if self.t.learning_rate_stride:
                 step = (first + i - self.rates_from + 1) * self.steps - 1
-            last_rates[i] = rates[step]
+            last_rates[i] = self.t.learning_rates[step]
         return None
 
     def advance(self, double seconds, int64_t n_epochs):

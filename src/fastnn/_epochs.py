@@ -160,7 +160,7 @@ def _plan(rate: LearningRate, run: Run) -> int:
     """Set the learning rates of the next epochs, and return the number of these epochs."""
     epochs_left = run.n_epochs - run.epoch
     if not callable(rate):
-        run.set_rates(np.array([rate], np.float64))
+        run.set_rates(rate)
         return epochs_left
     count = min(epochs_left, max(1, _RATES_AT_ONCE // run.steps))
     run.set_rates(rates(rate, run.updates, count * run.steps))

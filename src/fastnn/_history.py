@@ -105,14 +105,15 @@ class History(Mapping[str, NDArray[np.float64]]):
     @classmethod
     def _of_run(cls, measured: Sequence[str], epochs: int) -> Self:
         """Return an empty history of a run with that many epochs, which has these columns and no others."""
-        history = cls()
+        history = cls.__new__(cls)
+        history._epochs = 0
         history._columns = names = tuple(_in_order((*_ALWAYS, *measured))) if measured else _ALWAYS
         room = min(epochs, _FIRST_ROOM)
         history._buffers = {name: np.empty(room) for name in names}
         return history
 
     def _take(self, run: Run, first: int, measured: Mapping[str, float]) -> None:
-        """Add the epochs of a run of the engine, from `first` to the last finished one, to which the measured values belong."""
+        """Add the epochs of an engine's run, from `first` to the last finished one, to which the measured values belong."""
         place, buffers = self._epochs, self._buffers
         end = place + run.epoch - first
         if end > buffers["loss"].size:

@@ -84,10 +84,12 @@ class Running:
         """
         self._stepper = self.trainer._acquire()
         try:
-            self.trainer.__dict__.update(_epochs=self.epochs, _history=self.history)
+            state = self.trainer.__dict__
+            state["_epochs"], state["_history"] = self.epochs, self.history
             if "training" not in self.__dict__:
-                run = self.trainer, self._data, self.epochs, self.history, self._measures, self._watchers, self._rows
-                self.training = Epochs(*run)
+                self.training = Epochs(
+                    self.trainer, self._data, self.epochs, self.history, self._measures, self._watchers, self._rows
+                )
         except BaseException:
             self.release()
             raise

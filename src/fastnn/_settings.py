@@ -25,7 +25,7 @@ from fastnn._model import MLP
 from fastnn._rates import constant_rate
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
-from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
+from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Optimizer
 from fastnn.optimizers import resolve as resolve_optimizer
 
 DEFAULT_BATCH_SIZE = 32
@@ -51,7 +51,7 @@ def _limit(argument: str, value: Any) -> float | None:
 CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
     {
         "loss": lambda _, value: resolve_loss(value),
-        "optimizer": lambda _, value: Adam() if value is None else resolve_optimizer(value),
+        "optimizer": lambda _, value: resolve_optimizer("adam" if value is None else value),
         "batch_size": partial(integer, low=1, way="; len(X) makes one batch of all rows"),
         "shuffle": flag,
         "l1": lambda name, value: real(name, value, low=0.0),

@@ -13,8 +13,9 @@ from fastnn._checks import seeds as _seeds
 from fastnn._checks.options import explained
 from fastnn._checks.scalars import integer, real
 from fastnn._custom import CustomActivation
+from fastnn._engine import core as _core
 from fastnn._model import MLP
-from fastnn._settings import OPTIONS, Configured
+from fastnn._settings import OPTIONS, Configured, Native
 from fastnn._storage import models as _saved_models
 from fastnn._storage.describe import described, loss_of, optimizer_of
 from fastnn._storage.write_file import FilePath
@@ -28,7 +29,7 @@ _ACCUMULATED = ("mean", "given")
 
 
 class _Part:
-    """A part of a trainer that is missing in a copied or unpickled one until its first use: the model may be incomplete before.
+    """A part that a copied or unpickled trainer makes on its first use, since its model may be incomplete before.
 
     Attributes of a trainer precede this one of its class, so that it costs nothing afterwards, as `__getattr__` would.
     """
@@ -49,9 +50,9 @@ class _Part:
 class StoredTrainer(Configured):
     """Saving, loading, copying and pickling; a base of `Trainer`."""
 
-    _stepper: Any = _Part()
-    _native: Any = _Part()
-    _wanted: Any = _Part()
+    _stepper: _core.Stepper = _Part()  # type: ignore[assignment]
+    _native: Native = _Part()  # type: ignore[assignment]
+    _wanted: Native = _Part()  # type: ignore[assignment]
 
     def _begin(self, model: MLP, loss: Loss, optimizer: Optimizer | LBFGS, **options: Any) -> None:
         """Initialize with these arguments, by the constructor of `Trainer` and not by that of a subclass."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from fastnn._checks.scalars import shown
 from fastnn._checks.spellings import named_here
 
 _T = TypeVar("_T")
+
+
+@functools.cache
+def _default(kind: Any) -> Any:
+    """Return the object of a class with default parameters. It can't change, so that all callers may share it."""
+    return kind()
 
 
 def resolve(
@@ -54,7 +61,8 @@ def resolve(
     if isinstance(value, str) and value in defined:
         return defined[value]
     if isinstance(value, str) and value in registry:
-        return registry[value]()
+        kind: Any = registry[value]
+        return cast("_T", _default(kind))
     names = ", ".join(repr(name) for name in (*registry, *defined))
     if isinstance(value, str):
         meant = named_here(value, (*registry, *defined), spellings)
@@ -66,7 +74,7 @@ def resolve(
         classes = ", ".join(known.__name__ for known in registry.values())
         kind = type(value).__name__
         raise TypeError(f"{argument}: expected an object of {classes}, got one of {kind}{makes}")
-    kind = cast("type[object]", type(value)).__name__
-    meant = named_here(getattr(value, "__name__", kind), registry, spellings, similar=False)
+    name = cast("type[object]", type(value)).__name__
+    meant = named_here(getattr(value, "__name__", name), registry, spellings, similar=False)
     expected = f"an object of {base.__name__} or one of {names}"
-    raise TypeError(f"{argument}: expected {expected}, got {shown(value)} of type {kind}{meant}{makes}")
+    raise TypeError(f"{argument}: expected {expected}, got {shown(value)} of type {name}{meant}{makes}")

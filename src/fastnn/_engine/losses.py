@@ -89,8 +89,7 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
 
 
 def _is_plain(loss: Loss, options: TargetOptions) -> bool:
-    has_options = options != TargetOptions(whole_rows=options.whole_rows)
-    return not (has_options or loss.only_ends_of_domain or isinstance(loss, Heads))
+    return not (options.act_on_targets or loss.only_ends_of_domain or isinstance(loss, Heads))
 
 
 def builtin_losses(output_activation: Any, n_out: int) -> list[NativeLoss | None]:

@@ -48,7 +48,13 @@ class StepRates:
         return self._rates[(np.arange(epoch, end) - self._first_epoch + 1) * self._steps - 1]
 
     def copy_epochs(
-        self, run: Any, first: int, place: int, loss: NDArray[np.float64], rate: NDArray[np.float64], seconds: NDArray[np.float64]
+        self,
+        run: Any,
+        first: int,
+        place: int,
+        loss: NDArray[np.float64],
+        rate: NDArray[np.float64],
+        seconds: NDArray[np.float64],
     ) -> None:
         """Copy the values of the finished epochs of a run from `first` on to arrays for its history, from `place` on."""
         end = run.epoch

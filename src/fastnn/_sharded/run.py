@@ -82,11 +82,12 @@ class ShardedRun:
 
     # ---- Learning rates ----
 
-    def set_rates(self, rates: NDArray[np.float64]) -> None:
-        """Set the learning rates from the next step on: one per step, for whole epochs, or a single one for all."""
+    def set_rates(self, rates: NDArray[np.float64] | float) -> None:
+        """Set the learning rates from the next step on: one per step of whole epochs, or one number for all steps."""
         self._ranks.meet(Phase.RATES)
-        self._ranks.check_same({"learning_rate": rates.tobytes()} if rates.size > 1 else {"learning_rate": float(rates[0])})
-        self._rates = StepRates(rates, self._epochs, self.steps)
+        each = np.full(1, rates) if isinstance(rates, float) else rates
+        self._ranks.check_same({"learning_rate": each.tobytes() if each.size > 1 else float(each[0])})
+        self._rates = StepRates(each, self._epochs, self.steps)
 
     def copy_epochs(
         self, first: int, place: int, loss: NDArray[np.float64], rate: NDArray[np.float64], seconds: NDArray[np.float64]

@@ -22,6 +22,12 @@ class TargetOptions(NamedTuple):
     label_smoothing: float = 0.0
     pos_weight: float | tuple[float, ...] | None = None  # for all columns, or one per column; None if all are 1
 
+    @property
+    def act_on_targets(self) -> bool:
+        """Whether any of them changes targets or their weights."""
+        has_weights = self.output_weights is not None or self.pos_weight is not None
+        return has_weights or self.ignores_missing or self.label_smoothing != 0.0
+
 
 def weights_of_outputs(argument: str, value: object) -> tuple[float, ...] | None:
     """Return weights, one per output, as a tuple of floats, or None if they are None.

@@ -11,7 +11,6 @@ from numpy.typing import DTypeLike, NDArray
 from fastnn._engine.losses import NativeHead, NativeLoss
 from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
-from fastnn.losses._options import TargetOptions
 from fastnn.reference.loss_functions import Part, of_custom, of_heads, packed
 from fastnn.reference.losses import LOSSES, LossFunction, function_named
 from fastnn.reference.target_options import WeightedTargets, for_columns, weighted_targets
@@ -35,8 +34,8 @@ class MeanLoss:
         self._factor, self.value_factor = loss.factor, loss.value_factor
         self.from_logits, self.signed_mean = loss.from_logits, loss.signed_mean
         self._n_targets, self._options = loss.n_targets, loss.targets
-        self._has_options = loss.targets != TargetOptions(whole_rows=loss.targets.whole_rows)
-        optional = any(head.loss.targets != TargetOptions(whole_rows=head.loss.per_row) for head in loss.heads)
+        self._has_options = loss.targets.act_on_targets
+        optional = any(head.loss.targets.act_on_targets for head in loss.heads)
         self._heads = [_Head(head) for head in loss.heads] if optional else []
 
     def n_targets(self, n_out: int) -> int:

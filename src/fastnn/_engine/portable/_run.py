@@ -73,7 +73,7 @@ class Run:
         self._loss_by_rows = loss_by_rows  # weighs batches in an epoch's loss by rows, not weights
         self._since = 0.0  # seconds that belong to no finished epoch yet
         self._loop = Loop.of_run(network, self._loss, self._optimizer, self._pieces.batch_size, self._state)
-        self.set_rates(np.zeros(1))
+        self.set_rates(0.0)
 
     # ---- The position ----
 
@@ -104,8 +104,9 @@ class Run:
 
     # ---- Learning rates ----
 
-    def set_rates(self, rates: NDArray[np.float64]) -> None:
-        """Set the learning rates from the next step on: one per step of whole epochs, or a single one for all steps."""
+    def set_rates(self, rates: NDArray[np.float64] | float) -> None:
+        """Set the learning rates from the next step on: one per step of whole epochs, or one number for all steps."""
+        rates = np.full(1, rates) if isinstance(rates, float) else rates
         if not (rates.flags.c_contiguous and rates.flags.aligned) or rates.dtype != np.float64 or not rates.size:
             raise ValueError(f"rates: expected at least one, contiguous float64, got {rates.size} of {rates.dtype}")
         if self._row:
