@@ -105,8 +105,7 @@ class History(Mapping[str, NDArray[np.float64]]):
     @classmethod
     def _of_run(cls, measured: Sequence[str], epochs: int) -> Self:
         """Return an empty history of a run with that many epochs, which has these columns and no others."""
-        history = cls.__new__(cls)
-        history._epochs = 0
+        history = cls()
         history._columns = names = tuple(_in_order((*_ALWAYS, *measured))) if measured else _ALWAYS
         room = min(epochs, _FIRST_ROOM)
         history._buffers = {name: np.empty(room) for name in names}
