@@ -94,11 +94,13 @@ struct Layer {
     int64_t n_in, n_out;
     int64_t n_blocks;
     Block blocks[n_block_kinds];
-    int64_t row;              // elements from one row of outputs to the next
-    int32_t activation;       // number in registry.h
-    bool narrow;              // the weights are stored transposed: n_out rows of n_in
-    double dropout;           // probability that an output is dropped in training
-    CustomActivation custom;  // null if the activation is built in
+    int64_t row;                      // elements from one row of outputs to the next
+    int32_t activation;               // number in registry.h
+    bool narrow;                      // the weights are stored transposed: n_out rows of n_in
+    int32_t normalization = 0;        // number in registry.h; 0 for none. The last layer has none
+    bool normalizes_outputs = false;  // the normalization is that of the activation's outputs, rather than of its inputs
+    double dropout;                   // probability that an output is dropped in training
+    CustomActivation custom;          // null if the activation is built in
 
     const Block &weights() const { return blocks[0]; }
     const Block &biases() const { return blocks[1]; }

@@ -1,5 +1,7 @@
 // The choice of an instruction set, the names in the registry, and the layout of parameters, which is the same for all
 // instruction sets.
+#include <initializer_list>
+
 #include "registry.h"
 #include "isa_kernels.h"
 #include "threads.h"
@@ -52,6 +54,7 @@ const char *const block_kinds[] = {FASTNN_BLOCK_KINDS(KIND_NAME) nullptr};
 #define NAME(name, Struct) #name,
 const char *const activations[] = {FASTNN_ACTIVATIONS(NAME) nullptr};
 const char *const parametric_activations[] = {FASTNN_PARAMETRIC_ACTIVATIONS(NAME) nullptr};
+const char *const normalizations[] = {FASTNN_NORMALIZATIONS(NAME) nullptr};
 #define FUNCTION_NAME(name, member, Struct) #name,
 const char *const functions[] = {FASTNN_FUNCTIONS(FUNCTION_NAME) nullptr};
 const char *const losses[] = {FASTNN_LOSSES(NAME) nullptr};
@@ -76,6 +79,7 @@ void use_instruction_set(const InstructionSet *chosen) { in_use = chosen; }
 const char *const *block_kind_names() { return block_kinds; }
 const char *const *activation_names() { return activations; }
 const char *const *parametric_activation_names() { return parametric_activations; }
+const char *const *normalization_names() { return normalizations; }
 const char *const *function_names() { return functions; }
 const char *const *loss_names() { return losses; }
 const char *const *prediction_loss_names() { return prediction_losses; }
@@ -117,6 +121,10 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
         // Slopes have neither penalties nor decay, which would draw them towards ReLU's (He et al. 2015, section 2.1).
         if (instruction_set()->float64->activation_has(layer.activation, BlockKind::slopes))
             size = add_block(layer, {BlockKind::slopes, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
+        // Nor have gains and shifts, whose neutral values differ from 0, or matter as little as those of biases.
+        for (const BlockKind kind : {BlockKind::gains, BlockKind::shifts})
+            if (instruction_set()->float64->normalization_has(layer.normalization, kind))
+                size = add_block(layer, {kind, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
     }
     return size;
 }

@@ -44,6 +44,7 @@ struct Kernels {
     double (*prediction_loss)(int32_t loss, const void *p, const void *y, int64_t n);  // the sum of n terms
     void (*update)(const Optimizer &, void *w, const void *g, void *m, void *v, int64_t n, double learning_rate, int64_t updates);
     bool (*activation_has)(int32_t activation, BlockKind kind);  // whether it has such parameters
+    bool (*normalization_has)(int32_t normalization, BlockKind kind);
     int (*optimizer_moments)(int32_t optimizer);                 // the number of arrays of moments
     int64_t (*first_not_finite)(const void *values, int64_t n);  // -1 if all are finite
     double (*multiply_add)(int64_t rounds, void *sum);           // returns the operations done
@@ -72,6 +73,7 @@ inline const Kernels &kernels_of(Type type) {
 const char *const *block_kind_names();  // in the order of registry.h, with a null at the end, like all these lists
 const char *const *activation_names();
 const char *const *parametric_activation_names();  // their numbers follow
+const char *const *normalization_names();          // their numbers begin with 1
 const char *const *function_names();
 const char *const *loss_names();
 const char *const *prediction_loss_names();

@@ -22,8 +22,13 @@
 // Activations with parameters per unit, for networks alone. Their numbers follow.
 #define FASTNN_PARAMETRIC_ACTIVATIONS(ROW) ROW(prelu, Prelu)
 
+// Normalizations of a hidden layer's units. Their numbers begin with 1, since 0 stands for none.
+#define FASTNN_NORMALIZATIONS(ROW) \
+    ROW(layer_norm, LayerNorm)     \
+    ROW(rms_norm, RmsNorm)
+
 // The kinds of parameters that a layer may have. Every layer has the first two.
-#define FASTNN_BLOCK_KINDS(ROW) ROW(weights) ROW(biases) ROW(slopes)
+#define FASTNN_BLOCK_KINDS(ROW) ROW(weights) ROW(biases) ROW(slopes) ROW(gains) ROW(shifts)
 
 // Elementwise functions of arrays: (name, member of the struct, struct).
 #define FASTNN_FUNCTIONS(ROW)                   \

@@ -47,6 +47,10 @@ template <class T> class ChunkGradients {
             case BlockKind::weights: return weight_gradient<START, FINISH>(part, to, learning_rate);
             case BlockKind::biases: return unit_gradient<START, FINISH>(part.layer, buffers.delta, to, learning_rate);
             case BlockKind::slopes: return unit_gradient<START, FINISH>(part.layer, buffers.by_slope, to, learning_rate);
+            case BlockKind::gains:
+                return unit_gradient<START, FINISH>(part.layer, buffers.normalization->by_gain, to, learning_rate);
+            case BlockKind::shifts:
+                return unit_gradient<START, FINISH>(part.layer, buffers.normalization->by_shift, to, learning_rate);
         }
     }
 

@@ -41,6 +41,7 @@ void update_array(const Optimizer &o, void *w, const void *g, void *m, void *v, 
 }
 
 inline bool activation_has(int32_t activation, BlockKind kind) { return all_activations<float>[activation].has(kind); }
+inline bool normalization_has(int32_t normalization, BlockKind kind) { return all_normalizations<float>[normalization].has(kind); }
 inline int optimizer_moments(int32_t optimizer) { return all_optimizers<float>[optimizer].moments; }
 
 template <class T> int64_t first_not_finite_of(const void *values, int64_t n) {
@@ -61,14 +62,33 @@ template <class T> void blend_arrays(void *own, const void *other, int64_t n, do
 }
 
 template <class T>
-constexpr Kernels kernels = {
-    FASTNN_VECTOR_BYTES,       Runs<T>::prediction_bytes, Runs<T>::predict,        Runs<T>::predict_each,
-    Runs<T>::linear_bytes,     Runs<T>::linear,           Runs<T>::gradient_bytes, Runs<T>::gradient,
-    Runs<T>::jacobian_bytes,   Runs<T>::jacobian,         Runs<T>::training_bytes, Runs<T>::train,
-    function_of_array<T>,      activate_array<T>,         log_softmax_array<T>,    activation_derivative<T>,
-    times_derivative_array<T>, prediction_loss<T>,        update_array<T>,         activation_has,
-    optimizer_moments,         first_not_finite_of<T>,    multiply_add_chains<T>,  copy_array<T>,
-    blend_arrays<T>,           &lane_kernels<T>};
+constexpr Kernels kernels = {FASTNN_VECTOR_BYTES,
+                             Runs<T>::prediction_bytes,
+                             Runs<T>::predict,
+                             Runs<T>::predict_each,
+                             Runs<T>::linear_bytes,
+                             Runs<T>::linear,
+                             Runs<T>::gradient_bytes,
+                             Runs<T>::gradient,
+                             Runs<T>::jacobian_bytes,
+                             Runs<T>::jacobian,
+                             Runs<T>::training_bytes,
+                             Runs<T>::train,
+                             function_of_array<T>,
+                             activate_array<T>,
+                             log_softmax_array<T>,
+                             activation_derivative<T>,
+                             times_derivative_array<T>,
+                             prediction_loss<T>,
+                             update_array<T>,
+                             activation_has,
+                             normalization_has,
+                             optimizer_moments,
+                             first_not_finite_of<T>,
+                             multiply_add_chains<T>,
+                             copy_array<T>,
+                             blend_arrays<T>,
+                             &lane_kernels<T>};
 
 }  // namespace
 

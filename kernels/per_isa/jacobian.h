@@ -124,7 +124,21 @@ template <class T> class JacobianRun {
                            [=](int64_t j, auto access) { access.store(to + j, access.load(from + j) * access.load(by + j)); });
     }
 
-    // Multiplies the lines, which are derivatives of a layer's outputs or by them, by those of its activation.
+    // Passes the lines, which are derivatives of a layer's sums or by its outputs, through its activation and normalization.
+    void pass_activation(const Group &group, int64_t l, T *lines, bool forward) const {
+        const Layer &layer = network_.layers[l];
+        const bool normalizes_first = layer.normalization && layer.normalizes_outputs != forward;
+        if (normalizes_first) pass_normalization(group, l, lines, forward);
+        times_derivative(group, l, lines);
+        if (layer.normalization && !normalizes_first) pass_normalization(group, l, lines, forward);
+    }
+
+    void pass_normalization(const Group &group, int64_t l, T *lines, bool forward) const {
+        const LayerNormalization<T> own = layers_.normalization(l);
+        const int64_t row = network_.layers[l].row;
+        group.for_each_line([&](int64_t line, int64_t i, int64_t) { own.pass_line(lines + line * row, i, forward); });
+    }
+
     void times_derivative(const Group &group, int64_t l, T *lines) const {
         const Layer &layer = network_.layers[l];
         if (is_identity(l)) return;
@@ -141,7 +155,7 @@ template <class T> class JacobianRun {
         for (int64_t l = 1; l < network_.n_layers; l++) {
             group.swap();
             multiply_forward(group, l);
-            if (has_derivative(l)) times_derivative(group, l, group.to);
+            if (has_derivative(l)) pass_activation(group, l, group.to, true);
         }
         if (!has_derivative(last())) times_softmax(group);
         const int64_t row = network_.last().row, n = group.directions.size();
@@ -157,10 +171,21 @@ template <class T> class JacobianRun {
     // The first layer's weights of an input are the derivatives of its sums.
     void start_forward(const Group &group) const {
         const Layer &layer = network_.layers[0];
+        if (layer.normalization) return start_normalized(group);
         group.for_each_line([&](int64_t line, int64_t i, int64_t d) {
             multiply_row(layers_.weights(layer) + d * layer.weights().row, group.derivatives[0] + i * layer.row,
                          group.to + line * layer.row, layer.n_out, layer.row);
         });
+    }
+
+    void start_normalized(const Group &group) const {
+        const Layer &layer = network_.layers[0];
+        group.for_each_line([&](int64_t line, int64_t, int64_t d) {
+            std::memcpy(group.to + line * layer.row, layers_.weights(layer) + d * layer.weights().row,
+                        size_t(layer.n_out) * sizeof(T));
+        });
+        clear_padding(group.to, group.n_lines(), layer.n_out, layer.row);
+        pass_activation(group, 0, group.to, true);
     }
 
     void multiply_forward(const Group &group, int64_t l) const {
@@ -192,7 +217,7 @@ template <class T> class JacobianRun {
         for (int64_t i = group.rows.begin; i < group.rows.end; i++)
             start_back(group, i, group.to + (i - group.rows.begin) * group.directions.size() * row, row);
         for (int64_t l = last() - 1; l >= 0; l--) {
-            times_derivative(group, l, group.to);
+            pass_activation(group, l, group.to, false);
             group.swap();
             const Layer &layer = network_.layers[l];
             const int64_t to_row = l ? network_.layers[l - 1].row : input_row();

@@ -31,6 +31,27 @@ template <class T> struct Activations {
     ActivationKernels<T> of[0 FASTNN_ACTIVATIONS(PLUS_ONE) FASTNN_PARAMETRIC_ACTIVATIONS(PLUS_ONE)];
 };
 
+// The functions take rows of n units, `row` elements apart, whose padding may contain anything before, and is 0 after. A row of
+// units x is normalized to x' = (x - mean) * factor. Its outputs are gain * x' + shift, with a gain and a shift for each unit.
+template <class T> struct NormalizationKernels {
+    // In place. normalized receives x', and factors the factor of each row, unless they are null.
+    void (*value)(T *x, const T *gains, const T *shifts, T *normalized, T *factors, int64_t rows, int64_t n, int64_t row);
+    // delta, a derivative by the outputs, becomes that by x.
+    void (*back)(T *delta, const T *gains, const T *normalized, const T *factors, int64_t rows, int64_t n, int64_t row);
+    // delta, a derivative of x, becomes that of the outputs.
+    void (*forward)(T *delta, const T *gains, const T *normalized, const T *factors, int64_t rows, int64_t n, int64_t row);
+    bool has_gains, has_shifts;  // shifts are null, and 0, if there are none
+
+    // Whether the normalization has parameters of this kind.
+    FASTNN_MEMBER bool has(fastnn::BlockKind kind) const {
+        return (kind == fastnn::BlockKind::gains && has_gains) || (kind == fastnn::BlockKind::shifts && has_shifts);
+    }
+};
+
+template <class T> struct Normalizations {
+    NormalizationKernels<T> of[1 FASTNN_NORMALIZATIONS(PLUS_ONE)];  // the first one is none
+};
+
 template <class T> struct Functions {
     void (*of[0 FASTNN_FUNCTIONS(PLUS_ONE)])(const T *x, T *y, int64_t n);  // y = f(x) for n elements; y may be x
 };
@@ -118,6 +139,7 @@ template <class T> struct Optimizers {
 }  // namespace fastnn::FASTNN_ISA_NAME
 
 FASTNN_DECLARE_TABLE(Activations, activations)
+FASTNN_DECLARE_TABLE(Normalizations, normalizations)
 FASTNN_DECLARE_TABLE(Functions, functions)
 FASTNN_DECLARE_TABLE(Losses, losses)
 FASTNN_DECLARE_TABLE(Optimizers, optimizers)
@@ -125,6 +147,7 @@ FASTNN_DECLARE_TABLE(Optimizers, optimizers)
 namespace {
 
 template <class T> constexpr auto &all_activations = activations<T>.of;
+template <class T> constexpr auto &all_normalizations = normalizations<T>.of;
 template <class T> constexpr auto &all_losses = losses<T>.of;
 template <class T> constexpr auto &all_optimizers = optimizers<T>.of;
 

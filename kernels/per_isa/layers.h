@@ -5,6 +5,7 @@
 #pragma once
 
 #include "block_parts.h"
+#include "layer_normalization.h"
 #include "packing.h"
 #include "padding.h"
 #include "products.h"
@@ -20,6 +21,7 @@ template <class T> struct LayerBuffers {
     T *derivative;  // the activation's derivative; null where the output determines it
     T *by_slope;    // the output's derivative by the unit's slope, later the loss's; null without slopes
     T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them, or they are packed
+    NormalizationBuffers<T> *normalization;  // null without one
 };
 
 // The gradients that a pass computes besides the outputs and the loss.
@@ -159,6 +161,9 @@ template <class T> class Layers {
             const size_t bytes = size_t(rows.size() * row) * sizeof(T);
             for (T *values : {buffers_[l].out, buffers_[l].delta, buffers_[l].by_slope})
                 if (values) std::memset(values + first, 0, bytes);
+            if (const NormalizationBuffers<T> *of = buffers_[l].normalization)
+                for (T *values : {of->by_gain, of->by_shift})
+                    if (values) std::memset(values + first, 0, bytes);
         }
         return x.sparse() ? Input<T>::of_sparse(x, chunk) : Input<T>{x_, x_row_};
     }
@@ -172,6 +177,11 @@ template <class T> class Layers {
         for (int64_t i = rows.begin * layer.row; i < end; i++) buffers_[l].delta[i] = 1;
         times_derivative(l, rows);
         return buffers_[l].delta;
+    }
+
+    // The layer has a normalization.
+    LayerNormalization<T> normalization(int64_t l) const {
+        return LayerNormalization<T>(network_.layers[l], parameters_, *buffers_[l].normalization);
     }
 
     // Returns the weights with one row per output of the layer, which stand `row` elements apart.
@@ -191,7 +201,7 @@ template <class T> class Layers {
         if (!has_logits_) times_derivative(last, rows);
         for (int64_t l = last; l > 0 && l >= first; l--) {
             pass_back_delta(l, rows, {0, network_.layers[l].n_in}, packing);
-            times_derivative(l - 1, rows);
+            pass_activation_back(l - 1, rows);
         }
     }
 
@@ -203,7 +213,7 @@ template <class T> class Layers {
                 pass_back_delta(l, rows, share(network_.layers[l].n_in, panel_columns<T>, team), packing, true);
                 team.wait();
             } else pass_back_delta(l, own, {0, network_.layers[l].n_in}, packing);
-            times_derivative(l - 1, own);
+            pass_activation_back(l - 1, own);
         }
     }
 
@@ -243,11 +253,13 @@ template <class T> class Layers {
         const bool keeps_transposed = !layer.narrow && (needs_.derivatives || !packs_weights<T>(layer));
         if (needs_.any() && keeps_transposed && (l > 0 || needs_.input_gradient))
             b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
+        if (layer.normalization)
+            b.normalization = LayerNormalization<T>::take(layer, rows, backward, needs_.weight_gradient, arena);
         return b;
     }
 
     static bool keeps_derivative(const Layer &layer) {
-        return layer.dropout > 0 || layer.custom || !all_activations<T>[layer.activation].from_output;
+        return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || !all_activations<T>[layer.activation].from_output;
     }
 
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
@@ -305,11 +317,22 @@ template <class T> class Layers {
         T *out = buffers_[l].out + rows.begin * layer.row, *derivative = buffers_[l].derivative, *by_slope = buffers_[l].by_slope;
         if (derivative) derivative += rows.begin * layer.row;
         if (by_slope) by_slope += rows.begin * layer.row;
+        if (layer.normalization && !layer.normalizes_outputs) normalization(l).forward(buffers_[l].out, rows);
         if (layer.custom) activate_custom(layer, out, derivative, rows.size());
         else if (kernels.has_slopes) activate_with_slopes(layer, out, derivative, by_slope, rows.size());
         else if (derivative) kernels.value_and_derivative(out, derivative, rows.size(), layer.n_out, layer.row);
         else if (!kernels.is_identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
-        if (dropout.key && layer.dropout > 0) drop(l, rows, dropout, out, derivative, by_slope);
+        if (layer.normalizes_outputs) normalize_outputs(l, rows, dropout);
+        else if (dropout.key && layer.dropout > 0) drop(l, rows, dropout, out, derivative, by_slope);
+    }
+
+    // The derivatives of the activation, and by slopes, are those before the normalization: they have no part in dropout.
+    __attribute__((noinline)) void normalize_outputs(int64_t l, Range rows, const Dropout &dropout) const {
+        const LayerNormalization<T> own = normalization(l);
+        own.forward(buffers_[l].out, rows);
+        T *mask = own.reset_mask(rows);
+        if (dropout.key && network_.layers[l].dropout > 0)
+            drop(l, rows, dropout, buffers_[l].out + rows.begin * network_.layers[l].row, mask, nullptr);
     }
 
     // Not inlined, like the next function: the rest, which is all that most networks need, is then short enough to be inlined.
@@ -336,6 +359,19 @@ template <class T> class Layers {
         layer.custom(out, out, derivative, rows * layer.row);
         clear_padding(out, rows, layer.n_out, layer.row);
         if (derivative) clear_padding(derivative, rows, layer.n_out, layer.row);
+    }
+
+    // delta, the loss's derivative by a layer's outputs, becomes that by its sums z.
+    void pass_activation_back(int64_t l, Range rows) const {
+        if (network_.layers[l].normalization) pass_normalized_back(l, rows);
+        else times_derivative(l, rows);
+    }
+
+    __attribute__((noinline)) void pass_normalized_back(int64_t l, Range rows) const {
+        const bool of_outputs = network_.layers[l].normalizes_outputs;
+        if (!of_outputs) times_derivative(l, rows);
+        normalization(l).back(buffers_[l].delta, rows);
+        if (of_outputs) times_derivative(l, rows);
     }
 
     void times_derivative(int64_t l, Range rows) const {

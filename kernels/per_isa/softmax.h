@@ -10,13 +10,6 @@
 
 namespace {
 
-// Keeps the first n lanes; the others become `other`.
-template <class T> FASTNN_INLINE Vec<T> keep_lanes(Vec<T> a, int64_t n, T other) {
-    IntVec<T> lane;
-    for (int q = 0; q < lanes<T>; q++) lane[q] = q;
-    return lane < splat_int<T>(n) ? a : splat(other);
-}
-
 template <class T> T largest(const T *z, int64_t n) {
     T top = z[0];
     for (int64_t j = 1; j < n; j++) top = z[j] > top ? z[j] : top;

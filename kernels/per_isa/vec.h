@@ -118,6 +118,13 @@ template <class T> FASTNN_INLINE Vec<T> load_partial(const T *p, int64_t n) {
 }
 template <class T> FASTNN_INLINE void store_partial(T *p, Vec<T> a, int64_t n) { std::memcpy(p, &a, size_t(n) * sizeof(T)); }
 
+// Keeps the first n lanes; the others become `other`.
+template <class T> FASTNN_INLINE Vec<T> keep_lanes(Vec<T> a, int64_t n, T other) {
+    IntVec<T> lane;
+    for (int q = 0; q < lanes<T>; q++) lane[q] = q;
+    return lane < splat_int<T>(n) ? a : splat(other);
+}
+
 // The access of body in for_each_vector: to a whole vector, or to the first n lanes of the last one.
 template <class T> struct Whole {
     FASTNN_INLINE Vec<T> load(const T *p) { return ::load(p); }

@@ -67,6 +67,8 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         Block blocks[n_block_kinds]
         int32_t activation
         bint narrow
+        int32_t normalization
+        bint normalizes_outputs
         double dropout
         CustomActivation custom
 
@@ -186,6 +188,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     const char **block_kind_names_ "fastnn::block_kind_names"()
     const char **activation_names_ "fastnn::activation_names"()
     const char **parametric_activation_names_ "fastnn::parametric_activation_names"()
+    const char **normalization_names_ "fastnn::normalization_names"()
     const char **function_names_ "fastnn::function_names"()
     const char **loss_names_ "fastnn::loss_names"()
     const char **prediction_loss_names_ "fastnn::prediction_loss_names"()

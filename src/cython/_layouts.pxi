@@ -2,7 +2,7 @@
 
 @cython.final
 cdef class Layout:
-    """Hold the layers of all networks that have the same sizes, activations, dropout and dtype.
+    """Hold the layers of all networks that have the same sizes, activations, dropout, dtype and normalizations.
 
     Many networks of one kind then read the same few cache lines, and the address of the layers tells their kind.
     """
@@ -12,7 +12,7 @@ cdef class Layout:
     cdef double operations_per_row
     cdef object __weakref__
 
-    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype):
+    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations):
         cdef int l
         self.n_layers = len(activations)
         for l in range(self.n_layers):
@@ -20,6 +20,10 @@ cdef class Layout:
             self.layers[l].n_out = layer_sizes[l + 1]
             self.set_activation(l, activations[l], dtype)
             self.layers[l].dropout = dropout[l]
+            if normalizations[l] is not None:
+                name, place = normalizations[l]
+                self.layers[l].normalization = 1 + NORMALIZATIONS.index(name)
+                self.layers[l].normalizes_outputs = place == "after"
             self.operations_per_row += layer_work(1, layer_sizes[l], layer_sizes[l + 1])
         self.size = lay_out(self.layers, self.n_layers, dtype.itemsize)
 
@@ -35,10 +39,10 @@ cdef class Layout:
 cdef object LAYOUTS = WeakValueDictionary()
 
 
-cdef Layout layout_of(tuple layer_sizes, tuple activations, tuple dropout, dtype):
-    key = layer_sizes, activations, dropout, dtype
+cdef Layout layout_of(tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations):
+    key = layer_sizes, activations, dropout, dtype, normalizations
     cdef Layout layout = LAYOUTS.get(key)
     if layout is None:
-        layout = Layout(layer_sizes, activations, dropout, dtype)
+        layout = Layout(layer_sizes, activations, dropout, dtype, normalizations)
         LAYOUTS[key] = layout
     return layout

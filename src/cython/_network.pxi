@@ -21,18 +21,22 @@ cdef class Network:
     cdef dict objectives  # by the loss that a model was called with: those that the quick functions take
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
-    cdef readonly tuple layer_sizes, activations, dropout
+    cdef readonly tuple layer_sizes, activations, dropout, normalizations
     cdef readonly dict parameters
 
-    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype):
+    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations=None):
+        # normalizations: for each layer, None or (name, "before" or "after" the activation); the last layer has none.
         cdef int n_layers = len(layer_sizes) - 1
-        if not 1 <= n_layers <= max_layers or len(activations) != n_layers or len(dropout) != n_layers:
+        normalizations = (None,) * n_layers if normalizations is None else normalizations
+        if (not 1 <= n_layers <= max_layers or len(activations) != n_layers or len(dropout) != n_layers
+                or len(normalizations) != n_layers or normalizations[n_layers - 1] is not None):
             raise ValueError(f"a network has 1 to {max_layers} layers, got {n_layers}")
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
+        self.normalizations = normalizations
         self.dtype = np.dtype(dtype)
         self.dtype_number = self.dtype.num
         self.type = Type.float32 if self.dtype_number == cnp.NPY_FLOAT32 else Type.float64
-        self.layout = layout_of(layer_sizes, activations, dropout, self.dtype)
+        self.layout = layout_of(layer_sizes, activations, dropout, self.dtype, normalizations)
         self.layers = self.layout.layers
         self.operations_per_row = self.layout.operations_per_row
         self.native.n_layers = n_layers

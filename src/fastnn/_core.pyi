@@ -13,6 +13,7 @@ from fastnn.losses import Loss
 BLOCK_KINDS: tuple[str, ...]
 ACTIVATIONS: tuple[str, ...]
 LAYER_ACTIVATIONS: tuple[str, ...]
+NORMALIZATIONS: tuple[str, ...]
 FUNCTIONS: tuple[str, ...]
 LOSSES: tuple[str, ...]
 PREDICTION_LOSSES: tuple[str, ...]
@@ -102,6 +103,7 @@ class Network:
     layer_sizes: tuple[int, ...]
     activations: tuple[str | CustomActivation, ...]
     dropout: tuple[float, ...]
+    normalizations: tuple[tuple[str, str] | None, ...]
     parameters: dict[str, tuple[Any, ...]]  # by kind, one array per layer, or None
     def __init__(
         self,
@@ -109,6 +111,7 @@ class Network:
         activations: tuple[str | CustomActivation, ...],
         dropout: tuple[float, ...],
         dtype: DTypeLike,
+        normalizations: tuple[tuple[str, str] | None, ...] | None = None,
     ) -> None: ...
     @property
     def address(self) -> int: ...

@@ -41,6 +41,12 @@ class MLP(Differentiated, Exported):
     dropout : float or sequence of float, default 0.0
         The probability, below 1, of leaving a hidden unit out of a training step: one for all hidden layers, or one per
         hidden layer. The outputs of the remaining units are scaled up to compensate.
+    normalization : str or sequence of str or None, optional
+        The normalization of the units of each hidden layer over a row: layer_norm (mean 0 and variance 1), rms_norm (mean
+        square 1) or None. One for all hidden layers, or one per hidden layer.
+    normalization_place : str or sequence of str, default "before"
+        Whether the inputs of the activation are normalized, "before", or its outputs, "after": one for all hidden layers, or
+        one per hidden layer. Dropout follows both.
     init : str, default "auto"
         The method that draws the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform,
         lecun_normal, zeros. "auto" selects he_normal for layers of the ReLU family, lecun_normal for SELU, and
@@ -59,8 +65,13 @@ class MLP(Differentiated, Exported):
     slopes : list of ndarray, shape (n_out,), or None
         Live views of the trained slopes: one array for each layer with the activation "prelu", and None for every other
         layer. Slopes start at 0.25. Penalties and weight decay do not apply to them.
+    gains, shifts : list of ndarray, shape (n_out,), or None
+        Live views of the factors and the summands of normalized units: one array for each layer with a normalization that
+        has them, and None for every other layer; "rms_norm" has no shifts. Gains start at 1, and shifts at 0. Penalties and
+        weight decay do not apply to them.
     parameters : list of ndarray
-        Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes of a layer follow its biases.
+        Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes, gains and shifts of a layer follow
+        its biases.
     feature_names : tuple of str or None
         The column names of the first data frame on which the model was trained.
 
@@ -98,6 +109,8 @@ class MLP(Differentiated, Exported):
         output_activation: Activation = "identity",
         *,
         dropout: float | Sequence[float] = 0.0,
+        normalization: str | Sequence[str | None] | None = None,
+        normalization_place: str | Sequence[str | None] = "before",
         init: str = "auto",
         dtype: DTypeLike = np.float32,
         random_state: Any = None,
@@ -106,11 +119,12 @@ class MLP(Differentiated, Exported):
         n_hidden = len(sizes) - 2
         activations = _layers.layer_activations(activation, output_activation, n_hidden, _core.LAYER_ACTIVATIONS)
         rates = _layers.dropout_rates(dropout, n_hidden)
+        normalizations = _layers.layer_normalizations(normalization, normalization_place, n_hidden, _core.NORMALIZATIONS)
         check_init(init)
         float_type = _layers.float_dtype(dtype)
         self._rng = _seeds.generator(random_state)
         try:
-            self._network = _core.Network(sizes, activations, (*rates, 0.0), float_type)
+            self._network = _core.Network(sizes, activations, (*rates, 0.0), float_type, normalizations)
             self._initialize(initialize(sizes, activations, init, self._rng))
         except MemoryError:
             count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(sizes))
@@ -274,7 +288,15 @@ class MLP(Differentiated, Exported):
         *hidden, output = self.activations
         shown: Any = hidden[0] if len(set(hidden)) == 1 else list(hidden)
         parts = [repr(self.layer_sizes)] + ([f"activation={shown!r}"] if hidden else [])
-        return f"MLP({', '.join(parts)}, output_activation={output!r}, dtype={self.dtype.name})"
+        parts.append(f"output_activation={output!r}")
+        if any(self.normalization):
+            parts += [f"{name}={_shown(getattr(self, name))}" for name in ("normalization", "normalization_place")]
+        return f"MLP({', '.join(parts)}, dtype={self.dtype.name})"
+
+
+def _shown(values: tuple[str | None, ...]) -> str:
+    """Return the argument of `MLP` that stands for one value per hidden layer."""
+    return repr(values[0] if len(set(values)) == 1 else list(values))
 
 
 # For each attribute that can't be assigned: the parameter of `MLP` that determines it.

@@ -40,6 +40,16 @@ class Parameters:
         return self._network.dropout[:-1]
 
     @property
+    def normalization(self) -> tuple[str | None, ...]:
+        """The normalizations, one per hidden layer: "layer_norm", "rms_norm" or None."""
+        return tuple(None if each is None else each[0] for each in self._network.normalizations[:-1])
+
+    @property
+    def normalization_place(self) -> tuple[str | None, ...]:
+        """The places of the normalizations, one per hidden layer: "before" or "after" the activation, or None."""
+        return tuple(None if each is None else each[1] for each in self._network.normalizations[:-1])
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the parameters: float32 or float64."""
         return self._network.dtype
@@ -60,9 +70,31 @@ class Parameters:
         """,
     )
 
+    gains: Kind[NDArray[Any] | None] = Kind(
+        1.0,
+        """The factors of normalized units: live views of shape (n_out,), one per layer, or None without a normalization.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> MLP((2, 3, 1), normalization="layer_norm", dtype="float64").gains
+        [array([1., 1., 1.]), None]
+        """,
+    )
+    shifts: Kind[NDArray[Any] | None] = Kind(
+        0.0,
+        """The summands of normalized units: live views of shape (n_out,), one per layer, or None.
+
+        Only "layer_norm" has them.
+        """,
+    )
+
     @property
     def parameters(self) -> list[NDArray[Any]]:
-        """Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes of a layer follow its biases."""
+        """Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``.
+
+        The slopes, gains and shifts of a layer follow its biases.
+        """
         return Views("parameters", by_layer(self._network.parameters))
 
     @parameters.setter
@@ -83,7 +115,7 @@ class Parameters:
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters: the weights, biases and slopes of all layers.
+        """The number of parameters: the weights, biases, slopes, gains and shifts of all layers.
 
         Examples
         --------
@@ -126,7 +158,7 @@ class Parameters:
         Parameters
         ----------
         other : MLP
-            A model with the same layer sizes, activations and dtype. It does not change.
+            A model with the same layer sizes, activations, normalizations and dtype. It does not change.
         tau : float
             The fraction of the difference by which to move, in [0, 1].
 
@@ -152,7 +184,7 @@ class Parameters:
         mine, others = self._network, other._network
         if mine is others or share == 0.0:
             return
-        if mine.layer_sizes != others.layer_sizes or mine.activations != others.activations or mine.dtype != others.dtype:
+        if any(getattr(mine, name) != getattr(others, name) for name in _ALIKE):
             raise _not_alike(mine, others)
         if share == 1.0:
             mine.storage[...] = others.storage
@@ -209,9 +241,12 @@ class Parameters:
             self._feature_names = _columns.names_of("X", X)
 
 
+_ALIKE = ("layer_sizes", "activations", "normalizations", "dtype")  # of networks whose parameters correspond
+
+
 def _not_alike(mine: _core.Network, others: _core.Network) -> ValueError:
     """Return the error for two networks that do not match."""
-    name = next(each for each in ("layer_sizes", "activations", "dtype") if getattr(mine, each) != getattr(others, each))
+    name = next(each for each in _ALIKE if getattr(mine, each) != getattr(others, each))
     return ValueError(f"other: expected a model with {name} {getattr(mine, name)}, got one with {getattr(others, name)}")
 
 

@@ -74,10 +74,13 @@ class Stored(Parameters):
             return cls._from(config["model"], arrays, custom)
 
     def _config(self) -> dict[str, Any]:
+        # Models without normalizations have no such entries, like those of older versions.
+        normalizations = {"normalization": self.normalization, "normalization_place": self.normalization_place}
         return {
             "layer_sizes": self.layer_sizes,
             "activations": [a.name if isinstance(a, CustomActivation) else a for a in self.activations],
             "dropout": self.dropout,
+            **(normalizations if any(self.normalization) else {}),
             "dtype": self.dtype.name,
             "feature_names": self._feature_names,
             "rng": _seeds.state_of(self._rng),
@@ -101,7 +104,7 @@ class Stored(Parameters):
         if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(sizes)):
             raise ValueError(f"the arrays are not those of layers {sizes}")
         *hidden, output = _custom.activations_named(config["activations"], _core.LAYER_ACTIVATIONS, custom)
-        self._begin(sizes, hidden, output, **{name: config[name] for name in ("dropout", "dtype")})
+        self._begin(sizes, hidden, output, **_options_of(config))
         self._rng = _seeds.from_state(config["rng"])
         self.feature_names = config.get("feature_names")  # files of older versions lack this entry
         _saved_models.fill(arrays, self._views())
@@ -133,3 +136,9 @@ class Stored(Parameters):
         self._become(state["config"], state["arrays"])
         self._rng = state["rng"]  # not a copy: a trainer that is pickled with the model shares it
         _state.set_attributes(self, state["attributes"])
+
+
+def _options_of(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of `MLP` in a description, of which those that older versions lack may be missing."""
+    names = ("normalization", "normalization_place")
+    return {name: config[name] for name in ("dropout", "dtype")} | {name: config[name] for name in names if name in config}

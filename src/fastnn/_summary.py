@@ -31,6 +31,8 @@ class LayerSummary:
         The memory of these parameters.
     multiply_adds : int
         The number of multiply-adds in its matrix product for one row.
+    normalization : str or None
+        The normalization of its units.
     """
 
     n_in: int
@@ -40,6 +42,7 @@ class LayerSummary:
     n_parameters: int
     n_bytes: int
     multiply_adds: int
+    normalization: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,16 +81,19 @@ class Summary:
     def __str__(self) -> str:
         """Return the table."""
         dropout = any(layer.dropout for layer in self.layers)
-        heading = ["layer", "input shape", "output shape", "activation", *(["dropout"] if dropout else [])]
+        normalizations = any(layer.normalization for layer in self.layers)
+        options = [*(["normalization"] if normalizations else []), *(["dropout"] if dropout else [])]
+        heading = ["layer", "input shape", "output shape", "activation", *options]
         lines = [[*heading, "parameters", "bytes", "multiply-adds per row"]]
         for number, layer in enumerate(self.layers, 1):
             name = f"{number}" if number < len(self.layers) else f"{number} (output)"
             rate = [f"{layer.dropout:g}" if layer.dropout else ""] if dropout else []
-            cells = [name, f"(n, {layer.n_in})", f"(n, {layer.n_out})", layer.activation, *rate]
+            normalization = [layer.normalization or ""] if normalizations else []
+            cells = [name, f"(n, {layer.n_in})", f"(n, {layer.n_out})", layer.activation, *normalization, *rate]
             lines.append([*cells, f"{layer.n_parameters:,}", f"{layer.n_bytes:,}", f"{layer.multiply_adds:,}"])
         totals = f"{self.n_parameters:,}", f"{self.n_bytes:,}", f"{self.multiply_adds:,}"
         lines.append(["total", *[""] * (len(heading) - 1), *totals])
-        table = _aligned(lines, n_texts=4)
+        table = _aligned(lines, n_texts=4 + normalizations)
         rule = "-" * max(map(len, table))
         return "\n".join(
             [table[0], rule, *table[1:-1], rule, table[-1], f"{self.dtype}, {self.storage_bytes:,} bytes with padding"]
@@ -100,11 +106,13 @@ def summary_of(model: Parameters, parameters: Kinds, storage_bytes: int) -> Summ
     """Return the summary of a model, given its parameters by kind and the size of its storage."""
     layers = []
     arrays_of_layers = zip(*parameters.values(), strict=True)
-    each = zip(pairwise(model.layer_sizes), model.activations, (*model.dropout, 0.0), arrays_of_layers, strict=True)
-    for (n_in, n_out), activation, rate, arrays in each:
+    options = model.activations, (*model.normalization, None), (*model.dropout, 0.0)
+    each = zip(pairwise(model.layer_sizes), *options, arrays_of_layers, strict=True)
+    for (n_in, n_out), activation, normalization, rate, arrays in each:
         count = sum(array.size for array in arrays if array is not None)
         name = activation if isinstance(activation, str) else activation.name
-        layers.append(LayerSummary(n_in, n_out, name, rate, count, count * model.dtype.itemsize, n_in * n_out))
+        n_bytes, products = count * model.dtype.itemsize, n_in * n_out
+        layers.append(LayerSummary(n_in, n_out, name, rate, count, n_bytes, products, normalization))
     return Summary(tuple(layers), model.dtype.name, storage_bytes)
 
 

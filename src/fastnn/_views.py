@@ -138,9 +138,7 @@ def values_for(argument: str, view: NDArray[Any] | None, value: ArrayLike | None
     if view is None:
         if value is None:
             return None
-        raise TypeError(
-            f"{argument}: expected None, got {type(value).__name__}; this layer's activation has no such parameters"
-        )
+        raise TypeError(f"{argument}: expected None, got {type(value).__name__}; this layer has no such parameters")
     array = _arrays.real_array(argument, value)
     if array.shape != view.shape:
         raise ValueError(f"{argument}: expected shape {view.shape}, got {array.shape}")

@@ -16,8 +16,10 @@ from fastnn._checks.scalars import integer, real, shown
 from fastnn._custom import CustomActivation, check_names
 
 Activation: TypeAlias = str | CustomActivation
+Normalization: TypeAlias = tuple[str, str] | None  # its name and its place, or None for a layer without one
 
 OUTPUT_ONLY = ("softmax", "exp")
+PLACES = ("before", "after")  # of a normalization: before or after the activation
 _OR_CUSTOM = ", or an activation that fastnn.jit.activation makes of a function and its derivative"
 
 
@@ -86,6 +88,39 @@ def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> tuple[floa
             raise ValueError(f"dropout: expected {n_hidden} rates, one per hidden layer, got {len(dropout)}")
         return tuple(real("dropout", rate, low=0.0, high=1.0, exclude_high=True) for rate in dropout)
     return (real("dropout", dropout, low=0.0, high=1.0, exclude_high=True),) * n_hidden
+
+
+def layer_normalizations(
+    normalization: str | Sequence[str | None] | None,
+    place: str | Sequence[str | None],
+    n_hidden: int,
+    names: Sequence[str],
+) -> tuple[Normalization, ...]:
+    """Return the normalization of each layer, of which the last one has none. `names` has all of them."""
+    kinds = _each_hidden("normalization", normalization, n_hidden, (*names, None))
+    places = _each_hidden("normalization_place", place, n_hidden, (*PLACES, None) if isinstance(place, Sequence) else PLACES)
+    for layer, (name, where) in enumerate(zip(kinds, places, strict=True)):
+        if name is not None and where is None:
+            raise ValueError(f"normalization_place[{layer}]: expected 'before' or 'after' for {name!r}, got None")
+    each = zip(kinds, places, strict=True)
+    return (*(None if name is None or where is None else (name, where) for name, where in each), None)
+
+
+def _each_hidden(argument: str, given: Any, n_hidden: int, allowed: Sequence[str | None]) -> tuple[str | None, ...]:
+    """Return one of the allowed values per hidden layer, from one for all of them or a sequence."""
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        values = tuple(given)
+        if len(values) != n_hidden:
+            raise ValueError(f"{argument}: expected {n_hidden}, one per hidden layer, got {len(values)}")
+    else:
+        values = (given,) * max(n_hidden, 1)
+    for value in values:
+        if not any(value is each if each is None else isinstance(value, str) and value == each for each in allowed):
+            expected = f"expected one of {', '.join(map(repr, allowed))}, or a list with one per hidden layer"
+            if isinstance(value, str):
+                raise ValueError(f"{argument}: {expected}, got {value!r}")
+            raise TypeError(f"{argument}: {expected}, got {shown(value)} of type {type(value).__name__}")
+    return values[:n_hidden]
 
 
 def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:

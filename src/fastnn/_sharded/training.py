@@ -131,6 +131,8 @@ class ShardedTraining:
             "n_shards": self._n_shards,
             "layer_sizes of the model": model.layer_sizes,
             "activations of the model": [str(activation) for activation in model.activations],
+            "normalization of the model": model.normalization,
+            "normalization_place of the model": model.normalization_place,
             "dropout of the model": model.dropout,
             "dtype of the model": model.dtype.name,
             "bit generator of random_state": type(self.trainer.random_state.bit_generator).__name__,

@@ -19,6 +19,7 @@ from fastnn.reference.elementary import *  # noqa: F403
 from fastnn.reference.gated import *  # noqa: F403
 from fastnn.reference.losses import *  # noqa: F403
 from fastnn.reference.network import *  # noqa: F403
+from fastnn.reference.normalization import *  # noqa: F403
 from fastnn.reference.optimizers import *  # noqa: F403
 from fastnn.reference.prediction_losses import *  # noqa: F403
 from fastnn.reference.rectifiers import *  # noqa: F403
@@ -29,7 +30,7 @@ from fastnn.reference.training import *  # noqa: F403
 if not TYPE_CHECKING:  # type checkers take the names from the modules
     _MODULES = (
         *("activations", "averages", "dense", "derivatives", "dropout", "elementary", "gated", "losses"),
-        *("network", "optimizers", "prediction_losses", "rectifiers", "sigmoids", "softmax", "training"),
+        *("network", "normalization", "optimizers", "prediction_losses", "rectifiers", "sigmoids", "softmax", "training"),
     )
     __all__ = sorted(name for module in _MODULES for name in sys.modules[f"fastnn.reference.{module}"].__all__)
     __dir__ = __all__.copy

@@ -13,20 +13,31 @@ from fastnn._checks.predictions import one_hot
 from fastnn._custom import CustomActivation
 from fastnn.losses import Loss
 from fastnn.reference.activations import Activation, named
+from fastnn.reference.normalization import NORMALIZATIONS, Normalization, normalized
 from fastnn.reference.parametric import PARAMETRIC
 
-__all__ = ["Activations", "Arrays", "UnitParameters", "checked_data", "checked_inputs", "checked_network", "takes_as_labels"]
+__all__ = [
+    *("Activations", "Arrays", "Normalizations", "UnitParameters"),
+    *("checked_data", "checked_inputs", "checked_network", "takes_as_labels"),
+]
 __dir__ = __all__.copy
 
 Arrays: TypeAlias = Sequence[Array]
 Activations: TypeAlias = Sequence[str | Activation | CustomActivation]
 UnitParameters: TypeAlias = Sequence[Array | None] | None
+Normalizations: TypeAlias = Sequence[Normalization | None] | None
 
 _OUTPUT_ONLY = ("softmax", "exp")
 
 
-def checked_network(weights: Arrays, biases: Arrays, activations: Activations, **kinds: UnitParameters) -> list[Activation]:
-    """Return the activation of each layer, or raise an error if the lists do not fit together.
+def checked_network(
+    weights: Arrays,
+    biases: Arrays,
+    activations: Activations,
+    normalizations: Normalizations = None,
+    **kinds: UnitParameters,
+) -> list[Activation]:
+    """Return the activation of each layer, with its normalization, or raise an error if the lists do not fit together.
 
     `kinds` are the parameters of activations.
     """
@@ -49,7 +60,33 @@ def checked_network(weights: Arrays, biases: Arrays, activations: Activations, *
     for layer, function in enumerate(functions[:-1]):
         if function.name in _OUTPUT_ONLY:
             raise ValueError(f"activations[{layer}]: expected one for hidden layers, got {function.name!r}")
-    return functions
+    return functions if normalizations is None else _with_normalizations(functions, normalizations, weights)
+
+
+def _with_normalizations(
+    functions: list[Activation], normalizations: Sequence[Normalization | None], weights: Arrays
+) -> list[Activation]:
+    if len(normalizations) != len(functions) or normalizations[-1] is not None:
+        got = f"{len(normalizations)} entries"
+        raise ValueError(f"normalizations: expected {len(functions)} entries, one per layer, the last one None, got {got}")
+    result = list(functions)
+    for layer, (normalization, w) in enumerate(zip(normalizations, weights, strict=True)):
+        if normalization is None:
+            continue
+        shape, arrays = w.shape[1:], {"gains": normalization.gains, "shifts": normalization.shifts}
+        kinds = NORMALIZATIONS.get(normalization.name, ())
+        if normalization.place not in ("before", "after") or any(
+            (kind in kinds) != (array is not None) or (array is not None and array.shape != shape)
+            for kind, array in arrays.items()
+        ):
+            expected = " or ".join(f"{name!r} with {' and '.join(kinds)}" for name, kinds in NORMALIZATIONS.items())
+            got = ", ".join(f"{kind} {None if array is None else array.shape}" for kind, array in arrays.items())
+            raise ValueError(
+                f"normalizations[{layer}]: expected {expected} of shape {shape}, before or after the activation, got "
+                f"{normalization.name!r} {normalization.place} it, with {got}"
+            )
+        result[layer] = normalized(functions[layer], normalization)
+    return result
 
 
 def _with_parameters(activation: str, layer: int, kinds: Mapping[str, UnitParameters], w: Array) -> Activation:

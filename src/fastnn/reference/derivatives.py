@@ -11,7 +11,15 @@ from numpy.typing import ArrayLike
 from fastnn._checks.floats import Array, as_float
 from fastnn._checks.scalars import real
 from fastnn.losses import Heads, Loss, resolve
-from fastnn.reference.arguments import Activations, Arrays, checked_data, checked_inputs, checked_network, takes_as_labels
+from fastnn.reference.arguments import (
+    Activations,
+    Arrays,
+    Normalizations,
+    checked_data,
+    checked_inputs,
+    checked_network,
+    takes_as_labels,
+)
 from fastnn.reference.gradients import add_penalty, penalty_gradient
 from fastnn.reference.loss_functions import function_of, packed
 from fastnn.reference.network import Masks, Pass, Slopes, forward, from_outputs
@@ -34,6 +42,7 @@ def loss_and_gradient(
     l2: float = 0.0,
     dropout_masks: Masks = None,
     slopes: Slopes = None,
+    normalizations: Normalizations = None,
 ) -> tuple[Any, ...]:
     """Return the mean loss over rows of data, and its gradients with respect to all parameters.
 
@@ -54,8 +63,8 @@ def loss_and_gradient(
         weights are zero. A row of weight 0 does not count, whatever it contains.
     l1, l2 : float, default 0.0
         Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights.
-    dropout_masks, slopes : sequences of ndarrays or None, optional
-        As in `forward`. Penalties do not apply to slopes.
+    dropout_masks, slopes, normalizations : sequences, optional
+        As in `forward`. Penalties do not apply to slopes, gains and shifts.
 
     Returns
     -------
@@ -64,6 +73,8 @@ def loss_and_gradient(
         In the shapes of `weights` and `biases`.
     slope_gradients : list of ndarrays or None
         One entry per layer; only if `slopes` is given.
+    normalization_gradients : list of tuples (gain_gradient, shift_gradient), (gain_gradient,) or None
+        One entry per layer; only if `normalizations` is given.
 
     References
     ----------
@@ -77,16 +88,14 @@ def loss_and_gradient(
     (2.0, [array([[6.]])], [array([2.])])
     """
     l1, l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
-    run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, dropout_masks, slopes)
+    run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, dropout_masks, slopes, normalizations)
     value, steps = run.loss, list(run.backward())[::-1]
     weight_gradients: list[Array] = [inputs.T @ delta for inputs, delta in steps]
     bias_gradients: list[Array] = [delta.sum(axis=0) for _, delta in steps]
     for w, gradient in zip(weights, weight_gradients, strict=True):
         value = float(add_penalty(value, w, l1, l2))
         gradient += penalty_gradient(w, l1, l2)
-    if slopes is None:
-        return value, weight_gradients, bias_gradients
-    return value, weight_gradients, bias_gradients, run.slope_gradients
+    return value, weight_gradients, bias_gradients, *_other_gradients(run, slopes, normalizations)
 
 
 def input_gradient(
@@ -97,12 +106,13 @@ def input_gradient(
     y: ArrayLike,
     loss: str | Loss = "mse",
     slopes: Slopes = None,
+    normalizations: Normalizations = None,
 ) -> Array:
     """Return the gradient of the mean loss over all rows with respect to X.
 
     Parameters
     ----------
-    weights, biases, activations, X, y, loss, slopes
+    weights, biases, activations, X, y, loss, slopes, normalizations
         As in `loss_and_gradient`.
 
     Returns
@@ -115,7 +125,7 @@ def input_gradient(
     array([[8.]])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        run = _run(weights, biases, activations, X, y, resolve(loss), None, None, slopes)
+        run = _run(weights, biases, activations, X, y, resolve(loss), None, None, slopes, normalizations)
     *_, (_, first_delta) = run.backward()
     return np.asarray(first_delta @ weights[0].T)
 
@@ -129,12 +139,13 @@ def vjp(
     G: ArrayLike,
     dropout_masks: Masks = None,
     slopes: Slopes = None,
+    normalizations: Normalizations = None,
 ) -> tuple[Any, ...]:
     """Return a vector-Jacobian product: the gradients of a function of the outputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, dropout_masks, slopes
+    weights, biases, activations, X, dropout_masks, slopes, normalizations
         As in `forward`.
     G : array-like, shape (n, n_out)
         The gradient of the function with respect to the outputs.
@@ -147,6 +158,8 @@ def vjp(
         The gradients with respect to the parameters, summed over rows, in the shapes of `weights` and `biases`.
     slope_gradients : list of ndarrays or None
         One entry per layer; only if `slopes` is given.
+    normalization_gradients : list of tuples (gain_gradient, shift_gradient), (gain_gradient,) or None
+        One entry per layer; only if `normalizations` is given.
 
     Examples
     --------
@@ -155,9 +168,9 @@ def vjp(
     (array([[ 3.],
            [30.]]), [array([[42.]])], [array([11.])])
     """
-    functions = checked_network(weights, biases, activations, slopes=slopes)
+    functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
     inputs = checked_inputs(weights, X)
-    layers = forward(weights, biases, activations, inputs, dropout_masks, slopes)
+    layers = forward(weights, biases, activations, inputs, dropout_masks, slopes, normalizations)
     gradient = as_float("G", G)
     if gradient.shape != layers[-1][1].shape:
         raise ValueError(f"G: expected shape {layers[-1][1].shape}, got {gradient.shape}")
@@ -169,15 +182,22 @@ def vjp(
         [inputs.T @ delta for inputs, delta in steps],
         [delta.sum(axis=0) for _, delta in steps],
     )
-    return result if slopes is None else (*result, run.slope_gradients)
+    return *result, *_other_gradients(run, slopes, normalizations)
 
 
-def jacobian(weights: Arrays, biases: Arrays, activations: Activations, X: ArrayLike, slopes: Slopes = None) -> Array:
+def jacobian(
+    weights: Arrays,
+    biases: Arrays,
+    activations: Activations,
+    X: ArrayLike,
+    slopes: Slopes = None,
+    normalizations: Normalizations = None,
+) -> Array:
     """Return the derivatives of the outputs of each row with respect to its inputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, slopes
+    weights, biases, activations, X, slopes, normalizations
         As in `forward`.
 
     Returns
@@ -194,7 +214,7 @@ def jacobian(weights: Arrays, biases: Arrays, activations: Activations, X: Array
     for j in range(n_out):
         one_output = np.zeros((len(inputs), n_out), inputs.dtype)
         one_output[:, j] = 1
-        result[:, j] = vjp(weights, biases, activations, inputs, one_output, None, slopes)[0]
+        result[:, j] = vjp(weights, biases, activations, inputs, one_output, None, slopes, normalizations)[0]
     return result
 
 
@@ -208,18 +228,25 @@ def _run(
     sample_weight: ArrayLike | None,
     masks: Masks,
     slopes: Slopes,
+    normalizations: Normalizations,
 ) -> Pass:
-    functions = checked_network(weights, biases, activations, slopes=slopes)
+    functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
     inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
     counted = row_weights != 0
     if not counted.all():  # the other rows may contain any values
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
         masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
-    layers = forward(weights, biases, activations, inputs, masks, slopes)
+    layers = forward(weights, biases, activations, inputs, masks, slopes, normalizations)
     z, a = layers[-1]
     labels = takes_as_labels(loss, np.asarray(y))
     value, gradient = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
     return from_outputs(weights, functions, inputs, layers, masks, value, gradient, logits=loss.from_logits)
+
+
+def _other_gradients(run: Pass, slopes: Slopes, normalizations: Normalizations) -> list[Any]:
+    """Return the gradients of the parameters that are given besides weights and biases, kind by kind."""
+    given = ((slopes, run.slope_gradients), (normalizations, run.normalization_gradients))
+    return [gradients for parameters, gradients in given if parameters is not None]
 
 
 def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool) -> tuple[float, Array]:

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 
 from fastnn._checks.floats import Array
 from fastnn.reference.activations import Activation
-from fastnn.reference.arguments import Activations, Arrays, UnitParameters, checked_inputs, checked_network
+from fastnn.reference.arguments import Activations, Arrays, Normalizations, UnitParameters, checked_inputs, checked_network
+from fastnn.reference.normalization import Normalized
 from fastnn.reference.parametric import Prelu
 
 __all__ = ["forward"]
@@ -31,6 +32,7 @@ def forward(
     X: ArrayLike,
     dropout_masks: Masks = None,
     slopes: Slopes = None,
+    normalizations: Normalizations = None,
 ) -> list[tuple[Array, Array]]:
     """Return z = inputs @ W + b and a = activation(z) for every layer.
 
@@ -46,11 +48,13 @@ def forward(
         Factors that multiply the outputs of the hidden layers before the next layer (see `dropout_mask`).
     slopes : sequence of ndarrays or None, optional
         The slopes (n_out,) of each layer with the activation "prelu".
+    normalizations : sequence of Normalization or None, optional
+        The normalization of each layer before or after its activation.
 
     Returns
     -------
     list of (z, a), both (n, n_out)
-        One pair per layer. The outputs a are those before dropout.
+        One pair per layer. The sums z are those before a normalization. The outputs a are those before dropout.
 
     Examples
     --------
@@ -61,7 +65,7 @@ def forward(
            [ 1.5]]), array([[0. ],
            [1.5]]))]
     """
-    functions = checked_network(weights, biases, activations, slopes=slopes)
+    functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
     inputs = checked_inputs(weights, X)
     layers: list[tuple[Array, Array]] = []
     for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
@@ -86,7 +90,9 @@ class Pass:
     masks: Masks
     loss: float
     output_delta: Array  # the gradient with respect to the last z, (n, n_out)
-    slope_gradients: list[Array | None]  # one per layer, set by `backward`
+    # These have one entry per layer, set by `backward`: the gradients of slopes, and those of gains and perhaps shifts.
+    slope_gradients: list[Array | None]
+    normalization_gradients: list[tuple[Array, ...] | None]
 
     def backward(self) -> Iterator[tuple[Array, Array]]:
         """Yield the inputs of every layer and the gradient with respect to its z, from the last layer to the first."""
@@ -95,11 +101,17 @@ class Pass:
             z, a = self.layers[layer - 1]
             yield _dropped(a, layer - 1, self.masks), delta
             grad_a = _dropped(delta @ self.weights[layer].T, layer - 1, self.masks)
-            function = self.functions[layer - 1]
-            if isinstance(function, Prelu):
-                self.slope_gradients[layer - 1] = function.gradient(z, grad_a)
-            delta = function.backward(z, a, grad_a)
+            delta = self._through_activation(layer - 1, z, a, grad_a)
         yield self.inputs, delta
+
+    def _through_activation(self, layer: int, z: Array, a: Array, grad_a: Array) -> Array:
+        function = self.functions[layer]
+        if isinstance(function, Normalized):
+            delta, self.normalization_gradients[layer], self.slope_gradients[layer] = function.gradients(z, grad_a)
+            return delta
+        if isinstance(function, Prelu):
+            self.slope_gradients[layer] = function.gradient(z, grad_a)
+        return function.backward(z, a, grad_a)
 
 
 def from_outputs(
@@ -119,7 +131,7 @@ def from_outputs(
     if isinstance(functions[-1], Prelu):
         slope_gradients[-1] = functions[-1].gradient(z, gradient)
     delta = gradient if logits else functions[-1].backward(z, a, gradient)
-    return Pass(weights, functions, inputs, layers, masks, value, delta, slope_gradients)
+    return Pass(weights, functions, inputs, layers, masks, value, delta, slope_gradients, [None] * len(layers))
 
 
 def _dropped(a: Array, layer: int, masks: Masks) -> Array:

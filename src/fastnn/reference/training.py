@@ -13,7 +13,7 @@ from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import AdamW, Optimizer
-from fastnn.reference.arguments import Activations, Arrays, checked_data, checked_network, takes_as_labels
+from fastnn.reference.arguments import Activations, Arrays, Normalizations, checked_data, checked_network, takes_as_labels
 from fastnn.reference.derivatives import loss_and_gradient
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
@@ -46,6 +46,7 @@ def train(
     clip_norm: float | None = None,
     dropout: float | Sequence[float] = 0.0,
     slopes: Slopes = None,
+    normalizations: Normalizations = None,
 ) -> list[float]:
     """Train a network in place, and return the loss of every epoch.
 
@@ -86,6 +87,8 @@ def train(
     slopes : sequence of ndarrays or None, optional
         The slopes of each layer with the activation "prelu". They are changed in place. Penalties and weight decay do not
         apply to them.
+    normalizations : sequence of Normalization or None, optional
+        The normalization of each layer, whose parameters are treated like slopes.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def train(
     >>> W[0].round(6), b[0].round(6)
     (array([[2.]]), array([1.]))
     """
-    loss, output = resolve(loss), checked_network(weights, biases, activations, slopes=slopes)[-1]
+    loss, output = resolve(loss), checked_network(weights, biases, activations, normalizations, slopes=slopes)[-1]
     inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
     labels = takes_as_labels(loss, np.asarray(y))
     shares = np.abs(row_weights) * weighted_targets(targets, loss.target_options, labels=labels).rows
@@ -112,7 +115,9 @@ def train(
     drop = dropout_rates(dropout, len(weights) - 1)
     slopes = [None] * len(weights) if slopes is None else slopes
     params, state, updates = [*weights, *biases], State(), 0
-    undecayed, state_of_undecayed = [s for s in slopes if s is not None], State()
+    normalizations = [None] * len(weights) if normalizations is None else normalizations
+    given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
+    undecayed, state_of_undecayed = [array for array in (*slopes, *given) if array is not None], State()
     without_decay = replace(optimizer, weight_decay=0.0) if isinstance(optimizer, AdamW) else optimizer
     history = []
     for _ in range(epochs):
@@ -121,10 +126,12 @@ def train(
         total, total_weight = 0.0, 0.0
         for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
             masks = _draw_masks(rng, drop, len(rows), weights)
-            value, weight_gradients, bias_gradients, slope_gradients = loss_and_gradient(
-                weights, biases, activations, inputs[rows], targets[rows], loss, row_weights[rows], l1, l2, masks, slopes
+            value, weight_gradients, bias_gradients, slope_gradients, of_normalizations = loss_and_gradient(
+                *(weights, biases, activations, inputs[rows], targets[rows], loss),
+                *(row_weights[rows], l1, l2, masks, slopes, normalizations),
             )
             found = [g for g in slope_gradients if g is not None]
+            found += [g for gradients in of_normalizations if gradients is not None for g in gradients]
             grads = clip([*weight_gradients, *bias_gradients, *found], clip_value, clip_norm)
             update, n = UPDATES[optimizer.name], len(params)
             update(optimizer, params, grads[:n], state, float(rate))

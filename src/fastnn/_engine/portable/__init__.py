@@ -39,7 +39,7 @@ from fastnn._engine.portable._functions import (
     quick_vjp,
     softmax,
 )
-from fastnn._engine.portable._layers import BLOCK_KINDS, LAYER_ACTIVATIONS
+from fastnn._engine.portable._layers import BLOCK_KINDS, LAYER_ACTIVATIONS, NORMALIZATIONS
 from fastnn._engine.portable._machine import (
     built_instruction_sets,
     copy_vectors,
@@ -67,6 +67,7 @@ __all__ = [
     "FUNCTIONS",
     "LAYER_ACTIVATIONS",
     "LOSSES",
+    "NORMALIZATIONS",
     "OPTIMIZERS",
     "OPTIMIZER_MOMENTS",
     "PREDICTION_LOSSES",

@@ -13,9 +13,12 @@ from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.reference.activations import Activation, named
 from fastnn.reference.dropout import factors
+from fastnn.reference.normalization import NORMALIZATIONS as _NORMALIZATIONS
+from fastnn.reference.normalization import Normalization
 from fastnn.reference.parametric import PARAMETRIC, prelu, prelu_grad, slopes_grad
 
 LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, *PARAMETRIC)  # the activations of networks
+NORMALIZATIONS = tuple(_NORMALIZATIONS)
 
 
 class Parameters(NamedTuple):
@@ -23,7 +26,9 @@ class Parameters(NamedTuple):
 
     weights: Array  # (n_in, n_out)
     biases: Array  # (n_out,)
-    slopes: Array | None  # (n_out,)
+    slopes: Array | None  # (n_out,), like the next two
+    gains: Array | None
+    shifts: Array | None
 
     @classmethod
     def of_layers(cls, kinds: Mapping[str, Sequence[Any]]) -> list[Parameters]:
@@ -35,22 +40,36 @@ BLOCK_KINDS = Parameters._fields
 WITH_DECAY = ("weights", "biases")  # the kinds to which weight decay applies
 
 
-def shapes(n_in: int, n_out: int, activation: Any) -> dict[str, tuple[int, ...]]:
+def shapes(n_in: int, n_out: int, activation: Any, normalization: tuple[str, str] | None) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a layer's parameters, by kind and in the order of the storage."""
     of_layer: dict[str, tuple[int, ...]] = {"weights": (n_in, n_out), "biases": (n_out,)}
     if isinstance(activation, str) and activation in PARAMETRIC:
         of_layer[PARAMETRIC[activation][0]] = (n_out,)
+    if normalization is not None:
+        of_layer |= dict.fromkeys(_NORMALIZATIONS[normalization[0]], (n_out,))
     return of_layer
 
 
 class Layer:
     """One layer: its parameters, and the formulas of its activation in the form for the fallback."""
 
-    def __init__(self, activation: Any, dropout: float, parameters: Parameters) -> None:
-        self.weights, self.biases, self.slopes = parameters
-        self.dropout, self.is_linear = dropout, activation == "identity"
-        self.has_only_sums = self.slopes is None  # whether weights and biases are all its parameters
-        self.activate: Callable[[Array, Array], None]  # sets the second array to the activation of the first
+    def __init__(
+        self, activation: Any, dropout: float, normalization: tuple[str, str] | None, parameters: Parameters
+    ) -> None:
+        self.weights, self.biases, self.slopes = parameters[:3]
+        self.dropout, self.is_linear = dropout, activation == "identity" and normalization is None
+        # Whether weights and biases are all its parameters.
+        self.has_only_sums = all(array is None for array in parameters[2:])
+        self.activate: Callable[[Array, Array], None]  # sets the second array to the outputs for the sums in the first
+        self._set_activation(activation)
+        self._normalization = None
+        if normalization is not None:
+            assert parameters.gains is not None
+            name, place = normalization
+            self._normalization = Normalization(name, parameters.gains, parameters.shifts, place)
+            self._activate, self.activate = self.activate, self._activate_normalized
+
+    def _set_activation(self, activation: Any) -> None:
         if self.slopes is not None:
             self._by_slopes, self._slopes_grad = runnable(backward_by_slopes), runnable(slopes_grad)
             by_slopes, slopes = runnable(activate_by_slopes), self.slopes
@@ -64,13 +83,42 @@ class Layer:
         else:
             self._backward = runnable(backward_by_row, product=formulas.product)
 
-    def backward(self, z: Array, a: Array, grad_a: Array, delta: Array, grad_slopes: Array | None) -> None:
-        """Replace the gradient with respect to a by that with respect to z, and set the gradient of the slopes."""
+    def _activate_normalized(self, z: Array, a: Array) -> None:
+        assert self._normalization is not None
+        if self._normalization.place == "before":
+            self._activate(self._normalization.value(z), a)
+            return
+        self._activate(z, a)
+        a[...] = self._normalization.value(a)
+
+    def backward(self, z: Array, a: Array, grad_a: Array, delta: Array, gradients: Parameters | None) -> None:
+        """Set delta to the gradient with respect to z, given that with respect to a, and set those of the parameters."""
+        if self._normalization is None:
+            self._activation_backward(z, a, grad_a, delta, gradients)
+        elif self._normalization.place == "before":
+            self._activation_backward(self._normalization.value(z), a, grad_a, delta, gradients)
+            delta[...] = self._normalization_backward(z, delta, gradients)
+        else:
+            activated = np.empty_like(a)
+            self._activate(z, activated)
+            grad_activated = self._normalization_backward(activated, grad_a, gradients)
+            self._activation_backward(z, activated, grad_activated, delta, gradients)
+
+    def _normalization_backward(self, x: Array, grad: Array, gradients: Parameters | None) -> Array:
+        assert self._normalization is not None
+        result, *of_parameters = self._normalization.backward(x, grad)
+        if gradients is not None:
+            for gradient, values in zip((gradients.gains, gradients.shifts), of_parameters, strict=False):
+                assert gradient is not None
+                gradient[:] = values
+        return result
+
+    def _activation_backward(self, z: Array, a: Array, grad_a: Array, delta: Array, gradients: Parameters | None) -> None:
         if self.slopes is None:
             self._backward(a if self._derivative_takes_output else z, grad_a, delta)
             return
-        if grad_slopes is not None:
-            grad_slopes[:] = self._slopes_grad(z, grad_a)
+        if gradients is not None and gradients.slopes is not None:
+            gradients.slopes[:] = self._slopes_grad(z, grad_a)
         self._by_slopes(z, self.slopes, grad_a, delta)
 
 
@@ -125,7 +173,7 @@ class Pass:
             if mask is not None:
                 grad *= mask
             if delta is not grad:
-                layer.backward(self._z[i], self.outputs[i], grad, delta, None if gradients is None else gradients[i].slopes)
+                layer.backward(self._z[i], self.outputs[i], grad, delta, None if gradients is None else gradients[i])
             if gradients is not None:
                 self._dense_gradients(self._inputs[i], delta, gradients[i].weights, gradients[i].biases)
             if i > 0:

@@ -39,20 +39,27 @@ class Network:
     """The sizes and parameters of one network. The vector `storage` has all parameters; other arrays are views of it."""
 
     def __init__(
-        self, layer_sizes: tuple[int, ...], activations: tuple[Any, ...], dropout: tuple[float, ...], dtype: DTypeLike
+        self,
+        layer_sizes: tuple[int, ...],
+        activations: tuple[Any, ...],
+        dropout: tuple[float, ...],
+        dtype: DTypeLike,
+        normalizations: tuple[tuple[str, str] | None, ...] | None = None,
     ) -> None:
         n_layers = len(layer_sizes) - 1
-        if not 1 <= n_layers <= MAX_LAYERS or len(activations) != n_layers or len(dropout) != n_layers:
+        normalizations = (None,) * n_layers if normalizations is None else normalizations
+        lists = activations, dropout, normalizations
+        if not 1 <= n_layers <= MAX_LAYERS or any(len(each) != n_layers for each in lists) or normalizations[-1] is not None:
             raise ValueError(
                 f"layer_sizes: expected 1 to {MAX_LAYERS} layers, each with an activation and a dropout, got {n_layers}"
             )
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
-        self.dtype = np.dtype(dtype)
-        self._blocks = _lay_out(layer_sizes, activations)
+        self.normalizations, self.dtype = normalizations, np.dtype(dtype)
+        self._blocks = _lay_out(layer_sizes, activations, normalizations)
         self.storage = aligned_zeros(self._blocks[-1].place.stop, self.dtype)
         self.parameters = self.views(self.storage)
-        each = zip(activations, dropout, Parameters.of_layers(self.parameters), strict=True)
-        self.layers = [Layer(activation, p, parameters) for activation, p, parameters in each]
+        each = zip(activations, dropout, normalizations, Parameters.of_layers(self.parameters), strict=True)
+        self.layers = [Layer(*of_layer) for of_layer in each]
         self.parts = self._parts()
 
     @property
@@ -281,11 +288,14 @@ def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> N
     return np.array(sample_weight).reshape(-1)
 
 
-def _lay_out(layer_sizes: tuple[int, ...], activations: tuple[Any, ...]) -> list[_Block]:
+def _lay_out(
+    layer_sizes: tuple[int, ...], activations: tuple[Any, ...], normalizations: tuple[tuple[str, str] | None, ...]
+) -> list[_Block]:
     """Return the blocks of all layers, one behind the other in the storage."""
     blocks, start = [], 0
-    for layer, (sizes, activation) in enumerate(zip(pairwise(layer_sizes), activations, strict=True)):
-        for kind, shape in shapes(*sizes, _check(activation)).items():
+    each = zip(pairwise(layer_sizes), activations, normalizations, strict=True)
+    for layer, (sizes, activation, normalization) in enumerate(each):
+        for kind, shape in shapes(*sizes, _check(activation), normalization).items():
             end = start + math.prod(shape)
             blocks.append(_Block(layer, kind, slice(start, end), shape))
             start = end
