@@ -71,21 +71,25 @@ def networks():
         result[f"{name}_{dtype}"] = single, edges(dtype)[:, None]
     shapes = [(3, 7, 5, 2), (64, 64, 10), (100, 100, 1), (5, 255, 17, 4), (2, 3, 70)]
     hidden = ["identity", "relu", "tanh", "prelu", "gelu"]
-    for dtype, sizes in itertools.product(DTYPES, shapes):
+    prefixed = [("net", shape) for shape in shapes] + list(itertools.product(("norm", "after_norm"), shapes[:3]))
+    for dtype, (prefix, sizes) in itertools.product(DTYPES, prefixed):
         activations = [hidden[i % len(hidden)] for i in range(len(sizes), 2 * len(sizes) - 2)]
         output = "softmax" if sizes[-1] > 1 else "prelu"
-        model = MLP(sizes, activations, output, dtype=dtype, random_state=len(result))
+        options = {}
+        if "norm" in prefix:
+            n_hidden = len(sizes) - 2
+            options["normalization"] = ["layer_norm", "rms_norm"][:n_hidden]
+            options["normalization_place"] = ["before" if prefix == "norm" else "after"] * n_hidden
+        model = MLP(sizes, activations, output, dtype=dtype, random_state=len(result), **options)
         rng = np.random.default_rng(len(result))
-        for b in model.biases:
-            b[...] = rng.normal(size=b.shape)
-        for slopes in model.slopes:
-            if slopes is not None:
-                slopes[...] = rng.normal(size=slopes.shape)
+        for parameter in model.parameters:
+            if parameter.ndim == 1:
+                parameter[...] = rng.normal(size=parameter.shape)
         X = rng.normal(size=(60, sizes[0])) * 10.0 ** rng.integers(-2, 3, size=(60, 1))
         X[:20][rng.random((20, sizes[0])) < 0.1] = 0
         X[50:][rng.random((10, sizes[0])) < 0.1] = np.inf
         X[55:][rng.random((5, sizes[0])) < 0.1] = np.nan
-        result[f"net{'_'.join(map(str, sizes))}_{dtype}"] = model, X.astype(dtype)
+        result[f"{prefix}{'_'.join(map(str, sizes))}_{dtype}"] = model, X.astype(dtype)
     return result
 
 

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import float_dtype
 from fastnn._checks.options import explained
-from fastnn._exports.layers import Layer
+from fastnn._exports.layers import Layer, Normalization
 from fastnn._storage.write_file import FilePath
 from fastnn._stored import Stored
 
@@ -19,7 +19,9 @@ class Exported(Stored):
 
     def _layers(self) -> list[Layer]:
         """Return the layers with live views of the parameters."""
-        parts = zip(self.weights, self.biases, self.activations, self.slopes, strict=True)
+        given = zip(self._network.normalizations, self.gains, self.shifts, strict=True)
+        normalizations = [None if each is None else Normalization(*each, gains, shifts) for each, gains, shifts in given]
+        parts = zip(self.weights, self.biases, self.activations, self.slopes, normalizations, strict=True)
         return [Layer(*part) for part in parts]
 
     @explained
@@ -87,7 +89,8 @@ class Exported(Stored):
 
         The graph must be a chain of layers: Gemm, or MatMul and Add, each followed by operators that compute one of the
         activations of `MLP`. The function that they compute is compared with fastnn's activations, so that its form does not
-        matter. A leaky ReLU with another slope than 0.01 becomes "prelu", and training then changes its slopes. Operators
+        matter. LayerNormalization and RMSNormalization before or after an activation, as operators or composed of others,
+        become the normalization of their layer. A leaky ReLU with another slope than 0.01 becomes "prelu", and training then changes its slopes. Operators
         without effect on predictions, such as Dropout, are left out. Batch normalization directly after a matrix product
         becomes part of its weights and bias, which rounds them.
 
@@ -180,7 +183,8 @@ class Exported(Stored):
         Raises
         ------
         ValueError
-            If PyTorch has no module for an activation: "sin", "exp", and custom activations.
+            If PyTorch has no module for an activation, "sin", "exp" and custom activations, or is too old for "rms_norm",
+            which needs PyTorch 2.4.
         ImportError
             If PyTorch is not installed.
 
@@ -213,7 +217,15 @@ class Exported(Stored):
     def _become_layers(self, layers: list[Layer], rng: Any, dropout: float | list[float]) -> None:
         *hidden, output = (layer.activation for layer in layers)
         sizes = (len(layers[0].weights), *(len(layer.bias) for layer in layers))
-        self._begin(sizes, hidden, output, dropout=dropout, dtype=layers[0].weights.dtype)
+        normalizations = [layer.normalization for layer in layers]
+        of_hidden = normalizations[:-1]
+        options = {
+            "normalization": [None if each is None else each.name for each in of_hidden],
+            "normalization_place": [None if each is None else each.place for each in of_hidden],
+        }
+        self._begin(sizes, hidden, output, dropout=dropout, dtype=layers[0].weights.dtype, **options)
         self._rng = rng
         self.weights, self.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
         self.slopes = [layer.slopes for layer in layers]
+        self.gains = [None if each is None else each.gains for each in normalizations]
+        self.shifts = [None if each is None else each.shifts for each in normalizations]

@@ -11,8 +11,33 @@ from fastnn._checks.layers import Activation
 
 
 @dataclass(frozen=True, eq=False)
+class Normalization:
+    """The normalization of a layer's units.
+
+    Parameters
+    ----------
+    name : str
+        "layer_norm" or "rms_norm".
+    place : str
+        "before" or "after" the activation.
+    gains, shifts : ndarray of shape (n_out,)
+        The parameters. Only "layer_norm" has shifts.
+    """
+
+    name: str
+    place: str
+    gains: NDArray[Any]
+    shifts: NDArray[Any] | None = None
+
+    def astype(self, dtype: Any) -> Normalization:
+        """Return the normalization with parameters of another type."""
+        shifts = None if self.shifts is None else self.shifts.astype(dtype)
+        return Normalization(self.name, self.place, self.gains.astype(dtype), shifts)
+
+
+@dataclass(frozen=True, eq=False)
 class Layer:
-    """A dense layer: activation(x @ weights + bias).
+    """A dense layer: activation(x @ weights + bias), perhaps with a normalization before or after the activation.
 
     Parameters
     ----------
@@ -24,14 +49,22 @@ class Layer:
         The activation.
     slopes : ndarray of shape (n_out,), optional
         The trained slope of each unit, for activations that have them.
+    normalization : Normalization, optional
+        The normalization of the units. An output layer has none.
     """
 
     weights: NDArray[Any]
     bias: NDArray[Any]
     activation: Activation
     slopes: NDArray[Any] | None = None
+    normalization: Normalization | None = None
+
+    def normalizes(self, place: str) -> bool:
+        """Return whether there is a normalization in this place."""
+        return self.normalization is not None and self.normalization.place == place
 
     def astype(self, dtype: Any) -> Layer:
         """Return the layer with parameters of another type."""
         slopes = None if self.slopes is None else self.slopes.astype(dtype)
-        return Layer(self.weights.astype(dtype), self.bias.astype(dtype), self.activation, slopes)
+        normalization = None if self.normalization is None else self.normalization.astype(dtype)
+        return Layer(self.weights.astype(dtype), self.bias.astype(dtype), self.activation, slopes, normalization)

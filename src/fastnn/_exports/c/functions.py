@@ -17,6 +17,7 @@ from fastnn._elementary.constants import SINE32, SINE64
 from fastnn._elementary.numbers import Formula
 from fastnn._exports.c.literals import literal
 from fastnn._exports.c.numbers import body_of
+from fastnn.reference.normalization import EPSILON
 
 _FORMULAS: dict[str, Formula] = {
     formula.__name__: formula
@@ -138,6 +139,31 @@ static void @softmax(@real *y, int n)
     for (i = 0; i < n; i++) y[i] *= scale;
 }
 """
+# The same sums as in the kernels: partial sums, one for each lane.
+_LAYER_NORM = """
+static void @layer_norm(const @real *gains, const @real *shifts, @real *y, int n)
+{
+    @real sums[@LANES] = {0}, squares[@LANES] = {0}, mean, factor;
+    int i;
+    for (i = 0; i < n; i++) sums[i %% @LANES] += y[i];
+    mean = @total(sums) / (@real)n;
+    for (i = 0; i < n; i++) y[i] -= mean;
+    for (i = 0; i < n; i++) squares[i %% @LANES] = @fma(y[i], y[i], squares[i %% @LANES]);
+    factor = 1.0@suffix / sqrt@suffix(@total(squares) / (@real)n + %(epsilon)s);
+    for (i = 0; i < n; i++) y[i] = @fma(y[i] * factor, gains[i], shifts[i]);
+}
+"""
+_RMS_NORM = """
+static void @rms_norm(const @real *gains, @real *y, int n)
+{
+    @real squares[@LANES] = {0}, factor;
+    int i;
+    for (i = 0; i < n; i++) squares[i %% @LANES] = @fma(y[i], y[i], squares[i %% @LANES]);
+    factor = 1.0@suffix / sqrt@suffix(@total(squares) / (@real)n + %(epsilon)s);
+    for (i = 0; i < n; i++) y[i] = y[i] * factor * gains[i];
+}
+"""
+_NORMALIZATIONS = {"layer_norm": _LAYER_NORM, "rms_norm": _RMS_NORM}
 _PRELU = """
 static void @prelu(const @real *slopes, @real *y, int n)
 {
@@ -187,17 +213,26 @@ def reads_bits(activations: Iterable[str]) -> bool:
     return not set(activations) <= _ONLY_LINEAR
 
 
-def layer_functions(prefix: str, dtype: np.dtype[Any], widest: int, narrow: bool) -> Iterator[str]:
+def layer_functions(prefix: str, dtype: np.dtype[Any], widest: int, narrow: bool, *, total: bool) -> Iterator[str]:
     """Yield the functions that compute the sums of layers.
 
-    `widest` is the largest number of outputs of a layer that is not narrow, or 0.
+    `widest` is the largest number of outputs of a layer that is not narrow, or 0. `total` says whether the other functions, or
+    a narrow layer, add up partial sums.
     """
     yield rendered(_FMA, prefix, dtype)
     if widest:
         loops = "".join(map(_loop, [n for n in _TILES if n <= widest]))
         yield rendered(_TILE + _DENSE % loops, prefix, dtype)
+    if total:
+        yield rendered(_TOTAL, prefix, dtype)
     if narrow:
-        yield rendered(_TOTAL + _NARROW, prefix, dtype)
+        yield rendered(_NARROW, prefix, dtype)
+
+
+def normalization_functions(prefix: str, dtype: np.dtype[Any], names: Iterable[str]) -> Iterator[str]:
+    """Yield the functions of normalizations, after those of `layer_functions`."""
+    for name in dict.fromkeys(names):
+        yield rendered(_NORMALIZATIONS[name] % {"epsilon": literal(EPSILON, dtype)}, prefix, dtype)
 
 
 def _loop(n: int) -> str:
@@ -205,7 +240,7 @@ def _loop(n: int) -> str:
     return f"#if @TILE >= {n}\n{loop}#endif\n" if n > _SMALLEST_TILE else loop
 
 
-def activation_functions(prefix: str, dtype: np.dtype[Any], names: Iterable[str], narrow: bool) -> Iterator[str]:
+def activation_functions(prefix: str, dtype: np.dtype[Any], names: Iterable[str]) -> Iterator[str]:
     """Yield the functions of activations, after those of `layer_functions`."""
     needed = dict.fromkeys(name for name in names if name != "identity")
     if reads_bits(needed):
@@ -217,7 +252,7 @@ def activation_functions(prefix: str, dtype: np.dtype[Any], names: Iterable[str]
             body = _indented(body_of(_FORMULAS[name], dtype, "x"))
             yield rendered(_ELEMENTWISE % {"name": name, "body": body}, prefix, dtype)
         elif name == "softmax":
-            yield rendered(_SOFTMAX if narrow else _TOTAL + _SOFTMAX, prefix, dtype)
+            yield rendered(_SOFTMAX, prefix, dtype)
         elif name == "prelu":
             yield rendered(_PRELU, prefix, dtype)
         else:

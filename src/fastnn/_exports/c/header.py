@@ -25,7 +25,7 @@ _TEXT = """\
  *
  * The function allocates no memory and keeps no state, so that threads may call it at once. Compile it with -O3 and, for
  * speed, with the instructions of your machine (-march=native, or -mavx2 -mfma). Link with -lm if the linker asks for
- * {fma} or sin.
+ * {fma}, sin or {sqrt}.
  *
  * If the target has fused multiply-add, the results are bit for bit those of a fastnn model of {dtype} with these
  * parameters, on a machine that has it too. If not, they are those of fastnn's instruction set "baseline", which differ by
@@ -57,7 +57,7 @@ def header(
     return _TEXT.format(
         version=__version__,
         sizes=" -> ".join(map(str, sizes)),
-        activations=", ".join(str(layer.activation) for layer in layers),
+        activations=", ".join(map(_described, layers)),
         declaration=f'void {name}(const {c_type} *x, {c_type} *y); in C++ after extern "C"',
         n_in=sizes[0],
         n_out=sizes[-1],
@@ -67,9 +67,18 @@ def header(
         most_stack=memory.stack * dtype.itemsize + 512,
         multiply_adds=sum(layer.weights.size for layer in layers),
         fma="fmaf" if dtype == np.float32 else "fma",
+        sqrt="sqrtf" if dtype == np.float32 else "sqrt",
         dtype=dtype.name,
         prefix=prefix,
     )
+
+
+def _described(layer: Layer) -> str:
+    """Return the activation of a layer, with its normalization."""
+    if layer.normalization is None:
+        return str(layer.activation)
+    order = [layer.normalization.name, str(layer.activation)]
+    return " then ".join(order if layer.normalization.place == "before" else reversed(order))
 
 
 def _safe(name: object) -> str:

@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._exports.c.functions import ACTIVATIONS, activation_functions, layer_functions, reads_bits, rendered
+from fastnn._exports.c.functions import (
+    ACTIVATIONS,
+    activation_functions,
+    layer_functions,
+    normalization_functions,
+    reads_bits,
+    rendered,
+)
 from fastnn._exports.c.header import Memory, header
 from fastnn._exports.c.literals import array
 from fastnn._exports.c.names import check_name
-from fastnn._exports.layers import Layer
+from fastnn._exports.layers import Layer, Normalization
 from fastnn._storage.write_file import FilePath, file_name, write_file
 
 _NARROW = 4  # up to this number of outputs, the kernels compute a last layer as dot products
@@ -125,7 +132,15 @@ def _converted(index: int, layer: Layer, dtype: np.dtype[Any]) -> Layer:
     weights = _parameters(f"weights[{index}]", layer.weights, dtype)
     bias = _parameters(f"biases[{index}]", layer.bias, dtype)
     slopes = None if layer.slopes is None else _parameters(f"slopes[{index}]", layer.slopes, dtype)
-    return Layer(weights, bias, layer.activation, slopes)
+    return Layer(weights, bias, layer.activation, slopes, _converted_normalization(index, layer.normalization, dtype))
+
+
+def _converted_normalization(index: int, given: Normalization | None, dtype: np.dtype[Any]) -> Normalization | None:
+    if given is None:
+        return None
+    gains = _parameters(f"gains[{index}]", given.gains, dtype)
+    shifts = None if given.shifts is None else _parameters(f"shifts[{index}]", given.shifts, dtype)
+    return Normalization(given.name, given.place, gains, shifts)
 
 
 def _parameters(name: str, values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -143,7 +158,20 @@ def _parameters(name: str, values: NDArray[Any], dtype: np.dtype[Any]) -> NDArra
 
 
 def _size(layer: Layer) -> int:
-    return layer.weights.size + layer.bias.size + (0 if layer.slopes is None else layer.slopes.size)
+    return layer.weights.size + layer.bias.size + sum(values.size for _, values in _of_units(layer))
+
+
+def _of_units(layer: Layer) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the names and the values of the other parameters of a layer's units."""
+    arrays = {"slopes": layer.slopes}
+    if layer.normalization is not None:
+        arrays |= {"gains": layer.normalization.gains, "shifts": layer.normalization.shifts}
+    yield from ((name, values) for name, values in arrays.items() if values is not None)
+
+
+def _adds_up(layers: Sequence[Layer], narrow: bool) -> bool:
+    """Return whether any function adds up partial sums."""
+    return narrow or any(layer.activation == "softmax" or layer.normalization is not None for layer in layers)
 
 
 def _preamble(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool) -> Iterator[str]:
@@ -159,10 +187,11 @@ def _preamble(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow
     for each, macro in zip(types, names, strict=False):
         suffix = "F" if each == np.float32 else ""
         yield _FUSED % {"name": macro, "suffix": suffix, "bytes": each.itemsize, "bits": 8 * each.itemsize}
-    yield "\n#include <math.h>\n" if "sin" in activations else _INCLUDES % names[0]
+    normalizes = any(layer.normalization is not None for layer in layers)
+    yield "\n#include <math.h>\n" if "sin" in activations or normalizes else _INCLUDES % names[0]
     if not narrow or len(layers) > 1:
         yield _TILES % {"wide": 512 // dtype.itemsize, "medium": 128 // dtype.itemsize}
-    if narrow or "softmax" in activations:
+    if _adds_up(layers, narrow):
         yield f"\n#define @LANES {lanes}\n"
     sizes = {"n_in": layers[0].weights.shape[0], "n_out": layers[-1].bias.size}
     yield _TYPES % ({"bytes": dtype.itemsize, "bits": 8 * dtype.itemsize} | sizes)
@@ -176,16 +205,18 @@ def _constants(index: int, layers: Sequence[Layer], narrow: bool) -> Iterator[st
     yield f"/* Layer {index + 1}: {n_in} -> {n_out}, {layer.activation}. Weights: {rows}. */\n"
     yield array(f"@weights_{index + 1}", layer.weights.T if by_outputs else layer.weights)
     yield array(f"@biases_{index + 1}", layer.bias)
-    if layer.slopes is not None:
-        yield array(f"@slopes_{index + 1}", layer.slopes)
+    for name, values in _of_units(layer):
+        yield array(f"@{name}_{index + 1}", values)
     if index < len(layers) - 1:
         yield "\n"
 
 
 def _functions(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool) -> Iterator[str]:
     dense = layers[:-1] if narrow else layers
-    yield from layer_functions(prefix, dtype, max((layer.bias.size for layer in dense), default=0), narrow)
-    yield from activation_functions(prefix, dtype, [str(layer.activation) for layer in layers], narrow)
+    widest, total = max((layer.bias.size for layer in dense), default=0), _adds_up(layers, narrow)
+    yield from layer_functions(prefix, dtype, widest, narrow, total=total)
+    yield from normalization_functions(prefix, dtype, [each.name for each in (x.normalization for x in layers) if each])
+    yield from activation_functions(prefix, dtype, [str(layer.activation) for layer in layers])
 
 
 def _buffers(layers: Sequence[Layer]) -> tuple[int, int]:
@@ -204,7 +235,11 @@ def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int], narro
         function = "@narrow" if last and narrow else "@dense"
         lines.append(f"    {function}(@weights_{index + 1}, @biases_{index + 1}, {n_in}, {n_out}, {source}, {to});")
         slopes = f"@slopes_{index + 1}, " if layer.slopes is not None else ""
-        if layer.activation != "identity":
-            lines.append(f"    @{layer.activation}({slopes}{to}, {n_out});")
+        calls = [] if layer.activation == "identity" else [f"    @{layer.activation}({slopes}{to}, {n_out});"]
+        if layer.normalization is not None:
+            parameters = "".join(f"@{name}_{index + 1}, " for name, _ in _of_units(layer) if name != "slopes")
+            place = 0 if layer.normalizes("before") else len(calls)
+            calls.insert(place, f"    @{layer.normalization.name}({parameters}{to}, {n_out});")
+        lines += calls
         source = to
     return f"\nvoid {name}(const @real *x, @real *y)\n{{\n" + "\n".join(lines) + "\n}\n"
