@@ -49,6 +49,44 @@ def test_models_come_back_as_they_were(torch, activation, dtype):
     assert again.to_vector().tobytes() == model.to_vector().tobytes() == before.tobytes()
 
 
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("place", ["before", "after", ["after", "before"]])
+def test_normalizations_come_back_as_they_were(torch, place, dtype):
+    model = MLP(
+        (4, 7, 5, 3),
+        ["relu", "prelu"],
+        normalization=["rms_norm", "layer_norm"],
+        normalization_place=place,
+        dropout=[0.25, 0.0],
+        dtype=dtype,
+        random_state=0,
+    )
+    for i, parameter in enumerate(model.parameters):
+        parameter += 0.01 * np.arange(1, parameter.size + 1).reshape(parameter.shape) + 0.1 * i
+    module = model.to_torch()
+    assert_alike(torch, module, model)
+    again = from_torch(module)
+    assert repr(again) == repr(model)
+    assert again.to_vector().tobytes() == model.to_vector().tobytes()
+
+
+def test_normalizations_without_parameters_get_ones_and_zeros(torch):
+    nn = torch.nn
+    module = nn.Sequential(
+        nn.Linear(3, 4),
+        nn.LayerNorm(4, elementwise_affine=False),
+        nn.Tanh(),
+        nn.Linear(4, 5),
+        nn.LayerNorm(5, bias=False),
+        nn.Linear(5, 2),
+    ).double()
+    model = from_torch(module)
+    assert model.normalization == ("layer_norm", "layer_norm")
+    assert model.gains[0].tolist() == [1.0] * 4
+    assert not model.shifts[1].any()
+    assert_alike(torch, module, model)
+
+
 def test_modules_in_many_forms_are_read(torch):
     nn = torch.nn
     act = nn.ReLU(inplace=True)
@@ -133,7 +171,7 @@ def modules_without_a_counterpart(torch):
         nn.LogSoftmax(dim=1),
         nn.BatchNorm1d(4),
         nn.Conv1d(4, 4, 1),
-        nn.LayerNorm(4),
+        nn.GroupNorm(1, 4),
         nn.AlphaDropout(),
     ):
         yield dense(nn.Sequential(part)), rf"got {type(part).__name__}\(.*\) as submodule '1.0'"
@@ -156,6 +194,16 @@ def modules_without_a_counterpart(torch):
     yield dense(nn.Dropout(1.0), nn.Linear(4, 2)), "probability below 1.*'1'"
     yield dense(nn.Dropout(0.5), nn.Tanh(), nn.Linear(4, 2)), "Dropout after the activation, got Tanh.*'2'"
     yield dense(nn.PReLU(3)), "one slope or 4"
+    yield (
+        dense(nn.LayerNorm(3), nn.Linear(4, 2)),
+        r"expected LayerNorm\(4, eps=1e-05\), got LayerNorm\(\(3,\).* as submodule '1'",
+    )
+    yield dense(nn.LayerNorm(4, eps=1e-6), nn.Linear(4, 2)), r"expected LayerNorm\(4, eps=1e-05\)"
+    yield dense(nn.RMSNorm(4), nn.Linear(4, 2)), r"expected RMSNorm\(4, eps=1e-05\), got RMSNorm\(\(4,\), eps=None"
+    yield dense(nn.LayerNorm(4)), "normalizations of hidden layers, got '1' after the last Linear"
+    yield dense(nn.LayerNorm(4), nn.Tanh(), nn.LayerNorm(4), nn.Linear(4, 2)), "one normalization per Linear.*'3'.* after"
+    yield dense(nn.Tanh(), nn.Dropout(0.5), nn.LayerNorm(4), nn.Linear(4, 2)), "after a Dropout"
+    yield nn.Sequential(nn.LayerNorm(3), nn.Linear(3, 2)), "a Linear first, got LayerNorm.*'0'"
     yield dense(nn.Linear(5, 2)), "in_features=4, the outputs of '0', got .*'1'"
     yield nn.Sequential(nn.ReLU(), nn.Linear(3, 2)), "a Linear first, got ReLU.*'0'"
     yield nn.Sequential(nn.Dropout(0.5), nn.Linear(3, 2)), "a Linear first, got Dropout.*'0'"

@@ -61,7 +61,9 @@ def test_a_trainer_continues_where_pytorch_stopped(torch, row, before, dtype):
 def test_pytorch_continues_where_a_trainer_stopped(torch, row, before, dtype):
     X, y = data(20, 3, 2)
     l2 = 0.0 if row == "adamw" else 0.01
-    model = MLP((3, 8, 5, 2), ["tanh", "prelu"], dtype=dtype, random_state=0)
+    normalization = ["layer_norm", "rms_norm"]
+    options = {"normalization": normalization, "normalization_place": ["before", "after"], "dtype": dtype}
+    model = MLP((3, 8, 5, 2), ["tanh", "prelu"], **options, random_state=0)
     trainer = Trainer(model, "mse", optimizer_of(row), l2=l2, batch_size=20)
     for _ in range(before):
         trainer.step(X, y)
@@ -150,6 +152,10 @@ def test_parameters_that_would_be_trained_otherwise_are_refused(torch):
     frozen = module_for(torch, "float64")
     frozen[2][0].weight.requires_grad_(False)
     cases.append((frozen, adam(frozen.parameters()), "'2.0.weight' that does not"))
+    ungained = module_for(torch, "float64", nn.LayerNorm(8, elementwise_affine=False))
+    cases.append((ungained, adam(ungained.parameters()), "a weight of '1'"))
+    normalized = module_for(torch, "float64", nn.LayerNorm(8))
+    cases.append((normalized, torch.optim.AdamW(normalized.parameters()), "weights and biases alone"))
     slopes = module_for(torch, "float64", nn.PReLU(8))
     cases.append((slopes, torch.optim.AdamW(slopes.parameters()), "weights and biases alone"))
     for given, optimizer, message in cases:

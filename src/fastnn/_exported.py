@@ -20,7 +20,9 @@ class Exported(Stored):
     def _layers(self) -> list[Layer]:
         """Return the layers with live views of the parameters."""
         given = zip(self._network.normalizations, self.gains, self.shifts, strict=True)
-        normalizations = [None if each is None else Normalization(*each, gains, shifts) for each, gains, shifts in given]
+        normalizations = [
+            None if each is None or gains is None else Normalization(*each, gains, shifts) for each, gains, shifts in given
+        ]
         parts = zip(self.weights, self.biases, self.activations, self.slopes, normalizations, strict=True)
         return [Layer(*part) for part in parts]
 
@@ -89,10 +91,10 @@ class Exported(Stored):
 
         The graph must be a chain of layers: Gemm, or MatMul and Add, each followed by operators that compute one of the
         activations of `MLP`. The function that they compute is compared with fastnn's activations, so that its form does not
-        matter. LayerNormalization and RMSNormalization before or after an activation, as operators or composed of others,
-        become the normalization of their layer. A leaky ReLU with another slope than 0.01 becomes "prelu", and training then changes its slopes. Operators
-        without effect on predictions, such as Dropout, are left out. Batch normalization directly after a matrix product
-        becomes part of its weights and bias, which rounds them.
+        matter. Layer and root mean square normalization before or after an activation, as one operator or composed of
+        others, becomes that of the layer. A leaky ReLU with another slope than 0.01 becomes "prelu", and training then
+        changes its slopes. Operators without effect on predictions, such as Dropout, are left out. Batch normalization
+        directly after a matrix product becomes part of its weights and bias, which rounds them.
 
         Parameters
         ----------

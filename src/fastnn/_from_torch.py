@@ -18,8 +18,9 @@ def from_torch(module: Any, *, random_state: Any = None) -> MLP:
     Parameters
     ----------
     module : torch.nn.Sequential or torch.nn.Linear
-        A module of Linear, with or without bias, the activations that both libraries have, Dropout after activations,
-        Identity, Flatten, and Sequential of these. It is not changed, and the model shares no memory with it.
+        A module of Linear, with or without bias, the activations that both libraries have, LayerNorm and RMSNorm with
+        ``eps=1e-5`` before or after an activation, Dropout behind both, Identity, Flatten, and Sequential of these. It is
+        not changed, and the model shares no memory with it.
     random_state : int, numpy.random.Generator or other seed, optional
         The source of random numbers for training.
 
@@ -27,7 +28,7 @@ def from_torch(module: Any, *, random_state: Any = None) -> MLP:
     -------
     MLP
         A model in float32 or float64, like the module. Layers without a bias get biases of zero, and a PReLU with one slope
-        gets the same slope for every unit. Training changes each of them.
+        gets the same slope for every unit. Missing gains of a normalization become ones. Training changes each of them.
 
     Raises
     ------

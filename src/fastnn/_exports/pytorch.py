@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn._exports.layers import Layer
+from fastnn._exports.layers import Layer, Normalization
+from fastnn.reference.normalization import EPSILON
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,14 @@ _ACTIVATIONS: Mapping[str, _Activation] = {
     "prelu": _Activation("PReLU"),
     "softmax": _SOFTMAX,
 }
+_NORMALIZATIONS = {"layer_norm": "LayerNorm", "rms_norm": "RMSNorm"}  # RMSNorm: from PyTorch 2.4 on
+_NORMALIZATIONS_BY_CLASS = {kind: name for name, kind in _NORMALIZATIONS.items()}
 _BY_CLASS = {activation.name: name for name, activation in _ACTIVATIONS.items()}
 _WITHOUT_EFFECT = ("Identity", "Flatten")
-KNOWN = ", ".join(["Linear", *map(str, _ACTIVATIONS.values()), "Dropout", "Identity", "Flatten() and Sequential of these"])
+_WITH_EPSILON = tuple(f"{kind}(eps={EPSILON!r})" for kind in _NORMALIZATIONS_BY_CLASS)
+KNOWN = ", ".join(
+    ["Linear", *map(str, _ACTIVATIONS.values()), *_WITH_EPSILON, "Dropout", "Identity", "Flatten() and Sequential of these"]
+)
 # Activations f with f(c z) = c f(z) for c >= 0: dropout before and after them is the same.
 _HOMOGENEOUS = ("identity", "relu", "leaky_relu", "prelu")
 
@@ -68,6 +74,10 @@ class Dense:
         fastnn's name of the activation.
     prelu : torch.nn.PReLU, optional
         The module with the slopes, and its name in `prelu_name`.
+    norm : torch.nn.LayerNorm or torch.nn.RMSNorm, optional
+        The normalization, and its name in `norm_name`.
+    norm_place : str
+        "before" or "after" the activation.
     dropout : float
         The dropout probability of the units.
     """
@@ -77,6 +87,9 @@ class Dense:
     activation: str = "identity"
     prelu: Any = None
     prelu_name: str = ""
+    norm: Any = None
+    norm_name: str = ""
+    norm_place: str = "before"
     dropout: float = 0.0
 
     def parameters(self) -> Iterator[tuple[str, str, Any]]:
@@ -87,6 +100,9 @@ class Dense:
             yield "biases", f"{prefix}bias", self.linear.bias
         if self.prelu is not None:
             yield "slopes", f"{self.prelu_name}.weight", self.prelu.weight
+        for kind, name in (("gains", "weight"), ("shifts", "bias")):
+            if getattr(self.norm, name, None) is not None:
+                yield kind, f"{self.norm_name}.{name}", getattr(self.norm, name)
 
 
 # ---- From PyTorch ----
@@ -113,6 +129,8 @@ def dense_layers(module: Any) -> list[Dense]:
             _begin(layers, name, part)
         elif kind in _BY_CLASS:
             _activate(layers, name, part, _BY_CLASS[kind])
+        elif kind in _NORMALIZATIONS_BY_CLASS:
+            _normalize(layers, name, part)
         elif kind == "Dropout":
             _drop(layers, name, part)
         elif kind == "Flatten":
@@ -130,7 +148,16 @@ def layer_of(dense: Dense) -> Layer:
     if slopes is not None:
         slopes = np.broadcast_to(slopes, weights.shape[1:])
     bias = values.get("biases", np.zeros(weights.shape[1], weights.dtype))
-    return Layer(weights, bias, dense.activation, slopes)
+    return Layer(weights, bias, dense.activation, slopes, _normalization_of(dense, values, bias))
+
+
+def _normalization_of(dense: Dense, values: Mapping[str, NDArray[Any]], bias: NDArray[Any]) -> Normalization | None:
+    """Return the normalization of a layer. Missing gains become ones, and missing shifts zeros."""
+    if dense.norm is None:
+        return None
+    name = _NORMALIZATIONS_BY_CLASS[_class_of(sys.modules["torch"].nn, dense.norm)]
+    shifts = values.get("shifts", np.zeros_like(bias)) if name == "layer_norm" else None
+    return Normalization(name, dense.norm_place, values.get("gains", np.ones_like(bias)), shifts)
 
 
 def array_of(name: str, kind: str, tensor: Any) -> NDArray[Any]:
@@ -144,8 +171,8 @@ def array_of(name: str, kind: str, tensor: Any) -> NDArray[Any]:
 
 def _class_of(nn: Any, part: Any) -> str:
     """Return the name of a class of torch.nn that computes what the module computes, or "" if it is unknown."""
-    names = ("Sequential", "Linear", "Dropout", *_WITHOUT_EFFECT, *_BY_CLASS)
-    kinds = ((name, getattr(nn, name)) for name in names)
+    names = ("Sequential", "Linear", "Dropout", *_WITHOUT_EFFECT, *_BY_CLASS, *_NORMALIZATIONS_BY_CLASS)
+    kinds = ((name, getattr(nn, name)) for name in names if hasattr(nn, name))
     found = (name for name, kind in kinds if isinstance(part, kind) and type(part).forward is kind.forward)
     return next(found, "") if "forward" not in vars(part) else ""
 
@@ -179,12 +206,28 @@ def _activate(layers: list[Dense], name: str, part: Any, activation: str) -> Non
         raise ValueError(f"module: expected one activation per Linear, got {_shown(name, part)} after {dense.activation}")
     if dense.dropout and activation not in _HOMOGENEOUS:
         raise ValueError(f"module: expected Dropout after the activation, got {_shown(name, part)} after a Dropout")
+    if dense.norm is not None and activation == "softmax":
+        raise ValueError(f"module: expected no normalization before Softmax, got {dense.norm_name!r}")
     dense.activation = activation
     if activation == "prelu":
         dense.prelu, dense.prelu_name = part, name
         if part.num_parameters not in (1, dense.linear.out_features):
             units = dense.linear.out_features
             raise ValueError(f"module: expected one slope or {units}, one per unit, got {_shown(name, part)}")
+
+
+def _normalize(layers: list[Dense], name: str, part: Any) -> None:
+    dense = _last(layers, name, part)
+    if dense.norm is not None or dense.dropout:
+        before = "a Dropout" if dense.dropout else f"the normalization {dense.norm_name!r}"
+        raise ValueError(
+            f"module: expected one normalization per Linear, before its Dropout, got {_shown(name, part)} after {before}"
+        )
+    units = dense.linear.out_features
+    if tuple(part.normalized_shape) != (units,) or part.eps != EPSILON:
+        raise ValueError(f"module: expected {type(part).__name__}({units}, eps={EPSILON!r}), got {_shown(name, part)}")
+    dense.norm, dense.norm_name = part, name
+    dense.norm_place = "before" if dense.activation == "identity" else "after"
 
 
 def _drop(layers: list[Dense], name: str, part: Any) -> None:
@@ -215,6 +258,10 @@ def _check_whole(layers: list[Dense], module: Any) -> None:
     for dense in layers[:-1]:
         if dense.activation == "softmax":
             raise ValueError(f"module: expected Softmax after the last Linear alone, got one after {dense.name!r}")
+    if layers[-1].norm is not None:
+        raise ValueError(
+            f"module: expected normalizations of hidden layers, got {layers[-1].norm_name!r} after the last Linear"
+        )
     if layers[-1].dropout:
         raise ValueError(f"module: expected Dropout between layers, got one after the last Linear, {layers[-1].name!r}")
     seen: dict[int, str] = {}
@@ -262,7 +309,12 @@ def module_of(layers: Sequence[Layer], dropout: Sequence[float]) -> Any:
         import torch
     except ImportError as error:
         raise ImportError('to_torch needs PyTorch: pip install "fastnn-cpu[torch]"') from error
-
+    for i, layer in enumerate(layers):
+        if layer.normalization is not None and not hasattr(torch.nn, _NORMALIZATIONS[layer.normalization.name]):
+            raise ValueError(
+                f"to_torch: expected PyTorch 2.4 or newer for {layer.normalization.name!r} in layer {i + 1}, got "
+                f"{torch.__version__}"
+            )
     parts: list[Any] = []
     for layer, rate in zip(layers, (*dropout, 0.0), strict=True):
         parts += _modules_of(torch, layer)
@@ -279,16 +331,33 @@ def _modules_of(torch: Any, layer: Layer) -> Iterator[Any]:
     _copy(torch, layer.weights.T, linear.weight)
     _copy(torch, layer.bias, linear.bias)
     yield linear
-    if layer.activation == "identity":
-        return
+    if layer.normalizes("before"):
+        yield _normalization_module(torch, layer)
+    if layer.activation != "identity":
+        yield _activation_module(torch, layer)
+    if layer.normalizes("after"):
+        yield _normalization_module(torch, layer)
+
+
+def _activation_module(torch: Any, layer: Layer) -> Any:
     assert isinstance(layer.activation, str)
     known = _ACTIVATIONS[layer.activation]
     if layer.slopes is None:
-        yield getattr(torch.nn, known.name)(**known.options)
-    else:
-        prelu = torch.nn.PReLU(n_out, dtype=dtype)
-        _copy(torch, layer.slopes, prelu.weight)
-        yield prelu
+        return getattr(torch.nn, known.name)(**known.options)
+    prelu = torch.nn.PReLU(len(layer.slopes), dtype=getattr(torch, layer.slopes.dtype.name))
+    _copy(torch, layer.slopes, prelu.weight)
+    return prelu
+
+
+def _normalization_module(torch: Any, layer: Layer) -> Any:
+    given = layer.normalization
+    assert given is not None
+    kind = getattr(torch.nn, _NORMALIZATIONS[given.name])
+    module = kind(len(given.gains), eps=EPSILON, dtype=getattr(torch, given.gains.dtype.name))
+    _copy(torch, given.gains, module.weight)
+    if given.shifts is not None:
+        _copy(torch, given.shifts, module.bias)
+    return module
 
 
 def _copy(torch: Any, array: NDArray[Any], parameter: Any) -> None:

@@ -146,9 +146,9 @@ class FromTorch:
         }
         of = {kind: sorted({decay for other, decay in decays if other == kind}) for kind, _ in decays}
         weights, with_biases = of["weights"][0], self._known.kind is AdamW
-        allowed = {"weights": weights, "biases": weights if with_biases else 0.0, "slopes": 0.0}
+        allowed = {"weights": weights, "biases": weights if with_biases else 0.0}  # and of no other kind
         for kind, found in of.items():
-            if found != [allowed[kind]]:
+            if found != [allowed.get(kind, 0.0)]:
                 rule = "weights and biases alone" if with_biases else "weights alone, as the option l2 of Trainer"
                 raise ValueError(
                     f"optimizer: expected a weight_decay of {rule}, got {found} for {kind} and {of['weights']} for weights; "
@@ -199,6 +199,12 @@ def _check_trainable(dense: Sequence[Dense], places: Sequence[_Place]) -> None:
                 f"module: expected PReLU({each.linear.out_features}), got {each.prelu_name!r} with a slope that units "
                 "share, while a Trainer trains one per unit"
             )
+        missing = [] if each.norm is None else [name for name in ("weight", "bias") if getattr(each.norm, name, 0) is None]
+        if missing:
+            raise ValueError(
+                f"module: expected a {missing[0]} of {each.norm_name!r}, got a normalization without one, which a Trainer "
+                "would train"
+            )
     for place in places:
         if not place.tensor.requires_grad:
             raise ValueError(f"module: expected parameters that require a gradient, got {place.name!r} that does not")
@@ -240,7 +246,7 @@ def optimizer_of(optimizer: Optimizer, l2: float, updates: int, moments: Sequenc
     options = {theirs: getattr(optimizer, ours) for ours, theirs in known.options.items() if ours != "weight_decay"}
     if isinstance(optimizer, Adam | AdamW | NAdam):
         options["betas"] = (optimizer.beta_1, optimizer.beta_2)
-    decays = {"weights": l2, "biases": 0.0, "slopes": 0.0}
+    decays = {"weights": l2}  # and none of other kinds
     if isinstance(optimizer, AdamW):
         decays |= {"weights": optimizer.weight_decay, "biases": optimizer.weight_decay}
     groups = _by_decay(places, decays)
@@ -263,5 +269,5 @@ def _by_decay(places: Sequence[_Place], decays: Mapping[str, float]) -> list[dic
     """Return parameter groups, one for each weight decay."""
     groups: dict[float, list[Any]] = {}
     for place in places:
-        groups.setdefault(decays[place.kind], []).append(place.tensor)
+        groups.setdefault(decays.get(place.kind, 0.0), []).append(place.tensor)
     return [{"params": tensors, "weight_decay": decay} for decay, tensors in groups.items()]

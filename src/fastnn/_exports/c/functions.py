@@ -216,8 +216,8 @@ def reads_bits(activations: Iterable[str]) -> bool:
 def layer_functions(prefix: str, dtype: np.dtype[Any], widest: int, narrow: bool, *, total: bool) -> Iterator[str]:
     """Yield the functions that compute the sums of layers.
 
-    `widest` is the largest number of outputs of a layer that is not narrow, or 0. `total` says whether the other functions, or
-    a narrow layer, add up partial sums.
+    `widest` is the largest number of outputs of a layer that is not narrow, or 0. `total` says whether a function adds up
+    partial sums.
     """
     yield rendered(_FMA, prefix, dtype)
     if widest:
