@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn._exports.layers import Layer
 from fastnn._exports.onnx_activations import FORMULAS
+from fastnn._exports.onnx_normalizations import add_normalization
 from fastnn._exports.onnx_package import TensorProto, helper
 
 
@@ -111,5 +112,10 @@ def add_network(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
         weights = graph.constant(layer.weights, name=f"weights.{i}")
         z = graph.node("Gemm", values, weights, graph.constant(layer.bias, name=f"biases.{i}"))
         slopes = () if layer.slopes is None else (graph.constant(layer.slopes, name=f"slopes.{i}"),)
+        normalization = layer.normalization
+        if normalization is not None and normalization.place == "before":
+            z = add_normalization(graph, normalization, i, z)
         values = FORMULAS[str(layer.activation)].add(graph, z, *slopes)
+        if normalization is not None and normalization.place == "after":
+            values = add_normalization(graph, normalization, i, values)
     return values

@@ -1,7 +1,7 @@
 """The layers of a network in an ONNX graph.
 
-The graph must be a chain: each Gemm or MatMul works on an elementwise function of the one before. The function may consist
-of any operators. It is evaluated, and compared with fastnn's activations.
+The graph must be a chain: each Gemm or MatMul works on a function of the one before, which is an activation, perhaps with a
+normalization. The function may consist of any operators. It is evaluated, and compared with fastnn's activations.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from fastnn._checks.layers import OUTPUT_ONLY
 from fastnn._exports.layers import Layer
 from fastnn._exports.onnx_constants import FOLDABLE, folded
+from fastnn._exports.onnx_normalizations import OVER_ROWS, recognised_layer
 from fastnn._exports.onnx_operators import OPERATORS
 from fastnn._exports.onnx_package import TensorProto
 from fastnn._exports.onnx_reader import OnnxGraph, array_of, attributes_of, is_standard, label
-from fastnn._exports.onnx_values import Base, Value, is_row, recognised
+from fastnn._exports.onnx_values import Base, Value, is_row
 
 _REALS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 Known = dict[str, Any]  # the Value or the array of each name
@@ -51,6 +52,8 @@ def layers_of(graph: OnnxGraph) -> list[Layer]:
     if not isinstance(output, Value) or output.base.weights is None:
         raise ValueError(f"expected a Gemm or MatMul between the input {graph.input_name!r} and {graph.output!r}, got none")
     layers = _finished(output, "the output")
+    if layers[-1].normalization is not None:
+        raise ValueError(f"{label(output.node)}: expected normalizations between layers, got one after the last of them")
     dtype = np.float64 if any(layer.weights.dtype == np.float64 for layer in layers) else np.float32
     return [layer.astype(dtype) for layer in layers]
 
@@ -89,7 +92,7 @@ def _result(node: Any, inputs: list[Any], opset: int) -> Value:
             raise ValueError(f"{label(node)}: expected the network's values as its first input, got a constant")
         _WITHOUT_EFFECT[node.op_type](node, inputs[0], inputs[1:])
         return inputs[0]
-    if node.op_type not in OPERATORS and node.op_type not in ("BatchNormalization", "Softmax"):
+    if node.op_type not in (*OPERATORS, *OVER_ROWS, "BatchNormalization", "Softmax"):
         raise ValueError(f"{label(node)}: expected constants as inputs, got the network's values")
     if node.op_type == "Softmax" and attributes_of(node).get("axis", -1 if opset >= 13 else 1) not in (-1, 1):
         raise ValueError(f"{label(node)}: expected the last axis, got axis {attributes_of(node)['axis']}")
@@ -138,7 +141,7 @@ def _untouched(before: Value, node: Any) -> list[Layer]:
 
 def _finished(value: Value, place: str) -> list[Layer]:
     """Return the layers up to a value."""
-    return [*value.base.layers, recognised(value, place)]
+    return [*value.base.layers, recognised_layer(value, place)]
 
 
 def _of_gemm(node: Any, inputs: list[Any]) -> tuple[Any, Any]:
@@ -215,4 +218,4 @@ def _constant(node: Any) -> NDArray[Any]:
     raise ValueError(f"{label(node)}: expected a constant of numbers")
 
 
-_SUPPORTED = {*_LAYERS, *_WITHOUT_EFFECT, *OPERATORS, *FOLDABLE, "BatchNormalization", "Constant", "Softmax"}
+_SUPPORTED = {*_LAYERS, *_WITHOUT_EFFECT, *OPERATORS, *FOLDABLE, *OVER_ROWS, "BatchNormalization", "Constant", "Softmax"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,13 +70,13 @@ def recognised(value: Value, place: str) -> Layer:
     Steps ``factor * z + summand`` directly after the matrix product become part of its weights and bias: all of them if the
     rest is an activation, or else as many as possible.
     """
-    chain = _between(value)
-    steps = _affine_steps(chain, value)
+    chain = between(value)
+    steps = affine_steps(chain, value)
     for count in range(len(steps), -1, -1):
         start = steps[count - 1][0] if count else chain[0]
-        found = _activation(start, value, [one for one in chain if one.number > start.number])
+        found = activation_between(start, value, [one for one in chain if one.number > start.number])
         if found is not None:
-            weights, bias = _with_steps(value.base, [step for _, step in steps[:count]])
+            weights, bias = with_steps(value.base, [step for _, step in steps[:count]])
             return Layer(weights, bias, *found)
     operators = ", ".join(dict.fromkeys(_described(one) for one in chain[1:]))
     names = ", ".join((*ACTIVATIONS, "prelu"))
@@ -92,7 +92,7 @@ def _described(value: Value) -> str:
     return f"{value.node.op_type}({options})" if options else value.node.op_type
 
 
-def _between(value: Value) -> list[Value]:
+def between(value: Value) -> list[Value]:
     """Return the values from the base to this one, in the order of their computation."""
     found, pending = {id(value): value}, [value]
     while pending:
@@ -106,7 +106,7 @@ def _between(value: Value) -> list[Value]:
 # ---- Affine steps ----
 
 
-def _affine_steps(chain: list[Value], end: Value) -> list[tuple[Value, tuple[Any, Any]]]:
+def affine_steps(chain: list[Value], end: Value) -> list[tuple[Value, tuple[Any, Any]]]:
     """Return the affine steps that directly follow the matrix product: each with the value after it."""
     users: dict[int, list[Value]] = {}
     for one in chain:
@@ -116,7 +116,7 @@ def _affine_steps(chain: list[Value], end: Value) -> list[tuple[Value, tuple[Any
     start = chain[0]
     while start is not end and len(users[id(start)]) == 1:
         user = users[id(start)][0]
-        step = _step(user)
+        step = step_of(user)
         if step is None or not np.isfinite(1.0 if step[0] is None else step[0]).all():
             break
         steps.append((user, step))
@@ -124,7 +124,8 @@ def _affine_steps(chain: list[Value], end: Value) -> list[tuple[Value, tuple[Any
     return steps
 
 
-def _step(value: Value) -> tuple[Any, Any] | None:
+def step_of(value: Value) -> tuple[Any, Any] | None:
+    """Return the factor and the summand of an affine step, each perhaps None, or None for another function."""
     inputs = value.inputs
     if value.node.op_type == "BatchNormalization":
         return _normalization(value)
@@ -143,7 +144,7 @@ def _normalization(value: Value) -> tuple[Any, Any]:
     return factor, bias - mean * factor
 
 
-def _with_steps(base: Base, steps: list[tuple[Any, Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+def with_steps(base: Base, steps: list[tuple[Any, Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return weights and bias after affine steps. A first summand alone is the bias, to the bit."""
     weights, bias = base.weights, base.bias
     for factor, summand in steps:
@@ -160,7 +161,7 @@ def _with_steps(base: Base, steps: list[tuple[Any, Any]]) -> tuple[NDArray[Any],
 # ---- Activations ----
 
 
-def _activation(start: Value, end: Value, chain: list[Value]) -> tuple[str, NDArray[Any] | None] | None:
+def activation_between(start: Value, end: Value, chain: list[Value]) -> tuple[str, NDArray[Any] | None] | None:
     """Return the name and the slopes of the activation that leads from one value to another, or None."""
     if start is end:
         return "identity", None
@@ -171,7 +172,7 @@ def _activation(start: Value, end: Value, chain: list[Value]) -> tuple[str, NDAr
     # Constants with an axis may have a number for each of many units, so that the points must be few.
     own = [one.ravel() for value in chain for one in value.inputs if isinstance(one, np.ndarray) and one.ndim]
     z = _places(few=bool(own))
-    result = _evaluated(start, chain, z)
+    result = evaluated(start, chain, z)
     names = [name for name, each in ACTIVATIONS.items() if each.product is None]
     named = next((name for name in names if _same(result, ACTIVATIONS[name].value(z), z)), None)
     if named is not None and not own:
@@ -189,12 +190,14 @@ def _places(few: bool) -> NDArray[np.float64]:
     return np.array([0.0, *sizes, *(-size for size in sizes)])[:, None]
 
 
-def _evaluated(start: Value, chain: list[Value], z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the last value of a chain for these values of `start`."""
+def evaluated(
+    start: Value, chain: list[Value], z: NDArray[np.float64], functions: Mapping[str, Callable[..., Any]] = OPERATORS
+) -> NDArray[np.float64]:
+    """Return the last value of a chain for these values of `start`. `functions` has those of its operators."""
     results: dict[int, Any] = {id(start): z}
     for one in chain:
         inputs = [results[id(x)] if isinstance(x, Value) else _real(x) for x in one.inputs]
-        results[id(one)] = applied(OPERATORS[one.node.op_type], one.node, inputs, one.attributes)
+        results[id(one)] = applied(functions[one.node.op_type], one.node, inputs, one.attributes)
     return np.asarray(results[id(chain[-1])], np.float64)
 
 
