@@ -34,6 +34,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("activations", "act", "activation_function", "hidden_activation", "nonlinearity"), ("activation",)),
     **dict.fromkeys(("out_activation", "final_activation", "last_activation"), ("output_activation",)),
     **dict.fromkeys(("dropout_rate", "drop", "p"), ("dropout",)),
+    **dict.fromkeys(("norm", "norm_layer", "normalize", "normalization_layer"), ("normalization",)),
     **dict.fromkeys(("kernel_initializer", "initializer", "weight_init", "initialization"), ("init",)),
     "betas": ("beta_1", "beta_2"),
     "beta1": ("beta_1",),
@@ -104,9 +105,11 @@ WAYS_OUT: Mapping[str, str] = {
         _VARIANT,
     ),
     **dict.fromkeys(
-        ("batch_norm", "batch_normalization", "layer_norm", "use_bias", "bias"),
-        "fastnn's layers are a matrix product, a bias, an activation and dropout; leave it out",
+        ("batch_norm", "batch_normalization", "use_bias", "bias"),
+        "fastnn's layers are a matrix product, a bias, a normalization over units, an activation and dropout; leave it out",
     ),
+    **dict.fromkeys(("layer_norm", "use_layer_norm", "layernorm"), "use normalization='layer_norm'"),
+    **dict.fromkeys(("rms_norm", "use_rms_norm", "rmsnorm"), "use normalization='rms_norm'"),
     "from_logits": (
         "leave it out; the loss takes logits itself, and output_activation says whether the model predicts logits "
         "('identity') or probabilities ('sigmoid', 'softmax')"

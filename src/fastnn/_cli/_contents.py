@@ -25,6 +25,7 @@ _NOT_OURS = "of another library"
 # The entries of the metadata that have a place of their own.
 _PROVENANCE = ("kind", "version", "written_by")
 _ARCHITECTURE = ("layer_sizes", "activations", "dropout", "dtype")
+_LATER = ("normalization", "normalization_place")  # only in the files of models that have them
 _TRAINING = ("loss", "optimizer", "updates", "options", "rng", "accumulated")
 
 
@@ -71,7 +72,10 @@ def _members(path: Path, configs: Any) -> list[dict[str, Any]]:
     if not isinstance(configs, list):
         return []
     try:
-        each = [{name: config[name] for name in _ARCHITECTURE} for config in configs]
+        each = [
+            {name: config[name] for name in (*_ARCHITECTURE, *(name for name in _LATER if name in config))}
+            for config in configs
+        ]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged, or of another version ({error})") from None
     groups = [(entry, [k for k, _ in same]) for entry, same in itertools.groupby(enumerate(each), operator.itemgetter(1))]
@@ -109,7 +113,9 @@ def _architecture(path: Path, config: Any, arrays: dict[str, NDArray[Any]]) -> S
         names = config["activations"]
         *hidden, output = (name if name in _core.LAYER_ACTIVATIONS else "identity" for name in names)
         dropout, dtype = config["dropout"], config["dtype"]
-        summary = MLP(config["layer_sizes"], hidden, output, dropout=dropout, init="zeros", dtype=dtype).summary()
+        given = {name: config[name] for name in _LATER if name in config}
+        model = MLP(config["layer_sizes"], hidden, output, dropout=dropout, **given, init="zeros", dtype=dtype)
+        summary = model.summary()
         layers = (replace(layer, activation=str(name)) for layer, name in zip(summary.layers, names, strict=True))
         return replace(summary, layers=tuple(layers))
     except (KeyError, TypeError, ValueError) as error:

@@ -207,7 +207,7 @@ def _normalization(chain: list[Value], start: Value) -> Normalization | None:
 
 
 def _of_operator(value: Value, width: int) -> Normalization | None:
-    """Return the normalization that is an operator of ONNX, or None if it has another epsilon, or computes its parameters."""
+    """Return the normalization that is an operator of ONNX, or None if its epsilon or parameters are others."""
     if not isinstance(value.inputs[0], Value) or any(isinstance(one, Value) for one in value.inputs[1:]):
         return None
     name = _OPERATORS[value.node.op_type]

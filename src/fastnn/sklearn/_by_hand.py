@@ -14,7 +14,7 @@ from fastnn._views import carry_over
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of
 from fastnn.sklearn._fitted import sizes_of
-from fastnn.sklearn._members import is_ensemble
+from fastnn.sklearn._members import FOLLOWED, is_ensemble
 
 
 def new_network(estimator: Any, sizes: tuple[int, ...], dtype: Any, random_state: np.random.RandomState) -> MLP:
@@ -24,11 +24,15 @@ def new_network(estimator: Any, sizes: tuple[int, ...], dtype: Any, random_state
         sizes,
         hidden_activations(estimator, len(sizes) - 2),
         OUTPUT_ACTIVATIONS[estimator.out_activation_],
-        dropout=list(estimator.dropout) if isinstance(estimator.dropout, np.ndarray) else estimator.dropout,
+        **{name: _plain(getattr(estimator, name)) for name in ("dropout", "normalization", "normalization_place")},
         init="zeros",
         dtype=dtype,
         random_state=_seeds.generator(random_state),
     )
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def hidden_activations(estimator: Any, n_hidden: int) -> list[Any]:
@@ -40,12 +44,12 @@ def hidden_activations(estimator: Any, n_hidden: int) -> list[Any]:
 
 def made_of(estimator: Any) -> tuple[Any, ...]:
     """Return the description of a network without its sizes, as immutable values."""
-    given = (estimator.activation, estimator.out_activation_, estimator.dropout)
+    given = (getattr(estimator, name) for name in FOLLOWED)
     return tuple(tuple(value) if isinstance(value, list | np.ndarray) else value for value in given)
 
 
 def follow(estimator: Any) -> None:
-    """Make the network and its trainer follow `activation`, `dropout` and `out_activation_` if these were set after the fit.
+    """Make the network and its trainer follow attributes in `FOLLOWED` that were set after the fit.
 
     Raises
     ------

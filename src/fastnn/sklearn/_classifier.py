@@ -71,6 +71,10 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         Weights of the classes, which multiply the samples' own weights.
     dropout : float or list with one per hidden layer, default=0.0
         The probability of leaving a hidden unit out of a training step. Not for lbfgs.
+    normalization : {"layer_norm", "rms_norm"} or list with one per hidden layer, default=None
+        The normalization of the hidden units over each row, with a trained gain per unit, and a shift for "layer_norm".
+    normalization_place : {"before", "after"} or list with one per hidden layer, default="before"
+        Whether the inputs or the outputs of the activation are normalized.
     clip_norm, clip_value : float, default=None
         Bounds of the gradient's norm and of its elements. Not for lbfgs.
     scoring : str or callable, default=None
@@ -155,6 +159,8 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         max_fun: int = 15000,
         class_weight: Any = None,
         dropout: Any = 0.0,
+        normalization: Any = None,
+        normalization_place: Any = "before",
         clip_norm: float | None = None,
         clip_value: float | None = None,
         scoring: Any = None,

@@ -60,9 +60,9 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
     if sizes != model.layer_sizes:
         *hidden, output = model.activations
         before = network_of(model).parameters
-        dropout = list(model.dropout)
+        options = {name: list(getattr(model, name)) for name in ("dropout", "normalization", "normalization_place")}
         generator = generator_of(model)
-        model = MLP(sizes, hidden, output, dropout=dropout, init="zeros", dtype=model.dtype, random_state=generator)
+        model = MLP(sizes, hidden, output, **options, init="zeros", dtype=model.dtype, random_state=generator)
         carry_over(before, network_of(model).parameters)
     for view, values in zip([*model.weights, *model.biases], [*weights, *biases], strict=True):
         view[...] = values

@@ -16,6 +16,8 @@ from fastnn.sklearn._checked import Checked
 from fastnn.sklearn._data import thread_count
 
 # Parameters of the ensemble that its members do not follow.
+FOLLOWED = ("activation", "dropout", "normalization", "normalization_place", "out_activation_")
+"""The attributes that describe a network besides its sizes."""
 _OF_ENSEMBLE: Mapping[str, Any] = {"n_members": 1, "bootstrap": False, "progress": False}
 # Seeds of members are smaller, as those of scikit-learn's ensembles.
 _SEEDS = np.iinfo(np.int32).max
@@ -133,7 +135,7 @@ def outputs_of_members(estimator: Any, X: Any) -> NDArray[Any]:
     """Return the outputs of all members for checked inputs: (n_members, n, n_outputs)."""
     outputs = []
     for member in estimator.members_:
-        for name in ("activation", "dropout", "out_activation_"):  # a network follows those that are set after the fit
+        for name in FOLLOWED:  # a network follows those that are set after the fit
             setattr(member, name, getattr(estimator, name))
         member._take_assigned()
         outputs.append(member.network_.predict(X, n_threads=thread_count(estimator.n_jobs)))

@@ -14,7 +14,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fastnn import _custom, losses
-from fastnn._checks.layers import OUTPUT_ONLY
+from fastnn._checks.layers import OUTPUT_ONLY, PLACES
 from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
@@ -102,7 +102,7 @@ def _check_together(estimator: Any, sizes: list[int]) -> None:
             f"hidden_layer_sizes: expected at most {MAX_LAYERS - 1} layers of at most {MAX_UNITS} units, got {len(sizes)} "
             f"layers of at most {max(sizes)}"
         )
-    for name in ("activation", "dropout"):
+    for name in ("activation", "dropout", "normalization", "normalization_place"):
         value = getattr(estimator, name)
         if isinstance(value, list | tuple | np.ndarray) and len(value) != len(sizes):
             raise ValueError(f"{name}: expected {len(sizes)}: one per hidden layer, got a list of {len(value)}")
@@ -181,6 +181,10 @@ _ACTIVATION = Rule(
     ),
 )
 _DROPOUT = _no_flag(_between(0, 1))
+_NORMALIZATION = _or_none(
+    Rule(_names(_core.NORMALIZATIONS), lambda value: isinstance(value, str) and value in _core.NORMALIZATIONS)
+)
+_PLACE = Rule(_names(PLACES), lambda value: isinstance(value, str) and value in PLACES)
 
 _MOST_MEMBERS = 10_000  # of an ensemble
 _SIZES = "an int in [1, inf) or an array-like of such ints, one per hidden layer"
@@ -236,6 +240,12 @@ RULES: Mapping[str, Rule] = {
     "n_iter_no_change": Rule("an int in [1, inf), or inf", lambda value: _COUNT.holds(value) or value == np.inf),
     "max_fun": _COUNT,
     "dropout": Rule(f"{_DROPOUT.expected}, or a list of them", lambda value: _each_or_one(_DROPOUT, value)),
+    "normalization": Rule(
+        f"{_NORMALIZATION.expected}, or a list with one per hidden layer", lambda value: _each_or_one(_NORMALIZATION, value)
+    ),
+    "normalization_place": Rule(
+        f"{_PLACE.expected}, or a list with one per hidden layer", lambda value: _each_or_one(_PLACE, value)
+    ),
     "clip_norm": _or_none(_no_flag(_between(0, with_low=False))),
     "clip_value": _or_none(_no_flag(_between(0, with_low=False))),
     "scoring": Rule(

@@ -70,6 +70,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Maximum number of evaluations of "lbfgs".
     dropout : float or list with one per hidden layer, default=0.0
         The probability of leaving a hidden unit out of a training step. Not for lbfgs.
+    normalization : {"layer_norm", "rms_norm"} or list with one per hidden layer, default=None
+        The normalization of the hidden units over each row, with a trained gain per unit, and a shift for "layer_norm".
+    normalization_place : {"before", "after"} or list with one per hidden layer, default="before"
+        Whether the inputs or the outputs of the activation are normalized.
     clip_norm, clip_value : float, default=None
         Bounds of the gradient's norm and of its elements. Not for lbfgs.
     scoring : str or callable, default=None
@@ -151,6 +155,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         n_iter_no_change: Any = 10,
         max_fun: int = 15000,
         dropout: Any = 0.0,
+        normalization: Any = None,
+        normalization_place: Any = "before",
         clip_norm: float | None = None,
         clip_value: float | None = None,
         scoring: Any = None,
