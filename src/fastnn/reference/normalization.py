@@ -153,18 +153,18 @@ class Normalized(Activation):
         return self.gradients(z, grad_a)[0]
 
     def gradients(self, z: Array, grad_a: Array) -> tuple[Array, tuple[Array, ...], Array | None]:
-        """Return the gradients with respect to z, to gains and shifts, and to slopes if the activation has any."""
+        """Return the gradients with respect to z, to gains and shifts, and to the activation's parameters if it has any."""
         activation, normalization = self.activation, self.normalization
         first = z if normalization.place == "after" else normalization.value(z)
         middle = activation.value(first)
         of_normalization: tuple[Array, ...] = ()
         if normalization.place == "after":
             grad_a, *of_normalization = normalization.backward(middle, grad_a)
-        slopes = activation.gradient(first, grad_a) if hasattr(activation, "gradient") else None
+        of_activation = activation.gradient(first, grad_a) if hasattr(activation, "gradient") else None
         grad = activation.backward(first, middle, grad_a)
         if normalization.place == "before":
             grad, *of_normalization = normalization.backward(z, grad)
-        return grad, tuple(of_normalization), slopes
+        return grad, tuple(of_normalization), of_activation
 
 
 def normalized(activation: Activation, normalization: Normalization) -> Normalized:
