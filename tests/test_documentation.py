@@ -127,9 +127,9 @@ def test_callbacks_are_called_when_the_table_says(stop):
 OPTIMIZERS = [SGD(0.1), SGD(Warmup(Cosine(0.1, 10), 3), momentum=0.9), AdaGrad(), RMSProp(), Adam(), AdamW()]
 
 
-def saved(path, optimizer, activation="tanh"):
+def saved(path, optimizer, activation="tanh", **options):
     """Return a trainer, and its file as the safetensors package reads it."""
-    model = model_of((3, 4, 2), activation, dropout=0.5, dtype=np.float64)
+    model = model_of((3, 4, 2), activation, dropout=0.5, dtype=np.float64, **options)
     trainer = Trainer(model, losses.Huber(0.5), optimizer, random_state=1, l2=0.5)
     trainer.step(*data(8, 3, 2))
     trainer.save(path)
@@ -140,9 +140,9 @@ def saved(path, optimizer, activation="tanh"):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_files_have_the_arrays_of_the_table(optimizer, tmp_path):
-    trainer, arrays, _ = saved(tmp_path / "a", optimizer, "prelu")
+    trainer, arrays, _ = saved(tmp_path / "a", optimizer, "prelu", normalization="layer_norm")
     patterns = [word for name, _, _ in table(FILES, "array") for word in words(name)]
-    kinds = ["weights", "biases", "slopes"]
+    kinds = ["weights", "biases", "slopes", "gains", "shifts"]
     others = ["accumulated.mean", "accumulated.given", "best", "last"]
     of_these = [f"{kind}.i" for kind in kinds] + [f"moments.k.{kind}.i" for kind in kinds]
     assert patterns == [*of_these, *(f"{other}.weights.i" for other in others), "order"]
@@ -150,7 +150,7 @@ def test_files_have_the_arrays_of_the_table(optimizer, tmp_path):
     parameters = {
         f"{kind}.{i}": array for kind in kinds for i, array in enumerate(getattr(model, kind)) if array is not None
     }
-    assert parameters.keys() == {"weights.0", "weights.1", "biases.0", "biases.1", "slopes.0"}
+    assert parameters.keys() == {"weights.0", "weights.1", "biases.0", "biases.1", "slopes.0", "gains.0", "shifts.0"}
     moments = [f"moments.{k}." for k in range(len(trainer._moments))]
     assert arrays.keys() == {f"{part}{name}" for part in ["", *moments] for name in parameters}
     for name, parameter in parameters.items():

@@ -13,6 +13,8 @@ from fuzz import draw
 from fuzz.compare import difference
 from fuzz.programs import Setting, run
 
+from fastnn._engine import core as _core
+
 SEEDS = range(6)
 
 
@@ -76,3 +78,8 @@ def test_programs_have_networks_with_slopes():
     assert any(network["output_activation"] == "prelu" for network in networks)
     traces = (run(seed, Setting()).trace for seed in range(100))
     assert any("prelu" in trace[0] and "slopes = ..." in trace for trace in traces)
+
+
+def test_programs_have_normalized_networks():
+    networks = [draw.network(np.random.default_rng(seed)) for seed in range(100)]
+    assert {*_core.NORMALIZATIONS, None} == {name for network in networks for name in network["normalization"]}

@@ -45,6 +45,11 @@ def paragraph(documented, parameter):
 PLACES = {
     "activations of MLP": (lambda: paragraph(MLP, "activation"), HIDDEN),
     "output activations of MLP": (lambda: paragraph(MLP, "output_activation"), OUTPUT_ONLY),
+    "normalizations of MLP": (lambda: paragraph(MLP, "normalization"), _core.NORMALIZATIONS),
+    "normalizations in the guide": (
+        lambda: re.search(r"^\| \[normalizations\].*$", page("docs/first_model.md"), re.MULTILINE)[0],
+        _core.NORMALIZATIONS,
+    ),
     "initializers of MLP": (lambda: paragraph(MLP, "init"), INITIALIZERS),
     "losses of fit": (lambda: paragraph(MLP.fit, "loss"), losses.LOSSES),
     "losses of Trainer": (lambda: paragraph(Trainer, "loss"), losses.LOSSES),
@@ -72,6 +77,7 @@ def test_a_list_names_all(place):
         "BLOCK_KINDS",
         "ACTIVATIONS",
         "LAYER_ACTIVATIONS",
+        "NORMALIZATIONS",
         "FUNCTIONS",
         "LOSSES",
         "PREDICTION_LOSSES",
@@ -102,6 +108,7 @@ OTHER_FORMATS = "src/fastnn/(_elementary/|_exports/|_exported|_from_)"
     [
         ("An activation", "selu", 8),
         ("An optimizer", "nadam", 12),
+        ("A normalization", "rms_?norm", 8),
         ("A kind of parameters per layer", "prelu(?!de)|slopes", 15),
     ],
 )

@@ -111,7 +111,10 @@ def test_scikit_learn_has_no_normalization() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"normalization": "batch_norm"}, "'normalization' parameter of MLPRegressor must be one of 'layer_norm', 'rms_norm'"),
+        (
+            {"normalization": "batch_norm"},
+            "'normalization' parameter of MLPRegressor must be one of 'layer_norm', 'rms_norm'",
+        ),
         ({"normalization": ["layer_norm"]}, "normalization: expected 2: one per hidden layer.*got a list of 1"),
         ({"normalization_place": None}, "'normalization_place' parameter of MLPRegressor must be one of 'before', 'after'"),
         ({"normalization_place": ["after"]}, "normalization_place: expected 2: one per hidden layer"),

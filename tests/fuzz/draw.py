@@ -34,9 +34,13 @@ def network(rng: Rng) -> dict[str, Any]:
     if n_hidden and rng.random() < 0.1:  # rows of whole KiB, and inputs whose columns are divided among threads
         sizes = (choice(rng, [300, 600]), 256, *sizes[2:])
     output = choice(rng, ["identity", "identity", "softmax", "sigmoid", "exp", "tanh", "prelu"])
+    normalized = rng.random() < 0.3
+    names = [None, *_core.NORMALIZATIONS] if normalized else [None]
     return {
         "layer_sizes": sizes,
         "activation": [choice(rng, HIDDEN) for _ in range(n_hidden)],
+        "normalization": [choice(rng, names) for _ in range(n_hidden)],
+        "normalization_place": [choice(rng, ["before", "after"]) for _ in range(n_hidden)],
         "output_activation": output,
         "dropout": [choice(rng, [0.0, 0.0, 0.3]) for _ in range(n_hidden)],
         "dtype": choice(rng, [np.float32, np.float64]),
