@@ -248,6 +248,75 @@ def test_a_row_gives_the_same_bits_alone_and_among_others(network, dtype):
     np.testing.assert_array_equal(fastnn.predict_many([model, model], X), [expected, expected])
 
 
+@pytest.mark.parametrize("network", NETWORKS, ids=IDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_row_has_the_derivatives_of_a_batch_of_one(network, dtype):
+    model = model_with(*network, dtype)
+    X, y, _ = data_for(model, 1)
+    X, y = X.astype(dtype), y.astype(dtype)
+    for _ in range(2):  # the first call with a shape takes the general path
+        assert model.loss(X[0], y[0]) == model.loss(X, y)
+        for got, wanted in zip(model.gradient(X[0], y[0])[1], model.gradient(X, y)[1], strict=True):
+            np.testing.assert_array_equal(got, wanted)
+        for got, wanted in zip(model.vjp(X[0], y[0]), model.vjp(X, y), strict=True):
+            np.testing.assert_array_equal(got, wanted)
+        np.testing.assert_array_equal(model.input_gradient(X[0], y[0]), model.input_gradient(X, y)[0])
+        np.testing.assert_array_equal(model.jacobian(X[0]), model.jacobian(X)[0])
+
+
+@pytest.mark.skipif(_core is _portable, reason="needs the compiled extension")
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_compiled_code_has_the_bits_of_python(place):
+    numba = pytest.importorskip("numba")
+
+    @numba.njit
+    def derivatives(model, X, y):
+        return model.predict(X), model.jacobian(X), model.vjp(X, y), model.gradient(X, y)
+
+    @numba.njit
+    def train(trainer, X, y, n):
+        for _ in range(n):
+            trainer.step(X, y)
+
+    model = model_with((4, 17, 33, 3), ["prelu", "gelu"], ["layer_norm", "rms_norm"], place, dropout=0.2)
+    X, y, _ = data_for(model)
+    predicted, jacobian, by_parameters, (_, gradient) = derivatives(model, X, y)
+    np.testing.assert_array_equal(predicted, model.predict(X))
+    np.testing.assert_array_equal(jacobian, model.jacobian(X))
+    np.testing.assert_array_equal(by_parameters, np.concatenate([g.ravel() for g in model.vjp(X, y)]))
+    np.testing.assert_array_equal(gradient, np.concatenate([g.ravel() for g in model.gradient(X, y)[1]]))
+    trainers = [Trainer(each, "mse", Adam(0.01), random_state=1) for each in (model, model.copy())]
+    train(trainers[0], X, y, 5)
+    for _ in range(5):
+        trainers[1].step(X, y)
+    np.testing.assert_array_equal(trainers[0].model.to_vector(), trainers[1].model.to_vector())
+
+
+@pytest.mark.skipif(_core is _portable, reason="needs the compiled extension")
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_custom_activations_and_losses_are_normalized(place):
+    pytest.importorskip("numba")
+    from fastnn import jit, losses
+
+    @jit.activation(derivative=lambda z: 1.0 / (1.0 + abs(z)) ** 2, uses="input", name=f"softsign_{place}")
+    def softsign(z):
+        return z / (1.0 + abs(z))
+
+    @jit.loss(gradient=lambda y_true, y_pred: y_pred - y_true, name=f"half error {place}")
+    def half_error(y_true, y_pred):
+        return 0.5 * (y_pred - y_true) ** 2
+
+    model = model_with((3, 17, 6, 2), [softsign, "tanh"], "layer_norm", place, dropout=[0.3, 0.0])
+    X, y, weight = data_for(model, 6)
+    for loss in (losses.Huber(0.3), losses.Heads([(0, "mse", 0.5), (1, "huber", 2.0)]), half_error):
+        _, gradients = model.gradient(X, y, loss, weight)
+        for array, gradient in zip(model.parameters, gradients, strict=True):
+            for at in list(np.ndindex(array.shape))[:5]:
+                expected = difference(lambda: model.loss(X, y, loss, weight), array, at)  # noqa: B023
+                np.testing.assert_allclose(gradient[at], expected, rtol=1e-6, atol=1e-8)
+    assert np.isfinite(model.fit(X, y, epochs=3)["loss"]).all()
+
+
 PROGRAM = """
 import hashlib
 import itertools
