@@ -12,7 +12,7 @@ from fastnn import MLP, Trainer
 from fastnn._engine import core as _core
 
 HERE = Path(__file__).parent / "data"
-NAMES = ("adam_float32", "adamw_float64", "momentum_float64", "nadam_float64", "sharded_float32")
+NAMES = ("adam_float32", "adamw_float64", "momentum_float64", "nadam_float64", "sharded_float32", "normalized_float32")
 ESTIMATOR = "classifier_float32"
 ENSEMBLE = "ensemble_float32"
 FUSED = _core.current_instruction_set()[0] in ("v3", "v4", "neon")
@@ -74,6 +74,9 @@ def test_settings_load_as_they_were_saved():
     steps = fastnn.schedules.Warmup(fastnn.schedules.Step(0.02, 10, 0.5), 5)
     assert (nadam.optimizer, nadam.model.dropout) == (fastnn.NAdam(steps), (0.0, 0.1))
     assert nadam.model.activations == ("prelu", "mish", "identity")
+    normalized = MLP.load(saved("normalized_float32"))
+    assert normalized.normalization == ("layer_norm", "rms_norm", None)
+    assert normalized.normalization_place == ("before", "after", None)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
