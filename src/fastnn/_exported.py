@@ -205,9 +205,9 @@ class Exported(Stored):
           (3): Linear(in_features=8, out_features=1, bias=True)
         )
         """
-        from fastnn._exports import pytorch
+        from fastnn._exports import pytorch_modules
 
-        return pytorch.module_of(self._layers(), self.dropout)
+        return pytorch_modules.module_of(self._layers(), self.dropout)
 
     @classmethod
     def _of_layers(cls, layers: list[Layer], rng: Any, dropout: float | list[float] = 0.0) -> Self:

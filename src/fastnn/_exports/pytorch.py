@@ -1,9 +1,9 @@
-"""Networks as modules of PyTorch, and modules of PyTorch as layers."""
+"""Modules of PyTorch as layers of a network."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ class _Activation:
 # PyTorch replaces softplus(z) by z above its threshold. At 40, the two are the same number; at 20, they differ by 2e-9.
 _SOFTPLUS = _Activation("Softplus", {"beta": 1.0, "threshold": 40.0}, {"threshold": ("threshold>=20", lambda t: t >= 20)})
 _SOFTMAX = _Activation("Softmax", {"dim": -1}, {"dim": ("dim=-1 or 1", lambda dim: dim == 1)})
-_ACTIVATIONS: Mapping[str, _Activation] = {
+ACTIVATIONS: Mapping[str, _Activation] = {
     "relu": _Activation("ReLU"),
     "leaky_relu": _Activation("LeakyReLU", {"negative_slope": 0.01}),
     "elu": _Activation("ELU", {"alpha": 1.0}),
@@ -48,13 +48,13 @@ _ACTIVATIONS: Mapping[str, _Activation] = {
     "prelu": _Activation("PReLU"),
     "softmax": _SOFTMAX,
 }
-_NORMALIZATIONS = {"layer_norm": "LayerNorm", "rms_norm": "RMSNorm"}  # RMSNorm: from PyTorch 2.4 on
-_NORMALIZATIONS_BY_CLASS = {kind: name for name, kind in _NORMALIZATIONS.items()}
-_BY_CLASS = {activation.name: name for name, activation in _ACTIVATIONS.items()}
+NORMALIZATIONS = {"layer_norm": "LayerNorm", "rms_norm": "RMSNorm"}  # RMSNorm: from PyTorch 2.4 on
+_NORMALIZATIONS_BY_CLASS = {kind: name for name, kind in NORMALIZATIONS.items()}
+_BY_CLASS = {activation.name: name for name, activation in ACTIVATIONS.items()}
 _WITHOUT_EFFECT = ("Identity", "Flatten")
 _WITH_EPSILON = tuple(f"{kind}(eps={EPSILON!r})" for kind in _NORMALIZATIONS_BY_CLASS)
 KNOWN = ", ".join(
-    ["Linear", *map(str, _ACTIVATIONS.values()), *_WITH_EPSILON, "Dropout", "Identity", "Flatten() and Sequential of these"]
+    ["Linear", *map(str, ACTIVATIONS.values()), *_WITH_EPSILON, "Dropout", "Identity", "Flatten() and Sequential of these"]
 )
 # Activations f with f(c z) = c f(z) for c >= 0: dropout before and after them is the same.
 _HOMOGENEOUS = ("identity", "relu", "leaky_relu", "prelu")
@@ -103,9 +103,6 @@ class Dense:
         for kind, name in (("gains", "weight"), ("shifts", "bias")):
             if getattr(self.norm, name, None) is not None:
                 yield kind, f"{self.norm_name}.{name}", getattr(self.norm, name)
-
-
-# ---- From PyTorch ----
 
 
 def dense_layers(module: Any) -> list[Dense]:
@@ -198,7 +195,7 @@ def _begin(layers: list[Dense], name: str, linear: Any) -> None:
 
 
 def _activate(layers: list[Dense], name: str, part: Any, activation: str) -> None:
-    known = _ACTIVATIONS[activation]
+    known = ACTIVATIONS[activation]
     if not all(known.accepts(option, getattr(part, option)) for option in known.options):
         raise ValueError(f"module: expected {known}, got {_shown(name, part)}")
     dense = _last(layers, name, part)
@@ -284,82 +281,3 @@ def _refusal(name: str, part: Any) -> ValueError:
 def _shown(name: str, part: Any) -> str:
     text = f"{type(part).__name__}({part.extra_repr()})"
     return f"{text} as submodule {name!r}" if name else text
-
-
-# ---- To PyTorch ----
-
-
-def module_of(layers: Sequence[Layer], dropout: Sequence[float]) -> Any:
-    """Return a torch.nn.Sequential in evaluation mode that computes what the layers compute.
-
-    Raises
-    ------
-    ValueError
-        If an activation is unknown to PyTorch.
-    ImportError
-        If PyTorch is not installed.
-    """
-    for i, layer in enumerate(layers):
-        if not (isinstance(layer.activation, str) and layer.activation in ("identity", *_ACTIVATIONS)):
-            known = ", ".join(["identity", *_ACTIVATIONS])
-            raise ValueError(
-                f"to_torch: expected activations of torch.nn ({known}), got {layer.activation!r} in layer {i + 1}"
-            )
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError('to_torch needs PyTorch: pip install "fastnn-cpu[torch]"') from error
-    for i, layer in enumerate(layers):
-        if layer.normalization is not None and not hasattr(torch.nn, _NORMALIZATIONS[layer.normalization.name]):
-            raise ValueError(
-                f"to_torch: expected PyTorch 2.4 or newer for {layer.normalization.name!r} in layer {i + 1}, got "
-                f"{torch.__version__}"
-            )
-    parts: list[Any] = []
-    for layer, rate in zip(layers, (*dropout, 0.0), strict=True):
-        parts += _modules_of(torch, layer)
-        if rate:
-            parts.append(torch.nn.Dropout(rate))
-    return torch.nn.Sequential(*parts).eval()
-
-
-def _modules_of(torch: Any, layer: Layer) -> Iterator[Any]:
-    n_in, n_out = layer.weights.shape
-    dtype = getattr(torch, layer.weights.dtype.name)
-    # Without initial values: drawing them would change PyTorch's random numbers.
-    linear = torch.nn.utils.skip_init(torch.nn.Linear, n_in, n_out, dtype=dtype)
-    _copy(torch, layer.weights.T, linear.weight)
-    _copy(torch, layer.bias, linear.bias)
-    yield linear
-    if layer.normalizes("before"):
-        yield _normalization_module(torch, layer)
-    if layer.activation != "identity":
-        yield _activation_module(torch, layer)
-    if layer.normalizes("after"):
-        yield _normalization_module(torch, layer)
-
-
-def _activation_module(torch: Any, layer: Layer) -> Any:
-    assert isinstance(layer.activation, str)
-    known = _ACTIVATIONS[layer.activation]
-    if layer.slopes is None:
-        return getattr(torch.nn, known.name)(**known.options)
-    prelu = torch.nn.PReLU(len(layer.slopes), dtype=getattr(torch, layer.slopes.dtype.name))
-    _copy(torch, layer.slopes, prelu.weight)
-    return prelu
-
-
-def _normalization_module(torch: Any, layer: Layer) -> Any:
-    given = layer.normalization
-    assert given is not None
-    kind = getattr(torch.nn, _NORMALIZATIONS[given.name])
-    module = kind(len(given.gains), eps=EPSILON, dtype=getattr(torch, given.gains.dtype.name))
-    _copy(torch, given.gains, module.weight)
-    if given.shifts is not None:
-        _copy(torch, given.shifts, module.bias)
-    return module
-
-
-def _copy(torch: Any, array: NDArray[Any], parameter: Any) -> None:
-    with torch.no_grad():
-        parameter.copy_(torch.from_numpy(np.array(array)))

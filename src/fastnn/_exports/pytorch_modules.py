@@ -1,0 +1,89 @@
+"""Networks as modules of PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._exports.layers import Layer
+from fastnn._exports.pytorch import ACTIVATIONS, NORMALIZATIONS
+from fastnn.reference.normalization import EPSILON
+
+
+def module_of(layers: Sequence[Layer], dropout: Sequence[float]) -> Any:
+    """Return a torch.nn.Sequential in evaluation mode that computes what the layers compute.
+
+    Raises
+    ------
+    ValueError
+        If an activation is unknown to PyTorch.
+    ImportError
+        If PyTorch is not installed.
+    """
+    for i, layer in enumerate(layers):
+        if not (isinstance(layer.activation, str) and layer.activation in ("identity", *ACTIVATIONS)):
+            known = ", ".join(["identity", *ACTIVATIONS])
+            raise ValueError(
+                f"to_torch: expected activations of torch.nn ({known}), got {layer.activation!r} in layer {i + 1}"
+            )
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError('to_torch needs PyTorch: pip install "fastnn-cpu[torch]"') from error
+    for i, layer in enumerate(layers):
+        if layer.normalization is not None and not hasattr(torch.nn, NORMALIZATIONS[layer.normalization.name]):
+            raise ValueError(
+                f"to_torch: expected PyTorch 2.4 or newer for {layer.normalization.name!r} in layer {i + 1}, got "
+                f"{torch.__version__}"
+            )
+    parts: list[Any] = []
+    for layer, rate in zip(layers, (*dropout, 0.0), strict=True):
+        parts += _modules_of(torch, layer)
+        if rate:
+            parts.append(torch.nn.Dropout(rate))
+    return torch.nn.Sequential(*parts).eval()
+
+
+def _modules_of(torch: Any, layer: Layer) -> Iterator[Any]:
+    n_in, n_out = layer.weights.shape
+    dtype = getattr(torch, layer.weights.dtype.name)
+    # Without initial values: drawing them would change PyTorch's random numbers.
+    linear = torch.nn.utils.skip_init(torch.nn.Linear, n_in, n_out, dtype=dtype)
+    _copy(torch, layer.weights.T, linear.weight)
+    _copy(torch, layer.bias, linear.bias)
+    yield linear
+    if layer.normalizes("before"):
+        yield _normalization_module(torch, layer)
+    if layer.activation != "identity":
+        yield _activation_module(torch, layer)
+    if layer.normalizes("after"):
+        yield _normalization_module(torch, layer)
+
+
+def _activation_module(torch: Any, layer: Layer) -> Any:
+    assert isinstance(layer.activation, str)
+    known = ACTIVATIONS[layer.activation]
+    if layer.slopes is None:
+        return getattr(torch.nn, known.name)(**known.options)
+    prelu = torch.nn.PReLU(len(layer.slopes), dtype=getattr(torch, layer.slopes.dtype.name))
+    _copy(torch, layer.slopes, prelu.weight)
+    return prelu
+
+
+def _normalization_module(torch: Any, layer: Layer) -> Any:
+    given = layer.normalization
+    assert given is not None
+    kind = getattr(torch.nn, NORMALIZATIONS[given.name])
+    module = kind(len(given.gains), eps=EPSILON, dtype=getattr(torch, given.gains.dtype.name))
+    _copy(torch, given.gains, module.weight)
+    if given.shifts is not None:
+        _copy(torch, given.shifts, module.bias)
+    return module
+
+
+def _copy(torch: Any, array: NDArray[Any], parameter: Any) -> None:
+    with torch.no_grad():
+        parameter.copy_(torch.from_numpy(np.array(array)))
