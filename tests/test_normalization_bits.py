@@ -108,10 +108,11 @@ from fastnn import MLP, SGD, AdamW, Trainer
 digest = hashlib.sha256()
 rng = np.random.default_rng(0)
 for dtype in ("float32", "float64"):
-    for sizes in ((3, 5, 2), (6, 40, 128, 3), (9, 70, 256, 30)):
+    for sizes in ((3, 5, 2), (6, 40, 128, 3), (90, 256, 192, 30)):
         for name, place in itertools.product(("layer_norm", "rms_norm"), ("before", "after")):
             for optimizer, options in ((SGD(0.01), {}), (AdamW(0.01), {"l2": 1e-2, "clip_norm": 0.1})):
-                for n, batch_size, sparse in ((70, 32, False), (700, 600, False), (70, 32, True)):
+                runs = ((70, 32, False), (700, 600, False), (70, 32, True))
+                for n, batch_size, sparse in runs[:1] if sizes[0] == 90 else runs:  # there, threads split outputs
                     X, y = rng.normal(size=(n, sizes[0])).astype(dtype), rng.normal(size=(n, sizes[-1]))
                     if sparse:
                         X = scipy.sparse.csr_matrix(X * (X > 0.5))
