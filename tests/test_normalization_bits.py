@@ -130,6 +130,7 @@ print(digest.hexdigest())
 """
 
 
+@pytest.mark.skipif(_core is _portable, reason="needs the compiled extension")
 def test_any_number_of_threads_and_instruction_set_gives_the_same_bits():
     pytest.importorskip("scipy")
     fused = [name for name in _core.usable_instruction_sets() if name != "baseline"]
