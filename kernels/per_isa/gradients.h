@@ -1,7 +1,7 @@
 // The gradients of a chunk's parameters, block by block.
 #pragma once
 
-#include "layers.h"
+#include "layer_loops.h"
 
 namespace {
 

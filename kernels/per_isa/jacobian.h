@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "layers.h"
+#include "layer_loops.h"
 
 namespace {
 
@@ -93,7 +93,7 @@ template <class T> class JacobianRun {
     }
 
     void compute_strip(Range rows, int64_t first, int thread) const {
-        layers_.forward(0, layers_.read(call_.x, {nullptr, first, rows.end}, rows), rows, Dropout(), nullptr);
+        forward<T>(layers_, 0, layers_.read(call_.x, {nullptr, first, rows.end}, rows), rows, Dropout(), nullptr);
         const T **derivatives = derivatives_ + thread * network_.n_layers;
         for (int64_t l = 0; l < network_.n_layers; l++) derivatives[l] = has_derivative(l) ? layers_.derivatives(l, rows) : nullptr;
         const int64_t room = rows_at_once_ * directions_at_once_ * line_;

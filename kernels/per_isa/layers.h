@@ -1,11 +1,11 @@
-// The layers of a network with their workspace: the forward and backward arithmetic on some of a chunk's rows.
+// The layers of a network with their workspace: the arithmetic of one layer, forward and backward, on some of a chunk's rows.
 //
 // Layers is fixed for a whole run, and all threads share it: each works on rows, or outputs, of its own. The state of one chunk
 // is in the arguments: an Input exists only after the chunk's rows were read.
 #pragma once
 
 #include "block_parts.h"
-#include "layer_normalization.h"
+#include "layer_workspace.h"
 #include "packing.h"
 #include "padding.h"
 #include "products.h"
@@ -13,41 +13,6 @@
 #include "sparse.h"
 
 namespace {
-
-// The workspace of a layer, for the rows of one chunk. A row has `layer.row` elements.
-template <class T> struct LayerBuffers {
-    T *out;         // outputs; of the last layer, logits where the loss contains the activation
-    T *delta;       // the loss's derivative by the layer's sums z
-    T *derivative;  // the activation's derivative; null where the output determines it
-    T *by_slope;    // the output's derivative by the unit's slope, later the loss's; null without slopes
-    T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them, or they are packed
-    NormalizationBuffers<T> *normalization;  // null without one
-};
-
-// The gradients that a pass computes besides the outputs and the loss.
-struct Needs {
-    bool weight_gradient, input_gradient;
-    bool derivatives = false;      // those of all activations
-    int64_t rows_to_share = 0;     // of a chunk, if threads may split outputs rather than rows; 0 if they may not
-    const void *panels = nullptr;  // where the weights stand then, panel by panel; null if they are read from the parameters
-    bool any() const { return weight_gradient || input_gradient; }
-};
-
-// The first layer's input for one chunk.
-template <class T> struct Input {
-    const T *dense = nullptr;  // the chunk's first row
-    int64_t row = 0;           // elements from one row to the next
-    const Rows *sparse = nullptr;
-    Batch chunk = {nullptr, 0, 0};  // of the sparse rows
-
-    static Input of_sparse(const Rows &x, const Batch &chunk) { return {nullptr, 0, &x, chunk}; }
-};
-
-// The masks that drop a chunk's units follow from the batch's key, and from a row's place in the batch.
-struct Dropout {
-    const uint64_t *key = nullptr;  // null: drops nothing
-    int64_t first_row = 0;          // of the chunk in the batch
-};
 
 template <class T> class Layers {
   public:
@@ -77,6 +42,7 @@ template <class T> class Layers {
     const LayerBuffers<T> &buffers(int64_t l) const { return buffers_[l]; }
     const LayerBuffers<T> &last_buffers() const { return buffers_[network_.n_layers - 1]; }
     Needs needs() const { return needs_; }
+    bool has_logits() const { return has_logits_; }
     const T *input(int64_t l, const Input<T> &x) const { return l ? buffers_[l - 1].out : x.dense; }
     int64_t input_row(int64_t l, const Input<T> &x) const { return l ? network_.layers[l - 1].row : x.row; }
 
@@ -113,15 +79,9 @@ template <class T> class Layers {
         return fits && 2 * layer.n_out >= 3 * panel_columns<T> * team.size;
     }
 
-    // Returns the number of layers up to the last one whose outputs are split.
-    int64_t n_shared(const Team &team) const {
-        if (team.size == 1) return 0;
-        int64_t n = network_.n_layers;
-        while (n > 0 && !splits_outputs(n - 1, team)) n--;
-        return n;
-    }
-
     // ---- Forward ----
+
+    bool is_copied(const Input<T> &x) const { return x.dense == x_; }
 
     // Returns the chunk's rows where they stand if the kernels can read them there; otherwise copies the given range of them.
     Input<T> read(const Rows &x, const Batch &chunk, Range rows) const {
@@ -132,26 +92,39 @@ template <class T> class Layers {
         return {x_, x_row_};
     }
 
-    // Passes some rows of the chunk through the layers from the first given one on. packing: the thread's.
-    void forward(int64_t first, const Input<T> &x, Range rows, const Dropout &dropout, T *packing) const {
-        for (int64_t l = first; l < network_.n_layers; l++) {
-            multiply_layer(l, x, rows, {0, network_.layers[l].n_out}, packing);
-            finish_layer(l, rows, dropout);
-        }
+    // Computes the sums z in some of a layer's outputs: in all, if the layer is narrow or its inputs are sparse.
+    void multiply_layer(int64_t l, const Input<T> &x, Range rows, Range outputs, T *packing) const {
+        const Layer &layer = network_.layers[l];
+        T *out = buffers_[l].out;
+        if (l == 0 && x.sparse) inputs<T>.multiply_sparse(*x.sparse, x.chunk, rows, layer, weights(layer), bias(layer), out);
+        else if (layer.narrow)
+            multiply_narrow(rows, layer.n_in, layer.n_out, input(l, x), input_row(l, x), weights(layer), layer.weights().row,
+                            bias(layer), out);
+        else
+            multiply<T, Start::bias, Finish::store>(
+                {layer.n_in, input(l, x), input_row(l, x), 1, weights(layer), layer.weights().row, out, layer.row, bias(layer)},
+                rows, outputs, packing);
     }
 
-    // All threads pass the chunk's rows through the first n layers together. own: the rows that are a thread's where outputs are not
-    // split.
-    void forward_together(int64_t n, const Input<T> &x, Range rows, Range own, const Dropout &dropout, const Team &team,
-                          T *packing) const {
-        for (int64_t l = 0; l < n; l++) {
-            if (splits_outputs(l, team)) {
-                if (l > 0 || x.dense == x_) team.wait();
-                multiply_own_outputs(l, x, rows, team, packing);
-                team.wait();
-            } else multiply_layer(l, x, own, {0, network_.layers[l].n_out}, packing);
-            finish_layer(l, own, dropout);
-        }
+    // Computes the sums z of a thread's outputs, where they are split.
+    void multiply_own_outputs(int64_t l, const Input<T> &x, Range rows, const Team &team, T *packing) const {
+        const Layer &layer = network_.layers[l];
+        if (!needs_.panels) return multiply_layer(l, x, rows, share(layer.n_out, panel_columns<T>, team), packing);
+        for_each_own_panel<T>(l, layer.weights(), team, layer.n_in, [&](const BlockPart &panel) {
+            const int64_t j = panel.columns.begin;
+            multiply<T, Start::bias, Finish::store>({layer.n_in, input(l, x), input_row(l, x), 1, row_0(panel), panel.row,
+                                                     buffers_[l].out + j, layer.row, bias(layer) + j},
+                                                    rows, {0, panel.columns.size()});
+        });
+    }
+
+    // Sums become outputs.
+    void finish_layer(int64_t l, Range rows, const Dropout &dropout) const {
+        if (l < network_.n_layers - 1 || !has_logits_) activate(l, rows, dropout);
+        // Dot products run over the padding, where an infinite input has left NaN.
+        const Layer &layer = network_.layers[l];
+        if (l == network_.n_layers - 2 && network_.last().narrow)
+            clear_padding(buffers_[l].out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
     }
 
     // For a chunk without any row that counts, sets outputs and deltas to 0, whatever the parameters are. Returns an input.
@@ -194,27 +167,26 @@ template <class T> class Layers {
 
     // ---- Backward ----
 
-    // Passes the last layer's delta, so far the loss's derivative by its outputs or logits, back through the layers from the first
-    // given one on.
-    void backward(int64_t first, Range rows, T *packing) const {
-        const int64_t last = network_.n_layers - 1;
-        if (!has_logits_) times_derivative(last, rows);
-        for (int64_t l = last; l > 0 && l >= first; l--) {
-            pass_back_delta(l, rows, {0, network_.layers[l].n_in}, packing);
-            pass_activation_back(l - 1, rows);
-        }
+    // Stores the delta of the layer before, so far the derivative by its outputs.
+    void pass_back_delta(int64_t l, Range rows, Range inputs, T *packing, bool in_panels = false) const {
+        input_gradient(l, rows, inputs, buffers_[l - 1].delta, network_.layers[l - 1].row, packing, in_panels);
     }
 
-    // All threads pass the delta of layer n - 1 back to the layers before it, as in forward_together.
-    void backward_together(int64_t n, Range rows, Range own, const Team &team, T *packing) const {
-        for (int64_t l = n - 1; l > 0; l--) {
-            if (splits_outputs(l, team)) {
-                team.wait();
-                pass_back_delta(l, rows, share(network_.layers[l].n_in, panel_columns<T>, team), packing, true);
-                team.wait();
-            } else pass_back_delta(l, own, {0, network_.layers[l].n_in}, packing);
-            pass_activation_back(l - 1, own);
-        }
+    // delta, the loss's derivative by a layer's outputs, becomes that by its sums z.
+    void pass_activation_back(int64_t l, Range rows) const {
+        if (network_.layers[l].normalization) pass_normalized_back(l, rows);
+        else times_derivative(l, rows);
+    }
+
+    void times_derivative(int64_t l, Range rows) const {
+        const Layer &layer = network_.layers[l];
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
+        T *delta = buffers_[l].delta + rows.begin * layer.row;
+        if (T *by_slope = buffers_[l].by_slope) multiply_by(by_slope + rows.begin * layer.row, delta, rows.size() * layer.row);
+        if (const T *derivative = buffers_[l].derivative)
+            multiply_by(delta, derivative + rows.begin * layer.row, rows.size() * layer.row);
+        else if (!kernels.is_identity)
+            kernels.times_derivative(delta, buffers_[l].out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
     }
 
     // to[i][k] = <delta[i], weights[k]> for some k. in_panels: whether the weights are.
@@ -273,44 +245,6 @@ template <class T> class Layers {
         return (part.is_panel() ? panels(layer) : weights(layer)) + part.start;
     }
 
-    void pass_back_delta(int64_t l, Range rows, Range inputs, T *packing, bool in_panels = false) const {
-        input_gradient(l, rows, inputs, buffers_[l - 1].delta, network_.layers[l - 1].row, packing, in_panels);
-    }
-
-    // Computes the sums z in some of a layer's outputs: in all, if the layer is narrow or its inputs are sparse.
-    void multiply_layer(int64_t l, const Input<T> &x, Range rows, Range outputs, T *packing) const {
-        const Layer &layer = network_.layers[l];
-        T *out = buffers_[l].out;
-        if (l == 0 && x.sparse) inputs<T>.multiply_sparse(*x.sparse, x.chunk, rows, layer, weights(layer), bias(layer), out);
-        else if (layer.narrow)
-            multiply_narrow(rows, layer.n_in, layer.n_out, input(l, x), input_row(l, x), weights(layer), layer.weights().row,
-                            bias(layer), out);
-        else
-            multiply<T, Start::bias, Finish::store>(
-                {layer.n_in, input(l, x), input_row(l, x), 1, weights(layer), layer.weights().row, out, layer.row, bias(layer)},
-                rows, outputs, packing);
-    }
-
-    // Computes the sums z of a thread's outputs, where they are split.
-    void multiply_own_outputs(int64_t l, const Input<T> &x, Range rows, const Team &team, T *packing) const {
-        const Layer &layer = network_.layers[l];
-        if (!needs_.panels) return multiply_layer(l, x, rows, share(layer.n_out, panel_columns<T>, team), packing);
-        for_each_own_panel<T>(l, layer.weights(), team, layer.n_in, [&](const BlockPart &panel) {
-            const int64_t j = panel.columns.begin;
-            multiply<T, Start::bias, Finish::store>({layer.n_in, input(l, x), input_row(l, x), 1, row_0(panel), panel.row,
-                                                     buffers_[l].out + j, layer.row, bias(layer) + j},
-                                                    rows, {0, panel.columns.size()});
-        });
-    }
-
-    void finish_layer(int64_t l, Range rows, const Dropout &dropout) const {
-        if (l < network_.n_layers - 1 || !has_logits_) activate(l, rows, dropout);
-        // Dot products run over the padding, where an infinite input has left NaN.
-        const Layer &layer = network_.layers[l];
-        if (l == network_.n_layers - 2 && network_.last().narrow)
-            clear_padding(buffers_[l].out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
-    }
-
     void activate(int64_t l, Range rows, const Dropout &dropout) const {
         const Layer &layer = network_.layers[l];
         const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
@@ -361,28 +295,11 @@ template <class T> class Layers {
         if (derivative) clear_padding(derivative, rows, layer.n_out, layer.row);
     }
 
-    // delta, the loss's derivative by a layer's outputs, becomes that by its sums z.
-    void pass_activation_back(int64_t l, Range rows) const {
-        if (network_.layers[l].normalization) pass_normalized_back(l, rows);
-        else times_derivative(l, rows);
-    }
-
     __attribute__((noinline)) void pass_normalized_back(int64_t l, Range rows) const {
         const bool of_outputs = network_.layers[l].normalizes_outputs;
         if (!of_outputs) times_derivative(l, rows);
         normalization(l).back(buffers_[l].delta, rows);
         if (of_outputs) times_derivative(l, rows);
-    }
-
-    void times_derivative(int64_t l, Range rows) const {
-        const Layer &layer = network_.layers[l];
-        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
-        T *delta = buffers_[l].delta + rows.begin * layer.row;
-        if (T *by_slope = buffers_[l].by_slope) multiply_by(by_slope + rows.begin * layer.row, delta, rows.size() * layer.row);
-        if (const T *derivative = buffers_[l].derivative)
-            multiply_by(delta, derivative + rows.begin * layer.row, rows.size() * layer.row);
-        else if (!kernels.is_identity)
-            kernels.times_derivative(delta, buffers_[l].out + rows.begin * layer.row, rows.size(), layer.n_out, layer.row);
     }
 
     const Network &network_;

@@ -104,16 +104,16 @@ template <class T> class Pass {
         const Input<T> input = layers_.read(data_.x, chunk, rows);
         const T *targets = loss_rows_.read(factor, data_.sample_weight, chunk, rows, memory.scaled);
         prepare(memory.entries);
-        const int64_t n_shared = layers_.n_shared(team);
-        layers_.forward_together(n_shared, input, {0, chunk.size}, rows, dropout, team, memory.packing);
+        const int64_t n_together = n_shared(layers_, team);
+        forward_together(layers_, n_together, input, {0, chunk.size}, rows, dropout, team, memory.packing);
         for (int64_t i = rows.begin; i < rows.end; i += strip_rows_) {
             const Range strip = {i, rows.end - i < strip_rows_ ? rows.end : i + strip_rows_};
-            layers_.forward(n_shared, input, strip, dropout, memory.packing);
+            forward(layers_, n_together, input, strip, dropout, memory.packing);
             const LayerBuffers<T> &last = layers_.last_buffers();
             loss_rows_.compute(last.out, targets, memory.head_ratios, last.delta, strip);
-            if (layers_.needs().any()) layers_.backward(n_shared, strip, memory.packing);
+            if (layers_.needs().any()) backward(layers_, n_together, strip, memory.packing);
         }
-        if (layers_.needs().any()) layers_.backward_together(n_shared, {0, chunk.size}, rows, team, memory.packing);
+        if (layers_.needs().any()) backward_together(layers_, n_together, {0, chunk.size}, rows, team, memory.packing);
         return input;
     }
 

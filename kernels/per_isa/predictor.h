@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "layers.h"
+#include "layer_loops.h"
 
 namespace {
 
@@ -30,7 +30,7 @@ template <class T> class Predictor {
             const Layers<T> layers = layers_.with_parameters(all.parameters[i]);
             for (int64_t first = 0; first < call_.n_rows; first += strip_) {
                 const Range rows = {0, std::min(strip_, call_.n_rows - first)};
-                layers.forward(0, layers.read(x, {nullptr, first, rows.end}, rows), rows, Dropout(), packing_.of_thread(0));
+                forward(layers, 0, layers.read(x, {nullptr, first, rows.end}, rows), rows, Dropout(), packing_.of_thread(0));
                 copy_out(layers.buffers(last).out, layers[last], rows, reinterpret_cast<T *>(out), first);
             }
         }
@@ -47,8 +47,8 @@ template <class T> class Predictor {
         for (int64_t first = own.begin; first < own.end; first += strip_) {
             const int64_t left = own.end - first, begin = team.index * strip_;
             const Range rows = {begin, begin + (left < strip_ ? left : strip_)};
-            layers_.forward(0, layers_.read(call_.x, {nullptr, first - begin, rows.end}, rows), rows, Dropout(),
-                            packing_.of_thread(team.index));
+            forward(layers_, 0, layers_.read(call_.x, {nullptr, first - begin, rows.end}, rows), rows, Dropout(),
+                    packing_.of_thread(team.index));
             copy_outputs(rows, first - begin);
         }
     }
@@ -57,7 +57,7 @@ template <class T> class Predictor {
         const Range rows = {0, call_.n_rows};
         const Range own = team.index == 0 ? rows : Range{0, 0};
         const Input<T> input = layers_.read(call_.x, {nullptr, 0, rows.end}, own);
-        layers_.forward_together(call_.network.n_layers, input, rows, own, Dropout(), team, nullptr);
+        forward_together<T>(layers_, call_.network.n_layers, input, rows, own, Dropout(), team, nullptr);
         if (team.index == 0) copy_outputs(rows, 0);
     }
 

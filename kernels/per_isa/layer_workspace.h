@@ -1,0 +1,44 @@
+// What a layer needs and keeps for one chunk of rows.
+#pragma once
+
+#include "input_rows.h"
+#include "layer_normalization.h"
+
+namespace {
+
+// The workspace of a layer, for the rows of one chunk. A row has `layer.row` elements.
+template <class T> struct LayerBuffers {
+    T *out;         // outputs; of the last layer, logits where the loss contains the activation
+    T *delta;       // the loss's derivative by the layer's sums z
+    T *derivative;  // the activation's derivative; null where the output determines it
+    T *by_slope;    // the output's derivative by the unit's slope, later the loss's; null without slopes
+    T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them, or they are packed
+    NormalizationBuffers<T> *normalization;  // null without one
+};
+
+// The gradients that a pass computes besides the outputs and the loss.
+struct Needs {
+    bool weight_gradient, input_gradient;
+    bool derivatives = false;      // those of all activations
+    int64_t rows_to_share = 0;     // of a chunk, if threads may split outputs rather than rows; 0 if they may not
+    const void *panels = nullptr;  // where the weights stand then, panel by panel; null if they are read from the parameters
+    bool any() const { return weight_gradient || input_gradient; }
+};
+
+// The first layer's input for one chunk.
+template <class T> struct Input {
+    const T *dense = nullptr;  // the chunk's first row
+    int64_t row = 0;           // elements from one row to the next
+    const Rows *sparse = nullptr;
+    Batch chunk = {nullptr, 0, 0};  // of the sparse rows
+
+    static Input of_sparse(const Rows &x, const Batch &chunk) { return {nullptr, 0, &x, chunk}; }
+};
+
+// The masks that drop a chunk's units follow from the batch's key, and from a row's place in the batch.
+struct Dropout {
+    const uint64_t *key = nullptr;  // null: drops nothing
+    int64_t first_row = 0;          // of the chunk in the batch
+};
+
+}  // namespace
