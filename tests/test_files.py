@@ -14,7 +14,18 @@ from safetensors.numpy import load_file
 
 from fastnn import MLP, SGD, Trainer, losses, schedules
 from fastnn._engine import core as _core
-from fastnn.schedules import Cosine, Exponential, InverseScaling, InverseTime, Step, Warmup
+from fastnn.schedules import (
+    Cosine,
+    CosineRestarts,
+    CosLog4,
+    Exponential,
+    FlatCosine,
+    InverseScaling,
+    InverseTime,
+    OneCycle,
+    Step,
+    Warmup,
+)
 
 SCHEDULES = [
     InverseTime(0.02, 0.01),
@@ -22,6 +33,10 @@ SCHEDULES = [
     Step(0.02, 5, 0.5),
     Exponential(0.02, 0.97),
     Cosine(0.02, 40, 0.001),
+    FlatCosine(0.02, 40, 0.25, 0.001),
+    CosineRestarts(0.02, 4, 2, 0.001),
+    CosLog4(0.02, 40),
+    OneCycle(0.02, 40, 0.5, 0.1, 0.001),
     Warmup(0.1, 3),
     Warmup(Warmup(Cosine(0.02, 40), 5), 10),
 ]

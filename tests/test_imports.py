@@ -18,11 +18,13 @@ ROOT = Path(__file__).parents[1] / "src" / "fastnn"
 
 DESCRIPTIONS = {
     "_custom",
+    "_cycles",
     "_errors",
     "_history",
     "_lbfgs",
     "_optimizer",
     "_rates",
+    "_schedule",
     "_state",
     "_version",
     "losses",

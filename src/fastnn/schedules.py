@@ -13,29 +13,29 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn._checks.options import explained_fields
-from fastnn._checks.scalars import integer, real
+from fastnn._cycles import CosineRestarts, CosLog4, FlatCosine, OneCycle
 from fastnn._rates import LearningRate, check_learning_rate, evaluate
 from fastnn._rates import rates as rates  # private: the trainers import it from here
+from fastnn._schedule import Schedule, half_cosine
 
-__all__ = ["Cosine", "Exponential", "InverseScaling", "InverseTime", "Step", "Warmup"]
+__all__ = [
+    "CosLog4",
+    "Cosine",
+    "CosineRestarts",
+    "Exponential",
+    "FlatCosine",
+    "InverseScaling",
+    "InverseTime",
+    "OneCycle",
+    "Step",
+    "Warmup",
+]
 __dir__ = __all__.copy
-
-
-class _Schedule:
-    """The base of the schedules: checks of their parameters."""
-
-    def _check_real(self, field: str, *, high: float = np.inf) -> None:
-        """Convert `field` to a float in [0, high], or raise an error."""
-        object.__setattr__(self, field, real(field, getattr(self, field), low=0.0, high=high))
-
-    def _check_count(self, field: str) -> None:
-        """Convert `field` to an int of at least 1, or raise an error."""
-        object.__setattr__(self, field, integer(field, getattr(self, field), low=1))
 
 
 @explained_fields
 @dataclass(frozen=True)
-class InverseTime(_Schedule):
+class InverseTime(Schedule):
     """The schedule of Robbins and Monro: learning_rate / (1 + decay * t) at step t.
 
     The sum of the rates diverges, and the sum of their squares converges, as stochastic approximation requires.
@@ -72,7 +72,7 @@ class InverseTime(_Schedule):
 
 @explained_fields
 @dataclass(frozen=True)
-class InverseScaling(_Schedule):
+class InverseScaling(Schedule):
     """An inverse power: learning_rate / (t + 1)**power at step t, like `learning_rate="invscaling"` in scikit-learn.
 
     Parameters
@@ -104,7 +104,7 @@ class InverseScaling(_Schedule):
 
 @explained_fields
 @dataclass(frozen=True)
-class Step(_Schedule):
+class Step(Schedule):
     """A staircase: learning_rate * factor**(t // every) at step t.
 
     Parameters
@@ -141,7 +141,7 @@ class Step(_Schedule):
 
 @explained_fields
 @dataclass(frozen=True)
-class Exponential(_Schedule):
+class Exponential(Schedule):
     """Exponential decay: learning_rate * decay**t at step t.
 
     Parameters
@@ -173,7 +173,7 @@ class Exponential(_Schedule):
 
 @explained_fields
 @dataclass(frozen=True)
-class Cosine(_Schedule):
+class Cosine(Schedule):
     """Half a cosine, which falls from `learning_rate` to `minimum` within `steps` steps. The rate then stays there.
 
     Until then, the rate at step t is minimum + (learning_rate - minimum) * (1 + cos(pi * t / steps)) / 2.
@@ -210,12 +210,12 @@ class Cosine(_Schedule):
     def __call__(self, steps: ArrayLike) -> NDArray[np.float64]:
         """Return the rates at `steps`, as an array of the same shape."""
         done = np.minimum(np.asarray(steps, dtype=np.float64) / self.steps, 1.0)
-        return np.asarray(self.minimum + (self.learning_rate - self.minimum) * 0.5 * (1.0 + np.cos(np.pi * done)))
+        return half_cosine(self.learning_rate, self.minimum, done)
 
 
 @explained_fields
 @dataclass(frozen=True)
-class Warmup(_Schedule):
+class Warmup(Schedule):
     """Another schedule whose first `steps` rates are scaled up linearly.
 
     The rate at step t is schedule(t) * min(1, (t + 1) / steps).
