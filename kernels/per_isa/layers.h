@@ -5,14 +5,25 @@
 #pragma once
 
 #include "block_parts.h"
-#include "layer_workspace.h"
+#include "layer_normalization.h"
 #include "packing.h"
 #include "padding.h"
+#include "pass_inputs.h"
 #include "products.h"
 #include "random.h"
 #include "sparse.h"
 
 namespace {
+
+// The workspace of a layer, for the rows of one chunk. A row has `layer.row` elements.
+template <class T> struct LayerBuffers {
+    T *out;         // outputs; of the last layer, logits where the loss contains the activation
+    T *delta;       // the loss's derivative by the layer's sums z
+    T *derivative;  // the activation's derivative; null where the output determines it
+    T *by_slope;    // the output's derivative by the unit's slope, later the loss's; null without slopes
+    T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them, or they are packed
+    NormalizationBuffers<T> *normalization;  // null without one
+};
 
 template <class T> class Layers {
   public:
