@@ -177,7 +177,7 @@ struct Optimizer {
     int32_t kind;     // number in registry.h
     int32_t moments;  // the number of arrays of moments, each like the parameter storage
     double beta_1, beta_2, epsilon;
-    double decay;  // of the weights (AdamW), or of the distance to the full momentum (NAdam)
+    double decay;  // of the weights (AdamW, Lion), or of the distance to the full momentum (NAdam)
     double l1, l2;
     double clip_value, clip_norm;  // infinity turns clipping off
     bool lazy;                     // sparse inputs: an update leaves out the weights of features that are not in the batch

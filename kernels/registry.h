@@ -88,4 +88,5 @@
     ROW(rmsprop, RMSProp)      \
     ROW(adam, Adam)            \
     ROW(adamw, AdamW)          \
-    ROW(nadam, NAdam)
+    ROW(nadam, NAdam)          \
+    ROW(lion, Lion)

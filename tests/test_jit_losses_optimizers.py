@@ -113,6 +113,11 @@ def nadam(params, grads, state):
     ops.nadam(params, grads, state, momentum_decay=0.1)
 
 
+@numba.njit
+def lion(params, grads, state):
+    ops.lion(params, grads, state, weight_decay=0.1)
+
+
 OPTIMIZERS = {
     "sgd": (sgd, {"learning_rate": 0.1}),
     "momentum": (momentum, {"learning_rate": 0.1, "nesterov": True}),
@@ -121,6 +126,7 @@ OPTIMIZERS = {
     "adam": (adam, {"learning_rate": 0.1}),
     "adamw": (adamw, {"weight_decay": 0.1}),
     "nadam": (nadam, {"momentum_decay": 0.1}),
+    "lion": (lion, {"weight_decay": 0.1}),
 }
 
 

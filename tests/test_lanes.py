@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastnn import MLP, SGD, AdaGrad, Adam, AdamW, NAdam, RMSProp, Trainer, losses
+from fastnn import MLP, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp, Trainer, losses
 from fastnn._engine import core as _core
 
 if _core.__name__ != "fastnn._core":
@@ -23,6 +23,7 @@ OPTIMIZERS = [
     Adam(0.02),
     AdamW(0.02, weight_decay=0.1),
     NAdam(0.02),
+    Lion(0.02, weight_decay=0.1),
 ]
 # Losses with the activation of the outputs.
 LOSSES = {

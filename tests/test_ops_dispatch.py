@@ -25,7 +25,7 @@ CALLS = {
     "cross_entropy": {"y_true": np.array([1, 0]), "y_pred": P},
 }
 ARRAYS = [(name, argument) for name, call in CALLS.items() for argument, value in call.items() if np.ndim(value)]
-OPTIMIZERS = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw", "nadam"]
+OPTIMIZERS = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw", "nadam", "lion"]
 
 
 def overriding(name, answer, *bases):

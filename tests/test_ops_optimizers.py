@@ -18,7 +18,7 @@ from fastnn._engine.optimizers import ARGUMENTS, native_optimizer
 from fastnn.reference.updates import RULES
 
 SHAPES = [(), (0,), (1,), (33,), (4, 5), (3, 4, 5)]
-NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw", "nadam"]
+NAMES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw", "nadam", "lion"]
 STATES = {
     "momentum": ["velocity"],
     "adagrad": ["sum"],
@@ -26,6 +26,7 @@ STATES = {
     "adam": ["m", "v"],
     "adamw": ["m", "v"],
     "nadam": ["m", "v"],
+    "lion": ["m"],
 }
 # Functions, with coefficients that differ from the defaults.
 CASES = {
@@ -38,6 +39,7 @@ CASES = {
     "adam": ("adam", {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-6}),
     "adamw": ("adamw", {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-6, "weight_decay": 0.3}),
     "nadam": ("nadam", {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-6, "momentum_decay": 0.1}),
+    "lion": ("lion", {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.95, "weight_decay": 0.3}),
 }
 LAYOUTS = {
     "contiguous": lambda a: a,

@@ -11,7 +11,7 @@ from fastnn._engine import core as _core
 
 THREADS = [1, 2, 3, 7]
 OFFSETS = [1, 3, 16, 63, 64, 65, 511, 512, 513, 20_000]
-UPDATES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw", "nadam"]
+UPDATES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw", "nadam", "lion"]
 LONG = 400_000  # elements enough to be divided among threads: more than twice half a MiB
 
 

@@ -9,8 +9,8 @@ import math
 import numpy as np
 import pytest
 
-from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, NAdam, RMSProp
-from fastnn.reference import UPDATES, adagrad, adam, adamw, momentum, nadam, rmsprop, sgd
+from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
+from fastnn.reference import UPDATES, adagrad, adam, adamw, lion, momentum, nadam, rmsprop, sgd
 
 CASES = [
     SGD(0.1),
@@ -26,6 +26,8 @@ CASES = [
     AdamW(0.01, weight_decay=0.5),
     NAdam(0.01),
     NAdam(0.01, beta_1=0.5, momentum_decay=0.1),
+    Lion(0.01),
+    Lion(0.01, beta_1=0.5, beta_2=0.7, weight_decay=0.5),
 ]
 
 
@@ -50,7 +52,7 @@ def test_every_optimizer_is_tested():
     assert set(UPDATES) == set(OPTIMIZERS) == {optimizer.name for optimizer in CASES}
 
 
-@pytest.mark.parametrize("optimizer", CASES, ids=repr)
+@pytest.mark.parametrize("optimizer", [case for case in CASES if not isinstance(case, Lion)], ids=repr)
 def test_updates_are_those_of_pytorch(torch, optimizer):
     rng = np.random.default_rng(0)
     params = [rng.normal(size=(3, 4)), rng.normal(size=4)]
@@ -100,6 +102,25 @@ def test_updates_are_in_place_and_keep_the_type(optimizer, dtype):
     assert all(moment.dtype == dtype and moment.shape == param.shape for moment in moments)
 
 
+@pytest.mark.parametrize("optimizer", [case for case in CASES if isinstance(case, Lion)], ids=repr)
+def test_updates_of_lion_are_those_of_the_paper(optimizer):
+    """Algorithm 2 of Chen et al. 2023, one number at a time."""
+    rng = np.random.default_rng(0)
+    param, state = rng.normal(size=(3, 4)), {}
+    expected, means = param.ravel().tolist(), [0.0] * 12
+    for t in range(50):
+        grad = rng.normal(size=(3, 4))
+        grad[0] *= t >= 3  # the sign of 0 is 0
+        UPDATES["lion"](optimizer, [param], [grad], state, optimizer.learning_rate)
+        for i, g in enumerate(grad.ravel().tolist()):
+            mean = optimizer.beta_1 * means[i] + (1 - optimizer.beta_1) * g
+            direction = (mean > 0) - (mean < 0)
+            expected[i] -= optimizer.learning_rate * (direction + optimizer.weight_decay * expected[i])
+            means[i] = optimizer.beta_2 * means[i] + (1 - optimizer.beta_2) * g
+        np.testing.assert_allclose(param.ravel(), expected, rtol=1e-13)
+    np.testing.assert_allclose(state["m"][0].ravel(), means, rtol=1e-12)
+
+
 def test_sgd_subtracts_the_gradient():
     params = [np.array([[1.0, 2.0]]), np.array([3.0])]
     assert sgd(params, [[[1, -1]], np.array([2])], 0.5) is None
@@ -111,7 +132,7 @@ def test_sgd_subtracts_the_gradient():
 @pytest.mark.parametrize("optimizer", CASES, ids=repr)
 def test_functions_have_the_bits_of_the_updates(optimizer):
     """The functions check arguments, and then compute the same as training."""
-    functions = {"adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw, "nadam": nadam}
+    functions = {"adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw, "nadam": nadam, "lion": lion}
     plain = optimizer.name == "sgd" and optimizer.momentum == 0
     function = functions.get(optimizer.name, sgd if plain else momentum)
     rng, coefficients = np.random.default_rng(2), vars(optimizer)

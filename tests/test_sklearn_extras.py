@@ -15,7 +15,7 @@ from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classific
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 
-from fastnn import LBFGS, AdamW, losses, schedules
+from fastnn import LBFGS, AdamW, Lion, losses, schedules
 from fastnn.callbacks import ProgressBar
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 
@@ -133,10 +133,16 @@ def test_lbfgs_is_accepted_as_an_object(make):
         fitted.to_sklearn()
 
 
-@pytest.mark.parametrize("solver", ["adamw", "rmsprop", "adagrad", AdamW(0.01, weight_decay=0.1)], ids=repr)
+@pytest.mark.parametrize("solver", ["adamw", "rmsprop", "adagrad", "lion", AdamW(0.01, weight_decay=0.1)], ids=repr)
 def test_every_optimizer_is_accepted_as_a_solver(solver):
     fitted = classifier(solver=solver, learning_rate_init=0.01, max_iter=50).fit(X, y)
     assert fitted.loss_curve_[-1] < 0.8 * fitted.loss_curve_[0]
+
+
+def test_lion_has_its_own_betas():
+    by_name = classifier(solver="lion", learning_rate_init=0.01).fit(X, y)
+    as_object = classifier(solver=Lion(0.01)).fit(X, y)
+    np.testing.assert_array_equal(parameters_of(by_name), parameters_of(as_object))
 
 
 def test_schedules_are_accepted():

@@ -185,6 +185,7 @@ def test_changed_momenta_of_nadam_are_refused(torch):
         ({"optimizer": "lbfgs"}, "'lbfgs'; model.to_torch"),
         ({"optimizer": Adam(Cosine(0.1, 10))}, "learning_rate"),
         ({"optimizer": "adamw", "l2": 0.1}, "l2=0.0 for AdamW"),
+        ({"optimizer": "lion"}, "an optimizer that PyTorch has, one of SGD, .* NAdam, got Lion"),
         ({"l1": 0.1}, "l1=0.0"),
         ({"clip_norm": 0.1}, "clip_norm=None"),
         ({"clip_value": 0.1}, "clip_value=None"),

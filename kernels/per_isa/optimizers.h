@@ -101,6 +101,17 @@ template <class T> struct NAdam : OptimizerTraits {
     }
 };
 
+// Chen et al. 2023, arXiv:2302.06675. Zero has no direction, so that padding stays zero; NaN stays NaN.
+template <class T> struct Lion : OptimizerTraits {
+    static constexpr int moments = 1;
+    template <class C> FASTNN_INLINE Vec<T> update(Vec<T> w, Vec<T> g, Vec<T> &m, Vec<T> &, const C &c) {
+        const Vec<T> mean = fma(splat(c.beta_1), m, c.one_minus_beta_1 * g);
+        const Vec<T> direction = abs<T>(mean) > Vec<T>{} ? copysign<T>(splat(T(1)), mean) : mean;
+        m = fma(splat(c.beta_2), m, c.one_minus_beta_2 * g);
+        return fma(splat(-c.learning_rate), direction, w * c.decay_factor);
+    }
+};
+
 // Updates count elements. The padding among them stays zero, since its gradients are zero.
 template <class T, template <class> class O, class C> void update(T *w, const T *g, T *m, T *v, int64_t count, const C &c) {
     for_each_vector<T>(count, [=](int64_t i, auto access) {

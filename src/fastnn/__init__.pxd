@@ -19,6 +19,7 @@ from fastnn._core cimport (
     c_gradient,
     c_jacobian,
     c_linear,
+    c_lion,
     c_loss_labels,
     c_loss_targets,
     c_model_loss,
@@ -141,6 +142,11 @@ cdef inline void adamw(real *w, const real *g, real *m, real *v, int64_t n, int6
 cdef inline void nadam(real *w, const real *g, real *m, real *v, int64_t n, int64_t updates, double learning_rate=0.002,
                        double beta_1=0.9, double beta_2=0.999, double epsilon=1e-8, double momentum_decay=0.004) noexcept nogil:
     _update(c_nadam, w, g, m, v, n, learning_rate, beta_1, beta_2, epsilon, momentum_decay, updates)
+
+
+cdef inline void lion(real *w, const real *g, real *m, int64_t n, double learning_rate=0.0001, double beta_1=0.9,
+                      double beta_2=0.99, double weight_decay=0.0) noexcept nogil:
+    _update(c_lion, w, g, m, <real *>NULL, n, learning_rate, beta_1, beta_2, 0, weight_decay, 0)
 
 
 # ---- Models and trainers ---------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from fastnn._neural_network import NeuralNetwork
 from fastnn._predict_many import predict_many
 from fastnn._trainer import Trainer
 from fastnn._version import __version__
-from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, NAdam, RMSProp
+from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 
 if _TYPE_CHECKING:
     from fastnn import callbacks, ops, reference, schedules
@@ -43,6 +43,7 @@ __all__ = [
     "DivergedError",
     "Ensemble",
     "History",
+    "Lion",
     "NAdam",
     "NeuralNetwork",
     "RMSProp",

@@ -1,7 +1,7 @@
 """Optimizers: the rules that update parameters from gradients.
 
 These classes hold the hyperparameters and do no arithmetic. The compiled trainer does it, and `fastnn.reference` shows
-it in plain NumPy. All definitions are PyTorch's, so that you can compare training curves.
+it in plain NumPy. All definitions are PyTorch's, where it has them, so that you can compare training curves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastnn._lbfgs import LBFGS
 from fastnn._optimizer import Optimizer, number
 from fastnn._rates import LearningRate
 
-__all__ = ["LBFGS", "OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "NAdam", "Optimizer", "RMSProp"]
+__all__ = ["LBFGS", "OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "NAdam", "Optimizer", "RMSProp"]
 __dir__ = __all__.copy
 
 
@@ -271,8 +271,49 @@ class NAdam(_WithMeans):
     momentum_decay: float = number(0.004, "decay")
 
 
+@explained_fields
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """Lion, which steps by the sign of a mean of gradients: every parameter changes by the learning rate.
+
+    An update computes w = w * (1 - learning_rate * weight_decay) - learning_rate * sign(beta_1 * m + (1 - beta_1) * g),
+    and then m = beta_2 * m + (1 - beta_2) * g (zero at first). The sign of 0 is 0. It keeps one array per parameter, half
+    of what Adam keeps. Its learning rate should be 3 to 10 times smaller than Adam's, and its weight decay as many times
+    larger. Biases decay too. PyTorch has no such optimizer; the definition is the paper's.
+
+    Parameters
+    ----------
+    learning_rate : float or callable, default 0.0001
+        A number >= 0, or a schedule.
+    beta_1, beta_2 : float, default 0.9 and 0.99
+        The weights of the mean in the direction of a step, and in the next mean, in [0, 1).
+    weight_decay : float, default 0.0
+        The strength of the decay, >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter has the wrong type or is out of range.
+
+    References
+    ----------
+    X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
+
+    Examples
+    --------
+    >>> Lion(0.001, weight_decay=0.1)
+    Lion(learning_rate=0.001, beta_1=0.9, beta_2=0.99, weight_decay=0.1)
+    """
+
+    name: ClassVar[str] = "lion"
+    learning_rate: LearningRate = 0.0001
+    beta_1: float = number(0.9, "beta_1", high=1.0)
+    beta_2: float = number(0.99, "beta_2", high=1.0)
+    weight_decay: float = number(0.0, "decay")
+
+
 OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(
-    {optimizer.name: optimizer for optimizer in (SGD, AdaGrad, RMSProp, Adam, AdamW, NAdam)}
+    {optimizer.name: optimizer for optimizer in (SGD, AdaGrad, RMSProp, Adam, AdamW, NAdam, Lion)}
 )
 """The optimizers by name."""
 

@@ -164,3 +164,5 @@ def optimize(str name, real[::1] w, real[::1] g, real[::1] m, real[::1] v, int64
         fastnn.adamw(&w[0], &g[0], &m[0], &v[0], n, updates, 0.1)
     elif name == "nadam":
         fastnn.nadam(&w[0], &g[0], &m[0], &v[0], n, updates, 0.1)
+    elif name == "lion":
+        fastnn.lion(&w[0], &g[0], &m[0], n, 0.1)

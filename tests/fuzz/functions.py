@@ -12,7 +12,7 @@ from fastnn._engine import core as _core
 from fuzz import draw
 
 FROM_OUTPUT = [name for name in _core.ACTIVATIONS if reference.ACTIVATIONS[name].uses == "output" and name != "exp"]
-UPDATES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw", "nadam"]
+UPDATES = ["sgd", "momentum", "adagrad", "rmsprop", "adam", "adamw", "nadam", "lion"]
 _Arrays = list[NDArray[Any]]
 
 

@@ -241,7 +241,10 @@ def optimizer_of(optimizer: Optimizer, l2: float, updates: int, moments: Sequenc
     """
     import torch
 
-    known = next(each for each in _KNOWN if each.kind is type(optimizer))
+    known = next((each for each in _KNOWN if each.kind is type(optimizer)), None)
+    if known is None:
+        names = ", ".join(each.kind.__name__ for each in _KNOWN)
+        raise ValueError(f"to_torch: expected an optimizer that PyTorch has, one of {names}, got {optimizer!r}")
     places = list(_places(dense))
     options = {theirs: getattr(optimizer, ours) for ours, theirs in known.options.items() if ours != "weight_decay"}
     if isinstance(optimizer, Adam | AdamW | NAdam):

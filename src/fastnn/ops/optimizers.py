@@ -27,7 +27,7 @@ from fastnn.ops._signatures import same_parameters
 from fastnn.optimizers import OPTIMIZERS, SGD
 from fastnn.reference.optimizers import STATES
 
-__all__ = ["adagrad", "adam", "adamw", "momentum", "nadam", "rmsprop", "sgd"]
+__all__ = ["adagrad", "adam", "adamw", "lion", "momentum", "nadam", "rmsprop", "sgd"]
 __dir__ = __all__.copy
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
@@ -126,3 +126,4 @@ rmsprop = _compiled(reference.rmsprop)
 adam = _compiled(reference.adam)
 adamw = _compiled(reference.adamw)
 nadam = _compiled(reference.nadam)
+lion = _compiled(reference.lion)

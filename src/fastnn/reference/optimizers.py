@@ -1,6 +1,7 @@
 """Optimizers: one update of a list of parameters, in place.
 
-All definitions are PyTorch's. A state is a dict that is empty at first. The first update fills it.
+All definitions are PyTorch's, except that of `lion`, which PyTorch lacks. A state is a dict that is empty at first. The
+first update fills it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from numpy.typing import ArrayLike
 
 from fastnn._checks.scalars import real
 from fastnn._checks.updates import Arrays, State, apart, check_state, checked_grads, checked_params
-from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, NAdam, Optimizer, RMSProp
+from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, Optimizer, RMSProp
 from fastnn.reference.docstrings import documented
 from fastnn.reference.updates import RULES, UPDATES, update
 
-__all__ = ["UPDATES", "adagrad", "adam", "adamw", "momentum", "nadam", "rmsprop", "sgd"]
+__all__ = ["UPDATES", "adagrad", "adam", "adamw", "lion", "momentum", "nadam", "rmsprop", "sgd"]
 __dir__ = __all__.copy
 
 STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -275,6 +276,42 @@ def nadam(
     (array([0.471774, 2.528226]), 1)
     """
     _update("nadam", NAdam(0.0, beta_1, beta_2, epsilon, momentum_decay), params, grads, state, learning_rate)
+
+
+@documented
+def lion(
+    params: Arrays,
+    grads: Sequence[ArrayLike],
+    state: State,
+    learning_rate: float = _RATES["lion"],
+    beta_1: float = Lion.beta_1,
+    beta_2: float = Lion.beta_2,
+    weight_decay: float = Lion.weight_decay,
+) -> None:
+    """Make one update of Lion, in place: a step by the sign of a mean of gradients.
+
+    The update computes w = w * (1 - learning_rate * weight_decay) - learning_rate * sign(beta_1 * m + (1 - beta_1) * g),
+    and then m = beta_2 * m + (1 - beta_2) * g (zero at first).
+
+    Parameters
+    ----------
+    state : dict
+        Empty before the first update. Afterwards it has "m", a list of arrays. It is changed in place.
+    learning_rate, beta_1, beta_2, weight_decay : float
+        As in `fastnn.optimizers.Lion`.
+
+    References
+    ----------
+    X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
+
+    Examples
+    --------
+    >>> w, state = np.array([1.0, 2.0]), {}
+    >>> lion([w], [np.array([3.0, -4.0])], state, learning_rate=0.5, beta_2=0.75)
+    >>> w, state["m"]
+    (array([0.5, 2.5]), [array([ 0.75, -1.  ])])
+    """
+    _update("lion", Lion(0.0, beta_1, beta_2, weight_decay), params, grads, state, learning_rate)
 
 
 def _update(

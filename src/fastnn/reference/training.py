@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +11,7 @@ from fastnn._checks.floats import Array
 from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn.losses import Loss, resolve
-from fastnn.optimizers import AdamW, Optimizer
+from fastnn.optimizers import Optimizer
 from fastnn.reference.arguments import Activations, Arrays, Normalizations, checked_data, checked_network, takes_as_labels
 from fastnn.reference.derivatives import loss_and_gradient
 from fastnn.reference.dropout import dropout_mask, dropout_rates
@@ -118,7 +117,7 @@ def train(
     normalizations = [None] * len(weights) if normalizations is None else normalizations
     given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
     undecayed, state_of_undecayed = [array for array in (*slopes, *given) if array is not None], State()
-    without_decay = replace(optimizer, weight_decay=0.0) if isinstance(optimizer, AdamW) else optimizer
+    without_decay = optimizer.without_decay()
     history = []
     for _ in range(epochs):
         order = rng.permutation(len(inputs)) if shuffle else np.arange(len(inputs))

@@ -24,7 +24,7 @@ class Constants(NamedTuple):
     beta_1: float = 0.0  # decay of the first moment
     beta_2: float = 0.0
     epsilon: float = 0.0
-    decay: float = 0.0  # decay of the parameters in AdamW; growth to the full momentum in NAdam
+    decay: float = 0.0  # decay of the parameters in AdamW and Lion; growth to the full momentum in NAdam
     # Options for definitions of other libraries that differ from PyTorch's:
     epsilon_hat: bool = False  # Adam adds epsilon before v is corrected for its start at zero
     rate_in_velocity: bool = False  # momentum adds up steps, not gradients
@@ -125,6 +125,17 @@ def _nadam(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c
     w -= (c.learning_rate * m + c.gradient_rate * g) / (np.sqrt(v) / c.root + c.epsilon)
 
 
+def _with_two_means(constants: Constants, learning_rate: float, t: int) -> Coefficients:
+    beta_1, beta_2 = constants.beta_1, constants.beta_2
+    decay_factor = 1.0 - learning_rate * constants.decay
+    return Coefficients(learning_rate, beta_1, 1.0 - beta_1, beta_2, 1.0 - beta_2, decay_factor=decay_factor)
+
+
+def _lion(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c: Coefficients) -> None:
+    w[...] = c.decay_factor * w - c.learning_rate * np.sign(c.beta_1 * m + c.gradient_factor * g)
+    m[...] = c.beta_2 * m + c.one_minus_beta_2 * g
+
+
 def momentum_at(beta_1: float, decay: float, t: int) -> float:
     """Return the momentum of NAdam at update t (T. Dozat, "Incorporating Nesterov momentum into Adam", 2016)."""
     return beta_1 * (1.0 - 0.5 * float(0.96 ** (t * decay)))
@@ -169,6 +180,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "adam": Rule(_adam, _corrected, ("m", "v", "step")),
         "adamw": Rule(_adam, _corrected, ("m", "v", "step")),
         "nadam": Rule(_nadam, _with_look_ahead, ("m", "v", "step")),
+        "lion": Rule(_lion, _with_two_means, ("m",)),
     }
 )
 """The rules by name. A name is that of the function that makes the update; "nesterov" is the other formula of `momentum`."""

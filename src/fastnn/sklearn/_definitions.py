@@ -90,9 +90,9 @@ def make_optimizer(estimator: Any, learning_rate: LearningRate) -> Optimizer:
         momentum = min(float(estimator.momentum), np.nextafter(1.0, 0.0))
         return optimizers.SGD(learning_rate, momentum, nesterov=bool(estimator.nesterovs_momentum) and momentum > 0)
     kind = optimizers.OPTIMIZERS[solver]
-    if hasattr(kind, "beta_1"):  # Adam and its relatives: the parameters of scikit-learn's Adam
-        betas = {name: float(getattr(estimator, name)) for name in ("beta_1", "beta_2", "epsilon")}
-        return kind(learning_rate, **betas)
+    of_adam = ("beta_1", "beta_2", "epsilon")
+    if all(hasattr(kind, name) for name in of_adam):  # Adam and its relatives. Lion has other betas.
+        return kind(learning_rate, **{name: float(getattr(estimator, name)) for name in of_adam})
     return kind(learning_rate)
 
 
