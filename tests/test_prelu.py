@@ -10,7 +10,7 @@ import pytest
 from _helpers import run_script
 
 import fastnn
-from fastnn import MLP, SGD, AdaGrad, Adam, AdamW, RMSProp, Trainer, ops, reference
+from fastnn import MLP, SGD, AdaGrad, Adam, AdamW, Lion, RMSProp, Trainer, ops, reference
 from fastnn._engine import core as _core
 from fastnn._engine import portable as _portable
 from fastnn._engine.losses import native_loss
@@ -34,6 +34,7 @@ OPTIMIZERS = [
     RMSProp(0.01),
     Adam(0.01),
     AdamW(0.01, weight_decay=0.1),
+    Lion(0.01, weight_decay=0.1),
 ]
 STEP = 1e-6
 

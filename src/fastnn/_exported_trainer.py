@@ -98,10 +98,13 @@ class ExportedTrainer(StoredTrainer):
 
     def _check_for_torch(self) -> None:
         """Raise ValueError if a setting has no counterpart in an optimizer of PyTorch."""
+        from fastnn._exports.pytorch_optimizers import counterpart_of
+
         if isinstance(self.optimizer, LBFGS):
             raise ValueError(
                 "to_torch: expected an optimizer with a state, got 'lbfgs'; model.to_torch() returns the module"
             )
+        counterpart_of(self.optimizer)
         if callable(self.optimizer.learning_rate):
             rate = self.optimizer.learning_rate
             raise ValueError(f"to_torch: expected a number as learning_rate, got {rate!r}; assign the present rate first")

@@ -223,6 +223,15 @@ def _groups_of(given: Any, places: Sequence[_Place]) -> list[Mapping[str, Any]]:
 # ---- To PyTorch ----
 
 
+def counterpart_of(optimizer: Optimizer) -> _Known:
+    """Return PyTorch's counterpart of an optimizer, or raise ValueError."""
+    for known in _KNOWN:
+        if known.kind is type(optimizer):
+            return known
+    names = ", ".join(known.kind.__name__ for known in _KNOWN)
+    raise ValueError(f"to_torch: expected an optimizer that PyTorch has, one of {names}, got {optimizer!r}")
+
+
 def optimizer_of(optimizer: Optimizer, l2: float, updates: int, moments: Sequence[Moments], dense: Sequence[Dense]) -> Any:
     """Return PyTorch's optimizer for the parameters of a module, with the state of fastnn's.
 
@@ -241,10 +250,7 @@ def optimizer_of(optimizer: Optimizer, l2: float, updates: int, moments: Sequenc
     """
     import torch
 
-    known = next((each for each in _KNOWN if each.kind is type(optimizer)), None)
-    if known is None:
-        names = ", ".join(each.kind.__name__ for each in _KNOWN)
-        raise ValueError(f"to_torch: expected an optimizer that PyTorch has, one of {names}, got {optimizer!r}")
+    known = counterpart_of(optimizer)
     places = list(_places(dense))
     options = {theirs: getattr(optimizer, ours) for ours, theirs in known.options.items() if ours != "weight_decay"}
     if isinstance(optimizer, Adam | AdamW | NAdam):

@@ -63,7 +63,7 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         Hold out rows, stop when their score no longer improves, and keep the parameters with the best score.
     validation_fraction : float, default=0.1
     beta_1, beta_2, epsilon : float, default=0.9, 0.999 and 1e-8
-        Parameters of "adam", "adamw" and "nadam". "lion" has those of `fastnn.Lion()`; an object as the solver sets others.
+        Parameters of "adam" and its relatives. Solvers without an epsilon have the betas of their classes.
     n_iter_no_change : int, default=10
     max_fun : int, default=15000
         Maximum number of evaluations of "lbfgs".

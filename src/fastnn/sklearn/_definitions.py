@@ -91,7 +91,7 @@ def make_optimizer(estimator: Any, learning_rate: LearningRate) -> Optimizer:
         return optimizers.SGD(learning_rate, momentum, nesterov=bool(estimator.nesterovs_momentum) and momentum > 0)
     kind = optimizers.OPTIMIZERS[solver]
     of_adam = ("beta_1", "beta_2", "epsilon")
-    if all(hasattr(kind, name) for name in of_adam):  # Adam and its relatives. Lion has other betas.
+    if all(hasattr(kind, name) for name in of_adam):  # Adam and its relatives. The betas of others differ.
         return kind(learning_rate, **{name: float(getattr(estimator, name)) for name in of_adam})
     return kind(learning_rate)
 
