@@ -5,6 +5,7 @@
 // written by the other, on another core, and two threads are no faster than one.
 #pragma once
 
+#include <array>
 #include <cstring>
 
 #include "optimizer_state.h"
@@ -21,7 +22,6 @@ template <class T> class Panels {
           snapshots_(places_of_snapshots(training)),
           state_(training, copies_) {}
 
-    bool in_use() const { return copies_[0]; }
     const T *parameters() const { return copies_[0]; }
     const OptimizerState<T> &state() const { return state_; }
 
@@ -41,9 +41,8 @@ template <class T> class Panels {
     }
 
     static Arrays places_of_snapshots(const Training &training) {
-        Arrays places = {};
-        for (size_t i = 0; i < state_arrays; i++)
-            places[i] = static_cast<T *>(training.snapshot) + int64_t(i) * training.network.size;
+        Arrays places = {static_cast<T *>(training.snapshot)};
+        for (size_t i = 1; i <= size_t(training.optimizer.moments); i++) places[i] = places[i - 1] + training.network.size;
         return places;
     }
 
