@@ -230,6 +230,15 @@ def test_lbfgs_beside_other_optimizers():
     compare(3, {"optimizer": lambda k: (Adam(), LBFGS(), SGD())[k]}, {"epochs": lambda _: 5, "rows": lambda k: ROWS[k]})
 
 
+@pytest.fixture
+def interrupts_raise():
+    """Let SIGINT raise KeyboardInterrupt, also if a shell started the tests in the background, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts_raise")
 def test_an_interrupt_keeps_finished_epochs():
     class Interrupts:
         def on_epoch_end(self, trainer, history):
