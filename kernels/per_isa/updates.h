@@ -95,7 +95,7 @@ template <class T> class Updater {
     static bool is_of_inputs(const BlockPart &part) { return part.layer == 0 && part.block.kind == BlockKind::weights; }
 
     template <class Use> void for_each_own_panel(const Team &team, Use use) const {
-        for (int64_t l = 0; l < n_shared(layers_, team); l++)
+        for (int64_t l = 0; l < network_.n_layers; l++)
             if (const Block &block = network_.layers[l].weights(); layers_.splits_outputs(l, team))
                 ::for_each_own_panel<T>(l, block, team, block.rows, use);
     }

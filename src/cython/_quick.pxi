@@ -8,22 +8,26 @@ converts the arguments, or raises an error that names the fault. Results go to `
 cdef int64_t most_quick = 1 << 15  # elements
 
 
+cdef bint is_float(object a) noexcept:
+    """Return whether an array is of float32 or float64."""
+    return cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT32 or cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT64
+
+
 cdef bint is_finite_in(int dtype_number, cnp.ndarray a) except -1:
     """Return whether all elements of a contiguous array are finite in float32 or float64."""
     cdef int64_t n = cnp.PyArray_SIZE(a), i
-    cdef int number = cnp.PyArray_TYPE(a)
     cdef const double *doubles
     cdef float single
     cdef bint inside = True
-    if number == cnp.NPY_FLOAT64 and dtype_number == cnp.NPY_FLOAT32:
+    if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT64 and dtype_number == cnp.NPY_FLOAT32:
         doubles = <const double *>cnp.PyArray_DATA(a)
         for i in range(n):
             single = <float>doubles[i]
             inside = inside and -FLT_MAX <= single <= FLT_MAX
         return inside
-    if number != cnp.NPY_FLOAT32 and number != cnp.NPY_FLOAT64:  # an integer, or a boolean
+    if not is_float(a):  # an integer, or a boolean
         return True
-    return kernels(number).first_not_finite(cnp.PyArray_DATA(a), n) < 0
+    return kernels(cnp.PyArray_TYPE(a)).first_not_finite(cnp.PyArray_DATA(a), n) < 0
 
 
 cdef bint is_quick(Network network, object a, int64_t columns, int64_t *n_rows, bint *one) except -1:
@@ -56,11 +60,6 @@ cdef bint are_quick_labels(Network network, object a, int64_t n_rows) except -1:
     for i in range(n_rows):
         fit = fit and 0 <= labels[i] < n_classes
     return fit
-
-
-cdef bint is_float(object a) noexcept:
-    """Return whether an array is of float32 or float64."""
-    return cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT32 or cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT64
 
 
 cdef bint in_domain(cnp.ndarray y, double low, double high):

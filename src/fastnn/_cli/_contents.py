@@ -67,15 +67,17 @@ def contents_of(path: Path) -> dict[str, Any]:
     }
 
 
+def _later(config: Any) -> dict[str, Any]:
+    """Return the entries for `_LATER` that a file has."""
+    return {name: config[name] for name in _LATER if name in config}
+
+
 def _members(path: Path, configs: Any) -> list[dict[str, Any]]:
     """Return the architectures of the models of an ensemble: one entry for consecutive models that have the same."""
     if not isinstance(configs, list):
         return []
     try:
-        each = [
-            {name: config[name] for name in (*_ARCHITECTURE, *(name for name in _LATER if name in config))}
-            for config in configs
-        ]
+        each = [{name: config[name] for name in _ARCHITECTURE} | _later(config) for config in configs]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged, or of another version ({error})") from None
     groups = [(entry, [k for k, _ in same]) for entry, same in itertools.groupby(enumerate(each), operator.itemgetter(1))]
@@ -113,8 +115,8 @@ def _architecture(path: Path, config: Any, arrays: dict[str, NDArray[Any]]) -> S
         names = config["activations"]
         *hidden, output = (name if name in _core.LAYER_ACTIVATIONS else "identity" for name in names)
         dropout, dtype = config["dropout"], config["dtype"]
-        given = {name: config[name] for name in _LATER if name in config}
-        model = MLP(config["layer_sizes"], hidden, output, dropout=dropout, **given, init="zeros", dtype=dtype)
+        later = _later(config)
+        model = MLP(config["layer_sizes"], hidden, output, dropout=dropout, **later, init="zeros", dtype=dtype)
         summary = model.summary()
         layers = (replace(layer, activation=str(name)) for layer, name in zip(summary.layers, names, strict=True))
         return replace(summary, layers=tuple(layers))

@@ -24,7 +24,7 @@ class TargetOptions(NamedTuple):
 
     @property
     def act_on_targets(self) -> bool:
-        """Whether any of them changes targets or their weights."""
+        """True if any of these options changes targets or their weights."""
         has_weights = self.output_weights is not None or self.pos_weight is not None
         return has_weights or self.ignores_missing or self.label_smoothing != 0.0
 
