@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
 from pathlib import Path
 
@@ -55,3 +56,12 @@ def test_every_program_of_the_gallery_has_a_place_in_its_order():
     programs = sorted(path.name for path in DOCS.glob("gallery/plot_*.py"))
     assert programs == sorted(re.findall(r'"(plot_\w+\.py)"', conf))
     assert len(programs) >= 12
+
+
+def test_headings_skip_no_level():
+    root = DOCS.parent
+    pages = [path for path in DOCS.rglob("*.md") if "_build" not in path.parts]
+    for page in [*root.glob("*.md"), root / "benchmarks" / "README.md", *pages]:
+        text = re.sub(r"^(`{3,}).*?^\1$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        levels = [0] + [len(marks) for marks in re.findall(r"^(#+) ", text, re.MULTILINE)]
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), (page, levels)
