@@ -35,8 +35,7 @@ WEIGHTS = (0.5, 2.0, 0.0, 1.25)  # of outputs
 ELEMENTWISE = [MSE, MAE, Huber, Quantile, Poisson, BinaryCrossEntropy, Hinge, SquaredHinge]
 OPTIONS = [{"missing": "ignore"}, {"output_weights": WEIGHTS}, {"missing": "ignore", "output_weights": WEIGHTS}]
 CASES = [
-    *(loss(**options) for loss in (*ELEMENTWISE, CrossEntropy, GaussianNLL, MultiQuantile) for options in OPTIONS),
-    KLDivergence(missing="ignore"),
+    *(loss(**options) for loss in (*ELEMENTWISE, CrossEntropy, KLDivergence, GaussianNLL, MultiQuantile) for options in OPTIONS),
     Cosine(missing="ignore"),
     BinaryCrossEntropy(label_smoothing=0.2),
     BinaryCrossEntropy(pos_weight=3),
@@ -197,6 +196,22 @@ def test_class_weights_divide_by_the_weights_of_labels_and_not_of_probabilities(
     assert model.loss(X, np.eye(4)[labels], loss) == pytest.approx(terms.mean(), rel=1e-12)
 
 
+@pytest.mark.parametrize("k", [2, 3, 4, 7, 40])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_class_weights_multiply_the_terms_of_the_divergence(k, dtype):
+    rng = np.random.default_rng(k)
+    u, weight = rng.uniform(0.1, 5, k), rng.uniform(0, 2, 70)
+    u[0] = 0
+    X, y = data(KLDivergence(), k=k)
+    y[3] = np.eye(k)[1]
+    model = model_for(KLDivergence(), k, dtype)
+    terms = u * y * (np.log(np.where(y > 0, y, 1)) - np.log(model.predict(X).astype(np.float64)))
+    expected = weight @ terms.sum(axis=1) / weight.sum()
+    rtol = 1e-5 if dtype == np.float32 else 1e-12
+    assert model.loss(X, y, KLDivergence(output_weights=u), weight) == pytest.approx(expected, rel=rtol)
+    assert_like_the_reference(model, X.astype(dtype), y, KLDivergence(output_weights=u), weight)
+
+
 def test_options_at_their_neutral_values_change_no_bit():
     for kind in ELEMENTWISE:
         X, y = data(kind())
@@ -343,7 +358,7 @@ def test_wrong_options_raise(kind):
         kind(missing="drop")
     with pytest.raises(TypeError, match="^missing: expected 'raise' or 'ignore', got True of type bool"):
         kind(missing=True)
-    if kind in (KLDivergence, Cosine):
+    if kind is Cosine:
         with pytest.raises(ValueError, match=f"^output_weights: expected None for {kind.name}"):
             kind(output_weights=(1, 2))
         return

@@ -138,17 +138,28 @@ template <class T> struct MultiQuantile : LossTraits {
 
 // ---- Sums over a row ----
 
-// The sum over j of y_j (log(y_j) - log(softmax(z)_j)), with 0 log(0) = 0.
+// The sum over j of y_j (log(y_j) - log(softmax(z)_j)), with 0 log(0) = 0. Targets that are multiplied by weights of classes come with
+// the logarithms of the weights as parameters, which do not belong to the value: w y log(y) = w y (log(w y) - log(w)).
 template <class T> struct KLDivergence : LossTraits {
     static constexpr bool takes_rows = true;
 
-    static T compute(const Loss &, const LossRow<T> &r) {
+    static T compute(const Loss &loss, const LossRow<T> &r) {
         Vec<T> sums[block_vectors] = {};
         add_vectors<T>(r.rows * r.row, [=, &sums](int64_t i, int v, auto access) {
             const Vec<T> y = access.load(r.y + i);
             sums[v] = fma(access.load(r.scale + i), y > Vec<T>{} ? y * log(y) : Vec<T>{}, sums[v]);
         });
-        return sum_block<T>(sums) + cross_entropy_loss(r.z, r.y, r.scale, r.delta, r.rows, r.n, r.row, T(0));
+        const T entropy = sum_block<T>(sums) - of_weights(loss, r);
+        return entropy + cross_entropy_loss(r.z, r.y, r.scale, r.delta, r.rows, r.n, r.row, T(0));
+    }
+
+  private:
+    static T of_weights(const Loss &loss, const LossRow<T> &r) {
+        T sum = 0;
+        for (int64_t i = 0; i < r.rows; i++)
+            for (int64_t j = 0; j < loss.n_parameters; j++)
+                sum += r.scale[i * r.row + j] * r.y[i * r.row + j] * T(loss.parameters[j]);
+        return sum;
     }
 };
 

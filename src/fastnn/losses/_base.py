@@ -19,8 +19,8 @@ class Loss:
     Parameters
     ----------
     output_weights : sequence of numbers, optional
-        The weights in the mean, one per column of targets: 0, or from 1e-15 to 1e15. `CrossEntropy` has one weight per
-        class. Other losses of whole rows have none.
+        The weights in the mean, one per column of targets: 0, or from 1e-15 to 1e15. `CrossEntropy` and `KLDivergence`
+        have one weight per class. Other losses of whole rows have none.
     missing : {"raise", "ignore"}, default "raise"
         The treatment of targets that are NaN. They raise an error, or count as not observed: they then add nothing to the
         loss, to its gradient or to the divisor of the mean.
@@ -37,6 +37,8 @@ class Loss:
         Whether the loss is a mean over rows rather than over elements.
     takes_labels : bool
         Whether targets may be integer labels.
+    weighs_classes : bool
+        Whether a loss of whole rows has weights, which are then those of classes.
     domain : tuple (low, high)
         The interval that contains all valid targets.
     only_ends_of_domain : bool
@@ -49,6 +51,7 @@ class Loss:
     links: ClassVar[tuple[str, ...]] = ()
     per_row: ClassVar[bool] = False
     takes_labels: ClassVar[bool] = False
+    weighs_classes: ClassVar[bool] = False
     domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     only_ends_of_domain: ClassVar[bool] = False
     one_output_per_target: ClassVar[bool] = True
@@ -66,7 +69,7 @@ class Loss:
         """Check and set the options during construction."""
         object.__setattr__(self, "output_weights", weights_of_outputs("output_weights", output_weights))
         object.__setattr__(self, "missing", checked_missing(missing))
-        if self.output_weights is not None and self.per_row and not self.takes_labels:
+        if self.output_weights is not None and self.per_row and not self.weighs_classes:
             raise ValueError(
                 f"output_weights: expected None for {self.name}, which takes a row as a whole, got {output_weights}"
             )

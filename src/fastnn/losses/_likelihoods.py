@@ -139,6 +139,7 @@ class CrossEntropy(Loss):
     links: ClassVar[tuple[str, ...]] = ("softmax", "identity")
     per_row: ClassVar[bool] = True
     takes_labels: ClassVar[bool] = True
+    weighs_classes: ClassVar[bool] = True
     domain: ClassVar[tuple[float, float]] = (0, 1)
     label_smoothing: float = field(default=0.0, kw_only=True)
     gamma: float = field(default=0.0, kw_only=True)

@@ -156,20 +156,32 @@ class MultiQuantile(Loss):
 class KLDivergence(Loss):
     """The Kullback-Leibler divergence of predicted probabilities from target probabilities. It is a mean over rows.
 
-    The loss of a row is the sum over classes j of y_j * (log(y_j) - log(softmax(z)_j)), where 0 * log(0) is 0. The output
-    activation is "softmax" (the model predicts probabilities) or "identity" (it predicts logits). The gradient is that of
-    `CrossEntropy`. The value is 0 where the probabilities are equal.
+    The loss of a row is the sum over classes j of w_j * y_j * (log(y_j) - log(softmax(z)_j)), where 0 * log(0) is 0, and w
+    are the `output_weights`, which are 1 by default. The output activation is "softmax" (the model predicts probabilities)
+    or "identity" (it predicts logits). The gradient is that of `CrossEntropy`. The value is 0 where the probabilities are
+    equal.
 
     Examples
     --------
     >>> KLDivergence().links
     ('softmax', 'identity')
+    >>> KLDivergence(output_weights=(1, 5))
+    KLDivergence(output_weights=(1.0, 5.0))
     """
 
     name: ClassVar[str] = "kl_divergence"
     links: ClassVar[tuple[str, ...]] = ("softmax", "identity")
     per_row: ClassVar[bool] = True
+    weighs_classes: ClassVar[bool] = True
     domain: ClassVar[tuple[float, float]] = (0, 1)
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """The logarithms of the weights of classes, if there are any; 0.0 for a weight of 0.
+
+        The formula gets targets that are multiplied by the weights: w y log(y) is w y (log(w y) - log(w)).
+        """
+        return tuple(math.log(weight) if weight else 0.0 for weight in self.output_weights or ())
 
 
 @explained_fields

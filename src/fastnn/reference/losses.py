@@ -23,6 +23,7 @@ from fastnn.reference.row_losses import (
     kl_divergence,
     multi_quantile,
     multi_quantile_gradient,
+    weighted_kl_divergence,
 )
 from fastnn.reference.sigmoids import sigmoid
 from fastnn.reference.softmax import log_softmax, row_sums, softmax
@@ -200,13 +201,14 @@ LOSSES: Mapping[str, LossFunction] = MappingProxyType(
 )
 """The losses by name, in the order of the kernels."""
 
-# The cross-entropies with the focal loss, whose only parameter is gamma.
-_FOCAL: Mapping[str, LossFunction] = MappingProxyType(
+# The focal cross-entropies, whose only parameter is gamma, and losses with weights of classes in the value.
+_WITH_PARAMETERS: Mapping[str, LossFunction] = MappingProxyType(
     {
         loss.name: loss
         for loss in (
             LossFunction("binary_cross_entropy", _focal_binary, _focal_binary_gradient),
             LossFunction("cross_entropy", _focal, _focal_gradient, mean_over="rows"),
+            LossFunction("kl_divergence", weighted_kl_divergence, _cross_entropy_gradient, mean_over="rows"),
         )
     }
 )
@@ -214,4 +216,4 @@ _FOCAL: Mapping[str, LossFunction] = MappingProxyType(
 
 def function_named(name: str, parameters: tuple[float, ...]) -> LossFunction:
     """Return the functions of a built-in loss with these parameters."""
-    return _FOCAL[name] if parameters and name in _FOCAL else LOSSES[name]
+    return _WITH_PARAMETERS[name] if parameters and name in _WITH_PARAMETERS else LOSSES[name]

@@ -89,6 +89,11 @@ def kl_divergence(y: _Array, z: _Array, parameter: float) -> _Array:
     return np.asarray(y * (np.log(positive) - log_softmax(z)))
 
 
+def weighted_kl_divergence(y: _Array, z: _Array, parameters: _Array) -> _Array:
+    """Return the same for targets y that are multiplied by weights of classes, whose logarithms are parameters[1:]."""
+    return np.asarray(kl_divergence(y, z, 0.0) - (y * parameters[1:]).astype(z.dtype))
+
+
 def cosine(y: _Array, p: _Array, parameter: float) -> _Array:
     """Return one minus the cosine of the angle between the rows of y and of p, as an array (rows, 1)."""
     lengths = np.sqrt(row_sums(p * p) + _EPSILON) * np.sqrt(row_sums(y * y) + _EPSILON)
