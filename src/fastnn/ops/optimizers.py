@@ -97,8 +97,10 @@ def _update_one(rule: _Rule, written: list[Array], grad: NDArray[Any], learning_
     """Update a parameter and its moments directly, or through contiguous copies."""
     compute = np.dtype(np.float32 if written[0].dtype.itemsize <= 4 else np.float64)
     buffers = [a if fits_kernels(a, compute) else np.array(a, dtype=compute, order="C") for a in written]
-    gradient = np.require(grad, compute, ["C", "A"])
-    _core.update(rule.native, buffers[:1], [gradient], [[moment] for moment in buffers[1:]], learning_rate, updates)
+    gradient = np.require(grad, compute, ["C", "A", "W"])  # the fallback compiles for arrays that can be written only
+    moments = [[buffer] for buffer in buffers[1:]]
+    changed = _core.update(rule.native, buffers[:1], [gradient], moments, learning_rate, updates)
+    assert changed, "these arrays are contiguous, of one type, and apart"
     for array, buffer in zip(written, buffers, strict=True):
         if buffer is not array:
             array[...] = buffer

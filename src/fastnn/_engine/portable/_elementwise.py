@@ -75,9 +75,9 @@ def update(
 ) -> bool:
     """Make one step of an optimizer on lists of arrays, in place, and return whether this was possible.
 
-    Each parameter, its gradient and its moments must be contiguous arrays of the same shape and dtype, float32 or float64.
-    No gradient may overlap an array that is written, and no moment may overlap a parameter or another moment. Otherwise,
-    nothing changes.
+    Each parameter, its gradient and its moments must be contiguous arrays of the same shape and dtype, float32 or float64,
+    and writeable: Numba would compile for read-only ones again. No gradient may overlap an array that is written, and no
+    moment may overlap a parameter or another moment. Otherwise, nothing changes.
     """
     native = Optimizer(optimizer)
     if len(moments) != native.n_moments:
