@@ -35,7 +35,11 @@ WEIGHTS = (0.5, 2.0, 0.0, 1.25)  # of outputs
 ELEMENTWISE = [MSE, MAE, Huber, Quantile, Poisson, BinaryCrossEntropy, Hinge, SquaredHinge]
 OPTIONS = [{"missing": "ignore"}, {"output_weights": WEIGHTS}, {"missing": "ignore", "output_weights": WEIGHTS}]
 CASES = [
-    *(loss(**options) for loss in (*ELEMENTWISE, CrossEntropy, KLDivergence, GaussianNLL, MultiQuantile) for options in OPTIONS),
+    *(
+        loss(**options)
+        for loss in (*ELEMENTWISE, CrossEntropy, KLDivergence, GaussianNLL, MultiQuantile)
+        for options in OPTIONS
+    ),
     Cosine(missing="ignore"),
     BinaryCrossEntropy(label_smoothing=0.2),
     BinaryCrossEntropy(pos_weight=3),
