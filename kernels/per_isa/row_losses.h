@@ -170,7 +170,7 @@ template <class T> struct Cosine : LossTraits {
     static T compute(const Loss &, const LossRow<T> &r) {
         Vec<T> sums[block_vectors] = {};
         if (r.row == r.n && r.n <= max_columns) narrow_rows(r, sums);
-        else
+        else if (!with_short_row<T>(r.n, [=, &r, &sums](auto vectors) { short_rows<vectors()>(r, sums); }))
             for (int64_t i = 0; i < r.rows; i++)
                 row(r.z + i * r.row, r.y + i * r.row, r.scale[i * r.row], r.delta + i * r.row, r.n, sums);
         return sum_block<T>(sums);
@@ -205,6 +205,22 @@ template <class T> struct Cosine : LossTraits {
             const Vec<T> gradient = fma(access.load(a + j), terms.by_a, access.load(y + j) * terms.by_y);
             access.store(delta + j, weight * counted<T>(weight, gradient));
         });
+    }
+
+    template <int V> static void short_rows(const LossRow<T> &r, Vec<T> *sums) {
+        const bool padded = r.row >= V * lanes<T>;
+        for (int64_t i = 0; i < r.rows; i++) {
+            using Row = ShortRow<T, V>;
+            const Row a = Row::read(r.z + i * r.row, r.n, padded, T(0)), y = Row::read(r.y + i * r.row, r.n, padded, T(0));
+            const Terms terms(splat(a.dot(y)), splat(a.dot(a)), splat(y.dot(y)));
+            const Vec<T> weight = splat(r.scale[i * r.row]);
+            sums[0] += keep_lanes<T>(weight * counted<T>(weight, terms.value), 1, T(0));
+            Row delta;
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++)
+                delta.at[v] = weight * counted<T>(weight, fma(a.at[v], terms.by_a, y.at[v] * terms.by_y));
+            delta.write(r.delta + i * r.row, r.n, padded);
+        }
     }
 
     // Each lane holds one row.

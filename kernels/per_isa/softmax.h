@@ -56,6 +56,13 @@ template <class T, int V> struct ShortRow {
         for (int v = 0; v < V; v++) block[v % block_vectors] += at[v];
         return sum_block<T>(block);
     }
+    // Returns the sum of the products with another row. Both have zeros past their elements.
+    T dot(const ShortRow &other) const {
+        Vec<T> block[block_vectors] = {};
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) block[v % block_vectors] = fma(at[v], other.at[v], block[v % block_vectors]);
+        return sum_block<T>(block);
+    }
     // Returns exp(z - top), and 0 past the n elements.
     ShortRow exp_shifted(Vec<T> top, int64_t n) const {
         ShortRow row = {};
