@@ -68,7 +68,8 @@ T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t r
             n, [=, &sums](auto vectors) { short_cross_entropy<T, vectors()>(z, y, scale, delta, rows, n, row, epsilon, sums); }))
         return sum_block<T>(sums);
     for (int64_t i = 0; i < rows; i++, z += row, y += row, scale += row, delta += row) {
-        const T sum = exp_shifted(z, n, delta), top = largest(z, n);
+        const Vec<T> top = largest(z, n);
+        const T sum = exp_shifted(z, n, top, delta);
         const Vec<T> log_sum = log(splat(sum)) + top;
         T target = 0;
         for (int64_t j = 0; j < n; j++) target += y[j];
@@ -76,7 +77,7 @@ T cross_entropy_loss(const T *z, const T *y, const T *scale, T *delta, int64_t r
         for (int64_t j = 0, v = 0; j < n; j += lanes<T>, v++) {
             const int64_t rest = n - j < lanes<T> ? n - j : lanes<T>;
             const Vec<T> yj = keep_lanes<T>(load(y + j), rest, T(0));
-            const Vec<T> zj = keep_lanes<T>(load(z + j), rest, top);
+            const Vec<T> zj = keep_lanes<T>(load(z + j), rest, top[0]);
             const Vec<T> value = cut_log_loss<T>(log_sum - zj, splat(epsilon));
             sums[v % block_vectors] = fma(weight * yj, counted<T>(weight, value), sums[v % block_vectors]);
             store_partial(delta + j, counted<T>(weight, fma(load_partial(delta + j, rest), factor, -(weight * yj))), rest);
@@ -106,8 +107,8 @@ template <class T> T focal_cross_entropy(const LossRow<T> &r, T gamma_) {
     for (int64_t i = 0; i < r.rows; i++) {
         const T *z = r.z + i * r.row, *y = r.y + i * r.target_row;
         T *delta = r.delta + i * r.row;
-        const Vec<T> weight = splat(r.scale[i * r.row]), log_sum = log(splat(exp_shifted(z, r.n, delta)));
-        const Vec<T> top = splat(largest(z, r.n));
+        const Vec<T> top = largest(z, r.n), log_sum = log(splat(exp_shifted(z, r.n, top, delta)));
+        const Vec<T> weight = splat(r.scale[i * r.row]);
         Vec<T> by_logs[block_vectors] = {};
         add_vectors<T>(r.n, [&](int64_t j, int v, auto access) {
             const FocalTerm<T> term(access.load(z + j), top, log_sum, gamma);

@@ -217,8 +217,7 @@ template <class T> struct Cosine : LossTraits {
             sums[0] += keep_lanes<T>(weight * counted<T>(weight, terms.value), 1, T(0));
             Row delta;
 #pragma GCC unroll 4
-            for (int v = 0; v < V; v++)
-                delta.at[v] = weight * counted<T>(weight, fma(a.at[v], terms.by_a, y.at[v] * terms.by_y));
+            for (int v = 0; v < V; v++) delta.at[v] = weight * counted<T>(weight, fma(a.at[v], terms.by_a, y.at[v] * terms.by_y));
             delta.write(r.delta + i * r.row, r.n, padded);
         }
     }

@@ -10,10 +10,12 @@
 
 namespace {
 
-template <class T> T largest(const T *z, int64_t n) {
-    T top = z[0];
-    for (int64_t j = 1; j < n; j++) top = z[j] > top ? z[j] : top;
-    return top;
+// Returns the largest element, in all lanes.
+template <class T> Vec<T> largest(const T *z, int64_t n) {
+    if (n < lanes<T>) return largest_lane<T>(keep_lanes<T>(load_partial(z, n), n, z[0]));
+    Vec<T> top = load(z + n - lanes<T>);  // the others may overlap it
+    for (int64_t j = 0; j + lanes<T> <= n; j += lanes<T>) top = max(load(z + j), top);
+    return largest_lane<T>(top);
 }
 
 // A row of at most V vectors: most networks have no more classes. It stays in registers, and the code has no branches, so that
@@ -124,10 +126,9 @@ template <class T, class F> FASTNN_INLINE bool with_short_row(int64_t n, F f) {
     return true;
 }
 
-// Sets e[j] = exp(z[j] - max z), and returns their sum. z and e may be the same; nothing past their n elements is read or
+// Sets e[j] = exp(z[j] - top), and returns their sum. z and e may be the same; nothing past their n elements is read or
 // written.
-template <class T> T exp_shifted(const T *z, int64_t n, T *e) {
-    const T top = largest(z, n);
+template <class T> T exp_shifted(const T *z, int64_t n, Vec<T> top, T *e) {
     Vec<T> sums[block_vectors] = {};
     for (int64_t j = 0, v = 0; j < n; j += lanes<T>, v++) {
         const int64_t rest = n - j < lanes<T> ? n - j : lanes<T>;
@@ -168,7 +169,7 @@ template <class T> struct SoftmaxOfRows {
         if (row == n && n <= max_columns) return narrow_rows(z, rows, n);
         if (with_short_row<T>(n, [=](auto vectors) { short_rows<vectors()>(z, rows, n, row); })) return;
         for (int64_t i = 0; i < rows; i++, z += row) {
-            const T scale = T(1) / exp_shifted(z, n, z);
+            const T scale = T(1) / exp_shifted(z, n, largest(z, n), z);
             for (int64_t j = 0; j < n; j++) z[j] *= scale;
         }
     }
@@ -184,7 +185,7 @@ template <class T> struct SoftmaxOfRows {
 // z becomes t - log(sum exp t) with t = z - max z, one row at a time.
 template <class T> void log_softmax(T *z, int64_t rows, int64_t n) {
     for (int64_t i = 0; i < rows; i++, z += n) {
-        const T top = largest(z, n);
+        const Vec<T> top = largest(z, n);
         Vec<T> sums[block_vectors] = {};
         for (int64_t j = 0, v = 0; j < n; j += lanes<T>, v++) {
             const int64_t rest = n - j < lanes<T> ? n - j : lanes<T>;

@@ -110,20 +110,38 @@ template <class T> FASTNN_INLINE Vec<T> copysign(Vec<T> a, Vec<T> s) {
     return as_float<T>((as_int<T>(a) & ~sign) | (as_int<T>(s) & sign));
 }
 
+// The first n lanes: -1 there, and 0 in the others.
+template <class T> FASTNN_INLINE IntVec<T> first_lanes(int64_t n) {
+    IntVec<T> lane;
+    for (int q = 0; q < lanes<T>; q++) lane[q] = q;
+    return lane < splat_int<T>(n);
+}
+// Keeps the first n lanes; the others become `other`.
+template <class T> FASTNN_INLINE Vec<T> keep_lanes(Vec<T> a, int64_t n, T other) { return first_lanes<T>(n) ? a : splat(other); }
+
 // These read and write the first n lanes, 0 <= n <= lanes. The other lanes read as zero, and are not written.
+#if defined(__AVX512F__)
+FASTNN_INLINE Vec<float> load_partial(const float *p, int64_t n) { return _mm512_maskz_loadu_ps(__mmask16(0xffff >> (16 - n)), p); }
+FASTNN_INLINE Vec<double> load_partial(const double *p, int64_t n) { return _mm512_maskz_loadu_pd(__mmask8(0xff >> (8 - n)), p); }
+FASTNN_INLINE void store_partial(float *p, Vec<float> a, int64_t n) { _mm512_mask_storeu_ps(p, __mmask16(0xffff >> (16 - n)), a); }
+FASTNN_INLINE void store_partial(double *p, Vec<double> a, int64_t n) { _mm512_mask_storeu_pd(p, __mmask8(0xff >> (8 - n)), a); }
+#elif defined(__AVX2__)
+FASTNN_INLINE Vec<float> load_partial(const float *p, int64_t n) { return _mm256_maskload_ps(p, (__m256i)first_lanes<float>(n)); }
+FASTNN_INLINE Vec<double> load_partial(const double *p, int64_t n) {
+    return _mm256_maskload_pd(p, (__m256i)first_lanes<double>(n));
+}
+FASTNN_INLINE void store_partial(float *p, Vec<float> a, int64_t n) { _mm256_maskstore_ps(p, (__m256i)first_lanes<float>(n), a); }
+FASTNN_INLINE void store_partial(double *p, Vec<double> a, int64_t n) {
+    _mm256_maskstore_pd(p, (__m256i)first_lanes<double>(n), a);
+}
+#else
 template <class T> FASTNN_INLINE Vec<T> load_partial(const T *p, int64_t n) {
     Vec<T> a = {};
     std::memcpy(&a, p, size_t(n) * sizeof(T));
     return a;
 }
 template <class T> FASTNN_INLINE void store_partial(T *p, Vec<T> a, int64_t n) { std::memcpy(p, &a, size_t(n) * sizeof(T)); }
-
-// Keeps the first n lanes; the others become `other`.
-template <class T> FASTNN_INLINE Vec<T> keep_lanes(Vec<T> a, int64_t n, T other) {
-    IntVec<T> lane;
-    for (int q = 0; q < lanes<T>; q++) lane[q] = q;
-    return lane < splat_int<T>(n) ? a : splat(other);
-}
+#endif
 
 // The access of body in for_each_vector: to a whole vector, or to the first n lanes of the last one.
 template <class T> struct Whole {
