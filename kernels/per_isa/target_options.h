@@ -30,10 +30,9 @@ class RowWeights {
     double operator()(int64_t row) const {
         if (y_.labels) return of_label(row);
         if (!loss_.ignores_missing) return loss_.whole_rows ? 1 : if_observed_;
-        if (!loss_.whole_rows) return mean_weight([&](int64_t j) { return !is_nan(row, j); });
-        for (int64_t j = 0; j < n_targets_; j++)
-            if (is_nan(row, j)) return 0;
-        return 1;
+        if (!loss_.whole_rows && loss_.output_weights) return mean_weight([&](int64_t j) { return !is_nan(row, j); });
+        const int64_t observed = n_observed(row);
+        return loss_.whole_rows ? double(observed == n_targets_) : double(observed) / double(n_targets_);
     }
 
   private:
@@ -61,6 +60,16 @@ class RowWeights {
     bool is_nan(int64_t row, int64_t j) const {
         const char *at = y_.data + row * y_.row_stride + j * y_.column_stride;
         return y_.type == Type::float32 ? is_nan<float>(at) : y_.type == Type::float64 && is_nan<double>(at);
+    }
+
+    int64_t n_observed(int64_t row) const {
+        const char *at = y_.data + row * y_.row_stride;
+        return y_.type == Type::float32 ? n_observed<float>(at) : y_.type == Type::float64 ? n_observed<double>(at) : n_targets_;
+    }
+    template <class From> int64_t n_observed(const char *at) const {
+        int64_t n = 0;
+        for (int64_t j = 0; j < n_targets_; j++) n += !is_nan<From>(at + j * y_.column_stride);
+        return n;
     }
 
     template <class From> static bool is_nan(const char *at) {
@@ -103,6 +112,14 @@ template <class T> void apply_target_options(const Loss &loss, double weight, in
 template <class T>
 void apply_target_options(const Loss &loss, bool labels, double weight, T *y, int64_t n_targets, T *scale, int64_t n_out,
                           int64_t step) {
+    if (!loss.whole_rows && !loss.pos_weight && loss.label_smoothing == 0) {
+        for (int64_t j = 0; j < n_targets; j++) {
+            const bool missing = loss.ignores_missing && std::isnan(y[j * step]);
+            scale[j * step] = missing ? T(0) : T(weight * weight_of_column(loss, j));
+            y[j * step] = missing ? T(0) : y[j * step];
+        }
+        return;
+    }
     if (!loss.whole_rows) {
         for (int64_t j = 0; j < n_targets; j++) apply_target_options(loss, weight, j, y[j * step], scale[j * step]);
         return;

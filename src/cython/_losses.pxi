@@ -53,21 +53,60 @@ cdef const double *one_per_target(values, int64_t n_targets, list keep) except? 
     return address_of(values, keep)
 
 
+cdef struct Interval:
+    double low, high
+    bint only_ends  # only its two ends are valid
+
+
+cdef struct HeadRules:
+    int64_t first, end  # the columns of targets
+    Interval domain
+    bint whole  # only whole numbers are valid: labels
+
+
+cdef struct TargetRules:
+    bint labels  # targets may be labels
+    bint may_be_missing  # NaN is a target that is not observed
+    Interval domain
+    const HeadRules *heads  # of Heads, whose own domain is any number
+    int64_t n_heads
+
+
+cdef Interval domain_of(loss):
+    return Interval(loss.domain[0], loss.domain[1], loss.only_ends_of_domain)
+
+
+cdef TargetRules rules_of(loss, vector[HeadRules] *heads):
+    """Return the rules for the targets of a loss, which point to those of its heads."""
+    cdef TargetRules rules
+    cdef HeadRules own
+    heads.clear()
+    for head in loss.heads:
+        own.first, own.whole = head.first_target, head.labels
+        own.end = own.first + (1 if head.labels else head.loss.n_targets)
+        own.domain = Interval(0, head.n_out - 1, False) if head.labels else domain_of(head.loss)
+        heads.push_back(own)
+    rules.labels = loss.takes_labels
+    rules.may_be_missing = loss.targets.ignores_missing and not loss.heads
+    rules.domain = domain_of(loss)
+    rules.heads, rules.n_heads = heads.data(), heads.size()
+    return rules
+
+
 @cython.final
 cdef class Objective:
     """Hold a loss in the kernels' form, with the checks that its targets need."""
 
     cdef ModelLoss native
-    cdef bint takes_labels
-    cdef double low, high
+    cdef TargetRules rules
+    cdef vector[HeadRules] heads
     cdef list keep  # the objects that the native side points to
 
     def __init__(self, loss, dtype, int64_t n_out):
         self.keep = fill_loss(&self.native.loss, loss, dtype, n_out)
         self.native.n_targets = self.native.loss.columns(n_out)
         self.native.labels = 0 if not loss.takes_labels else 2 if loss.targets.ignores_missing else 1
-        self.takes_labels = loss.takes_labels
-        self.low, self.high = loss.domain
+        self.rules = rules_of(loss, &self.heads)
 
     @property
     def address(self):

@@ -4,6 +4,7 @@ These functions return None for anything else, and for values that must not occu
 converts the arguments, or raises an error that names the fault. Results go to `out` unless it is None.
 """
 
+cdef TargetRules any_number = TargetRules(False, False, Interval(-INFINITY, INFINITY, False), NULL, 0)
 # Larger arrays gain nothing, and would be checked while other threads wait for the GIL.
 cdef int64_t most_quick = 1 << 15  # elements
 
@@ -32,6 +33,10 @@ cdef bint is_finite_in(int dtype_number, cnp.ndarray a) except -1:
 
 cdef bint is_quick(Network network, object a, int64_t columns, int64_t *n_rows, bint *one) except -1:
     """Return whether `a` is rows, or one row, side by side and all finite; fill in which, and how many."""
+    return has_quick_rows(a, columns, n_rows, one) and is_finite_in(network.dtype_number, a)
+
+
+cdef bint has_quick_rows(object a, int64_t columns, int64_t *n_rows, bint *one) except -1:
     cdef cnp.ndarray rows
     cdef int ndim
     if not cnp.PyArray_CheckExact(a):
@@ -42,9 +47,7 @@ cdef bint is_quick(Network network, object a, int64_t columns, int64_t *n_rows, 
         return False
     one[0] = ndim == 1
     n_rows[0] = 1 if ndim == 1 else cnp.PyArray_DIM(rows, 0)
-    if cnp.PyArray_DIM(rows, ndim - 1) != columns or n_rows[0] < 1 or n_rows[0] * columns > most_quick:
-        return False
-    return is_finite_in(network.dtype_number, rows)
+    return cnp.PyArray_DIM(rows, ndim - 1) == columns and n_rows[0] >= 1 and n_rows[0] * columns <= most_quick
 
 
 cdef bint are_quick_labels(Network network, object a, int64_t n_rows) except -1:
@@ -62,39 +65,88 @@ cdef bint are_quick_labels(Network network, object a, int64_t n_rows) except -1:
     return fit
 
 
-cdef bint in_domain(cnp.ndarray y, double low, double high):
-    """Return whether all elements are from low to high, as far as that is known at once."""
+cdef inline bint is_in(const Interval *domain, double y) noexcept nogil:
+    return y == domain.low or y == domain.high if domain.only_ends else domain.low <= y <= domain.high
+
+
+cdef bint in_heads(const TargetRules *rules, cnp.ndarray y):
+    """Return whether the targets of all heads are valid."""
+    cdef const float *singles = <const float *>cnp.PyArray_DATA(y)
+    cdef const double *doubles = <const double *>cnp.PyArray_DATA(y)
+    cdef bint single = cnp.PyArray_TYPE(y) == cnp.NPY_FLOAT32
+    cdef int64_t columns = rules.heads[rules.n_heads - 1].end, first, h, j
+    cdef double target
+    for first in range(0, cnp.PyArray_SIZE(y), columns):
+        for h in range(rules.n_heads):
+            for j in range(first + rules.heads[h].first, first + rules.heads[h].end):
+                target = singles[j] if single else doubles[j]
+                if not is_in(&rules.heads[h].domain, target) or (rules.heads[h].whole and target != <double><int64_t>target):
+                    return False
+    return True
+
+
+cdef bint in_domain(const TargetRules *rules, cnp.ndarray y):
+    """Return whether all elements are valid targets, as far as that is known at once."""
     cdef int64_t n = cnp.PyArray_SIZE(y), i
     cdef const float *singles = <const float *>cnp.PyArray_DATA(y)
     cdef const double *doubles = <const double *>cnp.PyArray_DATA(y)
     cdef bint inside = True, single = cnp.PyArray_TYPE(y) == cnp.NPY_FLOAT32
-    if low == -INFINITY:
+    if rules.domain.low == -INFINITY and not rules.n_heads:
         return True
     if not is_float(y):
         return False
+    if rules.n_heads:
+        return in_heads(rules, y)
     for i in range(n):
-        inside = inside and (low <= singles[i] <= high if single else low <= doubles[i] <= high)
+        inside = inside and is_in(&rules.domain, singles[i] if single else doubles[i])
     return inside
 
 
-cdef bint are_quick_targets(Network network, object a, int64_t columns, int64_t n_rows, bint one) except -1:
-    """Return whether `a` is the targets of that many rows, or of one row; those of one column may be a vector."""
+cdef bint are_partly_observed(const TargetRules *rules, int dtype_number, cnp.ndarray y, int64_t columns):
+    """Return whether all elements are NaN or valid targets, finite in float32 or float64, and all of one row are observed."""
+    cdef const float *singles = <const float *>cnp.PyArray_DATA(y)
+    cdef const double *doubles = <const double *>cnp.PyArray_DATA(y)
+    cdef bint single = cnp.PyArray_TYPE(y) == cnp.NPY_FLOAT32, found = False, complete
+    cdef double largest = FLT_MAX if dtype_number == cnp.NPY_FLOAT32 else DBL_MAX, target
+    cdef int64_t i, j
+    if not is_float(y):
+        return in_domain(rules, y)
+    for i in range(cnp.PyArray_SIZE(y) // columns):
+        complete = True
+        for j in range(i * columns, (i + 1) * columns):
+            target = singles[j] if single else doubles[j]
+            if target != target:
+                complete = False
+            elif not (-largest <= target <= largest and is_in(&rules.domain, target)):
+                return False
+        found = found or complete
+    return found
+
+
+cdef bint are_quick_targets(Network network, const TargetRules *rules, object a, int64_t columns, int64_t n_rows,
+                            bint one) except -1:
+    """Return whether `a` is valid targets of that many rows, or of one row; those of one column may be a vector."""
     cdef int64_t count
     cdef bint one_target
     if columns == 1 and not one and cnp.PyArray_CheckExact(a) and cnp.PyArray_NDIM(a) == 1:
-        return is_quick(network, a, n_rows, &count, &one_target)
-    return is_quick(network, a, columns, &count, &one_target) and count == n_rows and one_target == one
+        if not has_quick_rows(a, n_rows, &count, &one_target):
+            return False
+    elif not has_quick_rows(a, columns, &count, &one_target) or count != n_rows or one_target != one:
+        return False
+    if rules.may_be_missing:
+        return are_partly_observed(rules, network.dtype_number, a, columns)
+    return is_finite_in(network.dtype_number, a) and in_domain(rules, a)
 
 
 cdef bint fill_quick(Network network, object x, object y, int64_t *n_rows, bint *one, Rows *inputs, Rows *targets,
-                     int64_t columns, bint labels, double low, double high) except -1:
+                     int64_t columns, const TargetRules *rules) except -1:
     """Fill in rows of inputs, and of that many columns of targets or labels, if they are quick; return whether they are."""
     if not is_quick(network, x, network.layers[0].n_in, n_rows, one):
         return False
-    cdef bint are_labels = labels and are_quick_labels(network, y, n_rows[0])
-    if not are_labels and not (are_quick_targets(network, y, columns, n_rows[0], one[0]) and in_domain(y, low, high)):
+    cdef bint are_labels = rules.labels and are_quick_labels(network, y, n_rows[0])
+    if not are_labels and not are_quick_targets(network, rules, y, columns, n_rows[0], one[0]):
         return False
-    if labels and not are_labels and not is_float(y):  # perhaps labels that need a check of their own
+    if rules.labels and not are_labels and not is_float(y):  # perhaps labels that need a check of their own
         return False
     inputs[0], targets[0] = rows_of(x), rows_of(y)
     targets.labels = are_labels
@@ -125,8 +177,7 @@ cdef bint fill_call(Network network, Gradient *call, bint *one, object loss, obj
         return False
     if objective is None:
         return False
-    if not fill_quick(network, x, y, &call.n_rows, one, &call.x, &call.y, objective.native.n_targets, objective.takes_labels,
-                      objective.low, objective.high):
+    if not fill_quick(network, x, y, &call.n_rows, one, &call.x, &call.y, objective.native.n_targets, &objective.rules):
         return False
     call.loss = objective.native.loss
     call.sample_weight = NULL
@@ -256,7 +307,7 @@ def quick_vjp(Network network, x, g, bint inputs, out):
         if of_parameters is None or of_inputs is None:
             return None
     cdef int64_t n_out = network.layers[network.native.n_layers - 1].n_out
-    if not fill_quick(network, x, g, &call.n_rows, &one, &call.x, &call.y, n_out, False, -INFINITY, INFINITY):
+    if not fill_quick(network, x, g, &call.n_rows, &one, &call.x, &call.y, n_out, &any_number):
         return None
     call.loss = given_gradient()
     call.sample_weight = NULL
@@ -296,8 +347,7 @@ def quick_data(Stepper stepper, x, y):
     if not stepper.targets_are_quick:
         return None
     cdef int64_t columns = stepper.native.training.loss.columns(network.layers[network.native.n_layers - 1].n_out)
-    if not fill_quick(network, x, y, &n_rows, &one, &inputs, &targets, columns, stepper.native.takes_labels, stepper.low,
-                      stepper.high):
+    if not fill_quick(network, x, y, &n_rows, &one, &inputs, &targets, columns, &stepper.rules):
         return None
     if one or not is_apart(network, x, y, None, None, 0) or spans_overlap(span_of(y), span_of(network.storage)):
         return None
@@ -313,13 +363,12 @@ def quick_step(Stepper stepper, x, y, bint given):
     cdef int64_t n_rows
     cdef bint one
     cdef StepStatus status
-    cdef bint labels = stepper.native.takes_labels and not given
-    cdef double low = -INFINITY if given else stepper.low, high = INFINITY if given else stepper.high
     if not (stepper.steps_are_quick and (given or stepper.targets_are_quick)):
         return None
     cdef int64_t n_out = stepper.network.layers[stepper.network.native.n_layers - 1].n_out
     cdef int64_t columns = n_out if given else stepper.native.training.loss.columns(n_out)
-    if not fill_quick(stepper.network, x, y, &n_rows, &one, &inputs, &targets, columns, labels, low, high):
+    cdef const TargetRules *rules = &any_number if given else &stepper.rules
+    if not fill_quick(stepper.network, x, y, &n_rows, &one, &inputs, &targets, columns, rules):
         return None
     if not stepper.native.acquire():
         return None

@@ -8,7 +8,8 @@ cdef class Stepper:
     cdef tuple keep  # the objects that the native side points to
     cdef object lock
     cdef bint steps_are_quick, targets_are_quick  # whether `quick_step` may take a step, and one by targets
-    cdef double low, high  # of targets
+    cdef TargetRules rules
+    cdef vector[HeadRules] heads
     cdef readonly Network network
 
     def __init__(self, Network network, settings, int64_t updates):
@@ -43,7 +44,7 @@ cdef class Stepper:
         self.native.change()
         self.steps_are_quick = not isnan(settings.rate) and not any(self.network.dropout)
         self.targets_are_quick = settings.loss.plain
-        self.low, self.high = settings.loss.domain
+        self.rules = rules_of(settings.loss, &self.heads)
         self.lock = settings.bit_generator.lock
         self.keep = (settings, loss)
 

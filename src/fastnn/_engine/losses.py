@@ -27,7 +27,8 @@ class NativeLoss(NamedTuple):
     heads: tuple[NativeHead, ...] = ()
     targets: TargetOptions = TargetOptions()
     domain: tuple[float, float] = (-math.inf, math.inf)  # the range of targets
-    plain: bool = False  # whether labels, shape, dtype, domain and finite values are all that needs checks
+    only_ends_of_domain: bool = False  # whether targets are one of its two ends
+    plain: bool = False  # whether something counts wherever a row of targets is observed
     given: bool = False  # whether targets are the gradient with respect to the outputs, summed over rows
 
 
@@ -72,6 +73,7 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
         options = options._replace(pos_weight=(options.pos_weight,) * n_targets)
     _check_one_per_target("output_weights", options.output_weights, n_targets)
     _check_one_per_target("pos_weight", options.pos_weight, n_targets)
+    heads = _native_heads(loss.parts(n_out)) if n_out is not None and isinstance(loss, Heads) else ()
     return NativeLoss(
         loss.name,
         loss.parameter,
@@ -81,15 +83,17 @@ def native_loss(loss: Loss, output_activation: Any, n_out: int | None = None) ->
         takes_labels=loss.takes_labels,
         parameters=loss.parameters,
         n_targets=n_targets or 0,
-        heads=_native_heads(loss.parts(n_out)) if n_out is not None and isinstance(loss, Heads) else (),
+        heads=heads,
         targets=options,
         domain=loss.domain,
-        plain=_is_plain(loss, options),
+        only_ends_of_domain=loss.only_ends_of_domain,
+        plain=_is_plain(loss, options, heads),
     )
 
 
-def _is_plain(loss: Loss, options: TargetOptions) -> bool:
-    return not (options.act_on_targets or loss.only_ends_of_domain or isinstance(loss, Heads))
+def _is_plain(loss: Loss, options: TargetOptions, heads: tuple[NativeHead, ...]) -> bool:
+    may_count_nothing = 0 in (options.output_weights or ()) and (loss.takes_labels or options.ignores_missing)
+    return not may_count_nothing and (bool(heads) or not isinstance(loss, Heads)) and all(head.loss.plain for head in heads)
 
 
 def builtin_losses(output_activation: Any, n_out: int) -> list[NativeLoss | None]:
