@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 class Stepper:
     """Single steps of training, the number of updates of a trainer, and the lock for its users."""
 
-    accumulated: Accumulated | None = None  # the gradients for the next call of `apply`
-
     def __init__(self, network: Network, settings: RunSettings, updates: int) -> None:
         self.network, self.updates = network, updates
+        self._accumulated: Accumulated | None = None
         self._lock = threading.Lock()
         self.configure(settings)
 
@@ -38,6 +37,15 @@ class Stepper:
     def address(self) -> int:
         """Raise TypeError, because the fallback has no structure for native code."""
         raise TypeError("trainer: code that Numba or Cython compiles needs fastnn's compiled extension")
+
+    @property
+    def accumulated(self) -> tuple[Array, Array, float] | None:
+        """The gradients for the next call of `apply`: those of the mean and those given, and the weight of the mean."""
+        return self._accumulated
+
+    @accumulated.setter
+    def accumulated(self, value: tuple[Array, Array, float]) -> None:
+        self._accumulated = Accumulated(*value)
 
     def acquire(self) -> bool:
         """Acquire the trainer if it is free, and return whether it was."""
@@ -75,13 +83,13 @@ class Stepper:
         )
         if not math.isfinite(loss):
             return None
-        kept = self.accumulated or Accumulated(np.zeros_like(gradient), np.zeros_like(gradient), 0.0)
-        self.accumulated = kept.with_given(gradient) if given else kept.with_mean(gradient, float(weight[0]))
+        kept = self._accumulated or Accumulated(np.zeros_like(gradient), np.zeros_like(gradient), 0.0)
+        self._accumulated = kept.with_given(gradient) if given else kept.with_mean(gradient, float(weight[0]))
         return loss
 
     def apply(self, rate: float) -> float | None:
         """Make an update with the accumulated gradients, and discard them; return as `step`."""
-        kept, self.accumulated = self.accumulated, None
+        kept, self._accumulated = self._accumulated, None
         if kept is None:
             raise RuntimeError(NOTHING_ACCUMULATED)
         with np.errstate(over="ignore", invalid="ignore"):
