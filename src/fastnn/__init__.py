@@ -9,13 +9,9 @@ from fastnn import losses, optimizers
 from fastnn._config import get_num_threads, set_num_threads, show_config
 from fastnn._config import warn_of_environment as _warn_of_environment
 from fastnn._engine.threadpools import announce as _announce_threads
-from fastnn._ensemble import Ensemble
 from fastnn._errors import DivergedError
-from fastnn._from_torch import from_torch
 from fastnn._history import History
 from fastnn._model import MLP
-from fastnn._neural_network import NeuralNetwork
-from fastnn._predict_many import predict_many
 from fastnn._trainer import Trainer
 from fastnn._version import __version__
 from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
@@ -25,12 +21,22 @@ if _TYPE_CHECKING:
     from fastnn import dask as dask
     from fastnn import jit as jit
     from fastnn import sklearn as sklearn
+    from fastnn._ensemble import Ensemble
+    from fastnn._from_torch import from_torch
     from fastnn._many.fit import fit_many
+    from fastnn._neural_network import NeuralNetwork
+    from fastnn._predict_many import predict_many
 
 # These modules are loaded when they are used: they would double the time of `import fastnn`.
 _LAZY = ("callbacks", "dask", "jit", "ops", "reference", "schedules", "sklearn")
 # The same for these names, with their modules.
-_LAZY_NAMES = {"fit_many": "fastnn._many.fit"}
+_LAZY_NAMES = {
+    "Ensemble": "fastnn._ensemble",
+    "NeuralNetwork": "fastnn._neural_network",
+    "fit_many": "fastnn._many.fit",
+    "from_torch": "fastnn._from_torch",
+    "predict_many": "fastnn._predict_many",
+}
 
 # dask, jit and sklearn are missing here: `from fastnn import *` must not require Dask, Numba or scikit-learn.
 __all__ = [

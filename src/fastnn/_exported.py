@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import DTypeLike
 
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import float_dtype
 from fastnn._checks.options import explained
-from fastnn._exports.layers import Layer, Normalization
 from fastnn._storage.write_file import FilePath
 from fastnn._stored import Stored
+
+if TYPE_CHECKING:
+    from fastnn._exports.layers import Layer
 
 
 class Exported(Stored):
@@ -19,6 +21,8 @@ class Exported(Stored):
 
     def _layers(self) -> list[Layer]:
         """Return the layers with live views of the parameters."""
+        from fastnn._exports.layers import Layer, Normalization
+
         given = zip(self._network.normalizations, self.gains, self.shifts, strict=True)
         normalizations = [
             None if each is None or gains is None else Normalization(*each, gains, shifts) for each, gains, shifts in given

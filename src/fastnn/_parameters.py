@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,8 +14,10 @@ from fastnn._checks.options import refusal, without_unknown
 from fastnn._checks.scalars import real
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
-from fastnn._summary import Summary, summary_of
 from fastnn._views import Kind, Kinds, Views, by_layer
+
+if TYPE_CHECKING:
+    from fastnn._summary import Summary
 
 
 class Parameters:
@@ -146,6 +148,8 @@ class Parameters:
         total                                                     257  1,028                    192
         float32, 1,088 bytes with padding
         """
+        from fastnn._summary import summary_of
+
         return summary_of(self, self._network.parameters, self._network.storage.nbytes)
 
     @without_unknown

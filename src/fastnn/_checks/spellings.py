@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 
 # Maps options of other libraries to the options of fastnn with the same effect. The first that the function has is used.
@@ -179,6 +178,8 @@ def named_here(name: str, names: Iterable[str], spellings: Mapping[str, str], *,
     plain = _plain(name)
     if plain in known:
         return f"; fastnn calls it {known[plain]!r}"
+    import difflib
+
     found = difflib.get_close_matches(plain, known, n=1) if similar else []
     return f"; did you mean {known[found[0]]!r}?" if found else ""
 
