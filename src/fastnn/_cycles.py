@@ -15,7 +15,7 @@ _LAST_STEP = 2**63
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class CosineRestarts(Schedule):
     """Half cosines one after the other, each of which falls from `learning_rate` to `minimum`, as in SGDR.
 
@@ -72,7 +72,7 @@ class CosineRestarts(Schedule):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class FlatCosine(Schedule):
     """A constant rate, and then half a cosine, which falls to `minimum` at step `steps`. The rate then stays there.
 
@@ -120,7 +120,7 @@ class FlatCosine(Schedule):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class CosLog4(Schedule):
     """Four cosines in logarithmic time, of which each takes about twice as many steps as the one before.
 
@@ -161,7 +161,7 @@ class CosLog4(Schedule):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class OneCycle(Schedule):
     """One rise to `learning_rate` and one fall far below the start, both along half a cosine, within `steps` steps.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NoReturn
 
-from fastnn._checks.options import explained_fields
+from fastnn._checks.options import Options, explained_fields
 from fastnn._checks.scalars import integer, real
 
 
 @explained_fields
-@dataclass(frozen=True)
-class LBFGS:
+@dataclass(frozen=True, eq=False, repr=False)
+class LBFGS(Options):
     """Limited-memory BFGS: a quasi-Newton method on all rows at once, for small data and smooth losses.
 
     An epoch is an iteration of SciPy's L-BFGS-B. An iteration computes a direction from the last gradients, and searches

@@ -9,6 +9,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
+from fastnn._checks.options import Options
 from fastnn._checks.scalars import real
 from fastnn._rates import LearningRate, check_learning_rate
 
@@ -22,8 +23,8 @@ def number(default: float, coefficient: str, *, high: float = math.inf, exclude_
     return field(default=default, metadata={"coefficient": coefficient, "limits": limits})
 
 
-@dataclass(frozen=True)
-class Optimizer:
+@dataclass(frozen=True, eq=False, repr=False)
+class Optimizer(Options):
     """The base class of the optimizers, which holds the learning rate.
 
     Parameters

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._checks.options import Options
 from fastnn._checks.scalars import integer, real
 
 
-class Schedule:
+class Schedule(Options):
     """The base of the schedules: checks of their parameters."""
 
     def _check_real(self, field: str, *, high: float = np.inf) -> None:

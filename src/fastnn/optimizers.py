@@ -25,7 +25,7 @@ __dir__ = __all__.copy
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SGD(Optimizer):
     """Stochastic gradient descent, optionally with momentum.
 
@@ -76,7 +76,7 @@ class SGD(Optimizer):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class AdaGrad(Optimizer):
     """AdaGrad, which divides each step by the square root of the sum of all squared gradients so far.
 
@@ -111,7 +111,7 @@ class AdaGrad(Optimizer):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class RMSProp(Optimizer):
     """RMSProp, which divides each step by the square root of a running mean of squared gradients.
 
@@ -148,7 +148,7 @@ class RMSProp(Optimizer):
     epsilon: float = number(1e-8, "epsilon", exclude_low=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _WithMeans(Optimizer):
     """The parameters of optimizers that keep running means of the gradient and of its square."""
 
@@ -159,7 +159,7 @@ class _WithMeans(Optimizer):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Adam(_WithMeans):
     """Adam, which keeps running means of the gradient and of its square, and corrects them for their start at zero.
 
@@ -194,7 +194,7 @@ class Adam(_WithMeans):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class AdamW(_WithMeans):
     """AdamW: Adam with weight decay that does not pass through the gradient. Biases decay too.
 
@@ -231,7 +231,7 @@ class AdamW(_WithMeans):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class NAdam(_WithMeans):
     """NAdam: Adam with Nesterov's look-ahead, which steps along the mean as it will be after the next update.
 
@@ -272,7 +272,7 @@ class NAdam(_WithMeans):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Lion(Optimizer):
     """Lion, which steps by the sign of a mean of gradients: every parameter changes by the learning rate.
 

@@ -34,7 +34,7 @@ __dir__ = __all__.copy
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class InverseTime(Schedule):
     """The schedule of Robbins and Monro: learning_rate / (1 + decay * t) at step t.
 
@@ -71,7 +71,7 @@ class InverseTime(Schedule):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class InverseScaling(Schedule):
     """An inverse power: learning_rate / (t + 1)**power at step t, like `learning_rate="invscaling"` in scikit-learn.
 
@@ -103,7 +103,7 @@ class InverseScaling(Schedule):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Step(Schedule):
     """A staircase: learning_rate * factor**(t // every) at step t.
 
@@ -140,7 +140,7 @@ class Step(Schedule):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Exponential(Schedule):
     """Exponential decay: learning_rate * decay**t at step t.
 
@@ -172,7 +172,7 @@ class Exponential(Schedule):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cosine(Schedule):
     """Half a cosine, which falls from `learning_rate` to `minimum` within `steps` steps. The rate then stays there.
 
@@ -214,7 +214,7 @@ class Cosine(Schedule):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Warmup(Schedule):
     """Another schedule whose first `steps` rates are scaled up linearly.
 

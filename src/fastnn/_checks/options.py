@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import fields
 from typing import Any, ParamSpec, TypeVar
 
 from fastnn._checks import spellings as _spellings
@@ -28,6 +29,27 @@ def explained(function: Callable[_P, _R]) -> Callable[_P, _R]:
         return function(*args, **kwargs)
 
     return call
+
+
+class Options:
+    """The base of frozen dataclasses whose fields are options: they are compared, hashed and shown by their fields.
+
+    Methods that `dataclass` generates for each class would take a quarter of the time of ``import fastnn``.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other object has the same class and the same options."""
+        return self.__dict__ == other.__dict__ if type(self) is type(other) else NotImplemented
+
+    def __hash__(self) -> int:
+        """Return the hash of the values of the options."""
+        return hash(tuple(self.__dict__.values()))
+
+    def __repr__(self) -> str:
+        """Return the call that makes the object, without keyword-only options that have their default values."""
+        shown = [each for each in fields(self) if not (each.kw_only and getattr(self, each.name) == each.default)]  # type: ignore[arg-type]
+        shown.sort(key=lambda each: bool(each.kw_only))
+        return f"{type(self).__qualname__}({', '.join(f'{each.name}={getattr(self, each.name)!r}' for each in shown)})"
 
 
 def explained_fields(cls: _Class) -> _Class:

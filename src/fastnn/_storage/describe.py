@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
-from fastnn import _custom, losses, optimizers, schedules
+from fastnn import _custom, losses, optimizers
 
-_SCHEDULES = (getattr(schedules, name) for name in schedules.__all__)
-_OF_OPTIMIZERS = {c.__name__: c for c in (*optimizers.OPTIMIZERS.values(), optimizers.LBFGS, *_SCHEDULES)}
-# Separate from the others, because a schedule and a loss may have the same name.
 _OF_LOSSES = {c.__name__: c for c in (*losses.LOSSES.values(), losses.Heads)}
+
+
+@functools.cache
+def _of_optimizers() -> dict[str, type]:
+    """Return the classes of optimizers and of schedules, which may have the name of a loss."""
+    from fastnn import schedules  # a seventh of the time of `import fastnn`
+
+    of_schedules = (getattr(schedules, name) for name in schedules.__all__)
+    return {c.__name__: c for c in (*optimizers.OPTIMIZERS.values(), optimizers.LBFGS, *of_schedules)}
 
 
 def described(value: Any) -> Any:
@@ -25,7 +32,7 @@ def described(value: Any) -> Any:
     if isinstance(value, losses.CustomLoss):
         return {"custom_loss": value.name}
     name = type(value).__name__
-    if type(value) in (_OF_OPTIMIZERS.get(name), _OF_LOSSES.get(name)):
+    if type(value) in (_of_optimizers().get(name), _OF_LOSSES.get(name)):
         return {"class": name, **_described_fields(value)}
     if isinstance(value, tuple):
         return [described(each) for each in value]
@@ -50,7 +57,7 @@ def optimizer_of(description: Any) -> Any:
     if not isinstance(description, dict):
         return description
     fields = {name: optimizer_of(value) for name, value in description.items() if name != "class"}
-    return _OF_OPTIMIZERS[description["class"]](**fields)
+    return _of_optimizers()[description["class"]](**fields)
 
 
 def loss_of(description: Any, custom_losses: Sequence[losses.CustomLoss]) -> Any:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike, DTypeLike
 
+from fastnn._checks.options import Options
 from fastnn.losses._options import TargetOptions, checked_missing, weights_of_outputs
 
 
-@dataclass(frozen=True, repr=False)
-class Loss:
+@dataclass(frozen=True, eq=False, repr=False)
+class Loss(Options):
     """The base class of the losses, with the options that all of them have.
 
     Parameters
@@ -73,13 +74,6 @@ class Loss:
             raise ValueError(
                 f"output_weights: expected None for {self.name}, which takes a row as a whole, got {output_weights}"
             )
-
-    def __repr__(self) -> str:
-        """Return the call that makes the loss, without options that have their default values."""
-        shown = [each for each in fields(self) if not (each.kw_only and getattr(self, each.name) == each.default)]
-        shown.sort(key=lambda each: bool(each.kw_only))
-        arguments = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in shown)
-        return f"{type(self).__qualname__}({arguments})"
 
     @property
     def parameter(self) -> float:

@@ -11,7 +11,7 @@ from fastnn.losses._base import Loss
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MSE(Loss):
     """The mean squared error: (p - y)**2.
 
@@ -25,7 +25,7 @@ class MSE(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MAE(Loss):
     """The mean absolute error: abs(p - y), with gradient 0 where p = y.
 
@@ -39,7 +39,7 @@ class MAE(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Huber(Loss):
     """The Huber loss: squared for small errors and linear for large ones, so that outliers count less.
 
@@ -80,7 +80,7 @@ class Huber(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Quantile(Loss):
     """The pinball loss, which is smallest if p is the `q`-quantile of y.
 

@@ -25,7 +25,7 @@ class Head(NamedTuple):
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Heads(Loss):
     """A weighted sum of losses of different columns of the outputs, such as regression and classification.
 

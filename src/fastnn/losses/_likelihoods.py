@@ -13,7 +13,7 @@ from fastnn.losses._options import TargetOptions, weights_of_positives
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Poisson(Loss):
     """The negative log-likelihood of counts, given the logarithm of their rate: exp(z) - y * z.
 
@@ -31,7 +31,7 @@ class Poisson(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BinaryCrossEntropy(Loss):
     """The negative log-likelihood of independent yes-or-no targets, given logits.
 
@@ -93,7 +93,7 @@ class BinaryCrossEntropy(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CrossEntropy(Loss):
     """The negative log-likelihood of one class per row, given logits. It is a mean over rows.
 

@@ -10,7 +10,7 @@ from fastnn._checks.scalars import real
 from fastnn.losses._base import Loss
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Margin(Loss):
     domain: ClassVar[tuple[float, float]] = (-1, 1)
     only_ends_of_domain: ClassVar[bool] = True
@@ -28,7 +28,7 @@ class _Margin(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Hinge(_Margin):
     """The hinge loss of support vector machines: max(0, margin - y * p), for targets y of -1 and 1.
 
@@ -58,7 +58,7 @@ class Hinge(_Margin):
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SquaredHinge(_Margin):
     """The squared hinge loss: max(0, margin - y * p)**2, for targets y of -1 and 1.
 

@@ -17,7 +17,7 @@ from fastnn.losses._base import Loss
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GaussianNLL(Loss):
     """The negative log-likelihood of normal distributions: the network predicts a mean and a log-variance per target.
 
@@ -76,7 +76,7 @@ class GaussianNLL(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MultiQuantile(Loss):
     """The mean of the pinball losses of several quantiles: the network predicts all of them for each target.
 
@@ -152,7 +152,7 @@ class MultiQuantile(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class KLDivergence(Loss):
     """The Kullback-Leibler divergence of predicted probabilities from target probabilities. It is a mean over rows.
 
@@ -185,7 +185,7 @@ class KLDivergence(Loss):
 
 
 @explained_fields
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cosine(Loss):
     """One minus the cosine of the angle between the targets and the predictions of a row. It is a mean over rows.
 
