@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -349,3 +350,28 @@ def test_a_name_refers_to_the_last_loss_in_the_next_call_of_the_same_model():
 
 
 squares_of = numba.njit(squares)
+
+
+@pytest.mark.parametrize("fastmath", [True, {"reassoc"}])
+def test_functions_keep_their_fastmath(fastmath):
+    def gradient(y_true, y_pred, out):
+        total = 0.0
+        for j in range(y_pred.size):
+            out[j] = y_pred[j] - y_true[j]
+            total += out[j] * out[j]
+        return 0.5 * total
+
+    def value(y_true, y_pred):
+        return 0.5 * ((y_pred - y_true) ** 2).sum()
+
+    names = [f"half_squares_{option}" for option in ("strict", "fast")]
+    strict = jit.loss(per_row=True, gradient=numba.njit(gradient), name=names[0])(value)
+    fast = jit.loss(per_row=True, gradient=numba.njit(fastmath=fastmath)(gradient), name=names[1])(value)
+    flags = [
+        bool(re.search(r"f(add|mul) [a-z ]*(fast|reassoc) ", each._block(np.dtype(np.float32), 40, 40).inspect_llvm()))
+        for each in (strict, fast)
+    ]
+    assert flags == [False, True]
+    model, rng = model_of((3, 40)), np.random.default_rng(0)
+    X, y = rng.standard_normal((7, 3)), rng.standard_normal((7, 40))
+    assert model.loss(X, y, fast) == pytest.approx(model.loss(X, y, strict), rel=1e-5)

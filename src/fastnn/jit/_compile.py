@@ -25,7 +25,8 @@ from fastnn.jit._translate import translated
 Template: TypeAlias = Callable[..., FunctionType]
 _Array: TypeAlias = NDArray[np.float64]
 
-# fastmath is off: NaN and the order of operations are the same as in Python, whatever the width of the vectors.
+# fastmath is off unless a user's function has it: NaN and the order of operations are the same as in Python, whatever the
+# width of the vectors.
 _OPTIONS = {"nopython": True, "error_model": "numpy"}
 
 # All results of a block in which a function raised: a NaN that no operation gives.
@@ -38,9 +39,9 @@ _BLOCKS: dict[str, Block] = {}  # by fingerprint, so that no two blocks have the
 def python_function(argument: str, function: object, *example: float, takes: str | None = None) -> FunctionType:
     """Return the Python function of a callable that takes arguments like `example`, even if Numba has compiled it.
 
-    `takes` names the arguments in errors, if they are not numbers.
+    A function with ``fastmath`` is returned as it is. `takes` names the arguments in errors, if they are not numbers.
     """
-    function = getattr(function, "py_func", function)
+    given, function = function, getattr(function, "py_func", function)
     expected = f"expected a Python function of {takes or ('one number' if len(example) == 1 else 'two numbers')}"
     if not isinstance(function, FunctionType):
         raise TypeError(f"{argument}: {expected}, got {function!r}")
@@ -49,7 +50,12 @@ def python_function(argument: str, function: object, *example: float, takes: str
         signature.bind(*example)
     except TypeError:
         raise TypeError(f"{argument}: {expected}, got {function.__name__}{signature}") from None
-    return function
+    return given if fastmath_of(given) else function  # type: ignore[return-value]
+
+
+def fastmath_of(function: Any) -> Any:
+    """Return the option `fastmath` with which a user has compiled a function, False for a Python function."""
+    return getattr(function, "targetoptions", {}).get("fastmath", False)
 
 
 def compiled(
@@ -98,12 +104,17 @@ class Block(CFunc):
     ) -> None:
         tag = key or ""
 
-        def jit(function: FunctionType, **options: bool) -> Any:
+        def jit(function: FunctionType, **options: Any) -> Any:
             function.__qualname__ += f"_{tag}"
             return numba.jit(**_OPTIONS, **options)(function)
 
         self._functions = {
-            name: jit(translated(f, number, self.takes_arrays), **self.options_of_users) for name, f in functions.items()
+            name: jit(
+                translated(getattr(f, "py_func", f), number, self.takes_arrays),
+                fastmath=fastmath_of(f),
+                **self.options_of_users,
+            )
+            for name, f in functions.items()
         }
         self._uses, self._number = uses, number
         block = template(number, jit, *self._functions.values(), uses, *sizes)

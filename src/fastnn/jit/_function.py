@@ -46,7 +46,8 @@ class JitFunction:
         built_in: Sequence[str],
         kind: type[Block] = Block,
     ) -> None:
-        self._python = next(iter(functions.values()))
+        function = next(iter(functions.values()))
+        self._python = getattr(function, "py_func", function)
         wrapper: Any = self
         functools.update_wrapper(wrapper, self._python)  # pickles contain its place in its module
         self.name = self._python.__name__ if name is None else name
