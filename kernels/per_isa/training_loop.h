@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "average_schedule.h"
 #include "lazy_updates.h"
 #include "pass.h"
 #include "run_account.h"
@@ -48,7 +49,7 @@ template <class T> class TrainingLoop {
 
     Needs needs() const {
         Needs needs = {true, false};
-        const int64_t steps_left = (t_.n_epochs - t_.epoch) * ((t_.n_rows + t_.batch_size - 1) / t_.batch_size);
+        const int64_t steps_left = (t_.n_epochs - t_.epoch) * (t_.last_batch() / t_.batch_size + 1);
         if (may_split_outputs() && steps_left >= steps_worth_copies) needs.rows_to_share = std::min(t_.batch_size, chunk_rows);
         needs.panels = panels_.parameters();
         return needs;
@@ -73,6 +74,7 @@ template <class T> class TrainingLoop {
         DeferredRows<T> rows;
         TouchedFeatures<T> touched;
         CoefficientSchedule<T> coefficients;
+        AverageSchedule average;
         Position at;
     };
 
@@ -82,6 +84,7 @@ template <class T> class TrainingLoop {
                        rows_.of_thread(team),
                        touched_.of_thread(team),
                        CoefficientSchedule<T>(t_.optimizer),
+                       AverageSchedule(t_.averaging),
                        {t_.epoch, t_.row, t_.step, t_.updates}};
         if (team.size > 1) {
             updater_.load_panels(team);
@@ -105,7 +108,7 @@ template <class T> class TrainingLoop {
             }
             update(self, batch);
             const bool pause = pause_;
-            if (pause || self.at.row + batch.size == t_.n_rows) self.rows.settle();
+            if (pause || self.at.row + batch.size == t_.epoch_rows) self.rows.settle();
             team.wait();
             if (team.index == 0) finish_batch(batch, loss + updater_.penalty(), loss_weight(batch));
             advance(self.at, batch.size);
@@ -126,7 +129,7 @@ template <class T> class TrainingLoop {
         }
         if (drops_ || shuffles) self.team.wait();
         if (self.team.size == 1 && !tiny_) pass_.layers().transpose_weights(self.team);
-        Batch batch = {t_.shuffle ? t_.order : t_.rows, self.at.row, std::min(t_.batch_size, t_.n_rows - self.at.row)};
+        Batch batch = {t_.shuffle ? t_.order : t_.rows, self.at.row, std::min(t_.batch_size, t_.epoch_rows - self.at.row)};
         pass_.weigh(batch);
         return batch;
     }
@@ -164,22 +167,24 @@ template <class T> class TrainingLoop {
         const ChunkGradients<T> &gradients = self.memory.gradients;
         const double learning_rate = t_.learning_rates[self.at.step * t_.learning_rate_stride];
         const Coefficients<T> c = self.coefficients(learning_rate, self.at.updates, batch.weight);
+        const T share = T(self.average.next(self.at.row + batch.size == t_.epoch_rows));
         const bool begins_epoch = self.at.row == 0;
-        if (tiny_) update_tiny(self, c, begins_epoch);
-        else updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.team, c, self.touched, begins_epoch);
+        if (tiny_) update_tiny(self, c, begins_epoch, share);
+        else updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.team, c, self.touched, begins_epoch, share);
         self.touched.clear();
-        self.rows.update(gradients, c, loss_weight(batch));
+        self.rows.update(gradients, c, loss_weight(batch), share);
     }
 
-    void update_tiny(const Thread &self, const Coefficients<T> &c, bool begins_epoch) {
+    void update_tiny(const Thread &self, const Coefficients<T> &c, bool begins_epoch, T share) {
         if (rules_.descends_in_product && rules_.updates_all_alike) {
             if (begins_epoch) state_.take_snapshot(0, t_.network.size);
             tiny_pass_.descend(state_.parameters(), c.learning_rate);
+            if (share != 0) state_.average(0, t_.network.size, share);
             return;
         }
         tiny_pass_.compute_gradients(updater_.gradient());
-        if (rules_.updates_all_alike) updater_.update_all(c, begins_epoch);
-        else updater_.update(nullptr, self.team, c, self.touched, begins_epoch);
+        if (rules_.updates_all_alike) updater_.update_all(c, begins_epoch, share);
+        else updater_.update(nullptr, self.team, c, self.touched, begins_epoch, share);
     }
 
     // Before a batch that has no mean: the result of the last step is kept if it is finite.
@@ -193,7 +198,7 @@ template <class T> class TrainingLoop {
     // loss: with penalties, but without those of deferred rows.
     void finish_batch(const Batch &batch, double loss, double weight) {
         tuner_.count_step(batch.size);
-        if (t_.row + batch.size == t_.n_rows) {
+        if (t_.row + batch.size == t_.epoch_rows) {
             const double deferred = rows_.take_penalty();
             if (t_.row == 0) loss += deferred / weight;
             else t_.loss_sum += deferred;
@@ -205,7 +210,7 @@ template <class T> class TrainingLoop {
         at.row += rows;
         at.step++;
         at.updates++;
-        if (at.row < t_.n_rows) return;
+        if (at.row < t_.epoch_rows) return;
         at.row = 0;
         at.epoch++;
     }

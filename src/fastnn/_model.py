@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from fastnn._averaging import Averaging
 from fastnn._checks import layers as _layers
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
@@ -20,6 +21,7 @@ from fastnn._exported import Exported
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
 from fastnn._metrics import Metric
+from fastnn._native import take_average
 from fastnn._progress import ProgressBar
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
@@ -171,6 +173,8 @@ class MLP(Differentiated, Exported):
         clip_norm: float | None = None,
         clip_value: float | None = None,
         lazy_updates: bool = False,
+        drop_last: bool = False,
+        averaging: str | Averaging | None = None,
         random_state: Any = None,
         n_threads: int | None = None,
         comm: Any = None,
@@ -212,6 +216,12 @@ class MLP(Differentiated, Exported):
             together is scaled down to the norm clip_norm if its norm is larger.
         lazy_updates : bool, default False
             For sparse inputs: do not update the weights of features that are zero in all rows of a batch. See `Trainer`.
+        drop_last : bool, default False
+            Leave out the last batch of an epoch if it is smaller than `batch_size`. See `Trainer`.
+        averaging : EMA, SWA or str, optional
+            An average of the parameters over the training, see `fastnn.EMA` and `fastnn.SWA`. The model has the averaged
+            parameters at the end, however the training ends, and validation and metrics use them. A trainer keeps both, see
+            `Trainer.averaged_model`.
         random_state : int, numpy.random.Generator or other seed, optional
             The source of random numbers for shuffling and dropout. The default is the model's own generator.
         n_threads : int, optional
@@ -267,21 +277,26 @@ class MLP(Differentiated, Exported):
             clip_norm=clip_norm,
             clip_value=clip_value,
             lazy_updates=lazy_updates,
+            drop_last=drop_last,
+            averaging=averaging,
             random_state=random_state,
             n_threads=n_threads,
             comm=comm,
             n_shards=n_shards,
         )
-        return trainer.run(
-            X,
-            y,
-            epochs,
-            sample_weight=sample_weight,
-            validation_data=validation_data,
-            metrics=metrics,
-            callbacks=callbacks,
-            progress=progress,
-        )
+        try:
+            return trainer.run(
+                X,
+                y,
+                epochs,
+                sample_weight=sample_weight,
+                validation_data=validation_data,
+                metrics=metrics,
+                callbacks=callbacks,
+                progress=progress,
+            )
+        finally:
+            take_average(trainer)
 
     def __repr__(self) -> str:
         """Return the sizes, activations and dtype as text."""
