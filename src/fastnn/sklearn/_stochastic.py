@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,16 @@ from sklearn.model_selection import train_test_split
 from fastnn._checks import seeds as _seeds
 from fastnn._errors import DivergedError
 from fastnn._measures import Measures
-from fastnn._native import copied_parameters, loss_of, network_of, restore_parameters
+from fastnn._averaging import SWA
+from fastnn._native import (
+    copied_parameters,
+    evaluated_network,
+    loss_of,
+    network_of,
+    restore_average,
+    restore_parameters,
+    take_average,
+)
 from fastnn._running import Running
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
@@ -61,6 +72,8 @@ class BatchFit:
         model = estimator.network_
         self._rows = Rows(native_rows(X, model.dtype), estimator._native_target(y), sample_weight)
         n_rows = len(self._rows.target)
+        if (incremental or (resumes and not estimator.early_stopping)) and "_trainer" in vars(estimator):
+            _take_trained_parameters(estimator)
         self._trainer = trainer = _trainer(estimator, goes_on=incremental or resumes)
         trainer.take(batch_size=_batch_size(estimator.batch_size, n_rows))
         if not resumes or trainer.order is None or len(trainer.order) != n_rows:
@@ -71,7 +84,7 @@ class BatchFit:
         estimator.n_iter_ = 0
         if resumes and estimator.early_stopping:
             restore_parameters(model, estimator._last_parameters)
-        self._watcher = EpochWatcher(estimator, n_rows, _validation(estimator, trainer, held_out))
+        self._watcher = EpochWatcher(estimator, trainer.rows_per_epoch(n_rows), _validation(estimator, trainer, held_out))
         self._epochs = 1 if incremental else int(estimator.max_iter)
         self._interrupted = self._diverged = False
 
@@ -100,18 +113,27 @@ class BatchFit:
         if self._interrupted:
             warn("Training interrupted by user.")
             self._watcher.stopped = True
-        if self._diverged:
-            if not estimator.early_stopping:
-                raise ValueError(_fitted.NOT_FINITE)
+        if self._diverged and estimator.early_stopping:
             self._run_on()
+        elif self._diverged:
+            self._take_average()
+            raise ValueError(_fitted.NOT_FINITE)
         if not self._incremental and estimator.n_iter_ == estimator.max_iter and not self._watcher.stopped:
             _warn_of_end(estimator)
         if estimator.early_stopping:
             estimator._last_parameters = copied_parameters(model) if estimator.resume else None
             restore_parameters(model, estimator._best_parameters)
+        else:
+            self._take_average()
         if not estimator.resume:
             self._trainer.order = None
         _fitted.check_finite(model)
+
+    def _take_average(self) -> None:
+        """Give the network the averaged parameters, if there are any, and keep those with which the training continues."""
+        if self._trainer.averaging is not None:
+            self.estimator._last_parameters = copied_parameters(self.estimator.network_)
+            take_average(self._trainer)
 
     @property
     def seconds(self) -> float:
@@ -121,6 +143,8 @@ class BatchFit:
     # ---- The training ----
 
     def _can_step(self) -> bool:
+        if isinstance(self._trainer.averaging, SWA):
+            return False
         return self._drawn is None and not self.estimator.progress and not any(self.estimator.network_.dropout)
 
     def _run(self) -> None:
@@ -181,6 +205,22 @@ def _begin_account(estimator: Any) -> None:
         estimator._best_parameters = copied_parameters(estimator.network_)
     elif not estimator.early_stopping and estimator.best_loss_ is None:
         estimator.best_loss_, estimator.best_validation_score_, estimator.validation_scores_ = np.inf, None, None
+
+
+def _take_trained_parameters(estimator: Any) -> None:
+    """Give the network the parameters with which its training continues, if the last fit has left it with their average.
+
+    If a program has changed the parameters since, the training continues with these, and the average begins anew.
+    """
+    model, trainer = estimator.network_, estimator._trainer
+    average = evaluated_network(trainer)
+    if average is network_of(model):
+        return
+    kept = vars(estimator).get("_last_parameters")
+    if kept is not None and np.array_equal(average.storage, network_of(model).storage):
+        restore_parameters(model, kept)
+    else:
+        restore_average(trainer, None)
 
 
 def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:
@@ -246,8 +286,8 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     if held_out is None:
         return None
     X, y, weight = counted_rows(*held_out)
-    network = network_of(estimator.network_)
-    rows = Rows(native_rows(X, network.dtype), estimator._native_target(y), weight)
+    model = estimator.network_
+    rows = Rows(native_rows(X, model.dtype), estimator._native_target(y), weight)
 
     scorer: Any = None if estimator.scoring is None else check_scoring(estimator, estimator.scoring)
     known = score_of_outputs(estimator, scorer, len(y))
@@ -255,14 +295,30 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     def score() -> float:
         if known is None:
             arguments = {} if weight is None else {"sample_weight": weight}
-            return float(scorer(estimator, X, estimator._original(y), **arguments))
-        outputs = network.predict(rows.X)
+            with _averaged(trainer):
+                return float(scorer(estimator, X, estimator._original(y), **arguments))
+        outputs = evaluated_network(trainer).predict(rows.X)
         return float(known(outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False), y, weight))
 
     def loss() -> float:
-        return float(network.gradient(loss_of(trainer), rows.X, rows.target, rows.labels, rows.weight))
+        return float(evaluated_network(trainer).gradient(loss_of(trainer), rows.X, rows.target, rows.labels, rows.weight))
 
     return Validation(score, loss)
+
+
+@contextmanager
+def _averaged(trainer: EstimatorTrainer) -> Iterator[None]:
+    """Run a block of code in which the model has its averaged parameters, if there are any."""
+    model = trainer.model
+    if evaluated_network(trainer) is network_of(model):
+        yield
+        return
+    parameters = copied_parameters(model)
+    try:
+        take_average(trainer)
+        yield
+    finally:
+        restore_parameters(model, parameters)
 
 
 def _warn_of_end(estimator: Any) -> None:
