@@ -78,7 +78,8 @@ class ExportedTrainer(StoredTrainer):
         ------
         ValueError
             If a setting has no counterpart in PyTorch: a schedule, "lbfgs", Lion, `l1`, `clip_norm`, `clip_value`,
-            `averaging`, `l2` together with AdamW, or gradients that wait for `apply`. The same holds for activations that PyTorch lacks.
+            `averaging`, `l2` together with AdamW, or gradients that wait for `apply`. The same holds for activations that
+            PyTorch lacks.
         ImportError
             If PyTorch is not installed.
 

@@ -296,7 +296,8 @@ class MLP(Differentiated, Exported):
                 progress=progress,
             )
         finally:
-            take_average(trainer)
+            if averaging is not None:
+                take_average(trainer)
 
     def __repr__(self) -> str:
         """Return the sizes, activations and dtype as text."""

@@ -137,7 +137,7 @@ class StoredTrainer(Configured):
         if self.n_shards is not None:
             config["n_shards"] = self.n_shards
         if self.drop_last:
-            config["options"]["drop_last"] = True
+            config["drop_last"] = True
         arrays: dict[str, NDArray[Any]] = {}
         for i, moment in enumerate(self._moments):
             arrays |= _saved_models.named(self.model._views(moment), prefix=f"moments.{i}.")
@@ -163,7 +163,10 @@ class StoredTrainer(Configured):
         """Initialize as the trainer that a file describes: the inverse of `_contents`."""
         options = {name: config["options"][name] for name in OPTIONS}
         # Files of older versions lack these.
-        options |= {"drop_last": config["options"].get("drop_last", False), "averaging": optimizer_of(config.get("averaging"))}
+        options |= {
+            "drop_last": config.get("drop_last", False),
+            "averaging": optimizer_of(config.get("averaging")),
+        }
         options |= {"comm": comm, "n_shards": config.get("n_shards")}
         loss, optimizer = loss_of(config["loss"], custom_losses), optimizer_of(config["optimizer"])
         rng = None if config["rng"] is None else _seeds.from_state(config["rng"])

@@ -40,7 +40,7 @@ def blend(params: Sequence[NDArray[Any]], others: Sequence[NDArray[Any]], tau: f
         own += own.dtype.type(tau) * (other - own)
 
 
-def ema_share(count: int, decay: float, *, bias_correction: bool = True) -> float:
+def ema_share(count: int, decay: float, bias_correction: bool = True) -> float:
     """Return the share s of new parameters w in their exponential moving average a, for the update a += s * (w - a).
 
     Parameters

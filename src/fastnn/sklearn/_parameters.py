@@ -258,9 +258,7 @@ RULES: Mapping[str, Rule] = {
     "lazy_updates": _FLAG,
     "averaging": Rule(
         f"{_names(AVERAGES)}, an object of fastnn.EMA or fastnn.SWA, or None",
-        lambda value: (
-            value in AVERAGES if isinstance(value, str) else value is None or type(value) in AVERAGES.values()
-        ),
+        lambda value: value in AVERAGES if isinstance(value, str) else value is None or type(value) in AVERAGES.values(),
     ),
     "drop_last": _FLAG,
     "ties": Rule("one of 'first', 'last'", lambda value: isinstance(value, str) and value in ("first", "last")),

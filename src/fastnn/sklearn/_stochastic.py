@@ -11,10 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
+from fastnn._averaging import SWA
 from fastnn._checks import seeds as _seeds
 from fastnn._errors import DivergedError
 from fastnn._measures import Measures
-from fastnn._averaging import SWA
 from fastnn._native import (
     copied_parameters,
     evaluated_network,

@@ -45,5 +45,5 @@ class Average:
         if own.of_epochs and (not ends_epoch or epochs < own.start):
             return
         own.counts[0] += 1
-        share = 1.0 / (count + 1) if own.of_epochs else ema_share(count + 1, own.decay, bias_correction=own.corrects_bias)
+        share = 1.0 / (count + 1) if own.of_epochs else ema_share(count + 1, own.decay, own.corrects_bias)
         reference.blend([self._average], [self._parameters], share)
