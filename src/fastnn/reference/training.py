@@ -55,8 +55,8 @@ def train(
     """Train a network in place, and return the loss of every epoch.
 
     An epoch takes the rows in the order of `rng.permutation`, or in their own order without `shuffle`, in batches of
-    `batch_size` rows. The last batch may be smaller, unless `drop_last` leaves it out. A step on a batch computes the gradient with penalties, clips its
-    values, then its norm, and calls the optimizer, whose state is empty at first.
+    `batch_size` rows. The last batch may be smaller, unless `drop_last` leaves it out. A step on a batch computes the
+    gradient with penalties, clips its values, then its norm, and calls the optimizer, whose state is empty at first.
 
     Parameters
     ----------
