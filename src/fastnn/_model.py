@@ -14,6 +14,7 @@ from fastnn._checks import layers as _layers
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
 from fastnn._checks.options import explained, names_of_options, way_to
+from fastnn._data_init import InitializedFromData
 from fastnn._derivatives import Differentiated
 from fastnn._engine import core as _core
 from fastnn._engine.losses import builtin_losses
@@ -27,7 +28,7 @@ from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
 
 
-class MLP(Differentiated, Exported):
+class MLP(InitializedFromData, Differentiated, Exported):
     """A network of dense layers, each a matrix product, a bias and an activation.
 
     Parameters
@@ -52,7 +53,7 @@ class MLP(Differentiated, Exported):
     init : str, default "auto"
         The method that draws the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform,
         lecun_normal, zeros. "auto" selects he_normal for layers of the ReLU family, lecun_normal for SELU, and
-        glorot_uniform for all others. Biases start at zero.
+        glorot_uniform for all others. Biases start at zero. `init_from_data` adapts both to data.
     dtype : float32 or float64, default float32
         The type of the parameters, the results and all arithmetic.
     random_state : int, numpy.random.Generator or other seed, optional

@@ -35,7 +35,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("dropout_rate", "drop", "p"), ("dropout",)),
     **dict.fromkeys(("norm", "norm_layer", "normalize", "normalization_layer"), ("normalization",)),
     **dict.fromkeys(("kernel_initializer", "initializer", "weight_init", "initialization"), ("init",)),
-    **dict.fromkeys(("ema", "use_ema", "swa", "swa_start", "weight_averaging", "ema_decay"), ("averaging",)),
+    **dict.fromkeys(("ema", "swa", "swa_start", "weight_averaging", "ema_decay"), ("averaging",)),
     **dict.fromkeys(("droplast", "drop_remainder"), ("drop_last",)),
     **dict.fromkeys(("ema_momentum", "ema_rate"), ("averaging", "decay")),
     "betas": ("beta_1", "beta_2"),
