@@ -147,6 +147,19 @@ def test_wrong_averages_are_refused():
         SWA(1.5)
 
 
+def test_a_training_that_ends_before_its_average_is_refused():
+    X, y = data(10, 3, 1)
+    model = MLP((3, 4, 1), random_state=0)
+    before = model.to_vector()
+    for fit in (model.fit, lambda *args, **options: fit_many([model], *args, **options)):
+        with pytest.raises(ValueError, match="averaging: expected SWA with start <= epochs=3, got start=4"):
+            fit(X, y, epochs=3, averaging=SWA(4))
+    np.testing.assert_array_equal(model.to_vector(), before)
+    model.fit(X, y, epochs=0, averaging=SWA(4))
+    np.testing.assert_array_equal(model.to_vector(), before)
+    Trainer(model, averaging=SWA(4)).run(X, y, epochs=3)  # another run may follow
+
+
 def test_what_has_no_average_refuses_it():
     X, y = data(10, 3, 1)
     with pytest.raises(ValueError, match="averaging: expected none for optimizer 'lbfgs'"):

@@ -200,6 +200,12 @@ def test_lbfgs_refuses_options_of_batches(options):
         MLPRegressor(solver="lbfgs", **options).fit(X, Y)
 
 
+def test_a_fit_that_ends_before_its_average_is_refused():
+    with pytest.raises(ValueError, match="averaging: expected SWA with start <= max_iter=6, got start=7"):
+        regressor(averaging=SWA(7)).fit(X, Y)
+    regressor(averaging=SWA(7)).partial_fit(X, Y)  # more epochs may follow
+
+
 def test_clones_have_the_parameters():
     estimator = MLPClassifier(averaging=SWA(7), drop_last=True, ties="last")
     assert clone(estimator).get_params() == estimator.get_params()

@@ -49,7 +49,8 @@ inline bool same_updates(const Optimizer &a, const Optimizer &b) {
 inline bool same_lanes(const Training &a, const Training &b) {
     return same_networks(a.network, b.network) && same_losses(a.loss, b.loss) && same_updates(a.optimizer, b.optimizer) &&
            same_data(a.x, b.x) && same_data(a.y, b.y) && a.sample_weight == b.sample_weight && a.n_rows == b.n_rows &&
-           a.batch_size == b.batch_size && a.epoch_rows == b.epoch_rows && a.n_state_arrays() == b.n_state_arrays() && a.row == b.row && a.shuffle == b.shuffle && a.loss_by_rows == b.loss_by_rows;
+           a.batch_size == b.batch_size && a.epoch_rows == b.epoch_rows && a.n_state_arrays() == b.n_state_arrays() &&
+           a.row == b.row && a.shuffle == b.shuffle && a.loss_by_rows == b.loss_by_rows;
 }
 
 template <class T> bool fits_lanes(const Training &t) {

@@ -19,6 +19,9 @@ class Averaging:
 
     name: ClassVar[str] = ""
 
+    def check_epochs(self, argument: str, epochs: int) -> None:
+        """Raise ValueError if no parameters would enter the average of a training with this number of epochs."""
+
 
 @explained_fields
 @dataclass(frozen=True)
@@ -98,6 +101,11 @@ class SWA(Averaging):
     def __post_init__(self) -> None:
         """Check the parameter."""
         object.__setattr__(self, "start", integer("start", self.start, low=1))
+
+    def check_epochs(self, argument: str, epochs: int) -> None:
+        """Raise ValueError if the training ends before the first epoch that would enter the mean."""
+        if 0 < epochs < self.start:
+            raise ValueError(f"averaging: expected SWA with start <= {argument}={epochs}, got start={self.start}")
 
 
 AVERAGES: Mapping[str, type[Averaging]] = MappingProxyType({kind.name: kind for kind in (EMA, SWA)})

@@ -285,6 +285,11 @@ class MLP(InitializedFromData, Differentiated, Exported):
             comm=comm,
             n_shards=n_shards,
         )
+        if averaging is not None:
+            from fastnn._sharded.arguments import constructing
+
+            with constructing(comm):  # so that an error is raised on all ranks
+                trainer._check_epochs(epochs)
         try:
             return trainer.run(
                 X,

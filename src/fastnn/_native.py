@@ -98,6 +98,11 @@ def restore_average(trainer: Any, kept: tuple[NDArray[Any], int] | None) -> None
         average.network.storage[...], average.counts[0] = (0.0, 0) if kept is None else kept
 
 
+def check_epochs(trainer: Trainer, epochs: int) -> None:
+    """Raise ValueError if no parameters would enter the average of a trainer in this number of epochs."""
+    trainer._check_epochs(epochs)
+
+
 def take_average(trainer: Trainer) -> None:
     """Give the model of a trainer its averaged parameters, if there are any."""
     network = evaluated_network(trainer)

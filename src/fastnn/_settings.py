@@ -284,6 +284,11 @@ class Configured:
     def _moments(self) -> NDArray[Any]:
         return self._wanted.settings.moments
 
+    def _check_epochs(self, epochs: Any) -> None:
+        """Raise ValueError if no parameters would enter the average in this number of epochs."""
+        if self.averaging is not None:
+            self.averaging.check_epochs("epochs", integer("epochs", epochs, low=0))
+
     @property
     def _average(self) -> NativeAveraging | None:
         return self._wanted.settings.averaging

@@ -80,6 +80,8 @@ class BatchFit:
             trainer.order = estimator._random_state.randint(0, n_rows, n_rows, np.int64) if bootstrap else np.arange(n_rows)
         # The rows to train on, which every epoch shuffles from `order`. A resumed fit trains on the same.
         self._drawn = trainer.order.copy() if bootstrap else None
+        if trainer.averaging is not None and not incremental and not resumes:
+            trainer.averaging.check_epochs("max_iter", int(estimator.max_iter))
         _set_rate(estimator, trainer, n_rows, incremental)
         estimator.n_iter_ = 0
         if resumes and estimator.early_stopping:
