@@ -9,6 +9,7 @@ from typing import Any, Never
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastnn._averaged_trainer import AveragedTrainer
 from fastnn._averaging import Averaging
 from fastnn._checks.options import explained, refusal, without_unknown
 from fastnn._checks.scalars import integer
@@ -20,7 +21,6 @@ from fastnn._history import History
 from fastnn._measures import Measures
 from fastnn._metrics import Metric
 from fastnn._model import MLP
-from fastnn._native import restore_parameters
 from fastnn._overridden import check_model, check_step
 from fastnn._progress import ProgressBar
 from fastnn._rates import LearningRate
@@ -31,7 +31,7 @@ from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
 
 
-class Trainer(GradientSteps, ExportedTrainer):
+class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
     """Train a model, and keep the state on which the next step depends: moments, step count and random state.
 
     Parameters
@@ -202,35 +202,6 @@ class Trainer(GradientSteps, ExportedTrainer):
     @random_state.setter
     def random_state(self, value: Any) -> None:
         self._rng = self.model._rng if value is None else value
-
-    def averaged_model(self) -> MLP:
-        """Return a copy of the model with the averaged parameters.
-
-        Before the first parameters enter the average, they are those of the model. The model itself continues to be trained
-        without the average. Copies, pickles and files of the trainer contain both.
-
-        Raises
-        ------
-        ValueError
-            If the trainer has no average.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastnn import EMA, MLP, Trainer
-        >>> X = np.linspace(-1, 1, 100)[:, None]
-        >>> trainer = Trainer(MLP((1, 20, 1), "tanh", random_state=0), averaging=EMA(0.99))
-        >>> history = trainer.run(X, X**2, epochs=20)
-        >>> trainer.averaged_model().predict(X).shape
-        (100, 1)
-        """
-        average = self._average
-        if average is None:
-            raise ValueError("averaging: expected EMA or SWA, got a trainer with averaging=None, which has no average")
-        model = self.model.copy()
-        if average.counts[0] > 0:
-            restore_parameters(model, average.network.storage)
-        return model
 
     @explained
     def run(

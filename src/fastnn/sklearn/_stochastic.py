@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,18 +13,11 @@ from fastnn._averaging import SWA
 from fastnn._checks import seeds as _seeds
 from fastnn._errors import DivergedError
 from fastnn._measures import Measures
-from fastnn._native import (
-    copied_parameters,
-    evaluated_network,
-    loss_of,
-    network_of,
-    restore_average,
-    restore_parameters,
-    take_average,
-)
+from fastnn._native import copied_parameters, evaluated_network, loss_of, restore_parameters
 from fastnn._running import Running
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
+from fastnn.sklearn._average import averaged, leave_average, take_trained_parameters
 from fastnn.sklearn._data import Rows, batch_size, check_mean, counted_rows, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer
 from fastnn.sklearn._epochs import EpochWatcher, RatesByEpoch, Validation
@@ -73,7 +64,7 @@ class BatchFit:
         self._rows = Rows(native_rows(X, model.dtype), estimator._native_target(y), sample_weight)
         n_rows = len(self._rows.target)
         if (incremental or (resumes and not estimator.early_stopping)) and "_trainer" in vars(estimator):
-            _take_trained_parameters(estimator)
+            take_trained_parameters(estimator)
         self._trainer = trainer = _trainer(estimator, goes_on=incremental or resumes)
         trainer.take(batch_size=_batch_size(estimator.batch_size, n_rows))
         if not resumes or trainer.order is None or len(trainer.order) != n_rows:
@@ -118,7 +109,7 @@ class BatchFit:
         if self._diverged and estimator.early_stopping:
             self._run_on()
         elif self._diverged:
-            self._take_average()
+            leave_average(estimator)
             raise ValueError(_fitted.NOT_FINITE)
         if not self._incremental and estimator.n_iter_ == estimator.max_iter and not self._watcher.stopped:
             _warn_of_end(estimator)
@@ -126,16 +117,10 @@ class BatchFit:
             estimator._last_parameters = copied_parameters(model) if estimator.resume else None
             restore_parameters(model, estimator._best_parameters)
         else:
-            self._take_average()
+            leave_average(estimator)
         if not estimator.resume:
             self._trainer.order = None
         _fitted.check_finite(model)
-
-    def _take_average(self) -> None:
-        """Give the network the averaged parameters, if there are any, and keep those with which the training continues."""
-        if self._trainer.averaging is not None:
-            self.estimator._last_parameters = copied_parameters(self.estimator.network_)
-            take_average(self._trainer)
 
     @property
     def seconds(self) -> float:
@@ -207,22 +192,6 @@ def _begin_account(estimator: Any) -> None:
         estimator._best_parameters = copied_parameters(estimator.network_)
     elif not estimator.early_stopping and estimator.best_loss_ is None:
         estimator.best_loss_, estimator.best_validation_score_, estimator.validation_scores_ = np.inf, None, None
-
-
-def _take_trained_parameters(estimator: Any) -> None:
-    """Give the network the parameters with which its training continues, if the last fit has left it with their average.
-
-    If a program has changed the parameters since, the training continues with these, and the average begins anew.
-    """
-    model, trainer = estimator.network_, estimator._trainer
-    average = evaluated_network(trainer)
-    if average is network_of(model):
-        return
-    kept = vars(estimator).get("_last_parameters")
-    if kept is not None and np.array_equal(average.storage, network_of(model).storage):
-        restore_parameters(model, kept)
-    else:
-        restore_average(trainer, None)
 
 
 def _trainer(estimator: Any, *, goes_on: bool) -> EstimatorTrainer:
@@ -297,7 +266,7 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     def score() -> float:
         if known is None:
             arguments = {} if weight is None else {"sample_weight": weight}
-            with _averaged(trainer):
+            with averaged(trainer):
                 return float(scorer(estimator, X, estimator._original(y), **arguments))
         outputs = evaluated_network(trainer).predict(rows.X)
         return float(known(outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False), y, weight))
@@ -306,21 +275,6 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
         return float(evaluated_network(trainer).gradient(loss_of(trainer), rows.X, rows.target, rows.labels, rows.weight))
 
     return Validation(score, loss)
-
-
-@contextmanager
-def _averaged(trainer: EstimatorTrainer) -> Iterator[None]:
-    """Run a block of code in which the model has its averaged parameters, if there are any."""
-    model = trainer.model
-    if evaluated_network(trainer) is network_of(model):
-        yield
-        return
-    parameters = copied_parameters(model)
-    try:
-        take_average(trainer)
-        yield
-    finally:
-        restore_parameters(model, parameters)
 
 
 def _warn_of_end(estimator: Any) -> None:
