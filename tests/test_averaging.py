@@ -167,7 +167,7 @@ def test_many_models_have_the_bits_of_single_ones(averaging):
     """Small networks of one shape run side by side; the last three have other layers."""
     X, y = data(50, 3, 2)
     sizes = [(3, 5, 2)] * 17 + [(3, 20, 2)] * 3
-    epochs = [2 + k % 4 for k in range(20)]
+    epochs = [3 + k % 4 for k in range(20)]
     for options in ({}, {"drop_last": True, "l2": 0.01}):
         many = [MLP(own, "tanh", random_state=k) for k, own in enumerate(sizes)]
         fit_many(many, X, y, epochs=epochs, averaging=averaging, batch_size=8, random_state=5, **options)
