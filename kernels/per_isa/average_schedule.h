@@ -20,14 +20,15 @@ class AverageSchedule {
           power_(averaging.decay) {}
 
     // Returns the share of the next update, which is 0 if it does not change the average. is_last: of an epoch.
-    double next(bool is_last) {
-        if (!averaging_.average) return 0;
+    double next(bool is_last) { return averaging_.average ? next_share(is_last) : 0; }
+
+  private:
+    __attribute__((noinline)) double next_share(bool is_last) {
         const bool ends_epoch = is_last && averaging_.ends_epochs, enters = enters_average(averaging_, epochs_, ends_epoch);
         epochs_ += ends_epoch;
         return enters ? share(++count_) : 0;
     }
 
-  private:
     // The first parameters replace an average of none.
     double share(int64_t count) {
         if (averaging_.of_epochs) return 1 / double(count);

@@ -55,8 +55,11 @@ template <class T> class OptimizerState {
         kernels_.replay(parameters() + offset, moment(0, offset), moment(1, offset), count, updates, n, clip_value_, penalties);
     }
 
-    // Moves the average of `count` parameters towards them by this share of the distance.
-    void average(int64_t offset, int64_t count, T share) const { blend(average_ + offset, parameters() + offset, count, share); }
+    // Moves the average of `count` parameters towards them by this share of the distance. Not inlined: steps without an average are
+    // then as short as they can be.
+    __attribute__((noinline)) void average(int64_t offset, int64_t count, T share) const {
+        blend(average_ + offset, parameters() + offset, count, share);
+    }
 
     void take_snapshot(int64_t offset, int64_t count) const {
         for (int i = 0; i < n_arrays_; i++)

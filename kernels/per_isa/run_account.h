@@ -2,6 +2,7 @@
 // functions.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "average_schedule.h"
@@ -22,11 +23,15 @@ inline double operations_per_row(const Network &network, const Rows &x, int64_t 
 }
 
 // Counts an update in the average. is_last: of an epoch.
-inline void count_average(const Averaging &a, bool is_last) {
+inline __attribute__((noinline)) void count_average(const Averaging &a, bool is_last) {
     const bool ends_epoch = is_last && a.ends_epochs;
     a.counts[0] += enters_average(a, a.counts[1], ends_epoch);
     a.counts[1] += ends_epoch;
 }
+
+// Keeps the counts of an average that belong to the snapshot, or takes them back.
+inline __attribute__((noinline)) void keep_counts(Averaging &a) { std::copy_n(a.counts, 2, a.snapshot_counts); }
+inline __attribute__((noinline)) void restore_counts(Averaging &a) { std::copy_n(a.snapshot_counts, 2, a.counts); }
 
 // Enters a batch of `rows` rows, whose update has been made; loss: with penalties; weight: of the batch in the epoch's loss. Returns
 // false, and counts nothing, if a sum is not finite.
@@ -34,7 +39,7 @@ inline bool enter_batch(Training &t, double loss, double weight, int64_t rows) {
     const bool averages = t.averaging.average;
     if (t.row == 0) {
         t.snapshot_updates = t.updates;
-        for (int i = 0; averages && i < 2; i++) t.averaging.snapshot_counts[i] = t.averaging.counts[i];
+        if (averages) keep_counts(t.averaging);
     }
     if (!std::isfinite(loss) || !std::isfinite(t.loss_sum)) return false;
     t.batch_loss = loss;
@@ -64,7 +69,7 @@ template <class T> Status roll_back(Training &t, const OptimizerState<T> &state)
     if (t.snapshot_updates >= 0) {
         state.restore_snapshot();
         t.updates = t.snapshot_updates;
-        for (int i = 0; t.averaging.average && i < 2; i++) t.averaging.counts[i] = t.averaging.snapshot_counts[i];
+        if (t.averaging.average) restore_counts(t.averaging);
     }
     return Status::diverged;
 }

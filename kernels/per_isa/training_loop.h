@@ -74,7 +74,6 @@ template <class T> class TrainingLoop {
         DeferredRows<T> rows;
         TouchedFeatures<T> touched;
         CoefficientSchedule<T> coefficients;
-        AverageSchedule average;
         Position at;
     };
 
@@ -84,7 +83,6 @@ template <class T> class TrainingLoop {
                        rows_.of_thread(team),
                        touched_.of_thread(team),
                        CoefficientSchedule<T>(t_.optimizer),
-                       AverageSchedule(t_.averaging),
                        {t_.epoch, t_.row, t_.step, t_.updates}};
         if (team.size > 1) {
             updater_.load_panels(team);
@@ -119,12 +117,14 @@ template <class T> class TrainingLoop {
         if (team.index == 0 && self.at.epoch == t_.n_epochs) status_ = finish_run(t_, state_, infinite_penalty_);
     }
 
-    // Draws the order and the dropout key, by one thread, since there is one stream of random numbers.
+    // Draws the order and the dropout key, by one thread, since there is one stream of random numbers, and sets the batch's share in an
+    // average.
     Batch begin_batch(const Thread &self) {
         const bool shuffles = t_.shuffle && self.at.row == 0;
         if (self.team.index == 0) {
             if (shuffles) shuffle(t_.random, t_.order, t_.rows, t_.n_rows, t_.reshuffle);
             if (drops_) dropout_key_ = t_.random->next_uint64(t_.random->state);
+            if (t_.averaging.average) share_ = T(average_.next(self.at.row + t_.batch_size >= t_.epoch_rows));
             look_at_clock();
         }
         if (drops_ || shuffles) self.team.wait();
@@ -167,24 +167,23 @@ template <class T> class TrainingLoop {
         const ChunkGradients<T> &gradients = self.memory.gradients;
         const double learning_rate = t_.learning_rates[self.at.step * t_.learning_rate_stride];
         const Coefficients<T> c = self.coefficients(learning_rate, self.at.updates, batch.weight);
-        const T share = T(self.average.next(self.at.row + batch.size == t_.epoch_rows));
         const bool begins_epoch = self.at.row == 0;
-        if (tiny_) update_tiny(self, c, begins_epoch, share);
-        else updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.team, c, self.touched, begins_epoch, share);
+        if (tiny_) update_tiny(self, c, begins_epoch);
+        else updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.team, c, self.touched, begins_epoch, share_);
         self.touched.clear();
-        self.rows.update(gradients, c, loss_weight(batch), share);
+        self.rows.update(gradients, c, loss_weight(batch), share_);
     }
 
-    void update_tiny(const Thread &self, const Coefficients<T> &c, bool begins_epoch, T share) {
+    void update_tiny(const Thread &self, const Coefficients<T> &c, bool begins_epoch) {
         if (rules_.descends_in_product && rules_.updates_all_alike) {
             if (begins_epoch) state_.take_snapshot(0, t_.network.size);
             tiny_pass_.descend(state_.parameters(), c.learning_rate);
-            if (share != 0) state_.average(0, t_.network.size, share);
+            if (share_ != 0) state_.average(0, t_.network.size, share_);
             return;
         }
         tiny_pass_.compute_gradients(updater_.gradient());
-        if (rules_.updates_all_alike) updater_.update_all(c, begins_epoch, share);
-        else updater_.update(nullptr, self.team, c, self.touched, begins_epoch, share);
+        if (rules_.updates_all_alike) updater_.update_all(c, begins_epoch, share_);
+        else updater_.update(nullptr, self.team, c, self.touched, begins_epoch, share_);
     }
 
     // Before a batch that has no mean: the result of the last step is kept if it is finite.
@@ -246,6 +245,8 @@ template <class T> class TrainingLoop {
     uint64_t dropout_key_ = 0;
     ThreadTuner tuner_;
     bool slice_over_ = false;
+    AverageSchedule average_{t_.averaging};
+    T share_ = 0;                    // like pause_: of the parameters after the batch in their average
     bool pause_ = false;             // written before a batch's first meeting of the threads, read between that and its last
     bool infinite_penalty_ = false;  // written after a batch's last meeting, read after the next one's first
     Status status_ = Status::paused;
