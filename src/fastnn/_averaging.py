@@ -9,12 +9,12 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from fastnn._checks.lookup import resolve as _resolve
-from fastnn._checks.options import explained_fields
+from fastnn._checks.options import Options, explained_fields
 from fastnn._checks.scalars import flag, integer, real
 
 
-@dataclass(frozen=True)
-class Averaging:
+@dataclass(frozen=True, eq=False, repr=False)
+class Averaging(Options):
     """The base class of `EMA` and `SWA`."""
 
     name: ClassVar[str] = ""
@@ -24,7 +24,7 @@ class Averaging:
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class EMA(Averaging):
     """An exponential moving average of the parameters, which every update changes.
 
@@ -68,7 +68,7 @@ class EMA(Averaging):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SWA(Averaging):
     """The mean of the parameters at the ends of epochs (stochastic weight averaging).
 
