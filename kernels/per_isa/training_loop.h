@@ -124,7 +124,7 @@ template <class T> class TrainingLoop {
         if (self.team.index == 0) {
             if (shuffles) shuffle(t_.random, t_.order, t_.rows, t_.n_rows, t_.reshuffle);
             if (drops_) dropout_key_ = t_.random->next_uint64(t_.random->state);
-            if (t_.averaging.average) share_ = T(average_.next(self.at.row + t_.batch_size >= t_.epoch_rows));
+            if (averages_) share_ = T(average_.next(self.at.row + t_.batch_size >= t_.epoch_rows));
             look_at_clock();
         }
         if (drops_ || shuffles) self.team.wait();
@@ -245,12 +245,13 @@ template <class T> class TrainingLoop {
     uint64_t dropout_key_ = 0;
     ThreadTuner tuner_;
     bool slice_over_ = false;
-    AverageSchedule average_{t_.averaging};
-    T share_ = 0;                    // like pause_: of the parameters after the batch in their average
     bool pause_ = false;             // written before a batch's first meeting of the threads, read between that and its last
     bool infinite_penalty_ = false;  // written after a batch's last meeting, read after the next one's first
     Status status_ = Status::paused;
     Clock::time_point slice_start_, clock_start_;
+    const bool averages_ = t_.averaging.average;
+    AverageSchedule average_{t_.averaging};
+    T share_ = 0;  // like pause_: of the parameters after the batch in their average
 };
 
 }  // namespace
