@@ -1,4 +1,4 @@
-"""Optimizers: the update alone, on one thread, and a whole training step with each of them."""
+"""Optimizers: the update alone, on one thread, and a whole training step with each of them, and with averages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from libraries import DTYPES, Work, assert_close, checks_only, torch_on
 from shapes import CASES, Case
 
 import fastnn
-from fastnn import SGD, Adam, AdamW, ops, reference
+from fastnn import EMA, SGD, SWA, Adam, AdamW, ops, reference
 from fastnn._bench.clock import race
 from fastnn._engine import core as _core
 from fastnn._engine.optimizers import native_optimizer
@@ -174,9 +174,24 @@ def test_step(request, record, n_threads, case):
         record(table, str(case), name, timing.minimum / timings["sgd"].minimum)
 
 
-def training(case: Case, optimizer: Optimizer) -> Work:
+@pytest.mark.parametrize("n_threads", [1], indirect=True)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_step_with_an_average(request, record, n_threads, case):
+    """The work is whole float32 epochs of fastnn with Adam."""
+    averages = {"none": None, "EMA": EMA(), "SWA": SWA()}
+    works = {name: training(case, OPTIMIZERS["adam"], averaging=averaging) for name, averaging in averages.items()}
+    if checks_only(request):
+        works["EMA"]()
+        return
+    timings = race(works, seconds=STEP_SECONDS)
+    table = "a training step with an average of the parameters, times as long as without, Adam, float32, 1 thread"
+    for name, timing in timings.items():
+        record(table, str(case), name, timing.minimum / timings["none"].minimum)
+
+
+def training(case: Case, optimizer: Optimizer, **options: Any) -> Work:
     rng = np.random.default_rng(0)
     X, y = (rng.standard_normal((case.rows, n), np.float32) for n in (case.layer_sizes[0], case.layer_sizes[-1]))
     model = fastnn.MLP(case.layer_sizes, "tanh", random_state=0)
-    trainer = fastnn.Trainer(model, "mse", optimizer, batch_size=case.batch_size, shuffle=False)
+    trainer = fastnn.Trainer(model, "mse", optimizer, batch_size=case.batch_size, shuffle=False, **options)
     return lambda: trainer.run(X, y, case.epochs)

@@ -255,6 +255,18 @@ struct ThreadTimings {
     double awake;         // seconds for which several threads have been at work
 };
 
+// An average of the parameters, over the updates of all runs, or over their epochs.
+struct Averaging {
+    void *average;       // like the parameter storage; null without an average
+    int64_t *counts;     // the parameters in the average so far, and the epochs so far
+    bool of_epochs;      // the mean over the ends of epochs, rather than an exponential average over all updates
+    double decay;        // of the exponential average: the weight of the average before, for each update
+    bool corrects_bias;  // the exponential average is divided by the sum of its weights
+    int64_t start;       // the number of epochs before the first one whose end enters a mean
+    bool ends_epochs;    // the last batch of an epoch is the end of one: not if it is a single step
+    int64_t snapshot_counts[2];
+};
+
 enum class Status : int32_t { paused, finished, diverged, weightless };  // weightless: the weights of a signed mean sum to 0
 
 // A run of many epochs in time slices: its settings, and its position between slices.
@@ -262,13 +274,15 @@ struct Training {
     Network network;
     void *parameters;
     void *moments[2];
-    void *snapshot;  // 1 + optimizer.moments storages, of the beginning of the last epoch, when the loss was finite
+    Averaging averaging;
+    void *snapshot;  // n_state_arrays() storages, of the beginning of the last epoch, when the loss was finite
     Loss loss;
     Optimizer optimizer;
     Rows x, y;
     const double *sample_weight;
     const void *gradient;  // like the storage: updates take it rather than that of a batch; null otherwise
     int64_t n_rows, batch_size;
+    int64_t epoch_rows;  // of the n_rows rows, those in the batches of an epoch: all of them, or those of complete batches
     int64_t n_epochs;
     bool is_single_step;  // one epoch of one batch, now and ever
     const int64_t *rows;  // the n_rows rows of x, y and sample_weight to train on, perhaps repeated; null for the first n_rows
@@ -294,6 +308,10 @@ struct Training {
     int64_t snapshot_updates;  // `updates` when the snapshot was taken; -1 without a snapshot
     int64_t epochs_stamped;    // epochs whose seconds are set
     double elapsed;            // seconds that are not yet assigned to an epoch
+
+    // Returns the number of arrays that updates change: the parameters, the moments, and the average.
+    int n_state_arrays() const { return 1 + optimizer.moments + (averaging.average ? 1 : 0); }
+    int64_t last_batch() const { return (epoch_rows - 1) / batch_size * batch_size; }  // the first row of an epoch's last batch
 };
 
 }  // namespace fastnn

@@ -63,7 +63,7 @@ Stepper::~Stepper() {
 bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
     const Kernels &k = kernels_of(type);
     Training &t = training;
-    const int64_t size = t.network.size * element_size(type) * (1 + t.optimizer.moments);
+    const int64_t size = t.network.size * element_size(type) * t.n_state_arrays();
     if (!grow(snapshot_, snapshot_bytes_, size)) return false;
     t.snapshot = snapshot_;
     if (!x.sparse() && n_rows == rows_ && t.max_threads == threads_ && t.loss.given == given_) return true;
@@ -82,7 +82,7 @@ StepStatus Stepper::run(const Rows &x, const Rows &y, const double *sample_weigh
     const StepRows targets(t, type, y, n_rows, y.labels ? 1 : t.loss.columns(t.network.last().n_out));
     if (!inputs.has_memory || !targets.has_memory) return StepStatus::no_memory;
     t.x = inputs.rows, t.y = targets.rows, t.sample_weight = sample_weight;
-    t.n_rows = t.batch_size = n_rows;
+    t.n_rows = t.batch_size = t.epoch_rows = n_rows;
     t.n_epochs = 1;
     t.is_single_step = true;
     t.epoch = t.row = t.step = t.epochs_stamped = 0;
@@ -155,10 +155,12 @@ StepStatus Stepper::apply() {
     return status;
 }
 
-StepStatus Stepper::apply_gradient(const void *gradient) {
+StepStatus Stepper::apply_gradient(const void *gradient, bool ends_epoch) {
     training.gradient = gradient;
+    training.averaging.ends_epochs = ends_epoch;
     const StepStatus status = step_gradient(Rows(), Rows(), 1);  // without targets, which the loss would read for its options
     training.gradient = nullptr;
+    training.averaging.ends_epochs = false;
     return status;
 }
 

@@ -45,8 +45,9 @@ class Stepper {
     StepStatus accumulate_gradient(const Rows &x, const Rows &gradient, int64_t n_rows);
     // Makes an update with the accumulated gradients, and discards them unless there is no memory.
     StepStatus apply();
-    // Makes an update with this gradient, which has the elements of the storage. batch_loss is the penalty then.
-    StepStatus apply_gradient(const void *gradient);
+    // Makes an update with this gradient, which has the elements of the storage. batch_loss is the penalty then. ends_epoch: for an
+    // average over epochs.
+    StepStatus apply_gradient(const void *gradient, bool ends_epoch = false);
     Accumulated accumulated;
 
   private:

@@ -294,6 +294,8 @@ def test_a_missing_client_is_named():
     [
         ({"solver": "lbfgs"}, "solver: expected a solver that trains by epochs"),
         ({"warm_start": True}, "warm_start: expected False"),
+        ({"averaging": "ema"}, "averaging: expected None"),
+        ({"drop_last": True}, "drop_last: expected False"),
         ({"progress": True}, "progress: expected False"),
         ({"scoring": "f1"}, "scoring: expected None"),
         ({"early_stopping": True}, "early_stopping: expected X_val and y_val"),

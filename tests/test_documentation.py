@@ -12,7 +12,7 @@ import pytest
 from _helpers import data, model_of
 from safetensors import safe_open
 
-from fastnn import MLP, SGD, AdaGrad, Adam, AdamW, Ensemble, RMSProp, Trainer, losses, reference
+from fastnn import MLP, SGD, SWA, AdaGrad, Adam, AdamW, Ensemble, RMSProp, Trainer, losses, reference
 from fastnn._engine import core as _core
 from fastnn.schedules import Cosine, Warmup
 
@@ -143,7 +143,7 @@ def test_files_have_the_arrays_of_the_table(optimizer, tmp_path):
     trainer, arrays, _ = saved(tmp_path / "a", optimizer, "prelu", normalization="layer_norm")
     patterns = [word for name, _, _ in table(FILES, "array") for word in words(name)]
     kinds = ["weights", "biases", "slopes", "gains", "shifts"]
-    others = ["accumulated.mean", "accumulated.given", "best", "last"]
+    others = ["average", "accumulated.mean", "accumulated.given", "best", "last"]
     of_these = [f"{kind}.i" for kind in kinds] + [f"moments.k.{kind}.i" for kind in kinds]
     assert patterns == [*of_these, *(f"{other}.weights.i" for other in others), "order"]
     model = trainer.model
@@ -157,6 +157,20 @@ def test_files_have_the_arrays_of_the_table(optimizer, tmp_path):
         np.testing.assert_array_equal(arrays[name], parameter)
         for part in moments:
             assert arrays[f"{part}{name}"].shape == parameter.shape
+
+
+def test_files_of_averages_have_the_contents_of_the_tables(tmp_path):
+    trainer = Trainer(model_of((3, 4, 2), "prelu"), averaging=SWA(2), drop_last=True)
+    trainer.run(*data(40, 3, 2), epochs=3)
+    trainer.save(tmp_path / "a")
+    with safe_open(tmp_path / "a", "numpy") as file:
+        content, arrays = json.loads(file.metadata()["fastnn"]), set(file.keys())
+    of_trainer = stated_keys("all", "a trainer", "a trainer with an average", "a trainer with `drop_last`")
+    assert {*content, *(f"model.{name}" for name in content["model"])} == of_trainer
+    assert content["averaging"] == {"class": "SWA", "start": 2}
+    assert content["averages"] == [2, 3]
+    parameters = {name for name in arrays if name.split(".")[0] in ("weights", "biases", "slopes")}
+    assert {name for name in arrays if name.startswith("average.")} == {f"average.{name}" for name in parameters}
 
 
 def test_moments_in_files_are_those_of_the_table(tmp_path):

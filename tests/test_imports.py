@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1] / "src" / "fastnn"
 
 DESCRIPTIONS = {
     "_custom",
+    "_averaging",
     "_cycles",
     "_errors",
     "_history",

@@ -12,7 +12,15 @@ from fastnn import MLP, Trainer
 from fastnn._engine import core as _core
 
 HERE = Path(__file__).parent / "data"
-NAMES = ("adam_float32", "adamw_float64", "momentum_float64", "nadam_float64", "sharded_float32", "normalized_float32")
+NAMES = (
+    "adam_float32",
+    "adamw_float64",
+    "momentum_float64",
+    "nadam_float64",
+    "sharded_float32",
+    "normalized_float32",
+    "averaged_float32",
+)
 ESTIMATOR = "classifier_float32"
 ENSEMBLE = "ensemble_float32"
 FUSED = _core.current_instruction_set()[0] in ("v3", "v4", "neon")
@@ -41,9 +49,16 @@ def test_training_continues_with_the_same_bits(name):
     assert_bits(trainer.model, name)
 
 
-def assert_bits(model, name):
+def test_an_average_continues_with_the_same_bits():
+    trainer = Trainer.load(saved("averaged_float32"))
+    assert (trainer.averaging, trainer.drop_last) == (fastnn.EMA(0.9), True)
+    trainer.run(*training_data("averaged_float32"), 4)
+    assert_bits(trainer.averaged_model(), "averaged_float32", "average")
+
+
+def assert_bits(model, name, array="v"):
     """Assert that the parameters are those in tests/data after more training."""
-    expected = np.load(HERE / f"{name}_later.npz")["v"]
+    expected = np.load(HERE / f"{name}_later.npz")[array]
     found = model.to_vector()
     assert found.dtype == expected.dtype
     if FUSED:

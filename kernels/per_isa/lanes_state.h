@@ -7,7 +7,7 @@
 
 namespace {
 
-// The arrays of a group: parameters, moments, and the snapshot of all. Their elements are the vectors of LaneLayer.
+// The arrays of a group: parameters, moments, averages, and the snapshot of all. Their elements are the vectors of LaneLayer.
 template <class T> class LaneState {
   public:
     LaneState(const Training &t, const LanePass<T> &pass, Arena &arena)
@@ -16,7 +16,8 @@ template <class T> class LaneState {
           rules_(UpdateRules::of<T>(t)),
           kernels_(all_optimizers<T>[t.optimizer.kind]),
           clip_value_(T(t.optimizer.clip_value)),
-          n_arrays_(1 + t.optimizer.moments),
+          n_arrays_(t.n_state_arrays()),
+          n_moments_(t.optimizer.moments),
           count_(pass.size() * lanes<T>),
           snapshot_(arena.take<T>(n_arrays_ * count_)),
           sums_(arena.take<T>(block_bytes / int64_t(sizeof(T)) * lanes<T>)) {
@@ -28,13 +29,13 @@ template <class T> class LaneState {
 
     void put(const Training &t, int q) const {
         for (int i = 0; i < n_arrays_; i++) {
-            const T *storage = static_cast<const T *>(i ? t.moments[i - 1] : t.parameters);
+            const T *storage = arrays_of<T>(t)[size_t(i)];
             for_each_element([=](int64_t number, int64_t offset) { arrays_[i][number * lanes<T> + q] = storage[offset]; });
         }
     }
     void get(const Training &t, int q) const {
         for (int i = 0; i < n_arrays_; i++) {
-            T *storage = static_cast<T *>(i ? t.moments[i - 1] : t.parameters);
+            T *storage = arrays_of<T>(t)[size_t(i)];
             for_each_element([=](int64_t number, int64_t offset) { storage[offset] = arrays_[i][number * lanes<T> + q]; });
         }
     }
@@ -58,6 +59,16 @@ template <class T> class LaneState {
     // ---- Updates ----
 
     bool penalizes() const { return rules_.penalizes; }
+    bool averages() const { return n_arrays_ > 1 + n_moments_; }
+
+    // Moves the averages towards the parameters by these shares of the distance, one per lane. Those of a lane without a share stay.
+    void average(Vec<T> shares) const {
+        T *const averages = arrays_[n_arrays_ - 1];
+        for (int64_t i = 0; i < count_; i += lanes<T>) {
+            const Vec<T> a = load(averages + i);
+            store(averages + i, shares == Vec<T>{} ? a : fma(shares, load(arrays_[0] + i) - a, a));
+        }
+    }
 
     // Makes the optimizer's step with the gradients of the pass. Adds the penalties to `penalties` of all lanes.
     void update(const Coefficients<T, Vec<T>> &c, double *penalties) const {
@@ -85,7 +96,7 @@ template <class T> class LaneState {
         });
     }
 
-    T *moment(int i, int64_t at) const { return i < n_arrays_ ? arrays_[i] + at : nullptr; }
+    T *moment(int i, int64_t at) const { return i <= n_moments_ ? arrays_[i] + at : nullptr; }
 
     void update(int64_t number, int64_t n, const Coefficients<T, Vec<T>> &c) const {
         const int64_t at = number * lanes<T>;
@@ -129,7 +140,7 @@ template <class T> class LaneState {
     const UpdateRules rules_;
     const OptimizerKernels<T> &kernels_;
     const T clip_value_;
-    const int n_arrays_;
+    const int n_arrays_, n_moments_;
     const int64_t count_;  // elements of an array
     T *arrays_[state_arrays];
     T *const snapshot_, *const sums_;

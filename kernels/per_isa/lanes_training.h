@@ -49,7 +49,8 @@ inline bool same_updates(const Optimizer &a, const Optimizer &b) {
 inline bool same_lanes(const Training &a, const Training &b) {
     return same_networks(a.network, b.network) && same_losses(a.loss, b.loss) && same_updates(a.optimizer, b.optimizer) &&
            same_data(a.x, b.x) && same_data(a.y, b.y) && a.sample_weight == b.sample_weight && a.n_rows == b.n_rows &&
-           a.batch_size == b.batch_size && a.row == b.row && a.shuffle == b.shuffle && a.loss_by_rows == b.loss_by_rows;
+           a.batch_size == b.batch_size && a.epoch_rows == b.epoch_rows && a.n_state_arrays() == b.n_state_arrays() &&
+           a.row == b.row && a.shuffle == b.shuffle && a.loss_by_rows == b.loss_by_rows;
 }
 
 template <class T> bool fits_lanes(const Training &t) {
@@ -64,6 +65,7 @@ template <class T> class LaneTraining {
         for (int q = 0; q < lanes<T>; q++) {  // lanes without a member repeat the first one
             members_[q] = members[q < n ? q : 0];
             schedules_[q].emplace(members_[q]->optimizer);
+            averages_[q].emplace(members_[q]->averaging);
         }
     }
 
@@ -126,14 +128,28 @@ template <class T> class LaneTraining {
         set_coefficients();
         if (state_.penalizes()) std::fill_n(penalties_, lanes<T>, 0.0);
         state_.update(coefficients_, penalties_);
+        if (state_.averages()) average();
         for_each_active([&](int q, Training &t) { finish_batch(q, t); });
+    }
+
+    // Lanes that are not in use have no share.
+    void average() {
+        const bool is_last = position().row + batch_.size() == position().epoch_rows;
+        Vec<T> shares = {};
+        double sum = 0;
+        for_each_active([&](int q, Training &) {
+            const double share = averages_[q]->next(is_last);
+            shares[q] = T(share);
+            sum += share;
+        });
+        if (sum > 0) state_.average(shares);
     }
 
     // All active members are at the same row.
     const Training &position() const { return *members_[active_[0]]; }
 
     void begin_batch() {
-        const int64_t row = position().row, size = std::min(first_.batch_size, first_.n_rows - row);
+        const int64_t row = position().row, size = std::min(first_.batch_size, first_.epoch_rows - row);
         if (row == 0 && first_.shuffle)
             for_each_active([&](int, Training &t) { shuffle(t.random, t.order, t.rows, t.n_rows, t.reshuffle); });
         if (row == batch_.first() && size == batch_.size() && !first_.sample_weight) return;
@@ -159,7 +175,7 @@ template <class T> class LaneTraining {
         if (entered && t.epoch < t.n_epochs) return;
         if (entered) return end(q, [&](const OptimizerState<T> &state) { return finish_run(t, state, false); });
         // TrainingLoop notices that when the next batch has begun.
-        const bool ends_epoch = t.row + batch_.size() == t.n_rows, ends = ends_epoch && t.epoch + 1 == t.n_epochs;
+        const bool ends_epoch = t.row + batch_.size() == t.epoch_rows, ends = ends_epoch && t.epoch + 1 == t.n_epochs;
         if (ends_epoch && !ends && t.shuffle) shuffle(t.random, t.order, t.rows, t.n_rows, t.reshuffle);
         end(q, [&](const OptimizerState<T> &state) { return ends ? finish_run(t, state, true) : roll_back(t, state); });
     }
@@ -222,6 +238,7 @@ template <class T> class LaneTraining {
     LaneBatch<T> batch_ = {};
     double losses_[size_t(lanes<T>)], penalties_[size_t(lanes<T>)] = {}, loss_weights_[size_t(lanes<T>)];
     std::optional<CoefficientSchedule<T>> schedules_[size_t(lanes<T>)];
+    std::optional<AverageSchedule> averages_[size_t(lanes<T>)];
     Coefficients<T, Vec<T>> coefficients_ = {};
     bool constant_coefficients_ = false;
     bool has_snapshot_ = false;  // one was taken since the members have entered

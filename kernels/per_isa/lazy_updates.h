@@ -2,7 +2,7 @@
 //
 // The effect of an update on a row whose feature is not in the batch (moments decay, penalties pull) depends on that row alone.
 // So the update can be made later, in the same order and with the same bits, when a batch has the feature and the row is in the
-// cache: most updates of most rows then cost no memory traffic. All missing updates are made at the end of an epoch or of a time
+// cache: most updates of most rows then cost no memory traffic. The same holds for an average of the weights. All missing updates are made at the end of an epoch or of a time
 // slice.
 #pragma once
 
@@ -21,11 +21,14 @@ template <class T> class DeferredRows {
           clip_value_(T(training.optimizer.clip_value)),
           layer_(training.network.layers[0]),
           active_(rules.defers_first_layer),
-          replays_(active_ && !training.optimizer.lazy && !rules.is_noop_without_gradient),
+          averages_(training.averaging.average),
+          replays_updates_(!training.optimizer.lazy && !rules.is_noop_without_gradient),
+          replays_(active_ && (replays_updates_ || averages_)),
           made_(arena.take<int32_t>(replays_ ? layer_.n_in : 0)),
           penalties_(arena.take<double>(active_ && rules.penalizes ? layer_.n_in : 0)),
           updates_(arena.take<Coefficients<T>>(replays_ ? window * training.max_threads : 0)),
           loss_weights_(arena.take<double>(replays_ ? window * training.max_threads : 0)),
+          shares_(arena.take<T>(replays_ && averages_ ? window * training.max_threads : 0)),
           row_(arena.take<T>(active_ ? layer_.weights().row * training.max_threads : 0)) {}
 
     // Returns a thread's own object, which shares all arrays over features with those of the other threads.
@@ -35,6 +38,7 @@ template <class T> class DeferredRows {
         if (replays_) {
             own.updates_ += window * team.index;
             own.loss_weights_ += window * team.index;
+            if (averages_) own.shares_ += window * team.index;
         }
         if (active_) own.row_ += layer_.weights().row * team.index;
         return own;
@@ -47,8 +51,9 @@ template <class T> class DeferredRows {
         entries.for_each_column({0, layer_.n_in}, [&](int64_t k, const Entry<T> *, const Entry<T> *) { replay(k); });
     }
 
-    // Makes the batch's own update of its features' rows. loss_weight: of the batch in the epoch's loss.
-    void update(const ChunkGradients<T> &gradients, const Coefficients<T> &c, double loss_weight) {
+    // Makes the batch's own update of its features' rows. loss_weight: of the batch in the epoch's loss; share: of the parameters
+    // in their average.
+    void update(const ChunkGradients<T> &gradients, const Coefficients<T> &c, double loss_weight, T share) {
         if (!active_) return;
         const Coefficients<T> own = c.of(layer_.weights());
         const int64_t count = layer_.weights().row;
@@ -57,10 +62,12 @@ template <class T> class DeferredRows {
                 penalties_[k] += loss_weight * double(add_penalty(state_.parameters() + offset(k), row_, count, own.l1, own.l2));
             if (rules_.clips_value) clip_by_value(row_, count, clip_value_);
             state_.update(offset(k), row_, count, own);
+            if (share != 0) state_.average(offset(k), count, share);
             if (replays_) made_[k]++;
         });
         if (!replays_) return;
         updates_[n_updates_] = own;
+        if (averages_) shares_[n_updates_] = share;
         loss_weights_[n_updates_++] = loss_weight;
         if (n_updates_ == window) settle();
     }
@@ -88,14 +95,25 @@ template <class T> class DeferredRows {
   private:
     static constexpr int window = 256;  // updates that are remembered
 
-    // Makes the updates since the row's last, without a gradient from the data.
+    // Makes the updates since the row's last, without a gradient from the data, and averages the row after each that says so.
     void replay(int64_t k) {
-        const int made = made_[k], missed = n_updates_ - made;
+        if (!averages_) replay(k, made_[k], n_updates_);
+        for (int s = made_[k]; averages_ && s < n_updates_; s++) {
+            const int begin = s;
+            while (s < n_updates_ - 1 && shares_[s] == 0) s++;
+            if (replays_updates_) replay(k, begin, s + 1);
+            if (shares_[s] != 0) state_.average(offset(k), layer_.weights().row, shares_[s]);
+        }
+        made_[k] = n_updates_;
+    }
+
+    // Makes the updates from `made` to `end`, without averages.
+    void replay(int64_t k, int made, int end) {
+        const int missed = end - made;
         if (missed == 0) return;
         Vec<T> penalties[window * block_vectors];
         std::fill_n(penalties, missed * block_vectors, Vec<T>{});
         state_.replay(offset(k), layer_.weights().row, updates_ + made, missed, rules_.penalizes ? penalties : nullptr);
-        made_[k] = n_updates_;
         // The penalties are added one by one: a sum that depended on the number of missed updates would depend on the clock.
         for (int s = 0; rules_.penalizes && s < missed; s++)
             penalties_[k] += loss_weights_[made + s] * double(sum_block<T>(penalties + s * block_vectors));
@@ -107,11 +125,12 @@ template <class T> class DeferredRows {
     const OptimizerState<T> &state_;
     const T clip_value_;
     const Layer &layer_;
-    const bool active_, replays_;
+    const bool active_, averages_, replays_updates_, replays_;
     int32_t *const made_;  // of the updates remembered, how many each row has seen
     double *const penalties_;
     Coefficients<T> *updates_;  // of a thread, like the rest
     double *loss_weights_;
+    T *shares_;
     T *row_;
     int n_updates_ = 0;
     Range own_ = {0, 0};

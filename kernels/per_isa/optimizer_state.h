@@ -5,60 +5,72 @@
 #include <cmath>
 #include <cstring>
 
+#include "blend.h"
 #include "coefficients.h"
 #include "input_rows.h"
 
 namespace {
 
-constexpr size_t state_arrays = 3;  // parameters and at most two moments
+constexpr size_t updated_arrays = 3;  // parameters and at most two moments
+constexpr size_t state_arrays = 4;    // these, and an average of the parameters
+
+// Returns the arrays of a training: parameters, moments, and the average, as many as n_state_arrays() says.
+template <class T> std::array<T *, state_arrays> arrays_of(const Training &t) {
+    std::array<T *, state_arrays> arrays = {static_cast<T *>(t.parameters)};
+    for (size_t i = 0; i < size_t(t.optimizer.moments); i++) arrays[1 + i] = static_cast<T *>(t.moments[i]);
+    if (t.averaging.average) arrays[1 + size_t(t.optimizer.moments)] = static_cast<T *>(t.averaging.average);
+    return arrays;
+}
 
 template <class T> class OptimizerState {
   public:
-    explicit OptimizerState(const Training &training)
-        : OptimizerState(training, {static_cast<T *>(training.parameters), static_cast<T *>(training.moments[0]),
-                                    static_cast<T *>(training.moments[1])}) {}
+    explicit OptimizerState(const Training &training) : OptimizerState(training, arrays_of<T>(training)) {}
 
-    // The parameters and moments stand in the given arrays.
+    // The given arrays stand in place of arrays_of(training).
     OptimizerState(const Training &training, const std::array<T *, state_arrays> &arrays)
         : kernels_(all_optimizers<T>[training.optimizer.kind]),
           size_(training.network.size),
           clip_value_(T(training.optimizer.clip_value)),
-          moments_in_use_(training.optimizer.moments),
-          parameters_(arrays[0]),
-          moments_{arrays[1], arrays[2]},
+          n_arrays_(training.n_state_arrays()),
+          arrays_(arrays),
+          moments_{training.optimizer.moments > 0 ? arrays[1] : nullptr, training.optimizer.moments > 1 ? arrays[2] : nullptr},
+          average_(training.averaging.average ? arrays[size_t(n_arrays_) - 1] : nullptr),
           snapshot_(static_cast<T *>(training.snapshot)) {}
 
-    T *parameters() const { return parameters_; }
+    T *parameters() const { return arrays_[0]; }
 
-    // Returns the arrays from element `offset` of the storage on; a moment that the optimizer lacks is null.
-    std::array<T *, state_arrays> arrays(int64_t offset) const {
-        return {parameters_ + offset, moment(0, offset), moment(1, offset)};
+    // Returns parameters and moments from element `offset` of the storage on; a moment that the optimizer lacks is null.
+    std::array<T *, updated_arrays> arrays(int64_t offset) const {
+        return {parameters() + offset, moment(0, offset), moment(1, offset)};
     }
 
     // Updates `count` parameters, from element `offset` of the storage on.
     void update(int64_t offset, const T *gradient, int64_t count, const Coefficients<T> &c) const {
-        kernels_.update(parameters_ + offset, gradient, moment(0, offset), moment(1, offset), count, c);
+        kernels_.update(parameters() + offset, gradient, moment(0, offset), moment(1, offset), count, c);
     }
 
     // Makes n updates of `count` parameters with the gradient of penalties alone. Their values are added to `penalties`, one block
     // of partial sums per update; it is null without penalties.
     void replay(int64_t offset, int64_t count, const Coefficients<T> *updates, int n, Vec<T> *penalties) const {
-        kernels_.replay(parameters_ + offset, moment(0, offset), moment(1, offset), count, updates, n, clip_value_, penalties);
+        kernels_.replay(parameters() + offset, moment(0, offset), moment(1, offset), count, updates, n, clip_value_, penalties);
+    }
+
+    // Moves the average of `count` parameters towards them by this share of the distance. Not inlined: steps without an average are
+    // then as short as they can be.
+    __attribute__((noinline)) void average(int64_t offset, int64_t count, T share) const {
+        blend(average_ + offset, parameters() + offset, count, share);
     }
 
     void take_snapshot(int64_t offset, int64_t count) const {
-        const size_t bytes = size_t(count) * sizeof(T);
-        std::memcpy(snapshot_ + offset, parameters_ + offset, bytes);
-        for (int i = 0; i < moments_in_use_; i++) std::memcpy(snapshot_ + (i + 1) * size_ + offset, moments_[i] + offset, bytes);
+        for (int i = 0; i < n_arrays_; i++)
+            std::memcpy(snapshot_ + i * size_ + offset, arrays_[size_t(i)] + offset, size_t(count) * sizeof(T));
     }
 
     void restore_snapshot() const {
-        const size_t bytes = size_t(size_) * sizeof(T);
-        std::memcpy(parameters_, snapshot_, bytes);
-        for (int i = 0; i < moments_in_use_; i++) std::memcpy(moments_[i], snapshot_ + (i + 1) * size_, bytes);
+        for (int i = 0; i < n_arrays_; i++) std::memcpy(arrays_[size_t(i)], snapshot_ + i * size_, size_t(size_) * sizeof(T));
     }
 
-    bool has_finite_parameters() const { return first_not_finite(parameters_, size_) < 0; }
+    bool has_finite_parameters() const { return first_not_finite(parameters(), size_) < 0; }
 
   private:
     T *moment(int i, int64_t offset) const { return moments_[i] ? moments_[i] + offset : nullptr; }
@@ -66,9 +78,10 @@ template <class T> class OptimizerState {
     const OptimizerKernels<T> &kernels_;
     const int64_t size_;
     const T clip_value_;
-    const int moments_in_use_;
-    T *const parameters_;
+    const int n_arrays_;
+    const std::array<T *, state_arrays> arrays_;
     T *const moments_[2];
+    T *const average_;
     T *const snapshot_;
 };
 

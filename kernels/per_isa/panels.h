@@ -1,4 +1,4 @@
-// Weights whose outputs are split over threads, and their moments, copied panel by panel while a team trains.
+// Weights whose outputs are split over threads, their moments and their average, copied panel by panel while a team trains.
 //
 // A panel has some columns of all rows, without gaps, so that the panels of a thread are one piece of memory. In the storage, the
 // columns of two threads stand side by side in each row: what the processor fetches ahead of one thread is then about to be
@@ -16,8 +16,8 @@ template <class T> class Panels {
   public:
     // If not in use, or if the arena has no memory, there are no copies.
     Panels(const Training &training, bool in_use, Arena &arena)
-        : n_arrays_(1 + training.optimizer.moments),
-          stored_(OptimizerState<T>(training).arrays(0)),
+        : n_arrays_(training.n_state_arrays()),
+          stored_(arrays_of<T>(training)),
           copies_(take_copies(in_use ? training.network.size : 0, n_arrays_, arena)),
           snapshots_(places_of_snapshots(training)),
           state_(training, copies_) {}
@@ -42,7 +42,7 @@ template <class T> class Panels {
 
     static Arrays places_of_snapshots(const Training &training) {
         Arrays places = {static_cast<T *>(training.snapshot)};
-        for (size_t i = 1; i <= size_t(training.optimizer.moments); i++) places[i] = places[i - 1] + training.network.size;
+        for (size_t i = 1; i < size_t(training.n_state_arrays()); i++) places[i] = places[i - 1] + training.network.size;
         return places;
     }
 
@@ -60,7 +60,7 @@ template <class T> class Panels {
         }
     }
 
-    const int n_arrays_;  // the parameters and each moment
+    const int n_arrays_;
     const Arrays stored_, copies_, snapshots_;
     const OptimizerState<T> state_;
 };

@@ -2,8 +2,10 @@
 // functions.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
+#include "average_schedule.h"
 #include "optimizer_state.h"
 
 namespace {
@@ -20,10 +22,25 @@ inline double operations_per_row(const Network &network, const Rows &x, int64_t 
     return sum;
 }
 
+// Counts an update in the average. is_last: of an epoch.
+inline __attribute__((noinline)) void count_average(const Averaging &a, bool is_last) {
+    const bool ends_epoch = is_last && a.ends_epochs;
+    a.counts[0] += enters_average(a, a.counts[1], ends_epoch);
+    a.counts[1] += ends_epoch;
+}
+
+// Keeps the counts of an average that belong to the snapshot, or takes them back.
+inline __attribute__((noinline)) void keep_counts(Averaging &a) { std::copy_n(a.counts, 2, a.snapshot_counts); }
+inline __attribute__((noinline)) void restore_counts(Averaging &a) { std::copy_n(a.snapshot_counts, 2, a.counts); }
+
 // Enters a batch of `rows` rows, whose update has been made; loss: with penalties; weight: of the batch in the epoch's loss. Returns
 // false, and counts nothing, if a sum is not finite.
 inline bool enter_batch(Training &t, double loss, double weight, int64_t rows) {
-    if (t.row == 0) t.snapshot_updates = t.updates;
+    const bool averages = t.averaging.average;
+    if (t.row == 0) {
+        t.snapshot_updates = t.updates;
+        if (averages) keep_counts(t.averaging);
+    }
     if (!std::isfinite(loss) || !std::isfinite(t.loss_sum)) return false;
     t.batch_loss = loss;
     t.loss_sum += loss * weight;
@@ -31,7 +48,8 @@ inline bool enter_batch(Training &t, double loss, double weight, int64_t rows) {
     t.row += rows;
     t.step++;
     t.updates++;
-    if (t.row < t.n_rows) return true;
+    if (averages) count_average(t.averaging, t.row == t.epoch_rows);
+    if (t.row < t.epoch_rows) return true;
     t.epoch_loss[t.epoch++] = t.weight_sum > 0 ? t.loss_sum / t.weight_sum : 0;
     t.row = 0;
     t.loss_sum = t.weight_sum = 0;
@@ -51,6 +69,7 @@ template <class T> Status roll_back(Training &t, const OptimizerState<T> &state)
     if (t.snapshot_updates >= 0) {
         state.restore_snapshot();
         t.updates = t.snapshot_updates;
+        if (t.averaging.average) restore_counts(t.averaging);
     }
     return Status::diverged;
 }

@@ -127,7 +127,7 @@ class ThreadTuner {
     }
 
     double rows_left() const {
-        return double(training_.n_epochs - training_.epoch) * double(training_.n_rows) - double(training_.row);
+        return double(training_.n_epochs - training_.epoch) * double(training_.epoch_rows) - double(training_.row);
     }
 
     const Training &training_;

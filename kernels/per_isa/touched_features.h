@@ -19,14 +19,14 @@ template <class T> class TouchedFeatures {
         : layer_(training.network.layers[0]),
           active_(active),
           flags_(arena.take<uint8_t>(active ? layer_.n_in * training.max_threads : 0)),
-          rows_(arena.take<T>(active ? int64_t(state_arrays) * layer_.weights().row * training.max_threads : 0)) {}
+          rows_(arena.take<T>(active ? int64_t(updated_arrays) * layer_.weights().row * training.max_threads : 0)) {}
 
     // Returns a thread's own object.
     TouchedFeatures of_thread(const Team &team) const {
         TouchedFeatures own = *this;
         if (!active_) return own;
         own.flags_ += layer_.n_in * team.index;
-        own.rows_ += int64_t(state_arrays) * layer_.weights().row * team.index;
+        own.rows_ += int64_t(updated_arrays) * layer_.weights().row * team.index;
         own.clear();
         return own;
     }
@@ -54,7 +54,7 @@ template <class T> class TouchedFeatures {
 
     // Calls update() for row k of the weights' storage, and takes back its effect on untouched elements of these arrays, of which
     // some may be null.
-    template <class Update> void update_row(int64_t k, const std::array<T *, state_arrays> &arrays, Update update) const {
+    template <class Update> void update_row(int64_t k, const std::array<T *, updated_arrays> &arrays, Update update) const {
         if (!layer_.narrow) {
             if (flags_[k]) update();
             return;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "average_schedule.h"
 #include "lazy_updates.h"
 #include "pass.h"
 #include "run_account.h"
@@ -48,7 +49,7 @@ template <class T> class TrainingLoop {
 
     Needs needs() const {
         Needs needs = {true, false};
-        const int64_t steps_left = (t_.n_epochs - t_.epoch) * ((t_.n_rows + t_.batch_size - 1) / t_.batch_size);
+        const int64_t steps_left = (t_.n_epochs - t_.epoch) * (t_.last_batch() / t_.batch_size + 1);
         if (may_split_outputs() && steps_left >= steps_worth_copies) needs.rows_to_share = std::min(t_.batch_size, chunk_rows);
         needs.panels = panels_.parameters();
         return needs;
@@ -105,7 +106,7 @@ template <class T> class TrainingLoop {
             }
             update(self, batch);
             const bool pause = pause_;
-            if (pause || self.at.row + batch.size == t_.n_rows) self.rows.settle();
+            if (pause || self.at.row + batch.size == t_.epoch_rows) self.rows.settle();
             team.wait();
             if (team.index == 0) finish_batch(batch, loss + updater_.penalty(), loss_weight(batch));
             advance(self.at, batch.size);
@@ -116,17 +117,19 @@ template <class T> class TrainingLoop {
         if (team.index == 0 && self.at.epoch == t_.n_epochs) status_ = finish_run(t_, state_, infinite_penalty_);
     }
 
-    // Draws the order and the dropout key, by one thread, since there is one stream of random numbers.
+    // Draws the order and the dropout key, by one thread, since there is one stream of random numbers, and sets the batch's share in an
+    // average.
     Batch begin_batch(const Thread &self) {
         const bool shuffles = t_.shuffle && self.at.row == 0;
         if (self.team.index == 0) {
             if (shuffles) shuffle(t_.random, t_.order, t_.rows, t_.n_rows, t_.reshuffle);
             if (drops_) dropout_key_ = t_.random->next_uint64(t_.random->state);
+            if (averages_) share_ = T(average_.next(self.at.row + t_.batch_size >= t_.epoch_rows));
             look_at_clock();
         }
         if (drops_ || shuffles) self.team.wait();
         if (self.team.size == 1 && !tiny_) pass_.layers().transpose_weights(self.team);
-        Batch batch = {t_.shuffle ? t_.order : t_.rows, self.at.row, std::min(t_.batch_size, t_.n_rows - self.at.row)};
+        Batch batch = {t_.shuffle ? t_.order : t_.rows, self.at.row, std::min(t_.batch_size, t_.epoch_rows - self.at.row)};
         pass_.weigh(batch);
         return batch;
     }
@@ -166,20 +169,21 @@ template <class T> class TrainingLoop {
         const Coefficients<T> c = self.coefficients(learning_rate, self.at.updates, batch.weight);
         const bool begins_epoch = self.at.row == 0;
         if (tiny_) update_tiny(self, c, begins_epoch);
-        else updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.team, c, self.touched, begins_epoch);
+        else updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.team, c, self.touched, begins_epoch, share_);
         self.touched.clear();
-        self.rows.update(gradients, c, loss_weight(batch));
+        self.rows.update(gradients, c, loss_weight(batch), share_);
     }
 
     void update_tiny(const Thread &self, const Coefficients<T> &c, bool begins_epoch) {
         if (rules_.descends_in_product && rules_.updates_all_alike) {
             if (begins_epoch) state_.take_snapshot(0, t_.network.size);
             tiny_pass_.descend(state_.parameters(), c.learning_rate);
+            if (share_ != 0) state_.average(0, t_.network.size, share_);
             return;
         }
         tiny_pass_.compute_gradients(updater_.gradient());
-        if (rules_.updates_all_alike) updater_.update_all(c, begins_epoch);
-        else updater_.update(nullptr, self.team, c, self.touched, begins_epoch);
+        if (rules_.updates_all_alike) updater_.update_all(c, begins_epoch, share_);
+        else updater_.update(nullptr, self.team, c, self.touched, begins_epoch, share_);
     }
 
     // Before a batch that has no mean: the result of the last step is kept if it is finite.
@@ -193,7 +197,7 @@ template <class T> class TrainingLoop {
     // loss: with penalties, but without those of deferred rows.
     void finish_batch(const Batch &batch, double loss, double weight) {
         tuner_.count_step(batch.size);
-        if (t_.row + batch.size == t_.n_rows) {
+        if (t_.row + batch.size == t_.epoch_rows) {
             const double deferred = rows_.take_penalty();
             if (t_.row == 0) loss += deferred / weight;
             else t_.loss_sum += deferred;
@@ -205,7 +209,7 @@ template <class T> class TrainingLoop {
         at.row += rows;
         at.step++;
         at.updates++;
-        if (at.row < t_.n_rows) return;
+        if (at.row < t_.epoch_rows) return;
         at.row = 0;
         at.epoch++;
     }
@@ -245,6 +249,9 @@ template <class T> class TrainingLoop {
     bool infinite_penalty_ = false;  // written after a batch's last meeting, read after the next one's first
     Status status_ = Status::paused;
     Clock::time_point slice_start_, clock_start_;
+    const bool averages_ = t_.averaging.average;
+    AverageSchedule average_{t_.averaging};
+    T share_ = 0;  // like pause_: of the parameters after the batch in their average
 };
 
 }  // namespace

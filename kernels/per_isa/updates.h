@@ -40,10 +40,10 @@ template <class T> class Updater {
     }
 
     // Updates the parameters, all threads together. `gradients` are the batch's, and null if they stand in gradient() already. With
-    // `keep`, a snapshot is taken first.
+    // `keep`, a snapshot is taken first. share: of the parameters in their average, 0 to leave it as it is.
     void update(const ChunkGradients<T> *gradients, const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched,
-                bool keep) const {
-        if (rules_.descends_in_product && gradients) return descend(*gradients, team, c, keep);
+                bool keep, T share) const {
+        if (rules_.descends_in_product && gradients) return descend(*gradients, team, c, keep, share);
         for_each_own_part(team, [&](const BlockPart &part, int64_t number) {
             const Block &block = part.block;
             if (keep) take_snapshot(part);
@@ -54,9 +54,9 @@ template <class T> class Updater {
             prepare_gradient(part, number, own, touched);
             if (rules_.clips_norm) return;
             apply(part, own, touched);
-            transpose_after_update(team, part);
+            finish_update(team, part, share);
         });
-        if (rules_.clips_norm) update_by_clipped_norm(team, c, touched);
+        if (rules_.clips_norm) update_by_clipped_norm(team, c, touched, share);
     }
 
     // Copies the weights of a thread's panels from the storage, or back to it. Their gradients are cleared: those of one layout would
@@ -75,9 +75,10 @@ template <class T> class Updater {
     }
 
     // One thread updates all parameters in one sweep, by gradients that stand in gradient() and need no preparation.
-    void update_all(const Coefficients<T> &c, bool keep) const {
+    void update_all(const Coefficients<T> &c, bool keep, T share) const {
         if (keep) state_.take_snapshot(0, network_.size);
         state_.update(0, gradient_, network_.size, c);
+        if (share != 0) state_.average(0, network_.size, share);
     }
 
     // Returns the last batch's penalties, without those of deferred rows.
@@ -114,13 +115,13 @@ template <class T> class Updater {
     }
 
     // Plain gradient descent has no gradient array.
-    void descend(const ChunkGradients<T> &gradients, const Team &team, const Coefficients<T> &c, bool keep) const {
+    void descend(const ChunkGradients<T> &gradients, const Team &team, const Coefficients<T> &c, bool keep, T share) const {
         for_each_own_part(team, [&](const BlockPart &part, int64_t) {
             if (keep) take_snapshot(part);
             if (rules_.defers_first_layer && is_of_inputs(part)) return;
             gradients.descend(part, state_of(part).parameters() + part.block.offset,
                               c.learning_rate * T(part.block.learning_rate_factor));
-            transpose_after_update(team, part);
+            finish_update(team, part, share);
         });
     }
 
@@ -147,8 +148,9 @@ template <class T> class Updater {
         if (uses_gradients_) std::memset(gradient_at(part.offset()), 0, size_t(part.count()) * sizeof(T));
     }
 
-    // A team of one thread transposes all weights before each batch instead.
-    void transpose_after_update(const Team &team, const BlockPart &part) const {
+    // Averages the new parameters, and transposes weights: a team of one thread transposes all before each batch instead.
+    void finish_update(const Team &team, const BlockPart &part, T share) const {
+        if (share != 0) state_of(part).average(part.offset(), part.count(), share);
         if (team.size > 1 && part.block.kind == BlockKind::weights) layers_.transpose_weights(part);
     }
 
@@ -173,13 +175,13 @@ template <class T> class Updater {
         return add_penalty(w, gradient_at(at), part.row, c.l1, c.l2);
     }
 
-    void update_by_clipped_norm(const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched) const {
+    void update_by_clipped_norm(const Team &team, const Coefficients<T> &c, const TouchedFeatures<T> &touched, T share) const {
         team.wait();
         const T factor = clip_factor();
         for_each_own_part(team, [&](const BlockPart &part, int64_t) {
             if (factor < 1) scale_by(gradient_at(part.offset()), part.count(), factor);
             apply(part, c.of(part.block), touched);
-            transpose_after_update(team, part);
+            finish_update(team, part, share);
         });
     }
 

@@ -129,6 +129,13 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         const uint64_t *dropout_key
         double value, weight
 
+    cdef cppclass Averaging:
+        void *average
+        int64_t *counts
+        bint of_epochs, corrects_bias, ends_epochs
+        double decay
+        int64_t start
+
     cdef enum class Status(int32_t):
         paused, finished, diverged, weightless
 
@@ -136,12 +143,13 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         Network_ network
         void *parameters
         void *moments[2]
+        Averaging averaging
         void *snapshot
         Loss_ loss
         Optimizer_ optimizer
         Rows x, y
         const double *sample_weight
-        int64_t n_rows, batch_size, n_epochs
+        int64_t n_rows, batch_size, epoch_rows, n_epochs
         const int64_t *rows
         bint shuffle, reshuffle, loss_by_rows
         bitgen_t *random
@@ -156,6 +164,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         double batch_loss
         int64_t snapshot_updates
         int64_t epochs_stamped
+        int n_state_arrays()
 
     cdef cppclass Kernels:
         int vector_bytes
@@ -269,7 +278,7 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
         StepStatus accumulate(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows)
         StepStatus accumulate_gradient(const Rows &x, const Rows &gradient, int64_t n_rows)
         StepStatus apply()
-        StepStatus apply_gradient(const void *gradient)
+        StepStatus apply_gradient(const void *gradient, bint ends_epoch)
         Accumulated accumulated
 
 cdef extern from "kernels/c_api.h" nogil:

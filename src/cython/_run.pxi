@@ -26,6 +26,23 @@ cdef double *epochs_of(cnp.ndarray a, int64_t count) except NULL:
     return <double *>cnp.PyArray_DATA(a)
 
 
+cdef int fill_averaging(Averaging *native, averaging, Network network) except -1:
+    """Fill in an average of fastnn._engine.run_settings, or none."""
+    native.average = NULL
+    if averaging is None:
+        return 0
+    cdef Network average = averaging.network
+    cdef cnp.ndarray counts = averaging.counts
+    if average.dtype_number != network.dtype_number or average.native.size != network.native.size or average is network:
+        raise ValueError("a network of the same layout is expected for the average")
+    if not cnp.PyArray_ISCARRAY(counts) or cnp.PyArray_TYPE(counts) != cnp.NPY_INT64 or cnp.PyArray_SIZE(counts) != 2:
+        raise ValueError("counts: two writable int64 are expected")
+    native.average, native.counts = average.data, <int64_t *>cnp.PyArray_DATA(counts)
+    native.of_epochs, native.start = averaging.of_epochs, averaging.start
+    native.decay, native.corrects_bias = averaging.decay, averaging.corrects_bias
+    return 0
+
+
 @cython.final
 cdef class Run:
     """Train for many epochs, in time slices: call advance() until it returns a word other than "paused"."""
@@ -67,13 +84,16 @@ cdef class Run:
         if t.n_rows < 1 or batch_size < 1:
             raise ValueError("there must be rows to train on")
         t.batch_size = min(batch_size, t.n_rows)
+        t.epoch_rows = t.n_rows // t.batch_size * t.batch_size if settings.drop_last else t.n_rows
         t.updates = updates
         t.snapshot_updates = -1
 
         cdef int i
         for i in range(t.optimizer.moments):
             t.moments[i] = network.output(moments[i], t.network.size)
-        self.snapshot = t.snapshot = zeros_for((1 + t.optimizer.moments) * t.network.size * network.dtype.itemsize)
+        fill_averaging(&t.averaging, settings.averaging, network)
+        t.averaging.ends_epochs = True
+        self.snapshot = t.snapshot = zeros_for(t.n_state_arrays() * t.network.size * network.dtype.itemsize)
 
         t.shuffle = settings.shuffle
         t.reshuffle = settings.order is not None
@@ -84,7 +104,7 @@ cdef class Run:
             self.order = self.order_of(t.n_rows, settings.order)
             t.order = <int64_t *>cnp.PyArray_DATA(self.order)
 
-        self.steps = (t.n_rows + t.batch_size - 1) // t.batch_size
+        self.steps = (t.epoch_rows + t.batch_size - 1) // t.batch_size
         self.set_rates(0.0)
         self.n_epochs = n_epochs
         cdef cnp.npy_intp room = min(n_epochs, max_epochs)

@@ -28,14 +28,17 @@ cdef class Stepper:
         cdef Training *t = &self.native.training
         cdef Loss_ native_loss
         cdef Optimizer_ native_optimizer
+        cdef Averaging averaging
         cdef void *arrays[2]
         cdef int i
         loss = fill_loss(&native_loss, settings.loss, self.network.dtype, self.network.layers[t.network.n_layers - 1].n_out)
         fill_optimizer(&native_optimizer, settings.optimizer)
         for i in range(native_optimizer.moments):
             arrays[i] = self.network.output(settings.moments[i], t.network.size)
+        fill_averaging(&averaging, settings.averaging, self.network)
+        averaging.ends_epochs = False
         random = random_of(settings.bit_generator)
-        t.loss, t.optimizer, t.random = native_loss, native_optimizer, random
+        t.loss, t.optimizer, t.averaging, t.random = native_loss, native_optimizer, averaging, random
         for i in range(native_optimizer.moments):
             t.moments[i] = arrays[i]
         self.native.n_threads = wanted_threads(settings.n_threads)
@@ -127,14 +130,17 @@ cdef class Stepper:
         self.native.learning_rate = native_rate
         return self.result(status)
 
-    def apply_gradient(self, cnp.ndarray gradient, double rate):
-        """Make an update with a gradient like the storage, and return the penalty. Acquire before; return as `step`."""
+    def apply_gradient(self, cnp.ndarray gradient, double rate, bint ends_epoch=False):
+        """Make an update with a gradient like the storage, and return the penalty. Acquire before; return as `step`.
+
+        `ends_epoch` says whether it is the last one of an epoch, for an average over epochs.
+        """
         cdef StepStatus status
         cdef double native_rate = self.native.learning_rate
         cdef const void *start = self.network.output(gradient, self.native.training.network.size)
         self.native.learning_rate = rate
         with nogil:
-            status = self.native.apply_gradient(start)
+            status = self.native.apply_gradient(start, ends_epoch)
         self.native.learning_rate = native_rate
         return self.result(status)
 

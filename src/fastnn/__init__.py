@@ -6,6 +6,7 @@ import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from fastnn import losses, optimizers
+from fastnn._averaging import EMA, SWA
 from fastnn._config import get_num_threads, set_num_threads, show_config
 from fastnn._config import warn_of_environment as _warn_of_environment
 from fastnn._engine.threadpools import announce as _announce_threads
@@ -40,9 +41,11 @@ _LAZY_NAMES = {
 
 # dask, jit and sklearn are missing here: `from fastnn import *` must not require Dask, Numba or scikit-learn.
 __all__ = [
+    "EMA",
     "LBFGS",
     "MLP",
     "SGD",
+    "SWA",
     "AdaGrad",
     "Adam",
     "AdamW",

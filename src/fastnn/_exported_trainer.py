@@ -78,7 +78,8 @@ class ExportedTrainer(StoredTrainer):
         ------
         ValueError
             If a setting has no counterpart in PyTorch: a schedule, "lbfgs", Lion, `l1`, `clip_norm`, `clip_value`,
-            `l2` together with AdamW, or gradients that wait for `apply`. The same holds for activations that PyTorch lacks.
+            `averaging`, `l2` together with AdamW, or gradients that wait for `apply`. The same holds for activations that
+            PyTorch lacks.
         ImportError
             If PyTorch is not installed.
 
@@ -114,6 +115,7 @@ class ExportedTrainer(StoredTrainer):
             raise ValueError(f"to_torch: expected l2=0.0 for AdamW, which PyTorch can't combine with it, got {self.l2}")
         for name, off, way in (
             ("l1", 0.0, "add the penalty to the loss"),
+            ("averaging", None, "call torch.optim.swa_utils.AveragedModel, and averaged_model().to_torch() has the average"),
             ("clip_norm", None, "call torch.nn.utils.clip_grad_norm_"),
             ("clip_value", None, "call torch.nn.utils.clip_grad_value_"),
         ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastnn._metrics import Metrics, checked_metrics
-from fastnn._native import loss_of, network_of
+from fastnn._native import evaluated_network, loss_of
 
 if TYPE_CHECKING:
     from fastnn._engine.training_data import TrainingData
@@ -47,7 +47,7 @@ class Measures:
         """Return the values with the current parameters, by their names in the history."""
         found = {}
         if self._validation is not None:
-            found["val_loss"] = network_of(self._trainer.model).gradient(loss_of(self._trainer), *self._validation)
+            found["val_loss"] = evaluated_network(self._trainer).gradient(loss_of(self._trainer), *self._validation)
         if self._of_training is not None:
             found |= self._of_training.values()
         if self._of_validation is not None:

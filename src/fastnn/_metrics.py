@@ -19,7 +19,7 @@ from fastnn._checks.spellings import METRICS as _SPELLINGS
 from fastnn._checks.spellings import named_here
 from fastnn._engine import core as _core
 from fastnn._metric_sums import Accuracy, Errors, counted_rows
-from fastnn._native import network_of
+from fastnn._native import evaluated_network
 
 if TYPE_CHECKING:
     from fastnn._engine.training_data import TrainingData
@@ -200,7 +200,7 @@ class Metrics:
 
     def _parts(self, outputs: NDArray[Any] | None) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield predictions in blocks of rows: the positions of the rows among those that count, and their outputs."""
-        n_rows, network = len(self._x), network_of(self._trainer.model)
+        n_rows, network = len(self._x), evaluated_network(self._trainer)
         step = max(1, min(_ELEMENTS_AT_ONCE // self._n_out, max(_MIN_ROWS, _PRODUCTS_AT_ONCE // network.storage.size)))
         if outputs is not None:
             for first in range(0, len(outputs), step):

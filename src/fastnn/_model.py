@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from fastnn._averaging import Averaging
 from fastnn._checks import layers as _layers
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
 from fastnn._checks.options import explained, names_of_options, way_to
+from fastnn._data_init import InitializedFromData
 from fastnn._derivatives import Differentiated
 from fastnn._engine import core as _core
 from fastnn._engine.losses import builtin_losses
@@ -20,12 +22,13 @@ from fastnn._exported import Exported
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
 from fastnn._metrics import Metric
+from fastnn._native import take_average
 from fastnn._progress import ProgressBar
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
 
 
-class MLP(Differentiated, Exported):
+class MLP(InitializedFromData, Differentiated, Exported):
     """A network of dense layers, each a matrix product, a bias and an activation.
 
     Parameters
@@ -50,7 +53,7 @@ class MLP(Differentiated, Exported):
     init : str, default "auto"
         The method that draws the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform,
         lecun_normal, zeros. "auto" selects he_normal for layers of the ReLU family, lecun_normal for SELU, and
-        glorot_uniform for all others. Biases start at zero.
+        glorot_uniform for all others. Biases start at zero. `init_from_data` adapts both to data.
     dtype : float32 or float64, default float32
         The type of the parameters, the results and all arithmetic.
     random_state : int, numpy.random.Generator or other seed, optional
@@ -171,6 +174,8 @@ class MLP(Differentiated, Exported):
         clip_norm: float | None = None,
         clip_value: float | None = None,
         lazy_updates: bool = False,
+        drop_last: bool = False,
+        averaging: str | Averaging | None = None,
         random_state: Any = None,
         n_threads: int | None = None,
         comm: Any = None,
@@ -212,6 +217,12 @@ class MLP(Differentiated, Exported):
             together is scaled down to the norm clip_norm if its norm is larger.
         lazy_updates : bool, default False
             For sparse inputs: do not update the weights of features that are zero in all rows of a batch. See `Trainer`.
+        drop_last : bool, default False
+            Leave out the last batch of an epoch if it is smaller than `batch_size`. See `Trainer`.
+        averaging : EMA, SWA or str, optional
+            An average of the parameters over the training, see `fastnn.EMA` and `fastnn.SWA`. The model has the averaged
+            parameters at the end, however the training ends, and validation and metrics use them. A trainer keeps both, see
+            `Trainer.averaged_model`.
         random_state : int, numpy.random.Generator or other seed, optional
             The source of random numbers for shuffling and dropout. The default is the model's own generator.
         n_threads : int, optional
@@ -267,21 +278,32 @@ class MLP(Differentiated, Exported):
             clip_norm=clip_norm,
             clip_value=clip_value,
             lazy_updates=lazy_updates,
+            drop_last=drop_last,
+            averaging=averaging,
             random_state=random_state,
             n_threads=n_threads,
             comm=comm,
             n_shards=n_shards,
         )
-        return trainer.run(
-            X,
-            y,
-            epochs,
-            sample_weight=sample_weight,
-            validation_data=validation_data,
-            metrics=metrics,
-            callbacks=callbacks,
-            progress=progress,
-        )
+        if averaging is not None:
+            from fastnn._sharded.arguments import constructing
+
+            with constructing(comm):  # so that an error is raised on all ranks
+                trainer._check_epochs(epochs)
+        try:
+            return trainer.run(
+                X,
+                y,
+                epochs,
+                sample_weight=sample_weight,
+                validation_data=validation_data,
+                metrics=metrics,
+                callbacks=callbacks,
+                progress=progress,
+            )
+        finally:
+            if averaging is not None:
+                take_average(trainer)
 
     def __repr__(self) -> str:
         """Return the sizes, activations and dtype as text."""

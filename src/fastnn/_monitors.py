@@ -81,6 +81,10 @@ class Monitor(Checked):
             self.best, self.best_epoch = value, history.epochs
         return improves
 
+    def _equals_best(self, history: History) -> bool:
+        """Return whether the last epoch has the best value so far again."""
+        return self.best_epoch > 0 and float(history[self._monitored(history)][-1]) == self.best
+
     def _monitored(self, history: History) -> str:
         if self.monitor is None:
             return "val_loss" if "val_loss" in history else "loss"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastnn._custom import CustomActivation
     from fastnn._engine import core as _core
     from fastnn._engine.losses import NativeLoss
+    from fastnn._engine.run_settings import NativeAveraging
     from fastnn._engine.training_data import TrainingData
     from fastnn._exports.layers import Layer
     from fastnn._model import MLP
@@ -76,6 +77,37 @@ def loaded_model(
     if rng is not None:
         model._rng = rng
     return model
+
+
+def evaluated_network(trainer: Trainer) -> _core.Network:
+    """Return the engine's network with the averaged parameters of a trainer, or that of its model if there is no average."""
+    average = trainer._average
+    return network_of(trainer.model) if average is None or average.counts[0] == 0 else average.network
+
+
+def copied_average(trainer: Any) -> tuple[NDArray[Any], int] | None:
+    """Return a copy of the averaged parameters, and the number of parameters in the average, or None without an average."""
+    average: NativeAveraging | None = getattr(trainer, "_average", None)
+    return None if average is None else (average.network.storage.copy(), int(average.counts[0]))
+
+
+def restore_average(trainer: Any, kept: tuple[NDArray[Any], int] | None) -> None:
+    """Set the average to the one that `copied_average` returned. An average that was begun later begins anew."""
+    average: NativeAveraging | None = getattr(trainer, "_average", None)
+    if average is not None:
+        average.network.storage[...], average.counts[0] = (0.0, 0) if kept is None else kept
+
+
+def check_epochs(trainer: Trainer, epochs: int) -> None:
+    """Raise ValueError if no parameters would enter the average of a trainer in this number of epochs."""
+    trainer._check_epochs(epochs)
+
+
+def take_average(trainer: Trainer) -> None:
+    """Give the model of a trainer its averaged parameters, if there are any."""
+    network = evaluated_network(trainer)
+    if network is not network_of(trainer.model):
+        restore_parameters(trainer.model, network.storage)
 
 
 def loss_of(trainer: Trainer) -> NativeLoss:
@@ -141,6 +173,13 @@ def handle_with_loss(model: MLP, loss: str | Loss) -> tuple[tuple[int, ...], obj
 def moments_of(trainer: Trainer) -> NDArray[Any]:
     """Return the live moments of a trainer's optimizer: one row per moment, in the layout of the network's storage."""
     return trainer._moments
+
+
+def state_arrays(trainer: Trainer) -> list[NDArray[Any]]:
+    """Return the live arrays that updates change: parameters, moments, and the average with its counts if there is one."""
+    average = trainer._average
+    of_average = [] if average is None else [average.network.storage, average.counts]
+    return [network_of(trainer.model).storage, moments_of(trainer), *of_average]
 
 
 def set_updates(trainer: Trainer, updates: int) -> None:

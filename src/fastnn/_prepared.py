@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn._checks import columns as _columns
 from fastnn._engine import core as _core
-from fastnn._engine.training_data import TrainingData, apart_from, training_data
+from fastnn._engine.training_data import TrainingData, apart_from, check_complete_batch, training_data
 from fastnn._stored_trainer import StoredTrainer
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Prepared(StoredTrainer):
     def _new_run(self, data: TrainingData | ShardedData, epochs: int, rows: NDArray[np.int64] | None = None) -> _core.Run:
         if not isinstance(data, TrainingData):
             return data.new_run(self, epochs)  # type: ignore[no-any-return]
+        if self.drop_last:
+            check_complete_batch(len(data.y) if rows is None else rows.size, self.batch_size)
         settings, changes = self._native.settings, self._conventions()
         if rows is not None:
             changes["rows"] = rows

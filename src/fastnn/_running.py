@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._engine.training_data import check_complete_batch
 from fastnn._epochs import Epochs
 from fastnn._history import History
 from fastnn._measures import Measures
@@ -51,7 +52,7 @@ class Running:
     Raises
     ------
     ImportError, ValueError
-        If the optimizer is L-BFGS, and SciPy is missing or a setting does not apply.
+        If the optimizer is L-BFGS, and SciPy is missing or a setting does not apply; or if `drop_last` would leave no batch.
     """
 
     training: Epochs | Search
@@ -68,6 +69,8 @@ class Running:
         self.trainer, self.epochs = trainer, epochs
         self.history = History._of_run(measures.names, epochs)
         self.n_rows = len(data.y) if rows is None else rows.size
+        if trainer.drop_last and trainer.n_shards is None:
+            check_complete_batch(self.n_rows, trainer.batch_size)
         self._data, self._measures, self._watchers, self._rows = data, measures, watchers, rows
         if isinstance(trainer.optimizer, LBFGS):
             from fastnn._lbfgs_run import Search

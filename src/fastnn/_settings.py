@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import _averaging
+from fastnn._averaging import EMA, SWA, Averaging
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.options import names_of_options, way_to
 from fastnn._checks.scalars import flag, integer, real, thread_count
@@ -19,7 +21,7 @@ from fastnn._checks.spellings import OPTIONS as OTHER_NAMES
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._engine.optimizers import native_optimizer
-from fastnn._engine.run_settings import RunSettings
+from fastnn._engine.run_settings import NativeAveraging, RunSettings
 from fastnn._history import History
 from fastnn._model import MLP
 from fastnn._rates import constant_rate
@@ -54,11 +56,13 @@ CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
         "optimizer": lambda _, value: resolve_optimizer("adam" if value is None else value),
         "batch_size": partial(integer, low=1, way="; len(X) makes one batch of all rows"),
         "shuffle": flag,
+        "drop_last": flag,
         "l1": lambda name, value: real(name, value, low=0.0),
         "l2": lambda name, value: real(name, value, low=0.0),
         "clip_norm": _limit,
         "clip_value": _limit,
         "lazy_updates": flag,
+        "averaging": lambda _, value: None if value is None else _averaging.resolve(value),
         "n_threads": lambda _, value: thread_count(value),
         "_rng": lambda _, value: _seeds.generator(value),
     }
@@ -66,7 +70,7 @@ CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
 """For each setting of a trainer: a function that maps its name and an assigned value to the value to keep."""
 
 OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "lazy_updates", "n_threads")
-"""The settings that files contain as numbers."""
+"""The settings that all files contain as numbers."""
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
@@ -103,6 +107,8 @@ class Configured:
     clip_norm: float | None
     clip_value: float | None
     lazy_updates: bool
+    drop_last: bool
+    averaging: Averaging | None
     n_threads: int | None
     comm: Any = None  # the communicator of the ranks that train together
     n_shards: int | None = None
@@ -176,16 +182,18 @@ class Configured:
             self._new_moments(optimizer["moments"]) if moments is None else moments,
             self._rng.bit_generator,
             n_threads=self.n_threads,
+            averaging=self._native_averaging(None if last is None else last.settings.averaging),
             rate=self._native_rate(),
             batch_size=self.batch_size,
             shuffle=self.shuffle,
+            drop_last=self.drop_last,
         )
         return Native(settings, kind, start)
 
     def _native_rate(self) -> float:
         """Return the rate for steps in compiled code, or NaN if there can be none."""
         optimizer = self.optimizer
-        if isinstance(optimizer, LBFGS) or self.n_shards is not None:
+        if isinstance(optimizer, LBFGS) or isinstance(self.averaging, SWA) or self.n_shards is not None:
             return math.nan
         return constant_rate(optimizer.learning_rate)
 
@@ -194,6 +202,11 @@ class Configured:
         if self.n_shards is not None:
             raise TypeError(
                 "n_shards: a trainer with comm or n_shards makes no single steps; run(X, y) trains on the rows of all ranks"
+            )
+        if isinstance(self.averaging, SWA):
+            raise TypeError(
+                "averaging: a trainer with SWA makes no single steps, which have no epochs; run(X, y) averages after each "
+                "epoch, and EMA after each step"
             )
 
     def _native_loss(self) -> NativeLoss:
@@ -207,7 +220,7 @@ class Configured:
 
     def _check_lbfgs(self) -> None:
         """Raise ValueError if a setting does not apply to optimizer "lbfgs"."""
-        for name in ("clip_norm", "clip_value", "lazy_updates"):
+        for name in ("clip_norm", "clip_value", "lazy_updates", "drop_last", "averaging"):
             value = getattr(self, name)
             if value not in (None, False):
                 raise ValueError(
@@ -218,6 +231,23 @@ class Configured:
                 f"optimizer: expected another one than 'lbfgs', got it for a model with dropout {self.model.dropout}, whose "
                 "loss is random"
             )
+
+    def _native_averaging(self, last: NativeAveraging | None) -> NativeAveraging | None:
+        """Return the average in the engine's form. It continues the last one if that is of the same kind."""
+        averaging = self.averaging
+        if averaging is None:
+            return None
+        of_epochs = isinstance(averaging, SWA)
+        if last is not None and last.of_epochs == of_epochs:
+            state = last[:2]
+        else:
+            own = self.model._network
+            sizes = own.layer_sizes, own.activations, own.dropout
+            state = _core.Network(*sizes, own.dtype, own.normalizations), np.zeros(2, np.int64)
+        if isinstance(averaging, EMA):
+            return NativeAveraging(*state, of_epochs, averaging.decay, averaging.bias_correction)
+        assert isinstance(averaging, SWA)
+        return NativeAveraging(*state, of_epochs, start=averaging.start - 1)
 
     def _new_moments(self, count: int) -> NDArray[Any]:
         size = self.model._network.storage.size
@@ -253,6 +283,15 @@ class Configured:
     @property
     def _moments(self) -> NDArray[Any]:
         return self._wanted.settings.moments
+
+    def _check_epochs(self, epochs: Any) -> None:
+        """Raise ValueError if no parameters would enter the average in this number of epochs."""
+        if self.averaging is not None:
+            self.averaging.check_epochs("epochs", integer("epochs", epochs, low=0))
+
+    @property
+    def _average(self) -> NativeAveraging | None:
+        return self._wanted.settings.averaging
 
     def _acquire(self) -> _core.Stepper:
         """Acquire the stepper for one caller at a time, with the current settings. The caller must release it."""

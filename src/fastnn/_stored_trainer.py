@@ -136,9 +136,15 @@ class StoredTrainer(Configured):
         }
         if self.n_shards is not None:
             config["n_shards"] = self.n_shards
+        if self.drop_last:
+            config["drop_last"] = True
         arrays: dict[str, NDArray[Any]] = {}
         for i, moment in enumerate(self._moments):
             arrays |= _saved_models.named(self.model._views(moment), prefix=f"moments.{i}.")
+        average = self._average
+        if average is not None:
+            config |= {"averaging": described(self.averaging), "averages": average.counts.tolist()}
+            arrays |= _saved_models.named(average.network.parameters, prefix="average.")
         kept = self._stepper.accumulated
         if kept is not None:
             *gradients, config["accumulated"] = kept
@@ -156,13 +162,21 @@ class StoredTrainer(Configured):
     ) -> None:
         """Initialize as the trainer that a file describes: the inverse of `_contents`."""
         options = {name: config["options"][name] for name in OPTIONS}
-        options |= {"comm": comm, "n_shards": config.get("n_shards")}  # which files of older versions lack
+        # Files of older versions lack these.
+        options |= {
+            "drop_last": config.get("drop_last", False),
+            "averaging": optimizer_of(config.get("averaging")),
+        }
+        options |= {"comm": comm, "n_shards": config.get("n_shards")}
         loss, optimizer = loss_of(config["loss"], custom_losses), optimizer_of(config["optimizer"])
         rng = None if config["rng"] is None else _seeds.from_state(config["rng"])
         self._begin(model, loss, optimizer, random_state=rng, **options)
         self._stepper.updates = integer("updates", config["updates"], low=0, high=2**62)
         for i, moment in enumerate(self._moments):
             _saved_models.fill(arrays, model._views(moment), prefix=f"moments.{i}.")
+        if self._average is not None:
+            _saved_models.fill(arrays, self._average.network.parameters, prefix="average.")
+            self._average.counts[:] = [integer("averages", count, low=0, high=2**62) for count in config["averages"]]
         if "accumulated" in config:
             mean, given = np.zeros((2, model._network.storage.size), model.dtype)
             for part, gradient in zip(_ACCUMULATED, (mean, given), strict=True):
@@ -170,21 +184,28 @@ class StoredTrainer(Configured):
             self._stepper.accumulated = mean, given, real("accumulated", config["accumulated"], low=0.0)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state without the engine's objects, and the moments as contiguous copies."""
+        """Return the state without the engine's objects, and the moments and the average as contiguous copies."""
         kept = {"moments": np.array(self._moments), "updates": self._updates, "accumulated": self._stepper.accumulated}
+        average = self._average
+        if average is not None:
+            kept["average"] = average.network.storage.copy(), average.counts.copy()
         return {"attributes": _state.attributes_of(self, _NOT_PICKLED), **kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Set the state. The engine's objects are made on first use."""
         _state.set_attributes(self, state["attributes"])
-        self.__dict__["_kept"] = state["moments"], state["updates"], state["accumulated"]
+        for name in ("drop_last", "averaging"):  # which pickles of older versions lack
+            self.__dict__.setdefault(name, None if name == "averaging" else False)
+        self.__dict__["_kept"] = state["moments"], state["updates"], state["accumulated"], state.get("average")
 
     def _make_parts(self) -> None:
         """Make the engine's objects of a copied or unpickled trainer."""
-        kept, updates, accumulated = self.__dict__["_kept"]
+        kept, updates, accumulated, average = self.__dict__["_kept"]
         moments = self._new_moments(len(kept))
         moments[...] = kept
         self._start(self._new_native(None, moments), updates)
         if accumulated is not None:
             self._stepper.accumulated = accumulated
+        if average is not None and self._average is not None:
+            self._average.network.storage[...], self._average.counts[:] = average
         del self.__dict__["_kept"]

@@ -9,6 +9,8 @@ from typing import Any, Never
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastnn._averaged_trainer import AveragedTrainer
+from fastnn._averaging import Averaging
 from fastnn._checks.options import explained, refusal, without_unknown
 from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
@@ -29,7 +31,7 @@ from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
 
 
-class Trainer(GradientSteps, ExportedTrainer):
+class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
     """Train a model, and keep the state on which the next step depends: moments, step count and random state.
 
     Parameters
@@ -43,7 +45,7 @@ class Trainer(GradientSteps, ExportedTrainer):
     optimizer : str or Optimizer, default Adam()
         The optimizer; see `fastnn.optimizers`.
     batch_size : int, default 32
-        The number of rows per step. The last batch of an epoch may be smaller.
+        The number of rows per step. The last batch of an epoch may be smaller, see `drop_last`.
     shuffle : bool, default True
         Draw a new order of the rows for every epoch, as ``rng.permutation(n)`` of the random generator does.
     l1, l2 : float, default 0.0
@@ -57,6 +59,13 @@ class Trainer(GradientSteps, ExportedTrainer):
         moments, and no penalties act on them. Plain gradient descent and AdaGrad without penalties always work this
         way. Momentum, RMSProp, Adam, weight decay and penalties would otherwise change these weights too, so their
         results differ with lazy updates.
+    drop_last : bool, default False
+        Leave out the last batch of an epoch if it is smaller than `batch_size`. The loss of an epoch is then the mean over
+        the rows that were seen. `run` raises ValueError if there are fewer rows than `batch_size`.
+    averaging : EMA, SWA or str, optional
+        An average of all parameters over the training: `fastnn.EMA`, the exponential moving average over the updates, or
+        `fastnn.SWA`, the mean over the ends of epochs; "ema" and "swa" stand for those with default parameters. The
+        validation loss and the metrics are then those of the average, see `averaged_model`.
     random_state : int, numpy.random.Generator or other seed, optional
         The source of random numbers for shuffling and dropout. The default is the model's own generator.
     n_threads : int, optional
@@ -82,7 +91,8 @@ class Trainer(GradientSteps, ExportedTrainer):
     checked in the same way, and takes effect from the next step on, or, in a callback, from the next epoch on. Only the
     loss can't change during a run. An optimizer of the same class with other numbers continues with the same moments.
     An optimizer of another class starts with zero moments, and with `updates`, on which schedules and bias corrections
-    depend, at 0.
+    depend, at 0. The same holds for an average: one of the same class continues, one of another class starts anew, and
+    None discards it.
 
     Copies and pickles keep the attributes of a subclass. `run` trains in native code, and does not call `step`. It
     therefore raises TypeError if a subclass overrides `step`.
@@ -113,6 +123,8 @@ class Trainer(GradientSteps, ExportedTrainer):
         clip_norm: float | None = None,
         clip_value: float | None = None,
         lazy_updates: bool = False,
+        drop_last: bool = False,
+        averaging: str | Averaging | None = None,
         random_state: Any = None,
         n_threads: int | None = None,
         comm: Any = None,
@@ -124,6 +136,8 @@ class Trainer(GradientSteps, ExportedTrainer):
             "batch_size": batch_size,
             "shuffle": shuffle,
             "lazy_updates": lazy_updates,
+            "drop_last": drop_last,
+            "averaging": averaging,
             "l1": l1,
             "l2": l2,
             "clip_norm": clip_norm,
@@ -223,7 +237,8 @@ class Trainer(GradientSteps, ExportedTrainer):
             in any other step.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
             Data whose loss is computed after each epoch, without penalties and dropout, and recorded as "val_loss". The
-            weights have the same meaning as above.
+            weights have the same meaning as above. With `averaging`, the loss and the metrics are those of the averaged
+            parameters.
         metrics : sequence of str and callables, default ()
             Measures that are computed after each epoch, on all training data without dropout, and on the validation data.
             The history records them as "accuracy" and "val_accuracy", for example. The names are accuracy, r2, mae, mse

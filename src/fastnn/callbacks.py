@@ -25,10 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._checks.options import explained
-from fastnn._checks.scalars import Checked, flag, integer, real
+from fastnn._checks.scalars import Checked, flag, integer, real, shown
 from fastnn._csv_log import CSVLog
 from fastnn._history import History
 from fastnn._monitors import Monitor, ReduceOnPlateau
+from fastnn._native import copied_average, restore_average
 from fastnn._progress import ProgressBar
 from fastnn._storage.write_file import FilePath, file_name
 
@@ -64,22 +65,34 @@ def _path_of(text: str, epoch: int) -> str:
     return _EPOCH.sub(lambda match: format(epoch, match[1] or ""), text)
 
 
+def _ties(argument: str, value: Any) -> str:
+    if not (isinstance(value, str) and value in ("first", "last")):
+        raise ValueError(f"{argument}: expected 'first' or 'last', got {shown(value)}")
+    return value
+
+
 class EarlyStopping(Monitor):
-    """Stop when a loss or a metric has not improved for some epochs, and restore the best parameters.
+    """Stop when a loss or a metric has not improved for some epochs, and restore the parameters of the best epoch.
+
+    With ``patience=None``, the run has all its epochs, and then the parameters of the best one.
 
     Parameters
     ----------
     monitor : str, optional
         The column of the history to watch: "loss", "val_loss", or a metric of the run, such as "val_accuracy". The default
         is the validation loss if the run has one, and otherwise the training loss.
-    patience : int, default 10
-        The number of epochs without an improvement after which to stop, >= 1.
+    patience : int or None, default 10
+        The number of epochs without an improvement after which to stop, >= 1. None never stops.
     min_delta : float, default 0.0
         The smallest difference from the best value so far that counts as an improvement, >= 0.
     restore_best : bool, default True
-        Give the model the parameters of its best epoch at the end of the run, however the run ends.
+        Give the model the parameters of its best epoch at the end of the run, however the run ends. The same holds for
+        their average, if the trainer has one: losses of validation data and metrics are those of the average.
     mode : {"min", "max"}, optional
         The direction of improvement. Needed only for columns other than losses and built-in metrics.
+    ties : {"first", "last"}, default "first"
+        Which of several epochs with the same best value is the best one. Metrics such as the accuracy often have ties. A
+        tie is no improvement, so that it does not prolong the run.
 
     Attributes
     ----------
@@ -101,36 +114,46 @@ class EarlyStopping(Monitor):
     Examples
     --------
     >>> EarlyStopping(patience=5)
-    EarlyStopping(monitor=None, patience=5, min_delta=0.0, restore_best=True, mode=None)
+    EarlyStopping(monitor=None, patience=5, min_delta=0.0, restore_best=True, mode=None, ties='first')
+
+    Train for all epochs, and keep the last of those with the best accuracy:
+
+    >>> keep_best = EarlyStopping("val_accuracy", patience=None, ties="last")
     """
 
     _checks: ClassVar = {
         "monitor": Monitor._checks["monitor"],
-        "patience": Monitor._checks["patience"],
+        "patience": lambda name, value: None if value is None else integer(name, value, low=1),
         "min_delta": Monitor._checks["min_delta"],
         "restore_best": flag,
         "mode": Monitor._checks["mode"],
+        "ties": _ties,
     }
+    patience: int | None  # type: ignore[assignment]
 
     @explained
     def __init__(
         self,
         monitor: str | None = None,
-        patience: int = 10,
+        patience: int | None = 10,
         min_delta: float = 0.0,
         restore_best: bool = True,
         mode: str | None = None,
+        ties: str = "first",
     ) -> None:
         self.monitor = monitor
         self.patience = patience
         self.min_delta = min_delta
         self.restore_best = restore_best
         self.mode = mode
+        self.ties = ties
         self._reset()
 
     def _reset(self) -> None:
         super()._reset()
+        self._improved_epoch = 0  # before best_epoch if there were ties since
         self._best_vector: NDArray[Any] | None = None
+        self._best_average: tuple[NDArray[Any], int] | None = None
 
     def on_train_begin(self, trainer: _Trainer, history: History) -> None:
         """Discard the state of the previous run."""
@@ -144,9 +167,13 @@ class EarlyStopping(Monitor):
         ValueError
             If the history has no such column, or if `mode` is needed and not given.
         """
-        if self._improves(history) and self.restore_best:
-            self._best_vector = np.array(trainer.model.to_vector())
-        stop = history.epochs - self.best_epoch >= self.patience
+        if self._improves(history):
+            self._improved_epoch = history.epochs
+        elif self.ties == "last" and self._equals_best(history):
+            self.best_epoch = history.epochs
+        if self.best_epoch == history.epochs and self.restore_best:
+            self._best_vector, self._best_average = np.array(trainer.model.to_vector()), copied_average(trainer)
+        stop = self.patience is not None and history.epochs - self._improved_epoch >= self.patience
         if stop:
             self._restore(trainer)
         return stop
@@ -154,11 +181,12 @@ class EarlyStopping(Monitor):
     def on_train_end(self, trainer: _Trainer, history: History) -> None:
         """Restore the best parameters, and release their copy."""
         self._restore(trainer)
-        self._best_vector = None
+        self._best_vector = self._best_average = None
 
     def _restore(self, trainer: _Trainer) -> None:
         if self.restore_best and self._best_vector is not None:
             trainer.model.set_vector(self._best_vector)
+            restore_average(trainer, self._best_average)
 
 
 class Checkpoint(Checked):

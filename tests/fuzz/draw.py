@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from fastnn import losses, optimizers, schedules
+from fastnn import EMA, SWA, losses, optimizers, schedules
 from fastnn._engine import core as _core
 
 # The kernels' table of activations lacks prelu, whose slopes are parameters.
@@ -87,6 +87,8 @@ def trainer_options(rng: Rng) -> dict[str, Any]:
         "clip_norm": choice(rng, [None, None, 0.1]),
         "clip_value": choice(rng, [None, None, 0.01]),
         "lazy_updates": bool(rng.random() < 0.2),
+        "drop_last": bool(rng.random() < 0.2),
+        "averaging": choice(rng, [None, None, EMA(0.9), EMA(0.8, bias_correction=False), SWA(), SWA(2)]),
         "random_state": choice(rng, [None, int(rng.integers(1000))]),
     }
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from fastnn import MLP, AdamW, DivergedError, Lion, Trainer, _epochs
+from fastnn import MLP, SWA, AdamW, DivergedError, Lion, Trainer, _epochs
 from fastnn._views import by_kind
 from fuzz import draw, functions
 
@@ -136,6 +136,8 @@ class _Session:
         stop = draw.watchers(self.rng)
         self.outcome.work *= epochs
         self.note(f"run(epochs={epochs}, validation={validation is not None}, callbacks={stop})")
+        if X.shape[0] < self.trainer.batch_size:
+            self.trainer.drop_last = False
         history = self.trainer.run(X, y, epochs, sample_weight=weight, validation_data=validation, callbacks=stop)
         for name in history:
             if name != "seconds":
@@ -143,7 +145,9 @@ class _Session:
         self.see_state()
 
     def steps(self) -> None:
-        """Make single updates on batches of very different sizes."""
+        """Make single updates on batches of very different sizes, unless the average is one over epochs."""
+        if isinstance(self.trainer.averaging, SWA):
+            return
         for _ in range(self.rng.integers(1, 5)):
             X, y, weight = self.data(max_rows=600)
             self.note("step")
@@ -234,5 +238,7 @@ class _Session:
         for moment in self.trainer._moments:
             for view in by_kind(self.model._network.views(moment)):
                 self.see("moments", view)
+        if self.trainer.averaging is not None:
+            self.see("average", self.trainer.averaged_model().to_vector())
         self.see("updates", np.array(self.trainer.updates))
         self.see("random state", np.frombuffer(repr(self.trainer._rng.bit_generator.state).encode(), np.uint8))

@@ -26,7 +26,7 @@ _NOT_OURS = "of another library"
 _PROVENANCE = ("kind", "version", "written_by")
 _ARCHITECTURE = ("layer_sizes", "activations", "dropout", "dtype")
 _LATER = ("normalization", "normalization_place")  # only in the files of models that have them
-_TRAINING = ("loss", "optimizer", "updates", "options", "rng", "accumulated")
+_TRAINING = ("loss", "optimizer", "updates", "options", "drop_last", "averaging", "averages", "rng", "accumulated")
 
 
 def contents_of(path: Path) -> dict[str, Any]:

@@ -188,3 +188,15 @@ def _sparse_rows(argument: str, value: Any, dtype: np.dtype[Any]) -> _core.Spars
         return _core.SparseRows(values, table.indices, table.indptr, table.shape[1])
     except ValueError as error:
         raise ValueError(f"{argument}: expected a valid sparse matrix, got a damaged one ({error})") from None
+
+
+def chosen_rows(x: Rows, rows: NDArray[np.int64]) -> Rows:
+    """Return copies of some rows of inputs, which may repeat."""
+    if not isinstance(x, _core.SparseRows):
+        return x[rows]
+    lengths = np.diff(x.row_starts)[rows]
+    ends = np.cumsum(lengths)
+    starts = np.concatenate([[0], ends])
+    # The place of each element is its place in the row, after the beginning of that row in x.
+    places = np.arange(starts[-1]) + np.repeat(x.row_starts[rows] - starts[:-1], lengths)
+    return _core.SparseRows(x.values[places], x.columns[places], starts, x.shape[1])

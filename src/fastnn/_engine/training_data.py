@@ -142,3 +142,11 @@ def sample_weights(argument: str, value: Any, n_rows: int, *, is_part: bool = Fa
             f"sum is below 1e290, got values from {array.min()} to {array.max()}"
         )
     return array
+
+
+def check_complete_batch(n_rows: int, batch_size: int) -> None:
+    """Raise ValueError if an epoch without its last, smaller batch would have no batch."""
+    if n_rows < batch_size:
+        raise ValueError(
+            f"drop_last: expected at least batch_size={batch_size} rows for one complete batch, got {n_rows} rows"
+        )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._checks.scalars import shown
-from fastnn._engine import core as _core
+from fastnn._engine.arrays import chosen_rows
 from fastnn._engine.targets import check_observed
 from fastnn._engine.training_data import TrainingData, apart_from, sample_weights, training_data
 from fastnn._native import check_columns, network_of, validation_of
@@ -111,17 +111,7 @@ def only_rows(data: TrainingData, rows: Rows) -> TrainingData:
     if rows is None:
         return data
     x, y, labels, weight = data
-    chosen = _sparse_rows(x, rows) if isinstance(x, _core.SparseRows) else x[rows]
-    return TrainingData(chosen, y[rows], labels, None if weight is None else weight[rows])
-
-
-def _sparse_rows(x: _core.SparseRows, rows: NDArray[np.int64]) -> _core.SparseRows:
-    lengths = np.diff(x.row_starts)[rows]
-    ends = np.cumsum(lengths)
-    starts = np.concatenate([[0], ends])
-    # The place of each element is its place in the row, after the beginning of that row in x.
-    places = np.arange(starts[-1]) + np.repeat(x.row_starts[rows] - starts[:-1], lengths)
-    return _core.SparseRows(x.values[places], x.columns[places], starts, x.shape[1])
+    return TrainingData(chosen_rows(x, rows), y[rows], labels, None if weight is None else weight[rows])
 
 
 class SharedValidation:

@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from fastnn._averaging import Averaging
 from fastnn._checks.options import explained
 from fastnn._checks.scalars import thread_count
 from fastnn._history import History
@@ -46,6 +47,8 @@ def fit_many(
     clip_norm: float | Sequence[float | None] | None = None,
     clip_value: float | Sequence[float | None] | None = None,
     lazy_updates: bool | Sequence[bool] = False,
+    drop_last: bool | Sequence[bool] = False,
+    averaging: str | Averaging | Sequence[str | Averaging | None] | None = None,
 ) -> list[History]:
     """Train many models at once, on all cores.
 
@@ -60,8 +63,9 @@ def fit_many(
         The inputs of all models.
     y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
         The targets of all models.
-    loss, optimizer, batch_size, shuffle, l1, l2, clip_norm, clip_value, lazy_updates
-        As for `Trainer`: one value for all models, or a list with one value per model.
+    loss, optimizer, batch_size, shuffle, l1, l2, clip_norm, clip_value, lazy_updates, drop_last, averaging
+        As for `Trainer`: one value for all models, or a list with one value per model. A model with `averaging` has the
+        averaged parameters at the end, as after `MLP.fit`.
     epochs : int or list of int, default 1
         The number of passes over the rows.
     rows : array-like of int or bool, shape (m,), or a list of them, optional
@@ -133,6 +137,8 @@ def fit_many(
         "clip_norm": clip_norm,
         "clip_value": clip_value,
         "lazy_updates": lazy_updates,
+        "drop_last": drop_last,
+        "averaging": averaging,
         "random_state": random_state,
     }
     threads, bar = thread_count(n_threads), progress_bar(progress)

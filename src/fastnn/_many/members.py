@@ -15,7 +15,7 @@ from fastnn._many.arguments import Spread, checked_models, rows_of_models
 from fastnn._many.data import SharedData, SharedValidation, count_rows, only_rows
 from fastnn._many.runs import Member, run_members
 from fastnn._measures import Measures
-from fastnn._native import learn_columns
+from fastnn._native import check_epochs, learn_columns, take_average
 from fastnn._progress import ProgressBar
 from fastnn._running import Running
 from fastnn._trainer import Trainer
@@ -66,6 +66,7 @@ class Members:
                 if isinstance(trainer.optimizer, LBFGS):  # which takes all rows at once
                     data, rows = own, None
                 n_epochs, watchers = integer("epochs", epochs[k], low=0), check_watchers(callbacks[k], None)
+                check_epochs(trainer, n_epochs)
                 self._runs.append(Running(trainer, data, n_epochs, measures, watchers, rows))
 
     def run(self, n_threads: int | None, progress: ProgressBar | None) -> list[History]:
@@ -76,6 +77,7 @@ class Members:
                 members = []
                 for running in self._runs:
                     running.acquire()
+                    stack.callback(take_average, running.trainer)
                     stack.callback(running.release)
                     members.append(Member(running))
                 if type(self._X) is not np.ndarray:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastnn._measures import Measures
 from fastnn._metrics import Metrics, checked_metrics
-from fastnn._native import loss_of, network_of
+from fastnn._native import evaluated_network, loss_of
 from fastnn._sharded.ranks import Phase, Ranks
 from fastnn._sharded.shards import Shards
 
@@ -62,7 +62,7 @@ class ShardedMeasures(Measures):
 
     def _validation_loss(self, shards: Shards) -> float:
         assert self._found is not None
-        network, loss, n_threads = network_of(self.trainer.model), loss_of(self.trainer), self.trainer.n_threads
+        network, loss, n_threads = evaluated_network(self.trainer), loss_of(self.trainer), self.trainer.n_threads
         for shard, (begin, end) in enumerate(shards.ranges):
             self._found[shard] = network.batch_gradient(loss, shards.data, None, begin, end - begin, n_threads=n_threads)
         values = self._ranks.meet(Phase.VALUES, self._found.reshape(-1)).reshape(-1, 2)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._engine.step_rates import StepRates
-from fastnn._native import loss_of, moments_of, network_of
+from fastnn._native import loss_of, network_of, state_arrays
 from fastnn._sharded.ranks import Phase, Ranks
 from fastnn._sharded.shards import Epoch, Shards
 from fastnn._sharded.sums import GradientSum
@@ -53,15 +53,15 @@ class ShardedRun:
         self._n_shards = trainer.n_shards
         self._rows = trainer.batch_size // trainer.n_shards  # of a shard in a batch
         self._scale = scale * min(self._rows, shards.most_rows)
-        self._moments = moments_of(trainer)
         drops = any(trainer.model.dropout)
         self._order = Epoch(shards, trainer.random_state, shuffle=trainer.shuffle, drops=drops)
         self._sum = GradientSum(ranks, self._n_shards, self._network.storage.size, self._network.dtype)
         self._found = np.zeros((len(shards.numbers), 2))  # the loss and the weight of each shard of this rank
-        self._snapshot = [np.empty_like(self._network.storage), np.empty_like(self._moments)]
+        self._state = state_arrays(trainer)
+        self._snapshot = [np.empty_like(array) for array in self._state]
         self._snapshot_updates = -1
 
-        self.steps = -(-shards.most_rows // self._rows)
+        self.steps = shards.least_rows // self._rows if trainer.drop_last else -(-shards.most_rows // self._rows)
         self.n_epochs, self.first_epoch, self._epochs, self._step = n_epochs, 0, 0, 0
         room = min(n_epochs, _MAX_EPOCHS)
         self.epoch_loss, self.epoch_seconds = np.zeros(room), np.zeros(room)
@@ -146,7 +146,8 @@ class ShardedRun:
         total = self._sum.total(self._scale / weight if weight > 0 else 0.0)
         if self._step == 0:
             self._take_snapshot()
-        penalty = self._stepper.apply_gradient(total, self._rates.of_steps(self._epochs, self._step, 1)[0])
+        rate = self._rates.of_steps(self._epochs, self._step, 1)[0]
+        penalty = self._stepper.apply_gradient(total, rate, self._step == self.steps - 1)
         if penalty is None:
             return False
         self._loss_sum += loss + penalty * weight
@@ -175,13 +176,13 @@ class ShardedRun:
     # ---- Divergence ----
 
     def _take_snapshot(self) -> None:
-        for kept, array in zip(self._snapshot, (self._network.storage, self._moments), strict=True):
+        for kept, array in zip(self._snapshot, self._state, strict=True):
             np.copyto(kept, array)
         self._snapshot_updates = self._stepper.updates
 
     def _restore_snapshot(self) -> None:
         if self._snapshot_updates < 0:
             return
-        for kept, array in zip(self._snapshot, (self._network.storage, self._moments), strict=True):
+        for kept, array in zip(self._snapshot, self._state, strict=True):
             np.copyto(array, kept)
         self._stepper.updates = self._snapshot_updates

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._engine.training_data import check_complete_batch
 from fastnn._sharded.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -37,14 +38,19 @@ class Shards:
     def __init__(self, ranks: Ranks, n_shards: int, data: TrainingData, argument: str = "X") -> None:
         counts = ranks.gather(len(data.x))
         ends = boundaries(counts, n_shards, argument)
-        own = n_shards // ranks.size
+        self.n_shards, own = n_shards, n_shards // ranks.size
         first = ranks.rank * own
         offset = ends[first]
         self.data = data
         self.numbers = range(first, first + own)  # among those of all ranks
         self.ranges = [(ends[s] - offset, ends[s + 1] - offset) for s in self.numbers]
-        self.most_rows = max(end - begin for begin, end in itertools.pairwise(ends))
+        lengths = [end - begin for begin, end in itertools.pairwise(ends)]
+        self.most_rows, self.least_rows = max(lengths), min(lengths)
         self.n_rows = ends[-1]  # of all ranks
+
+    def check_complete_batch(self, batch_size: int) -> None:
+        """Raise ValueError if an epoch without its last, smaller batch would have no batch."""
+        check_complete_batch(self.least_rows * self.n_shards, batch_size)
 
 
 def boundaries(counts: list[int], n_shards: int, argument: str = "X") -> list[int]:

@@ -12,7 +12,7 @@ from fastnn._checks.scalars import integer
 from fastnn._engine import core as _core
 from fastnn._engine.targets import check_observed
 from fastnn._history import History
-from fastnn._native import moments_of, network_of
+from fastnn._native import state_arrays
 from fastnn._overridden import check_step
 from fastnn._running import Running
 from fastnn._sharded.measures import ShardedMeasures, check_metrics
@@ -50,6 +50,8 @@ class ShardedData:
 
     def new_run(self, trainer: Any, epochs: int) -> Any:
         """Return a run over these data, which has the methods of the engine's."""
+        if trainer.drop_last:
+            self._shards.check_complete_batch(trainer.batch_size)
         return ShardedRun(trainer, self._ranks, self._shards, self._scale, epochs)
 
 
@@ -115,6 +117,8 @@ class ShardedTraining:
         ranks.check_same(of_run)
         ranks.check_same(of_validation)
         shards = self._shards(data, "")
+        if trainer.drop_last:
+            shards.check_complete_batch(trainer.batch_size)
         held_out = None if validation is None else self._shards(validation, "validation_data ")
         measures = ShardedMeasures(trainer, ranks, names, shards, held_out)
         running = Running(trainer, ShardedData(ranks, shards), epochs, measures, of_rank(ranks, watchers))
@@ -151,13 +155,13 @@ class ShardedTraining:
         return Shards(ranks, self._n_shards, data, f"{prefix}X")
 
     def _share_state(self) -> None:
-        """Give all ranks the parameters, the moments and the random state of rank 0."""
+        """Give all ranks the parameters, the moments, the average and the random state of rank 0."""
         trainer, ranks = self.trainer, self._ranks
         if ranks.size == 1:
             return
         ranks.meet(Phase.STATE)
-        ranks.share_array(network_of(trainer.model).storage)
-        ranks.share_array(moments_of(trainer))
+        for array in state_arrays(trainer):
+            ranks.share_array(array)
         bits = trainer.random_state.bit_generator
         trainer._stepper.updates, bits.state = ranks.share((trainer._stepper.updates, bits.state))
 

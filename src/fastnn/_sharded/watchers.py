@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from fastnn._trainer import Trainer
 
 
+_SETTINGS = ("batch_size", "shuffle", "drop_last", "l1", "l2", "clip_norm", "clip_value")
+
+
 class AgreedWatchers:
     """All callbacks of a rank as one: a run stops on all ranks if a callback of any rank stops it.
 
@@ -72,6 +75,7 @@ def settings_of(trainer: Trainer) -> dict[str, Any]:
     rate = trainer.learning_rate
     return {
         "loss": repr(trainer.loss),
+        "averaging": repr(trainer.averaging),
         "optimizer": repr(trainer.optimizer) if not callable(rate) else type(trainer.optimizer).__name__,
-        **{name: getattr(trainer, name) for name in ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value")},
+        **{name: getattr(trainer, name) for name in _SETTINGS},
     }

@@ -7,18 +7,19 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from fastnn import _custom, losses, optimizers
+from fastnn import _averaging, _custom, losses, optimizers
 
 _OF_LOSSES = {c.__name__: c for c in (*losses.LOSSES.values(), losses.Heads)}
 
 
 @functools.cache
 def _of_optimizers() -> dict[str, type]:
-    """Return the classes of optimizers and of schedules, which may have the name of a loss."""
+    """Return the classes of optimizers, averages and schedules, which may have the name of a loss."""
     from fastnn import schedules  # a seventh of the time of `import fastnn`
 
     of_schedules = (getattr(schedules, name) for name in schedules.__all__)
-    return {c.__name__: c for c in (*optimizers.OPTIMIZERS.values(), optimizers.LBFGS, *of_schedules)}
+    kinds = (*optimizers.OPTIMIZERS.values(), optimizers.LBFGS, *_averaging.AVERAGES.values(), *of_schedules)
+    return {c.__name__: c for c in kinds}
 
 
 def described(value: Any) -> Any:
@@ -53,7 +54,7 @@ def _described_fields(value: Any) -> dict[str, Any]:
 
 
 def optimizer_of(description: Any) -> Any:
-    """Return the optimizer or the schedule that was described."""
+    """Return the optimizer, the schedule or the average that was described."""
     if not isinstance(description, dict):
         return description
     fields = {name: optimizer_of(value) for name, value in description.items() if name != "class"}

@@ -18,6 +18,8 @@ _FIXED = {
     "progress": (False, "verbose=True prints the loss of each epoch"),
     "scoring": (None, "early stopping watches the accuracy or R², which are sums over partitions"),
     "validation_fraction": (0.1, "X_val and y_val, or eval_set, are the rows for validation"),
+    "averaging": (None, "the parameters are averaged over the partitions instead"),
+    "drop_last": (False, "partitions have different numbers of batches"),
     "max_fun": (15000, "it belongs to lbfgs, which does not train by local steps"),
 }
 _INTERVAL = re.compile(r"(?:(\d+) )?(epochs?|batch(?:es)?)")

@@ -41,8 +41,8 @@ _PARAMETERS = """
     "auto" batches have at most 200 rows, and at most those of a partition. With ``class_weight="balanced"``, the classes
     of all partitions count. `early_stopping` needs validation data. A schedule maps the steps of a shard to rates.
 
-    Refused are ``solver="lbfgs"``, `warm_start`, `resume`, `progress`, `scoring`, `n_members`, `bootstrap`, and other values
-    of `validation_fraction` and `max_fun` than the defaults.
+    Refused are ``solver="lbfgs"``, `warm_start`, `resume`, `progress`, `scoring`, `n_members`, `bootstrap`, `averaging`,
+    `drop_last`, and other values of `validation_fraction` and `max_fun` than the defaults.
 """
 
 

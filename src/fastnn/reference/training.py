@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastnn._averaging import EMA, SWA, Averaging
 from fastnn._checks.floats import Array
 from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
 from fastnn.reference.arguments import Activations, Arrays, Normalizations, checked_data, checked_network, takes_as_labels
+from fastnn.reference.averages import blend, ema_share
 from fastnn.reference.derivatives import loss_and_gradient
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
@@ -46,12 +48,15 @@ def train(
     dropout: float | Sequence[float] = 0.0,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    drop_last: bool = False,
+    averaging: Averaging | None = None,
+    averages: Arrays = (),
 ) -> list[float]:
     """Train a network in place, and return the loss of every epoch.
 
     An epoch takes the rows in the order of `rng.permutation`, or in their own order without `shuffle`, in batches of
-    `batch_size` rows. The last batch may be smaller. A step on a batch computes the gradient with penalties, clips its
-    values, then its norm, and calls the optimizer, whose state is empty at first.
+    `batch_size` rows. The last batch may be smaller, unless `drop_last` leaves it out. A step on a batch computes the
+    gradient with penalties, clips its values, then its norm, and calls the optimizer, whose state is empty at first.
 
     Parameters
     ----------
@@ -88,6 +93,12 @@ def train(
         apply to them.
     normalizations : sequence of Normalization or None, optional
         The normalization of each layer, whose parameters are treated like slopes.
+    drop_last : bool, default False
+        Leave out the last batch of an epoch if it is smaller than the others.
+    averaging : EMA or SWA, optional
+        The average of the parameters that is computed: after each update, or at the end of each epoch.
+    averages : sequence of ndarrays
+        Arrays of zeros that become the averages of all weights, then all biases, then slopes, gains and shifts.
 
     Returns
     -------
@@ -118,10 +129,11 @@ def train(
     given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
     undecayed, state_of_undecayed = [array for array in (*slopes, *given) if array is not None], State()
     without_decay = optimizer.without_decay()
-    history = []
-    for _ in range(epochs):
+    history, n_averaged = [], 0
+    for epoch in range(epochs):
         order = rng.permutation(len(inputs)) if shuffle else np.arange(len(inputs))
-        batches = [order[start : start + batch_size] for start in range(0, len(inputs), batch_size)]
+        end = len(inputs) // batch_size * batch_size if drop_last else len(inputs)
+        batches = [order[start : min(start + batch_size, end)] for start in range(0, end, batch_size)]
         total, total_weight = 0.0, 0.0
         for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
             masks = _draw_masks(rng, drop, len(rows), weights)
@@ -136,8 +148,13 @@ def train(
             update(optimizer, params, grads[:n], state, float(rate))
             update(without_decay, undecayed, grads[n:], state_of_undecayed, float(rate))
             updates += 1
+            if isinstance(averaging, EMA):
+                blend(averages, [*params, *undecayed], ema_share(updates, averaging.decay, averaging.bias_correction))
             seen = float(shares[rows].sum())
             total, total_weight = total + seen * value, total_weight + seen
+        if isinstance(averaging, SWA) and epoch + 1 >= averaging.start:
+            n_averaged += 1
+            blend(averages, [*params, *undecayed], 1 / n_averaged)
         history.append(total / total_weight if total_weight else 0.0)
     return history
 

@@ -165,6 +165,8 @@ class EstimatorTrainer(Trainer):
             clip_norm=estimator.clip_norm,
             clip_value=estimator.clip_value,
             lazy_updates=bool(estimator.lazy_updates),
+            drop_last=bool(estimator.drop_last),
+            averaging=estimator.averaging,
             random_state=generator,
             n_threads=n_threads,
         )
@@ -180,6 +182,10 @@ class EstimatorTrainer(Trainer):
             native |= {"rate_in_velocity": True, "beta_1": self._momentum}
         return native
 
+    def rows_per_epoch(self, n_rows: int) -> int:
+        """Return the number of the rows that are in the batches of an epoch."""
+        return n_rows - n_rows % self.batch_size if self.drop_last else n_rows
+
     def follow(self, estimator: Any, loss: Loss, n_threads: int | None) -> None:
         """Adopt the parameters that may change from one call of `partial_fit` to the next.
 
@@ -192,6 +198,8 @@ class EstimatorTrainer(Trainer):
             clip_norm=estimator.clip_norm,
             clip_value=estimator.clip_value,
             lazy_updates=bool(estimator.lazy_updates),
+            drop_last=bool(estimator.drop_last),
+            averaging=estimator.averaging,
             n_threads=n_threads,
         )
 
@@ -203,6 +211,11 @@ class EstimatorTrainer(Trainer):
         for row, row_before in zip(moments, state["moments"], strict=True):
             carry_over(network_before.views(row_before), network.views(row))
         state["moments"] = moments
+        if "average" in state:
+            before, counts = state["average"]
+            average = np.zeros_like(network.storage)
+            carry_over(network_before.views(before), network.views(average))
+            state["average"] = average, counts
         other = EstimatorTrainer.__new__(EstimatorTrainer)
         other.__setstate__(state | {"attributes": state["attributes"] | {"model": model}})
         return other

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._history import History
-from fastnn._native import copied_parameters
+from fastnn._native import evaluated_network
 from fastnn.sklearn._definitions import EstimatorTrainer
 
 _MIN_RATE = 1e-6  # at which an adaptive learning rate stops
@@ -84,7 +84,7 @@ class EpochWatcher:
         if self._validation is not None:
             estimator.validation_loss_curve_.append(self._validation.loss())
         if estimator.early_stopping:
-            self._compare_score()
+            self._compare_score(trainer)
         else:
             self._compare_losses(losses)
         if trainer.rate_rule.inverse_scaling:
@@ -94,7 +94,7 @@ class EpochWatcher:
             if not self.stopped:
                 estimator._no_improvement_count = 0
 
-    def _compare_score(self) -> None:
+    def _compare_score(self, trainer: EstimatorTrainer) -> None:
         estimator, validation = self._estimator, self._validation
         assert validation is not None
         score = validation.score()
@@ -103,9 +103,11 @@ class EpochWatcher:
             print(f"Validation score: {score:f}")
         worse = score < estimator.best_validation_score_ + estimator.tol
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
-        if score > estimator.best_validation_score_:
+        if score > estimator.best_validation_score_ or (
+            estimator.ties == "last" and score == estimator.best_validation_score_
+        ):
             estimator.best_validation_score_ = score
-            estimator._best_parameters = copied_parameters(estimator.network_)
+            estimator._best_parameters = evaluated_network(trainer).storage.copy()
 
     def _compare_losses(self, losses: list[float]) -> None:
         estimator = self._estimator
@@ -150,7 +152,8 @@ class RatesByEpoch:
 
     def __init__(self, trainer: EstimatorTrainer, estimator: Any, n_rows: int) -> None:
         self._rule, self._first_rate, self._first_t = trainer.rate_rule, estimator._learning_rate, estimator.t_
-        self._n_rows, self._steps, self._updates = n_rows, -(-n_rows // trainer.batch_size), trainer.updates
+        self._n_rows = trainer.rows_per_epoch(n_rows)
+        self._steps, self._updates = -(-self._n_rows // trainer.batch_size), trainer.updates
 
     def __call__(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the learning rates of these steps."""

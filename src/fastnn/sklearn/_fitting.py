@@ -45,7 +45,8 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
     _learning_rate: float  # of the next epoch
     _no_improvement_count: int  # epochs since loss or score last improved
     _best_parameters: NDArray[Any] | None  # with early stopping, those with the best score
-    _last_parameters: NDArray[Any] | None  # with early stopping and `resume`, those of the last epoch
+    # With an average, or with early stopping and `resume`: those of the last epoch, with which the training continues.
+    _last_parameters: NDArray[Any] | None
     _split_state: Any  # with `resume`, the state of the random numbers that chose the held-out rows
     _trainer: EstimatorTrainer  # of the last fit by batches
     _param_names: ClassVar[tuple[Any, list[str]]]  # of the class, for the constructor beside them

@@ -14,6 +14,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fastnn import _custom, losses
+from fastnn._averaging import AVERAGES
 from fastnn._checks.layers import OUTPUT_ONLY, PLACES
 from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
 from fastnn._custom import CustomActivation
@@ -39,7 +40,7 @@ SOLVERS = (*ORIGINAL_SOLVERS, *(name for name in OPTIMIZERS if name not in ORIGI
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 # Parameters that lbfgs can't use, because it does not train in batches. scikit-learn has none of them.
-_OF_BATCHES = ("dropout", "clip_norm", "clip_value", "lazy_updates")
+_OF_BATCHES = ("dropout", "clip_norm", "clip_value", "lazy_updates", "averaging", "drop_last")
 # Parameters of "lbfgs" that an object has under names of its own, and their defaults.
 _OF_LBFGS = (("tol", 1e-4, "tolerance_grad"), ("max_fun", 15000, "max_evaluations"))
 
@@ -255,6 +256,12 @@ RULES: Mapping[str, Rule] = {
     "progress": Rule("a bool or a ProgressBar", lambda value: _is_flag(value) or hasattr(value, "on_epoch_end")),
     "resume": _FLAG,
     "lazy_updates": _FLAG,
+    "averaging": Rule(
+        f"{_names(AVERAGES)}, an object of fastnn.EMA or fastnn.SWA, or None",
+        lambda value: value in AVERAGES if isinstance(value, str) else value is None or type(value) in AVERAGES.values(),
+    ),
+    "drop_last": _FLAG,
+    "ties": Rule("one of 'first', 'last'", lambda value: isinstance(value, str) and value in ("first", "last")),
     "n_members": Rule(
         f"an int in [1, {_MOST_MEMBERS}]",
         lambda value: _is_integer(value) and not _is_flag(value) and 1 <= value <= _MOST_MEMBERS,

@@ -84,6 +84,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         held-out rows and stopping rules. The result has the bits of a single longer fit.
     lazy_updates : bool, default=False
         For sparse inputs: see `fastnn.Trainer`.
+    averaging : `fastnn.EMA`, `fastnn.SWA`, "ema" or "swa", default=None
+        An average of the parameters over the training. The fitted network has the averaged parameters, and scores and losses
+        of held-out rows are those of the average. `partial_fit` and `resume` continue both. Not for lbfgs.
+    drop_last : bool, default=False
+        Leave out the last batch of an epoch if it is smaller than the others. Not for lbfgs.
+    ties : {"first", "last"}, default="first"
+        Which of several epochs with the same best score `early_stopping` keeps. With ``n_iter_no_change=np.inf``, it keeps
+        the best of all epochs.
     n_jobs : int, default=None
         The number of threads of a fit or prediction. None uses as many as the work justifies, and -1 uses all. The number
         does not change the results.
@@ -162,6 +170,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         scoring: Any = None,
         resume: bool = False,
         lazy_updates: bool = False,
+        averaging: Any = None,
+        drop_last: bool = False,
+        ties: str = "first",
         n_jobs: int | None = None,
         progress: Any = False,
         n_members: int = 1,

@@ -9,13 +9,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
+from fastnn._averaging import SWA
 from fastnn._checks import seeds as _seeds
 from fastnn._errors import DivergedError
 from fastnn._measures import Measures
-from fastnn._native import copied_parameters, loss_of, network_of, restore_parameters
+from fastnn._native import copied_parameters, evaluated_network, loss_of, restore_parameters
 from fastnn._running import Running
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
+from fastnn.sklearn._average import averaged, leave_average, take_trained_parameters
 from fastnn.sklearn._data import Rows, batch_size, check_mean, counted_rows, native_rows, thread_count
 from fastnn.sklearn._definitions import EstimatorTrainer
 from fastnn.sklearn._epochs import EpochWatcher, RatesByEpoch, Validation
@@ -61,17 +63,21 @@ class BatchFit:
         model = estimator.network_
         self._rows = Rows(native_rows(X, model.dtype), estimator._native_target(y), sample_weight)
         n_rows = len(self._rows.target)
+        if (incremental or (resumes and not estimator.early_stopping)) and "_trainer" in vars(estimator):
+            take_trained_parameters(estimator)
         self._trainer = trainer = _trainer(estimator, goes_on=incremental or resumes)
         trainer.take(batch_size=_batch_size(estimator.batch_size, n_rows))
         if not resumes or trainer.order is None or len(trainer.order) != n_rows:
             trainer.order = estimator._random_state.randint(0, n_rows, n_rows, np.int64) if bootstrap else np.arange(n_rows)
         # The rows to train on, which every epoch shuffles from `order`. A resumed fit trains on the same.
         self._drawn = trainer.order.copy() if bootstrap else None
+        if trainer.averaging is not None and not incremental and not resumes:
+            trainer.averaging.check_epochs("max_iter", int(estimator.max_iter))
         _set_rate(estimator, trainer, n_rows, incremental)
         estimator.n_iter_ = 0
         if resumes and estimator.early_stopping:
             restore_parameters(model, estimator._last_parameters)
-        self._watcher = EpochWatcher(estimator, n_rows, _validation(estimator, trainer, held_out))
+        self._watcher = EpochWatcher(estimator, trainer.rows_per_epoch(n_rows), _validation(estimator, trainer, held_out))
         self._epochs = 1 if incremental else int(estimator.max_iter)
         self._interrupted = self._diverged = False
 
@@ -100,15 +106,18 @@ class BatchFit:
         if self._interrupted:
             warn("Training interrupted by user.")
             self._watcher.stopped = True
-        if self._diverged:
-            if not estimator.early_stopping:
-                raise ValueError(_fitted.NOT_FINITE)
+        if self._diverged and estimator.early_stopping:
             self._run_on()
+        elif self._diverged:
+            leave_average(estimator)
+            raise ValueError(_fitted.NOT_FINITE)
         if not self._incremental and estimator.n_iter_ == estimator.max_iter and not self._watcher.stopped:
             _warn_of_end(estimator)
         if estimator.early_stopping:
             estimator._last_parameters = copied_parameters(model) if estimator.resume else None
             restore_parameters(model, estimator._best_parameters)
+        else:
+            leave_average(estimator)
         if not estimator.resume:
             self._trainer.order = None
         _fitted.check_finite(model)
@@ -121,6 +130,8 @@ class BatchFit:
     # ---- The training ----
 
     def _can_step(self) -> bool:
+        if isinstance(self._trainer.averaging, SWA):
+            return False
         return self._drawn is None and not self.estimator.progress and not any(self.estimator.network_.dropout)
 
     def _run(self) -> None:
@@ -246,8 +257,8 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     if held_out is None:
         return None
     X, y, weight = counted_rows(*held_out)
-    network = network_of(estimator.network_)
-    rows = Rows(native_rows(X, network.dtype), estimator._native_target(y), weight)
+    model = estimator.network_
+    rows = Rows(native_rows(X, model.dtype), estimator._native_target(y), weight)
 
     scorer: Any = None if estimator.scoring is None else check_scoring(estimator, estimator.scoring)
     known = score_of_outputs(estimator, scorer, len(y))
@@ -255,12 +266,13 @@ def _validation(estimator: Any, trainer: EstimatorTrainer, held_out: Any) -> Val
     def score() -> float:
         if known is None:
             arguments = {} if weight is None else {"sample_weight": weight}
-            return float(scorer(estimator, X, estimator._original(y), **arguments))
-        outputs = network.predict(rows.X)
+            with averaged(trainer):
+                return float(scorer(estimator, X, estimator._original(y), **arguments))
+        outputs = evaluated_network(trainer).predict(rows.X)
         return float(known(outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False), y, weight))
 
     def loss() -> float:
-        return float(network.gradient(loss_of(trainer), rows.X, rows.target, rows.labels, rows.weight))
+        return float(evaluated_network(trainer).gradient(loss_of(trainer), rows.X, rows.target, rows.labels, rows.weight))
 
     return Validation(score, loss)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _custom, schedules
+from fastnn._averaging import Averaging
 from fastnn._checks import seeds as _seeds
 from fastnn._custom import CustomActivation
 from fastnn._storage.describe import described, loss_of, optimizer_of
@@ -18,7 +19,7 @@ from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn._classes import Classes
 
-_OBJECTS = (Loss, CustomLoss, Optimizer, *(getattr(schedules, name) for name in schedules.__all__))
+_OBJECTS = (Loss, CustomLoss, Optimizer, Averaging, *(getattr(schedules, name) for name in schedules.__all__))
 # The types of the elements of arrays.
 _SCALARS = (bool, int, float, str)
 _MAX_BYTES = 1 << 28  # of an array that a file describes by a few characters

@@ -53,6 +53,8 @@ class Pieces:
         batch_size: int,
         bit_generator: np.random.BitGenerator,
         rows: NDArray[np.int64] | None = None,
+        *,
+        drop_last: bool = False,
     ) -> None:
         x, y, labels, sample_weight = data
         n_rows = network.count_rows(x)
@@ -66,7 +68,9 @@ class Pieces:
         n_targets = loss.n_targets(network.layer_sizes[-1])
         check_rows(y, "y", n_rows, n_targets, labels)
         self.batch_size = min(batch_size, self.n_rows)
-        self.steps = -(-self.n_rows // self.batch_size)  # per epoch
+        # The rows in the batches of an epoch: all, or those of complete batches.
+        self.epoch_rows = self.n_rows // self.batch_size * self.batch_size if drop_last else self.n_rows
+        self.steps = -(-self.epoch_rows // self.batch_size)  # per epoch
         self._network, self._loss = network, loss
         self._x, self._y, self._labels, self._n_targets = x, y, labels, n_targets
         self._weight = weights_of_rows(sample_weight, n_rows)
@@ -125,14 +129,14 @@ class Pieces:
     def _ends(self, row: int, n_batches: int) -> NDArray[np.int64]:
         """Return the beginnings and ends of the next batches, in rows from here. The last one of an epoch may be smaller."""
         steps = row // self.batch_size + np.arange(n_batches + 1)
-        return steps // self.steps * self.n_rows + steps % self.steps * self.batch_size - row
+        return steps // self.steps * self.epoch_rows + steps % self.steps * self.batch_size - row
 
     def _next_rows(self, row: int, count: int) -> Chosen:
         """Return the rows of the next batches, in a new order where an epoch begins."""
         if self._order is None:
-            if self._rows is None and row + count <= self.n_rows:
+            if self._rows is None and row + count <= self.epoch_rows:
                 return slice(row, row + count)
-            places = np.arange(row, row + count) % self.n_rows
+            places = np.arange(row, row + count) % self.epoch_rows
             return places if self._rows is None else self._rows[places]
         if row == 0:
             if not self._reshuffles:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._engine.portable._average import Average
 from fastnn._engine.portable._elementwise import first_not_finite
 from fastnn._engine.portable._layers import Parameters, Pass
 from fastnn._engine.portable._loop import Batches, Loop
@@ -49,17 +50,20 @@ class Run:
         settings: RunSettings,
         n_epochs: int,
         updates: int,
+        *,
+        ends_epochs: bool = True,
     ) -> None:
-        loss, optimizer, moments, bit_generator, _, _, batch_size, shuffle, order, rows, loss_by_rows = settings
-        self._loss = MeanLoss(loss)
-        self._pieces = Pieces(network, data, self._loss, batch_size, bit_generator, rows)
-        if shuffle:
-            self._pieces.shuffle(order)
-        self._network, self._optimizer = network, Optimizer(optimizer)
+        s = settings
+        self._loss = MeanLoss(s.loss)
+        self._pieces = Pieces(network, data, self._loss, s.batch_size, s.bit_generator, s.rows, drop_last=s.drop_last)
+        if s.shuffle:
+            self._pieces.shuffle(s.order)
+        self._network, self._optimizer = network, Optimizer(s.optimizer)
         self._pieces.lazy = self._optimizer.lazy
-        self._moments = [network.vector(moments[i]) for i in range(self._optimizer.n_moments)]
+        self._moments = [network.vector(s.moments[i]) for i in range(self._optimizer.n_moments)]
+        self._average = None if s.averaging is None else Average(s.averaging, network.storage)
         self._gradient = np.empty_like(network.storage)
-        kept = (network.storage, *self._moments)
+        kept = (network.storage, *self._moments, *([] if self._average is None else self._average.arrays))
         snapshot = tuple(np.empty_like(array) for array in kept)
         m, v = self._optimizer.both(self._moments, network.storage)
         self._state = State(network.storage, self._gradient, m, v, kept, snapshot)
@@ -68,11 +72,14 @@ class Run:
 
         self.steps, self.n_epochs = self._pieces.steps, n_epochs
         room = min(n_epochs, _MAX_EPOCHS)
-        self._account = new_account(self._pieces.n_rows, updates, room)
+        self._account = new_account(self._pieces.epoch_rows, updates, room)
         self.epoch_loss, self.epoch_seconds = self._account.epoch_loss, np.zeros(room)
-        self._loss_by_rows = loss_by_rows  # weighs batches in an epoch's loss by rows, not weights
+        self._ends_epochs = ends_epochs  # whether the end of an epoch is one for an average over epochs
+        self._loss_by_rows = s.loss_by_rows  # weighs batches in an epoch's loss by rows, not weights
         self._since = 0.0  # seconds that belong to no finished epoch yet
-        self._loop = Loop.of_run(network, self._loss, self._optimizer, self._pieces.batch_size, self._state)
+        self._loop = None
+        if self._average is None:
+            self._loop = Loop.of_run(network, self._loss, self._optimizer, self._pieces.batch_size, self._state)
         self.set_rates(0.0)
 
     # ---- The position ----
@@ -226,6 +233,8 @@ class Run:
             self._update(rate)
         else:
             self._update_features(features, rate)
+        if self._average is not None:
+            self._average.add(ends_epoch=self._ends_epochs and self._row + rows == self._account.n_rows)
         count(self._account, rows, loss, weight)
         return True
 
@@ -260,9 +269,10 @@ class Run:
     def _update_features(self, features: NDArray[np.bool_], rate: float) -> None:
         """Update all parameters except the first layer's weights of features that do not occur."""
         absent = np.repeat(~features, self._network.layer_sizes[1])
-        kept = [array[: absent.size][absent] for array in self._state.kept]
+        changed = self._state.kept[: 1 + len(self._moments)]
+        kept = [array[: absent.size][absent] for array in changed]
         self._update(rate)
-        for array, values in zip(self._state.kept, kept, strict=True):
+        for array, values in zip(changed, kept, strict=True):
             array[: absent.size][absent] = values
 
 

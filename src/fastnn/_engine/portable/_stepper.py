@@ -96,18 +96,21 @@ class Stepper:
             gradient = kept.mean + kept.given
         return self.apply_gradient(gradient, rate)
 
-    def apply_gradient(self, gradient: Array, rate: float) -> float | None:
-        """Make an update with a gradient like the storage, and return the penalty; None as for `step`."""
+    def apply_gradient(self, gradient: Array, rate: float, ends_epoch: bool = False) -> float | None:
+        """Make an update with a gradient like the storage, and return the penalty; None as for `step`.
+
+        `ends_epoch` says whether it is the last one of an epoch, for an average over epochs.
+        """
         no_data = np.zeros((1, self.network.layer_sizes[0])), np.zeros((1, self.network.layer_sizes[-1])), False, None
-        run = self._run(no_data, rate, GIVEN_GRADIENT)
+        run = self._run(no_data, rate, GIVEN_GRADIENT, ends_epoch=ends_epoch)
         if not run.apply(gradient):
             return None
         self.updates = run.updates
         return run.batch_loss
 
-    def _run(self, data: tuple[Any, ...], rate: float, loss: NativeLoss) -> Run:
+    def _run(self, data: tuple[Any, ...], rate: float, loss: NativeLoss, *, ends_epoch: bool = False) -> Run:
         """Return a run of one step."""
         one_batch = self._settings._replace(loss=loss, batch_size=len(data[0]), shuffle=False)
-        run = Run(self.network, data, one_batch, 1, self.updates)
+        run = Run(self.network, data, one_batch, 1, self.updates, ends_epochs=ends_epoch)
         run.set_rates(np.array([rate]))
         return run
