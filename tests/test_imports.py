@@ -21,6 +21,7 @@ DESCRIPTIONS = {
     "_cycles",
     "_errors",
     "_history",
+    "_layer_settings",
     "_lbfgs",
     "_optimizer",
     "_rates",

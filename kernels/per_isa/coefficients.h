@@ -77,7 +77,8 @@ template <class T> class CoefficientSchedule {
                              T(1 - o_.beta_2), T(1),
                              T(o_.epsilon),    T(1 - learning_rate * o_.decay),
                              T(o_.l1 * share), T(o_.l2 * share),
-                             T(learning_rate)};
+                             T(learning_rate), T(learning_rate * o_.decay),
+                             T(share)};
         if (kernels_.keeps_velocity) {
             c.one_minus_beta_1 = o_.rate_in_velocity ? T(learning_rate) : T(1);
             c.learning_rate = o_.rate_in_velocity ? T(1) : T(learning_rate);

@@ -18,9 +18,7 @@ namespace {
 // its own.
 inline bool same_blocks(const Layer &a, const Layer &b) {
     for (int64_t i = 0; i < a.n_blocks; i++)
-        if (a.blocks[i].learning_rate_factor != b.blocks[i].learning_rate_factor ||
-            a.blocks[i].penalty_factor != b.blocks[i].penalty_factor || a.blocks[i].decay_factor != b.blocks[i].decay_factor)
-            return false;
+        if (!a.blocks[i].is_updated_like(b.blocks[i])) return false;
     return true;
 }
 inline bool same_networks(const Network &a, const Network &b) {

@@ -86,17 +86,22 @@ struct UpdateRules {
         const OptimizerKernels<T> &kernels = all_optimizers<T>[o.kind];
         const bool sparse = training.x.sparse();
         UpdateRules r = {};
-        r.penalizes = o.l1 > 0 || o.l2 > 0;
+        bool trains_inputs = true;  // whether updates change the weights of the first layer
+        for_each_block(training.network, [&](int64_t l, const Layer &, const Block &block) {
+            const double l1 = block.l1 >= 0 ? block.l1 : o.l1, l2 = block.l2 >= 0 ? block.l2 : o.l2;
+            r.penalizes |= !block.is_frozen && block.penalty_factor > 0 && (l1 > 0 || l2 > 0);
+            if (l == 0 && block.kind == BlockKind::weights) trains_inputs = !block.is_frozen;
+        });
         r.clips_value = std::isfinite(o.clip_value);
         r.clips_norm = std::isfinite(o.clip_norm);
         const bool uses_gradients_alone = !r.penalizes && !r.clips_value && !r.clips_norm;
         r.is_noop_without_gradient = !r.penalizes && kernels.is_noop_without_gradient;
-        r.defers_first_layer = sparse && !training.network.layers[0].narrow && !r.clips_norm && training.batch_size <= chunk_rows;
-        r.skips_absent_features = o.lazy && sparse && !r.defers_first_layer && !r.is_noop_without_gradient;
+        r.defers_first_layer = sparse && trains_inputs && !training.network.layers[0].narrow && !r.clips_norm && training.batch_size <= chunk_rows;
+        r.skips_absent_features = o.lazy && sparse && trains_inputs && !r.defers_first_layer && !r.is_noop_without_gradient;
         r.descends_in_product = kernels.is_plain_descent && uses_gradients_alone;
         r.updates_all_alike = uses_gradients_alone;
         for_each_block(training.network, [&](int64_t, const Layer &, const Block &block) {
-            r.updates_all_alike &= block.learning_rate_factor == 1 && block.decay_factor == 1;
+            r.updates_all_alike &= !block.is_frozen && !block.has_own_factors();
         });
         return r;
     }

@@ -17,6 +17,29 @@ cdef fill_optimizer(Optimizer_ *native, dict optimizer):
     native.penalty_per_weight = optimizer.get("penalty_per_weight", False)
 
 
+cdef fill_layers(vector[Layer] &own, Network_ *network, dict optimizer):
+    """Give a network layers of its own, with the settings of their blocks, if the optimizer has some. They stand in `own`."""
+    cdef int64_t l, b
+    cdef Block *block
+    blocks = optimizer.get("blocks")
+    if blocks is None:
+        return
+    if len(blocks) != network.n_layers:
+        raise ValueError(f"expected the settings of {network.n_layers} layers, got {len(blocks)}")
+    own.assign(network.layers, network.layers + network.n_layers)
+    for l in range(network.n_layers):
+        for b in range(own[l].n_blocks):
+            block = &own[l].blocks[b]
+            settings = blocks[l][BLOCK_KINDS[<int>block.kind]]
+            block.learning_rate_factor = settings.learning_rate_factor
+            block.epsilon_factor = settings.epsilon_factor
+            block.decay_factor = settings.decay_factor
+            block.l1 = -1.0 if settings.l1 is None else settings.l1
+            block.l2 = -1.0 if settings.l2 is None else settings.l2
+            block.is_frozen = settings.is_frozen
+    network.layers = own.data()
+
+
 cdef bint add_arrays(list to, arrays, Py_ssize_t n):
     """Append n arrays, given a list or tuple of n that the kernels can read where they stand. Return whether it is one."""
     if not isinstance(arrays, (list, tuple)) or len(arrays) != n:

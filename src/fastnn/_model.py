@@ -19,6 +19,7 @@ from fastnn._engine.losses import builtin_losses
 from fastnn._exported import Exported
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
+from fastnn._layer_settings import LayerSettings
 from fastnn._metrics import Metric
 from fastnn._progress import ProgressBar
 from fastnn.losses import Loss
@@ -170,6 +171,7 @@ class MLP(Differentiated, Exported):
         l2: float = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        layer_settings: LayerSettings | Sequence[LayerSettings | None] | None = None,
         lazy_updates: bool = False,
         random_state: Any = None,
         n_threads: int | None = None,
@@ -210,6 +212,8 @@ class MLP(Differentiated, Exported):
         clip_norm, clip_value : float, optional
             Limits of the gradient. First, each element is clipped to ±clip_value. Then, the gradient of all parameters
             together is scaled down to the norm clip_norm if its norm is larger.
+        layer_settings : LayerSettings or sequence of LayerSettings and None, optional
+            Settings of single layers: see `fastnn.LayerSettings`. One for all layers, or one per layer.
         lazy_updates : bool, default False
             For sparse inputs: do not update the weights of features that are zero in all rows of a batch. See `Trainer`.
         random_state : int, numpy.random.Generator or other seed, optional
@@ -266,6 +270,7 @@ class MLP(Differentiated, Exported):
             l2=l2,
             clip_norm=clip_norm,
             clip_value=clip_value,
+            layer_settings=layer_settings,
             lazy_updates=lazy_updates,
             random_state=random_state,
             n_threads=n_threads,

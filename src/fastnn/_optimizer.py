@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cache
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from fastnn._checks.options import Options
 from fastnn._checks.scalars import real
@@ -53,11 +53,6 @@ class Optimizer(Options):
     def rule(self) -> str:
         """The engine's name for the update: `name`, unless a parameter selects another update."""
         return self.name
-
-    def without_decay(self) -> Self:
-        """Return the optimizer without weight decay, for the kinds of parameters that don't decay."""
-        decays = {name: 0.0 for name in self.coefficient_names() if name == "weight_decay"}
-        return replace(self, **decays)
 
     @property
     def coefficients(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.run_settings import RunSettings
 from fastnn._history import History
+from fastnn._layer_settings import LayerSettings, blocks_of, check_layer_settings
 from fastnn._model import MLP
 from fastnn._rates import constant_rate
 from fastnn.losses import Loss
@@ -58,6 +59,7 @@ CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
         "l2": lambda name, value: real(name, value, low=0.0),
         "clip_norm": _limit,
         "clip_value": _limit,
+        "layer_settings": check_layer_settings,
         "lazy_updates": flag,
         "n_threads": lambda _, value: thread_count(value),
         "_rng": lambda _, value: _seeds.generator(value),
@@ -102,6 +104,7 @@ class Configured:
     l2: float
     clip_norm: float | None
     clip_value: float | None
+    layer_settings: LayerSettings | tuple[LayerSettings | None, ...] | None
     lazy_updates: bool
     n_threads: int | None
     comm: Any = None  # the communicator of the ranks that train together
@@ -202,12 +205,13 @@ class Configured:
     def _native_optimizer(self) -> dict[str, Any]:
         # The engine makes no steps with lbfgs, which has no learning rate and no moments.
         optimizer = SGD(0.0) if isinstance(self.optimizer, LBFGS) else self.optimizer
-        native = native_optimizer(optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
+        blocks = blocks_of(self.layer_settings, optimizer, self.model._kinds())
+        native = native_optimizer(optimizer, self.l1, self.l2, self.clip_norm, self.clip_value, blocks)
         return native | {"lazy": self.lazy_updates}
 
     def _check_lbfgs(self) -> None:
         """Raise ValueError if a setting does not apply to optimizer "lbfgs"."""
-        for name in ("clip_norm", "clip_value", "lazy_updates"):
+        for name in ("clip_norm", "clip_value", "layer_settings", "lazy_updates"):
             value = getattr(self, name)
             if value not in (None, False):
                 raise ValueError(

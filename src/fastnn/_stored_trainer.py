@@ -17,7 +17,7 @@ from fastnn._engine import core as _core
 from fastnn._model import MLP
 from fastnn._settings import OPTIONS, Configured, Native
 from fastnn._storage import models as _saved_models
-from fastnn._storage.describe import described, loss_of, optimizer_of
+from fastnn._storage.describe import described, layer_settings_of, loss_of, optimizer_of
 from fastnn._storage.write_file import FilePath
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import LBFGS, Optimizer
@@ -134,6 +134,8 @@ class StoredTrainer(Configured):
             # A trainer without a generator of its own continues with that of the model.
             "rng": None if self._rng is self.model._rng else _seeds.state_of(self._rng),
         }
+        if self.layer_settings is not None:
+            config["layer_settings"] = described(self.layer_settings)
         if self.n_shards is not None:
             config["n_shards"] = self.n_shards
         arrays: dict[str, NDArray[Any]] = {}
@@ -157,6 +159,7 @@ class StoredTrainer(Configured):
         """Initialize as the trainer that a file describes: the inverse of `_contents`."""
         options = {name: config["options"][name] for name in OPTIONS}
         options |= {"comm": comm, "n_shards": config.get("n_shards")}  # which files of older versions lack
+        options["layer_settings"] = layer_settings_of(config.get("layer_settings"))
         loss, optimizer = loss_of(config["loss"], custom_losses), optimizer_of(config["optimizer"])
         rng = None if config["rng"] is None else _seeds.from_state(config["rng"])
         self._begin(model, loss, optimizer, random_state=rng, **options)

@@ -16,6 +16,7 @@ from fastnn._engine.training_data import as_batch
 from fastnn._exported_trainer import ExportedTrainer
 from fastnn._gradient_steps import GradientSteps
 from fastnn._history import History
+from fastnn._layer_settings import LayerSettings
 from fastnn._measures import Measures
 from fastnn._metrics import Metric
 from fastnn._model import MLP
@@ -52,6 +53,9 @@ class Trainer(GradientSteps, ExportedTrainer):
     clip_norm, clip_value : float, optional
         Limits of the gradient. First, each element is clipped to ±clip_value. Then, the gradient of all parameters
         together is scaled down to the norm clip_norm if its norm is larger.
+    layer_settings : LayerSettings or sequence of LayerSettings and None, optional
+        Factors of learning rate, epsilon and weight decay, penalties, and frozen parameters: see `fastnn.LayerSettings`. One
+        for all layers, or one per layer, the output layer's last.
     lazy_updates : bool, default False
         For sparse inputs: an update does not change the weights of features that are absent from the batch, nor their
         moments, and no penalties act on them. Plain gradient descent and AdaGrad without penalties always work this
@@ -112,6 +116,7 @@ class Trainer(GradientSteps, ExportedTrainer):
         l2: float = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        layer_settings: LayerSettings | Sequence[LayerSettings | None] | None = None,
         lazy_updates: bool = False,
         random_state: Any = None,
         n_threads: int | None = None,
@@ -128,6 +133,7 @@ class Trainer(GradientSteps, ExportedTrainer):
             "l2": l2,
             "clip_norm": clip_norm,
             "clip_value": clip_value,
+            "layer_settings": layer_settings,
             "n_threads": n_threads,
             "random_state": random_state,
         }

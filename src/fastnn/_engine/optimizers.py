@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn._engine import core as _core
+from fastnn._layer_settings import Blocks
 from fastnn.optimizers import Optimizer
 
 ARGUMENTS = ("beta_1", "beta_2", "epsilon", "decay")
@@ -17,6 +18,7 @@ def native_optimizer(
     l2: float = 0.0,
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    blocks: Blocks | None = None,
 ) -> dict[str, Any]:
     """Return the name of an optimizer's update, its number of moments, and its coefficients."""
     moments = _core.OPTIMIZER_MOMENTS[optimizer.rule]
@@ -25,4 +27,6 @@ def native_optimizer(
         native["clip_norm"] = clip_norm
     if clip_value is not None:
         native["clip_value"] = clip_value
+    if blocks is not None:
+        native["blocks"] = blocks
     return native

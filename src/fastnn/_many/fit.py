@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from fastnn._checks.options import explained
 from fastnn._checks.scalars import thread_count
 from fastnn._history import History
+from fastnn._layer_settings import LayerSettings
 from fastnn._many.arguments import callbacks_of_models
 from fastnn._many.members import Members
 from fastnn._metrics import Metric
@@ -45,6 +46,7 @@ def fit_many(
     l2: float | Sequence[float] = 0.0,
     clip_norm: float | Sequence[float | None] | None = None,
     clip_value: float | Sequence[float | None] | None = None,
+    layer_settings: LayerSettings | Sequence[Any] | None = None,
     lazy_updates: bool | Sequence[bool] = False,
 ) -> list[History]:
     """Train many models at once, on all cores.
@@ -80,6 +82,8 @@ def fit_many(
     callbacks : sequence, or a list with one sequence per model, default ()
         As for `Trainer.run`. Of `EarlyStopping`, `ReduceOnPlateau` and `TimeLimit` in a sequence for all models, each model
         gets a copy. All other objects are called for all models.
+    layer_settings : LayerSettings or tuple of LayerSettings and None, or a list of them, optional
+        As for `Trainer`. A tuple, with one per layer, is for all models; a list has one of these values per model.
     progress : bool or ProgressBar, optional
         True shows one progress bar for all models on the standard error stream.
     n_threads : int, optional
@@ -137,6 +141,7 @@ def fit_many(
     }
     threads, bar = thread_count(n_threads), progress_bar(progress)
     of_models = {name: spread.scalar(name, value) for name, value in settings.items()}
+    of_models["layer_settings"] = spread.objects("layer_settings", layer_settings)
     members.make_trainers(of_models | {"n_threads": [threads] * spread.n_models})
     members.prepare(
         spread.scalar("epochs", epochs),

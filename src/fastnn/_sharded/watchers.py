@@ -73,5 +73,6 @@ def settings_of(trainer: Trainer) -> dict[str, Any]:
     return {
         "loss": repr(trainer.loss),
         "optimizer": repr(trainer.optimizer) if not callable(rate) else type(trainer.optimizer).__name__,
+        "layer_settings": repr(trainer.layer_settings),
         **{name: getattr(trainer, name) for name in ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value")},
     }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastnn import _custom, losses, optimizers
+from fastnn._layer_settings import ByKind, LayerSettings
 
 _OF_LOSSES = {c.__name__: c for c in (*losses.LOSSES.values(), losses.Heads)}
 
@@ -34,6 +35,10 @@ def described(value: Any) -> Any:
     name = type(value).__name__
     if type(value) in (_of_optimizers().get(name), _OF_LOSSES.get(name)):
         return {"class": name, **_described_fields(value)}
+    if isinstance(value, ByKind):
+        return dict(value)
+    if isinstance(value, LayerSettings):
+        return _changed_fields(value)
     if isinstance(value, tuple):
         return [described(each) for each in value]
     if callable(value):
@@ -50,6 +55,19 @@ def _described_fields(value: Any) -> dict[str, Any]:
     """
     fields = {field.name: (field, getattr(value, field.name)) for field in dataclasses.fields(value)}
     return {name: described(v) for name, (field, v) in fields.items() if not (field.kw_only and v == field.default)}
+
+
+def _changed_fields(value: Any) -> dict[str, Any]:
+    """Return the fields of an object that differ from their defaults."""
+    fields = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+    return {field.name: described(value) for field, value in fields if value != field.default}
+
+
+def layer_settings_of(description: Any) -> Any:
+    """Return the settings of layers that were described."""
+    if isinstance(description, list):
+        return tuple(map(layer_settings_of, description))
+    return None if description is None else LayerSettings(**description)
 
 
 def optimizer_of(description: Any) -> Any:

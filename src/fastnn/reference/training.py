@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from fastnn._checks.floats import Array
 from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
+from fastnn._layer_settings import KINDS, BlockSettings, LayerSettings, blocks_of, check_layer_settings
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
 from fastnn.reference.arguments import Activations, Arrays, Normalizations, checked_data, checked_network, takes_as_labels
@@ -46,6 +48,7 @@ def train(
     dropout: float | Sequence[float] = 0.0,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    layer_settings: LayerSettings | Sequence[LayerSettings | None] | None = None,
 ) -> list[float]:
     """Train a network in place, and return the loss of every epoch.
 
@@ -88,6 +91,9 @@ def train(
         apply to them.
     normalizations : sequence of Normalization or None, optional
         The normalization of each layer, whose parameters are treated like slopes.
+    layer_settings : LayerSettings or sequence of LayerSettings and None, optional
+        Factors of learning rate, epsilon and weight decay, penalties, and frozen parameters: one for all layers, or one per
+        layer, as in `fastnn.LayerSettings`.
 
     Returns
     -------
@@ -113,11 +119,9 @@ def train(
     rng = np.random.default_rng() if rng is None else rng
     drop = dropout_rates(dropout, len(weights) - 1)
     slopes = [None] * len(weights) if slopes is None else slopes
-    params, state, updates = [*weights, *biases], State(), 0
     normalizations = [None] * len(weights) if normalizations is None else normalizations
-    given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
-    undecayed, state_of_undecayed = [array for array in (*slopes, *given) if array is not None], State()
-    without_decay = optimizer.without_decay()
+    groups, updates = _groups(layer_settings, optimizer, [weights, biases, slopes, *_by_kind(normalizations)]), 0
+    l1s, l2s = zip(*(group.settings.penalties(l1, l2) for group in groups if group.kind == "weights"), strict=True)
     history = []
     for _ in range(epochs):
         order = rng.permutation(len(inputs)) if shuffle else np.arange(len(inputs))
@@ -127,19 +131,58 @@ def train(
             masks = _draw_masks(rng, drop, len(rows), weights)
             value, weight_gradients, bias_gradients, slope_gradients, of_normalizations = loss_and_gradient(
                 *(weights, biases, activations, inputs[rows], targets[rows], loss),
-                *(row_weights[rows], l1, l2, masks, slopes, normalizations),
+                *(row_weights[rows], l1s, l2s, masks, slopes, normalizations),
             )
-            found = [g for g in slope_gradients if g is not None]
-            found += [g for gradients in of_normalizations if gradients is not None for g in gradients]
-            grads = clip([*weight_gradients, *bias_gradients, *found], clip_value, clip_norm)
-            update, n = UPDATES[optimizer.name], len(params)
-            update(optimizer, params, grads[:n], state, float(rate))
-            update(without_decay, undecayed, grads[n:], state_of_undecayed, float(rate))
+            found = [weight_gradients, bias_gradients, slope_gradients, *_gradients_by_kind(of_normalizations)]
+            trained = [group for group in groups if not group.settings.is_frozen]
+            grads = clip([found[KINDS.index(group.kind)][group.layer] for group in trained], clip_value, clip_norm)
+            for group, grad in zip(trained, grads, strict=True):
+                own_rate = group.settings.learning_rate_factor * float(rate)
+                UPDATES[optimizer.name](group.optimizer, [group.array], [grad], group.state, own_rate)
             updates += 1
             seen = float(shares[rows].sum())
             total, total_weight = total + seen * value, total_weight + seen
         history.append(total / total_weight if total_weight else 0.0)
     return history
+
+
+class _Group(NamedTuple):
+    """A parameter with its settings, its optimizer, and the state of that."""
+
+    layer: int
+    kind: str
+    array: Array
+    settings: BlockSettings
+    optimizer: Optimizer
+    state: State
+
+
+def _groups(
+    layer_settings: LayerSettings | Sequence[LayerSettings | None] | None,
+    optimizer: Optimizer,
+    by_kind: Sequence[Sequence[Any]],
+) -> list[_Group]:
+    """Return all parameters, given those of each kind: one array per layer, or None."""
+    layers = list(zip(*by_kind, strict=True))
+    kinds = [[kind for kind, array in zip(KINDS, of_layer, strict=True) if array is not None] for of_layer in layers]
+    blocks = blocks_of(check_layer_settings("layer_settings", layer_settings), optimizer, kinds)
+    groups = []
+    for layer, of_layer in enumerate(layers):
+        for kind, array in zip(KINDS, of_layer, strict=True):
+            if array is not None:
+                own = BlockSettings.default(kind) if blocks is None else blocks[layer][kind]
+                groups.append(_Group(layer, kind, array, own, own.optimizer(optimizer), State()))
+    return groups
+
+
+def _by_kind(normalizations: Normalizations) -> list[list[Any]]:
+    """Return the gains and the shifts of each layer."""
+    return [[None if n is None else getattr(n, name) for n in normalizations or ()] for name in ("gains", "shifts")]
+
+
+def _gradients_by_kind(gradients: Sequence[Any]) -> list[list[Any]]:
+    """Return the gradients by gains and by shifts of each layer."""
+    return [[None if g is None or i >= len(g) else g[i] for g in gradients] for i in range(2)]
 
 
 def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | None) -> list[Array]:

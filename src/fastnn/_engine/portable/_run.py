@@ -56,6 +56,7 @@ class Run:
         if shuffle:
             self._pieces.shuffle(order)
         self._network, self._optimizer = network, Optimizer(optimizer)
+        self._parts = network.parts(self._optimizer.blocks)
         self._pieces.lazy = self._optimizer.lazy
         self._moments = [network.vector(moments[i]) for i in range(self._optimizer.n_moments)]
         self._gradient = np.empty_like(network.storage)
@@ -221,6 +222,9 @@ class Run:
             return False
         if self._row == 0:
             take_snapshot(self._state, self._account)
+        for part, own in self._parts:
+            if own.is_frozen:  # no part of the norm
+                self._gradient[part] = 0.0
         self._optimizer.clip(self._gradient)
         if features is None:
             self._update(rate)
@@ -244,18 +248,15 @@ class Run:
         for layer, (w, gradient) in enumerate(zip(self._network.parameters["weights"], self._gradients, strict=True)):
             if layer == 0 and features is not None:
                 w = w * features[:, np.newaxis]
-            loss = self._optimizer.penalize(loss, divisor, w, gradient.weights)
+            loss = self._optimizer.penalize(loss, divisor, layer, w, gradient.weights)
         return loss
 
     def _update(self, rate: float) -> None:
-        """Update all parameters, with weight decay for the kinds to which it applies."""
+        """Update all parameters that are not frozen, part by part."""
         w, g, t = self._network.storage, self._gradient, self.updates + 1
-        if len(self._network.parts) == 1:
-            self._optimizer.update(w, g, self._moments, rate, t)
-            return
-        for part, decays in self._network.parts:
-            moments = [moment[part] for moment in self._moments]
-            self._optimizer.update(w[part], g[part], moments, rate, t, decays=decays)
+        for part, own in self._parts:
+            if not own.is_frozen:
+                self._optimizer.update(w[part], g[part], [moment[part] for moment in self._moments], rate, t, own)
 
     def _update_features(self, features: NDArray[np.bool_], rate: float) -> None:
         """Update all parameters except the first layer's weights of features that do not occur."""
