@@ -48,10 +48,10 @@ class MLP(Differentiated, Exported):
     normalization_place : str or sequence of str, default "before"
         Whether the inputs of the activation are normalized, "before", or its outputs, "after": one for all hidden layers, or
         one per hidden layer. Dropout follows both.
-    init : str, default "auto"
+    init : str or sequence of str, default "auto"
         The method that draws the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform,
-        lecun_normal, zeros. "auto" selects he_normal for layers of the ReLU family, lecun_normal for SELU, and
-        glorot_uniform for all others. Biases start at zero.
+        lecun_normal, zeros. One for all layers, or one per layer, the output layer's last. "auto" selects he_normal for
+        layers of the ReLU family, lecun_normal for SELU, and glorot_uniform for all others. Biases start at zero.
     dtype : float32 or float64, default float32
         The type of the parameters, the results and all arithmetic.
     random_state : int, numpy.random.Generator or other seed, optional
@@ -112,7 +112,7 @@ class MLP(Differentiated, Exported):
         dropout: float | Sequence[float] = 0.0,
         normalization: str | Sequence[str | None] | None = None,
         normalization_place: str | Sequence[str | None] = "before",
-        init: str = "auto",
+        init: str | Sequence[str] = "auto",
         dtype: DTypeLike = np.float32,
         random_state: Any = None,
     ) -> None:
@@ -121,7 +121,7 @@ class MLP(Differentiated, Exported):
         activations = _layers.layer_activations(activation, output_activation, n_hidden, _core.LAYER_ACTIVATIONS)
         rates = _layers.dropout_rates(dropout, n_hidden)
         normalizations = _layers.layer_normalizations(normalization, normalization_place, n_hidden, _core.NORMALIZATIONS)
-        check_init(init)
+        check_init(init, len(activations))
         float_type = _layers.float_dtype(dtype)
         self._rng = _seeds.generator(random_state)
         try:
