@@ -304,8 +304,8 @@ def test_estimators_take_settings(tmp_path):
 
     X, y = data(60, 3, 1)
     settings = [FROZEN, LayerSettings({"biases": 0.1}, l2=0.5)]
-    fitted = MLPRegressor((5,), layer_settings=settings, max_iter=3, tol=0.0, random_state=0)
-    first = clone(fitted).set_params(max_iter=1, learning_rate_init=0.0, layer_settings=None)
+    fitted = MLPRegressor(hidden_layer_sizes=(5,), layer_settings=settings, max_iter=3, tol=0.0, random_state=0)
+    first = clone(fitted).set_params(max_iter=1, learning_rate_init=1e-9, layer_settings=[FROZEN, None])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of epochs that do not suffice
         fitted.fit(X, y.ravel())
@@ -321,14 +321,16 @@ def test_estimators_take_settings(tmp_path):
         before = fitted.coefs_[0].copy()
         fitted.set_params(layer_settings=LayerSettings(2.0)).partial_fit(X, y.ravel())
         assert not np.array_equal(fitted.coefs_[0], before)
-        several = MLPClassifier((5,), layer_settings=(FROZEN, None), max_iter=2, n_members=2, random_state=0)
+        several = MLPClassifier(
+            hidden_layer_sizes=(5,), layer_settings=(FROZEN, None), max_iter=2, n_members=2, random_state=0
+        )
         several.fit(X, (y.ravel() > 0).astype(int))
     with pytest.raises(ValueError, match="layer_settings: expected 2: one per layer, got a list of 1"):
-        MLPRegressor((5,), layer_settings=[None]).fit(X, y.ravel())
+        MLPRegressor(hidden_layer_sizes=(5,), layer_settings=[None]).fit(X, y.ravel())
     with pytest.raises(ValueError, match="'layer_settings' parameter of MLPRegressor must be a fastnn.LayerSettings"):
-        MLPRegressor((5,), layer_settings=1.0).fit(X, y.ravel())
+        MLPRegressor(hidden_layer_sizes=(5,), layer_settings=1.0).fit(X, y.ravel())
     with pytest.raises(ValueError, match="layer_settings: expected another solver"):
-        MLPRegressor((5,), solver="lbfgs", layer_settings=LayerSettings(2.0)).fit(X, y.ravel())
+        MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", layer_settings=LayerSettings(2.0)).fit(X, y.ravel())
 
 
 def test_compiled_steps_use_the_settings():

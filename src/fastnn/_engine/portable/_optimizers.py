@@ -31,7 +31,6 @@ class Optimizer:
         if native["moments"] != self.n_moments:
             raise ValueError(f"optimizer: expected {self.n_moments} moments for {native['name']}, got {native['moments']}")
         self._constants = Constants(**{name: native[name] for name in Constants._fields if name in native})
-        self._decays_weights = native["name"] != "nadam"  # whose decay is that of its momentum
         self._update = runnable(update, change=self._rule.formula)
         self._add_penalty, self._penalty_gradient = runnable(add_penalty), runnable(penalty_gradient)
         self._sum_of_squares = runnable(sum_of_squares)
@@ -80,13 +79,12 @@ class Optimizer:
 
     def coefficients(self, rates: Sequence[float], t: int, dtype: DTypeLike, own: BlockSettings = _DEFAULT) -> Array:
         """Return the coefficients of updates t, t + 1, … with these learning rates, one row per update."""
-        constants = self._constants
-        if own != _DEFAULT:
-            constants = constants._replace(epsilon=own.epsilon_factor * constants.epsilon)
-            if self._decays_weights:
-                constants = constants._replace(decay=own.decay_factor * constants.decay)
+        constants = self._constants._replace(epsilon=own.epsilon_factor * self._constants.epsilon)
         factor = own.learning_rate_factor
-        return np.array([self._rule.coefficients(constants, factor * rate, t + i) for i, rate in enumerate(rates)], dtype)
+        rows = [self._rule.coefficients(constants, factor * rate, t + i) for i, rate in enumerate(rates)]
+        if own.decay_factor != 1.0:
+            rows = [row._replace(decay_factor=1.0 - own.decay_factor * (1.0 - row.decay_factor)) for row in rows]
+        return np.array(rows, dtype)
 
 
 # ---- A function of arrays, which Numba compiles ----
