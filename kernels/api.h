@@ -191,6 +191,10 @@ struct Head {
     Loss loss;
 };
 
+// The settings of optimizers that may follow schedules, besides the learning rate.
+enum class Scheduled : int32_t { beta_1, decay, l2 };
+constexpr int max_scheduled = 3;
+
 struct Optimizer {
     int32_t kind;     // number in registry.h
     int32_t moments;  // the number of arrays of moments, each like the parameter storage
@@ -203,6 +207,14 @@ struct Optimizer {
     bool epsilon_hat;         // Adam adds epsilon before v is corrected for its start at zero
     bool rate_in_velocity;    // momentum adds up steps rather than gradients, which differs if the learning rate changes
     bool penalty_per_weight;  // penalties are divided by the sum of the batch's sample weights
+    int32_t n_scheduled = 0;  // settings that have a value of their own in each step, behind the learning rate
+    Scheduled scheduled[max_scheduled] = {};
+
+    bool has_penalty() const {
+        bool is_scheduled = false;
+        for (int i = 0; i < n_scheduled; i++) is_scheduled |= scheduled[i] == Scheduled::l2;
+        return l1 > 0 || l2 > 0 || is_scheduled;
+    }
 };
 
 // A forward pass over n_rows rows. outputs[l] receives the activations of layer l, n_out per row, unless it is null.
@@ -296,7 +308,7 @@ struct Training {
     bitgen_t *random;
     int64_t *order;                // n_rows elements, in use if shuffle is set
     const double *learning_rates;  // one per step of the run, or a single one if learning_rate_stride is 0
-    int64_t learning_rate_stride;
+    int64_t learning_rate_stride;  // otherwise 1, and one more for each of the optimizer's scheduled settings, which follow the rate
     int n_threads;  // if timings is null or taken
     int max_threads;
     ThreadTimings *timings;

@@ -22,7 +22,7 @@ class Stepper {
     // loss before it in batch_loss.
     Training training = {};
     const Model *model = nullptr;  // the same network and parameters
-    double learning_rate = 0;
+    double learning_rates[1 + max_scheduled] = {};  // of the next step, as in a run
     Type type = Type::float64;
     int n_threads = 0;        // 0 if the kernels choose
     double work_per_row = 0;  // floating-point operations of a step

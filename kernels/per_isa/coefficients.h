@@ -20,6 +20,7 @@ inline double power(double base, int64_t exponent) {
 class Powers {
   public:
     explicit Powers(double base) : base_(base) {}
+    double base() const { return base_; }
     double operator()(int64_t exponent) {
         const int64_t start = exponent / restart * restart;
         if (exponent == start || exponent != exponent_ + 1) {
@@ -68,9 +69,11 @@ template <class T> class CoefficientSchedule {
           power_2_(o_.beta_2),
           momentum_(o_.beta_1, o_.decay) {}
 
-    // updates: the number of updates before. batch_weight: the sum of the batch's sample weights, not 0 where penalties are
-    // divided by it.
-    Coefficients<T> operator()(double learning_rate, int64_t updates, double batch_weight = 1) {
+    // learning_rates: that of the update, and behind it the values of the optimizer's scheduled settings. updates: the number of
+    // updates before. batch_weight: the sum of the batch's sample weights, not 0 where penalties are divided by it.
+    Coefficients<T> operator()(const double *learning_rates, int64_t updates, double batch_weight = 1) {
+        if (o_.n_scheduled > 0) follow_schedules(learning_rates + 1);
+        const double learning_rate = *learning_rates;
         const double share = o_.penalty_per_weight ? 1 / batch_weight : 1;
         Coefficients<T> c = {T(learning_rate), T(o_.beta_1),
                              T(1 - o_.beta_1), T(o_.beta_2),
@@ -94,6 +97,16 @@ template <class T> class CoefficientSchedule {
     }
 
   private:
+    // The corrections of moments for their start at zero are those of the present beta_1, as in PyTorch.
+    __attribute__((noinline)) void follow_schedules(const double *values) {
+        for (int i = 0; i < o_.n_scheduled; i++) switch (o_.scheduled[i]) {
+                case Scheduled::beta_1: o_.beta_1 = values[i]; break;
+                case Scheduled::decay: o_.decay = values[i]; break;
+                case Scheduled::l2: o_.l2 = values[i]; break;
+            }
+        if (o_.beta_1 != power_1_.base()) power_1_ = Powers(o_.beta_1);
+    }
+
     // Not inlined: the rest, which is all that other optimizers need, is then short enough to be inlined.
     __attribute__((noinline)) void look_ahead(Coefficients<T> &c, double numerator, int64_t t) {
         const double now = momentum_(t), next = momentum_(t + 1), product = momentum_.product(t);
@@ -101,7 +114,7 @@ template <class T> class CoefficientSchedule {
         c.learning_rate = T(numerator * next / (1 - product * next));
     }
 
-    const Optimizer &o_;
+    Optimizer o_;
     const OptimizerKernels<T> &kernels_;
     Powers power_1_, power_2_;
     MomentumSchedule momentum_;

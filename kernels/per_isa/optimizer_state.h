@@ -88,8 +88,8 @@ struct UpdateRules {
         UpdateRules r = {};
         bool trains_inputs = true;  // whether updates change the weights of the first layer
         for_each_block(training.network, [&](int64_t l, const Layer &, const Block &block) {
-            const double l1 = block.l1 >= 0 ? block.l1 : o.l1, l2 = block.l2 >= 0 ? block.l2 : o.l2;
-            r.penalizes |= !block.is_frozen && block.penalty_factor > 0 && (l1 > 0 || l2 > 0);
+            const bool inherits = block.l1 < 0 || block.l2 < 0, own = block.l1 > 0 || block.l2 > 0;
+            r.penalizes |= !block.is_frozen && block.penalty_factor > 0 && (own || (inherits && o.has_penalty()));
             if (l == 0 && block.kind == BlockKind::weights) trains_inputs = !block.is_frozen;
         });
         r.clips_value = std::isfinite(o.clip_value);

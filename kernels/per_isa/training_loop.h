@@ -163,7 +163,7 @@ template <class T> class TrainingLoop {
     // An epoch's first update takes the snapshot, when the loss is known to be finite.
     void update(Thread &self, const Batch &batch) {
         const ChunkGradients<T> &gradients = self.memory.gradients;
-        const double learning_rate = t_.learning_rates[self.at.step * t_.learning_rate_stride];
+        const double *const learning_rate = t_.learning_rates + self.at.step * t_.learning_rate_stride;
         const Coefficients<T> c = self.coefficients(learning_rate, self.at.updates, batch.weight);
         const bool begins_epoch = self.at.row == 0;
         if (tiny_) update_tiny(self, c, begins_epoch);

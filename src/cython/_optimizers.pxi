@@ -1,5 +1,29 @@
 """The optimizers' updates of arrays. Included by _core.pyx."""
 
+cdef Scheduled scheduled_setting(str name) except *:
+    """Return a setting that follows a schedule by the engine's name."""
+    if name == "beta_1":
+        return Scheduled.beta_1
+    if name == "decay":
+        return Scheduled.decay
+    if name == "l2":
+        return Scheduled.l2
+    raise ValueError(f"expected beta_1, decay or l2 as scheduled settings, got {name!r}")
+
+
+cdef int fill_rates(double *to, rates, const Optimizer_ &optimizer) except -1:
+    """Copy the learning rate of a step and the values of scheduled settings: a float, or a vector if there are such settings."""
+    cdef int i
+    if optimizer.n_scheduled == 0:
+        to[0] = rates
+        return 0
+    if len(rates) != 1 + optimizer.n_scheduled:
+        raise ValueError(f"expected a learning rate and {optimizer.n_scheduled} scheduled settings, got {len(rates)} numbers")
+    for i in range(1 + optimizer.n_scheduled):
+        to[i] = rates[i]
+    return 0
+
+
 cdef fill_optimizer(Optimizer_ *native, dict optimizer):
     native.kind = OPTIMIZERS.index(optimizer["name"])
     native.moments = instruction_set().float64.optimizer_moments(native.kind)
@@ -15,6 +39,13 @@ cdef fill_optimizer(Optimizer_ *native, dict optimizer):
     native.epsilon_hat = optimizer.get("epsilon_hat", False)
     native.rate_in_velocity = optimizer.get("rate_in_velocity", False)
     native.penalty_per_weight = optimizer.get("penalty_per_weight", False)
+    scheduled = optimizer.get("scheduled", ())
+    if len(scheduled) > max_scheduled:
+        raise ValueError(f"expected at most {max_scheduled} scheduled settings, got {len(scheduled)}")
+    native.n_scheduled = len(scheduled)
+    cdef int i
+    for i in range(native.n_scheduled):
+        native.scheduled[i] = scheduled_setting(scheduled[i])
 
 
 cdef fill_layers(vector[Layer] &own, Network_ *network, dict optimizer):

@@ -96,8 +96,9 @@ class ExportedTrainer(StoredTrainer):
         module = self.model.to_torch().train()
         moments = [self.model._views(moment) for moment in self._moments]
         optimizer: Any = self.optimizer  # not lbfgs
+        l2: Any = self.l2  # a number
         blocks = self._native_optimizer().get("blocks")
-        return module, optimizer_of(optimizer, self.l2, self._updates, moments, dense_layers(module), blocks)
+        return module, optimizer_of(optimizer, l2, self._updates, moments, dense_layers(module), blocks)
 
     def _own_settings(self) -> list[LayerSettings]:
         """Return the settings of single layers."""
@@ -116,6 +117,9 @@ class ExportedTrainer(StoredTrainer):
         if callable(self.optimizer.learning_rate):
             rate = self.optimizer.learning_rate
             raise ValueError(f"to_torch: expected a number as learning_rate, got {rate!r}; assign the present rate first")
+        for setting in self._scheduled():
+            value = f"{setting.schedule!r}; assign the present value first"
+            raise ValueError(f"to_torch: expected a number as {setting.name}, got {value}")
         if self._stepper.accumulated is not None:
             raise ValueError("to_torch: expected no accumulated gradients, got some; call apply() first")
         if isinstance(self.optimizer, AdamW):

@@ -144,11 +144,12 @@ class BlockSettings(NamedTuple):
             _of_kind(settings.frozen, kind, False),
         )
 
-    def optimizer(self, optimizer: Optimizer) -> Optimizer:
-        """Return the optimizer with the epsilon and the weight decay of the block, but with its own learning rate."""
+    def coefficients(self, optimizer: Optimizer, step: int) -> dict[str, Any]:
+        """Return the numbers of an optimizer's update at a step, with the epsilon and the weight decay of the block."""
         factors = {"epsilon": self.epsilon_factor, "weight_decay": self.decay_factor}
-        own = {name: factors[name] * getattr(optimizer, name) for name in optimizer.coefficient_names() if name in factors}
-        return dataclasses.replace(optimizer, **own)
+        numbers = optimizer.coefficients_at(step)
+        own = {c: factors[name] * numbers[c] for name, c in optimizer.coefficient_names().items() if name in factors}
+        return numbers | own
 
     def penalties(self, l1: float, l2: float) -> tuple[float, float]:
         """Return the penalties on the weights of the block, whose trainer has the given ones."""

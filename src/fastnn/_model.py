@@ -22,6 +22,7 @@ from fastnn._initializers import check_init, initialize
 from fastnn._layer_settings import LayerSettings
 from fastnn._metrics import Metric
 from fastnn._progress import ProgressBar
+from fastnn._rates import Scheduled
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
 
@@ -168,7 +169,7 @@ class MLP(Differentiated, Exported):
         batch_size: int = 32,
         shuffle: bool = True,
         l1: float = 0.0,
-        l2: float = 0.0,
+        l2: Scheduled = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         layer_settings: LayerSettings | Sequence[LayerSettings | None] | None = None,
@@ -209,6 +210,7 @@ class MLP(Differentiated, Exported):
             Draw a new order of the rows for every epoch.
         l1, l2 : float, default 0.0
             The strengths of the penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` on all weights. Biases have none.
+            l2 may also be a schedule.
         clip_norm, clip_value : float, optional
             Limits of the gradient. First, each element is clipped to ±clip_value. Then, the gradient of all parameters
             together is scaled down to the norm clip_norm if its norm is larger.

@@ -23,7 +23,7 @@ from fastnn._engine.run_settings import RunSettings
 from fastnn._history import History
 from fastnn._layer_settings import LayerSettings, blocks_of, check_layer_settings
 from fastnn._model import MLP
-from fastnn._rates import constant_rate
+from fastnn._rates import Scheduled, Setting, StepSettings, check_scheduled
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Optimizer
@@ -56,7 +56,7 @@ CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
         "batch_size": partial(integer, low=1, way="; len(X) makes one batch of all rows"),
         "shuffle": flag,
         "l1": lambda name, value: real(name, value, low=0.0),
-        "l2": lambda name, value: real(name, value, low=0.0),
+        "l2": check_scheduled,
         "clip_norm": _limit,
         "clip_value": _limit,
         "layer_settings": check_layer_settings,
@@ -101,7 +101,7 @@ class Configured:
     batch_size: int
     shuffle: bool
     l1: float
-    l2: float
+    l2: Scheduled
     clip_norm: float | None
     clip_value: float | None
     layer_settings: LayerSettings | tuple[LayerSettings | None, ...] | None
@@ -190,7 +190,23 @@ class Configured:
         optimizer = self.optimizer
         if isinstance(optimizer, LBFGS) or self.n_shards is not None:
             return math.nan
-        return constant_rate(optimizer.learning_rate)
+        return self._step_settings().constant_rate()
+
+    def _step_settings(self) -> StepSettings:
+        """Return the learning rate, and the other settings that follow schedules."""
+        return StepSettings(self.optimizer.learning_rate, self._scheduled())
+
+    def _scheduled(self) -> tuple[Setting, ...]:
+        """Return the settings that follow schedules, besides the learning rate."""
+        if isinstance(self.optimizer, LBFGS):
+            return ()
+        of_trainer = (Setting("l2", "l2", self.l2, math.inf),) if callable(self.l2) else ()
+        return (*self.optimizer.scheduled, *of_trainer)
+
+    def _number(self, name: str) -> float:
+        """Return a setting that once followed a schedule, and is a number now; NaN if the present optimizer lacks it."""
+        value: float = getattr(self if name == "l2" else self.optimizer, name, math.nan)
+        return value
 
     def _check_single_steps(self) -> None:
         """Raise TypeError if the trainer makes no single steps."""
@@ -206,7 +222,9 @@ class Configured:
         # The engine makes no steps with lbfgs, which has no learning rate and no moments.
         optimizer = SGD(0.0) if isinstance(self.optimizer, LBFGS) else self.optimizer
         blocks = blocks_of(self.layer_settings, optimizer, self.model._kinds())
-        native = native_optimizer(optimizer, self.l1, self.l2, self.clip_norm, self.clip_value, blocks)
+        scheduled = tuple(setting.coefficient for setting in self._scheduled())
+        l2 = 0.0 if callable(self.l2) else self.l2
+        native = native_optimizer(optimizer, self.l1, l2, self.clip_norm, self.clip_value, blocks, scheduled)
         return native | {"lazy": self.lazy_updates}
 
     def _check_lbfgs(self) -> None:
@@ -217,6 +235,9 @@ class Configured:
                 raise ValueError(
                     f"{name}: expected none for optimizer 'lbfgs', which makes no steps by batches, got {value!r}"
                 )
+        if callable(self.l2):
+            expected = "expected a number for optimizer 'lbfgs', which makes no steps by batches"
+            raise ValueError(f"l2: {expected}, got {self.l2!r}")
         if any(self.model.dropout):
             raise ValueError(
                 f"optimizer: expected another one than 'lbfgs', got it for a model with dropout {self.model.dropout}, whose "

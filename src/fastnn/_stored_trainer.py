@@ -67,7 +67,7 @@ class StoredTrainer(Configured):
         Raises
         ------
         TypeError
-            If the learning rate is a custom schedule, which can't be saved.
+            If the learning rate or another setting follows a custom schedule, which can't be saved.
         OSError
             If the file can't be written. An existing file is then unchanged.
         """
@@ -129,7 +129,7 @@ class StoredTrainer(Configured):
         config = {
             "loss": described(self.loss),
             "optimizer": described(optimizer),
-            "options": {name: getattr(self, name) for name in OPTIONS},
+            "options": {name: described(getattr(self, name), name) for name in OPTIONS},
             "updates": self._updates,
             # A trainer without a generator of its own continues with that of the model.
             "rng": None if self._rng is self.model._rng else _seeds.state_of(self._rng),
@@ -157,7 +157,7 @@ class StoredTrainer(Configured):
         comm: Any = None,
     ) -> None:
         """Initialize as the trainer that a file describes: the inverse of `_contents`."""
-        options = {name: config["options"][name] for name in OPTIONS}
+        options = {name: optimizer_of(config["options"][name]) for name in OPTIONS}
         options |= {"comm": comm, "n_shards": config.get("n_shards")}  # which files of older versions lack
         options["layer_settings"] = layer_settings_of(config.get("layer_settings"))
         loss, optimizer = loss_of(config["loss"], custom_losses), optimizer_of(config["optimizer"])

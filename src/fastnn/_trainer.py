@@ -22,7 +22,7 @@ from fastnn._metrics import Metric
 from fastnn._model import MLP
 from fastnn._overridden import check_model, check_step
 from fastnn._progress import ProgressBar
-from fastnn._rates import LearningRate
+from fastnn._rates import LearningRate, Scheduled
 from fastnn._running import Running
 from fastnn._settings import CHECKS
 from fastnn._watchers import check_watchers
@@ -49,7 +49,7 @@ class Trainer(GradientSteps, ExportedTrainer):
         Draw a new order of the rows for every epoch, as ``rng.permutation(n)`` of the random generator does.
     l1, l2 : float, default 0.0
         The strengths of the penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` on all weights. Biases have none. The
-        penalties are part of the loss and of the gradient.
+        penalties are part of the loss and of the gradient. l2 may also be a schedule of `fastnn.schedules`.
     clip_norm, clip_value : float, optional
         Limits of the gradient. First, each element is clipped to ±clip_value. Then, the gradient of all parameters
         together is scaled down to the norm clip_norm if its norm is larger.
@@ -113,7 +113,7 @@ class Trainer(GradientSteps, ExportedTrainer):
         batch_size: int = 32,
         shuffle: bool = True,
         l1: float = 0.0,
-        l2: float = 0.0,
+        l2: Scheduled = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         layer_settings: LayerSettings | Sequence[LayerSettings | None] | None = None,

@@ -294,12 +294,12 @@ def optimizer_of(
 
 def _options_of(optimizer: Any, known: _Known, kind: str, own: BlockSettings, l2: float) -> dict[str, Any]:
     """Return PyTorch's options for the parameters of a kind with settings of their own. PyTorch adds penalties as decay."""
-    of_block: Any = own.optimizer(optimizer)
+    of_block = own.coefficients(optimizer, 0)
     options = {"weight_decay": own.penalties(0.0, l2)[1] if kind == "weights" else 0.0}
     if isinstance(optimizer, AdamW):
-        options["weight_decay"] = of_block.weight_decay
+        options["weight_decay"] = of_block["decay"]
     if own.learning_rate_factor != 1.0:
         options["lr"] = own.learning_rate_factor * optimizer.learning_rate
     if own.epsilon_factor != 1.0:
-        options[known.options["epsilon"]] = of_block.epsilon
+        options[known.options["epsilon"]] = of_block["epsilon"]
     return options

@@ -16,6 +16,7 @@ from fastnn._many.members import Members
 from fastnn._metrics import Metric
 from fastnn._model import MLP
 from fastnn._progress import ProgressBar
+from fastnn._rates import Scheduled
 from fastnn._watchers import progress_bar
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
@@ -43,7 +44,7 @@ def fit_many(
     n_threads: int | None = None,
     shuffle: bool | Sequence[bool] = True,
     l1: float | Sequence[float] = 0.0,
-    l2: float | Sequence[float] = 0.0,
+    l2: Scheduled | Sequence[Scheduled] = 0.0,
     clip_norm: float | Sequence[float | None] | None = None,
     clip_value: float | Sequence[float | None] | None = None,
     layer_settings: LayerSettings | Sequence[Any] | None = None,

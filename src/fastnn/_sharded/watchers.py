@@ -69,10 +69,11 @@ def of_rank(ranks: Ranks, watchers: list[Any]) -> list[Any]:
 
 def settings_of(trainer: Trainer) -> dict[str, Any]:
     """Return the settings of a trainer that must be the same on all ranks, by name."""
-    rate = trainer.learning_rate
+    follows_schedules = callable(trainer.learning_rate) or bool(trainer._scheduled())
     return {
         "loss": repr(trainer.loss),
-        "optimizer": repr(trainer.optimizer) if not callable(rate) else type(trainer.optimizer).__name__,
+        "optimizer": repr(trainer.optimizer) if not follows_schedules else type(trainer.optimizer).__name__,
         "layer_settings": repr(trainer.layer_settings),
-        **{name: getattr(trainer, name) for name in ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value")},
+        "l2": None if callable(trainer.l2) else trainer.l2,
+        **{name: getattr(trainer, name) for name in ("batch_size", "shuffle", "l1", "clip_norm", "clip_value")},
     }

@@ -22,8 +22,10 @@ def _of_optimizers() -> dict[str, type]:
     return {c.__name__: c for c in (*optimizers.OPTIMIZERS.values(), optimizers.LBFGS, *of_schedules)}
 
 
-def described(value: Any) -> Any:
+def described(value: Any, name: str = "learning_rate") -> Any:
     """Return fastnn's objects as class name and fields, a custom loss as its name, and a number unchanged.
+
+    `name` is that of the value in errors.
 
     Raises
     ------
@@ -32,9 +34,9 @@ def described(value: Any) -> Any:
     """
     if isinstance(value, losses.CustomLoss):
         return {"custom_loss": value.name}
-    name = type(value).__name__
-    if type(value) in (_of_optimizers().get(name), _OF_LOSSES.get(name)):
-        return {"class": name, **_described_fields(value)}
+    kind = type(value).__name__
+    if type(value) in (_of_optimizers().get(kind), _OF_LOSSES.get(kind)):
+        return {"class": kind, **_described_fields(value)}
     if isinstance(value, ByKind):
         return dict(value)
     if isinstance(value, LayerSettings):
@@ -42,9 +44,7 @@ def described(value: Any) -> Any:
     if isinstance(value, tuple):
         return [described(each) for each in value]
     if callable(value):
-        raise TypeError(
-            f"learning_rate: expected a number or a schedule of fastnn.schedules, which files can hold, got {value!r}"
-        )
+        raise TypeError(f"{name}: expected a number or a schedule of fastnn.schedules, which files can hold, got {value!r}")
     return value
 
 
@@ -54,7 +54,7 @@ def _described_fields(value: Any) -> dict[str, Any]:
     Versions that lack these options can then read the rest.
     """
     fields = {field.name: (field, getattr(value, field.name)) for field in dataclasses.fields(value)}
-    return {name: described(v) for name, (field, v) in fields.items() if not (field.kw_only and v == field.default)}
+    return {name: described(v, name) for name, (field, v) in fields.items() if not (field.kw_only and v == field.default)}
 
 
 def _changed_fields(value: Any) -> dict[str, Any]:

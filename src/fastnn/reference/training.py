@@ -12,6 +12,7 @@ from fastnn._checks.floats import Array
 from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn._layer_settings import KINDS, BlockSettings, LayerSettings, blocks_of, check_layer_settings
+from fastnn._rates import Scheduled, check_scheduled
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
 from fastnn.reference.arguments import Activations, Arrays, Normalizations, checked_data, checked_network, takes_as_labels
@@ -19,8 +20,8 @@ from fastnn.reference.derivatives import loss_and_gradient
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
 from fastnn.reference.network import Masks, Slopes
-from fastnn.reference.optimizers import UPDATES
 from fastnn.reference.target_options import weighted_targets
+from fastnn.reference.updates import RULES, Constants, update
 from fastnn.schedules import rates
 
 __all__ = ["train"]
@@ -42,7 +43,7 @@ def train(
     rng: np.random.Generator | None = None,
     sample_weight: ArrayLike | None = None,
     l1: float = 0.0,
-    l2: float = 0.0,
+    l2: Scheduled = 0.0,
     clip_value: float | None = None,
     clip_norm: float | None = None,
     dropout: float | Sequence[float] = 0.0,
@@ -79,7 +80,7 @@ def train(
     sample_weight : array-like, shape (n,), optional
         Weights of the rows in a batch's mean, of either sign, as in `loss_and_gradient`.
     l1, l2 : float, default 0.0
-        Penalties on the weights: l1 * sum(abs(w)) + l2 / 2 * sum(w**2).
+        Penalties on the weights: l1 * sum(abs(w)) + l2 / 2 * sum(w**2). l2 may be a schedule.
     clip_value : float, optional
         Clip every element of the gradients to [-clip_value, clip_value].
     clip_norm : float, optional
@@ -121,13 +122,16 @@ def train(
     slopes = [None] * len(weights) if slopes is None else slopes
     normalizations = [None] * len(weights) if normalizations is None else normalizations
     groups, updates = _groups(layer_settings, optimizer, [weights, biases, slopes, *_by_kind(normalizations)]), 0
-    l1s, l2s = zip(*(group.settings.penalties(l1, l2) for group in groups if group.kind == "weights"), strict=True)
+    settings = [group.settings for group in groups if group.kind == "weights"]
+    l2 = check_scheduled("l2", l2)
     history = []
     for _ in range(epochs):
         order = rng.permutation(len(inputs)) if shuffle else np.arange(len(inputs))
         batches = [order[start : start + batch_size] for start in range(0, len(inputs), batch_size)]
         total, total_weight = 0.0, 0.0
         for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
+            penalties = [own.penalties(l1, float(rates(l2, updates, 1)[0])) for own in settings]
+            l1s, l2s = zip(*penalties, strict=True)
             masks = _draw_masks(rng, drop, len(rows), weights)
             value, weight_gradients, bias_gradients, slope_gradients, of_normalizations = loss_and_gradient(
                 *(weights, biases, activations, inputs[rows], targets[rows], loss),
@@ -138,7 +142,8 @@ def train(
             grads = clip([found[KINDS.index(group.kind)][group.layer] for group in trained], clip_value, clip_norm)
             for group, grad in zip(trained, grads, strict=True):
                 own_rate = group.settings.learning_rate_factor * float(rate)
-                UPDATES[optimizer.name](group.optimizer, [group.array], [grad], group.state, own_rate)
+                constants = Constants(**group.settings.coefficients(optimizer, updates))
+                update(RULES[optimizer.rule], constants, [group.array], [grad], group.state, own_rate)
             updates += 1
             seen = float(shares[rows].sum())
             total, total_weight = total + seen * value, total_weight + seen
@@ -147,13 +152,12 @@ def train(
 
 
 class _Group(NamedTuple):
-    """A parameter with its settings, its optimizer, and the state of that."""
+    """A parameter with its settings and the state of its optimizer."""
 
     layer: int
     kind: str
     array: Array
     settings: BlockSettings
-    optimizer: Optimizer
     state: State
 
 
@@ -171,7 +175,7 @@ def _groups(
         for kind, array in zip(KINDS, of_layer, strict=True):
             if array is not None:
                 own = BlockSettings.default(kind) if blocks is None else blocks[layer][kind]
-                groups.append(_Group(layer, kind, array, own, own.optimizer(optimizer), State()))
+                groups.append(_Group(layer, kind, array, own, State()))
     return groups
 
 

@@ -155,7 +155,7 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         nesterovs_momentum: bool = True,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        beta_1: float = Adam.beta_1,
+        beta_1: Any = Adam.beta_1,
         beta_2: float = Adam.beta_2,
         epsilon: float = Adam.epsilon,
         n_iter_no_change: Any = 10,

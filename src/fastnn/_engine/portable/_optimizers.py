@@ -37,11 +37,21 @@ class Optimizer:
         self._l1, self._l2 = float(native.get("l1", 0.0)), float(native.get("l2", 0.0))
         self.blocks: Blocks | None = native.get("blocks")  # the settings of all blocks, or None for the defaults
         of_weights = [BlockSettings()] if self.blocks is None else [of_layer["weights"] for of_layer in self.blocks]
-        self.has_penalty = any(penalty > 0.0 for own in of_weights for penalty in own.penalties(self._l1, self._l2))
+        self.scheduled: tuple[str, ...] = native.get("scheduled", ())  # the settings that each step gives
+        l2 = 1.0 if "l2" in self.scheduled else self._l2
+        self.has_penalty = any(penalty > 0.0 for own in of_weights for penalty in own.penalties(self._l1, l2))
         self._clip_value, self._clip_norm = native.get("clip_value", math.inf), native.get("clip_norm", math.inf)
         self.clips = self._clip_value < math.inf or self._clip_norm < math.inf
         self._penalty_per_weight = bool(native.get("penalty_per_weight", False))  # divides it by a batch's weight
         self.lazy = bool(native.get("lazy", False))  # for sparse inputs: skip features that a batch lacks
+
+    def follow_schedules(self, rates: Sequence[float]) -> float:
+        """Take the values of the scheduled settings of a step, which follow its learning rate, and return that."""
+        rate, *values = rates
+        given: dict[str, Any] = dict(zip(self.scheduled, values, strict=True))
+        self._l2 = given.pop("l2", self._l2)
+        self._constants = self._constants._replace(**given)
+        return rate
 
     def penalize(self, loss: float, batch_weight: float, layer: int, w: Array, g: Array) -> float:
         """Add the gradient of the penalties on weights w of a layer to g, and return the loss with their value."""

@@ -74,7 +74,7 @@ class Run:
         self._loss_by_rows = loss_by_rows  # weighs batches in an epoch's loss by rows, not weights
         self._since = 0.0  # seconds that belong to no finished epoch yet
         self._loop = Loop.of_run(network, self._loss, self._optimizer, self._pieces.batch_size, self._state)
-        self.set_rates(0.0)
+        self._rates = StepRates(np.zeros(1), 0, self.steps)
 
     # ---- The position ----
 
@@ -110,15 +110,23 @@ class Run:
         rates = np.full(1, rates) if isinstance(rates, float) else rates
         if not (rates.flags.c_contiguous and rates.flags.aligned) or rates.dtype != np.float64 or not rates.size:
             raise ValueError(f"rates: expected at least one, contiguous float64, got {rates.size} of {rates.dtype}")
+        n_scheduled = len(self._optimizer.scheduled)
+        if rates.size != len(rates) * (1 + n_scheduled):
+            raise ValueError(f"rates: expected rows of {1 + n_scheduled} numbers, got shape {rates.shape}")
         if self._row:
             raise ValueError("rates: expected them between epochs, got new ones within an epoch")
-        self._rates = StepRates(rates.reshape(-1), self.epoch, self.steps)
+        self._rates = StepRates(rates if n_scheduled else rates.reshape(-1), self.epoch, self.steps)
 
     def copy_epochs(
-        self, first: int, place: int, loss: NDArray[np.float64], rate: NDArray[np.float64], seconds: NDArray[np.float64]
+        self,
+        first: int,
+        place: int,
+        loss: NDArray[np.float64],
+        rates: list[NDArray[np.float64] | None],
+        seconds: NDArray[np.float64],
     ) -> None:
         """Copy the losses, last learning rates and seconds of the epochs from `first` on to arrays, from `place` on."""
-        self._rates.copy_epochs(self, first, place, loss, rate, seconds)
+        self._rates.copy_epochs(self, first, place, loss, rates, seconds)
 
     # ---- Progress ----
 
@@ -181,10 +189,10 @@ class Run:
             self._since = 0.0
         return done == n_batches
 
-    def _next_rates(self, n_batches: int) -> list[float]:
+    def _next_rates(self, n_batches: int) -> list[Any]:
         return self._rates.of_steps(self.epoch, self._row // self._pieces.batch_size, n_batches)
 
-    def _for_loop(self, piece: Piece, divisors: NDArray[np.float64], rates: list[float]) -> Batches | None:
+    def _for_loop(self, piece: Piece, divisors: NDArray[np.float64], rates: list[Any]) -> Batches | None:
         if self._loop is None:
             return None
         weights = np.diff(piece.ends) if self._loss_by_rows else divisors
@@ -193,7 +201,7 @@ class Run:
 
     # ---- A step ----
 
-    def _step(self, piece: Piece, batch: int, divisor: Any, rate: float) -> bool:
+    def _step(self, piece: Piece, batch: int, divisor: Any, rate: Any) -> bool:
         """Make one step, and return whether its loss is finite. If it is not, nothing has changed."""
         begin, end = piece.ends[batch], piece.ends[batch + 1]
         features = None if piece.features is None else piece.features[batch]
@@ -213,8 +221,10 @@ class Run:
             return False
         return done
 
-    def _finish_step(self, loss: float, divisor: Any, rows: int, features: NDArray[np.bool_] | None, rate: float) -> bool:
+    def _finish_step(self, loss: float, divisor: Any, rows: int, features: NDArray[np.bool_] | None, rate: Any) -> bool:
         """Update by the gradient of some rows, and return whether their loss is finite; if not, nothing has changed."""
+        if self._optimizer.scheduled:
+            rate = self._optimizer.follow_schedules(rate)
         if self._optimizer.has_penalty:
             loss = self._penalize(loss, divisor, features)
         weight = float(rows if self._loss_by_rows else divisor)
