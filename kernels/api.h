@@ -308,8 +308,9 @@ struct Training {
     bitgen_t *random;
     int64_t *order;                // n_rows elements, in use if shuffle is set
     const double *learning_rates;  // one per step of the run, or a single one if learning_rate_stride is 0
-    int64_t learning_rate_stride;  // otherwise 1, and one more for each of the optimizer's scheduled settings, which follow the rate
-    int n_threads;  // if timings is null or taken
+    int64_t
+        learning_rate_stride;  // otherwise 1, and one more for each of the optimizer's scheduled settings, which follow the rate
+    int n_threads;             // if timings is null or taken
     int max_threads;
     ThreadTimings *timings;
     uint64_t shape;    // of these timings

@@ -96,7 +96,8 @@ struct UpdateRules {
         r.clips_norm = std::isfinite(o.clip_norm);
         const bool uses_gradients_alone = !r.penalizes && !r.clips_value && !r.clips_norm;
         r.is_noop_without_gradient = !r.penalizes && kernels.is_noop_without_gradient;
-        r.defers_first_layer = sparse && trains_inputs && !training.network.layers[0].narrow && !r.clips_norm && training.batch_size <= chunk_rows;
+        r.defers_first_layer =
+            sparse && trains_inputs && !training.network.layers[0].narrow && !r.clips_norm && training.batch_size <= chunk_rows;
         r.skips_absent_features = o.lazy && sparse && trains_inputs && !r.defers_first_layer && !r.is_noop_without_gradient;
         r.descends_in_product = kernels.is_plain_descent && uses_gradients_alone;
         r.updates_all_alike = uses_gradients_alone;
