@@ -79,14 +79,15 @@ struct Block {
     double learning_rate_factor;  // of the learning rate
     double penalty_factor;        // of l1 and l2
     double decay_factor;          // of the optimizer's weight decay
-    double epsilon_factor = 1;    // of the optimizer's epsilon
-    double l1 = -1, l2 = -1;      // penalties of its own, in place of the optimizer's; below 0 for none
-    bool is_frozen = false;       // no update changes it, or its moments, and no penalties act on it
+    // Settings of the trainer for this block alone. Without them, the others are those of the layout.
+    bool has_settings = false;
+    bool is_frozen = false;     // no update changes it, or its moments, and no penalties act on it
+    double epsilon_factor = 1;  // of the optimizer's epsilon
+    double l1 = -1, l2 = -1;    // penalties of its own, in place of the optimizer's; below 0 for none
 
     // Whether its updates need coefficients of their own. Without penalties, their coefficients are not used.
     bool has_own_factors() const {
-        return learning_rate_factor != 1 || decay_factor != 1 || (penalty_factor != 0 && penalty_factor != 1) ||
-               epsilon_factor != 1 || l1 >= 0 || l2 >= 0;
+        return has_settings || learning_rate_factor != 1 || decay_factor != 1 || (penalty_factor != 0 && penalty_factor != 1);
     }
     bool is_updated_like(const Block &other) const {
         return learning_rate_factor == other.learning_rate_factor && penalty_factor == other.penalty_factor &&
@@ -134,15 +135,6 @@ struct Network {
 template <class Use> void for_each_block(const Network &network, Use use) {
     for (int64_t l = 0; l < network.n_layers; l++)
         for (int64_t b = 0; b < network.layers[l].n_blocks; b++) use(l, network.layers[l], network.layers[l].blocks[b]);
-}
-
-// Returns the number of leading layers whose parameters are all frozen.
-inline int64_t first_updated_layer(const Network &network) {
-    int64_t first = network.n_layers;
-    for_each_block(network, [&](int64_t l, const Layer &, const Block &block) {
-        if (!block.is_frozen && l < first) first = l;
-    });
-    return first;
 }
 
 // Returns the distance, in elements, from one row of n to the next: whole cache lines. One more is added if rows would be a

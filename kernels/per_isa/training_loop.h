@@ -48,7 +48,7 @@ template <class T> class TrainingLoop {
 
     Needs needs() const {
         Needs needs = {true, false};
-        needs.first_layer = first_updated_layer(t_.network);
+        needs.first_layer = rules_.first_layer;
         const int64_t steps_left = (t_.n_epochs - t_.epoch) * ((t_.n_rows + t_.batch_size - 1) / t_.batch_size);
         if (may_split_outputs() && steps_left >= steps_worth_copies) needs.rows_to_share = std::min(t_.batch_size, chunk_rows);
         needs.panels = panels_.parameters();

@@ -63,7 +63,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         BlockKind kind
         int64_t offset, rows, columns, row
         double learning_rate_factor, decay_factor, epsilon_factor, l1, l2
-        bint is_frozen
+        bint has_settings, is_frozen
         int64_t end()
 
     cdef cppclass Layer:

@@ -62,6 +62,7 @@ cdef fill_layers(vector[Layer] &own, Network_ *network, dict optimizer):
         for b in range(own[l].n_blocks):
             block = &own[l].blocks[b]
             settings = blocks[l][BLOCK_KINDS[<int>block.kind]]
+            block.has_settings = True
             block.learning_rate_factor = settings.learning_rate_factor
             block.epsilon_factor = settings.epsilon_factor
             block.decay_factor = settings.decay_factor

@@ -109,7 +109,7 @@ class Epochs:
                 self._run = self.trainer._new_run(self._data, self._epochs - self._done, self._rows)
                 self._before, self._planned = self._done, 0
             settings = self.trainer._step_settings()
-            if self._run.epoch == self._planned or not settings.is_same(self._rates):
+            if self._run.epoch == self._planned or settings is not self._rates:
                 self._rates = settings
                 self._planned = self._run.epoch + _plan(settings, self._run)
         return self._run, 1 if self._each else self._count_ahead()

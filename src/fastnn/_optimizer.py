@@ -60,11 +60,17 @@ class Optimizer(Options):
     @property
     def scheduled(self) -> tuple[Setting, ...]:
         """The parameters that follow schedules, besides the learning rate."""
-        given = [(name, limits["high"]) for name, limits, scheduled in self._limits() if scheduled]
-        names = self.coefficient_names()
+        given = ((each, getattr(self, each[0])) for each in self._schedulable())
         return tuple(
-            Setting(name, names[name], getattr(self, name), high) for name, high in given if callable(getattr(self, name))
+            Setting(name, coefficient, value, high) for (name, coefficient, high), value in given if callable(value)
         )
+
+    @classmethod
+    @cache
+    def _schedulable(cls) -> tuple[tuple[str, str, float], ...]:
+        """Return the names, the engine's names and the limits of the parameters that may follow schedules."""
+        names = cls.coefficient_names()
+        return tuple((name, names[name], limits["high"]) for name, limits, scheduled in cls._limits() if scheduled)
 
     @property
     def rule(self) -> str:

@@ -97,12 +97,6 @@ class StepSettings(NamedTuple):
         """Whether all steps have the same rate, and nothing else follows a schedule."""
         return not self.others and not callable(self.learning_rate)
 
-    def is_same(self, other: StepSettings | None) -> bool:
-        """Return whether all numbers and schedules are the same objects."""
-        if other is None or self.learning_rate is not other.learning_rate or len(self.others) != len(other.others):
-            return False
-        return all(a.schedule is b.schedule for a, b in zip(self.others, other.others, strict=True))
-
     def of_steps(self, start: int, count: int) -> NDArray[np.float64]:
         """Return the learning rates of some steps; with other settings, rows of the rate and of their values."""
         own = rates(self.learning_rate, start, count)

@@ -39,6 +39,7 @@ class Native(NamedTuple):
     settings: RunSettings
     kind: type[Optimizer | LBFGS]
     start: object  # a new object whenever an optimizer starts anew
+    rates: StepSettings | None  # None for lbfgs
 
     def goes_on(self, other: Native) -> bool:
         """Return whether a run with these settings can continue with the other ones."""
@@ -168,6 +169,7 @@ class Configured:
             expected = f"a loss for {last.settings.loss.n_targets} columns of targets, as the trainer was made with"
             got = f"{loss.name!r}, which takes {loss.n_targets}"
             raise ValueError(f"loss: expected {expected}, got {got}; Trainer(model, loss) makes another trainer")
+        rates = None if kind is LBFGS else StepSettings(self.optimizer.learning_rate, self._scheduled())
         start: object = object()
         if last is not None and last.kind is kind:
             start = last.start
@@ -179,22 +181,16 @@ class Configured:
             self._new_moments(optimizer["moments"]) if moments is None else moments,
             self._rng.bit_generator,
             n_threads=self.n_threads,
-            rate=self._native_rate(),
+            rate=math.nan if rates is None or self.n_shards is not None else rates.constant_rate(),
             batch_size=self.batch_size,
             shuffle=self.shuffle,
         )
-        return Native(settings, kind, start)
-
-    def _native_rate(self) -> float:
-        """Return the rate for steps in compiled code, or NaN if there can be none."""
-        optimizer = self.optimizer
-        if isinstance(optimizer, LBFGS) or self.n_shards is not None:
-            return math.nan
-        return self._step_settings().constant_rate()
+        return Native(settings, kind, start, rates)
 
     def _step_settings(self) -> StepSettings:
         """Return the learning rate, and the other settings that follow schedules."""
-        return StepSettings(self.optimizer.learning_rate, self._scheduled())
+        rates = self._wanted.rates
+        return StepSettings(self.optimizer.learning_rate, ()) if rates is None else rates  # lbfgs raises an error
 
     def _scheduled(self) -> tuple[Setting, ...]:
         """Return the settings that follow schedules, besides the learning rate."""
@@ -221,7 +217,8 @@ class Configured:
     def _native_optimizer(self) -> dict[str, Any]:
         # The engine makes no steps with lbfgs, which has no learning rate and no moments.
         optimizer = SGD(0.0) if isinstance(self.optimizer, LBFGS) else self.optimizer
-        blocks = blocks_of(self.layer_settings, optimizer, self.model._kinds())
+        given = self.layer_settings
+        blocks = None if given is None else blocks_of(given, optimizer, self.model._kinds())
         scheduled = tuple(setting.coefficient for setting in self._scheduled())
         l2 = 0.0 if callable(self.l2) else self.l2
         native = native_optimizer(optimizer, self.l1, l2, self.clip_norm, self.clip_value, blocks, scheduled)
