@@ -159,16 +159,21 @@ class Epochs:
     def _record(self, first: int) -> None:
         """Add the epochs of the run to the history, from `first` to the last finished one, which alone is measured."""
         measured = self._measures.values() if self._measures else {}
-        scheduled = [] if self._rates is None else [setting.name for setting in self._rates.others]
-        numbers = {name: self.trainer._number(name) for name in self._history._scheduled if name not in scheduled}
-        self._history._take(self._run, first, measured, scheduled, numbers)
+        history, rates = self._history, self._rates
+        if rates is None or not (rates.others or history._scheduled):
+            history._take(self._run, first, measured)
+            return
+        scheduled = [setting.name for setting in rates.others]
+        numbers = {name: self.trainer._number(name) for name in history._scheduled if name not in scheduled}
+        history._take(self._run, first, measured, scheduled, numbers)
 
 
 def _plan(settings: StepSettings, run: Run) -> int:
     """Set the learning rates and scheduled settings of the next epochs, and return the number of these epochs."""
     epochs_left = run.n_epochs - run.epoch
     if settings.is_constant:
-        run.set_rates(settings.constant_rate())
+        rate: Any = settings.learning_rate  # a number
+        run.set_rates(rate)
         return epochs_left
     count = min(epochs_left, max(1, _RATES_AT_ONCE // run.steps))
     run.set_rates(settings.of_steps(run.updates, count * run.steps))

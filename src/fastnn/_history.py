@@ -121,7 +121,12 @@ class History(Mapping[str, NDArray[np.float64]]):
         return history
 
     def _take(
-        self, run: Run, first: int, measured: Mapping[str, float], scheduled: Sequence[str], numbers: Mapping[str, float]
+        self,
+        run: Run,
+        first: int,
+        measured: Mapping[str, float],
+        scheduled: Sequence[str] = (),
+        numbers: Mapping[str, float] | None = None,
     ) -> None:
         """Add the epochs of an engine's run, from `first` to the last finished one, to which the measured values belong.
 
@@ -134,7 +139,7 @@ class History(Mapping[str, NDArray[np.float64]]):
             self._make_room(buffers, end - place)
         rates = [buffers["learning_rate"], *(buffers.get(name) for name in scheduled)]
         run.copy_epochs(first, place, buffers["loss"], rates, buffers["seconds"])
-        for name, value in numbers.items():
+        for name, value in (numbers or {}).items():
             buffers[name][place:end] = value
         for name, value in measured.items():
             buffers[name][end - 1] = value

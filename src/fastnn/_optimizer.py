@@ -60,9 +60,12 @@ class Optimizer(Options):
     @property
     def scheduled(self) -> tuple[Setting, ...]:
         """The parameters that follow schedules, besides the learning rate."""
-        given = ((each, getattr(self, each[0])) for each in self._schedulable())
         return tuple(
-            Setting(name, coefficient, value, high) for (name, coefficient, high), value in given if callable(value)
+            [
+                Setting(name, coefficient, getattr(self, name), high)
+                for name, coefficient, high in self._schedulable()
+                if callable(getattr(self, name))
+            ]
         )
 
     @classmethod

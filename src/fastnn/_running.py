@@ -66,7 +66,8 @@ class Running:
         rows: NDArray[np.int64] | None = None,
     ) -> None:
         self.trainer, self.epochs = trainer, epochs
-        scheduled = [setting.name for setting in trainer._scheduled()]
+        rates = trainer._wanted.rates
+        scheduled = [setting.name for setting in rates.others] if rates is not None and rates.others else ()
         self.history = History._of_run(measures.names, epochs, scheduled)
         self.n_rows = len(data.y) if rows is None else rows.size
         self._data, self._measures, self._watchers, self._rows = data, measures, watchers, rows
