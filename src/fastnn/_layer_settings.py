@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from fastnn._checks.options import explained_fields
+from fastnn._checks.options import Options, explained_fields
 from fastnn._checks.scalars import flag, real, shown
 from fastnn._optimizer import Optimizer
 
@@ -43,8 +43,8 @@ class ByKind(Mapping[str, _Value], Generic[_Value]):
 
 
 @explained_fields
-@dataclass(frozen=True)
-class LayerSettings:
+@dataclass(frozen=True, eq=False, repr=False)
+class LayerSettings(Options):
     """Settings of the training of one layer, which `Trainer` takes as `layer_settings`.
 
     A factor is a number, or a mapping from kinds of parameters to numbers: "weights", "biases", "slopes", "gains" and

@@ -89,10 +89,11 @@ class Optimizer(Options):
         TypeError
             If one of them follows a schedule, which has values for the steps of a trainer alone.
         """
+        given = {coefficient: getattr(self, name) for name, coefficient in self.coefficient_names().items()}
         for setting in self.scheduled:
             got = f"a schedule, {setting.schedule!r}, which needs a Trainer"
             raise TypeError(f"{setting.name}: expected a number, got {got}")
-        return self.placeholders
+        return given
 
     @property
     def placeholders(self) -> dict[str, Any]:
