@@ -79,10 +79,20 @@ struct Block {
     double learning_rate_factor;  // of the learning rate
     double penalty_factor;        // of l1 and l2
     double decay_factor;          // of the optimizer's weight decay
+    // Settings of the trainer for this block alone. Without them, the others are those of the layout.
+    bool has_settings = false;
+    bool is_frozen = false;     // no update changes it, or its moments, and no penalties act on it
+    double epsilon_factor = 1;  // of the optimizer's epsilon
+    double l1 = -1, l2 = -1;    // penalties of its own, in place of the optimizer's; below 0 for none
 
     // Whether its updates need coefficients of their own. Without penalties, their coefficients are not used.
     bool has_own_factors() const {
-        return learning_rate_factor != 1 || decay_factor != 1 || (penalty_factor != 0 && penalty_factor != 1);
+        return has_settings || learning_rate_factor != 1 || decay_factor != 1 || (penalty_factor != 0 && penalty_factor != 1);
+    }
+    bool is_updated_like(const Block &other) const {
+        return learning_rate_factor == other.learning_rate_factor && penalty_factor == other.penalty_factor &&
+               decay_factor == other.decay_factor && epsilon_factor == other.epsilon_factor && l1 == other.l1 && l2 == other.l2 &&
+               is_frozen == other.is_frozen;
     }
     int64_t size() const { return rows * row; }
     int64_t end() const { return offset + size(); }
@@ -173,6 +183,10 @@ struct Head {
     Loss loss;
 };
 
+// The settings of optimizers that may follow schedules, besides the learning rate.
+enum class Scheduled : int32_t { beta_1, decay, l2 };
+constexpr int max_scheduled = 3;
+
 struct Optimizer {
     int32_t kind;     // number in registry.h
     int32_t moments;  // the number of arrays of moments, each like the parameter storage
@@ -185,6 +199,14 @@ struct Optimizer {
     bool epsilon_hat;         // Adam adds epsilon before v is corrected for its start at zero
     bool rate_in_velocity;    // momentum adds up steps rather than gradients, which differs if the learning rate changes
     bool penalty_per_weight;  // penalties are divided by the sum of the batch's sample weights
+    int32_t n_scheduled = 0;  // settings that have a value of their own in each step, behind the learning rate
+    Scheduled scheduled[max_scheduled] = {};
+
+    bool has_penalty() const {
+        bool is_scheduled = false;
+        for (int i = 0; i < n_scheduled; i++) is_scheduled |= scheduled[i] == Scheduled::l2;
+        return l1 > 0 || l2 > 0 || is_scheduled;
+    }
 };
 
 // A forward pass over n_rows rows. outputs[l] receives the activations of layer l, n_out per row, unless it is null.
@@ -292,8 +314,9 @@ struct Training {
     bitgen_t *random;
     int64_t *order;                // n_rows elements, in use if shuffle is set
     const double *learning_rates;  // one per step of the run, or a single one if learning_rate_stride is 0
-    int64_t learning_rate_stride;
-    int n_threads;  // if timings is null or taken
+    int64_t
+        learning_rate_stride;  // otherwise 1, and one more for each of the optimizer's scheduled settings, which follow the rate
+    int n_threads;             // if timings is null or taken
     int max_threads;
     ThreadTimings *timings;
     uint64_t shape;    // of these timings

@@ -88,7 +88,7 @@ StepStatus Stepper::run(const Rows &x, const Rows &y, const double *sample_weigh
     t.epoch = t.row = t.step = t.epochs_stamped = 0;
     t.loss_sum = t.weight_sum = t.elapsed = 0;
     t.snapshot_updates = -1;
-    t.learning_rates = &learning_rate;
+    t.learning_rates = learning_rates;
     t.learning_rate_stride = 0;
     t.epoch_loss = &epoch_loss, t.epoch_seconds = &epoch_seconds;
     t.seconds = std::numeric_limits<double>::infinity();

@@ -21,8 +21,8 @@ class Stepper {
     // The caller sets network, parameters, moments, loss, optimizer, updates and the source of random numbers. A step stores the
     // loss before it in batch_loss.
     Training training = {};
-    const Model *model = nullptr;  // the same network and parameters
-    double learning_rate = 0;
+    const Model *model = nullptr;                   // the same network and parameters
+    double learning_rates[1 + max_scheduled] = {};  // of the next step, as in a run
     Type type = Type::float64;
     int n_threads = 0;        // 0 if the kernels choose
     double work_per_row = 0;  // floating-point operations of a step

@@ -22,6 +22,7 @@ DESCRIPTIONS = {
     "_cycles",
     "_errors",
     "_history",
+    "_layer_settings",
     "_lbfgs",
     "_optimizer",
     "_rates",

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from fastnn import MLP
 from fastnn._initializers import INITIALIZERS, initialize
 
 VARIANCES = {
@@ -55,6 +56,21 @@ def test_weights_are_drawn_layer_by_layer():
     got = initialize((2, 3, 1), ["tanh", "identity"], "glorot_uniform", np.random.default_rng(2))
     for g, e in zip(got, expected, strict=True):
         np.testing.assert_array_equal(g, e)
+
+
+def test_each_layer_may_have_an_initializer():
+    got = initialize((2, 3, 3, 1), ["tanh"] * 3, ["he_normal", "zeros", "auto"], np.random.default_rng(2))
+    rng = np.random.default_rng(2)
+    expected = [rng.normal(0.0, 1.0, (2, 3)), np.zeros((3, 3)), rng.uniform(-math.sqrt(1.5), math.sqrt(1.5), (3, 1))]
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-15)
+    model = MLP((2, 3, 1), init=["glorot_normal", "zeros"], random_state=0)
+    assert model.weights[0].any()
+    assert not model.weights[1].any()
+    with pytest.raises(ValueError, match="init: expected one name, or 2, one per layer, the output layer's last, got 1"):
+        MLP((2, 3, 1), init=["zeros"])
+    with pytest.raises(TypeError, match=r"init\[1\]: expected one of 'auto'"):
+        MLP((2, 3, 1), init=["zeros", None])
 
 
 def test_zeros_draw_no_random_numbers():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from _helpers import data, optimizer_of
 from test_pytorch import of_torch
 
-from fastnn import MLP, SGD, Adam, AdamW, NAdam, Trainer
+from fastnn import MLP, SGD, Adam, AdamW, LayerSettings, NAdam, Trainer
 from fastnn._engine import core as _core
 from fastnn.schedules import Cosine
 
@@ -80,6 +82,58 @@ def test_pytorch_continues_where_a_trainer_stopped(torch, row, before, dtype):
     for trained in (again, trainer):
         trained.step(X, y)
     np.testing.assert_allclose(again.model.to_vector(), trainer.model.to_vector(), rtol=tolerance, atol=tolerance / 10)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_settings_of_layers_become_groups(torch, row):
+    X, y = data(20, 3, 2)
+    optimizer, decays = optimizer_of(row), {"weight_decay_factor": {"biases": 0.0, "slopes": 2.0}} if row == "adamw" else {}
+    epsilon = {"epsilon_factor": 1e4} if "epsilon" in optimizer.coefficient_names() else {}
+    settings = [
+        LayerSettings({"weights": 2.0, "biases": 0.1, "slopes": 0.5}, **decays, **epsilon),
+        LayerSettings(frozen={"weights": True}),
+        LayerSettings(l2=None if row == "adamw" else 0.1),
+    ]
+    model = MLP((3, 8, 5, 2), "prelu", dtype=np.float64, random_state=0)
+    trainer = Trainer(model, "mse", optimizer, l2=0.0 if row == "adamw" else 0.01, batch_size=20, layer_settings=settings)
+    for _ in range(3):
+        trainer.step(X, y)
+    module, optimizer = trainer.to_torch()
+    steps_of_torch(torch, module, optimizer, X, y, 5)
+    for _ in range(5):
+        trainer.step(X, y)
+    np.testing.assert_allclose(vector_of(module), trainer.model.to_vector(), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("row", ["momentum", "nesterov", "adam", "adamw"])
+def test_scheduled_settings_are_those_of_groups(torch, row):
+    X, y = data(20, 3, 2)
+    momentum, decay = Cosine(0.95, 6, 0.8), Cosine(0.3, 6)
+    scheduled = {"beta_1" if row.startswith("adam") else "momentum": momentum}
+    scheduled |= {"weight_decay": decay} if row == "adamw" else {}
+    model = MLP((3, 8, 2), "tanh", dtype=np.float64, random_state=0)
+    l2 = 0.0 if row == "adamw" else decay
+    trainer = Trainer(model, "mse", dataclasses.replace(optimizer_of(row), **scheduled), l2=l2, batch_size=20)
+    module, optimizer = Trainer(model.copy(), "mse", optimizer_of(row), l2=0.0 if row == "adamw" else 1.0).to_torch()
+    for step in range(8):
+        for group in optimizer.param_groups:
+            if "betas" in group:
+                group["betas"] = float(momentum(step)), group["betas"][1]
+            else:
+                group["momentum"] = float(momentum(step))
+            if row == "adamw" or group["params"][0].ndim > 1:
+                group["weight_decay"] = float(decay(step))
+        steps_of_torch(torch, module, optimizer, X, y, 1)
+        trainer.step(X, y)
+    np.testing.assert_allclose(vector_of(module), model.to_vector(), rtol=1e-10, atol=1e-11)
+    with pytest.raises(ValueError, match="to_torch: expected a number as"):
+        trainer.to_torch()
+
+
+def test_penalties_of_layers_that_pytorch_lacks_are_refused(torch):
+    for optimizer, own in ((Adam(), LayerSettings(l1=0.1)), (AdamW(), LayerSettings(l2=0.1))):
+        with pytest.raises(ValueError, match="to_torch: expected l"):
+            Trainer(MLP((3, 4, 2)), optimizer=optimizer, layer_settings=[None, own]).to_torch()
 
 
 def test_objects_share_no_memory(torch):

@@ -20,6 +20,7 @@ inline double power(double base, int64_t exponent) {
 class Powers {
   public:
     explicit Powers(double base) : base_(base) {}
+    double base() const { return base_; }
     double operator()(int64_t exponent) {
         const int64_t start = exponent / restart * restart;
         if (exponent == start || exponent != exponent_ + 1) {
@@ -62,37 +63,54 @@ class MomentumSchedule {
 template <class T> class CoefficientSchedule {
   public:
     explicit CoefficientSchedule(const Optimizer &optimizer)
-        : o_(optimizer),
-          kernels_(all_optimizers<T>[o_.kind]),
-          power_1_(o_.beta_1),
-          power_2_(o_.beta_2),
-          momentum_(o_.beta_1, o_.decay) {}
+        : o_(&optimizer),
+          kernels_(all_optimizers<T>[optimizer.kind]),
+          power_1_(optimizer.beta_1),
+          power_2_(optimizer.beta_2),
+          momentum_(optimizer.beta_1, optimizer.decay) {}
+    CoefficientSchedule(const CoefficientSchedule &) = delete;
+    CoefficientSchedule &operator=(const CoefficientSchedule &) = delete;
 
-    // updates: the number of updates before. batch_weight: the sum of the batch's sample weights, not 0 where penalties are
-    // divided by it.
-    Coefficients<T> operator()(double learning_rate, int64_t updates, double batch_weight = 1) {
-        const double share = o_.penalty_per_weight ? 1 / batch_weight : 1;
-        Coefficients<T> c = {T(learning_rate), T(o_.beta_1),
-                             T(1 - o_.beta_1), T(o_.beta_2),
-                             T(1 - o_.beta_2), T(1),
-                             T(o_.epsilon),    T(1 - learning_rate * o_.decay),
-                             T(o_.l1 * share), T(o_.l2 * share),
-                             T(learning_rate)};
+    // learning_rates: that of the update, and behind it the values of the optimizer's scheduled settings. updates: the number of
+    // updates before. batch_weight: the sum of the batch's sample weights, not 0 where penalties are divided by it.
+    Coefficients<T> operator()(const double *learning_rates, int64_t updates, double batch_weight = 1) {
+        if (o_->n_scheduled > 0) follow_schedules(learning_rates + 1);
+        const double learning_rate = *learning_rates;
+        const double share = o_->penalty_per_weight ? 1 / batch_weight : 1;
+        Coefficients<T> c = {T(learning_rate),  T(o_->beta_1),
+                             T(1 - o_->beta_1), T(o_->beta_2),
+                             T(1 - o_->beta_2), T(1),
+                             T(o_->epsilon),    T(1 - learning_rate * o_->decay),
+                             T(o_->l1 * share), T(o_->l2 * share),
+                             T(learning_rate),  T(learning_rate * o_->decay),
+                             T(share)};
         if (kernels_.keeps_velocity) {
-            c.one_minus_beta_1 = o_.rate_in_velocity ? T(learning_rate) : T(1);
-            c.learning_rate = o_.rate_in_velocity ? T(1) : T(learning_rate);
+            c.one_minus_beta_1 = o_->rate_in_velocity ? T(learning_rate) : T(1);
+            c.learning_rate = o_->rate_in_velocity ? T(1) : T(learning_rate);
         }
         if (kernels_.corrects_moments) {  // Adam, section 3; the form with epsilon hat is at its end
             const double root = std::sqrt(1 - power_2_(updates + 1));
-            const double numerator = learning_rate * (o_.epsilon_hat ? root : 1);
+            const double numerator = learning_rate * (o_->epsilon_hat ? root : 1);
             c.learning_rate = T(numerator / (1 - power_1_(updates + 1)));
-            c.root_scale = T(o_.epsilon_hat ? 1 : 1 / root);
+            c.root_scale = T(o_->epsilon_hat ? 1 : 1 / root);
             if (kernels_.looks_ahead) look_ahead(c, numerator, updates + 1);
         }
         return c;
     }
 
   private:
+    // The corrections of moments for their start at zero are those of the present beta_1, as in PyTorch.
+    __attribute__((noinline)) void follow_schedules(const double *values) {
+        own_ = *o_;
+        o_ = &own_;
+        for (int i = 0; i < own_.n_scheduled; i++) switch (own_.scheduled[i]) {
+                case Scheduled::beta_1: own_.beta_1 = values[i]; break;
+                case Scheduled::decay: own_.decay = values[i]; break;
+                case Scheduled::l2: own_.l2 = values[i]; break;
+            }
+        if (own_.beta_1 != power_1_.base()) power_1_ = Powers(own_.beta_1);
+    }
+
     // Not inlined: the rest, which is all that other optimizers need, is then short enough to be inlined.
     __attribute__((noinline)) void look_ahead(Coefficients<T> &c, double numerator, int64_t t) {
         const double now = momentum_(t), next = momentum_(t + 1), product = momentum_.product(t);
@@ -100,7 +118,8 @@ template <class T> class CoefficientSchedule {
         c.learning_rate = T(numerator * next / (1 - product * next));
     }
 
-    const Optimizer &o_;
+    const Optimizer *o_;
+    Optimizer own_;  // in its place, with the values of a step, if settings follow schedules
     const OptimizerKernels<T> &kernels_;
     Powers power_1_, power_2_;
     MomentumSchedule momentum_;

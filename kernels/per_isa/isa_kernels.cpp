@@ -37,7 +37,7 @@ template <class T> double prediction_loss(int32_t loss, const void *p, const voi
 template <class T>
 void update_array(const Optimizer &o, void *w, const void *g, void *m, void *v, int64_t n, double learning_rate, int64_t updates) {
     all_optimizers<T>[o.kind].update(static_cast<T *>(w), static_cast<const T *>(g), static_cast<T *>(m), static_cast<T *>(v), n,
-                                     CoefficientSchedule<T>(o)(learning_rate, updates));
+                                     CoefficientSchedule<T>(o)(&learning_rate, updates));
 }
 
 inline bool activation_has(int32_t activation, BlockKind kind) { return all_activations<float>[activation].has(kind); }

@@ -109,14 +109,19 @@ template <class T> struct Losses {
 template <class T, class Number = T> struct Coefficients {
     Number learning_rate, beta_1, one_minus_beta_1, beta_2, one_minus_beta_2, root_scale, epsilon, decay_factor, l1, l2;
     Number gradient_learning_rate;  // of the gradient itself; learning_rate is that of its mean
+    Number decay;                   // 1 - decay_factor, before it is rounded
+    Number penalty_share;           // of penalties, which l1 and l2 contain
 
     // Returns the coefficients of a block of parameters with factors of its own.
     FASTNN_MEMBER Coefficients of(const Block &block) const {
         Coefficients c = *this;
-        const T decay = T(block.learning_rate_factor * block.decay_factor);
-        if (decay != 1) c.decay_factor = T(1) - decay * (T(1) - decay_factor);
+        const T decay_share = T(block.learning_rate_factor * block.decay_factor);
+        if (decay_share != 1) c.decay_factor = T(1) - decay_share * decay;
         c.learning_rate *= T(block.learning_rate_factor);
         c.gradient_learning_rate *= T(block.learning_rate_factor);
+        c.epsilon *= T(block.epsilon_factor);
+        if (block.l1 >= 0) c.l1 = penalty_share * T(block.l1);
+        if (block.l2 >= 0) c.l2 = penalty_share * T(block.l2);
         c.l1 *= T(block.penalty_factor);
         c.l2 *= T(block.penalty_factor);
         return c;

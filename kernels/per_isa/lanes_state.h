@@ -76,7 +76,7 @@ template <class T> class LaneState {
         if (rules_.updates_all_alike) update(0, pass_.size(), c);
         else
             for_each_block([&](int64_t number, const Block &block) {
-                update(number, block.rows * block.columns, block.has_own_factors() ? c.of(block) : c);
+                if (!block.is_frozen) update(number, block.rows * block.columns, block.has_own_factors() ? c.of(block) : c);
             });
     }
 
@@ -114,7 +114,7 @@ template <class T> class LaneState {
 
     void prepare_gradients(const Coefficients<T, Vec<T>> &c, double *penalties) const {
         for_each_block([&](int64_t number, const Block &block) {
-            if (!rules_.penalizes || !(block.penalty_factor > 0)) return;
+            if (!rules_.penalizes || !(block.penalty_factor > 0) || block.is_frozen) return;
             const Coefficients<T, Vec<T>> own = block.has_own_factors() ? c.of(block) : c;
             for (int64_t i = 0; i < block.rows; i++) add_penalty(number + i * block.columns, block.columns, own, penalties);
         });

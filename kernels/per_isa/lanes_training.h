@@ -18,9 +18,7 @@ namespace {
 // its own.
 inline bool same_blocks(const Layer &a, const Layer &b) {
     for (int64_t i = 0; i < a.n_blocks; i++)
-        if (a.blocks[i].learning_rate_factor != b.blocks[i].learning_rate_factor ||
-            a.blocks[i].penalty_factor != b.blocks[i].penalty_factor || a.blocks[i].decay_factor != b.blocks[i].decay_factor)
-            return false;
+        if (!a.blocks[i].is_updated_like(b.blocks[i])) return false;
     return true;
 }
 inline bool same_networks(const Network &a, const Network &b) {
@@ -43,8 +41,7 @@ inline bool same_losses(const Loss &a, const Loss &b) {
            a.per_row == b.per_row && a.factor == b.factor && a.value_factor == b.value_factor;
 }
 inline bool same_updates(const Optimizer &a, const Optimizer &b) {
-    const bool penalizes = a.l1 > 0 || a.l2 > 0, other_penalizes = b.l1 > 0 || b.l2 > 0;
-    return a.kind == b.kind && a.clip_value == b.clip_value && penalizes == other_penalizes;
+    return a.kind == b.kind && a.clip_value == b.clip_value && a.has_penalty() == b.has_penalty();
 }
 inline bool same_lanes(const Training &a, const Training &b) {
     return same_networks(a.network, b.network) && same_losses(a.loss, b.loss) && same_updates(a.optimizer, b.optimizer) &&
@@ -85,7 +82,8 @@ template <class T> class LaneTraining {
   private:
     void enter(int q) {
         state_.put(*members_[q], q);
-        set_coefficients(q, 0, 1);
+        static constexpr double zeros[1 + fastnn::max_scheduled] = {};
+        set_coefficients(q, zeros, 1);
         if (q >= n_) return;
         status_[q] = Status::paused;
         active_[n_active_++] = q;
@@ -194,12 +192,12 @@ template <class T> class LaneTraining {
         if (constant_coefficients_) return;
         constant_coefficients_ = !all_optimizers<T>[first_.optimizer.kind].corrects_moments;
         for_each_active([&](int q, Training &t) {
-            set_coefficients(q, t.learning_rates[t.step * t.learning_rate_stride], batch_.of_lane[q].weight);
+            set_coefficients(q, t.learning_rates + t.step * t.learning_rate_stride, batch_.of_lane[q].weight);
             constant_coefficients_ &= t.learning_rate_stride == 0 && !t.optimizer.penalty_per_weight;
         });
     }
 
-    void set_coefficients(int q, double learning_rate, double batch_weight) {
+    void set_coefficients(int q, const double *learning_rate, double batch_weight) {
         const Coefficients<T> own = (*schedules_[q])(learning_rate, members_[q]->updates, batch_weight);
         T of_lane[n_coefficients];
         std::memcpy(of_lane, &own, sizeof own);

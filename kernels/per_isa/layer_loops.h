@@ -15,11 +15,11 @@ void forward(const Layers<T> &layers, int64_t first, const Input<T> &x, Range ro
 }
 
 // Passes the last layer's delta, so far the loss's derivative by its outputs or logits, back through the layers from the first given
-// one on.
+// one on, as far as the first whose gradients are needed.
 template <class T> void backward(const Layers<T> &layers, int64_t first, Range rows, T *packing) {
     const int64_t last = layers.network().n_layers - 1;
     if (!layers.has_logits()) layers.times_derivative(last, rows);
-    for (int64_t l = last; l > 0 && l >= first; l--) {
+    for (int64_t l = last; l > layers.needs().first_layer && l >= first; l--) {
         layers.pass_back_delta(l, rows, {0, layers[l].n_in}, packing);
         layers.pass_activation_back(l - 1, rows);
     }
@@ -49,7 +49,7 @@ void forward_together(const Layers<T> &layers, int64_t n, const Input<T> &x, Ran
 
 // All threads pass the delta of layer n - 1 back to the layers before it, as in forward_together.
 template <class T> void backward_together(const Layers<T> &layers, int64_t n, Range rows, Range own, const Team &team, T *packing) {
-    for (int64_t l = n - 1; l > 0; l--) {
+    for (int64_t l = n - 1; l > layers.needs().first_layer; l--) {
         if (layers.splits_outputs(l, team)) {
             team.wait();
             layers.pass_back_delta(l, rows, share(layers[l].n_in, panel_columns<T>, team), packing, true);

@@ -93,25 +93,45 @@ struct UpdateRules {
     bool skips_absent_features;     // TouchedFeatures says which of the first layer's weights are updated
     bool descends_in_product;       // the product that computes a gradient makes the update, without a gradient array
     bool updates_all_alike;         // gradients need no preparation, and all parameters have the same coefficients
+    int64_t first_layer;            // the parameters of all layers before are frozen
 
     template <class T> static UpdateRules of(const Training &training) {
         const Optimizer &o = training.optimizer;
         const OptimizerKernels<T> &kernels = all_optimizers<T>[o.kind];
         const bool sparse = training.x.sparse();
         UpdateRules r = {};
-        r.penalizes = o.l1 > 0 || o.l2 > 0;
+        r.penalizes = o.has_penalty();
+        r.updates_all_alike = true;
+        bool has_settings = false;
+        for_each_block(training.network, [&](int64_t, const Layer &, const Block &block) {
+            r.updates_all_alike &= block.learning_rate_factor == 1 && block.decay_factor == 1 && !block.has_settings;
+            has_settings |= block.has_settings;
+        });
+        if (has_settings) r.read_settings(training);
+        const bool trains_inputs = !training.network.layers[0].weights().is_frozen;
         r.clips_value = std::isfinite(o.clip_value);
         r.clips_norm = std::isfinite(o.clip_norm);
         const bool uses_gradients_alone = !r.penalizes && !r.clips_value && !r.clips_norm;
         r.is_noop_without_gradient = !r.penalizes && kernels.is_noop_without_gradient;
-        r.defers_first_layer = sparse && !training.network.layers[0].narrow && !r.clips_norm && training.batch_size <= chunk_rows;
-        r.skips_absent_features = o.lazy && sparse && !r.defers_first_layer && !r.is_noop_without_gradient;
+        r.defers_first_layer =
+            sparse && trains_inputs && !training.network.layers[0].narrow && !r.clips_norm && training.batch_size <= chunk_rows;
+        r.skips_absent_features = o.lazy && sparse && trains_inputs && !r.defers_first_layer && !r.is_noop_without_gradient;
         r.descends_in_product = kernels.is_plain_descent && uses_gradients_alone;
-        r.updates_all_alike = uses_gradients_alone;
-        for_each_block(training.network, [&](int64_t, const Layer &, const Block &block) {
-            r.updates_all_alike &= block.learning_rate_factor == 1 && block.decay_factor == 1;
-        });
+        r.updates_all_alike &= uses_gradients_alone;
         return r;
+    }
+
+  private:
+    void read_settings(const Training &training) {
+        const bool by_default = training.optimizer.has_penalty();
+        penalizes = false;
+        first_layer = training.network.n_layers;
+        for_each_block(training.network, [&](int64_t l, const Layer &, const Block &block) {
+            if (block.is_frozen) return;
+            if (l < first_layer) first_layer = l;
+            const bool inherits = block.l1 < 0 || block.l2 < 0, own = block.l1 > 0 || block.l2 > 0;
+            penalizes |= block.penalty_factor > 0 && (own || (inherits && by_default));
+        });
     }
 };
 

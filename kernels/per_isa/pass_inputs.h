@@ -9,6 +9,7 @@ namespace {
 struct Needs {
     bool weight_gradient, input_gradient;
     bool derivatives = false;      // those of all activations
+    int64_t first_layer = 0;       // no layer before it needs a gradient
     int64_t rows_to_share = 0;     // of a chunk, if threads may split outputs rather than rows; 0 if they may not
     const void *panels = nullptr;  // where the weights stand then, panel by panel; null if they are read from the parameters
     bool any() const { return weight_gradient || input_gradient; }

@@ -49,6 +49,7 @@ template <class T> class TrainingLoop {
 
     Needs needs() const {
         Needs needs = {true, false};
+        needs.first_layer = rules_.first_layer;
         const int64_t steps_left = (t_.n_epochs - t_.epoch) * (t_.last_batch() / t_.batch_size + 1);
         if (may_split_outputs() && steps_left >= steps_worth_copies) needs.rows_to_share = std::min(t_.batch_size, chunk_rows);
         needs.panels = panels_.parameters();
@@ -165,7 +166,7 @@ template <class T> class TrainingLoop {
     // An epoch's first update takes the snapshot, when the loss is known to be finite.
     void update(Thread &self, const Batch &batch) {
         const ChunkGradients<T> &gradients = self.memory.gradients;
-        const double learning_rate = t_.learning_rates[self.at.step * t_.learning_rate_stride];
+        const double *const learning_rate = t_.learning_rates + self.at.step * t_.learning_rate_stride;
         const Coefficients<T> c = self.coefficients(learning_rate, self.at.updates, batch.weight);
         const bool begins_epoch = self.at.row == 0;
         if (tiny_) update_tiny(self, c, begins_epoch);

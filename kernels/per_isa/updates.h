@@ -34,6 +34,7 @@ template <class T> class Updater {
     // Stores the gradients of a batch's first chunk, and adds those of its other chunks.
     void accumulate(const ChunkGradients<T> &gradients, const Team &team, bool add) const {
         for_each_own_part(team, [&](const BlockPart &part, int64_t) {
+            if (part.block.is_frozen) return;
             if (add) gradients.add(part, gradient_of(part.block));
             else gradients.compute(part, gradient_of(part.block));
         });
@@ -47,7 +48,7 @@ template <class T> class Updater {
         for_each_own_part(team, [&](const BlockPart &part, int64_t number) {
             const Block &block = part.block;
             if (keep) take_snapshot(part);
-            if (rules_.defers_first_layer && is_of_inputs(part)) return;
+            if (!is_updated(part)) return;
             Coefficients<T> scaled;
             const Coefficients<T> &own = block.has_own_factors() ? scaled = c.of(block) : c;
             if (gradients) gradients->compute(part, gradient_of(block));
@@ -95,6 +96,11 @@ template <class T> class Updater {
 
     static bool is_of_inputs(const BlockPart &part) { return part.layer == 0 && part.block.kind == BlockKind::weights; }
 
+    // Whether the part has an update here: the weights of a deferred first layer have theirs elsewhere.
+    bool is_updated(const BlockPart &part) const {
+        return !part.block.is_frozen && !(rules_.defers_first_layer && is_of_inputs(part));
+    }
+
     template <class Use> void for_each_own_panel(const Team &team, Use use) const {
         for (int64_t l = 0; l < network_.n_layers; l++)
             if (const Block &block = network_.layers[l].weights(); layers_.splits_outputs(l, team))
@@ -118,7 +124,7 @@ template <class T> class Updater {
     void descend(const ChunkGradients<T> &gradients, const Team &team, const Coefficients<T> &c, bool keep, T share) const {
         for_each_own_part(team, [&](const BlockPart &part, int64_t) {
             if (keep) take_snapshot(part);
-            if (rules_.defers_first_layer && is_of_inputs(part)) return;
+            if (!is_updated(part)) return;
             gradients.descend(part, state_of(part).parameters() + part.block.offset,
                               c.learning_rate * T(part.block.learning_rate_factor));
             finish_update(team, part, share);
@@ -179,6 +185,7 @@ template <class T> class Updater {
         team.wait();
         const T factor = clip_factor();
         for_each_own_part(team, [&](const BlockPart &part, int64_t) {
+            if (!is_updated(part)) return;
             if (factor < 1) scale_by(gradient_at(part.offset()), part.count(), factor);
             apply(part, c.of(part.block), touched);
             finish_update(team, part, share);

@@ -46,6 +46,8 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     enum:  # in Cython, only these can be the length of an array
         max_layers
         n_block_kinds
+        max_scheduled
+        max_rates "1 + fastnn::max_scheduled"
 
     ctypedef void (*CustomActivation)(const void *z, void *a, void *derivative, int64_t n)
 
@@ -60,6 +62,8 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     cdef cppclass Block:
         BlockKind kind
         int64_t offset, rows, columns, row
+        double learning_rate_factor, decay_factor, epsilon_factor, l1, l2
+        bint has_settings, is_frozen
         int64_t end()
 
     cdef cppclass Layer:
@@ -102,10 +106,15 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         double weight
         Loss_ loss
 
+    cdef enum class Scheduled(int32_t):
+        beta_1, decay, l2
+
     cdef cppclass Optimizer_ "fastnn::Optimizer":
         int32_t kind, moments
         double beta_1, beta_2, epsilon, decay, l1, l2, clip_value, clip_norm
         bint lazy, epsilon_hat, rate_in_velocity, penalty_per_weight
+        int32_t n_scheduled
+        Scheduled scheduled[max_scheduled]
 
     cdef cppclass Linear:
         Layer layer
@@ -265,7 +274,7 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
     cdef cppclass NativeStepper "fastnn::Stepper":
         Training training
         const Model *model
-        double learning_rate
+        double learning_rates[max_rates]
         Type type
         int n_threads
         double work_per_row

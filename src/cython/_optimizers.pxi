@@ -1,5 +1,29 @@
 """The optimizers' updates of arrays. Included by _core.pyx."""
 
+cdef Scheduled scheduled_setting(str name) except *:
+    """Return a setting that follows a schedule by the engine's name."""
+    if name == "beta_1":
+        return Scheduled.beta_1
+    if name == "decay":
+        return Scheduled.decay
+    if name == "l2":
+        return Scheduled.l2
+    raise ValueError(f"expected beta_1, decay or l2 as scheduled settings, got {name!r}")
+
+
+cdef int fill_rates(double *to, rates, const Optimizer_ &optimizer) except -1:
+    """Copy the learning rate of a step and the values of scheduled settings: a float, or a vector if there are such settings."""
+    cdef int i
+    if optimizer.n_scheduled == 0:
+        to[0] = rates
+        return 0
+    if len(rates) != 1 + optimizer.n_scheduled:
+        raise ValueError(f"expected a learning rate and {optimizer.n_scheduled} scheduled settings, got {len(rates)} numbers")
+    for i in range(1 + optimizer.n_scheduled):
+        to[i] = rates[i]
+    return 0
+
+
 cdef fill_optimizer(Optimizer_ *native, dict optimizer):
     native.kind = OPTIMIZERS.index(optimizer["name"])
     native.moments = instruction_set().float64.optimizer_moments(native.kind)
@@ -15,6 +39,37 @@ cdef fill_optimizer(Optimizer_ *native, dict optimizer):
     native.epsilon_hat = optimizer.get("epsilon_hat", False)
     native.rate_in_velocity = optimizer.get("rate_in_velocity", False)
     native.penalty_per_weight = optimizer.get("penalty_per_weight", False)
+    scheduled = optimizer.get("scheduled", ())
+    if len(scheduled) > max_scheduled:
+        raise ValueError(f"expected at most {max_scheduled} scheduled settings, got {len(scheduled)}")
+    native.n_scheduled = len(scheduled)
+    cdef int i
+    for i in range(native.n_scheduled):
+        native.scheduled[i] = scheduled_setting(scheduled[i])
+
+
+cdef fill_layers(vector[Layer] &own, Network_ *network, dict optimizer):
+    """Give a network layers of its own, with the settings of their blocks, if the optimizer has some. They stand in `own`."""
+    cdef int64_t l, b
+    cdef Block *block
+    blocks = optimizer.get("blocks")
+    if blocks is None:
+        return
+    if len(blocks) != network.n_layers:
+        raise ValueError(f"expected the settings of {network.n_layers} layers, got {len(blocks)}")
+    own.assign(network.layers, network.layers + network.n_layers)
+    for l in range(network.n_layers):
+        for b in range(own[l].n_blocks):
+            block = &own[l].blocks[b]
+            settings = blocks[l][BLOCK_KINDS[<int>block.kind]]
+            block.has_settings = True
+            block.learning_rate_factor = settings.learning_rate_factor
+            block.epsilon_factor = settings.epsilon_factor
+            block.decay_factor = settings.decay_factor
+            block.l1 = -1.0 if settings.l1 is None else settings.l1
+            block.l2 = -1.0 if settings.l2 is None else settings.l2
+            block.is_frozen = settings.is_frozen
+    network.layers = own.data()
 
 
 cdef bint add_arrays(list to, arrays, Py_ssize_t n):

@@ -48,6 +48,7 @@ cdef class Run:
     """Train for many epochs, in time slices: call advance() until it returns a word other than "paused"."""
 
     cdef Training t
+    cdef vector[Layer] own_layers  # in place of the network's, if blocks have settings of their own
     cdef const Kernels *k
     cdef void *snapshot
     cdef void *workspace
@@ -55,7 +56,7 @@ cdef class Run:
     cdef object lock
     cdef cnp.ndarray order, rows
     cdef cnp.ndarray rates  # from the first step of the epoch rates_from on; None if `rate` is that of all steps
-    cdef double rate
+    cdef double rate[max_rates]
     cdef int64_t rates_from
     cdef readonly int64_t steps  # per epoch
     cdef readonly int64_t n_epochs
@@ -75,6 +76,7 @@ cdef class Run:
         t.parameters = network.data
         loss = fill_loss(&t.loss, settings.loss, network.dtype, network.layers[t.network.n_layers - 1].n_out)
         fill_optimizer(&t.optimizer, settings.optimizer)
+        fill_layers(self.own_layers, &t.network, settings.optimizer)
         network.fill_x(&t.x, x, n_rows)
         fill_rows(&t.y, y, "y", n_rows, network.n_targets(t.loss), labels)
         t.sample_weight = weights_of(sample_weight, n_rows)
@@ -105,7 +107,7 @@ cdef class Run:
             t.order = <int64_t *>cnp.PyArray_DATA(self.order)
 
         self.steps = (t.epoch_rows + t.batch_size - 1) // t.batch_size
-        self.set_rates(0.0)
+        t.learning_rates = &self.rate[0]
         self.n_epochs = n_epochs
         cdef cnp.npy_intp room = min(n_epochs, max_epochs)
         self.epoch_loss = cnp.PyArray_ZEROS(1, &room, cnp.NPY_FLOAT64, 0)
@@ -142,37 +144,53 @@ cdef class Run:
         return order
 
     def set_rates(self, rates):
-        """Set the learning rates from the next step on: one per step, for whole epochs, or one for all."""
+        """Set the learning rates from the next step on: one per step, for whole epochs, or one for all.
+
+        With settings that follow schedules, each step has a row: the rate, and the values of the settings.
+        """
         cdef cnp.ndarray each = None
+        cdef int64_t n_scheduled = self.t.optimizer.n_scheduled
         if self.t.row:
             raise ValueError("rates change between epochs only")
-        if isinstance(rates, float):
-            self.rate = rates
+        if isinstance(rates, float) and n_scheduled == 0:
+            self.rate[0] = rates
         else:
             each = rates
             if not cnp.PyArray_ISCARRAY_RO(each) or cnp.PyArray_TYPE(each) != cnp.NPY_FLOAT64 or not cnp.PyArray_SIZE(each):
                 raise ValueError("rates must be contiguous float64")
+            if n_scheduled and (cnp.PyArray_NDIM(each) != 2 or cnp.PyArray_DIM(each, 1) != 1 + n_scheduled):
+                raise ValueError(f"rates must be rows of {1 + n_scheduled} numbers")
         self.rates, self.rates_from = each, self.first_epoch + self.t.epoch
-        self.t.learning_rates = <const double *>&self.rate if each is None else <const double *>cnp.PyArray_DATA(each)
-        self.t.learning_rate_stride = 0 if each is None or cnp.PyArray_SIZE(each) == 1 else 1
+        self.t.learning_rates = <const double *>&self.rate[0] if each is None else <const double *>cnp.PyArray_DATA(each)
+        self.t.learning_rate_stride = 0 if each is None or self.n_rates() == 1 else 1 + n_scheduled
         self.t.step = 0
 
-    def copy_epochs(self, int64_t first, int64_t place, cnp.ndarray loss, cnp.ndarray rate, cnp.ndarray seconds):
+    cdef int64_t n_rates(self):
+        """Return the number of steps that have rates of their own."""
+        return cnp.PyArray_SIZE(self.rates) // (1 + self.t.optimizer.n_scheduled)
+
+    def copy_epochs(self, int64_t first, int64_t place, cnp.ndarray loss, list rates, cnp.ndarray seconds):
         """Copy the values of the finished epochs from `first` on to arrays for a history, from `place` on.
 
-        The learning rate of an epoch is that of its last step.
+        The learning rate of an epoch is that of its last step. `rates` has an array for it, and one for each setting that follows
+        a schedule; arrays that are None are left out.
         """
-        cdef int64_t count = self.epoch - first, start = first - self.first_epoch, step = 0, i
+        cdef int64_t count = self.epoch - first, start = first - self.first_epoch, step, i
         if count < 0 or start < 0 or place < 0 or first < self.rates_from:
             raise ValueError(f"epochs that are not in the run's arrays: from {first} on")
         cdef double *losses = epochs_of(loss, place + count) + place
-        cdef double *last_rates = epochs_of(rate, place + count) + place
         cdef double *times = epochs_of(seconds, place + count) + place
         for i in range(count):
             losses[i], times[i] = self.t.epoch_loss[start + i], self.t.epoch_seconds[start + i]
-            if self.t.learning_rate_stride:
+        cdef int64_t column
+        cdef double *last_rates
+        for column in range(min(<int64_t>len(rates), 1 + self.t.optimizer.n_scheduled)):
+            if rates[column] is None:
+                continue
+            last_rates = epochs_of(rates[column], place + count) + place
+            for i in range(count):
                 step = (first + i - self.rates_from + 1) * self.steps - 1
-            last_rates[i] = self.t.learning_rates[step]
+                last_rates[i] = self.t.learning_rates[step * self.t.learning_rate_stride + column]
         return None
 
     def advance(self, double seconds, int64_t n_epochs):
@@ -201,7 +219,7 @@ cdef class Run:
             self.t.epoch = self.t.epochs_stamped = 0
             wanted = min(wanted, room)
         end += wanted
-        if self.t.learning_rate_stride and (end - self.rates_from) * self.steps > cnp.PyArray_SIZE(self.rates):
+        if self.t.learning_rate_stride and (end - self.rates_from) * self.steps > self.n_rates():
             raise ValueError("rates: expected one for each step of all epochs, got too few")
         self.t.n_epochs = self.t.epoch + wanted
         return 0

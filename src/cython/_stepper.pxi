@@ -5,6 +5,7 @@ cdef class Stepper:
     """Make single steps of training, count all updates, and hold the lock that one trainer at a time takes."""
 
     cdef NativeStepper native
+    cdef vector[Layer] own_layers  # in place of the network's, if blocks have settings of their own
     cdef tuple keep  # the objects that the native side points to
     cdef object lock
     cdef bint steps_are_quick, targets_are_quick  # whether `quick_step` may take a step, and one by targets
@@ -29,20 +30,25 @@ cdef class Stepper:
         cdef Loss_ native_loss
         cdef Optimizer_ native_optimizer
         cdef Averaging averaging
+        cdef Network_ native_network = self.network.native
+        cdef vector[Layer] own_layers
         cdef void *arrays[2]
         cdef int i
         loss = fill_loss(&native_loss, settings.loss, self.network.dtype, self.network.layers[t.network.n_layers - 1].n_out)
         fill_optimizer(&native_optimizer, settings.optimizer)
+        fill_layers(own_layers, &native_network, settings.optimizer)
         for i in range(native_optimizer.moments):
             arrays[i] = self.network.output(settings.moments[i], t.network.size)
         fill_averaging(&averaging, settings.averaging, self.network)
         averaging.ends_epochs = False
         random = random_of(settings.bit_generator)
         t.loss, t.optimizer, t.averaging, t.random = native_loss, native_optimizer, averaging, random
+        self.own_layers.swap(own_layers)  # which moves no layer in memory
+        t.network = native_network
         for i in range(native_optimizer.moments):
             t.moments[i] = arrays[i]
         self.native.n_threads = wanted_threads(settings.n_threads)
-        self.native.learning_rate = settings.rate
+        self.native.learning_rates[0] = settings.rate
         self.native.takes_labels = settings.loss.takes_labels
         self.native.change()
         self.steps_are_quick = not isnan(settings.rate) and not any(self.network.dropout)
@@ -72,9 +78,10 @@ cdef class Stepper:
     def release(self):
         self.native.release()
 
-    def step(self, data, double rate, bint given=False):
+    def step(self, data, rates, bint given=False):
         """Make a step on a batch, and return the loss before it. Acquire before.
 
+        `rates` is the learning rate, or a vector with it and the values of the settings that follow schedules.
         With `given`, the targets are the gradient of a loss with respect to the outputs, summed over rows. Return None,
         with nothing changed, if the loss or the update is not finite.
         """
@@ -82,13 +89,13 @@ cdef class Stepper:
         cdef const double *weights
         cdef StepStatus status
         cdef int64_t n_rows = self.fill_batch(data, given, &inputs, &targets, &weights)
-        cdef double native_rate = self.native.learning_rate
-        self.native.learning_rate = rate
+        cdef double native_rate = self.native.learning_rates[0]
+        fill_rates(self.native.learning_rates, rates, self.native.training.optimizer)
         with self.lock:
             with nogil:
                 status = (self.native.step_gradient(inputs, targets, n_rows) if given
                           else self.native.step(inputs, targets, weights, n_rows))
-        self.native.learning_rate = native_rate
+        self.native.learning_rates[0] = native_rate
         return self.result(status)
 
     cdef int64_t fill_batch(self, data, bint given, Rows *inputs, Rows *targets, const double **weights) except -1:
@@ -120,28 +127,28 @@ cdef class Stepper:
                           else self.native.accumulate(inputs, targets, weights, n_rows))
         return self.result(status)
 
-    def apply(self, double rate):
+    def apply(self, rates):
         """Make an update with the accumulated gradients, and discard them. Acquire before; return as `step`."""
         cdef StepStatus status
-        cdef double native_rate = self.native.learning_rate
-        self.native.learning_rate = rate
+        cdef double native_rate = self.native.learning_rates[0]
+        fill_rates(self.native.learning_rates, rates, self.native.training.optimizer)
         with nogil:
             status = self.native.apply()
-        self.native.learning_rate = native_rate
+        self.native.learning_rates[0] = native_rate
         return self.result(status)
 
-    def apply_gradient(self, cnp.ndarray gradient, double rate, bint ends_epoch=False):
+    def apply_gradient(self, cnp.ndarray gradient, rates, bint ends_epoch=False):
         """Make an update with a gradient like the storage, and return the penalty. Acquire before; return as `step`.
 
         `ends_epoch` says whether it is the last one of an epoch, for an average over epochs.
         """
         cdef StepStatus status
-        cdef double native_rate = self.native.learning_rate
+        cdef double native_rate = self.native.learning_rates[0]
         cdef const void *start = self.network.output(gradient, self.native.training.network.size)
-        self.native.learning_rate = rate
+        fill_rates(self.native.learning_rates, rates, self.native.training.optimizer)
         with nogil:
             status = self.native.apply_gradient(start, ends_epoch)
-        self.native.learning_rate = native_rate
+        self.native.learning_rates[0] = native_rate
         return self.result(status)
 
     @property

@@ -12,6 +12,7 @@ from fastnn._config import warn_of_environment as _warn_of_environment
 from fastnn._engine.threadpools import announce as _announce_threads
 from fastnn._errors import DivergedError
 from fastnn._history import History
+from fastnn._layer_settings import LayerSettings
 from fastnn._model import MLP
 from fastnn._trainer import Trainer
 from fastnn._version import __version__
@@ -52,6 +53,7 @@ __all__ = [
     "DivergedError",
     "Ensemble",
     "History",
+    "LayerSettings",
     "Lion",
     "NAdam",
     "NeuralNetwork",

@@ -11,7 +11,7 @@ from fastnn._errors import WEIGHTLESS, DivergedError
 from fastnn._history import History
 from fastnn._measures import Measures
 from fastnn._progress import ProgressBar
-from fastnn._rates import LearningRate, rates
+from fastnn._rates import StepSettings
 from fastnn._watchers import notify
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ class Epochs:
                 self._each = True
         self._run: Run = trainer._new_run(data, epochs, rows)
         self._done = self._before = 0  # finished epochs: in total; in the runs of the engine before the present one
-        # Epochs of the engine's run whose learning rates are set; the rate or schedule that set them.
+        # Epochs of the engine's run whose learning rates are set; the rate and the schedules that set them.
         self._planned = 0
-        self._rate: LearningRate | None = None
+        self._rates: StepSettings | None = None
         self._ended = True  # whether the last slice ended with an epoch
         self.over = epochs == 0
 
@@ -108,9 +108,10 @@ class Epochs:
             if self.trainer._apply():
                 self._run = self.trainer._new_run(self._data, self._epochs - self._done, self._rows)
                 self._before, self._planned = self._done, 0
-            if self._run.epoch == self._planned or self.trainer.learning_rate is not self._rate:
-                self._rate = rate = self.trainer.learning_rate
-                self._planned = self._run.epoch + _plan(rate, self._run)
+            settings = self.trainer._step_settings()
+            if self._run.epoch == self._planned or settings is not self._rates:
+                self._rates = settings
+                self._planned = self._run.epoch + _plan(settings, self._run)
         return self._run, 1 if self._each else self._count_ahead()
 
     def _count_ahead(self) -> int:
@@ -136,7 +137,7 @@ class Epochs:
         """
         self._ended = self._before + self._run.epoch > self._done
         if self._ended:
-            _record(self._run, self._done - self._before, self._history, self._measures)
+            self._record(self._done - self._before)
             self._done = self._before + self._run.epoch
         if status == "diverged":
             raise DivergedError(
@@ -153,20 +154,27 @@ class Epochs:
     def record_rest(self) -> None:
         """Record the epochs that finished in a slice whose end Python did not see, unless they would have been measured."""
         if self._before + self._run.epoch > self._history.epochs and not self._measures:
-            _record(self._run, self._history.epochs - self._before, self._history, self._measures)
+            self._record(self._history.epochs - self._before)
+
+    def _record(self, first: int) -> None:
+        """Add the epochs of the run to the history, from `first` to the last finished one, which alone is measured."""
+        measured = self._measures.values() if self._measures else {}
+        history, rates = self._history, self._rates
+        if rates is None or not (rates.others or history._scheduled):
+            history._take(self._run, first, measured)
+            return
+        scheduled = [setting.name for setting in rates.others]
+        numbers = {name: self.trainer._number(name) for name in history._scheduled if name not in scheduled}
+        history._take(self._run, first, measured, scheduled, numbers)
 
 
-def _plan(rate: LearningRate, run: Run) -> int:
-    """Set the learning rates of the next epochs, and return the number of these epochs."""
+def _plan(settings: StepSettings, run: Run) -> int:
+    """Set the learning rates and scheduled settings of the next epochs, and return the number of these epochs."""
     epochs_left = run.n_epochs - run.epoch
-    if not callable(rate):
+    if settings.is_constant:
+        rate: Any = settings.learning_rate  # a number
         run.set_rates(rate)
         return epochs_left
     count = min(epochs_left, max(1, _RATES_AT_ONCE // run.steps))
-    run.set_rates(rates(rate, run.updates, count * run.steps))
+    run.set_rates(settings.of_steps(run.updates, count * run.steps))
     return count
-
-
-def _record(run: Run, first: int, history: History, measures: Measures) -> None:
-    """Add the epochs of a run to the history, from `first` to the last finished one, which alone is measured."""
-    history._take(run, first, measures.values() if measures else {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from fastnn._from_torch import model_of
+from fastnn._layer_settings import LayerSettings
 from fastnn._stored_trainer import StoredTrainer
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, AdamW
@@ -65,7 +66,8 @@ class ExportedTrainer(StoredTrainer):
     def to_torch(self) -> tuple[Any, Any]:
         """Return the model as a module of PyTorch in training mode, and an optimizer that continues its training.
 
-        The option `l2` becomes a `weight_decay` of the weights. The loop of PyTorch computes the loss.
+        The option `l2` becomes a `weight_decay` of the weights, and `layer_settings` become groups of parameters. Frozen
+        parameters require no gradient. The loop of PyTorch computes the loss.
 
         Returns
         -------
@@ -95,7 +97,14 @@ class ExportedTrainer(StoredTrainer):
         module = self.model.to_torch().train()
         moments = [self.model._views(moment) for moment in self._moments]
         optimizer: Any = self.optimizer  # not lbfgs
-        return module, optimizer_of(optimizer, self.l2, self._updates, moments, dense_layers(module))
+        l2: Any = self.l2  # a number
+        blocks = self._native_optimizer().get("blocks")
+        return module, optimizer_of(optimizer, l2, self._updates, moments, dense_layers(module), blocks)
+
+    def _own_settings(self) -> list[LayerSettings]:
+        """Return the settings of single layers."""
+        given = self.layer_settings if isinstance(self.layer_settings, tuple) else (self.layer_settings,)
+        return [own for own in given if own is not None]
 
     def _check_for_torch(self) -> None:
         """Raise ValueError if a setting has no counterpart in an optimizer of PyTorch."""
@@ -109,10 +118,18 @@ class ExportedTrainer(StoredTrainer):
         if callable(self.optimizer.learning_rate):
             rate = self.optimizer.learning_rate
             raise ValueError(f"to_torch: expected a number as learning_rate, got {rate!r}; assign the present rate first")
+        for setting in self._scheduled():
+            value = f"{setting.schedule!r}; assign the present value first"
+            raise ValueError(f"to_torch: expected a number as {setting.name}, got {value}")
         if self._stepper.accumulated is not None:
             raise ValueError("to_torch: expected no accumulated gradients, got some; call apply() first")
-        if self.l2 and isinstance(self.optimizer, AdamW):
-            raise ValueError(f"to_torch: expected l2=0.0 for AdamW, which PyTorch can't combine with it, got {self.l2}")
+        if isinstance(self.optimizer, AdamW):
+            for l2 in (self.l2, *(own.l2 for own in self._own_settings())):
+                if l2:
+                    raise ValueError(f"to_torch: expected l2=0.0 for AdamW, which PyTorch can't combine with it, got {l2}")
+        for own in self._own_settings():
+            if own.l1:
+                raise ValueError(f"to_torch: expected l1=None of each layer, got {own!r}; add the penalty to the loss")
         for name, off, way in (
             ("l1", 0.0, "add the penalty to the loss"),
             ("averaging", None, "call torch.optim.swa_utils.AveragedModel, and averaged_model().to_torch() has the average"),

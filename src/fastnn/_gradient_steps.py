@@ -13,7 +13,6 @@ from fastnn._engine import core as _core
 from fastnn._engine.training_data import TrainingData, apart_from, as_batch
 from fastnn._errors import DIVERGED_PART, DIVERGED_STEP, DIVERGED_UPDATE, DivergedError
 from fastnn._prepared import Prepared
-from fastnn._rates import rate_at
 
 
 class GradientSteps(Prepared):
@@ -154,7 +153,7 @@ class GradientSteps(Prepared):
         self._check_single_steps()
         stepper = self._acquire()
         try:
-            if stepper.apply(rate_at(self.optimizer.learning_rate, stepper.updates)) is None:
+            if stepper.apply(self._step_settings().at(stepper.updates)) is None:
                 raise DivergedError(DIVERGED_UPDATE)
         finally:
             stepper.release()
@@ -167,7 +166,7 @@ class GradientSteps(Prepared):
         """Make a step with the targets or the gradients of a batch, and return the loss before it."""
 
         def step(stepper: _core.Stepper) -> float | None:
-            return stepper.step(data, rate_at(self.optimizer.learning_rate, stepper.updates), given)
+            return stepper.step(data, self._step_settings().at(stepper.updates), given)
 
         return self._with_batch(step, DIVERGED_STEP)
 

@@ -28,7 +28,8 @@ class History(Mapping[str, NDArray[np.float64]]):
     - "val_loss" is the loss on the validation data after the epoch. It exists only if there are validation data.
     - A metric, such as "accuracy", is computed on the training data after the epoch, and "val_accuracy" on the validation
       data.
-    - "learning_rate" is the learning rate of the last step of the epoch.
+    - "learning_rate" is the learning rate of the last step of the epoch. Other settings that follow schedules, such as
+      "weight_decay", have such columns too.
     - "seconds" is the wall time of the epoch.
 
     The arrays are float64 and read-only. Each finished epoch takes 8 bytes per array.
@@ -45,6 +46,7 @@ class History(Mapping[str, NDArray[np.float64]]):
     """
 
     _columns: tuple[str, ...] | None = None
+    _scheduled: tuple[str, ...] = ()  # the settings whose values have columns, besides the learning rate
 
     def __init__(self) -> None:
         self._epochs = 0
@@ -103,21 +105,42 @@ class History(Mapping[str, NDArray[np.float64]]):
         self._epochs += count
 
     @classmethod
-    def _of_run(cls, measured: Sequence[str], epochs: int) -> Self:
-        """Return an empty history of a run with that many epochs, which has these columns and no others."""
+    def _of_run(cls, measured: Sequence[str], epochs: int, scheduled: Sequence[str] = ()) -> Self:
+        """Return an empty history of a run with that many epochs, which has these columns and no others.
+
+        `scheduled` has the names of the settings that follow schedules, besides the learning rate.
+        """
+        for name in scheduled:
+            if name in measured:
+                raise ValueError(f"metrics: expected other names than that of a scheduled setting, got {name!r}")
         history = cls()
-        history._columns = names = tuple(_in_order((*_ALWAYS, *measured))) if measured else _ALWAYS
+        names = tuple(_in_order((*_ALWAYS, *measured, *scheduled))) if measured or scheduled else _ALWAYS
+        history._columns, history._scheduled = names, tuple(scheduled)
         room = min(epochs, _FIRST_ROOM)
         history._buffers = {name: np.empty(room) for name in names}
         return history
 
-    def _take(self, run: Run, first: int, measured: Mapping[str, float]) -> None:
-        """Add the epochs of an engine's run, from `first` to the last finished one, to which the measured values belong."""
+    def _take(
+        self,
+        run: Run,
+        first: int,
+        measured: Mapping[str, float],
+        scheduled: Sequence[str] = (),
+        numbers: Mapping[str, float] | None = None,
+    ) -> None:
+        """Add the epochs of an engine's run, from `first` to the last finished one, to which the measured values belong.
+
+        `scheduled` has the names of the run's scheduled settings in their order, and `numbers` the values of settings that
+        no longer follow schedules.
+        """
         place, buffers = self._epochs, self._buffers
         end = place + run.epoch - first
         if end > buffers["loss"].size:
             self._make_room(buffers, end - place)
-        run.copy_epochs(first, place, buffers["loss"], buffers["learning_rate"], buffers["seconds"])
+        rates = [buffers["learning_rate"], *(buffers.get(name) for name in scheduled)]
+        run.copy_epochs(first, place, buffers["loss"], rates, buffers["seconds"])
+        for name, value in (numbers or {}).items():
+            buffers[name][place:end] = value
         for name, value in measured.items():
             buffers[name][end - 1] = value
         self._epochs = end
@@ -224,7 +247,10 @@ class History(Mapping[str, NDArray[np.float64]]):
     def __getstate__(self) -> dict[str, Any]:
         """Return the values without the unused part of the buffers, and the attributes of a subclass."""
         values = {name: self[name].copy() for name in self}
-        return {"values": values, "attributes": _state.attributes_of(self, {"_buffers", "_epochs", "_columns"})}
+        return {
+            "values": values,
+            "attributes": _state.attributes_of(self, {"_buffers", "_epochs", "_columns", "_scheduled"}),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Set the values and attributes from a pickle."""

@@ -35,7 +35,7 @@ _BY_ACTIVATION = {
 
 
 def initialize(
-    layer_sizes: Sequence[int], activations: Sequence[object], init: str, rng: np.random.Generator
+    layer_sizes: Sequence[int], activations: Sequence[object], init: str | Sequence[str], rng: np.random.Generator
 ) -> list[_Weights]:
     """Draw the initial weights of a network, layer by layer.
 
@@ -46,9 +46,9 @@ def initialize(
     activations : sequence of str
         One per layer; the last one is that of the output layer. Activations outside the ReLU family other than SELU are
         treated like tanh.
-    init : str
-        A name in `INITIALIZERS`, or "auto". "auto" chooses by the activation of each layer: "he_normal" for the ReLU
-        family, "lecun_normal" for SELU, and "glorot_uniform" for all others.
+    init : str or sequence of str
+        A name in `INITIALIZERS`, or "auto", for all layers or for each. "auto" chooses by the activation of each layer:
+        "he_normal" for the ReLU family, "lecun_normal" for SELU, and "glorot_uniform" for all others.
     rng : numpy.random.Generator
         The source of the random numbers.
 
@@ -61,19 +61,28 @@ def initialize(
     TypeError, ValueError
         If `init` is not the name of an initializer.
     """
-    check_init(init)
-    layers = zip(layer_sizes[:-1], layer_sizes[1:], activations, strict=True)
-    return [INITIALIZERS[_by_activation(init, activation)](n_in, n_out, rng) for n_in, n_out, activation in layers]
+    each = check_init(init, len(activations))
+    layers = zip(layer_sizes[:-1], layer_sizes[1:], activations, each, strict=True)
+    return [INITIALIZERS[_by_activation(own, activation)](n_in, n_out, rng) for n_in, n_out, activation, own in layers]
 
 
-def check_init(init: object) -> None:
-    """Raise TypeError or ValueError if `init` is not the name of an initializer."""
+def check_init(init: object, n_layers: int) -> tuple[str, ...]:
+    """Return the name of an initializer for each layer, or raise TypeError or ValueError."""
+    if not isinstance(init, list | tuple):
+        return (_check_name("init", init),) * n_layers
+    if len(init) != n_layers:
+        raise ValueError(f"init: expected one name, or {n_layers}, one per layer, the output layer's last, got {len(init)}")
+    return tuple(_check_name(f"init[{layer}]", name) for layer, name in enumerate(init))
+
+
+def _check_name(argument: str, init: object) -> str:
     names = ", ".join(repr(name) for name in ("auto", *INITIALIZERS))
     if not isinstance(init, str):
-        raise TypeError(f"init: expected one of {names}, got {init!r} of type {type(init).__name__}")
+        raise TypeError(f"{argument}: expected one of {names}, got {init!r} of type {type(init).__name__}")
     if init != "auto" and init not in INITIALIZERS:
         meant = _spellings.named_here(init, ("auto", *INITIALIZERS), _spellings.INITIALIZERS)
-        raise ValueError(f"init: expected one of {names}, got {init!r}{meant}")
+        raise ValueError(f"{argument}: expected one of {names}, got {init!r}{meant}")
+    return init
 
 
 def _by_activation(init: str, activation: object) -> str:

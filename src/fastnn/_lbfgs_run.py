@@ -112,7 +112,8 @@ class Search:
 
     def _begin(self) -> None:
         trainer = self._trainer
-        plain = Objective(trainer.model, loss_of(trainer), self._data, trainer.l2, trainer.n_threads)
+        l2: Any = trainer.l2  # a number
+        plain = Objective(trainer.model, loss_of(trainer), self._data, l2, trainer.n_threads)
         self._objective = AbsolutePenalty(plain, trainer.l1) if trainer.l1 else plain
         self._last = self._objective.vector()  # the vector at the end of the last iteration
         self._value, self._at = math.nan, self._last

@@ -21,9 +21,11 @@ from fastnn._engine.losses import builtin_losses
 from fastnn._exported import Exported
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
+from fastnn._layer_settings import LayerSettings
 from fastnn._metrics import Metric
 from fastnn._native import take_average
 from fastnn._progress import ProgressBar
+from fastnn._rates import Scheduled
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
 
@@ -50,10 +52,11 @@ class MLP(InitializedFromData, Differentiated, Exported):
     normalization_place : str or sequence of str, default "before"
         Whether the inputs of the activation are normalized, "before", or its outputs, "after": one for all hidden layers, or
         one per hidden layer. Dropout follows both.
-    init : str, default "auto"
+    init : str or sequence of str, default "auto"
         The method that draws the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform,
-        lecun_normal, zeros. "auto" selects he_normal for layers of the ReLU family, lecun_normal for SELU, and
-        glorot_uniform for all others. Biases start at zero. `init_from_data` adapts both to data.
+        lecun_normal, zeros. One for all layers, or one per layer, the output layer's last. "auto" selects he_normal for
+        layers of the ReLU family, lecun_normal for SELU, and glorot_uniform for all others. Biases start at zero.
+        `init_from_data` adapts both to data.
     dtype : float32 or float64, default float32
         The type of the parameters, the results and all arithmetic.
     random_state : int, numpy.random.Generator or other seed, optional
@@ -114,7 +117,7 @@ class MLP(InitializedFromData, Differentiated, Exported):
         dropout: float | Sequence[float] = 0.0,
         normalization: str | Sequence[str | None] | None = None,
         normalization_place: str | Sequence[str | None] = "before",
-        init: str = "auto",
+        init: str | Sequence[str] = "auto",
         dtype: DTypeLike = np.float32,
         random_state: Any = None,
     ) -> None:
@@ -123,7 +126,7 @@ class MLP(InitializedFromData, Differentiated, Exported):
         activations = _layers.layer_activations(activation, output_activation, n_hidden, _core.LAYER_ACTIVATIONS)
         rates = _layers.dropout_rates(dropout, n_hidden)
         normalizations = _layers.layer_normalizations(normalization, normalization_place, n_hidden, _core.NORMALIZATIONS)
-        check_init(init)
+        check_init(init, len(activations))
         float_type = _layers.float_dtype(dtype)
         self._rng = _seeds.generator(random_state)
         try:
@@ -170,9 +173,10 @@ class MLP(InitializedFromData, Differentiated, Exported):
         batch_size: int = 32,
         shuffle: bool = True,
         l1: float = 0.0,
-        l2: float = 0.0,
+        l2: Scheduled = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        layer_settings: LayerSettings | Sequence[LayerSettings | None] | None = None,
         lazy_updates: bool = False,
         drop_last: bool = False,
         averaging: str | Averaging | None = None,
@@ -212,9 +216,12 @@ class MLP(InitializedFromData, Differentiated, Exported):
             Draw a new order of the rows for every epoch.
         l1, l2 : float, default 0.0
             The strengths of the penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` on all weights. Biases have none.
+            l2 may also be a schedule.
         clip_norm, clip_value : float, optional
             Limits of the gradient. First, each element is clipped to ±clip_value. Then, the gradient of all parameters
             together is scaled down to the norm clip_norm if its norm is larger.
+        layer_settings : LayerSettings or sequence of LayerSettings and None, optional
+            Settings of single layers: see `fastnn.LayerSettings`. One for all layers, or one per layer.
         lazy_updates : bool, default False
             For sparse inputs: do not update the weights of features that are zero in all rows of a batch. See `Trainer`.
         drop_last : bool, default False
@@ -277,6 +284,7 @@ class MLP(InitializedFromData, Differentiated, Exported):
             l2=l2,
             clip_norm=clip_norm,
             clip_value=clip_value,
+            layer_settings=layer_settings,
             lazy_updates=lazy_updates,
             drop_last=drop_last,
             averaging=averaging,

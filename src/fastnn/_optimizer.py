@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cache
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from fastnn._checks.options import Options
 from fastnn._checks.scalars import real
-from fastnn._rates import LearningRate, check_learning_rate
+from fastnn._rates import LearningRate, Setting, check_learning_rate, check_scheduled
 
 
-def number(default: float, coefficient: str, *, high: float = math.inf, exclude_low: bool = False) -> Any:
+def number(
+    default: float, coefficient: str, *, high: float = math.inf, exclude_low: bool = False, scheduled: bool = False
+) -> Any:
     """Return a field of an optimizer for a number in [0, high), or in (0, high) with `exclude_low`.
 
-    `coefficient` is the engine's name for the number.
+    `coefficient` is the engine's name for the number. With `scheduled`, it may follow a schedule.
     """
     limits = {"high": high, "exclude_low": exclude_low}
-    return field(default=default, metadata={"coefficient": coefficient, "limits": limits})
+    return field(default=default, metadata={"coefficient": coefficient, "limits": limits, "scheduled": scheduled})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,28 +43,67 @@ class Optimizer(Options):
         if type(self) is Optimizer:
             raise TypeError("Optimizer is a base class, expected one of the classes in fastnn.optimizers.OPTIMIZERS")
         object.__setattr__(self, "learning_rate", check_learning_rate("learning_rate", self.learning_rate))
-        for name, limits in self._limits():
-            object.__setattr__(self, name, real(name, getattr(self, name), low=0.0, exclude_high=True, **limits))
+        for name, limits, scheduled in self._limits():
+            value = getattr(self, name)
+            if scheduled:
+                value = check_scheduled(name, value, limits["high"])
+            else:
+                value = real(name, value, low=0.0, exclude_high=True, **limits)
+            object.__setattr__(self, name, value)
 
     @classmethod
     @cache
-    def _limits(cls) -> tuple[tuple[str, dict[str, Any]], ...]:
-        return tuple((each.name, each.metadata["limits"]) for each in fields(cls) if "limits" in each.metadata)
+    def _limits(cls) -> tuple[tuple[str, dict[str, Any], bool], ...]:
+        numbers = [each for each in fields(cls) if "limits" in each.metadata]
+        return tuple((each.name, each.metadata["limits"], each.metadata["scheduled"]) for each in numbers)
+
+    @property
+    def scheduled(self) -> tuple[Setting, ...]:
+        """The parameters that follow schedules, besides the learning rate."""
+        return tuple(
+            [
+                Setting(name, coefficient, getattr(self, name), high)
+                for name, coefficient, high in self._schedulable()
+                if callable(getattr(self, name))
+            ]
+        )
+
+    @classmethod
+    @cache
+    def _schedulable(cls) -> tuple[tuple[str, str, float], ...]:
+        """Return the names, the engine's names and the limits of the parameters that may follow schedules."""
+        names = cls.coefficient_names()
+        return tuple((name, names[name], limits["high"]) for name, limits, scheduled in cls._limits() if scheduled)
 
     @property
     def rule(self) -> str:
         """The engine's name for the update: `name`, unless a parameter selects another update."""
         return self.name
 
-    def without_decay(self) -> Self:
-        """Return the optimizer without weight decay, for the kinds of parameters that don't decay."""
-        decays = {name: 0.0 for name in self.coefficient_names() if name == "weight_decay"}
-        return replace(self, **decays)
-
     @property
     def coefficients(self) -> dict[str, Any]:
-        """The numbers of the update, without the learning rate, under the engine's names."""
-        return {coefficient: getattr(self, name) for name, coefficient in self.coefficient_names().items()}
+        """The numbers of the update, without the learning rate, under the engine's names.
+
+        Raises
+        ------
+        TypeError
+            If one of them follows a schedule, which has values for the steps of a trainer alone.
+        """
+        given = {coefficient: getattr(self, name) for name, coefficient in self.coefficient_names().items()}
+        for setting in self.scheduled:
+            got = f"a schedule, {setting.schedule!r}, which needs a Trainer"
+            raise TypeError(f"{setting.name}: expected a number, got {got}")
+        return given
+
+    @property
+    def placeholders(self) -> dict[str, Any]:
+        """The same numbers, with 0 in place of each that follows a schedule."""
+        given = {coefficient: getattr(self, name) for name, coefficient in self.coefficient_names().items()}
+        return {coefficient: 0.0 if callable(value) else value for coefficient, value in given.items()}
+
+    def coefficients_at(self, step: int) -> dict[str, Any]:
+        """Return the same numbers, with the values at a step in place of schedules."""
+        return self.placeholders | {s.coefficient: float(s.values(step, 1)[0]) for s in self.scheduled}
 
     @classmethod
     @cache

@@ -107,6 +107,11 @@ class Parameters:
         """Return the arrays of each kind, one per layer: the model's own, or those in an array laid out like its storage."""
         return self._network.parameters if storage is None else self._network.views(storage)
 
+    def _kinds(self) -> list[list[str]]:
+        """Return the kinds of parameters of each layer."""
+        views = self._views()
+        return [[kind for kind in views if views[kind][layer] is not None] for layer in range(len(self.activations))]
+
     def _initialize(self, drawn: Sequence[NDArray[Any]]) -> None:
         """Set all parameters to their initial values. `drawn` has the initial weights, one array per layer."""
         for name, views in self._views().items():

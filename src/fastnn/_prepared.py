@@ -72,6 +72,8 @@ class Prepared(StoredTrainer):
         rate = self.optimizer.learning_rate
         if callable(rate):
             raise TypeError(f"trainer: expected a learning rate that is a number, got the schedule {rate!r}")
+        for setting in self._scheduled():
+            raise TypeError(f"trainer: expected {setting.name} that is a number, got the schedule {setting.schedule!r}")
         stepper = self._stepper
         n_in, n_targets = stepper.network.layer_sizes[0], self._loss.n_targets
         labels = int(self.loss.takes_labels) + int(self.loss.takes_labels and self.loss.missing == "ignore")

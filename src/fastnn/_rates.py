@@ -1,11 +1,11 @@
-"""Learning rates in the form that trainers use: an array with one rate per step."""
+"""Learning rates, and other settings that may follow schedules, in the form that trainers use: one number per step."""
 
 from __future__ import annotations
 
 import math
 import numbers
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn._checks.scalars import real, shown
 
 LearningRate: TypeAlias = float | Callable[[NDArray[np.int64]], ArrayLike]
+Scheduled: TypeAlias = LearningRate  # another setting of training that may follow a schedule
 
 
 def check_learning_rate(argument: str, learning_rate: object) -> LearningRate:
@@ -25,19 +26,24 @@ def check_learning_rate(argument: str, learning_rate: object) -> LearningRate:
     ValueError
         If the value is a number that is negative or not finite.
     """
-    if type(learning_rate) is float and 0.0 <= learning_rate < math.inf:  # the most frequent case
-        return learning_rate
-    if isinstance(learning_rate, type):
-        name = learning_rate.__name__
+    return check_scheduled(argument, learning_rate, values="rates")
+
+
+def check_scheduled(argument: str, value: object, high: float = math.inf, values: str = "values") -> Scheduled:
+    """Return a number in [0, high) as a float, or a schedule itself; raise errors as `check_learning_rate` does."""
+    if type(value) is float and 0.0 <= value < high:  # the most frequent case
+        return value
+    if isinstance(value, type):
+        name = value.__name__
         raise TypeError(f"{argument}: expected an object, {name}(...), got the class {name}")
-    if callable(learning_rate):
-        return learning_rate
-    if isinstance(learning_rate, bool) or not isinstance(learning_rate, numbers.Real):
-        got = f"{shown(learning_rate)} of type {type(learning_rate).__name__}"
-        raise TypeError(
-            f"{argument}: expected a finite number >= 0 or a schedule (a callable from step numbers to rates), got {got}"
-        )
-    return real(argument, learning_rate, low=0.0)
+    if callable(value):
+        return value
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        got = f"{shown(value)} of type {type(value).__name__}"
+        limit = f" and < {high:g}" if math.isfinite(high) else ""
+        expected = f"expected a finite number >= 0{limit} or a schedule (a callable from step numbers to {values})"
+        raise TypeError(f"{argument}: {expected}, got {got}")
+    return real(argument, value, low=0.0, high=high, exclude_high=True)
 
 
 def rates(learning_rate: LearningRate, start: int, count: int) -> NDArray[np.float64]:
@@ -67,33 +73,69 @@ def rates(learning_rate: LearningRate, start: int, count: int) -> NDArray[np.flo
     return evaluate(learning_rate, np.arange(start, start + count, dtype=np.int64))
 
 
-def rate_at(learning_rate: LearningRate, step: int) -> float:
-    """Return the learning rate of one step. The number of a step is the number of updates before it."""
-    return float(rates(learning_rate, step, 1)[0]) if callable(learning_rate) else learning_rate
+class Setting(NamedTuple):
+    """A setting that follows a schedule."""
+
+    name: str  # the user's
+    coefficient: str  # the engine's name
+    schedule: Callable[[NDArray[np.int64]], ArrayLike]
+    high: float  # all values are below it
+
+    def values(self, start: int, count: int) -> NDArray[np.float64]:
+        """Return the values at the steps start, start + 1, …, start + count - 1."""
+        return evaluate(self.schedule, np.arange(start, start + count, dtype=np.int64), self.name, self.high)
 
 
-def constant_rate(learning_rate: LearningRate) -> float:
-    """Return a learning rate that is a number, or NaN for a schedule."""
-    return math.nan if callable(learning_rate) else learning_rate
+class StepSettings(NamedTuple):
+    """The learning rate, and the other settings that follow schedules."""
+
+    learning_rate: LearningRate
+    others: tuple[Setting, ...]
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all steps have the same rate, and nothing else follows a schedule."""
+        return not self.others and not callable(self.learning_rate)
+
+    def of_steps(self, start: int, count: int) -> NDArray[np.float64]:
+        """Return the learning rates of some steps; with other settings, rows of the rate and of their values."""
+        own = rates(self.learning_rate, start, count)
+        if not self.others:
+            return own
+        return np.column_stack([own, *(setting.values(start, count) for setting in self.others)])
+
+    def at(self, step: int) -> float | NDArray[np.float64]:
+        """Return the same for a single step. The number of a step is the number of updates before it."""
+        if self.is_constant:
+            return self.learning_rate  # type: ignore[return-value]
+        row = self.of_steps(step, 1)[0]
+        return row if self.others else float(row)
+
+    def constant_rate(self) -> float:
+        """Return a learning rate that is a number, or NaN if anything follows a schedule."""
+        return self.learning_rate if self.is_constant else math.nan  # type: ignore[return-value]
 
 
-def evaluate(learning_rate: LearningRate, steps: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Evaluate a learning rate at `steps`, an int64 array of any shape."""
-    if not callable(learning_rate):
-        return np.full(steps.shape, real("learning_rate", learning_rate, low=0.0))
+def evaluate(
+    schedule: Scheduled, steps: NDArray[np.int64], argument: str = "learning_rate", high: float = math.inf
+) -> NDArray[np.float64]:
+    """Evaluate a setting with values in [0, high) at `steps`, an int64 array of any shape."""
+    if not callable(schedule):
+        return np.full(steps.shape, real(argument, schedule, low=0.0, high=high, exclude_high=True))
     # The schedule receives a copy, so that it can't change the step numbers below by computing in place.
-    returned = np.asarray(learning_rate(steps.copy()))
+    returned = np.asarray(schedule(steps.copy()))
     if returned.dtype.kind not in "fiu":
-        raise TypeError(f"learning_rate: expected real numbers from the schedule, got dtype {returned.dtype}")
+        raise TypeError(f"{argument}: expected real numbers from the schedule, got dtype {returned.dtype}")
+    values = "rate" if argument == "learning_rate" else "value"
     if returned.shape != steps.shape:
         raise ValueError(
-            f"learning_rate: expected shape {steps.shape} from the schedule, one rate per step number, got {returned.shape}"
+            f"{argument}: expected shape {steps.shape} from the schedule, one {values} per step number, got {returned.shape}"
         )
     result = np.array(returned, dtype=np.float64)
-    wrong = ~(np.isfinite(result) & (result >= 0.0))
+    wrong = ~(np.isfinite(result) & (result >= 0.0) & (result < high))
     if wrong.any():
         first = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-        raise ValueError(
-            f"learning_rate: expected finite rates >= 0 from the schedule, got {result[first]} at step {steps[first]}"
-        )
+        limit = f" and < {high:g}" if math.isfinite(high) else ""
+        got = f"{result[first]} at step {steps[first]}"
+        raise ValueError(f"{argument}: expected finite {values}s >= 0{limit} from the schedule, got {got}")
     return result

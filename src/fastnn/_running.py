@@ -67,7 +67,9 @@ class Running:
         rows: NDArray[np.int64] | None = None,
     ) -> None:
         self.trainer, self.epochs = trainer, epochs
-        self.history = History._of_run(measures.names, epochs)
+        rates = trainer._wanted.rates
+        scheduled = [setting.name for setting in rates.others] if rates is not None and rates.others else ()
+        self.history = History._of_run(measures.names, epochs, scheduled)
         self.n_rows = len(data.y) if rows is None else rows.size
         if trainer.drop_last and trainer.n_shards is None:
             check_complete_batch(self.n_rows, trainer.batch_size)

@@ -23,8 +23,9 @@ from fastnn._engine.losses import NativeLoss, native_loss
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.run_settings import NativeAveraging, RunSettings
 from fastnn._history import History
+from fastnn._layer_settings import LayerSettings, blocks_of, check_layer_settings
 from fastnn._model import MLP
-from fastnn._rates import constant_rate
+from fastnn._rates import Scheduled, Setting, StepSettings, check_scheduled
 from fastnn.losses import Loss
 from fastnn.losses import resolve as resolve_loss
 from fastnn.optimizers import LBFGS, OPTIMIZERS, SGD, Optimizer
@@ -40,6 +41,7 @@ class Native(NamedTuple):
     settings: RunSettings
     kind: type[Optimizer | LBFGS]
     start: object  # a new object whenever an optimizer starts anew
+    rates: StepSettings | None  # None for lbfgs
 
     def goes_on(self, other: Native) -> bool:
         """Return whether a run with these settings can continue with the other ones."""
@@ -58,9 +60,10 @@ CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
         "shuffle": flag,
         "drop_last": flag,
         "l1": lambda name, value: real(name, value, low=0.0),
-        "l2": lambda name, value: real(name, value, low=0.0),
+        "l2": check_scheduled,
         "clip_norm": _limit,
         "clip_value": _limit,
+        "layer_settings": check_layer_settings,
         "lazy_updates": flag,
         "averaging": lambda _, value: None if value is None else _averaging.resolve(value),
         "n_threads": lambda _, value: thread_count(value),
@@ -103,9 +106,10 @@ class Configured:
     batch_size: int
     shuffle: bool
     l1: float
-    l2: float
+    l2: Scheduled
     clip_norm: float | None
     clip_value: float | None
+    layer_settings: LayerSettings | tuple[LayerSettings | None, ...] | None
     lazy_updates: bool
     drop_last: bool
     averaging: Averaging | None
@@ -171,6 +175,7 @@ class Configured:
             expected = f"a loss for {last.settings.loss.n_targets} columns of targets, as the trainer was made with"
             got = f"{loss.name!r}, which takes {loss.n_targets}"
             raise ValueError(f"loss: expected {expected}, got {got}; Trainer(model, loss) makes another trainer")
+        rates = None if kind is LBFGS else StepSettings(self.optimizer.learning_rate, self._scheduled())
         start: object = object()
         if last is not None and last.kind is kind:
             start = last.start
@@ -183,19 +188,34 @@ class Configured:
             self._rng.bit_generator,
             n_threads=self.n_threads,
             averaging=self._native_averaging(None if last is None else last.settings.averaging),
-            rate=self._native_rate(),
+            rate=self._native_rate(rates),
             batch_size=self.batch_size,
             shuffle=self.shuffle,
             drop_last=self.drop_last,
         )
-        return Native(settings, kind, start)
+        return Native(settings, kind, start, rates)
 
-    def _native_rate(self) -> float:
+    def _native_rate(self, rates: StepSettings | None) -> float:
         """Return the rate for steps in compiled code, or NaN if there can be none."""
-        optimizer = self.optimizer
-        if isinstance(optimizer, LBFGS) or isinstance(self.averaging, SWA) or self.n_shards is not None:
-            return math.nan
-        return constant_rate(optimizer.learning_rate)
+        refused = rates is None or isinstance(self.averaging, SWA) or self.n_shards is not None
+        return math.nan if refused or rates is None else rates.constant_rate()
+
+    def _step_settings(self) -> StepSettings:
+        """Return the learning rate, and the other settings that follow schedules."""
+        rates = self._wanted.rates
+        return StepSettings(self.optimizer.learning_rate, ()) if rates is None else rates  # lbfgs raises an error
+
+    def _scheduled(self) -> tuple[Setting, ...]:
+        """Return the settings that follow schedules, besides the learning rate."""
+        if isinstance(self.optimizer, LBFGS):
+            return ()
+        of_trainer = (Setting("l2", "l2", self.l2, math.inf),) if callable(self.l2) else ()
+        return (*self.optimizer.scheduled, *of_trainer)
+
+    def _number(self, name: str) -> float:
+        """Return a setting that once followed a schedule, and is a number now; NaN if the present optimizer lacks it."""
+        value: float = getattr(self if name == "l2" else self.optimizer, name, math.nan)
+        return value
 
     def _check_single_steps(self) -> None:
         """Raise TypeError if the trainer makes no single steps."""
@@ -215,17 +235,24 @@ class Configured:
     def _native_optimizer(self) -> dict[str, Any]:
         # The engine makes no steps with lbfgs, which has no learning rate and no moments.
         optimizer = SGD(0.0) if isinstance(self.optimizer, LBFGS) else self.optimizer
-        native = native_optimizer(optimizer, self.l1, self.l2, self.clip_norm, self.clip_value)
+        given = self.layer_settings
+        blocks = None if given is None else blocks_of(given, optimizer, self.model._kinds())
+        scheduled = tuple(setting.coefficient for setting in self._scheduled())
+        l2 = 0.0 if callable(self.l2) else self.l2
+        native = native_optimizer(optimizer, self.l1, l2, self.clip_norm, self.clip_value, blocks, scheduled)
         return native | {"lazy": self.lazy_updates}
 
     def _check_lbfgs(self) -> None:
         """Raise ValueError if a setting does not apply to optimizer "lbfgs"."""
-        for name in ("clip_norm", "clip_value", "lazy_updates", "drop_last", "averaging"):
+        for name in ("clip_norm", "clip_value", "layer_settings", "lazy_updates", "drop_last", "averaging"):
             value = getattr(self, name)
             if value not in (None, False):
                 raise ValueError(
                     f"{name}: expected none for optimizer 'lbfgs', which makes no steps by batches, got {value!r}"
                 )
+        if callable(self.l2):
+            expected = "expected a number for optimizer 'lbfgs', which makes no steps by batches"
+            raise ValueError(f"l2: {expected}, got {self.l2!r}")
         if any(self.model.dropout):
             raise ValueError(
                 f"optimizer: expected another one than 'lbfgs', got it for a model with dropout {self.model.dropout}, whose "

@@ -17,7 +17,7 @@ from fastnn._engine import core as _core
 from fastnn._model import MLP
 from fastnn._settings import OPTIONS, Configured, Native
 from fastnn._storage import models as _saved_models
-from fastnn._storage.describe import described, loss_of, optimizer_of
+from fastnn._storage.describe import described, layer_settings_of, loss_of, optimizer_of
 from fastnn._storage.write_file import FilePath
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import LBFGS, Optimizer
@@ -67,7 +67,7 @@ class StoredTrainer(Configured):
         Raises
         ------
         TypeError
-            If the learning rate is a custom schedule, which can't be saved.
+            If the learning rate or another setting follows a custom schedule, which can't be saved.
         OSError
             If the file can't be written. An existing file is then unchanged.
         """
@@ -129,11 +129,13 @@ class StoredTrainer(Configured):
         config = {
             "loss": described(self.loss),
             "optimizer": described(optimizer),
-            "options": {name: getattr(self, name) for name in OPTIONS},
+            "options": {name: described(getattr(self, name), name) for name in OPTIONS},
             "updates": self._updates,
             # A trainer without a generator of its own continues with that of the model.
             "rng": None if self._rng is self.model._rng else _seeds.state_of(self._rng),
         }
+        if self.layer_settings is not None:
+            config["layer_settings"] = described(self.layer_settings)
         if self.n_shards is not None:
             config["n_shards"] = self.n_shards
         if self.drop_last:
@@ -161,11 +163,12 @@ class StoredTrainer(Configured):
         comm: Any = None,
     ) -> None:
         """Initialize as the trainer that a file describes: the inverse of `_contents`."""
-        options = {name: config["options"][name] for name in OPTIONS}
+        options = {name: optimizer_of(config["options"][name]) for name in OPTIONS}
         # Files of older versions lack these.
         options |= {
             "drop_last": config.get("drop_last", False),
             "averaging": optimizer_of(config.get("averaging")),
+            "layer_settings": layer_settings_of(config.get("layer_settings")),
         }
         options |= {"comm": comm, "n_shards": config.get("n_shards")}
         loss, optimizer = loss_of(config["loss"], custom_losses), optimizer_of(config["optimizer"])

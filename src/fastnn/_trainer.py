@@ -18,12 +18,13 @@ from fastnn._engine.training_data import as_batch
 from fastnn._exported_trainer import ExportedTrainer
 from fastnn._gradient_steps import GradientSteps
 from fastnn._history import History
+from fastnn._layer_settings import LayerSettings
 from fastnn._measures import Measures
 from fastnn._metrics import Metric
 from fastnn._model import MLP
 from fastnn._overridden import check_model, check_step
 from fastnn._progress import ProgressBar
-from fastnn._rates import LearningRate
+from fastnn._rates import LearningRate, Scheduled
 from fastnn._running import Running
 from fastnn._settings import CHECKS
 from fastnn._watchers import check_watchers
@@ -50,10 +51,13 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
         Draw a new order of the rows for every epoch, as ``rng.permutation(n)`` of the random generator does.
     l1, l2 : float, default 0.0
         The strengths of the penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` on all weights. Biases have none. The
-        penalties are part of the loss and of the gradient.
+        penalties are part of the loss and of the gradient. l2 may also be a schedule of `fastnn.schedules`.
     clip_norm, clip_value : float, optional
         Limits of the gradient. First, each element is clipped to ±clip_value. Then, the gradient of all parameters
         together is scaled down to the norm clip_norm if its norm is larger.
+    layer_settings : LayerSettings or sequence of LayerSettings and None, optional
+        Factors of learning rate, epsilon and weight decay, penalties, and frozen parameters: see `fastnn.LayerSettings`. One
+        for all layers, or one per layer, the output layer's last.
     lazy_updates : bool, default False
         For sparse inputs: an update does not change the weights of features that are absent from the batch, nor their
         moments, and no penalties act on them. Plain gradient descent and AdaGrad without penalties always work this
@@ -119,9 +123,10 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
         batch_size: int = 32,
         shuffle: bool = True,
         l1: float = 0.0,
-        l2: float = 0.0,
+        l2: Scheduled = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        layer_settings: LayerSettings | Sequence[LayerSettings | None] | None = None,
         lazy_updates: bool = False,
         drop_last: bool = False,
         averaging: str | Averaging | None = None,
@@ -142,6 +147,7 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
             "l2": l2,
             "clip_norm": clip_norm,
             "clip_value": clip_value,
+            "layer_settings": layer_settings,
             "n_threads": n_threads,
             "random_state": random_state,
         }

@@ -18,7 +18,7 @@ from fastnn._checks.options import explained_fields
 from fastnn._checks.scalars import flag
 from fastnn._lbfgs import LBFGS
 from fastnn._optimizer import Optimizer, number
-from fastnn._rates import LearningRate
+from fastnn._rates import LearningRate, Scheduled
 
 __all__ = ["LBFGS", "OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "NAdam", "Optimizer", "RMSProp"]
 __dir__ = __all__.copy
@@ -36,8 +36,8 @@ class SGD(Optimizer):
     ----------
     learning_rate : float or callable, default 0.01
         A number >= 0, or a schedule.
-    momentum : float, default 0.0
-        The factor by which each update multiplies the velocity, in [0, 1).
+    momentum : float or callable, default 0.0
+        The factor by which each update multiplies the velocity, in [0, 1), or a schedule of it.
     nesterov : bool, default False
         Look ahead along the velocity. This requires momentum > 0.
 
@@ -59,7 +59,7 @@ class SGD(Optimizer):
 
     name: ClassVar[str] = "sgd"
     learning_rate: LearningRate = 0.01
-    momentum: float = number(0.0, "beta_1", high=1.0)
+    momentum: Scheduled = number(0.0, "beta_1", high=1.0, scheduled=True)
     nesterov: bool = False
 
     def __post_init__(self) -> None:
@@ -153,7 +153,7 @@ class _WithMeans(Optimizer):
     """The parameters of optimizers that keep running means of the gradient and of its square."""
 
     learning_rate: LearningRate = 0.001
-    beta_1: float = number(0.9, "beta_1", high=1.0)
+    beta_1: Scheduled = number(0.9, "beta_1", high=1.0, scheduled=True)
     beta_2: float = number(0.999, "beta_2", high=1.0)
     epsilon: float = number(1e-8, "epsilon", exclude_low=True)
 
@@ -170,8 +170,11 @@ class Adam(_WithMeans):
     ----------
     learning_rate : float or callable, default 0.001
         A number >= 0, or a schedule.
-    beta_1, beta_2 : float, default 0.9 and 0.999
-        The factors by which each update multiplies the two running means, in [0, 1).
+    beta_1 : float or callable, default 0.9
+        The factor by which each update multiplies the running mean of the gradient, in [0, 1), or a schedule of it. The
+        correction m' at update t is that of its present value, as in PyTorch.
+    beta_2 : float, default 0.999
+        The factor for the running mean of the squared gradient, in [0, 1).
     epsilon : float, default 1e-8
         A number > 0 that keeps the divisor above zero.
 
@@ -204,12 +207,15 @@ class AdamW(_WithMeans):
     ----------
     learning_rate : float or callable, default 0.001
         A number >= 0, or a schedule.
-    beta_1, beta_2 : float, default 0.9 and 0.999
-        The factors by which each update multiplies the two running means, in [0, 1).
+    beta_1 : float or callable, default 0.9
+        The factor by which each update multiplies the running mean of the gradient, in [0, 1), or a schedule of it. The
+        correction m' at update t is that of its present value, as in PyTorch.
+    beta_2 : float, default 0.999
+        The factor for the running mean of the squared gradient, in [0, 1).
     epsilon : float, default 1e-8
         A number > 0 that keeps the divisor above zero.
-    weight_decay : float, default 0.01
-        The strength of the decay, >= 0.
+    weight_decay : float or callable, default 0.01
+        The strength of the decay, >= 0, or a schedule of it.
 
     Raises
     ------
@@ -227,7 +233,7 @@ class AdamW(_WithMeans):
     """
 
     name: ClassVar[str] = "adamw"
-    weight_decay: float = number(0.01, "decay")
+    weight_decay: Scheduled = number(0.01, "decay", scheduled=True)
 
 
 @explained_fields
@@ -268,6 +274,8 @@ class NAdam(_WithMeans):
 
     name: ClassVar[str] = "nadam"
     learning_rate: LearningRate = 0.002
+    # The product of all momenta has no schedule for beta_1.
+    beta_1: float = number(0.9, "beta_1", high=1.0)
     momentum_decay: float = number(0.004, "decay")
 
 
@@ -285,10 +293,12 @@ class Lion(Optimizer):
     ----------
     learning_rate : float or callable, default 0.0001
         A number >= 0, or a schedule.
-    beta_1, beta_2 : float, default 0.9 and 0.99
-        The weights of the mean in the direction of a step, and in the next mean, in [0, 1).
-    weight_decay : float, default 0.0
-        The strength of the decay, >= 0.
+    beta_1 : float or callable, default 0.9
+        The weight of the mean in the direction of a step, in [0, 1), or a schedule of it.
+    beta_2 : float, default 0.99
+        The weight of the mean in the next mean, in [0, 1).
+    weight_decay : float or callable, default 0.0
+        The strength of the decay, >= 0, or a schedule of it.
 
     Raises
     ------
@@ -307,9 +317,9 @@ class Lion(Optimizer):
 
     name: ClassVar[str] = "lion"
     learning_rate: LearningRate = 0.0001
-    beta_1: float = number(0.9, "beta_1", high=1.0)
+    beta_1: Scheduled = number(0.9, "beta_1", high=1.0, scheduled=True)
     beta_2: float = number(0.99, "beta_2", high=1.0)
-    weight_decay: float = number(0.0, "decay")
+    weight_decay: Scheduled = number(0.0, "decay", scheduled=True)
 
 
 OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(

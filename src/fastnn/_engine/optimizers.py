@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn._engine import core as _core
+from fastnn._layer_settings import Blocks
 from fastnn.optimizers import Optimizer
 
 ARGUMENTS = ("beta_1", "beta_2", "epsilon", "decay")
@@ -17,12 +18,22 @@ def native_optimizer(
     l2: float = 0.0,
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    blocks: Blocks | None = None,
+    scheduled: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Return the name of an optimizer's update, its number of moments, and its coefficients."""
+    """Return the name of an optimizer's update, its number of moments, and its coefficients.
+
+    `scheduled` has the engine's names of the settings that each step gives, in that order.
+    """
     moments = _core.OPTIMIZER_MOMENTS[optimizer.rule]
-    native = {"name": optimizer.rule, "moments": moments, **optimizer.coefficients, "l1": l1, "l2": l2}
+    coefficients = optimizer.placeholders if scheduled else optimizer.coefficients
+    native = {"name": optimizer.rule, "moments": moments, **coefficients, "l1": l1, "l2": l2}
     if clip_norm is not None:
         native["clip_norm"] = clip_norm
     if clip_value is not None:
         native["clip_value"] = clip_value
+    if blocks is not None:
+        native["blocks"] = blocks
+    if scheduled:
+        native["scheduled"] = scheduled
     return native

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._exports.pytorch import Dense, array_of
+from fastnn._layer_settings import Blocks, BlockSettings
 from fastnn.optimizers import SGD, AdaGrad, Adam, AdamW, NAdam, Optimizer, RMSProp
 from fastnn.reference.updates import momentum_product
 
@@ -232,7 +233,14 @@ def counterpart_of(optimizer: Optimizer) -> _Known:
     raise ValueError(f"to_torch: expected an optimizer that PyTorch has, one of {names}, got {optimizer!r}")
 
 
-def optimizer_of(optimizer: Optimizer, l2: float, updates: int, moments: Sequence[Moments], dense: Sequence[Dense]) -> Any:
+def optimizer_of(
+    optimizer: Optimizer,
+    l2: float,
+    updates: int,
+    moments: Sequence[Moments],
+    dense: Sequence[Dense],
+    blocks: Blocks | None = None,
+) -> Any:
     """Return PyTorch's optimizer for the parameters of a module, with the state of fastnn's.
 
     Parameters
@@ -247,6 +255,8 @@ def optimizer_of(optimizer: Optimizer, l2: float, updates: int, moments: Sequenc
         The moments.
     dense : sequence of Dense
         The layers of the module.
+    blocks : sequence of mappings, optional
+        The settings of the parameters of each layer by kind. Frozen ones get no optimizer, and require no gradient.
     """
     import torch
 
@@ -255,12 +265,20 @@ def optimizer_of(optimizer: Optimizer, l2: float, updates: int, moments: Sequenc
     options = {theirs: getattr(optimizer, ours) for ours, theirs in known.options.items() if ours != "weight_decay"}
     if isinstance(optimizer, Adam | AdamW | NAdam):
         options["betas"] = (optimizer.beta_1, optimizer.beta_2)
-    decays = {"weights": l2}  # and none of other kinds
-    if isinstance(optimizer, AdamW):
-        decays |= {"weights": optimizer.weight_decay, "biases": optimizer.weight_decay}
-    groups = _by_decay(places, decays)
-    made = getattr(torch.optim, known.name)(groups, lr=optimizer.learning_rate, **options)
+    groups: dict[tuple[tuple[str, Any], ...], list[Any]] = {}
     for place in places:
+        own = BlockSettings.default(place.kind) if blocks is None else blocks[place.layer][place.kind]
+        place.tensor.requires_grad_(not own.is_frozen)
+        if not own.is_frozen:
+            groups.setdefault(tuple(_options_of(optimizer, known, place.kind, own, l2).items()), []).append(place.tensor)
+    made = getattr(torch.optim, known.name)(
+        [{"params": tensors, **dict(of_group)} for of_group, tensors in groups.items()],
+        lr=optimizer.learning_rate,
+        **options,
+    )
+    for place in places:
+        if not place.tensor.requires_grad:
+            continue
         state = made.state[place.tensor]
         for name, views in zip(known.moments, moments, strict=False):
             array = views[place.kind][place.layer]
@@ -274,9 +292,14 @@ def optimizer_of(optimizer: Optimizer, l2: float, updates: int, moments: Sequenc
     return made
 
 
-def _by_decay(places: Sequence[_Place], decays: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Return parameter groups, one for each weight decay."""
-    groups: dict[float, list[Any]] = {}
-    for place in places:
-        groups.setdefault(decays.get(place.kind, 0.0), []).append(place.tensor)
-    return [{"params": tensors, "weight_decay": decay} for decay, tensors in groups.items()]
+def _options_of(optimizer: Any, known: _Known, kind: str, own: BlockSettings, l2: float) -> dict[str, Any]:
+    """Return PyTorch's options for the parameters of a kind with settings of their own. PyTorch adds penalties as decay."""
+    of_block = own.coefficients(optimizer, 0)
+    options = {"weight_decay": own.penalties(0.0, l2)[1] if kind == "weights" else 0.0}
+    if isinstance(optimizer, AdamW):
+        options["weight_decay"] = of_block["decay"]
+    if own.learning_rate_factor != 1.0:
+        options["lr"] = own.learning_rate_factor * optimizer.learning_rate
+    if own.epsilon_factor != 1.0:
+        options[known.options["epsilon"]] = of_block["epsilon"]
+    return options

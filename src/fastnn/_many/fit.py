@@ -11,11 +11,13 @@ from fastnn._averaging import Averaging
 from fastnn._checks.options import explained
 from fastnn._checks.scalars import thread_count
 from fastnn._history import History
+from fastnn._layer_settings import LayerSettings
 from fastnn._many.arguments import callbacks_of_models
 from fastnn._many.members import Members
 from fastnn._metrics import Metric
 from fastnn._model import MLP
 from fastnn._progress import ProgressBar
+from fastnn._rates import Scheduled
 from fastnn._watchers import progress_bar
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
@@ -43,9 +45,10 @@ def fit_many(
     n_threads: int | None = None,
     shuffle: bool | Sequence[bool] = True,
     l1: float | Sequence[float] = 0.0,
-    l2: float | Sequence[float] = 0.0,
+    l2: Scheduled | Sequence[Scheduled] = 0.0,
     clip_norm: float | Sequence[float | None] | None = None,
     clip_value: float | Sequence[float | None] | None = None,
+    layer_settings: LayerSettings | Sequence[Any] | None = None,
     lazy_updates: bool | Sequence[bool] = False,
     drop_last: bool | Sequence[bool] = False,
     averaging: str | Averaging | Sequence[str | Averaging | None] | None = None,
@@ -84,6 +87,8 @@ def fit_many(
     callbacks : sequence, or a list with one sequence per model, default ()
         As for `Trainer.run`. Of `EarlyStopping`, `ReduceOnPlateau` and `TimeLimit` in a sequence for all models, each model
         gets a copy. All other objects are called for all models.
+    layer_settings : LayerSettings or tuple of LayerSettings and None, or a list of them, optional
+        As for `Trainer`. A tuple, with one per layer, is for all models; a list has one of these values per model.
     progress : bool or ProgressBar, optional
         True shows one progress bar for all models on the standard error stream.
     n_threads : int, optional
@@ -143,6 +148,7 @@ def fit_many(
     }
     threads, bar = thread_count(n_threads), progress_bar(progress)
     of_models = {name: spread.scalar(name, value) for name, value in settings.items()}
+    of_models["layer_settings"] = spread.objects("layer_settings", layer_settings)
     members.make_trainers(of_models | {"n_threads": [threads] * spread.n_models})
     members.prepare(
         spread.scalar("epochs", epochs),

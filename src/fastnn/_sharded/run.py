@@ -90,10 +90,15 @@ class ShardedRun:
         self._rates = StepRates(each, self._epochs, self.steps)
 
     def copy_epochs(
-        self, first: int, place: int, loss: NDArray[np.float64], rate: NDArray[np.float64], seconds: NDArray[np.float64]
+        self,
+        first: int,
+        place: int,
+        loss: NDArray[np.float64],
+        rates: list[NDArray[np.float64] | None],
+        seconds: NDArray[np.float64],
     ) -> None:
         """Copy the losses, last learning rates and seconds of the epochs from `first` on to arrays, from `place` on."""
-        self._rates.copy_epochs(self, first, place, loss, rate, seconds)
+        self._rates.copy_epochs(self, first, place, loss, rates, seconds)
 
     # ---- Progress ----
 

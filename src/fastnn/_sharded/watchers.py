@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fastnn._trainer import Trainer
 
 
-_SETTINGS = ("batch_size", "shuffle", "drop_last", "l1", "l2", "clip_norm", "clip_value")
+_SETTINGS = ("batch_size", "shuffle", "drop_last", "l1", "clip_norm", "clip_value")
 
 
 class AgreedWatchers:
@@ -72,10 +72,12 @@ def of_rank(ranks: Ranks, watchers: list[Any]) -> list[Any]:
 
 def settings_of(trainer: Trainer) -> dict[str, Any]:
     """Return the settings of a trainer that must be the same on all ranks, by name."""
-    rate = trainer.learning_rate
+    follows_schedules = callable(trainer.learning_rate) or bool(trainer._scheduled())
     return {
         "loss": repr(trainer.loss),
         "averaging": repr(trainer.averaging),
-        "optimizer": repr(trainer.optimizer) if not callable(rate) else type(trainer.optimizer).__name__,
+        "optimizer": repr(trainer.optimizer) if not follows_schedules else type(trainer.optimizer).__name__,
+        "layer_settings": repr(trainer.layer_settings),
+        "l2": None if callable(trainer.l2) else trainer.l2,
         **{name: getattr(trainer, name) for name in _SETTINGS},
     }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastnn import _averaging, _custom, losses, optimizers
+from fastnn._layer_settings import ByKind, LayerSettings
 
 _OF_LOSSES = {c.__name__: c for c in (*losses.LOSSES.values(), losses.Heads)}
 
@@ -22,8 +23,10 @@ def _of_optimizers() -> dict[str, type]:
     return {c.__name__: c for c in kinds}
 
 
-def described(value: Any) -> Any:
+def described(value: Any, name: str = "learning_rate") -> Any:
     """Return fastnn's objects as class name and fields, a custom loss as its name, and a number unchanged.
+
+    `name` is that of the value in errors.
 
     Raises
     ------
@@ -32,15 +35,17 @@ def described(value: Any) -> Any:
     """
     if isinstance(value, losses.CustomLoss):
         return {"custom_loss": value.name}
-    name = type(value).__name__
-    if type(value) in (_of_optimizers().get(name), _OF_LOSSES.get(name)):
-        return {"class": name, **_described_fields(value)}
+    kind = type(value).__name__
+    if type(value) in (_of_optimizers().get(kind), _OF_LOSSES.get(kind)):
+        return {"class": kind, **_described_fields(value)}
+    if isinstance(value, ByKind):
+        return dict(value)
+    if isinstance(value, LayerSettings):
+        return _changed_fields(value)
     if isinstance(value, tuple):
         return [described(each) for each in value]
     if callable(value):
-        raise TypeError(
-            f"learning_rate: expected a number or a schedule of fastnn.schedules, which files can hold, got {value!r}"
-        )
+        raise TypeError(f"{name}: expected a number or a schedule of fastnn.schedules, which files can hold, got {value!r}")
     return value
 
 
@@ -50,7 +55,20 @@ def _described_fields(value: Any) -> dict[str, Any]:
     Versions that lack these options can then read the rest.
     """
     fields = {field.name: (field, getattr(value, field.name)) for field in dataclasses.fields(value)}
-    return {name: described(v) for name, (field, v) in fields.items() if not (field.kw_only and v == field.default)}
+    return {name: described(v, name) for name, (field, v) in fields.items() if not (field.kw_only and v == field.default)}
+
+
+def _changed_fields(value: Any) -> dict[str, Any]:
+    """Return the fields of an object that differ from their defaults."""
+    fields = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+    return {field.name: described(value) for field, value in fields if value != field.default}
+
+
+def layer_settings_of(description: Any) -> Any:
+    """Return the settings of layers that were described."""
+    if isinstance(description, list):
+        return tuple(map(layer_settings_of, description))
+    return None if description is None else LayerSettings(**description)
 
 
 def optimizer_of(description: Any) -> Any:

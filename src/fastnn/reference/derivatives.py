@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ def loss_and_gradient(
     y: ArrayLike,
     loss: str | Loss = "mse",
     sample_weight: ArrayLike | None = None,
-    l1: float = 0.0,
-    l2: float = 0.0,
+    l1: float | Sequence[float] = 0.0,
+    l2: float | Sequence[float] = 0.0,
     dropout_masks: Masks = None,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
@@ -61,8 +62,8 @@ def loss_and_gradient(
     sample_weight : array-like, shape (n,), optional
         Weights w of the rows, of either sign. The mean of the rows' losses l is sum(w * l) / sum(abs(w)), and 0 if all
         weights are zero. A row of weight 0 does not count, whatever it contains.
-    l1, l2 : float, default 0.0
-        Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights.
+    l1, l2 : float or sequence of float, default 0.0
+        Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights: one number for all layers, or one per layer.
     dropout_masks, slopes, normalizations : sequences, optional
         As in `forward`. Penalties do not apply to slopes, gains and shifts.
 
@@ -87,14 +88,14 @@ def loss_and_gradient(
     >>> loss_and_gradient(W, b, ["identity"], [[1.0], [3.0]], [[2.0], [4.0]])
     (2.0, [array([[6.]])], [array([2.])])
     """
-    l1, l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
+    penalties = zip(_of_layers("l1", l1, len(weights)), _of_layers("l2", l2, len(weights)), strict=True)
     run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, dropout_masks, slopes, normalizations)
     value, steps = run.loss, list(run.backward())[::-1]
     weight_gradients: list[Array] = [inputs.T @ delta for inputs, delta in steps]
     bias_gradients: list[Array] = [delta.sum(axis=0) for _, delta in steps]
-    for w, gradient in zip(weights, weight_gradients, strict=True):
-        value = float(add_penalty(value, w, l1, l2))
-        gradient += penalty_gradient(w, l1, l2)
+    for w, gradient, (own_l1, own_l2) in zip(weights, weight_gradients, penalties, strict=True):
+        value = float(add_penalty(value, w, own_l1, own_l2))
+        gradient += penalty_gradient(w, own_l1, own_l2)
     return value, weight_gradients, bias_gradients, *_other_gradients(run, slopes, normalizations)
 
 
@@ -216,6 +217,14 @@ def jacobian(
         one_output[:, j] = 1
         result[:, j] = vjp(weights, biases, activations, inputs, one_output, None, slopes, normalizations)[0]
     return result
+
+
+def _of_layers(argument: str, penalty: float | Sequence[float], n_layers: int) -> list[float]:
+    """Return one penalty per layer."""
+    each = penalty if isinstance(penalty, Sequence) else [penalty] * n_layers
+    if len(each) != n_layers:
+        raise ValueError(f"{argument}: expected one number, or {n_layers}, one per layer, got {len(each)}")
+    return [real(argument, value, low=0.0) for value in each]
 
 
 def _run(

@@ -18,7 +18,7 @@ from fastnn._checks.scalars import real
 from fastnn._checks.updates import Arrays, State, apart, check_state, checked_grads, checked_params
 from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, Optimizer, RMSProp
 from fastnn.reference.docstrings import documented
-from fastnn.reference.updates import RULES, UPDATES, update
+from fastnn.reference.updates import RULES, UPDATES, Constants, update
 
 __all__ = ["UPDATES", "adagrad", "adam", "adamw", "lion", "momentum", "nadam", "rmsprop", "sgd"]
 __dir__ = __all__.copy
@@ -32,6 +32,11 @@ STATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _RATES: Mapping[str, Any] = {
     name: inspect.signature(optimizer).parameters["learning_rate"].default for name, optimizer in OPTIMIZERS.items()
 }
+
+# The defaults of their fields are numbers, although these may also be schedules.
+_ADAM: Any = Adam
+_ADAMW: Any = AdamW
+_LION: Any = Lion
 
 
 @documented
@@ -173,7 +178,7 @@ def adam(
     grads: Sequence[ArrayLike],
     state: State,
     learning_rate: float = _RATES["adam"],
-    beta_1: float = Adam.beta_1,
+    beta_1: float = _ADAM.beta_1,
     beta_2: float = Adam.beta_2,
     epsilon: float = Adam.epsilon,
 ) -> None:
@@ -210,10 +215,10 @@ def adamw(
     grads: Sequence[ArrayLike],
     state: State,
     learning_rate: float = _RATES["adamw"],
-    beta_1: float = AdamW.beta_1,
+    beta_1: float = _ADAMW.beta_1,
     beta_2: float = AdamW.beta_2,
     epsilon: float = AdamW.epsilon,
-    weight_decay: float = AdamW.weight_decay,
+    weight_decay: float = _ADAMW.weight_decay,
 ) -> None:
     """Make one update of AdamW, in place: Adam with weight decay that does not pass through the gradient.
 
@@ -284,9 +289,9 @@ def lion(
     grads: Sequence[ArrayLike],
     state: State,
     learning_rate: float = _RATES["lion"],
-    beta_1: float = Lion.beta_1,
+    beta_1: float = _LION.beta_1,
     beta_2: float = Lion.beta_2,
-    weight_decay: float = Lion.weight_decay,
+    weight_decay: float = _LION.weight_decay,
 ) -> None:
     """Make one update of Lion, in place: a step by the sign of a mean of gradients.
 
@@ -318,7 +323,7 @@ def _update(
     name: str, optimizer: Optimizer, params: Arrays, grads: Sequence[ArrayLike], state: State, learning_rate: float
 ) -> None:
     """Check all arguments, and make one update by the formula of that name."""
-    learning_rate = real("learning_rate", learning_rate, low=0.0)
+    learning_rate, constants = real("learning_rate", learning_rate, low=0.0), Constants(**optimizer.coefficients)
     arrays = checked_params(params)
     gradients = checked_grads(grads, arrays, lambda argument, grad: np.asarray(grad))
     check_state(state, name, STATES[name], arrays)
@@ -330,4 +335,4 @@ def _update(
     ]
     with np.errstate(all="ignore"):  # infinities and NaN raise no warnings, as in the compiled functions
         rule = "nesterov" if isinstance(optimizer, SGD) and optimizer.nesterov and name == "momentum" else name
-        update(RULES[rule], optimizer, arrays, gradients, state, learning_rate)
+        update(RULES[rule], constants, arrays, gradients, state, learning_rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +12,8 @@ from fastnn._averaging import EMA, SWA, Averaging
 from fastnn._checks.floats import Array
 from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
+from fastnn._layer_settings import KINDS, BlockSettings, LayerSettings, blocks_of, check_layer_settings
+from fastnn._rates import Scheduled, check_scheduled
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
 from fastnn.reference.arguments import Activations, Arrays, Normalizations, checked_data, checked_network, takes_as_labels
@@ -19,8 +22,8 @@ from fastnn.reference.derivatives import loss_and_gradient
 from fastnn.reference.dropout import dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
 from fastnn.reference.network import Masks, Slopes
-from fastnn.reference.optimizers import UPDATES
 from fastnn.reference.target_options import weighted_targets
+from fastnn.reference.updates import RULES, Constants, update
 from fastnn.schedules import rates
 
 __all__ = ["train"]
@@ -42,7 +45,7 @@ def train(
     rng: np.random.Generator | None = None,
     sample_weight: ArrayLike | None = None,
     l1: float = 0.0,
-    l2: float = 0.0,
+    l2: Scheduled = 0.0,
     clip_value: float | None = None,
     clip_norm: float | None = None,
     dropout: float | Sequence[float] = 0.0,
@@ -51,6 +54,7 @@ def train(
     drop_last: bool = False,
     averaging: Averaging | None = None,
     averages: Arrays = (),
+    layer_settings: LayerSettings | Sequence[LayerSettings | None] | None = None,
 ) -> list[float]:
     """Train a network in place, and return the loss of every epoch.
 
@@ -81,7 +85,7 @@ def train(
     sample_weight : array-like, shape (n,), optional
         Weights of the rows in a batch's mean, of either sign, as in `loss_and_gradient`.
     l1, l2 : float, default 0.0
-        Penalties on the weights: l1 * sum(abs(w)) + l2 / 2 * sum(w**2).
+        Penalties on the weights: l1 * sum(abs(w)) + l2 / 2 * sum(w**2). l2 may be a schedule.
     clip_value : float, optional
         Clip every element of the gradients to [-clip_value, clip_value].
     clip_norm : float, optional
@@ -99,6 +103,9 @@ def train(
         The average of the parameters that is computed: after each update, or at the end of each epoch.
     averages : sequence of ndarrays
         Arrays of zeros that become the averages of all weights, then all biases, then slopes, gains and shifts.
+    layer_settings : LayerSettings or sequence of LayerSettings and None, optional
+        Factors of learning rate, epsilon and weight decay, penalties, and frozen parameters: one for all layers, or one per
+        layer, as in `fastnn.LayerSettings`.
 
     Returns
     -------
@@ -124,11 +131,12 @@ def train(
     rng = np.random.default_rng() if rng is None else rng
     drop = dropout_rates(dropout, len(weights) - 1)
     slopes = [None] * len(weights) if slopes is None else slopes
-    params, state, updates = [*weights, *biases], State(), 0
     normalizations = [None] * len(weights) if normalizations is None else normalizations
+    groups, updates = _groups(layer_settings, optimizer, [weights, biases, slopes, *_by_kind(normalizations)]), 0
+    settings = [group.settings for group in groups if group.kind == "weights"]
+    l2 = check_scheduled("l2", l2)
     given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
-    undecayed, state_of_undecayed = [array for array in (*slopes, *given) if array is not None], State()
-    without_decay = optimizer.without_decay()
+    averaged = [*weights, *biases, *(array for array in slopes if array is not None), *given]
     history, n_averaged = [], 0
     for epoch in range(epochs):
         order = rng.permutation(len(inputs)) if shuffle else np.arange(len(inputs))
@@ -136,27 +144,68 @@ def train(
         batches = [order[start : min(start + batch_size, end)] for start in range(0, end, batch_size)]
         total, total_weight = 0.0, 0.0
         for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
+            penalties = [own.penalties(l1, float(rates(l2, updates, 1)[0])) for own in settings]
+            l1s, l2s = zip(*penalties, strict=True)
             masks = _draw_masks(rng, drop, len(rows), weights)
             value, weight_gradients, bias_gradients, slope_gradients, of_normalizations = loss_and_gradient(
                 *(weights, biases, activations, inputs[rows], targets[rows], loss),
-                *(row_weights[rows], l1, l2, masks, slopes, normalizations),
+                *(row_weights[rows], l1s, l2s, masks, slopes, normalizations),
             )
-            found = [g for g in slope_gradients if g is not None]
-            found += [g for gradients in of_normalizations if gradients is not None for g in gradients]
-            grads = clip([*weight_gradients, *bias_gradients, *found], clip_value, clip_norm)
-            update, n = UPDATES[optimizer.name], len(params)
-            update(optimizer, params, grads[:n], state, float(rate))
-            update(without_decay, undecayed, grads[n:], state_of_undecayed, float(rate))
+            found = [weight_gradients, bias_gradients, slope_gradients, *_gradients_by_kind(of_normalizations)]
+            trained = [group for group in groups if not group.settings.is_frozen]
+            grads = clip([found[KINDS.index(group.kind)][group.layer] for group in trained], clip_value, clip_norm)
+            for group, grad in zip(trained, grads, strict=True):
+                own_rate = group.settings.learning_rate_factor * float(rate)
+                constants = Constants(**group.settings.coefficients(optimizer, updates))
+                update(RULES[optimizer.rule], constants, [group.array], [grad], group.state, own_rate)
             updates += 1
             if isinstance(averaging, EMA):
-                blend(averages, [*params, *undecayed], ema_share(updates, averaging.decay, averaging.bias_correction))
+                blend(averages, averaged, ema_share(updates, averaging.decay, averaging.bias_correction))
             seen = float(shares[rows].sum())
             total, total_weight = total + seen * value, total_weight + seen
         if isinstance(averaging, SWA) and epoch + 1 >= averaging.start:
             n_averaged += 1
-            blend(averages, [*params, *undecayed], 1 / n_averaged)
+            blend(averages, averaged, 1 / n_averaged)
         history.append(total / total_weight if total_weight else 0.0)
     return history
+
+
+class _Group(NamedTuple):
+    """A parameter with its settings and the state of its optimizer."""
+
+    layer: int
+    kind: str
+    array: Array
+    settings: BlockSettings
+    state: State
+
+
+def _groups(
+    layer_settings: LayerSettings | Sequence[LayerSettings | None] | None,
+    optimizer: Optimizer,
+    by_kind: Sequence[Sequence[Any]],
+) -> list[_Group]:
+    """Return all parameters, given those of each kind: one array per layer, or None."""
+    layers = list(zip(*by_kind, strict=True))
+    kinds = [[kind for kind, array in zip(KINDS, of_layer, strict=True) if array is not None] for of_layer in layers]
+    blocks = blocks_of(check_layer_settings("layer_settings", layer_settings), optimizer, kinds)
+    groups = []
+    for layer, of_layer in enumerate(layers):
+        for kind, array in zip(KINDS, of_layer, strict=True):
+            if array is not None:
+                own = BlockSettings.default(kind) if blocks is None else blocks[layer][kind]
+                groups.append(_Group(layer, kind, array, own, State()))
+    return groups
+
+
+def _by_kind(normalizations: Normalizations) -> list[list[Any]]:
+    """Return the gains and the shifts of each layer."""
+    return [[None if n is None else getattr(n, name) for n in normalizations or ()] for name in ("gains", "shifts")]
+
+
+def _gradients_by_kind(gradients: Sequence[Any]) -> list[list[Any]]:
+    """Return the gradients by gains and by shifts of each layer."""
+    return [[None if g is None or i >= len(g) else g[i] for g in gradients] for i in range(2)]
 
 
 def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | None) -> list[Array]:

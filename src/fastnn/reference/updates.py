@@ -186,11 +186,11 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 """The rules by name. A name is that of the function that makes the update; "nesterov" is the other formula of `momentum`."""
 
 
-def update(rule: Rule, optimizer: Optimizer, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
+def update(rule: Rule, constants: Constants, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
     """Update a list of parameters and the state."""
     if "step" in rule.state:
         state["step"] = state.get("step", 0) + 1
-    c = rule.coefficients(Constants(**optimizer.coefficients), learning_rate, state.get("step", 0))
+    c = rule.coefficients(constants, learning_rate, state.get("step", 0))
     for name in rule.moments:
         if name not in state:
             state[name] = new_moments(params)
@@ -200,7 +200,7 @@ def update(rule: Rule, optimizer: Optimizer, params: Arrays, grads: Arrays, stat
 
 
 def _by_rule(optimizer: Optimizer, params: Arrays, grads: Arrays, state: State, learning_rate: float) -> None:
-    update(RULES[optimizer.rule], optimizer, params, grads, state, learning_rate)
+    update(RULES[optimizer.rule], Constants(**optimizer.coefficients), params, grads, state, learning_rate)
 
 
 UPDATES: Mapping[str, Callable[[Any, Arrays, Arrays, State, float], None]] = MappingProxyType(

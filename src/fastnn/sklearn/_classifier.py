@@ -77,6 +77,9 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         Whether the inputs or the outputs of the activation are normalized.
     clip_norm, clip_value : float, default=None
         Bounds of the gradient's norm and of its elements. Not for lbfgs.
+    layer_settings : `fastnn.LayerSettings` or list of them and None, default=None
+        Factors of learning rate, epsilon and weight decay, penalties, and frozen parameters: one for all layers, or one per
+        layer, the output layer's last. Not for lbfgs.
     scoring : str or callable, default=None
         The score that `early_stopping` watches: a name in `sklearn.metrics.get_scorer_names()`, or a function of
         estimator, X and y. If None, the accuracy.
@@ -160,7 +163,7 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         nesterovs_momentum: bool = True,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
-        beta_1: float = Adam.beta_1,
+        beta_1: Any = Adam.beta_1,
         beta_2: float = Adam.beta_2,
         epsilon: float = Adam.epsilon,
         n_iter_no_change: Any = 10,
@@ -171,6 +174,7 @@ class MLPClassifier(ClassifierMixin, WithClasses, BaseMLP):  # type: ignore[misc
         normalization_place: Any = "before",
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        layer_settings: Any = None,
         scoring: Any = None,
         resume: bool = False,
         lazy_updates: bool = False,

@@ -16,6 +16,7 @@ from fastnn._checks.scalars import flag, real
 from fastnn._engine import losses as _engine_losses
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.training_data import TrainingData, apart_from
+from fastnn._layer_settings import check_layer_settings
 from fastnn._model import MLP
 from fastnn._native import network_of
 from fastnn._rates import LearningRate
@@ -164,6 +165,7 @@ class EstimatorTrainer(Trainer):
             l2=float(estimator.alpha),
             clip_norm=estimator.clip_norm,
             clip_value=estimator.clip_value,
+            layer_settings=check_layer_settings("layer_settings", estimator.layer_settings),
             lazy_updates=bool(estimator.lazy_updates),
             drop_last=bool(estimator.drop_last),
             averaging=estimator.averaging,
@@ -197,6 +199,7 @@ class EstimatorTrainer(Trainer):
             l2=float(estimator.alpha),
             clip_norm=estimator.clip_norm,
             clip_value=estimator.clip_value,
+            layer_settings=check_layer_settings("layer_settings", estimator.layer_settings),
             lazy_updates=bool(estimator.lazy_updates),
             drop_last=bool(estimator.drop_last),
             averaging=estimator.averaging,

@@ -19,6 +19,7 @@ from fastnn._checks.layers import OUTPUT_ONLY, PLACES
 from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
+from fastnn._layer_settings import LayerSettings
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import LBFGS, OPTIMIZERS, Optimizer
 
@@ -40,7 +41,7 @@ SOLVERS = (*ORIGINAL_SOLVERS, *(name for name in OPTIMIZERS if name not in ORIGI
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 # Parameters that lbfgs can't use, because it does not train in batches. scikit-learn has none of them.
-_OF_BATCHES = ("dropout", "clip_norm", "clip_value", "lazy_updates", "averaging", "drop_last")
+_OF_BATCHES = ("dropout", "clip_norm", "clip_value", "layer_settings", "lazy_updates", "averaging", "drop_last")
 # Parameters of "lbfgs" that an object has under names of its own, and their defaults.
 _OF_LBFGS = (("tol", 1e-4, "tolerance_grad"), ("max_fun", 15000, "max_evaluations"))
 
@@ -107,6 +108,9 @@ def _check_together(estimator: Any, sizes: list[int]) -> None:
         value = getattr(estimator, name)
         if isinstance(value, list | tuple | np.ndarray) and len(value) != len(sizes):
             raise ValueError(f"{name}: expected {len(sizes)}: one per hidden layer, got a list of {len(value)}")
+    settings = estimator.layer_settings
+    if isinstance(settings, list | tuple) and len(settings) != len(sizes) + 1:
+        raise ValueError(f"layer_settings: expected {len(sizes) + 1}: one per layer, got a list of {len(settings)}")
     if is_lbfgs(estimator):
         _check_lbfgs(estimator)
     if estimator.early_stopping and estimator.validation_fraction == 0:
@@ -249,6 +253,14 @@ RULES: Mapping[str, Rule] = {
     ),
     "clip_norm": _or_none(_no_flag(_between(0, with_low=False))),
     "clip_value": _or_none(_no_flag(_between(0, with_low=False))),
+    "layer_settings": Rule(
+        "a fastnn.LayerSettings, a list of them or None with one per layer, or None",
+        lambda value: (
+            value is None
+            or isinstance(value, LayerSettings)
+            or (isinstance(value, list | tuple) and all(each is None or isinstance(each, LayerSettings) for each in value))
+        ),
+    ),
     "scoring": Rule(
         "the name of a score, of sklearn.metrics.get_scorer_names(), a callable, or None",
         lambda value: value in get_scorer_names() if isinstance(value, str) else value is None or callable(value),

@@ -14,7 +14,8 @@ from fastnn import _custom, schedules
 from fastnn._averaging import Averaging
 from fastnn._checks import seeds as _seeds
 from fastnn._custom import CustomActivation
-from fastnn._storage.describe import described, loss_of, optimizer_of
+from fastnn._layer_settings import LayerSettings
+from fastnn._storage.describe import described, layer_settings_of, loss_of, optimizer_of
 from fastnn.losses import CustomLoss, Loss
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn._classes import Classes
@@ -52,6 +53,8 @@ def plain(name: str, value: Any) -> Any:
         return {"random_state": state_of(value)}
     if isinstance(value, CustomActivation):
         return {"custom_activation": value.name}
+    if isinstance(value, LayerSettings):
+        return {"layer_settings": described(value)}
     return _plain_object(name, value)
 
 
@@ -88,6 +91,8 @@ def value_of(name: str, value: Any, activations: Sequence[CustomActivation], cus
                 return _array(name, restored(content), value["dtype"])
             case "random_state":
                 return random_state_of(content)
+            case "layer_settings":
+                return layer_settings_of(content)
             case "custom_activation":
                 return _custom.activations_named([content], (), activations)[0]
         raise ValueError(f"{name}: unknown kind of value {kind!r}")

@@ -84,7 +84,8 @@ def step_of(work: TrainingWork) -> Callable[[State, Any, Any], State]:
 
     def adam(state: State, x: Any, y: Any) -> State:
         assert isinstance(optimizer, Adam)
-        beta_1, beta_2 = optimizer.beta_1, optimizer.beta_2
+        beta_1: Any = optimizer.beta_1  # a number
+        beta_2 = optimizer.beta_2
         g = gradient(state[0], x, y)
         m = tuple(beta_1 * m + (1 - beta_1) * q for m, q in zip(state[1], g, strict=True))
         v = tuple(beta_2 * v + (1 - beta_2) * q * q for v, q in zip(state[2], g, strict=True))

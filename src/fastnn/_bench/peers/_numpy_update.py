@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastnn import optimizers
@@ -33,7 +35,7 @@ class Adam:
     def __init__(self, parameters: Array, gradient: Array) -> None:
         self._blocks = _blocks(parameters, gradient, np.zeros_like(gradient), np.zeros_like(gradient))
         self._scratch = np.empty(min(_BLOCK, gradient.size), gradient.dtype)
-        self._constants = optimizers.Adam(RATE)
+        self._constants: Any = optimizers.Adam(RATE)
         self._updates = 0
 
     def __call__(self) -> None:

@@ -37,7 +37,6 @@ class Parameters(NamedTuple):
 
 
 BLOCK_KINDS = Parameters._fields
-WITH_DECAY = ("weights", "biases")  # the kinds to which weight decay applies
 
 
 def shapes(n_in: int, n_out: int, activation: Any, normalization: tuple[str, str] | None) -> dict[str, tuple[int, ...]]:

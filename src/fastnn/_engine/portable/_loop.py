@@ -1,8 +1,9 @@
 """The steps of a piece as one compiled function, for networks, losses and optimizers that Numba can compile as a whole.
 
 It calls the functions that steps in Python call. It takes the formulas of activations, loss and optimizer as addresses, so
-that Numba compiles it only once. Runs with dropout, penalties, clipping, or other parameters than weights and biases make
-their steps in Python.
+that Numba compiles it only once. Runs with dropout, penalties, clipping, settings of single layers, schedules
+of other settings than the learning rate, or other parameters than
+weights and biases make their steps in Python.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Loop:
         """Return the loop of a run, or None if its steps must be made in Python, or take less time there."""
         if any(network.dropout) or not all(layer.has_only_sums for layer in network.layers):
             return None
-        if optimizer.has_penalty or optimizer.clips:
+        if optimizer.has_penalty or optimizer.clips or optimizer.blocks is not None or optimizer.scheduled:
             return None
         activations = [
             None if layer.is_linear else named(activation)

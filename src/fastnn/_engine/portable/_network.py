@@ -14,9 +14,10 @@ from fastnn import reference
 from fastnn._checks.limits import MAX_LAYERS
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._elementwise import aligned_zeros
-from fastnn._engine.portable._layers import BLOCK_KINDS, LAYER_ACTIVATIONS, WITH_DECAY, Layer, Parameters, Pass, shapes
+from fastnn._engine.portable._layers import BLOCK_KINDS, LAYER_ACTIVATIONS, Layer, Parameters, Pass, shapes
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
+from fastnn._layer_settings import Blocks, BlockSettings
 from fastnn.reference.dropout import layer_keys
 
 if TYPE_CHECKING:
@@ -60,7 +61,6 @@ class Network:
         self.parameters = self.views(self.storage)
         each = zip(activations, dropout, normalizations, Parameters.of_layers(self.parameters), strict=True)
         self.layers = [Layer(*of_layer) for of_layer in each]
-        self.parts = self._parts()
 
     @property
     def address(self) -> int:
@@ -86,10 +86,14 @@ class Network:
             kinds[block.kind][block.layer] = storage[block.place].reshape(block.shape)
         return {kind: tuple(arrays) for kind, arrays in kinds.items()}
 
-    def _parts(self) -> list[tuple[slice, bool]]:
-        """Return the parts of the storage that are updated together, and whether weight decay applies to them."""
-        parts = [(decays, list(blocks)) for decays, blocks in groupby(self._blocks, lambda block: block.kind in WITH_DECAY)]
-        return [(slice(blocks[0].place.start, blocks[-1].place.stop), decays) for decays, blocks in parts]
+    def parts(self, blocks: Blocks | None) -> list[tuple[slice, BlockSettings]]:
+        """Return the parts of the storage that are updated together, and their settings, which are given by block."""
+
+        def own(block: _Block) -> BlockSettings:
+            return BlockSettings.default(block.kind) if blocks is None else blocks[block.layer][block.kind]
+
+        parts = [(settings, list(group)) for settings, group in groupby(self._blocks, own)]
+        return [(slice(group[0].place.start, group[-1].place.stop), settings) for settings, group in parts]
 
     @np.errstate(all="ignore")
     def blend(self, other: Network, tau: float) -> None:

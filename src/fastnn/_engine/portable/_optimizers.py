@@ -11,11 +11,15 @@ from numpy.typing import DTypeLike
 
 from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
+from fastnn._layer_settings import Blocks, BlockSettings
 from fastnn.reference.gradients import add_penalty, norm_factor, penalty_gradient, sum_of_squares
 from fastnn.reference.updates import RULES, Coefficients, Constants
 
 OPTIMIZERS = tuple(RULES)
 OPTIMIZER_MOMENTS = {name: len(rule.moments) for name, rule in RULES.items()}  # numbers of arrays like the parameters
+
+
+_DEFAULT = BlockSettings()  # of weights and biases
 
 
 class Optimizer:
@@ -31,16 +35,30 @@ class Optimizer:
         self._add_penalty, self._penalty_gradient = runnable(add_penalty), runnable(penalty_gradient)
         self._sum_of_squares = runnable(sum_of_squares)
         self._l1, self._l2 = float(native.get("l1", 0.0)), float(native.get("l2", 0.0))
-        self.has_penalty = self._l1 != 0.0 or self._l2 != 0.0
+        self.blocks: Blocks | None = native.get("blocks")  # the settings of all blocks, or None for the defaults
+        of_weights = [BlockSettings()] if self.blocks is None else [of_layer["weights"] for of_layer in self.blocks]
+        self.scheduled: tuple[str, ...] = native.get("scheduled", ())  # the settings that each step gives
+        l2 = 1.0 if "l2" in self.scheduled else self._l2
+        self.has_penalty = any(penalty > 0.0 for own in of_weights for penalty in own.penalties(self._l1, l2))
         self._clip_value, self._clip_norm = native.get("clip_value", math.inf), native.get("clip_norm", math.inf)
         self.clips = self._clip_value < math.inf or self._clip_norm < math.inf
         self._penalty_per_weight = bool(native.get("penalty_per_weight", False))  # divides it by a batch's weight
         self.lazy = bool(native.get("lazy", False))  # for sparse inputs: skip features that a batch lacks
 
-    def penalize(self, loss: float, batch_weight: float, w: Array, g: Array) -> float:
-        """Add the gradient of the penalties on weights w to g, and return the loss with their value."""
+    def follow_schedules(self, rates: Sequence[float]) -> float:
+        """Take the values of the scheduled settings of a step, which follow its learning rate, and return that."""
+        rate, *values = rates
+        given: dict[str, Any] = dict(zip(self.scheduled, values, strict=True))
+        self._l2 = given.pop("l2", self._l2)
+        self._constants = self._constants._replace(**given)
+        return rate
+
+    def penalize(self, loss: float, batch_weight: float, layer: int, w: Array, g: Array) -> float:
+        """Add the gradient of the penalties on weights w of a layer to g, and return the loss with their value."""
         share = 1.0 / batch_weight if self._penalty_per_weight else 1.0
-        l1, l2, number = self._l1 * share, self._l2 * share, w.dtype.type
+        own = BlockSettings() if self.blocks is None else self.blocks[layer]["weights"]
+        l1, l2 = (penalty * share for penalty in own.penalties(self._l1, self._l2))
+        number = w.dtype.type
         g += self._penalty_gradient(w, number(l1), number(l2))
         return float(self._add_penalty(loss, w, l1, l2))
 
@@ -53,10 +71,12 @@ class Optimizer:
             if factor < 1.0:
                 g *= g.dtype.type(factor)
 
-    def update(self, w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, *, decays: bool = True) -> None:
-        """Make update t = 1, 2, … of parameters w and their moments by the gradient g; all are vectors."""
+    def update(
+        self, w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, own: BlockSettings = _DEFAULT
+    ) -> None:
+        """Make update t = 1, 2, … of parameters w with settings of their own, and of their moments, by the gradient g."""
         m, v = self.both(moments, w)
-        self._update(w, g, m, v, self.coefficients([rate], t, w.dtype, decays=decays)[0])
+        self._update(w, g, m, v, self.coefficients([rate], t, w.dtype, own)[0])
 
     def pointer(self, dtype: DTypeLike) -> int | None:
         """Return the address of `update`, or None without Numba."""
@@ -67,10 +87,14 @@ class Optimizer:
         """Return the first and the second moment, or w for a moment that there is not: a formula does not change that."""
         return [*moments, w, w][:2]
 
-    def coefficients(self, rates: Sequence[float], t: int, dtype: DTypeLike, *, decays: bool = True) -> Array:
+    def coefficients(self, rates: Sequence[float], t: int, dtype: DTypeLike, own: BlockSettings = _DEFAULT) -> Array:
         """Return the coefficients of updates t, t + 1, … with these learning rates, one row per update."""
-        rows = [self._rule.coefficients(self._constants, rate, t + i) for i, rate in enumerate(rates)]
-        return np.array(rows if decays else [row._replace(decay_factor=1.0) for row in rows], dtype)
+        constants = self._constants._replace(epsilon=own.epsilon_factor * self._constants.epsilon)
+        factor = own.learning_rate_factor
+        rows = [self._rule.coefficients(constants, factor * rate, t + i) for i, rate in enumerate(rates)]
+        if own.decay_factor != 1.0:
+            rows = [row._replace(decay_factor=1.0 - own.decay_factor * (1.0 - row.decay_factor)) for row in rows]
+        return np.array(rows, dtype)
 
 
 # ---- A function of arrays, which Numba compiles ----

@@ -59,6 +59,7 @@ class Run:
         if s.shuffle:
             self._pieces.shuffle(s.order)
         self._network, self._optimizer = network, Optimizer(s.optimizer)
+        self._parts = network.parts(self._optimizer.blocks)
         self._pieces.lazy = self._optimizer.lazy
         self._moments = [network.vector(s.moments[i]) for i in range(self._optimizer.n_moments)]
         self._average = None if s.averaging is None else Average(s.averaging, network.storage)
@@ -80,7 +81,7 @@ class Run:
         self._loop = None
         if self._average is None:
             self._loop = Loop.of_run(network, self._loss, self._optimizer, self._pieces.batch_size, self._state)
-        self.set_rates(0.0)
+        self._rates = StepRates(np.zeros(1), 0, self.steps)
 
     # ---- The position ----
 
@@ -116,15 +117,23 @@ class Run:
         rates = np.full(1, rates) if isinstance(rates, float) else rates
         if not (rates.flags.c_contiguous and rates.flags.aligned) or rates.dtype != np.float64 or not rates.size:
             raise ValueError(f"rates: expected at least one, contiguous float64, got {rates.size} of {rates.dtype}")
+        n_scheduled = len(self._optimizer.scheduled)
+        if rates.size != len(rates) * (1 + n_scheduled):
+            raise ValueError(f"rates: expected rows of {1 + n_scheduled} numbers, got shape {rates.shape}")
         if self._row:
             raise ValueError("rates: expected them between epochs, got new ones within an epoch")
-        self._rates = StepRates(rates.reshape(-1), self.epoch, self.steps)
+        self._rates = StepRates(rates if n_scheduled else rates.reshape(-1), self.epoch, self.steps)
 
     def copy_epochs(
-        self, first: int, place: int, loss: NDArray[np.float64], rate: NDArray[np.float64], seconds: NDArray[np.float64]
+        self,
+        first: int,
+        place: int,
+        loss: NDArray[np.float64],
+        rates: list[NDArray[np.float64] | None],
+        seconds: NDArray[np.float64],
     ) -> None:
         """Copy the losses, last learning rates and seconds of the epochs from `first` on to arrays, from `place` on."""
-        self._rates.copy_epochs(self, first, place, loss, rate, seconds)
+        self._rates.copy_epochs(self, first, place, loss, rates, seconds)
 
     # ---- Progress ----
 
@@ -187,10 +196,10 @@ class Run:
             self._since = 0.0
         return done == n_batches
 
-    def _next_rates(self, n_batches: int) -> list[float]:
+    def _next_rates(self, n_batches: int) -> list[Any]:
         return self._rates.of_steps(self.epoch, self._row // self._pieces.batch_size, n_batches)
 
-    def _for_loop(self, piece: Piece, divisors: NDArray[np.float64], rates: list[float]) -> Batches | None:
+    def _for_loop(self, piece: Piece, divisors: NDArray[np.float64], rates: list[Any]) -> Batches | None:
         if self._loop is None:
             return None
         weights = np.diff(piece.ends) if self._loss_by_rows else divisors
@@ -199,7 +208,7 @@ class Run:
 
     # ---- A step ----
 
-    def _step(self, piece: Piece, batch: int, divisor: Any, rate: float) -> bool:
+    def _step(self, piece: Piece, batch: int, divisor: Any, rate: Any) -> bool:
         """Make one step, and return whether its loss is finite. If it is not, nothing has changed."""
         begin, end = piece.ends[batch], piece.ends[batch + 1]
         features = None if piece.features is None else piece.features[batch]
@@ -219,8 +228,10 @@ class Run:
             return False
         return done
 
-    def _finish_step(self, loss: float, divisor: Any, rows: int, features: NDArray[np.bool_] | None, rate: float) -> bool:
+    def _finish_step(self, loss: float, divisor: Any, rows: int, features: NDArray[np.bool_] | None, rate: Any) -> bool:
         """Update by the gradient of some rows, and return whether their loss is finite; if not, nothing has changed."""
+        if self._optimizer.scheduled:
+            rate = self._optimizer.follow_schedules(rate)
         if self._optimizer.has_penalty:
             loss = self._penalize(loss, divisor, features)
         weight = float(rows if self._loss_by_rows else divisor)
@@ -228,6 +239,9 @@ class Run:
             return False
         if self._row == 0:
             take_snapshot(self._state, self._account)
+        for part, own in self._parts:
+            if own.is_frozen:  # no part of the norm
+                self._gradient[part] = 0.0
         self._optimizer.clip(self._gradient)
         if features is None:
             self._update(rate)
@@ -253,18 +267,15 @@ class Run:
         for layer, (w, gradient) in enumerate(zip(self._network.parameters["weights"], self._gradients, strict=True)):
             if layer == 0 and features is not None:
                 w = w * features[:, np.newaxis]
-            loss = self._optimizer.penalize(loss, divisor, w, gradient.weights)
+            loss = self._optimizer.penalize(loss, divisor, layer, w, gradient.weights)
         return loss
 
     def _update(self, rate: float) -> None:
-        """Update all parameters, with weight decay for the kinds to which it applies."""
+        """Update all parameters that are not frozen, part by part."""
         w, g, t = self._network.storage, self._gradient, self.updates + 1
-        if len(self._network.parts) == 1:
-            self._optimizer.update(w, g, self._moments, rate, t)
-            return
-        for part, decays in self._network.parts:
-            moments = [moment[part] for moment in self._moments]
-            self._optimizer.update(w[part], g[part], moments, rate, t, decays=decays)
+        for part, own in self._parts:
+            if not own.is_frozen:
+                self._optimizer.update(w[part], g[part], [moment[part] for moment in self._moments], rate, t, own)
 
     def _update_features(self, features: NDArray[np.bool_], rate: float) -> None:
         """Update all parameters except the first layer's weights of features that do not occur."""

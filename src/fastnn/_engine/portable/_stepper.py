@@ -55,7 +55,7 @@ class Stepper:
         """Release the trainer."""
         self._lock.release()
 
-    def step(self, data: TrainingData, rate: float, given: bool = False) -> float | None:
+    def step(self, data: TrainingData, rate: Any, given: bool = False) -> float | None:
         """Make a step and return the loss before it, or change nothing and return None if loss or update are not finite.
 
         With `given`, the targets are the gradient of a loss with respect to the outputs, summed over rows.
@@ -87,7 +87,7 @@ class Stepper:
         self._accumulated = kept.with_given(gradient) if given else kept.with_mean(gradient, float(weight[0]))
         return loss
 
-    def apply(self, rate: float) -> float | None:
+    def apply(self, rate: Any) -> float | None:
         """Make an update with the accumulated gradients, and discard them; return as `step`."""
         kept, self._accumulated = self._accumulated, None
         if kept is None:
@@ -96,7 +96,7 @@ class Stepper:
             gradient = kept.mean + kept.given
         return self.apply_gradient(gradient, rate)
 
-    def apply_gradient(self, gradient: Array, rate: float, ends_epoch: bool = False) -> float | None:
+    def apply_gradient(self, gradient: Array, rate: Any, ends_epoch: bool = False) -> float | None:
         """Make an update with a gradient like the storage, and return the penalty; None as for `step`.
 
         `ends_epoch` says whether it is the last one of an epoch, for an average over epochs.
@@ -108,9 +108,9 @@ class Stepper:
         self.updates = run.updates
         return run.batch_loss
 
-    def _run(self, data: tuple[Any, ...], rate: float, loss: NativeLoss, *, ends_epoch: bool = False) -> Run:
+    def _run(self, data: tuple[Any, ...], rate: Any, loss: NativeLoss, *, ends_epoch: bool = False) -> Run:
         """Return a run of one step."""
         one_batch = self._settings._replace(loss=loss, batch_size=len(data[0]), shuffle=False)
         run = Run(self.network, data, one_batch, 1, self.updates, ends_epochs=ends_epoch)
-        run.set_rates(np.array([rate]))
+        run.set_rates(np.array([rate], np.float64))
         return run
