@@ -11,7 +11,22 @@ import pytest
 from _helpers import data
 from test_normalization import reference_of
 
-from fastnn import MLP, SGD, AdaGrad, Adam, AdamW, LayerSettings, Lion, NAdam, RMSProp, Trainer, fit_many, reference
+from fastnn import (
+    EMA,
+    MLP,
+    SGD,
+    SWA,
+    AdaGrad,
+    Adam,
+    AdamW,
+    LayerSettings,
+    Lion,
+    NAdam,
+    RMSProp,
+    Trainer,
+    fit_many,
+    reference,
+)
 from fastnn._engine import core as _core
 from fastnn._layer_settings import KINDS
 from fastnn._views import by_layer
@@ -350,3 +365,28 @@ def test_compiled_steps_use_the_settings():
     for _ in range(3):
         trainers[1].step(X, y)
     assert np.array_equal(trainers[0].model.to_vector(), trainers[1].model.to_vector())
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.01)])
+@pytest.mark.parametrize("sizes", [(2, 4, 1), (40, 256, 256, 10)])
+@pytest.mark.parametrize("averaging", [EMA(0.9), SWA(start=2)])
+def test_averages_contain_frozen_parameters(averaging, sizes, optimizer, clip_norm):
+    X, y = data(80, sizes[0], sizes[-1])
+    settings = [FROZEN, *[None] * (len(sizes) - 2)]
+    given = {"layer_settings": settings, "averaging": averaging, "batch_size": 32, "clip_norm": clip_norm}
+    models = [MLP(sizes, "tanh", dtype=np.float64, random_state=0) for _ in range(3)]
+    trainers = [Trainer(models[i], "mse", optimizer, random_state=0, n_threads=i + 1, **given) for i in range(2)]
+    for trainer in trainers:
+        trainer.run(X, y, epochs=4)
+    parameters = [*models[2].weights, *models[2].biases]
+    averages = [np.zeros(p.shape) for p in parameters]
+    weights, biases = ([p.copy() for p in own] for own in (models[2].weights, models[2].biases))
+    rng = np.random.default_rng(0)
+    reference.train(
+        weights, biases, models[2].activations, X, y, optimizer=optimizer, epochs=4, rng=rng, averages=averages, **given
+    )
+    averaged = trainers[0].averaged_model()
+    for ours, theirs in zip([*averaged.weights, *averaged.biases], averages, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(averaged.to_vector(), trainers[1].averaged_model().to_vector())

@@ -48,7 +48,7 @@ template <class T> class Updater {
         for_each_own_part(team, [&](const BlockPart &part, int64_t number) {
             const Block &block = part.block;
             if (keep) take_snapshot(part);
-            if (!is_updated(part)) return;
+            if (!is_updated(part)) return rules_.clips_norm ? void() : average_frozen(part, share);
             Coefficients<T> scaled;
             const Coefficients<T> &own = block.has_own_factors() ? scaled = c.of(block) : c;
             if (gradients) gradients->compute(part, gradient_of(block));
@@ -124,7 +124,7 @@ template <class T> class Updater {
     void descend(const ChunkGradients<T> &gradients, const Team &team, const Coefficients<T> &c, bool keep, T share) const {
         for_each_own_part(team, [&](const BlockPart &part, int64_t) {
             if (keep) take_snapshot(part);
-            if (!is_updated(part)) return;
+            if (!is_updated(part)) return average_frozen(part, share);
             gradients.descend(part, state_of(part).parameters() + part.block.offset,
                               c.learning_rate * T(part.block.learning_rate_factor));
             finish_update(team, part, share);
@@ -160,6 +160,11 @@ template <class T> class Updater {
         if (team.size > 1 && part.block.kind == BlockKind::weights) layers_.transpose_weights(part);
     }
 
+    // The average of frozen parameters moves like the others: it may not have reached them yet.
+    __attribute__((noinline)) void average_frozen(const BlockPart &part, T share) const {
+        if (part.block.is_frozen && share != 0) state_of(part).average(part.offset(), part.count(), share);
+    }
+
     // Adds penalties, clips by value, and computes the rows' contributions to the norm: each sum over a row has one owner.
     void prepare_gradient(const BlockPart &part, int64_t number, const Coefficients<T> &c,
                           const TouchedFeatures<T> &touched) const {
@@ -185,7 +190,7 @@ template <class T> class Updater {
         team.wait();
         const T factor = clip_factor();
         for_each_own_part(team, [&](const BlockPart &part, int64_t) {
-            if (!is_updated(part)) return;
+            if (!is_updated(part)) return average_frozen(part, share);
             if (factor < 1) scale_by(gradient_at(part.offset()), part.count(), factor);
             apply(part, c.of(part.block), touched);
             finish_update(team, part, share);

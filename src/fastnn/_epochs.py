@@ -160,11 +160,11 @@ class Epochs:
         """Add the epochs of the run to the history, from `first` to the last finished one, which alone is measured."""
         measured = self._measures.values() if self._measures else {}
         history, rates = self._history, self._rates
-        if rates is None or not (rates.others or history._scheduled):
+        if rates is None or not (rates.others or history._of_schedules):
             history._take(self._run, first, measured)
             return
         scheduled = [setting.name for setting in rates.others]
-        numbers = {name: self.trainer._number(name) for name in history._scheduled if name not in scheduled}
+        numbers = {name: self.trainer._number(name) for name in history._of_schedules if name not in scheduled}
         history._take(self._run, first, measured, scheduled, numbers)
 
 

@@ -46,7 +46,7 @@ class History(Mapping[str, NDArray[np.float64]]):
     """
 
     _columns: tuple[str, ...] | None = None
-    _scheduled: tuple[str, ...] = ()  # the settings whose values have columns, besides the learning rate
+    _of_schedules: tuple[str, ...] = ()  # the settings whose values have columns, besides the learning rate
 
     def __init__(self) -> None:
         self._epochs = 0
@@ -115,7 +115,7 @@ class History(Mapping[str, NDArray[np.float64]]):
                 raise ValueError(f"metrics: expected other names than that of a scheduled setting, got {name!r}")
         history = cls()
         names = tuple(_in_order((*_ALWAYS, *measured, *scheduled))) if measured or scheduled else _ALWAYS
-        history._columns, history._scheduled = names, tuple(scheduled)
+        history._columns, history._of_schedules = names, tuple(scheduled)
         room = min(epochs, _FIRST_ROOM)
         history._buffers = {name: np.empty(room) for name in names}
         return history
@@ -249,7 +249,7 @@ class History(Mapping[str, NDArray[np.float64]]):
         values = {name: self[name].copy() for name in self}
         return {
             "values": values,
-            "attributes": _state.attributes_of(self, {"_buffers", "_epochs", "_columns", "_scheduled"}),
+            "attributes": _state.attributes_of(self, {"_buffers", "_epochs", "_columns", "_of_schedules"}),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

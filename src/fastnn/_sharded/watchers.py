@@ -72,7 +72,7 @@ def of_rank(ranks: Ranks, watchers: list[Any]) -> list[Any]:
 
 def settings_of(trainer: Trainer) -> dict[str, Any]:
     """Return the settings of a trainer that must be the same on all ranks, by name."""
-    follows_schedules = callable(trainer.learning_rate) or bool(trainer._scheduled())
+    follows_schedules = any(callable(value) for value in vars(trainer.optimizer).values())
     return {
         "loss": repr(trainer.loss),
         "averaging": repr(trainer.averaging),

@@ -136,7 +136,7 @@ def train(
     settings = [group.settings for group in groups if group.kind == "weights"]
     l2 = check_scheduled("l2", l2)
     given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
-    averaged = [*weights, *biases, *(array for array in slopes if array is not None), *given]
+    averaged = [array for array in (*weights, *biases, *slopes, *given) if array is not None]
     history, n_averaged = [], 0
     for epoch in range(epochs):
         order = rng.permutation(len(inputs)) if shuffle else np.arange(len(inputs))
