@@ -2,7 +2,7 @@
 
 @cython.final
 cdef class Layout:
-    """Hold the layers of all networks that have the same sizes, activations, dropout, dtype and normalizations.
+    """Hold the layers of all networks that have the same sizes, activations, dropout, dtype, normalizations and changes of inputs.
 
     Many networks of one kind then read the same few cache lines, and the address of the layers tells their kind.
     """
@@ -12,7 +12,7 @@ cdef class Layout:
     cdef double operations_per_row
     cdef object __weakref__
 
-    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations):
+    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs):
         cdef int l
         self.n_layers = len(activations)
         for l in range(self.n_layers):
@@ -24,6 +24,8 @@ cdef class Layout:
                 name, place = normalizations[l]
                 self.layers[l].normalization = 1 + NORMALIZATIONS.index(name)
                 self.layers[l].normalizes_outputs = place == "after"
+            if l == 0:
+                self.layers[l].scales_inputs, self.layers[l].input_dropout = inputs
             self.operations_per_row += layer_work(1, layer_sizes[l], layer_sizes[l + 1])
         self.size = lay_out(self.layers, self.n_layers, dtype.itemsize)
 
@@ -39,10 +41,10 @@ cdef class Layout:
 cdef object LAYOUTS = WeakValueDictionary()
 
 
-cdef Layout layout_of(tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations):
-    key = layer_sizes, activations, dropout, dtype, normalizations
+cdef Layout layout_of(tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs):
+    key = layer_sizes, activations, dropout, dtype, normalizations, inputs
     cdef Layout layout = LAYOUTS.get(key)
     if layout is None:
-        layout = Layout(layer_sizes, activations, dropout, dtype, normalizations)
+        layout = Layout(layer_sizes, activations, dropout, dtype, normalizations, inputs)
         LAYOUTS[key] = layout
     return layout

@@ -43,9 +43,11 @@ def layers_of(model: MLP) -> list[Layer]:
     return model._layers()
 
 
-def model_of_layers(kind: type[MLP], layers: list[Layer], rng: np.random.Generator, dropout: list[float]) -> MLP:
+def model_of_layers(
+    kind: type[MLP], layers: list[Layer], rng: np.random.Generator, dropout: list[float], input_dropout: float
+) -> MLP:
     """Return a model of a class with copies of the parameters of these layers, and `rng` for training."""
-    return kind._of_layers(layers, rng, dropout)
+    return kind._of_layers(layers, rng, dropout, input_dropout)
 
 
 def copied_parameters(model: MLP) -> NDArray[Any]:

@@ -86,8 +86,13 @@ def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> tuple[floa
     if isinstance(dropout, Sequence) and not isinstance(dropout, str):
         if len(dropout) != n_hidden:
             raise ValueError(f"dropout: expected {n_hidden} rates, one per hidden layer, got {len(dropout)}")
-        return tuple(real("dropout", rate, low=0.0, high=1.0, exclude_high=True) for rate in dropout)
-    return (real("dropout", dropout, low=0.0, high=1.0, exclude_high=True),) * n_hidden
+        return tuple(dropout_rate("dropout", rate) for rate in dropout)
+    return (dropout_rate("dropout", dropout),) * n_hidden
+
+
+def dropout_rate(argument: str, rate: float) -> float:
+    """Return a probability of dropping a unit."""
+    return real(argument, rate, low=0.0, high=1.0, exclude_high=True)
 
 
 def layer_normalizations(

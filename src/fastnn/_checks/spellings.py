@@ -34,6 +34,8 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("out_activation", "final_activation", "last_activation"), ("output_activation",)),
     **dict.fromkeys(("dropout_rate", "drop", "p"), ("dropout",)),
     **dict.fromkeys(("norm", "norm_layer", "normalize", "normalization_layer"), ("normalization",)),
+    **dict.fromkeys(("dropout_in", "dropout_input", "input_drop", "dropout_inputs"), ("input_dropout",)),
+    **dict.fromkeys(("scale_inputs", "add_front_scale", "scaling_layer"), ("input_scale",)),
     **dict.fromkeys(("kernel_initializer", "initializer", "weight_init", "initialization"), ("init",)),
     "betas": ("beta_1", "beta_2"),
     "beta1": ("beta_1",),

@@ -51,6 +51,8 @@ class Layer:
         The trained slope of each unit, for activations that have them.
     normalization : Normalization, optional
         The normalization of the units. An output layer has none.
+    scales : ndarray of shape (n_in,), optional
+        The trained factors of the inputs, which multiply x first. Only a first layer has them.
     """
 
     weights: NDArray[Any]
@@ -58,6 +60,7 @@ class Layer:
     activation: Activation
     slopes: NDArray[Any] | None = None
     normalization: Normalization | None = None
+    scales: NDArray[Any] | None = None
 
     def normalizes(self, place: str) -> bool:
         """Return whether there is a normalization in this place."""
@@ -67,4 +70,5 @@ class Layer:
         """Return the layer with parameters of another type."""
         slopes = None if self.slopes is None else self.slopes.astype(dtype)
         normalization = None if self.normalization is None else self.normalization.astype(dtype)
-        return Layer(self.weights.astype(dtype), self.bias.astype(dtype), self.activation, slopes, normalization)
+        scales = None if self.scales is None else self.scales.astype(dtype)
+        return Layer(self.weights.astype(dtype), self.bias.astype(dtype), self.activation, slopes, normalization, scales)

@@ -36,6 +36,8 @@ class Base:
         The product's parameters. The input of the network has none.
     layers : list of Layer
         The layers before.
+    scales : ndarray or None
+        The factors of the inputs, before the first product.
     counter : iterator
         Numbers for the values that are computed from this one.
     """
@@ -45,6 +47,7 @@ class Base:
     weights: Any = None
     bias: Any = None
     layers: list[Layer] = field(default_factory=list)
+    scales: Any = None
     counter: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
@@ -77,7 +80,7 @@ def recognised(value: Value, place: str) -> Layer:
         found = activation_between(start, value, [one for one in chain if one.number > start.number])
         if found is not None:
             weights, bias = with_steps(value.base, [step for _, step in steps[:count]])
-            return Layer(weights, bias, *found)
+            return Layer(weights, bias, *found, scales=value.base.scales)
     operators = ", ".join(dict.fromkeys(_described(one) for one in chain[1:]))
     names = ", ".join((*ACTIVATIONS, "prelu"))
     raise ValueError(

@@ -134,6 +134,8 @@ class ShardedTraining:
             "normalization of the model": model.normalization,
             "normalization_place of the model": model.normalization_place,
             "dropout of the model": model.dropout,
+            "input_scale of the model": model.input_scale,
+            "input_dropout of the model": model.input_dropout,
             "dtype of the model": model.dtype.name,
             "bit generator of random_state": type(self.trainer.random_state.bit_generator).__name__,
             **settings_of(self.trainer),

@@ -18,7 +18,7 @@ from fastnn.reference.parametric import PARAMETRIC
 
 __all__ = [
     *("Activations", "Arrays", "Normalizations", "UnitParameters"),
-    *("checked_data", "checked_inputs", "checked_network", "takes_as_labels"),
+    *("checked_data", "checked_inputs", "checked_network", "checked_scales", "takes_as_labels"),
 ]
 __dir__ = __all__.copy
 
@@ -118,6 +118,13 @@ def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:
         raise ValueError(f"X: expected shape (n, {weights[0].shape[0]}), got {inputs.shape}")
     with np.errstate(over="ignore"):
         return inputs.astype(weights[0].dtype, copy=False)
+
+
+def checked_scales(weights: Arrays, scales: Array | None) -> Array | None:
+    """Return the scales of the inputs, or raise an error if they do not fit the first layer."""
+    if scales is not None and scales.shape != weights[0].shape[:1]:
+        raise ValueError(f"scales: expected shape {weights[0].shape[:1]}, one per input, got {scales.shape}")
+    return scales
 
 
 def takes_as_labels(loss: Loss, y: NDArray[Any]) -> bool:

@@ -14,7 +14,16 @@ from numpy.typing import ArrayLike
 
 from fastnn._checks.floats import Array
 from fastnn.reference.activations import Activation
-from fastnn.reference.arguments import Activations, Arrays, Normalizations, UnitParameters, checked_inputs, checked_network
+from fastnn.reference.arguments import (
+    Activations,
+    Arrays,
+    Normalizations,
+    UnitParameters,
+    checked_inputs,
+    checked_network,
+    checked_scales,
+)
+from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
 from fastnn.reference.normalization import Normalized
 from fastnn.reference.parametric import Prelu
 
@@ -33,6 +42,8 @@ def forward(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    scales: Array | None = None,
+    input_mask: Array | None = None,
 ) -> list[tuple[Array, Array]]:
     """Return z = inputs @ W + b and a = activation(z) for every layer.
 
@@ -50,6 +61,10 @@ def forward(
         The slopes (n_out,) of each layer with the activation "prelu".
     normalizations : sequence of Normalization or None, optional
         The normalization of each layer before or after its activation.
+    scales : ndarray, shape (n_in,), optional
+        The trained factors of the inputs (see `scale_inputs`).
+    input_mask : ndarray, shape (n, n_in), optional
+        Factors that multiply the inputs under dropout (see `dropout_mask`).
 
     Returns
     -------
@@ -66,7 +81,7 @@ def forward(
            [1.5]]))]
     """
     functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
-    inputs = checked_inputs(weights, X)
+    inputs = scale_inputs(checked_inputs(weights, X), checked_scales(weights, scales), input_mask)
     layers: list[tuple[Array, Array]] = []
     for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
         z = inputs @ w + b
@@ -85,7 +100,7 @@ class Pass:
 
     weights: Arrays
     functions: list[Activation]
-    inputs: Array
+    inputs: Array  # before dropout and scales
     layers: list[tuple[Array, Array]]
     masks: Masks
     loss: float
@@ -93,6 +108,12 @@ class Pass:
     # These have one entry per layer, set by `backward`: the gradients of slopes, and those of gains and perhaps shifts.
     slope_gradients: list[Array | None]
     normalization_gradients: list[tuple[Array, ...] | None]
+    scales: Array | None = None  # of the inputs, and their mask
+    input_mask: Array | None = None
+
+    def through_inputs(self, first_delta: Array) -> tuple[Array, Array | None]:
+        """Return the gradients with respect to the inputs and their scales, given that with respect to the first z."""
+        return scale_inputs_grad(self.inputs, self.scales, self.input_mask, first_delta @ self.weights[0].T)
 
     def backward(self) -> Iterator[tuple[Array, Array]]:
         """Yield the inputs of every layer and the gradient with respect to its z, from the last layer to the first."""
@@ -102,7 +123,7 @@ class Pass:
             yield _dropped(a, layer - 1, self.masks), delta
             grad_a = _dropped(delta @ self.weights[layer].T, layer - 1, self.masks)
             delta = self._through_activation(layer - 1, z, a, grad_a)
-        yield self.inputs, delta
+        yield scale_inputs(self.inputs, self.scales, self.input_mask), delta
 
     def _through_activation(self, layer: int, z: Array, a: Array, grad_a: Array) -> Array:
         function = self.functions[layer]
@@ -124,6 +145,8 @@ def from_outputs(
     gradient: Array,
     *,
     logits: bool = False,
+    scales: Array | None = None,
+    input_mask: Array | None = None,
 ) -> Pass:
     """Return the run of a loss with that gradient with respect to the outputs, or to the logits."""
     slope_gradients: list[Array | None] = [None] * len(layers)
@@ -131,7 +154,8 @@ def from_outputs(
     if isinstance(functions[-1], Prelu):
         slope_gradients[-1] = functions[-1].gradient(z, gradient)
     delta = gradient if logits else functions[-1].backward(z, a, gradient)
-    return Pass(weights, functions, inputs, layers, masks, value, delta, slope_gradients, [None] * len(layers))
+    gradients = slope_gradients, [None] * len(layers)
+    return Pass(weights, functions, inputs, layers, masks, value, delta, *gradients, scales, input_mask)
 
 
 def _dropped(a: Array, layer: int, masks: Masks) -> Array:

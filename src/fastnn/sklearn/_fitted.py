@@ -60,7 +60,7 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
     if sizes != model.layer_sizes:
         *hidden, output = model.activations
         before = network_of(model).parameters
-        options = {name: list(getattr(model, name)) for name in ("dropout", "normalization", "normalization_place")}
+        options = {"dropout": model.dropout} | model._later_options()
         generator = generator_of(model)
         model = MLP(sizes, hidden, output, **options, init="zeros", dtype=model.dtype, random_state=generator)
         carry_over(before, network_of(model).parameters)

@@ -39,7 +39,7 @@ SOLVERS = (*ORIGINAL_SOLVERS, *(name for name in OPTIMIZERS if name not in ORIGI
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 # Parameters that lbfgs can't use, because it does not train in batches. scikit-learn has none of them.
-_OF_BATCHES = ("dropout", "clip_norm", "clip_value", "lazy_updates")
+_OF_BATCHES = ("dropout", "input_dropout", "clip_norm", "clip_value", "lazy_updates")
 # Parameters of "lbfgs" that an object has under names of its own, and their defaults.
 _OF_LBFGS = (("tol", 1e-4, "tolerance_grad"), ("max_fun", 15000, "max_evaluations"))
 
@@ -246,6 +246,8 @@ RULES: Mapping[str, Rule] = {
     "normalization_place": Rule(
         f"{_PLACE.expected}, or a list with one per hidden layer", lambda value: _each_or_one(_PLACE, value)
     ),
+    "input_scale": _FLAG,
+    "input_dropout": _DROPOUT,
     "clip_norm": _or_none(_no_flag(_between(0, with_low=False))),
     "clip_value": _or_none(_no_flag(_between(0, with_low=False))),
     "scoring": Rule(

@@ -121,7 +121,7 @@ class BatchFit:
     # ---- The training ----
 
     def _can_step(self) -> bool:
-        return self._drawn is None and not self.estimator.progress and not any(self.estimator.network_.dropout)
+        return self._drawn is None and not self.estimator.progress and not self.estimator.network_._drops
 
     def _run(self) -> None:
         rows, watchers = self._rows, [self._watcher]

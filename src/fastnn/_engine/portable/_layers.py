@@ -13,6 +13,7 @@ from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.reference.activations import Activation, named
 from fastnn.reference.dropout import factors
+from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
 from fastnn.reference.normalization import NORMALIZATIONS as _NORMALIZATIONS
 from fastnn.reference.normalization import Normalization
 from fastnn.reference.parametric import PARAMETRIC, prelu, prelu_grad, slopes_grad
@@ -29,6 +30,7 @@ class Parameters(NamedTuple):
     slopes: Array | None  # (n_out,), like the next two
     gains: Array | None
     shifts: Array | None
+    scales: Array | None  # (n_in,)
 
     @classmethod
     def of_layers(cls, kinds: Mapping[str, Sequence[Any]]) -> list[Parameters]:
@@ -40,13 +42,17 @@ BLOCK_KINDS = Parameters._fields
 WITH_DECAY = ("weights", "biases")  # the kinds to which weight decay applies
 
 
-def shapes(n_in: int, n_out: int, activation: Any, normalization: tuple[str, str] | None) -> dict[str, tuple[int, ...]]:
+def shapes(
+    n_in: int, n_out: int, activation: Any, normalization: tuple[str, str] | None, *, scales_inputs: bool
+) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a layer's parameters, by kind and in the order of the storage."""
     of_layer: dict[str, tuple[int, ...]] = {"weights": (n_in, n_out), "biases": (n_out,)}
     if isinstance(activation, str) and activation in PARAMETRIC:
         of_layer[PARAMETRIC[activation][0]] = (n_out,)
     if normalization is not None:
         of_layer |= dict.fromkeys(_NORMALIZATIONS[normalization[0]], (n_out,))
+    if scales_inputs:
+        of_layer["scales"] = (n_in,)
     return of_layer
 
 
@@ -54,9 +60,15 @@ class Layer:
     """One layer: its parameters, and the formulas of its activation in the form for the fallback."""
 
     def __init__(
-        self, activation: Any, dropout: float, normalization: tuple[str, str] | None, parameters: Parameters
+        self,
+        activation: Any,
+        dropout: float,
+        normalization: tuple[str, str] | None,
+        parameters: Parameters,
+        input_dropout: float = 0.0,
     ) -> None:
         self.weights, self.biases, self.slopes = parameters[:3]
+        self.scales, self.input_dropout = parameters.scales, input_dropout  # of the inputs; of the first layer alone
         self.dropout, self.is_linear = dropout, activation == "identity" and normalization is None
         # Whether weights and biases are all its parameters.
         self.has_only_sums = all(array is None for array in parameters[2:])
@@ -148,6 +160,8 @@ class Pass:
         self._deltas = [grad if same else np.empty_like(grad) for grad, same in zip(self._grads, linear, strict=True)]
         self._inputs: list[Array] = [self._z[0]] * len(layers)
         self._masks: list[Array | None] = [None] * len(layers)  # factors of outputs before the next layer
+        self._x: Array  # inputs before dropout and scales
+        self._input_mask: Array | None
         self.grad_outputs = self._grads[-1]  # the gradient with respect to the last layer's outputs, for `backward`
 
     def forward(self, x: Array, keys: tuple[Array, Any] | None = None) -> Array:
@@ -155,6 +169,7 @@ class Pass:
 
         With the keys of a step, units are dropped. The keys are the low bits, one number per layer, and the high bits.
         """
+        x = self._change_inputs(x, keys)
         for i, (layer, z, a) in enumerate(zip(self._layers, self._z, self.outputs, strict=True)):
             self._inputs[i] = x
             self._sums(x, layer.weights, layer.biases, z)
@@ -165,6 +180,13 @@ class Pass:
                 mask = self._factors(layer.dropout, a.size, keys[0][i], keys[1]).reshape(a.shape).astype(a.dtype)
                 self._masks[i], x = mask, a * mask
         return x
+
+    def _change_inputs(self, x: Array, keys: tuple[Array, Any] | None) -> Array:
+        """Return the inputs after dropout and scales. Their key is the last one."""
+        rate, self._x, self._input_mask = self._layers[0].input_dropout, x, None
+        if keys is not None and rate > 0.0:
+            self._input_mask = self._factors(rate, x.size, keys[0][-1], keys[1]).reshape(x.shape).astype(x.dtype)
+        return scale_inputs(x, self._layers[0].scales, self._input_mask)
 
     def backward(self, gradients: Sequence[Parameters] | None) -> Array:
         """Set the gradients of all parameters, and return the gradient with respect to the z of the first layer."""
@@ -178,14 +200,20 @@ class Pass:
                 self._dense_gradients(self._inputs[i], delta, gradients[i].weights, gradients[i].biases)
             if i > 0:
                 self._input_gradients(delta, layer.weights, self._grads[i - 1])
+        if gradients is not None and gradients[0].scales is not None:
+            gradients[0].scales[:] = self._through_inputs()[1]
         return delta
 
     def grad_inputs(self) -> Array:
         """Return the gradient with respect to the input rows. Call `backward` first."""
+        return self._through_inputs()[0]
+
+    def _through_inputs(self) -> tuple[Array, Array | None]:
+        """Return the gradients with respect to the input rows and their scales."""
         delta, weights = self._deltas[0], self._layers[0].weights
-        result = np.empty((len(delta), len(weights)), delta.dtype)
-        self._input_gradients(delta, weights, result)
-        return result
+        grad = np.empty((len(delta), len(weights)), delta.dtype)
+        self._input_gradients(delta, weights, grad)
+        return scale_inputs_grad(self._x, self._layers[0].scales, self._input_mask, grad)
 
 
 # ---- Functions of arrays, which Numba compiles ----

@@ -1,0 +1,31 @@
+"""Modules for parts of networks that torch.nn lacks. This file imports PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+class Scale(torch.nn.Module):  # type: ignore[misc]
+    """Multiply each feature by a trained factor, which starts at 1.
+
+    Parameters
+    ----------
+    features : int
+        The number of features.
+    dtype : torch.dtype, optional
+        The type of the factors.
+    """
+
+    def __init__(self, features: int, dtype: Any = None) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(features, dtype=dtype))
+
+    def forward(self, x: Any) -> Any:
+        """Return the scaled features."""
+        return x * self.weight
+
+    def extra_repr(self) -> str:
+        """Return the text in parentheses of the representation."""
+        return f"{len(self.weight)}"
