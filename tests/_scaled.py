@@ -7,7 +7,7 @@ import numpy as np
 from fastnn import MLP
 from fastnn._views import by_kind
 
-# Sizes, activations and normalizations: narrow and wide first layers, one input, rows of whole KiB, more inputs than outputs.
+# Sizes, activation, normalization: narrow and wide first layers, one input, rows of whole KiB, more inputs than outputs.
 NETWORKS = [
     ((3, 5, 2), "tanh", None),
     ((4, 17, 33, 3), "prelu", ["layer_norm", None]),

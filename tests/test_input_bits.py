@@ -1,4 +1,4 @@
-"""Scales and dropout of inputs: the same bits in any batch, on any number of threads, of sparse rows and in compiled code."""
+"""Scales and dropout of inputs: the same bits in any batch, on any number of threads, and in compiled code."""
 
 from __future__ import annotations
 

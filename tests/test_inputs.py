@@ -93,11 +93,19 @@ def test_predictions_and_derivatives_are_those_of_the_reference(network, dtype):
 
 def test_the_reference_passes_masks_and_scales_back():
     rng = np.random.default_rng(0)
-    x, scales, mask, grad = rng.normal(size=(4, 3)), rng.normal(size=3), rng.integers(0, 3, (4, 3)) * 0.5, rng.normal(size=(4, 3))
+    x, scales, mask, grad = (
+        rng.normal(size=(4, 3)),
+        rng.normal(size=3),
+        rng.integers(0, 3, (4, 3)) * 0.5,
+        rng.normal(size=(4, 3)),
+    )
     for s in (scales, None):
         for m in (mask, None):
             by_x, by_scales = reference.scale_inputs_grad(x, s, m, grad)
-            value = lambda s=s, m=m: float(np.sum(grad * reference.scale_inputs(x, s, m)))
+
+            def value(s=s, m=m):
+                return float(np.sum(grad * reference.scale_inputs(x, s, m)))
+
             np.testing.assert_allclose(by_x[1, 2], difference(value, x, (1, 2)), rtol=1e-6, atol=1e-9)
             if s is None:
                 assert by_scales is None
@@ -109,7 +117,9 @@ def test_the_reference_passes_masks_and_scales_back():
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.02), SGD(0.02, 0.9), Adam(0.01), AdamW(0.01, weight_decay=0.1)], ids=repr)
-@pytest.mark.parametrize("settings", [{}, {"l1": 1e-3, "l2": 1e-2, "clip_norm": 0.5, "clip_value": 0.2}], ids=["plain", "all"])
+@pytest.mark.parametrize(
+    "settings", [{}, {"l1": 1e-3, "l2": 1e-2, "clip_norm": 0.5, "clip_value": 0.2}], ids=["plain", "all"]
+)
 @pytest.mark.parametrize("rates", [(0.0, 0.0), (0.3, 0.2)], ids=str)
 @pytest.mark.parametrize(("network", "batch_size"), [(NETWORKS[1], 8), (NETWORKS[4], 1000)], ids=["hidden", "chunks"])
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])

@@ -54,9 +54,8 @@ template <class T> class ChangedInputs {
     // to[k] = from[k] * scale of feature k.
     void scale_row(const T *from, T *to) const {
         const T *scales = scales_;
-        for_each_vector<T>(layer_.n_in, [=](int64_t k, auto access) {
-            access.store(to + k, access.load(from + k) * access.load(scales + k));
-        });
+        for_each_vector<T>(layer_.n_in,
+                           [=](int64_t k, auto access) { access.store(to + k, access.load(from + k) * access.load(scales + k)); });
     }
 
     // The derivative by each of the rows' scaled inputs becomes that by the scale.

@@ -124,7 +124,8 @@ template <class T> class Layers {
     void multiply_layer(int64_t l, const Input<T> &x, Range rows, Range outputs, T *packing) const {
         const Layer &layer = network_.layers[l];
         T *out = buffers_[l].out;
-        if (l == 0 && x.sparse) inputs<T>.multiply_sparse(*x.sparse, x.chunk, x.factors, rows, layer, weights(layer), bias(layer), out);
+        if (l == 0 && x.sparse)
+            inputs<T>.multiply_sparse(*x.sparse, x.chunk, x.factors, rows, layer, weights(layer), bias(layer), out);
         else if (layer.narrow)
             multiply_narrow(rows, layer.n_in, layer.n_out, input(l, x), input_row(l, x), weights(layer), layer.weights().row,
                             bias(layer), out);

@@ -30,7 +30,8 @@ template <class T> class Predictor {
             const Layers<T> layers = layers_.with_parameters(all.parameters[i]);
             for (int64_t first = 0; first < call_.n_rows; first += strip_) {
                 const Range rows = {0, std::min(strip_, call_.n_rows - first)};
-                forward(layers, 0, layers.read(x, {nullptr, first, rows.end}, rows, Dropout()), rows, Dropout(), packing_.of_thread(0));
+                forward(layers, 0, layers.read(x, {nullptr, first, rows.end}, rows, Dropout()), rows, Dropout(),
+                        packing_.of_thread(0));
                 copy_out(layers.buffers(last).out, layers[last], rows, reinterpret_cast<T *>(out), first);
             }
         }

@@ -20,7 +20,10 @@ template <class T, class Use> FASTNN_INLINE void for_each_entry(const Rows &rows
 template <class T> class DroppedInput {
   public:
     DroppedInput(const InputFactors<T> &factors, int64_t n_in)
-        : drops_(factors.key), mask_(drops_ ? *factors.key : 0, input_layer, factors.probability), first_(factors.first_row), n_in_(n_in) {}
+        : drops_(factors.key),
+          mask_(drops_ ? *factors.key : 0, input_layer, factors.probability),
+          first_(factors.first_row),
+          n_in_(n_in) {}
 
     // The row is counted from the chunk's first.
     T operator()(int64_t row, int64_t column, T value) const {

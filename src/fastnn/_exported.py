@@ -97,9 +97,10 @@ class Exported(Stored):
         The graph must be a chain of layers: Gemm, or MatMul and Add, each followed by operators that compute one of the
         activations of `MLP`. The function that they compute is compared with fastnn's activations, so that its form does not
         matter. Layer and root mean square normalization before or after an activation, as one operator or composed of
-        others, becomes that of the layer. A leaky ReLU with another slope than 0.01 becomes "prelu", and training then
-        changes its slopes. A product of the inputs with a number per input becomes `input_scale`. Operators without effect on predictions, such as Dropout, are left out. Batch normalization
-        directly after a matrix product becomes part of its weights and bias, which rounds them.
+        others, becomes that of the layer. A product of the inputs with a number per input becomes `input_scale`. A leaky
+        ReLU with another slope than 0.01 becomes "prelu", and training then changes its slopes. Operators without effect on
+        predictions, such as Dropout, are left out. Batch normalization directly after a matrix product becomes part of its
+        weights and bias, which rounds them.
 
         Parameters
         ----------
@@ -225,9 +226,7 @@ class Exported(Stored):
         model._become_layers(layers, rng, dropout, input_dropout)
         return model
 
-    def _become_layers(
-        self, layers: list[Layer], rng: Any, dropout: float | list[float], input_dropout: float
-    ) -> None:
+    def _become_layers(self, layers: list[Layer], rng: Any, dropout: float | list[float], input_dropout: float) -> None:
         *hidden, output = (layer.activation for layer in layers)
         sizes = (len(layers[0].weights), *(len(layer.bias) for layer in layers))
         normalizations = [layer.normalization for layer in layers]

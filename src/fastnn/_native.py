@@ -38,6 +38,11 @@ def generator_of(model: MLP) -> np.random.Generator:
     return model._rng
 
 
+def drops_units(model: MLP) -> bool:
+    """Return whether training drops inputs or units of a model."""
+    return model._drops
+
+
 def layers_of(model: MLP) -> list[Layer]:
     """Return the layers of a model, for exports, with live views of the parameters."""
     return model._layers()

@@ -115,7 +115,7 @@ class Parameters:
     )
     scales: Kind[NDArray[Any] | None] = Kind(
         1.0,
-        """The trained factors of the inputs: a live view of shape (n_in,) for the first layer, with None for every other layer.
+        """The trained factors of the inputs: a live view of shape (n_in,) for the first layer, None for every other layer.
 
         Only models with `input_scale` have them.
 

@@ -41,6 +41,8 @@ def network(rng: Rng) -> dict[str, Any]:
         "activation": [choice(rng, HIDDEN) for _ in range(n_hidden)],
         "normalization": [choice(rng, names) for _ in range(n_hidden)],
         "normalization_place": [choice(rng, ["before", "after"]) for _ in range(n_hidden)],
+        "input_scale": bool(rng.random() < 0.15),
+        "input_dropout": choice(rng, [*[0.0] * 8, 0.2]),
         "output_activation": output,
         "dropout": [choice(rng, [0.0, 0.0, 0.3]) for _ in range(n_hidden)],
         "dtype": choice(rng, [np.float32, np.float64]),

@@ -142,8 +142,8 @@ def _scales(before: Value, node: Any, n_in: int) -> NDArray[Any] | None:
     step = step_of(before) if len(between(before)) == 2 else None
     if step is None or step[0] is None or step[1] is not None or not np.isfinite(step[0]).all():
         raise ValueError(
-            f"{label(before.node)}: expected a Gemm or MatMul on the inputs themselves, or on their products with constants; "
-            "make this step on the data instead"
+            f"{label(before.node)}: expected a Gemm or MatMul on the inputs themselves, or on products of them and "
+            "constants; make this step on the data instead"
         )
     return np.broadcast_to(np.ravel(step[0]), (n_in,))
 

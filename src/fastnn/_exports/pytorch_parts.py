@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
+try:
+    import torch
+except ImportError as error:
+    raise ImportError('fastnn\'s modules need PyTorch: pip install "fastnn-cpu[torch]"') from error
 
 
 class Scale(torch.nn.Module):  # type: ignore[misc]

@@ -262,9 +262,7 @@ def _run(
     return from_outputs(weights, functions, inputs, layers, masks, value, gradient, **options)
 
 
-def _other_gradients(
-    run: Pass, slopes: Slopes, normalizations: Normalizations, scale_gradient: Array | None
-) -> list[Any]:
+def _other_gradients(run: Pass, slopes: Slopes, normalizations: Normalizations, scale_gradient: Array | None) -> list[Any]:
     """Return the gradients of the parameters that are given besides weights and biases, kind by kind."""
     given: list[tuple[Any, Any]] = [(slopes, run.slope_gradients), (normalizations, run.normalization_gradients)]
     given.append((scale_gradient, scale_gradient))

@@ -34,9 +34,7 @@ def scale_inputs(x: Array, scales: Array | None = None, mask: Array | None = Non
     return dropped if scales is None else dropped * scales
 
 
-def scale_inputs_grad(
-    x: Array, scales: Array | None, mask: Array | None, grad: Array
-) -> tuple[Array, Array | None]:
+def scale_inputs_grad(x: Array, scales: Array | None, mask: Array | None, grad: Array) -> tuple[Array, Array | None]:
     """Return the gradients with respect to x and scales, from the gradient (n, n_in) with respect to the result.
 
     Without scales, the second gradient is None.

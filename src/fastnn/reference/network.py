@@ -7,7 +7,7 @@ activations.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from numpy.typing import ArrayLike
@@ -154,8 +154,8 @@ def from_outputs(
     if isinstance(functions[-1], Prelu):
         slope_gradients[-1] = functions[-1].gradient(z, gradient)
     delta = gradient if logits else functions[-1].backward(z, a, gradient)
-    gradients = slope_gradients, [None] * len(layers)
-    return Pass(weights, functions, inputs, layers, masks, value, delta, *gradients, scales, input_mask)
+    run = Pass(weights, functions, inputs, layers, masks, value, delta, slope_gradients, [None] * len(layers))
+    return replace(run, scales=scales, input_mask=input_mask)
 
 
 def _dropped(a: Array, layer: int, masks: Masks) -> Array:

@@ -134,7 +134,9 @@ def train(
             input_mask, *masks = _draw_masks(rng, drop, len(rows), sizes, weights[0].dtype)
             value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *of_scales = loss_and_gradient(
                 *(weights, biases, activations, inputs[rows], targets[rows], loss),
-                *(row_weights[rows], l1, l2, masks, slopes, normalizations, scales, input_mask),
+                *(row_weights[rows], l1, l2, masks, slopes, normalizations),
+                scales=scales,
+                input_mask=input_mask,
             )
             found = [g for g in slope_gradients if g is not None]
             found += [g for gradients in of_normalizations if gradients is not None for g in gradients]

@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from fastnn._checks import seeds as _seeds
 from fastnn._errors import DivergedError
 from fastnn._measures import Measures
-from fastnn._native import copied_parameters, loss_of, network_of, restore_parameters
+from fastnn._native import copied_parameters, drops_units, loss_of, network_of, restore_parameters
 from fastnn._running import Running
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
@@ -121,7 +121,7 @@ class BatchFit:
     # ---- The training ----
 
     def _can_step(self) -> bool:
-        return self._drawn is None and not self.estimator.progress and not self.estimator.network_._drops
+        return self._drawn is None and not self.estimator.progress and not drops_units(self.estimator.network_)
 
     def _run(self) -> None:
         rows, watchers = self._rows, [self._watcher]
