@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from _helpers import run_script
-from _scaled import IDS, NETWORKS, data_for, model_with
+from _parts import IDS, NETWORKS, data_for, model_with
 
 import fastnn
 from fastnn import MLP, SGD, Adam, Trainer

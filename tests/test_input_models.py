@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from _scaled import IDS, NETWORKS, data_for, model_with
+from _parts import IDS, NETWORKS, data_for, model_with
 
 import fastnn
 from fastnn import MLP, Adam, AdamW, Trainer, reference

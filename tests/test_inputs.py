@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from _scaled import IDS, NETWORKS, data_for, model_with
+from _parts import IDS, NETWORKS, data_for, difference, in_order, model_with, parameters_of, reference_of
 
 import fastnn
 from fastnn import SGD, Adam, AdamW, Trainer, reference
@@ -13,42 +13,6 @@ from fastnn._engine.losses import native_loss
 from fastnn._engine.portable import _compile
 from fastnn._views import by_kind, by_layer
 from fastnn.losses import MSE
-
-STEP = 1e-6
-
-
-def difference(function, array, at):
-    kept, values = array[at], []
-    for moved in (kept + STEP, kept - STEP):
-        array[at] = moved
-        values.append(function())
-    array[at] = kept
-    return (values[0] - values[1]) / (2 * STEP)
-
-
-def reference_of(model):
-    """Return copies of the lists that the reference takes, and the options."""
-    copies = {name: [None if v is None else v.copy() for v in views] for name, views in model._views().items()}
-    normalizations = [
-        None if each is None else reference.Normalization(each[0], gains, shifts, each[1])
-        for each, gains, shifts in zip(model._network.normalizations, copies["gains"], copies["shifts"], strict=True)
-    ]
-    lists = copies["weights"], copies["biases"], model.activations
-    return lists, {"slopes": copies["slopes"], "normalizations": normalizations, "scales": copies["scales"][0]}
-
-
-def in_order(weights, biases, slopes, normalizations, scales):
-    """Return gradients of the reference in the order of a model's parameters."""
-    result = []
-    for layer, (w, b, s, n) in enumerate(zip(weights, biases, slopes, normalizations, strict=True)):
-        result += [w, b, *([] if s is None else [s]), *(n or ()), *([scales] if layer == 0 else [])]
-    return result
-
-
-def parameters_of(lists, options):
-    normalizations = [n and [v for v in (n.gains, n.shifts) if v is not None] for n in options["normalizations"]]
-    return in_order(*lists[:2], options["slopes"], normalizations, options["scales"])
-
 
 # ---- Derivatives ----
 

@@ -48,7 +48,8 @@ template <class T> class ChunkGradients {
         switch (part.block.kind) {
             case BlockKind::weights: return weight_gradient<START, FINISH>(part, to, learning_rate);
             case BlockKind::biases: return unit_gradient<START, FINISH>(part.layer, buffers.delta, to, learning_rate);
-            case BlockKind::slopes: return unit_gradient<START, FINISH>(part.layer, buffers.by_slope, to, learning_rate);
+            case BlockKind::slopes:
+            case BlockKind::alphas: return unit_gradient<START, FINISH>(part.layer, buffers.by_slope, to, learning_rate);
             case BlockKind::gains:
                 return unit_gradient<START, FINISH>(part.layer, buffers.normalization->by_gain, to, learning_rate);
             case BlockKind::shifts:

@@ -9,6 +9,7 @@
 #include "layer_normalization.h"
 #include "packing.h"
 #include "padding.h"
+#include "parametric_activation.h"
 #include "pass_inputs.h"
 #include "products.h"
 
@@ -19,7 +20,7 @@ template <class T> struct LayerBuffers {
     T *out;         // outputs; of the last layer, logits where the loss contains the activation
     T *delta;       // the loss's derivative by the layer's sums z
     T *derivative;  // the activation's derivative; null where the output determines it
-    T *by_slope;    // the output's derivative by the unit's slope, later the loss's; null without slopes
+    T *by_slope;    // the output's derivative by the unit's slope or factor, later the loss's; null without slopes and factors
     T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them, or they are packed
     NormalizationBuffers<T> *normalization;  // null without one
 };
@@ -253,7 +254,8 @@ template <class T> class Layers {
         b.out = arena.take<T>(rows * layer.row);
         if (backward || (loss && is_last)) b.delta = arena.take<T>(rows * layer.row);
         if (backward && keeps_derivative(layer) && !(is_last && has_logits_)) b.derivative = arena.take<T>(rows * layer.row);
-        if (needs_.weight_gradient && all_activations<T>[layer.activation].has_slopes) b.by_slope = arena.take<T>(rows * layer.row);
+        if (needs_.weight_gradient && (layer.is_parametric || all_activations<T>[layer.activation].has_slopes))
+            b.by_slope = arena.take<T>(rows * layer.row);
         const bool keeps_transposed = !layer.narrow && (needs_.derivatives || !packs_weights<T>(layer));
         if (needs_.any() && keeps_transposed && (l > 0 || needs_.input_gradient || (has_scale_gradient() && !is_sparse_)))
             b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
@@ -271,7 +273,7 @@ template <class T> class Layers {
     }
 
     static bool keeps_derivative(const Layer &layer) {
-        return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || !all_activations<T>[layer.activation].from_output;
+        return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || layer.is_parametric || !all_activations<T>[layer.activation].from_output;
     }
 
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
@@ -292,7 +294,9 @@ template <class T> class Layers {
         if (derivative) derivative += rows.begin * layer.row;
         if (by_slope) by_slope += rows.begin * layer.row;
         if (layer.normalization && !layer.normalizes_outputs) normalization(l).forward(buffers_[l].out, rows);
-        if (layer.custom) activate_custom(layer, out, derivative, rows.size());
+        if (layer.is_parametric)
+            ParametricActivation<T>(layer, parameters_).activate(out, derivative, by_slope, rows.size());
+        else if (layer.custom) activate_custom(layer, out, derivative, rows.size());
         else if (kernels.has_slopes) activate_with_slopes(layer, out, derivative, by_slope, rows.size());
         else if (derivative) kernels.value_and_derivative(out, derivative, rows.size(), layer.n_out, layer.row);
         else if (!kernels.is_identity) kernels.value(out, rows.size(), layer.n_out, layer.row);

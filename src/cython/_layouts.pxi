@@ -2,7 +2,8 @@
 
 @cython.final
 cdef class Layout:
-    """Hold the layers of all networks that have the same sizes, activations, dropout, dtype, normalizations and changes of inputs.
+    """Hold the layers of all networks that have the same sizes, activations, dropout, dtype, normalizations, parametric
+    activations and changes of inputs.
 
     Many networks of one kind then read the same few cache lines, and the address of the layers tells their kind.
     """
@@ -12,7 +13,8 @@ cdef class Layout:
     cdef double operations_per_row
     cdef object __weakref__
 
-    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs):
+    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs,
+                 tuple parametric):
         cdef int l
         self.n_layers = len(activations)
         for l in range(self.n_layers):
@@ -20,6 +22,7 @@ cdef class Layout:
             self.layers[l].n_out = layer_sizes[l + 1]
             self.set_activation(l, activations[l], dtype)
             self.layers[l].dropout = dropout[l]
+            self.layers[l].is_parametric = parametric[l]
             if normalizations[l] is not None:
                 name, place = normalizations[l]
                 self.layers[l].normalization = 1 + NORMALIZATIONS.index(name)
@@ -41,10 +44,11 @@ cdef class Layout:
 cdef object LAYOUTS = WeakValueDictionary()
 
 
-cdef Layout layout_of(tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs):
-    key = layer_sizes, activations, dropout, dtype, normalizations, inputs
+cdef Layout layout_of(tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs,
+                      tuple parametric):
+    key = layer_sizes, activations, dropout, dtype, normalizations, inputs, parametric
     cdef Layout layout = LAYOUTS.get(key)
     if layout is None:
-        layout = Layout(layer_sizes, activations, dropout, dtype, normalizations, inputs)
+        layout = Layout(*key)
         LAYOUTS[key] = layout
     return layout

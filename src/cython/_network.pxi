@@ -21,25 +21,29 @@ cdef class Network:
     cdef dict objectives  # by the loss that a model was called with: those that the quick functions take
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
-    cdef readonly tuple layer_sizes, activations, dropout, normalizations
+    cdef readonly tuple layer_sizes, activations, dropout, normalizations, parametric
     cdef readonly bint input_scale
     cdef readonly double input_dropout
     cdef readonly dict parameters
 
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations=None,
-                 bint input_scale=False, double input_dropout=0.0):
+                 bint input_scale=False, double input_dropout=0.0, tuple parametric=None):
         # normalizations: for each layer, None or (name, "before" or "after" the activation); the last layer has none.
+        # parametric: for each layer, whether its activation is; the last layer's is not.
         cdef int n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
+        parametric = (False,) * n_layers if parametric is None else parametric
         if (not 1 <= n_layers <= max_layers or len(activations) != n_layers or len(dropout) != n_layers
-                or len(normalizations) != n_layers or normalizations[n_layers - 1] is not None):
+                or len(normalizations) != n_layers or normalizations[n_layers - 1] is not None
+                or len(parametric) != n_layers or parametric[n_layers - 1]):
             raise ValueError(f"a network has 1 to {max_layers} layers, got {n_layers}")
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.normalizations, self.input_scale, self.input_dropout = normalizations, input_scale, input_dropout
-        self.dtype = np.dtype(dtype)
+        self.parametric, self.dtype = parametric, np.dtype(dtype)
         self.dtype_number = self.dtype.num
         self.type = Type.float32 if self.dtype_number == cnp.NPY_FLOAT32 else Type.float64
-        self.layout = layout_of(layer_sizes, activations, dropout, self.dtype, normalizations, (input_scale, input_dropout))
+        self.layout = layout_of(layer_sizes, activations, dropout, self.dtype, normalizations, (input_scale, input_dropout),
+                                parametric)
         self.layers = self.layout.layers
         self.operations_per_row = self.layout.operations_per_row
         self.native.n_layers = n_layers

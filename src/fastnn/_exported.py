@@ -27,7 +27,7 @@ class Exported(Stored):
         normalizations = [
             None if each is None or gains is None else Normalization(*each, gains, shifts) for each, gains, shifts in given
         ]
-        kinds = self.weights, self.biases, self.activations, self.slopes, normalizations, self.scales
+        kinds = self.weights, self.biases, self.activations, self.slopes, normalizations, self.scales, self.alphas
         parts = zip(*kinds, strict=True)
         return [Layer(*part) for part in parts]
 
@@ -97,10 +97,11 @@ class Exported(Stored):
         The graph must be a chain of layers: Gemm, or MatMul and Add, each followed by operators that compute one of the
         activations of `MLP`. The function that they compute is compared with fastnn's activations, so that its form does not
         matter. Layer and root mean square normalization before or after an activation, as one operator or composed of
-        others, becomes that of the layer. A product of the inputs with a number per input becomes `input_scale`. A leaky
-        ReLU with another slope than 0.01 becomes "prelu", and training then changes its slopes. Operators without effect on
-        predictions, such as Dropout, are left out. Batch normalization directly after a matrix product becomes part of its
-        weights and bias, which rounds them.
+        others, becomes that of the layer. A product of the inputs with a number per input becomes `input_scale`, and
+        ``z + a * (f(z) - z)`` a parametric activation. A leaky ReLU with another slope than 0.01 becomes "prelu", and so
+        does a parametric ReLU; training then changes the slopes. Operators without effect on predictions, such as Dropout,
+        are left out. Batch normalization directly after a matrix product becomes part of its weights and bias, which rounds
+        them.
 
         Parameters
         ----------
@@ -182,7 +183,7 @@ class Exported(Stored):
     def to_torch(self) -> Any:
         """Return a module of PyTorch with the same layers, parameters and dropout rates.
 
-        Scales of inputs become a module of fastnn, since PyTorch has none for them.
+        Scales of inputs and parametric activations become modules of fastnn, since PyTorch has none for them.
 
         Returns
         -------
@@ -234,6 +235,7 @@ class Exported(Stored):
         options = {
             "normalization": [None if each is None else each.name for each in of_hidden],
             "normalization_place": [None if each is None else each.place for each in of_hidden],
+            "parametric_activation": [layer.alphas is not None for layer in layers[:-1]],
             "input_scale": layers[0].scales is not None,
             "input_dropout": input_dropout,
         }
@@ -241,5 +243,6 @@ class Exported(Stored):
         self._rng = rng
         self.weights, self.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
         self.slopes, self.scales = [layer.slopes for layer in layers], [layer.scales for layer in layers]
+        self.alphas = [layer.alphas for layer in layers]
         self.gains = [None if each is None else each.gains for each in normalizations]
         self.shifts = [None if each is None else each.shifts for each in normalizations]

@@ -24,6 +24,7 @@ from fastnn._metrics import Metric
 from fastnn._progress import ProgressBar
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
+from fastnn.reference.arguments import WITHOUT_ALPHAS
 
 
 class MLP(Differentiated, Exported):
@@ -48,6 +49,9 @@ class MLP(Differentiated, Exported):
     normalization_place : str or sequence of str, default "before"
         Whether the inputs of the activation are normalized, "before", or its outputs, "after": one for all hidden layers, or
         one per hidden layer. Dropout follows both.
+    parametric_activation : bool or sequence of bool, default False
+        Whether the activation f of a hidden layer becomes ``z + a * (f(z) - z)``, with a trained alpha a per unit, which
+        starts at 1: one for all hidden layers, or one per hidden layer. Not for identity and prelu.
     input_scale : bool, default False
         Whether each input is multiplied by a trained factor, which starts at 1, before the first layer.
     input_dropout : float, default 0.0
@@ -75,12 +79,15 @@ class MLP(Differentiated, Exported):
         Live views of the factors and the summands of normalized units: one array for each layer with a normalization that
         has them, and None for every other layer; "rms_norm" has no shifts. Gains start at 1, and shifts at 0. Penalties and
         weight decay do not apply to them.
+    alphas : list of ndarray, shape (n_out,), or None
+        Live views of the alphas of parametric activations: one array for each layer that has one, and None for every other
+        layer. Alphas start at 1. Penalties and weight decay do not apply to them.
     scales : list of ndarray, shape (n_in,), or None
         Live views of the trained factors of the inputs: one array for the first layer if `input_scale` is set, and None for
         every other layer. Scales start at 1. Penalties and weight decay do not apply to them.
     parameters : list of ndarray
-        Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes, gains and shifts of a layer follow
-        its biases, and the scales of the inputs those of the first layer.
+        Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes, gains, shifts and alphas
+        of a layer follow its biases, and the scales of the inputs those of the first layer.
     feature_names : tuple of str or None
         The column names of the first data frame on which the model was trained.
 
@@ -120,6 +127,7 @@ class MLP(Differentiated, Exported):
         dropout: float | Sequence[float] = 0.0,
         normalization: str | Sequence[str | None] | None = None,
         normalization_place: str | Sequence[str | None] = "before",
+        parametric_activation: bool | Sequence[bool] = False,
         input_scale: bool = False,
         input_dropout: float = 0.0,
         init: str = "auto",
@@ -131,12 +139,15 @@ class MLP(Differentiated, Exported):
         activations = _layers.layer_activations(activation, output_activation, n_hidden, _core.LAYER_ACTIVATIONS)
         rates = _layers.dropout_rates(dropout, n_hidden)
         normalizations = _layers.layer_normalizations(normalization, normalization_place, n_hidden, _core.NORMALIZATIONS)
+        parametric = _layers.parametric_layers(parametric_activation, activations, WITHOUT_ALPHAS)
         scaled, input_rate = flag("input_scale", input_scale), _layers.dropout_rate("input_dropout", input_dropout)
         check_init(init)
         float_type = _layers.float_dtype(dtype)
         self._rng = _seeds.generator(random_state)
         try:
-            self._network = _core.Network(sizes, activations, (*rates, 0.0), float_type, normalizations, scaled, input_rate)
+            self._network = _core.Network(
+                sizes, activations, (*rates, 0.0), float_type, normalizations, scaled, input_rate, parametric
+            )
             self._initialize(initialize(sizes, activations, init, self._rng))
         except MemoryError:
             count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(sizes))

@@ -138,5 +138,5 @@ class Stored(Parameters):
 
 def _options_of(config: dict[str, Any]) -> dict[str, Any]:
     """Return the options of `MLP` in a description, of which those that older versions lack may be missing."""
-    names = ("normalization", "normalization_place", "input_scale", "input_dropout")
+    names = ("normalization", "normalization_place", "parametric_activation", "input_scale", "input_dropout")
     return {name: config[name] for name in ("dropout", "dtype")} | {name: config[name] for name in names if name in config}

@@ -36,6 +36,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("norm", "norm_layer", "normalize", "normalization_layer"), ("normalization",)),
     **dict.fromkeys(("dropout_in", "dropout_input", "input_drop", "dropout_inputs"), ("input_dropout",)),
     **dict.fromkeys(("scale_inputs", "add_front_scale", "scaling_layer"), ("input_scale",)),
+    **dict.fromkeys(("use_parametric_act", "parametric", "parametric_act"), ("parametric_activation",)),
     **dict.fromkeys(("kernel_initializer", "initializer", "weight_init", "initialization"), ("init",)),
     "betas": ("beta_1", "beta_2"),
     "beta1": ("beta_1",),

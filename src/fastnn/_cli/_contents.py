@@ -28,6 +28,7 @@ _ARCHITECTURE = ("layer_sizes", "activations", "dropout", "dtype")
 _LATER = (
     "normalization",
     "normalization_place",
+    "parametric_activation",
     "input_scale",
     "input_dropout",
 )  # only in the files of models that have them

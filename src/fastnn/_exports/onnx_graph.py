@@ -117,6 +117,9 @@ def add_network(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
         if normalization is not None and normalization.place == "before":
             z = add_normalization(graph, normalization, i, z)
         values = FORMULAS[str(layer.activation)].add(graph, z, *slopes)
+        if layer.alphas is not None:
+            alphas = graph.constant(layer.alphas, name=f"alphas.{i}")
+            values = graph.node("Add", z, graph.node("Mul", alphas, graph.node("Sub", values, z)))
         if normalization is not None and normalization.place == "after":
             values = add_normalization(graph, normalization, i, values)
     return values

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._checks.layers import OUTPUT_ONLY
 from fastnn._exports.layers import Layer, Normalization
+from fastnn.reference.arguments import WITHOUT_ALPHAS
 from fastnn.reference.normalization import EPSILON
 
 
@@ -80,6 +82,8 @@ class Dense:
         "before" or "after" the activation.
     dropout : float
         The dropout probability of the units.
+    parametric : Parametric, optional
+        The module with the alphas of the activation, and its name in `parametric_name`.
     scale : Scale, optional
         The module with the scales of the inputs, and its name in `scale_name`; of the first layer alone.
     input_dropout : float
@@ -95,6 +99,8 @@ class Dense:
     norm_name: str = ""
     norm_place: str = "before"
     dropout: float = 0.0
+    parametric: Any = None
+    parametric_name: str = ""
     scale: Any = None
     scale_name: str = ""
     input_dropout: float = 0.0
@@ -110,6 +116,8 @@ class Dense:
         for kind, name in (("gains", "weight"), ("shifts", "bias")):
             if getattr(self.norm, name, None) is not None:
                 yield kind, f"{self.norm_name}.{name}", getattr(self.norm, name)
+        if self.parametric is not None:
+            yield "alphas", f"{self.parametric_name}.weight", self.parametric.weight
         if self.scale is not None:
             yield "scales", f"{self.scale_name}.weight", self.scale.weight
 
@@ -152,6 +160,8 @@ def dense_layers(module: Any) -> list[Dense]:
                 _drop(layers, name, part)
             else:
                 _drop_inputs(inputs, name, part)
+        elif kind == "Parametric":
+            _make_parametric(layers, name, part)
         elif kind == "Scale":
             _scale(layers, name, part, inputs)
         elif kind == "Flatten":
@@ -170,7 +180,8 @@ def layer_of(dense: Dense) -> Layer:
         slopes = np.broadcast_to(slopes, weights.shape[1:])
     bias = values.get("biases", np.zeros(weights.shape[1], weights.dtype))
     normalization = _normalization_of(dense, values, bias)
-    return Layer(weights, bias, dense.activation, slopes, normalization, values.get("scales"))
+    others = values.get("scales"), values.get("alphas")
+    return Layer(weights, bias, dense.activation, slopes, normalization, *others)
 
 
 def _normalization_of(dense: Dense, values: Mapping[str, NDArray[Any]], bias: NDArray[Any]) -> Normalization | None:
@@ -249,6 +260,21 @@ def _activate(layers: list[Dense], name: str, part: Any, activation: str) -> Non
             raise ValueError(f"module: expected one slope or {units}, one per unit, got {_shown(name, part)}")
 
 
+def _make_parametric(layers: list[Dense], name: str, part: Any) -> None:
+    """Make the activation of the last layer parametric, which is the next submodule."""
+    dense = _last(layers, name, part)
+    if dense.activation != "identity" or dense.parametric is not None or dense.dropout:
+        before = "a Dropout" if dense.dropout else dense.parametric_name or dense.activation
+        raise ValueError(f"module: expected one activation per Linear, got {_shown(name, part)} after {before}")
+    known = [ACTIVATIONS[each].name for each in ACTIVATIONS if each not in (*WITHOUT_ALPHAS, *OUTPUT_ONLY)]
+    if _class_of(sys.modules["torch"].nn, part.activation) not in known:
+        raise ValueError(f"module: expected one of {', '.join(known)} in {_shown(name, part)}, got {part.activation}")
+    units = dense.linear.out_features
+    if len(part.weight) != units:
+        raise ValueError(f"module: expected {units} alphas, one per unit, got {_shown(name, part)}")
+    dense.parametric, dense.parametric_name = part, name
+
+
 def _normalize(layers: list[Dense], name: str, part: Any) -> None:
     dense = _last(layers, name, part)
     if dense.norm is not None or dense.dropout:
@@ -310,6 +336,11 @@ def _check_whole(layers: list[Dense], module: Any) -> None:
     if layers[-1].norm is not None:
         raise ValueError(
             f"module: expected normalizations of hidden layers, got {layers[-1].norm_name!r} after the last Linear"
+        )
+    if layers[-1].parametric is not None:
+        raise ValueError(
+            "module: expected parametric activations of hidden layers, got "
+            f"{layers[-1].parametric_name!r} after the last Linear"
         )
     if layers[-1].dropout:
         raise ValueError(f"module: expected Dropout between layers, got one after the last Linear, {layers[-1].name!r}")

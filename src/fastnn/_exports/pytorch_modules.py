@@ -77,10 +77,19 @@ def _activation_module(torch: Any, layer: Layer) -> Any:
     assert isinstance(layer.activation, str)
     known = ACTIVATIONS[layer.activation]
     if layer.slopes is None:
-        return getattr(torch.nn, known.name)(**known.options)
+        module = getattr(torch.nn, known.name)(**known.options)
+        return module if layer.alphas is None else _parametric_module(torch, module, layer.alphas)
     prelu = torch.nn.PReLU(len(layer.slopes), dtype=getattr(torch, layer.slopes.dtype.name))
     _copy(torch, layer.slopes, prelu.weight)
     return prelu
+
+
+def _parametric_module(torch: Any, activation: Any, alphas: NDArray[Any]) -> Any:
+    from fastnn._exports.pytorch_parts import Parametric
+
+    module = Parametric(activation, len(alphas), getattr(torch, alphas.dtype.name))
+    _copy(torch, alphas, module.weight)
+    return module
 
 
 def _normalization_module(torch: Any, layer: Layer) -> Any:

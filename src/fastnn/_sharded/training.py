@@ -134,6 +134,7 @@ class ShardedTraining:
             "normalization of the model": model.normalization,
             "normalization_place of the model": model.normalization_place,
             "dropout of the model": model.dropout,
+            "parametric_activation of the model": model.parametric_activation,
             "input_scale of the model": model.input_scale,
             "input_dropout of the model": model.input_dropout,
             "dtype of the model": model.dtype.name,

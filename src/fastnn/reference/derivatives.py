@@ -15,6 +15,7 @@ from fastnn.reference.arguments import (
     Activations,
     Arrays,
     Normalizations,
+    UnitParameters,
     checked_data,
     checked_inputs,
     checked_network,
@@ -45,6 +46,7 @@ def loss_and_gradient(
     normalizations: Normalizations = None,
     scales: Array | None = None,
     input_mask: Array | None = None,
+    alphas: UnitParameters = None,
 ) -> tuple[Any, ...]:
     """Return the mean loss over rows of data, and its gradients with respect to all parameters.
 
@@ -65,8 +67,8 @@ def loss_and_gradient(
         weights are zero. A row of weight 0 does not count, whatever it contains.
     l1, l2 : float, default 0.0
         Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights.
-    dropout_masks, slopes, normalizations, scales, input_mask
-        As in `forward`. Penalties do not apply to slopes, gains, shifts and scales.
+    dropout_masks, slopes, normalizations, scales, input_mask, alphas
+        As in `forward`. Penalties do not apply to slopes, gains, shifts, scales and alphas.
 
     Returns
     -------
@@ -79,6 +81,8 @@ def loss_and_gradient(
         One entry per layer; only if `normalizations` is given.
     scale_gradient : ndarray, shape (n_in,)
         Only if `scales` is given.
+    alpha_gradients : list of ndarrays or None
+        One entry per layer; only if `alphas` is given.
 
     References
     ----------
@@ -92,7 +96,7 @@ def loss_and_gradient(
     (2.0, [array([[6.]])], [array([2.])])
     """
     l1, l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
-    options = dropout_masks, slopes, normalizations, scales, input_mask
+    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas
     run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, *options)
     value, steps = run.loss, list(run.backward())[::-1]
     _, scale_gradient = run.through_inputs(steps[0][1])
@@ -101,7 +105,7 @@ def loss_and_gradient(
     for w, gradient in zip(weights, weight_gradients, strict=True):
         value = float(add_penalty(value, w, l1, l2))
         gradient += penalty_gradient(w, l1, l2)
-    return value, weight_gradients, bias_gradients, *_other_gradients(run, slopes, normalizations, scale_gradient)
+    return value, weight_gradients, bias_gradients, *_other_gradients(run, slopes, normalizations, scale_gradient, alphas)
 
 
 def input_gradient(
@@ -114,12 +118,13 @@ def input_gradient(
     slopes: Slopes = None,
     normalizations: Normalizations = None,
     scales: Array | None = None,
+    alphas: UnitParameters = None,
 ) -> Array:
     """Return the gradient of the mean loss over all rows with respect to X.
 
     Parameters
     ----------
-    weights, biases, activations, X, y, loss, slopes, normalizations, scales
+    weights, biases, activations, X, y, loss, slopes, normalizations, scales, alphas
         As in `loss_and_gradient`.
 
     Returns
@@ -132,7 +137,9 @@ def input_gradient(
     array([[8.]])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        run = _run(weights, biases, activations, X, y, resolve(loss), None, None, slopes, normalizations, scales)
+        run = _run(
+            weights, biases, activations, X, y, resolve(loss), None, None, slopes, normalizations, scales, None, alphas
+        )
     *_, (_, first_delta) = run.backward()
     return run.through_inputs(first_delta)[0]
 
@@ -149,12 +156,13 @@ def vjp(
     normalizations: Normalizations = None,
     scales: Array | None = None,
     input_mask: Array | None = None,
+    alphas: UnitParameters = None,
 ) -> tuple[Any, ...]:
     """Return a vector-Jacobian product: the gradients of a function of the outputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, dropout_masks, slopes, normalizations, scales, input_mask
+    weights, biases, activations, X, dropout_masks, slopes, normalizations, scales, input_mask, alphas
         As in `forward`.
     G : array-like, shape (n, n_out)
         The gradient of the function with respect to the outputs.
@@ -171,6 +179,8 @@ def vjp(
         One entry per layer; only if `normalizations` is given.
     scale_gradient : ndarray, shape (n_in,)
         Only if `scales` is given.
+    alpha_gradients : list of ndarrays or None
+        One entry per layer; only if `alphas` is given.
 
     Examples
     --------
@@ -179,9 +189,9 @@ def vjp(
     (array([[ 3.],
            [30.]]), [array([[42.]])], [array([11.])])
     """
-    functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
+    functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
     inputs = checked_inputs(weights, X)
-    layers = forward(weights, biases, activations, inputs, dropout_masks, slopes, normalizations, scales, input_mask)
+    layers = forward(weights, biases, activations, inputs, dropout_masks, slopes, normalizations, scales, input_mask, alphas)
     gradient = as_float("G", G)
     if gradient.shape != layers[-1][1].shape:
         raise ValueError(f"G: expected shape {layers[-1][1].shape}, got {gradient.shape}")
@@ -196,7 +206,7 @@ def vjp(
         [inputs.T @ delta for inputs, delta in steps],
         [delta.sum(axis=0) for _, delta in steps],
     )
-    return *result, *_other_gradients(run, slopes, normalizations, scale_gradient)
+    return *result, *_other_gradients(run, slopes, normalizations, scale_gradient, alphas)
 
 
 def jacobian(
@@ -207,12 +217,13 @@ def jacobian(
     slopes: Slopes = None,
     normalizations: Normalizations = None,
     scales: Array | None = None,
+    alphas: UnitParameters = None,
 ) -> Array:
     """Return the derivatives of the outputs of each row with respect to its inputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, slopes, normalizations, scales
+    weights, biases, activations, X, slopes, normalizations, scales, alphas
         As in `forward`.
 
     Returns
@@ -229,7 +240,9 @@ def jacobian(
     for j in range(n_out):
         one_output = np.zeros((len(inputs), n_out), inputs.dtype)
         one_output[:, j] = 1
-        result[:, j] = vjp(weights, biases, activations, inputs, one_output, None, slopes, normalizations, scales)[0]
+        result[:, j] = vjp(
+            weights, biases, activations, inputs, one_output, None, slopes, normalizations, scales, None, alphas
+        )[0]
     return result
 
 
@@ -246,15 +259,16 @@ def _run(
     normalizations: Normalizations,
     scales: Array | None = None,
     input_mask: Array | None = None,
+    alphas: UnitParameters = None,
 ) -> Pass:
-    functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
+    functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
     inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
     counted = row_weights != 0
     if not counted.all():  # the other rows may contain any values
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
         masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
         input_mask = None if input_mask is None else input_mask[counted]
-    layers = forward(weights, biases, activations, inputs, masks, slopes, normalizations, scales, input_mask)
+    layers = forward(weights, biases, activations, inputs, masks, slopes, normalizations, scales, input_mask, alphas)
     z, a = layers[-1]
     labels = takes_as_labels(loss, np.asarray(y))
     value, gradient = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
@@ -262,11 +276,22 @@ def _run(
     return from_outputs(weights, functions, inputs, layers, masks, value, gradient, **options)
 
 
-def _other_gradients(run: Pass, slopes: Slopes, normalizations: Normalizations, scale_gradient: Array | None) -> list[Any]:
+def _other_gradients(
+    run: Pass, slopes: Slopes, normalizations: Normalizations, scale_gradient: Array | None, alphas: UnitParameters
+) -> list[Any]:
     """Return the gradients of the parameters that are given besides weights and biases, kind by kind."""
-    given: list[tuple[Any, Any]] = [(slopes, run.slope_gradients), (normalizations, run.normalization_gradients)]
-    given.append((scale_gradient, scale_gradient))
-    return [gradients for parameters, gradients in given if parameters is not None]
+    result: list[Any] = []
+    parametric = [False] * len(run.layers) if alphas is None else [array is not None for array in alphas]
+    by_activation = list(zip(run.activation_gradients, parametric, strict=True))
+    if slopes is not None:
+        result.append([None if of_alphas else gradient for gradient, of_alphas in by_activation])
+    if normalizations is not None:
+        result.append(run.normalization_gradients)
+    if scale_gradient is not None:
+        result.append(scale_gradient)
+    if alphas is not None:
+        result.append([gradient if of_alphas else None for gradient, of_alphas in by_activation])
+    return result
 
 
 def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool) -> tuple[float, Array]:

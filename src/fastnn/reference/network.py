@@ -25,7 +25,7 @@ from fastnn.reference.arguments import (
 )
 from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
 from fastnn.reference.normalization import Normalized
-from fastnn.reference.parametric import Prelu
+from fastnn.reference.parametric import Parametric, Prelu
 
 __all__ = ["forward"]
 __dir__ = __all__.copy
@@ -44,6 +44,7 @@ def forward(
     normalizations: Normalizations = None,
     scales: Array | None = None,
     input_mask: Array | None = None,
+    alphas: UnitParameters = None,
 ) -> list[tuple[Array, Array]]:
     """Return z = inputs @ W + b and a = activation(z) for every layer.
 
@@ -65,6 +66,8 @@ def forward(
         The trained factors of the inputs (see `scale_inputs`).
     input_mask : ndarray, shape (n, n_in), optional
         Factors that multiply the inputs under dropout (see `dropout_mask`).
+    alphas : sequence of ndarrays or None, optional
+        The trained factors (n_out,) of each layer with a parametric activation (see `parametric`).
 
     Returns
     -------
@@ -80,7 +83,7 @@ def forward(
            [ 1.5]]), array([[0. ],
            [1.5]]))]
     """
-    functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
+    functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
     inputs = scale_inputs(checked_inputs(weights, X), checked_scales(weights, scales), input_mask)
     layers: list[tuple[Array, Array]] = []
     for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
@@ -105,8 +108,8 @@ class Pass:
     masks: Masks
     loss: float
     output_delta: Array  # the gradient with respect to the last z, (n, n_out)
-    # These have one entry per layer, set by `backward`: the gradients of slopes, and those of gains and perhaps shifts.
-    slope_gradients: list[Array | None]
+    # These have one entry per layer, set by `backward`: the gradients of slopes or alphas, and of gains and perhaps shifts.
+    activation_gradients: list[Array | None]
     normalization_gradients: list[tuple[Array, ...] | None]
     scales: Array | None = None  # of the inputs, and their mask
     input_mask: Array | None = None
@@ -128,10 +131,10 @@ class Pass:
     def _through_activation(self, layer: int, z: Array, a: Array, grad_a: Array) -> Array:
         function = self.functions[layer]
         if isinstance(function, Normalized):
-            delta, self.normalization_gradients[layer], self.slope_gradients[layer] = function.gradients(z, grad_a)
+            delta, self.normalization_gradients[layer], self.activation_gradients[layer] = function.gradients(z, grad_a)
             return delta
-        if isinstance(function, Prelu):
-            self.slope_gradients[layer] = function.gradient(z, grad_a)
+        if isinstance(function, Prelu | Parametric):
+            self.activation_gradients[layer] = function.gradient(z, grad_a)
         return function.backward(z, a, grad_a)
 
 
@@ -149,12 +152,12 @@ def from_outputs(
     input_mask: Array | None = None,
 ) -> Pass:
     """Return the run of a loss with that gradient with respect to the outputs, or to the logits."""
-    slope_gradients: list[Array | None] = [None] * len(layers)
+    activation_gradients: list[Array | None] = [None] * len(layers)
     z, a = layers[-1]
     if isinstance(functions[-1], Prelu):
-        slope_gradients[-1] = functions[-1].gradient(z, gradient)
+        activation_gradients[-1] = functions[-1].gradient(z, gradient)
     delta = gradient if logits else functions[-1].backward(z, a, gradient)
-    run = Pass(weights, functions, inputs, layers, masks, value, delta, slope_gradients, [None] * len(layers))
+    run = Pass(weights, functions, inputs, layers, masks, value, delta, activation_gradients, [None] * len(layers))
     return replace(run, scales=scales, input_mask=input_mask)
 
 

@@ -12,7 +12,15 @@ from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
-from fastnn.reference.arguments import Activations, Arrays, Normalizations, checked_data, checked_network, takes_as_labels
+from fastnn.reference.arguments import (
+    Activations,
+    Arrays,
+    Normalizations,
+    UnitParameters,
+    checked_data,
+    checked_network,
+    takes_as_labels,
+)
 from fastnn.reference.derivatives import loss_and_gradient
 from fastnn.reference.dropout import INPUT_LAYER, dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
@@ -48,6 +56,7 @@ def train(
     normalizations: Normalizations = None,
     scales: Array | None = None,
     input_dropout: float = 0.0,
+    alphas: UnitParameters = None,
 ) -> list[float]:
     """Train a network in place, and return the loss of every epoch.
 
@@ -94,6 +103,8 @@ def train(
         The trained factors of the inputs, which are treated like slopes.
     input_dropout : float, default 0.0
         The probability of dropping an input.
+    alphas : sequence of ndarrays or None, optional
+        The trained factors of parametric activations, which are treated like slopes.
 
     Returns
     -------
@@ -109,7 +120,7 @@ def train(
     >>> W[0].round(6), b[0].round(6)
     (array([[2.]]), array([1.]))
     """
-    loss, output = resolve(loss), checked_network(weights, biases, activations, normalizations, slopes=slopes)[-1]
+    loss, output = resolve(loss), checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)[-1]
     inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
     labels = takes_as_labels(loss, np.asarray(y))
     shares = np.abs(row_weights) * weighted_targets(targets, loss.target_options, labels=labels).rows
@@ -122,8 +133,9 @@ def train(
     slopes = [None] * len(weights) if slopes is None else slopes
     params, state, updates = [*weights, *biases], State(), 0
     normalizations = [None] * len(weights) if normalizations is None else normalizations
+    alphas = [None] * len(weights) if alphas is None else alphas
     given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
-    undecayed, state_of_undecayed = [array for array in (*slopes, *given, scales) if array is not None], State()
+    undecayed, state_of_undecayed = [array for array in (*slopes, *given, scales, *alphas) if array is not None], State()
     without_decay = optimizer.without_decay()
     history = []
     for _ in range(epochs):
@@ -132,15 +144,18 @@ def train(
         total, total_weight = 0.0, 0.0
         for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
             input_mask, *masks = _draw_masks(rng, drop, len(rows), sizes, weights[0].dtype)
-            value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *of_scales = loss_and_gradient(
-                *(weights, biases, activations, inputs[rows], targets[rows], loss),
-                *(row_weights[rows], l1, l2, masks, slopes, normalizations),
-                scales=scales,
-                input_mask=input_mask,
+            value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *of_scales, of_alphas = (
+                loss_and_gradient(
+                    *(weights, biases, activations, inputs[rows], targets[rows], loss),
+                    *(row_weights[rows], l1, l2, masks, slopes, normalizations),
+                    scales=scales,
+                    input_mask=input_mask,
+                    alphas=alphas,
+                )
             )
             found = [g for g in slope_gradients if g is not None]
             found += [g for gradients in of_normalizations if gradients is not None for g in gradients]
-            found += of_scales
+            found += [*of_scales, *(g for g in of_alphas if g is not None)]
             grads = clip([*weight_gradients, *bias_gradients, *found], clip_value, clip_norm)
             update, n = UPDATES[optimizer.name], len(params)
             update(optimizer, params, grads[:n], state, float(rate))

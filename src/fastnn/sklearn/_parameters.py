@@ -102,7 +102,7 @@ def _check_together(estimator: Any, sizes: list[int]) -> None:
             f"hidden_layer_sizes: expected at most {MAX_LAYERS - 1} layers of at most {MAX_UNITS} units, got {len(sizes)} "
             f"layers of at most {max(sizes)}"
         )
-    for name in ("activation", "dropout", "normalization", "normalization_place"):
+    for name in ("activation", "dropout", "normalization", "normalization_place", "parametric_activation"):
         value = getattr(estimator, name)
         if isinstance(value, list | tuple | np.ndarray) and len(value) != len(sizes):
             raise ValueError(f"{name}: expected {len(sizes)}: one per hidden layer, got a list of {len(value)}")
@@ -245,6 +245,9 @@ RULES: Mapping[str, Rule] = {
     ),
     "normalization_place": Rule(
         f"{_PLACE.expected}, or a list with one per hidden layer", lambda value: _each_or_one(_PLACE, value)
+    ),
+    "parametric_activation": Rule(
+        f"{_FLAG.expected}, or a list with one per hidden layer", lambda value: _each_or_one(_FLAG, value)
     ),
     "input_scale": _FLAG,
     "input_dropout": _DROPOUT,

@@ -16,7 +16,7 @@ from fastnn.reference.dropout import factors
 from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
 from fastnn.reference.normalization import NORMALIZATIONS as _NORMALIZATIONS
 from fastnn.reference.normalization import Normalization
-from fastnn.reference.parametric import PARAMETRIC, prelu, prelu_grad, slopes_grad
+from fastnn.reference.parametric import PARAMETRIC, alphas_grad, parametric, parametric_grad, prelu, prelu_grad, slopes_grad
 
 LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, *PARAMETRIC)  # the activations of networks
 NORMALIZATIONS = tuple(_NORMALIZATIONS)
@@ -27,9 +27,10 @@ class Parameters(NamedTuple):
 
     weights: Array  # (n_in, n_out)
     biases: Array  # (n_out,)
-    slopes: Array | None  # (n_out,), like the next two
+    slopes: Array | None  # (n_out,), like the next three
     gains: Array | None
     shifts: Array | None
+    alphas: Array | None
     scales: Array | None  # (n_in,)
 
     @classmethod
@@ -43,7 +44,13 @@ WITH_DECAY = ("weights", "biases")  # the kinds to which weight decay applies
 
 
 def shapes(
-    n_in: int, n_out: int, activation: Any, normalization: tuple[str, str] | None, *, scales_inputs: bool
+    n_in: int,
+    n_out: int,
+    activation: Any,
+    normalization: tuple[str, str] | None,
+    *,
+    is_parametric: bool,
+    scales_inputs: bool,
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a layer's parameters, by kind and in the order of the storage."""
     of_layer: dict[str, tuple[int, ...]] = {"weights": (n_in, n_out), "biases": (n_out,)}
@@ -51,6 +58,8 @@ def shapes(
         of_layer[PARAMETRIC[activation][0]] = (n_out,)
     if normalization is not None:
         of_layer |= dict.fromkeys(_NORMALIZATIONS[normalization[0]], (n_out,))
+    if is_parametric:
+        of_layer["alphas"] = (n_out,)
     if scales_inputs:
         of_layer["scales"] = (n_in,)
     return of_layer
@@ -68,12 +77,15 @@ class Layer:
         input_dropout: float = 0.0,
     ) -> None:
         self.weights, self.biases, self.slopes = parameters[:3]
+        self.alphas = parameters.alphas
         self.scales, self.input_dropout = parameters.scales, input_dropout  # of the inputs; of the first layer alone
         self.dropout, self.is_linear = dropout, activation == "identity" and normalization is None
         # Whether weights and biases are all its parameters.
         self.has_only_sums = all(array is None for array in parameters[2:])
         self.activate: Callable[[Array, Array], None]  # sets the second array to the outputs for the sums in the first
         self._set_activation(activation)
+        if self.alphas is not None:
+            self._activate_fully, self.activate = self.activate, self._activate_in_part
         self._normalization = None
         if normalization is not None:
             assert parameters.gains is not None
@@ -94,6 +106,11 @@ class Layer:
             self._backward = runnable(backward_by_element, derivative=formulas.derivative)
         else:
             self._backward = runnable(backward_by_row, product=formulas.product)
+
+    def _activate_in_part(self, z: Array, a: Array) -> None:
+        assert self.alphas is not None
+        self._activate_fully(z, a)
+        a[...] = parametric(z, a, self.alphas)
 
     def _activate_normalized(self, z: Array, a: Array) -> None:
         assert self._normalization is not None
@@ -126,12 +143,24 @@ class Layer:
         return result
 
     def _activation_backward(self, z: Array, a: Array, grad_a: Array, delta: Array, gradients: Parameters | None) -> None:
+        if self.alphas is not None:
+            self._backward_in_part(z, grad_a, delta, gradients)
+            return
         if self.slopes is None:
             self._backward(a if self._derivative_takes_output else z, grad_a, delta)
             return
         if gradients is not None and gradients.slopes is not None:
             gradients.slopes[:] = self._slopes_grad(z, grad_a)
         self._by_slopes(z, self.slopes, grad_a, delta)
+
+    def _backward_in_part(self, z: Array, grad_a: Array, delta: Array, gradients: Parameters | None) -> None:
+        assert self.alphas is not None
+        full, slope = np.empty_like(z), np.empty_like(z)
+        self._activate_fully(z, full)
+        self._backward(full if self._derivative_takes_output else z, np.ones_like(z), slope)
+        if gradients is not None and gradients.alphas is not None:
+            gradients.alphas[:] = alphas_grad(z, full, grad_a)
+        delta[...] = grad_a * parametric_grad(slope, self.alphas)
 
 
 def pointers(activation: Activation, dtype: DTypeLike) -> tuple[int | None, int | None]:

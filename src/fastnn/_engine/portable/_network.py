@@ -47,18 +47,20 @@ class Network:
         normalizations: tuple[tuple[str, str] | None, ...] | None = None,
         input_scale: bool = False,
         input_dropout: float = 0.0,
+        parametric: tuple[bool, ...] | None = None,
     ) -> None:
         n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
-        lists = activations, dropout, normalizations
+        parametric = (False,) * n_layers if parametric is None else parametric
+        lists = activations, dropout, normalizations, parametric
         if not 1 <= n_layers <= MAX_LAYERS or any(len(each) != n_layers for each in lists) or normalizations[-1] is not None:
             raise ValueError(
                 f"layer_sizes: expected 1 to {MAX_LAYERS} layers, each with an activation and a dropout, got {n_layers}"
             )
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.normalizations, self.dtype = normalizations, np.dtype(dtype)
-        self.input_scale, self.input_dropout = input_scale, input_dropout
-        self._blocks = _lay_out(layer_sizes, activations, normalizations, input_scale)
+        self.input_scale, self.input_dropout, self.parametric = input_scale, input_dropout, parametric
+        self._blocks = _lay_out(layer_sizes, activations, normalizations, parametric, input_scale)
         self.storage = aligned_zeros(self._blocks[-1].place.stop, self.dtype)
         self.parameters = self.views(self.storage)
         each = zip(activations, dropout, normalizations, Parameters.of_layers(self.parameters), strict=True)
@@ -300,13 +302,15 @@ def _lay_out(
     layer_sizes: tuple[int, ...],
     activations: tuple[Any, ...],
     normalizations: tuple[tuple[str, str] | None, ...],
+    parametric: tuple[bool, ...],
     input_scale: bool,
 ) -> list[_Block]:
     """Return the blocks of all layers, one behind the other in the storage."""
     blocks, start = [], 0
-    each = zip(pairwise(layer_sizes), activations, normalizations, strict=True)
-    for layer, (sizes, activation, normalization) in enumerate(each):
-        of_layer = shapes(*sizes, _check(activation), normalization, scales_inputs=input_scale and layer == 0)
+    each = zip(pairwise(layer_sizes), activations, normalizations, parametric, strict=True)
+    for layer, (sizes, activation, normalization, has_alphas) in enumerate(each):
+        options = {"is_parametric": has_alphas, "scales_inputs": input_scale and layer == 0}
+        of_layer = shapes(*sizes, _check(activation), normalization, **options)
         for kind, shape in of_layer.items():
             end = start + math.prod(shape)
             blocks.append(_Block(layer, kind, slice(start, end), shape))

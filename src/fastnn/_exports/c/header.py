@@ -76,9 +76,10 @@ def header(
 
 def _described(layer: Layer) -> str:
     """Return the activation of a layer, with its normalization."""
+    activation = str(layer.activation) if layer.alphas is None else f"parametric {layer.activation}"
     if layer.normalization is None:
-        return str(layer.activation)
-    order = [layer.normalization.name, str(layer.activation)]
+        return activation
+    order = [layer.normalization.name, activation]
     return " then ".join(order if layer.normalization.place == "before" else reversed(order))
 
 

@@ -14,6 +14,7 @@ from fastnn._exports.c.functions import (
     activation_functions,
     layer_functions,
     normalization_functions,
+    parametric_functions,
     reads_bits,
     rendered,
 )
@@ -135,7 +136,8 @@ def _converted(index: int, layer: Layer, dtype: np.dtype[Any]) -> Layer:
     slopes = None if layer.slopes is None else _parameters(f"slopes[{index}]", layer.slopes, dtype)
     normalization = _converted_normalization(index, layer.normalization, dtype)
     scales = None if layer.scales is None else _parameters(f"scales[{index}]", layer.scales, dtype)
-    return Layer(weights, bias, layer.activation, slopes, normalization, scales)
+    alphas = None if layer.alphas is None else _parameters(f"alphas[{index}]", layer.alphas, dtype)
+    return Layer(weights, bias, layer.activation, slopes, normalization, scales, alphas)
 
 
 def _converted_normalization(index: int, given: Normalization | None, dtype: np.dtype[Any]) -> Normalization | None:
@@ -166,7 +168,7 @@ def _size(layer: Layer) -> int:
 
 def _others_of(layer: Layer) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the names and the values of the other parameters of a layer."""
-    arrays = {"slopes": layer.slopes, "scales": layer.scales}
+    arrays = {"slopes": layer.slopes, "alphas": layer.alphas, "scales": layer.scales}
     if layer.normalization is not None:
         arrays |= {"gains": layer.normalization.gains, "shifts": layer.normalization.shifts}
     yield from ((name, values) for name, values in arrays.items() if values is not None)
@@ -222,6 +224,7 @@ def _functions(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narro
     yield from layer_functions(prefix, dtype, widest, narrow, total=total)
     yield from normalization_functions(prefix, dtype, [each.name for each in (x.normalization for x in layers) if each])
     yield from activation_functions(prefix, dtype, [str(layer.activation) for layer in layers])
+    yield from parametric_functions(prefix, dtype, [str(layer.activation) for layer in layers if layer.alphas is not None])
 
 
 def _buffers(layers: Sequence[Layer]) -> tuple[int, int]:
@@ -232,6 +235,13 @@ def _buffers(layers: Sequence[Layer]) -> tuple[int, int]:
     sizes = [layer.bias.size for layer in layers[:-1]]
     scaled = 0 if layers[0].scales is None else layers[0].scales.size
     return max(sizes[::2], default=0), max([scaled, *sizes[1::2]])
+
+
+def _activation_call(layer: Layer, index: int) -> str:
+    """Return the call of a layer's activation up to its last arguments, the values and their number."""
+    if layer.alphas is not None:
+        return f"@parametric_{layer.activation}(@alphas_{index + 1}, "
+    return f"@{layer.activation}(@slopes_{index + 1}, " if layer.slopes is not None else f"@{layer.activation}("
 
 
 def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int], narrow: bool) -> str:
@@ -246,8 +256,7 @@ def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int], narro
         to = "y" if last else ("odd", "even")[index % 2]
         function = "@narrow" if last and narrow else "@dense"
         lines.append(f"    {function}(@weights_{index + 1}, @biases_{index + 1}, {n_in}, {n_out}, {source}, {to});")
-        slopes = f"@slopes_{index + 1}, " if layer.slopes is not None else ""
-        calls = [] if layer.activation == "identity" else [f"    @{layer.activation}({slopes}{to}, {n_out});"]
+        calls = [] if layer.activation == "identity" else [f"    {_activation_call(layer, index)}{to}, {n_out});"]
         if layer.normalization is not None:
             parameters = "".join(f"@{name}_{index + 1}, " for name, _ in _others_of(layer) if name in ("gains", "shifts"))
             place = 0 if layer.normalizes("before") else len(calls)
