@@ -125,8 +125,7 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
         for (const BlockKind kind : {BlockKind::gains, BlockKind::shifts})
             if (instruction_set()->float64->normalization_has(layer.normalization, kind))
                 size = add_block(layer, {kind, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
-        if (layer.is_parametric)
-            size = add_block(layer, {BlockKind::alphas, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
+        if (layer.is_parametric) size = add_block(layer, {BlockKind::alphas, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
         if (layer.scales_inputs)
             size = add_block(layer, {BlockKind::scales, 0, 1, layer.n_in, whole_blocks(layer.n_in, element_size), 1, 0, 0}, size);
     }

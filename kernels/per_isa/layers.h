@@ -273,7 +273,8 @@ template <class T> class Layers {
     }
 
     static bool keeps_derivative(const Layer &layer) {
-        return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || layer.is_parametric || !all_activations<T>[layer.activation].from_output;
+        return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || layer.is_parametric ||
+               !all_activations<T>[layer.activation].from_output;
     }
 
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
@@ -294,8 +295,7 @@ template <class T> class Layers {
         if (derivative) derivative += rows.begin * layer.row;
         if (by_slope) by_slope += rows.begin * layer.row;
         if (layer.normalization && !layer.normalizes_outputs) normalization(l).forward(buffers_[l].out, rows);
-        if (layer.is_parametric)
-            ParametricActivation<T>(layer, parameters_).activate(out, derivative, by_slope, rows.size());
+        if (layer.is_parametric) ParametricActivation<T>(layer, parameters_).activate(out, derivative, by_slope, rows.size());
         else if (layer.custom) activate_custom(layer, out, derivative, rows.size());
         else if (kernels.has_slopes) activate_with_slopes(layer, out, derivative, by_slope, rows.size());
         else if (derivative) kernels.value_and_derivative(out, derivative, rows.size(), layer.n_out, layer.row);

@@ -24,7 +24,6 @@ from fastnn._metrics import Metric
 from fastnn._progress import ProgressBar
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
-from fastnn.reference.arguments import WITHOUT_ALPHAS
 
 
 class MLP(Differentiated, Exported):
@@ -139,7 +138,8 @@ class MLP(Differentiated, Exported):
         activations = _layers.layer_activations(activation, output_activation, n_hidden, _core.LAYER_ACTIVATIONS)
         rates = _layers.dropout_rates(dropout, n_hidden)
         normalizations = _layers.layer_normalizations(normalization, normalization_place, n_hidden, _core.NORMALIZATIONS)
-        parametric = _layers.parametric_layers(parametric_activation, activations, WITHOUT_ALPHAS)
+        with_own_parameters = _core.LAYER_ACTIVATIONS[len(_core.ACTIVATIONS) :]
+        parametric = _layers.parametric_layers(parametric_activation, activations, ("identity", *with_own_parameters))
         scaled, input_rate = flag("input_scale", input_scale), _layers.dropout_rate("input_dropout", input_dropout)
         check_init(init)
         float_type = _layers.float_dtype(dtype)

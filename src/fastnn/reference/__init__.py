@@ -31,17 +31,8 @@ from fastnn.reference.training import *  # noqa: F403
 if not TYPE_CHECKING:  # type checkers take the names from the modules
     _MODULES = (
         *("activations", "averages", "dense", "derivatives", "dropout", "elementary", "gated", "inputs"),
-        *(
-            "losses",
-            "network",
-            "normalization",
-            "optimizers",
-            "prediction_losses",
-            "rectifiers",
-            "sigmoids",
-            "softmax",
-            "training",
-        ),
+        *("losses", "network", "normalization", "optimizers", "prediction_losses", "rectifiers", "sigmoids"),
+        *("softmax", "training"),
     )
     __all__ = sorted(name for module in _MODULES for name in sys.modules[f"fastnn.reference.{module}"].__all__)
     __dir__ = __all__.copy
