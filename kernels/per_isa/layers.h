@@ -97,13 +97,8 @@ template <class T> class Layers {
 
     // Returns the chunk's rows where they stand if the kernels can read them there; otherwise copies the given range of them.
     Input<T> read(const Rows &x, const Batch &chunk, Range rows, const Dropout &dropout) const {
-        const Layer &first = network_.layers[0];
-        if (first.scales_inputs || (dropout.key && first.input_dropout > 0)) return read_changed(x, chunk, rows, dropout);
-        if (x.sparse()) return Input<T>::of_sparse(x, chunk);
-        if (!chunk.order && !chunk.weights && !first.narrow && readable_in_place<T>(x))
-            return {reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride), x.row_stride / int64_t(sizeof(T))};
-        read_rows<T>(x, chunk, rows, first.n_in, x_, x_row_);
-        return {x_, x_row_};
+        if (dropout.key || network_.layers[0].scales_inputs) return read_changed(x, chunk, rows, dropout);
+        return read_unchanged(x, chunk, rows);
     }
 
     // ---- Scales of inputs ----
@@ -264,11 +259,21 @@ template <class T> class Layers {
         return b;
     }
 
+    Input<T> read_unchanged(const Rows &x, const Batch &chunk, Range rows) const {
+        if (x.sparse()) return Input<T>::of_sparse(x, chunk);
+        if (!chunk.order && !chunk.weights && !network_.layers[0].narrow && readable_in_place<T>(x))
+            return {reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride), x.row_stride / int64_t(sizeof(T))};
+        read_rows<T>(x, chunk, rows, network_.layers[0].n_in, x_, x_row_);
+        return {x_, x_row_};
+    }
+
     // Not inlined, so that the reading of other inputs stays short.
     __attribute__((noinline)) Input<T> read_changed(const Rows &x, const Batch &chunk, Range rows, const Dropout &dropout) const {
         const ChangedInputs<T> changed = changed_inputs();
-        if (x.sparse()) return Input<T>::of_sparse(x, chunk, changed.factors(dropout));
-        changed.read(x, chunk, rows, changed.factors(dropout), x_);
+        const InputFactors<T> factors = changed.factors(dropout);
+        if (!factors.any()) return read_unchanged(x, chunk, rows);
+        if (x.sparse()) return Input<T>::of_sparse(x, chunk, factors);
+        changed.read(x, chunk, rows, factors, x_);
         return {x_, x_row_};
     }
 
@@ -295,8 +300,7 @@ template <class T> class Layers {
         if (derivative) derivative += rows.begin * layer.row;
         if (by_slope) by_slope += rows.begin * layer.row;
         if (layer.normalization && !layer.normalizes_outputs) normalization(l).forward(buffers_[l].out, rows);
-        if (layer.is_parametric) ParametricActivation<T>(layer, parameters_).activate(out, derivative, by_slope, rows.size());
-        else if (layer.custom) activate_custom(layer, out, derivative, rows.size());
+        if (layer.custom || layer.is_parametric) activate_otherwise(layer, out, derivative, by_slope, rows.size());
         else if (kernels.has_slopes) activate_with_slopes(layer, out, derivative, by_slope, rows.size());
         else if (derivative) kernels.value_and_derivative(out, derivative, rows.size(), layer.n_out, layer.row);
         else if (!kernels.is_identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
@@ -330,6 +334,11 @@ template <class T> class Layers {
         const T *slopes = parameters_ + layer.block(BlockKind::slopes)->offset;
         if (derivative) kernels.derivatives(out, slopes, derivative, by_slope, rows, layer.n_out, layer.row);
         else kernels.value_with_slopes(out, slopes, rows, layer.n_out, layer.row);
+    }
+
+    __attribute__((noinline)) void activate_otherwise(const Layer &layer, T *out, T *derivative, T *by_slope, int64_t rows) const {
+        if (layer.is_parametric) ParametricActivation<T>(layer, parameters_).activate(out, derivative, by_slope, rows);
+        else activate_custom(layer, out, derivative, rows);
     }
 
     // A user's function may turn the padding into anything.
