@@ -96,11 +96,14 @@ struct Layer {
     Block blocks[n_block_kinds];
     int64_t row;                      // elements from one row of outputs to the next
     int32_t activation;               // number in registry.h
-    bool narrow;                      // the weights are stored transposed: n_out rows of n_in
     int32_t normalization = 0;        // number in registry.h; 0 for none. The last layer has none
     bool normalizes_outputs = false;  // the normalization is that of the activation's outputs, rather than of its inputs
+    bool narrow;                      // the weights are stored transposed: n_out rows of n_in
+    bool is_parametric = false;       // the activation f is z + a (f(z) - z), with a trained a for each unit
+    bool scales_inputs = false;       // each of its inputs has a trained factor; of the first layer alone
     double dropout;                   // probability that an output is dropped in training
     CustomActivation custom;          // null if the activation is built in
+    double input_dropout = 0;         // probability that an input is dropped in training; of the first layer alone
 
     const Block &weights() const { return blocks[0]; }
     const Block &biases() const { return blocks[1]; }
@@ -134,7 +137,7 @@ int64_t padded_row(int64_t n, int64_t element_size);
 // Sets offsets and strides, given n_in, n_out and the element's size. Returns the number of elements in the storage.
 int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size);
 
-// Returns whether training drops outputs of some layer.
+// Returns whether training drops inputs, or outputs of some layer.
 bool has_dropout(const Network &);
 
 struct Head;

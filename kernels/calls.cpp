@@ -146,6 +146,8 @@ uint64_t shape_of(const Training &t, Type type) {
         add(t.network.layers[l].n_out);
         add(t.network.layers[l].activation);
         add(t.network.layers[l].normalization);
+        add(t.network.layers[l].scales_inputs);
+        add(t.network.layers[l].is_parametric);
     }
     return hash;
 }

@@ -121,17 +121,20 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
         // Slopes have neither penalties nor decay, which would draw them towards ReLU's (He et al. 2015, section 2.1).
         if (instruction_set()->float64->activation_has(layer.activation, BlockKind::slopes))
             size = add_block(layer, {BlockKind::slopes, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
-        // Nor have gains and shifts, whose neutral values differ from 0, or matter as little as those of biases.
+        // Nor have gains, shifts, alphas and scales, whose neutral values differ from 0, or matter as little as those of biases.
         for (const BlockKind kind : {BlockKind::gains, BlockKind::shifts})
             if (instruction_set()->float64->normalization_has(layer.normalization, kind))
                 size = add_block(layer, {kind, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
+        if (layer.is_parametric) size = add_block(layer, {BlockKind::alphas, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
+        if (layer.scales_inputs)
+            size = add_block(layer, {BlockKind::scales, 0, 1, layer.n_in, whole_blocks(layer.n_in, element_size), 1, 0, 0}, size);
     }
     return size;
 }
 
 bool has_dropout(const Network &network) {
     for (int64_t l = 0; l < network.n_layers; l++)
-        if (network.layers[l].dropout > 0) return true;
+        if (network.layers[l].dropout > 0 || network.layers[l].input_dropout > 0) return true;
     return false;
 }
 

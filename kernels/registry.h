@@ -28,7 +28,7 @@
     ROW(rms_norm, RmsNorm)
 
 // The kinds of parameters that a layer may have. Every layer has the first two.
-#define FASTNN_BLOCK_KINDS(ROW) ROW(weights) ROW(biases) ROW(slopes) ROW(gains) ROW(shifts)
+#define FASTNN_BLOCK_KINDS(ROW) ROW(weights) ROW(biases) ROW(slopes) ROW(gains) ROW(shifts) ROW(alphas) ROW(scales)
 
 // Elementwise functions of arrays: (name, member of the struct, struct).
 #define FASTNN_FUNCTIONS(ROW)                   \

@@ -93,7 +93,7 @@ template <class T> class JacobianRun {
     }
 
     void compute_strip(Range rows, int64_t first, int thread) const {
-        forward<T>(layers_, 0, layers_.read(call_.x, {nullptr, first, rows.end}, rows), rows, Dropout(), nullptr);
+        forward<T>(layers_, 0, layers_.read(call_.x, {nullptr, first, rows.end}, rows, Dropout()), rows, Dropout(), nullptr);
         const T **derivatives = derivatives_ + thread * network_.n_layers;
         for (int64_t l = 0; l < network_.n_layers; l++) derivatives[l] = has_derivative(l) ? layers_.derivatives(l, rows) : nullptr;
         const int64_t room = rows_at_once_ * directions_at_once_ * line_;
@@ -166,6 +166,17 @@ template <class T> class JacobianRun {
             for (int64_t o = 0; o < n_out(); o++)
                 for (int64_t d = 0; d < n; d++) of_row[o * n_in() + d] = from[d * row + o];
         }
+        if (network_.layers[0].scales_inputs) scale_forward(group);
+    }
+
+    // The derivatives by the scaled inputs become those by the inputs.
+    __attribute__((noinline)) void scale_forward(const Group &group) const {
+        const Layer &first = network_.layers[0];
+        const T *scales = static_cast<const T *>(call_.parameters) + first.block(BlockKind::scales)->offset;
+        group.for_each_line([&](int64_t, int64_t i, int64_t d) {
+            T *of_row = static_cast<T *>(call_.jacobian) + (group.first + i) * n_out() * n_in() + d;
+            for (int64_t o = 0; o < n_out(); o++) of_row[o * n_in()] *= scales[d];
+        });
     }
 
     // The first layer's weights of an input are the derivatives of its sums.
@@ -228,7 +239,9 @@ template <class T> class JacobianRun {
         }
         T *to = static_cast<T *>(call_.jacobian);
         group.for_each_line([&](int64_t line, int64_t i, int64_t d) {
-            std::memcpy(to + ((group.first + i) * n_out() + d) * n_in(), group.to + line * input_row(), size_t(n_in()) * sizeof(T));
+            T *of_output = to + ((group.first + i) * n_out() + d) * n_in();
+            std::memcpy(of_output, group.to + line * input_row(), size_t(n_in()) * sizeof(T));
+            if (network_.layers[0].scales_inputs) layers_.changed_inputs().scale_row(of_output, of_output);
         });
     }
 

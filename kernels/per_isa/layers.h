@@ -5,13 +5,13 @@
 #pragma once
 
 #include "block_parts.h"
+#include "changed_inputs.h"
 #include "layer_normalization.h"
 #include "packing.h"
 #include "padding.h"
+#include "parametric_activation.h"
 #include "pass_inputs.h"
 #include "products.h"
-#include "random.h"
-#include "sparse.h"
 
 namespace {
 
@@ -20,7 +20,7 @@ template <class T> struct LayerBuffers {
     T *out;         // outputs; of the last layer, logits where the loss contains the activation
     T *delta;       // the loss's derivative by the layer's sums z
     T *derivative;  // the activation's derivative; null where the output determines it
-    T *by_slope;    // the output's derivative by the unit's slope, later the loss's; null without slopes
+    T *by_slope;    // the output's derivative by the unit's slope or factor, later the loss's; null without slopes and factors
     T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them, or they are packed
     NormalizationBuffers<T> *normalization;  // null without one
 };
@@ -36,7 +36,8 @@ template <class T> class Layers {
           is_sparse_(x.sparse()),
           buffers_(arena.take<LayerBuffers<T>>(network.n_layers)),
           x_row_(padded_row(network.layers[0].n_in, sizeof(T))),
-          x_(arena.take<T>(x.sparse() ? 0 : rows * x_row_)) {
+          x_(arena.take<T>(x.sparse() ? 0 : rows * x_row_)),
+          inputs_(has_scale_gradient() ? ChangedInputs<T>::take(rows, x_row_, is_sparse_, arena) : InputBuffers<T>()) {
         for (int64_t l = 0; l < network.n_layers; l++) {
             const LayerBuffers<T> b = take_buffers(l, rows, loss, arena);
             if (buffers_) buffers_[l] = b;
@@ -45,7 +46,7 @@ template <class T> class Layers {
 
     // Returns the same layers with another network's parameters, and with the same workspace.
     Layers with_parameters(const void *parameters) const {
-        return Layers(network_, static_cast<const T *>(parameters), needs_, has_logits_, is_sparse_, buffers_, x_row_, x_);
+        return Layers(network_, static_cast<const T *>(parameters), needs_, has_logits_, is_sparse_, buffers_, x_row_, x_, inputs_);
     }
 
     const Network &network() const { return network_; }
@@ -95,19 +96,32 @@ template <class T> class Layers {
     bool is_copied(const Input<T> &x) const { return x.dense == x_; }
 
     // Returns the chunk's rows where they stand if the kernels can read them there; otherwise copies the given range of them.
-    Input<T> read(const Rows &x, const Batch &chunk, Range rows) const {
-        if (x.sparse()) return Input<T>::of_sparse(x, chunk);
-        if (!chunk.order && !chunk.weights && !network_.layers[0].narrow && readable_in_place<T>(x))
-            return {reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride), x.row_stride / int64_t(sizeof(T))};
-        read_rows<T>(x, chunk, rows, network_.layers[0].n_in, x_, x_row_);
-        return {x_, x_row_};
+    Input<T> read(const Rows &x, const Batch &chunk, Range rows, const Dropout &dropout) const {
+        if (dropout.key || network_.layers[0].scales_inputs) return read_changed(x, chunk, rows, dropout);
+        return read_unchanged(x, chunk, rows);
+    }
+
+    // ---- Scales of inputs ----
+
+    ChangedInputs<T> changed_inputs() const { return ChangedInputs<T>(network_.layers[0], parameters_, x_row_, inputs_); }
+
+    bool has_scale_gradient() const { return needs_.weight_gradient && network_.layers[0].scales_inputs; }
+    const T *by_scale() const { return inputs_.by_scale; }
+    int64_t x_row() const { return x_row_; }
+
+    // When the first layer's delta is known, sets the contributions of some of the chunk's dense rows to the gradient of the scales.
+    // in_panels: whether the weights are.
+    void pass_inputs_back(Range rows, T *packing, bool in_panels) const {
+        input_gradient(0, rows, {0, network_.layers[0].n_in}, inputs_.by_scale, x_row_, packing, in_panels);
+        changed_inputs().finish_by_scale(rows);
     }
 
     // Computes the sums z in some of a layer's outputs: in all, if the layer is narrow or its inputs are sparse.
     void multiply_layer(int64_t l, const Input<T> &x, Range rows, Range outputs, T *packing) const {
         const Layer &layer = network_.layers[l];
         T *out = buffers_[l].out;
-        if (l == 0 && x.sparse) inputs<T>.multiply_sparse(*x.sparse, x.chunk, rows, layer, weights(layer), bias(layer), out);
+        if (l == 0 && x.sparse)
+            inputs<T>.multiply_sparse(*x.sparse, x.chunk, x.factors, rows, layer, weights(layer), bias(layer), out);
         else if (layer.narrow)
             multiply_narrow(rows, layer.n_in, layer.n_out, input(l, x), input_row(l, x), weights(layer), layer.weights().row,
                             bias(layer), out);
@@ -149,6 +163,8 @@ template <class T> class Layers {
                 for (T *values : {of->by_gain, of->by_shift})
                     if (values) std::memset(values + first, 0, bytes);
         }
+        if (has_scale_gradient() && !is_sparse_)
+            std::memset(inputs_.by_scale + rows.begin * x_row_, 0, size_t(rows.size() * x_row_) * sizeof(T));
         return x.sparse() ? Input<T>::of_sparse(x, chunk) : Input<T>{x_, x_row_};
     }
 
@@ -215,7 +231,7 @@ template <class T> class Layers {
 
   private:
     Layers(const Network &network, const T *parameters, Needs needs, bool has_logits, bool is_sparse, LayerBuffers<T> *buffers,
-           int64_t x_row, T *x)
+           int64_t x_row, T *x, const InputBuffers<T> &inputs)
         : network_(network),
           parameters_(parameters),
           needs_(needs),
@@ -223,7 +239,8 @@ template <class T> class Layers {
           is_sparse_(is_sparse),
           buffers_(buffers),
           x_row_(x_row),
-          x_(x) {}
+          x_(x),
+          inputs_(inputs) {}
 
     LayerBuffers<T> take_buffers(int64_t l, int64_t rows, const Loss *loss, Arena &arena) const {
         const Layer &layer = network_.layers[l];
@@ -232,17 +249,37 @@ template <class T> class Layers {
         b.out = arena.take<T>(rows * layer.row);
         if (backward || (loss && is_last)) b.delta = arena.take<T>(rows * layer.row);
         if (backward && keeps_derivative(layer) && !(is_last && has_logits_)) b.derivative = arena.take<T>(rows * layer.row);
-        if (needs_.weight_gradient && all_activations<T>[layer.activation].has_slopes) b.by_slope = arena.take<T>(rows * layer.row);
+        if (needs_.weight_gradient && (layer.is_parametric || all_activations<T>[layer.activation].has_slopes))
+            b.by_slope = arena.take<T>(rows * layer.row);
         const bool keeps_transposed = !layer.narrow && (needs_.derivatives || !packs_weights<T>(layer));
-        if (needs_.any() && keeps_transposed && (l > 0 || needs_.input_gradient))
+        if (needs_.any() && keeps_transposed && (l > 0 || needs_.input_gradient || (has_scale_gradient() && !is_sparse_)))
             b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
         if (layer.normalization)
             b.normalization = LayerNormalization<T>::take(layer, rows, backward, needs_.weight_gradient, arena);
         return b;
     }
 
+    Input<T> read_unchanged(const Rows &x, const Batch &chunk, Range rows) const {
+        if (x.sparse()) return Input<T>::of_sparse(x, chunk);
+        if (!chunk.order && !chunk.weights && !network_.layers[0].narrow && readable_in_place<T>(x))
+            return {reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride), x.row_stride / int64_t(sizeof(T))};
+        read_rows<T>(x, chunk, rows, network_.layers[0].n_in, x_, x_row_);
+        return {x_, x_row_};
+    }
+
+    // Not inlined, so that the reading of other inputs stays short.
+    __attribute__((noinline)) Input<T> read_changed(const Rows &x, const Batch &chunk, Range rows, const Dropout &dropout) const {
+        const ChangedInputs<T> changed = changed_inputs();
+        const InputFactors<T> factors = changed.factors(dropout);
+        if (!factors.any()) return read_unchanged(x, chunk, rows);
+        if (x.sparse()) return Input<T>::of_sparse(x, chunk, factors);
+        changed.read(x, chunk, rows, factors, x_);
+        return {x_, x_row_};
+    }
+
     static bool keeps_derivative(const Layer &layer) {
-        return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || !all_activations<T>[layer.activation].from_output;
+        return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || layer.is_parametric ||
+               !all_activations<T>[layer.activation].from_output;
     }
 
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
@@ -263,7 +300,7 @@ template <class T> class Layers {
         if (derivative) derivative += rows.begin * layer.row;
         if (by_slope) by_slope += rows.begin * layer.row;
         if (layer.normalization && !layer.normalizes_outputs) normalization(l).forward(buffers_[l].out, rows);
-        if (layer.custom) activate_custom(layer, out, derivative, rows.size());
+        if (layer.custom || layer.is_parametric) activate_otherwise(layer, out, derivative, by_slope, rows.size());
         else if (kernels.has_slopes) activate_with_slopes(layer, out, derivative, by_slope, rows.size());
         else if (derivative) kernels.value_and_derivative(out, derivative, rows.size(), layer.n_out, layer.row);
         else if (!kernels.is_identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
@@ -283,11 +320,11 @@ template <class T> class Layers {
     // Not inlined, like the next function: the rest, which is all that most networks need, is then short enough to be inlined.
     __attribute__((noinline)) void drop(int64_t l, Range rows, const Dropout &dropout, T *out, T *derivative, T *by_slope) const {
         const Layer &layer = network_.layers[l];
-        const T scale = T(1 / (1 - layer.dropout));
+        const Mask<T> mask(*dropout.key, l, layer.dropout);
         for (int64_t i = 0; i < rows.size(); i++) {
             const int64_t first = (dropout.first_row + rows.begin + i) * layer.n_out;
             for (T *values : {out, derivative, by_slope})
-                if (values) drop_units(values + i * layer.row, layer.n_out, *dropout.key, l, first, layer.dropout, scale);
+                if (values) drop_units(values + i * layer.row, layer.n_out, mask, first);
         }
     }
 
@@ -297,6 +334,11 @@ template <class T> class Layers {
         const T *slopes = parameters_ + layer.block(BlockKind::slopes)->offset;
         if (derivative) kernels.derivatives(out, slopes, derivative, by_slope, rows, layer.n_out, layer.row);
         else kernels.value_with_slopes(out, slopes, rows, layer.n_out, layer.row);
+    }
+
+    __attribute__((noinline)) void activate_otherwise(const Layer &layer, T *out, T *derivative, T *by_slope, int64_t rows) const {
+        if (layer.is_parametric) ParametricActivation<T>(layer, parameters_).activate(out, derivative, by_slope, rows);
+        else activate_custom(layer, out, derivative, rows);
     }
 
     // A user's function may turn the padding into anything.
@@ -321,6 +363,7 @@ template <class T> class Layers {
     LayerBuffers<T> *const buffers_;
     const int64_t x_row_;
     T *const x_;  // copies of dense rows
+    const InputBuffers<T> inputs_;
 };
 
 }  // namespace

@@ -69,6 +69,9 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         bint narrow
         int32_t normalization
         bint normalizes_outputs
+        bint is_parametric
+        bint scales_inputs
+        double input_dropout
         double dropout
         CustomActivation custom
 

@@ -2,7 +2,8 @@
 
 @cython.final
 cdef class Layout:
-    """Hold the layers of all networks that have the same sizes, activations, dropout, dtype and normalizations.
+    """Hold the layers of all networks that have the same sizes, activations, dropout, dtype, normalizations, parametric
+    activations and changes of inputs.
 
     Many networks of one kind then read the same few cache lines, and the address of the layers tells their kind.
     """
@@ -12,7 +13,8 @@ cdef class Layout:
     cdef double operations_per_row
     cdef object __weakref__
 
-    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations):
+    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs,
+                 tuple parametric):
         cdef int l
         self.n_layers = len(activations)
         for l in range(self.n_layers):
@@ -20,10 +22,13 @@ cdef class Layout:
             self.layers[l].n_out = layer_sizes[l + 1]
             self.set_activation(l, activations[l], dtype)
             self.layers[l].dropout = dropout[l]
+            self.layers[l].is_parametric = parametric[l]
             if normalizations[l] is not None:
                 name, place = normalizations[l]
                 self.layers[l].normalization = 1 + NORMALIZATIONS.index(name)
                 self.layers[l].normalizes_outputs = place == "after"
+            if l == 0:
+                self.layers[l].scales_inputs, self.layers[l].input_dropout = inputs
             self.operations_per_row += layer_work(1, layer_sizes[l], layer_sizes[l + 1])
         self.size = lay_out(self.layers, self.n_layers, dtype.itemsize)
 
@@ -39,10 +44,11 @@ cdef class Layout:
 cdef object LAYOUTS = WeakValueDictionary()
 
 
-cdef Layout layout_of(tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations):
-    key = layer_sizes, activations, dropout, dtype, normalizations
+cdef Layout layout_of(tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs,
+                      tuple parametric):
+    key = layer_sizes, activations, dropout, dtype, normalizations, inputs, parametric
     cdef Layout layout = LAYOUTS.get(key)
     if layout is None:
-        layout = Layout(layer_sizes, activations, dropout, dtype, normalizations)
+        layout = Layout(*key)
         LAYOUTS[key] = layout
     return layout

@@ -21,22 +21,29 @@ cdef class Network:
     cdef dict objectives  # by the loss that a model was called with: those that the quick functions take
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
-    cdef readonly tuple layer_sizes, activations, dropout, normalizations
+    cdef readonly tuple layer_sizes, activations, dropout, normalizations, parametric
+    cdef readonly bint input_scale
+    cdef readonly double input_dropout
     cdef readonly dict parameters
 
-    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations=None):
+    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations=None,
+                 bint input_scale=False, double input_dropout=0.0, tuple parametric=None):
         # normalizations: for each layer, None or (name, "before" or "after" the activation); the last layer has none.
+        # parametric: for each layer, whether its activation is; the last layer's is not.
         cdef int n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
+        parametric = (False,) * n_layers if parametric is None else parametric
         if (not 1 <= n_layers <= max_layers or len(activations) != n_layers or len(dropout) != n_layers
-                or len(normalizations) != n_layers or normalizations[n_layers - 1] is not None):
+                or len(normalizations) != n_layers or normalizations[n_layers - 1] is not None
+                or len(parametric) != n_layers or parametric[n_layers - 1]):
             raise ValueError(f"a network has 1 to {max_layers} layers, got {n_layers}")
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
-        self.normalizations = normalizations
-        self.dtype = np.dtype(dtype)
+        self.normalizations, self.input_scale, self.input_dropout = normalizations, input_scale, input_dropout
+        self.parametric, self.dtype = parametric, np.dtype(dtype)
         self.dtype_number = self.dtype.num
         self.type = Type.float32 if self.dtype_number == cnp.NPY_FLOAT32 else Type.float64
-        self.layout = layout_of(layer_sizes, activations, dropout, self.dtype, normalizations)
+        self.layout = layout_of(layer_sizes, activations, dropout, self.dtype, normalizations, (input_scale, input_dropout),
+                                parametric)
         self.layers = self.layout.layers
         self.operations_per_row = self.layout.operations_per_row
         self.native.n_layers = n_layers
@@ -96,7 +103,7 @@ cdef class Network:
         """Return views of the parameters in an array with the storage's layout, by kind.
 
         Each kind has a tuple with one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out),
-        all other kinds (n_out,).
+        scales (n_in,), all other kinds (n_out,).
         """
         cdef Block block
         kinds = [[None] * self.native.n_layers for _ in range(n_block_kinds)]
@@ -239,6 +246,11 @@ cdef class Network:
         if native.plain and len(self.objectives) < 64:
             self.objectives[loss] = Objective(native, self.dtype, self.layers[self.native.n_layers - 1].n_out)
 
+    cdef int64_t columns(self, int64_t l, int64_t b):
+        """Return the number of columns of a layer's array for one of its blocks."""
+        cdef Block block = self.layers[l].blocks[b]
+        return self.layers[l].n_out if block.kind == BlockKind.weights else block.columns
+
     cdef bint fill_arrays(self, void **arrays, list parameters) except -1:
         """Fill in the addresses of arrays like the parameters, and return whether all of them are."""
         cdef int64_t l, b, i = 0
@@ -251,7 +263,7 @@ cdef class Network:
                 a = parameters[i]
                 matrix = self.layers[l].blocks[b].kind == BlockKind.weights
                 if (cnp.PyArray_TYPE(a) != self.dtype_number or cnp.PyArray_NDIM(a) != 1 + matrix
-                        or cnp.PyArray_DIM(a, matrix) != self.layers[l].n_out
+                        or cnp.PyArray_DIM(a, matrix) != self.columns(l, b)
                         or (matrix and cnp.PyArray_DIM(a, 0) != self.layers[l].n_in)):
                     return False
                 arrays[i] = cnp.PyArray_DATA(a)
@@ -265,8 +277,8 @@ cdef class Network:
         cdef bint matrix
         cdef cnp.npy_intp shape[2]
         for l in range(self.native.n_layers):
-            shape[0], shape[1] = self.layers[l].n_in, self.layers[l].n_out
             for b in range(self.layers[l].n_blocks):
+                shape[0], shape[1] = self.layers[l].n_in, self.columns(l, b)
                 matrix = self.layers[l].blocks[b].kind == BlockKind.weights
                 arrays.append(cnp.PyArray_EMPTY(1 + matrix, &shape[1 - matrix], self.dtype_number, 0))
         return arrays

@@ -104,6 +104,9 @@ class Network:
     activations: tuple[str | CustomActivation, ...]
     dropout: tuple[float, ...]
     normalizations: tuple[tuple[str, str] | None, ...]
+    input_scale: bool
+    input_dropout: float
+    parametric: tuple[bool, ...]
     parameters: dict[str, tuple[Any, ...]]  # by kind, one array per layer, or None
     def __init__(
         self,
@@ -112,6 +115,9 @@ class Network:
         dropout: tuple[float, ...],
         dtype: DTypeLike,
         normalizations: tuple[tuple[str, str] | None, ...] | None = None,
+        input_scale: bool = False,
+        input_dropout: float = 0.0,
+        parametric: tuple[bool, ...] | None = None,
     ) -> None: ...
     @property
     def address(self) -> int: ...

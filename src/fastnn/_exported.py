@@ -27,7 +27,8 @@ class Exported(Stored):
         normalizations = [
             None if each is None or gains is None else Normalization(*each, gains, shifts) for each, gains, shifts in given
         ]
-        parts = zip(self.weights, self.biases, self.activations, self.slopes, normalizations, strict=True)
+        kinds = self.weights, self.biases, self.activations, self.slopes, normalizations, self.scales, self.alphas
+        parts = zip(*kinds, strict=True)
         return [Layer(*part) for part in parts]
 
     @explained
@@ -96,9 +97,11 @@ class Exported(Stored):
         The graph must be a chain of layers: Gemm, or MatMul and Add, each followed by operators that compute one of the
         activations of `MLP`. The function that they compute is compared with fastnn's activations, so that its form does not
         matter. Layer and root mean square normalization before or after an activation, as one operator or composed of
-        others, becomes that of the layer. A leaky ReLU with another slope than 0.01 becomes "prelu", and training then
-        changes its slopes. Operators without effect on predictions, such as Dropout, are left out. Batch normalization
-        directly after a matrix product becomes part of its weights and bias, which rounds them.
+        others, becomes that of the layer. A product of the inputs with a number per input becomes `input_scale`, and
+        ``z + a * (f(z) - z)`` a parametric activation. A leaky ReLU with another slope than 0.01 becomes "prelu", and so
+        does a parametric ReLU; training then changes the slopes. Operators without effect on predictions, such as Dropout,
+        are left out. Batch normalization directly after a matrix product becomes part of its weights and bias, which rounds
+        them.
 
         Parameters
         ----------
@@ -180,6 +183,8 @@ class Exported(Stored):
     def to_torch(self) -> Any:
         """Return a module of PyTorch with the same layers, parameters and dropout rates.
 
+        Scales of inputs and parametric activations become modules of fastnn, since PyTorch has none for them.
+
         Returns
         -------
         torch.nn.Sequential
@@ -211,16 +216,18 @@ class Exported(Stored):
         """
         from fastnn._exports import pytorch_modules
 
-        return pytorch_modules.module_of(self._layers(), self.dropout)
+        return pytorch_modules.module_of(self._layers(), self.dropout, self.input_dropout)
 
     @classmethod
-    def _of_layers(cls, layers: list[Layer], rng: Any, dropout: float | list[float] = 0.0) -> Self:
+    def _of_layers(
+        cls, layers: list[Layer], rng: Any, dropout: float | list[float] = 0.0, input_dropout: float = 0.0
+    ) -> Self:
         """Return a network with copies of these parameters, and `rng` for training."""
         model = cls.__new__(cls)
-        model._become_layers(layers, rng, dropout)
+        model._become_layers(layers, rng, dropout, input_dropout)
         return model
 
-    def _become_layers(self, layers: list[Layer], rng: Any, dropout: float | list[float]) -> None:
+    def _become_layers(self, layers: list[Layer], rng: Any, dropout: float | list[float], input_dropout: float) -> None:
         *hidden, output = (layer.activation for layer in layers)
         sizes = (len(layers[0].weights), *(len(layer.bias) for layer in layers))
         normalizations = [layer.normalization for layer in layers]
@@ -228,10 +235,14 @@ class Exported(Stored):
         options = {
             "normalization": [None if each is None else each.name for each in of_hidden],
             "normalization_place": [None if each is None else each.place for each in of_hidden],
+            "parametric_activation": [layer.alphas is not None for layer in layers[:-1]],
+            "input_scale": layers[0].scales is not None,
+            "input_dropout": input_dropout,
         }
         self._begin(sizes, hidden, output, dropout=dropout, dtype=layers[0].weights.dtype, **options)
         self._rng = rng
         self.weights, self.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
-        self.slopes = [layer.slopes for layer in layers]
+        self.slopes, self.scales = [layer.slopes for layer in layers], [layer.scales for layer in layers]
+        self.alphas = [layer.alphas for layer in layers]
         self.gains = [None if each is None else each.gains for each in normalizations]
         self.shifts = [None if each is None else each.shifts for each in normalizations]

@@ -39,14 +39,21 @@ def generator_of(model: MLP) -> np.random.Generator:
     return model._rng
 
 
+def drops_units(model: MLP) -> bool:
+    """Return whether training drops inputs or units of a model."""
+    return model._drops
+
+
 def layers_of(model: MLP) -> list[Layer]:
     """Return the layers of a model, for exports, with live views of the parameters."""
     return model._layers()
 
 
-def model_of_layers(kind: type[MLP], layers: list[Layer], rng: np.random.Generator, dropout: list[float]) -> MLP:
+def model_of_layers(
+    kind: type[MLP], layers: list[Layer], rng: np.random.Generator, dropout: list[float], input_dropout: float
+) -> MLP:
     """Return a model of a class with copies of the parameters of these layers, and `rng` for training."""
-    return kind._of_layers(layers, rng, dropout)
+    return kind._of_layers(layers, rng, dropout, input_dropout)
 
 
 def copied_parameters(model: MLP) -> NDArray[Any]:

@@ -52,6 +52,36 @@ class Parameters:
         return tuple(None if each is None else each[1] for each in self._network.normalizations[:-1])
 
     @property
+    def parametric_activation(self) -> tuple[bool, ...]:
+        """Whether the activations have a trained alpha per unit, one per hidden layer."""
+        return self._network.parametric[:-1]
+
+    @property
+    def input_scale(self) -> bool:
+        """Whether each input is multiplied by a trained factor."""
+        return self._network.input_scale
+
+    @property
+    def input_dropout(self) -> float:
+        """The probability of dropping an input in training."""
+        return self._network.input_dropout
+
+    @property
+    def _drops(self) -> bool:
+        """Whether training drops inputs or units, and draws random numbers for that."""
+        return self.input_dropout > 0.0 or any(self.dropout)
+
+    def _later_options(self) -> dict[str, Any]:
+        """Return the options of `MLP` that files of the first versions lack, of those that differ from their defaults."""
+        options: dict[str, Any] = {}
+        if any(self.normalization):
+            options |= {"normalization": self.normalization, "normalization_place": self.normalization_place}
+        if any(self.parametric_activation):
+            options["parametric_activation"] = self.parametric_activation
+        given = {"input_scale": self.input_scale, "input_dropout": self.input_dropout}
+        return options | {name: value for name, value in given.items() if value}
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the parameters: float32 or float64."""
         return self._network.dtype
@@ -90,12 +120,37 @@ class Parameters:
         Only "layer_norm" has them.
         """,
     )
+    alphas: Kind[NDArray[Any] | None] = Kind(
+        1.0,
+        """The alphas of parametric activations: live views of shape (n_out,), one per layer, or None.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> MLP((2, 3, 1), parametric_activation=True, dtype="float64").alphas
+        [array([1., 1., 1.]), None]
+        """,
+    )
+    scales: Kind[NDArray[Any] | None] = Kind(
+        1.0,
+        """The trained factors of the inputs: a live view of shape (n_in,) for the first layer, None for every other layer.
+
+        Only models with `input_scale` have them.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> MLP((2, 3, 1), input_scale=True, dtype="float64").scales
+        [array([1., 1.]), None]
+        """,
+    )
 
     @property
     def parameters(self) -> list[NDArray[Any]]:
         """Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``.
 
-        The slopes, gains and shifts of a layer follow its biases.
+        The slopes, gains, shifts and alphas of a layer follow its biases. The scales of the inputs follow those of the first
+        layer.
         """
         return Views("parameters", by_layer(self._network.parameters))
 
@@ -117,7 +172,7 @@ class Parameters:
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters: the weights, biases, slopes, gains and shifts of all layers.
+        """The number of parameters: the weights, biases, slopes, gains, shifts, alphas and scales of all layers.
 
         Examples
         --------
@@ -162,7 +217,7 @@ class Parameters:
         Parameters
         ----------
         other : MLP
-            A model with the same layer sizes, activations, normalizations and dtype. It does not change.
+            A model with the same layer sizes, activations, normalizations, alphas, scales and dtype. It does not change.
         tau : float
             The fraction of the difference by which to move, in [0, 1].
 
@@ -245,7 +300,14 @@ class Parameters:
             self._feature_names = _columns.names_of("X", X)
 
 
-_ALIKE = ("layer_sizes", "activations", "normalizations", "dtype")  # of networks whose parameters correspond
+_ALIKE = (
+    "layer_sizes",
+    "activations",
+    "normalizations",
+    "parametric",
+    "input_scale",
+    "dtype",
+)  # of networks whose parameters correspond
 
 
 def _not_alike(mine: _core.Network, others: _core.Network) -> ValueError:

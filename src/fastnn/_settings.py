@@ -226,10 +226,11 @@ class Configured:
                 raise ValueError(
                     f"{name}: expected none for optimizer 'lbfgs', which makes no steps by batches, got {value!r}"
                 )
-        if any(self.model.dropout):
+        if self.model._drops:
+            name = "dropout" if any(self.model.dropout) else "input_dropout"
             raise ValueError(
-                f"optimizer: expected another one than 'lbfgs', got it for a model with dropout {self.model.dropout}, whose "
-                "loss is random"
+                f"optimizer: expected another one than 'lbfgs', got it for a model with {name} {getattr(self.model, name)}, "
+                "whose loss is random"
             )
 
     def _native_averaging(self, last: NativeAveraging | None) -> NativeAveraging | None:

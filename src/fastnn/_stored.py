@@ -74,13 +74,11 @@ class Stored(Parameters):
             return cls._from(config["model"], arrays, custom)
 
     def _config(self) -> dict[str, Any]:
-        # Models without normalizations have no such entries, like those of older versions.
-        normalizations = {"normalization": self.normalization, "normalization_place": self.normalization_place}
         return {
             "layer_sizes": self.layer_sizes,
             "activations": [a.name if isinstance(a, CustomActivation) else a for a in self.activations],
             "dropout": self.dropout,
-            **(normalizations if any(self.normalization) else {}),
+            **self._later_options(),  # models without them have no such entries, like those of older versions
             "dtype": self.dtype.name,
             "feature_names": self._feature_names,
             "rng": _seeds.state_of(self._rng),
@@ -140,5 +138,5 @@ class Stored(Parameters):
 
 def _options_of(config: dict[str, Any]) -> dict[str, Any]:
     """Return the options of `MLP` in a description, of which those that older versions lack may be missing."""
-    names = ("normalization", "normalization_place")
+    names = ("normalization", "normalization_place", "parametric_activation", "input_scale", "input_dropout")
     return {name: config[name] for name in ("dropout", "dtype")} | {name: config[name] for name in names if name in config}

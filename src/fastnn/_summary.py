@@ -106,11 +106,12 @@ def summary_of(model: Parameters, parameters: Kinds, storage_bytes: int) -> Summ
     """Return the summary of a model, given its parameters by kind and the size of its storage."""
     layers = []
     arrays_of_layers = zip(*parameters.values(), strict=True)
-    options = model.activations, (*model.normalization, None), (*model.dropout, 0.0)
+    options = model.activations, (*model.parametric_activation, False), (*model.normalization, None), (*model.dropout, 0.0)
     each = zip(pairwise(model.layer_sizes), *options, arrays_of_layers, strict=True)
-    for (n_in, n_out), activation, normalization, rate, arrays in each:
+    for (n_in, n_out), activation, is_parametric, normalization, rate, arrays in each:
         count = sum(array.size for array in arrays if array is not None)
         name = activation if isinstance(activation, str) else activation.name
+        name = f"parametric {name}" if is_parametric else name
         n_bytes, products = count * model.dtype.itemsize, n_in * n_out
         layers.append(LayerSummary(n_in, n_out, name, rate, count, n_bytes, products, normalization))
     return Summary(tuple(layers), model.dtype.name, storage_bytes)

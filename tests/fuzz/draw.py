@@ -36,11 +36,16 @@ def network(rng: Rng) -> dict[str, Any]:
     output = choice(rng, ["identity", "identity", "softmax", "sigmoid", "exp", "tanh", "prelu"])
     normalized = rng.random() < 0.3
     names = [None, *_core.NORMALIZATIONS] if normalized else [None]
+    activations = [choice(rng, HIDDEN) for _ in range(n_hidden)]
+    parametric = rng.random() < 0.2
     return {
         "layer_sizes": sizes,
-        "activation": [choice(rng, HIDDEN) for _ in range(n_hidden)],
+        "activation": activations,
+        "parametric_activation": [bool(parametric and name not in ("identity", "prelu")) for name in activations],
         "normalization": [choice(rng, names) for _ in range(n_hidden)],
         "normalization_place": [choice(rng, ["before", "after"]) for _ in range(n_hidden)],
+        "input_scale": bool(rng.random() < 0.15),
+        "input_dropout": choice(rng, [*[0.0] * 8, 0.2]),
         "output_activation": output,
         "dropout": [choice(rng, [0.0, 0.0, 0.3]) for _ in range(n_hidden)],
         "dtype": choice(rng, [np.float32, np.float64]),

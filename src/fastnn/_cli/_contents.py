@@ -25,7 +25,13 @@ _NOT_OURS = "of another library"
 # The entries of the metadata that have a place of their own.
 _PROVENANCE = ("kind", "version", "written_by")
 _ARCHITECTURE = ("layer_sizes", "activations", "dropout", "dtype")
-_LATER = ("normalization", "normalization_place")  # only in the files of models that have them
+_LATER = (
+    "normalization",
+    "normalization_place",
+    "parametric_activation",
+    "input_scale",
+    "input_dropout",
+)  # only in the files of models that have them
 _TRAINING = ("loss", "optimizer", "updates", "options", "drop_last", "averaging", "averages", "rng", "accumulated")
 
 

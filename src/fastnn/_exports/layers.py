@@ -51,6 +51,10 @@ class Layer:
         The trained slope of each unit, for activations that have them.
     normalization : Normalization, optional
         The normalization of the units. An output layer has none.
+    scales : ndarray of shape (n_in,), optional
+        The trained factors of the inputs, which multiply x first. Only a first layer has them.
+    alphas : ndarray of shape (n_out,), optional
+        The trained alphas of a parametric activation.
     """
 
     weights: NDArray[Any]
@@ -58,6 +62,8 @@ class Layer:
     activation: Activation
     slopes: NDArray[Any] | None = None
     normalization: Normalization | None = None
+    scales: NDArray[Any] | None = None
+    alphas: NDArray[Any] | None = None
 
     def normalizes(self, place: str) -> bool:
         """Return whether there is a normalization in this place."""
@@ -65,6 +71,12 @@ class Layer:
 
     def astype(self, dtype: Any) -> Layer:
         """Return the layer with parameters of another type."""
-        slopes = None if self.slopes is None else self.slopes.astype(dtype)
+
+        def converted(values: NDArray[Any] | None) -> NDArray[Any] | None:
+            return None if values is None else values.astype(dtype)
+
         normalization = None if self.normalization is None else self.normalization.astype(dtype)
-        return Layer(self.weights.astype(dtype), self.bias.astype(dtype), self.activation, slopes, normalization)
+        return Layer(
+            *(self.weights.astype(dtype), self.bias.astype(dtype), self.activation, converted(self.slopes)),
+            *(normalization, converted(self.scales), converted(self.alphas)),
+        )

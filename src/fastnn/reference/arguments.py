@@ -14,11 +14,11 @@ from fastnn._custom import CustomActivation
 from fastnn.losses import Loss
 from fastnn.reference.activations import Activation, named
 from fastnn.reference.normalization import NORMALIZATIONS, Normalization, normalized
-from fastnn.reference.parametric import PARAMETRIC
+from fastnn.reference.parametric import PARAMETRIC, with_alphas
 
 __all__ = [
     *("Activations", "Arrays", "Normalizations", "UnitParameters"),
-    *("checked_data", "checked_inputs", "checked_network", "takes_as_labels"),
+    *("checked_data", "checked_inputs", "checked_network", "checked_scales", "takes_as_labels"),
 ]
 __dir__ = __all__.copy
 
@@ -28,6 +28,7 @@ UnitParameters: TypeAlias = Sequence[Array | None] | None
 Normalizations: TypeAlias = Sequence[Normalization | None] | None
 
 _OUTPUT_ONLY = ("softmax", "exp")
+WITHOUT_ALPHAS = ("identity", *PARAMETRIC)  # an alpha would change nothing, or what another parameter changes
 
 
 def checked_network(
@@ -35,11 +36,12 @@ def checked_network(
     biases: Arrays,
     activations: Activations,
     normalizations: Normalizations = None,
+    alphas: UnitParameters = None,
     **kinds: UnitParameters,
 ) -> list[Activation]:
     """Return the activation of each layer, with its normalization, or raise an error if the lists do not fit together.
 
-    `kinds` are the parameters of activations.
+    `alphas` are those of parametric activations, and `kinds` the parameters of other activations.
     """
     if not len(weights) == len(biases) == len(activations) or len(weights) == 0:
         lengths = f"{len(weights)}, {len(biases)} and {len(activations)}"
@@ -60,7 +62,25 @@ def checked_network(
     for layer, function in enumerate(functions[:-1]):
         if function.name in _OUTPUT_ONLY:
             raise ValueError(f"activations[{layer}]: expected one for hidden layers, got {function.name!r}")
+    if alphas is not None:
+        functions = _with_alphas(functions, alphas, weights)
     return functions if normalizations is None else _with_normalizations(functions, normalizations, weights)
+
+
+def _with_alphas(functions: list[Activation], alphas: Sequence[Array | None], weights: Arrays) -> list[Activation]:
+    if len(alphas) != len(functions) or alphas[-1] is not None:
+        got = f"{len(alphas)} entries"
+        raise ValueError(f"alphas: expected {len(functions)} entries, one per layer, the last one None, got {got}")
+    result = list(functions)
+    for layer, (values, function, w) in enumerate(zip(alphas, functions, weights, strict=True)):
+        if values is None:
+            continue
+        if values.shape != w.shape[1:]:
+            raise ValueError(f"alphas[{layer}]: expected shape {w.shape[1:]}, got {values.shape}")
+        if function.name in WITHOUT_ALPHAS:
+            raise ValueError(f"alphas[{layer}]: expected None for the activation {function.name!r}, got an array")
+        result[layer] = with_alphas(function, values)
+    return result
 
 
 def _with_normalizations(
@@ -118,6 +138,13 @@ def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:
         raise ValueError(f"X: expected shape (n, {weights[0].shape[0]}), got {inputs.shape}")
     with np.errstate(over="ignore"):
         return inputs.astype(weights[0].dtype, copy=False)
+
+
+def checked_scales(weights: Arrays, scales: Array | None) -> Array | None:
+    """Return the scales of the inputs, or raise an error if they do not fit the first layer."""
+    if scales is not None and scales.shape != weights[0].shape[:1]:
+        raise ValueError(f"scales: expected shape {weights[0].shape[:1]}, one per input, got {scales.shape}")
+    return scales
 
 
 def takes_as_labels(loss: Loss, y: NDArray[Any]) -> bool:

@@ -15,6 +15,7 @@ from fastnn.reference.arguments import (
     Activations,
     Arrays,
     Normalizations,
+    UnitParameters,
     checked_data,
     checked_inputs,
     checked_network,
@@ -43,6 +44,9 @@ def loss_and_gradient(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    scales: Array | None = None,
+    input_mask: Array | None = None,
+    alphas: UnitParameters = None,
 ) -> tuple[Any, ...]:
     """Return the mean loss over rows of data, and its gradients with respect to all parameters.
 
@@ -63,8 +67,8 @@ def loss_and_gradient(
         weights are zero. A row of weight 0 does not count, whatever it contains.
     l1, l2 : float, default 0.0
         Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights.
-    dropout_masks, slopes, normalizations : sequences, optional
-        As in `forward`. Penalties do not apply to slopes, gains and shifts.
+    dropout_masks, slopes, normalizations, scales, input_mask, alphas
+        As in `forward`. Penalties do not apply to slopes, gains, shifts, scales and alphas.
 
     Returns
     -------
@@ -75,6 +79,10 @@ def loss_and_gradient(
         One entry per layer; only if `slopes` is given.
     normalization_gradients : list of tuples (gain_gradient, shift_gradient), (gain_gradient,) or None
         One entry per layer; only if `normalizations` is given.
+    scale_gradient : ndarray, shape (n_in,)
+        Only if `scales` is given.
+    alpha_gradients : list of ndarrays or None
+        One entry per layer; only if `alphas` is given.
 
     References
     ----------
@@ -88,14 +96,16 @@ def loss_and_gradient(
     (2.0, [array([[6.]])], [array([2.])])
     """
     l1, l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
-    run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, dropout_masks, slopes, normalizations)
+    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas
+    run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, *options)
     value, steps = run.loss, list(run.backward())[::-1]
+    _, scale_gradient = run.through_inputs(steps[0][1])
     weight_gradients: list[Array] = [inputs.T @ delta for inputs, delta in steps]
     bias_gradients: list[Array] = [delta.sum(axis=0) for _, delta in steps]
     for w, gradient in zip(weights, weight_gradients, strict=True):
         value = float(add_penalty(value, w, l1, l2))
         gradient += penalty_gradient(w, l1, l2)
-    return value, weight_gradients, bias_gradients, *_other_gradients(run, slopes, normalizations)
+    return value, weight_gradients, bias_gradients, *_other_gradients(run, slopes, normalizations, scale_gradient, alphas)
 
 
 def input_gradient(
@@ -107,12 +117,14 @@ def input_gradient(
     loss: str | Loss = "mse",
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    scales: Array | None = None,
+    alphas: UnitParameters = None,
 ) -> Array:
     """Return the gradient of the mean loss over all rows with respect to X.
 
     Parameters
     ----------
-    weights, biases, activations, X, y, loss, slopes, normalizations
+    weights, biases, activations, X, y, loss, slopes, normalizations, scales, alphas
         As in `loss_and_gradient`.
 
     Returns
@@ -125,9 +137,11 @@ def input_gradient(
     array([[8.]])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        run = _run(weights, biases, activations, X, y, resolve(loss), None, None, slopes, normalizations)
+        run = _run(
+            weights, biases, activations, X, y, resolve(loss), None, None, slopes, normalizations, scales, None, alphas
+        )
     *_, (_, first_delta) = run.backward()
-    return np.asarray(first_delta @ weights[0].T)
+    return run.through_inputs(first_delta)[0]
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -140,12 +154,15 @@ def vjp(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    scales: Array | None = None,
+    input_mask: Array | None = None,
+    alphas: UnitParameters = None,
 ) -> tuple[Any, ...]:
     """Return a vector-Jacobian product: the gradients of a function of the outputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, dropout_masks, slopes, normalizations
+    weights, biases, activations, X, dropout_masks, slopes, normalizations, scales, input_mask, alphas
         As in `forward`.
     G : array-like, shape (n, n_out)
         The gradient of the function with respect to the outputs.
@@ -160,6 +177,10 @@ def vjp(
         One entry per layer; only if `slopes` is given.
     normalization_gradients : list of tuples (gain_gradient, shift_gradient), (gain_gradient,) or None
         One entry per layer; only if `normalizations` is given.
+    scale_gradient : ndarray, shape (n_in,)
+        Only if `scales` is given.
+    alpha_gradients : list of ndarrays or None
+        One entry per layer; only if `alphas` is given.
 
     Examples
     --------
@@ -168,21 +189,24 @@ def vjp(
     (array([[ 3.],
            [30.]]), [array([[42.]])], [array([11.])])
     """
-    functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
+    functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
     inputs = checked_inputs(weights, X)
-    layers = forward(weights, biases, activations, inputs, dropout_masks, slopes, normalizations)
+    layers = forward(weights, biases, activations, inputs, dropout_masks, slopes, normalizations, scales, input_mask, alphas)
     gradient = as_float("G", G)
     if gradient.shape != layers[-1][1].shape:
         raise ValueError(f"G: expected shape {layers[-1][1].shape}, got {gradient.shape}")
     gradient = gradient.astype(inputs.dtype, copy=False)
-    run = from_outputs(weights, functions, inputs, layers, dropout_masks, 0.0, gradient)
+    run = from_outputs(
+        *(weights, functions, inputs, layers, dropout_masks, 0.0, gradient), scales=scales, input_mask=input_mask
+    )
     steps = list(run.backward())[::-1]
+    input_gradient, scale_gradient = run.through_inputs(steps[0][1])
     result = (
-        np.asarray(steps[0][1] @ weights[0].T),
+        input_gradient,
         [inputs.T @ delta for inputs, delta in steps],
         [delta.sum(axis=0) for _, delta in steps],
     )
-    return *result, *_other_gradients(run, slopes, normalizations)
+    return *result, *_other_gradients(run, slopes, normalizations, scale_gradient, alphas)
 
 
 def jacobian(
@@ -192,12 +216,14 @@ def jacobian(
     X: ArrayLike,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    scales: Array | None = None,
+    alphas: UnitParameters = None,
 ) -> Array:
     """Return the derivatives of the outputs of each row with respect to its inputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, slopes, normalizations
+    weights, biases, activations, X, slopes, normalizations, scales, alphas
         As in `forward`.
 
     Returns
@@ -214,7 +240,9 @@ def jacobian(
     for j in range(n_out):
         one_output = np.zeros((len(inputs), n_out), inputs.dtype)
         one_output[:, j] = 1
-        result[:, j] = vjp(weights, biases, activations, inputs, one_output, None, slopes, normalizations)[0]
+        result[:, j] = vjp(
+            weights, biases, activations, inputs, one_output, None, slopes, normalizations, scales, None, alphas
+        )[0]
     return result
 
 
@@ -229,24 +257,41 @@ def _run(
     masks: Masks,
     slopes: Slopes,
     normalizations: Normalizations,
+    scales: Array | None = None,
+    input_mask: Array | None = None,
+    alphas: UnitParameters = None,
 ) -> Pass:
-    functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
+    functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
     inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
     counted = row_weights != 0
     if not counted.all():  # the other rows may contain any values
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
         masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
-    layers = forward(weights, biases, activations, inputs, masks, slopes, normalizations)
+        input_mask = None if input_mask is None else input_mask[counted]
+    layers = forward(weights, biases, activations, inputs, masks, slopes, normalizations, scales, input_mask, alphas)
     z, a = layers[-1]
     labels = takes_as_labels(loss, np.asarray(y))
     value, gradient = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
-    return from_outputs(weights, functions, inputs, layers, masks, value, gradient, logits=loss.from_logits)
+    options: dict[str, Any] = {"logits": loss.from_logits, "scales": scales, "input_mask": input_mask}
+    return from_outputs(weights, functions, inputs, layers, masks, value, gradient, **options)
 
 
-def _other_gradients(run: Pass, slopes: Slopes, normalizations: Normalizations) -> list[Any]:
+def _other_gradients(
+    run: Pass, slopes: Slopes, normalizations: Normalizations, scale_gradient: Array | None, alphas: UnitParameters
+) -> list[Any]:
     """Return the gradients of the parameters that are given besides weights and biases, kind by kind."""
-    given = ((slopes, run.slope_gradients), (normalizations, run.normalization_gradients))
-    return [gradients for parameters, gradients in given if parameters is not None]
+    result: list[Any] = []
+    parametric = [False] * len(run.layers) if alphas is None else [array is not None for array in alphas]
+    by_activation = list(zip(run.activation_gradients, parametric, strict=True))
+    if slopes is not None:
+        result.append([None if of_alphas else gradient for gradient, of_alphas in by_activation])
+    if normalizations is not None:
+        result.append(run.normalization_gradients)
+    if scale_gradient is not None:
+        result.append(scale_gradient)
+    if alphas is not None:
+        result.append([gradient if of_alphas else None for gradient, of_alphas in by_activation])
+    return result
 
 
 def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool) -> tuple[float, Array]:

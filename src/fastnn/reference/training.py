@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn._averaging import EMA, SWA, Averaging
 from fastnn._checks.floats import Array
@@ -13,12 +13,20 @@ from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
-from fastnn.reference.arguments import Activations, Arrays, Normalizations, checked_data, checked_network, takes_as_labels
+from fastnn.reference.arguments import (
+    Activations,
+    Arrays,
+    Normalizations,
+    UnitParameters,
+    checked_data,
+    checked_network,
+    takes_as_labels,
+)
 from fastnn.reference.averages import blend, ema_share
 from fastnn.reference.derivatives import loss_and_gradient
-from fastnn.reference.dropout import dropout_mask, dropout_rates
+from fastnn.reference.dropout import INPUT_LAYER, dropout_mask, dropout_rates
 from fastnn.reference.gradients import norm_factor, sum_of_squares
-from fastnn.reference.network import Masks, Slopes
+from fastnn.reference.network import Slopes
 from fastnn.reference.optimizers import UPDATES
 from fastnn.reference.target_options import weighted_targets
 from fastnn.schedules import rates
@@ -48,6 +56,9 @@ def train(
     dropout: float | Sequence[float] = 0.0,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    scales: Array | None = None,
+    input_dropout: float = 0.0,
+    alphas: UnitParameters = None,
     drop_last: bool = False,
     averaging: Averaging | None = None,
     averages: Arrays = (),
@@ -93,12 +104,18 @@ def train(
         apply to them.
     normalizations : sequence of Normalization or None, optional
         The normalization of each layer, whose parameters are treated like slopes.
+    scales : ndarray, shape (n_in,), optional
+        The trained factors of the inputs, which are treated like slopes.
+    input_dropout : float, default 0.0
+        The probability of dropping an input.
+    alphas : sequence of ndarrays or None, optional
+        The trained factors of parametric activations, which are treated like slopes.
     drop_last : bool, default False
         Leave out the last batch of an epoch if it is smaller than the others.
     averaging : EMA or SWA, optional
         The average of the parameters that is computed: after each update, or at the end of each epoch.
     averages : sequence of ndarrays
-        Arrays of zeros that become the averages of all weights, then all biases, then slopes, gains and shifts.
+        Arrays of zeros that become the averages of all weights, then all biases, then slopes, gains and shifts, scales and alphas.
 
     Returns
     -------
@@ -114,7 +131,7 @@ def train(
     >>> W[0].round(6), b[0].round(6)
     (array([[2.]]), array([1.]))
     """
-    loss, output = resolve(loss), checked_network(weights, biases, activations, normalizations, slopes=slopes)[-1]
+    loss, output = resolve(loss), checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)[-1]
     inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
     labels = takes_as_labels(loss, np.asarray(y))
     shares = np.abs(row_weights) * weighted_targets(targets, loss.target_options, labels=labels).rows
@@ -122,12 +139,14 @@ def train(
         targets = np.asarray(y)
     epochs, batch_size = integer("epochs", epochs, low=0), integer("batch_size", batch_size, low=1)
     rng = np.random.default_rng() if rng is None else rng
-    drop = dropout_rates(dropout, len(weights) - 1)
+    drop = [*dropout_rates(input_dropout, 1), *dropout_rates(dropout, len(weights) - 1)]
+    sizes = [weights[0].shape[0], *(w.shape[1] for w in weights[:-1])]  # of the inputs and the hidden layers
     slopes = [None] * len(weights) if slopes is None else slopes
     params, state, updates = [*weights, *biases], State(), 0
     normalizations = [None] * len(weights) if normalizations is None else normalizations
+    alphas = [None] * len(weights) if alphas is None else alphas
     given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
-    undecayed, state_of_undecayed = [array for array in (*slopes, *given) if array is not None], State()
+    undecayed, state_of_undecayed = [array for array in (*slopes, *given, scales, *alphas) if array is not None], State()
     without_decay = optimizer.without_decay()
     history, n_averaged = [], 0
     for epoch in range(epochs):
@@ -136,13 +155,19 @@ def train(
         batches = [order[start : min(start + batch_size, end)] for start in range(0, end, batch_size)]
         total, total_weight = 0.0, 0.0
         for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
-            masks = _draw_masks(rng, drop, len(rows), weights)
-            value, weight_gradients, bias_gradients, slope_gradients, of_normalizations = loss_and_gradient(
-                *(weights, biases, activations, inputs[rows], targets[rows], loss),
-                *(row_weights[rows], l1, l2, masks, slopes, normalizations),
+            input_mask, *masks = _draw_masks(rng, drop, len(rows), sizes, weights[0].dtype)
+            value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *of_scales, of_alphas = (
+                loss_and_gradient(
+                    *(weights, biases, activations, inputs[rows], targets[rows], loss),
+                    *(row_weights[rows], l1, l2, masks, slopes, normalizations),
+                    scales=scales,
+                    input_mask=input_mask,
+                    alphas=alphas,
+                )
             )
             found = [g for g in slope_gradients if g is not None]
             found += [g for gradients in of_normalizations if gradients is not None for g in gradients]
+            found += [*of_scales, *(g for g in of_alphas if g is not None)]
             grads = clip([*weight_gradients, *bias_gradients, *found], clip_value, clip_norm)
             update, n = UPDATES[optimizer.name], len(params)
             update(optimizer, params, grads[:n], state, float(rate))
@@ -172,12 +197,14 @@ def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | No
     return clipped
 
 
-def _draw_masks(rng: np.random.Generator, drop: list[float], n_rows: int, weights: Arrays) -> Masks:
-    """Return the dropout masks of the hidden layers for one step. Without dropout, no random numbers are drawn."""
+def _draw_masks(
+    rng: np.random.Generator, drop: list[float], n_rows: int, sizes: list[int], dtype: DTypeLike
+) -> list[Array | None]:
+    """Return the masks of the inputs and the hidden layers for one step. Without dropout, no random numbers are drawn."""
     if not any(drop):
-        return None
+        return [None] * len(drop)
     key = int(rng.integers(0, 2**64, dtype=np.uint64))
     return [
-        dropout_mask(key, layer, n_rows, w.shape[1], p, w.dtype) if p else None
-        for layer, (p, w) in enumerate(zip(drop, weights, strict=False))
+        dropout_mask(key, layer, n_rows, n_units, p, dtype) if p else None
+        for layer, (p, n_units) in enumerate(zip(drop, sizes, strict=True), INPUT_LAYER)
     ]

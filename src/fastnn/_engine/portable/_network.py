@@ -17,7 +17,7 @@ from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._layers import BLOCK_KINDS, LAYER_ACTIVATIONS, WITH_DECAY, Layer, Parameters, Pass, shapes
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
-from fastnn.reference.dropout import layer_keys
+from fastnn.reference.dropout import layer_keys, layer_numbers
 
 if TYPE_CHECKING:
     from fastnn._engine.losses import NativeLoss
@@ -45,22 +45,32 @@ class Network:
         dropout: tuple[float, ...],
         dtype: DTypeLike,
         normalizations: tuple[tuple[str, str] | None, ...] | None = None,
+        input_scale: bool = False,
+        input_dropout: float = 0.0,
+        parametric: tuple[bool, ...] | None = None,
     ) -> None:
         n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
-        lists = activations, dropout, normalizations
+        parametric = (False,) * n_layers if parametric is None else parametric
+        lists = activations, dropout, normalizations, parametric
         if not 1 <= n_layers <= MAX_LAYERS or any(len(each) != n_layers for each in lists) or normalizations[-1] is not None:
             raise ValueError(
                 f"layer_sizes: expected 1 to {MAX_LAYERS} layers, each with an activation and a dropout, got {n_layers}"
             )
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.normalizations, self.dtype = normalizations, np.dtype(dtype)
-        self._blocks = _lay_out(layer_sizes, activations, normalizations)
+        self.input_scale, self.input_dropout, self.parametric = input_scale, input_dropout, parametric
+        self._blocks = _lay_out(layer_sizes, activations, normalizations, parametric, input_scale)
         self.storage = aligned_zeros(self._blocks[-1].place.stop, self.dtype)
         self.parameters = self.views(self.storage)
         each = zip(activations, dropout, normalizations, Parameters.of_layers(self.parameters), strict=True)
-        self.layers = [Layer(*of_layer) for of_layer in each]
+        self.layers = [Layer(*of_layer, 0.0 if i else input_dropout) for i, of_layer in enumerate(each)]
         self.parts = self._parts()
+
+    @property
+    def drops(self) -> bool:
+        """Whether training drops inputs or units."""
+        return self.input_dropout > 0.0 or any(self.dropout)
 
     @property
     def address(self) -> int:
@@ -78,8 +88,8 @@ class Network:
     def views(self, storage: Array) -> dict[str, tuple[Any, ...]]:
         """Return the parameters within a vector that is laid out like the storage, by kind.
 
-        Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out), and
-        all other kinds are (n_out,).
+        Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out), scales
+        (n_in,), and all other kinds (n_out,).
         """
         kinds: dict[str, list[Any]] = {kind: [None] * (len(self.layer_sizes) - 1) for kind in BLOCK_KINDS}
         for block in self._blocks:
@@ -265,7 +275,7 @@ class Network:
 
     def _dropout_keys(self, key: int) -> tuple[Array, Any]:
         """Return the keys of a pass from that of a batch."""
-        low, high = layer_keys(np.array([key], np.uint64), np.arange(len(self.layers), dtype=np.uint64))
+        low, high = layer_keys(np.array([key], np.uint64), layer_numbers(len(self.layers)))
         return low[0], high[0]
 
     def _pieces(self, n_rows: int, at_once: int = _ROWS_AT_ONCE, *, logits: bool = False) -> Iterator[tuple[slice, Pass]]:
@@ -289,13 +299,19 @@ def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> N
 
 
 def _lay_out(
-    layer_sizes: tuple[int, ...], activations: tuple[Any, ...], normalizations: tuple[tuple[str, str] | None, ...]
+    layer_sizes: tuple[int, ...],
+    activations: tuple[Any, ...],
+    normalizations: tuple[tuple[str, str] | None, ...],
+    parametric: tuple[bool, ...],
+    input_scale: bool,
 ) -> list[_Block]:
     """Return the blocks of all layers, one behind the other in the storage."""
     blocks, start = [], 0
-    each = zip(pairwise(layer_sizes), activations, normalizations, strict=True)
-    for layer, (sizes, activation, normalization) in enumerate(each):
-        for kind, shape in shapes(*sizes, _check(activation), normalization).items():
+    each = zip(pairwise(layer_sizes), activations, normalizations, parametric, strict=True)
+    for layer, (sizes, activation, normalization, has_alphas) in enumerate(each):
+        options = {"is_parametric": has_alphas, "scales_inputs": input_scale and layer == 0}
+        of_layer = shapes(*sizes, _check(activation), normalization, **options)
+        for kind, shape in of_layer.items():
             end = start + math.prod(shape)
             blocks.append(_Block(layer, kind, slice(start, end), shape))
             start = end
