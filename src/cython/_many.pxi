@@ -36,7 +36,7 @@ def networks_of(models, kind):
 
 
 cdef bint have_one_interface(Network a, Network b) noexcept:
-    return (a.dtype_number == b.dtype_number and a.layers[0].n_in == b.layers[0].n_in
+    return (a.dtype_number == b.dtype_number and a.n_in == b.n_in
             and a.layers[a.native.n_layers - 1].n_out == b.layers[b.native.n_layers - 1].n_out)
 
 
@@ -69,7 +69,7 @@ cdef int fill_many_rows(ManyPredictions *call, Network network, x) except -1:
     """Fill in the rows: sparse ones, a vector (n_in,), or arrays (n, n_in) for all networks or (n_networks, n, n_in)."""
     cdef cnp.ndarray a
     cdef int ndim
-    cdef int64_t n_in = network.layers[0].n_in
+    cdef int64_t n_in = network.n_in
     call.x_stride = 0
     if type(x) is SparseRows:
         call.n_rows = len(x)

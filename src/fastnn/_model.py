@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -23,6 +23,9 @@ from fastnn._metrics import Metric
 from fastnn._progress import ProgressBar
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
+
+if TYPE_CHECKING:
+    from fastnn.embeddings import Embedding
 
 
 class MLP(Differentiated, Exported):
@@ -47,6 +50,9 @@ class MLP(Differentiated, Exported):
     normalization_place : str or sequence of str, default "before"
         Whether the inputs of the activation are normalized, "before", or its outputs, "after": one for all hidden layers, or
         one per hidden layer. Dropout follows both.
+    embeddings : Embedding or sequence of them, default ()
+        What takes the place of columns of X before the first layer: objects of `fastnn.embeddings`, each for some columns.
+        Other columns pass as they are, and follow the outputs of all embeddings.
     init : str, default "auto"
         The method that draws the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform,
         lecun_normal, zeros. "auto" selects he_normal for layers of the ReLU family, lecun_normal for SELU, and
@@ -69,9 +75,11 @@ class MLP(Differentiated, Exported):
         Live views of the factors and the summands of normalized units: one array for each layer with a normalization that
         has them, and None for every other layer; "rms_norm" has no shifts. Gains start at 1, and shifts at 0. Penalties and
         weight decay do not apply to them.
+    embedding_parameters : list of ndarray, or None
+        Live views of the parameters of embeddings: one matrix per embedding. Penalties and weight decay do not apply to them.
     parameters : list of ndarray
         Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes, gains and shifts of a layer follow
-        its biases.
+        its biases, and the parameters of embeddings precede all layers.
     feature_names : tuple of str or None
         The column names of the first data frame on which the model was trained.
 
@@ -111,6 +119,7 @@ class MLP(Differentiated, Exported):
         dropout: float | Sequence[float] = 0.0,
         normalization: str | Sequence[str | None] | None = None,
         normalization_place: str | Sequence[str | None] = "before",
+        embeddings: Embedding | Sequence[Embedding] = (),
         init: str = "auto",
         dtype: DTypeLike = np.float32,
         random_state: Any = None,
@@ -122,12 +131,15 @@ class MLP(Differentiated, Exported):
         normalizations = _layers.layer_normalizations(normalization, normalization_place, n_hidden, _core.NORMALIZATIONS)
         check_init(init)
         float_type = _layers.float_dtype(dtype)
+        embedded, widths = _layers.embedded_columns(embeddings, sizes)
         self._rng = _seeds.generator(random_state)
         try:
-            self._network = _core.Network(sizes, activations, (*rates, 0.0), float_type, normalizations)
-            self._initialize(initialize(sizes, activations, init, self._rng))
+            self._network = _core.Network(sizes, activations, (*rates, 0.0), float_type, normalizations, embedded)
+            of_embeddings = [None if each.shape is None else each.initial(self._rng) for each in embedded]
+            weights = initialize(widths, activations, init, self._rng)
+            self._initialize({"weights": weights, "embedding_parameters": of_embeddings})
         except MemoryError:
-            count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(sizes))
+            count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(widths))
             raise MemoryError(f"layer_sizes: there is no memory for {count} parameters in {float_type}") from None
 
     def _begin(self, sizes: tuple[int, ...], hidden: Sequence[Activation], output: Activation, **options: Any) -> None:
@@ -291,6 +303,8 @@ class MLP(Differentiated, Exported):
         parts.append(f"output_activation={output!r}")
         if any(self.normalization):
             parts += [f"{name}={_shown(getattr(self, name))}" for name in ("normalization", "normalization_place")]
+        if self.embeddings:
+            parts.append(f"embeddings={list(self.embeddings)!r}")
         return f"MLP({', '.join(parts)}, dtype={self.dtype.name})"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
@@ -18,6 +18,7 @@ from fastnn._views import Kind, Kinds, Views, by_layer
 
 if TYPE_CHECKING:
     from fastnn._summary import Summary
+    from fastnn.embeddings import Embedding
 
 
 class Parameters:
@@ -50,6 +51,11 @@ class Parameters:
     def normalization_place(self) -> tuple[str | None, ...]:
         """The places of the normalizations, one per hidden layer: "before" or "after" the activation, or None."""
         return tuple(None if each is None else each[1] for each in self._network.normalizations[:-1])
+
+    @property
+    def embeddings(self) -> tuple[Embedding, ...]:
+        """The embeddings of columns of X, with the columns of each."""
+        return self._network.embeddings
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -90,12 +96,27 @@ class Parameters:
         Only "layer_norm" has them.
         """,
     )
+    embedding_parameters: Kind[NDArray[Any] | None] = Kind(
+        None,
+        """The parameters of embeddings: live views of matrices, one per embedding, or None for one without parameters.
+
+        The embedding's method ``parts`` divides its matrix into parts by name.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> from fastnn.embeddings import PLR
+        >>> model = MLP((2, 3, 1), embeddings=PLR(n_frequencies=4, width=2))
+        >>> list(model.embeddings[0].parts(model.embedding_parameters[0]))
+        ['frequencies', 'weights', 'biases']
+        """,
+    )
 
     @property
     def parameters(self) -> list[NDArray[Any]]:
         """Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``.
 
-        The slopes, gains and shifts of a layer follow its biases.
+        The slopes, gains and shifts of a layer follow its biases. Those of embeddings precede all layers.
         """
         return Views("parameters", by_layer(self._network.parameters))
 
@@ -107,17 +128,17 @@ class Parameters:
         """Return the arrays of each kind, one per layer: the model's own, or those in an array laid out like its storage."""
         return self._network.parameters if storage is None else self._network.views(storage)
 
-    def _initialize(self, drawn: Sequence[NDArray[Any]]) -> None:
-        """Set all parameters to their initial values. `drawn` has the initial weights, one array per layer."""
+    def _initialize(self, drawn: Mapping[str, Sequence[NDArray[Any] | None]]) -> None:
+        """Set all parameters to their initial values. `drawn` has those of kinds that are drawn, one array per layer."""
         for name, views in self._views().items():
             initial = KINDS[name].initial
             for layer, view in enumerate(views):
                 if view is not None and initial != 0.0:  # the storage is made of zeros
-                    view[...] = drawn[layer] if initial is None else initial
+                    view[...] = drawn[name][layer] if initial is None else initial
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters: the weights, biases, slopes, gains and shifts of all layers.
+        """The number of parameters: the weights, biases, slopes, gains and shifts of all layers, and those of embeddings.
 
         Examples
         --------
@@ -162,7 +183,7 @@ class Parameters:
         Parameters
         ----------
         other : MLP
-            A model with the same layer sizes, activations, normalizations and dtype. It does not change.
+            A model with the same layer sizes, activations, normalizations, embeddings and dtype. It does not change.
         tau : float
             The fraction of the difference by which to move, in [0, 1].
 
@@ -236,7 +257,9 @@ class Parameters:
         self._feature_names = _columns.checked_names("feature_names", names, self.layer_sizes[0])
 
     def _check_columns(self, argument: str, X: Any) -> None:
-        """Raise ValueError if X is a data frame whose columns are not those on which the model was trained."""
+        """Raise an error if X is a data frame with other columns than in training, or sparse for a model with embeddings."""
+        if self._network.embeddings and _arrays.is_sparse(X):
+            raise TypeError(f"{argument}: expected a dense array for a model with embeddings, got a sparse matrix")
         _columns.check_same(argument, _columns.names_of(argument, X), self._feature_names)
 
     def _learn_columns(self, X: Any) -> None:
@@ -245,7 +268,7 @@ class Parameters:
             self._feature_names = _columns.names_of("X", X)
 
 
-_ALIKE = ("layer_sizes", "activations", "normalizations", "dtype")  # of networks whose parameters correspond
+_ALIKE = ("layer_sizes", "activations", "normalizations", "embeddings", "dtype")  # of networks whose parameters correspond
 
 
 def _not_alike(mine: _core.Network, others: _core.Network) -> ValueError:

@@ -20,9 +20,10 @@ from fastnn.reference.arguments import (
     checked_network,
     takes_as_labels,
 )
+from fastnn.reference.embeddings import Embedded, embed_grad
 from fastnn.reference.gradients import add_penalty, penalty_gradient
 from fastnn.reference.loss_functions import function_of, packed
-from fastnn.reference.network import Masks, Pass, Slopes, forward, from_outputs
+from fastnn.reference.network import Masks, Pass, Slopes, embedded_inputs, forward, from_outputs
 from fastnn.reference.target_options import for_columns, weighted_targets
 
 __all__ = ["input_gradient", "jacobian", "loss_and_gradient", "vjp"]
@@ -43,6 +44,7 @@ def loss_and_gradient(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    embeddings: Embedded | None = None,
 ) -> tuple[Any, ...]:
     """Return the mean loss over rows of data, and its gradients with respect to all parameters.
 
@@ -63,8 +65,8 @@ def loss_and_gradient(
         weights are zero. A row of weight 0 does not count, whatever it contains.
     l1, l2 : float, default 0.0
         Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights.
-    dropout_masks, slopes, normalizations : sequences, optional
-        As in `forward`. Penalties do not apply to slopes, gains and shifts.
+    dropout_masks, slopes, normalizations, embeddings : sequences, optional
+        As in `forward`. Penalties apply to weights alone.
 
     Returns
     -------
@@ -75,6 +77,8 @@ def loss_and_gradient(
         One entry per layer; only if `slopes` is given.
     normalization_gradients : list of tuples (gain_gradient, shift_gradient), (gain_gradient,) or None
         One entry per layer; only if `normalizations` is given.
+    embedding_gradients : list of ndarrays or None
+        One entry per embedding; only if `embeddings` is given.
 
     References
     ----------
@@ -88,14 +92,16 @@ def loss_and_gradient(
     (2.0, [array([[6.]])], [array([2.])])
     """
     l1, l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
-    run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, dropout_masks, slopes, normalizations)
+    network = weights, biases, activations
+    run, inputs = _run(*network, X, y, resolve(loss), sample_weight, dropout_masks, slopes, normalizations, embeddings)
     value, steps = run.loss, list(run.backward())[::-1]
     weight_gradients: list[Array] = [inputs.T @ delta for inputs, delta in steps]
     bias_gradients: list[Array] = [delta.sum(axis=0) for _, delta in steps]
     for w, gradient in zip(weights, weight_gradients, strict=True):
         value = float(add_penalty(value, w, l1, l2))
         gradient += penalty_gradient(w, l1, l2)
-    return value, weight_gradients, bias_gradients, *_other_gradients(run, slopes, normalizations)
+    of_embeddings = _through_embeddings(embeddings, inputs, steps[0][1] @ weights[0].T)[1]
+    return value, weight_gradients, bias_gradients, *_other_gradients(run, slopes, normalizations), *of_embeddings
 
 
 def input_gradient(
@@ -107,12 +113,13 @@ def input_gradient(
     loss: str | Loss = "mse",
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    embeddings: Embedded | None = None,
 ) -> Array:
     """Return the gradient of the mean loss over all rows with respect to X.
 
     Parameters
     ----------
-    weights, biases, activations, X, y, loss, slopes, normalizations
+    weights, biases, activations, X, y, loss, slopes, normalizations, embeddings
         As in `loss_and_gradient`.
 
     Returns
@@ -125,9 +132,10 @@ def input_gradient(
     array([[8.]])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        run = _run(weights, biases, activations, X, y, resolve(loss), None, None, slopes, normalizations)
+        network = weights, biases, activations
+        run, inputs = _run(*network, X, y, resolve(loss), None, None, slopes, normalizations, embeddings)
     *_, (_, first_delta) = run.backward()
-    return np.asarray(first_delta @ weights[0].T)
+    return _through_embeddings(embeddings, inputs, first_delta @ weights[0].T)[0]
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -140,12 +148,13 @@ def vjp(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    embeddings: Embedded | None = None,
 ) -> tuple[Any, ...]:
     """Return a vector-Jacobian product: the gradients of a function of the outputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, dropout_masks, slopes, normalizations
+    weights, biases, activations, X, dropout_masks, slopes, normalizations, embeddings
         As in `forward`.
     G : array-like, shape (n, n_out)
         The gradient of the function with respect to the outputs.
@@ -160,6 +169,8 @@ def vjp(
         One entry per layer; only if `slopes` is given.
     normalization_gradients : list of tuples (gain_gradient, shift_gradient), (gain_gradient,) or None
         One entry per layer; only if `normalizations` is given.
+    embedding_gradients : list of ndarrays or None
+        One entry per embedding; only if `embeddings` is given.
 
     Examples
     --------
@@ -169,20 +180,22 @@ def vjp(
            [30.]]), [array([[42.]])], [array([11.])])
     """
     functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
-    inputs = checked_inputs(weights, X)
-    layers = forward(weights, biases, activations, inputs, dropout_masks, slopes, normalizations)
+    inputs = checked_inputs(weights, X, embeddings)
+    layers = forward(weights, biases, activations, inputs, dropout_masks, slopes, normalizations, embeddings)
     gradient = as_float("G", G)
     if gradient.shape != layers[-1][1].shape:
         raise ValueError(f"G: expected shape {layers[-1][1].shape}, got {gradient.shape}")
     gradient = gradient.astype(inputs.dtype, copy=False)
-    run = from_outputs(weights, functions, inputs, layers, dropout_masks, 0.0, gradient)
+    first = embedded_inputs(embeddings, inputs)
+    run = from_outputs(weights, functions, first, layers, dropout_masks, 0.0, gradient)
     steps = list(run.backward())[::-1]
+    by_inputs, of_embeddings = _through_embeddings(embeddings, inputs, steps[0][1] @ weights[0].T)
     result = (
-        np.asarray(steps[0][1] @ weights[0].T),
+        by_inputs,
         [inputs.T @ delta for inputs, delta in steps],
         [delta.sum(axis=0) for _, delta in steps],
     )
-    return *result, *_other_gradients(run, slopes, normalizations)
+    return *result, *_other_gradients(run, slopes, normalizations), *of_embeddings
 
 
 def jacobian(
@@ -192,12 +205,13 @@ def jacobian(
     X: ArrayLike,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    embeddings: Embedded | None = None,
 ) -> Array:
     """Return the derivatives of the outputs of each row with respect to its inputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, slopes, normalizations
+    weights, biases, activations, X, slopes, normalizations, embeddings
         As in `forward`.
 
     Returns
@@ -209,12 +223,12 @@ def jacobian(
     >>> jacobian([np.array([[3.0], [4.0]])], [np.array([0.0])], ["identity"], [[1.0, 2.0]])
     array([[[3., 4.]]])
     """
-    inputs, n_out = checked_inputs(weights, X), weights[-1].shape[1]
+    inputs, n_out = checked_inputs(weights, X, embeddings), weights[-1].shape[1]
     result = np.empty((len(inputs), n_out, inputs.shape[1]), inputs.dtype)
     for j in range(n_out):
         one_output = np.zeros((len(inputs), n_out), inputs.dtype)
         one_output[:, j] = 1
-        result[:, j] = vjp(weights, biases, activations, inputs, one_output, None, slopes, normalizations)[0]
+        result[:, j] = vjp(weights, biases, activations, inputs, one_output, None, slopes, normalizations, embeddings)[0]
     return result
 
 
@@ -229,18 +243,29 @@ def _run(
     masks: Masks,
     slopes: Slopes,
     normalizations: Normalizations,
-) -> Pass:
+    embeddings: Embedded | None,
+) -> tuple[Pass, Array]:
+    """Return the pass, and the rows of X that count."""
     functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
-    inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
+    inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight, embeddings)
     counted = row_weights != 0
     if not counted.all():  # the other rows may contain any values
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
         masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
-    layers = forward(weights, biases, activations, inputs, masks, slopes, normalizations)
+    layers = forward(weights, biases, activations, inputs, masks, slopes, normalizations, embeddings)
     z, a = layers[-1]
     labels = takes_as_labels(loss, np.asarray(y))
     value, gradient = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
-    return from_outputs(weights, functions, inputs, layers, masks, value, gradient, logits=loss.from_logits)
+    first = embedded_inputs(embeddings, inputs)
+    return from_outputs(weights, functions, first, layers, masks, value, gradient, logits=loss.from_logits), inputs
+
+
+def _through_embeddings(embeddings: Embedded | None, X: Array, grad: Array) -> tuple[Array, list[Any]]:
+    """Return the gradient with respect to X, and a list with the gradients of embeddings, if there are any."""
+    if embeddings is None:
+        return np.asarray(grad), []
+    by_inputs, of_embeddings = embed_grad(embeddings, X, grad)
+    return by_inputs, [of_embeddings]
 
 
 def _other_gradients(run: Pass, slopes: Slopes, normalizations: Normalizations) -> list[Any]:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from fastnn._checks.floats import Array
 from fastnn.reference.activations import Activation
 from fastnn.reference.arguments import Activations, Arrays, Normalizations, UnitParameters, checked_inputs, checked_network
+from fastnn.reference.embeddings import Embedded, embed
 from fastnn.reference.normalization import Normalized
 from fastnn.reference.parametric import Prelu
 
@@ -33,6 +34,7 @@ def forward(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    embeddings: Embedded | None = None,
 ) -> list[tuple[Array, Array]]:
     """Return z = inputs @ W + b and a = activation(z) for every layer.
 
@@ -50,6 +52,8 @@ def forward(
         The slopes (n_out,) of each layer with the activation "prelu".
     normalizations : sequence of Normalization or None, optional
         The normalization of each layer before or after its activation.
+    embeddings : sequence of (Embedding, ndarray or None), optional
+        The embeddings of columns of X, with their parameters: see `embed`.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def forward(
            [1.5]]))]
     """
     functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
-    inputs = checked_inputs(weights, X)
+    inputs = embedded_inputs(embeddings, checked_inputs(weights, X, embeddings))
     layers: list[tuple[Array, Array]] = []
     for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
         z = inputs @ w + b
@@ -74,6 +78,11 @@ def forward(
         layers.append((z, a))
         inputs = _dropped(a, layer, dropout_masks)
     return layers
+
+
+def embedded_inputs(embeddings: Embedded | None, X: Array) -> Array:
+    """Return the inputs of the first layer."""
+    return X if embeddings is None else embed(embeddings, X)
 
 
 # The value of the loss shows a divergence; warnings would add nothing.

@@ -15,6 +15,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.reference.arguments import Activations, Arrays, Normalizations, checked_data, checked_network, takes_as_labels
 from fastnn.reference.derivatives import loss_and_gradient
 from fastnn.reference.dropout import dropout_mask, dropout_rates
+from fastnn.reference.embeddings import Embedded
 from fastnn.reference.gradients import norm_factor, sum_of_squares
 from fastnn.reference.network import Masks, Slopes
 from fastnn.reference.optimizers import UPDATES
@@ -46,6 +47,7 @@ def train(
     dropout: float | Sequence[float] = 0.0,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    embeddings: Embedded | None = None,
 ) -> list[float]:
     """Train a network in place, and return the loss of every epoch.
 
@@ -88,6 +90,8 @@ def train(
         apply to them.
     normalizations : sequence of Normalization or None, optional
         The normalization of each layer, whose parameters are treated like slopes.
+    embeddings : sequence of (Embedding, ndarray or None), optional
+        The embeddings of columns of X, whose parameters are treated like slopes.
 
     Returns
     -------
@@ -104,7 +108,7 @@ def train(
     (array([[2.]]), array([1.]))
     """
     loss, output = resolve(loss), checked_network(weights, biases, activations, normalizations, slopes=slopes)[-1]
-    inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
+    inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight, embeddings)
     labels = takes_as_labels(loss, np.asarray(y))
     shares = np.abs(row_weights) * weighted_targets(targets, loss.target_options, labels=labels).rows
     if labels:
@@ -116,6 +120,7 @@ def train(
     params, state, updates = [*weights, *biases], State(), 0
     normalizations = [None] * len(weights) if normalizations is None else normalizations
     given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
+    given += [] if embeddings is None else [array for _, array in embeddings if array is not None]
     undecayed, state_of_undecayed = [array for array in (*slopes, *given) if array is not None], State()
     without_decay = optimizer.without_decay()
     history = []
@@ -125,12 +130,13 @@ def train(
         total, total_weight = 0.0, 0.0
         for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
             masks = _draw_masks(rng, drop, len(rows), weights)
-            value, weight_gradients, bias_gradients, slope_gradients, of_normalizations = loss_and_gradient(
+            value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *of_embeddings = loss_and_gradient(
                 *(weights, biases, activations, inputs[rows], targets[rows], loss),
-                *(row_weights[rows], l1, l2, masks, slopes, normalizations),
+                *(row_weights[rows], l1, l2, masks, slopes, normalizations, embeddings),
             )
             found = [g for g in slope_gradients if g is not None]
             found += [g for gradients in of_normalizations if gradients is not None for g in gradients]
+            found += [g for gradients in of_embeddings for g in gradients if g is not None]
             grads = clip([*weight_gradients, *bias_gradients, *found], clip_value, clip_norm)
             update, n = UPDATES[optimizer.name], len(params)
             update(optimizer, params, grads[:n], state, float(rate))
