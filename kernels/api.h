@@ -138,7 +138,7 @@ struct InputStage {
 struct Network {
     int64_t n_layers;  // 1 to max_layers
     const Layer *layers;
-    int64_t size;  // elements of the parameter storage
+    int64_t size;                       // elements of the parameter storage
     const InputStage *stage = nullptr;  // null if X's rows are the first layer's inputs
     const Layer &last() const { return layers[n_layers - 1]; }
     int64_t n_in() const { return stage ? stage->n_in : layers[0].n_in; }  // columns of X

@@ -115,8 +115,8 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding
     for (int64_t e = 0; e < n_embeddings; e++) {
         const auto [rows, columns] = std::pair(embeddings[e].parameters.rows, embeddings[e].parameters.columns);
         // Neither penalties nor decay, like all parameters beside the layers' matrices.
-        embeddings[e].parameters = {
-            BlockKind::embedding_parameters, size, rows, columns, padded_row(columns, element_size), 1, 0, 0};
+        embeddings[e].parameters = {BlockKind::embedding_parameters,   size, rows, columns,
+                                    padded_row(columns, element_size), 1,    0,    0};
         size = embeddings[e].parameters.end();
     }
     for (int64_t l = 0; l < n_layers; l++) {

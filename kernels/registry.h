@@ -28,9 +28,9 @@
     ROW(rms_norm, RmsNorm)
 
 // Embeddings: what stands in the place of some columns of X before the first layer. The first kind passes columns on as they are.
-#define FASTNN_EMBEDDINGS(ROW) \
+#define FASTNN_EMBEDDINGS(ROW)  \
     ROW(columns, PassedColumns) \
-    ROW(pbld, Pbld)            \
+    ROW(pbld, Pbld)             \
     ROW(plr, Plr)
 
 // The kinds of parameters. Every layer has the first two. The last kind is that of embeddings, which stand before all layers.

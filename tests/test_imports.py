@@ -27,6 +27,7 @@ DESCRIPTIONS = {
     "_schedule",
     "_state",
     "_version",
+    "embeddings",
     "losses",
     "optimizers",
     "schedules",

@@ -13,8 +13,8 @@ namespace {
 
 // The workspace, which all threads share.
 template <class T> struct StageBuffers {
-    T *x;                      // rows of X, x_row apart
-    T *delta;                  // the loss's derivative by the outputs, in rows like theirs; null without a backward pass
+    T *x;                       // rows of X, x_row apart
+    T *delta;                   // the loss's derivative by the outputs, in rows like theirs; null without a backward pass
     EmbeddedColumns<T> turned;  // for the gradients of parameters; null without these
     int64_t x_row, out_row;
 };
@@ -43,9 +43,8 @@ template <class T> class StageRun {
     // Reads some of the chunk's rows, and sets the outputs.
     __attribute__((noinline)) void read(const Rows &x, const Batch &chunk, Range rows) const {
         read_rows<T>(x, chunk, rows, stage_.n_in, buffers_.x, buffers_.x_row);
-        for_each([&](const Embedding &e, const EmbeddingKernels<T> &kernels, const T *own) {
-            kernels.forward(e, own, some(rows));
-        });
+        for_each(
+            [&](const Embedding &e, const EmbeddingKernels<T> &kernels, const T *own) { kernels.forward(e, own, some(rows)); });
     }
 
     // The derivatives by the outputs, of which the first row is that of the chunk.
@@ -99,19 +98,15 @@ template <class T> class StageRun {
     }
 
     EmbeddedRows<T> some(Range rows) const {
-        return {rows.size(),
-                buffers_.x + rows.begin * buffers_.x_row,
-                buffers_.x_row,
-                out_ + rows.begin * buffers_.out_row,
-                buffers_.out_row,
-                buffers_.delta ? buffers_.delta + rows.begin * buffers_.out_row : nullptr,
+        return {rows.size(),      buffers_.x + rows.begin * buffers_.x_row,
+                buffers_.x_row,   out_ + rows.begin * buffers_.out_row,
+                buffers_.out_row, buffers_.delta ? buffers_.delta + rows.begin * buffers_.out_row : nullptr,
                 buffers_.out_row};
     }
 
     void back(const EmbeddedRows<T> &rows, T *to, int64_t to_row) const {
-        for_each([&](const Embedding &e, const EmbeddingKernels<T> &kernels, const T *own) {
-            kernels.back(e, own, rows, to, to_row);
-        });
+        for_each(
+            [&](const Embedding &e, const EmbeddingKernels<T> &kernels, const T *own) { kernels.back(e, own, rows, to, to_row); });
     }
 
     const InputStage &stage_;

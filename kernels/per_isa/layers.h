@@ -47,8 +47,7 @@ template <class T> class Layers {
 
     // Returns the same layers with another network's parameters, and with the same workspace.
     Layers with_parameters(const void *parameters) const {
-        return Layers(network_, static_cast<const T *>(parameters), needs_, has_logits_, is_sparse_, buffers_, x_row_, x_,
-                      stage_);
+        return Layers(network_, static_cast<const T *>(parameters), needs_, has_logits_, is_sparse_, buffers_, x_row_, x_, stage_);
     }
 
     const Network &network() const { return network_; }
@@ -345,7 +344,7 @@ template <class T> class Layers {
     const bool is_sparse_;   // the first layer's input is
     LayerBuffers<T> *const buffers_;
     const int64_t x_row_;
-    T *const x_;  // copies of dense rows, or the outputs of the input stage
+    T *const x_;                    // copies of dense rows, or the outputs of the input stage
     StageBuffers<T> *const stage_;  // null without a stage. Where memory is only counted, it is null too
 };
 

@@ -67,8 +67,7 @@ template <class T, class E> class Periodic {
         for (int64_t c = 0; c < e.n_columns; c++)
             for (int64_t i = 0; i < rows.n_rows; i += block) {
                 const int64_t n = rows.n_rows - i < block ? rows.n_rows - i : block;
-                gather(rows.x + i * rows.x_row + e.columns[c], rows.x_row, n,
-                       columns.x + e.columns[c] * columns.row + first + i);
+                gather(rows.x + i * rows.x_row + e.columns[c], rows.x_row, n, columns.x + e.columns[c] * columns.row + first + i);
                 gather_deltas(e, rows, c, i, n, columns.delta + e.place(c) * columns.row + first + i, columns.row);
             }
     }
@@ -125,8 +124,7 @@ template <class T, class E> class Periodic {
             for (int v = 0; v < block_vectors; v++) sums[o].v[v] = splat(row_[biases() + o]);
         for (int64_t k = 0; k < n_frequencies_; k++) {
             Lanes<T> s, c;
-            for (int v = 0; v < block_vectors; v++)
-                sincos_of(load(x + v * lanes<T>), factor(k), phase_of(k), s.v[v], c.v[v]);
+            for (int v = 0; v < block_vectors; v++) sincos_of(load(x + v * lanes<T>), factor(k), phase_of(k), s.v[v], c.v[v]);
             const T *of_cosine = row_ + weights(k), *of_sine = row_ + weights_of_sines(k);
             for (int64_t o = 0; o < n_linear_; o++)
                 for (int v = 0; v < block_vectors; v++) {

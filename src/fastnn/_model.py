@@ -14,6 +14,7 @@ from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
 from fastnn._checks.options import explained, names_of_options, way_to
 from fastnn._derivatives import Differentiated
+from fastnn._embedded_columns import embedded_columns
 from fastnn._engine import core as _core
 from fastnn._engine.losses import builtin_losses
 from fastnn._exported import Exported
@@ -76,7 +77,8 @@ class MLP(Differentiated, Exported):
         has them, and None for every other layer; "rms_norm" has no shifts. Gains start at 1, and shifts at 0. Penalties and
         weight decay do not apply to them.
     embedding_parameters : list of ndarray, or None
-        Live views of the parameters of embeddings: one matrix per embedding. Penalties and weight decay do not apply to them.
+        Live views of the parameters of embeddings: one matrix per embedding. Penalties and weight decay do not apply to
+        them.
     parameters : list of ndarray
         Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes, gains and shifts of a layer follow
         its biases, and the parameters of embeddings precede all layers.
@@ -131,7 +133,7 @@ class MLP(Differentiated, Exported):
         normalizations = _layers.layer_normalizations(normalization, normalization_place, n_hidden, _core.NORMALIZATIONS)
         check_init(init)
         float_type = _layers.float_dtype(dtype)
-        embedded, widths = _layers.embedded_columns(embeddings, sizes)
+        embedded, widths = embedded_columns(embeddings, sizes)
         self._rng = _seeds.generator(random_state)
         try:
             self._network = _core.Network(sizes, activations, (*rates, 0.0), float_type, normalizations, embedded)

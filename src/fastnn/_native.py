@@ -39,7 +39,8 @@ def generator_of(model: MLP) -> np.random.Generator:
 
 
 def layers_of(model: MLP) -> list[Layer]:
-    """Return the layers of a model, for exports, with live views of the parameters."""
+    """Return the layers of a model, for exports, with live views of the parameters. It must have no embeddings."""
+    model._refuse_embeddings("layers")
     return model._layers()
 
 

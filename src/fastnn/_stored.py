@@ -16,6 +16,7 @@ from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
 from fastnn._checks.options import explained
 from fastnn._custom import CustomActivation
+from fastnn._embedded_columns import embedded_columns
 from fastnn._engine import core as _core
 from fastnn._parameters import Parameters
 from fastnn._storage import models as _saved_models
@@ -105,7 +106,7 @@ class Stored(Parameters):
         sizes = tuple(config["layer_sizes"])
         # This check comes before memory is allocated for the parameters.
         options = _options_of(config)
-        widths = _layers.embedded_columns(options.get("embeddings", ()), _layers.sizes_of_layers(sizes))[1]
+        widths = embedded_columns(options.get("embeddings", ()), _layers.sizes_of_layers(sizes))[1]
         if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(widths)):
             raise ValueError(f"the arrays are not those of layers {widths}")
         *hidden, output = _custom.activations_named(config["activations"], _core.LAYER_ACTIVATIONS, custom)
@@ -146,5 +147,7 @@ class Stored(Parameters):
 def _options_of(config: dict[str, Any]) -> dict[str, Any]:
     """Return the options of `MLP` in a description, of which those that older versions lack may be missing."""
     names = ("normalization", "normalization_place")
-    options = {name: config[name] for name in ("dropout", "dtype")} | {name: config[name] for name in names if name in config}
+    options = {name: config[name] for name in ("dropout", "dtype")} | {
+        name: config[name] for name in names if name in config
+    }
     return options | ({"embeddings": embeddings_of(config["embeddings"])} if "embeddings" in config else {})

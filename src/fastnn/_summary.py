@@ -92,12 +92,12 @@ class Summary:
     @property
     def n_parameters(self) -> int:
         """The number of parameters in all embeddings and layers."""
-        return sum(part.n_parameters for part in (*self.embeddings, *self.layers))
+        return sum(e.n_parameters for e in self.embeddings) + sum(layer.n_parameters for layer in self.layers)
 
     @property
     def n_bytes(self) -> int:
         """The memory of the parameters without padding."""
-        return sum(part.n_bytes for part in (*self.embeddings, *self.layers))
+        return sum(e.n_bytes for e in self.embeddings) + sum(layer.n_bytes for layer in self.layers)
 
     @property
     def multiply_adds(self) -> int:

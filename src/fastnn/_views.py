@@ -12,8 +12,8 @@ from fastnn._engine import arrays as _arrays
 
 _View = TypeVar("_View")
 
-# For each kind of parameters: one array per layer, or None for a layer without such parameters. Those of embeddings have one array
-# per embedding, or None for an embedding without parameters.
+# For each kind of parameters: one array per layer, or None for a layer without such parameters. Those of embeddings have one
+# array per embedding, or None for an embedding without parameters.
 EMBEDDED = "embedding_parameters"
 Kinds = Mapping[str, Sequence[NDArray[Any] | None]]
 
@@ -81,7 +81,7 @@ def by_kind(kinds: Kinds) -> list[NDArray[Any]]:
 
 
 def carry_over(source: Kinds, target: Kinds) -> None:
-    """Copy parameters from one network to another with as many layers and embeddings: all that both have in the same shape."""
+    """Copy parameters from one network to another with as many layers and embeddings: all in the same shape."""
     for kind, arrays in source.items():
         for array, other in zip(arrays, target[kind], strict=True):
             if array is not None and other is not None and array.shape == other.shape:

@@ -1,7 +1,7 @@
 """Embeddings of input columns: what a model computes from single columns of X before its first layer.
 
-Each object describes the embedding of some columns, and does no arithmetic. `fastnn.MLP` takes a list of them. Every column that is
-in none of them passes to the first layer as it is.
+Each object describes the embedding of some columns, and does no arithmetic. `fastnn.MLP` takes a list of them. Every column
+that is in none of them passes to the first layer as it is.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def resolve(embeddings: Embedding | Sequence[Embedding], n_in: int) -> tuple[Emb
         If they are not embeddings, or if their columns do not fit.
     """
     is_list = isinstance(embeddings, Iterable) and not isinstance(embeddings, str)
-    given = tuple(embeddings) if is_list else (embeddings,)
+    given: tuple[Any, ...] = tuple(embeddings) if is_list else (embeddings,)  # type: ignore[arg-type]
     if not all(isinstance(each, Embedding) for each in given):
         raise TypeError(f"embeddings: expected objects of fastnn.embeddings, got {shown(embeddings)}")
     if len(given) > MAX_EMBEDDINGS:
@@ -251,9 +251,10 @@ def resolve(embeddings: Embedding | Sequence[Embedding], n_in: int) -> tuple[Emb
     rest = tuple(column for column in range(n_in) if column not in taken)
     without = [i for i, each in enumerate(given) if each.columns is None]
     if len(without) > 1:
-        raise ValueError(f"embeddings[{without[1]}]: expected columns, since embeddings[{without[0]}] takes all others, got None")
+        first, second = without[:2]
+        raise ValueError(f"embeddings[{second}]: expected columns, since embeddings[{first}] takes all others, got None")
     if without and not rest:
-        raise ValueError(f"embeddings[{without[0]}]: expected columns that are in no other embedding, but there are none")
+        raise ValueError(f"embeddings[{without[0]}]: expected columns that are in no other embedding, got none")
     return tuple(each.with_columns(rest) if each.columns is None else each for each in given)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -122,19 +121,6 @@ def _each_hidden(argument: str, given: Any, n_hidden: int, allowed: Sequence[str
                 raise ValueError(f"{argument}: {expected}, got {value!r}")
             raise TypeError(f"{argument}: {expected}, got {shown(value)} of type {type(value).__name__}")
     return values[:n_hidden]
-
-
-def embedded_columns(embeddings: Any, sizes: tuple[int, ...]) -> tuple[tuple[Any, ...], tuple[int, ...]]:
-    """Return the embeddings with their columns, and the sizes of the layers with the number of the first one's inputs."""
-    if isinstance(embeddings, tuple | list) and not embeddings:
-        return (), sizes
-    from fastnn.embeddings import resolve, stage_width
-
-    resolved = resolve(embeddings, sizes[0])
-    widths = (stage_width(resolved, sizes[0]), *sizes[1:])
-    if widths[0] > MAX_UNITS or sum(itertools.starmap(operator.mul, itertools.pairwise(widths))) > MAX_WEIGHTS:
-        raise ValueError(f"embeddings: expected at most {MAX_UNITS} outputs and {MAX_WEIGHTS} weights, got {widths[0]} outputs")
-    return resolved, widths
 
 
 def float_dtype(dtype: DTypeLike) -> np.dtype[Any]:

@@ -133,6 +133,7 @@ class ShardedTraining:
             "activations of the model": [str(activation) for activation in model.activations],
             "normalization of the model": model.normalization,
             "normalization_place of the model": model.normalization_place,
+            "embeddings of the model": [repr(embedding) for embedding in model.embeddings],
             "dropout of the model": model.dropout,
             "dtype of the model": model.dtype.name,
             "bit generator of random_state": type(self.trainer.random_state.bit_generator).__name__,

@@ -1,7 +1,7 @@
 """Embeddings of columns of X: what the first layer takes in their place, and the derivatives.
 
-Each formula takes a description of `fastnn.embeddings`, the values x (n, columns) of its columns, and the matrix of its parameters,
-or None. Outputs are (n, columns, outputs per column).
+Each formula takes a description of `fastnn.embeddings`, the values x (n, columns) of its columns, and the matrix of its
+parameters, or None. Outputs are (n, columns, outputs per column).
 """
 
 from __future__ import annotations
@@ -91,16 +91,17 @@ def _waves(e: Any, parts: dict[str, Array], x: Array) -> tuple[Array, Array]:
 
 
 def _linear(e: Any, parts: dict[str, Array], waves: Array) -> Array:
-    return np.einsum("ijk,jko->ijo", waves, parts["weights"]) + parts["biases"]
+    return np.asarray(np.einsum("ijk,jko->ijo", waves, parts["weights"]) + parts["biases"])
 
 
-def _linear_gradients(e: Any, p: Array, x: Array, waves: Array, slopes: Array, grad: Array) -> tuple[Array, Array]:
+def _linear_gradients(e: Any, p: Array, x: Array, waves: Array, derivatives: Array, grad: Array) -> tuple[Array, Array]:
     """Return the gradients with respect to x and the parameters, from that with respect to the outputs of the linear map."""
     parts, result = e.parts(p), np.zeros_like(p)
     of = e.parts(result)
-    by_angles = np.einsum("ijo,jko->ijk", grad, parts["weights"]) * slopes
+    by_angles = np.einsum("ijo,jko->ijk", grad, parts["weights"]) * derivatives
     if "phases" not in parts:  # cosines and sines of the same angles
-        by_angles = sum(np.split(by_angles, 2, axis=2))
+        of_cosines, of_sines = np.split(by_angles, 2, axis=2)
+        by_angles = of_cosines + of_sines
     else:
         of["phases"][...] = by_angles.sum(axis=0)
     two_pi = x.dtype.type(_TWO_PI)
@@ -136,8 +137,8 @@ def plr(e: Any, x: Array, p: Array) -> Array:
 
 def plr_gradients(e: Any, x: Array, p: Array, grad: Array) -> tuple[Array, Array]:
     """Return the gradients of `plr`."""
-    waves, slopes = _waves(e, e.parts(p), x)
-    return _linear_gradients(e, p, x, waves, slopes, np.where(_linear(e, e.parts(p), waves) > 0, grad, 0))
+    waves, derivatives = _waves(e, e.parts(p), x)
+    return _linear_gradients(e, p, x, waves, derivatives, np.where(_linear(e, e.parts(p), waves) > 0, grad, 0))
 
 
 FORMULAS: dict[str, Formula] = {"pbld": Formula(pbld, pbld_gradients), "plr": Formula(plr, plr_gradients)}

@@ -132,7 +132,8 @@ def train(
             masks = _draw_masks(rng, drop, len(rows), weights)
             value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *of_embeddings = loss_and_gradient(
                 *(weights, biases, activations, inputs[rows], targets[rows], loss),
-                *(row_weights[rows], l1, l2, masks, slopes, normalizations, embeddings),
+                *(row_weights[rows], l1, l2, masks, slopes, normalizations),
+                embeddings=embeddings,
             )
             found = [g for g in slope_gradients if g is not None]
             found += [g for gradients in of_normalizations if gradients is not None for g in gradients]
