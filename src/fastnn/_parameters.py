@@ -105,10 +105,10 @@ class Parameters:
         Examples
         --------
         >>> from fastnn import MLP
-        >>> from fastnn.embeddings import PLR
-        >>> model = MLP((2, 3, 1), embeddings=PLR(n_frequencies=4, width=2))
+        >>> from fastnn.embeddings import PBLD
+        >>> model = MLP((2, 3, 1), embeddings=PBLD(n_frequencies=4, width=2))
         >>> list(model.embeddings[0].parts(model.embedding_parameters[0]))
-        ['frequencies', 'weights', 'biases']
+        ['frequencies', 'phases', 'weights', 'biases']
         """,
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 from fastnn._checks.floats import Array
 from fastnn.embeddings import Embedding, passed_columns
 
-__all__ = ["Embedded", "embed", "embed_grad"]
+__all__ = ["embed", "embed_grad"]
 __dir__ = __all__.copy
 
 Embedded: TypeAlias = Sequence[tuple[Embedding, Array | None]]
@@ -52,9 +52,9 @@ def embed_grad(embeddings: Embedded, X: Array, grad: Array) -> tuple[Array, list
     Examples
     --------
     >>> from fastnn.embeddings import PBLD
-    >>> parameters = np.array([[0.25, 0.0, 10.0, 1.0]])
-    >>> embed_grad([(PBLD([0], n_frequencies=1, width=2), parameters)], np.array([[1.0]]), np.array([[1.0, 0.5]]))
-    (array([[-15.20796327]]), [array([[-62.83185307, -10.        ,   0.        ,   1.        ]])])
+    >>> parameters = np.array([[0.0, 0.0, 10.0, 1.0]])
+    >>> embed_grad([(PBLD([0], n_frequencies=1, width=2), parameters)], np.array([[3.0]]), np.array([[1.0, 0.5]]))
+    (array([[0.5]]), [array([[0., 0., 1., 1.]])])
     """
     grad_X, gradients, start = np.zeros_like(X), list[Array | None](), 0
     for e, p in embeddings:

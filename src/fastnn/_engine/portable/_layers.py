@@ -40,7 +40,7 @@ class Parameters(NamedTuple):
 
 EMBEDDED = "embedding_parameters"  # the kind of parameters of embeddings
 BLOCK_KINDS = (*Parameters._fields, EMBEDDED)
-EMBEDDINGS = tuple(EMBEDDING_FORMULAS)
+EMBEDDINGS = ("columns", *EMBEDDING_FORMULAS)  # the first passes columns as they are
 WITH_DECAY = ("weights", "biases")  # the kinds to which weight decay applies
 
 
