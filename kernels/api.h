@@ -114,18 +114,25 @@ struct Layer {
 
 constexpr int64_t max_layers = 64;
 constexpr int64_t max_embeddings = 64;
-constexpr int64_t max_embedding_width = 256;  // outputs of an embedded column
+constexpr int64_t max_wave_outputs = 256;  // of a periodic embedding for a column
 
-// Columns of X that an input stage turns into more columns, all in the same way. Each column has `width` outputs side by side.
+// A column of X that an input stage turns into other numbers.
+struct EmbeddedColumn {
+    int64_t of_x = 0;               // its number in X
+    int64_t place = 0;              // of its first output among all outputs of the stage
+    int64_t width = 1;              // the number of its outputs, which stand side by side
+    int64_t first_row = 0;          // of its parameters, if they have several rows
+    const double *edges = nullptr;  // of bins, width + 1; null for an embedding without bins
+};
+
+// Columns of X that are embedded in the same way.
 struct Embedding {
     int32_t kind = 0;  // number in registry.h
     int64_t n_columns = 0;
-    const int64_t *columns = nullptr;  // of X
-    int64_t first = 0, width = 0;      // the place of the first column's outputs
-    int64_t n_frequencies = 0;         // of periodic embeddings
-    Block parameters = {};             // of the kind embedding_parameters; without any, it has no rows
-
-    int64_t place(int64_t column) const { return first + column * width; }
+    const EmbeddedColumn *columns = nullptr;
+    int64_t n_frequencies = 0;              // of periodic embeddings
+    const int64_t *n_categories = nullptr;  // of each column, if the columns have codes
+    Block parameters = {};                  // of the kind embedding_parameters; without any, it has no rows
 };
 
 // What stands between the rows of X and the first layer: it turns a row of n_in columns into the first layer's n_in inputs.

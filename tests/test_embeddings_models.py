@@ -11,7 +11,7 @@ from _embedded import IDS, NETWORKS, data_for, model_with
 
 import fastnn
 from fastnn import MLP, Adam, Ensemble, Trainer, embeddings, reference
-from fastnn.embeddings import EMBEDDINGS, PBLD, PLR, Embedding
+from fastnn.embeddings import EMBEDDINGS, PBLD, PLR, Categorical, Embedding, OneHot, PiecewiseLinear, quantile_bins
 
 # ---- Parameters, copies and files ----
 
@@ -38,6 +38,7 @@ def test_parts_are_views(network):
     model = model_with(*network)
     for embedding, parameters in zip(model.embeddings, model.embedding_parameters, strict=True):
         if parameters is None:
+            assert embedding.shape is None
             continue
         parts = embedding.parts(parameters)
         assert sum(part.size for part in parts.values()) == parameters.size
@@ -61,8 +62,9 @@ def test_the_initial_values_have_their_distributions():
 
 def test_reprs_and_summaries_name_the_embeddings():
     model = model_with(*NETWORKS[3])
-    names = {"MLP": MLP, "float64": "float64", "PBLD": PBLD, "PLR": PLR}
-    assert eval(repr(model), names).embeddings == model.embeddings
+    names = {"MLP": MLP, "float64": "float64", **{kind.__name__: kind for kind in EMBEDDINGS.values()}}
+    for network in NETWORKS:
+        assert eval(repr(model_with(*network)), names).embeddings == model_with(*network).embeddings
     summary = model.summary()
     assert summary.n_parameters == model.n_parameters
     assert [(e.name, e.n_in, e.n_out, e.n_parameters) for e in summary.embeddings] == [("plr", 1, 1, 7), ("pbld", 2, 4, 8)]
@@ -120,6 +122,78 @@ def test_lbfgs_trains_embeddings():
     model.fit(X, y, optimizer="lbfgs", epochs=20)
     assert model.loss(X, y) < 0.9 * before[0]
     assert (model.embedding_parameters[0] != before[1]).any()
+
+
+# ---- Categories and bins ----
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8, np.bool_])
+def test_codes_of_any_type_have_their_outputs(dtype):
+    model = MLP((1, 3), embeddings=OneHot(n_categories=3), dtype="float64")
+    model.weights[0] = np.eye(3)
+    codes = np.array([[0], [1], [2], [3], [200]]).astype(dtype)
+    expected = np.eye(201, 3)[codes.ravel().astype(int)]
+    np.testing.assert_array_equal(model.predict(codes), expected)
+
+
+def test_other_numbers_have_the_last_row_of_a_table():
+    model = MLP((2, 3), embeddings=Categorical([1, 0], n_categories=[2, 4], width=3), dtype="float64")
+    model.weights[0] = np.vstack([np.eye(3), 10 * np.eye(3)])
+    model.embedding_parameters[0][:] = np.arange(8)[:, None]
+    parts = model.embeddings[0].parts(model.embedding_parameters[0])
+    assert {name: part[:, 0].tolist() for name, part in parts.items()} == {"table 1": [0, 1, 2], "table 0": [3, 4, 5, 6, 7]}
+    for code in (-1, 4, 0.5, np.nan, np.inf, -np.inf, 1e300):
+        np.testing.assert_array_equal(model.predict([code, 1]), [71.0] * 3)
+        np.testing.assert_array_equal(model.predict([3, code]), [62.0] * 3)
+    np.testing.assert_array_equal(model.predict([-0.0, 0]), [30.0] * 3)
+    fresh = MLP((2, 3), embeddings=model.embeddings)
+    assert not fresh.embedding_parameters[0][[2, 7]].any()
+    assert fresh.embedding_parameters[0][[0, 1, 3, 4, 5, 6]].all()
+
+
+def test_missing_categories_are_no_errors_and_missing_numbers_are():
+    model = MLP((3, 4, 1), embeddings=Categorical([1], n_categories=3))
+    X, y = np.array([[0.5, np.nan, 1.0], [1.0, 2.0, np.nan]]), np.zeros((2, 1))
+    before = model.to_vector()
+    calls = [
+        lambda: model.fit(X, y),
+        lambda: model.loss(X, y),
+        lambda: model.gradient(X, y),
+        lambda: model.vjp(X, y),
+        lambda: model.jacobian(X),
+        lambda: Trainer(model).step(X, y),
+        lambda: fastnn.fit_many([model], X, y),
+        lambda: model.fit(X[:1], y[:1], validation_data=(X, y)),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="X: expected numbers that are finite in float32, got nan at row 1, column 2"):
+            call()
+    np.testing.assert_array_equal(model.to_vector(), before)
+    history = model.fit(X[:1], y[:1], validation_data=(X[:1], y[:1]))
+    assert np.isfinite(history["val_loss"]).all()
+    assert np.isfinite(model.vjp(X[0], y[0])[0]).all()
+
+
+def test_only_rows_of_categories_that_occur_have_gradients():
+    model = MLP((1, 2), embeddings=Categorical(n_categories=1000, width=5), random_state=0)
+    X = np.array([[3.0], [999.0], [3.0], [-1.0]])
+    gradient = model.gradient(X, np.ones((4, 2)))[1][0]
+    assert np.flatnonzero(gradient.any(axis=1)).tolist() == [3, 999, 1000]
+
+
+def test_bins_of_quantiles():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=500), rng.integers(0, 3, 500), np.full(500, 7.0)])
+    X[0, 0] = np.nan
+    bins = quantile_bins(X, n_bins=10)
+    assert [len(edges) for edges in bins] == [11, 3, 2]
+    assert bins[1:] == ((0.0, 1.0, 2.0), (6.5, 7.5))
+    counts = np.histogram(X[1:, 0], bins[0])[0]
+    assert 40 <= counts.min() <= counts.max() <= 60
+    assert quantile_bins(X, [2, 0], n_bins=10) == (bins[2], bins[0])
+    model = MLP((3, 8, 1), embeddings=PiecewiseLinear(range(3), bins=bins))
+    assert model.weights[0].shape == (10 + 2 + 1, 8)
+    assert quantile_bins(np.arange(6).reshape(3, 2), 1, n_bins=1) == ((1.0, 5.0),)
 
 
 # ---- Exports ----
@@ -192,6 +266,29 @@ def test_wrong_arguments_are_named(given, error, message):
         (lambda: PLR(sigma=0.0), ValueError, "sigma: expected a finite number > 0, got 0.0"),
         (lambda: PLR(frequencies=3), TypeError, "frequencies"),
         (lambda: Embedding(), TypeError, "Embedding is a base class"),
+        (lambda: OneHot(0), TypeError, "n_categories: expected an integer >= 1, got None"),
+        (lambda: OneHot(0, n_categories=0), ValueError, "n_categories: expected an integer >= 1, got 0"),
+        (lambda: OneHot(0, n_categories=2**24 + 1), ValueError, "n_categories: expected at most 16777216"),
+        (lambda: OneHot([0, 1], n_categories=[3]), ValueError, "n_categories: expected 2, one per column, got 1"),
+        (
+            lambda: Categorical(n_categories=[3]),
+            ValueError,
+            "columns: expected them for one value of n_categories per column",
+        ),
+        (lambda: Categorical(0, n_categories=3, width=0), ValueError, "width: expected an integer >= 1, got 0"),
+        (lambda: Categorical(0, n_categories="a"), TypeError, "n_categories: expected an integer >= 1, got 'a'"),
+        (lambda: PiecewiseLinear(0), TypeError, "bins: expected edges in ascending order, got None"),
+        (lambda: PiecewiseLinear(0, bins=[1.0]), ValueError, "bins: expected 2 to 4097 edges, got 1"),
+        (lambda: PiecewiseLinear(0, bins=[]), ValueError, "bins: expected 2 to 4097 edges, got 0"),
+        (lambda: PiecewiseLinear(0, bins=[1.0, 1.0]), ValueError, "bins: expected finite edges in ascending order"),
+        (lambda: PiecewiseLinear(0, bins=[1.0, 1.0 + 1e-12]), ValueError, "bins: expected .* which differ in float32"),
+        (lambda: PiecewiseLinear(0, bins=[0.0, np.inf]), ValueError, "bins: expected a finite number, got inf"),
+        (lambda: PiecewiseLinear([0, 1], bins=[[0.0, 1.0]]), ValueError, "bins: expected 2, one per column, got 1"),
+        (lambda: PiecewiseLinear(0, bins=[[0.0, "a"]]), TypeError, r"bins\[0\]: expected"),
+        (lambda: quantile_bins([1.0, 2.0]), ValueError, "X: expected a matrix of numbers"),
+        (lambda: quantile_bins([[np.nan]]), ValueError, "X: expected finite numbers in column 0, got none"),
+        (lambda: quantile_bins([[1.0]], 1), ValueError, "columns: expected columns from 0 to 0, got 1"),
+        (lambda: quantile_bins([[1.0]], n_bins=0), ValueError, "n_bins: expected an integer >= 1, got 0"),
     ],
 )
 def test_wrong_embeddings_are_named(make, error, message):

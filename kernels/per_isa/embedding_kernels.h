@@ -32,11 +32,12 @@ template <class T> struct EmbeddingKernels {
     // Sets the derivatives by the embedding's columns of X in rows of `to`.
     void (*back)(const Embedding &, const T *parameters, const EmbeddedRows<T> &rows, T *to, int64_t to_row);
     // Sets the columns of some rows of a chunk, from row `first` of it on, which is a multiple of a block of lanes. Derivatives by
-    // outputs become those by the sums that the parameters have part in.
+    // outputs become those by the sums that the parameters have part in. It is null if the gradient does not need them.
     void (*turn)(const Embedding &, const EmbeddedRows<T> &rows, const EmbeddedColumns<T> &columns, int64_t first);
-    // Sets the gradients of some rows of the parameters, or adds to them. `to` is laid out like the whole block. All are null for
-    // embeddings without parameters.
-    void (*gradient)(const Embedding &, const T *parameters, const EmbeddedColumns<T> &columns, Range own, bool add, T *to);
+    // Sets the gradients of some rows of the parameters, from all rows of a chunk, or adds to them. `to` is laid out like the whole
+    // block. It is null for embeddings without parameters.
+    void (*gradient)(const Embedding &, const T *parameters, const EmbeddedRows<T> &rows, const EmbeddedColumns<T> &columns,
+                     Range own, bool add, T *to);
 };
 
 #define PLUS_ONE(...) +1

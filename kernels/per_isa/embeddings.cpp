@@ -1,6 +1,8 @@
 // The kernels of embeddings.
+#include "categories.h"
 #include "passed_columns.h"
 #include "periodic.h"
+#include "piecewise.h"
 
 namespace {
 

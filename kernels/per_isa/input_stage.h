@@ -85,8 +85,8 @@ template <class T> class StageRun {
     __attribute__((noinline)) void gradient(int64_t embedding, int64_t n_rows, Range own, bool add, T *to) const {
         const Embedding &e = stage_.embeddings[embedding];
         const EmbeddedColumns<T> &turned = buffers_.turned;
-        all_embeddings<T>[e.kind].gradient(e, parameters_ + e.parameters.offset, {n_rows, turned.x, turned.delta, turned.row}, own,
-                                           add, to);
+        all_embeddings<T>[e.kind].gradient(e, parameters_ + e.parameters.offset, some({0, n_rows}),
+                                           {n_rows, turned.x, turned.delta, turned.row}, own, add, to);
     }
 
   private:

@@ -35,30 +35,32 @@ struct Plr {
 template <class T, class E> class Periodic {
   public:
     Periodic(const Embedding &e, const T *parameters, int64_t column)
-        : n_frequencies_(e.n_frequencies), n_linear_(e.width - E::keeps_column), row_(parameters + column * e.parameters.row) {}
+        : n_frequencies_(e.n_frequencies),
+          n_linear_(e.columns[column].width - E::keeps_column),
+          row_(parameters + column * e.parameters.row) {}
 
     static void forward(const Embedding &e, const T *parameters, const EmbeddedRows<T> &rows) {
         for (int64_t c = 0; c < e.n_columns; c++) {
             const Periodic own(e, parameters, c);
             for (int64_t i = 0; i < rows.n_rows; i += block) {
                 const int64_t n = rows.n_rows - i < block ? rows.n_rows - i : block;
-                own.forward(n, rows.x + i * rows.x_row + e.columns[c], rows.x_row, rows.out + i * rows.out_row + e.place(c),
-                            rows.out_row);
+                own.forward(n, rows.x + i * rows.x_row + e.columns[c].of_x, rows.x_row,
+                            rows.out + i * rows.out_row + e.columns[c].place, rows.out_row);
             }
         }
     }
 
     static void back(const Embedding &e, const T *parameters, const EmbeddedRows<T> &rows, T *to, int64_t to_row) {
-        Lanes<T> deltas[max_embedding_width];
+        Lanes<T> deltas[max_wave_outputs];
         for (int64_t c = 0; c < e.n_columns; c++) {
             const Periodic own(e, parameters, c);
             for (int64_t i = 0; i < rows.n_rows; i += block) {
                 const int64_t n = rows.n_rows - i < block ? rows.n_rows - i : block;
                 alignas(block_bytes) T x[block], by_x[block];
-                gather(rows.x + i * rows.x_row + e.columns[c], rows.x_row, n, x);
+                gather(rows.x + i * rows.x_row + e.columns[c].of_x, rows.x_row, n, x);
                 gather_deltas(e, rows, c, i, n, reinterpret_cast<T *>(deltas), block);
                 own.back(x, deltas, by_x);
-                for (int64_t q = 0; q < n; q++) to[(i + q) * to_row + e.columns[c]] = by_x[q];
+                for (int64_t q = 0; q < n; q++) to[(i + q) * to_row + e.columns[c].of_x] = by_x[q];
             }
         }
     }
@@ -67,18 +69,21 @@ template <class T, class E> class Periodic {
         for (int64_t c = 0; c < e.n_columns; c++)
             for (int64_t i = 0; i < rows.n_rows; i += block) {
                 const int64_t n = rows.n_rows - i < block ? rows.n_rows - i : block;
-                gather(rows.x + i * rows.x_row + e.columns[c], rows.x_row, n, columns.x + e.columns[c] * columns.row + first + i);
-                gather_deltas(e, rows, c, i, n, columns.delta + e.place(c) * columns.row + first + i, columns.row);
+                gather(rows.x + i * rows.x_row + e.columns[c].of_x, rows.x_row, n,
+                       columns.x + e.columns[c].of_x * columns.row + first + i);
+                gather_deltas(e, rows, c, i, n, columns.delta + e.columns[c].place * columns.row + first + i, columns.row);
             }
     }
 
-    static void gradient(const Embedding &e, const T *parameters, const EmbeddedColumns<T> &columns, Range own, bool add, T *to) {
+    static void gradient(const Embedding &e, const T *parameters, const EmbeddedRows<T> &, const EmbeddedColumns<T> &columns,
+                         Range own, bool add, T *to) {
         const Block &block_of = e.parameters;
         for (int64_t c = own.begin; c < own.end; c++) {
             T *row = to + c * block_of.row;
             if (!add) std::memset(row, 0, size_t(block_of.row) * sizeof(T));
             Periodic(e, parameters, c)
-                .add_gradient(columns, columns.x + e.columns[c] * columns.row, columns.delta + e.place(c) * columns.row, row);
+                .add_gradient(columns, columns.x + e.columns[c].of_x * columns.row,
+                              columns.delta + e.columns[c].place * columns.row, row);
         }
     }
 
@@ -94,10 +99,10 @@ template <class T, class E> class Periodic {
     // Copies the derivatives by a column's outputs for n rows: by the sums, where a ReLU follows these.
     static void gather_deltas(const Embedding &e, const EmbeddedRows<T> &rows, int64_t c, int64_t i, int64_t n, T *to,
                               int64_t to_row) {
-        const T *out = rows.out + i * rows.out_row + e.place(c);
-        for (int64_t o = 0; o < e.width; o++) {
+        const T *out = rows.out + i * rows.out_row + e.columns[c].place;
+        for (int64_t o = 0; o < e.columns[c].width; o++) {
             T *own = to + o * to_row;
-            gather(rows.delta + i * rows.delta_row + e.place(c) + o, rows.delta_row, n, own);
+            gather(rows.delta + i * rows.delta_row + e.columns[c].place + o, rows.delta_row, n, own);
             if constexpr (E::rectifies)
                 for (int64_t q = 0; q < n; q++) own[q] = out[q * rows.out_row + o] > T(0) ? own[q] : T(0);
         }
@@ -118,7 +123,7 @@ template <class T, class E> class Periodic {
 
     void forward(int64_t n, const T *from, int64_t from_row, T *to, int64_t to_row) const {
         alignas(block_bytes) T x[block];
-        Lanes<T> sums[max_embedding_width];
+        Lanes<T> sums[max_wave_outputs];
         gather(from, from_row, n, x);
         for (int64_t o = 0; o < n_linear_; o++)
             for (int v = 0; v < block_vectors; v++) sums[o].v[v] = splat(row_[biases() + o]);
@@ -167,7 +172,7 @@ template <class T, class E> class Periodic {
 
     // Adds the gradients of a column's parameters to a row. x: the column's values; deltas: rows of derivatives by its sums.
     void add_gradient(const EmbeddedColumns<T> &columns, const T *x, const T *deltas, T *to) const {
-        Lanes<T> of_cosine[max_embedding_width], of_sine[E::has_sines ? max_embedding_width : 1];
+        Lanes<T> of_cosine[max_wave_outputs], of_sine[E::has_sines ? max_wave_outputs : 1];
         for (int64_t k = 0; k < n_frequencies_; k++) {
             Lanes<T> of_frequency = {}, of_phase = {};
             std::memset(of_cosine, 0, size_t(n_linear_) * sizeof *of_cosine);

@@ -44,7 +44,6 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     const int64_t chunk_rows
     const int64_t max_embeddings
-    const int64_t max_embedding_width
     enum:  # in Cython, only these can be the length of an array
         max_layers
         n_block_kinds
@@ -75,12 +74,18 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         double dropout
         CustomActivation custom
 
+    cdef cppclass EmbeddedColumn:
+        EmbeddedColumn()
+        int64_t of_x, place, width, first_row
+        const double *edges
+
     cdef cppclass Embedding:
         Embedding()
         int32_t kind
         int64_t n_columns
-        const int64_t *columns
-        int64_t first, width, n_frequencies
+        const EmbeddedColumn *columns
+        int64_t n_frequencies
+        const int64_t *n_categories
         Block parameters
 
     cdef cppclass InputStage:

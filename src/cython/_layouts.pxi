@@ -16,12 +16,14 @@ cdef class Layout:
     cdef double operations_per_row
     cdef InputStage stage
     cdef vector[Embedding] embeddings
-    cdef vector[int64_t] columns  # of X, for all embeddings
+    cdef vector[EmbeddedColumn] columns  # of all embeddings
+    cdef vector[int64_t] n_categories
+    cdef list edges  # arrays of the edges of bins
     cdef object __weakref__
 
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple embeddings):
         cdef int l
-        self.n_layers = len(activations)
+        self.n_layers, self.edges = len(activations), []
         cdef int64_t n_inputs = self.set_embeddings(layer_sizes[0], embeddings) if embeddings else layer_sizes[0]
         for l in range(self.n_layers):
             self.layers[l].n_in = layer_sizes[l] if l else n_inputs
@@ -37,39 +39,54 @@ cdef class Layout:
 
     cdef int64_t set_embeddings(self, int64_t n_in, tuple embeddings) except -1:
         """Set the input stage, and return the number of its outputs."""
-        cdef int64_t first = 0, place = 0
         cdef Embedding own
+        cdef int64_t first = 0, place = 0
         taken = {column for each in embeddings for column in each.columns}
         passed = [column for column in range(n_in) if column not in taken]
-        lists = [each.columns for each in embeddings] + ([passed] if passed else [])
-        if len(lists) > max_embeddings or sum(map(len, lists)) != n_in or (taken and not 0 <= min(taken) <= max(taken) < n_in):
+        if sum(len(each.columns) for each in embeddings) + len(passed) != n_in or len(embeddings) + bool(passed) > max_embeddings:
             raise ValueError(f"embeddings: expected at most {max_embeddings - 1}, of different columns of X, got {embeddings}")
-        for columns in lists:
-            for column in columns:
-                self.columns.push_back(column)
-        for i, columns in enumerate(lists):
+        for each in embeddings:
+            place = self.add_columns(each.columns, each.widths, each.first_rows, place)
+            for number in each.categories:
+                self.n_categories.push_back(number)
+            for edges in each.edges:
+                self.edges.append(np.array(edges, np.float64))
+        place = self.add_columns(passed, (1,) * len(passed), (0,) * len(passed), place)
+        cdef int64_t n_codes = 0, n_edges = 0
+        for each in embeddings:
             own = Embedding()
-            own.n_columns, own.columns, own.first, own.width = len(columns), &self.columns[place], first, 1
-            if i < len(embeddings):
-                self.describe(&own, embeddings[i])
-            if not 1 <= own.width <= max_embedding_width:
-                raise ValueError(f"embeddings[{i}]: expected 1 to {max_embedding_width} outputs per column, got {own.width}")
-            first += own.n_columns * own.width
-            place += own.n_columns
+            own.n_columns, own.columns = len(each.columns), &self.columns[first]
+            own.kind, own.n_frequencies = EMBEDDINGS.index(each.name), each.frequencies
+            if each.shape is not None:
+                own.parameters.rows, own.parameters.columns = each.shape
+            if each.categories:
+                own.n_categories = &self.n_categories[n_codes]
+                n_codes += len(each.categories)
+            for k in range(len(each.edges)):
+                self.columns[first + k].edges = <const double *>cnp.PyArray_DATA(self.edges[n_edges + k])
+            n_edges += len(each.edges)
+            first += own.n_columns
+            self.embeddings.push_back(own)
+            self.operations_per_row += own.n_columns * own.n_frequencies * wave_work
+            if own.n_frequencies:
+                self.operations_per_row += 2.0 * own.n_columns * own.parameters.columns
+        if passed:
+            own = Embedding()
+            own.n_columns, own.columns = len(passed), &self.columns[first]
             self.embeddings.push_back(own)
         self.stage.n_in, self.stage.n_embeddings = n_in, <int64_t>self.embeddings.size()
         self.stage.embeddings = self.embeddings.data()
-        return first
+        return place
 
-    cdef int describe(self, Embedding *own, embedding) except -1:
-        own.kind = EMBEDDINGS.index(embedding.name)
-        own.width = embedding.n_outputs
-        own.n_frequencies = getattr(embedding, "n_frequencies", 0)
-        if embedding.shape is not None:
-            own.parameters.rows, own.parameters.columns = embedding.shape
-            self.operations_per_row += 2.0 * own.n_columns * own.parameters.columns
-        self.operations_per_row += own.n_columns * own.n_frequencies * wave_work
-        return 0
+    cdef int64_t add_columns(self, columns, widths, first_rows, int64_t place) except -1:
+        """Add columns of X, whose outputs begin at a place, and return the next place."""
+        cdef EmbeddedColumn own
+        for column, width, first_row in zip(columns, widths, first_rows, strict=True):
+            own = EmbeddedColumn()
+            own.of_x, own.place, own.width, own.first_row = column, place, width, first_row
+            self.columns.push_back(own)
+            place += width
+        return place
 
     cdef set_activation(self, int l, activation, dtype):
         if isinstance(activation, str):

@@ -33,6 +33,11 @@ def network_of(model: MLP) -> _core.Network:
     return model._network
 
 
+def codes_of(model: MLP) -> tuple[int, ...]:
+    """Return the columns of X that contain the codes of categories, which may be missing."""
+    return model._codes
+
+
 def generator_of(model: MLP) -> np.random.Generator:
     """Return the random generator of a model, which draws the random numbers of its training."""
     return model._rng

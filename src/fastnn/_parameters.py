@@ -58,6 +58,11 @@ class Parameters:
         return self._network.embeddings
 
     @property
+    def _codes(self) -> tuple[int, ...]:
+        """The columns of X that contain the codes of categories."""
+        return tuple(column for each in self.embeddings if each.categories for column in each.columns)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the parameters: float32 or float64."""
         return self._network.dtype

@@ -106,7 +106,10 @@ class Stored(Parameters):
         sizes = tuple(config["layer_sizes"])
         # This check comes before memory is allocated for the parameters.
         options = _options_of(config)
-        widths = embedded_columns(options.get("embeddings", ()), _layers.sizes_of_layers(sizes))[1]
+        embeddings, widths = embedded_columns(options.get("embeddings", ()), _layers.sizes_of_layers(sizes))
+        for i, embedding in enumerate(embeddings):
+            if embedding.shape is not None and arrays[f"embedding_parameters.{i}"].shape != embedding.shape:
+                raise ValueError(f"the parameters of embedding {i} are not of shape {embedding.shape}")
         if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(widths)):
             raise ValueError(f"the arrays are not those of layers {widths}")
         *hidden, output = _custom.activations_named(config["activations"], _core.LAYER_ACTIVATIONS, custom)

@@ -145,7 +145,7 @@ def summary_of(model: Parameters, parameters: Kinds, storage_bytes: int) -> Summ
     embeddings = []
     for embedding, array in zip(model.embeddings, parameters[EMBEDDED], strict=True):
         count, n_columns = 0 if array is None else array.size, len(embedding.columns)
-        sizes = n_columns, n_columns * embedding.n_outputs, count, count * model.dtype.itemsize
+        sizes = n_columns, sum(embedding.widths), count, count * model.dtype.itemsize
         embeddings.append(EmbeddingSummary(embedding.name, *sizes))
     return Summary(tuple(layers), model.dtype.name, storage_bytes, tuple(embeddings))
 

@@ -1,7 +1,7 @@
 """Embeddings of columns of X: what the first layer takes in their place, and the derivatives.
 
 Each formula takes a description of `fastnn.embeddings`, the values x (n, columns) of its columns, and the matrix of its
-parameters, or None. Outputs are (n, columns, outputs per column).
+parameters, or None. Outputs are (n, outputs): those of one column after the other.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn._checks.floats import Array
 from fastnn.embeddings import Embedding, passed_columns
@@ -42,7 +43,7 @@ def embed(embeddings: Embedded, X: Array) -> Array:
     array([[11.,  2.,  7.],
            [-9.,  3.,  8.]])
     """
-    outputs = [FORMULAS[e.name].value(e, X[:, e.columns], p).reshape(len(X), -1) for e, p in embeddings]
+    outputs = [FORMULAS[e.name].value(e, X[:, e.columns], p) for e, p in embeddings]
     return np.concatenate([*outputs, X[:, _passed(embeddings, X.shape[1])]], axis=1)
 
 
@@ -58,9 +59,8 @@ def embed_grad(embeddings: Embedded, X: Array, grad: Array) -> tuple[Array, list
     """
     grad_X, gradients, start = np.zeros_like(X), list[Array | None](), 0
     for e, p in embeddings:
-        end = start + len(e.columns) * e.n_outputs
-        of_outputs = grad[:, start:end].reshape(len(X), len(e.columns), e.n_outputs)
-        by_columns, by_parameters = FORMULAS[e.name].gradients(e, X[:, e.columns], p, of_outputs)
+        end = start + sum(e.widths)
+        by_columns, by_parameters = FORMULAS[e.name].gradients(e, X[:, e.columns], p, grad[:, start:end])
         grad_X[:, e.columns] = by_columns
         gradients.append(by_parameters)
         start = end
@@ -117,11 +117,12 @@ def pbld(e: Any, x: Array, p: Array) -> Array:
     D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default", NeurIPS 2024.
     """
     parts = e.parts(p)
-    return np.concatenate([_linear(e, parts, _waves(e, parts, x)[0]), x[:, :, np.newaxis]], axis=2)
+    return np.concatenate([_linear(e, parts, _waves(e, parts, x)[0]), x[:, :, np.newaxis]], axis=2).reshape(len(x), -1)
 
 
 def pbld_gradients(e: Any, x: Array, p: Array, grad: Array) -> tuple[Array, Array]:
     """Return the gradients of `pbld`."""
+    grad = grad.reshape(len(x), len(e.columns), -1)
     by_columns, by_parameters = _linear_gradients(e, p, x, *_waves(e, e.parts(p), x), grad[:, :, :-1])
     return by_columns + grad[:, :, -1], by_parameters
 
@@ -132,14 +133,84 @@ def plr(e: Any, x: Array, p: Array) -> Array:
     Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in tabular deep learning", NeurIPS 2022.
     """
     parts = e.parts(p)
-    return np.maximum(_linear(e, parts, _waves(e, parts, x)[0]), 0)
+    return np.maximum(_linear(e, parts, _waves(e, parts, x)[0]), 0).reshape(len(x), -1)
 
 
 def plr_gradients(e: Any, x: Array, p: Array, grad: Array) -> tuple[Array, Array]:
     """Return the gradients of `plr`."""
     waves, derivatives = _waves(e, e.parts(p), x)
-    return _linear_gradients(e, p, x, waves, derivatives, np.where(_linear(e, e.parts(p), waves) > 0, grad, 0))
+    linear = _linear(e, e.parts(p), waves)
+    return _linear_gradients(e, p, x, waves, derivatives, np.where(linear > 0, grad.reshape(linear.shape), 0))
 
 
-FORMULAS: dict[str, Formula] = {"pbld": Formula(pbld, pbld_gradients), "plr": Formula(plr, plr_gradients)}
+def _category(x: Array, n: int) -> NDArray[np.int64]:
+    """Return the category of each number: n for one that is not among the codes 0 to n - 1."""
+    known = (x >= 0) & (x < n) & (np.floor(x) == x)
+    return np.where(known, x, n).astype(np.int64)
+
+
+def one_hot(e: Any, x: Array, p: None) -> Array:
+    """Return 1 for the category of each row and 0 for all others; 0 for all if the category is missing."""
+    each = zip(x.T, e.categories, strict=True)
+    return np.concatenate([np.eye(n + 1, n, dtype=x.dtype)[_category(codes, n)] for codes, n in each], axis=1)
+
+
+def one_hot_gradients(e: Any, x: Array, p: None, grad: Array) -> tuple[Array, None]:
+    """Return the gradients of `one_hot`, which are 0."""
+    return np.zeros_like(x), None
+
+
+def _rows(e: Any, x: Array) -> NDArray[np.int64]:
+    """Return the row of the table for each code, (n, columns)."""
+    each = zip(x.T, e.categories, e.first_rows, strict=True)
+    return np.stack([first + _category(codes, n) for codes, n, first in each], axis=1)
+
+
+def categorical(e: Any, x: Array, p: Array) -> Array:
+    """Return the row of the table for the category of each column."""
+    return p[_rows(e, x)].reshape(len(x), -1)
+
+
+def categorical_gradients(e: Any, x: Array, p: Array, grad: Array) -> tuple[Array, Array]:
+    """Return the gradients of `categorical`: those by codes are 0."""
+    result = np.zeros_like(p)
+    np.add.at(result, _rows(e, x), grad.reshape(len(x), len(e.columns), -1))
+    return np.zeros_like(x), result
+
+
+def _bins(e: Any, x: Array) -> tuple[Array, Array, Array, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return values, left edges and widths of all bins, and which bins have a lower and an upper limit."""
+    edges = [np.array(each, x.dtype) for each in e.edges]
+    limited = np.concatenate([np.arange(len(each) - 1) > 0 for each in edges])
+    below = np.concatenate([np.arange(len(each) - 1) < len(each) - 2 for each in edges])
+    left, widths = np.concatenate([each[:-1] for each in edges]), np.concatenate([np.diff(each) for each in edges])
+    return np.repeat(x, e.widths, axis=1), left, widths, limited, below
+
+
+def piecewise_linear(e: Any, x: Array, p: None) -> Array:
+    """Return the share of each bin that lies below x.
+
+    Y. Gorishniy, I. Rubachev and A. Babenko, "On embeddings for numerical features in tabular deep learning", NeurIPS 2022.
+    """
+    values, left, widths, limited, below = _bins(e, x)
+    shares = (values - left) / widths
+    return np.where(limited & (shares < 0), 0, np.where(below & (shares > 1), 1, shares)).astype(x.dtype)
+
+
+def piecewise_linear_gradients(e: Any, x: Array, p: None, grad: Array) -> tuple[Array, None]:
+    """Return the gradients of `piecewise_linear`."""
+    values, left, widths, limited, below = _bins(e, x)
+    right = np.concatenate([np.array(each[1:], x.dtype) for each in e.edges])
+    by_bin = np.where((~limited | (values > left)) & (~below | (values < right)), grad / widths, 0)
+    starts = np.concatenate([[0], np.cumsum(e.widths)[:-1]])
+    return np.add.reduceat(by_bin, starts, axis=1).astype(x.dtype), None
+
+
+FORMULAS: dict[str, Formula] = {
+    "pbld": Formula(pbld, pbld_gradients),
+    "plr": Formula(plr, plr_gradients),
+    "one_hot": Formula(one_hot, one_hot_gradients),
+    "categorical": Formula(categorical, categorical_gradients),
+    "piecewise_linear": Formula(piecewise_linear, piecewise_linear_gradients),
+}
 """The formulas by name."""

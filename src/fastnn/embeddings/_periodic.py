@@ -1,70 +1,20 @@
-"""Embeddings of input columns: what a model computes from single columns of X before its first layer.
-
-Each object describes the embedding of some columns, and does no arithmetic. `fastnn.MLP` takes a list of them. Every column
-that is in none of them passes to the first layer as it is.
-"""
+"""Periodic embeddings of numeric columns."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._checks.options import explained_fields
-from fastnn._checks.scalars import integer, real, shown
+from fastnn._checks.scalars import integer, real
+from fastnn.embeddings._base import Embedding
 
-__all__ = ["EMBEDDINGS", "PBLD", "PLR", "Embedding"]
-__dir__ = __all__.copy
-
-MAX_EMBEDDINGS, MAX_WIDTH, MAX_FREQUENCIES = 63, 256, 4096
-"""The limits of the number of embeddings, of the outputs per column, and of frequencies; kernels/api.h has the first two."""
-
-
-@dataclass(frozen=True)
-class Embedding:
-    """The base class of the embeddings, which holds the columns.
-
-    Parameters
-    ----------
-    columns : int or sequence of int, optional
-        The columns of X. By default, all columns that are in no other embedding.
-    """
-
-    name: ClassVar[str] = ""
-    columns: Any = None
-
-    def __post_init__(self) -> None:
-        """Check every parameter."""
-        if type(self) is Embedding:
-            raise TypeError("Embedding is a base class, expected one of the classes in fastnn.embeddings.EMBEDDINGS")
-        if self.columns is not None:
-            object.__setattr__(self, "columns", _checked_columns(self.columns))
-
-    @property
-    def n_outputs(self) -> int:
-        """The number of outputs per column."""
-        raise NotImplementedError
-
-    @property
-    def shape(self) -> tuple[int, int] | None:
-        """The shape of the matrix of parameters, or None without parameters. The columns must be set."""
-        return None
-
-    def with_columns(self, columns: tuple[int, ...]) -> Self:
-        """Return the same embedding of these columns."""
-        return replace(self, columns=columns)
-
-    def parts(self, parameters: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Return views of the parts of the parameters by name: see the class for their names and shapes."""
-        raise NotImplementedError
-
-    def initial(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Draw the initial parameters."""
-        raise NotImplementedError
+MAX_WIDTH, MAX_FREQUENCIES = 256, 4096
+"""The limits of the outputs and the frequencies per column; kernels/api.h has the first one."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +37,14 @@ class _Periodic(Embedding):
         object.__setattr__(self, "sigma", real("sigma", self.sigma, low=0.0, exclude_low=True))
 
     @property
-    def n_outputs(self) -> int:
-        """The number of outputs per column: `width`."""
-        return self.width
+    def widths(self) -> tuple[int, ...]:
+        """The number of outputs of each column: `width`."""
+        return (self.width,) * len(self.columns)
+
+    @property
+    def frequencies(self) -> int:
+        """The number of frequencies per column: `n_frequencies`."""
+        return self.n_frequencies
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the parts for one column, in their order within a row."""
@@ -219,61 +174,3 @@ class PLR(_Periodic):
     _n_waves: ClassVar[int] = 2
     _n_kept: ClassVar[int] = 0
     width: int = 8
-
-
-EMBEDDINGS: dict[str, type[Embedding]] = {each.name: each for each in (PBLD, PLR)}
-"""The embeddings by name."""
-
-
-def resolve(embeddings: Embedding | Sequence[Embedding], n_in: int) -> tuple[Embedding, ...]:
-    """Return the embeddings of a model with their columns, which must be different columns of X.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are not embeddings, or if their columns do not fit.
-    """
-    is_list = isinstance(embeddings, Iterable) and not isinstance(embeddings, str)
-    given: tuple[Any, ...] = tuple(embeddings) if is_list else (embeddings,)  # type: ignore[arg-type]
-    if not all(isinstance(each, Embedding) for each in given):
-        raise TypeError(f"embeddings: expected objects of fastnn.embeddings, got {shown(embeddings)}")
-    if len(given) > MAX_EMBEDDINGS:
-        raise ValueError(f"embeddings: expected at most {MAX_EMBEDDINGS}, got {len(given)}")
-    taken: dict[int, int] = {}
-    for i, each in enumerate(given):
-        for column in each.columns or ():
-            if column >= n_in:
-                raise ValueError(f"embeddings[{i}]: expected columns from 0 to {n_in - 1}, got {column}")
-            if column in taken:
-                other = f" and in embeddings[{taken[column]}]" if taken[column] != i else ""
-                raise ValueError(f"embeddings[{i}]: expected different columns, got {column} twice{other}")
-            taken[column] = i
-    rest = tuple(column for column in range(n_in) if column not in taken)
-    without = [i for i, each in enumerate(given) if each.columns is None]
-    if len(without) > 1:
-        first, second = without[:2]
-        raise ValueError(f"embeddings[{second}]: expected columns, since embeddings[{first}] takes all others, got None")
-    if without and not rest:
-        raise ValueError(f"embeddings[{without[0]}]: expected columns that are in no other embedding, got none")
-    return tuple(each.with_columns(rest) if each.columns is None else each for each in given)
-
-
-def passed_columns(embeddings: Sequence[Embedding], n_in: int) -> tuple[int, ...]:
-    """Return the columns of X that pass to the first layer as they are."""
-    taken = {column for each in embeddings for column in each.columns}
-    return tuple(column for column in range(n_in) if column not in taken)
-
-
-def stage_width(embeddings: Sequence[Embedding], n_in: int) -> int:
-    """Return the number of inputs of the first layer: the outputs of all embeddings, and the columns that pass."""
-    return sum(each.n_outputs * len(each.columns) for each in embeddings) + len(passed_columns(embeddings, n_in))
-
-
-def _checked_columns(columns: Any) -> tuple[int, ...]:
-    """Return the columns as a tuple of int."""
-    if isinstance(columns, str) or not isinstance(columns, Iterable):
-        columns = (columns,)
-    checked = tuple(integer("columns", column, low=0, high=2**31 - 2) for column in columns)
-    if not checked:
-        raise ValueError("columns: expected at least one, got none")
-    return checked
