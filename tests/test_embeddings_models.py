@@ -235,6 +235,11 @@ def test_other_formats_are_refused_by_name(tmp_path):
     [
         ("pbld", TypeError, "embeddings: expected objects of fastnn.embeddings, got 'pbld'"),
         (PBLD, TypeError, "embeddings: expected objects of fastnn.embeddings, got"),
+        (
+            type("Wider", (PBLD,), {"widths": (9, 9, 9)})(),
+            TypeError,
+            "embeddings: expected objects of fastnn.embeddings, got",
+        ),
         ([PBLD([0]), 3], TypeError, "embeddings: expected objects of fastnn.embeddings, got"),
         (PBLD([0, 3]), ValueError, r"embeddings\[0\]: expected columns from 0 to 2, got 3"),
         (

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastnn._checks.scalars import shown
 from fastnn.embeddings._base import Embedding
+from fastnn.embeddings._registry import EMBEDDINGS
 
 MAX_EMBEDDINGS = 63
 """The largest number of embeddings in a model. kernels/api.h has one more, for the columns that pass."""
@@ -22,7 +23,8 @@ def resolve(embeddings: Embedding | Sequence[Embedding], n_in: int) -> tuple[Emb
     """
     is_list = isinstance(embeddings, Iterable) and not isinstance(embeddings, str)
     given: tuple[Any, ...] = tuple(embeddings) if is_list else (embeddings,)  # type: ignore[arg-type]
-    if not all(isinstance(each, Embedding) for each in given):
+    kinds = EMBEDDINGS.values()  # no subclasses, whose arrays the kernels would not know
+    if not all(type(each) in kinds for each in given):
         raise TypeError(f"embeddings: expected objects of fastnn.embeddings, got {shown(embeddings)}")
     if len(given) > MAX_EMBEDDINGS:
         raise ValueError(f"embeddings: expected at most {MAX_EMBEDDINGS}, got {len(given)}")
