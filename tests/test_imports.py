@@ -28,6 +28,7 @@ DESCRIPTIONS = {
     "_schedule",
     "_state",
     "_version",
+    "embeddings",
     "losses",
     "optimizers",
     "schedules",

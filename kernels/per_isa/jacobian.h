@@ -15,7 +15,7 @@ namespace {
 inline bool prefers_reverse(const Network &network) {
     constexpr double elementwise = 4;
     const Layer &first = network.layers[0], &last = network.last();
-    if (network.n_layers == 1) return true;
+    if (network.n_layers == 1 || network.stage) return true;
     double reverse = elementwise * double(first.n_in), forward = 0;
     for (int64_t l = 0; l < network.n_layers; l++) {
         const Layer &layer = network.layers[l];
@@ -69,10 +69,10 @@ template <class T> class JacobianRun {
         }
     };
 
-    int64_t n_in() const { return network_.layers[0].n_in; }
+    int64_t n_in() const { return network_.n_in(); }
     int64_t n_out() const { return network_.last().n_out; }
     int64_t last() const { return network_.n_layers - 1; }
-    int64_t input_row() const { return padded_row(n_in(), sizeof(T)); }
+    int64_t input_row() const { return padded_row(network_.layers[0].n_in, sizeof(T)); }
 
     int64_t longest_line() const {
         int64_t longest = input_row();
@@ -238,11 +238,20 @@ template <class T> class JacobianRun {
                                                     {0, group.n_lines()}, {0, layer.n_in});
         }
         T *to = static_cast<T *>(call_.jacobian);
+        if (network_.stage) return pass_stage(group, to);
         group.for_each_line([&](int64_t line, int64_t i, int64_t d) {
             T *of_output = to + ((group.first + i) * n_out() + d) * n_in();
             std::memcpy(of_output, group.to + line * input_row(), size_t(n_in()) * sizeof(T));
             if (network_.layers[0].scales_inputs) layers_.changed_inputs().scale_row(of_output, of_output);
         });
+    }
+
+    // Passes the lines, which are derivatives by the stage's outputs, through the input stage.
+    void pass_stage(const Group &group, T *to) const {
+        const int64_t n = group.directions.size();
+        for (int64_t i = group.rows.begin; i < group.rows.end; i++)
+            layers_.stage().pass_lines(i, n, group.to + (i - group.rows.begin) * n * input_row(), input_row(),
+                                       to + ((group.first + i) * n_out() + group.directions.begin) * n_in(), n_in());
     }
 
     // The last layer's weights of an output, times the derivative of its activation. That of softmax is diag(a) - a a^T.

@@ -37,7 +37,7 @@ template <class T> class LanePass {
   public:
     static bool fits(const Training &t) {
         T parameter;
-        if (t.x.sparse() || t.batch_size > chunk_rows || t.network.n_layers > tiny_layers) return false;
+        if (t.network.stage || t.x.sparse() || t.batch_size > chunk_rows || t.network.n_layers > tiny_layers) return false;
         if (!lane_loss_of<T>(t.loss, parameter)) return false;
         for (int64_t l = 0; l < t.network.n_layers; l++) {
             const Layer &layer = t.network.layers[l];

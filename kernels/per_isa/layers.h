@@ -6,6 +6,7 @@
 
 #include "block_parts.h"
 #include "changed_inputs.h"
+#include "input_stage.h"
 #include "layer_normalization.h"
 #include "packing.h"
 #include "padding.h"
@@ -37,7 +38,8 @@ template <class T> class Layers {
           buffers_(arena.take<LayerBuffers<T>>(network.n_layers)),
           x_row_(padded_row(network.layers[0].n_in, sizeof(T))),
           x_(arena.take<T>(x.sparse() ? 0 : rows * x_row_)),
-          inputs_(has_scale_gradient() ? ChangedInputs<T>::take(rows, x_row_, is_sparse_, arena) : InputBuffers<T>()) {
+          inputs_(has_scale_gradient() ? ChangedInputs<T>::take(rows, x_row_, is_sparse_, arena) : InputBuffers<T>()),
+          stage_(take_stage(rows, arena)) {
         for (int64_t l = 0; l < network.n_layers; l++) {
             const LayerBuffers<T> b = take_buffers(l, rows, loss, arena);
             if (buffers_) buffers_[l] = b;
@@ -46,7 +48,8 @@ template <class T> class Layers {
 
     // Returns the same layers with another network's parameters, and with the same workspace.
     Layers with_parameters(const void *parameters) const {
-        return Layers(network_, static_cast<const T *>(parameters), needs_, has_logits_, is_sparse_, buffers_, x_row_, x_, inputs_);
+        return Layers(network_, static_cast<const T *>(parameters), needs_, has_logits_, is_sparse_, buffers_, x_row_, x_, inputs_,
+                      stage_);
     }
 
     const Network &network() const { return network_; }
@@ -165,6 +168,7 @@ template <class T> class Layers {
         }
         if (has_scale_gradient() && !is_sparse_)
             std::memset(inputs_.by_scale + rows.begin * x_row_, 0, size_t(rows.size() * x_row_) * sizeof(T));
+        if (stage_) stage().clear(rows, network_.layers[0].n_in);
         return x.sparse() ? Input<T>::of_sparse(x, chunk) : Input<T>{x_, x_row_};
     }
 
@@ -184,6 +188,9 @@ template <class T> class Layers {
         return LayerNormalization<T>(network_.layers[l], parameters_, *buffers_[l].normalization);
     }
 
+    // The network has an input stage.
+    StageRun<T> stage() const { return StageRun<T>(*network_.stage, parameters_, *stage_, x_); }
+
     // Returns the weights with one row per output of the layer, which stand `row` elements apart.
     const T *weights_by_output(int64_t l, int64_t &row) const {
         const Layer &layer = network_.layers[l];
@@ -197,6 +204,14 @@ template <class T> class Layers {
     // Stores the delta of the layer before, so far the derivative by its outputs.
     void pass_back_delta(int64_t l, Range rows, Range inputs, T *packing, bool in_panels = false) const {
         input_gradient(l, rows, inputs, buffers_[l - 1].delta, network_.layers[l - 1].row, packing, in_panels);
+    }
+
+    // Passes the first layer's delta back through the input stage, up to the gradients of its parameters. in_panels: whether the
+    // layer's weights are.
+    void pass_back_to_stage(Range rows, T *packing, bool in_panels) const {
+        const StageRun<T> own = stage();
+        input_gradient(0, rows, {0, network_.layers[0].n_in}, own.delta(), own.delta_row(), packing, in_panels);
+        own.turn(rows);
     }
 
     // delta, the loss's derivative by a layer's outputs, becomes that by its sums z.
@@ -231,7 +246,7 @@ template <class T> class Layers {
 
   private:
     Layers(const Network &network, const T *parameters, Needs needs, bool has_logits, bool is_sparse, LayerBuffers<T> *buffers,
-           int64_t x_row, T *x, const InputBuffers<T> &inputs)
+           int64_t x_row, T *x, const InputBuffers<T> &inputs, StageBuffers<T> *stage)
         : network_(network),
           parameters_(parameters),
           needs_(needs),
@@ -240,7 +255,13 @@ template <class T> class Layers {
           buffers_(buffers),
           x_row_(x_row),
           x_(x),
-          inputs_(inputs) {}
+          inputs_(inputs),
+          stage_(stage) {}
+
+    StageBuffers<T> *take_stage(int64_t rows, Arena &arena) const {
+        if (!network_.stage) return nullptr;
+        return StageRun<T>::take(*network_.stage, rows, network_.layers[0].n_in, needs_.any(), needs_.weight_gradient, arena);
+    }
 
     LayerBuffers<T> take_buffers(int64_t l, int64_t rows, const Loss *loss, Arena &arena) const {
         const Layer &layer = network_.layers[l];
@@ -252,7 +273,8 @@ template <class T> class Layers {
         if (needs_.weight_gradient && (layer.is_parametric || all_activations<T>[layer.activation].has_slopes))
             b.by_slope = arena.take<T>(rows * layer.row);
         const bool keeps_transposed = !layer.narrow && (needs_.derivatives || !packs_weights<T>(layer));
-        if (needs_.any() && keeps_transposed && (l > 0 || needs_.input_gradient || (has_scale_gradient() && !is_sparse_)))
+        const bool passes_back = l > 0 || needs_.input_gradient || (has_scale_gradient() && !is_sparse_) || network_.stage;
+        if (needs_.any() && keeps_transposed && passes_back)
             b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
         if (layer.normalization)
             b.normalization = LayerNormalization<T>::take(layer, rows, backward, needs_.weight_gradient, arena);
@@ -261,6 +283,10 @@ template <class T> class Layers {
 
     Input<T> read_unchanged(const Rows &x, const Batch &chunk, Range rows) const {
         if (x.sparse()) return Input<T>::of_sparse(x, chunk);
+        if (stage_) {
+            stage().read(x, chunk, rows);
+            return {x_, x_row_};
+        }
         if (!chunk.order && !chunk.weights && !network_.layers[0].narrow && readable_in_place<T>(x))
             return {reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride), x.row_stride / int64_t(sizeof(T))};
         read_rows<T>(x, chunk, rows, network_.layers[0].n_in, x_, x_row_);
@@ -362,8 +388,9 @@ template <class T> class Layers {
     const bool is_sparse_;   // the first layer's input is
     LayerBuffers<T> *const buffers_;
     const int64_t x_row_;
-    T *const x_;  // copies of dense rows
+    T *const x_;  // copies of dense rows, or the outputs of the input stage
     const InputBuffers<T> inputs_;
+    StageBuffers<T> *const stage_;  // null without a stage. Where memory is only counted, it is null too
 };
 
 }  // namespace

@@ -106,7 +106,7 @@ struct UpdateRules {
         r.is_noop_without_gradient = !r.penalizes && kernels.is_noop_without_gradient;
         r.defers_first_layer = sparse && !training.network.layers[0].narrow && !r.clips_norm && training.batch_size <= chunk_rows;
         r.skips_absent_features = o.lazy && sparse && !r.defers_first_layer && !r.is_noop_without_gradient;
-        r.descends_in_product = kernels.is_plain_descent && uses_gradients_alone;
+        r.descends_in_product = kernels.is_plain_descent && uses_gradients_alone && !training.network.stage;
         r.updates_all_alike = uses_gradients_alone;
         for_each_block(training.network, [&](int64_t, const Layer &, const Block &block) {
             r.updates_all_alike &= block.learning_rate_factor == 1 && block.decay_factor == 1;

@@ -117,6 +117,8 @@ template <class T> class Pass {
         if (layers_.needs().any()) backward_together(layers_, n_together, {0, chunk.size}, rows, team, memory.packing);
         if (layers_.has_scale_gradient() && !data_.x.sparse())
             layers_.pass_inputs_back(rows, memory.packing, layers_.splits_outputs(0, team));
+        if (network_.stage && layers_.needs().any())
+            layers_.pass_back_to_stage(rows, memory.packing, layers_.needs().panels && layers_.splits_outputs(0, team));
         return input;
     }
 

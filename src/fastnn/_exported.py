@@ -13,7 +13,7 @@ from fastnn._storage.write_file import FilePath
 from fastnn._stored import Stored
 
 if TYPE_CHECKING:
-    from fastnn._exports.layers import Layer
+    from fastnn._exports.layers import Layer, Stage
 
 
 class Exported(Stored):
@@ -30,6 +30,24 @@ class Exported(Stored):
         kinds = self.weights, self.biases, self.activations, self.slopes, normalizations, self.scales, self.alphas
         parts = zip(*kinds, strict=True)
         return [Layer(*part) for part in parts]
+
+    def _stage(self) -> Stage | None:
+        """Return the embeddings with live views of their parameters, or None without embeddings."""
+        if not self.embeddings:
+            return None
+        from fastnn._exports.layers import Stage
+        from fastnn.embeddings import passed_columns
+
+        parts = tuple(zip(self.embeddings, self.embedding_parameters, strict=True))
+        return Stage(parts, passed_columns(self.embeddings, self.layer_sizes[0]))
+
+    def _refuse_embeddings(self, method: str) -> None:
+        """Raise ValueError if the model has embeddings, for a format without them."""
+        if self.embeddings:
+            names = ", ".join(type(each).__name__ for each in self.embeddings)
+            raise ValueError(
+                f"{method}: expected a model without embeddings, got one with {names}; to_onnx writes these too"
+            )
 
     @explained
     def to_onnx(
@@ -86,7 +104,8 @@ class Exported(Stored):
             output_names=[output_name],
             batch_size=batch_size,
             opset=opset,
-            description=onnx_writer.describe(layers, self.feature_names),
+            description=onnx_writer.describe(layers, self.feature_names, self.layer_sizes[0]),
+            stage=self._stage(),
         )
 
     @classmethod
@@ -164,7 +183,8 @@ class Exported(Stored):
         Raises
         ------
         TypeError, ValueError
-            If the name is not free in C, an activation is custom, or a parameter is not finite in this type.
+            If the name is not free in C, an activation is custom, a parameter is not finite in this type, or the model has
+            embeddings.
         OSError
             If the file can't be written. An existing file is then unchanged.
 
@@ -178,6 +198,7 @@ class Exported(Stored):
         """
         from fastnn._exports.c import source as _c_source
 
+        self._refuse_embeddings("to_c")
         _c_source.write(path, self._layers(), name, float_dtype(dtype), self.feature_names)
 
     def to_torch(self) -> Any:
@@ -194,8 +215,8 @@ class Exported(Stored):
         Raises
         ------
         ValueError
-            If PyTorch has no module for an activation, "sin", "exp" and custom activations, or is too old for "rms_norm",
-            which needs PyTorch 2.4.
+            If PyTorch has no module for an activation, "sin", "exp" and custom activations, if it is too old for "rms_norm",
+            which needs PyTorch 2.4, or if the model has embeddings.
         ImportError
             If PyTorch is not installed.
 
@@ -216,6 +237,7 @@ class Exported(Stored):
         """
         from fastnn._exports import pytorch_modules
 
+        self._refuse_embeddings("to_torch")
         return pytorch_modules.module_of(self._layers(), self.dropout, self.input_dropout)
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -17,6 +17,7 @@ from fastnn._checks.options import explained, names_of_options, way_to
 from fastnn._checks.scalars import flag
 from fastnn._data_init import InitializedFromData
 from fastnn._derivatives import Differentiated
+from fastnn._embedded_columns import embedded_columns
 from fastnn._engine import core as _core
 from fastnn._engine.losses import builtin_losses
 from fastnn._exported import Exported
@@ -27,6 +28,9 @@ from fastnn._native import take_average
 from fastnn._progress import ProgressBar
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
+
+if TYPE_CHECKING:
+    from fastnn.embeddings import Embedding
 
 
 class MLP(InitializedFromData, Differentiated, Exported):
@@ -59,6 +63,9 @@ class MLP(InitializedFromData, Differentiated, Exported):
     input_dropout : float, default 0.0
         The probability, below 1, of leaving an input out of a training step. The remaining inputs are scaled up to
         compensate.
+    embeddings : Embedding or sequence of them, default ()
+        What takes the place of columns of X before the first layer: objects of `fastnn.embeddings`, each for some columns.
+        Other columns pass as they are, and follow the outputs of all embeddings.
     init : str, default "auto"
         The method that draws the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform,
         lecun_normal, zeros. "auto" selects he_normal for layers of the ReLU family, lecun_normal for SELU, and
@@ -87,9 +94,13 @@ class MLP(InitializedFromData, Differentiated, Exported):
     scales : list of ndarray, shape (n_in,), or None
         Live views of the trained factors of the inputs: one array for the first layer if `input_scale` is set, and None for
         every other layer. Scales start at 1. Penalties and weight decay do not apply to them.
+    embedding_parameters : list of ndarray, or None
+        Live views of the parameters of embeddings: one matrix per embedding. Penalties and weight decay do not apply to
+        them.
     parameters : list of ndarray
         Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes, gains, shifts and alphas
-        of a layer follow its biases, and the scales of the inputs those of the first layer.
+        of a layer follow its biases, and the scales of the inputs those of the first layer. The parameters of embeddings
+        precede all layers.
     feature_names : tuple of str or None
         The column names of the first data frame on which the model was trained.
 
@@ -132,6 +143,7 @@ class MLP(InitializedFromData, Differentiated, Exported):
         parametric_activation: bool | Sequence[bool] = False,
         input_scale: bool = False,
         input_dropout: float = 0.0,
+        embeddings: Embedding | Sequence[Embedding] = (),
         init: str = "auto",
         dtype: DTypeLike = np.float32,
         random_state: Any = None,
@@ -146,14 +158,26 @@ class MLP(InitializedFromData, Differentiated, Exported):
         scaled, input_rate = flag("input_scale", input_scale), _layers.dropout_rate("input_dropout", input_dropout)
         check_init(init)
         float_type = _layers.float_dtype(dtype)
+        embedded, widths = embedded_columns(embeddings, sizes)
+        if embedded and (scaled or input_rate):
+            raise ValueError(
+                f"{'input_scale' if scaled else 'input_dropout'}: expected none for a model with embeddings, "
+                f"got {scaled or input_rate!r}"
+            )
         self._rng = _seeds.generator(random_state)
         try:
             self._network = _core.Network(
-                sizes, activations, (*rates, 0.0), float_type, normalizations, scaled, input_rate, parametric
+                *(sizes, activations, (*rates, 0.0), float_type, normalizations),
+                input_scale=scaled,
+                input_dropout=input_rate,
+                parametric=parametric,
+                embeddings=embedded,
             )
-            self._initialize(initialize(sizes, activations, init, self._rng))
+            of_embeddings = [None if each.shape is None else each.initial(self._rng) for each in embedded]
+            weights = initialize(widths, activations, init, self._rng)
+            self._initialize({"weights": weights, "embedding_parameters": of_embeddings})
         except MemoryError:
-            count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(sizes))
+            count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(widths))
             raise MemoryError(f"layer_sizes: there is no memory for {count} parameters in {float_type}") from None
 
     def _begin(self, sizes: tuple[int, ...], hidden: Sequence[Activation], output: Activation, **options: Any) -> None:
@@ -335,6 +359,8 @@ class MLP(InitializedFromData, Differentiated, Exported):
         parts = [repr(self.layer_sizes)] + ([f"activation={shown!r}"] if hidden else [])
         parts.append(f"output_activation={output!r}")
         parts += [f"{name}={_shown(value)}" for name, value in self._later_options().items()]
+        if self.embeddings:
+            parts.append(f"embeddings={list(self.embeddings)!r}")
         return f"MLP({', '.join(parts)}, dtype={self.dtype.name})"
 
 

@@ -34,6 +34,11 @@ def network_of(model: MLP) -> _core.Network:
     return model._network
 
 
+def codes_of(model: MLP) -> tuple[int, ...]:
+    """Return the columns of X that contain the codes of categories, which may be missing."""
+    return model._codes
+
+
 def generator_of(model: MLP) -> np.random.Generator:
     """Return the random generator of a model, which draws the random numbers of its training."""
     return model._rng
@@ -45,7 +50,8 @@ def drops_units(model: MLP) -> bool:
 
 
 def layers_of(model: MLP) -> list[Layer]:
-    """Return the layers of a model, for exports, with live views of the parameters."""
+    """Return the layers of a model, for exports, with live views of the parameters. It must have no embeddings."""
+    model._refuse_embeddings("layers")
     return model._layers()
 
 

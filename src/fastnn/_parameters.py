@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
@@ -18,6 +18,7 @@ from fastnn._views import Kind, Kinds, Views, by_layer
 
 if TYPE_CHECKING:
     from fastnn._summary import Summary
+    from fastnn.embeddings import Embedding
 
 
 class Parameters:
@@ -82,6 +83,16 @@ class Parameters:
         return options | {name: value for name, value in given.items() if value}
 
     @property
+    def embeddings(self) -> tuple[Embedding, ...]:
+        """The embeddings of columns of X, with the columns of each."""
+        return self._network.embeddings
+
+    @property
+    def _codes(self) -> tuple[int, ...]:
+        """The columns of X that contain the codes of categories."""
+        return tuple(column for each in self.embeddings if each.categories for column in each.columns)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The type of the parameters: float32 or float64."""
         return self._network.dtype
@@ -144,13 +155,28 @@ class Parameters:
         [array([1., 1.]), None]
         """,
     )
+    embedding_parameters: Kind[NDArray[Any] | None] = Kind(
+        None,
+        """The parameters of embeddings: live views of matrices, one per embedding, or None for one without parameters.
+
+        The embedding's method ``parts`` divides its matrix into parts by name.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> from fastnn.embeddings import PBLD
+        >>> model = MLP((2, 3, 1), embeddings=PBLD(n_frequencies=4, width=2))
+        >>> list(model.embeddings[0].parts(model.embedding_parameters[0]))
+        ['frequencies', 'phases', 'weights', 'biases']
+        """,
+    )
 
     @property
     def parameters(self) -> list[NDArray[Any]]:
         """Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``.
 
         The slopes, gains, shifts and alphas of a layer follow its biases. The scales of the inputs follow those of the first
-        layer.
+        layer. The parameters of embeddings precede all layers.
         """
         return Views("parameters", by_layer(self._network.parameters))
 
@@ -162,17 +188,17 @@ class Parameters:
         """Return the arrays of each kind, one per layer: the model's own, or those in an array laid out like its storage."""
         return self._network.parameters if storage is None else self._network.views(storage)
 
-    def _initialize(self, drawn: Sequence[NDArray[Any]]) -> None:
-        """Set all parameters to their initial values. `drawn` has the initial weights, one array per layer."""
+    def _initialize(self, drawn: Mapping[str, Sequence[NDArray[Any] | None]]) -> None:
+        """Set all parameters to their initial values. `drawn` has those of kinds that are drawn, one array per layer."""
         for name, views in self._views().items():
             initial = KINDS[name].initial
             for layer, view in enumerate(views):
                 if view is not None and initial != 0.0:  # the storage is made of zeros
-                    view[...] = drawn[layer] if initial is None else initial
+                    view[...] = drawn[name][layer] if initial is None else initial
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters: the weights, biases, slopes, gains, shifts, alphas and scales of all layers.
+        """The number of parameters: those of all layers, such as weights, biases and slopes, and those of embeddings.
 
         Examples
         --------
@@ -217,7 +243,8 @@ class Parameters:
         Parameters
         ----------
         other : MLP
-            A model with the same layer sizes, activations, normalizations, alphas, scales and dtype. It does not change.
+            A model with the same layer sizes, activations, normalizations, alphas, scales, embeddings and dtype. It does not
+            change.
         tau : float
             The fraction of the difference by which to move, in [0, 1].
 
@@ -291,7 +318,9 @@ class Parameters:
         self._feature_names = _columns.checked_names("feature_names", names, self.layer_sizes[0])
 
     def _check_columns(self, argument: str, X: Any) -> None:
-        """Raise ValueError if X is a data frame whose columns are not those on which the model was trained."""
+        """Raise an error if X is a data frame with other columns than in training, or sparse for a model with embeddings."""
+        if self._network.embeddings and _arrays.is_sparse(X):
+            raise TypeError(f"{argument}: expected a dense array for a model with embeddings, got a sparse matrix")
         _columns.check_same(argument, _columns.names_of(argument, X), self._feature_names)
 
     def _learn_columns(self, X: Any) -> None:
@@ -306,6 +335,7 @@ _ALIKE = (
     "normalizations",
     "parametric",
     "input_scale",
+    "embeddings",
     "dtype",
 )  # of networks whose parameters correspond
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from fastnn._checks.layers import Activation
+
+if TYPE_CHECKING:
+    from fastnn.embeddings import Embedding
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +36,27 @@ class Normalization:
         """Return the normalization with parameters of another type."""
         shifts = None if self.shifts is None else self.shifts.astype(dtype)
         return Normalization(self.name, self.place, self.gains.astype(dtype), shifts)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What stands before the first layer: embeddings of columns of X.
+
+    Parameters
+    ----------
+    embeddings : tuple of (Embedding, ndarray or None)
+        The embeddings, and their parameters.
+    passed : tuple of int
+        The columns that pass as they are, behind the outputs of all embeddings.
+    """
+
+    embeddings: tuple[tuple[Embedding, NDArray[Any] | None], ...]
+    passed: tuple[int, ...]
+
+    @property
+    def n_in(self) -> int:
+        """The number of columns of X."""
+        return sum(len(embedding.columns) for embedding, _ in self.embeddings) + len(self.passed)
 
 
 @dataclass(frozen=True, eq=False)

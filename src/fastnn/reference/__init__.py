@@ -16,6 +16,7 @@ from fastnn.reference.dense import *  # noqa: F403
 from fastnn.reference.derivatives import *  # noqa: F403
 from fastnn.reference.dropout import *  # noqa: F403
 from fastnn.reference.elementary import *  # noqa: F403
+from fastnn.reference.embeddings import *  # noqa: F403
 from fastnn.reference.gated import *  # noqa: F403
 from fastnn.reference.inputs import *  # noqa: F403
 from fastnn.reference.losses import *  # noqa: F403
@@ -30,7 +31,7 @@ from fastnn.reference.training import *  # noqa: F403
 
 if not TYPE_CHECKING:  # type checkers take the names from the modules
     _MODULES = (
-        *("activations", "averages", "dense", "derivatives", "dropout", "elementary", "gated", "inputs"),
+        *("activations", "averages", "dense", "derivatives", "dropout", "elementary", "embeddings", "gated", "inputs"),
         *("losses", "network", "normalization", "optimizers", "prediction_losses", "rectifiers", "sigmoids"),
         *("softmax", "training"),
     )

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn._checks.floats import Array, as_float
 from fastnn._checks.predictions import one_hot
 from fastnn._custom import CustomActivation
+from fastnn.embeddings import resolve, stage_width
 from fastnn.losses import Loss
 from fastnn.reference.activations import Activation, named
+from fastnn.reference.embeddings import Embedded
 from fastnn.reference.normalization import NORMALIZATIONS, Normalization, normalized
 from fastnn.reference.parametric import PARAMETRIC, with_alphas
 
@@ -131,11 +133,13 @@ def _check_link(loss: Loss, output: Activation) -> None:
         )
 
 
-def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:
+def checked_inputs(weights: Arrays, X: ArrayLike, embeddings: Embedded | None = None) -> Array:
     """Return rows of inputs in the type of the weights, or raise an error if they do not fit the first layer."""
-    inputs = as_float("X", X)
-    if inputs.ndim != 2 or inputs.shape[1] != weights[0].shape[0]:
-        raise ValueError(f"X: expected shape (n, {weights[0].shape[0]}), got {inputs.shape}")
+    inputs, n_first = as_float("X", X), weights[0].shape[0]
+    if embeddings is not None:
+        _check_embeddings(embeddings, inputs, n_first)
+    elif inputs.ndim != 2 or inputs.shape[1] != n_first:
+        raise ValueError(f"X: expected shape (n, {n_first}), got {inputs.shape}")
     with np.errstate(over="ignore"):
         return inputs.astype(weights[0].dtype, copy=False)
 
@@ -145,6 +149,19 @@ def checked_scales(weights: Arrays, scales: Array | None) -> Array | None:
     if scales is not None and scales.shape != weights[0].shape[:1]:
         raise ValueError(f"scales: expected shape {weights[0].shape[:1]}, one per input, got {scales.shape}")
     return scales
+
+
+def _check_embeddings(embeddings: Embedded, inputs: Array, n_first: int) -> None:
+    """Raise ValueError if the embeddings do not fit the inputs and the first layer."""
+    given = [e for e, _ in embeddings]
+    resolved = resolve(given, inputs.shape[-1]) if inputs.ndim == 2 else ()
+    width = stage_width(resolved, inputs.shape[-1]) if inputs.ndim == 2 else 0
+    if width != n_first or tuple(given) != resolved:
+        raise ValueError(f"X: expected rows whose embeddings have {n_first} outputs, got shape {inputs.shape}")
+    for i, (e, parameters) in enumerate(embeddings):
+        got = None if parameters is None else parameters.shape
+        if got != e.shape:
+            raise ValueError(f"embeddings[{i}]: expected parameters of shape {e.shape}, got {got}")
 
 
 def takes_as_labels(loss: Loss, y: NDArray[Any]) -> bool:
@@ -182,10 +199,16 @@ def _row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.flo
 
 
 def checked_data(
-    weights: Arrays, output: Activation, X: ArrayLike, y: ArrayLike, loss: Loss, sample_weight: ArrayLike | None
+    weights: Arrays,
+    output: Activation,
+    X: ArrayLike,
+    y: ArrayLike,
+    loss: Loss,
+    sample_weight: ArrayLike | None,
+    embeddings: Embedded | None = None,
 ) -> tuple[Array, Array, Array]:
     """Return inputs, targets and row weights in the types and shapes of the computation, if they fit together."""
     _check_link(loss, output)
-    inputs = checked_inputs(weights, X)
+    inputs = checked_inputs(weights, X, embeddings)
     row_weights = _row_weights(sample_weight, len(inputs))
     return inputs, _targets(loss, y, row_weights, weights[-1]), row_weights

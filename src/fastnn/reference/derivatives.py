@@ -21,9 +21,10 @@ from fastnn.reference.arguments import (
     checked_network,
     takes_as_labels,
 )
+from fastnn.reference.embeddings import Embedded, embed_grad
 from fastnn.reference.gradients import add_penalty, penalty_gradient
 from fastnn.reference.loss_functions import function_of, packed
-from fastnn.reference.network import Masks, Pass, Slopes, forward, from_outputs
+from fastnn.reference.network import Masks, Pass, Slopes, embedded_inputs, forward, from_outputs
 from fastnn.reference.target_options import for_columns, weighted_targets
 
 __all__ = ["input_gradient", "jacobian", "loss_and_gradient", "vjp"]
@@ -47,6 +48,7 @@ def loss_and_gradient(
     scales: Array | None = None,
     input_mask: Array | None = None,
     alphas: UnitParameters = None,
+    embeddings: Embedded | None = None,
 ) -> tuple[Any, ...]:
     """Return the mean loss over rows of data, and its gradients with respect to all parameters.
 
@@ -67,8 +69,8 @@ def loss_and_gradient(
         weights are zero. A row of weight 0 does not count, whatever it contains.
     l1, l2 : float, default 0.0
         Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights.
-    dropout_masks, slopes, normalizations, scales, input_mask, alphas
-        As in `forward`. Penalties do not apply to slopes, gains, shifts, scales and alphas.
+    dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings
+        As in `forward`. Penalties apply to weights alone.
 
     Returns
     -------
@@ -83,6 +85,8 @@ def loss_and_gradient(
         Only if `scales` is given.
     alpha_gradients : list of ndarrays or None
         One entry per layer; only if `alphas` is given.
+    embedding_gradients : list of ndarrays or None
+        One entry per embedding; only if `embeddings` is given.
 
     References
     ----------
@@ -96,16 +100,18 @@ def loss_and_gradient(
     (2.0, [array([[6.]])], [array([2.])])
     """
     l1, l2 = real("l1", l1, low=0.0), real("l2", l2, low=0.0)
-    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas
-    run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, *options)
+    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings
+    run, inputs = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, *options)
     value, steps = run.loss, list(run.backward())[::-1]
-    _, scale_gradient = run.through_inputs(steps[0][1])
+    by_inputs, scale_gradient = run.through_inputs(steps[0][1])
     weight_gradients: list[Array] = [inputs.T @ delta for inputs, delta in steps]
     bias_gradients: list[Array] = [delta.sum(axis=0) for _, delta in steps]
     for w, gradient in zip(weights, weight_gradients, strict=True):
         value = float(add_penalty(value, w, l1, l2))
         gradient += penalty_gradient(w, l1, l2)
-    return value, weight_gradients, bias_gradients, *_other_gradients(run, slopes, normalizations, scale_gradient, alphas)
+    of_embeddings = _through_embeddings(embeddings, inputs, by_inputs)[1]
+    others = _other_gradients(run, slopes, normalizations, scale_gradient, alphas)
+    return value, weight_gradients, bias_gradients, *others, *of_embeddings
 
 
 def input_gradient(
@@ -119,12 +125,13 @@ def input_gradient(
     normalizations: Normalizations = None,
     scales: Array | None = None,
     alphas: UnitParameters = None,
+    embeddings: Embedded | None = None,
 ) -> Array:
     """Return the gradient of the mean loss over all rows with respect to X.
 
     Parameters
     ----------
-    weights, biases, activations, X, y, loss, slopes, normalizations, scales, alphas
+    weights, biases, activations, X, y, loss, slopes, normalizations, scales, alphas, embeddings
         As in `loss_and_gradient`.
 
     Returns
@@ -137,11 +144,10 @@ def input_gradient(
     array([[8.]])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        run = _run(
-            weights, biases, activations, X, y, resolve(loss), None, None, slopes, normalizations, scales, None, alphas
-        )
+        options = None, slopes, normalizations, scales, None, alphas, embeddings
+        run, inputs = _run(weights, biases, activations, X, y, resolve(loss), None, *options)
     *_, (_, first_delta) = run.backward()
-    return run.through_inputs(first_delta)[0]
+    return _through_embeddings(embeddings, inputs, run.through_inputs(first_delta)[0])[0]
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -157,12 +163,13 @@ def vjp(
     scales: Array | None = None,
     input_mask: Array | None = None,
     alphas: UnitParameters = None,
+    embeddings: Embedded | None = None,
 ) -> tuple[Any, ...]:
     """Return a vector-Jacobian product: the gradients of a function of the outputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, dropout_masks, slopes, normalizations, scales, input_mask, alphas
+    weights, biases, activations, X, dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings
         As in `forward`.
     G : array-like, shape (n, n_out)
         The gradient of the function with respect to the outputs.
@@ -181,6 +188,8 @@ def vjp(
         Only if `scales` is given.
     alpha_gradients : list of ndarrays or None
         One entry per layer; only if `alphas` is given.
+    embedding_gradients : list of ndarrays or None
+        One entry per embedding; only if `embeddings` is given.
 
     Examples
     --------
@@ -190,23 +199,26 @@ def vjp(
            [30.]]), [array([[42.]])], [array([11.])])
     """
     functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
-    inputs = checked_inputs(weights, X)
-    layers = forward(weights, biases, activations, inputs, dropout_masks, slopes, normalizations, scales, input_mask, alphas)
+    inputs = checked_inputs(weights, X, embeddings)
+    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings
+    layers = forward(weights, biases, activations, inputs, *options)
     gradient = as_float("G", G)
     if gradient.shape != layers[-1][1].shape:
         raise ValueError(f"G: expected shape {layers[-1][1].shape}, got {gradient.shape}")
     gradient = gradient.astype(inputs.dtype, copy=False)
+    first = embedded_inputs(embeddings, inputs)
     run = from_outputs(
-        *(weights, functions, inputs, layers, dropout_masks, 0.0, gradient), scales=scales, input_mask=input_mask
+        *(weights, functions, first, layers, dropout_masks, 0.0, gradient), scales=scales, input_mask=input_mask
     )
     steps = list(run.backward())[::-1]
-    input_gradient, scale_gradient = run.through_inputs(steps[0][1])
+    by_first, scale_gradient = run.through_inputs(steps[0][1])
+    by_inputs, of_embeddings = _through_embeddings(embeddings, inputs, by_first)
     result = (
-        input_gradient,
+        by_inputs,
         [inputs.T @ delta for inputs, delta in steps],
         [delta.sum(axis=0) for _, delta in steps],
     )
-    return *result, *_other_gradients(run, slopes, normalizations, scale_gradient, alphas)
+    return *result, *_other_gradients(run, slopes, normalizations, scale_gradient, alphas), *of_embeddings
 
 
 def jacobian(
@@ -218,12 +230,13 @@ def jacobian(
     normalizations: Normalizations = None,
     scales: Array | None = None,
     alphas: UnitParameters = None,
+    embeddings: Embedded | None = None,
 ) -> Array:
     """Return the derivatives of the outputs of each row with respect to its inputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, slopes, normalizations, scales, alphas
+    weights, biases, activations, X, slopes, normalizations, scales, alphas, embeddings
         As in `forward`.
 
     Returns
@@ -235,14 +248,13 @@ def jacobian(
     >>> jacobian([np.array([[3.0], [4.0]])], [np.array([0.0])], ["identity"], [[1.0, 2.0]])
     array([[[3., 4.]]])
     """
-    inputs, n_out = checked_inputs(weights, X), weights[-1].shape[1]
+    inputs, n_out = checked_inputs(weights, X, embeddings), weights[-1].shape[1]
     result = np.empty((len(inputs), n_out, inputs.shape[1]), inputs.dtype)
     for j in range(n_out):
         one_output = np.zeros((len(inputs), n_out), inputs.dtype)
         one_output[:, j] = 1
-        result[:, j] = vjp(
-            weights, biases, activations, inputs, one_output, None, slopes, normalizations, scales, None, alphas
-        )[0]
+        options = None, slopes, normalizations, scales, None, alphas, embeddings
+        result[:, j] = vjp(weights, biases, activations, inputs, one_output, *options)[0]
     return result
 
 
@@ -257,23 +269,35 @@ def _run(
     masks: Masks,
     slopes: Slopes,
     normalizations: Normalizations,
-    scales: Array | None = None,
-    input_mask: Array | None = None,
-    alphas: UnitParameters = None,
-) -> Pass:
+    scales: Array | None,
+    input_mask: Array | None,
+    alphas: UnitParameters,
+    embeddings: Embedded | None,
+) -> tuple[Pass, Array]:
+    """Return the pass, and the rows of X that count."""
     functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
-    inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
+    inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight, embeddings)
     counted = row_weights != 0
     if not counted.all():  # the other rows may contain any values
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
         masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
         input_mask = None if input_mask is None else input_mask[counted]
-    layers = forward(weights, biases, activations, inputs, masks, slopes, normalizations, scales, input_mask, alphas)
+    others = masks, slopes, normalizations, scales, input_mask, alphas, embeddings
+    layers = forward(weights, biases, activations, inputs, *others)
     z, a = layers[-1]
     labels = takes_as_labels(loss, np.asarray(y))
     value, gradient = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
     options: dict[str, Any] = {"logits": loss.from_logits, "scales": scales, "input_mask": input_mask}
-    return from_outputs(weights, functions, inputs, layers, masks, value, gradient, **options)
+    first = embedded_inputs(embeddings, inputs)
+    return from_outputs(weights, functions, first, layers, masks, value, gradient, **options), inputs
+
+
+def _through_embeddings(embeddings: Embedded | None, X: Array, grad: Array) -> tuple[Array, list[Any]]:
+    """Return the gradient with respect to X, and a list with the gradients of embeddings, if there are any."""
+    if embeddings is None:
+        return np.asarray(grad), []
+    by_inputs, of_embeddings = embed_grad(embeddings, X, grad)
+    return by_inputs, [of_embeddings]
 
 
 def _other_gradients(

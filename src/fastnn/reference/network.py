@@ -23,6 +23,7 @@ from fastnn.reference.arguments import (
     checked_network,
     checked_scales,
 )
+from fastnn.reference.embeddings import Embedded, embed
 from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
 from fastnn.reference.normalization import Normalized
 from fastnn.reference.parametric import Parametric, Prelu
@@ -45,6 +46,7 @@ def forward(
     scales: Array | None = None,
     input_mask: Array | None = None,
     alphas: UnitParameters = None,
+    embeddings: Embedded | None = None,
 ) -> list[tuple[Array, Array]]:
     """Return z = inputs @ W + b and a = activation(z) for every layer.
 
@@ -68,6 +70,8 @@ def forward(
         Factors that multiply the inputs under dropout (see `dropout_mask`).
     alphas : sequence of ndarrays or None, optional
         The trained factors (n_out,) of each layer with a parametric activation (see `parametric`).
+    embeddings : sequence of (Embedding, ndarray or None), optional
+        The embeddings of columns of X, with their parameters: see `embed`.
 
     Returns
     -------
@@ -84,7 +88,8 @@ def forward(
            [1.5]]))]
     """
     functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
-    inputs = scale_inputs(checked_inputs(weights, X), checked_scales(weights, scales), input_mask)
+    inputs = embedded_inputs(embeddings, checked_inputs(weights, X, embeddings))
+    inputs = scale_inputs(inputs, checked_scales(weights, scales), input_mask)
     layers: list[tuple[Array, Array]] = []
     for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
         z = inputs @ w + b
@@ -92,6 +97,11 @@ def forward(
         layers.append((z, a))
         inputs = _dropped(a, layer, dropout_masks)
     return layers
+
+
+def embedded_inputs(embeddings: Embedded | None, X: Array) -> Array:
+    """Return the inputs of the first layer."""
+    return X if embeddings is None else embed(embeddings, X)
 
 
 # The value of the loss shows a divergence; warnings would add nothing.

@@ -25,6 +25,7 @@ from fastnn.reference.arguments import (
 from fastnn.reference.averages import blend, ema_share
 from fastnn.reference.derivatives import loss_and_gradient
 from fastnn.reference.dropout import INPUT_LAYER, dropout_mask, dropout_rates
+from fastnn.reference.embeddings import Embedded
 from fastnn.reference.gradients import norm_factor, sum_of_squares
 from fastnn.reference.network import Slopes
 from fastnn.reference.optimizers import UPDATES
@@ -59,6 +60,7 @@ def train(
     scales: Array | None = None,
     input_dropout: float = 0.0,
     alphas: UnitParameters = None,
+    embeddings: Embedded | None = None,
     drop_last: bool = False,
     averaging: Averaging | None = None,
     averages: Arrays = (),
@@ -110,12 +112,14 @@ def train(
         The probability of dropping an input.
     alphas : sequence of ndarrays or None, optional
         The trained factors of parametric activations, which are treated like slopes.
+    embeddings : sequence of (Embedding, ndarray or None), optional
+        The embeddings of columns of X, whose parameters are treated like slopes.
     drop_last : bool, default False
         Leave out the last batch of an epoch if it is smaller than the others.
     averaging : EMA or SWA, optional
         The average of the parameters that is computed: after each update, or at the end of each epoch.
-    averages : sequence of ndarrays
-        Arrays of zeros that become the averages of all weights, then all biases, then slopes, gains and shifts, scales and alphas.
+        Arrays of zeros that become the averages of all weights, then all biases, then slopes, gains and shifts, scales,
+        alphas, and the parameters of embeddings.
 
     Returns
     -------
@@ -132,7 +136,7 @@ def train(
     (array([[2.]]), array([1.]))
     """
     loss, output = resolve(loss), checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)[-1]
-    inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
+    inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight, embeddings)
     labels = takes_as_labels(loss, np.asarray(y))
     shares = np.abs(row_weights) * weighted_targets(targets, loss.target_options, labels=labels).rows
     if labels:
@@ -146,7 +150,9 @@ def train(
     normalizations = [None] * len(weights) if normalizations is None else normalizations
     alphas = [None] * len(weights) if alphas is None else alphas
     given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
-    undecayed, state_of_undecayed = [array for array in (*slopes, *given, scales, *alphas) if array is not None], State()
+    of_embeddings = [] if embeddings is None else [array for _, array in embeddings]
+    unit_parameters = (*slopes, *given, scales, *alphas, *of_embeddings)
+    undecayed, state_of_undecayed = [array for array in unit_parameters if array is not None], State()
     without_decay = optimizer.without_decay()
     history, n_averaged = [], 0
     for epoch in range(epochs):
@@ -156,18 +162,18 @@ def train(
         total, total_weight = 0.0, 0.0
         for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
             input_mask, *masks = _draw_masks(rng, drop, len(rows), sizes, weights[0].dtype)
-            value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *of_scales, of_alphas = (
-                loss_and_gradient(
-                    *(weights, biases, activations, inputs[rows], targets[rows], loss),
-                    *(row_weights[rows], l1, l2, masks, slopes, normalizations),
-                    scales=scales,
-                    input_mask=input_mask,
-                    alphas=alphas,
-                )
+            value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *others = loss_and_gradient(
+                *(weights, biases, activations, inputs[rows], targets[rows], loss),
+                *(row_weights[rows], l1, l2, masks, slopes, normalizations),
+                scales=scales,
+                input_mask=input_mask,
+                alphas=alphas,
+                embeddings=embeddings,
             )
+            of_scales = [] if scales is None else [others.pop(0)]
             found = [g for g in slope_gradients if g is not None]
             found += [g for gradients in of_normalizations if gradients is not None for g in gradients]
-            found += [*of_scales, *(g for g in of_alphas if g is not None)]
+            found += [*of_scales, *(g for gradients in others for g in gradients if g is not None)]
             grads = clip([*weight_gradients, *bias_gradients, *found], clip_value, clip_norm)
             update, n = UPDATES[optimizer.name], len(params)
             update(optimizer, params, grads[:n], state, float(rate))

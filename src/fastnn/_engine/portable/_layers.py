@@ -13,6 +13,8 @@ from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.reference.activations import Activation, named
 from fastnn.reference.dropout import factors
+from fastnn.reference.embeddings import FORMULAS as EMBEDDING_FORMULAS
+from fastnn.reference.embeddings import Embedded, embed, embed_grad
 from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
 from fastnn.reference.normalization import NORMALIZATIONS as _NORMALIZATIONS
 from fastnn.reference.normalization import Normalization
@@ -39,8 +41,22 @@ class Parameters(NamedTuple):
         return [cls(*arrays) for arrays in zip(*(kinds[kind] for kind in cls._fields), strict=True)]
 
 
-BLOCK_KINDS = Parameters._fields
+EMBEDDED = "embedding_parameters"  # the kind of parameters of embeddings
+BLOCK_KINDS = (*Parameters._fields, EMBEDDED)
+EMBEDDINGS = ("columns", *EMBEDDING_FORMULAS)  # the first passes columns as they are
 WITH_DECAY = ("weights", "biases")  # the kinds to which weight decay applies
+
+
+class Gradients(NamedTuple):
+    """The gradients of a network's parameters, which are views of a vector."""
+
+    layers: list[Parameters]
+    embeddings: tuple[Any, ...]
+
+    @classmethod
+    def of_kinds(cls, kinds: Mapping[str, Sequence[Any]]) -> Gradients:
+        """Return the gradients in their place in arrays by kind."""
+        return cls(Parameters.of_layers(kinds), tuple(kinds[EMBEDDED]))
 
 
 def shapes(
@@ -176,9 +192,17 @@ def pointers(activation: Activation, dtype: DTypeLike) -> tuple[int | None, int 
 class Pass:
     """The pass of batches with a certain number of rows through the layers. All arrays except x are (rows, units)."""
 
-    def __init__(self, layers: Sequence[Layer], n_rows: int, dtype: DTypeLike, *, logits: bool = False) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        n_rows: int,
+        dtype: DTypeLike,
+        *,
+        logits: bool = False,
+        embeddings: Embedded = (),
+    ) -> None:
         """Make the arrays. With `logits`, the last layer has no activation."""
-        self._layers = layers
+        self._layers, self._embeddings = layers, embeddings
         self._sums, self._factors = runnable(sums), runnable(factors)
         self._dense_gradients, self._input_gradients = runnable(dense_gradients), runnable(input_gradients)
         shapes = [(n_rows, layer.biases.size) for layer in layers]
@@ -198,7 +222,8 @@ class Pass:
 
         With the keys of a step, units are dropped. The keys are the low bits, one number per layer, and the high bits.
         """
-        x = self._change_inputs(x, keys)
+        self._rows = x
+        x = self._change_inputs(embed(self._embeddings, x) if self._embeddings else x, keys)
         for i, (layer, z, a) in enumerate(zip(self._layers, self._z, self.outputs, strict=True)):
             self._inputs[i] = x
             self._sums(x, layer.weights, layer.biases, z)
@@ -217,28 +242,39 @@ class Pass:
             self._input_mask = self._factors(rate, x.size, keys[0][-1], keys[1]).reshape(x.shape).astype(x.dtype)
         return scale_inputs(x, self._layers[0].scales, self._input_mask)
 
-    def backward(self, gradients: Sequence[Parameters] | None) -> Array:
+    def backward(self, gradients: Gradients | None) -> Array:
         """Set the gradients of all parameters, and return the gradient with respect to the z of the first layer."""
         for i in range(len(self._layers) - 1, -1, -1):
             layer, mask, grad, delta = self._layers[i], self._masks[i], self._grads[i], self._deltas[i]
             if mask is not None:
                 grad *= mask
             if delta is not grad:
-                layer.backward(self._z[i], self.outputs[i], grad, delta, None if gradients is None else gradients[i])
+                layer.backward(self._z[i], self.outputs[i], grad, delta, None if gradients is None else gradients.layers[i])
             if gradients is not None:
-                self._dense_gradients(self._inputs[i], delta, gradients[i].weights, gradients[i].biases)
+                own = gradients.layers[i]
+                self._dense_gradients(self._inputs[i], delta, own.weights, own.biases)
             if i > 0:
                 self._input_gradients(delta, layer.weights, self._grads[i - 1])
-        if gradients is not None and gradients[0].scales is not None:
-            gradients[0].scales[:] = self._through_inputs()[1]
+        if gradients is not None and gradients.layers[0].scales is not None:
+            gradients.layers[0].scales[:] = self._through_inputs()[1]
+        if gradients is not None and self._embeddings:
+            self._through_embeddings(gradients.embeddings)
         return delta
 
     def grad_inputs(self) -> Array:
         """Return the gradient with respect to the input rows. Call `backward` first."""
-        return self._through_inputs()[0]
+        return self._through_embeddings(()) if self._embeddings else self._through_inputs()[0]
+
+    def _through_embeddings(self, gradients: Sequence[Array | None]) -> Array:
+        """Return the gradient with respect to the input rows, and set those of the embeddings' parameters."""
+        result, found = embed_grad(self._embeddings, self._rows, self._through_inputs()[0])
+        for gradient, values in zip(gradients, found, strict=False):
+            if gradient is not None:
+                gradient[...] = values
+        return result
 
     def _through_inputs(self) -> tuple[Array, Array | None]:
-        """Return the gradients with respect to the input rows and their scales."""
+        """Return the gradients with respect to the first layer's inputs before their scales, and to these."""
         delta, weights = self._deltas[0], self._layers[0].weights
         grad = np.empty((len(delta), len(weights)), delta.dtype)
         self._input_gradients(delta, weights, grad)

@@ -14,9 +14,20 @@ from fastnn import reference
 from fastnn._checks.limits import MAX_LAYERS
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._elementwise import aligned_zeros
-from fastnn._engine.portable._layers import BLOCK_KINDS, LAYER_ACTIVATIONS, WITH_DECAY, Layer, Parameters, Pass, shapes
+from fastnn._engine.portable._layers import (
+    BLOCK_KINDS,
+    EMBEDDED,
+    LAYER_ACTIVATIONS,
+    WITH_DECAY,
+    Gradients,
+    Layer,
+    Parameters,
+    Pass,
+    shapes,
+)
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
+from fastnn.embeddings import Embedding, stage_width
 from fastnn.reference.dropout import layer_keys, layer_numbers
 
 if TYPE_CHECKING:
@@ -27,9 +38,9 @@ _ROWS_AT_ONCE = 512
 
 
 class _Block(NamedTuple):
-    """The parameters of one kind in one layer."""
+    """The parameters of one kind in one layer, or of an embedding."""
 
-    layer: int
+    layer: int  # or the number of the embedding
     kind: str
     place: slice  # its place in the storage
     shape: tuple[int, ...]
@@ -48,6 +59,7 @@ class Network:
         input_scale: bool = False,
         input_dropout: float = 0.0,
         parametric: tuple[bool, ...] | None = None,
+        embeddings: tuple[Embedding, ...] = (),
     ) -> None:
         n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
@@ -58,13 +70,16 @@ class Network:
                 f"layer_sizes: expected 1 to {MAX_LAYERS} layers, each with an activation and a dropout, got {n_layers}"
             )
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
-        self.normalizations, self.dtype = normalizations, np.dtype(dtype)
+        self.normalizations, self.dtype, self.embeddings = normalizations, np.dtype(dtype), embeddings
+        if embeddings and (input_scale or input_dropout > 0.0):
+            raise ValueError("a network with embeddings has neither input_scale nor input_dropout")
         self.input_scale, self.input_dropout, self.parametric = input_scale, input_dropout, parametric
-        self._blocks = _lay_out(layer_sizes, activations, normalizations, parametric, input_scale)
+        self._blocks = _lay_out(layer_sizes, activations, normalizations, parametric, input_scale, embeddings)
         self.storage = aligned_zeros(self._blocks[-1].place.stop, self.dtype)
         self.parameters = self.views(self.storage)
         each = zip(activations, dropout, normalizations, Parameters.of_layers(self.parameters), strict=True)
         self.layers = [Layer(*of_layer, 0.0 if i else input_dropout) for i, of_layer in enumerate(each)]
+        self.embedded = tuple(zip(embeddings, self.parameters[EMBEDDED], strict=True))
         self.parts = self._parts()
 
     @property
@@ -89,9 +104,10 @@ class Network:
         """Return the parameters within a vector that is laid out like the storage, by kind.
 
         Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out), scales
-        (n_in,), and all other kinds (n_out,).
+        (n_in,), and all other kinds (n_out,), but those of embeddings, which have one matrix per embedding, or None.
         """
         kinds: dict[str, list[Any]] = {kind: [None] * (len(self.layer_sizes) - 1) for kind in BLOCK_KINDS}
+        kinds[EMBEDDED] = [None] * len(self.embeddings)
         for block in self._blocks:
             kinds[block.kind][block.layer] = storage[block.place].reshape(block.shape)
         return {kind: tuple(arrays) for kind, arrays in kinds.items()}
@@ -184,7 +200,7 @@ class Network:
         keys = None if dropout_key is None else self._dropout_keys(dropout_key)
         at_once = _ROWS_AT_ONCE if keys is None else n_rows  # masks depend on the position of a row in the batch
         part = np.empty_like(self.storage)
-        gradients = None if by_parameter is None else Parameters.of_layers(self.views(part))
+        gradients = None if by_parameter is None else Gradients.of_kinds(self.views(part))
         readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
         targets = mean.weigh(read_y(y, readable, n_targets, labels, self.dtype), weight, labels)
         value, divisor = 0.0, float(mean.divisors(np.abs(targets.rows).sum(), targets.rows.sum()))
@@ -262,6 +278,8 @@ class Network:
     def check_x(self, x: Array | SparseRows, n_rows: int) -> None:
         """Raise ValueError or TypeError unless the network can read the rows."""
         if isinstance(x, SparseRows):
+            if self.embeddings:
+                raise TypeError("X: expected a dense array for a model with embeddings, got a sparse matrix")
             check_sparse(x, "X", n_rows, self.layer_sizes[0], self.dtype)
         else:
             check_rows(x, "X", n_rows, self.layer_sizes[0])
@@ -284,7 +302,7 @@ class Network:
         for start in range(0, n_rows, at_once):
             count = min(at_once, n_rows - start)
             if batch is None or count < at_once:
-                batch = Pass(self.layers, count, self.dtype, logits=logits)
+                batch = Pass(self.layers, count, self.dtype, logits=logits, embeddings=self.embedded)
             yield slice(start, start + count), batch
 
 
@@ -304,10 +322,17 @@ def _lay_out(
     normalizations: tuple[tuple[str, str] | None, ...],
     parametric: tuple[bool, ...],
     input_scale: bool,
+    embeddings: tuple[Embedding, ...],
 ) -> list[_Block]:
-    """Return the blocks of all layers, one behind the other in the storage."""
+    """Return the blocks of all embeddings and layers, one behind the other in the storage."""
     blocks, start = [], 0
-    each = zip(pairwise(layer_sizes), activations, normalizations, parametric, strict=True)
+    for number, embedding in enumerate(embeddings):
+        if embedding.shape is not None:
+            end = start + math.prod(embedding.shape)
+            blocks.append(_Block(number, EMBEDDED, slice(start, end), embedding.shape))
+            start = end
+    widths = (stage_width(embeddings, layer_sizes[0]), *layer_sizes[1:])
+    each = zip(pairwise(widths), activations, normalizations, parametric, strict=True)
     for layer, (sizes, activation, normalization, has_alphas) in enumerate(each):
         options = {"is_parametric": has_alphas, "scales_inputs": input_scale and layer == 0}
         of_layer = shapes(*sizes, _check(activation), normalization, **options)
@@ -319,8 +344,9 @@ def _lay_out(
 
 
 def by_layer(kinds: Mapping[str, Sequence[Array | None]]) -> list[Array]:
-    """Return all arrays, layer by layer: within a layer, one array per kind of parameters that it has."""
-    return [array for arrays in zip(*kinds.values(), strict=True) for array in arrays if array is not None]
+    """Return all arrays: those of embeddings, and then layer by layer, one per kind of parameters that a layer has."""
+    of_layers = zip(*(arrays for kind, arrays in kinds.items() if kind != EMBEDDED), strict=True)
+    return [array for arrays in (kinds[EMBEDDED], *of_layers) for array in arrays if array is not None]
 
 
 def _check(activation: Any) -> Any:
