@@ -274,8 +274,7 @@ template <class T> class Layers {
             b.by_slope = arena.take<T>(rows * layer.row);
         const bool keeps_transposed = !layer.narrow && (needs_.derivatives || !packs_weights<T>(layer));
         const bool passes_back = l > 0 || needs_.input_gradient || (has_scale_gradient() && !is_sparse_) || network_.stage;
-        if (needs_.any() && keeps_transposed && passes_back)
-            b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
+        if (needs_.any() && keeps_transposed && passes_back) b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
         if (layer.normalization)
             b.normalization = LayerNormalization<T>::take(layer, rows, backward, needs_.weight_gradient, arena);
         return b;

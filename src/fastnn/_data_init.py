@@ -130,12 +130,10 @@ def _products(network: _core.Network, layer: int, inputs: Any) -> NDArray[Any]:
     embeddings = network.embeddings if layer == 0 else ()
     sizes = inputs.shape[1], weights.shape[1]
     linear = _core.Network(sizes, ("identity",), (0.0,), network.dtype, embeddings=embeddings)
-    linear.parameters["weights"][0][...] = (
-        weights if scales is None else scales[:, np.newaxis] * weights
-    )  # (x s) W = x (s W)
-    for own, given in zip(
-        linear.parameters["embedding_parameters"], network.parameters["embedding_parameters"], strict=False
-    ):
+    factors: Any = 1.0 if scales is None else scales[:, np.newaxis]
+    linear.parameters["weights"][0][...] = factors * weights  # (x s) W = x (s W)
+    kind = "embedding_parameters"
+    for own, given in zip(linear.parameters[kind], network.parameters[kind], strict=layer == 0):
         if own is not None:
             own[...] = given
     return linear.predict(inputs)

@@ -55,8 +55,9 @@ def network(rng: Rng) -> dict[str, Any]:
 def inputs_of(rng: Rng, n_in: int) -> dict[str, Any]:
     """Return what a network does with its inputs: embeddings of columns, or scales and dropout."""
     if rng.random() < 0.3:
-        return {"embeddings": embeddings_of(rng, n_in)}
-    return {"input_scale": bool(rng.random() < 0.2), "input_dropout": choice(rng, [*[0.0] * 6, 0.2])}
+        return {"embeddings": embeddings_of(rng, n_in), "input_scale": False, "input_dropout": 0.0}
+    changes = {"input_scale": bool(rng.random() < 0.2), "input_dropout": choice(rng, [*[0.0] * 6, 0.2])}
+    return {"embeddings": (), **changes}
 
 
 def embeddings_of(rng: Rng, n_in: int) -> list[embeddings.Embedding]:
