@@ -23,6 +23,7 @@ MODELS = {
     "scales": {"input_scale": True, "input_dropout": 0.2},
     "alphas": {"parametric_activation": [True, False], "dropout": 0.2},
     "scales and alphas": {"input_scale": True, "parametric_activation": True, "normalization": "layer_norm"},
+    "embeddings and scales": {"embeddings": EMBEDDINGS, "input_scale": True, "input_dropout": 0.2},
     "embeddings": {"embeddings": EMBEDDINGS},
     "embeddings and alphas": {"embeddings": EMBEDDINGS, "parametric_activation": True, "normalization": "rms_norm"},
 }

@@ -33,7 +33,16 @@ def scaled(dtype):
 
 
 def embedded(dtype):
-    model = MLP((6, 17, 9, 2), "gelu", embeddings=EMBEDDINGS, parametric_activation=True, dtype=dtype, random_state=0)
+    model = MLP(
+        (6, 17, 9, 2),
+        "gelu",
+        embeddings=EMBEDDINGS,
+        parametric_activation=True,
+        dtype=dtype,
+        random_state=0,
+        input_scale=True,
+    )
+    model.scales[0][...] = np.linspace(-1.5, 2.0, len(model.scales[0]))
     for alphas in model.alphas[:-1]:
         alphas[...] = np.linspace(-0.5, 1.5, len(alphas))
     return model, *rows_with_codes(model, 200)[:1]

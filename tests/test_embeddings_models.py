@@ -11,7 +11,6 @@ from _embedded import IDS, NETWORKS, data_for, model_with
 
 import fastnn
 from fastnn import MLP, Adam, Ensemble, Trainer, embeddings, reference
-from fastnn._engine import core as _core
 from fastnn.embeddings import EMBEDDINGS, PBLD, PLR, Categorical, Embedding, OneHot, PiecewiseLinear, quantile_bins
 
 # ---- Parameters, copies and files ----
@@ -348,18 +347,3 @@ def test_wrong_embeddings_of_the_reference_are_named():
             reference.forward(W, b, ["identity"], np.ones((1, 3)), embeddings=given)
     expected = reference.forward(W, b, ["identity"], np.ones((1, 3)), embeddings=[(embedding, np.zeros((1, 7)))])
     assert expected[0][0] == 3.0
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"input_scale": True}, "input_scale: expected none for a model with embeddings, got True"),
-        ({"input_dropout": 0.25}, "input_dropout: expected none for a model with embeddings, got 0.25"),
-    ],
-)
-def test_their_inputs_are_neither_scaled_nor_dropped(options, text):
-    with pytest.raises(ValueError, match=text):
-        MLP((3, 4, 1), embeddings=PBLD(), **options)
-    resolved = MLP((3, 1), embeddings=PBLD()).embeddings
-    with pytest.raises(ValueError, match="neither input_scale nor input_dropout"):
-        _core.Network((3, 1), ("identity",), (0.0,), np.float32, embeddings=resolved, **options)

@@ -40,15 +40,15 @@ template <class T> class ChangedInputs {
     // Copies the chunk's dense rows of a range to x, and changes them there.
     __attribute__((noinline)) void read(const Rows &rows, const Batch &chunk, Range range, const InputFactors<T> &factors,
                                         T *x) const {
-        T *const dropped = buffers_.dropped ? buffers_.dropped : x;
-        read_rows<T>(rows, chunk, range, layer_.n_in, dropped, row_);
-        if (factors.key) {
-            const Mask<T> mask(*factors.key, input_layer, factors.probability);
-            for (int64_t i = range.begin; i < range.end; i++)
-                drop_units(dropped + i * row_, layer_.n_in, mask, (factors.first_row + i) * layer_.n_in);
-        }
-        if (!scales_) return;
-        for (int64_t i = range.begin; i < range.end; i++) scale_row(dropped + i * row_, x + i * row_);
+        read_rows<T>(rows, chunk, range, layer_.n_in, dropped(x), row_);
+        change(range, factors, x);
+    }
+
+    // The same for the outputs of an input stage, in rows like those of x, which stay as they are.
+    __attribute__((noinline)) void read_outputs(const T *outputs, Range range, const InputFactors<T> &factors, T *x) const {
+        const int64_t first = range.begin * row_;
+        std::memcpy(dropped(x) + first, outputs + first, size_t(range.size() * row_) * sizeof(T));
+        change(range, factors, x);
     }
 
     // to[k] = from[k] * scale of feature k.
@@ -65,6 +65,18 @@ template <class T> class ChangedInputs {
         multiply_by(buffers_.by_scale + first, buffers_.dropped + first, rows.size() * row_);
     }
 
+    // The derivatives by some rows' changed inputs become those by the outputs of the input stage. Where the gradient of the scales is
+    // needed, sets its contributions.
+    __attribute__((noinline)) void pass_back_to_outputs(Range rows, const InputFactors<T> &factors, T *delta) const {
+        const int64_t first = rows.begin * row_;
+        if (buffers_.by_scale) {
+            std::memcpy(buffers_.by_scale + first, delta + first, size_t(rows.size() * row_) * sizeof(T));
+            finish_by_scale(rows);
+        }
+        for (int64_t i = rows.begin; scales_ && i < rows.end; i++) scale_row(delta + i * row_, delta + i * row_);
+        drop(rows, factors, delta);
+    }
+
     // Sets the sums of a sparse chunk's derivatives by the scales of the features that a thread owns, with the bits that dense rows
     // have: each derivative by an input is one sum over the units, and each sum over rows has four parts. The entries' values are
     // those after dropout; afterwards, they are scaled.
@@ -78,6 +90,20 @@ template <class T> class ChangedInputs {
     }
 
   private:
+    T *dropped(T *x) const { return buffers_.dropped ? buffers_.dropped : x; }
+
+    void drop(Range rows, const InputFactors<T> &factors, T *values) const {
+        if (!factors.key) return;
+        const Mask<T> mask(*factors.key, input_layer, factors.probability);
+        for (int64_t i = rows.begin; i < rows.end; i++)
+            drop_units(values + i * row_, layer_.n_in, mask, (factors.first_row + i) * layer_.n_in);
+    }
+
+    void change(Range rows, const InputFactors<T> &factors, T *x) const {
+        drop(rows, factors, dropped(x));
+        for (int64_t i = rows.begin; scales_ && i < rows.end; i++) scale_row(dropped(x) + i * row_, x + i * row_);
+    }
+
     T sum_by_scale(const Entry<T> *first, const Entry<T> *end, const T *delta, const T *weights) const {
         const int64_t by_output = layer_.narrow ? layer_.weights().row : 1;
         T sums[4] = {};

@@ -17,6 +17,7 @@ template <class T> struct StageBuffers {
     T *delta;                   // the loss's derivative by the outputs, in rows like theirs; null without a backward pass
     EmbeddedColumns<T> turned;  // for the gradients of parameters; null without these
     int64_t x_row, out_row;
+    T *out;  // outputs before their scales and dropout; null without these, where the first layer's inputs are the outputs
 };
 
 template <class T> class StageRun {
@@ -26,11 +27,12 @@ template <class T> class StageRun {
 
     // rows: of the largest chunk. If the arena has no memory, it only counts the bytes, and the result is null.
     __attribute__((noinline)) static StageBuffers<T> *take(const InputStage &stage, int64_t rows, int64_t n_out, bool backward,
-                                                           bool by_parameters, Arena &arena) {
+                                                           bool by_parameters, bool changes, Arena &arena) {
         StageBuffers<T> *const taken = arena.take<StageBuffers<T>>(1);
         StageBuffers<T> b = {};
         b.x_row = padded_row(stage.n_in, sizeof(T)), b.out_row = padded_row(n_out, sizeof(T));
         b.x = arena.take<T>(rows * b.x_row);
+        if (changes) b.out = arena.take<T>(rows * b.out_row);
         if (backward) b.delta = arena.take<T>(rows * b.out_row);
         if (by_parameters) {
             b.turned.row = padded_row(round_up(rows, row_group), sizeof(T));
@@ -46,6 +48,8 @@ template <class T> class StageRun {
         for_each(
             [&](const Embedding &e, const EmbeddingKernels<T> &kernels, const T *own) { kernels.forward(e, own, some(rows)); });
     }
+
+    const T *out() const { return out_; }
 
     // The derivatives by the outputs, of which the first row is that of the chunk.
     T *delta() const { return buffers_.delta; }

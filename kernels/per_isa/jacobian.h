@@ -246,9 +246,11 @@ template <class T> class JacobianRun {
         });
     }
 
-    // Passes the lines, which are derivatives by the stage's outputs, through the input stage.
+    // Passes the lines, which are derivatives by the first layer's inputs, through the input stage.
     void pass_stage(const Group &group, T *to) const {
         const int64_t n = group.directions.size();
+        for (int64_t line = 0; network_.layers[0].scales_inputs && line < group.n_lines(); line++)
+            layers_.changed_inputs().scale_row(group.to + line * input_row(), group.to + line * input_row());
         for (int64_t i = group.rows.begin; i < group.rows.end; i++)
             layers_.stage().pass_lines(i, n, group.to + (i - group.rows.begin) * n * input_row(), input_row(),
                                        to + ((group.first + i) * n_out() + group.directions.begin) * n_in(), n_in());

@@ -96,7 +96,7 @@ template <class T> class Layers {
 
     // ---- Forward ----
 
-    bool is_copied(const Input<T> &x) const { return x.dense == x_; }
+    bool is_copied(const Input<T> &x) const { return x.dense == x_ || stage_; }
 
     // Returns the chunk's rows where they stand if the kernels can read them there; otherwise copies the given range of them.
     Input<T> read(const Rows &x, const Batch &chunk, Range rows, const Dropout &dropout) const {
@@ -168,7 +168,10 @@ template <class T> class Layers {
         }
         if (has_scale_gradient() && !is_sparse_)
             std::memset(inputs_.by_scale + rows.begin * x_row_, 0, size_t(rows.size() * x_row_) * sizeof(T));
-        if (stage_) stage().clear(rows, network_.layers[0].n_in);
+        if (stage_) {
+            stage().clear(rows, network_.layers[0].n_in);
+            std::memset(x_ + rows.begin * x_row_, 0, size_t(rows.size() * x_row_) * sizeof(T));
+        }
         return x.sparse() ? Input<T>::of_sparse(x, chunk) : Input<T>{x_, x_row_};
     }
 
@@ -189,7 +192,7 @@ template <class T> class Layers {
     }
 
     // The network has an input stage.
-    StageRun<T> stage() const { return StageRun<T>(*network_.stage, parameters_, *stage_, x_); }
+    StageRun<T> stage() const { return StageRun<T>(*network_.stage, parameters_, *stage_, stage_->out ? stage_->out : x_); }
 
     // Returns the weights with one row per output of the layer, which stand `row` elements apart.
     const T *weights_by_output(int64_t l, int64_t &row) const {
@@ -208,9 +211,13 @@ template <class T> class Layers {
 
     // Passes the first layer's delta back through the input stage, up to the gradients of its parameters. in_panels: whether the
     // layer's weights are.
-    void pass_back_to_stage(Range rows, T *packing, bool in_panels) const {
+    void pass_back_to_stage(Range rows, const Dropout &dropout, T *packing, bool in_panels) const {
         const StageRun<T> own = stage();
         input_gradient(0, rows, {0, network_.layers[0].n_in}, own.delta(), own.delta_row(), packing, in_panels);
+        if (stage_->out) {
+            const ChangedInputs<T> changed = changed_inputs();
+            changed.pass_back_to_outputs(rows, changed.factors(dropout), own.delta());
+        }
         own.turn(rows);
     }
 
@@ -260,7 +267,9 @@ template <class T> class Layers {
 
     StageBuffers<T> *take_stage(int64_t rows, Arena &arena) const {
         if (!network_.stage) return nullptr;
-        return StageRun<T>::take(*network_.stage, rows, network_.layers[0].n_in, needs_.any(), needs_.weight_gradient, arena);
+        const Layer &first = network_.layers[0];
+        const bool changes = first.scales_inputs || first.input_dropout > 0;
+        return StageRun<T>::take(*network_.stage, rows, first.n_in, needs_.any(), needs_.weight_gradient, changes, arena);
     }
 
     LayerBuffers<T> take_buffers(int64_t l, int64_t rows, const Loss *loss, Arena &arena) const {
@@ -284,7 +293,7 @@ template <class T> class Layers {
         if (x.sparse()) return Input<T>::of_sparse(x, chunk);
         if (stage_) {
             stage().read(x, chunk, rows);
-            return {x_, x_row_};
+            return {stage().out(), x_row_};
         }
         if (!chunk.order && !chunk.weights && !network_.layers[0].narrow && readable_in_place<T>(x))
             return {reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride), x.row_stride / int64_t(sizeof(T))};
@@ -298,7 +307,12 @@ template <class T> class Layers {
         const InputFactors<T> factors = changed.factors(dropout);
         if (!factors.any()) return read_unchanged(x, chunk, rows);
         if (x.sparse()) return Input<T>::of_sparse(x, chunk, factors);
-        changed.read(x, chunk, rows, factors, x_);
+        if (stage_) {
+            stage().read(x, chunk, rows);
+            changed.read_outputs(stage().out(), rows, factors, x_);
+        } else {
+            changed.read(x, chunk, rows, factors, x_);
+        }
         return {x_, x_row_};
     }
 

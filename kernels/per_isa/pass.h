@@ -116,8 +116,8 @@ template <class T> class Pass {
         }
         if (layers_.needs().any()) backward_together(layers_, n_together, {0, chunk.size}, rows, team, memory.packing);
         const bool in_panels = layers_.needs().panels && layers_.splits_outputs(0, team);
-        if (layers_.has_scale_gradient() && !data_.x.sparse()) layers_.pass_inputs_back(rows, memory.packing, in_panels);
-        if (network_.stage && layers_.needs().any()) layers_.pass_back_to_stage(rows, memory.packing, in_panels);
+        if (network_.stage && layers_.needs().any()) layers_.pass_back_to_stage(rows, dropout, memory.packing, in_panels);
+        else if (layers_.has_scale_gradient() && !data_.x.sparse()) layers_.pass_inputs_back(rows, memory.packing, in_panels);
         return input;
     }
 

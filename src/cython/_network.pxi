@@ -31,7 +31,7 @@ cdef class Network:
                  bint input_scale=False, double input_dropout=0.0, tuple parametric=None, tuple embeddings=()):
         # normalizations: for each layer, None or (name, "before" or "after" the activation); the last layer has none.
         # parametric: for each layer, whether its activation is; the last layer's is not.
-        # embeddings: objects of fastnn.embeddings whose columns are set. Their network neither scales nor drops inputs.
+        # embeddings: objects of fastnn.embeddings whose columns are set.
         cdef int n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
         parametric = (False,) * n_layers if parametric is None else parametric
@@ -40,8 +40,6 @@ cdef class Network:
                 or len(parametric) != n_layers or parametric[n_layers - 1]):
             raise ValueError(f"a network has 1 to {max_layers} layers, got {n_layers}")
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
-        if embeddings and (input_scale or input_dropout > 0):
-            raise ValueError("a network with embeddings has neither input_scale nor input_dropout")
         self.normalizations, self.input_scale, self.input_dropout = normalizations, input_scale, input_dropout
         self.parametric, self.embeddings, self.dtype = parametric, embeddings, np.dtype(dtype)
         self.dtype_number = self.dtype.num

@@ -32,8 +32,8 @@ class InitializedFromData(Evaluated):
         """Scale the weights so that the inputs of all activations have unit variance on given data, and set the biases.
 
         Layer by layer, from the first to the output layer: the weights of each unit are divided by the standard deviation of
-        ``x @ W`` over the rows, where x are the layer's inputs: those of the first layer are scaled inputs, or the outputs
-        of embeddings, if the model has these. Its bias then becomes minus a random mean of five values of ``x @ W``, with
+        ``x @ W`` over the rows, where x are the layer's inputs: those of the first layer are the outputs of embeddings,
+        and are scaled, if the model does so. Its bias then becomes minus a random mean of five values of ``x @ W``, with
         weights that are uniformly distributed among those that sum to 1. The units therefore change their sign at different
         places within the data. This is the initialization of RealMLP.
 

@@ -59,10 +59,11 @@ class MLP(InitializedFromData, Differentiated, Exported):
         Whether the activation f of a hidden layer becomes ``z + a * (f(z) - z)``, with a trained alpha a per unit, which
         starts at 1: one for all hidden layers, or one per hidden layer. Not for identity and prelu.
     input_scale : bool, default False
-        Whether each input is multiplied by a trained factor, which starts at 1, before the first layer.
+        Whether each input of the first layer is multiplied by a trained factor, which starts at 1. With embeddings, these
+        inputs are their outputs and the columns that pass.
     input_dropout : float, default 0.0
-        The probability, below 1, of leaving an input out of a training step. The remaining inputs are scaled up to
-        compensate.
+        The probability, below 1, of leaving an input of the first layer out of a training step. The remaining inputs are
+        scaled up to compensate.
     embeddings : Embedding or sequence of them, default ()
         What takes the place of columns of X before the first layer: objects of `fastnn.embeddings`, each for some columns.
         Other columns pass as they are, and follow the outputs of all embeddings.
@@ -159,11 +160,6 @@ class MLP(InitializedFromData, Differentiated, Exported):
         check_init(init)
         float_type = _layers.float_dtype(dtype)
         embedded, widths = embedded_columns(embeddings, sizes)
-        if embedded and (scaled or input_rate):
-            raise ValueError(
-                f"{'input_scale' if scaled else 'input_dropout'}: expected none for a model with embeddings, "
-                f"got {scaled or input_rate!r}"
-            )
         self._rng = _seeds.generator(random_state)
         try:
             self._network = _core.Network(

@@ -53,11 +53,12 @@ def network(rng: Rng) -> dict[str, Any]:
 
 
 def inputs_of(rng: Rng, n_in: int) -> dict[str, Any]:
-    """Return what a network does with its inputs: embeddings of columns, or scales and dropout."""
-    if rng.random() < 0.3:
-        return {"embeddings": embeddings_of(rng, n_in), "input_scale": False, "input_dropout": 0.0}
-    changes = {"input_scale": bool(rng.random() < 0.2), "input_dropout": choice(rng, [*[0.0] * 6, 0.2])}
-    return {"embeddings": (), **changes}
+    """Return what a network does with its inputs: embeddings of columns, scales and dropout."""
+    return {
+        "embeddings": embeddings_of(rng, n_in) if rng.random() < 0.3 else (),
+        "input_scale": bool(rng.random() < 0.2),
+        "input_dropout": choice(rng, [*[0.0] * 6, 0.2]),
+    }
 
 
 def embeddings_of(rng: Rng, n_in: int) -> list[embeddings.Embedding]:

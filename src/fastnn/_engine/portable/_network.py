@@ -71,8 +71,6 @@ class Network:
             )
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.normalizations, self.dtype, self.embeddings = normalizations, np.dtype(dtype), embeddings
-        if embeddings and (input_scale or input_dropout > 0.0):
-            raise ValueError("a network with embeddings has neither input_scale nor input_dropout")
         self.input_scale, self.input_dropout, self.parametric = input_scale, input_dropout, parametric
         self._blocks = _lay_out(layer_sizes, activations, normalizations, parametric, input_scale, embeddings)
         self.storage = aligned_zeros(self._blocks[-1].place.stop, self.dtype)
