@@ -106,11 +106,14 @@ struct Layer {
     Block blocks[n_block_kinds];
     int64_t row;                      // elements from one row of outputs to the next
     int32_t activation;               // number in registry.h
-    bool narrow;                      // the weights are stored transposed: n_out rows of n_in
     int32_t normalization = 0;        // number in registry.h; 0 for none. The last layer has none
     bool normalizes_outputs = false;  // the normalization is that of the activation's outputs, rather than of its inputs
+    bool narrow;                      // the weights are stored transposed: n_out rows of n_in
+    bool is_parametric = false;       // the activation f is z + a (f(z) - z), with a trained a for each unit
+    bool scales_inputs = false;       // each of its inputs has a trained factor; of the first layer alone
     double dropout;                   // probability that an output is dropped in training
     CustomActivation custom;          // null if the activation is built in
+    double input_dropout = 0;         // probability that an input is dropped in training; of the first layer alone
 
     const Block &weights() const { return blocks[0]; }
     const Block &biases() const { return blocks[1]; }
@@ -123,16 +126,50 @@ struct Layer {
 };
 
 constexpr int64_t max_layers = 64;
+constexpr int64_t max_embeddings = 64;
+constexpr int64_t max_wave_outputs = 256;  // of a periodic embedding for a column
+
+// A column of X that an input stage turns into other numbers.
+struct EmbeddedColumn {
+    int64_t of_x = 0;               // its number in X
+    int64_t place = 0;              // of its first output among all outputs of the stage
+    int64_t width = 1;              // the number of its outputs, which stand side by side
+    int64_t first_row = 0;          // of its parameters, if they have several rows
+    const double *edges = nullptr;  // of bins, width + 1; null for an embedding without bins
+};
+
+// Columns of X that are embedded in the same way.
+struct Embedding {
+    int32_t kind = 0;  // number in registry.h
+    int64_t n_columns = 0;
+    const EmbeddedColumn *columns = nullptr;
+    int64_t n_frequencies = 0;              // of periodic embeddings
+    const int64_t *n_categories = nullptr;  // of each column, if the columns have codes
+    Block parameters = {};                  // of the kind embedding_parameters; without any, it has no rows
+};
+
+// What stands between the rows of X and the first layer: it turns a row of n_in columns into the first layer's n_in inputs.
+struct InputStage {
+    int64_t n_in = 0;
+    int64_t n_embeddings = 0;  // all columns of X are in one of them
+    const Embedding *embeddings = nullptr;
+};
 
 struct Network {
     int64_t n_layers;  // 1 to max_layers
     const Layer *layers;
-    int64_t size;  // elements of the parameter storage
+    int64_t size;                       // elements of the parameter storage
+    const InputStage *stage = nullptr;  // null if X's rows are the first layer's inputs
     const Layer &last() const { return layers[n_layers - 1]; }
+    int64_t n_in() const { return stage ? stage->n_in : layers[0].n_in; }  // columns of X
 };
 
-// Calls use(layer number, layer, block) for all parameters, in the order of the storage.
+// Calls use(layer number, layer, block) for all parameters, in the order of the storage. The blocks of embeddings come first, with
+// the embedding's number and the first layer.
 template <class Use> void for_each_block(const Network &network, Use use) {
+    if (network.stage)
+        for (int64_t e = 0; e < network.stage->n_embeddings; e++)
+            if (const Block &block = network.stage->embeddings[e].parameters; block.rows > 0) use(e, network.layers[0], block);
     for (int64_t l = 0; l < network.n_layers; l++)
         for (int64_t b = 0; b < network.layers[l].n_blocks; b++) use(l, network.layers[l], network.layers[l].blocks[b]);
 }
@@ -141,10 +178,11 @@ template <class Use> void for_each_block(const Network &network, Use use) {
 // multiple of 1 KiB apart, where they compete for the same few sets of the cache.
 int64_t padded_row(int64_t n, int64_t element_size);
 
-// Sets offsets and strides, given n_in, n_out and the element's size. Returns the number of elements in the storage.
-int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size);
+// Sets offsets and strides, given n_in, n_out and the element's size, and the rows and columns of the embeddings' parameters.
+// Returns the number of elements in the storage.
+int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding *embeddings = nullptr, int64_t n_embeddings = 0);
 
-// Returns whether training drops outputs of some layer.
+// Returns whether training drops inputs, or outputs of some layer.
 bool has_dropout(const Network &);
 
 struct Head;

@@ -141,11 +141,14 @@ uint64_t shape_of(const Training &t, Type type) {
     add(int64_t(type));
     add(t.batch_size);
     add(t.optimizer.kind);
+    add(t.network.stage ? t.network.stage->n_in : 0);
     for (int64_t l = 0; l < t.network.n_layers; l++) {
         add(t.network.layers[l].n_in);
         add(t.network.layers[l].n_out);
         add(t.network.layers[l].activation);
         add(t.network.layers[l].normalization);
+        add(t.network.layers[l].scales_inputs);
+        add(t.network.layers[l].is_parametric);
     }
     return hash;
 }

@@ -1,6 +1,7 @@
 // The choice of an instruction set, the names in the registry, and the layout of parameters, which is the same for all
 // instruction sets.
 #include <initializer_list>
+#include <utility>
 
 #include "registry.h"
 #include "isa_kernels.h"
@@ -55,6 +56,7 @@ const char *const block_kinds[] = {FASTNN_BLOCK_KINDS(KIND_NAME) nullptr};
 const char *const activations[] = {FASTNN_ACTIVATIONS(NAME) nullptr};
 const char *const parametric_activations[] = {FASTNN_PARAMETRIC_ACTIVATIONS(NAME) nullptr};
 const char *const normalizations[] = {FASTNN_NORMALIZATIONS(NAME) nullptr};
+const char *const embeddings[] = {FASTNN_EMBEDDINGS(NAME) nullptr};
 #define FUNCTION_NAME(name, member, Struct) #name,
 const char *const functions[] = {FASTNN_FUNCTIONS(FUNCTION_NAME) nullptr};
 const char *const losses[] = {FASTNN_LOSSES(NAME) nullptr};
@@ -80,6 +82,7 @@ const char *const *block_kind_names() { return block_kinds; }
 const char *const *activation_names() { return activations; }
 const char *const *parametric_activation_names() { return parametric_activations; }
 const char *const *normalization_names() { return normalizations; }
+const char *const *embedding_names() { return embeddings; }
 const char *const *function_names() { return functions; }
 const char *const *loss_names() { return losses; }
 const char *const *prediction_loss_names() { return prediction_losses; }
@@ -107,8 +110,15 @@ int64_t padded_row(int64_t n, int64_t element_size) {
     return row * element_size % set_stride == 0 ? row + block_bytes / element_size : row;
 }
 
-int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
+int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding *embeddings, int64_t n_embeddings) {
     int64_t size = 0;
+    for (int64_t e = 0; e < n_embeddings; e++) {
+        const auto [rows, columns] = std::pair(embeddings[e].parameters.rows, embeddings[e].parameters.columns);
+        // Neither penalties nor decay, like all parameters beside the layers' matrices.
+        embeddings[e].parameters = {BlockKind::embedding_parameters,   size, rows, columns,
+                                    padded_row(columns, element_size), 1,    0,    0};
+        size = embeddings[e].parameters.end();
+    }
     for (int64_t l = 0; l < n_layers; l++) {
         Layer &layer = layers[l];
         layer.narrow = l == n_layers - 1 && layer.n_out <= narrow_outputs;
@@ -121,17 +131,20 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size) {
         // Slopes have neither penalties nor decay, which would draw them towards ReLU's (He et al. 2015, section 2.1).
         if (instruction_set()->float64->activation_has(layer.activation, BlockKind::slopes))
             size = add_block(layer, {BlockKind::slopes, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
-        // Nor have gains and shifts, whose neutral values differ from 0, or matter as little as those of biases.
+        // Nor have gains, shifts, alphas and scales, whose neutral values differ from 0, or matter as little as those of biases.
         for (const BlockKind kind : {BlockKind::gains, BlockKind::shifts})
             if (instruction_set()->float64->normalization_has(layer.normalization, kind))
                 size = add_block(layer, {kind, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
+        if (layer.is_parametric) size = add_block(layer, {BlockKind::alphas, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
+        if (layer.scales_inputs)
+            size = add_block(layer, {BlockKind::scales, 0, 1, layer.n_in, whole_blocks(layer.n_in, element_size), 1, 0, 0}, size);
     }
     return size;
 }
 
 bool has_dropout(const Network &network) {
     for (int64_t l = 0; l < network.n_layers; l++)
-        if (network.layers[l].dropout > 0) return true;
+        if (network.layers[l].dropout > 0 || network.layers[l].input_dropout > 0) return true;
     return false;
 }
 

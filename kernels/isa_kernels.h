@@ -74,6 +74,7 @@ const char *const *block_kind_names();  // in the order of registry.h, with a nu
 const char *const *activation_names();
 const char *const *parametric_activation_names();  // their numbers follow
 const char *const *normalization_names();          // their numbers begin with 1
+const char *const *embedding_names();
 const char *const *function_names();
 const char *const *loss_names();
 const char *const *prediction_loss_names();

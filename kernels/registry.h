@@ -27,8 +27,18 @@
     ROW(layer_norm, LayerNorm)     \
     ROW(rms_norm, RmsNorm)
 
-// The kinds of parameters that a layer may have. Every layer has the first two.
-#define FASTNN_BLOCK_KINDS(ROW) ROW(weights) ROW(biases) ROW(slopes) ROW(gains) ROW(shifts)
+// Embeddings: what stands in the place of some columns of X before the first layer. The first kind passes columns on as they are.
+#define FASTNN_EMBEDDINGS(ROW)    \
+    ROW(columns, PassedColumns)   \
+    ROW(pbld, Pbld)               \
+    ROW(plr, Plr)                 \
+    ROW(one_hot, OneHot)          \
+    ROW(categorical, Categorical) \
+    ROW(piecewise_linear, PiecewiseLinear)
+
+// The kinds of parameters. Every layer has the first two. The last kind is that of embeddings, which stand before all layers.
+#define FASTNN_BLOCK_KINDS(ROW) \
+    ROW(weights) ROW(biases) ROW(slopes) ROW(gains) ROW(shifts) ROW(alphas) ROW(scales) ROW(embedding_parameters)
 
 // Elementwise functions of arrays: (name, member of the struct, struct).
 #define FASTNN_FUNCTIONS(ROW)                   \

@@ -78,7 +78,7 @@ bool Stepper::lay_out(const Rows &x, int64_t n_rows) {
 StepStatus Stepper::run(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows) {
     Training &t = training;
     double epoch_loss, epoch_seconds;
-    const StepRows inputs(t, type, x, n_rows, t.network.layers[0].n_in);
+    const StepRows inputs(t, type, x, n_rows, t.network.n_in());
     const StepRows targets(t, type, y, n_rows, y.labels ? 1 : t.loss.columns(t.network.last().n_out));
     if (!inputs.has_memory || !targets.has_memory) return StepStatus::no_memory;
     t.x = inputs.rows, t.y = targets.rows, t.sample_weight = sample_weight;

@@ -71,7 +71,9 @@ def networks():
         result[f"{name}_{dtype}"] = single, edges(dtype)[:, None]
     shapes = [(3, 7, 5, 2), (64, 64, 10), (100, 100, 1), (5, 255, 17, 4), (2, 3, 70)]
     hidden = ["identity", "relu", "tanh", "prelu", "gelu"]
-    prefixed = [("net", shape) for shape in shapes] + list(itertools.product(("norm", "after_norm"), shapes[:3]))
+    prefixed = [("net", shape) for shape in shapes] + list(
+        itertools.product(("norm", "after_norm", "scaled", "parametric"), shapes[:3])
+    )
     for dtype, (prefix, sizes) in itertools.product(DTYPES, prefixed):
         activations = [hidden[i % len(hidden)] for i in range(len(sizes), 2 * len(sizes) - 2)]
         output = "softmax" if sizes[-1] > 1 else "prelu"
@@ -80,6 +82,10 @@ def networks():
             n_hidden = len(sizes) - 2
             options["normalization"] = ["layer_norm", "rms_norm"][:n_hidden]
             options["normalization_place"] = ["before" if prefix == "norm" else "after"] * n_hidden
+        options["input_scale"] = prefix in ("scaled", "parametric")
+        if prefix == "parametric":
+            activations = ["sin", "relu", "mish"][: len(sizes) - 2]
+            options |= {"parametric_activation": True, "normalization": "rms_norm"}
         model = MLP(sizes, activations, output, dtype=dtype, random_state=len(result), **options)
         rng = np.random.default_rng(len(result))
         for parameter in model.parameters:

@@ -14,6 +14,7 @@ from safetensors import safe_open
 
 from fastnn import MLP, SGD, SWA, AdaGrad, Adam, AdamW, Ensemble, RMSProp, Trainer, losses, reference
 from fastnn._engine import core as _core
+from fastnn.embeddings import PBLD
 from fastnn.schedules import Cosine, Warmup
 
 ROOT = Path(__file__).parents[1]
@@ -139,10 +140,12 @@ def saved(path, optimizer, activation="tanh", **options):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
-def test_files_have_the_arrays_of_the_table(optimizer, tmp_path):
-    trainer, arrays, _ = saved(tmp_path / "a", optimizer, "prelu", normalization="layer_norm")
+@pytest.mark.parametrize("of_inputs", [{"input_scale": True}, {"embeddings": PBLD()}], ids=["scales", "embeddings"])
+def test_files_have_the_arrays_of_the_table(optimizer, of_inputs, tmp_path):
+    options = {"normalization": "layer_norm", **of_inputs}
+    trainer, arrays, _ = saved(tmp_path / "a", optimizer, "prelu", **options)
     patterns = [word for name, _, _ in table(FILES, "array") for word in words(name)]
-    kinds = ["weights", "biases", "slopes", "gains", "shifts"]
+    kinds = ["weights", "biases", "slopes", "gains", "shifts", "alphas", "scales", "embedding_parameters"]
     others = ["average", "accumulated.mean", "accumulated.given", "best", "last"]
     of_these = [f"{kind}.i" for kind in kinds] + [f"moments.k.{kind}.i" for kind in kinds]
     assert patterns == [*of_these, *(f"{other}.weights.i" for other in others), "order"]
@@ -150,7 +153,8 @@ def test_files_have_the_arrays_of_the_table(optimizer, tmp_path):
     parameters = {
         f"{kind}.{i}": array for kind in kinds for i, array in enumerate(getattr(model, kind)) if array is not None
     }
-    assert parameters.keys() == {"weights.0", "weights.1", "biases.0", "biases.1", "slopes.0", "gains.0", "shifts.0"}
+    layers = {"weights.0", "weights.1", "biases.0", "biases.1", "slopes.0", "gains.0", "shifts.0"}
+    assert parameters.keys() == layers | {"scales.0" if "input_scale" in of_inputs else "embedding_parameters.0"}
     moments = [f"moments.{k}." for k in range(len(trainer._moments))]
     assert arrays.keys() == {f"{part}{name}" for part in ["", *moments] for name in parameters}
     for name, parameter in parameters.items():

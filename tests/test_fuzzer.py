@@ -80,6 +80,9 @@ def test_programs_have_networks_with_slopes():
     assert any("prelu" in trace[0] and "slopes = ..." in trace for trace in traces)
 
 
-def test_programs_have_normalized_networks():
+def test_programs_have_networks_with_normalizations_and_changes_of_inputs():
     networks = [draw.network(np.random.default_rng(seed)) for seed in range(100)]
+    assert any(any(network["parametric_activation"]) for network in networks)
+    assert any(network["input_scale"] for network in networks)
+    assert any(network["input_dropout"] for network in networks)
     assert {*_core.NORMALIZATIONS, None} == {name for network in networks for name in network["normalization"]}

@@ -29,6 +29,7 @@ DESCRIPTIONS = {
     "_schedule",
     "_state",
     "_version",
+    "embeddings",
     "losses",
     "optimizers",
     "schedules",

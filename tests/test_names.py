@@ -78,6 +78,7 @@ def test_a_list_names_all(place):
         "ACTIVATIONS",
         "LAYER_ACTIVATIONS",
         "NORMALIZATIONS",
+        "EMBEDDINGS",
         "FUNCTIONS",
         "LOSSES",
         "PREDICTION_LOSSES",
@@ -109,6 +110,7 @@ OTHER_FORMATS = "src/fastnn/(_elementary/|_exports/|_exported|_from_)"
         ("An activation", "selu", 8),
         ("An optimizer", "nadam", 12),
         ("A normalization", "rms_?norm", 8),
+        ("An embedding", r"\bplr\b", 7),
         ("A kind of parameters per layer", "prelu(?!de)|slopes", 15),
     ],
 )

@@ -13,13 +13,8 @@ from fastnn._engine import core as _core
 
 HERE = Path(__file__).parent / "data"
 NAMES = (
-    "adam_float32",
-    "adamw_float64",
-    "momentum_float64",
-    "nadam_float64",
-    "sharded_float32",
-    "normalized_float32",
-    "averaged_float32",
+    *("adam_float32", "adamw_float64", "momentum_float64", "nadam_float64"),
+    *("sharded_float32", "normalized_float32", "averaged_float32", "embedded_float32"),
 )
 ESTIMATOR = "classifier_float32"
 ENSEMBLE = "ensemble_float32"

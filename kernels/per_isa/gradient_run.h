@@ -20,7 +20,7 @@ template <class T> class GradientRun {
     }
 
   private:
-    int64_t n_in() const { return call_.network.layers[0].n_in; }
+    int64_t n_in() const { return call_.network.n_in(); }
 
     void run(const Team &team) {
         PassMemory<T> memory = pass_.join(team);

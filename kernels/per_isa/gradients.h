@@ -25,9 +25,12 @@ template <class T> class ChunkGradients {
         block_gradient<Start::zero, Finish::descend>(part, parameters, learning_rate);
     }
 
-    // Stores the gradient by some rows of the first layer's input.
+    // Stores the gradient by some rows of X.
     void by_input(Range rows, T *to, int64_t to_row) const {
+        if (layers_->network().stage) return layers_->stage().by_input(rows, to, to_row);
         layers_->input_gradient(0, rows, {0, (*layers_)[0].n_in}, to, to_row, packing_);
+        if ((*layers_)[0].scales_inputs)
+            for (int64_t i = rows.begin; i < rows.end; i++) layers_->changed_inputs().scale_row(to + i * to_row, to + i * to_row);
     }
 
     // Calls use(k) for each feature k of the thread's that the chunk has, when the gradient of its row of weights stands in
@@ -42,15 +45,21 @@ template <class T> class ChunkGradients {
 
   private:
     template <Start START, Finish FINISH> void block_gradient(const BlockPart &part, T *to, T learning_rate) const {
-        const LayerBuffers<T> &buffers = layers_->buffers(part.layer);
+        const LayerBuffers<T> &buffers = layers_->buffers(part.block.kind == BlockKind::embedding_parameters ? 0 : part.layer);
         switch (part.block.kind) {
             case BlockKind::weights: return weight_gradient<START, FINISH>(part, to, learning_rate);
             case BlockKind::biases: return unit_gradient<START, FINISH>(part.layer, buffers.delta, to, learning_rate);
-            case BlockKind::slopes: return unit_gradient<START, FINISH>(part.layer, buffers.by_slope, to, learning_rate);
+            case BlockKind::slopes:
+            case BlockKind::alphas: return unit_gradient<START, FINISH>(part.layer, buffers.by_slope, to, learning_rate);
             case BlockKind::gains:
                 return unit_gradient<START, FINISH>(part.layer, buffers.normalization->by_gain, to, learning_rate);
             case BlockKind::shifts:
                 return unit_gradient<START, FINISH>(part.layer, buffers.normalization->by_shift, to, learning_rate);
+            case BlockKind::scales:  // the sums of a sparse chunk stand in one row
+                return sum_columns<T, START, FINISH>(layers_->by_scale(), layers_->x_row(), input_.sparse ? 1 : n_rows_,
+                                                     (*layers_)[0].n_in, to, learning_rate);
+            case BlockKind::embedding_parameters:
+                return layers_->stage().gradient(part.layer, n_rows_, part.rows, START == Start::previous, to);
         }
     }
 

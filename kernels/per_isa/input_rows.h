@@ -26,12 +26,22 @@ struct Batch {
     FASTNN_MEMBER Batch chunk(int64_t begin, int64_t n) const { return {order, first + begin, n, weights, stand_in, weight}; }
 };
 
+// The factors of a chunk's inputs: a trained scale of each feature, and the mask of dropout.
+template <class T> struct InputFactors {
+    const T *scales = nullptr;      // null: all are 1
+    const uint64_t *key = nullptr;  // of the batch's masks; null: drops nothing
+    double probability = 0;         // of dropping an input
+    int64_t first_row = 0;          // of the chunk in the batch
+
+    FASTNN_MEMBER bool any() const { return scales || key; }
+};
+
 // The kernels of inputs.cpp.
 template <class T> struct Inputs {
     void (*read_rows)(const Rows &rows, const Batch &batch, Range range, int64_t columns, T *out, int64_t out_row);
-    // Sets out[i] = bias + x[i] weights for a range of sparse rows.
-    void (*multiply_sparse)(const Rows &x, const Batch &chunk, Range rows, const Layer &layer, const T *weights, const T *bias,
-                            T *out);
+    // Sets out[i] = bias + (x[i] * factors) weights for a range of sparse rows.
+    void (*multiply_sparse)(const Rows &x, const Batch &chunk, const InputFactors<T> &factors, Range rows, const Layer &layer,
+                            const T *weights, const T *bias, T *out);
 };
 
 }  // namespace fastnn::FASTNN_ISA_NAME

@@ -15,7 +15,7 @@ namespace {
 inline bool prefers_reverse(const Network &network) {
     constexpr double elementwise = 4;
     const Layer &first = network.layers[0], &last = network.last();
-    if (network.n_layers == 1) return true;
+    if (network.n_layers == 1 || network.stage) return true;
     double reverse = elementwise * double(first.n_in), forward = 0;
     for (int64_t l = 0; l < network.n_layers; l++) {
         const Layer &layer = network.layers[l];
@@ -69,10 +69,10 @@ template <class T> class JacobianRun {
         }
     };
 
-    int64_t n_in() const { return network_.layers[0].n_in; }
+    int64_t n_in() const { return network_.n_in(); }
     int64_t n_out() const { return network_.last().n_out; }
     int64_t last() const { return network_.n_layers - 1; }
-    int64_t input_row() const { return padded_row(n_in(), sizeof(T)); }
+    int64_t input_row() const { return padded_row(network_.layers[0].n_in, sizeof(T)); }
 
     int64_t longest_line() const {
         int64_t longest = input_row();
@@ -93,7 +93,7 @@ template <class T> class JacobianRun {
     }
 
     void compute_strip(Range rows, int64_t first, int thread) const {
-        forward<T>(layers_, 0, layers_.read(call_.x, {nullptr, first, rows.end}, rows), rows, Dropout(), nullptr);
+        forward<T>(layers_, 0, layers_.read(call_.x, {nullptr, first, rows.end}, rows, Dropout()), rows, Dropout(), nullptr);
         const T **derivatives = derivatives_ + thread * network_.n_layers;
         for (int64_t l = 0; l < network_.n_layers; l++) derivatives[l] = has_derivative(l) ? layers_.derivatives(l, rows) : nullptr;
         const int64_t room = rows_at_once_ * directions_at_once_ * line_;
@@ -166,6 +166,17 @@ template <class T> class JacobianRun {
             for (int64_t o = 0; o < n_out(); o++)
                 for (int64_t d = 0; d < n; d++) of_row[o * n_in() + d] = from[d * row + o];
         }
+        if (network_.layers[0].scales_inputs) scale_forward(group);
+    }
+
+    // The derivatives by the scaled inputs become those by the inputs.
+    __attribute__((noinline)) void scale_forward(const Group &group) const {
+        const Layer &first = network_.layers[0];
+        const T *scales = static_cast<const T *>(call_.parameters) + first.block(BlockKind::scales)->offset;
+        group.for_each_line([&](int64_t, int64_t i, int64_t d) {
+            T *of_row = static_cast<T *>(call_.jacobian) + (group.first + i) * n_out() * n_in() + d;
+            for (int64_t o = 0; o < n_out(); o++) of_row[o * n_in()] *= scales[d];
+        });
     }
 
     // The first layer's weights of an input are the derivatives of its sums.
@@ -227,9 +238,22 @@ template <class T> class JacobianRun {
                                                     {0, group.n_lines()}, {0, layer.n_in});
         }
         T *to = static_cast<T *>(call_.jacobian);
+        if (network_.stage) return pass_stage(group, to);
         group.for_each_line([&](int64_t line, int64_t i, int64_t d) {
-            std::memcpy(to + ((group.first + i) * n_out() + d) * n_in(), group.to + line * input_row(), size_t(n_in()) * sizeof(T));
+            T *of_output = to + ((group.first + i) * n_out() + d) * n_in();
+            std::memcpy(of_output, group.to + line * input_row(), size_t(n_in()) * sizeof(T));
+            if (network_.layers[0].scales_inputs) layers_.changed_inputs().scale_row(of_output, of_output);
         });
+    }
+
+    // Passes the lines, which are derivatives by the first layer's inputs, through the input stage.
+    void pass_stage(const Group &group, T *to) const {
+        const int64_t n = group.directions.size();
+        for (int64_t line = 0; network_.layers[0].scales_inputs && line < group.n_lines(); line++)
+            layers_.changed_inputs().scale_row(group.to + line * input_row(), group.to + line * input_row());
+        for (int64_t i = group.rows.begin; i < group.rows.end; i++)
+            layers_.stage().pass_lines(i, n, group.to + (i - group.rows.begin) * n * input_row(), input_row(),
+                                       to + ((group.first + i) * n_out() + group.directions.begin) * n_in(), n_in());
     }
 
     // The last layer's weights of an output, times the derivative of its activation. That of softmax is diag(a) - a a^T.

@@ -170,7 +170,7 @@ inline Range share(int64_t n, int64_t unit, const Team &team) {
 
 // Returns the rows of a block that a thread owns.
 template <class T> Range own_rows(const Layer &layer, const Block &block, const Team &team) {
-    return share(block.rows, layer.narrow ? 1 : lanes<T>, team);
+    return share(block.rows, layer.narrow || block.kind == BlockKind::embedding_parameters ? 1 : lanes<T>, team);
 }
 
 template <class T> int64_t padded(int64_t n) { return round_up(n, block_lanes<T>); }

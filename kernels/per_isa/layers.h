@@ -5,13 +5,14 @@
 #pragma once
 
 #include "block_parts.h"
+#include "changed_inputs.h"
+#include "input_stage.h"
 #include "layer_normalization.h"
 #include "packing.h"
 #include "padding.h"
+#include "parametric_activation.h"
 #include "pass_inputs.h"
 #include "products.h"
-#include "random.h"
-#include "sparse.h"
 
 namespace {
 
@@ -20,7 +21,7 @@ template <class T> struct LayerBuffers {
     T *out;         // outputs; of the last layer, logits where the loss contains the activation
     T *delta;       // the loss's derivative by the layer's sums z
     T *derivative;  // the activation's derivative; null where the output determines it
-    T *by_slope;    // the output's derivative by the unit's slope, later the loss's; null without slopes
+    T *by_slope;    // the output's derivative by the unit's slope or factor, later the loss's; null without slopes and factors
     T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them, or they are packed
     NormalizationBuffers<T> *normalization;  // null without one
 };
@@ -36,7 +37,9 @@ template <class T> class Layers {
           is_sparse_(x.sparse()),
           buffers_(arena.take<LayerBuffers<T>>(network.n_layers)),
           x_row_(padded_row(network.layers[0].n_in, sizeof(T))),
-          x_(arena.take<T>(x.sparse() ? 0 : rows * x_row_)) {
+          x_(arena.take<T>(x.sparse() ? 0 : rows * x_row_)),
+          inputs_(has_scale_gradient() ? ChangedInputs<T>::take(rows, x_row_, is_sparse_, arena) : InputBuffers<T>()),
+          stage_(take_stage(rows, arena)) {
         for (int64_t l = 0; l < network.n_layers; l++) {
             const LayerBuffers<T> b = take_buffers(l, rows, loss, arena);
             if (buffers_) buffers_[l] = b;
@@ -45,7 +48,8 @@ template <class T> class Layers {
 
     // Returns the same layers with another network's parameters, and with the same workspace.
     Layers with_parameters(const void *parameters) const {
-        return Layers(network_, static_cast<const T *>(parameters), needs_, has_logits_, is_sparse_, buffers_, x_row_, x_);
+        return Layers(network_, static_cast<const T *>(parameters), needs_, has_logits_, is_sparse_, buffers_, x_row_, x_, inputs_,
+                      stage_);
     }
 
     const Network &network() const { return network_; }
@@ -92,22 +96,37 @@ template <class T> class Layers {
 
     // ---- Forward ----
 
-    bool is_copied(const Input<T> &x) const { return x.dense == x_; }
+    bool is_copied(const Input<T> &x) const { return x.dense == x_ || stage_; }
 
     // Returns the chunk's rows where they stand if the kernels can read them there; otherwise copies the given range of them.
-    Input<T> read(const Rows &x, const Batch &chunk, Range rows) const {
-        if (x.sparse()) return Input<T>::of_sparse(x, chunk);
-        if (!chunk.order && !chunk.weights && !network_.layers[0].narrow && readable_in_place<T>(x))
-            return {reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride), x.row_stride / int64_t(sizeof(T))};
-        read_rows<T>(x, chunk, rows, network_.layers[0].n_in, x_, x_row_);
-        return {x_, x_row_};
+    Input<T> read(const Rows &x, const Batch &chunk, Range rows, const Dropout &dropout) const {
+        if (dropout.key || network_.layers[0].scales_inputs) return read_changed(x, chunk, rows, dropout);
+        return read_unchanged(x, chunk, rows);
+    }
+
+    // ---- Scales of inputs ----
+
+    ChangedInputs<T> changed_inputs() const { return ChangedInputs<T>(network_.layers[0], parameters_, x_row_, inputs_); }
+
+    bool has_scale_gradient() const {
+        return needs_.weight_gradient && needs_.first_layer == 0 && network_.layers[0].scales_inputs;
+    }
+    const T *by_scale() const { return inputs_.by_scale; }
+    int64_t x_row() const { return x_row_; }
+
+    // When the first layer's delta is known, sets the contributions of some of the chunk's dense rows to the gradient of the scales.
+    // in_panels: whether the weights are.
+    void pass_inputs_back(Range rows, T *packing, bool in_panels) const {
+        input_gradient(0, rows, {0, network_.layers[0].n_in}, inputs_.by_scale, x_row_, packing, in_panels);
+        changed_inputs().finish_by_scale(rows);
     }
 
     // Computes the sums z in some of a layer's outputs: in all, if the layer is narrow or its inputs are sparse.
     void multiply_layer(int64_t l, const Input<T> &x, Range rows, Range outputs, T *packing) const {
         const Layer &layer = network_.layers[l];
         T *out = buffers_[l].out;
-        if (l == 0 && x.sparse) inputs<T>.multiply_sparse(*x.sparse, x.chunk, rows, layer, weights(layer), bias(layer), out);
+        if (l == 0 && x.sparse)
+            inputs<T>.multiply_sparse(*x.sparse, x.chunk, x.factors, rows, layer, weights(layer), bias(layer), out);
         else if (layer.narrow)
             multiply_narrow(rows, layer.n_in, layer.n_out, input(l, x), input_row(l, x), weights(layer), layer.weights().row,
                             bias(layer), out);
@@ -149,6 +168,12 @@ template <class T> class Layers {
                 for (T *values : {of->by_gain, of->by_shift})
                     if (values) std::memset(values + first, 0, bytes);
         }
+        if (has_scale_gradient() && !is_sparse_)
+            std::memset(inputs_.by_scale + rows.begin * x_row_, 0, size_t(rows.size() * x_row_) * sizeof(T));
+        if (stage_) {
+            stage().clear(rows, network_.layers[0].n_in);
+            std::memset(x_ + rows.begin * x_row_, 0, size_t(rows.size() * x_row_) * sizeof(T));
+        }
         return x.sparse() ? Input<T>::of_sparse(x, chunk) : Input<T>{x_, x_row_};
     }
 
@@ -168,6 +193,9 @@ template <class T> class Layers {
         return LayerNormalization<T>(network_.layers[l], parameters_, *buffers_[l].normalization);
     }
 
+    // The network has an input stage.
+    StageRun<T> stage() const { return StageRun<T>(*network_.stage, parameters_, *stage_, stage_->out ? stage_->out : x_); }
+
     // Returns the weights with one row per output of the layer, which stand `row` elements apart.
     const T *weights_by_output(int64_t l, int64_t &row) const {
         const Layer &layer = network_.layers[l];
@@ -181,6 +209,18 @@ template <class T> class Layers {
     // Stores the delta of the layer before, so far the derivative by its outputs.
     void pass_back_delta(int64_t l, Range rows, Range inputs, T *packing, bool in_panels = false) const {
         input_gradient(l, rows, inputs, buffers_[l - 1].delta, network_.layers[l - 1].row, packing, in_panels);
+    }
+
+    // Passes the first layer's delta back through the input stage, up to the gradients of its parameters. in_panels: whether the
+    // layer's weights are.
+    void pass_back_to_stage(Range rows, const Dropout &dropout, T *packing, bool in_panels) const {
+        const StageRun<T> own = stage();
+        input_gradient(0, rows, {0, network_.layers[0].n_in}, own.delta(), own.delta_row(), packing, in_panels);
+        if (stage_->out) {
+            const ChangedInputs<T> changed = changed_inputs();
+            changed.pass_back_to_outputs(rows, changed.factors(dropout), own.delta());
+        }
+        own.turn(rows);
     }
 
     // delta, the loss's derivative by a layer's outputs, becomes that by its sums z.
@@ -215,7 +255,7 @@ template <class T> class Layers {
 
   private:
     Layers(const Network &network, const T *parameters, Needs needs, bool has_logits, bool is_sparse, LayerBuffers<T> *buffers,
-           int64_t x_row, T *x)
+           int64_t x_row, T *x, const InputBuffers<T> &inputs, StageBuffers<T> *stage)
         : network_(network),
           parameters_(parameters),
           needs_(needs),
@@ -223,7 +263,16 @@ template <class T> class Layers {
           is_sparse_(is_sparse),
           buffers_(buffers),
           x_row_(x_row),
-          x_(x) {}
+          x_(x),
+          inputs_(inputs),
+          stage_(stage) {}
+
+    StageBuffers<T> *take_stage(int64_t rows, Arena &arena) const {
+        if (!network_.stage) return nullptr;
+        const Layer &first = network_.layers[0];
+        const bool changes = first.scales_inputs || first.input_dropout > 0;
+        return StageRun<T>::take(*network_.stage, rows, first.n_in, needs_.any(), needs_.weight_gradient, changes, arena);
+    }
 
     LayerBuffers<T> take_buffers(int64_t l, int64_t rows, const Loss *loss, Arena &arena) const {
         const Layer &layer = network_.layers[l];
@@ -232,17 +281,46 @@ template <class T> class Layers {
         b.out = arena.take<T>(rows * layer.row);
         if (backward || (loss && is_last)) b.delta = arena.take<T>(rows * layer.row);
         if (backward && keeps_derivative(layer) && !(is_last && has_logits_)) b.derivative = arena.take<T>(rows * layer.row);
-        if (needs_.weight_gradient && all_activations<T>[layer.activation].has_slopes) b.by_slope = arena.take<T>(rows * layer.row);
+        if (needs_.weight_gradient && (layer.is_parametric || all_activations<T>[layer.activation].has_slopes))
+            b.by_slope = arena.take<T>(rows * layer.row);
         const bool keeps_transposed = !layer.narrow && (needs_.derivatives || !packs_weights<T>(layer));
-        if (needs_.any() && keeps_transposed && (l > 0 || needs_.input_gradient))
-            b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
+        const bool passes_back = l > 0 || needs_.input_gradient || (has_scale_gradient() && !is_sparse_) || network_.stage;
+        if (needs_.any() && keeps_transposed && passes_back) b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
         if (layer.normalization)
             b.normalization = LayerNormalization<T>::take(layer, rows, backward, needs_.weight_gradient, arena);
         return b;
     }
 
+    Input<T> read_unchanged(const Rows &x, const Batch &chunk, Range rows) const {
+        if (x.sparse()) return Input<T>::of_sparse(x, chunk);
+        if (stage_) {
+            stage().read(x, chunk, rows);
+            return {stage().out(), x_row_};
+        }
+        if (!chunk.order && !chunk.weights && !network_.layers[0].narrow && readable_in_place<T>(x))
+            return {reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride), x.row_stride / int64_t(sizeof(T))};
+        read_rows<T>(x, chunk, rows, network_.layers[0].n_in, x_, x_row_);
+        return {x_, x_row_};
+    }
+
+    // Not inlined, so that the reading of other inputs stays short.
+    __attribute__((noinline)) Input<T> read_changed(const Rows &x, const Batch &chunk, Range rows, const Dropout &dropout) const {
+        const ChangedInputs<T> changed = changed_inputs();
+        const InputFactors<T> factors = changed.factors(dropout);
+        if (!factors.any()) return read_unchanged(x, chunk, rows);
+        if (x.sparse()) return Input<T>::of_sparse(x, chunk, factors);
+        if (stage_) {
+            stage().read(x, chunk, rows);
+            changed.read_outputs(stage().out(), rows, factors, x_);
+        } else {
+            changed.read(x, chunk, rows, factors, x_);
+        }
+        return {x_, x_row_};
+    }
+
     static bool keeps_derivative(const Layer &layer) {
-        return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || !all_activations<T>[layer.activation].from_output;
+        return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || layer.is_parametric ||
+               !all_activations<T>[layer.activation].from_output;
     }
 
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
@@ -263,7 +341,7 @@ template <class T> class Layers {
         if (derivative) derivative += rows.begin * layer.row;
         if (by_slope) by_slope += rows.begin * layer.row;
         if (layer.normalization && !layer.normalizes_outputs) normalization(l).forward(buffers_[l].out, rows);
-        if (layer.custom) activate_custom(layer, out, derivative, rows.size());
+        if (layer.custom || layer.is_parametric) activate_otherwise(layer, out, derivative, by_slope, rows.size());
         else if (kernels.has_slopes) activate_with_slopes(layer, out, derivative, by_slope, rows.size());
         else if (derivative) kernels.value_and_derivative(out, derivative, rows.size(), layer.n_out, layer.row);
         else if (!kernels.is_identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
@@ -283,11 +361,11 @@ template <class T> class Layers {
     // Not inlined, like the next function: the rest, which is all that most networks need, is then short enough to be inlined.
     __attribute__((noinline)) void drop(int64_t l, Range rows, const Dropout &dropout, T *out, T *derivative, T *by_slope) const {
         const Layer &layer = network_.layers[l];
-        const T scale = T(1 / (1 - layer.dropout));
+        const Mask<T> mask(*dropout.key, l, layer.dropout);
         for (int64_t i = 0; i < rows.size(); i++) {
             const int64_t first = (dropout.first_row + rows.begin + i) * layer.n_out;
             for (T *values : {out, derivative, by_slope})
-                if (values) drop_units(values + i * layer.row, layer.n_out, *dropout.key, l, first, layer.dropout, scale);
+                if (values) drop_units(values + i * layer.row, layer.n_out, mask, first);
         }
     }
 
@@ -297,6 +375,11 @@ template <class T> class Layers {
         const T *slopes = parameters_ + layer.block(BlockKind::slopes)->offset;
         if (derivative) kernels.derivatives(out, slopes, derivative, by_slope, rows, layer.n_out, layer.row);
         else kernels.value_with_slopes(out, slopes, rows, layer.n_out, layer.row);
+    }
+
+    __attribute__((noinline)) void activate_otherwise(const Layer &layer, T *out, T *derivative, T *by_slope, int64_t rows) const {
+        if (layer.is_parametric) ParametricActivation<T>(layer, parameters_).activate(out, derivative, by_slope, rows);
+        else activate_custom(layer, out, derivative, rows);
     }
 
     // A user's function may turn the padding into anything.
@@ -320,7 +403,9 @@ template <class T> class Layers {
     const bool is_sparse_;   // the first layer's input is
     LayerBuffers<T> *const buffers_;
     const int64_t x_row_;
-    T *const x_;  // copies of dense rows
+    T *const x_;  // copies of dense rows, or the outputs of the input stage
+    const InputBuffers<T> inputs_;
+    StageBuffers<T> *const stage_;  // null without a stage. Where memory is only counted, it is null too
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // A run's parameters and moments: the updates that change them, and the snapshot that restores them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -116,7 +117,7 @@ struct UpdateRules {
         r.defers_first_layer =
             sparse && trains_inputs && !training.network.layers[0].narrow && !r.clips_norm && training.batch_size <= chunk_rows;
         r.skips_absent_features = o.lazy && sparse && trains_inputs && !r.defers_first_layer && !r.is_noop_without_gradient;
-        r.descends_in_product = kernels.is_plain_descent && uses_gradients_alone;
+        r.descends_in_product = kernels.is_plain_descent && uses_gradients_alone && !training.network.stage;
         r.updates_all_alike &= uses_gradients_alone;
         return r;
     }
@@ -128,7 +129,7 @@ struct UpdateRules {
         first_layer = training.network.n_layers;
         for_each_block(training.network, [&](int64_t l, const Layer &, const Block &block) {
             if (block.is_frozen) return;
-            if (l < first_layer) first_layer = l;
+            first_layer = std::min<int64_t>(first_layer, block.kind == BlockKind::embedding_parameters ? 0 : l);
             const bool inherits = block.l1 < 0 || block.l2 < 0, own = block.l1 > 0 || block.l2 > 0;
             penalizes |= block.penalty_factor > 0 && (own || (inherits && by_default));
         });

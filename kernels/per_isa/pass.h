@@ -76,10 +76,11 @@ template <class T> class Pass {
             const int64_t left = batch.size - first;
             const Batch chunk = batch.chunk(first, left < chunk_rows ? left : chunk_rows);
             const Range rows = share(chunk.size, row_group, team);
-            if (data_.x.sparse() && layers_.needs().weight_gradient) memory.entries.gather(data_.x, chunk);
+            if (data_.x.sparse() && layers_.needs().weight_gradient) gather(memory.entries, chunk, {dropout_key, first});
             const Input<T> input = batch.any_counts() ? run_rows(memory, team, chunk, rows, factor, {dropout_key, first}, prepare)
                                                       : clear_rows(chunk, rows);
             team.wait();
+            if (data_.x.sparse() && layers_.has_scale_gradient()) pass_sparse_inputs_back(memory, team);
             loss += loss_rows_.sum(chunk.size);
             memory.gradients = ChunkGradients<T>(layers_, memory.entries, input, chunk.size, memory.packing);
             collect(memory.gradients, chunk.size, first);
@@ -101,7 +102,7 @@ template <class T> class Pass {
     template <class Prepare>
     Input<T> run_rows(PassMemory<T> &memory, const Team &team, const Batch &chunk, Range rows, double factor,
                       const Dropout &dropout, Prepare prepare) const {
-        const Input<T> input = layers_.read(data_.x, chunk, rows);
+        const Input<T> input = layers_.read(data_.x, chunk, rows, dropout);
         const T *targets = loss_rows_.read(factor, data_.sample_weight, chunk, rows, memory.scaled);
         prepare(memory.entries);
         const int64_t n_together = n_shared(layers_, team);
@@ -114,7 +115,28 @@ template <class T> class Pass {
             if (layers_.needs().any()) backward(layers_, n_together, strip, memory.packing);
         }
         if (layers_.needs().any()) backward_together(layers_, n_together, {0, chunk.size}, rows, team, memory.packing);
+        const bool in_panels = layers_.needs().panels && layers_.splits_outputs(0, team);
+        const bool reaches_stage = network_.stage && layers_.needs().any() && layers_.needs().first_layer == 0;
+        if (reaches_stage) layers_.pass_back_to_stage(rows, dropout, memory.packing, in_panels);
+        else if (layers_.has_scale_gradient() && !data_.x.sparse()) layers_.pass_inputs_back(rows, memory.packing, in_panels);
         return input;
+    }
+
+    // Gathers the entries of a chunk. Their values are those after dropout, and before scales.
+    void gather(Entries<T> &entries, const Batch &chunk, const Dropout &dropout) const {
+        entries.gather(data_.x, chunk);
+        const Layer &first = network_.layers[0];
+        if (!dropout.key || !(first.input_dropout > 0)) return;
+        const DroppedInput<T> dropped(layers_.changed_inputs().factors(dropout), first.n_in);
+        entries.change_values([&](int64_t i, int64_t k, T value) { return dropped(i, k, value); });
+    }
+
+    // All threads wait, since the weights change next. If a thread's entries have all columns, the first thread adds up the columns.
+    void pass_sparse_inputs_back(PassMemory<T> &memory, const Team &team) const {
+        const Layer &first = network_.layers[0];
+        const Range own = first.narrow && team.index > 0 ? Range{0, 0} : own_features(team);
+        layers_.changed_inputs().finish_sparse(memory.entries, own, layers_.buffers(0).delta, layers_.weights(first));
+        team.wait();
     }
 
     Input<T> clear_rows(const Batch &chunk, Range rows) const {

@@ -21,8 +21,11 @@ template <class T> struct Input {
     int64_t row = 0;           // elements from one row to the next
     const Rows *sparse = nullptr;
     Batch chunk = {nullptr, 0, 0};  // of the sparse rows
+    InputFactors<T> factors = {};   // of the sparse rows
 
-    static Input of_sparse(const Rows &x, const Batch &chunk) { return {nullptr, 0, &x, chunk}; }
+    static Input of_sparse(const Rows &x, const Batch &chunk, const InputFactors<T> &factors = {}) {
+        return {nullptr, 0, &x, chunk, factors};
+    }
 };
 
 // The masks that drop a chunk's units follow from the batch's key, and from a row's place in the batch.

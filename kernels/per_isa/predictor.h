@@ -30,7 +30,8 @@ template <class T> class Predictor {
             const Layers<T> layers = layers_.with_parameters(all.parameters[i]);
             for (int64_t first = 0; first < call_.n_rows; first += strip_) {
                 const Range rows = {0, std::min(strip_, call_.n_rows - first)};
-                forward(layers, 0, layers.read(x, {nullptr, first, rows.end}, rows), rows, Dropout(), packing_.of_thread(0));
+                forward(layers, 0, layers.read(x, {nullptr, first, rows.end}, rows, Dropout()), rows, Dropout(),
+                        packing_.of_thread(0));
                 copy_out(layers.buffers(last).out, layers[last], rows, reinterpret_cast<T *>(out), first);
             }
         }
@@ -47,7 +48,7 @@ template <class T> class Predictor {
         for (int64_t first = own.begin; first < own.end; first += strip_) {
             const int64_t left = own.end - first, begin = team.index * strip_;
             const Range rows = {begin, begin + (left < strip_ ? left : strip_)};
-            forward(layers_, 0, layers_.read(call_.x, {nullptr, first - begin, rows.end}, rows), rows, Dropout(),
+            forward(layers_, 0, layers_.read(call_.x, {nullptr, first - begin, rows.end}, rows, Dropout()), rows, Dropout(),
                     packing_.of_thread(team.index));
             copy_outputs(rows, first - begin);
         }
@@ -56,7 +57,7 @@ template <class T> class Predictor {
     void run_together(const Team &team) const {
         const Range rows = {0, call_.n_rows};
         const Range own = team.index == 0 ? rows : Range{0, 0};
-        const Input<T> input = layers_.read(call_.x, {nullptr, 0, rows.end}, own);
+        const Input<T> input = layers_.read(call_.x, {nullptr, 0, rows.end}, own, Dropout());
         forward_together<T>(layers_, call_.network.n_layers, input, rows, own, Dropout(), team, nullptr);
         if (team.index == 0) copy_outputs(rows, 0);
     }

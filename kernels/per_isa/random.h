@@ -29,11 +29,28 @@ inline uint32_t mix(uint32_t x) {
     return x ^ x >> 16;
 }
 
-// Multiplies n units by their mask, which is 0 for a dropped unit and otherwise `scale`. `first` is the number of the first unit.
-template <class T> void drop_units(T *values, int64_t n, uint64_t key, int64_t layer, int64_t first, double probability, T scale) {
-    const uint32_t low = uint32_t(key) + uint32_t(layer) * 0x9e3779b9u, high = uint32_t(key >> 32);
-    const uint32_t threshold = uint32_t(probability * 4294967296.0);
-    for (int64_t u = 0; u < n; u++) values[u] *= mix(mix(uint32_t(first + u) ^ low) + high) < threshold ? T(0) : scale;
+constexpr int64_t input_layer = -1;  // the number of the inputs among the layers whose units are dropped
+
+// The mask of a layer's units: 0 for a dropped unit, and otherwise 1 / (1 - probability).
+template <class T> class Mask {
+  public:
+    Mask(uint64_t key, int64_t layer, double probability)
+        : low_(uint32_t(key) + uint32_t(layer) * 0x9e3779b9u),
+          high_(uint32_t(key >> 32)),
+          threshold_(uint32_t(probability * 4294967296.0)),
+          scale_(T(1 / (1 - probability))) {}
+
+    // Units are counted over all rows of the batch.
+    T operator()(int64_t unit) const { return mix(mix(uint32_t(unit) ^ low_) + high_) < threshold_ ? T(0) : scale_; }
+
+  private:
+    const uint32_t low_, high_, threshold_;
+    const T scale_;
+};
+
+// Multiplies n units by their mask. `first` is the number of the first unit.
+template <class T> void drop_units(T *values, int64_t n, const Mask<T> &mask, int64_t first) {
+    for (int64_t u = 0; u < n; u++) values[u] *= mask(first + u);
 }
 
 }  // namespace

@@ -41,6 +41,11 @@ template <class T> class Entries {
         for (int shift = 0; columns_.end >> shift; shift += digit_bits) sort_by_digit(shift);
     }
 
+    // Replaces the value of each element by change(row, column, value).
+    template <class Change> void change_values(Change change) {
+        for (Entry<T> *e = entries_; e < entries_ + count_; e++) e->value = change(int64_t(e->row), int64_t(e->column), e->value);
+    }
+
     // Calls use(column, first, end) for each column of the range with elements, which stand from first up to end.
     template <class Use> void for_each_column(Range range, Use use) const {
         const Entry<T> *end = entries_ + count_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "input_rows.h"
+#include "random.h"
 
 namespace {
 
@@ -14,5 +15,25 @@ template <class T, class Use> FASTNN_INLINE void for_each_entry(const Rows &rows
     for (int64_t e = rows.row_starts[row]; e < end; e++)
         if (uint64_t(rows.columns[e]) < uint64_t(n_columns)) use(int64_t(rows.columns[e]), values[e]);
 }
+
+// A stored value after dropout of inputs.
+template <class T> class DroppedInput {
+  public:
+    DroppedInput(const InputFactors<T> &factors, int64_t n_in)
+        : drops_(factors.key),
+          mask_(drops_ ? *factors.key : 0, input_layer, factors.probability),
+          first_(factors.first_row),
+          n_in_(n_in) {}
+
+    // The row is counted from the chunk's first.
+    T operator()(int64_t row, int64_t column, T value) const {
+        return drops_ ? value * mask_((first_ + row) * n_in_ + column) : value;
+    }
+
+  private:
+    const bool drops_;
+    const Mask<T> mask_;
+    const int64_t first_, n_in_;
+};
 
 }  // namespace

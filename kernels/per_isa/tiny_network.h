@@ -12,11 +12,13 @@ constexpr int64_t tiny_units = 8, tiny_layers = 4;
 template <class T> class TinyPass {
   public:
     static bool fits(const Network &network, const Loss &loss, const Rows &x, int64_t batch_size) {
-        if (x.sparse() || batch_size > block || network.n_layers > tiny_layers || takes_rows<T>(loss)) return false;
+        if (network.stage || x.sparse() || batch_size > block || network.n_layers > tiny_layers || takes_rows<T>(loss))
+            return false;
         for (int64_t l = 0; l < network.n_layers; l++) {
             const Layer &layer = network.layers[l];
             const bool by_rows = !all_activations<T>[layer.activation].elementwise;
             if (layer.n_blocks > 2) return false;  // more kinds than weights and biases
+            if (layer.input_dropout > 0) return false;
             if (layer.n_in > tiny_units || layer.n_out > tiny_units || layer.dropout > 0 || layer.custom || by_rows) return false;
         }
         return true;

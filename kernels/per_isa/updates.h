@@ -112,7 +112,8 @@ template <class T> class Updater {
         int64_t number = 0;
         for_each_block(network_, [&](int64_t l, const Layer &layer, const Block &block) {
             const auto use = [&](const BlockPart &part) { body(part, number + part.rows.begin); };
-            const int64_t at_a_time = rules_.descends_in_product ? block.rows : cached_rows;
+            const bool is_whole = rules_.descends_in_product || block.kind == BlockKind::embedding_parameters;
+            const int64_t at_a_time = is_whole ? block.rows : cached_rows;
             if (block.kind == BlockKind::weights && layers_.splits_outputs(l, team))
                 ::for_each_own_panel<T>(l, block, team, at_a_time, use);
             else for_each_own_rows<T>(l, layer, block, team, at_a_time, use);

@@ -43,6 +43,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         int64_t max_entries
 
     const int64_t chunk_rows
+    const int64_t max_embeddings
     enum:  # in Cython, only these can be the length of an array
         max_layers
         n_block_kinds
@@ -58,6 +59,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     cdef enum class BlockKind(int32_t):  # block_kind_names() has the names of all
         weights
+        embedding_parameters
 
     cdef cppclass Block:
         BlockKind kind
@@ -73,13 +75,35 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         bint narrow
         int32_t normalization
         bint normalizes_outputs
+        bint is_parametric
+        bint scales_inputs
+        double input_dropout
         double dropout
         CustomActivation custom
+
+    cdef cppclass EmbeddedColumn:
+        EmbeddedColumn()
+        int64_t of_x, place, width, first_row
+        const double *edges
+
+    cdef cppclass Embedding:
+        Embedding()
+        int32_t kind
+        int64_t n_columns
+        const EmbeddedColumn *columns
+        int64_t n_frequencies
+        const int64_t *n_categories
+        Block parameters
+
+    cdef cppclass InputStage:
+        int64_t n_in, n_embeddings
+        const Embedding *embeddings
 
     cdef cppclass Network_ "fastnn::Network":
         int64_t n_layers
         const Layer *layers
         int64_t size
+        const InputStage *stage
 
     cdef cppclass Loss_ "fastnn::Loss":
         int32_t kind
@@ -202,11 +226,12 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     int n_instruction_sets()
     const InstructionSet *instruction_set()
     void use_instruction_set(const InstructionSet *chosen)
-    int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size)
+    int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding *embeddings, int64_t n_embeddings)
     const char **block_kind_names_ "fastnn::block_kind_names"()
     const char **activation_names_ "fastnn::activation_names"()
     const char **parametric_activation_names_ "fastnn::parametric_activation_names"()
     const char **normalization_names_ "fastnn::normalization_names"()
+    const char **embedding_names_ "fastnn::embedding_names"()
     const char **function_names_ "fastnn::function_names"()
     const char **loss_names_ "fastnn::loss_names"()
     const char **prediction_loss_names_ "fastnn::prediction_loss_names"()

@@ -36,7 +36,7 @@ def networks_of(models, kind):
 
 
 cdef bint have_one_interface(Network a, Network b) noexcept:
-    return (a.dtype_number == b.dtype_number and a.layers[0].n_in == b.layers[0].n_in
+    return (a.dtype_number == b.dtype_number and a.n_in == b.n_in
             and a.layers[a.native.n_layers - 1].n_out == b.layers[b.native.n_layers - 1].n_out)
 
 
@@ -65,11 +65,19 @@ cdef bint is_apart_from(cnp.ndarray a, const vector[const Model *] &models, x) e
     return not spans_overlap(span, span_of((<SparseRows>x).values if type(x) is SparseRows else x))
 
 
+cdef bint any_has_embeddings(const vector[const Model *] &models) noexcept:
+    cdef size_t i
+    for i in range(models.size()):
+        if models[i].network.stage != NULL:
+            return True
+    return False
+
+
 cdef int fill_many_rows(ManyPredictions *call, Network network, x) except -1:
     """Fill in the rows: sparse ones, a vector (n_in,), or arrays (n, n_in) for all networks or (n_networks, n, n_in)."""
     cdef cnp.ndarray a
     cdef int ndim
-    cdef int64_t n_in = network.layers[0].n_in
+    cdef int64_t n_in = network.n_in
     call.x_stride = 0
     if type(x) is SparseRows:
         call.n_rows = len(x)
@@ -100,6 +108,8 @@ def predict_many(tuple networks, x, cnp.ndarray out=None, n_threads=None):
     cdef cnp.ndarray result = out
     cdef bint done, one = type(x) is not SparseRows and cnp.PyArray_NDIM(x) == 1
     fill_models(models, networks)
+    if type(x) is SparseRows and any_has_embeddings(models):
+        raise TypeError("X: expected a dense array for models with embeddings, got a sparse matrix")
     call.models, call.n_models = models.data(), models.size()
     fill_many_rows(&call, first, x)
     call.n_threads = wanted_threads(n_threads)

@@ -21,27 +21,38 @@ cdef class Network:
     cdef dict objectives  # by the loss that a model was called with: those that the quick functions take
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
-    cdef readonly tuple layer_sizes, activations, dropout, normalizations
+    cdef readonly tuple layer_sizes, activations, dropout, normalizations, parametric, embeddings
+    cdef readonly bint input_scale
+    cdef readonly double input_dropout
+    cdef int64_t n_in  # columns of X
     cdef readonly dict parameters
 
-    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations=None):
+    def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations=None,
+                 bint input_scale=False, double input_dropout=0.0, tuple parametric=None, tuple embeddings=()):
         # normalizations: for each layer, None or (name, "before" or "after" the activation); the last layer has none.
+        # parametric: for each layer, whether its activation is; the last layer's is not.
+        # embeddings: objects of fastnn.embeddings whose columns are set.
         cdef int n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
+        parametric = (False,) * n_layers if parametric is None else parametric
         if (not 1 <= n_layers <= max_layers or len(activations) != n_layers or len(dropout) != n_layers
-                or len(normalizations) != n_layers or normalizations[n_layers - 1] is not None):
+                or len(normalizations) != n_layers or normalizations[n_layers - 1] is not None
+                or len(parametric) != n_layers or parametric[n_layers - 1]):
             raise ValueError(f"a network has 1 to {max_layers} layers, got {n_layers}")
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
-        self.normalizations = normalizations
-        self.dtype = np.dtype(dtype)
+        self.normalizations, self.input_scale, self.input_dropout = normalizations, input_scale, input_dropout
+        self.parametric, self.embeddings, self.dtype = parametric, embeddings, np.dtype(dtype)
         self.dtype_number = self.dtype.num
         self.type = Type.float32 if self.dtype_number == cnp.NPY_FLOAT32 else Type.float64
-        self.layout = layout_of(layer_sizes, activations, dropout, self.dtype, normalizations)
+        self.layout = layout_of(layer_sizes, activations, dropout, self.dtype, normalizations, (input_scale, input_dropout),
+                                parametric, embeddings)
         self.layers = self.layout.layers
         self.operations_per_row = self.layout.operations_per_row
         self.native.n_layers = n_layers
         self.native.layers = self.layers
         self.native.size = self.layout.size
+        self.native.stage = &self.layout.stage if embeddings else NULL
+        self.n_in = layer_sizes[0]
         self.storage = aligned_zeros(self.native.size, self.dtype)
         self.data = cnp.PyArray_DATA(self.storage)
         self.parameters = self.views(self.storage)
@@ -73,8 +84,10 @@ cdef class Network:
 
     cdef int fill_x(self, Rows *rows, x, int64_t n_rows) except -1:
         if type(x) is SparseRows:
+            if self.native.stage != NULL:
+                raise TypeError("X: expected a dense array for a model with embeddings, got a sparse matrix")
             return fill_sparse_rows(rows, x, "X", self.dtype_number, n_rows, self.layers[0].n_in)
-        return fill_rows(rows, x, "X", n_rows, self.layers[0].n_in)
+        return fill_rows(rows, x, "X", n_rows, self.n_in)
 
     cdef int64_t n_targets(self, const Loss_ &loss):
         """Return the number of columns of the targets."""
@@ -89,17 +102,18 @@ cdef class Network:
     cdef int64_t count_rows(self, x) except -1:
         """Return the number of rows in an array (n, n_in) or in sparse rows."""
         if type(x) is not SparseRows and not (isinstance(x, np.ndarray) and x.ndim == 2):
-            raise ValueError(f"X: expected shape (n, {self.layers[0].n_in}), got {x.shape}")
+            raise ValueError(f"X: expected shape (n, {self.n_in}), got {x.shape}")
         return len(x)
 
     def views(self, storage):
         """Return views of the parameters in an array with the storage's layout, by kind.
 
         Each kind has a tuple with one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out),
-        all other kinds (n_out,).
+        scales (n_in,), all other kinds (n_out,), but those of embeddings, which have one matrix per embedding, or None.
         """
         cdef Block block
         kinds = [[None] * self.native.n_layers for _ in range(n_block_kinds)]
+        kinds[<int>BlockKind.embedding_parameters] = [self.embedding_view(storage, i) for i in range(len(self.embeddings))]
         for l in range(self.native.n_layers):
             for b in range(self.layers[l].n_blocks):
                 block = self.layers[l].blocks[b]
@@ -110,6 +124,10 @@ cdef class Network:
                     rows = rows.T
                 kinds[<int>block.kind][l] = rows
         return dict(zip(BLOCK_KINDS, map(tuple, kinds)))
+
+    cdef embedding_view(self, storage, int i):
+        cdef Block block = self.native.stage.embeddings[i].parameters
+        return storage[block.offset:block.end()].reshape(block.rows, block.row)[:, :block.columns] if block.rows else None
 
     def blend(self, Network other, double tau):
         """Add tau times the difference from the other network's parameters to this one's; the two have the same layout."""
@@ -124,8 +142,8 @@ cdef class Network:
         cdef bint sparse = type(x) is SparseRows
         cdef int ndim = 2 if sparse else cnp.PyArray_NDIM(x), one = ndim == 1
         # Arrays are checked in C: a tuple of Python's numbers would cost a tenth of a small network's prediction.
-        if not 1 <= ndim <= 2 or (<cnp.npy_intp>x.shape[1] if sparse else cnp.PyArray_DIM(x, ndim - 1)) != self.layers[0].n_in:
-            raise ValueError(f"X: expected shape ({self.layers[0].n_in},) or (n, {self.layers[0].n_in}), got {x.shape}")
+        if not 1 <= ndim <= 2 or (<cnp.npy_intp>x.shape[1] if sparse else cnp.PyArray_DIM(x, ndim - 1)) != self.n_in:
+            raise ValueError(f"X: expected shape ({self.n_in},) or (n, {self.n_in}), got {x.shape}")
         cdef int64_t last = self.native.n_layers - 1
         cdef void *outputs[max_layers]
         cdef cnp.npy_intp shape[2]
@@ -182,7 +200,7 @@ cdef class Network:
         fill_rows(&call.y, y, "y", call.n_rows, self.n_targets(call.loss), labels)
         call.sample_weight = weights_of(sample_weight, call.n_rows)
         call.gradient = self.output(gradient, self.native.size)
-        call.input_gradient = self.output(input_gradient, call.n_rows * self.layers[0].n_in)
+        call.input_gradient = self.output(input_gradient, call.n_rows * self.n_in)
         call.n_threads = threads_for(n_threads, 3 * self.operations(x) * min(call.n_rows, chunk_rows))
         call.dropout_key = NULL
         if parameters is not None:
@@ -239,11 +257,29 @@ cdef class Network:
         if native.plain and len(self.objectives) < 64:
             self.objectives[loss] = Objective(native, self.dtype, self.layers[self.native.n_layers - 1].n_out)
 
+    cdef int64_t columns(self, int64_t l, int64_t b):
+        """Return the number of columns of a layer's array for one of its blocks."""
+        cdef Block block = self.layers[l].blocks[b]
+        return self.layers[l].n_out if block.kind == BlockKind.weights else block.columns
+
     cdef bint fill_arrays(self, void **arrays, list parameters) except -1:
         """Fill in the addresses of arrays like the parameters, and return whether all of them are."""
         cdef int64_t l, b, i = 0
         cdef cnp.ndarray a
         cdef bint matrix
+        cdef const Block *own
+        for l in range(self.native.stage.n_embeddings if self.native.stage != NULL else 0):
+            own = &self.native.stage.embeddings[l].parameters
+            if own.rows == 0:
+                continue
+            if i == len(parameters) or not is_float_array(parameters[i]):
+                return False
+            a = parameters[i]
+            if (cnp.PyArray_TYPE(a) != self.dtype_number or cnp.PyArray_NDIM(a) != 2 or cnp.PyArray_DIM(a, 0) != own.rows
+                    or cnp.PyArray_DIM(a, 1) != own.columns):
+                return False
+            arrays[i] = cnp.PyArray_DATA(a)
+            i += 1
         for l in range(self.native.n_layers):
             for b in range(self.layers[l].n_blocks):
                 if i == len(parameters) or not is_float_array(parameters[i]):
@@ -251,7 +287,7 @@ cdef class Network:
                 a = parameters[i]
                 matrix = self.layers[l].blocks[b].kind == BlockKind.weights
                 if (cnp.PyArray_TYPE(a) != self.dtype_number or cnp.PyArray_NDIM(a) != 1 + matrix
-                        or cnp.PyArray_DIM(a, matrix) != self.layers[l].n_out
+                        or cnp.PyArray_DIM(a, matrix) != self.columns(l, b)
                         or (matrix and cnp.PyArray_DIM(a, 0) != self.layers[l].n_in)):
                     return False
                 arrays[i] = cnp.PyArray_DATA(a)
@@ -264,9 +300,15 @@ cdef class Network:
         cdef int64_t l, b
         cdef bint matrix
         cdef cnp.npy_intp shape[2]
+        cdef const Block *own
+        for l in range(self.native.stage.n_embeddings if self.native.stage != NULL else 0):
+            own = &self.native.stage.embeddings[l].parameters
+            shape[0], shape[1] = own.rows, own.columns
+            if own.rows > 0:
+                arrays.append(cnp.PyArray_EMPTY(2, shape, self.dtype_number, 0))
         for l in range(self.native.n_layers):
-            shape[0], shape[1] = self.layers[l].n_in, self.layers[l].n_out
             for b in range(self.layers[l].n_blocks):
+                shape[0], shape[1] = self.layers[l].n_in, self.columns(l, b)
                 matrix = self.layers[l].blocks[b].kind == BlockKind.weights
                 arrays.append(cnp.PyArray_EMPTY(1 + matrix, &shape[1 - matrix], self.dtype_number, 0))
         return arrays
@@ -276,7 +318,7 @@ cdef class Network:
         cdef Rows rows
         cdef int64_t n_rows = self.count_rows(x)
         self.fill_x(&rows, x, n_rows)
-        cdef void *to = self.output(out, n_rows * self.layers[self.native.n_layers - 1].n_out * self.layers[0].n_in)
+        cdef void *to = self.output(out, n_rows * self.layers[self.native.n_layers - 1].n_out * self.n_in)
         self.run_jacobian(rows, n_rows, to, n_threads)
 
     cdef int run_jacobian(self, Rows rows, int64_t n_rows, void *to, n_threads) except -1:

@@ -141,7 +141,7 @@ cdef bint are_quick_targets(Network network, const TargetRules *rules, object a,
 cdef bint fill_quick(Network network, object x, object y, int64_t *n_rows, bint *one, Rows *inputs, Rows *targets,
                      int64_t columns, const TargetRules *rules) except -1:
     """Fill in rows of inputs, and of that many columns of targets or labels, if they are quick; return whether they are."""
-    if not is_quick(network, x, network.layers[0].n_in, n_rows, one):
+    if not is_quick(network, x, network.n_in, n_rows, one):
         return False
     cdef bint are_labels = rules.labels and are_quick_labels(network, y, n_rows[0])
     if not are_labels and not are_quick_targets(network, rules, y, columns, n_rows[0], one[0]):
@@ -191,7 +191,7 @@ def quick_predict(Network network, x):
     if not cnp.PyArray_CheckExact(x) or type_of(x) < 0:
         return None
     cdef int ndim = cnp.PyArray_NDIM(x)
-    if not 1 <= ndim <= 2 or cnp.PyArray_DIM(x, ndim - 1) != network.layers[0].n_in:
+    if not 1 <= ndim <= 2 or cnp.PyArray_DIM(x, ndim - 1) != network.n_in:
         return None
     return network.predict(x)
 
@@ -268,7 +268,7 @@ cdef bint fill_input_gradient(Network network, Gradient *call, bint one, x, y, l
     Return whether `out` is quick.
     """
     cdef cnp.npy_intp shape[2]
-    shape[0], shape[1] = call.n_rows, network.layers[0].n_in
+    shape[0], shape[1] = call.n_rows, network.n_in
     array = result_of_shape(network, 1 if one else 2, &shape[one], x, y, others, out)
     if array is None:
         return False
@@ -328,9 +328,9 @@ def quick_jacobian(Network network, x, out):
     cdef int64_t n_rows
     cdef bint one
     cdef cnp.npy_intp shape[3]
-    if not is_quick(network, x, network.layers[0].n_in, &n_rows, &one):
+    if not is_quick(network, x, network.n_in, &n_rows, &one):
         return None
-    shape[0], shape[1], shape[2] = n_rows, network.layers[network.native.n_layers - 1].n_out, network.layers[0].n_in
+    shape[0], shape[1], shape[2] = n_rows, network.layers[network.native.n_layers - 1].n_out, network.n_in
     cdef cnp.ndarray result = result_of_shape(network, 2 if one else 3, &shape[one], x, None, None, out)
     if result is None:
         return None

@@ -51,7 +51,7 @@ cdef class Stepper:
         self.native.learning_rates[0] = settings.rate
         self.native.takes_labels = settings.loss.takes_labels
         self.native.change()
-        self.steps_are_quick = not isnan(settings.rate) and not any(self.network.dropout)
+        self.steps_are_quick = not isnan(settings.rate) and not (any(self.network.dropout) or self.network.input_dropout)
         self.targets_are_quick = settings.loss.plain
         self.rules = rules_of(settings.loss, &self.heads)
         self.lock = settings.bit_generator.lock

@@ -19,7 +19,7 @@ from fastnn._version import __version__
 from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
 
 if _TYPE_CHECKING:
-    from fastnn import callbacks, ops, reference, schedules
+    from fastnn import callbacks, embeddings, ops, reference, schedules
     from fastnn import dask as dask
     from fastnn import jit as jit
     from fastnn import sklearn as sklearn
@@ -30,7 +30,7 @@ if _TYPE_CHECKING:
     from fastnn._predict_many import predict_many
 
 # These modules are loaded when they are used: they would double the time of `import fastnn`.
-_LAZY = ("callbacks", "dask", "jit", "ops", "reference", "schedules", "sklearn")
+_LAZY = ("callbacks", "dask", "embeddings", "jit", "ops", "reference", "schedules", "sklearn")
 # The same for these names, with their modules.
 _LAZY_NAMES = {
     "Ensemble": "fastnn._ensemble",
@@ -61,6 +61,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "callbacks",
+    "embeddings",
     "fit_many",
     "from_torch",
     "get_num_threads",

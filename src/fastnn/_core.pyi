@@ -8,12 +8,14 @@ from fastnn._custom import CustomActivation
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.run_settings import RunSettings
 from fastnn._engine.training_data import TrainingData
+from fastnn.embeddings import Embedding
 from fastnn.losses import Loss
 
 BLOCK_KINDS: tuple[str, ...]
 ACTIVATIONS: tuple[str, ...]
 LAYER_ACTIVATIONS: tuple[str, ...]
 NORMALIZATIONS: tuple[str, ...]
+EMBEDDINGS: tuple[str, ...]
 FUNCTIONS: tuple[str, ...]
 LOSSES: tuple[str, ...]
 PREDICTION_LOSSES: tuple[str, ...]
@@ -104,6 +106,10 @@ class Network:
     activations: tuple[str | CustomActivation, ...]
     dropout: tuple[float, ...]
     normalizations: tuple[tuple[str, str] | None, ...]
+    input_scale: bool
+    input_dropout: float
+    parametric: tuple[bool, ...]
+    embeddings: tuple[Embedding, ...]
     parameters: dict[str, tuple[Any, ...]]  # by kind, one array per layer, or None
     def __init__(
         self,
@@ -112,6 +118,10 @@ class Network:
         dropout: tuple[float, ...],
         dtype: DTypeLike,
         normalizations: tuple[tuple[str, str] | None, ...] | None = None,
+        input_scale: bool = False,
+        input_dropout: float = 0.0,
+        parametric: tuple[bool, ...] | None = None,
+        embeddings: tuple[Embedding, ...] = (),
     ) -> None: ...
     @property
     def address(self) -> int: ...

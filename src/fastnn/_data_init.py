@@ -13,6 +13,7 @@ from fastnn._checks.scalars import flag
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
 from fastnn._engine.finite import check_inputs
+from fastnn._engine.networks import network_like
 from fastnn._evaluated import Evaluated
 
 # The elements of all layers' outputs that are computed at once; of more rows, a random part is used.
@@ -31,9 +32,10 @@ class InitializedFromData(Evaluated):
         """Scale the weights so that the inputs of all activations have unit variance on given data, and set the biases.
 
         Layer by layer, from the first to the output layer: the weights of each unit are divided by the standard deviation of
-        ``x @ W`` over the rows. Its bias then becomes minus a random mean of five values of ``x @ W``, with weights that are
-        uniformly distributed among those that sum to 1. The units therefore change their sign at different places within the
-        data. This is the initialization of RealMLP.
+        ``x @ W`` over the rows, where x are the layer's inputs: those of the first layer are the outputs of embeddings,
+        and are scaled, if the model does so. Its bias then becomes minus a random mean of five values of ``x @ W``, with
+        weights that are uniformly distributed among those that sum to 1. The units therefore change their sign at different
+        places within the data. This is the initialization of RealMLP.
 
         Call it before training, with inputs that are scaled like those of the training. A unit whose ``x @ W`` is the same
         for all rows, such as all units of ``init="zeros"``, keeps its weights.
@@ -80,12 +82,15 @@ class InitializedFromData(Evaluated):
         rows = _arrays.rows("X", matrix, self.layer_sizes[0], self.dtype)
         if one or len(rows) < 2:
             raise ValueError(f"X: expected at least two rows, whose variance is used, got {len(rows)}")
-        check_inputs("X", rows, self.dtype)
-        most = max(2, _MAX_ELEMENTS // sum(self.layer_sizes))
+        if self.embeddings and isinstance(rows, _core.SparseRows):
+            raise TypeError("X: expected a dense array for a model with embeddings, got a sparse matrix")
+        check_inputs("X", rows, self.dtype, codes=self._codes)
+        own = self._network
+        n_embedded = len(own.parameters["weights"][0]) if own.embeddings else 0
+        most = max(2, _MAX_ELEMENTS // (n_embedded + sum(self.layer_sizes)))
         if len(rows) > most:
             rows = _arrays.chosen_rows(rows, np.sort(rng.choice(len(rows), most, replace=False)))
-        own = self._network
-        network = _core.Network(own.layer_sizes, own.activations, own.dropout, own.dtype, own.normalizations)
+        network = network_like(own)
         network.storage[...] = own.storage
         for layer in range(len(self.layer_sizes) - 1):
             inputs = rows if layer == 0 else network.outputs(rows)[layer - 1]
@@ -102,7 +107,7 @@ def _initialize_layer(network: _core.Network, layer: int, inputs: Any, rng: np.r
         If their products with the weights, or the new weights, are not finite.
     """
     weights, biases = network.parameters["weights"][layer], network.parameters["biases"][layer]
-    sums = _products(inputs, weights, network.dtype)
+    sums = _products(network, layer, inputs)
     if not np.isfinite(sums).all():
         raise OverflowError(f"X: the products with the weights of layer {layer + 1} are not finite in {network.dtype}")
     deviations = sums.std(axis=0, dtype=np.float64)
@@ -119,8 +124,16 @@ def _initialize_layer(network: _core.Network, layer: int, inputs: Any, rng: np.r
         biases[...] = -(shares * values).sum(axis=0) / shares.sum(axis=0)
 
 
-def _products(inputs: Any, weights: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return inputs @ weights of the rows of a layer."""
-    linear = _core.Network(weights.shape, ("identity",), (0.0,), dtype)
-    linear.parameters["weights"][0][...] = weights
+def _products(network: _core.Network, layer: int, inputs: Any) -> NDArray[Any]:
+    """Return the sums of a layer without biases, given its inputs, or the rows of X for the first layer."""
+    weights, scales = network.parameters["weights"][layer], network.parameters["scales"][layer]
+    embeddings = network.embeddings if layer == 0 else ()
+    sizes = inputs.shape[1], weights.shape[1]
+    linear = _core.Network(sizes, ("identity",), (0.0,), network.dtype, embeddings=embeddings)
+    factors: Any = 1.0 if scales is None else scales[:, np.newaxis]
+    linear.parameters["weights"][0][...] = factors * weights  # (x s) W = x (s W)
+    kind = "embedding_parameters"
+    for own, given in zip(linear.parameters[kind], network.parameters[kind], strict=layer == 0):
+        if own is not None:
+            own[...] = given
     return linear.predict(inputs)

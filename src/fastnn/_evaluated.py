@@ -136,6 +136,6 @@ class Evaluated(Parameters):
         native = native_loss(resolved, self.activations[-1], self.layer_sizes[-1])
         self._check_columns("X", X)
         X, y, sample_weight, one = _training_data.as_batch(X, y, sample_weight, self.layer_sizes, resolved)
-        data = _training_data.training_data(X, y, sample_weight, self.layer_sizes, resolved, self.dtype)
+        data = _training_data.training_data(X, y, sample_weight, self.layer_sizes, resolved, self.dtype, codes=self._codes)
         self._network.remember(loss, native)
         return (native, *data), one

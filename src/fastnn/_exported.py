@@ -13,7 +13,7 @@ from fastnn._storage.write_file import FilePath
 from fastnn._stored import Stored
 
 if TYPE_CHECKING:
-    from fastnn._exports.layers import Layer
+    from fastnn._exports.layers import Layer, Stage
 
 
 class Exported(Stored):
@@ -27,8 +27,27 @@ class Exported(Stored):
         normalizations = [
             None if each is None or gains is None else Normalization(*each, gains, shifts) for each, gains, shifts in given
         ]
-        parts = zip(self.weights, self.biases, self.activations, self.slopes, normalizations, strict=True)
+        kinds = self.weights, self.biases, self.activations, self.slopes, normalizations, self.scales, self.alphas
+        parts = zip(*kinds, strict=True)
         return [Layer(*part) for part in parts]
+
+    def _stage(self) -> Stage | None:
+        """Return the embeddings with live views of their parameters, or None without embeddings."""
+        if not self.embeddings:
+            return None
+        from fastnn._exports.layers import Stage
+        from fastnn.embeddings import passed_columns
+
+        parts = tuple(zip(self.embeddings, self.embedding_parameters, strict=True))
+        return Stage(parts, passed_columns(self.embeddings, self.layer_sizes[0]))
+
+    def _refuse_embeddings(self, method: str) -> None:
+        """Raise ValueError if the model has embeddings, for a format without them."""
+        if self.embeddings:
+            names = ", ".join(type(each).__name__ for each in self.embeddings)
+            raise ValueError(
+                f"{method}: expected a model without embeddings, got one with {names}; to_onnx writes these too"
+            )
 
     @explained
     def to_onnx(
@@ -85,7 +104,8 @@ class Exported(Stored):
             output_names=[output_name],
             batch_size=batch_size,
             opset=opset,
-            description=onnx_writer.describe(layers, self.feature_names),
+            description=onnx_writer.describe(layers, self.feature_names, self.layer_sizes[0]),
+            stage=self._stage(),
         )
 
     @classmethod
@@ -96,9 +116,11 @@ class Exported(Stored):
         The graph must be a chain of layers: Gemm, or MatMul and Add, each followed by operators that compute one of the
         activations of `MLP`. The function that they compute is compared with fastnn's activations, so that its form does not
         matter. Layer and root mean square normalization before or after an activation, as one operator or composed of
-        others, becomes that of the layer. A leaky ReLU with another slope than 0.01 becomes "prelu", and training then
-        changes its slopes. Operators without effect on predictions, such as Dropout, are left out. Batch normalization
-        directly after a matrix product becomes part of its weights and bias, which rounds them.
+        others, becomes that of the layer. A product of the inputs with a number per input becomes `input_scale`, and
+        ``z + a * (f(z) - z)`` a parametric activation. A leaky ReLU with another slope than 0.01 becomes "prelu", and so
+        does a parametric ReLU; training then changes the slopes. Operators without effect on predictions, such as Dropout,
+        are left out. Batch normalization directly after a matrix product becomes part of its weights and bias, which rounds
+        them.
 
         Parameters
         ----------
@@ -161,7 +183,8 @@ class Exported(Stored):
         Raises
         ------
         TypeError, ValueError
-            If the name is not free in C, an activation is custom, or a parameter is not finite in this type.
+            If the name is not free in C, an activation is custom, a parameter is not finite in this type, or the model has
+            embeddings.
         OSError
             If the file can't be written. An existing file is then unchanged.
 
@@ -175,10 +198,13 @@ class Exported(Stored):
         """
         from fastnn._exports.c import source as _c_source
 
+        self._refuse_embeddings("to_c")
         _c_source.write(path, self._layers(), name, float_dtype(dtype), self.feature_names)
 
     def to_torch(self) -> Any:
         """Return a module of PyTorch with the same layers, parameters and dropout rates.
+
+        Scales of inputs and parametric activations become modules of fastnn, since PyTorch has none for them.
 
         Returns
         -------
@@ -189,8 +215,8 @@ class Exported(Stored):
         Raises
         ------
         ValueError
-            If PyTorch has no module for an activation, "sin", "exp" and custom activations, or is too old for "rms_norm",
-            which needs PyTorch 2.4.
+            If PyTorch has no module for an activation, "sin", "exp" and custom activations, if it is too old for "rms_norm",
+            which needs PyTorch 2.4, or if the model has embeddings.
         ImportError
             If PyTorch is not installed.
 
@@ -211,16 +237,19 @@ class Exported(Stored):
         """
         from fastnn._exports import pytorch_modules
 
-        return pytorch_modules.module_of(self._layers(), self.dropout)
+        self._refuse_embeddings("to_torch")
+        return pytorch_modules.module_of(self._layers(), self.dropout, self.input_dropout)
 
     @classmethod
-    def _of_layers(cls, layers: list[Layer], rng: Any, dropout: float | list[float] = 0.0) -> Self:
+    def _of_layers(
+        cls, layers: list[Layer], rng: Any, dropout: float | list[float] = 0.0, input_dropout: float = 0.0
+    ) -> Self:
         """Return a network with copies of these parameters, and `rng` for training."""
         model = cls.__new__(cls)
-        model._become_layers(layers, rng, dropout)
+        model._become_layers(layers, rng, dropout, input_dropout)
         return model
 
-    def _become_layers(self, layers: list[Layer], rng: Any, dropout: float | list[float]) -> None:
+    def _become_layers(self, layers: list[Layer], rng: Any, dropout: float | list[float], input_dropout: float) -> None:
         *hidden, output = (layer.activation for layer in layers)
         sizes = (len(layers[0].weights), *(len(layer.bias) for layer in layers))
         normalizations = [layer.normalization for layer in layers]
@@ -228,10 +257,14 @@ class Exported(Stored):
         options = {
             "normalization": [None if each is None else each.name for each in of_hidden],
             "normalization_place": [None if each is None else each.place for each in of_hidden],
+            "parametric_activation": [layer.alphas is not None for layer in layers[:-1]],
+            "input_scale": layers[0].scales is not None,
+            "input_dropout": input_dropout,
         }
         self._begin(sizes, hidden, output, dropout=dropout, dtype=layers[0].weights.dtype, **options)
         self._rng = rng
         self.weights, self.biases = [layer.weights for layer in layers], [layer.bias for layer in layers]
-        self.slopes = [layer.slopes for layer in layers]
+        self.slopes, self.scales = [layer.slopes for layer in layers], [layer.scales for layer in layers]
+        self.alphas = [layer.alphas for layer in layers]
         self.gains = [None if each is None else each.gains for each in normalizations]
         self.shifts = [None if each is None else each.shifts for each in normalizations]

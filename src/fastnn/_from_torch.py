@@ -19,8 +19,9 @@ def from_torch(module: Any, *, random_state: Any = None) -> MLP:
     ----------
     module : torch.nn.Sequential or torch.nn.Linear
         A module of Linear, with or without bias, the activations that both libraries have, LayerNorm and RMSNorm with
-        ``eps=1e-5`` before or after an activation, Dropout behind both, Identity, Flatten, and Sequential of these. It is
-        not changed, and the model shares no memory with it.
+        ``eps=1e-5`` before or after an activation, Dropout behind both or before everything, the modules for scales of
+        inputs and parametric activations that `MLP.to_torch` makes, Identity, Flatten, and Sequential of these. It is not
+        changed, and the model shares no memory with it.
     random_state : int, numpy.random.Generator or other seed, optional
         The source of random numbers for training.
 
@@ -60,4 +61,6 @@ def model_of(dense: list[Dense], random_state: Any) -> MLP:
     from fastnn._exports.pytorch import layer_of
 
     layers = [layer_of(each) for each in dense]
-    return model_of_layers(MLP, layers, generator(random_state), [each.dropout for each in dense[:-1]])
+    return model_of_layers(
+        MLP, layers, generator(random_state), [each.dropout for each in dense[:-1]], dense[0].input_dropout
+    )

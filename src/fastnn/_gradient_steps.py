@@ -175,7 +175,7 @@ class GradientSteps(Prepared):
         self._check_single_steps()
         stepper = self._acquire()
         try:
-            state = self._rng.bit_generator.state if any(self.model.dropout) else None
+            state = self._rng.bit_generator.state if self.model._drops else None
             loss = use(stepper)
             if loss is None:
                 if state is not None:

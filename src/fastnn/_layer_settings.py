@@ -13,8 +13,8 @@ from fastnn._optimizer import Optimizer
 
 _Value = TypeVar("_Value")
 
-KINDS = ("weights", "biases", "slopes", "gains", "shifts")
-"""The kinds of parameters, in the order of kernels/registry.h."""
+KINDS = ("weights", "biases", "slopes", "gains", "shifts", "alphas", "scales")
+"""The kinds of parameters of layers, in the order of kernels/registry.h."""
 
 WITH_DECAY = ("weights", "biases")
 """The kinds to which weight decay applies by default."""

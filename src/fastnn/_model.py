@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -14,8 +14,10 @@ from fastnn._checks import layers as _layers
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
 from fastnn._checks.options import explained, names_of_options, way_to
+from fastnn._checks.scalars import flag
 from fastnn._data_init import InitializedFromData
 from fastnn._derivatives import Differentiated
+from fastnn._embedded_columns import embedded_columns
 from fastnn._engine import core as _core
 from fastnn._engine.losses import builtin_losses
 from fastnn._exported import Exported
@@ -28,6 +30,9 @@ from fastnn._progress import ProgressBar
 from fastnn._rates import Scheduled
 from fastnn.losses import Loss
 from fastnn.optimizers import LBFGS, Optimizer
+
+if TYPE_CHECKING:
+    from fastnn.embeddings import Embedding
 
 
 class MLP(InitializedFromData, Differentiated, Exported):
@@ -52,6 +57,18 @@ class MLP(InitializedFromData, Differentiated, Exported):
     normalization_place : str or sequence of str, default "before"
         Whether the inputs of the activation are normalized, "before", or its outputs, "after": one for all hidden layers, or
         one per hidden layer. Dropout follows both.
+    parametric_activation : bool or sequence of bool, default False
+        Whether the activation f of a hidden layer becomes ``z + a * (f(z) - z)``, with a trained alpha a per unit, which
+        starts at 1: one for all hidden layers, or one per hidden layer. Not for identity and prelu.
+    input_scale : bool, default False
+        Whether each input of the first layer is multiplied by a trained factor, which starts at 1. With embeddings, these
+        inputs are their outputs and the columns that pass.
+    input_dropout : float, default 0.0
+        The probability, below 1, of leaving an input of the first layer out of a training step. The remaining inputs are
+        scaled up to compensate.
+    embeddings : Embedding or sequence of them, default ()
+        What takes the place of columns of X before the first layer: objects of `fastnn.embeddings`, each for some columns.
+        Other columns pass as they are, and follow the outputs of all embeddings.
     init : str or sequence of str, default "auto"
         The method that draws the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform,
         lecun_normal, zeros. One for all layers, or one per layer, the output layer's last. "auto" selects he_normal for
@@ -75,9 +92,19 @@ class MLP(InitializedFromData, Differentiated, Exported):
         Live views of the factors and the summands of normalized units: one array for each layer with a normalization that
         has them, and None for every other layer; "rms_norm" has no shifts. Gains start at 1, and shifts at 0. Penalties and
         weight decay do not apply to them.
+    alphas : list of ndarray, shape (n_out,), or None
+        Live views of the alphas of parametric activations: one array for each layer that has one, and None for every other
+        layer. Alphas start at 1. Penalties and weight decay do not apply to them.
+    scales : list of ndarray, shape (n_in,), or None
+        Live views of the trained factors of the inputs: one array for the first layer if `input_scale` is set, and None for
+        every other layer. Scales start at 1. Penalties and weight decay do not apply to them.
+    embedding_parameters : list of ndarray, or None
+        Live views of the parameters of embeddings: one matrix per embedding. Penalties and weight decay do not apply to
+        them.
     parameters : list of ndarray
-        Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes, gains and shifts of a layer follow
-        its biases.
+        Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes, gains, shifts and alphas
+        of a layer follow its biases, and the scales of the inputs those of the first layer. The parameters of embeddings
+        precede all layers.
     feature_names : tuple of str or None
         The column names of the first data frame on which the model was trained.
 
@@ -117,6 +144,10 @@ class MLP(InitializedFromData, Differentiated, Exported):
         dropout: float | Sequence[float] = 0.0,
         normalization: str | Sequence[str | None] | None = None,
         normalization_place: str | Sequence[str | None] = "before",
+        parametric_activation: bool | Sequence[bool] = False,
+        input_scale: bool = False,
+        input_dropout: float = 0.0,
+        embeddings: Embedding | Sequence[Embedding] = (),
         init: str | Sequence[str] = "auto",
         dtype: DTypeLike = np.float32,
         random_state: Any = None,
@@ -126,14 +157,26 @@ class MLP(InitializedFromData, Differentiated, Exported):
         activations = _layers.layer_activations(activation, output_activation, n_hidden, _core.LAYER_ACTIVATIONS)
         rates = _layers.dropout_rates(dropout, n_hidden)
         normalizations = _layers.layer_normalizations(normalization, normalization_place, n_hidden, _core.NORMALIZATIONS)
+        with_own_parameters = _core.LAYER_ACTIVATIONS[len(_core.ACTIVATIONS) :]
+        parametric = _layers.parametric_layers(parametric_activation, activations, ("identity", *with_own_parameters))
+        scaled, input_rate = flag("input_scale", input_scale), _layers.dropout_rate("input_dropout", input_dropout)
         check_init(init, len(activations))
         float_type = _layers.float_dtype(dtype)
+        embedded, widths = embedded_columns(embeddings, sizes)
         self._rng = _seeds.generator(random_state)
         try:
-            self._network = _core.Network(sizes, activations, (*rates, 0.0), float_type, normalizations)
-            self._initialize(initialize(sizes, activations, init, self._rng))
+            self._network = _core.Network(
+                *(sizes, activations, (*rates, 0.0), float_type, normalizations),
+                input_scale=scaled,
+                input_dropout=input_rate,
+                parametric=parametric,
+                embeddings=embedded,
+            )
+            of_embeddings = [None if each.shape is None else each.initial(self._rng) for each in embedded]
+            weights = initialize(widths, activations, init, self._rng)
+            self._initialize({"weights": weights, "embedding_parameters": of_embeddings})
         except MemoryError:
-            count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(sizes))
+            count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(widths))
             raise MemoryError(f"layer_sizes: there is no memory for {count} parameters in {float_type}") from None
 
     def _begin(self, sizes: tuple[int, ...], hidden: Sequence[Activation], output: Activation, **options: Any) -> None:
@@ -319,14 +362,17 @@ class MLP(InitializedFromData, Differentiated, Exported):
         shown: Any = hidden[0] if len(set(hidden)) == 1 else list(hidden)
         parts = [repr(self.layer_sizes)] + ([f"activation={shown!r}"] if hidden else [])
         parts.append(f"output_activation={output!r}")
-        if any(self.normalization):
-            parts += [f"{name}={_shown(getattr(self, name))}" for name in ("normalization", "normalization_place")]
+        parts += [f"{name}={_shown(value)}" for name, value in self._later_options().items()]
+        if self.embeddings:
+            parts.append(f"embeddings={list(self.embeddings)!r}")
         return f"MLP({', '.join(parts)}, dtype={self.dtype.name})"
 
 
-def _shown(values: tuple[str | None, ...]) -> str:
-    """Return the argument of `MLP` that stands for one value per hidden layer."""
-    return repr(values[0] if len(set(values)) == 1 else list(values))
+def _shown(value: Any) -> str:
+    """Return the argument of `MLP` for an option, which may have one value per hidden layer."""
+    if not isinstance(value, tuple):
+        return repr(value)
+    return repr(value[0] if len(set(value)) == 1 else list(value))
 
 
 # For each attribute that can't be assigned: the parameter of `MLP` that determines it.

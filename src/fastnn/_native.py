@@ -34,19 +34,32 @@ def network_of(model: MLP) -> _core.Network:
     return model._network
 
 
+def codes_of(model: MLP) -> tuple[int, ...]:
+    """Return the columns of X that contain the codes of categories, which may be missing."""
+    return model._codes
+
+
 def generator_of(model: MLP) -> np.random.Generator:
     """Return the random generator of a model, which draws the random numbers of its training."""
     return model._rng
 
 
+def drops_units(model: MLP) -> bool:
+    """Return whether training drops inputs or units of a model."""
+    return model._drops
+
+
 def layers_of(model: MLP) -> list[Layer]:
-    """Return the layers of a model, for exports, with live views of the parameters."""
+    """Return the layers of a model, for exports, with live views of the parameters. It must have no embeddings."""
+    model._refuse_embeddings("layers")
     return model._layers()
 
 
-def model_of_layers(kind: type[MLP], layers: list[Layer], rng: np.random.Generator, dropout: list[float]) -> MLP:
+def model_of_layers(
+    kind: type[MLP], layers: list[Layer], rng: np.random.Generator, dropout: list[float], input_dropout: float
+) -> MLP:
     """Return a model of a class with copies of the parameters of these layers, and `rng` for training."""
-    return kind._of_layers(layers, rng, dropout)
+    return kind._of_layers(layers, rng, dropout, input_dropout)
 
 
 def copied_parameters(model: MLP) -> NDArray[Any]:

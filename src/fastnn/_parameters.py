@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
@@ -14,10 +14,12 @@ from fastnn._checks.options import refusal, without_unknown
 from fastnn._checks.scalars import real
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
+from fastnn._layer_settings import KINDS as LAYER_KINDS
 from fastnn._views import Kind, Kinds, Views, by_layer
 
 if TYPE_CHECKING:
     from fastnn._summary import Summary
+    from fastnn.embeddings import Embedding
 
 
 class Parameters:
@@ -50,6 +52,46 @@ class Parameters:
     def normalization_place(self) -> tuple[str | None, ...]:
         """The places of the normalizations, one per hidden layer: "before" or "after" the activation, or None."""
         return tuple(None if each is None else each[1] for each in self._network.normalizations[:-1])
+
+    @property
+    def parametric_activation(self) -> tuple[bool, ...]:
+        """Whether the activations have a trained alpha per unit, one per hidden layer."""
+        return self._network.parametric[:-1]
+
+    @property
+    def input_scale(self) -> bool:
+        """Whether each input is multiplied by a trained factor."""
+        return self._network.input_scale
+
+    @property
+    def input_dropout(self) -> float:
+        """The probability of dropping an input in training."""
+        return self._network.input_dropout
+
+    @property
+    def _drops(self) -> bool:
+        """Whether training drops inputs or units, and draws random numbers for that."""
+        return self.input_dropout > 0.0 or any(self.dropout)
+
+    def _later_options(self) -> dict[str, Any]:
+        """Return the options of `MLP` that files of the first versions lack, of those that differ from their defaults."""
+        options: dict[str, Any] = {}
+        if any(self.normalization):
+            options |= {"normalization": self.normalization, "normalization_place": self.normalization_place}
+        if any(self.parametric_activation):
+            options["parametric_activation"] = self.parametric_activation
+        given = {"input_scale": self.input_scale, "input_dropout": self.input_dropout}
+        return options | {name: value for name, value in given.items() if value}
+
+    @property
+    def embeddings(self) -> tuple[Embedding, ...]:
+        """The embeddings of columns of X, with the columns of each."""
+        return self._network.embeddings
+
+    @property
+    def _codes(self) -> tuple[int, ...]:
+        """The columns of X that contain the codes of categories."""
+        return tuple(column for each in self.embeddings if each.categories for column in each.columns)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -90,12 +132,52 @@ class Parameters:
         Only "layer_norm" has them.
         """,
     )
+    alphas: Kind[NDArray[Any] | None] = Kind(
+        1.0,
+        """The alphas of parametric activations: live views of shape (n_out,), one per layer, or None.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> MLP((2, 3, 1), parametric_activation=True, dtype="float64").alphas
+        [array([1., 1., 1.]), None]
+        """,
+    )
+    scales: Kind[NDArray[Any] | None] = Kind(
+        1.0,
+        """The trained factors of the inputs: a live view of shape (n_in,) for the first layer, None for every other layer.
+
+        Only models with `input_scale` have them.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> MLP((2, 3, 1), input_scale=True, dtype="float64").scales
+        [array([1., 1.]), None]
+        """,
+    )
+    embedding_parameters: Kind[NDArray[Any] | None] = Kind(
+        None,
+        """The parameters of embeddings: live views of matrices, one per embedding, or None for one without parameters.
+
+        The embedding's method ``parts`` divides its matrix into parts by name.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> from fastnn.embeddings import PBLD
+        >>> model = MLP((2, 3, 1), embeddings=PBLD(n_frequencies=4, width=2))
+        >>> list(model.embeddings[0].parts(model.embedding_parameters[0]))
+        ['frequencies', 'phases', 'weights', 'biases']
+        """,
+    )
 
     @property
     def parameters(self) -> list[NDArray[Any]]:
         """Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``.
 
-        The slopes, gains and shifts of a layer follow its biases.
+        The slopes, gains, shifts and alphas of a layer follow its biases. The scales of the inputs follow those of the first
+        layer. The parameters of embeddings precede all layers.
         """
         return Views("parameters", by_layer(self._network.parameters))
 
@@ -110,19 +192,19 @@ class Parameters:
     def _kinds(self) -> list[list[str]]:
         """Return the kinds of parameters of each layer."""
         views = self._views()
-        return [[kind for kind in views if views[kind][layer] is not None] for layer in range(len(self.activations))]
+        return [[kind for kind in LAYER_KINDS if views[kind][layer] is not None] for layer in range(len(self.activations))]
 
-    def _initialize(self, drawn: Sequence[NDArray[Any]]) -> None:
-        """Set all parameters to their initial values. `drawn` has the initial weights, one array per layer."""
+    def _initialize(self, drawn: Mapping[str, Sequence[NDArray[Any] | None]]) -> None:
+        """Set all parameters to their initial values. `drawn` has those of kinds that are drawn, one array per layer."""
         for name, views in self._views().items():
             initial = KINDS[name].initial
             for layer, view in enumerate(views):
                 if view is not None and initial != 0.0:  # the storage is made of zeros
-                    view[...] = drawn[layer] if initial is None else initial
+                    view[...] = drawn[name][layer] if initial is None else initial
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters: the weights, biases, slopes, gains and shifts of all layers.
+        """The number of parameters: those of all layers, such as weights, biases and slopes, and those of embeddings.
 
         Examples
         --------
@@ -167,7 +249,8 @@ class Parameters:
         Parameters
         ----------
         other : MLP
-            A model with the same layer sizes, activations, normalizations and dtype. It does not change.
+            A model with the same layer sizes, activations, normalizations, alphas, scales, embeddings and dtype. It does not
+            change.
         tau : float
             The fraction of the difference by which to move, in [0, 1].
 
@@ -241,7 +324,9 @@ class Parameters:
         self._feature_names = _columns.checked_names("feature_names", names, self.layer_sizes[0])
 
     def _check_columns(self, argument: str, X: Any) -> None:
-        """Raise ValueError if X is a data frame whose columns are not those on which the model was trained."""
+        """Raise an error if X is a data frame with other columns than in training, or sparse for a model with embeddings."""
+        if self._network.embeddings and _arrays.is_sparse(X):
+            raise TypeError(f"{argument}: expected a dense array for a model with embeddings, got a sparse matrix")
         _columns.check_same(argument, _columns.names_of(argument, X), self._feature_names)
 
     def _learn_columns(self, X: Any) -> None:
@@ -250,7 +335,15 @@ class Parameters:
             self._feature_names = _columns.names_of("X", X)
 
 
-_ALIKE = ("layer_sizes", "activations", "normalizations", "dtype")  # of networks whose parameters correspond
+_ALIKE = (
+    "layer_sizes",
+    "activations",
+    "normalizations",
+    "parametric",
+    "input_scale",
+    "embeddings",
+    "dtype",
+)  # of networks whose parameters correspond
 
 
 def _not_alike(mine: _core.Network, others: _core.Network) -> ValueError:

@@ -164,8 +164,9 @@ def vectors_for(models: Sequence[MLP], networks: Networks, V: Any) -> NDArray[An
 def parameters_of_each(models: Sequence[MLP]) -> int:
     """Return the number of parameters of each model; raise ValueError if they differ."""
     expected = models[0].n_parameters
-    sizes = models[0].layer_sizes, models[0].activations, models[0].normalization
+    names = ("layer_sizes", "activations", "normalization", "parametric_activation", "input_scale", "embeddings")
     for i, model in enumerate(models):
-        if (model.layer_sizes, model.activations, model.normalization) != sizes and model.n_parameters != expected:
+        differs = any(getattr(model, name) != getattr(models[0], name) for name in names)
+        if differs and model.n_parameters != expected:
             raise ValueError(f"models[{i}]: expected {expected} parameters, like models[0], got {model.n_parameters}")
     return expected

@@ -28,7 +28,9 @@ class Prepared(StoredTrainer):
         model = self.model
         if type(X) is not np.ndarray:
             model._check_columns(f"{prefix}X", X)
-        data = training_data(X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix, is_part=is_part)
+        data = training_data(
+            X, y, sample_weight, model.layer_sizes, self.loss, model.dtype, prefix, is_part=is_part, codes=model._codes
+        )
         return apart_from(data, model._network.storage)
 
     def _validation(self, data: tuple[Any, ...] | None, trained: Any, *, is_part: bool = False) -> TrainingData | None:

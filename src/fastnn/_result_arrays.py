@@ -25,7 +25,7 @@ class WithResults(Evaluated):
         self._check_columns("X", X)
         X, one = _arrays.as_matrix("X", X, self.layer_sizes[0])
         rows = _arrays.rows("X", X, self.layer_sizes[0], self.dtype)
-        _finite.check_inputs("X", rows, self.dtype)
+        _finite.check_inputs("X", rows, self.dtype, codes=self._codes)
         return rows, one
 
     def _given_gradient(self, X: Any, G: Any) -> tuple[_arrays.Rows, NDArray[Any], bool]:

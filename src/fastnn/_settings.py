@@ -20,6 +20,7 @@ from fastnn._checks.scalars import flag, integer, real, thread_count
 from fastnn._checks.spellings import OPTIONS as OTHER_NAMES
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss, native_loss
+from fastnn._engine.networks import network_like
 from fastnn._engine.optimizers import native_optimizer
 from fastnn._engine.run_settings import NativeAveraging, RunSettings
 from fastnn._history import History
@@ -253,10 +254,11 @@ class Configured:
         if callable(self.l2):
             expected = "expected a number for optimizer 'lbfgs', which makes no steps by batches"
             raise ValueError(f"l2: {expected}, got {self.l2!r}")
-        if any(self.model.dropout):
+        if self.model._drops:
+            name = "dropout" if any(self.model.dropout) else "input_dropout"
             raise ValueError(
-                f"optimizer: expected another one than 'lbfgs', got it for a model with dropout {self.model.dropout}, whose "
-                "loss is random"
+                f"optimizer: expected another one than 'lbfgs', got it for a model with {name} {getattr(self.model, name)}, "
+                "whose loss is random"
             )
 
     def _native_averaging(self, last: NativeAveraging | None) -> NativeAveraging | None:
@@ -268,9 +270,7 @@ class Configured:
         if last is not None and last.of_epochs == of_epochs:
             state = last[:2]
         else:
-            own = self.model._network
-            sizes = own.layer_sizes, own.activations, own.dropout
-            state = _core.Network(*sizes, own.dtype, own.normalizations), np.zeros(2, np.int64)
+            state = network_like(self.model._network), np.zeros(2, np.int64)
         if isinstance(averaging, EMA):
             return NativeAveraging(*state, of_epochs, averaging.decay, averaging.bias_correction)
         assert isinstance(averaging, SWA)

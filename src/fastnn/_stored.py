@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import _custom, _state
+from fastnn._checks import layers as _layers
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
 from fastnn._checks.options import explained
 from fastnn._custom import CustomActivation
+from fastnn._embedded_columns import embedded_columns
 from fastnn._engine import core as _core
 from fastnn._parameters import Parameters
 from fastnn._storage import models as _saved_models
+from fastnn._storage.describe import described, embeddings_of
 from fastnn._storage.write_file import FilePath
 
 _NOT_ATTRIBUTES = frozenset({"_network", "_rng"})
@@ -74,13 +77,12 @@ class Stored(Parameters):
             return cls._from(config["model"], arrays, custom)
 
     def _config(self) -> dict[str, Any]:
-        # Models without normalizations have no such entries, like those of older versions.
-        normalizations = {"normalization": self.normalization, "normalization_place": self.normalization_place}
         return {
             "layer_sizes": self.layer_sizes,
             "activations": [a.name if isinstance(a, CustomActivation) else a for a in self.activations],
             "dropout": self.dropout,
-            **(normalizations if any(self.normalization) else {}),
+            **self._later_options(),  # models without them have no such entries, like those of older versions
+            **({"embeddings": described(self.embeddings)} if self.embeddings else {}),
             "dtype": self.dtype.name,
             "feature_names": self._feature_names,
             "rng": _seeds.state_of(self._rng),
@@ -101,10 +103,15 @@ class Stored(Parameters):
         """Initialize as the network that a file or a pickle describes."""
         sizes = tuple(config["layer_sizes"])
         # This check comes before memory is allocated for the parameters.
-        if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(sizes)):
-            raise ValueError(f"the arrays are not those of layers {sizes}")
+        options = _options_of(config)
+        embeddings, widths = embedded_columns(options.get("embeddings", ()), _layers.sizes_of_layers(sizes))
+        for i, embedding in enumerate(embeddings):
+            if embedding.shape is not None and arrays[f"embedding_parameters.{i}"].shape != embedding.shape:
+                raise ValueError(f"the parameters of embedding {i} are not of shape {embedding.shape}")
+        if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(widths)):
+            raise ValueError(f"the arrays are not those of layers {widths}")
         *hidden, output = _custom.activations_named(config["activations"], _core.LAYER_ACTIVATIONS, custom)
-        self._begin(sizes, hidden, output, **_options_of(config))
+        self._begin(sizes, hidden, output, **options)
         self._rng = _seeds.from_state(config["rng"])
         self.feature_names = config.get("feature_names")  # files of older versions lack this entry
         _saved_models.fill(arrays, self._views())
@@ -140,5 +147,8 @@ class Stored(Parameters):
 
 def _options_of(config: dict[str, Any]) -> dict[str, Any]:
     """Return the options of `MLP` in a description, of which those that older versions lack may be missing."""
-    names = ("normalization", "normalization_place")
-    return {name: config[name] for name in ("dropout", "dtype")} | {name: config[name] for name in names if name in config}
+    names = ("normalization", "normalization_place", "parametric_activation", "input_scale", "input_dropout")
+    options = {name: config[name] for name in ("dropout", "dtype")} | {
+        name: config[name] for name in names if name in config
+    }
+    return options | ({"embeddings": embeddings_of(config["embeddings"])} if "embeddings" in config else {})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from fastnn._views import Kinds
+from fastnn._views import EMBEDDED, Kinds, layers_of
 
 if TYPE_CHECKING:
     from fastnn._parameters import Parameters
@@ -46,6 +46,29 @@ class LayerSummary:
 
 
 @dataclass(frozen=True)
+class EmbeddingSummary:
+    """One embedding of a model.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    n_in, n_out : int
+        The numbers of its columns of X and of its outputs.
+    n_parameters : int
+        The number of its parameters.
+    n_bytes : int
+        The memory of these parameters.
+    """
+
+    name: str
+    n_in: int
+    n_out: int
+    n_parameters: int
+    n_bytes: int
+
+
+@dataclass(frozen=True)
 class Summary:
     """The layers of a model and their cost, as attributes, and as a table when printed.
 
@@ -57,21 +80,24 @@ class Summary:
         The type of the parameters.
     storage_bytes : int
         The memory of the parameters with padding: each row of weights begins at a multiple of 64 bytes.
+    embeddings : tuple of EmbeddingSummary
+        The embeddings in order.
     """
 
     layers: tuple[LayerSummary, ...]
     dtype: str
     storage_bytes: int
+    embeddings: tuple[EmbeddingSummary, ...] = ()
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters in all layers."""
-        return sum(layer.n_parameters for layer in self.layers)
+        """The number of parameters in all embeddings and layers."""
+        return sum(e.n_parameters for e in self.embeddings) + sum(layer.n_parameters for layer in self.layers)
 
     @property
     def n_bytes(self) -> int:
         """The memory of the parameters without padding."""
-        return sum(layer.n_bytes for layer in self.layers)
+        return sum(e.n_bytes for e in self.embeddings) + sum(layer.n_bytes for layer in self.layers)
 
     @property
     def multiply_adds(self) -> int:
@@ -85,6 +111,9 @@ class Summary:
         options = [*(["normalization"] if normalizations else []), *(["dropout"] if dropout else [])]
         heading = ["layer", "input shape", "output shape", "activation", *options]
         lines = [[*heading, "parameters", "bytes", "multiply-adds per row"]]
+        for embedding in self.embeddings:
+            cells = [embedding.name, f"(n, {embedding.n_in})", f"(n, {embedding.n_out})", *[""] * (1 + len(options))]
+            lines.append([*cells, f"{embedding.n_parameters:,}", f"{embedding.n_bytes:,}", ""])
         for number, layer in enumerate(self.layers, 1):
             name = f"{number}" if number < len(self.layers) else f"{number} (output)"
             rate = [f"{layer.dropout:g}" if layer.dropout else ""] if dropout else []
@@ -105,15 +134,21 @@ class Summary:
 def summary_of(model: Parameters, parameters: Kinds, storage_bytes: int) -> Summary:
     """Return the summary of a model, given its parameters by kind and the size of its storage."""
     layers = []
-    arrays_of_layers = zip(*parameters.values(), strict=True)
-    options = model.activations, (*model.normalization, None), (*model.dropout, 0.0)
-    each = zip(pairwise(model.layer_sizes), *options, arrays_of_layers, strict=True)
-    for (n_in, n_out), activation, normalization, rate, arrays in each:
+    widths = [len(parameters["weights"][0]), *model.layer_sizes[1:]]  # type: ignore[arg-type]
+    options = model.activations, (*model.parametric_activation, False), (*model.normalization, None), (*model.dropout, 0.0)
+    each = zip(pairwise(widths), *options, layers_of(parameters), strict=True)
+    for (n_in, n_out), activation, is_parametric, normalization, rate, arrays in each:
         count = sum(array.size for array in arrays if array is not None)
         name = activation if isinstance(activation, str) else activation.name
+        name = f"parametric {name}" if is_parametric else name
         n_bytes, products = count * model.dtype.itemsize, n_in * n_out
         layers.append(LayerSummary(n_in, n_out, name, rate, count, n_bytes, products, normalization))
-    return Summary(tuple(layers), model.dtype.name, storage_bytes)
+    embeddings = []
+    for embedding, array in zip(model.embeddings, parameters[EMBEDDED], strict=True):
+        count, n_columns = 0 if array is None else array.size, len(embedding.columns)
+        sizes = n_columns, sum(embedding.widths), count, count * model.dtype.itemsize
+        embeddings.append(EmbeddingSummary(embedding.name, *sizes))
+    return Summary(tuple(layers), model.dtype.name, storage_bytes, tuple(embeddings))
 
 
 def _aligned(lines: Sequence[Sequence[str]], n_texts: int) -> list[str]:

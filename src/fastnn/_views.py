@@ -12,7 +12,9 @@ from fastnn._engine import arrays as _arrays
 
 _View = TypeVar("_View")
 
-# For each kind of parameters: one array per layer, or None for a layer without such parameters.
+# For each kind of parameters: one array per layer, or None for a layer without such parameters. Those of embeddings have one
+# array per embedding, or None for an embedding without parameters.
+EMBEDDED = "embedding_parameters"
 Kinds = Mapping[str, Sequence[NDArray[Any] | None]]
 
 
@@ -64,8 +66,13 @@ class Kind(property, Generic[_View]):
 
 
 def by_layer(kinds: Kinds) -> list[NDArray[Any]]:
-    """Return all arrays, layer by layer: within a layer, one array per kind of parameters that it has."""
-    return [array for arrays in zip(*kinds.values(), strict=True) for array in arrays if array is not None]
+    """Return all arrays: those of embeddings, and then layer by layer, one per kind of parameters that a layer has."""
+    return [array for arrays in (kinds[EMBEDDED], *layers_of(kinds)) for array in arrays if array is not None]
+
+
+def layers_of(kinds: Kinds) -> list[tuple[NDArray[Any] | None, ...]]:
+    """Return the arrays of each layer: one per kind of parameters, or None for a kind that the layer lacks."""
+    return list(zip(*(arrays for kind, arrays in kinds.items() if kind != EMBEDDED), strict=True))
 
 
 def by_kind(kinds: Kinds) -> list[NDArray[Any]]:
@@ -74,7 +81,7 @@ def by_kind(kinds: Kinds) -> list[NDArray[Any]]:
 
 
 def carry_over(source: Kinds, target: Kinds) -> None:
-    """Copy parameters from one network to another with the same number of layers: all that both have in the same shape."""
+    """Copy parameters from one network to another with as many layers and embeddings: all in the same shape."""
     for kind, arrays in source.items():
         for array, other in zip(arrays, target[kind], strict=True):
             if array is not None and other is not None and array.shape == other.shape:

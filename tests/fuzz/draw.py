@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from fastnn import EMA, SWA, losses, optimizers, schedules
+from fastnn import EMA, SWA, embeddings, losses, optimizers, schedules
 from fastnn._engine import core as _core
 
 # The kernels' table of activations lacks prelu, whose slopes are parameters.
@@ -36,16 +36,53 @@ def network(rng: Rng) -> dict[str, Any]:
     output = choice(rng, ["identity", "identity", "softmax", "sigmoid", "exp", "tanh", "prelu"])
     normalized = rng.random() < 0.3
     names = [None, *_core.NORMALIZATIONS] if normalized else [None]
+    activations = [choice(rng, HIDDEN) for _ in range(n_hidden)]
+    parametric = rng.random() < 0.2
     return {
         "layer_sizes": sizes,
-        "activation": [choice(rng, HIDDEN) for _ in range(n_hidden)],
+        "activation": activations,
+        "parametric_activation": [bool(parametric and name not in ("identity", "prelu")) for name in activations],
         "normalization": [choice(rng, names) for _ in range(n_hidden)],
         "normalization_place": [choice(rng, ["before", "after"]) for _ in range(n_hidden)],
+        **inputs_of(rng, sizes[0]),
         "output_activation": output,
         "dropout": [choice(rng, [0.0, 0.0, 0.3]) for _ in range(n_hidden)],
         "dtype": choice(rng, [np.float32, np.float64]),
         "random_state": int(rng.integers(1000)),
     }
+
+
+def inputs_of(rng: Rng, n_in: int) -> dict[str, Any]:
+    """Return what a network does with its inputs: embeddings of columns, scales and dropout."""
+    return {
+        "embeddings": embeddings_of(rng, n_in) if rng.random() < 0.3 else (),
+        "input_scale": bool(rng.random() < 0.2),
+        "input_dropout": choice(rng, [*[0.0] * 6, 0.2]),
+    }
+
+
+def embeddings_of(rng: Rng, n_in: int) -> list[embeddings.Embedding]:
+    """Return embeddings of some columns."""
+    columns = rng.permutation(n_in).tolist()
+    result: list[embeddings.Embedding] = []
+    while columns and rng.random() < 0.7:
+        n = count(rng, len(columns))
+        own, columns = columns[:n], columns[n:]
+        frequencies = {"n_frequencies": count(rng, 9), "width": 1 + count(rng, 9), "sigma": float(rng.uniform(0.05, 1.0))}
+        n_categories = [count(rng, 30) for _ in own]
+        result.append(
+            choice(
+                rng,
+                [
+                    embeddings.PBLD(own, **frequencies),
+                    embeddings.PLR(own, **frequencies),
+                    embeddings.OneHot(own, n_categories=n_categories),
+                    embeddings.Categorical(own, n_categories=n_categories, width=count(rng, 9)),
+                    embeddings.PiecewiseLinear(own, bins=[np.unique(rng.normal(size=count(rng, 9) + 1)) for _ in own]),
+                ],
+            )
+        )
+    return result
 
 
 def loss(rng: Rng, output: str) -> losses.Loss:

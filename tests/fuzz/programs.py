@@ -121,7 +121,10 @@ class _Session:
         n = draw.count(self.rng, max_rows)
         if self.setting.to_rounding:
             n = min(n, 2 * self.trainer.batch_size)
-        X, kind = draw.inputs(self.rng, n, sizes[0], sparse)
+        X, kind = draw.inputs(self.rng, n, sizes[0], sparse and not self.model.embeddings)
+        codes = [column for each in self.model.embeddings if each.categories for column in each.columns]
+        if codes and X.dtype.kind == "f":
+            X[:, codes] = np.abs(np.round(3 * X[:, codes]))
         y = draw.targets(self.rng, n, sizes[-1], self.loss)
         weight = draw.weights(self.rng, n)
         self.note(f"  X: {kind} ({n}, {sizes[0]}), y: {y.dtype} {y.shape}, weights: {weight is not None}")

@@ -11,7 +11,7 @@
 
 namespace fastnn {
 const InstructionSet *instruction_set() { return nullptr; }
-int64_t lay_out(Layer *, int64_t, int64_t) { return 0; }
+int64_t lay_out(Layer *, int64_t, int64_t, Embedding *, int64_t) { return 0; }
 }  // namespace fastnn
 
 namespace {

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from fastnn import _custom
 from fastnn._checks import spellings as _spellings
 from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS, MAX_WEIGHTS
-from fastnn._checks.scalars import integer, real, shown
+from fastnn._checks.scalars import flag, integer, real, shown
 from fastnn._custom import CustomActivation, check_names
 
 Activation: TypeAlias = str | CustomActivation
@@ -86,8 +86,13 @@ def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> tuple[floa
     if isinstance(dropout, Sequence) and not isinstance(dropout, str):
         if len(dropout) != n_hidden:
             raise ValueError(f"dropout: expected {n_hidden} rates, one per hidden layer, got {len(dropout)}")
-        return tuple(real("dropout", rate, low=0.0, high=1.0, exclude_high=True) for rate in dropout)
-    return (real("dropout", dropout, low=0.0, high=1.0, exclude_high=True),) * n_hidden
+        return tuple(dropout_rate("dropout", rate) for rate in dropout)
+    return (dropout_rate("dropout", dropout),) * n_hidden
+
+
+def dropout_rate(argument: str, rate: float) -> float:
+    """Return a probability of dropping a unit."""
+    return real(argument, rate, low=0.0, high=1.0, exclude_high=True)
 
 
 def layer_normalizations(
@@ -104,6 +109,29 @@ def layer_normalizations(
             raise ValueError(f"normalization_place[{layer}]: expected 'before' or 'after' for {name!r}, got None")
     each = zip(kinds, places, strict=True)
     return (*(None if name is None or where is None else (name, where) for name, where in each), None)
+
+
+def parametric_layers(
+    parametric: bool | Sequence[bool], activations: Sequence[Activation], without: Sequence[str]
+) -> tuple[bool, ...]:
+    """Return whether the activation of each layer is parametric; that of the last layer is not.
+
+    `without` has the names of the activations that can't be.
+    """
+    argument, n_hidden = "parametric_activation", len(activations) - 1
+    if isinstance(parametric, Sequence) and not isinstance(parametric, str):
+        if len(parametric) != n_hidden:
+            raise ValueError(f"{argument}: expected {n_hidden}, one per hidden layer, got {len(parametric)}")
+        values = tuple(flag(f"{argument}[{layer}]", each) for layer, each in enumerate(parametric))
+    else:
+        values = (flag(argument, parametric),) * n_hidden
+    for layer, (value, activation) in enumerate(zip(values, activations, strict=False)):
+        if value and activation in without:
+            raise ValueError(
+                f"{argument}: expected False for the activation {activation!r} of hidden layer {layer}, got True; alphas "
+                "would change nothing that other parameters don't"
+            )
+    return (*values, False)
 
 
 def _each_hidden(argument: str, given: Any, n_hidden: int, allowed: Sequence[str | None]) -> tuple[str | None, ...]:

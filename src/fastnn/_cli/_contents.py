@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fastnn._engine import core as _core
 from fastnn._model import MLP
+from fastnn._storage.describe import embeddings_of
 from fastnn._storage.models import read_any
 from fastnn._summary import Summary
 
@@ -25,7 +26,14 @@ _NOT_OURS = "of another library"
 # The entries of the metadata that have a place of their own.
 _PROVENANCE = ("kind", "version", "written_by")
 _ARCHITECTURE = ("layer_sizes", "activations", "dropout", "dtype")
-_LATER = ("normalization", "normalization_place")  # only in the files of models that have them
+_LATER = (
+    "normalization",
+    "normalization_place",
+    "parametric_activation",
+    "input_scale",
+    "input_dropout",
+    "embeddings",
+)  # only in the files of models that have them
 _TRAINING = ("loss", "optimizer", "updates", "options", "drop_last", "averaging", "averages", "rng", "accumulated")
 
 
@@ -116,6 +124,8 @@ def _architecture(path: Path, config: Any, arrays: dict[str, NDArray[Any]]) -> S
         *hidden, output = (name if name in _core.LAYER_ACTIVATIONS else "identity" for name in names)
         dropout, dtype = config["dropout"], config["dtype"]
         later = _later(config)
+        if "embeddings" in later:
+            later["embeddings"] = embeddings_of(later["embeddings"])
         model = MLP(config["layer_sizes"], hidden, output, dropout=dropout, **later, init="zeros", dtype=dtype)
         summary = model.summary()
         layers = (replace(layer, activation=str(name)) for layer, name in zip(summary.layers, names, strict=True))

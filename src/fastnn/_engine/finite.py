@@ -14,10 +14,22 @@ from fastnn._engine.arrays import Rows
 _PIECE = 1 << 20
 
 
-def check_inputs(argument: str, array: Rows, dtype: np.dtype[Any], weight: NDArray[np.float64] | None = None) -> None:
-    """Raise ValueError, naming row and column, if an input of a row that counts is not finite in `dtype`."""
+def check_inputs(
+    argument: str,
+    array: Rows,
+    dtype: np.dtype[Any],
+    weight: NDArray[np.float64] | None = None,
+    codes: tuple[int, ...] = (),
+) -> None:
+    """Raise ValueError, naming row and column, if an input of a row that counts is not finite in `dtype`.
+
+    The columns `codes` may contain anything, because they are those of categories.
+    """
     if isinstance(array, _core.SparseRows):
         _check_sparse_finite(argument, array, dtype, weight)
+    elif codes:
+        numeric = np.delete(np.arange(array.shape[1]), codes)
+        check_finite(argument, array[:, numeric], dtype, weight, columns=numeric)
     else:
         check_finite(argument, array, dtype, weight)
 
@@ -46,10 +58,12 @@ def check_finite(
     *,
     nan: bool = False,
     targets: bool = False,
+    columns: NDArray[np.int64] | None = None,
 ) -> None:
     """Raise ValueError with row and column if an element is NaN, infinite, or too large for `dtype`.
 
-    Rows of weight 0 may contain anything. With `nan`, all rows may contain NaN.
+    Rows of weight 0 may contain anything. With `nan`, all rows may contain NaN. `columns` are the numbers of the columns, if
+    they are not 0, 1, ….
     """
     if array.dtype.kind != "f" or array.size == 0:
         return
@@ -63,7 +77,9 @@ def check_finite(
             piece = np.where(np.isnan(piece), 0, piece)
         at = _first_not_finite(piece, dtype, None if weight is None else weight[first : first + step])
         if at is not None:
-            place = f"row {first + at[0]}" + (f", column {at[1]}" if array.ndim == 2 else "")
+            place = f"row {first + at[0]}" + (
+                f", column {at[1] if columns is None else columns[at[1]]}" if array.ndim == 2 else ""
+            )
             value = array[(first + at[0], *at[1:])]
             way = "; missing='ignore' of the loss takes NaN for a missing target" if targets and np.isnan(value) else ""
             raise ValueError(f"{argument}: expected numbers that are finite in {dtype}, got {value} at {place}{way}")

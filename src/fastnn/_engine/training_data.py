@@ -44,8 +44,11 @@ def training_data(
     prefix: str = "",
     *,
     is_part: bool = False,
+    codes: tuple[int, ...] = (),
 ) -> TrainingData:
     """Return checked inputs, targets and weights. `prefix` precedes the names of the arguments in errors.
+
+    The columns `codes` of X are those of categories, which may be missing.
 
     Something must count, unless the rows are only a part of the data. Inputs and targets must be finite in `dtype`, and
     targets must be values for which the loss is defined. Rows of weight 0 are not checked, because they do not count and are
@@ -60,7 +63,7 @@ def training_data(
     if inputs.shape[0] == 0:
         raise ValueError(f"{prefix}X: expected at least one row, got shape {inputs.shape}")
     weight = sample_weights(f"{prefix}sample_weight", sample_weight, len(inputs), is_part=is_part)
-    check_inputs(f"{prefix}X", inputs, dtype, weight)
+    check_inputs(f"{prefix}X", inputs, dtype, weight, codes)
     array, labels = targets(f"{prefix}y", y, len(inputs), layer_sizes[-1], loss, dtype, weight)
     if not is_part:
         check_observed(f"{prefix}y", array, loss, weight, layer_sizes[-1])

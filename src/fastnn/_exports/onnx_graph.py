@@ -107,7 +107,8 @@ def check_activations(layers: Sequence[Layer]) -> None:
 def add_network(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
     """Add a network, and return the name of its outputs."""
     check_activations(layers)
-    values = inputs
+    scales = layers[0].scales
+    values = inputs if scales is None else graph.node("Mul", inputs, graph.constant(scales, name="scales.0"))
     for i, layer in enumerate(layers):
         weights = graph.constant(layer.weights, name=f"weights.{i}")
         z = graph.node("Gemm", values, weights, graph.constant(layer.bias, name=f"biases.{i}"))
@@ -116,6 +117,9 @@ def add_network(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
         if normalization is not None and normalization.place == "before":
             z = add_normalization(graph, normalization, i, z)
         values = FORMULAS[str(layer.activation)].add(graph, z, *slopes)
+        if layer.alphas is not None:
+            alphas = graph.constant(layer.alphas, name=f"alphas.{i}")
+            values = graph.node("Add", z, graph.node("Mul", alphas, graph.node("Sub", values, z)))
         if normalization is not None and normalization.place == "after":
             values = add_normalization(graph, normalization, i, values)
     return values

@@ -20,7 +20,7 @@ from fastnn._exports.onnx_normalizations import OVER_ROWS, recognised_layer
 from fastnn._exports.onnx_operators import OPERATORS
 from fastnn._exports.onnx_package import TensorProto
 from fastnn._exports.onnx_reader import OnnxGraph, array_of, attributes_of, is_standard, label
-from fastnn._exports.onnx_values import Base, Value, is_row
+from fastnn._exports.onnx_values import Base, Value, between, is_row, step_of
 
 _REALS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 Known = dict[str, Any]  # the Value or the array of each name
@@ -123,20 +123,29 @@ def _next_layer(node: Any, inputs: list[Any]) -> Value:
     if bias is not None and not (isinstance(bias, np.ndarray) and is_row(bias, n_out)):
         got = bias.shape if isinstance(bias, np.ndarray) else "the network's values"
         raise ValueError(f"{label(node)}: expected a bias of shape ({n_out},), got {got}")
-    layers = _finished(before, label(node)) if before.base.weights is not None else _untouched(before, node)
+    layers, scales = [], None
+    if before.base.weights is not None:
+        layers = _finished(before, label(node))
+    else:
+        scales = _scales(before, node, len(weights))
     if layers and layers[-1].activation in OUTPUT_ONLY:
         raise ValueError(f"{label(node)}: expected the end of the network after {layers[-1].activation}")
-    return Value(Base(n_out, 2, weights, bias, layers))
+    return Value(Base(n_out, 2, weights, bias, layers, scales))
 
 
-def _untouched(before: Value, node: Any) -> list[Layer]:
-    if before.node is not None:
-        raise ValueError(
-            f"{label(before.node)}: expected a Gemm or MatMul on the inputs themselves; make this step on the data instead"
-        )
+def _scales(before: Value, node: Any, n_in: int) -> NDArray[Any] | None:
+    """Return the factors (n_in,) of the inputs, or None if the product works on the inputs themselves."""
     if before.base.rank not in (1, 2):
         raise ValueError(f"{label(node)}: expected inputs of shape (rows, columns), got {before.base.rank} dimensions")
-    return []
+    if before.node is None:
+        return None
+    step = step_of(before) if len(between(before)) == 2 else None
+    if step is None or step[0] is None or step[1] is not None or not np.isfinite(step[0]).all():
+        raise ValueError(
+            f"{label(before.node)}: expected a Gemm or MatMul on the inputs themselves, or on products of them and "
+            "constants; make this step on the data instead"
+        )
+    return np.broadcast_to(np.ravel(step[0]), (n_in,))
 
 
 def _finished(value: Value, place: str) -> list[Layer]:

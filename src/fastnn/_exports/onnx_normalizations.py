@@ -159,7 +159,7 @@ def _layer_with(chain: list[Value], start: Value, end: Value, value: Value, foun
         after = activation_between(last, value, [one for one in chain if one.number > last.number])
         if normalizes_sums and after is not None:
             weights, bias = with_steps(chain[0].base, [step for _, step in before])
-            return Layer(weights, bias, *after, normalization)
+            return Layer(weights, bias, **after, normalization=normalization, scales=start.base.scales)
         if last is value:
             layer = recognised(start, label(end.node))
             return replace(layer, normalization=replace(normalization, place="after"))

@@ -16,6 +16,8 @@ from fastnn._exports.onnx_constants import applied
 from fastnn._exports.onnx_operators import OPERATORS, affine_step
 from fastnn._exports.onnx_reader import label
 from fastnn.reference.activations import ACTIVATIONS
+from fastnn.reference.arguments import WITHOUT_ALPHAS
+from fastnn.reference.parametric import parametric
 
 # Above this size, formulas that are right in theory may overflow.
 _OVERFLOW = 80.0
@@ -36,6 +38,8 @@ class Base:
         The product's parameters. The input of the network has none.
     layers : list of Layer
         The layers before.
+    scales : ndarray or None
+        The factors of the inputs, before the first product.
     counter : iterator
         Numbers for the values that are computed from this one.
     """
@@ -45,6 +49,7 @@ class Base:
     weights: Any = None
     bias: Any = None
     layers: list[Layer] = field(default_factory=list)
+    scales: Any = None
     counter: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
 
@@ -77,7 +82,7 @@ def recognised(value: Value, place: str) -> Layer:
         found = activation_between(start, value, [one for one in chain if one.number > start.number])
         if found is not None:
             weights, bias = with_steps(value.base, [step for _, step in steps[:count]])
-            return Layer(weights, bias, *found)
+            return Layer(weights, bias, **found, scales=value.base.scales)
     operators = ", ".join(dict.fromkeys(_described(one) for one in chain[1:]))
     names = ", ".join((*ACTIVATIONS, "prelu"))
     raise ValueError(
@@ -161,12 +166,15 @@ def with_steps(base: Base, steps: list[tuple[Any, Any]]) -> tuple[NDArray[Any], 
 # ---- Activations ----
 
 
-def activation_between(start: Value, end: Value, chain: list[Value]) -> tuple[str, NDArray[Any] | None] | None:
-    """Return the name and the slopes of the activation that leads from one value to another, or None."""
+def activation_between(start: Value, end: Value, chain: list[Value]) -> dict[str, Any] | None:
+    """Return the activation that leads from one value to another, as arguments of `Layer`, or None."""
     if start is end:
-        return "identity", None
+        return {"activation": "identity"}
     if end.node.op_type == "Softmax":
-        return ("softmax", None) if end.inputs[0] is start else None
+        return {"activation": "softmax"} if end.inputs[0] is start else None
+    inside = {id(start), *map(id, chain)}
+    if any(isinstance(x, Value) and id(x) not in inside for one in chain for x in one.inputs):
+        return None
     if any(one.node.op_type not in OPERATORS for one in chain):
         return None
     # Constants with an axis may have a number for each of many units, so that the points must be few.
@@ -176,12 +184,34 @@ def activation_between(start: Value, end: Value, chain: list[Value]) -> tuple[st
     names = [name for name, each in ACTIVATIONS.items() if each.product is None]
     named = next((name for name in names if _same(result, ACTIVATIONS[name].value(z), z)), None)
     if named is not None and not own:
-        return named, None
+        return {"activation": named}
+    n_out = end.base.weights.shape[1:]
     slopes = -result[list(z[:, 0]).index(-1.0)]
     if _same(result, np.where(z > 0.0, z, slopes * z), z):
-        exact = next((one for one in own if np.array_equal(np.broadcast_to(one, slopes.shape), slopes)), slopes)
-        return "prelu", np.broadcast_to(exact, end.base.weights.shape[1:])
-    return (named, None) if named is not None else None
+        return {"activation": "prelu", "slopes": np.broadcast_to(_exact(slopes, own), n_out)}
+    if named is not None:
+        return {"activation": named}
+    for name in (name for name in names if name not in (*WITHOUT_ALPHAS, "exp")):
+        alphas = _alphas_of(name, result, z)
+        if alphas is not None:
+            return {"activation": name, "alphas": np.broadcast_to(_exact(alphas, own), n_out)}
+    return None
+
+
+def _exact(values: NDArray[np.float64], own: list[NDArray[Any]]) -> NDArray[Any]:
+    """Return the constant that these values were computed from, or else the values."""
+    return next(
+        (one for one in own if one.size in (1, values.size) and np.allclose(one, values, rtol=1e-6, atol=1e-9)), values
+    )
+
+
+def _alphas_of(name: str, result: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the alphas with which a function is the activation in part, or None."""
+    full, place = ACTIVATIONS[name].value(z), list(z[:, 0]).index(-1.0)
+    alphas = (result[place] - z[place]) / (full[place] - z[place])
+    with np.errstate(all="ignore"):
+        expected = parametric(z, full, alphas)
+    return alphas if np.isfinite(alphas).all() and _same(result, expected, z) else None
 
 
 def _places(few: bool) -> NDArray[np.float64]:

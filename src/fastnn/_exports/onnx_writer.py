@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastnn._checks.scalars import integer
-from fastnn._exports.layers import Layer
+from fastnn._exports.layers import Layer, Stage
+from fastnn._exports.onnx_embeddings import add_stage
 from fastnn._exports.onnx_graph import FileGraph, add_network, check_activations
 from fastnn._exports.onnx_package import TensorProto, defs, helper
 from fastnn._storage.write_file import FilePath, file_name, write_file
@@ -34,19 +35,22 @@ def write(
     opset: int | None,
     description: Mapping[str, Any],
     head: Head | None = None,
+    stage: Stage | None = None,
 ) -> None:
-    """Write a network, and what `head` adds to it. The options are those of `MLP.to_onnx`."""
+    """Write a network, with `stage` before and what `head` adds behind it. The options are those of `MLP.to_onnx`."""
     file_name(path)  # raises TypeError if it is no path
     _check_names(input_name, output_names)
     opset = DEFAULT_OPSET if opset is None else integer("opset", opset, low=_OLDEST_OPSET, high=defs.onnx_opset_version())
     rows = "batch" if batch_size is None else integer("batch_size", batch_size, low=1, high=2**31 - 1)
     check_activations(layers)
-    size = sum(array.size * array.itemsize for layer in layers for array in (layer.weights, layer.bias))
+    arrays = [array for layer in layers for array in (layer.weights, layer.bias)]
+    arrays += [array for _, array in (() if stage is None else stage.embeddings) if array is not None]
+    size = sum(array.size * array.itemsize for array in arrays)
     if size > _MAX_BYTES:
         raise ValueError(f"to_onnx: an ONNX file holds at most {_MAX_BYTES} bytes of parameters, got {size}; use save()")
     real = TensorProto.DOUBLE if layers[0].weights.dtype == np.float64 else TensorProto.FLOAT
     graph = FileGraph(real, opset, [input_name, *output_names])
-    values = add_network(graph, layers, input_name)
+    values = add_network(graph, layers, input_name if stage is None else add_stage(graph, stage, input_name))
     if head is None:
         graph.rename(values, output_names[0])
         ends: Sequence[tuple[str, int, int | None]] = [(output_names[0], real, len(layers[-1].bias))]
@@ -56,7 +60,8 @@ def write(
         helper.make_tensor_value_info(name, kind, [rows] if columns is None else [rows, columns])
         for name, kind, columns in ends
     ]
-    inputs = [helper.make_tensor_value_info(input_name, real, [rows, len(layers[0].weights)])]
+    n_in = len(layers[0].weights) if stage is None else stage.n_in
+    inputs = [helper.make_tensor_value_info(input_name, real, [rows, n_in])]
     content = helper.make_graph(graph.nodes, "fastnn", inputs, outputs, graph.initializers)
     write_file(path, [_serialized(content, opset, description)])
 
@@ -87,10 +92,10 @@ def _check_names(input_name: Any, output_names: Sequence[Any]) -> None:
         raise ValueError(f"input_name, output_name: expected different names, got {', '.join(map(repr, names))}")
 
 
-def describe(layers: Sequence[Layer], feature_names: Sequence[str] | None) -> dict[str, Any]:
+def describe(layers: Sequence[Layer], feature_names: Sequence[str] | None, n_in: int | None = None) -> dict[str, Any]:
     """Return the content of the metadata: the architecture, and the names of the inputs."""
     return {
-        "layer_sizes": [len(layers[0].weights), *(len(layer.bias) for layer in layers)],
+        "layer_sizes": [len(layers[0].weights) if n_in is None else n_in, *(len(layer.bias) for layer in layers)],
         "activations": [str(layer.activation) for layer in layers],
         "feature_names": None if feature_names is None else list(feature_names),
     }

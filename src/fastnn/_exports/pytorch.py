@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._checks.layers import OUTPUT_ONLY
 from fastnn._exports.layers import Layer, Normalization
+from fastnn.reference.arguments import WITHOUT_ALPHAS
 from fastnn.reference.normalization import EPSILON
 
 
@@ -80,6 +82,12 @@ class Dense:
         "before" or "after" the activation.
     dropout : float
         The dropout probability of the units.
+    parametric : Parametric, optional
+        The module with the alphas of the activation, and its name in `parametric_name`.
+    scale : Scale, optional
+        The module with the scales of the inputs, and its name in `scale_name`; of the first layer alone.
+    input_dropout : float
+        The dropout probability of the inputs; of the first layer alone.
     """
 
     name: str
@@ -91,6 +99,11 @@ class Dense:
     norm_name: str = ""
     norm_place: str = "before"
     dropout: float = 0.0
+    parametric: Any = None
+    parametric_name: str = ""
+    scale: Any = None
+    scale_name: str = ""
+    input_dropout: float = 0.0
 
     def parameters(self) -> Iterator[tuple[str, str, Any]]:
         """Yield the kind in fastnn, the name in PyTorch and the tensor of each parameter."""
@@ -103,6 +116,19 @@ class Dense:
         for kind, name in (("gains", "weight"), ("shifts", "bias")):
             if getattr(self.norm, name, None) is not None:
                 yield kind, f"{self.norm_name}.{name}", getattr(self.norm, name)
+        if self.parametric is not None:
+            yield "alphas", f"{self.parametric_name}.weight", self.parametric.weight
+        if self.scale is not None:
+            yield "scales", f"{self.scale_name}.weight", self.scale.weight
+
+
+@dataclass(eq=False)
+class Inputs:
+    """The parts of a module before its first Linear: their changes of the inputs."""
+
+    scale: Any = None
+    scale_name: str = ""
+    dropout: float = 0.0
 
 
 def dense_layers(module: Any) -> list[Dense]:
@@ -119,17 +145,25 @@ def dense_layers(module: Any) -> list[Dense]:
     if torch is None or not isinstance(module, torch.nn.Sequential | torch.nn.Linear):
         raise TypeError(f"module: expected torch.nn.Sequential, got {type(module).__name__}")
     layers: list[Dense] = []
+    inputs = Inputs()
     for name, part in module.named_modules(remove_duplicate=False):
         kind = _class_of(torch.nn, part)
         _check_plain(name, part)
         if kind == "Linear":
-            _begin(layers, name, part)
+            _begin(layers, name, part, inputs)
         elif kind in _BY_CLASS:
             _activate(layers, name, part, _BY_CLASS[kind])
         elif kind in _NORMALIZATIONS_BY_CLASS:
             _normalize(layers, name, part)
         elif kind == "Dropout":
-            _drop(layers, name, part)
+            if layers:
+                _drop(layers, name, part)
+            else:
+                _drop_inputs(inputs, name, part)
+        elif kind == "Parametric":
+            _make_parametric(layers, name, part)
+        elif kind == "Scale":
+            _scale(layers, name, part, inputs)
         elif kind == "Flatten":
             _check_flatten(name, part)
         elif kind not in ("Sequential", "Identity"):
@@ -145,7 +179,9 @@ def layer_of(dense: Dense) -> Layer:
     if slopes is not None:
         slopes = np.broadcast_to(slopes, weights.shape[1:])
     bias = values.get("biases", np.zeros(weights.shape[1], weights.dtype))
-    return Layer(weights, bias, dense.activation, slopes, _normalization_of(dense, values, bias))
+    normalization = _normalization_of(dense, values, bias)
+    others = values.get("scales"), values.get("alphas")
+    return Layer(weights, bias, dense.activation, slopes, normalization, *others)
 
 
 def _normalization_of(dense: Dense, values: Mapping[str, NDArray[Any]], bias: NDArray[Any]) -> Normalization | None:
@@ -168,6 +204,8 @@ def array_of(name: str, kind: str, tensor: Any) -> NDArray[Any]:
 
 def _class_of(nn: Any, part: Any) -> str:
     """Return the name of a class of torch.nn that computes what the module computes, or "" if it is unknown."""
+    if type(part).__module__ == "fastnn._exports.pytorch_parts":
+        return type(part).__name__
     names = ("Sequential", "Linear", "Dropout", *_WITHOUT_EFFECT, *_BY_CLASS, *_NORMALIZATIONS_BY_CLASS)
     kinds = ((name, getattr(nn, name)) for name in names if hasattr(nn, name))
     found = (name for name, kind in kinds if isinstance(part, kind) and type(part).forward is kind.forward)
@@ -185,8 +223,17 @@ def _check_plain(name: str, part: Any) -> None:
         )
 
 
-def _begin(layers: list[Dense], name: str, linear: Any) -> None:
-    if layers and layers[-1].linear.out_features != linear.in_features:
+def _begin(layers: list[Dense], name: str, linear: Any, inputs: Inputs) -> None:
+    if not layers:
+        if inputs.scale is not None and len(inputs.scale.weight) != linear.in_features:
+            raise ValueError(
+                f"module: expected {linear.in_features} scales, one per input of {name!r}, got "
+                f"{_shown(inputs.scale_name, inputs.scale)}"
+            )
+        given = {"scale": inputs.scale, "scale_name": inputs.scale_name, "input_dropout": inputs.dropout}
+        layers.append(Dense(name, linear, **given))
+        return
+    if layers[-1].linear.out_features != linear.in_features:
         raise ValueError(
             f"module: expected in_features={layers[-1].linear.out_features}, the outputs of {layers[-1].name!r}, got "
             f"{_shown(name, linear)}"
@@ -213,6 +260,21 @@ def _activate(layers: list[Dense], name: str, part: Any, activation: str) -> Non
             raise ValueError(f"module: expected one slope or {units}, one per unit, got {_shown(name, part)}")
 
 
+def _make_parametric(layers: list[Dense], name: str, part: Any) -> None:
+    """Make the activation of the last layer parametric, which is the next submodule."""
+    dense = _last(layers, name, part)
+    if dense.activation != "identity" or dense.parametric is not None or dense.dropout:
+        before = "a Dropout" if dense.dropout else dense.parametric_name or dense.activation
+        raise ValueError(f"module: expected one activation per Linear, got {_shown(name, part)} after {before}")
+    known = [ACTIVATIONS[each].name for each in ACTIVATIONS if each not in (*WITHOUT_ALPHAS, *OUTPUT_ONLY)]
+    if _class_of(sys.modules["torch"].nn, part.activation) not in known:
+        raise ValueError(f"module: expected one of {', '.join(known)} in {_shown(name, part)}, got {part.activation}")
+    units = dense.linear.out_features
+    if len(part.weight) != units:
+        raise ValueError(f"module: expected {units} alphas, one per unit, got {_shown(name, part)}")
+    dense.parametric, dense.parametric_name = part, name
+
+
 def _normalize(layers: list[Dense], name: str, part: Any) -> None:
     dense = _last(layers, name, part)
     if dense.norm is not None or dense.dropout:
@@ -225,6 +287,22 @@ def _normalize(layers: list[Dense], name: str, part: Any) -> None:
         raise ValueError(f"module: expected {type(part).__name__}({units}, eps={EPSILON!r}), got {_shown(name, part)}")
     dense.norm, dense.norm_name = part, name
     dense.norm_place = "before" if dense.activation == "identity" else "after"
+
+
+def _scale(layers: list[Dense], name: str, part: Any, inputs: Inputs) -> None:
+    if layers or inputs.scale is not None:
+        before = layers[-1].name if layers else inputs.scale_name
+        raise ValueError(f"module: expected one Scale, of the inputs, got {_shown(name, part)} after {before!r}")
+    inputs.scale, inputs.scale_name = part, name
+
+
+def _drop_inputs(inputs: Inputs, name: str, part: Any) -> None:
+    if part.p == 0.0:
+        return
+    if inputs.dropout or part.p >= 1.0:
+        expected = "one Dropout of inputs" if inputs.dropout else "a probability below 1"
+        raise ValueError(f"module: expected {expected}, got {_shown(name, part)}")
+    inputs.dropout = float(part.p)
 
 
 def _drop(layers: list[Dense], name: str, part: Any) -> None:
@@ -258,6 +336,11 @@ def _check_whole(layers: list[Dense], module: Any) -> None:
     if layers[-1].norm is not None:
         raise ValueError(
             f"module: expected normalizations of hidden layers, got {layers[-1].norm_name!r} after the last Linear"
+        )
+    if layers[-1].parametric is not None:
+        raise ValueError(
+            "module: expected parametric activations of hidden layers, got "
+            f"{layers[-1].parametric_name!r} after the last Linear"
         )
     if layers[-1].dropout:
         raise ValueError(f"module: expected Dropout between layers, got one after the last Linear, {layers[-1].name!r}")

@@ -13,7 +13,7 @@ from fastnn._exports.pytorch import ACTIVATIONS, NORMALIZATIONS
 from fastnn.reference.normalization import EPSILON
 
 
-def module_of(layers: Sequence[Layer], dropout: Sequence[float]) -> Any:
+def module_of(layers: Sequence[Layer], dropout: Sequence[float], input_dropout: float) -> Any:
     """Return a torch.nn.Sequential in evaluation mode that computes what the layers compute.
 
     Raises
@@ -39,7 +39,9 @@ def module_of(layers: Sequence[Layer], dropout: Sequence[float]) -> Any:
                 f"to_torch: expected PyTorch 2.4 or newer for {layer.normalization.name!r} in layer {i + 1}, got "
                 f"{torch.__version__}"
             )
-    parts: list[Any] = []
+    parts: list[Any] = [torch.nn.Dropout(input_dropout)] if input_dropout else []
+    if layers[0].scales is not None:
+        parts.append(_scale_module(torch, layers[0].scales))
     for layer, rate in zip(layers, (*dropout, 0.0), strict=True):
         parts += _modules_of(torch, layer)
         if rate:
@@ -63,14 +65,31 @@ def _modules_of(torch: Any, layer: Layer) -> Iterator[Any]:
         yield _normalization_module(torch, layer)
 
 
+def _scale_module(torch: Any, scales: NDArray[Any]) -> Any:
+    from fastnn._exports.pytorch_parts import Scale
+
+    module = Scale(len(scales), getattr(torch, scales.dtype.name))
+    _copy(torch, scales, module.weight)
+    return module
+
+
 def _activation_module(torch: Any, layer: Layer) -> Any:
     assert isinstance(layer.activation, str)
     known = ACTIVATIONS[layer.activation]
     if layer.slopes is None:
-        return getattr(torch.nn, known.name)(**known.options)
+        module = getattr(torch.nn, known.name)(**known.options)
+        return module if layer.alphas is None else _parametric_module(torch, module, layer.alphas)
     prelu = torch.nn.PReLU(len(layer.slopes), dtype=getattr(torch, layer.slopes.dtype.name))
     _copy(torch, layer.slopes, prelu.weight)
     return prelu
+
+
+def _parametric_module(torch: Any, activation: Any, alphas: NDArray[Any]) -> Any:
+    from fastnn._exports.pytorch_parts import Parametric
+
+    module = Parametric(activation, len(alphas), getattr(torch, alphas.dtype.name))
+    _copy(torch, alphas, module.weight)
+    return module
 
 
 def _normalization_module(torch: Any, layer: Layer) -> Any:

@@ -11,7 +11,7 @@ from fastnn._checks.scalars import shown
 from fastnn._engine.arrays import chosen_rows
 from fastnn._engine.targets import check_observed
 from fastnn._engine.training_data import TrainingData, apart_from, sample_weights, training_data
-from fastnn._native import check_columns, network_of, validation_of
+from fastnn._native import check_columns, codes_of, network_of, validation_of
 from fastnn._trainer import Trainer
 
 Rows = NDArray[np.int64] | None  # the rows of a model; None for all
@@ -83,10 +83,17 @@ class SharedData:
     def _all(self, trainer: Trainer) -> TrainingData:
         """Return all rows in the form for models like that of a trainer, after a check of the rows that some model uses."""
         model = trainer.model
-        key = (model.layer_sizes[0], model.layer_sizes[-1], model.dtype, trainer.loss)
+        key = (model.layer_sizes[0], model.layer_sizes[-1], model.dtype, trainer.loss, model.embeddings)
         if key not in self._checked:
             self._checked[key] = training_data(
-                self._X, self._y, self._counted, model.layer_sizes, trainer.loss, model.dtype, is_part=True
+                self._X,
+                self._y,
+                self._counted,
+                model.layer_sizes,
+                trainer.loss,
+                model.dtype,
+                is_part=True,
+                codes=codes_of(model),
             )
         return self._checked[key]
 
@@ -139,7 +146,7 @@ class SharedValidation:
         if given is None:
             return None
         model = trainer.model
-        key = (id(given), model.layer_sizes[0], model.layer_sizes[-1], model.dtype, trainer.loss)
+        key = (id(given), model.layer_sizes[0], model.layer_sizes[-1], model.dtype, trainer.loss, model.embeddings)
         if key not in self._checked:
             self._given.append(given)
             self._checked[key] = validation_of(trainer, given, self._X)

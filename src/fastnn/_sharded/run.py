@@ -53,7 +53,7 @@ class ShardedRun:
         self._n_shards = trainer.n_shards
         self._rows = trainer.batch_size // trainer.n_shards  # of a shard in a batch
         self._scale = scale * min(self._rows, shards.most_rows)
-        drops = any(trainer.model.dropout)
+        drops = trainer.model._drops
         self._order = Epoch(shards, trainer.random_state, shuffle=trainer.shuffle, drops=drops)
         self._sum = GradientSum(ranks, self._n_shards, self._network.storage.size, self._network.dtype)
         self._found = np.zeros((len(shards.numbers), 2))  # the loss and the weight of each shard of this rank

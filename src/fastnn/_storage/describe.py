@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ def described(value: Any, name: str = "learning_rate") -> Any:
     if isinstance(value, losses.CustomLoss):
         return {"custom_loss": value.name}
     kind = type(value).__name__
-    if type(value) in (_of_optimizers().get(kind), _OF_LOSSES.get(kind)):
+    if _is_embedding(value) or type(value) in (_of_optimizers().get(kind), _OF_LOSSES.get(kind)):
         return {"class": kind, **_described_fields(value)}
     if isinstance(value, ByKind):
         return dict(value)
@@ -77,6 +78,20 @@ def optimizer_of(description: Any) -> Any:
         return description
     fields = {name: optimizer_of(value) for name, value in description.items() if name != "class"}
     return _of_optimizers()[description["class"]](**fields)
+
+
+def _is_embedding(value: Any) -> bool:
+    module = sys.modules.get("fastnn.embeddings")  # which is loaded only if embeddings are in use
+    return module is not None and type(value) in module.EMBEDDINGS.values()
+
+
+def embeddings_of(descriptions: Any) -> tuple[Any, ...]:
+    """Return the embeddings that were described."""
+    from fastnn import embeddings
+
+    kinds = {each.__name__: each for each in embeddings.EMBEDDINGS.values()}
+    fields = [dict(description) for description in descriptions]
+    return tuple(kinds[each.pop("class")](**each) for each in fields)
 
 
 def loss_of(description: Any, custom_losses: Sequence[losses.CustomLoss]) -> Any:

@@ -16,7 +16,9 @@ from fastnn.reference.dense import *  # noqa: F403
 from fastnn.reference.derivatives import *  # noqa: F403
 from fastnn.reference.dropout import *  # noqa: F403
 from fastnn.reference.elementary import *  # noqa: F403
+from fastnn.reference.embeddings import *  # noqa: F403
 from fastnn.reference.gated import *  # noqa: F403
+from fastnn.reference.inputs import *  # noqa: F403
 from fastnn.reference.losses import *  # noqa: F403
 from fastnn.reference.network import *  # noqa: F403
 from fastnn.reference.normalization import *  # noqa: F403
@@ -29,8 +31,9 @@ from fastnn.reference.training import *  # noqa: F403
 
 if not TYPE_CHECKING:  # type checkers take the names from the modules
     _MODULES = (
-        *("activations", "averages", "dense", "derivatives", "dropout", "elementary", "gated", "losses"),
-        *("network", "normalization", "optimizers", "prediction_losses", "rectifiers", "sigmoids", "softmax", "training"),
+        *("activations", "averages", "dense", "derivatives", "dropout", "elementary", "embeddings", "gated", "inputs"),
+        *("losses", "network", "normalization", "optimizers", "prediction_losses", "rectifiers", "sigmoids"),
+        *("softmax", "training"),
     )
     __all__ = sorted(name for module in _MODULES for name in sys.modules[f"fastnn.reference.{module}"].__all__)
     __dir__ = __all__.copy

@@ -11,14 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn._checks.floats import Array, as_float
 from fastnn._checks.predictions import one_hot
 from fastnn._custom import CustomActivation
+from fastnn.embeddings import resolve, stage_width
 from fastnn.losses import Loss
 from fastnn.reference.activations import Activation, named
+from fastnn.reference.embeddings import Embedded
 from fastnn.reference.normalization import NORMALIZATIONS, Normalization, normalized
-from fastnn.reference.parametric import PARAMETRIC
+from fastnn.reference.parametric import PARAMETRIC, with_alphas
 
 __all__ = [
     *("Activations", "Arrays", "Normalizations", "UnitParameters"),
-    *("checked_data", "checked_inputs", "checked_network", "takes_as_labels"),
+    *("checked_data", "checked_inputs", "checked_network", "checked_scales", "takes_as_labels"),
 ]
 __dir__ = __all__.copy
 
@@ -28,6 +30,7 @@ UnitParameters: TypeAlias = Sequence[Array | None] | None
 Normalizations: TypeAlias = Sequence[Normalization | None] | None
 
 _OUTPUT_ONLY = ("softmax", "exp")
+WITHOUT_ALPHAS = ("identity", *PARAMETRIC)  # an alpha would change nothing, or what another parameter changes
 
 
 def checked_network(
@@ -35,11 +38,12 @@ def checked_network(
     biases: Arrays,
     activations: Activations,
     normalizations: Normalizations = None,
+    alphas: UnitParameters = None,
     **kinds: UnitParameters,
 ) -> list[Activation]:
     """Return the activation of each layer, with its normalization, or raise an error if the lists do not fit together.
 
-    `kinds` are the parameters of activations.
+    `alphas` are those of parametric activations, and `kinds` the parameters of other activations.
     """
     if not len(weights) == len(biases) == len(activations) or len(weights) == 0:
         lengths = f"{len(weights)}, {len(biases)} and {len(activations)}"
@@ -60,7 +64,25 @@ def checked_network(
     for layer, function in enumerate(functions[:-1]):
         if function.name in _OUTPUT_ONLY:
             raise ValueError(f"activations[{layer}]: expected one for hidden layers, got {function.name!r}")
+    if alphas is not None:
+        functions = _with_alphas(functions, alphas, weights)
     return functions if normalizations is None else _with_normalizations(functions, normalizations, weights)
+
+
+def _with_alphas(functions: list[Activation], alphas: Sequence[Array | None], weights: Arrays) -> list[Activation]:
+    if len(alphas) != len(functions) or alphas[-1] is not None:
+        got = f"{len(alphas)} entries"
+        raise ValueError(f"alphas: expected {len(functions)} entries, one per layer, the last one None, got {got}")
+    result = list(functions)
+    for layer, (values, function, w) in enumerate(zip(alphas, functions, weights, strict=True)):
+        if values is None:
+            continue
+        if values.shape != w.shape[1:]:
+            raise ValueError(f"alphas[{layer}]: expected shape {w.shape[1:]}, got {values.shape}")
+        if function.name in WITHOUT_ALPHAS:
+            raise ValueError(f"alphas[{layer}]: expected None for the activation {function.name!r}, got an array")
+        result[layer] = with_alphas(function, values)
+    return result
 
 
 def _with_normalizations(
@@ -111,13 +133,35 @@ def _check_link(loss: Loss, output: Activation) -> None:
         )
 
 
-def checked_inputs(weights: Arrays, X: ArrayLike) -> Array:
+def checked_inputs(weights: Arrays, X: ArrayLike, embeddings: Embedded | None = None) -> Array:
     """Return rows of inputs in the type of the weights, or raise an error if they do not fit the first layer."""
-    inputs = as_float("X", X)
-    if inputs.ndim != 2 or inputs.shape[1] != weights[0].shape[0]:
-        raise ValueError(f"X: expected shape (n, {weights[0].shape[0]}), got {inputs.shape}")
+    inputs, n_first = as_float("X", X), weights[0].shape[0]
+    if embeddings is not None:
+        _check_embeddings(embeddings, inputs, n_first)
+    elif inputs.ndim != 2 or inputs.shape[1] != n_first:
+        raise ValueError(f"X: expected shape (n, {n_first}), got {inputs.shape}")
     with np.errstate(over="ignore"):
         return inputs.astype(weights[0].dtype, copy=False)
+
+
+def checked_scales(weights: Arrays, scales: Array | None) -> Array | None:
+    """Return the scales of the inputs, or raise an error if they do not fit the first layer."""
+    if scales is not None and scales.shape != weights[0].shape[:1]:
+        raise ValueError(f"scales: expected shape {weights[0].shape[:1]}, one per input, got {scales.shape}")
+    return scales
+
+
+def _check_embeddings(embeddings: Embedded, inputs: Array, n_first: int) -> None:
+    """Raise ValueError if the embeddings do not fit the inputs and the first layer."""
+    given = [e for e, _ in embeddings]
+    resolved = resolve(given, inputs.shape[-1]) if inputs.ndim == 2 else ()
+    width = stage_width(resolved, inputs.shape[-1]) if inputs.ndim == 2 else 0
+    if width != n_first or tuple(given) != resolved:
+        raise ValueError(f"X: expected rows whose embeddings have {n_first} outputs, got shape {inputs.shape}")
+    for i, (e, parameters) in enumerate(embeddings):
+        got = None if parameters is None else parameters.shape
+        if got != e.shape:
+            raise ValueError(f"embeddings[{i}]: expected parameters of shape {e.shape}, got {got}")
 
 
 def takes_as_labels(loss: Loss, y: NDArray[Any]) -> bool:
@@ -155,10 +199,16 @@ def _row_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.flo
 
 
 def checked_data(
-    weights: Arrays, output: Activation, X: ArrayLike, y: ArrayLike, loss: Loss, sample_weight: ArrayLike | None
+    weights: Arrays,
+    output: Activation,
+    X: ArrayLike,
+    y: ArrayLike,
+    loss: Loss,
+    sample_weight: ArrayLike | None,
+    embeddings: Embedded | None = None,
 ) -> tuple[Array, Array, Array]:
     """Return inputs, targets and row weights in the types and shapes of the computation, if they fit together."""
     _check_link(loss, output)
-    inputs = checked_inputs(weights, X)
+    inputs = checked_inputs(weights, X, embeddings)
     row_weights = _row_weights(sample_weight, len(inputs))
     return inputs, _targets(loss, y, row_weights, weights[-1]), row_weights

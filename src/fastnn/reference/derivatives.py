@@ -16,14 +16,16 @@ from fastnn.reference.arguments import (
     Activations,
     Arrays,
     Normalizations,
+    UnitParameters,
     checked_data,
     checked_inputs,
     checked_network,
     takes_as_labels,
 )
+from fastnn.reference.embeddings import Embedded, embed_grad
 from fastnn.reference.gradients import add_penalty, penalty_gradient
 from fastnn.reference.loss_functions import function_of, packed
-from fastnn.reference.network import Masks, Pass, Slopes, forward, from_outputs
+from fastnn.reference.network import Masks, Pass, Slopes, embedded_inputs, forward, from_outputs
 from fastnn.reference.target_options import for_columns, weighted_targets
 
 __all__ = ["input_gradient", "jacobian", "loss_and_gradient", "vjp"]
@@ -44,6 +46,10 @@ def loss_and_gradient(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    scales: Array | None = None,
+    input_mask: Array | None = None,
+    alphas: UnitParameters = None,
+    embeddings: Embedded | None = None,
 ) -> tuple[Any, ...]:
     """Return the mean loss over rows of data, and its gradients with respect to all parameters.
 
@@ -64,8 +70,8 @@ def loss_and_gradient(
         weights are zero. A row of weight 0 does not count, whatever it contains.
     l1, l2 : float or sequence of float, default 0.0
         Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights: one number for all layers, or one per layer.
-    dropout_masks, slopes, normalizations : sequences, optional
-        As in `forward`. Penalties do not apply to slopes, gains and shifts.
+    dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings
+        As in `forward`. Penalties apply to weights alone.
 
     Returns
     -------
@@ -76,6 +82,12 @@ def loss_and_gradient(
         One entry per layer; only if `slopes` is given.
     normalization_gradients : list of tuples (gain_gradient, shift_gradient), (gain_gradient,) or None
         One entry per layer; only if `normalizations` is given.
+    scale_gradient : ndarray, shape (n_in,)
+        Only if `scales` is given.
+    alpha_gradients : list of ndarrays or None
+        One entry per layer; only if `alphas` is given.
+    embedding_gradients : list of ndarrays or None
+        One entry per embedding; only if `embeddings` is given.
 
     References
     ----------
@@ -89,14 +101,18 @@ def loss_and_gradient(
     (2.0, [array([[6.]])], [array([2.])])
     """
     penalties = zip(_of_layers("l1", l1, len(weights)), _of_layers("l2", l2, len(weights)), strict=True)
-    run = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, dropout_masks, slopes, normalizations)
+    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings
+    run, inputs = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, *options)
     value, steps = run.loss, list(run.backward())[::-1]
+    by_inputs, scale_gradient = run.through_inputs(steps[0][1])
     weight_gradients: list[Array] = [inputs.T @ delta for inputs, delta in steps]
     bias_gradients: list[Array] = [delta.sum(axis=0) for _, delta in steps]
     for w, gradient, (own_l1, own_l2) in zip(weights, weight_gradients, penalties, strict=True):
         value = float(add_penalty(value, w, own_l1, own_l2))
         gradient += penalty_gradient(w, own_l1, own_l2)
-    return value, weight_gradients, bias_gradients, *_other_gradients(run, slopes, normalizations)
+    of_embeddings = _through_embeddings(embeddings, inputs, by_inputs)[1]
+    others = _other_gradients(run, slopes, normalizations, scale_gradient, alphas)
+    return value, weight_gradients, bias_gradients, *others, *of_embeddings
 
 
 def input_gradient(
@@ -108,12 +124,15 @@ def input_gradient(
     loss: str | Loss = "mse",
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    scales: Array | None = None,
+    alphas: UnitParameters = None,
+    embeddings: Embedded | None = None,
 ) -> Array:
     """Return the gradient of the mean loss over all rows with respect to X.
 
     Parameters
     ----------
-    weights, biases, activations, X, y, loss, slopes, normalizations
+    weights, biases, activations, X, y, loss, slopes, normalizations, scales, alphas, embeddings
         As in `loss_and_gradient`.
 
     Returns
@@ -126,9 +145,10 @@ def input_gradient(
     array([[8.]])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        run = _run(weights, biases, activations, X, y, resolve(loss), None, None, slopes, normalizations)
+        options = None, slopes, normalizations, scales, None, alphas, embeddings
+        run, inputs = _run(weights, biases, activations, X, y, resolve(loss), None, *options)
     *_, (_, first_delta) = run.backward()
-    return np.asarray(first_delta @ weights[0].T)
+    return _through_embeddings(embeddings, inputs, run.through_inputs(first_delta)[0])[0]
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -141,12 +161,16 @@ def vjp(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    scales: Array | None = None,
+    input_mask: Array | None = None,
+    alphas: UnitParameters = None,
+    embeddings: Embedded | None = None,
 ) -> tuple[Any, ...]:
     """Return a vector-Jacobian product: the gradients of a function of the outputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, dropout_masks, slopes, normalizations
+    weights, biases, activations, X, dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings
         As in `forward`.
     G : array-like, shape (n, n_out)
         The gradient of the function with respect to the outputs.
@@ -161,6 +185,12 @@ def vjp(
         One entry per layer; only if `slopes` is given.
     normalization_gradients : list of tuples (gain_gradient, shift_gradient), (gain_gradient,) or None
         One entry per layer; only if `normalizations` is given.
+    scale_gradient : ndarray, shape (n_in,)
+        Only if `scales` is given.
+    alpha_gradients : list of ndarrays or None
+        One entry per layer; only if `alphas` is given.
+    embedding_gradients : list of ndarrays or None
+        One entry per embedding; only if `embeddings` is given.
 
     Examples
     --------
@@ -169,21 +199,27 @@ def vjp(
     (array([[ 3.],
            [30.]]), [array([[42.]])], [array([11.])])
     """
-    functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
-    inputs = checked_inputs(weights, X)
-    layers = forward(weights, biases, activations, inputs, dropout_masks, slopes, normalizations)
+    functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
+    inputs = checked_inputs(weights, X, embeddings)
+    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings
+    layers = forward(weights, biases, activations, inputs, *options)
     gradient = as_float("G", G)
     if gradient.shape != layers[-1][1].shape:
         raise ValueError(f"G: expected shape {layers[-1][1].shape}, got {gradient.shape}")
     gradient = gradient.astype(inputs.dtype, copy=False)
-    run = from_outputs(weights, functions, inputs, layers, dropout_masks, 0.0, gradient)
+    first = embedded_inputs(embeddings, inputs)
+    run = from_outputs(
+        *(weights, functions, first, layers, dropout_masks, 0.0, gradient), scales=scales, input_mask=input_mask
+    )
     steps = list(run.backward())[::-1]
+    by_first, scale_gradient = run.through_inputs(steps[0][1])
+    by_inputs, of_embeddings = _through_embeddings(embeddings, inputs, by_first)
     result = (
-        np.asarray(steps[0][1] @ weights[0].T),
+        by_inputs,
         [inputs.T @ delta for inputs, delta in steps],
         [delta.sum(axis=0) for _, delta in steps],
     )
-    return *result, *_other_gradients(run, slopes, normalizations)
+    return *result, *_other_gradients(run, slopes, normalizations, scale_gradient, alphas), *of_embeddings
 
 
 def jacobian(
@@ -193,12 +229,15 @@ def jacobian(
     X: ArrayLike,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    scales: Array | None = None,
+    alphas: UnitParameters = None,
+    embeddings: Embedded | None = None,
 ) -> Array:
     """Return the derivatives of the outputs of each row with respect to its inputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, slopes, normalizations
+    weights, biases, activations, X, slopes, normalizations, scales, alphas, embeddings
         As in `forward`.
 
     Returns
@@ -210,12 +249,13 @@ def jacobian(
     >>> jacobian([np.array([[3.0], [4.0]])], [np.array([0.0])], ["identity"], [[1.0, 2.0]])
     array([[[3., 4.]]])
     """
-    inputs, n_out = checked_inputs(weights, X), weights[-1].shape[1]
+    inputs, n_out = checked_inputs(weights, X, embeddings), weights[-1].shape[1]
     result = np.empty((len(inputs), n_out, inputs.shape[1]), inputs.dtype)
     for j in range(n_out):
         one_output = np.zeros((len(inputs), n_out), inputs.dtype)
         one_output[:, j] = 1
-        result[:, j] = vjp(weights, biases, activations, inputs, one_output, None, slopes, normalizations)[0]
+        options = None, slopes, normalizations, scales, None, alphas, embeddings
+        result[:, j] = vjp(weights, biases, activations, inputs, one_output, *options)[0]
     return result
 
 
@@ -238,24 +278,53 @@ def _run(
     masks: Masks,
     slopes: Slopes,
     normalizations: Normalizations,
-) -> Pass:
-    functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
-    inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight)
+    scales: Array | None,
+    input_mask: Array | None,
+    alphas: UnitParameters,
+    embeddings: Embedded | None,
+) -> tuple[Pass, Array]:
+    """Return the pass, and the rows of X that count."""
+    functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
+    inputs, targets, row_weights = checked_data(weights, functions[-1], X, y, loss, sample_weight, embeddings)
     counted = row_weights != 0
     if not counted.all():  # the other rows may contain any values
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
         masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
-    layers = forward(weights, biases, activations, inputs, masks, slopes, normalizations)
+        input_mask = None if input_mask is None else input_mask[counted]
+    others = masks, slopes, normalizations, scales, input_mask, alphas, embeddings
+    layers = forward(weights, biases, activations, inputs, *others)
     z, a = layers[-1]
     labels = takes_as_labels(loss, np.asarray(y))
     value, gradient = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
-    return from_outputs(weights, functions, inputs, layers, masks, value, gradient, logits=loss.from_logits)
+    options: dict[str, Any] = {"logits": loss.from_logits, "scales": scales, "input_mask": input_mask}
+    first = embedded_inputs(embeddings, inputs)
+    return from_outputs(weights, functions, first, layers, masks, value, gradient, **options), inputs
 
 
-def _other_gradients(run: Pass, slopes: Slopes, normalizations: Normalizations) -> list[Any]:
+def _through_embeddings(embeddings: Embedded | None, X: Array, grad: Array) -> tuple[Array, list[Any]]:
+    """Return the gradient with respect to X, and a list with the gradients of embeddings, if there are any."""
+    if embeddings is None:
+        return np.asarray(grad), []
+    by_inputs, of_embeddings = embed_grad(embeddings, X, grad)
+    return by_inputs, [of_embeddings]
+
+
+def _other_gradients(
+    run: Pass, slopes: Slopes, normalizations: Normalizations, scale_gradient: Array | None, alphas: UnitParameters
+) -> list[Any]:
     """Return the gradients of the parameters that are given besides weights and biases, kind by kind."""
-    given = ((slopes, run.slope_gradients), (normalizations, run.normalization_gradients))
-    return [gradients for parameters, gradients in given if parameters is not None]
+    result: list[Any] = []
+    parametric = [False] * len(run.layers) if alphas is None else [array is not None for array in alphas]
+    by_activation = list(zip(run.activation_gradients, parametric, strict=True))
+    if slopes is not None:
+        result.append([None if of_alphas else gradient for gradient, of_alphas in by_activation])
+    if normalizations is not None:
+        result.append(run.normalization_gradients)
+    if scale_gradient is not None:
+        result.append(scale_gradient)
+    if alphas is not None:
+        result.append([gradient if of_alphas else None for gradient, of_alphas in by_activation])
+    return result
 
 
 def _mean_loss(loss: Loss, y: Array, p: Array, row_weights: Array, labels: bool) -> tuple[float, Array]:

@@ -13,12 +13,14 @@ from fastnn._checks.scalars import integer, real
 __all__ = ["dropout_mask"]
 __dir__ = __all__.copy
 
+INPUT_LAYER = -1
+"""The number of the inputs among the layers whose units are dropped."""
 _MASK = 0xFFFFFFFF
 _LAYER_STRIDE = 0x9E3779B9  # 2**32 / golden ratio: neighbouring layers get distant keys
 
 
 def dropout_mask(key: int, layer: int, n_rows: int, n_units: int, p: float, dtype: DTypeLike = np.float64) -> Array:
-    """Return the factors of a hidden layer's outputs under dropout: 0, or 1 / (1 - p).
+    """Return the factors of a hidden layer's outputs, or of the inputs, under dropout: 0, or 1 / (1 - p).
 
     Unit u of row r is kept if and only if mix(mix((r * n_units + u) ^ (k0 + layer * 0x9E3779B9)) + k1) >= floor(p * 2**32),
     where k0 and k1 are the low and the high 32 bits of `key` and everything wraps around at 2**32.
@@ -28,7 +30,7 @@ def dropout_mask(key: int, layer: int, n_rows: int, n_units: int, p: float, dtyp
     key : int
         64 random bits, the same for all layers of a step.
     layer : int
-        The hidden layer, counted from 0.
+        The hidden layer, counted from 0, or -1 for the inputs.
     n_rows, n_units : int
         The number of rows in the batch, and of units in the layer.
     p : float
@@ -52,7 +54,7 @@ def dropout_mask(key: int, layer: int, n_rows: int, n_units: int, p: float, dtyp
            [0., 2., 0., 0.]])
     """
     p = real("p", p, low=0.0, high=1.0, exclude_high=True)
-    layers = np.array([integer("layer", layer, low=0) & _MASK], np.uint64)
+    layers = np.array([integer("layer", layer, low=INPUT_LAYER) & _MASK], np.uint64)
     low, high = layer_keys(np.array([int(key) & 2**64 - 1], np.uint64), layers)
     return np.asarray(factors(p, n_rows * n_units, low[0, 0], high[0]).reshape(n_rows, n_units), dtype=dtype)
 
@@ -62,6 +64,11 @@ def layer_keys(keys: NDArray[np.uint64], layers: NDArray[np.uint64]) -> tuple[ND
     low, high = keys & np.uint64(_MASK), keys >> np.uint64(32)
     strides = layers * np.uint64(_LAYER_STRIDE)
     return ((low[:, np.newaxis] + strides) & np.uint64(_MASK)).astype(np.uint32), high.astype(np.uint32)
+
+
+def layer_numbers(n_layers: int) -> NDArray[np.uint64]:
+    """Return the numbers of a network's layers for `layer_keys`, and behind them that of its inputs."""
+    return np.array([*range(n_layers), INPUT_LAYER & _MASK], np.uint64)
 
 
 def factors(p: float, n: int, low: np.uint32, high: np.uint32) -> NDArray[np.float64]:

@@ -7,16 +7,26 @@ activations.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from numpy.typing import ArrayLike
 
 from fastnn._checks.floats import Array
 from fastnn.reference.activations import Activation
-from fastnn.reference.arguments import Activations, Arrays, Normalizations, UnitParameters, checked_inputs, checked_network
+from fastnn.reference.arguments import (
+    Activations,
+    Arrays,
+    Normalizations,
+    UnitParameters,
+    checked_inputs,
+    checked_network,
+    checked_scales,
+)
+from fastnn.reference.embeddings import Embedded, embed
+from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
 from fastnn.reference.normalization import Normalized
-from fastnn.reference.parametric import Prelu
+from fastnn.reference.parametric import Parametric, Prelu
 
 __all__ = ["forward"]
 __dir__ = __all__.copy
@@ -33,6 +43,10 @@ def forward(
     dropout_masks: Masks = None,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    scales: Array | None = None,
+    input_mask: Array | None = None,
+    alphas: UnitParameters = None,
+    embeddings: Embedded | None = None,
 ) -> list[tuple[Array, Array]]:
     """Return z = inputs @ W + b and a = activation(z) for every layer.
 
@@ -50,6 +64,14 @@ def forward(
         The slopes (n_out,) of each layer with the activation "prelu".
     normalizations : sequence of Normalization or None, optional
         The normalization of each layer before or after its activation.
+    scales : ndarray, shape (n_in,), optional
+        The trained factors of the inputs (see `scale_inputs`).
+    input_mask : ndarray, shape (n, n_in), optional
+        Factors that multiply the inputs under dropout (see `dropout_mask`).
+    alphas : sequence of ndarrays or None, optional
+        The trained factors (n_out,) of each layer with a parametric activation (see `parametric`).
+    embeddings : sequence of (Embedding, ndarray or None), optional
+        The embeddings of columns of X, with their parameters: see `embed`.
 
     Returns
     -------
@@ -65,8 +87,9 @@ def forward(
            [ 1.5]]), array([[0. ],
            [1.5]]))]
     """
-    functions = checked_network(weights, biases, activations, normalizations, slopes=slopes)
-    inputs = checked_inputs(weights, X)
+    functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
+    inputs = embedded_inputs(embeddings, checked_inputs(weights, X, embeddings))
+    inputs = scale_inputs(inputs, checked_scales(weights, scales), input_mask)
     layers: list[tuple[Array, Array]] = []
     for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
         z = inputs @ w + b
@@ -74,6 +97,11 @@ def forward(
         layers.append((z, a))
         inputs = _dropped(a, layer, dropout_masks)
     return layers
+
+
+def embedded_inputs(embeddings: Embedded | None, X: Array) -> Array:
+    """Return the inputs of the first layer."""
+    return X if embeddings is None else embed(embeddings, X)
 
 
 # The value of the loss shows a divergence; warnings would add nothing.
@@ -85,14 +113,20 @@ class Pass:
 
     weights: Arrays
     functions: list[Activation]
-    inputs: Array
+    inputs: Array  # before dropout and scales
     layers: list[tuple[Array, Array]]
     masks: Masks
     loss: float
     output_delta: Array  # the gradient with respect to the last z, (n, n_out)
-    # These have one entry per layer, set by `backward`: the gradients of slopes, and those of gains and perhaps shifts.
-    slope_gradients: list[Array | None]
+    # These have one entry per layer, set by `backward`: the gradients of slopes or alphas, and of gains and perhaps shifts.
+    activation_gradients: list[Array | None]
     normalization_gradients: list[tuple[Array, ...] | None]
+    scales: Array | None = None  # of the inputs, and their mask
+    input_mask: Array | None = None
+
+    def through_inputs(self, first_delta: Array) -> tuple[Array, Array | None]:
+        """Return the gradients with respect to the inputs and their scales, given that with respect to the first z."""
+        return scale_inputs_grad(self.inputs, self.scales, self.input_mask, first_delta @ self.weights[0].T)
 
     def backward(self) -> Iterator[tuple[Array, Array]]:
         """Yield the inputs of every layer and the gradient with respect to its z, from the last layer to the first."""
@@ -102,15 +136,15 @@ class Pass:
             yield _dropped(a, layer - 1, self.masks), delta
             grad_a = _dropped(delta @ self.weights[layer].T, layer - 1, self.masks)
             delta = self._through_activation(layer - 1, z, a, grad_a)
-        yield self.inputs, delta
+        yield scale_inputs(self.inputs, self.scales, self.input_mask), delta
 
     def _through_activation(self, layer: int, z: Array, a: Array, grad_a: Array) -> Array:
         function = self.functions[layer]
         if isinstance(function, Normalized):
-            delta, self.normalization_gradients[layer], self.slope_gradients[layer] = function.gradients(z, grad_a)
+            delta, self.normalization_gradients[layer], self.activation_gradients[layer] = function.gradients(z, grad_a)
             return delta
-        if isinstance(function, Prelu):
-            self.slope_gradients[layer] = function.gradient(z, grad_a)
+        if isinstance(function, Prelu | Parametric):
+            self.activation_gradients[layer] = function.gradient(z, grad_a)
         return function.backward(z, a, grad_a)
 
 
@@ -124,14 +158,17 @@ def from_outputs(
     gradient: Array,
     *,
     logits: bool = False,
+    scales: Array | None = None,
+    input_mask: Array | None = None,
 ) -> Pass:
     """Return the run of a loss with that gradient with respect to the outputs, or to the logits."""
-    slope_gradients: list[Array | None] = [None] * len(layers)
+    activation_gradients: list[Array | None] = [None] * len(layers)
     z, a = layers[-1]
     if isinstance(functions[-1], Prelu):
-        slope_gradients[-1] = functions[-1].gradient(z, gradient)
+        activation_gradients[-1] = functions[-1].gradient(z, gradient)
     delta = gradient if logits else functions[-1].backward(z, a, gradient)
-    return Pass(weights, functions, inputs, layers, masks, value, delta, slope_gradients, [None] * len(layers))
+    run = Pass(weights, functions, inputs, layers, masks, value, delta, activation_gradients, [None] * len(layers))
+    return replace(run, scales=scales, input_mask=input_mask)
 
 
 def _dropped(a: Array, layer: int, masks: Masks) -> Array:

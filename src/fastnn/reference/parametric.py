@@ -12,7 +12,10 @@ import numpy as np
 from fastnn._checks.floats import Array
 from fastnn.reference.activations import Activation
 
-__all__ = ["PARAMETRIC", "Prelu", "prelu", "prelu_grad", "slopes_grad", "with_slopes"]
+__all__ = [
+    *("PARAMETRIC", "Parametric", "Prelu", "alphas_grad", "parametric", "parametric_grad", "prelu", "prelu_grad"),
+    *("slopes_grad", "with_alphas", "with_slopes"),
+]
 __dir__ = __all__.copy
 
 
@@ -82,6 +85,87 @@ def with_slopes(slopes: Array) -> Prelu:
     array([[0.25, 1.  ]])
     """
     return Prelu("prelu", lambda z: prelu(z, slopes), lambda z: prelu_grad(z, slopes), uses="input", slopes=slopes)
+
+
+def parametric(z: Array, a: Array, alphas: Array) -> Array:
+    """Return z + alphas * (a - z) for the outputs a of an activation: the activation in part, with one alpha per unit.
+
+    D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned MLPs and boosted trees on tabular
+    data", NeurIPS 2024.
+
+    Examples
+    --------
+    >>> parametric(np.array([[-2.0, -2.0]]), np.array([[0.0, 0.0]]), np.array([1.0, 0.25]))
+    array([[ 0. , -1.5]])
+    """
+    return z + alphas * (a - z)
+
+
+def parametric_grad(slope: Array, alphas: Array) -> Array:
+    """Return the derivative of `parametric` with respect to z, from the activation's.
+
+    Examples
+    --------
+    >>> parametric_grad(np.array([[0.0, 0.0]]), np.array([1.0, 0.25]))
+    array([[0.  , 0.75]])
+    """
+    return 1.0 + alphas * (slope - 1.0)
+
+
+def alphas_grad(z: Array, a: Array, grad: Array) -> Array:
+    """Return the gradient with respect to the alphas, from the gradient (n, units) with respect to the outputs.
+
+    Examples
+    --------
+    >>> alphas_grad(np.array([[-2.0], [-1.0]]), np.array([[0.0], [0.0]]), np.array([[1.0], [3.0]]))
+    array([5.])
+    """
+    result: Array = np.sum(grad * (a - z), axis=0)
+    return result
+
+
+@dataclass(frozen=True)
+class Parametric(Activation):
+    """An activation in part, with one alpha per unit; see `parametric`.
+
+    Attributes
+    ----------
+    activation : Activation
+        The activation itself.
+    alphas : ndarray, shape (units,)
+
+    Examples
+    --------
+    >>> from fastnn.reference import ACTIVATIONS
+    >>> with_alphas(ACTIVATIONS["relu"], np.array([1.0, 0.25])).value(np.array([[-2.0, -2.0]]))
+    array([[ 0. , -1.5]])
+    """
+
+    activation: Any = None
+    alphas: Any = None
+
+    def gradient(self, z: Array, grad_a: Array) -> Array:
+        """Return the gradient with respect to the alphas, from the gradient with respect to the outputs."""
+        return alphas_grad(z, self.activation.value(z), grad_a)
+
+
+def with_alphas(activation: Activation, alphas: Array) -> Parametric:
+    """Return a parametric activation.
+
+    Examples
+    --------
+    >>> from fastnn.reference import ACTIVATIONS
+    >>> with_alphas(ACTIVATIONS["relu"], np.array([0.25])).slope(np.array([[-2.0], [2.0]]), None).T
+    array([[0.75, 1.  ]])
+    """
+
+    def value(z: Array) -> Array:
+        return parametric(z, activation.value(z), alphas)
+
+    def derivative(z: Array) -> Array:
+        return parametric_grad(activation.slope(z, activation.value(z)), alphas)
+
+    return Parametric(activation.name, value, derivative, uses="input", activation=activation, alphas=alphas)
 
 
 PARAMETRIC: Mapping[str, tuple[str, Callable[[Array], Activation]]] = MappingProxyType({"prelu": ("slopes", with_slopes)})

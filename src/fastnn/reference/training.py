@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn._averaging import EMA, SWA, Averaging
 from fastnn._checks.floats import Array
@@ -14,14 +14,24 @@ from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn._layer_settings import KINDS, BlockSettings, LayerSettings, blocks_of, check_layer_settings
 from fastnn._rates import Scheduled, check_scheduled
+from fastnn._views import EMBEDDED
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
-from fastnn.reference.arguments import Activations, Arrays, Normalizations, checked_data, checked_network, takes_as_labels
+from fastnn.reference.arguments import (
+    Activations,
+    Arrays,
+    Normalizations,
+    UnitParameters,
+    checked_data,
+    checked_network,
+    takes_as_labels,
+)
 from fastnn.reference.averages import blend, ema_share
 from fastnn.reference.derivatives import loss_and_gradient
-from fastnn.reference.dropout import dropout_mask, dropout_rates
+from fastnn.reference.dropout import INPUT_LAYER, dropout_mask, dropout_rates
+from fastnn.reference.embeddings import Embedded
 from fastnn.reference.gradients import norm_factor, sum_of_squares
-from fastnn.reference.network import Masks, Slopes
+from fastnn.reference.network import Slopes
 from fastnn.reference.target_options import weighted_targets
 from fastnn.reference.updates import RULES, Constants, update
 from fastnn.schedules import rates
@@ -51,6 +61,10 @@ def train(
     dropout: float | Sequence[float] = 0.0,
     slopes: Slopes = None,
     normalizations: Normalizations = None,
+    scales: Array | None = None,
+    input_dropout: float = 0.0,
+    alphas: UnitParameters = None,
+    embeddings: Embedded | None = None,
     drop_last: bool = False,
     averaging: Averaging | None = None,
     averages: Arrays = (),
@@ -97,12 +111,21 @@ def train(
         apply to them.
     normalizations : sequence of Normalization or None, optional
         The normalization of each layer, whose parameters are treated like slopes.
+    scales : ndarray, shape (n_in,), optional
+        The trained factors of the inputs, which are treated like slopes.
+    input_dropout : float, default 0.0
+        The probability of dropping an input.
+    alphas : sequence of ndarrays or None, optional
+        The trained factors of parametric activations, which are treated like slopes.
+    embeddings : sequence of (Embedding, ndarray or None), optional
+        The embeddings of columns of X, whose parameters are treated like slopes.
     drop_last : bool, default False
         Leave out the last batch of an epoch if it is smaller than the others.
     averaging : EMA or SWA, optional
         The average of the parameters that is computed: after each update, or at the end of each epoch.
     averages : sequence of ndarrays
-        Arrays of zeros that become the averages of all weights, then all biases, then slopes, gains and shifts.
+        Arrays of zeros that become the averages of all weights, then all biases, then slopes, gains and shifts, scales,
+        alphas, and the parameters of embeddings.
     layer_settings : LayerSettings or sequence of LayerSettings and None, optional
         Factors of learning rate, epsilon and weight decay, penalties, and frozen parameters: one for all layers, or one per
         layer, as in `fastnn.LayerSettings`.
@@ -121,22 +144,28 @@ def train(
     >>> W[0].round(6), b[0].round(6)
     (array([[2.]]), array([1.]))
     """
-    loss, output = resolve(loss), checked_network(weights, biases, activations, normalizations, slopes=slopes)[-1]
-    inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight)
+    loss, output = resolve(loss), checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)[-1]
+    inputs, targets, row_weights = checked_data(weights, output, X, y, loss, sample_weight, embeddings)
     labels = takes_as_labels(loss, np.asarray(y))
     shares = np.abs(row_weights) * weighted_targets(targets, loss.target_options, labels=labels).rows
     if labels:
         targets = np.asarray(y)
     epochs, batch_size = integer("epochs", epochs, low=0), integer("batch_size", batch_size, low=1)
     rng = np.random.default_rng() if rng is None else rng
-    drop = dropout_rates(dropout, len(weights) - 1)
+    drop = [*dropout_rates(input_dropout, 1), *dropout_rates(dropout, len(weights) - 1)]
+    sizes = [weights[0].shape[0], *(w.shape[1] for w in weights[:-1])]  # of the inputs and the hidden layers
     slopes = [None] * len(weights) if slopes is None else slopes
     normalizations = [None] * len(weights) if normalizations is None else normalizations
-    groups, updates = _groups(layer_settings, optimizer, [weights, biases, slopes, *_by_kind(normalizations)]), 0
+    alphas = [None] * len(weights) if alphas is None else alphas
+    first = [scales, *[None] * (len(weights) - 1)]
+    of_embeddings = [] if embeddings is None else [array for _, array in embeddings]
+    by_kind = [weights, biases, slopes, *_by_kind(normalizations), alphas, first]
+    groups, updates = [*_groups(layer_settings, optimizer, by_kind), *_groups_of_embeddings(of_embeddings)], 0
     settings = [group.settings for group in groups if group.kind == "weights"]
     l2 = check_scheduled("l2", l2)
     given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
-    averaged = [array for array in (*weights, *biases, *slopes, *given) if array is not None]
+    parameters = (*weights, *biases, *slopes, *given, scales, *alphas, *of_embeddings)
+    averaged = [array for array in parameters if array is not None]
     history, n_averaged = [], 0
     for epoch in range(epochs):
         order = rng.permutation(len(inputs)) if shuffle else np.arange(len(inputs))
@@ -146,14 +175,21 @@ def train(
         for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
             penalties = [own.penalties(l1, float(rates(l2, updates, 1)[0])) for own in settings]
             l1s, l2s = zip(*penalties, strict=True)
-            masks = _draw_masks(rng, drop, len(rows), weights)
-            value, weight_gradients, bias_gradients, slope_gradients, of_normalizations = loss_and_gradient(
+            input_mask, *masks = _draw_masks(rng, drop, len(rows), sizes, weights[0].dtype)
+            value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *others = loss_and_gradient(
                 *(weights, biases, activations, inputs[rows], targets[rows], loss),
                 *(row_weights[rows], l1s, l2s, masks, slopes, normalizations),
+                scales=scales,
+                input_mask=input_mask,
+                alphas=alphas,
+                embeddings=embeddings,
             )
-            found = [weight_gradients, bias_gradients, slope_gradients, *_gradients_by_kind(of_normalizations)]
+            found = dict(zip(KINDS, [weight_gradients, bias_gradients, slope_gradients], strict=False))
+            found |= dict(zip(("gains", "shifts"), _gradients_by_kind(of_normalizations), strict=True))
+            found["scales"] = [] if scales is None else [others.pop(0)]
+            found |= zip(("alphas", EMBEDDED), others, strict=False)
             trained = [group for group in groups if not group.settings.is_frozen]
-            grads = clip([found[KINDS.index(group.kind)][group.layer] for group in trained], clip_value, clip_norm)
+            grads = clip([found[group.kind][group.layer] for group in trained], clip_value, clip_norm)
             for group, grad in zip(trained, grads, strict=True):
                 own_rate = group.settings.learning_rate_factor * float(rate)
                 constants = Constants(**group.settings.coefficients(optimizer, updates))
@@ -198,6 +234,12 @@ def _groups(
     return groups
 
 
+def _groups_of_embeddings(arrays: Sequence[Array | None]) -> list[_Group]:
+    """Return the parameters of embeddings, which have no settings."""
+    default = BlockSettings.default(EMBEDDED)
+    return [_Group(i, EMBEDDED, array, default, State()) for i, array in enumerate(arrays) if array is not None]
+
+
 def _by_kind(normalizations: Normalizations) -> list[list[Any]]:
     """Return the gains and the shifts of each layer."""
     return [[None if n is None else getattr(n, name) for n in normalizations or ()] for name in ("gains", "shifts")]
@@ -221,12 +263,14 @@ def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | No
     return clipped
 
 
-def _draw_masks(rng: np.random.Generator, drop: list[float], n_rows: int, weights: Arrays) -> Masks:
-    """Return the dropout masks of the hidden layers for one step. Without dropout, no random numbers are drawn."""
+def _draw_masks(
+    rng: np.random.Generator, drop: list[float], n_rows: int, sizes: list[int], dtype: DTypeLike
+) -> list[Array | None]:
+    """Return the masks of the inputs and the hidden layers for one step. Without dropout, no random numbers are drawn."""
     if not any(drop):
-        return None
+        return [None] * len(drop)
     key = int(rng.integers(0, 2**64, dtype=np.uint64))
     return [
-        dropout_mask(key, layer, n_rows, w.shape[1], p, w.dtype) if p else None
-        for layer, (p, w) in enumerate(zip(drop, weights, strict=False))
+        dropout_mask(key, layer, n_rows, n_units, p, dtype) if p else None
+        for layer, (p, n_units) in enumerate(zip(drop, sizes, strict=True), INPUT_LAYER)
     ]

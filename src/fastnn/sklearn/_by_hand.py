@@ -14,7 +14,7 @@ from fastnn._views import carry_over
 from fastnn.sklearn import _parameters
 from fastnn.sklearn._definitions import OUTPUT_ACTIVATIONS, activation_of
 from fastnn.sklearn._fitted import sizes_of
-from fastnn.sklearn._members import FOLLOWED, is_ensemble
+from fastnn.sklearn._members import FOLLOWED, NETWORK_OPTIONS, is_ensemble
 
 
 def new_network(estimator: Any, sizes: tuple[int, ...], dtype: Any, random_state: np.random.RandomState) -> MLP:
@@ -24,7 +24,7 @@ def new_network(estimator: Any, sizes: tuple[int, ...], dtype: Any, random_state
         sizes,
         hidden_activations(estimator, len(sizes) - 2),
         OUTPUT_ACTIVATIONS[estimator.out_activation_],
-        **{name: _plain(getattr(estimator, name)) for name in ("dropout", "normalization", "normalization_place")},
+        **{name: _plain(getattr(estimator, name)) for name in NETWORK_OPTIONS},
         init="zeros",
         dtype=dtype,
         random_state=_seeds.generator(random_state),

@@ -13,6 +13,7 @@ from fastnn._model import MLP
 from fastnn._native import generator_of, network_of
 from fastnn._views import carry_over
 from fastnn.sklearn._data import native_rows
+from fastnn.sklearn._members import NETWORK_OPTIONS
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -60,7 +61,7 @@ def network_with(model: MLP, coefs: Any, intercepts: Any) -> MLP:
     if sizes != model.layer_sizes:
         *hidden, output = model.activations
         before = network_of(model).parameters
-        options = {name: list(getattr(model, name)) for name in ("dropout", "normalization", "normalization_place")}
+        options = {name: getattr(model, name) for name in NETWORK_OPTIONS}
         generator = generator_of(model)
         model = MLP(sizes, hidden, output, **options, init="zeros", dtype=model.dtype, random_state=generator)
         carry_over(before, network_of(model).parameters)

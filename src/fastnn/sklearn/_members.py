@@ -16,7 +16,16 @@ from fastnn.sklearn._checked import Checked
 from fastnn.sklearn._data import thread_count
 
 # Parameters of the ensemble that its members do not follow.
-FOLLOWED = ("activation", "dropout", "normalization", "normalization_place", "out_activation_")
+NETWORK_OPTIONS = (
+    "dropout",
+    "normalization",
+    "normalization_place",
+    "parametric_activation",
+    "input_scale",
+    "input_dropout",
+)
+"""The parameters of `MLP` that estimators have under the same names."""
+FOLLOWED = ("activation", *NETWORK_OPTIONS, "out_activation_")
 """The attributes that describe a network besides its sizes."""
 _OF_ENSEMBLE: Mapping[str, Any] = {"n_members": 1, "bootstrap": False, "progress": False}
 # Seeds of members are smaller, as those of scikit-learn's ensembles.

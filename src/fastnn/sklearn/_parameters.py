@@ -41,7 +41,9 @@ SOLVERS = (*ORIGINAL_SOLVERS, *(name for name in OPTIMIZERS if name not in ORIGI
 LEARNING_RATES = ("constant", "invscaling", "adaptive")
 
 # Parameters that lbfgs can't use, because it does not train in batches. scikit-learn has none of them.
-_OF_BATCHES = ("dropout", "clip_norm", "clip_value", "layer_settings", "lazy_updates", "averaging", "drop_last")
+_OF_BATCHES = (
+    *("dropout", "input_dropout", "clip_norm", "clip_value", "layer_settings", "lazy_updates", "averaging", "drop_last"),
+)
 # Parameters of "lbfgs" that an object has under names of its own, and their defaults.
 _OF_LBFGS = (("tol", 1e-4, "tolerance_grad"), ("max_fun", 15000, "max_evaluations"))
 
@@ -104,7 +106,7 @@ def _check_together(estimator: Any, sizes: list[int]) -> None:
             f"hidden_layer_sizes: expected at most {MAX_LAYERS - 1} layers of at most {MAX_UNITS} units, got {len(sizes)} "
             f"layers of at most {max(sizes)}"
         )
-    for name in ("activation", "dropout", "normalization", "normalization_place"):
+    for name in ("activation", "dropout", "normalization", "normalization_place", "parametric_activation"):
         value = getattr(estimator, name)
         if isinstance(value, list | tuple | np.ndarray) and len(value) != len(sizes):
             raise ValueError(f"{name}: expected {len(sizes)}: one per hidden layer, got a list of {len(value)}")
@@ -251,6 +253,11 @@ RULES: Mapping[str, Rule] = {
     "normalization_place": Rule(
         f"{_PLACE.expected}, or a list with one per hidden layer", lambda value: _each_or_one(_PLACE, value)
     ),
+    "parametric_activation": Rule(
+        f"{_FLAG.expected}, or a list with one per hidden layer", lambda value: _each_or_one(_FLAG, value)
+    ),
+    "input_scale": _FLAG,
+    "input_dropout": _DROPOUT,
     "clip_norm": _or_none(_no_flag(_between(0, with_low=False))),
     "clip_value": _or_none(_no_flag(_between(0, with_low=False))),
     "layer_settings": Rule(

@@ -74,6 +74,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         The normalization of the hidden units over each row, with a trained gain per unit, and a shift for "layer_norm".
     normalization_place : {"before", "after"} or list with one per hidden layer, default="before"
         Whether the inputs or the outputs of the activation are normalized.
+    parametric_activation : bool or list with one per hidden layer, default=False
+        Make the activation f of hidden layers z + a (f(z) - z), with a trained alpha a per unit, which starts at 1.
+    input_scale : bool, default=False
+        Multiply each feature by a trained factor, which starts at 1.
+    input_dropout : float, default=0.0
+        The probability of leaving a feature out of a training step. Not for lbfgs.
     clip_norm, clip_value : float, default=None
         Bounds of the gradient's norm and of its elements. Not for lbfgs.
     layer_settings : `fastnn.LayerSettings` or list of them and None, default=None
@@ -168,6 +174,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         dropout: Any = 0.0,
         normalization: Any = None,
         normalization_place: Any = "before",
+        parametric_activation: Any = False,
+        input_scale: bool = False,
+        input_dropout: float = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         layer_settings: Any = None,

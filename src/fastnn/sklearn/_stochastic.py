@@ -13,7 +13,7 @@ from fastnn._averaging import SWA
 from fastnn._checks import seeds as _seeds
 from fastnn._errors import DivergedError
 from fastnn._measures import Measures
-from fastnn._native import copied_parameters, evaluated_network, loss_of, restore_parameters
+from fastnn._native import copied_parameters, drops_units, evaluated_network, loss_of, restore_parameters
 from fastnn._running import Running
 from fastnn.optimizers import Optimizer
 from fastnn.sklearn import _fitted
@@ -132,7 +132,7 @@ class BatchFit:
     def _can_step(self) -> bool:
         if isinstance(self._trainer.averaging, SWA):
             return False
-        return self._drawn is None and not self.estimator.progress and not any(self.estimator.network_.dropout)
+        return self._drawn is None and not self.estimator.progress and not drops_units(self.estimator.network_)
 
     def _run(self) -> None:
         rows, watchers = self._rows, [self._watcher]

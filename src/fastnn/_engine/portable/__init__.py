@@ -39,7 +39,7 @@ from fastnn._engine.portable._functions import (
     quick_vjp,
     softmax,
 )
-from fastnn._engine.portable._layers import BLOCK_KINDS, LAYER_ACTIVATIONS, NORMALIZATIONS
+from fastnn._engine.portable._layers import BLOCK_KINDS, EMBEDDINGS, LAYER_ACTIVATIONS, NORMALIZATIONS
 from fastnn._engine.portable._machine import (
     built_instruction_sets,
     copy_vectors,
@@ -64,6 +64,7 @@ __all__ = [
     "ACTIVATIONS",
     "BLOCK_KINDS",
     "COMPILED",
+    "EMBEDDINGS",
     "FUNCTIONS",
     "LAYER_ACTIVATIONS",
     "LOSSES",

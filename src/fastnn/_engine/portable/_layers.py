@@ -13,9 +13,12 @@ from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn.reference.activations import Activation, named
 from fastnn.reference.dropout import factors
+from fastnn.reference.embeddings import FORMULAS as EMBEDDING_FORMULAS
+from fastnn.reference.embeddings import Embedded, embed, embed_grad
+from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
 from fastnn.reference.normalization import NORMALIZATIONS as _NORMALIZATIONS
 from fastnn.reference.normalization import Normalization
-from fastnn.reference.parametric import PARAMETRIC, prelu, prelu_grad, slopes_grad
+from fastnn.reference.parametric import PARAMETRIC, alphas_grad, parametric, parametric_grad, prelu, prelu_grad, slopes_grad
 
 LAYER_ACTIVATIONS = (*reference.ACTIVATIONS, *PARAMETRIC)  # the activations of networks
 NORMALIZATIONS = tuple(_NORMALIZATIONS)
@@ -26,9 +29,11 @@ class Parameters(NamedTuple):
 
     weights: Array  # (n_in, n_out)
     biases: Array  # (n_out,)
-    slopes: Array | None  # (n_out,), like the next two
+    slopes: Array | None  # (n_out,), like the next three
     gains: Array | None
     shifts: Array | None
+    alphas: Array | None
+    scales: Array | None  # (n_in,)
 
     @classmethod
     def of_layers(cls, kinds: Mapping[str, Sequence[Any]]) -> list[Parameters]:
@@ -36,16 +41,42 @@ class Parameters(NamedTuple):
         return [cls(*arrays) for arrays in zip(*(kinds[kind] for kind in cls._fields), strict=True)]
 
 
-BLOCK_KINDS = Parameters._fields
+EMBEDDED = "embedding_parameters"  # the kind of parameters of embeddings
+BLOCK_KINDS = (*Parameters._fields, EMBEDDED)
+EMBEDDINGS = ("columns", *EMBEDDING_FORMULAS)  # the first passes columns as they are
 
 
-def shapes(n_in: int, n_out: int, activation: Any, normalization: tuple[str, str] | None) -> dict[str, tuple[int, ...]]:
+class Gradients(NamedTuple):
+    """The gradients of a network's parameters, which are views of a vector."""
+
+    layers: list[Parameters]
+    embeddings: tuple[Any, ...]
+
+    @classmethod
+    def of_kinds(cls, kinds: Mapping[str, Sequence[Any]]) -> Gradients:
+        """Return the gradients in their place in arrays by kind."""
+        return cls(Parameters.of_layers(kinds), tuple(kinds[EMBEDDED]))
+
+
+def shapes(
+    n_in: int,
+    n_out: int,
+    activation: Any,
+    normalization: tuple[str, str] | None,
+    *,
+    is_parametric: bool,
+    scales_inputs: bool,
+) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a layer's parameters, by kind and in the order of the storage."""
     of_layer: dict[str, tuple[int, ...]] = {"weights": (n_in, n_out), "biases": (n_out,)}
     if isinstance(activation, str) and activation in PARAMETRIC:
         of_layer[PARAMETRIC[activation][0]] = (n_out,)
     if normalization is not None:
         of_layer |= dict.fromkeys(_NORMALIZATIONS[normalization[0]], (n_out,))
+    if is_parametric:
+        of_layer["alphas"] = (n_out,)
+    if scales_inputs:
+        of_layer["scales"] = (n_in,)
     return of_layer
 
 
@@ -53,14 +84,23 @@ class Layer:
     """One layer: its parameters, and the formulas of its activation in the form for the fallback."""
 
     def __init__(
-        self, activation: Any, dropout: float, normalization: tuple[str, str] | None, parameters: Parameters
+        self,
+        activation: Any,
+        dropout: float,
+        normalization: tuple[str, str] | None,
+        parameters: Parameters,
+        input_dropout: float = 0.0,
     ) -> None:
         self.weights, self.biases, self.slopes = parameters[:3]
+        self.alphas = parameters.alphas
+        self.scales, self.input_dropout = parameters.scales, input_dropout  # of the inputs; of the first layer alone
         self.dropout, self.is_linear = dropout, activation == "identity" and normalization is None
         # Whether weights and biases are all its parameters.
         self.has_only_sums = all(array is None for array in parameters[2:])
         self.activate: Callable[[Array, Array], None]  # sets the second array to the outputs for the sums in the first
         self._set_activation(activation)
+        if self.alphas is not None:
+            self._activate_fully, self.activate = self.activate, self._activate_in_part
         self._normalization = None
         if normalization is not None:
             assert parameters.gains is not None
@@ -81,6 +121,11 @@ class Layer:
             self._backward = runnable(backward_by_element, derivative=formulas.derivative)
         else:
             self._backward = runnable(backward_by_row, product=formulas.product)
+
+    def _activate_in_part(self, z: Array, a: Array) -> None:
+        assert self.alphas is not None
+        self._activate_fully(z, a)
+        a[...] = parametric(z, a, self.alphas)
 
     def _activate_normalized(self, z: Array, a: Array) -> None:
         assert self._normalization is not None
@@ -113,12 +158,24 @@ class Layer:
         return result
 
     def _activation_backward(self, z: Array, a: Array, grad_a: Array, delta: Array, gradients: Parameters | None) -> None:
+        if self.alphas is not None:
+            self._backward_in_part(z, grad_a, delta, gradients)
+            return
         if self.slopes is None:
             self._backward(a if self._derivative_takes_output else z, grad_a, delta)
             return
         if gradients is not None and gradients.slopes is not None:
             gradients.slopes[:] = self._slopes_grad(z, grad_a)
         self._by_slopes(z, self.slopes, grad_a, delta)
+
+    def _backward_in_part(self, z: Array, grad_a: Array, delta: Array, gradients: Parameters | None) -> None:
+        assert self.alphas is not None
+        full, slope = np.empty_like(z), np.empty_like(z)
+        self._activate_fully(z, full)
+        self._backward(full if self._derivative_takes_output else z, np.ones_like(z), slope)
+        if gradients is not None and gradients.alphas is not None:
+            gradients.alphas[:] = alphas_grad(z, full, grad_a)
+        delta[...] = grad_a * parametric_grad(slope, self.alphas)
 
 
 def pointers(activation: Activation, dtype: DTypeLike) -> tuple[int | None, int | None]:
@@ -134,9 +191,17 @@ def pointers(activation: Activation, dtype: DTypeLike) -> tuple[int | None, int 
 class Pass:
     """The pass of batches with a certain number of rows through the layers. All arrays except x are (rows, units)."""
 
-    def __init__(self, layers: Sequence[Layer], n_rows: int, dtype: DTypeLike, *, logits: bool = False) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        n_rows: int,
+        dtype: DTypeLike,
+        *,
+        logits: bool = False,
+        embeddings: Embedded = (),
+    ) -> None:
         """Make the arrays. With `logits`, the last layer has no activation."""
-        self._layers = layers
+        self._layers, self._embeddings = layers, embeddings
         self._sums, self._factors = runnable(sums), runnable(factors)
         self._dense_gradients, self._input_gradients = runnable(dense_gradients), runnable(input_gradients)
         shapes = [(n_rows, layer.biases.size) for layer in layers]
@@ -147,6 +212,8 @@ class Pass:
         self._deltas = [grad if same else np.empty_like(grad) for grad, same in zip(self._grads, linear, strict=True)]
         self._inputs: list[Array] = [self._z[0]] * len(layers)
         self._masks: list[Array | None] = [None] * len(layers)  # factors of outputs before the next layer
+        self._x: Array  # inputs before dropout and scales
+        self._input_mask: Array | None
         self.grad_outputs = self._grads[-1]  # the gradient with respect to the last layer's outputs, for `backward`
 
     def forward(self, x: Array, keys: tuple[Array, Any] | None = None) -> Array:
@@ -154,6 +221,8 @@ class Pass:
 
         With the keys of a step, units are dropped. The keys are the low bits, one number per layer, and the high bits.
         """
+        self._rows = x
+        x = self._change_inputs(embed(self._embeddings, x) if self._embeddings else x, keys)
         for i, (layer, z, a) in enumerate(zip(self._layers, self._z, self.outputs, strict=True)):
             self._inputs[i] = x
             self._sums(x, layer.weights, layer.biases, z)
@@ -165,26 +234,50 @@ class Pass:
                 self._masks[i], x = mask, a * mask
         return x
 
-    def backward(self, gradients: Sequence[Parameters] | None) -> Array:
+    def _change_inputs(self, x: Array, keys: tuple[Array, Any] | None) -> Array:
+        """Return the inputs after dropout and scales. Their key is the last one."""
+        rate, self._x, self._input_mask = self._layers[0].input_dropout, x, None
+        if keys is not None and rate > 0.0:
+            self._input_mask = self._factors(rate, x.size, keys[0][-1], keys[1]).reshape(x.shape).astype(x.dtype)
+        return scale_inputs(x, self._layers[0].scales, self._input_mask)
+
+    def backward(self, gradients: Gradients | None) -> Array:
         """Set the gradients of all parameters, and return the gradient with respect to the z of the first layer."""
         for i in range(len(self._layers) - 1, -1, -1):
             layer, mask, grad, delta = self._layers[i], self._masks[i], self._grads[i], self._deltas[i]
             if mask is not None:
                 grad *= mask
             if delta is not grad:
-                layer.backward(self._z[i], self.outputs[i], grad, delta, None if gradients is None else gradients[i])
+                layer.backward(self._z[i], self.outputs[i], grad, delta, None if gradients is None else gradients.layers[i])
             if gradients is not None:
-                self._dense_gradients(self._inputs[i], delta, gradients[i].weights, gradients[i].biases)
+                own = gradients.layers[i]
+                self._dense_gradients(self._inputs[i], delta, own.weights, own.biases)
             if i > 0:
                 self._input_gradients(delta, layer.weights, self._grads[i - 1])
+        if gradients is not None and gradients.layers[0].scales is not None:
+            gradients.layers[0].scales[:] = self._through_inputs()[1]
+        if gradients is not None and self._embeddings:
+            self._through_embeddings(gradients.embeddings)
         return delta
 
     def grad_inputs(self) -> Array:
         """Return the gradient with respect to the input rows. Call `backward` first."""
-        delta, weights = self._deltas[0], self._layers[0].weights
-        result = np.empty((len(delta), len(weights)), delta.dtype)
-        self._input_gradients(delta, weights, result)
+        return self._through_embeddings(()) if self._embeddings else self._through_inputs()[0]
+
+    def _through_embeddings(self, gradients: Sequence[Array | None]) -> Array:
+        """Return the gradient with respect to the input rows, and set those of the embeddings' parameters."""
+        result, found = embed_grad(self._embeddings, self._rows, self._through_inputs()[0])
+        for gradient, values in zip(gradients, found, strict=False):
+            if gradient is not None:
+                gradient[...] = values
         return result
+
+    def _through_inputs(self) -> tuple[Array, Array | None]:
+        """Return the gradients with respect to the first layer's inputs before their scales, and to these."""
+        delta, weights = self._deltas[0], self._layers[0].weights
+        grad = np.empty((len(delta), len(weights)), delta.dtype)
+        self._input_gradients(delta, weights, grad)
+        return scale_inputs_grad(self._x, self._layers[0].scales, self._input_mask, grad)
 
 
 # ---- Functions of arrays, which Numba compiles ----

@@ -14,11 +14,21 @@ from fastnn import reference
 from fastnn._checks.limits import MAX_LAYERS
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._elementwise import aligned_zeros
-from fastnn._engine.portable._layers import BLOCK_KINDS, LAYER_ACTIVATIONS, Layer, Parameters, Pass, shapes
+from fastnn._engine.portable._layers import (
+    BLOCK_KINDS,
+    EMBEDDED,
+    LAYER_ACTIVATIONS,
+    Gradients,
+    Layer,
+    Parameters,
+    Pass,
+    shapes,
+)
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
 from fastnn._layer_settings import Blocks, BlockSettings
-from fastnn.reference.dropout import layer_keys
+from fastnn.embeddings import Embedding, stage_width
+from fastnn.reference.dropout import layer_keys, layer_numbers
 
 if TYPE_CHECKING:
     from fastnn._engine.losses import NativeLoss
@@ -28,9 +38,9 @@ _ROWS_AT_ONCE = 512
 
 
 class _Block(NamedTuple):
-    """The parameters of one kind in one layer."""
+    """The parameters of one kind in one layer, or of an embedding."""
 
-    layer: int
+    layer: int  # or the number of the embedding
     kind: str
     place: slice  # its place in the storage
     shape: tuple[int, ...]
@@ -46,21 +56,33 @@ class Network:
         dropout: tuple[float, ...],
         dtype: DTypeLike,
         normalizations: tuple[tuple[str, str] | None, ...] | None = None,
+        input_scale: bool = False,
+        input_dropout: float = 0.0,
+        parametric: tuple[bool, ...] | None = None,
+        embeddings: tuple[Embedding, ...] = (),
     ) -> None:
         n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
-        lists = activations, dropout, normalizations
+        parametric = (False,) * n_layers if parametric is None else parametric
+        lists = activations, dropout, normalizations, parametric
         if not 1 <= n_layers <= MAX_LAYERS or any(len(each) != n_layers for each in lists) or normalizations[-1] is not None:
             raise ValueError(
                 f"layer_sizes: expected 1 to {MAX_LAYERS} layers, each with an activation and a dropout, got {n_layers}"
             )
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
-        self.normalizations, self.dtype = normalizations, np.dtype(dtype)
-        self._blocks = _lay_out(layer_sizes, activations, normalizations)
+        self.normalizations, self.dtype, self.embeddings = normalizations, np.dtype(dtype), embeddings
+        self.input_scale, self.input_dropout, self.parametric = input_scale, input_dropout, parametric
+        self._blocks = _lay_out(layer_sizes, activations, normalizations, parametric, input_scale, embeddings)
         self.storage = aligned_zeros(self._blocks[-1].place.stop, self.dtype)
         self.parameters = self.views(self.storage)
         each = zip(activations, dropout, normalizations, Parameters.of_layers(self.parameters), strict=True)
-        self.layers = [Layer(*of_layer) for of_layer in each]
+        self.layers = [Layer(*of_layer, 0.0 if i else input_dropout) for i, of_layer in enumerate(each)]
+        self.embedded = tuple(zip(embeddings, self.parameters[EMBEDDED], strict=True))
+
+    @property
+    def drops(self) -> bool:
+        """Whether training drops inputs or units."""
+        return self.input_dropout > 0.0 or any(self.dropout)
 
     @property
     def address(self) -> int:
@@ -78,10 +100,11 @@ class Network:
     def views(self, storage: Array) -> dict[str, tuple[Any, ...]]:
         """Return the parameters within a vector that is laid out like the storage, by kind.
 
-        Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out), and
-        all other kinds are (n_out,).
+        Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out), scales
+        (n_in,), and all other kinds (n_out,), but those of embeddings, which have one matrix per embedding, or None.
         """
         kinds: dict[str, list[Any]] = {kind: [None] * (len(self.layer_sizes) - 1) for kind in BLOCK_KINDS}
+        kinds[EMBEDDED] = [None] * len(self.embeddings)
         for block in self._blocks:
             kinds[block.kind][block.layer] = storage[block.place].reshape(block.shape)
         return {kind: tuple(arrays) for kind, arrays in kinds.items()}
@@ -90,7 +113,9 @@ class Network:
         """Return the parts of the storage that are updated together, and their settings, which are given by block."""
 
         def own(block: _Block) -> BlockSettings:
-            return BlockSettings.default(block.kind) if blocks is None else blocks[block.layer][block.kind]
+            if blocks is None or block.kind == EMBEDDED:
+                return BlockSettings.default(block.kind)
+            return blocks[block.layer][block.kind]
 
         parts = [(settings, list(group)) for settings, group in groupby(self._blocks, own)]
         return [(slice(group[0].place.start, group[-1].place.stop), settings) for settings, group in parts]
@@ -178,7 +203,7 @@ class Network:
         keys = None if dropout_key is None else self._dropout_keys(dropout_key)
         at_once = _ROWS_AT_ONCE if keys is None else n_rows  # masks depend on the position of a row in the batch
         part = np.empty_like(self.storage)
-        gradients = None if by_parameter is None else Parameters.of_layers(self.views(part))
+        gradients = None if by_parameter is None else Gradients.of_kinds(self.views(part))
         readable = np.arange(n_rows)[standing_in(slice(0, n_rows), weight, (0, n_rows))]
         targets = mean.weigh(read_y(y, readable, n_targets, labels, self.dtype), weight, labels)
         value, divisor = 0.0, float(mean.divisors(np.abs(targets.rows).sum(), targets.rows.sum()))
@@ -256,6 +281,8 @@ class Network:
     def check_x(self, x: Array | SparseRows, n_rows: int) -> None:
         """Raise ValueError or TypeError unless the network can read the rows."""
         if isinstance(x, SparseRows):
+            if self.embeddings:
+                raise TypeError("X: expected a dense array for a model with embeddings, got a sparse matrix")
             check_sparse(x, "X", n_rows, self.layer_sizes[0], self.dtype)
         else:
             check_rows(x, "X", n_rows, self.layer_sizes[0])
@@ -269,7 +296,7 @@ class Network:
 
     def _dropout_keys(self, key: int) -> tuple[Array, Any]:
         """Return the keys of a pass from that of a batch."""
-        low, high = layer_keys(np.array([key], np.uint64), np.arange(len(self.layers), dtype=np.uint64))
+        low, high = layer_keys(np.array([key], np.uint64), layer_numbers(len(self.layers)))
         return low[0], high[0]
 
     def _pieces(self, n_rows: int, at_once: int = _ROWS_AT_ONCE, *, logits: bool = False) -> Iterator[tuple[slice, Pass]]:
@@ -278,7 +305,7 @@ class Network:
         for start in range(0, n_rows, at_once):
             count = min(at_once, n_rows - start)
             if batch is None or count < at_once:
-                batch = Pass(self.layers, count, self.dtype, logits=logits)
+                batch = Pass(self.layers, count, self.dtype, logits=logits, embeddings=self.embedded)
             yield slice(start, start + count), batch
 
 
@@ -293,13 +320,26 @@ def weights_of_rows(sample_weight: NDArray[np.float64] | None, n_rows: int) -> N
 
 
 def _lay_out(
-    layer_sizes: tuple[int, ...], activations: tuple[Any, ...], normalizations: tuple[tuple[str, str] | None, ...]
+    layer_sizes: tuple[int, ...],
+    activations: tuple[Any, ...],
+    normalizations: tuple[tuple[str, str] | None, ...],
+    parametric: tuple[bool, ...],
+    input_scale: bool,
+    embeddings: tuple[Embedding, ...],
 ) -> list[_Block]:
-    """Return the blocks of all layers, one behind the other in the storage."""
+    """Return the blocks of all embeddings and layers, one behind the other in the storage."""
     blocks, start = [], 0
-    each = zip(pairwise(layer_sizes), activations, normalizations, strict=True)
-    for layer, (sizes, activation, normalization) in enumerate(each):
-        for kind, shape in shapes(*sizes, _check(activation), normalization).items():
+    for number, embedding in enumerate(embeddings):
+        if embedding.shape is not None:
+            end = start + math.prod(embedding.shape)
+            blocks.append(_Block(number, EMBEDDED, slice(start, end), embedding.shape))
+            start = end
+    widths = (stage_width(embeddings, layer_sizes[0]), *layer_sizes[1:])
+    each = zip(pairwise(widths), activations, normalizations, parametric, strict=True)
+    for layer, (sizes, activation, normalization, has_alphas) in enumerate(each):
+        options = {"is_parametric": has_alphas, "scales_inputs": input_scale and layer == 0}
+        of_layer = shapes(*sizes, _check(activation), normalization, **options)
+        for kind, shape in of_layer.items():
             end = start + math.prod(shape)
             blocks.append(_Block(layer, kind, slice(start, end), shape))
             start = end
@@ -307,8 +347,9 @@ def _lay_out(
 
 
 def by_layer(kinds: Mapping[str, Sequence[Array | None]]) -> list[Array]:
-    """Return all arrays, layer by layer: within a layer, one array per kind of parameters that it has."""
-    return [array for arrays in zip(*kinds.values(), strict=True) for array in arrays if array is not None]
+    """Return all arrays: those of embeddings, and then layer by layer, one per kind of parameters that a layer has."""
+    of_layers = zip(*(arrays for kind, arrays in kinds.items() if kind != EMBEDDED), strict=True)
+    return [array for arrays in (kinds[EMBEDDED], *of_layers) for array in arrays if array is not None]
 
 
 def _check(activation: Any) -> Any:

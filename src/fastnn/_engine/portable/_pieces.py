@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._network import Network, weights_of_rows
 from fastnn._engine.portable._rows import Array, Chosen, SparseRows, check_rows, read_x, read_y, standing_in
-from fastnn.reference.dropout import layer_keys
+from fastnn.reference.dropout import layer_keys, layer_numbers
 
 # The work of a piece, between two readings of the clock: operations, and the fixed cost of a batch. Together about 10 ms.
 _WORK = 100_000_000
@@ -75,7 +75,7 @@ class Pieces:
         self._x, self._y, self._labels, self._n_targets = x, y, labels, n_targets
         self._weight = weights_of_rows(sample_weight, n_rows)
         self._bits, self._random = bit_generator, np.random.Generator(bit_generator)
-        self._drops = any(network.dropout)
+        self._drops = network.drops
         self._order: NDArray[np.int64] | None = None
         self._reshuffles = self.lazy = False
         sizes = np.array(network.layer_sizes, np.float64)
@@ -148,7 +148,7 @@ class Pieces:
         if not self._drops:
             return [None] * n_batches
         keys = self._random.integers(0, 2**64, n_batches, dtype=np.uint64)
-        return list(zip(*layer_keys(keys, np.arange(len(self._network.layers), dtype=np.uint64)), strict=True))
+        return list(zip(*layer_keys(keys, layer_numbers(len(self._network.layers))), strict=True))
 
     def _features(self, ends: NDArray[np.int64], rows: Chosen, weight: NDArray[np.float64]) -> NDArray[np.bool_] | None:
         if not self.lazy or not isinstance(self._x, SparseRows):

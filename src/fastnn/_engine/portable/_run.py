@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastnn._engine.portable._average import Average
 from fastnn._engine.portable._elementwise import first_not_finite
-from fastnn._engine.portable._layers import Parameters, Pass
+from fastnn._engine.portable._layers import Gradients, Pass
 from fastnn._engine.portable._loop import Batches, Loop
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._network import Network
@@ -68,7 +68,7 @@ class Run:
         snapshot = tuple(np.empty_like(array) for array in kept)
         m, v = self._optimizer.both(self._moments, network.storage)
         self._state = State(network.storage, self._gradient, m, v, kept, snapshot)
-        self._gradients = Parameters.of_layers(network.views(self._gradient))
+        self._gradients = Gradients.of_kinds(network.views(self._gradient))
         self._passes: dict[int, Pass] = {}  # passes by the number of rows
 
         self.steps, self.n_epochs = self._pieces.steps, n_epochs
@@ -255,7 +255,8 @@ class Run:
     def _find_gradient(self, piece: Piece, begin: int, end: int, keys: tuple[Array, Any] | None, divisor: float) -> float:
         count = end - begin
         if count not in self._passes:
-            self._passes[count] = Pass(self._network.layers, count, self._network.dtype, logits=self._loss.from_logits)
+            network, logits = self._network, self._loss.from_logits
+            self._passes[count] = Pass(network.layers, count, network.dtype, logits=logits, embeddings=network.embedded)
         batch, rows = self._passes[count], slice(begin, end)
         p = batch.forward(piece.x[rows], keys)
         weights = piece.weight[rows], piece.elements[rows]
@@ -264,7 +265,7 @@ class Run:
         return loss
 
     def _penalize(self, loss: float, divisor: float, features: NDArray[np.bool_] | None) -> float:
-        for layer, (w, gradient) in enumerate(zip(self._network.parameters["weights"], self._gradients, strict=True)):
+        for layer, (w, gradient) in enumerate(zip(self._network.parameters["weights"], self._gradients.layers, strict=True)):
             if layer == 0 and features is not None:
                 w = w * features[:, np.newaxis]
             loss = self._optimizer.penalize(loss, divisor, layer, w, gradient.weights)

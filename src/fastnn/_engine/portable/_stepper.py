@@ -74,7 +74,7 @@ class Stepper:
         """
         network, key = self.network, None
         gradient, weight = np.zeros_like(network.storage), np.empty(1)
-        if any(network.dropout):
+        if network.drops:
             key = int(np.random.Generator(self._settings.bit_generator).integers(0, 2**64, dtype=np.uint64))
         used = GIVEN_GRADIENT if given else self._settings.loss
         x: Any = data.x

@@ -64,6 +64,14 @@ static inline @real @from_bits(@bits bits)
     return u.number;
 }
 """
+SCALE = """
+/* Multiplies each input by its factor. */
+static void @scale(const @real *scales, const @real *x, @real *y, int n)
+{
+    int i;
+    for (i = 0; i < n; i++) y[i] = x[i] * scales[i];
+}
+"""
 _TILE = """
 /* Computes n outputs of a layer: the bias, plus the products with inputs 0, 1, 2 and so on, in this order. */
 @INLINE void @tile(const int n, const @real *weights, const @real *biases, int n_in, int n_out, const @real *x, @real *y)
@@ -171,6 +179,20 @@ static void @prelu(const @real *slopes, @real *y, int n)
     for (i = 0; i < n; i++) y[i] = y[i] > 0.0@suffix ? y[i] : slopes[i] * y[i];
 }
 """
+_PARAMETRIC = """
+/* z + a (f(z) - z), with one a per unit. */
+static void @parametric_%(name)s(const @real *alphas, @real *y, int n)
+{
+    @real z[64];
+    int i, k, m;
+    for (k = 0; k < n; k += 64) {
+        m = n - k < 64 ? n - k : 64;
+        for (i = 0; i < m; i++) z[i] = y[k + i];
+        @%(name)s(y + k, m);
+        for (i = 0; i < m; i++) y[k + i] = @fma(alphas[k + i], y[k + i] - z[i], z[i]);
+    }
+}
+"""
 # The kernels compute large floats as doubles, and large doubles with the C library.
 _SINE = """
 static inline @real @near_sine(@real x)
@@ -257,6 +279,12 @@ def activation_functions(prefix: str, dtype: np.dtype[Any], names: Iterable[str]
             yield rendered(_PRELU, prefix, dtype)
         else:
             yield from _sine_functions(prefix, dtype)
+
+
+def parametric_functions(prefix: str, dtype: np.dtype[Any], names: Iterable[str]) -> Iterator[str]:
+    """Yield the functions of parametric activations, after those of the activations."""
+    for name in dict.fromkeys(names):
+        yield rendered(_PARAMETRIC % {"name": name}, prefix, dtype)
 
 
 def _sine_functions(prefix: str, dtype: np.dtype[Any]) -> Iterator[str]:

@@ -15,7 +15,7 @@ _TEXT = """\
 /* A neural network, exported by fastnn {version}.
  *
  * Layers          {sizes}
- * Activations     {activations}
+ * Activations     {activations}{scales}
  * Declaration     {declaration}
  * Inputs          {n_in} in x: one row{features}
  * Outputs         {n_out} in y, which must not overlap x
@@ -58,6 +58,7 @@ def header(
         version=__version__,
         sizes=" -> ".join(map(str, sizes)),
         activations=", ".join(map(_described, layers)),
+        scales="" if layers[0].scales is None else "; inputs times trained scales",
         declaration=f'void {name}(const {c_type} *x, {c_type} *y); in C++ after extern "C"',
         n_in=sizes[0],
         n_out=sizes[-1],
@@ -75,9 +76,10 @@ def header(
 
 def _described(layer: Layer) -> str:
     """Return the activation of a layer, with its normalization."""
+    activation = str(layer.activation) if layer.alphas is None else f"parametric {layer.activation}"
     if layer.normalization is None:
-        return str(layer.activation)
-    order = [layer.normalization.name, str(layer.activation)]
+        return activation
+    order = [layer.normalization.name, activation]
     return " then ".join(order if layer.normalization.place == "before" else reversed(order))
 
 

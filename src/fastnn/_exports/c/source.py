@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from fastnn._exports.c.functions import (
     ACTIVATIONS,
+    SCALE,
     activation_functions,
     layer_functions,
     normalization_functions,
+    parametric_functions,
     reads_bits,
     rendered,
 )
@@ -132,7 +134,10 @@ def _converted(index: int, layer: Layer, dtype: np.dtype[Any]) -> Layer:
     weights = _parameters(f"weights[{index}]", layer.weights, dtype)
     bias = _parameters(f"biases[{index}]", layer.bias, dtype)
     slopes = None if layer.slopes is None else _parameters(f"slopes[{index}]", layer.slopes, dtype)
-    return Layer(weights, bias, layer.activation, slopes, _converted_normalization(index, layer.normalization, dtype))
+    normalization = _converted_normalization(index, layer.normalization, dtype)
+    scales = None if layer.scales is None else _parameters(f"scales[{index}]", layer.scales, dtype)
+    alphas = None if layer.alphas is None else _parameters(f"alphas[{index}]", layer.alphas, dtype)
+    return Layer(weights, bias, layer.activation, slopes, normalization, scales, alphas)
 
 
 def _converted_normalization(index: int, given: Normalization | None, dtype: np.dtype[Any]) -> Normalization | None:
@@ -158,12 +163,12 @@ def _parameters(name: str, values: NDArray[Any], dtype: np.dtype[Any]) -> NDArra
 
 
 def _size(layer: Layer) -> int:
-    return layer.weights.size + layer.bias.size + sum(values.size for _, values in _of_units(layer))
+    return layer.weights.size + layer.bias.size + sum(values.size for _, values in _others_of(layer))
 
 
-def _of_units(layer: Layer) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield the names and the values of the other parameters of a layer's units."""
-    arrays = {"slopes": layer.slopes}
+def _others_of(layer: Layer) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the names and the values of the other parameters of a layer."""
+    arrays = {"slopes": layer.slopes, "alphas": layer.alphas, "scales": layer.scales}
     if layer.normalization is not None:
         arrays |= {"gains": layer.normalization.gains, "shifts": layer.normalization.shifts}
     yield from ((name, values) for name, values in arrays.items() if values is not None)
@@ -205,7 +210,7 @@ def _constants(index: int, layers: Sequence[Layer], narrow: bool) -> Iterator[st
     yield f"/* Layer {index + 1}: {n_in} -> {n_out}, {layer.activation}. Weights: {rows}. */\n"
     yield array(f"@weights_{index + 1}", layer.weights.T if by_outputs else layer.weights)
     yield array(f"@biases_{index + 1}", layer.bias)
-    for name, values in _of_units(layer):
+    for name, values in _others_of(layer):
         yield array(f"@{name}_{index + 1}", values)
     if index < len(layers) - 1:
         yield "\n"
@@ -214,30 +219,46 @@ def _constants(index: int, layers: Sequence[Layer], narrow: bool) -> Iterator[st
 def _functions(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool) -> Iterator[str]:
     dense = layers[:-1] if narrow else layers
     widest, total = max((layer.bias.size for layer in dense), default=0), _adds_up(layers, narrow)
+    if layers[0].scales is not None:
+        yield rendered(SCALE, prefix, dtype)
     yield from layer_functions(prefix, dtype, widest, narrow, total=total)
     yield from normalization_functions(prefix, dtype, [each.name for each in (x.normalization for x in layers) if each])
     yield from activation_functions(prefix, dtype, [str(layer.activation) for layer in layers])
+    yield from parametric_functions(prefix, dtype, [str(layer.activation) for layer in layers if layer.alphas is not None])
 
 
 def _buffers(layers: Sequence[Layer]) -> tuple[int, int]:
-    """Return the sizes of the two arrays for outputs of hidden layers, which layers use in turn."""
+    """Return the sizes of the two arrays for outputs of hidden layers, which layers use in turn.
+
+    Scaled inputs have the place of the second layer's outputs.
+    """
     sizes = [layer.bias.size for layer in layers[:-1]]
-    return max(sizes[::2], default=0), max(sizes[1::2], default=0)
+    scaled = 0 if layers[0].scales is None else layers[0].scales.size
+    return max(sizes[::2], default=0), max([scaled, *sizes[1::2]])
+
+
+def _activation_call(layer: Layer, index: int) -> str:
+    """Return the call of a layer's activation up to its last arguments, the values and their number."""
+    if layer.alphas is not None:
+        return f"@parametric_{layer.activation}(@alphas_{index + 1}, "
+    return f"@{layer.activation}(@slopes_{index + 1}, " if layer.slopes is not None else f"@{layer.activation}("
 
 
 def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int], narrow: bool) -> str:
     lines = [f"    @real {buffer}[{size}];" for buffer, size in zip(("odd", "even"), buffers, strict=True) if size]
     source = "x"
+    if layers[0].scales is not None:
+        lines.append(f"    @scale(@scales_1, x, even, {layers[0].scales.size});")
+        source = "even"
     for index, layer in enumerate(layers):
         n_in, n_out = layer.weights.shape
         last = index == len(layers) - 1
         to = "y" if last else ("odd", "even")[index % 2]
         function = "@narrow" if last and narrow else "@dense"
         lines.append(f"    {function}(@weights_{index + 1}, @biases_{index + 1}, {n_in}, {n_out}, {source}, {to});")
-        slopes = f"@slopes_{index + 1}, " if layer.slopes is not None else ""
-        calls = [] if layer.activation == "identity" else [f"    @{layer.activation}({slopes}{to}, {n_out});"]
+        calls = [] if layer.activation == "identity" else [f"    {_activation_call(layer, index)}{to}, {n_out});"]
         if layer.normalization is not None:
-            parameters = "".join(f"@{name}_{index + 1}, " for name, _ in _of_units(layer) if name != "slopes")
+            parameters = "".join(f"@{name}_{index + 1}, " for name, _ in _others_of(layer) if name in ("gains", "shifts"))
             place = 0 if layer.normalizes("before") else len(calls)
             calls.insert(place, f"    @{layer.normalization.name}({parameters}{to}, {n_out});")
         lines += calls

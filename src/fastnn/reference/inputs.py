@@ -1,0 +1,49 @@
+"""The changes of inputs before the first layer: dropout, and a trained factor of each feature."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn._checks.floats import Array
+
+__all__ = ["scale_inputs", "scale_inputs_grad"]
+__dir__ = __all__.copy
+
+
+def scale_inputs(x: Array, scales: Array | None = None, mask: Array | None = None) -> Array:
+    """Return x * mask * scales: inputs after dropout, times the trained factor of each feature.
+
+    D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned MLPs and boosted trees on tabular
+    data", NeurIPS 2024, section 3, begin their networks with such a layer.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n, n_in)
+        Rows of inputs.
+    scales : ndarray, shape (n_in,), optional
+        The factors. By default, all are 1.
+    mask : ndarray, shape (n, n_in), optional
+        The factors of dropout (see `dropout_mask`). By default, nothing is dropped.
+
+    Examples
+    --------
+    >>> scale_inputs(np.array([[1.0, 2.0]]), np.array([3.0, 0.5]))
+    array([[3., 1.]])
+    """
+    dropped = x if mask is None else x * mask
+    return dropped if scales is None else dropped * scales
+
+
+def scale_inputs_grad(x: Array, scales: Array | None, mask: Array | None, grad: Array) -> tuple[Array, Array | None]:
+    """Return the gradients with respect to x and scales, from the gradient (n, n_in) with respect to the result.
+
+    Without scales, the second gradient is None.
+
+    Examples
+    --------
+    >>> scale_inputs_grad(np.array([[1.0, 2.0]]), np.array([3.0, 0.5]), None, np.array([[1.0, 1.0]]))
+    (array([[3. , 0.5]]), array([1., 2.]))
+    """
+    if scales is None:
+        return (grad if mask is None else grad * mask), None
+    return scale_inputs(grad, scales, mask), np.sum(grad * scale_inputs(x, None, mask), axis=0)
