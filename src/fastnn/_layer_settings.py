@@ -16,6 +16,9 @@ _Value = TypeVar("_Value")
 KINDS = ("weights", "biases", "slopes", "gains", "shifts", "alphas", "scales")
 """The kinds of parameters of layers, in the order of kernels/registry.h."""
 
+EMBEDDED = "embedding_parameters"
+"""The kind of parameters of embeddings, which stand before all layers and have no settings."""
+
 WITH_DECAY = ("weights", "biases")
 """The kinds to which weight decay applies by default."""
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from fastnn._views import EMBEDDED, Kinds, layers_of
+from fastnn._layer_settings import EMBEDDED
+from fastnn._views import Kinds, layers_of
 
 if TYPE_CHECKING:
     from fastnn._parameters import Parameters

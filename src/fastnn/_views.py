@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn._engine import arrays as _arrays
+from fastnn._layer_settings import EMBEDDED
 
 _View = TypeVar("_View")
 
 # For each kind of parameters: one array per layer, or None for a layer without such parameters. Those of embeddings have one
 # array per embedding, or None for an embedding without parameters.
-EMBEDDED = "embedding_parameters"
 Kinds = Mapping[str, Sequence[NDArray[Any] | None]]
 
 

@@ -12,9 +12,8 @@ from fastnn._averaging import EMA, SWA, Averaging
 from fastnn._checks.floats import Array
 from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
-from fastnn._layer_settings import KINDS, BlockSettings, LayerSettings, blocks_of, check_layer_settings
+from fastnn._layer_settings import EMBEDDED, KINDS, BlockSettings, LayerSettings, blocks_of, check_layer_settings
 from fastnn._rates import Scheduled, check_scheduled
-from fastnn._views import EMBEDDED
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
 from fastnn.reference.arguments import (

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from fastnn import reference
 from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
+from fastnn._layer_settings import EMBEDDED
 from fastnn.reference.activations import Activation, named
 from fastnn.reference.dropout import factors
 from fastnn.reference.embeddings import FORMULAS as EMBEDDING_FORMULAS
@@ -41,7 +42,6 @@ class Parameters(NamedTuple):
         return [cls(*arrays) for arrays in zip(*(kinds[kind] for kind in cls._fields), strict=True)]
 
 
-EMBEDDED = "embedding_parameters"  # the kind of parameters of embeddings
 BLOCK_KINDS = (*Parameters._fields, EMBEDDED)
 EMBEDDINGS = ("columns", *EMBEDDING_FORMULAS)  # the first passes columns as they are
 

@@ -16,7 +16,6 @@ from fastnn._engine.losses import NativeLoss
 from fastnn._engine.portable._elementwise import aligned_zeros
 from fastnn._engine.portable._layers import (
     BLOCK_KINDS,
-    EMBEDDED,
     LAYER_ACTIVATIONS,
     Gradients,
     Layer,
@@ -26,7 +25,7 @@ from fastnn._engine.portable._layers import (
 )
 from fastnn._engine.portable._losses import MeanLoss
 from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_sparse, read_x, read_y, standing_in
-from fastnn._layer_settings import Blocks, BlockSettings
+from fastnn._layer_settings import EMBEDDED, Blocks, BlockSettings
 from fastnn.embeddings import Embedding, stage_width
 from fastnn.reference.dropout import layer_keys, layer_numbers
 
