@@ -69,3 +69,10 @@ def test_training_on_dask_learns(example):
     distributed = pytest.importorskip("distributed")
     with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0"):
         assert example("on_dask").main(n_partitions=4, rows_per_partition=3000, epochs=25) > 0.85
+
+
+def test_realmlp_predicts_numbers_and_classes(example):
+    pytest.importorskip("pandas")
+    explained, right = example("realmlp").main(n=1000, epochs=64)
+    assert explained > 0.9
+    assert right > 0.75

@@ -50,8 +50,9 @@ class ByKind(Mapping[str, _Value], Generic[_Value]):
 class LayerSettings(Options):
     """Settings of the training of one layer, which `Trainer` takes as `layer_settings`.
 
-    A factor is a number, or a mapping from kinds of parameters to numbers: "weights", "biases", "slopes", "gains" and
-    "shifts", which are the names of the attributes of `MLP`. Kinds that a mapping lacks have their defaults.
+    A factor is a number, or a mapping from kinds of parameters to numbers: "weights", "biases", "slopes", "gains",
+    "shifts", "alphas" and "scales", which are the names of the attributes of `MLP`. Kinds that a mapping lacks have their
+    defaults. The parameters of embeddings have no settings.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ class LayerSettings(Options):
         The factor of the optimizer's epsilon, > 0. The optimizer must have one.
     weight_decay_factor : float or mapping, default 1.0
         The factor of the optimizer's weight decay, >= 0. The optimizer must have one. A number is for weights and biases; a
-        mapping can also let slopes, gains and shifts decay, which they do not by default.
+        mapping can also let the other kinds decay, which they do not by default.
     l1, l2 : float, optional
         The strengths of the penalties on the weights of the layer, in place of the trainer's `l1` and `l2`.
     frozen : bool or mapping, default False
