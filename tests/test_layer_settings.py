@@ -28,7 +28,7 @@ from fastnn import (
     reference,
 )
 from fastnn._engine import core as _core
-from fastnn._layer_settings import KINDS
+from fastnn._layer_settings import EMBEDDED, KINDS
 from fastnn._views import by_layer
 
 OPTIMIZERS = [
@@ -71,6 +71,7 @@ def vector_by_reference(model, X, y, **options):
     lists, own = reference_of(model)
     losses = reference.train(*lists, X, y, rng=np.random.default_rng(5), **own, **options)
     kinds = {"weights": lists[0], "biases": lists[1], "slopes": own["slopes"]}
+    kinds[EMBEDDED] = []
     kinds |= {name: [n and getattr(n, name) for n in own["normalizations"]] for name in ("gains", "shifts")}
     return losses, np.concatenate([array.ravel() for array in by_layer(kinds)])
 
@@ -255,7 +256,7 @@ def test_assigned_settings_take_effect_from_the_next_step():
 
 
 def test_kinds_are_those_of_the_kernels():
-    assert _core.BLOCK_KINDS == KINDS
+    assert (*KINDS, EMBEDDED) == _core.BLOCK_KINDS
 
 
 def test_settings_are_values():

@@ -37,7 +37,7 @@ def _with_fallback(init):
         init(self, metrics, trainer, rows, prefix)
         network = network_of(trainer.model)
         model = type("Model", (), {"_network": network, "dtype": network.dtype})
-        self._trainer = type("Portable", (), {"model": model, "n_threads": None})
+        self._trainer = type("Portable", (), {"model": model, "n_threads": None, "_average": None})
 
     return prepare
 

@@ -58,8 +58,9 @@ def test_names_are_those_of_the_reference():
     assert set(ops.__all__) <= set(reference.__all__)
     reference_only = {"ACTIVATIONS", "LOSSES", "UPDATES", "Activation", "LossFunction"}
     networks = {"blend", "dropout_mask", "forward", "input_gradient", "jacobian", "loss_and_gradient", "train", "vjp"}
-    normalizations = {"Normalization", "layer_norm", "layer_norm_grad", "rms_norm", "rms_norm_grad"}  # of layers of models
-    assert set(ops.__all__) == set(reference.__all__) - reference_only - networks - normalizations
+    of_models = {"Normalization", "layer_norm", "layer_norm_grad", "rms_norm", "rms_norm_grad", "ema_share"}
+    of_models |= {"embed", "embed_grad", "scale_inputs", "scale_inputs_grad"}
+    assert set(ops.__all__) == set(reference.__all__) - reference_only - networks - of_models
     assert {f"{name}_grad" for name in activations.__all__ if not name.endswith("_grad")} <= set(activations.__all__)
 
 

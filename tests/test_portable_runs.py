@@ -57,7 +57,7 @@ def assert_compiled(model, X, y, setting, native=None, bits=np.random.PCG64, **o
     assert ours.advance(math.inf, 99) == theirs.advance(math.inf, 99) == "finished"
     copies = np.zeros((2, 3, setting.epochs + 1))
     for run, copied in zip((ours, theirs), copies, strict=True):
-        run.copy_epochs(1, 2, *copied)
+        run.copy_epochs(1, 2, copied[0], [copied[1]], copied[2])
         np.testing.assert_array_equal(copied[0, 2:], run.epoch_loss[1:])
         np.testing.assert_array_equal(copied[2, 2:], run.epoch_seconds[1:])
     np.testing.assert_array_equal(copies[0, 1], copies[1, 1])
@@ -250,7 +250,7 @@ def test_losses_of_the_last_epochs_alone(room, monkeypatch):
             assert (run.epoch_seconds[ended] > 0).all()
             losses.extend(run.epoch_loss[ended])
             copied = np.zeros((3, run.epoch - before))
-            run.copy_epochs(before, 0, *copied)
+            run.copy_epochs(before, 0, copied[0], [copied[1]], copied[2])
             rates.extend(copied[1])
         assert (status, run.epoch, len(run.epoch_loss)) == ("finished", 20, min(most, 20))
         results.append((losses, rates, network.storage))

@@ -96,7 +96,7 @@ template <class T> class ChangedInputs {
         if (!factors.key) return;
         const Mask<T> mask(*factors.key, input_layer, factors.probability);
         for (int64_t i = rows.begin; i < rows.end; i++)
-            drop_units(values + i * row_, layer_.n_in, mask, (factors.first_row + i) * layer_.n_in);
+            drop_units(mask, (factors.first_row + i) * layer_.n_in, layer_.n_in, values + i * row_);
     }
 
     void change(Range rows, const InputFactors<T> &factors, T *x) const {

@@ -364,8 +364,13 @@ template <class T> class Layers {
         const Mask<T> mask(*dropout.key, l, layer.dropout);
         for (int64_t i = 0; i < rows.size(); i++) {
             const int64_t first = (dropout.first_row + rows.begin + i) * layer.n_out;
-            for (T *values : {out, derivative, by_slope})
-                if (values) drop_units(values + i * layer.row, layer.n_out, mask, first);
+            // A layer with slopes has derivatives too.
+            if (by_slope) drop_units(mask, first, layer.n_out, out, derivative, by_slope);
+            else if (derivative) drop_units(mask, first, layer.n_out, out, derivative);
+            else drop_units(mask, first, layer.n_out, out);
+            out += layer.row;
+            if (derivative) derivative += layer.row;
+            if (by_slope) by_slope += layer.row;
         }
     }
 

@@ -48,9 +48,14 @@ template <class T> class Mask {
     const T scale_;
 };
 
-// Multiplies n units by their mask. `first` is the number of the first unit.
-template <class T> void drop_units(T *values, int64_t n, const Mask<T> &mask, int64_t first) {
-    for (int64_t u = 0; u < n; u++) values[u] *= mask(first + u);
+// Multiplies n units by their mask, and other values of the same units. `first` is the number of the first unit.
+template <class T, class... Others>
+void drop_units(const Mask<T> &mask, int64_t first, int64_t n, T *__restrict values, Others *__restrict... others) {
+    for (int64_t u = 0; u < n; u++) {
+        const T factor = mask(first + u);
+        values[u] *= factor;
+        ((others[u] *= factor), ...);
+    }
 }
 
 }  // namespace

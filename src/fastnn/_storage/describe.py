@@ -10,6 +10,7 @@ from typing import Any
 
 from fastnn import _averaging, _custom, losses, optimizers
 from fastnn._layer_settings import ByKind, LayerSettings
+from fastnn._schedule import Schedule
 
 _OF_LOSSES = {c.__name__: c for c in (*losses.LOSSES.values(), losses.Heads)}
 
@@ -38,7 +39,7 @@ def described(value: Any, name: str = "learning_rate") -> Any:
         return {"custom_loss": value.name}
     kind = type(value).__name__
     if _is_embedding(value) or type(value) in (_of_optimizers().get(kind), _OF_LOSSES.get(kind)):
-        return {"class": kind, **_described_fields(value)}
+        return {"class": kind, **_described_fields(value, name)}
     if isinstance(value, ByKind):
         return dict(value)
     if isinstance(value, LayerSettings):
@@ -50,13 +51,15 @@ def described(value: Any, name: str = "learning_rate") -> Any:
     return value
 
 
-def _described_fields(value: Any) -> dict[str, Any]:
+def _described_fields(value: Any, name: str) -> dict[str, Any]:
     """Return the fields of an object, without options that have their defaults.
 
-    Versions that lack these options can then read the rest.
+    Versions that lack these options can then read the rest. Errors name a schedule within a schedule as the whole.
     """
+    is_schedule = isinstance(value, Schedule)
     fields = {field.name: (field, getattr(value, field.name)) for field in dataclasses.fields(value)}
-    return {name: described(v, name) for name, (field, v) in fields.items() if not (field.kw_only and v == field.default)}
+    given = {key: v for key, (field, v) in fields.items() if not (field.kw_only and v == field.default)}
+    return {key: described(v, name if is_schedule else key) for key, v in given.items()}
 
 
 def _changed_fields(value: Any) -> dict[str, Any]:
