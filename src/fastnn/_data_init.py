@@ -15,6 +15,7 @@ from fastnn._engine import core as _core
 from fastnn._engine.finite import check_inputs
 from fastnn._engine.networks import network_like
 from fastnn._evaluated import Evaluated
+from fastnn._layer_settings import EMBEDDED
 
 # The elements of all layers' outputs that are computed at once; of more rows, a random part is used.
 _MAX_ELEMENTS = 1 << 26
@@ -132,8 +133,7 @@ def _products(network: _core.Network, layer: int, inputs: Any) -> NDArray[Any]:
     linear = _core.Network(sizes, ("identity",), (0.0,), network.dtype, embeddings=embeddings)
     factors: Any = 1.0 if scales is None else scales[:, np.newaxis]
     linear.parameters["weights"][0][...] = factors * weights  # (x s) W = x (s W)
-    kind = "embedding_parameters"
-    for own, given in zip(linear.parameters[kind], network.parameters[kind], strict=layer == 0):
+    for own, given in zip(linear.parameters[EMBEDDED], network.parameters[EMBEDDED] if layer == 0 else (), strict=True):
         if own is not None:
             own[...] = given
     return linear.predict(inputs)

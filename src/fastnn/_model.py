@@ -23,7 +23,7 @@ from fastnn._engine.losses import builtin_losses
 from fastnn._exported import Exported
 from fastnn._history import History
 from fastnn._initializers import check_init, initialize
-from fastnn._layer_settings import LayerSettings
+from fastnn._layer_settings import EMBEDDED, LayerSettings
 from fastnn._metrics import Metric
 from fastnn._native import take_average
 from fastnn._progress import ProgressBar
@@ -174,7 +174,7 @@ class MLP(InitializedFromData, Differentiated, Exported):
             )
             of_embeddings = [None if each.shape is None else each.initial(self._rng) for each in embedded]
             weights = initialize(widths, activations, init, self._rng)
-            self._initialize({"weights": weights, "embedding_parameters": of_embeddings})
+            self._initialize({"weights": weights, EMBEDDED: of_embeddings})
         except MemoryError:
             count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(widths))
             raise MemoryError(f"layer_sizes: there is no memory for {count} parameters in {float_type}") from None
