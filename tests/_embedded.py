@@ -33,7 +33,6 @@ NETWORKS = [
     ),
 ]
 IDS = [f"{n[0]} {' '.join(type(e).__name__ for e in n[1])}" for n in NETWORKS]
-STEP = 1e-6
 
 
 def model_with(sizes, embeddings, dtype=np.float64, **options):
@@ -56,26 +55,3 @@ def categories_of(model):
     """Return the number of categories of each column that has some."""
     each = (zip(e.columns, e.categories, strict=True) for e in model.embeddings if e.categories)
     return {column: number for pairs in each for column, number in pairs}
-
-
-def reference_of(model):
-    """Return copies of the lists that the reference takes, and the option `embeddings`."""
-    copies = [None if p is None else p.copy() for p in model.embedding_parameters]
-    lists = [w.copy() for w in model.weights], [b.copy() for b in model.biases], model.activations
-    return lists, {"embeddings": list(zip(model.embeddings, copies, strict=True))}
-
-
-def in_order(weights, biases, embeddings):
-    """Return gradients or parameters of the reference in the order of a model's parameters."""
-    pairs = [array for pair in zip(weights, biases, strict=True) for array in pair]
-    return [*(array for array in embeddings if array is not None), *pairs]
-
-
-def difference(function, array, at):
-    """Return the central difference of a function by an element of an array."""
-    kept, values = array[at], []
-    for moved in (kept + STEP, kept - STEP):
-        array[at] = moved
-        values.append(function())
-    array[at] = kept
-    return (values[0] - values[1]) / (2 * STEP)

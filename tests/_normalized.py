@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from _model_checks import with_values
 
 from fastnn import MLP
-from fastnn._views import by_kind
 
 # Sizes, activations, normalizations and their places: narrow and wide rows, rows of whole KiB, one unit, layers without one.
 NETWORKS = [
@@ -21,29 +21,14 @@ NETWORKS = [
     ((9, 2, 2), ["sin"], "layer_norm", "before"),
 ]
 IDS = [f"{n[0]} {n[2]} {n[3]}" for n in NETWORKS]
-STEP = 1e-6
 
 
 def model_with(sizes, activations, normalization, place, dtype=np.float64, **options):
     """Return a model whose parameters are all different."""
-    model = MLP(
-        sizes, activations, normalization=normalization, normalization_place=place, dtype=dtype, random_state=0, **options
-    )
-    rng = np.random.default_rng(1)
-    for parameter in by_kind({name: views for name, views in model._views().items() if name != "weights"}):
-        parameter[...] = rng.uniform(0.3, 1.2, parameter.shape) * rng.choice([-1, 1], parameter.shape)
-    return model
+    options = {"normalization": normalization, "normalization_place": place, "random_state": 0} | options
+    return with_values(MLP(sizes, activations, dtype=dtype, **options))
 
 
 def data_for(model, n=37):
     rng = np.random.default_rng(2)
     return rng.normal(size=(n, model.layer_sizes[0])), rng.normal(size=(n, model.layer_sizes[-1])), rng.uniform(0, 2, n)
-
-
-def difference(function, array, at):
-    kept, values = array[at], []
-    for moved in (kept + STEP, kept - STEP):
-        array[at] = moved
-        values.append(function())
-    array[at] = kept
-    return (values[0] - values[1]) / (2 * STEP)

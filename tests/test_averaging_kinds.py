@@ -7,7 +7,8 @@ import copy
 import numpy as np
 import pytest
 from _embedded import data_for as rows_with_codes
-from _parts import data_for, reference_of
+from _model_checks import in_order_of_averages, reference_of
+from _parts import data_for
 
 from fastnn import EMA, MLP, SWA, Adam, Trainer, callbacks, reference
 from fastnn.embeddings import PBLD, PLR, Categorical, OneHot, PiecewiseLinear
@@ -39,12 +40,6 @@ def data_of(model, n=61):
     return (rows_with_codes if model.embeddings else data_for)(model, n)[:2]
 
 
-def in_order_of_reference(model):
-    of_units = (v for pair in zip(model.gains, model.shifts, strict=True) for v in pair)
-    found = [*model.weights, *model.biases, *model.slopes, *of_units, *model.scales, *model.alphas]
-    return [v for v in (*found, *model.embedding_parameters) if v is not None]
-
-
 @AVERAGES
 @EACH
 @pytest.mark.parametrize("batch_size", [8, 64])
@@ -52,10 +47,7 @@ def test_the_reference(options, averaging, batch_size):
     model = model_of(options, dtype=np.float64)
     X, y = data_of(model)
     lists, others = reference_of(model)
-    embedded = [None if p is None else p.copy() for p in model.embedding_parameters]
-    if model.embeddings:
-        others["embeddings"] = list(zip(model.embeddings, embedded, strict=True))
-    averages = [np.zeros(v.shape) for v in in_order_of_reference(model)]
+    averages = [np.zeros(v.shape) for v in in_order_of_averages(model)]
     trainer = Trainer(
         *(model, "mse", Adam(0.01)), batch_size=batch_size, averaging=averaging, random_state=3, drop_last=batch_size == 8
     )
@@ -73,7 +65,7 @@ def test_the_reference(options, averaging, batch_size):
         drop_last=batch_size == 8,
     )
     trainer.run(X, y, epochs=3)
-    for own, expected in zip(in_order_of_reference(trainer.averaged_model()), averages, strict=True):
+    for own, expected in zip(in_order_of_averages(trainer.averaged_model()), averages, strict=True):
         np.testing.assert_allclose(own, expected, rtol=1e-7, atol=1e-10)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from _embedded import data_for as rows_with_codes
-from _embedded import reference_of as embedded_reference
-from _parts import data_for, parametric_model, reference_of
+from _model_checks import reference_of
+from _parts import data_for, parametric_model
 from _parts import model_with as scaled_model
 from scipy import sparse
 
@@ -55,8 +55,6 @@ DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def sums_of(model, X):
     """Return x @ W of all layers by the reference."""
     lists, options = reference_of(model)
-    if model.embeddings:
-        options |= embedded_reference(model)[1]
     layers = reference.forward(*lists, X.astype(model.dtype), **options)
     return [z - b for (z, _), b in zip(layers, model.biases, strict=True)]
 

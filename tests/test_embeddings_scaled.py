@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
-from _embedded import IDS, NETWORKS, data_for, difference
-from _embedded import reference_of as embedded_reference
-from _parts import reference_of
+from _embedded import IDS, NETWORKS, data_for
+from _model_checks import difference, in_order, reference_of
 
 import fastnn
 from fastnn import MLP, SGD, Adam, Trainer, reference
@@ -34,31 +31,17 @@ def model_with(network, changes, dtype=np.float64, **options):
     return model
 
 
-def given_to_reference(model):
-    lists, options = reference_of(model)
-    return lists, options | embedded_reference(model)[1]
-
-
-def in_order(gradients, model):
-    """Return gradients of the reference in the order of a model's parameters."""
-    weights, biases, _, _, *others = gradients
-    scales = [others.pop(0)] if model.input_scale else []
-    _, embeddings = others
-    first, *rest = zip(weights, biases, strict=True)
-    return [*(g for g in embeddings if g is not None), *first, *scales, *itertools.chain.from_iterable(rest)]
-
-
 @EACH
 @CHANGES
 def test_predictions_and_gradients_are_those_of_the_reference(network, changes):
     model = model_with(network, changes)
     X, y, weights = data_for(model)
-    lists, options = given_to_reference(model)
+    lists, options = reference_of(model)
     np.testing.assert_allclose(model.predict(X), reference.forward(*lists, X, **options)[-1][1], rtol=1e-9, atol=1e-11)
     loss, gradients = model.gradient(X, y, sample_weight=weights)
     expected, *found = reference.loss_and_gradient(*lists, X, y, sample_weight=weights, **options)
     assert loss == pytest.approx(expected, rel=1e-9)
-    for own, theirs in zip(gradients, in_order(found, model), strict=True):
+    for own, theirs in zip(gradients, in_order(found, options), strict=True):
         np.testing.assert_allclose(own, theirs, rtol=1e-7, atol=1e-11)
     np.testing.assert_allclose(
         model.input_gradient(X, y), reference.input_gradient(*lists, X, y, **options), rtol=1e-7, atol=1e-11
@@ -68,7 +51,7 @@ def test_predictions_and_gradients_are_those_of_the_reference(network, changes):
     by_inputs, *found = reference.vjp(*lists, X, G, **options)
     own, own_inputs = model.vjp(X, G, inputs=True)
     np.testing.assert_allclose(own_inputs, by_inputs, rtol=1e-7, atol=1e-11)
-    for mine, theirs in zip(own, in_order(found, model), strict=True):
+    for mine, theirs in zip(own, in_order(found, options), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-7, atol=1e-11)
 
 
@@ -91,7 +74,7 @@ def test_gradients_are_differences(network):
 def test_training_is_that_of_the_reference(network, changes, optimizer, batch_size):
     model = model_with(network, changes)
     X, y, weights = data_for(model, 700 if batch_size == 600 else 37)
-    lists, options = given_to_reference(model)
+    lists, options = reference_of(model)
     expected = reference.train(
         *(*lists, X, y),
         **options,

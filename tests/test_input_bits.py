@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from _helpers import run_script
+from _model_checks import (
+    assert_compiled_code_has_the_bits_of_python,
+    assert_instruction_sets_print_the_same,
+    assert_one_row_is_a_batch_of_one,
+    assert_rows_have_the_bits_of_a_batch,
+    compiled,
+)
 from _parts import IDS, NETWORKS, data_for, model_with
 
 import fastnn
 from fastnn import MLP, SGD, Adam, Trainer
-from fastnn._engine import core as _core
-from fastnn._engine import portable as _portable
-
-compiled = pytest.mark.skipif(_core is _portable, reason="needs the compiled extension")
 
 
 @compiled
@@ -21,56 +23,20 @@ compiled = pytest.mark.skipif(_core is _portable, reason="needs the compiled ext
 def test_a_row_gives_the_same_bits_alone_and_among_others(network, dtype):
     model = model_with(*network, dtype)
     X = data_for(model, 700)[0].astype(dtype)
-    expected = model.predict(X)
-    for n_threads in (1, 2, 3):
-        np.testing.assert_array_equal(model.predict(X, n_threads=n_threads), expected)
-        np.testing.assert_array_equal(model.predict(X[:5], n_threads=n_threads), expected[:5])
-    for i in (0, 17, 699):
-        np.testing.assert_array_equal(model.predict(X[i]), expected[i])
-        np.testing.assert_array_equal(model.predict(X[i].tolist()), expected[i])
-    np.testing.assert_array_equal(fastnn.predict_many([model, model], X), [expected, expected])
-    np.testing.assert_array_equal(model.jacobian(X[3]), model.jacobian(X[:9])[3])
+    assert_rows_have_the_bits_of_a_batch(model, X)
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=IDS)
 def test_one_row_has_the_derivatives_of_a_batch_of_one(network):
     model = model_with(*network)
     X, y, _ = data_for(model, 1)
-    for _ in range(2):  # the first call with a shape takes the general path
-        assert model.loss(X[0], y[0]) == model.loss(X, y)
-        for got, wanted in zip(model.gradient(X[0], y[0])[1], model.gradient(X, y)[1], strict=True):
-            assert got.shape == wanted.shape
-            np.testing.assert_array_equal(got, wanted)
-        for got, wanted in zip(model.vjp(X[0], y[0]), model.vjp(X, y), strict=True):
-            np.testing.assert_array_equal(got, wanted)
-        np.testing.assert_array_equal(model.input_gradient(X[0], y[0]), model.input_gradient(X, y)[0])
+    assert_one_row_is_a_batch_of_one(model, X, y)
 
 
 @compiled
 def test_compiled_code_has_the_bits_of_python():
-    numba = pytest.importorskip("numba")
-
-    @numba.njit
-    def derivatives(model, X, y):
-        return model.predict(X), model.jacobian(X), model.vjp(X, y), model.gradient(X, y)
-
-    @numba.njit
-    def train(trainer, X, y, n):
-        for _ in range(n):
-            trainer.step(X, y)
-
     model = model_with((4, 17, 33, 3), "gelu", input_dropout=0.2)
-    X, y, _ = data_for(model)
-    predicted, jacobian, by_parameters, (_, gradient) = derivatives(model, X, y)
-    np.testing.assert_array_equal(predicted, model.predict(X))
-    np.testing.assert_array_equal(jacobian, model.jacobian(X))
-    np.testing.assert_array_equal(by_parameters, np.concatenate([g.ravel() for g in model.vjp(X, y)]))
-    np.testing.assert_array_equal(gradient, np.concatenate([g.ravel() for g in model.gradient(X, y)[1]]))
-    trainers = [Trainer(each, "mse", Adam(0.01), random_state=1) for each in (model, model.copy())]
-    train(trainers[0], X, y, 5)
-    for _ in range(5):
-        trainers[1].step(X, y)
-    np.testing.assert_array_equal(trainers[0].model.to_vector(), trainers[1].model.to_vector())
+    assert_compiled_code_has_the_bits_of_python([(model, *data_for(model)[:2])])
 
 
 PROGRAM = """
@@ -104,9 +70,7 @@ print(digest.hexdigest())
 @compiled
 def test_any_number_of_threads_and_instruction_set_gives_the_same_bits():
     pytest.importorskip("scipy")
-    fused = [name for name in _core.usable_instruction_sets() if name != "baseline"]
-    digests = {name: run_script(PROGRAM, FASTNN_ISA=name).stdout for name in _core.usable_instruction_sets()}
-    assert len({digests[name] for name in fused}) <= 1
+    assert_instruction_sets_print_the_same(PROGRAM)
 
 
 def test_many_networks_have_the_bits_of_one():

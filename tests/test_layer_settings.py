@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 from _helpers import data
-from test_normalization import reference_of
+from _model_checks import parameters_of, reference_of
 
 from fastnn import (
     EMA,
@@ -29,7 +29,6 @@ from fastnn import (
 )
 from fastnn._engine import core as _core
 from fastnn._layer_settings import EMBEDDED, KINDS
-from fastnn._views import by_layer
 
 OPTIMIZERS = [
     SGD(0.05),
@@ -70,10 +69,7 @@ def model_of(network, dtype=np.float64, seed=1):
 def vector_by_reference(model, X, y, **options):
     lists, own = reference_of(model)
     losses = reference.train(*lists, X, y, rng=np.random.default_rng(5), **own, **options)
-    kinds = {"weights": lists[0], "biases": lists[1], "slopes": own["slopes"]}
-    kinds[EMBEDDED] = []
-    kinds |= {name: [n and getattr(n, name) for n in own["normalizations"]] for name in ("gains", "shifts")}
-    return losses, np.concatenate([array.ravel() for array in by_layer(kinds)])
+    return losses, np.concatenate([array.ravel() for array in parameters_of(lists, own)])
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=["tiny", "normalized"])

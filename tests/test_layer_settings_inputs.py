@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from _helpers import data
+from _model_checks import in_order_of_averages, reference_of
 
 from fastnn import EMA, MLP, SGD, Adam, AdamW, LayerSettings, Trainer, reference
 from fastnn.embeddings import PBLD, OneHot
@@ -28,24 +29,13 @@ OPTIMIZERS = [SGD(0.05), SGD(0.02, momentum=0.9), Adam(0.01), AdamW(0.01, weight
 
 
 def by_reference(model, X, y, **options):
-    """Train copies of a model's parameters, and return the parameters in the order of the model's, and their averages."""
-    kinds = {name: [None if v is None else v.copy() for v in views] for name, views in model._views().items()}
-    embedded = list(zip(model.embeddings, kinds["embedding_parameters"], strict=True)) or None
-    scales, alphas = kinds["scales"][0], kinds["alphas"]
-    of_embeddings = [a for a in kinds["embedding_parameters"] if a is not None]
-    order = [*kinds["weights"], *kinds["biases"], scales, *[a for a in alphas if a is not None], *of_embeddings]
-    averages = [np.zeros_like(array) for array in order]
-    reference.train(
-        *(kinds["weights"], kinds["biases"], model.activations, X, y),
-        **{"scales": scales, "alphas": alphas, "embeddings": embedded, "averages": averages, **options},
-    )
-    return order, averages
-
-
-def in_that_order(model):
-    kinds = model._views()
-    given = [*kinds["weights"], *kinds["biases"], kinds["scales"][0], *kinds["alphas"], *kinds["embedding_parameters"]]
-    return [array for array in given if array is not None]
+    """Train copies of a model's parameters, and return them and their averages, in the order of the averages."""
+    lists, own = reference_of(model)
+    averages = [np.zeros_like(array) for array in in_order_of_averages(model)]
+    reference.train(*lists, X, y, averages=averages, **own, **options)
+    of_embeddings = [array for _, array in own.get("embeddings", ())]
+    order = [*lists[0], *lists[1], own["scales"], *own["alphas"], *of_embeddings]
+    return [array for array in order if array is not None], averages
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
@@ -62,6 +52,6 @@ def test_training_is_that_of_the_reference(embeddings, settings, optimizer):
         trainer.run(X, y, epochs=3)
     wanted = by_reference(models[2], X, y, optimizer=optimizer, epochs=3, rng=np.random.default_rng(0), **training)
     for model, arrays in zip([models[0], trainers[0].averaged_model()], wanted, strict=True):
-        for ours, theirs in zip(in_that_order(model), arrays, strict=True):
+        for ours, theirs in zip(in_order_of_averages(model), arrays, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-10)
     np.testing.assert_array_equal(models[0].to_vector(), models[1].to_vector())

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from _helpers import run_script
-from _normalized import IDS, NETWORKS, data_for, difference, model_with
+from _model_checks import (
+    assert_compiled_code_has_the_bits_of_python,
+    assert_instruction_sets_print_the_same,
+    assert_one_row_is_a_batch_of_one,
+    assert_rows_have_the_bits_of_a_batch,
+    assert_rows_of_weight_zero_do_not_count,
+    compiled,
+    difference,
+)
+from _normalized import IDS, NETWORKS, data_for, model_with
 
 import fastnn
-from fastnn import MLP, SGD, Adam, Trainer
-from fastnn._engine import core as _core
-from fastnn._engine import portable as _portable
+from fastnn import MLP, Adam
 
 
-@pytest.mark.skipif(_core is _portable, reason="needs the compiled extension")
+@compiled
 @pytest.mark.parametrize("network", NETWORKS, ids=IDS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_row_gives_the_same_bits_alone_and_among_others(network, dtype):
     model = model_with(*network, dtype)
     X = data_for(model, 700)[0].astype(dtype)
-    expected = model.predict(X)
-    for n_threads in (1, 2, 3):
-        np.testing.assert_array_equal(model.predict(X, n_threads=n_threads), expected)
-        np.testing.assert_array_equal(model.predict(X[:5], n_threads=n_threads), expected[:5])
-    for i in (0, 17, 699):
-        np.testing.assert_array_equal(model.predict(X[i]), expected[i])
-        np.testing.assert_array_equal(model.predict(X[i].tolist()), expected[i])
-    np.testing.assert_array_equal(model.hidden_activations(X)[0][3:4], model.hidden_activations(X[3:4])[0])
-    np.testing.assert_array_equal(fastnn.predict_many([model, model], X), [expected, expected])
+    assert_rows_have_the_bits_of_a_batch(model, X)
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=IDS)
@@ -36,45 +34,17 @@ def test_one_row_has_the_derivatives_of_a_batch_of_one(network, dtype):
     model = model_with(*network, dtype)
     X, y, _ = data_for(model, 1)
     X, y = X.astype(dtype), y.astype(dtype)
-    for _ in range(2):  # the first call with a shape takes the general path
-        assert model.loss(X[0], y[0]) == model.loss(X, y)
-        for got, wanted in zip(model.gradient(X[0], y[0])[1], model.gradient(X, y)[1], strict=True):
-            np.testing.assert_array_equal(got, wanted)
-        for got, wanted in zip(model.vjp(X[0], y[0]), model.vjp(X, y), strict=True):
-            np.testing.assert_array_equal(got, wanted)
-        np.testing.assert_array_equal(model.input_gradient(X[0], y[0]), model.input_gradient(X, y)[0])
-        np.testing.assert_array_equal(model.jacobian(X[0]), model.jacobian(X)[0])
+    assert_one_row_is_a_batch_of_one(model, X, y)
 
 
-@pytest.mark.skipif(_core is _portable, reason="needs the compiled extension")
+@compiled
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_compiled_code_has_the_bits_of_python(place):
-    numba = pytest.importorskip("numba")
-
-    @numba.njit
-    def derivatives(model, X, y):
-        return model.predict(X), model.jacobian(X), model.vjp(X, y), model.gradient(X, y)
-
-    @numba.njit
-    def train(trainer, X, y, n):
-        for _ in range(n):
-            trainer.step(X, y)
-
     model = model_with((4, 17, 33, 3), ["prelu", "gelu"], ["layer_norm", "rms_norm"], place, dropout=0.2)
-    X, y, _ = data_for(model)
-    predicted, jacobian, by_parameters, (_, gradient) = derivatives(model, X, y)
-    np.testing.assert_array_equal(predicted, model.predict(X))
-    np.testing.assert_array_equal(jacobian, model.jacobian(X))
-    np.testing.assert_array_equal(by_parameters, np.concatenate([g.ravel() for g in model.vjp(X, y)]))
-    np.testing.assert_array_equal(gradient, np.concatenate([g.ravel() for g in model.gradient(X, y)[1]]))
-    trainers = [Trainer(each, "mse", Adam(0.01), random_state=1) for each in (model, model.copy())]
-    train(trainers[0], X, y, 5)
-    for _ in range(5):
-        trainers[1].step(X, y)
-    np.testing.assert_array_equal(trainers[0].model.to_vector(), trainers[1].model.to_vector())
+    assert_compiled_code_has_the_bits_of_python([(model, *data_for(model)[:2])])
 
 
-@pytest.mark.skipif(_core is _portable, reason="needs the compiled extension")
+@compiled
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_custom_activations_and_losses_are_normalized(place):
     pytest.importorskip("numba")
@@ -130,12 +100,10 @@ print(digest.hexdigest())
 """
 
 
-@pytest.mark.skipif(_core is _portable, reason="needs the compiled extension")
+@compiled
 def test_any_number_of_threads_and_instruction_set_gives_the_same_bits():
     pytest.importorskip("scipy")
-    fused = [name for name in _core.usable_instruction_sets() if name != "baseline"]
-    digests = {name: run_script(PROGRAM, FASTNN_ISA=name).stdout for name in _core.usable_instruction_sets()}
-    assert len({digests[name] for name in fused}) <= 1
+    assert_instruction_sets_print_the_same(PROGRAM)
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
@@ -180,14 +148,4 @@ def test_rows_of_infinite_or_equal_units():
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_rows_of_weight_zero_do_not_count(place):
     models = [model_with((3, 5, 2), ["prelu"], "layer_norm", place, dropout=0.2) for _ in range(2)]
-    X, y, _ = data_for(models[0], 20)
-    for model, n in zip(models, (20, 10), strict=True):  # the second batch has no row that counts
-        trainer = Trainer(model, optimizer=SGD(0.1), batch_size=10, shuffle=False, random_state=0)
-        trainer.run(X[:n], y[:n], 1, sample_weight=(np.arange(20) < 10)[:n])
-    np.testing.assert_array_equal(models[0].to_vector(), models[1].to_vector())
-    model = models[0]
-    X[3] = np.nan
-    half = model.gradient(X, y, "mse", np.arange(20) != 3)[1]
-    rest = model.gradient(np.delete(X, 3, 0), np.delete(y, 3, 0))[1]
-    for got, wanted in zip(half, rest, strict=True):
-        np.testing.assert_allclose(got, wanted, rtol=1e-9)
+    assert_rows_of_weight_zero_do_not_count(models, *data_for(models[0], 20)[:2], rtol=1e-9)

@@ -8,6 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
+from _model_checks import assert_files_keep
 from _normalized import IDS, NETWORKS, data_for, model_with
 
 from fastnn import MLP, Adam, AdamW, Trainer, reference
@@ -78,17 +79,7 @@ def test_copies_have_parameters_of_their_own(copied):
 def test_files_of_models_and_trainers_keep_the_normalization(network, tmp_path):
     model = model_with(*network)
     X, y, _ = data_for(model)
-    trainer = Trainer(model, "mse", Adam(0.01), batch_size=8, random_state=3)
-    trainer.run(X, y, 2)
-    model.save(tmp_path / "model")
-    trainer.save(tmp_path / "trainer")
-    loaded = MLP.load(tmp_path / "model")
-    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
-    assert repr(loaded) == repr(model)
-    again = Trainer.load(tmp_path / "trainer")
-    trainer.run(X, y, 2)
-    again.run(X, y, 2)
-    np.testing.assert_array_equal(again.model.to_vector(), model.to_vector())
+    assert_files_keep(model, X, y, Adam(0.01), tmp_path)
 
 
 def test_a_target_network_follows_only_a_model_with_the_same_normalization():

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from _helpers import run_script
-from _parts import (
-    PARAMETRIC,
-    PARAMETRIC_IDS,
+from _model_checks import (
     STEP,
-    data_for,
+    assert_central_differences,
+    assert_compiled_code_has_the_bits_of_python,
+    assert_instruction_sets_print_the_same,
+    assert_like_the_reference,
+    assert_one_row_is_a_batch_of_one,
+    assert_rows_have_the_bits_of_a_batch,
+    assert_the_fallback_trains_alike,
+    assert_trains_like_the_reference,
+    compiled,
     difference,
-    in_order,
     parameters_of,
-    parametric_model,
     reference_of,
 )
+from _parts import PARAMETRIC, PARAMETRIC_IDS, data_for, parametric_model
 
 import fastnn
 from fastnn import MLP, SGD, Adam, AdamW, Trainer, reference
 from fastnn._engine import core as _core
-from fastnn._engine import portable as _portable
-from fastnn._engine.losses import native_loss
 from fastnn._engine.portable import _compile
-from fastnn._views import by_kind, by_layer
-from fastnn.losses import MSE
 
-compiled = pytest.mark.skipif(_core is _portable, reason="needs the compiled extension")
 networks = pytest.mark.parametrize("network", PARAMETRIC, ids=PARAMETRIC_IDS)
 HIDDEN = [name for name in _core.ACTIVATIONS if name not in ("identity", "exp", "softmax")]
 
@@ -38,13 +37,7 @@ def test_gradients_are_central_differences(network):
     model = parametric_model(*network)
     X, y, weight = data_for(model, 6)
     X += 0.1
-    _, gradients = model.gradient(X, y, "mse", weight)
-    assert len(gradients) == len(model.parameters)
-    for array, gradient in zip([*model.parameters, X], [*gradients, model.input_gradient(X, y, "mse", weight)], strict=True):
-        for index in np.random.default_rng(3).permutation(list(np.ndindex(array.shape)))[:25]:
-            at = tuple(index)
-            expected = difference(lambda: model.loss(X, y, "mse", weight), array, at)
-            np.testing.assert_allclose(gradient[at], expected, rtol=1e-6, atol=1e-7)
+    assert_central_differences(model, X, y, weight, atol=1e-7)
 
 
 @pytest.mark.parametrize("activation", HIDDEN)
@@ -65,22 +58,8 @@ def test_predictions_and_derivatives_are_those_of_the_reference(network, dtype):
     model = parametric_model(*network, dtype)
     X, y, weight = data_for(model, 600)
     X += 0.1
-    lists, options = reference_of(model)
     tolerance = {"rtol": 1e-3, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-8, "atol": 1e-10}
-    np.testing.assert_allclose(model.predict(X), reference.forward(*lists, X, **options)[-1][1], **tolerance)
-    value, *kinds = reference.loss_and_gradient(*lists, X, y, "mse", weight, **options)
-    loss, gradients = model.gradient(X, y, "mse", weight)
-    assert loss == pytest.approx(value, rel=tolerance["rtol"])
-    for gradient, wanted in zip(gradients, in_order(*kinds), strict=True):
-        np.testing.assert_allclose(gradient, wanted, **tolerance)
-    np.testing.assert_allclose(model.input_gradient(X, y), reference.input_gradient(*lists, X, y, **options), **tolerance)
-    by_parameters, by_inputs = model.vjp(X, y, inputs=True)
-    inputs, *kinds = reference.vjp(*lists, X, y, **options)
-    wide = {name: 100 * value for name, value in tolerance.items()}  # sums over many rows
-    np.testing.assert_allclose(by_inputs, inputs, **wide)
-    for gradient, wanted in zip(by_parameters, in_order(*kinds), strict=True):
-        np.testing.assert_allclose(gradient, wanted, **wide)
-    np.testing.assert_allclose(model.jacobian(X[:45]), reference.jacobian(*lists, X[:45], **options), **wide)
+    assert_like_the_reference(model, X, y, weight, **tolerance, many_rows=100)
 
 
 # ---- Training ----
@@ -96,15 +75,10 @@ def test_predictions_and_derivatives_are_those_of_the_reference(network, dtype):
 )
 def test_training_gives_the_parameters_of_the_reference(network, batch_size, optimizer, settings, dropout):
     model = parametric_model(*network, dropout=dropout)
-    X, y, weight = data_for(model, 1200 if batch_size > 512 else 40)
-    lists, options = reference_of(model)
-    settings = {"batch_size": batch_size, "shuffle": False, **settings}
-    history = Trainer(model, "mse", optimizer, random_state=5, **settings).run(X, y, 3, sample_weight=weight)
-    own = {"optimizer": optimizer, "epochs": 3, "rng": np.random.default_rng(5), "sample_weight": weight}
-    losses = reference.train(*lists, X, y, dropout=dropout, **own, **options, **settings)
-    np.testing.assert_allclose(history["loss"], losses, rtol=1e-7)
-    for got, wanted in zip(model.parameters, parameters_of(lists, options), strict=True):
-        np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-9)
+    data = data_for(model, 1200 if batch_size > 512 else 40)
+    settings = {"batch_size": batch_size, **settings}
+    tolerance = {"rtol": 1e-6, "atol": 1e-9, "rtol_of_loss": 1e-7}
+    assert_trains_like_the_reference(model, *data, optimizer, settings, dropout=dropout, **tolerance)
 
 
 def test_scales_and_alphas_train_together():
@@ -146,31 +120,8 @@ def test_the_fallback_trains_to_the_same_parameters(network, how, monkeypatch):
     model = parametric_model(*network, dropout=0.2)
     X, y, _ = data_for(model)
     X += 0.1
-    mine = model._network
-    options = {"normalizations": mine.normalizations, "parametric": mine.parametric}
-    fallback = _portable.Network(mine.layer_sizes, mine.activations, mine.dropout, np.float64, **options)
-    for array, view in zip(by_kind(fallback.parameters), by_kind(mine.parameters), strict=True):
-        array[...] = view
-    np.testing.assert_allclose(fallback.predict(X), model.predict(X), rtol=1e-9, atol=1e-12)
-    gradient, jacobian = np.zeros_like(fallback.storage), np.zeros((len(X), mine.layer_sizes[-1], mine.layer_sizes[0]))
-    value = fallback.gradient(native_loss(MSE(), "identity"), X, y, False, gradient=gradient)
-    loss, gradients = model.gradient(X, y)
-    assert value == pytest.approx(loss)
-    for got, wanted in zip(by_layer(fallback.views(gradient)), gradients, strict=True):
-        np.testing.assert_allclose(got, wanted, rtol=1e-8, atol=1e-10)
-    fallback.jacobian(X, jacobian)
-    np.testing.assert_allclose(jacobian, model.jacobian(X), rtol=1e-8, atol=1e-10)
-    trainer = Trainer(model, "mse", AdamW(0.001), batch_size=8, random_state=5, l2=0.1)
-    settings = trainer._wanted.settings
-    moments = np.zeros((len(settings.moments), fallback.storage.size))
-    settings = settings._replace(moments=moments, bit_generator=np.random.default_rng(5).bit_generator, shuffle=True)
-    run = _portable.Run(fallback, (X, y, False, None), settings, 3, 0)
-    run.set_rates(np.full(1, 0.001))
-    assert run.advance(1e9, 3) == "finished"
-    history = trainer.run(X, y, 3)
-    np.testing.assert_allclose(run.epoch_loss, history["loss"], rtol=1e-7)
-    for got, wanted in zip(by_kind(fallback.parameters), by_kind(mine.parameters), strict=True):
-        np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-9)
+    tolerance = {"gradient_atol": 1e-10, "rtol_of_loss": 1e-7, "rtol": 1e-6, "atol": 1e-9}
+    assert_the_fallback_trains_alike(model, X, y, AdamW(0.001), **tolerance)
 
 
 # ---- Bits ----
@@ -183,44 +134,14 @@ def test_a_row_gives_the_same_bits_alone_and_among_others(network, dtype):
     model = parametric_model(*network, dtype)
     X, y, _ = data_for(model, 700)
     X, y = X.astype(dtype), y.astype(dtype)
-    expected = model.predict(X)
-    for n_threads in (1, 2, 3):
-        np.testing.assert_array_equal(model.predict(X, n_threads=n_threads), expected)
-        np.testing.assert_array_equal(model.predict(X[:5], n_threads=n_threads), expected[:5])
-    for i in (0, 17, 699):
-        np.testing.assert_array_equal(model.predict(X[i]), expected[i])
-        np.testing.assert_array_equal(model.predict(X[i].tolist()), expected[i])
-    np.testing.assert_array_equal(fastnn.predict_many([model, model], X), [expected, expected])
-    for got, wanted in zip(model.gradient(X[0], y[0])[1], model.gradient(X[:1], y[:1])[1], strict=True):
-        np.testing.assert_array_equal(got, wanted)
-    np.testing.assert_array_equal(model.jacobian(X[3]), model.jacobian(X[:9])[3])
+    assert_rows_have_the_bits_of_a_batch(model, X)
+    assert_one_row_is_a_batch_of_one(model, X[:1], y[:1])
 
 
 @compiled
 def test_compiled_code_has_the_bits_of_python():
-    numba = pytest.importorskip("numba")
-
-    @numba.njit
-    def derivatives(model, X, y):
-        return model.predict(X), model.jacobian(X), model.vjp(X, y), model.gradient(X, y)
-
-    @numba.njit
-    def train(trainer, X, y, n):
-        for _ in range(n):
-            trainer.step(X, y)
-
     model = parametric_model(*PARAMETRIC[1], dropout=0.2)
-    X, y, _ = data_for(model)
-    predicted, jacobian, by_parameters, (_, gradient) = derivatives(model, X, y)
-    np.testing.assert_array_equal(predicted, model.predict(X))
-    np.testing.assert_array_equal(jacobian, model.jacobian(X))
-    np.testing.assert_array_equal(by_parameters, np.concatenate([g.ravel() for g in model.vjp(X, y)]))
-    np.testing.assert_array_equal(gradient, np.concatenate([g.ravel() for g in model.gradient(X, y)[1]]))
-    trainers = [Trainer(each, "mse", Adam(0.01), random_state=1) for each in (model, model.copy())]
-    train(trainers[0], X, y, 5)
-    for _ in range(5):
-        trainers[1].step(X, y)
-    np.testing.assert_array_equal(trainers[0].model.to_vector(), trainers[1].model.to_vector())
+    assert_compiled_code_has_the_bits_of_python([(model, *data_for(model)[:2])])
 
 
 PROGRAM = """
@@ -255,9 +176,7 @@ print(digest.hexdigest())
 @compiled
 def test_any_number_of_threads_and_instruction_set_gives_the_same_bits():
     pytest.importorskip("scipy")
-    fused = [name for name in _core.usable_instruction_sets() if name != "baseline"]
-    digests = {name: run_script(PROGRAM, FASTNN_ISA=name).stdout for name in _core.usable_instruction_sets()}
-    assert len({digests[name] for name in fused}) <= 1
+    assert_instruction_sets_print_the_same(PROGRAM)
 
 
 def test_many_networks_have_the_bits_of_one():

@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+from _model_checks import assert_files_keep
 from _parts import PARAMETRIC, PARAMETRIC_IDS, data_for, parametric_model
 
 import fastnn
@@ -57,17 +58,7 @@ def test_files_of_models_and_trainers_keep_alphas(network, tmp_path):
     model = parametric_model(*network)
     X, y, _ = data_for(model)
     X += 0.1
-    trainer = Trainer(model, "mse", Adam(0.001), batch_size=8, random_state=3)
-    trainer.run(X, y, 2)
-    model.save(tmp_path / "model")
-    trainer.save(tmp_path / "trainer")
-    loaded = MLP.load(tmp_path / "model")
-    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
-    assert repr(loaded) == repr(model)
-    again = Trainer.load(tmp_path / "trainer")
-    trainer.run(X, y, 2)
-    again.run(X, y, 2)
-    np.testing.assert_array_equal(again.model.to_vector(), model.to_vector())
+    assert_files_keep(model, X, y, Adam(0.001), tmp_path)
 
 
 def test_a_target_network_follows_only_a_model_with_alphas():
