@@ -164,12 +164,13 @@ struct Network {
     int64_t n_in() const { return stage ? stage->n_in : layers[0].n_in; }  // columns of X
 };
 
-// Calls use(layer number, layer, block) for all parameters, in the order of the storage. The blocks of embeddings come first, with
-// the embedding's number and the first layer.
+// Calls use(layer number, layer, block) for all parameters, in the order of the storage. The blocks of embeddings come first, as
+// those of the first layer.
 template <class Use> void for_each_block(const Network &network, Use use) {
     if (network.stage)
         for (int64_t e = 0; e < network.stage->n_embeddings; e++)
-            if (const Block &block = network.stage->embeddings[e].parameters; block.rows > 0) use(e, network.layers[0], block);
+            if (const Block &block = network.stage->embeddings[e].parameters; block.rows > 0)
+                use(int64_t(0), network.layers[0], block);
     for (int64_t l = 0; l < network.n_layers; l++)
         for (int64_t b = 0; b < network.layers[l].n_blocks; b++) use(l, network.layers[l], network.layers[l].blocks[b]);
 }
@@ -352,9 +353,8 @@ struct Training {
     bitgen_t *random;
     int64_t *order;                // n_rows elements, in use if shuffle is set
     const double *learning_rates;  // one per step of the run, or a single one if learning_rate_stride is 0
-    int64_t
-        learning_rate_stride;  // otherwise 1, and one more for each of the optimizer's scheduled settings, which follow the rate
-    int n_threads;             // if timings is null or taken
+    int64_t learning_rate_stride;  // otherwise 1, and 1 more for each scheduled setting of the optimizer, which follow the rate
+    int n_threads;                 // if timings is null or taken
     int max_threads;
     ThreadTimings *timings;
     uint64_t shape;    // of these timings

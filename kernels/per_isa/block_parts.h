@@ -13,7 +13,7 @@ template <class T> constexpr int64_t panel_columns = 2 * lanes<T>;
 // A part of one of a layer's blocks of parameters: whole rows, or some rows of a panel. Panels stand one after the other, each without
 // gaps between its rows, and take no more memory than the block.
 struct BlockPart {
-    int64_t layer;  // or the embedding, whose parameters they are
+    int64_t layer;
     const Block &block;
     Range rows, columns;
     int64_t row;    // elements from one row to the next

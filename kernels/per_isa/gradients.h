@@ -45,7 +45,7 @@ template <class T> class ChunkGradients {
 
   private:
     template <Start START, Finish FINISH> void block_gradient(const BlockPart &part, T *to, T learning_rate) const {
-        const LayerBuffers<T> &buffers = layers_->buffers(part.block.kind == BlockKind::embedding_parameters ? 0 : part.layer);
+        const LayerBuffers<T> &buffers = layers_->buffers(part.layer);
         switch (part.block.kind) {
             case BlockKind::weights: return weight_gradient<START, FINISH>(part, to, learning_rate);
             case BlockKind::biases: return unit_gradient<START, FINISH>(part.layer, buffers.delta, to, learning_rate);
@@ -59,7 +59,7 @@ template <class T> class ChunkGradients {
                 return sum_columns<T, START, FINISH>(layers_->by_scale(), layers_->x_row(), input_.sparse ? 1 : n_rows_,
                                                      (*layers_)[0].n_in, to, learning_rate);
             case BlockKind::embedding_parameters:
-                return layers_->stage().gradient(part.layer, n_rows_, part.rows, START == Start::previous, to);
+                return layers_->stage().gradient(part.block, n_rows_, part.rows, START == Start::previous, to);
         }
     }
 

@@ -86,8 +86,9 @@ template <class T> class StageRun {
     }
 
     // Stores the gradients of some rows of an embedding's parameters, or adds them, after all rows of a chunk were made ready.
-    __attribute__((noinline)) void gradient(int64_t embedding, int64_t n_rows, Range own, bool add, T *to) const {
-        const Embedding &e = stage_.embeddings[embedding];
+    __attribute__((noinline)) void gradient(const Block &parameters, int64_t n_rows, Range own, bool add, T *to) const {
+        const Embedding &e = *std::find_if(stage_.embeddings, stage_.embeddings + stage_.n_embeddings,
+                                           [&](const Embedding &each) { return &each.parameters == &parameters; });
         const EmbeddedColumns<T> &turned = buffers_.turned;
         all_embeddings<T>[e.kind].gradient(e, parameters_ + e.parameters.offset, some({0, n_rows}),
                                            {n_rows, turned.x, turned.delta, turned.row}, own, add, to);

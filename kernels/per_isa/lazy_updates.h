@@ -2,8 +2,8 @@
 //
 // The effect of an update on a row whose feature is not in the batch (moments decay, penalties pull) depends on that row alone.
 // So the update can be made later, in the same order and with the same bits, when a batch has the feature and the row is in the
-// cache: most updates of most rows then cost no memory traffic. The same holds for an average of the weights. All missing updates are made at the end of an epoch or of a time
-// slice.
+// cache: most updates of most rows then cost no memory traffic. The same holds for an average of the weights. All missing updates
+// are made at the end of an epoch or of a time slice.
 #pragma once
 
 #include "gradients.h"

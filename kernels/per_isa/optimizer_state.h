@@ -129,7 +129,7 @@ struct UpdateRules {
         first_layer = training.network.n_layers;
         for_each_block(training.network, [&](int64_t l, const Layer &, const Block &block) {
             if (block.is_frozen) return;
-            first_layer = std::min<int64_t>(first_layer, block.kind == BlockKind::embedding_parameters ? 0 : l);
+            first_layer = std::min(first_layer, l);
             const bool inherits = block.l1 < 0 || block.l2 < 0, own = block.l1 > 0 || block.l2 > 0;
             penalizes |= block.penalty_factor > 0 && (own || (inherits && by_default));
         });

@@ -5,10 +5,10 @@
 
 namespace {
 
-// Sets order to the permutation that numpy.random.Generator.permutation(n) returns, or permutation(rows) if rows is not null. The last of the first i + 1 elements changes
-// places with one of them. The number of that one is drawn with as many bits as i has, and drawn again while it exceeds i. After
-// a number that is too large, the last element changes places with itself: a branch that the CPU can't predict would cost more.
-// With `again`, the order before is permuted, as numpy.random.RandomState.shuffle(order) does.
+// Sets order to the permutation that numpy.random.Generator.permutation(n) returns, or permutation(rows) if rows is not null. The
+// last of the first i + 1 elements changes places with one of them. The number of that one is drawn with as many bits as i has, and
+// drawn again while it exceeds i. After a number that is too large, the last element changes places with itself: a branch that the
+// CPU can't predict would cost more. With `again`, the order before is permuted, as numpy.random.RandomState.shuffle(order) does.
 inline void shuffle(bitgen_t *random, int64_t *order, const int64_t *rows, int64_t n, bool again) {
     for (int64_t i = 0; !again && i < n; i++) order[i] = rows ? rows[i] : i;
     for (int64_t i = n - 1; i > 0;) {

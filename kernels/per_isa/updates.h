@@ -48,7 +48,7 @@ template <class T> class Updater {
         for_each_own_part(team, [&](const BlockPart &part, int64_t number) {
             const Block &block = part.block;
             if (keep) take_snapshot(part);
-            if (!is_updated(part)) return rules_.clips_norm ? void() : average_frozen(part, share);
+            if (!is_updated(part)) return average_frozen(part, share);
             Coefficients<T> scaled;
             const Coefficients<T> &own = block.has_own_factors() ? scaled = c.of(block) : c;
             if (gradients) gradients->compute(part, gradient_of(block));
@@ -191,7 +191,7 @@ template <class T> class Updater {
         team.wait();
         const T factor = clip_factor();
         for_each_own_part(team, [&](const BlockPart &part, int64_t) {
-            if (!is_updated(part)) return average_frozen(part, share);
+            if (!is_updated(part)) return;
             if (factor < 1) scale_by(gradient_at(part.offset()), part.count(), factor);
             apply(part, c.of(part.block), touched);
             finish_update(team, part, share);
