@@ -46,8 +46,9 @@ cdef class Layout:
         """Set the input stage, and return the number of its outputs."""
         cdef Embedding own
         cdef int64_t first = 0, place = 0
-        taken = {column for each in embeddings for column in each.columns}
-        passed = [column for column in range(n_in) if column not in taken]
+        from fastnn.embeddings._columns import passed_columns  # only networks with embeddings load it
+
+        passed = passed_columns(embeddings, n_in)
         if sum(len(each.columns) for each in embeddings) + len(passed) != n_in or len(embeddings) + bool(passed) > max_embeddings:
             raise ValueError(f"embeddings: expected at most {max_embeddings - 1}, of different columns of X, got {embeddings}")
         for each in embeddings:

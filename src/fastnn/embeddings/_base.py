@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._checks.options import Options
 from fastnn._checks.scalars import integer
 
 
-@dataclass(frozen=True)
-class Embedding:
+@dataclass(frozen=True, eq=False, repr=False)
+class Embedding(Options):
     """The base class of the embeddings, which holds the columns.
 
     Parameters

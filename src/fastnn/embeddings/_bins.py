@@ -17,7 +17,7 @@ MAX_BINS = 4096
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PiecewiseLinear(Embedding):
     """Piecewise linear encoding of numeric columns: one output per bin, which rises from 0 to 1 within the bin.
 

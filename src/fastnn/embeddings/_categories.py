@@ -18,7 +18,7 @@ from fastnn.embeddings._base import Embedding, check_one_per_column
 MAX_CATEGORIES = 2**24  # float32 tells that many codes apart
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Coded(Embedding):
     """The fields that embeddings of categories share."""
 
@@ -43,7 +43,7 @@ class _Coded(Embedding):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class OneHot(_Coded):
     """One output per category: 1 for the category of a row, and 0 for all others.
 
@@ -78,7 +78,7 @@ class OneHot(_Coded):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Categorical(_Coded):
     """Trained vectors of categories: a row of a table for each.
 

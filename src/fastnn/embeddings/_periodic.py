@@ -17,7 +17,7 @@ MAX_WIDTH, MAX_FREQUENCIES = 256, 4096
 """The limits of the outputs and the frequencies per column; kernels/api.h has the first one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Periodic(Embedding):
     """The fields that periodic embeddings share. Row j of the parameters is that of column number j of the embedding."""
 
@@ -89,7 +89,7 @@ class _Periodic(Embedding):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PBLD(_Periodic):
     """Periodic embedding of numeric columns with phases: cosines, a linear map of these, and the column itself.
 
@@ -134,7 +134,7 @@ class PBLD(_Periodic):
 
 
 @explained_fields
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PLR(_Periodic):
     """Periodic embedding of numeric columns: cosines and sines, a linear map of these, and a ReLU.
 
