@@ -41,7 +41,7 @@ def python_function(argument: str, function: object, *example: float, takes: str
 
     A function with ``fastmath`` is returned as it is. `takes` names the arguments in errors, if they are not numbers.
     """
-    given, function = function, getattr(function, "py_func", function)
+    given, function = function, python_of(function)
     expected = f"expected a Python function of {takes or ('one number' if len(example) == 1 else 'two numbers')}"
     if not isinstance(function, FunctionType):
         raise TypeError(f"{argument}: {expected}, got {function!r}")
@@ -51,6 +51,11 @@ def python_function(argument: str, function: object, *example: float, takes: str
     except TypeError:
         raise TypeError(f"{argument}: {expected}, got {function.__name__}{signature}") from None
     return given if fastmath_of(given) else function  # type: ignore[return-value]
+
+
+def python_of(function: Any) -> Any:
+    """Return the Python function that a user may have compiled."""
+    return getattr(function, "py_func", function)
 
 
 def fastmath_of(function: Any) -> Any:
@@ -110,7 +115,7 @@ class Block(CFunc):
 
         self._functions = {
             name: jit(
-                translated(getattr(f, "py_func", f), number, self.takes_arrays),
+                translated(python_of(f), number, self.takes_arrays),
                 fastmath=fastmath_of(f),
                 **self.options_of_users,
             )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn._checks.scalars import real
-from fastnn.jit._compile import Block, Template, compiled
+from fastnn.jit._compile import Block, Template, compiled, python_of
 
 _Array = NDArray[np.float64]
 
@@ -46,8 +46,7 @@ class JitFunction:
         built_in: Sequence[str],
         kind: type[Block] = Block,
     ) -> None:
-        function = next(iter(functions.values()))
-        self._python = getattr(function, "py_func", function)
+        self._python = python_of(next(iter(functions.values())))
         wrapper: Any = self
         functools.update_wrapper(wrapper, self._python)  # pickles contain its place in its module
         self.name = self._python.__name__ if name is None else name
