@@ -149,7 +149,7 @@ def test_sparse_rows_have_the_average_of_all_weights(averaging, lazy, sizes, opt
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @KINDS
 def test_threads_and_time_slices_do_not_change_the_bits(averaging, dtype, monkeypatch):
-    """Of wide layers, threads own outputs, whose weights and averages stand in copies."""
+    """In wide layers, each thread owns some outputs, and works on copies of their weights and averages."""
     for sizes, n, batch_size in (((500, 60, 3), 300, 64), ((6, 20, 20, 2), 300, 64), ((5, 7, 2), 1300, 600)):
         X, y = data(n, sizes[0], sizes[-1])
         found = set()
