@@ -114,6 +114,9 @@ struct Layer {
     double dropout;                   // probability that an output is dropped in training
     CustomActivation custom;          // null if the activation is built in
     double input_dropout = 0;         // probability that an input is dropped in training; of the first layer alone
+    // A residual connection ends here: it begins behind as many layers, at the inputs if 0. -1 if none ends here.
+    int64_t residual_from = -1;
+    bool adds_to_inputs = false;  // its sum is that of the activation's inputs, rather than of its outputs; so in the last layer
 
     const Block &weights() const { return blocks[0]; }
     const Block &biases() const { return blocks[1]; }
@@ -122,6 +125,9 @@ struct Layer {
         for (int64_t b = 0; b < n_blocks; b++)
             if (blocks[b].kind == kind) return &blocks[b];
         return nullptr;
+    }
+    bool is_transposed(const Block &block) const {
+        return narrow && (block.kind == BlockKind::weights || block.kind == BlockKind::projections);
     }
 };
 
@@ -162,6 +168,8 @@ struct Network {
     const InputStage *stage = nullptr;  // null if X's rows are the first layer's inputs
     const Layer &last() const { return layers[n_layers - 1]; }
     int64_t n_in() const { return stage ? stage->n_in : layers[0].n_in; }  // columns of X
+    // Returns the number of units where a residual connection begins.
+    int64_t n_from(int64_t from) const { return from ? layers[from - 1].n_out : layers[0].n_in; }
 };
 
 // Calls use(layer number, layer, block) for all parameters, in the order of the storage. The blocks of embeddings come first, as
@@ -185,6 +193,10 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding
 
 // Returns whether training drops inputs, or outputs of some layer.
 bool has_dropout(const Network &);
+
+// Returns whether a residual connection begins or ends somewhere, or begins at the inputs.
+bool has_residual(const Network &);
+bool has_residual_from_inputs(const Network &);
 
 struct Head;
 

@@ -33,14 +33,12 @@ class Workspace {
 
 int64_t whole_lines(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
-bool is_transposed(const Layer &layer, const Block &block) { return block.kind == BlockKind::weights && layer.narrow; }
-
 // Copies a gradient to a matrix without padding for each block of parameters, in the order of the storage.
 template <class T> void unpack(const Network &network, const T *storage, void *const *to) {
     for_each_block(network, [&](int64_t, const Layer &layer, const Block &block) {
         const T *from = storage + block.offset;
         T *out = static_cast<T *>(*to++);
-        if (is_transposed(layer, block)) {
+        if (layer.is_transposed(block)) {
             for (int64_t j = 0; j < block.columns; j++)
                 for (int64_t i = 0; i < block.rows; i++) *out++ = from[i * block.row + j];
             return;
@@ -58,7 +56,7 @@ void unpack(const Model &model, const void *storage, void *const *to) {
 // Copies matrices like those that `unpack` writes to the storage, whose padding stays as it is.
 template <class T> void pack(const Network &network, T *storage, void *const *from) {
     for_each_block(network, [&](int64_t, const Layer &layer, const Block &block) {
-        const bool transposed = is_transposed(layer, block);
+        const bool transposed = layer.is_transposed(block);
         const T *in = static_cast<const T *>(*from++);
         for (int64_t i = 0; i < block.rows; i++)
             for (int64_t j = 0; j < block.columns; j++)
@@ -149,6 +147,7 @@ uint64_t shape_of(const Training &t, Type type) {
         add(t.network.layers[l].normalization);
         add(t.network.layers[l].scales_inputs);
         add(t.network.layers[l].is_parametric);
+        add(t.network.layers[l].residual_from);
     }
     return hash;
 }
@@ -258,8 +257,37 @@ double jacobian_work(const Network &network) {
     return sum * double(std::min(network.layers[0].n_in, network.last().n_out));
 }
 
+namespace {
+
+// The Jacobian of a network with residual connections: output by output, as the gradient by the inputs of the sum of this output.
+bool jacobian_by_output(const Model &model, const Rows &x, int64_t n_rows, void *jacobian, int n_threads) {
+    const int64_t size = element_size(model.type), n_in = model.network.n_in(), n_out = model.network.last().n_out;
+    const Workspace workspace(whole_lines(n_out * size) + n_rows * n_in * size);
+    char *const output = static_cast<char *>(workspace.start());
+    if (!output) return false;
+    char *const by_inputs = output + whole_lines(n_out * size);
+    for (int64_t o = 0; o < n_out; o++) {
+        std::memset(output, 0, size_t(n_out * size));
+        if (model.type == Type::float32) reinterpret_cast<float *>(output)[o] = 1;
+        else reinterpret_cast<double *>(output)[o] = 1;
+        Gradient call = {};
+        call.x = x, call.n_rows = n_rows, call.n_threads = n_threads;
+        call.y = dense_rows(output, model.type, 0, size);  // the same row for all rows of x
+        call.loss.given = true, call.loss.factor = call.loss.value_factor = 1;
+        call.input_gradient = by_inputs;
+        if (!gradient(model, call, nullptr)) return false;
+        for (int64_t i = 0; i < n_rows; i++)
+            std::memcpy(static_cast<char *>(jacobian) + (i * n_out + o) * n_in * size, by_inputs + i * n_in * size,
+                        size_t(n_in * size));
+    }
+    return true;
+}
+
+}  // namespace
+
 bool jacobian(const Model &model, const Rows &x, int64_t n_rows, void *jacobian, int n_threads) {
     if (n_rows == 0) return true;
+    if (has_residual(model.network)) return jacobian_by_output(model, x, n_rows, jacobian, n_threads);
     const Kernels &k = kernels_of(model.type);
     const Jacobian call = {model.network, model.parameters, x, n_rows, jacobian, int(std::min<int64_t>(n_threads, n_rows))};
     const KeptWorkspace::Layout layout = {&k, n_rows, call.n_threads, 0, 0, true, false, false, false, false};

@@ -138,6 +138,12 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding
         if (layer.is_parametric) size = add_block(layer, {BlockKind::alphas, 0, 1, layer.n_out, units_row, 1, 0, 0}, size);
         if (layer.scales_inputs)
             size = add_block(layer, {BlockKind::scales, 0, 1, layer.n_in, whole_blocks(layer.n_in, element_size), 1, 0, 0}, size);
+        // Where the widths agree, a residual connection is the identity. Otherwise, its matrix is treated like weights.
+        const int64_t from = layer.residual_from, n_from = from > 0 ? layers[from - 1].n_out : layers[0].n_in;
+        if (from >= 0 && n_from != layer.n_out) {
+            const int64_t rows = layer.narrow ? layer.n_out : n_from, columns = layer.narrow ? n_from : layer.n_out;
+            size = add_block(layer, {BlockKind::projections, 0, rows, columns, padded_row(columns, element_size), 1, 1, 1}, size);
+        }
     }
     return size;
 }
@@ -145,6 +151,18 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding
 bool has_dropout(const Network &network) {
     for (int64_t l = 0; l < network.n_layers; l++)
         if (network.layers[l].dropout > 0 || network.layers[l].input_dropout > 0) return true;
+    return false;
+}
+
+bool has_residual(const Network &network) {
+    for (int64_t l = 0; l < network.n_layers; l++)
+        if (network.layers[l].residual_from >= 0) return true;
+    return false;
+}
+
+bool has_residual_from_inputs(const Network &network) {
+    for (int64_t l = 0; l < network.n_layers; l++)
+        if (network.layers[l].residual_from == 0) return true;
     return false;
 }
 

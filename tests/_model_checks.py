@@ -21,7 +21,7 @@ compiled = pytest.mark.skipif(_core is _portable, reason="needs the compiled ext
 def with_values(model):
     """Give all parameters but the weights different values, and return the model."""
     rng = np.random.default_rng(1)
-    for parameter in by_kind({name: views for name, views in model._views().items() if name != "weights"}):
+    for parameter in by_kind({name: views for name, views in model._views().items() if name not in ("weights", "projections")}):
         parameter[...] = rng.uniform(0.3, 1.2, parameter.shape) * rng.choice([-1, 1], parameter.shape)
     return model
 
@@ -41,17 +41,25 @@ def reference_of(model):
         options["scales"] = copies["scales"][0]
     if model.embeddings:
         options["embeddings"] = list(zip(model.embeddings, copies["embedding_parameters"], strict=True))
+    if model.residual:
+        projections = copies["projections"]
+        options["residual"] = [
+            reference.Connection(begin, end, model.residual_place, projections[end - 1]) for begin, end in model.residual
+        ]
     return (copies["weights"], copies["biases"], model.activations), options
 
 
 def in_order(kinds, options):
     """Return the reference's gradients in the order of a model's parameters, given its options."""
     weights, biases, slopes, normalizations, *others = kinds
+    projections = others.pop() if "residual" in options else [None] * len(weights)
     scales = [others.pop(0)] if "scales" in options else []
     alphas, *of_embeddings = others
     result = [array for arrays in of_embeddings for array in arrays if array is not None]
-    for layer, (w, b, s, n, a) in enumerate(zip(weights, biases, slopes, normalizations, alphas, strict=True)):
+    each = zip(weights, biases, slopes, normalizations, alphas, projections, strict=True)
+    for layer, (w, b, s, n, a, p) in enumerate(each):
         result += [w, b, *([] if s is None else [s]), *(n or ()), *([] if a is None else [a]), *([] if layer else scales)]
+        result += [] if p is None else [p]
     return result
 
 
@@ -61,6 +69,9 @@ def parameters_of(lists, options):
     others = [options[name] for name in ("scales", "alphas") if name in options]
     if "embeddings" in options:
         others.append([array for _, array in options["embeddings"]])
+    if "residual" in options:
+        projections = {each.end - 1: each.projection for each in options["residual"]}
+        others.append([projections.get(layer) for layer in range(len(lists[0]))])
     return in_order([*lists[:2], options["slopes"], normalizations, *others], options)
 
 
@@ -68,7 +79,7 @@ def in_order_of_averages(model):
     """Return a model's parameters in the order of the averages that the reference takes."""
     of_units = (v for pair in zip(model.gains, model.shifts, strict=True) for v in pair)
     found = [*model.weights, *model.biases, *model.slopes, *of_units, *model.scales, *model.alphas]
-    return [v for v in (*found, *model.embedding_parameters) if v is not None]
+    return [v for v in (*found, *model.embedding_parameters, *model.projections) if v is not None]
 
 
 def difference(function, array, at):
@@ -146,7 +157,7 @@ def assert_the_fallback_trains_alike(
     mine = model._network
     fallback = _portable.Network(
         *(mine.layer_sizes, mine.activations, mine.dropout, np.float64, mine.normalizations),
-        *(mine.input_scale, mine.input_dropout, mine.parametric, mine.embeddings),
+        *(mine.input_scale, mine.input_dropout, mine.parametric, mine.embeddings, mine.residual, mine.residual_place),
     )
     for array, view in zip(by_kind(fallback.parameters), by_kind(mine.parameters), strict=True):
         array[...] = view

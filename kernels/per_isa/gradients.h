@@ -28,7 +28,7 @@ template <class T> class ChunkGradients {
     // Stores the gradient by some rows of X.
     void by_input(Range rows, T *to, int64_t to_row) const {
         if (layers_->network().stage) return layers_->stage().by_input(rows, to, to_row);
-        layers_->input_gradient(0, rows, {0, (*layers_)[0].n_in}, to, to_row, packing_);
+        layers_->first_input_gradient(rows, to, to_row, packing_);
         if ((*layers_)[0].scales_inputs)
             for (int64_t i = rows.begin; i < rows.end; i++) layers_->changed_inputs().scale_row(to + i * to_row, to + i * to_row);
     }
@@ -55,6 +55,7 @@ template <class T> class ChunkGradients {
                 return unit_gradient<START, FINISH>(part.layer, buffers.normalization->by_gain, to, learning_rate);
             case BlockKind::shifts:
                 return unit_gradient<START, FINISH>(part.layer, buffers.normalization->by_shift, to, learning_rate);
+            case BlockKind::projections: return projection_gradient<START, FINISH>(part, to, learning_rate);
             case BlockKind::scales:  // the sums of a sparse chunk stand in one row
                 return sum_columns<T, START, FINISH>(layers_->by_scale(), layers_->x_row(), input_.sparse ? 1 : n_rows_,
                                                      (*layers_)[0].n_in, to, learning_rate);
@@ -78,6 +79,20 @@ template <class T> class ChunkGradients {
                 {n_rows_, layers_->input(l, input_), 1, layers_->input_row(l, input_), delta + part.columns.begin, layer.row,
                  gradient + part.start, part.row, nullptr, learning_rate},
                 part.rows, {0, part.columns.size()}, packing_);
+    }
+
+    // That of weights whose inputs are the units where the connection begins.
+    template <Start START, Finish FINISH>
+    void projection_gradient(const BlockPart &part, T *gradient, T learning_rate) const {
+        const Layer &layer = (*layers_)[part.layer];
+        const int64_t from = layer.residual_from, from_row = layers_->stream_row(from, input_);
+        const T *stream = layers_->stream(from, input_), *delta = layers_->buffers(part.layer).residual->delta;
+        if (layer.narrow)
+            multiply_narrow_gradient<T, START, FINISH>(part.rows, n_rows_, part.block.columns, layer.n_out, delta, stream, from_row,
+                                                       gradient, part.block.row, learning_rate);
+        else
+            multiply<T, START, FINISH>({n_rows_, stream, 1, from_row, delta, layer.row, gradient, part.row, nullptr, learning_rate},
+                                       part.rows, {0, layer.n_out}, packing_);
     }
 
     // Each unit has one such parameter, whose gradient is the sum of the rows' contributions.

@@ -10,7 +10,7 @@ template <class T>
 void forward(const Layers<T> &layers, int64_t first, const Input<T> &x, Range rows, const Dropout &dropout, T *packing) {
     for (int64_t l = first; l < layers.network().n_layers; l++) {
         layers.multiply_layer(l, x, rows, {0, layers[l].n_out}, packing);
-        layers.finish_layer(l, rows, dropout);
+        layers.finish_layer(l, x, rows, dropout);
     }
 }
 
@@ -21,7 +21,7 @@ template <class T> void backward(const Layers<T> &layers, int64_t first, Range r
     if (!layers.has_logits()) layers.times_derivative(last, rows);
     for (int64_t l = last; l > layers.needs().first_layer && l >= first; l--) {
         layers.pass_back_delta(l, rows, {0, layers[l].n_in}, packing);
-        layers.pass_activation_back(l - 1, rows);
+        layers.pass_activation_back(l - 1, rows, packing);
     }
 }
 
@@ -43,7 +43,7 @@ void forward_together(const Layers<T> &layers, int64_t n, const Input<T> &x, Ran
             layers.multiply_own_outputs(l, x, rows, team, packing);
             team.wait();
         } else layers.multiply_layer(l, x, own, {0, layers[l].n_out}, packing);
-        layers.finish_layer(l, own, dropout);
+        layers.finish_layer(l, x, own, dropout);
     }
 }
 
@@ -55,7 +55,7 @@ template <class T> void backward_together(const Layers<T> &layers, int64_t n, Ra
             layers.pass_back_delta(l, rows, share(layers[l].n_in, panel_columns<T>, team), packing, true);
             team.wait();
         } else layers.pass_back_delta(l, own, {0, layers[l].n_in}, packing);
-        layers.pass_activation_back(l - 1, own);
+        layers.pass_activation_back(l - 1, own, packing);
     }
 }
 

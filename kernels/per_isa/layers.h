@@ -13,6 +13,7 @@
 #include "parametric_activation.h"
 #include "pass_inputs.h"
 #include "products.h"
+#include "residual_connection.h"
 
 namespace {
 
@@ -24,6 +25,7 @@ template <class T> struct LayerBuffers {
     T *by_slope;    // the output's derivative by the unit's slope or factor, later the loss's; null without slopes and factors
     T *transposed;  // weights, n_out rows of n_in, for the input gradient; null where nothing needs them, or they are packed
     NormalizationBuffers<T> *normalization;  // null without one
+    ResidualBuffers<T> *residual;            // null if no residual connection begins or ends here
 };
 
 template <class T> class Layers {
@@ -39,7 +41,9 @@ template <class T> class Layers {
           x_row_(padded_row(network.layers[0].n_in, sizeof(T))),
           x_(arena.take<T>(x.sparse() ? 0 : rows * x_row_)),
           inputs_(has_scale_gradient() ? ChangedInputs<T>::take(rows, x_row_, is_sparse_, arena) : InputBuffers<T>()),
-          stage_(take_stage(rows, arena)) {
+          stage_(take_stage(rows, arena)),
+          inputs_start_(fastnn::has_residual_from_inputs(network)),
+          copies_inputs_(network.layers[0].narrow || (inputs_start_ && network.last().narrow)) {
         for (int64_t l = 0; l < network.n_layers; l++) {
             const LayerBuffers<T> b = take_buffers(l, rows, loss, arena);
             if (buffers_) buffers_[l] = b;
@@ -48,8 +52,7 @@ template <class T> class Layers {
 
     // Returns the same layers with another network's parameters, and with the same workspace.
     Layers with_parameters(const void *parameters) const {
-        return Layers(network_, static_cast<const T *>(parameters), needs_, has_logits_, is_sparse_, buffers_, x_row_, x_, inputs_,
-                      stage_);
+        return Layers(*this, static_cast<const T *>(parameters));
     }
 
     const Network &network() const { return network_; }
@@ -117,7 +120,7 @@ template <class T> class Layers {
     // When the first layer's delta is known, sets the contributions of some of the chunk's dense rows to the gradient of the scales.
     // in_panels: whether the weights are.
     void pass_inputs_back(Range rows, T *packing, bool in_panels) const {
-        input_gradient(0, rows, {0, network_.layers[0].n_in}, inputs_.by_scale, x_row_, packing, in_panels);
+        first_input_gradient(rows, inputs_.by_scale, x_row_, packing, in_panels);
         changed_inputs().finish_by_scale(rows);
     }
 
@@ -149,8 +152,9 @@ template <class T> class Layers {
     }
 
     // Sums become outputs.
-    void finish_layer(int64_t l, Range rows, const Dropout &dropout) const {
-        if (l < network_.n_layers - 1 || !has_logits_) activate(l, rows, dropout);
+    void finish_layer(int64_t l, const Input<T> &x, Range rows, const Dropout &dropout) const {
+        if (buffers_[l].residual) activate_residual(l, x, rows, dropout);
+        else if (l < network_.n_layers - 1 || !has_logits_) activate(l, rows, dropout);
         // Dot products run over the padding, where an infinite input has left NaN.
         const Layer &layer = network_.layers[l];
         if (l == network_.n_layers - 2 && network_.last().narrow)
@@ -166,6 +170,9 @@ template <class T> class Layers {
                 if (values) std::memset(values + first, 0, bytes);
             if (const NormalizationBuffers<T> *of = buffers_[l].normalization)
                 for (T *values : {of->by_gain, of->by_shift})
+                    if (values) std::memset(values + first, 0, bytes);
+            if (const ResidualBuffers<T> *of = buffers_[l].residual)
+                for (T *values : {of->stream, of->delta})
                     if (values) std::memset(values + first, 0, bytes);
         }
         if (has_scale_gradient() && !is_sparse_)
@@ -187,6 +194,17 @@ template <class T> class Layers {
         times_derivative(l, rows);
         return buffers_[l].delta;
     }
+
+    // ---- Residual connections ----
+
+    // Returns the units where connections begin behind the given number of layers, and their row. The outputs of a layer are those
+    // before their normalization.
+    const T *stream(int64_t from, const Input<T> &x) const {
+        if (from == 0) return x.dense;
+        const LayerBuffers<T> &b = buffers_[from - 1];
+        return b.residual->stream ? b.residual->stream : b.out;
+    }
+    int64_t stream_row(int64_t from, const Input<T> &x) const { return from ? network_.layers[from - 1].row : x.row; }
 
     // The layer has a normalization.
     LayerNormalization<T> normalization(int64_t l) const {
@@ -215,7 +233,7 @@ template <class T> class Layers {
     // layer's weights are.
     void pass_back_to_stage(Range rows, const Dropout &dropout, T *packing, bool in_panels) const {
         const StageRun<T> own = stage();
-        input_gradient(0, rows, {0, network_.layers[0].n_in}, own.delta(), own.delta_row(), packing, in_panels);
+        first_input_gradient(rows, own.delta(), own.delta_row(), packing, in_panels);
         if (stage_->out) {
             const ChangedInputs<T> changed = changed_inputs();
             changed.pass_back_to_outputs(rows, changed.factors(dropout), own.delta());
@@ -224,8 +242,9 @@ template <class T> class Layers {
     }
 
     // delta, the loss's derivative by a layer's outputs, becomes that by its sums z.
-    void pass_activation_back(int64_t l, Range rows) const {
-        if (network_.layers[l].normalization) pass_normalized_back(l, rows);
+    void pass_activation_back(int64_t l, Range rows, T *packing) const {
+        if (buffers_[l].residual) pass_residual_back(l, rows, packing);
+        else if (network_.layers[l].normalization) pass_normalized_back(l, rows);
         else times_derivative(l, rows);
     }
 
@@ -253,19 +272,26 @@ template <class T> class Layers {
         multiply<T, Start::zero, Finish::store>(p, rows, inputs, packing);
     }
 
+    // The derivative by the first layer's inputs.
+    void first_input_gradient(Range rows, T *to, int64_t to_row, T *packing, bool in_panels = false) const {
+        input_gradient(0, rows, {0, network_.layers[0].n_in}, to, to_row, packing, in_panels);
+        if (inputs_start_) add_connections_back(0, rows, to, to_row, packing);
+    }
+
   private:
-    Layers(const Network &network, const T *parameters, Needs needs, bool has_logits, bool is_sparse, LayerBuffers<T> *buffers,
-           int64_t x_row, T *x, const InputBuffers<T> &inputs, StageBuffers<T> *stage)
-        : network_(network),
+    Layers(const Layers &other, const T *parameters)
+        : network_(other.network_),
           parameters_(parameters),
-          needs_(needs),
-          has_logits_(has_logits),
-          is_sparse_(is_sparse),
-          buffers_(buffers),
-          x_row_(x_row),
-          x_(x),
-          inputs_(inputs),
-          stage_(stage) {}
+          needs_(other.needs_),
+          has_logits_(other.has_logits_),
+          is_sparse_(other.is_sparse_),
+          buffers_(other.buffers_),
+          x_row_(other.x_row_),
+          x_(other.x_),
+          inputs_(other.inputs_),
+          stage_(other.stage_),
+          inputs_start_(other.inputs_start_),
+          copies_inputs_(other.copies_inputs_) {}
 
     StageBuffers<T> *take_stage(int64_t rows, Arena &arena) const {
         if (!network_.stage) return nullptr;
@@ -288,6 +314,10 @@ template <class T> class Layers {
         if (needs_.any() && keeps_transposed && passes_back) b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
         if (layer.normalization)
             b.normalization = LayerNormalization<T>::take(layer, rows, backward, needs_.weight_gradient, arena);
+        const bool starts = starts_connection(network_, l + 1);
+        if (starts || layer.residual_from >= 0)
+            b.residual =
+                ResidualConnection<T>::take(layer, starts, rows, needs_.any(), b.delta, keeps_derivative(layer), arena);
         return b;
     }
 
@@ -297,7 +327,7 @@ template <class T> class Layers {
             stage().read(x, chunk, rows);
             return {stage().out(), x_row_};
         }
-        if (!chunk.order && !chunk.weights && !network_.layers[0].narrow && readable_in_place<T>(x))
+        if (!chunk.order && !chunk.weights && !copies_inputs_ && readable_in_place<T>(x))
             return {reinterpret_cast<const T *>(x.data + chunk.first * x.row_stride), x.row_stride / int64_t(sizeof(T))};
         read_rows<T>(x, chunk, rows, network_.layers[0].n_in, x_, x_row_);
         return {x_, x_row_};
@@ -320,7 +350,8 @@ template <class T> class Layers {
 
     static bool keeps_derivative(const Layer &layer) {
         return layer.dropout > 0 || layer.custom || layer.normalizes_outputs || layer.is_parametric ||
-               !all_activations<T>[layer.activation].from_output;
+               !all_activations<T>[layer.activation].from_output ||
+               (layer.residual_from >= 0 && !layer.adds_to_inputs && !all_activations<T>[layer.activation].is_identity);
     }
 
     static int64_t transposed_row(const Layer &layer) { return padded<T>(layer.n_in) + block_lanes<T>; }
@@ -336,17 +367,40 @@ template <class T> class Layers {
 
     void activate(int64_t l, Range rows, const Dropout &dropout) const {
         const Layer &layer = network_.layers[l];
-        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
         T *out = buffers_[l].out + rows.begin * layer.row, *derivative = buffers_[l].derivative, *by_slope = buffers_[l].by_slope;
         if (derivative) derivative += rows.begin * layer.row;
         if (by_slope) by_slope += rows.begin * layer.row;
         if (layer.normalization && !layer.normalizes_outputs) normalization(l).forward(buffers_[l].out, rows);
-        if (layer.custom || layer.is_parametric) activate_otherwise(layer, out, derivative, by_slope, rows.size());
-        else if (kernels.has_slopes) activate_with_slopes(layer, out, derivative, by_slope, rows.size());
-        else if (derivative) kernels.value_and_derivative(out, derivative, rows.size(), layer.n_out, layer.row);
-        else if (!kernels.is_identity) kernels.value(out, rows.size(), layer.n_out, layer.row);
+        activate_units(layer, out, derivative, by_slope, rows.size());
         if (layer.normalizes_outputs) normalize_outputs(l, rows, dropout);
         else if (dropout.key && layer.dropout > 0) drop(l, rows, dropout, out, derivative, by_slope);
+    }
+
+    // The same in a layer where residual connections begin or end. Where the sum is that of outputs, dropout comes before it.
+    __attribute__((noinline)) void activate_residual(int64_t l, const Input<T> &x, Range rows, const Dropout &dropout) const {
+        const Layer &layer = network_.layers[l];
+        const bool ends = layer.residual_from >= 0, sums_outputs = ends && !layer.adds_to_inputs;
+        if (layer.normalization && !layer.normalizes_outputs) normalization(l).forward(buffers_[l].out, rows);
+        if (ends && !sums_outputs) connection(l).add(stream(layer.residual_from, x), stream_row(layer.residual_from, x), rows);
+        if (l == network_.n_layers - 1 && has_logits_) return;
+        const int64_t first = rows.begin * layer.row;
+        const auto from = [first](T *values) { return values ? values + first : nullptr; };
+        T *out = from(buffers_[l].out), *derivative = from(buffers_[l].derivative), *by_slope = from(buffers_[l].by_slope);
+        activate_units(layer, out, derivative, by_slope, rows.size());
+        const bool drops_first = sums_outputs || !layer.normalizes_outputs;
+        if (drops_first && dropout.key && layer.dropout > 0) drop(l, rows, dropout, out, derivative, by_slope);
+        if (sums_outputs) connection(l).add(stream(layer.residual_from, x), stream_row(layer.residual_from, x), rows);
+        clear_padding(out, rows.size(), layer.n_out, layer.row);  // over which a projection to a narrow layer runs
+        if (T *kept = from(buffers_[l].residual->stream)) std::memcpy(kept, out, size_t(rows.size() * layer.row) * sizeof(T));
+        if (layer.normalizes_outputs) normalize_outputs(l, rows, drops_first ? Dropout() : dropout);
+    }
+
+    __attribute__((always_inline)) void activate_units(const Layer &layer, T *out, T *derivative, T *by_slope, int64_t rows) const {
+        const ActivationKernels<T> &kernels = all_activations<T>[layer.activation];
+        if (layer.custom || layer.is_parametric) activate_otherwise(layer, out, derivative, by_slope, rows);
+        else if (kernels.has_slopes) activate_with_slopes(layer, out, derivative, by_slope, rows);
+        else if (derivative) kernels.value_and_derivative(out, derivative, rows, layer.n_out, layer.row);
+        else if (!kernels.is_identity) kernels.value(out, rows, layer.n_out, layer.row);
     }
 
     // The derivatives of the activation, and by slopes, are those before the normalization: they have no part in dropout.
@@ -401,6 +455,29 @@ template <class T> class Layers {
         if (of_outputs) times_derivative(l, rows);
     }
 
+    // delta becomes what it is in pass_activation_back. Where the outputs are normalized, connections begin before that.
+    __attribute__((noinline)) void pass_residual_back(int64_t l, Range rows, T *packing) const {
+        const Layer &layer = network_.layers[l];
+        T *const delta = buffers_[l].delta;
+        if (layer.normalizes_outputs) normalization(l).back(delta, rows);
+        add_connections_back(l + 1, rows, delta, layer.row, packing);
+        if (layer.residual_from >= 0 && !layer.adds_to_inputs) connection(l).keep_delta(delta, rows);
+        times_derivative(l, rows);
+        if (layer.residual_from >= 0 && layer.adds_to_inputs) connection(l).keep_delta(delta, rows);
+        if (layer.normalization && !layer.normalizes_outputs) normalization(l).back(delta, rows);
+    }
+
+    // Adds the derivatives that come back through the connections that begin behind the given number of layers.
+    __attribute__((noinline)) void add_connections_back(int64_t from, Range rows, T *to, int64_t to_row, T *packing) const {
+        for (int64_t l = from; l < network_.n_layers; l++)
+            if (network_.layers[l].residual_from == from) connection(l).add_back(rows, to, to_row, packing);
+    }
+
+    // A connection ends in the layer.
+    ResidualConnection<T> connection(int64_t l) const {
+        return ResidualConnection<T>(network_, network_.layers[l], parameters_, buffers_[l].out, *buffers_[l].residual);
+    }
+
     const Network &network_;
     const T *const parameters_;
     const Needs needs_;
@@ -411,6 +488,8 @@ template <class T> class Layers {
     T *const x_;  // copies of dense rows, or the outputs of the input stage
     const InputBuffers<T> inputs_;
     StageBuffers<T> *const stage_;  // null without a stage. Where memory is only counted, it is null too
+    const bool inputs_start_;       // a residual connection
+    const bool copies_inputs_;      // dot products run over their padding
 };
 
 }  // namespace

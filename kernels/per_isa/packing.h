@@ -48,7 +48,7 @@ template <class T> class Packing {
         if (!backward && rows < least_rows) return false;
         for (int64_t l = 0; l < network.n_layers; l++) {
             const fastnn::Layer &layer = network.layers[l];
-            if (backward && packs_weights<T>(layer)) return true;
+            if (backward && (packs_weights<T>(layer) || layer.block(fastnn::BlockKind::projections))) return true;
             if (exceeds_cache<T>(rows, layer.n_in, layer.n_out)) return true;
         }
         return false;

@@ -15,6 +15,7 @@ template <class T> constexpr Products<T> own_products() {
     own.from_zero.multiply_packed = multiply_packed<T, Start::zero, Finish::store>;
     own.from_bias.multiply = multiply<T, Start::bias, Finish::store>;
     own.from_previous = gradient_kernels<T, Start::previous, Finish::store>();
+    own.from_previous.multiply_packed = multiply_packed<T, Start::previous, Finish::store>;
     own.descend = gradient_kernels<T, Start::zero, Finish::descend>();
     own.multiply_narrow = multiply_narrow<T>;
     own.transpose = transpose<T>;

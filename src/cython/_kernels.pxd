@@ -59,6 +59,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
 
     cdef enum class BlockKind(int32_t):  # block_kind_names() has the names of all
         weights
+        projections
         embedding_parameters
 
     cdef cppclass Block:
@@ -78,6 +79,9 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         bint is_parametric
         bint scales_inputs
         double input_dropout
+        int64_t residual_from
+        bint adds_to_inputs
+        bint is_transposed(const Block &block)
         double dropout
         CustomActivation custom
 
@@ -227,6 +231,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     const InstructionSet *instruction_set()
     void use_instruction_set(const InstructionSet *chosen)
     int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding *embeddings, int64_t n_embeddings)
+    bint has_residual_from_inputs(const Network_ &)
     const char **block_kind_names_ "fastnn::block_kind_names"()
     const char **activation_names_ "fastnn::activation_names"()
     const char **parametric_activation_names_ "fastnn::parametric_activation_names"()

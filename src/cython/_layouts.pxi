@@ -7,7 +7,7 @@ cdef double wave_work = 40
 @cython.final
 cdef class Layout:
     """Hold the layers of all networks that have the same sizes, activations, dropout, dtype, normalizations, parametric
-    activations, changes of inputs and embeddings.
+    activations, changes of inputs, embeddings and residual connections.
 
     Many networks of one kind then read the same few cache lines, and the address of the layers tells their kind.
     """
@@ -23,7 +23,7 @@ cdef class Layout:
     cdef object __weakref__
 
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs,
-                 tuple parametric, tuple embeddings):
+                 tuple parametric, tuple embeddings, tuple residual):
         cdef int l
         self.n_layers, self.edges = len(activations), []
         cdef int64_t n_inputs = self.set_embeddings(layer_sizes[0], embeddings) if embeddings else layer_sizes[0]
@@ -33,6 +33,7 @@ cdef class Layout:
             self.set_activation(l, activations[l], dtype)
             self.layers[l].dropout = dropout[l]
             self.layers[l].is_parametric = parametric[l]
+            self.layers[l].residual_from = -1
             if normalizations[l] is not None:
                 name, place = normalizations[l]
                 self.layers[l].normalization = 1 + NORMALIZATIONS.index(name)
@@ -40,7 +41,19 @@ cdef class Layout:
             if l == 0:
                 self.layers[l].scales_inputs, self.layers[l].input_dropout = inputs
             self.operations_per_row += layer_work(1, self.layers[l].n_in, layer_sizes[l + 1])
+        self.set_residual(residual[0], residual[1])
         self.size = lay_out(self.layers, self.n_layers, dtype.itemsize, self.embeddings.data(), <int64_t>self.embeddings.size())
+
+    cdef set_residual(self, tuple connections, str place):
+        cdef int64_t n_from
+        for begin, end in connections:
+            if not 0 <= begin < end <= self.n_layers or self.layers[end - 1].residual_from >= 0:
+                raise ValueError(f"residual: expected pairs of layers, each with another end, got {connections}")
+            self.layers[end - 1].residual_from = begin
+            self.layers[end - 1].adds_to_inputs = place == "before" or end == self.n_layers
+            n_from = self.layers[begin - 1].n_out if begin else self.layers[0].n_in
+            if n_from != self.layers[end - 1].n_out:
+                self.operations_per_row += layer_work(1, n_from, self.layers[end - 1].n_out)
 
     cdef int64_t set_embeddings(self, int64_t n_in, tuple embeddings) except -1:
         """Set the input stage, and return the number of its outputs."""
@@ -107,8 +120,8 @@ cdef object LAYOUTS = WeakValueDictionary()
 
 
 cdef Layout layout_of(tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations, tuple inputs,
-                      tuple parametric, tuple embeddings):
-    key = layer_sizes, activations, dropout, dtype, normalizations, inputs, parametric, embeddings
+                      tuple parametric, tuple embeddings, tuple residual):
+    key = layer_sizes, activations, dropout, dtype, normalizations, inputs, parametric, embeddings, residual
     cdef Layout layout = LAYOUTS.get(key)
     if layout is None:
         layout = Layout(*key)

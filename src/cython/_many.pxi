@@ -73,6 +73,14 @@ cdef bint any_has_embeddings(const vector[const Model *] &models) noexcept:
     return False
 
 
+cdef bint any_adds_inputs(const vector[const Model *] &models) noexcept:
+    cdef size_t i
+    for i in range(models.size()):
+        if has_residual_from_inputs(models[i].network):
+            return True
+    return False
+
+
 cdef int fill_many_rows(ManyPredictions *call, Network network, x) except -1:
     """Fill in the rows: sparse ones, a vector (n_in,), or arrays (n, n_in) for all networks or (n_networks, n, n_in)."""
     cdef cnp.ndarray a
@@ -110,6 +118,8 @@ def predict_many(tuple networks, x, cnp.ndarray out=None, n_threads=None):
     fill_models(models, networks)
     if type(x) is SparseRows and any_has_embeddings(models):
         raise TypeError("X: expected a dense array for models with embeddings, got a sparse matrix")
+    if type(x) is SparseRows and any_adds_inputs(models):
+        raise TypeError("X: expected a dense array for a residual connection from the inputs, got a sparse matrix")
     call.models, call.n_models = models.data(), models.size()
     fill_many_rows(&call, first, x)
     call.n_threads = wanted_threads(n_threads)

@@ -1,5 +1,10 @@
 """Networks: sizes and parameters, predictions and gradients. Included by _core.pyx."""
 
+cdef bint is_matrix_block(const Block &block):
+    """Return whether a block of a layer is a matrix for users, rather than a vector with a number for each unit or input."""
+    return block.kind == BlockKind.weights or block.kind == BlockKind.projections
+
+
 @cython.final
 cdef class Network:
     """Hold the sizes and parameters of one network.
@@ -21,17 +26,21 @@ cdef class Network:
     cdef dict objectives  # by the loss that a model was called with: those that the quick functions take
     cdef readonly cnp.ndarray storage
     cdef readonly object dtype
-    cdef readonly tuple layer_sizes, activations, dropout, normalizations, parametric, embeddings
+    cdef readonly tuple layer_sizes, activations, dropout, normalizations, parametric, embeddings, residual
+    cdef readonly str residual_place
     cdef readonly bint input_scale
     cdef readonly double input_dropout
     cdef int64_t n_in  # columns of X
     cdef readonly dict parameters
 
     def __init__(self, tuple layer_sizes, tuple activations, tuple dropout, dtype, tuple normalizations=None,
-                 bint input_scale=False, double input_dropout=0.0, tuple parametric=None, tuple embeddings=()):
+                 bint input_scale=False, double input_dropout=0.0, tuple parametric=None, tuple embeddings=(),
+                 tuple residual=(), str residual_place="after"):
         # normalizations: for each layer, None or (name, "before" or "after" the activation); the last layer has none.
         # parametric: for each layer, whether its activation is; the last layer's is not.
         # embeddings: objects of fastnn.embeddings whose columns are set.
+        # residual: pairs of numbers of layers, where a connection begins and ends. Layer 0 is the inputs.
+        # residual_place: whether its sum is that "before" or "after" the activation.
         cdef int n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
         parametric = (False,) * n_layers if parametric is None else parametric
@@ -45,7 +54,8 @@ cdef class Network:
         self.dtype_number = self.dtype.num
         self.type = Type.float32 if self.dtype_number == cnp.NPY_FLOAT32 else Type.float64
         self.layout = layout_of(layer_sizes, activations, dropout, self.dtype, normalizations, (input_scale, input_dropout),
-                                parametric, embeddings)
+                                parametric, embeddings, (residual, residual_place))
+        self.residual, self.residual_place = residual, residual_place
         self.layers = self.layout.layers
         self.operations_per_row = self.layout.operations_per_row
         self.native.n_layers = n_layers
@@ -86,6 +96,8 @@ cdef class Network:
         if type(x) is SparseRows:
             if self.native.stage != NULL:
                 raise TypeError("X: expected a dense array for a model with embeddings, got a sparse matrix")
+            if has_residual_from_inputs(self.native):
+                raise TypeError("X: expected a dense array for a residual connection from the inputs, got a sparse matrix")
             return fill_sparse_rows(rows, x, "X", self.dtype_number, n_rows, self.layers[0].n_in)
         return fill_rows(rows, x, "X", n_rows, self.n_in)
 
@@ -109,7 +121,8 @@ cdef class Network:
         """Return views of the parameters in an array with the storage's layout, by kind.
 
         Each kind has a tuple with one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out),
-        scales (n_in,), all other kinds (n_out,), but those of embeddings, which have one matrix per embedding, or None.
+        and projections (n_from, n_out), scales (n_in,), all other kinds (n_out,), but those of embeddings, which have one matrix
+        per embedding, or None.
         """
         cdef Block block
         kinds = [[None] * self.native.n_layers for _ in range(n_block_kinds)]
@@ -118,9 +131,9 @@ cdef class Network:
             for b in range(self.layers[l].n_blocks):
                 block = self.layers[l].blocks[b]
                 rows = storage[block.offset:block.end()].reshape(block.rows, block.row)[:, :block.columns]
-                if block.kind != BlockKind.weights:
+                if not is_matrix_block(block):
                     rows = rows[0]
-                elif self.layers[l].narrow:
+                elif self.layers[l].is_transposed(block):
                     rows = rows.T
                 kinds[<int>block.kind][l] = rows
         return dict(zip(BLOCK_KINDS, map(tuple, kinds)))
@@ -260,7 +273,12 @@ cdef class Network:
     cdef int64_t columns(self, int64_t l, int64_t b):
         """Return the number of columns of a layer's array for one of its blocks."""
         cdef Block block = self.layers[l].blocks[b]
-        return self.layers[l].n_out if block.kind == BlockKind.weights else block.columns
+        return block.rows if self.layers[l].is_transposed(block) else block.columns
+
+    cdef int64_t rows(self, int64_t l, int64_t b):
+        """Return the number of rows of a layer's array for one of its blocks."""
+        cdef Block block = self.layers[l].blocks[b]
+        return block.columns if self.layers[l].is_transposed(block) else block.rows
 
     cdef bint fill_arrays(self, void **arrays, list parameters) except -1:
         """Fill in the addresses of arrays like the parameters, and return whether all of them are."""
@@ -285,10 +303,10 @@ cdef class Network:
                 if i == len(parameters) or not is_float_array(parameters[i]):
                     return False
                 a = parameters[i]
-                matrix = self.layers[l].blocks[b].kind == BlockKind.weights
+                matrix = is_matrix_block(self.layers[l].blocks[b])
                 if (cnp.PyArray_TYPE(a) != self.dtype_number or cnp.PyArray_NDIM(a) != 1 + matrix
                         or cnp.PyArray_DIM(a, matrix) != self.columns(l, b)
-                        or (matrix and cnp.PyArray_DIM(a, 0) != self.layers[l].n_in)):
+                        or (matrix and cnp.PyArray_DIM(a, 0) != self.rows(l, b))):
                     return False
                 arrays[i] = cnp.PyArray_DATA(a)
                 i += 1
@@ -308,8 +326,8 @@ cdef class Network:
                 arrays.append(cnp.PyArray_EMPTY(2, shape, self.dtype_number, 0))
         for l in range(self.native.n_layers):
             for b in range(self.layers[l].n_blocks):
-                shape[0], shape[1] = self.layers[l].n_in, self.columns(l, b)
-                matrix = self.layers[l].blocks[b].kind == BlockKind.weights
+                shape[0], shape[1] = self.rows(l, b), self.columns(l, b)
+                matrix = is_matrix_block(self.layers[l].blocks[b])
                 arrays.append(cnp.PyArray_EMPTY(1 + matrix, &shape[1 - matrix], self.dtype_number, 0))
         return arrays
 

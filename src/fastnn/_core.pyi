@@ -110,6 +110,8 @@ class Network:
     input_dropout: float
     parametric: tuple[bool, ...]
     embeddings: tuple[Embedding, ...]
+    residual: tuple[tuple[int, int], ...]
+    residual_place: str
     parameters: dict[str, tuple[Any, ...]]  # by kind, one array per layer, or None
     def __init__(
         self,
@@ -122,6 +124,8 @@ class Network:
         input_dropout: float = 0.0,
         parametric: tuple[bool, ...] | None = None,
         embeddings: tuple[Embedding, ...] = (),
+        residual: tuple[tuple[int, int], ...] = (),
+        residual_place: str = "after",
     ) -> None: ...
     @property
     def address(self) -> int: ...

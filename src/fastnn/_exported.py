@@ -21,14 +21,18 @@ class Exported(Stored):
 
     def _layers(self) -> list[Layer]:
         """Return the layers with live views of the parameters."""
-        from fastnn._exports.layers import Layer, Normalization
+        from fastnn._exports.layers import Layer, Normalization, Residual
 
         given = zip(self._network.normalizations, self.gains, self.shifts, strict=True)
         normalizations = [
             None if each is None or gains is None else Normalization(*each, gains, shifts) for each, gains, shifts in given
         ]
+        residual: list[Residual | None] = [None] * len(self.weights)
+        for begin, end in self.residual:
+            place = "before" if end == len(residual) else self.residual_place
+            residual[end - 1] = Residual(begin, place, self.projections[end - 1])
         kinds = self.weights, self.biases, self.activations, self.slopes, normalizations, self.scales, self.alphas
-        parts = zip(*kinds, strict=True)
+        parts = zip(*kinds, residual, strict=True)
         return [Layer(*part) for part in parts]
 
     def _stage(self) -> Stage | None:
@@ -40,6 +44,14 @@ class Exported(Stored):
 
         parts = tuple(zip(self.embeddings, self.embedding_parameters, strict=True))
         return Stage(parts, passed_columns(self.embeddings, self.layer_sizes[0]))
+
+    def _refuse_residual(self, method: str) -> None:
+        """Raise ValueError if the model has residual connections, for a format without them."""
+        if self.residual:
+            raise ValueError(
+                f"{method}: expected a model without residual connections, got {list(self.residual)}; to_onnx and to_c write "
+                "these too"
+            )
 
     def _refuse_embeddings(self, method: str) -> None:
         """Raise ValueError if the model has embeddings, for a format without them."""
@@ -113,7 +125,7 @@ class Exported(Stored):
     def from_onnx(cls, path: FilePath, *, output: str | None = None, random_state: Any = None) -> Self:
         """Read a dense network from an ONNX file, written by `to_onnx` or exported by PyTorch, Keras or skl2onnx.
 
-        The graph must be a chain of layers: Gemm, or MatMul and Add, each followed by operators that compute one of the
+        The graph must be a chain of layers without residual connections: Gemm, or MatMul and Add, each followed by operators that compute one of the
         activations of `MLP`. The function that they compute is compared with fastnn's activations, so that its form does not
         matter. Layer and root mean square normalization before or after an activation, as one operator or composed of
         others, becomes that of the layer. A product of the inputs with a number per input becomes `input_scale`, and
@@ -216,7 +228,7 @@ class Exported(Stored):
         ------
         ValueError
             If PyTorch has no module for an activation, "sin", "exp" and custom activations, if it is too old for "rms_norm",
-            which needs PyTorch 2.4, or if the model has embeddings.
+            which needs PyTorch 2.4, or if the model has embeddings or residual connections.
         ImportError
             If PyTorch is not installed.
 
@@ -238,6 +250,7 @@ class Exported(Stored):
         from fastnn._exports import pytorch_modules
 
         self._refuse_embeddings("to_torch")
+        self._refuse_residual("to_torch")
         return pytorch_modules.module_of(self._layers(), self.dropout, self.input_dropout)
 
     @classmethod

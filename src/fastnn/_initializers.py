@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._checks import spellings as _spellings
+from fastnn._checks.residual import Connections, projected
 
 _Weights: TypeAlias = NDArray[np.float64]
 _Draw: TypeAlias = "Callable[[int, int, np.random.Generator], _Weights]"
@@ -64,6 +65,21 @@ def initialize(
     each = check_init(init, len(activations))
     layers = zip(layer_sizes[:-1], layer_sizes[1:], activations, each, strict=True)
     return [INITIALIZERS[_by_activation(own, activation)](n_in, n_out, rng) for n_in, n_out, activation, own in layers]
+
+
+def initialize_projections(
+    connections: Connections,
+    widths: Sequence[int],
+    activations: Sequence[object],
+    init: str | Sequence[str],
+    rng: np.random.Generator,
+) -> list[_Weights | None]:
+    """Draw the projections of residual connections like the weights of the layers to which they lead, or None."""
+    each = check_init(init, len(activations))
+    result: list[_Weights | None] = [None] * len(activations)
+    for layer, n_from, n_to in projected(connections, widths):
+        result[layer] = INITIALIZERS[_by_activation(each[layer], activations[layer])](n_from, n_to, rng)
+    return result
 
 
 def check_init(init: object, n_layers: int) -> tuple[str, ...]:

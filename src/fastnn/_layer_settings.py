@@ -13,14 +13,18 @@ from fastnn._optimizer import Optimizer
 
 _Value = TypeVar("_Value")
 
-KINDS = ("weights", "biases", "slopes", "gains", "shifts", "alphas", "scales")
+KINDS = ("weights", "biases", "slopes", "gains", "shifts", "alphas", "scales", "projections")
 """The kinds of parameters of layers, in the order of kernels/registry.h."""
 
 EMBEDDED = "embedding_parameters"
 """The kind of parameters of embeddings, which stand before all layers and have no settings."""
 
-WITH_DECAY = ("weights", "biases")
+WITH_DECAY = ("weights", "biases", "projections")
 """The kinds to which weight decay applies by default."""
+
+
+PENALIZED = ("weights", "projections")
+"""The kinds on which penalties act."""
 
 
 class ByKind(Mapping[str, _Value], Generic[_Value]):
@@ -51,7 +55,7 @@ class LayerSettings(Options):
     """Settings of the training of one layer, which `Trainer` takes as `layer_settings`.
 
     A factor is a number, or a mapping from kinds of parameters to numbers: "weights", "biases", "slopes", "gains",
-    "shifts", "alphas" and "scales", which are the names of the attributes of `MLP`. Kinds that a mapping lacks have their
+    "shifts", "alphas", "scales" and "projections", which are the names of the attributes of `MLP`. Kinds that a mapping lacks have their
     defaults. The parameters of embeddings have no settings.
 
     Parameters
@@ -61,10 +65,10 @@ class LayerSettings(Options):
     epsilon_factor : float or mapping, default 1.0
         The factor of the optimizer's epsilon, > 0. The optimizer must have one.
     weight_decay_factor : float or mapping, default 1.0
-        The factor of the optimizer's weight decay, >= 0. The optimizer must have one. A number is for weights and biases; a
-        mapping can also let the other kinds decay, which they do not by default.
+        The factor of the optimizer's weight decay, >= 0. The optimizer must have one. A number is for weights, biases and
+        projections; a mapping can also let the other kinds decay, which they do not by default.
     l1, l2 : float, optional
-        The strengths of the penalties on the weights of the layer, in place of the trainer's `l1` and `l2`.
+        The strengths of the penalties on the weights and the projection of the layer, in place of the trainer's `l1` and `l2`.
     frozen : bool or mapping, default False
         Whether training leaves the parameters as they are, with their moments. Neither penalties nor weight decay act on
         them, and their gradient is no part of the norm that `clip_norm` limits.
@@ -139,7 +143,7 @@ class BlockSettings(NamedTuple):
         if settings is None:
             return default
         decay = settings.weight_decay_factor
-        penalties = (settings.l1, settings.l2) if kind == "weights" else (None, None)
+        penalties = (settings.l1, settings.l2) if kind in PENALIZED else (None, None)
         return cls(
             _of_kind(settings.learning_rate_factor, kind, 1.0),
             _of_kind(settings.epsilon_factor, kind, 1.0),

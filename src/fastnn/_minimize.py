@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from fastnn._engine import core as _core
 from fastnn._engine.losses import NativeLoss
 from fastnn._engine.training_data import TrainingData
+from fastnn._layer_settings import PENALIZED
 from fastnn._native import network_of
-from fastnn._views import by_kind
+from fastnn._views import Kinds, by_kind
 
 if TYPE_CHECKING:
     from fastnn._lbfgs import LBFGS
@@ -31,7 +32,7 @@ _NO_LIMIT = 2**31 - 1
 
 
 class Objective:
-    """The loss and its gradient as functions of one vector, which contains all weights, then all other parameters.
+    """The loss and its gradient as functions of one vector: all weights, all projections, then all other parameters.
 
     Parameters
     ----------
@@ -51,12 +52,13 @@ class Objective:
         self, model: MLP, loss: NativeLoss, data: TrainingData, l2: float = 0.0, n_threads: int | None = None
     ) -> None:
         self._network, self._loss, self._data, self._l2 = network_of(model), loss, data, l2
-        self.n_weights = sum(w.size for w in model.weights)
+        penalized = (w for kind in PENALIZED for w in self._network.parameters[kind])
+        self.n_weights = sum(w.size for w in penalized if w is not None)
         few = n_threads is None and len(data.y) * self.n_weights < _WORK_OF_SEVERAL_THREADS
         self._n_threads = 1 if few else n_threads
         self._gradient = _core.aligned_zeros(self._network.storage.size, self._network.dtype)
-        self._gradients = by_kind(self._network.views(self._gradient))
-        self._parameters = by_kind(self._network.parameters)
+        self._gradients = _ordered(self._network.views(self._gradient))
+        self._parameters = _ordered(self._network.parameters)
 
     def vector(self) -> NDArray[Any]:
         """Return the parameters."""
@@ -85,6 +87,12 @@ class Objective:
                 derivatives[: self.n_weights] += self._l2 * weights
                 value += 0.5 * self._l2 * float(weights @ weights)
         return value, derivatives
+
+
+def _ordered(kinds: Kinds) -> list[NDArray[Any]]:
+    """Return all arrays, those on which penalties act before the others."""
+    penalized = {kind: kinds[kind] for kind in PENALIZED}
+    return by_kind(penalized | {kind: arrays for kind, arrays in kinds.items() if kind not in PENALIZED})
 
 
 class AbsolutePenalty:

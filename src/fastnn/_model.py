@@ -14,6 +14,7 @@ from fastnn._checks import layers as _layers
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
 from fastnn._checks.options import explained, names_of_options, way_to
+from fastnn._checks.residual import residual_connections
 from fastnn._checks.scalars import flag
 from fastnn._data_init import InitializedFromData
 from fastnn._derivatives import Differentiated
@@ -22,7 +23,7 @@ from fastnn._engine import core as _core
 from fastnn._engine.losses import builtin_losses
 from fastnn._exported import Exported
 from fastnn._history import History
-from fastnn._initializers import check_init, initialize
+from fastnn._initializers import check_init, initialize, initialize_projections
 from fastnn._layer_settings import EMBEDDED, LayerSettings
 from fastnn._metrics import Metric
 from fastnn._native import take_average
@@ -69,10 +70,20 @@ class MLP(InitializedFromData, Differentiated, Exported):
     embeddings : Embedding or sequence of them, default ()
         What takes the place of columns of X before the first layer: objects of `fastnn.embeddings`, each for some columns.
         Other columns pass as they are, and follow the outputs of all embeddings.
+    residual : bool, int or sequence of pairs of int, default False
+        Residual connections: pairs (from, to) of layers, counted from 1, whose outputs are added: those of `from` to those
+        of `to`. Layer 0 is the inputs of the first layer. Where the widths differ, a trained projection comes in between.
+        A number k stands for blocks of k hidden layers behind the first hidden layer: 2 is ``[(1, 3), (3, 5), …]``. True
+        is 1.
+    residual_place : str, default "after"
+        Whether a sum is that of the activation's outputs, "after", or of its inputs, "before"; in the output layer, it is
+        always that of the inputs. Outputs are added after dropout, and before a normalization of outputs: from there,
+        connections begin.
     init : str or sequence of str, default "auto"
         The method that draws the initial weights: glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_uniform,
         lecun_normal, zeros. One for all layers, or one per layer, the output layer's last. "auto" selects he_normal for
         layers of the ReLU family, lecun_normal for SELU, and glorot_uniform for all others. Biases start at zero.
+        Projections of residual connections are drawn like the weights of the layer to which they lead.
         `init_from_data` adapts both to data.
     dtype : float32 or float64, default float32
         The type of the parameters, the results and all arithmetic.
@@ -98,13 +109,16 @@ class MLP(InitializedFromData, Differentiated, Exported):
     scales : list of ndarray, shape (n_in,), or None
         Live views of the trained factors of the inputs: one array for the first layer if `input_scale` is set, and None for
         every other layer. Scales start at 1. Penalties and weight decay do not apply to them.
+    projections : list of ndarray, shape (n_from, n_out), or None
+        Live views of the matrices of residual connections: one for each layer to which a connection from another width
+        leads, and None for every other layer. Penalties and weight decay apply to them as to weights.
     embedding_parameters : list of ndarray, or None
         Live views of the parameters of embeddings: one matrix per embedding. Penalties and weight decay do not apply to
         them.
     parameters : list of ndarray
         Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``. The slopes, gains, shifts and alphas
-        of a layer follow its biases, and the scales of the inputs those of the first layer. The parameters of embeddings
-        precede all layers.
+        of a layer follow its biases, and the scales of the inputs those of the first layer. The projection of a residual
+        connection is the last of its layer. The parameters of embeddings precede all layers.
     feature_names : tuple of str or None
         The column names of the first data frame on which the model was trained.
 
@@ -148,6 +162,8 @@ class MLP(InitializedFromData, Differentiated, Exported):
         input_scale: bool = False,
         input_dropout: float = 0.0,
         embeddings: Embedding | Sequence[Embedding] = (),
+        residual: bool | int | Sequence[Any] = False,
+        residual_place: str = "after",
         init: str | Sequence[str] = "auto",
         dtype: DTypeLike = np.float32,
         random_state: Any = None,
@@ -163,6 +179,7 @@ class MLP(InitializedFromData, Differentiated, Exported):
         check_init(init, len(activations))
         float_type = _layers.float_dtype(dtype)
         embedded, widths = embedded_columns(embeddings, sizes)
+        connections, place = residual_connections(residual, residual_place, widths)
         self._rng = _seeds.generator(random_state)
         try:
             self._network = _core.Network(
@@ -171,10 +188,13 @@ class MLP(InitializedFromData, Differentiated, Exported):
                 input_dropout=input_rate,
                 parametric=parametric,
                 embeddings=embedded,
+                residual=connections,
+                residual_place=place,
             )
             of_embeddings = [None if each.shape is None else each.initial(self._rng) for each in embedded]
             weights = initialize(widths, activations, init, self._rng)
-            self._initialize({"weights": weights, EMBEDDED: of_embeddings})
+            projections = initialize_projections(connections, widths, activations, init, self._rng)
+            self._initialize({"weights": weights, "projections": projections, EMBEDDED: of_embeddings})
         except MemoryError:
             count = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(widths))
             raise MemoryError(f"layer_sizes: there is no memory for {count} parameters in {float_type}") from None

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn._checks import columns as _columns
 from fastnn._checks.layers import Activation
 from fastnn._checks.options import refusal, without_unknown
+from fastnn._checks.residual import Connections
 from fastnn._checks.scalars import real
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
@@ -59,6 +60,16 @@ class Parameters:
         return self._network.parametric[:-1]
 
     @property
+    def residual(self) -> Connections:
+        """The residual connections: pairs of the layers where they begin and end. Layer 0 is the inputs."""
+        return self._network.residual
+
+    @property
+    def residual_place(self) -> str:
+        """Whether residual connections end "before" or "after" the activation."""
+        return self._network.residual_place
+
+    @property
     def input_scale(self) -> bool:
         """Whether each input is multiplied by a trained factor."""
         return self._network.input_scale
@@ -81,7 +92,8 @@ class Parameters:
         if any(self.parametric_activation):
             options["parametric_activation"] = self.parametric_activation
         given = {"input_scale": self.input_scale, "input_dropout": self.input_dropout}
-        return options | {name: value for name, value in given.items() if value}
+        options |= {name: value for name, value in given.items() if value}
+        return options | ({"residual": self.residual, "residual_place": self.residual_place} if self.residual else {})
 
     @property
     def embeddings(self) -> tuple[Embedding, ...]:
@@ -156,6 +168,20 @@ class Parameters:
         [array([1., 1.]), None]
         """,
     )
+    projections: Kind[NDArray[Any] | None] = Kind(
+        None,
+        """The matrices of residual connections between different widths: live views of shape (n_from, n_out), one per layer.
+
+        A layer to which no such connection leads has None.
+
+        Examples
+        --------
+        >>> from fastnn import MLP
+        >>> model = MLP((2, 3, 4, 1), residual=[(1, 2)])
+        >>> [None if each is None else each.shape for each in model.projections]
+        [None, (3, 4), None]
+        """,
+    )
     embedding_parameters: Kind[NDArray[Any] | None] = Kind(
         None,
         """The parameters of embeddings: live views of matrices, one per embedding, or None for one without parameters.
@@ -177,7 +203,8 @@ class Parameters:
         """Live views of all parameters, layer by layer: ``[W1, b1, W2, b2, …]``.
 
         The slopes, gains, shifts and alphas of a layer follow its biases. The scales of the inputs follow those of the first
-        layer. The parameters of embeddings precede all layers.
+        layer. The projection of a residual connection is the last of its layer. The parameters of embeddings precede all
+        layers.
         """
         return Views("parameters", by_layer(self._network.parameters))
 
@@ -249,8 +276,8 @@ class Parameters:
         Parameters
         ----------
         other : MLP
-            A model with the same layer sizes, activations, normalizations, alphas, scales, embeddings and dtype. It does not
-            change.
+            A model with the same layer sizes, activations, normalizations, alphas, scales, embeddings, residual connections
+            and dtype. It does not change.
         tau : float
             The fraction of the difference by which to move, in [0, 1].
 
@@ -327,6 +354,10 @@ class Parameters:
         """Raise an error if X is a data frame with other columns than in training, or sparse for a model with embeddings."""
         if self._network.embeddings and _arrays.is_sparse(X):
             raise TypeError(f"{argument}: expected a dense array for a model with embeddings, got a sparse matrix")
+        if any(begin == 0 for begin, _ in self.residual) and _arrays.is_sparse(X):
+            raise TypeError(
+                f"{argument}: expected a dense array for a residual connection from the inputs, got a sparse matrix"
+            )
         _columns.check_same(argument, _columns.names_of(argument, X), self._feature_names)
 
     def _learn_columns(self, X: Any) -> None:
@@ -342,6 +373,8 @@ _ALIKE = (
     "parametric",
     "input_scale",
     "embeddings",
+    "residual",
+    "residual_place",
     "dtype",
 )  # of networks whose parameters correspond
 

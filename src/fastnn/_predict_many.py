@@ -164,7 +164,7 @@ def vectors_for(models: Sequence[MLP], networks: Networks, V: Any) -> NDArray[An
 def parameters_of_each(models: Sequence[MLP]) -> int:
     """Return the number of parameters of each model; raise ValueError if they differ."""
     expected = models[0].n_parameters
-    names = ("layer_sizes", "activations", "normalization", "parametric_activation", "input_scale", "embeddings")
+    names = ("layer_sizes", "activations", "normalization", "parametric_activation", "input_scale", "embeddings", "residual")
     for i, model in enumerate(models):
         differs = any(getattr(model, name) != getattr(models[0], name) for name in names)
         if differs and model.n_parameters != expected:

@@ -15,6 +15,7 @@ from fastnn._checks import layers as _layers
 from fastnn._checks import seeds as _seeds
 from fastnn._checks.layers import Activation
 from fastnn._checks.options import explained
+from fastnn._checks.residual import projected, residual_connections
 from fastnn._custom import CustomActivation
 from fastnn._embedded_columns import embedded_columns
 from fastnn._engine import core as _core
@@ -110,6 +111,10 @@ class Stored(Parameters):
                 raise ValueError(f"the parameters of embedding {i} are not of shape {embedding.shape}")
         if [arrays[f"weights.{i}"].shape for i in range(len(sizes) - 1)] != list(itertools.pairwise(widths)):
             raise ValueError(f"the arrays are not those of layers {widths}")
+        connections, _ = residual_connections(options.get("residual"), options.get("residual_place", "after"), widths)
+        for layer, *shape in projected(connections, widths):
+            if arrays[f"projections.{layer}"].shape != tuple(shape):
+                raise ValueError(f"the projection to layer {layer + 1} is not of shape {tuple(shape)}")
         *hidden, output = _custom.activations_named(config["activations"], _core.LAYER_ACTIVATIONS, custom)
         self._begin(sizes, hidden, output, **options)
         self._rng = _seeds.from_state(config["rng"])
@@ -147,7 +152,10 @@ class Stored(Parameters):
 
 def _options_of(config: dict[str, Any]) -> dict[str, Any]:
     """Return the options of `MLP` in a description, of which those that older versions lack may be missing."""
-    names = ("normalization", "normalization_place", "parametric_activation", "input_scale", "input_dropout")
+    names = (
+        *("normalization", "normalization_place", "parametric_activation", "input_scale", "input_dropout"),
+        *("residual", "residual_place"),
+    )
     options = {name: config[name] for name in ("dropout", "dtype")} | {
         name: config[name] for name in names if name in config
     }

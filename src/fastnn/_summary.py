@@ -31,9 +31,11 @@ class LayerSummary:
     n_bytes : int
         The memory of these parameters.
     multiply_adds : int
-        The number of multiply-adds in its matrix product for one row.
+        The number of multiply-adds in its matrix products for one row.
     normalization : str or None
         The normalization of its units.
+    residual_from : int or None
+        The layer whose outputs a residual connection adds; 0 for the inputs.
     """
 
     n_in: int
@@ -44,6 +46,7 @@ class LayerSummary:
     n_bytes: int
     multiply_adds: int
     normalization: str | None = None
+    residual_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ class Summary:
         """Return the table."""
         dropout = any(layer.dropout for layer in self.layers)
         normalizations = any(layer.normalization for layer in self.layers)
-        options = [*(["normalization"] if normalizations else []), *(["dropout"] if dropout else [])]
+        residual = any(layer.residual_from is not None for layer in self.layers)
+        options = [name for name, there in (("normalization", normalizations), ("adds", residual), ("dropout", dropout)) if there]
         heading = ["layer", "input shape", "output shape", "activation", *options]
         lines = [[*heading, "parameters", "bytes", "multiply-adds per row"]]
         for embedding in self.embeddings:
@@ -118,12 +122,13 @@ class Summary:
         for number, layer in enumerate(self.layers, 1):
             name = f"{number}" if number < len(self.layers) else f"{number} (output)"
             rate = [f"{layer.dropout:g}" if layer.dropout else ""] if dropout else []
-            normalization = [layer.normalization or ""] if normalizations else []
-            cells = [name, f"(n, {layer.n_in})", f"(n, {layer.n_out})", layer.activation, *normalization, *rate]
+            texts = [layer.normalization or ""] if normalizations else []
+            texts += [_begin(layer.residual_from)] if residual else []
+            cells = [name, f"(n, {layer.n_in})", f"(n, {layer.n_out})", layer.activation, *texts, *rate]
             lines.append([*cells, f"{layer.n_parameters:,}", f"{layer.n_bytes:,}", f"{layer.multiply_adds:,}"])
         totals = f"{self.n_parameters:,}", f"{self.n_bytes:,}", f"{self.multiply_adds:,}"
         lines.append(["total", *[""] * (len(heading) - 1), *totals])
-        table = _aligned(lines, n_texts=4 + normalizations)
+        table = _aligned(lines, n_texts=4 + normalizations + residual)
         rule = "-" * max(map(len, table))
         return "\n".join(
             [table[0], rule, *table[1:-1], rule, table[-1], f"{self.dtype}, {self.storage_bytes:,} bytes with padding"]
@@ -132,18 +137,26 @@ class Summary:
     __repr__ = __str__
 
 
+def _begin(layer: int | None) -> str:
+    """Return the name of the layer where a residual connection begins."""
+    return "" if layer is None else f"layer {layer}" if layer else "inputs"
+
+
 def summary_of(model: Parameters, parameters: Kinds, storage_bytes: int) -> Summary:
     """Return the summary of a model, given its parameters by kind and the size of its storage."""
     layers = []
     widths = [len(parameters["weights"][0]), *model.layer_sizes[1:]]  # type: ignore[arg-type]
     options = model.activations, (*model.parametric_activation, False), (*model.normalization, None), (*model.dropout, 0.0)
+    begins = {end - 1: begin for begin, end in model.residual}
     each = zip(pairwise(widths), *options, layers_of(parameters), strict=True)
-    for (n_in, n_out), activation, is_parametric, normalization, rate, arrays in each:
+    for number, ((n_in, n_out), activation, is_parametric, normalization, rate, arrays) in enumerate(each):
         count = sum(array.size for array in arrays if array is not None)
         name = activation if isinstance(activation, str) else activation.name
         name = f"parametric {name}" if is_parametric else name
-        n_bytes, products = count * model.dtype.itemsize, n_in * n_out
-        layers.append(LayerSummary(n_in, n_out, name, rate, count, n_bytes, products, normalization))
+        projection = parameters["projections"][number]
+        products = n_in * n_out + (0 if projection is None else projection.size)
+        own = n_in, n_out, name, rate, count, count * model.dtype.itemsize, products
+        layers.append(LayerSummary(*own, normalization, begins.get(number)))
     embeddings = []
     for embedding, array in zip(model.embeddings, parameters[EMBEDDED], strict=True):
         count, n_columns = 0 if array is None else array.size, len(embedding.columns)

@@ -33,6 +33,8 @@ _LATER = (
     "input_scale",
     "input_dropout",
     "embeddings",
+    "residual",
+    "residual_place",
 )  # only in the files of models that have them
 _TRAINING = ("loss", "optimizer", "updates", "options", "drop_last", "averaging", "averages", "rng", "accumulated")
 

@@ -6,9 +6,10 @@ from fastnn._engine import core as _core
 
 
 def network_like(network: _core.Network) -> _core.Network:
-    """Return a network with the same layers, embeddings and layout, whose parameters are 0."""
+    """Return a network with the same layers, embeddings, residual connections and layout, whose parameters are 0."""
     sizes = network.layer_sizes, network.activations, network.dropout
     changes_of_inputs = network.input_scale, network.input_dropout
     return _core.Network(
-        *sizes, network.dtype, network.normalizations, *changes_of_inputs, network.parametric, network.embeddings
+        *(*sizes, network.dtype, network.normalizations, *changes_of_inputs, network.parametric, network.embeddings),
+        *(network.residual, network.residual_place),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,34 @@ class Normalization:
         """Return the normalization with parameters of another type."""
         shifts = None if self.shifts is None else self.shifts.astype(dtype)
         return Normalization(self.name, self.place, self.gains.astype(dtype), shifts)
+
+
+@dataclass(frozen=True, eq=False)
+class Residual:
+    """A residual connection, at the layer in which it ends.
+
+    Parameters
+    ----------
+    begin : int
+        The layer whose outputs it adds, before a normalization of outputs. Layer 0 is the inputs of the first layer.
+    place : str
+        Whether it adds to the inputs of the activation, "before", or to its outputs, "after".
+    projection : ndarray of shape (n_begin, n_out), optional
+        The matrix in between, where the widths differ.
+    """
+
+    begin: int
+    place: str
+    projection: NDArray[Any] | None = None
+
+    def astype(self, dtype: Any) -> Residual:
+        """Return the connection with a projection of another type."""
+        return Residual(self.begin, self.place, None if self.projection is None else self.projection.astype(dtype))
+
+
+def begins_at(layers: Sequence[Layer], begin: int) -> bool:
+    """Return whether a residual connection begins behind that number of layers."""
+    return any(layer.residual is not None and layer.residual.begin == begin for layer in layers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +108,8 @@ class Layer:
         The trained factors of the inputs, which multiply x first. Only a first layer has them.
     alphas : ndarray of shape (n_out,), optional
         The trained alphas of a parametric activation.
+    residual : Residual, optional
+        The residual connection that ends here.
     """
 
     weights: NDArray[Any]
@@ -88,10 +119,15 @@ class Layer:
     normalization: Normalization | None = None
     scales: NDArray[Any] | None = None
     alphas: NDArray[Any] | None = None
+    residual: Residual | None = None
 
     def normalizes(self, place: str) -> bool:
         """Return whether there is a normalization in this place."""
         return self.normalization is not None and self.normalization.place == place
+
+    def adds(self, place: str) -> bool:
+        """Return whether a residual connection ends in this place."""
+        return self.residual is not None and self.residual.place == place
 
     def astype(self, dtype: Any) -> Layer:
         """Return the layer with parameters of another type."""
@@ -100,7 +136,8 @@ class Layer:
             return None if values is None else values.astype(dtype)
 
         normalization = None if self.normalization is None else self.normalization.astype(dtype)
+        residual = None if self.residual is None else self.residual.astype(dtype)
         return Layer(
             *(self.weights.astype(dtype), self.bias.astype(dtype), self.activation, converted(self.slopes)),
-            *(normalization, converted(self.scales), converted(self.alphas)),
+            *(normalization, converted(self.scales), converted(self.alphas), residual),
         )

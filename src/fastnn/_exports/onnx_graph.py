@@ -104,11 +104,21 @@ def check_activations(layers: Sequence[Layer]) -> None:
             )
 
 
+def _add_residual(graph: Graph, layer: Layer, index: int, values: str, streams: Sequence[str]) -> str:
+    """Add the residual connection that ends in a layer, and return the name of the sum."""
+    assert layer.residual is not None
+    added, projection = streams[layer.residual.begin], layer.residual.projection
+    if projection is not None:
+        added = graph.node("MatMul", added, graph.constant(projection, name=f"projections.{index}"))
+    return graph.node("Add", values, added)
+
+
 def add_network(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
     """Add a network, and return the name of its outputs."""
     check_activations(layers)
     scales = layers[0].scales
     values = inputs if scales is None else graph.node("Mul", inputs, graph.constant(scales, name="scales.0"))
+    streams = [values]  # the values where residual connections begin
     for i, layer in enumerate(layers):
         weights = graph.constant(layer.weights, name=f"weights.{i}")
         z = graph.node("Gemm", values, weights, graph.constant(layer.bias, name=f"biases.{i}"))
@@ -116,10 +126,15 @@ def add_network(graph: Graph, layers: Sequence[Layer], inputs: str) -> str:
         normalization = layer.normalization
         if normalization is not None and normalization.place == "before":
             z = add_normalization(graph, normalization, i, z)
+        if layer.adds("before"):
+            z = _add_residual(graph, layer, i, z, streams)
         values = FORMULAS[str(layer.activation)].add(graph, z, *slopes)
         if layer.alphas is not None:
             alphas = graph.constant(layer.alphas, name=f"alphas.{i}")
             values = graph.node("Add", z, graph.node("Mul", alphas, graph.node("Sub", values, z)))
+        if layer.adds("after"):
+            values = _add_residual(graph, layer, i, values, streams)
+        streams.append(values)
         if normalization is not None and normalization.place == "after":
             values = add_normalization(graph, normalization, i, values)
     return values

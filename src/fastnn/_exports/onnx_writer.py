@@ -44,6 +44,7 @@ def write(
     rows = "batch" if batch_size is None else integer("batch_size", batch_size, low=1, high=2**31 - 1)
     check_activations(layers)
     arrays = [array for layer in layers for array in (layer.weights, layer.bias)]
+    arrays += [r.projection for r in (layer.residual for layer in layers) if r is not None and r.projection is not None]
     arrays += [array for _, array in (() if stage is None else stage.embeddings) if array is not None]
     size = sum(array.size * array.itemsize for array in arrays)
     if size > _MAX_BYTES:

@@ -142,6 +142,8 @@ class ShardedTraining:
             "parametric_activation of the model": model.parametric_activation,
             "input_scale of the model": model.input_scale,
             "input_dropout of the model": model.input_dropout,
+            "residual of the model": model.residual,
+            "residual_place of the model": model.residual_place,
             "dtype of the model": model.dtype.name,
             "bit generator of random_state": type(self.trainer.random_state.bit_generator).__name__,
             **settings_of(self.trainer),

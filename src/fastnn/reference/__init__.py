@@ -25,6 +25,7 @@ from fastnn.reference.normalization import *  # noqa: F403
 from fastnn.reference.optimizers import *  # noqa: F403
 from fastnn.reference.prediction_losses import *  # noqa: F403
 from fastnn.reference.rectifiers import *  # noqa: F403
+from fastnn.reference.residual import *  # noqa: F403
 from fastnn.reference.sigmoids import *  # noqa: F403
 from fastnn.reference.softmax import *  # noqa: F403
 from fastnn.reference.training import *  # noqa: F403
@@ -32,8 +33,8 @@ from fastnn.reference.training import *  # noqa: F403
 if not TYPE_CHECKING:  # type checkers take the names from the modules
     _MODULES = (
         *("activations", "averages", "dense", "derivatives", "dropout", "elementary", "embeddings", "gated", "inputs"),
-        *("losses", "network", "normalization", "optimizers", "prediction_losses", "rectifiers", "sigmoids"),
-        *("softmax", "training"),
+        *("losses", "network", "normalization", "optimizers", "prediction_losses", "rectifiers", "residual"),
+        *("sigmoids", "softmax", "training"),
     )
     __all__ = sorted(name for module in _MODULES for name in sys.modules[f"fastnn.reference.{module}"].__all__)
     __dir__ = __all__.copy

@@ -17,10 +17,11 @@ from fastnn.reference.activations import Activation, named
 from fastnn.reference.embeddings import Embedded
 from fastnn.reference.normalization import NORMALIZATIONS, Normalization, normalized
 from fastnn.reference.parametric import PARAMETRIC, with_alphas
+from fastnn.reference.residual import Connections
 
 __all__ = [
     *("Activations", "Arrays", "Normalizations", "UnitParameters"),
-    *("checked_data", "checked_inputs", "checked_network", "checked_scales", "takes_as_labels"),
+    *("checked_data", "checked_inputs", "checked_network", "checked_residual", "checked_scales", "takes_as_labels"),
 ]
 __dir__ = __all__.copy
 
@@ -149,6 +150,22 @@ def checked_scales(weights: Arrays, scales: Array | None) -> Array | None:
     if scales is not None and scales.shape != weights[0].shape[:1]:
         raise ValueError(f"scales: expected shape {weights[0].shape[:1]}, one per input, got {scales.shape}")
     return scales
+
+
+def checked_residual(weights: Arrays, residual: Connections) -> Connections:
+    """Return the residual connections, or raise an error if they do not fit the layers."""
+    widths = [weights[0].shape[0], *(w.shape[1] for w in weights)]
+    for i, each in enumerate(residual or ()):
+        if not 0 <= each.begin < each.end < len(widths) or each.place not in ("before", "after"):
+            got = f"{each.begin} and {each.end}, {each.place} it"
+            raise ValueError(f"residual[{i}]: expected a layer and a later one, before or after its activation, got {got}")
+        shape = (widths[each.begin], widths[each.end])
+        got = None if each.projection is None else each.projection.shape
+        if got != (None if shape[0] == shape[1] else shape):
+            raise ValueError(f"residual[{i}]: expected a projection of shape {shape}, or None if both are equal, got {got}")
+    if len({each.end for each in residual or ()}) != len(residual or ()):
+        raise ValueError("residual: expected at most one connection to each layer, got several to one")
+    return residual
 
 
 def _check_embeddings(embeddings: Embedded, inputs: Array, n_first: int) -> None:

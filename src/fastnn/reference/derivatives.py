@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,11 +25,14 @@ from fastnn.reference.arguments import (
 from fastnn.reference.embeddings import Embedded, embed_grad
 from fastnn.reference.gradients import add_penalty, penalty_gradient
 from fastnn.reference.loss_functions import function_of, packed
-from fastnn.reference.network import Masks, Pass, Slopes, embedded_inputs, forward, from_outputs
+from fastnn.reference.network import Masks, Pass, Slopes, embedded_inputs, forward_pass, from_outputs
+from fastnn.reference.residual import Connections
 from fastnn.reference.target_options import for_columns, weighted_targets
 
 __all__ = ["input_gradient", "jacobian", "loss_and_gradient", "vjp"]
 __dir__ = __all__.copy
+
+Penalties: TypeAlias = Sequence[tuple[float, float]]
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -50,10 +53,12 @@ def loss_and_gradient(
     input_mask: Array | None = None,
     alphas: UnitParameters = None,
     embeddings: Embedded | None = None,
+    residual: Connections = None,
 ) -> tuple[Any, ...]:
     """Return the mean loss over rows of data, and its gradients with respect to all parameters.
 
-    The loss is the mean, weighted with `sample_weight`, plus l1 * sum(abs(w)) + l2 / 2 * sum(w**2) over all weights.
+    The loss is the mean, weighted with `sample_weight`, plus l1 * sum(abs(w)) + l2 / 2 * sum(w**2) over all weights, and all
+    projections of residual connections.
 
     Parameters
     ----------
@@ -70,8 +75,8 @@ def loss_and_gradient(
         weights are zero. A row of weight 0 does not count, whatever it contains.
     l1, l2 : float or sequence of float, default 0.0
         Penalties l1 * sum(abs(w)) + l2 / 2 * sum(w**2) on the weights: one number for all layers, or one per layer.
-    dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings
-        As in `forward`. Penalties apply to weights alone.
+    dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
+        As in `forward`. Penalties apply to weights and projections alone.
 
     Returns
     -------
@@ -88,6 +93,8 @@ def loss_and_gradient(
         One entry per layer; only if `alphas` is given.
     embedding_gradients : list of ndarrays or None
         One entry per embedding; only if `embeddings` is given.
+    projection_gradients : list of ndarrays or None
+        One entry per layer; only if `residual` is given.
 
     References
     ----------
@@ -100,19 +107,48 @@ def loss_and_gradient(
     >>> loss_and_gradient(W, b, ["identity"], [[1.0], [3.0]], [[2.0], [4.0]])
     (2.0, [array([[6.]])], [array([2.])])
     """
-    penalties = zip(_of_layers("l1", l1, len(weights)), _of_layers("l2", l2, len(weights)), strict=True)
-    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings
-    run, inputs = _run(weights, biases, activations, X, y, resolve(loss), sample_weight, *options)
+    penalties = list(zip(_of_layers("l1", l1, len(weights)), _of_layers("l2", l2, len(weights)), strict=True))
+    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
+    return penalized(penalties, penalties, weights, biases, activations, X, y, resolve(loss), sample_weight, *options)
+
+
+def penalized(
+    penalties: Penalties,
+    of_projections: Penalties,
+    weights: Arrays,
+    biases: Arrays,
+    activations: Activations,
+    X: ArrayLike,
+    y: ArrayLike,
+    loss: Loss,
+    sample_weight: ArrayLike | None,
+    masks: Masks,
+    slopes: Slopes,
+    normalizations: Normalizations,
+    scales: Array | None,
+    input_mask: Array | None,
+    alphas: UnitParameters,
+    embeddings: Embedded | None,
+    residual: Connections,
+) -> tuple[Any, ...]:
+    """Return the result of `loss_and_gradient`, given the penalties l1 and l2 on each layer's weights and projection."""
+    options = masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
+    run, inputs = _run(weights, biases, activations, X, y, loss, sample_weight, *options)
     value, steps = run.loss, list(run.backward())[::-1]
     by_inputs, scale_gradient = run.through_inputs(steps[0][1])
     weight_gradients: list[Array] = [inputs.T @ delta for inputs, delta in steps]
     bias_gradients: list[Array] = [delta.sum(axis=0) for _, delta in steps]
-    for w, gradient, (own_l1, own_l2) in zip(weights, weight_gradients, penalties, strict=True):
+    projection_gradients = _projection_gradients(run)
+    projections = {each.end - 1: each.projection for each in residual or () if each.projection is not None}
+    penalized = [*zip(weights, weight_gradients, penalties, strict=True)]
+    penalized += [(w, projection_gradients[layer], of_projections[layer]) for layer, w in projections.items()]
+    for w, gradient, (own_l1, own_l2) in penalized:
         value = float(add_penalty(value, w, own_l1, own_l2))
         gradient += penalty_gradient(w, own_l1, own_l2)
     of_embeddings = _through_embeddings(embeddings, inputs, by_inputs)[1]
     others = _other_gradients(run, slopes, normalizations, scale_gradient, alphas)
-    return value, weight_gradients, bias_gradients, *others, *of_embeddings
+    last = [] if residual is None else [projection_gradients]
+    return value, weight_gradients, bias_gradients, *others, *of_embeddings, *last
 
 
 def input_gradient(
@@ -127,12 +163,13 @@ def input_gradient(
     scales: Array | None = None,
     alphas: UnitParameters = None,
     embeddings: Embedded | None = None,
+    residual: Connections = None,
 ) -> Array:
     """Return the gradient of the mean loss over all rows with respect to X.
 
     Parameters
     ----------
-    weights, biases, activations, X, y, loss, slopes, normalizations, scales, alphas, embeddings
+    weights, biases, activations, X, y, loss, slopes, normalizations, scales, alphas, embeddings, residual
         As in `loss_and_gradient`.
 
     Returns
@@ -145,7 +182,7 @@ def input_gradient(
     array([[8.]])
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        options = None, slopes, normalizations, scales, None, alphas, embeddings
+        options = None, slopes, normalizations, scales, None, alphas, embeddings, residual
         run, inputs = _run(weights, biases, activations, X, y, resolve(loss), None, *options)
     *_, (_, first_delta) = run.backward()
     return _through_embeddings(embeddings, inputs, run.through_inputs(first_delta)[0])[0]
@@ -165,12 +202,13 @@ def vjp(
     input_mask: Array | None = None,
     alphas: UnitParameters = None,
     embeddings: Embedded | None = None,
+    residual: Connections = None,
 ) -> tuple[Any, ...]:
     """Return a vector-Jacobian product: the gradients of a function of the outputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings
+    weights, biases, activations, X, dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
         As in `forward`.
     G : array-like, shape (n, n_out)
         The gradient of the function with respect to the outputs.
@@ -191,6 +229,8 @@ def vjp(
         One entry per layer; only if `alphas` is given.
     embedding_gradients : list of ndarrays or None
         One entry per embedding; only if `embeddings` is given.
+    projection_gradients : list of ndarrays or None
+        One entry per layer; only if `residual` is given.
 
     Examples
     --------
@@ -201,15 +241,18 @@ def vjp(
     """
     functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
     inputs = checked_inputs(weights, X, embeddings)
-    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings
-    layers = forward(weights, biases, activations, inputs, *options)
+    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
+    layers, residual_pass = forward_pass(weights, biases, activations, inputs, *options)
     gradient = as_float("G", G)
     if gradient.shape != layers[-1][1].shape:
         raise ValueError(f"G: expected shape {layers[-1][1].shape}, got {gradient.shape}")
     gradient = gradient.astype(inputs.dtype, copy=False)
     first = embedded_inputs(embeddings, inputs)
     run = from_outputs(
-        *(weights, functions, first, layers, dropout_masks, 0.0, gradient), scales=scales, input_mask=input_mask
+        *(weights, functions, first, layers, dropout_masks, 0.0, gradient),
+        scales=scales,
+        input_mask=input_mask,
+        residual=residual_pass,
     )
     steps = list(run.backward())[::-1]
     by_first, scale_gradient = run.through_inputs(steps[0][1])
@@ -219,7 +262,8 @@ def vjp(
         [inputs.T @ delta for inputs, delta in steps],
         [delta.sum(axis=0) for _, delta in steps],
     )
-    return *result, *_other_gradients(run, slopes, normalizations, scale_gradient, alphas), *of_embeddings
+    last = [] if residual is None else [_projection_gradients(run)]
+    return *result, *_other_gradients(run, slopes, normalizations, scale_gradient, alphas), *of_embeddings, *last
 
 
 def jacobian(
@@ -232,12 +276,13 @@ def jacobian(
     scales: Array | None = None,
     alphas: UnitParameters = None,
     embeddings: Embedded | None = None,
+    residual: Connections = None,
 ) -> Array:
     """Return the derivatives of the outputs of each row with respect to its inputs.
 
     Parameters
     ----------
-    weights, biases, activations, X, slopes, normalizations, scales, alphas, embeddings
+    weights, biases, activations, X, slopes, normalizations, scales, alphas, embeddings, residual
         As in `forward`.
 
     Returns
@@ -254,7 +299,7 @@ def jacobian(
     for j in range(n_out):
         one_output = np.zeros((len(inputs), n_out), inputs.dtype)
         one_output[:, j] = 1
-        options = None, slopes, normalizations, scales, None, alphas, embeddings
+        options = None, slopes, normalizations, scales, None, alphas, embeddings, residual
         result[:, j] = vjp(weights, biases, activations, inputs, one_output, *options)[0]
     return result
 
@@ -282,6 +327,7 @@ def _run(
     input_mask: Array | None,
     alphas: UnitParameters,
     embeddings: Embedded | None,
+    residual: Connections,
 ) -> tuple[Pass, Array]:
     """Return the pass, and the rows of X that count."""
     functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
@@ -291,12 +337,13 @@ def _run(
         inputs, targets, row_weights = inputs[counted], targets[counted], row_weights[counted]
         masks = None if masks is None else [None if mask is None else mask[counted] for mask in masks]
         input_mask = None if input_mask is None else input_mask[counted]
-    others = masks, slopes, normalizations, scales, input_mask, alphas, embeddings
-    layers = forward(weights, biases, activations, inputs, *others)
+    others = masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
+    layers, residual_pass = forward_pass(weights, biases, activations, inputs, *others)
     z, a = layers[-1]
     labels = takes_as_labels(loss, np.asarray(y))
     value, gradient = _mean_loss(loss, targets, z if loss.from_logits else a, row_weights, labels)
     options: dict[str, Any] = {"logits": loss.from_logits, "scales": scales, "input_mask": input_mask}
+    options["residual"] = residual_pass
     first = embedded_inputs(embeddings, inputs)
     return from_outputs(weights, functions, first, layers, masks, value, gradient, **options), inputs
 
@@ -307,6 +354,11 @@ def _through_embeddings(embeddings: Embedded | None, X: Array, grad: Array) -> t
         return np.asarray(grad), []
     by_inputs, of_embeddings = embed_grad(embeddings, X, grad)
     return by_inputs, [of_embeddings]
+
+
+def _projection_gradients(run: Pass) -> list[Any]:
+    """Return the gradients of projections of residual connections, one entry per layer."""
+    return [None] * len(run.layers) if run.residual is None else run.residual.projection_gradients
 
 
 def _other_gradients(

@@ -21,12 +21,14 @@ from fastnn.reference.arguments import (
     UnitParameters,
     checked_inputs,
     checked_network,
+    checked_residual,
     checked_scales,
 )
 from fastnn.reference.embeddings import Embedded, embed
 from fastnn.reference.inputs import scale_inputs, scale_inputs_grad
 from fastnn.reference.normalization import Normalized
 from fastnn.reference.parametric import Parametric, Prelu
+from fastnn.reference.residual import Connections, ResidualPass
 
 __all__ = ["forward"]
 __dir__ = __all__.copy
@@ -47,6 +49,7 @@ def forward(
     input_mask: Array | None = None,
     alphas: UnitParameters = None,
     embeddings: Embedded | None = None,
+    residual: Connections = None,
 ) -> list[tuple[Array, Array]]:
     """Return z = inputs @ W + b and a = activation(z) for every layer.
 
@@ -72,11 +75,15 @@ def forward(
         The trained factors (n_out,) of each layer with a parametric activation (see `parametric`).
     embeddings : sequence of (Embedding, ndarray or None), optional
         The embeddings of columns of X, with their parameters: see `embed`.
+    residual : sequence of Connection, optional
+        The residual connections: see `ResidualPass`.
 
     Returns
     -------
     list of (z, a), both (n, n_out)
-        One pair per layer. The sums z are those before a normalization. The outputs a are those before dropout.
+        One pair per layer. The sums z are those before a normalization. The outputs a are those before dropout. With
+        residual connections, z includes one that ends before the activation, and a follows one that ends after it, with the
+        dropout before.
 
     Examples
     --------
@@ -87,16 +94,38 @@ def forward(
            [ 1.5]]), array([[0. ],
            [1.5]]))]
     """
+    options = dropout_masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual
+    return forward_pass(weights, biases, activations, X, *options)[0]
+
+
+def forward_pass(
+    weights: Arrays,
+    biases: Arrays,
+    activations: Activations,
+    X: ArrayLike,
+    dropout_masks: Masks,
+    slopes: Slopes,
+    normalizations: Normalizations,
+    scales: Array | None,
+    input_mask: Array | None,
+    alphas: UnitParameters,
+    embeddings: Embedded | None,
+    residual: Connections,
+) -> tuple[list[tuple[Array, Array]], ResidualPass | None]:
+    """Return z and a of every layer, and the pass with residual connections if there are any."""
     functions = checked_network(weights, biases, activations, normalizations, alphas, slopes=slopes)
     inputs = embedded_inputs(embeddings, checked_inputs(weights, X, embeddings))
     inputs = scale_inputs(inputs, checked_scales(weights, scales), input_mask)
+    if checked_residual(weights, residual):
+        run = ResidualPass(weights, biases, functions, residual or (), dropout_masks)
+        return run.forward(inputs), run
     layers: list[tuple[Array, Array]] = []
     for layer, (w, b, function) in enumerate(zip(weights, biases, functions, strict=True)):
         z = inputs @ w + b
         a = function.value(z)
         layers.append((z, a))
         inputs = _dropped(a, layer, dropout_masks)
-    return layers
+    return layers, None
 
 
 def embedded_inputs(embeddings: Embedded | None, X: Array) -> Array:
@@ -123,13 +152,23 @@ class Pass:
     normalization_gradients: list[tuple[Array, ...] | None]
     scales: Array | None = None  # of the inputs, and their mask
     input_mask: Array | None = None
+    residual: ResidualPass | None = None
 
     def through_inputs(self, first_delta: Array) -> tuple[Array, Array | None]:
         """Return the gradients with respect to the inputs and their scales, given that with respect to the first z."""
-        return scale_inputs_grad(self.inputs, self.scales, self.input_mask, first_delta @ self.weights[0].T)
+        grad = first_delta @ self.weights[0].T
+        if self.residual is not None and self.residual.by_inputs is not None:
+            grad = grad + self.residual.by_inputs
+        return scale_inputs_grad(self.inputs, self.scales, self.input_mask, grad)
 
     def backward(self) -> Iterator[tuple[Array, Array]]:
         """Yield the inputs of every layer and the gradient with respect to its z, from the last layer to the first."""
+        if self.residual is not None:
+            yield from self.residual.backward(self.output_delta)
+            last = self.activation_gradients[-1]
+            self.activation_gradients[:] = [*self.residual.activation_gradients[:-1], last]
+            self.normalization_gradients[:] = [each and tuple(each) for each in self.residual.normalization_gradients]
+            return
         delta = self.output_delta
         for layer in range(len(self.layers) - 1, 0, -1):
             z, a = self.layers[layer - 1]
@@ -160,6 +199,7 @@ def from_outputs(
     logits: bool = False,
     scales: Array | None = None,
     input_mask: Array | None = None,
+    residual: ResidualPass | None = None,
 ) -> Pass:
     """Return the run of a loss with that gradient with respect to the outputs, or to the logits."""
     activation_gradients: list[Array | None] = [None] * len(layers)
@@ -168,7 +208,7 @@ def from_outputs(
         activation_gradients[-1] = functions[-1].gradient(z, gradient)
     delta = gradient if logits else functions[-1].backward(z, a, gradient)
     run = Pass(weights, functions, inputs, layers, masks, value, delta, activation_gradients, [None] * len(layers))
-    return replace(run, scales=scales, input_mask=input_mask)
+    return replace(run, scales=scales, input_mask=input_mask, residual=residual)
 
 
 def _dropped(a: Array, layer: int, masks: Masks) -> Array:

@@ -23,14 +23,16 @@ from fastnn.reference.arguments import (
     UnitParameters,
     checked_data,
     checked_network,
+    checked_residual,
     takes_as_labels,
 )
 from fastnn.reference.averages import blend, ema_share
-from fastnn.reference.derivatives import loss_and_gradient
+from fastnn.reference.derivatives import penalized
 from fastnn.reference.dropout import INPUT_LAYER, dropout_mask, dropout_rates
 from fastnn.reference.embeddings import Embedded
 from fastnn.reference.gradients import norm_factor, sum_of_squares
 from fastnn.reference.network import Slopes
+from fastnn.reference.residual import Connections
 from fastnn.reference.target_options import weighted_targets
 from fastnn.reference.updates import RULES, Constants, update
 from fastnn.schedules import rates
@@ -64,6 +66,7 @@ def train(
     input_dropout: float = 0.0,
     alphas: UnitParameters = None,
     embeddings: Embedded | None = None,
+    residual: Connections = None,
     drop_last: bool = False,
     averaging: Averaging | None = None,
     averages: Arrays = (),
@@ -98,7 +101,7 @@ def train(
     sample_weight : array-like, shape (n,), optional
         Weights of the rows in a batch's mean, of either sign, as in `loss_and_gradient`.
     l1, l2 : float, default 0.0
-        Penalties on the weights: l1 * sum(abs(w)) + l2 / 2 * sum(w**2). l2 may be a schedule.
+        Penalties on the weights and projections: l1 * sum(abs(w)) + l2 / 2 * sum(w**2). l2 may be a schedule.
     clip_value : float, optional
         Clip every element of the gradients to [-clip_value, clip_value].
     clip_norm : float, optional
@@ -118,13 +121,15 @@ def train(
         The trained factors of parametric activations, which are treated like slopes.
     embeddings : sequence of (Embedding, ndarray or None), optional
         The embeddings of columns of X, whose parameters are treated like slopes.
+    residual : sequence of Connection, optional
+        The residual connections, whose projections are treated like weights.
     drop_last : bool, default False
         Leave out the last batch of an epoch if it is smaller than the others.
     averaging : EMA or SWA, optional
         The average of the parameters that is computed: after each update, or at the end of each epoch.
     averages : sequence of ndarrays
         Arrays of zeros that become the averages of all weights, then all biases, then slopes, gains and shifts, scales,
-        alphas, and the parameters of embeddings.
+        alphas, the parameters of embeddings, and projections.
     layer_settings : LayerSettings or sequence of LayerSettings and None, optional
         Factors of learning rate, epsilon and weight decay, penalties, and frozen parameters: one for all layers, or one per
         layer, as in `fastnn.LayerSettings`.
@@ -158,12 +163,15 @@ def train(
     alphas = [None] * len(weights) if alphas is None else alphas
     first = [scales, *[None] * (len(weights) - 1)]
     of_embeddings = [] if embeddings is None else [array for _, array in embeddings]
-    by_kind = [weights, biases, slopes, *_by_kind(normalizations), alphas, first]
+    connections = {each.end - 1: each.projection for each in checked_residual(weights, residual) or ()}
+    projections = [connections.get(layer) for layer in range(len(weights))]
+    by_kind = [weights, biases, slopes, *_by_kind(normalizations), alphas, first, projections]
     groups, updates = [*_groups(layer_settings, optimizer, by_kind), *_groups_of_embeddings(of_embeddings)], 0
     settings = [group.settings for group in groups if group.kind == "weights"]
+    of_projections = {group.layer: group.settings for group in groups if group.kind == "projections"}
     l2 = check_scheduled("l2", l2)
     given = [array for n in normalizations if n is not None for array in (n.gains, n.shifts)]
-    parameters = (*weights, *biases, *slopes, *given, scales, *alphas, *of_embeddings)
+    parameters = (*weights, *biases, *slopes, *given, scales, *alphas, *of_embeddings, *projections)
     averaged = [array for array in parameters if array is not None]
     history, n_averaged = [], 0
     for epoch in range(epochs):
@@ -172,21 +180,22 @@ def train(
         batches = [order[start : min(start + batch_size, end)] for start in range(0, end, batch_size)]
         total, total_weight = 0.0, 0.0
         for rows, rate in zip(batches, rates(optimizer.learning_rate, updates, len(batches)), strict=True):
-            penalties = [own.penalties(l1, float(rates(l2, updates, 1)[0])) for own in settings]
-            l1s, l2s = zip(*penalties, strict=True)
+            strengths = l1, float(rates(l2, updates, 1)[0])
+            penalties = [own.penalties(*strengths) for own in settings]
+            others_of = {layer: own.penalties(*strengths) for layer, own in of_projections.items()}
+            own_penalties = [others_of.get(layer, (0.0, 0.0)) for layer in range(len(weights))]
             input_mask, *masks = _draw_masks(rng, drop, len(rows), sizes, weights[0].dtype)
-            value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *others = loss_and_gradient(
-                *(weights, biases, activations, inputs[rows], targets[rows], loss),
-                *(row_weights[rows], l1s, l2s, masks, slopes, normalizations),
-                scales=scales,
-                input_mask=input_mask,
-                alphas=alphas,
-                embeddings=embeddings,
-            )
+            with np.errstate(over="ignore", invalid="ignore"):
+                value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *others = penalized(
+                    *(penalties, own_penalties, weights, biases, activations, inputs[rows], targets[rows], loss),
+                    *(row_weights[rows], masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual),
+                )
+            found_projections = [] if residual is None else others.pop()
             found = dict(zip(KINDS, [weight_gradients, bias_gradients, slope_gradients], strict=False))
             found |= dict(zip(("gains", "shifts"), _gradients_by_kind(of_normalizations), strict=True))
             found["scales"] = [] if scales is None else [others.pop(0)]
             found |= zip(("alphas", EMBEDDED), others, strict=False)
+            found["projections"] = found_projections
             trained = [group for group in groups if not group.settings.is_frozen]
             grads = clip([found[group.kind][group.layer] for group in trained], clip_value, clip_norm)
             for group, grad in zip(trained, grads, strict=True):

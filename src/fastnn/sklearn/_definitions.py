@@ -81,6 +81,12 @@ def draw_weights(
     return drawn
 
 
+def draw_projection(view: NDArray[Any], random_state: np.random.RandomState) -> None:
+    """Set the projection of a residual connection to initial values, uniform within sqrt(6 / (n_from + n_out))."""
+    bound = np.sqrt(6.0 / sum(view.shape))
+    view[...] = random_state.uniform(-bound, bound, view.shape)
+
+
 def make_optimizer(estimator: Any, learning_rate: LearningRate) -> Optimizer:
     """Return the optimizer that an estimator's parameters describe."""
     solver = estimator.solver

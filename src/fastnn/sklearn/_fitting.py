@@ -18,7 +18,7 @@ from fastnn.sklearn import _by_hand, _parameters
 from fastnn.sklearn._checked import Checked
 from fastnn.sklearn._coefs import WithCoefs
 from fastnn.sklearn._data import Rows, check_mean, native_rows, thread_count
-from fastnn.sklearn._definitions import EstimatorTrainer, activation_of, draw_weights, native_loss
+from fastnn.sklearn._definitions import EstimatorTrainer, activation_of, draw_projection, draw_weights, native_loss
 from fastnn.sklearn._members import (
     begin_members,
     check_members,
@@ -254,6 +254,9 @@ class Fitting(WithCoefs, BaseEstimator):  # type: ignore[misc]
         drawn = draw_weights(sizes, activations or [activation_of(self.activation)], random_state)
         for (weights, bias), to_weights, to_bias in zip(drawn, self.network_.weights, self.network_.biases, strict=True):
             to_weights[...], to_bias[...] = weights, bias
+        for projection in self.network_.projections:
+            if projection is not None:
+                draw_projection(projection, random_state)
         self._begin_account()
 
     def _network_of_assigned(self) -> None:

@@ -23,6 +23,8 @@ NETWORK_OPTIONS = (
     "parametric_activation",
     "input_scale",
     "input_dropout",
+    "residual",
+    "residual_place",
 )
 """The parameters of `MLP` that estimators have under the same names."""
 FOLLOWED = ("activation", *NETWORK_OPTIONS, "out_activation_")

@@ -17,6 +17,7 @@ from fastnn import _custom, losses
 from fastnn._averaging import AVERAGES
 from fastnn._checks.layers import OUTPUT_ONLY, PLACES
 from fastnn._checks.limits import MAX_LAYERS, MAX_UNITS
+from fastnn._checks.residual import pairs_of_layers
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn._layer_settings import LayerSettings
@@ -110,6 +111,8 @@ def _check_together(estimator: Any, sizes: list[int]) -> None:
         value = getattr(estimator, name)
         if isinstance(value, list | tuple | np.ndarray) and len(value) != len(sizes):
             raise ValueError(f"{name}: expected {len(sizes)}: one per hidden layer, got a list of {len(value)}")
+    residual = estimator.residual
+    pairs_of_layers(residual.tolist() if isinstance(residual, np.ndarray) else residual, len(sizes) + 1)
     settings = estimator.layer_settings
     if isinstance(settings, list | tuple) and len(settings) != len(sizes) + 1:
         raise ValueError(f"layer_settings: expected {len(sizes) + 1}: one per layer, got a list of {len(settings)}")
@@ -258,6 +261,13 @@ RULES: Mapping[str, Rule] = {
     ),
     "input_scale": _FLAG,
     "input_dropout": _DROPOUT,
+    "residual": Rule(
+        "a bool, an int in [1, inf), or a list of pairs of layers",
+        lambda value: (
+            value is None or _is_flag(value) or _COUNT.holds(value) or isinstance(value, list | tuple | np.ndarray)
+        ),
+    ),
+    "residual_place": _PLACE,
     "clip_norm": _or_none(_no_flag(_between(0, with_low=False))),
     "clip_value": _or_none(_no_flag(_between(0, with_low=False))),
     "layer_settings": Rule(

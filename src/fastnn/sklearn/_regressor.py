@@ -80,6 +80,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         Multiply each feature by a trained factor, which starts at 1.
     input_dropout : float, default=0.0
         The probability of leaving a feature out of a training step. Not for lbfgs.
+    residual : bool, int or list of pairs of int, default=False
+        Residual connections: pairs (from, to) of layers, whose outputs are added; the first hidden layer is 1, and the
+        features are 0. A number k stands for blocks of k hidden layers behind the first one, and True for 1.
+    residual_place : {"before", "after"}, default="after"
+        Whether the inputs or the outputs of the activation are added.
     clip_norm, clip_value : float, default=None
         Bounds of the gradient's norm and of its elements. Not for lbfgs.
     layer_settings : `fastnn.LayerSettings` or list of them and None, default=None
@@ -177,6 +182,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         parametric_activation: Any = False,
         input_scale: bool = False,
         input_dropout: float = 0.0,
+        residual: Any = False,
+        residual_place: str = "after",
         clip_norm: float | None = None,
         clip_value: float | None = None,
         layer_settings: Any = None,

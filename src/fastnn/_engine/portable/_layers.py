@@ -35,6 +35,7 @@ class Parameters(NamedTuple):
     shifts: Array | None
     alphas: Array | None
     scales: Array | None  # (n_in,)
+    projections: Array | None  # (n_from, n_out)
 
     @classmethod
     def of_layers(cls, kinds: Mapping[str, Sequence[Any]]) -> list[Parameters]:
@@ -66,8 +67,12 @@ def shapes(
     *,
     is_parametric: bool,
     scales_inputs: bool,
+    n_from: int | None,
 ) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a layer's parameters, by kind and in the order of the storage."""
+    """Return the shapes of a layer's parameters, by kind and in the order of the storage.
+
+    A residual connection leads to it from n_from units, or none if it is None.
+    """
     of_layer: dict[str, tuple[int, ...]] = {"weights": (n_in, n_out), "biases": (n_out,)}
     if isinstance(activation, str) and activation in PARAMETRIC:
         of_layer[PARAMETRIC[activation][0]] = (n_out,)
@@ -77,6 +82,8 @@ def shapes(
         of_layer["alphas"] = (n_out,)
     if scales_inputs:
         of_layer["scales"] = (n_in,)
+    if n_from is not None and n_from != n_out:
+        of_layer["projections"] = (n_from, n_out)
     return of_layer
 
 
@@ -222,7 +229,7 @@ class Pass:
         With the keys of a step, units are dropped. The keys are the low bits, one number per layer, and the high bits.
         """
         self._rows = x
-        x = self._change_inputs(embed(self._embeddings, x) if self._embeddings else x, keys)
+        x = self.change_inputs(embed(self._embeddings, x) if self._embeddings else x, keys)
         for i, (layer, z, a) in enumerate(zip(self._layers, self._z, self.outputs, strict=True)):
             self._inputs[i] = x
             self._sums(x, layer.weights, layer.biases, z)
@@ -234,7 +241,7 @@ class Pass:
                 self._masks[i], x = mask, a * mask
         return x
 
-    def _change_inputs(self, x: Array, keys: tuple[Array, Any] | None) -> Array:
+    def change_inputs(self, x: Array, keys: tuple[Array, Any] | None) -> Array:
         """Return the inputs after dropout and scales. Their key is the last one."""
         rate, self._x, self._input_mask = self._layers[0].input_dropout, x, None
         if keys is not None and rate > 0.0:
@@ -274,10 +281,14 @@ class Pass:
 
     def _through_inputs(self) -> tuple[Array, Array | None]:
         """Return the gradients with respect to the first layer's inputs before their scales, and to these."""
+        return scale_inputs_grad(self._x, self._layers[0].scales, self._input_mask, self._first_gradient())
+
+    def _first_gradient(self) -> Array:
+        """Return the gradient with respect to the first layer's inputs."""
         delta, weights = self._deltas[0], self._layers[0].weights
         grad = np.empty((len(delta), len(weights)), delta.dtype)
         self._input_gradients(delta, weights, grad)
-        return scale_inputs_grad(self._x, self._layers[0].scales, self._input_mask, grad)
+        return grad
 
 
 # ---- Functions of arrays, which Numba compiles ----

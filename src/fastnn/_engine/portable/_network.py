@@ -59,6 +59,8 @@ class Network:
         input_dropout: float = 0.0,
         parametric: tuple[bool, ...] | None = None,
         embeddings: tuple[Embedding, ...] = (),
+        residual: tuple[tuple[int, int], ...] = (),
+        residual_place: str = "after",
     ) -> None:
         n_layers = len(layer_sizes) - 1
         normalizations = (None,) * n_layers if normalizations is None else normalizations
@@ -71,12 +73,23 @@ class Network:
         self.layer_sizes, self.activations, self.dropout = layer_sizes, activations, dropout
         self.normalizations, self.dtype, self.embeddings = normalizations, np.dtype(dtype), embeddings
         self.input_scale, self.input_dropout, self.parametric = input_scale, input_dropout, parametric
-        self._blocks = _lay_out(layer_sizes, activations, normalizations, parametric, input_scale, embeddings)
+        self.residual, self.residual_place = residual, residual_place
+        self._blocks = _lay_out(layer_sizes, activations, normalizations, parametric, input_scale, embeddings, residual)
         self.storage = aligned_zeros(self._blocks[-1].place.stop, self.dtype)
         self.parameters = self.views(self.storage)
         each = zip(activations, dropout, normalizations, Parameters.of_layers(self.parameters), strict=True)
         self.layers = [Layer(*of_layer, 0.0 if i else input_dropout) for i, of_layer in enumerate(each)]
         self.embedded = tuple(zip(embeddings, self.parameters[EMBEDDED], strict=True))
+
+    def new_pass(self, n_rows: int, *, logits: bool) -> Pass:
+        """Return a pass of batches with this number of rows. With `logits`, the last layer has no activation."""
+        options: dict[str, Any] = {"logits": logits, "embeddings": self.embedded}
+        if not self.residual:
+            return Pass(self.layers, n_rows, self.dtype, **options)
+        from fastnn._engine.portable._residual import ResidualPass, residual_layers
+
+        layers = residual_layers(self.activations, self.normalizations, self.parameters, self.residual, self.residual_place)
+        return ResidualPass(layers, self.layers, n_rows, self.dtype, **options)
 
     @property
     def drops(self) -> bool:
@@ -99,8 +112,9 @@ class Network:
     def views(self, storage: Array) -> dict[str, tuple[Any, ...]]:
         """Return the parameters within a vector that is laid out like the storage, by kind.
 
-        Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out), scales
-        (n_in,), and all other kinds (n_out,), but those of embeddings, which have one matrix per embedding, or None.
+        Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out), projections
+        (n_from, n_out), scales (n_in,), and all other kinds (n_out,), but those of embeddings, which have one matrix per
+        embedding, or None.
         """
         kinds: dict[str, list[Any]] = {kind: [None] * (len(self.layer_sizes) - 1) for kind in BLOCK_KINDS}
         kinds[EMBEDDED] = [None] * len(self.embeddings)
@@ -282,6 +296,8 @@ class Network:
         if isinstance(x, SparseRows):
             if self.embeddings:
                 raise TypeError("X: expected a dense array for a model with embeddings, got a sparse matrix")
+            if any(begin == 0 for begin, _ in self.residual):
+                raise TypeError("X: expected a dense array for a residual connection from the inputs, got a sparse matrix")
             check_sparse(x, "X", n_rows, self.layer_sizes[0], self.dtype)
         else:
             check_rows(x, "X", n_rows, self.layer_sizes[0])
@@ -304,7 +320,7 @@ class Network:
         for start in range(0, n_rows, at_once):
             count = min(at_once, n_rows - start)
             if batch is None or count < at_once:
-                batch = Pass(self.layers, count, self.dtype, logits=logits, embeddings=self.embedded)
+                batch = self.new_pass(count, logits=logits)
             yield slice(start, start + count), batch
 
 
@@ -325,6 +341,7 @@ def _lay_out(
     parametric: tuple[bool, ...],
     input_scale: bool,
     embeddings: tuple[Embedding, ...],
+    residual: tuple[tuple[int, int], ...],
 ) -> list[_Block]:
     """Return the blocks of all embeddings and layers, one behind the other in the storage."""
     blocks, start = [], 0
@@ -336,7 +353,9 @@ def _lay_out(
     widths = (stage_width(embeddings, layer_sizes[0]), *layer_sizes[1:])
     each = zip(pairwise(widths), activations, normalizations, parametric, strict=True)
     for layer, (sizes, activation, normalization, has_alphas) in enumerate(each):
-        options = {"is_parametric": has_alphas, "scales_inputs": input_scale and layer == 0}
+        n_from = next((widths[begin] for begin, end in residual if end == layer + 1), None)
+        scales_inputs = input_scale and layer == 0
+        options = {"is_parametric": has_alphas, "scales_inputs": scales_inputs, "n_from": n_from}
         of_layer = shapes(*sizes, _check(activation), normalization, **options)
         for kind, shape in of_layer.items():
             end = start + math.prod(shape)

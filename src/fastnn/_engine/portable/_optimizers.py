@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
-from fastnn._layer_settings import Blocks, BlockSettings
+from fastnn._layer_settings import PENALIZED, Blocks, BlockSettings
 from fastnn.reference.gradients import add_penalty, norm_factor, penalty_gradient, sum_of_squares
 from fastnn.reference.updates import RULES, Coefficients, Constants
 
@@ -36,10 +36,11 @@ class Optimizer:
         self._sum_of_squares = runnable(sum_of_squares)
         self._l1, self._l2 = float(native.get("l1", 0.0)), float(native.get("l2", 0.0))
         self.blocks: Blocks | None = native.get("blocks")  # the settings of all blocks, or None for the defaults
-        of_weights = [BlockSettings()] if self.blocks is None else [of_layer["weights"] for of_layer in self.blocks]
+        of_layers = [{"weights": BlockSettings()}] if self.blocks is None else self.blocks
+        penalized = [own for of_layer in of_layers for kind, own in of_layer.items() if kind in PENALIZED]
         self.scheduled: tuple[str, ...] = native.get("scheduled", ())  # the settings that each step gives
         l2 = 1.0 if "l2" in self.scheduled else self._l2
-        self.has_penalty = any(penalty > 0.0 for own in of_weights for penalty in own.penalties(self._l1, l2))
+        self.has_penalty = any(penalty > 0.0 for own in penalized for penalty in own.penalties(self._l1, l2))
         self._clip_value, self._clip_norm = native.get("clip_value", math.inf), native.get("clip_norm", math.inf)
         self.clips = self._clip_value < math.inf or self._clip_norm < math.inf
         self._penalty_per_weight = bool(native.get("penalty_per_weight", False))  # divides it by a batch's weight
@@ -53,10 +54,13 @@ class Optimizer:
         self._constants = self._constants._replace(**given)
         return rate
 
-    def penalize(self, loss: float, batch_weight: float, layer: int, w: Array, g: Array) -> float:
-        """Add the gradient of the penalties on weights w of a layer to g, and return the loss with their value."""
+    def penalize(self, loss: float, batch_weight: float, layer: int, w: Array, g: Array, kind: str = "weights") -> float:
+        """Add the gradient of the penalties on weights w of a layer to g, and return the loss with their value.
+
+        They are those of the layer, or, with another kind, of its projection.
+        """
         share = 1.0 / batch_weight if self._penalty_per_weight else 1.0
-        own = BlockSettings() if self.blocks is None else self.blocks[layer]["weights"]
+        own = BlockSettings() if self.blocks is None else self.blocks[layer][kind]
         l1, l2 = (penalty * share for penalty in own.penalties(self._l1, self._l2))
         number = w.dtype.type
         g += self._penalty_gradient(w, number(l1), number(l2))

@@ -255,8 +255,7 @@ class Run:
     def _find_gradient(self, piece: Piece, begin: int, end: int, keys: tuple[Array, Any] | None, divisor: float) -> float:
         count = end - begin
         if count not in self._passes:
-            network, logits = self._network, self._loss.from_logits
-            self._passes[count] = Pass(network.layers, count, network.dtype, logits=logits, embeddings=network.embedded)
+            self._passes[count] = self._network.new_pass(count, logits=self._loss.from_logits)
         batch, rows = self._passes[count], slice(begin, end)
         p = batch.forward(piece.x[rows], keys)
         weights = piece.weight[rows], piece.elements[rows]
@@ -269,6 +268,11 @@ class Run:
             if layer == 0 and features is not None:
                 w = w * features[:, np.newaxis]
             loss = self._optimizer.penalize(loss, divisor, layer, w, gradient.weights)
+        for layer, (w, gradient) in enumerate(
+            zip(self._network.parameters["projections"], self._gradients.layers, strict=True)
+        ):
+            if w is not None and gradient.projections is not None:
+                loss = self._optimizer.penalize(loss, divisor, layer, w, gradient.projections, "projections")
         return loss
 
     def _update(self, rate: float) -> None:

@@ -72,6 +72,21 @@ static void @scale(const @real *scales, const @real *x, @real *y, int n)
     for (i = 0; i < n; i++) y[i] = x[i] * scales[i];
 }
 """
+RESIDUAL = """
+/* Adds values to others. */
+static void @add(const @real *x, @real *y, int n)
+{
+    int i;
+    for (i = 0; i < n; i++) y[i] += x[i];
+}
+
+/* Keeps values for a later layer. */
+static void @keep(const @real *x, @real *y, int n)
+{
+    int i;
+    for (i = 0; i < n; i++) y[i] = x[i];
+}
+"""
 _TILE = """
 /* Computes n outputs of a layer: the bias, plus the products with inputs 0, 1, 2 and so on, in this order. */
 @INLINE void @tile(const int n, const @real *weights, const @real *biases, int n_in, int n_out, const @real *x, @real *y)

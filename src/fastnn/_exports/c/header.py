@@ -66,7 +66,7 @@ def header(
         constants=memory.constants * dtype.itemsize,
         least_stack=memory.stack * dtype.itemsize + 64,  # and the partial sums
         most_stack=memory.stack * dtype.itemsize + 512,
-        multiply_adds=sum(layer.weights.size for layer in layers),
+        multiply_adds=sum(map(_products, layers)),
         fma="fmaf" if dtype == np.float32 else "fma",
         sqrt="sqrtf" if dtype == np.float32 else "sqrt",
         dtype=dtype.name,
@@ -74,13 +74,22 @@ def header(
     )
 
 
+def _products(layer: Layer) -> int:
+    """Return the number of multiply-adds of a layer."""
+    projection = None if layer.residual is None else layer.residual.projection
+    return layer.weights.size + (0 if projection is None else projection.size)
+
+
 def _described(layer: Layer) -> str:
-    """Return the activation of a layer, with its normalization."""
-    activation = str(layer.activation) if layer.alphas is None else f"parametric {layer.activation}"
-    if layer.normalization is None:
-        return activation
-    order = [layer.normalization.name, activation]
-    return " then ".join(order if layer.normalization.place == "before" else reversed(order))
+    """Return the activation of a layer, with its normalization and its residual connection."""
+    order = [str(layer.activation) if layer.alphas is None else f"parametric {layer.activation}"]
+    if layer.residual is not None:
+        begin = layer.residual.begin
+        added = f"plus layer {begin}" if begin else "plus the inputs"
+        order.insert(0 if layer.residual.place == "before" else 1, added)
+    if layer.normalization is not None:
+        order.insert(0 if layer.normalization.place == "before" else len(order), layer.normalization.name)
+    return " then ".join(order)
 
 
 def _safe(name: object) -> str:

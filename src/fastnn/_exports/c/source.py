@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastnn._exports.c.functions import (
     ACTIVATIONS,
+    RESIDUAL,
     SCALE,
     activation_functions,
     layer_functions,
@@ -21,7 +22,7 @@ from fastnn._exports.c.functions import (
 from fastnn._exports.c.header import Memory, header
 from fastnn._exports.c.literals import array
 from fastnn._exports.c.names import check_name
-from fastnn._exports.layers import Layer, Normalization
+from fastnn._exports.layers import Layer, Normalization, Residual, begins_at
 from fastnn._storage.write_file import FilePath, file_name, write_file
 
 _NARROW = 4  # up to this number of outputs, the kernels compute a last layer as dot products
@@ -111,7 +112,7 @@ def source(layers: Sequence[Layer], name: str, dtype: np.dtype[Any], feature_nam
     prefix, narrow = name.rstrip("_"), layers[-1].bias.size <= _NARROW
     buffers = _buffers(layers)
     parts = [
-        header(converted, name, prefix, dtype, Memory(sum(map(_size, converted)), sum(buffers)), feature_names),
+        header(converted, name, prefix, dtype, Memory(sum(map(_size, converted)), sum(buffers) + sum(_streams(layers).values())), feature_names),
         *_preamble(converted, prefix, dtype, narrow),
         f'\n#ifdef __cplusplus\nextern "C" {{\n#endif\n\nvoid {name}(const @real *x, @real *y);\n\n',
         *(text for index in range(len(layers)) for text in _constants(index, converted, narrow)),
@@ -137,7 +138,14 @@ def _converted(index: int, layer: Layer, dtype: np.dtype[Any]) -> Layer:
     normalization = _converted_normalization(index, layer.normalization, dtype)
     scales = None if layer.scales is None else _parameters(f"scales[{index}]", layer.scales, dtype)
     alphas = None if layer.alphas is None else _parameters(f"alphas[{index}]", layer.alphas, dtype)
-    return Layer(weights, bias, layer.activation, slopes, normalization, scales, alphas)
+    return Layer(weights, bias, layer.activation, slopes, normalization, scales, alphas, _converted_residual(index, layer, dtype))
+
+
+def _converted_residual(index: int, layer: Layer, dtype: np.dtype[Any]) -> Residual | None:
+    given = layer.residual
+    if given is None or given.projection is None:
+        return given
+    return Residual(given.begin, given.place, _parameters(f"projections[{index}]", given.projection, dtype))
 
 
 def _converted_normalization(index: int, given: Normalization | None, dtype: np.dtype[Any]) -> Normalization | None:
@@ -169,6 +177,8 @@ def _size(layer: Layer) -> int:
 def _others_of(layer: Layer) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the names and the values of the other parameters of a layer."""
     arrays = {"slopes": layer.slopes, "alphas": layer.alphas, "scales": layer.scales}
+    if layer.residual is not None:
+        arrays |= {"projection": layer.residual.projection}
     if layer.normalization is not None:
         arrays |= {"gains": layer.normalization.gains, "shifts": layer.normalization.shifts}
     yield from ((name, values) for name, values in arrays.items() if values is not None)
@@ -211,7 +221,7 @@ def _constants(index: int, layers: Sequence[Layer], narrow: bool) -> Iterator[st
     yield array(f"@weights_{index + 1}", layer.weights.T if by_outputs else layer.weights)
     yield array(f"@biases_{index + 1}", layer.bias)
     for name, values in _others_of(layer):
-        yield array(f"@{name}_{index + 1}", values)
+        yield array(f"@{name}_{index + 1}", values.T if by_outputs and name == "projection" else values)
     if index < len(layers) - 1:
         yield "\n"
 
@@ -219,6 +229,8 @@ def _constants(index: int, layers: Sequence[Layer], narrow: bool) -> Iterator[st
 def _functions(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool) -> Iterator[str]:
     dense = layers[:-1] if narrow else layers
     widest, total = max((layer.bias.size for layer in dense), default=0), _adds_up(layers, narrow)
+    if any(layer.residual is not None for layer in layers):
+        yield rendered(RESIDUAL, prefix, dtype)
     if layers[0].scales is not None:
         yield rendered(SCALE, prefix, dtype)
     yield from layer_functions(prefix, dtype, widest, narrow, total=total)
@@ -237,6 +249,24 @@ def _buffers(layers: Sequence[Layer]) -> tuple[int, int]:
     return max(sizes[::2], default=0), max([scaled, *sizes[1::2]])
 
 
+def _streams(layers: Sequence[Layer]) -> dict[int, int]:
+    """Return the sizes of the arrays with the values where residual connections begin, by the number of layers before them."""
+    sizes = [len(layers[0].weights), *(layer.bias.size for layer in layers)]
+    return {begin: size for begin, size in enumerate(sizes) if begins_at(layers, begin)}
+
+
+def _residual_calls(layer: Layer, index: int, to: str, narrow: bool) -> list[str]:
+    """Return the calls that add the residual connection that ends in a layer."""
+    assert layer.residual is not None
+    begin, n_out, projection = layer.residual.begin, layer.bias.size, layer.residual.projection
+    if projection is None:
+        return [f"    @add(stream_{begin}, {to}, {n_out});"]
+    n_from, parameters = len(projection), f"@projection_{index + 1}"
+    if not narrow:  # the sums go on from the values that are there
+        return [f"    @dense({parameters}, {to}, {n_from}, {n_out}, stream_{begin}, {to});"]
+    return [f"    @narrow({parameters}, none, {n_from}, {n_out}, stream_{begin}, added);", f"    @add(added, {to}, {n_out});"]
+
+
 def _activation_call(layer: Layer, index: int) -> str:
     """Return the call of a layer's activation up to its last arguments, the values and their number."""
     if layer.alphas is not None:
@@ -246,21 +276,40 @@ def _activation_call(layer: Layer, index: int) -> str:
 
 def _predict(layers: Sequence[Layer], name: str, buffers: tuple[int, int], narrow: bool) -> str:
     lines = [f"    @real {buffer}[{size}];" for buffer, size in zip(("odd", "even"), buffers, strict=True) if size]
+    streams, last_residual = _streams(layers), layers[-1].residual
+    lines += [f"    @real stream_{begin}[{size}];" for begin, size in streams.items()]
+    if narrow and last_residual is not None and last_residual.projection is not None:
+        n_out = layers[-1].bias.size
+        lines.append(f"    @real added[{n_out}], none[{n_out}] = {{0}};")
     source = "x"
     if layers[0].scales is not None:
         lines.append(f"    @scale(@scales_1, x, even, {layers[0].scales.size});")
         source = "even"
+    lines += _kept_stream(0, source, streams)
     for index, layer in enumerate(layers):
-        n_in, n_out = layer.weights.shape
         last = index == len(layers) - 1
         to = "y" if last else ("odd", "even")[index % 2]
-        function = "@narrow" if last and narrow else "@dense"
-        lines.append(f"    {function}(@weights_{index + 1}, @biases_{index + 1}, {n_in}, {n_out}, {source}, {to});")
-        calls = [] if layer.activation == "identity" else [f"    {_activation_call(layer, index)}{to}, {n_out});"]
-        if layer.normalization is not None:
-            parameters = "".join(f"@{name}_{index + 1}, " for name, _ in _others_of(layer) if name in ("gains", "shifts"))
-            place = 0 if layer.normalizes("before") else len(calls)
-            calls.insert(place, f"    @{layer.normalization.name}({parameters}{to}, {n_out});")
-        lines += calls
+        lines += _layer_calls(layer, index, source, to, last and narrow, streams)
         source = to
     return f"\nvoid {name}(const @real *x, @real *y)\n{{\n" + "\n".join(lines) + "\n}\n"
+
+
+def _layer_calls(layer: Layer, index: int, source: str, to: str, narrow: bool, streams: dict[int, int]) -> list[str]:
+    """Return the calls of a layer, from its inputs to its outputs."""
+    n_in, n_out = layer.weights.shape
+    function = "@narrow" if narrow else "@dense"
+    calls = [f"    {function}(@weights_{index + 1}, @biases_{index + 1}, {n_in}, {n_out}, {source}, {to});"]
+    normalize = []
+    if layer.normalization is not None:
+        parameters = "".join(f"@{name}_{index + 1}, " for name, _ in _others_of(layer) if name in ("gains", "shifts"))
+        normalize = [f"    @{layer.normalization.name}({parameters}{to}, {n_out});"]
+    calls += normalize if layer.normalizes("before") else []
+    calls += _residual_calls(layer, index, to, narrow) if layer.adds("before") else []
+    calls += [] if layer.activation == "identity" else [f"    {_activation_call(layer, index)}{to}, {n_out});"]
+    calls += _residual_calls(layer, index, to, narrow) if layer.adds("after") else []
+    calls += _kept_stream(index + 1, to, streams)
+    return calls + (normalize if layer.normalizes("after") else [])
+
+
+def _kept_stream(begin: int, values: str, streams: dict[int, int]) -> list[str]:
+    return [f"    @keep({values}, stream_{begin}, {streams[begin]});"] if begin in streams else []
