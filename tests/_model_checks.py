@@ -21,7 +21,9 @@ compiled = pytest.mark.skipif(_core is _portable, reason="needs the compiled ext
 def with_values(model):
     """Give all parameters but the weights different values, and return the model."""
     rng = np.random.default_rng(1)
-    for parameter in by_kind({name: views for name, views in model._views().items() if name not in ("weights", "projections")}):
+    for parameter in by_kind(
+        {name: views for name, views in model._views().items() if name not in ("weights", "projections")}
+    ):
         parameter[...] = rng.uniform(0.3, 1.2, parameter.shape) * rng.choice([-1, 1], parameter.shape)
     return model
 

@@ -25,7 +25,10 @@ RESIDUAL = {
         (4, 12, 12, 9, 12, 3),
         ["prelu", "sigmoid", "silu", "elu"],
         {"residual": [(1, 2), (1, 3), (1, 4), (4, 5)], "normalization": ["rms_norm", None, "layer_norm", "rms_norm"]}
-        | {"normalization_place": ["after", "before", "before", "after"], "parametric_activation": [False, True, False, True]},
+        | {
+            "normalization_place": ["after", "before", "before", "after"],
+            "parametric_activation": [False, True, False, True],
+        },
     ),
     "wide": ((40, 256, 130, 256, 12), ["silu", "relu", "tanh"], {"residual": [(1, 3), (0, 2), (0, 4)]}),
     "embedded": (

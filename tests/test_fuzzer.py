@@ -83,6 +83,7 @@ def test_programs_have_networks_with_slopes():
 def test_programs_have_networks_with_normalizations_and_changes_of_inputs():
     networks = [draw.network(np.random.default_rng(seed)) for seed in range(100)]
     assert any(any(network["parametric_activation"]) for network in networks)
+    assert any(network["residual"] for network in networks)
     assert any(network["input_scale"] for network in networks)
     assert any(network["input_dropout"] for network in networks)
     assert {*_core.NORMALIZATIONS, None} == {name for network in networks for name in network["normalization"]}

@@ -82,8 +82,7 @@ template <class T> class ChunkGradients {
     }
 
     // That of weights whose inputs are the units where the connection begins.
-    template <Start START, Finish FINISH>
-    void projection_gradient(const BlockPart &part, T *gradient, T learning_rate) const {
+    template <Start START, Finish FINISH> void projection_gradient(const BlockPart &part, T *gradient, T learning_rate) const {
         const Layer &layer = (*layers_)[part.layer];
         const int64_t from = layer.residual_from, from_row = layers_->stream_row(from, input_);
         const T *stream = layers_->stream(from, input_), *delta = layers_->buffers(part.layer).residual->delta;

@@ -51,9 +51,7 @@ template <class T> class Layers {
     }
 
     // Returns the same layers with another network's parameters, and with the same workspace.
-    Layers with_parameters(const void *parameters) const {
-        return Layers(*this, static_cast<const T *>(parameters));
-    }
+    Layers with_parameters(const void *parameters) const { return Layers(*this, static_cast<const T *>(parameters)); }
 
     const Network &network() const { return network_; }
     const Layer &operator[](int64_t l) const { return network_.layers[l]; }
@@ -316,8 +314,7 @@ template <class T> class Layers {
             b.normalization = LayerNormalization<T>::take(layer, rows, backward, needs_.weight_gradient, arena);
         const bool starts = starts_connection(network_, l + 1);
         if (starts || layer.residual_from >= 0)
-            b.residual =
-                ResidualConnection<T>::take(layer, starts, rows, needs_.any(), b.delta, keeps_derivative(layer), arena);
+            b.residual = ResidualConnection<T>::take(layer, starts, rows, needs_.any(), b.delta, keeps_derivative(layer), arena);
         return b;
     }
 

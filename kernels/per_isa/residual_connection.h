@@ -39,15 +39,14 @@ template <class T> class ResidualConnection {
 
     // starts: whether connections begin in the layer. delta: the layer's. If the arena has no memory, it only counts the bytes, and
     // the result is null.
-    __attribute__((noinline)) static ResidualBuffers<T> *take(const Layer &layer, bool starts, int64_t rows, bool backward, T *delta,
-                                                              bool has_derivative, Arena &arena) {
+    __attribute__((noinline)) static ResidualBuffers<T> *take(const Layer &layer, bool starts, int64_t rows, bool backward,
+                                                              T *delta, bool has_derivative, Arena &arena) {
         ResidualBuffers<T> *const taken = arena.take<ResidualBuffers<T>>(1);
         ResidualBuffers<T> b = {};
         if (starts && layer.normalizes_outputs) b.stream = arena.take<T>(rows * layer.row);
         if (layer.residual_from >= 0 && backward) {
             // Behind the sum, delta changes once more.
-            b.copies_delta =
-                (layer.normalization && !layer.normalizes_outputs) || (!layer.adds_to_inputs && has_derivative);
+            b.copies_delta = (layer.normalization && !layer.normalizes_outputs) || (!layer.adds_to_inputs && has_derivative);
             b.delta = b.copies_delta ? arena.take<T>(rows * layer.row) : delta;
         }
         if (layer.narrow && layer.block(BlockKind::projections)) b.projected = arena.take<T>(rows * layer.row);
@@ -68,8 +67,7 @@ template <class T> class ResidualConnection {
 
     void keep_delta(const T *delta, Range rows) const {
         const int64_t first = rows.begin * layer_.row;
-        if (buffers_.copies_delta)
-            std::memcpy(buffers_.delta + first, delta + first, size_t(rows.size() * layer_.row) * sizeof(T));
+        if (buffers_.copies_delta) std::memcpy(buffers_.delta + first, delta + first, size_t(rows.size() * layer_.row) * sizeof(T));
     }
 
     // Adds the derivative by the units where the connection begins.

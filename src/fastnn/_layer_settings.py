@@ -55,8 +55,8 @@ class LayerSettings(Options):
     """Settings of the training of one layer, which `Trainer` takes as `layer_settings`.
 
     A factor is a number, or a mapping from kinds of parameters to numbers: "weights", "biases", "slopes", "gains",
-    "shifts", "alphas", "scales" and "projections", which are the names of the attributes of `MLP`. Kinds that a mapping lacks have their
-    defaults. The parameters of embeddings have no settings.
+    "shifts", "alphas", "scales" and "projections", which are the names of the attributes of `MLP`. Kinds that a mapping
+    lacks have their defaults. The parameters of embeddings have no settings.
 
     Parameters
     ----------
@@ -68,7 +68,8 @@ class LayerSettings(Options):
         The factor of the optimizer's weight decay, >= 0. The optimizer must have one. A number is for weights, biases and
         projections; a mapping can also let the other kinds decay, which they do not by default.
     l1, l2 : float, optional
-        The strengths of the penalties on the weights and the projection of the layer, in place of the trainer's `l1` and `l2`.
+        The strengths of the penalties on the weights and the projection of the layer, in place of the trainer's `l1` and
+        `l2`.
     frozen : bool or mapping, default False
         Whether training leaves the parameters as they are, with their moments. Neither penalties nor weight decay act on
         them, and their gradient is no part of the norm that `clip_norm` limits.

@@ -113,7 +113,9 @@ class Summary:
         dropout = any(layer.dropout for layer in self.layers)
         normalizations = any(layer.normalization for layer in self.layers)
         residual = any(layer.residual_from is not None for layer in self.layers)
-        options = [name for name, there in (("normalization", normalizations), ("adds", residual), ("dropout", dropout)) if there]
+        options = [
+            name for name, there in (("normalization", normalizations), ("adds", residual), ("dropout", dropout)) if there
+        ]
         heading = ["layer", "input shape", "output shape", "activation", *options]
         lines = [[*heading, "parameters", "bytes", "multiply-adds per row"]]
         for embedding in self.embeddings:

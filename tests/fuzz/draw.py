@@ -45,6 +45,8 @@ def network(rng: Rng) -> dict[str, Any]:
         "normalization": [choice(rng, names) for _ in range(n_hidden)],
         "normalization_place": [choice(rng, ["before", "after"]) for _ in range(n_hidden)],
         **inputs_of(rng, sizes[0]),
+        "residual": residual_of(rng, n_hidden + 1) if rng.random() < 0.3 else (),
+        "residual_place": choice(rng, ["before", "after"]),
         "output_activation": output,
         "dropout": [choice(rng, [0.0, 0.0, 0.3]) for _ in range(n_hidden)],
         "dtype": choice(rng, [np.float32, np.float64]),
@@ -59,6 +61,12 @@ def inputs_of(rng: Rng, n_in: int) -> dict[str, Any]:
         "input_scale": bool(rng.random() < 0.2),
         "input_dropout": choice(rng, [*[0.0] * 6, 0.2]),
     }
+
+
+def residual_of(rng: Rng, n_layers: int) -> list[tuple[int, int]]:
+    """Return residual connections between some of the layers."""
+    ends = [end for end in range(1, n_layers + 1) if rng.random() < 0.5]
+    return [(int(rng.integers(0 if rng.random() < 0.3 else min(1, end - 1), end)), end) for end in ends]
 
 
 def embeddings_of(rng: Rng, n_in: int) -> list[embeddings.Embedding]:

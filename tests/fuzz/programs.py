@@ -121,7 +121,8 @@ class _Session:
         n = draw.count(self.rng, max_rows)
         if self.setting.to_rounding:
             n = min(n, 2 * self.trainer.batch_size)
-        X, kind = draw.inputs(self.rng, n, sizes[0], sparse and not self.model.embeddings)
+        takes_sparse = not self.model.embeddings and all(begin > 0 for begin, _ in self.model.residual)
+        X, kind = draw.inputs(self.rng, n, sizes[0], sparse and takes_sparse)
         codes = [column for each in self.model.embeddings if each.categories for column in each.columns]
         if codes and X.dtype.kind == "f":
             X[:, codes] = np.abs(np.round(3 * X[:, codes]))

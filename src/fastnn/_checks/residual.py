@@ -28,7 +28,9 @@ def residual_connections(residual: Any, place: Any, widths: Sequence[int]) -> tu
     connections = pairs_of_layers(residual, len(widths) - 1)
     ends = [end for _, end in connections]
     if twice := [end for end in ends if ends.count(end) > 1]:
-        raise ValueError(f"residual: expected at most one connection to each layer, got {ends.count(twice[0])} to {twice[0]}")
+        raise ValueError(
+            f"residual: expected at most one connection to each layer, got {ends.count(twice[0])} to {twice[0]}"
+        )
     n_weights = sum(n_from * n_to for _, n_from, n_to in projected(connections, widths))
     if n_weights > MAX_WEIGHTS:
         raise ValueError(f"residual: expected at most {MAX_WEIGHTS} weights of projections, got {n_weights}")

@@ -98,7 +98,10 @@ def _result(node: Any, inputs: list[Any], opset: int) -> Value:
         raise ValueError(f"{label(node)}: expected the last axis, got axis {attributes_of(node)['axis']}")
     bases = {id(one.base): one.base for one in inputs if isinstance(one, Value)}
     if len(bases) > 1:
-        raise ValueError(f"{label(node)}: expected a chain of layers, got a node that combines several of them, as residual connections do")
+        raise ValueError(
+            f"{label(node)}: expected a chain of layers, got a node that combines several of them, as residual connections "
+            "do"
+        )
     base = next(iter(bases.values()))
     for one in inputs:
         if base.width and isinstance(one, np.ndarray) and not is_row(one, base.width):

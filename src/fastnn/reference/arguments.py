@@ -160,9 +160,11 @@ def checked_residual(weights: Arrays, residual: Connections) -> Connections:
             got = f"{each.begin} and {each.end}, {each.place} it"
             raise ValueError(f"residual[{i}]: expected a layer and a later one, before or after its activation, got {got}")
         shape = (widths[each.begin], widths[each.end])
-        got = None if each.projection is None else each.projection.shape
-        if got != (None if shape[0] == shape[1] else shape):
-            raise ValueError(f"residual[{i}]: expected a projection of shape {shape}, or None if both are equal, got {got}")
+        given = None if each.projection is None else each.projection.shape
+        if given != (None if shape[0] == shape[1] else shape):
+            raise ValueError(
+                f"residual[{i}]: expected a projection of shape {shape}, or None if both are equal, got {given}"
+            )
     if len({each.end for each in residual or ()}) != len(residual or ()):
         raise ValueError("residual: expected at most one connection to each layer, got several to one")
     return residual

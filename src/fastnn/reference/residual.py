@@ -90,7 +90,7 @@ class ResidualPass:
     connections: Sequence[Connection]
     masks: Sequence[Array | None] | None = None
     steps: list[Step] = field(default_factory=list)
-    # Set by `backward`: the gradients of slopes or alphas, of gains and shifts, of projections, and by the first layer's inputs.
+    # Set by `backward`: the gradients of activations' parameters, of gains and shifts, of projections, and by the inputs.
     activation_gradients: list[Any] = field(default_factory=list)
     normalization_gradients: list[Any] = field(default_factory=list)
     projection_gradients: list[Any] = field(default_factory=list)

@@ -188,7 +188,12 @@ def train(
             with np.errstate(over="ignore", invalid="ignore"):
                 value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *others = penalized(
                     *(penalties, own_penalties, weights, biases, activations, inputs[rows], targets[rows], loss),
-                    *(row_weights[rows], masks, slopes, normalizations, scales, input_mask, alphas, embeddings, residual),
+                    *(row_weights[rows], masks, slopes, normalizations),
+                    scales=scales,
+                    input_mask=input_mask,
+                    alphas=alphas,
+                    embeddings=embeddings,
+                    residual=residual,
                 )
             found_projections = [] if residual is None else others.pop()
             found = dict(zip(KINDS, [weight_gradients, bias_gradients, slope_gradients], strict=False))

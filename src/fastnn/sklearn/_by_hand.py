@@ -44,8 +44,11 @@ def hidden_activations(estimator: Any, n_hidden: int) -> list[Any]:
 
 def made_of(estimator: Any) -> tuple[Any, ...]:
     """Return the description of a network without its sizes, as immutable values."""
-    given = (getattr(estimator, name) for name in FOLLOWED)
-    return tuple(tuple(value) if isinstance(value, list | np.ndarray) else value for value in given)
+    return tuple(_immutable(_plain(getattr(estimator, name))) for name in FOLLOWED)
+
+
+def _immutable(value: Any) -> Any:
+    return tuple(map(_immutable, value)) if isinstance(value, list | tuple) else value
 
 
 def follow(estimator: Any) -> None:

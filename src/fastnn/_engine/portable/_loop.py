@@ -78,7 +78,12 @@ class Loop:
         state: State,
     ) -> Loop | None:
         """Return the loop of a run, or None if its steps must be made in Python, or take less time there."""
-        if network.embeddings or network.residual or network.drops or not all(layer.has_only_sums for layer in network.layers):
+        if (
+            network.embeddings
+            or network.residual
+            or network.drops
+            or not all(layer.has_only_sums for layer in network.layers)
+        ):
             return None
         if optimizer.has_penalty or optimizer.clips or optimizer.blocks is not None or optimizer.scheduled:
             return None

@@ -88,7 +88,8 @@ class Network:
             return Pass(self.layers, n_rows, self.dtype, **options)
         from fastnn._engine.portable._residual import ResidualPass, residual_layers
 
-        layers = residual_layers(self.activations, self.normalizations, self.parameters, self.residual, self.residual_place)
+        connections = self.residual, self.residual_place
+        layers = residual_layers(self.activations, self.normalizations, self.parameters, *connections)
         return ResidualPass(layers, self.layers, n_rows, self.dtype, **options)
 
     @property
@@ -112,9 +113,9 @@ class Network:
     def views(self, storage: Array) -> dict[str, tuple[Any, ...]]:
         """Return the parameters within a vector that is laid out like the storage, by kind.
 
-        Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out), projections
-        (n_from, n_out), scales (n_in,), and all other kinds (n_out,), but those of embeddings, which have one matrix per
-        embedding, or None.
+        Each kind has one array per layer, or None for a layer without such parameters. Weights are (n_in, n_out),
+        projections (n_from, n_out), scales (n_in,), and all other kinds (n_out,), but those of embeddings, which have one
+        matrix per embedding, or None.
         """
         kinds: dict[str, list[Any]] = {kind: [None] * (len(self.layer_sizes) - 1) for kind in BLOCK_KINDS}
         kinds[EMBEDDED] = [None] * len(self.embeddings)
@@ -355,7 +356,7 @@ def _lay_out(
     for layer, (sizes, activation, normalization, has_alphas) in enumerate(each):
         n_from = next((widths[begin] for begin, end in residual if end == layer + 1), None)
         scales_inputs = input_scale and layer == 0
-        options = {"is_parametric": has_alphas, "scales_inputs": scales_inputs, "n_from": n_from}
+        options: Any = {"is_parametric": has_alphas, "scales_inputs": scales_inputs, "n_from": n_from}
         of_layer = shapes(*sizes, _check(activation), normalization, **options)
         for kind, shape in of_layer.items():
             end = start + math.prod(shape)

@@ -15,6 +15,9 @@ from fastnn.reference.activations import Activation
 from fastnn.reference.arguments import checked_network
 from fastnn.reference.embeddings import embed
 from fastnn.reference.normalization import Normalization
+from fastnn.reference.parametric import PARAMETRIC
+
+_OF_ACTIVATIONS = tuple(dict.fromkeys(kind for kind, _ in PARAMETRIC.values()))  # the kinds of their own parameters
 
 
 class ResidualLayers(NamedTuple):
@@ -39,9 +42,8 @@ def residual_layers(
         for each, gains, shifts in zip(normalizations, parameters["gains"], parameters["shifts"], strict=True)
     ]
     weights, biases = parameters["weights"], parameters["biases"]
-    functions = checked_network(
-        weights, biases, activations, of_layers, parameters["alphas"], slopes=parameters["slopes"]
-    )
+    of_activations = {kind: parameters[kind] for kind in _OF_ACTIVATIONS}
+    functions = checked_network(weights, biases, activations, of_layers, parameters["alphas"], **of_activations)
     projections = parameters["projections"]
     connections = [_reference.Connection(begin, end, place, projections[end - 1]) for begin, end in residual]
     return ResidualLayers(weights, biases, functions, connections)
@@ -50,9 +52,7 @@ def residual_layers(
 class ResidualPass(Pass):
     """The pass of batches with a certain number of rows through a network with residual connections."""
 
-    def __init__(
-        self, own: ResidualLayers, layers: Sequence[Layer], n_rows: int, dtype: DTypeLike, **options: Any
-    ) -> None:
+    def __init__(self, own: ResidualLayers, layers: Sequence[Layer], n_rows: int, dtype: DTypeLike, **options: Any) -> None:
         super().__init__(layers, n_rows, dtype, **options)
         self._own, self._logits = own, options["logits"]
         self.grad_outputs = np.empty((n_rows, layers[-1].biases.size), dtype)
@@ -65,7 +65,9 @@ class ResidualPass(Pass):
         for i, layer in enumerate(self._layers):
             if keys is not None and layer.dropout > 0.0:
                 shape, dtype = (len(x), layer.biases.size), layer.biases.dtype
-                masks[i] = self._factors(layer.dropout, shape[0] * shape[1], keys[0][i], keys[1]).reshape(shape).astype(dtype)
+                masks[i] = (
+                    self._factors(layer.dropout, shape[0] * shape[1], keys[0][i], keys[1]).reshape(shape).astype(dtype)
+                )
         self._run = _reference.ResidualPass(*self._own, masks)
         layers = self._run.forward(inputs)
         self.outputs = [a for _, a in layers]
@@ -86,7 +88,7 @@ class ResidualPass(Pass):
             for layer, (inputs, of_z) in enumerate(steps):
                 found = {"weights": inputs.T @ of_z, "biases": of_z.sum(axis=0)}
                 found |= dict(zip(("gains", "shifts"), run.normalization_gradients[layer] or (), strict=False))
-                found |= {kind: run.activation_gradients[layer] for kind in ("slopes", "alphas")}
+                found |= dict.fromkeys((*_OF_ACTIVATIONS, "alphas"), run.activation_gradients[layer])
                 found["projections"] = run.projection_gradients[layer]
                 own = gradients.layers[layer]._asdict()
                 for kind, values in found.items():

@@ -72,14 +72,15 @@ static void @scale(const @real *scales, const @real *x, @real *y, int n)
     for (i = 0; i < n; i++) y[i] = x[i] * scales[i];
 }
 """
-RESIDUAL = """
+ADD = """
 /* Adds values to others. */
 static void @add(const @real *x, @real *y, int n)
 {
     int i;
     for (i = 0; i < n; i++) y[i] += x[i];
 }
-
+"""
+KEEP = """
 /* Keeps values for a later layer. */
 static void @keep(const @real *x, @real *y, int n)
 {

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fastnn._exports.c.functions import (
     ACTIVATIONS,
-    RESIDUAL,
+    ADD,
+    KEEP,
     SCALE,
     activation_functions,
     layer_functions,
@@ -112,7 +113,14 @@ def source(layers: Sequence[Layer], name: str, dtype: np.dtype[Any], feature_nam
     prefix, narrow = name.rstrip("_"), layers[-1].bias.size <= _NARROW
     buffers = _buffers(layers)
     parts = [
-        header(converted, name, prefix, dtype, Memory(sum(map(_size, converted)), sum(buffers) + sum(_streams(layers).values())), feature_names),
+        header(
+            converted,
+            name,
+            prefix,
+            dtype,
+            Memory(sum(map(_size, converted)), sum(buffers) + sum(_streams(layers).values())),
+            feature_names,
+        ),
         *_preamble(converted, prefix, dtype, narrow),
         f'\n#ifdef __cplusplus\nextern "C" {{\n#endif\n\nvoid {name}(const @real *x, @real *y);\n\n',
         *(text for index in range(len(layers)) for text in _constants(index, converted, narrow)),
@@ -138,7 +146,9 @@ def _converted(index: int, layer: Layer, dtype: np.dtype[Any]) -> Layer:
     normalization = _converted_normalization(index, layer.normalization, dtype)
     scales = None if layer.scales is None else _parameters(f"scales[{index}]", layer.scales, dtype)
     alphas = None if layer.alphas is None else _parameters(f"alphas[{index}]", layer.alphas, dtype)
-    return Layer(weights, bias, layer.activation, slopes, normalization, scales, alphas, _converted_residual(index, layer, dtype))
+    return Layer(
+        weights, bias, layer.activation, slopes, normalization, scales, alphas, _converted_residual(index, layer, dtype)
+    )
 
 
 def _converted_residual(index: int, layer: Layer, dtype: np.dtype[Any]) -> Residual | None:
@@ -229,8 +239,11 @@ def _constants(index: int, layers: Sequence[Layer], narrow: bool) -> Iterator[st
 def _functions(layers: Sequence[Layer], prefix: str, dtype: np.dtype[Any], narrow: bool) -> Iterator[str]:
     dense = layers[:-1] if narrow else layers
     widest, total = max((layer.bias.size for layer in dense), default=0), _adds_up(layers, narrow)
-    if any(layer.residual is not None for layer in layers):
-        yield rendered(RESIDUAL, prefix, dtype)
+    connections = [layer.residual for layer in layers if layer.residual is not None]
+    if connections:
+        yield rendered(KEEP, prefix, dtype)
+    if any(each.projection is None for each in connections) or (narrow and layers[-1].residual is not None):
+        yield rendered(ADD, prefix, dtype)
     if layers[0].scales is not None:
         yield rendered(SCALE, prefix, dtype)
     yield from layer_functions(prefix, dtype, widest, narrow, total=total)
@@ -250,7 +263,7 @@ def _buffers(layers: Sequence[Layer]) -> tuple[int, int]:
 
 
 def _streams(layers: Sequence[Layer]) -> dict[int, int]:
-    """Return the sizes of the arrays with the values where residual connections begin, by the number of layers before them."""
+    """Return the sizes of the arrays with the values where residual connections begin, by the layers before them."""
     sizes = [len(layers[0].weights), *(layer.bias.size for layer in layers)]
     return {begin: size for begin, size in enumerate(sizes) if begins_at(layers, begin)}
 
@@ -264,7 +277,10 @@ def _residual_calls(layer: Layer, index: int, to: str, narrow: bool) -> list[str
     n_from, parameters = len(projection), f"@projection_{index + 1}"
     if not narrow:  # the sums go on from the values that are there
         return [f"    @dense({parameters}, {to}, {n_from}, {n_out}, stream_{begin}, {to});"]
-    return [f"    @narrow({parameters}, none, {n_from}, {n_out}, stream_{begin}, added);", f"    @add(added, {to}, {n_out});"]
+    return [
+        f"    @narrow({parameters}, none, {n_from}, {n_out}, stream_{begin}, added);",
+        f"    @add(added, {to}, {n_out});",
+    ]
 
 
 def _activation_call(layer: Layer, index: int) -> str:
