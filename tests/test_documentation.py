@@ -142,10 +142,11 @@ def saved(path, optimizer, activation="tanh", **options):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 @pytest.mark.parametrize("of_inputs", [{"input_scale": True}, {"embeddings": PBLD()}], ids=["scales", "embeddings"])
 def test_files_have_the_arrays_of_the_table(optimizer, of_inputs, tmp_path):
-    options = {"normalization": "layer_norm", **of_inputs}
+    options = {"normalization": "layer_norm", "residual": (1, 2), **of_inputs}
     trainer, arrays, _ = saved(tmp_path / "a", optimizer, "prelu", **options)
     patterns = [word for name, _, _ in table(FILES, "array") for word in words(name)]
-    kinds = ["weights", "biases", "slopes", "gains", "shifts", "alphas", "scales", "embedding_parameters"]
+    kinds = ["weights", "biases", "slopes", "gains", "shifts", "alphas", "scales", "projections"]
+    kinds.append("embedding_parameters")
     others = ["average", "accumulated.mean", "accumulated.given", "best", "last"]
     of_these = [f"{kind}.i" for kind in kinds] + [f"moments.k.{kind}.i" for kind in kinds]
     assert patterns == [*of_these, *(f"{other}.weights.i" for other in others), "order"]
@@ -153,7 +154,7 @@ def test_files_have_the_arrays_of_the_table(optimizer, of_inputs, tmp_path):
     parameters = {
         f"{kind}.{i}": array for kind in kinds for i, array in enumerate(getattr(model, kind)) if array is not None
     }
-    layers = {"weights.0", "weights.1", "biases.0", "biases.1", "slopes.0", "gains.0", "shifts.0"}
+    layers = {"weights.0", "weights.1", "biases.0", "biases.1", "slopes.0", "gains.0", "shifts.0", "projections.1"}
     assert parameters.keys() == layers | {"scales.0" if "input_scale" in of_inputs else "embedding_parameters.0"}
     moments = [f"moments.{k}." for k in range(len(trainer._moments))]
     assert arrays.keys() == {f"{part}{name}" for part in ["", *moments] for name in parameters}

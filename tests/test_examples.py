@@ -76,3 +76,16 @@ def test_realmlp_predicts_numbers_and_classes(example):
     explained, right = example("realmlp").main(n=1000, epochs=64)
     assert explained > 0.9
     assert right > 0.75
+
+
+def test_networks_of_positions_learn_a_picture(example):
+    siren = example("siren")
+    positions, colors = siren.picture(32)
+    assert positions.shape == (1024, 2)
+    assert 0 <= colors.min() < colors.max() <= 1
+    units = siren.siren().hidden_activations(positions)
+    assert [round(a.std(), 1) for a in units[1:]] == [0.7, 0.7]  # as those of sines of many phases
+    for model in (siren.siren(), siren.periodic()):
+        _, epochs, reached = siren.fit(model, positions, colors, target=25.0, most_epochs=200)
+        assert reached >= 25.0
+        assert epochs < 200
