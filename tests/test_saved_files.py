@@ -15,6 +15,7 @@ HERE = Path(__file__).parent / "data"
 NAMES = (
     *("adam_float32", "adamw_float64", "momentum_float64", "nadam_float64"),
     *("sharded_float32", "normalized_float32", "averaged_float32", "embedded_float32"),
+    "residual_float32",
 )
 ESTIMATOR = "classifier_float32"
 ENSEMBLE = "ensemble_float32"
@@ -84,6 +85,7 @@ def test_settings_load_as_they_were_saved():
     steps = fastnn.schedules.Warmup(fastnn.schedules.Step(0.02, 10, 0.5), 5)
     assert (nadam.optimizer, nadam.model.dropout) == (fastnn.NAdam(steps), (0.0, 0.1))
     assert nadam.model.activations == ("prelu", "mish", "identity")
+    assert MLP.load(saved("residual_float32")).residual == ((1, 3), (2, 4), (3, 5), (0, 6))
     normalized = MLP.load(saved("normalized_float32"))
     assert normalized.normalization == ("layer_norm", "rms_norm", None)
     assert normalized.normalization_place == ("before", "after", None)
