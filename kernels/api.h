@@ -242,7 +242,7 @@ struct Optimizer {
     int32_t kind;     // number in registry.h
     int32_t moments;  // the number of arrays of moments, each like the parameter storage
     double beta_1, beta_2, epsilon;
-    double decay;  // of the weights (AdamW, Lion), or of the distance to the full momentum (NAdam)
+    double decay;  // of the weights (AdamW, Lion, Muon), or of the distance to the full momentum (NAdam)
     double l1, l2;
     double clip_value, clip_norm;  // infinity turns clipping off
     bool lazy;                     // sparse inputs: an update leaves out the weights of features that are not in the batch
@@ -252,6 +252,7 @@ struct Optimizer {
     bool penalty_per_weight;  // penalties are divided by the sum of the batch's sample weights
     int32_t n_scheduled = 0;  // settings that have a value of their own in each step, behind the learning rate
     Scheduled scheduled[max_scheduled] = {};
+    double momentum = 0;  // of hidden matrices (Muon)
 
     bool has_penalty() const {
         bool is_scheduled = false;

@@ -99,4 +99,5 @@
     ROW(adam, Adam)            \
     ROW(adamw, AdamW)          \
     ROW(nadam, NAdam)          \
-    ROW(lion, Lion)
+    ROW(lion, Lion)            \
+    ROW(muon, Muon)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastnn import optimizers
-from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, Optimizer, RMSProp, resolve
+from fastnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, Lion, Muon, NAdam, Optimizer, RMSProp, resolve
 from fastnn.schedules import InverseTime
 
 DEFAULTS = {
@@ -22,15 +22,22 @@ DEFAULTS = {
     AdamW: {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.01},
     NAdam: {"learning_rate": 0.002, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "momentum_decay": 0.004},
     Lion: {"learning_rate": 0.0001, "beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.0},
+    Muon: {"learning_rate": 0.001, "momentum": 0.95, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.01},
 }
 # The intervals of arguments: 0 <= x < 1; x > 0; x >= 0.
-BELOW_ONE = [(SGD, "momentum"), (RMSProp, "decay"), *((o, b) for o in (Adam, AdamW, Lion) for b in ("beta_1", "beta_2"))]
-POSITIVE = [(optimizer, "epsilon") for optimizer in (AdaGrad, RMSProp, Adam, AdamW)]
+BELOW_ONE = [
+    (SGD, "momentum"),
+    (Muon, "momentum"),
+    (RMSProp, "decay"),
+    *((o, b) for o in (Adam, AdamW, Lion, Muon) for b in ("beta_1", "beta_2")),
+]
+POSITIVE = [(optimizer, "epsilon") for optimizer in (AdaGrad, RMSProp, Adam, AdamW, Muon)]
 NOT_NEGATIVE = [
     *((optimizer, "learning_rate") for optimizer in DEFAULTS),
     (AdamW, "weight_decay"),
     (NAdam, "momentum_decay"),
     (Lion, "weight_decay"),
+    (Muon, "weight_decay"),
 ]
 
 
@@ -43,6 +50,7 @@ def test_names_are_those_of_the_registry():
         "adamw": AdamW,
         "nadam": NAdam,
         "lion": Lion,
+        "muon": Muon,
     }
     assert all(name == optimizer.name for name, optimizer in OPTIMIZERS.items())
     assert set(DEFAULTS) == set(OPTIMIZERS.values())

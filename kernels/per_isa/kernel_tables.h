@@ -133,7 +133,7 @@ template <class T> struct OptimizerKernels {
     void (*update_lanes)(T *w, const T *g, T *m, T *v, int64_t count, const Coefficients<T, Vec<T>> &coefficients);
     void (*replay)(T *w, T *m, T *v, int64_t count, const Coefficients<T> *updates, int n, T clip_value, Vec<T> *penalties);
     int moments;
-    bool is_plain_descent, keeps_velocity, corrects_moments, looks_ahead, is_noop_without_gradient;  // traits of the struct
+    bool is_plain_descent, keeps_velocity, corrects_moments, looks_ahead, is_noop_without_gradient, orthogonalizes;  // traits
 };
 
 template <class T> struct Optimizers {

@@ -51,7 +51,8 @@ inline bool same_lanes(const Training &a, const Training &b) {
 }
 
 template <class T> bool fits_lanes(const Training &t) {
-    return !t.gradient && !std::isfinite(t.optimizer.clip_norm) && LanePass<T>::fits(t);
+    const bool orthogonalizes = all_optimizers<T>[t.optimizer.kind].orthogonalizes && t.network.n_layers > 2;
+    return !t.gradient && !std::isfinite(t.optimizer.clip_norm) && !orthogonalizes && LanePass<T>::fits(t);
 }
 
 template <class T> class LaneTraining {

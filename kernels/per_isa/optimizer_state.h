@@ -95,6 +95,7 @@ struct UpdateRules {
     bool descends_in_product;       // the product that computes a gradient makes the update, without a gradient array
     bool updates_all_alike;         // gradients need no preparation, and all parameters have the same coefficients
     int64_t first_layer;            // the parameters of all layers before are frozen
+    bool orthogonalizes;            // the updates of hidden matrices are orthogonal
 
     template <class T> static UpdateRules of(const Training &training) {
         const Optimizer &o = training.optimizer;
@@ -118,7 +119,8 @@ struct UpdateRules {
             sparse && trains_inputs && !training.network.layers[0].narrow && !r.clips_norm && training.batch_size <= chunk_rows;
         r.skips_absent_features = o.lazy && sparse && trains_inputs && !r.defers_first_layer && !r.is_noop_without_gradient;
         r.descends_in_product = kernels.is_plain_descent && uses_gradients_alone && !training.network.stage;
-        r.updates_all_alike &= uses_gradients_alone;
+        r.orthogonalizes = kernels.orthogonalizes && training.network.n_layers > 2;
+        r.updates_all_alike &= uses_gradients_alone && !r.orthogonalizes;
         return r;
     }
 

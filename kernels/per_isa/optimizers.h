@@ -18,6 +18,7 @@ struct OptimizerTraits {
     static constexpr bool corrects_moments = false;          // moments are corrected for their start at zero
     static constexpr bool looks_ahead = false;               // steps along the next mean and the gradient, by NAdam's schedule
     static constexpr bool is_noop_without_gradient = false;  // g = 0 changes neither weights nor moments
+    static constexpr bool orthogonalizes = false;            // hidden matrices have another update
 };
 
 template <class T> struct GradientDescent : OptimizerTraits {
@@ -112,6 +113,11 @@ template <class T> struct Lion : OptimizerTraits {
     }
 };
 
+// Jordan et al. 2024: the update of hidden matrices is in orthogonal_updates.h. All other parameters have that of AdamW.
+template <class T> struct Muon : AdamW<T> {
+    static constexpr bool orthogonalizes = true;
+};
+
 // Updates count elements. The padding among them stays zero, since its gradients are zero.
 template <class T, template <class> class O, class C> void update(T *w, const T *g, T *m, T *v, int64_t count, const C &c) {
     for_each_vector<T>(count, [=](int64_t i, auto access) {
@@ -184,7 +190,8 @@ template <class T, template <class> class O> constexpr OptimizerKernels<T> optim
             O<T>::keeps_velocity,
             O<T>::corrects_moments,
             O<T>::looks_ahead,
-            O<T>::is_noop_without_gradient};
+            O<T>::is_noop_without_gradient,
+            O<T>::orthogonalizes};
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ template <class T> class TrainingLoop {
           updater_(training, rules_, state_, panels_, pass_.layers(), arena),
           rows_(training, rules_, state_, arena),
           touched_(training, rules_.skips_absent_features, arena),
-          tiny_(!training.gradient && TinyPass<T>::fits(training.network, training.loss, training.x, training.batch_size)),
+          tiny_(!training.gradient && !rules_.orthogonalizes &&
+                TinyPass<T>::fits(training.network, training.loss, training.x, training.batch_size)),
           tiny_pass_(training.network, training.loss, state_.parameters()),
           tuner_(training, tiny_) {}
 
@@ -45,7 +46,9 @@ template <class T> class TrainingLoop {
     static constexpr int64_t steps_worth_copies = 16;
 
     // Whether threads may split outputs: the same for all slices of a run. A row of weights has one sum of penalties and one of squares.
-    bool may_split_outputs() const { return t_.max_threads > 1 && !t_.is_single_step && !rules_.penalizes && !rules_.clips_norm; }
+    bool may_split_outputs() const {
+        return t_.max_threads > 1 && !t_.is_single_step && !rules_.penalizes && !rules_.clips_norm && !rules_.orthogonalizes;
+    }
 
     Needs needs() const {
         Needs needs = {true, false};

@@ -6,6 +6,7 @@
 
 #include "gradients.h"
 #include "optimizer_state.h"
+#include "orthogonal_updates.h"
 #include "panels.h"
 #include "penalties.h"
 #include "touched_features.h"
@@ -26,7 +27,8 @@ template <class T> class Updater {
           layers_(layers),
           network_(training.network),
           gradient_(arena.take<T>(network_.size - skipped())),
-          partial_(arena.take<T>(2 * storage_rows())) {}
+          partial_(arena.take<T>(2 * storage_rows())),
+          orthogonal_(training, rules.orthogonalizes, arena) {}
 
     // Returns the gradients of all parameters, laid out like the storage. Deferred weights of the first layer are left out.
     T *gradient() const { return gradient_; }
@@ -53,11 +55,12 @@ template <class T> class Updater {
             const Coefficients<T> &own = block.has_own_factors() ? scaled = c.of(block) : c;
             if (gradients) gradients->compute(part, gradient_of(block));
             prepare_gradient(part, number, own, touched);
-            if (rules_.clips_norm) return;
+            if (rules_.clips_norm || has_orthogonal_update(part)) return;
             apply(part, own, touched);
             finish_update(team, part, share);
         });
         if (rules_.clips_norm) update_by_clipped_norm(team, c, touched, share);
+        if (rules_.orthogonalizes) update_hidden_matrices(team, c, share);
     }
 
     // Copies the weights of a thread's panels from the storage, or back to it. Their gradients are cleared: those of one layout would
@@ -193,9 +196,26 @@ template <class T> class Updater {
         for_each_own_part(team, [&](const BlockPart &part, int64_t) {
             if (!is_updated(part)) return;
             if (factor < 1) scale_by(gradient_at(part.offset()), part.count(), factor);
+            if (has_orthogonal_update(part)) return;
             apply(part, c.of(part.block), touched);
             finish_update(team, part, share);
         });
+    }
+
+    bool has_orthogonal_update(const BlockPart &part) const {
+        return rules_.orthogonalizes && is_hidden_matrix(network_, part.layer, part.block);
+    }
+
+    // All threads together, layer by layer. Their gradients are ready.
+    __attribute__((noinline)) void update_hidden_matrices(const Team &team, const Coefficients<T> &c, T share) const {
+        team.wait();
+        for (int64_t l = 1; l < network_.n_layers - 1; l++) {
+            const Layer &layer = network_.layers[l];
+            const Block &block = layer.weights();
+            if (block.is_frozen) continue;
+            orthogonal_.update(state_, gradient_of(block), l, layer, team, c.of(block),
+                               [&](const BlockPart &part) { finish_update(team, part, share); });
+        }
     }
 
     T clip_factor() const {
@@ -224,6 +244,7 @@ template <class T> class Updater {
     const Network &network_;
     T *const gradient_;  // like the storage from element skipped() on
     T *const partial_;   // storage_rows() penalties, then as many sums of squares
+    const OrthogonalUpdates<T> orthogonal_;
 };
 
 }  // namespace

@@ -143,6 +143,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         bint lazy, epsilon_hat, rate_in_velocity, penalty_per_weight
         int32_t n_scheduled
         Scheduled scheduled[max_scheduled]
+        double momentum
 
     cdef cppclass Linear:
         Layer layer

@@ -31,6 +31,7 @@ cdef fill_optimizer(Optimizer_ *native, dict optimizer):
     native.beta_2 = optimizer.get("beta_2", 0.0)
     native.epsilon = optimizer.get("epsilon", 0.0)
     native.decay = optimizer.get("decay", 0.0)
+    native.momentum = optimizer.get("momentum", 0.0)
     native.l1 = optimizer.get("l1", 0.0)
     native.l2 = optimizer.get("l2", 0.0)
     native.clip_value = optimizer.get("clip_value", float("inf"))

@@ -16,7 +16,7 @@ from fastnn._layer_settings import LayerSettings
 from fastnn._model import MLP
 from fastnn._trainer import Trainer
 from fastnn._version import __version__
-from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, NAdam, RMSProp
+from fastnn.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, Muon, NAdam, RMSProp
 
 if _TYPE_CHECKING:
     from fastnn import callbacks, embeddings, ops, reference, schedules
@@ -55,6 +55,7 @@ __all__ = [
     "History",
     "LayerSettings",
     "Lion",
+    "Muon",
     "NAdam",
     "NeuralNetwork",
     "RMSProp",

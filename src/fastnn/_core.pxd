@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 
 # The numbers of the optimizers: their order is that of kernels/registry.h.
 cdef enum:
-    c_sgd, c_momentum, c_nesterov, c_adagrad, c_rmsprop, c_adam, c_adamw, c_nadam, c_lion
+    c_sgd, c_momentum, c_nesterov, c_adagrad, c_rmsprop, c_adam, c_adamw, c_nadam, c_lion, c_muon
 
 cdef void c_function_float32(int64_t function, const float *x, float *y, int64_t n) noexcept nogil
 cdef void c_function_float64(int64_t function, const double *x, double *y, int64_t n) noexcept nogil

@@ -79,7 +79,7 @@ class ExportedTrainer(StoredTrainer):
         Raises
         ------
         ValueError
-            If a setting has no counterpart in PyTorch: a schedule, "lbfgs", Lion, `l1`, `clip_norm`, `clip_value`,
+            If a setting has no counterpart in PyTorch: a schedule, "lbfgs", Lion, Muon, `l1`, `clip_norm`, `clip_value`,
             `averaging`, `l2` together with AdamW, or gradients that wait for `apply`. The same holds for activations that
             PyTorch lacks.
         ImportError

@@ -20,7 +20,7 @@ from fastnn._lbfgs import LBFGS
 from fastnn._optimizer import Optimizer, number
 from fastnn._rates import LearningRate, Scheduled
 
-__all__ = ["LBFGS", "OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "NAdam", "Optimizer", "RMSProp"]
+__all__ = ["LBFGS", "OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "Muon", "NAdam", "Optimizer", "RMSProp"]
 __dir__ = __all__.copy
 
 
@@ -322,8 +322,62 @@ class Lion(Optimizer):
     weight_decay: Scheduled = number(0.0, "decay", scheduled=True)
 
 
+@explained_fields
+@dataclass(frozen=True, eq=False, repr=False)
+class Muon(Optimizer):
+    """Muon, which steps along orthogonal matrices: all directions of a hidden layer's weights change alike.
+
+    It updates the weights of the hidden layers behind the first: the matrices between hidden layers. With the mean of
+    gradients m (zero at first), an update computes m = momentum * m + (1 - momentum) * g, u = momentum * m +
+    (1 - momentum) * g, and w = w * (1 - learning_rate * weight_decay) - learning_rate * 0.2 * sqrt(max(n_in, n_out)) * o.
+    Here, o is u with singular values near 1: x = u / norm(u), and five times x = 3.4445 x - 4.7750 (x x') x +
+    2.0315 (x x')**2 x. The factor 0.2 * sqrt(max(n_in, n_out)) gives these updates the size of AdamW's, which updates all
+    other parameters with the same learning rate: biases, the first and the last layer, and parameters of other kinds.
+
+    The definition is that of PyTorch's Muon with ``adjust_lr_fn="match_rms_adamw"``, which computes o in bfloat16, while
+    fastnn does in the dtype of the model. A network without two hidden layers is trained by AdamW. There is no function
+    of arrays in `fastnn.ops`, because an update depends on the place of a matrix in its network.
+
+    Parameters
+    ----------
+    learning_rate : float or callable, default 0.001
+        A number >= 0, or a schedule.
+    momentum : float, default 0.95
+        The weight of the mean in the next mean of hidden matrices, in [0, 1).
+    beta_1, beta_2 : float or callable, default 0.9; and float, default 0.999
+        The decay rates of the two means for other parameters, in [0, 1). beta_1 may be a schedule.
+    epsilon : float, default 1e-8
+        A number > 0 that keeps the divisor for other parameters above zero.
+    weight_decay : float or callable, default 0.01
+        The strength of the decay of all of these, >= 0, or a schedule of it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter has the wrong type or is out of range.
+
+    References
+    ----------
+    K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024.
+    J. Liu et al., "Muon is scalable for LLM training", 2025.
+
+    Examples
+    --------
+    >>> Muon(0.002, weight_decay=0.1)
+    Muon(learning_rate=0.002, momentum=0.95, beta_1=0.9, beta_2=0.999, epsilon=1e-08, weight_decay=0.1)
+    """
+
+    name: ClassVar[str] = "muon"
+    learning_rate: LearningRate = 0.001
+    momentum: float = number(0.95, "momentum", high=1.0)
+    beta_1: Scheduled = number(0.9, "beta_1", high=1.0, scheduled=True)
+    beta_2: float = number(0.999, "beta_2", high=1.0)
+    epsilon: float = number(1e-8, "epsilon", exclude_low=True)
+    weight_decay: Scheduled = number(0.01, "decay", scheduled=True)
+
+
 OPTIMIZERS: Mapping[str, type[Optimizer]] = MappingProxyType(
-    {optimizer.name: optimizer for optimizer in (SGD, AdaGrad, RMSProp, Adam, AdamW, NAdam, Lion)}
+    {optimizer.name: optimizer for optimizer in (SGD, AdaGrad, RMSProp, Adam, AdamW, NAdam, Lion, Muon)}
 )
 """The optimizers by name."""
 

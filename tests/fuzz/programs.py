@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import fastnn
-from fastnn import MLP, SWA, AdamW, DivergedError, Lion, Trainer, _epochs
+from fastnn import MLP, SWA, AdamW, DivergedError, Lion, Muon, Trainer, _epochs
 from fastnn._views import by_kind
 from fuzz import draw, functions
 
@@ -104,7 +104,8 @@ class _Session:
         if self.setting.to_rounding:
             options["l1"] = 0.0
         optimizer = draw.optimizer(self.rng)
-        if self.setting.to_rounding and isinstance(optimizer, Lion):  # the sign of a rounding error is a whole step
+        if self.setting.to_rounding and isinstance(optimizer, Lion | Muon):
+            # The sign of a rounding error is a whole step, and so may be the direction of one.
             optimizer = AdamW(optimizer.learning_rate)
         self.note(f"Trainer({self.loss!r}, {optimizer!r}, {options})")
         return Trainer(self.model, self.loss, optimizer, n_threads=self.setting.n_threads, **options)

@@ -34,7 +34,7 @@ from fastnn.reference.gradients import norm_factor, sum_of_squares
 from fastnn.reference.network import Slopes
 from fastnn.reference.residual import Connections
 from fastnn.reference.target_options import weighted_targets
-from fastnn.reference.updates import RULES, Constants, update
+from fastnn.reference.updates import RULES, Constants, is_hidden_matrix, orthogonal_update, update
 from fastnn.schedules import rates
 
 __all__ = ["train"]
@@ -206,6 +206,10 @@ def train(
             for group, grad in zip(trained, grads, strict=True):
                 own_rate = group.settings.learning_rate_factor * float(rate)
                 constants = Constants(**group.settings.coefficients(optimizer, updates))
+                if optimizer.rule == "muon" and is_hidden_matrix(group.layer, group.kind, len(weights)):
+                    m = group.state.setdefault("m", [np.zeros_like(group.array)])[0]
+                    orthogonal_update(group.array, grad, m, constants, own_rate, constants.decay)
+                    continue
                 update(RULES[optimizer.rule], constants, [group.array], [grad], group.state, own_rate)
             updates += 1
             if isinstance(averaging, EMA):

@@ -28,6 +28,7 @@ class Constants(NamedTuple):
     # Options for definitions of other libraries that differ from PyTorch's:
     epsilon_hat: bool = False  # Adam adds epsilon before v is corrected for its start at zero
     rate_in_velocity: bool = False  # momentum adds up steps, not gradients
+    momentum: float = 0.0  # of hidden matrices in Muon
 
 
 class Coefficients(NamedTuple):
@@ -90,7 +91,7 @@ def _rmsprop(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any],
 
 
 def _corrected(constants: Constants, learning_rate: float, t: int) -> Coefficients:
-    beta_1, beta_2, epsilon, decay, epsilon_hat, _ = constants
+    beta_1, beta_2, epsilon, decay, epsilon_hat = constants[:5]
     root = math.sqrt(correction(beta_2, t))
     return Coefficients(
         learning_rate * (root if epsilon_hat else 1.0) / correction(beta_1, t),
@@ -134,6 +135,42 @@ def _with_two_means(constants: Constants, learning_rate: float, t: int) -> Coeff
 def _lion(w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], v: NDArray[Any], c: Coefficients) -> None:
     w[...] = c.decay_factor * w - c.learning_rate * np.sign(c.beta_1 * m + c.gradient_factor * g)
     m[...] = c.beta_2 * m + c.one_minus_beta_2 * g
+
+
+def is_hidden_matrix(layer: int, kind: str, n_layers: int) -> bool:
+    """Return whether Muon makes orthogonal updates of parameters: of the weights between hidden layers."""
+    return kind == "weights" and 0 < layer < n_layers - 1
+
+
+def orthogonalized(u: NDArray[Any]) -> NDArray[Any]:
+    """Return a matrix with the singular vectors of u, whose singular values are near 1.
+
+    K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024: five steps of a Newton-Schulz
+    iteration, whose polynomial moves singular values between 0 and 1 towards 1, and then lets them vary by about 0.3.
+
+    Examples
+    --------
+    >>> orthogonalized(np.array([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0]])).round(1) + 0.0
+    array([[0.7, 0. , 0. ],
+           [0. , 1.1, 0. ]])
+    """
+    x = u / max(float(np.sqrt(np.sum(u.astype(np.float64) ** 2))), 1e-7)
+    x = x.T if u.shape[0] > u.shape[1] else x
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * (gram @ gram)) @ x
+    result: NDArray[Any] = x.T if u.shape[0] > u.shape[1] else x
+    return result.astype(u.dtype, copy=False)
+
+
+def orthogonal_update(
+    w: NDArray[Any], g: NDArray[Any], m: NDArray[Any], constants: Constants, learning_rate: float, decay: float
+) -> None:
+    """Change hidden weights w and the mean of gradients m in place by the gradient g, as Muon does."""
+    momentum = constants.momentum
+    m[...] = momentum * m + (1.0 - momentum) * g
+    direction = orthogonalized(momentum * m + (1.0 - momentum) * g)
+    w[...] = (1.0 - learning_rate * decay) * w - learning_rate * 0.2 * math.sqrt(max(w.shape)) * direction
 
 
 def momentum_at(beta_1: float, decay: float, t: int) -> float:
@@ -181,6 +218,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "adamw": Rule(_adam, _corrected, ("m", "v", "step")),
         "nadam": Rule(_nadam, _with_look_ahead, ("m", "v", "step")),
         "lion": Rule(_lion, _with_two_means, ("m",)),
+        "muon": Rule(_adam, _corrected, ("m", "v", "step")),  # of all parameters but hidden matrices
     }
 )
 """The rules by name. A name is that of the function that makes the update; "nesterov" is the other formula of `momentum`."""
@@ -204,6 +242,7 @@ def _by_rule(optimizer: Optimizer, params: Arrays, grads: Arrays, state: State, 
 
 
 UPDATES: Mapping[str, Callable[[Any, Arrays, Arrays, State, float], None]] = MappingProxyType(
-    dict.fromkeys(OPTIMIZERS, _by_rule)
+    {name: _by_rule for name in OPTIMIZERS if name != "muon"}
 )
-"""By the name of the optimizer: a function of optimizer, params, grads, state and the learning rate of this step."""
+"""By the name of the optimizer, except for muon, whose update depends on the place of a matrix: a function of optimizer,
+params, grads, state and the learning rate of this step."""

@@ -85,7 +85,13 @@ class Loop:
             or not all(layer.has_only_sums for layer in network.layers)
         ):
             return None
-        if optimizer.has_penalty or optimizer.clips or optimizer.blocks is not None or optimizer.scheduled:
+        if (
+            optimizer.orthogonalizes
+            or optimizer.has_penalty
+            or optimizer.clips
+            or optimizer.blocks is not None
+            or optimizer.scheduled
+        ):
             return None
         activations = [
             None if layer.is_linear else named(activation)

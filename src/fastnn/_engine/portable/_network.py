@@ -28,6 +28,7 @@ from fastnn._engine.portable._rows import Array, SparseRows, check_rows, check_s
 from fastnn._layer_settings import EMBEDDED, Blocks, BlockSettings
 from fastnn.embeddings import Embedding, stage_width
 from fastnn.reference.dropout import layer_keys, layer_numbers
+from fastnn.reference.updates import is_hidden_matrix
 
 if TYPE_CHECKING:
     from fastnn._engine.losses import NativeLoss
@@ -43,6 +44,14 @@ class _Block(NamedTuple):
     kind: str
     place: slice  # its place in the storage
     shape: tuple[int, ...]
+
+
+class Part(NamedTuple):
+    """A part of the storage that is updated together."""
+
+    place: slice
+    settings: BlockSettings
+    shape: tuple[int, ...] | None  # of a hidden matrix that has an update of its own
 
 
 class Network:
@@ -123,16 +132,25 @@ class Network:
             kinds[block.kind][block.layer] = storage[block.place].reshape(block.shape)
         return {kind: tuple(arrays) for kind, arrays in kinds.items()}
 
-    def parts(self, blocks: Blocks | None) -> list[tuple[slice, BlockSettings]]:
-        """Return the parts of the storage that are updated together, and their settings, which are given by block."""
+    def parts(self, blocks: Blocks | None, *, apart: bool = False) -> list[Part]:
+        """Return the parts of the storage that are updated together, with their settings, which are given by block.
+
+        With `apart`, each hidden matrix is a part of its own.
+        """
 
         def own(block: _Block) -> BlockSettings:
             if blocks is None or block.kind == EMBEDDED:
                 return BlockSettings.default(block.kind)
             return blocks[block.layer][block.kind]
 
-        parts = [(settings, list(group)) for settings, group in groupby(self._blocks, own)]
-        return [(slice(group[0].place.start, group[-1].place.stop), settings) for settings, group in parts]
+        def matrix(block: _Block) -> _Block | None:
+            return block if apart and is_hidden_matrix(block.layer, block.kind, len(self.layers)) else None
+
+        groups = [(key, list(group)) for key, group in groupby(self._blocks, lambda block: (own(block), matrix(block)))]
+        return [
+            Part(slice(group[0].place.start, group[-1].place.stop), settings, None if of_matrix is None else of_matrix.shape)
+            for (settings, of_matrix), group in groups
+        ]
 
     @np.errstate(all="ignore")
     def blend(self, other: Network, tau: float) -> None:

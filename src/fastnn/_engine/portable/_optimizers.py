@@ -13,7 +13,7 @@ from fastnn._engine.portable._compile import formula, pointer, runnable
 from fastnn._engine.portable._rows import Array
 from fastnn._layer_settings import PENALIZED, Blocks, BlockSettings
 from fastnn.reference.gradients import add_penalty, norm_factor, penalty_gradient, sum_of_squares
-from fastnn.reference.updates import RULES, Coefficients, Constants
+from fastnn.reference.updates import RULES, Coefficients, Constants, orthogonal_update
 
 OPTIMIZERS = tuple(RULES)
 OPTIMIZER_MOMENTS = {name: len(rule.moments) for name, rule in RULES.items()}  # numbers of arrays like the parameters
@@ -26,7 +26,7 @@ class Optimizer:
     """The update of an optimizer, and the changes to the gradient before it."""
 
     def __init__(self, native: dict[str, Any]) -> None:
-        self._rule = RULES[native["name"]]
+        self._rule, self.orthogonalizes = RULES[native["name"]], native["name"] == "muon"
         self.n_moments = OPTIMIZER_MOMENTS[native["name"]]
         if native["moments"] != self.n_moments:
             raise ValueError(f"optimizer: expected {self.n_moments} moments for {native['name']}, got {native['moments']}")
@@ -81,6 +81,12 @@ class Optimizer:
         """Make update t = 1, 2, … of parameters w with settings of their own, and of their moments, by the gradient g."""
         m, v = self.both(moments, w)
         self._update(w, g, m, v, self.coefficients([rate], t, w.dtype, own)[0])
+
+    def update_matrix(self, matrices: Sequence[Array], rate: float, own: BlockSettings) -> None:
+        """Make an update of a hidden matrix and its mean of gradients, given with its gradient."""
+        w, m, g = matrices
+        decay = own.decay_factor * self._constants.decay
+        orthogonal_update(w, g, m, self._constants, own.learning_rate_factor * rate, decay)
 
     def pointer(self, dtype: DTypeLike) -> int | None:
         """Return the address of `update`, or None without Numba."""

@@ -59,7 +59,7 @@ class Run:
         if s.shuffle:
             self._pieces.shuffle(s.order)
         self._network, self._optimizer = network, Optimizer(s.optimizer)
-        self._parts = network.parts(self._optimizer.blocks)
+        self._parts = network.parts(self._optimizer.blocks, apart=self._optimizer.orthogonalizes)
         self._pieces.lazy = self._optimizer.lazy
         self._moments = [network.vector(s.moments[i]) for i in range(self._optimizer.n_moments)]
         self._average = None if s.averaging is None else Average(s.averaging, network.storage)
@@ -239,7 +239,7 @@ class Run:
             return False
         if self._row == 0:
             take_snapshot(self._state, self._account)
-        for part, own in self._parts:
+        for part, own, _ in self._parts:
             if own.is_frozen:  # no part of the norm
                 self._gradient[part] = 0.0
         self._optimizer.clip(self._gradient)
@@ -278,8 +278,11 @@ class Run:
     def _update(self, rate: float) -> None:
         """Update all parameters that are not frozen, part by part."""
         w, g, t = self._network.storage, self._gradient, self.updates + 1
-        for part, own in self._parts:
-            if not own.is_frozen:
+        for part, own, shape in self._parts:
+            if shape is not None and not own.is_frozen:
+                matrices = [array[part].reshape(shape) for array in (w, self._moments[0], g)]
+                self._optimizer.update_matrix(matrices, rate, own)
+            elif not own.is_frozen:
                 self._optimizer.update(w[part], g[part], [moment[part] for moment in self._moments], rate, t, own)
 
     def _update_features(self, features: NDArray[np.bool_], rate: float) -> None:
