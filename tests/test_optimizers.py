@@ -40,7 +40,7 @@ def guarded(values, n):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("optimizer", CASES, ids=repr)
+@pytest.mark.parametrize("optimizer", [case for case in CASES if case.name in reference.UPDATES], ids=repr)
 def test_updates_are_those_of_the_reference_for_every_length(optimizer, dtype):
     native, rng = native_optimizer(optimizer), np.random.default_rng(0)
     for n in range(34):

