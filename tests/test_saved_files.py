@@ -15,7 +15,7 @@ HERE = Path(__file__).parent / "data"
 NAMES = (
     *("adam_float32", "adamw_float64", "momentum_float64", "nadam_float64"),
     *("sharded_float32", "normalized_float32", "averaged_float32", "embedded_float32"),
-    "residual_float32",
+    *("residual_float32", "muon_float32"),
 )
 ESTIMATOR = "classifier_float32"
 ENSEMBLE = "ensemble_float32"
