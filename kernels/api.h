@@ -170,6 +170,17 @@ struct Network {
     int64_t n_in() const { return stage ? stage->n_in : layers[0].n_in; }  // columns of X
     // Returns the number of units where a residual connection begins.
     int64_t n_from(int64_t from) const { return from ? layers[from - 1].n_out : layers[0].n_in; }
+    bool has_residual() const {
+        for (int64_t l = 0; l < n_layers; l++)
+            if (layers[l].residual_from >= 0) return true;
+        return false;
+    }
+    // Returns whether a residual connection begins behind that number of layers.
+    bool has_residual_from(int64_t from) const {
+        for (int64_t l = from; l < n_layers; l++)
+            if (layers[l].residual_from == from) return true;
+        return false;
+    }
 };
 
 // Calls use(layer number, layer, block) for all parameters, in the order of the storage. The blocks of embeddings come first, as
@@ -193,10 +204,6 @@ int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding
 
 // Returns whether training drops inputs, or outputs of some layer.
 bool has_dropout(const Network &);
-
-// Returns whether a residual connection begins or ends somewhere, or begins at the inputs.
-bool has_residual(const Network &);
-bool has_residual_from_inputs(const Network &);
 
 struct Head;
 

@@ -287,7 +287,7 @@ bool jacobian_by_output(const Model &model, const Rows &x, int64_t n_rows, void 
 
 bool jacobian(const Model &model, const Rows &x, int64_t n_rows, void *jacobian, int n_threads) {
     if (n_rows == 0) return true;
-    if (has_residual(model.network)) return jacobian_by_output(model, x, n_rows, jacobian, n_threads);
+    if (model.network.has_residual()) return jacobian_by_output(model, x, n_rows, jacobian, n_threads);
     const Kernels &k = kernels_of(model.type);
     const Jacobian call = {model.network, model.parameters, x, n_rows, jacobian, int(std::min<int64_t>(n_threads, n_rows))};
     const KeptWorkspace::Layout layout = {&k, n_rows, call.n_threads, 0, 0, true, false, false, false, false};

@@ -154,16 +154,4 @@ bool has_dropout(const Network &network) {
     return false;
 }
 
-bool has_residual(const Network &network) {
-    for (int64_t l = 0; l < network.n_layers; l++)
-        if (network.layers[l].residual_from >= 0) return true;
-    return false;
-}
-
-bool has_residual_from_inputs(const Network &network) {
-    for (int64_t l = 0; l < network.n_layers; l++)
-        if (network.layers[l].residual_from == 0) return true;
-    return false;
-}
-
 }  // namespace fastnn

@@ -42,7 +42,7 @@ template <class T> class Layers {
           x_(arena.take<T>(x.sparse() ? 0 : rows * x_row_)),
           inputs_(has_scale_gradient() ? ChangedInputs<T>::take(rows, x_row_, is_sparse_, arena) : InputBuffers<T>()),
           stage_(take_stage(rows, arena)),
-          inputs_start_(fastnn::has_residual_from_inputs(network)),
+          inputs_start_(network.has_residual_from(0)),
           copies_inputs_(network.layers[0].narrow || (inputs_start_ && network.last().narrow)) {
         for (int64_t l = 0; l < network.n_layers; l++) {
             const LayerBuffers<T> b = take_buffers(l, rows, loss, arena);
@@ -312,7 +312,7 @@ template <class T> class Layers {
         if (needs_.any() && keeps_transposed && passes_back) b.transposed = arena.take<T>(layer.n_out * transposed_row(layer));
         if (layer.normalization)
             b.normalization = LayerNormalization<T>::take(layer, rows, backward, needs_.weight_gradient, arena);
-        const bool starts = starts_connection(network_, l + 1);
+        const bool starts = network_.has_residual_from(l + 1);
         if (starts || layer.residual_from >= 0)
             b.residual = ResidualConnection<T>::take(layer, starts, rows, needs_.any(), b.delta, keeps_derivative(layer), arena);
         return b;

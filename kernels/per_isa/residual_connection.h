@@ -20,12 +20,6 @@ template <class T> struct ResidualBuffers {
     bool copies_delta;
 };
 
-inline bool starts_connection(const Network &network, int64_t from) {
-    for (int64_t l = from; l < network.n_layers; l++)
-        if (network.layers[l].residual_from == from) return true;
-    return false;
-}
-
 // The connection that ends in a layer.
 template <class T> class ResidualConnection {
   public:

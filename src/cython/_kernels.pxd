@@ -108,6 +108,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         const Layer *layers
         int64_t size
         const InputStage *stage
+        bint has_residual_from(int64_t begin)
 
     cdef cppclass Loss_ "fastnn::Loss":
         int32_t kind
@@ -232,7 +233,6 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
     const InstructionSet *instruction_set()
     void use_instruction_set(const InstructionSet *chosen)
     int64_t lay_out(Layer *layers, int64_t n_layers, int64_t element_size, Embedding *embeddings, int64_t n_embeddings)
-    bint has_residual_from_inputs(const Network_ &)
     const char **block_kind_names_ "fastnn::block_kind_names"()
     const char **activation_names_ "fastnn::activation_names"()
     const char **parametric_activation_names_ "fastnn::parametric_activation_names"()

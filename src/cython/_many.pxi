@@ -76,7 +76,7 @@ cdef bint any_has_embeddings(const vector[const Model *] &models) noexcept:
 cdef bint any_adds_inputs(const vector[const Model *] &models) noexcept:
     cdef size_t i
     for i in range(models.size()):
-        if has_residual_from_inputs(models[i].network):
+        if models[i].network.has_residual_from(0):
             return True
     return False
 

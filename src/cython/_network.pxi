@@ -96,7 +96,7 @@ cdef class Network:
         if type(x) is SparseRows:
             if self.native.stage != NULL:
                 raise TypeError("X: expected a dense array for a model with embeddings, got a sparse matrix")
-            if has_residual_from_inputs(self.native):
+            if self.native.has_residual_from(0):
                 raise TypeError("X: expected a dense array for a residual connection from the inputs, got a sparse matrix")
             return fill_sparse_rows(rows, x, "X", self.dtype_number, n_rows, self.layers[0].n_in)
         return fill_rows(rows, x, "X", n_rows, self.n_in)
