@@ -13,7 +13,7 @@ from fastnn import MLP, SGD, Adam, AdamW, LayerSettings, NAdam, Trainer
 from fastnn._engine import core as _core
 from fastnn.schedules import Cosine
 
-ROWS = [row for row in _core.OPTIMIZERS if row != "lion"]  # which PyTorch lacks
+ROWS = [row for row in _core.OPTIMIZERS if row not in ("lion", "muon")]  # PyTorch lacks the one, and divides the other
 
 
 def steps_of_torch(torch, module, optimizer, X, y, count):
@@ -239,6 +239,7 @@ def test_changed_momenta_of_nadam_are_refused(torch):
         ({"optimizer": "lbfgs"}, "'lbfgs'; model.to_torch"),
         ({"optimizer": Adam(Cosine(0.1, 10))}, "learning_rate"),
         ({"optimizer": "adamw", "l2": 0.1}, "l2=0.0 for AdamW"),
+        ({"optimizer": "muon"}, "an optimizer that PyTorch has, one of SGD, .* NAdam, got Muon"),
         ({"optimizer": "lion"}, "an optimizer that PyTorch has, one of SGD, .* NAdam, got Lion"),
         ({"l1": 0.1}, "l1=0.0"),
         ({"clip_norm": 0.1}, "clip_norm=None"),
