@@ -7,9 +7,11 @@ The guarantee is at most half of the speedup on an idle machine.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from bench_row_losses import COMPARED, custom, fastnn_gradient
 from recipe.jobs import FIRST, JOBS, LAST
 from recipe.jobs import check as check_step
 from shapes import CASES
@@ -161,3 +163,17 @@ def test_simulation_against_numpy(promise, n_threads):
     np.testing.assert_allclose(states[0], states[1], rtol=1e-4)
     what = "a simulation with a 4-64-64-1 policy"
     promise("NumPy by hand", what, 10, lambda: ours(states[0], 1000), lambda: theirs(states[1], 100), times=10)
+
+
+@pytest.mark.parametrize("n_out", [2, 8, 16, 64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["gaussian_nll", "cosine"])
+def test_custom_losses_of_rows_against_built_in_ones(record, n_threads, name, dtype, n_out):
+    compared = replace(COMPARED[name], n_out=n_out, n_in=1)
+    built_in, by_a_user = fastnn_gradient(compared, dtype), fastnn_gradient(compared, dtype, custom(name, n_out))
+    timings = race({"built-in": built_in, "by a user": by_a_user}, seconds=0.3, turns=15)
+    measured = timings["by a user"].minimum / timings["built-in"].minimum
+    title, what = "times the time of the built-in loss, 1 thread", f"{name} of {n_out} outputs, {np.dtype(dtype)}"
+    record(title, what, "measured", measured)
+    record(title, what, "promised", 1.3)
+    assert measured <= 1.3, f"{what}: {measured:.3g} times the time of the built-in loss, promised 1.3"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,8 @@ class Compared:
         Returns the loss and its gradient by the outputs, from outputs and targets, in NumPy.
     by_torch : callable or None
         Returns the loss from `torch.nn.functional`, outputs and targets; None if PyTorch has no such loss.
+    n_in : int
+        The number of inputs of the layer.
     """
 
     loss: fastnn.losses.Loss
@@ -45,11 +47,12 @@ class Compared:
     targets: Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
     by_hand: Callable[[np.ndarray, np.ndarray], tuple[Any, np.ndarray]]
     by_torch: Callable[[Any, Any, Any], Any] | None = None
+    n_in: int = N_IN
 
     def arrays(self, dtype: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return X, w, b and targets."""
         rng = np.random.default_rng(0)
-        X, w = (rng.standard_normal(shape).astype(dtype) for shape in ((ROWS, N_IN), (N_IN, self.n_out)))
+        X, w = (rng.standard_normal(shape).astype(dtype) for shape in ((ROWS, self.n_in), (self.n_in, self.n_out)))
         y = self.targets(rng, (ROWS, self.loss.n_targets(self.n_out)))
         return X, w / 4, np.zeros(self.n_out, dtype), y.astype(dtype)
 
@@ -244,19 +247,20 @@ def test_gradient(contest, n_threads, name, dtype, contestant):
 
 
 def gaussian_nll_row(y_true: Any, y_pred: Any, out: Any) -> Any:
-    k, total = len(y_true), y_true[0] - y_true[0]
+    k, total = len(y_true), 0.0
+    share = 1.0 / k
     for j in range(k):
         error, s = y_pred[j] - y_true[j], y_pred[k + j]
         precision = math.exp(-s)
         square = error * error * precision
-        out[j] = error * precision / k
-        out[k + j] = (1 - square) / (2 * k)
+        out[j] = share * (error * precision)
+        out[k + j] = share * (0.5 * (1.0 - square))
         total += s + square
-    return total / (2 * k)
+    return 0.5 * share * total
 
 
 def cosine_row(y_true: Any, y_pred: Any, out: Any) -> Any:
-    product = p2 = y2 = y_true[0] - y_true[0]
+    product = p2 = y2 = 0.0
     for j in range(len(y_pred)):
         product += y_pred[j] * y_true[j]
         p2 += y_pred[j] * y_pred[j]
@@ -264,31 +268,33 @@ def cosine_row(y_true: Any, y_pred: Any, out: Any) -> Any:
     p2, y2 = p2 + 1e-12, y2 + 1e-12
     lengths = math.sqrt(p2) * math.sqrt(y2)
     similarity = product / lengths
+    of_prediction, of_target = similarity / p2, 1.0 / lengths
     for j in range(len(y_pred)):
-        out[j] = y_pred[j] * (similarity / p2) - y_true[j] / lengths
-    return 1 - similarity
+        out[j] = y_pred[j] * of_prediction - y_true[j] * of_target
+    return 1.0 - similarity
 
 
 @functools.cache
-def custom(name: str) -> Any:
+def custom(name: str, n_out: int) -> Any:
     """Return a loss of rows that computes the same as the built-in loss of that name."""
     numba = pytest.importorskip("numba", reason="Numba is not installed")
     from fastnn import jit
 
     gradient = {"gaussian_nll": gaussian_nll_row, "cosine": cosine_row}[name]
-    sizes = {"n_targets": 4, "n_outputs": 8} if name == "gaussian_nll" else {}
+    sizes = {"n_targets": n_out // 2, "n_outputs": n_out} if name == "gaussian_nll" else {}
     compiled = numba.njit(gradient)
-    make = jit.loss(per_row=True, gradient=gradient, name=f"{name} by a user", check_range=None, **sizes)
+    make = jit.loss(per_row=True, gradient=gradient, name=f"{name} of {n_out} by a user", check_range=None, **sizes)
     return make(lambda y_true, y_pred: compiled(y_true, y_pred, np.empty_like(y_pred)))
 
 
 @pytest.mark.parametrize("n_threads", [1], indirect=True)
 @pytest.mark.parametrize("contestant", ["fastnn", "numba, per_row"])
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_out", [2, 8, 16, 64])
 @pytest.mark.parametrize("name", ["gaussian_nll", "cosine"])
-def test_custom_loss(contest, n_threads, name, dtype, contestant):
-    compared = COMPARED[name]
-    work = fastnn_gradient(compared, dtype, None if contestant == "fastnn" else custom(name))
+def test_custom_loss(contest, n_threads, name, n_out, dtype, contestant):
+    compared = replace(COMPARED[name], n_out=n_out)
+    work = fastnn_gradient(compared, dtype, None if contestant == "fastnn" else custom(name, n_out))
     assert_close(work(), reference_gradient(compared, dtype), dtype)
     anchor = None if contestant == "fastnn" else fastnn_gradient(compared, dtype)
     table, row = (

@@ -12,7 +12,7 @@ numba = pytest.importorskip("numba")
 
 from _helpers import model_of, state_of  # noqa: E402
 
-from fastnn import MLP, SGD, DivergedError, Trainer, jit, losses, reference  # noqa: E402
+from fastnn import MLP, SGD, DivergedError, Trainer, jit, losses, ops, reference  # noqa: E402
 from fastnn.losses import Heads  # noqa: E402
 
 
@@ -375,3 +375,96 @@ def test_functions_keep_their_fastmath(fastmath):
     model, rng = model_of((3, 40)), np.random.default_rng(0)
     X, y = rng.standard_normal((7, 3)), rng.standard_normal((7, 40))
     assert model.loss(X, y, fast) == pytest.approx(model.loss(X, y, strict), rel=1e-5)
+
+
+@numba.njit
+def smooth(y_true, y_pred, out, half, one):
+    total = one - one
+    for j in range(y_pred.size):
+        target = y_true[j % y_true.size]
+        error = abs(y_pred[j]) - min(target, half) + max(-target, y_pred[j])
+        ratio = error**2 / math.sqrt(one + target * target) - (+error) ** 3
+        out[-1 - j] += half * ratio
+        total += ratio
+    return total * half
+
+
+def smooth_in_lanes(y_true, y_pred, out):
+    return smooth(y_true, y_pred, out, 0.5, 1.0)
+
+
+def smooth_by_rows(y_true, y_pred, out):
+    if y_pred[0] > 1e30:  # lanes can't branch
+        return 0.0
+    return smooth(y_true, y_pred, out, 0.5, 1.0)
+
+
+def elementary(y_true, y_pred, out):
+    total = 0.0
+    for a, b in zip(y_true, y_pred[1:]):  # noqa: B905  # Numba lacks the argument
+        total += math.exp(a) + math.tanh(b) + math.log1p(a * a) - ops.relu(a) + math.atan(b) + math.log(2.0 + a * a)
+    out[:] = total
+    return total
+
+
+def compiled_functions_of(loss, dtype, n_targets, n_out):
+    block = loss._block(np.dtype(dtype), n_targets, n_out)
+    return block, [str(s) for function in block._functions.values() for s in function.nopython_signatures]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n_targets", "n_out"), [(1, 5), (33, 37)])
+def test_rows_in_lanes_have_the_bits_of_rows_one_by_one(dtype, n_targets, n_out):
+    options = {"per_row": True, "n_targets": n_targets, "n_outputs": n_out, "check_range": None}
+    made = [
+        jit.loss(gradient=gradient, name=name, **options)(lambda y_true, y_pred: y_pred[0])
+        for name, gradient in (("in_lanes", smooth_in_lanes), ("by_rows", smooth_by_rows))
+    ]
+    lanes, rows = (compiled_functions_of(loss, dtype, n_targets, n_out)[1] for loss in made)
+    assert sum("Lanes" in each for each in lanes) == 2  # of the function, and of the gradient
+    assert sum("Lanes" in each for each in rows) == 1
+    rng, model = np.random.default_rng(0), model_of((3, n_out), dtype=dtype)
+    for n in (1, 7, 16, 35):
+        X, y = rng.standard_normal((n, 3)).astype(dtype), rng.standard_normal((n, n_targets)).astype(dtype)
+        (value, gradients), (expected, expected_gradients) = (model.gradient(X, y, loss) for loss in made)
+        assert value == expected
+        for gradient, other in zip(gradients, expected_gradients, strict=True):
+            np.testing.assert_array_equal(gradient, other)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_elementary_functions_in_lanes_have_the_bits_of_those_of_arrays(dtype):
+    loss = jit.loss(per_row=True, n_targets=5, n_outputs=6, gradient=elementary, name="elementary", check_range=None)(
+        lambda y_true, y_pred: y_pred[0]
+    )
+    assert sum("Lanes" in each for each in compiled_functions_of(loss, dtype, 5, 6)[1]) == 2
+    rng = np.random.default_rng(0)
+    y, p = rng.standard_normal((35, 5)).astype(dtype), rng.standard_normal((35, 6)).astype(dtype)
+    a, b = y.astype(np.float64), p[:, 1:].astype(np.float64)
+    terms = ops.exp(a) + np.tanh(b) + np.log1p(a * a) - ops.relu(a) + np.arctan(b) + np.log(2 + a * a)
+    np.testing.assert_allclose(loss(y, p), terms.sum(axis=1), rtol=1e-5 if dtype == np.float32 else 1e-13)
+    model = MLP((6, 6), dtype=dtype)
+    model.weights[0][...] = np.eye(6)
+    assert model.loss(p, y, loss) == pytest.approx(terms.sum(axis=1).mean(), rel=1e-5 if dtype == np.float32 else 1e-13)
+
+
+def test_integers_in_lanes_do_not_widen_numbers():
+    def gradient(y_true, y_pred, out):
+        for j in range(len(y_pred)):
+            out[j] = (y_pred[j] - y_true[j]) * 2 / 3
+        return y_pred[0] / 3
+
+    loss = jit.loss(per_row=True, gradient=gradient, name="thirds", check_range=None)(lambda y_true, y_pred: y_pred[0] / 3)
+    model = MLP((5, 5), dtype=np.float32)
+    model.weights[0][...] = np.eye(5)
+    x = np.float32([[0.7, 0.1, 0.2, 0.3, 0.4]])
+    expected = np.float32(x) * np.float32(2) / np.float32(3)
+    np.testing.assert_array_equal(model.gradient(x, np.zeros((1, 5)), loss)[1][1], expected[0])
+
+
+def test_an_index_out_of_bounds_in_lanes_raises_too():
+    def gradient(y_true, y_pred, out):
+        out[len(y_true)] = 1.0
+
+    with pytest.raises(ValueError, match="raised IndexError.* for a row of 7 targets and 7 outputs"):
+        jit.loss(per_row=True, n_targets=7, n_outputs=7, gradient=gradient, name="eighth")(lambda y_true, y_pred: y_pred[6])

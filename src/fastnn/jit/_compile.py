@@ -121,7 +121,7 @@ class Block(CFunc):
             )
             for name, f in functions.items()
         }
-        self._uses, self._number = uses, number
+        self._uses, self._number, self._sizes = uses, number, sizes
         block = template(number, jit, *self._functions.values(), uses, *sizes)
         block.__qualname__ += f"_{tag}"
         n_arrays = len(inspect.signature(block).parameters) - self.n_counts

@@ -11,35 +11,46 @@ from numba.extending import intrinsic
 
 from fastnn._elementary.numbers import Bits, Formula, Number
 from fastnn._engine import core as _core
+from fastnn.jit._lanes import Lanes
 
 # Whether the instruction set has fused multiply-add. Compiled code depends on this, so it is part of the key of cached
 # files.
 FUSED = _core.current_instruction_set()[0] != "baseline"
 
 
+def _of_type(number: Any, like: Any) -> Any:
+    """Return a type of numbers, or that of vectors of such numbers if the other type has vectors."""
+    return ir.VectorType(number, like.count) if isinstance(like, ir.VectorType) else number
+
+
+def _constant(kind: Any, number: float) -> Any:
+    return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
+
+
 class Float(Number):
-    """A float32 or float64 in LLVM code."""
+    """A float32 or float64 in LLVM code, or a vector of them."""
 
     fused = FUSED
 
     def __init__(self, builder: Any, value: Any) -> None:
         self.builder, self.value = builder, value
-        self.is_float32 = value.type == ir.FloatType()
+        self.is_float32 = value.type == _of_type(ir.FloatType(), value.type)
 
     def constant(self, number: float) -> Float:
-        return Float(self.builder, ir.Constant(self.value.type, number))
+        return Float(self.builder, _constant(self.value.type, number))
 
     def operand(self, other: Float | float) -> Any:
         """Return the operand of an instruction for a value."""
-        return other.value if isinstance(other, Float) else ir.Constant(self.value.type, other)
+        return other.value if isinstance(other, Float) else _constant(self.value.type, other)
 
     def as_int(self) -> Integer:
-        return Integer(self.builder, self.builder.bitcast(self.value, ir.IntType(32 if self.is_float32 else 64)))
+        integer = _of_type(ir.IntType(32 if self.is_float32 else 64), self.value.type)
+        return Integer(self.builder, self.builder.bitcast(self.value, integer))
 
     def fma(self, b: Float | float, c: Float | float) -> Float:
         if not FUSED:
             return self * b + c
-        return Float(self.builder, self.builder.fma(self.value, self.operand(b), self.operand(c)))
+        return _intrinsic("llvm.fma", self, *(Float(self.builder, self.operand(number)) for number in (b, c)))
 
     def when(self, condition: Any, other: Float) -> Float:
         return Float(self.builder, self.builder.select(condition, self.value, other.value))
@@ -76,17 +87,18 @@ class Float(Number):
 
 
 class Integer(Bits):
-    """An integer as wide as a float in LLVM code."""
+    """An integer as wide as a float in LLVM code, or a vector of them."""
 
     def __init__(self, builder: Any, value: Any) -> None:
         self.builder, self.value = builder, value
 
     def constant(self, number: int) -> Integer:
-        return Integer(self.builder, ir.Constant(self.value.type, number))
+        return Integer(self.builder, _constant(self.value.type, number))
 
     def as_float(self) -> Float:
-        number = ir.FloatType() if self.value.type.width == 32 else ir.DoubleType()
-        return Float(self.builder, self.builder.bitcast(self.value, number))
+        kind = self.value.type
+        number = ir.FloatType() if kind == _of_type(ir.IntType(32), kind) else ir.DoubleType()
+        return Float(self.builder, self.builder.bitcast(self.value, _of_type(number, kind)))
 
     def when(self, condition: Any, other: Integer) -> Integer:
         return Integer(self.builder, self.builder.select(condition, self.value, other.value))
@@ -114,10 +126,15 @@ class Integer(Bits):
 
 
 def _intrinsic(name: str, *arguments: Float) -> Float:
-    builder, number = arguments[0].builder, arguments[0].value.type
-    function_type = ir.FunctionType(number, [number] * len(arguments))
-    function = builder.module.declare_intrinsic(name, [number], function_type)
-    return Float(builder, builder.call(function, [a.value for a in arguments]))
+    """Return the call of an intrinsic of LLVM for numbers or vectors of one type."""
+    builder, kind = arguments[0].builder, arguments[0].value.type
+    return Float(builder, builder.call(intrinsic_of(builder, name, kind, len(arguments)), [a.value for a in arguments]))
+
+
+def intrinsic_of(builder: Any, name: str, kind: Any, n_arguments: int) -> Any:
+    """Return the intrinsic of LLVM that takes and returns numbers of a type, or vectors."""
+    suffix = f"v{kind.count}{kind.element.intrinsic_name}" if isinstance(kind, ir.VectorType) else kind.intrinsic_name
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * n_arguments), f"{name}.{suffix}")
 
 
 # ---- Functions for Numba ----
@@ -126,10 +143,12 @@ def _intrinsic(name: str, *arguments: Float) -> Float:
 def scalar_function(body: Formula) -> Any:
     """Return a function of one real number that code compiled by Numba can call.
 
-    For float32, it computes in float32. All other types are converted to float64.
+    For float32, it computes in float32. All other types are converted to float64. For lanes, it computes in vectors.
     """
 
     def typed(_: Any, x: Any) -> Any:
+        if isinstance(x, Lanes):
+            return x(x), call
         if not isinstance(x, types.Float | types.Integer | types.Boolean):
             return None
         number = types.float32 if x == types.float32 else types.float64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -12,8 +13,15 @@ from numpy.typing import NDArray
 
 from fastnn.jit._compile import RAISED, Block, check_number, compile_alone, has_raised
 from fastnn.jit._kernels import bare
+from fastnn.jit._lane_rows import lane_rows
+from fastnn.jit._lanes import Lanes
 
 _Array = NDArray[np.float64]
+
+# Rows of this many elements or fewer have no padding; see `kernels/api.h`.
+_UNPADDED = 4
+# The number of elements of a row, its targets and twice its outputs, up to which its lanes stand on the stack.
+_MAX_IN_LANES = 1024
 
 
 class RowBlock(Block):
@@ -37,12 +45,23 @@ class RowBlock(Block):
         return value, derivative
 
     def _compile_alone(self, argument: str, function: Any) -> None:
-        row = types.Array(self._number, 1, "C", readonly=True)
-        out = [types.Array(self._number, 1, "C")] if argument == "gradient" else []
-        result = compile_alone(argument, function, (row, row, *out), f"row of {self._number}")
+        result = compile_alone(argument, function, _arguments(argument, self._number), f"row of {self._number}")
+        if _may_be_in_lanes(*self._sizes):
+            with suppress(Exception):  # Numba raises many kinds; without lanes, rows are computed one by one
+                compile_alone(argument, function, _arguments(argument, Lanes(self._number)), "row in lanes")
         function.disable_compile()  # or rows that can be changed would be another case
-        if not out or result != types.none:
+        if argument == "function" or result != types.none:
             check_number(argument, function, result)
+
+
+def _may_be_in_lanes(n_targets: int, n_out: int) -> bool:
+    """Return whether rows of these sizes are computed in lanes. The compiler puts shorter ones into vectors itself."""
+    return max(n_targets, n_out) > _UNPADDED and n_targets + 2 * n_out <= _MAX_IN_LANES
+
+
+def _arguments(argument: str, number: Any) -> tuple[Any, ...]:
+    row = types.Array(number, 1, "C", readonly=True)
+    return (row, row, types.Array(number, 1, "C")) if argument == "gradient" else (row, row)
 
 
 def _value(returned: Any, f: Any, target: Any, output: Any) -> Any:
@@ -58,33 +77,50 @@ def _value_in_compiled_code(returned: Any, f: Any, target: Any, output: Any) -> 
     return lambda returned, f, target, output: returned
 
 
-# Rows of this many elements or fewer have no padding; see `kernels/api.h`.
-_UNPADDED = 4
+def _way(f: Any, gradient_of: Any, in_lanes: Any, by_rows: Any) -> Any:
+    """Return the way of computing rows that the functions which training calls have been compiled for."""
+    raise NotImplementedError
+
+
+@overload(_way)
+@bare
+def _way_in_compiled_code(f: Any, gradient_of: Any, in_lanes: Any, by_rows: Any) -> Any:
+    values, gradients = (
+        [s.return_type for s in function.dispatcher.nopython_signatures if isinstance(s.args[0].dtype, Lanes)]
+        for function in (f, gradient_of)
+    )
+    if gradients and (gradients != [types.none] or values):
+        return lambda f, gradient_of, in_lanes, by_rows: in_lanes
+    return lambda f, gradient_of, in_lanes, by_rows: by_rows
 
 
 def row_loss_block(number: Any, jit: Any, f: Any, gradient_of: Any, uses: str, n_targets: int, n_out: int) -> Any:
     """Return the function that `CustomLoss.address` describes.
 
-    The compiler knows the numbers of targets and outputs. It finds that no index is out of bounds, and unrolls the loops of
-    the user's functions over short rows, so that it can compute several rows at once.
+    The compiler knows the numbers of targets and outputs, and finds that no index is out of bounds. It unrolls the loops of
+    the user's functions over short rows, so that it can compute several rows at once. Longer rows are computed in lanes, if
+    the functions can be.
     """
     packed_targets, packed_outputs = n_targets <= _UNPADDED, n_out <= _UNPADDED
 
-    def values_and_gradients(y: Any, p: Any, value: Any, gradient: Any, rows: Any, y_row: Any, p_row: Any) -> None:
-        of_targets, of_outputs = n_targets if packed_targets else y_row, n_out if packed_outputs else p_row
-        targets, outputs = carray(y, (rows, of_targets)), carray(p, (rows, of_outputs))
-        gradients = carray(gradient, (rows, of_outputs))
+    def by_rows(y: Any, p: Any, value: Any, gradient: Any, rows: Any, y_row: Any, p_row: Any) -> None:
+        targets, outputs = carray(y, (rows, y_row)), carray(p, (rows, p_row))
+        gradients = carray(gradient, (rows, p_row))
         for i in range(rows):
             target, output, out = targets[i, :n_targets], outputs[i, :n_out], gradients[i, :n_out]
             for j in range(n_out):
                 out[j] = 0
             value[i] = number(_value(gradient_of(target, output, out), f, target, output))
 
-    values_and_gradients = jit(values_and_gradients, forceinline=True)
+    by_rows = jit(by_rows, forceinline=True)
+    in_lanes = by_rows
+    if _may_be_in_lanes(n_targets, n_out):
+        in_lanes = lane_rows(jit, number, _value, f, gradient_of, n_targets, n_out)
 
     def block(y: Any, p: Any, value: Any, gradient: Any, rows: Any, y_row: Any, p_row: Any) -> None:
+        of_targets, of_outputs = n_targets if packed_targets else y_row, n_out if packed_outputs else p_row
         try:
-            values_and_gradients(y, p, value, gradient, rows, y_row, p_row)
+            _way(f, gradient_of, in_lanes, by_rows)(y, p, value, gradient, rows, of_targets, of_outputs)
         except Exception:  # no caller could catch it
             for i in range(rows):
                 value[i] = RAISED
