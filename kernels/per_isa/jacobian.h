@@ -35,6 +35,7 @@ template <class T> class JacobianRun {
           reverse_(prefers_reverse(network_)),
           n_directions_(reverse_ ? network_.last().n_out : n_in()),
           directions_at_once_(std::min(n_directions_, lines_at_once)),
+          n_needed_(reverse_ || !is_linear(last()) ? network_.n_layers : last()),
           strip_(std::min(call.n_rows, strip_rows)),
           rows_at_once_(std::min(strip_, lines_at_once / directions_at_once_)),
           layers_(network_, call.parameters, call.x, strip_ * call.n_threads, {false, reverse_, true}, nullptr, arena),
@@ -93,7 +94,11 @@ template <class T> class JacobianRun {
     }
 
     void compute_strip(Range rows, int64_t first, int thread) const {
-        forward<T>(layers_, 0, layers_.read(call_.x, {nullptr, first, rows.end}, rows, Dropout()), rows, Dropout(), nullptr);
+        const Input<T> x = layers_.read(call_.x, {nullptr, first, rows.end}, rows, Dropout());
+        for (int64_t l = 0; l < n_needed_; l++) {
+            layers_.multiply_layer(l, x, rows, {0, layers_[l].n_out}, nullptr);
+            layers_.finish_layer(l, rows, Dropout());
+        }
         const T **derivatives = derivatives_ + thread * network_.n_layers;
         for (int64_t l = 0; l < network_.n_layers; l++) derivatives[l] = has_derivative(l) ? layers_.derivatives(l, rows) : nullptr;
         const int64_t room = rows_at_once_ * directions_at_once_ * line_;
@@ -117,6 +122,9 @@ template <class T> class JacobianRun {
         const Layer &layer = network_.layers[l];
         return !layer.custom && all_activations<T>[layer.activation].is_identity;
     }
+
+    // Returns whether the derivatives of a layer do not depend on its inputs.
+    bool is_linear(int64_t l) const { return is_identity(l) && !network_.layers[l].normalization; }
 
     // to[j] = from[j] * by[j] for the elements of a row, padding included.
     static void multiply_row(const T *from, const T *by, T *to, int64_t n, int64_t row) {
@@ -158,15 +166,22 @@ template <class T> class JacobianRun {
             if (has_derivative(l)) pass_activation(group, l, group.to, true);
         }
         if (!has_derivative(last())) times_softmax(group);
-        const int64_t row = network_.last().row, n = group.directions.size();
+        const int64_t row = network_.last().row, n = group.directions.size(), outputs = n_out(), inputs = n_in();
         T *to = static_cast<T *>(call_.jacobian);
         for (int64_t i = group.rows.begin; i < group.rows.end; i++) {
             const T *from = group.to + (i - group.rows.begin) * n * row;
             T *of_row = to + (group.first + i) * n_out() * n_in() + group.directions.begin;
-            for (int64_t o = 0; o < n_out(); o++)
-                for (int64_t d = 0; d < n; d++) of_row[o * n_in() + d] = from[d * row + o];
+            interleave<8>(from, row, n, of_row, inputs, outputs);
         }
         if (network_.layers[0].scales_inputs) scale_forward(group);
+    }
+
+    // to[o * inputs + d] = from[d * row + o] for n directions, N at a time.
+    template <int N> static void interleave(const T *from, int64_t row, int64_t n, T *to, int64_t inputs, int64_t outputs) {
+        for (; n >= N; n -= N, from += N * row, to += N)
+            for (int64_t o = 0; o < outputs; o++)
+                for (int d = 0; d < N; d++) to[o * inputs + d] = from[d * row + o];
+        if constexpr (N > 1) interleave<N - 1>(from, row, n, to, inputs, outputs);
     }
 
     // The derivatives by the scaled inputs become those by the inputs.
@@ -280,7 +295,9 @@ template <class T> class JacobianRun {
     const Jacobian &call_;
     const Network &network_;
     const bool reverse_;
-    const int64_t n_directions_, directions_at_once_, strip_, rows_at_once_;
+    const int64_t n_directions_, directions_at_once_;
+    const int64_t n_needed_;  // layers whose outputs for the rows are needed
+    const int64_t strip_, rows_at_once_;
     const Layers<T> layers_;
     const T **const derivatives_;
     const int64_t line_;  // elements of the longest line
