@@ -1,9 +1,8 @@
 """RealMLP on tables: the recipe of tuned defaults, written with the parts of fastnn.
 
 D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned MLPs and boosted trees on tabular data",
-NeurIPS 2024, tuned the network, its preprocessing and its training on many tables at once. The differences from RealMLP-TD
-here: the parameters of embeddings have the learning rate of the others rather than a tenth of it, and dropout keeps its rate
-to the end, where the recipe lets it fall to 0.
+NeurIPS 2024, tuned the network, its preprocessing and its training on many tables at once. The difference from RealMLP-TD
+here: the parameters of embeddings have the learning rate of the others rather than a tenth of it.
 """
 
 from __future__ import annotations
@@ -107,8 +106,7 @@ def fit(frame, y, validation_frame, validation_y, *, epochs=256, random_state=0)
         model,
         CrossEntropy(label_smoothing=0.1) if classifies else "mse",
         AdamW(CosLog4(0.04 if classifies else 0.2, steps), beta_2=0.95, weight_decay=FlatCosine(0.02, steps)),
-        batch_size=batch_size,
-        drop_last=True,
+        **{"batch_size": batch_size, "drop_last": True, "dropout_factor": FlatCosine(1.0, steps)},
         layer_settings=settings_of(model),
         random_state=random_state,
     )

@@ -241,9 +241,9 @@ struct Head {
     Loss loss;
 };
 
-// The settings of optimizers that may follow schedules, besides the learning rate.
-enum class Scheduled : int32_t { beta_1, decay, l2 };
-constexpr int max_scheduled = 3;
+// The settings that may follow schedules, besides the learning rate. dropout_factor multiplies all probabilities of dropout.
+enum class Scheduled : int32_t { beta_1, decay, l2, dropout_factor };
+constexpr int max_scheduled = 4;
 
 struct Optimizer {
     int32_t kind;     // number in registry.h
@@ -261,10 +261,13 @@ struct Optimizer {
     Scheduled scheduled[max_scheduled] = {};
     double momentum = 0;  // of hidden matrices (Muon)
 
-    bool has_penalty() const {
-        bool is_scheduled = false;
-        for (int i = 0; i < n_scheduled; i++) is_scheduled |= scheduled[i] == Scheduled::l2;
-        return l1 > 0 || l2 > 0 || is_scheduled;
+    bool has_penalty() const { return l1 > 0 || l2 > 0 || place_of(Scheduled::l2) >= 0; }
+
+    // Returns the place of a setting among those that follow schedules, or -1.
+    int place_of(Scheduled setting) const {
+        for (int i = 0; i < n_scheduled; i++)
+            if (scheduled[i] == setting) return i;
+        return -1;
     }
 };
 
@@ -313,6 +316,7 @@ struct Gradient {
     const uint64_t *dropout_key;  // of a batch in training; null drops nothing
     double value;                 // out: the loss
     double weight;                // out: the weight of all rows in a mean
+    double dropout_factor = 1;    // of all probabilities of dropout
 };
 
 // The derivatives of the outputs with respect to the inputs, for n_rows rows: n_rows x n_out x n_in elements.

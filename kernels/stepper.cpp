@@ -127,6 +127,7 @@ StepStatus Stepper::compute_gradient(const Loss &loss, const Rows &x, const Rows
     if (has_dropout(training.network)) {
         key = training.random->next_uint64(training.random->state);
         call.dropout_key = &key;
+        call.dropout_factor = dropout_factor;
     }
     if (!gradient(*model, call, nullptr)) return StepStatus::no_memory;
     training.batch_loss = call.value;

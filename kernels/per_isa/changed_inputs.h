@@ -34,7 +34,7 @@ template <class T> class ChangedInputs {
 
     InputFactors<T> factors(const Dropout &dropout) const {
         const bool drops = dropout.key && layer_.input_dropout > 0;
-        return {scales_, drops ? dropout.key : nullptr, layer_.input_dropout, dropout.first_row};
+        return {scales_, drops ? dropout.key : nullptr, layer_.input_dropout * dropout.factor, dropout.first_row};
     }
 
     // Copies the chunk's dense rows of a range to x, and changes them there.

@@ -32,7 +32,8 @@ template <class T> class GradientRun {
             if (call_.gradient) accumulate(gradients, team, first > 0);
             if (call_.input_gradient) copy_input_gradient(gradients, share(n_rows, row_group, team), first);
         };
-        const double loss = pass_.run(memory, team, batch, call_.dropout_key, [](const Entries<T> &) {}, collect);
+        const Dropout dropout = {call_.dropout_key, 0, call_.dropout_factor};
+        const double loss = pass_.run(memory, team, batch, dropout, [](const Entries<T> &) {}, collect);
         if (team.index == 0) call_.value = loss, call_.weight = batch.weight;
     }
 

@@ -412,7 +412,7 @@ template <class T> class Layers {
     // Not inlined, like the next function: the rest, which is all that most networks need, is then short enough to be inlined.
     __attribute__((noinline)) void drop(int64_t l, Range rows, const Dropout &dropout, T *out, T *derivative, T *by_slope) const {
         const Layer &layer = network_.layers[l];
-        const Mask<T> mask(*dropout.key, l, layer.dropout);
+        const Mask<T> mask(*dropout.key, l, layer.dropout * dropout.factor);
         for (int64_t i = 0; i < rows.size(); i++) {
             const int64_t first = (dropout.first_row + rows.begin + i) * layer.n_out;
             // A layer with slopes has derivatives too.

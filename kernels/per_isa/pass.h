@@ -67,7 +67,7 @@ template <class T> class Pass {
     // for a batch without weight. For each chunk, run calls prepare(entries) when the chunk's rows have been read, and
     // collect(gradients, n_rows, first) when its deltas are computed; `first` is the place of its first row in the batch.
     template <class Prepare, class Collect>
-    double run(PassMemory<T> &memory, const Team &team, const Batch &batch, const uint64_t *dropout_key, Prepare prepare,
+    double run(PassMemory<T> &memory, const Team &team, const Batch &batch, const Dropout &of_batch, Prepare prepare,
                Collect collect) const {
         double loss = 0;
         const double factor = mean_factor(batch.weight, network_, loss_);
@@ -76,9 +76,10 @@ template <class T> class Pass {
             const int64_t left = batch.size - first;
             const Batch chunk = batch.chunk(first, left < chunk_rows ? left : chunk_rows);
             const Range rows = share(chunk.size, row_group, team);
-            if (data_.x.sparse() && layers_.needs().weight_gradient) gather(memory.entries, chunk, {dropout_key, first});
-            const Input<T> input = batch.any_counts() ? run_rows(memory, team, chunk, rows, factor, {dropout_key, first}, prepare)
-                                                      : clear_rows(chunk, rows);
+            const Dropout dropout = {of_batch.key, first, of_batch.factor};
+            if (data_.x.sparse() && layers_.needs().weight_gradient) gather(memory.entries, chunk, dropout);
+            const Input<T> input =
+                batch.any_counts() ? run_rows(memory, team, chunk, rows, factor, dropout, prepare) : clear_rows(chunk, rows);
             team.wait();
             if (data_.x.sparse() && layers_.has_scale_gradient()) pass_sparse_inputs_back(memory, team);
             loss += loss_rows_.sum(chunk.size);

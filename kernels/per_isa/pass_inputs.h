@@ -32,6 +32,7 @@ template <class T> struct Input {
 struct Dropout {
     const uint64_t *key = nullptr;  // null: drops nothing
     int64_t first_row = 0;          // of the chunk in the batch
+    double factor = 1;              // of the layers' probabilities
 };
 
 }  // namespace

@@ -151,8 +151,16 @@ template <class T> class TrainingLoop {
             self.touched.mark(self.memory.entries);
             if (is_in_chunks(batch)) updater_.accumulate(gradients, self.team, first > 0);
         };
-        return pass_.run(self.memory, self.team, batch, drops_ ? &dropout_key_ : nullptr, prepare, collect);
+        return pass_.run(self.memory, self.team, batch, drops_ ? dropout(self.at) : Dropout(), prepare, collect);
     }
+
+    Dropout dropout(const Position &at) const {
+        const int place = t_.optimizer.place_of(Scheduled::dropout_factor);
+        return {&dropout_key_, 0, place < 0 ? 1 : rates_of(at)[1 + place]};
+    }
+
+    // The learning rate of a step, and behind it the values of the scheduled settings.
+    const double *rates_of(const Position &at) const { return t_.learning_rates + at.step * t_.learning_rate_stride; }
 
     // The updater's array gets the gradient that the caller has computed, of a batch without a loss.
     double take_gradient(const Team &team) const {
@@ -169,8 +177,7 @@ template <class T> class TrainingLoop {
     // An epoch's first update takes the snapshot, when the loss is known to be finite.
     void update(Thread &self, const Batch &batch) {
         const ChunkGradients<T> &gradients = self.memory.gradients;
-        const double *const learning_rate = t_.learning_rates + self.at.step * t_.learning_rate_stride;
-        const Coefficients<T> c = self.coefficients(learning_rate, self.at.updates, batch.weight);
+        const Coefficients<T> c = self.coefficients(rates_of(self.at), self.at.updates, batch.weight);
         const bool begins_epoch = self.at.row == 0;
         if (tiny_) update_tiny(self, c, begins_epoch);
         else updater_.update(is_in_chunks(batch) ? nullptr : &gradients, self.team, c, self.touched, begins_epoch, share_);

@@ -136,7 +136,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         Loss_ loss
 
     cdef enum class Scheduled(int32_t):
-        beta_1, decay, l2
+        beta_1, decay, l2, dropout_factor
 
     cdef cppclass Optimizer_ "fastnn::Optimizer":
         int32_t kind, moments
@@ -166,6 +166,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         void *input_gradient
         int n_threads
         const uint64_t *dropout_key
+        double dropout_factor
         double value, weight
 
     cdef cppclass Averaging:
@@ -320,6 +321,7 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
         StepStatus apply()
         StepStatus apply_gradient(const void *gradient, bint ends_epoch)
         Accumulated accumulated
+        double dropout_factor
 
 cdef extern from "kernels/c_api.h" nogil:
     void fastnn_function_float32(int64_t function, const float *x, float *y, int64_t n)

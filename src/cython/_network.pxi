@@ -230,11 +230,11 @@ cdef class Network:
         return call.value
 
     def batch_gradient(self, loss, data, cnp.ndarray order, int64_t first, int64_t n_rows, cnp.ndarray gradient=None,
-                       dropout_key=None, n_threads=None):
+                       dropout_key=None, n_threads=None, double dropout_factor=1.0):
         """Return the loss of a batch and its total weight, and fill the gradient if one is given.
 
         The rows of the batch are order[first], order[first + 1], … of the data, or first, first + 1, … without an order. With
-        the key of a batch, units are dropped as in training.
+        the key of a batch, units are dropped as in training, with probabilities that are multiplied by a factor.
         """
         cdef Gradient call
         cdef uint64_t key = 0
@@ -257,6 +257,7 @@ cdef class Network:
         if dropout_key is not None:
             key = dropout_key
             call.dropout_key = &key
+            call.dropout_factor = dropout_factor
         with nogil:
             done = native_gradient(self.model, call, NULL)
         if not done:

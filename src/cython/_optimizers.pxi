@@ -8,7 +8,9 @@ cdef Scheduled scheduled_setting(str name) except *:
         return Scheduled.decay
     if name == "l2":
         return Scheduled.l2
-    raise ValueError(f"expected beta_1, decay or l2 as scheduled settings, got {name!r}")
+    if name == "dropout_factor":
+        return Scheduled.dropout_factor
+    raise ValueError(f"expected beta_1, decay, l2 or dropout_factor as scheduled settings, got {name!r}")
 
 
 cdef int fill_rates(double *to, rates, const Optimizer_ &optimizer) except -1:

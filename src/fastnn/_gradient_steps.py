@@ -13,6 +13,7 @@ from fastnn._engine import core as _core
 from fastnn._engine.training_data import TrainingData, apart_from, as_batch
 from fastnn._errors import DIVERGED_PART, DIVERGED_STEP, DIVERGED_UPDATE, DivergedError
 from fastnn._prepared import Prepared
+from fastnn._rates import evaluate
 
 
 class GradientSteps(Prepared):
@@ -160,7 +161,14 @@ class GradientSteps(Prepared):
 
     def _accumulate(self, data: TrainingData, *, given: bool) -> float:
         """Add the gradient of a batch, and return its loss."""
-        return self._with_batch(lambda stepper: stepper.accumulate(data, given), DIVERGED_PART)
+
+        def accumulate(stepper: _core.Stepper) -> float | None:
+            if self.dropout_factor == 1.0:
+                return stepper.accumulate(data, given)
+            factor = evaluate(self.dropout_factor, np.array(stepper.updates), "dropout_factor", 1.0, with_high=True)
+            return stepper.accumulate(data, given, float(factor))
+
+        return self._with_batch(accumulate, DIVERGED_PART)
 
     def _make_step(self, data: TrainingData, *, given: bool = False) -> float:
         """Make a step with the targets or the gradients of a batch, and return the loss before it."""

@@ -75,6 +75,8 @@ class Prepared(StoredTrainer):
         if callable(rate):
             raise TypeError(f"trainer: expected a learning rate that is a number, got the schedule {rate!r}")
         for setting in self._scheduled():
+            if not callable(setting.schedule):
+                raise TypeError(f"trainer: expected {setting.name}=1.0 for steps in compiled code, got {setting.schedule!r}")
             raise TypeError(f"trainer: expected {setting.name} that is a number, got the schedule {setting.schedule!r}")
         stepper = self._stepper
         n_in, n_targets = stepper.network.layer_sizes[0], self._loss.n_targets

@@ -29,8 +29,13 @@ def check_learning_rate(argument: str, learning_rate: object) -> LearningRate:
     return check_scheduled(argument, learning_rate, values="rates")
 
 
-def check_scheduled(argument: str, value: object, high: float = math.inf, values: str = "values") -> Scheduled:
-    """Return a number in [0, high) as a float, or a schedule itself; raise errors as `check_learning_rate` does."""
+def check_scheduled(
+    argument: str, value: object, high: float = math.inf, values: str = "values", *, with_high: bool = False
+) -> Scheduled:
+    """Return a number in [0, high) as a float, or a schedule itself; raise errors as `check_learning_rate` does.
+
+    `with_high` adds high itself to the numbers.
+    """
     if type(value) is float and 0.0 <= value < high:  # the most frequent case
         return value
     if isinstance(value, type):
@@ -40,10 +45,14 @@ def check_scheduled(argument: str, value: object, high: float = math.inf, values
         return value
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         got = f"{shown(value)} of type {type(value).__name__}"
-        limit = f" and < {high:g}" if math.isfinite(high) else ""
+        limit = _limit(high, with_high)
         expected = f"expected a finite number >= 0{limit} or a schedule (a callable from step numbers to {values})"
         raise TypeError(f"{argument}: {expected}, got {got}")
-    return real(argument, value, low=0.0, high=high, exclude_high=True)
+    return real(argument, value, low=0.0, high=high, exclude_high=not with_high)
+
+
+def _limit(high: float, with_high: bool) -> str:
+    return f" and {'<=' if with_high else '<'} {high:g}" if math.isfinite(high) else ""
 
 
 def rates(learning_rate: LearningRate, start: int, count: int) -> NDArray[np.float64]:
@@ -78,12 +87,15 @@ class Setting(NamedTuple):
 
     name: str  # the user's
     coefficient: str  # the engine's name
-    schedule: Callable[[NDArray[np.int64]], ArrayLike]
+    schedule: Scheduled  # a number has the same value in all steps
     high: float  # all values are below it
+    with_high: bool = False  # or equal to it
 
     def values(self, start: int, count: int) -> NDArray[np.float64]:
         """Return the values at the steps start, start + 1, …, start + count - 1."""
-        return evaluate(self.schedule, np.arange(start, start + count, dtype=np.int64), self.name, self.high)
+        return evaluate(
+            self.schedule, np.arange(start, start + count, dtype=np.int64), self.name, self.high, with_high=self.with_high
+        )
 
 
 class StepSettings(NamedTuple):
@@ -117,11 +129,16 @@ class StepSettings(NamedTuple):
 
 
 def evaluate(
-    schedule: Scheduled, steps: NDArray[np.int64], argument: str = "learning_rate", high: float = math.inf
+    schedule: Scheduled,
+    steps: NDArray[np.int64],
+    argument: str = "learning_rate",
+    high: float = math.inf,
+    *,
+    with_high: bool = False,
 ) -> NDArray[np.float64]:
-    """Evaluate a setting with values in [0, high) at `steps`, an int64 array of any shape."""
+    """Evaluate a setting with values in [0, high), or [0, high], at `steps`, an int64 array of any shape."""
     if not callable(schedule):
-        return np.full(steps.shape, real(argument, schedule, low=0.0, high=high, exclude_high=True))
+        return np.full(steps.shape, real(argument, schedule, low=0.0, high=high, exclude_high=not with_high))
     # The schedule receives a copy, so that it can't change the step numbers below by computing in place.
     returned = np.asarray(schedule(steps.copy()))
     if returned.dtype.kind not in "fiu":
@@ -132,10 +149,10 @@ def evaluate(
             f"{argument}: expected shape {steps.shape} from the schedule, one {values} per step number, got {returned.shape}"
         )
     result = np.array(returned, dtype=np.float64)
-    wrong = ~(np.isfinite(result) & (result >= 0.0) & (result < high))
+    wrong = ~(np.isfinite(result) & (result >= 0.0) & ((result <= high) if with_high else (result < high)))
     if wrong.any():
         first = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-        limit = f" and < {high:g}" if math.isfinite(high) else ""
+        limit = _limit(high, with_high)
         got = f"{result[first]} at step {steps[first]}"
         raise ValueError(f"{argument}: expected finite {values}s >= 0{limit} from the schedule, got {got}")
     return result

@@ -62,6 +62,7 @@ CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
         "drop_last": flag,
         "l1": lambda name, value: real(name, value, low=0.0),
         "l2": check_scheduled,
+        "dropout_factor": partial(check_scheduled, high=1.0, with_high=True),
         "clip_norm": _limit,
         "clip_value": _limit,
         "layer_settings": check_layer_settings,
@@ -108,6 +109,7 @@ class Configured:
     shuffle: bool
     l1: float
     l2: Scheduled
+    dropout_factor: Scheduled
     clip_norm: float | None
     clip_value: float | None
     layer_settings: LayerSettings | tuple[LayerSettings | None, ...] | None
@@ -166,6 +168,8 @@ class Configured:
         """Return the settings for native code. The default moments are the last ones if they continue, and else zeros."""
         if isinstance(self.optimizer, LBFGS):
             self._check_lbfgs()
+        if self.dropout_factor != 1.0 and not self.model._drops:
+            raise ValueError(f"dropout_factor: expected 1.0 for a model without dropout, got {self.dropout_factor!r}")
         if self.n_shards is not None:
             from fastnn._sharded.arguments import check_settings
 
@@ -210,12 +214,14 @@ class Configured:
         """Return the settings that follow schedules, besides the learning rate."""
         if isinstance(self.optimizer, LBFGS):
             return ()
-        of_trainer = (Setting("l2", "l2", self.l2, math.inf),) if callable(self.l2) else ()
+        of_trainer = [Setting("l2", "l2", self.l2, math.inf)] if callable(self.l2) else []
+        if self.dropout_factor != 1.0:  # the engine has it for each step
+            of_trainer.append(Setting("dropout_factor", "dropout_factor", self.dropout_factor, 1.0, with_high=True))
         return (*self.optimizer.scheduled, *of_trainer)
 
     def _number(self, name: str) -> float:
         """Return a setting that once followed a schedule, and is a number now; NaN if the present optimizer lacks it."""
-        value: float = getattr(self if name == "l2" else self.optimizer, name, math.nan)
+        value: float = getattr(self if name in CHECKS else self.optimizer, name, math.nan)
         return value
 
     def _check_single_steps(self) -> None:

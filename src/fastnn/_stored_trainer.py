@@ -140,6 +140,8 @@ class StoredTrainer(Configured):
             config["n_shards"] = self.n_shards
         if self.drop_last:
             config["drop_last"] = True
+        if self.dropout_factor != 1.0:
+            config["dropout_factor"] = described(self.dropout_factor, "dropout_factor")
         arrays: dict[str, NDArray[Any]] = {}
         for i, moment in enumerate(self._moments):
             arrays |= _saved_models.named(self.model._views(moment), prefix=f"moments.{i}.")
@@ -167,6 +169,7 @@ class StoredTrainer(Configured):
         # Files of older versions lack these.
         options |= {
             "drop_last": config.get("drop_last", False),
+            "dropout_factor": optimizer_of(config.get("dropout_factor", 1.0)),
             "averaging": optimizer_of(config.get("averaging")),
             "layer_settings": layer_settings_of(config.get("layer_settings")),
         }
@@ -197,8 +200,8 @@ class StoredTrainer(Configured):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Set the state. The engine's objects are made on first use."""
         _state.set_attributes(self, state["attributes"])
-        for name in ("drop_last", "averaging"):  # which pickles of older versions lack
-            self.__dict__.setdefault(name, None if name == "averaging" else False)
+        for name, value in {"drop_last": False, "averaging": None, "dropout_factor": 1.0}.items():
+            self.__dict__.setdefault(name, value)  # which pickles of older versions lack
         self.__dict__["_kept"] = state["moments"], state["updates"], state["accumulated"], state.get("average")
 
     def _make_parts(self) -> None:

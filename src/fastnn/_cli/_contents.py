@@ -36,7 +36,18 @@ _LATER = (
     "residual",
     "residual_place",
 )  # only in the files of models that have them
-_TRAINING = ("loss", "optimizer", "updates", "options", "drop_last", "averaging", "averages", "rng", "accumulated")
+_TRAINING = (
+    "loss",
+    "optimizer",
+    "updates",
+    "options",
+    "drop_last",
+    "dropout_factor",
+    "averaging",
+    "averages",
+    "rng",
+    "accumulated",
+)
 
 
 def contents_of(path: Path) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class ShardedRun:
         self._rows = trainer.batch_size // trainer.n_shards  # of a shard in a batch
         self._scale = scale * min(self._rows, shards.most_rows)
         drops = trainer.model._drops
+        self._scheduled = [setting.name for setting in trainer._native.rates.others] if trainer._native.rates else []
         self._order = Epoch(shards, trainer.random_state, shuffle=trainer.shuffle, drops=drops)
         self._sum = GradientSum(ranks, self._n_shards, self._network.storage.size, self._network.dtype)
         self._found = np.zeros((len(shards.numbers), 2))  # the loss and the weight of each shard of this rank
@@ -139,8 +140,11 @@ class ShardedRun:
         """Make one step, and return whether loss and update are finite. If not, the caller restores the snapshot."""
         if self._step == 0:
             self._order.begin()
+        rate = self._rates.of_steps(self._epochs, self._step, 1)[0]
+        scheduled = dict(zip(self._scheduled, np.atleast_1d(rate)[1:], strict=True))
+        factor = float(scheduled.get("dropout_factor", 1.0))
         for shard, (begin, end) in enumerate(self._shards.ranges):
-            self._add_gradient(shard, begin + self._step * self._rows, end)
+            self._add_gradient(shard, begin + self._step * self._rows, end, factor)
         of_shards = self._ranks.meet(Phase.STEP, self._found.reshape(-1)).reshape(self._n_shards, 2).tolist()
         weight = loss = 0.0
         for of_shard, own in of_shards:
@@ -151,7 +155,6 @@ class ShardedRun:
         total = self._sum.total(self._scale / weight if weight > 0 else 0.0)
         if self._step == 0:
             self._take_snapshot()
-        rate = self._rates.of_steps(self._epochs, self._step, 1)[0]
         penalty = self._stepper.apply_gradient(total, rate, self._step == self.steps - 1)
         if penalty is None:
             return False
@@ -160,7 +163,7 @@ class ShardedRun:
         self._step += 1
         return True
 
-    def _add_gradient(self, shard: int, first: int, end: int) -> None:
+    def _add_gradient(self, shard: int, first: int, end: int, dropout_factor: float) -> None:
         """Add the gradient of the rows of a shard in the batch, from `first` on."""
         n_rows = min(self._rows, end - first)
         loss = weight = 0.0
@@ -174,6 +177,7 @@ class ShardedRun:
                 self._sum.leaf(shard),
                 self._order.dropout_key(shard),
                 self._n_threads,
+                dropout_factor,
             )
         self._found[shard] = loss, weight
         self._sum.add(shard, weight / self._scale)

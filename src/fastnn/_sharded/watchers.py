@@ -72,12 +72,13 @@ def of_rank(ranks: Ranks, watchers: list[Any]) -> list[Any]:
 
 def settings_of(trainer: Trainer) -> dict[str, Any]:
     """Return the settings of a trainer that must be the same on all ranks, by name."""
+    scheduled = {"l2": trainer.l2, "dropout_factor": trainer.dropout_factor}
     follows_schedules = any(callable(value) for value in vars(trainer.optimizer).values())
     return {
         "loss": repr(trainer.loss),
         "averaging": repr(trainer.averaging),
         "optimizer": repr(trainer.optimizer) if not follows_schedules else type(trainer.optimizer).__name__,
         "layer_settings": repr(trainer.layer_settings),
-        "l2": None if callable(trainer.l2) else trainer.l2,
+        **{name: None if callable(value) else value for name, value in scheduled.items()},
         **{name: getattr(trainer, name) for name in _SETTINGS},
     }

@@ -13,7 +13,7 @@ from fastnn._checks.floats import Array
 from fastnn._checks.scalars import integer, real
 from fastnn._checks.updates import State
 from fastnn._layer_settings import EMBEDDED, KINDS, BlockSettings, LayerSettings, blocks_of, check_layer_settings
-from fastnn._rates import Scheduled, check_scheduled
+from fastnn._rates import Scheduled, check_scheduled, evaluate
 from fastnn.losses import Loss, resolve
 from fastnn.optimizers import Optimizer
 from fastnn.reference.arguments import (
@@ -57,6 +57,7 @@ def train(
     sample_weight: ArrayLike | None = None,
     l1: float = 0.0,
     l2: Scheduled = 0.0,
+    dropout_factor: Scheduled = 1.0,
     clip_value: float | None = None,
     clip_norm: float | None = None,
     dropout: float | Sequence[float] = 0.0,
@@ -106,6 +107,8 @@ def train(
         Clip every element of the gradients to [-clip_value, clip_value].
     clip_norm : float, optional
         Scale all gradients by min(1, clip_norm / (norm + 1e-6)), with the norm over all parameters.
+    dropout_factor : float or schedule, default 1.0
+        The factor of all probabilities of dropout, from 0 to 1.
     dropout : float or sequence of float, default 0.0
         The probability of dropping a hidden unit, for all hidden layers or for each.
     slopes : sequence of ndarrays or None, optional
@@ -184,7 +187,8 @@ def train(
             penalties = [own.penalties(*strengths) for own in settings]
             others_of = {layer: own.penalties(*strengths) for layer, own in of_projections.items()}
             own_penalties = [others_of.get(layer, (0.0, 0.0)) for layer in range(len(weights))]
-            input_mask, *masks = _draw_masks(rng, drop, len(rows), sizes, weights[0].dtype)
+            factor = float(evaluate(dropout_factor, np.array(updates), "dropout_factor", 1.0, with_high=True))
+            input_mask, *masks = _draw_masks(rng, drop, factor, len(rows), sizes, weights[0].dtype)
             with np.errstate(over="ignore", invalid="ignore"):
                 value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *others = penalized(
                     *(penalties, own_penalties, weights, biases, activations, inputs[rows], targets[rows], loss),
@@ -281,13 +285,13 @@ def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | No
 
 
 def _draw_masks(
-    rng: np.random.Generator, drop: list[float], n_rows: int, sizes: list[int], dtype: DTypeLike
+    rng: np.random.Generator, drop: list[float], factor: float, n_rows: int, sizes: list[int], dtype: DTypeLike
 ) -> list[Array | None]:
     """Return the masks of the inputs and the hidden layers for one step. Without dropout, no random numbers are drawn."""
     if not any(drop):
         return [None] * len(drop)
     key = int(rng.integers(0, 2**64, dtype=np.uint64))
     return [
-        dropout_mask(key, layer, n_rows, n_units, p, dtype) if p else None
+        dropout_mask(key, layer, n_rows, n_units, p * factor, dtype) if p else None
         for layer, (p, n_units) in enumerate(zip(drop, sizes, strict=True), INPUT_LAYER)
     ]

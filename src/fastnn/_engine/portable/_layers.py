@@ -223,13 +223,14 @@ class Pass:
         self._input_mask: Array | None
         self.grad_outputs = self._grads[-1]  # the gradient with respect to the last layer's outputs, for `backward`
 
-    def forward(self, x: Array, keys: tuple[Array, Any] | None = None) -> Array:
+    def forward(self, x: Array, keys: tuple[Array, Any] | None = None, dropout_factor: float = 1.0) -> Array:
         """Compute the `outputs` of all layers for rows x (rows, n_in), and return those of the last layer.
 
-        With the keys of a step, units are dropped. The keys are the low bits, one number per layer, and the high bits.
+        With the keys of a step, units are dropped, with probabilities that are multiplied by a factor. The keys are the low
+        bits, one number per layer, and the high bits.
         """
         self._rows = x
-        x = self.change_inputs(embed(self._embeddings, x) if self._embeddings else x, keys)
+        x = self.change_inputs(embed(self._embeddings, x) if self._embeddings else x, keys, dropout_factor)
         for i, (layer, z, a) in enumerate(zip(self._layers, self._z, self.outputs, strict=True)):
             self._inputs[i] = x
             self._sums(x, layer.weights, layer.biases, z)
@@ -237,13 +238,14 @@ class Pass:
                 layer.activate(z, a)
             x = a
             if keys is not None and layer.dropout > 0.0:
-                mask = self._factors(layer.dropout, a.size, keys[0][i], keys[1]).reshape(a.shape).astype(a.dtype)
+                rate = layer.dropout * dropout_factor
+                mask = self._factors(rate, a.size, keys[0][i], keys[1]).reshape(a.shape).astype(a.dtype)
                 self._masks[i], x = mask, a * mask
         return x
 
-    def change_inputs(self, x: Array, keys: tuple[Array, Any] | None) -> Array:
+    def change_inputs(self, x: Array, keys: tuple[Array, Any] | None, dropout_factor: float) -> Array:
         """Return the inputs after dropout and scales. Their key is the last one."""
-        rate, self._x, self._input_mask = self._layers[0].input_dropout, x, None
+        rate, self._x, self._input_mask = self._layers[0].input_dropout * dropout_factor, x, None
         if keys is not None and rate > 0.0:
             self._input_mask = self._factors(rate, x.size, keys[0][-1], keys[1]).reshape(x.shape).astype(x.dtype)
         return scale_inputs(x, self._layers[0].scales, self._input_mask)

@@ -202,17 +202,19 @@ class Network:
         parameters: list[Array] | None = None,
         dropout_key: int | None = None,
         batch_weight: NDArray[np.float64] | None = None,
+        dropout_factor: float = 1.0,
     ) -> float:
         """Return the loss, and set the result arrays that are given.
 
         gradient is laid out like the storage. input_gradient is (n, n_in). parameters has one array per parameter, in the
         order of `MLP.parameters`. batch_weight is one float64, the total weight of the rows in a mean. With the key of a
-        batch, units are dropped as in training.
+        batch, units are dropped as in training, with probabilities that are multiplied by a factor.
         """
         if parameters is not None:
             gradient = np.empty_like(self.storage)
             value = self.gradient(
-                loss, x, y, labels, sample_weight, gradient, input_gradient, n_threads, None, dropout_key, batch_weight
+                *(loss, x, y, labels, sample_weight, gradient, input_gradient, n_threads, None),
+                *(dropout_key, batch_weight, dropout_factor),
             )
             for array, view in zip(parameters, by_layer(self.views(gradient)), strict=True):
                 array[...] = view
@@ -243,7 +245,7 @@ class Network:
             batch_weight[0] = divisor
         for rows, batch in self._pieces(n_rows, at_once, logits=mean.from_logits):
             inputs = read_x(x, readable[rows], self.dtype)
-            p = batch.forward(inputs, keys)
+            p = batch.forward(inputs, keys, dropout_factor)
             value += mean.compute(targets.y[rows], p, weight[rows], targets.elements[rows], divisor, batch.grad_outputs)
             if by_parameter is None and by_input is None:
                 continue
@@ -264,11 +266,12 @@ class Network:
         gradient: Array | None = None,
         dropout_key: int | None = None,
         n_threads: int | None = None,
+        dropout_factor: float = 1.0,
     ) -> tuple[float, float]:
         """Return the loss of a batch and its total weight, and set the gradient if one is given.
 
         The rows of the batch are order[first], order[first + 1], … of the data, or first, first + 1, … without an order.
-        With the key of a batch, units are dropped as in training.
+        With the key of a batch, units are dropped as in training, with probabilities that are multiplied by a factor.
         """
         x, y, labels, sample_weight = data
         if first < 0 or n_rows < 1 or first > (len(x) if order is None else len(order)) - n_rows:
@@ -277,7 +280,7 @@ class Network:
         rows = x.chosen(chosen) if isinstance(x, SparseRows) else x[chosen]
         own, weight = None if sample_weight is None else sample_weight[chosen], np.empty(1)
         value = self.gradient(
-            loss, rows, y[chosen], labels, own, gradient, None, n_threads, None, dropout_key=dropout_key, batch_weight=weight
+            *(loss, rows, y[chosen], labels, own, gradient, None, n_threads, None, dropout_key, weight, dropout_factor)
         )
         return value, float(weight[0])
 

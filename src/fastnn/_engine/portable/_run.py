@@ -213,7 +213,7 @@ class Run:
         begin, end = piece.ends[batch], piece.ends[batch + 1]
         features = None if piece.features is None else piece.features[batch]
         if piece.magnitudes[batch] > 0.0:
-            loss = self._find_gradient(piece, begin, end, piece.keys[batch], divisor)
+            loss = self._find_gradient(piece, begin, end, piece.keys[batch], divisor, self._optimizer.dropout_factor(rate))
         else:
             loss, self._gradient[:] = 0.0, 0.0
         return self._finish_step(loss, divisor, end - begin, features, rate)
@@ -252,12 +252,14 @@ class Run:
         count(self._account, rows, loss, weight)
         return True
 
-    def _find_gradient(self, piece: Piece, begin: int, end: int, keys: tuple[Array, Any] | None, divisor: float) -> float:
+    def _find_gradient(
+        self, piece: Piece, begin: int, end: int, keys: tuple[Array, Any] | None, divisor: float, dropout_factor: float
+    ) -> float:
         count = end - begin
         if count not in self._passes:
             self._passes[count] = self._network.new_pass(count, logits=self._loss.from_logits)
         batch, rows = self._passes[count], slice(begin, end)
-        p = batch.forward(piece.x[rows], keys)
+        p = batch.forward(piece.x[rows], keys, dropout_factor)
         weights = piece.weight[rows], piece.elements[rows]
         loss = self._loss.compute(piece.y[rows], p, *weights, divisor, batch.grad_outputs)
         batch.backward(self._gradients)

@@ -67,10 +67,10 @@ class Stepper:
         return run.batch_loss
 
     @np.errstate(over="ignore", invalid="ignore")
-    def accumulate(self, data: TrainingData, given: bool = False) -> float | None:
+    def accumulate(self, data: TrainingData, given: bool = False, dropout_factor: float = 1.0) -> float | None:
         """Add the gradient of a batch to those of earlier batches, and return its loss, or None if that is not finite.
 
-        The arguments have the same meaning as those of `step`.
+        The arguments have the same meaning as those of `step`; the factor is that of the probabilities of dropout.
         """
         network, key = self.network, None
         gradient, weight = np.zeros_like(network.storage), np.empty(1)
@@ -79,7 +79,10 @@ class Stepper:
         used = GIVEN_GRADIENT if given else self._settings.loss
         x: Any = data.x
         loss = network.gradient(
-            used, x, data.y, data.labels, data.sample_weight, gradient, dropout_key=key, batch_weight=weight
+            *(used, x, data.y, data.labels, data.sample_weight, gradient),
+            dropout_key=key,
+            batch_weight=weight,
+            dropout_factor=dropout_factor,
         )
         if not math.isfinite(loss):
             return None
