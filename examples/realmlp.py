@@ -1,8 +1,7 @@
 """RealMLP on tables: the recipe of tuned defaults, written with the parts of fastnn.
 
 D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by default: strong pre-tuned MLPs and boosted trees on tabular data",
-NeurIPS 2024, tuned the network, its preprocessing and its training on many tables at once. The difference from RealMLP-TD
-here: the parameters of embeddings have the learning rate of the others rather than a tenth of it.
+NeurIPS 2024, tuned the network, its preprocessing and its training on many tables at once: RealMLP-TD.
 """
 
 from __future__ import annotations
@@ -85,6 +84,9 @@ def settings_of(model):
             rate["alphas"] = decay["alphas"] = 0.1
         if layer == 0:
             rate["scales"] = decay["scales"] = 6.0
+            slow = [0.1 if isinstance(embedding, PBLD) else None for embedding in model.embeddings]
+            if any(slow):
+                rate["embedding_parameters"] = decay["embedding_parameters"] = slow
         settings.append(LayerSettings(rate, weight_decay_factor=decay))
     return settings
 

@@ -1,5 +1,6 @@
 """The declarations of kernels/ for Cython: of api.h, isa_kernels.h, calls.h, stepper.h, threads.h and others."""
 from libc.stdint cimport int32_t, int64_t, intptr_t, uint64_t
+from libcpp.vector cimport vector
 
 cdef extern from "kernels/cpu_count.h" namespace "fastnn" nogil:
     struct CpuCount:
@@ -271,6 +272,13 @@ cdef extern from "kernels/calls.h" namespace "fastnn" nogil:
     double layer_work(int64_t n_rows, int64_t n_in, int64_t n_out)
     int native_threads_for "fastnn::threads_for"(double operations)
     void choose_threads(Training &, Type, int wanted, double work)
+
+cdef extern from "kernels/own_blocks.h" namespace "fastnn" nogil:
+    cdef cppclass OwnBlocks:
+        vector[Layer] layers
+        vector[Embedding] embeddings
+        int64_t take(Network_ *network) except +
+        void swap(OwnBlocks &other)
 
 cdef extern from "kernels/train_many.h" namespace "fastnn" nogil:
     cdef cppclass Member:

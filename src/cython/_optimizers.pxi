@@ -51,28 +51,36 @@ cdef fill_optimizer(Optimizer_ *native, dict optimizer):
         native.scheduled[i] = scheduled_setting(scheduled[i])
 
 
-cdef fill_layers(vector[Layer] &own, Network_ *network, dict optimizer):
-    """Give a network layers of its own, with the settings of their blocks, if the optimizer has some. They stand in `own`."""
+cdef fill_block(Block *block, settings):
+    """Give a block settings of its own."""
+    block.has_settings = True
+    block.learning_rate_factor = settings.learning_rate_factor
+    block.epsilon_factor = settings.epsilon_factor
+    block.decay_factor = settings.decay_factor
+    block.l1 = -1.0 if settings.l1 is None else settings.l1
+    block.l2 = -1.0 if settings.l2 is None else settings.l2
+    block.is_frozen = settings.is_frozen
+
+
+cdef fill_layers(OwnBlocks &own, Network_ *network, dict optimizer):
+    """Give a network layers and embeddings of its own, with the settings of their blocks, if the optimizer has some.
+
+    They stand in `own`.
+    """
     cdef int64_t l, b
     cdef Block *block
     blocks = optimizer.get("blocks")
     if blocks is None:
         return
-    if len(blocks) != network.n_layers:
-        raise ValueError(f"expected the settings of {network.n_layers} layers, got {len(blocks)}")
-    own.assign(network.layers, network.layers + network.n_layers)
+    cdef int64_t n_embeddings = own.take(network)
+    if len(blocks.layers) != network.n_layers or len(blocks.embeddings) > n_embeddings:
+        raise ValueError(f"expected the settings of {network.n_layers} layers, got {len(blocks.layers)}")
     for l in range(network.n_layers):
-        for b in range(own[l].n_blocks):
-            block = &own[l].blocks[b]
-            settings = blocks[l][BLOCK_KINDS[<int>block.kind]]
-            block.has_settings = True
-            block.learning_rate_factor = settings.learning_rate_factor
-            block.epsilon_factor = settings.epsilon_factor
-            block.decay_factor = settings.decay_factor
-            block.l1 = -1.0 if settings.l1 is None else settings.l1
-            block.l2 = -1.0 if settings.l2 is None else settings.l2
-            block.is_frozen = settings.is_frozen
-    network.layers = own.data()
+        for b in range(own.layers[l].n_blocks):
+            block = &own.layers[l].blocks[b]
+            fill_block(block, blocks.layers[l][BLOCK_KINDS[<int>block.kind]])
+    for l in range(<int64_t>len(blocks.embeddings)):  # behind them stand the columns that pass
+        fill_block(&own.embeddings[l].parameters, blocks.embeddings[l])
 
 
 cdef bint add_arrays(list to, arrays, Py_ssize_t n):

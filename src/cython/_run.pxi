@@ -48,7 +48,7 @@ cdef class Run:
     """Train for many epochs, in time slices: call advance() until it returns a word other than "paused"."""
 
     cdef Training t
-    cdef vector[Layer] own_layers  # in place of the network's, if blocks have settings of their own
+    cdef OwnBlocks own_blocks  # in place of the network's, if blocks have settings of their own
     cdef const Kernels *k
     cdef void *snapshot
     cdef void *workspace
@@ -76,7 +76,7 @@ cdef class Run:
         t.parameters = network.data
         loss = fill_loss(&t.loss, settings.loss, network.dtype, network.layers[t.network.n_layers - 1].n_out)
         fill_optimizer(&t.optimizer, settings.optimizer)
-        fill_layers(self.own_layers, &t.network, settings.optimizer)
+        fill_layers(self.own_blocks, &t.network, settings.optimizer)
         network.fill_x(&t.x, x, n_rows)
         fill_rows(&t.y, y, "y", n_rows, network.n_targets(t.loss), labels)
         t.sample_weight = weights_of(sample_weight, n_rows)

@@ -5,7 +5,7 @@ cdef class Stepper:
     """Make single steps of training, count all updates, and hold the lock that one trainer at a time takes."""
 
     cdef NativeStepper native
-    cdef vector[Layer] own_layers  # in place of the network's, if blocks have settings of their own
+    cdef OwnBlocks own_blocks  # in place of the network's, if blocks have settings of their own
     cdef tuple keep  # the objects that the native side points to
     cdef object lock
     cdef bint steps_are_quick, targets_are_quick  # whether `quick_step` may take a step, and one by targets
@@ -31,19 +31,19 @@ cdef class Stepper:
         cdef Optimizer_ native_optimizer
         cdef Averaging averaging
         cdef Network_ native_network = self.network.native
-        cdef vector[Layer] own_layers
+        cdef OwnBlocks own_blocks
         cdef void *arrays[2]
         cdef int i
         loss = fill_loss(&native_loss, settings.loss, self.network.dtype, self.network.layers[t.network.n_layers - 1].n_out)
         fill_optimizer(&native_optimizer, settings.optimizer)
-        fill_layers(own_layers, &native_network, settings.optimizer)
+        fill_layers(own_blocks, &native_network, settings.optimizer)
         for i in range(native_optimizer.moments):
             arrays[i] = self.network.output(settings.moments[i], t.network.size)
         fill_averaging(&averaging, settings.averaging, self.network)
         averaging.ends_epochs = False
         random = random_of(settings.bit_generator)
         t.loss, t.optimizer, t.averaging, t.random = native_loss, native_optimizer, averaging, random
-        self.own_layers.swap(own_layers)  # which moves no layer in memory
+        self.own_blocks.swap(own_blocks)  # which moves no block in memory
         t.network = native_network
         for i in range(native_optimizer.moments):
             t.moments[i] = arrays[i]

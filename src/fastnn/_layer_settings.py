@@ -17,7 +17,9 @@ KINDS = ("weights", "biases", "slopes", "gains", "shifts", "alphas", "scales", "
 """The kinds of parameters of layers, in the order of kernels/registry.h."""
 
 EMBEDDED = "embedding_parameters"
-"""The kind of parameters of embeddings, which stand before all layers and have no settings."""
+"""The kind of parameters of embeddings, which stand before all layers. Their settings are those of the first layer."""
+
+_NAMES = (*KINDS, EMBEDDED)
 
 WITH_DECAY = ("weights", "biases", "projections")
 """The kinds to which weight decay applies by default."""
@@ -28,10 +30,10 @@ PENALIZED = ("weights", "projections")
 
 
 class ByKind(Mapping[str, _Value], Generic[_Value]):
-    """An immutable mapping from kinds of parameters to numbers or flags."""
+    """An immutable mapping from kinds of parameters to numbers or flags. Embeddings may have a tuple of them."""
 
     def __init__(self, values: Mapping[str, _Value]) -> None:
-        self._values: dict[str, _Value] = {kind: values[kind] for kind in KINDS if kind in values}
+        self._values: dict[str, _Value] = {kind: values[kind] for kind in _NAMES if kind in values}
 
     def __getitem__(self, kind: str) -> _Value:
         return self._values[kind]
@@ -55,8 +57,10 @@ class LayerSettings(Options):
     """Settings of the training of one layer, which `Trainer` takes as `layer_settings`.
 
     A factor is a number, or a mapping from kinds of parameters to numbers: "weights", "biases", "slopes", "gains",
-    "shifts", "alphas", "scales" and "projections", which are the names of the attributes of `MLP`. Kinds that a mapping
-    lacks have their defaults. The parameters of embeddings have no settings.
+    "shifts", "alphas", "scales", "projections" and "embedding_parameters", which are the names of the attributes of `MLP`.
+    Kinds that a mapping lacks have their defaults. The settings of the first layer are also those of the embeddings before
+    it. For "embedding_parameters", a mapping may have a list with one value per embedding, or None for its default, in
+    place of one for all.
 
     Parameters
     ----------
@@ -110,10 +114,16 @@ class LayerSettings(Options):
         if not isinstance(given, Mapping):
             object.__setattr__(self, name, check(name, given))
             return
-        for kind in given:
-            if kind not in KINDS:
-                raise ValueError(f"{name}: expected kinds of parameters, {', '.join(map(repr, KINDS))}, got {shown(kind)}")
-        object.__setattr__(self, name, ByKind({kind: check(f"{name}[{kind!r}]", value) for kind, value in given.items()}))
+        checked: dict[str, Any] = {}
+        for kind, value in given.items():
+            if kind not in _NAMES:
+                raise ValueError(f"{name}: expected kinds of parameters, {', '.join(map(repr, _NAMES))}, got {shown(kind)}")
+            if kind == EMBEDDED and isinstance(value, list | tuple):
+                named = [(f"{name}[{kind!r}][{i}]", each) for i, each in enumerate(value)]
+                checked[kind] = tuple(None if each is None else check(place, each) for place, each in named)
+            else:
+                checked[kind] = check(f"{name}[{kind!r}]", value)
+        object.__setattr__(self, name, ByKind(checked))
 
     def __repr__(self) -> str:
         """Return the parameters that differ from their defaults."""
@@ -138,19 +148,21 @@ class BlockSettings(NamedTuple):
         return cls(decay_factor=1.0 if kind in WITH_DECAY else 0.0)
 
     @classmethod
-    def of(cls, settings: LayerSettings | None, kind: str) -> BlockSettings:
-        """Return the settings of a kind of parameters in a layer with these settings."""
+    def of(cls, settings: LayerSettings | None, kind: str, embedding: int = 0) -> BlockSettings:
+        """Return the settings of a kind of parameters in a layer with these settings, or of one of the embeddings."""
         default = cls.default(kind)
         if settings is None:
             return default
         decay = settings.weight_decay_factor
         penalties = (settings.l1, settings.l2) if kind in PENALIZED else (None, None)
         return cls(
-            _of_kind(settings.learning_rate_factor, kind, 1.0),
-            _of_kind(settings.epsilon_factor, kind, 1.0),
-            decay.get(kind, default.decay_factor) if isinstance(decay, Mapping) else decay * default.decay_factor,
+            _of_kind(settings.learning_rate_factor, kind, 1.0, embedding),
+            _of_kind(settings.epsilon_factor, kind, 1.0, embedding),
+            _of_kind(decay, kind, default.decay_factor, embedding)
+            if isinstance(decay, Mapping)
+            else decay * default.decay_factor,
             *penalties,
-            _of_kind(settings.frozen, kind, False),
+            _of_kind(settings.frozen, kind, False, embedding),
         )
 
     def coefficients(self, optimizer: Optimizer, step: int) -> dict[str, Any]:
@@ -167,8 +179,11 @@ class BlockSettings(NamedTuple):
         return l1 if self.l1 is None else self.l1, l2 if self.l2 is None else self.l2
 
 
-Blocks = tuple[Mapping[str, BlockSettings], ...]
-"""For each layer: the settings of its blocks by their kind."""
+class Blocks(NamedTuple):
+    """The settings of all blocks of a network."""
+
+    layers: tuple[Mapping[str, BlockSettings], ...]  # of each layer, by the kind of the block
+    embeddings: tuple[BlockSettings, ...] = ()  # of each embedding, also of those without parameters
 
 
 def check_layer_settings(argument: str, given: Any) -> LayerSettings | tuple[LayerSettings | None, ...] | None:
@@ -191,6 +206,7 @@ def blocks_of(
     settings: LayerSettings | Sequence[LayerSettings | None] | None,
     optimizer: Optimizer,
     kinds: Sequence[Sequence[str]],
+    embedded: Sequence[bool] = (),
 ) -> Blocks | None:
     """Return the settings of all blocks of a network, or None if they are the defaults.
 
@@ -202,6 +218,8 @@ def blocks_of(
         The optimizer.
     kinds : sequence of sequences of str
         The kinds of parameters of each layer.
+    embedded : sequence of bool, default ()
+        Whether each of the embeddings has parameters.
 
     Raises
     ------
@@ -214,15 +232,21 @@ def blocks_of(
     each = [settings] * len(kinds) if isinstance(settings, LayerSettings) else list(settings)
     if len(each) != len(kinds):
         raise ValueError(f"layer_settings: expected {len(kinds)}, one per layer, the output layer's last, got {len(each)}")
+    before = [EMBEDDED] if any(embedded) else []
     for layer, own in enumerate(each):
         if own is not None:
-            there = {kind for of_layer in kinds for kind in of_layer} if for_all else kinds[layer]
-            _check("layer_settings" if for_all else f"layer_settings[{layer}]", own, optimizer, there)
-    blocks = tuple({kind: BlockSettings.of(own, kind) for kind in there} for own, there in zip(each, kinds, strict=True))
-    if all(block.is_frozen for of_layer in blocks for block in of_layer.values()):
+            there = {kind for of_layer in kinds for kind in of_layer} if for_all else set(kinds[layer])
+            argument = "layer_settings" if for_all else f"layer_settings[{layer}]"
+            _check(argument, own, optimizer, there.union(before if layer == 0 or for_all else ()))
+            _check_embedded(argument, own, embedded)
+    layers = tuple({kind: BlockSettings.of(own, kind) for kind in there} for own, there in zip(each, kinds, strict=True))
+    embeddings = tuple(BlockSettings.of(each[0] if has else None, EMBEDDED, i) for i, has in enumerate(embedded))
+    named = [(kind, block) for of_layer in layers for kind, block in of_layer.items()]
+    named += [(EMBEDDED, block) for block, has in zip(embeddings, embedded, strict=True) if has]
+    if all(block.is_frozen for _, block in named):
         raise ValueError("layer_settings: expected parameters that are not frozen, got none")
-    is_default = all(block == BlockSettings.default(kind) for of_layer in blocks for kind, block in of_layer.items())
-    return None if is_default else blocks
+    is_default = all(block == BlockSettings.default(kind) for kind, block in named)
+    return None if is_default else Blocks(layers, embeddings)
 
 
 def _check(argument: str, settings: LayerSettings, optimizer: Optimizer, kinds: Any) -> None:
@@ -236,12 +260,30 @@ def _check(argument: str, settings: LayerSettings, optimizer: Optimizer, kinds: 
         value = getattr(settings, name)
         for kind in value if isinstance(value, Mapping) else ():
             if kind not in kinds:
-                there = ", ".join(each for each in KINDS if each in kinds)
+                there = ", ".join(each for each in _NAMES if each in kinds)
                 raise ValueError(
                     f"{argument}.{name}: expected the kinds of parameters that are there, {there}, got {kind!r}"
                 )
 
 
-def _of_kind(given: Any, kind: str, default: _Value) -> _Value:
-    value: _Value = given.get(kind, default) if isinstance(given, Mapping) else given
-    return value
+def _check_embedded(argument: str, settings: LayerSettings, embedded: Sequence[bool]) -> None:
+    """Raise ValueError unless a list of values for embeddings has one for each, None for those without parameters."""
+    for name in ("learning_rate_factor", "epsilon_factor", "weight_decay_factor", "frozen"):
+        value = getattr(settings, name)
+        each = value.get(EMBEDDED) if isinstance(value, Mapping) else None
+        if not isinstance(each, tuple):
+            continue
+        where = f"{argument}.{name}[{EMBEDDED!r}]"
+        if len(each) != len(embedded):
+            raise ValueError(f"{where}: expected {len(embedded)} values, one per embedding, got {len(each)}")
+        for i, (own, has) in enumerate(zip(each, embedded, strict=True)):
+            if own is not None and not has:
+                raise ValueError(f"{where}[{i}]: expected None for an embedding without parameters, got {own!r}")
+
+
+def _of_kind(given: Any, kind: str, default: _Value, embedding: int = 0) -> _Value:
+    value = given.get(kind, default) if isinstance(given, Mapping) else given
+    if isinstance(value, tuple):  # one per embedding
+        value = default if value[embedding] is None else value[embedding]
+    result: _Value = value
+    return result

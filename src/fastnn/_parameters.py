@@ -15,6 +15,7 @@ from fastnn._checks.residual import Connections
 from fastnn._checks.scalars import real
 from fastnn._engine import arrays as _arrays
 from fastnn._engine import core as _core
+from fastnn._layer_settings import EMBEDDED
 from fastnn._layer_settings import KINDS as LAYER_KINDS
 from fastnn._views import Kind, Kinds, Views, by_layer
 
@@ -220,6 +221,10 @@ class Parameters:
         """Return the kinds of parameters of each layer."""
         views = self._views()
         return [[kind for kind in LAYER_KINDS if views[kind][layer] is not None] for layer in range(len(self.activations))]
+
+    def _embedded(self) -> list[bool]:
+        """Return whether each embedding has parameters."""
+        return [parameters is not None for parameters in self._views()[EMBEDDED]]
 
     def _initialize(self, drawn: Mapping[str, Sequence[NDArray[Any] | None]]) -> None:
         """Set all parameters to their initial values. `drawn` has those of kinds that are drawn, one array per layer."""

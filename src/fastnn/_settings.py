@@ -243,7 +243,7 @@ class Configured:
         # The engine makes no steps with lbfgs, which has no learning rate and no moments.
         optimizer = SGD(0.0) if isinstance(self.optimizer, LBFGS) else self.optimizer
         given = self.layer_settings
-        blocks = None if given is None else blocks_of(given, optimizer, self.model._kinds())
+        blocks = None if given is None else blocks_of(given, optimizer, self.model._kinds(), self.model._embedded())
         scheduled = tuple(setting.coefficient for setting in self._scheduled())
         l2 = 0.0 if callable(self.l2) else self.l2
         native = native_optimizer(optimizer, self.l1, l2, self.clip_norm, self.clip_value, blocks, scheduled)

@@ -255,7 +255,7 @@ def optimizer_of(
         The moments.
     dense : sequence of Dense
         The layers of the module.
-    blocks : sequence of mappings, optional
+    blocks : Blocks, optional
         The settings of the parameters of each layer by kind. Frozen ones get no optimizer, and require no gradient.
     """
     import torch
@@ -267,7 +267,7 @@ def optimizer_of(
         options["betas"] = (optimizer.beta_1, optimizer.beta_2)
     groups: dict[tuple[tuple[str, Any], ...], list[Any]] = {}
     for place in places:
-        own = BlockSettings.default(place.kind) if blocks is None else blocks[place.layer][place.kind]
+        own = BlockSettings.default(place.kind) if blocks is None else blocks.layers[place.layer][place.kind]
         place.tensor.requires_grad_(not own.is_frozen)
         if not own.is_frozen:
             groups.setdefault(tuple(_options_of(optimizer, known, place.kind, own, l2).items()), []).append(place.tensor)

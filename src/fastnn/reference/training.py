@@ -169,7 +169,7 @@ def train(
     connections = {each.end - 1: each.projection for each in checked_residual(weights, residual) or ()}
     projections = [connections.get(layer) for layer in range(len(weights))]
     by_kind = [weights, biases, slopes, *_by_kind(normalizations), alphas, first, projections]
-    groups, updates = [*_groups(layer_settings, optimizer, by_kind), *_groups_of_embeddings(of_embeddings)], 0
+    groups, updates = _groups(layer_settings, optimizer, by_kind, of_embeddings), 0
     settings = [group.settings for group in groups if group.kind == "weights"]
     of_projections = {group.layer: group.settings for group in groups if group.kind == "projections"}
     l2 = check_scheduled("l2", l2)
@@ -241,24 +241,24 @@ def _groups(
     layer_settings: LayerSettings | Sequence[LayerSettings | None] | None,
     optimizer: Optimizer,
     by_kind: Sequence[Sequence[Any]],
+    of_embeddings: Sequence[Array | None],
 ) -> list[_Group]:
-    """Return all parameters, given those of each kind: one array per layer, or None."""
+    """Return all parameters, given those of each kind, one array per layer, or None, and those of each embedding."""
     layers = list(zip(*by_kind, strict=True))
+    embedded = [array is not None for array in of_embeddings]
     kinds = [[kind for kind, array in zip(KINDS, of_layer, strict=True) if array is not None] for of_layer in layers]
-    blocks = blocks_of(check_layer_settings("layer_settings", layer_settings), optimizer, kinds)
+    blocks = blocks_of(check_layer_settings("layer_settings", layer_settings), optimizer, kinds, embedded)
     groups = []
     for layer, of_layer in enumerate(layers):
         for kind, array in zip(KINDS, of_layer, strict=True):
             if array is not None:
-                own = BlockSettings.default(kind) if blocks is None else blocks[layer][kind]
+                own = BlockSettings.default(kind) if blocks is None else blocks.layers[layer][kind]
                 groups.append(_Group(layer, kind, array, own, State()))
+    for i, array in enumerate(of_embeddings):
+        if array is not None:
+            own = BlockSettings.default(EMBEDDED) if blocks is None else blocks.embeddings[i]
+            groups.append(_Group(i, EMBEDDED, array, own, State()))
     return groups
-
-
-def _groups_of_embeddings(arrays: Sequence[Array | None]) -> list[_Group]:
-    """Return the parameters of embeddings, which have no settings."""
-    default = BlockSettings.default(EMBEDDED)
-    return [_Group(i, EMBEDDED, array, default, State()) for i, array in enumerate(arrays) if array is not None]
 
 
 def _by_kind(normalizations: Normalizations) -> list[list[Any]]:

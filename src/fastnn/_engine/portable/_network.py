@@ -139,9 +139,9 @@ class Network:
         """
 
         def own(block: _Block) -> BlockSettings:
-            if blocks is None or block.kind == EMBEDDED:
+            if blocks is None:
                 return BlockSettings.default(block.kind)
-            return blocks[block.layer][block.kind]
+            return blocks.embeddings[block.layer] if block.kind == EMBEDDED else blocks.layers[block.layer][block.kind]
 
         def matrix(block: _Block) -> _Block | None:
             return block if apart and is_hidden_matrix(block.layer, block.kind, len(self.layers)) else None

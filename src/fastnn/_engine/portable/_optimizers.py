@@ -36,7 +36,7 @@ class Optimizer:
         self._sum_of_squares = runnable(sum_of_squares)
         self._l1, self._l2 = float(native.get("l1", 0.0)), float(native.get("l2", 0.0))
         self.blocks: Blocks | None = native.get("blocks")  # the settings of all blocks, or None for the defaults
-        of_layers = [{"weights": BlockSettings()}] if self.blocks is None else self.blocks
+        of_layers = [{"weights": BlockSettings()}] if self.blocks is None else self.blocks.layers
         penalized = [own for of_layer in of_layers for kind, own in of_layer.items() if kind in PENALIZED]
         self.scheduled: tuple[str, ...] = native.get("scheduled", ())  # the settings that each step gives
         l2 = 1.0 if "l2" in self.scheduled else self._l2
@@ -65,7 +65,7 @@ class Optimizer:
         They are those of the layer, or, with another kind, of its projection.
         """
         share = 1.0 / batch_weight if self._penalty_per_weight else 1.0
-        own = BlockSettings() if self.blocks is None else self.blocks[layer][kind]
+        own = BlockSettings() if self.blocks is None else self.blocks.layers[layer][kind]
         l1, l2 = (penalty * share for penalty in own.penalties(self._l1, self._l2))
         number = w.dtype.type
         g += self._penalty_gradient(w, number(l1), number(l2))

@@ -57,17 +57,16 @@ class ResidualPass(Pass):
         self._own, self._logits = own, options["logits"]
         self.grad_outputs = np.empty((n_rows, layers[-1].biases.size), dtype)
 
-    def forward(self, x: Array, keys: tuple[Array, Any] | None = None) -> Array:
+    def forward(self, x: Array, keys: tuple[Array, Any] | None = None, dropout_factor: float = 1.0) -> Array:
         """Compute the `outputs` of all layers, as `Pass.forward` does."""
         self._rows = x
-        inputs = self.change_inputs(embed(self._embeddings, x) if self._embeddings else x, keys)
+        inputs = self.change_inputs(embed(self._embeddings, x) if self._embeddings else x, keys, dropout_factor)
         masks: list[Array | None] = [None] * len(self._layers)
         for i, layer in enumerate(self._layers):
             if keys is not None and layer.dropout > 0.0:
                 shape, dtype = (len(x), layer.biases.size), layer.biases.dtype
-                masks[i] = (
-                    self._factors(layer.dropout, shape[0] * shape[1], keys[0][i], keys[1]).reshape(shape).astype(dtype)
-                )
+                rate = layer.dropout * dropout_factor
+                masks[i] = self._factors(rate, shape[0] * shape[1], keys[0][i], keys[1]).reshape(shape).astype(dtype)
         self._run = _reference.ResidualPass(*self._own, masks)
         layers = self._run.forward(inputs)
         self.outputs = [a for _, a in layers]
