@@ -161,10 +161,10 @@ class GradientSteps(Prepared):
 
     def _accumulate(self, data: TrainingData, *, given: bool) -> float:
         """Add the gradient of a batch, and return its loss."""
+        if self.dropout_factor == 1.0:
+            return self._with_batch(lambda stepper: stepper.accumulate(data, given), DIVERGED_PART)
 
         def accumulate(stepper: _core.Stepper) -> float | None:
-            if self.dropout_factor == 1.0:
-                return stepper.accumulate(data, given)
             factor = evaluate(self.dropout_factor, np.array(stepper.updates), "dropout_factor", 1.0, with_high=True)
             return stepper.accumulate(data, given, float(factor))
 
