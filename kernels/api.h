@@ -241,9 +241,10 @@ struct Head {
     Loss loss;
 };
 
-// The settings that may follow schedules, besides the learning rate. dropout_factor multiplies all probabilities of dropout.
-enum class Scheduled : int32_t { beta_1, decay, l2, dropout_factor };
-constexpr int max_scheduled = 4;
+// The settings that may follow schedules, besides the learning rate. The factors multiply all probabilities of dropout, and the label
+// smoothing of the loss.
+enum class Scheduled : int32_t { beta_1, decay, l2, dropout_factor, label_smoothing_factor };
+constexpr int max_scheduled = 5;
 
 struct Optimizer {
     int32_t kind;     // number in registry.h

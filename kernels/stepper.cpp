@@ -120,6 +120,7 @@ StepStatus Stepper::compute_gradient(const Loss &loss, const Rows &x, const Rows
     uint64_t key = 0;
     Gradient call = {};
     call.loss = loss;
+    call.loss.label_smoothing *= label_smoothing_factor;
     call.x = x, call.y = y, call.sample_weight = sample_weight;
     call.n_rows = n_rows;
     call.gradient = accumulated.batch();

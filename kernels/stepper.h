@@ -49,7 +49,7 @@ class Stepper {
     // average over epochs.
     StepStatus apply_gradient(const void *gradient, bool ends_epoch = false);
     Accumulated accumulated;
-    double dropout_factor = 1;  // of the batches that are accumulated
+    double dropout_factor = 1, label_smoothing_factor = 1;  // of the batches that are accumulated
 
   private:
     StepStatus run(const Rows &x, const Rows &y, const double *sample_weight, int64_t n_rows);

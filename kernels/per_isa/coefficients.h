@@ -107,7 +107,8 @@ template <class T> class CoefficientSchedule {
                 case Scheduled::beta_1: own_.beta_1 = values[i]; break;
                 case Scheduled::decay: own_.decay = values[i]; break;
                 case Scheduled::l2: own_.l2 = values[i]; break;
-                case Scheduled::dropout_factor: break;  // it is no setting of updates
+                case Scheduled::dropout_factor:  // these are no settings of updates
+                case Scheduled::label_smoothing_factor: break;
             }
         if (own_.beta_1 != power_1_.base()) power_1_ = Powers(own_.beta_1);
     }

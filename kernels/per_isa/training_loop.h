@@ -38,6 +38,7 @@ template <class T> class TrainingLoop {
         tuner_.take_timings();
         for (slice_over_ = false; status_ == Status::paused && !slice_over_;) run_region();
         tuner_.release_timings();
+        t_.loss.label_smoothing = label_smoothing_;
         stamp(Clock::now());
         return status_;
     }
@@ -121,17 +122,18 @@ template <class T> class TrainingLoop {
         if (team.index == 0 && self.at.epoch == t_.n_epochs) status_ = finish_run(t_, state_, infinite_penalty_);
     }
 
-    // Draws the order and the dropout key, by one thread, since there is one stream of random numbers, and sets the batch's share in an
-    // average.
+    // Draws the order and the dropout key, by one thread, since there is one stream of random numbers, and sets what depends on the
+    // step: the label smoothing of the loss, and the batch's share in an average.
     Batch begin_batch(const Thread &self) {
         const bool shuffles = t_.shuffle && self.at.row == 0;
         if (self.team.index == 0) {
             if (shuffles) shuffle(t_.random, t_.order, t_.rows, t_.n_rows, t_.reshuffle);
             if (drops_) dropout_key_ = t_.random->next_uint64(t_.random->state);
+            if (smooths_) t_.loss.label_smoothing = label_smoothing_ * factor(self.at, Scheduled::label_smoothing_factor);
             if (averages_) share_ = T(average_.next(self.at.row + t_.batch_size >= t_.epoch_rows));
             look_at_clock();
         }
-        if (drops_ || shuffles) self.team.wait();
+        if (drops_ || shuffles || smooths_) self.team.wait();
         if (self.team.size == 1 && !tiny_) pass_.layers().transpose_weights(self.team);
         Batch batch = {t_.shuffle ? t_.order : t_.rows, self.at.row, std::min(t_.batch_size, t_.epoch_rows - self.at.row)};
         pass_.weigh(batch);
@@ -154,9 +156,12 @@ template <class T> class TrainingLoop {
         return pass_.run(self.memory, self.team, batch, drops_ ? dropout(self.at) : Dropout(), prepare, collect);
     }
 
-    Dropout dropout(const Position &at) const {
-        const int place = t_.optimizer.place_of(Scheduled::dropout_factor);
-        return {&dropout_key_, 0, place < 0 ? 1 : rates_of(at)[1 + place]};
+    Dropout dropout(const Position &at) const { return {&dropout_key_, 0, factor(at, Scheduled::dropout_factor)}; }
+
+    // Returns the value of a factor that may follow a schedule.
+    double factor(const Position &at, Scheduled setting) const {
+        const int place = t_.optimizer.place_of(setting);
+        return place < 0 ? 1 : rates_of(at)[1 + place];
     }
 
     // The learning rate of a step, and behind it the values of the scheduled settings.
@@ -262,6 +267,8 @@ template <class T> class TrainingLoop {
     Clock::time_point slice_start_, clock_start_;
     const bool averages_ = t_.averaging.average;
     AverageSchedule average_{t_.averaging};
+    const double label_smoothing_ = t_.loss.label_smoothing;
+    const bool smooths_ = label_smoothing_ != 0 && t_.optimizer.place_of(Scheduled::label_smoothing_factor) >= 0;
     T share_ = 0;  // like pause_: of the parameters after the batch in their average
 };
 

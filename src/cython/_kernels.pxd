@@ -137,7 +137,7 @@ cdef extern from "kernels/isa_kernels.h" namespace "fastnn" nogil:
         Loss_ loss
 
     cdef enum class Scheduled(int32_t):
-        beta_1, decay, l2, dropout_factor
+        beta_1, decay, l2, dropout_factor, label_smoothing_factor
 
     cdef cppclass Optimizer_ "fastnn::Optimizer":
         int32_t kind, moments
@@ -329,7 +329,7 @@ cdef extern from "kernels/stepper.h" namespace "fastnn" nogil:
         StepStatus apply()
         StepStatus apply_gradient(const void *gradient, bint ends_epoch)
         Accumulated accumulated
-        double dropout_factor
+        double dropout_factor, label_smoothing_factor
 
 cdef extern from "kernels/c_api.h" nogil:
     void fastnn_function_float32(int64_t function, const float *x, float *y, int64_t n)

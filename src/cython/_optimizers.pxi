@@ -10,7 +10,9 @@ cdef Scheduled scheduled_setting(str name) except *:
         return Scheduled.l2
     if name == "dropout_factor":
         return Scheduled.dropout_factor
-    raise ValueError(f"expected beta_1, decay, l2 or dropout_factor as scheduled settings, got {name!r}")
+    if name == "label_smoothing_factor":
+        return Scheduled.label_smoothing_factor
+    raise ValueError(f"expected beta_1, decay, l2 or a factor as scheduled settings, got {name!r}")
 
 
 cdef int fill_rates(double *to, rates, const Optimizer_ &optimizer) except -1:

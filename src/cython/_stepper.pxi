@@ -112,17 +112,16 @@ cdef class Stepper:
         self.native.work_per_row = 3 * network.operations(x)
         return n_rows
 
-    def accumulate(self, data, bint given=False, double dropout_factor=1.0):
+    def accumulate(self, data, bint given=False, double dropout_factor=1.0, double label_smoothing_factor=1.0):
         """Add the gradient of a batch to those of earlier batches, and return its loss, or None if that is not finite.
 
-        The arguments have the same meaning as those of `step`; the factor is that of the probabilities of dropout. Acquire
-        before.
+        The arguments have the same meaning as those of `step`; the factors are those of the step. Acquire before.
         """
         cdef Rows inputs, targets
         cdef const double *weights
         cdef StepStatus status
         cdef int64_t n_rows = self.fill_batch(data, given, &inputs, &targets, &weights)
-        self.native.dropout_factor = dropout_factor
+        self.native.dropout_factor, self.native.label_smoothing_factor = dropout_factor, label_smoothing_factor
         with self.lock:
             with nogil:
                 status = (self.native.accumulate_gradient(inputs, targets, n_rows) if given

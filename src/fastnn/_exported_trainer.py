@@ -118,11 +118,9 @@ class ExportedTrainer(StoredTrainer):
         if callable(self.optimizer.learning_rate):
             rate = self.optimizer.learning_rate
             raise ValueError(f"to_torch: expected a number as learning_rate, got {rate!r}; assign the present rate first")
-        if not callable(self.dropout_factor) and self.dropout_factor != 1.0:
-            raise ValueError(
-                f"to_torch: expected dropout_factor=1.0, got {self.dropout_factor}; a model with these rates can be exported"
-            )
         for setting in self._scheduled():
+            if not callable(setting.schedule):
+                raise ValueError(f"to_torch: expected {setting.name}=1.0, which PyTorch lacks, got {setting.schedule!r}")
             value = f"{setting.schedule!r}; assign the present value first"
             raise ValueError(f"to_torch: expected a number as {setting.name}, got {value}")
         if self._stepper.accumulated is not None:

@@ -13,7 +13,6 @@ from fastnn._engine import core as _core
 from fastnn._engine.training_data import TrainingData, apart_from, as_batch
 from fastnn._errors import DIVERGED_PART, DIVERGED_STEP, DIVERGED_UPDATE, DivergedError
 from fastnn._prepared import Prepared
-from fastnn._rates import evaluate
 
 
 class GradientSteps(Prepared):
@@ -161,12 +160,12 @@ class GradientSteps(Prepared):
 
     def _accumulate(self, data: TrainingData, *, given: bool) -> float:
         """Add the gradient of a batch, and return its loss."""
-        if self.dropout_factor == 1.0:
+        if not self._factors():
             return self._with_batch(lambda stepper: stepper.accumulate(data, given), DIVERGED_PART)
 
         def accumulate(stepper: _core.Stepper) -> float | None:
-            factor = evaluate(self.dropout_factor, np.array(stepper.updates), "dropout_factor", 1.0, with_high=True)
-            return stepper.accumulate(data, given, float(factor))
+            factors = {setting.name: float(setting.values(stepper.updates, 1)[0]) for setting in self._factors()}
+            return stepper.accumulate(data, given, **factors)
 
         return self._with_batch(accumulate, DIVERGED_PART)
 

@@ -238,6 +238,7 @@ class MLP(InitializedFromData, Differentiated, Exported):
         l1: float = 0.0,
         l2: Scheduled = 0.0,
         dropout_factor: Scheduled = 1.0,
+        label_smoothing_factor: Scheduled = 1.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         layer_settings: LayerSettings | Sequence[LayerSettings | None] | None = None,
@@ -281,8 +282,9 @@ class MLP(InitializedFromData, Differentiated, Exported):
         l1, l2 : float, default 0.0
             The strengths of the penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` on all weights. Biases have none.
             l2 may also be a schedule.
-        dropout_factor : float or schedule, default 1.0
-            The factor of the model's probabilities of dropout, from 0 to 1. See `Trainer`.
+        dropout_factor, label_smoothing_factor : float or schedule, default 1.0
+            The factors of the model's probabilities of dropout, and of the loss's `label_smoothing`, from 0 to 1. See
+            `Trainer`.
         clip_norm, clip_value : float, optional
             Limits of the gradient. First, each element is clipped to ±clip_value. Then, the gradient of all parameters
             together is scaled down to the norm clip_norm if its norm is larger.
@@ -349,6 +351,7 @@ class MLP(InitializedFromData, Differentiated, Exported):
             l1=l1,
             l2=l2,
             dropout_factor=dropout_factor,
+            label_smoothing_factor=label_smoothing_factor,
             clip_norm=clip_norm,
             clip_value=clip_value,
             layer_settings=layer_settings,

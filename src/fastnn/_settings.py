@@ -63,6 +63,7 @@ CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
         "l1": lambda name, value: real(name, value, low=0.0),
         "l2": check_scheduled,
         "dropout_factor": partial(check_scheduled, high=1.0, with_high=True),
+        "label_smoothing_factor": partial(check_scheduled, high=1.0, with_high=True),
         "clip_norm": _limit,
         "clip_value": _limit,
         "layer_settings": check_layer_settings,
@@ -73,6 +74,9 @@ CHECKS: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType(
     }
 )
 """For each setting of a trainer: a function that maps its name and an assigned value to the value to keep."""
+
+FACTORS = ("dropout_factor", "label_smoothing_factor")
+"""The settings that multiply a setting of the model or of the loss, in all steps or by a schedule."""
 
 OPTIONS = ("batch_size", "shuffle", "l1", "l2", "clip_norm", "clip_value", "lazy_updates", "n_threads")
 """The settings that all files contain as numbers."""
@@ -110,6 +114,7 @@ class Configured:
     l1: float
     l2: Scheduled
     dropout_factor: Scheduled
+    label_smoothing_factor: Scheduled
     clip_norm: float | None
     clip_value: float | None
     layer_settings: LayerSettings | tuple[LayerSettings | None, ...] | None
@@ -168,8 +173,7 @@ class Configured:
         """Return the settings for native code. The default moments are the last ones if they continue, and else zeros."""
         if isinstance(self.optimizer, LBFGS):
             self._check_lbfgs()
-        if self.dropout_factor != 1.0 and not self.model._drops:
-            raise ValueError(f"dropout_factor: expected 1.0 for a model without dropout, got {self.dropout_factor!r}")
+        self._check_factors()
         if self.n_shards is not None:
             from fastnn._sharded.arguments import check_settings
 
@@ -215,9 +219,21 @@ class Configured:
         if isinstance(self.optimizer, LBFGS):
             return ()
         of_trainer = [Setting("l2", "l2", self.l2, math.inf)] if callable(self.l2) else []
-        if self.dropout_factor != 1.0:  # the engine has it for each step
-            of_trainer.append(Setting("dropout_factor", "dropout_factor", self.dropout_factor, 1.0, with_high=True))
-        return (*self.optimizer.scheduled, *of_trainer)
+        return (*self.optimizer.scheduled, *of_trainer, *self._factors())
+
+    def _factors(self) -> list[Setting]:
+        """Return the factors that are not 1. The engine has them for each step, like settings that follow schedules."""
+        given = {name: getattr(self, name) for name in FACTORS}
+        return [Setting(name, name, value, 1.0, with_high=True) for name, value in given.items() if value != 1.0]
+
+    def _check_factors(self) -> None:
+        """Raise ValueError if a factor has nothing to multiply."""
+        if self.dropout_factor != 1.0 and not self.model._drops:
+            raise ValueError(f"dropout_factor: expected 1.0 for a model without dropout, got {self.dropout_factor!r}")
+        factor = self.label_smoothing_factor
+        if factor != 1.0 and (isinstance(self.optimizer, LBFGS) or not getattr(self.loss, "label_smoothing", 0.0)):
+            whose = "optimizer 'lbfgs'" if isinstance(self.optimizer, LBFGS) else f"{self.loss!r} without label_smoothing"
+            raise ValueError(f"label_smoothing_factor: expected 1.0 for {whose}, got {factor!r}")
 
     def _number(self, name: str) -> float:
         """Return a setting that once followed a schedule, and is a number now; NaN if the present optimizer lacks it."""

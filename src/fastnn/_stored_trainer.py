@@ -15,7 +15,7 @@ from fastnn._checks.scalars import integer, real
 from fastnn._custom import CustomActivation
 from fastnn._engine import core as _core
 from fastnn._model import MLP
-from fastnn._settings import OPTIONS, Configured, Native
+from fastnn._settings import FACTORS, OPTIONS, Configured, Native
 from fastnn._storage import models as _saved_models
 from fastnn._storage.describe import described, layer_settings_of, loss_of, optimizer_of
 from fastnn._storage.write_file import FilePath
@@ -140,8 +140,8 @@ class StoredTrainer(Configured):
             config["n_shards"] = self.n_shards
         if self.drop_last:
             config["drop_last"] = True
-        if self.dropout_factor != 1.0:
-            config["dropout_factor"] = described(self.dropout_factor, "dropout_factor")
+        for factor in self._factors():
+            config[factor.name] = described(factor.schedule, factor.name)
         arrays: dict[str, NDArray[Any]] = {}
         for i, moment in enumerate(self._moments):
             arrays |= _saved_models.named(self.model._views(moment), prefix=f"moments.{i}.")
@@ -169,7 +169,7 @@ class StoredTrainer(Configured):
         # Files of older versions lack these.
         options |= {
             "drop_last": config.get("drop_last", False),
-            "dropout_factor": optimizer_of(config.get("dropout_factor", 1.0)),
+            **{name: optimizer_of(config.get(name, 1.0)) for name in FACTORS},
             "averaging": optimizer_of(config.get("averaging")),
             "layer_settings": layer_settings_of(config.get("layer_settings")),
         }
@@ -200,7 +200,7 @@ class StoredTrainer(Configured):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Set the state. The engine's objects are made on first use."""
         _state.set_attributes(self, state["attributes"])
-        for name, value in {"drop_last": False, "averaging": None, "dropout_factor": 1.0}.items():
+        for name, value in {"drop_last": False, "averaging": None, **dict.fromkeys(FACTORS, 1.0)}.items():
             self.__dict__.setdefault(name, value)  # which pickles of older versions lack
         self.__dict__["_kept"] = state["moments"], state["updates"], state["accumulated"], state.get("average")
 

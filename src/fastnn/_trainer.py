@@ -54,6 +54,9 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
         penalties are part of the loss and of the gradient. l2 may also be a schedule of `fastnn.schedules`.
     dropout_factor : float or schedule, default 1.0
         The factor of the model's probabilities of dropout, from 0 to 1, in hidden layers and of inputs.
+    label_smoothing_factor : float or schedule, default 1.0
+        The factor of the loss's `label_smoothing`, from 0 to 1, in the steps of the training. The validation loss has the
+        label smoothing of the loss itself.
     clip_norm, clip_value : float, optional
         Limits of the gradient. First, each element is clipped to ±clip_value. Then, the gradient of all parameters
         together is scaled down to the norm clip_norm if its norm is larger.
@@ -127,6 +130,7 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
         l1: float = 0.0,
         l2: Scheduled = 0.0,
         dropout_factor: Scheduled = 1.0,
+        label_smoothing_factor: Scheduled = 1.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         layer_settings: LayerSettings | Sequence[LayerSettings | None] | None = None,
@@ -149,6 +153,7 @@ class Trainer(GradientSteps, AveragedTrainer, ExportedTrainer):
             "l1": l1,
             "l2": l2,
             "dropout_factor": dropout_factor,
+            "label_smoothing_factor": label_smoothing_factor,
             "clip_norm": clip_norm,
             "clip_value": clip_value,
             "layer_settings": layer_settings,

@@ -2,8 +2,8 @@
 
 A schedule is any callable that maps an integer array of step numbers to an array of rates. The number of a step is the
 number of updates before it: 0, 1, 2, and so on. This module contains the usual schedules. Pass one as the
-`learning_rate` of an optimizer, or as its `momentum`, `beta_1` or `weight_decay`, or as `l2` or `dropout_factor` of a
-trainer.
+`learning_rate` of an optimizer, or as its `momentum`, `beta_1` or `weight_decay`, or as `l2`, `dropout_factor` or
+`label_smoothing_factor` of a trainer.
 """
 
 from __future__ import annotations

@@ -43,6 +43,7 @@ _TRAINING = (
     "options",
     "drop_last",
     "dropout_factor",
+    "label_smoothing_factor",
     "averaging",
     "averages",
     "rng",

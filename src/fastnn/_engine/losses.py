@@ -36,6 +36,13 @@ GIVEN_GRADIENT = NativeLoss("", 0.0, from_logits=False, per_row=True, given=True
 """The loss of a vector-Jacobian product, and of a step with the caller's gradient."""
 
 
+def smoothed_less(loss: NativeLoss, factor: float) -> NativeLoss:
+    """Return the loss with its label smoothing multiplied by a factor."""
+    if factor == 1.0:
+        return loss
+    return loss._replace(targets=loss.targets._replace(label_smoothing=factor * loss.targets.label_smoothing))
+
+
 class NativeHead(NamedTuple):
     """The loss of certain columns of the outputs and of the targets."""
 

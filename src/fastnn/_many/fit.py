@@ -47,6 +47,7 @@ def fit_many(
     l1: float | Sequence[float] = 0.0,
     l2: Scheduled | Sequence[Scheduled] = 0.0,
     dropout_factor: Scheduled | Sequence[Scheduled] = 1.0,
+    label_smoothing_factor: Scheduled | Sequence[Scheduled] = 1.0,
     clip_norm: float | Sequence[float | None] | None = None,
     clip_value: float | Sequence[float | None] | None = None,
     layer_settings: LayerSettings | Sequence[Any] | None = None,
@@ -67,7 +68,8 @@ def fit_many(
         The inputs of all models.
     y : array-like, shape (n, n_out), or (n,) for one output or for integer labels
         The targets of all models.
-    loss, optimizer, batch_size, shuffle, l1, l2, dropout_factor, clip_norm, clip_value, lazy_updates, drop_last, averaging
+    loss, optimizer, batch_size, shuffle, l1, l2, clip_norm, clip_value, lazy_updates, drop_last, averaging
+    dropout_factor, label_smoothing_factor
         As for `Trainer`: one value for all models, or a list with one value per model. A model with `averaging` has the
         averaged parameters at the end, as after `MLP.fit`.
     epochs : int or list of int, default 1
@@ -141,6 +143,7 @@ def fit_many(
         "l1": l1,
         "l2": l2,
         "dropout_factor": dropout_factor,
+        "label_smoothing_factor": label_smoothing_factor,
         "clip_norm": clip_norm,
         "clip_value": clip_value,
         "lazy_updates": lazy_updates,

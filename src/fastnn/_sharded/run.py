@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._engine.losses import NativeLoss, smoothed_less
 from fastnn._engine.step_rates import StepRates
 from fastnn._native import loss_of, network_of, state_arrays
 from fastnn._sharded.ranks import Phase, Ranks
@@ -142,9 +143,10 @@ class ShardedRun:
             self._order.begin()
         rate = self._rates.of_steps(self._epochs, self._step, 1)[0]
         scheduled = dict(zip(self._scheduled, np.atleast_1d(rate)[1:], strict=True))
-        factor = float(scheduled.get("dropout_factor", 1.0))
+        dropout_factor = float(scheduled.get("dropout_factor", 1.0))
+        of_step = smoothed_less(self._loss, float(scheduled.get("label_smoothing_factor", 1.0)))
         for shard, (begin, end) in enumerate(self._shards.ranges):
-            self._add_gradient(shard, begin + self._step * self._rows, end, factor)
+            self._add_gradient(shard, begin + self._step * self._rows, end, of_step, dropout_factor)
         of_shards = self._ranks.meet(Phase.STEP, self._found.reshape(-1)).reshape(self._n_shards, 2).tolist()
         weight = loss = 0.0
         for of_shard, own in of_shards:
@@ -163,13 +165,13 @@ class ShardedRun:
         self._step += 1
         return True
 
-    def _add_gradient(self, shard: int, first: int, end: int, dropout_factor: float) -> None:
+    def _add_gradient(self, shard: int, first: int, end: int, of_step: NativeLoss, dropout_factor: float) -> None:
         """Add the gradient of the rows of a shard in the batch, from `first` on."""
         n_rows = min(self._rows, end - first)
         loss = weight = 0.0
         if n_rows > 0:  # shards may have different numbers of rows
             loss, weight = self._network.batch_gradient(
-                self._loss,
+                of_step,
                 self._shards.data,
                 self._order.order,
                 first,

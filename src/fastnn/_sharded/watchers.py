@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _SETTINGS = ("batch_size", "shuffle", "drop_last", "l1", "clip_norm", "clip_value")
+_SCHEDULED = ("l2", "dropout_factor", "label_smoothing_factor")  # settings that may follow schedules
 
 
 class AgreedWatchers:
@@ -72,7 +73,7 @@ def of_rank(ranks: Ranks, watchers: list[Any]) -> list[Any]:
 
 def settings_of(trainer: Trainer) -> dict[str, Any]:
     """Return the settings of a trainer that must be the same on all ranks, by name."""
-    scheduled = {"l2": trainer.l2, "dropout_factor": trainer.dropout_factor}
+    scheduled = {name: getattr(trainer, name) for name in _SCHEDULED}
     follows_schedules = any(callable(value) for value in vars(trainer.optimizer).values())
     return {
         "loss": repr(trainer.loss),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -58,6 +59,7 @@ def train(
     l1: float = 0.0,
     l2: Scheduled = 0.0,
     dropout_factor: Scheduled = 1.0,
+    label_smoothing_factor: Scheduled = 1.0,
     clip_value: float | None = None,
     clip_norm: float | None = None,
     dropout: float | Sequence[float] = 0.0,
@@ -109,6 +111,8 @@ def train(
         Scale all gradients by min(1, clip_norm / (norm + 1e-6)), with the norm over all parameters.
     dropout_factor : float or schedule, default 1.0
         The factor of all probabilities of dropout, from 0 to 1.
+    label_smoothing_factor : float or schedule, default 1.0
+        The factor of the label smoothing of the loss, from 0 to 1.
     dropout : float or sequence of float, default 0.0
         The probability of dropping a hidden unit, for all hidden layers or for each.
     slopes : sequence of ndarrays or None, optional
@@ -188,10 +192,11 @@ def train(
             others_of = {layer: own.penalties(*strengths) for layer, own in of_projections.items()}
             own_penalties = [others_of.get(layer, (0.0, 0.0)) for layer in range(len(weights))]
             factor = float(evaluate(dropout_factor, np.array(updates), "dropout_factor", 1.0, with_high=True))
+            of_step = _smoothed_less(loss, label_smoothing_factor, updates)
             input_mask, *masks = _draw_masks(rng, drop, factor, len(rows), sizes, weights[0].dtype)
             with np.errstate(over="ignore", invalid="ignore"):
                 value, weight_gradients, bias_gradients, slope_gradients, of_normalizations, *others = penalized(
-                    *(penalties, own_penalties, weights, biases, activations, inputs[rows], targets[rows], loss),
+                    *(penalties, own_penalties, weights, biases, activations, inputs[rows], targets[rows], of_step),
                     *(row_weights[rows], masks, slopes, normalizations),
                     scales=scales,
                     input_mask=input_mask,
@@ -282,6 +287,13 @@ def clip(grads: Sequence[Array], clip_value: float | None, clip_norm: float | No
         factor = norm_factor(sum(float(sum_of_squares(grad)) for grad in clipped), bound)
         clipped = [grad * factor for grad in clipped]
     return clipped
+
+
+def _smoothed_less(loss: Loss, factor: Scheduled, updates: int) -> Loss:
+    """Return the loss of a step, whose label smoothing is multiplied by a factor."""
+    share = float(evaluate(factor, np.array(updates), "label_smoothing_factor", 1.0, with_high=True))
+    changed: Any = loss
+    return loss if share == 1.0 else dataclasses.replace(changed, label_smoothing=share * changed.label_smoothing)
 
 
 def _draw_masks(

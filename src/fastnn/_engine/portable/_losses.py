@@ -34,9 +34,14 @@ class MeanLoss:
         self._factor, self.value_factor = loss.factor, loss.value_factor
         self.from_logits, self.signed_mean = loss.from_logits, loss.signed_mean
         self._n_targets, self._options = loss.n_targets, loss.targets
+        self._label_smoothing = loss.targets.label_smoothing
         self._has_options = loss.targets.act_on_targets
         optional = any(head.loss.targets.act_on_targets for head in loss.heads)
         self._heads = [_Head(head) for head in loss.heads] if optional else []
+
+    def smooth(self, factor: float) -> None:
+        """Weigh the next targets with the label smoothing of the loss times a factor."""
+        self._options = self._options._replace(label_smoothing=factor * self._label_smoothing)
 
     def n_targets(self, n_out: int) -> int:
         """Return the number of columns of the targets."""

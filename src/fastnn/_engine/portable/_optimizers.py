@@ -46,16 +46,16 @@ class Optimizer:
         self._penalty_per_weight = bool(native.get("penalty_per_weight", False))  # divides it by a batch's weight
         self.lazy = bool(native.get("lazy", False))  # for sparse inputs: skip features that a batch lacks
 
-    def dropout_factor(self, rates: Any) -> float:
-        """Return the factor of the probabilities of dropout in a step with these rates."""
-        return float(rates[1 + self.scheduled.index("dropout_factor")]) if "dropout_factor" in self.scheduled else 1.0
+    def factor(self, name: str, rates: Any) -> float:
+        """Return a factor that may follow a schedule, in a step with these rates."""
+        return float(rates[1 + self.scheduled.index(name)]) if name in self.scheduled else 1.0
 
     def follow_schedules(self, rates: Sequence[float]) -> float:
         """Take the values of the scheduled settings of a step, which follow its learning rate, and return that."""
         rate, *values = rates
         given: dict[str, Any] = dict(zip(self.scheduled, values, strict=True))
         self._l2 = given.pop("l2", self._l2)
-        given.pop("dropout_factor", None)  # it is no setting of updates
+        given = {name: value for name, value in given.items() if not name.endswith("_factor")}  # no settings of updates
         self._constants = self._constants._replace(**given)
         return rate
 

@@ -78,6 +78,7 @@ class Pieces:
         self._drops = network.drops
         self._order: NDArray[np.int64] | None = None
         self._reshuffles = self.lazy = False
+        self.single = False  # whether one batch is read at a time, because each has targets of its own
         sizes = np.array(network.layer_sizes, np.float64)
         work_of_row = 6 * (sizes[:-1] * sizes[1:]).sum() + 20 * sizes.sum()
         by_work = _WORK / (work_of_row * self.batch_size + _WORK_OF_BATCH)
@@ -98,7 +99,8 @@ class Pieces:
         They end at the latest with the last of `epochs` epochs, or with the current epoch if the next one has a new order.
         """
         first_step = row // self.batch_size
-        n_batches = min(self._batches_at_once, (1 if self._order is not None else epochs) * self.steps - first_step)
+        at_once = 1 if self.single else self._batches_at_once
+        n_batches = min(at_once, (1 if self._order is not None else epochs) * self.steps - first_step)
         ends = self._ends(row, n_batches)
         rows = self._next_rows(row, int(ends[-1]))
         weight = self._weight[rows]

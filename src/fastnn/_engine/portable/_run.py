@@ -61,6 +61,7 @@ class Run:
         self._network, self._optimizer = network, Optimizer(s.optimizer)
         self._parts = network.parts(self._optimizer.blocks, apart=self._optimizer.orthogonalizes)
         self._pieces.lazy = self._optimizer.lazy
+        self._pieces.single = "label_smoothing_factor" in self._optimizer.scheduled
         self._moments = [network.vector(s.moments[i]) for i in range(self._optimizer.n_moments)]
         self._average = None if s.averaging is None else Average(s.averaging, network.storage)
         self._gradient = np.empty_like(network.storage)
@@ -173,6 +174,8 @@ class Run:
     def _train_piece(self, end: int) -> bool:
         """Train on the next batches, and return whether their losses are finite."""
         before, started = self.epoch, time.perf_counter()
+        if self._pieces.single:
+            self._loss.smooth(self._optimizer.factor("label_smoothing_factor", self._next_rates(1)[0]))
         piece = self._pieces.read(self._row, end - self.epoch)
         divisors = self._loss.divisors(piece.magnitudes, piece.sums)
         if self._loss.signed_mean and not divisors.all():
@@ -213,7 +216,8 @@ class Run:
         begin, end = piece.ends[batch], piece.ends[batch + 1]
         features = None if piece.features is None else piece.features[batch]
         if piece.magnitudes[batch] > 0.0:
-            loss = self._find_gradient(piece, begin, end, piece.keys[batch], divisor, self._optimizer.dropout_factor(rate))
+            factor = self._optimizer.factor("dropout_factor", rate)
+            loss = self._find_gradient(piece, begin, end, piece.keys[batch], divisor, factor)
         else:
             loss, self._gradient[:] = 0.0, 0.0
         return self._finish_step(loss, divisor, end - begin, features, rate)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._engine.losses import GIVEN_GRADIENT, NativeLoss
+from fastnn._engine.losses import GIVEN_GRADIENT, NativeLoss, smoothed_less
 from fastnn._engine.portable._accumulated import Accumulated
 from fastnn._engine.portable._network import Network
 from fastnn._engine.portable._rows import Array
@@ -67,16 +67,18 @@ class Stepper:
         return run.batch_loss
 
     @np.errstate(over="ignore", invalid="ignore")
-    def accumulate(self, data: TrainingData, given: bool = False, dropout_factor: float = 1.0) -> float | None:
+    def accumulate(
+        self, data: TrainingData, given: bool = False, dropout_factor: float = 1.0, label_smoothing_factor: float = 1.0
+    ) -> float | None:
         """Add the gradient of a batch to those of earlier batches, and return its loss, or None if that is not finite.
 
-        The arguments have the same meaning as those of `step`; the factor is that of the probabilities of dropout.
+        The arguments have the same meaning as those of `step`; the factors are those of the step.
         """
         network, key = self.network, None
         gradient, weight = np.zeros_like(network.storage), np.empty(1)
         if network.drops:
             key = int(np.random.Generator(self._settings.bit_generator).integers(0, 2**64, dtype=np.uint64))
-        used = GIVEN_GRADIENT if given else self._settings.loss
+        used = GIVEN_GRADIENT if given else smoothed_less(self._settings.loss, label_smoothing_factor)
         x: Any = data.x
         loss = network.gradient(
             *(used, x, data.y, data.labels, data.sample_weight, gradient),
