@@ -160,7 +160,7 @@ class GradientSteps(Prepared):
 
     def _accumulate(self, data: TrainingData, *, given: bool) -> float:
         """Add the gradient of a batch, and return its loss."""
-        if not self._factors():
+        if self.dropout_factor == self.label_smoothing_factor == 1.0:
             return self._with_batch(lambda stepper: stepper.accumulate(data, given), DIVERGED_PART)
 
         def accumulate(stepper: _core.Stepper) -> float | None:
