@@ -468,3 +468,53 @@ def test_an_index_out_of_bounds_in_lanes_raises_too():
 
     with pytest.raises(ValueError, match="raised IndexError.* for a row of 7 targets and 7 outputs"):
         jit.loss(per_row=True, n_targets=7, n_outputs=7, gradient=gradient, name="eighth")(lambda y_true, y_pred: y_pred[6])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lanes_may_stand_in_arrays_tuples_and_lists(dtype):
+    def gradient(y_true, y_pred, out):
+        errors, ends = np.empty_like(out), (y_pred[0], y_pred[-1])
+        for j in range(y_pred.size):
+            errors[j] = y_pred[j] - y_true[j]
+        kept = [2.0 * error for error in errors]
+        for j in range(y_pred.size):
+            out[j] = kept[j] + 0.0 * (ends[0] + ends[1])
+
+    def value(y_true, y_pred):
+        squares = np.empty_like(y_pred)
+        for j in range(y_pred.size):
+            squares[j] = (y_pred[j] - y_true[j]) ** 2
+        total = 0.0
+        for square in squares:
+            total += square
+        return total
+
+    loss = jit.loss(per_row=True, gradient=gradient, name="kept", n_outputs=7)(value)
+    rng, model = np.random.default_rng(0), model_of((3, 7), dtype=dtype)
+    X, y = rng.standard_normal((37, 3)).astype(dtype), rng.standard_normal((37, 7)).astype(dtype)
+    assert sum("Lanes" in each for each in compiled_functions_of(loss, dtype, 7, 7)[1]) == 2
+    for _ in range(20):
+        assert model.loss(X, y, loss) == pytest.approx(7 * model.loss(X, y, "mse"), rel=1e-5)
+    for own, other in zip(model.gradient(X, y, loss)[1], model.gradient(X, y, "mse")[1], strict=True):
+        np.testing.assert_allclose(own, 7 * other, rtol=1e-4, atol=1e-5)
+
+
+@numba.njit
+def bits_of(row):
+    return row.view(np.int64)[0]
+
+
+def looks_at_sizes(y_true, y_pred, out):
+    out[0] = 1.0 * y_pred.itemsize
+
+
+def looks_at_bits(y_true, y_pred, out):
+    out[0] = 1.0 * bits_of(y_pred)
+
+
+@pytest.mark.parametrize("gradient", [looks_at_sizes, looks_at_bits])
+def test_functions_that_look_at_memory_get_rows_one_by_one(gradient):
+    loss = jit.loss(per_row=True, gradient=gradient, name="looking", check_range=None)(lambda y_true, y_pred: y_pred[0])
+    p = np.arange(1.0, 11.0).reshape(2, 5)
+    expected = [8.0, 8.0] if gradient is looks_at_sizes else p[:, 0].view(np.int64).astype(np.float64)
+    np.testing.assert_array_equal(loss.gradient(np.zeros((2, 5)), p)[:, 0], expected)

@@ -57,7 +57,8 @@ def _mover(lanes: Lanes, width: int, move: Any) -> Any:
         arguments = types.CPointer(lanes.number), types.intp, types.intp, types.intp, types.CPointer(lanes)
 
         def call(context: Any, builder: Any, _: Any, values: Any) -> Any:
-            first = builder.gep(values[4], [values[3]])
+            vectors = builder.bitcast(values[4], context.get_value_type(lanes).as_pointer())
+            first = builder.gep(vectors, [values[3]])
             at = [builder.gep(first, [ir.IntType(64)(j)]) for j in range(width)]
             move(builder, width, _places(builder, lanes, width, values), at, lanes.number.bitwidth // 8)
             return context.get_dummy_value()
@@ -105,7 +106,8 @@ def _stack(lanes: Lanes, n: int) -> Any:
     def typed(_: Any) -> Any:
         def call(context: Any, builder: Any, _: Any, __: Any) -> Any:
             with builder.goto_entry_block():
-                return builder.alloca(context.get_value_type(lanes), ir.IntType(32)(n))
+                place = builder.alloca(context.get_value_type(lanes), ir.IntType(32)(n))
+                return builder.bitcast(place, context.get_data_type(lanes).as_pointer())
 
         return types.CPointer(lanes)(), call
 
@@ -144,9 +146,9 @@ def lane_rows(jit: Any, number: Any, value_of: Any, f: Any, gradient_of: Any, n_
             last = min(count, rows - first) - 1
             read_targets(offset(y, first * y_row), y_row, last, targets)
             read_outputs(offset(p, first * p_row), p_row, last, outputs)
-            for j in range(n_out):
-                gradients[j] = 0
             target, output, out = carray(targets, n_targets), carray(outputs, n_out), carray(gradients, n_out)
+            for j in range(n_out):
+                out[j] = 0
             result = value_of(gradient_of(target, output, out), f, target, output)
             for i in range(last + 1):
                 value[first + i] = lane(result, i)

@@ -35,8 +35,22 @@ class Lanes(types.Type):
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
+    """Vectors, which stand in memory without alignment, since Numba aligns the arrays that users make to 32 bytes only."""
+
     def __init__(self, manager: Any, lanes: Lanes) -> None:
         super().__init__(manager, lanes, ir.VectorType(manager.lookup(lanes.number).get_value_type(), lanes.count))
+
+    def get_data_type(self) -> Any:
+        return ir.LiteralStructType([self.get_value_type()], packed=True)
+
+    def as_data(self, builder: Any, value: Any) -> Any:
+        return builder.insert_value(ir.Constant(self.get_data_type(), ir.Undefined), value, 0)
+
+    def from_data(self, builder: Any, value: Any) -> Any:
+        return builder.extract_value(value, 0)
+
+    def load_from_data_pointer(self, builder: Any, ptr: Any, align: int | None = None) -> Any:
+        return self.from_data(builder, builder.load(ptr, align=align))
 
 
 @lower_cast(types.Float, Lanes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,18 @@ from numba import carray, types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from fastnn.jit._compile import RAISED, Block, check_number, compile_alone, has_raised
+from fastnn.jit._compile import RAISED, Block, check_number, compile_alone, has_raised, python_of
 from fastnn.jit._kernels import bare
 from fastnn.jit._lane_rows import lane_rows
 from fastnn.jit._lanes import Lanes
+from fastnn.jit._translate import cells_of, names_of
 
 _Array = NDArray[np.float64]
 
 # Rows of this many elements or fewer have no padding; see `kernels/api.h`.
 _UNPADDED = 4
+# Attributes of arrays, by which functions can tell lanes from numbers.
+_OF_MEMORY = frozenset({"ctypes", "dtype", "itemsize", "nbytes", "strides", "view"})
 # The number of elements of a row, its targets and twice its outputs, up to which its lanes stand on the stack.
 _MAX_IN_LANES = 1024
 
@@ -46,7 +49,7 @@ class RowBlock(Block):
 
     def _compile_alone(self, argument: str, function: Any) -> None:
         result = compile_alone(argument, function, _arguments(argument, self._number), f"row of {self._number}")
-        if _may_be_in_lanes(*self._sizes):
+        if _may_be_in_lanes(*self._sizes) and not _looks_at_memory(function.py_func, set()):
             with suppress(Exception):  # Numba raises many kinds; without lanes, rows are computed one by one
                 compile_alone(argument, function, _arguments(argument, Lanes(self._number)), "row in lanes")
         function.disable_compile()  # or rows that can be changed would be another case
@@ -57,6 +60,15 @@ class RowBlock(Block):
 def _may_be_in_lanes(n_targets: int, n_out: int) -> bool:
     """Return whether rows of these sizes are computed in lanes. The compiler puts shorter ones into vectors itself."""
     return max(n_targets, n_out) > _UNPADDED and n_targets + 2 * n_out <= _MAX_IN_LANES
+
+
+def _looks_at_memory(function: FunctionType, seen: set[FunctionType]) -> bool:
+    """Return whether a function, or one that it calls, may look at the memory of arrays, where lanes differ from numbers."""
+    seen.add(function)
+    names = names_of(function.__code__)
+    called = [*(value for name, value in function.__globals__.items() if name in names), *cells_of(function)]
+    functions = {each for each in map(python_of, called) if isinstance(each, FunctionType)} - seen
+    return not names.isdisjoint(_OF_MEMORY) or any(_looks_at_memory(each, seen) for each in functions)
 
 
 def _arguments(argument: str, number: Any) -> tuple[Any, ...]:
