@@ -97,7 +97,7 @@ template <class T> class JacobianRun {
         const Input<T> x = layers_.read(call_.x, {nullptr, first, rows.end}, rows, Dropout());
         for (int64_t l = 0; l < n_needed_; l++) {
             layers_.multiply_layer(l, x, rows, {0, layers_[l].n_out}, nullptr);
-            layers_.finish_layer(l, rows, Dropout());
+            layers_.finish_layer(l, x, rows, Dropout());
         }
         const T **derivatives = derivatives_ + thread * network_.n_layers;
         for (int64_t l = 0; l < network_.n_layers; l++) derivatives[l] = has_derivative(l) ? layers_.derivatives(l, rows) : nullptr;
